@@ -1,0 +1,34 @@
+/**
+ * `npm run build`: src → dist. Compiles, then copies what the compiled files read at run time (Lua, SQL, the journal of
+ * migrations) to the same places. dist begins empty, so that it never holds a file whose source is gone.
+ */
+import { spawnSync } from 'node:child_process';
+import { cp, readdir, rm, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const ASSETS = new Set(['.lua', '.sql', '.json', '.graphql', '.html']);
+
+await rm(join(root, 'dist'), { recursive: true, force: true });
+
+const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
+const compiled = spawnSync(process.execPath, [tsc, '--project', 'tsconfig.build.json'], {
+  cwd: root,
+  stdio: 'inherit',
+});
+if (compiled.status !== 0) process.exit(compiled.status ?? 1);
+
+await cp(join(root, 'src'), join(root, 'dist'), {
+  recursive: true,
+  filter: async (path) => (await stat(path)).isDirectory() || ASSETS.has(extname(path)),
+});
+await removeEmpty(join(root, 'dist'));
+
+/** A folder that holds only types compiles to nothing, and cp makes every folder. */
+async function removeEmpty(dir) {
+  const entries = await readdir(dir, { withFileTypes: true });
+  for (const entry of entries) if (entry.isDirectory()) await removeEmpty(join(dir, entry.name));
+  if ((await readdir(dir)).length === 0) await rm(dir, { recursive: true });
+}

@@ -1,0 +1,44 @@
+/** What the engine tells about itself: one outcome for every cached call, and what broke on the way. */
+import type { Key } from './key.js';
+import type { Tag } from './tag.js';
+
+/** How one cached call ended. `bypass`: loaded, because freshness could not be proved; `error`: loaded, because the store failed. */
+export type OutcomeKind = 'hit' | 'joined' | 'miss' | 'bypass' | 'error';
+
+/** Why nothing was served from the store, or nothing stored. */
+export type OutcomeReason =
+  | 'absent'
+  | 'invalid'
+  | 'fenced'
+  | 'no-lease'
+  | 'store-unavailable'
+  | 'too-large'
+  | 'unencodable'
+  | 'mutation';
+
+export interface Outcome {
+  readonly name: string;
+  readonly arg: unknown;
+  readonly key: Key;
+  readonly tags: readonly Tag[];
+  readonly kind: OutcomeKind;
+  readonly reason?: OutcomeReason;
+  /** Of the entry served, ms and characters. */
+  readonly ageMs?: number;
+  readonly ttlLeftMs?: number;
+  readonly chars?: number;
+  /** From the call to its answer. */
+  readonly ms: number;
+  /** The round trips to the store that this call took part in, by number: calls that shared one name the same. */
+  readonly roundTrips: readonly number[];
+}
+
+export interface CacheEvents {
+  outcome?(outcome: Outcome): void;
+  /** A reader met a fence: whoever watches fences may have to ask Postgres whether its writers still live. */
+  fenceSeen?(tag: Tag, fence: string): void;
+  /** The store failed at something nobody waits for (a fill, a release); the relay repairs what matters. */
+  storeFailed?(what: 'read' | 'mint' | 'fill' | 'fence' | 'release', error: unknown): void;
+  /** A transaction commits without a fence: it is visible everywhere after LEASE_MS at the latest. */
+  unfenced?(xid: bigint): void;
+}

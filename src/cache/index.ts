@@ -1,0 +1,19 @@
+/** The engine's door. Nothing behind it knows GraphQL, SQL or tasks. */
+export { Cache, type CacheOptions, type ReadOptions } from './cache.js';
+export { fenceIds, isFence } from './entry.js';
+export { CacheError, type CacheErrorCode } from './errors.js';
+export type { CacheEvents, Outcome, OutcomeKind, OutcomeReason } from './events.js';
+export { canonical, digest, type Key } from './key.js';
+export { MemoryStore } from './memory-store.js';
+export { checkPolicy, type Policy, type Scope, type Source } from './policy.js';
+export { RedisStore } from './redis/redis-store.js';
+export {
+  type Applied,
+  type Head,
+  LEASE_MS,
+  type Position,
+  type Store,
+  type Tick,
+} from './store.js';
+export { rowSetTag, type Tag, tableOf, tableTag } from './tag.js';
+export { randomToken } from './token.js';

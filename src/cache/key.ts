@@ -1,0 +1,54 @@
+/** Keys: the canonical name of one cached call. Equal calls have equal keys, on every process and in every build. */
+import { createHash } from 'node:crypto';
+
+declare const keyBrand: unique symbol;
+export type Key = string & { readonly [keyBrand]: true };
+
+/** Beyond this the arguments are named by their digest, so that a key stays small whatever a client sends. */
+const MAX_ARGUMENT_CHARS = 160;
+
+export function keyOf(call: { name: string; shape: string; viewer: string | undefined; args: unknown }): Key {
+  const args = canonical(call.args);
+  const named = args.length <= MAX_ARGUMENT_CHARS ? args : `sha256-${digest(args)}`;
+  return `${call.name}:${call.shape}:${call.viewer ?? ''}:${named}` as Key;
+}
+
+/** 43 characters of SHA-256 in base64url. */
+export function digest(text: string): string {
+  return createHash('sha256').update(text).digest('base64url');
+}
+
+/**
+ * One text for equal values: keys of objects sorted, `undefined` members left out, dates, bigints, `undefined`
+ * and the numbers that JSON lacks in forms that no string can take. Refuses what has no value of its own (functions, symbols).
+ */
+export function canonical(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(value);
+    case 'number':
+      return Object.is(value, -0) ? '0' : String(value);
+    case 'boolean':
+      return String(value);
+    case 'bigint':
+      return `${value}n`;
+    case 'undefined':
+      return 'undefined';
+    case 'object':
+      break;
+    default:
+      throw new TypeError(`a ${typeof value} cannot be part of a cache key`);
+  }
+  if (value === null) return 'null';
+  if (value instanceof Date) return `@${value.getTime()}`;
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) {
+    throw new TypeError(`a ${value.constructor.name} cannot be part of a cache key: pass a plain value`);
+  }
+  const members = Object.entries(value)
+    .filter(([, member]) => member !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, member]) => `${JSON.stringify(name)}:${canonical(member)}`);
+  return `{${members.join(',')}}`;
+}

@@ -1,0 +1,32 @@
+/** The Lua files, and how one is run: by its digest, sent whole when the server does not know it (a restart, a failover). */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { Redis } from 'ioredis';
+
+export interface Script {
+  readonly text: string;
+  readonly sha1: string;
+}
+
+function script(...files: string[]): Script {
+  const text = files.map((file) => readFileSync(new URL(file, import.meta.url), 'utf8')).join('\n');
+  return { text, sha1: createHash('sha1').update(text).digest('hex') };
+}
+
+export const fenceScript = script('fence.lua');
+export const releaseScript = script('release-tag.lua', 'release.lua');
+export const applyScript = script('release-tag.lua', 'apply.lua');
+
+export async function runScript(
+  client: Redis,
+  { text, sha1 }: Script,
+  keys: readonly string[],
+  args: readonly (string | number)[],
+): Promise<unknown> {
+  try {
+    return await client.evalsha(sha1, keys.length, ...keys, ...args);
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+    return await client.eval(text, keys.length, ...keys, ...args);
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * Tags: names of row-sets. `tasks:project_id=7` is the rows of `tasks` with that project, `tasks` is the whole table.
+ * The triggers in Postgres write the same text, so its form is fixed here and held by a test.
+ */
+import { CacheError } from './errors.js';
+
+declare const tagBrand: unique symbol;
+export type Tag = string & { readonly [tagBrand]: true };
+
+/** The tag of a whole table: every entry that depends on any of its rows carries it too. */
+export function tableTag(table: string): Tag {
+  if (!/^[a-z_][a-z0-9_]*$/.test(table)) {
+    throw new CacheError('POLICY', `a table's name is expected, not ${JSON.stringify(table)}`);
+  }
+  return table as Tag;
+}
+
+/**
+ * The tag of the rows whose `columns` equal `values`, both in the order in which the table declares the row-set.
+ * Values are Postgres's own text of them (a uuid in lower case, a number in digits).
+ */
+export function rowSetTag(table: string, columns: readonly string[], values: readonly string[]): Tag {
+  return `${tableTag(table)}:${columns.join(',')}=${values.join(',')}` as Tag;
+}
+
+/** The table a tag speaks of. */
+export function tableOf(tag: Tag): string {
+  const colon = tag.indexOf(':');
+  return colon === -1 ? tag : tag.slice(0, colon);
+}

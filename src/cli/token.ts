@@ -1,0 +1,24 @@
+/** `npm run -s token [-- HANDLE]`: a token for a user, on stdout and nothing else. Development only. */
+import { ConfigError, readConfig } from '../config.js';
+import { DEMO_OWNER } from '../demo/demo-data.js';
+import { prepareDemo, userIdOf } from '../demo/prepare.js';
+import { joinServices } from '../development.js';
+import { signToken } from '../tokens.js';
+
+try {
+  const config = readConfig(process.env);
+  if (config.environment === 'production') throw new ConfigError('Tokens are not made here in production.');
+  const services = await joinServices(config);
+  try {
+    await prepareDemo(services.databaseUrl);
+    const handle = process.argv[2] ?? DEMO_OWNER;
+    const userId = await userIdOf(services.databaseUrl, handle);
+    if (userId === undefined) throw new Error(`There is no user with the handle ${JSON.stringify(handle)}.`);
+    console.log(await signToken({ ...config, tokens: services.tokens }, userId, '12h'));
+  } finally {
+    await services.stop();
+  }
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}

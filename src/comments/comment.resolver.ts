@@ -1,0 +1,66 @@
+import { Arg, Args, Ctx, FieldResolver, Int, Mutation, Resolver, Root } from 'type-graphql';
+import { isId } from '../db/ids.js';
+import { Cached } from '../graphql/cached.js';
+import { type Context, traced } from '../graphql/context.js';
+import { connection, PageArgs, pageQuery } from '../graphql/page.js';
+import { orErrors } from '../graphql/user-error.js';
+import { taskById } from '../tasks/task.loaders.js';
+import type { TaskRow } from '../tasks/task.table.js';
+import { Task } from '../tasks/task.type.js';
+import { userById } from '../users/user.loaders.js';
+import { User } from '../users/user.type.js';
+import { commentById, commentCountOf, commentPages } from './comment.loaders.js';
+import type { CommentService } from './comment.service.js';
+import type { CommentRow } from './comment.table.js';
+import { Comment, CommentConnection, CreateCommentInput, CreateCommentPayload } from './comment.type.js';
+
+@Resolver(() => Comment)
+export class CommentResolver {
+  constructor(private readonly service: CommentService) {}
+
+  @FieldResolver(() => User, { description: 'Who wrote it.' })
+  @Cached(userById)
+  author(@Root() comment: CommentRow) {
+    return comment.authorId;
+  }
+
+  @FieldResolver(() => Task, { description: 'The task it is on.' })
+  @Cached(taskById)
+  task(@Root() comment: CommentRow) {
+    return comment.taskId;
+  }
+
+  @Mutation(() => CreateCommentPayload, { description: 'Writes a comment on a task.' })
+  createComment(
+    @Ctx() context: Context,
+    @Arg('input', () => CreateCommentInput, { description: 'The comment.' }) input: CreateCommentInput,
+  ) {
+    return orErrors(async () => traced(context, await this.service.create(context.viewerId, input)));
+  }
+}
+
+/** The comments' end of the edge: this folder owns the foreign key. */
+@Resolver(() => Task)
+export class TaskCommentsResolver {
+  @FieldResolver(() => CommentConnection, { description: 'What was said on it, oldest first.' })
+  comments(@Root() task: TaskRow, @Ctx() { loads }: Context, @Args(() => PageArgs) args: PageArgs) {
+    const query = pageQuery(args, 'comments', isPosition);
+    return connection({
+      list: 'comments',
+      after: query.after,
+      page: () => loads.load(commentPages, { taskId: task.id, ...query }),
+      nodes: (ids) => loads.loadMany(commentById, ids),
+      count: () => loads.load(commentCountOf, task.id),
+    });
+  }
+
+  @FieldResolver(() => Int, { description: 'How many comments it has.' })
+  @Cached(commentCountOf)
+  commentCount(@Root() task: TaskRow) {
+    return task.id;
+  }
+}
+
+function isPosition([at, id]: readonly string[]): boolean {
+  return !Number.isNaN(Date.parse(at ?? '')) && isId('comment', id ?? '');
+}

@@ -1,0 +1,43 @@
+/** Rows by their ids: what every feature's entities are loaded with. Prepared once per pool, one text for any number of ids. */
+import { createHash } from 'node:crypto';
+import { getTableColumns, getTableName, type InferSelectModel, sql } from 'drizzle-orm';
+import type { AnyPgColumn, PgTable } from 'drizzle-orm/pg-core';
+import type { Database } from './database.js';
+import { type Id, toUuid } from './ids.js';
+
+type TableWithId = PgTable & { id: AnyPgColumn };
+
+/** The rows in the order of `ids`; null for an id that no row has. */
+export async function rowsById<T extends TableWithId>(
+  db: Database,
+  table: T,
+  ids: readonly Id[],
+): Promise<(InferSelectModel<T> | null)[]> {
+  const statement = db.prepared(`${getTableName(table)}_by_id`, (read, name) =>
+    read
+      .select()
+      .from(table as PgTable)
+      .where(sql`${table.id} = any(${sql.placeholder('ids')}::uuid[])`)
+      .prepare(name),
+  );
+  const rows = (await statement.execute({ ids: ids.map(toUuid) })) as (InferSelectModel<T> & { id: string })[];
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  return ids.map((id) => byId.get(id) ?? null);
+}
+
+/** The rows of each key, in the order of `keys`; within a key in the order of `rows`. */
+export function grouped<K, R>(keys: readonly K[], rows: readonly R[], keyOf: (row: R) => K): R[][] {
+  const groups = new Map<K, R[]>(keys.map((key) => [key, []]));
+  for (const row of rows) groups.get(keyOf(row))?.push(row);
+  return keys.map((key) => groups.get(key) as R[]);
+}
+
+/** Names the form of a table's rows: another set of columns or types is another shape. */
+export function shapeOf(table: PgTable): string {
+  const columns = Object.entries(getTableColumns(table)).map(([name, column]) => [
+    name,
+    column.getSQLType(),
+    column.notNull,
+  ]);
+  return createHash('sha256').update(JSON.stringify(columns)).digest('base64url').slice(0, 8);
+}

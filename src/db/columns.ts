@@ -1,0 +1,36 @@
+/** Column types that read as what the rest of the house uses: TypeIDs, and instants as ISO text (so that rows are plain JSON). */
+import { sql } from 'drizzle-orm';
+import { customType } from 'drizzle-orm/pg-core';
+import { fromUuid, type Id, newId, toUuid } from './ids.js';
+
+const uuidOf = <P extends string>(prefix: P) =>
+  customType<{ data: Id<P>; driverData: string }>({
+    dataType: () => 'uuid',
+    fromDriver: (uuid) => fromUuid(prefix, uuid),
+    toDriver: (id) => toUuid(id),
+  });
+
+/** A UUID column whose values are TypeIDs with this prefix. */
+export const idColumn = <P extends string>(prefix: P, name: string) => uuidOf(prefix)(name);
+
+/** The primary key: a new UUIDv7 unless one is given. */
+export const primaryId = <P extends string>(prefix: P) =>
+  uuidOf(prefix)()
+    .primaryKey()
+    .$defaultFn(() => newId(prefix));
+
+/** `2026-11-22T20:31:52.000Z`: UTC, milliseconds, the same text that GraphQL shows and cursors carry. */
+export const instant = customType<{ data: string; driverData: string }>({
+  dataType: () => 'timestamp (3) with time zone',
+  fromDriver: (text) => new Date(text).toISOString(),
+});
+
+/** A transaction id of 64 bits. */
+export const xid8 = customType<{ data: bigint; driverData: string }>({
+  dataType: () => 'xid8',
+  fromDriver: (text) => BigInt(text),
+  toDriver: (xid) => String(xid),
+});
+
+export const createdAt = () => instant('created_at').notNull().default(sql`now()`);
+export const updatedAt = () => instant('updated_at').notNull().default(sql`now()`);

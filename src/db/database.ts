@@ -1,0 +1,67 @@
+/**
+ * Postgres: one pool for reads, one for writes (a write waiting for Redis holds its connection; reads must not wait behind it),
+ * Drizzle over both, and a hook that sees every statement as it is issued, in the caller's async context.
+ */
+import { drizzle } from 'drizzle-orm/postgres-js';
+import postgres from 'postgres';
+import { SECOND } from '../time.js';
+
+const MAX_READS = 10;
+const MAX_WRITES = 5;
+/** A statement that takes longer is a fault of ours or an overload; either way its connection is wanted back. */
+const STATEMENT_TIMEOUT_MS = 30 * SECOND;
+const CONNECT_TIMEOUT_S = 5;
+
+export interface DatabaseOptions {
+  readonly url: string;
+  /** Sees the text of every statement, BEGIN and COMMIT excepted. */
+  readonly onStatement?: (text: string) => void;
+}
+
+export type Database = ReturnType<typeof openDatabase>;
+/** Where a query runs: `db.read`, or the transaction of a write. */
+export type Executor = ReadPool | Transaction;
+export type ReadPool = ReturnType<typeof connect>['drizzle'];
+export type Transaction = Parameters<Parameters<ReadPool['transaction']>[0]>[0];
+
+export function openDatabase({ url, onStatement }: DatabaseOptions) {
+  const reads = connect(url, MAX_READS, onStatement);
+  const writes = connect(url, MAX_WRITES, onStatement);
+  const statements = new Map<string, unknown>();
+  return {
+    url,
+    /** A statement of the read pool, built once under its name; Postgres plans it once per connection. */
+    prepared<S>(name: string, build: (read: ReadPool, name: string) => S): S {
+      const known = statements.get(name) as S | undefined; // one name, one builder
+      if (known !== undefined) return known;
+      const built = build(reads.drizzle, name);
+      statements.set(name, built);
+      return built;
+    },
+    read: reads.drizzle,
+    write: writes.drizzle,
+    async close() {
+      await Promise.all([reads.sql.end({ timeout: 5 }), writes.sql.end({ timeout: 5 })]);
+    },
+  };
+}
+
+function connect(url: string, max: number, onStatement: DatabaseOptions['onStatement']) {
+  const sql = postgresClient(url, { max });
+  const logger = onStatement === undefined ? false : { logQuery: (text: string) => onStatement(text) };
+  return { sql, drizzle: drizzle(sql, { logger }) };
+}
+
+/** A bare client, for what stands outside of any request: the relay, migrations. */
+export function postgresClient(url: string, options: { max: number; statementTimeoutMs?: number }) {
+  return postgres(url, {
+    max: options.max,
+    connect_timeout: CONNECT_TIMEOUT_S,
+    onnotice: () => {},
+    connection: {
+      application_name: 'tasks-api',
+      statement_timeout: options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
+      TimeZone: 'UTC', // instants come back as text: always the same text
+    },
+  });
+}

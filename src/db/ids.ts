@@ -1,0 +1,42 @@
+/** Ids: UUIDv7 in Postgres, TypeIDs (`task_01h455vb4pex5vsknk084sn02q`) everywhere else. */
+import { TypeID } from 'typeid-js';
+import { v7 } from 'uuid';
+
+export type Id<Prefix extends string = string> = `${Prefix}_${string}`;
+export type UserId = Id<'user'>;
+export type ProjectId = Id<'project'>;
+export type TaskId = Id<'task'>;
+export type LabelId = Id<'label'>;
+export type CommentId = Id<'comment'>;
+
+/**
+ * A new id; sorts by `atMs` (default: now), so that ids of one kind are in order of creation. `random`: 16 bytes, for ids
+ * that shall be the same each time.
+ */
+export function newId<P extends string>(prefix: P, atMs?: number, random?: Uint8Array): Id<P> {
+  // Only without options does v7 keep the order of ids made within one millisecond.
+  if (atMs === undefined) return fromUuid(prefix, v7());
+  return fromUuid(prefix, v7({ msecs: atMs, ...(random && { random }) }));
+}
+
+export function fromUuid<P extends string>(prefix: P, uuid: string): Id<P> {
+  return TypeID.fromUUID(prefix, uuid).toString() as Id<P>;
+}
+
+/** Lower case, with hyphens: Postgres's own text, which tags are made of. */
+export function toUuid(id: Id): string {
+  return TypeID.fromString(id).toUUID();
+}
+
+/** The prefix of a well-formed id; undefined when `text` is none. */
+export function idPrefix(text: string): string | undefined {
+  try {
+    return TypeID.fromString(text).getType();
+  } catch {
+    return undefined;
+  }
+}
+
+export function isId<P extends string>(prefix: P, text: string): text is Id<P> {
+  return idPrefix(text) === prefix;
+}

@@ -1,0 +1,94 @@
+/**
+ * What a laptop lacks: a private PostgreSQL, a private Redis, a secret for tokens. `ownServices` starts what the
+ * environment does not name; `joinServices` uses those of a server that runs on the same data. Never in production.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Config, TokenConfig } from './config.js';
+import { startPostgres } from './embedded/postgres.js';
+import { installHint, startRedis } from './embedded/redis.js';
+
+const DATA_DIR = resolve('.data');
+const RUNNING_FILE = join(DATA_DIR, 'running.json');
+
+export interface Services {
+  readonly databaseUrl: string;
+  /** Absent: the store is in this process. */
+  readonly redisUrl: string | undefined;
+  readonly tokens: TokenConfig;
+  /** For people: which they are. */
+  readonly described: { readonly postgres: string; readonly redis: string };
+  stop(): Promise<void>;
+}
+
+/** Written beside the data while a server runs, for commands started meanwhile. */
+interface Running {
+  readonly pid: number;
+  readonly databaseUrl: string;
+  readonly redisUrl?: string;
+}
+
+export async function ownServices(config: Config): Promise<Services> {
+  const postgres =
+    config.databaseUrl === undefined ? await startPostgres({ dataDir: join(DATA_DIR, 'postgres') }) : undefined;
+  const databaseUrl = postgres?.url ?? (config.databaseUrl as string);
+  const redis = config.redisUrl === undefined ? await startRedis() : undefined;
+  const redisUrl = config.redisUrl ?? redis?.url;
+  const running: Running = { pid: process.pid, databaseUrl, ...(redisUrl !== undefined && { redisUrl }) };
+  await mkdir(DATA_DIR, { recursive: true });
+  await writeFile(RUNNING_FILE, JSON.stringify(running), { mode: 0o600 });
+  return {
+    databaseUrl,
+    redisUrl,
+    tokens: config.tokens ?? (await ownSecret()),
+    described: {
+      postgres: postgres ? `private, port ${postgres.port}, data in ${postgres.dataDir}` : 'DATABASE_URL',
+      redis: redis
+        ? `private, port ${redis.port}`
+        : redisUrl
+          ? 'REDIS_URL'
+          : `none, cache in this process (${installHint()})`,
+    },
+    async stop() {
+      await rm(RUNNING_FILE, { force: true });
+      await redis?.stop();
+      await postgres?.stop();
+    },
+  };
+}
+
+/** For a command: the services of the running server, or a PostgreSQL of its own for as long as it runs. */
+export async function joinServices(config: Config): Promise<Services> {
+  const running = config.databaseUrl === undefined ? await readRunning() : undefined;
+  const postgres =
+    config.databaseUrl === undefined && running === undefined
+      ? await startPostgres({ dataDir: join(DATA_DIR, 'postgres') })
+      : undefined;
+  return {
+    databaseUrl: config.databaseUrl ?? running?.databaseUrl ?? (postgres as { url: string }).url,
+    redisUrl: config.redisUrl ?? running?.redisUrl,
+    tokens: config.tokens ?? (await ownSecret()),
+    described: { postgres: 'as the server', redis: 'as the server' },
+    stop: async () => postgres?.stop(),
+  };
+}
+
+async function readRunning(): Promise<Running | undefined> {
+  try {
+    const running = JSON.parse(await readFile(RUNNING_FILE, 'utf8')) as Running;
+    process.kill(running.pid, 0); // throws when that process is gone: the file was left by a crash
+    return running;
+  } catch {
+    return undefined;
+  }
+}
+
+async function ownSecret(): Promise<TokenConfig> {
+  const file = join(DATA_DIR, 'jwt-secret');
+  const made = randomBytes(32).toString('base64url');
+  await mkdir(DATA_DIR, { recursive: true });
+  // `wx`: whoever comes second, a server and a command at once, reads what the first has written.
+  await writeFile(file, made, { mode: 0o600, flag: 'wx' }).catch(() => {});
+  return { kind: 'secret', secret: await readFile(file, 'utf8') };
+}

@@ -1,0 +1,130 @@
+/**
+ * `extensions.cache`: what the cache did for one request, told when the request has `x-cache-trace: 1`. The async context
+ * carries the request's tracer and the field being resolved to where outcomes and statements are noted; requests that do
+ * not ask pay for none of it.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { type GraphQLResolveInfo, responsePathAsArray } from 'graphql';
+import { canonical, type Outcome, type OutcomeKind, type OutcomeReason, type Tag } from '../cache/index.js';
+
+/** A trace longer than this is cut: a request of many thousand fields shall not double its answer. */
+const MAX_CALLS = 1000;
+
+export interface TracedCall {
+  readonly path: readonly (string | number)[] | null;
+  /** The field, `Task.assignee`. */
+  readonly coordinate: string | null;
+  /** The cached source or method behind it, `User`. */
+  readonly name: string;
+  readonly outcome: OutcomeKind;
+  readonly reason?: OutcomeReason;
+  readonly tags: readonly Tag[];
+  readonly ageMs?: number;
+  readonly ttlLeftMs?: number;
+  readonly bytes?: number;
+  readonly ms: number;
+}
+
+export interface CacheTrace {
+  readonly calls: readonly TracedCall[];
+  readonly totals: { readonly redisRoundTrips: number; readonly sqlStatements: number; readonly ms: number };
+  /** By a mutation. */
+  readonly invalidated?: readonly Tag[];
+}
+
+interface Place {
+  readonly tracer: Tracer;
+  readonly info: GraphQLResolveInfo | undefined;
+}
+
+const here = new AsyncLocalStorage<Place>();
+
+/** A request's tracer; the silent one notes nothing. */
+export class Tracer {
+  readonly #startedMs = performance.now();
+  readonly #calls: TracedCall[] = [];
+  readonly #roundTrips = new Set<number>();
+  readonly #invalidated = new Set<Tag>();
+  /** Which field asked first for what, by source and argument: a batch runs in the context of only one of its callers. */
+  readonly #askers = new Map<string, GraphQLResolveInfo | undefined>();
+  #statements = 0;
+
+  constructor(readonly enabled: boolean) {}
+
+  /** From now on, in this async context: what is noted belongs to this field. */
+  enter(info?: GraphQLResolveInfo): void {
+    if (this.enabled) here.enterWith({ tracer: this, info });
+  }
+
+  /** A field asks a source for a value that a batch will bring. */
+  asks(name: string, arg: unknown): void {
+    if (!this.enabled) return;
+    const key = `${name} ${argumentKey(arg)}`;
+    if (!this.#askers.has(key)) this.#askers.set(key, here.getStore()?.info);
+  }
+
+  bypassed(name: string): void {
+    if (this.enabled)
+      this.#note({ ...fieldOf(here.getStore()?.info), name, outcome: 'bypass', reason: 'mutation', tags: [], ms: 0 });
+  }
+
+  invalidated(tags: readonly Tag[]): void {
+    for (const tag of tags) this.#invalidated.add(tag);
+  }
+
+  report(): CacheTrace {
+    return {
+      calls: this.#calls,
+      totals: {
+        redisRoundTrips: this.#roundTrips.size,
+        sqlStatements: this.#statements,
+        ms: round(performance.now() - this.#startedMs),
+      },
+      ...(this.#invalidated.size > 0 && { invalidated: [...this.#invalidated] }),
+    };
+  }
+
+  /** Called for every outcome of the engine, in the async context of the call. */
+  static outcome(outcome: Outcome): void {
+    const tracer = here.getStore()?.tracer;
+    if (tracer === undefined) return;
+    for (const trip of outcome.roundTrips) tracer.#roundTrips.add(trip);
+    const { name, arg, kind, reason, tags, ageMs, ttlLeftMs, chars, ms } = outcome;
+    const asker = tracer.#askers.get(`${name} ${argumentKey(arg)}`) ?? here.getStore()?.info;
+    tracer.#note({
+      ...fieldOf(asker),
+      name,
+      outcome: kind,
+      ...(reason !== undefined && { reason }),
+      tags,
+      ...(ageMs !== undefined && { ageMs }),
+      ...(ttlLeftMs !== undefined && { ttlLeftMs }),
+      ...(chars !== undefined && { bytes: chars }),
+      ms: round(ms),
+    });
+  }
+
+  /** Called for every SQL statement, in the async context that issued it. */
+  static statement(): void {
+    const place = here.getStore();
+    if (place !== undefined) place.tracer.#statements++;
+  }
+
+  #note(call: TracedCall): void {
+    if (this.#calls.length < MAX_CALLS) this.#calls.push(call);
+  }
+}
+
+/** One text for equal arguments of a source. */
+export function argumentKey(arg: unknown): string {
+  return typeof arg === 'string' ? arg : canonical(arg);
+}
+
+function fieldOf(info: GraphQLResolveInfo | undefined): Pick<TracedCall, 'path' | 'coordinate'> {
+  if (info === undefined) return { path: null, coordinate: null };
+  return { path: responsePathAsArray(info.path), coordinate: `${info.parentType.name}.${info.fieldName}` };
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 100) / 100;
+}

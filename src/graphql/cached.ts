@@ -1,0 +1,114 @@
+/**
+ * `@Cached` above a resolver method, in two forms:
+ *
+ *     @Cached({ ttlMs, scope, tags })     the method's result is kept under its field, root and arguments
+ *     @Cached(userById)                   the method names an argument of a source (an id), the field is its value
+ *
+ * Either way the policy stands above the method, shows in the schema's extensions, and is checked when the schema is built.
+ */
+import { defaultFieldResolver, GraphQLObjectType, type GraphQLSchema, getNamedType, printType } from 'graphql';
+import { Extensions, type MiddlewareFn, UseMiddleware } from 'type-graphql';
+import { checkPolicy, digest, type Policy, type Scope, type Tag } from '../cache/index.js';
+import type { Context } from './context.js';
+import type { Source } from './loads.js';
+
+export interface CachedPolicy<Root, Args> {
+  readonly ttlMs: number;
+  readonly negativeTtlMs?: number;
+  readonly scope: Scope;
+  readonly tags: (root: Root, args: Args) => readonly Tag[];
+  /** What of root and arguments tells one call from another. Default: the root's id and all arguments. */
+  readonly key?: (root: Root, args: Args) => unknown;
+  /** Raise it when what is stored changes in a way that the field's type does not show. */
+  readonly version?: number;
+  readonly maxChars?: number;
+}
+
+/** In the extensions of a cached field. */
+interface CacheExtension {
+  readonly declared: CachedPolicy<unknown, unknown> | Source<unknown, unknown>;
+  /** By `bindPolicies`: what the field's calls are cached under. */
+  bound?: Policy<MethodCall> | Source<unknown, unknown>;
+}
+
+/** A call of a decorated method. */
+interface MethodCall {
+  readonly root: unknown;
+  readonly args: unknown;
+}
+
+const EXTENSION = 'cache';
+
+export function Cached<Root = unknown, Args = unknown>(policy: CachedPolicy<Root, Args>): MethodDecorator;
+export function Cached<A, V>(source: Source<A, V>): MethodDecorator;
+export function Cached(declared: CacheExtension['declared']): MethodDecorator {
+  const extension: CacheExtension = { declared };
+  const middleware: MiddlewareFn<Context> = 'load' in declared ? throughSource(declared) : throughPolicy(extension);
+  return (target, name, descriptor) => {
+    UseMiddleware(middleware)(target, name, descriptor);
+    Extensions({ [EXTENSION]: extension })(target, name as string);
+  };
+}
+
+function throughSource(source: Source<unknown, unknown>): MiddlewareFn<Context> {
+  return async ({ context }, next) => {
+    const arg: unknown = await next();
+    return arg === null || arg === undefined ? null : await context.loads.load(source, arg);
+  };
+}
+
+function throughPolicy(extension: CacheExtension): MiddlewareFn<Context> {
+  return async ({ root, args, context }, next) => {
+    const policy = extension.bound as Policy<MethodCall>;
+    // type-graphql takes `undefined` from a middleware for "what the method gave".
+    return (await context.loads.read(policy, { root, args }, next)) ?? null;
+  };
+}
+
+/** One line of the table of policies. */
+export interface PolicyLine {
+  readonly coordinate: string;
+  readonly name: string;
+  readonly ttlMs: number;
+  readonly negativeTtlMs?: number;
+  readonly scope: Scope;
+  readonly shape: string;
+}
+
+/**
+ * Gives every cached field its name and shape and checks it. Run once over a built schema, before anything is executed.
+ * @throws CacheError POLICY
+ */
+export function bindPolicies(schema: GraphQLSchema): PolicyLine[] {
+  const lines: PolicyLine[] = [];
+  for (const type of Object.values(schema.getTypeMap())) {
+    if (!(type instanceof GraphQLObjectType) || type.name.startsWith('__')) continue;
+    for (const field of Object.values(type.getFields())) {
+      const extension = field.extensions[EXTENSION] as CacheExtension | undefined;
+      if (extension === undefined || field.resolve === defaultFieldResolver) continue;
+      const coordinate = `${type.name}.${field.name}`;
+      const shown = shapeOfField(field.type);
+      extension.bound = 'load' in extension.declared ? extension.declared : bind(coordinate, shown, extension.declared);
+      checkPolicy(extension.bound);
+      const { name, ttlMs, negativeTtlMs, scope, shape } = extension.bound;
+      lines.push({ coordinate, name, ttlMs, ...(negativeTtlMs !== undefined && { negativeTtlMs }), scope, shape });
+    }
+  }
+  return lines.sort((a, b) => (a.coordinate < b.coordinate ? -1 : 1));
+}
+
+function bind(coordinate: string, shape: string, declared: CachedPolicy<unknown, unknown>): Policy<MethodCall> {
+  const { tags, key, version, ...rest } = declared;
+  return {
+    ...rest,
+    name: coordinate,
+    shape: version === undefined ? shape : `${shape}.${version}`,
+    tags: ({ root, args }) => tags(root, args),
+    key: ({ root, args }) => (key === undefined ? [(root as { id?: unknown } | undefined)?.id, args] : key(root, args)),
+  };
+}
+
+/** Eight characters that change with the text of the field's type. */
+function shapeOfField(type: Parameters<typeof getNamedType>[0]): string {
+  return digest(`${type} ${printType(getNamedType(type) as GraphQLObjectType)}`).slice(0, 8);
+}

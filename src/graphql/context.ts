@@ -1,0 +1,23 @@
+/** What every resolver of a request gets. */
+
+import type { Tag } from '../cache/index.js';
+import type { Database } from '../db/database.js';
+import type { UserId } from '../db/ids.js';
+import type { Tracer } from './cache-trace.js';
+import type { Loads } from './loads.js';
+
+export interface Context {
+  readonly requestId: string;
+  /** Who asks. Set before any resolver runs; without one only introspection is answered. */
+  readonly viewerId: UserId;
+  readonly db: Database;
+  readonly tracer: Tracer;
+  /** Set when the operation is known. */
+  loads: Loads;
+}
+
+/** Tells the trace what a write invalidated and hands on its value. */
+export function traced<T>(context: Context, { value, tags }: { value: T; tags: readonly Tag[] }): T {
+  context.tracer.invalidated(tags);
+  return value;
+}

@@ -1,0 +1,61 @@
+/**
+ * The page at `/` in development: Apollo Sandbox where its script can be loaded, a self-hosted GraphiQL where there is no network.
+ * Both come with a token and an example query filled in.
+ */
+import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
+
+const SANDBOX_SCRIPT =
+  'https://embeddable-sandbox.cdn.apollographql.com/_latest/embeddable-sandbox.umd.production.min.js';
+
+export interface ExplorerOptions {
+  /** Path of the API. */
+  readonly endpoint: string;
+  /** Path of the page that needs no network. */
+  readonly fallback: string;
+  readonly token: string;
+  readonly document: string;
+}
+
+export function sandboxPage({ endpoint, fallback, token, document }: ExplorerOptions): string {
+  const headers = exampleHeaders(token);
+  return `<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>Tasks API</title><style>html, body, #sandbox { height: 100%; margin: 0 }</style></head>
+<body>
+<div id="sandbox"></div>
+<script src="${SANDBOX_SCRIPT}" onerror="location.replace(${attribute(fallback)})"></script>
+<script>
+  if (window.EmbeddedSandbox) new window.EmbeddedSandbox({
+    target: '#sandbox',
+    initialEndpoint: location.origin + ${inScript(endpoint)},
+    initialState: { document: ${inScript(document)}, headers: ${inScript(headers)}, includeCookies: false, pollForSchemaUpdates: false },
+  });
+</script>
+<noscript>The explorer needs JavaScript; the API answers at ${endpoint}.</noscript>
+</body>
+</html>`;
+}
+
+export function offlinePage({ endpoint, token, document }: ExplorerOptions): string {
+  return renderGraphiQL({
+    endpoint,
+    title: 'Tasks API',
+    defaultQuery: document,
+    headers: JSON.stringify(exampleHeaders(token), null, 2),
+    isHeadersEditorEnabled: true,
+    defaultEditorToolsVisibility: 'headers',
+  });
+}
+
+function exampleHeaders(token: string): Record<string, string> {
+  return { authorization: `Bearer ${token}`, 'x-cache-trace': '1' };
+}
+
+/** JSON that cannot end the script it stands in. */
+function inScript(value: unknown): string {
+  return JSON.stringify(value).replaceAll('<', '\\u003c');
+}
+
+function attribute(text: string): string {
+  return inScript(text).replaceAll('"', '&quot;');
+}

@@ -1,0 +1,100 @@
+/**
+ * What the resolvers of one request read through. For each source a DataLoader whose batches are one cache read; for each plain
+ * batch function a DataLoader that makes one statement of what a level asks for. Under a mutation both go straight to Postgres.
+ */
+import DataLoader from 'dataloader';
+import type { Cache, Policy } from '../cache/index.js';
+import type { Database } from '../db/database.js';
+import { argumentKey, type Tracer } from './cache-trace.js';
+
+/** Arguments in one statement; a larger level is split. */
+const MAX_BATCH = 1000;
+
+/** One value for every argument, in their order, by one statement. */
+export type BatchLoad<A, V> = (args: readonly A[], db: Database) => Promise<readonly V[]>;
+
+/** Something cached that many fields read, a row by its id: a policy with the batch that loads what is missing. */
+export interface Source<A, V> extends Policy<A> {
+  readonly load: BatchLoad<A, V>;
+}
+
+export class Loads {
+  readonly #cache: Cache;
+  readonly #db: Database;
+  readonly #viewer: string;
+  readonly #bypass: boolean;
+  readonly #tracer: Tracer;
+  readonly #sources = new Map<object, DataLoader<never, unknown, string>>();
+  readonly #batches = new Map<object, DataLoader<never, unknown, string>>();
+
+  /** `bypass`: neither read the cache nor fill it, and remember nothing between two reads. */
+  constructor(options: { cache: Cache; db: Database; viewer: string; bypass: boolean; tracer: Tracer }) {
+    this.#cache = options.cache;
+    this.#db = options.db;
+    this.#viewer = options.viewer;
+    this.#bypass = options.bypass;
+    this.#tracer = options.tracer;
+  }
+
+  /** One value of a source: from the cache, or by its load. Asked for twice in a request, it is read once. */
+  load<A, V>(source: Source<A, V>, arg: A): Promise<V> {
+    this.#tracer.asks(source.name, arg);
+    return this.#loader(source).load(arg);
+  }
+
+  loadMany<A, V>(source: Source<A, V>, args: readonly A[]): Promise<V[]> {
+    return Promise.all(args.map((arg) => this.load(source, arg)));
+  }
+
+  /** The result of a resolver method under its policy; `next` is the method. */
+  read<A, V>(policy: Policy<A>, arg: A, next: () => Promise<V>): Promise<V> {
+    if (!this.#bypass) return this.#cache.read(policy, arg, next, { viewer: this.#viewer });
+    this.#tracer.bypassed(policy.name);
+    return next();
+  }
+
+  /** Not cached: collects what one turn asks of `load` into one call. For the bodies of cached methods. */
+  batch<A, V>(load: BatchLoad<A, V>, arg: A): Promise<V> {
+    const loader = memoized(this.#batches, load, () => dataLoader<A, V>((args) => load(args, this.#db), false));
+    return loader.load(arg);
+  }
+
+  #loader<A, V>(source: Source<A, V>): DataLoader<A, V, string> {
+    return memoized(this.#sources, source, () => {
+      const load = (args: readonly A[]) => source.load(args, this.#db);
+      const cached = { ...source, load };
+      if (!this.#bypass) {
+        return dataLoader<A, V>((args) => this.#cache.readMany(cached, args, { viewer: this.#viewer }), true);
+      }
+      return dataLoader<A, V>((args) => {
+        this.#tracer.bypassed(source.name);
+        return load(args);
+      }, false);
+    });
+  }
+}
+
+function dataLoader<A, V>(
+  load: (args: readonly A[]) => Promise<readonly V[]>,
+  cache: boolean,
+): DataLoader<A, V, string> {
+  // The memo lives as long as one request: a value read once stays the same for the rest of the answer.
+  return new DataLoader<A, V, string>(async (args) => [...(await load(args))], {
+    cache,
+    maxBatchSize: MAX_BATCH,
+    cacheKeyFn: argumentKey,
+  });
+}
+
+/** The maps hold loaders of many types, each under the source or function that fixes its types. */
+function memoized<A, V>(
+  map: Map<object, DataLoader<never, unknown, string>>,
+  by: object,
+  make: () => DataLoader<A, V, string>,
+): DataLoader<A, V, string> {
+  const known = map.get(by) as DataLoader<A, V, string> | undefined;
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(by, made as unknown as DataLoader<never, unknown, string>);
+  return made;
+}

@@ -1,0 +1,39 @@
+/** Global object identification: the interface of everything with an id. */
+import { Field, ID, InterfaceType } from 'type-graphql';
+import { type Id, idPrefix, isId } from '../db/ids.js';
+import { badUserInput } from './errors.js';
+
+const TYPE_NAMES: Record<string, string> = {
+  user: 'User',
+  project: 'Project',
+  task: 'Task',
+  label: 'Label',
+  comment: 'Comment',
+};
+
+@InterfaceType({
+  description: 'An object with a globally unique id, which `node` finds again.',
+  resolveType: ({ id }: Node) => TYPE_NAMES[idPrefix(id) ?? ''],
+})
+export abstract class Node {
+  @Field(() => ID, { description: 'Globally unique; its front names the type.' })
+  id: Id;
+}
+
+/** @throws BAD_USER_INPUT when `text` is not the id of such a thing. */
+export function readId<P extends string>(prefix: P, text: string, argument: string): Id<P> {
+  if (!isId(prefix, text))
+    throw badUserInput(argument, `expected a ${prefix}'s id like ${prefix}_…, got ${show(text)}`);
+  return text;
+}
+
+/** @throws BAD_USER_INPUT unless exactly one of two arguments is given. */
+export function exactlyOne<A extends object>(args: A, one: keyof A & string, other: keyof A & string): void {
+  const given = [args[one], args[other]].filter((value) => value !== undefined && value !== null);
+  if (given.length !== 1) throw badUserInput(one, `expected exactly one of ${one} and ${other}`);
+}
+
+/** A client's text in a message: quoted, and short. */
+function show(text: string): string {
+  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+}

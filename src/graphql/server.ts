@@ -1,0 +1,143 @@
+/** HTTP: the API at /graphql, the explorer at /, health at /healthz and /readyz. One request is one context, one set of loads. */
+import { randomUUID } from 'node:crypto';
+import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginLandingPageDisabled,
+} from '@apollo/server/plugin/disabled';
+import fastifyApollo, { fastifyApolloDrainPlugin } from '@as-integrations/fastify';
+import cors from '@fastify/cors';
+import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import type { GraphQLSchema, OperationDefinitionNode } from 'graphql';
+import type { Cache } from '../cache/index.js';
+import type { Database } from '../db/database.js';
+import type { UserId } from '../db/ids.js';
+import type { Log } from '../log.js';
+import { MINUTE } from '../time.js';
+import { Tracer } from './cache-trace.js';
+import type { Context } from './context.js';
+import { causeOf, isMasked, maskError, unauthenticated } from './errors.js';
+import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
+import { Loads } from './loads.js';
+
+const MAX_BODY_BYTES = 1024 * 1024;
+const REQUEST_TIMEOUT_MS = MINUTE;
+const ENDPOINT = '/graphql';
+const OFFLINE_EXPLORER = '/explorer';
+/** Sandbox in a browser at Apollo's own address talks to a server on this machine. */
+const SANDBOX_ORIGIN = 'https://studio.apollographql.com';
+/** The word in a token's `scope` that lets it ask for cache traces in production. */
+const TRACE_SCOPE = 'cache:trace';
+
+export interface Identity {
+  readonly userId: UserId;
+  readonly scopes: readonly string[];
+}
+
+export interface ServerOptions {
+  readonly schema: GraphQLSchema;
+  readonly cache: Cache;
+  readonly db: Database;
+  readonly log: Log;
+  /** @throws UNAUTHENTICATED */
+  readonly verifyToken: (token: string) => Promise<Identity>;
+  readonly production: boolean;
+  /** Whether Postgres answers, and how Redis is: for /readyz. */
+  readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
+  /** Absent: no explorer. */
+  readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;
+}
+
+/** A request's context before its operation is known. */
+interface OpenContext extends Context {
+  readonly identity: Identity | undefined;
+}
+
+export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
+  const { schema, log, production, explorer } = options;
+  const app = fastify({ bodyLimit: MAX_BODY_BYTES, requestTimeout: REQUEST_TIMEOUT_MS, forceCloseConnections: 'idle' });
+  const apollo = new ApolloServer<OpenContext>({
+    schema,
+    introspection: !production,
+    includeStacktraceInErrorResponses: false,
+    formatError: maskError,
+    stopOnTerminationSignals: false, // two stops at once would hang; main.ts has the one
+    plugins: [
+      ApolloServerPluginCacheControlDisabled(),
+      ApolloServerPluginLandingPageDisabled(),
+      fastifyApolloDrainPlugin(app),
+      requestPlugin(options),
+    ],
+    logger: { debug: () => {}, info: () => {}, warn: (text) => log.warn(text), error: (text) => log.error(text) },
+  });
+  await apollo.start();
+
+  if (!production) await app.register(cors, { origin: [SANDBOX_ORIGIN] });
+  await app.register(fastifyApollo(apollo), {
+    path: ENDPOINT,
+    method: ['GET', 'POST'],
+    context: (request) => openContext(options, request),
+  });
+  app.get('/healthz', async () => ({ status: 'ok' }));
+  app.get('/readyz', async (_, reply) => {
+    const { postgres, redis } = await options.readiness();
+    return reply.code(postgres ? 200 : 503).send({ postgres: postgres ? 'up' : 'down', redis });
+  });
+  if (explorer !== undefined) {
+    const pages = { endpoint: ENDPOINT, fallback: OFFLINE_EXPLORER, ...explorer };
+    app.get('/', async (_, reply) => reply.type('text/html').send(sandboxPage(pages)));
+    app.get(OFFLINE_EXPLORER, async (_, reply) => reply.type('text/html').send(offlinePage(pages)));
+  }
+  return app;
+}
+
+async function openContext({ db, cache, verifyToken, production }: ServerOptions, request: FastifyRequest) {
+  const token = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
+  const identity = token === undefined ? undefined : await verifyToken(token);
+  const mayTrace = !production || identity?.scopes.includes(TRACE_SCOPE) === true;
+  const tracer = new Tracer(mayTrace && request.headers['x-cache-trace'] === '1');
+  const viewerId = identity?.userId ?? ('' as UserId); // read only after the gate below has seen an identity
+  const loads = new Loads({ cache, db, viewer: viewerId, bypass: true, tracer });
+  return { requestId: randomUUID(), identity, viewerId, db, tracer, loads } satisfies OpenContext;
+}
+
+/** Per request: the gate, the loads that fit the operation, the trace, the log of what is masked. */
+function requestPlugin({ cache, db, log }: ServerOptions): ApolloServerPlugin<OpenContext> {
+  return {
+    requestDidStart: async () => ({
+      didResolveOperation: async ({ operation, contextValue }) => {
+        const { identity, tracer, viewerId } = contextValue;
+        if (operation === undefined) return; // Apollo answers that itself
+        if (identity === undefined && !isIntrospection(operation)) {
+          throw unauthenticated('This needs a token: send the header Authorization: Bearer <token>.');
+        }
+        // Fields under a mutation are read from Postgres: they show its outcome, and nothing of it is remembered.
+        const bypass = operation.operation !== 'query';
+        contextValue.loads = new Loads({ cache, db, viewer: viewerId, bypass, tracer });
+      },
+      executionDidStart: async ({ contextValue: { tracer } }) =>
+        tracer.enabled ? { willResolveField: ({ info }) => tracer.enter(info) } : {},
+      didEncounterErrors: async ({ errors, contextValue: { requestId } }) => {
+        for (const error of errors) {
+          if (isMasked(error)) log.error({ err: causeOf(error), requestId, path: error.path }, 'a request failed');
+        }
+      },
+      willSendResponse: async ({ response: { body }, contextValue: { tracer, requestId } }) => {
+        if (body.kind !== 'single') return;
+        const { singleResult } = body;
+        if (tracer.enabled) singleResult.extensions = { ...singleResult.extensions, cache: tracer.report() };
+        for (const error of singleResult.errors ?? []) {
+          if (error.extensions?.['code'] === 'INTERNAL_SERVER_ERROR') Object.assign(error.extensions, { requestId });
+        }
+      },
+    }),
+  };
+}
+
+/** Only fields of the schema itself, which everyone may read where introspection is on. */
+function isIntrospection({ operation, selectionSet }: OperationDefinitionNode): boolean {
+  return (
+    operation === 'query' &&
+    selectionSet.selections.every((selection) => selection.kind === 'Field' && selection.name.value.startsWith('__'))
+  );
+}

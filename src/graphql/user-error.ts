@@ -1,0 +1,109 @@
+/** Expected refusals of a mutation, answered as data: what was wrong with the input, or with the moment. */
+import { Field, InterfaceType, ObjectType, registerEnumType } from 'type-graphql';
+import { z } from 'zod';
+import { type Id, isId } from '../db/ids.js';
+
+export enum UserErrorCode {
+  INVALID = 'INVALID',
+  NOT_FOUND = 'NOT_FOUND',
+  FORBIDDEN = 'FORBIDDEN',
+  CONFLICT = 'CONFLICT',
+}
+registerEnumType(UserErrorCode, {
+  name: 'UserErrorCode',
+  description: 'What kind of refusal a UserError is.',
+  valuesConfig: {
+    INVALID: { description: 'A value of the input is not acceptable.' },
+    NOT_FOUND: { description: 'Something the input names does not exist, or not for the viewer.' },
+    FORBIDDEN: { description: 'The viewer may see the object but not do this to it.' },
+    CONFLICT: { description: 'The object is not in the state that the input assumes.' },
+  },
+});
+
+/** What a service throws inside its transaction to refuse: the write is rolled back, the client reads it in `errors`. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+
+  constructor(
+    readonly code: UserErrorCode,
+    message: string,
+    /** Of the argument at fault: `['input', 'title']`. */
+    readonly path: readonly string[],
+    /** With CONFLICT: the object as it is now. */
+    readonly current: object | null = null,
+  ) {
+    super(message);
+  }
+}
+
+@InterfaceType({
+  description: 'Why a mutation did nothing.',
+  resolveType: ({ code }: UserError) => TYPE_NAMES[code],
+})
+export abstract class UserError {
+  @Field(() => UserErrorCode, { description: 'For programs.' })
+  code: UserErrorCode;
+
+  @Field(() => String, { description: 'For people: what was expected.' })
+  message: string;
+
+  @Field(() => [String], { description: 'The argument at fault, from `input` on.' })
+  path: string[];
+}
+
+@ObjectType({ implements: UserError, description: 'A value of the input is not acceptable.', simpleResolvers: true })
+export class ValidationError extends UserError {}
+
+@ObjectType({
+  implements: UserError,
+  description: 'Something the input names does not exist, or not for the viewer.',
+  simpleResolvers: true,
+})
+export class NotFoundError extends UserError {}
+
+@ObjectType({
+  implements: UserError,
+  description: 'The viewer may see the object but not do this to it.',
+  simpleResolvers: true,
+})
+export class PermissionError extends UserError {}
+
+const TYPE_NAMES: Record<UserErrorCode, string> = {
+  INVALID: 'ValidationError',
+  NOT_FOUND: 'NotFoundError',
+  FORBIDDEN: 'PermissionError',
+  CONFLICT: 'ConflictError',
+};
+
+/** Runs a mutation: its payload, or the same payload with its refusal in `errors`. */
+export async function orErrors<P extends object>(run: () => Promise<P>): Promise<P | { errors: object[] }> {
+  try {
+    return { errors: [], ...(await run()) };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    const { code, message, path, current } = error;
+    return { errors: [{ code, message, path: [...path], task: current }] };
+  }
+}
+
+/** The input as `schema` reads it. @throws Refusal INVALID, for the first field at fault. */
+export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.output<T> {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new Refusal(UserErrorCode.INVALID, issue?.message ?? 'not acceptable', [
+    'input',
+    ...(issue?.path ?? []).map(String),
+  ]);
+}
+
+/** An id of the given kind in an input. */
+export function idInput<P extends string>(prefix: P) {
+  return z.custom<Id<P>>(
+    (text) => typeof text === 'string' && isId(prefix, text),
+    `expected a ${prefix}'s id like ${prefix}_…`,
+  );
+}
+
+/** Only reachable through the interface, so the schema must be told of them. */
+export const userErrorTypes = [ValidationError, NotFoundError, PermissionError];

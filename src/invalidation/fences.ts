@@ -1,0 +1,55 @@
+/**
+ * Fences left behind. A writer that died, or never learnt its COMMIT's outcome, leaves its fence; readers that keep meeting
+ * it report it here, and Postgres is asked whether the transaction is over. Time alone never removes a fence.
+ */
+import type { Sql } from 'postgres';
+import { fenceIds, type Store, type Tag } from '../cache/index.js';
+import type { Log } from '../log.js';
+import { type Clock, systemClock } from '../time.js';
+import { finishedOf } from './outbox.js';
+
+/** A fence seen unchanged for this long is looked into: longer than a commit takes, much shorter than anyone would notice. */
+const SUSPECT_AFTER_MS = 250;
+const MAX_WATCHED = 10_000;
+
+export class FenceWatch {
+  readonly #watched = new Map<Tag, { fence: string; sinceMs: number }>();
+  readonly #store: Store;
+  readonly #sql: Sql;
+  readonly #log: Log;
+  readonly #clock: Clock;
+
+  constructor(options: { store: Store; sql: Sql; log: Log; clock?: Clock }) {
+    this.#store = options.store;
+    this.#sql = options.sql;
+    this.#log = options.log;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /** NOTE_FENCE: called by every read that meets a fence. */
+  seen(tag: Tag, fence: string): void {
+    const nowMs = this.#clock.monotonicMs();
+    const watched = this.#watched.get(tag);
+    if (watched?.fence !== fence) {
+      // A full watch forgets everything: fences still standing are met and noted again.
+      if (this.#watched.size >= MAX_WATCHED) this.#watched.clear();
+      this.#watched.set(tag, { fence, sinceMs: nowMs });
+    } else if (nowMs - watched.sinceMs > SUSPECT_AFTER_MS) {
+      this.#watched.delete(tag);
+      void this.resolve(fenceIds(fence), [tag]);
+    }
+  }
+
+  /** RESOLVE: releases those transactions that Postgres says are over. One still in progress keeps its fence, however old. */
+  async resolve(xids: readonly string[], tags: readonly Tag[]): Promise<void> {
+    try {
+      const finished = await finishedOf(this.#sql, xids);
+      if (finished.length > 0) await this.#store.unfence(finished, tags);
+    } catch (error) {
+      this.#log.warn(
+        { err: error, xids },
+        'a fence could not be resolved now; the next reader who meets it tries again',
+      );
+    }
+  }
+}

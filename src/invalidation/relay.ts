@@ -1,0 +1,101 @@
+/**
+ * The relay: four times a second some process brings the outbox into the store and renews the trust lease. It repairs what
+ * a crash, an unreachable Redis or a write from outside of the API left behind, and by the lease it bounds for how long anything
+ * could have been wrong. Any number of processes run it; the position in the store decides between them.
+ */
+import type { Sql } from 'postgres';
+import { type Applied, LEASE_MS, randomToken, type Store } from '../cache/index.js';
+import type { Log } from '../log.js';
+import { type Clock, MINUTE, systemClock } from '../time.js';
+import { freshTransactionId, readOutbox, trimOutbox } from './outbox.js';
+
+const INTERVAL_MS = 250;
+/** Of the interval: processes that started together shall not tick together. */
+const JITTER = 0.2;
+/** A lease renewed more recently than this is left alone: another process has just ticked. */
+const JUST_RENEWED_MS = 0.8 * INTERVAL_MS;
+const TRIM_EVERY_MS = MINUTE;
+
+/** How a tick ended: what the store said, or that it was not needed. */
+export type TickResult = Applied | 'recent';
+
+export class Relay {
+  readonly #store: Store;
+  readonly #sql: Sql;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  #stopped = true;
+  #failing = false;
+  #trimAtMs = 0;
+
+  constructor(options: { store: Store; sql: Sql; log: Log; clock?: Clock }) {
+    this.#store = options.store;
+    this.#sql = options.sql;
+    this.#log = options.log;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /** Ticks until `stop`. The first tick is awaited, so that a started process may already serve from its cache. */
+  async start(): Promise<void> {
+    this.#stopped = false;
+    await this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    this.#running = this.#tickUntilCaughtUp();
+    await this.#running;
+    if (this.#stopped) return;
+    const delayMs = INTERVAL_MS * (1 - JITTER / 2 + JITTER * Math.random());
+    this.#timer = setTimeout(() => void this.#run(), delayMs);
+  }
+
+  async #tickUntilCaughtUp(): Promise<void> {
+    try {
+      let more = true;
+      while (more && !this.#stopped) ({ more } = await this.tick());
+      if (this.#failing) this.#log.info('the relay works again');
+      this.#failing = false;
+    } catch (error) {
+      if (!this.#failing)
+        this.#log.warn({ err: error }, 'the relay cannot tick: after 2 s nothing is served from the cache');
+      this.#failing = true;
+    }
+  }
+
+  /** TICK, once. `more`: rows are left, tick again at once. @throws when Redis or Postgres cannot be reached. */
+  async tick(): Promise<{ result: TickResult; more: boolean }> {
+    const head = await this.#store.head();
+    if (head.leaseLeftMs > LEASE_MS - JUST_RENEWED_MS) return { result: 'recent', more: false };
+    const barrier = head.leaseLeftMs === 0 ? await freshTransactionId(this.#sql) : undefined;
+    const outbox = await readOutbox(this.#sql, head.position?.xid);
+
+    const known = head.position;
+    // Without a position, or with one that this database's history or outbox no longer reaches: all entries are void.
+    const lost = known === undefined || outbox.horizon < known.xid || known.xid < outbox.trimmedBelow;
+    if (lost && known !== undefined) this.#log.warn({ position: known, outbox: outbox.horizon }, 'purging the cache');
+    const result = await this.#store.apply({
+      head,
+      next: { xid: outbox.horizon, purge: lost ? randomToken() : known.purge },
+      rows: lost ? [] : outbox.rows,
+      barrier,
+      grant: lost || !outbox.cut,
+    });
+    if (result === 'applied') await this.#trim(outbox.horizon);
+    return { result, more: outbox.cut && !lost && result === 'applied' };
+  }
+
+  async #trim(applied: bigint): Promise<void> {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs < this.#trimAtMs) return;
+    this.#trimAtMs = nowMs + TRIM_EVERY_MS;
+    await trimOutbox(this.#sql, applied);
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * Row-sets: which equalities of a table's columns name a set of rows that something cached may depend on. Declared beside
+ * the table, installed as triggers (triggers.ts), used as tags: one declaration, so that no query can depend on a
+ * row-set which no trigger names.
+ */
+import { getTableColumns, getTableName } from 'drizzle-orm';
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
+import { rowSetTag, type Tag, tableTag } from '../cache/index.js';
+
+export interface RowSetDeclaration {
+  /** The columns whose equality names the rows. */
+  readonly columns: readonly PgColumn[];
+  /** Columns that nothing depends on which depends on this set: an UPDATE of these alone does not touch it. */
+  readonly ignores?: readonly PgColumn[];
+  /** Instead of `ignores`: the only columns whose UPDATE touches it. Inserts and deletes always do. */
+  readonly watches?: readonly PgColumn[];
+}
+
+/** Both the row-set's tag and the table's own, which TRUNCATE and very large statements bump instead. */
+type RowSetTags<D extends RowSetDeclaration> = (...values: ValuesOf<D['columns']>) => readonly [Tag, Tag];
+type ValuesOf<C extends readonly PgColumn[]> = {
+  -readonly [I in keyof C]: C[I] extends PgColumn ? NonNullable<C[I]['_']['data']> : never;
+};
+
+/** What the trigger function gets as its argument, one object per row-set. */
+export interface RowSetSpec {
+  readonly columns: readonly string[];
+  readonly ignores?: readonly string[];
+  readonly watches?: readonly string[];
+}
+
+export interface TableRowSets {
+  readonly table: string;
+  readonly columns: readonly string[];
+  readonly specs: readonly RowSetSpec[];
+}
+
+/**
+ * Declares the row-sets of a table. Each becomes a function from the columns' values to the tags of those rows:
+ * `taskRows.byProject(projectId)`.
+ */
+export function rowSets<const D extends Record<string, RowSetDeclaration>>(table: PgTable, declared: D) {
+  const name = getTableName(table);
+  const columnNames = new Set(Object.values(getTableColumns(table)).map((column) => column.name));
+  const specs: RowSetSpec[] = [];
+  const functions: Record<string, (...values: unknown[]) => readonly [Tag, Tag]> = {};
+  const whole = tableTag(name);
+  for (const [setName, declaration] of Object.entries<RowSetDeclaration>(declared)) {
+    const spec = specOf(declaration);
+    checkSpec(`${name}.${setName}`, spec, columnNames);
+    specs.push(spec);
+    functions[setName] = (...values) => {
+      const texts = declaration.columns.map((column, i) => String(column.mapToDriverValue(values[i])));
+      return [rowSetTag(name, spec.columns, texts), whole];
+    };
+  }
+  return {
+    table: name,
+    columns: [...columnNames],
+    specs,
+    ...(functions as { [K in keyof D]: RowSetTags<D[K]> }),
+  };
+}
+
+function specOf({ columns, ignores, watches }: RowSetDeclaration): RowSetSpec {
+  const names = (list: readonly PgColumn[]) => list.map((column) => column.name);
+  return {
+    columns: names(columns),
+    ...(ignores && { ignores: names(ignores) }),
+    ...(watches && { watches: names(watches) }),
+  };
+}
+
+function checkSpec(name: string, spec: RowSetSpec, columnNames: ReadonlySet<string>): void {
+  if (spec.columns.length === 0) throw new TypeError(`row-set ${name}: at least one column is expected`);
+  if (spec.ignores && spec.watches) throw new TypeError(`row-set ${name}: either ignores or watches, not both`);
+  for (const column of [...spec.columns, ...(spec.ignores ?? []), ...(spec.watches ?? [])]) {
+    if (!columnNames.has(column)) throw new TypeError(`row-set ${name}: ${column} is no column of the table`);
+  }
+  const own = spec.columns.find((column) => spec.ignores?.includes(column) || spec.watches?.includes(column) === false);
+  if (own !== undefined) throw new TypeError(`row-set ${name}: a change of its own column ${own} must touch it`);
+}

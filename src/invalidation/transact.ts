@@ -1,0 +1,86 @@
+/**
+ * The one way to write: `transact(fn)`. Runs `fn` in a transaction, reads back which tags its triggers named, fences them,
+ * commits, releases. When it has answered, no process serves anything that the commit made old.
+ */
+import { type Cache, CacheError, LEASE_MS, type Tag } from '../cache/index.js';
+import type { Database, Transaction } from '../db/database.js';
+import { type Clock, systemClock } from '../time.js';
+import type { FenceWatch } from './fences.js';
+import { touchedBy, type Written } from './outbox.js';
+
+/** The connection broke while COMMIT was under way: the write may or may not have happened. */
+export class CommitOutcomeUnknown extends Error {
+  override readonly name = 'CommitOutcomeUnknown';
+  readonly code = 'COMMIT_OUTCOME_UNKNOWN';
+
+  constructor(cause: unknown) {
+    super('The connection broke during COMMIT: read again to see whether the write happened.', { cause });
+  }
+}
+
+export interface WriteResult<T> {
+  readonly value: T;
+  /** What the write invalidated: for traces. */
+  readonly tags: readonly Tag[];
+}
+
+export class Transactor {
+  readonly #db: Database;
+  readonly #cache: Cache;
+  readonly #fences: FenceWatch;
+  readonly #clock: Clock;
+
+  constructor(options: { db: Database; cache: Cache; fences: FenceWatch; clock?: Clock }) {
+    this.#db = options.db;
+    this.#cache = options.cache;
+    this.#fences = options.fences;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /**
+   * WRITE. `fn` may only use the transaction it is given: a cached read inside it could be filled with what is not committed.
+   * @throws what `fn` throws, after ROLLBACK; CommitOutcomeUnknown; CacheError FENCE_REFUSED under the fence policy `reject`.
+   */
+  async transact<T>(fn: (tx: Transaction) => Promise<T>): Promise<WriteResult<T>> {
+    let written: Written | undefined;
+    let fenced = true;
+    let committing = false;
+    let value: T;
+    try {
+      value = await this.#db.write.transaction(async (tx) => {
+        const result = await fn(tx);
+        written = await touchedBy(tx);
+        if (written !== undefined && written.tags.length > 0) {
+          fenced = await this.#cache.fence(written.xid, written.tags);
+        }
+        committing = true; // the driver sends COMMIT as soon as this returns
+        return result;
+      });
+    } catch (error) {
+      await this.#afterFailure(written, committing, error);
+      throw committing && isConnectionLoss(error) ? new CommitOutcomeUnknown(error) : error;
+    }
+    if (written === undefined) return { value, tags: [] };
+    this.#cache.release(written.xid, written.tags);
+    // Nobody was told before the commit, so what it made old may be served until the lease has run out or a tick applied it.
+    if (!fenced) await this.#clock.sleep(LEASE_MS);
+    return { value, tags: written.tags };
+  }
+
+  async #afterFailure(written: Written | undefined, committing: boolean, error: unknown): Promise<void> {
+    if (written === undefined || written.tags.length === 0) return;
+    const refused = error instanceof CacheError && error.code === 'FENCE_REFUSED';
+    if (refused && !committing) {
+      // ROLLBACK was acknowledged, or this would be the connection's error.
+      this.#cache.release(written.xid, written.tags);
+    } else {
+      // Never released by us: only Postgres knows how the transaction ended.
+      await this.#fences.resolve([String(written.xid)], written.tags);
+    }
+  }
+}
+
+function isConnectionLoss(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return /^(08...|57P0.|CONNECTION_.*|ECONN.*|EPIPE|ETIMEDOUT)$/.test(code);
+}

@@ -1,0 +1,40 @@
+/** How labels are read: rows by id, and a project's list as ids with names. */
+import { asc, sql } from 'drizzle-orm';
+import { grouped, rowsById, shapeOf } from '../db/by-id.js';
+import { type LabelId, type ProjectId, toUuid } from '../db/ids.js';
+import type { Source } from '../graphql/loads.js';
+import type { PageItem } from '../graphql/page.js';
+import { HOUR } from '../time.js';
+import { type LabelRow, labelRows, labels } from './label.table.js';
+
+export const labelById: Source<LabelId, LabelRow | null> = {
+  name: 'Label',
+  shape: shapeOf(labels),
+  ttlMs: 12 * HOUR,
+  scope: 'public',
+  tags: (id) => labelRows.byId(id),
+  load: (ids, db) => rowsById(db, labels, ids),
+};
+
+/** A project's labels by name, whole: a project has tens of them. Code unit order, which is what pages are cut by. */
+export const labelsOfProject: Source<ProjectId, readonly PageItem<LabelId>[]> = {
+  name: 'ProjectLabels',
+  shape: 'items',
+  ttlMs: 12 * HOUR,
+  scope: 'public',
+  tags: (projectId) => labelRows.byProject(projectId),
+  load: async (projectIds, db) => {
+    const statement = db.prepared('labels_of_project', (read, name) =>
+      read
+        .select({ projectId: labels.projectId, id: labels.id, name: labels.name })
+        .from(labels)
+        .where(sql`${labels.projectId} = any(${sql.placeholder('ids')}::uuid[])`)
+        .orderBy(asc(sql`${labels.name} collate "C"`))
+        .prepare(name),
+    );
+    const rows = await statement.execute({ ids: projectIds.map(toUuid) });
+    return grouped(projectIds, rows, ({ projectId }) => projectId).map((of) =>
+      of.map(({ id, name }) => ({ id, sort: [name] })),
+    );
+  },
+};

@@ -1,0 +1,36 @@
+import { Arg, Args, Ctx, FieldResolver, Mutation, Resolver, Root } from 'type-graphql';
+import { isId } from '../db/ids.js';
+import { type Context, traced } from '../graphql/context.js';
+import { connection, PageArgs, pageOf, pageQuery } from '../graphql/page.js';
+import { orErrors } from '../graphql/user-error.js';
+import type { ProjectRow } from '../projects/project.table.js';
+import { Project } from '../projects/project.type.js';
+import { labelById, labelsOfProject } from './label.loaders.js';
+import type { LabelService } from './label.service.js';
+import { CreateLabelInput, CreateLabelPayload, LabelConnection } from './label.type.js';
+
+@Resolver(() => Project)
+export class LabelResolver {
+  constructor(private readonly service: LabelService) {}
+
+  @FieldResolver(() => LabelConnection, { description: 'The labels that its tasks may bear, by name.' })
+  labels(@Root() project: ProjectRow, @Ctx() { loads }: Context, @Args(() => PageArgs) args: PageArgs) {
+    const query = pageQuery(args, 'labels', ([, id]) => isId('label', id ?? ''));
+    const items = () => loads.load(labelsOfProject, project.id);
+    return connection({
+      list: 'labels',
+      after: query.after,
+      page: async () => pageOf(await items(), query),
+      nodes: (ids) => loads.loadMany(labelById, ids),
+      count: async () => (await items()).length,
+    });
+  }
+
+  @Mutation(() => CreateLabelPayload, { description: 'Creates a label in a project.' })
+  createLabel(
+    @Ctx() context: Context,
+    @Arg('input', () => CreateLabelInput, { description: 'The label.' }) input: CreateLabelInput,
+  ) {
+    return orErrors(async () => traced(context, await this.service.create(context.viewerId, input)));
+  }
+}

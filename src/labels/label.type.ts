@@ -1,0 +1,47 @@
+import { Field, ID, InputType, ObjectType } from 'type-graphql';
+import type { ProjectId } from '../db/ids.js';
+import { Node } from '../graphql/node.js';
+import { connectionTypes } from '../graphql/page.js';
+import { UserError } from '../graphql/user-error.js';
+import type { LabelRow } from './label.table.js';
+
+/** Its root value is a row of `labels`. */
+@ObjectType({ implements: Node, description: "A word that a project's tasks can bear.", simpleResolvers: true })
+export class Label extends Node {
+  declare id: LabelRow['id'];
+
+  @Field(() => String, { description: 'Unique within the project.' })
+  name: string;
+
+  @Field(() => String, { description: 'Like #1d76db.' })
+  color: string;
+
+  @Field(() => String, { nullable: true, description: 'What it is used for.' })
+  description: string | null;
+}
+
+export const { Edge: LabelEdge, Connection: LabelConnection } = connectionTypes('Label', () => Label);
+
+@InputType({ description: 'A label to create.' })
+export class CreateLabelInput {
+  @Field(() => ID, { description: 'The project whose tasks may bear it.' })
+  projectId: ProjectId;
+
+  @Field(() => String, { description: '1 to 100 characters, unique within the project.' })
+  name: string;
+
+  @Field(() => String, { nullable: true, description: 'Like #1d76db; grey when left out.' })
+  color?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'At most 1 000 characters.' })
+  description?: string | null;
+}
+
+@ObjectType({ description: 'What createLabel did.', simpleResolvers: true })
+export class CreateLabelPayload {
+  @Field(() => Label, { nullable: true, description: 'The new label; null when there are errors.' })
+  label?: LabelRow | null;
+
+  @Field(() => [UserError], { description: 'Why nothing was done; empty when it was.' })
+  errors: UserError[];
+}

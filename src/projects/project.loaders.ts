@@ -1,0 +1,84 @@
+/** How projects and memberships are read. */
+import { asc, sql } from 'drizzle-orm';
+import { grouped, rowsById, shapeOf } from '../db/by-id.js';
+import { type ProjectId, toUuid, type UserId } from '../db/ids.js';
+import type { Source } from '../graphql/loads.js';
+import { HOUR } from '../time.js';
+import { memberRows, type ProjectRow, projectMembers, projectRows, projects, type Role } from './project.table.js';
+
+export const projectById: Source<ProjectId, ProjectRow | null> = {
+  name: 'Project',
+  shape: shapeOf(projects),
+  ttlMs: 12 * HOUR,
+  scope: 'public',
+  tags: (id) => projectRows.byId(id),
+  load: (ids, db) => rowsById(db, projects, ids),
+};
+
+export const projectIdByKey: Source<string, ProjectId | null> = {
+  name: 'ProjectKey',
+  shape: 'id',
+  ttlMs: 12 * HOUR,
+  scope: 'public',
+  tags: (key) => projectRows.byKey(key),
+  load: async (keys, db) => {
+    const statement = db.prepared('projects_by_key', (read, name) =>
+      read
+        .select({ id: projects.id, key: projects.key })
+        .from(projects)
+        .where(sql`${projects.key} = any(${sql.placeholder('keys')}::text[])`)
+        .prepare(name),
+    );
+    const found = new Map((await statement.execute({ keys })).map(({ id, key }) => [key, id]));
+    return keys.map((key) => found.get(key) ?? null);
+  },
+};
+
+export interface Membership {
+  readonly projectId: ProjectId;
+  readonly role: Role;
+}
+
+/** A user's memberships in the order of the projects' ids: what every authorization asks. */
+export const membershipsOf: Source<UserId, readonly Membership[]> = {
+  name: 'Memberships',
+  shape: shapeOf(projectMembers),
+  ttlMs: 12 * HOUR,
+  scope: 'viewer',
+  tags: (userId) => memberRows.byUser(userId),
+  load: async (userIds, db) => {
+    const statement = db.prepared('memberships_of', (read, name) =>
+      read
+        .select({ userId: projectMembers.userId, projectId: projectMembers.projectId, role: projectMembers.role })
+        .from(projectMembers)
+        .where(sql`${projectMembers.userId} = any(${sql.placeholder('ids')}::uuid[])`)
+        .orderBy(asc(projectMembers.projectId))
+        .prepare(name),
+    );
+    const rows = await statement.execute({ ids: userIds.map(toUuid) });
+    return grouped(userIds, rows, ({ userId }) => userId).map((of) =>
+      of.map(({ projectId, role }) => ({ projectId, role })),
+    );
+  },
+};
+
+/** A project's members in the order in which they became users. */
+export const memberIdsOf: Source<ProjectId, readonly UserId[]> = {
+  name: 'ProjectMembers',
+  shape: 'ids',
+  ttlMs: 12 * HOUR,
+  scope: 'public',
+  tags: (projectId) => memberRows.byProject(projectId),
+  load: async (projectIds, db) => {
+    const statement = db.prepared('member_ids_of', (read, name) =>
+      read
+        .select({ projectId: projectMembers.projectId, userId: projectMembers.userId })
+        .from(projectMembers)
+        .where(sql`${projectMembers.projectId} = any(${sql.placeholder('ids')}::uuid[])`)
+        .orderBy(asc(projectMembers.userId))
+        .prepare(name),
+    );
+    const rows = await statement.execute({ ids: projectIds.map(toUuid) });
+    return grouped(projectIds, rows, ({ projectId }) => projectId).map((of) => of.map(({ userId }) => userId));
+  },
+};

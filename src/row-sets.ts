@@ -1,0 +1,17 @@
+/** Every cached table's row-sets, for what installs and checks the triggers. A table that is not here cannot be cached. */
+import { commentRows } from './comments/comment.table.js';
+import type { TableRowSets } from './invalidation/rows.js';
+import { labelRows } from './labels/label.table.js';
+import { memberRows, projectRows } from './projects/project.table.js';
+import { taskLabelRows, taskRows } from './tasks/task.table.js';
+import { userRows } from './users/user.table.js';
+
+export const allRowSets: readonly TableRowSets[] = [
+  userRows,
+  projectRows,
+  memberRows,
+  labelRows,
+  taskRows,
+  taskLabelRows,
+  commentRows,
+];

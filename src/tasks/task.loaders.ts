@@ -1,0 +1,159 @@
+/** How tasks are read: rows by id, lists as ids, counts, the labels a task bears, a project's statistics. */
+import { asc, sql } from 'drizzle-orm';
+import { grouped, rowsById, shapeOf } from '../db/by-id.js';
+import type { Database } from '../db/database.js';
+import { fromUuid, type LabelId, type ProjectId, type TaskId, toUuid } from '../db/ids.js';
+import { selectPages } from '../db/page-sql.js';
+import type { Source } from '../graphql/loads.js';
+import { type Page, toPage } from '../graphql/page.js';
+import { HOUR } from '../time.js';
+import {
+  isEmptyList,
+  type TaskList,
+  type TaskPageQuery,
+  taskListTags,
+  taskListWhere,
+  taskPageSql,
+} from './task.list.js';
+import {
+  type TaskPriority,
+  type TaskRow,
+  type TaskStatus,
+  taskLabelRows,
+  taskLabels,
+  taskRows,
+  tasks,
+} from './task.table.js';
+
+export const taskById: Source<TaskId, TaskRow | null> = {
+  name: 'Task',
+  shape: shapeOf(tasks),
+  ttlMs: 12 * HOUR,
+  scope: 'public',
+  tags: (id) => taskRows.byId(id),
+  load: (ids, db) => rowsById(db, tasks, ids),
+};
+
+/** What the identifier OPS-42 means, once OPS is known. */
+export interface TaskNumber {
+  readonly projectId: ProjectId;
+  readonly number: number;
+}
+
+export const taskIdByNumber: Source<TaskNumber, TaskId | null> = {
+  name: 'TaskNumber',
+  shape: 'id',
+  ttlMs: 12 * HOUR,
+  scope: 'public',
+  tags: ({ projectId, number }) => taskRows.byNumber(projectId, number),
+  load: async (wanted, db) => {
+    const statement = db.prepared('task_ids_by_number', (read, name) =>
+      read
+        .select({ id: tasks.id, projectId: tasks.projectId, number: tasks.number })
+        .from(tasks)
+        .where(
+          sql`(${tasks.projectId}, ${tasks.number}) in (
+            select * from unnest(${sql.placeholder('projectIds')}::uuid[], ${sql.placeholder('numbers')}::int[]))`,
+        )
+        .prepare(name),
+    );
+    const rows = await statement.execute({
+      projectIds: wanted.map(({ projectId }) => toUuid(projectId)),
+      numbers: wanted.map(({ number }) => number),
+    });
+    return wanted.map(
+      ({ projectId, number }) => rows.find((row) => row.projectId === projectId && row.number === number)?.id ?? null,
+    );
+  },
+};
+
+export const taskPages: Source<TaskPageQuery, Page<TaskId>> = {
+  name: 'TaskPage',
+  shape: 'page',
+  ttlMs: 12 * HOUR,
+  scope: 'public',
+  tags: ({ list }) => taskListTags(list),
+  load: async (queries, db) => {
+    const possible = queries.filter(({ list }) => !isEmptyList(list));
+    const pages = possible.length === 0 ? [] : await selectPages(db.read, possible.map(taskPageSql));
+    return queries.map((query) => {
+      const rows = pages[possible.indexOf(query)] ?? [];
+      return toPage(
+        rows.map(({ id, sort }) => ({ id: fromUuid('task', id), sort })),
+        query.limit,
+      );
+    });
+  },
+};
+
+export const taskCounts: Source<TaskList, number> = {
+  name: 'TaskCount',
+  shape: 'count',
+  ttlMs: 12 * HOUR,
+  scope: 'public',
+  tags: taskListTags,
+  load: async (lists, db) => {
+    const counts = lists.map((list) => sql`(select count(*)::int from ${tasks} where ${taskListWhere(list)})`);
+    const [row] = await db.read.execute<{ counts: number[] }>(
+      sql`select array[${sql.join(counts, sql`, `)}] as counts`,
+    );
+    return row?.counts ?? [];
+  },
+};
+
+/** The labels that a task bears, in the order in which the labels were created. */
+export const labelIdsOf: Source<TaskId, readonly LabelId[]> = {
+  name: 'TaskLabels',
+  shape: 'ids',
+  ttlMs: 12 * HOUR,
+  scope: 'public',
+  tags: (taskId) => taskLabelRows.byTask(taskId),
+  load: async (taskIds, db) => {
+    const statement = db.prepared('label_ids_of', (read, name) =>
+      read
+        .select({ taskId: taskLabels.taskId, labelId: taskLabels.labelId })
+        .from(taskLabels)
+        .where(sql`${taskLabels.taskId} = any(${sql.placeholder('ids')}::uuid[])`)
+        .orderBy(asc(taskLabels.labelId))
+        .prepare(name),
+    );
+    const rows = await statement.execute({ ids: taskIds.map(toUuid) });
+    return grouped(taskIds, rows, ({ taskId }) => taskId).map((of) => of.map(({ labelId }) => labelId));
+  },
+};
+
+/** Aggregates over all tasks of each project, by one statement. */
+export async function projectStats(projectIds: readonly ProjectId[], db: Database) {
+  const rows = await db.read.execute<{ stats: Stats & { projectId: string } }>(sql`
+    with t as (
+      select ${tasks.projectId}, ${tasks.status}, ${tasks.priority}, ${tasks.dueDate}, ${tasks.createdAt}, ${tasks.completedAt}
+      from ${tasks} where ${tasks.projectId} = any(${`{${projectIds.map(toUuid).join(',')}}`}::uuid[]))
+    select json_build_object(
+      'projectId', p.id,
+      'total', (select count(*) from t where project_id = p.id),
+      'byStatus', (
+        select coalesce(json_agg(json_build_object('status', status, 'count', n) order by status), '[]')
+        from (select status, count(*) as n from t where project_id = p.id group by status) as s),
+      'byPriority', (
+        select coalesce(json_agg(json_build_object('priority', priority, 'count', n) order by priority), '[]')
+        from (select priority, count(*) as n from t where project_id = p.id group by priority) as s),
+      'overdue', (select count(*) from t where project_id = p.id
+        and due_date < (now() at time zone 'UTC')::date and status not in ('DONE', 'CANCELED')),
+      'completedLast7Days', (select count(*) from t where project_id = p.id and completed_at > now() - interval '7 days'),
+      'medianCycleTimeHours', (
+        select percentile_cont(0.5) within group (order by extract(epoch from completed_at - created_at)::float8 / 3600)
+        from t where project_id = p.id and completed_at is not null)
+    ) as stats
+    from unnest(${`{${projectIds.map(toUuid).join(',')}}`}::uuid[]) as p(id)`);
+  const byId = new Map(rows.map(({ stats: { projectId, ...stats } }) => [fromUuid('project', projectId), stats]));
+  return projectIds.map((id) => byId.get(id) as Stats);
+}
+
+interface Stats {
+  readonly total: number;
+  readonly byStatus: readonly { readonly status: TaskStatus; readonly count: number }[];
+  readonly byPriority: readonly { readonly priority: TaskPriority; readonly count: number }[];
+  readonly overdue: number;
+  readonly completedLast7Days: number;
+  readonly medianCycleTimeHours: number | null;
+}

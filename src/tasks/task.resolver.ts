@@ -1,0 +1,213 @@
+import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { isId } from '../db/ids.js';
+import { Cached } from '../graphql/cached.js';
+import { type Context, traced } from '../graphql/context.js';
+import { badUserInput } from '../graphql/errors.js';
+import { exactlyOne, readId } from '../graphql/node.js';
+import { connection, PageArgs, pageOf, pageQuery } from '../graphql/page.js';
+import { orErrors } from '../graphql/user-error.js';
+import { labelById } from '../labels/label.loaders.js';
+import { LabelConnection } from '../labels/label.type.js';
+import { ifVisible, mayWrite, roleIn, visibleProjectIds } from '../projects/access.js';
+import { projectById, projectIdByKey } from '../projects/project.loaders.js';
+import type { ProjectRow } from '../projects/project.table.js';
+import { Project } from '../projects/project.type.js';
+import { MINUTE } from '../time.js';
+import { userById } from '../users/user.loaders.js';
+import type { UserRow } from '../users/user.table.js';
+import { User } from '../users/user.type.js';
+import {
+  AssignTaskInput,
+  CompleteTaskInput,
+  CreateTaskInput,
+  DeleteTaskInput,
+  TaskListArgs,
+  UpdateTaskInput,
+} from './task.inputs.js';
+import { isTaskPosition, type TaskList, taskList, taskOrder } from './task.list.js';
+import { labelIdsOf, projectStats, taskById, taskCounts, taskIdByNumber, taskPages } from './task.loaders.js';
+import type { TaskService } from './task.service.js';
+import { type TaskRow, taskRows } from './task.table.js';
+import { DeleteTaskPayload, ProjectStats, Task, TaskConnection, TaskPayload } from './task.type.js';
+
+@Resolver(() => Task)
+export class TaskResolver {
+  constructor(private readonly service: TaskService) {}
+
+  @Query(() => Task, {
+    nullable: true,
+    description:
+      'A task by its id or identifier, exactly one of them; null when there is none that the viewer may see.',
+  })
+  async task(
+    @Ctx() context: Context,
+    @Arg('id', () => ID, { nullable: true, description: 'Its id.' }) id?: string | null,
+    @Arg('identifier', () => String, { nullable: true, description: 'Its identifier, like OPS-42.' }) identifier?:
+      | string
+      | null,
+  ) {
+    exactlyOne({ id, identifier }, 'id', 'identifier');
+    const taskId = id ? readId('task', id, 'id') : await taskIdOf(context, identifier as string);
+    if (taskId === null) return null;
+    return ifVisible(context, await context.loads.load(taskById, taskId), (task) => task.projectId);
+  }
+
+  @Query(() => TaskConnection, { description: 'The tasks of all projects that the viewer is a member of.' })
+  async tasks(@Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
+    return taskConnection(context, { projectIds: await visibleProjectIds(context) }, args);
+  }
+
+  @FieldResolver(() => String, { description: 'Unique and for people: OPS-42.' })
+  async identifier(@Root() task: TaskRow, @Ctx() { loads }: Context) {
+    const project = await loads.load(projectById, task.projectId);
+    return `${project?.key}-${task.number}`;
+  }
+
+  @FieldResolver(() => Project, { description: 'What it belongs to.' })
+  @Cached(projectById)
+  project(@Root() task: TaskRow) {
+    return task.projectId;
+  }
+
+  @FieldResolver(() => User, { description: 'Who created it.' })
+  @Cached(userById)
+  creator(@Root() task: TaskRow) {
+    return task.creatorId;
+  }
+
+  @FieldResolver(() => User, { nullable: true, description: 'Who is to do it.' })
+  @Cached(userById)
+  assignee(@Root() task: TaskRow) {
+    return task.assigneeId;
+  }
+
+  @FieldResolver(() => Task, { nullable: true, description: 'What it is a part of.' })
+  @Cached(taskById)
+  parent(@Root() task: TaskRow) {
+    return task.parentId;
+  }
+
+  @FieldResolver(() => TaskConnection, { description: 'Its parts.' })
+  subtasks(@Root() task: TaskRow, @Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
+    return taskConnection(context, { projectIds: [task.projectId], parentId: task.id }, args);
+  }
+
+  @FieldResolver(() => LabelConnection, { description: 'The labels it bears, oldest label first.' })
+  labels(@Root() task: TaskRow, @Ctx() { loads }: Context, @Args(() => PageArgs) args: PageArgs) {
+    const query = pageQuery(args, 'task.labels', ([id]) => isId('label', id ?? ''));
+    const labelIds = () => loads.load(labelIdsOf, task.id);
+    return connection({
+      list: 'task.labels',
+      after: query.after,
+      page: async () =>
+        pageOf(
+          (await labelIds()).map((id) => ({ id, sort: [] })),
+          query,
+        ),
+      nodes: (ids) => loads.loadMany(labelById, ids),
+      count: async () => (await labelIds()).length,
+    });
+  }
+
+  @FieldResolver(() => Boolean, { description: 'Whether the viewer may change it.' })
+  async viewerCanUpdate(@Root() task: TaskRow, @Ctx() context: Context) {
+    return mayWrite(await roleIn(context, task.projectId));
+  }
+
+  @FieldResolver(() => Boolean, { description: 'Whether the viewer may delete it.' })
+  async viewerCanDelete(@Root() task: TaskRow, @Ctx() context: Context) {
+    return mayWrite(await roleIn(context, task.projectId));
+  }
+
+  @Mutation(() => TaskPayload, { description: 'Creates a task.' })
+  createTask(
+    @Ctx() context: Context,
+    @Arg('input', () => CreateTaskInput, { description: 'The task.' }) input: CreateTaskInput,
+  ) {
+    return orErrors(async () => traced(context, await this.service.create(context.viewerId, input)));
+  }
+
+  @Mutation(() => TaskPayload, { description: 'Changes a task.' })
+  updateTask(
+    @Ctx() context: Context,
+    @Arg('input', () => UpdateTaskInput, { description: 'The changes.' }) input: UpdateTaskInput,
+  ) {
+    return orErrors(async () => traced(context, await this.service.update(context.viewerId, input)));
+  }
+
+  @Mutation(() => DeleteTaskPayload, { description: 'Deletes a task with its comments.' })
+  deleteTask(
+    @Ctx() context: Context,
+    @Arg('input', () => DeleteTaskInput, { description: 'The task.' }) input: DeleteTaskInput,
+  ) {
+    return orErrors(async () => traced(context, await this.service.delete(context.viewerId, input)));
+  }
+
+  @Mutation(() => TaskPayload, { description: 'Completes a task: its status becomes DONE.' })
+  completeTask(
+    @Ctx() context: Context,
+    @Arg('input', () => CompleteTaskInput, { description: 'The task.' }) input: CompleteTaskInput,
+  ) {
+    return orErrors(async () => traced(context, await this.service.complete(context.viewerId, input)));
+  }
+
+  @Mutation(() => TaskPayload, { description: 'Assigns a task to a member of its project, or to nobody.' })
+  assignTask(
+    @Ctx() context: Context,
+    @Arg('input', () => AssignTaskInput, { description: 'The task and the member.' }) input: AssignTaskInput,
+  ) {
+    return orErrors(async () => traced(context, await this.service.assign(context.viewerId, input)));
+  }
+}
+
+/** The tasks' end of `Project`: this folder owns the foreign key. */
+@Resolver(() => Project)
+export class ProjectTasksResolver {
+  @FieldResolver(() => TaskConnection, { description: 'Its tasks.' })
+  tasks(@Root() project: ProjectRow, @Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
+    return taskConnection(context, { projectIds: [project.id] }, args);
+  }
+
+  // The time to live is the promise here: two of the numbers change with the clock alone.
+  @FieldResolver(() => ProjectStats, {
+    description: 'Its tasks in numbers; an expensive aggregate, kept for a minute.',
+  })
+  @Cached<ProjectRow>({ ttlMs: MINUTE, scope: 'public', tags: (project) => taskRows.byProject(project.id) })
+  stats(@Root() project: ProjectRow, @Ctx() { loads }: Context) {
+    return loads.batch(projectStats, project.id);
+  }
+}
+
+/** The tasks' end of `User`. */
+@Resolver(() => User)
+export class UserTasksResolver {
+  @FieldResolver(() => TaskConnection, {
+    description: 'What is assigned to this user, of the projects that the viewer is a member of.',
+  })
+  async assignedTasks(@Root() user: UserRow, @Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
+    return taskConnection(context, { projectIds: await visibleProjectIds(context), assigneeIds: [user.id] }, args);
+  }
+}
+
+function taskConnection(context: Context, within: TaskList, args: TaskListArgs) {
+  const { loads } = context;
+  const list = taskList(within, args.filter);
+  const order = taskOrder(args.orderBy);
+  const name = JSON.stringify([list, order]);
+  const query = pageQuery(args, name, (keys) => isTaskPosition(order, keys));
+  return connection({
+    list: name,
+    after: query.after,
+    page: () => loads.load(taskPages, { list, order, ...query }),
+    nodes: (ids) => loads.loadMany(taskById, ids),
+    count: () => loads.load(taskCounts, list),
+  });
+}
+
+/** @throws BAD_USER_INPUT when the text is no identifier. */
+async function taskIdOf({ loads }: Context, identifier: string) {
+  const [, key, number] = /^([A-Z][A-Z0-9]{1,9})-([1-9][0-9]{0,8})$/.exec(identifier) ?? [];
+  if (key === undefined) throw badUserInput('identifier', 'expected a project key and a number, like OPS-42');
+  const projectId = await loads.load(projectIdByKey, key);
+  return projectId && loads.load(taskIdByNumber, { projectId, number: Number(number) });
+}

@@ -1,0 +1,117 @@
+/** The API as a user meets it, over HTTP without a port, with counts of what it cost, on a database and a Redis group of its own. */
+import { randomBytes } from 'node:crypto';
+import { expect, inject } from 'vitest';
+import { type App, createApp } from '../../src/app.js';
+import { type CacheEvents, type Outcome, RedisStore, type Store } from '../../src/cache/index.js';
+import type { UserId } from '../../src/db/ids.js';
+import type { CacheTrace } from '../../src/graphql/cache-trace.js';
+import { createLog } from '../../src/log.js';
+import { signToken, tokenVerifier } from '../../src/tokens.js';
+import { createDatabase, type TestDatabase } from './database.js';
+import { counted, type StoreCounts } from './stores.js';
+
+const TOKENS = {
+  tokens: { kind: 'secret', secret: 'only-for-tests-only-for-tests-only' },
+  issuer: 'tasks-api',
+  audience: 'tasks-api',
+} as const;
+
+export interface Answer {
+  readonly status: number;
+  // Tests look into answers of any shape; what they expect of them is asserted.
+  // biome-ignore lint/suspicious/noExplicitAny: see above
+  readonly data: any;
+  readonly errors: readonly { message: string; extensions: Record<string, unknown> }[] | undefined;
+  readonly cache: CacheTrace | undefined;
+}
+
+export interface TestApp extends App {
+  readonly databaseUrl: string;
+  /** Of the Redis group: a second process shares it by this name. */
+  readonly group: string;
+  readonly counts: StoreCounts & { statements: string[] };
+  readonly outcomes: Outcome[];
+  /** Zeroes the counts. */
+  reset(): void;
+  ask(document: string, options?: AskOptions): Promise<Answer>;
+}
+
+export interface AskOptions {
+  readonly as?: UserId;
+  readonly variables?: Record<string, unknown>;
+  readonly trace?: boolean;
+  readonly headers?: Record<string, string>;
+}
+
+export interface TestAppOptions {
+  /** Default: a database of its own, dropped at close. */
+  readonly databaseUrl?: string;
+  readonly group?: string;
+  readonly redisUrl?: string;
+  /** Around the Redis store: gates, faults. */
+  readonly wrap?: (store: Store) => Store;
+  readonly events?: CacheEvents;
+  readonly waitMs?: number;
+}
+
+export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
+  const own: TestDatabase | undefined = options.databaseUrl === undefined ? await createDatabase() : undefined;
+  const databaseUrl = options.databaseUrl ?? (own as TestDatabase).url;
+  const group = options.group ?? `test-${randomBytes(6).toString('hex')}`;
+  const counts = { reads: 0, mints: 0, fills: 0, fences: 0, releases: 0, statements: [] as string[] };
+  const outcomes: Outcome[] = [];
+  // A generous wait: these machines are slow at times, and only tests of outages want to see it run out.
+  const redis = new RedisStore({ url: options.redisUrl ?? inject('redisUrl'), group, waitMs: options.waitMs ?? 5000 });
+  await redis.ready();
+  const wrap = options.wrap ?? ((store: Store) => store);
+  const app = await createApp({
+    databaseUrl,
+    store: counted(wrap(redis), counts),
+    log: createLog('silent'),
+    checkCoverage: true,
+    production: false,
+    verifyToken: tokenVerifier(TOKENS),
+    events: { ...options.events, outcome: (outcome) => outcomes.push(outcome) },
+    onStatement: (text) => counts.statements.push(text),
+  });
+  return {
+    ...app,
+    databaseUrl,
+    group,
+    counts,
+    outcomes,
+    reset() {
+      Object.assign(counts, { reads: 0, mints: 0, fills: 0, fences: 0, releases: 0, statements: [] });
+      outcomes.length = 0;
+    },
+    async ask(document, { as, variables, trace, headers } = {}) {
+      const response = await app.server.inject({
+        method: 'POST',
+        url: '/graphql',
+        headers: {
+          ...(as !== undefined && { authorization: `Bearer ${await signToken(TOKENS, as, '1h')}` }),
+          ...(trace === true && { 'x-cache-trace': '1' }),
+          ...headers,
+        },
+        payload: { query: document, variables },
+      });
+      const { data, errors, extensions } = response.json();
+      return { status: response.statusCode, data, errors, cache: extensions?.cache };
+    },
+    async close() {
+      await app.close();
+      await own?.drop();
+    },
+  };
+}
+
+/** The data of an answer that must have no errors. */
+export function dataOf({ data, errors }: Answer): Answer['data'] {
+  expect(errors).toBeUndefined();
+  return data;
+}
+
+/** Waits for what happens by itself soon after: a fill or a release that nobody awaits. Fails after 10 s. */
+export async function eventually(check: () => Promise<void> | void): Promise<void> {
+  await expect.poll(async () => check(), { timeout: 10_000, interval: 20 }).toBeUndefined();
+}

@@ -1,0 +1,55 @@
+/** Stores for tests: over any store, one that counts the trips made, one whose steps can be held. */
+import type { Store } from '../../src/cache/index.js';
+import type { Gates } from './barrier.js';
+
+export interface StoreCounts {
+  reads: number;
+  mints: number;
+  fills: number;
+  fences: number;
+  releases: number;
+}
+
+export type StoreStep = 'read' | 'mint' | 'fill' | 'fence' | 'release' | 'unfence' | 'head' | 'apply';
+
+/** `before` each call of a step; what it throws is what the step throws. */
+export function intercepted(store: Store, before: (step: StoreStep) => Promise<void> | void): Store {
+  const through =
+    <A extends unknown[], R>(step: StoreStep, method: (...args: A) => Promise<R>) =>
+    async (...args: A): Promise<R> => {
+      await before(step);
+      return method.apply(store, args);
+    };
+  return {
+    kind: store.kind,
+    read: through('read', store.read),
+    mint: through('mint', store.mint),
+    fill: through('fill', store.fill),
+    fence: through('fence', store.fence),
+    release: through('release', store.release),
+    unfence: through('unfence', store.unfence),
+    head: through('head', store.head),
+    apply: through('apply', store.apply),
+    lostForMs: () => store.lostForMs(),
+    close: () => store.close(),
+  };
+}
+
+export function counted(store: Store, counts: StoreCounts): Store {
+  const counters: Partial<Record<StoreStep, keyof StoreCounts>> = {
+    read: 'reads',
+    mint: 'mints',
+    fill: 'fills',
+    fence: 'fences',
+    release: 'releases',
+  };
+  return intercepted(store, (step) => {
+    const counter = counters[step];
+    if (counter !== undefined) counts[counter]++;
+  });
+}
+
+/** Each step waits before it is taken wherever the test holds its gate. */
+export function gated(store: Store, gates: Gates<StoreStep>): Store {
+  return intercepted(store, (step) => gates.pass(step));
+}

@@ -1,8 +1,9 @@
 /** How comments are read: rows by id, a task's pages as ids, a task's count. */
 import { sql } from 'drizzle-orm';
-import { rowsById, shapeOf } from '../db/by-id.js';
+import { grouped, rowsById, shapeOf } from '../db/by-id.js';
+import { isoText } from '../db/columns.js';
+import type { Database } from '../db/database.js';
 import { type CommentId, fromUuid, type TaskId, toUuid } from '../db/ids.js';
-import { selectPages } from '../db/page-sql.js';
 import type { Source } from '../graphql/loads.js';
 import { type Page, type PageQuery, toPage } from '../graphql/page.js';
 import { HOUR } from '../time.js';
@@ -28,28 +29,42 @@ export const commentPages: Source<CommentList, Page<CommentId>> = {
   ttlMs: 12 * HOUR,
   scope: 'public',
   tags: ({ taskId }) => commentRows.byTask(taskId),
+  // One statement for all tasks whose pages are asked for alike, which is all of them but for aliased fields.
   load: async (lists, db) => {
-    const pages = await selectPages(db.read, lists.map(pageSql));
-    return lists.map(({ limit }, i) =>
-      toPage(
-        (pages[i] ?? []).map(({ id, sort }) => ({ id: fromUuid('comment', id), sort })),
-        limit,
-      ),
-    );
+    const asked = ({ limit, after }: CommentList) => JSON.stringify([limit, after]);
+    const alike = grouped([...new Set(lists.map(asked))], lists, asked);
+    const pages = await Promise.all(alike.map((group) => pagesOf(group, db)));
+    const byList = new Map(pages.flat());
+    return lists.map((list) => byList.get(list) as Page<CommentId>);
   },
 };
 
-function pageSql({ taskId, limit, after }: CommentList) {
-  const position = sql`(${comments.createdAt}, ${comments.id})`;
+async function pagesOf(lists: readonly CommentList[], db: Database): Promise<[CommentList, Page<CommentId>][]> {
+  const { limit, after } = lists[0] as CommentList;
   const [at, id] = after ?? [];
-  const onwards = at && id ? sql`and ${position} > (${at}::timestamptz, ${toUuid(id as CommentId)}::uuid)` : sql``;
-  return {
-    select: sql`
-      select ${comments.id} as id, array[to_char(${comments.createdAt} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')] as sort,
-        row_number() over (order by ${position}) as place
-      from ${comments} where ${comments.taskId} = ${toUuid(taskId)}::uuid ${onwards}
-      order by ${position} limit ${limit + 1}`,
-  };
+  const onwards =
+    at !== undefined && id !== undefined
+      ? sql`and (${comments.createdAt}, ${comments.id}) > (${at}::timestamptz, ${toUuid(id as CommentId)}::uuid)`
+      : sql``;
+  const rows = await db.read.execute<{ list: number; id: string; sort: string[] }>(sql`
+    select list.n::int - 1 as list, page.id, page.sort
+    from unnest(${`{${lists.map(({ taskId }) => toUuid(taskId)).join(',')}}`}::uuid[]) with ordinality as list(task_id, n),
+    lateral (
+      select ${comments.id} as id, array[${isoText(sql`${comments.createdAt}`)}] as sort,
+        row_number() over (order by ${comments.createdAt}, ${comments.id}) as place
+      from ${comments} where ${comments.taskId} = list.task_id ${onwards}
+      order by ${comments.createdAt}, ${comments.id} limit ${limit + 1}
+    ) as page
+    order by list.n, page.place`);
+  const items = grouped(
+    lists.map((_, i) => i),
+    rows,
+    ({ list }) => list,
+  );
+  return lists.map((list, i) => {
+    const found = (items[i] ?? []).map((row) => ({ id: fromUuid('comment', row.id), sort: row.sort }));
+    return [list, toPage(found, limit)];
+  });
 }
 
 export const commentCountOf: Source<TaskId, number> = {

@@ -1,5 +1,5 @@
 /** Column types that read as what the rest of the house uses: TypeIDs, and instants as ISO text (so that rows are plain JSON). */
-import { sql } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
 import { customType } from 'drizzle-orm/pg-core';
 import { fromUuid, type Id, newId, toUuid } from './ids.js';
 
@@ -24,6 +24,9 @@ export const instant = customType<{ data: string; driverData: string }>({
   dataType: () => 'timestamp (3) with time zone',
   fromDriver: (text) => new Date(text).toISOString(),
 });
+
+/** The text of an `instant`, made in SQL: for sort values in cursors. */
+export const isoText = (at: SQL) => sql`to_char(${at} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
 /** A transaction id of 64 bits. */
 export const xid8 = customType<{ data: bigint; driverData: string }>({

@@ -61,15 +61,13 @@ export async function fillWithDemoData(tx: Transaction, nowMs: number): Promise<
     const projectId = id('project', began);
     await tx.insert(projects).values({ id: projectId, ...project, createdAt: iso(began), updatedAt: iso(began) });
     const members = [people[0], ...faker.helpers.arrayElements(people.slice(1), 7)] as typeof people;
-    await tx
-      .insert(projectMembers)
-      .values(
-        members.map(({ id: userId }, i) => ({
-          projectId,
-          userId,
-          role: i === 0 ? ('OWNER' as const) : ('MEMBER' as const),
-        })),
-      );
+    await tx.insert(projectMembers).values(
+      members.map(({ id: userId }, i) => ({
+        projectId,
+        userId,
+        role: i === 0 ? ('OWNER' as const) : ('MEMBER' as const),
+      })),
+    );
     const own = LABELS.map((label) => ({ ...label, id: id('label', began), projectId }));
     await tx.insert(labels).values(own);
     await tx.insert(taskNumbers).values({ projectId, last: TASKS_PER_PROJECT });

@@ -4,6 +4,7 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Tag } from '../cache/index.js';
+import { isoText } from '../db/columns.js';
 import { isId, type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../db/ids.js';
 import { badUserInput } from '../graphql/errors.js';
 import { readId } from '../graphql/node.js';
@@ -138,9 +139,7 @@ export function taskPageSql({ list, order, after, limit }: TaskPageQuery) {
       ? sql` and (${column}, ${tasks.id}) ${sql.raw(descending ? '<' : '>')}
           (${value}::${sql.raw(byPriority ? taskPriority.enumName : 'timestamptz')}, ${toUuid(id as TaskId)}::uuid)`
       : sql``;
-  const shown = byPriority
-    ? sql`${column}::text`
-    : sql`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+  const shown = byPriority ? sql`${column}::text` : isoText(column);
   const sorted = sql`${column} ${direction}, ${tasks.id} ${direction}`;
   return {
     select: sql`

@@ -93,11 +93,13 @@ export const taskCounts: Source<TaskList, number> = {
   scope: 'public',
   tags: taskListTags,
   load: async (lists, db) => {
-    const counts = lists.map((list) => sql`(select count(*)::int from ${tasks} where ${taskListWhere(list)})`);
+    const possible = lists.filter((list) => !isEmptyList(list));
+    if (possible.length === 0) return lists.map(() => 0);
+    const counts = possible.map((list) => sql`(select count(*)::int from ${tasks} where ${taskListWhere(list)})`);
     const [row] = await db.read.execute<{ counts: number[] }>(
       sql`select array[${sql.join(counts, sql`, `)}] as counts`,
     );
-    return row?.counts ?? [];
+    return lists.map((list) => row?.counts[possible.indexOf(list)] ?? 0);
   },
 };
 

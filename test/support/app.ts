@@ -1,6 +1,6 @@
 /** The API as a user meets it, over HTTP without a port, with counts of what it cost, on a database and a Redis group of its own. */
 import { randomBytes } from 'node:crypto';
-import { expect, inject } from 'vitest';
+import { expect, inject, vi } from 'vitest';
 import { type App, createApp } from '../../src/app.js';
 import { type CacheEvents, type Outcome, RedisStore, type Store } from '../../src/cache/index.js';
 import type { UserId } from '../../src/db/ids.js';
@@ -8,7 +8,7 @@ import type { CacheTrace } from '../../src/graphql/cache-trace.js';
 import { createLog } from '../../src/log.js';
 import { signToken, tokenVerifier } from '../../src/tokens.js';
 import { createDatabase, type TestDatabase } from './database.js';
-import { counted, type StoreCounts } from './stores.js';
+import { counted, type StoreCounts, tracked } from './stores.js';
 
 const TOKENS = {
   tokens: { kind: 'secret', secret: 'only-for-tests-only-for-tests-only' },
@@ -34,6 +34,8 @@ export interface TestApp extends App {
   /** Zeroes the counts. */
   reset(): void;
   ask(document: string, options?: AskOptions): Promise<Answer>;
+  /** Resolves when the fills and releases of past requests have reached the store. */
+  settled(): Promise<void>;
 }
 
 export interface AskOptions {
@@ -64,9 +66,10 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   const redis = new RedisStore({ url: options.redisUrl ?? inject('redisUrl'), group, waitMs: options.waitMs ?? 5000 });
   await redis.ready();
   const wrap = options.wrap ?? ((store: Store) => store);
+  const store = tracked(counted(wrap(redis), counts));
   const app = await createApp({
     databaseUrl,
-    store: counted(wrap(redis), counts),
+    store,
     log: createLog('silent'),
     checkCoverage: true,
     production: false,
@@ -98,6 +101,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
       const { data, errors, extensions } = response.json();
       return { status: response.statusCode, data, errors, cache: extensions?.cache };
     },
+    settled: () => store.settled(),
     async close() {
       await app.close();
       await own?.drop();
@@ -112,6 +116,6 @@ export function dataOf({ data, errors }: Answer): Answer['data'] {
 }
 
 /** Waits for what happens by itself soon after: a fill or a release that nobody awaits. Fails after 10 s. */
-export async function eventually(check: () => Promise<void> | void): Promise<void> {
-  await expect.poll(async () => check(), { timeout: 10_000, interval: 20 }).toBeUndefined();
+export async function eventually(check: () => unknown): Promise<void> {
+  await vi.waitFor(check, { timeout: 10_000, interval: 20 });
 }

@@ -1,0 +1,94 @@
+/**
+ * `npm run import -- FILE [--project KEY] [--owner HANDLE]`: imports the issues that `gh issue list --json …` wrote. One
+ * transaction: all of the file or nothing. Through `transact`, so a running server shows the tasks at once.
+ */
+import { readFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { createCore } from '../app.js';
+import { MemoryStore, RedisStore } from '../cache/index.js';
+import { readConfig } from '../config.js';
+import { DEMO_OWNER } from '../demo/demo-data.js';
+import { prepareDemo, userIdOf } from '../demo/prepare.js';
+import { joinServices } from '../development.js';
+import { type ImportResult, runImport } from '../import/import.service.js';
+import { openProgress } from '../import/progress.js';
+import { createLog } from '../log.js';
+
+const USAGE = 'Usage: npm run import -- FILE [--project KEY] [--owner HANDLE]';
+
+try {
+  console.log(summary(await importFile(readArguments())));
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
+
+interface Arguments {
+  readonly file: string;
+  readonly project: string | undefined;
+  readonly owner: string;
+}
+
+function readArguments(): Arguments {
+  const options = { project: { type: 'string' }, owner: { type: 'string' } } as const;
+  let parsed: ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>;
+  try {
+    parsed = parseArgs({ options, allowPositionals: true });
+  } catch (error) {
+    throw new Error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
+  }
+  const [file, ...more] = parsed.positionals;
+  if (file === undefined || more.length > 0) throw new Error(USAGE);
+  return { file, project: parsed.values.project, owner: parsed.values.owner ?? DEMO_OWNER };
+}
+
+async function importFile({ file, project, owner }: Arguments): Promise<ImportResult> {
+  const config = readConfig(process.env);
+  const text = await readFile(file, 'utf8'); // before anything is started for it
+  const services = await joinServices(config);
+  const progress = openProgress(process.stderr);
+  try {
+    if (config.environment !== 'production') await prepareDemo(services.databaseUrl);
+    const ownerId = await userIdOf(services.databaseUrl, owner);
+    if (ownerId === undefined) throw new Error(`--owner: there is no user with the handle ${JSON.stringify(owner)}`);
+    const core = createCore({
+      databaseUrl: services.databaseUrl,
+      store: await storeAt(services.redisUrl),
+      log: createLog(config.logLevel),
+      checkCoverage: false,
+    });
+    try {
+      return await runImport({
+        text,
+        projectKey: project,
+        ownerId,
+        transactor: core.transactor,
+        onProgress: progress.show,
+      });
+    } finally {
+      await core.close();
+    }
+  } finally {
+    progress.stop();
+    await services.stop();
+  }
+}
+
+/** Without a Redis the store that is fenced is nobody's: a server that keeps its cache in memory hears from its relay. */
+async function storeAt(redisUrl: string | undefined) {
+  if (redisUrl === undefined) return new MemoryStore();
+  const store = new RedisStore({ url: redisUrl });
+  await store.ready();
+  return store;
+}
+
+function summary(result: ImportResult): string {
+  const lines = (['users', 'labels', 'tasks', 'comments'] as const).map((kind) => {
+    const { created, updated, unchanged } = result[kind];
+    return `  ${kind.padEnd(9)} ${created} created, ${updated} updated, ${unchanged} unchanged`;
+  });
+  if (result.assigneesLeftOut > 0)
+    lines.push(`  ${result.assigneesLeftOut} issue(s) had several assignees: the first was taken`);
+  if (result.commentsLeftOut > 0) lines.push(`  ${result.commentsLeftOut} comment(s) without text were left out`);
+  return `Imported into ${result.projectKey}:\n${lines.join('\n')}`;
+}

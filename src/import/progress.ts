@@ -1,0 +1,48 @@
+/** How far an import is: a bar on a terminal, one line at the end anywhere else. */
+import cliProgress from 'cli-progress';
+
+export interface ImportProgress {
+  /** Records dealt with so far: users, labels, tasks and comments together. */
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface ProgressView {
+  readonly show: (progress: ImportProgress) => void;
+  /** Call it on failure too: it gives the terminal its cursor back. */
+  readonly stop: () => void;
+}
+
+/** @param stream stderr: stdout is for the result */
+export function openProgress(stream: NodeJS.WriteStream): ProgressView {
+  return stream.isTTY ? bar(stream) : line(stream);
+}
+
+function bar(stream: NodeJS.WriteStream): ProgressView {
+  const view = new cliProgress.SingleBar(
+    { stream, format: 'import [{bar}] {value}/{total}', hideCursor: true },
+    cliProgress.Presets.legacy,
+  );
+  let started = false;
+  return {
+    show({ done, total }) {
+      if (!started) view.start(total, 0);
+      started = true;
+      view.update(done);
+    },
+    stop: () => view.stop(),
+  };
+}
+
+function line(stream: NodeJS.WriteStream): ProgressView {
+  let last: ImportProgress | undefined;
+  return {
+    show(progress) {
+      last = progress;
+    },
+    stop() {
+      if (last !== undefined) stream.write(`import: ${last.done} of ${last.total} records read\n`);
+      last = undefined;
+    },
+  };
+}

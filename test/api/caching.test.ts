@@ -1,0 +1,183 @@
+/** What a query costs: counted in trips to Redis and statements to Postgres. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import { dataOf, type TestApp, testApp } from '../support/app.js';
+import { type Fixture, fixture } from '../support/fixture.js';
+
+const TASKS = 50;
+/** One level below the list of tasks, for each kind of edge. */
+const EDGES = {
+  'to one, shared': 'assignee { handle }',
+  'to one, the same for all': 'project { key }',
+  'a number': 'commentCount',
+};
+const FULL = `{ tasks(first: ${TASKS}) { totalCount nodes { identifier title assignee { handle } project { key }
+  labels { nodes { name } } comments { nodes { body author { handle } } } } } }`;
+
+let app: TestApp;
+let f: Fixture;
+
+beforeAll(async () => {
+  app = await testApp();
+  f = await fixture(app, TASKS);
+});
+afterAll(() => app?.close());
+
+beforeEach(async () => {
+  await emptyCache();
+  app.reset();
+});
+
+/** Entries and tokens go; position and lease stay, so the cache serves at once. */
+async function emptyCache(): Promise<void> {
+  const redis = new Redis(inject('redisUrl'));
+  const keys = [...(await redis.keys(`e*{${app.group}}*`)), ...(await redis.keys(`t:{${app.group}}*`))];
+  if (keys.length > 0) await redis.del(keys);
+  redis.disconnect();
+}
+
+test('a second identical query sends 0 SQL statements', async () => {
+  const first = dataOf(await app.ask(FULL, { as: f.ada.id }));
+  expect(app.counts.statements.length).toBeGreaterThan(0);
+  await app.settled();
+  app.reset();
+  const second = dataOf(await app.ask(FULL, { as: f.ada.id }));
+  expect(app.counts.statements).toEqual([]);
+  expect(second).toEqual(first);
+});
+
+test('warm, each level is one Redis read and nothing else', async () => {
+  await app.ask(FULL, { as: f.ada.id });
+  await app.settled();
+  app.reset();
+  const { cache } = await app.ask(FULL, { as: f.ada.id, trace: true });
+  // memberships; page and count; tasks; users, projects, labels, comments of the tasks; labels and comments; authors are known by then
+  expect(app.counts).toMatchObject({ reads: 5, mints: 0, fills: 0, statements: [] });
+  expect(cache?.totals).toMatchObject({ redisRoundTrips: 5, sqlStatements: 0 });
+});
+
+describe.each(Object.entries(EDGES))(`${TASKS} tasks on a cold cache with an edge %s`, (_, edge) => {
+  test('cost one Redis read, one SQL statement and one fill per level', async () => {
+    const data = dataOf(await app.ask(`{ tasks(first: ${TASKS}) { nodes { title ${edge} } } }`, { as: f.ada.id }));
+    expect(data.tasks.nodes).toHaveLength(TASKS);
+    const levels = ['memberships', 'the page', 'its tasks', 'their edge'].length;
+    expect(app.counts.statements).toHaveLength(levels);
+    await app.settled();
+    expect(app.counts.fills).toBe(levels);
+    // On top, one trip per level gives the tags their first tokens.
+    expect(app.counts).toMatchObject({ reads: levels, mints: levels });
+  });
+});
+
+test(`${TASKS} tasks with assignee, project and labels on a cold cache: one Redis read per level, one statement per table and level`, async () => {
+  const query = `{ tasks(first: ${TASKS}) { nodes { title assignee { handle } project { key } labels { nodes { name } } } } }`;
+  dataOf(await app.ask(query, { as: f.ada.id }));
+  // The fourth level is three tables: users, projects, task_labels.
+  expect(app.counts).toMatchObject({ reads: 5 });
+  expect(app.counts.statements).toHaveLength(7);
+  await app.settled();
+  expect(app.counts.fills).toBeGreaterThanOrEqual(5);
+  expect(app.counts.fills).toBeLessThanOrEqual(7);
+});
+
+test('several lists in one query are read by one statement', async () => {
+  const query = `{ projects { nodes { key tasks(first: 3) { totalCount nodes { title } } } } }`;
+  const data = dataOf(await app.ask(query, { as: f.ada.id }));
+  expect(data.projects.nodes.map(({ tasks }: { tasks: { totalCount: number } }) => tasks.totalCount)).toEqual([
+    TASKS,
+    1,
+  ]);
+  // memberships, projects, pages, counts, tasks
+  expect(app.counts.statements).toHaveLength(5);
+});
+
+test('what does not exist is cached too, and appears the moment it is created', async () => {
+  const query = `{ task(identifier: "OPS-${TASKS + 1}") { title } }`;
+  expect(dataOf(await app.ask(query, { as: f.ada.id }))).toEqual({ task: null });
+  await app.settled();
+  app.reset();
+  expect(dataOf(await app.ask(query, { as: f.ada.id }))).toEqual({ task: null });
+  expect(app.counts.statements).toEqual([]);
+  const created = await app.ask(
+    `mutation($p: ID!) { createTask(input: { projectId: $p, title: "New" }) { task { id identifier } errors { message } } }`,
+    {
+      as: f.ada.id,
+      variables: { p: f.ops.id },
+    },
+  );
+  expect(dataOf(created).createTask).toMatchObject({ task: { identifier: `OPS-${TASKS + 1}` }, errors: [] });
+  expect(dataOf(await app.ask(query, { as: f.ada.id }))).toEqual({ task: { title: 'New' } });
+  const gone = `mutation($id: ID!) { deleteTask(input: { id: $id }) { deletedTaskId } }`;
+  await app.ask(gone, { as: f.ada.id, variables: { id: dataOf(created).createTask.task.id } });
+  expect(dataOf(await app.ask(query, { as: f.ada.id }))).toEqual({ task: null });
+});
+
+test('fields under a mutation bypass the cache: they neither read it nor fill it', async () => {
+  const document = `mutation($id: ID!) { completeTask(input: { id: $id }) { task { status project { name } assignee { handle } } } }`;
+  const answer = await app.ask(document, { as: f.ada.id, variables: { id: f.opsTasks[0]?.id }, trace: true });
+  expect(dataOf(answer).completeTask.task).toMatchObject({ status: 'DONE', project: { name: 'Operations' } });
+  expect(app.counts).toMatchObject({ reads: 0, fills: 0, fences: 1 });
+  expect(answer.cache?.calls.map(({ coordinate, outcome, reason }) => [coordinate, outcome, reason])).toEqual([
+    ['Task.project', 'bypass', 'mutation'],
+    ['Task.assignee', 'bypass', 'mutation'],
+  ]);
+  expect(answer.cache?.invalidated?.some((tag) => tag.startsWith('tasks:id='))).toBe(true);
+});
+
+test('the trace says of every cached field where its value came from', async () => {
+  const query = `{ task(identifier: "OPS-2") { title assignee { handle } } }`;
+  const cold = await app.ask(query, { as: f.ada.id, trace: true });
+  await app.settled();
+  const warm = await app.ask(query, { as: f.ada.id, trace: true });
+  const lines = (answer: typeof cold) =>
+    answer.cache?.calls.map(({ path, coordinate, name, outcome, reason }) => ({
+      path,
+      coordinate,
+      name,
+      outcome,
+      reason,
+    }));
+  expect(lines(cold)).toContainEqual({
+    path: ['task', 'assignee'],
+    coordinate: 'Task.assignee',
+    name: 'User',
+    outcome: 'miss',
+    reason: 'absent',
+  });
+  expect(warm.cache?.calls).toContainEqual({
+    path: ['task', 'assignee'],
+    coordinate: 'Task.assignee',
+    name: 'User',
+    outcome: 'hit',
+    tags: [expect.stringMatching(/^users:id=[0-9a-f-]{36}$/), 'users'],
+    ageMs: expect.any(Number),
+    ttlLeftMs: expect.any(Number),
+    bytes: expect.any(Number),
+    ms: expect.any(Number),
+  });
+  expect(warm.cache?.totals.sqlStatements).toBe(0);
+  expect((await app.ask(query, { as: f.ada.id })).cache).toBeUndefined();
+});
+
+test('a new description drops no list, a new status drops those of its project and assignee', async () => {
+  const lists = `{ tasks(first: 3) { nodes { id } } viewer { assignedTasks(first: 3) { nodes { id } } } }`;
+  const update = `mutation($i: UpdateTaskInput!) { updateTask(input: $i) { errors { message } } }`;
+  const id = f.opsTasks[0]?.id;
+  const pages = () => app.outcomes.filter(({ name }) => name === 'TaskPage').map(({ kind }) => kind);
+  const read = async () => {
+    await app.ask(lists, { as: f.ada.id });
+    await app.settled();
+    app.reset();
+    await app.ask(lists, { as: f.ada.id });
+    return pages();
+  };
+  await read();
+  await app.ask(update, { as: f.ada.id, variables: { i: { id, description: 'Other words' } } });
+  app.reset();
+  await app.ask(lists, { as: f.ada.id });
+  expect(pages()).toEqual(['hit', 'hit']);
+  await app.ask(update, { as: f.ada.id, variables: { i: { id, status: 'IN_REVIEW' } } });
+  app.reset();
+  await app.ask(lists, { as: f.ada.id });
+  expect(pages()).toEqual(['miss', 'miss']);
+});

@@ -16,6 +16,8 @@ const TOKENS = {
   audience: 'tasks-api',
 } as const;
 
+const WAIT = { timeout: 10_000, interval: 20 };
+
 export interface Answer {
   readonly status: number;
   // Tests look into answers of any shape; what they expect of them is asserted.
@@ -54,6 +56,8 @@ export interface TestAppOptions {
   readonly wrap?: (store: Store) => Store;
   readonly events?: CacheEvents;
   readonly waitMs?: number;
+  /** False: do not wait until the cache serves, for tests of what happens before. */
+  readonly lease?: boolean;
 }
 
 export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
@@ -77,6 +81,9 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     events: { ...options.events, outcome: (outcome) => outcomes.push(outcome) },
     onStatement: (text) => counts.statements.push(text),
   });
+  // A first lease waits for every transaction that runs on the server, also those of other tests in databases of their own.
+  if (options.lease !== false)
+    await vi.waitFor(async () => expect((await redis.head()).leaseLeftMs).toBeGreaterThan(0), WAIT);
   return {
     ...app,
     databaseUrl,
@@ -117,5 +124,5 @@ export function dataOf({ data, errors }: Answer): Answer['data'] {
 
 /** Waits for what happens by itself soon after: a fill or a release that nobody awaits. Fails after 10 s. */
 export async function eventually(check: () => unknown): Promise<void> {
-  await vi.waitFor(check, { timeout: 10_000, interval: 20 });
+  await vi.waitFor(check, WAIT);
 }

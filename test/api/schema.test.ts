@@ -1,0 +1,45 @@
+/** What clients generate code from, and the table of cache policies: both are checked in, and both must say what the code does. */
+import { readFileSync } from 'node:fs';
+import { GraphQLEnumType, GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType } from 'graphql';
+import { expect, test } from 'vitest';
+import { createSchema } from '../../src/app.js';
+import { printApiSchema } from '../../src/graphql/schema.js';
+
+const { schema, policies } = createSchema(undefined as never); // nothing is resolved here
+
+test('schema.graphql is what the code makes: `npm run schema` writes it', () => {
+  const checkedIn = readFileSync(new URL('../../schema.graphql', import.meta.url), 'utf8');
+  expect(checkedIn).toBe(printApiSchema(schema));
+});
+
+test('the table of policies is what the code declares: `npx vitest run test/api/schema.test.ts -u` writes it', async () => {
+  const rows = policies.map(
+    ({ coordinate, name, ttlMs, scope, shape }) =>
+      `| ${coordinate} | ${name} | ${ttlMs / 1000} s | ${scope} | ${shape} |`,
+  );
+  const table = ['| field | cached as | ttl | scope | shape |', '|---|---|--:|---|---|', ...rows, ''].join('\n');
+  await expect(table).toMatchFileSnapshot('./cache-policies.md');
+});
+
+test('every type, field, argument and enum value has a description', () => {
+  const bare: string[] = [];
+  const check = (name: string, { description }: { description?: string | null | undefined }) => {
+    if (!description) bare.push(name);
+  };
+  for (const type of Object.values(schema.getTypeMap())) {
+    if (type.name.startsWith('__')) continue;
+    if (!['Query', 'Mutation'].includes(type.name)) check(type.name, type);
+    if (type instanceof GraphQLEnumType)
+      for (const value of type.getValues()) check(`${type.name}.${value.name}`, value);
+    if (type instanceof GraphQLInputObjectType) {
+      for (const field of Object.values(type.getFields())) check(`${type.name}.${field.name}`, field);
+    }
+    if (type instanceof GraphQLObjectType || type instanceof GraphQLInterfaceType) {
+      for (const field of Object.values(type.getFields())) {
+        check(`${type.name}.${field.name}`, field);
+        for (const argument of field.args) check(`${type.name}.${field.name}(${argument.name})`, argument);
+      }
+    }
+  }
+  expect(bare).toEqual([]);
+});

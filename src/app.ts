@@ -1,111 +1,27 @@
 /**
- * Composition root: reading it is reading the architecture. `createCore` is what writes and reads need (also for commands),
- * `createApp` puts the API on top. Everything is built in dependency order and closed in reverse.
+ * Composition root: reading it is reading the architecture. On top of the core (core.ts): features in the order in which they
+ * may know each other, the schema, the server.
  */
+import 'reflect-metadata'; // type-graphql's decorators need it before any of them runs
 import type { FastifyInstance } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
-import { Cache, type CacheEvents, type Store } from './cache/index.js';
 import { CommentResolver, TaskCommentsResolver } from './comments/comment.resolver.js';
 import { CommentService } from './comments/comment.service.js';
-import { openDatabase, postgresClient } from './db/database.js';
-import { Tracer } from './graphql/cache-trace.js';
+import { type Core, type CoreOptions, createCore } from './core.js';
 import type { PolicyLine } from './graphql/cached.js';
 import { buildApiSchema } from './graphql/schema.js';
 import { createServer, type ServerOptions } from './graphql/server.js';
-import { Coverage } from './invalidation/coverage.js';
-import { FenceWatch } from './invalidation/fences.js';
-import { Relay } from './invalidation/relay.js';
-import { Transactor } from './invalidation/transact.js';
+import type { Transactor } from './invalidation/transact.js';
 import { LabelResolver } from './labels/label.resolver.js';
 import { LabelService } from './labels/label.service.js';
-import type { Log } from './log.js';
 import { NodeResolver } from './node.resolver.js';
 import { ProjectResolver } from './projects/project.resolver.js';
 import { ProjectService } from './projects/project.service.js';
-import { allRowSets } from './row-sets.js';
+import { allSources } from './sources.js';
 import { ProjectTasksResolver, TaskResolver, UserTasksResolver } from './tasks/task.resolver.js';
 import { TaskService } from './tasks/task.service.js';
 import { ConflictError } from './tasks/task.type.js';
-import { UserResolver } from './users/user.resolver.js';
-
-/** What stands beside requests waits for nobody and may itself never be waited for long. */
-const RELAY_STATEMENT_TIMEOUT_MS = 5000;
-
-export interface CoreOptions {
-  readonly databaseUrl: string;
-  readonly store: Store;
-  readonly log: Log;
-  /** Check every cached load against its tags: in development and tests. */
-  readonly checkCoverage: boolean;
-  /** Besides what the core does itself with events and statements. */
-  readonly events?: CacheEvents;
-  readonly onStatement?: (text: string) => void;
-}
-
-export type Core = ReturnType<typeof createCore>;
-
-export function createCore(options: CoreOptions) {
-  const { databaseUrl, store, log, events } = options;
-  const coverage = options.checkCoverage ? new Coverage(allRowSets) : undefined;
-  const db = openDatabase({
-    url: databaseUrl,
-    onStatement: (text) => {
-      Tracer.statement();
-      options.onStatement?.(text);
-      coverage?.check(text);
-    },
-  });
-  const sql = postgresClient(databaseUrl, { max: 2, statementTimeoutMs: RELAY_STATEMENT_TIMEOUT_MS });
-  const fences = new FenceWatch({ store, sql, log });
-  const cache = new Cache({
-    store,
-    events: {
-      outcome: (outcome) => {
-        Tracer.outcome(outcome);
-        events?.outcome?.(outcome);
-      },
-      fenceSeen: (tag, fence) => {
-        fences.seen(tag, fence);
-        events?.fenceSeen?.(tag, fence);
-      },
-      storeFailed: (what, error) => {
-        log.debug({ err: error }, `the cache's store failed: ${what}`);
-        events?.storeFailed?.(what, error);
-      },
-      unfenced: (xid) => {
-        log.warn({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s');
-        events?.unfenced?.(xid);
-      },
-    },
-    ...(coverage && { aroundLoad: coverage.around }),
-  });
-  const transactor = new Transactor({ db, cache, fences });
-  const relay = new Relay({ store, sql, log });
-  return {
-    db,
-    cache,
-    fences,
-    transactor,
-    relay,
-    log,
-    /** Whether Postgres answers, and how the store is. */
-    async readiness() {
-      const postgres = await sql`select 1`.then(
-        () => true,
-        () => false,
-      );
-      const head = await store.head().catch(() => undefined);
-      const state =
-        head === undefined ? 'down' : head.leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';
-      return { postgres, redis: store.kind === 'redis' ? state : `${state} (in this process)` };
-    },
-    async close() {
-      await relay.stop();
-      await store.close();
-      await Promise.all([db.close(), sql.end({ timeout: 5 })]);
-    },
-  };
-}
+import { requireUser, UserResolver } from './users/user.resolver.js';
 
 export interface AppOptions extends CoreOptions, Pick<ServerOptions, 'verifyToken' | 'production' | 'explorer'> {}
 
@@ -118,7 +34,7 @@ export interface App extends Core {
 export async function createApp(options: AppOptions): Promise<App> {
   const core = createCore(options);
   const { schema } = createSchema(core.transactor);
-  const server = await createServer({ ...options, ...core, schema });
+  const server = await createServer({ ...options, ...core, schema, requireUser: (id) => requireUser(core.db, id) });
   await core.relay.start();
   return {
     ...core,
@@ -144,5 +60,5 @@ export function createSchema(transactor: Transactor): { schema: GraphQLSchema; p
     new CommentResolver(new CommentService(transactor)),
     new TaskCommentsResolver(),
   ];
-  return buildApiSchema(resolvers, [ConflictError]);
+  return buildApiSchema(resolvers, [ConflictError], allSources);
 }

@@ -1,5 +1,4 @@
 /** Starts the server. The only file of the server with effects when loaded, and the only one that reads the environment. */
-import 'reflect-metadata';
 import { createApp } from './app.js';
 import { MemoryStore, RedisStore } from './cache/index.js';
 import { type Config, ConfigError, readConfig } from './config.js';
@@ -84,8 +83,7 @@ async function developmentServices(config: Config): Promise<Services> {
 
 async function demoToken(databaseUrl: string, tokens: Parameters<typeof signToken>[0]): Promise<string | undefined> {
   if (tokens.tokens.kind !== 'secret') return undefined;
-  const { DEMO_OWNER } = await import('./demo/demo-data.js');
-  const { userIdOf } = await import('./demo/prepare.js');
+  const { DEMO_OWNER, userIdOf } = await import('./demo/prepare.js');
   const owner = await userIdOf(databaseUrl, DEMO_OWNER);
   return owner && (await signToken(tokens, owner, '12h'));
 }

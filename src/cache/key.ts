@@ -41,7 +41,8 @@ export function canonical(value: unknown): string {
   }
   if (value === null) return 'null';
   if (value instanceof Date) return `@${value.getTime()}`;
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  // Array.from, not map: map skips holes, and [,] would read like [].
+  if (Array.isArray(value)) return `[${Array.from(value, canonical).join(',')}]`;
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) {
     throw new TypeError(`a ${value.constructor.name} cannot be part of a cache key: pass a plain value`);

@@ -4,11 +4,10 @@
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { createCore } from '../app.js';
 import { MemoryStore, RedisStore } from '../cache/index.js';
 import { readConfig } from '../config.js';
-import { DEMO_OWNER } from '../demo/demo-data.js';
-import { prepareDemo, userIdOf } from '../demo/prepare.js';
+import { createCore } from '../core.js';
+import { DEMO_OWNER, prepareDemo, userIdOf } from '../demo/prepare.js';
 import { joinServices } from '../development.js';
 import { type ImportResult, runImport } from '../import/import.service.js';
 import { openProgress } from '../import/progress.js';

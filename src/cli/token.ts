@@ -1,7 +1,6 @@
 /** `npm run -s token [-- HANDLE]`: a token for a user, on stdout and nothing else. Development only. */
 import { ConfigError, readConfig } from '../config.js';
-import { DEMO_OWNER } from '../demo/demo-data.js';
-import { prepareDemo, userIdOf } from '../demo/prepare.js';
+import { DEMO_OWNER, prepareDemo, userIdOf } from '../demo/prepare.js';
 import { joinServices } from '../development.js';
 import { signToken } from '../tokens.js';
 

@@ -1,4 +1,4 @@
-import { GraphQLDateTimeISO } from 'graphql-scalars';
+import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, InputType, ObjectType } from 'type-graphql';
 import type { TaskId } from '../db/ids.js';
 import { Node } from '../graphql/node.js';
@@ -14,10 +14,10 @@ export class Comment extends Node {
   @Field(() => String, { description: 'Markdown.' })
   body: string;
 
-  @Field(() => GraphQLDateTimeISO, { description: 'When it was written.' })
+  @Field(() => GraphQLDateTime, { description: 'When it was written.' })
   createdAt: string;
 
-  @Field(() => GraphQLDateTimeISO, { description: 'When it was last changed.' })
+  @Field(() => GraphQLDateTime, { description: 'When it was last changed.' })
   updatedAt: string;
 }
 

@@ -13,8 +13,6 @@ import { taskLabels, taskPriority, taskStatus, tasks } from '../tasks/task.table
 import { DAY, HOUR } from '../time.js';
 import { users } from '../users/user.table.js';
 
-export const DEMO_OWNER = 'ada';
-
 const SEED = 42;
 const USERS = 12;
 const TASKS_PER_PROJECT = 120;
@@ -33,7 +31,7 @@ const LABELS = [
 ];
 
 /** @returns whether it did anything: it does nothing when there is a user. */
-export async function fillWithDemoData(tx: Transaction, nowMs: number): Promise<boolean> {
+export async function fillWithDemoData(tx: Transaction, owner: string, nowMs: number): Promise<boolean> {
   await tx.execute(sql`select pg_advisory_xact_lock(7203_4411)`); // two servers started at once
   const [someone] = await tx.select({ id: users.id }).from(users).limit(1);
   if (someone !== undefined) return false;
@@ -52,7 +50,7 @@ export async function fillWithDemoData(tx: Transaction, nowMs: number): Promise<
 
   const people = Array.from({ length: USERS }, (_, i) => {
     const name = i === 0 ? 'Ada Lovelace' : faker.person.fullName();
-    const handle = i === 0 ? DEMO_OWNER : `${name.toLowerCase().replaceAll(/[^a-z]+/g, '.')}`;
+    const handle = i === 0 ? owner : `${name.toLowerCase().replaceAll(/[^a-z]+/g, '.')}`;
     return { id: id('user', began), handle, name, createdAt: iso(began), updatedAt: iso(began) };
   });
   await tx.insert(users).values(people);

@@ -4,14 +4,17 @@ import { openDatabase } from '../db/database.js';
 import type { UserId } from '../db/ids.js';
 import { migrateDatabase } from '../db/migrate.js';
 import { users } from '../users/user.table.js';
-import { fillWithDemoData } from './demo-data.js';
+
+/** Of the demo projects; whom the demo token speaks for. */
+export const DEMO_OWNER = 'ada';
 
 /** The triggers fire here too; whoever runs a cache on this database hears of the rows from the relay. */
 export async function prepareDemo(databaseUrl: string): Promise<void> {
+  const { fillWithDemoData } = await import('./demo-data.js'); // its faker is not there in production
   await migrateDatabase(databaseUrl);
   const db = openDatabase({ url: databaseUrl });
   try {
-    await db.write.transaction((tx) => fillWithDemoData(tx, Date.now()));
+    await db.write.transaction((tx) => fillWithDemoData(tx, DEMO_OWNER, Date.now()));
   } finally {
     await db.close();
   }

@@ -6,9 +6,9 @@
  *
  * Either way the policy stands above the method, shows in the schema's extensions, and is checked when the schema is built.
  */
-import { defaultFieldResolver, GraphQLObjectType, type GraphQLSchema, getNamedType, printType } from 'graphql';
+import { GraphQLObjectType, type GraphQLSchema, getNamedType, printType } from 'graphql';
 import { Extensions, type MiddlewareFn, UseMiddleware } from 'type-graphql';
-import { checkPolicy, digest, type Policy, type Scope, type Tag } from '../cache/index.js';
+import { CacheError, checkPolicy, digest, type Policy, type Scope, type Tag } from '../cache/index.js';
 import type { Context } from './context.js';
 import type { Source } from './loads.js';
 
@@ -27,8 +27,8 @@ export interface CachedPolicy<Root, Args> {
 /** In the extensions of a cached field. */
 interface CacheExtension {
   readonly declared: CachedPolicy<unknown, unknown> | Source<unknown, unknown>;
-  /** By `bindPolicies`: what the field's calls are cached under. */
-  bound?: Policy<MethodCall> | Source<unknown, unknown>;
+  /** By `bindPolicies`, unless a source is declared: what the method's results are cached under. */
+  bound?: Policy<MethodCall>;
 }
 
 /** A call of a decorated method. */
@@ -67,34 +67,43 @@ function throughPolicy(extension: CacheExtension): MiddlewareFn<Context> {
 
 /** One line of the table of policies. */
 export interface PolicyLine {
-  readonly coordinate: string;
+  /** What is cached, as keys and traces name it. */
   readonly name: string;
+  /** The fields that declare it; sources are also read where no field is their value. */
+  readonly fields: readonly string[];
   readonly ttlMs: number;
-  readonly negativeTtlMs?: number;
   readonly scope: Scope;
   readonly shape: string;
 }
 
 /**
- * Gives every cached field its name and shape and checks it. Run once over a built schema, before anything is executed.
+ * Gives every cached field its name and shape, and checks its policy and those of all sources. Run once over a built
+ * schema, before anything is executed.
  * @throws CacheError POLICY
  */
-export function bindPolicies(schema: GraphQLSchema): PolicyLine[] {
-  const lines: PolicyLine[] = [];
+export function bindPolicies(schema: GraphQLSchema, sources: readonly Source<never, unknown>[]): PolicyLine[] {
+  const fieldsOf = new Map<Policy<never>, string[]>(sources.map((source) => [source, []]));
   for (const type of Object.values(schema.getTypeMap())) {
-    if (!(type instanceof GraphQLObjectType) || type.name.startsWith('__')) continue;
+    if (!(type instanceof GraphQLObjectType)) continue;
     for (const field of Object.values(type.getFields())) {
       const extension = field.extensions[EXTENSION] as CacheExtension | undefined;
-      if (extension === undefined || field.resolve === defaultFieldResolver) continue;
+      if (extension === undefined) continue;
       const coordinate = `${type.name}.${field.name}`;
-      const shown = shapeOfField(field.type);
-      extension.bound = 'load' in extension.declared ? extension.declared : bind(coordinate, shown, extension.declared);
-      checkPolicy(extension.bound);
-      const { name, ttlMs, negativeTtlMs, scope, shape } = extension.bound;
-      lines.push({ coordinate, name, ttlMs, ...(negativeTtlMs !== undefined && { negativeTtlMs }), scope, shape });
+      const { declared } = extension;
+      if (!('load' in declared)) extension.bound = bind(coordinate, shapeOfField(field.type), declared);
+      const policy = extension.bound ?? (declared as Source<unknown, unknown>);
+      fieldsOf.set(policy, [...(fieldsOf.get(policy) ?? []), coordinate]);
     }
   }
-  return lines.sort((a, b) => (a.coordinate < b.coordinate ? -1 : 1));
+  const lines = [...fieldsOf].map(([policy, fields]) => {
+    checkPolicy(policy);
+    const { name, ttlMs, scope, shape } = policy;
+    return { name, fields, ttlMs, scope, shape };
+  });
+  const names = lines.map(({ name }) => name);
+  const double = names.find((name, i) => names.indexOf(name) !== i);
+  if (double !== undefined) throw new CacheError('POLICY', `two policies are named ${double}`);
+  return lines.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 function bind(coordinate: string, shape: string, declared: CachedPolicy<unknown, unknown>): Policy<MethodCall> {

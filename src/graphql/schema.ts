@@ -2,18 +2,23 @@
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
 import { buildSchemaSync } from 'type-graphql';
 import { bindPolicies, type PolicyLine } from './cached.js';
+import type { Source } from './loads.js';
 import { userErrorTypes } from './user-error.js';
 
 export interface BuiltSchema {
   readonly schema: GraphQLSchema;
-  /** One line for each cached field, sorted: the table that is checked in. */
+  /** Sorted by name: the table that is checked in. */
   readonly policies: readonly PolicyLine[];
 }
 
 type ResolverClass = abstract new (...args: never[]) => object;
 
 /** `resolvers` are instances: composition is the caller's. Run once a process, since type-graphql's metadata is global. */
-export function buildApiSchema(resolvers: readonly object[], orphanedTypes: readonly ResolverClass[]): BuiltSchema {
+export function buildApiSchema(
+  resolvers: readonly object[],
+  orphanedTypes: readonly ResolverClass[],
+  sources: readonly Source<never, unknown>[],
+): BuiltSchema {
   const instances = new Map(resolvers.map((resolver) => [resolver.constructor, resolver]));
   const schema = buildSchemaSync({
     resolvers: resolvers.map((resolver) => resolver.constructor) as [never],
@@ -21,7 +26,7 @@ export function buildApiSchema(resolvers: readonly object[], orphanedTypes: read
     container: { get: (someClass) => instances.get(someClass) },
     validate: false, // services check inputs themselves, with messages of their own
   });
-  return { schema, policies: bindPolicies(schema) };
+  return { schema, policies: bindPolicies(schema, sources) };
 }
 
 /** The text of schema.graphql: types, fields and values in one order, whatever the order of the code. */

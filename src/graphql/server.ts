@@ -41,6 +41,8 @@ export interface ServerOptions {
   readonly log: Log;
   /** @throws UNAUTHENTICATED */
   readonly verifyToken: (token: string) => Promise<Identity>;
+  /** Before a write: the token may be older than the user's removal. @throws UNAUTHENTICATED */
+  readonly requireUser: (id: UserId) => Promise<void>;
   readonly production: boolean;
   /** Whether Postgres answers, and how Redis is: for /readyz. */
   readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
@@ -102,7 +104,8 @@ async function openContext({ db, cache, verifyToken, production }: ServerOptions
 }
 
 /** Per request: the gate, the loads that fit the operation, the trace, the log of what is masked. */
-function requestPlugin({ cache, db, log }: ServerOptions): ApolloServerPlugin<OpenContext> {
+function requestPlugin(options: ServerOptions): ApolloServerPlugin<OpenContext> {
+  const { cache, db, log } = options;
   return {
     requestDidStart: async () => ({
       didResolveOperation: async ({ operation, contextValue }) => {
@@ -111,6 +114,7 @@ function requestPlugin({ cache, db, log }: ServerOptions): ApolloServerPlugin<Op
         if (identity === undefined && !isIntrospection(operation)) {
           throw unauthenticated('This needs a token: send the header Authorization: Bearer <token>.');
         }
+        if (operation.operation === 'mutation') await options.requireUser(viewerId);
         // Fields under a mutation are read from Postgres: they show its outcome, and nothing of it is remembered.
         const bypass = operation.operation !== 'query';
         contextValue.loads = new Loads({ cache, db, viewer: viewerId, bypass, tracer });

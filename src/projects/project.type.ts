@@ -1,4 +1,4 @@
-import { GraphQLDateTimeISO } from 'graphql-scalars';
+import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, InputType, ObjectType } from 'type-graphql';
 import { Node } from '../graphql/node.js';
 import { connectionTypes } from '../graphql/page.js';
@@ -19,10 +19,10 @@ export class Project extends Node {
   @Field(() => String, { nullable: true, description: 'What it is about.' })
   description: string | null;
 
-  @Field(() => GraphQLDateTimeISO, { nullable: true, description: 'When it was archived, if it was.' })
+  @Field(() => GraphQLDateTime, { nullable: true, description: 'When it was archived, if it was.' })
   archivedAt: string | null;
 
-  @Field(() => GraphQLDateTimeISO, { description: 'When it was created.' })
+  @Field(() => GraphQLDateTime, { description: 'When it was created.' })
   createdAt: string;
 }
 

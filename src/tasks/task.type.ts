@@ -1,4 +1,4 @@
-import { GraphQLDate, GraphQLDateTimeISO } from 'graphql-scalars';
+import { GraphQLDate, GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { Node } from '../graphql/node.js';
 import { connectionTypes } from '../graphql/page.js';
@@ -57,13 +57,13 @@ export class Task extends Node {
   })
   version: number;
 
-  @Field(() => GraphQLDateTimeISO, { description: 'When it was created.' })
+  @Field(() => GraphQLDateTime, { description: 'When it was created.' })
   createdAt: string;
 
-  @Field(() => GraphQLDateTimeISO, { description: 'When it was last changed.' })
+  @Field(() => GraphQLDateTime, { description: 'When it was last changed.' })
   updatedAt: string;
 
-  @Field(() => GraphQLDateTimeISO, { nullable: true, description: 'When it was done; null unless its status is DONE.' })
+  @Field(() => GraphQLDateTime, { nullable: true, description: 'When it was done; null unless its status is DONE.' })
   completedAt: string | null;
 }
 

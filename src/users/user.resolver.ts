@@ -1,14 +1,27 @@
 import { Ctx, Query, Resolver } from 'type-graphql';
-import { Cached } from '../graphql/cached.js';
+import type { Database } from '../db/database.js';
+import type { UserId } from '../db/ids.js';
 import type { Context } from '../graphql/context.js';
+import { unauthenticated } from '../graphql/errors.js';
 import { userById } from './user.loaders.js';
+import type { UserRow } from './user.table.js';
 import { User } from './user.type.js';
 
 @Resolver(() => User)
 export class UserResolver {
   @Query(() => User, { description: 'The user the token speaks for.' })
-  @Cached(userById)
-  viewer(@Ctx() { viewerId }: Context) {
-    return viewerId;
+  async viewer(@Ctx() { loads, viewerId }: Context) {
+    return known(await loads.load(userById, viewerId));
   }
+}
+
+/** @throws UNAUTHENTICATED when there is no such user, or not any more. */
+export async function requireUser(db: Database, id: UserId): Promise<void> {
+  const [user] = await userById.load([id], db);
+  known(user ?? null);
+}
+
+function known(user: UserRow | null): UserRow {
+  if (user === null) throw unauthenticated('The token speaks for a user who does not exist.');
+  return user;
 }

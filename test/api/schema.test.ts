@@ -1,5 +1,6 @@
 /** What clients generate code from, and the table of cache policies: both are checked in, and both must say what the code does. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { GraphQLEnumType, GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType } from 'graphql';
 import { expect, test } from 'vitest';
 import { createSchema } from '../../src/app.js';
@@ -14,11 +15,23 @@ test('schema.graphql is what the code makes: `npm run schema` writes it', () => 
 
 test('the table of policies is what the code declares: `npx vitest run test/api/schema.test.ts -u` writes it', async () => {
   const rows = policies.map(
-    ({ coordinate, name, ttlMs, scope, shape }) =>
-      `| ${coordinate} | ${name} | ${ttlMs / 1000} s | ${scope} | ${shape} |`,
+    ({ name, fields, ttlMs, scope, shape }) =>
+      `| ${name} | ${ttlMs / 1000} s | ${scope} | ${shape} | ${fields.join(', ')} |`,
   );
-  const table = ['| field | cached as | ttl | scope | shape |', '|---|---|--:|---|---|', ...rows, ''].join('\n');
+  const table = ['| cached | ttl | scope | shape | fields |', '|---|--:|---|---|---|', ...rows, ''].join('\n');
   await expect(table).toMatchFileSnapshot('./cache-policies.md');
+});
+
+test('every source that a feature exports is in the table', async () => {
+  const src = fileURLToPath(new URL('../../src/', import.meta.url));
+  const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.loaders.ts'));
+  const modules: object[] = await Promise.all(files.map((file) => import(src + file)));
+  const isSource = (value: unknown): value is { name: string } =>
+    typeof value === 'object' && value !== null && 'load' in value && 'tags' in value;
+  const exported = modules.flatMap((module) => Object.values(module).filter(isSource));
+  const listed = policies.map(({ name }) => name);
+  expect(exported.length).toBeGreaterThan(10);
+  expect(exported.map(({ name }) => name).filter((name) => !listed.includes(name))).toEqual([]);
 });
 
 test('every type, field, argument and enum value has a description', () => {

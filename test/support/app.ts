@@ -1,7 +1,7 @@
 /** The API as a user meets it, over HTTP without a port, with counts of what it cost, on a database and a Redis group of its own. */
 import { randomBytes } from 'node:crypto';
 import { expect, inject, vi } from 'vitest';
-import { type App, createApp } from '../../src/app.js';
+import { type App, type AppOptions, createApp } from '../../src/app.js';
 import { type CacheEvents, type Outcome, RedisStore, type Store } from '../../src/cache/index.js';
 import type { UserId } from '../../src/db/ids.js';
 import type { CacheTrace } from '../../src/graphql/cache-trace.js';
@@ -55,6 +55,7 @@ export interface TestAppOptions {
   /** Around the Redis store: gates, faults. */
   readonly wrap?: (store: Store) => Store;
   readonly events?: CacheEvents;
+  readonly explorer?: AppOptions['explorer'];
   readonly waitMs?: number;
   /** False: do not wait until the cache serves, for tests of what happens before. */
   readonly lease?: boolean;
@@ -77,6 +78,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     log: createLog('silent'),
     checkCoverage: true,
     production: false,
+    ...(options.explorer && { explorer: options.explorer }),
     verifyToken: tokenVerifier(TOKENS),
     events: { ...options.events, outcome: (outcome) => outcomes.push(outcome) },
     onStatement: (text) => counts.statements.push(text),

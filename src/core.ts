@@ -1,0 +1,92 @@
+/**
+ * What reading and writing with the cache takes, for the API and for commands alike: database, cache, the bridge between them.
+ * Built in dependency order, closed in reverse.
+ */
+import { Cache, type CacheEvents, type Store } from './cache/index.js';
+import { openDatabase, postgresClient } from './db/database.js';
+import { Tracer } from './graphql/cache-trace.js';
+import { Coverage } from './invalidation/coverage.js';
+import { FenceWatch } from './invalidation/fences.js';
+import { Relay } from './invalidation/relay.js';
+import { Transactor } from './invalidation/transact.js';
+import type { Log } from './log.js';
+import { allRowSets } from './row-sets.js';
+
+/** What stands beside requests waits for nobody and may itself never be waited for long. */
+const RELAY_STATEMENT_TIMEOUT_MS = 5000;
+
+export interface CoreOptions {
+  readonly databaseUrl: string;
+  readonly store: Store;
+  readonly log: Log;
+  /** Check every cached load against its tags: in development and tests. */
+  readonly checkCoverage: boolean;
+  /** Besides what the core does itself with events and statements. */
+  readonly events?: CacheEvents;
+  readonly onStatement?: (text: string) => void;
+}
+
+export type Core = ReturnType<typeof createCore>;
+
+export function createCore(options: CoreOptions) {
+  const { databaseUrl, store, log, events } = options;
+  const coverage = options.checkCoverage ? new Coverage(allRowSets) : undefined;
+  const db = openDatabase({
+    url: databaseUrl,
+    onStatement: (text) => {
+      Tracer.statement();
+      options.onStatement?.(text);
+      coverage?.check(text);
+    },
+  });
+  const sql = postgresClient(databaseUrl, { max: 2, statementTimeoutMs: RELAY_STATEMENT_TIMEOUT_MS });
+  const fences = new FenceWatch({ store, sql, log });
+  const cache = new Cache({
+    store,
+    events: {
+      outcome: (outcome) => {
+        Tracer.outcome(outcome);
+        events?.outcome?.(outcome);
+      },
+      fenceSeen: (tag, fence) => {
+        fences.seen(tag, fence);
+        events?.fenceSeen?.(tag, fence);
+      },
+      storeFailed: (what, error) => {
+        log.debug({ err: error }, `the cache's store failed: ${what}`);
+        events?.storeFailed?.(what, error);
+      },
+      unfenced: (xid) => {
+        log.warn({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s');
+        events?.unfenced?.(xid);
+      },
+    },
+    ...(coverage && { aroundLoad: coverage.around }),
+  });
+  const transactor = new Transactor({ db, cache, fences });
+  const relay = new Relay({ store, sql, log });
+  return {
+    db,
+    cache,
+    fences,
+    transactor,
+    relay,
+    log,
+    /** Whether Postgres answers, and how the store is. */
+    async readiness() {
+      const postgres = await sql`select 1`.then(
+        () => true,
+        () => false,
+      );
+      const head = await store.head().catch(() => undefined);
+      const state =
+        head === undefined ? 'down' : head.leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';
+      return { postgres, redis: store.kind === 'redis' ? state : `${state} (in this process)` };
+    },
+    async close() {
+      await relay.stop();
+      await store.close();
+      await Promise.all([db.close(), sql.end({ timeout: 5 })]);
+    },
+  };
+}

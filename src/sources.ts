@@ -1,0 +1,25 @@
+/** Every cached source: what reads of several fields share. Checked at start, listed in the table of policies that is checked in. */
+import { commentById, commentCountOf, commentPages } from './comments/comment.loaders.js';
+import type { Source } from './graphql/loads.js';
+import { labelById, labelsOfProject } from './labels/label.loaders.js';
+import { memberIdsOf, membershipsOf, projectById, projectIdByKey } from './projects/project.loaders.js';
+import { labelIdsOf, taskById, taskCounts, taskIdByNumber, taskPages } from './tasks/task.loaders.js';
+import { userById } from './users/user.loaders.js';
+
+export const allSources = [
+  userById,
+  projectById,
+  projectIdByKey,
+  membershipsOf,
+  memberIdsOf,
+  labelById,
+  labelsOfProject,
+  taskById,
+  taskIdByNumber,
+  taskPages,
+  taskCounts,
+  labelIdsOf,
+  commentById,
+  commentPages,
+  commentCountOf,
+] as readonly Source<never, unknown>[];

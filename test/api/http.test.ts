@@ -1,0 +1,138 @@
+/** The server as HTTP clients meet it: who gets in, what errors look like, the pages beside the API. */
+import { SignJWT } from 'jose';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { newId } from '../../src/db/ids.js';
+import { dataOf, type TestApp, testApp } from '../support/app.js';
+import { type Fixture, fixture } from '../support/fixture.js';
+
+let app: TestApp;
+let f: Fixture;
+
+beforeAll(async () => {
+  app = await testApp({ explorer: { token: 'a.demo.token', document: '{ viewer { handle } } # </script>' } });
+  f = await fixture(app);
+});
+afterAll(() => app?.close());
+
+describe('tokens', () => {
+  const secret = new TextEncoder().encode('only-for-tests-only-for-tests-only');
+  const claims = (change: Record<string, unknown> = {}) => ({
+    sub: f.ada.id,
+    iss: 'tasks-api',
+    aud: 'tasks-api',
+    exp: Math.floor(Date.now() / 1000) + 60,
+    ...change,
+  });
+  const sign = (payload: Record<string, unknown>, key = secret, alg = 'HS256') =>
+    new SignJWT(payload).setProtectedHeader({ alg }).sign(key);
+
+  test('a good one names the viewer', async () => {
+    const { data } = await app.ask('{ viewer { handle } }', {
+      headers: { authorization: `Bearer ${await sign(claims())}` },
+    });
+    expect(data).toEqual({ viewer: { handle: 'ada' } });
+  });
+
+  test.each([
+    ['none', async () => undefined],
+    ['nonsense', async () => 'nonsense'],
+    ['an expired one', () => sign(claims({ exp: 1 }))],
+    ['one that never expires', () => sign(claims({ exp: undefined }))],
+    ['of another issuer', () => sign(claims({ iss: 'someone' }))],
+    ['for another audience', () => sign(claims({ aud: 'someone' }))],
+    ['signed with another secret', () => sign(claims(), new TextEncoder().encode('x'.repeat(32)))],
+    ['of another algorithm', () => sign(claims(), new TextEncoder().encode('x'.repeat(64)), 'HS512')],
+    ['for something that is no user', () => sign(claims({ sub: 'ada' }))],
+  ])('%s is answered with 401 and UNAUTHENTICATED', async (_, make) => {
+    const token = await make();
+    const answer = await app.ask(
+      '{ viewer { handle } }',
+      token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } },
+    );
+    expect(answer.status).toBe(401);
+    expect(answer.errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
+  });
+
+  test('a user who does not exist is nobody', async () => {
+    for (const document of [
+      '{ viewer { handle } }',
+      'mutation { createProject(input: { key: "XX", name: "X" }) { errors { code } } }',
+    ]) {
+      const answer = await app.ask(document, { as: newId('user') });
+      expect(answer.errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
+    }
+  });
+
+  test('introspection needs none, anything beside it does', async () => {
+    expect(dataOf(await app.ask('{ __schema { queryType { name } } }'))).toEqual({
+      __schema: { queryType: { name: 'Query' } },
+    });
+    expect((await app.ask('{ __typename viewer { handle } }')).status).toBe(401);
+    expect((await app.ask('query { ...F } fragment F on Query { viewer { handle } }')).status).toBe(401);
+  });
+});
+
+describe('errors', () => {
+  test('of ours are masked, with an id to ask with', async () => {
+    const broken = await testApp({ databaseUrl: app.databaseUrl });
+    try {
+      await broken.db.close();
+      const answer = await broken.ask('{ projects { nodes { key } } }', { as: f.ada.id });
+      expect(answer.errors).toEqual([
+        expect.objectContaining({
+          message: 'Something went wrong on our side.',
+          extensions: { code: 'INTERNAL_SERVER_ERROR', requestId: expect.stringMatching(/^[0-9a-f-]{36}$/) },
+        }),
+      ]);
+    } finally {
+      await broken.close();
+    }
+  });
+
+  test.each([
+    ['{ viewer { nothing } }', 'GRAPHQL_VALIDATION_FAILED'],
+    ['{ viewer {', 'GRAPHQL_PARSE_FAILED'],
+    ['{ task { title } }', 'BAD_USER_INPUT'],
+    ['{ task(id: "x", identifier: "OPS-1") { title } }', 'BAD_USER_INPUT'],
+    ['{ task(identifier: "ops 1") { title } }', 'BAD_USER_INPUT'],
+    ['{ node(id: "x") { id } }', 'BAD_USER_INPUT'],
+  ])('of the client are told: %s', async (document, code) => {
+    const { errors } = await app.ask(document, { as: f.ada.id });
+    expect(errors).toMatchObject([{ extensions: { code } }]);
+  });
+});
+
+describe('pages', () => {
+  const get = (url: string) => app.server.inject({ method: 'GET', url });
+
+  test('/healthz says that the process lives', async () => {
+    expect((await get('/healthz')).json()).toEqual({ status: 'ok' });
+  });
+
+  test('/readyz asks Postgres, and tells of Redis', async () => {
+    const { statusCode, json } = await get('/readyz').then((response) => ({
+      statusCode: response.statusCode,
+      json: response.json(),
+    }));
+    expect([statusCode, json]).toEqual([200, { postgres: 'up', redis: 'up' }]);
+  });
+
+  test('/ is Sandbox with token and query filled in, falling back to a page that needs no network', async () => {
+    const { body, headers } = await get('/');
+    expect(headers['content-type']).toContain('text/html');
+    expect(body).toContain('embeddable-sandbox');
+    expect(body).toContain('a.demo.token');
+    expect(body).toContain('/explorer');
+    expect(body.match(/<\/script>/g)).toHaveLength(2); // the example query cannot end the script
+    const offline = await get('/explorer');
+    expect(offline.statusCode).toBe(200);
+    expect(offline.body).toContain('a.demo.token');
+    expect(offline.body).not.toMatch(/(src|href)="https?:/);
+  });
+
+  test('Sandbox at its own address may call the API', async () => {
+    const headers = { origin: 'https://studio.apollographql.com', 'access-control-request-method': 'POST' };
+    const { headers: answered } = await app.server.inject({ method: 'OPTIONS', url: '/graphql', headers });
+    expect(answered['access-control-allow-origin']).toBe('https://studio.apollographql.com');
+  });
+});

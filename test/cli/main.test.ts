@@ -1,0 +1,201 @@
+/** The commands as a user runs them: real processes, in a directory of their own, with nothing in the environment. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { decodeJwt } from 'jose';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { MINUTE } from '../../src/time.js';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const TSX = import.meta.resolve('tsx');
+
+let directory: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'tasks-cli-'));
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+function run(file: string, args: string[] = [], env: Record<string, string> = {}): ChildProcess {
+  return spawn(process.execPath, ['--import', TSX, join(ROOT, file), ...args], {
+    cwd: directory,
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      HOME: process.env['HOME'] ?? '',
+      TSX_TSCONFIG_PATH: join(ROOT, 'tsconfig.json'),
+      ...env,
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+async function result(child: ChildProcess): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  let stdout = '';
+  let stderr = '';
+  child.stdout?.on('data', (chunk) => (stdout += chunk));
+  child.stderr?.on('data', (chunk) => (stderr += chunk));
+  const [code] = await once(child, 'close');
+  return { code, stdout, stderr };
+}
+
+/** The lines `Name   value` that a start prints, until the token. */
+async function started(child: ChildProcess): Promise<Record<string, string>> {
+  const printed: Record<string, string> = {};
+  for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
+    const [, name, value] = /^(\w+) +(.*)$/.exec(line) ?? [];
+    if (name !== undefined) printed[name] = value as string;
+    if (name === 'Token') return printed;
+  }
+  throw new Error(`the server ended before it had started: ${JSON.stringify(printed)}`);
+}
+
+describe('production', () => {
+  test('with nothing set does not start and names all that is missing', async () => {
+    const { code, stdout, stderr } = await result(run('src/main.ts', [], { NODE_ENV: 'production' }));
+    expect(code).toBe(1);
+    expect(stdout).toBe('');
+    for (const name of ['DATABASE_URL', 'REDIS_URL', 'JWT_SECRET or JWKS_URL']) expect(stderr).toContain(name);
+  });
+
+  test('makes no tokens', async () => {
+    const env = {
+      NODE_ENV: 'production',
+      DATABASE_URL: 'postgres://127.0.0.1:1/none',
+      REDIS_URL: 'redis://127.0.0.1:1',
+      JWT_SECRET: 'x'.repeat(32),
+    };
+    const { code, stdout, stderr } = await result(run('src/cli/token.ts', [], env));
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toContain('production');
+  });
+});
+
+describe('a server started with nothing set', () => {
+  const issue = (number: number, change: Record<string, unknown> = {}) => ({
+    number,
+    title: `Issue ${number}`,
+    body: 'Body',
+    state: 'OPEN',
+    labels: [{ name: 'design', color: '1d76db', description: '' }],
+    assignees: [{ login: 'octocat' }],
+    author: { login: 'hubot' },
+    comments: [{ author: { login: 'octocat' }, body: 'A comment', createdAt: '2026-01-02T00:00:00Z' }],
+    createdAt: '2026-01-01T00:00:00Z',
+    updatedAt: '2026-01-02T00:00:00Z',
+    closedAt: null,
+    url: `https://github.com/someone/thing/issues/${number}`,
+    ...change,
+  });
+  const QUERY = `{ project(key: "THING") { stats { total } tasks(orderBy: [{ field: CREATED_AT, direction: ASC }]) {
+    totalCount nodes { identifier title status assignee { handle } labels { nodes { name color } } commentCount } } } }`;
+
+  let server: ChildProcess;
+  let printed: Record<string, string>;
+
+  beforeAll(async () => {
+    server = run('src/main.ts', [], { PORT: '0' });
+    server.stderr?.pipe(process.stderr);
+    printed = await started(server);
+  }, MINUTE);
+  afterAll(() => {
+    server.kill('SIGKILL');
+  });
+
+  async function ask(query: string) {
+    const response = await fetch(printed['API'] as string, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        authorization: `Bearer ${printed['Token']}`,
+        'x-cache-trace': '1',
+      },
+      body: JSON.stringify({ query }),
+    });
+    return (await response.json()) as {
+      data: Record<string, unknown>;
+      extensions: { cache: { totals: { sqlStatements: number } } };
+    };
+  }
+  const importFile = async (issues: unknown[], ...args: string[]) => {
+    const file = join(directory, 'issues.json');
+    await writeFile(file, JSON.stringify(issues));
+    return result(run('src/cli/import.ts', [file, ...args]));
+  };
+
+  test('says where it is and what it uses, and has demo data to show', async () => {
+    expect(printed['Postgres']).toContain('private');
+    const { data } = await ask('{ viewer { handle } projects { nodes { key stats { total } } } }');
+    expect(data).toMatchObject({
+      viewer: { handle: 'ada' },
+      projects: { nodes: expect.arrayContaining([{ key: 'OPS', stats: { total: 120 } }]) },
+    });
+    expect((await fetch(printed['Explorer'] as string)).status).toBe(200);
+  });
+
+  test('has tokens made for it: nothing else is printed', async () => {
+    const { code, stdout } = await result(run('src/cli/token.ts'));
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+    expect(decodeJwt(stdout).sub).toBe(decodeJwt(printed['Token'] as string).sub);
+    const unknown = await result(run('src/cli/token.ts', ['nobody']));
+    expect(unknown).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('nobody') });
+  });
+
+  test('shows what is imported with the next query, and the second answer costs no SQL', async () => {
+    await ask(QUERY); // what is not there yet is cached
+    const { code, stdout } = await importFile([
+      issue(1),
+      issue(2, { state: 'CLOSED', closedAt: '2026-01-03T00:00:00Z' }),
+    ]);
+    expect([code, stdout]).toEqual([0, expect.stringContaining('2 created, 0 updated, 0 unchanged')]);
+    const { data } = await ask(QUERY);
+    expect(data).toMatchObject({
+      project: {
+        stats: { total: 2 },
+        tasks: {
+          totalCount: 2,
+          nodes: [
+            {
+              identifier: 'THING-1',
+              status: 'TODO',
+              assignee: { handle: 'octocat' },
+              labels: { nodes: [{ name: 'design', color: '#1d76db' }] },
+              commentCount: 1,
+            },
+            { identifier: 'THING-2', status: 'DONE' },
+          ],
+        },
+      },
+    });
+    const again = await ask(QUERY);
+    expect(again.data).toEqual(data);
+    expect(again.extensions.cache.totals.sqlStatements).toBe(0);
+  });
+
+  test('imports nothing of a file with a bad record, and says which', async () => {
+    const before = await ask(QUERY);
+    const { code, stderr } = await importFile([issue(3), issue(4, { createdAt: 'yesterday' })]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/issue #4.*createdAt.*expected.*yesterday/s);
+    expect((await ask(QUERY)).data).toEqual(before.data);
+  });
+
+  test('tells how import is used when it is not', async () => {
+    expect((await result(run('src/cli/import.ts'))).stderr).toContain('Usage');
+    expect((await importFile([issue(1)], '--owner', 'nobody')).stderr).toContain('--owner');
+    expect((await result(run('src/cli/import.ts', ['missing.json']))).stderr).toContain('missing.json');
+  });
+
+  test('stops all it started when it is interrupted', async () => {
+    const postmaster = await readFile(join(directory, '.data', 'postgres', 'cluster', 'postmaster.pid'), 'utf8').catch(
+      () => '',
+    );
+    server.kill('SIGINT');
+    expect(await once(server, 'close')).toEqual([0, null]);
+    const pid = Number(postmaster.split('\n')[0]);
+    if (pid > 0) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+  });
+});

@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest';
+import { ConfigError, readConfig } from '../src/config.js';
+
+const PRODUCTION = {
+  NODE_ENV: 'production',
+  DATABASE_URL: 'postgres://db/tasks',
+  REDIS_URL: 'redis://cache:6379',
+  JWT_SECRET: 'x'.repeat(32),
+};
+
+function faults(env: Record<string, string>): string {
+  try {
+    readConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message;
+  }
+  return '';
+}
+
+test('a laptop needs no variable at all', () => {
+  expect(readConfig({})).toEqual({
+    environment: 'development',
+    host: '127.0.0.1',
+    port: 4000,
+    logLevel: 'warn',
+    databaseUrl: undefined,
+    redisUrl: undefined,
+    tokens: undefined,
+    issuer: 'tasks-api',
+    audience: 'tasks-api',
+  });
+});
+
+test('production with all it needs starts', () => {
+  expect(readConfig(PRODUCTION)).toMatchObject({
+    environment: 'production',
+    logLevel: 'info',
+    tokens: { kind: 'secret' },
+  });
+  const { JWT_SECRET: _, ...rest } = PRODUCTION;
+  expect(readConfig({ ...rest, JWKS_URL: 'https://id.example/keys' }).tokens).toEqual({
+    kind: 'jwks',
+    url: 'https://id.example/keys',
+  });
+});
+
+test('production names all missing variables at once', () => {
+  const message = faults({ NODE_ENV: 'production' });
+  for (const name of ['DATABASE_URL', 'REDIS_URL', 'JWT_SECRET or JWKS_URL']) expect(message).toContain(name);
+});
+
+test('an empty variable is a missing one', () => {
+  expect(faults({ ...PRODUCTION, REDIS_URL: '' })).toContain('REDIS_URL: required');
+});
+
+test.each([
+  ['PORT', 'eighty'],
+  ['PORT', '70000'],
+  ['DATABASE_URL', 'mysql://db'],
+  ['REDIS_URL', 'localhost'],
+  ['JWT_SECRET', 'short'],
+  ['JWKS_URL', 'ftp://x'],
+  ['LOG_LEVEL', 'loud'],
+  ['NODE_ENV', 'staging'],
+])('a bad %s is named, with what was expected', (name, value) => {
+  expect(faults({ [name]: value })).toMatch(new RegExp(`${name}: .*expected`, 'i'));
+});
+
+test('every wrong variable is reported, not only the first', () => {
+  const message = faults({
+    PORT: 'x',
+    LOG_LEVEL: 'loud',
+    JWT_SECRET: 'x'.repeat(32),
+    JWKS_URL: 'https://id.example/keys',
+  });
+  for (const name of ['PORT', 'LOG_LEVEL']) expect(message).toContain(name);
+});

@@ -22,8 +22,7 @@ export class NodeResolver {
     @Arg('id', () => ID, { description: 'Its id.' }) id: string,
   ): Promise<Node | null> {
     const { loads } = context;
-    const visibleTask = async (taskId: TaskId) =>
-      ifVisible(context, await loads.load(taskById, taskId), (task) => task.projectId);
+    const visibleTask = (taskId: TaskId) => ifVisible(context, loads.load(taskById, taskId), (task) => task.projectId);
     switch (idPrefix(id)) {
       case 'user':
         return loads.load(userById, id as UserId);
@@ -32,7 +31,7 @@ export class NodeResolver {
       case 'task':
         return visibleTask(id as TaskId);
       case 'label':
-        return ifVisible(context, await loads.load(labelById, id as LabelId), (label) => label.projectId);
+        return ifVisible(context, loads.load(labelById, id as LabelId), (label) => label.projectId);
       case 'comment': {
         const comment = await loads.load(commentById, id as CommentId);
         return comment && (await visibleTask(comment.taskId)) && comment;

@@ -18,13 +18,17 @@ export async function roleIn({ loads, viewerId }: Context, projectId: ProjectId)
   return (await loads.load(membershipsOf, viewerId)).find((membership) => membership.projectId === projectId)?.role;
 }
 
-/** `row` when the viewer may see its project's data, else null: what is hidden and what does not exist look the same. */
+/**
+ * The row when the viewer may see its project's data, else null: what is hidden and what does not exist look the same.
+ * Both are asked for at once, in one trip.
+ */
 export async function ifVisible<R>(
   context: Context,
-  row: R | null,
+  loading: Promise<R | null>,
   projectOf: (row: R) => ProjectId,
 ): Promise<R | null> {
-  return row !== null && (await roleIn(context, projectOf(row))) !== undefined ? row : null;
+  const [row, visible] = await Promise.all([loading, visibleProjectIds(context)]);
+  return row !== null && visible.includes(projectOf(row)) ? row : null;
 }
 
 export function mayWrite(role: Role | undefined): boolean {

@@ -27,8 +27,9 @@ export class ProjectResolver {
     @Arg('key', () => String, { nullable: true, description: 'Its key, like OPS.' }) key?: string | null,
   ) {
     exactlyOne({ id, key }, 'id', 'key');
-    const projectId = id ? readId('project', id, 'id') : await context.loads.load(projectIdByKey, key as string);
-    return projectId && visibleProject(context, projectId);
+    if (id) return visibleProject(context, readId('project', id, 'id'));
+    const projectId = await ifVisible(context, context.loads.load(projectIdByKey, key as string), (found) => found);
+    return projectId && context.loads.load(projectById, projectId);
   }
 
   @Query(() => ProjectConnection, { description: 'The projects that the viewer is a member of, oldest first.' })
@@ -66,8 +67,8 @@ export class ProjectResolver {
 }
 
 /** A project, if the viewer is a member. */
-export async function visibleProject(context: Context, id: ProjectId): Promise<ProjectRow | null> {
-  return ifVisible(context, await context.loads.load(projectById, id), (project) => project.id);
+export function visibleProject(context: Context, id: ProjectId): Promise<ProjectRow | null> {
+  return ifVisible(context, context.loads.load(projectById, id), (project) => project.id);
 }
 
 /** Of a list sorted by id. */

@@ -48,8 +48,7 @@ export class TaskResolver {
   ) {
     exactlyOne({ id, identifier }, 'id', 'identifier');
     const taskId = id ? readId('task', id, 'id') : await taskIdOf(context, identifier as string);
-    if (taskId === null) return null;
-    return ifVisible(context, await context.loads.load(taskById, taskId), (task) => task.projectId);
+    return taskId && ifVisible(context, context.loads.load(taskById, taskId), (task) => task.projectId);
   }
 
   @Query(() => TaskConnection, { description: 'The tasks of all projects that the viewer is a member of.' })
@@ -205,9 +204,9 @@ function taskConnection(context: Context, within: TaskList, args: TaskListArgs) 
 }
 
 /** @throws BAD_USER_INPUT when the text is no identifier. */
-async function taskIdOf({ loads }: Context, identifier: string) {
+async function taskIdOf(context: Context, identifier: string) {
   const [, key, number] = /^([A-Z][A-Z0-9]{1,9})-([1-9][0-9]{0,8})$/.exec(identifier) ?? [];
   if (key === undefined) throw badUserInput('identifier', 'expected a project key and a number, like OPS-42');
-  const projectId = await loads.load(projectIdByKey, key);
-  return projectId && loads.load(taskIdByNumber, { projectId, number: Number(number) });
+  const projectId = await ifVisible(context, context.loads.load(projectIdByKey, key), (found) => found);
+  return projectId && context.loads.load(taskIdByNumber, { projectId, number: Number(number) });
 }

@@ -126,7 +126,7 @@ export const labelIdsOf: Source<TaskId, readonly LabelId[]> = {
 
 /** Aggregates over all tasks of each project, by one statement. */
 export async function projectStats(projectIds: readonly ProjectId[], db: Database) {
-  const rows = await db.read.execute<{ stats: Stats & { projectId: string } }>(sql`
+  const rows = await db.read.execute<{ stats: TaskStats & { projectId: string } }>(sql`
     with t as (
       select ${tasks.projectId}, ${tasks.status}, ${tasks.priority}, ${tasks.dueDate}, ${tasks.createdAt}, ${tasks.completedAt}
       from ${tasks} where ${tasks.projectId} = any(${`{${projectIds.map(toUuid).join(',')}}`}::uuid[]))
@@ -148,10 +148,11 @@ export async function projectStats(projectIds: readonly ProjectId[], db: Databas
     ) as stats
     from unnest(${`{${projectIds.map(toUuid).join(',')}}`}::uuid[]) as p(id)`);
   const byId = new Map(rows.map(({ stats: { projectId, ...stats } }) => [fromUuid('project', projectId), stats]));
-  return projectIds.map((id) => byId.get(id) as Stats);
+  return projectIds.map((id) => byId.get(id) as TaskStats);
 }
 
-interface Stats {
+/** A project's tasks in numbers. */
+export interface TaskStats {
   readonly total: number;
   readonly byStatus: readonly { readonly status: TaskStatus; readonly count: number }[];
   readonly byPriority: readonly { readonly priority: TaskPriority; readonly count: number }[];

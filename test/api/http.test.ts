@@ -1,7 +1,13 @@
 /** The server as HTTP clients meet it: who gets in, what errors look like, the pages beside the API. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newId } from '../../src/db/ids.js';
+import { migrateDatabase } from '../../src/db/migrate.js';
+import { startPostgres } from '../../src/embedded/postgres.js';
+import { type EmbeddedRedis, startRedis } from '../../src/embedded/redis.js';
 import { dataOf, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 
@@ -115,6 +121,29 @@ describe('pages', () => {
       json: response.json(),
     }));
     expect([statusCode, json]).toEqual([200, { postgres: 'up', redis: 'up' }]);
+  });
+
+  test('/readyz fails without Postgres, and not without Redis', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'tasks-readyz-'));
+    const postgres = await startPostgres({ dataDir: join(directory, 'postgres'), flags: ['fsync=off'] });
+    const redis = (await startRedis()) as EmbeddedRedis;
+    await migrateDatabase(postgres.url);
+    const fragile = await testApp({ databaseUrl: postgres.url, redisUrl: redis.url });
+    try {
+      const ready = async () => {
+        const response = await fragile.server.inject({ method: 'GET', url: '/readyz' });
+        return [response.statusCode, response.json()];
+      };
+      expect(await ready()).toEqual([200, { postgres: 'up', redis: 'up' }]);
+      await redis.stop();
+      expect(await ready()).toEqual([200, { postgres: 'up', redis: 'down' }]);
+      await postgres.stop();
+      expect(await ready()).toEqual([503, { postgres: 'down', redis: 'down' }]);
+    } finally {
+      await fragile.close();
+      await Promise.all([redis.stop(), postgres.stop()]);
+      await rm(directory, { recursive: true, force: true });
+    }
   });
 
   test('/ is Sandbox with token and query filled in, falling back to a page that needs no network', async () => {

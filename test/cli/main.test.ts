@@ -1,7 +1,7 @@
 /** The commands as a user runs them: real processes, in a directory of their own, with nothing in the environment. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -72,6 +72,40 @@ describe('production', () => {
     expect(stderr).toContain('production');
   });
 });
+
+test(
+  'a server on a computer without Redis keeps its cache in the process, and says so',
+  async () => {
+    // Only node itself is on this PATH.
+    const bin = await mkdtemp(join(tmpdir(), 'tasks-bin-'));
+    await symlink(process.execPath, join(bin, 'node'));
+    const server = run('src/main.ts', [], { PORT: '0', PATH: bin });
+    try {
+      const printed = await started(server);
+      expect(printed['Redis']).toMatch(/none, cache in this process/);
+      const ask = async () => {
+        const response = await fetch(printed['API'] as string, {
+          method: 'POST',
+          headers: {
+            'content-type': 'application/json',
+            authorization: `Bearer ${printed['Token']}`,
+            'x-cache-trace': '1',
+          },
+          body: JSON.stringify({ query: '{ projects { nodes { key stats { total } } } }' }),
+        });
+        return (await response.json()) as { extensions: { cache: { totals: object } } };
+      };
+      await ask();
+      expect((await ask()).extensions.cache.totals).toMatchObject({ sqlStatements: 0 });
+    } finally {
+      server.kill('SIGTERM');
+      await once(server, 'close');
+      await rm(bin, { recursive: true });
+      await rm(join(directory, '.data'), { recursive: true });
+    }
+  },
+  MINUTE,
+);
 
 describe('a server started with nothing set', () => {
   const issue = (number: number, change: Record<string, unknown> = {}) => ({

@@ -86,10 +86,12 @@ export class Relay {
       next: { xid: outbox.horizon, purge: lost ? randomToken() : known.purge },
       rows: lost ? [] : outbox.rows,
       barrier,
-      grant: lost || !outbox.cut,
+      // Only a position tells one data set from another: without one it may have been emptied again since `head`, and
+      // with it fences of transactions younger than our barrier. So this tick names it, and the next may grant.
+      grant: known !== undefined && (lost || !outbox.cut),
     });
     if (result === 'applied') await this.#trim(outbox.horizon);
-    return { result, more: outbox.cut && !lost && result === 'applied' };
+    return { result, more: result === 'applied' && (known === undefined || (outbox.cut && !lost)) };
   }
 
   async #trim(applied: bigint): Promise<void> {

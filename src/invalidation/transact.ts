@@ -60,7 +60,7 @@ export class Transactor {
       await this.#afterFailure(written, committing, error);
       throw committing && isConnectionLoss(error) ? new CommitOutcomeUnknown(error) : error;
     }
-    if (written === undefined) return { value, tags: [] };
+    if (written === undefined || written.tags.length === 0) return { value, tags: [] };
     this.#cache.release(written.xid, written.tags);
     // Nobody was told before the commit, so what it made old may be served until the lease has run out or a tick applied it.
     if (!fenced) await this.#clock.sleep(LEASE_MS);

@@ -1,0 +1,423 @@
+/** One suite for every store: what the port promises, the memory store and the Redis store both keep. */
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import {
+  isFence,
+  LEASE_MS,
+  MemoryStore,
+  type Position,
+  RedisStore,
+  randomToken,
+  type Store,
+  type Tag,
+} from '../../src/cache/index.js';
+import { FakeClock, keyOfText, tagOf, tick } from './world.js';
+
+interface Opened {
+  readonly store: Store;
+  /** Waits until `check` holds, for something that happens after `ms` of the store's clock. */
+  eventually(ms: number, check: () => Promise<void>): Promise<void>;
+  /** How many released ids are remembered, where that can be counted. */
+  rememberedIds?(): Promise<number>;
+  close(): Promise<void>;
+}
+
+async function openMemory(): Promise<Opened> {
+  const clock = new FakeClock();
+  return {
+    store: new MemoryStore(clock),
+    async eventually(ms, check) {
+      clock.advance(ms);
+      await check();
+    },
+    close: async () => {},
+  };
+}
+
+async function openRedis(): Promise<Opened> {
+  const url = inject('redisUrl');
+  const group = `test-${randomBytes(6).toString('hex')}`;
+  const store = new RedisStore({ url, group, waitMs: 5000 });
+  await store.ready();
+  const client = new Redis(url);
+  return {
+    store,
+    async eventually(_, check) {
+      const checked = async () => {
+        await check(); // an assertion returns itself
+      };
+      await expect.poll(checked, { timeout: 10_000, interval: 5 }).toBeUndefined();
+    },
+    rememberedIds: () => client.zcard(`rel:{${group}}`),
+    async close() {
+      await store.close();
+      client.disconnect();
+    },
+  };
+}
+
+const A = tagOf('a');
+const B = tagOf('b');
+const position = (xid: bigint, purge = 'purge'): Position => ({ xid, purge });
+
+describe.each([
+  { kind: 'memory', open: openMemory },
+  { kind: 'redis', open: openRedis },
+])('the $kind store', ({ kind, open }) => {
+  let opened: Opened;
+  let store: Store;
+
+  beforeEach(async () => {
+    opened = await open();
+    store = opened.store;
+  });
+  afterEach(() => opened.close());
+
+  const held = async (tag: Tag) => (await store.read([], [tag])).tokens.get(tag);
+  const lease = async () => {
+    const seen = (await store.read([], [])).lease;
+    return seen && { generation: seen.generation, purge: seen.purge };
+  };
+  const mintOne = async (tag: Tag) => (await store.mint([tag])).get(tag) as string;
+  const fence = (xid: bigint, ...tags: Tag[]) => store.fence(xid, tags, { fresh: false });
+  /** Applies one outbox row; whether it gave the tag a new token. */
+  const bumps = async (xid: bigint, tag: Tag) => {
+    const before = await held(tag);
+    expect(await tick(store, { rows: [{ xid, tags: [tag] }], grant: false })).toBe('applied');
+    return (await held(tag)) !== before;
+  };
+
+  test('it names itself, and what was never written is absent', async () => {
+    expect(store.kind).toBe(kind);
+    const view = await store.read([keyOfText('k')], [A]);
+    expect(view).toEqual({ lease: undefined, entries: new Map(), tokens: new Map() });
+    expect(store.lostForMs()).toBe(0);
+    expect(await store.head()).toMatchObject({ position: undefined, leaseLeftMs: 0 });
+  });
+
+  describe('entries and tokens', () => {
+    test('a filled entry is read until its time to live is over', async () => {
+      const [short, long] = [keyOfText('short'), keyOfText('long')];
+      await store.fill([
+        { key: short, text: 'one|"%\n\u{1F600}', ttlMs: 1000 },
+        { key: long, text: 'two', ttlMs: 60_000 },
+      ]);
+      expect((await store.read([short, long, keyOfText('none')], [])).entries).toEqual(
+        new Map([
+          [short, 'one|"%\n\u{1F600}'],
+          [long, 'two'],
+        ]),
+      );
+      await opened.eventually(1000, async () => {
+        expect((await store.read([short, long], [])).entries).toEqual(new Map([[long, 'two']]));
+      });
+    });
+
+    test('a later fill replaces the earlier one', async () => {
+      const key = keyOfText('k');
+      await store.fill([{ key, text: 'one', ttlMs: 60_000 }]);
+      await store.fill([{ key, text: 'two', ttlMs: 60_000 }]);
+      expect((await store.read([key], [])).entries.get(key)).toBe('two');
+    });
+
+    test('a minted token is what every later read sees, and each tag gets its own', async () => {
+      const minted = await store.mint([A, B]);
+      expect(minted.get(A)).toMatch(/^[\w-]{16}$/);
+      expect(minted.get(A)).not.toBe(minted.get(B));
+      expect((await store.read([], [A, B])).tokens).toEqual(minted);
+    });
+
+    test("minting never overwrites: it reports another's token, or a fence", async () => {
+      const token = await mintOne(A);
+      await fence(7n, B);
+      expect(await store.mint([A, B])).toEqual(
+        new Map([
+          [A, token],
+          [B, '!7,'],
+        ]),
+      );
+      expect(await held(B)).toBe('!7,');
+    });
+
+    test('of many that mint one tag at once, all get the same token', async () => {
+      const minted = await Promise.all(Array.from({ length: 20 }, () => mintOne(A)));
+      expect(new Set(minted).size).toBe(1);
+    });
+  });
+
+  describe('FENCE and RELEASE', () => {
+    test('a fence takes the place of the token, and of nothing', async () => {
+      const token = await mintOne(A);
+      await fence(7n, A, B);
+      expect(await held(A)).toBe('!7,');
+      expect(await held(B)).toBe('!7,');
+      expect(isFence(token)).toBe(false);
+    });
+
+    test('fencing twice is fencing once', async () => {
+      await fence(7n, A);
+      await fence(7n, A);
+      expect(await held(A)).toBe('!7,');
+      await store.release(7n, [A]);
+      expect(await held(A)).toMatch(/^[^!]/);
+    });
+
+    test('a fence holds the ids of all its writers, also where one is the beginning of another', async () => {
+      await fence(12n, A);
+      await fence(1n, A);
+      await fence(2n, A);
+      expect(await held(A)).toBe('!12,1,2,');
+    });
+
+    test('release takes out its own id alone; the last one installs a token that never was', async () => {
+      const before = await mintOne(A);
+      await fence(12n, A);
+      await fence(1n, A);
+      await fence(2n, A);
+      await store.release(1n, [A]);
+      expect(await held(A)).toBe('!12,2,');
+      await store.release(12n, [A]);
+      expect(await held(A)).toBe('!2,');
+      await store.release(2n, [A]);
+      const after = await held(A);
+      expect(after).toMatch(/^[\w-]{16}$/);
+      expect(after).not.toBe(before);
+    });
+
+    test("release of an id that is not in the fence leaves the others' fence standing", async () => {
+      await fence(7n, A);
+      await store.release(8n, [A]);
+      expect(await held(A)).toBe('!7,');
+    });
+
+    test('a fence without expiry outlives every token', async () => {
+      if (kind === 'redis') return; // held by redis-scripts.test.ts: nobody waits a day
+      await mintOne(B);
+      await fence(7n, A);
+      await opened.eventually(7 * 24 * 3600 * 1000, async () => {
+        expect((await store.read([], [A, B])).tokens).toEqual(new Map([[A, '!7,']]));
+      });
+    });
+
+    const releasing = {
+      release: (tags: Tag[]) => store.release(7n, tags),
+      unfence: (tags: Tag[]) => store.unfence(['7', '9'], tags),
+    };
+    test.each(['release', 'unfence'] as const)('%s of a lost fence still installs a fresh token', async (how) => {
+      const token = await mintOne(A);
+      await releasing[how]([A, B]);
+      const first = (await store.read([], [A, B])).tokens;
+      expect(first.get(A)).toMatch(/^[\w-]{16}$/);
+      expect(first.get(A)).not.toBe(token);
+      expect(first.get(B)).toMatch(/^[\w-]{16}$/);
+      await releasing[how]([A]);
+      expect(await held(A)).not.toBe(first.get(A));
+    });
+
+    test('unfence takes out several ids, and leaves those that it does not name', async () => {
+      await fence(7n, A);
+      await fence(8n, A);
+      await fence(9n, A);
+      await store.unfence(['9', '7'], [A]);
+      expect(await held(A)).toBe('!8,');
+      await store.unfence(['8'], [A]);
+      expect(await held(A)).toMatch(/^[\w-]{16}$/);
+    });
+  });
+
+  describe('what was released, APPLY does not bump again', () => {
+    test('a released id is remembered: APPLY of its row changes no token', async () => {
+      await fence(107n, A);
+      await store.release(107n, [A]);
+      expect(await bumps(107n, A)).toBe(false);
+    });
+
+    test('an id nobody released is applied, once: its fence goes, its tags get fresh tokens', async () => {
+      await fence(107n, A);
+      expect(await bumps(107n, A)).toBe(true);
+      expect(await held(A)).toMatch(/^[\w-]{16}$/);
+      expect(await bumps(107n, A)).toBe(false);
+    });
+
+    test('an unfenced id is not remembered: APPLY still brings its tags', async () => {
+      await fence(107n, A);
+      await store.unfence(['107'], [A]);
+      expect(await bumps(107n, A)).toBe(true);
+    });
+
+    test("APPLY of one writer leaves another's fence", async () => {
+      await fence(107n, A);
+      await fence(108n, A);
+      await bumps(107n, A);
+      expect(await held(A)).toBe('!108,');
+    });
+
+    test('one APPLY takes many rows, also with tags in common', async () => {
+      await fence(107n, A);
+      await fence(108n, A, B);
+      await tick(store, {
+        rows: [
+          { xid: 107n, tags: [A] },
+          { xid: 108n, tags: [A, B] },
+        ],
+      });
+      const { tokens } = await store.read([], [A, B]);
+      expect(tokens.get(A)).toMatch(/^[\w-]{16}$/);
+      expect(tokens.get(B)).toMatch(/^[\w-]{16}$/);
+    });
+
+    test('ids below the position are forgotten, the others are not', async () => {
+      for (const xid of [107n, 108n, 109n]) await store.release(xid, [A]);
+      await tick(store, { next: position(108n) });
+      if (opened.rememberedIds !== undefined) expect(await opened.rememberedIds()).toBe(2);
+      expect(await bumps(108n, A)).toBe(false);
+      expect(await bumps(109n, A)).toBe(false);
+      expect(await bumps(107n, A)).toBe(true);
+    });
+  });
+
+  describe('APPLY', () => {
+    test('the position is what the next HEAD gives, and rows move with it', async () => {
+      const token = await mintOne(A);
+      expect(await tick(store, { next: position(110n), rows: [{ xid: 107n, tags: [A] }] })).toBe('applied');
+      expect((await store.head()).position).toEqual(position(110n));
+      expect(await held(A)).not.toBe(token);
+    });
+
+    const refusals = {
+      moved: async () => {
+        const head = await store.head();
+        return { head: { ...head, run: `${head.run}0` } };
+      },
+      raced: async () => {
+        const head = await store.head();
+        await tick(store, { next: position(105n), grant: false });
+        return { head };
+      },
+      late: async () => {
+        const head = await store.head();
+        return { head: { ...head, clockMs: head.clockMs - LEASE_MS } };
+      },
+    };
+    test.each(['moved', 'raced', 'late'] as const)('refused as %s, it changes nothing', async (reason) => {
+      const token = await mintOne(A);
+      const given = await refusals[reason]();
+      const before = await store.head();
+      const refused = { ...given, next: position(110n), rows: [{ xid: 107n, tags: [A] }] };
+      expect(await tick(store, refused)).toBe(reason);
+      expect(await held(A)).toBe(token);
+      expect((await store.head()).position).toEqual(before.position);
+      expect(await lease()).toBeUndefined();
+      expect(await bumps(107n, A)).toBe(true);
+    });
+
+    test('it is raced by another purge at the same id, too', async () => {
+      await tick(store, { next: position(105n, 'one') });
+      const head = await store.head();
+      await tick(store, { head, next: position(105n, 'two') });
+      expect(await tick(store, { head, next: position(106n, 'one') })).toBe('raced');
+    });
+  });
+
+  describe('the lease', () => {
+    test('there is none until APPLY grants it', async () => {
+      await tick(store, { grant: false });
+      expect(await lease()).toBeUndefined();
+      expect((await store.head()).leaseLeftMs).toBe(0);
+      await tick(store);
+      expect(await lease()).toEqual({ generation: expect.stringMatching(/^[\w-]{16}$/), purge: expect.any(String) });
+    });
+
+    test('it runs LEASE_MS from the clock of HEAD, not from APPLY', async () => {
+      const head = await store.head();
+      await tick(store, { head: { ...head, clockMs: head.clockMs - 500 } });
+      const { leaseLeftMs } = await store.head();
+      expect(leaseLeftMs).toBeGreaterThan(0);
+      expect(leaseLeftMs).toBeLessThanOrEqual(LEASE_MS - 500);
+    });
+
+    test('extended, it keeps its generation and runs from the newer HEAD', async () => {
+      const head = await store.head();
+      await tick(store, { head: { ...head, clockMs: head.clockMs - 1000 }, next: position(105n) });
+      const first = await lease();
+      await tick(store, { next: position(106n), barrier: undefined });
+      expect(await lease()).toEqual(first);
+      expect((await store.head()).leaseLeftMs).toBeGreaterThan(1000);
+    });
+
+    test('it ends by itself, and the one after it is of another generation', async () => {
+      const head = await store.head();
+      await tick(store, { head: { ...head, clockMs: head.clockMs - LEASE_MS + 1000 }, next: position(105n) });
+      const first = await lease();
+      expect(first).toBeDefined();
+      await opened.eventually(1000, async () => expect(await lease()).toBeUndefined());
+      expect((await store.head()).leaseLeftMs).toBe(0);
+      await tick(store);
+      expect((await lease())?.generation).not.toBe(first?.generation);
+    });
+
+    test('it carries the purge of the position, and another purge at once when APPLY brings one', async () => {
+      await tick(store, { next: position(105n, 'one') });
+      expect((await lease())?.purge).toBe('one');
+      const generation = (await lease())?.generation;
+      await tick(store, { next: position(105n, 'two') });
+      expect(await lease()).toEqual({ generation, purge: 'two' });
+    });
+
+    test('a purge without a grant leaves the lease with the old purge only until the next tick', async () => {
+      await tick(store, { next: position(105n, 'one') });
+      await tick(store, { next: position(105n, 'two'), grant: false });
+      await tick(store);
+      expect((await lease())?.purge).toBe('two');
+    });
+  });
+
+  describe('the barrier', () => {
+    test('an absent lease is granted only when everything below the barrier is over', async () => {
+      expect(await tick(store, { next: position(105n), barrier: 107n })).toBe('applied');
+      expect(await lease()).toBeUndefined();
+      // A later tick has a barrier of its own, but the first one stands.
+      await tick(store, { next: position(106n), barrier: 120n });
+      expect(await lease()).toBeUndefined();
+      await tick(store, { next: position(107n), barrier: 121n });
+      expect(await lease()).toBeDefined();
+    });
+
+    test('without a barrier an absent lease is not granted, however far the position is', async () => {
+      await tick(store, { next: position(1000n), barrier: undefined });
+      expect(await lease()).toBeUndefined();
+    });
+
+    test('a tick that grants nothing sets no barrier', async () => {
+      await tick(store, { next: position(105n), barrier: 200n, grant: false });
+      await tick(store, { next: position(105n), barrier: 105n });
+      expect(await lease()).toBeDefined();
+    });
+
+    test('a lease that is there needs no barrier to go on', async () => {
+      await tick(store, { next: position(105n) });
+      await tick(store, { next: position(105n), barrier: 1000n });
+      expect(await lease()).toBeDefined();
+    });
+
+    test('it is compared as a number, not as text', async () => {
+      await tick(store, { next: position(1000n), barrier: 999n });
+      expect(await lease()).toBeDefined();
+    });
+  });
+
+  test('one call takes thousands of keys and tags', async () => {
+    const ids = Array.from({ length: 9000 }, (_, i) => i);
+    const tags = ids.map(tagOf);
+    await store.fill(ids.map((id) => ({ key: keyOfText(`k${id}`), text: String(id), ttlMs: 60_000 })));
+    await fence(107n, ...tags);
+    await tick(store, { rows: [{ xid: 107n, tags }], next: { xid: 105n, purge: randomToken() } });
+    const view = await store.read(
+      ids.map((id) => keyOfText(`k${id}`)),
+      tags,
+    );
+    expect(view.entries.size).toBe(9000);
+    expect([...view.tokens.values()].some(isFence)).toBe(false);
+  });
+});

@@ -1,0 +1,207 @@
+/** What is installed in a migrated database is what the code declares, and everything cached is declared. */
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { getTableName, is } from 'drizzle-orm';
+import { PgTable } from 'drizzle-orm/pg-core';
+import { GraphQLObjectType } from 'graphql';
+import type { Sql } from 'postgres';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Policy, type Tag, tableOf } from '../../src/cache/index.js';
+import { type Database, openDatabase, postgresClient } from '../../src/db/database.js';
+import { newId } from '../../src/db/ids.js';
+import type { Source } from '../../src/graphql/loads.js';
+import type { TableRowSets } from '../../src/invalidation/rows.js';
+import { expectedTriggers, type InstalledTrigger, installedTriggers } from '../../src/invalidation/triggers.js';
+import { allRowSets } from '../../src/row-sets.js';
+import { OrderDirection, TaskOrderField } from '../../src/tasks/task.inputs.js';
+import { testApp } from '../support/app.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+
+const SRC = fileURLToPath(new URL('../../src', import.meta.url));
+
+/** Tables that nothing cached reads. */
+const UNCACHED = ['cache_outbox', 'cache_outbox_trim', 'task_numbers'];
+
+const projectId = newId('project');
+const list = {
+  projectIds: [projectId],
+  assigneeIds: [newId('user')],
+  labelIds: [newId('label')],
+  statuses: ['TODO'],
+  priorities: ['LOW'],
+};
+/** An argument for every source: one that brings in as many tables as can be. */
+const ARGUMENTS: Record<string, unknown[]> = {
+  User: [newId('user')],
+  Project: [projectId],
+  ProjectKey: ['OPS'],
+  Memberships: [newId('user')],
+  ProjectMembers: [projectId],
+  Label: [newId('label')],
+  ProjectLabels: [projectId],
+  Task: [newId('task')],
+  TaskNumber: [{ projectId, number: 1 }],
+  TaskPage: [
+    { list, order: { field: TaskOrderField.PRIORITY, direction: OrderDirection.ASC }, limit: 3 },
+    {
+      list: { projectIds: [projectId], parentId: newId('task') },
+      order: { field: TaskOrderField.CREATED_AT, direction: OrderDirection.DESC },
+      limit: 3,
+    },
+  ],
+  TaskCount: [list, { projectIds: [projectId] }],
+  TaskLabels: [newId('task')],
+  Comment: [newId('comment')],
+  TaskComments: [{ taskId: newId('task'), limit: 3 }],
+  TaskCommentCount: [newId('task')],
+};
+
+let database: TestDatabase;
+let sql: Sql;
+let db: Database;
+const statements: string[] = [];
+
+beforeAll(async () => {
+  database = await createDatabase();
+  sql = postgresClient(database.url, { max: 1 });
+  db = openDatabase({ url: database.url, onStatement: (text) => statements.push(text) });
+});
+afterAll(async () => {
+  await Promise.all([sql?.end(), db?.close()]);
+  await database?.drop();
+});
+
+const sorted = (triggers: readonly InstalledTrigger[]) =>
+  triggers
+    .map((trigger) => ({ ...trigger }))
+    .sort((a, b) => (`${a.table} ${a.name}` < `${b.table} ${b.name}` ? -1 : 1));
+
+/** Every export of the files `src/<feature>/*.<kind>.ts`. */
+async function exportsOf(kind: string): Promise<unknown[]> {
+  const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith(`.${kind}.ts`));
+  expect(files.length).toBeGreaterThan(0);
+  const modules = await Promise.all(files.map((file) => import(`${SRC}/${file}`) as Promise<object>));
+  return modules.flatMap((module) => Object.values(module));
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+
+async function allSources(): Promise<Source<unknown, unknown>[]> {
+  const found = await exportsOf('loaders');
+  return found.filter((one): one is Source<unknown, unknown> => isObject(one) && 'load' in one && 'tags' in one);
+}
+
+/** The tags, without their values, that triggers write: `tasks:project_id`, and whole tables. */
+const writable = new Set(
+  allRowSets.flatMap(({ table, specs }) => [table, ...specs.map(({ columns }) => `${table}:${columns.join(',')}`)]),
+);
+const setOf = (tag: Tag) => tag.replace(/=.*$/s, '');
+
+test('the installed triggers are the declared ones, enabled always', async () => {
+  expect(sorted(await installedTriggers(sql))).toEqual(sorted(expectedTriggers(allRowSets)));
+  expect((await installedTriggers(sql)).every(({ always }) => always)).toBe(true);
+});
+
+test('each trigger fires once per statement, after the event of its name, with the rows it needs', async () => {
+  const rows = await sql<{ name: string; definition: string }[]>`
+    select t.tgname as name, pg_get_triggerdef(t.oid) as definition
+    from pg_trigger t join pg_proc p on p.oid = t.tgfoid where p.proname = 'cache_name_rows'`;
+  const form: Record<string, RegExp> = {
+    cache_insert: / AFTER INSERT ON \S+ REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE /,
+    cache_update:
+      / AFTER UPDATE ON \S+ REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE /,
+    cache_delete: / AFTER DELETE ON \S+ REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE /,
+    cache_truncate: / AFTER TRUNCATE ON \S+ FOR EACH STATEMENT EXECUTE /,
+  };
+  for (const { name, definition } of rows) expect(definition).toMatch(form[name] ?? /never/);
+});
+
+test.each([
+  ['is disabled', 'alter table tasks disable trigger cache_update'],
+  ['is off for bulk loaders', 'alter table tasks enable trigger cache_update'],
+  ['is dropped', 'drop trigger cache_update on tasks'],
+  [
+    'names other row-sets',
+    `drop trigger cache_update on tasks;
+     create trigger cache_update after update on tasks referencing old table as old_rows new table as new_rows
+       for each statement execute function cache_name_rows('[{"columns":["id"]}]', '500');
+     alter table tasks enable always trigger cache_update`,
+  ],
+])('a trigger that %s is found out', async (_, statement) => {
+  const rolledBack = new Error('rolled back');
+  const ofTasks = (triggers: readonly InstalledTrigger[]) => sorted(triggers.filter(({ table }) => table === 'tasks'));
+  const expected = ofTasks(expectedTriggers(allRowSets));
+  const trial = sql.begin(async (tx) => {
+    await tx.unsafe(statement);
+    // The check wants a client; a transaction is one, but for its type.
+    expect(ofTasks(await installedTriggers(tx as unknown as Sql))).not.toEqual(expected);
+    throw rolledBack;
+  });
+  await expect(trial).rejects.toBe(rolledBack);
+  expect(ofTasks(await installedTriggers(sql))).toEqual(expected);
+});
+
+test('every table is either declared or known not to be cached, and every declaration is collected', async () => {
+  const found = await exportsOf('table');
+  const tables = found.filter((one) => is(one, PgTable)).map((table) => getTableName(table as PgTable));
+  const declared = allRowSets.map(({ table }) => table);
+  expect(new Set([...declared, ...UNCACHED])).toEqual(new Set(tables));
+  expect(declared.filter((table) => UNCACHED.includes(table))).toEqual([]);
+
+  const sets = found.filter((one): one is TableRowSets => isObject(one) && 'specs' in one);
+  expect(new Set(sets)).toEqual(new Set(allRowSets));
+});
+
+test('every tag of a cached source is one that triggers write, and comes with its whole table', async () => {
+  const sources = await allSources();
+  expect(sources.map(({ name }) => name).sort()).toEqual(Object.keys(ARGUMENTS).sort());
+  for (const source of sources) {
+    for (const arg of ARGUMENTS[source.name] ?? []) {
+      const tags = source.tags(arg);
+      expect(tags.length, source.name).toBeGreaterThan(0);
+      for (const tag of tags) {
+        expect(writable, source.name).toContain(setOf(tag));
+        expect(tags, source.name).toContain(tableOf(tag));
+      }
+    }
+  }
+});
+
+test('every cached source reads declared tables only', async () => {
+  for (const source of await allSources()) {
+    statements.length = 0;
+    const args = ARGUMENTS[source.name] ?? [];
+    expect(await source.load(args, db), source.name).toHaveLength(args.length);
+    expect(statements.length, source.name).toBeGreaterThan(0);
+    const undeclared = UNCACHED.filter((table) => statements.some((text) => new RegExp(`\\b${table}\\b`).test(text)));
+    expect(undeclared, source.name).toEqual([]);
+  }
+});
+
+test('every tag of a cached method is one that triggers write, and comes with its whole table', async () => {
+  const app = await testApp({ databaseUrl: database.url });
+  try {
+    let methods = 0;
+    for (const type of Object.values(app.schema.getTypeMap())) {
+      if (!(type instanceof GraphQLObjectType)) continue;
+      for (const field of Object.values(type.getFields())) {
+        const declared = (
+          field.extensions['cache'] as { declared: Policy<unknown> | Source<unknown, unknown> } | undefined
+        )?.declared;
+        if (declared === undefined || 'load' in declared) continue;
+        methods++;
+        const tags = (declared.tags as (root: unknown, args: unknown) => readonly Tag[])(
+          { id: newId(type.name.toLowerCase()) },
+          {},
+        );
+        for (const tag of tags) {
+          expect(writable, `${type.name}.${field.name}`).toContain(setOf(tag));
+          expect(tags, `${type.name}.${field.name}`).toContain(tableOf(tag));
+        }
+      }
+    }
+    expect(methods).toBeGreaterThan(0);
+  } finally {
+    await app.close();
+  }
+});

@@ -1,0 +1,430 @@
+/** What a statement touches, tag by tag. The expected tags are made by the TypeScript side, so the two sides cannot drift. */
+import { randomBytes } from 'node:crypto';
+import { eq, sql } from 'drizzle-orm';
+import { bigint, boolean, date, integer, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Tag } from '../../src/cache/index.js';
+import { commentRows, comments } from '../../src/comments/comment.table.js';
+import { type Database, openDatabase, type Transaction } from '../../src/db/database.js';
+import { newId, toUuid } from '../../src/db/ids.js';
+import { rowSets } from '../../src/invalidation/rows.js';
+import { triggersSql } from '../../src/invalidation/triggers.js';
+import { labelRows, labels } from '../../src/labels/label.table.js';
+import { memberRows, projectMembers, projectRows, projects } from '../../src/projects/project.table.js';
+import { taskLabelRows, taskLabels, taskRows, tasks } from '../../src/tasks/task.table.js';
+import { userRows, users } from '../../src/users/user.table.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+import { type Fixture, fixture } from '../support/fixture.js';
+
+let database: TestDatabase;
+let db: Database;
+let f: Fixture;
+
+beforeAll(async () => {
+  database = await createDatabase();
+  db = openDatabase({ url: database.url });
+});
+afterAll(async () => {
+  await db?.close();
+  await database?.drop();
+});
+beforeEach(async () => {
+  await db.write.execute(sql`truncate ${users}, ${projects} cascade`);
+  f = await fixture(db);
+});
+
+/** Row-set functions answer the row-set's tag and its table's; triggers name the first alone. */
+const first = (...tagPairs: (readonly [Tag, Tag])[]) => [...new Set(tagPairs.map(([tag]) => tag as string))].sort();
+
+const named = sql`
+  select distinct tag from cache_outbox, unnest(tags) as tag
+  where xid = pg_current_xact_id_if_assigned()`;
+
+/** The tags in the outbox of one transaction. */
+async function touched(run: (tx: Transaction) => Promise<unknown>): Promise<string[]> {
+  return await db.write.transaction(async (tx) => {
+    await run(tx);
+    return (await tx.execute<{ tag: string }>(named)).map(({ tag }) => tag).sort();
+  });
+}
+
+interface TaskLike {
+  readonly id: `task_${string}`;
+  readonly projectId: `project_${string}`;
+  readonly number: number;
+  readonly assigneeId: `user_${string}`;
+}
+const lists = (task: Pick<TaskLike, 'projectId' | 'assigneeId'>) => [
+  taskRows.byProject(task.projectId),
+  taskRows.byAssignee(task.assigneeId),
+];
+const allOf = (task: TaskLike) => [
+  taskRows.byId(task.id),
+  taskRows.byNumber(task.projectId, task.number),
+  ...lists(task),
+];
+
+function newTasks(count: number) {
+  return Array.from({ length: count }, (_, i) => ({
+    id: newId('task'),
+    projectId: f.web.id,
+    number: 1000 + i,
+    title: `Many ${i}`,
+    assigneeId: f.ada.id,
+    creatorId: f.ada.id,
+  }));
+}
+
+describe('a task', () => {
+  const one = () => f.opsTasks[0] as Fixture['opsTasks'][number];
+  const set = (tx: Transaction, values: Partial<typeof tasks.$inferInsert>) =>
+    tx.update(tasks).set(values).where(eq(tasks.id, one().id));
+
+  test('inserted: its id, its number, and every list it enters', async () => {
+    const [parent] = f.opsTasks;
+    const task = { ...one(), id: newId('task'), number: 99, parentId: one().id };
+    const tags = await touched((tx) => tx.insert(tasks).values(task));
+    expect(tags).toEqual(first(...allOf(task), taskRows.byParent((parent as TaskLike).id)));
+  });
+
+  test('inserted without assignee and parent: no list of nobody', async () => {
+    const task = { ...one(), id: newId('task'), number: 99, assigneeId: null };
+    const tags = await touched((tx) => tx.insert(tasks).values(task));
+    expect(tags).toEqual(first(taskRows.byId(task.id), taskRows.byNumber(f.ops.id, 99), taskRows.byProject(f.ops.id)));
+  });
+
+  test.each([
+    ['status', { status: 'TODO' as const }],
+    ['priority', { priority: 'HIGH' as const }],
+    ['due date', { dueDate: '2030-02-03' }],
+  ])('with another %s: its id and the lists it is in, not what finds it by number', async (_, values) => {
+    expect(await touched((tx) => set(tx, values))).toEqual(first(taskRows.byId(one().id), ...lists(one())));
+  });
+
+  test.each([
+    ['title', { title: 'Another, with "quotes" and ünïcödé 🎈' }],
+    ['description', { description: 'x' }],
+    ['version and time of change', { version: 7, updatedAt: '2031-01-01T00:00:00.000Z' }],
+  ])('with another %s, which no list shows: its id alone', async (_, values) => {
+    expect(await touched((tx) => set(tx, values))).toEqual(first(taskRows.byId(one().id)));
+  });
+
+  test('written as it was: nothing', async () => {
+    expect(await touched((tx) => set(tx, { title: one().title, assigneeId: one().assigneeId }))).toEqual([]);
+    expect(await touched((tx) => tx.update(tasks).set({ title: sql`${tasks.title}` }))).toEqual([]);
+    expect(
+      await touched((tx) =>
+        set(tx, { title: 'nobody' }).then(() => tx.update(tasks).set({ title: 'x' }).where(sql`false`)),
+      ),
+    ).toEqual(first(taskRows.byId(one().id)));
+  });
+
+  test('moved between assignees: both lists, and the one of its project', async () => {
+    expect(one().assigneeId).toBe(f.ada.id);
+    expect(await touched((tx) => set(tx, { assigneeId: f.bob.id }))).toEqual(
+      first(
+        taskRows.byId(one().id),
+        taskRows.byProject(f.ops.id),
+        taskRows.byAssignee(f.ada.id),
+        taskRows.byAssignee(f.bob.id),
+      ),
+    );
+  });
+
+  test('taken from its assignee: the list it left', async () => {
+    expect(await touched((tx) => set(tx, { assigneeId: null }))).toEqual(
+      first(taskRows.byId(one().id), ...lists(one())),
+    );
+  });
+
+  test('two tasks that swap their assignees in one statement: both lists, although each holds as many as before', async () => {
+    const two = f.opsTasks[1] as TaskLike;
+    const swap = sql`update ${tasks} set assignee_id =
+      case when assignee_id = ${toUuid(f.ada.id)}::uuid then ${toUuid(f.bob.id)}::uuid else ${toUuid(f.ada.id)}::uuid end
+      where id in (${toUuid(one().id)}::uuid, ${toUuid(two.id)}::uuid)`;
+    expect(await touched((tx) => tx.execute(swap))).toEqual(
+      first(taskRows.byId(one().id), taskRows.byId(two.id), ...lists(one()), ...lists(two)),
+    );
+  });
+
+  test('renumbered: both numbers', async () => {
+    expect(await touched((tx) => set(tx, { number: 77 }))).toEqual(
+      first(...allOf(one()), taskRows.byNumber(f.ops.id, 77)),
+    );
+  });
+
+  test('deleted: all its own, what it bore, what was said on it', async () => {
+    const said = await db.read.select().from(comments).where(eq(comments.taskId, one().id));
+    expect(said).toHaveLength(1);
+    const tags = await touched((tx) => tx.delete(tasks).where(eq(tasks.id, one().id)));
+    expect(tags).toEqual(
+      first(
+        ...allOf(one()),
+        taskLabelRows.byTask(one().id),
+        taskLabelRows.byLabel(f.bug.id),
+        taskLabelRows.byLabel(f.docs.id),
+        ...said.map(({ id }) => commentRows.byId(id)),
+        commentRows.byTask(one().id),
+      ),
+    );
+  });
+});
+
+describe('many rows by one statement', () => {
+  test('up to 500 are named one by one', async () => {
+    const many = newTasks(500);
+    const inserted = await touched((tx) => tx.insert(tasks).values(many));
+    expect(inserted).toEqual(first(...many.flatMap(allOf)));
+    const updated = await touched((tx) =>
+      tx
+        .update(tasks)
+        .set({ title: sql`${tasks.title} || '!'` })
+        .where(sql`${tasks.number} >= 1000`),
+    );
+    expect(updated).toEqual(first(...many.map(({ id }) => taskRows.byId(id))));
+    const deleted = await touched((tx) => tx.delete(tasks).where(sql`${tasks.number} >= 1000`));
+    expect(deleted).toEqual(first(...many.flatMap(allOf)));
+  });
+
+  test('more than 500 touch the whole table', async () => {
+    const many = newTasks(501);
+    expect(await touched((tx) => tx.insert(tasks).values(many))).toEqual(['tasks']);
+    const all = sql`${tasks.number} >= 1000`;
+    expect(await touched((tx) => tx.update(tasks).set({ title: 'x' }).where(all))).toEqual(['tasks']);
+    expect(await touched((tx) => tx.delete(tasks).where(all))).toEqual(['tasks']);
+  });
+});
+
+describe('a whole project', () => {
+  test('deleted: everything under it, by cascade', async () => {
+    const said = await db.read.select().from(comments);
+    const tags = await touched((tx) => tx.delete(projects).where(eq(projects.id, f.ops.id)));
+    expect(tags).toEqual(
+      first(
+        projectRows.byId(f.ops.id),
+        projectRows.byKey('OPS'),
+        memberRows.byProject(f.ops.id),
+        ...[f.ada, f.bob, f.vic].map(({ id }) => memberRows.byUser(id)),
+        labelRows.byProject(f.ops.id),
+        ...[f.bug, f.docs].flatMap(({ id }) => [labelRows.byId(id), taskLabelRows.byLabel(id)]),
+        ...f.opsTasks.flatMap((task) => [...allOf(task), taskLabelRows.byTask(task.id), commentRows.byTask(task.id)]),
+        ...said.map(({ id }) => commentRows.byId(id)),
+      ),
+    );
+  });
+
+  test('TRUNCATE … CASCADE touches every table it empties', async () => {
+    const tags = await touched((tx) => tx.execute(sql`truncate ${projects} cascade`));
+    expect(tags).toEqual(['comments', 'labels', 'project_members', 'projects', 'task_labels', 'tasks']);
+  });
+
+  test('a user who is deleted: the lists his tasks leave', async () => {
+    await db.write.insert(projectMembers).values({ projectId: f.web.id, userId: f.eve.id, role: 'MEMBER' });
+    await db.write.update(tasks).set({ assigneeId: f.eve.id }).where(eq(tasks.id, f.webTask.id));
+    const tags = await touched((tx) => tx.delete(users).where(eq(users.id, f.eve.id)));
+    expect(tags).toEqual(
+      first(
+        userRows.byId(f.eve.id),
+        memberRows.byUser(f.eve.id),
+        memberRows.byProject(f.web.id),
+        taskRows.byId(f.webTask.id),
+        taskRows.byProject(f.web.id),
+        taskRows.byAssignee(f.eve.id),
+      ),
+    );
+  });
+});
+
+describe('other ways to write', () => {
+  test('ON CONFLICT DO UPDATE names what it inserted and what it changed', async () => {
+    const fresh = { id: newId('label'), projectId: f.ops.id, name: 'new', color: '#000000' };
+    const again = { id: newId('label'), projectId: f.ops.id, name: f.bug.name, color: '#ffffff' };
+    const upsert = (...values: (typeof labels.$inferInsert)[]) =>
+      touched((tx) =>
+        tx
+          .insert(labels)
+          .values(values)
+          .onConflictDoUpdate({ target: [labels.projectId, labels.name], set: { color: sql`excluded.color` } }),
+      );
+    expect(await upsert(again)).toEqual(first(labelRows.byId(f.bug.id)));
+    expect(await upsert(again)).toEqual([]);
+    expect(await upsert({ ...again, color: '#eeeeee' }, fresh)).toEqual(
+      first(labelRows.byId(f.bug.id), labelRows.byId(fresh.id), labelRows.byProject(f.ops.id)),
+    );
+  });
+
+  test('MERGE names what it inserted, changed and deleted', async () => {
+    const fresh = newId('label');
+    const tags = await touched((tx) =>
+      tx.execute(sql`
+        merge into labels l using (values
+          (${toUuid(f.bug.id)}::uuid, 'bug'), (${toUuid(f.docs.id)}::uuid, 'docs'), (${toUuid(fresh)}::uuid, 'new')
+        ) as v(id, name) on l.id = v.id
+        when matched and v.name = 'bug' then update set color = '#999999'
+        when matched then delete
+        when not matched then insert (id, project_id, name, color) values (v.id, ${toUuid(f.ops.id)}::uuid, v.name, '#000000')`),
+    );
+    expect(tags).toEqual(
+      first(
+        ...[f.bug.id, f.docs.id, fresh].map((id) => labelRows.byId(id)),
+        labelRows.byProject(f.ops.id),
+        taskLabelRows.byLabel(f.docs.id),
+        ...f.opsTasks.map(({ id }) => taskLabelRows.byTask(id)),
+      ),
+    );
+  });
+
+  test('session_replication_role = replica, which bulk loaders set, silences no trigger', async () => {
+    const tags = await touched(async (tx) => {
+      await tx.execute(sql`set local session_replication_role = replica`);
+      await tx.update(users).set({ name: 'Loaded' }).where(eq(users.id, f.bob.id));
+    });
+    expect(tags).toEqual(first(userRows.byId(f.bob.id)));
+  });
+
+  test('a role that may write a table, but not the outbox, is heard all the same', async () => {
+    const role = `writer_${randomBytes(4).toString('hex')}`;
+    await db.write.execute(sql.raw(`create role ${role}`));
+    try {
+      const tags = await touched(async (tx) => {
+        await tx.execute(sql.raw(`grant select, update on users to ${role}; set local role ${role}`));
+        await tx.update(users).set({ name: 'Written' }).where(eq(users.id, f.bob.id));
+        await tx.execute(sql.raw('reset role'));
+      });
+      expect(tags).toEqual(first(userRows.byId(f.bob.id)));
+    } finally {
+      await db.write.execute(sql.raw(`drop owned by ${role}; drop role ${role}`));
+    }
+  });
+
+  test('a transaction that is rolled back leaves nothing', async () => {
+    const count = async () =>
+      (await db.read.execute<{ n: number }>(sql`select count(*)::int as n from cache_outbox`))[0]?.n;
+    const before = await count();
+    const rolledBack = touched(async (tx) => {
+      await tx.update(users).set({ name: 'x' });
+      throw new Error('rolled back');
+    });
+    await expect(rolledBack).rejects.toThrow('rolled back');
+    expect(await count()).toBe(before);
+  });
+
+  test('a savepoint that is rolled back takes its tags along; all others are of the one transaction', async () => {
+    const xids = new Set<string>();
+    const tags = await touched(async (tx) => {
+      await tx.update(users).set({ name: 'x' }).where(eq(users.id, f.ada.id));
+      await tx
+        .transaction(async (inner) => {
+          await inner.update(users).set({ name: 'x' }).where(eq(users.id, f.bob.id));
+          throw new Error('to the savepoint');
+        })
+        .catch(() => {});
+      await tx.transaction(async (inner) => {
+        await inner.update(users).set({ name: 'x' }).where(eq(users.id, f.vic.id));
+      });
+      const rows = await tx.execute<{ xid: string }>(
+        sql`select xid::text from cache_outbox where xid >= pg_current_xact_id()`,
+      );
+      for (const { xid } of rows) xids.add(xid);
+    });
+    expect(tags).toEqual(first(userRows.byId(f.ada.id), userRows.byId(f.vic.id)));
+    expect(xids.size).toBe(1);
+  });
+});
+
+describe('values of any kind', () => {
+  const things = pgTable('things', {
+    id: integer().primaryKey(),
+    owner: text(),
+    place: text(),
+    token: uuid(),
+    big: bigint({ mode: 'bigint' }),
+    on: boolean(),
+    day: date({ mode: 'string' }),
+  });
+  const thingRows = rowSets(things, {
+    byId: { columns: [things.id] },
+    byOwner: { columns: [things.owner] },
+    byOwnerAndPlace: { columns: [things.owner, things.place] },
+    byToken: { columns: [things.token] },
+    byBig: { columns: [things.big] },
+    byOn: { columns: [things.on] },
+    byDay: { columns: [things.day] },
+  });
+
+  beforeAll(async () => {
+    await db.write.execute(
+      sql`create table things (id int primary key, owner text, place text, token uuid, big bigint, "on" boolean, day date)`,
+    );
+    await db.write.execute(sql.raw(triggersSql(thingRows)));
+  });
+
+  test.each([
+    ['commas', 'a,b', ',c,'],
+    ['equals signs, colons, bars', 'a=b', 'tasks:id=1|2'],
+    ['quotes and backslashes', `O'Brien "the" \\ great`, '\\000'],
+    ['letters outside of ASCII', 'Zoë Żółć 東京', 'عربى'],
+    ['emoji and combining marks', '👩🏽‍💻', 'e\u0301'],
+    ['white space and control characters', ' \t\n\r', '\u0001\u007f'],
+    ['nothing in them', '', ''],
+    ['names of other values', 'null', 'true'],
+  ])('texts with %s are the same tag on both sides', async (_, owner, place) => {
+    await db.write.delete(things);
+    const tags = await touched((tx) => tx.insert(things).values({ id: 1, owner, place }));
+    expect(new Set(tags)).toEqual(
+      new Set(first(thingRows.byId(1), thingRows.byOwner(owner), thingRows.byOwnerAndPlace(owner, place))),
+    );
+  });
+
+  test.each([
+    [-2_147_483_648, 9_007_199_254_740_993n, false, '0001-01-01'],
+    [0, -1n, true, '2026-02-28'],
+  ])('numbers, truth values, days and uuids are the same tag on both sides: %s, %s', async (id, big, on, day) => {
+    const token = '01890A5D-AC96-774B-BCCE-B302099A8057'.toLowerCase();
+    await db.write.delete(things);
+    const tags = await touched((tx) => tx.insert(things).values({ id, big, on, day, token }));
+    expect(tags).toEqual(
+      first(
+        thingRows.byId(id),
+        thingRows.byToken(token),
+        thingRows.byBig(big),
+        thingRows.byOn(on),
+        thingRows.byDay(day),
+      ),
+    );
+  });
+
+  test('a set of two columns has no tag while one of them is null, and gets one when both are there', async () => {
+    await db.write.delete(things);
+    expect(await touched((tx) => tx.insert(things).values({ id: 1, owner: 'o' }))).toEqual(
+      first(thingRows.byId(1), thingRows.byOwner('o')),
+    );
+    expect(await touched((tx) => tx.update(things).set({ place: 'p' }))).toEqual(
+      first(thingRows.byId(1), thingRows.byOwner('o'), thingRows.byOwnerAndPlace('o', 'p')),
+    );
+  });
+});
+
+test('a label renamed touches its list; another colour does not', async () => {
+  const set = (values: Partial<typeof labels.$inferInsert>) =>
+    touched((tx) => tx.update(labels).set(values).where(eq(labels.id, f.bug.id)));
+  expect(await set({ name: 'defect' })).toEqual(first(labelRows.byId(f.bug.id), labelRows.byProject(f.ops.id)));
+  expect(await set({ color: '#abcdef' })).toEqual(first(labelRows.byId(f.bug.id)));
+});
+
+test('a label put on a task touches the task’s labels and the label’s tasks', async () => {
+  const fresh = { id: newId('label'), projectId: f.ops.id, name: 'fresh', color: '#000000' };
+  await db.write.insert(labels).values(fresh);
+  const [task] = f.opsTasks;
+  const tags = await touched((tx) =>
+    tx.insert(taskLabels).values({ projectId: f.ops.id, taskId: (task as TaskLike).id, labelId: fresh.id }),
+  );
+  expect(tags).toEqual(first(taskLabelRows.byTask((task as TaskLike).id), taskLabelRows.byLabel(fresh.id)));
+});
+
+test('a member who joins touches his memberships and the project’s members', async () => {
+  const tags = await touched((tx) =>
+    tx.insert(projectMembers).values({ projectId: f.web.id, userId: f.eve.id, role: 'VIEWER' }),
+  );
+  expect(tags).toEqual(first(memberRows.byUser(f.eve.id), memberRows.byProject(f.web.id)));
+});

@@ -15,7 +15,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/services.ts'],
     setupFiles: ['reflect-metadata'],
-    maxWorkers: 2,
+    // One file at a time: a transaction that one test holds open keeps the leases of all databases of the server waiting.
+    fileParallelism: false,
     testTimeout: 20_000,
     hookTimeout: 60_000,
   },

@@ -85,6 +85,7 @@ export function createCore(options: CoreOptions) {
     },
     async close() {
       await relay.stop();
+      await cache.settled(); // a release that is lost costs others a fence to resolve
       await store.close();
       await Promise.all([db.close(), sql.end({ timeout: 5 })]);
     },

@@ -13,8 +13,8 @@ import { type Fill, LEASE_MS, type Store, type View } from './store.js';
 import type { Tag } from './tag.js';
 import { TurnBatch } from './turn-batch.js';
 
-/** Calls in one READ; a call asks for its entry and a few tags, so this is some ten thousand keys in one MGET at most. */
-const MAX_CALLS_PER_READ = 2000;
+/** Entries and tags in one READ. What a single `readMany` asks for is not split: DataLoader bounds that. */
+const MAX_KEYS_PER_READ = 10_000;
 const MAX_TAGS_PER_MINT = 5000;
 const MAX_FILLS_PER_TRIP = 2000;
 /** How long a writer waits between two attempts to fence. */
@@ -68,6 +68,7 @@ export class Cache {
   readonly #reads: TurnBatch<readonly Call<unknown>[], Trip<View>>;
   readonly #mints: TurnBatch<readonly Tag[], Trip<ReadonlyMap<Tag, string>>>;
   readonly #fills: TurnBatch<Fill, void>;
+  readonly #underWay = new Set<Promise<unknown>>();
   #trips = 0;
 
   constructor(options: CacheOptions) {
@@ -77,13 +78,18 @@ export class Cache {
     this.#random = options.random ?? Math.random;
     this.#aroundLoad = options.aroundLoad ?? ((_, run) => run());
     this.#fencePolicy = options.fencePolicy ?? 'available';
-    this.#reads = new TurnBatch((groups) => {
-      const calls = groups.flat();
-      return this.#trip(() => this.store.read(distinct(calls, keysOf), distinct(calls, tagsOf)));
-    }, MAX_CALLS_PER_READ);
+    this.#reads = new TurnBatch(
+      (groups) => {
+        const calls = groups.flat();
+        return this.#trip(() => this.store.read(distinct(calls, keysOf), distinct(calls, tagsOf)));
+      },
+      MAX_KEYS_PER_READ,
+      (calls) => calls.reduce((size, { tags }) => size + 1 + tags.length, 0),
+    );
     this.#mints = new TurnBatch(
       (tags) => this.#trip(() => this.store.mint([...new Set(tags.flat())])),
       MAX_TAGS_PER_MINT,
+      (tags) => tags.length,
     );
     this.#fills = new TurnBatch((fills) => this.store.fill(fills), MAX_FILLS_PER_TRIP);
   }
@@ -100,6 +106,7 @@ export class Cache {
    * @throws what `source.load` throws; CacheError POLICY or LOAD_SHAPE for a programmer's mistake.
    */
   async readMany<A, V>(source: Source<A, V>, args: readonly A[], options: ReadOptions = {}): Promise<V[]> {
+    if (args.length === 0) return [];
     const startedMs = performance.now();
     const calls = args.map((arg) => this.#call(source, arg, options));
     const outcome = (call: Call<A>, how: Pick<Outcome, 'kind'> & Partial<Outcome>, trips: readonly number[]) =>
@@ -118,7 +125,9 @@ export class Cache {
       trip = await this.#reads.add(calls);
     } catch (error) {
       this.#events.storeFailed?.('read', error);
-      const values = await this.#load(source, calls);
+      const values = await failing(this.#load(source, calls), () => {
+        for (const call of calls) outcome(call, { kind: 'error', reason: 'load-failed' }, []);
+      });
       for (const call of calls) outcome(call, { kind: 'error', reason: 'store-unavailable' }, []);
       return values;
     }
@@ -140,7 +149,9 @@ export class Cache {
     });
     if (misses.length === 0) return values;
 
-    const settled = await this.#loadAndFill(source, misses);
+    const settled = await failing(this.#loadAndFill(source, misses), () => {
+      for (const miss of misses) outcome(miss, { kind: 'error', reason: 'load-failed' }, trips);
+    });
     misses.forEach((miss, i) => {
       const { value, joined, unstored } = settled[i] as Settled<V>;
       values[miss.index] = value;
@@ -152,7 +163,7 @@ export class Cache {
 
   /**
    * `fn` with its results kept under its name and arguments (canonical: order of members does not matter). Errors are not
-   * kept; concurrent equal calls share one run. The policy's tags say which row-sets it reads; none: valid until the TTL.
+   * kept; concurrent equal calls share one run, as long as what they read before it was the same. The policy's tags say which row-sets it reads; none: valid until the TTL.
    */
   memoize<Args extends unknown[], R>(
     fn: (...args: Args) => Promise<R> | R,
@@ -203,7 +214,17 @@ export class Cache {
 
   /** RELEASE, after COMMIT or ROLLBACK was acknowledged, and only then. Not awaited: what is lost here, the relay repairs. */
   release(xid: bigint, tags: readonly Tag[]): void {
-    this.store.release(xid, tags).catch((error) => this.#events.storeFailed?.('release', error));
+    this.#unawaited(this.store.release(xid, tags).catch((error) => this.#events.storeFailed?.('release', error)));
+  }
+
+  /** Resolves when the fills and releases asked for so far, which no caller waits for, have reached the store or failed. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#underWay);
+  }
+
+  #unawaited(work: Promise<unknown>): void {
+    this.#underWay.add(work);
+    void work.finally(() => this.#underWay.delete(work));
   }
 
   #call<A>(policy: Policy<A>, arg: A, options: ReadOptions): Call<A> {
@@ -223,7 +244,13 @@ export class Cache {
       tokens: call.tags.map((tag) => view.tokens.get(tag)),
       nowMs: this.#clock.nowMs(),
     });
-    if (state.kind === 'fenced') this.#events.fenceSeen?.(state.tag, state.fence);
+    if (state.kind === 'fenced') {
+      // All of them: a writer that died left one on each of its tags.
+      for (const tag of call.tags) {
+        const token = view.tokens.get(tag);
+        if (token !== undefined && isFence(token)) this.#events.fenceSeen?.(tag, token);
+      }
+    }
     return state;
   }
 
@@ -320,10 +347,11 @@ export class Cache {
       landed();
       return 'too-large';
     }
-    this.#fills
+    const filled = this.#fills
       .add({ key: miss.key, text, ttlMs })
       .catch((error) => this.#events.storeFailed?.('fill', error))
       .finally(landed);
+    this.#unawaited(filled);
     return undefined;
   }
 
@@ -337,6 +365,16 @@ interface Settled<V> {
   readonly value: V;
   readonly joined: boolean;
   readonly unstored: OutcomeReason | undefined;
+}
+
+/** `work`, with a last word if it fails. */
+async function failing<T>(work: Promise<T>, onFailure: () => void): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    onFailure();
+    throw error;
+  }
 }
 
 const keysOf = (call: Call<unknown>): readonly Key[] => [call.key];

@@ -30,7 +30,7 @@ export type State =
   | { readonly kind: 'fresh'; readonly entry: Entry }
   /** Freshness cannot be proved now: load, and store nothing. */
   | { readonly kind: 'unleased' }
-  | { readonly kind: 'fenced'; readonly tag: Tag; readonly fence: string }
+  | { readonly kind: 'fenced' }
   /** Absent, invalid or unreadable: load, and store under these tokens (`undefined`: the tag has none yet). */
   | { readonly kind: 'missing'; readonly invalid: boolean; readonly tokens: readonly (string | undefined)[] };
 
@@ -56,7 +56,7 @@ export function stateOf(seen: {
   for (let i = 0; i < tags.length; i++) {
     const token = tokens[i];
     if (token === undefined) complete = false;
-    else if (isFence(token)) return { kind: 'fenced', tag: tags[i] as Tag, fence: token };
+    else if (isFence(token)) return { kind: 'fenced' };
   }
   // A missing token is never equal to anything: the entry's tag was lost, and with it the proof.
   if (text !== undefined && complete) {

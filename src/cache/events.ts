@@ -2,7 +2,10 @@
 import type { Key } from './key.js';
 import type { Tag } from './tag.js';
 
-/** How one cached call ended. `bypass`: loaded, because freshness could not be proved; `error`: loaded, because the store failed. */
+/**
+ * How one cached call ended. `bypass`: loaded, because freshness could not be proved; `error`: the store failed and the value
+ * was loaded, or the load itself failed.
+ */
 export type OutcomeKind = 'hit' | 'joined' | 'miss' | 'bypass' | 'error';
 
 /** Why nothing was served from the store, or nothing stored. */
@@ -12,6 +15,7 @@ export type OutcomeReason =
   | 'fenced'
   | 'no-lease'
   | 'store-unavailable'
+  | 'load-failed'
   | 'too-large'
   | 'unencodable'
   | 'mutation';

@@ -10,6 +10,7 @@ import {
   type Fill,
   type Head,
   LEASE_MS,
+  MAX_RELEASED_KNOWN,
   type Position,
   type Store,
   type Tick,
@@ -47,7 +48,12 @@ export class MemoryStore implements Store {
       const held = this.#held(tag);
       if (held !== undefined) tokens.set(tag, held);
     }
-    return { lease: this.#liveLease(), entries: this.#entries.pick(keys), tokens };
+    const lease = this.#liveLease();
+    return {
+      lease: lease && { generation: lease.generation, purge: lease.purge },
+      entries: this.#entries.pick(keys),
+      tokens,
+    };
   }
 
   async mint(tags: readonly Tag[]): Promise<ReadonlyMap<Tag, string>> {
@@ -88,6 +94,10 @@ export class MemoryStore implements Store {
       position: this.#position,
       leaseLeftMs: lease === undefined ? 0 : lease.untilMs - clockMs,
       run: this.#run,
+      released: [...this.#released]
+        .sort((a, b) => (a < b ? -1 : 1))
+        .slice(0, MAX_RELEASED_KNOWN)
+        .map(String),
     };
   }
 

@@ -11,6 +11,9 @@ export const LEASE_MS = 2000;
 /** Tokens outlive the entries stamped with them; one that expires costs a miss. */
 export const TOKEN_TTL_MS = 24 * 60 * 60 * 1000;
 
+/** While a long transaction holds the position back, the ids released since are told, so that none is applied again and again. */
+export const MAX_RELEASED_KNOWN = 20_000;
+
 export interface View {
   readonly lease: Lease | undefined;
   readonly entries: ReadonlyMap<Key, string>;
@@ -37,6 +40,8 @@ export interface Head {
   readonly leaseLeftMs: number;
   /** Names the server's run: APPLY refuses to act on another. */
   readonly run: string;
+  /** Transactions from `position` on whose tags were released here already, in rising order; at most MAX_RELEASED_KNOWN. */
+  readonly released: readonly string[];
 }
 
 export interface Tick {

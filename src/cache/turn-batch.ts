@@ -4,12 +4,14 @@ export class TurnBatch<I, O> {
   #waiting: { item: I; resolve: (output: O) => void; reject: (error: unknown) => void }[] = [];
 
   /**
-   * `run` gets the items of one turn, at most `maxItems` at once, and answers all of them together: callers that waited
-   * together go on together, in one turn, so that the loads they start next fall into one batch again.
+   * `run` gets the items of one turn and answers all of them together: callers that waited together go on together, in one
+   * turn, so that the loads they start next fall into one batch again. No batch is larger than `maxSize`, but for a single
+   * item that is. `sizeOf` default: 1.
    */
   constructor(
     private readonly run: (items: readonly I[]) => Promise<O>,
-    private readonly maxItems: number,
+    private readonly maxSize: number,
+    private readonly sizeOf: (item: I) => number = () => 1,
   ) {}
 
   add(item: I): Promise<O> {
@@ -23,8 +25,14 @@ export class TurnBatch<I, O> {
   #flush(): void {
     const all = this.#waiting;
     this.#waiting = [];
-    for (let from = 0; from < all.length; from += this.maxItems) {
-      const part = all.slice(from, from + this.maxItems);
+    for (let from = 0, to = 0; from < all.length; from = to) {
+      let size = 0;
+      while (to < all.length) {
+        size += this.sizeOf((all[to] as (typeof all)[number]).item);
+        if (to > from && size > this.maxSize) break;
+        to++;
+      }
+      const part = all.slice(from, to);
       this.run(part.map(({ item }) => item)).then(
         (output) => {
           for (const { resolve } of part) resolve(output);

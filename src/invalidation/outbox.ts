@@ -41,10 +41,14 @@ export interface OutboxView {
 }
 
 /**
- * One statement, so that horizon and rows are of one snapshot. `from` undefined: no rows.
+ * One statement, so that horizon and rows are of one snapshot. `from` undefined: no rows. `applied`: transactions to leave out.
  * @throws when the server is a standby: its snapshots prove nothing about the primary.
  */
-export async function readOutbox(client: Sql, from: bigint | undefined): Promise<OutboxView> {
+export async function readOutbox(
+  client: Sql,
+  from: bigint | undefined,
+  applied: readonly string[],
+): Promise<OutboxView> {
   const [view] = await client<
     { standby: boolean; horizon: string; trimmed: string; rows: { xid: string; tags: Tag[] }[] | null }[]
   >`
@@ -58,7 +62,7 @@ export async function readOutbox(client: Sql, from: bigint | undefined): Promise
           select xid, case when count(distinct tag) > ${MAX_TAGS}
             then array_agg(distinct split_part(tag, ':', 1)) else array_agg(distinct tag) end as tags
           from cache_outbox, unnest(tags) as tag
-          where xid >= ${from === undefined ? null : String(from)}::xid8
+          where xid >= ${from === undefined ? null : String(from)}::xid8 and xid <> all (${applied as string[]}::text[]::xid8[])
           group by xid order by xid limit ${MAX_TRANSACTIONS_PER_TICK + 1}
         ) as transactions
       ) as rows`;

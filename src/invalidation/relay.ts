@@ -15,6 +15,8 @@ const JITTER = 0.2;
 /** A lease renewed more recently than this is left alone: another process has just ticked. */
 const JUST_RENEWED_MS = 0.8 * INTERVAL_MS;
 const TRIM_EVERY_MS = MINUTE;
+/** A backlog is caught up at once, but never in a loop that leaves nothing for others. */
+const MAX_TICKS_IN_A_ROW = 100;
 
 /** How a tick ended: what the store said, or that it was not needed. */
 export type TickResult = Applied | 'recent';
@@ -60,7 +62,7 @@ export class Relay {
   async #tickUntilCaughtUp(): Promise<void> {
     try {
       let more = true;
-      while (more && !this.#stopped) ({ more } = await this.tick());
+      for (let ticks = 0; more && ticks < MAX_TICKS_IN_A_ROW && !this.#stopped; ticks++) ({ more } = await this.tick());
       if (this.#failing) this.#log.info('the relay works again');
       this.#failing = false;
     } catch (error) {
@@ -75,7 +77,7 @@ export class Relay {
     const head = await this.#store.head();
     if (head.leaseLeftMs > LEASE_MS - JUST_RENEWED_MS) return { result: 'recent', more: false };
     const barrier = head.leaseLeftMs === 0 ? await freshTransactionId(this.#sql) : undefined;
-    const outbox = await readOutbox(this.#sql, head.position?.xid);
+    const outbox = await readOutbox(this.#sql, head.position?.xid, head.released);
 
     const known = head.position;
     // Without a position, or with one that this database's history or outbox no longer reaches: all entries are void.

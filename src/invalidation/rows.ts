@@ -48,6 +48,7 @@ export function rowSets<const D extends Record<string, RowSetDeclaration>>(table
   for (const [setName, declaration] of Object.entries<RowSetDeclaration>(declared)) {
     const spec = specOf(declaration);
     checkSpec(`${name}.${setName}`, spec, columnNames);
+    for (const column of declaration.columns) checkText(`${name}.${setName}`, column);
     specs.push(spec);
     functions[setName] = (...values) => {
       const texts = declaration.columns.map((column, i) => String(column.mapToDriverValue(values[i])));
@@ -69,6 +70,13 @@ function specOf({ columns, ignores, watches }: RowSetDeclaration): RowSetSpec {
     ...(ignores && { ignores: names(ignores) }),
     ...(watches && { watches: names(watches) }),
   };
+}
+
+/** A tag is made of the value's text here and in Postgres, so only types whose text is one and the same will do. */
+function checkText(name: string, column: PgColumn): void {
+  if (/^(timestamp|time|interval|json|numeric|real|double|bytea)\b/.test(column.getSQLType())) {
+    throw new TypeError(`row-set ${name}: ${column.name} is of type ${column.getSQLType()}, which has several texts`);
+  }
 }
 
 function checkSpec(name: string, spec: RowSetSpec, columnNames: ReadonlySet<string>): void {

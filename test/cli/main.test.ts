@@ -117,7 +117,7 @@ describe('a server started with nothing set', () => {
     assignees: [{ login: 'octocat' }],
     author: { login: 'hubot' },
     comments: [{ author: { login: 'octocat' }, body: 'A comment', createdAt: '2026-01-02T00:00:00Z' }],
-    createdAt: '2026-01-01T00:00:00Z',
+    createdAt: `2026-01-01T00:00:0${number}Z`,
     updatedAt: '2026-01-02T00:00:00Z',
     closedAt: null,
     url: `https://github.com/someone/thing/issues/${number}`,

@@ -86,7 +86,7 @@ test(
     await fenced.arrived;
     await flush();
     // Relays run all the while: each finds that a transaction older than its own is not over, and grants nothing.
-    await eventually(async () => expect(await w.redis.client.get(w.redis.name('bar'))).not.toBeNull());
+    await eventually(async () => expect(await w.redis.barrier()).not.toBeNull());
     await ticked(w.app);
     expect(await w.redis.lease()).toBeNull();
     expect(await versionOn(w.app, id)).toBe(before.version);

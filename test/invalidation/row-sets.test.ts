@@ -14,7 +14,7 @@ import { memberRows, projectMembers, projectRows, projects } from '../../src/pro
 import { taskLabelRows, taskLabels, taskRows, tasks } from '../../src/tasks/task.table.js';
 import { userRows, users } from '../../src/users/user.table.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
-import { type Fixture, fixture } from '../support/fixture.js';
+import { type Fixture, writeFixture } from '../support/fixture.js';
 
 let database: TestDatabase;
 let db: Database;
@@ -30,7 +30,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await db.write.execute(sql`truncate ${users}, ${projects} cascade`);
-  f = await fixture(db);
+  f = await db.write.transaction((tx) => writeFixture(tx));
 });
 
 /** Row-set functions answer the row-set's tag and its table's; triggers name the first alone. */

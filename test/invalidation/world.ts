@@ -26,7 +26,7 @@ export async function world(options: TestAppOptions = {}): Promise<World> {
   const sql = postgresClient(databaseUrl, { max: 3 });
   const redis = new GroupKeys(redisUrl, group);
   const others: TestApp[] = [];
-  const f = await fixture(app.db);
+  const f = await fixture(app);
   const made = {
     app,
     f,
@@ -58,8 +58,21 @@ export class GroupKeys {
     this.#group = `{${group}}`;
   }
 
-  name(key: 'ok' | 'pos' | 'rel' | 'bar'): string {
+  name(key: 'pos' | 'rel'): string {
     return `${key}:${this.#group}`;
+  }
+
+  /** The lease belongs to the server's present run. */
+  leaseName(): Promise<string> {
+    return this.#ofRun('ok');
+  }
+
+  async barrier(): Promise<string | null> {
+    return this.client.get(await this.#ofRun('bar'));
+  }
+
+  async #ofRun(key: 'ok' | 'bar'): Promise<string> {
+    return `${key}:${this.#group}:${/run_id:(\w+)/.exec(await this.client.info('server'))?.[1]}`;
   }
 
   tagName(tag: Tag): string {
@@ -70,8 +83,8 @@ export class GroupKeys {
     return this.client.get(this.tagName(tag));
   }
 
-  lease(): Promise<string | null> {
-    return this.client.get(this.name('ok'));
+  async lease(): Promise<string | null> {
+    return this.client.get(await this.leaseName());
   }
 
   async position(): Promise<{ xid: bigint; purge: string } | undefined> {

@@ -8,7 +8,7 @@ import type { CacheTrace } from '../../src/graphql/cache-trace.js';
 import { createLog } from '../../src/log.js';
 import { signToken, tokenVerifier } from '../../src/tokens.js';
 import { createDatabase, type TestDatabase } from './database.js';
-import { counted, type StoreCounts, tracked } from './stores.js';
+import { counted, type StoreCounts } from './stores.js';
 
 const TOKENS = {
   tokens: { kind: 'secret', secret: 'only-for-tests-only-for-tests-only' },
@@ -71,7 +71,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   const redis = new RedisStore({ url: options.redisUrl ?? inject('redisUrl'), group, waitMs: options.waitMs ?? 5000 });
   await redis.ready();
   const wrap = options.wrap ?? ((store: Store) => store);
-  const store = tracked(counted(wrap(redis), counts));
+  const store = counted(wrap(redis), counts);
   const app = await createApp({
     databaseUrl,
     store,
@@ -110,7 +110,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
       const { data, errors, extensions } = response.json();
       return { status: response.statusCode, data, errors, cache: extensions?.cache };
     },
-    settled: () => store.settled(),
+    settled: () => app.cache.settled(),
     async close() {
       await app.close();
       await own?.drop();

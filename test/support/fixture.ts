@@ -2,7 +2,7 @@
 
 import type { App } from '../../src/app.js';
 import { comments } from '../../src/comments/comment.table.js';
-import type { Database, Transaction } from '../../src/db/database.js';
+import type { Transaction } from '../../src/db/database.js';
 import { newId, type UserId } from '../../src/db/ids.js';
 import { labels } from '../../src/labels/label.table.js';
 import { projectMembers, projects, taskNumbers } from '../../src/projects/project.table.js';
@@ -15,12 +15,12 @@ export type Fixture = Awaited<ReturnType<typeof fixture>>;
  * OPS, with ada (owner), bob (member), vic (viewer); WEB, with ada alone; eve, a member of nothing. `tasksOfOps` tasks in OPS,
  * assigned to ada and bob in turn, each with two labels and a comment of bob's.
  */
-export async function fixture(on: Database | Pick<App, 'transactor'>, tasksOfOps = 6) {
-  if ('transactor' in on) return (await on.transactor.transact((tx) => write(tx, tasksOfOps))).value;
-  return await on.write.transaction((tx) => write(tx, tasksOfOps));
+export async function fixture(app: Pick<App, 'transactor'>, tasksOfOps = 6) {
+  return (await app.transactor.transact((tx) => writeFixture(tx, tasksOfOps))).value;
 }
 
-async function write(tx: Transaction, tasksOfOps: number) {
+/** The same, within a transaction. */
+export async function writeFixture(tx: Transaction, tasksOfOps = 6) {
   const user = (handle: string) => ({ id: newId('user'), handle, name: handle.toUpperCase() });
   const [ada, bob, vic, eve] = [user('ada'), user('bob'), user('vic'), user('eve')] as const;
   await tx.insert(users).values([ada, bob, vic, eve]);

@@ -49,26 +49,6 @@ export function counted(store: Store, counts: StoreCounts): Store {
   });
 }
 
-/** Knows which fills and releases are under way: what nobody waits for in the product, tests wait for with `settled`. */
-export function tracked(store: Store): Store & { settled(): Promise<void> } {
-  const pending = new Set<Promise<unknown>>();
-  const track = <T>(work: Promise<T>): Promise<T> => {
-    const done = work.catch(() => {}).finally(() => pending.delete(done));
-    pending.add(done);
-    return work;
-  };
-  return {
-    ...intercepted(store, () => {}),
-    fill: (fills) => track(store.fill(fills)),
-    release: (xid, tags) => track(store.release(xid, tags)),
-    async settled() {
-      // Fills are collected until the end of the turn in which they were asked for.
-      for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
-      await Promise.all(pending);
-    },
-  };
-}
-
 /** Each step waits before it is taken wherever the test holds its gate. */
 export function gated(store: Store, gates: Gates<StoreStep>): Store {
   return intercepted(store, (step) => gates.pass(step));

@@ -1,5 +1,5 @@
 -- APPLY: brings the outbox into this data set, moves the position, and grants or extends the trust lease.
--- KEYS[1..4]  pos, rel, ok, bar                  KEYS[5..]  the tags of all rows
+-- KEYS[1..4]  pos, rel, ok and bar of this run    KEYS[5..]  the tags of all rows
 -- ARGV[1] run id of the server that gave HEAD    ARGV[2] the position it gave, '' for none
 -- ARGV[3] new position: '<xid>:<purge>'          ARGV[4] our own transaction id for the barrier, '' for none
 -- ARGV[5] the server's clock at HEAD, ms         ARGV[6] L, ms
@@ -11,7 +11,9 @@
 -- then hold a prefix in which all rows below the position are applied.
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 if run ~= ARGV[1] then return 'moved' end
-if (redis.call('GET', KEYS[1]) or '') ~= ARGV[2] then return 'raced' end
+local position = redis.call('GET', KEYS[1]) or ''
+if not string.match(position, '^%d+:.') then position = '' end -- damaged: as good as none
+if position ~= ARGV[2] then return 'raced' end
 local time = redis.call('TIME')
 local until_ms = tonumber(ARGV[5]) + tonumber(ARGV[6])
 if tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) >= until_ms then return 'late' end

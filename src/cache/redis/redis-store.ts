@@ -1,7 +1,8 @@
 /**
  * The store in one Redis (or Sentinel's primary): strings for entries, tokens and fences, a sorted set for released ids,
- * pub/sub for published invalidations; the lease and its barrier are strings that are not replicated. All keys share one hash tag.
- * Every call is bounded by `waitMs` and fails at once while there is no connection; a call that ran out of time drops the connection.
+ * pub/sub for published invalidations; the lease and its barrier are strings that are not replicated and carry the server's
+ * run id in their names. All keys share one hash tag. Every call is bounded by `waitMs` and fails at once while there is no
+ * connection; a call that ran out of time drops the connection.
  */
 import { Redis, type RedisOptions } from 'ioredis';
 import { type Clock, systemClock } from '../../time.js';
@@ -13,6 +14,7 @@ import {
   type Fill,
   type Head,
   LEASE_MS,
+  MAX_RELEASED_KNOWN,
   type Position,
   type Store,
   type Tick,
@@ -35,6 +37,7 @@ export interface RedisStoreOptions {
 /** An outage is only known while attempts keep failing; a longer silence than this between two failures starts it anew. */
 const OUTAGE_GAP_MS = 1000;
 const MAX_RECONNECT_MS = 500;
+const READY_POLL_MS = 5;
 
 export class RedisStore implements Store {
   readonly kind = 'redis';
@@ -48,6 +51,8 @@ export class RedisStore implements Store {
   readonly #reader: Redis;
   readonly #writer: Redis;
   readonly #ticker: Redis;
+  /** The run id of the server that each live connection leads to. */
+  readonly #runs = new WeakMap<Redis, string>();
   #lostSinceMs: number | undefined;
   #lastFailureMs = 0;
 
@@ -71,16 +76,18 @@ export class RedisStore implements Store {
     this.#ticker = this.#connect();
   }
 
-  /** Resolves when all connections are up, or after `waitMs`: a process may start without Redis. */
+  /** Resolves when the store answers, or after `waitMs`: a process may start without Redis. */
   async ready(): Promise<void> {
     const clients = [this.#reader, this.#writer, this.#ticker];
-    const up = clients.map((client) => client.status === 'ready' || new Promise((done) => client.once('ready', done)));
-    await Promise.race([Promise.all(up), this.#clock.sleep(this.#waitMs)]);
+    const known = async (client: Redis) => {
+      while (!this.#runs.has(client) && client.status !== 'end') await this.#clock.sleep(READY_POLL_MS);
+    };
+    await Promise.race([Promise.all(clients.map(known)), this.#clock.sleep(this.#waitMs)]);
   }
 
   read(keys: readonly Key[], tags: readonly Tag[]): Promise<View> {
     return this.#guard(this.#reader, async () => {
-      const names = [this.#name('ok')];
+      const names = [this.#runName('ok', this.#runs.get(this.#reader))];
       for (const key of keys) names.push(this.#entry(key));
       for (const tag of tags) names.push(this.#tag(tag));
       const found = await this.#reader.mget(names);
@@ -137,20 +144,34 @@ export class RedisStore implements Store {
 
   head(): Promise<Head> {
     return this.#guard(this.#ticker, async () => {
-      const pipeline = this.#ticker.pipeline().time().get(this.#name('pos')).pttl(this.#name('ok')).info('server');
-      const [time, position, pttl, info] = (await allOf(pipeline.exec())) as [string[], string | null, number, string];
+      const run = this.#runs.get(this.#ticker);
+      if (run === undefined) throw new Error('the connection does not know its server yet');
+      const pipeline = this.#ticker.pipeline().time().get(this.#name('pos')).pttl(this.#runName('ok', run));
+      pipeline.zrange(this.#name('rel'), 0, MAX_RELEASED_KNOWN - 1);
+      const [time, position, pttl, released] = (await allOf(pipeline.exec())) as [
+        string[],
+        string | null,
+        number,
+        string[],
+      ];
       return {
         clockMs: Number(time[0]) * 1000 + Math.floor(Number(time[1]) / 1000),
         position: readPosition(position),
         leaseLeftMs: Math.max(0, pttl),
-        run: /run_id:(\w+)/.exec(info)?.[1] ?? '',
+        run,
+        released,
       };
     });
   }
 
   apply({ head, next, rows, barrier, grant }: Tick): Promise<Applied> {
     return this.#guard(this.#ticker, async () => {
-      const keys = ['pos', 'rel', 'ok', 'bar'].map((name) => this.#name(name));
+      const keys = [
+        this.#name('pos'),
+        this.#name('rel'),
+        this.#runName('ok', head.run),
+        this.#runName('bar', head.run),
+      ];
       const indexOf = new Map<Tag, number>();
       for (const tag of rows.flatMap(({ tags }) => tags)) {
         if (!indexOf.has(tag)) indexOf.set(tag, keys.push(this.#tag(tag)));
@@ -196,6 +217,14 @@ export class RedisStore implements Store {
     return `${name}:${this.#group}`;
   }
 
+  /**
+   * The lease and its barrier speak of one run of one server. Not replicating them is not enough: a snapshot, the base of an
+   * append-only file and a full resync copy them, to be found by a server that has lost what came after.
+   */
+  #runName(name: string, run: string | undefined): string {
+    return `${this.#name(name)}:${run ?? '?'}`;
+  }
+
   #entry(key: Key): string {
     return `e${ENTRY_FORMAT}:${this.#group}:${key}`;
   }
@@ -211,6 +240,13 @@ export class RedisStore implements Store {
   #connect(options: RedisOptions = {}): Redis {
     const client = new Redis(this.#url, { ...this.#options, ...options });
     client.on('error', () => {}); // every command reports its own failure; the event only repeats it
+    client.on('ready', async () => {
+      const info = await client.info('server').catch(() => '');
+      const run = /run_id:(\w+)/.exec(info)?.[1];
+      if (run !== undefined) this.#runs.set(client, run);
+      else if (client.status === 'ready') client.disconnect(true);
+    });
+    client.on('close', () => this.#runs.delete(client));
     return client;
   }
 
@@ -228,13 +264,15 @@ export class RedisStore implements Store {
 
   /** Turns every failure into STORE_UNAVAILABLE, keeps account of the outage, and leaves a connection that does not answer. */
   async #guard<T>(client: Redis, run: () => Promise<T>): Promise<T> {
+    const startedMs = this.#clock.monotonicMs();
     try {
       const value = await run();
       this.#lostSinceMs = undefined;
       return value;
     } catch (error) {
       const nowMs = this.#clock.monotonicMs();
-      if (this.#lostSinceMs === undefined || nowMs - this.#lastFailureMs > OUTAGE_GAP_MS) this.#lostSinceMs = nowMs;
+      const silentMs = startedMs - this.#lastFailureMs;
+      if (this.#lostSinceMs === undefined || silentMs > OUTAGE_GAP_MS) this.#lostSinceMs = startedMs;
       this.#lastFailureMs = nowMs;
       const timedOut = error instanceof Error && error.message === 'Command timed out';
       if (timedOut && client.status === 'ready') client.disconnect(true);

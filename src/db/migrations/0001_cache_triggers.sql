@@ -113,16 +113,16 @@ create trigger cache_truncate after truncate on projects for each statement exec
 alter table projects enable always trigger cache_truncate;--> statement-breakpoint
 
 drop trigger if exists cache_insert on project_members;--> statement-breakpoint
-create trigger cache_insert after insert on project_members referencing new table as new_rows for each statement execute function cache_name_rows('[{"columns":["user_id"]}]', '500');--> statement-breakpoint
+create trigger cache_insert after insert on project_members referencing new table as new_rows for each statement execute function cache_name_rows('[{"columns":["user_id"]},{"columns":["project_id"]}]', '500');--> statement-breakpoint
 alter table project_members enable always trigger cache_insert;--> statement-breakpoint
 drop trigger if exists cache_update on project_members;--> statement-breakpoint
-create trigger cache_update after update on project_members referencing old table as old_rows new table as new_rows for each statement execute function cache_name_rows('[{"columns":["user_id"]}]', '500');--> statement-breakpoint
+create trigger cache_update after update on project_members referencing old table as old_rows new table as new_rows for each statement execute function cache_name_rows('[{"columns":["user_id"]},{"columns":["project_id"]}]', '500');--> statement-breakpoint
 alter table project_members enable always trigger cache_update;--> statement-breakpoint
 drop trigger if exists cache_delete on project_members;--> statement-breakpoint
-create trigger cache_delete after delete on project_members referencing old table as old_rows for each statement execute function cache_name_rows('[{"columns":["user_id"]}]', '500');--> statement-breakpoint
+create trigger cache_delete after delete on project_members referencing old table as old_rows for each statement execute function cache_name_rows('[{"columns":["user_id"]},{"columns":["project_id"]}]', '500');--> statement-breakpoint
 alter table project_members enable always trigger cache_delete;--> statement-breakpoint
 drop trigger if exists cache_truncate on project_members;--> statement-breakpoint
-create trigger cache_truncate after truncate on project_members for each statement execute function cache_name_rows('[{"columns":["user_id"]}]', '500');--> statement-breakpoint
+create trigger cache_truncate after truncate on project_members for each statement execute function cache_name_rows('[{"columns":["user_id"]},{"columns":["project_id"]}]', '500');--> statement-breakpoint
 alter table project_members enable always trigger cache_truncate;--> statement-breakpoint
 
 drop trigger if exists cache_insert on labels;--> statement-breakpoint

@@ -1,22 +1,15 @@
 /** How comments are read: rows by id, a task's pages as ids, a task's count. */
 import { sql } from 'drizzle-orm';
-import { grouped, rowsById, shapeOf } from '../db/by-id.js';
+import { grouped } from '../db/by-id.js';
 import { isoText } from '../db/columns.js';
 import type { Database } from '../db/database.js';
 import { type CommentId, fromUuid, type TaskId, toUuid } from '../db/ids.js';
 import type { Source } from '../graphql/loads.js';
 import { type Page, type PageQuery, toPage } from '../graphql/page.js';
-import { HOUR } from '../time.js';
-import { type CommentRow, commentRows, comments } from './comment.table.js';
+import { ROW_TTL_MS, rowSource } from '../graphql/row-source.js';
+import { commentRows, comments } from './comment.table.js';
 
-export const commentById: Source<CommentId, CommentRow | null> = {
-  name: 'Comment',
-  shape: shapeOf(comments),
-  ttlMs: 12 * HOUR,
-  scope: 'public',
-  tags: (id) => commentRows.byId(id),
-  load: (ids, db) => rowsById(db, comments, ids),
-};
+export const commentById = rowSource('Comment', comments, (id: CommentId) => commentRows.byId(id));
 
 export interface CommentList extends PageQuery {
   readonly taskId: TaskId;
@@ -26,7 +19,7 @@ export interface CommentList extends PageQuery {
 export const commentPages: Source<CommentList, Page<CommentId>> = {
   name: 'TaskComments',
   shape: 'page',
-  ttlMs: 12 * HOUR,
+  ttlMs: ROW_TTL_MS,
   scope: 'public',
   tags: ({ taskId }) => commentRows.byTask(taskId),
   // One statement for all tasks whose pages are asked for alike, which is all of them but for aliased fields.
@@ -70,7 +63,7 @@ async function pagesOf(lists: readonly CommentList[], db: Database): Promise<[Co
 export const commentCountOf: Source<TaskId, number> = {
   name: 'TaskCommentCount',
   shape: 'count',
-  ttlMs: 12 * HOUR,
+  ttlMs: ROW_TTL_MS,
   scope: 'public',
   tags: (taskId) => commentRows.byTask(taskId),
   load: async (taskIds, db) => {

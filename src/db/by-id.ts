@@ -5,7 +5,7 @@ import type { AnyPgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { Database } from './database.js';
 import { type Id, toUuid } from './ids.js';
 
-type TableWithId = PgTable & { id: AnyPgColumn };
+export type TableWithId = PgTable & { id: AnyPgColumn };
 
 /** The rows in the order of `ids`; null for an id that no row has. */
 export async function rowsById<T extends TableWithId>(

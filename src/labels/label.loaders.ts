@@ -1,26 +1,19 @@
 /** How labels are read: rows by id, and a project's list as ids with names. */
 import { asc, sql } from 'drizzle-orm';
-import { grouped, rowsById, shapeOf } from '../db/by-id.js';
+import { grouped } from '../db/by-id.js';
 import { type LabelId, type ProjectId, toUuid } from '../db/ids.js';
 import type { Source } from '../graphql/loads.js';
 import type { PageItem } from '../graphql/page.js';
-import { HOUR } from '../time.js';
-import { type LabelRow, labelRows, labels } from './label.table.js';
+import { ROW_TTL_MS, rowSource } from '../graphql/row-source.js';
+import { labelRows, labels } from './label.table.js';
 
-export const labelById: Source<LabelId, LabelRow | null> = {
-  name: 'Label',
-  shape: shapeOf(labels),
-  ttlMs: 12 * HOUR,
-  scope: 'public',
-  tags: (id) => labelRows.byId(id),
-  load: (ids, db) => rowsById(db, labels, ids),
-};
+export const labelById = rowSource('Label', labels, (id: LabelId) => labelRows.byId(id));
 
 /** A project's labels by name, whole: a project has tens of them. Code unit order, which is what pages are cut by. */
 export const labelsOfProject: Source<ProjectId, readonly PageItem<LabelId>[]> = {
   name: 'ProjectLabels',
   shape: 'items',
-  ttlMs: 12 * HOUR,
+  ttlMs: ROW_TTL_MS,
   scope: 'public',
   tags: (projectId) => labelRows.byProject(projectId),
   load: async (projectIds, db) => {

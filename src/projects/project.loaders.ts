@@ -1,24 +1,17 @@
 /** How projects and memberships are read. */
 import { asc, sql } from 'drizzle-orm';
-import { grouped, rowsById, shapeOf } from '../db/by-id.js';
+import { grouped, shapeOf } from '../db/by-id.js';
 import { type ProjectId, toUuid, type UserId } from '../db/ids.js';
 import type { Source } from '../graphql/loads.js';
-import { HOUR } from '../time.js';
-import { memberRows, type ProjectRow, projectMembers, projectRows, projects, type Role } from './project.table.js';
+import { ROW_TTL_MS, rowSource } from '../graphql/row-source.js';
+import { memberRows, projectMembers, projectRows, projects, type Role } from './project.table.js';
 
-export const projectById: Source<ProjectId, ProjectRow | null> = {
-  name: 'Project',
-  shape: shapeOf(projects),
-  ttlMs: 12 * HOUR,
-  scope: 'public',
-  tags: (id) => projectRows.byId(id),
-  load: (ids, db) => rowsById(db, projects, ids),
-};
+export const projectById = rowSource('Project', projects, (id: ProjectId) => projectRows.byId(id));
 
 export const projectIdByKey: Source<string, ProjectId | null> = {
   name: 'ProjectKey',
   shape: 'id',
-  ttlMs: 12 * HOUR,
+  ttlMs: ROW_TTL_MS,
   scope: 'public',
   tags: (key) => projectRows.byKey(key),
   load: async (keys, db) => {
@@ -43,7 +36,7 @@ export interface Membership {
 export const membershipsOf: Source<UserId, readonly Membership[]> = {
   name: 'Memberships',
   shape: shapeOf(projectMembers),
-  ttlMs: 12 * HOUR,
+  ttlMs: ROW_TTL_MS,
   scope: 'viewer',
   tags: (userId) => memberRows.byUser(userId),
   load: async (userIds, db) => {
@@ -66,7 +59,7 @@ export const membershipsOf: Source<UserId, readonly Membership[]> = {
 export const memberIdsOf: Source<ProjectId, readonly UserId[]> = {
   name: 'ProjectMembers',
   shape: 'ids',
-  ttlMs: 12 * HOUR,
+  ttlMs: ROW_TTL_MS,
   scope: 'public',
   tags: (projectId) => memberRows.byProject(projectId),
   load: async (projectIds, db) => {

@@ -108,22 +108,11 @@ export class TaskListArgs extends PageArgs {
   orderBy?: TaskOrder[] | null;
 }
 
-@InputType({ description: 'A task to create.' })
-export class CreateTaskInput {
-  @Field(() => ID, { description: 'The project it belongs to.' })
-  projectId: ProjectId;
-
-  @Field(() => String, { description: 'One line, 1 to 500 characters.' })
-  title: string;
-
+/** What both creating and updating take. */
+@InputType()
+abstract class TaskFieldsInput {
   @Field(() => String, { nullable: true, description: 'Markdown, at most 65 536 characters.' })
   description?: string | null;
-
-  @Field(() => TaskStatusType, { nullable: true, description: 'BACKLOG when left out.' })
-  status?: TaskStatus | null;
-
-  @Field(() => TaskPriorityType, { nullable: true, description: 'NONE when left out.' })
-  priority?: TaskPriority | null;
 
   @Field(() => ID, { nullable: true, description: 'Who is to do it: a member of the project.' })
   assigneeId?: UserId | null;
@@ -133,13 +122,28 @@ export class CreateTaskInput {
 
   @Field(() => GraphQLDate, { nullable: true, description: 'The day by which it should be done.' })
   dueDate?: string | null;
+}
+
+@InputType({ description: 'A task to create.' })
+export class CreateTaskInput extends TaskFieldsInput {
+  @Field(() => ID, { description: 'The project it belongs to.' })
+  projectId: ProjectId;
+
+  @Field(() => String, { description: 'One line, 1 to 500 characters.' })
+  title: string;
+
+  @Field(() => TaskStatusType, { nullable: true, description: 'BACKLOG when left out.' })
+  status?: TaskStatus | null;
+
+  @Field(() => TaskPriorityType, { nullable: true, description: 'NONE when left out.' })
+  priority?: TaskPriority | null;
 
   @Field(() => [ID], { nullable: true, description: 'Labels of the project, at most 50.' })
   labelIds?: LabelId[] | null;
 }
 
 @InputType({ description: 'Changes of a task: what is left out stays, `null` clears.' })
-export class UpdateTaskInput {
+export class UpdateTaskInput extends TaskFieldsInput {
   @Field(() => ID, { description: 'The task.' })
   id: TaskId;
 
@@ -149,23 +153,11 @@ export class UpdateTaskInput {
   @Field(() => String, { nullable: true, description: 'One line, 1 to 500 characters; cannot be cleared.' })
   title?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Markdown, at most 65 536 characters.' })
-  description?: string | null;
-
   @Field(() => TaskStatusType, { nullable: true, description: 'Cannot be cleared.' })
   status?: TaskStatus | null;
 
   @Field(() => TaskPriorityType, { nullable: true, description: 'Cannot be cleared.' })
   priority?: TaskPriority | null;
-
-  @Field(() => ID, { nullable: true, description: 'Who is to do it: a member of the project.' })
-  assigneeId?: UserId | null;
-
-  @Field(() => ID, { nullable: true, description: 'The task it is a part of, of the same project.' })
-  parentId?: TaskId | null;
-
-  @Field(() => GraphQLDate, { nullable: true, description: 'The day by which it should be done.' })
-  dueDate?: string | null;
 
   @Field(() => [ID], { nullable: true, description: 'All the labels it is to bear, at most 50.' })
   labelIds?: LabelId[] | null;

@@ -1,12 +1,12 @@
 /** How tasks are read: rows by id, lists as ids, counts, the labels a task bears, a project's statistics. */
 import { asc, sql } from 'drizzle-orm';
-import { grouped, rowsById, shapeOf } from '../db/by-id.js';
+import { grouped } from '../db/by-id.js';
 import type { Database } from '../db/database.js';
 import { fromUuid, type LabelId, type ProjectId, type TaskId, toUuid } from '../db/ids.js';
 import { selectPages } from '../db/page-sql.js';
 import type { Source } from '../graphql/loads.js';
 import { type Page, toPage } from '../graphql/page.js';
-import { HOUR } from '../time.js';
+import { ROW_TTL_MS, rowSource } from '../graphql/row-source.js';
 import {
   isEmptyList,
   type TaskList,
@@ -15,24 +15,9 @@ import {
   taskListWhere,
   taskPageSql,
 } from './task.list.js';
-import {
-  type TaskPriority,
-  type TaskRow,
-  type TaskStatus,
-  taskLabelRows,
-  taskLabels,
-  taskRows,
-  tasks,
-} from './task.table.js';
+import { type TaskPriority, type TaskStatus, taskLabelRows, taskLabels, taskRows, tasks } from './task.table.js';
 
-export const taskById: Source<TaskId, TaskRow | null> = {
-  name: 'Task',
-  shape: shapeOf(tasks),
-  ttlMs: 12 * HOUR,
-  scope: 'public',
-  tags: (id) => taskRows.byId(id),
-  load: (ids, db) => rowsById(db, tasks, ids),
-};
+export const taskById = rowSource('Task', tasks, (id: TaskId) => taskRows.byId(id));
 
 /** What the identifier OPS-42 means, once OPS is known. */
 export interface TaskNumber {
@@ -43,7 +28,7 @@ export interface TaskNumber {
 export const taskIdByNumber: Source<TaskNumber, TaskId | null> = {
   name: 'TaskNumber',
   shape: 'id',
-  ttlMs: 12 * HOUR,
+  ttlMs: ROW_TTL_MS,
   scope: 'public',
   tags: ({ projectId, number }) => taskRows.byNumber(projectId, number),
   load: async (wanted, db) => {
@@ -70,7 +55,7 @@ export const taskIdByNumber: Source<TaskNumber, TaskId | null> = {
 export const taskPages: Source<TaskPageQuery, Page<TaskId>> = {
   name: 'TaskPage',
   shape: 'page',
-  ttlMs: 12 * HOUR,
+  ttlMs: ROW_TTL_MS,
   scope: 'public',
   tags: ({ list }) => taskListTags(list),
   load: async (queries, db) => {
@@ -89,7 +74,7 @@ export const taskPages: Source<TaskPageQuery, Page<TaskId>> = {
 export const taskCounts: Source<TaskList, number> = {
   name: 'TaskCount',
   shape: 'count',
-  ttlMs: 12 * HOUR,
+  ttlMs: ROW_TTL_MS,
   scope: 'public',
   tags: taskListTags,
   load: async (lists, db) => {
@@ -107,7 +92,7 @@ export const taskCounts: Source<TaskList, number> = {
 export const labelIdsOf: Source<TaskId, readonly LabelId[]> = {
   name: 'TaskLabels',
   shape: 'ids',
-  ttlMs: 12 * HOUR,
+  ttlMs: ROW_TTL_MS,
   scope: 'public',
   tags: (taskId) => taskLabelRows.byTask(taskId),
   load: async (taskIds, db) => {

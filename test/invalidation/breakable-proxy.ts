@@ -16,7 +16,7 @@ export async function breakableProxy(databaseUrl: string): Promise<BreakableProx
   const sockets = new Set<Socket>();
   let armed = false;
   const server = createServer((client) => {
-    const upstream = createConnection({ host: target.hostname, port: Number(target.port) });
+    const upstream = createConnection({ host: target.hostname, port: Number(target.port || 5432) });
     let cutting = false;
     /** The driver prepares COMMIT like any statement, and names it from then on. */
     let prepared: string | undefined;

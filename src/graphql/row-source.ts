@@ -1,0 +1,26 @@
+/** The sources that every feature has one of: the rows of its table by id. */
+import type { InferSelectModel } from 'drizzle-orm';
+import type { Tag } from '../cache/index.js';
+import { rowsById, shapeOf, type TableWithId } from '../db/by-id.js';
+import type { Id } from '../db/ids.js';
+import { HOUR } from '../time.js';
+import type { Source } from './loads.js';
+
+/** Writes invalidate exactly, so this only bounds what nobody reads any more. */
+export const ROW_TTL_MS = 12 * HOUR;
+
+/** Rows are shared by everyone: whether the viewer may see one is asked above the cache, by `access.ts`. */
+export function rowSource<I extends Id, T extends TableWithId>(
+  name: string,
+  table: T,
+  tags: (id: I) => readonly Tag[],
+): Source<I, InferSelectModel<T> | null> {
+  return {
+    name,
+    shape: shapeOf(table),
+    ttlMs: ROW_TTL_MS,
+    scope: 'public',
+    tags,
+    load: (ids, db) => rowsById(db, table, ids),
+  };
+}

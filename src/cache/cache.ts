@@ -162,8 +162,9 @@ export class Cache {
   }
 
   /**
-   * `fn` with its results kept under its name and arguments (canonical: order of members does not matter). Errors are not
-   * kept; concurrent equal calls share one run, as long as what they read before it was the same. The policy's tags say which row-sets it reads; none: valid until the TTL.
+   * `fn` with its results kept under the policy's name and the arguments (canonical: order of members does not matter).
+   * Errors are not kept. Concurrent equal calls share one run if the tokens they read before it were the same. The policy's
+   * tags say which row-sets `fn` reads; none: a result is valid until its TTL.
    */
   memoize<Args extends unknown[], R>(
     fn: (...args: Args) => Promise<R> | R,
@@ -290,36 +291,34 @@ export class Cache {
    * itself: joining any load of its key would hand it a value older than a write that was acknowledged before it began.
    */
   async #loadAndFill<A, V>(source: Source<A, V>, misses: readonly Miss<A>[]): Promise<Settled<V>[]> {
-    const flightName = (miss: Miss<A>) => `${miss.stamps}${miss.key}`;
     const flying = misses.map((miss) =>
       miss.stamps === undefined ? undefined : (this.#flights.get(flightName(miss)) as Promise<V> | undefined),
     );
     const own = misses.filter((_, i) => flying[i] === undefined);
-    const loading = own.length === 0 ? undefined : this.#load(source, own);
-    const ownValues = own.map((_, i) => (loading as Promise<V[]>).then((values) => values[i] as V));
+    const loading = own.length === 0 ? Promise.resolve([]) : this.#load(source, own);
     own.forEach((miss, i) => {
-      const value = ownValues[i] as Promise<V>;
-      value.catch(() => {}); // the caller sees the error by awaiting; a flight that nobody joined must not count as unhandled
-      if (miss.stamps !== undefined) this.#flights.set(flightName(miss), value);
+      if (miss.stamps === undefined) return;
+      const value = loading.then((values) => values[i] as V);
+      value.catch(() => {}); // whoever loads sees the error below; a flight that nobody joined must not count as unhandled
+      this.#flights.set(flightName(miss), value);
     });
-
-    const landed = (miss: Miss<A>) => miss.stamps !== undefined && this.#flights.delete(flightName(miss));
-    let loaded: V[] = [];
-    try {
-      if (loading !== undefined) loaded = await loading;
-    } catch (error) {
-      own.forEach(landed);
-      throw error;
-    }
-    const unstored = own.map((miss, i) => this.#fill(source, miss, loaded[i], () => landed(miss)));
-    const joined = await Promise.all(flying.filter((flight) => flight !== undefined));
-    let nextOwn = 0;
-    let nextJoined = 0;
-    return flying.map((flight) =>
-      flight === undefined
-        ? { value: loaded[nextOwn] as V, joined: false, unstored: unstored[nextOwn++] }
-        : { value: joined[nextJoined++] as V, joined: true, unstored: undefined },
+    const values = await failing(loading, () => {
+      for (const miss of own) this.#land(miss);
+    });
+    const loaded = new Map(own.map((miss, i) => [miss, values[i] as V]));
+    return Promise.all(
+      misses.map(async (miss, i) => {
+        const flight = flying[i];
+        if (flight !== undefined) return { value: await flight, joined: true, unstored: undefined };
+        const value = loaded.get(miss) as V;
+        return { value, joined: false, unstored: this.#fill(source, miss, value) };
+      }),
     );
+  }
+
+  /** From now on nobody joins this load. */
+  #land(miss: Miss<unknown>): void {
+    this.#flights.delete(flightName(miss));
   }
 
   async #load<A, V>(source: Source<A, V>, calls: readonly Call<A>[]): Promise<V[]> {
@@ -332,25 +331,26 @@ export class Cache {
     return [...values];
   }
 
-  /** FILL. Not awaited: a late one is harmless, since it carries the stamps from before its load. */
-  #fill<A>(policy: Policy<A>, miss: Miss<A>, value: unknown, landed: () => void): OutcomeReason | undefined {
+  /** FILL. Not awaited: a late one is harmless, since it carries the stamps from before its load. @returns why not */
+  #fill<A>(policy: Policy<A>, miss: Miss<A>, value: unknown): OutcomeReason | undefined {
     if (miss.stamps === undefined) return undefined;
     const ttlMs = entryTtlMs(policy, value, this.#random());
     let text: string;
     try {
       text = entryText({ stamps: miss.stamps, value, loadedAtMs: this.#clock.nowMs(), ttlMs });
     } catch {
-      landed();
+      this.#land(miss);
       return 'unencodable';
     }
     if (text.length > (policy.maxChars ?? DEFAULT_MAX_CHARS)) {
-      landed();
+      this.#land(miss);
       return 'too-large';
     }
+    // The load may be joined until its value can be read.
     const filled = this.#fills
       .add({ key: miss.key, text, ttlMs })
       .catch((error) => this.#events.storeFailed?.('fill', error))
-      .finally(landed);
+      .finally(() => this.#land(miss));
     this.#unawaited(filled);
     return undefined;
   }
@@ -365,6 +365,11 @@ interface Settled<V> {
   readonly value: V;
   readonly joined: boolean;
   readonly unstored: OutcomeReason | undefined;
+}
+
+/** Names a load with the stamps it was begun under: equal names, equal values. */
+function flightName(miss: Miss<unknown>): string {
+  return `${miss.stamps}${miss.key}`;
 }
 
 /** `work`, with a last word if it fails. */

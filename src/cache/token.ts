@@ -1,3 +1,4 @@
+/** Random values that never occur twice. */
 import { randomBytes } from 'node:crypto';
 
 /** 96 random bits, for tokens, purges and generations: none ever occurs twice. */

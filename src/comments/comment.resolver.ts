@@ -1,3 +1,4 @@
+/** The fields of Comment, what Task gets from comments, and the mutations of comments. */
 import { Arg, Args, Ctx, FieldResolver, Int, Mutation, Resolver, Root } from 'type-graphql';
 import { isId } from '../db/ids.js';
 import { Cached } from '../graphql/cached.js';

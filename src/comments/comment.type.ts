@@ -1,3 +1,4 @@
+/** Comment as GraphQL shows it, and what its mutation takes and gives. */
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, InputType, ObjectType } from 'type-graphql';
 import type { TaskId } from '../db/ids.js';

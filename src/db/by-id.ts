@@ -6,13 +6,14 @@ import type { Database } from './database.js';
 import { type Id, toUuid } from './ids.js';
 
 export type TableWithId = PgTable & { id: AnyPgColumn };
+export type RowOf<T extends PgTable> = InferSelectModel<T>;
 
 /** The rows in the order of `ids`; null for an id that no row has. */
 export async function rowsById<T extends TableWithId>(
   db: Database,
   table: T,
   ids: readonly Id[],
-): Promise<(InferSelectModel<T> | null)[]> {
+): Promise<(RowOf<T> | null)[]> {
   const statement = db.prepared(`${getTableName(table)}_by_id`, (read, name) =>
     read
       .select()
@@ -20,7 +21,7 @@ export async function rowsById<T extends TableWithId>(
       .where(sql`${table.id} = any(${sql.placeholder('ids')}::uuid[])`)
       .prepare(name),
   );
-  const rows = (await statement.execute({ ids: ids.map(toUuid) })) as (InferSelectModel<T> & { id: string })[];
+  const rows = (await statement.execute({ ids: ids.map(toUuid) })) as (RowOf<T> & { id: string })[];
   const byId = new Map(rows.map((row) => [row.id, row]));
   return ids.map((id) => byId.get(id) ?? null);
 }

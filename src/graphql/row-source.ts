@@ -1,7 +1,6 @@
 /** The sources that every feature has one of: the rows of its table by id. */
-import type { InferSelectModel } from 'drizzle-orm';
 import type { Tag } from '../cache/index.js';
-import { rowsById, shapeOf, type TableWithId } from '../db/by-id.js';
+import { type RowOf, rowsById, shapeOf, type TableWithId } from '../db/by-id.js';
 import type { Id } from '../db/ids.js';
 import { HOUR } from '../time.js';
 import type { Source } from './loads.js';
@@ -14,7 +13,7 @@ export function rowSource<I extends Id, T extends TableWithId>(
   name: string,
   table: T,
   tags: (id: I) => readonly Tag[],
-): Source<I, InferSelectModel<T> | null> {
+): Source<I, RowOf<T> | null> {
   return {
     name,
     shape: shapeOf(table),

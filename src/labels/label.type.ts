@@ -1,3 +1,4 @@
+/** Label as GraphQL shows it, and what its mutation takes and gives. */
 import { Field, ID, InputType, ObjectType } from 'type-graphql';
 import type { ProjectId } from '../db/ids.js';
 import { Node } from '../graphql/node.js';

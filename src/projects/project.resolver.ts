@@ -1,3 +1,4 @@
+/** The queries and fields of Project, and its mutation. */
 import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { isId, type ProjectId } from '../db/ids.js';
 import { type Context, traced } from '../graphql/context.js';

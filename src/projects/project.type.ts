@@ -1,3 +1,4 @@
+/** Project as GraphQL shows it, and what its mutation takes and gives. */
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, InputType, ObjectType } from 'type-graphql';
 import { Node } from '../graphql/node.js';

@@ -1,3 +1,4 @@
+/** The queries, fields and mutations of Task, and what Project and User get from tasks. Who may see a task is asked where one is first reached. */
 import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { isId } from '../db/ids.js';
 import { Cached } from '../graphql/cached.js';

@@ -1,3 +1,4 @@
+/** Task as GraphQL shows it, statistics of tasks, and what their mutations give. */
 import { GraphQLDate, GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { Node } from '../graphql/node.js';

@@ -1,3 +1,4 @@
+/** The viewer, and the check that a writer still exists. */
 import { Ctx, Query, Resolver } from 'type-graphql';
 import type { Database } from '../db/database.js';
 import type { UserId } from '../db/ids.js';

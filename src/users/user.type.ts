@@ -1,3 +1,4 @@
+/** User as GraphQL shows it. */
 import { Field, ObjectType } from 'type-graphql';
 import { Node } from '../graphql/node.js';
 import { connectionTypes } from '../graphql/page.js';

@@ -1,21 +1,38 @@
 /**
- * Issues of GitHub's become tasks. An issue is known again by its URL, a comment by its source key: importing a newer file
- * updates what changed, importing the same file again changes no row and so makes no cache entry old.
+ * Issues of GitHub's become tasks: the steps in their order, and the rules. An issue is known again by its URL, a comment by its
+ * source key: importing a newer file updates what changed, importing the same file again changes no row and so makes no cache
+ * entry old.
  */
-import { and, eq, lt, type SQL, sql } from 'drizzle-orm';
-import { comments } from '../comments/comment.table.js';
 import type { Transaction } from '../db/database.js';
-import { type LabelId, newId, type ProjectId, type TaskId, toUuid, type UserId } from '../db/ids.js';
+import { type LabelId, newId, type ProjectId, type TaskId, type UserId } from '../db/ids.js';
 import type { Transactor } from '../invalidation/transact.js';
-import { labels } from '../labels/label.table.js';
-import { projectMembers, projects, type Role, taskNumbers } from '../projects/project.table.js';
-import { taskLabels, tasks } from '../tasks/task.table.js';
-import { users } from '../users/user.table.js';
+import { mayWrite } from '../projects/access.js';
+import type { TaskStatus } from '../tasks/task.table.js';
 import { ImportError, type Issue, type IssueFile, parseIssues } from './github-issues.js';
+import {
+  addMembers,
+  createProject,
+  deleteTaskLabels,
+  ensureUsers,
+  insertTaskLabels,
+  insertTasks,
+  labelsOfTasks,
+  lockLastNumber,
+  lockProject,
+  lockRole,
+  lockTasks,
+  lockUser,
+  type OnRows,
+  setLastNumber,
+  type TaskContent,
+  type TaskLabel,
+  updateTasks,
+  upsertComments,
+  upsertLabels,
+  type WantedComment,
+} from './import.repository.js';
 import type { ImportProgress } from './progress.js';
 
-/** At most as many as a trigger names one by one (a larger statement touches the whole table); far below 65 535 parameters. */
-const ROWS_PER_STATEMENT = 500;
 /** As the table's constraint has it. */
 const PROJECT_KEY = /^[A-Z][A-Z0-9]{1,9}$/;
 const MAX_KEY_CHARS = 10;
@@ -59,48 +76,41 @@ export async function runImport(
 export async function importIssues(
   tx: Transaction,
   { repository, issues }: IssueFile,
-  options: ImportOptions,
+  { projectKey, ownerId, onProgress }: ImportOptions,
 ): Promise<ImportResult> {
-  const key = keyOf(options.projectKey, repository.name);
+  const key = keyOf(projectKey, repository.name);
   const logins = loginsOf(issues);
-  const labelsByName = new Map(issues.flatMap((issue) => issue.labels).map((label) => [label.name, label]));
+  const labels = [...new Map(issues.flatMap((issue) => issue.labels).map((label) => [label.name, label])).values()];
   const commentCount = issues.reduce((count, issue) => count + issue.comments.length, 0);
-  const total = logins.length + labelsByName.size + issues.length + commentCount;
+  const total = logins.length + labels.length + issues.length + commentCount;
   let done = 0;
   const progress = (count: number) => {
     done += count;
-    options.onProgress?.({ done, total });
+    onProgress?.({ done, total });
   };
 
-  const projectId = await lockProject(tx, { key, name: repository.name, ownerId: options.ownerId });
-  const people = await importUsers(tx, logins);
+  const projectId = await openProject(tx, { key, name: repository.name, ownerId });
+  const people = await ensureUsers(tx, logins);
   const userId = (login: string) => known(people.ids, login);
   const assignees = new Set(issues.flatMap((issue) => issue.assignees));
   await addMembers(tx, projectId, [...assignees].map(userId));
   progress(logins.length);
 
-  const labelled = await importLabels(tx, projectId, [...labelsByName.values()]);
-  progress(labelsByName.size);
+  const labelled = await upsertLabels(tx, projectId, labels);
+  const labelId = (name: string) => known(labelled.ids, name);
+  progress(labels.length);
 
-  const wanted = issues.map((issue): WantedTask => {
-    const [assignee] = issue.assignees;
-    return {
-      issue,
-      creatorId: userId(issue.author),
-      assigneeId: assignee === undefined ? null : userId(assignee),
-      completedAt: issue.state === 'CLOSED' ? (issue.closedAt ?? issue.updatedAt) : null,
-      labelIds: new Set(issue.labels.map(({ name }) => known(labelled.ids, name))),
-    };
-  });
-  const imported = await importTasks(tx, projectId, wanted, progress);
-  const written = issues.flatMap((issue) => wantedComments(issue, known(imported.ids, issue.url), userId));
+  const imported = await importTasks(tx, issues, { projectId, userId, labelId, progress });
+  const written = issues.flatMap((issue) => commentsOf(issue, known(imported.ids, issue.url), userId));
   progress(commentCount - written.length);
+  const discussed = await upsertComments(tx, written, progress);
+
   return {
     projectKey: key,
-    users: people.counts,
-    labels: labelled.counts,
-    tasks: imported.counts,
-    comments: await importComments(tx, written, progress),
+    users: counts(logins.length, { created: people.created, updated: 0 }),
+    labels: counts(labels.length, labelled),
+    tasks: counts(issues.length, imported),
+    comments: counts(written.length, discussed),
     assigneesLeftOut: issues.filter((issue) => issue.assignees.length > 1).length,
     commentsLeftOut: commentCount - written.length,
   };
@@ -131,299 +141,139 @@ function loginsOf(issues: readonly Issue[]): string[] {
   return [...new Set(logins)].sort();
 }
 
-/**
- * The project, created when missing, held against other imports into it until the transaction ends. Its tasks can be created
- * and changed meanwhile.
- */
-async function lockProject(
+/** The project, created when missing, in which the owner may write. @throws ImportError */
+async function openProject(
   tx: Transaction,
-  { key, name, ownerId }: { key: string; name: string; ownerId: UserId },
+  project: { key: string; name: string; ownerId: UserId },
 ): Promise<ProjectId> {
-  const [owner] = await tx.select({ id: users.id }).from(users).where(eq(users.id, ownerId)).for('key share');
-  if (owner === undefined) {
+  const { key, ownerId } = project;
+  if (!(await lockUser(tx, ownerId))) {
     throw new ImportError('UNKNOWN_OWNER', `the owner: expected the id of a user, got ${ownerId}`);
   }
-  const [created] = await tx
-    .insert(projects)
-    .values({ key, name })
-    .onConflictDoNothing({ target: projects.key })
-    .returning({ id: projects.id });
-  if (created !== undefined) {
-    await tx.insert(projectMembers).values({ projectId: created.id, userId: ownerId, role: 'OWNER' });
-    return created.id;
-  }
-  const [project] = await tx
-    .select({ id: projects.id })
-    .from(projects)
-    .where(eq(projects.key, key))
-    .for('no key update');
-  const role = project && (await roleIn(tx, project.id, ownerId));
-  if (project === undefined || role === undefined || role === 'VIEWER') {
-    const got = role ?? 'no member of it';
-    throw new ImportError(
-      'NOT_A_WRITER',
-      `the project ${key} exists: expected its OWNER or a MEMBER to import into it, got ${got} (${ownerId})`,
-    );
-  }
-  return project.id;
+  const createdId = await createProject(tx, project);
+  if (createdId !== undefined) return createdId;
+  const id = await lockProject(tx, key);
+  const role = id && (await lockRole(tx, id, ownerId));
+  if (id !== undefined && mayWrite(role)) return id;
+  throw new ImportError(
+    'NOT_A_WRITER',
+    `the project ${key} exists: expected its OWNER or a MEMBER to import into it, got ${role ?? 'no member of it'} (${ownerId})`,
+  );
 }
 
-/** Held until the transaction ends: nobody is shut out while their import is under way. */
-async function roleIn(tx: Transaction, projectId: ProjectId, userId: UserId): Promise<Role | undefined> {
-  const [member] = await tx
-    .select({ role: projectMembers.role })
-    .from(projectMembers)
-    .where(and(eq(projectMembers.projectId, projectId), eq(projectMembers.userId, userId)))
-    .for('share');
-  return member?.role;
+interface Target {
+  readonly projectId: ProjectId;
+  readonly userId: (login: string) => UserId;
+  readonly labelId: (name: string) => LabelId;
+  readonly progress: OnRows;
 }
 
-async function importUsers(tx: Transaction, logins: readonly string[]) {
-  const ids = new Map<string, UserId>();
-  let created = 0;
-  for (const chunk of chunksOf(logins)) {
-    const values = chunk.map((login) => ({ handle: login, name: login }));
-    const inserted = await tx
-      .insert(users)
-      .values(values)
-      .onConflictDoNothing({ target: users.handle })
-      .returning({ id: users.id });
-    created += inserted.length;
-    const rows = await tx
-      .select({ id: users.id, handle: users.handle })
-      .from(users)
-      .where(sql`${users.handle} = ${anyOf(chunk)}`);
-    for (const { id, handle } of rows) ids.set(handle, id);
-  }
-  return { ids, counts: counts({ created, updated: 0, all: logins.length }) };
-}
-
-/** Whoever is a member stays what they are. */
-async function addMembers(tx: Transaction, projectId: ProjectId, userIds: readonly UserId[]): Promise<void> {
-  for (const chunk of chunksOf(userIds)) {
-    const values = chunk.map((userId) => ({ projectId, userId, role: 'MEMBER' as const }));
-    await tx.insert(projectMembers).values(values).onConflictDoNothing();
-  }
-}
-
-async function importLabels(tx: Transaction, projectId: ProjectId, wanted: readonly Issue['labels'][number][]) {
-  const ids = new Map<string, LabelId>();
-  let created = 0;
-  let updated = 0;
-  for (const chunk of chunksOf(wanted)) {
-    const inserted = await tx
-      .insert(labels)
-      .values(chunk.map((label) => ({ projectId, ...label })))
-      .onConflictDoNothing({ target: [labels.projectId, labels.name] })
-      .returning({ id: labels.id });
-    created += inserted.length;
-    const changed = await tx.execute(sql`
-      update labels l set color = given.color, description = given.description, updated_at = now()
-      from ${recordset(chunk, sql`name text, color text, description text`)}
-      where l.project_id = ${toUuid(projectId)} and l.name = given.name
-        and (l.color, l.description) is distinct from (given.color, given.description)
-      returning l.id`);
-    updated += changed.length;
-    const rows = await tx
-      .select({ id: labels.id, name: labels.name })
-      .from(labels)
-      .where(and(eq(labels.projectId, projectId), sql`${labels.name} = ${anyOf(chunk.map(({ name }) => name))}`))
-      .for('key share'); // none is deleted before its tasks bear it
-    for (const { id, name } of rows) ids.set(name, id);
-  }
-  return { ids, counts: counts({ created, updated, all: wanted.length }) };
-}
-
-interface WantedTask {
-  readonly issue: Issue;
-  readonly creatorId: UserId;
-  readonly assigneeId: UserId | null;
-  /** Null while the issue is open. */
-  readonly completedAt: string | null;
-  readonly labelIds: ReadonlySet<LabelId>;
-}
-
+/** `ids`: every issue's task, by URL. */
 async function importTasks(
   tx: Transaction,
-  projectId: ProjectId,
-  wanted: readonly WantedTask[],
-  progress: (count: number) => void,
+  issues: readonly Issue[],
+  { projectId, userId, labelId, progress }: Target,
 ) {
-  const ids = await lockTasks(
+  // Before the numbers, because creating a part of a task takes its locks in this order.
+  const existing = await lockTasks(
     tx,
     projectId,
-    wanted.map(({ issue }) => issue.url),
+    issues.map(({ url }) => url),
   );
-  const fresh = wanted.filter(({ issue }) => !ids.has(issue.url));
+  const fresh = issues.filter(({ url }) => !existing.has(url));
   const numbers = await takeNumbers(
     tx,
     projectId,
-    fresh.map(({ issue }) => issue.number),
+    fresh.map(({ number }) => number),
   );
-  for (const chunk of chunksOf(fresh)) {
-    const values = chunk.map(({ issue, creatorId, assigneeId, completedAt }) => ({
-      id: newId('task', Date.parse(issue.createdAt)),
-      projectId,
-      number: known(numbers, issue.number),
-      title: issue.title,
-      description: issue.body,
-      status: completedAt === null ? ('TODO' as const) : ('DONE' as const),
-      assigneeId,
-      creatorId,
-      sourceUrl: issue.url,
-      createdAt: issue.createdAt,
-      updatedAt: issue.updatedAt,
-      completedAt,
-    }));
-    await tx.insert(tasks).values(values);
-    for (const { id, sourceUrl } of values) ids.set(sourceUrl, id);
-    progress(chunk.length);
-  }
-  const relabelled = await setLabels(
-    tx,
+  const created = fresh.map((issue) => ({
+    ...contentOf(issue, statusOf(issue, 'TODO'), userId),
+    id: newId('task', Date.parse(issue.createdAt)),
     projectId,
-    new Map(wanted.map(({ issue, labelIds }) => [known(ids, issue.url), labelIds])),
+    number: known(numbers, issue.number),
+    creatorId: userId(issue.author),
+    sourceUrl: issue.url,
+    createdAt: issue.createdAt,
+  }));
+  await insertTasks(tx, created, progress);
+
+  const ids = new Map([...existing.values(), ...created].map(({ sourceUrl, id }) => [sourceUrl, id]));
+  const borne = issues.flatMap(({ url, labels }) =>
+    labels.map(({ name }) => ({ taskId: known(ids, url), labelId: labelId(name) })),
   );
-  const isFresh = new Set(fresh);
-  let updated = 0;
-  for (const chunk of chunksOf(wanted.filter((task) => !isFresh.has(task)))) {
-    updated += await updateTasks(
-      tx,
-      chunk.map((task) => {
-        const id = known(ids, task.issue.url);
-        return { ...task, id, relabelled: relabelled.has(id) };
-      }),
-    );
-    progress(chunk.length);
-  }
-  return { ids, counts: counts({ created: fresh.length, updated, all: wanted.length }) };
+  const relabelled = await setLabels(tx, projectId, { taskIds: [...ids.values()], wanted: borne });
+
+  const changes = issues.flatMap((issue) => {
+    const task = existing.get(issue.url);
+    if (task === undefined) return [];
+    const content = contentOf(issue, statusOf(issue, task.status), userId);
+    return { ...content, id: task.id, relabelled: relabelled.has(task.id) };
+  });
+  return { ids, created: created.length, updated: await updateTasks(tx, changes, progress) };
 }
 
 /**
- * The tasks that came from `urls`, by URL, held so that nobody changes or deletes them meanwhile. Before the numbers, because
- * creating a part of a task takes its locks in this order.
+ * A task's number for each of these issues' numbers: its own where that is above all that the project has used, else the next.
+ * Not wherever no task has it: a deleted task leaves no trace but the counter, and its number is never used again. The counter
+ * of a project that was created for this import is 0, so there each issue keeps its own.
  */
-async function lockTasks(tx: Transaction, projectId: ProjectId, urls: readonly string[]): Promise<Map<string, TaskId>> {
-  const rows = await tx
-    .select({ id: tasks.id, sourceUrl: tasks.sourceUrl })
-    .from(tasks)
-    .where(and(eq(tasks.projectId, projectId), sql`${tasks.sourceUrl} = ${anyOf(urls)}`))
-    .orderBy(tasks.id)
-    .for('no key update');
-  return new Map(rows.flatMap(({ id, sourceUrl }) => (sourceUrl === null ? [] : [[sourceUrl, id] as const])));
-}
-
-/** A task's number for each of these issues' numbers: the same where no task of the project has it, else the next that is free. */
 async function takeNumbers(
   tx: Transaction,
   projectId: ProjectId,
   issueNumbers: readonly number[],
 ): Promise<Map<number, number>> {
   if (issueNumbers.length === 0) return new Map();
-  await tx.insert(taskNumbers).values({ projectId }).onConflictDoNothing();
-  // Whoever creates a task waits here, so that what is free now stays free.
-  const [counter] = await tx
-    .select({ last: taskNumbers.last })
-    .from(taskNumbers)
-    .where(eq(taskNumbers.projectId, projectId))
-    .for('update');
-  const rows = await tx
-    .select({ number: tasks.number })
-    .from(tasks)
-    .where(and(eq(tasks.projectId, projectId), sql`${tasks.number} = ${anyOf(issueNumbers)}`));
-  const taken = new Set(rows.map(({ number }) => number));
-  let last = issueNumbers.reduce((a, b) => Math.max(a, b), counter?.last ?? 0);
-  const numbers = new Map(issueNumbers.map((number) => [number, taken.has(number) ? ++last : number]));
-  await tx
-    .update(taskNumbers)
-    .set({ last })
-    .where(and(eq(taskNumbers.projectId, projectId), lt(taskNumbers.last, last)));
+  const used = await lockLastNumber(tx, projectId);
+  let last = issueNumbers.reduce((a, b) => Math.max(a, b), used);
+  const numbers = new Map(issueNumbers.map((number) => [number, number > used ? number : ++last]));
+  await setLastNumber(tx, projectId, last);
   return numbers;
 }
 
-/** Makes each task bear exactly these labels; returns the tasks for which that was a change. */
+/**
+ * An open issue reopens only what is done here, so that work under way stays under way; a closed one completes all but what was
+ * canceled here.
+ */
+function statusOf(issue: Issue, status: TaskStatus): TaskStatus {
+  if (issue.state === 'OPEN') return status === 'DONE' ? 'TODO' : status;
+  return status === 'CANCELED' ? 'CANCELED' : 'DONE';
+}
+
+/** Without what a file does not speak of: priority, due date, parent. */
+function contentOf(issue: Issue, status: TaskStatus, userId: Target['userId']): TaskContent {
+  const [assignee] = issue.assignees;
+  return {
+    title: issue.title,
+    description: issue.body,
+    status,
+    assigneeId: assignee === undefined ? null : userId(assignee),
+    updatedAt: issue.updatedAt,
+    completedAt: status === 'DONE' ? (issue.closedAt ?? issue.updatedAt) : null,
+  };
+}
+
+/** Makes these tasks bear exactly the wanted labels; returns the tasks for which that was a change. */
 async function setLabels(
   tx: Transaction,
   projectId: ProjectId,
-  wanted: ReadonlyMap<TaskId, ReadonlySet<LabelId>>,
+  { taskIds, wanted }: { taskIds: readonly TaskId[]; wanted: readonly TaskLabel[] },
 ): Promise<Set<TaskId>> {
-  const dropped: { taskId: TaskId; labelId: LabelId }[] = [];
-  const missing = new Map([...wanted].map(([taskId, labelIds]) => [taskId, new Set(labelIds)]));
-  for (const chunk of chunksOf([...wanted.keys()])) {
-    const borne = await tx
-      .select({ taskId: taskLabels.taskId, labelId: taskLabels.labelId })
-      .from(taskLabels)
-      .where(sql`${taskLabels.taskId} = ${anyOfIds(chunk)}`);
-    for (const row of borne) {
-      if (missing.get(row.taskId)?.delete(row.labelId) === false) dropped.push(row);
-    }
-  }
-  const added = [...missing].flatMap(([taskId, labelIds]) =>
-    [...labelIds].map((labelId) => ({ projectId, taskId, labelId })),
-  );
-  for (const chunk of chunksOf(dropped)) {
-    const pairs = chunk.map(({ taskId, labelId }) => ({ task_id: toUuid(taskId), label_id: toUuid(labelId) }));
-    await tx.execute(sql`
-      delete from task_labels using ${recordset(pairs, sql`task_id uuid, label_id uuid`)}
-      where task_labels.task_id = given.task_id and task_labels.label_id = given.label_id`);
-  }
-  for (const chunk of chunksOf(added)) await tx.insert(taskLabels).values(chunk).onConflictDoNothing();
+  const borne = await labelsOfTasks(tx, taskIds);
+  const dropped = without(borne, wanted);
+  const added = without(wanted, borne);
+  await deleteTaskLabels(tx, dropped);
+  await insertTaskLabels(tx, projectId, added);
   return new Set([...dropped, ...added].map(({ taskId }) => taskId));
 }
 
-/**
- * What the file says of tasks that exist; how many that changed. An open issue reopens only what is done here, so that work
- * under way stays under way; a closed one completes all but what was canceled here. Fields that a file does not speak of
- * (priority, due date, parent) are not named. `updated_at` never goes back behind a change made here.
- */
-async function updateTasks(
-  tx: Transaction,
-  given: readonly (WantedTask & { id: TaskId; relabelled: boolean })[],
-): Promise<number> {
-  const rows = given.map(({ id, issue, assigneeId, completedAt, relabelled }) => ({
-    id: toUuid(id),
-    title: issue.title,
-    description: issue.body,
-    assignee_id: assigneeId && toUuid(assigneeId),
-    completed_at: completedAt,
-    updated_at: issue.updatedAt,
-    relabelled,
-  }));
-  const columns = sql`id uuid, title text, description text, assignee_id uuid,
-    completed_at timestamptz, updated_at timestamptz, relabelled boolean`;
-  const changed = await tx.execute(sql`
-    with wanted as (
-      select given.id, given.title, given.description, given.assignee_id, given.relabelled, next.status,
-        case when next.status = 'DONE' then given.completed_at end as completed_at,
-        greatest(t.updated_at, given.updated_at) as updated_at
-      from ${recordset(rows, columns)} join tasks t using (id), lateral (select case
-        when given.completed_at is null and t.status = 'DONE' then 'TODO'
-        when given.completed_at is not null and t.status <> 'CANCELED' then 'DONE'
-        else t.status end as status) as next
-    )
-    update tasks t set
-      title = w.title, description = w.description, assignee_id = w.assignee_id, status = w.status,
-      completed_at = w.completed_at, updated_at = w.updated_at, version = t.version + 1
-    from wanted w
-    where t.id = w.id and (w.relabelled or
-      (t.title, t.description, t.assignee_id, t.status, t.completed_at, t.updated_at) is distinct from
-      (w.title, w.description, w.assignee_id, w.status, w.completed_at, w.updated_at))
-    returning t.id`);
-  return changed.length;
-}
-
-interface WantedComment {
-  readonly taskId: TaskId;
-  readonly authorId: UserId;
-  readonly body: string;
-  readonly sourceKey: string;
-  readonly createdAt: string;
-  /** When the issue last changed: the file does not say when a comment did. */
-  readonly editedAt: string;
+function without(pairs: readonly TaskLabel[], others: readonly TaskLabel[]): TaskLabel[] {
+  const nameOf = ({ taskId, labelId }: TaskLabel) => `${taskId} ${labelId}`;
+  const names = new Set(others.map(nameOf));
+  return pairs.filter((pair) => !names.has(nameOf(pair)));
 }
 
 /** Known by their URL; without one, by author and instant, and a number among those that share both. */
-function wantedComments(issue: Issue, taskId: TaskId, userId: (login: string) => UserId): WantedComment[] {
+function commentsOf(issue: Issue, taskId: TaskId, userId: Target['userId']): WantedComment[] {
   const seen = new Map<string, number>();
   return issue.comments.flatMap(({ author, body, createdAt, url }) => {
     const name = `${author} ${createdAt}`;
@@ -431,76 +281,18 @@ function wantedComments(issue: Issue, taskId: TaskId, userId: (login: string) =>
     seen.set(name, nth);
     if (body === '') return [];
     return {
+      id: newId('comment', Date.parse(createdAt)),
       taskId,
       authorId: userId(author),
       body,
       sourceKey: url ?? `${name} ${nth}`,
       createdAt,
-      editedAt: issue.updatedAt,
+      editedAt: issue.updatedAt, // the file does not say when a comment last changed
     };
   });
 }
 
-async function importComments(
-  tx: Transaction,
-  wanted: readonly WantedComment[],
-  progress: (count: number) => void,
-): Promise<Counts> {
-  let created = 0;
-  let updated = 0;
-  for (const chunk of chunksOf(wanted)) {
-    const inserted = await tx
-      .insert(comments)
-      .values(
-        chunk.map(({ editedAt, ...row }) => ({
-          ...row,
-          id: newId('comment', Date.parse(row.createdAt)),
-          updatedAt: row.createdAt,
-        })),
-      )
-      .onConflictDoNothing({ target: [comments.taskId, comments.sourceKey] })
-      .returning({ id: comments.id });
-    created += inserted.length;
-    // Those just inserted are equal and so left alone.
-    if (inserted.length < chunk.length) updated += await updateComments(tx, chunk);
-    progress(chunk.length);
-  }
-  return counts({ created, updated, all: wanted.length });
-}
-
-async function updateComments(tx: Transaction, given: readonly WantedComment[]): Promise<number> {
-  const rows = given.map(({ taskId, sourceKey, body, editedAt }) => ({
-    task_id: toUuid(taskId),
-    source_key: sourceKey,
-    body,
-    edited_at: editedAt,
-  }));
-  const changed = await tx.execute(sql`
-    update comments c set body = given.body, updated_at = greatest(c.updated_at, given.edited_at)
-    from ${recordset(rows, sql`task_id uuid, source_key text, body text, edited_at timestamptz`)}
-    where c.task_id = given.task_id and c.source_key = given.source_key and c.body is distinct from given.body
-    returning c.id`);
-  return changed.length;
-}
-
-function* chunksOf<T>(rows: readonly T[]): Generator<T[]> {
-  for (let i = 0; i < rows.length; i += ROWS_PER_STATEMENT) yield rows.slice(i, i + ROWS_PER_STATEMENT);
-}
-
-/** `rows` as a table named `given`: one parameter, and one text however many rows. */
-function recordset(rows: readonly object[], columns: SQL): SQL {
-  return sql`jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as given(${columns})`;
-}
-
-function anyOf(values: readonly string[] | readonly number[]): SQL {
-  return sql`any(${sql.param(values)})`;
-}
-
-function anyOfIds(ids: readonly TaskId[]): SQL {
-  return sql`any(${sql.param(ids.map(toUuid))}::uuid[])`;
-}
-
-function counts({ created, updated, all }: { created: number; updated: number; all: number }): Counts {
+function counts(all: number, { created, updated }: { created: number; updated: number }): Counts {
   return { created, updated, unchanged: all - created - updated };
 }
 

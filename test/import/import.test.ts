@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { asc, count, eq, sql } from 'drizzle-orm';
+import { asc, count, eq, inArray, sql } from 'drizzle-orm';
 import postgres from 'postgres';
 import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import { comments } from '../../src/comments/comment.table.js';
@@ -322,6 +322,13 @@ test('a change of an issue updates its task, and only that', async () => {
   ]);
 });
 
+test('an issue of which only the time of its last change is later updates its task, one with an earlier does not', async () => {
+  await importAll([issue(1)]);
+  expect((await importAll([issue(1, { updatedAt: LATER })])).tasks.updated).toBe(1);
+  expect(await taskOf(1)).toMatchObject({ updatedAt: LATER, version: 2 });
+  await changesNothing([issue(1)]);
+});
+
 test('what a file does not speak of stays, and does not make the task differ', async () => {
   await importAll([issue(1), issue(2)]);
   const parentId = (await taskOf(2)).id;
@@ -374,7 +381,7 @@ test('a task bears the labels of the file, and a change of them counts as a chan
   await changesNothing(records);
 });
 
-test('an issue keeps its number where it is free; one that is taken gets the next, and the counter ends at the highest', async () => {
+test('an issue keeps a number above all that the project has used; another gets the next, and the counter ends at the highest', async () => {
   await importAll([issue(7)]);
   const [project] = await db.read.select().from(projects);
   const local = { projectId: project?.id ?? newId('project'), creatorId: ownerId };
@@ -382,8 +389,19 @@ test('an issue keeps its number where it is free; one that is taken gets the nex
   await db.write.update(taskNumbers).set({ last: 8 });
   const records = [issue(7), issue(8), issue(3), issue(20)];
   await importAll(records);
-  expect((await Promise.all([3, 7, 8, 20].map(taskOf))).map(({ number }) => number)).toEqual([3, 7, 21, 20]);
-  expect(await db.read.select({ last: taskNumbers.last }).from(taskNumbers)).toEqual([{ last: 21 }]);
+  expect((await Promise.all([3, 7, 8, 20].map(taskOf))).map(({ number }) => number)).toEqual([22, 7, 21, 20]);
+  expect(await db.read.select({ last: taskNumbers.last }).from(taskNumbers)).toEqual([{ last: 22 }]);
+  await changesNothing(records);
+});
+
+test("a deleted task's number is never used again, not even by the issue that it came from", async () => {
+  await importAll([issue(4), issue(7), issue(9)]);
+  const known = await taskOf(7);
+  await db.write.delete(tasks).where(inArray(tasks.number, [4, 9]));
+  const records = [issue(4), issue(7), issue(9), issue(10)];
+  expect(await importAll(records)).toMatchObject({ tasks: { created: 3, updated: 0, unchanged: 1 } });
+  expect((await Promise.all([4, 9, 10].map(taskOf))).map(({ number }) => number)).toEqual([11, 12, 10]);
+  expect(await taskOf(7)).toEqual(known);
   await changesNothing(records);
 });
 

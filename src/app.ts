@@ -35,7 +35,13 @@ export async function createApp(options: AppOptions): Promise<App> {
   const core = createCore(options);
   const { schema } = createSchema(core.transactor);
   const server = await createServer({ ...options, ...core, schema, requireUser: (id) => requireUser(core.db, id) });
-  await core.relay.start();
+  try {
+    await core.requireTriggers();
+    await core.relay.start();
+  } catch (error) {
+    await core.close();
+    throw error;
+  }
   return {
     ...core,
     server,

@@ -9,6 +9,7 @@ import { Coverage } from './invalidation/coverage.js';
 import { FenceWatch } from './invalidation/fences.js';
 import { Relay } from './invalidation/relay.js';
 import { Transactor } from './invalidation/transact.js';
+import { requireTriggers } from './invalidation/triggers.js';
 import type { Log } from './log.js';
 import { allRowSets } from './row-sets.js';
 
@@ -39,7 +40,8 @@ export function createCore(options: CoreOptions) {
       coverage?.check(text);
     },
   });
-  const sql = postgresClient(databaseUrl, { max: 2, statementTimeoutMs: RELAY_STATEMENT_TIMEOUT_MS });
+  const connect = () => postgresClient(databaseUrl, { max: 1, statementTimeoutMs: RELAY_STATEMENT_TIMEOUT_MS });
+  const sql = connect();
   const fences = new FenceWatch({ store, sql, log });
   const cache = new Cache({
     store,
@@ -64,7 +66,7 @@ export function createCore(options: CoreOptions) {
     ...(coverage && { aroundLoad: coverage.around }),
   });
   const transactor = new Transactor({ db, cache, fences });
-  const relay = new Relay({ store, sql, log });
+  const relay = new Relay({ store, connect, log });
   return {
     db,
     cache,
@@ -72,6 +74,8 @@ export function createCore(options: CoreOptions) {
     transactor,
     relay,
     log,
+    /** What serves or fills a cache calls it first. @throws TriggersMissing */
+    requireTriggers: () => requireTriggers(sql, allRowSets),
     /** Whether Postgres answers, and how the store is. */
     async readiness() {
       const postgres = await sql`select 1`.then(

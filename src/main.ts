@@ -1,4 +1,5 @@
 /** Starts the server. The only file of the server with effects when loaded, and the only one that reads the environment. */
+import type { FastifyInstance } from 'fastify';
 import { createApp } from './app.js';
 import { MemoryStore, RedisStore } from './cache/index.js';
 import { type Config, ConfigError, readConfig } from './config.js';
@@ -22,29 +23,32 @@ const EXAMPLE = `# Run it twice: the second answer's extensions.cache says 0 SQL
 }
 `;
 
-const closers: (() => Promise<void>)[] = [];
-let closing: Promise<void> | undefined;
+class Interrupted extends Error {}
+
+/** What has been started, to be stopped in reverse. */
+const started: (() => Promise<void>)[] = [];
+let stopping = false;
 
 try {
   await start(readConfig(process.env));
 } catch (error) {
-  console.error(error instanceof ConfigError ? error.message : error);
-  await close();
-  process.exitCode = 1;
+  if (!(error instanceof Interrupted)) {
+    console.error(error instanceof ConfigError ? error.message : error);
+    process.exitCode = 1;
+  }
+  await stop();
 }
 
 async function start(config: Config): Promise<void> {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void close());
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop());
   const production = config.environment === 'production';
   const services = production ? productionServices(config) : await developmentServices(config);
   const log = createLog(config.logLevel);
   const tokens = { tokens: services.tokens, issuer: config.issuer, audience: config.audience };
 
-  let store: MemoryStore | RedisStore = new MemoryStore();
-  if (services.redisUrl !== undefined) {
-    store = new RedisStore({ url: services.redisUrl });
-    await store.ready();
-  }
+  const store = services.redisUrl === undefined ? new MemoryStore() : new RedisStore({ url: services.redisUrl });
+  running(() => store.close());
+  if (store instanceof RedisStore) await store.ready();
   const token = production ? undefined : await demoToken(services.databaseUrl, tokens);
   const app = await createApp({
     databaseUrl: services.databaseUrl,
@@ -55,8 +59,8 @@ async function start(config: Config): Promise<void> {
     verifyToken: tokenVerifier(tokens),
     ...(token !== undefined && { explorer: { token, document: EXAMPLE } }),
   });
-  closers.push(() => app.close());
-  const url = await app.server.listen({ host: config.host, port: config.port });
+  running(() => app.close());
+  const url = await listen(app.server, config);
   if (production) return log.info({ url }, 'listening');
   console.log(`API       ${url}/graphql
 Explorer  ${url}/
@@ -76,7 +80,7 @@ async function developmentServices(config: Config): Promise<Services> {
   const { ownServices } = await import('./development.js');
   const { prepareDemo } = await import('./demo/prepare.js');
   const services = await ownServices(config);
-  closers.push(() => services.stop());
+  running(() => services.stop());
   await prepareDemo(services.databaseUrl);
   return services;
 }
@@ -88,10 +92,25 @@ async function demoToken(databaseUrl: string, tokens: Parameters<typeof signToke
   return owner && (await signToken(tokens, owner, '12h'));
 }
 
-/** In reverse order, once, however many signals arrive. */
-function close(): Promise<void> {
-  closing ??= (async () => {
-    for (const closer of closers.reverse()) await closer().catch((error) => console.error(error));
-  })();
-  return closing;
+async function listen(server: FastifyInstance, { host, port }: Config): Promise<string> {
+  try {
+    return await server.listen({ host, port });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    throw new ConfigError(`PORT: expected a free port, but ${port} is in use on ${host}`);
+  }
+}
+
+/** Notes what has just been started. A signal that came meanwhile ends the start here. */
+function running(stopIt: () => Promise<void>): void {
+  started.push(stopIt);
+  if (stopping) throw new Interrupted();
+}
+
+/** Each thing is stopped once, however many signals arrive. */
+async function stop(): Promise<void> {
+  stopping = true;
+  for (let stopIt = started.pop(); stopIt !== undefined; stopIt = started.pop()) {
+    await stopIt().catch((error) => console.error(error));
+  }
 }

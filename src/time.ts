@@ -6,7 +6,7 @@ export const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 
 export interface Clock {
-  /** Wall clock, ms since 1970: for ages that are shown, never for a promise. */
+  /** Wall clock, ms since 1970: for ages that are shown, and for what the memory store keeps in place of Redis's clock. */
   nowMs(): number;
   /** Monotonic, ms: for durations and deadlines. */
   monotonicMs(): number;

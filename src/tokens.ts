@@ -3,12 +3,7 @@ import { createRemoteJWKSet, errors, jwtVerify, SignJWT } from 'jose';
 import type { TokenConfig } from './config.js';
 import { isId, type UserId } from './db/ids.js';
 import { unauthenticated } from './graphql/errors.js';
-
-export interface Identity {
-  readonly userId: UserId;
-  /** The words of the token's `scope`. */
-  readonly scopes: readonly string[];
-}
+import type { Identity } from './graphql/server.js';
 
 export interface TokenOptions {
   readonly tokens: TokenConfig;
@@ -31,6 +26,8 @@ export function tokenVerifier({ tokens, issuer, audience }: TokenOptions): (toke
       const scope = payload['scope'];
       return { userId: subject, scopes: typeof scope === 'string' ? scope.split(' ') : [] };
     } catch (error) {
+      // Our key server's fault is no fault of the token.
+      if (error instanceof errors.JWKSTimeout || (error as { code?: string }).code === 'ERR_JOSE_GENERIC') throw error;
       if (error instanceof errors.JWTExpired) throw unauthenticated('The token has expired.');
       if (error instanceof errors.JOSEError) throw unauthenticated('The token is not valid.');
       throw error;

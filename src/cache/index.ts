@@ -11,6 +11,7 @@ export {
   type Applied,
   type Head,
   LEASE_MS,
+  MAX_RELEASED_KNOWN,
   type Position,
   type Store,
   type Tick,

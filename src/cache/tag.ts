@@ -7,6 +7,9 @@ import { CacheError } from './errors.js';
 declare const tagBrand: unique symbol;
 export type Tag = string & { readonly [tagBrand]: true };
 
+/** A tag is a key in Redis: a value that a client can make as long as it likes is no value to name rows by. */
+const MAX_TAG_CHARS = 512;
+
 /** The tag of a whole table: every entry that depends on any of its rows carries it too. */
 export function tableTag(table: string): Tag {
   if (!/^[a-z_][a-z0-9_]*$/.test(table)) {
@@ -20,7 +23,9 @@ export function tableTag(table: string): Tag {
  * Values are Postgres's own text of them (a uuid in lower case, a number in digits).
  */
 export function rowSetTag(table: string, columns: readonly string[], values: readonly string[]): Tag {
-  return `${tableTag(table)}:${columns.join(',')}=${values.join(',')}` as Tag;
+  const tag = `${tableTag(table)}:${columns.join(',')}=${values.join(',')}`;
+  if (tag.length > MAX_TAG_CHARS) throw new CacheError('POLICY', `a tag of ${table} has ${tag.length} characters`);
+  return tag as Tag;
 }
 
 /** The table a tag speaks of. */

@@ -1,5 +1,6 @@
 /** The fields of Comment, what Task gets from comments, and the mutations of comments. */
 import { Arg, Args, Ctx, FieldResolver, Int, Mutation, Resolver, Root } from 'type-graphql';
+import { isInstant } from '../db/columns.js';
 import { isId } from '../db/ids.js';
 import { Cached } from '../graphql/cached.js';
 import { type Context, traced } from '../graphql/context.js';
@@ -63,5 +64,5 @@ export class TaskCommentsResolver {
 }
 
 function isPosition([at, id]: readonly string[]): boolean {
-  return !Number.isNaN(Date.parse(at ?? '')) && isId('comment', id ?? '');
+  return isInstant(at ?? '') && isId('comment', id ?? '');
 }

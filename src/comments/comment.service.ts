@@ -2,7 +2,7 @@
 import { eq } from 'drizzle-orm';
 import { z } from 'zod';
 import type { UserId } from '../db/ids.js';
-import { idInput, parseInput } from '../graphql/user-error.js';
+import { idInput, parseInput, textInput } from '../graphql/user-error.js';
 import type { Transactor } from '../invalidation/transact.js';
 import { notFound, requireWriter } from '../projects/access.js';
 import { tasks } from '../tasks/task.table.js';
@@ -11,7 +11,7 @@ import type { CreateCommentInput } from './comment.type.js';
 
 const createCommentInput = z.object({
   taskId: idInput('task'),
-  body: z.string().min(1, 'expected 1 to 65 536 characters').max(65_536, 'expected 1 to 65 536 characters'),
+  body: textInput(1, 65_536),
 });
 
 export class CommentService {

@@ -29,7 +29,6 @@ export function openDatabase({ url, onStatement }: DatabaseOptions) {
   const writes = connect(url, MAX_WRITES, onStatement);
   const statements = new Map<string, unknown>();
   return {
-    url,
     /** A statement of the read pool, built once under its name; Postgres plans it once per connection. */
     prepared<S>(name: string, build: (read: ReadPool, name: string) => S): S {
       const known = statements.get(name) as S | undefined; // one name, one builder

@@ -31,7 +31,9 @@ export function toUuid(id: Id): string {
 /** The prefix of a well-formed id; undefined when `text` is none. */
 export function idPrefix(text: string): string | undefined {
   try {
-    return TypeID.fromString(text).getType();
+    const id = TypeID.fromString(text);
+    id.toUUID(); // the suffix may have the form of one and still be none
+    return id.getType();
   } catch {
     return undefined;
   }

@@ -90,7 +90,12 @@ export function bindPolicies(schema: GraphQLSchema, sources: readonly Source<nev
       if (extension === undefined) continue;
       const coordinate = `${type.name}.${field.name}`;
       const { declared } = extension;
-      if (!('load' in declared)) extension.bound = bind(coordinate, shapeOfField(field.type), declared);
+      if (!('load' in declared)) {
+        if (declared.key === undefined && !('id' in type.getFields()) && type !== schema.getQueryType()) {
+          throw new CacheError('POLICY', `policy ${coordinate}: its type has no id, so it must declare a key`);
+        }
+        extension.bound = bind(coordinate, shapeOfField(field.type), declared);
+      }
       const policy = extension.bound ?? (declared as Source<unknown, unknown>);
       fieldsOf.set(policy, [...(fieldsOf.get(policy) ?? []), coordinate]);
     }

@@ -29,8 +29,12 @@ export function readId<P extends string>(prefix: P, text: string, argument: stri
 
 /** @throws BAD_USER_INPUT unless exactly one of two arguments is given. */
 export function exactlyOne<A extends object>(args: A, one: keyof A & string, other: keyof A & string): void {
-  const given = [args[one], args[other]].filter((value) => value !== undefined && value !== null);
-  if (given.length !== 1) throw badUserInput(one, `expected exactly one of ${one} and ${other}`);
+  if (isGiven(args[one]) === isGiven(args[other]))
+    throw badUserInput(one, `expected exactly one of ${one} and ${other}`);
+}
+
+export function isGiven<T>(value: T): value is NonNullable<T> {
+  return value !== undefined && value !== null;
 }
 
 /** A client's text in a message: quoted, and short. */

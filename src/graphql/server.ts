@@ -29,8 +29,10 @@ const SANDBOX_ORIGIN = 'https://studio.apollographql.com';
 /** The word in a token's `scope` that lets it ask for cache traces in production. */
 const TRACE_SCOPE = 'cache:trace';
 
+/** What a token says of whoever sent it. */
 export interface Identity {
   readonly userId: UserId;
+  /** The words of its `scope`. */
   readonly scopes: readonly string[];
 }
 

@@ -97,6 +97,15 @@ export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.ou
   ]);
 }
 
+/** A text of `min` to `max` characters, without NUL, which Postgres does not store. */
+export function textInput(min: number, max: number) {
+  const expected = min > 0 ? `expected ${min} to ${max} characters` : `expected at most ${max} characters`;
+  return z
+    .string()
+    .refine((text) => !text.includes('\0'), 'expected a text without NUL characters')
+    .refine((text) => text.trim().length >= min && text.length <= max, expected);
+}
+
 /** An id of the given kind in an input. */
 export function idInput<P extends string>(prefix: P) {
   return z.custom<Id<P>>(

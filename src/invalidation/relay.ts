@@ -4,9 +4,9 @@
  * could have been wrong. Any number of processes run it; the position in the store decides between them.
  */
 import type { Sql } from 'postgres';
-import { type Applied, LEASE_MS, randomToken, type Store } from '../cache/index.js';
+import { type Applied, LEASE_MS, MAX_RELEASED_KNOWN, randomToken, type Store } from '../cache/index.js';
 import type { Log } from '../log.js';
-import { type Clock, MINUTE, systemClock } from '../time.js';
+import { type Clock, MINUTE, SECOND, systemClock } from '../time.js';
 import { freshTransactionId, readOutbox, trimOutbox } from './outbox.js';
 
 const INTERVAL_MS = 250;
@@ -15,6 +15,7 @@ const JITTER = 0.2;
 /** A lease renewed more recently than this is left alone: another process has just ticked. */
 const JUST_RENEWED_MS = 0.8 * INTERVAL_MS;
 const TRIM_EVERY_MS = MINUTE;
+const TICK_DEADLINE_MS = 5 * SECOND;
 /** A backlog is caught up at once, but never in a loop that leaves nothing for others. */
 const MAX_TICKS_IN_A_ROW = 100;
 
@@ -23,7 +24,8 @@ export type TickResult = Applied | 'recent';
 
 export class Relay {
   readonly #store: Store;
-  readonly #sql: Sql;
+  readonly #connect: () => Sql;
+  #sql: Sql;
   readonly #log: Log;
   readonly #clock: Clock;
   #timer: NodeJS.Timeout | undefined;
@@ -32,9 +34,11 @@ export class Relay {
   #failing = false;
   #trimAtMs = 0;
 
-  constructor(options: { store: Store; sql: Sql; log: Log; clock?: Clock }) {
+  /** `connect`: to a client of the relay's own, on the primary. */
+  constructor(options: { store: Store; connect: () => Sql; log: Log; clock?: Clock }) {
     this.#store = options.store;
-    this.#sql = options.sql;
+    this.#connect = options.connect;
+    this.#sql = options.connect();
     this.#log = options.log;
     this.#clock = options.clock ?? systemClock;
   }
@@ -49,6 +53,7 @@ export class Relay {
     this.#stopped = true;
     clearTimeout(this.#timer);
     await this.#running;
+    await this.#sql.end({ timeout: 1 });
   }
 
   async #run(): Promise<void> {
@@ -62,13 +67,33 @@ export class Relay {
   async #tickUntilCaughtUp(): Promise<void> {
     try {
       let more = true;
-      for (let ticks = 0; more && ticks < MAX_TICKS_IN_A_ROW && !this.#stopped; ticks++) ({ more } = await this.tick());
+      for (let ticks = 0; more && ticks < MAX_TICKS_IN_A_ROW && !this.#stopped; ticks++) {
+        ({ more } = await this.#withinDeadline(this.tick()));
+      }
       if (this.#failing) this.#log.info('the relay works again');
       this.#failing = false;
     } catch (error) {
       if (!this.#failing)
         this.#log.warn({ err: error }, 'the relay cannot tick: after 2 s nothing is served from the cache');
       this.#failing = true;
+    }
+  }
+
+  /** A Postgres that holds connections open and says nothing would stop the relay for ever, also when it is back. */
+  async #withinDeadline<T>(tick: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('Postgres did not answer')), TICK_DEADLINE_MS);
+    });
+    try {
+      return await Promise.race([tick, late]);
+    } catch (error) {
+      tick.catch(() => {}); // it fails when its connection is dropped, and nobody waits for it any more
+      void this.#sql.end({ timeout: 0 });
+      this.#sql = this.#connect();
+      throw error;
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -93,7 +118,9 @@ export class Relay {
       grant: known !== undefined && (lost || !outbox.cut),
     });
     if (result === 'applied') await this.#trim(outbox.horizon);
-    return { result, more: result === 'applied' && (known === undefined || (outbox.cut && !lost)) };
+    // With more released than `head` can name, the next tick would read the same rows again.
+    const progress = head.released.length < MAX_RELEASED_KNOWN;
+    return { result, more: result === 'applied' && (known === undefined || (outbox.cut && !lost && progress)) };
   }
 
   async #trim(applied: bigint): Promise<void> {

@@ -58,7 +58,7 @@ export class Transactor {
       });
     } catch (error) {
       await this.#afterFailure(written, committing, error);
-      throw committing && isConnectionLoss(error) ? new CommitOutcomeUnknown(error) : error;
+      throw committing && isOutcomeUnknown(error) ? new CommitOutcomeUnknown(error) : error;
     }
     if (written === undefined || written.tags.length === 0) return { value, tags: [] };
     this.#cache.release(written.xid, written.tags);
@@ -80,7 +80,8 @@ export class Transactor {
   }
 }
 
-function isConnectionLoss(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return /^(08...|57P0.|CONNECTION_.*|ECONN.*|EPIPE|ETIMEDOUT)$/.test(code);
+/** Anything but the server's own refusal of the COMMIT: of the connection, or of a server that is going down. */
+function isOutcomeUnknown(error: unknown): boolean {
+  const refused = error instanceof Error && error.name === 'PostgresError' && 'code' in error;
+  return !refused || /^(08|57P0)/.test(String(error.code));
 }

@@ -50,6 +50,30 @@ export function expectedTriggers(declared: readonly TableRowSets[]): InstalledTr
   );
 }
 
+export class TriggersMissing extends Error {
+  override readonly name = 'TriggersMissing';
+  readonly code = 'TRIGGERS_MISSING';
+}
+
+/**
+ * Before anything is cached: the database must name every row-set that this build depends on, for every event, always. More is
+ * fine: it is of a newer build, beside which this one goes on.
+ * @throws TriggersMissing
+ */
+export async function requireTriggers(sql: Sql, declared: readonly TableRowSets[]): Promise<void> {
+  const installed = await installedTriggers(sql);
+  for (const { table, specs } of declared) {
+    for (const { name } of EVENTS) {
+      const trigger = installed.find((found) => found.table === table && found.name === name && found.always);
+      const [json] = trigger?.argument.split('\\000') ?? [];
+      const named = new Set((JSON.parse(json ?? '[]') as RowSetSpec[]).map((spec) => JSON.stringify(spec)));
+      if (specs.some((spec) => !named.has(JSON.stringify(spec)))) {
+        throw new TriggersMissing(`${name} on ${table} does not name all row-sets that are cached: run the migrations`);
+      }
+    }
+  }
+}
+
 export async function installedTriggers(sql: Sql): Promise<InstalledTrigger[]> {
   return await sql<InstalledTrigger[]>`
     select c.relname as "table", t.tgname as name, encode(t.tgargs, 'escape') as argument, t.tgenabled = 'A' as always

@@ -1,7 +1,7 @@
 /** Writes of labels. */
 import { z } from 'zod';
 import type { UserId } from '../db/ids.js';
-import { idInput, parseInput, Refusal, UserErrorCode } from '../graphql/user-error.js';
+import { idInput, parseInput, Refusal, textInput, UserErrorCode } from '../graphql/user-error.js';
 import type { Transactor } from '../invalidation/transact.js';
 import { requireWriter } from '../projects/access.js';
 import { labels } from './label.table.js';
@@ -11,13 +11,13 @@ const DEFAULT_COLOR = '#8b949e';
 
 const createLabelInput = z.object({
   projectId: idInput('project'),
-  name: z.string().trim().min(1, 'expected 1 to 100 characters').max(100, 'expected 1 to 100 characters'),
+  name: textInput(1, 100).transform((name) => name.trim()),
   color: z
     .string()
     .toLowerCase()
     .regex(/^#[0-9a-f]{6}$/, 'expected a colour like #1d76db')
     .nullish(),
-  description: z.string().max(1000, 'expected at most 1 000 characters').nullish(),
+  description: textInput(0, 1000).nullish(),
 });
 
 export class LabelService {

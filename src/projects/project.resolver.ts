@@ -2,7 +2,7 @@
 import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { isId, type ProjectId } from '../db/ids.js';
 import { type Context, traced } from '../graphql/context.js';
-import { exactlyOne, readId } from '../graphql/node.js';
+import { exactlyOne, isGiven, readId } from '../graphql/node.js';
 import { connection, PageArgs, pageOf, pageQuery } from '../graphql/page.js';
 import { orErrors } from '../graphql/user-error.js';
 import { userById } from '../users/user.loaders.js';
@@ -10,7 +10,7 @@ import { UserConnection } from '../users/user.type.js';
 import { ifVisible, visibleProjectIds } from './access.js';
 import { memberIdsOf, projectById, projectIdByKey } from './project.loaders.js';
 import type { ProjectService } from './project.service.js';
-import type { ProjectRow } from './project.table.js';
+import { PROJECT_KEY, type ProjectRow } from './project.table.js';
 import { CreateProjectInput, CreateProjectPayload, Project, ProjectConnection } from './project.type.js';
 
 @Resolver(() => Project)
@@ -28,7 +28,8 @@ export class ProjectResolver {
     @Arg('key', () => String, { nullable: true, description: 'Its key, like OPS.' }) key?: string | null,
   ) {
     exactlyOne({ id, key }, 'id', 'key');
-    if (id) return visibleProject(context, readId('project', id, 'id'));
+    if (isGiven(id)) return visibleProject(context, readId('project', id, 'id'));
+    if (!PROJECT_KEY.test(key as string)) return null;
     const projectId = await ifVisible(context, context.loads.load(projectIdByKey, key as string), (found) => found);
     return projectId && context.loads.load(projectById, projectId);
   }

@@ -1,15 +1,15 @@
 /** Writes of projects. */
 import { z } from 'zod';
 import type { UserId } from '../db/ids.js';
-import { parseInput, Refusal, UserErrorCode } from '../graphql/user-error.js';
+import { parseInput, Refusal, textInput, UserErrorCode } from '../graphql/user-error.js';
 import type { Transactor } from '../invalidation/transact.js';
-import { projectMembers, projects, taskNumbers } from './project.table.js';
+import { PROJECT_KEY, projectMembers, projects, taskNumbers } from './project.table.js';
 import type { CreateProjectInput } from './project.type.js';
 
 const createProjectInput = z.object({
-  key: z.string().regex(/^[A-Z][A-Z0-9]{1,9}$/, 'expected 2 to 10 capital letters or digits, a letter first'),
-  name: z.string().trim().min(1, 'expected 1 to 100 characters').max(100, 'expected 1 to 100 characters'),
-  description: z.string().max(10_000, 'expected at most 10 000 characters').nullish(),
+  key: z.string().regex(PROJECT_KEY, 'expected 2 to 10 capital letters or digits, a letter first'),
+  name: textInput(1, 100).transform((name) => name.trim()),
+  description: textInput(0, 10_000).nullish(),
 });
 
 export class ProjectService {

@@ -5,6 +5,9 @@ import { createdAt, idColumn, instant, primaryId, updatedAt } from '../db/column
 import { rowSets } from '../invalidation/rows.js';
 import { users } from '../users/user.table.js';
 
+/** The form of a project's key, as the constraint below has it. */
+export const PROJECT_KEY = /^[A-Z][A-Z0-9]{1,9}$/;
+
 export const projects = pgTable(
   'projects',
   {

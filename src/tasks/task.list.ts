@@ -4,7 +4,7 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Tag } from '../cache/index.js';
-import { isoText } from '../db/columns.js';
+import { isInstant, isoText } from '../db/columns.js';
 import { isId, type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../db/ids.js';
 import { badUserInput } from '../graphql/errors.js';
 import { readId } from '../graphql/node.js';
@@ -64,9 +64,12 @@ function anyOf<T extends string>(
 ): T[] | undefined {
   if (!comparator) return undefined;
   const { eq, in: among } = comparator;
+  // A null is not "no condition": whoever wrote it meant something that is not offered.
+  if (eq === null) throw badUserInput(`${argument}.eq`, 'expected a value, got null');
+  if (among === null) throw badUserInput(`${argument}.in`, 'expected values, got null');
   if (among && among.length > MAX_IDS) throw badUserInput(`${argument}.in`, `expected at most ${MAX_IDS} values`);
-  if (eq && among) return among.includes(eq) ? [eq] : [];
-  if (eq) return [eq];
+  if (eq !== undefined && among) return among.includes(eq) ? [eq] : [];
+  if (eq !== undefined) return [eq];
   return among ? [...new Set(among)].sort() : undefined;
 }
 
@@ -86,7 +89,7 @@ export function isTaskPosition({ field }: TaskPageQuery['order'], [sort, id]: re
   const fits =
     field === TaskOrderField.PRIORITY
       ? (taskPriority.enumValues as readonly string[]).includes(sort ?? '')
-      : !Number.isNaN(Date.parse(sort ?? ''));
+      : isInstant(sort ?? '');
   return fits && isId('task', id ?? '');
 }
 

@@ -4,7 +4,7 @@ import { isId } from '../db/ids.js';
 import { Cached } from '../graphql/cached.js';
 import { type Context, traced } from '../graphql/context.js';
 import { badUserInput } from '../graphql/errors.js';
-import { exactlyOne, readId } from '../graphql/node.js';
+import { exactlyOne, isGiven, readId } from '../graphql/node.js';
 import { connection, PageArgs, pageOf, pageQuery } from '../graphql/page.js';
 import { orErrors } from '../graphql/user-error.js';
 import { labelById } from '../labels/label.loaders.js';
@@ -48,7 +48,7 @@ export class TaskResolver {
       | null,
   ) {
     exactlyOne({ id, identifier }, 'id', 'identifier');
-    const taskId = id ? readId('task', id, 'id') : await taskIdOf(context, identifier as string);
+    const taskId = isGiven(id) ? readId('task', id, 'id') : await taskIdOf(context, identifier as string);
     return taskId && ifVisible(context, context.loads.load(taskById, taskId), (task) => task.projectId);
   }
 
@@ -193,13 +193,18 @@ function taskConnection(context: Context, within: TaskList, args: TaskListArgs) 
   const { loads } = context;
   const list = taskList(within, args.filter);
   const order = taskOrder(args.orderBy);
-  const name = JSON.stringify([list, order]);
+  // Not named by the projects themselves: the viewer may join another while they leaf through.
+  const name = JSON.stringify([{ ...list, projectIds: args.filter?.project ?? null }, order]);
   const query = pageQuery(args, name, (keys) => isTaskPosition(order, keys));
   return connection({
     list: name,
     after: query.after,
     page: () => loads.load(taskPages, { list, order, ...query }),
-    nodes: (ids) => loads.loadMany(taskById, ids),
+    // A task that left these projects since the list was read is not the viewer's to see.
+    nodes: async (ids) =>
+      (await loads.loadMany(taskById, ids)).map((task) =>
+        task && list.projectIds.includes(task.projectId) ? task : null,
+      ),
     count: () => loads.load(taskCounts, list),
   });
 }

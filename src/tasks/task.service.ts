@@ -1,9 +1,9 @@
 /** Writes of tasks. Each is one transaction: rights, then rules, then rows; what it made old is found out by the triggers. */
-import { and, eq, inArray, ne, sql } from 'drizzle-orm';
+import { and, eq, inArray, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import type { Transaction } from '../db/database.js';
 import type { LabelId, ProjectId, TaskId, UserId } from '../db/ids.js';
-import { idInput, parseInput, Refusal, UserErrorCode } from '../graphql/user-error.js';
+import { idInput, parseInput, Refusal, textInput, UserErrorCode } from '../graphql/user-error.js';
 import type { Transactor } from '../invalidation/transact.js';
 import { labels } from '../labels/label.table.js';
 import { notFound, requireWriter } from '../projects/access.js';
@@ -19,10 +19,14 @@ import { type TaskRow, taskLabels, taskPriority, taskStatus, tasks } from './tas
 
 const MAX_LABELS = 50;
 
-const title = z.string().trim().min(1, 'expected 1 to 500 characters').max(500, 'expected 1 to 500 characters');
-const description = z.string().max(65_536, 'expected at most 65 536 characters').nullish();
-/** graphql-scalars reads a Date as midnight UTC. */
-const day = z.union([z.date().transform((date) => date.toISOString().slice(0, 10)), z.string()]).nullish();
+const title = textInput(1, 500).transform((text) => text.trim());
+const description = textInput(0, 65_536).nullish();
+/** graphql-scalars reads a Date as midnight UTC. Postgres has no year 0. */
+const day = z
+  .date()
+  .transform((date) => date.toISOString().slice(0, 10))
+  .refine((text) => /^\d{4}/.test(text) && text >= '0001', 'expected a day from 0001-01-01 on')
+  .nullish();
 const labelIds = z.array(idInput('label')).max(MAX_LABELS, `expected at most ${MAX_LABELS} labels`).nullish();
 const optional = {
   description,
@@ -66,7 +70,7 @@ export class TaskService {
           projectId,
           number: await nextNumber(tx, projectId),
           creatorId: viewerId,
-          completedAt: status === 'DONE' ? new Date().toISOString() : null,
+          completedAt: status === 'DONE' ? sql`now()` : null,
         })
         .returning();
       await setLabels(tx, task as TaskRow, labelIds);
@@ -77,15 +81,15 @@ export class TaskService {
   update(viewerId: UserId, input: UpdateTaskInput) {
     return this.transactor.transact(async (tx) => {
       const { id, expectedVersion, labelIds, ...changes } = parseInput(updateTaskInput, input);
+      if (changes.parentId) await lockTree(tx, id);
       const task = await taskToWrite(tx, viewerId, id);
       if (expectedVersion !== undefined && expectedVersion !== null && expectedVersion !== task.version) {
         const message = `expected version ${expectedVersion}, but the task has version ${task.version}`;
         throw new Refusal(UserErrorCode.CONFLICT, message, ['input', 'expectedVersion'], task);
       }
+      const relabelled = await setLabels(tx, task, labelIds);
       // `kept` has refused null for the fields that cannot be cleared.
-      const updated = await applyChanges(tx, task, changes as Changes, labelIds !== undefined);
-      await setLabels(tx, updated, labelIds);
-      return { task: updated };
+      return { task: await applyChanges(tx, task, changes as Changes, relabelled) };
     });
   }
 
@@ -115,6 +119,14 @@ export class TaskService {
       return { deletedTaskId: id };
     });
   }
+}
+
+/** One change of parents at a time in a project: two that cross could close a circle, or wait for each other. */
+async function lockTree(tx: Transaction, id: TaskId): Promise<void> {
+  await tx
+    .select({ lock: sql`pg_advisory_xact_lock(hashtextextended(${tasks.projectId}::text, 0))` })
+    .from(tasks)
+    .where(eq(tasks.id, id));
 }
 
 /** The task, locked, if the viewer may write in its project. @throws Refusal */
@@ -197,25 +209,32 @@ async function nextNumber(tx: Transaction, projectId: ProjectId): Promise<number
   return (counter as { last: number }).last;
 }
 
-/** Makes the task bear exactly these labels. @throws Refusal when one is not of its project. */
-async function setLabels(tx: Transaction, task: TaskRow, wanted: readonly LabelId[] | null | undefined): Promise<void> {
-  if (wanted === undefined) return;
-  const labelIds = [...new Set(wanted ?? [])];
-  if (labelIds.length > 0) {
+/** Makes the task bear exactly these labels. @returns whether that changed them. @throws Refusal when one is not of its project */
+async function setLabels(
+  tx: Transaction,
+  { id: taskId, projectId }: TaskRow,
+  wanted: readonly LabelId[] | null | undefined,
+): Promise<boolean> {
+  if (wanted === undefined) return false;
+  const labelIds = new Set(wanted ?? []);
+  const borne = await tx.select({ id: taskLabels.labelId }).from(taskLabels).where(eq(taskLabels.taskId, taskId));
+  const dropped = borne.map(({ id }) => id).filter((id) => !labelIds.has(id));
+  const added = [...labelIds].filter((id) => !borne.some((label) => label.id === id));
+  if (dropped.length > 0) {
+    await tx.delete(taskLabels).where(and(eq(taskLabels.taskId, taskId), inArray(taskLabels.labelId, dropped)));
+  }
+  if (added.length > 0) {
     const known = await tx
       .select({ id: labels.id })
       .from(labels)
-      .where(and(eq(labels.projectId, task.projectId), inArray(labels.id, labelIds)))
+      .where(and(eq(labels.projectId, projectId), inArray(labels.id, added)))
       .for('key share');
-    if (known.length < labelIds.length) {
+    if (known.length < added.length) {
       throw new Refusal(UserErrorCode.INVALID, 'expected labels of the project', ['input', 'labelIds']);
     }
+    await tx.insert(taskLabels).values(added.map((labelId) => ({ projectId, taskId, labelId })));
   }
-  const dropped = and(eq(taskLabels.taskId, task.id), ...labelIds.map((id) => ne(taskLabels.labelId, id)));
-  await tx.delete(taskLabels).where(dropped);
-  if (labelIds.length === 0) return;
-  const borne = labelIds.map((labelId) => ({ projectId: task.projectId, taskId: task.id, labelId }));
-  await tx.insert(taskLabels).values(borne).onConflictDoNothing();
+  return dropped.length + added.length > 0;
 }
 
 function withoutUndefined<T extends object>(values: T): T {

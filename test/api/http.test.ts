@@ -4,11 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { postgresClient } from '../../src/db/database.js';
 import { newId } from '../../src/db/ids.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { startPostgres } from '../../src/embedded/postgres.js';
 import { type EmbeddedRedis, startRedis } from '../../src/embedded/redis.js';
 import { dataOf, type TestApp, testApp } from '../support/app.js';
+import { createDatabase } from '../support/database.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 
 let app: TestApp;
@@ -102,10 +104,40 @@ describe('errors', () => {
     ['{ task(id: "x", identifier: "OPS-1") { title } }', 'BAD_USER_INPUT'],
     ['{ task(identifier: "ops 1") { title } }', 'BAD_USER_INPUT'],
     ['{ node(id: "x") { id } }', 'BAD_USER_INPUT'],
+    ['{ node(id: "task_00000000000000000000000001") { id } }', 'BAD_USER_INPUT'],
+    ['{ task(id: "") { id } }', 'BAD_USER_INPUT'],
+    ['{ project(id: "") { id } }', 'BAD_USER_INPUT'],
+    ['{ tasks(filter: { assignee: { id: { eq: "" } } }) { nodes { id } } }', 'BAD_USER_INPUT'],
+    ['{ tasks(filter: { assignee: { id: { eq: null } } }) { nodes { id } } }', 'BAD_USER_INPUT'],
+    ['{ tasks(filter: { status: { in: null } }) { nodes { id } } }', 'BAD_USER_INPUT'],
   ])('of the client are told: %s', async (document, code) => {
     const { errors } = await app.ask(document, { as: f.ada.id });
     expect(errors).toMatchObject([{ extensions: { code } }]);
   });
+});
+
+test('a key of any length or kind that is no key finds no project, and leaves nothing in Redis', async () => {
+  for (const key of ['', 'ops', 'A\0', 'x'.repeat(100_000)]) {
+    app.reset();
+    const answer = await app.ask('query($key: String!) { project(key: $key) { name } }', {
+      as: f.ada.id,
+      variables: { key },
+    });
+    expect(dataOf(answer)).toEqual({ project: null });
+    expect(app.counts).toMatchObject({ reads: 0, mints: 0 });
+  }
+});
+
+test('a server does not start on a database whose triggers name too little', async () => {
+  const database = await createDatabase();
+  const sql = postgresClient(database.url, { max: 1 });
+  try {
+    await sql`alter table tasks disable trigger cache_update`;
+    await expect(testApp({ databaseUrl: database.url })).rejects.toThrow('cache_update on tasks');
+  } finally {
+    await sql.end();
+    await database.drop();
+  }
 });
 
 describe('pages', () => {

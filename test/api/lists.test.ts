@@ -60,6 +60,14 @@ describe('filters', () => {
   });
 });
 
+/** A cursor of the right list with a sort value that it cannot have. */
+async function forged(sort: string): Promise<string> {
+  const { endCursor } = dataOf(await ask({ first: 1 })).tasks.pageInfo;
+  const parts = JSON.parse(Buffer.from(endCursor, 'base64url').toString());
+  parts[2] = sort;
+  return Buffer.from(JSON.stringify(parts)).toString('base64url');
+}
+
 describe('pages', () => {
   const newestFirst = [
     'OPS-12',
@@ -108,12 +116,21 @@ describe('pages', () => {
     ['first', { first: 101 }],
     ['after', { after: 'nonsense' }],
     ['after', { after: Buffer.from('[1,"x","y"]').toString('base64url') }],
+    ['after', async () => ({ after: await forged('2020 (x)') })],
+    ['after', async () => ({ after: await forged('+275760-09-13T00:00:00.000Z') })],
     ['orderBy', { orderBy: [{ field: 'PRIORITY' }, { field: 'CREATED_AT' }] }],
     ['filter.assignee.id', { filter: { assignee: { id: { eq: 'nobody' } } } }],
     ['filter.project.id.in', { filter: { project: { id: { in: Array(51).fill('project_x') } } } }],
   ])('refuse a bad %s and name it', async (argument, variables) => {
-    const { errors } = await ask(variables);
+    const { errors } = await ask(typeof variables === 'function' ? await variables() : variables);
     expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', argument } }]);
+  });
+
+  test('go on when the viewer joins another project meanwhile', async () => {
+    const { endCursor } = dataOf(await ask({ first: 2 })).tasks.pageInfo;
+    const create = 'mutation { createProject(input: { key: "LATER", name: "Later" }) { errors { message } } }';
+    await app.ask(create, { as: f.ada.id });
+    expect(dataOf(await ask({ first: 100, after: endCursor })).tasks.nodes).toHaveLength(11);
   });
 
   test('refuse the cursor of a list with another filter or order', async () => {

@@ -78,6 +78,9 @@ describe('createTask', () => {
   test.each([
     ['title', { title: ' ' }],
     ['title', { title: 'x'.repeat(501) }],
+    ['title', { title: 'nothing\0' }],
+    ['description', { description: '\0' }],
+    ['dueDate', { dueDate: '0000-01-01' }],
     ['assigneeId', () => ({ assigneeId: f.eve.id })],
     ['assigneeId', { assigneeId: 'ada' }],
     ['parentId', () => ({ parentId: f.webTask.id })],
@@ -145,7 +148,8 @@ describe('updateTask', () => {
     const id = f.opsTasks[3]?.id;
     const { task } = await mutate('updateTask', { id, title: 'Same' });
     app.reset();
-    expect((await mutate('updateTask', { id, title: 'Same' })).task.version).toBe(task.version);
+    const labelIds = [f.docs.id, f.bug.id]; // as it bears them
+    expect((await mutate('updateTask', { id, title: 'Same', labelIds })).task.version).toBe(task.version);
     expect(app.counts.fences).toBe(0);
   });
 
@@ -176,6 +180,20 @@ describe('updateTask', () => {
       ...(typeof input === 'function' ? input() : input),
     });
     expect(errors).toMatchObject([{ __typename: 'ValidationError', path: ['input', field] }]);
+  });
+
+  test('never closes a circle of parents, also when two changes cross', async () => {
+    const make = async (title: string, parentId?: string) =>
+      (await mutate('createTask', { projectId: f.ops.id, title, ...(parentId && { parentId }) })).task.id;
+    for (let i = 0; i < 5; i++) {
+      const [p, r] = [await make('P'), await make('R')];
+      const [q, s] = [await make('Q', p), await make('S', r)];
+      const crossing = await Promise.all([
+        mutate('updateTask', { id: p, parentId: s }),
+        mutate('updateTask', { id: r, parentId: q }),
+      ]);
+      expect(crossing.filter(({ errors }) => errors.length === 0)).toHaveLength(1);
+    }
   });
 
   test('refuses a parent that is part of the task', async () => {

@@ -79,10 +79,10 @@ export class RedisStore implements Store {
   /** Resolves when the store answers, or after `waitMs`: a process may start without Redis. */
   async ready(): Promise<void> {
     const clients = [this.#reader, this.#writer, this.#ticker];
-    const known = async (client: Redis) => {
-      while (!this.#runs.has(client) && client.status !== 'end') await this.#clock.sleep(READY_POLL_MS);
-    };
-    await Promise.race([Promise.all(clients.map(known)), this.#clock.sleep(this.#waitMs)]);
+    const deadlineMs = this.#clock.monotonicMs() + this.#waitMs;
+    while (!clients.every((client) => this.#runs.has(client)) && this.#clock.monotonicMs() < deadlineMs) {
+      await this.#clock.sleep(READY_POLL_MS);
+    }
   }
 
   read(keys: readonly Key[], tags: readonly Tag[]): Promise<View> {

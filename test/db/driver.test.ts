@@ -1,0 +1,66 @@
+/** What patches/ mends in the driver: a connection that dies during a transaction fails that transaction and nothing else. */
+import type { Sql } from 'postgres';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { postgresClient } from '../../src/db/database.js';
+import { eventually } from '../support/app.js';
+import { Gate } from '../support/barrier.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+
+let database: TestDatabase;
+let sql: Sql;
+let other: Sql;
+beforeAll(async () => {
+  database = await createDatabase();
+});
+beforeEach(() => {
+  sql = postgresClient(database.url, { max: 1 });
+  other = postgresClient(database.url, { max: 1 });
+});
+afterEach(() => Promise.all([sql.end({ timeout: 1 }), other.end({ timeout: 1 })]));
+afterAll(() => database.drop());
+
+async function pidOf(client: Pick<Sql, 'unsafe'>): Promise<number> {
+  return (await client.unsafe('select pg_backend_pid() as pid'))[0]?.['pid'];
+}
+const kill = (pid: number) => other`select pg_terminate_backend(${pid})`;
+
+test('a transaction whose connection is killed fails, and the next one works', async () => {
+  for (let i = 0; i < 5; i++) {
+    const broken = sql.begin(async (tx) => {
+      await kill(await pidOf(tx));
+      await tx`select 1`;
+    });
+    await expect(broken).rejects.toMatchObject({ code: expect.stringMatching(/CONNECTION_|57P01/) });
+    await eventually(async () => expect(await sql.begin((tx) => tx`select 1 as one`)).toEqual([{ one: 1 }]));
+  }
+});
+
+test('a connection killed while nobody uses it is replaced', async () => {
+  for (let i = 0; i < 5; i++) {
+    await kill(await pidOf(sql));
+    // Statements that were sent into the dying connection fail, none of them waits for ever.
+    await eventually(async () => expect(await sql`select 1 as one`).toEqual([{ one: 1 }]));
+  }
+});
+
+test('a transaction that lost its connection while it waited says nothing on the next one', async () => {
+  const waiting = new Gate();
+  const first = sql.begin(async (tx) => {
+    await kill(await pidOf(tx));
+    await waiting.pass();
+    return 'would commit now';
+  });
+  await waiting.arrived;
+  await expect(first).rejects.toMatchObject({ code: expect.stringMatching(/CONNECTION_|57P01/) });
+  // The pool's only connection is opened anew, for a transaction that the first must not end.
+  await eventually(() => sql`select 1`);
+  const second = sql.begin(async (tx) => {
+    const [before] = await tx`select pg_current_xact_id()::text as xid`;
+    waiting.open();
+    await new Promise((resolve) => setImmediate(resolve));
+    const [after] = await tx`select pg_current_xact_id()::text as xid`;
+    return [before?.['xid'], after?.['xid']];
+  });
+  const [before, after] = await second;
+  expect(after).toBe(before);
+});

@@ -6,7 +6,7 @@
 import type { Transaction } from '../db/database.js';
 import { type LabelId, newId, type ProjectId, type TaskId, type UserId } from '../db/ids.js';
 import type { Transactor } from '../invalidation/transact.js';
-import { mayWrite } from '../projects/access.js';
+import { mayWrite, PROJECT_KEY } from '../projects/project.table.js';
 import type { TaskStatus } from '../tasks/task.table.js';
 import { ImportError, type Issue, type IssueFile, parseIssues } from './github-issues.js';
 import {
@@ -33,8 +33,6 @@ import {
 } from './import.repository.js';
 import type { ImportProgress } from './progress.js';
 
-/** As the table's constraint has it. */
-const PROJECT_KEY = /^[A-Z][A-Z0-9]{1,9}$/;
 const MAX_KEY_CHARS = 10;
 
 export interface ImportOptions {

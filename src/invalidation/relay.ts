@@ -25,7 +25,8 @@ export type TickResult = Applied | 'recent';
 export class Relay {
   readonly #store: Store;
   readonly #connect: () => Sql;
-  #sql: Sql;
+  /** Made when a tick needs it; dropped when it does not answer, and at the end. */
+  #sql: Sql | undefined;
   readonly #log: Log;
   readonly #clock: Clock;
   #timer: NodeJS.Timeout | undefined;
@@ -38,7 +39,6 @@ export class Relay {
   constructor(options: { store: Store; connect: () => Sql; log: Log; clock?: Clock }) {
     this.#store = options.store;
     this.#connect = options.connect;
-    this.#sql = options.connect();
     this.#log = options.log;
     this.#clock = options.clock ?? systemClock;
   }
@@ -53,7 +53,13 @@ export class Relay {
     this.#stopped = true;
     clearTimeout(this.#timer);
     await this.#running;
-    await this.#sql.end({ timeout: 1 });
+    await this.#drop(1);
+  }
+
+  async #drop(timeoutS: number): Promise<void> {
+    const sql = this.#sql;
+    this.#sql = undefined;
+    await sql?.end({ timeout: timeoutS });
   }
 
   async #run(): Promise<void> {
@@ -89,8 +95,7 @@ export class Relay {
       return await Promise.race([tick, late]);
     } catch (error) {
       tick.catch(() => {}); // it fails when its connection is dropped, and nobody waits for it any more
-      void this.#sql.end({ timeout: 0 });
-      this.#sql = this.#connect();
+      void this.#drop(0);
       throw error;
     } finally {
       clearTimeout(timer);
@@ -99,10 +104,12 @@ export class Relay {
 
   /** TICK, once. `more`: rows are left, tick again at once. @throws when Redis or Postgres cannot be reached. */
   async tick(): Promise<{ result: TickResult; more: boolean }> {
+    this.#sql ??= this.#connect();
+    const sql = this.#sql;
     const head = await this.#store.head();
     if (head.leaseLeftMs > LEASE_MS - JUST_RENEWED_MS) return { result: 'recent', more: false };
-    const barrier = head.leaseLeftMs === 0 ? await freshTransactionId(this.#sql) : undefined;
-    const outbox = await readOutbox(this.#sql, head.position?.xid, head.released);
+    const barrier = head.leaseLeftMs === 0 ? await freshTransactionId(sql) : undefined;
+    const outbox = await readOutbox(sql, head.position?.xid, head.released);
 
     const known = head.position;
     // Without a position, or with one that this database's history or outbox no longer reaches: all entries are void.
@@ -117,16 +124,16 @@ export class Relay {
       // with it fences of transactions younger than our barrier. So this tick names it, and the next may grant.
       grant: known !== undefined && (lost || !outbox.cut),
     });
-    if (result === 'applied') await this.#trim(outbox.horizon);
+    if (result === 'applied') await this.#trim(sql, outbox.horizon);
     // With more released than `head` can name, the next tick would read the same rows again.
     const progress = head.released.length < MAX_RELEASED_KNOWN;
     return { result, more: result === 'applied' && (known === undefined || (outbox.cut && !lost && progress)) };
   }
 
-  async #trim(applied: bigint): Promise<void> {
+  async #trim(sql: Sql, applied: bigint): Promise<void> {
     const nowMs = this.#clock.monotonicMs();
     if (nowMs < this.#trimAtMs) return;
     this.#trimAtMs = nowMs + TRIM_EVERY_MS;
-    await trimOutbox(this.#sql, applied);
+    await trimOutbox(sql, applied);
   }
 }

@@ -8,7 +8,7 @@ import type { ProjectId, UserId } from '../db/ids.js';
 import type { Context } from '../graphql/context.js';
 import { Refusal, UserErrorCode } from '../graphql/user-error.js';
 import { membershipsOf } from './project.loaders.js';
-import { projectMembers, type Role } from './project.table.js';
+import { mayWrite, projectMembers, type Role } from './project.table.js';
 
 export async function visibleProjectIds({ loads, viewerId }: Context): Promise<ProjectId[]> {
   return (await loads.load(membershipsOf, viewerId)).map(({ projectId }) => projectId);
@@ -29,10 +29,6 @@ export async function ifVisible<R>(
 ): Promise<R | null> {
   const [row, visible] = await Promise.all([loading, visibleProjectIds(context)]);
   return row !== null && visible.includes(projectOf(row)) ? row : null;
-}
-
-export function mayWrite(role: Role | undefined): boolean {
-  return role === 'OWNER' || role === 'MEMBER';
 }
 
 /**

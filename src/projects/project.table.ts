@@ -35,6 +35,10 @@ export const projectRows = rowSets(projects, {
 export const projectRole = pgEnum('project_role', ['OWNER', 'MEMBER', 'VIEWER']);
 export type Role = (typeof projectRole.enumValues)[number];
 
+export function mayWrite(role: Role | undefined): boolean {
+  return role === 'OWNER' || role === 'MEMBER';
+}
+
 export const projectMembers = pgTable(
   'project_members',
   {

@@ -89,14 +89,13 @@ export class Relay {
   async #withinDeadline<T>(tick: Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error('Postgres did not answer')), TICK_DEADLINE_MS);
+      timer = setTimeout(() => {
+        void this.#drop(0);
+        reject(new Error('Postgres did not answer'));
+      }, TICK_DEADLINE_MS);
     });
     try {
       return await Promise.race([tick, late]);
-    } catch (error) {
-      tick.catch(() => {}); // it fails when its connection is dropped, and nobody waits for it any more
-      void this.#drop(0);
-      throw error;
     } finally {
       clearTimeout(timer);
     }

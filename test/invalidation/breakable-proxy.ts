@@ -5,6 +5,9 @@ export interface BreakableProxy {
   readonly url: string;
   /** The next connection to send COMMIT is cut when the server answers it. */
   loseNextCommit(): void;
+  /** From now on connections stay open and nothing passes, until `thaw`. */
+  freeze(): void;
+  thaw(): void;
   close(): Promise<void>;
 }
 
@@ -15,6 +18,7 @@ export async function breakableProxy(databaseUrl: string): Promise<BreakableProx
   const target = new URL(databaseUrl);
   const sockets = new Set<Socket>();
   let armed = false;
+  let frozen = false;
   const server = createServer((client) => {
     const upstream = createConnection({ host: target.hostname, port: Number(target.port || 5432) });
     let cutting = false;
@@ -29,6 +33,7 @@ export async function breakableProxy(databaseUrl: string): Promise<BreakableProx
         upstream.destroy();
       });
     }
+    if (frozen) client.pause();
     client.on('data', (data) => {
       const text = data.toString('latin1');
       const parsed = PARSE_COMMIT.exec(text)?.[1];
@@ -54,6 +59,14 @@ export async function breakableProxy(databaseUrl: string): Promise<BreakableProx
     url: url.href,
     loseNextCommit() {
       armed = true;
+    },
+    freeze() {
+      frozen = true;
+      for (const socket of sockets) socket.pause();
+    },
+    thaw() {
+      frozen = false;
+      for (const socket of sockets) socket.resume();
     },
     async close() {
       for (const socket of sockets) socket.destroy();

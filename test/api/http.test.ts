@@ -157,7 +157,7 @@ describe('pages', () => {
 
   test('/readyz fails without Postgres, and not without Redis', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'tasks-readyz-'));
-    const postgres = await startPostgres({ dataDir: join(directory, 'postgres'), flags: ['fsync=off'] });
+    const postgres = await startPostgres({ dataDir: directory, flags: ['fsync=off'] });
     const redis = (await startRedis()) as EmbeddedRedis;
     await migrateDatabase(postgres.url);
     const fragile = await testApp({ databaseUrl: postgres.url, redisUrl: redis.url });

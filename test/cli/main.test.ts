@@ -1,11 +1,12 @@
 /** The commands as a user runs them: real processes, in a directory of their own, with nothing in the environment. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MINUTE } from '../../src/time.js';
@@ -16,6 +17,7 @@ const TSX = import.meta.resolve('tsx');
 let directory: string;
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'tasks-cli-'));
+  await chmod(directory, 0o755); // as root the database runs as another user, who shall find its data here
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
@@ -224,12 +226,15 @@ describe('a server started with nothing set', () => {
   });
 
   test('stops all it started when it is interrupted', async () => {
-    const postmaster = await readFile(join(directory, '.data', 'postgres', 'cluster', 'postmaster.pid'), 'utf8').catch(
-      () => '',
-    );
+    const postmaster = await readFile(join(directory, '.data', 'postgres', 'cluster', 'postmaster.pid'), 'utf8');
+    const pid = Number(postmaster.split('\n')[0]);
+    expect(process.kill(pid, 0)).toBe(true);
+    const { redisUrl } = JSON.parse(await readFile(join(directory, '.data', 'running.json'), 'utf8'));
     server.kill('SIGINT');
     expect(await once(server, 'close')).toEqual([0, null]);
-    const pid = Number(postmaster.split('\n')[0]);
-    if (pid > 0) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+    expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+    const redis = new Redis(redisUrl, { lazyConnect: true, retryStrategy: () => null });
+    redis.on('error', () => {}); // connect reports it
+    await expect(redis.connect()).rejects.toThrow();
   });
 });

@@ -13,7 +13,7 @@ test(
   'a Postgres that says nothing stops neither the relay for ever nor the end of the process',
   async () => {
     const directory = await mkdtemp(join(tmpdir(), 'tasks-frozen-'));
-    const postgres = await startPostgres({ dataDir: join(directory, 'postgres'), flags: ['fsync=off'] });
+    const postgres = await startPostgres({ dataDir: directory, flags: ['fsync=off'] });
     await migrateDatabase(postgres.url);
     const proxy = await breakableProxy(postgres.url);
     const app = await testApp({ databaseUrl: proxy.url });

@@ -2,7 +2,7 @@
  * What reading and writing with the cache takes, for the API and for commands alike: database, cache, the bridge between them.
  * Built in dependency order, closed in reverse.
  */
-import { Cache, type CacheEvents, type Store } from './cache/index.js';
+import { Cache, type CacheEvents, MemoryStore, RedisStore, type Store } from './cache/index.js';
 import { openDatabase, postgresClient } from './db/database.js';
 import { Tracer } from './graphql/cache-trace.js';
 import { Coverage } from './invalidation/coverage.js';
@@ -15,6 +15,14 @@ import { allRowSets } from './row-sets.js';
 
 /** What stands beside requests waits for nobody and may itself never be waited for long. */
 const RELAY_STATEMENT_TIMEOUT_MS = 5000;
+
+/** The shared store, connected if it can be; without a Redis one in this process. */
+export async function openStore(redisUrl: string | undefined): Promise<Store> {
+  if (redisUrl === undefined) return new MemoryStore();
+  const store = new RedisStore({ url: redisUrl });
+  await store.ready();
+  return store;
+}
 
 export interface CoreOptions {
   readonly databaseUrl: string;

@@ -1,8 +1,8 @@
 /** Starts the server. The only file of the server with effects when loaded, and the only one that reads the environment. */
 import type { FastifyInstance } from 'fastify';
 import { createApp } from './app.js';
-import { MemoryStore, RedisStore } from './cache/index.js';
 import { type Config, ConfigError, readConfig } from './config.js';
+import { openStore } from './core.js';
 import type { Services } from './development.js';
 import { createLog } from './log.js';
 import { signToken, tokenVerifier } from './tokens.js';
@@ -46,9 +46,8 @@ async function start(config: Config): Promise<void> {
   const log = createLog(config.logLevel);
   const tokens = { tokens: services.tokens, issuer: config.issuer, audience: config.audience };
 
-  const store = services.redisUrl === undefined ? new MemoryStore() : new RedisStore({ url: services.redisUrl });
+  const store = await openStore(services.redisUrl);
   running(() => store.close());
-  if (store instanceof RedisStore) await store.ready();
   const token = production ? undefined : await demoToken(services.databaseUrl, tokens);
   const app = await createApp({
     databaseUrl: services.databaseUrl,

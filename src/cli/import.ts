@@ -4,9 +4,8 @@
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { MemoryStore, RedisStore } from '../cache/index.js';
 import { readConfig } from '../config.js';
-import { createCore } from '../core.js';
+import { createCore, openStore } from '../core.js';
 import { DEMO_OWNER, prepareDemo, userIdOf } from '../demo/prepare.js';
 import { joinServices } from '../development.js';
 import { type ImportResult, runImport } from '../import/import.service.js';
@@ -52,7 +51,8 @@ async function importFile({ file, project, owner }: Arguments): Promise<ImportRe
     if (ownerId === undefined) throw new Error(`--owner: there is no user with the handle ${JSON.stringify(owner)}`);
     const core = createCore({
       databaseUrl: services.databaseUrl,
-      store: await storeAt(services.redisUrl),
+      // Without a Redis nobody shares it: a server that keeps its cache in its process hears of the import from its relay.
+      store: await openStore(services.redisUrl),
       log: createLog(config.logLevel),
       checkCoverage: false,
     });
@@ -71,14 +71,6 @@ async function importFile({ file, project, owner }: Arguments): Promise<ImportRe
     progress.stop();
     await services.stop();
   }
-}
-
-/** Without a Redis the store that is fenced is nobody's: a server that keeps its cache in memory hears from its relay. */
-async function storeAt(redisUrl: string | undefined) {
-  if (redisUrl === undefined) return new MemoryStore();
-  const store = new RedisStore({ url: redisUrl });
-  await store.ready();
-  return store;
 }
 
 function summary(result: ImportResult): string {

@@ -1,6 +1,6 @@
 /** How comments are read: rows by id, a task's pages as ids, a task's count. */
 import { sql } from 'drizzle-orm';
-import { grouped } from '../db/by-id.js';
+import { grouped, uuids } from '../db/by-id.js';
 import { isoText } from '../db/columns.js';
 import type { Database } from '../db/database.js';
 import { type CommentId, fromUuid, type TaskId, toUuid } from '../db/ids.js';
@@ -41,7 +41,7 @@ async function pagesOf(lists: readonly CommentList[], db: Database): Promise<[Co
       : sql``;
   const rows = await db.read.execute<{ list: number; id: string; sort: string[] }>(sql`
     select list.n::int - 1 as list, page.id, page.sort
-    from unnest(${`{${lists.map(({ taskId }) => toUuid(taskId)).join(',')}}`}::uuid[]) with ordinality as list(task_id, n),
+    from unnest(${uuids(lists.map(({ taskId }) => taskId))}) with ordinality as list(task_id, n),
     lateral (
       select ${comments.id} as id, array[${isoText(sql`${comments.createdAt}`)}] as sort,
         row_number() over (order by ${comments.createdAt}, ${comments.id}) as place

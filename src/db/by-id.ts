@@ -1,6 +1,6 @@
 /** Rows by their ids: what every feature's entities are loaded with. Prepared once per pool, one text for any number of ids. */
 import { createHash } from 'node:crypto';
-import { getTableColumns, getTableName, type InferSelectModel, sql } from 'drizzle-orm';
+import { getTableColumns, getTableName, type InferSelectModel, type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { Database } from './database.js';
 import { type Id, toUuid } from './ids.js';
@@ -24,6 +24,11 @@ export async function rowsById<T extends TableWithId>(
   const rows = (await statement.execute({ ids: ids.map(toUuid) })) as (RowOf<T> & { id: string })[];
   const byId = new Map(rows.map((row) => [row.id, row]));
   return ids.map((id) => byId.get(id) ?? null);
+}
+
+/** The ids as one parameter: the statement's text does not depend on their number. */
+export function uuids(ids: readonly Id[]): SQL {
+  return sql`${`{${ids.map(toUuid).join(',')}}`}::uuid[]`;
 }
 
 /** The rows of each key, in the order of `keys`; within a key in the order of `rows`. */

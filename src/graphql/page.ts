@@ -65,8 +65,8 @@ export function toPage<Id extends string>(rows: readonly PageItem<Id>[], limit: 
   return { items: rows.slice(0, limit), hasNextPage: rows.length > limit };
 }
 
-function cursorOf<Id extends string>({ id, sort }: PageItem<Id>, list: string): string {
-  return Buffer.from(JSON.stringify([CURSOR_VERSION, listMark(list), ...sort, id])).toString('base64url');
+function cursorOf<Id extends string>({ id, sort }: PageItem<Id>, mark: string): string {
+  return Buffer.from(JSON.stringify([CURSOR_VERSION, mark, ...sort, id])).toString('base64url');
 }
 
 function readCursor(cursor: string, list: string): string[] {
@@ -89,6 +89,7 @@ function readCursor(cursor: string, list: string): string[] {
   return keys;
 }
 
+/** In every cursor of a list; a digest, so it is made once for all of them. */
 function listMark(list: string): string {
   return digest(list).slice(0, 8);
 }
@@ -156,25 +157,29 @@ export function connection<Id extends string, Row>(source: ConnectionSource<Id, 
     return reading;
   };
   /** A node deleted since the list was read is left out: both were true, each at its moment. */
-  const edges = async () => {
+  const present = async () => {
     const { items } = await page();
     const nodes = await source.nodes(items.map(({ id }) => id));
     return items.flatMap((item, i) => {
       const node = nodes[i];
-      return node ? [{ cursor: cursorOf(item, source.list), node }] : [];
+      return node ? [{ item, node }] : [];
     });
   };
   return {
-    edges,
-    nodes: async () => (await edges()).map(({ node }) => node),
+    edges: async () => {
+      const mark = listMark(source.list);
+      return (await present()).map(({ item, node }) => ({ cursor: cursorOf(item, mark), node }));
+    },
+    nodes: async () => (await present()).map(({ node }) => node),
     pageInfo: async (): Promise<PageInfo> => {
       const { items, hasNextPage } = await page();
       const [first, last] = [items[0], items.at(-1)];
+      const mark = listMark(source.list);
       return {
         hasNextPage,
         hasPreviousPage: source.after !== null,
-        startCursor: first === undefined ? null : cursorOf(first, source.list),
-        endCursor: last === undefined ? null : cursorOf(last, source.list),
+        startCursor: first === undefined ? null : cursorOf(first, mark),
+        endCursor: last === undefined ? null : cursorOf(last, mark),
       };
     },
     totalCount: () => source.count(),

@@ -130,8 +130,8 @@ function isOneOf(column: SQL, values: readonly string[], type: string): SQL {
   return sql`${column} = any(${`{${values.join(',')}}`}::${sql.raw(type)}[])`;
 }
 
-/** The page as SQL: see PageSql. */
-export function taskPageSql({ list, order, after, limit }: TaskPageQuery) {
+/** The page as SQL, for `selectPages`. */
+export function taskPageSql({ list, order, after, limit }: TaskPageQuery): SQL {
   const byPriority = order.field === TaskOrderField.PRIORITY;
   const column = byPriority ? sql`${tasks.priority}` : sql`${tasks.createdAt}`;
   const descending = order.direction === OrderDirection.DESC;
@@ -144,9 +144,7 @@ export function taskPageSql({ list, order, after, limit }: TaskPageQuery) {
       : sql``;
   const shown = byPriority ? sql`${column}::text` : isoText(column);
   const sorted = sql`${column} ${direction}, ${tasks.id} ${direction}`;
-  return {
-    select: sql`
-      select ${tasks.id} as id, array[${shown}] as sort, row_number() over (order by ${sorted}) as place
-      from ${tasks} where ${taskListWhere(list)}${onwards} order by ${sorted} limit ${limit + 1}`,
-  };
+  return sql`
+    select ${tasks.id} as id, array[${shown}] as sort, row_number() over (order by ${sorted}) as place
+    from ${tasks} where ${taskListWhere(list)}${onwards} order by ${sorted} limit ${limit + 1}`;
 }

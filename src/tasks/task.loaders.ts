@@ -1,6 +1,6 @@
 /** How tasks are read: rows by id, lists as ids, counts, the labels a task bears, a project's statistics. */
 import { asc, sql } from 'drizzle-orm';
-import { grouped } from '../db/by-id.js';
+import { grouped, uuids } from '../db/by-id.js';
 import type { Database } from '../db/database.js';
 import { fromUuid, type LabelId, type ProjectId, type TaskId, toUuid } from '../db/ids.js';
 import { selectPages } from '../db/page-sql.js';
@@ -114,7 +114,7 @@ export async function projectStats(projectIds: readonly ProjectId[], db: Databas
   const rows = await db.read.execute<{ stats: TaskStats & { projectId: string } }>(sql`
     with t as (
       select ${tasks.projectId}, ${tasks.status}, ${tasks.priority}, ${tasks.dueDate}, ${tasks.createdAt}, ${tasks.completedAt}
-      from ${tasks} where ${tasks.projectId} = any(${`{${projectIds.map(toUuid).join(',')}}`}::uuid[]))
+      from ${tasks} where ${tasks.projectId} = any(${uuids(projectIds)}))
     select json_build_object(
       'projectId', p.id,
       'total', (select count(*) from t where project_id = p.id),
@@ -131,7 +131,7 @@ export async function projectStats(projectIds: readonly ProjectId[], db: Databas
         select percentile_cont(0.5) within group (order by extract(epoch from completed_at - created_at)::float8 / 3600)
         from t where project_id = p.id and completed_at is not null)
     ) as stats
-    from unnest(${`{${projectIds.map(toUuid).join(',')}}`}::uuid[]) as p(id)`);
+    from unnest(${uuids(projectIds)}) as p(id)`);
   const byId = new Map(rows.map(({ stats: { projectId, ...stats } }) => [fromUuid('project', projectId), stats]));
   return projectIds.map((id) => byId.get(id) as TaskStats);
 }

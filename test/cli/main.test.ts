@@ -54,6 +54,23 @@ async function started(child: ChildProcess): Promise<Record<string, string>> {
   throw new Error(`the server ended before it had started: ${JSON.stringify(printed)}`);
 }
 
+/** Asks a started server, by the address and token that it printed. */
+async function askServer(printed: Record<string, string>, query: string) {
+  const response = await fetch(printed['API'] as string, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      authorization: `Bearer ${printed['Token']}`,
+      'x-cache-trace': '1',
+    },
+    body: JSON.stringify({ query }),
+  });
+  return (await response.json()) as {
+    data: Record<string, unknown>;
+    extensions: { cache: { totals: { sqlStatements: number } } };
+  };
+}
+
 describe('production', () => {
   test('with nothing set does not start and names all that is missing', async () => {
     const { code, stdout, stderr } = await result(run('src/main.ts', [], { NODE_ENV: 'production' }));
@@ -85,20 +102,9 @@ test(
     try {
       const printed = await started(server);
       expect(printed['Redis']).toMatch(/none, cache in this process/);
-      const ask = async () => {
-        const response = await fetch(printed['API'] as string, {
-          method: 'POST',
-          headers: {
-            'content-type': 'application/json',
-            authorization: `Bearer ${printed['Token']}`,
-            'x-cache-trace': '1',
-          },
-          body: JSON.stringify({ query: '{ projects { nodes { key stats { total } } } }' }),
-        });
-        return (await response.json()) as { extensions: { cache: { totals: object } } };
-      };
-      await ask();
-      expect((await ask()).extensions.cache.totals).toMatchObject({ sqlStatements: 0 });
+      const query = '{ projects { nodes { key stats { total } } } }';
+      await askServer(printed, query);
+      expect((await askServer(printed, query)).extensions.cache.totals).toMatchObject({ sqlStatements: 0 });
     } finally {
       server.kill('SIGTERM');
       await once(server, 'close');
@@ -140,21 +146,7 @@ describe('a server started with nothing set', () => {
     server.kill('SIGKILL');
   });
 
-  async function ask(query: string) {
-    const response = await fetch(printed['API'] as string, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        authorization: `Bearer ${printed['Token']}`,
-        'x-cache-trace': '1',
-      },
-      body: JSON.stringify({ query }),
-    });
-    return (await response.json()) as {
-      data: Record<string, unknown>;
-      extensions: { cache: { totals: { sqlStatements: number } } };
-    };
-  }
+  const ask = (query: string) => askServer(printed, query);
   const importFile = async (issues: unknown[], ...args: string[]) => {
     const file = join(directory, 'issues.json');
     await writeFile(file, JSON.stringify(issues));

@@ -7,6 +7,7 @@ import { openDatabase, postgresClient } from './db/database.js';
 import { Tracer } from './graphql/cache-trace.js';
 import { Coverage } from './invalidation/coverage.js';
 import { FenceWatch } from './invalidation/fences.js';
+import { postgresOutbox } from './invalidation/outbox.js';
 import { Relay } from './invalidation/relay.js';
 import { Transactor } from './invalidation/transact.js';
 import { requireTriggers } from './invalidation/triggers.js';
@@ -74,7 +75,7 @@ export function createCore(options: CoreOptions) {
     ...(coverage && { aroundLoad: coverage.around }),
   });
   const transactor = new Transactor({ db, cache, fences });
-  const relay = new Relay({ store, connect, log });
+  const relay = new Relay({ store, connect: () => postgresOutbox(connect()), log });
   return {
     db,
     cache,

@@ -1,15 +1,20 @@
 /**
  * The cache: `read`, `readMany`, `memoize` for readers; `fence`, `release` for writers. All decisions are here; what an
- * entry is worth stands in entry.ts, what Redis does in redis/. A reader never gets an error of the cache, and never a
- * value that was not the committed state of the database at some moment while the read ran.
+ * entry is worth stands in entry.ts, what memory may keep in near-cache.ts, what Redis does in redis/. A reader never gets an
+ * error of the cache, and never a value that was not the committed state of the database at some moment while the read ran.
  */
 import { type Clock, systemClock } from '../time.js';
-import { entryText, isFence, type State, stampText, stateOf } from './entry.js';
+import { type Entry, entryText, isFence, purgeOf, type State, stampText, stateOf } from './entry.js';
 import { CacheError } from './errors.js';
 import type { CacheEvents, Outcome, OutcomeReason } from './events.js';
 import { type Key, keyOf } from './key.js';
-import { checkPolicy, DEFAULT_MAX_CHARS, entryTtlMs, type Policy, type Source } from './policy.js';
-import { type Fill, LEASE_MS, type Store, type View } from './store.js';
+import { LoadQueue } from './load-queue.js';
+import { type Memoized, type MemoizePolicy, memoized } from './memoize.js';
+import { Monitor, stampsNow } from './monitor.js';
+import { type Asked, NearCache, type NearCacheOptions } from './near-cache.js';
+import { DEFAULT_MAX_CHARS, entryTtlMs, type Policy, type Source } from './policy.js';
+import { Session, type Use } from './session.js';
+import { type Fill, HOME, LEASE_MS, type Store, type View } from './store.js';
 import type { Tag } from './tag.js';
 import { TurnBatch } from './turn-batch.js';
 
@@ -19,28 +24,52 @@ const MAX_TAGS_PER_MINT = 5000;
 const MAX_FILLS_PER_TRIP = 2000;
 /** How long a writer waits between two attempts to fence. */
 const FENCE_RETRY_MS = 50;
+/** Who refreshes a stale entry has this long before another may try. */
+const REFRESH_CLAIM_MS = 10_000;
+const DEFAULT_MAX_LOADS = 10;
 
 export interface CacheOptions {
   readonly store: Store;
   readonly events?: CacheEvents;
   readonly clock?: Clock;
-  /** In [0, 1): for the jitter of times to live. */
+  /** In [0, 1): for the jitter of times to live, and for the monitor's choice. */
   readonly random?: () => number;
   /** Runs every load: tests and development check here what a load reads against its tags. */
   readonly aroundLoad?: <T>(load: { name: string; tags: readonly Tag[] }, run: () => Promise<T>) => Promise<T>;
   /** What a write does when its fence cannot be placed: commit without it after LEASE_MS, or not commit. Default `available`. */
   readonly fencePolicy?: 'available' | 'reject';
+  /** Keeps parsed entries in this process. Absent: it does not. */
+  readonly near?: NearCacheOptions | undefined;
+  /** Loads that run at once; the rest waits in line. Default 10. */
+  readonly maxLoads?: number;
+  /** Of all hits, the share that the monitor holds against the source. Default 0. */
+  readonly monitorShare?: number;
 }
 
 /** Who asks; part of the key of everything whose scope is `viewer`. */
 export interface ReadOptions {
   readonly viewer?: string | undefined;
+  /** Of the request: `Cache.session()`. */
+  readonly session?: Session | undefined;
 }
 
 interface Call<A> {
   readonly arg: A;
   readonly key: Key;
   readonly tags: readonly Tag[];
+  /** Those whose leases its freshness hangs on. */
+  readonly groups: readonly number[];
+}
+
+interface Placed<A> extends Call<A> {
+  readonly index: number;
+}
+
+/** What one call of `readMany` asks for in a turn. */
+interface Request {
+  readonly calls: readonly Call<unknown>[];
+  /** What memory holds need not be asked for. */
+  readonly memory: boolean;
 }
 
 /** One round trip's answer, with its number: outcomes name the trips they shared. */
@@ -49,11 +78,28 @@ interface Trip<T> {
   readonly answer: T;
 }
 
+interface Answer {
+  readonly view: View;
+  readonly asked: Asked | undefined;
+  /** What memory holds may be served. */
+  readonly proved: boolean;
+  /** The keys that were asked for. */
+  readonly keys: ReadonlySet<Key>;
+}
+
 /** What a call that is not a hit needs: stamps if its value may be stored and joined, a reason if not. */
-interface Miss<A> extends Call<A> {
-  readonly index: number;
+interface Miss<A> extends Placed<A> {
   readonly reason: OutcomeReason;
   readonly stamps: string | undefined;
+}
+
+/** One `readMany` under way. */
+interface Reading<A, V> {
+  readonly source: Source<A, V>;
+  readonly session: Session | undefined;
+  readonly values: V[];
+  readonly trips: number[];
+  readonly ended: (call: Call<A>, how: Pick<Outcome, 'kind'> & Partial<Outcome>) => void;
 }
 
 export class Cache {
@@ -63,9 +109,15 @@ export class Cache {
   readonly #random: () => number;
   readonly #aroundLoad: NonNullable<CacheOptions['aroundLoad']>;
   readonly #fencePolicy: 'available' | 'reject';
+  readonly #near: NearCache | undefined;
+  readonly #loads: LoadQueue;
+  readonly #monitor: Monitor;
+  readonly #monitorShare: number;
   /** Loads under way, by key, purge and stamps. Bounded by the calls under way. */
   readonly #flights = new Map<string, Promise<unknown>>();
-  readonly #reads: TurnBatch<readonly Call<unknown>[], Trip<View>>;
+  /** Loads still in line, by key: whoever needs that value now may take theirs. Bounded by the calls under way. */
+  readonly #inLine = new Map<Key, Promise<unknown>>();
+  readonly #reads: TurnBatch<Request, Trip<Answer>>;
   readonly #mints: TurnBatch<readonly Tag[], Trip<ReadonlyMap<Tag, string>>>;
   readonly #fills: TurnBatch<Fill, void>;
   readonly #underWay = new Set<Promise<unknown>>();
@@ -78,13 +130,14 @@ export class Cache {
     this.#random = options.random ?? Math.random;
     this.#aroundLoad = options.aroundLoad ?? ((_, run) => run());
     this.#fencePolicy = options.fencePolicy ?? 'available';
+    this.#near = options.near && new NearCache(options.near);
+    this.#loads = new LoadQueue(options.maxLoads ?? DEFAULT_MAX_LOADS);
+    this.#monitor = new Monitor({ store: this.store, clock: this.#clock, events: this.#events });
+    this.#monitorShare = options.monitorShare ?? 0;
     this.#reads = new TurnBatch(
-      (groups) => {
-        const calls = groups.flat();
-        return this.#trip(() => this.store.read(distinct(calls, keysOf), distinct(calls, tagsOf)));
-      },
+      (requests) => this.#ask(requests),
       MAX_KEYS_PER_READ,
-      (calls) => calls.reduce((size, { tags }) => size + 1 + tags.length, 0),
+      ({ calls }) => calls.reduce((size, { tags }) => size + 1 + tags.length, 0),
     );
     this.#mints = new TurnBatch(
       (tags) => this.#trip(() => this.store.mint([...new Set(tags.flat())])),
@@ -92,6 +145,36 @@ export class Cache {
       (tags) => tags.length,
     );
     this.#fills = new TurnBatch((fills) => this.store.fill(fills), MAX_FILLS_PER_TRIP);
+  }
+
+  /** What this process holds and does: copies in memory, loads running and in line. */
+  get state() {
+    return { near: this.#near?.size, loads: this.#loads.state };
+  }
+
+  /** For one request: what it reads after the first round trip may come from memory. `snapshot`: for `validate`. */
+  session(options: { snapshot: boolean } = { snapshot: false }): Session {
+    return new Session(this.#near?.sent ?? 0, options.snapshot);
+  }
+
+  /**
+   * Whether all that the session was given was the state of the database at one moment: now. What was not is dropped from memory,
+   * so that another run reads it anew.
+   */
+  async validate(session: Session): Promise<boolean> {
+    const uses = [...session.uses.values()];
+    let failed: Use[] = [];
+    try {
+      const view = await this.store.read([], [...new Set(uses.flatMap(({ tags }) => tags))]);
+      failed = uses.filter((use) => use.tags.length > 0 && stampsNow(view, use) !== use.stamps);
+    } catch (error) {
+      this.#events.storeFailed?.('validate', error);
+      failed = uses;
+    }
+    for (const { key } of failed) this.#near?.drop(key);
+    const held = failed.length === 0 && !session.unstamped && !session.unproved;
+    this.#events.validated?.(held);
+    return held;
   }
 
   /** One cached call. `load` runs when freshness of what is stored, if anything, cannot be proved; its errors are the caller's. */
@@ -102,86 +185,52 @@ export class Cache {
 
   /**
    * READ for many arguments of one source: one round trip for all that is asked for in this turn of the event loop, one
-   * load for everything that must be loaded, one fill. All answers come together.
+   * load for everything that must be loaded, one fill. All answers come together. Values are frozen when memory keeps them.
    * @throws what `source.load` throws; CacheError POLICY or LOAD_SHAPE for a programmer's mistake.
    */
   async readMany<A, V>(source: Source<A, V>, args: readonly A[], options: ReadOptions = {}): Promise<V[]> {
     if (args.length === 0) return [];
     const startedMs = performance.now();
-    const calls = args.map((arg) => this.#call(source, arg, options));
-    const outcome = (call: Call<A>, how: Pick<Outcome, 'kind'> & Partial<Outcome>, trips: readonly number[]) =>
-      this.#events.outcome?.({
-        name: source.name,
-        arg: call.arg,
-        key: call.key,
-        tags: call.tags,
-        ms: performance.now() - startedMs,
-        roundTrips: trips,
-        ...how,
-      });
+    const trips: number[] = [];
+    const reading: Reading<A, V> = {
+      source,
+      session: options.session,
+      values: new Array(args.length),
+      trips,
+      ended: (call, how) =>
+        this.#events.outcome?.({
+          name: source.name,
+          arg: call.arg,
+          key: call.key,
+          tags: call.tags,
+          ms: performance.now() - startedMs,
+          roundTrips: trips,
+          ...how,
+        }),
+    };
+    const calls = args.map((arg, index) => ({ ...this.#call(source, arg, options), index }));
+    const open = this.#mayServeUnasked(options.session) ? this.#fromMemory(reading, calls) : calls;
+    if (open.length === 0) return reading.values;
 
-    let trip: Trip<View>;
-    try {
-      trip = await this.#reads.add(calls);
-    } catch (error) {
-      this.#events.storeFailed?.('read', error);
-      const values = await failing(this.#load(source, calls), () => {
-        for (const call of calls) outcome(call, { kind: 'error', reason: 'load-failed' }, []);
-      });
-      for (const call of calls) outcome(call, { kind: 'error', reason: 'store-unavailable' }, []);
-      return values;
-    }
-
-    const values: V[] = new Array(calls.length);
-    const states = calls.map((call) => this.#state(call, trip.answer));
-    const minted = await this.#mintMissing(calls, states);
-    const trips = minted === undefined ? [trip.number] : [trip.number, minted.number];
-    const misses: Miss<A>[] = [];
-    calls.forEach((call, index) => {
-      const state = states[index] as State;
-      if (state.kind === 'fresh') {
-        const { value, ageMs, ttlLeftMs, chars } = state.entry;
-        values[index] = value as V;
-        outcome(call, { kind: 'hit', ageMs, ttlLeftMs, chars }, trips);
-      } else {
-        misses.push({ ...call, index, ...this.#stamps(call, state, trip.answer, minted?.answer) });
-      }
-    });
-    if (misses.length === 0) return values;
-
-    const settled = await failing(this.#loadAndFill(source, misses), () => {
-      for (const miss of misses) outcome(miss, { kind: 'error', reason: 'load-failed' }, trips);
-    });
-    misses.forEach((miss, i) => {
-      const { value, joined, unstored } = settled[i] as Settled<V>;
-      values[miss.index] = value;
-      const kind = joined ? 'joined' : miss.stamps === undefined ? 'bypass' : 'miss';
-      outcome(miss, { kind, reason: unstored ?? miss.reason }, trips);
-    });
-    return values;
+    const misses = await this.#look(reading, open, this.#near !== undefined);
+    if (misses.length > 0) await this.#settle(reading, misses);
+    return reading.values;
   }
 
   /**
-   * `fn` with its results kept under the policy's name and the arguments (canonical: order of members does not matter).
-   * Errors are not kept. Concurrent equal calls share one run if the tokens they read before it were the same. The policy's
-   * tags say which row-sets `fn` reads; none: a result is valid until its TTL.
+   * `fn` with its results kept under a name and the arguments: canonical, so the order of members does not matter, and dates,
+   * bigints and `undefined` are told apart. Errors are not kept. Concurrent equal calls share one run if the tokens they read
+   * before it were the same. The policy's tags say which row-sets `fn` reads; none: a result is valid until its TTL or
+   * `invalidate`. An AbortSignal among the arguments, or as member `signal` of one, is no part of the key: it ends its caller's
+   * wait, and the run when nobody waits any more.
+   * @throws CacheError POLICY
    */
   memoize<Args extends unknown[], R>(
-    fn: (...args: Args) => Promise<R> | R,
-    policy: Omit<Policy<Args>, 'tags' | 'scope' | 'shape'> & {
-      readonly tags?: (...args: Args) => readonly Tag[];
-      readonly shape?: string;
-    },
-  ): (...args: Args) => Promise<R> {
-    const { tags, ...rest } = policy;
-    const full: Policy<Args> = {
-      shape: '1',
-      ...rest,
-      scope: 'public',
-      tags: (args) => tags?.(...args) ?? [],
-    };
-    checkPolicy(full);
-    return (...args) => this.read(full, args, async () => fn(...args));
+    name: string,
+    fn: (...args: Args) => R,
+    policy: MemoizePolicy<Args>,
+  ): Memoized<Args, R> {
+    return memoized(this, name, fn, policy);
   }
 
   /**
@@ -194,7 +243,7 @@ export class Cache {
     const startedMs = this.#clock.monotonicMs();
     for (let attempt = 0; ; attempt++) {
       // After a failure only a connection opened now, after the caller's writes, proves anything.
-      const fresh = attempt > 0 || this.store.lostForMs() > 0;
+      const fresh = attempt > 0 || this.store.lostForMs(tags) > 0;
       try {
         await this.store.fence(xid, tags, { fresh });
         return true;
@@ -204,7 +253,7 @@ export class Cache {
           throw new CacheError('FENCE_REFUSED', 'the write was refused: Redis cannot be reached', { cause: error });
         }
         const triedMs = this.#clock.monotonicMs() - startedMs;
-        if (fresh && (triedMs >= LEASE_MS || this.store.lostForMs() >= LEASE_MS)) {
+        if (fresh && (triedMs >= LEASE_MS || this.store.lostForMs(tags) >= LEASE_MS)) {
           this.#events.unfenced?.(xid);
           return false;
         }
@@ -213,9 +262,13 @@ export class Cache {
     }
   }
 
-  /** RELEASE, after COMMIT or ROLLBACK was acknowledged, and only then. Not awaited: what is lost here, the relay repairs. */
-  release(xid: bigint, tags: readonly Tag[]): void {
-    this.#unawaited(this.store.release(xid, tags).catch((error) => this.#events.storeFailed?.('release', error)));
+  /**
+   * RELEASE, after COMMIT or ROLLBACK was acknowledged, and only then. Not awaited: what is lost here, the relay repairs.
+   * `unfenced`: no fence told other processes' memories of this write, so this does.
+   */
+  release(xid: bigint, tags: readonly Tag[], options: { unfenced: boolean } = { unfenced: false }): void {
+    const released = this.store.release(xid, tags, options);
+    this.#unawaited(released.catch((error) => this.#events.storeFailed?.('release', error)));
   }
 
   /** Resolves when the fills and releases asked for so far, which no caller waits for, have reached the store or failed. */
@@ -234,12 +287,146 @@ export class Cache {
       throw new CacheError('POLICY', `policy ${policy.name}: its scope is 'viewer', but the read names no viewer`);
     }
     const args = policy.key === undefined ? arg : policy.key(arg);
-    return { arg, key: keyOf({ name: policy.name, shape: policy.shape, viewer, args }), tags: policy.tags(arg) };
+    const key = keyOf({ name: policy.name, shape: policy.shape, viewer, args });
+    const tags = policy.tags(arg);
+    return { arg, key, tags, groups: this.#groupsOf(key, tags) };
+  }
+
+  #groupsOf(key: Key, tags: readonly Tag[]): readonly number[] {
+    if (this.store.groups === 1) return ONLY_HOME;
+    const names = tags.length === 0 ? [key] : tags;
+    return [...new Set(names.map((name) => this.store.groupOf(name)))].sort((a, b) => a - b);
+  }
+
+  /** A request that has seen the log since it began needs no second look; a snapshot looks at its end. */
+  #mayServeUnasked(session: Session | undefined): boolean {
+    if (this.#near === undefined || session === undefined) return false;
+    return session.snapshot || this.#near.provedAfter(session.began);
+  }
+
+  /** Serves what memory holds. @returns the others */
+  #fromMemory<A, V>(reading: Reading<A, V>, calls: readonly Placed<A>[]): Placed<A>[] {
+    const nowMs = this.#clock.nowMs();
+    return calls.filter((call) => {
+      const copy = this.#near?.get(call.key, nowMs);
+      if (copy === undefined) return true;
+      reading.values[call.index] = copy.value as V;
+      reading.session?.used({ ...call, stamps: copy.stamps });
+      const ageMs = Math.max(0, nowMs - copy.loadedAtMs);
+      reading.ended(call, { kind: 'near-hit', ageMs, ttlLeftMs: copy.untilMs - nowMs, chars: copy.chars });
+      this.#sample(reading, call, copy);
+      return false;
+    });
+  }
+
+  /** Asks the store, with all others of this turn, and serves what it or memory proves. Never throws. @returns the misses */
+  async #look<A, V>(reading: Reading<A, V>, calls: readonly Placed<A>[], memory: boolean): Promise<Miss<A>[]> {
+    let trip: Trip<Answer>;
+    try {
+      trip = await this.#reads.add({ calls, memory });
+    } catch (error) {
+      this.#events.storeFailed?.('read', error);
+      return calls.map((call) => ({ ...call, reason: 'store-unavailable', stamps: undefined }));
+    }
+    reading.trips.push(trip.number);
+    const { answer } = trip;
+    const asked = calls.filter(({ key }) => answer.keys.has(key));
+    const unasked = calls.filter(({ key }) => !answer.keys.has(key));
+    // What memory held when the trip began: served now that the log has been read, or, if that dropped it, asked for after all.
+    const dropped = answer.proved ? this.#fromMemory(reading, unasked) : unasked;
+    const misses = await this.#judge(reading, asked, answer);
+    return dropped.length === 0 ? misses : [...misses, ...(await this.#look(reading, dropped, false))];
+  }
+
+  /** READ: one trip for all requests of a turn. */
+  async #ask(requests: readonly Request[]): Promise<Trip<Answer>> {
+    const asked = this.#near?.ask();
+    const nowMs = this.#clock.nowMs();
+    const keys = new Set<Key>();
+    const tags = new Set<Tag>();
+    for (const { calls, memory } of requests) {
+      for (const call of calls) {
+        if (memory && this.#near?.get(call.key, nowMs) !== undefined) continue;
+        keys.add(call.key);
+        for (const tag of call.tags) tags.add(tag);
+      }
+    }
+    return this.#trip(async () => {
+      const view = await this.store.read([...keys], [...tags], asked?.log);
+      return { view, asked, keys, proved: asked !== undefined && this.#near?.took(asked, view) === true };
+    });
+  }
+
+  /** Serves what the store proves. @returns the misses */
+  async #judge<A, V>(reading: Reading<A, V>, calls: readonly Placed<A>[], answer: Answer): Promise<Miss<A>[]> {
+    const states = calls.map((call) => this.#state(call, answer.view));
+    const minted = await this.#mintMissing(calls, states);
+    if (minted !== undefined) reading.trips.push(minted.number);
+    const misses: Miss<A>[] = [];
+    calls.forEach((call, i) => {
+      const state = states[i] as State;
+      const unproved = call.groups.some((group) => answer.view.leases[group]?.unproved === true);
+      if (state.kind === 'fresh' || (state.kind === 'stale' && mayServeStale(reading, state.entry))) {
+        this.#serve(reading, call, { state, unproved, asked: answer.asked });
+      } else if (unproved) {
+        misses.push({ ...call, stamps: undefined, reason: 'unproved' });
+      } else {
+        misses.push({ ...call, ...this.#stamps(call, state, answer.view, minted?.answer) });
+      }
+    });
+    return misses;
+  }
+
+  #serve<A, V>(
+    reading: Reading<A, V>,
+    call: Placed<A>,
+    found: { state: State & { kind: 'fresh' | 'stale' }; unproved: boolean; asked: Asked | undefined },
+  ): void {
+    const { session, source } = reading;
+    const { kind, entry, stamps } = found.state;
+    const { value, ageMs, ttlMs, chars } = entry;
+    reading.values[call.index] = value as V;
+    const ttlLeftMs = Math.max(0, ttlMs - ageMs);
+    const shown = { ageMs, ttlLeftMs, chars, ...(found.unproved && { reason: 'unproved' as const }) };
+    reading.ended(call, { kind: kind === 'fresh' ? 'hit' : 'stale', ...shown });
+    session?.used({ ...call, stamps });
+    if (found.unproved) {
+      if (session !== undefined) session.unproved = true;
+      return;
+    }
+    if (kind === 'stale') {
+      this.#unawaited(this.#refresh(source, call, stamps));
+      return;
+    }
+    const nowMs = this.#clock.nowMs();
+    const copy = { value, tags: call.tags, groups: call.groups, stamps, chars };
+    if (found.asked !== undefined) {
+      this.#near?.put(found.asked, call.key, { ...copy, loadedAtMs: nowMs - ageMs, untilMs: nowMs + ttlLeftMs });
+    }
+    this.#sample(reading, call, copy);
+  }
+
+  #sample<A, V>({ source }: Reading<A, V>, call: Call<A>, copy: { value: unknown; stamps: string }): void {
+    if (this.#monitorShare === 0 || source.timeDependent === true || call.tags.length === 0) return;
+    if (this.#random() >= this.#monitorShare) return;
+    const load = async () => (await this.#load(source, [call], () => {}))[0];
+    this.#unawaited(this.#monitor.check(source.name, { ...call, stamps: copy.stamps }, copy.value, load));
+  }
+
+  /** One process at a time loads anew what is served stale meanwhile. */
+  async #refresh<A, V>(source: Source<A, V>, call: Placed<A>, stamps: string): Promise<void> {
+    try {
+      if (!(await this.store.claim(call.key, REFRESH_CLAIM_MS))) return;
+      const miss = { ...call, stamps, reason: 'expired' as const };
+      await this.#loadAndFill(source, [miss]);
+    } catch (error) {
+      this.#events.storeFailed?.('refresh', error);
+    }
   }
 
   #state(call: Call<unknown>, view: View): State {
     const state = stateOf({
-      lease: view.lease,
+      purge: purgeOf(view.leases, call.groups),
       text: view.entries.get(call.key),
       tags: call.tags,
       tokens: call.tags.map((tag) => view.tokens.get(tag)),
@@ -279,28 +466,52 @@ export class Cache {
   ): { stamps: string | undefined; reason: OutcomeReason } {
     if (state.kind === 'unleased') return { stamps: undefined, reason: 'no-lease' };
     if (state.kind === 'fenced') return { stamps: undefined, reason: 'fenced' };
+    if (state.kind === 'stale') return { stamps: state.stamps, reason: 'expired' };
     const tokens = call.tags.map((tag, i) => state.tokens[i] ?? minted?.get(tag));
     if (tokens.includes(undefined)) return { stamps: undefined, reason: 'store-unavailable' };
     if (tokens.some((token) => isFence(token as string))) return { stamps: undefined, reason: 'fenced' };
-    const stamps = stampText((view.lease as NonNullable<View['lease']>).purge, tokens as string[]);
-    return { stamps, reason: state.invalid ? 'invalid' : 'absent' };
+    const purge = purgeOf(view.leases, call.groups) as string; // or it would be unleased
+    return { stamps: stampText(purge, tokens as string[]), reason: state.cause };
+  }
+
+  /** Loads what is missing, stores what may be stored, and tells how each call ended. */
+  async #settle<A, V>({ source, session, values, ended }: Reading<A, V>, misses: readonly Miss<A>[]): Promise<void> {
+    const settled = await failing(this.#loadAndFill(source, misses), () => {
+      for (const miss of misses) ended(miss, { kind: 'error', reason: 'load-failed' });
+    });
+    misses.forEach((miss, i) => {
+      const { value, joined, unstored } = settled[i] as Settled<V>;
+      values[miss.index] = value;
+      if (miss.stamps !== undefined) session?.used({ ...miss, stamps: miss.stamps });
+      else if (session !== undefined) session.unstamped = true;
+      const lost = miss.stamps === undefined && miss.reason === 'store-unavailable';
+      const kind = lost ? 'error' : joined ? 'joined' : miss.stamps === undefined ? 'bypass' : 'miss';
+      ended(miss, { kind, reason: unstored ?? miss.reason });
+    });
   }
 
   /**
-   * One load for all misses that no equal load is under way for. A call joins a load only under the very stamps it read
-   * itself: joining any load of its key would hand it a value older than a write that was acknowledged before it began.
+   * One load for all misses that no load is under way for that they may take part in. A call joins a running load only under
+   * the very stamps it read itself: any other might hand it a value older than a write that was acknowledged before it
+   * began. A load that is still in line will read what is current then: that anyone may join.
    */
   async #loadAndFill<A, V>(source: Source<A, V>, misses: readonly Miss<A>[]): Promise<Settled<V>[]> {
-    const flying = misses.map((miss) =>
-      miss.stamps === undefined ? undefined : (this.#flights.get(flightName(miss)) as Promise<V> | undefined),
-    );
+    const joinable = (miss: Miss<A>) =>
+      (miss.stamps === undefined ? undefined : this.#flights.get(flightName(miss))) ?? this.#inLine.get(miss.key);
+    // Inside of a load nothing is joined: what waits in line may wait for the place that this very load holds.
+    const flying = misses.map((miss) => (this.#loads.inside ? undefined : (joinable(miss) as Promise<V> | undefined)));
     const own = misses.filter((_, i) => flying[i] === undefined);
-    const loading = own.length === 0 ? Promise.resolve([]) : this.#load(source, own);
+    let started = own.length === 0;
+    const starting = () => {
+      started = true;
+      for (const { key } of own) this.#inLine.delete(key);
+    };
+    const loading = own.length === 0 ? Promise.resolve([]) : this.#load(source, own, starting);
     own.forEach((miss, i) => {
-      if (miss.stamps === undefined) return;
       const value = loading.then((values) => values[i] as V);
       value.catch(() => {}); // whoever loads sees the error below; a flight that nobody joined must not count as unhandled
-      this.#flights.set(flightName(miss), value);
+      if (miss.stamps !== undefined) this.#flights.set(flightName(miss), value);
+      if (!started) this.#inLine.set(miss.key, value);
     });
     const values = await failing(loading, () => {
       for (const miss of own) this.#land(miss);
@@ -321,14 +532,17 @@ export class Cache {
     this.#flights.delete(flightName(miss));
   }
 
-  async #load<A, V>(source: Source<A, V>, calls: readonly Call<A>[]): Promise<V[]> {
-    const values = await this.#aroundLoad({ name: source.name, tags: distinct(calls, tagsOf) }, () =>
-      source.load(calls.map(({ arg }) => arg)),
-    );
-    if (values.length !== calls.length) {
-      throw new CacheError('LOAD_SHAPE', `${source.name}: ${calls.length} values expected, ${values.length} loaded`);
-    }
-    return [...values];
+  /** LOAD, when its turn has come: then `starting` is called. */
+  #load<A, V>(source: Source<A, V>, calls: readonly Call<A>[], starting: () => void): Promise<V[]> {
+    return this.#loads.run(async () => {
+      const values = await this.#aroundLoad({ name: source.name, tags: distinctTags(calls) }, () =>
+        source.load(calls.map(({ arg }) => arg)),
+      );
+      if (values.length !== calls.length) {
+        throw new CacheError('LOAD_SHAPE', `${source.name}: ${calls.length} values expected, ${values.length} loaded`);
+      }
+      return [...values];
+    }, starting);
   }
 
   /** FILL. Not awaited: a late one is harmless, since it carries the stamps from before its load. @returns why not */
@@ -348,7 +562,7 @@ export class Cache {
     }
     // The load may be joined until its value can be read.
     const filled = this.#fills
-      .add({ key: miss.key, text, ttlMs })
+      .add({ key: miss.key, text, ttlMs: ttlMs + (policy.staleMs ?? 0) })
       .catch((error) => this.#events.storeFailed?.('fill', error))
       .finally(() => this.#land(miss));
     this.#unawaited(filled);
@@ -367,6 +581,13 @@ interface Settled<V> {
   readonly unstored: OutcomeReason | undefined;
 }
 
+const ONLY_HOME: readonly number[] = [HOME];
+
+/** A snapshot is of one moment: what is older than it should be has no place in one. */
+function mayServeStale<A, V>({ source, session }: Reading<A, V>, { ageMs, ttlMs }: Entry): boolean {
+  return session?.snapshot !== true && ageMs < ttlMs + (source.staleMs ?? 0);
+}
+
 /** Names a load with the stamps it was begun under: equal names, equal values. */
 function flightName(miss: Miss<unknown>): string {
   return `${miss.stamps}${miss.key}`;
@@ -382,9 +603,6 @@ async function failing<T>(work: Promise<T>, onFailure: () => void): Promise<T> {
   }
 }
 
-const keysOf = (call: Call<unknown>): readonly Key[] => [call.key];
-const tagsOf = (call: Call<unknown>): readonly Tag[] => call.tags;
-
-function distinct<T>(calls: readonly Call<unknown>[], pick: (call: Call<unknown>) => readonly T[]): T[] {
-  return [...new Set(calls.flatMap(pick))];
+function distinctTags(calls: readonly Call<unknown>[]): Tag[] {
+  return [...new Set(calls.flatMap(({ tags }) => tags))];
 }

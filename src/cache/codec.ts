@@ -1,16 +1,25 @@
 /**
  * Values to text and back. Plain JSON at the speed of JSON.parse; dates, bigints and `undefined` are kept by a
  * second, marked form that only values holding them pay for. What JSON would change in silence is refused.
+ * Large texts are compressed.
  */
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { CacheError } from './errors.js';
 
 const MARK = '$cache';
 
+/** JSON; JSON with marked members, to be read with the reviver; the same two compressed, in base64. */
+export type Form = 'j' | 'm' | 'J' | 'M';
+
 export interface Encoded {
   readonly text: string;
-  /** The text holds marked members: read it with the reviver. */
-  readonly marked: boolean;
+  readonly form: Form;
 }
+
+/** By test/bench/compression.ts. */
+const COMPRESS_ABOVE_CHARS = 8 * 1024;
+/** What an entry of a few hundred bytes may unfold to at most: one that was written by others must not fill our memory. */
+const MAX_INFLATED_BYTES = 64 * 1024 * 1024;
 
 /** @throws CacheError UNENCODABLE for functions, symbols, class instances and objects with a `$cache` member. */
 export function encode(value: unknown): Encoded {
@@ -40,7 +49,8 @@ export function encode(value: unknown): Encoded {
     return raw;
   }
   const text = JSON.stringify(value, replacer);
-  return { text, marked };
+  if (text.length <= COMPRESS_ABOVE_CHARS) return { text, form: marked ? 'm' : 'j' };
+  return { text: deflateRawSync(text, { level: 1 }).toString('base64'), form: marked ? 'M' : 'J' };
 }
 
 function refuseExotic(value: object, name: string): void {
@@ -51,11 +61,24 @@ function refuseExotic(value: object, name: string): void {
   }
 }
 
-/** @throws SyntaxError when the text is not what `encode` wrote; the caller takes that for a miss. */
-export function decode({ text, marked }: Encoded): unknown {
-  if (!marked) return JSON.parse(text);
-  const value: unknown = JSON.parse(text);
-  return unmark(value);
+/** @throws when it is not what `encode` wrote; the caller takes that for a miss. */
+export function decode({ text, form }: Encoded): unknown {
+  switch (form) {
+    case 'j':
+      return JSON.parse(text);
+    case 'm':
+      return unmark(JSON.parse(text));
+    case 'J':
+      return JSON.parse(inflated(text));
+    case 'M':
+      return unmark(JSON.parse(inflated(text)));
+    default:
+      throw new SyntaxError(`unknown form ${form}`);
+  }
+}
+
+function inflated(text: string): string {
+  return inflateRawSync(Buffer.from(text, 'base64'), { maxOutputLength: MAX_INFLATED_BYTES }).toString();
 }
 
 /** By hand, because a reviver cannot put an `undefined` into an array: it would leave a hole. */

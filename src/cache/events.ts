@@ -3,22 +3,27 @@ import type { Key } from './key.js';
 import type { Tag } from './tag.js';
 
 /**
- * How one cached call ended. `bypass`: loaded, because freshness could not be proved; `error`: the store failed and the value
- * was loaded, or the load itself failed.
+ * How one cached call ended. `near-hit`: from this process's memory; `stale`: from the store, older than its time to live but
+ * within its policy's `staleMs`; `bypass`: loaded, because freshness could not be proved; `error`: the store failed and the
+ * value was loaded, or the load itself failed.
  */
-export type OutcomeKind = 'hit' | 'joined' | 'miss' | 'bypass' | 'error';
+export type OutcomeKind = 'near-hit' | 'hit' | 'stale' | 'joined' | 'miss' | 'bypass' | 'error';
 
-/** Why nothing was served from the store, or nothing stored. */
+/** Why nothing was served from the store, or nothing stored. `unproved`, of a hit: under a lease that an operator gave. */
 export type OutcomeReason =
   | 'absent'
   | 'invalid'
+  | 'damaged'
+  | 'expired'
   | 'fenced'
   | 'no-lease'
+  | 'unproved'
   | 'store-unavailable'
   | 'load-failed'
   | 'too-large'
   | 'unencodable'
-  | 'mutation';
+  | 'mutation'
+  | 'snapshot';
 
 export interface Outcome {
   readonly name: string;
@@ -42,7 +47,11 @@ export interface CacheEvents {
   /** A reader met a fence: whoever watches fences may have to ask Postgres whether its writers still live. */
   fenceSeen?(tag: Tag, fence: string): void;
   /** The store failed at something nobody waits for (a fill, a release); the relay repairs what matters. */
-  storeFailed?(what: 'read' | 'mint' | 'fill' | 'fence' | 'release', error: unknown): void;
+  storeFailed?(what: 'read' | 'mint' | 'fill' | 'fence' | 'release' | 'refresh' | 'validate', error: unknown): void;
   /** A transaction commits without a fence: it is visible everywhere after LEASE_MS at the latest. */
   unfenced?(xid: bigint): void;
+  /** Whether all that a snapshot's session was given still held at its end. */
+  validated?(held: boolean): void;
+  /** The monitor compared a served value with its source. `violation`: the cache has lied, with proof. */
+  checked?(result: 'same' | 'changed' | 'violation', call: { readonly name: string; readonly key: Key }): void;
 }

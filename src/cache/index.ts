@@ -4,12 +4,17 @@ export { fenceIds, isFence } from './entry.js';
 export { CacheError, type CacheErrorCode } from './errors.js';
 export type { CacheEvents, Outcome, OutcomeKind, OutcomeReason } from './events.js';
 export { canonical, digest, type Key } from './key.js';
+export type { Memoized, MemoizePolicy } from './memoize.js';
 export { MemoryStore } from './memory-store.js';
+export type { NearCacheOptions } from './near-cache.js';
 export { checkPolicy, type Policy, type Scope, type Source } from './policy.js';
-export { RedisStore } from './redis/redis-store.js';
+export type { Address, RedisPlace } from './redis/connection.js';
+export { RedisStore, type RedisStoreOptions } from './redis/redis-store.js';
+export type { Session } from './session.js';
 export {
   type Applied,
   type Head,
+  HOME,
   LEASE_MS,
   MAX_RELEASED_KNOWN,
   type Position,

@@ -3,15 +3,22 @@
  * process alone, so it is for laptops and tests. Bounded: the least recently written entries and tokens go first.
  */
 import { type Clock, systemClock } from '../time.js';
-import type { Lease } from './entry.js';
+import { type Lease, leaseOf, UNPROVED } from './entry.js';
 import type { Key } from './key.js';
 import {
   type Applied,
   type Fill,
+  type Forgotten,
   type Head,
   LEASE_MS,
+  type LogMark,
+  type LogView,
+  MAX_FORGOTTEN_PER_TICK,
+  MAX_LOG_RECORDS,
+  MAX_RECORDS_PER_READ,
   MAX_RELEASED_KNOWN,
   type Position,
+  recordOf,
   type Store,
   type Tick,
   TOKEN_TTL_MS,
@@ -22,15 +29,22 @@ import { randomToken } from './token.js';
 
 const MAX_ENTRIES = 20_000;
 const MAX_TOKENS = 100_000;
+const MAX_CLAIMS = 10_000;
 
 export class MemoryStore implements Store {
   readonly kind = 'memory';
+  readonly groups = 1;
   readonly #clock: Clock;
   readonly #run = randomToken();
   readonly #entries: ExpiringMap<Key>;
   readonly #tokens: ExpiringMap<Tag>;
   /** Fences have no expiry and are never evicted: they stand apart from the tokens. */
   readonly #fences = new Map<Tag, Set<string>>();
+  /** Tags by the id whose fence is on them. */
+  readonly #noted = new Map<bigint, readonly Tag[]>();
+  readonly #claims: ExpiringMap<Key>;
+  readonly #counts = new Map<string, Map<string, number>>();
+  #log: { readonly epoch: string; first: number; readonly records: (readonly Tag[])[] } | undefined;
   #released = new Set<bigint>();
   #position: Position | undefined;
   #lease: (Lease & { untilMs: number }) | undefined;
@@ -40,9 +54,14 @@ export class MemoryStore implements Store {
     this.#clock = clock;
     this.#entries = new ExpiringMap(MAX_ENTRIES, clock);
     this.#tokens = new ExpiringMap(MAX_TOKENS, clock);
+    this.#claims = new ExpiringMap(MAX_CLAIMS, clock);
   }
 
-  async read(keys: readonly Key[], tags: readonly Tag[]): Promise<View> {
+  groupOf(): number {
+    return 0;
+  }
+
+  async read(keys: readonly Key[], tags: readonly Tag[], log?: LogMark | 'end'): Promise<View> {
     const tokens = new Map<Tag, string>();
     for (const tag of tags) {
       const held = this.#held(tag);
@@ -50,10 +69,30 @@ export class MemoryStore implements Store {
     }
     const lease = this.#liveLease();
     return {
-      lease: lease && { generation: lease.generation, purge: lease.purge },
+      leases: [lease && leaseOf(lease.generation, lease.purge)],
       entries: this.#entries.pick(keys),
       tokens,
+      log: log && this.#logSince(log),
     };
+  }
+
+  #logSince(since: LogMark | 'end'): LogView {
+    const log = this.#log;
+    const end = log && { epoch: log.epoch, sequence: log.first + log.records.length - 1 };
+    if (since === 'end') return { kind: 'end', mark: end };
+    if (log === undefined || end === undefined || log.epoch !== since.epoch) return { kind: 'hole' };
+    const records = log.records.slice(since.sequence - log.first + 1);
+    const reached = since.sequence >= log.first && since.sequence <= end.sequence;
+    if (!reached || records.length > MAX_RECORDS_PER_READ) return { kind: 'hole' };
+    return { kind: 'next', mark: end, records };
+  }
+
+  #append(tags: readonly Tag[]): void {
+    this.#log ??= { epoch: randomToken(), first: 1, records: [] };
+    this.#log.records.push(recordOf(tags));
+    if (this.#log.records.length <= MAX_LOG_RECORDS) return;
+    this.#log.records.shift();
+    this.#log.first++;
   }
 
   async mint(tags: readonly Tag[]): Promise<ReadonlyMap<Tag, string>> {
@@ -69,16 +108,26 @@ export class MemoryStore implements Store {
     for (const { key, text, ttlMs } of fills) this.#entries.set(key, text, ttlMs);
   }
 
+  async claim(key: Key, ttlMs: number): Promise<boolean> {
+    if (this.#claims.get(key) !== undefined) return false;
+    this.#claims.set(key, 'claimed', ttlMs);
+    return true;
+  }
+
   async fence(xid: bigint, tags: readonly Tag[]): Promise<void> {
     for (const tag of tags) {
       const ids = this.#fences.get(tag);
       if (ids === undefined) this.#fences.set(tag, new Set([String(xid)]));
       else ids.add(String(xid));
     }
+    if (tags.length > 0) this.#noted.set(xid, tags);
+    this.#append(tags);
   }
 
-  async release(xid: bigint, tags: readonly Tag[]): Promise<void> {
+  async release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean }): Promise<void> {
+    if (options?.unfenced === true) this.#append(tags);
     for (const tag of tags) this.#release(tag, [String(xid)]);
+    this.#noted.delete(xid);
     this.#released.add(xid);
   }
 
@@ -86,9 +135,26 @@ export class MemoryStore implements Store {
     for (const tag of tags) this.#release(tag, xids);
   }
 
+  async sweep(forgotten: readonly Forgotten[]): Promise<void> {
+    for (const { xid, tags } of forgotten) {
+      for (const tag of tags) this.#release(tag, [xid]);
+      this.#noted.delete(BigInt(xid));
+    }
+  }
+
+  async invalidate(tags: readonly Tag[]): Promise<void> {
+    for (const tag of tags) this.#release(tag, []);
+    this.#append(tags);
+  }
+
+  async grantUnproved(ms: number): Promise<void> {
+    if (this.#position === undefined || this.#liveLease() !== undefined) return;
+    this.#lease = { generation: UNPROVED, purge: this.#position.purge, untilMs: this.#clock.nowMs() + ms };
+  }
+
   async head(): Promise<Head> {
     const clockMs = this.#clock.nowMs();
-    const lease = this.#liveLease();
+    const lease = this.#provingLease();
     return {
       clockMs,
       position: this.#position,
@@ -98,6 +164,10 @@ export class MemoryStore implements Store {
         .sort((a, b) => (a < b ? -1 : 1))
         .slice(0, MAX_RELEASED_KNOWN)
         .map(String),
+      forgotten: [...this.#noted]
+        .filter(([xid]) => this.#position !== undefined && xid < this.#position.xid)
+        .slice(0, MAX_FORGOTTEN_PER_TICK)
+        .map(([xid, tags]) => ({ xid: String(xid), tags })),
     };
   }
 
@@ -106,15 +176,30 @@ export class MemoryStore implements Store {
     if (!samePosition(head.position, this.#position)) return 'raced';
     const untilMs = head.clockMs + LEASE_MS;
     if (this.#clock.nowMs() >= untilMs) return 'late';
+    // Another purge, so perhaps another history of Postgres: its ids may be given again.
+    if (head.position?.purge !== next.purge) this.#released.clear();
     for (const { xid, tags } of rows) {
       if (this.#released.has(xid)) continue;
       for (const tag of tags) this.#release(tag, [String(xid)]);
+      this.#append(tags);
       this.#released.add(xid);
     }
+    if (this.#log === undefined) this.#append([]);
     this.#position = next;
     this.#released = new Set([...this.#released].filter((xid) => xid >= next.xid));
-    if (grant) this.#grant(next, barrier, untilMs);
+    if (grant !== 'hold') this.#grant({ next, barrier, untilMs, force: grant === 'force' });
     return 'applied';
+  }
+
+  async count(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
+    const known = this.#counts.get(day) ?? new Map<string, number>();
+    for (const [name, count] of counts) known.set(name, (known.get(name) ?? 0) + count);
+    this.#counts.clear(); // of one day, this one
+    this.#counts.set(day, known);
+  }
+
+  async counts(day: string): Promise<ReadonlyMap<string, number>> {
+    return new Map(this.#counts.get(day));
   }
 
   lostForMs(): number {
@@ -123,15 +208,16 @@ export class MemoryStore implements Store {
 
   async close(): Promise<void> {}
 
-  #grant(next: Position, barrier: bigint | undefined, untilMs: number): void {
-    const lease = this.#liveLease();
+  #grant(given: { next: Position; barrier: bigint | undefined; untilMs: number; force: boolean }): void {
+    const { next, barrier, untilMs, force } = given;
+    const lease = this.#provingLease();
     if (lease !== undefined) {
       this.#lease = { generation: lease.generation, purge: next.purge, untilMs };
       return;
     }
     if (this.#barrier !== undefined && this.#barrier.untilMs <= this.#clock.nowMs()) this.#barrier = undefined;
     if (this.#barrier === undefined && barrier !== undefined) this.#barrier = { xid: barrier, untilMs };
-    if (this.#barrier !== undefined && next.xid >= this.#barrier.xid) {
+    if (force || (this.#barrier !== undefined && next.xid >= this.#barrier.xid)) {
       this.#lease = { generation: randomToken(), purge: next.purge, untilMs };
       this.#barrier = undefined;
     }
@@ -139,6 +225,11 @@ export class MemoryStore implements Store {
 
   #liveLease() {
     return this.#lease !== undefined && this.#lease.untilMs > this.#clock.nowMs() ? this.#lease : undefined;
+  }
+
+  #provingLease() {
+    const lease = this.#liveLease();
+    return lease?.generation === UNPROVED ? undefined : lease;
   }
 
   /** What the tag holds: its fence, as the text that Redis would hold, or its token. */

@@ -15,6 +15,16 @@ export interface Policy<A> {
    * since writes invalidate exactly; for values that depend on the time it is their freshness.
    */
   readonly ttlMs: number;
+  /**
+   * The value depends on the time itself (overdue, the last 7 days, an outside service), so `ttlMs` is its freshness. Such a
+   * value is not held against the database by the monitor.
+   */
+  readonly timeDependent?: boolean;
+  /**
+   * How long beyond `ttlMs` an entry may still be served while one process refreshes it. Only for values that depend on the
+   * time: writes invalidate these too, at once. Default 0.
+   */
+  readonly staleMs?: number;
   /** The same for `null`, that is for what does not exist. Default: `ttlMs`, at most 10 minutes. */
   readonly negativeTtlMs?: number;
   /** Who may share an entry. Declared, never guessed. */
@@ -48,6 +58,12 @@ export function checkPolicy(policy: Policy<never>): void {
     const value = policy[field];
     if (value === undefined && field !== 'ttlMs') continue;
     if (!Number.isFinite(value) || (value as number) < 1) refuse(field, 'a number of at least 1', value);
+  }
+  if (policy.staleMs !== undefined && !(Number.isFinite(policy.staleMs) && policy.staleMs >= 0)) {
+    refuse('staleMs', 'a number of at least 0', policy.staleMs);
+  }
+  if ((policy.staleMs ?? 0) > 0 && policy.timeDependent !== true) {
+    refuse('staleMs', 'absent unless timeDependent is true, since writes invalidate exactly', policy.staleMs);
   }
   if (policy.scope !== 'public' && policy.scope !== 'viewer') refuse('scope', "'public' or 'viewer'", policy.scope);
   if (typeof policy.tags !== 'function') refuse('tags', 'a function of the arguments', typeof policy.tags);

@@ -4,7 +4,7 @@
  */
 import type { Lease } from './entry.js';
 import type { Key } from './key.js';
-import type { Tag } from './tag.js';
+import { type Tag, tableOf, tableTag } from './tag.js';
 
 /** L: no hit is served longer than this after the last proof that all committed writes were applied. */
 export const LEASE_MS = 2000;
@@ -14,10 +14,40 @@ export const TOKEN_TTL_MS = 24 * 60 * 60 * 1000;
 /** While a long transaction holds the position back, the ids released since are told, so that none is applied again and again. */
 export const MAX_RELEASED_KNOWN = 20_000;
 
+/** Fences told by one HEAD: a process that dies leaves no more of them than its pool of writers has connections. */
+export const MAX_FORGOTTEN_PER_TICK = 5;
+
+/** The log of invalidations: FENCE and APPLY append what they touch, so that a process knows what of its own memory is old. */
+export const MAX_LOG_RECORDS = 2000;
+/** A record with more tags names their tables instead: every entry carries those too. */
+export const MAX_TAGS_PER_RECORD = 200;
+/** A reader further behind than this starts anew at the end. */
+export const MAX_RECORDS_PER_READ = 500;
+
+/** The group that holds the log, complete for all groups; what memory serves hangs on its lease alone. */
+export const HOME = 0;
+
+/** A place in the log: records are numbered without gaps within one epoch, the life of one log. */
+export interface LogMark {
+  readonly epoch: string;
+  readonly sequence: number;
+}
+
+export type LogView =
+  /** All records after the mark that was asked for, each the tags it names; `mark` is the last. */
+  | { readonly kind: 'next'; readonly mark: LogMark; readonly records: readonly (readonly Tag[])[] }
+  /** Some record after that mark may be gone: nothing can be said. */
+  | { readonly kind: 'hole' }
+  /** Where the log ends now, if there is one. */
+  | { readonly kind: 'end'; readonly mark: LogMark | undefined };
+
 export interface View {
-  readonly lease: Lease | undefined;
+  /** By group; of the groups that were read, and of HOME when the log was. */
+  readonly leases: readonly (Lease | undefined)[];
   readonly entries: ReadonlyMap<Key, string>;
   readonly tokens: ReadonlyMap<Tag, string>;
+  /** Present when it was asked for. */
+  readonly log: LogView | undefined;
 }
 
 export interface Fill {
@@ -32,14 +62,25 @@ export interface Position {
   readonly purge: string;
 }
 
+/** A fence whose transaction is over. */
+export interface Forgotten {
+  readonly xid: string;
+  /** Of the group that told it. */
+  readonly tags: readonly Tag[];
+}
+
 export interface Head {
   /** The store's own clock, ms: what leases are counted from. */
   readonly clockMs: number;
   readonly position: Position | undefined;
-  /** How long the lease still runs, ms; 0 when there is none. */
+  /** How long the lease still runs, ms; 0 when there is none, or one that proves nothing. */
   readonly leaseLeftMs: number;
   /** Names the server's run: APPLY refuses to act on another. */
   readonly run: string;
+  /** The connection that HEAD came by, where scripts cannot tell one server from another: APPLY must go by the same. */
+  readonly link?: number;
+  /** Fences of transactions below `position` that nobody released: their writers died, or the fence came after its release. */
+  readonly forgotten: readonly Forgotten[];
   /** Transactions from `position` on whose tags were released here already, in rising order; at most MAX_RELEASED_KNOWN. */
   readonly released: readonly string[];
 }
@@ -48,33 +89,62 @@ export interface Tick {
   readonly head: Head;
   /** The new position: all transactions below it are over and their rows are in `rows` or were applied before. */
   readonly next: Position;
+  /** With all their tags: each group takes its own, HOME writes all to the log. */
   readonly rows: readonly { readonly xid: bigint; readonly tags: readonly Tag[] }[];
   /** A transaction id of our own, assigned after `head` found no lease. */
   readonly barrier: bigint | undefined;
-  /** False while rows are left for the next tick: then nothing proves freshness. */
-  readonly grant: boolean;
+  /**
+   * `hold` while rows are left for the next tick: then nothing proves freshness. `force`: grant without waiting for the barrier;
+   * what fenced on a server that is lost may then be served old for LEASE_MS.
+   */
+  readonly grant: 'grant' | 'hold' | 'force';
 }
 
 /** `applied`, or why not: another server run, another position than in `head`, or past the lease it would grant. */
 export type Applied = 'applied' | 'moved' | 'raced' | 'late';
 
+/**
+ * Tags and entries are spread over `groups`, each of which has its position and its lease. A store of one server has one group;
+ * a cluster has a fixed number, so that all keys of a group are on one shard.
+ */
 export interface Store {
   /** `redis` or `memory`: for people. */
   readonly kind: string;
-  /** READ: lease, entries and tokens. */
-  read(keys: readonly Key[], tags: readonly Tag[]): Promise<View>;
+  readonly groups: number;
+  groupOf(name: Key | Tag): number;
+  /** READ: leases, entries and tokens; with `log` what was invalidated since then, or where the log ends. */
+  read(keys: readonly Key[], tags: readonly Tag[], log?: LogMark | 'end'): Promise<View>;
   /** Gives a fresh token to each tag that has none; answers what each tag then holds, which may be another's token or a fence. */
   mint(tags: readonly Tag[]): Promise<ReadonlyMap<Tag, string>>;
   fill(fills: readonly Fill[]): Promise<void>;
-  /** FENCE. Idempotent. `fresh`: on a connection opened by this call, after whatever the caller did before. */
+  /** True for the first who claims this key within `ttlMs`: whoever refreshes a stale entry. */
+  claim(key: Key, ttlMs: number): Promise<boolean>;
+  /**
+   * FENCE: first the tags, then the log, so that who saw the record cannot have read the tags before. Idempotent.
+   * `fresh`: on a connection opened by this call, after whatever the caller did before.
+   */
   fence(xid: bigint, tags: readonly Tag[], options: { fresh: boolean }): Promise<void>;
-  /** RELEASE: the transaction is over, and this process knows it. Idempotent. Publishes the tags. */
-  release(xid: bigint, tags: readonly Tag[]): Promise<void>;
+  /** RELEASE: the transaction is over, and this process knows it. Idempotent. Publishes the tags. `unfenced`: also logs them, as no fence did. */
+  release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean }): Promise<void>;
   /** RELEASE of transactions found to be over in a fence left behind: the outbox still brings their tags. */
   unfence(xids: readonly string[], tags: readonly Tag[]): Promise<void>;
-  head(): Promise<Head>;
-  apply(tick: Tick): Promise<Applied>;
-  /** How long every attempt of this process to reach the store has failed, ms; 0 after a success. */
-  lostForMs(): number;
+  /** RELEASE of what `head` told as forgotten, in that group alone. */
+  sweep(forgotten: readonly Forgotten[], group?: number): Promise<void>;
+  /** Fresh tokens for these tags, at once and told in the log: for what no transaction writes. */
+  invalidate(tags: readonly Tag[]): Promise<void>;
+  /** A lease of `ms` that proves nothing, in every group that has a position and no lease: an operator's decision. */
+  grantUnproved(ms: number): Promise<void>;
+  head(group?: number): Promise<Head>;
+  apply(tick: Tick, group?: number): Promise<Applied>;
+  /** Adds to counters of one day that all processes share. */
+  count(day: string, counts: ReadonlyMap<string, number>): Promise<void>;
+  counts(day: string): Promise<ReadonlyMap<string, number>>;
+  /** How long every attempt of this process to reach the groups of these tags has failed, ms; 0 after a success. */
+  lostForMs(tags: readonly Tag[]): number;
   close(): Promise<void>;
+}
+
+/** What a record of the log says of a write. */
+export function recordOf(tags: readonly Tag[]): readonly Tag[] {
+  return tags.length <= MAX_TAGS_PER_RECORD ? tags : [...new Set(tags.map((tag) => tableTag(tableOf(tag))))];
 }

@@ -3,41 +3,80 @@ import { sql } from 'drizzle-orm';
 import type { Sql } from 'postgres';
 import type { Tag } from '../cache/index.js';
 import type { Transaction } from '../db/database.js';
+import { HOUR, SECOND } from '../time.js';
 
 /** A transaction that touched more tags than this touches their tables instead: every entry carries its tables' tags too. */
 const MAX_TAGS = 2000;
-/** Transactions, and tags in all, that one tick applies; the rest waits for the next, which follows at once. */
+/** With more in its rows, told apart or not, a transaction is not even looked at tag by tag: a million take Postgres seconds. */
+const MAX_TAGS_LOOKED_AT = 20_000;
+/** Transactions, and tags in their rows, that one tick applies; the rest waits for the next, which follows at once. */
 const MAX_TRANSACTIONS_PER_TICK = 1000;
 const MAX_TAGS_PER_TICK = 10_000;
-/** How long rows are kept after every store has applied them: a Redis restored from an older file catches up by them. */
-const RETENTION = '1 hour';
+/** How long rows are kept after they were written: a Redis restored from an older file catches up by them. */
+const RETENTION_MS = HOUR;
+/** Rows that one call deletes: some 20 ms. */
+const MAX_ROWS_PER_TRIM = 10_000;
 
 export interface Written {
   readonly xid: bigint;
   readonly tags: readonly Tag[];
 }
 
+/**
+ * A transaction's tags, in SQL: `$xid` is its id. A writer fences by it, the relay releases by it, so it is one text: fences on tags that
+ * the relay then does not name would stay. Every row of the outbox is of one table.
+ */
+const TAGS_OF = `
+  select case
+    when (select sum(cardinality(tags)) from cache_outbox where xid = $xid) > ${MAX_TAGS_LOOKED_AT}
+    then array(select distinct split_part(tags[1], ':', 1) from cache_outbox where xid = $xid)
+    else (
+      select case when count(*) > ${MAX_TAGS} then array_agg(distinct split_part(tag, ':', 1)) else coalesce(array_agg(tag), '{}') end
+      from (select distinct tag from cache_outbox, unnest(tags) as tag where xid = $xid) as named
+    )
+  end`;
+
+function tagsOf(xid: string): string {
+  return TAGS_OF.replaceAll('$xid', xid);
+}
+
 /** What the open transaction has touched so far; undefined when it wrote nothing. */
 export async function touchedBy(tx: Transaction): Promise<Written | undefined> {
-  const [row] = await tx.execute<{ xid: string | null; tags: Tag[] }>(sql`
-    with touched as (
-      select distinct tag from cache_outbox, unnest(tags) as tag where xid = pg_current_xact_id_if_assigned()
-    )
-    select pg_current_xact_id_if_assigned()::text as xid, array(
-      select distinct case when (select count(*) from touched) > ${MAX_TAGS} then split_part(tag, ':', 1) else tag end
-      from touched
-    ) as tags`);
-  return row?.xid ? { xid: BigInt(row.xid), tags: row.tags } : undefined;
+  const [row] = await tx.execute<{ xid: string | null; tags: Tag[] | null }>(sql`
+    select pg_current_xact_id_if_assigned()::text as xid, (${sql.raw(tagsOf('pg_current_xact_id_if_assigned()'))}) as tags`);
+  return row?.xid ? { xid: BigInt(row.xid), tags: row.tags ?? [] } : undefined;
 }
 
 export interface OutboxView {
   /** Every transaction below it is over: the xmin horizon of the snapshot that `rows` were read with. */
   readonly horizon: bigint;
   readonly rows: readonly Written[];
-  /** Not all rows fitted: `horizon` was lowered to the first that did not. */
+  /** How far the rows reach: `horizon`, or the first transaction below it that did not fit. */
+  readonly upTo: bigint;
+  /** Not all rows fitted. */
   readonly cut: boolean;
   /** Rows below this are gone. */
   readonly trimmedBelow: bigint;
+}
+
+/** What the relay asks of Postgres. */
+export interface Outbox {
+  /** See `readOutbox`. */
+  read(from: bigint | undefined, applied: readonly string[]): Promise<OutboxView>;
+  /** An id assigned now. */
+  freshTransactionId(): Promise<bigint>;
+  /** See `trimOutbox`. */
+  trim(): Promise<boolean>;
+  close(options: { timeoutS: number }): Promise<void>;
+}
+
+export function postgresOutbox(client: Sql): Outbox {
+  return {
+    read: (from, applied) => readOutbox(client, from, applied),
+    freshTransactionId: () => freshTransactionId(client),
+    trim: () => trimOutbox(client),
+    close: ({ timeoutS }) => client.end({ timeout: timeoutS }),
+  };
 }
 
 /**
@@ -49,44 +88,53 @@ export async function readOutbox(
   from: bigint | undefined,
   applied: readonly string[],
 ): Promise<OutboxView> {
+  // `not in (select …)` is hashed. `<> all (array)` is not, once Postgres plans without the values, and then a long transaction, behind
+  // which thousands of applied ones gather, takes the relay seconds a tick: 13 s at 20 000, where this takes 0.02.
   const [view] = await client<
-    { standby: boolean; horizon: string; trimmed: string; rows: { xid: string; tags: Tag[] }[] | null }[]
+    {
+      standby: boolean;
+      horizon: string;
+      trimmed: string;
+      rows: { xid: string; tags: Tag[] }[] | null;
+      rest: string | null;
+    }[]
   >`
+    with pending as (
+      select xid, sum(cardinality(tags)) as size
+      from cache_outbox
+      where xid >= ${from === undefined ? null : String(from)}::xid8
+        and xid not in (select id::xid8 from unnest(${applied as string[]}::text[]) as applied(id))
+      group by xid order by xid limit ${MAX_TRANSACTIONS_PER_TICK + 1}
+    ),
+    counted as (
+      select xid, row_number() over upwards as place,
+        sum(case when size > ${MAX_TAGS_LOOKED_AT} then 1 else size end) over upwards as tags_so_far
+      from pending window upwards as (order by xid rows unbounded preceding)
+    ),
+    fitting as (
+      -- At least one, so that the largest transaction gets through.
+      select xid, place = 1 or (place <= ${MAX_TRANSACTIONS_PER_TICK} and tags_so_far <= ${MAX_TAGS_PER_TICK}) as fits
+      from counted
+    )
     select
       pg_is_in_recovery() as standby,
       pg_snapshot_xmin(pg_current_snapshot())::text as horizon,
       (select below::text from cache_outbox_trim) as trimmed,
       (
-        select json_agg(json_build_object('xid', xid::text, 'tags', tags) order by xid)
-        from (
-          select xid, case when count(distinct tag) > ${MAX_TAGS}
-            then array_agg(distinct split_part(tag, ':', 1)) else array_agg(distinct tag) end as tags
-          from cache_outbox, unnest(tags) as tag
-          where xid >= ${from === undefined ? null : String(from)}::xid8 and xid <> all (${applied as string[]}::text[]::xid8[])
-          group by xid order by xid limit ${MAX_TRANSACTIONS_PER_TICK + 1}
-        ) as transactions
-      ) as rows`;
+        select json_agg(json_build_object('xid', xid::text, 'tags', (${client.unsafe(tagsOf('fitting.xid'))})) order by xid)
+        from fitting where fits
+      ) as rows,
+      (select xid::text from fitting where not fits order by xid limit 1) as rest`;
   if (view === undefined || view.standby) throw new Error('the relay needs the primary: this Postgres is a standby');
-  const all = (view.rows ?? []).map(({ xid, tags }) => ({ xid: BigInt(xid), tags }));
-  const fitting = countFitting(all);
-  const first = all[fitting];
   const horizon = BigInt(view.horizon);
+  const rest = view.rest === null ? undefined : BigInt(view.rest);
   return {
-    horizon: first !== undefined && first.xid < horizon ? first.xid : horizon,
-    rows: all.slice(0, fitting),
-    cut: first !== undefined,
+    horizon,
+    upTo: rest !== undefined && rest < horizon ? rest : horizon,
+    rows: (view.rows ?? []).map(({ xid, tags }) => ({ xid: BigInt(xid), tags })),
+    cut: rest !== undefined,
     trimmedBelow: BigInt(view.trimmed),
   };
-}
-
-/** At least one, so that the largest transaction gets through. */
-function countFitting(rows: readonly Written[]): number {
-  let tags = 0;
-  for (let i = 0; i < rows.length; i++) {
-    tags += (rows[i] as Written).tags.length;
-    if (i === MAX_TRANSACTIONS_PER_TICK || (i > 0 && tags > MAX_TAGS_PER_TICK)) return i;
-  }
-  return rows.length;
 }
 
 /** An id assigned now. Not pg_snapshot_xmax, which can equal the id of a running writer. */
@@ -106,14 +154,32 @@ export async function finishedOf(client: Sql, xids: readonly string[]): Promise<
   return rows.map(({ xid }) => xid);
 }
 
-/** Deletes what is applied up to `applied` and old enough, and moves the trim line with it, in one statement. */
-export async function trimOutbox(client: Sql, applied: bigint): Promise<void> {
-  await client`
-    with line as (
-      select xid from cache_outbox
-      where xid < ${String(applied)}::xid8 and written_at < now() - ${RETENTION}::interval
-      order by xid desc limit 1
+/**
+ * Deletes the oldest rows, up to the first that is younger than the retention, and moves the trim line with them, in one statement. It asks
+ * for no store's position: one that is further behind than the line catches up no more but is purged, so that an outage of Redis cannot fill
+ * Postgres. Nothing from the oldest running transaction on is touched, or each tick would find its position below the line until that ends.
+ * @returns whether there is more to delete.
+ */
+export async function trimOutbox(
+  client: Sql,
+  { retentionMs = RETENTION_MS, maxRows = MAX_ROWS_PER_TRIM } = {},
+): Promise<boolean> {
+  const [trimmed] = await client<{ count: number }[]>`
+    with oldest as (
+      select seq, xid, written_at < now() - make_interval(secs => ${retentionMs / SECOND}) as old
+      from cache_outbox where xid < pg_snapshot_xmin(pg_current_snapshot())
+      order by xid, seq limit ${maxRows}
     ),
-    moved as (update cache_outbox_trim set below = line.xid from line where line.xid > cache_outbox_trim.below)
-    delete from cache_outbox using line where cache_outbox.xid < line.xid`;
+    due as (
+      select seq, xid from oldest
+      where (xid, seq) < all (select xid, seq from oldest where not old order by xid, seq limit 1)
+    ),
+    line as (select (xid::text::numeric + 1)::text::xid8 as below from due order by xid desc limit 1),
+    moved as (
+      update cache_outbox_trim set below = line.below from line where line.below > cache_outbox_trim.below
+    ),
+    -- An array, not a join: that would read the whole table once Postgres plans without the values.
+    gone as (delete from cache_outbox where seq = any(array(select seq from due)) returning 1)
+    select count(*)::int as count from gone`;
+  return trimmed?.count === maxRows;
 }

@@ -3,11 +3,19 @@
  * a crash, an unreachable Redis or a write from outside of the API left behind, and by the lease it bounds for how long anything
  * could have been wrong. Any number of processes run it; the position in the store decides between them.
  */
-import type { Sql } from 'postgres';
-import { type Applied, LEASE_MS, MAX_RELEASED_KNOWN, randomToken, type Store } from '../cache/index.js';
+import {
+  type Applied,
+  type Head,
+  HOME,
+  LEASE_MS,
+  MAX_RELEASED_KNOWN,
+  randomToken,
+  type Store,
+  type Tick,
+} from '../cache/index.js';
 import type { Log } from '../log.js';
 import { type Clock, MINUTE, SECOND, systemClock } from '../time.js';
-import { freshTransactionId, readOutbox, trimOutbox } from './outbox.js';
+import type { Outbox, OutboxView } from './outbox.js';
 
 const INTERVAL_MS = 250;
 /** Of the interval: processes that started together shall not tick together. */
@@ -19,27 +27,55 @@ const TICK_DEADLINE_MS = 5 * SECOND;
 /** A backlog is caught up at once, but never in a loop that leaves nothing for others. */
 const MAX_TICKS_IN_A_ROW = 100;
 
+/** A lease that was found with less than this left was renewed late: two more such ticks, and nothing would be served. */
+const LATE_MS = LEASE_MS / 2;
+/**
+ * A transaction that writes for longer than this while there is no lease holds the cache back no more: what it may have fenced on
+ * a server that is lost can then be served for LEASE_MS after its commit.
+ */
+const MAX_BARRIER_MS = 10 * SECOND;
+
 /** How a tick ended: what the store said, or that it was not needed. */
 export type TickResult = Applied | 'recent';
 
+export interface RelayEvents {
+  /** After each tick that looked: how long HOME was without a lease since the tick before, and whether the lease was low. */
+  ticked?(tick: { readonly result: TickResult; readonly late: boolean; readonly unleasedMs: number }): void;
+  /** A group's lease was granted although a transaction older than the barrier still writes. */
+  forced?(group: number): void;
+  /** All entries of a group were voided. */
+  purged?(group: number): void;
+}
+
+/** A group whose lease is to be renewed, as HEAD found it. */
+interface Due {
+  readonly group: number;
+  readonly head: Head;
+}
+
 export class Relay {
   readonly #store: Store;
-  readonly #connect: () => Sql;
+  readonly #connect: () => Outbox;
   /** Made when a tick needs it; dropped when it does not answer, and at the end. */
-  #sql: Sql | undefined;
+  #outbox: Outbox | undefined;
   readonly #log: Log;
+  readonly #events: RelayEvents;
   readonly #clock: Clock;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #stopped = true;
   #failing = false;
   #trimAtMs = 0;
+  /** By group: since when this process finds it with a position and without a lease. */
+  readonly #unleasedSinceMs = new Map<number, number>();
+  #lookedAtMs: number | undefined;
 
-  /** `connect`: to a client of the relay's own, on the primary. */
-  constructor(options: { store: Store; connect: () => Sql; log: Log; clock?: Clock }) {
+  /** `connect`: to the outbox by a connection of the relay's own, on the primary. */
+  constructor(options: { store: Store; connect: () => Outbox; log: Log; events?: RelayEvents; clock?: Clock }) {
     this.#store = options.store;
     this.#connect = options.connect;
     this.#log = options.log;
+    this.#events = options.events ?? {};
     this.#clock = options.clock ?? systemClock;
   }
 
@@ -57,13 +93,13 @@ export class Relay {
   }
 
   async #drop(timeoutS: number): Promise<void> {
-    const sql = this.#sql;
-    this.#sql = undefined;
-    await sql?.end({ timeout: timeoutS });
+    const outbox = this.#outbox;
+    this.#outbox = undefined;
+    await outbox?.close({ timeoutS });
   }
 
   async #run(): Promise<void> {
-    this.#running = this.#tickUntilCaughtUp();
+    this.#running = this.#tickUntilCaughtUp().then(() => this.#trimInTime());
     await this.#running;
     if (this.#stopped) return;
     const delayMs = INTERVAL_MS * (1 - JITTER / 2 + JITTER * Math.random());
@@ -85,6 +121,14 @@ export class Relay {
     }
   }
 
+  async #trimInTime(): Promise<void> {
+    try {
+      await this.#withinDeadline(this.#trim());
+    } catch (error) {
+      this.#log.debug({ err: error }, 'the outbox could not be trimmed now');
+    }
+  }
+
   /** A Postgres that holds connections open and says nothing would stop the relay for ever, also when it is back. */
   async #withinDeadline<T>(tick: Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
@@ -101,38 +145,116 @@ export class Relay {
     }
   }
 
-  /** TICK, once. `more`: rows are left, tick again at once. @throws when Redis or Postgres cannot be reached. */
+  /**
+   * TICK, once, for all groups that need it. `more`: rows are left, tick again at once.
+   * @throws when Postgres or all of Redis cannot be reached; groups that cannot be get no lease, which is all that they must not get.
+   */
   async tick(): Promise<{ result: TickResult; more: boolean }> {
-    this.#sql ??= this.#connect();
-    const sql = this.#sql;
-    const head = await this.#store.head();
-    if (head.leaseLeftMs > LEASE_MS - JUST_RENEWED_MS) return { result: 'recent', more: false };
-    const barrier = head.leaseLeftMs === 0 ? await freshTransactionId(sql) : undefined;
-    const outbox = await readOutbox(sql, head.position?.xid, head.released);
+    this.#outbox ??= this.#connect();
+    const outbox = this.#outbox;
+    const reached = await this.#heads();
+    const due = reached.filter(({ head }) => head.leaseLeftMs <= LEASE_MS - JUST_RENEWED_MS);
+    if (due.length === 0) return this.#ticked(reached, { result: 'recent', more: false });
+    const barrier = due.some(({ head }) => head.leaseLeftMs === 0) ? await outbox.freshTransactionId() : undefined;
+    const view = await outbox.read(lowestPosition(due), appliedByAll(due));
 
+    const ticks = due.map(({ group, head }) => ({ group, ...this.#plan({ group, head }, view, barrier) }));
+    const results = await Promise.all(ticks.map(({ group, tick }) => this.#store.apply(tick, group)));
+    for (const { group, head } of reached) {
+      if (head.forgotten.length > 0) await this.#store.sweep(head.forgotten, group);
+    }
+    const more = ticks.some(({ more }, i) => more && results[i] === 'applied');
+    const result = results.find((one) => one !== 'applied') ?? 'applied';
+    return this.#ticked(reached, { result, more });
+  }
+
+  async #heads(): Promise<readonly Due[]> {
+    const groups = Array.from({ length: this.#store.groups }, (_, group) => group);
+    const heads = await Promise.allSettled(groups.map((group) => this.#store.head(group)));
+    const reached = groups.flatMap((group) => {
+      const head = heads[group];
+      return head?.status === 'fulfilled' ? [{ group, head: head.value }] : [];
+    });
+    if (reached.length === 0) throw (heads[HOME] as PromiseRejectedResult).reason;
+    return reached;
+  }
+
+  /** What to apply to one group. */
+  #plan({ group, head }: Due, view: OutboxView, barrier: bigint | undefined): { tick: Tick; more: boolean } {
     const known = head.position;
     // Without a position, or with one that this database's history or outbox no longer reaches: all entries are void.
-    const lost = known === undefined || outbox.horizon < known.xid || known.xid < outbox.trimmedBelow;
-    if (lost && known !== undefined) this.#log.warn({ position: known, outbox: outbox.horizon }, 'purging the cache');
-    const result = await this.#store.apply({
-      head,
-      next: { xid: outbox.horizon, purge: lost ? randomToken() : known.purge },
-      rows: lost ? [] : outbox.rows,
-      barrier,
+    if (known === undefined || view.horizon < known.xid || known.xid < view.trimmedBelow) {
+      if (known !== undefined) {
+        this.#log.warn({ group, position: known, outbox: view.horizon }, 'purging the cache');
+        this.#events.purged?.(group);
+      }
+      const next = { xid: view.horizon, purge: randomToken() };
       // Only a position tells one data set from another: without one it may have been emptied again since `head`, and
       // with it fences of transactions younger than our barrier. So this tick names it, and the next may grant.
-      grant: known !== undefined && (lost || !outbox.cut),
-    });
-    if (result === 'applied') await this.#trim(sql, outbox.horizon);
+      const grant = known === undefined ? 'hold' : this.#grant({ group, head });
+      return { tick: { head, next, rows: [], barrier, grant }, more: known === undefined };
+    }
+    const xid = view.upTo > known.xid ? view.upTo : known.xid; // a group that is ahead of where the rows were cut
+    const rows = view.rows.filter((row) => row.xid >= known.xid);
+    const grant = view.cut ? 'hold' : this.#grant({ group, head });
     // With more released than `head` can name, the next tick would read the same rows again.
-    const progress = head.released.length < MAX_RELEASED_KNOWN;
-    return { result, more: result === 'applied' && (known === undefined || (outbox.cut && !lost && progress)) };
+    const more = view.cut && head.released.length < MAX_RELEASED_KNOWN;
+    return { tick: { head, next: { xid, purge: known.purge }, rows, barrier, grant }, more };
   }
 
-  async #trim(sql: Sql, applied: bigint): Promise<void> {
+  #grant({ group, head }: Due): 'grant' | 'force' {
+    const sinceMs = this.#unleasedSinceMs.get(group);
+    if (head.leaseLeftMs > 0 || sinceMs === undefined) return 'grant';
+    if (this.#clock.monotonicMs() - sinceMs < MAX_BARRIER_MS) return 'grant';
+    this.#log.warn({ group }, 'a transaction has been writing for 10 s: the cache serves without waiting for it');
+    this.#events.forced?.(group);
+    return 'force';
+  }
+
+  /** Keeps account of leases, and tells. */
+  #ticked<R extends { result: TickResult }>(reached: readonly Due[], ended: R): R {
+    const nowMs = this.#clock.monotonicMs();
+    for (const { group, head } of reached) {
+      if (head.leaseLeftMs > 0 || head.position === undefined) this.#unleasedSinceMs.delete(group);
+      else if (!this.#unleasedSinceMs.has(group)) this.#unleasedSinceMs.set(group, nowMs);
+    }
+    const leaseLeftMs = reached.find(({ group }) => group === HOME)?.head.leaseLeftMs ?? 0;
+    const sinceMs = this.#lookedAtMs === undefined ? 0 : nowMs - this.#lookedAtMs;
+    this.#lookedAtMs = nowMs;
+    this.#events.ticked?.({
+      result: ended.result,
+      late: leaseLeftMs < LATE_MS,
+      unleasedMs: leaseLeftMs === 0 ? sinceMs : 0,
+    });
+    return ended;
+  }
+
+  /** Apart from the tick: also while the store is away, or else the outbox would grow until it is back. */
+  async #trim(): Promise<void> {
     const nowMs = this.#clock.monotonicMs();
     if (nowMs < this.#trimAtMs) return;
-    this.#trimAtMs = nowMs + TRIM_EVERY_MS;
-    await trimOutbox(sql, applied);
+    this.#trimAtMs = nowMs + TRIM_EVERY_MS; // also after a failure
+    this.#outbox ??= this.#connect();
+    if (await this.#outbox.trim()) this.#trimAtMs = nowMs;
   }
+}
+
+/** From where the outbox has to be read; undefined when no group has a position. */
+function lowestPosition(due: readonly Due[]): bigint | undefined {
+  let lowest: bigint | undefined;
+  for (const { head } of due) {
+    const xid = head.position?.xid;
+    if (xid !== undefined && (lowest === undefined || xid < lowest)) lowest = xid;
+  }
+  return lowest;
+}
+
+/** Released in every group that would otherwise have to apply it. */
+function appliedByAll(due: readonly Due[]): string[] {
+  const known = due.flatMap(({ head }) =>
+    head.position === undefined ? [] : [{ below: head.position.xid, released: new Set(head.released) }],
+  );
+  if (known.length === 1) return [...(known[0]?.released ?? [])];
+  const all = new Set(known.flatMap(({ released }) => [...released]));
+  return [...all].filter((xid) => known.every(({ below, released }) => released.has(xid) || BigInt(xid) < below));
 }

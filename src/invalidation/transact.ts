@@ -61,7 +61,7 @@ export class Transactor {
       throw committing && isOutcomeUnknown(error) ? new CommitOutcomeUnknown(error) : error;
     }
     if (written === undefined || written.tags.length === 0) return { value, tags: [] };
-    this.#cache.release(written.xid, written.tags);
+    this.#cache.release(written.xid, written.tags, { unfenced: !fenced });
     // Nobody was told before the commit, so what it made old may be served until the lease has run out or a tick applied it.
     if (!fenced) await this.#clock.sleep(LEASE_MS);
     return { value, tags: written.tags };

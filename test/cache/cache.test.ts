@@ -1,5 +1,5 @@
 /** The cache's decisions: what is served, loaded, joined and stored, and what a broken store does to whom. */
-import { describe, expect, expectTypeOf, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   Cache,
   CacheError,
@@ -11,13 +11,12 @@ import {
   type Policy,
   type Source,
   type Store,
-  type Tag,
 } from '../../src/cache/index.js';
 import type { Fill } from '../../src/cache/store.js';
 import { HOUR, MINUTE } from '../../src/time.js';
-import { Gate, Gates } from '../support/barrier.js';
+import { Gates } from '../support/barrier.js';
 import { counted, gated, intercepted, type StoreCounts, type StoreStep } from '../support/stores.js';
-import { FakeClock, keyOfText, quiet, tagOf, tick } from './world.js';
+import { FakeClock, heldLoad, keyOfText, loading, quiet, tagOf, tick, write } from './world.js';
 
 const tags = (id: number) => [tagOf(id)];
 const POLICY: Policy<number> = { name: 'Task', shape: '1', ttlMs: HOUR, scope: 'public', tags };
@@ -79,42 +78,6 @@ async function world({ leased = true, wrap = (store) => store, ...options }: Wor
     broken,
     ends: () => outcomes.splice(0).map(({ kind, reason }) => (reason === undefined ? kind : `${kind} ${reason}`)),
   };
-}
-
-/** A load that counts its runs. */
-function loading<V>(value: V): (() => Promise<V>) & { runs: number } {
-  const load = async () => {
-    load.runs++;
-    return value;
-  };
-  load.runs = 0;
-  return load;
-}
-
-/** A load that waits, once it runs, until it is told what to give. */
-function heldLoad<V>() {
-  const gate = new Gate();
-  let answer: V | Error;
-  const load = async () => {
-    load.runs++;
-    await gate.pass();
-    if (answer instanceof Error) throw answer;
-    return answer;
-  };
-  load.runs = 0;
-  load.started = gate.arrived;
-  load.give = (value: V | Error) => {
-    answer = value;
-    gate.open();
-  };
-  return load;
-}
-
-/** A writer's transaction, from fence to release. */
-async function write(cache: Cache, xid: bigint, ...written: Tag[]): Promise<void> {
-  expect(await cache.fence(xid, written)).toBe(true);
-  cache.release(xid, written);
-  await quiet();
 }
 
 describe('hits and misses', () => {
@@ -236,7 +199,7 @@ describe('hits and misses', () => {
     expect(await cache.read(POLICY, 7, loading('loaded'))).toBe('loaded');
     await quiet();
     expect(await cache.read(POLICY, 7, loading('again'))).toBe('loaded');
-    expect(ends()).toEqual(['miss absent', 'miss invalid', 'hit']);
+    expect(ends()).toEqual(['miss absent', 'miss damaged', 'hit']);
   });
 
   test('an outcome tells the call, its cost, and what the entry is', async () => {
@@ -598,7 +561,7 @@ describe('a broken store slows readers and never fails them', () => {
     expect(await cache.read(POLICY, 7, loading('loaded'))).toBe('loaded');
     await quiet();
     expect(counts.fills).toBe(0);
-    expect(ends()).toEqual(['bypass store-unavailable']);
+    expect(ends()).toEqual(['error store-unavailable']);
     expect(told).toEqual(['mint failed: STORE_UNAVAILABLE']);
   });
 
@@ -628,88 +591,6 @@ describe('a broken store slows readers and never fails them', () => {
     cache.release(200n, [tagOf(7)]);
     await quiet();
     expect(told).toEqual(['release failed: STORE_UNAVAILABLE']);
-  });
-});
-
-describe('memoize', () => {
-  const HOURLY = { name: 'report', ttlMs: HOUR };
-
-  test('the signature is that of the function, its result a promise', async () => {
-    const { cache } = await world();
-    const asynchronous = cache.memoize(
-      async (id: number, options?: { deep: boolean }) => `${id} ${options?.deep}`,
-      HOURLY,
-    );
-    expectTypeOf(asynchronous).toEqualTypeOf<(id: number, options?: { deep: boolean }) => Promise<string>>();
-    const synchronous = cache.memoize((...ids: number[]) => ids.length, { ...HOURLY, name: 'count' });
-    expectTypeOf(synchronous).toEqualTypeOf<(...ids: number[]) => Promise<number>>();
-    // @ts-expect-error an argument of another type
-    const wrong = () => asynchronous('7');
-    expect(wrong).toBeTypeOf('function');
-    expect(await asynchronous(7, { deep: true })).toBe('7 true');
-    expect(await synchronous(1, 2, 3)).toBe(3);
-  });
-
-  test('a result is kept for its arguments, whatever the order of their members', async () => {
-    const { cache } = await world();
-    const calls: unknown[] = [];
-    const report = cache.memoize(async (filter: { a?: number; b?: number }, page: number) => {
-      calls.push([filter, page]);
-      return calls.length;
-    }, HOURLY);
-    expect(await report({ a: 1, b: 2 }, 1)).toBe(1);
-    await quiet();
-    expect(await report({ b: 2, a: 1 }, 1)).toBe(1);
-    expect(await report({ b: 2, a: 1 }, 2)).toBe(2);
-    expect(await report({ b: 2 }, 1)).toBe(3);
-    expect(calls).toHaveLength(3);
-  });
-
-  test('concurrent equal calls share one run, different ones do not', async () => {
-    const { cache } = await world();
-    const held = heldLoad<string>();
-    const report = cache.memoize(async (_: number) => held(), HOURLY);
-    const calls = [report(1), report(1), report(1), report(2)];
-    await held.started;
-    await quiet();
-    expect(held.runs).toBe(2);
-    held.give('done');
-    expect(await Promise.all(calls)).toEqual(Array(4).fill('done'));
-  });
-
-  test('errors are not kept, thrown ones and rejected ones', async () => {
-    const { cache } = await world();
-    let runs = 0;
-    const report = cache.memoize((how: 'throws' | 'rejects') => {
-      runs++;
-      if (how === 'rejects') return Promise.reject(new Error(`${how} ${runs}`));
-      throw new Error(`${how} ${runs}`);
-    }, HOURLY);
-    await expect(report('throws')).rejects.toThrow('throws 1');
-    await expect(report('throws')).rejects.toThrow('throws 2');
-    await expect(report('rejects')).rejects.toThrow('rejects 3');
-    await expect(report('rejects')).rejects.toThrow('rejects 4');
-  });
-
-  test('a write to one of its tags makes it run again', async () => {
-    const { cache } = await world();
-    let runs = 0;
-    const report = cache.memoize(async (_: number) => ++runs, { ...HOURLY, tags: (id) => [tagOf(id)] });
-    expect(await report(1)).toBe(1);
-    await quiet();
-    await write(cache, 200n, tagOf(1));
-    expect(await report(1)).toBe(2);
-  });
-
-  test('a wrong policy is refused when it is declared, not when it is called', async () => {
-    const { cache } = await world();
-    expect(() => cache.memoize(async () => 1, { name: 'report', ttlMs: 0 })).toThrow(/policy report: ttlMs must be/);
-  });
-
-  test('an argument without a canonical form is refused', async () => {
-    const { cache } = await world();
-    const report = cache.memoize(async (_: unknown) => 1, HOURLY);
-    await expect(report(new Map())).rejects.toThrow(TypeError);
   });
 });
 

@@ -2,7 +2,7 @@
 import { deepStrictEqual } from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decode, encode } from '../../src/cache/codec.js';
+import { decode, encode, type Form } from '../../src/cache/codec.js';
 import { CacheError } from '../../src/cache/index.js';
 
 const roundTrip = (value: unknown) => decode(encode(value));
@@ -40,8 +40,17 @@ describe('round trip', () => {
   });
 
   test('only values that need marks pay for them', () => {
-    expect(encode({ id: 1, name: 'ada', list: [null, true] }).marked).toBe(false);
-    for (const value of [new Date(0), 1n, undefined, Number.NaN, [undefined]]) expect(encode(value).marked).toBe(true);
+    expect(encode({ id: 1, name: 'ada', list: [null, true] }).form).toBe('j');
+    for (const value of [new Date(0), 1n, undefined, Number.NaN, [undefined]]) expect(encode(value).form).toBe('m');
+  });
+
+  test('a large text is compressed, a small one is not, and both come back', () => {
+    const large = { list: Array.from({ length: 1000 }, (_, id) => ({ id, title: `task ${id}` })) };
+    expect(encode(large).form).toBe('J');
+    expect(encode({ ...large, at: new Date(5) }).form).toBe('M');
+    expect(encode(large).text.length).toBeLessThan(JSON.stringify(large).length / 2);
+    expect(roundTrip(large)).toEqual(large);
+    expect(roundTrip({ ...large, at: new Date(5) })).toEqual({ ...large, at: new Date(5) });
   });
 
   test('a value that is nothing at all comes back as that', () => {
@@ -90,13 +99,13 @@ describe('what JSON would change in silence is refused', () => {
   });
 });
 
-test.each<[string, string, boolean]>([
-  ['cut off', '{"a":1', false],
-  ['empty', '', false],
-  ['not JSON', 'undefined', false],
-  ['cut off, marked', '{"$cache":"date","text":"0"', true],
-  ['with an unknown mark', '{"$cache":"regexp","text":"a"}', true],
-  ['with a bigint of letters', '[{"$cache":"bigint","text":"x"}]', true],
-])('text that is %s is a SyntaxError', (_, text, marked) => {
-  expect(() => decode({ text, marked })).toThrow(SyntaxError);
+test.each<[string, string, Form]>([
+  ['cut off', '{"a":1', 'j'],
+  ['empty', '', 'j'],
+  ['not JSON', 'undefined', 'j'],
+  ['cut off, marked', '{"$cache":"date","text":"0"', 'm'],
+  ['with an unknown mark', '{"$cache":"regexp","text":"a"}', 'm'],
+  ['with a bigint of letters', '[{"$cache":"bigint","text":"x"}]', 'm'],
+])('text that is %s is a SyntaxError', (_, text, form) => {
+  expect(() => decode({ text, form })).toThrow(SyntaxError);
 });

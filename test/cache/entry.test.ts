@@ -5,7 +5,6 @@ import { tagOf } from './world.js';
 
 const A = tagOf('a');
 const B = tagOf('b');
-const LEASE = { generation: 'g', purge: 'purge' };
 const stored = (value: unknown, stamps = stampText('purge', ['tokenA', 'tokenB'])) =>
   entryText({ stamps, value, loadedAtMs: 1000, ttlMs: 500 });
 
@@ -22,12 +21,13 @@ test('the stored text is this, to the byte', () => {
 
 describe('the state of a key', () => {
   const seen = (over: Partial<Parameters<typeof stateOf>[0]>) =>
-    stateOf({ lease: LEASE, text: stored(7), tags: [A, B], tokens: ['tokenA', 'tokenB'], nowMs: 1200, ...over });
+    stateOf({ purge: 'purge', text: stored(7), tags: [A, B], tokens: ['tokenA', 'tokenB'], nowMs: 1200, ...over });
 
   test('fresh: under a lease, with the purge and every token that it was loaded under', () => {
     expect(seen({})).toEqual({
       kind: 'fresh',
-      entry: { value: 7, ageMs: 200, ttlLeftMs: 300, chars: stored(7).length },
+      entry: { value: 7, ageMs: 200, ttlMs: 500, chars: stored(7).length },
+      stamps: 'purge|tokenA,tokenB|',
     });
   });
 
@@ -37,24 +37,29 @@ describe('the state of a key', () => {
   });
 
   test('ages are never negative, whatever the clocks of two hosts say', () => {
-    expect(seen({ nowMs: 900 })).toMatchObject({ entry: { ageMs: 0, ttlLeftMs: 500 } });
-    expect(seen({ nowMs: 9000 })).toMatchObject({ entry: { ageMs: 8000, ttlLeftMs: 0 } });
+    expect(seen({ nowMs: 900 })).toMatchObject({ kind: 'fresh', entry: { ageMs: 0, ttlMs: 500 } });
+    expect(seen({ nowMs: 9000 })).toMatchObject({ kind: 'stale', entry: { ageMs: 8000, ttlMs: 500 } });
   });
 
-  const invalid = { kind: 'missing', invalid: true };
+  const invalid = { kind: 'missing', cause: 'invalid' };
+  const damaged = { kind: 'missing', cause: 'damaged' };
   test.each<[string, Partial<Parameters<typeof stateOf>[0]>, object]>([
-    ['unleased without a lease', { lease: undefined }, { kind: 'unleased' }],
+    ['unleased without a lease', { purge: undefined }, { kind: 'unleased' }],
     [
       'unleased without a lease, also under a fence',
-      { lease: undefined, tokens: ['!7,', 'tokenB'] },
+      { purge: undefined, tokens: ['!7,', 'tokenB'] },
       { kind: 'unleased' },
     ],
     ['fenced where any tag is', { tokens: ['tokenA', '!7,8,'] }, { kind: 'fenced' }],
     ['fenced where another tag has no token', { tokens: [undefined, '!7,'] }, { kind: 'fenced' }],
     ['fenced also without an entry', { text: undefined, tokens: ['!7,', 'x'] }, { kind: 'fenced' }],
-    ['absent without an entry', { text: undefined }, { kind: 'missing', invalid: false, tokens: ['tokenA', 'tokenB'] }],
-    ['invalid under another purge', { lease: { ...LEASE, purge: 'other' } }, invalid],
-    ['invalid under a purge that its own begins with', { lease: { ...LEASE, purge: 'pur' } }, invalid],
+    [
+      'absent without an entry',
+      { text: undefined },
+      { kind: 'missing', cause: 'absent', tokens: ['tokenA', 'tokenB'] },
+    ],
+    ['invalid under another purge', { purge: 'other' }, invalid],
+    ['invalid under a purge that its own begins with', { purge: 'pur' }, invalid],
     ['invalid under another token', { tokens: ['tokenA', 'tokenX'] }, { ...invalid, tokens: ['tokenA', 'tokenX'] }],
     ['invalid under tokens in another order', { tokens: ['tokenB', 'tokenA'] }, invalid],
     [
@@ -63,9 +68,10 @@ describe('the state of a key', () => {
       { ...invalid, tokens: ['tokenA', undefined] },
     ],
     ['invalid where a tag is missing', { tags: [A], tokens: ['tokenA'] }, invalid],
-    ['invalid where it is damaged', { text: stored(7).replace('|j|7', '|j|{') }, invalid],
+    ['damaged where it is no JSON', { text: stored(7).replace('|j|7', '|j|{') }, damaged],
+    ['damaged where its form is unknown', { text: stored(7).replace('|j|7', '|x|7') }, damaged],
     ['invalid where it is not ours', { text: 'OK' }, invalid],
-    ['invalid where it is cut off', { text: 'purge|tokenA,tokenB|10' }, invalid],
+    ['damaged where it is cut off', { text: 'purge|tokenA,tokenB|10' }, damaged],
   ])('%s', (_, over, state) => {
     expect(seen(over)).toMatchObject(state);
   });

@@ -76,7 +76,7 @@ describe.each([
 
   const held = async (tag: Tag) => (await store.read([], [tag])).tokens.get(tag);
   const lease = async () => {
-    const seen = (await store.read([], [])).lease;
+    const seen = (await store.read([], [])).leases[0];
     return seen && { generation: seen.generation, purge: seen.purge };
   };
   const mintOne = async (tag: Tag) => (await store.mint([tag])).get(tag) as string;
@@ -84,15 +84,15 @@ describe.each([
   /** Applies one outbox row; whether it gave the tag a new token. */
   const bumps = async (xid: bigint, tag: Tag) => {
     const before = await held(tag);
-    expect(await tick(store, { rows: [{ xid, tags: [tag] }], grant: false })).toBe('applied');
+    expect(await tick(store, { rows: [{ xid, tags: [tag] }], grant: 'hold' })).toBe('applied');
     return (await held(tag)) !== before;
   };
 
   test('it names itself, and what was never written is absent', async () => {
     expect(store.kind).toBe(kind);
     const view = await store.read([keyOfText('k')], [A]);
-    expect(view).toEqual({ lease: undefined, entries: new Map(), tokens: new Map() });
-    expect(store.lostForMs()).toBe(0);
+    expect(view).toEqual({ leases: [undefined], log: undefined, entries: new Map(), tokens: new Map() });
+    expect(store.lostForMs([])).toBe(0);
     expect(await store.head()).toMatchObject({ position: undefined, leaseLeftMs: 0 });
   });
 
@@ -228,6 +228,7 @@ describe.each([
 
   describe('what was released, APPLY does not bump again', () => {
     test('a released id is remembered: APPLY of its row changes no token', async () => {
+      await tick(store);
       await fence(107n, A);
       await store.release(107n, [A]);
       expect(await bumps(107n, A)).toBe(false);
@@ -267,7 +268,15 @@ describe.each([
       expect(tokens.get(B)).toMatch(/^[\w-]{16}$/);
     });
 
+    test('another purge forgets all released ids: in another history they may be given again', async () => {
+      await tick(store);
+      await store.release(107n, [A]);
+      await tick(store, { next: { xid: 101n, purge: randomToken() } });
+      expect(await bumps(107n, A)).toBe(true);
+    });
+
     test('ids below the position are forgotten, the others are not', async () => {
+      await tick(store, { next: position(100n) });
       for (const xid of [107n, 108n, 109n]) await store.release(xid, [A]);
       await tick(store, { next: position(108n) });
       if (opened.rememberedIds !== undefined) expect(await opened.rememberedIds()).toBe(2);
@@ -292,7 +301,7 @@ describe.each([
       },
       raced: async () => {
         const head = await store.head();
-        await tick(store, { next: position(105n), grant: false });
+        await tick(store, { next: position(105n), grant: 'hold' });
         return { head };
       },
       late: async () => {
@@ -322,7 +331,7 @@ describe.each([
 
   describe('the lease', () => {
     test('there is none until APPLY grants it', async () => {
-      await tick(store, { grant: false });
+      await tick(store, { grant: 'hold' });
       expect(await lease()).toBeUndefined();
       expect((await store.head()).leaseLeftMs).toBe(0);
       await tick(store);
@@ -367,7 +376,7 @@ describe.each([
 
     test('a purge without a grant leaves the lease with the old purge only until the next tick', async () => {
       await tick(store, { next: position(105n, 'one') });
-      await tick(store, { next: position(105n, 'two'), grant: false });
+      await tick(store, { next: position(105n, 'two'), grant: 'hold' });
       await tick(store);
       expect((await lease())?.purge).toBe('two');
     });
@@ -390,7 +399,7 @@ describe.each([
     });
 
     test('a tick that grants nothing sets no barrier', async () => {
-      await tick(store, { next: position(105n), barrier: 200n, grant: false });
+      await tick(store, { next: position(105n), barrier: 200n, grant: 'hold' });
       await tick(store, { next: position(105n), barrier: 105n });
       expect(await lease()).toBeDefined();
     });

@@ -36,7 +36,7 @@ export function pointed(store: Store, points: Points): Store {
   };
   return {
     ...plain,
-    read: (keys, tags) => held('read', keys, () => plain.read(keys, tags)),
+    read: (keys, tags, log) => held('read', keys, () => plain.read(keys, tags, log)),
     mint: (tags) => held('mint', tags, () => plain.mint(tags)),
     fill: (fills) =>
       held(
@@ -45,7 +45,7 @@ export function pointed(store: Store, points: Points): Store {
         () => plain.fill(fills),
       ),
     fence: (xid, tags, options) => held('fence', tags, () => plain.fence(xid, tags, options)),
-    release: (xid, tags) => held('release', tags, () => plain.release(xid, tags)),
-    apply: (tick) => held('apply', ['apply'], () => plain.apply(tick)),
+    release: (xid, tags, options) => held('release', tags, () => plain.release(xid, tags, options)),
+    apply: (tick, group) => held('apply', ['apply'], () => plain.apply(tick, group)),
   };
 }

@@ -69,6 +69,25 @@ describe('everything is purged', () => {
     expect((await w.redis.position())?.purge).toBe(after?.purge);
   });
 
+  test('together with what was released in the history that is gone, whose ids are given again', async () => {
+    const before = (await w.redis.position())?.xid ?? 0n;
+    const ahead = Array.from({ length: 60 }, (_, i) => String(before + 30n + BigInt(i)));
+    await w.redis.client.zadd(w.redis.name('rel'), ...ahead.flatMap((xid) => [xid, xid]));
+    await w.redis.client.set(w.redis.name('pos'), `${ahead[0]}:of another history`);
+    await ticked(w.app);
+    await ticked(w.app);
+    while (
+      BigInt((await w.sql<{ xid: string }[]>`select pg_current_xact_id()::text as xid`)[0]?.xid ?? 0) <
+      before + 35n
+    ) {
+      // until ids are given that had been released
+    }
+    await served(w.app, id, w.f.ada.id);
+    await renameBySql(w.sql, id, 'In the new history');
+    await ticked(w.app);
+    expect((await read()).title).toBe('In the new history');
+  });
+
   test('when rows after the position have been trimmed', async () => {
     const before = await w.redis.position();
     await renameBySql(w.sql, id, 'Trimmed away');
@@ -221,7 +240,10 @@ describe('trimming', () => {
     await w.sql`delete from cache_outbox`;
   });
 
-  test('deletes what is applied and old, moves the line with it, and keeps everything else', async () => {
+  const now = async () =>
+    BigInt((await w.sql<{ xid: string }[]>`select pg_current_xact_id()::text as xid`)[0]?.xid ?? -1);
+
+  test('deletes what is old, moves the line behind it, and stops at the first young row', async () => {
     for (const row of [
       { xid: 10n, old: true },
       { xid: 11n, old: true },
@@ -230,27 +252,85 @@ describe('trimming', () => {
       { xid: 20n, old: true },
     ])
       await put(row);
-    await trimOutbox(w.sql, 15n);
-    expect(await line()).toBe(12n);
-    expect(await left()).toEqual([12n, 13n, 20n]);
+    expect(await trimOutbox(w.sql)).toBe(false);
     // No row at or above the line is ever missing, so a store that stands there can catch up.
-    await trimOutbox(w.sql, 21n);
-    expect(await line()).toBe(20n);
-    expect(await left()).toEqual([20n]);
+    expect(await line()).toBe(13n);
+    expect(await left()).toEqual([13n, 20n]);
+    expect(await trimOutbox(w.sql)).toBe(false);
+    expect(await left()).toEqual([13n, 20n]);
   });
 
-  test('deletes nothing that is not applied, however old, and nothing that is young', async () => {
-    await put({ xid: 10n, old: false });
-    await put({ xid: 20n, old: true });
-    await trimOutbox(w.sql, 20n);
-    expect(await left()).toEqual([10n, 20n]);
-    expect(await line()).toBe(0n);
+  test('deletes as many rows as it may, also of one transaction, and says that there are more', async () => {
+    await put({ xid: 10n, old: true });
+    for (let i = 0; i < 4; i++) await put({ xid: 11n, old: true });
+    expect(await trimOutbox(w.sql, { maxRows: 3 })).toBe(true);
+    expect(await left()).toEqual([11n, 11n]);
+    expect(await line()).toBe(12n);
+    expect(await trimOutbox(w.sql, { maxRows: 3 })).toBe(false);
+    expect(await left()).toEqual([]);
+  });
+
+  test('deletes nothing of transactions from the oldest running one on, which would purge a store that waits for it', async () => {
+    const holder = await w.sql.reserve();
+    await holder`begin`;
+    const [running] = await holder<{ xid: string }[]>`select pg_current_xact_id()::text as xid`;
+    const after = await now();
+    await put({ xid: BigInt(running?.xid ?? 0) - 1n, old: true });
+    await put({ xid: after, old: true });
+    await trimOutbox(w.sql);
+    expect(await left()).toEqual([after]);
+    expect(await line()).toBe(BigInt(running?.xid ?? 0));
+    await holder`commit`;
+    holder.release();
+    await trimOutbox(w.sql);
+    expect(await left()).toEqual([]);
   });
 
   test('never moves the line back', async () => {
     await w.sql`update cache_outbox_trim set below = '15'`;
     await put({ xid: 10n, old: true });
-    await trimOutbox(w.sql, 20n);
+    await trimOutbox(w.sql);
     expect(await line()).toBe(15n);
+    expect(await left()).toEqual([]);
   });
+});
+
+describe('a transaction whose release was lost', () => {
+  test('and that touched far too many rows to be read tag by tag is applied as its tables, within one tick', async () => {
+    await renameBySql(w.sql, id, 'One of very many');
+    // 300 000 tags in 3000 rows, as a loop over single rows leaves them.
+    await w.sql`insert into cache_outbox (tags)
+      select array(select 'users:id=' || i || '-' || n from generate_series(1, 100) as n) from generate_series(1, 3000) as i`;
+    const [users] = userRows.byId(w.f.bob.id).slice(1);
+    const before = await w.redis.tag(users as NonNullable<typeof users>);
+    const startedMs = performance.now();
+    expect((await ticked(w.app)).more).toBe(false);
+    expect(performance.now() - startedMs).toBeLessThan(2000); // or the lease would lapse
+    expect(await w.redis.tag(users as NonNullable<typeof users>)).not.toBe(before);
+    expect((await read()).title).toBe('One of very many');
+  });
+});
+
+test('twenty thousand applied transactions behind one that is open cost a tick little', async () => {
+  // With a plan that does not know the values, as Postgres may keep one of a statement that it has run five times.
+  await w.sql.unsafe(`do $$ begin
+    execute format('alter database %I set plan_cache_mode = force_generic_plan', current_database());
+  end $$`);
+  const holder = await w.sql.reserve();
+  try {
+    await holder`begin`;
+    const [{ xid } = { xid: '0' }] = await holder<{ xid: string }[]>`select pg_current_xact_id()::text as xid`;
+    const ids = Array.from({ length: 19_000 }, (_, i) => String(BigInt(xid) + BigInt(i + 1)));
+    await w.sql`insert into cache_outbox (xid, tags)
+      select id::xid8, array['users:id=' || id] from unnest(${ids}::text[]) as ids(id)`;
+    await w.redis.client.zadd(w.redis.name('rel'), ...ids.flatMap((id) => [id, id]));
+    await ticked(w.app);
+    await w.redis.client.del(await w.redis.leaseName()); // or the next tick has nothing to do
+    const startedMs = performance.now();
+    expect((await w.app.relay.tick()).result).toBe('applied');
+    expect(performance.now() - startedMs).toBeLessThan(1000);
+  } finally {
+    await holder`rollback`;
+    holder.release();
+  }
 });

@@ -10,7 +10,21 @@ export interface StoreCounts {
   releases: number;
 }
 
-export type StoreStep = 'read' | 'mint' | 'fill' | 'fence' | 'release' | 'unfence' | 'head' | 'apply';
+export type StoreStep =
+  | 'read'
+  | 'mint'
+  | 'fill'
+  | 'claim'
+  | 'fence'
+  | 'release'
+  | 'unfence'
+  | 'sweep'
+  | 'invalidate'
+  | 'grantUnproved'
+  | 'head'
+  | 'apply'
+  | 'count'
+  | 'counts';
 
 /** `before` each call of a step; what it throws is what the step throws. */
 export function intercepted(store: Store, before: (step: StoreStep) => Promise<void> | void): Store {
@@ -22,15 +36,23 @@ export function intercepted(store: Store, before: (step: StoreStep) => Promise<v
     };
   return {
     kind: store.kind,
+    groups: store.groups,
+    groupOf: (name) => store.groupOf(name),
     read: through('read', store.read),
     mint: through('mint', store.mint),
     fill: through('fill', store.fill),
+    claim: through('claim', store.claim),
     fence: through('fence', store.fence),
     release: through('release', store.release),
     unfence: through('unfence', store.unfence),
+    sweep: through('sweep', store.sweep),
+    invalidate: through('invalidate', store.invalidate),
+    grantUnproved: through('grantUnproved', store.grantUnproved),
     head: through('head', store.head),
     apply: through('apply', store.apply),
-    lostForMs: () => store.lostForMs(),
+    count: through('count', store.count),
+    counts: through('counts', store.counts),
+    lostForMs: (tags) => store.lostForMs(tags),
     close: () => store.close(),
   };
 }

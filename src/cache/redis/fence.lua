@@ -1,16 +1,20 @@
--- FENCE: marks tags as being written by a transaction that is about to commit.
--- KEYS     the tags
--- ARGV[1]  the transaction's id
+-- FENCE: marks tags as being written by a transaction that is about to commit, and says so in the log.
+-- KEYS[1]  the log    KEYS[2]  notes of the fences that stand, by id    KEYS[3..]  the tags
+-- ARGV[1]  the transaction's id       ARGV[2]    record for the log; '' in groups that do not keep it
+-- ARGV[3]  length of the log          ARGV[4]    epoch, should the log be new
+-- ARGV[5]  the tags of this group, as JSON: should the writer die, the relay finds them in its note
 -- Reply    'fenced'
--- Atomic because two writers may add their ids to one tag at once. Idempotent. A fence never expires: only the end of its
--- transaction, told by its writer or found out from Postgres, takes it away.
+-- Atomic because two writers may add their ids to one tag at once, and because whoever reads the record must find the fences.
+-- Idempotent. A fence never expires: only the end of its transaction, told by its writer or found out from Postgres, takes it away.
 local xid = ARGV[1]
-for _, key in ipairs(KEYS) do
-  local held = redis.call('GET', key)
+for i = 3, #KEYS do
+  local held = redis.call('GET', KEYS[i])
   if not held or string.sub(held, 1, 1) ~= '!' then
-    redis.call('SET', key, '!' .. xid .. ',')
+    redis.call('SET', KEYS[i], '!' .. xid .. ',')
   elseif not string.find(',' .. string.sub(held, 2), ',' .. xid .. ',', 1, true) then
-    redis.call('SET', key, held .. xid .. ',')
+    redis.call('SET', KEYS[i], held .. xid .. ',')
   end
 end
+if #KEYS > 2 then redis.call('ZADD', KEYS[2], xid, xid .. '|' .. ARGV[5]) end
+if ARGV[2] ~= '' then log_append(KEYS[1], ARGV[2], ARGV[3], ARGV[4]) end
 return 'fenced'

@@ -1,291 +1,585 @@
 /**
- * The store in one Redis (or Sentinel's primary): strings for entries, tokens and fences, a sorted set for released ids,
- * pub/sub for published invalidations; the lease and its barrier are strings that are not replicated and carry the server's
- * run id in their names. All keys share one hash tag. Every call is bounded by `waitMs` and fails at once while there is no
- * connection; a call that ran out of time drops the connection.
+ * The store in Redis: one server, Sentinel's primary, or a Cluster. Strings for entries, tokens, fences and positions, a sorted
+ * set for released ids, a stream for the log of invalidations, hashes for statistics, pub/sub for what was released; the lease
+ * and its barrier are strings that are not replicated and carry the server's run id in their names.
+ *
+ * All keys of a group share one hash tag; one command never touches two. Every call is bounded by `waitMs` and fails at once
+ * while there is no connection; a call that ran out of time drops the connection.
  */
-import { Redis, type RedisOptions } from 'ioredis';
+import calculateSlot from 'cluster-key-slot';
+import type { ChainableCommander, Cluster, Redis } from 'ioredis';
 import { type Clock, systemClock } from '../../time.js';
-import { ENTRY_FORMAT } from '../entry.js';
+import { ENTRY_FORMAT, type Lease, leaseOf, UNPROVED } from '../entry.js';
 import { CacheError } from '../errors.js';
 import type { Key } from '../key.js';
 import {
   type Applied,
   type Fill,
+  type Forgotten,
   type Head,
+  HOME,
   LEASE_MS,
+  type LogMark,
+  type LogView,
+  MAX_FORGOTTEN_PER_TICK,
+  MAX_LOG_RECORDS,
+  MAX_RECORDS_PER_READ,
   MAX_RELEASED_KNOWN,
   type Position,
+  recordOf,
   type Store,
   type Tick,
   TOKEN_TTL_MS,
   type View,
 } from '../store.js';
 import type { Tag } from '../tag.js';
-import { randomToken } from '../token.js';
-import { applyScript, fenceScript, releaseScript, runScript } from './scripts.js';
+import { randomEpoch, randomToken } from '../token.js';
+import { Breaker } from './breaker.js';
+import { type Connection, openConnection, type RedisPlace, type Server } from './connection.js';
+import { applyScript, fenceScript, headScript, releaseScript, runScript } from './scripts.js';
 
-export interface RedisStoreOptions {
-  readonly url: string;
+export type RedisStoreOptions = RedisPlace & {
   /** Names this application's keys in a shared Redis: letters, digits, `-`, `_`. Default `tasks`. */
   readonly group?: string;
   /** How long one call may take, ms. Default 250. A reader waits this long at most before it asks Postgres. */
   readonly waitMs?: number;
   readonly clock?: Clock;
-}
+  /** Told once for each thing that this Redis does not offer, and what follows from it. */
+  readonly onLimit?: (text: string) => void;
+};
 
+/** Of a Cluster: enough to spread over its shards, few enough that a read stays a handful of round trips in parallel. */
+const CLUSTER_GROUPS = 16;
 /** An outage is only known while attempts keep failing; a longer silence than this between two failures starts it anew. */
 const OUTAGE_GAP_MS = 1000;
-const MAX_RECONNECT_MS = 500;
 const READY_POLL_MS = 5;
+const STATISTICS_TTL_MS = 8 * 24 * 60 * 60 * 1000;
+
+/** One group: what its keys share, and how it has been to reach. */
+interface Group {
+  readonly index: number;
+  readonly hashTag: string;
+  readonly breaker: Breaker;
+  lostSinceMs: number | undefined;
+  lastFailureMs: number;
+}
+
+/** What of a call belongs to one group. */
+interface Part {
+  readonly group: Group;
+  readonly keys: readonly Key[];
+  readonly tags: readonly Tag[];
+}
 
 export class RedisStore implements Store {
   readonly kind = 'redis';
+  readonly groups: number;
   /** Where released tags are published, as `{"xid": "…", "tags": […]}`. */
   readonly channel: string;
-  readonly #options: RedisOptions;
-  readonly #url: string;
-  readonly #group: string;
+  readonly #place: RedisPlace;
   readonly #waitMs: number;
   readonly #clock: Clock;
-  readonly #reader: Redis;
-  readonly #writer: Redis;
-  readonly #ticker: Redis;
-  /** The run id of the server that each live connection leads to. */
-  readonly #runs = new WeakMap<Redis, string>();
-  #lostSinceMs: number | undefined;
-  #lastFailureMs = 0;
+  readonly #onLimit: (text: string) => void;
+  readonly #limits = new Set<string>();
+  readonly #groups: readonly Group[];
+  readonly #reader: Connection;
+  readonly #writer: Connection;
+  readonly #ticker: Connection;
 
-  constructor({ url, group = 'tasks', waitMs = 250, clock = systemClock }: RedisStoreOptions) {
-    this.#url = url;
-    this.#group = `{${group}}`;
-    this.channel = `inv:${this.#group}`;
+  constructor({ group = 'tasks', waitMs = 250, clock = systemClock, onLimit = () => {}, ...place }: RedisStoreOptions) {
+    this.#place = place;
     this.#waitMs = waitMs;
     this.#clock = clock;
-    this.#options = {
-      // A command either goes out on a live connection now, or fails now: never queued, never sent twice.
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 0,
-      autoResendUnfulfilledCommands: false,
-      connectTimeout: waitMs,
-      commandTimeout: waitMs,
-      retryStrategy: (attempt) => Math.min(25 * 2 ** attempt, MAX_RECONNECT_MS),
-    };
-    this.#reader = this.#connect();
-    this.#writer = this.#connect();
-    this.#ticker = this.#connect();
+    this.#onLimit = onLimit;
+    const names = 'cluster' in place ? Array.from({ length: CLUSTER_GROUPS }, (_, i) => `${group}-${i}`) : [group];
+    this.groups = names.length;
+    this.#groups = names.map((name, index) => ({
+      index,
+      hashTag: `{${name}}`,
+      breaker: new Breaker(clock),
+      lostSinceMs: undefined,
+      lastFailureMs: 0,
+    }));
+    this.channel = `inv:{${group}}`;
+    this.#reader = openConnection(place, { waitMs });
+    this.#writer = openConnection(place, { waitMs });
+    this.#ticker = openConnection(place, { waitMs });
   }
 
   /** Resolves when the store answers, or after `waitMs`: a process may start without Redis. */
   async ready(): Promise<void> {
-    const clients = [this.#reader, this.#writer, this.#ticker];
     const deadlineMs = this.#clock.monotonicMs() + this.#waitMs;
-    while (!clients.every((client) => this.#runs.has(client)) && this.#clock.monotonicMs() < deadlineMs) {
+    const connected = (connection: Connection) =>
+      this.#groups.every(({ hashTag }) => connection.serverOf(hashTag) !== undefined);
+    while (![this.#reader, this.#writer, this.#ticker].every(connected) && this.#clock.monotonicMs() < deadlineMs) {
       await this.#clock.sleep(READY_POLL_MS);
     }
   }
 
-  read(keys: readonly Key[], tags: readonly Tag[]): Promise<View> {
-    return this.#guard(this.#reader, async () => {
-      const names = [this.#runName('ok', this.#runs.get(this.#reader))];
-      for (const key of keys) names.push(this.#entry(key));
-      for (const tag of tags) names.push(this.#tag(tag));
-      const found = await this.#reader.mget(names);
-      const entries = new Map<Key, string>();
-      keys.forEach((key, i) => {
-        const text = found[1 + i];
-        if (typeof text === 'string') entries.set(key, text);
-      });
-      const tokens = new Map<Tag, string>();
-      tags.forEach((tag, i) => {
-        const token = found[1 + keys.length + i];
-        if (typeof token === 'string') tokens.set(tag, token);
-      });
-      const [generation, purge] = found[0]?.split(':') ?? [];
-      const lease = generation !== undefined && purge !== undefined ? { generation, purge } : undefined;
-      return { lease, entries, tokens };
+  groupOf(name: Key | Tag): number {
+    return this.groups === 1 ? HOME : calculateSlot(name) % this.groups;
+  }
+
+  async read(keys: readonly Key[], tags: readonly Tag[], log?: LogMark | 'end'): Promise<View> {
+    const entries = new Map<Key, string>();
+    const tokens = new Map<Tag, string>();
+    const leases: (Lease | undefined)[] = new Array(this.groups).fill(undefined);
+    let logView: LogView | undefined;
+    const parts = this.#split({ keys, tags }, log === undefined ? [] : [HOME]);
+    const results = await Promise.allSettled(
+      parts.map(({ group, keys, tags }) =>
+        this.#reading(group, async (client, { run }) => {
+          const names = [this.#runName('ok', group, run)];
+          for (const key of keys) names.push(this.#entry(group, key));
+          for (const tag of tags) names.push(this.#tag(group, tag));
+          let found: (string | null)[];
+          if (log !== undefined && group.index === HOME) {
+            const pipeline = client.pipeline().mget(names);
+            const [values, reply] = await allOf(this.#askLog(pipeline, group, log).exec());
+            found = values as (string | null)[];
+            logView = log === 'end' ? endOf(reply) : sinceMark(log, reply);
+          } else {
+            found = await client.mget(names);
+          }
+          keys.forEach((key, i) => {
+            const text = found[1 + i];
+            if (typeof text === 'string') entries.set(key, text);
+          });
+          tags.forEach((tag, i) => {
+            const token = found[1 + keys.length + i];
+            if (typeof token === 'string') tokens.set(tag, token);
+          });
+          const [generation, purge] = found[0]?.split(':') ?? [];
+          if (generation !== undefined && purge !== undefined) leases[group.index] = leaseOf(generation, purge);
+        }),
+      ),
+    );
+    // A group that cannot be read is as good as one without a lease; who reads nothing else is told.
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed !== undefined && results.every(({ status }) => status === 'rejected')) throw failed.reason;
+    return { leases, entries, tokens, log: logView };
+  }
+
+  async mint(tags: readonly Tag[]): Promise<ReadonlyMap<Tag, string>> {
+    const held = new Map<Tag, string>();
+    await Promise.all(
+      this.#split({ keys: [], tags }).map(({ group, tags }) =>
+        this.#reading(group, async (client) => {
+          const pipeline = client.pipeline();
+          const fresh = tags.map(() => randomToken());
+          tags.forEach((tag, i) => {
+            pipeline.call('SET', this.#tag(group, tag), fresh[i] as string, 'NX', 'GET', 'PX', TOKEN_TTL_MS);
+          });
+          const replies = await allOf(pipeline.exec());
+          tags.forEach((tag, i) => {
+            held.set(tag, (replies[i] as string | null) ?? (fresh[i] as string));
+          });
+        }),
+      ),
+    );
+    return held;
+  }
+
+  async fill(fills: readonly Fill[]): Promise<void> {
+    const byKey = new Map(fills.map((fill) => [fill.key, fill]));
+    await Promise.all(
+      this.#split({ keys: [...byKey.keys()], tags: [] }).map(({ group, keys }) =>
+        this.#reading(group, async (client) => {
+          const pipeline = client.pipeline();
+          for (const key of keys) {
+            const { text, ttlMs } = byKey.get(key) as Fill;
+            pipeline.set(this.#entry(group, key), text, 'PX', ttlMs);
+          }
+          await allOf(pipeline.exec());
+        }),
+      ),
+    );
+  }
+
+  claim(key: Key, ttlMs: number): Promise<boolean> {
+    const group = this.#groups[this.groupOf(key)] as Group;
+    return this.#reading(group, async (client) => {
+      return (await client.set(`r:${group.hashTag}:${key}`, '1', 'PX', ttlMs, 'NX')) === 'OK';
     });
   }
 
-  mint(tags: readonly Tag[]): Promise<ReadonlyMap<Tag, string>> {
-    return this.#guard(this.#reader, async () => {
-      const pipeline = this.#reader.pipeline();
-      const fresh = tags.map(() => randomToken());
-      tags.forEach((tag, i) => {
-        pipeline.call('SET', this.#tag(tag), fresh[i] as string, 'NX', 'GET', 'PX', TOKEN_TTL_MS);
-      });
-      const replies = await allOf(pipeline.exec());
-      return new Map(tags.map((tag, i) => [tag, (replies[i] as string | null) ?? (fresh[i] as string)]));
-    });
-  }
-
-  fill(fills: readonly Fill[]): Promise<void> {
-    return this.#guard(this.#reader, async () => {
-      const pipeline = this.#reader.pipeline();
-      for (const { key, text, ttlMs } of fills) pipeline.set(this.#entry(key), text, 'PX', ttlMs);
-      await allOf(pipeline.exec());
-    });
-  }
-
-  fence(xid: bigint, tags: readonly Tag[], { fresh }: { fresh: boolean }): Promise<void> {
-    const run = async (client: Redis) => {
-      await runScript(client, fenceScript, this.#tags(tags), [String(xid)]);
+  /** HOME last: its record of the log says that every fence stands. */
+  async fence(xid: bigint, tags: readonly Tag[], { fresh }: { fresh: boolean }): Promise<void> {
+    const record = logRecord(tags);
+    const parts = this.#split({ keys: [], tags }, [HOME]);
+    const fenceAll = async (connection: Connection) => {
+      const fenceOne = ({ group, tags }: Part) =>
+        this.#attempt(group, connection, async (client) => {
+          const keys = [this.#name('log', group), this.#name('fen', group), ...this.#tags(group, tags)];
+          const told = group.index === HOME ? record : '';
+          const args = [String(xid), told, MAX_LOG_RECORDS, randomEpoch(), JSON.stringify(tags)];
+          await runScript(client, fenceScript, keys, args);
+        });
+      await allEnded(parts.filter(({ group }) => group.index !== HOME).map(fenceOne));
+      await allEnded(parts.filter(({ group }) => group.index === HOME).map(fenceOne));
     };
-    return fresh ? this.#onNewConnection(run) : this.#guard(this.#writer, () => run(this.#writer));
+    await (fresh ? this.#onNewConnection(parts, fenceAll) : fenceAll(this.#writer));
   }
 
-  release(xid: bigint, tags: readonly Tag[]): Promise<void> {
-    return this.#release(String(xid), tags, 'record');
+  release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean }): Promise<void> {
+    return this.#release(String(xid), tags, 'record', options?.unfenced === true ? logRecord(tags) : '');
   }
 
   unfence(xids: readonly string[], tags: readonly Tag[]): Promise<void> {
-    return this.#release(xids.join(','), tags, 'resolve');
+    return this.#release(xids.join(','), tags, 'resolve', '');
   }
 
-  head(): Promise<Head> {
-    return this.#guard(this.#ticker, async () => {
-      const run = this.#runs.get(this.#ticker);
-      if (run === undefined) throw new Error('the connection does not know its server yet');
-      const pipeline = this.#ticker.pipeline().time().get(this.#name('pos')).pttl(this.#runName('ok', run));
-      pipeline.zrange(this.#name('rel'), 0, MAX_RELEASED_KNOWN - 1);
-      const [time, position, pttl, released] = (await allOf(pipeline.exec())) as [
-        string[],
-        string | null,
-        number,
-        string[],
-      ];
+  async sweep(forgotten: readonly Forgotten[], index = HOME): Promise<void> {
+    const group = this.#groups[index] as Group;
+    // One call each: a fence has thousands of tags at most, and Redis does nothing else meanwhile.
+    for (const { xid, tags } of forgotten) {
+      const what = { xids: xid, own: tags, mode: 'over', message: message(xid, tags), record: '' } as const;
+      await this.#attempt(group, this.#ticker, (client) => this.#releaseIn(client, group, what));
+    }
+  }
+
+  invalidate(tags: readonly Tag[]): Promise<void> {
+    return this.#release('', tags, 'resolve', logRecord(tags));
+  }
+
+  async grantUnproved(ms: number): Promise<void> {
+    await allEnded(
+      this.#groups.map((group) =>
+        this.#attempt(group, this.#ticker, async (client, { run }) => {
+          const position = readPosition((await client.get(this.#name('pos', group))) ?? '');
+          if (position === undefined) return;
+          await client.set(this.#runName('ok', group, run), `${UNPROVED}:${position.purge}`, 'PX', ms, 'NX');
+        }),
+      ),
+    );
+  }
+
+  head(index = HOME): Promise<Head> {
+    const group = this.#groups[index] as Group;
+    return this.#attempt(group, this.#ticker, async (client, server) => {
+      const keys = (['pos', 'rel', 'ok', 'fen'] as const).map((name) => this.#name(name, group));
+      const reply = (await runScript(client, headScript, keys, [
+        server.run,
+        MAX_RELEASED_KNOWN,
+        MAX_FORGOTTEN_PER_TICK,
+      ])) as HeadReply;
+      const [seconds, micros, position, pttl, run, released, checked, lease, forgotten] = reply;
+      this.#oneServer(group, run);
+      if (checked !== 'checked')
+        this.#limited('scripts may not read INFO: a tick is given up when its connection changes');
+      if (lease !== 'local')
+        this.#limited('scripts may not choose what is replicated: a failover is bounded by the lease');
       return {
-        clockMs: Number(time[0]) * 1000 + Math.floor(Number(time[1]) / 1000),
+        clockMs: Number(seconds) * 1000 + Math.floor(Number(micros) / 1000),
         position: readPosition(position),
         leaseLeftMs: Math.max(0, pttl),
         run,
+        ...(checked !== 'checked' && { link: server.link }),
         released,
+        forgotten: forgotten.map(readNote),
       };
     });
   }
 
-  apply({ head, next, rows, barrier, grant }: Tick): Promise<Applied> {
-    return this.#guard(this.#ticker, async () => {
+  apply({ head, next, rows, barrier, grant }: Tick, index = HOME): Promise<Applied> {
+    const group = this.#groups[index] as Group;
+    return this.#attempt(group, this.#ticker, async (client, server) => {
+      if (head.link !== undefined && head.link !== server.link) return 'moved';
       const keys = [
-        this.#name('pos'),
-        this.#name('rel'),
-        this.#runName('ok', head.run),
-        this.#runName('bar', head.run),
+        this.#name('pos', group),
+        this.#name('rel', group),
+        this.#runName('ok', group, head.run),
+        this.#runName('bar', group, head.run),
+        this.#name('log', group),
       ];
       const indexOf = new Map<Tag, number>();
-      for (const tag of rows.flatMap(({ tags }) => tags)) {
-        if (!indexOf.has(tag)) indexOf.set(tag, keys.push(this.#tag(tag)));
-      }
       const packed = rows.map(({ xid, tags }) => {
-        const indexes = tags.map((tag) => indexOf.get(tag));
-        return [String(xid), randomToken(), message(String(xid), tags), indexes];
+        const own = tags.filter((tag) => this.groupOf(tag) === index);
+        for (const tag of own) {
+          if (!indexOf.has(tag)) indexOf.set(tag, keys.push(this.#tag(group, tag)));
+        }
+        const [told, record] = index === HOME ? [message(String(xid), tags), logRecord(tags)] : ['', ''];
+        return [String(xid), randomToken(), told, record, own.map((tag) => indexOf.get(tag))];
       });
-      const reply = await runScript(this.#ticker, applyScript, keys, [
-        head.run,
+      const reply = await runScript(client, applyScript, keys, [
+        head.link === undefined ? head.run : '',
         head.position === undefined ? '' : positionText(head.position),
         positionText(next),
         barrier === undefined ? '' : String(barrier),
         head.clockMs,
         LEASE_MS,
-        grant ? 'grant' : 'hold',
+        grant,
         randomToken(),
         TOKEN_TTL_MS,
-        this.channel,
+        index === HOME ? this.channel : '',
         JSON.stringify(packed),
+        index === HOME ? MAX_LOG_RECORDS : '',
+        randomEpoch(),
       ]);
       return reply as Applied;
     });
   }
 
-  lostForMs(): number {
-    return this.#lostSinceMs === undefined ? 0 : this.#clock.monotonicMs() - this.#lostSinceMs;
-  }
-
-  async close(): Promise<void> {
-    for (const client of [this.#reader, this.#writer, this.#ticker]) client.disconnect();
-  }
-
-  #release(xids: string, tags: readonly Tag[], mode: 'record' | 'resolve'): Promise<void> {
-    return this.#guard(this.#writer, async () => {
-      const keys = [this.#name('rel'), ...this.#tags(tags)];
-      const args = [xids, randomToken(), TOKEN_TTL_MS, mode, this.channel, message(xids, tags)];
-      await runScript(this.#writer, releaseScript, keys, args);
+  async count(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
+    const group = this.#groups[HOME] as Group;
+    await this.#reading(group, async (client) => {
+      const name = this.#statistics(day);
+      const pipeline = client.pipeline();
+      for (const [field, count] of counts) pipeline.hincrby(name, field, count);
+      await allOf(pipeline.pexpire(name, STATISTICS_TTL_MS).exec());
     });
   }
 
-  #name(name: string): string {
-    return `${name}:${this.#group}`;
+  async counts(day: string): Promise<ReadonlyMap<string, number>> {
+    const group = this.#groups[HOME] as Group;
+    const found = await this.#reading(group, (client) => client.hgetall(this.#statistics(day)));
+    return new Map(Object.entries(found).map(([field, count]) => [field, Number(count)]));
+  }
+
+  lostForMs(tags: readonly Tag[]): number {
+    const nowMs = this.#clock.monotonicMs();
+    const lost = this.#split({ keys: [], tags }, [HOME]).map(({ group: { lostSinceMs } }) =>
+      lostSinceMs === undefined ? 0 : nowMs - lostSinceMs,
+    );
+    return Math.max(...lost);
+  }
+
+  async close(): Promise<void> {
+    for (const connection of [this.#reader, this.#writer, this.#ticker]) connection.end();
+  }
+
+  #askLog(pipeline: ChainableCommander, group: Group, log: LogMark | 'end'): ChainableCommander {
+    const name = this.#name('log', group);
+    if (log === 'end') return pipeline.xrevrange(name, '+', '-', 'COUNT', 1);
+    // From the mark itself on: only if it is still there is nothing missing behind it. And one more than may be answered.
+    const before = `${log.epoch}-${log.sequence - 1}`;
+    return pipeline.xread('COUNT', MAX_RECORDS_PER_READ + 2, 'STREAMS', name, before);
+  }
+
+  /** HOME has all ids, publishes, and logs what no fence did. */
+  async #release(xids: string, tags: readonly Tag[], mode: 'record' | 'resolve', record: string): Promise<void> {
+    await allEnded(
+      this.#split({ keys: [], tags }, [HOME]).map(({ group, tags: own }) => {
+        const told = group.index === HOME ? { message: message(xids, tags), record } : { message: '', record: '' };
+        return this.#attempt(group, this.#writer, (client) =>
+          this.#releaseIn(client, group, { xids, own, mode, ...told }),
+        );
+      }),
+    );
+  }
+
+  async #releaseIn(
+    client: Redis | Cluster,
+    group: Group,
+    what: {
+      readonly xids: string;
+      readonly own: readonly Tag[];
+      readonly mode: 'record' | 'resolve' | 'over';
+      readonly message: string;
+      readonly record: string;
+    },
+  ): Promise<void> {
+    const names = (['rel', 'log', 'fen'] as const).map((name) => this.#name(name, group));
+    const channel = what.message === '' ? '' : this.channel;
+    const ends = [channel, what.message, what.record, MAX_LOG_RECORDS, randomEpoch()];
+    const args = [what.xids, randomToken(), TOKEN_TTL_MS, what.mode, ...ends];
+    await runScript(client, releaseScript, [...names, ...this.#tags(group, what.own)], args);
+  }
+
+  /** What is asked for, by group; `besides`: groups that are asked in any case. */
+  #split(asked: { keys: readonly Key[]; tags: readonly Tag[] }, besides: readonly number[] = []): readonly Part[] {
+    if (this.groups === 1) return [{ group: this.#groups[HOME] as Group, ...asked }];
+    const parts = new Map<number, { group: Group; keys: Key[]; tags: Tag[] }>();
+    const partOf = (index: number) => {
+      const known = parts.get(index);
+      if (known !== undefined) return known;
+      const made = { group: this.#groups[index] as Group, keys: [], tags: [] };
+      parts.set(index, made);
+      return made;
+    };
+    for (const index of besides) partOf(index);
+    for (const key of asked.keys) partOf(this.groupOf(key)).keys.push(key);
+    for (const tag of asked.tags) partOf(this.groupOf(tag)).tags.push(tag);
+    return [...parts.values()];
+  }
+
+  #name(name: 'pos' | 'rel' | 'fen' | 'log' | 'ok' | 'bar', { hashTag }: Group): string {
+    return `${name}:${hashTag}`;
   }
 
   /**
    * The lease and its barrier speak of one run of one server. Not replicating them is not enough: a snapshot, the base of an
    * append-only file and a full resync copy them, to be found by a server that has lost what came after.
    */
-  #runName(name: string, run: string | undefined): string {
-    return `${this.#name(name)}:${run ?? '?'}`;
+  #runName(name: 'ok' | 'bar', group: Group, run: string): string {
+    return `${this.#name(name, group)}:${run}`;
   }
 
-  #entry(key: Key): string {
-    return `e${ENTRY_FORMAT}:${this.#group}:${key}`;
+  #entry({ hashTag }: Group, key: Key): string {
+    return `e${ENTRY_FORMAT}:${hashTag}:${key}`;
   }
 
-  #tag(tag: Tag): string {
-    return `t:${this.#group}:${tag}`;
+  #tag({ hashTag }: Group, tag: Tag): string {
+    return `t:${hashTag}:${tag}`;
   }
 
-  #tags(tags: readonly Tag[]): string[] {
-    return tags.map((tag) => this.#tag(tag));
+  #tags(group: Group, tags: readonly Tag[]): string[] {
+    return tags.map((tag) => this.#tag(group, tag));
   }
 
-  #connect(options: RedisOptions = {}): Redis {
-    const client = new Redis(this.#url, { ...this.#options, ...options });
-    client.on('error', () => {}); // every command reports its own failure; the event only repeats it
-    client.on('ready', async () => {
-      const info = await client.info('server').catch(() => '');
-      const run = /run_id:(\w+)/.exec(info)?.[1];
-      if (run !== undefined) this.#runs.set(client, run);
-      else if (client.status === 'ready') client.disconnect(true);
+  #statistics(day: string): string {
+    return `stat:${(this.#groups[HOME] as Group).hashTag}:${day}`;
+  }
+
+  #limited(text: string): void {
+    if (this.#limits.has(text)) return;
+    this.#limits.add(text);
+    this.#onLimit(text);
+  }
+
+  /** The lease stands on one server. Connections that lead to different ones are all left: which of them is right is asked anew. */
+  #oneServer(group: Group, run: string): void {
+    const others = [this.#reader, this.#writer].filter((connection) => {
+      const server = connection.serverOf(group.hashTag);
+      return server !== undefined && server.run !== run;
     });
-    client.on('close', () => this.#runs.delete(client));
-    return client;
+    if (others.length === 0) return;
+    for (const connection of [...others, this.#ticker]) connection.drop(group.hashTag);
   }
 
-  async #onNewConnection<T>(run: (client: Redis) => Promise<T>): Promise<T> {
-    const client = this.#connect({ lazyConnect: true, retryStrategy: () => null });
+  async #onNewConnection(parts: readonly Part[], run: (connection: Connection) => Promise<void>): Promise<void> {
+    const connection = openConnection(this.#place, { waitMs: this.#waitMs, once: true });
+    const startedMs = this.#clock.monotonicMs();
     try {
-      return await this.#guard(client, async () => {
-        await bounded(client.connect(), this.#waitMs);
-        return await run(client);
+      await bounded(connection.connect(), this.#waitMs).catch((error) => {
+        for (const { group } of parts) this.#failed(group, startedMs);
+        throw unavailable(error);
       });
+      await run(connection);
     } finally {
-      client.disconnect();
+      connection.end();
+    }
+  }
+
+  /** As `#attempt`, behind the breaker: for what readers wait for. */
+  async #reading<T>(group: Group, run: (client: Redis | Cluster, server: Server) => Promise<T>): Promise<T> {
+    if (!group.breaker.allows()) throw unavailable(new Error('it failed several times in a row'));
+    try {
+      const value = await this.#attempt(group, this.#reader, run);
+      group.breaker.succeeded();
+      return value;
+    } catch (error) {
+      group.breaker.failed();
+      throw error;
     }
   }
 
   /** Turns every failure into STORE_UNAVAILABLE, keeps account of the outage, and leaves a connection that does not answer. */
-  async #guard<T>(client: Redis, run: () => Promise<T>): Promise<T> {
+  async #attempt<T>(
+    group: Group,
+    connection: Connection,
+    run: (client: Redis | Cluster, server: Server) => Promise<T>,
+  ): Promise<T> {
     const startedMs = this.#clock.monotonicMs();
     try {
-      const value = await run();
-      this.#lostSinceMs = undefined;
+      // Who writes need not know whom he writes to.
+      const known = connection.serverOf(group.hashTag);
+      const server = known ?? (connection === this.#reader || connection === this.#ticker ? undefined : NOBODY);
+      if (server === undefined) throw new Error('there is no connection');
+      const running = run(connection.client, server);
+      // A Cluster's client may follow redirections: each command is bounded, and so must be all of them together.
+      const value = this.groups === 1 ? await running : await bounded(running, this.#waitMs);
+      group.lostSinceMs = undefined;
       return value;
     } catch (error) {
-      const nowMs = this.#clock.monotonicMs();
-      const silentMs = startedMs - this.#lastFailureMs;
-      if (this.#lostSinceMs === undefined || silentMs > OUTAGE_GAP_MS) this.#lostSinceMs = startedMs;
-      this.#lastFailureMs = nowMs;
-      const timedOut = error instanceof Error && error.message === 'Command timed out';
-      if (timedOut && client.status === 'ready') client.disconnect(true);
-      throw new CacheError('STORE_UNAVAILABLE', `Redis: ${error instanceof Error ? error.message : error}`, {
-        cause: error,
-      });
+      this.#failed(group, startedMs);
+      if (error instanceof Error && error.message === TIMED_OUT) connection.drop(group.hashTag);
+      throw unavailable(error);
     }
+  }
+
+  #failed(group: Group, startedMs: number): void {
+    const silentMs = startedMs - group.lastFailureMs;
+    if (group.lostSinceMs === undefined || silentMs > OUTAGE_GAP_MS) group.lostSinceMs = startedMs;
+    group.lastFailureMs = this.#clock.monotonicMs();
   }
 }
 
-function readPosition(text: string | null): Position | undefined {
-  const [xid, purge] = text?.split(':') ?? [];
+type HeadReply = [
+  seconds: string,
+  micros: string,
+  position: string,
+  pttl: number,
+  run: string,
+  released: string[],
+  checked: string,
+  lease: string,
+  forgotten: string[],
+];
+
+/** The other end of a connection that has not said yet whom it leads to. */
+const NOBODY: Server = { run: '?', link: 0 };
+
+/** What ioredis says of a command without an answer. */
+const TIMED_OUT = 'Command timed out';
+
+function unavailable(error: unknown): CacheError {
+  if (error instanceof CacheError) return error;
+  return new CacheError('STORE_UNAVAILABLE', `Redis: ${error instanceof Error ? error.message : error}`, {
+    cause: error,
+  });
+}
+
+type StreamRecord = [id: string, fields: string[]];
+
+function endOf(reply: unknown): LogView {
+  const last = (reply as StreamRecord[])[0];
+  return { kind: 'end', mark: last && markOf(last[0]) };
+}
+
+function sinceMark(since: LogMark, reply: unknown): LogView {
+  const found = (reply as [string, StreamRecord[]][] | null)?.[0]?.[1] ?? [];
+  const [first, ...next] = found;
+  const isMark = first?.[0] === `${since.epoch}-${since.sequence}`;
+  if (!isMark || next.length > MAX_RECORDS_PER_READ) return { kind: 'hole' };
+  const records = [];
+  let sequence = since.sequence;
+  for (const [id, [, text]] of next) {
+    const mark = markOf(id);
+    const tags = tagsOf(text);
+    if (mark.epoch !== since.epoch || mark.sequence !== ++sequence || tags === undefined) return { kind: 'hole' };
+    records.push(tags);
+  }
+  return { kind: 'next', mark: { epoch: since.epoch, sequence }, records };
+}
+
+function markOf(id: string): LogMark {
+  const [epoch = '', sequence] = id.split('-');
+  return { epoch, sequence: Number(sequence) };
+}
+
+function logRecord(tags: readonly Tag[]): string {
+  return JSON.stringify(recordOf(tags));
+}
+
+/** Undefined when it is no record of ours: then nothing can be said of what it invalidates. */
+function tagsOf(text: string | undefined): readonly Tag[] | undefined {
+  try {
+    const tags: unknown = JSON.parse(text ?? '');
+    return Array.isArray(tags) ? (tags as Tag[]) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function readPosition(text: string): Position | undefined {
+  const [xid, purge] = text.split(':');
   return xid !== undefined && purge !== undefined && /^\d+$/.test(xid) ? { xid: BigInt(xid), purge } : undefined;
+}
+
+function readNote(note: string): Forgotten {
+  const bar = note.indexOf('|');
+  return { xid: note.slice(0, bar), tags: JSON.parse(note.slice(bar + 1)) as Tag[] };
 }
 
 function positionText({ xid, purge }: Position): string {
@@ -305,10 +599,17 @@ async function allOf(exec: Promise<[Error | null, unknown][] | null>): Promise<u
   });
 }
 
+/** Waits for all. @throws the first failure, when all have ended */
+async function allEnded(work: readonly Promise<unknown>[]): Promise<void> {
+  for (const result of await Promise.allSettled(work)) {
+    if (result.status === 'rejected') throw result.reason;
+  }
+}
+
 async function bounded<T>(work: Promise<T>, ms: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('Command timed out')), ms);
+    timer = setTimeout(() => reject(new Error(TIMED_OUT)), ms);
   });
   try {
     return await Promise.race([work, timeout]);

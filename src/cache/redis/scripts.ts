@@ -1,7 +1,7 @@
 /** The Lua files, and how one is run: by its digest, sent whole when the server does not know it (a restart, a failover). */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 
 export interface Script {
   readonly text: string;
@@ -13,12 +13,13 @@ function script(...files: string[]): Script {
   return { text, sha1: createHash('sha1').update(text).digest('hex') };
 }
 
-export const fenceScript = script('fence.lua');
-export const releaseScript = script('release-tag.lua', 'release.lua');
-export const applyScript = script('release-tag.lua', 'apply.lua');
+export const fenceScript = script('log-append.lua', 'fence.lua');
+export const releaseScript = script('release-tag.lua', 'log-append.lua', 'release.lua');
+export const headScript = script('head.lua');
+export const applyScript = script('release-tag.lua', 'log-append.lua', 'apply.lua');
 
 export async function runScript(
-  client: Redis,
+  client: Redis | Cluster,
   { text, sha1 }: Script,
   keys: readonly string[],
   args: readonly (string | number)[],

@@ -1,0 +1,183 @@
+/**
+ * The near cache: parsed entries in this process, kept exact by the log of invalidations. One read of the log serves all that
+ * was asked for before it was sent; who asked later waits for the next. A copy is served only while each of these holds, and
+ * test/cache/near-cache.test.ts has for each a test that fails without it:
+ *
+ * - the log was read after the request came, and the read found the lease of HOME under the generation and purge that memory
+ *   was filled under; anything else empties memory, and so does a hole in the log;
+ * - a record drops the copies of its tags; what was asked of the store before a record that names one of its tags is not kept;
+ * - what was read under a fence or without a lease, and what was loaded, is not kept: only what the store proved.
+ */
+import { LRUCache } from 'lru-cache';
+import type { Key } from './key.js';
+import { HOME, type LogMark, type View } from './store.js';
+import type { Tag } from './tag.js';
+
+export interface NearCacheOptions {
+  /** Of all copies together, estimated. Default 64 MiB. */
+  readonly maxBytes?: number;
+  /** Default 50 000. */
+  readonly maxEntries?: number;
+}
+
+const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
+const DEFAULT_MAX_ENTRIES = 50_000;
+/** Parsed JSON takes about four bytes for each character of its text; an entry with its index about a kilobyte more. */
+const BYTES_PER_CHAR = 4;
+const BYTES_PER_ENTRY = 1024;
+/** Tags whose last record is remembered, for reads that are under way when it is processed. */
+const MAX_TOUCHED = 20_000;
+
+export interface NearEntry {
+  readonly value: unknown;
+  readonly tags: readonly Tag[];
+  readonly groups: readonly number[];
+  readonly stamps: string;
+  readonly loadedAtMs: number;
+  readonly untilMs: number;
+  readonly chars: number;
+}
+
+/** A read of the log that has been sent: what memory was when it was. */
+export interface Asked {
+  readonly log: LogMark | 'end';
+  readonly number: number;
+  readonly identity: string | undefined;
+}
+
+export class NearCache {
+  readonly #copies: LRUCache<Key, NearEntry>;
+  readonly #keysOf = new Map<Tag, Set<Key>>();
+  /** By tag, the sequence of the last record that named it; complete for records after `#floor`. */
+  readonly #touched = new Map<Tag, number>();
+  #floor = 0;
+  /** The last record processed, and the lease under which memory was filled. */
+  #mark: LogMark | undefined;
+  #identity: string | undefined;
+  #sent = 0;
+  /** The number of the latest read of the log that was processed. */
+  #processed = 0;
+
+  constructor(options: NearCacheOptions = {}) {
+    this.#copies = new LRUCache<Key, NearEntry>({
+      max: options.maxEntries ?? DEFAULT_MAX_ENTRIES,
+      maxSize: options.maxBytes ?? DEFAULT_MAX_BYTES,
+      sizeCalculation: ({ chars }) => BYTES_PER_ENTRY + chars * BYTES_PER_CHAR,
+      dispose: ({ tags }, key) => this.#unindex(key, tags),
+    });
+  }
+
+  /** Copies held, and tags they are found by. */
+  get size(): { readonly entries: number; readonly bytes: number; readonly tags: number } {
+    return { entries: this.#copies.size, bytes: this.#copies.calculatedSize, tags: this.#keysOf.size };
+  }
+
+  /** How many reads of the log have been sent: those with a higher number were sent after now. */
+  get sent(): number {
+    return this.#sent;
+  }
+
+  /** Whether a read of the log that was sent after `sent` has been processed. */
+  provedAfter(sent: number): boolean {
+    return this.#mark !== undefined && this.#processed > sent;
+  }
+
+  /** What a read that is sent now has to ask of the log. */
+  ask(): Asked {
+    return { log: this.#mark ?? 'end', number: ++this.#sent, identity: this.#identity };
+  }
+
+  /** Takes a read's answer in. True: what memory holds now may be served to all who asked before that read was sent. */
+  took(asked: Asked, view: View): boolean {
+    const lease = view.leases[HOME];
+    const { log } = view;
+    if (log === undefined) return false; // HOME was not reached: nothing is known, also nothing against memory
+    const identity = lease === undefined || lease.unproved ? undefined : `${lease.generation}:${lease.purge}`;
+    // What a read without the lease says of the log is no answer, be it ever so plausible.
+    if (identity === undefined || log.kind === 'hole') return this.#forget();
+    if (log.kind === 'end') return this.#begin(asked, identity, log.mark);
+    if (identity !== asked.identity) return this.#forget();
+    // Memory was emptied and begun anew meanwhile: this answer is about what it held before.
+    if (this.#identity !== identity || this.#mark?.epoch !== log.mark.epoch) return false;
+    const first = log.mark.sequence - log.records.length + 1;
+    log.records.forEach((tags, i) => {
+      if (first + i > (this.#mark as LogMark).sequence) this.#invalidate(tags, first + i);
+    });
+    if (log.mark.sequence > this.#mark.sequence) this.#mark = log.mark;
+    this.#processed = Math.max(this.#processed, asked.number);
+    return true;
+  }
+
+  get(key: Key, nowMs: number): NearEntry | undefined {
+    const copy = this.#copies.get(key);
+    if (copy === undefined || copy.untilMs > nowMs) return copy;
+    this.#copies.delete(key);
+    return undefined;
+  }
+
+  /** Keeps what the store proved fresh in the read `asked`, unless one of its tags was named in the log since that was sent. */
+  put(asked: Asked, key: Key, entry: NearEntry): void {
+    const mark = this.#mark;
+    if (asked.log === 'end' || mark === undefined) return;
+    if (asked.identity !== this.#identity || asked.log.epoch !== mark.epoch) return;
+    const since = asked.log.sequence;
+    if (since < this.#floor || entry.tags.some((tag) => (this.#touched.get(tag) ?? 0) > since)) return;
+    freeze(entry.value);
+    this.#copies.set(key, entry);
+    if (!this.#copies.has(key)) return; // larger than all of memory
+    for (const tag of entry.tags) {
+      const keys = this.#keysOf.get(tag);
+      if (keys === undefined) this.#keysOf.set(tag, new Set([key]));
+      else keys.add(key);
+    }
+  }
+
+  drop(key: Key): void {
+    this.#copies.delete(key);
+  }
+
+  #begin(asked: Asked, identity: string, mark: LogMark | undefined): boolean {
+    if (this.#mark !== undefined) return false; // another read has begun already, perhaps further back
+    if (mark === undefined) return false; // there is no log yet: the relay's next tick makes one
+    this.#identity = identity;
+    this.#mark = mark;
+    this.#floor = mark.sequence;
+    this.#processed = asked.number;
+    return true;
+  }
+
+  #forget(): false {
+    this.#copies.clear();
+    this.#keysOf.clear();
+    this.#touched.clear();
+    this.#mark = undefined;
+    this.#identity = undefined;
+    return false;
+  }
+
+  #invalidate(tags: readonly Tag[], sequence: number): void {
+    if (this.#touched.size + tags.length > MAX_TOUCHED) {
+      this.#touched.clear();
+      this.#floor = sequence;
+    }
+    for (const tag of tags) {
+      this.#touched.set(tag, sequence);
+      for (const key of this.#keysOf.get(tag) ?? []) this.#copies.delete(key);
+    }
+  }
+
+  #unindex(key: Key, tags: readonly Tag[]): void {
+    for (const tag of tags) {
+      const keys = this.#keysOf.get(tag);
+      keys?.delete(key);
+      if (keys?.size === 0) this.#keysOf.delete(tag);
+    }
+  }
+}
+
+/** A copy is shared by all who read it: who would change it is told at once. */
+function freeze(value: unknown): void {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return;
+  Object.freeze(value);
+  for (const member of Object.values(value)) freeze(member);
+}

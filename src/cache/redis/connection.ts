@@ -1,0 +1,189 @@
+/**
+ * Where Redis is and how it is reached: one server, the primary that Sentinels name, or a Cluster. A command goes out on a live
+ * connection now or fails now; it is never kept for later. Every connection knows the run id of the server it leads to, since
+ * the lease is one run's alone.
+ */
+import calculateSlot from 'cluster-key-slot';
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `natMap`: where to reach the nodes that Sentinels and Clusters name, by `host:port`, if not there. */
+export type RedisPlace =
+  | { readonly url: string }
+  | {
+      readonly sentinels: readonly Address[];
+      readonly master: string;
+      /** For user, password, database and TLS of the primary itself. Default: none, 0, none. */
+      readonly url?: string;
+      readonly natMap?: Readonly<Record<string, Address>>;
+    }
+  | {
+      readonly cluster: readonly Address[];
+      readonly url?: string;
+      readonly natMap?: Readonly<Record<string, Address>>;
+    };
+
+const MAX_RECONNECT_MS = 500;
+const SLOTS_REFRESH_MS = 2000;
+/** What a server that keeps INFO from its clients is called: then a failover within a lease is only bounded by it. */
+const UNKNOWN_RUN = 'any';
+
+export interface Server {
+  /** Its run id. */
+  readonly run: string;
+  /** The connection that leads there, by number: the next connection has another. */
+  readonly link: number;
+}
+
+/** A client of one place, with what it knows of the servers behind it. */
+export interface Connection {
+  readonly client: Redis | Cluster;
+  /** The server that keys with this hash tag are on; undefined while there is no connection to it. */
+  serverOf(hashTag: string): Server | undefined;
+  /** Leaves the connection that keys with this hash tag go by: it does not answer. The next is made by itself. */
+  drop(hashTag: string): void;
+  connect(): Promise<void>;
+  end(): void;
+}
+
+export interface ConnectOptions {
+  /** How long one command, and one attempt to connect, may take, ms. */
+  readonly waitMs: number;
+  /** One attempt on `connect()` and no more. Default: connects by itself, again and again. */
+  readonly once?: boolean;
+}
+
+export function openConnection(place: RedisPlace, options: ConnectOptions): Connection {
+  return 'cluster' in place ? openCluster(place, options) : openSingle(place, options);
+}
+
+function openSingle(place: Exclude<RedisPlace, { cluster: unknown }>, { waitMs, once }: ConnectOptions): Connection {
+  const retryStrategy = (attempt: number) => (once === true ? null : Math.min(25 * 2 ** attempt, MAX_RECONNECT_MS));
+  const options: RedisOptions = {
+    ...commandOptions(waitMs),
+    enableOfflineQueue: false,
+    lazyConnect: once === true,
+    retryStrategy,
+    // A primary that became a replica: the next connection leads to the new one.
+    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    ...('sentinels' in place && {
+      sentinels: [...place.sentinels],
+      name: place.master,
+      sentinelRetryStrategy: retryStrategy,
+      failoverDetector: once !== true,
+      ...(place.natMap && { natMap: { ...place.natMap } }),
+    }),
+  };
+  const client = 'sentinels' in place ? new Redis({ ...ofUrl(place.url), ...options }) : new Redis(place.url, options);
+  let server: Server | undefined;
+  client.on('error', () => {}); // every command reports its own failure; the event only repeats it
+  client.on('ready', async () => {
+    server = await serverBehind(client);
+    if (server === undefined && client.status === 'ready') client.disconnect(once !== true);
+  });
+  client.on('close', () => {
+    server = undefined;
+  });
+  return {
+    client,
+    serverOf: () => server,
+    drop: () => {
+      if (client.status === 'ready') client.disconnect(true);
+    },
+    connect: () => client.connect(),
+    end: () => client.disconnect(),
+  };
+}
+
+function openCluster(place: Extract<RedisPlace, { cluster: unknown }>, { waitMs, once }: ConnectOptions): Connection {
+  const { tls, username, password } = ofUrl(place.url);
+  const client = new Cluster([...place.cluster], {
+    enableReadyCheck: false, // with one shard away the others serve
+    enableOfflineQueue: false,
+    lazyConnect: once === true,
+    slotsRefreshTimeout: waitMs,
+    slotsRefreshInterval: SLOTS_REFRESH_MS,
+    maxRedirections: 4,
+    clusterRetryStrategy: (attempt) => (once === true ? null : Math.min(25 * 2 ** attempt, MAX_RECONNECT_MS)),
+    redisOptions: {
+      ...commandOptions(waitMs),
+      ...(tls && { tls }),
+      ...(username && { username }),
+      ...(password && { password }),
+    },
+    ...(place.natMap && { natMap: { ...place.natMap } }),
+  });
+  const nodes = new Map<string, { node: Redis; server: Server | undefined }>();
+  client.on('error', () => {}); // as above
+  client.on('+node', (node: Redis) => {
+    const known = { node, server: undefined as Server | undefined };
+    const name = `${node.options.host}:${node.options.port}`;
+    nodes.set(name, known);
+    node.on('ready', async () => {
+      known.server = await serverBehind(node);
+      if (known.server === undefined && node.status === 'ready') node.disconnect();
+    });
+    node.on('close', () => {
+      known.server = undefined;
+    });
+    node.on('end', () => {
+      if (nodes.get(name) === known) nodes.delete(name);
+    });
+  });
+  const nodeOf = (hashTag: string) => {
+    const name = client.slots[calculateSlot(hashTag)]?.[0];
+    if (name === undefined) return undefined;
+    const mapped = place.natMap?.[name];
+    return nodes.get(mapped === undefined ? name : `${mapped.host}:${mapped.port}`);
+  };
+  return {
+    client,
+    serverOf: (hashTag) => nodeOf(hashTag)?.server,
+    drop: (hashTag) => {
+      const node = nodeOf(hashTag)?.node;
+      // Not again: a cluster that misses a node asks the others who has its slots now.
+      if (node?.status === 'ready') node.disconnect();
+    },
+    connect: () => client.connect(),
+    end: () => client.disconnect(),
+  };
+}
+
+/** Never queued, never sent twice by the client itself: what a late command may do is the caller's to say. */
+function commandOptions(waitMs: number): RedisOptions {
+  return {
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    connectTimeout: waitMs,
+    commandTimeout: waitMs,
+  };
+}
+
+/** What a Sentinel or a Cluster does not say of its nodes. */
+function ofUrl(url: string | undefined): Pick<RedisOptions, 'username' | 'password' | 'db' | 'tls'> {
+  if (url === undefined) return {};
+  const { protocol, username, password, pathname } = new URL(url);
+  return {
+    ...(username && { username: decodeURIComponent(username) }),
+    ...(password && { password: decodeURIComponent(password) }),
+    ...(pathname.length > 1 && { db: Number(pathname.slice(1)) }),
+    ...(protocol === 'rediss:' && { tls: {} }),
+  };
+}
+
+let links = 0;
+
+/** Undefined when the connection failed meanwhile. */
+async function serverBehind(client: Redis): Promise<Server | undefined> {
+  const link = ++links;
+  try {
+    return { run: /run_id:(\w+)/.exec(await client.info('server'))?.[1] ?? UNKNOWN_RUN, link };
+  } catch (error) {
+    const refused = error instanceof Error && error.name === 'ReplyError';
+    return refused ? { run: UNKNOWN_RUN, link } : undefined;
+  }
+}

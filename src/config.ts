@@ -3,6 +3,7 @@
  * production nothing has a default that could hide a mistake; elsewhere what is missing is started or made up.
  */
 import { z } from 'zod';
+import type { RedisPlace } from './cache/index.js';
 
 /** HS256 wants a key of at least the hash's length. */
 const MIN_SECRET_CHARS = 32;
@@ -12,6 +13,16 @@ const urlOf = (...protocols: string[]) =>
     protocol: new RegExp(`^(${protocols.join('|')})$`),
     error: `expected a URL like ${protocols[0]}://host:port/…`,
   });
+
+const addresses = z
+  .string()
+  .regex(/^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$/, 'expected host:port,host:port,…')
+  .transform((text) =>
+    text.split(',').map((address) => {
+      const [host = '', port] = address.split(':');
+      return { host, port: Number(port) };
+    }),
+  );
 
 const variables = z.object({
   NODE_ENV: z
@@ -27,6 +38,19 @@ const variables = z.object({
     .optional(),
   DATABASE_URL: urlOf('postgres', 'postgresql').optional(),
   REDIS_URL: urlOf('redis', 'rediss').optional(),
+  REDIS_CLUSTER_NODES: addresses.optional(),
+  REDIS_SENTINELS: addresses.optional(),
+  REDIS_SENTINEL_MASTER: z.string().min(1).default('mymaster'),
+  FENCE_POLICY: z.enum(['available', 'reject'], 'expected available or reject').default('available'),
+  NEAR_CACHE_MB: z.coerce
+    .number('expected a number of MiB, 0 for none')
+    .min(0, 'expected a number of MiB, 0 for none')
+    .default(64),
+  MAX_LOADS: z.coerce
+    .number('expected a number of loads')
+    .int('expected a whole number')
+    .min(1, 'expected at least 1')
+    .default(10),
   JWT_SECRET: z.string().min(MIN_SECRET_CHARS, `expected at least ${MIN_SECRET_CHARS} characters`).optional(),
   JWKS_URL: urlOf('https', 'http').optional(),
   JWT_ISSUER: z.string().min(1).default('tasks-api'),
@@ -41,7 +65,13 @@ export interface Config {
   /** Absent outside of production: a private PostgreSQL is started. */
   readonly databaseUrl: string | undefined;
   /** Absent outside of production: a private Redis, or the memory store. */
-  readonly redisUrl: string | undefined;
+  readonly redis: RedisPlace | undefined;
+  /** What a write does when Redis cannot be reached: commit all the same and answer after 2 s, or be refused. */
+  readonly fencePolicy: 'available' | 'reject';
+  /** Of parsed entries in this process; 0: none are kept. */
+  readonly nearCacheBytes: number;
+  /** Loads that run at once in this process while others wait. */
+  readonly maxLoads: number;
   /** Absent outside of production: a secret is made and kept with the embedded data. */
   readonly tokens: TokenConfig | undefined;
   readonly issuer: string;
@@ -64,12 +94,16 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const parsed = variables.safeParse(given);
   const faults = parsed.success ? [] : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
   if (given['NODE_ENV'] === 'production') {
-    for (const name of ['DATABASE_URL', 'REDIS_URL']) {
-      if (given[name] === undefined) faults.push(`${name}: required in production`);
+    if (given['DATABASE_URL'] === undefined) faults.push('DATABASE_URL: required in production');
+    if (!['REDIS_URL', 'REDIS_CLUSTER_NODES', 'REDIS_SENTINELS'].some((name) => given[name] !== undefined)) {
+      faults.push('REDIS_URL, REDIS_CLUSTER_NODES or REDIS_SENTINELS: required in production');
     }
     if (given['JWT_SECRET'] === undefined && given['JWKS_URL'] === undefined) {
       faults.push('JWT_SECRET or JWKS_URL: required in production');
     }
+  }
+  if (given['REDIS_CLUSTER_NODES'] !== undefined && given['REDIS_SENTINELS'] !== undefined) {
+    faults.push('REDIS_CLUSTER_NODES, REDIS_SENTINELS: expected only one of them');
   }
   if (given['JWT_SECRET'] !== undefined && given['JWKS_URL'] !== undefined) {
     faults.push('JWT_SECRET, JWKS_URL: expected only one of them');
@@ -84,11 +118,24 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     port: v.PORT,
     logLevel: v.LOG_LEVEL ?? (v.NODE_ENV === 'production' ? 'info' : 'warn'),
     databaseUrl: v.DATABASE_URL,
-    redisUrl: v.REDIS_URL,
+    redis: redisPlace(v),
+    fencePolicy: v.FENCE_POLICY,
+    nearCacheBytes: v.NEAR_CACHE_MB * 1024 * 1024,
+    maxLoads: v.MAX_LOADS,
     tokens: tokenConfig(v.JWT_SECRET, v.JWKS_URL),
     issuer: v.JWT_ISSUER,
     audience: v.JWT_AUDIENCE,
   });
+}
+
+/** Beside nodes or Sentinels, REDIS_URL says user, password, database and TLS of the servers that they name. */
+function redisPlace(v: z.infer<typeof variables>): RedisPlace | undefined {
+  const login = v.REDIS_URL !== undefined && { url: v.REDIS_URL };
+  if (v.REDIS_CLUSTER_NODES !== undefined) return { cluster: v.REDIS_CLUSTER_NODES, ...login };
+  if (v.REDIS_SENTINELS !== undefined) {
+    return { sentinels: v.REDIS_SENTINELS, master: v.REDIS_SENTINEL_MASTER, ...login };
+  }
+  return login || undefined;
 }
 
 function tokenConfig(secret: string | undefined, url: string | undefined): TokenConfig | undefined {

@@ -2,7 +2,16 @@
  * What reading and writing with the cache takes, for the API and for commands alike: database, cache, the bridge between them.
  * Built in dependency order, closed in reverse.
  */
-import { Cache, type CacheEvents, MemoryStore, RedisStore, type Store } from './cache/index.js';
+import {
+  Cache,
+  type CacheEvents,
+  type CacheOptions,
+  MemoryStore,
+  type RedisPlace,
+  RedisStore,
+  Statistics,
+  type Store,
+} from './cache/index.js';
 import { openDatabase, postgresClient } from './db/database.js';
 import { Tracer } from './graphql/cache-trace.js';
 import { Coverage } from './invalidation/coverage.js';
@@ -12,20 +21,24 @@ import { Relay } from './invalidation/relay.js';
 import { Transactor } from './invalidation/transact.js';
 import { requireTriggers } from './invalidation/triggers.js';
 import type { Log } from './log.js';
+import { createMetrics } from './metrics.js';
 import { allRowSets } from './row-sets.js';
+import { SECOND, systemClock } from './time.js';
 
 /** What stands beside requests waits for nobody and may itself never be waited for long. */
 const RELAY_STATEMENT_TIMEOUT_MS = 5000;
 
 /** The shared store, connected if it can be; without a Redis one in this process. */
-export async function openStore(redisUrl: string | undefined): Promise<Store> {
-  if (redisUrl === undefined) return new MemoryStore();
-  const store = new RedisStore({ url: redisUrl });
+export async function openStore(place: RedisPlace | undefined, log: Log): Promise<Store> {
+  if (place === undefined) return new MemoryStore();
+  const store = new RedisStore({ ...place, onLimit: (text) => log.warn(`this Redis: ${text}`) });
   await store.ready();
   return store;
 }
 
-export interface CoreOptions {
+export interface CoreOptions extends Pick<CacheOptions, 'fencePolicy' | 'maxLoads' | 'monitorShare'> {
+  /** Of parsed entries kept in this process. Default 0: none. */
+  readonly nearCacheBytes?: number;
   readonly databaseUrl: string;
   readonly store: Store;
   readonly log: Log;
@@ -35,6 +48,8 @@ export interface CoreOptions {
   readonly events?: CacheEvents;
   readonly onStatement?: (text: string) => void;
 }
+
+const STATISTICS_EVERY_MS = 10 * SECOND;
 
 export type Core = ReturnType<typeof createCore>;
 
@@ -51,37 +66,41 @@ export function createCore(options: CoreOptions) {
   });
   const connect = () => postgresClient(databaseUrl, { max: 1, statementTimeoutMs: RELAY_STATEMENT_TIMEOUT_MS });
   const sql = connect();
-  const fences = new FenceWatch({ store, sql, log });
-  const cache = new Cache({
-    store,
-    events: {
+  const metrics = createMetrics(() => cache);
+  const statistics = new Statistics({ store, clock: systemClock });
+  const told: CacheEvents[] = [
+    metrics.events,
+    events ?? {},
+    {
       outcome: (outcome) => {
         Tracer.outcome(outcome);
-        events?.outcome?.(outcome);
+        statistics.note(outcome);
       },
-      fenceSeen: (tag, fence) => {
-        fences.seen(tag, fence);
-        events?.fenceSeen?.(tag, fence);
-      },
-      storeFailed: (what, error) => {
-        log.debug({ err: error }, `the cache's store failed: ${what}`);
-        events?.storeFailed?.(what, error);
-      },
-      unfenced: (xid) => {
-        log.warn({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s');
-        events?.unfenced?.(xid);
+      fenceSeen: (tag, fence) => fences.seen(tag, fence),
+      storeFailed: (what, error) => log.debug({ err: error }, `the cache's store failed: ${what}`),
+      unfenced: (xid) => log.warn({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s'),
+      checked: (result, call) => {
+        if (result === 'violation') log.error(call, 'the cache has served an old value');
       },
     },
+  ];
+  const fences = new FenceWatch({ store, sql, log, events: metrics.events });
+  const cache: Cache = new Cache({
+    ...options,
+    events: tellAll(told),
+    near: options.nearCacheBytes ? { maxBytes: options.nearCacheBytes } : undefined,
     ...(coverage && { aroundLoad: coverage.around }),
   });
   const transactor = new Transactor({ db, cache, fences });
-  const relay = new Relay({ store, connect: () => postgresOutbox(connect()), log });
+  const relay = new Relay({ store, connect: () => postgresOutbox(connect()), log, events: metrics.events });
+  const flushing = setInterval(() => void statistics.flush(), STATISTICS_EVERY_MS).unref();
   return {
     db,
     cache,
     fences,
     transactor,
     relay,
+    metrics,
     log,
     /** What serves or fills a cache calls it first. @throws TriggersMissing */
     requireTriggers: () => requireTriggers(sql, allRowSets),
@@ -97,10 +116,29 @@ export function createCore(options: CoreOptions) {
       return { postgres, redis: store.kind === 'redis' ? state : `${state} (in this process)` };
     },
     async close() {
+      clearInterval(flushing);
       await relay.stop();
       await cache.settled(); // a release that is lost costs others a fence to resolve
+      await statistics.flush();
       await store.close();
       await Promise.all([db.close(), sql.end({ timeout: 5 })]);
     },
+  };
+}
+
+/** One listener for all of them. */
+function tellAll(listeners: readonly CacheEvents[]): CacheEvents {
+  const tell =
+    <A extends unknown[]>(pick: (to: CacheEvents) => ((...args: A) => void) | undefined) =>
+    (...args: A) => {
+      for (const to of listeners) pick(to)?.call(to, ...args);
+    };
+  return {
+    outcome: tell((to) => to.outcome),
+    fenceSeen: tell((to) => to.fenceSeen),
+    storeFailed: tell((to) => to.storeFailed),
+    unfenced: tell((to) => to.unfenced),
+    validated: tell((to) => to.validated),
+    checked: tell((to) => to.checked),
   };
 }

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import type { RedisPlace } from './cache/index.js';
 import type { Config, TokenConfig } from './config.js';
 import { startPostgres } from './embedded/postgres.js';
 import { installHint, startRedis } from './embedded/redis.js';
@@ -15,7 +16,7 @@ const RUNNING_FILE = join(DATA_DIR, 'running.json');
 export interface Services {
   readonly databaseUrl: string;
   /** Absent: the store is in this process. */
-  readonly redisUrl: string | undefined;
+  readonly redis: RedisPlace | undefined;
   readonly tokens: TokenConfig;
   /** For people: which they are. */
   readonly described: { readonly postgres: string; readonly redis: string };
@@ -33,21 +34,21 @@ export async function ownServices(config: Config): Promise<Services> {
   const postgres =
     config.databaseUrl === undefined ? await startPostgres({ dataDir: join(DATA_DIR, 'postgres') }) : undefined;
   const databaseUrl = postgres?.url ?? (config.databaseUrl as string);
-  const redis = config.redisUrl === undefined ? await startRedis() : undefined;
-  const redisUrl = config.redisUrl ?? redis?.url;
-  const running: Running = { pid: process.pid, databaseUrl, ...(redisUrl !== undefined && { redisUrl }) };
+  const redis = config.redis === undefined ? await startRedis() : undefined;
+  const place = config.redis ?? (redis && { url: redis.url });
+  const running: Running = { pid: process.pid, databaseUrl, ...(redis && { redisUrl: redis.url }) };
   await mkdir(DATA_DIR, { recursive: true });
   await writeFile(RUNNING_FILE, JSON.stringify(running), { mode: 0o600 });
   return {
     databaseUrl,
-    redisUrl,
+    redis: place,
     tokens: config.tokens ?? (await ownSecret()),
     described: {
       postgres: postgres ? `private, port ${postgres.port}, data in ${postgres.dataDir}` : 'DATABASE_URL',
       redis: redis
         ? `private, port ${redis.port}`
-        : redisUrl
-          ? 'REDIS_URL'
+        : place
+          ? 'as the environment says'
           : `none, cache in this process (${installHint()})`,
     },
     async stop() {
@@ -67,11 +68,17 @@ export async function joinServices(config: Config): Promise<Services> {
       : undefined;
   return {
     databaseUrl: config.databaseUrl ?? running?.databaseUrl ?? (postgres as { url: string }).url,
-    redisUrl: config.redisUrl ?? running?.redisUrl,
+    redis: config.redis ?? (running?.redisUrl === undefined ? undefined : { url: running.redisUrl }),
     tokens: config.tokens ?? (await ownSecret()),
     described: { postgres: 'as the server', redis: 'as the server' },
     stop: async () => postgres?.stop(),
   };
+}
+
+/** For a command that needs no more: the Redis of the environment, or of the running server. */
+export async function joinRedis(config: Config): Promise<RedisPlace | undefined> {
+  const running = config.redis === undefined ? await readRunning() : undefined;
+  return config.redis ?? (running?.redisUrl === undefined ? undefined : { url: running.redisUrl });
 }
 
 async function readRunning(): Promise<Running | undefined> {

@@ -23,6 +23,9 @@ const EXAMPLE = `# Run it twice: the second answer's extensions.cache says 0 SQL
 }
 `;
 
+/** Of all hits, how many are held against Postgres. */
+const MONITOR_SHARE = 1 / 10_000;
+
 class Interrupted extends Error {}
 
 /** What has been started, to be stopped in reverse. */
@@ -46,7 +49,7 @@ async function start(config: Config): Promise<void> {
   const log = createLog(config.logLevel);
   const tokens = { tokens: services.tokens, issuer: config.issuer, audience: config.audience };
 
-  const store = await openStore(services.redisUrl);
+  const store = await openStore(services.redis, log);
   running(() => store.close());
   const token = production ? undefined : await demoToken(services.databaseUrl, tokens);
   const app = await createApp({
@@ -54,6 +57,10 @@ async function start(config: Config): Promise<void> {
     store,
     log,
     checkCoverage: !production,
+    fencePolicy: config.fencePolicy,
+    nearCacheBytes: config.nearCacheBytes,
+    maxLoads: config.maxLoads,
+    monitorShare: MONITOR_SHARE,
     production,
     verifyToken: tokenVerifier(tokens),
     ...(token !== undefined && { explorer: { token, document: EXAMPLE } }),
@@ -68,9 +75,9 @@ Redis     ${services.described.redis}
 Token     ${token}`);
 }
 
-function productionServices({ databaseUrl, redisUrl, tokens }: Config): Services {
+function productionServices({ databaseUrl, redis, tokens }: Config): Services {
   // readConfig has refused a production environment without them.
-  const required = { databaseUrl, redisUrl, tokens } as Pick<Services, 'databaseUrl' | 'redisUrl' | 'tokens'>;
+  const required = { databaseUrl, redis, tokens } as Pick<Services, 'databaseUrl' | 'redis' | 'tokens'>;
   return { ...required, described: { postgres: 'DATABASE_URL', redis: 'REDIS_URL' }, stop: async () => {} };
 }
 

@@ -24,7 +24,10 @@ test('a laptop needs no variable at all', () => {
     port: 4000,
     logLevel: 'warn',
     databaseUrl: undefined,
-    redisUrl: undefined,
+    redis: undefined,
+    fencePolicy: 'available',
+    nearCacheBytes: 64 * 1024 * 1024,
+    maxLoads: 10,
     tokens: undefined,
     issuer: 'tasks-api',
     audience: 'tasks-api',
@@ -44,13 +47,31 @@ test('production with all it needs starts', () => {
   });
 });
 
+test('Redis may be one server, a Cluster, or what Sentinels name', () => {
+  const login = 'redis://user:secret@cache:6379/2';
+  expect(readConfig({ REDIS_URL: login }).redis).toEqual({ url: login });
+  expect(readConfig({ REDIS_CLUSTER_NODES: 'a:7000,b:7001', REDIS_URL: login }).redis).toEqual({
+    cluster: [
+      { host: 'a', port: 7000 },
+      { host: 'b', port: 7001 },
+    ],
+    url: login,
+  });
+  expect(readConfig({ REDIS_SENTINELS: 's1:26379', REDIS_SENTINEL_MASTER: 'cache' }).redis).toEqual({
+    sentinels: [{ host: 's1', port: 26379 }],
+    master: 'cache',
+  });
+  expect(faults({ REDIS_SENTINELS: 's1:26379', REDIS_CLUSTER_NODES: 'a:7000' })).toContain('only one of them');
+});
+
 test('production names all missing variables at once', () => {
   const message = faults({ NODE_ENV: 'production' });
-  for (const name of ['DATABASE_URL', 'REDIS_URL', 'JWT_SECRET or JWKS_URL']) expect(message).toContain(name);
+  for (const name of ['DATABASE_URL', 'REDIS_URL, REDIS_CLUSTER_NODES or REDIS_SENTINELS', 'JWT_SECRET or JWKS_URL'])
+    expect(message).toContain(name);
 });
 
 test('an empty variable is a missing one', () => {
-  expect(faults({ ...PRODUCTION, REDIS_URL: '' })).toContain('REDIS_URL: required');
+  expect(faults({ ...PRODUCTION, REDIS_URL: '' })).toMatch(/REDIS_URL.*: required/);
 });
 
 test.each([
@@ -58,6 +79,11 @@ test.each([
   ['PORT', '70000'],
   ['DATABASE_URL', 'mysql://db'],
   ['REDIS_URL', 'localhost'],
+  ['REDIS_CLUSTER_NODES', 'one two'],
+  ['REDIS_SENTINELS', 'host'],
+  ['FENCE_POLICY', 'maybe'],
+  ['NEAR_CACHE_MB', '-1'],
+  ['MAX_LOADS', '0'],
   ['JWT_SECRET', 'short'],
   ['JWKS_URL', 'ftp://x'],
   ['LOG_LEVEL', 'loud'],

@@ -44,6 +44,7 @@ async function importFile({ file, project, owner }: Arguments): Promise<ImportRe
   const config = readConfig(process.env);
   const text = await readFile(file, 'utf8'); // before anything is started for it
   const services = await joinServices(config);
+  const log = createLog(config.logLevel);
   const progress = openProgress(process.stderr);
   try {
     if (config.environment !== 'production') await prepareDemo(services.databaseUrl);
@@ -52,8 +53,8 @@ async function importFile({ file, project, owner }: Arguments): Promise<ImportRe
     const core = createCore({
       databaseUrl: services.databaseUrl,
       // Without a Redis nobody shares it: a server that keeps its cache in its process hears of the import from its relay.
-      store: await openStore(services.redisUrl),
-      log: createLog(config.logLevel),
+      store: await openStore(services.redis, log),
+      log,
       checkCoverage: false,
     });
     try {

@@ -18,7 +18,15 @@ export interface DatabaseOptions {
   readonly onStatement?: (text: string) => void;
 }
 
-export type Database = ReturnType<typeof openDatabase>;
+/** What reads use: the pool, or one snapshot of the database. */
+export interface Database {
+  /** A statement of the read pool, built once under its name; Postgres plans it once per connection. */
+  prepared<S>(name: string, build: (read: Executor, name: string) => S): S;
+  readonly read: Executor;
+}
+
+/** With the pool for writes, and what only its owner needs. */
+export type MainDatabase = ReturnType<typeof openDatabase>;
 /** Where a query runs: `db.read`, or the transaction of a write. */
 export type Executor = ReadPool | Transaction;
 export type ReadPool = ReturnType<typeof connect>['drizzle'];
@@ -30,15 +38,22 @@ export function openDatabase({ url, onStatement }: DatabaseOptions) {
   const statements = new Map<string, unknown>();
   return {
     /** A statement of the read pool, built once under its name; Postgres plans it once per connection. */
-    prepared<S>(name: string, build: (read: ReadPool, name: string) => S): S {
+    prepared<S>(name: string, build: (read: Executor, name: string) => S): S {
       const known = statements.get(name) as S | undefined; // one name, one builder
       if (known !== undefined) return known;
       const built = build(reads.drizzle, name);
       statements.set(name, built);
       return built;
     },
-    read: reads.drizzle,
+    read: reads.drizzle as Executor,
     write: writes.drizzle,
+    /** `fn` sees the database of one moment, in one transaction that writes nothing. */
+    snapshot<T>(fn: (at: Database) => Promise<T>): Promise<T> {
+      return reads.drizzle.transaction((tx) => fn({ read: tx, prepared: (name, build) => build(tx, name) }), {
+        isolationLevel: 'repeatable read',
+        accessMode: 'read only',
+      });
+    },
     async close() {
       await Promise.all([reads.sql.end({ timeout: 5 }), writes.sql.end({ timeout: 5 })]);
     },

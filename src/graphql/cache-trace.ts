@@ -63,9 +63,9 @@ export class Tracer {
     if (!this.#askers.has(key)) this.#askers.set(key, here.getStore()?.info);
   }
 
-  bypassed(name: string): void {
+  bypassed(name: string, reason: OutcomeReason): void {
     if (this.enabled)
-      this.#note({ ...fieldOf(here.getStore()?.info), name, outcome: 'bypass', reason: 'mutation', tags: [], ms: 0 });
+      this.#note({ ...fieldOf(here.getStore()?.info), name, outcome: 'bypass', reason, tags: [], ms: 0 });
   }
 
   invalidated(tags: readonly Tag[]): void {

@@ -12,6 +12,8 @@ export interface Context {
   readonly viewerId: UserId;
   readonly db: Database;
   readonly tracer: Tracer;
+  /** A query's answer shall be the database of one moment. */
+  readonly snapshot: boolean;
   /** Set when the operation is known. */
   loads: Loads;
 }

@@ -3,7 +3,7 @@
  * batch function a DataLoader that makes one statement of what a level asks for. Under a mutation both go straight to Postgres.
  */
 import DataLoader from 'dataloader';
-import type { Cache, Policy } from '../cache/index.js';
+import type { Cache, OutcomeReason, Policy, ReadOptions, Session } from '../cache/index.js';
 import type { Database } from '../db/database.js';
 import { argumentKey, type Tracer } from './cache-trace.js';
 
@@ -21,17 +21,24 @@ export interface Source<A, V> extends Policy<A> {
 export class Loads {
   readonly #cache: Cache;
   readonly #db: Database;
-  readonly #viewer: string;
-  readonly #bypass: boolean;
+  readonly #options: ReadOptions;
+  readonly #bypass: OutcomeReason | undefined;
   readonly #tracer: Tracer;
   readonly #sources = new Map<object, DataLoader<never, unknown, string>>();
   readonly #batches = new Map<object, DataLoader<never, unknown, string>>();
 
-  /** `bypass`: neither read the cache nor fill it, and remember nothing between two reads. */
-  constructor(options: { cache: Cache; db: Database; viewer: string; bypass: boolean; tracer: Tracer }) {
+  /** `bypass`: why neither to read the cache nor to fill it, and to remember nothing between two reads. */
+  constructor(options: {
+    cache: Cache;
+    db: Database;
+    viewer: string;
+    tracer: Tracer;
+    session?: Session;
+    bypass?: 'mutation' | 'snapshot';
+  }) {
     this.#cache = options.cache;
     this.#db = options.db;
-    this.#viewer = options.viewer;
+    this.#options = { viewer: options.viewer, session: options.session };
     this.#bypass = options.bypass;
     this.#tracer = options.tracer;
   }
@@ -48,8 +55,8 @@ export class Loads {
 
   /** The result of a resolver method under its policy; `next` is the method. */
   read<A, V>(policy: Policy<A>, arg: A, next: () => Promise<V>): Promise<V> {
-    if (!this.#bypass) return this.#cache.read(policy, arg, next, { viewer: this.#viewer });
-    this.#tracer.bypassed(policy.name);
+    if (this.#bypass === undefined) return this.#cache.read(policy, arg, next, this.#options);
+    this.#tracer.bypassed(policy.name, this.#bypass);
     return next();
   }
 
@@ -63,11 +70,12 @@ export class Loads {
     return memoized(this.#sources, source, () => {
       const load = (args: readonly A[]) => source.load(args, this.#db);
       const cached = { ...source, load };
-      if (!this.#bypass) {
-        return dataLoader<A, V>((args) => this.#cache.readMany(cached, args, { viewer: this.#viewer }), true);
+      const bypass = this.#bypass;
+      if (bypass === undefined) {
+        return dataLoader<A, V>((args) => this.#cache.readMany(cached, args, this.#options), true);
       }
       return dataLoader<A, V>((args) => {
-        this.#tracer.bypassed(source.name);
+        this.#tracer.bypassed(source.name, bypass);
         return load(args);
       }, false);
     });

@@ -10,13 +10,14 @@ import cors from '@fastify/cors';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { GraphQLSchema, OperationDefinitionNode } from 'graphql';
 import type { Cache } from '../cache/index.js';
-import type { Database } from '../db/database.js';
+import type { MainDatabase } from '../db/database.js';
 import type { UserId } from '../db/ids.js';
 import type { Log } from '../log.js';
 import { MINUTE } from '../time.js';
 import { Tracer } from './cache-trace.js';
 import type { Context } from './context.js';
-import { causeOf, isMasked, maskError, unauthenticated } from './errors.js';
+import { badUserInput, causeOf, isMasked, maskError, unauthenticated } from './errors.js';
+import { gatewayOf } from './executor.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
 import { Loads } from './loads.js';
 
@@ -26,8 +27,13 @@ const ENDPOINT = '/graphql';
 const OFFLINE_EXPLORER = '/explorer';
 /** Sandbox in a browser at Apollo's own address talks to a server on this machine. */
 const SANDBOX_ORIGIN = 'https://studio.apollographql.com';
+/** `snapshot`: the answer is the database of one moment. */
+const CONSISTENCY_HEADER = 'x-consistency';
 /** The word in a token's `scope` that lets it ask for cache traces in production. */
 const TRACE_SCOPE = 'cache:trace';
+
+/** The word that lets a token read /metrics in production. */
+const METRICS_SCOPE = 'metrics:read';
 
 /** What a token says of whoever sent it. */
 export interface Identity {
@@ -39,7 +45,7 @@ export interface Identity {
 export interface ServerOptions {
   readonly schema: GraphQLSchema;
   readonly cache: Cache;
-  readonly db: Database;
+  readonly db: MainDatabase;
   readonly log: Log;
   /** @throws UNAUTHENTICATED */
   readonly verifyToken: (token: string) => Promise<Identity>;
@@ -48,6 +54,8 @@ export interface ServerOptions {
   readonly production: boolean;
   /** Whether Postgres answers, and how Redis is: for /readyz. */
   readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
+  /** In Prometheus's text format. */
+  readonly metrics: { readonly contentType: string; text(): Promise<string> };
   /** Absent: no explorer. */
   readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;
 }
@@ -61,7 +69,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const { schema, log, production, explorer } = options;
   const app = fastify({ bodyLimit: MAX_BODY_BYTES, requestTimeout: REQUEST_TIMEOUT_MS, forceCloseConnections: 'idle' });
   const apollo = new ApolloServer<OpenContext>({
-    schema,
+    gateway: gatewayOf(schema, options),
     introspection: !production,
     includeStacktraceInErrorResponses: false,
     formatError: maskError,
@@ -82,6 +90,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     method: ['GET', 'POST'],
     context: (request) => openContext(options, request),
   });
+  app.get('/metrics', async (request, reply) => {
+    if (production) await requireScope(options, request, METRICS_SCOPE);
+    return reply.type(options.metrics.contentType).send(await options.metrics.text());
+  });
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_, reply) => {
     const { postgres, redis } = await options.readiness();
@@ -95,31 +107,47 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   return app;
 }
 
-async function openContext({ db, cache, verifyToken, production }: ServerOptions, request: FastifyRequest) {
+async function identityOf({ verifyToken }: ServerOptions, request: FastifyRequest): Promise<Identity | undefined> {
   const token = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
-  const identity = token === undefined ? undefined : await verifyToken(token);
+  return token === undefined ? undefined : verifyToken(token);
+}
+
+/** @throws an error that Fastify answers with 401 or 403 */
+async function requireScope(options: ServerOptions, request: FastifyRequest, scope: string): Promise<void> {
+  const identity = await identityOf(options, request).catch(() => undefined);
+  if (identity?.scopes.includes(scope)) return;
+  const statusCode = identity === undefined ? 401 : 403;
+  throw Object.assign(new Error(`This needs a token with the scope ${scope}.`), { statusCode });
+}
+
+async function openContext(options: ServerOptions, request: FastifyRequest) {
+  const { db, cache, production } = options;
+  const identity = await identityOf(options, request);
   const mayTrace = !production || identity?.scopes.includes(TRACE_SCOPE) === true;
   const tracer = new Tracer(mayTrace && request.headers['x-cache-trace'] === '1');
   const viewerId = identity?.userId ?? ('' as UserId); // read only after the gate below has seen an identity
-  const loads = new Loads({ cache, db, viewer: viewerId, bypass: true, tracer });
-  return { requestId: randomUUID(), identity, viewerId, db, tracer, loads } satisfies OpenContext;
+  const loads = new Loads({ cache, db, viewer: viewerId, bypass: 'mutation', tracer });
+  const snapshot = wantsSnapshot(request.headers[CONSISTENCY_HEADER]);
+  return { requestId: randomUUID(), identity, viewerId, db, tracer, snapshot, loads } satisfies OpenContext;
+}
+
+function wantsSnapshot(header: string | string[] | undefined): boolean {
+  if (header === undefined || header === 'snapshot') return header === 'snapshot';
+  throw badUserInput(CONSISTENCY_HEADER, `expected snapshot, or no such header, not ${JSON.stringify(header)}`);
 }
 
 /** Per request: the gate, the loads that fit the operation, the trace, the log of what is masked. */
 function requestPlugin(options: ServerOptions): ApolloServerPlugin<OpenContext> {
-  const { cache, db, log } = options;
+  const { log } = options;
   return {
     requestDidStart: async () => ({
       didResolveOperation: async ({ operation, contextValue }) => {
-        const { identity, tracer, viewerId } = contextValue;
+        const { identity, viewerId } = contextValue;
         if (operation === undefined) return; // Apollo answers that itself
         if (identity === undefined && !isIntrospection(operation)) {
           throw unauthenticated('This needs a token: send the header Authorization: Bearer <token>.');
         }
         if (operation.operation === 'mutation') await options.requireUser(viewerId);
-        // Fields under a mutation are read from Postgres: they show its outcome, and nothing of it is remembered.
-        const bypass = operation.operation !== 'query';
-        contextValue.loads = new Loads({ cache, db, viewer: viewerId, bypass, tracer });
       },
       executionDidStart: async ({ contextValue: { tracer } }) =>
         tracer.enabled ? { willResolveField: ({ info }) => tracer.enter(info) } : {},

@@ -3,7 +3,7 @@
  * commits, releases. When it has answered, no process serves anything that the commit made old.
  */
 import { type Cache, CacheError, LEASE_MS, type Tag } from '../cache/index.js';
-import type { Database, Transaction } from '../db/database.js';
+import type { MainDatabase, Transaction } from '../db/database.js';
 import { type Clock, systemClock } from '../time.js';
 import type { FenceWatch } from './fences.js';
 import { touchedBy, type Written } from './outbox.js';
@@ -25,12 +25,12 @@ export interface WriteResult<T> {
 }
 
 export class Transactor {
-  readonly #db: Database;
+  readonly #db: Pick<MainDatabase, 'write'>;
   readonly #cache: Cache;
   readonly #fences: FenceWatch;
   readonly #clock: Clock;
 
-  constructor(options: { db: Database; cache: Cache; fences: FenceWatch; clock?: Clock }) {
+  constructor(options: { db: Pick<MainDatabase, 'write'>; cache: Cache; fences: FenceWatch; clock?: Clock }) {
     this.#db = options.db;
     this.#cache = options.cache;
     this.#fences = options.fences;

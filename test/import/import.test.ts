@@ -6,7 +6,7 @@ import { asc, count, eq, inArray, sql } from 'drizzle-orm';
 import postgres from 'postgres';
 import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
 import { comments } from '../../src/comments/comment.table.js';
-import { type Database, openDatabase } from '../../src/db/database.js';
+import { type MainDatabase, openDatabase } from '../../src/db/database.js';
 import { newId, type UserId } from '../../src/db/ids.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { ImportError, parseIssues } from '../../src/import/github-issues.js';
@@ -27,7 +27,7 @@ const ALL_NEW = { updated: 0, unchanged: 0 };
 
 const databaseName = `import_${randomBytes(6).toString('hex')}`;
 const statements: string[] = [];
-let db: Database;
+let db: MainDatabase;
 let ownerId: UserId;
 let strangerId: UserId;
 

@@ -7,7 +7,7 @@ import { GraphQLObjectType } from 'graphql';
 import type { Sql } from 'postgres';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Policy, type Tag, tableOf } from '../../src/cache/index.js';
-import { type Database, openDatabase, postgresClient } from '../../src/db/database.js';
+import { type MainDatabase, openDatabase, postgresClient } from '../../src/db/database.js';
 import { newId } from '../../src/db/ids.js';
 import type { Source } from '../../src/graphql/loads.js';
 import type { TableRowSets } from '../../src/invalidation/rows.js';
@@ -58,7 +58,7 @@ const ARGUMENTS: Record<string, unknown[]> = {
 
 let database: TestDatabase;
 let sql: Sql;
-let db: Database;
+let db: MainDatabase;
 const statements: string[] = [];
 
 beforeAll(async () => {

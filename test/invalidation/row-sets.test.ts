@@ -5,7 +5,7 @@ import { bigint, boolean, date, integer, pgTable, text, uuid } from 'drizzle-orm
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Tag } from '../../src/cache/index.js';
 import { commentRows, comments } from '../../src/comments/comment.table.js';
-import { type Database, openDatabase, type Transaction } from '../../src/db/database.js';
+import { type MainDatabase, openDatabase, type Transaction } from '../../src/db/database.js';
 import { newId, toUuid } from '../../src/db/ids.js';
 import { rowSets } from '../../src/invalidation/rows.js';
 import { triggersSql } from '../../src/invalidation/triggers.js';
@@ -17,7 +17,7 @@ import { createDatabase, type TestDatabase } from '../support/database.js';
 import { type Fixture, writeFixture } from '../support/fixture.js';
 
 let database: TestDatabase;
-let db: Database;
+let db: MainDatabase;
 let f: Fixture;
 
 beforeAll(async () => {

@@ -123,6 +123,8 @@ function openCluster(place: Extract<RedisPlace, { cluster: unknown }>, { waitMs,
     const known = { node, server: undefined as Server | undefined };
     const name = `${node.options.host}:${node.options.port}`;
     nodes.set(name, known);
+    // A cluster's nodes connect when a command wants them; here none is sent before its server is known.
+    if (once !== true) node.connect().catch(() => {});
     node.on('ready', async () => {
       known.server = await serverBehind(node);
       if (known.server === undefined && node.status === 'ready') node.disconnect();

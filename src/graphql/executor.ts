@@ -1,0 +1,83 @@
+/**
+ * Runs an operation. By default each value of an answer is the database's at some moment while the request ran. A query with the
+ * header `x-consistency: snapshot` gets the database of one moment: what the run was given is validated together at its end;
+ * what no longer holds is dropped and the operation runs again; at last one transaction of Postgres answers it all.
+ *
+ * Apollo lets only a gateway run an operation more than once, so this is one.
+ */
+import type { GatewayInterface } from '@apollo/server-gateway-interface';
+import { type ExecutionResult, execute, type GraphQLSchema } from 'graphql';
+import type { Cache, Session } from '../cache/index.js';
+import type { Database, MainDatabase } from '../db/database.js';
+import type { Context } from './context.js';
+import { Loads } from './loads.js';
+
+/** From the cache: the first run and at most two more. */
+const MAX_RUNS = 3;
+
+/** `extensions.consistency`, where there is something to tell. */
+export type Consistency =
+  | { readonly mode: 'snapshot'; readonly source: 'cache' | 'database'; readonly runs: number }
+  /** An operator lets the cache serve although nothing proves that it is current. */
+  | { readonly mode: 'unproved' };
+
+type Run = (context: Context) => Promise<ExecutionResult>;
+
+export function gatewayOf(schema: GraphQLSchema, { cache, db }: { cache: Cache; db: MainDatabase }): GatewayInterface {
+  return {
+    onSchemaLoadOrUpdate(tell) {
+      tell({ apiSchema: schema, coreSupergraphSdl: '' });
+      return () => {};
+    },
+    load: async () => ({
+      async executor({ document, request, context, operation, operationName }) {
+        const contextValue = context as Context; // by server.ts's `openContext`
+        const run: Run = async () =>
+          execute({ schema, document, contextValue, variableValues: request.variables, operationName });
+        if (operation.operation !== 'query') return run(contextValue);
+        return contextValue.snapshot
+          ? runSnapshot(run, contextValue, { cache, db })
+          : runOnce(run, contextValue, cache, db);
+      },
+    }),
+    stop: async () => {},
+  };
+}
+
+async function runOnce(run: Run, context: Context, cache: Cache, db: Database): Promise<ExecutionResult> {
+  const session = cache.session();
+  context.loads = loadsOf(context, { cache, db, session });
+  const result = await run(context);
+  return session.unproved ? told(result, { mode: 'unproved' }) : result;
+}
+
+async function runSnapshot(
+  run: Run,
+  context: Context,
+  { cache, db }: { cache: Cache; db: MainDatabase },
+): Promise<ExecutionResult> {
+  let runs = 1;
+  for (; runs <= MAX_RUNS; runs++) {
+    const session = cache.session({ snapshot: true });
+    context.loads = loadsOf(context, { cache, db, session });
+    const result = await run(context);
+    // Errors, too, are only told of a run that holds: a torn answer may have made them.
+    if (await cache.validate(session)) return told(result, { mode: 'snapshot', source: 'cache', runs });
+    if (session.unstamped || session.unproved) break; // under a fence or without a lease: no run will do better now
+  }
+  return db.snapshot(async (at) => {
+    context.loads = loadsOf(context, { cache, db: at, bypass: 'snapshot' });
+    return told(await run(context), { mode: 'snapshot', source: 'database', runs: Math.min(runs, MAX_RUNS) + 1 });
+  });
+}
+
+function loadsOf(
+  { viewerId, tracer }: Context,
+  from: { cache: Cache; db: Database; session?: Session; bypass?: 'snapshot' },
+): Loads {
+  return new Loads({ ...from, viewer: viewerId, tracer });
+}
+
+function told(result: ExecutionResult, consistency: Consistency): ExecutionResult {
+  return { ...result, extensions: { ...result.extensions, consistency } };
+}

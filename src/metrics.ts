@@ -1,0 +1,65 @@
+/** What an operator watches, in Prometheus's text format: how cached calls end, and everything that should never or rarely happen. */
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { Cache, CacheEvents } from './cache/index.js';
+import type { FenceEvents } from './invalidation/fences.js';
+import type { RelayEvents } from './invalidation/relay.js';
+
+export interface Metrics {
+  readonly events: CacheEvents & RelayEvents & FenceEvents;
+  readonly contentType: string;
+  text(): Promise<string>;
+}
+
+/** `cache`: asked when the metrics are read. */
+export function createMetrics(cache: () => Cache): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  const counter = (name: string, help: string, ...labelNames: string[]) =>
+    new Counter({ name, help, labelNames, registers });
+  const calls = counter('cache_calls_total', 'Cached calls, by policy and outcome.', 'name', 'outcome');
+  const checks = counter('cache_monitor_checks_total', 'Hits compared with Postgres, by result.', 'result');
+  const violations = counter('cache_violations_total', 'Hits proved old: any is a bug.', 'name');
+  const failures = counter('cache_store_failures_total', 'Steps at which Redis failed.', 'step');
+  const unfenced = counter('cache_unfenced_commits_total', 'Writes committed without a fence, because Redis was away.');
+  const fences = counter('cache_old_fences_total', 'Fences met that had stood for more than a second.');
+  const validations = counter('cache_snapshot_validations_total', 'Snapshots validated, by whether they held.', 'held');
+  const late = counter('cache_late_ticks_total', 'Ticks that found less than half of the lease left.');
+  const unleased = counter('cache_unleased_seconds_total', 'Time without a lease, as this process saw it.');
+  const forced = counter('cache_forced_leases_total', 'Leases granted over a transaction that wrote for too long.');
+  const purges = counter('cache_purges_total', 'Groups whose entries were all voided.');
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect: function () {
+        this.set(read());
+      },
+    });
+  gauge('cache_near_entries', 'Entries in this process.', () => cache().state.near?.entries ?? 0);
+  gauge('cache_near_bytes', 'Their estimated size.', () => cache().state.near?.bytes ?? 0);
+  gauge('cache_loads_running', 'Loads running.', () => cache().state.loads.running);
+  gauge('cache_loads_waiting', 'Loads in line.', () => cache().state.loads.waiting);
+  return {
+    events: {
+      outcome: ({ name, kind }) => calls.inc({ name, outcome: kind }),
+      checked: (result, { name }) => {
+        checks.inc({ result });
+        if (result === 'violation') violations.inc({ name });
+      },
+      storeFailed: (step) => failures.inc({ step }),
+      unfenced: () => unfenced.inc(),
+      old: () => fences.inc(),
+      validated: (held) => validations.inc({ held: String(held) }),
+      ticked: (tick) => {
+        if (tick.late) late.inc();
+        unleased.inc(tick.unleasedMs / 1000);
+      },
+      forced: () => forced.inc(),
+      purged: () => purges.inc(),
+    },
+    contentType: registry.contentType,
+    text: () => registry.metrics(),
+  };
+}

@@ -1,0 +1,50 @@
+/** A minute of the fault matrix: nothing stale, no error to a reader; and without fences the checker sees that they are missing. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { MINUTE } from '../../src/time.js';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const LAST_LINE = /^reads checked: (\d+), violations: (\d+), errors: (\d+)$/;
+
+/** A run of its own process, as `npm run test:chaos` starts it. */
+async function run(env: Readonly<Record<string, string>>) {
+  const runner = spawn(process.execPath, ['--import', 'tsx', 'test/chaos/run.ts'], {
+    cwd: ROOT,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const said: string[] = [];
+  for (const output of [runner.stdout, runner.stderr]) output.on('data', (text: Buffer) => said.push(text.toString()));
+  const [code] = (await once(runner, 'close')) as [number | null];
+  const output = said.join('');
+  const found = LAST_LINE.exec(output.trimEnd().split('\n').at(-1) ?? '');
+  if (found === null) throw new Error(`the run did not end as it should:\n${output}`);
+  const [reads, violations, errors] = found.slice(1).map(Number) as [number, number, number];
+  return { code, reads, violations, errors, output };
+}
+
+test(
+  'under faults of all kinds nothing is served that the database did not hold, and no reader gets an error from the cache',
+  async () => {
+    const { code, reads, violations, errors, output } = await run({ CHAOS_SECONDS: '60' });
+    expect({ code, violations, errors }, output).toEqual({ code: 0, violations: 0, errors: 0 });
+    expect(reads).toBeGreaterThan(10_000);
+  },
+  3 * MINUTE,
+);
+
+test(
+  'without fences and releases stale reads are found',
+  async () => {
+    const { code, violations, output } = await run({
+      CHAOS_SECONDS: '10',
+      CHAOS_TOPOLOGIES: 'standalone',
+      CHAOS_BREAK: 'fence',
+    });
+    expect(violations, output).toBeGreaterThan(0);
+    expect(code).toBe(0);
+  },
+  3 * MINUTE,
+);

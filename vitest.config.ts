@@ -12,7 +12,14 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ['test/**/*.test.ts'],
+    projects: [
+      { extends: true, test: { name: 'all', include: ['test/**/*.test.ts'] } },
+      // What keeps answers fresh is held to the same with entries in process memory.
+      {
+        extends: true,
+        test: { name: 'near', include: ['test/invalidation/**/*.test.ts'], env: { TEST_NEAR_CACHE: 'on' } },
+      },
+    ],
     globalSetup: ['test/support/services.ts'],
     setupFiles: ['reflect-metadata'],
     // One file at a time: a transaction that one test holds open keeps the leases of all databases of the server waiting.

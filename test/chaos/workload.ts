@@ -332,7 +332,7 @@ function snapshotOf(units: ProjectOfTasks, nodes: readonly { id: string; version
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const [ledger, ...rest] = units.tasks.map((id) => byId.get(id));
   return {
-    order: String(ledger?.version),
+    order: `${ledger?.id} ${ledger?.version}`, // each world has a ledger of its own
     vector: rest.map((node) => `${node?.version}=${node?.title}`).join(' '),
     sum: rest.reduce((sum, node) => sum + Number(node?.title), 0),
     expectedSum: rest.length * UNITS_EACH,

@@ -5,6 +5,7 @@ import { type App, type AppOptions, createApp } from '../../src/app.js';
 import { type CacheEvents, type Outcome, RedisStore, type Store } from '../../src/cache/index.js';
 import type { UserId } from '../../src/db/ids.js';
 import type { CacheTrace } from '../../src/graphql/cache-trace.js';
+import type { Consistency } from '../../src/graphql/executor.js';
 import { createLog } from '../../src/log.js';
 import { signToken, tokenVerifier } from '../../src/tokens.js';
 import { createDatabase, type TestDatabase } from './database.js';
@@ -16,6 +17,7 @@ const TOKENS = {
   audience: 'tasks-api',
 } as const;
 
+const NEAR_CACHE_BYTES = 16 * 1024 * 1024;
 const WAIT = { timeout: 10_000, interval: 20 };
 
 export interface Answer {
@@ -25,6 +27,7 @@ export interface Answer {
   readonly data: any;
   readonly errors: readonly { message: string; extensions: Record<string, unknown> }[] | undefined;
   readonly cache: CacheTrace | undefined;
+  readonly consistency: Consistency | undefined;
 }
 
 export interface TestApp extends App {
@@ -57,6 +60,8 @@ export interface TestAppOptions {
   readonly events?: CacheEvents;
   readonly explorer?: AppOptions['explorer'];
   readonly waitMs?: number;
+  /** Default: none, or 16 MiB where the suite is run with process memory. */
+  readonly nearCacheBytes?: number;
   /** False: do not wait until the cache serves, for tests of what happens before. */
   readonly lease?: boolean;
 }
@@ -78,6 +83,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     log: createLog('silent'),
     checkCoverage: true,
     production: false,
+    nearCacheBytes: options.nearCacheBytes ?? (process.env.TEST_NEAR_CACHE === 'on' ? NEAR_CACHE_BYTES : 0),
     ...(options.explorer && { explorer: options.explorer }),
     verifyToken: tokenVerifier(TOKENS),
     events: { ...options.events, outcome: (outcome) => outcomes.push(outcome) },
@@ -108,7 +114,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
         payload: { query: document, variables },
       });
       const { data, errors, extensions } = response.json();
-      return { status: response.statusCode, data, errors, cache: extensions?.cache };
+      return { status: response.statusCode, data, errors, cache: extensions?.cache, consistency: extensions?.consistency };
     },
     settled: () => app.cache.settled(),
     async close() {

@@ -18,7 +18,7 @@ export class Points {
 
   async pass(point: Point, names: readonly string[]): Promise<void> {
     for (const held of this.#held) {
-      if (held.point !== point || !names.some((name) => name.includes(held.text))) continue;
+      if (held.point !== point || !(held.text === '' || names.some((name) => name.includes(held.text)))) continue;
       this.#held.delete(held);
       await held.gate.pass();
       return;

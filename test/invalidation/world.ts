@@ -160,7 +160,12 @@ export async function renameBySql(sql: Sql, id: string, title: string): Promise<
 /** How the last cached call of that name ended; a hit is one wherever the entry was. */
 export function lastOutcome(app: TestApp, name: string): Pick<Outcome, 'kind' | 'reason'> | undefined {
   const outcome = app.outcomes.findLast((one) => one.name === name);
-  return outcome && { kind: outcome.kind === 'near-hit' ? 'hit' : outcome.kind, ...(outcome.reason && { reason: outcome.reason }) };
+  return (
+    outcome && {
+      kind: outcome.kind === 'near-hit' ? 'hit' : outcome.kind,
+      ...(outcome.reason && { reason: outcome.reason }),
+    }
+  );
 }
 
 /** Reads until the answer comes from the cache. */

@@ -114,7 +114,13 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
         payload: { query: document, variables },
       });
       const { data, errors, extensions } = response.json();
-      return { status: response.statusCode, data, errors, cache: extensions?.cache, consistency: extensions?.consistency };
+      return {
+        status: response.statusCode,
+        data,
+        errors,
+        cache: extensions?.cache,
+        consistency: extensions?.consistency,
+      };
     },
     settled: () => app.cache.settled(),
     async close() {

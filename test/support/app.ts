@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { expect, inject, vi } from 'vitest';
 import { type App, type AppOptions, createApp } from '../../src/app.js';
-import { type CacheEvents, type Outcome, RedisStore, type Store } from '../../src/cache/index.js';
+import { type CacheEvents, type Outcome, type RedisPlace, RedisStore, type Store } from '../../src/cache/index.js';
 import type { UserId } from '../../src/db/ids.js';
 import type { CacheTrace } from '../../src/graphql/cache-trace.js';
 import type { Consistency } from '../../src/graphql/executor.js';
@@ -55,6 +55,8 @@ export interface TestAppOptions {
   readonly databaseUrl?: string;
   readonly group?: string;
   readonly redisUrl?: string;
+  /** In place of `redisUrl`: a Cluster, or what Sentinels name. */
+  readonly place?: RedisPlace;
   /** Around the Redis store: gates, faults. */
   readonly wrap?: (store: Store) => Store;
   readonly events?: CacheEvents;
@@ -73,7 +75,8 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   const counts = { reads: 0, mints: 0, fills: 0, fences: 0, releases: 0, statements: [] as string[] };
   const outcomes: Outcome[] = [];
   // A generous wait: these machines are slow at times, and only tests of outages want to see it run out.
-  const redis = new RedisStore({ url: options.redisUrl ?? inject('redisUrl'), group, waitMs: options.waitMs ?? 5000 });
+  const place = options.place ?? { url: options.redisUrl ?? inject('redisUrl') };
+  const redis = new RedisStore({ ...place, group, waitMs: options.waitMs ?? 5000 });
   await redis.ready();
   const wrap = options.wrap ?? ((store: Store) => store);
   const store = counted(wrap(redis), counts);

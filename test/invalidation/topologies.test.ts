@@ -1,0 +1,121 @@
+/** The same API on a Cluster and behind Sentinels, and on a Redis that offers less; what each structure in Redis is used for. */
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { RedisStore } from '../../src/cache/index.js';
+import { tagOf, tick } from '../cache/world.js';
+import { type Reaper, startReaper } from '../chaos/reaper.js';
+import { startTopology, type Topology } from '../chaos/topology.js';
+import { eventually, type TestApp, testApp } from '../support/app.js';
+import { type Fixture, fixture } from '../support/fixture.js';
+import { lastOutcome, rename, taskOf } from './world.js';
+
+describe.each(['cluster', 'sentinel'] as const)('on a %s', (kind) => {
+  let reaper: Reaper;
+  let topology: Topology;
+  let app: TestApp;
+  let other: TestApp;
+  let f: Fixture;
+  beforeAll(async () => {
+    reaper = startReaper();
+    topology = await startTopology(kind, { children: 1, reaper });
+    app = await testApp({ place: topology.addressFor(0) });
+    f = await fixture(app, 5);
+    other = await testApp({ place: topology.addressFor(0), databaseUrl: app.databaseUrl, group: app.group });
+  });
+  afterAll(async () => {
+    await other?.close();
+    await app?.close();
+    await topology?.stop();
+  });
+
+  test('what one process writes is what another reads, at once, and then from the cache', async () => {
+    for (const { id } of f.opsTasks.slice(0, 5)) {
+      for (let i = 0; i < 3; i++) {
+        const version = await rename(app, { id, title: `Title ${i}` }, f.ada.id);
+        expect(await taskOf(other, id, f.ada.id)).toEqual({ title: `Title ${i}`, version });
+      }
+      await eventually(async () => {
+        await taskOf(other, id, f.ada.id);
+        expect(lastOutcome(other, 'Task')).toEqual({ kind: 'hit' });
+      });
+    }
+  });
+
+  test('its keys are spread over all primaries', async () => {
+    const primaries = await topology.primaries();
+    const held = await Promise.all(
+      primaries.map(async ({ port }) => {
+        const client = new Redis(port);
+        const keys = await client.keys(`t:{${app.group}*`);
+        client.disconnect();
+        return keys.length;
+      }),
+    );
+    expect(held).toHaveLength(kind === 'cluster' ? 3 : 1);
+    expect(Math.min(...held)).toBeGreaterThan(0);
+  });
+});
+
+test('a Redis that keeps INFO from scripts and clients is used all the same, and what follows is told', async () => {
+  const url = new URL(inject('redisUrl'));
+  const admin = new Redis(url.href);
+  const user = `limited-${randomBytes(4).toString('hex')}`;
+  await admin.acl('SETUSER', user, 'on', '>secret', '~*', '&*', '+@all', '-info');
+  url.username = user;
+  url.password = 'secret';
+  const limits: string[] = [];
+  const group = `test-${randomBytes(6).toString('hex')}`;
+  const store = new RedisStore({ url: url.href, group, waitMs: 5000, onLimit: (text) => limits.push(text) });
+  await store.ready();
+  try {
+    const head = await store.head();
+    expect(await tick(store, { head, grant: 'hold' })).toBe('applied');
+    expect(await tick(store)).toBe('applied');
+    expect((await store.read([], [])).leases[0]).toBeDefined();
+    expect(limits).toEqual([expect.stringContaining('INFO')]);
+    // A tick that began on another connection may have begun on another server.
+    const begun = await store.head();
+    expect(await tick(store, { head: { ...begun, link: (begun.link as number) - 1 } })).toBe('moved');
+  } finally {
+    await store.close();
+    await admin.acl('DELUSER', user);
+    admin.disconnect();
+  }
+});
+
+test('each structure of Redis is in use: strings, sorted sets, a stream, a hash, pub/sub', async () => {
+  const app = await testApp();
+  const f = await fixture(app, 3);
+  const client = new Redis(inject('redisUrl'));
+  const told: string[] = [];
+  const subscriber = new Redis(inject('redisUrl'));
+  subscriber.on('message', (_, text: string) => told.push(text));
+  await subscriber.subscribe(`inv:{${app.group}}`);
+  const { id } = f.opsTasks[0] as Fixture['opsTasks'][number];
+  await taskOf(app, id, f.ada.id);
+  await rename(app, { id, title: 'Another' }, f.ada.id);
+  await app.settled();
+  await app.cache.store.fence(999_999_999n, [tagOf('noted')], { fresh: false });
+  await app.cache.store.release(999_999_998n, []);
+  await app.cache.store.count('2026-01-01', new Map([['Task hit', 1]]));
+  const used = new Map<string, Set<string>>();
+  for (const key of await client.keys(`*{${app.group}}*`)) {
+    const prefix = key.slice(0, key.indexOf(':'));
+    used.set(prefix, (used.get(prefix) ?? new Set()).add(await client.type(key)));
+  }
+  expect(Object.fromEntries([...used].map(([prefix, types]) => [prefix, [...types].join()]))).toMatchObject({
+    e1: 'string',
+    t: 'string',
+    pos: 'string',
+    ok: 'string',
+    rel: 'zset',
+    fen: 'zset',
+    log: 'stream',
+    stat: 'hash',
+  });
+  await eventually(() => expect(told.some((text) => text.includes('tasks:id='))).toBe(true));
+  client.disconnect();
+  subscriber.disconnect();
+  await app.close();
+});

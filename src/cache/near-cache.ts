@@ -99,6 +99,8 @@ export class NearCache {
     if (identity !== asked.identity) return this.#forget();
     // Memory was emptied and begun anew meanwhile: this answer is about what it held before.
     if (this.#identity !== identity || this.#mark?.epoch !== log.mark.epoch) return false;
+    // Anew, and further back: what lies between is not in this answer.
+    if (asked.log === 'end' || asked.log.sequence > this.#mark.sequence) return false;
     const first = log.mark.sequence - log.records.length + 1;
     log.records.forEach((tags, i) => {
       if (first + i > (this.#mark as LogMark).sequence) this.#invalidate(tags, first + i);

@@ -153,13 +153,13 @@ export class Relay {
     this.#outbox ??= this.#connect();
     const outbox = this.#outbox;
     const reached = await this.#heads();
-    const due = reached.filter(({ head }) => head.leaseLeftMs <= LEASE_MS - JUST_RENEWED_MS);
+    const due = this.#due(reached);
     if (due.length === 0) return this.#ticked(reached, { result: 'recent', more: false });
     const barrier = due.some(({ head }) => head.leaseLeftMs === 0) ? await outbox.freshTransactionId() : undefined;
     const view = await outbox.read(lowestPosition(due), appliedByAll(due));
 
     const ticks = due.map(({ group, head }) => ({ group, ...this.#plan({ group, head }, view, barrier) }));
-    const results = await Promise.all(ticks.map(({ group, tick }) => this.#store.apply(tick, group)));
+    const results = await this.#apply(ticks);
     for (const { group, head } of reached) {
       if (head.forgotten.length > 0) await this.#store.sweep(head.forgotten, group);
     }
@@ -177,6 +177,29 @@ export class Relay {
     });
     if (reached.length === 0) throw (heads[HOME] as PromiseRejectedResult).reason;
     return reached;
+  }
+
+  /** With HOME all groups, or not HOME: see `#apply`. */
+  #due(reached: readonly Due[]): readonly Due[] {
+    const due = reached.filter(({ head }) => head.leaseLeftMs <= LEASE_MS - JUST_RENEWED_MS);
+    if (!due.some(({ group }) => group === HOME)) return due;
+    return reached.length === this.#store.groups ? reached : due.filter(({ group }) => group !== HOME);
+  }
+
+  /**
+   * HOME last, and only when all others have applied the same rows: it tells the process memories what to drop, and whoever then read
+   * the old value from a group that had not applied it would keep it, with nobody left to tell.
+   */
+  async #apply(ticks: readonly { group: number; tick: Tick }[]): Promise<Applied[]> {
+    const others = ticks.filter(({ group }) => group !== HOME);
+    const results = await Promise.all(others.map(({ group, tick }) => this.#store.apply(tick, group)));
+    const home = ticks.find(({ group }) => group === HOME);
+    if (home === undefined) return results;
+    const refused = results.find((result) => result !== 'applied');
+    const own = refused ?? (await this.#store.apply(home.tick, HOME));
+    return ticks.map(({ group }) =>
+      group === HOME ? own : (results[others.findIndex((other) => other.group === group)] as Applied),
+    );
   }
 
   /** What to apply to one group. */

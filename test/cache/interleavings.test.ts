@@ -1,9 +1,10 @@
 /**
  * Every order in which the steps of one reader and one writer can happen, over the memory store, with other readers at
- * every place between them: each value given was the committed one at some moment while its read ran.
+ * every place between them: each value given was the committed one at some moment while its read ran. All of it twice: with
+ * and without memory in the processes.
  */
 import { describe, expect, test } from 'vitest';
-import { Cache, LEASE_MS, MemoryStore, type Policy } from '../../src/cache/index.js';
+import { Cache, LEASE_MS, MemoryStore, type Policy, type Store } from '../../src/cache/index.js';
 import { HOUR } from '../../src/time.js';
 import { Gate, Gates } from '../support/barrier.js';
 import { gated, type StoreStep } from '../support/stores.js';
@@ -11,6 +12,8 @@ import { FakeClock, quiet, tagOf, tick } from './world.js';
 
 /** `load` takes the database's value, `give` hands it over: a slow answer is an old one. `fill` stores it. */
 const READER = ['read', 'load', 'give', 'fill'] as const;
+/** Where nothing has to be loaded: the store has answered, and the reader knows. */
+const KEEPER = ['read', 'know'] as const;
 const XID = 200n;
 
 /** How a write ends; in the last one its process dies after COMMIT and the relay finds its row. */
@@ -21,9 +24,9 @@ const WRITERS = {
   'commits and dies, a reader resolves its fence': ['fence', 'commit', 'unfence', 'apply'],
 } as const satisfies Record<string, readonly string[]>;
 
-type Step = (typeof READER)[number] | 'fence' | 'commit' | 'release' | 'apply' | 'unfence';
+type Step = (typeof READER)[number] | (typeof KEEPER)[number] | 'fence' | 'commit' | 'release' | 'apply' | 'unfence';
 
-/** What is in the store before: nothing, the tag's token, or the entry, too. */
+/** What is in the store before: nothing, the tag's token, or the entry, too; and in the memory of both processes. */
 const BEFORE = ['nothing', 'token', 'entry'] as const;
 
 const TASK = tagOf(7);
@@ -42,14 +45,35 @@ interface Played {
   readonly committed: number;
 }
 
+interface Game {
+  readonly before: (typeof BEFORE)[number] | 'copies';
+  /** Whether the processes of the readers have memory. */
+  readonly near: boolean;
+  readonly probeAt: number;
+}
+
 /** Plays `order`; before step number `probeAt` two more readers ask, one in the reader's process, one in another. */
-async function play(order: readonly Step[], before: (typeof BEFORE)[number], probeAt: number): Promise<Played> {
+async function play(order: readonly Step[], { before, near, probeAt }: Game): Promise<Played> {
   const clock = new FakeClock();
   const memory = new MemoryStore(clock);
   await tick(memory);
   const gates = new Gates<StoreStep>();
-  const here = new Cache({ store: gated(memory, gates), clock });
-  const there = new Cache({ store: memory, clock });
+  const plain = gated(memory, gates);
+  let knowing: Gate | undefined;
+  const store: Store = {
+    ...plain,
+    async read(...asked) {
+      const held = knowing;
+      knowing = undefined;
+      const view = await plain.read(...asked);
+      await held?.pass();
+      return view;
+    },
+  };
+  // Small: memory is made anew for every order.
+  const options = { clock, near: near ? { maxEntries: 10 } : undefined };
+  const here = new Cache({ store, ...options });
+  const there = new Cache({ store: memory, ...options });
   const writer = new Cache({ store: memory, clock });
   let database = 'old';
   let now = 0;
@@ -66,20 +90,31 @@ async function play(order: readonly Step[], before: (typeof BEFORE)[number], pro
     begin('in another process', there, async () => database);
   };
 
+  // Where the log is, both know.
+  if (near) await Promise.all([here, there].map((cache) => cache.read({ ...POLICY, name: 'Other' }, 7, async () => 0)));
   if (before === 'token') await memory.mint([TASK]);
-  if (before === 'entry') await there.read(POLICY, 7, async () => database);
+  if (before === 'entry' || before === 'copies') await there.read(POLICY, 7, async () => database);
   await quiet();
+  if (before === 'copies') {
+    await Promise.all([here, there].map((cache) => cache.read(POLICY, 7, async () => 'never loaded')));
+    expect([here.state.near?.entries, there.state.near?.entries]).toEqual([1, 1]);
+  }
 
-  const [loading, giving] = [new Gate(), new Gate()];
+  const [loading, giving, answered] = [new Gate(), new Gate(), new Gate()];
   let filling: Gate | undefined;
+  const keeps = order.includes('know');
   const steps: Record<Step, () => unknown> = {
-    read: () =>
+    read: () => {
+      if (keeps) knowing = answered;
       begin('the reader', here, async () => {
+        if (keeps) return database;
         await loading.pass();
         const seen = database;
         await giving.pass();
         return seen;
-      }),
+      });
+    },
+    know: () => answered.open(),
     load: () => loading.open(),
     give: () => {
       filling = gates.hold('fill');
@@ -128,15 +163,23 @@ function interleavings<T>(a: readonly T[], b: readonly T[]): T[][] {
   ];
 }
 
-describe.each(Object.keys(WRITERS) as (keyof typeof WRITERS)[])('a writer that %s', (ending) => {
-  const orders = interleavings<Step>(READER, WRITERS[ending]);
+const ENDINGS = Object.keys(WRITERS) as (keyof typeof WRITERS)[];
+/** What is found is not loaded: there only the store's answer can be late. */
+const READERS = [
+  ...BEFORE.map((before) => ({ memory: 'without memory', before, near: false, steps: READER })),
+  ...(['nothing', 'token'] as const).map((before) => ({ memory: 'with memory', before, near: true, steps: READER })),
+  ...(['entry', 'copies'] as const).map((before) => ({ memory: 'with memory', before, near: true, steps: KEEPER })),
+];
 
-  test.each(BEFORE)('and a reader who finds the store with %s: nothing old is served, in any order', async (before) => {
+describe.each(ENDINGS)('a writer that %s', (ending) => {
+  test.each(READERS)('and a reader $memory who finds $before: nothing old is served, in any order', async (reader) => {
+    const { before, near, steps } = reader;
+    const orders = interleavings<Step>(steps, WRITERS[ending]);
     const faults: string[] = [];
     let checked = 0;
     for (const order of orders) {
       for (let probeAt = 0; probeAt <= order.length; probeAt++) {
-        const { reads, committed } = await play(order, before, probeAt);
+        const { reads, committed } = await play(order, { before, near, probeAt });
         for (const read of reads) {
           checked++;
           if (wasCurrent(read, committed)) continue;
@@ -147,7 +190,7 @@ describe.each(Object.keys(WRITERS) as (keyof typeof WRITERS)[])('a writer that %
     }
     expect(faults).toEqual([]);
     // One reader, two probes on the way (none where there is no such step), four at the end.
-    expect(checked).toBe(orders.length * (READER.length + WRITERS[ending].length) * 7 + orders.length * 5);
+    expect(checked).toBe(orders.length * (steps.length + WRITERS[ending].length) * 7 + orders.length * 5);
   });
 });
 

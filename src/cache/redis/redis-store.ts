@@ -356,16 +356,20 @@ export class RedisStore implements Store {
     return pipeline.xread('COUNT', MAX_RECORDS_PER_READ + 2, 'STREAMS', name, before);
   }
 
-  /** HOME has all ids, publishes, and logs what no fence did. */
+  /**
+   * HOME has all ids, publishes, and logs what no fence did: last, since whoever reads the record must find the fresh tokens, or it
+   * would keep in memory what it still reads under the old ones.
+   */
   async #release(xids: string, tags: readonly Tag[], mode: 'record' | 'resolve', record: string): Promise<void> {
-    await allEnded(
-      this.#split({ keys: [], tags }, [HOME]).map(({ group, tags: own }) => {
-        const told = group.index === HOME ? { message: message(xids, tags), record } : { message: '', record: '' };
-        return this.#attempt(group, this.#writer, (client) =>
-          this.#releaseIn(client, group, { xids, own, mode, ...told }),
-        );
-      }),
-    );
+    const releaseOne = ({ group, tags: own }: Part) => {
+      const told = group.index === HOME ? { message: message(xids, tags), record } : { message: '', record: '' };
+      return this.#attempt(group, this.#writer, (client) =>
+        this.#releaseIn(client, group, { xids, own, mode, ...told }),
+      );
+    };
+    const parts = this.#split({ keys: [], tags }, [HOME]);
+    await allEnded(parts.filter(({ group }) => group.index !== HOME).map(releaseOne));
+    await allEnded(parts.filter(({ group }) => group.index === HOME).map(releaseOne));
   }
 
   async #releaseIn(

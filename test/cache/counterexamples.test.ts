@@ -1,0 +1,178 @@
+/**
+ * Counterexamples of the protocol's model as tests of the engine: each shows what happens to a reader when one rule is missing,
+ * and fails when that rule is taken out (test/mutants/mutants.ts names which). Only those that no other test shows.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { afterEach, describe, expect, inject, test } from 'vitest';
+import { Cache, type Head, MemoryStore, type Policy, RedisStore, type Tick } from '../../src/cache/index.js';
+import { installHint, startRedis } from '../../src/embedded/redis.js';
+import { HOUR } from '../../src/time.js';
+import { FakeClock, quiet, tagOf, tick, write } from './world.js';
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+const POLICY: Policy<number> = { name: 'Task', shape: '1', ttlMs: HOUR, scope: 'public', tags: (id) => [tagOf(id)] };
+const groupName = () => `test-${randomBytes(6).toString('hex')}`;
+
+test('a tag whose token is lost never has one again that an entry was stamped with', async () => {
+  const group = groupName();
+  const store = new RedisStore({ url: inject('redisUrl'), group, waitMs: 5000 });
+  cleanups.push(() => store.close());
+  await store.ready();
+  const client = new Redis(inject('redisUrl'));
+  cleanups.push(() => client.disconnect());
+  const cache = new Cache({ store });
+  const list: Policy<number> = { ...POLICY, name: 'List' };
+  let database = 'old';
+  const read = async (policy: Policy<number>) => {
+    const value = await cache.read(policy, 7, async () => database);
+    await cache.settled();
+    return value;
+  };
+  await tick(store);
+  for (const policy of [POLICY, list]) expect(await read(policy)).toBe('old');
+  expect(await cache.fence(200n, [tagOf(7)])).toBe(true);
+  database = 'new';
+  cache.release(200n, [tagOf(7)]);
+  await cache.settled();
+  // Evicted, as any token may be.
+  expect(await client.del(`t:{${group}}:${tagOf(7)}`)).toBe(1);
+  await tick(store);
+  for (const policy of [POLICY, list]) expect([policy.name, await read(policy)]).toEqual([policy.name, 'new']);
+});
+
+describe('a snapshot', () => {
+  /** Tasks in a database, each the number of its last write. */
+  async function world(near: boolean) {
+    const clock = new FakeClock();
+    const store = new MemoryStore(clock);
+    await tick(store);
+    const cache = new Cache({ store, clock, ...(near && { near: {} }) });
+    const writer = new Cache({ store, clock });
+    const database = new Map<number, string>();
+    const session = () => cache.session({ snapshot: true });
+    const read = async (id: number, of?: ReturnType<typeof session>) => {
+      const value = await cache.read(POLICY, id, async () => database.get(id) ?? 'old', { session: of });
+      await quiet();
+      return value;
+    };
+    return { cache, writer, database, session, read };
+  }
+
+  test('does not hold when a write came between its reads', async () => {
+    const { cache, writer, database, session, read } = await world(false);
+    const torn = session();
+    expect(await read(1, torn)).toBe('old');
+    await writer.fence(200n, [tagOf(1), tagOf(2)]);
+    database.set(1, 'new').set(2, 'new');
+    writer.release(200n, [tagOf(1), tagOf(2)]);
+    await quiet();
+    expect(await read(2, torn)).toBe('new');
+    expect(await cache.validate(torn)).toBe(false);
+    const whole = session();
+    expect([await read(1, whole), await read(2, whole)]).toEqual(['new', 'new']);
+    expect(await cache.validate(whole)).toBe(true);
+  });
+
+  test('that memory served unasked does not hold when the store knows better, and its next run does', async () => {
+    const { cache, writer, database, session, read } = await world(true);
+    for (let i = 0; i < 3; i++) await read(1);
+    database.set(1, 'new').set(2, 'new');
+    await write(writer, 200n, tagOf(1), tagOf(2));
+    const torn = session();
+    expect([await read(1, torn), await read(2, torn)]).toEqual(['old', 'new']);
+    expect(await cache.validate(torn)).toBe(false);
+    const whole = session();
+    expect([await read(1, whole), await read(2, whole)]).toEqual(['new', 'new']);
+    expect(await cache.validate(whole)).toBe(true);
+  });
+
+  test('does not hold with what was read under a fence', async () => {
+    const { cache, writer, database, session, read } = await world(false);
+    await writer.fence(200n, [tagOf(1), tagOf(2)]);
+    const torn = session();
+    expect(await read(1, torn)).toBe('old');
+    database.set(1, 'new').set(2, 'new');
+    writer.release(200n, [tagOf(1), tagOf(2)]);
+    await quiet();
+    expect(await read(2, torn)).toBe('new');
+    expect(await cache.validate(torn)).toBe(false);
+  });
+});
+
+describe('a cluster', () => {
+  /** One node with all slots: what matters here is that groups are told one by one. */
+  async function cluster() {
+    const dir = await mkdtemp(join(tmpdir(), 'counterexamples-test-'));
+    cleanups.push(() => rm(dir, { recursive: true, force: true }));
+    const node = await startRedis({ args: ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'], dir });
+    if (node === undefined) throw new Error(installHint());
+    cleanups.push(() => node.stop());
+    const client = new Redis(node.url);
+    cleanups.push(() => client.disconnect());
+    await client.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
+    await expect
+      .poll(async () => String(await client.call('CLUSTER', 'INFO')), { timeout: 10_000 })
+      .toContain('cluster_state:ok');
+    const group = groupName();
+    const store = new RedisStore({ cluster: [{ host: '127.0.0.1', port: node.port }], group, waitMs: 5000 });
+    cleanups.push(() => store.close());
+    const groups = Array.from({ length: store.groups }, (_, i) => i);
+    return {
+      store,
+      client,
+      /** A tag of a group that does not keep the log. */
+      id: Array.from({ length: 99 }, (_, i) => i).find((i) => store.groupOf(tagOf(i)) !== 0) as number,
+      hashTag: (index: number) => `{${group}-${index}}`,
+      /** TICK as the relay does it: each group has its APPLY, in any order. */
+      async tick(rows: Tick['rows'] = [], only: (index: number) => boolean = () => true) {
+        for (const index of groups.filter(only)) {
+          const head: Head = await store.head(index);
+          const next = head.position ?? { xid: 100n, purge: 'purge' };
+          const applied = await store.apply({ head, next, rows, barrier: 100n, grant: 'grant' }, index);
+          expect(applied).toBe('applied');
+        }
+      },
+    };
+  }
+
+  test('is told of a write by the log only when every fence stands', async () => {
+    const { store, client, id, hashTag } = await cluster();
+    const log = `log:${hashTag(0)}`;
+    const working = () => store.invalidate([]);
+    await expect.poll(working, { timeout: 10_000 }).toBeUndefined();
+    const before = await client.xlen(log);
+    // No string: this fence cannot be placed.
+    await client.hset(`t:${hashTag(store.groupOf(tagOf(id)))}:${tagOf(id)}`, 'a', 'b');
+    await expect(store.fence(200n, [tagOf(id)], { fresh: false })).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    expect(await client.xlen(log)).toBe(before);
+  });
+
+  test('whose groups apply an unfenced write one by one, HOME last: when all have, no memory serves what it made old', async () => {
+    const { store, id, tick } = await cluster();
+    await store.ready();
+    const cache = new Cache({ store, near: {} });
+    let database = 'old';
+    const read = async () => {
+      const value = await cache.read(POLICY, id, async () => database);
+      await cache.settled();
+      return value;
+    };
+    await tick();
+    for (let i = 0; i < 3; i++) expect(await read()).toBe('old');
+    expect(cache.state.near?.entries).toBe(1);
+    database = 'new'; // by psql
+    const rows = [{ xid: 300n, tags: [tagOf(id)] }];
+    await tick(rows, (index) => index !== 0);
+    await read(); // From memory: the log has not told yet, within LEASE_MS.
+    await tick(rows, (index) => index === 0);
+    expect(await read()).toBe('new');
+  });
+});

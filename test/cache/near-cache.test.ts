@@ -1,0 +1,745 @@
+/**
+ * Memory of the process: every rule in the head of near-cache.ts, held through the engine's door. The reader's trips to the store
+ * can be held before the store sees them and before their answers are known; the writer is another process.
+ */
+import { describe, expect, test } from 'vitest';
+import {
+  Cache,
+  type CacheOptions,
+  LEASE_MS,
+  MemoryStore,
+  type Outcome,
+  type Policy,
+  type ReadOptions,
+  type Store,
+  type Tag,
+  tableTag,
+} from '../../src/cache/index.js';
+import type { LogMark, LogView, View } from '../../src/cache/store.js';
+import { HOUR } from '../../src/time.js';
+import { Gate } from '../support/barrier.js';
+import { intercepted } from '../support/stores.js';
+import { FakeClock, quiet, tagOf, tick } from './world.js';
+
+const TABLE = tableTag('tasks');
+const POLICY: Policy<number> = {
+  name: 'Task',
+  shape: '1',
+  ttlMs: HOUR,
+  scope: 'public',
+  tags: (id) => [tagOf(id), TABLE],
+};
+
+/** A trip that waits twice: until the store may see it, and, answered, until the reader may know. */
+class HeldTrip {
+  readonly #seen = new Gate();
+  readonly #known = new Gate();
+  readonly sent = this.#seen.arrived;
+  alter: (view: View) => View = (view) => view;
+
+  async run(read: () => Promise<View>): Promise<View> {
+    await this.#seen.pass();
+    const view = await read();
+    await this.#known.pass();
+    return this.alter(view);
+  }
+
+  /** The store answers, as it is now. */
+  async execute(): Promise<void> {
+    await this.sent;
+    this.#seen.open();
+    await this.#known.arrived;
+  }
+
+  /** The reader knows, and has done all that follows. */
+  async answer(): Promise<void> {
+    this.#known.open();
+    await quiet();
+  }
+}
+
+/** The reader's way to the store: notes what is asked of the log, holds trips, and can lose the log. */
+class Trips {
+  readonly asked: (LogMark | 'end' | undefined)[] = [];
+  #held: HeldTrip | undefined;
+  #logsLost = 0;
+  #lostBelow = 0;
+
+  /** The next trip. */
+  hold(): HeldTrip {
+    this.#held = new HeldTrip();
+    return this.#held;
+  }
+
+  /** As if Redis had lost the stream: the next record begins another. */
+  async loseLog(memory: MemoryStore): Promise<void> {
+    const { log } = await memory.read([], [], 'end');
+    this.#lostBelow = log?.kind === 'end' ? (log.mark?.sequence ?? 0) : 0;
+    this.#logsLost++;
+  }
+
+  over(memory: MemoryStore): Store {
+    return {
+      ...intercepted(memory, () => {}),
+      read: async (keys, tags, log) => {
+        this.asked.push(log);
+        const held = this.#held;
+        this.#held = undefined;
+        const read = async () => this.#read(memory, { keys, tags, log });
+        return held === undefined ? read() : held.run(read);
+      },
+    };
+  }
+
+  async #read(
+    memory: MemoryStore,
+    { keys, tags, log }: { keys: Parameters<Store['read']>[0]; tags: readonly Tag[]; log: LogMark | 'end' | undefined },
+  ): Promise<View> {
+    if (this.#logsLost === 0 || log === undefined) return memory.read(keys, tags, log);
+    const suffix = ` ${this.#logsLost}`;
+    if (log !== 'end' && !log.epoch.endsWith(suffix)) {
+      return { ...(await memory.read(keys, tags)), log: { kind: 'hole' } };
+    }
+    const since = log === 'end' ? log : { epoch: log.epoch.slice(0, -2), sequence: log.sequence + this.#lostBelow };
+    const view = await memory.read(keys, tags, since);
+    const moved = (mark: LogMark) => ({ epoch: mark.epoch + suffix, sequence: mark.sequence - this.#lostBelow });
+    const seen = view.log as LogView;
+    if (seen.kind === 'hole') return view;
+    return { ...view, log: { ...seen, mark: seen.mark && moved(seen.mark) } as LogView };
+  }
+}
+
+interface WorldOptions extends Partial<CacheOptions> {
+  readonly policy?: Policy<number>;
+}
+
+/** A process with memory, another that writes, and a database of one text for each id. */
+async function world({ policy = POLICY, ...options }: WorldOptions = {}) {
+  const clock = new FakeClock();
+  const memory = new MemoryStore(clock);
+  await tick(memory);
+  const trips = new Trips();
+  const outcomes: Outcome[] = [];
+  const events = { outcome: (outcome: Outcome) => outcomes.push(outcome) };
+  const store = trips.over(memory);
+  const cache = new Cache({ store, clock, events, random: () => 0, near: {}, ...options });
+  const writer = new Cache({ store: memory, clock });
+  const database = new Map<number, unknown>();
+  let xid = 200n;
+
+  const read = (id: number, how: ReadOptions = {}) =>
+    cache.read(policy, id, async () => database.get(id) ?? 'old', how);
+  const made = {
+    cache,
+    memory,
+    clock,
+    trips,
+    database,
+    read,
+    writer,
+    /** How the calls since the last ask ended. */
+    ends: () => outcomes.splice(0).map(({ kind, reason }) => (reason === undefined ? kind : `${kind} ${reason}`)),
+    entries: () => cache.state.near?.entries,
+    /** Loaded, stored, read again and kept: served from memory from now on. */
+    async warm(...ids: number[]) {
+      for (let round = 0; round < 3; round++) {
+        await Promise.all(ids.map((id) => read(id)));
+        await quiet();
+      }
+      expect(made.ends().slice(-ids.length)).toEqual(ids.map(() => 'near-hit'));
+    },
+    /** In the store, and not in this process's memory; the process knows where the log is. */
+    async stored(id: number) {
+      const other = id + 1000;
+      await made.warm(other);
+      await writer.read(policy, id, async () => database.get(id) ?? 'old');
+      await quiet();
+    },
+    fence: (...tags: Tag[]) => writer.fence(++xid, tags),
+    async release(...tags: Tag[]) {
+      writer.release(xid, tags);
+      await quiet();
+    },
+    /** A whole write by another process; `tags` default: the task's own. */
+    async write(id: number, value: unknown, ...tags: Tag[]) {
+      const touched = tags.length > 0 ? tags : [tagOf(id)];
+      await made.fence(...touched);
+      database.set(id, value);
+      await made.release(...touched);
+    },
+    /** Whatever memory holds now, this is what everyone gets from now on. */
+    async settles(id: number, value: unknown) {
+      const seen = [];
+      for (let i = 0; i < 4; i++) {
+        seen.push(await read(id));
+        await quiet();
+      }
+      expect(seen).toEqual([value, value, value, value]);
+      expect(made.ends().at(-1)).toBe('near-hit');
+    },
+  };
+  return made;
+}
+
+describe('what memory serves', () => {
+  test('is what the store proved once, for one look into the log by all who ask in a turn', async () => {
+    const w = await world();
+    expect(await w.read(7)).toBe('old');
+    await quiet();
+    expect(await w.read(7)).toBe('old');
+    const trips = w.trips.asked.length;
+    expect(await Promise.all([w.read(7), w.read(7), w.read(7)])).toEqual(['old', 'old', 'old']);
+    expect(w.ends()).toEqual(['miss absent', 'hit', 'near-hit', 'near-hit', 'near-hit']);
+    expect(w.trips.asked.length).toBe(trips + 1);
+  });
+
+  test('is never what a write made old: its record drops every copy of its tags, and no other', async () => {
+    const w = await world();
+    await w.warm(7, 8);
+    await w.write(7, 'new');
+    expect([await w.read(7), await w.read(8)]).toEqual(['new', 'old']);
+    expect(w.ends()).toEqual(['miss invalid', 'near-hit']);
+    await w.settles(7, 'new');
+  });
+
+  test("is dropped by its table's tag, too", async () => {
+    const w = await world();
+    await w.warm(7);
+    await w.write(7, 'new', TABLE);
+    await w.settles(7, 'new');
+  });
+
+  test('is dropped by a write of very many rows, whose record names the table', async () => {
+    const w = await world();
+    await w.warm(7);
+    const many = Array.from({ length: 300 }, (_, i) => tagOf(i));
+    await w.write(7, 'new', ...many);
+    await w.settles(7, 'new');
+  });
+
+  test('is dropped by an unfenced write, when that releases', async () => {
+    const w = await world();
+    await w.warm(7);
+    w.database.set(7, 'new');
+    w.writer.release(300n, [tagOf(7)], { unfenced: true });
+    await quiet();
+    await w.settles(7, 'new');
+  });
+
+  test('is dropped by what the relay applies, and by `invalidate`', async () => {
+    const w = await world();
+    await w.warm(7, 8);
+    w.database.set(7, 'new').set(8, 'new');
+    await tick(w.memory, { rows: [{ xid: 300n, tags: [tagOf(7)] }] });
+    await w.memory.invalidate([tagOf(8)]);
+    await w.settles(7, 'new');
+    await w.settles(8, 'new');
+  });
+
+  test('lives no longer than its time to live', async () => {
+    const w = await world({ policy: { ...POLICY, ttlMs: 3000 } });
+    await w.warm(7);
+    w.database.set(7, 'new'); // by nobody's write: of the time itself
+    for (let ms = 0; ms < 3000; ms += 1000) {
+      expect(await w.read(7)).toBe('old');
+      w.clock.advance(1000);
+      await tick(w.memory); // the lease goes on
+    }
+    expect(await w.read(7)).toBe('new');
+    expect(w.ends()).toEqual(['near-hit', 'near-hit', 'near-hit', 'miss absent']);
+  });
+
+  test('is frozen, deeply: it is shared', async () => {
+    const w = await world();
+    w.database.set(7, { list: [{ name: 'a' }] });
+    await w.warm(7);
+    const first = (await w.read(7)) as { list: { name: string }[] };
+    expect(await w.read(7)).toBe(first);
+    expect(() => first.list.push({ name: 'b' })).toThrow(TypeError);
+    expect(() => {
+      (first.list[0] as { name: string }).name = 'c';
+    }).toThrow(TypeError);
+  });
+});
+
+describe('a look into the log', () => {
+  test('serves nobody who asked after it was sent', async () => {
+    const w = await world();
+    await w.warm(7);
+    const trip = w.trips.hold();
+    const early = w.read(7);
+    await trip.execute();
+    await w.write(7, 'new');
+    const lateTrip = w.trips.hold();
+    const late = w.read(7);
+    await lateTrip.sent;
+    await trip.answer();
+    expect(await early).toBe('old'); // as it was while that read ran
+    await lateTrip.execute();
+    await lateTrip.answer();
+    expect(await late).toBe('new');
+    await w.settles(7, 'new');
+  });
+
+  test('serves a session without another only if it was sent after the session began', async () => {
+    const w = await world();
+    await w.warm(7, 8);
+    const trip = w.trips.hold();
+    const other = w.read(8);
+    await trip.execute();
+    await w.write(7, 'new');
+    const session = w.cache.session();
+    await trip.answer();
+    await other;
+    expect(await w.read(7, { session })).toBe('new');
+  });
+
+  test('is one for all that a session reads after it', async () => {
+    const w = await world();
+    await w.warm(7, 8);
+    const session = w.cache.session();
+    await w.read(7, { session });
+    const trips = w.trips.asked.length;
+    expect(await w.read(8, { session })).toBe('old');
+    expect(w.trips.asked.length).toBe(trips);
+    expect(w.ends()).toEqual(['near-hit', 'near-hit']);
+  });
+
+  test('that was answered after a later one does not move memory back', async () => {
+    const w = await world();
+    await w.warm(7);
+    const trip = w.trips.hold();
+    const early = w.read(7);
+    await trip.execute();
+    const mark = w.trips.asked.at(-1) as LogMark;
+    await w.write(7, 'new');
+    expect(await w.read(7)).toBe('new');
+    await quiet();
+    await w.read(8);
+    const later = w.trips.asked.at(-1) as LogMark;
+    expect(later.sequence).toBe(mark.sequence + 1);
+    const asked = w.trips.asked.length;
+    await trip.answer();
+    // Its copy was dropped meanwhile, so it was asked for after all.
+    expect(await early).toBe('new');
+    expect(w.trips.asked.slice(asked)).toEqual([later]);
+  });
+
+  test('that was answered late does not blur which record named a tag last', async () => {
+    const w = await world();
+    await w.stored(7);
+    // Sees the first write's record; answered last but one.
+    await w.write(7, 'first');
+    const first = w.trips.hold();
+    const early = w.read(8);
+    await first.execute();
+    await w.read(9);
+    await w.writer.read(POLICY, 7, async () => 'first');
+    await quiet();
+    // Reads the first value under valid tokens; answered last.
+    const second = w.trips.hold();
+    const keeping = w.read(7);
+    await second.execute();
+    await w.write(7, 'second');
+    await w.read(9);
+    await first.answer();
+    await second.answer();
+    await early;
+    expect(await keeping).toBe('first');
+    await w.settles(7, 'second');
+  });
+
+  test('that finds another beginning made already changes nothing', async () => {
+    const w = await world();
+    await w.writer.read(POLICY, 7, async () => 'old');
+    await quiet();
+    // Both ask where the log ends, since memory knows nothing yet; one of them sees the end after the write.
+    const late = w.trips.hold();
+    const later = w.read(8);
+    await late.sent;
+    await w.read(9);
+    expect(await w.read(7)).toBe('old');
+    expect(w.entries()).toBe(1);
+    await w.write(7, 'new');
+    await late.execute();
+    await late.answer();
+    await later;
+    await w.settles(7, 'new');
+  });
+
+  test('of a server that is gone does not tell where the log of the next one is', async () => {
+    const w = await world();
+    await w.warm(7);
+    const trip = w.trips.hold();
+    const early = w.read(8);
+    await trip.execute();
+    // Five records that were never copied: the next server gives their numbers to others.
+    trip.alter = (view) => {
+      const { mark } = view.log as LogView & { kind: 'next' };
+      return {
+        ...view,
+        log: { kind: 'next', mark: { ...mark, sequence: mark.sequence + 5 }, records: Array(5).fill([]) },
+      };
+    };
+    w.clock.advance(LEASE_MS);
+    await tick(w.memory);
+    await w.read(7);
+    await quiet();
+    await w.warm(7);
+    await trip.answer();
+    await early;
+    await w.write(7, 'new');
+    await w.settles(7, 'new');
+  });
+
+  test('that begins where memory is not yet serves nobody', async () => {
+    const w = await world();
+    await w.stored(7);
+    const noLease = (view: View): View => ({ ...view, leases: [undefined] });
+    // Kept, if at all, as of now.
+    const keeps = w.trips.hold();
+    const keeping = w.read(7);
+    await keeps.execute();
+    // Memory is emptied by an answer without a lease, as it may come from before the lease was granted.
+    const empties = w.trips.hold();
+    empties.alter = noLease;
+    const emptying = w.read(2);
+    await empties.execute();
+    const emptiesAgain = w.trips.hold();
+    emptiesAgain.alter = noLease;
+    const emptyingAgain = w.read(3);
+    await emptiesAgain.execute();
+    await empties.answer();
+    await emptying;
+    // It begins anew behind the write; a look from there on is under way when memory is emptied again …
+    const begins = w.trips.hold();
+    const beginning = w.read(4);
+    await begins.execute();
+    await w.write(7, 'new');
+    await w.read(5);
+    const beyond = w.trips.hold();
+    const asking = w.read(6);
+    await beyond.execute();
+    await emptiesAgain.answer();
+    await emptyingAgain;
+    // … and begins before the write. What was kept as of then must not be proved by a look that skipped the write.
+    await begins.answer();
+    await beginning;
+    await keeps.answer();
+    expect(await keeping).toBe('old');
+    await beyond.answer();
+    await asking;
+    await w.settles(7, 'new');
+  });
+});
+
+describe('memory is emptied', () => {
+  const altered = (w: Awaited<ReturnType<typeof world>>, alter: (view: View) => View) => {
+    const trip = w.trips.hold();
+    trip.alter = alter;
+    return {
+      async through(reading: Promise<unknown>) {
+        await trip.execute();
+        await trip.answer();
+        await reading;
+      },
+    };
+  };
+
+  test('by a look without the lease, whose word on the log is no answer either', async () => {
+    const w = await world();
+    await w.warm(7);
+    await altered(w, (view) => ({ ...view, leases: [undefined] })).through(w.read(8));
+    expect(w.entries()).toBe(0);
+    await w.read(8);
+    expect(w.trips.asked.at(-1)).toBe('end');
+    await w.settles(7, 'old');
+  });
+
+  test('when the lease has run out: every read loads until the next', async () => {
+    const w = await world();
+    await w.warm(7);
+    w.database.set(7, 'new');
+    w.clock.advance(LEASE_MS);
+    expect(await w.read(7)).toBe('new');
+    expect(w.ends()).toEqual(['bypass no-lease']);
+    expect(w.entries()).toBe(0);
+  });
+
+  test('and kept empty, under a lease that proves nothing', async () => {
+    const w = await world();
+    await w.warm(7);
+    w.clock.advance(LEASE_MS);
+    await w.memory.grantUnproved(LEASE_MS);
+    for (let i = 0; i < 3; i++) {
+      await w.read(7);
+      expect(w.entries()).toBe(0);
+    }
+    expect(w.ends()).toEqual(['hit unproved', 'hit unproved', 'hit unproved']);
+    expect(w.trips.asked.slice(-2)).toEqual(['end', 'end']);
+  });
+
+  test('when the lease is of another generation: what is gone with a server left no record', async () => {
+    const w = await world();
+    await w.warm(7);
+    w.clock.advance(LEASE_MS);
+    w.database.set(7, 'new');
+    await w.memory.release(300n, [tagOf(7)]); // its fence and its record were lost
+    await tick(w.memory);
+    await w.settles(7, 'new');
+  });
+
+  test('when everything was purged', async () => {
+    const w = await world();
+    await w.warm(7);
+    w.database.set(7, 'new');
+    await tick(w.memory, { next: { xid: 100n, purge: 'another' } });
+    await w.settles(7, 'new');
+  });
+
+  test('when it is further behind than the log is told', async () => {
+    const w = await world();
+    await w.warm(7);
+    await w.write(7, 'new');
+    for (let i = 0; i < 600; i++) await w.memory.invalidate([tagOf(5000 + i)]);
+    expect(await w.read(7)).toBe('new');
+    expect(w.entries()).toBe(0);
+    await w.settles(7, 'new');
+  });
+
+  test('when the log has been trimmed past the last record it knows', async () => {
+    const w = await world();
+    await w.warm(7);
+    await w.write(7, 'new');
+    for (let i = 0; i < 2100; i++) await w.memory.invalidate([tagOf(5000 + i)]);
+    expect(await w.read(7)).toBe('new');
+    expect(w.entries()).toBe(0);
+  });
+
+  test('when the log is another one', async () => {
+    const w = await world();
+    await w.warm(7);
+    await w.write(7, 'new');
+    await w.trips.loseLog(w.memory);
+    expect(await w.read(7)).toBe('new');
+    expect(w.entries()).toBe(0);
+    await w.settles(7, 'new');
+  });
+
+  test('and filled anew from another log, whose numbers are lower', async () => {
+    const w = await world();
+    await w.warm(7);
+    for (let i = 0; i < 5; i++) await w.write(7, `new ${i}`);
+    expect(await w.read(7)).toBe('new 4');
+    await w.trips.loseLog(w.memory);
+    await w.memory.invalidate([tagOf(99)]);
+    await w.settles(7, 'new 4');
+  });
+
+  test('and not when the group of the log cannot be reached: then nothing is known, and nothing served', async () => {
+    const w = await world();
+    await w.warm(7);
+    w.database.set(7, 'new');
+    const unreached = (view: View): View => ({ ...view, leases: [undefined], log: undefined });
+    const trip = w.trips.hold();
+    trip.alter = unreached;
+    const reading = w.read(7);
+    await trip.execute();
+    const again = w.trips.hold();
+    again.alter = unreached;
+    await trip.answer();
+    await again.execute();
+    await again.answer();
+    expect(await reading).toBe('new');
+    expect(w.ends()).toEqual(['bypass no-lease']);
+    expect(w.entries()).toBe(1);
+  });
+});
+
+describe('nothing is kept', () => {
+  test('of a load: only what the store proved afterwards', async () => {
+    const w = await world();
+    await w.read(7);
+    await quiet();
+    await w.read(8);
+    await quiet();
+    expect(w.ends()).toEqual(['miss absent', 'miss absent']);
+    expect(w.entries()).toBe(0);
+    await w.read(7);
+    expect(w.ends()).toEqual(['hit']);
+    expect(w.entries()).toBe(1);
+  });
+
+  test('that was read under a fence', async () => {
+    const w = await world();
+    await w.warm(7);
+    await w.fence(tagOf(7));
+    for (let i = 0; i < 2; i++) {
+      expect(await w.read(7)).toBe('old');
+      await quiet();
+      expect(w.entries()).toBe(0);
+    }
+    expect(w.ends()).toEqual(['bypass fenced', 'bypass fenced']);
+    w.database.set(7, 'new');
+    expect(await w.read(7)).toBe('new');
+    await w.release(tagOf(7));
+    await w.settles(7, 'new');
+  });
+
+  test('that was read without a lease', async () => {
+    const w = await world();
+    await w.warm(7);
+    w.clock.advance(LEASE_MS);
+    await w.read(7);
+    await w.read(7);
+    expect(w.ends()).toEqual(['bypass no-lease', 'bypass no-lease']);
+    expect(w.entries()).toBe(0);
+  });
+
+  test('that a record has named since it was asked for, which another read has processed', async () => {
+    const w = await world();
+    await w.stored(7);
+    const trip = w.trips.hold();
+    const early = w.read(7);
+    await trip.execute();
+    await w.write(7, 'new');
+    await w.read(8);
+    await trip.answer();
+    expect(await early).toBe('old');
+    expect(w.ends()).toContain('hit');
+    await w.settles(7, 'new');
+  });
+
+  test('that a record names in the very answer: a cluster may be asked for the log last', async () => {
+    const w = await world();
+    await w.stored(7);
+    const trip = w.trips.hold();
+    const early = w.read(7);
+    await trip.execute();
+    const since = w.trips.asked.at(-1) as LogMark;
+    await w.write(7, 'new');
+    const { log } = await w.memory.read([], [], since);
+    trip.alter = (view) => ({ ...view, log });
+    await trip.answer();
+    expect(await early).toBe('old');
+    await w.settles(7, 'new');
+  });
+
+  test('that was asked for before more was invalidated than is remembered', async () => {
+    const w = await world();
+    await w.stored(7);
+    const trip = w.trips.hold();
+    const early = w.read(7);
+    await trip.execute();
+    await w.write(7, 'new');
+    for (let record = 0; record < 110; record++) {
+      await w.memory.invalidate(Array.from({ length: 200 }, (_, i) => tagOf(`${record}.${i}`)));
+    }
+    await w.read(8);
+    await trip.answer();
+    expect(await early).toBe('old');
+    await w.settles(7, 'new');
+  });
+
+  test('that was asked for under another generation', async () => {
+    const w = await world();
+    await w.stored(7);
+    const trip = w.trips.hold();
+    const early = w.read(7);
+    await trip.execute();
+    w.clock.advance(LEASE_MS);
+    w.database.set(7, 'new');
+    await w.memory.release(300n, [tagOf(7)]); // its fence and its record were lost
+    await tick(w.memory);
+    for (let i = 0; i < 2; i++) await w.read(8);
+    await trip.answer();
+    await early;
+    await w.settles(7, 'new');
+  });
+
+  test('that was asked for before memory was emptied and began anew', async () => {
+    const w = await world();
+    await w.stored(7);
+    const trip = w.trips.hold();
+    const early = w.read(7);
+    await trip.execute();
+    await w.write(7, 'new');
+    for (let i = 0; i < 600; i++) await w.memory.invalidate([tagOf(5000 + i)]);
+    for (let i = 0; i < 2; i++) await w.read(8);
+    await trip.answer();
+    expect(await early).toBe('old');
+    await w.settles(7, 'new');
+  });
+
+  test('that was asked for while another log was kept', async () => {
+    const w = await world();
+    await w.stored(7);
+    const trip = w.trips.hold();
+    const early = w.read(7);
+    await trip.execute();
+    await w.write(7, 'new');
+    await w.trips.loseLog(w.memory);
+    await w.memory.invalidate([tagOf(99)]);
+    for (let i = 0; i < 2; i++) await w.read(8);
+    await trip.answer();
+    expect(await early).toBe('old');
+    await w.settles(7, 'new');
+  });
+
+  test('that was asked for before memory knew where the log is', async () => {
+    const w = await world();
+    await w.writer.read(POLICY, 7, async () => 'old');
+    await quiet();
+    const trip = w.trips.hold();
+    const early = w.read(7);
+    await trip.execute();
+    await w.write(7, 'new');
+    await w.read(8);
+    await trip.answer();
+    expect(await early).toBe('old');
+    await w.settles(7, 'new');
+  });
+});
+
+describe('memory is bounded', () => {
+  test('by entries: those read least recently go, and their tags with them', async () => {
+    const w = await world({ near: { maxEntries: 2 } });
+    for (const id of [1, 2, 3]) {
+      for (let i = 0; i < 3; i++) {
+        await w.read(id);
+        await quiet();
+      }
+    }
+    expect(w.cache.state.near).toMatchObject({ entries: 2, tags: 3 }); // two tasks and their table
+  });
+
+  test('by bytes; what is larger than all of memory is not kept', async () => {
+    const w = await world({ near: { maxBytes: 10_000 } });
+    w.database.set(1, 'x'.repeat(500));
+    w.database.set(2, 'x'.repeat(1500));
+    w.database.set(3, 'x'.repeat(5000));
+    for (const [id, entries] of [
+      [1, 1],
+      [2, 1],
+      [3, 1],
+    ] as const) {
+      for (let i = 0; i < 3; i++) {
+        await w.read(id);
+        await quiet();
+      }
+      expect(w.entries()).toBe(entries);
+      expect(w.cache.state.near?.bytes).toBeLessThanOrEqual(10_000);
+    }
+    expect(w.cache.state.near?.tags).toBe(2);
+  });
+});
+
+test('a process without memory asks nothing of the log', async () => {
+  const w = await world({ near: undefined });
+  for (let i = 0; i < 3; i++) {
+    await w.read(7);
+    await quiet();
+  }
+  expect(w.trips.asked).toEqual([undefined, undefined, undefined]);
+  expect(w.cache.state.near).toBeUndefined();
+});

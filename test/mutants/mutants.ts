@@ -1,0 +1,547 @@
+/**
+ * The mutants of the protocol's model as mutants of this code: for each case in which the model checker finds a violation, the
+ * change of ours that takes the same rule away, and the test that then fails. `run.ts` tries them; `table.test.ts` keeps the
+ * table true to the code.
+ */
+
+export type Mutant = Applied | Absent;
+
+export interface Applied {
+  /** The model's name of it. */
+  readonly name: string;
+  readonly what: string;
+  readonly file: string;
+  /** Exact text, found once, and what takes its place; `file`: where another file is changed, too. */
+  readonly replace: readonly (readonly [text: string, mutated: string, file?: string])[];
+  /** `<file> > <what its name contains, as it stands in the source>` */
+  readonly killedBy: string;
+}
+
+/** Of the model alone: why there is nothing here to mutate. */
+export interface Absent {
+  readonly name: string;
+  readonly what: string;
+  readonly absent: string;
+}
+
+const CACHE = 'src/cache/cache.ts';
+const NEAR = 'src/cache/near-cache.ts';
+const ENTRY = 'src/cache/entry.ts';
+const REDIS = 'src/cache/redis/redis-store.ts';
+const APPLY = 'src/cache/redis/apply.lua';
+const RELAY = 'src/invalidation/relay.ts';
+const OUTBOX = 'src/invalidation/outbox.ts';
+const TRANSACT = 'src/invalidation/transact.ts';
+
+const INTERLEAVED = 'test/cache/interleavings.test.ts > nothing old is served, in any order';
+const CONFORMANCE = 'test/cache/store-conformance.test.ts';
+const SCRIPTS = 'test/cache/redis-scripts.test.ts';
+const NEAR_TEST = 'test/cache/near-cache.test.ts';
+const COUNTEREXAMPLES = 'test/cache/counterexamples.test.ts';
+const ON_THE_WAY = 'test/invalidation/counterexamples.test.ts';
+const RELAY_TEST = 'test/invalidation/relay.test.ts';
+
+const RUN_CHECK: Applied['replace'] = [
+  [
+    "if ARGV[1] ~= '' and string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') ~= ARGV[1] then return 'moved' end",
+    '',
+  ],
+];
+const IDENTITY = `\`\${lease.generation}:\${lease.purge}\``;
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'mut/fence-as-version',
+    what: 'A fence counts as a token: what is loaded under it is stored.',
+    file: ENTRY,
+    replace: [
+      ["    else if (isFence(token)) return { kind: 'fenced' };\n", ''],
+      [
+        "    if (tokens.some((token) => isFence(token as string))) return { stamps: undefined, reason: 'fenced' };\n",
+        '',
+        CACHE,
+      ],
+    ],
+    killedBy: INTERLEAVED,
+  },
+  {
+    name: 'mut/stamps-after-load',
+    what: 'An entry is stamped with the tokens read after its load.',
+    file: CACHE,
+    replace: [
+      [
+        'return { value, joined: false, unstored: this.#fill(source, miss, value) };',
+        `this.#land(miss);
+        const stamps = miss.stamps && stampsNow(await this.store.read([], miss.tags), { ...miss, stamps: '' });
+        return { value, joined: false, unstored: this.#fill(source, { ...miss, stamps }, value) };`,
+      ],
+    ],
+    killedBy: INTERLEAVED,
+  },
+  {
+    name: 'mut/release-ignores-others',
+    what: 'RELEASE takes the whole fence away, also where other writers still hold it.',
+    file: 'src/cache/redis/release-tag.lua',
+    replace: [['if #left > 0 then', 'if false then']],
+    killedBy: `${CONFORMANCE} > release takes out its own id alone; the last one installs a token that never was`,
+  },
+  {
+    name: 'mut/ambiguous-release',
+    what: 'The writer releases although it never learnt how its COMMIT ended.',
+    file: TRANSACT,
+    replace: [['if (refused && !committing) {', 'if (refused || committing) {']],
+    killedBy:
+      'test/invalidation/transact.test.ts > is told as an unknown outcome; the fence stays until Postgres says how it ended',
+  },
+  {
+    name: 'mut/timeout-resolver',
+    what: 'An old fence is taken away without asking Postgres.',
+    file: 'src/invalidation/fences.ts',
+    replace: [['const finished = await finishedOf(this.#sql, xids);', 'const finished = xids;']],
+    killedBy: 'test/invalidation/transact.test.ts > while it goes on, nobody who asks Postgres takes its fence away',
+  },
+  {
+    name: 'mut/fence-ttl',
+    what: 'A fence expires.',
+    file: 'src/cache/redis/fence.lua',
+    replace: [
+      ["redis.call('SET', KEYS[i], '!' .. xid .. ',')", "redis.call('SET', KEYS[i], '!' .. xid .. ',', 'PX', 2000)"],
+    ],
+    killedBy: `${SCRIPTS} > fences, position and released ids never expire; tokens, entries, lease and barrier do`,
+  },
+  {
+    name: 'mut/release-only-if-marker',
+    what: 'RELEASE of a tag whose fence was lost does nothing.',
+    file: 'src/cache/redis/release-tag.lua',
+    replace: [
+      [
+        "  redis.call('SET', key, token, 'PX', ttl_ms)",
+        "  if held and string.sub(held, 1, 1) == '!' then redis.call('SET', key, token, 'PX', ttl_ms) end",
+      ],
+    ],
+    killedBy: `${CONFORMANCE} > of a lost fence still installs a fresh token`,
+  },
+  {
+    name: 'mut/repeating-tokens',
+    what: 'A tag that lost its token gets one that it had before.',
+    file: REDIS,
+    replace: [['const fresh = tags.map(() => randomToken());', "const fresh = tags.map(() => 'the-first-one');"]],
+    killedBy: `${COUNTEREXAMPLES} > a tag whose token is lost never has one again that an entry was stamped with`,
+  },
+  {
+    name: 'mut/missing-tag-ok',
+    what: 'A tag without a token counts as a version.',
+    file: ENTRY,
+    replace: [
+      [
+        'const { purge, text, tags, tokens } = seen;',
+        "const { purge, text, tags } = seen;\n  const tokens = seen.tokens.map((token) => token ?? '');",
+      ],
+    ],
+    killedBy: `${COUNTEREXAMPLES} > a tag whose token is lost never has one again that an entry was stamped with`,
+  },
+  {
+    name: 'mut/naive-single-flight',
+    what: 'A read joins any load of its key that is under way.',
+    file: CACHE,
+    replace: [[`return \`\${miss.stamps}\${miss.key}\`;`, 'return miss.key;']],
+    killedBy:
+      'test/cache/cache.test.ts > a read that saw newer tokens never joins an older load, and the older one stores nothing that is served',
+  },
+  {
+    name: 'mut/replica-fill',
+    what: 'A load reads a replica, or an old snapshot.',
+    absent: 'There is one connection string, of the primary, and each load is a statement of its own.',
+  },
+  {
+    name: 'mut/dirty-fill',
+    what: 'A load inside of an open transaction fills the cache.',
+    absent:
+      'A transaction is handed to its `transact` alone; loads run on the pool of readers and cannot be given one.',
+  },
+  {
+    name: 'mut/fence-ttl-checked',
+    what: 'A fence that expires, with the time checked before COMMIT.',
+    absent: 'Fences never expire (mut/fence-ttl), so there is no time to check.',
+  },
+  {
+    name: 'mut/partial-fence',
+    what: 'A writer fences fewer tags than its transaction touches.',
+    file: TRANSACT,
+    replace: [
+      [
+        'fenced = await this.#cache.fence(written.xid, written.tags);',
+        "fenced = await this.#cache.fence(written.xid, written.tags.filter((tag) => !tag.includes(':id=')));",
+      ],
+    ],
+    killedBy: `${ON_THE_WAY} > none is served old between its commit and its release`,
+  },
+  {
+    name: 'mut/fence-not-awaited',
+    what: 'COMMIT is sent before the fence is acknowledged.',
+    file: TRANSACT,
+    replace: [
+      [
+        'fenced = await this.#cache.fence(written.xid, written.tags);',
+        'void this.#cache.fence(written.xid, written.tags);',
+      ],
+    ],
+    killedBy: 'test/invalidation/interleavings.test.ts > an uncommitted write is never shown, and hinders no reader',
+  },
+  {
+    name: 'mut/restore-on-abort',
+    what: 'A writer that rolls back puts the old token back.',
+    absent: 'A fence overwrites the token, so nobody has the old one; RELEASE does not know how the transaction ended.',
+  },
+  {
+    name: 'mut/no-resolver',
+    what: 'Nobody takes the fence of a dead writer away.',
+    file: 'src/invalidation/fences.ts',
+    replace: [
+      ['if (finished.length > 0) await this.#store.unfence(finished, tags);', ''],
+      ['if (head.forgotten.length > 0) await this.#store.sweep(head.forgotten, group);', '', RELAY],
+    ],
+    killedBy:
+      'test/invalidation/transact.test.ts > because Postgres refuses its COMMIT is told as that, and its fence is taken away',
+  },
+  {
+    name: 'mut/failover-no-wait',
+    what: 'A failover loses a fence that was acknowledged, and the replica is trusted at once.',
+    absent:
+      'Nothing waits for replicas, by design: what a failover loses is made good by lease and barrier (outage/*).',
+  },
+  {
+    name: 'mut/snapshot-no-validate',
+    what: 'A snapshot is not validated at its end.',
+    file: CACHE,
+    replace: [
+      ['failed = uses.filter((use) => use.tags.length > 0 && stampsNow(view, use) !== use.stamps);', 'void view;'],
+    ],
+    killedBy: `${COUNTEREXAMPLES} > does not hold when a write came between its reads`,
+  },
+  {
+    name: 'mut/snapshot-memory-no-validate',
+    what: 'What memory gave to a snapshot is not validated.',
+    file: CACHE,
+    replace: [['reading.session?.used({ ...call, stamps: copy.stamps });', '']],
+    killedBy: `${COUNTEREXAMPLES} > that memory served unasked does not hold when the store knows better, and its next run does`,
+  },
+  {
+    name: 'mut/snapshot-unstamped',
+    what: 'What was read under a fence is part of a snapshot.',
+    file: CACHE,
+    replace: [
+      ['failed.length === 0 && !session.unstamped && !session.unproved', 'failed.length === 0 && !session.unproved'],
+    ],
+    killedBy: `${COUNTEREXAMPLES} > does not hold with what was read under a fence`,
+  },
+
+  {
+    name: 'bound/no-lease',
+    what: 'The lease runs on when nobody renews it.',
+    file: APPLY,
+    replace: [["string.format('%.0f', until_ms)", "string.format('%.0f', until_ms + 3600000)"]],
+    killedBy: `${SCRIPTS} > fences, position and released ids never expire; tokens, entries, lease and barrier do`,
+  },
+  {
+    name: 'bound/lease-from-apply',
+    what: 'The lease runs from when it is granted, not from before the snapshot.',
+    file: APPLY,
+    replace: [
+      [
+        'local until_ms = tonumber(ARGV[5]) + tonumber(ARGV[6])',
+        'local until_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) + tonumber(ARGV[6])',
+      ],
+    ],
+    killedBy: `${CONFORMANCE} > it runs LEASE_MS from the clock of HEAD, not from APPLY`,
+  },
+  {
+    name: 'bound/time-after-snapshot',
+    what: 'The relay asks for the time after its snapshot.',
+    file: RELAY,
+    replace: [
+      [
+        'const view = await outbox.read(lowestPosition(due), appliedByAll(due));',
+        `const view = await outbox.read(lowestPosition(due), appliedByAll(due));
+    for (const one of due) Object.assign(one.head, { clockMs: (await this.#store.head(one.group)).clockMs });`,
+      ],
+    ],
+    killedBy: `${ON_THE_WAY} > a write that no snapshot has seen is served old no longer than LEASE_MS`,
+  },
+  {
+    name: 'bound/no-cas',
+    what: 'APPLY does not compare the position with that of HEAD.',
+    file: APPLY,
+    replace: [["if position ~= ARGV[2] then return 'raced' end", '']],
+    killedBy: `${CONFORMANCE} > it is raced by another purge at the same id, too`,
+  },
+  {
+    name: 'bound/partial-apply-lease',
+    what: 'A tick that leaves rows for the next one grants the lease.',
+    file: RELAY,
+    replace: [
+      [
+        "const grant = view.cut ? 'hold' : this.#grant({ group, head });",
+        'const grant = this.#grant({ group, head });',
+      ],
+    ],
+    killedBy: `${RELAY_TEST} > does not prolong a lease that stands`,
+  },
+  {
+    name: 'bound/split-apply',
+    what: 'The position moves in a command of its own, before the tokens.',
+    file: REDIS,
+    replace: [
+      [
+        'const reply = await runScript(client, applyScript, keys, [',
+        `await client.set(this.#name('pos', group), positionText(next));
+      const reply = await runScript(client, applyScript, keys, [`,
+      ],
+      ["head.position === undefined ? '' : positionText(head.position),", 'positionText(next),'],
+    ],
+    killedBy: `${CONFORMANCE} > , it changes nothing`,
+  },
+  {
+    name: 'bound/position-max',
+    what: 'The position is the highest visible transaction, not the horizon below which all are over.',
+    file: OUTBOX,
+    replace: [
+      [
+        'pg_snapshot_xmin(pg_current_snapshot())::text as horizon',
+        'pg_snapshot_xmax(pg_current_snapshot())::text as horizon',
+      ],
+    ],
+    killedBy: `${RELAY_TEST} > what an older transaction wrote is applied when it commits, however late`,
+  },
+  {
+    name: 'bound/flags-in-postgres',
+    what: 'Rows are marked as applied in Postgres.',
+    absent: 'The position stands in the data set that it speaks of; the outbox has no such mark.',
+  },
+  {
+    name: 'bound/failover-trust-zombie',
+    what: 'A tick begun on the old primary is applied to the new one: writes that were in flight are not waited for.',
+    file: APPLY,
+    replace: RUN_CHECK,
+    killedBy: `${SCRIPTS} > a HEAD of one server is refused by another that holds the same data`,
+  },
+  {
+    name: 'bound/failover-no-trust',
+    what: 'A server trusts the lease that it finds in its data.',
+    file: REDIS,
+    replace: [
+      [`return \`\${this.#name(name, group)}:\${run}\`;`, `return \`\${this.#name(name, group)}\${run.slice(0, 0)}\`;`],
+    ],
+    killedBy: `${SCRIPTS} > a server restarted from a snapshot of its data has no lease`,
+  },
+
+  {
+    name: 'outage/no-barrier',
+    what: 'A lease that was lost is granted again by the first tick.',
+    file: APPLY,
+    replace: [
+      ["if ARGV[7] == 'force' or (barrier and tonumber(horizon) >= tonumber(barrier)) then", 'if barrier then'],
+    ],
+    killedBy: `${CONFORMANCE} > an absent lease is granted only when everything below the barrier is over`,
+  },
+  {
+    name: 'outage/barrier-snapshot-xmax',
+    what: 'The barrier is one past the last completed transaction, which may be the id of one that runs.',
+    file: OUTBOX,
+    replace: [
+      ['select pg_current_xact_id()::text as xid', 'select pg_snapshot_xmax(pg_current_snapshot())::text as xid'],
+    ],
+    killedBy: `${RELAY_TEST} > waits, once lost, for every transaction that could have fenced on the lost server`,
+  },
+  {
+    name: 'outage/replicated-lease',
+    what: 'The lease is replicated, and found by the replica that is promoted.',
+    file: APPLY,
+    replace: [['replicate(redis.REPL_NONE)', 'replicate(redis.REPL_ALL)']],
+    killedBy: `${SCRIPTS} > lease and barrier stay on this server; all the rest reaches a replica`,
+  },
+  {
+    name: 'outage/late-tick',
+    what: 'A tick begun on the old primary is applied to the new one, and grants its lease.',
+    file: APPLY,
+    replace: RUN_CHECK,
+    killedBy: `${SCRIPTS} > a HEAD of one server is refused by another that holds the same data`,
+  },
+  {
+    name: 'outage/split-brain',
+    what: 'The old primary still answers some readers.',
+    absent: 'No rule of ours that could be missing: there the bound alone is promised (bound/no-lease).',
+  },
+  {
+    name: 'outage/failover-unfenced',
+    what: 'A writer that does not find the new primary for L commits unfenced.',
+    absent: 'The policy `available` promises the bound alone there; who wants more chooses `reject`.',
+  },
+  {
+    name: 'outage/pause-at-once',
+    what: 'A writer whose fence fails once commits without it.',
+    file: CACHE,
+    replace: [
+      ['if (fresh && (triedMs >= LEASE_MS || this.store.lostForMs(tags) >= LEASE_MS)) {', 'if (triedMs >= 0) {'],
+    ],
+    killedBy: 'test/cache/cache.test.ts > it is given up only after LEASE_MS of attempts, and told',
+  },
+  {
+    name: 'outage/pause-barrier-forever',
+    what: 'The barrier does not expire.',
+    file: APPLY,
+    replace: [["redis.call('SET', KEYS[4], barrier, 'PXAT', deadline)", "redis.call('SET', KEYS[4], barrier)"]],
+    killedBy: `${SCRIPTS} > fences, position and released ids never expire; tokens, entries, lease and barrier do`,
+  },
+  {
+    name: 'outage/pause-no-barrier',
+    what: 'The relay has the lease granted without waiting for who may have fenced.',
+    file: RELAY,
+    replace: [
+      ["if (head.leaseLeftMs > 0 || sinceMs === undefined) return 'grant';", "if (sinceMs !== 0) return 'force';"],
+    ],
+    killedBy: `${RELAY_TEST} > waits, once lost, for every transaction that could have fenced on the lost server`,
+  },
+
+  {
+    name: 'l1poll/failover-chain-only',
+    what: 'Memory asks whether its last record is still there, not whether the lease is the same.',
+    file: NEAR,
+    replace: [[IDENTITY, `\`\${lease.purge}\``]],
+    killedBy: `${NEAR_TEST} > when the lease is of another generation: what is gone with a server left no record`,
+  },
+  {
+    name: 'l1poll/failover-no-gen',
+    what: 'Memory compares neither lease nor log.',
+    file: NEAR,
+    replace: [
+      [IDENTITY, "'any'"],
+      [
+        "if (identity === undefined || log.kind === 'hole') return this.#forget();",
+        "if (identity === undefined) return this.#forget();\n    if (log.kind === 'hole') return true;",
+      ],
+    ],
+    killedBy: `${NEAR_TEST} > when the log is another one`,
+  },
+  {
+    name: 'l1poll/failover-use-untrusted',
+    what: 'The place in the log is taken from an answer without the lease.',
+    file: NEAR,
+    replace: [
+      [
+        "if (identity === undefined || log.kind === 'hole') return this.#forget();",
+        `if (log.kind === 'hole') return this.#forget();
+    if (identity === undefined) {
+      this.#mark = log.mark;
+      return false;
+    }`,
+      ],
+    ],
+    killedBy: `${NEAR_TEST} > by a look without the lease, whose word on the log is no answer either`,
+  },
+  {
+    name: 'l1poll/failover-untrusted',
+    what: 'An answer without the lease proves what memory holds.',
+    file: NEAR,
+    replace: [['lease === undefined || lease.unproved ? undefined', 'lease === undefined ? asked.identity']],
+    killedBy: `${NEAR_TEST} > when the lease has run out: every read loads until the next`,
+  },
+  {
+    name: 'l1poll/no-wait',
+    what: 'The writer commits without waiting until all polled leases are over.',
+    absent: 'Memory has no lease of its own: the log is read after the request came, so no writer waits for anybody.',
+  },
+  {
+    name: 'l1poll/short-wait',
+    what: 'The writer waits for less than a polled lease.',
+    absent: 'As l1poll/no-wait.',
+  },
+  {
+    name: 'l1poll/lease-from-receive',
+    what: 'A look into the log counts from its answer, not from when it was sent.',
+    file: NEAR,
+    replace: [['this.#processed > sent;', 'this.#processed >= sent;']],
+    killedBy: `${NEAR_TEST} > serves a session without another only if it was sent after the session began`,
+  },
+  {
+    name: 'l1poll/no-put-check',
+    what: 'What a record has named since it was asked for is kept.',
+    file: NEAR,
+    replace: [
+      [
+        'if (since < this.#floor || entry.tags.some((tag) => (this.#touched.get(tag) ?? 0) > since)) return;',
+        'if (since < 0) return;',
+      ],
+    ],
+    killedBy: `${NEAR_TEST} > that a record names in the very answer: a cluster may be asked for the log last`,
+  },
+  {
+    name: 'l1poll/position-late',
+    what: 'The place in the log is that of the answer, not that of the question.',
+    file: NEAR,
+    replace: [['const since = asked.log.sequence;', 'const since = mark.sequence;']],
+    killedBy: `${NEAR_TEST} > that a record has named since it was asked for, which another read has processed`,
+  },
+  {
+    name: 'l1poll/log-first',
+    what: 'In a cluster the log is written before the fences of other groups stand.',
+    file: REDIS,
+    replace: [
+      [
+        'await allEnded(parts.filter(({ group }) => group.index !== HOME).map(fenceOne));',
+        'await allEnded(parts.filter(({ group }) => group.index === HOME).map(fenceOne));',
+      ],
+      [
+        'await allEnded(parts.filter(({ group }) => group.index === HOME).map(fenceOne));',
+        'await allEnded(parts.filter(({ group }) => group.index !== HOME).map(fenceOne));',
+      ],
+    ],
+    killedBy: `${COUNTEREXAMPLES} > is told of a write by the log only when every fence stands`,
+  },
+  {
+    name: 'l1poll/put-under-fence',
+    what: 'What was loaded under a fence is kept.',
+    file: CACHE,
+    replace: [
+      [
+        'values[miss.index] = value;\n',
+        `values[miss.index] = value;
+      const copy = { value, tags: miss.tags, groups: miss.groups, stamps: '', loadedAtMs: 0, untilMs: Infinity, chars: 1 };
+      if (this.#near !== undefined) this.#near.put(this.#near.ask(), miss.key, copy);
+`,
+      ],
+    ],
+    killedBy: `${NEAR_TEST} > that was read under a fence`,
+  },
+];
+
+/** The file and the text of `killedBy`. */
+export function killerOf({ killedBy }: Applied): { readonly file: string; readonly title: string } {
+  const [file = '', title = ''] = killedBy.split(' > ');
+  return { file, title };
+}
+
+/**
+ * The changed files of a mutant, by path.
+ * @throws when a text is not found exactly once
+ */
+export function mutated({ name, file, replace }: Applied, read: (file: string) => string): ReadonlyMap<string, string> {
+  const changes = new Map<string, { at: number; text: string; mutated: string }[]>();
+  for (const [text, mutated, path = file] of replace) {
+    const source = read(path);
+    const at = source.indexOf(text);
+    if (at === -1 || source.indexOf(text, at + 1) !== -1) {
+      throw new Error(`${name}: this is expected exactly once in ${path}: ${text}`);
+    }
+    changes.set(path, [...(changes.get(path) ?? []), { at, text, mutated }]);
+  }
+  return new Map(
+    [...changes].map(([path, parts]) => {
+      // From the end, so that places found in the original stay where they are.
+      const changed = parts
+        .toSorted((a, b) => b.at - a.at)
+        .reduce((all, { at, text, mutated }) => all.slice(0, at) + mutated + all.slice(at + text.length), read(path));
+      return [path, changed];
+    }),
+  );
+}

@@ -16,7 +16,7 @@ export interface Encoded {
   readonly form: Form;
 }
 
-/** By test/bench/compression.ts. */
+/** By test/bench/compression.ts: from here on an entry shrinks to an eighth, for some 30 µs more at each hit from Redis. */
 const COMPRESS_ABOVE_CHARS = 8 * 1024;
 /** What an entry of a few hundred bytes may unfold to at most: one that was written by others must not fill our memory. */
 const MAX_INFLATED_BYTES = 64 * 1024 * 1024;

@@ -1,0 +1,36 @@
+/** What the runner and an API process say to each other. */
+import type { TokenOptions } from '../../src/tokens.js';
+
+export interface ApiOptions {
+  readonly databaseUrl: string;
+  readonly redisUrl: string;
+  readonly tokens: TokenOptions;
+  /** 0: nothing is kept in process memory. */
+  readonly nearCacheBytes: number;
+  readonly maxLoads: number;
+}
+
+/** Since the process began. */
+export interface Counts {
+  /** Statements of requests; the relay's are not among them. */
+  readonly statements: number;
+  /** Of these, rows of `tasks` by id, as the source Task loads them. */
+  readonly taskSelects: number;
+  /** Cached calls by `name kind reason`. */
+  readonly outcomes: Readonly<Record<string, number>>;
+  /** Commits without a fence. */
+  readonly unfenced: number;
+  /** Most loads that ever ran at once. */
+  readonly loadsPeak: number;
+  /** Where the store failed, by the step and the error. */
+  readonly failures: Readonly<Record<string, number>>;
+  /** The longest that the event loop was not at its turn, ms. */
+  readonly stallMs: number;
+}
+
+export type FromApi =
+  | { readonly kind: 'ready'; readonly port: number }
+  /** `asked`: the answer to `count`, and not by the clock. `loadsPeak`: most that ran at once since the report before. */
+  | { readonly kind: 'counts'; readonly asked: boolean; readonly counts: Counts; readonly loadsPeak: number };
+
+export type ToApi = { readonly kind: 'count' };

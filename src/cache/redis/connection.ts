@@ -5,6 +5,7 @@
  */
 import calculateSlot from 'cluster-key-slot';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { bounded } from './bounded.js';
 
 export interface Address {
   readonly host: string;
@@ -82,7 +83,7 @@ function openSingle(place: Exclude<RedisPlace, { cluster: unknown }>, { waitMs, 
   let server: Server | undefined;
   client.on('error', () => {}); // every command reports its own failure; the event only repeats it
   client.on('ready', async () => {
-    server = await serverBehind(client);
+    server = await serverBehind(client, waitMs);
     if (server === undefined && client.status === 'ready') client.disconnect(once !== true);
   });
   client.on('close', () => {
@@ -126,7 +127,7 @@ function openCluster(place: Extract<RedisPlace, { cluster: unknown }>, { waitMs,
     // A cluster's nodes connect when a command wants them; here none is sent before its server is known.
     if (once !== true) node.connect().catch(() => {});
     node.on('ready', async () => {
-      known.server = await serverBehind(node);
+      known.server = await serverBehind(node, waitMs);
       if (known.server === undefined && node.status === 'ready') node.disconnect();
     });
     node.on('close', () => {
@@ -160,8 +161,7 @@ function commandOptions(waitMs: number): RedisOptions {
   return {
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
-    connectTimeout: waitMs,
-    commandTimeout: waitMs,
+    connectTimeout: waitMs, // of commands: see bounded.ts
   };
 }
 
@@ -180,10 +180,10 @@ function ofUrl(url: string | undefined): Pick<RedisOptions, 'username' | 'passwo
 let links = 0;
 
 /** Undefined when the connection failed meanwhile. */
-async function serverBehind(client: Redis): Promise<Server | undefined> {
+async function serverBehind(client: Redis, waitMs: number): Promise<Server | undefined> {
   const link = ++links;
   try {
-    return { run: /run_id:(\w+)/.exec(await client.info('server'))?.[1] ?? UNKNOWN_RUN, link };
+    return { run: /run_id:(\w+)/.exec(await bounded(client.info('server'), waitMs))?.[1] ?? UNKNOWN_RUN, link };
   } catch (error) {
     const refused = error instanceof Error && error.name === 'ReplyError';
     return refused ? { run: UNKNOWN_RUN, link } : undefined;

@@ -34,6 +34,7 @@ import {
 } from '../store.js';
 import type { Tag } from '../tag.js';
 import { randomEpoch, randomToken } from '../token.js';
+import { bounded, TIMED_OUT } from './bounded.js';
 import { Breaker } from './breaker.js';
 import { type Connection, openConnection, type RedisPlace, type Server } from './connection.js';
 import { applyScript, fenceScript, headScript, releaseScript, runScript } from './scripts.js';
@@ -490,9 +491,7 @@ export class RedisStore implements Store {
       const known = connection.serverOf(group.hashTag);
       const server = known ?? (connection === this.#reader || connection === this.#ticker ? undefined : NOBODY);
       if (server === undefined) throw new Error('there is no connection');
-      const running = run(connection.client, server);
-      // A Cluster's client may follow redirections: each command is bounded, and so must be all of them together.
-      const value = this.groups === 1 ? await running : await bounded(running, this.#waitMs);
+      const value = await bounded(run(connection.client, server), this.#waitMs);
       group.lostSinceMs = undefined;
       return value;
     } catch (error) {
@@ -523,9 +522,6 @@ type HeadReply = [
 
 /** The other end of a connection that has not said yet whom it leads to. */
 const NOBODY: Server = { run: '?', link: 0 };
-
-/** What ioredis says of a command without an answer. */
-const TIMED_OUT = 'Command timed out';
 
 function unavailable(error: unknown): CacheError {
   if (error instanceof CacheError) return error;
@@ -607,17 +603,5 @@ async function allOf(exec: Promise<[Error | null, unknown][] | null>): Promise<u
 async function allEnded(work: readonly Promise<unknown>[]): Promise<void> {
   for (const result of await Promise.allSettled(work)) {
     if (result.status === 'rejected') throw result.reason;
-  }
-}
-
-async function bounded<T>(work: Promise<T>, ms: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(TIMED_OUT)), ms);
-  });
-  try {
-    return await Promise.race([work, timeout]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -68,7 +68,7 @@ export async function joinServices(config: Config): Promise<Services> {
       : undefined;
   return {
     databaseUrl: config.databaseUrl ?? running?.databaseUrl ?? (postgres as { url: string }).url,
-    redis: config.redis ?? (running?.redisUrl === undefined ? undefined : { url: running.redisUrl }),
+    redis: redisOf(config, running),
     tokens: config.tokens ?? (await ownSecret()),
     described: { postgres: 'as the server', redis: 'as the server' },
     stop: async () => postgres?.stop(),
@@ -77,8 +77,11 @@ export async function joinServices(config: Config): Promise<Services> {
 
 /** For a command that needs no more: the Redis of the environment, or of the running server. */
 export async function joinRedis(config: Config): Promise<RedisPlace | undefined> {
-  const running = config.redis === undefined ? await readRunning() : undefined;
-  return config.redis ?? (running?.redisUrl === undefined ? undefined : { url: running.redisUrl });
+  return redisOf(config, await readRunning());
+}
+
+function redisOf({ redis }: Config, running: Running | undefined): RedisPlace | undefined {
+  return redis ?? (running?.redisUrl === undefined ? undefined : { url: running.redisUrl });
 }
 
 async function readRunning(): Promise<Running | undefined> {

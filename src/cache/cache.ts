@@ -399,7 +399,7 @@ export class Cache {
       return;
     }
     const nowMs = this.#clock.nowMs();
-    const copy = { value, tags: call.tags, groups: call.groups, stamps, chars };
+    const copy = { value, tags: call.tags, stamps, chars };
     if (found.asked !== undefined) {
       this.#near?.put(found.asked, call.key, { ...copy, loadedAtMs: nowMs - ageMs, untilMs: nowMs + ttlLeftMs });
     }

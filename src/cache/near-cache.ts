@@ -31,7 +31,6 @@ const MAX_TOUCHED = 20_000;
 export interface NearEntry {
   readonly value: unknown;
   readonly tags: readonly Tag[];
-  readonly groups: readonly number[];
   readonly stamps: string;
   readonly loadedAtMs: number;
   readonly untilMs: number;

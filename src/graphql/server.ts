@@ -126,6 +126,7 @@ async function openContext(options: ServerOptions, request: FastifyRequest) {
   const mayTrace = !production || identity?.scopes.includes(TRACE_SCOPE) === true;
   const tracer = new Tracer(mayTrace && request.headers['x-cache-trace'] === '1');
   const viewerId = identity?.userId ?? ('' as UserId); // read only after the gate below has seen an identity
+  // Fields under a mutation are read from Postgres: they show its outcome, and nothing of it is remembered. Queries get their own.
   const loads = new Loads({ cache, db, viewer: viewerId, bypass: 'mutation', tracer });
   const snapshot = wantsSnapshot(request.headers[CONSISTENCY_HEADER]);
   return { requestId: randomUUID(), identity, viewerId, db, tracer, snapshot, loads } satisfies OpenContext;

@@ -488,12 +488,12 @@ export const MUTANTS: readonly Mutant[] = [
     file: REDIS,
     replace: [
       [
-        'await allEnded(parts.filter(({ group }) => group.index !== HOME).map(fenceOne));',
-        'await allEnded(parts.filter(({ group }) => group.index === HOME).map(fenceOne));',
+        'await allEnded(parts.filter(({ group }) => group.index !== HOME).map(run));',
+        'await allEnded(parts.filter(({ group }) => group.index === HOME).map(run));',
       ],
       [
-        'await allEnded(parts.filter(({ group }) => group.index === HOME).map(fenceOne));',
-        'await allEnded(parts.filter(({ group }) => group.index !== HOME).map(fenceOne));',
+        'await allEnded(parts.filter(({ group }) => group.index === HOME).map(run));',
+        'await allEnded(parts.filter(({ group }) => group.index !== HOME).map(run));',
       ],
     ],
     killedBy: `${COUNTEREXAMPLES} > is told of a write by the log only when every fence stands`,

@@ -8,7 +8,7 @@
  */
 import calculateSlot from 'cluster-key-slot';
 import type { ChainableCommander, Cluster, Redis } from 'ioredis';
-import { type Clock, systemClock } from '../../time.js';
+import { type Clock, DAY, systemClock } from '../../time.js';
 import { ENTRY_FORMAT, type Lease, leaseOf, UNPROVED } from '../entry.js';
 import { CacheError } from '../errors.js';
 import type { Key } from '../key.js';
@@ -54,7 +54,7 @@ const CLUSTER_GROUPS = 16;
 /** An outage is only known while attempts keep failing; a longer silence than this between two failures starts it anew. */
 const OUTAGE_GAP_MS = 1000;
 const READY_POLL_MS = 5;
-const STATISTICS_TTL_MS = 8 * 24 * 60 * 60 * 1000;
+const STATISTICS_TTL_MS = 8 * DAY;
 
 /** One group: what its keys share, and how it has been to reach. */
 interface Group {
@@ -208,17 +208,15 @@ export class RedisStore implements Store {
   async fence(xid: bigint, tags: readonly Tag[], { fresh }: { fresh: boolean }): Promise<void> {
     const record = logRecord(tags);
     const parts = this.#split({ keys: [], tags }, [HOME]);
-    const fenceAll = async (connection: Connection) => {
-      const fenceOne = ({ group, tags }: Part) =>
+    const fenceAll = (connection: Connection) =>
+      homeLast(parts, ({ group, tags }) =>
         this.#attempt(group, connection, async (client) => {
           const keys = [this.#name('log', group), this.#name('fen', group), ...this.#tags(group, tags)];
           const told = group.index === HOME ? record : '';
           const args = [String(xid), told, MAX_LOG_RECORDS, randomEpoch(), JSON.stringify(tags)];
           await runScript(client, fenceScript, keys, args);
-        });
-      await allEnded(parts.filter(({ group }) => group.index !== HOME).map(fenceOne));
-      await allEnded(parts.filter(({ group }) => group.index === HOME).map(fenceOne));
-    };
+        }),
+      );
     await (fresh ? this.#onNewConnection(parts, fenceAll) : fenceAll(this.#writer));
   }
 
@@ -362,15 +360,12 @@ export class RedisStore implements Store {
    * would keep in memory what it still reads under the old ones.
    */
   async #release(xids: string, tags: readonly Tag[], mode: 'record' | 'resolve', record: string): Promise<void> {
-    const releaseOne = ({ group, tags: own }: Part) => {
+    await homeLast(this.#split({ keys: [], tags }, [HOME]), ({ group, tags: own }) => {
       const told = group.index === HOME ? { message: message(xids, tags), record } : { message: '', record: '' };
       return this.#attempt(group, this.#writer, (client) =>
         this.#releaseIn(client, group, { xids, own, mode, ...told }),
       );
-    };
-    const parts = this.#split({ keys: [], tags }, [HOME]);
-    await allEnded(parts.filter(({ group }) => group.index !== HOME).map(releaseOne));
-    await allEnded(parts.filter(({ group }) => group.index === HOME).map(releaseOne));
+    });
   }
 
   async #releaseIn(
@@ -597,6 +592,12 @@ async function allOf(exec: Promise<[Error | null, unknown][] | null>): Promise<u
     if (error !== null) throw error;
     return reply;
   });
+}
+
+/** HOME's part only when those of all other groups have ended well: what it tells is true of them, too. */
+async function homeLast(parts: readonly Part[], run: (part: Part) => Promise<void>): Promise<void> {
+  await allEnded(parts.filter(({ group }) => group.index !== HOME).map(run));
+  await allEnded(parts.filter(({ group }) => group.index === HOME).map(run));
 }
 
 /** Waits for all. @throws the first failure, when all have ended */

@@ -11,6 +11,8 @@ const MAX_WRITES = 5;
 /** A statement that takes longer is a fault of ours or an overload; either way its connection is wanted back. */
 const STATEMENT_TIMEOUT_MS = 30 * SECOND;
 const CONNECT_TIMEOUT_S = 5;
+/** How long a connection that failed rests before it is opened again: a query that was given to it waits for that. The driver's own goes up to 20 s. */
+const MAX_BACKOFF_S = 0.5;
 
 export interface DatabaseOptions {
   readonly url: string;
@@ -71,6 +73,7 @@ export function postgresClient(url: string, options: { max: number; statementTim
   return postgres(url, {
     max: options.max,
     connect_timeout: CONNECT_TIMEOUT_S,
+    backoff: (failures: number) => Math.min(3 ** failures / 100, MAX_BACKOFF_S) * (0.5 + Math.random() / 2),
     onnotice: () => {},
     connection: {
       application_name: 'tasks-api',

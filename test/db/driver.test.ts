@@ -1,4 +1,6 @@
 /** What patches/ mends in the driver: a connection that dies during a transaction fails that transaction and nothing else. */
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import type { Sql } from 'postgres';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { postgresClient } from '../../src/db/database.js';
@@ -64,3 +66,32 @@ test('a transaction that lost its connection while it waited says nothing on the
   const [before, after] = await second;
   expect(after).toBe(before);
 });
+
+test('after many failed attempts to connect no query waits long for the next one', async () => {
+  const { hostname, port } = new URL(database.url);
+  let refuses = true;
+  const server = createServer((client) => {
+    client.on('error', () => {});
+    if (refuses) return client.destroy();
+    const upstream = connect(Number(port || 5432), hostname);
+    upstream.on('error', () => client.destroy());
+    client.pipe(upstream).pipe(client);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = new URL(database.url);
+  url.host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const pool = postgresClient(url.href, { max: 10 });
+  try {
+    // All of the pool at once: the driver counts ten failures, after which it would rest for 10 to 20 s.
+    const failed = await Promise.allSettled(Array.from({ length: 10 }, () => pool`select 1`));
+    expect(failed.map(({ status }) => status)).toEqual(Array(10).fill('rejected'));
+    refuses = false;
+    const startedMs = performance.now();
+    // One for each connection, which it is given whether the connection still rests or not.
+    await Promise.all(Array.from({ length: 10 }, () => pool`select 1`));
+    expect(performance.now() - startedMs).toBeLessThan(5000);
+  } finally {
+    await pool.end({ timeout: 1 });
+    server.close();
+  }
+}, 30_000);

@@ -9,7 +9,7 @@ import { isId, type LabelId, type ProjectId, type TaskId, toUuid, type UserId } 
 import { badUserInput } from '../graphql/errors.js';
 import { readId } from '../graphql/node.js';
 import type { PageQuery } from '../graphql/page.js';
-import { type IdComparator, OrderDirection, type TaskFilter, type TaskOrder, TaskOrderField } from './task.inputs.js';
+import { type IdComparator, OrderDirection, type TaskFilter, type TaskOrder, TaskOrderField } from './task.filter.js';
 import {
   type TaskPriority,
   type TaskStatus,

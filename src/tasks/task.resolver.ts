@@ -17,12 +17,12 @@ import { MINUTE } from '../time.js';
 import { userById } from '../users/user.loaders.js';
 import type { UserRow } from '../users/user.table.js';
 import { User } from '../users/user.type.js';
+import { TaskListArgs } from './task.filter.js';
 import {
   AssignTaskInput,
   CompleteTaskInput,
   CreateTaskInput,
   DeleteTaskInput,
-  TaskListArgs,
   UpdateTaskInput,
 } from './task.inputs.js';
 import { isTaskPosition, type TaskList, taskList, taskOrder } from './task.list.js';

@@ -13,7 +13,7 @@ import type { Source } from '../../src/graphql/loads.js';
 import type { TableRowSets } from '../../src/invalidation/rows.js';
 import { expectedTriggers, type InstalledTrigger, installedTriggers } from '../../src/invalidation/triggers.js';
 import { allRowSets } from '../../src/row-sets.js';
-import { OrderDirection, TaskOrderField } from '../../src/tasks/task.inputs.js';
+import { OrderDirection, TaskOrderField } from '../../src/tasks/task.filter.js';
 import { testApp } from '../support/app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 

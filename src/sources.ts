@@ -3,11 +3,20 @@ import { commentById, commentCountOf, commentPages } from './comments/comment.lo
 import type { Source } from './graphql/loads.js';
 import { labelById, labelsOfProject } from './labels/label.loaders.js';
 import { memberIdsOf, membershipsOf, projectById, projectIdByKey } from './projects/project.loaders.js';
-import { labelIdsOf, taskById, taskCounts, taskIdByNumber, taskPages } from './tasks/task.loaders.js';
-import { userById } from './users/user.loaders.js';
+import {
+  labelIdsOf,
+  relativeTaskCounts,
+  relativeTaskPages,
+  taskById,
+  taskCounts,
+  taskIdByNumber,
+  taskPages,
+} from './tasks/task.loaders.js';
+import { userById, userIdByHandle } from './users/user.loaders.js';
 
 export const allSources = [
   userById,
+  userIdByHandle,
   projectById,
   projectIdByKey,
   membershipsOf,
@@ -18,6 +27,8 @@ export const allSources = [
   taskIdByNumber,
   taskPages,
   taskCounts,
+  relativeTaskPages,
+  relativeTaskCounts,
   labelIdsOf,
   commentById,
   commentPages,

@@ -22,5 +22,5 @@ export {
   type Store,
   type Tick,
 } from './store.js';
-export { rowSetTag, type Tag, tableOf, tableTag } from './tag.js';
+export { rowSetName, rowSetTag, type Tag, tableOf, tableTag } from './tag.js';
 export { randomToken } from './token.js';

@@ -19,13 +19,19 @@ export function tableTag(table: string): Tag {
 }
 
 /**
- * The tag of the rows whose `columns` equal `values`, both in the order in which the table declares the row-set.
- * Values are Postgres's own text of them (a uuid in lower case, a number in digits).
+ * The tag of the rows whose `columns` equal `values`, both in the order in which the table declares the row-set; with an
+ * `aspect`: as seen by one that looks at other parts of these rows. Values are Postgres's own text of them (a uuid in lower
+ * case, a number in digits).
  */
-export function rowSetTag(table: string, columns: readonly string[], values: readonly string[]): Tag {
-  const tag = `${tableTag(table)}:${columns.join(',')}=${values.join(',')}`;
+export function rowSetTag(table: string, columns: readonly string[], values: readonly string[], aspect?: string): Tag {
+  const tag = `${tableTag(table)}:${rowSetName({ columns, aspect })}=${values.join(',')}`;
   if (tag.length > MAX_TAG_CHARS) throw new CacheError('POLICY', `a tag of ${table} has ${tag.length} characters`);
   return tag as Tag;
+}
+
+/** What stands between the table and the values. */
+export function rowSetName({ columns, aspect }: { columns: readonly string[]; aspect?: string | undefined }): string {
+  return columns.join(',') + (aspect === undefined ? '' : `/${aspect}`);
 }
 
 /** The table a tag speaks of. */

@@ -4,8 +4,9 @@ import { grouped, uuids } from '../db/by-id.js';
 import { isoText } from '../db/columns.js';
 import type { Database } from '../db/database.js';
 import { type CommentId, fromUuid, type TaskId, toUuid } from '../db/ids.js';
+import { behindSql, orderBySql, reversed, type SortColumn } from '../db/page-sql.js';
 import type { Source } from '../graphql/loads.js';
-import { type Page, type PageQuery, toPage } from '../graphql/page.js';
+import { type Page, type PageQuery, type SortValues, toPage } from '../graphql/page.js';
 import { ROW_TTL_MS, rowSource } from '../graphql/row-source.js';
 import { commentRows, comments } from './comment.table.js';
 
@@ -18,13 +19,13 @@ export interface CommentList extends PageQuery {
 /** A task's comments, oldest first. */
 export const commentPages: Source<CommentList, Page<CommentId>> = {
   name: 'TaskComments',
-  shape: 'page',
+  shape: 'page.2',
   ttlMs: ROW_TTL_MS,
   scope: 'public',
   tags: ({ taskId }) => commentRows.byTask(taskId),
   // One statement for all tasks whose pages are asked for alike, which is all of them but for aliased fields.
   load: async (lists, db) => {
-    const asked = ({ limit, after }: CommentList) => JSON.stringify([limit, after]);
+    const asked = ({ taskId: _, ...query }: CommentList) => JSON.stringify(query);
     const alike = grouped([...new Set(lists.map(asked))], lists, asked);
     const pages = await Promise.all(alike.map((group) => pagesOf(group, db)));
     const byList = new Map(pages.flat());
@@ -32,21 +33,33 @@ export const commentPages: Source<CommentList, Page<CommentId>> = {
   },
 };
 
+const OLDEST_FIRST: readonly SortColumn[] = [
+  {
+    column: sql`${comments.createdAt}`,
+    type: 'timestamptz',
+    descending: false,
+    text: isoText(sql`${comments.createdAt}`),
+  },
+  { column: sql`${comments.id}`, type: 'uuid', descending: false },
+];
+
 async function pagesOf(lists: readonly CommentList[], db: Database): Promise<[CommentList, Page<CommentId>][]> {
-  const { limit, after } = lists[0] as CommentList;
-  const [at, id] = after ?? [];
-  const onwards =
-    at !== undefined && id !== undefined
-      ? sql`and (${comments.createdAt}, ${comments.id}) > (${at}::timestamptz, ${toUuid(id as CommentId)}::uuid)`
-      : sql``;
+  const { limit, backward, after, before } = lists[0] as CommentList;
+  const columns = backward ? reversed(OLDEST_FIRST) : OLDEST_FIRST;
+  const place = ([at, id]: SortValues) => [at ?? null, toUuid(id as CommentId)];
+  const between = [
+    ...(after === null ? [] : [sql` and ${behindSql(OLDEST_FIRST, place(after))}`]),
+    ...(before === null ? [] : [sql` and ${behindSql(reversed(OLDEST_FIRST), place(before))}`]),
+  ];
+  const sorted = orderBySql(columns);
   const rows = await db.read.execute<{ list: number; id: string; sort: string[] }>(sql`
     select list.n::int - 1 as list, page.id, page.sort
     from unnest(${uuids(lists.map(({ taskId }) => taskId))}) with ordinality as list(task_id, n),
     lateral (
       select ${comments.id} as id, array[${isoText(sql`${comments.createdAt}`)}] as sort,
-        row_number() over (order by ${comments.createdAt}, ${comments.id}) as place
-      from ${comments} where ${comments.taskId} = list.task_id ${onwards}
-      order by ${comments.createdAt}, ${comments.id} limit ${limit + 1}
+        row_number() over (order by ${sorted}) as place
+      from ${comments} where ${comments.taskId} = list.task_id${sql.join(between)}
+      order by ${sorted} limit ${limit + 1}
     ) as page
     order by list.n, page.place`);
   const items = grouped(
@@ -56,7 +69,7 @@ async function pagesOf(lists: readonly CommentList[], db: Database): Promise<[Co
   );
   return lists.map((list, i) => {
     const found = (items[i] ?? []).map((row) => ({ id: fromUuid('comment', row.id), sort: row.sort }));
-    return [list, toPage(found, limit)];
+    return [list, toPage(found, list)];
   });
 }
 

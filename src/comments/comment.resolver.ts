@@ -4,7 +4,7 @@ import { isInstant } from '../db/columns.js';
 import { isId } from '../db/ids.js';
 import { Cached } from '../graphql/cached.js';
 import { type Context, traced } from '../graphql/context.js';
-import { connection, PageArgs, pageQuery } from '../graphql/page.js';
+import { connection, PageArgs, pageQuery, type SortValues } from '../graphql/page.js';
 import { orErrors } from '../graphql/user-error.js';
 import { taskById } from '../tasks/task.loaders.js';
 import type { TaskRow } from '../tasks/task.table.js';
@@ -49,7 +49,7 @@ export class TaskCommentsResolver {
     const query = pageQuery(args, 'comments', isPosition);
     return connection({
       list: 'comments',
-      after: query.after,
+      query,
       page: () => loads.load(commentPages, { taskId: task.id, ...query }),
       nodes: (ids) => loads.loadMany(commentById, ids),
       count: () => loads.load(commentCountOf, task.id),
@@ -63,6 +63,6 @@ export class TaskCommentsResolver {
   }
 }
 
-function isPosition([at, id]: readonly string[]): boolean {
+function isPosition([at, id]: SortValues): boolean {
   return isInstant(at ?? '') && isId('comment', id ?? '');
 }

@@ -1,10 +1,91 @@
-/** Keyset pages in SQL: many pages, each with its own filter and order, by one statement. */
+/**
+ * Keyset pages in SQL. A list is sorted by columns of which the last one is unique; a page begins behind a place, which is
+ * the values of these columns. Source: M. Winand, "SQL Performance Explained", part 7 (paging through results).
+ */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Executor } from './database.js';
 
+/** A column that a list is sorted by. */
+export interface SortColumn {
+  readonly column: SQL;
+  /** Its type in Postgres: what a place's text is cast to. */
+  readonly type: string;
+  readonly descending: boolean;
+  /** Absent for a column that is never null. */
+  readonly nulls?: 'first' | 'last';
+  /** The value as the text that places have; default: Postgres's own. */
+  readonly text?: SQL;
+}
+
+export type Place = readonly (string | null)[];
+
+/** The same list from its end. */
+export function reversed(columns: readonly SortColumn[]): SortColumn[] {
+  return columns.map(({ descending, nulls, ...column }) => ({
+    ...column,
+    descending: !descending,
+    ...(nulls && { nulls: nulls === 'first' ? ('last' as const) : ('first' as const) }),
+  }));
+}
+
+export function orderBySql(
+  columns: readonly SortColumn[],
+  of = (column: SortColumn, _i: number) => column.column,
+): SQL {
+  const parts = columns.map((column, i) => {
+    const { descending, nulls } = column;
+    const usual = descending ? 'first' : 'last'; // as Postgres and its indexes have it
+    const suffix = nulls === undefined || nulls === usual ? '' : ` nulls ${nulls}`;
+    return sql`${of(column, i)} ${sql.raw((descending ? 'desc' : 'asc') + suffix)}`;
+  });
+  return sql.join(parts, sql`, `);
+}
+
+/** The values of these columns that name a row's place in the list: a text array. */
+export function placeSql(columns: readonly SortColumn[]): SQL {
+  return sql`array[${sql.join(
+    columns.map(({ column, text }) => text ?? sql`${column}::text`),
+    sql`, `,
+  )}]::text[]`;
+}
+
+/** What lies behind `place`, in the order of `columns`. */
+export function behindSql(columns: readonly SortColumn[], place: Place): SQL {
+  const [head] = columns as [SortColumn];
+  // As one row comparison, which an index on these columns answers.
+  if (columns.every(({ nulls, descending }) => nulls === undefined && descending === head.descending)) {
+    const values = columns.map((column, i) => valueSql(column, place[i] ?? null));
+    return sql`(${sql.join(
+      columns.map(({ column }) => column),
+      sql`, `,
+    )}) ${sql.raw(head.descending ? '<' : '>')} (${sql.join(values, sql`, `)})`;
+  }
+  return behindFrom(columns, place, 0);
+}
+
+/** Behind by the column at `i`, or equal there and behind by those that follow. */
+function behindFrom(columns: readonly SortColumn[], place: Place, i: number): SQL {
+  const column = columns[i] as SortColumn;
+  const value = place[i] ?? null;
+  const further = furtherBy(column, value);
+  if (i === columns.length - 1) return further;
+  const equal = value === null ? sql`${column.column} is null` : sql`${column.column} = ${valueSql(column, value)}`;
+  return sql`(${further} or (${equal} and ${behindFrom(columns, place, i + 1)}))`;
+}
+
+function furtherBy(column: SortColumn, value: string | null): SQL {
+  if (value === null) return column.nulls === 'first' ? sql`${column.column} is not null` : sql`false`;
+  const beyond = sql`${column.column} ${sql.raw(column.descending ? '<' : '>')} ${valueSql(column, value)}`;
+  return column.nulls === 'last' ? sql`(${beyond} or ${column.column} is null)` : beyond;
+}
+
+function valueSql({ type }: SortColumn, value: string | null): SQL {
+  return sql`${value}::${sql.raw(type)}`;
+}
+
 export interface PageRow {
   readonly id: string;
-  readonly sort: readonly string[];
+  readonly sort: Place;
 }
 
 /**
@@ -14,7 +95,7 @@ export interface PageRow {
  */
 export async function selectPages(db: Executor, pages: readonly SQL[]): Promise<PageRow[][]> {
   const parts = pages.map((select, page) => sql`(select ${sql.raw(String(page))} as page, p.* from (${select}) as p)`);
-  const rows = await db.execute<{ page: number; id: string; sort: string[] }>(
+  const rows = await db.execute<{ page: number; id: string; sort: (string | null)[] }>(
     sql`${sql.join(parts, sql` union all `)} order by page, place`,
   );
   const byPage: PageRow[][] = pages.map(() => []);

@@ -1,8 +1,9 @@
-/** Connections after Relay's cursor specification, forwards: arguments, opaque cursors, and the object that answers a connection's fields. */
+/** Connections after Relay's cursor specification, in both directions: arguments, opaque cursors, and the object that answers a connection's fields. */
 import { Buffer } from 'node:buffer';
 import { ArgsType, type ClassType, Field, Int, ObjectType } from 'type-graphql';
 import { digest } from '../cache/index.js';
 import { badUserInput } from './errors.js';
+import { isGiven } from './node.js';
 
 const DEFAULT_PAGE = 25;
 const MAX_PAGE = 100;
@@ -13,31 +14,45 @@ const CURSOR_VERSION = 1;
 export class PageArgs {
   @Field(() => Int, {
     nullable: true,
-    defaultValue: DEFAULT_PAGE,
-    description: `How many to return: 1 to ${MAX_PAGE}.`,
+    description: `How many to return from the front: 1 to ${MAX_PAGE}; ${DEFAULT_PAGE} when neither \`first\` nor \`last\` is given.`,
   })
   first?: number | null;
 
-  @Field(() => String, { nullable: true, description: 'Return what follows the edge with this cursor.' })
+  @Field(() => String, { nullable: true, description: 'Return only what follows the edge with this cursor.' })
   after?: string | null;
+
+  @Field(() => Int, {
+    nullable: true,
+    description: `How many to return from the end: 1 to ${MAX_PAGE}. Not together with \`first\`.`,
+  })
+  last?: number | null;
+
+  @Field(() => String, { nullable: true, description: 'Return only what precedes the edge with this cursor.' })
+  before?: string | null;
 }
+
+/** What a list is sorted by at one place; null where the row has no value. */
+export type SortValues = readonly (string | null)[];
 
 /** A list's entry: the id and the values it is sorted by, which are its cursor. */
 export interface PageItem<Id extends string> {
   readonly id: Id;
-  readonly sort: readonly string[];
+  readonly sort: SortValues;
 }
 
 export interface Page<Id extends string> {
+  /** In the list's order, whichever end they were counted from. */
   readonly items: readonly PageItem<Id>[];
-  readonly hasNextPage: boolean;
+  /** Whether there are more in the direction in which the page was read. */
+  readonly more: boolean;
 }
 
-/** What a page is asked with. */
+/** What a page is asked with: between two places, each the sort values and id of an edge, counted from one end. */
 export interface PageQuery {
   readonly limit: number;
-  /** The sort values and id of the last edge seen. */
-  readonly after: readonly string[] | null;
+  readonly backward: boolean;
+  readonly after: SortValues | null;
+  readonly before: SortValues | null;
 }
 
 /**
@@ -46,48 +61,63 @@ export interface PageQuery {
  * @throws BAD_USER_INPUT
  */
 export function pageQuery(
-  { first, after }: PageArgs,
+  { first, after, last, before }: PageArgs,
   list: string,
-  isPosition: (keys: readonly string[]) => boolean,
+  isPosition: (keys: SortValues) => boolean,
 ): PageQuery {
-  const limit = first ?? DEFAULT_PAGE;
-  if (limit < 1 || limit > MAX_PAGE) throw badUserInput('first', `expected 1 to ${MAX_PAGE}, got ${limit}`);
-  if (after === null || after === undefined) return { limit, after: null };
-  const keys = readCursor(after, list);
-  if (!isPosition(keys)) throw badUserInput('after', NO_CURSOR);
-  return { limit, after: keys };
+  const backward = isGiven(last);
+  if (backward && isGiven(first)) throw badUserInput('last', 'expected only one of first and last');
+  const place = (cursor: string | null | undefined, argument: string) =>
+    isGiven(cursor) ? readCursor(cursor, list, argument, isPosition) : null;
+  return {
+    limit: backward ? pageSize(last, 'last') : pageSize(first ?? DEFAULT_PAGE, 'first'),
+    backward,
+    after: place(after, 'after'),
+    before: place(before, 'before'),
+  };
 }
 
-const NO_CURSOR = 'expected a cursor of an edge of this connection';
+function pageSize(size: number, argument: string): number {
+  if (size < 1 || size > MAX_PAGE) throw badUserInput(argument, `expected 1 to ${MAX_PAGE}, got ${size}`);
+  return size;
+}
 
-/** Pages are read with one row more than asked for, which tells whether there is a next one. */
-export function toPage<Id extends string>(rows: readonly PageItem<Id>[], limit: number): Page<Id> {
-  return { items: rows.slice(0, limit), hasNextPage: rows.length > limit };
+/** `rows` come in the direction of the query, one more than asked for, which tells whether there are more. */
+export function toPage<Id extends string>(rows: readonly PageItem<Id>[], { limit, backward }: PageQuery): Page<Id> {
+  const items = rows.slice(0, limit);
+  return { items: backward ? items.reverse() : items, more: rows.length > limit };
 }
 
 function cursorOf<Id extends string>({ id, sort }: PageItem<Id>, mark: string): string {
   return Buffer.from(JSON.stringify([CURSOR_VERSION, mark, ...sort, id])).toString('base64url');
 }
 
-function readCursor(cursor: string, list: string): string[] {
-  let parts: unknown;
-  try {
-    parts = JSON.parse(Buffer.from(cursor, 'base64url').toString());
-  } catch {
-    throw badUserInput('after', NO_CURSOR);
+function readCursor(
+  cursor: string,
+  list: string,
+  argument: string,
+  isPosition: (keys: SortValues) => boolean,
+): SortValues {
+  const refuse = () => badUserInput(argument, 'expected a cursor of an edge of this connection');
+  const [version, mark, ...keys] = parseCursor(cursor) ?? [];
+  if (version !== CURSOR_VERSION || typeof mark !== 'string' || !keys.every(isSortValue)) throw refuse();
+  if (mark !== listMark(list)) {
+    throw badUserInput(argument, 'this cursor belongs to a list with another filter or order');
   }
-  if (
-    !Array.isArray(parts) ||
-    parts[0] !== CURSOR_VERSION ||
-    !parts.every((part, i) => i === 0 || typeof part === 'string')
-  ) {
-    throw badUserInput('after', NO_CURSOR);
-  }
-  const [, mark, ...keys] = parts as [number, string, ...string[]];
-  if (mark !== listMark(list))
-    throw badUserInput('after', 'this cursor belongs to a list with another filter or order');
+  if (!isPosition(keys)) throw refuse();
   return keys;
 }
+
+function parseCursor(cursor: string): unknown[] | undefined {
+  try {
+    const parts: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
+    return Array.isArray(parts) ? parts : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const isSortValue = (value: unknown): value is string | null => value === null || typeof value === 'string';
 
 /** In every cursor of a list; a digest, so it is made once for all of them. */
 function listMark(list: string): string {
@@ -96,11 +126,13 @@ function listMark(list: string): string {
 
 @ObjectType({ description: 'Where a page of a connection stands.', simpleResolvers: true })
 export class PageInfo {
-  @Field(() => Boolean, { description: 'Whether edges follow the last one of this page.' })
+  @Field(() => Boolean, {
+    description: 'Whether edges follow the last one of this page; with `last`: as far as `before` tells.',
+  })
   hasNextPage: boolean;
 
   @Field(() => Boolean, {
-    description: 'Whether edges precede the first one of this page, as far as the cursor tells.',
+    description: 'Whether edges precede the first one of this page; with `first`: as far as `after` tells.',
   })
   hasPreviousPage: boolean;
 
@@ -115,7 +147,7 @@ export class PageInfo {
 export function connectionTypes<Node extends object>(name: string, node: () => ClassType<Node>) {
   @ObjectType(`${name}Edge`, { description: `A ${name} in a connection.`, simpleResolvers: true })
   class Edge {
-    @Field(() => String, { description: 'Names this place in the list, for `after`.' })
+    @Field(() => String, { description: 'Names this place in the list, for `after` and `before`.' })
     cursor: string;
 
     @Field(node, { description: 'What stands at this place.' })
@@ -143,7 +175,7 @@ export function connectionTypes<Node extends object>(name: string, node: () => C
 export interface ConnectionSource<Id extends string, Row> {
   /** As given to `pageQuery`. */
   readonly list: string;
-  readonly after: readonly string[] | null;
+  readonly query: PageQuery;
   readonly page: () => Promise<Page<Id>>;
   readonly nodes: (ids: readonly Id[]) => Promise<readonly (Row | null)[]>;
   readonly count: () => Promise<number>;
@@ -172,12 +204,13 @@ export function connection<Id extends string, Row>(source: ConnectionSource<Id, 
     },
     nodes: async () => (await present()).map(({ node }) => node),
     pageInfo: async (): Promise<PageInfo> => {
-      const { items, hasNextPage } = await page();
+      const { items, more } = await page();
       const [first, last] = [items[0], items.at(-1)];
       const mark = listMark(source.list);
+      const { backward, after, before } = source.query;
       return {
-        hasNextPage,
-        hasPreviousPage: source.after !== null,
+        hasNextPage: backward ? before !== null : more,
+        hasPreviousPage: backward ? more : after !== null,
         startCursor: first === undefined ? null : cursorOf(first, mark),
         endCursor: last === undefined ? null : cursorOf(last, mark),
       };
@@ -186,13 +219,18 @@ export function connection<Id extends string, Row>(source: ConnectionSource<Id, 
   };
 }
 
-/** A page of a list that is held whole, sorted by `[...sort, id]` in code unit order. */
-export function pageOf<Id extends string>(items: readonly PageItem<Id>[], { limit, after }: PageQuery): Page<Id> {
-  const from = after === null ? 0 : items.findIndex((item) => compare([...item.sort, item.id], after) > 0);
-  return from === -1 ? { items: [], hasNextPage: false } : toPage(items.slice(from, from + limit + 1), limit);
+/** A page of a list that is held whole, sorted by `[...sort, id]` in code unit order; nothing in it is null. */
+export function pageOf<Id extends string>(items: readonly PageItem<Id>[], query: PageQuery): Page<Id> {
+  const { limit, backward, after, before } = query;
+  const place = (item: PageItem<Id>) => [...item.sort, item.id];
+  const between = items.filter(
+    (item) =>
+      (after === null || compare(place(item), after) > 0) && (before === null || compare(place(item), before) < 0),
+  );
+  return toPage(backward ? between.slice(-limit - 1).reverse() : between.slice(0, limit + 1), query);
 }
 
-function compare(a: readonly string[], b: readonly string[]): number {
+function compare(a: SortValues, b: SortValues): number {
   for (let i = 0; i < a.length; i++) {
     const [x, y] = [a[i] ?? '', b[i] ?? ''];
     if (x !== y) return x < y ? -1 : 1;

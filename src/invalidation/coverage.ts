@@ -4,7 +4,7 @@
  * not invalidated; it fails instead.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { type Tag, tableOf } from '../cache/index.js';
+import { rowSetName, type Tag, tableOf } from '../cache/index.js';
 import type { RowSetSpec, TableRowSets } from './rows.js';
 
 export class UncoveredRead extends Error {
@@ -52,7 +52,7 @@ function specsOf(tags: readonly Tag[], { table, specs }: TableRowSets): RowSetSp
   const names = tags
     .filter((tag) => tableOf(tag) === table)
     .map((tag) => tag.slice(table.length + 1, tag.indexOf('=')));
-  return specs.filter(({ columns }) => names.includes(columns.join(',')));
+  return specs.filter((spec) => names.includes(rowSetName(spec)));
 }
 
 function sees(spec: RowSetSpec, column: string): boolean {

@@ -8,6 +8,8 @@ import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import { rowSetTag, type Tag, tableTag } from '../cache/index.js';
 
 export interface RowSetDeclaration {
+  /** Tells row-sets of the same columns apart that look at different parts of the rows. */
+  readonly aspect?: string;
   /** The columns whose equality names the rows. */
   readonly columns: readonly PgColumn[];
   /** Columns that nothing depends on which depends on this set: an UPDATE of these alone does not touch it. */
@@ -25,6 +27,7 @@ type ValuesOf<C extends readonly PgColumn[]> = {
 /** What the trigger function gets as its argument, one object per row-set. */
 export interface RowSetSpec {
   readonly columns: readonly string[];
+  readonly aspect?: string;
   readonly ignores?: readonly string[];
   readonly watches?: readonly string[];
 }
@@ -52,7 +55,7 @@ export function rowSets<const D extends Record<string, RowSetDeclaration>>(table
     specs.push(spec);
     functions[setName] = (...values) => {
       const texts = declaration.columns.map((column, i) => String(column.mapToDriverValue(values[i])));
-      return [rowSetTag(name, spec.columns, texts), whole];
+      return [rowSetTag(name, spec.columns, texts, spec.aspect), whole];
     };
   }
   return {
@@ -63,10 +66,11 @@ export function rowSets<const D extends Record<string, RowSetDeclaration>>(table
   };
 }
 
-function specOf({ columns, ignores, watches }: RowSetDeclaration): RowSetSpec {
+function specOf({ columns, aspect, ignores, watches }: RowSetDeclaration): RowSetSpec {
   const names = (list: readonly PgColumn[]) => list.map((column) => column.name);
   return {
     columns: names(columns),
+    ...(aspect !== undefined && { aspect }),
     ...(ignores && { ignores: names(ignores) }),
     ...(watches && { watches: names(watches) }),
   };

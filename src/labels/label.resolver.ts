@@ -20,7 +20,7 @@ export class LabelResolver {
     const items = () => loads.load(labelsOfProject, project.id);
     return connection({
       list: 'labels',
-      after: query.after,
+      query,
       page: async () => pageOf(await items(), query),
       nodes: (ids) => loads.loadMany(labelById, ids),
       count: async () => (await items()).length,

@@ -39,7 +39,7 @@ export class ProjectResolver {
     const query = pageQuery(args, 'projects', ([id]) => isId('project', id ?? ''));
     return connection({
       list: 'projects',
-      after: query.after,
+      query,
       page: async () => pageOf((await visibleProjectIds(context)).map(onlyId), query),
       nodes: (ids) => context.loads.loadMany(projectById, ids),
       count: async () => (await visibleProjectIds(context)).length,
@@ -52,7 +52,7 @@ export class ProjectResolver {
     const members = () => loads.load(memberIdsOf, project.id);
     return connection({
       list: 'members',
-      after: query.after,
+      query,
       page: async () => pageOf((await members()).map(onlyId), query),
       nodes: (ids) => loads.loadMany(userById, ids),
       count: async () => (await members()).length,

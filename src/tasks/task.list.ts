@@ -1,150 +1,201 @@
 /**
- * A list of tasks in normal form: which projects, which filter, which order. The normal form is what is cached, so equal questions
+ * A list of tasks in normal form: which projects, which condition, which order. The normal form is what is cached, so equal questions
  * share an entry, and it says which row-sets the list depends on: the narrowest that certainly hold every row that could enter or leave it.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Tag } from '../cache/index.js';
 import { isInstant, isoText } from '../db/columns.js';
-import { isId, type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../db/ids.js';
+import { isId, type ProjectId, type TaskId, toUuid, type UserId } from '../db/ids.js';
+import { behindSql, orderBySql, type Place, placeSql, reversed, type SortColumn } from '../db/page-sql.js';
 import { badUserInput } from '../graphql/errors.js';
-import { readId } from '../graphql/node.js';
 import type { PageQuery } from '../graphql/page.js';
-import { type IdComparator, OrderDirection, type TaskFilter, type TaskOrder, TaskOrderField } from './task.filter.js';
-import {
-  type TaskPriority,
-  type TaskStatus,
-  taskLabelRows,
-  taskLabels,
-  taskPriority,
-  taskRows,
-  taskStatus,
-  tasks,
-} from './task.table.js';
+import { type Column, type Condition, conditionSql, conjuncts, isOneOf, parts } from './task.condition.js';
+import { MAX_ORDERS, OrderDirection, OrderNulls, type TaskOrder, TaskOrderField } from './task.filter.js';
+import { taskLabelRows, taskPriority, taskRows, taskStatus, tasks } from './task.table.js';
 
-/** Sorted, without duplicates; absent: no condition. An empty array fits nothing. */
 export interface TaskList {
-  /** Never absent: a list only ever holds tasks of projects that whoever asked may see. */
+  /** A list only ever holds tasks of projects that whoever asked may see. */
   readonly projectIds: readonly ProjectId[];
-  readonly parentId?: TaskId;
-  readonly assigneeIds?: readonly UserId[];
-  readonly statuses?: readonly TaskStatus[];
-  readonly priorities?: readonly TaskPriority[];
-  readonly labelIds?: readonly LabelId[];
+  readonly where: Condition;
 }
+
+/** At least one; ties are broken by id, in the direction of the last. */
+export type TaskListOrder = readonly {
+  readonly field: TaskOrderField;
+  readonly descending: boolean;
+  /** Absent for what is never missing. */
+  readonly nulls?: 'first' | 'last';
+}[];
 
 export interface TaskPageQuery extends PageQuery {
   readonly list: TaskList;
-  readonly order: { readonly field: TaskOrderField; readonly direction: OrderDirection };
+  readonly order: TaskListOrder;
 }
 
-const MAX_IDS = 50;
-
-/** @throws BAD_USER_INPUT naming the argument at fault. */
-export function taskList(within: TaskList, filter: TaskFilter | null | undefined): TaskList {
-  const ids = <P extends string>(prefix: P, comparator: IdComparator | null | undefined, argument: string) =>
-    anyOf(comparator, argument)?.map((id) => readId(prefix, id, argument));
-  const projectIds = ids('project', filter?.project?.id, 'filter.project.id');
-  const assigneeIds = ids('user', filter?.assignee?.id, 'filter.assignee.id');
-  const labelIds = ids('label', filter?.labels?.some?.id, 'filter.labels.some.id');
-  const statuses = anyOf(filter?.status, 'filter.status');
-  const priorities = anyOf(filter?.priority, 'filter.priority');
-  return {
-    ...within,
-    projectIds: projectIds ? within.projectIds.filter((id) => projectIds.includes(id)) : within.projectIds,
-    ...(assigneeIds && { assigneeIds: both(within.assigneeIds, assigneeIds) }),
-    ...(labelIds && { labelIds }),
-    ...(statuses && { statuses }),
-    ...(priorities && { priorities }),
+/** What tasks can be sorted by: the column, and whether a text is a value of it. */
+const FIELDS: Record<TaskOrderField, Omit<SortColumn, 'descending'> & { readonly isValue: (text: string) => boolean }> =
+  {
+    CREATED_AT: instantField(sql`${tasks.createdAt}`),
+    UPDATED_AT: instantField(sql`${tasks.updatedAt}`),
+    COMPLETED_AT: { ...instantField(sql`${tasks.completedAt}`), nulls: 'last' },
+    DUE_DATE: { column: sql`${tasks.dueDate}`, type: 'date', nulls: 'last', isValue: (text) => isDay(text) },
+    PRIORITY: enumField(sql`${tasks.priority}`, taskPriority),
+    STATUS: enumField(sql`${tasks.status}`, taskStatus),
+    TITLE: { column: sql`${tasks.title} collate "C"`, type: 'text', isValue: (text) => !text.includes('\0') },
   };
+
+function instantField(column: SQL) {
+  return { column, type: 'timestamptz', text: isoText(column), isValue: isInstant };
 }
 
-function anyOf<T extends string>(
-  comparator: { eq?: T | null; in?: T[] | null } | null | undefined,
-  argument: string,
-): T[] | undefined {
-  if (!comparator) return undefined;
-  const { eq, in: among } = comparator;
-  // A null is not "no condition": whoever wrote it meant something that is not offered.
-  if (eq === null) throw badUserInput(`${argument}.eq`, 'expected a value, got null');
-  if (among === null) throw badUserInput(`${argument}.in`, 'expected values, got null');
-  if (among && among.length > MAX_IDS) throw badUserInput(`${argument}.in`, `expected at most ${MAX_IDS} values`);
-  if (eq !== undefined && among) return among.includes(eq) ? [eq] : [];
-  if (eq !== undefined) return [eq];
-  return among ? [...new Set(among)].sort() : undefined;
+function enumField(column: SQL, { enumName, enumValues }: { enumName: string; enumValues: readonly string[] }) {
+  return { column, type: enumName, isValue: (text: string) => enumValues.includes(text) };
 }
 
-function both<T>(a: readonly T[] | undefined, b: readonly T[]): readonly T[] {
-  return a === undefined ? b : b.filter((value) => a.includes(value));
+/** Whether a text is a day that Postgres has, `2026-01-31`. */
+export function isDay(text: string): boolean {
+  return /^\d{4}-\d\d-\d\d$/.test(text) && isInstant(`${text}T00:00:00.000Z`);
 }
 
 /** @throws BAD_USER_INPUT */
-export function taskOrder(orderBy: readonly TaskOrder[] | null | undefined): TaskPageQuery['order'] {
-  if (orderBy && orderBy.length > 1) throw badUserInput('orderBy', 'expected at most one order');
-  const order = orderBy?.[0];
-  return { field: order?.field ?? TaskOrderField.CREATED_AT, direction: order?.direction ?? OrderDirection.DESC };
+export function taskOrder(orderBy: readonly TaskOrder[] | null | undefined): TaskListOrder {
+  if (!orderBy || orderBy.length === 0) return [{ field: TaskOrderField.CREATED_AT, descending: true }];
+  if (orderBy.length > MAX_ORDERS) throw badUserInput('orderBy', `expected at most ${MAX_ORDERS} orders`);
+  if (new Set(orderBy.map(({ field }) => field)).size < orderBy.length) {
+    throw badUserInput('orderBy', 'expected each field only once');
+  }
+  return orderBy.map(({ field, direction, nulls }) => ({
+    field,
+    descending: direction !== OrderDirection.ASC,
+    ...(FIELDS[field].nulls && { nulls: nulls === OrderNulls.FIRST ? ('first' as const) : ('last' as const) }),
+  }));
 }
 
 /** Whether a cursor's values are a place in that order. */
-export function isTaskPosition({ field }: TaskPageQuery['order'], [sort, id]: readonly string[]): boolean {
-  const fits =
-    field === TaskOrderField.PRIORITY
-      ? (taskPriority.enumValues as readonly string[]).includes(sort ?? '')
-      : isInstant(sort ?? '');
-  return fits && isId('task', id ?? '');
-}
-
-/** True when no task can fit, whatever the tables hold: nothing needs to be read. */
-export function isEmptyList(list: TaskList): boolean {
-  return [list.projectIds, list.assigneeIds, list.statuses, list.priorities, list.labelIds].some(
-    (set) => set?.length === 0,
+export function isTaskPlace(order: TaskListOrder, place: Place): boolean {
+  return (
+    place.length === order.length + 1 &&
+    isId('task', place.at(-1) ?? '') &&
+    order.every(({ field, nulls }, i) => {
+      const value = place[i] ?? null;
+      return value === null ? nulls !== undefined : FIELDS[field].isValue(value);
+    })
   );
 }
 
-export function taskListTags(list: TaskList): Tag[] {
-  const { parentId, assigneeIds, projectIds, labelIds } = list;
-  const rows =
-    parentId !== undefined
-      ? [taskRows.byParent(parentId)]
-      : (assigneeIds?.map((id) => taskRows.byAssignee(id)) ?? projectIds.map((id) => taskRows.byProject(id)));
-  const borne = labelIds?.map((id) => taskLabelRows.byLabel(id)) ?? [];
-  return [...new Set([...rows, ...borne].flat())];
-}
-
-export function taskListWhere(list: TaskList): SQL {
-  const { projectIds, parentId, assigneeIds, statuses, priorities, labelIds } = list;
-  const conditions = [isOneOf(sql`${tasks.projectId}`, projectIds.map(toUuid), 'uuid')];
-  if (parentId !== undefined) conditions.push(sql`${tasks.parentId} = ${toUuid(parentId)}::uuid`);
-  if (assigneeIds) conditions.push(isOneOf(sql`${tasks.assigneeId}`, assigneeIds.map(toUuid), 'uuid'));
-  if (statuses) conditions.push(isOneOf(sql`${tasks.status}`, statuses, taskStatus.enumName));
-  if (priorities) conditions.push(isOneOf(sql`${tasks.priority}`, priorities, taskPriority.enumName));
-  if (labelIds) {
-    const borne = isOneOf(sql`${taskLabels.labelId}`, labelIds.map(toUuid), 'uuid');
-    conditions.push(sql`exists (select from ${taskLabels} where ${taskLabels.taskId} = ${tasks.id} and ${borne})`);
+/** Within these projects: a condition on the project itself narrows them. */
+export function taskListWithin(projectIds: readonly ProjectId[], where: Condition): TaskList {
+  const rest: Condition[] = [];
+  let ids = projectIds;
+  for (const condition of conjuncts(where)) {
+    const among = equalities(condition, 'projectId') as readonly ProjectId[] | undefined;
+    if (among === undefined) rest.push(condition);
+    else ids = ids.filter((id) => among.includes(id));
   }
-  return sql.join(conditions, sql` and `);
+  return { projectIds: ids, where: rest.length === 1 ? (rest[0] as Condition) : { all: rest } };
 }
 
-/** `=` for one value, so that an index on the column also gives the order. */
-function isOneOf(column: SQL, values: readonly string[], type: string): SQL {
-  if (values.length === 1) return sql`${column} = ${values[0]}::${sql.raw(type)}`;
-  return sql`${column} = any(${`{${values.join(',')}}`}::${sql.raw(type)}[])`;
+/** True when no task can fit, whatever the tables hold: nothing needs to be read. */
+export function isEmptyList({ projectIds, where }: TaskList): boolean {
+  return (
+    projectIds.length === 0 || conjuncts(where).some((condition) => 'any' in condition && condition.any.length === 0)
+  );
+}
+
+/** The values that a condition requires a column to equal, if that is all it does. */
+function equalities(condition: Condition, column: Column): readonly string[] | undefined {
+  return 'in' in condition && condition.column === column && !condition.in.includes(null)
+    ? (condition.in as readonly string[])
+    : undefined;
+}
+
+/** Row-sets that a conjunct can name; the first of these that one does is the narrowest. */
+const NARROW = [
+  ['id', (id) => taskRows.byId(id as TaskId)],
+  ['parentId', (id) => taskRows.byParent(id as TaskId)],
+  ['assigneeId', (id) => taskRows.byAssignee(id as UserId)],
+  ['creatorId', (id) => taskRows.byCreator(id as UserId)],
+] as const satisfies readonly (readonly [Column, (id: string) => readonly Tag[]])[];
+
+function narrow({ where }: TaskList): { column: Column; tags: readonly Tag[] } | undefined {
+  for (const [column, tagsOf] of NARROW) {
+    for (const condition of conjuncts(where)) {
+      const ids = equalities(condition, column);
+      if (ids !== undefined) return { column, tags: ids.flatMap((id) => tagsOf(id)) };
+    }
+  }
+  return undefined;
+}
+
+/** What lists by project, assignee and so on do not follow. */
+const UNFOLLOWED = new Set<Column>(['title', 'description', 'updatedAt']);
+const UNFOLLOWED_FIELDS = new Set([TaskOrderField.TITLE, TaskOrderField.UPDATED_AT]);
+
+export function taskListTags(list: TaskList, order: TaskListOrder = []): Tag[] {
+  const all = parts(list.where);
+  const unfollowed =
+    all.some((part) => 'search' in part || ('column' in part && UNFOLLOWED.has(part.column))) ||
+    order.some(({ field }) => UNFOLLOWED_FIELDS.has(field));
+  const narrowest = narrow(list);
+  const rows =
+    narrowest?.column === 'id' || (narrowest !== undefined && !unfollowed)
+      ? narrowest.tags
+      : list.projectIds.flatMap((id) => (unfollowed ? taskRows.anyByProject(id) : taskRows.byProject(id)));
+  const borne = all.flatMap((part) => {
+    if (!('labels' in part)) return [];
+    if (part.labels === 'some' && part.ids !== 'any') return part.ids.flatMap((id) => taskLabelRows.byLabel(id));
+    return list.projectIds.flatMap((id) => taskLabelRows.byProject(id));
+  });
+  return [...new Set([...rows, ...borne])];
+}
+
+export function taskListWhere({ projectIds, where }: TaskList): SQL {
+  return sql`${isOneOf(sql`${tasks.projectId}`, projectIds.map(toUuid), 'uuid')} and ${conditionSql(where)}`;
 }
 
 /** The page as SQL, for `selectPages`. */
-export function taskPageSql({ list, order, after, limit }: TaskPageQuery): SQL {
-  const byPriority = order.field === TaskOrderField.PRIORITY;
-  const column = byPriority ? sql`${tasks.priority}` : sql`${tasks.createdAt}`;
-  const descending = order.direction === OrderDirection.DESC;
-  const direction = sql.raw(descending ? 'desc' : 'asc');
-  const [value, id] = after ?? [];
-  const onwards =
-    value !== undefined && id !== undefined
-      ? sql` and (${column}, ${tasks.id}) ${sql.raw(descending ? '<' : '>')}
-          (${value}::${sql.raw(byPriority ? taskPriority.enumName : 'timestamptz')}, ${toUuid(id as TaskId)}::uuid)`
-      : sql``;
-  const shown = byPriority ? sql`${column}::text` : isoText(column);
-  const sorted = sql`${column} ${direction}, ${tasks.id} ${direction}`;
+export function taskPageSql({ list, order, limit, backward, after, before }: TaskPageQuery): SQL {
+  const forward = sortColumns(order);
+  const columns = backward ? reversed(forward) : forward;
+  const conditions = [
+    conditionSql(list.where),
+    ...(after === null ? [] : [behindSql(forward, uuidPlace(after))]),
+    ...(before === null ? [] : [behindSql(reversed(forward), uuidPlace(before))]),
+  ];
+  const where = sql.join(conditions, sql` and `);
+  const sorted = orderBySql(columns);
+  const wanted = limit + 1;
+  if (list.projectIds.length === 1 || narrow(list) !== undefined || hasSearch(list)) {
+    return sql`
+      select ${tasks.id} as id, ${placeSql(forward.slice(0, -1))} as sort, row_number() over (order by ${sorted}) as place
+      from ${tasks} where ${isOneOf(sql`${tasks.projectId}`, list.projectIds.map(toUuid), 'uuid')} and ${where}
+      order by ${sorted} limit ${wanted}`;
+  }
+  // The first of each project, by its index, then the first of these: no index has all projects in one order.
+  const keys = columns.map(({ column }, i) => sql`${column} as ${sql.raw(`k${i}`)}`);
+  const outer = orderBySql(columns, (_, i) => sql.raw(`of_project.k${i}`));
   return sql`
-    select ${tasks.id} as id, array[${shown}] as sort, row_number() over (order by ${sorted}) as place
-    from ${tasks} where ${taskListWhere(list)}${onwards} order by ${sorted} limit ${limit + 1}`;
+    select of_project.id, of_project.sort, row_number() over (order by ${outer}) as place
+    from unnest(${`{${list.projectIds.map(toUuid).join(',')}}`}::uuid[]) as project(id), lateral (
+      select ${tasks.id} as id, ${placeSql(forward.slice(0, -1))} as sort, ${sql.join(keys, sql`, `)}
+      from ${tasks} where ${tasks.projectId} = project.id and ${where} order by ${sorted} limit ${wanted}
+    ) as of_project
+    order by ${outer} limit ${wanted}`;
+}
+
+function hasSearch({ where }: TaskList): boolean {
+  return conjuncts(where).some((condition) => 'search' in condition);
+}
+
+function sortColumns(order: TaskListOrder): SortColumn[] {
+  const columns = order.map(({ field, descending, nulls }) => {
+    const { isValue, nulls: _, ...column } = FIELDS[field];
+    return { ...column, descending, ...(nulls && { nulls }) };
+  });
+  return [...columns, { column: sql`${tasks.id}`, type: 'uuid', descending: columns.at(-1)?.descending === true }];
+}
+
+/** Places name tasks by their global ids, Postgres by UUIDs. */
+function uuidPlace(place: Place): Place {
+  return [...place.slice(0, -1), toUuid(place.at(-1) as TaskId)];
 }

@@ -7,6 +7,7 @@ import { selectPages } from '../db/page-sql.js';
 import type { Source } from '../graphql/loads.js';
 import { type Page, toPage } from '../graphql/page.js';
 import { ROW_TTL_MS, rowSource } from '../graphql/row-source.js';
+import { MINUTE } from '../time.js';
 import {
   isEmptyList,
   type TaskList,
@@ -52,41 +53,53 @@ export const taskIdByNumber: Source<TaskNumber, TaskId | null> = {
   },
 };
 
-export const taskPages: Source<TaskPageQuery, Page<TaskId>> = {
-  name: 'TaskPage',
-  shape: 'page',
-  ttlMs: ROW_TTL_MS,
-  scope: 'public',
-  tags: ({ list }) => taskListTags(list),
-  load: async (queries, db) => {
-    const possible = queries.filter(({ list }) => !isEmptyList(list));
-    const pages = possible.length === 0 ? [] : await selectPages(db.read, possible.map(taskPageSql));
-    return queries.map((query) => {
-      const rows = pages[possible.indexOf(query)] ?? [];
-      return toPage(
-        rows.map(({ id, sort }) => ({ id: fromUuid('task', id), sort })),
-        query.limit,
-      );
-    });
-  },
-};
+/** A list that speaks of now is another one a minute later. */
+const RELATIVE_TTL_MS = 2 * MINUTE;
 
-export const taskCounts: Source<TaskList, number> = {
-  name: 'TaskCount',
-  shape: 'count',
-  ttlMs: ROW_TTL_MS,
-  scope: 'public',
-  tags: taskListTags,
-  load: async (lists, db) => {
-    const possible = lists.filter((list) => !isEmptyList(list));
-    if (possible.length === 0) return lists.map(() => 0);
-    const counts = possible.map((list) => sql`(select count(*)::int from ${tasks} where ${taskListWhere(list)})`);
-    const [row] = await db.read.execute<{ counts: number[] }>(
-      sql`select array[${sql.join(counts, sql`, `)}] as counts`,
-    );
-    return lists.map((list) => row?.counts[possible.indexOf(list)] ?? 0);
-  },
-};
+export const taskPages = pagesSource('TaskPage', ROW_TTL_MS);
+export const relativeTaskPages = pagesSource('TaskPageRelative', RELATIVE_TTL_MS);
+export const taskCounts = countsSource('TaskCount', ROW_TTL_MS);
+export const relativeTaskCounts = countsSource('TaskCountRelative', RELATIVE_TTL_MS);
+
+function pagesSource(name: string, ttlMs: number): Source<TaskPageQuery, Page<TaskId>> {
+  return {
+    name,
+    shape: 'page.2',
+    ttlMs,
+    scope: 'public',
+    tags: ({ list, order }) => taskListTags(list, order),
+    load: async (queries, db) => {
+      const possible = queries.filter(({ list }) => !isEmptyList(list));
+      const pages = possible.length === 0 ? [] : await selectPages(db.read, possible.map(taskPageSql));
+      return queries.map((query) => {
+        const rows = pages[possible.indexOf(query)] ?? [];
+        return toPage(
+          rows.map(({ id, sort }) => ({ id: fromUuid('task', id), sort })),
+          query,
+        );
+      });
+    },
+  };
+}
+
+function countsSource(name: string, ttlMs: number): Source<TaskList, number> {
+  return {
+    name,
+    shape: 'count',
+    ttlMs,
+    scope: 'public',
+    tags: (list) => taskListTags(list),
+    load: async (lists, db) => {
+      const possible = lists.filter((list) => !isEmptyList(list));
+      if (possible.length === 0) return lists.map(() => 0);
+      const counts = possible.map((list) => sql`(select count(*)::int from ${tasks} where ${taskListWhere(list)})`);
+      const [row] = await db.read.execute<{ counts: number[] }>(
+        sql`select array[${sql.join(counts, sql`, `)}] as counts`,
+      );
+      return lists.map((list) => row?.counts[possible.indexOf(list)] ?? 0);
+    },
+  };
+}
 
 /** The labels that a task bears, in the order in which the labels were created. */
 export const labelIdsOf: Source<TaskId, readonly LabelId[]> = {

@@ -1,6 +1,6 @@
 /** The queries, fields and mutations of Task, and what Project and User get from tasks. Who may see a task is asked where one is first reached. */
 import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
-import { isId } from '../db/ids.js';
+import { isId, type ProjectId } from '../db/ids.js';
 import { Cached } from '../graphql/cached.js';
 import { type Context, traced } from '../graphql/context.js';
 import { badUserInput } from '../graphql/errors.js';
@@ -17,6 +17,7 @@ import { MINUTE } from '../time.js';
 import { userById } from '../users/user.loaders.js';
 import type { UserRow } from '../users/user.table.js';
 import { User } from '../users/user.type.js';
+import { all, type Condition, oneOf, TRUE } from './task.condition.js';
 import { TaskListArgs } from './task.filter.js';
 import {
   AssignTaskInput,
@@ -25,11 +26,21 @@ import {
   DeleteTaskInput,
   UpdateTaskInput,
 } from './task.inputs.js';
-import { isTaskPosition, type TaskList, taskList, taskOrder } from './task.list.js';
-import { labelIdsOf, projectStats, taskById, taskCounts, taskIdByNumber, taskPages } from './task.loaders.js';
+import { isTaskPlace, taskListWithin, taskOrder } from './task.list.js';
+import {
+  labelIdsOf,
+  projectStats,
+  relativeTaskCounts,
+  relativeTaskPages,
+  taskById,
+  taskCounts,
+  taskIdByNumber,
+  taskPages,
+} from './task.loaders.js';
 import type { TaskService } from './task.service.js';
 import { type TaskRow, taskRows } from './task.table.js';
 import { DeleteTaskPayload, ProjectStats, Task, TaskConnection, TaskPayload } from './task.type.js';
+import { readFilter } from './task.where.js';
 
 @Resolver(() => Task)
 export class TaskResolver {
@@ -54,7 +65,7 @@ export class TaskResolver {
 
   @Query(() => TaskConnection, { description: 'The tasks of all projects that the viewer is a member of.' })
   async tasks(@Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
-    return taskConnection(context, { projectIds: await visibleProjectIds(context) }, args);
+    return taskConnection(context, await visibleProjectIds(context), TRUE, args);
   }
 
   @FieldResolver(() => String, { description: 'Unique and for people: OPS-42.' })
@@ -89,7 +100,7 @@ export class TaskResolver {
 
   @FieldResolver(() => TaskConnection, { description: 'Its parts.' })
   subtasks(@Root() task: TaskRow, @Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
-    return taskConnection(context, { projectIds: [task.projectId], parentId: task.id }, args);
+    return taskConnection(context, [task.projectId], oneOf('parentId', [task.id]), args);
   }
 
   @FieldResolver(() => LabelConnection, { description: 'The labels it bears, oldest label first.' })
@@ -98,7 +109,7 @@ export class TaskResolver {
     const labelIds = () => loads.load(labelIdsOf, task.id);
     return connection({
       list: 'task.labels',
-      after: query.after,
+      query,
       page: async () =>
         pageOf(
           (await labelIds()).map((id) => ({ id, sort: [] })),
@@ -165,7 +176,7 @@ export class TaskResolver {
 export class ProjectTasksResolver {
   @FieldResolver(() => TaskConnection, { description: 'Its tasks.' })
   tasks(@Root() project: ProjectRow, @Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
-    return taskConnection(context, { projectIds: [project.id] }, args);
+    return taskConnection(context, [project.id], TRUE, args);
   }
 
   // The time to live is the promise here: two of the numbers change with the clock alone.
@@ -185,27 +196,41 @@ export class UserTasksResolver {
     description: 'What is assigned to this user, of the projects that the viewer is a member of.',
   })
   async assignedTasks(@Root() user: UserRow, @Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
-    return taskConnection(context, { projectIds: await visibleProjectIds(context), assigneeIds: [user.id] }, args);
+    return taskConnection(context, await visibleProjectIds(context), oneOf('assigneeId', [user.id]), args);
+  }
+
+  @FieldResolver(() => TaskConnection, {
+    description: 'What this user has created, of the projects that the viewer is a member of.',
+  })
+  async createdTasks(@Root() user: UserRow, @Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
+    return taskConnection(context, await visibleProjectIds(context), oneOf('creatorId', [user.id]), args);
   }
 }
 
-function taskConnection(context: Context, within: TaskList, args: TaskListArgs) {
+/** `within`: what is asked of tasks besides the filter. */
+async function taskConnection(
+  context: Context,
+  projectIds: readonly ProjectId[],
+  within: Condition,
+  { filter, orderBy, ...page }: TaskListArgs,
+) {
   const { loads } = context;
-  const list = taskList(within, args.filter);
-  const order = taskOrder(args.orderBy);
-  // Not named by the projects themselves: the viewer may join another while they leaf through.
-  const name = JSON.stringify([{ ...list, projectIds: args.filter?.project ?? null }, order]);
-  const query = pageQuery(args, name, (keys) => isTaskPosition(order, keys));
+  const order = taskOrder(orderBy);
+  // As it was asked: the viewer may join another project, and time goes on, while they leaf through.
+  const name = JSON.stringify([filter ?? null, order, within]);
+  const query = pageQuery(page, name, (place) => isTaskPlace(order, place));
+  const { condition, relative } = await readFilter(context, filter, projectIds, Date.now());
+  const list = taskListWithin(projectIds, all([within, condition]));
   return connection({
     list: name,
-    after: query.after,
-    page: () => loads.load(taskPages, { list, order, ...query }),
+    query,
+    page: () => loads.load(relative ? relativeTaskPages : taskPages, { list, order, ...query }),
     // A task that left these projects since the list was read is not the viewer's to see.
     nodes: async (ids) =>
       (await loads.loadMany(taskById, ids)).map((task) =>
         task && list.projectIds.includes(task.projectId) ? task : null,
       ),
-    count: () => loads.load(taskCounts, list),
+    count: () => loads.load(relative ? relativeTaskCounts : taskCounts, list),
   });
 }
 

@@ -70,6 +70,13 @@ export const tasks = pgTable(
     index('tasks_by_assignee').on(table.assigneeId, table.createdAt, table.id),
     index('tasks_by_assignee_priority').on(table.assigneeId, table.priority, table.id),
     index('tasks_by_parent').on(table.parentId, table.createdAt, table.id),
+    index('tasks_by_creator').on(table.creatorId, table.createdAt, table.id),
+    index('tasks_by_project_updated').on(table.projectId, table.updatedAt, table.id),
+    index('tasks_by_project_due').on(table.projectId, table.dueDate, table.id),
+    index('tasks_search').using(
+      'gin',
+      sql`to_tsvector('english', ${table.title} || ' ' || coalesce(${table.description}, ''))`,
+    ),
   ],
 );
 export type TaskRow = typeof tasks.$inferSelect;
@@ -83,6 +90,9 @@ export const taskRows = rowSets(tasks, {
   byProject: { columns: [tasks.projectId], ignores: listsIgnore },
   byAssignee: { columns: [tasks.assigneeId], ignores: listsIgnore },
   byParent: { columns: [tasks.parentId], ignores: listsIgnore },
+  byCreator: { columns: [tasks.creatorId], ignores: listsIgnore },
+  /** For lists that look at what the others ignore: titles, times of change. */
+  anyByProject: { columns: [tasks.projectId], aspect: 'any' },
 });
 
 export const taskLabels = pgTable(
@@ -111,4 +121,5 @@ export const taskLabels = pgTable(
 export const taskLabelRows = rowSets(taskLabels, {
   byTask: { columns: [taskLabels.taskId] },
   byLabel: { columns: [taskLabels.labelId] },
+  byProject: { columns: [taskLabels.projectId] },
 });

@@ -1,6 +1,27 @@
-/** How users are read: by id. */
+/** How users are read: by id, and by handle. */
+import { sql } from 'drizzle-orm';
 import type { UserId } from '../db/ids.js';
-import { rowSource } from '../graphql/row-source.js';
+import type { Source } from '../graphql/loads.js';
+import { ROW_TTL_MS, rowSource } from '../graphql/row-source.js';
 import { userRows, users } from './user.table.js';
 
 export const userById = rowSource('User', users, (id: UserId) => userRows.byId(id));
+
+export const userIdByHandle: Source<string, UserId | null> = {
+  name: 'UserHandle',
+  shape: 'id',
+  ttlMs: ROW_TTL_MS,
+  scope: 'public',
+  tags: (handle) => userRows.byHandle(handle),
+  load: async (handles, db) => {
+    const statement = db.prepared('users_by_handle', (read, name) =>
+      read
+        .select({ id: users.id, handle: users.handle })
+        .from(users)
+        .where(sql`${users.handle} = any(${sql.placeholder('handles')}::text[])`)
+        .prepare(name),
+    );
+    const found = new Map((await statement.execute({ handles })).map(({ id, handle }) => [handle, id]));
+    return handles.map((handle) => found.get(handle) ?? null);
+  },
+};

@@ -4,6 +4,9 @@ import { check, pgTable, text } from 'drizzle-orm/pg-core';
 import { createdAt, primaryId, updatedAt } from '../db/columns.js';
 import { rowSets } from '../invalidation/rows.js';
 
+/** The form of a handle, as the constraint below has it. */
+export const USER_HANDLE = /^\S{1,64}$/;
+
 export const users = pgTable(
   'users',
   {
@@ -18,4 +21,7 @@ export const users = pgTable(
 );
 export type UserRow = typeof users.$inferSelect;
 
-export const userRows = rowSets(users, { byId: { columns: [users.id] } });
+export const userRows = rowSets(users, {
+  byId: { columns: [users.id] },
+  byHandle: { columns: [users.handle], watches: [users.handle, users.id] },
+});

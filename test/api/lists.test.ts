@@ -12,8 +12,8 @@ beforeAll(async () => {
 });
 afterAll(() => app?.close());
 
-const TASKS = `query($first: Int, $after: String, $filter: TaskFilter, $orderBy: [TaskOrder!]) {
-  tasks(first: $first, after: $after, filter: $filter, orderBy: $orderBy) {
+const TASKS = `query($first: Int, $after: String, $last: Int, $before: String, $filter: TaskFilter, $orderBy: [TaskOrder!]) {
+  tasks(first: $first, after: $after, last: $last, before: $before, filter: $filter, orderBy: $orderBy) {
     totalCount edges { cursor node { id } } nodes { identifier } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
   }
 }`;
@@ -59,6 +59,9 @@ describe('filters', () => {
     expect(totalCount).toBe(expected.length);
   });
 });
+
+/** `not` within `not`, so deep. */
+const nested = (depth: number): object => (depth === 1 ? {} : { not: nested(depth - 1) });
 
 /** A cursor of the right list with a sort value that it cannot have. */
 async function forged(sort: string): Promise<string> {
@@ -115,11 +118,24 @@ describe('pages', () => {
     ['first', { first: 0 }],
     ['first', { first: 101 }],
     ['after', { after: 'nonsense' }],
+    ['last', { first: 1, last: 1 }],
+    ['last', { last: 101 }],
+    ['before', { before: 'nonsense' }],
     ['after', { after: Buffer.from('[1,"x","y"]').toString('base64url') }],
+    ['after', { after: Buffer.from('{}').toString('base64url') }],
     ['after', async () => ({ after: await forged('2020 (x)') })],
     ['after', async () => ({ after: await forged('+275760-09-13T00:00:00.000Z') })],
-    ['orderBy', { orderBy: [{ field: 'PRIORITY' }, { field: 'CREATED_AT' }] }],
-    ['filter.assignee.id', { filter: { assignee: { id: { eq: 'nobody' } } } }],
+    ['orderBy', { orderBy: [{ field: 'PRIORITY' }, { field: 'PRIORITY' }] }],
+    ['orderBy', { orderBy: ['PRIORITY', 'CREATED_AT', 'TITLE', 'STATUS'].map((field) => ({ field })) }],
+    ['filter.not.not.not.not.not', { filter: nested(6) }],
+    ['filter.status', { filter: { status: null } }],
+    ['filter.or.1.priority.gte', { filter: { or: [{}, { priority: { gte: null } }] } }],
+    ['filter.search', { filter: { search: '  ' } }],
+    ['filter.search', { filter: { search: 'x'.repeat(201) } }],
+    ['filter.title.contains', { filter: { title: { contains: 'a\0' } } }],
+    ['filter.createdAt.gt', { filter: { createdAt: { gt: '-P3000Y' } } }],
+    ['filter.labels.some.id', { filter: { labels: { some: { id: { neq: 'label_01h455vb4pex5vsknk084sn02q' } } } } }],
+    ['filter.assignee.id.eq', { filter: { assignee: { id: { eq: 'nobody' } } } }],
     ['filter.project.id.in', { filter: { project: { id: { in: Array(51).fill('project_x') } } } }],
   ])('refuse a bad %s and name it', async (argument, variables) => {
     const { errors } = await ask(typeof variables === 'function' ? await variables() : variables);

@@ -6,14 +6,15 @@ import { PgTable } from 'drizzle-orm/pg-core';
 import { GraphQLObjectType } from 'graphql';
 import type { Sql } from 'postgres';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Policy, type Tag, tableOf } from '../../src/cache/index.js';
+import { type Policy, rowSetName, type Tag, tableOf } from '../../src/cache/index.js';
 import { type MainDatabase, openDatabase, postgresClient } from '../../src/db/database.js';
 import { newId } from '../../src/db/ids.js';
 import type { Source } from '../../src/graphql/loads.js';
 import type { TableRowSets } from '../../src/invalidation/rows.js';
 import { expectedTriggers, type InstalledTrigger, installedTriggers } from '../../src/invalidation/triggers.js';
 import { allRowSets } from '../../src/row-sets.js';
-import { OrderDirection, TaskOrderField } from '../../src/tasks/task.filter.js';
+import { all, any, not, oneOf, onlyLabels, someLabel, TRUE } from '../../src/tasks/task.condition.js';
+import { TaskOrderField } from '../../src/tasks/task.filter.js';
 import { testApp } from '../support/app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 
@@ -23,16 +24,33 @@ const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 const UNCACHED = ['cache_outbox', 'cache_outbox_trim', 'task_numbers'];
 
 const projectId = newId('project');
+const page = { limit: 3, backward: false, after: null, before: null };
+/** Every comparison there is. */
 const list = {
   projectIds: [projectId],
-  assigneeIds: [newId('user')],
-  labelIds: [newId('label')],
-  statuses: ['TODO'],
-  priorities: ['LOW'],
+  where: all([
+    oneOf('assigneeId', [newId('user')]),
+    oneOf('status', ['TODO']),
+    oneOf('priority', ['LOW']),
+    someLabel([newId('label')]),
+    onlyLabels([newId('label')]),
+    not(someLabel('any')),
+    any([oneOf('dueDate', [null]), { column: 'completedAt', is: '>', value: '2026-01-01T00:00:00.000Z' }]),
+    { column: 'title', like: 'contains', value: 'x' },
+    { search: 'words' },
+  ]),
 };
+const created = [{ field: TaskOrderField.CREATED_AT, descending: true }];
+const lists = [
+  { list, order: Object.values(TaskOrderField).map((field) => ({ field, descending: false })), ...page },
+  { list: { projectIds: [projectId], where: oneOf('parentId', [newId('task')]) }, order: created, ...page },
+  { list: { projectIds: [projectId, newId('project')], where: TRUE }, order: created, ...page },
+  { list: { projectIds: [projectId], where: oneOf('id', [newId('task')]) }, order: created, ...page },
+];
 /** An argument for every source: one that brings in as many tables as can be. */
 const ARGUMENTS: Record<string, unknown[]> = {
   User: [newId('user')],
+  UserHandle: ['ada'],
   Project: [projectId],
   ProjectKey: ['OPS'],
   Memberships: [newId('user')],
@@ -41,18 +59,13 @@ const ARGUMENTS: Record<string, unknown[]> = {
   ProjectLabels: [projectId],
   Task: [newId('task')],
   TaskNumber: [{ projectId, number: 1 }],
-  TaskPage: [
-    { list, order: { field: TaskOrderField.PRIORITY, direction: OrderDirection.ASC }, limit: 3 },
-    {
-      list: { projectIds: [projectId], parentId: newId('task') },
-      order: { field: TaskOrderField.CREATED_AT, direction: OrderDirection.DESC },
-      limit: 3,
-    },
-  ],
-  TaskCount: [list, { projectIds: [projectId] }],
+  TaskPage: lists,
+  TaskPageRelative: lists,
+  TaskCount: lists.map((one) => one.list),
+  TaskCountRelative: [list],
   TaskLabels: [newId('task')],
   Comment: [newId('comment')],
-  TaskComments: [{ taskId: newId('task'), limit: 3 }],
+  TaskComments: [{ taskId: newId('task'), ...page }],
   TaskCommentCount: [newId('task')],
 };
 
@@ -93,7 +106,7 @@ async function allSources(): Promise<Source<unknown, unknown>[]> {
 
 /** The tags, without their values, that triggers write: `tasks:project_id`, and whole tables. */
 const writable = new Set(
-  allRowSets.flatMap(({ table, specs }) => [table, ...specs.map(({ columns }) => `${table}:${columns.join(',')}`)]),
+  allRowSets.flatMap(({ table, specs }) => [table, ...specs.map((spec) => `${table}:${rowSetName(spec)}`)]),
 );
 const setOf = (tag: Tag) => tag.replace(/=.*$/s, '');
 

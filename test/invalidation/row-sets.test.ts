@@ -53,16 +53,20 @@ interface TaskLike {
   readonly projectId: `project_${string}`;
   readonly number: number;
   readonly assigneeId: `user_${string}`;
+  readonly creatorId: `user_${string}`;
 }
-const lists = (task: Pick<TaskLike, 'projectId' | 'assigneeId'>) => [
+/** Of lists that hold ids and follow what they select, sort and count by. */
+const lists = (task: Pick<TaskLike, 'projectId' | 'assigneeId' | 'creatorId'>) => [
   taskRows.byProject(task.projectId),
   taskRows.byAssignee(task.assigneeId),
+  taskRows.byCreator(task.creatorId),
 ];
-const allOf = (task: TaskLike) => [
+/** What any change of it touches. */
+const row = (task: Pick<TaskLike, 'id' | 'projectId'>) => [
   taskRows.byId(task.id),
-  taskRows.byNumber(task.projectId, task.number),
-  ...lists(task),
+  taskRows.anyByProject(task.projectId),
 ];
+const allOf = (task: TaskLike) => [...row(task), taskRows.byNumber(task.projectId, task.number), ...lists(task)];
 
 function newTasks(count: number) {
   return Array.from({ length: count }, (_, i) => ({
@@ -90,7 +94,9 @@ describe('a task', () => {
   test('inserted without assignee and parent: no list of nobody', async () => {
     const task = { ...one(), id: newId('task'), number: 99, assigneeId: null };
     const tags = await touched((tx) => tx.insert(tasks).values(task));
-    expect(tags).toEqual(first(taskRows.byId(task.id), taskRows.byNumber(f.ops.id, 99), taskRows.byProject(f.ops.id)));
+    expect(tags).toEqual(
+      first(...row(task), taskRows.byNumber(f.ops.id, 99), taskRows.byProject(f.ops.id), taskRows.byCreator(f.ada.id)),
+    );
   });
 
   test.each([
@@ -98,15 +104,15 @@ describe('a task', () => {
     ['priority', { priority: 'HIGH' as const }],
     ['due date', { dueDate: '2030-02-03' }],
   ])('with another %s: its id and the lists it is in, not what finds it by number', async (_, values) => {
-    expect(await touched((tx) => set(tx, values))).toEqual(first(taskRows.byId(one().id), ...lists(one())));
+    expect(await touched((tx) => set(tx, values))).toEqual(first(...row(one()), ...lists(one())));
   });
 
   test.each([
     ['title', { title: 'Another, with "quotes" and ünïcödé 🎈' }],
     ['description', { description: 'x' }],
     ['version and time of change', { version: 7, updatedAt: '2031-01-01T00:00:00.000Z' }],
-  ])('with another %s, which no list shows: its id alone', async (_, values) => {
-    expect(await touched((tx) => set(tx, values))).toEqual(first(taskRows.byId(one().id)));
+  ])('with another %s, which no list shows: its id, and the lists that look at everything', async (_, values) => {
+    expect(await touched((tx) => set(tx, values))).toEqual(first(...row(one())));
   });
 
   test('written as it was: nothing', async () => {
@@ -116,25 +122,24 @@ describe('a task', () => {
       await touched((tx) =>
         set(tx, { title: 'nobody' }).then(() => tx.update(tasks).set({ title: 'x' }).where(sql`false`)),
       ),
-    ).toEqual(first(taskRows.byId(one().id)));
+    ).toEqual(first(...row(one())));
   });
 
   test('moved between assignees: both lists, and the one of its project', async () => {
     expect(one().assigneeId).toBe(f.ada.id);
     expect(await touched((tx) => set(tx, { assigneeId: f.bob.id }))).toEqual(
       first(
-        taskRows.byId(one().id),
+        ...row(one()),
         taskRows.byProject(f.ops.id),
         taskRows.byAssignee(f.ada.id),
         taskRows.byAssignee(f.bob.id),
+        taskRows.byCreator(f.ada.id),
       ),
     );
   });
 
   test('taken from its assignee: the list it left', async () => {
-    expect(await touched((tx) => set(tx, { assigneeId: null }))).toEqual(
-      first(taskRows.byId(one().id), ...lists(one())),
-    );
+    expect(await touched((tx) => set(tx, { assigneeId: null }))).toEqual(first(...row(one()), ...lists(one())));
   });
 
   test('two tasks that swap their assignees in one statement: both lists, although each holds as many as before', async () => {
@@ -143,7 +148,7 @@ describe('a task', () => {
       case when assignee_id = ${toUuid(f.ada.id)}::uuid then ${toUuid(f.bob.id)}::uuid else ${toUuid(f.ada.id)}::uuid end
       where id in (${toUuid(one().id)}::uuid, ${toUuid(two.id)}::uuid)`;
     expect(await touched((tx) => tx.execute(swap))).toEqual(
-      first(taskRows.byId(one().id), taskRows.byId(two.id), ...lists(one()), ...lists(two)),
+      first(...row(one()), ...row(two), ...lists(one()), ...lists(two)),
     );
   });
 
@@ -160,6 +165,7 @@ describe('a task', () => {
     expect(tags).toEqual(
       first(
         ...allOf(one()),
+        taskLabelRows.byProject(f.ops.id),
         taskLabelRows.byTask(one().id),
         taskLabelRows.byLabel(f.bug.id),
         taskLabelRows.byLabel(f.docs.id),
@@ -181,7 +187,7 @@ describe('many rows by one statement', () => {
         .set({ title: sql`${tasks.title} || '!'` })
         .where(sql`${tasks.number} >= 1000`),
     );
-    expect(updated).toEqual(first(...many.map(({ id }) => taskRows.byId(id))));
+    expect(updated).toEqual(first(...many.flatMap(row)));
     const deleted = await touched((tx) => tx.delete(tasks).where(sql`${tasks.number} >= 1000`));
     expect(deleted).toEqual(first(...many.flatMap(allOf)));
   });
@@ -206,6 +212,7 @@ describe('a whole project', () => {
         memberRows.byProject(f.ops.id),
         ...[f.ada, f.bob, f.vic].map(({ id }) => memberRows.byUser(id)),
         labelRows.byProject(f.ops.id),
+        taskLabelRows.byProject(f.ops.id),
         ...[f.bug, f.docs].flatMap(({ id }) => [labelRows.byId(id), taskLabelRows.byLabel(id)]),
         ...f.opsTasks.flatMap((task) => [...allOf(task), taskLabelRows.byTask(task.id), commentRows.byTask(task.id)]),
         ...said.map(({ id }) => commentRows.byId(id)),
@@ -225,11 +232,11 @@ describe('a whole project', () => {
     expect(tags).toEqual(
       first(
         userRows.byId(f.eve.id),
+        userRows.byHandle(f.eve.handle),
         memberRows.byUser(f.eve.id),
         memberRows.byProject(f.web.id),
-        taskRows.byId(f.webTask.id),
-        taskRows.byProject(f.web.id),
-        taskRows.byAssignee(f.eve.id),
+        ...row(f.webTask),
+        ...lists({ ...f.webTask, assigneeId: f.eve.id }),
       ),
     );
   });
@@ -268,6 +275,7 @@ describe('other ways to write', () => {
       first(
         ...[f.bug.id, f.docs.id, fresh].map((id) => labelRows.byId(id)),
         labelRows.byProject(f.ops.id),
+        taskLabelRows.byProject(f.ops.id),
         taskLabelRows.byLabel(f.docs.id),
         ...f.opsTasks.map(({ id }) => taskLabelRows.byTask(id)),
       ),
@@ -412,14 +420,20 @@ test('a label renamed touches its list; another colour does not', async () => {
   expect(await set({ color: '#abcdef' })).toEqual(first(labelRows.byId(f.bug.id)));
 });
 
-test('a label put on a task touches the task’s labels and the label’s tasks', async () => {
+test('a label put on a task touches the task’s labels, the label’s tasks, and the project’s labelled tasks', async () => {
   const fresh = { id: newId('label'), projectId: f.ops.id, name: 'fresh', color: '#000000' };
   await db.write.insert(labels).values(fresh);
   const [task] = f.opsTasks;
   const tags = await touched((tx) =>
     tx.insert(taskLabels).values({ projectId: f.ops.id, taskId: (task as TaskLike).id, labelId: fresh.id }),
   );
-  expect(tags).toEqual(first(taskLabelRows.byTask((task as TaskLike).id), taskLabelRows.byLabel(fresh.id)));
+  expect(tags).toEqual(
+    first(
+      taskLabelRows.byTask((task as TaskLike).id),
+      taskLabelRows.byLabel(fresh.id),
+      taskLabelRows.byProject(f.ops.id),
+    ),
+  );
 });
 
 test('a member who joins touches his memberships and the project’s members', async () => {

@@ -41,12 +41,12 @@ export function orderBySql(
   return sql.join(parts, sql`, `);
 }
 
-/** The values of these columns that name a row's place in the list: a text array. */
+/** The values of these columns that name a row's place in the list, as JSON: the driver reads a null in an array as a text. */
 export function placeSql(columns: readonly SortColumn[]): SQL {
-  return sql`array[${sql.join(
+  return sql`to_json(array[${sql.join(
     columns.map(({ column, text }) => text ?? sql`${column}::text`),
     sql`, `,
-  )}]::text[]`;
+  )}]::text[])`;
 }
 
 /** What lies behind `place`, in the order of `columns`. */
@@ -89,7 +89,7 @@ export interface PageRow {
 }
 
 /**
- * The rows of each page, in the order of `pages`. Each is a SELECT of `id`, `sort` (text array) and `place` (its rank), one row
+ * The rows of each page, in the order of `pages`. Each is a SELECT of `id`, `sort` (by `placeSql`) and `place` (its rank), one row
  * more than the page's limit. UNION ALL promises no order of its own, so every row brings the number of its
  * page and its place in it.
  */

@@ -15,7 +15,12 @@ const DAY_DURATION = /^[^T]+$/;
 /** Of one part of a duration: no date is further away than Postgres can tell. */
 const MAX_PART = 9999;
 
-function momentScalar(name: string, example: string, absolute: GraphQLScalarType<Date, unknown>, pick: (at: Date) => string) {
+function momentScalar(
+  name: string,
+  example: string,
+  absolute: GraphQLScalarType<Date, unknown>,
+  pick: (at: Date) => string,
+) {
   const expected = `expected ${example}, or a duration from now like -P2W`;
   const parseValue = (value: unknown): MomentInput => {
     if (typeof value !== 'string') throw new GraphQLError(`${name}: ${expected}`);

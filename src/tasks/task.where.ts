@@ -218,7 +218,7 @@ class Reading {
       PROJECT_KEY.test(text) ? this.context.loads.load(projectIdByKey, text) : Promise.resolve(null);
     return all([
       id ? this.#values('projectId', id, `${at}.id`, readProjectId) : TRUE,
-      key ? oneOf('projectId', await this.#named(key, `${at}.key`, load)) : TRUE,
+      await this.#named('projectId', key, `${at}.key`, load),
     ]);
   }
 
@@ -234,7 +234,7 @@ class Reading {
       USER_HANDLE.test(text) ? this.context.loads.load(userIdByHandle, text) : Promise.resolve(null);
     return all([
       id ? this.#values(column, id, `${at}.id`, readUserId) : TRUE,
-      handle ? oneOf(column, await this.#named(handle, `${at}.handle`, load)) : TRUE,
+      await this.#named(column, handle, `${at}.handle`, load),
       this.#missing(column, filter, at),
     ]);
   }
@@ -268,36 +268,46 @@ class Reading {
     refuseNulls(filter, at);
     this.#count(at);
     const { id, name } = filter;
-    if (!id && !name) return 'any';
     if (id && (isGiven(id.neq) || isGiven(id.nin))) {
       throw badUserInput(`${at}.id`, 'expected eq or in; put the labels that must not fit into none');
     }
     // The comparator as the condition that it would be of a column: its values are the ids.
-    const byId = id && this.#values('id', id, `${at}.id`, (text, where) => readId('label', text, where));
-    const ids = byId && ('in' in byId ? (byId.in as LabelId[]) : []);
-    const named = name && (await this.#labelsNamed(name, `${at}.name`));
-    if (ids && named) return named.filter((label) => ids.includes(label));
-    return ids ?? named ?? [];
+    const byId = id ? this.#values('id', id, `${at}.id`, (text, where) => readId('label', text, where)) : TRUE;
+    const ids = 'in' in byId ? (byId.in as LabelId[]) : 'any' in byId ? [] : undefined;
+    const names = name ? this.#names(name, `${at}.name`) : undefined;
+    if (names === undefined) return ids ?? 'any';
+    const named = await this.#labelsNamed(names);
+    return ids === undefined ? named : named.filter((label) => ids.includes(label));
   }
 
-  async #labelsNamed(comparator: NameComparator, at: string): Promise<LabelId[]> {
-    const names = this.#names(comparator, at);
+  async #labelsNamed(names: readonly string[]): Promise<LabelId[]> {
     const labels = await this.context.loads.loadMany(labelsOfProject, this.projectIds);
     return labels.flat().flatMap(({ id, sort: [name] }) => (names.includes(name ?? '') ? [id] : []));
   }
 
-  async #named<I>(comparator: NameComparator, at: string, load: (name: string) => Promise<I | null>): Promise<I[]> {
-    const found = await Promise.all(this.#names(comparator, at).map(load));
-    return found.filter((id) => id !== null);
+  /** The column is of what bears one of these names. */
+  async #named<I extends string>(
+    column: Column,
+    comparator: NameComparator | null | undefined,
+    at: string,
+    load: (name: string) => Promise<I | null>,
+  ): Promise<Condition> {
+    const names = comparator && this.#names(comparator, at);
+    if (!names) return TRUE;
+    const found = await Promise.all(names.map(load));
+    return oneOf(
+      column,
+      found.filter((id) => id !== null),
+    );
   }
 
-  /** The names that fit. */
-  #names(comparator: NameComparator, at: string): readonly string[] {
+  /** The names that fit; undefined when all do. */
+  #names(comparator: NameComparator, at: string): readonly string[] | undefined {
     refuseNulls(comparator, at);
     const { eq, in: among } = comparator;
     this.#count(at);
     if (among && among.length > MAX_IN) throw badUserInput(`${at}.in`, `expected at most ${MAX_IN} values`);
-    if (!isGiven(eq)) return [...new Set(among ?? [])];
+    if (!isGiven(eq)) return among ? [...new Set(among)] : undefined;
     return !among || among.includes(eq) ? [eq] : [];
   }
 

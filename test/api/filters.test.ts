@@ -1,0 +1,409 @@
+/**
+ * Filters, orders and pages at random, beside random writes: every answer is the one that the rows give by a second reading of
+ * the grammar in plain JavaScript, and the same query with the cache off gives it, too.
+ */
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { postgresClient } from '../../src/db/database.js';
+import { fromUuid, toUuid } from '../../src/db/ids.js';
+import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';
+import { type Fixture, fixture } from '../support/fixture.js';
+
+const RUNS = Number(process.env['FILTER_RUNS'] ?? 60);
+const STATUSES = ['BACKLOG', 'TODO', 'IN_PROGRESS', 'IN_REVIEW', 'DONE', 'CANCELED'];
+const PRIORITIES = ['NONE', 'LOW', 'MEDIUM', 'HIGH', 'URGENT'];
+const TITLES = ['Alpha 50%', 'beta_x', 'Gamma "quoted"', 'delta\\', 'ALPHA again', 'Ünïcödé 🎈'];
+const DAYS = ['2026-01-31', '2026-02-28', '2030-06-01'];
+
+let app: TestApp;
+/** The same database, never a lease: every read goes to Postgres. */
+let uncached: TestApp;
+let sql: ReturnType<typeof postgresClient>;
+let f: Fixture;
+
+beforeAll(async () => {
+  app = await testApp();
+  f = await fixture(app, 14);
+  uncached = await testApp({
+    databaseUrl: app.databaseUrl,
+    lease: false,
+    wrap: (store) =>
+      new Proxy(store, {
+        get: (target, name) =>
+          name === 'apply'
+            ? async () => 'raced'
+            : (Reflect.get(target, name).bind?.(target) ?? Reflect.get(target, name)),
+      }),
+  });
+  sql = postgresClient(app.databaseUrl, { max: 1 });
+});
+afterAll(async () => {
+  await sql?.end();
+  await Promise.all([app?.close(), uncached?.close()]);
+});
+
+interface Row {
+  readonly id: string;
+  readonly key: string;
+  readonly number: number;
+  readonly title: string;
+  readonly description: string | null;
+  readonly status: string;
+  readonly priority: string;
+  readonly dueDate: string | null;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+  readonly completedAt: string | null;
+  readonly projectId: string;
+  readonly parentId: string | null;
+  readonly assigneeId: string | null;
+  readonly creatorId: string;
+  readonly labels: readonly string[];
+}
+
+async function rows(): Promise<Row[]> {
+  const found = await sql`
+    select t.*, p.key, due_date::text as due_day,
+      array(select label_id::text from task_labels l where l.task_id = t.id) as label_ids
+    from tasks t join projects p on p.id = t.project_id`;
+  const id = (prefix: string, uuid: string | null) => uuid && fromUuid(prefix, uuid);
+  const at = (date: Date | null) => date && date.toISOString();
+  return found.map(
+    (row) =>
+      ({
+        id: id('task', row['id']),
+        key: row['key'],
+        number: row['number'],
+        title: row['title'],
+        description: row['description'],
+        status: row['status'],
+        priority: row['priority'],
+        dueDate: row['due_day'],
+        createdAt: at(row['created_at']),
+        updatedAt: at(row['updated_at']),
+        completedAt: at(row['completed_at']),
+        projectId: id('project', row['project_id']),
+        parentId: id('task', row['parent_id']),
+        assigneeId: id('user', row['assignee_id']),
+        creatorId: id('user', row['creator_id']),
+        labels: row['label_ids'].map((uuid: string) => fromUuid('label', uuid)),
+      }) as Row,
+  );
+}
+
+// ---- the grammar, read a second time
+
+// biome-ignore lint/suspicious/noExplicitAny: a filter as a client writes it
+type Filter = any;
+type Value = string | number | null;
+
+function compares(comparator: Filter, value: Value, rank: (value: Value) => number | string = (v) => v as string) {
+  const against = (other: Value, fits: (a: number | string, b: number | string) => boolean) =>
+    value !== null && fits(rank(value), rank(other));
+  const tests: Record<string, (other: Filter) => boolean> = {
+    eq: (other) => value === other,
+    neq: (other) => value !== other,
+    in: (other) => other.includes(value),
+    nin: (other) => !other.includes(value),
+    gt: (other) => against(other, (a, b) => a > b),
+    gte: (other) => against(other, (a, b) => a >= b),
+    lt: (other) => against(other, (a, b) => a < b),
+    lte: (other) => against(other, (a, b) => a <= b),
+    contains: (other) => value !== null && String(value).toLowerCase().includes(other.toLowerCase()),
+    startsWith: (other) => value !== null && String(value).toLowerCase().startsWith(other.toLowerCase()),
+    null: (other) => (value === null) === other,
+  };
+  return Object.entries(comparator).every(([name, other]) => tests[name]?.(other));
+}
+
+function fits(filter: Filter, row: Row): boolean {
+  const handles: Record<string, string> = { ada: f.ada.id, bob: f.bob.id, vic: f.vic.id };
+  const byName = ({ eq, in: among }: Filter, of: (name: string) => string | undefined, id: string | null) =>
+    id !== null && [eq === undefined ? undefined : [eq], among].every((names) => !names || names.map(of).includes(id));
+  const user = ({ id, handle, null: missing }: Filter, value: string | null) =>
+    (!id || compares(id, value)) &&
+    (!handle || byName(handle, (name) => handles[name], value)) &&
+    (missing === undefined || (value === null) === missing);
+  const label =
+    ({ id, name }: Filter) =>
+    (labelId: string) =>
+      (!id || compares(id, labelId)) &&
+      (!name || byName(name, (text) => ({ bug: f.bug.id, docs: f.docs.id })[text], labelId));
+  const tests: Record<string, (part: Filter) => boolean> = {
+    and: (all) => all.every((one: Filter) => fits(one, row)),
+    or: (some) => some.some((one: Filter) => fits(one, row)),
+    not: (one) => !fits(one, row),
+    id: (one) => compares(one, row.id),
+    number: (one) => compares(one, row.number),
+    title: (one) => compares(one, row.title),
+    description: (one) => compares(one, row.description),
+    status: (one) => compares(one, row.status),
+    priority: (one) => compares(one, row.priority, (value) => PRIORITIES.indexOf(value as string)),
+    dueDate: (one) => compares(one, row.dueDate),
+    createdAt: (one) => compares(one, row.createdAt),
+    updatedAt: (one) => compares(one, row.updatedAt),
+    completedAt: (one) => compares(one, row.completedAt),
+    project: ({ id, key }) => (!id || compares(id, row.projectId)) && (!key || byName(key, (name) => name, row.key)),
+    assignee: (one) => user(one, row.assigneeId),
+    creator: (one) => user(one, row.creatorId),
+    parent: ({ id, null: missing }) =>
+      (!id || compares(id, row.parentId)) && (missing === undefined || (row.parentId === null) === missing),
+    labels: ({ some, every, none }) =>
+      (!some || row.labels.some(label(some))) &&
+      (!every || row.labels.every(label(every))) &&
+      (!none || !row.labels.some(label(none))),
+  };
+  return Object.entries(filter).every(([name, part]) => (tests[name] as (part: Filter) => boolean)(part));
+}
+
+const KEYS: Record<string, (row: Row) => string | number | null> = {
+  CREATED_AT: (row) => row.createdAt,
+  UPDATED_AT: (row) => row.updatedAt,
+  COMPLETED_AT: (row) => row.completedAt,
+  DUE_DATE: (row) => row.dueDate,
+  PRIORITY: (row) => PRIORITIES.indexOf(row.priority),
+  STATUS: (row) => STATUSES.indexOf(row.status),
+  // As UTF-8 sorts it.
+  TITLE: (row) => Buffer.from(row.title).toString('hex'),
+};
+
+interface Order {
+  readonly field: string;
+  readonly direction: 'ASC' | 'DESC';
+  readonly nulls?: 'FIRST' | 'LAST';
+}
+
+function sorted(list: readonly Row[], given: readonly Order[]): Row[] {
+  const orders = given.length > 0 ? given : [{ field: 'CREATED_AT', direction: 'DESC' as const }];
+  const last = orders.at(-1) as Order;
+  const compare = (a: Row, b: Row) => {
+    for (const { field, direction, nulls } of orders) {
+      const [x, y] = [KEYS[field]?.(a) ?? null, KEYS[field]?.(b) ?? null];
+      if (x === y) continue;
+      if (x === null || y === null) return (x === null) === (nulls === 'FIRST') ? -1 : 1;
+      return x < y === (direction === 'ASC') ? -1 : 1;
+    }
+    return toUuid(a.id as never) < toUuid(b.id as never) === (last.direction === 'ASC') ? -1 : 1;
+  };
+  return [...list].sort(compare);
+}
+
+// ---- what is asked and written
+
+const some = <T>(of: fc.Arbitrary<T>) => fc.uniqueArray(of, { maxLength: 3 });
+/** At most two of these: many at once fit nothing. */
+const optional = (model: Record<string, fc.Arbitrary<unknown>>) =>
+  fc
+    .uniqueArray(fc.constantFrom(...Object.keys(model)), { maxLength: 2 })
+    .chain((names) => fc.record(Object.fromEntries(names.map((name) => [name, model[name] as fc.Arbitrary<unknown>]))));
+
+function arbitraries() {
+  const users = fc.constantFrom(f.ada.id, f.bob.id, f.vic.id);
+  const taskIds = fc.constantFrom(...f.opsTasks.slice(0, 5).map(({ id }) => id), f.webTask.id);
+  const labels = fc.constantFrom(f.bug.id, f.docs.id);
+  const equal = <T>(of: fc.Arbitrary<T>) => ({ eq: of, neq: of, in: some(of), nin: some(of) });
+  const bounds = <T>(of: fc.Arbitrary<T>) => ({ gt: of, gte: of, lt: of, lte: of });
+  const names = (...of: string[]) => optional({ eq: fc.constantFrom(...of), in: some(fc.constantFrom(...of)) });
+  const text = fc.constantFrom('a', 'ALPHA', '%', '_', '\\', '"', '🎈', 'Ü', 'zzz');
+  const instants = fc.constantFrom('2026-01-01T00:05:00.000Z', '2026-01-01T00:09:30.000Z', '2029-01-01T00:00:00.000Z');
+  const user = optional({ id: optional(equal(users)), handle: names('ada', 'bob', 'nobody') });
+  const leaf = optional({
+    id: optional(equal(taskIds)),
+    number: optional({ ...equal(fc.integer({ min: 1, max: 15 })), ...bounds(fc.integer({ min: 1, max: 15 })) }),
+    title: optional({ ...equal(fc.constantFrom(...TITLES)), contains: text, startsWith: text }),
+    description: optional({ contains: text, null: fc.boolean() }),
+    status: optional(equal(fc.constantFrom(...STATUSES))),
+    priority: optional({ ...equal(fc.constantFrom(...PRIORITIES)), ...bounds(fc.constantFrom(...PRIORITIES)) }),
+    dueDate: optional({
+      eq: fc.constantFrom(...DAYS),
+      neq: fc.constantFrom(...DAYS),
+      ...bounds(fc.constantFrom(...DAYS)),
+      null: fc.boolean(),
+    }),
+    createdAt: optional(bounds(instants)),
+    updatedAt: optional(bounds(instants)),
+    completedAt: optional({ ...bounds(instants), null: fc.boolean() }),
+    project: optional({ id: optional(equal(fc.constantFrom(f.ops.id, f.web.id))), key: names('OPS', 'WEB', 'NONE') }),
+    assignee: fc.oneof(user, optional({ null: fc.boolean() })),
+    creator: user,
+    parent: optional({ id: optional(equal(taskIds)), null: fc.boolean() }),
+    labels: optional(
+      Object.fromEntries(
+        ['some', 'every', 'none'].map((which) => [
+          which,
+          optional({ id: optional({ eq: labels, in: some(labels) }), name: names('bug', 'docs', 'nothing') }),
+        ]),
+      ),
+    ),
+  }); // many at once fit nothing
+  const { filter } = fc.letrec((tie) => ({
+    filter: fc.oneof(
+      { maxDepth: 3, withCrossShrink: true },
+      leaf,
+      fc.record({ and: fc.array(tie('filter'), { maxLength: 3 }) }),
+      fc.record({ or: fc.array(tie('filter'), { maxLength: 3 }) }),
+      fc.record({ not: tie('filter') }),
+    ),
+  }));
+  const order = fc.record(
+    {
+      field: fc.constantFrom(...Object.keys(KEYS)),
+      direction: fc.constantFrom('ASC', 'DESC'),
+      nulls: fc.constantFrom('FIRST', 'LAST'),
+    },
+    { requiredKeys: ['field', 'direction'] },
+  );
+  const orderBy = fc.uniqueArray(order, { maxLength: 3, selector: ({ field }) => field });
+  const write = fc.record({
+    task: fc.integer({ min: 0, max: 13 }),
+    sql: fc.boolean(),
+    values: optional({
+      title: fc.constantFrom(...TITLES),
+      description: fc.option(fc.constantFrom(...TITLES)),
+      status: fc.constantFrom(...STATUSES),
+      priority: fc.constantFrom(...PRIORITIES),
+      dueDate: fc.option(fc.constantFrom(...DAYS)),
+      assigneeId: fc.option(fc.constantFrom(f.ada.id, f.bob.id)),
+      parentId: fc.option(fc.constantFrom(...f.opsTasks.slice(0, 2).map(({ id }) => id))),
+      labelIds: some(labels),
+    }),
+  });
+  return { filter, orderBy, write, size: fc.integer({ min: 1, max: 6 }) };
+}
+
+const LIST = `query($first: Int, $after: String, $last: Int, $before: String, $filter: TaskFilter, $orderBy: [TaskOrder!]) {
+  tasks(first: $first, after: $after, last: $last, before: $before, filter: $filter, orderBy: $orderBy) {
+    totalCount nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+  }
+}`;
+
+async function page(from: TestApp, variables: Record<string, unknown>) {
+  return dataOf(await from.ask(LIST, { as: f.ada.id, variables })).tasks;
+}
+
+const idsOf = ({ nodes }: { nodes: { id: string }[] }) => nodes.map(({ id }) => id);
+
+async function leafThrough(from: TestApp, question: object, size: number, backward: boolean): Promise<string[]> {
+  const seen: string[] = [];
+  for (let cursor: string | null = null; ; ) {
+    const { pageInfo, ...rest } = await page(from, {
+      ...question,
+      ...(backward ? { last: size, before: cursor } : { first: size, after: cursor }),
+    });
+    if (backward) seen.unshift(...idsOf(rest));
+    else seen.push(...idsOf(rest));
+    if (!(backward ? pageInfo.hasPreviousPage : pageInfo.hasNextPage)) return seen;
+    cursor = backward ? pageInfo.startCursor : pageInfo.endCursor;
+  }
+}
+
+const UPDATE = 'mutation($i: UpdateTaskInput!) { updateTask(input: $i) { errors { message } } }';
+
+describe('at random', () => {
+  test('every answer is what the rows say, from the cache and without it', async () => {
+    const { filter, orderBy, write, size } = arbitraries();
+    const run = fc.asyncProperty(
+      fc.array(filter, { minLength: 1, maxLength: 3 }),
+      orderBy,
+      fc.array(write, { minLength: 1, maxLength: 3 }),
+      size,
+      async (filters, orders, writes, pageSize) => {
+        for (const { task, values } of [...writes, { task: 0, values: {} }]) {
+          const all = await rows();
+          for (const one of filters) {
+            const question = { filter: one, orderBy: orders };
+            const expected = sorted(
+              all.filter((row) => fits(one, row)),
+              orders as Order[],
+            ).map(({ id }) => id);
+            const answer = await page(app, { ...question, first: 100 });
+            expect([answer.totalCount, idsOf(answer)]).toEqual([expected.length, expected]);
+            expect(await page(uncached, { ...question, first: 100 })).toEqual(answer);
+            expect(await page(app, { ...question, first: 100 })).toEqual(answer);
+            expect(await leafThrough(app, question, pageSize, false)).toEqual(expected);
+            expect(await leafThrough(app, question, pageSize, true)).toEqual(expected);
+          }
+          const input = { id: f.opsTasks[task]?.id, ...values };
+          await app.ask(UPDATE, { as: f.ada.id, variables: { i: input } });
+        }
+      },
+    );
+    await fc.assert(run, { numRuns: RUNS, endOnFailure: true });
+    expect(app.outcomes.filter(({ name, kind }) => name === 'TaskPage' && kind.endsWith('hit')).length).toBeGreaterThan(
+      RUNS,
+    );
+  }, 300_000);
+});
+
+describe('what chance does not reach', () => {
+  const identifiers = async (variables: Record<string, unknown>) => {
+    const query =
+      'query($filter: TaskFilter) { tasks(filter: $filter, orderBy: [{ field: TITLE, direction: ASC }]) { nodes { title } } }';
+    const { nodes } = dataOf(await app.ask(query, { as: f.ada.id, variables })).tasks;
+    return nodes.map(({ title }: { title: string }) => title);
+  };
+  const write = async (index: number, values: Record<string, unknown>) => {
+    const input = { id: f.opsTasks[index]?.id, ...values };
+    const { errors } = dataOf(await app.ask(UPDATE, { as: f.ada.id, variables: { i: input } })).updateTask;
+    expect(errors).toEqual([]);
+  };
+
+  test('search finds words in any form, in title and description, and follows a write', async () => {
+    await write(0, { title: 'Mending the boilers', description: null });
+    await write(1, { title: 'Kettle', description: 'The boiler was mended twice' });
+    await write(2, { title: 'Boiling', description: null });
+    const search = (text: string) => identifiers({ filter: { search: text } });
+    expect(await search('mend boiler')).toEqual(['Kettle', 'Mending the boilers']);
+    expect(await search('boiler -kettle')).toEqual(['Mending the boilers']);
+    expect(await search('"boiler was mended"')).toEqual(['Kettle']);
+    await write(1, { description: 'Cold' });
+    expect(await search('mend boiler')).toEqual(['Mending the boilers']);
+    expect(await identifiers({ filter: { or: [{ search: 'kettle' }, { search: 'boilers' }] } })).toEqual([
+      'Kettle',
+      'Mending the boilers',
+    ]);
+  });
+
+  test('relative times count from now, and equal questions of one minute share an entry', async () => {
+    await write(3, { title: 'Just now' });
+    const recent = { filter: { updatedAt: { gt: '-P1D' }, title: { eq: 'Just now' } } };
+    expect(await identifiers(recent)).toEqual(['Just now']);
+    expect(await identifiers({ filter: { updatedAt: { gt: 'P1D' } } })).toEqual([]);
+    expect(await identifiers({ filter: { createdAt: { gt: '-P1M' }, number: { eq: 1 } } })).toEqual([]);
+    await eventually(async () => {
+      await app.settled();
+      app.reset();
+      await identifiers(recent);
+      expect(app.outcomes.find(({ name }) => name === 'TaskPageRelative')?.kind).toMatch(/hit/);
+    });
+    const today = new Date().toISOString().slice(0, 10);
+    await write(4, { title: 'Due today', dueDate: today });
+    expect(await identifiers({ filter: { dueDate: { eq: 'P0D' } } })).toEqual(['Due today']);
+    expect(await identifiers({ filter: { dueDate: { lt: '-P1D', gt: '-P2D' } } })).toEqual([]);
+  });
+
+  test('a handle, a key and a label name follow their rename', async () => {
+    const assigned = { filter: { assignee: { handle: { eq: 'ada' } }, project: { key: { eq: 'WEB' } } } };
+    expect(await identifiers(assigned)).toEqual(['Web task']);
+    await app.transactor.transact((tx) => tx.execute(`update users set handle = 'ada2' where handle = 'ada'`));
+    expect(await identifiers(assigned)).toEqual([]);
+    await app.transactor.transact((tx) => tx.execute(`update users set handle = 'ada' where handle = 'ada2'`));
+    expect(await identifiers(assigned)).toEqual(['Web task']);
+  });
+
+  test('a title list is kept while a task of another project changes, and dropped when one of its own does', async () => {
+    const outcome = async () => {
+      await app.settled();
+      app.reset();
+      await identifiers({ filter: { title: { contains: 'web' }, project: { id: { eq: f.web.id } } } });
+      return app.outcomes.find(({ name }) => name === 'TaskPage')?.kind;
+    };
+    await outcome();
+    expect(await outcome()).toMatch(/hit/);
+    await write(5, { title: 'Elsewhere' });
+    expect(await outcome()).toMatch(/hit/);
+    const input = { id: f.webTask.id, title: 'Web task, renamed' };
+    await app.ask(UPDATE, { as: f.ada.id, variables: { i: input } });
+    expect(await outcome()).toBe('miss');
+  });
+});

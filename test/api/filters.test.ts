@@ -118,8 +118,11 @@ function compares(comparator: Filter, value: Value, rank: (value: Value) => numb
 
 function fits(filter: Filter, row: Row): boolean {
   const handles: Record<string, string> = { ada: f.ada.id, bob: f.bob.id, vic: f.vic.id };
-  const byName = ({ eq, in: among }: Filter, of: (name: string) => string | undefined, id: string | null) =>
-    id !== null && [eq === undefined ? undefined : [eq], among].every((names) => !names || names.map(of).includes(id));
+  const byName = (comparator: Filter, of: (name: string) => string | undefined, id: string | null) =>
+    Object.entries(comparator).every(([name, value]) => {
+      const names = (name === 'eq' ? [value] : value) as string[];
+      return id !== null && names.map(of).includes(id);
+    });
   const user = ({ id, handle, null: missing }: Filter, value: string | null) =>
     (!id || compares(id, value)) &&
     (!handle || byName(handle, (name) => handles[name], value)) &&

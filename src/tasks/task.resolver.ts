@@ -1,5 +1,5 @@
 /** The queries, fields and mutations of Task, and what Project and User get from tasks. Who may see a task is asked where one is first reached. */
-import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Args, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { isId, type ProjectId } from '../db/ids.js';
 import { Cached } from '../graphql/cached.js';
 import { type Context, traced } from '../graphql/context.js';
@@ -17,6 +17,7 @@ import { MINUTE } from '../time.js';
 import { userById } from '../users/user.loaders.js';
 import type { UserRow } from '../users/user.table.js';
 import { User } from '../users/user.type.js';
+import { BurndownPoint, burndowns, checkDays } from './burndown.js';
 import { all, type Condition, oneOf, TRUE } from './task.condition.js';
 import { TaskListArgs } from './task.filter.js';
 import {
@@ -186,6 +187,18 @@ export class ProjectTasksResolver {
   @Cached<ProjectRow>({ ttlMs: MINUTE, scope: 'public', tags: (project) => taskRows.byProject(project.id) })
   stats(@Root() project: ProjectRow, @Ctx() { loads }: Context) {
     return loads.batch(projectStats, project.id);
+  }
+
+  @FieldResolver(() => [BurndownPoint], {
+    description: 'How many of its tasks were left, day by day; an expensive aggregate, kept for a minute.',
+  })
+  @Cached<ProjectRow>({ ttlMs: MINUTE, scope: 'public', tags: (project) => taskRows.byProject(project.id) })
+  burndown(
+    @Root() project: ProjectRow,
+    @Ctx() { loads }: Context,
+    @Arg('days', () => Int, { defaultValue: 30, description: 'How many days up to today: 1 to 365.' }) days: number,
+  ) {
+    return loads.batch(burndowns, { projectId: project.id, days: checkDays(days) });
   }
 }
 

@@ -45,7 +45,8 @@ export async function burndowns(queries: readonly BurndownQuery[], db: Database)
       from unnest(${uuids}::uuid[], ${days}::int[]) as q(id, days)
     ), event as (
       select q.id, q.days, e.day, e.change, e.done
-      from query q join ${tasks} on ${tasks.projectId} = q.id and ${tasks.status} <> 'CANCELED',
+      from query q join ${tasks} on ${tasks.projectId} = q.id
+          and ${tasks.projectId} = any(${uuids}::uuid[]) and ${tasks.status} <> 'CANCELED',
       lateral (
         select greatest(${day(sql`${tasks.createdAt}`)}, q.first) as day, 1 as change, 0 as done
         union all

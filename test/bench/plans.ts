@@ -1,0 +1,214 @@
+/**
+ * How Postgres finds the rows of every list that the API offers, on a large table: prints, for each kind of list, what its plans
+ * scan, and exits with 1 when one scans all of `tasks`. `node --import tsx test/bench/plans.ts`; PLAN_TASKS (1 000 000).
+ */
+import 'reflect-metadata';
+import { type SQL, sql } from 'drizzle-orm';
+import { commentPages } from '../../src/comments/comment.loaders.js';
+import { type Database, type Executor, openDatabase, postgresClient } from '../../src/db/database.js';
+import { fromUuid, type ProjectId, type TaskId, type UserId } from '../../src/db/ids.js';
+import { migrateDatabase } from '../../src/db/migrate.js';
+import type { PageQuery } from '../../src/graphql/page.js';
+import { burndowns } from '../../src/tasks/burndown.js';
+import { all, any, type Condition, not, oneOf, onlyLabels, someLabel, TRUE } from '../../src/tasks/task.condition.js';
+import { TaskOrderField } from '../../src/tasks/task.filter.js';
+import { type TaskListOrder, taskListWithin } from '../../src/tasks/task.list.js';
+import { projectStats, taskCounts, taskPages } from '../../src/tasks/task.loaders.js';
+
+const TASKS = Number(process.env.PLAN_TASKS ?? 1_000_000);
+const PROJECTS = 200;
+const USERS = 500;
+const DATABASE_URL = process.env.TEST_DATABASE_URL ?? 'postgres://postgres@127.0.0.1:5432/postgres';
+
+/** A project's share falls with its number: the first has some 5 % of all. */
+const seedSql = `
+  insert into users (id, handle, name)
+    select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'user' || n, 'User ' || n from generate_series(1, ${USERS}) n;
+  insert into projects (id, key, name)
+    select ('00000000-0000-7000-8001-' || lpad(n::text, 12, '0'))::uuid, 'P' || n, 'Project ' || n from generate_series(1, ${PROJECTS}) n;
+  insert into labels (id, project_id, name, color)
+    select ('00000000-0000-7000-8002-' || lpad((p * 10 + n)::text, 12, '0'))::uuid,
+      ('00000000-0000-7000-8001-' || lpad(p::text, 12, '0'))::uuid, 'label' || n, '#112233'
+    from generate_series(1, ${PROJECTS}) p, generate_series(0, 9) n;
+  insert into tasks (id, project_id, number, title, description, status, priority, assignee_id, creator_id, due_date,
+    created_at, updated_at, completed_at)
+  select ('00000000-0000-7000-8003-' || lpad(n::text, 12, '0'))::uuid, project, n, 'Task ' || n || ' ' || (array['boiler','kettle','door','roof'])[1 + n % 4],
+    'Words about ' || md5(n::text), status, (enum_range(null::task_priority))[1 + n % 5],
+    case when n % 3 > 0 then ('00000000-0000-7000-8000-' || lpad((1 + n * 7 % ${USERS})::text, 12, '0'))::uuid end,
+    ('00000000-0000-7000-8000-' || lpad((1 + n * 11 % ${USERS})::text, 12, '0'))::uuid,
+    case when n % 2 = 0 then date '2026-01-01' + n % 365 end, at, at + interval '1 day', case when status = 'DONE' then at + interval '1 day' end
+  from (
+    select n, (enum_range(null::task_status))[1 + n % 6] as status, timestamptz '2026-01-01' + n * interval '1 second' as at,
+      ('00000000-0000-7000-8001-' || lpad((1 + floor(${PROJECTS} * power((n * 7919 % 1000003) / 1000003.0, 1.6)))::int::text, 12, '0'))::uuid as project
+    from generate_series(1, ${TASKS}) n
+  ) as s;
+  update tasks c set parent_id = p.id from tasks p
+    where c.number % 20 = 0 and p.number = c.number - 1000 and p.project_id = c.project_id;
+  insert into task_labels (project_id, task_id, label_id)
+    select t.project_id, t.id, l.id from tasks t join labels l on l.project_id = t.project_id and l.name = 'label' || t.number % 10;
+  insert into comments (id, task_id, author_id, body)
+    select gen_random_uuid(), id, creator_id, 'Noted.' from tasks where number % 5 = 0;
+  analyze`;
+
+const uuid = (kind: number, n: number) => `00000000-0000-7000-800${kind}-${String(n).padStart(12, '0')}`;
+const user = (n: number): UserId => fromUuid('user', uuid(0, n));
+const project = (n: number): ProjectId => fromUuid('project', uuid(1, n));
+const task = (n: number): TaskId => fromUuid('task', uuid(3, n));
+const at = '2026-01-05T00:00:00.000Z';
+
+/** What the viewer may see. */
+const SCOPES: Record<string, readonly ProjectId[]> = {
+  'the largest project': [project(1)],
+  'a small project': [project(190)],
+  '20 projects': Array.from({ length: 20 }, (_, i) => project(1 + i * 10)),
+};
+
+const FILTERS: Record<string, Condition> = {
+  everything: TRUE,
+  'by ids': oneOf('id', [task(5), task(6)]),
+  'parts of a task': oneOf('parentId', [task(7)]),
+  'assigned to somebody': oneOf('assigneeId', [user(7)]),
+  'assigned to nobody': oneOf('assigneeId', [null]),
+  'created by somebody': oneOf('creatorId', [user(7)]),
+  'by number': oneOf('number', ['4711']),
+  'by status and priority': all([oneOf('status', ['TODO', 'IN_PROGRESS']), oneOf('priority', ['URGENT'])]),
+  'by title': { column: 'title', like: 'contains', value: 'kettle' },
+  'due before': { column: 'dueDate', is: '<', value: '2026-02-01' },
+  'created since': { column: 'createdAt', is: '>', value: at },
+  'updated since': { column: 'updatedAt', is: '>', value: at },
+  'completed since': { column: 'completedAt', is: '>', value: at },
+  'bearing a label': someLabel([fromUuid('label', uuid(2, 11))]),
+  'bearing no other label': onlyLabels([fromUuid('label', uuid(2, 11))]),
+  'without labels': not(someLabel('any')),
+  search: { search: 'boiler' },
+  'search among others': any([{ search: 'boiler' }, oneOf('status', ['DONE'])]),
+};
+
+const ORDERS: TaskListOrder[] = Object.values(TaskOrderField).flatMap((field) =>
+  [true, false].map((descending) => [
+    { field, descending, ...(field === 'DUE_DATE' || field === 'COMPLETED_AT' ? { nulls: 'last' as const } : {}) },
+  ]),
+);
+ORDERS.push([
+  { field: TaskOrderField.STATUS, descending: false },
+  { field: TaskOrderField.DUE_DATE, descending: false, nulls: 'last' },
+]);
+
+const VALUES: Record<TaskOrderField, string> = {
+  CREATED_AT: at,
+  UPDATED_AT: at,
+  COMPLETED_AT: at,
+  DUE_DATE: '2026-06-01',
+  PRIORITY: 'MEDIUM',
+  STATUS: 'TODO',
+  TITLE: 'Task 5',
+};
+
+interface Plan {
+  readonly scans: readonly string[];
+  readonly cost: number;
+}
+
+let failed = false;
+const plans = new Map<string, Plan[]>();
+let kind = '';
+
+/** Answers nothing, and notes how it would have found the rows. */
+function explaining(read: Executor): Database {
+  const execute = async (statement: SQL) => {
+    const rows = await read.execute<{ 'QUERY PLAN': string }>(sql`explain ${statement}`);
+    const lines = rows.map((row) => row['QUERY PLAN']);
+    const scans = lines.flatMap(
+      (line) =>
+        /((?:\w+ )*Scan)(?: using (\w+))?(?: on (\w+))?/.exec(line)?.slice(1, 4).filter(Boolean).join(' ') ?? [],
+    );
+    const all = lines.find((line) => /Seq Scan on tasks\b/.test(line));
+    if (all !== undefined) {
+      failed = true;
+      console.log(`\nSCANS ALL OF tasks: ${kind}\n${lines.join('\n')}\n`);
+    }
+    plans.set(kind, [
+      ...(plans.get(kind) ?? []),
+      { scans: [...new Set(scans)], cost: Number(/\.\.([\d.]+)/.exec(lines[0] ?? '')?.[1]) },
+    ]);
+    return [];
+  };
+  return {
+    read: new Proxy(read, { get: (target, name) => (name === 'execute' ? execute : Reflect.get(target, name)) }),
+    prepared: (name, build) => build(read, name),
+  };
+}
+
+async function main(): Promise<void> {
+  const admin = postgresClient(DATABASE_URL, { max: 1, statementTimeoutMs: 0 });
+  const name = `plans_${process.pid}`;
+  await admin.unsafe(`create database ${name}`);
+  const url = new URL(DATABASE_URL);
+  url.pathname = `/${name}`;
+  try {
+    await migrateDatabase(url.href);
+    const seeding = postgresClient(url.href, { max: 1, statementTimeoutMs: 0 });
+    const tables = ['users', 'projects', 'labels', 'tasks', 'task_labels', 'comments'];
+    await seeding.unsafe(tables.map((table) => `alter table ${table} disable trigger all`).join(';'));
+    await seeding.unsafe(seedSql);
+    await seeding.end();
+    const db = openDatabase({ url: url.href });
+    await explainAll(explaining(db.read));
+    await db.close();
+  } finally {
+    await admin.unsafe(`drop database ${name} with (force)`);
+    await admin.end();
+  }
+  report();
+}
+
+async function explainAll(db: Database): Promise<void> {
+  for (const [scope, projectIds] of Object.entries(SCOPES)) {
+    for (const [filter, where] of Object.entries(FILTERS)) {
+      const list = taskListWithin(projectIds, where);
+      kind = `${filter}, in ${scope}`;
+      for (const order of ORDERS) {
+        const place = [...order.map(({ field }) => VALUES[field]), task(5)];
+        const pages: PageQuery[] = [
+          { limit: 25, backward: false, after: null, before: null },
+          { limit: 25, backward: false, after: place, before: null },
+          { limit: 25, backward: true, after: null, before: place },
+        ];
+        for (const page of pages) await taskPages.load([{ list, order, ...page }], db);
+      }
+      kind = `count: ${kind}`;
+      await taskCounts.load([list], db);
+    }
+    kind = `stats of ${scope}`;
+    await projectStats(projectIds, db);
+    kind = `burndown of ${scope}`;
+    await burndowns(
+      projectIds.map((projectId) => ({ projectId, days: 30 })),
+      db,
+    ).catch(() => []);
+  }
+  kind = 'comments of 25 tasks';
+  const page = { limit: 25, backward: false, after: null, before: null };
+  await commentPages.load(
+    Array.from({ length: 25 }, (_, i) => ({ taskId: task(5 * i + 5), ...page })),
+    db,
+  );
+}
+
+function report(): void {
+  let count = 0;
+  console.log(`| list | plans | what they scan |\n|---|--:|---|`);
+  for (const [list, found] of plans) {
+    count += found.length;
+    const scans = [...new Set(found.flatMap(({ scans }) => scans))].filter(
+      (scan) => !/Subquery|CTE|WorkTable|Function Scan/.test(scan),
+    );
+    console.log(`| ${list} | ${found.length} | ${scans.join('; ')} |`);
+  }
+  console.log(
+    `\n${count} plans on ${TASKS} tasks: ${failed ? 'FAILED, some scan all of tasks' : 'none scans all of tasks'}`,
+  );
+  process.exitCode = failed ? 1 : 0;
+}
+
+await main();

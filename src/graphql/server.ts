@@ -20,6 +20,7 @@ import { badUserInput, causeOf, isMasked, maskError, unauthenticated } from './e
 import { gatewayOf } from './executor.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
 import { Loads } from './loads.js';
+import { statusByMediaType } from './over-http.js';
 
 const MAX_BODY_BYTES = 1024 * 1024;
 const REQUEST_TIMEOUT_MS = MINUTE;
@@ -71,6 +72,8 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const apollo = new ApolloServer<OpenContext>({
     gateway: gatewayOf(schema, options),
     introspection: !production,
+    // Nothing to forge: who asks is said by a header that no page can make a browser send along. And urql asks by plain GET.
+    csrfPrevention: false,
     includeStacktraceInErrorResponses: false,
     formatError: maskError,
     stopOnTerminationSignals: false, // two stops at once would hang; main.ts has the one
@@ -79,6 +82,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       ApolloServerPluginLandingPageDisabled(),
       fastifyApolloDrainPlugin(app),
       requestPlugin(options),
+      statusByMediaType,
     ],
     logger: { debug: () => {}, info: () => {}, warn: (text) => log.warn(text), error: (text) => log.error(text) },
   });

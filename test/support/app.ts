@@ -11,7 +11,8 @@ import { signToken, tokenVerifier } from '../../src/tokens.js';
 import { createDatabase, type TestDatabase } from './database.js';
 import { counted, type StoreCounts } from './stores.js';
 
-const TOKENS = {
+/** What the tests' tokens are signed with. */
+export const TOKENS = {
   tokens: { kind: 'secret', secret: 'only-for-tests-only-for-tests-only' },
   issuer: 'tasks-api',
   audience: 'tasks-api',

@@ -1,0 +1,25 @@
+/** Types and documents for the operations in src/, from the schema alone. `npx graphql-codegen --config examples/frontend/codegen.ts` */
+import type { CodegenConfig } from '@graphql-codegen/cli';
+
+const config: CodegenConfig = {
+  schema: '../../schema.graphql',
+  documents: ['src/**/*.ts', '!src/gql/**'],
+  emitLegacyCommonJSImports: false,
+  generates: {
+    'src/gql/': {
+      preset: 'client',
+      presetConfig: {
+        fragmentMasking: { unmaskFunctionName: 'readFragment' },
+        persistedDocuments: true, // src/gql/persisted-documents.json: every operation by its hash
+      },
+      config: {
+        scalars: { ID: 'string', Date: 'string', DateTime: 'string' },
+        strictScalars: true,
+        useTypeImports: true,
+      },
+    },
+    'src/gql/introspection.json': { plugins: ['./introspection.mjs'] },
+  },
+};
+
+export default config;

@@ -1,0 +1,105 @@
+/** Everything this frontend asks for, `__typename` where it decides on something. The types of variables and answers are generated from these texts. */
+import { graphql } from './gql/index.js';
+
+export const TaskRow = graphql(`
+  fragment TaskRow on Task {
+    __typename
+    id
+    identifier
+    title
+    status
+    version
+    assignee {
+      id
+      name
+    }
+  }
+`);
+
+/** Why a mutation did nothing: an interface, of which a conflict shows the task as it is now. */
+export const Refusal = graphql(`
+  fragment Refusal on UserError {
+    __typename
+    code
+    message
+    path
+    ... on ConflictError {
+      task {
+        ...TaskRow
+      }
+    }
+  }
+`);
+
+export const TaskList = graphql(`
+  query TaskList($project: ID!, $first: Int! = 25, $after: String) {
+    tasks(first: $first, after: $after, filter: { project: { id: { eq: $project } } }) {
+      edges {
+        cursor
+        node {
+          id
+          ...TaskRow
+        }
+      }
+      pageInfo {
+        startCursor
+        endCursor
+        hasNextPage
+        hasPreviousPage
+      }
+    }
+  }
+`);
+
+/** Any object by its id: fragments on the types that implement Node. */
+export const ObjectById = graphql(`
+  query ObjectById($id: ID!) {
+    node(id: $id) {
+      __typename
+      id
+      ... on Project {
+        key
+      }
+      ...TaskRow
+    }
+  }
+`);
+
+export const CreateTask = graphql(`
+  mutation CreateTask($input: CreateTaskInput!) {
+    createTask(input: $input) {
+      task {
+        id
+        ...TaskRow
+      }
+      errors {
+        ...Refusal
+      }
+    }
+  }
+`);
+
+export const UpdateTask = graphql(`
+  mutation UpdateTask($input: UpdateTaskInput!) {
+    updateTask(input: $input) {
+      task {
+        id
+        ...TaskRow
+      }
+      errors {
+        ...Refusal
+      }
+    }
+  }
+`);
+
+export const DeleteTask = graphql(`
+  mutation DeleteTask($input: DeleteTaskInput!) {
+    deleteTask(input: $input) {
+      deletedTaskId
+      errors {
+        ...Refusal
+      }
+    }
+  }
+`);

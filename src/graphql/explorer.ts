@@ -6,6 +6,8 @@ import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
 
 const SANDBOX_SCRIPT =
   'https://embeddable-sandbox.cdn.apollographql.com/_latest/embeddable-sandbox.umd.production.min.js';
+/** A network that swallows packets lets a script's request hang for minutes. */
+const SCRIPT_WAIT_MS = 5000;
 
 export interface ExplorerOptions {
   /** Path of the API. */
@@ -22,14 +24,22 @@ export function sandboxPage({ endpoint, fallback, token, document }: ExplorerOpt
 <html lang="en">
 <head><meta charset="utf-8"><title>Tasks API</title><style>html, body, #sandbox { height: 100%; margin: 0 }</style></head>
 <body>
-<div id="sandbox"></div>
-<script src="${SANDBOX_SCRIPT}" onerror="location.replace(${attribute(fallback)})"></script>
+<div id="sandbox"><p>Loading Apollo Sandbox. <a href="${fallback}">The explorer that needs no network</a></p></div>
 <script>
-  if (window.EmbeddedSandbox) new window.EmbeddedSandbox({
-    target: '#sandbox',
-    initialEndpoint: location.origin + ${inScript(endpoint)},
-    initialState: { document: ${inScript(document)}, headers: ${inScript(headers)}, includeCookies: false, pollForSchemaUpdates: false },
-  });
+  const offline = () => location.replace(${inScript(fallback)});
+  const waiting = setTimeout(offline, ${SCRIPT_WAIT_MS});
+</script>
+<script src="${SANDBOX_SCRIPT}" onerror="offline()"></script>
+<script>
+  clearTimeout(waiting);
+  if (window.EmbeddedSandbox) {
+    document.querySelector('#sandbox').replaceChildren();
+    new window.EmbeddedSandbox({
+      target: '#sandbox',
+      initialEndpoint: location.origin + ${inScript(endpoint)},
+      initialState: { document: ${inScript(document)}, headers: ${inScript(headers)}, includeCookies: false, pollForSchemaUpdates: false },
+    });
+  }
 </script>
 <noscript>The explorer needs JavaScript; the API answers at ${endpoint}.</noscript>
 </body>
@@ -54,8 +64,4 @@ function exampleHeaders(token: string): Record<string, string> {
 /** JSON that cannot end the script it stands in. */
 function inScript(value: unknown): string {
   return JSON.stringify(value).replaceAll('<', '\\u003c');
-}
-
-function attribute(text: string): string {
-  return inScript(text).replaceAll('"', '&quot;');
 }

@@ -6,7 +6,6 @@ import {
   ApolloServerPluginLandingPageDisabled,
 } from '@apollo/server/plugin/disabled';
 import fastifyApollo, { fastifyApolloDrainPlugin } from '@as-integrations/fastify';
-import cors from '@fastify/cors';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { GraphQLSchema, OperationDefinitionNode } from 'graphql';
 import type { Cache } from '../cache/index.js';
@@ -16,6 +15,7 @@ import type { Log } from '../log.js';
 import { MINUTE } from '../time.js';
 import { Tracer } from './cache-trace.js';
 import type { Context } from './context.js';
+import { allowSandbox } from './cors.js';
 import { badUserInput, causeOf, isMasked, maskError, unauthenticated } from './errors.js';
 import { gatewayOf } from './executor.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
@@ -26,8 +26,6 @@ const MAX_BODY_BYTES = 1024 * 1024;
 const REQUEST_TIMEOUT_MS = MINUTE;
 const ENDPOINT = '/graphql';
 const OFFLINE_EXPLORER = '/explorer';
-/** Sandbox in a browser at Apollo's own address talks to a server on this machine. */
-const SANDBOX_ORIGIN = 'https://studio.apollographql.com';
 /** `snapshot`: the answer is the database of one moment. */
 const CONSISTENCY_HEADER = 'x-consistency';
 /** The word in a token's `scope` that lets it ask for cache traces in production. */
@@ -88,7 +86,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   });
   await apollo.start();
 
-  if (!production) await app.register(cors, { origin: [SANDBOX_ORIGIN] });
+  if (!production) await allowSandbox(app);
   await app.register(fastifyApollo(apollo), {
     path: ENDPOINT,
     method: ['GET', 'POST'],

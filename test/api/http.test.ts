@@ -184,7 +184,7 @@ describe('pages', () => {
     expect(body).toContain('embeddable-sandbox');
     expect(body).toContain('a.demo.token');
     expect(body).toContain('/explorer');
-    expect(body.match(/<\/script>/g)).toHaveLength(2); // the example query cannot end the script
+    expect(body.match(/<\/script>/g)).toHaveLength(3); // the example query cannot end the script
     const offline = await get('/explorer');
     expect(offline.statusCode).toBe(200);
     expect(offline.body).toContain('a.demo.token');

@@ -51,12 +51,19 @@ export const TaskList = graphql(`
   }
 `);
 
-/** Any object by its id: fragments on the types that implement Node. */
+/** What every object has: a fragment on an interface. */
+export const Identity = graphql(`
+  fragment Identity on Node {
+    id
+  }
+`);
+
+/** Any object by its id: fragments on Node, and on what implements it. */
 export const ObjectById = graphql(`
   query ObjectById($id: ID!) {
     node(id: $id) {
       __typename
-      id
+      ...Identity
       ... on Project {
         key
       }

@@ -6,7 +6,7 @@ import { newId } from '../../../src/db/ids.js';
 import { createApolloClient, createTask, deleteTask, updateTask } from '../src/apollo.js';
 import type { TaskListQuery, TaskListQueryVariables } from '../src/gql/graphql.js';
 import { readFragment } from '../src/gql/index.js';
-import { ObjectById, TaskList, TaskRow } from '../src/operations.js';
+import { Identity, ObjectById, TaskList, TaskRow } from '../src/operations.js';
 import { bobRenames, connection, newestFirst, opsTask, world } from './support.js';
 
 type ListQuery = ObservableQuery<TaskListQuery, TaskListQueryVariables>;
@@ -109,7 +109,7 @@ test('other refusals come with a text that names the field', async () => {
   expect(await updateTask(client, { id: newId('task'), title: 'x' })).toMatchObject({ kind: 'refused' });
 });
 
-test('fragments match what implements Node, from the cache as from the server', async () => {
+test('fragments match Node and what implements it, from the cache as from the server', async () => {
   const { options, counted } = await connection(w);
   const client = createApolloClient(options);
   for (const _ of ['server', 'cache']) {
@@ -117,6 +117,7 @@ test('fragments match what implements Node, from the cache as from the server', 
     expect(task?.node?.__typename === 'Task' && readFragment(TaskRow, task.node).title).toBe('Task 2');
     const { data: project } = await client.query({ query: ObjectById, variables: { id: w.f.ops.id } });
     expect(project?.node?.__typename === 'Project' && project.node.key).toBe('OPS');
+    expect(readFragment(Identity, project?.node)?.id).toBe(w.f.ops.id);
   }
   expect(counted.requests).toBe(2);
 });

@@ -3,7 +3,7 @@ import type { Client } from '@urql/core';
 import { expect, test } from 'vitest';
 import type { TaskListQueryVariables } from '../src/gql/graphql.js';
 import { readFragment } from '../src/gql/index.js';
-import { ObjectById, TaskList, TaskRow } from '../src/operations.js';
+import { Identity, ObjectById, TaskList, TaskRow } from '../src/operations.js';
 import { createTask, createUrqlClient, deleteTask, updateTask } from '../src/urql.js';
 import { bobRenames, connection, newestFirst, opsTask, world } from './support.js';
 
@@ -64,13 +64,14 @@ test('a conflict shows the task as it is now, in words and in the list', async (
   expect(odd).toEqual([]);
 });
 
-test('fragments match what implements Node, from the cache as from the server', async () => {
+test('fragments match Node and what implements it, from the cache as from the server', async () => {
   const { client, counted, odd } = await connect();
   for (const _ of ['server', 'cache']) {
     const { data: task } = await client.query(ObjectById, { id: opsTask(w, 2).id }).toPromise();
     expect(task?.node?.__typename === 'Task' && readFragment(TaskRow, task.node).title).toBe('Task 2');
     const { data: project } = await client.query(ObjectById, { id: w.f.ops.id }).toPromise();
     expect(project?.node?.__typename === 'Project' && project.node.key).toBe('OPS');
+    expect(readFragment(Identity, project?.node)?.id).toBe(w.f.ops.id);
   }
   expect(counted.requests).toBe(2);
   expect(odd).toEqual([]);

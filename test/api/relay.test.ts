@@ -1,14 +1,8 @@
 /** Relay: its compiler accepts the schema and what its directives ask of one, and the server answers what the compiler makes. */
-import { execFile } from 'node:child_process';
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { dataOf, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
+import { compileWithRelay } from '../support/relay.js';
 
 /** A component's source: a list in pages, rows that are fetched again by their id, and mutations that keep the list right. */
 const SOURCE = `
@@ -46,50 +40,22 @@ graphql\`
 graphql\`fragment Tasks_refusal on UserError { code message ... on ConflictError { task { ...Tasks_row } } }\`;
 `;
 
-const CONFIG = {
-  src: './src',
-  schema: './schema.graphql',
-  language: 'typescript',
-  artifactDirectory: './artifacts',
-  persistConfig: { file: './operations.json' },
-  customScalarTypes: { Date: 'string', DateTime: 'string' },
-};
-
-const compiler: string = createRequire(import.meta.url)('relay-compiler');
-
-let directory: string;
 let app: TestApp;
 let f: Fixture;
 
 beforeAll(async () => {
-  directory = await mkdtemp(join(tmpdir(), 'tasks-relay-'));
   app = await testApp();
   f = await fixture(app);
 });
-afterAll(async () => {
-  await app?.close();
-  await rm(directory, { recursive: true, force: true });
-});
-
-/** The text of each operation that the compiler made, by its name. */
-async function compile(source: string): Promise<Map<string, string>> {
-  await copyFile(fileURLToPath(new URL('../../schema.graphql', import.meta.url)), join(directory, 'schema.graphql'));
-  for (const folder of ['src', 'artifacts']) await mkdir(join(directory, folder), { recursive: true });
-  await writeFile(join(directory, 'relay.config.json'), JSON.stringify(CONFIG));
-  await writeFile(join(directory, 'operations.json'), '{}');
-  await writeFile(join(directory, 'src', 'Tasks.ts'), source);
-  await promisify(execFile)(compiler, ['relay.config.json'], { cwd: directory });
-  const operations: string[] = Object.values(JSON.parse(await readFile(join(directory, 'operations.json'), 'utf8')));
-  return new Map(operations.map((text) => [/(?:query|mutation) (\w+)/.exec(text)?.[1] ?? '', text]));
-}
+afterAll(() => app?.close());
 
 test('the compiler takes connections, refetching by Node and edges, and the server answers what it makes', async () => {
-  const operations = await compile(SOURCE);
+  const { operations, artifacts } = await compileWithRelay(SOURCE);
   expect([...operations.keys()].sort()).toEqual(['TasksCreate', 'TasksDelete', 'TasksPage', 'TasksQuery', 'TasksRow']);
-  expect(await readdir(join(directory, 'artifacts'))).toHaveLength(9);
+  expect(artifacts).toHaveLength(9);
 
-  const run = async (name: string, variables: object) =>
-    dataOf(await app.ask(operations.get(name) ?? '', { as: f.ada.id, variables: { ...variables } }));
+  const run = async (name: string, variables: Record<string, unknown>) =>
+    dataOf(await app.ask(operations.get(name) ?? '', { as: f.ada.id, variables }));
   const { project } = await run('TasksQuery', { key: 'OPS' });
   const titles = (tasks: { edges: { node: { title: string } }[] }) => tasks.edges.map(({ node }) => node.title);
   expect(titles(project.tasks)).toEqual(['Task 6', 'Task 5']);
@@ -105,5 +71,5 @@ test('the compiler takes connections, refetching by Node and edges, and the serv
 
 test('what is not a connection is refused by the compiler: it does read the schema', async () => {
   const source = SOURCE.replace('tasks(first: $first, after: $after)', 'stats').replace(/__id\s+edges \{.*\}/, 'total');
-  await expect(compile(source)).rejects.toThrow('@connection');
+  await expect(compileWithRelay(source)).rejects.toThrow('@connection');
 });

@@ -13,13 +13,18 @@ export interface ClientOptions {
   readonly fetch?: typeof fetch;
 }
 
-export function createApolloClient({ url, token, fetch }: ClientOptions): ApolloClient {
-  return new ApolloClient({
-    link: new HttpLink({ uri: url, headers: { authorization: `Bearer ${token}` }, ...(fetch && { fetch }) }),
-    cache: new InMemoryCache({
-      possibleTypes: possibleTypes(),
-      typePolicies: { Query: { fields: { tasks: relayStylePagination(['filter', 'orderBy']) } } },
-    }),
+export function createApolloClient(options: ClientOptions): ApolloClient {
+  return new ApolloClient({ link: httpLink(options), cache: createCache() });
+}
+
+export function httpLink({ url, token, fetch }: ClientOptions): HttpLink {
+  return new HttpLink({ uri: url, headers: { authorization: `Bearer ${token}` }, ...(fetch && { fetch }) });
+}
+
+export function createCache(): InMemoryCache {
+  return new InMemoryCache({
+    possibleTypes: possibleTypes(),
+    typePolicies: { Query: { fields: { tasks: relayStylePagination(['filter', 'orderBy']) } } },
   });
 }
 

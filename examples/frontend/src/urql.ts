@@ -1,5 +1,5 @@
 /** The same through urql, with its normalising cache. */
-import { Client, fetchExchange } from '@urql/core';
+import { Client, type Exchange, fetchExchange } from '@urql/core';
 import { type Cache, cacheExchange } from '@urql/exchange-graphcache';
 import { relayPagination } from '@urql/exchange-graphcache/extras';
 import type { ClientOptions } from './apollo.js';
@@ -19,9 +19,11 @@ import { type Outcome, outcomeOf } from './outcome.js';
 export interface UrqlOptions extends ClientOptions {
   /** Told what the cache finds odd. Default: the console. */
   readonly logger?: (severity: 'debug' | 'error' | 'warn', message: string) => void;
+  /** After the cache and HTTP: subscriptions. */
+  readonly more?: readonly Exchange[];
 }
 
-export function createUrqlClient({ url, token, fetch, logger }: UrqlOptions): Client {
+export function createUrqlClient({ url, token, fetch, logger, more = [] }: UrqlOptions): Client {
   return new Client({
     url,
     fetchOptions: { headers: { authorization: `Bearer ${token}` } },
@@ -41,6 +43,7 @@ export function createUrqlClient({ url, token, fetch, logger }: UrqlOptions): Cl
         },
       }),
       fetchExchange,
+      ...more,
     ],
   });
 }

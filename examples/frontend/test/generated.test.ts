@@ -24,7 +24,8 @@ test('every operation is in the manifest under its hash, and from its second use
     return (await response.json()) as { data?: unknown; errors?: unknown };
   };
   const variables = { project: w.f.ops.id, id: opsTask(w, 1).id };
-  expect(Object.keys(manifest)).toHaveLength(5);
+  const names = Object.values(manifest).map((text) => /(?:query|mutation|subscription) (\w+)/.exec(text)?.[1]);
+  expect(names).toEqual(expect.arrayContaining(['TaskList', 'ObjectById', 'CreateTask', 'UpdateTask', 'DeleteTask']));
   for (const [id, query] of Object.entries(manifest)) {
     const sha256Hash = createHash('sha256').update(query).digest('hex');
     expect(id).toBe(`sha256:${sha256Hash}`);

@@ -13,7 +13,13 @@ const config: CodegenConfig = {
         persistedDocuments: true, // src/gql/persisted-documents.json: every operation by its hash
       },
       config: {
-        scalars: { ID: 'string', Date: 'string', DateTime: 'string' },
+        scalars: {
+          ID: 'string',
+          Date: 'string',
+          DateTime: 'string',
+          DateOrDuration: 'string',
+          DateTimeOrDuration: 'string',
+        },
         strictScalars: true,
         useTypeImports: true,
       },

@@ -34,12 +34,12 @@ const seedSql = `
     created_at, updated_at, completed_at)
   select ('00000000-0000-7000-8003-' || lpad(n::text, 12, '0'))::uuid, project, n, 'Task ' || n || ' ' || (array['boiler','kettle','door','roof'])[1 + n % 4],
     'Words about ' || md5(n::text), status, (enum_range(null::task_priority))[1 + n % 5],
-    case when n % 3 > 0 then ('00000000-0000-7000-8000-' || lpad((1 + n * 7 % ${USERS})::text, 12, '0'))::uuid end,
-    ('00000000-0000-7000-8000-' || lpad((1 + n * 11 % ${USERS})::text, 12, '0'))::uuid,
+    case when n % 3 > 0 then ('00000000-0000-7000-8000-' || lpad((1 + n::bigint * 7 % ${USERS})::text, 12, '0'))::uuid end,
+    ('00000000-0000-7000-8000-' || lpad((1 + n::bigint * 11 % ${USERS})::text, 12, '0'))::uuid,
     case when n % 2 = 0 then date '2026-01-01' + n % 365 end, at, at + interval '1 day', case when status = 'DONE' then at + interval '1 day' end
   from (
     select n, (enum_range(null::task_status))[1 + n % 6] as status, timestamptz '2026-01-01' + n * interval '1 second' as at,
-      ('00000000-0000-7000-8001-' || lpad((1 + floor(${PROJECTS} * power((n * 7919 % 1000003) / 1000003.0, 1.6)))::int::text, 12, '0'))::uuid as project
+      ('00000000-0000-7000-8001-' || lpad((1 + floor(${PROJECTS} * power((n::bigint * 7919 % 1000003) / 1000003.0, 1.6)))::int::text, 12, '0'))::uuid as project
     from generate_series(1, ${TASKS}) n
   ) as s;
   update tasks c set parent_id = p.id from tasks p

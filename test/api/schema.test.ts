@@ -41,7 +41,7 @@ test('every type, field, argument and enum value has a description', () => {
   };
   for (const type of Object.values(schema.getTypeMap())) {
     if (type.name.startsWith('__')) continue;
-    if (!['Query', 'Mutation'].includes(type.name)) check(type.name, type);
+    if (!['Query', 'Mutation', 'Subscription'].includes(type.name)) check(type.name, type);
     if (type instanceof GraphQLEnumType)
       for (const value of type.getValues()) check(`${type.name}.${value.name}`, value);
     if (type instanceof GraphQLInputObjectType) {
@@ -55,4 +55,9 @@ test('every type, field, argument and enum value has a description', () => {
     }
   }
   expect(bare).toEqual([]);
+});
+
+test('what is deprecated names its replacement and the day it goes', () => {
+  const reasons = [...printApiSchema(schema).matchAll(/@deprecated(?:\(reason: ("(?:[^"\\]|\\.)*")\))?/g)];
+  for (const [, reason] of reasons) expect(reason).toMatch(/^"Use `\w.*` .*20\d\d-\d\d-\d\d/);
 });

@@ -23,7 +23,9 @@ import { TaskService } from './tasks/task.service.js';
 import { ConflictError } from './tasks/task.type.js';
 import { requireUser, UserResolver } from './users/user.resolver.js';
 
-export interface AppOptions extends CoreOptions, Pick<ServerOptions, 'verifyToken' | 'production' | 'explorer'> {}
+export interface AppOptions
+  extends CoreOptions,
+    Pick<ServerOptions, 'verifyToken' | 'production' | 'introspection' | 'explorer'> {}
 
 export interface App extends Core {
   readonly server: FastifyInstance;

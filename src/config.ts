@@ -51,6 +51,7 @@ const variables = z.object({
     .int('expected a whole number')
     .min(1, 'expected at least 1')
     .default(10),
+  INTROSPECTION: z.enum(['on', 'off'], 'expected on or off').optional(),
   JWT_SECRET: z.string().min(MIN_SECRET_CHARS, `expected at least ${MIN_SECRET_CHARS} characters`).optional(),
   JWKS_URL: urlOf('https', 'http').optional(),
   JWT_ISSUER: z.string().min(1).default('tasks-api'),
@@ -72,6 +73,8 @@ export interface Config {
   readonly nearCacheBytes: number;
   /** Loads that run at once in this process while others wait. */
   readonly maxLoads: number;
+  /** Whether clients may ask for the schema. */
+  readonly introspection: boolean;
   /** Absent outside of production: a secret is made and kept with the embedded data. */
   readonly tokens: TokenConfig | undefined;
   readonly issuer: string;
@@ -122,6 +125,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     fencePolicy: v.FENCE_POLICY,
     nearCacheBytes: v.NEAR_CACHE_MB * 1024 * 1024,
     maxLoads: v.MAX_LOADS,
+    introspection: v.INTROSPECTION === undefined ? v.NODE_ENV !== 'production' : v.INTROSPECTION === 'on',
     tokens: tokenConfig(v.JWT_SECRET, v.JWKS_URL),
     issuer: v.JWT_ISSUER,
     audience: v.JWT_AUDIENCE,

@@ -62,6 +62,7 @@ async function start(config: Config): Promise<void> {
     maxLoads: config.maxLoads,
     monitorShare: MONITOR_SHARE,
     production,
+    introspection: config.introspection,
     verifyToken: tokenVerifier(tokens),
     ...(token !== undefined && { explorer: { token, document: EXAMPLE } }),
   });

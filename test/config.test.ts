@@ -28,6 +28,7 @@ test('a laptop needs no variable at all', () => {
     fencePolicy: 'available',
     nearCacheBytes: 64 * 1024 * 1024,
     maxLoads: 10,
+    introspection: true,
     tokens: undefined,
     issuer: 'tasks-api',
     audience: 'tasks-api',
@@ -38,8 +39,10 @@ test('production with all it needs starts', () => {
   expect(readConfig(PRODUCTION)).toMatchObject({
     environment: 'production',
     logLevel: 'info',
+    introspection: false,
     tokens: { kind: 'secret' },
   });
+  expect(readConfig({ ...PRODUCTION, INTROSPECTION: 'on' }).introspection).toBe(true);
   const { JWT_SECRET: _, ...rest } = PRODUCTION;
   expect(readConfig({ ...rest, JWKS_URL: 'https://id.example/keys' }).tokens).toEqual({
     kind: 'jwks',
@@ -84,6 +87,7 @@ test.each([
   ['FENCE_POLICY', 'maybe'],
   ['NEAR_CACHE_MB', '-1'],
   ['MAX_LOADS', '0'],
+  ['INTROSPECTION', 'maybe'],
   ['JWT_SECRET', 'short'],
   ['JWKS_URL', 'ftp://x'],
   ['LOG_LEVEL', 'loud'],

@@ -14,6 +14,8 @@ export interface Context {
   readonly tracer: Tracer;
   /** A query's answer shall be the database of one moment. */
   readonly snapshot: boolean;
+  /** What the operation costs; set with it. */
+  cost: number;
   /** Set when the operation is known. */
   loads: Loads;
 }

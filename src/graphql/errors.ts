@@ -1,9 +1,16 @@
 /** Errors that a client sees at the top level. Everything else is masked; expected refusals of a mutation are data (user-error.ts). */
+import { randomUUID } from 'node:crypto';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import type { Log } from '../log.js';
 
-/** The query asks for something malformed. `argument` is the path of the argument at fault. */
-export function badUserInput(argument: string, expected: string): GraphQLError {
-  return new GraphQLError(`${argument}: ${expected}`, { extensions: { code: 'BAD_USER_INPUT', argument } });
+/**
+ * The query asks for something malformed. `argument` is the path of the argument at fault; `status` of HTTP where the whole
+ * request is refused, not one of its fields.
+ */
+export function badUserInput(argument: string, expected: string, status?: number): GraphQLError {
+  return new GraphQLError(`${argument}: ${expected}`, {
+    extensions: { code: 'BAD_USER_INPUT', argument, ...(status !== undefined && { http: { status } }) },
+  });
 }
 
 export function unauthenticated(message: string): GraphQLError {
@@ -18,6 +25,7 @@ const SHOWN = new Set([
   'GRAPHQL_VALIDATION_FAILED',
   'OPERATION_RESOLUTION_FAILURE',
   'BAD_REQUEST',
+  'QUERY_TOO_EXPENSIVE',
   'PERSISTED_QUERY_NOT_FOUND',
   'PERSISTED_QUERY_NOT_SUPPORTED',
   'COMMIT_OUTCOME_UNKNOWN',
@@ -33,21 +41,41 @@ export function causeOf(error: unknown): unknown {
 function shownCode(error: unknown, formattedCode: unknown): string | undefined {
   const cause = causeOf(error);
   const own = cause instanceof GraphQLError ? cause.extensions['code'] : (cause as { code?: unknown } | null)?.code;
-  return [own, formattedCode].map(String).find((code) => SHOWN.has(code));
+  return [own, formattedCode].map(String).find((code) => SHOWN.has(code)) ?? codeOfStatus(error);
 }
 
-export function isMasked(error: GraphQLError): boolean {
-  return shownCode(error, error.extensions['code']) === undefined;
+/** Some refusals of Apollo's have a status of HTTP and no code of their own. */
+function codeOfStatus(error: unknown): string | undefined {
+  if (!(error instanceof GraphQLError) || error.originalError !== undefined) return undefined;
+  const { code, http } = error.extensions as { code?: unknown; http?: { status?: number } };
+  return code === undefined && http?.status === 400 ? 'BAD_REQUEST' : undefined;
 }
 
-/** For Apollo's `formatError`: the log has the cause, the client an id to ask with. */
-export function maskError(formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
-  const code = shownCode(error, formatted.extensions?.['code']);
-  if (code !== undefined) return { ...formatted, extensions: { ...formatted.extensions, code } };
-  return {
-    message: 'Something went wrong on our side.',
-    ...(formatted.path && { path: formatted.path }),
-    ...(formatted.locations && { locations: formatted.locations }),
-    extensions: { code: 'INTERNAL_SERVER_ERROR' },
+/** What keeps errors of ours from clients: they get an id to ask with, the log has it with the cause. */
+export class ErrorMask {
+  readonly #log: Log;
+  readonly #requestIds = new WeakMap<object, string>();
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** Errors that happened in this request. Those before a request has its context get an id of their own. */
+  note(errors: readonly object[], requestId: string): void {
+    for (const error of errors) this.#requestIds.set(error, requestId);
+  }
+
+  /** For Apollo's `formatError`. */
+  readonly format = (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
+    const code = shownCode(error, formatted.extensions?.['code']);
+    if (code !== undefined) return { ...formatted, extensions: { ...formatted.extensions, code } };
+    const requestId = this.#requestIds.get(error as object) ?? randomUUID();
+    this.#log.error({ err: causeOf(error), requestId, path: formatted.path }, 'a request failed');
+    return {
+      message: 'Something went wrong on our side.',
+      ...(formatted.path && { path: formatted.path }),
+      ...(formatted.locations && { locations: formatted.locations }),
+      extensions: { code: 'INTERNAL_SERVER_ERROR', requestId },
+    };
   };
 }

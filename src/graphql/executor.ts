@@ -23,7 +23,10 @@ export type Consistency =
 
 type Run = (context: Context) => Promise<ExecutionResult>;
 
-export function gatewayOf(schema: GraphQLSchema, { cache, db }: { cache: Cache; db: MainDatabase }): GatewayInterface {
+export function gatewayOf(
+  schema: GraphQLSchema,
+  { cache, db, production }: { cache: Cache; db: MainDatabase; production: boolean },
+): GatewayInterface {
   return {
     onSchemaLoadOrUpdate(tell) {
       tell({ apiSchema: schema, coreSupergraphSdl: '' });
@@ -33,7 +36,14 @@ export function gatewayOf(schema: GraphQLSchema, { cache, db }: { cache: Cache; 
       async executor({ document, request, context, operation, operationName }) {
         const contextValue = context as Context; // by server.ts's `openContext`
         const run: Run = async () =>
-          execute({ schema, document, contextValue, variableValues: request.variables, operationName });
+          execute({
+            schema,
+            document,
+            contextValue,
+            variableValues: request.variables,
+            operationName,
+            hideSuggestions: production,
+          });
         if (operation.operation !== 'query') return run(contextValue);
         return contextValue.snapshot
           ? runSnapshot(run, contextValue, { cache, db })

@@ -5,8 +5,8 @@ import { digest } from '../cache/index.js';
 import { badUserInput } from './errors.js';
 import { isGiven } from './node.js';
 
-const DEFAULT_PAGE = 25;
-const MAX_PAGE = 100;
+export const DEFAULT_PAGE = 25;
+export const MAX_PAGE = 100;
 /** Raise it when the sort keys in a cursor change their meaning. */
 const CURSOR_VERSION = 1;
 
@@ -156,13 +156,13 @@ export function connectionTypes<Node extends object>(name: string, node: () => C
 
   @ObjectType(`${name}Connection`, { description: `A page of ${name}s.`, simpleResolvers: true })
   class Connection {
-    @Field(() => [Edge], { description: 'The page with a cursor for each node.' })
+    @Field(() => [Edge], { description: 'The page with a cursor for each node.', complexity: 0 })
     edges: Edge[];
 
     @Field(() => [node()], { description: 'The page without cursors.' })
     nodes: Node[];
 
-    @Field(() => PageInfo, { description: 'Where this page stands.' })
+    @Field(() => PageInfo, { description: 'Where this page stands.', complexity: 0 })
     pageInfo: PageInfo;
 
     @Field(() => Int, { description: 'How many there are on all pages. Counted only when asked for.' })

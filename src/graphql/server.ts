@@ -12,18 +12,18 @@ import type { Cache } from '../cache/index.js';
 import type { MainDatabase } from '../db/database.js';
 import type { UserId } from '../db/ids.js';
 import type { Log } from '../log.js';
-import { MINUTE } from '../time.js';
 import { Tracer } from './cache-trace.js';
 import type { Context } from './context.js';
 import { allowSandbox } from './cors.js';
-import { badUserInput, causeOf, isMasked, maskError, unauthenticated } from './errors.js';
+import { costsOf, requireAffordable } from './cost.js';
+import { badUserInput, ErrorMask, unauthenticated } from './errors.js';
 import { gatewayOf } from './executor.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
+import { answerHttpErrors } from './http-errors.js';
+import { LIMITS, MAX_BODY_BYTES, PARSE_OPTIONS, RECEIVE_TIMEOUT_MS } from './limits.js';
 import { Loads } from './loads.js';
 import { statusByMediaType } from './over-http.js';
 
-const MAX_BODY_BYTES = 1024 * 1024;
-const REQUEST_TIMEOUT_MS = MINUTE;
 const ENDPOINT = '/graphql';
 const OFFLINE_EXPLORER = '/explorer';
 /** `snapshot`: the answer is the database of one moment. */
@@ -33,6 +33,9 @@ const TRACE_SCOPE = 'cache:trace';
 
 /** The word that lets a token read /metrics in production. */
 const METRICS_SCOPE = 'metrics:read';
+
+/** Headers that a page elsewhere cannot make a browser send without asking first: a plain GET must have one. */
+const UNFORGEABLE_HEADERS = ['authorization', 'apollo-require-preflight', 'x-apollo-operation-name'];
 
 /** What a token says of whoever sent it. */
 export interface Identity {
@@ -51,6 +54,8 @@ export interface ServerOptions {
   /** Before a write: the token may be older than the user's removal. @throws UNAUTHENTICATED */
   readonly requireUser: (id: UserId) => Promise<void>;
   readonly production: boolean;
+  /** Whether clients may ask for the schema. Default: not in production. */
+  readonly introspection?: boolean;
   /** Whether Postgres answers, and how Redis is: for /readyz. */
   readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
   /** In Prometheus's text format. */
@@ -66,20 +71,25 @@ interface OpenContext extends Context {
 
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
   const { schema, log, production, explorer } = options;
-  const app = fastify({ bodyLimit: MAX_BODY_BYTES, requestTimeout: REQUEST_TIMEOUT_MS, forceCloseConnections: 'idle' });
+  const app = fastify({ bodyLimit: MAX_BODY_BYTES, requestTimeout: RECEIVE_TIMEOUT_MS, forceCloseConnections: 'idle' });
+  const mask = new ErrorMask(log);
+  answerHttpErrors(app, ENDPOINT, mask);
   const apollo = new ApolloServer<OpenContext>({
     gateway: gatewayOf(schema, options),
-    introspection: !production,
-    // Nothing to forge: who asks is said by a header that no page can make a browser send along. And urql asks by plain GET.
-    csrfPrevention: false,
+    introspection: options.introspection ?? !production,
+    hideSchemaDetailsFromClientErrors: production,
+    validationRules: [...LIMITS],
+    parseOptions: PARSE_OPTIONS,
+    allowBatchedHttpRequests: false, // each would have the limits of one
+    csrfPrevention: { requestHeaders: UNFORGEABLE_HEADERS },
     includeStacktraceInErrorResponses: false,
-    formatError: maskError,
+    formatError: mask.format,
     stopOnTerminationSignals: false, // two stops at once would hang; main.ts has the one
     plugins: [
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginLandingPageDisabled(),
       fastifyApolloDrainPlugin(app),
-      requestPlugin(options),
+      requestPlugin(options, mask),
       statusByMediaType,
     ],
     logger: { debug: () => {}, info: () => {}, warn: (text) => log.warn(text), error: (text) => log.error(text) },
@@ -131,41 +141,38 @@ async function openContext(options: ServerOptions, request: FastifyRequest) {
   // Fields under a mutation are read from Postgres: they show its outcome, and nothing of it is remembered. Queries get their own.
   const loads = new Loads({ cache, db, viewer: viewerId, bypass: 'mutation', tracer });
   const snapshot = wantsSnapshot(request.headers[CONSISTENCY_HEADER]);
-  return { requestId: randomUUID(), identity, viewerId, db, tracer, snapshot, loads } satisfies OpenContext;
+  return { requestId: randomUUID(), identity, viewerId, db, tracer, snapshot, loads, cost: 0 } satisfies OpenContext;
 }
 
 function wantsSnapshot(header: string | string[] | undefined): boolean {
   if (header === undefined || header === 'snapshot') return header === 'snapshot';
-  throw badUserInput(CONSISTENCY_HEADER, `expected snapshot, or no such header, not ${JSON.stringify(header)}`);
+  throw badUserInput(CONSISTENCY_HEADER, `expected snapshot, or no such header, not ${JSON.stringify(header)}`, 400);
 }
 
-/** Per request: the gate, the loads that fit the operation, the trace, the log of what is masked. */
-function requestPlugin(options: ServerOptions): ApolloServerPlugin<OpenContext> {
-  const { log } = options;
+/** Per request: the gate, what it may cost, the trace, the id of what is masked. */
+function requestPlugin(options: ServerOptions, mask: ErrorMask): ApolloServerPlugin<OpenContext> {
+  const costOf = costsOf(options.schema);
   return {
     requestDidStart: async () => ({
-      didResolveOperation: async ({ operation, contextValue }) => {
+      didResolveOperation: async ({ document, operation, request, contextValue }) => {
         const { identity, viewerId } = contextValue;
         if (operation === undefined) return; // Apollo answers that itself
         if (identity === undefined && !isIntrospection(operation)) {
           throw unauthenticated('This needs a token: send the header Authorization: Bearer <token>.');
         }
+        contextValue.cost = costOf({ document, operation, variables: request.variables });
+        requireAffordable(contextValue.cost);
         if (operation.operation === 'mutation') await options.requireUser(viewerId);
       },
       executionDidStart: async ({ contextValue: { tracer } }) =>
         tracer.enabled ? { willResolveField: ({ info }) => tracer.enter(info) } : {},
       didEncounterErrors: async ({ errors, contextValue: { requestId } }) => {
-        for (const error of errors) {
-          if (isMasked(error)) log.error({ err: causeOf(error), requestId, path: error.path }, 'a request failed');
-        }
+        mask.note(errors, requestId);
       },
-      willSendResponse: async ({ response: { body }, contextValue: { tracer, requestId } }) => {
-        if (body.kind !== 'single') return;
+      willSendResponse: async ({ response: { body }, contextValue: { tracer } }) => {
+        if (body.kind !== 'single' || !tracer.enabled) return;
         const { singleResult } = body;
-        if (tracer.enabled) singleResult.extensions = { ...singleResult.extensions, cache: tracer.report() };
-        for (const error of singleResult.errors ?? []) {
-          if (error.extensions?.['code'] === 'INTERNAL_SERVER_ERROR') Object.assign(error.extensions, { requestId });
-        }
+        singleResult.extensions = { ...singleResult.extensions, cache: tracer.report() };
       },
     }),
   };

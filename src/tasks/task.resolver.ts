@@ -183,6 +183,7 @@ export class ProjectTasksResolver {
   // The time to live is the promise here: two of the numbers change with the clock alone.
   @FieldResolver(() => ProjectStats, {
     description: 'Its tasks in numbers; an expensive aggregate, kept for a minute.',
+    complexity: 50,
   })
   @Cached<ProjectRow>({ ttlMs: MINUTE, scope: 'public', tags: (project) => taskRows.byProject(project.id) })
   stats(@Root() project: ProjectRow, @Ctx() { loads }: Context) {

@@ -1,0 +1,148 @@
+/**
+ * What an operation costs, before it runs: about one unit for each object that its answer may hold. A connection costs its page
+ * size times what is selected of a node. Computed with the variables, so that `first: $n` is what the client sent.
+ */
+import {
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  GraphQLError,
+  type GraphQLSchema,
+  getNamedType,
+  getVariableValues,
+  isCompositeType,
+  isObjectType,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+} from 'graphql';
+import { type ComplexityEstimator, type ComplexityEstimatorArgs, getComplexity } from 'graphql-query-complexity';
+import { LRUCache } from 'lru-cache';
+import { badUserInput } from './errors.js';
+import { COSTS, DEFAULT_PAGE, MAX_COST, MAX_PAGE, MAX_SELECTIONS } from './limits.js';
+
+/** Of one document: texts are no part of a variable's form, so these differ in sizes, flags and which members are given. */
+const MAX_FORMS = 50;
+
+export interface Asked {
+  readonly document: DocumentNode;
+  readonly operation: OperationDefinitionNode;
+  readonly variables: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** @returns the cost of an operation of a validated document; 1 for one whose variables are not acceptable, which will not run. */
+export type CostOf = (asked: Asked) => number;
+
+export function costsOf(schema: GraphQLSchema): CostOf {
+  /** Documents are kept by Apollo, so this holds no more of them than it does. */
+  const known = new WeakMap<OperationDefinitionNode, LRUCache<string, number>>();
+  return (asked) => {
+    const costs = known.get(asked.operation) ?? new LRUCache<string, number>({ max: MAX_FORMS });
+    known.set(asked.operation, costs);
+    const form = formOf(asked);
+    const cost = costs.get(form) ?? compute(schema, asked);
+    if (cost !== undefined) costs.set(form, cost);
+    return cost ?? 1;
+  };
+}
+
+/** @throws QUERY_TOO_EXPENSIVE */
+export function requireAffordable(cost: number): void {
+  if (cost > MAX_COST) throw tooExpensive(cost, `This query costs ${cost}; at most ${MAX_COST} is answered.`);
+}
+
+function tooExpensive(cost: number, message: string): GraphQLError {
+  return new GraphQLError(message, {
+    extensions: { code: 'QUERY_TOO_EXPENSIVE', cost, limit: MAX_COST, http: { status: 400 } },
+  });
+}
+
+/** What of the variables can change the cost: no text does. Absent and null differ: a default may stand for the one. */
+function formOf({ operation, variables = {} }: Asked): string {
+  const names = operation.variableDefinitions?.map(({ variable }) => variable.name.value) ?? [];
+  const declared = Object.fromEntries(names.map((name) => [name, variables[name]]));
+  return JSON.stringify(declared, (_, value) => (typeof value === 'string' ? '' : value));
+}
+
+/** Undefined when the variables are not acceptable: execution tells why. */
+function compute(schema: GraphQLSchema, { document, operation, variables }: Asked): number | undefined {
+  const { errors } = getVariableValues(schema, operation.variableDefinitions ?? [], { ...variables }, { maxErrors: 1 });
+  if (errors !== undefined) return undefined;
+  try {
+    const cost = getComplexity({
+      schema,
+      query: document,
+      ...(operation.name && { operationName: operation.name.value }),
+      variables: { ...variables },
+      estimators: [estimate],
+      maxQueryNodes: MAX_SELECTIONS,
+      context: fragmentsOf(document),
+    });
+    return Math.max(1, Math.ceil(cost));
+  } catch (error) {
+    if (!(error instanceof GraphQLError)) throw error;
+    if (error.message.includes('maximum allowed number of nodes')) {
+      throw tooExpensive(
+        MAX_COST + 1,
+        `With its fragments spread out, this query selects more than ${MAX_SELECTIONS} fields.`,
+      );
+    }
+    // A variable that may be null, for an argument that may not.
+    throw badUserInput('variables', error.message, 400);
+  }
+}
+
+const estimate: ComplexityEstimator = ({ args, childComplexity, context, field, node, type }) => {
+  const of = getNamedType(field.type);
+  if (of.name.startsWith('__')) return 0;
+  const own = field.extensions['complexity'] ?? (isCompositeType(of) ? 1 : 0);
+  const base = (typeof own === 'number' ? own : 1) + (type.name === 'Mutation' ? COSTS.write : 0);
+  const searched = mentions(args['filter'], 'search') ? COSTS.search : 0;
+  if (!isConnection(of)) return base + searched + (givenIds(args) ?? 1) * childComplexity;
+  const counted = selects(node, 'totalCount', context as Fragments) ? COSTS.totalCount + searched : 0;
+  return base + searched + pageSize(args) * childComplexity + counted;
+};
+
+function isConnection(type: unknown): boolean {
+  return isObjectType(type) && 'pageInfo' in type.getFields();
+}
+
+/** More than a page is refused when the list is read. */
+function pageSize({ first, last }: ComplexityEstimatorArgs['args']): number {
+  const size = Number(first ?? last ?? DEFAULT_PAGE);
+  return Math.min(Math.max(size, 1), MAX_PAGE);
+}
+
+/** How many objects are asked for by their ids, as an argument or in a mutation's input. */
+function givenIds(args: ComplexityEstimatorArgs['args']): number | undefined {
+  const ids = args['ids'] ?? args['input']?.ids;
+  return Array.isArray(ids) ? ids.length : undefined;
+}
+
+function mentions(value: unknown, member: string): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).some(([name, inner]) => (name === member && inner !== null) || mentions(inner, member));
+}
+
+type Fragments = ReadonlyMap<string, FragmentDefinitionNode>;
+
+function fragmentsOf(document: DocumentNode): Fragments {
+  return new Map(
+    document.definitions.flatMap((definition) =>
+      definition.kind === 'FragmentDefinition' ? [[definition.name.value, definition]] : [],
+    ),
+  );
+}
+
+/** Whether the node selects the field, itself or by a fragment. */
+function selects(
+  { selectionSet }: { selectionSet?: SelectionSetNode | undefined },
+  name: string,
+  fragments: Fragments,
+) {
+  const visit = (set: SelectionSetNode | undefined): boolean =>
+    set?.selections.some((selection) => {
+      if (selection.kind === 'Field') return selection.name.value === name;
+      if (selection.kind === 'InlineFragment') return visit(selection.selectionSet);
+      return visit(fragments.get(selection.name.value)?.selectionSet);
+    }) ?? false;
+  return visit(selectionSet);
+}

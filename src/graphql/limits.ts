@@ -1,0 +1,62 @@
+/**
+ * What one request may ask for: every limit of the API with its number. What is read off the document alone is checked when it is
+ * validated, once per document; the cost, which depends on variables, when its operation is known.
+ */
+import { maxAliasesRule } from '@escape.tech/graphql-armor-max-aliases';
+import { maxDepthRule } from '@escape.tech/graphql-armor-max-depth';
+import { maxDirectivesRule } from '@escape.tech/graphql-armor-max-directives';
+import { GraphQLError, type ValidationContext, type ValidationRule } from 'graphql';
+import { MINUTE, SECOND } from '../time.js';
+
+export { DEFAULT_PAGE, MAX_PAGE } from './page.js';
+
+/** Of the whole body: a mutation may bring texts of 65 536 characters, each of which JSON may write in 6 bytes. */
+export const MAX_BODY_BYTES = 1024 * 1024;
+/** How long a client may take to send it. */
+export const RECEIVE_TIMEOUT_MS = MINUTE;
+/** From a request's arrival to its answer. A statement of Postgres ends after the same time. */
+export const ANSWER_TIMEOUT_MS = 30 * SECOND;
+
+/** Of a document, comments not counted. A page of a large frontend has some 500; the introspection of tools 300. */
+export const MAX_TOKENS = 2000;
+/** Fields within fields. Relay asks for one list within another, with edges, in 8. Tools ask for the schema in 13, which is not counted. */
+export const MAX_DEPTH = 15;
+export const MAX_ALIASES = 30;
+export const MAX_DIRECTIVES = 50;
+/** Selections with each use of a fragment counted: a few fragments that use each other twice are thousands. */
+export const MAX_SELECTIONS = 5000;
+/** In units of `costOf`: about one object of the answer each. A page of 50 tasks with labels, people and comments is 4000. */
+export const MAX_COST = 10_000;
+
+/** Of the fields whose cost no count of objects tells; others have theirs where they are declared, as `complexity`. */
+export const COSTS = {
+  /** A count of all pages. */
+  totalCount: 20,
+  /** A list that is found by its text. */
+  search: 100,
+  /** A field of Mutation: a transaction with its fence. */
+  write: 10,
+} as const;
+
+/** For Apollo's `validationRules`. */
+export const LIMITS: readonly ValidationRule[] = [
+  maxDepthRule({ n: MAX_DEPTH, flattenFragments: true, ...refusing('depth', MAX_DEPTH) }),
+  maxAliasesRule({ n: MAX_ALIASES, ...refusing('aliases', MAX_ALIASES) }),
+  maxDirectivesRule({ n: MAX_DIRECTIVES, ...refusing('directives', MAX_DIRECTIVES) }),
+] as ValidationRule[]; // their visitors are declared wider than graphql's
+
+/** For Apollo's `parseOptions`. */
+export const PARSE_OPTIONS = { maxTokens: MAX_TOKENS };
+
+/** Reported like any other error of validation: what is thrown there would be an error of ours. */
+function refusing(argument: string, limit: number) {
+  return {
+    propagateOnRejection: false,
+    onReject: [
+      (context: ValidationContext | null, { message }: GraphQLError) =>
+        context?.reportError(
+          new GraphQLError(message.replace('Syntax Error: ', ''), { extensions: { argument, limit } }),
+        ),
+    ],
+  };
+}

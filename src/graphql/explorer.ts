@@ -37,6 +37,7 @@ export function sandboxPage({ endpoint, fallback, token, document }: ExplorerOpt
     new window.EmbeddedSandbox({
       target: '#sandbox',
       initialEndpoint: location.origin + ${inScript(endpoint)},
+      initialSubscriptionEndpoint: location.origin.replace(/^http/, 'ws') + ${inScript(endpoint)},
       initialState: { document: ${inScript(document)}, headers: ${inScript(headers)}, includeCookies: false, pollForSchemaUpdates: false },
     });
   }
@@ -47,14 +48,18 @@ export function sandboxPage({ endpoint, fallback, token, document }: ExplorerOpt
 }
 
 export function offlinePage({ endpoint, token, document }: ExplorerOptions): string {
-  return renderGraphiQL({
+  const options = {
     endpoint,
     title: 'Tasks API',
     defaultQuery: document,
     headers: JSON.stringify(exampleHeaders(token), null, 2),
     isHeadersEditorEnabled: true,
     defaultEditorToolsVisibility: 'headers',
-  });
+    subscriptionsProtocol: 'WS',
+    // The page does not send its headers along a WebSocket. It hands this on, although its types do not name it.
+    connectionParams: { authorization: `Bearer ${token}` },
+  } as const;
+  return renderGraphiQL(options);
 }
 
 function exampleHeaders(token: string): Record<string, string> {

@@ -122,6 +122,7 @@ describe.skipIf(chromiumPath === undefined)(`in Chromium${needsChromium}`, () =>
     expect(given).toEqual({
       target: '#sandbox',
       initialEndpoint: app.url,
+      initialSubscriptionEndpoint: app.url.replace('http', 'ws'),
       initialState: {
         document: DOCUMENT,
         headers: { authorization: `Bearer ${token}`, 'x-cache-trace': '1' },

@@ -21,11 +21,16 @@ import { allSources } from './sources.js';
 import { ProjectTasksResolver, TaskResolver, UserTasksResolver } from './tasks/task.resolver.js';
 import { TaskService } from './tasks/task.service.js';
 import { ConflictError } from './tasks/task.type.js';
+import type { VerifiedToken } from './tokens.js';
+import { Identities, type IdentitiesOptions } from './users/identities.js';
 import { requireUser, UserResolver } from './users/user.resolver.js';
 
-export interface AppOptions
-  extends CoreOptions,
-    Pick<ServerOptions, 'verifyToken' | 'production' | 'introspection' | 'explorer'> {}
+export interface AppOptions extends CoreOptions, Pick<ServerOptions, 'production' | 'introspection' | 'explorer'> {
+  /** @throws UNAUTHENTICATED */
+  readonly verifyToken: (token: string) => Promise<VerifiedToken>;
+  /** Default: refuse. */
+  readonly unknownUsers?: IdentitiesOptions['unknownUsers'];
+}
 
 export interface App extends Core {
   readonly server: FastifyInstance;
@@ -36,7 +41,14 @@ export interface App extends Core {
 export async function createApp(options: AppOptions): Promise<App> {
   const core = createCore(options);
   const { schema } = createSchema(core.transactor);
-  const server = await createServer({ ...options, ...core, schema, requireUser: (id) => requireUser(core.db, id) });
+  const identities = new Identities({ ...core, unknownUsers: options.unknownUsers ?? 'refuse' });
+  const server = await createServer({
+    ...options,
+    ...core,
+    schema,
+    verifyToken: async (token) => identities.of(await options.verifyToken(token)),
+    requireUser: (id) => requireUser(core.db, id),
+  });
   try {
     await core.requireTriggers();
     await core.relay.start();

@@ -3,6 +3,7 @@
  * production nothing has a default that could hide a mistake; elsewhere what is missing is started or made up.
  */
 import { z } from 'zod';
+import { type AccessConfig, accessConfig, accessFaults, accessVariables } from './access-config.js';
 import type { RedisPlace } from './cache/index.js';
 
 /** HS256 wants a key of at least the hash's length. */
@@ -56,6 +57,7 @@ const variables = z.object({
   JWKS_URL: urlOf('https', 'http').optional(),
   JWT_ISSUER: z.string().min(1).default('tasks-api'),
   JWT_AUDIENCE: z.string().min(1).default('tasks-api'),
+  ...accessVariables,
 });
 
 export interface Config {
@@ -79,6 +81,7 @@ export interface Config {
   readonly tokens: TokenConfig | undefined;
   readonly issuer: string;
   readonly audience: string;
+  readonly access: AccessConfig;
 }
 
 export type TokenConfig =
@@ -111,6 +114,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   if (given['JWT_SECRET'] !== undefined && given['JWKS_URL'] !== undefined) {
     faults.push('JWT_SECRET, JWKS_URL: expected only one of them');
   }
+  faults.push(...accessFaults(given));
   if (faults.length > 0 || !parsed.success)
     throw new ConfigError(`The environment is not usable:\n  ${faults.join('\n  ')}`);
 
@@ -129,6 +133,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     tokens: tokenConfig(v.JWT_SECRET, v.JWKS_URL),
     issuer: v.JWT_ISSUER,
     audience: v.JWT_AUDIENCE,
+    access: accessConfig(v, v.NODE_ENV === 'production'),
   });
 }
 

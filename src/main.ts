@@ -5,7 +5,7 @@ import { type Config, ConfigError, readConfig } from './config.js';
 import { openStore } from './core.js';
 import type { Services } from './development.js';
 import { createLog } from './log.js';
-import { signToken, tokenVerifier } from './tokens.js';
+import { signToken, type TokenOptions, tokenVerifier } from './tokens.js';
 
 /** What the explorer shows first: two levels, so that the trace below the answer has something to tell. */
 const EXAMPLE = `# Run it twice: the second answer's extensions.cache says 0 SQL statements.
@@ -47,7 +47,13 @@ async function start(config: Config): Promise<void> {
   const production = config.environment === 'production';
   const services = production ? productionServices(config) : await developmentServices(config);
   const log = createLog(config.logLevel);
-  const tokens = { tokens: services.tokens, issuer: config.issuer, audience: config.audience };
+  const tokens: TokenOptions = {
+    tokens: services.tokens,
+    issuer: config.issuer,
+    audience: config.audience,
+    algorithms: config.access.algorithms,
+    keySet: { onFailure: (error) => log.warn({ err: error }, 'the keys of tokens could not be fetched') },
+  };
 
   const store = await openStore(services.redis, log);
   running(() => store.close());
@@ -63,6 +69,7 @@ async function start(config: Config): Promise<void> {
     monitorShare: MONITOR_SHARE,
     production,
     introspection: config.introspection,
+    ...config.access,
     verifyToken: tokenVerifier(tokens),
     ...(token !== undefined && { explorer: { token, document: EXAMPLE } }),
   });

@@ -12,11 +12,12 @@ import {
   taskIdByNumber,
   taskPages,
 } from './tasks/task.loaders.js';
-import { userById, userIdByHandle } from './users/user.loaders.js';
+import { userById, userIdByHandle, userIdBySubject } from './users/user.loaders.js';
 
 export const allSources = [
   userById,
   userIdByHandle,
+  userIdBySubject,
   projectById,
   projectIdByKey,
   membershipsOf,

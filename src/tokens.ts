@@ -1,33 +1,57 @@
-/** Who asks: tokens are JWTs, checked for signature, algorithm, issuer, audience and expiry. */
-import { createRemoteJWKSet, errors, jwtVerify, SignJWT } from 'jose';
+/** What a token proves: tokens are JWTs, checked for signature, algorithm, issuer, audience and times. Who that is: users/identities.ts. */
+import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify, SignJWT } from 'jose';
 import type { TokenConfig } from './config.js';
-import { isId, type UserId } from './db/ids.js';
-import { unauthenticated } from './graphql/errors.js';
-import type { Identity } from './graphql/server.js';
+import type { UserId } from './db/ids.js';
+import { authenticationUnavailable, unauthenticated } from './graphql/errors.js';
+import { KeyServerUnavailable, type KeySetOptions, remoteKeySet } from './key-set.js';
+import { SECOND } from './time.js';
 
 export interface TokenOptions {
   readonly tokens: TokenConfig;
   readonly issuer: string;
   readonly audience: string;
+  /** Which signatures count. Default: DEFAULT_ALGORITHMS of the kind. */
+  readonly algorithms?: readonly string[] | undefined;
+  readonly keySet?: KeySetOptions;
 }
 
-/** @returns what checks a token. It throws UNAUTHENTICATED and says what is wrong, never what was expected of the signature. */
-export function tokenVerifier({ tokens, issuer, audience }: TokenOptions): (token: string) => Promise<Identity> {
-  const checks = { issuer, audience, requiredClaims: ['sub', 'exp'] };
-  const verify =
-    tokens.kind === 'secret'
-      ? (token: string) => jwtVerify(token, secretKey(tokens.secret), { ...checks, algorithms: ['HS256'] })
-      : withKeySet(new URL(tokens.url), { ...checks, algorithms: ['RS256', 'PS256', 'ES256', 'EdDSA'] });
+export const SECRET_ALGORITHMS: readonly string[] = ['HS256', 'HS384', 'HS512'];
+export const KEY_SET_ALGORITHMS: readonly string[] = [
+  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
+  ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
+];
+const DEFAULT_ALGORITHMS = { secret: ['HS256'], jwks: ['RS256', 'PS256', 'ES256', 'EdDSA'] };
+
+/** Between the issuer's clock and ours. */
+const CLOCK_TOLERANCE_S = 5;
+
+/** What a token says that passed every check. */
+export interface VerifiedToken {
+  readonly subject: string;
+  /** The words of its `scope`. */
+  readonly scopes: readonly string[];
+  /** From then on it counts no more: a connection that lives on must be closed. */
+  readonly expiresAtMs: number;
+  /** Of the person, where the issuer tells. */
+  readonly profile: { readonly handle?: string | undefined; readonly name?: string | undefined };
+}
+
+/**
+ * @returns what checks a token. It throws UNAUTHENTICATED and says what is wrong, never what was expected of the signature; or
+ * AUTHENTICATION_UNAVAILABLE when the keys cannot be had.
+ * @throws TypeError when an algorithm does not belong to that kind of key: a public key must never serve as an HMAC secret.
+ */
+export function tokenVerifier(options: TokenOptions): (token: string) => Promise<VerifiedToken> {
+  const verify = signatureCheck(options);
   return async (token) => {
     try {
       const { payload } = await verify(token);
-      const subject = payload.sub ?? '';
-      if (!isId('user', subject)) throw unauthenticated("The token's subject is not a user's id.");
-      const scope = payload['scope'];
-      return { userId: subject, scopes: typeof scope === 'string' ? scope.split(' ') : [] };
+      return verified(payload);
     } catch (error) {
-      // Our key server's fault is no fault of the token.
-      if (error instanceof errors.JWKSTimeout || (error as { code?: string }).code === 'ERR_JOSE_GENERIC') throw error;
+      // The key server's fault is no fault of the token.
+      if (error instanceof KeyServerUnavailable || error instanceof errors.JWKSInvalid) {
+        throw authenticationUnavailable('Tokens cannot be checked now: the key server does not answer.');
+      }
       if (error instanceof errors.JWTExpired) throw unauthenticated('The token has expired.');
       if (error instanceof errors.JOSEError) throw unauthenticated('The token is not valid.');
       throw error;
@@ -35,16 +59,44 @@ export function tokenVerifier({ tokens, issuer, audience }: TokenOptions): (toke
   };
 }
 
-function withKeySet(url: URL, checks: Parameters<typeof jwtVerify>[2]) {
-  const keys = createRemoteJWKSet(url);
+function signatureCheck({ tokens, issuer, audience, algorithms, keySet }: TokenOptions) {
+  const known = tokens.kind === 'secret' ? SECRET_ALGORITHMS : KEY_SET_ALGORITHMS;
+  const wrong = algorithms?.find((algorithm) => !known.includes(algorithm));
+  if (wrong !== undefined) throw new TypeError(`algorithms: expected some of ${known.join(', ')}, not ${wrong}`);
+  const checks: JWTVerifyOptions = {
+    issuer,
+    audience,
+    algorithms: [...(algorithms ?? DEFAULT_ALGORITHMS[tokens.kind])],
+    requiredClaims: ['sub', 'exp'],
+    clockTolerance: CLOCK_TOLERANCE_S,
+  };
+  if (tokens.kind === 'secret') {
+    const key = secretKey(tokens.secret);
+    return (token: string) => jwtVerify(token, key, checks);
+  }
+  const keys = remoteKeySet(new URL(tokens.url), keySet);
   return (token: string) => jwtVerify(token, keys, checks);
+}
+
+function verified({ sub, exp, scope, preferred_username: handle, name }: JWTPayload): VerifiedToken {
+  if (typeof sub !== 'string' || exp === undefined) throw unauthenticated('The token is not valid.');
+  return {
+    subject: sub,
+    scopes: text(scope)?.split(' ') ?? [],
+    expiresAtMs: exp * SECOND,
+    profile: { handle: text(handle), name: text(name) },
+  };
+}
+
+function text(claim: unknown): string | undefined {
+  return typeof claim === 'string' ? claim : undefined;
 }
 
 /** A token for a user, for `expiresIn` (`12h`). Only with a secret: the other kind is issued elsewhere. */
 export async function signToken(options: TokenOptions, userId: UserId, expiresIn: string): Promise<string> {
   if (options.tokens.kind !== 'secret') throw new Error('tokens are issued elsewhere: JWKS_URL is set');
   return await new SignJWT({})
-    .setProtectedHeader({ alg: 'HS256' })
+    .setProtectedHeader({ alg: options.algorithms?.[0] ?? 'HS256' })
     .setSubject(userId)
     .setIssuer(options.issuer)
     .setAudience(options.audience)

@@ -32,6 +32,13 @@ test('a laptop needs no variable at all', () => {
     tokens: undefined,
     issuer: 'tasks-api',
     audience: 'tasks-api',
+    access: {
+      algorithms: undefined,
+      unknownUsers: 'refuse',
+      corsOrigins: ['https://studio.apollographql.com'],
+      trustProxy: undefined,
+      rateLimit: undefined,
+    },
   });
 });
 
@@ -92,6 +99,15 @@ test.each([
   ['JWKS_URL', 'ftp://x'],
   ['LOG_LEVEL', 'loud'],
   ['NODE_ENV', 'staging'],
+  ['JWT_ALGORITHMS', 'none'],
+  ['JWT_ALGORITHMS', 'HS256,RS1'],
+  ['UNKNOWN_USERS', 'maybe'],
+  ['CORS_ORIGINS', '*'],
+  ['CORS_ORIGINS', 'https://app.example.com/path'],
+  ['TRUST_PROXY', 'yes'],
+  ['TRUST_PROXY', '10.0.0.0/33'],
+  ['RATE_LIMIT_POINTS', '-1'],
+  ['RATE_LIMIT_SECONDS', '0'],
 ])('a bad %s is named, with what was expected', (name, value) => {
   expect(faults({ [name]: value })).toMatch(new RegExp(`${name}: .*expected`, 'i'));
 });
@@ -104,4 +120,37 @@ test('every wrong variable is reported, not only the first', () => {
     JWKS_URL: 'https://id.example/keys',
   });
   for (const name of ['PORT', 'LOG_LEVEL']) expect(message).toContain(name);
+});
+
+test('algorithms belong to the kind of key, and secrets are long enough for them', () => {
+  const JWKS_URL = 'https://id.example/keys';
+  expect(faults({ JWKS_URL, JWT_ALGORITHMS: 'RS256,HS256' })).toContain('JWT_ALGORITHMS: expected some of RS256');
+  expect(faults({ JWT_ALGORITHMS: 'RS256' })).toContain('JWT_ALGORITHMS: expected some of HS256');
+  expect(faults({ JWT_SECRET: 'x'.repeat(32), JWT_ALGORITHMS: 'HS512' })).toContain('at least 64 characters');
+  expect(readConfig({ JWKS_URL, JWT_ALGORITHMS: 'ES256, EdDSA' }).access.algorithms).toEqual(['ES256', 'EdDSA']);
+  expect(readConfig({ JWT_SECRET: 'x'.repeat(64), JWT_ALGORITHMS: 'HS512' }).access.algorithms).toEqual(['HS512']);
+});
+
+test('production lets no page of another origin in, believes no proxy, and limits rates', () => {
+  expect(readConfig(PRODUCTION).access).toEqual({
+    algorithms: undefined,
+    unknownUsers: 'refuse',
+    corsOrigins: [],
+    trustProxy: undefined,
+    rateLimit: { points: 10_000, seconds: 60 },
+  });
+  const chosen = {
+    CORS_ORIGINS: 'https://a.example, http://localhost:3000',
+    TRUST_PROXY: '10.0.0.0/8,::1',
+    RATE_LIMIT_POINTS: '0',
+    UNKNOWN_USERS: 'create',
+  };
+  expect(readConfig({ ...PRODUCTION, ...chosen }).access).toEqual({
+    algorithms: undefined,
+    unknownUsers: 'create',
+    corsOrigins: ['https://a.example', 'http://localhost:3000'],
+    trustProxy: ['10.0.0.0/8', '::1'],
+    rateLimit: undefined,
+  });
+  expect(readConfig({ ...PRODUCTION, TRUST_PROXY: '2' }).access.trustProxy).toBe(2);
 });

@@ -13,7 +13,7 @@ try {
     const handle = process.argv[2] ?? DEMO_OWNER;
     const userId = await userIdOf(services.databaseUrl, handle);
     if (userId === undefined) throw new Error(`There is no user with the handle ${JSON.stringify(handle)}.`);
-    console.log(await signToken({ ...config, tokens: services.tokens }, userId, '12h'));
+    console.log(await signToken({ ...config, ...config.access, tokens: services.tokens }, userId, '12h'));
   } finally {
     await services.stop();
   }

@@ -17,10 +17,23 @@ export function unauthenticated(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'UNAUTHENTICATED', http: { status: 401 } } });
 }
 
+/** Nothing is known of the token, as who could tell does not answer. */
+export function authenticationUnavailable(message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'AUTHENTICATION_UNAVAILABLE', http: { status: 503 } } });
+}
+
+/** Signed in, but not for this. */
+export function forbidden(message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'FORBIDDEN' } });
+}
+
 /** Codes whose messages were written for clients. */
 const SHOWN = new Set([
   'BAD_USER_INPUT',
   'UNAUTHENTICATED',
+  'AUTHENTICATION_UNAVAILABLE',
+  'FORBIDDEN',
+  'RATE_LIMITED',
   'GRAPHQL_PARSE_FAILED',
   'GRAPHQL_VALIDATION_FAILED',
   'OPERATION_RESOLUTION_FAILURE',

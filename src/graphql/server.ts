@@ -42,6 +42,8 @@ export interface Identity {
   readonly userId: UserId;
   /** The words of its `scope`. */
   readonly scopes: readonly string[];
+  /** When the token ends: what outlives a request, a connection, must end with it. */
+  readonly expiresAtMs: number;
 }
 
 export interface ServerOptions {

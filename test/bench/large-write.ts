@@ -182,7 +182,12 @@ async function bench(databaseUrl: string, group: string, redis: Redis): Promise<
     log: createLog('silent'),
     checkCoverage: false,
     production: true,
-    verifyToken: async () => ({ userId: owner, scopes: [] }),
+    verifyToken: async () => ({
+      subject: owner,
+      scopes: [],
+      expiresAtMs: Number.MAX_SAFE_INTEGER,
+      profile: {},
+    }),
     events: {
       outcome: ({ kind }) => {
         now.calls++;

@@ -51,6 +51,7 @@ const lists = [
 const ARGUMENTS: Record<string, unknown[]> = {
   User: [newId('user')],
   UserHandle: ['ada'],
+  UserSubject: ['auth0|abc'],
   Project: [projectId],
   ProjectKey: ['OPS'],
   Memberships: [newId('user')],

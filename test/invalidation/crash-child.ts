@@ -35,7 +35,12 @@ const app = await createApp({
   log: createLog('silent'),
   checkCoverage: true,
   production: false,
-  verifyToken: async () => ({ userId: CRASH_VIEWER as UserId, scopes: [] }),
+  verifyToken: async () => ({
+    subject: CRASH_VIEWER as UserId,
+    scopes: [],
+    expiresAtMs: Number.MAX_SAFE_INTEGER,
+    profile: {},
+  }),
 });
 await app.relay.stop();
 process.stdin.once('data', async () => {

@@ -62,6 +62,8 @@ export interface TestAppOptions {
   readonly wrap?: (store: Store) => Store;
   readonly events?: CacheEvents;
   readonly explorer?: AppOptions['explorer'];
+  /** Of the application itself, in place of what is usual here. */
+  readonly app?: Partial<AppOptions>;
   readonly waitMs?: number;
   /** Default: none, or 16 MiB where the suite is run with process memory. */
   readonly nearCacheBytes?: number;
@@ -92,6 +94,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     nearCacheBytes: options.nearCacheBytes ?? (process.env.TEST_NEAR_CACHE === 'on' ? NEAR_CACHE_BYTES : 0),
     ...(options.explorer && { explorer: options.explorer }),
     verifyToken: tokenVerifier(TOKENS),
+    ...options.app,
     events: { ...options.events, outcome: (outcome) => outcomes.push(outcome) },
     onStatement: (text) => counts.statements.push(text),
     ...options.overrides,

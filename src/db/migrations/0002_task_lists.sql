@@ -76,19 +76,6 @@ $$;--> statement-breakpoint
 
 drop function cache_row_tag(text, jsonb, jsonb);--> statement-breakpoint
 
-drop trigger if exists cache_insert on users;--> statement-breakpoint
-create trigger cache_insert after insert on users referencing new table as new_rows for each statement execute function cache_name_rows('[{"columns":["id"]},{"columns":["handle"],"watches":["handle","id"]}]', '500');--> statement-breakpoint
-alter table users enable always trigger cache_insert;--> statement-breakpoint
-drop trigger if exists cache_update on users;--> statement-breakpoint
-create trigger cache_update after update on users referencing old table as old_rows new table as new_rows for each statement execute function cache_name_rows('[{"columns":["id"]},{"columns":["handle"],"watches":["handle","id"]}]', '500');--> statement-breakpoint
-alter table users enable always trigger cache_update;--> statement-breakpoint
-drop trigger if exists cache_delete on users;--> statement-breakpoint
-create trigger cache_delete after delete on users referencing old table as old_rows for each statement execute function cache_name_rows('[{"columns":["id"]},{"columns":["handle"],"watches":["handle","id"]}]', '500');--> statement-breakpoint
-alter table users enable always trigger cache_delete;--> statement-breakpoint
-drop trigger if exists cache_truncate on users;--> statement-breakpoint
-create trigger cache_truncate after truncate on users for each statement execute function cache_name_rows('[{"columns":["id"]},{"columns":["handle"],"watches":["handle","id"]}]', '500');--> statement-breakpoint
-alter table users enable always trigger cache_truncate;--> statement-breakpoint
-
 drop trigger if exists cache_insert on tasks;--> statement-breakpoint
 create trigger cache_insert after insert on tasks referencing new table as new_rows for each statement execute function cache_name_rows('[{"columns":["id"]},{"columns":["project_id","number"],"watches":["project_id","number","id"]},{"columns":["project_id"],"ignores":["title","description","version","updated_at","source_url"]},{"columns":["assignee_id"],"ignores":["title","description","version","updated_at","source_url"]},{"columns":["parent_id"],"ignores":["title","description","version","updated_at","source_url"]},{"columns":["creator_id"],"ignores":["title","description","version","updated_at","source_url"]},{"columns":["project_id"],"aspect":"any"}]', '500');--> statement-breakpoint
 alter table tasks enable always trigger cache_insert;--> statement-breakpoint

@@ -1,0 +1,153 @@
+/** Whom a valid token speaks for: users by id, users by what an identity provider calls them, and tokens of nobody. */
+import { eq } from 'drizzle-orm';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { newId } from '../../src/db/ids.js';
+import type { VerifiedToken } from '../../src/tokens.js';
+import { users } from '../../src/users/user.table.js';
+import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';
+import { type Fixture, fixture } from '../support/fixture.js';
+
+let refusing: TestApp;
+let creating: TestApp;
+let other: TestApp;
+let f: Fixture;
+
+/** Signatures are another test's: here a token is what it claims. */
+const verifyToken = async (token: string): Promise<VerifiedToken> => ({
+  scopes: [],
+  expiresAtMs: Date.now() + 60_000,
+  profile: {},
+  ...JSON.parse(Buffer.from(token, 'base64url').toString()),
+});
+const headers = (subject: string, profile = {}) => ({
+  authorization: `Bearer ${Buffer.from(JSON.stringify({ subject, profile })).toString('base64url')}`,
+});
+const viewer = (app: TestApp, subject: string, profile = {}) =>
+  app.ask('{ viewer { id handle name } }', { headers: headers(subject, profile) });
+const usersOf = (subject: string) => refusing.db.read.select().from(users).where(eq(users.subject, subject));
+
+beforeAll(async () => {
+  refusing = await testApp({ app: { verifyToken } });
+  const shared = { databaseUrl: refusing.databaseUrl, group: refusing.group };
+  creating = await testApp({ ...shared, app: { verifyToken, unknownUsers: 'create' } });
+  other = await testApp({ ...shared, app: { verifyToken, unknownUsers: 'create' } });
+  f = await fixture(refusing);
+});
+afterAll(async () => {
+  await creating?.close();
+  await other?.close();
+  await refusing?.close();
+});
+
+describe('refuse', () => {
+  test.each([['auth0|nobody'], [newId('user')], ['ada'], [''], ['x'.repeat(256)], ['auth0|é'], ['a\0b']])(
+    'a token of nobody, %s, is refused and makes no user',
+    async (subject) => {
+      const before = (await refusing.db.read.select().from(users)).length;
+      const answer = await viewer(refusing, subject);
+      expect([answer.status, answer.errors]).toMatchObject([401, [{ extensions: { code: 'UNAUTHENTICATED' } }]]);
+      expect(await refusing.db.read.select().from(users)).toHaveLength(before);
+    },
+  );
+
+  test('a subject that a user bears is that user, from the next request on, also where it was asked for before', async () => {
+    expect((await viewer(refusing, 'auth0|ada')).status).toBe(401);
+    await refusing.transactor.transact((tx) =>
+      tx.update(users).set({ subject: 'auth0|ada' }).where(eq(users.id, f.ada.id)),
+    );
+    expect(dataOf(await viewer(refusing, 'auth0|ada')).viewer.handle).toBe('ada');
+    await refusing.settled();
+    refusing.reset();
+    expect(dataOf(await viewer(refusing, 'auth0|ada')).viewer.handle).toBe('ada');
+    expect(refusing.counts.statements).toEqual([]); // from the cache
+    await refusing.transactor.transact((tx) => tx.update(users).set({ subject: null }).where(eq(users.id, f.ada.id)));
+    expect((await viewer(refusing, 'auth0|ada')).status).toBe(401);
+  });
+
+  test('a handle is no subject', async () => {
+    expect((await viewer(refusing, f.bob.handle)).status).toBe(401);
+  });
+});
+
+describe('create', () => {
+  test('a new subject becomes a user, with handle and name as its issuer tells', async () => {
+    const { id, ...user } = dataOf(
+      await viewer(creating, 'auth0|5f7c8ec7c33c6c004bbafe82', { handle: 'grace', name: 'Grace H.' }),
+    ).viewer;
+    expect(user).toEqual({ handle: 'grace', name: 'Grace H.' });
+    for (const app of [creating, other, refusing]) {
+      expect(dataOf(await viewer(app, 'auth0|5f7c8ec7c33c6c004bbafe82', { handle: 'changed' })).viewer.id).toBe(id);
+    }
+  });
+
+  test('a user’s id that does not exist becomes that user', async () => {
+    const id = newId('user');
+    expect(dataOf(await viewer(creating, id)).viewer).toEqual({
+      id,
+      handle: `user-${id.slice(5)}`,
+      name: `user-${id.slice(5)}`,
+    });
+    const [row] = await creating.db.read.select().from(users).where(eq(users.id, id));
+    expect(row?.subject).toBeNull();
+  });
+
+  test('a handle that is taken stays with its owner; the newcomer is someone else with a handle like it', async () => {
+    const { viewer: newcomer } = dataOf(await viewer(creating, 'auth0|other-ada', { handle: 'ada' }));
+    expect(newcomer.id).not.toBe(f.ada.id);
+    expect(newcomer.handle).toMatch(/^ada-[0-9a-z]{6}$/);
+    expect(
+      dataOf(await creating.ask('{ projects { nodes { key } } }', { headers: headers('auth0|other-ada') })),
+    ).toEqual({ projects: { nodes: [] } });
+  });
+
+  test.each([
+    ['with spaces in it\u0085', 'with-spaces-in-it-'],
+    ['x'.repeat(300), 'x'.repeat(57)],
+  ])('a handle that is none, %j, is made one', async (handle, expected) => {
+    const { viewer: user } = dataOf(
+      await viewer(creating, `auth0|${handle.length}`, { handle, name: 'n'.repeat(500) }),
+    );
+    expect(user).toMatchObject({ handle: expected, name: 'n'.repeat(100) });
+  });
+
+  test('many requests on two processes that meet a subject first make one user', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => viewer(i % 2 === 0 ? creating : other, 'auth0|crowd', { handle: 'crowd' })),
+    );
+    const ids = new Set(answers.map((answer) => dataOf(answer).viewer.id));
+    expect(ids.size).toBe(1);
+    expect(await usersOf('auth0|crowd')).toHaveLength(1);
+  });
+
+  test('many subjects that want one handle all become users', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, (_, i) =>
+        viewer(i % 2 === 0 ? creating : other, `auth0|twin-${i}`, { handle: 'twin' }),
+      ),
+    );
+    expect(new Set(answers.map((answer) => dataOf(answer).viewer.handle)).size).toBe(8);
+  });
+
+  test('the first request may be a mutation', async () => {
+    const document =
+      'mutation { createProject(input: { key: "NEW", name: "New" }) { project { key } errors { code } } }';
+    const answer = await creating.ask(document, { headers: headers('auth0|founder') });
+    expect(dataOf(answer).createProject).toEqual({ project: { key: 'NEW' }, errors: [] });
+  });
+
+  test('the subject is shown to nobody', async () => {
+    const text = JSON.stringify(
+      await creating.ask('{ viewer { id handle name } projects { nodes { members { nodes { id handle name } } } } }', {
+        headers: headers('auth0|founder'),
+      }),
+    );
+    expect(text).not.toContain('auth0');
+  });
+});
+
+test('a user removed around the API is nobody within the lease', async () => {
+  await creating.db.write.insert(users).values({ handle: 'temp', name: 'temp', subject: 'auth0|temp' });
+  await eventually(async () => expect((await viewer(refusing, 'auth0|temp')).status).toBe(200));
+  await creating.db.write.delete(users).where(eq(users.subject, 'auth0|temp'));
+  await eventually(async () => expect((await viewer(refusing, 'auth0|temp')).status).toBe(401));
+});

@@ -7,6 +7,8 @@ import type { Transaction } from '../db/database.js';
 import type { ProjectId, UserId } from '../db/ids.js';
 import type { Context } from '../graphql/context.js';
 import { Refusal, UserErrorCode } from '../graphql/user-error.js';
+import { userById } from '../users/user.loaders.js';
+import type { UserRow } from '../users/user.table.js';
 import { membershipsOf } from './project.loaders.js';
 import { mayWrite, projectMembers, type Role } from './project.table.js';
 
@@ -29,6 +31,21 @@ export async function ifVisible<R>(
 ): Promise<R | null> {
   const [row, visible] = await Promise.all([loading, visibleProjectIds(context)]);
   return row !== null && visible.includes(projectOf(row)) ? row : null;
+}
+
+/**
+ * A user by id, when the viewer is that user or shares a project with them. Who has left is still shown by what they left
+ * behind: a task's creator, a comment's author are read through those.
+ */
+export async function visibleUser(context: Context, id: UserId): Promise<UserRow | null> {
+  const { loads, viewerId } = context;
+  const [user, theirs, mine] = await Promise.all([
+    loads.load(userById, id),
+    loads.load(membershipsOf, id),
+    visibleProjectIds(context),
+  ]);
+  const known = id === viewerId || theirs.some(({ projectId }) => mine.includes(projectId));
+  return known ? user : null;
 }
 
 /**

@@ -94,9 +94,9 @@ export class TaskResolver {
   }
 
   @FieldResolver(() => Task, { nullable: true, description: 'What it is a part of.' })
-  @Cached(taskById)
-  parent(@Root() task: TaskRow) {
-    return task.parentId;
+  parent(@Root() task: TaskRow, @Ctx() context: Context) {
+    // It was of the task's own project when the task was read, and may have been moved since.
+    return task.parentId && ifVisible(context, context.loads.load(taskById, task.parentId), (row) => row.projectId);
   }
 
   @FieldResolver(() => TaskConnection, { description: 'Its parts.' })

@@ -45,7 +45,7 @@ const NOTHING = {
   projectNode: null,
   labelNode: null,
   commentNode: null,
-  user: { handle: 'ada', assignedTasks: { totalCount: 0, nodes: [] } },
+  user: null,
 };
 
 describe('reading', () => {

@@ -61,6 +61,8 @@ test('a task moved between assignees drops exactly the lists of both and of its 
   expect(new Set(answer.cache?.invalidated)).toEqual(
     new Set([
       taskRows.byId(id)[0],
+      taskRows.anyByProject(f.ops.id)[0],
+      taskRows.byCreator(f.ada.id)[0],
       taskRows.byProject(f.ops.id)[0],
       taskRows.byAssignee(f.ada.id)[0],
       taskRows.byAssignee(f.bob.id)[0],

@@ -117,6 +117,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
         method: 'POST',
         url: '/graphql',
         headers: {
+          accept: 'application/graphql-response+json, application/json;q=0.9',
           ...(as !== undefined && { authorization: `Bearer ${await signToken(TOKENS, as, '1h')}` }),
           ...(trace === true && { 'x-cache-trace': '1' }),
           ...headers,

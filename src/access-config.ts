@@ -25,14 +25,7 @@ export const accessVariables = {
   ).optional(),
   UNKNOWN_USERS: z.enum(['refuse', 'create'], 'expected refuse or create').default('refuse'),
   CORS_ORIGINS: listOf(isOrigin, 'expected origins like https://app.example.com, with a comma between them').optional(),
-  TRUST_PROXY: z
-    .string()
-    .transform((text) => (/^\d{1,2}$/.test(text) ? Number(text) : text.split(',').map((part) => part.trim())))
-    .refine(
-      (trusted) => typeof trusted === 'number' || trusted.every(isNetwork),
-      'expected how many proxies are in front, or their addresses: 1, or 10.0.0.0/8,::1',
-    )
-    .optional(),
+  TRUST_PROXY: listOf(isNetwork, 'expected the addresses of proxies in front, like 10.0.0.0/8,::1').optional(),
   RATE_LIMIT_POINTS: wholeNumber('expected a number of points, 0 for no limit', 0).optional(),
   RATE_LIMIT_SECONDS: wholeNumber('expected a number of seconds', 1).pipe(z.number().max(86_400)).default(60),
 };
@@ -46,8 +39,8 @@ export interface AccessConfig {
   readonly unknownUsers: 'refuse' | 'create';
   /** Whose pages may call the API from a browser. */
   readonly corsOrigins: readonly string[];
-  /** How many proxies in front, or which, are believed to tell a request's address; absent: none. */
-  readonly trustProxy: number | readonly string[] | undefined;
+  /** The addresses of proxies that are believed to tell a request's own; absent: none. */
+  readonly trustProxy: readonly string[] | undefined;
   /** Absent: no limit. */
   readonly rateLimit: { readonly points: number; readonly seconds: number } | undefined;
 }

@@ -9,6 +9,7 @@ import { CommentResolver, TaskCommentsResolver } from './comments/comment.resolv
 import { CommentService } from './comments/comment.service.js';
 import { type Core, type CoreOptions, createCore } from './core.js';
 import type { PolicyLine } from './graphql/cached.js';
+import type { HttpSecurityOptions } from './graphql/http-security.js';
 import { buildApiSchema } from './graphql/schema.js';
 import { createServer, type ServerOptions } from './graphql/server.js';
 import type { Transactor } from './invalidation/transact.js';
@@ -25,7 +26,10 @@ import type { VerifiedToken } from './tokens.js';
 import { Identities, type IdentitiesOptions } from './users/identities.js';
 import { requireUser, UserResolver } from './users/user.resolver.js';
 
-export interface AppOptions extends CoreOptions, Pick<ServerOptions, 'production' | 'introspection' | 'explorer'> {
+export interface AppOptions
+  extends CoreOptions,
+    HttpSecurityOptions,
+    Pick<ServerOptions, 'introspection' | 'explorer'> {
   /** @throws UNAUTHENTICATED */
   readonly verifyToken: (token: string) => Promise<VerifiedToken>;
   /** Default: refuse. */

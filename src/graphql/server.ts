@@ -14,13 +14,20 @@ import type { UserId } from '../db/ids.js';
 import type { Log } from '../log.js';
 import { Tracer } from './cache-trace.js';
 import type { Context } from './context.js';
-import { allowSandbox } from './cors.js';
 import { costsOf, requireAffordable } from './cost.js';
 import { badUserInput, ErrorMask, unauthenticated } from './errors.js';
 import { gatewayOf } from './executor.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
+import { addHttpCache, httpCachePlugin } from './http-cache.js';
 import { answerHttpErrors } from './http-errors.js';
-import { LIMITS, MAX_BODY_BYTES, PARSE_OPTIONS, RECEIVE_TIMEOUT_MS } from './limits.js';
+import {
+  addHttpSecurity,
+  type HttpSecurityOptions,
+  offlinePolicy,
+  sandboxPolicy,
+  serverOptions,
+} from './http-security.js';
+import { LIMITS, MAX_BODY_BYTES, PARSE_OPTIONS } from './limits.js';
 import { Loads } from './loads.js';
 import { statusByMediaType } from './over-http.js';
 
@@ -46,7 +53,7 @@ export interface Identity {
   readonly expiresAtMs: number;
 }
 
-export interface ServerOptions {
+export interface ServerOptions extends HttpSecurityOptions {
   readonly schema: GraphQLSchema;
   readonly cache: Cache;
   readonly db: MainDatabase;
@@ -55,7 +62,6 @@ export interface ServerOptions {
   readonly verifyToken: (token: string) => Promise<Identity>;
   /** Before a write: the token may be older than the user's removal. @throws UNAUTHENTICATED */
   readonly requireUser: (id: UserId) => Promise<void>;
-  readonly production: boolean;
   /** Whether clients may ask for the schema. Default: not in production. */
   readonly introspection?: boolean;
   /** Whether Postgres answers, and how Redis is: for /readyz. */
@@ -73,7 +79,7 @@ interface OpenContext extends Context {
 
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
   const { schema, log, production, explorer } = options;
-  const app = fastify({ bodyLimit: MAX_BODY_BYTES, requestTimeout: RECEIVE_TIMEOUT_MS, forceCloseConnections: 'idle' });
+  const app = fastify({ ...serverOptions(options), bodyLimit: MAX_BODY_BYTES, forceCloseConnections: 'idle' });
   const mask = new ErrorMask(log);
   answerHttpErrors(app, ENDPOINT, mask);
   const apollo = new ApolloServer<OpenContext>({
@@ -93,12 +99,14 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       fastifyApolloDrainPlugin(app),
       requestPlugin(options, mask),
       statusByMediaType,
+      httpCachePlugin(),
     ],
     logger: { debug: () => {}, info: () => {}, warn: (text) => log.warn(text), error: (text) => log.error(text) },
   });
   await apollo.start();
 
-  if (!production) await allowSandbox(app);
+  await addHttpSecurity(app, options);
+  addHttpCache(app, ENDPOINT);
   await app.register(fastifyApollo(apollo), {
     path: ENDPOINT,
     method: ['GET', 'POST'],
@@ -115,8 +123,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   });
   if (explorer !== undefined) {
     const pages = { endpoint: ENDPOINT, fallback: OFFLINE_EXPLORER, ...explorer };
-    app.get('/', async (_, reply) => reply.type('text/html').send(sandboxPage(pages)));
-    app.get(OFFLINE_EXPLORER, async (_, reply) => reply.type('text/html').send(offlinePage(pages)));
+    app.get('/', { helmet: sandboxPolicy }, async (_, reply) => reply.type('text/html').send(sandboxPage(pages)));
+    app.get(OFFLINE_EXPLORER, { helmet: offlinePolicy }, async (_, reply) =>
+      reply.type('text/html').send(offlinePage(pages)),
+    );
   }
   return app;
 }

@@ -17,7 +17,10 @@ let app: TestApp;
 let f: Fixture;
 
 beforeAll(async () => {
-  app = await testApp({ explorer: { token: 'a.demo.token', document: '{ viewer { handle } } # </script>' } });
+  app = await testApp({
+    explorer: { token: 'a.demo.token', document: '{ viewer { handle } } # </script>' },
+    app: { corsOrigins: ['https://studio.apollographql.com'] },
+  });
   f = await fixture(app);
 });
 afterAll(() => app?.close());

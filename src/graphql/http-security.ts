@@ -1,0 +1,99 @@
+/** What browsers are told, whom the server believes, and how long it waits for a client: headers, CORS, the proxy in front, timeouts. */
+import cors from '@fastify/cors';
+import helmet, { type FastifyHelmetOptions } from '@fastify/helmet';
+import type { FastifyInstance, FastifyServerOptions } from 'fastify';
+import { MINUTE, SECOND } from '../time.js';
+import { RECEIVE_TIMEOUT_MS } from './limits.js';
+
+/** A client has this long to send its headers; for the whole request see limits.ts. */
+const HEADERS_TIMEOUT_MS = 10 * SECOND;
+const CHECK_EVERY_MS = 2 * SECOND;
+const CORS_MAX_AGE_S = (10 * MINUTE) / SECOND;
+/** Readable by pages of other origins. */
+const EXPOSED = [
+  'Age',
+  'Cache-Control',
+  'ETag',
+  'Retry-After',
+  'RateLimit-Limit',
+  'RateLimit-Remaining',
+  'RateLimit-Reset',
+  'Server-Timing',
+];
+
+export interface HttpSecurityOptions {
+  readonly production: boolean;
+  /** Whose pages may call the API from a browser. Default: nobody's but our own. */
+  readonly corsOrigins?: readonly string[];
+  /** The addresses of proxies that are believed to tell a request's own. Default: none. */
+  readonly trustProxy?: readonly string[] | undefined;
+}
+
+export function serverOptions({ trustProxy }: HttpSecurityOptions) {
+  return {
+    requestTimeout: RECEIVE_TIMEOUT_MS,
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: CHECK_EVERY_MS },
+    trustProxy: trustProxy === undefined ? false : [...trustProxy],
+  } satisfies FastifyServerOptions & { http: object };
+}
+
+export async function addHttpSecurity(app: FastifyInstance, options: HttpSecurityOptions): Promise<void> {
+  await app.register(helmet, {
+    // Answers are data: nothing in them is to be run, shown in a frame, or loaded.
+    contentSecurityPolicy: csp({ 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }),
+    strictTransportSecurity: options.production ? { maxAge: 365 * 24 * 60 * 60 } : false,
+    xPoweredBy: true, // removes it
+  });
+  const { corsOrigins = [] } = options;
+  if (corsOrigins.length > 0) {
+    if (!options.production) allowPrivateNetwork(app, corsOrigins);
+    await app.register(cors, {
+      origin: [...corsOrigins],
+      methods: ['GET', 'POST'],
+      exposedHeaders: EXPOSED,
+      maxAge: CORS_MAX_AGE_S,
+    });
+  }
+}
+
+/** Browsers that guard private networks ask once more before a public page may reach into one: here, a server on this machine. */
+function allowPrivateNetwork(app: FastifyInstance, origins: readonly string[]): void {
+  app.addHook('onRequest', async ({ headers }, reply) => {
+    const asks = headers['access-control-request-private-network'] === 'true';
+    if (asks && headers.origin !== undefined && origins.includes(headers.origin)) {
+      reply.header('access-control-allow-private-network', 'true');
+    }
+  });
+}
+
+/** For the explorer's pages, whose scripts stand in the page: Sandbox's are Apollo's, the other's our own. */
+export const sandboxPolicy: FastifyHelmetOptions = {
+  contentSecurityPolicy: csp({
+    'default-src': ["'self'"],
+    'script-src': ["'unsafe-inline'", 'https://embeddable-sandbox.cdn.apollographql.com'],
+    'style-src': ["'self'", "'unsafe-inline'", 'https:'],
+    'img-src': ["'self'", 'data:', 'https:'],
+    'font-src': ["'self'", 'data:', 'https:'],
+    'frame-src': ['https://sandbox.embed.apollographql.com', 'https://explorer.embed.apollographql.com'],
+    'connect-src': ["'self'", 'https://*.apollographql.com'],
+    'frame-ancestors': ["'none'"],
+  }),
+};
+
+export const offlinePolicy: FastifyHelmetOptions = {
+  contentSecurityPolicy: csp({
+    'default-src': ["'self'"],
+    'script-src': ["'self'", "'unsafe-inline'", 'blob:'],
+    'worker-src': ["'self'", 'blob:'],
+    'style-src': ["'self'", "'unsafe-inline'"],
+    'img-src': ["'self'", 'data:'],
+    'font-src': ["'self'", 'data:'],
+    'connect-src': ["'self'", 'data:'],
+    'frame-ancestors': ["'none'"],
+  }),
+};
+
+/** Nothing but what is named: helmet's own directives would turn local pages to HTTPS. */
+function csp(directives: Record<string, string[]>) {
+  return { useDefaults: false, directives: { 'base-uri': ["'none'"], 'form-action': ["'self'"], ...directives } };
+}

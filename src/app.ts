@@ -5,12 +5,13 @@
 import 'reflect-metadata'; // type-graphql's decorators need it before any of them runs
 import type { FastifyInstance } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
+import { AdminResolver } from './admin/admin.resolver.js';
+import type { Store } from './cache/index.js';
 import { CommentResolver, TaskCommentsResolver } from './comments/comment.resolver.js';
 import { CommentService } from './comments/comment.service.js';
 import { type Core, type CoreOptions, createCore } from './core.js';
-import type { PolicyLine } from './graphql/cached.js';
 import type { HttpSecurityOptions } from './graphql/http-security.js';
-import { buildApiSchema } from './graphql/schema.js';
+import { type BuiltSchema, buildApiSchema } from './graphql/schema.js';
 import { createServer, type ServerOptions } from './graphql/server.js';
 import type { Transactor } from './invalidation/transact.js';
 import { LabelResolver } from './labels/label.resolver.js';
@@ -44,7 +45,7 @@ export interface App extends Core {
 /** The API, not yet listening; its relay has ticked once, so that its cache serves. */
 export async function createApp(options: AppOptions): Promise<App> {
   const core = createCore(options);
-  const { schema } = createSchema(core.transactor);
+  const { schema } = createSchema(core.transactor, options.store);
   const identities = new Identities({ ...core, unknownUsers: options.unknownUsers ?? 'refuse' });
   const server = await createServer({
     ...options,
@@ -72,7 +73,7 @@ export async function createApp(options: AppOptions): Promise<App> {
 }
 
 /** The schema and its table of policies; also for what only prints them. */
-export function createSchema(transactor: Transactor): { schema: GraphQLSchema; policies: readonly PolicyLine[] } {
+export function createSchema(transactor: Transactor, store: Store): BuiltSchema {
   const resolvers = [
     new NodeResolver(),
     new UserResolver(),
@@ -83,6 +84,8 @@ export function createSchema(transactor: Transactor): { schema: GraphQLSchema; p
     new UserTasksResolver(),
     new CommentResolver(new CommentService(transactor)),
     new TaskCommentsResolver(),
+    new AdminResolver({ store, policies: () => built.policies }),
   ];
-  return buildApiSchema(resolvers, [ConflictError], allSources);
+  const built = buildApiSchema(resolvers, [ConflictError], allSources);
+  return built;
 }

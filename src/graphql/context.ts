@@ -10,6 +10,8 @@ export interface Context {
   readonly requestId: string;
   /** Who asks. Set before any resolver runs; without one only introspection is answered. */
   readonly viewerId: UserId;
+  /** What the viewer's token is good for besides the viewer's own rights. */
+  readonly scopes: readonly string[];
   readonly db: Database;
   readonly tracer: Tracer;
   /** A query's answer shall be the database of one moment. */

@@ -153,7 +153,18 @@ async function openContext(options: ServerOptions, request: FastifyRequest) {
   // Fields under a mutation are read from Postgres: they show its outcome, and nothing of it is remembered. Queries get their own.
   const loads = new Loads({ cache, db, viewer: viewerId, bypass: 'mutation', tracer });
   const snapshot = wantsSnapshot(request.headers[CONSISTENCY_HEADER]);
-  return { requestId: randomUUID(), identity, viewerId, db, tracer, snapshot, loads, cost: 0 } satisfies OpenContext;
+  const scopes = identity?.scopes ?? [];
+  return {
+    requestId: randomUUID(),
+    identity,
+    viewerId,
+    scopes,
+    db,
+    tracer,
+    snapshot,
+    loads,
+    cost: 0,
+  } satisfies OpenContext;
 }
 
 function wantsSnapshot(header: string | string[] | undefined): boolean {

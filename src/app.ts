@@ -11,6 +11,8 @@ import { CommentResolver, TaskCommentsResolver } from './comments/comment.resolv
 import { CommentService } from './comments/comment.service.js';
 import { type Core, type CoreOptions, createCore } from './core.js';
 import type { HttpSecurityOptions } from './graphql/http-security.js';
+import { RateLimits } from './graphql/rate-limit.js';
+import { RateLimitResolver } from './graphql/rate-limit.resolver.js';
 import { type BuiltSchema, buildApiSchema } from './graphql/schema.js';
 import { createServer, type ServerOptions } from './graphql/server.js';
 import type { Transactor } from './invalidation/transact.js';
@@ -19,6 +21,7 @@ import { LabelService } from './labels/label.service.js';
 import { NodeResolver } from './node.resolver.js';
 import { ProjectResolver } from './projects/project.resolver.js';
 import { ProjectService } from './projects/project.service.js';
+import { RatePoints, type RatePointsOptions } from './rate-points.js';
 import { allSources } from './sources.js';
 import { ProjectTasksResolver, TaskResolver, UserTasksResolver } from './tasks/task.resolver.js';
 import { TaskService } from './tasks/task.service.js';
@@ -35,6 +38,8 @@ export interface AppOptions
   readonly verifyToken: (token: string) => Promise<VerifiedToken>;
   /** Default: refuse. */
   readonly unknownUsers?: IdentitiesOptions['unknownUsers'];
+  /** Of each viewer, in points. Absent: none. */
+  readonly rateLimit?: (RatePointsOptions & { readonly points: number; readonly seconds: number }) | undefined;
 }
 
 export interface App extends Core {
@@ -46,6 +51,8 @@ export interface App extends Core {
 export async function createApp(options: AppOptions): Promise<App> {
   const core = createCore(options);
   const { schema } = createSchema(core.transactor, options.store);
+  const { rateLimit } = options;
+  const ratePoints = rateLimit && new RatePoints(rateLimit);
   const identities = new Identities({ ...core, unknownUsers: options.unknownUsers ?? 'refuse' });
   const server = await createServer({
     ...options,
@@ -53,11 +60,14 @@ export async function createApp(options: AppOptions): Promise<App> {
     schema,
     verifyToken: async (token) => identities.of(await options.verifyToken(token)),
     requireUser: (id) => requireUser(core.db, id),
+    rateLimits: rateLimit && ratePoints && new RateLimits({ ...rateLimit, source: ratePoints }),
   });
   try {
+    await ratePoints?.ready();
     await core.requireTriggers();
     await core.relay.start();
   } catch (error) {
+    ratePoints?.close();
     await core.close();
     throw error;
   }
@@ -67,6 +77,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     schema,
     async close() {
       await server.close();
+      ratePoints?.close();
       await core.close();
     },
   };
@@ -76,6 +87,7 @@ export async function createApp(options: AppOptions): Promise<App> {
 export function createSchema(transactor: Transactor, store: Store): BuiltSchema {
   const resolvers = [
     new NodeResolver(),
+    new RateLimitResolver(),
     new UserResolver(),
     new ProjectResolver(new ProjectService(transactor)),
     new LabelResolver(new LabelService(transactor)),

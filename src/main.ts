@@ -70,6 +70,7 @@ async function start(config: Config): Promise<void> {
     production,
     introspection: config.introspection,
     ...config.access,
+    rateLimit: config.access.rateLimit && { ...config.access.rateLimit, redis: services.redis },
     verifyToken: tokenVerifier(tokens),
     ...(token !== undefined && { explorer: { token, document: EXAMPLE } }),
   });

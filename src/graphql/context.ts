@@ -5,6 +5,7 @@ import type { Database } from '../db/database.js';
 import type { UserId } from '../db/ids.js';
 import type { Tracer } from './cache-trace.js';
 import type { Loads } from './loads.js';
+import type { RateState } from './rate-limit.js';
 
 export interface Context {
   readonly requestId: string;
@@ -20,6 +21,8 @@ export interface Context {
   cost: number;
   /** Set when the operation is known. */
   loads: Loads;
+  /** Set when the operation is paid for, where there is a limit. */
+  rateLimit?: RateState;
 }
 
 /** Tells the trace what a write invalidated and hands on its value. */

@@ -82,7 +82,8 @@ export class ErrorMask {
   /** For Apollo's `formatError`. */
   readonly format = (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
     const code = shownCode(error, formatted.extensions?.['code']);
-    if (code !== undefined) return { ...formatted, extensions: { ...formatted.extensions, code } };
+    const message = formatted.message.replace(/^Context creation failed: /, ''); // Apollo's own, and nobody's concern
+    if (code !== undefined) return { ...formatted, message, extensions: { ...formatted.extensions, code } };
     const requestId = this.#requestIds.get(error as object) ?? randomUUID();
     this.#log.error({ err: causeOf(error), requestId, path: formatted.path }, 'a request failed');
     return {

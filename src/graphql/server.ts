@@ -30,6 +30,7 @@ import {
 import { LIMITS, MAX_BODY_BYTES, PARSE_OPTIONS } from './limits.js';
 import { Loads } from './loads.js';
 import { statusByMediaType } from './over-http.js';
+import { callerOf, type RateLimits, rateLimitPlugin } from './rate-limit.js';
 
 const ENDPOINT = '/graphql';
 const OFFLINE_EXPLORER = '/explorer';
@@ -68,6 +69,8 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
   /** In Prometheus's text format. */
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  /** Absent: no limits. */
+  readonly rateLimits?: RateLimits | undefined;
   /** Absent: no explorer. */
   readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;
 }
@@ -75,6 +78,8 @@ export interface ServerOptions extends HttpSecurityOptions {
 /** A request's context before its operation is known. */
 interface OpenContext extends Context {
   readonly identity: Identity | undefined;
+  /** Who pays: see rate-limit.ts. */
+  readonly caller: string;
 }
 
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
@@ -100,6 +105,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       requestPlugin(options, mask),
       statusByMediaType,
       httpCachePlugin(),
+      rateLimitPlugin(options.rateLimits, (context) => (context as OpenContext).caller),
     ],
     logger: { debug: () => {}, info: () => {}, warn: (text) => log.warn(text), error: (text) => log.error(text) },
   });
@@ -145,8 +151,11 @@ async function requireScope(options: ServerOptions, request: FastifyRequest, sco
 }
 
 async function openContext(options: ServerOptions, request: FastifyRequest) {
-  const { db, cache, production } = options;
+  const { db, cache, production, rateLimits } = options;
+  await rateLimits?.admit(request.ip);
   const identity = await identityOf(options, request);
+  const caller = callerOf({ userId: identity?.userId }, request.ip);
+  rateLimits?.prepare(caller);
   const mayTrace = !production || identity?.scopes.includes(TRACE_SCOPE) === true;
   const tracer = new Tracer(mayTrace && request.headers['x-cache-trace'] === '1');
   const viewerId = identity?.userId ?? ('' as UserId); // read only after the gate below has seen an identity
@@ -157,6 +166,7 @@ async function openContext(options: ServerOptions, request: FastifyRequest) {
   return {
     requestId: randomUUID(),
     identity,
+    caller,
     viewerId,
     scopes,
     db,

@@ -6,14 +6,14 @@ import { maxAliasesRule } from '@escape.tech/graphql-armor-max-aliases';
 import { maxDepthRule } from '@escape.tech/graphql-armor-max-depth';
 import { maxDirectivesRule } from '@escape.tech/graphql-armor-max-directives';
 import { GraphQLError, type ValidationContext, type ValidationRule } from 'graphql';
-import { MINUTE, SECOND } from '../time.js';
+import { SECOND } from '../time.js';
 
 export { DEFAULT_PAGE, MAX_PAGE } from './page.js';
 
 /** Of the whole body: a mutation may bring texts of 65 536 characters, each of which JSON may write in 6 bytes. */
 export const MAX_BODY_BYTES = 1024 * 1024;
 /** How long a client may take to send it. */
-export const RECEIVE_TIMEOUT_MS = MINUTE;
+export const RECEIVE_TIMEOUT_MS = 30 * SECOND;
 /** From a request's arrival to its answer. A statement of Postgres ends after the same time. */
 export const ANSWER_TIMEOUT_MS = 30 * SECOND;
 

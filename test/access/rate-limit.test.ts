@@ -210,17 +210,18 @@ describe('through the API', () => {
     });
 
   test('who asks too much is answered with 429, RATE_LIMITED, and when to come back; others are not', async () => {
-    const app = await limited(5);
+    const app = await limited(10);
+    // Two objects: the viewer and the limit.
     const ask = (as: UserId) => app.ask('{ viewer { handle } rateLimit { limit cost remaining resetAt } }', { as });
-    for (let left = 4; left >= 0; left--) {
+    for (let left = 8; left >= 0; left -= 2) {
       const { rateLimit } = dataOf(await ask(f.ada.id));
-      expect(rateLimit).toMatchObject({ limit: 5, cost: 1, remaining: left });
+      expect(rateLimit).toMatchObject({ limit: 10, cost: 2, remaining: left });
       expect(Date.parse(rateLimit.resetAt)).toBeGreaterThan(Date.now());
     }
     const refused = await ask(f.ada.id);
     expect([refused.status, refused.data]).toEqual([429, undefined]);
     expect(refused.errors).toMatchObject([
-      { extensions: { code: 'RATE_LIMITED', limit: 5, remaining: 0, resetAt: expect.stringMatching(/Z$/) } },
+      { extensions: { code: 'RATE_LIMITED', limit: 10, remaining: 0, resetAt: expect.stringMatching(/Z$/) } },
     ]);
     expect(refused.errors?.[0]?.extensions).not.toHaveProperty('http');
     expect(dataOf(await ask(f.bob.id)).viewer.handle).toBe('bob');

@@ -91,6 +91,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     log: createLog('silent'),
     checkCoverage: true,
     production: false,
+    corsOrigins: ['https://studio.apollographql.com'],
     nearCacheBytes: options.nearCacheBytes ?? (process.env.TEST_NEAR_CACHE === 'on' ? NEAR_CACHE_BYTES : 0),
     ...(options.explorer && { explorer: options.explorer }),
     verifyToken: tokenVerifier(TOKENS),

@@ -53,6 +53,8 @@ const variables = z.object({
     .min(1, 'expected at least 1')
     .default(10),
   INTROSPECTION: z.enum(['on', 'off'], 'expected on or off').optional(),
+  PERSISTED_DOCUMENTS: z.string().optional(),
+  PERSISTED_DOCUMENTS_MODE: z.enum(['off', 'warn', 'enforce'], 'expected off, warn or enforce').optional(),
   JWT_SECRET: z.string().min(MIN_SECRET_CHARS, `expected at least ${MIN_SECRET_CHARS} characters`).optional(),
   JWKS_URL: urlOf('https', 'http').optional(),
   JWT_ISSUER: z.string().min(1).default('tasks-api'),
@@ -77,6 +79,8 @@ export interface Config {
   readonly maxLoads: number;
   /** Whether clients may ask for the schema. */
   readonly introspection: boolean;
+  /** A manifest of documents, and what becomes of others: run and told, or refused. Absent: there is none. */
+  readonly persistedDocuments: { readonly path: string; readonly mode: 'warn' | 'enforce' } | undefined;
   /** Absent outside of production: a secret is made and kept with the embedded data. */
   readonly tokens: TokenConfig | undefined;
   readonly issuer: string;
@@ -115,6 +119,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     faults.push('JWT_SECRET, JWKS_URL: expected only one of them');
   }
   faults.push(...accessFaults(given));
+  if (['warn', 'enforce'].includes(given['PERSISTED_DOCUMENTS_MODE'] ?? '') && !given['PERSISTED_DOCUMENTS']) {
+    faults.push('PERSISTED_DOCUMENTS: required where PERSISTED_DOCUMENTS_MODE is warn or enforce');
+  }
   if (faults.length > 0 || !parsed.success)
     throw new ConfigError(`The environment is not usable:\n  ${faults.join('\n  ')}`);
 
@@ -130,6 +137,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     nearCacheBytes: v.NEAR_CACHE_MB * 1024 * 1024,
     maxLoads: v.MAX_LOADS,
     introspection: v.INTROSPECTION === undefined ? v.NODE_ENV !== 'production' : v.INTROSPECTION === 'on',
+    persistedDocuments: persistedDocuments(v),
     tokens: tokenConfig(v.JWT_SECRET, v.JWKS_URL),
     issuer: v.JWT_ISSUER,
     audience: v.JWT_AUDIENCE,
@@ -145,6 +153,12 @@ function redisPlace(v: z.infer<typeof variables>): RedisPlace | undefined {
     return { sentinels: v.REDIS_SENTINELS, master: v.REDIS_SENTINEL_MASTER, ...login };
   }
   return login || undefined;
+}
+
+/** Who names a manifest wants it used: to see what it lacks is the first step. */
+function persistedDocuments(v: z.infer<typeof variables>): Config['persistedDocuments'] {
+  const { PERSISTED_DOCUMENTS: path, PERSISTED_DOCUMENTS_MODE: mode = 'warn' } = v;
+  return path === undefined || mode === 'off' ? undefined : { path, mode };
 }
 
 function tokenConfig(secret: string | undefined, url: string | undefined): TokenConfig | undefined {

@@ -4,6 +4,7 @@ import { createApp } from './app.js';
 import { type Config, ConfigError, readConfig } from './config.js';
 import { openStore } from './core.js';
 import type { Services } from './development.js';
+import { readManifest } from './graphql/persisted.js';
 import { createLog } from './log.js';
 import { signToken, type TokenOptions, tokenVerifier } from './tokens.js';
 
@@ -45,6 +46,8 @@ try {
 async function start(config: Config): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop());
   const production = config.environment === 'production';
+  const { persistedDocuments: listed } = config;
+  const persistedDocuments = listed && { mode: listed.mode, manifest: await readManifest(listed.path) };
   const services = production ? productionServices(config) : await developmentServices(config);
   const log = createLog(config.logLevel);
   const tokens: TokenOptions = {
@@ -71,6 +74,7 @@ async function start(config: Config): Promise<void> {
     introspection: config.introspection,
     ...config.access,
     rateLimit: config.access.rateLimit && { ...config.access.rateLimit, redis: services.redis },
+    ...(persistedDocuments && { persistedDocuments }),
     verifyToken: tokenVerifier(tokens),
     ...(token !== undefined && { explorer: { token, document: EXAMPLE } }),
   });

@@ -6,6 +6,8 @@ import type { RelayEvents } from './invalidation/relay.js';
 
 export interface Metrics {
   readonly events: CacheEvents & RelayEvents & FenceEvents;
+  /** A document ran that the manifest does not have. */
+  unlistedDocument(): void;
   readonly contentType: string;
   text(): Promise<string>;
 }
@@ -28,6 +30,7 @@ export function createMetrics(cache: () => Cache): Metrics {
   const unleased = counter('cache_unleased_seconds_total', 'Time without a lease, as this process saw it.');
   const forced = counter('cache_forced_leases_total', 'Leases granted over a transaction that wrote for too long.');
   const purges = counter('cache_purges_total', 'Groups whose entries were all voided.');
+  const unlisted = counter('graphql_unlisted_documents_total', 'Requests with documents that the manifest lacks.');
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
       name,
@@ -59,6 +62,7 @@ export function createMetrics(cache: () => Cache): Metrics {
       forced: () => forced.inc(),
       purged: () => purges.inc(),
     },
+    unlistedDocument: () => unlisted.inc(),
     contentType: registry.contentType,
     text: () => registry.metrics(),
   };

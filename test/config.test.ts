@@ -29,6 +29,7 @@ test('a laptop needs no variable at all', () => {
     nearCacheBytes: 64 * 1024 * 1024,
     maxLoads: 10,
     introspection: true,
+    persistedDocuments: undefined,
     tokens: undefined,
     issuer: 'tasks-api',
     audience: 'tasks-api',

@@ -30,6 +30,7 @@ import { randomToken } from './token.js';
 const MAX_ENTRIES = 20_000;
 const MAX_TOKENS = 100_000;
 const MAX_CLAIMS = 10_000;
+const MAX_TEXTS = 1000;
 
 export class MemoryStore implements Store {
   readonly kind = 'memory';
@@ -43,6 +44,7 @@ export class MemoryStore implements Store {
   /** Tags by the id whose fence is on them. */
   readonly #noted = new Map<bigint, readonly Tag[]>();
   readonly #claims: ExpiringMap<Key>;
+  readonly #texts: ExpiringMap<string>;
   readonly #counts = new Map<string, Map<string, number>>();
   #log: { readonly epoch: string; first: number; readonly records: (readonly Tag[])[] } | undefined;
   #released = new Set<bigint>();
@@ -55,6 +57,7 @@ export class MemoryStore implements Store {
     this.#entries = new ExpiringMap(MAX_ENTRIES, clock);
     this.#tokens = new ExpiringMap(MAX_TOKENS, clock);
     this.#claims = new ExpiringMap(MAX_CLAIMS, clock);
+    this.#texts = new ExpiringMap(MAX_TEXTS, clock);
   }
 
   groupOf(): number {
@@ -112,6 +115,14 @@ export class MemoryStore implements Store {
     if (this.#claims.get(key) !== undefined) return false;
     this.#claims.set(key, 'claimed', ttlMs);
     return true;
+  }
+
+  async remember(name: string, text: string, ttlMs: number): Promise<void> {
+    this.#texts.set(name, text, ttlMs);
+  }
+
+  async recall(name: string): Promise<string | undefined> {
+    return this.#texts.get(name);
   }
 
   async fence(xid: bigint, tags: readonly Tag[]): Promise<void> {

@@ -136,6 +136,9 @@ export interface Store {
   grantUnproved(ms: number): Promise<void>;
   head(group?: number): Promise<Head>;
   apply(tick: Tick, group?: number): Promise<Applied>;
+  /** Keeps a text under a name for all processes, for `ttlMs` or less: whoever asks for it must do without, if need be. */
+  remember(name: string, text: string, ttlMs: number): Promise<void>;
+  recall(name: string): Promise<string | undefined>;
   /** Adds to counters of one day that all processes share. */
   count(day: string, counts: ReadonlyMap<string, number>): Promise<void>;
   counts(day: string): Promise<ReadonlyMap<string, number>>;

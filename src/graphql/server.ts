@@ -30,6 +30,7 @@ import {
 import { LIMITS, MAX_BODY_BYTES, PARSE_OPTIONS } from './limits.js';
 import { Loads } from './loads.js';
 import { statusByMediaType } from './over-http.js';
+import { PersistedDocuments, type PersistedDocumentsOptions, RegisteredDocuments } from './persisted.js';
 import { callerOf, type RateLimits, rateLimitPlugin } from './rate-limit.js';
 
 const ENDPOINT = '/graphql';
@@ -68,9 +69,11 @@ export interface ServerOptions extends HttpSecurityOptions {
   /** Whether Postgres answers, and how Redis is: for /readyz. */
   readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
   /** In Prometheus's text format. */
-  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  readonly metrics: { readonly contentType: string; text(): Promise<string>; unlistedDocument(): void };
   /** Absent: no limits. */
   readonly rateLimits?: RateLimits | undefined;
+  /** Absent: clients send what they like. */
+  readonly persistedDocuments?: Pick<PersistedDocumentsOptions, 'manifest' | 'mode'>;
   /** Absent: no explorer. */
   readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;
 }
@@ -83,16 +86,22 @@ interface OpenContext extends Context {
 }
 
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
-  const { schema, log, production, explorer } = options;
+  const { schema, log, production, explorer, persistedDocuments } = options;
   const app = fastify({ ...serverOptions(options), bodyLimit: MAX_BODY_BYTES, forceCloseConnections: 'idle' });
   const mask = new ErrorMask(log);
   answerHttpErrors(app, ENDPOINT, mask);
+  if (persistedDocuments !== undefined) {
+    const unlisted = options.metrics.unlistedDocument;
+    new PersistedDocuments({ ...persistedDocuments, log, unlisted }).serve(app, ENDPOINT);
+  }
   const apollo = new ApolloServer<OpenContext>({
     gateway: gatewayOf(schema, options),
     introspection: options.introspection ?? !production,
     hideSchemaDetailsFromClientErrors: production,
     validationRules: [...LIMITS],
     parseOptions: PARSE_OPTIONS,
+    persistedQueries:
+      persistedDocuments?.mode === 'enforce' ? false : { cache: new RegisteredDocuments(options.cache.store) },
     allowBatchedHttpRequests: false, // each would have the limits of one
     csrfPrevention: { requestHeaders: UNFORGEABLE_HEADERS },
     includeStacktraceInErrorResponses: false,

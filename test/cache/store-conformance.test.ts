@@ -96,6 +96,14 @@ describe.each([
     expect(await store.head()).toMatchObject({ position: undefined, leaseLeftMs: 0 });
   });
 
+  test('a text is recalled by its name until its time to live is over', async () => {
+    await store.remember('short', 'a', 50);
+    await store.remember('long', 'b', 60_000);
+    expect([await store.recall('long'), await store.recall('none')]).toEqual(['b', undefined]);
+    await opened.eventually(60, async () => expect(await store.recall('short')).toBeUndefined());
+    expect(await store.recall('long')).toBe('b');
+  });
+
   describe('entries and tokens', () => {
     test('a filled entry is read until its time to live is over', async () => {
       const [short, long] = [keyOfText('short'), keyOfText('long')];

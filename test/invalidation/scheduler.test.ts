@@ -126,6 +126,8 @@ function scheduledStore(turn: Turn, clock: FakeClock) {
     grantUnproved: through('grant', (one) => one.grantUnproved),
     head: through('head', (one) => one.head),
     apply: through('apply', (one) => one.apply),
+    remember: through('remember', (one) => one.remember),
+    recall: through('recall', (one) => one.recall),
     count: through('count', (one) => one.count),
     counts: through('counts', (one) => one.counts),
     lostForMs: () => 0,

@@ -23,6 +23,8 @@ export type StoreStep =
   | 'grantUnproved'
   | 'head'
   | 'apply'
+  | 'remember'
+  | 'recall'
   | 'count'
   | 'counts';
 
@@ -50,6 +52,8 @@ export function intercepted(store: Store, before: (step: StoreStep) => Promise<v
     grantUnproved: through('grantUnproved', store.grantUnproved),
     head: through('head', store.head),
     apply: through('apply', store.apply),
+    remember: through('remember', store.remember),
+    recall: through('recall', store.recall),
     count: through('count', store.count),
     counts: through('counts', store.counts),
     lostForMs: (tags) => store.lostForMs(tags),

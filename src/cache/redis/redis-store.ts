@@ -204,6 +204,16 @@ export class RedisStore implements Store {
     });
   }
 
+  async remember(name: string, text: string, ttlMs: number): Promise<void> {
+    const { group, key } = this.#text(name);
+    await this.#reading(group, (client) => client.set(key, text, 'PX', ttlMs));
+  }
+
+  async recall(name: string): Promise<string | undefined> {
+    const { group, key } = this.#text(name);
+    return (await this.#reading(group, (client) => client.get(key))) ?? undefined;
+  }
+
   /** HOME last: its record of the log says that every fence stands. */
   async fence(xid: bigint, tags: readonly Tag[], { fresh }: { fresh: boolean }): Promise<void> {
     const record = logRecord(tags);
@@ -425,6 +435,11 @@ export class RedisStore implements Store {
 
   #tags(group: Group, tags: readonly Tag[]): string[] {
     return tags.map((tag) => this.#tag(group, tag));
+  }
+
+  #text(name: string): { group: Group; key: string } {
+    const group = this.#groups[this.groups === 1 ? HOME : calculateSlot(name) % this.groups] as Group;
+    return { group, key: `q:${group.hashTag}:${name}` };
   }
 
   #statistics(day: string): string {

@@ -33,7 +33,7 @@ import { requireUser, UserResolver } from './users/user.resolver.js';
 export interface AppOptions
   extends CoreOptions,
     HttpSecurityOptions,
-    Pick<ServerOptions, 'introspection' | 'persistedDocuments' | 'explorer'> {
+    Pick<ServerOptions, 'introspection' | 'persistedDocuments' | 'answerTimeoutMs' | 'explorer'> {
   /** @throws UNAUTHENTICATED */
   readonly verifyToken: (token: string) => Promise<VerifiedToken>;
   /** Default: refuse. */

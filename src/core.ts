@@ -6,6 +6,7 @@ import {
   Cache,
   type CacheEvents,
   type CacheOptions,
+  loadSignal,
   MemoryStore,
   type RedisPlace,
   RedisStore,
@@ -58,6 +59,7 @@ export function createCore(options: CoreOptions) {
   const coverage = options.checkCoverage ? new Coverage(allRowSets) : undefined;
   const db = openDatabase({
     url: databaseUrl,
+    signal: loadSignal,
     onStatement: (text) => {
       Tracer.statement();
       options.onStatement?.(text);

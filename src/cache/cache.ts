@@ -4,11 +4,12 @@
  * error of the cache, and never a value that was not the committed state of the database at some moment while the read ran.
  */
 import { type Clock, systemClock } from '../time.js';
+import { Callers, untilAborted } from './callers.js';
 import { type Entry, entryText, isFence, purgeOf, type State, stampText, stateOf } from './entry.js';
 import { CacheError } from './errors.js';
 import type { CacheEvents, Outcome, OutcomeReason } from './events.js';
 import { type Key, keyOf } from './key.js';
-import { LoadQueue } from './load-queue.js';
+import { LoadQueue, loadSignal } from './load-queue.js';
 import { type Memoized, type MemoizePolicy, memoized } from './memoize.js';
 import { Monitor, stampsNow } from './monitor.js';
 import { type Asked, NearCache, type NearCacheOptions } from './near-cache.js';
@@ -51,6 +52,11 @@ export interface ReadOptions {
   readonly viewer?: string | undefined;
   /** Of the request: `Cache.session()`. */
   readonly session?: Session | undefined;
+  /**
+   * For how long the caller waits: when it aborts, the read ends with its reason. A load that nobody else waits for is given up,
+   * which its source sees by `loadSignal`. Inside of a load that load's own signal counts instead.
+   */
+  readonly signal?: AbortSignal | undefined;
 }
 
 interface Call<A> {
@@ -93,10 +99,17 @@ interface Miss<A> extends Placed<A> {
   readonly stamps: string | undefined;
 }
 
+/** A load under way, of one of its values. */
+interface Flight {
+  readonly value: Promise<unknown>;
+  readonly callers: Callers;
+}
+
 /** One `readMany` under way. */
 interface Reading<A, V> {
   readonly source: Source<A, V>;
   readonly session: Session | undefined;
+  readonly signal: AbortSignal | undefined;
   readonly values: V[];
   readonly trips: number[];
   readonly ended: (call: Call<A>, how: Pick<Outcome, 'kind'> & Partial<Outcome>) => void;
@@ -114,9 +127,9 @@ export class Cache {
   readonly #monitor: Monitor;
   readonly #monitorShare: number;
   /** Loads under way, by key, purge and stamps. Bounded by the calls under way. */
-  readonly #flights = new Map<string, Promise<unknown>>();
+  readonly #flights = new Map<string, Flight>();
   /** Loads still in line, by key: whoever needs that value now may take theirs. Bounded by the calls under way. */
-  readonly #inLine = new Map<Key, Promise<unknown>>();
+  readonly #inLine = new Map<Key, Flight>();
   readonly #reads: TurnBatch<Request, Trip<Answer>>;
   readonly #mints: TurnBatch<readonly Tag[], Trip<ReadonlyMap<Tag, string>>>;
   readonly #fills: TurnBatch<Fill, void>;
@@ -186,15 +199,18 @@ export class Cache {
   /**
    * READ for many arguments of one source: one round trip for all that is asked for in this turn of the event loop, one
    * load for everything that must be loaded, one fill. All answers come together. Values are frozen when memory keeps them.
-   * @throws what `source.load` throws; CacheError POLICY or LOAD_SHAPE for a programmer's mistake.
+   * @throws what `source.load` throws; the reason of `options.signal`; CacheError POLICY or LOAD_SHAPE for a programmer's mistake.
    */
   async readMany<A, V>(source: Source<A, V>, args: readonly A[], options: ReadOptions = {}): Promise<V[]> {
     if (args.length === 0) return [];
+    const signal = this.#loads.inside ? loadSignal() : options.signal;
+    signal?.throwIfAborted();
     const startedMs = performance.now();
     const trips: number[] = [];
     const reading: Reading<A, V> = {
       source,
       session: options.session,
+      signal,
       values: new Array(args.length),
       trips,
       ended: (call, how) =>
@@ -213,6 +229,7 @@ export class Cache {
     if (open.length === 0) return reading.values;
 
     const misses = await this.#look(reading, open, this.#near !== undefined);
+    signal?.throwIfAborted();
     if (misses.length > 0) await this.#settle(reading, misses);
     return reading.values;
   }
@@ -409,7 +426,7 @@ export class Cache {
   #sample<A, V>({ source }: Reading<A, V>, call: Call<A>, copy: { value: unknown; stamps: string }): void {
     if (this.#monitorShare === 0 || source.timeDependent === true || call.tags.length === 0) return;
     if (this.#random() >= this.#monitorShare) return;
-    const load = async () => (await this.#load(source, [call], () => {}))[0];
+    const load = async () => (await this.#load(source, [call], { starting: () => {}, signal: UNENDING }))[0];
     this.#unawaited(this.#monitor.check(source.name, { ...call, stamps: copy.stamps }, copy.value, load));
   }
 
@@ -475,8 +492,11 @@ export class Cache {
   }
 
   /** Loads what is missing, stores what may be stored, and tells how each call ended. */
-  async #settle<A, V>({ source, session, values, ended }: Reading<A, V>, misses: readonly Miss<A>[]): Promise<void> {
-    const settled = await failing(this.#loadAndFill(source, misses), () => {
+  async #settle<A, V>(
+    { source, session, signal, values, ended }: Reading<A, V>,
+    misses: readonly Miss<A>[],
+  ): Promise<void> {
+    const settled = await failing(untilAborted(this.#loadAndFill(source, misses, signal), signal), () => {
       for (const miss of misses) ended(miss, { kind: 'error', reason: 'load-failed' });
     });
     misses.forEach((miss, i) => {
@@ -493,34 +513,49 @@ export class Cache {
   /**
    * One load for all misses that no load is under way for that they may take part in. A call joins a running load only under
    * the very stamps it read itself: any other might hand it a value older than a write that was acknowledged before it
-   * began. A load that is still in line will read what is current then: that anyone may join.
+   * began. A load that is still in line will read what is current then: that anyone may join. Goes on when its caller has left,
+   * as long as somebody else waits.
    */
-  async #loadAndFill<A, V>(source: Source<A, V>, misses: readonly Miss<A>[]): Promise<Settled<V>[]> {
+  async #loadAndFill<A, V>(
+    source: Source<A, V>,
+    misses: readonly Miss<A>[],
+    signal?: AbortSignal,
+  ): Promise<Settled<V>[]> {
     const joinable = (miss: Miss<A>) =>
       (miss.stamps === undefined ? undefined : this.#flights.get(flightName(miss))) ?? this.#inLine.get(miss.key);
     // Inside of a load nothing is joined: what waits in line may wait for the place that this very load holds.
-    const flying = misses.map((miss) => (this.#loads.inside ? undefined : (joinable(miss) as Promise<V> | undefined)));
+    const flying = misses.map((miss) => (this.#loads.inside ? undefined : joinable(miss)));
+    for (const joined of new Set(flying.map((flight) => flight?.callers))) joined?.add(signal);
     const own = misses.filter((_, i) => flying[i] === undefined);
+    const callers = new Callers();
+    callers.gone.addEventListener('abort', () => {
+      for (const miss of own) {
+        this.#land(miss);
+        if (this.#inLine.get(miss.key)?.callers === callers) this.#inLine.delete(miss.key);
+      }
+    });
+    callers.add(signal);
     let started = own.length === 0;
     const starting = () => {
       started = true;
       for (const { key } of own) this.#inLine.delete(key);
     };
-    const loading = own.length === 0 ? Promise.resolve([]) : this.#load(source, own, starting);
+    const loading =
+      own.length === 0 ? Promise.resolve([]) : this.#load(source, own, { starting, signal: callers.gone });
     own.forEach((miss, i) => {
       const value = loading.then((values) => values[i] as V);
       value.catch(() => {}); // whoever loads sees the error below; a flight that nobody joined must not count as unhandled
-      if (miss.stamps !== undefined) this.#flights.set(flightName(miss), value);
-      if (!started) this.#inLine.set(miss.key, value);
+      if (miss.stamps !== undefined) this.#flights.set(flightName(miss), { value, callers });
+      if (!started) this.#inLine.set(miss.key, { value, callers });
     });
     const values = await failing(loading, () => {
       for (const miss of own) this.#land(miss);
-    });
+    }).finally(() => callers.end());
     const loaded = new Map(own.map((miss, i) => [miss, values[i] as V]));
     return Promise.all(
       misses.map(async (miss, i) => {
         const flight = flying[i];
-        if (flight !== undefined) return { value: await flight, joined: true, unstored: undefined };
+        if (flight !== undefined) return { value: (await flight.value) as V, joined: true, unstored: undefined };
         const value = loaded.get(miss) as V;
         return { value, joined: false, unstored: this.#fill(source, miss, value) };
       }),
@@ -532,17 +567,28 @@ export class Cache {
     this.#flights.delete(flightName(miss));
   }
 
-  /** LOAD, when its turn has come: then `starting` is called. */
-  #load<A, V>(source: Source<A, V>, calls: readonly Call<A>[], starting: () => void): Promise<V[]> {
-    return this.#loads.run(async () => {
-      const values = await this.#aroundLoad({ name: source.name, tags: distinctTags(calls) }, () =>
-        source.load(calls.map(({ arg }) => arg)),
-      );
-      if (values.length !== calls.length) {
-        throw new CacheError('LOAD_SHAPE', `${source.name}: ${calls.length} values expected, ${values.length} loaded`);
-      }
-      return [...values];
-    }, starting);
+  /** LOAD, when its turn has come: then `starting` is called. `signal` aborts when nobody waits for it any more. */
+  #load<A, V>(
+    source: Source<A, V>,
+    calls: readonly Call<A>[],
+    { starting, signal }: { starting: () => void; signal: AbortSignal },
+  ): Promise<V[]> {
+    return this.#loads.run(
+      async () => {
+        const values = await this.#aroundLoad({ name: source.name, tags: distinctTags(calls) }, () =>
+          source.load(calls.map(({ arg }) => arg)),
+        );
+        if (values.length !== calls.length) {
+          throw new CacheError(
+            'LOAD_SHAPE',
+            `${source.name}: ${calls.length} values expected, ${values.length} loaded`,
+          );
+        }
+        return [...values];
+      },
+      starting,
+      signal,
+    );
   }
 
   /** FILL. Not awaited: a late one is harmless, since it carries the stamps from before its load. @returns why not */
@@ -582,6 +628,9 @@ interface Settled<V> {
 }
 
 const ONLY_HOME: readonly number[] = [HOME];
+
+/** Of what nobody waits for, and nobody gives up. */
+const UNENDING = new AbortController().signal;
 
 /** A snapshot is of one moment: what is older than it should be has no place in one. */
 function mayServeStale<A, V>({ source, session }: Reading<A, V>, { ageMs, ttlMs }: Entry): boolean {

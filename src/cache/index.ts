@@ -1,9 +1,11 @@
 /** The engine's door. Nothing behind it knows GraphQL, SQL or tasks. */
 export { Cache, type CacheOptions, type ReadOptions } from './cache.js';
+export { Callers, untilAborted } from './callers.js';
 export { fenceIds, isFence } from './entry.js';
 export { CacheError, type CacheErrorCode } from './errors.js';
 export type { CacheEvents, Outcome, OutcomeKind, OutcomeReason } from './events.js';
 export { canonical, digest, type Key } from './key.js';
+export { loadSignal, underSignal } from './load-queue.js';
 export type { Memoized, MemoizePolicy } from './memoize.js';
 export { MemoryStore } from './memory-store.js';
 export type { NearCacheOptions } from './near-cache.js';

@@ -4,8 +4,23 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 
+interface Inside {
+  readonly queue: LoadQueue | undefined;
+  readonly signal: AbortSignal;
+}
+
 /** Of the load that runs: what it reads in turn must not wait for what waits for it. One for all queues: each costs every promise. */
-const inside = new AsyncLocalStorage<LoadQueue>();
+const inside = new AsyncLocalStorage<Inside>();
+
+/** Aborts when nobody waits any more for the load that this is called in; undefined outside of any. */
+export function loadSignal(): AbortSignal | undefined {
+  return inside.getStore()?.signal;
+}
+
+/** Runs what loads for those whom `signal` speaks for: a part of a load, or a load beside the cache. */
+export function underSignal<T>(signal: AbortSignal, run: () => T): T {
+  return inside.run({ queue: inside.getStore()?.queue, signal }, run);
+}
 
 export class LoadQueue {
   readonly #max: number;
@@ -19,29 +34,49 @@ export class LoadQueue {
 
   /** Whether the caller runs inside of a load. */
   get inside(): boolean {
-    return inside.getStore() === this;
+    return inside.getStore()?.queue === this;
   }
 
   get state(): { readonly running: number; readonly waiting: number; readonly peak: number } {
     return { running: this.#running, waiting: this.#waiting.length, peak: this.#peak };
   }
 
-  /** `starting` is called when the load's turn has come, just before it runs. */
-  async run<T>(load: () => Promise<T>, starting: () => void): Promise<T> {
-    if (this.inside) {
+  /**
+   * `starting` is called when the load's turn has come, just before it runs. Who waits in line leaves it when `signal` aborts; what
+   * runs finds it as `loadSignal`.
+   * @throws the signal's reason
+   */
+  async run<T>(load: () => Promise<T>, starting: () => void, signal: AbortSignal): Promise<T> {
+    signal.throwIfAborted();
+    const run = () => {
       starting();
-      return load();
-    }
+      return inside.run({ queue: this, signal }, load);
+    };
+    if (this.inside) return run();
     if (this.#running < this.#max) this.#running++;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve)); // the place is handed over
+    else await this.#turn(signal); // the place is handed over
     this.#peak = Math.max(this.#peak, this.#running);
     try {
-      starting();
-      return await inside.run(this, load);
+      return await run();
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#running--;
       else next();
     }
+  }
+
+  #turn(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const go = () => {
+        signal.removeEventListener('abort', leave);
+        resolve();
+      };
+      const leave = () => {
+        this.#waiting.splice(this.#waiting.indexOf(go), 1);
+        reject(signal.reason);
+      };
+      signal.addEventListener('abort', leave, { once: true });
+      this.#waiting.push(go);
+    });
   }
 }

@@ -3,6 +3,7 @@
  * of its own, the function's and the call's: so it can be invalidated as exactly as a row.
  */
 import type { Cache } from './cache.js';
+import { untilAborted } from './callers.js';
 import { canonical, digest } from './key.js';
 import { checkPolicy, type Policy } from './policy.js';
 import { rowSetTag, type Tag } from './tag.js';
@@ -110,19 +111,4 @@ function mapSignals(args: readonly unknown[], map: (signal: AbortSignal) => Abor
 
 function hasSignal(arg: unknown): arg is { signal: AbortSignal } {
   return typeof arg === 'object' && arg !== null && 'signal' in arg && arg.signal instanceof AbortSignal;
-}
-
-async function untilAborted<T>(run: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return run;
-  let leave: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    leave = () => reject(signal.reason);
-    signal.addEventListener('abort', leave, { once: true });
-  });
-  run.catch(() => {}); // its caller may be gone
-  try {
-    return await Promise.race([run, aborted]);
-  } finally {
-    signal.removeEventListener('abort', leave as () => void);
-  }
 }

@@ -5,11 +5,14 @@
 import { drizzle } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
 import { SECOND } from '../time.js';
+import { ReadPool as Readers } from './read-pool.js';
 
 const MAX_READS = 10;
 const MAX_WRITES = 5;
 /** A statement that takes longer is a fault of ours or an overload; either way its connection is wanted back. */
 const STATEMENT_TIMEOUT_MS = 30 * SECOND;
+/** After which a connection that says nothing counts as dead: the server has ended the statement by then, or is not there. */
+const ANSWER_MS = 35 * SECOND;
 const CONNECT_TIMEOUT_S = 5;
 /** How long a connection that failed rests before it is opened again: a query that was given to it waits for that. The driver's own goes up to 20 s. */
 const MAX_BACKOFF_S = 0.5;
@@ -18,6 +21,10 @@ export interface DatabaseOptions {
   readonly url: string;
   /** Sees the text of every statement, BEGIN and COMMIT excepted. */
   readonly onStatement?: (text: string) => void;
+  /** For how long the read that issues a statement is waited for: when it aborts, the statement is cancelled. */
+  readonly signal?: () => AbortSignal | undefined;
+  /** For tests. */
+  readonly answerMs?: number;
 }
 
 /** What reads use: the pool, or one snapshot of the database. */
@@ -34,8 +41,14 @@ export type Executor = ReadPool | Transaction;
 export type ReadPool = ReturnType<typeof connect>['drizzle'];
 export type Transaction = Parameters<Parameters<ReadPool['transaction']>[0]>[0];
 
-export function openDatabase({ url, onStatement }: DatabaseOptions) {
-  const reads = connect(url, MAX_READS, onStatement);
+export function openDatabase({ url, onStatement, signal = () => undefined, answerMs = ANSWER_MS }: DatabaseOptions) {
+  const readers = new Readers({
+    connect: () => connect(url, MAX_READS).sql,
+    signal,
+    answerMs,
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+  });
+  const reads = { sql: readers, drizzle: drizzle(readers.client, loggedBy(onStatement)) };
   const writes = connect(url, MAX_WRITES, onStatement);
   const statements = new Map<string, unknown>();
   return {
@@ -62,10 +75,14 @@ export function openDatabase({ url, onStatement }: DatabaseOptions) {
   };
 }
 
-function connect(url: string, max: number, onStatement: DatabaseOptions['onStatement']) {
+/** Drizzle also sets, on the client itself, how the driver reads times: as text. */
+function connect(url: string, max: number, onStatement?: DatabaseOptions['onStatement']) {
   const sql = postgresClient(url, { max });
-  const logger = onStatement === undefined ? false : { logQuery: (text: string) => onStatement(text) };
-  return { sql, drizzle: drizzle(sql, { logger }) };
+  return { sql, drizzle: drizzle(sql, loggedBy(onStatement)) };
+}
+
+function loggedBy(onStatement: DatabaseOptions['onStatement']) {
+  return { logger: onStatement === undefined ? (false as const) : { logQuery: (text: string) => onStatement(text) } };
 }
 
 /** A bare client, for what stands outside of any request: the relay, migrations. */

@@ -19,6 +19,8 @@ export interface Context {
   readonly snapshot: boolean;
   /** What the operation costs; set with it. */
   cost: number;
+  /** Aborts when nobody waits for the answer any more. Absent: somebody always does. */
+  readonly signal?: AbortSignal | undefined;
   /** Set when the operation is known. */
   loads: Loads;
   /** Set when the operation is paid for, where there is a limit. */

@@ -7,7 +7,7 @@
  */
 import type { GatewayInterface } from '@apollo/server-gateway-interface';
 import { type ExecutionResult, execute, type GraphQLSchema } from 'graphql';
-import type { Cache, Session } from '../cache/index.js';
+import { type Cache, type Session, untilAborted } from '../cache/index.js';
 import type { Database, MainDatabase } from '../db/database.js';
 import type { Context } from './context.js';
 import { Loads } from './loads.js';
@@ -44,10 +44,14 @@ export function gatewayOf(
             operationName,
             hideSuggestions: production,
           });
-        if (operation.operation !== 'query') return run(contextValue);
-        return contextValue.snapshot
-          ? runSnapshot(run, contextValue, { cache, db })
-          : runOnce(run, contextValue, cache, db);
+        const running = () => {
+          if (operation.operation !== 'query') return run(contextValue);
+          return contextValue.snapshot
+            ? runSnapshot(run, contextValue, { cache, db })
+            : runOnce(run, contextValue, cache, db);
+        };
+        // What runs on finds no more loads; a mutation ends what it has begun.
+        return untilAborted(running(), contextValue.signal);
       },
     }),
     stop: async () => {},
@@ -82,10 +86,10 @@ async function runSnapshot(
 }
 
 function loadsOf(
-  { viewerId, tracer }: Context,
+  { viewerId, tracer, signal }: Context,
   from: { cache: Cache; db: Database; session?: Session; bypass?: 'snapshot' },
 ): Loads {
-  return new Loads({ ...from, viewer: viewerId, tracer });
+  return new Loads({ ...from, viewer: viewerId, tracer, signal });
 }
 
 function told(result: ExecutionResult, consistency: Consistency): ExecutionResult {

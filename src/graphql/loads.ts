@@ -3,7 +3,16 @@
  * batch function a DataLoader that makes one statement of what a level asks for. Under a mutation both go straight to Postgres.
  */
 import DataLoader from 'dataloader';
-import type { Cache, OutcomeReason, Policy, ReadOptions, Session } from '../cache/index.js';
+import {
+  type Cache,
+  Callers,
+  loadSignal,
+  type OutcomeReason,
+  type Policy,
+  type ReadOptions,
+  type Session,
+  underSignal,
+} from '../cache/index.js';
 import type { Database } from '../db/database.js';
 import { argumentKey, type Tracer } from './cache-trace.js';
 
@@ -18,27 +27,41 @@ export interface Source<A, V> extends Policy<A> {
   readonly load: BatchLoad<A, V>;
 }
 
+type Loaders = Map<object, DataLoader<never, unknown, string>>;
+
+/** What is asked of a plain batch function, and until when its answer is waited for. */
+interface Part<A> {
+  readonly arg: A;
+  readonly signal: AbortSignal | undefined;
+}
+
 export class Loads {
   readonly #cache: Cache;
   readonly #db: Database;
   readonly #options: ReadOptions;
   readonly #bypass: OutcomeReason | undefined;
   readonly #tracer: Tracer;
-  readonly #sources = new Map<object, DataLoader<never, unknown, string>>();
-  readonly #batches = new Map<object, DataLoader<never, unknown, string>>();
+  readonly #sources: Loaders = new Map();
+  /** Of what a cached method reads: its load may be waited for by others when this request has gone. */
+  readonly #nested = new WeakMap<AbortSignal, Loaders>();
+  readonly #batches: Loaders = new Map();
 
-  /** `bypass`: why neither to read the cache nor to fill it, and to remember nothing between two reads. */
+  /**
+   * `signal`: for how long the request waits. `bypass`: why neither to read the cache nor to fill it, and to remember nothing
+   * between two reads.
+   */
   constructor(options: {
     cache: Cache;
     db: Database;
     viewer: string;
     tracer: Tracer;
     session?: Session;
+    signal?: AbortSignal | undefined;
     bypass?: 'mutation' | 'snapshot';
   }) {
     this.#cache = options.cache;
     this.#db = options.db;
-    this.#options = { viewer: options.viewer, session: options.session };
+    this.#options = { viewer: options.viewer, session: options.session, signal: options.signal };
     this.#bypass = options.bypass;
     this.#tracer = options.tracer;
   }
@@ -62,12 +85,29 @@ export class Loads {
 
   /** Not cached: collects what one turn asks of `load` into one call. For the bodies of cached methods. */
   batch<A, V>(load: BatchLoad<A, V>, arg: A): Promise<V> {
-    const loader = memoized(this.#batches, load, () => dataLoader<A, V>((args) => load(args, this.#db), false));
-    return loader.load(arg);
+    const loader = memoized(this.#batches, load, () =>
+      dataLoader<Part<A>, V>((parts) => this.#together(parts, (args) => load(args, this.#db)), false),
+    );
+    return loader.load({ arg, signal: loadSignal() ?? this.#options.signal });
+  }
+
+  /** One call for several loads, given up when nobody waits for any of them. */
+  #together<A, V>(parts: readonly Part<A>[], load: (args: readonly A[]) => Promise<readonly V[]>) {
+    const callers = new Callers();
+    for (const { signal } of parts) callers.add(signal);
+    return this.#until(callers.gone, () => load(parts.map(({ arg }) => arg))).finally(() => callers.end());
+  }
+
+  async #until<T>(signal: AbortSignal | undefined, load: () => Promise<T>): Promise<T> {
+    signal?.throwIfAborted();
+    return signal === undefined ? load() : underSignal(signal, load);
   }
 
   #loader<A, V>(source: Source<A, V>): DataLoader<A, V, string> {
-    return memoized(this.#sources, source, () => {
+    const within = loadSignal();
+    const sources = within === undefined ? this.#sources : (this.#nested.get(within) ?? new Map());
+    if (within !== undefined) this.#nested.set(within, sources);
+    return memoized(sources, source, () => {
       const load = (args: readonly A[]) => source.load(args, this.#db);
       const cached = { ...source, load };
       const bypass = this.#bypass;
@@ -76,7 +116,7 @@ export class Loads {
       }
       return dataLoader<A, V>((args) => {
         this.#tracer.bypassed(source.name, bypass);
-        return load(args);
+        return this.#until(this.#options.signal, () => load(args));
       }, false);
     });
   }
@@ -95,11 +135,7 @@ function dataLoader<A, V>(
 }
 
 /** The maps hold loaders of many types, each under the source or function that fixes its types. */
-function memoized<A, V>(
-  map: Map<object, DataLoader<never, unknown, string>>,
-  by: object,
-  make: () => DataLoader<A, V, string>,
-): DataLoader<A, V, string> {
+function memoized<A, V>(map: Loaders, by: object, make: () => DataLoader<A, V, string>): DataLoader<A, V, string> {
   const known = map.get(by) as DataLoader<A, V, string> | undefined;
   if (known !== undefined) return known;
   const made = make();

@@ -32,6 +32,7 @@ import { Loads } from './loads.js';
 import { statusByMediaType } from './over-http.js';
 import { PersistedDocuments, type PersistedDocumentsOptions, RegisteredDocuments } from './persisted.js';
 import { callerOf, type RateLimits, rateLimitPlugin } from './rate-limit.js';
+import { waitedFor } from './waited-for.js';
 
 const ENDPOINT = '/graphql';
 const OFFLINE_EXPLORER = '/explorer';
@@ -66,6 +67,8 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly requireUser: (id: UserId) => Promise<void>;
   /** Whether clients may ask for the schema. Default: not in production. */
   readonly introspection?: boolean;
+  /** From a request's arrival to its answer, ms. Default 30 s. */
+  readonly answerTimeoutMs?: number;
   /** Whether Postgres answers, and how Redis is: for /readyz. */
   readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
   /** In Prometheus's text format. */
@@ -125,7 +128,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   await app.register(fastifyApollo(apollo), {
     path: ENDPOINT,
     method: ['GET', 'POST'],
-    context: (request) => openContext(options, request),
+    context: (request, reply) => openContext(options, request, waitedFor(reply, options.answerTimeoutMs)),
   });
   app.get('/metrics', async (request, reply) => {
     if (production) await requireScope(options, request, METRICS_SCOPE);
@@ -159,7 +162,7 @@ async function requireScope(options: ServerOptions, request: FastifyRequest, sco
   throw Object.assign(new Error(`This needs a token with the scope ${scope}.`), { statusCode });
 }
 
-async function openContext(options: ServerOptions, request: FastifyRequest) {
+async function openContext(options: ServerOptions, request: FastifyRequest, signal: AbortSignal) {
   const { db, cache, production, rateLimits } = options;
   await rateLimits?.admit(request.ip);
   const identity = await identityOf(options, request);
@@ -169,7 +172,7 @@ async function openContext(options: ServerOptions, request: FastifyRequest) {
   const tracer = new Tracer(mayTrace && request.headers['x-cache-trace'] === '1');
   const viewerId = identity?.userId ?? ('' as UserId); // read only after the gate below has seen an identity
   // Fields under a mutation are read from Postgres: they show its outcome, and nothing of it is remembered. Queries get their own.
-  const loads = new Loads({ cache, db, viewer: viewerId, bypass: 'mutation', tracer });
+  const loads = new Loads({ cache, db, viewer: viewerId, bypass: 'mutation', tracer, signal });
   const snapshot = wantsSnapshot(request.headers[CONSISTENCY_HEADER]);
   const scopes = identity?.scopes ?? [];
   return {
@@ -182,6 +185,7 @@ async function openContext(options: ServerOptions, request: FastifyRequest) {
     tracer,
     snapshot,
     loads,
+    signal,
     cost: 0,
   } satisfies OpenContext;
 }

@@ -31,8 +31,11 @@ const code = (errors: readonly { extensions: Record<string, unknown> }[] | undef
   errors?.[0]?.extensions['code'];
 
 async function post(to: TestApp, payload: object) {
-  const authorization = `Bearer ${await signToken(TOKENS, f.ada.id, '1h')}`;
-  const response = await to.server.inject({ method: 'POST', url: '/graphql', headers: { authorization }, payload });
+  const headers = {
+    authorization: `Bearer ${await signToken(TOKENS, f.ada.id, '1h')}`,
+    accept: 'application/graphql-response+json',
+  };
+  const response = await to.server.inject({ method: 'POST', url: '/graphql', headers, payload });
   return { status: response.statusCode, ...response.json() };
 }
 async function get(to: TestApp, params: [string, string][]) {

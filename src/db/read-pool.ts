@@ -1,0 +1,155 @@
+/**
+ * The pool of readers as Drizzle sees it: the driver's client, with what the driver lacks. A statement that nobody waits for any
+ * more is cancelled in Postgres; one that the cancelling of another has hit is sent again; a server that says nothing, though
+ * its own limit has long passed, is left together with the pool.
+ */
+import type { PendingQuery, Row, Sql, TransactionSql } from 'postgres';
+import { SECOND } from '../time.js';
+
+/** How often a statement that is to be cancelled is asked to end: it may just be waiting for its turn, or between two messages. */
+const CANCEL_EVERY_MS = 100;
+/** A statement is hit by the cancelling of the one before it once in a great while; twice in a row means something else. */
+const MAX_ATTEMPTS = 3;
+const QUERY_CANCELED = '57014';
+/** What runs on a pool that is left has this long to end. */
+const LEAVE_S = 5;
+
+export interface ReadPoolOptions {
+  readonly connect: () => Sql;
+  /** Of the statement that is about to be sent: aborts when nobody waits for it. */
+  readonly signal: () => AbortSignal | undefined;
+  /** After which a statement's connection counts as dead. More than the server lets a statement run. */
+  readonly answerMs: number;
+  /** How long the server lets a statement run: what was cancelled sooner, somebody cancelled. */
+  readonly statementTimeoutMs: number;
+}
+
+/** The driver's query, with what its types hide: whether Postgres works on it now, and how it is cancelled, more than once. */
+type Query = PendingQuery<Row[]> & { readonly active: boolean; readonly canceller: (query: Query) => Promise<void> };
+type Unsafe = Sql['unsafe'];
+
+export class ReadPool {
+  readonly #options: ReadPoolOptions;
+  #sql: Sql;
+
+  constructor(options: ReadPoolOptions) {
+    this.#options = options;
+    this.#sql = options.connect();
+  }
+
+  /** Stands for the driver's client with what Drizzle calls of it, and for whichever pool is in use then. */
+  get client(): Sql {
+    const unsafe = (...args: Parameters<Unsafe>) => {
+      return new Statement({ send: () => this.#sent(this.#sql, args), signal: this.#options.signal(), again: true });
+    };
+    const begin = <T>(run: (tx: TransactionSql) => Promise<T>) => {
+      const sql = this.#sql;
+      return sql.begin((tx) => run(this.#within(tx, sql)));
+    };
+    return { options: this.#sql.options, unsafe, begin } as unknown as Sql;
+  }
+
+  async end(options: { timeout: number }): Promise<void> {
+    await this.#sql.end(options);
+  }
+
+  /** A transaction is not sent again: what it has read belongs together. */
+  #within(tx: TransactionSql, sql: Sql): TransactionSql {
+    const unsafe = (...args: Parameters<Unsafe>) =>
+      new Statement({ send: () => this.#sent(sql, args, tx), signal: this.#options.signal(), again: false });
+    return { options: sql.options, unsafe } as unknown as TransactionSql;
+  }
+
+  #sent(pool: Sql, args: Parameters<Unsafe>, on: Pick<Sql, 'unsafe'> = pool): Sent {
+    const query = on.unsafe(...args) as unknown as Query;
+    const { answerMs, statementTimeoutMs } = this.#options;
+    return { query, answerMs, statementTimeoutMs, leave: () => this.#leave(pool) };
+  }
+
+  /** From now on statements go to new connections. Once per pool. */
+  #leave(pool: Sql): void {
+    if (pool !== this.#sql) return;
+    this.#sql = this.#options.connect();
+    pool.end({ timeout: LEAVE_S }).catch(() => {}); // those who wait for its statements are told by these
+  }
+}
+
+interface Sent extends Pick<ReadPoolOptions, 'answerMs' | 'statementTimeoutMs'> {
+  readonly query: Query;
+  readonly leave: () => void;
+}
+
+/** Like the driver's query: sent when it is awaited, as rows of values where `values` was called before. */
+class Statement implements PromiseLike<unknown> {
+  #asValues = false;
+
+  constructor(
+    private readonly how: {
+      readonly send: () => Sent;
+      readonly signal: AbortSignal | undefined;
+      /** Whether it may be sent once more when it was cancelled by mistake. */
+      readonly again: boolean;
+    },
+  ) {}
+
+  values(): this {
+    this.#asValues = true;
+    return this;
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: it stands for the driver's query, which is awaited
+  then<A = unknown, B = never>(
+    onAnswer?: ((rows: unknown) => A | PromiseLike<A>) | null,
+    onError?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.#run().then(onAnswer, onError);
+  }
+
+  async #run(): Promise<unknown> {
+    const { send, signal, again } = this.how;
+    for (let attempt = 1; ; attempt++) {
+      signal?.throwIfAborted();
+      const startedMs = performance.now();
+      const sent = send();
+      try {
+        return await answered(sent, this.#asValues, signal);
+      } catch (error) {
+        signal?.throwIfAborted();
+        const code = (error as { code?: unknown }).code;
+        const byMistake = code === QUERY_CANCELED && performance.now() - startedMs < sent.statementTimeoutMs;
+        if (!again || !byMistake || attempt === MAX_ATTEMPTS) throw error;
+      }
+    }
+  }
+}
+
+export class NoAnswer extends Error {
+  override readonly name = 'NoAnswer';
+  readonly code = 'POSTGRES_NO_ANSWER';
+}
+
+/** @throws NoAnswer, what the statement fails with */
+async function answered({ query, answerMs, leave }: Sent, asValues: boolean, signal: AbortSignal | undefined) {
+  const run = asValues ? query.values() : query;
+  let cancelling: NodeJS.Timeout | undefined;
+  const cancel = () => {
+    // Not the driver's `cancel`: of a statement that waits its turn on a connection it loses the answers of others.
+    if (query.active) query.canceller(query).catch(() => {});
+    cancelling = setTimeout(cancel, CANCEL_EVERY_MS);
+  };
+  signal?.addEventListener('abort', cancel, { once: true });
+  let deadline: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    deadline = setTimeout(() => {
+      if (query.active) leave();
+      reject(new NoAnswer(`Postgres has not answered in ${answerMs / SECOND} s`));
+    }, answerMs);
+  });
+  try {
+    return await Promise.race([run, late]);
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+    clearTimeout(cancelling);
+    clearTimeout(deadline);
+  }
+}

@@ -1,0 +1,28 @@
+/** For how long a request's answer is waited for: until it is sent, its client has gone, or its time is over. */
+import type { FastifyReply } from 'fastify';
+import { GraphQLError } from 'graphql';
+import { ANSWER_TIMEOUT_MS } from './limits.js';
+
+/** The signal aborts when nobody waits any more for an answer that has not been sent. */
+export function waitedFor({ raw }: FastifyReply, ms = ANSWER_TIMEOUT_MS): AbortSignal {
+  const gone = new AbortController();
+  const timer = setTimeout(() => gone.abort(timedOut(ms)), ms).unref();
+  raw.once('close', () => {
+    clearTimeout(timer);
+    if (!raw.writableFinished) gone.abort(clientGone());
+  });
+  return gone.signal;
+}
+
+function timedOut(ms: number): GraphQLError {
+  return new GraphQLError(`There was no answer within ${ms} ms. What a mutation has begun may still take effect.`, {
+    extensions: { code: 'REQUEST_TIMEOUT', http: { status: 503 } },
+  });
+}
+
+/** Read by nobody: it keeps what was given up from being logged as a fault. */
+function clientGone(): GraphQLError {
+  return new GraphQLError('The client has closed the request.', {
+    extensions: { code: 'CLIENT_CLOSED_REQUEST', http: { status: 499 } },
+  });
+}

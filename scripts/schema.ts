@@ -5,5 +5,5 @@ import { createSchema } from '../src/app.js';
 import { printApiSchema } from '../src/graphql/schema.js';
 
 // Nothing is resolved here, so no resolver needs what it would write with.
-const { schema } = createSchema(undefined as never, undefined as never);
+const { schema } = createSchema({} as never);
 writeFileSync(new URL('../schema.graphql', import.meta.url), printApiSchema(schema));

@@ -15,7 +15,7 @@ import { RateLimits } from './graphql/rate-limit.js';
 import { RateLimitResolver } from './graphql/rate-limit.resolver.js';
 import { type BuiltSchema, buildApiSchema } from './graphql/schema.js';
 import { createServer, type ServerOptions } from './graphql/server.js';
-import type { Transactor } from './invalidation/transact.js';
+import { Idempotency } from './idempotency/idempotency.js';
 import { LabelResolver } from './labels/label.resolver.js';
 import { LabelService } from './labels/label.service.js';
 import { NodeResolver } from './node.resolver.js';
@@ -26,6 +26,7 @@ import { allSources } from './sources.js';
 import { ProjectTasksResolver, TaskResolver, UserTasksResolver } from './tasks/task.resolver.js';
 import { TaskService } from './tasks/task.service.js';
 import { ConflictError } from './tasks/task.type.js';
+import { unassign } from './tasks/task.writes.js';
 import type { VerifiedToken } from './tokens.js';
 import { Identities, type IdentitiesOptions } from './users/identities.js';
 import { requireUser, UserResolver } from './users/user.resolver.js';
@@ -50,7 +51,7 @@ export interface App extends Core {
 /** The API, not yet listening; its relay has ticked once, so that its cache serves. */
 export async function createApp(options: AppOptions): Promise<App> {
   const core = createCore(options);
-  const { schema } = createSchema(core.transactor, options.store);
+  const { schema } = createSchema({ ...core, store: options.store });
   const { rateLimit } = options;
   const ratePoints = rateLimit && new RatePoints(rateLimit);
   const identities = new Identities({ ...core, unknownUsers: options.unknownUsers ?? 'refuse' });
@@ -84,17 +85,22 @@ export async function createApp(options: AppOptions): Promise<App> {
 }
 
 /** The schema and its table of policies; also for what only prints them. */
-export function createSchema(transactor: Transactor, store: Store): BuiltSchema {
+export function createSchema({
+  transactor,
+  db,
+  store,
+}: Pick<Core, 'transactor' | 'db'> & { store: Store }): BuiltSchema {
+  const idempotency = new Idempotency({ transactor, db, store });
   const resolvers = [
     new NodeResolver(),
     new RateLimitResolver(),
     new UserResolver(),
-    new ProjectResolver(new ProjectService(transactor)),
-    new LabelResolver(new LabelService(transactor)),
-    new TaskResolver(new TaskService(transactor)),
+    new ProjectResolver(new ProjectService(transactor, idempotency, unassign)),
+    new LabelResolver(new LabelService(transactor, idempotency)),
+    new TaskResolver(new TaskService(transactor, idempotency)),
     new ProjectTasksResolver(),
     new UserTasksResolver(),
-    new CommentResolver(new CommentService(transactor)),
+    new CommentResolver(new CommentService(transactor, idempotency)),
     new TaskCommentsResolver(),
     new AdminResolver({ store, policies: () => built.policies }),
   ];

@@ -2,7 +2,7 @@
 import { commentById, commentCountOf, commentPages } from './comments/comment.loaders.js';
 import type { Source } from './graphql/loads.js';
 import { labelById, labelsOfProject } from './labels/label.loaders.js';
-import { memberIdsOf, membershipsOf, projectById, projectIdByKey } from './projects/project.loaders.js';
+import { membershipsOf, membersOf, projectById, projectIdByKey } from './projects/project.loaders.js';
 import {
   labelIdsOf,
   relativeTaskCounts,
@@ -21,7 +21,7 @@ export const allSources = [
   projectById,
   projectIdByKey,
   membershipsOf,
-  memberIdsOf,
+  membersOf,
   labelById,
   labelsOfProject,
   taskById,

@@ -6,6 +6,8 @@ import { Cached } from '../graphql/cached.js';
 import { type Context, traced } from '../graphql/context.js';
 import { connection, PageArgs, pageQuery, type SortValues } from '../graphql/page.js';
 import { orErrors } from '../graphql/user-error.js';
+import { writingRoleIn } from '../projects/access.js';
+import type { Role } from '../projects/project.table.js';
 import { taskById } from '../tasks/task.loaders.js';
 import type { TaskRow } from '../tasks/task.table.js';
 import { Task } from '../tasks/task.type.js';
@@ -14,7 +16,16 @@ import { User } from '../users/user.type.js';
 import { commentById, commentCountOf, commentPages } from './comment.loaders.js';
 import type { CommentService } from './comment.service.js';
 import type { CommentRow } from './comment.table.js';
-import { Comment, CommentConnection, CreateCommentInput, CreateCommentPayload } from './comment.type.js';
+import {
+  Comment,
+  CommentConnection,
+  CreateCommentInput,
+  CreateCommentPayload,
+  DeleteCommentInput,
+  DeleteCommentPayload,
+  UpdateCommentInput,
+  UpdateCommentPayload,
+} from './comment.type.js';
 
 @Resolver(() => Comment)
 export class CommentResolver {
@@ -32,6 +43,19 @@ export class CommentResolver {
     return comment.taskId;
   }
 
+  @FieldResolver(() => Boolean, { description: 'Whether the viewer may change it: its author may.' })
+  async viewerCanUpdate(@Root() comment: CommentRow, @Ctx() context: Context) {
+    return (await writingRoleOn(context, comment)) !== undefined && comment.authorId === context.viewerId;
+  }
+
+  @FieldResolver(() => Boolean, {
+    description: "Whether the viewer may delete it: its author and the project's OWNERs may.",
+  })
+  async viewerCanDelete(@Root() comment: CommentRow, @Ctx() context: Context) {
+    const role = await writingRoleOn(context, comment);
+    return role === 'OWNER' || (role !== undefined && comment.authorId === context.viewerId);
+  }
+
   @Mutation(() => CreateCommentPayload, { description: 'Writes a comment on a task.' })
   createComment(
     @Ctx() context: Context,
@@ -39,6 +63,27 @@ export class CommentResolver {
   ) {
     return orErrors(async () => traced(context, await this.service.create(context.viewerId, input)));
   }
+
+  @Mutation(() => UpdateCommentPayload, { description: 'Changes a comment; its author may.' })
+  updateComment(
+    @Ctx() context: Context,
+    @Arg('input', () => UpdateCommentInput, { description: 'The changes.' }) input: UpdateCommentInput,
+  ) {
+    return orErrors(async () => traced(context, await this.service.update(context.viewerId, input)));
+  }
+
+  @Mutation(() => DeleteCommentPayload, { description: "Deletes a comment; its author and the project's OWNERs may." })
+  deleteComment(
+    @Ctx() context: Context,
+    @Arg('input', () => DeleteCommentInput, { description: 'The comment.' }) input: DeleteCommentInput,
+  ) {
+    return orErrors(async () => traced(context, await this.service.delete(context.viewerId, input)));
+  }
+}
+
+async function writingRoleOn(context: Context, { taskId }: CommentRow): Promise<Role | undefined> {
+  const task = await context.loads.load(taskById, taskId);
+  return task === null ? undefined : writingRoleIn(context, task.projectId);
 }
 
 /** The comments' end of the edge: this folder owns the foreign key. */

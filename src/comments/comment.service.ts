@@ -1,36 +1,97 @@
 /** Writes of comments. */
-import { eq } from 'drizzle-orm';
+import { and, eq, sql } from 'drizzle-orm';
 import { z } from 'zod';
-import type { UserId } from '../db/ids.js';
-import { idInput, parseInput, textInput } from '../graphql/user-error.js';
+import type { Executor, Transaction } from '../db/database.js';
+import type { CommentId, UserId } from '../db/ids.js';
+import { idempotencyKeyInput, idInput, notCleared, parseInput, textInput } from '../graphql/user-error.js';
+import type { Idempotency } from '../idempotency/idempotency.js';
 import type { Transactor } from '../invalidation/transact.js';
-import { notFound, requireWriter } from '../projects/access.js';
+import { forbidden, notFound } from '../projects/access.js';
+import { projectMembers, type Role } from '../projects/project.table.js';
+import { holdTask } from '../tasks/task.locks.js';
 import { tasks } from '../tasks/task.table.js';
-import { comments } from './comment.table.js';
-import type { CreateCommentInput } from './comment.type.js';
+import { type CommentRow, comments } from './comment.table.js';
+import type { CreateCommentInput, DeleteCommentInput, UpdateCommentInput } from './comment.type.js';
 
-const createCommentInput = z.object({
-  taskId: idInput('task'),
-  body: textInput(1, 65_536),
-});
+const body = textInput(1, 65_536);
+const createCommentInput = z.object({ taskId: idInput('task'), body, idempotencyKey: idempotencyKeyInput });
+const commentInput = z.object({ id: idInput('comment') });
+const updateCommentInput = commentInput.extend({ body: notCleared(body) });
+
+const COMMENT = { what: 'comment', path: ['input', 'id'] };
 
 export class CommentService {
-  constructor(private readonly transactor: Transactor) {}
+  constructor(
+    private readonly transactor: Transactor,
+    private readonly idempotency: Idempotency,
+  ) {}
 
-  create(viewerId: UserId, input: CreateCommentInput) {
+  async create(viewerId: UserId, given: CreateCommentInput) {
+    const input = parseInput(createCommentInput, given);
+    const { taskId, body } = input;
+    const { value, tags } = await this.idempotency.create({
+      viewerId,
+      operation: 'createComment',
+      prefix: 'comment',
+      input,
+      create: async (tx, id) => {
+        await holdTask(tx, viewerId, taskId, { what: 'task', path: ['input', 'taskId'] });
+        const [comment] = await tx.insert(comments).values({ id, taskId, authorId: viewerId, body }).returning();
+        return comment as CommentRow;
+      },
+      find: (db, id) => visibleComment(db, viewerId, id),
+    });
+    return { value: { comment: value }, tags };
+  }
+
+  update(viewerId: UserId, given: UpdateCommentInput) {
+    const { id, body } = parseInput(updateCommentInput, given);
     return this.transactor.transact(async (tx) => {
-      const { taskId, body } = parseInput(createCommentInput, input);
-      const refusal = { what: 'task', path: ['input', 'taskId'] };
-      // Key share: the task cannot be deleted before the comment is in.
-      const [task] = await tx
-        .select({ projectId: tasks.projectId })
-        .from(tasks)
-        .where(eq(tasks.id, taskId))
-        .for('key share');
-      if (task === undefined) throw notFound(refusal.what, refusal.path);
-      await requireWriter(tx, viewerId, task.projectId, refusal);
-      const [comment] = await tx.insert(comments).values({ taskId, authorId: viewerId, body }).returning();
-      return { comment: comment ?? null };
+      const { comment } = await commentToWrite(tx, viewerId, id);
+      if (comment.authorId !== viewerId) throw forbidden('only its author may change a comment', COMMENT.path);
+      if (body === undefined || body === comment.body) return { comment };
+      const [updated] = await tx
+        .update(comments)
+        .set({ body, updatedAt: sql`now()` })
+        .where(eq(comments.id, id))
+        .returning();
+      return { comment: updated as CommentRow };
     });
   }
+
+  delete(viewerId: UserId, given: DeleteCommentInput) {
+    const { id } = parseInput(commentInput, given);
+    return this.transactor.transact(async (tx) => {
+      const { comment, role } = await commentToWrite(tx, viewerId, id);
+      if (comment.authorId !== viewerId && role !== 'OWNER') {
+        throw forbidden("only its author and the project's OWNERs may delete a comment", COMMENT.path);
+      }
+      await tx.delete(comments).where(eq(comments.id, id));
+      return { deletedCommentId: id };
+    });
+  }
+}
+
+/** The comment, locked, and the viewer's role, if the viewer may write in its project. @throws Refusal */
+async function commentToWrite(
+  tx: Transaction,
+  viewerId: UserId,
+  id: CommentId,
+): Promise<{ comment: CommentRow; role: Role }> {
+  const [known] = await tx.select({ taskId: comments.taskId }).from(comments).where(eq(comments.id, id));
+  if (known === undefined) throw notFound(COMMENT.what, COMMENT.path);
+  const role = await holdTask(tx, viewerId, known.taskId, COMMENT);
+  const [comment] = await tx.select().from(comments).where(eq(comments.id, id)).for('update');
+  if (comment === undefined) throw notFound(COMMENT.what, COMMENT.path);
+  return { comment, role };
+}
+
+async function visibleComment(db: Executor, viewerId: UserId, id: CommentId): Promise<CommentRow | undefined> {
+  const [found] = await db
+    .select({ comment: comments })
+    .from(comments)
+    .innerJoin(tasks, eq(tasks.id, comments.taskId))
+    .innerJoin(projectMembers, and(eq(projectMembers.projectId, tasks.projectId), eq(projectMembers.userId, viewerId)))
+    .where(eq(comments.id, id));
+  return found?.comment;
 }

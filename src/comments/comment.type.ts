@@ -1,10 +1,10 @@
-/** Comment as GraphQL shows it, and what its mutation takes and gives. */
+/** Comment as GraphQL shows it, and what its mutations take and give. */
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, InputType, ObjectType } from 'type-graphql';
-import type { TaskId } from '../db/ids.js';
+import type { CommentId, TaskId } from '../db/ids.js';
 import { Node } from '../graphql/node.js';
 import { connectionTypes } from '../graphql/page.js';
-import { UserError } from '../graphql/user-error.js';
+import { IDEMPOTENCY_KEY, UserError } from '../graphql/user-error.js';
 import type { CommentRow } from './comment.table.js';
 
 /** Its root value is a row of `comments`. */
@@ -31,12 +31,45 @@ export class CreateCommentInput {
 
   @Field(() => String, { description: 'Markdown, 1 to 65 536 characters.' })
   body: string;
+
+  @Field(() => String, { nullable: true, description: IDEMPOTENCY_KEY })
+  idempotencyKey?: string | null;
+}
+
+@InputType({ description: 'Changes of a comment: what is left out stays.' })
+export class UpdateCommentInput {
+  @Field(() => ID, { description: 'The comment.' })
+  id: CommentId;
+
+  @Field(() => String, { nullable: true, description: 'Markdown, 1 to 65 536 characters; cannot be cleared.' })
+  body?: string | null;
+}
+
+@InputType({ description: 'A comment to delete.' })
+export class DeleteCommentInput {
+  @Field(() => ID, { description: 'The comment.' })
+  id: CommentId;
+}
+
+@ObjectType()
+abstract class CommentPayload {
+  @Field(() => Comment, { nullable: true, description: 'The comment as it is now; null when there are errors.' })
+  comment?: CommentRow | null;
+
+  @Field(() => [UserError], { description: 'Why nothing was done; empty when it was.' })
+  errors: UserError[];
 }
 
 @ObjectType({ description: 'What createComment did.', simpleResolvers: true })
-export class CreateCommentPayload {
-  @Field(() => Comment, { nullable: true, description: 'The new comment; null when there are errors.' })
-  comment?: CommentRow | null;
+export class CreateCommentPayload extends CommentPayload {}
+
+@ObjectType({ description: 'What updateComment did.', simpleResolvers: true })
+export class UpdateCommentPayload extends CommentPayload {}
+
+@ObjectType({ description: 'What deleteComment did.', simpleResolvers: true })
+export class DeleteCommentPayload {
+  @Field(() => ID, { nullable: true, description: 'The id of the comment that is gone; null when there are errors.' })
+  deletedCommentId?: CommentId | null;
 
   @Field(() => [UserError], { description: 'Why nothing was done; empty when it was.' })
   errors: UserError[];

@@ -92,6 +92,11 @@ function cursorOf<Id extends string>({ id, sort }: PageItem<Id>, mark: string): 
   return Buffer.from(JSON.stringify([CURSOR_VERSION, mark, ...sort, id])).toString('base64url');
 }
 
+/** The cursor of one item of `list`, named as for `pageQuery`, without its page: for edges that mutations answer. */
+export function edgeCursor<Id extends string>(list: string, item: PageItem<Id>): string {
+  return cursorOf(item, listMark(list));
+}
+
 function readCursor(
   cursor: string,
   list: string,

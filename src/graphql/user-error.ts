@@ -81,9 +81,13 @@ export async function orErrors<P extends object>(run: () => Promise<P>): Promise
     return { errors: [], ...(await run()) };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    const { code, message, path, current } = error;
-    return { errors: [{ code, message, path: [...path], task: current }] };
+    return { errors: [userError(error)] };
   }
+}
+
+/** The root value of the refusal's UserError. */
+export function userError({ code, message, path, current }: Refusal): object {
+  return { code, message, path: [...path], task: current };
 }
 
 /** The input as `schema` reads it. @throws Refusal INVALID, for the first field at fault. */
@@ -113,6 +117,28 @@ export function idInput<P extends string>(prefix: P) {
     `expected a ${prefix}'s id like ${prefix}_…`,
   );
 }
+
+/** For what an update can change and not clear: absent is unchanged, `null` is refused. */
+export function notCleared<T extends z.ZodType>(type: T) {
+  return type
+    .nullish()
+    .refine((value) => value !== null, 'cannot be cleared: leave it out, or give a value')
+    .transform((value) => value as NonNullable<z.output<T>> | undefined);
+}
+
+/** `min` to `max` different values. */
+export function listInput<T extends z.ZodType>(
+  item: T,
+  { min, max, what }: { min: number; max: number; what: string },
+) {
+  return z.array(item).min(min, `expected at least ${min} of ${what}`).max(max, `expected at most ${max} ${what}`);
+}
+
+/** Describes the field of inputs that create; what it does: idempotency.ts. */
+export const IDEMPOTENCY_KEY =
+  'Of your choice, 1 to 200 characters: sent again with the same input, at least a day long, it answers what was created then. ' +
+  'With another input it is refused.';
+export const idempotencyKeyInput = textInput(1, 200).nullish();
 
 /** Only reachable through the interface, so the schema must be told of them. */
 export const userErrorTypes = [ValidationError, NotFoundError, PermissionError];

@@ -8,7 +8,15 @@ import type { ProjectRow } from '../projects/project.table.js';
 import { Project } from '../projects/project.type.js';
 import { labelById, labelsOfProject } from './label.loaders.js';
 import type { LabelService } from './label.service.js';
-import { CreateLabelInput, CreateLabelPayload, LabelConnection } from './label.type.js';
+import {
+  CreateLabelInput,
+  CreateLabelPayload,
+  DeleteLabelInput,
+  DeleteLabelPayload,
+  LabelConnection,
+  UpdateLabelInput,
+  UpdateLabelPayload,
+} from './label.type.js';
 
 @Resolver(() => Project)
 export class LabelResolver {
@@ -33,5 +41,21 @@ export class LabelResolver {
     @Arg('input', () => CreateLabelInput, { description: 'The label.' }) input: CreateLabelInput,
   ) {
     return orErrors(async () => traced(context, await this.service.create(context.viewerId, input)));
+  }
+
+  @Mutation(() => UpdateLabelPayload, { description: 'Changes a label.' })
+  updateLabel(
+    @Ctx() context: Context,
+    @Arg('input', () => UpdateLabelInput, { description: 'The changes.' }) input: UpdateLabelInput,
+  ) {
+    return orErrors(async () => traced(context, await this.service.update(context.viewerId, input)));
+  }
+
+  @Mutation(() => DeleteLabelPayload, { description: 'Deletes a label; tasks that bear it lose it.' })
+  deleteLabel(
+    @Ctx() context: Context,
+    @Arg('input', () => DeleteLabelInput, { description: 'The label.' }) input: DeleteLabelInput,
+  ) {
+    return orErrors(async () => traced(context, await this.service.delete(context.viewerId, input)));
   }
 }

@@ -1,9 +1,9 @@
-/** Label as GraphQL shows it, and what its mutation takes and gives. */
+/** Label as GraphQL shows it, and what its mutations take and give. */
 import { Field, ID, InputType, ObjectType } from 'type-graphql';
-import type { ProjectId } from '../db/ids.js';
+import type { LabelId, ProjectId } from '../db/ids.js';
 import { Node } from '../graphql/node.js';
 import { connectionTypes } from '../graphql/page.js';
-import { UserError } from '../graphql/user-error.js';
+import { IDEMPOTENCY_KEY, UserError } from '../graphql/user-error.js';
 import type { LabelRow } from './label.table.js';
 
 /** Its root value is a row of `labels`. */
@@ -36,12 +36,54 @@ export class CreateLabelInput {
 
   @Field(() => String, { nullable: true, description: 'At most 1 000 characters.' })
   description?: string | null;
+
+  @Field(() => String, { nullable: true, description: IDEMPOTENCY_KEY })
+  idempotencyKey?: string | null;
+}
+
+@InputType({ description: 'Changes of a label: what is left out stays, `null` clears.' })
+export class UpdateLabelInput {
+  @Field(() => ID, { description: 'The label.' })
+  id: LabelId;
+
+  @Field(() => String, {
+    nullable: true,
+    description: '1 to 100 characters, unique within the project; cannot be cleared.',
+  })
+  name?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Like #1d76db; cannot be cleared.' })
+  color?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'At most 1 000 characters.' })
+  description?: string | null;
+}
+
+@InputType({ description: 'A label to delete.' })
+export class DeleteLabelInput {
+  @Field(() => ID, { description: 'The label. Tasks that bear it lose it.' })
+  id: LabelId;
+}
+
+@ObjectType()
+abstract class LabelPayload {
+  @Field(() => Label, { nullable: true, description: 'The label as it is now; null when there are errors.' })
+  label?: LabelRow | null;
+
+  @Field(() => [UserError], { description: 'Why nothing was done; empty when it was.' })
+  errors: UserError[];
 }
 
 @ObjectType({ description: 'What createLabel did.', simpleResolvers: true })
-export class CreateLabelPayload {
-  @Field(() => Label, { nullable: true, description: 'The new label; null when there are errors.' })
-  label?: LabelRow | null;
+export class CreateLabelPayload extends LabelPayload {}
+
+@ObjectType({ description: 'What updateLabel did.', simpleResolvers: true })
+export class UpdateLabelPayload extends LabelPayload {}
+
+@ObjectType({ description: 'What deleteLabel did.', simpleResolvers: true })
+export class DeleteLabelPayload {
+  @Field(() => ID, { nullable: true, description: 'The id of the label that is gone; null when there are errors.' })
+  deletedLabelId?: LabelId | null;
 
   @Field(() => [UserError], { description: 'Why nothing was done; empty when it was.' })
   errors: UserError[];

@@ -2,15 +2,16 @@
  * Who may see and change what: a project's data is for its members. Reads ask the cached, strictly invalidated memberships, so
  * a removed member is shut out with the next request; writes ask the table itself, inside their transaction.
  */
-import { and, eq } from 'drizzle-orm';
+import { and, eq, inArray } from 'drizzle-orm';
 import type { Transaction } from '../db/database.js';
 import type { ProjectId, UserId } from '../db/ids.js';
 import type { Context } from '../graphql/context.js';
 import { Refusal, UserErrorCode } from '../graphql/user-error.js';
 import { userById } from '../users/user.loaders.js';
 import type { UserRow } from '../users/user.table.js';
-import { membershipsOf } from './project.loaders.js';
-import { mayWrite, projectMembers, type Role } from './project.table.js';
+import { passGates } from './gates.js';
+import { membershipsOf, projectById } from './project.loaders.js';
+import { mayWrite, projectMembers, projects, type Role } from './project.table.js';
 
 export async function visibleProjectIds({ loads, viewerId }: Context): Promise<ProjectId[]> {
   return (await loads.load(membershipsOf, viewerId)).map(({ projectId }) => projectId);
@@ -18,6 +19,12 @@ export async function visibleProjectIds({ loads, viewerId }: Context): Promise<P
 
 export async function roleIn({ loads, viewerId }: Context, projectId: ProjectId): Promise<Role | undefined> {
   return (await loads.load(membershipsOf, viewerId)).find((membership) => membership.projectId === projectId)?.role;
+}
+
+/** The viewer's role where its writes would not be refused: undefined for a VIEWER, and in an archived project. Asked in one trip. */
+export async function writingRoleIn(context: Context, projectId: ProjectId): Promise<Role | undefined> {
+  const [role, project] = await Promise.all([roleIn(context, projectId), context.loads.load(projectById, projectId)]);
+  return mayWrite(role) && project?.archivedAt === null ? role : undefined;
 }
 
 /**
@@ -31,6 +38,20 @@ export async function ifVisible<R>(
 ): Promise<R | null> {
   const [row, visible] = await Promise.all([loading, visibleProjectIds(context)]);
   return row !== null && visible.includes(projectOf(row)) ? row : null;
+}
+
+/** What a refusal says of the object that the input names. */
+export interface Named {
+  /** `task`, for people. */
+  readonly what: string;
+  /** Of the argument that names it. */
+  readonly path: readonly string[];
+}
+
+/** A viewer's place in a project, as a write sees it. */
+interface Place {
+  readonly role: Role;
+  readonly archivedAt: string | null;
 }
 
 /**
@@ -49,28 +70,83 @@ export async function visibleUser(context: Context, id: UserId): Promise<UserRow
 }
 
 /**
- * The viewer's right to write in a project, held until the transaction ends: the membership's row is locked against removal.
- * @throws Refusal NOT_FOUND for a stranger, who must not learn that the project exists; FORBIDDEN for a VIEWER.
+ * The viewer's right to write in a project, held until the transaction ends.
+ * @returns the role. @throws Refusal NOT_FOUND for a stranger, who must not learn that the project exists; FORBIDDEN for a VIEWER, and in
+ * an archived project.
  */
 export async function requireWriter(
   tx: Transaction,
   viewerId: UserId,
   projectId: ProjectId,
-  refusal: { readonly what: string; readonly path: readonly string[] },
+  named: Named,
+): Promise<Role> {
+  await passGates(tx, [projectId]);
+  const places = await lockPlaces(tx, viewerId, [projectId]);
+  const refusal = refusalToWrite(places.get(projectId), named);
+  if (refusal !== undefined) throw refusal;
+  return (places.get(projectId) as Place).role;
+}
+
+/** The same for many projects at once: what tells the refusal, if any, for each. All their gates are passed. */
+export async function writersOf(
+  tx: Transaction,
+  viewerId: UserId,
+  projectIds: readonly ProjectId[],
+): Promise<(projectId: ProjectId, named: Named) => Refusal | undefined> {
+  await passGates(tx, projectIds);
+  const places = await lockPlaces(tx, viewerId, projectIds);
+  return (projectId, named) => refusalToWrite(places.get(projectId), named);
+}
+
+/**
+ * The viewer's ownership of a project whose gate was passed.
+ * @throws Refusal NOT_FOUND for a stranger, FORBIDDEN for any other role.
+ */
+export async function requireOwner(
+  tx: Transaction,
+  viewerId: UserId,
+  projectId: ProjectId,
+  named: Named,
 ): Promise<void> {
-  const [member] = await tx
-    .select({ role: projectMembers.role })
+  const role = await requireMember(tx, viewerId, projectId, named);
+  if (role !== 'OWNER') throw forbidden(`your role in this project is ${role}; this needs OWNER`, named.path);
+}
+
+/** @returns the role. @throws Refusal NOT_FOUND for a stranger. */
+export async function requireMember(
+  tx: Transaction,
+  viewerId: UserId,
+  projectId: ProjectId,
+  named: Named,
+): Promise<Role> {
+  const place = (await lockPlaces(tx, viewerId, [projectId])).get(projectId);
+  if (place === undefined) throw notFound(named.what, named.path);
+  return place.role;
+}
+
+/** Against removal by whoever does not pass the gate: an operator, a deleted user. */
+async function lockPlaces(tx: Transaction, viewerId: UserId, projectIds: readonly ProjectId[]) {
+  const rows = await tx
+    .select({ projectId: projects.id, role: projectMembers.role, archivedAt: projects.archivedAt })
     .from(projectMembers)
-    .where(and(eq(projectMembers.projectId, projectId), eq(projectMembers.userId, viewerId)))
-    .for('share');
-  if (member === undefined) throw notFound(refusal.what, refusal.path);
-  if (!mayWrite(member.role)) {
-    throw new Refusal(
-      UserErrorCode.FORBIDDEN,
-      'your role in this project is VIEWER; writing needs MEMBER',
-      refusal.path,
-    );
-  }
+    .innerJoin(projects, eq(projects.id, projectMembers.projectId))
+    .where(and(inArray(projectMembers.projectId, [...projectIds]), eq(projectMembers.userId, viewerId)))
+    .for('share', { of: projectMembers });
+  return new Map<ProjectId, Place>(rows.map(({ projectId, role, archivedAt }) => [projectId, { role, archivedAt }]));
+}
+
+function refusalToWrite(place: Place | undefined, { what, path }: Named): Refusal | undefined {
+  if (place === undefined) return notFound(what, path);
+  if (!mayWrite(place.role)) return forbidden(`your role in this project is ${place.role}; writing needs MEMBER`, path);
+  return place.archivedAt === null ? undefined : archived(path);
+}
+
+export function archived(path: readonly string[]): Refusal {
+  return forbidden('the project is archived; an OWNER can bring it back with archiveProject', path);
+}
+
+export function forbidden(message: string, path: readonly string[]): Refusal {
+  return new Refusal(UserErrorCode.FORBIDDEN, message, path);
 }
 
 export function notFound(what: string, path: readonly string[]): Refusal {

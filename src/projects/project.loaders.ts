@@ -55,23 +55,30 @@ export const membershipsOf: Source<UserId, readonly Membership[]> = {
   },
 };
 
+export interface Member {
+  readonly userId: UserId;
+  readonly role: Role;
+}
+
 /** A project's members in the order in which they became users. */
-export const memberIdsOf: Source<ProjectId, readonly UserId[]> = {
+export const membersOf: Source<ProjectId, readonly Member[]> = {
   name: 'ProjectMembers',
-  shape: 'ids',
+  shape: shapeOf(projectMembers),
   ttlMs: ROW_TTL_MS,
   scope: 'public',
   tags: (projectId) => memberRows.byProject(projectId),
   load: async (projectIds, db) => {
-    const statement = db.prepared('member_ids_of', (read, name) =>
+    const statement = db.prepared('members_of', (read, name) =>
       read
-        .select({ projectId: projectMembers.projectId, userId: projectMembers.userId })
+        .select({ projectId: projectMembers.projectId, userId: projectMembers.userId, role: projectMembers.role })
         .from(projectMembers)
         .where(sql`${projectMembers.projectId} = any(${sql.placeholder('ids')}::uuid[])`)
         .orderBy(asc(projectMembers.userId))
         .prepare(name),
     );
     const rows = await statement.execute({ ids: projectIds.map(toUuid) });
-    return grouped(projectIds, rows, ({ projectId }) => projectId).map((of) => of.map(({ userId }) => userId));
+    return grouped(projectIds, rows, ({ projectId }) => projectId).map((of) =>
+      of.map(({ userId, role }) => ({ userId, role })),
+    );
   },
 };

@@ -5,13 +5,14 @@ import { Cached } from '../graphql/cached.js';
 import { type Context, traced } from '../graphql/context.js';
 import { badUserInput } from '../graphql/errors.js';
 import { exactlyOne, isGiven, readId } from '../graphql/node.js';
-import { connection, PageArgs, pageOf, pageQuery } from '../graphql/page.js';
+import { connection, edgeCursor, PageArgs, pageOf, pageQuery } from '../graphql/page.js';
 import { orErrors } from '../graphql/user-error.js';
+import type { WriteResult } from '../invalidation/transact.js';
 import { labelById } from '../labels/label.loaders.js';
 import { LabelConnection } from '../labels/label.type.js';
-import { ifVisible, roleIn, visibleProjectIds } from '../projects/access.js';
+import { ifVisible, visibleProjectIds, writingRoleIn } from '../projects/access.js';
 import { projectById, projectIdByKey } from '../projects/project.loaders.js';
-import { mayWrite, type ProjectRow } from '../projects/project.table.js';
+import type { ProjectRow } from '../projects/project.table.js';
 import { Project } from '../projects/project.type.js';
 import { MINUTE } from '../time.js';
 import { userById } from '../users/user.loaders.js';
@@ -19,15 +20,20 @@ import type { UserRow } from '../users/user.table.js';
 import { User } from '../users/user.type.js';
 import { BurndownPoint, burndowns, checkDays } from './burndown.js';
 import { all, type Condition, oneOf, TRUE } from './task.condition.js';
-import { TaskListArgs } from './task.filter.js';
+import { type TaskFilter, TaskListArgs } from './task.filter.js';
 import {
+  AddLabelsInput,
   AssignTaskInput,
   CompleteTaskInput,
   CreateTaskInput,
   DeleteTaskInput,
+  MoveTaskInput,
+  RemoveLabelsInput,
+  ReopenTaskInput,
   UpdateTaskInput,
+  UpdateTasksInput,
 } from './task.inputs.js';
-import { isTaskPlace, taskListWithin, taskOrder } from './task.list.js';
+import { isTaskPlace, type TaskListOrder, taskListWithin, taskOrder } from './task.list.js';
 import {
   labelIdsOf,
   projectStats,
@@ -40,7 +46,7 @@ import {
 } from './task.loaders.js';
 import type { TaskService } from './task.service.js';
 import { type TaskRow, taskRows } from './task.table.js';
-import { DeleteTaskPayload, ProjectStats, Task, TaskConnection, TaskPayload } from './task.type.js';
+import { DeleteTaskPayload, ProjectStats, Task, TaskConnection, TaskPayload, UpdateTasksPayload } from './task.type.js';
 import { readFilter } from './task.where.js';
 
 @Resolver(() => Task)
@@ -123,12 +129,12 @@ export class TaskResolver {
 
   @FieldResolver(() => Boolean, { description: 'Whether the viewer may change it.' })
   async viewerCanUpdate(@Root() task: TaskRow, @Ctx() context: Context) {
-    return mayWrite(await roleIn(context, task.projectId));
+    return (await writingRoleIn(context, task.projectId)) !== undefined;
   }
 
   @FieldResolver(() => Boolean, { description: 'Whether the viewer may delete it.' })
   async viewerCanDelete(@Root() task: TaskRow, @Ctx() context: Context) {
-    return mayWrite(await roleIn(context, task.projectId));
+    return (await writingRoleIn(context, task.projectId)) !== undefined;
   }
 
   @Mutation(() => TaskPayload, { description: 'Creates a task.' })
@@ -136,7 +142,7 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => CreateTaskInput, { description: 'The task.' }) input: CreateTaskInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.create(context.viewerId, input)));
+    return taskPayload(context, () => this.service.create(context.viewerId, input));
   }
 
   @Mutation(() => TaskPayload, { description: 'Changes a task.' })
@@ -144,7 +150,17 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => UpdateTaskInput, { description: 'The changes.' }) input: UpdateTaskInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.update(context.viewerId, input)));
+    return taskPayload(context, () => this.service.update(context.viewerId, input));
+  }
+
+  @Mutation(() => UpdateTasksPayload, {
+    description: 'Changes many tasks alike. Each is changed or refused on its own.',
+  })
+  updateTasks(
+    @Ctx() context: Context,
+    @Arg('input', () => UpdateTasksInput, { description: 'The tasks and the changes.' }) input: UpdateTasksInput,
+  ) {
+    return orErrors(async () => traced(context, await this.service.updateMany(context.viewerId, input)));
   }
 
   @Mutation(() => DeleteTaskPayload, { description: 'Deletes a task with its comments.' })
@@ -160,7 +176,15 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => CompleteTaskInput, { description: 'The task.' }) input: CompleteTaskInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.complete(context.viewerId, input)));
+    return taskPayload(context, () => this.service.complete(context.viewerId, input));
+  }
+
+  @Mutation(() => TaskPayload, { description: 'Reopens a task that is DONE or CANCELED: its status becomes TODO.' })
+  reopenTask(
+    @Ctx() context: Context,
+    @Arg('input', () => ReopenTaskInput, { description: 'The task.' }) input: ReopenTaskInput,
+  ) {
+    return taskPayload(context, () => this.service.reopen(context.viewerId, input));
   }
 
   @Mutation(() => TaskPayload, { description: 'Assigns a task to a member of its project, or to nobody.' })
@@ -168,7 +192,34 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => AssignTaskInput, { description: 'The task and the member.' }) input: AssignTaskInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.assign(context.viewerId, input)));
+    return taskPayload(context, () => this.service.assign(context.viewerId, input));
+  }
+
+  @Mutation(() => TaskPayload, {
+    description:
+      'Moves a task to another project, where it gets a new number. It keeps its comments, labels that the other project has by the same name, and an assignee who is a member there; its parent and its subtasks stay behind.',
+  })
+  moveTask(
+    @Ctx() context: Context,
+    @Arg('input', () => MoveTaskInput, { description: 'The task and the project.' }) input: MoveTaskInput,
+  ) {
+    return taskPayload(context, () => this.service.move(context.viewerId, input));
+  }
+
+  @Mutation(() => TaskPayload, { description: 'Puts labels on a task.' })
+  addLabels(
+    @Ctx() context: Context,
+    @Arg('input', () => AddLabelsInput, { description: 'The task and the labels.' }) input: AddLabelsInput,
+  ) {
+    return taskPayload(context, () => this.service.addLabels(context.viewerId, input));
+  }
+
+  @Mutation(() => TaskPayload, { description: 'Takes labels from a task.' })
+  removeLabels(
+    @Ctx() context: Context,
+    @Arg('input', () => RemoveLabelsInput, { description: 'The task and the labels.' }) input: RemoveLabelsInput,
+  ) {
+    return taskPayload(context, () => this.service.removeLabels(context.viewerId, input));
   }
 }
 
@@ -221,6 +272,20 @@ export class UserTasksResolver {
   }
 }
 
+/** Runs a mutation of one task. */
+function taskPayload(context: Context, write: () => Promise<WriteResult<{ readonly task: TaskRow }>>) {
+  return orErrors(async () => {
+    const { task } = traced(context, await write());
+    const cursor = edgeCursor(listName(undefined, taskOrder(undefined), TRUE), { id: task.id, sort: [task.createdAt] });
+    return { task, taskEdge: { cursor, node: task } };
+  });
+}
+
+/** Names a list in cursors as it was asked: the viewer may join another project, and time goes on, while they leaf through. */
+function listName(filter: TaskFilter | null | undefined, order: TaskListOrder, within: Condition): string {
+  return JSON.stringify([filter ?? null, order, within]);
+}
+
 /** `within`: what is asked of tasks besides the filter. */
 async function taskConnection(
   context: Context,
@@ -230,8 +295,7 @@ async function taskConnection(
 ) {
   const { loads } = context;
   const order = taskOrder(orderBy);
-  // As it was asked: the viewer may join another project, and time goes on, while they leaf through.
-  const name = JSON.stringify([filter ?? null, order, within]);
+  const name = listName(filter, order, within);
   const query = pageQuery(page, name, (place) => isTaskPlace(order, place));
   const { condition, relative } = await readFilter(context, filter, projectIds, Date.now());
   const list = taskListWithin(projectIds, all([within, condition]));

@@ -1,23 +1,49 @@
-/** Writes of tasks. Each is one transaction: rights, then rules, then rows; what it made old is found out by the triggers. */
-import { and, eq, inArray, sql } from 'drizzle-orm';
+/** Writes of tasks. Each is one transaction: rights, then locks, then rules, then rows; what it made old is found out by the triggers. */
+import { and, eq } from 'drizzle-orm';
 import { z } from 'zod';
-import type { Transaction } from '../db/database.js';
-import type { LabelId, ProjectId, TaskId, UserId } from '../db/ids.js';
-import { idInput, parseInput, Refusal, textInput, UserErrorCode } from '../graphql/user-error.js';
+import type { Executor, Transaction } from '../db/database.js';
+import type { LabelId, TaskId, UserId } from '../db/ids.js';
+import {
+  idempotencyKeyInput,
+  idInput,
+  listInput,
+  notCleared,
+  parseInput,
+  Refusal,
+  textInput,
+  UserErrorCode,
+  userError,
+} from '../graphql/user-error.js';
+import type { Idempotency } from '../idempotency/idempotency.js';
 import type { Transactor } from '../invalidation/transact.js';
-import { labels } from '../labels/label.table.js';
 import { notFound, requireWriter } from '../projects/access.js';
-import { projectMembers, taskNumbers } from '../projects/project.table.js';
+import { projectMembers } from '../projects/project.table.js';
 import type {
   AssignTaskInput,
-  CompleteTaskInput,
   CreateTaskInput,
-  DeleteTaskInput,
+  LabelsOfTaskInput,
+  MoveTaskInput,
+  TaskInput,
   UpdateTaskInput,
+  UpdateTasksInput,
 } from './task.inputs.js';
-import { type TaskRow, taskLabels, taskPriority, taskStatus, tasks } from './task.table.js';
+import { lockTrees, lockWithParts, moved, projectsOf, TASK, tasksToWrite, taskToWrite } from './task.locks.js';
+import { moveTask } from './task.move.js';
+import { type TaskRow, taskPriority, taskStatus, tasks } from './task.table.js';
+import {
+  applyChanges,
+  type Changes,
+  completion,
+  labelIdsOfTask,
+  MAX_LABELS,
+  NEXT_VERSION,
+  nextNumber,
+  requireReferences,
+  requireVersion,
+  setLabels,
+} from './task.writes.js';
 
-const MAX_LABELS = 50;
+const MAX_TASKS = 100;
 
 const title = textInput(1, 500).transform((text) => text.trim());
 const description = textInput(0, 65_536).nullish();
@@ -27,216 +53,223 @@ const day = z
   .transform((date) => date.toISOString().slice(0, 10))
   .refine((text) => /^\d{4}/.test(text) && text >= '0001', 'expected a day from 0001-01-01 on')
   .nullish();
-const labelIds = z.array(idInput('label')).max(MAX_LABELS, `expected at most ${MAX_LABELS} labels`).nullish();
-const optional = {
+const status = z.enum(taskStatus.enumValues);
+const priority = z.enum(taskPriority.enumValues);
+const labelIds = z.array(idInput('label')).max(MAX_LABELS, `expected at most ${MAX_LABELS} labels`);
+const shared = {
   description,
-  status: z.enum(taskStatus.enumValues).nullish(),
-  priority: z.enum(taskPriority.enumValues).nullish(),
   assigneeId: idInput('user').nullish(),
   parentId: idInput('task').nullish(),
   dueDate: day,
-  labelIds,
+  labelIds: labelIds.nullish(),
 };
-const createTaskInput = z.object({ projectId: idInput('project'), title, ...optional });
-const kept = <T extends z.ZodType>(type: T) => type.refine((value) => value !== null, 'cannot be cleared');
-const updateTaskInput = z.object({
-  id: idInput('task'),
-  expectedVersion: z.int().nullish(),
-  ...optional,
-  title: kept(title.nullish()),
-  status: kept(optional.status),
-  priority: kept(optional.priority),
+const createTaskInput = z.object({
+  projectId: idInput('project'),
+  title,
+  status: status.nullish(),
+  priority: priority.nullish(),
+  ...shared,
+  idempotencyKey: idempotencyKeyInput,
 });
-const taskInput = z.object({ id: idInput('task') });
+const changes = { title: notCleared(title), status: notCleared(status), priority: notCleared(priority), ...shared };
+const taskInput = z.object({ id: idInput('task'), expectedVersion: z.int().nullish() });
+const updateTaskInput = taskInput.extend(changes);
+const updateTasksInput = z.object({
+  ids: listInput(idInput('task'), { min: 1, max: MAX_TASKS, what: 'tasks' }).refine(
+    (ids) => new Set(ids).size === ids.length,
+    'expected each task only once',
+  ),
+  ...changes,
+});
 const assignTaskInput = taskInput.extend({ assigneeId: idInput('user').nullish() });
+const moveTaskInput = taskInput.extend({ projectId: idInput('project') });
+const labelsInput = z.object({ taskId: idInput('task'), labelIds: labelIds.min(1, 'expected at least one label') });
 
-type Changed = 'title' | 'description' | 'status' | 'priority' | 'assigneeId' | 'parentId' | 'dueDate';
-type Changes = { [C in Changed]?: TaskRow[C] | undefined };
+const LABELLED = { what: 'task', path: ['input', 'taskId'] };
+
+/** What became of one task of many: the task as it is now, or why nothing was done. */
+export interface TaskResult {
+  readonly id: TaskId;
+  readonly task: TaskRow | null;
+  readonly errors: readonly object[];
+}
 
 export class TaskService {
-  constructor(private readonly transactor: Transactor) {}
+  constructor(
+    private readonly transactor: Transactor,
+    private readonly idempotency: Idempotency,
+  ) {}
 
-  create(viewerId: UserId, input: CreateTaskInput) {
+  async create(viewerId: UserId, given: CreateTaskInput) {
+    const input = parseInput(createTaskInput, given);
+    const { value, tags } = await this.idempotency.create({
+      viewerId,
+      operation: 'createTask',
+      prefix: 'task',
+      input,
+      create: (tx, id) => createTask(tx, viewerId, id, input),
+      find: (db, id) => visibleTask(db, viewerId, id),
+    });
+    return { value: { task: value }, tags };
+  }
+
+  update(viewerId: UserId, given: UpdateTaskInput) {
+    const { id, expectedVersion, labelIds, ...changes } = parseInput(updateTaskInput, given);
     return this.transactor.transact(async (tx) => {
-      const { projectId, labelIds, status, priority, ...rest } = parseInput(createTaskInput, input);
-      await requireWriter(tx, viewerId, projectId, { what: 'project', path: ['input', 'projectId'] });
-      const values = withoutUndefined({ ...rest, status: status ?? 'BACKLOG', priority: priority ?? 'NONE' });
-      await requireReferences(tx, projectId, values);
-      const [task] = await tx
-        .insert(tasks)
-        .values({
-          ...values,
-          title: rest.title,
-          projectId,
-          number: await nextNumber(tx, projectId),
-          creatorId: viewerId,
-          completedAt: status === 'DONE' ? sql`now()` : null,
-        })
-        .returning();
-      await setLabels(tx, task as TaskRow, labelIds);
-      return { task: task as TaskRow };
+      const task = await taskToWrite(tx, viewerId, id, TASK, holding(changes));
+      requireVersion(task, expectedVersion);
+      return { task: await applyChanges(tx, task, changes, labelIds === null ? [] : labelIds) };
     });
   }
 
-  update(viewerId: UserId, input: UpdateTaskInput) {
+  /** One transaction, so one fence; a savepoint for each task, so that a refusal takes back what it refuses and no more. */
+  updateMany(viewerId: UserId, given: UpdateTasksInput) {
+    const { ids, labelIds, ...changes } = parseInput(updateTasksInput, given);
     return this.transactor.transact(async (tx) => {
-      const { id, expectedVersion, labelIds, ...changes } = parseInput(updateTaskInput, input);
-      if (changes.parentId) await lockTree(tx, id);
-      const task = await taskToWrite(tx, viewerId, id);
-      if (expectedVersion !== undefined && expectedVersion !== null && expectedVersion !== task.version) {
-        const message = `expected version ${expectedVersion}, but the task has version ${task.version}`;
-        throw new Refusal(UserErrorCode.CONFLICT, message, ['input', 'expectedVersion'], task);
+      const named = (id: TaskId) => ({ what: 'task', path: ['input', 'ids', String(ids.indexOf(id))] });
+      const found = await tasksToWrite(tx, viewerId, ids, named, holding(changes));
+      const results: TaskResult[] = [];
+      for (const id of ids) {
+        results.push(
+          await resultOf(id, async () => {
+            const task = found.get(id);
+            if (task === undefined || task instanceof Refusal) throw task;
+            return tx.transaction((inner) => applyChanges(inner, task, changes, labelIds === null ? [] : labelIds));
+          }),
+        );
       }
-      const relabelled = await setLabels(tx, task, labelIds);
-      // `kept` has refused null for the fields that cannot be cleared.
-      return { task: await applyChanges(tx, task, changes as Changes, relabelled) };
+      return { results };
     });
   }
 
-  complete(viewerId: UserId, input: CompleteTaskInput) {
-    return this.transactor.transact(async (tx) => {
-      const task = await taskToWrite(tx, viewerId, parseInput(taskInput, input).id);
-      return { task: await applyChanges(tx, task, { status: 'DONE' }) };
-    });
+  complete(viewerId: UserId, given: TaskInput) {
+    return this.#change(viewerId, given, () => ({ status: 'DONE' }));
   }
 
-  assign(viewerId: UserId, input: AssignTaskInput) {
-    return this.transactor.transact(async (tx) => {
-      const { id, assigneeId } = parseInput(assignTaskInput, input);
-      const task = await taskToWrite(tx, viewerId, id);
-      return { task: await applyChanges(tx, task, { assigneeId: assigneeId ?? null }) };
-    });
+  reopen(viewerId: UserId, given: TaskInput) {
+    const closed: readonly string[] = ['DONE', 'CANCELED'];
+    return this.#change(viewerId, given, (task) => (closed.includes(task.status) ? { status: 'TODO' } : {}));
   }
 
-  delete(viewerId: UserId, input: DeleteTaskInput) {
+  assign(viewerId: UserId, given: AssignTaskInput) {
+    const { assigneeId, ...task } = parseInput(assignTaskInput, given);
+    return this.#change(viewerId, task, () => ({ assigneeId: assigneeId ?? null }));
+  }
+
+  move(viewerId: UserId, given: MoveTaskInput) {
+    const input = parseInput(moveTaskInput, given);
+    return this.transactor.transact(async (tx) => ({ task: await moveTask(tx, viewerId, input) }));
+  }
+
+  delete(viewerId: UserId, given: TaskInput) {
+    const { id, expectedVersion } = parseInput(taskInput, given);
     return this.transactor.transact(async (tx) => {
-      const { id } = await taskToWrite(tx, viewerId, parseInput(taskInput, input).id);
+      requireVersion(await taskWithParts(tx, viewerId, id), expectedVersion);
       await tx
         .update(tasks)
-        .set({ parentId: null, version: sql`${tasks.version} + 1`, updatedAt: sql`now()` })
+        .set({ parentId: null, ...NEXT_VERSION })
         .where(eq(tasks.parentId, id));
       await tx.delete(tasks).where(eq(tasks.id, id));
       return { deletedTaskId: id };
     });
   }
+
+  addLabels(viewerId: UserId, given: LabelsOfTaskInput) {
+    return this.#relabel(viewerId, given, (borne, ids) => [...new Set([...borne, ...ids])]);
+  }
+
+  removeLabels(viewerId: UserId, given: LabelsOfTaskInput) {
+    return this.#relabel(viewerId, given, (borne, ids) => borne.filter((id) => !ids.includes(id)));
+  }
+
+  #change(viewerId: UserId, given: object, changesOf: (task: TaskRow) => Changes) {
+    const { id, expectedVersion } = parseInput(taskInput, given);
+    return this.transactor.transact(async (tx) => {
+      const task = await taskToWrite(tx, viewerId, id);
+      requireVersion(task, expectedVersion);
+      return { task: await applyChanges(tx, task, changesOf(task)) };
+    });
+  }
+
+  #relabel(
+    viewerId: UserId,
+    given: LabelsOfTaskInput,
+    wantedOf: (borne: readonly LabelId[], ids: readonly LabelId[]) => LabelId[],
+  ) {
+    const { taskId, labelIds } = parseInput(labelsInput, given);
+    return this.transactor.transact(async (tx) => {
+      const task = await taskToWrite(tx, viewerId, taskId, LABELLED);
+      const wanted = wantedOf(await labelIdsOfTask(tx, taskId), labelIds);
+      if (wanted.length > MAX_LABELS) {
+        const message = `expected labels that leave the task with at most ${MAX_LABELS}`;
+        throw new Refusal(UserErrorCode.INVALID, message, ['input', 'labelIds']);
+      }
+      return { task: await applyChanges(tx, task, {}, wanted) };
+    });
+  }
 }
 
-/** One change of parents at a time in a project: two that cross could close a circle, or wait for each other. */
-async function lockTree(tx: Transaction, id: TaskId): Promise<void> {
-  await tx
-    .select({ lock: sql`pg_advisory_xact_lock(hashtextextended(${tasks.projectId}::text, 0))` })
-    .from(tasks)
-    .where(eq(tasks.id, id));
+/** A change of the parent needs the tree, and the parent as it is. */
+function holding({ parentId }: Changes) {
+  return parentId ? { tree: true, others: [parentId] } : {};
 }
 
-/** The task, locked, if the viewer may write in its project. @throws Refusal */
-async function taskToWrite(tx: Transaction, viewerId: UserId, id: TaskId): Promise<TaskRow> {
-  const refusal = { what: 'task', path: ['input', 'id'] };
-  const [task] = await tx.select().from(tasks).where(eq(tasks.id, id)).for('update');
-  if (task === undefined) throw notFound(refusal.what, refusal.path);
-  await requireWriter(tx, viewerId, task.projectId, refusal);
+async function resultOf(id: TaskId, run: () => Promise<TaskRow>): Promise<TaskResult> {
+  try {
+    return { id, task: await run(), errors: [] };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return { id, task: null, errors: [userError(error)] };
+  }
+}
+
+async function createTask(
+  tx: Transaction,
+  viewerId: UserId,
+  id: TaskId,
+  input: z.output<typeof createTaskInput>,
+): Promise<TaskRow> {
+  const { projectId, title, description, status, priority, assigneeId, parentId, dueDate, labelIds } = input;
+  await requireWriter(tx, viewerId, projectId, { what: 'project', path: ['input', 'projectId'] });
+  await requireReferences(tx, projectId, { assigneeId, parentId });
+  const [task] = await tx
+    .insert(tasks)
+    .values({
+      id,
+      projectId,
+      number: await nextNumber(tx, projectId),
+      title,
+      description: description ?? null,
+      priority: priority ?? 'NONE',
+      assigneeId: assigneeId ?? null,
+      parentId: parentId ?? null,
+      dueDate: dueDate ?? null,
+      creatorId: viewerId,
+      status: status ?? 'BACKLOG',
+      ...completion(status ?? 'BACKLOG'),
+    })
+    .returning();
+  if (labelIds) await setLabels(tx, task as TaskRow, labelIds);
+  return task as TaskRow;
+}
+
+/** Together with its parts, all locked. @throws Refusal */
+async function taskWithParts(tx: Transaction, viewerId: UserId, id: TaskId): Promise<TaskRow> {
+  const projectId = (await projectsOf(tx, [id])).get(id);
+  if (projectId === undefined) throw notFound(TASK.what, TASK.path);
+  await requireWriter(tx, viewerId, projectId, TASK);
+  await lockTrees(tx, [projectId]);
+  const task = (await lockWithParts(tx, id)).find((row) => row.id === id);
+  if (task === undefined) throw notFound(TASK.what, TASK.path);
+  if (task.projectId !== projectId) throw moved(TASK);
   return task;
 }
 
-/** Writes what differs; a change that changes nothing leaves the row, its version and all caches alone. */
-async function applyChanges(tx: Transaction, task: TaskRow, changes: Changes, force = false): Promise<TaskRow> {
-  const given = Object.entries(withoutUndefined(changes));
-  const different: Changes = Object.fromEntries(given.filter(([name, value]) => task[name as Changed] !== value));
-  if (Object.keys(different).length === 0 && !force) return task;
-  await requireReferences(tx, task.projectId, different, task.id);
-  const { status } = different;
-  const [updated] = await tx
-    .update(tasks)
-    .set({
-      ...different,
-      ...(status !== undefined && { completedAt: status === 'DONE' ? sql`now()` : null }),
-      version: sql`${tasks.version} + 1`,
-      updatedAt: sql`now()`,
-    })
-    .where(eq(tasks.id, task.id))
-    .returning();
-  return updated as TaskRow;
-}
-
-/** @throws Refusal when the assignee is no member, or the parent not of this project or below the task itself. */
-async function requireReferences(
-  tx: Transaction,
-  projectId: ProjectId,
-  { assigneeId, parentId }: Changes,
-  id?: TaskId,
-) {
-  if (assigneeId) {
-    const [member] = await tx
-      .select({ userId: projectMembers.userId })
-      .from(projectMembers)
-      .where(and(eq(projectMembers.projectId, projectId), eq(projectMembers.userId, assigneeId)))
-      .for('share');
-    if (member === undefined) {
-      throw new Refusal(UserErrorCode.INVALID, 'expected a member of the project', ['input', 'assigneeId']);
-    }
-  }
-  if (!parentId) return;
-  const [parent] = await tx
-    .select({ id: tasks.id })
+async function visibleTask(db: Executor, viewerId: UserId, id: TaskId): Promise<TaskRow | undefined> {
+  const [found] = await db
+    .select({ task: tasks })
     .from(tasks)
-    .where(and(eq(tasks.id, parentId), eq(tasks.projectId, projectId)))
-    .for('share');
-  if (parent === undefined)
-    throw new Refusal(UserErrorCode.INVALID, 'expected a task of the same project', ['input', 'parentId']);
-  if (id !== undefined && (await isBelow(tx, parentId, id))) {
-    throw new Refusal(UserErrorCode.INVALID, 'expected a task that is not part of this one', ['input', 'parentId']);
-  }
-}
-
-/** Whether `id` is `ancestor` or a part of it, however deep. */
-async function isBelow(tx: Transaction, id: TaskId, ancestor: TaskId): Promise<boolean> {
-  const [found] = await tx.execute<{ below: boolean }>(sql`
-    with recursive up as (
-      select ${tasks.id} as id, ${tasks.parentId} as parent_id from ${tasks} where ${eq(tasks.id, id)}
-      union
-      select t.id, t.parent_id from ${tasks} t join up on t.id = up.parent_id
-    )
-    select exists (select from up where ${eq(sql`id`, sql.param(ancestor, tasks.id))}) as below`);
-  return found?.below ?? false;
-}
-
-async function nextNumber(tx: Transaction, projectId: ProjectId): Promise<number> {
-  const [counter] = await tx
-    .insert(taskNumbers)
-    .values({ projectId, last: 1 })
-    .onConflictDoUpdate({ target: taskNumbers.projectId, set: { last: sql`${taskNumbers.last} + 1` } })
-    .returning();
-  return (counter as { last: number }).last;
-}
-
-/** Makes the task bear exactly these labels. @returns whether that changed them. @throws Refusal when one is not of its project */
-async function setLabels(
-  tx: Transaction,
-  { id: taskId, projectId }: TaskRow,
-  wanted: readonly LabelId[] | null | undefined,
-): Promise<boolean> {
-  if (wanted === undefined) return false;
-  const labelIds = new Set(wanted ?? []);
-  const borne = await tx.select({ id: taskLabels.labelId }).from(taskLabels).where(eq(taskLabels.taskId, taskId));
-  const dropped = borne.map(({ id }) => id).filter((id) => !labelIds.has(id));
-  const added = [...labelIds].filter((id) => !borne.some((label) => label.id === id));
-  if (dropped.length > 0) {
-    await tx.delete(taskLabels).where(and(eq(taskLabels.taskId, taskId), inArray(taskLabels.labelId, dropped)));
-  }
-  if (added.length > 0) {
-    const known = await tx
-      .select({ id: labels.id })
-      .from(labels)
-      .where(and(eq(labels.projectId, projectId), inArray(labels.id, added)))
-      .for('key share');
-    if (known.length < added.length) {
-      throw new Refusal(UserErrorCode.INVALID, 'expected labels of the project', ['input', 'labelIds']);
-    }
-    await tx.insert(taskLabels).values(added.map((labelId) => ({ projectId, taskId, labelId })));
-  }
-  return dropped.length + added.length > 0;
-}
-
-function withoutUndefined<T extends object>(values: T): T {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as T;
+    .innerJoin(projectMembers, and(eq(projectMembers.projectId, tasks.projectId), eq(projectMembers.userId, viewerId)))
+    .where(eq(tasks.id, id));
+  return found?.task;
 }

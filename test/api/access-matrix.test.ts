@@ -1,0 +1,525 @@
+/**
+ * Who may see and do what, for everything that the schema has: every role × every operation × a project of the viewer's and one of
+ * others × a warm and a cold cache. A leak is any text of a project in an answer to somebody who is no member of it, or any
+ * difference, to the byte, between the answer about what is hidden and about what does not exist.
+ *
+ * A new field of Query or Mutation fails this test until it has rows in OPERATIONS.
+ */
+import { sql } from 'drizzle-orm';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { tableTag } from '../../src/cache/index.js';
+import { comments } from '../../src/comments/comment.table.js';
+import type { Transaction } from '../../src/db/database.js';
+import { newId, type ProjectId, type TaskId, toUuid, type UserId } from '../../src/db/ids.js';
+import { labels } from '../../src/labels/label.table.js';
+import { projectMembers, projects, type Role, taskNumbers } from '../../src/projects/project.table.js';
+import { allRowSets } from '../../src/row-sets.js';
+import { taskLabels, tasks } from '../../src/tasks/task.table.js';
+import { signToken } from '../../src/tokens.js';
+import { users } from '../../src/users/user.table.js';
+import { type TestApp, TOKENS, testApp } from '../support/app.js';
+import { fullDocument } from '../support/selection.js';
+
+/** What a case is about: one of each kind, all of one project, or all of none. */
+interface Target {
+  readonly projectId: string;
+  readonly key: string;
+  readonly taskId: string;
+  readonly identifier: string;
+  readonly labelId: string;
+  readonly commentId: string;
+  /** A member who is none of the roles below. */
+  readonly userId: string;
+  readonly handle: string;
+  readonly label: string;
+}
+
+const READERS: readonly Actor[] = ['VIEWER', 'MEMBER', 'OWNER'];
+const WRITERS: readonly Actor[] = ['MEMBER', 'OWNER'];
+const SIGNED_IN: readonly Actor[] = ['stranger', 'VIEWER', 'MEMBER', 'OWNER', 'removed'];
+const ACTORS = ['anonymous', ...SIGNED_IN] as const;
+type Actor = 'anonymous' | 'stranger' | 'removed' | Role;
+
+interface Case {
+  /** Of this field, as the schema names it. */
+  readonly field: string;
+  readonly args?: string;
+  readonly variables?: string;
+  /** `own`: what belongs to a project that every signed-in actor owns. */
+  readonly given?: (target: Target, own: Target) => Record<string, unknown>;
+  /** Who is answered with the target's data, or may do it, in a project where they have that role. */
+  readonly allowed: readonly Actor[];
+  /** Whether who is allowed is shown texts of the project. Default: yes. */
+  readonly shows?: boolean;
+  /** Why the answer may tell what is hidden from what does not exist; such a case is counted by itself. */
+  readonly tells?: string;
+  readonly depth?: number;
+}
+
+const byId = (field: string, name: keyof Target): Case => ({
+  field,
+  args: 'id: $id',
+  variables: '$id: ID!',
+  given: (target) => ({ id: target[name] }),
+  allowed: READERS,
+  depth: 2,
+});
+const filtered = (filter: (target: Target) => object): Case => ({
+  field: 'tasks',
+  args: 'first: 2, filter: $filter',
+  variables: '$filter: TaskFilter!',
+  given: (target) => ({ filter: filter(target) }),
+  allowed: READERS,
+});
+const unbound = (field: string, allowed: readonly Actor[] = SIGNED_IN): Case => ({ field, allowed, shows: false });
+const write = (field: string, type: string, input: (target: Target, own: Target) => object): Case => ({
+  field,
+  args: 'input: $input',
+  variables: `$input: ${type}!`,
+  given: (target, own) => ({ input: input(target, own) }),
+  allowed: WRITERS,
+});
+/** A write in one's own project that names something of another: refused to everybody, as that is of another project. */
+const across = (field: string, type: string, input: (target: Target, own: Target) => object): Case => ({
+  ...write(field, type, input),
+  allowed: [],
+});
+
+const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases: readonly Case[] }[] = [
+  {
+    kind: 'query',
+    cases: [
+      ...(['projectId', 'taskId', 'labelId', 'commentId', 'userId'] as const).map((name) => ({
+        ...byId('node', name),
+        depth: 1,
+      })),
+      {
+        field: 'nodes',
+        args: 'ids: $ids',
+        variables: '$ids: [ID!]!',
+        given: (t) => ({ ids: [t.projectId, t.taskId, t.labelId, t.commentId, t.userId] }),
+        allowed: READERS,
+      },
+      byId('project', 'projectId'),
+      {
+        ...byId('project', 'key'),
+        args: 'key: $key',
+        variables: '$key: String!',
+        given: ({ key }) => ({ key }),
+      },
+      byId('task', 'taskId'),
+      {
+        ...byId('task', 'identifier'),
+        args: 'identifier: $identifier',
+        variables: '$identifier: String!',
+        given: ({ identifier }) => ({ identifier }),
+      },
+      filtered(({ projectId }) => ({ project: { id: { eq: projectId } } })),
+      filtered(({ key }) => ({ project: { key: { eq: key } } })),
+      filtered(({ taskId }) => ({ id: { eq: taskId } })),
+      filtered(({ userId }) => ({ assignee: { id: { eq: userId } } })),
+      filtered(({ handle }) => ({ creator: { handle: { eq: handle } } })),
+      filtered(({ labelId }) => ({ labels: { some: { id: { eq: labelId } } } })),
+      filtered(({ label }) => ({ labels: { some: { name: { eq: label } } } })),
+      filtered(({ label }) => ({ title: { contains: label } })),
+      filtered(({ label }) => ({ search: label })),
+      // Negations reach for all the others.
+      filtered(({ projectId }) => ({ not: { not: { project: { id: { in: [projectId] } } } } })),
+      { ...filtered(({ taskId }) => ({ not: { id: { eq: taskId } } })), allowed: SIGNED_IN, shows: false },
+      unbound('tasks'),
+      unbound('projects'),
+      unbound('viewer'),
+      unbound('rateLimit'),
+      unbound('cacheStatistics', []),
+    ],
+  },
+  {
+    kind: 'mutation',
+    cases: [
+      write('createTask', 'CreateTaskInput', ({ projectId }) => ({ projectId, title: 'Mine' })),
+      across('createTask', 'CreateTaskInput', ({ labelId }, { projectId }) => ({
+        projectId,
+        title: 'Mine',
+        labelIds: [labelId],
+      })),
+      across('createTask', 'CreateTaskInput', ({ userId }, { projectId }) => ({
+        projectId,
+        title: 'Mine',
+        assigneeId: userId,
+      })),
+      across('createTask', 'CreateTaskInput', ({ taskId }, { projectId }) => ({
+        projectId,
+        title: 'Mine',
+        parentId: taskId,
+      })),
+      write('updateTask', 'UpdateTaskInput', ({ taskId }) => ({ id: taskId, title: 'Mine' })),
+      // With all that could be told before the right is asked for.
+      { ...write('updateTask', 'UpdateTaskInput', ({ taskId }) => ({ id: taskId, expectedVersion: 99 })), allowed: [] },
+      across('updateTask', 'UpdateTaskInput', ({ labelId }, { taskId }) => ({ id: taskId, labelIds: [labelId] })),
+      across('updateTask', 'UpdateTaskInput', ({ userId }, { taskId }) => ({ id: taskId, assigneeId: userId })),
+      across('updateTask', 'UpdateTaskInput', ({ taskId }, own) => ({ id: own.taskId, parentId: taskId })),
+      write('completeTask', 'CompleteTaskInput', ({ taskId }) => ({ id: taskId })),
+      write('assignTask', 'AssignTaskInput', ({ taskId, userId }) => ({ id: taskId, assigneeId: userId })),
+      across('assignTask', 'AssignTaskInput', ({ userId }, { taskId }) => ({ id: taskId, assigneeId: userId })),
+      { ...write('deleteTask', 'DeleteTaskInput', ({ taskId }) => ({ id: taskId })), shows: false },
+      { ...write('createComment', 'CreateCommentInput', ({ taskId }) => ({ taskId, body: 'Mine' })), depth: 2 },
+      {
+        ...write('createLabel', 'CreateLabelInput', ({ projectId, taskId }) => ({ projectId, name: `for ${taskId}` })),
+        shows: false,
+      },
+      {
+        ...write('createProject', 'CreateProjectInput', ({ key }) => ({ key, name: 'Mine' })),
+        allowed: [],
+        tells: 'keys are unique in the whole installation, so a key that is taken cannot be given again',
+      },
+      {
+        ...write('invalidateCache', 'InvalidateCacheInput', () => ({ tags: ['tasks'] })),
+        allowed: [],
+      },
+    ],
+  },
+];
+
+interface World {
+  /** The project in which the actors have, or had, their roles. */
+  readonly mine: Place;
+  /** The project of somebody else. */
+  readonly foreign: Place;
+  readonly actors: Readonly<Record<Exclude<Actor, 'anonymous'>, { readonly id: UserId; readonly own: Target }>>;
+}
+interface Place {
+  /** In every text of the project's. */
+  readonly mark: string;
+  readonly projectId: ProjectId;
+  readonly target: Target;
+  /** An OWNER who is none of the actors. */
+  readonly insider: UserId;
+}
+
+let app: TestApp;
+let world: World;
+/** Where something was told, and where the test itself did not see what it should: then it proves nothing. */
+const leaks: string[] = [];
+const faults: string[] = [];
+const count = { cells: 0, requests: 0, compared: 0, refusals: 0, grants: 0 };
+
+beforeAll(async () => {
+  app = await testApp();
+  world = (await app.transactor.transact(writeWorld)).value;
+  // Whoever was a member has seen it all.
+  const { id } = world.actors.removed;
+  await join(id, 'MEMBER');
+  for (const one of OPERATIONS[0]?.cases ?? []) await run('query', one, 'removed', world.mine.target);
+  await app.settled();
+  await app.transactor.transact((tx) =>
+    tx.delete(projectMembers).where(sql`${projectMembers.userId} = ${toUuid(id)} and role = 'MEMBER'`),
+  );
+});
+afterAll(async () => {
+  console.log(
+    `access matrix: ${count.cells} cells, ${count.requests} requests; ${count.refusals} refusals, of which ${count.compared} were ` +
+      `compared with what does not exist; ${count.grants} grants; ${leaks.length} leaks, ${faults.length} faults`,
+  );
+  await app?.close();
+});
+
+test('every query and mutation of the schema has rows here, and no row is of a field that is gone', () => {
+  for (const { kind, cases } of OPERATIONS) {
+    const type = kind === 'query' ? app.schema.getQueryType() : app.schema.getMutationType();
+    const fields = Object.keys(type?.getFields() ?? {});
+    const rows = new Set(cases.map(({ field }) => field));
+    const without = fields.filter((field) => !rows.has(field)).map((field) => `${type?.name}.${field}`);
+    expect(
+      without,
+      'These fields have no rows in OPERATIONS of this test: say there who may ask for them, and with what of a project.',
+    ).toEqual([]);
+    expect([...rows].filter((field) => !fields.includes(field))).toEqual([]);
+  }
+});
+
+describe.each(OPERATIONS)('$kind', ({ kind, cases }) => {
+  test.each(cases.map((one, i) => [`${one.field} (${describeCase(one)}) #${i}`, one] as const))(
+    '%s leaks nothing',
+    async (_, one) => {
+      const before = { leaks: leaks.length, faults: faults.length };
+      for (const warm of [false, true]) {
+        for (const actor of ACTORS) {
+          for (const place of [world.mine, world.foreign]) await cell(kind, one, { actor, place, warm });
+        }
+      }
+      expect(leaks.slice(before.leaks)).toEqual([]);
+      expect(faults.slice(before.faults)).toEqual([]);
+    },
+    120_000,
+  );
+});
+
+test('nothing of the others’ project was changed by anybody', async () => {
+  const [task] = await app.db.read
+    .select()
+    .from(tasks)
+    .where(sql`${tasks.id} = ${toUuid(world.foreign.target.taskId as TaskId)}`);
+  expect(task).toMatchObject({ version: 1, title: expect.stringContaining(world.foreign.mark) });
+  expect([leaks, faults]).toEqual([[], []]);
+});
+
+interface Cell {
+  readonly actor: Actor;
+  readonly place: Place;
+  readonly warm: boolean;
+}
+
+/** One cell: asks, looks for texts that do not belong there, and compares with what does not exist. */
+async function cell(kind: 'query' | 'mutation', one: Case, { actor, place, warm }: Cell): Promise<void> {
+  count.cells++;
+  const member = place === world.mine && (READERS as readonly string[]).includes(actor);
+  const granted = one.allowed.includes(actor) && (member || one.allowed === SIGNED_IN);
+  // A write that is granted changes its target, so each has one of its own.
+  const target = kind === 'mutation' && granted ? await freshTarget(place) : place.target;
+  const missing = missingTarget();
+  const where = `${kind} ${one.field} (${describeCase(one)}), ${actor}, ${place === world.mine ? 'mine' : 'foreign'}, ${warm ? 'warm' : 'cold'}`;
+  const leak = (what: string) => leaks.push(`${where}: ${what}`);
+  const fault = (what: string) => faults.push(`${where}: ${what}`);
+
+  const rowsBefore = kind === 'mutation' && !granted ? await digestOfRows() : undefined;
+  await (warm ? fill(kind, one, place) : forgetAll());
+  const answer = await run(kind, one, actor, target);
+  for (const other of [world.mine, world.foreign]) {
+    const maySee = other === world.mine && (READERS as readonly string[]).includes(actor);
+    const text = withoutGiven(answer.body, one.given?.(target, ownOf(actor)));
+    if (!maySee && text.includes(other.mark))
+      leak(`shows texts of a project that is not theirs: ${excerpt(text, other.mark)}`);
+  }
+  if (rowsBefore !== undefined && (await digestOfRows()) !== rowsBefore) leak('changed rows');
+
+  const broken = /QUERY_TOO_EXPENSIVE|GRAPHQL_VALIDATION_FAILED|INTERNAL_SERVER_ERROR/.exec(answer.body);
+  if (broken !== null) fault(`did not run: ${answer.body}`);
+
+  if (granted) {
+    count.grants++;
+    if (answer.status !== 200) fault(`was refused: ${answer.body}`);
+    if (kind === 'mutation' && !answer.body.includes('"errors":[]')) fault(`was refused: ${answer.body}`);
+    // Else nothing could be seen to leak either.
+    if (one.shows !== false && !answer.body.includes(place.mark)) fault(`shows nothing: ${answer.body.slice(0, 300)}`);
+    return;
+  }
+  count.refusals++;
+  if (member && actor !== 'anonymous') return; // knows the project: a refusal may say why
+  if (one.given === undefined) return; // about nothing in particular
+  const absent = await run(kind, one, actor, missing);
+  const [hidden, gone] = [neutral(answer, target), neutral(absent, missing)];
+  if (one.tells !== undefined) return;
+  count.compared++;
+  if (hidden !== gone) leak(`hidden and missing differ:\n  ${hidden}\n  ${gone}`);
+}
+
+interface Answered {
+  readonly status: number;
+  readonly headers: Record<string, unknown>;
+  readonly body: string;
+}
+
+async function run(kind: string, one: Case, actor: Actor, target: Target): Promise<Answered> {
+  const { args = '', variables = '', depth = 1, field } = one;
+  return ask(actor === 'anonymous' ? undefined : world.actors[actor].id, {
+    query: fullDocument(app.schema, { kind, field, args, variables, depth }),
+    variables: one.given?.(target, ownOf(actor)) ?? {},
+  });
+}
+
+async function ask(as: UserId | undefined, payload: object): Promise<Answered> {
+  count.requests++;
+  const { statusCode, headers, body } = await app.server.inject({
+    method: 'POST',
+    url: '/graphql',
+    headers: as === undefined ? {} : { authorization: `Bearer ${await tokenOf(as)}` },
+    payload,
+  });
+  return { status: statusCode, headers, body };
+}
+
+const tokens = new Map<UserId, Promise<string>>();
+function tokenOf(id: UserId): Promise<string> {
+  const made = tokens.get(id) ?? signToken(TOKENS, id, '1h');
+  tokens.set(id, made);
+  return made;
+}
+
+/** Cold: nothing that is cached counts any more. */
+async function forgetAll(): Promise<void> {
+  await app.cache.store.invalidate(allRowSets.map(({ table }) => tableTag(table)));
+}
+
+/** Warm: somebody who may has just asked for the same. A mutation has no cached answer; what it reads about is asked for instead. */
+async function fill(kind: string, one: Case, place: Place): Promise<void> {
+  const { args = '', variables = '', depth = 1, field } = one;
+  const query =
+    kind === 'query'
+      ? fullDocument(app.schema, { kind, field, args, variables, depth })
+      : fullDocument(app.schema, {
+          kind: 'query',
+          field: 'nodes',
+          args: 'ids: $ids',
+          variables: '$ids: [ID!]!',
+          depth: 1,
+        });
+  const { taskId, labelId, commentId, projectId } = place.target;
+  const given =
+    kind === 'query' ? one.given?.(place.target, place.target) : { ids: [taskId, labelId, commentId, projectId] };
+  await ask(place.insider, { query, variables: given ?? {} });
+  await app.settled();
+}
+
+/** What may differ between two answers without telling anything: the ids that were sent, a request's id, times. */
+function neutral({ status, headers, body }: Answered, target: Target): string {
+  const ignored = new Set(['date', 'server-timing', 'connection', 'keep-alive']);
+  const told = Object.entries(headers).filter(([name]) => !ignored.has(name));
+  let text = JSON.stringify([status, told.sort(), body]);
+  for (const [name, value] of Object.entries(target)) text = text.replaceAll(value, `<${name}>`);
+  return text.replaceAll(/\\"requestId\\":\\"[0-9a-f-]{36}\\"/g, '<requestId>');
+}
+
+/** What the client itself sent may come back to it. */
+function withoutGiven(body: string, given: unknown): string {
+  if (typeof given === 'string') return body.replaceAll(given, '');
+  if (typeof given !== 'object' || given === null) return body;
+  return Object.values(given).reduce<string>((text, value) => withoutGiven(text, value), body);
+}
+
+function excerpt(text: string, mark: string): string {
+  const at = text.indexOf(mark);
+  return text.slice(Math.max(0, at - 80), at + 80);
+}
+
+function describeCase({ args = '', given }: Case): string {
+  const names = given === undefined ? '' : JSON.stringify(given(NAMES, OWN_NAMES)).replaceAll('"', '');
+  return names || args || 'all';
+}
+
+const NAMES: Target = {
+  projectId: 'projectId',
+  key: 'key',
+  taskId: 'taskId',
+  identifier: 'identifier',
+  labelId: 'labelId',
+  commentId: 'commentId',
+  userId: 'userId',
+  handle: 'handle',
+  label: 'label',
+};
+const OWN_NAMES: Target = { ...NAMES, projectId: 'own projectId', taskId: 'own taskId' };
+
+/** Well formed, of the same lengths, and of nothing. */
+function missingTarget(): Target {
+  return {
+    projectId: newId('project'),
+    key: 'ZQNONEKEY',
+    taskId: newId('task'),
+    identifier: 'ZQNONEKEY-1',
+    labelId: newId('label'),
+    commentId: newId('comment'),
+    userId: newId('user'),
+    handle: 'zqnone-someone',
+    label: 'zqnone-label',
+  };
+}
+
+function ownOf(actor: Actor): Target {
+  return actor === 'anonymous' ? world.actors.stranger.own : world.actors[actor].own;
+}
+
+/** All rows of what a write could change, as one text. */
+async function digestOfRows(): Promise<string> {
+  const [row] = await app.db.read.execute<{ digest: string }>(sql`select md5(concat(
+    (select string_agg(t::text, ';' order by t.id) from tasks t), (select string_agg(c::text, ';' order by c.id) from comments c),
+    (select string_agg(l::text, ';' order by l.id) from labels l), (select string_agg(p::text, ';' order by p.id) from projects p),
+    (select string_agg(m::text, ';' order by m.project_id, m.user_id) from project_members m),
+    (select string_agg(l::text, ';' order by l.task_id, l.label_id) from task_labels l))) as digest`);
+  return row?.digest ?? '';
+}
+
+async function join(userId: UserId, role: Role): Promise<void> {
+  await app.transactor.transact((tx) =>
+    tx.insert(projectMembers).values({ projectId: world.mine.projectId, userId, role }),
+  );
+}
+
+let numbers = 1000;
+
+/** Another task with a comment and a label, in the same project. */
+async function freshTarget(place: Place): Promise<Target> {
+  const { value } = await app.transactor.transact((tx) =>
+    writeTask(tx, place.projectId, place.target.userId as UserId, { mark: place.mark, number: numbers++ }),
+  );
+  return { ...place.target, ...value };
+}
+
+async function writeWorld(tx: Transaction): Promise<World> {
+  const mine = await writePlace(tx, 'ZQMINE');
+  const foreign = await writePlace(tx, 'ZQALIEN');
+  const actor = async (handle: string) => {
+    const [user] = await tx.insert(users).values({ handle, name: handle }).returning();
+    const id = (user as { id: UserId }).id;
+    const place = await writePlace(tx, `OWN${handle.toUpperCase()}`, id);
+    return { id, own: place.target };
+  };
+  const actors = {
+    stranger: await actor('eve'),
+    VIEWER: await actor('vic'),
+    MEMBER: await actor('bob'),
+    OWNER: await actor('ada'),
+    removed: await actor('rex'),
+  };
+  for (const role of ['VIEWER', 'MEMBER', 'OWNER'] as const) {
+    await tx.insert(projectMembers).values({ projectId: mine.projectId, userId: actors[role].id, role });
+  }
+  return { mine, foreign, actors };
+}
+
+/** A project whose every text has the mark, with an owner of its own besides `owner`. */
+async function writePlace(tx: Transaction, mark: string, owner?: UserId): Promise<Place> {
+  const key = mark.padEnd(9, 'X').slice(0, 9);
+  const handle = `${mark}-someone`;
+  const [someone] = await tx
+    .insert(users)
+    .values({ handle, name: `${mark} someone` })
+    .returning();
+  const insider = (someone as { id: UserId }).id;
+  const [project] = await tx
+    .insert(projects)
+    .values({ key, name: `${mark} project`, description: `${mark} description` })
+    .returning();
+  const projectId = (project as { id: ProjectId }).id;
+  await tx.insert(projectMembers).values({ projectId, userId: insider, role: 'OWNER' });
+  if (owner !== undefined) await tx.insert(projectMembers).values({ projectId, userId: owner, role: 'OWNER' });
+  await tx.insert(taskNumbers).values({ projectId, last: 5000 });
+  const target = await writeTask(tx, projectId, insider, { mark, number: 1 });
+  return {
+    mark,
+    projectId,
+    insider,
+    target: { projectId, key, identifier: `${key}-1`, userId: insider, handle, ...target },
+  };
+}
+
+async function writeTask(
+  tx: Transaction,
+  projectId: ProjectId,
+  by: UserId,
+  { mark, number }: { mark: string; number: number },
+) {
+  const label = number === 1 ? `${mark}-label` : `${mark}-label-${number}`;
+  const ids = { taskId: newId('task'), labelId: newId('label'), commentId: newId('comment') };
+  const parent = newId('task');
+  const task = { projectId, creatorId: by, assigneeId: by, description: `${mark} description` };
+  await tx.insert(tasks).values([
+    { ...task, id: parent, number: number + 10_000, title: `${mark}-label parent` },
+    { ...task, id: ids.taskId, number, title: `${mark}-label task`, parentId: parent },
+  ]);
+  await tx
+    .insert(labels)
+    .values({ id: ids.labelId, projectId, name: label, color: '#112233', description: `${mark} label` });
+  await tx.insert(taskLabels).values({ projectId, taskId: ids.taskId, labelId: ids.labelId });
+  await tx.insert(comments).values({ id: ids.commentId, taskId: ids.taskId, authorId: by, body: `${mark} body` });
+  return { ...ids, label };
+}

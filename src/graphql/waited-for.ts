@@ -1,4 +1,5 @@
 /** For how long a request's answer is waited for: until it is sent, its client has gone, or its time is over. */
+import { setMaxListeners } from 'node:events';
 import type { FastifyReply } from 'fastify';
 import { GraphQLError } from 'graphql';
 import { ANSWER_TIMEOUT_MS } from './limits.js';
@@ -6,6 +7,7 @@ import { ANSWER_TIMEOUT_MS } from './limits.js';
 /** The signal aborts when nobody waits any more for an answer that has not been sent. */
 export function waitedFor({ raw }: FastifyReply, ms = ANSWER_TIMEOUT_MS): AbortSignal {
   const gone = new AbortController();
+  setMaxListeners(0, gone.signal); // every load of the request listens: as many as its cost allows, and none is a leak
   const timer = setTimeout(() => gone.abort(timedOut(ms)), ms).unref();
   raw.once('close', () => {
     clearTimeout(timer);

@@ -162,6 +162,47 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
       write('assignTask', 'AssignTaskInput', ({ taskId, userId }) => ({ id: taskId, assigneeId: userId })),
       across('assignTask', 'AssignTaskInput', ({ userId }, { taskId }) => ({ id: taskId, assigneeId: userId })),
       { ...write('deleteTask', 'DeleteTaskInput', ({ taskId }) => ({ id: taskId })), shows: false },
+      write('reopenTask', 'ReopenTaskInput', ({ taskId }) => ({ id: taskId })),
+      {
+        ...write('moveTask', 'MoveTaskInput', ({ taskId }, own) => ({ id: taskId, projectId: own.projectId })),
+        shows: false,
+      },
+      {
+        ...write('updateTasks', 'UpdateTasksInput', ({ taskId }) => ({ ids: [taskId], priority: 'LOW' })),
+        depth: 2,
+      },
+      across('updateTasks', 'UpdateTasksInput', ({ taskId }, own) => ({ ids: [own.taskId], parentId: taskId })),
+      write('addLabels', 'AddLabelsInput', ({ taskId, labelId }) => ({ taskId, labelIds: [labelId] })),
+      across('addLabels', 'AddLabelsInput', ({ labelId }, own) => ({ taskId: own.taskId, labelIds: [labelId] })),
+      write('removeLabels', 'RemoveLabelsInput', ({ taskId, labelId }) => ({ taskId, labelIds: [labelId] })),
+      // Comments are their author's; whether an OWNER may is tested with the mutations.
+      {
+        ...write('updateComment', 'UpdateCommentInput', ({ commentId }) => ({ id: commentId, body: 'Mine' })),
+        allowed: [],
+      },
+      {
+        ...write('deleteComment', 'DeleteCommentInput', ({ commentId }) => ({ id: commentId })),
+        allowed: ['OWNER'],
+        shows: false,
+      },
+      write('updateLabel', 'UpdateLabelInput', ({ labelId }) => ({ id: labelId, description: 'Mine' })),
+      { ...write('deleteLabel', 'DeleteLabelInput', ({ labelId }) => ({ id: labelId })), shows: false },
+      {
+        ...write('updateProject', 'UpdateProjectInput', ({ projectId }) => ({ id: projectId, description: 'Mine' })),
+        allowed: ['OWNER'],
+      },
+      {
+        ...write('archiveProject', 'ArchiveProjectInput', ({ projectId }) => ({ id: projectId, archived: false })),
+        allowed: ['OWNER'],
+      },
+      {
+        ...write('addMember', 'AddMemberInput', ({ projectId, userId }) => ({ projectId, userId, role: 'MEMBER' })),
+        allowed: ['OWNER'],
+      },
+      {
+        ...write('removeMember', 'RemoveMemberInput', ({ projectId }, own) => ({ projectId, userId: own.userId })),
+        allowed: [],
+      },
       { ...write('createComment', 'CreateCommentInput', ({ taskId }) => ({ taskId, body: 'Mine' })), depth: 2 },
       {
         ...write('createLabel', 'CreateLabelInput', ({ projectId, taskId }) => ({ projectId, name: `for ${taskId}` })),

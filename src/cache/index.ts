@@ -20,6 +20,7 @@ export {
   HOME,
   LEASE_MS,
   MAX_RELEASED_KNOWN,
+  type News,
   type Position,
   type Store,
   type Tick,

@@ -17,6 +17,7 @@ import {
   MAX_LOG_RECORDS,
   MAX_RECORDS_PER_READ,
   MAX_RELEASED_KNOWN,
+  type News,
   type Position,
   recordOf,
   type Store,
@@ -45,6 +46,7 @@ export class MemoryStore implements Store {
   readonly #noted = new Map<bigint, readonly Tag[]>();
   readonly #claims: ExpiringMap<Key>;
   readonly #texts: ExpiringMap<string>;
+  readonly #listeners = new Set<(news: News) => void>();
   readonly #counts = new Map<string, Map<string, number>>();
   #log: { readonly epoch: string; first: number; readonly records: (readonly Tag[])[] } | undefined;
   #released = new Set<bigint>();
@@ -140,22 +142,31 @@ export class MemoryStore implements Store {
     for (const tag of tags) this.#release(tag, [String(xid)]);
     this.#noted.delete(xid);
     this.#released.add(xid);
+    this.#tell([String(xid)], tags);
   }
 
   async unfence(xids: readonly string[], tags: readonly Tag[]): Promise<void> {
     for (const tag of tags) this.#release(tag, xids);
+    this.#tell(xids, tags);
   }
 
   async sweep(forgotten: readonly Forgotten[]): Promise<void> {
     for (const { xid, tags } of forgotten) {
       for (const tag of tags) this.#release(tag, [xid]);
       this.#noted.delete(BigInt(xid));
+      this.#tell([xid], tags);
     }
   }
 
   async invalidate(tags: readonly Tag[]): Promise<void> {
     for (const tag of tags) this.#release(tag, []);
     this.#append(tags);
+    this.#tell([], tags);
+  }
+
+  listen(hear: (news: News) => void): () => void {
+    this.#listeners.add(hear);
+    return () => void this.#listeners.delete(hear);
   }
 
   async grantUnproved(ms: number): Promise<void> {
@@ -194,6 +205,7 @@ export class MemoryStore implements Store {
       for (const tag of tags) this.#release(tag, [String(xid)]);
       this.#append(tags);
       this.#released.add(xid);
+      this.#tell([String(xid)], tags);
     }
     if (this.#log === undefined) this.#append([]);
     this.#position = next;
@@ -218,6 +230,10 @@ export class MemoryStore implements Store {
   }
 
   async close(): Promise<void> {}
+
+  #tell(xids: readonly string[], tags: readonly Tag[]): void {
+    for (const hear of this.#listeners) hear({ kind: 'released', xids, tags });
+  }
 
   #grant(given: { next: Position; barrier: bigint | undefined; untilMs: number; force: boolean }): void {
     const { next, barrier, untilMs, force } = given;

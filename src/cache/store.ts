@@ -100,6 +100,13 @@ export interface Tick {
   readonly grant: 'grant' | 'hold' | 'force';
 }
 
+/** What a store tells those who listen. */
+export type News =
+  /** These transactions are over, and what they made old is known as old here: told after RELEASE, and by APPLY of what nobody released. */
+  | { readonly kind: 'released'; readonly xids: readonly string[]; readonly tags: readonly Tag[] }
+  /** Something may have been told and not heard: the connection is new, or gone. */
+  | { readonly kind: 'gap' };
+
 /** `applied`, or why not: another server run, another position than in `head`, or past the lease it would grant. */
 export type Applied = 'applied' | 'moved' | 'raced' | 'late';
 
@@ -134,6 +141,11 @@ export interface Store {
   invalidate(tags: readonly Tag[]): Promise<void>;
   /** A lease of `ms` that proves nothing, in every group that has a position and no lease: an operator's decision. */
   grantUnproved(ms: number): Promise<void>;
+  /**
+   * Hears what is released, by whatever process, until it is told to stop. Best effort: what is lost with a connection is not told again,
+   * but that something may be lost is (`gap`).
+   */
+  listen(hear: (news: News) => void): () => void;
   head(group?: number): Promise<Head>;
   apply(tick: Tick, group?: number): Promise<Applied>;
   /** Keeps a text under a name for all processes, for `ttlMs` or less: whoever asks for it must do without, if need be. */

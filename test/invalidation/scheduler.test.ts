@@ -130,6 +130,7 @@ function scheduledStore(turn: Turn, clock: FakeClock) {
     recall: through('recall', (one) => one.recall),
     count: through('count', (one) => one.count),
     counts: through('counts', (one) => one.counts),
+    listen: (hear) => memory.listen(hear),
     lostForMs: () => 0,
     close: async () => {},
   };

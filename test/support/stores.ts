@@ -56,6 +56,7 @@ export function intercepted(store: Store, before: (step: StoreStep) => Promise<v
     recall: through('recall', store.recall),
     count: through('count', store.count),
     counts: through('counts', store.counts),
+    listen: (hear) => store.listen(hear),
     lostForMs: (tags) => store.lostForMs(tags),
     close: () => store.close(),
   };

@@ -62,7 +62,15 @@ export function openConnection(place: RedisPlace, options: ConnectOptions): Conn
   return 'cluster' in place ? openCluster(place, options) : openSingle(place, options);
 }
 
-function openSingle(place: Exclude<RedisPlace, { cluster: unknown }>, { waitMs, once }: ConnectOptions): Connection {
+type SinglePlace = Exclude<RedisPlace, { cluster: unknown }>;
+type ClusterPlace = Extract<RedisPlace, { cluster: unknown }>;
+
+/** A client that knows nothing of the server behind it. */
+export function openClient(place: RedisPlace, options: ConnectOptions): Redis | Cluster {
+  return 'cluster' in place ? clusterClient(place, options) : singleClient(place, options);
+}
+
+function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Redis {
   const retryStrategy = (attempt: number) => (once === true ? null : Math.min(25 * 2 ** attempt, MAX_RECONNECT_MS));
   const options: RedisOptions = {
     ...commandOptions(waitMs),
@@ -80,8 +88,14 @@ function openSingle(place: Exclude<RedisPlace, { cluster: unknown }>, { waitMs, 
     }),
   };
   const client = 'sentinels' in place ? new Redis({ ...ofUrl(place.url), ...options }) : new Redis(place.url, options);
-  let server: Server | undefined;
   client.on('error', () => {}); // every command reports its own failure; the event only repeats it
+  return client;
+}
+
+function openSingle(place: SinglePlace, options: ConnectOptions): Connection {
+  const { waitMs, once } = options;
+  const client = singleClient(place, options);
+  let server: Server | undefined;
   client.on('ready', async () => {
     server = await serverBehind(client, waitMs);
     if (server === undefined && client.status === 'ready') client.disconnect(once !== true);
@@ -100,7 +114,7 @@ function openSingle(place: Exclude<RedisPlace, { cluster: unknown }>, { waitMs, 
   };
 }
 
-function openCluster(place: Extract<RedisPlace, { cluster: unknown }>, { waitMs, once }: ConnectOptions): Connection {
+function clusterClient(place: ClusterPlace, { waitMs, once }: ConnectOptions): Cluster {
   const { tls, username, password } = ofUrl(place.url);
   const client = new Cluster([...place.cluster], {
     enableReadyCheck: false, // with one shard away the others serve
@@ -118,8 +132,14 @@ function openCluster(place: Extract<RedisPlace, { cluster: unknown }>, { waitMs,
     },
     ...(place.natMap && { natMap: { ...place.natMap } }),
   });
-  const nodes = new Map<string, { node: Redis; server: Server | undefined }>();
   client.on('error', () => {}); // as above
+  return client;
+}
+
+function openCluster(place: ClusterPlace, options: ConnectOptions): Connection {
+  const { waitMs, once } = options;
+  const client = clusterClient(place, options);
+  const nodes = new Map<string, { node: Redis; server: Server | undefined }>();
   client.on('+node', (node: Redis) => {
     const known = { node, server: undefined as Server | undefined };
     const name = `${node.options.host}:${node.options.port}`;

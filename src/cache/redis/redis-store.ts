@@ -25,6 +25,7 @@ import {
   MAX_LOG_RECORDS,
   MAX_RECORDS_PER_READ,
   MAX_RELEASED_KNOWN,
+  type News,
   type Position,
   recordOf,
   type Store,
@@ -37,6 +38,7 @@ import { randomEpoch, randomToken } from '../token.js';
 import { bounded, TIMED_OUT } from './bounded.js';
 import { Breaker } from './breaker.js';
 import { type Connection, openConnection, type RedisPlace, type Server } from './connection.js';
+import { listenTo } from './listener.js';
 import { applyScript, fenceScript, headScript, releaseScript, runScript } from './scripts.js';
 
 export type RedisStoreOptions = RedisPlace & {
@@ -261,6 +263,17 @@ export class RedisStore implements Store {
         }),
       ),
     );
+  }
+
+  listen(hear: (news: News) => void): () => void {
+    return listenTo(this.#place, this.channel, {
+      waitMs: this.#waitMs,
+      heard: (text) => {
+        const news = readMessage(text);
+        if (news !== undefined) hear(news);
+      },
+      gap: () => hear({ kind: 'gap' }),
+    });
   }
 
   head(index = HOME): Promise<Head> {
@@ -598,6 +611,17 @@ function positionText({ xid, purge }: Position): string {
 
 function message(xid: string, tags: readonly Tag[]): string {
   return JSON.stringify({ xid, tags });
+}
+
+/** Undefined for what we do not write: anybody may publish. */
+function readMessage(text: string): News | undefined {
+  try {
+    const { xid, tags } = JSON.parse(text) as { xid: unknown; tags: unknown };
+    if (typeof xid !== 'string' || !Array.isArray(tags)) return undefined;
+    return { kind: 'released', xids: xid.split(',').filter((id) => id !== ''), tags: tags as Tag[] };
+  } catch {
+    return undefined;
+  }
 }
 
 /** The replies of a pipeline, or its first error. */

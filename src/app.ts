@@ -23,10 +23,12 @@ import { ProjectResolver } from './projects/project.resolver.js';
 import { ProjectService } from './projects/project.service.js';
 import { RatePoints, type RatePointsOptions } from './rate-points.js';
 import { allSources } from './sources.js';
+import { TaskEvents } from './tasks/task.events.js';
 import { ProjectTasksResolver, TaskResolver, UserTasksResolver } from './tasks/task.resolver.js';
 import { TaskService } from './tasks/task.service.js';
 import { ConflictError } from './tasks/task.type.js';
 import { unassign } from './tasks/task.writes.js';
+import { TaskChangeResolver } from './tasks/task-change.resolver.js';
 import type { VerifiedToken } from './tokens.js';
 import { Identities, type IdentitiesOptions } from './users/identities.js';
 import { requireUser, UserResolver } from './users/user.resolver.js';
@@ -34,7 +36,10 @@ import { requireUser, UserResolver } from './users/user.resolver.js';
 export interface AppOptions
   extends CoreOptions,
     HttpSecurityOptions,
-    Pick<ServerOptions, 'introspection' | 'persistedDocuments' | 'answerTimeoutMs' | 'explorer'> {
+    Pick<
+      ServerOptions,
+      'introspection' | 'persistedDocuments' | 'answerTimeoutMs' | 'subscriptionLimits' | 'explorer'
+    > {
   /** @throws UNAUTHENTICATED */
   readonly verifyToken: (token: string) => Promise<VerifiedToken>;
   /** Default: refuse. */
@@ -51,7 +56,8 @@ export interface App extends Core {
 /** The API, not yet listening; its relay has ticked once, so that its cache serves. */
 export async function createApp(options: AppOptions): Promise<App> {
   const core = createCore(options);
-  const { schema } = createSchema({ ...core, store: options.store });
+  const taskEvents = new TaskEvents({ ...core, store: options.store });
+  const { schema } = createSchema({ ...core, store: options.store, taskEvents });
   const { rateLimit } = options;
   const ratePoints = rateLimit && new RatePoints(rateLimit);
   const identities = new Identities({ ...core, unknownUsers: options.unknownUsers ?? 'refuse' });
@@ -79,6 +85,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     async close() {
       await server.close();
       ratePoints?.close();
+      await taskEvents.close();
       await core.close();
     },
   };
@@ -89,7 +96,8 @@ export function createSchema({
   transactor,
   db,
   store,
-}: Pick<Core, 'transactor' | 'db'> & { store: Store }): BuiltSchema {
+  taskEvents,
+}: Pick<Core, 'transactor' | 'db'> & { store: Store; taskEvents: TaskEvents }): BuiltSchema {
   const idempotency = new Idempotency({ transactor, db, store });
   const resolvers = [
     new NodeResolver(),
@@ -98,6 +106,7 @@ export function createSchema({
     new ProjectResolver(new ProjectService(transactor, idempotency, unassign)),
     new LabelResolver(new LabelService(transactor, idempotency)),
     new TaskResolver(new TaskService(transactor, idempotency)),
+    new TaskChangeResolver(taskEvents),
     new ProjectTasksResolver(),
     new UserTasksResolver(),
     new CommentResolver(new CommentService(transactor, idempotency)),

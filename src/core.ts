@@ -23,7 +23,7 @@ import { Transactor } from './invalidation/transact.js';
 import { requireTriggers } from './invalidation/triggers.js';
 import type { Log } from './log.js';
 import { createMetrics } from './metrics.js';
-import { allRowSets } from './row-sets.js';
+import { allRowSets, eventTables } from './row-sets.js';
 import { SECOND, systemClock } from './time.js';
 
 /** What stands beside requests waits for nobody and may itself never be waited for long. */
@@ -94,7 +94,12 @@ export function createCore(options: CoreOptions) {
     ...(coverage && { aroundLoad: coverage.around }),
   });
   const transactor = new Transactor({ db, cache, fences });
-  const relay = new Relay({ store, connect: () => postgresOutbox(connect()), log, events: metrics.events });
+  const relay = new Relay({
+    store,
+    connect: () => postgresOutbox(connect(), eventTables),
+    log,
+    events: metrics.events,
+  });
   const flushing = setInterval(() => void statistics.flush(), STATISTICS_EVERY_MS).unref();
   return {
     db,

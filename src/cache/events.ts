@@ -23,7 +23,8 @@ export type OutcomeReason =
   | 'too-large'
   | 'unencodable'
   | 'mutation'
-  | 'snapshot';
+  | 'snapshot'
+  | 'unapplied';
 
 export interface Outcome {
   readonly name: string;

@@ -4,6 +4,7 @@ import type { Tag } from '../cache/index.js';
 import type { Database } from '../db/database.js';
 import type { UserId } from '../db/ids.js';
 import type { Tracer } from './cache-trace.js';
+import type { EventQueue } from './event-queue.js';
 import type { Loads } from './loads.js';
 import type { RateState } from './rate-limit.js';
 
@@ -25,6 +26,14 @@ export interface Context {
   loads: Loads;
   /** Set when the operation is paid for, where there is a limit. */
   rateLimit?: RateState;
+}
+
+/** What a subscription gets: one for all its events, which are answered one after the other. */
+export interface SubscriptionContext extends Context {
+  /** Before each event: what is read from now on is read anew. `direct`: past the cache, which may not know of the event yet. */
+  renew(options: { readonly direct: boolean }): void;
+  /** For what waits to be sent to this client. When it fills, the client's connection is closed. */
+  queue<T>(): EventQueue<T>;
 }
 
 /** Tells the trace what a write invalidated and hands on its value. */

@@ -27,6 +27,13 @@ export function forbidden(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'FORBIDDEN' } });
 }
 
+/** A subscriber who is told this has missed something. */
+export function tooManyChanges(): GraphQLError {
+  return new GraphQLError('More changed at once than is told one by one: subscribe again, then read again.', {
+    extensions: { code: 'TOO_MANY_CHANGES' },
+  });
+}
+
 /** Codes whose messages were written for clients. */
 const SHOWN = new Set([
   'BAD_USER_INPUT',
@@ -44,6 +51,8 @@ const SHOWN = new Set([
   'CLIENT_CLOSED_REQUEST',
   'PERSISTED_DOCUMENT_NOT_FOUND',
   'PERSISTED_DOCUMENT_REQUIRED',
+  'TOO_MANY_CHANGES',
+  'TOO_MANY_SUBSCRIPTIONS',
   'PERSISTED_QUERY_NOT_FOUND',
   'PERSISTED_QUERY_NOT_SUPPORTED',
   'COMMIT_OUTCOME_UNKNOWN',

@@ -57,7 +57,7 @@ export class Loads {
     tracer: Tracer;
     session?: Session;
     signal?: AbortSignal | undefined;
-    bypass?: 'mutation' | 'snapshot';
+    bypass?: 'mutation' | 'snapshot' | 'unapplied';
   }) {
     this.#cache = options.cache;
     this.#db = options.db;

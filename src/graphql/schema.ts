@@ -1,5 +1,5 @@
 /** The executable schema, from the resolvers' classes, with every cache policy bound and checked. */
-import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
+import { type GraphQLResolveInfo, type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
 import { buildSchemaSync } from 'type-graphql';
 import { bindPolicies, type PolicyLine } from './cached.js';
 import type { Source } from './loads.js';
@@ -10,6 +10,18 @@ export interface BuiltSchema {
   /** Sorted by name: the table that is checked in. */
   readonly policies: readonly PolicyLine[];
 }
+
+const RESOLVERS = 'resolvers';
+
+/** type-graphql asks for it as soon as there is a subscription, also where each brings its own `subscribe` and no topics. */
+const NO_TOPICS = {
+  publish() {
+    throw new TypeError('subscriptions have no topics here: declare `subscribe`');
+  },
+  subscribe(): never {
+    throw new TypeError('subscriptions have no topics here: declare `subscribe`');
+  },
+};
 
 type ResolverClass = abstract new (...args: never[]) => object;
 
@@ -25,8 +37,19 @@ export function buildApiSchema(
     orphanedTypes: [...userErrorTypes, ...orphanedTypes] as never[],
     container: { get: (someClass) => instances.get(someClass) },
     validate: false, // services check inputs themselves, with messages of their own
+    pubSub: NO_TOPICS,
   });
+  schema.extensions = { ...schema.extensions, [RESOLVERS]: instances };
   return { schema, policies: bindPolicies(schema, sources) };
+}
+
+/** For the option `subscribe` of a subscription, which type-graphql calls without the resolver it stands in. */
+export function instanceOf<T extends object>(
+  { schema }: GraphQLResolveInfo,
+  someClass: new (...args: never[]) => T,
+): T {
+  const instances = schema.extensions[RESOLVERS] as ReadonlyMap<unknown, object>; // by `buildApiSchema`
+  return instances.get(someClass) as T;
 }
 
 /** The text of schema.graphql: types, fields and values in one order, whatever the order of the code. */

@@ -32,6 +32,7 @@ import { Loads } from './loads.js';
 import { statusByMediaType } from './over-http.js';
 import { PersistedDocuments, type PersistedDocumentsOptions, RegisteredDocuments } from './persisted.js';
 import { callerOf, type RateLimits, rateLimitPlugin } from './rate-limit.js';
+import { type SubscriptionLimits, serveSubscriptions } from './subscriptions.js';
 import { waitedFor } from './waited-for.js';
 
 const ENDPOINT = '/graphql';
@@ -77,6 +78,8 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly rateLimits?: RateLimits | undefined;
   /** Absent: clients send what they like. */
   readonly persistedDocuments?: Pick<PersistedDocumentsOptions, 'manifest' | 'mode'>;
+  /** Default: see subscriptions.ts. */
+  readonly subscriptionLimits?: Partial<SubscriptionLimits>;
   /** Absent: no explorer. */
   readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;
 }
@@ -93,10 +96,9 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const app = fastify({ ...serverOptions(options), bodyLimit: MAX_BODY_BYTES, forceCloseConnections: 'idle' });
   const mask = new ErrorMask(log);
   answerHttpErrors(app, ENDPOINT, mask);
-  if (persistedDocuments !== undefined) {
-    const unlisted = options.metrics.unlistedDocument;
-    new PersistedDocuments({ ...persistedDocuments, log, unlisted }).serve(app, ENDPOINT);
-  }
+  const unlisted = options.metrics.unlistedDocument;
+  const documents = persistedDocuments && new PersistedDocuments({ ...persistedDocuments, log, unlisted });
+  documents?.serve(app, ENDPOINT);
   const apollo = new ApolloServer<OpenContext>({
     gateway: gatewayOf(schema, options),
     introspection: options.introspection ?? !production,
@@ -130,6 +132,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     method: ['GET', 'POST'],
     context: (request, reply) => openContext(options, request, waitedFor(reply, options.answerTimeoutMs)),
   });
+  serveSubscriptions(app, ENDPOINT, { ...options, mask, documents, limits: options.subscriptionLimits });
   app.get('/metrics', async (request, reply) => {
     if (production) await requireScope(options, request, METRICS_SCOPE);
     return reply.type(options.metrics.contentType).send(await options.metrics.text());
@@ -205,6 +208,9 @@ function requestPlugin(options: ServerOptions, mask: ErrorMask): ApolloServerPlu
         if (operation === undefined) return; // Apollo answers that itself
         if (identity === undefined && !isIntrospection(operation)) {
           throw unauthenticated('This needs a token: send the header Authorization: Bearer <token>.');
+        }
+        if (operation.operation === 'subscription') {
+          throw badUserInput('query', 'expected a query or mutation: subscriptions go over a WebSocket', 400);
         }
         contextValue.cost = costOf({ document, operation, variables: request.variables });
         requireAffordable(contextValue.cost);

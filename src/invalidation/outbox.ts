@@ -70,11 +70,16 @@ export interface Outbox {
   close(options: { timeoutS: number }): Promise<void>;
 }
 
-export function postgresOutbox(client: Sql): Outbox {
+/** `events`: tables of events (`xid`, `seq`, `at`) that live as long as the outbox and are trimmed with it. */
+export function postgresOutbox(client: Sql, events: readonly string[] = []): Outbox {
   return {
     read: (from, applied) => readOutbox(client, from, applied),
     freshTransactionId: () => freshTransactionId(client),
-    trim: () => trimOutbox(client),
+    async trim() {
+      const more = [await trimOutbox(client)];
+      for (const table of events) more.push(await trimEvents(client, table));
+      return more.includes(true);
+    },
     close: ({ timeoutS }) => client.end({ timeout: timeoutS }),
   };
 }
@@ -180,6 +185,30 @@ export async function trimOutbox(
     ),
     -- An array, not a join: that would read the whole table once Postgres plans without the values.
     gone as (delete from cache_outbox where seq = any(array(select seq from due)) returning 1)
+    select count(*)::int as count from gone`;
+  return trimmed?.count === maxRows;
+}
+
+/**
+ * Deletes the oldest rows of a table of events, up to the first that is younger than the retention.
+ * @returns whether there is more to delete.
+ */
+export async function trimEvents(
+  client: Sql,
+  table: string,
+  { retentionMs = RETENTION_MS, maxRows = MAX_ROWS_PER_TRIM } = {},
+): Promise<boolean> {
+  const [trimmed] = await client<{ count: number }[]>`
+    with oldest as (
+      select xid, seq, at < now() - make_interval(secs => ${retentionMs / SECOND}) as old
+      from ${client(table)} order by xid, seq limit ${maxRows}
+    ),
+    due as (
+      select xid, seq from oldest
+      where (xid, seq) < all (select xid, seq from oldest where not old order by xid, seq limit 1)
+    ),
+    last as (select xid, seq from due order by xid desc, seq desc limit 1),
+    gone as (delete from ${client(table)} where (xid, seq) <= (select xid, seq from last) returning 1)
     select count(*)::int as count from gone`;
   return trimmed?.count === maxRows;
 }

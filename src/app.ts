@@ -51,6 +51,7 @@ export interface AppOptions
 export interface App extends Core {
   readonly server: FastifyInstance;
   readonly schema: GraphQLSchema;
+  readonly taskEvents: TaskEvents;
 }
 
 /** The API, not yet listening; its relay has ticked once, so that its cache serves. */
@@ -82,6 +83,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     ...core,
     server,
     schema,
+    taskEvents,
     async close() {
       await server.close();
       ratePoints?.close();

@@ -5,6 +5,7 @@
  * Close codes besides those of graphql-ws: 4290, 4403, 1001 and 1013, see CLOSE. After these a client may connect again.
  */
 import { randomUUID } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
@@ -169,6 +170,7 @@ function connect(
   socket.on('error', (error) => log.debug({ err: error }, 'a WebSocket failed'));
   const stopPinging = keepAlive(socket, pingEveryMs);
   const gone = new AbortController();
+  setMaxListeners(0, gone.signal); // every load of every subscription may listen
   const closed = protocol.opened(
     {
       protocol: socket.protocol,

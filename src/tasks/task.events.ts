@@ -65,14 +65,26 @@ export interface TaskEventsOptions {
   readonly clock?: Clock;
 }
 
+interface Membership {
+  /** Of the subscriber's viewer. */
+  readonly tag: Tag;
+  /** It is told of every commit from now on. */
+  ready: boolean;
+}
+
 export class TaskEvents {
   readonly #options: TaskEventsOptions;
-  readonly #subscribers = new Map<TaskSubscriber, Tag>();
+  readonly #subscribers = new Map<TaskSubscriber, Membership>();
   #feed: Feed | undefined;
   #stopping: Promise<unknown> = Promise.resolve();
 
   constructor(options: TaskEventsOptions) {
     this.#options = options;
+  }
+
+  /** How many are told of every commit. */
+  get subscribers(): number {
+    return [...this.#subscribers.values()].filter(({ ready }) => ready).length;
   }
 
   /**
@@ -83,8 +95,8 @@ export class TaskEvents {
     const leave = () => {
       if (this.#subscribers.delete(subscriber) && this.#subscribers.size === 0) void this.close();
     };
-    const [ownMemberships] = memberRows.byUser(subscriber.viewerId);
-    this.#subscribers.set(subscriber, ownMemberships);
+    const membership = { tag: memberRows.byUser(subscriber.viewerId)[0], ready: false };
+    this.#subscribers.set(subscriber, membership);
     this.#feed ??= new Feed(this.#options, {
       news: (news) => this.#tellAll(news),
       members: (tags) => this.#tellMembers(tags),
@@ -95,6 +107,7 @@ export class TaskEvents {
       leave();
       throw error;
     }
+    membership.ready = true;
     return leave;
   }
 
@@ -110,8 +123,8 @@ export class TaskEvents {
   }
 
   #tellMembers(tags: ReadonlySet<Tag> | 'all'): void {
-    for (const [subscriber, own] of this.#subscribers) {
-      if (tags === 'all' || tags.has(own)) subscriber.tell({ kind: 'members' });
+    for (const [subscriber, { tag }] of this.#subscribers) {
+      if (tags === 'all' || tags.has(tag)) subscriber.tell({ kind: 'members' });
     }
   }
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { CacheError, LEASE_MS, RedisStore, type Tag } from '../../src/cache/index.js';
+import { CacheError, LEASE_MS, type News, RedisStore, type Tag } from '../../src/cache/index.js';
 import { TOKEN_TTL_MS } from '../../src/cache/store.js';
 import { type EmbeddedRedis, installHint, startRedis } from '../../src/embedded/redis.js';
 import { type Clock, systemClock } from '../../src/time.js';
@@ -196,6 +196,27 @@ test('RELEASE and APPLY publish their tags, and APPLY nothing that was released'
       { xid: '108,109', tags: [B] },
       { xid: '110', tags: [B, A] },
     ]);
+});
+
+test('who listens is told when something may have been missed: with a connection that is lost, and with the next', async () => {
+  const heard: News[] = [];
+  cleanups.push(async () => stop());
+  const stop = store.listen((news) => heard.push(news));
+  const gap = { kind: 'gap' };
+  await expect.poll(() => heard).toEqual([gap]);
+  const subscribers = async () => {
+    const [, count] = (await client.pubsub('NUMSUB', store.channel)) as [string, number];
+    return count;
+  };
+  expect(await subscribers()).toBe(1);
+  await client.client('KILL', 'TYPE', 'pubsub');
+  await expect.poll(() => heard).toEqual([gap, gap, gap]);
+  await client.publish(store.channel, 'of somebody else');
+  await client.publish(store.channel, '{"xid":7}');
+  await store.release(107n, [A]);
+  await expect.poll(() => heard.slice(3)).toEqual([{ kind: 'released', xids: ['107'], tags: [A] }]);
+  stop();
+  await expect.poll(subscribers).toBe(0);
 });
 
 test('scripts survive SCRIPT FLUSH, also when many are called at once', async () => {

@@ -6,6 +6,7 @@ import {
   isFence,
   LEASE_MS,
   MemoryStore,
+  type News,
   type Position,
   RedisStore,
   randomToken,
@@ -102,6 +103,31 @@ describe.each([
     expect([await store.recall('long'), await store.recall('none')]).toEqual(['b', undefined]);
     await opened.eventually(60, async () => expect(await store.recall('short')).toBeUndefined());
     expect(await store.recall('long')).toBe('b');
+  });
+
+  test('who listens hears of every transaction that is over, once it is, until told to stop', async () => {
+    const heard: News[] = [];
+    const stop = store.listen((news) => heard.push(news));
+    const hearsNow = async () => {
+      await store.release(1n, []);
+      expect(heard).toContainEqual({ kind: 'released', xids: ['1'], tags: [] });
+    };
+    await opened.eventually(0, hearsNow);
+    await tick(store);
+    const told = () => heard.filter((news) => news.kind === 'released' && news.xids[0] !== '1');
+    const released = (xids: string[], ...tags: Tag[]) => ({ kind: 'released', xids, tags });
+    await fence(107n, A, B);
+    await store.release(107n, [A, B]);
+    await store.unfence(['108', '109'], [B]);
+    await store.invalidate([A]);
+    const rows = [107n, 110n].map((xid) => ({ xid, tags: [B, A] }));
+    expect(await tick(store, { rows })).toBe('applied');
+    const expected = [released(['107'], A, B), released(['108', '109'], B), released([], A), released(['110'], B, A)];
+    await opened.eventually(0, async () => expect(told()).toEqual(expected));
+    stop();
+    await store.release(111n, [A]);
+    await store.read([], []);
+    expect(told()).toEqual(expected);
   });
 
   describe('entries and tokens', () => {

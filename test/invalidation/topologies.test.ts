@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { RedisStore } from '../../src/cache/index.js';
+import { type News, RedisStore } from '../../src/cache/index.js';
+import { taskRows } from '../../src/tasks/task.table.js';
 import { tagOf, tick } from '../cache/world.js';
 import { type Reaper, startReaper } from '../chaos/reaper.js';
 import { startTopology, type Topology } from '../chaos/topology.js';
@@ -39,6 +40,20 @@ describe.each(['cluster', 'sentinel'] as const)('on a %s', (kind) => {
         await taskOf(other, id, f.ada.id);
         expect(lastOutcome(other, 'Task')).toEqual({ kind: 'hit' });
       });
+    }
+  });
+
+  test('what one process writes is told to the other as soon as the caches know', async () => {
+    const heard: News[] = [];
+    const stop = other.cache.store.listen((news) => heard.push(news));
+    try {
+      await eventually(() => expect(heard).toContainEqual({ kind: 'gap' }));
+      const { id } = f.opsTasks[0] as Fixture['opsTasks'][number];
+      for (let i = 0; i < 3; i++) await rename(app, { id, title: `Told ${i}` }, f.ada.id);
+      const told = () => heard.filter((news) => news.kind === 'released' && news.tags.includes(taskRows.byId(id)[0]));
+      await eventually(() => expect(told()).toHaveLength(3));
+    } finally {
+      stop();
     }
   });
 

@@ -5,9 +5,10 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { CacheError, type Tag } from '../../src/cache/index.js';
 import { postgresClient } from '../../src/db/database.js';
 import { toUuid } from '../../src/db/ids.js';
-import { postgresOutbox, trimOutbox } from '../../src/invalidation/outbox.js';
+import { postgresOutbox, trimEvents, trimOutbox } from '../../src/invalidation/outbox.js';
 import { Relay } from '../../src/invalidation/relay.js';
 import { createLog } from '../../src/log.js';
+import { eventTables } from '../../src/row-sets.js';
 import { tasks } from '../../src/tasks/task.table.js';
 import { eventually } from '../support/app.js';
 import { intercepted } from '../support/stores.js';
@@ -118,6 +119,23 @@ test('the outbox is trimmed to its retention, and what is cached stays', async (
   expect((await w.redis.position())?.purge).toBe(position?.purge);
   expect((await taskOf(w.app, id, w.f.ada.id)).title).toBe('Raw 19');
   expect(lastOutcome(w.app, 'Task')).toEqual({ kind: 'hit' });
+});
+
+test('events of tasks are trimmed with it', async () => {
+  const { id } = w.f.opsTasks[0] as (typeof w.f.opsTasks)[number];
+  for (let i = 0; i < 20; i++) await renameBySql(w.sql, id, `Raw ${i}`);
+  const rows = async () => (await w.sql<{ n: number }[]>`select count(*)::int as n from task_events`)[0]?.n ?? -1;
+  const before = await rows();
+  expect(before).toBeGreaterThan(20);
+  await w.sql`update task_events set at = now() - interval '2 hours' where seq <= (select min(seq) + 9 from task_events)`;
+  const outbox = postgresOutbox(postgresClient(w.app.databaseUrl, { max: 1 }), eventTables);
+  expect(await outbox.trim()).toBe(false);
+  await outbox.close({ timeoutS: 1 });
+  expect(await rows()).toBe(before - 10);
+  while (await trimEvents(w.sql, 'task_events', { retentionMs: 0, maxRows: 7 })) {
+    // on to the next seven
+  }
+  expect(await rows()).toBe(0);
 });
 
 test('a store that was away for longer than the retention is purged, not caught up', async () => {

@@ -20,11 +20,11 @@ graphql\`
   fragment Tasks_row on Task @refetchable(queryName: "TasksRow") { identifier title status assignee { ...Tasks_person } }
 \`;
 graphql\`fragment Tasks_person on User { name }\`;
-graphql\`query TasksQuery($key: String!) { project(key: $key) { ...Tasks_project } }\`;
+graphql\`query TasksQuery($key: String!) { project(key: $key) { ...Tasks_project ...Tasks_oldest } }\`;
 graphql\`
   mutation TasksCreate($input: CreateTaskInput!, $connections: [ID!]!) {
     createTask(input: $input) {
-      task @prependNode(connections: $connections, edgeTypeName: "TaskEdge") { id ...Tasks_row }
+      taskEdge @prependEdge(connections: $connections) { node { id ...Tasks_row } }
       errors { __typename ...Tasks_refusal }
     }
   }
@@ -35,6 +35,18 @@ graphql\`
       deletedTaskId @deleteRecord @deleteEdge(connections: $connections)
       errors { ...Tasks_refusal }
     }
+  }
+\`;
+graphql\`
+  fragment Tasks_oldest on Project
+  @refetchable(queryName: "TasksBefore")
+  @argumentDefinitions(last: { type: "Int", defaultValue: 2 }, before: { type: "String" }) {
+    tasks(last: $last, before: $before) @connection(key: "Tasks_oldest_tasks") { edges { node { id title } } }
+  }
+\`;
+graphql\`
+  subscription TasksChanged($project: ID!) {
+    taskChanged(projectId: $project) { type task { ...Tasks_row } }
   }
 \`;
 graphql\`fragment Tasks_refusal on UserError { code message ... on ConflictError { task { ...Tasks_row } } }\`;
@@ -51,8 +63,16 @@ afterAll(() => app?.close());
 
 test('the compiler takes connections, refetching by Node and edges, and the server answers what it makes', async () => {
   const { operations, artifacts } = await compileWithRelay(SOURCE);
-  expect([...operations.keys()].sort()).toEqual(['TasksCreate', 'TasksDelete', 'TasksPage', 'TasksQuery', 'TasksRow']);
-  expect(artifacts).toHaveLength(9);
+  expect([...operations.keys()].sort()).toEqual([
+    'TasksBefore',
+    'TasksChanged',
+    'TasksCreate',
+    'TasksDelete',
+    'TasksPage',
+    'TasksQuery',
+    'TasksRow',
+  ]);
+  expect(artifacts).toHaveLength(12);
 
   const run = async (name: string, variables: Record<string, unknown>) =>
     dataOf(await app.ask(operations.get(name) ?? '', { as: f.ada.id, variables }));
@@ -64,9 +84,13 @@ test('the compiler takes connections, refetching by Node and edges, and the serv
   const row = await run('TasksRow', { id: f.opsTasks[0]?.id });
   expect(row.node).toMatchObject({ __typename: 'Task', identifier: 'OPS-1', assignee: { name: 'ADA' } });
   const { createTask } = await run('TasksCreate', { input: { projectId: f.ops.id, title: 'New' } });
-  expect(createTask).toMatchObject({ task: { title: 'New' }, errors: [] });
-  const { deleteTask } = await run('TasksDelete', { input: { id: createTask.task.id } });
-  expect(deleteTask).toEqual({ deletedTaskId: createTask.task.id, errors: [] });
+  expect(createTask).toMatchObject({ taskEdge: { node: { title: 'New' } }, errors: [] });
+  const before = await run('TasksBefore', { id: project.id, last: 2, before: createTask.taskEdge.cursor });
+  expect(before.node.tasks.edges).toEqual([]);
+  const end = await run('TasksBefore', { id: project.id, last: 2 });
+  expect(titles(end.node.tasks)).toEqual(['Task 2', 'Task 1']);
+  const { deleteTask } = await run('TasksDelete', { input: { id: createTask.taskEdge.node.id } });
+  expect(deleteTask).toEqual({ deletedTaskId: createTask.taskEdge.node.id, errors: [] });
 });
 
 test('what is not a connection is refused by the compiler: it does read the schema', async () => {

@@ -110,3 +110,16 @@ export const DeleteTask = graphql(`
     }
   }
 `);
+
+export const TaskChanged = graphql(`
+  subscription TaskChanged($project: ID) {
+    taskChanged(projectId: $project) {
+      type
+      taskId
+      task {
+        id
+        ...TaskRow
+      }
+    }
+  }
+`);

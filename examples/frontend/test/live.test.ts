@@ -1,0 +1,66 @@
+/** Changes that others make, as both clients are told of them. */
+import { filter, firstValueFrom } from 'rxjs';
+import { afterEach, expect, test, vi } from 'vitest';
+import { WebSocket } from 'ws';
+import type { TaskRowFragment } from '../src/gql/graphql.js';
+import { readFragment } from '../src/gql/index.js';
+import { createLiveApolloClient, liveExchange, openSocket } from '../src/live.js';
+import { TaskChanged, TaskList, TaskRow } from '../src/operations.js';
+import { createUrqlClient } from '../src/urql.js';
+import { bobRenames, connection, opsTask, world } from './support.js';
+
+const w = world();
+const stops: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop();
+});
+
+/** Bob writes until somebody has been told: the subscription may still be on its way when he writes first. */
+async function renamedUntil(told: () => boolean, title: string): Promise<void> {
+  let i = 0;
+  await vi.waitFor(
+    async () => {
+      await bobRenames(w, opsTask(w, 3).id, `${title} ${i++}`);
+      expect(told()).toBe(true);
+    },
+    { timeout: 15_000, interval: 300 },
+  );
+}
+
+test('Apollo Client: what is told is in the cache, and the list shows it without a request', async () => {
+  const { options, counted } = await connection(w);
+  const socket = openSocket(options, WebSocket);
+  stops.push(() => socket.dispose());
+  const client = createLiveApolloClient(options, socket);
+  const list = client.watchQuery({ query: TaskList, variables: { project: w.f.ops.id, first: 10 } });
+  stops.push(() => client.stop());
+  let shown: string[] = [];
+  const watching = list.subscribe(({ data, dataState }) => {
+    if (dataState === 'complete') shown = data.tasks.edges.map(({ node }) => readFragment(TaskRow, node).title);
+  });
+  stops.push(() => watching.unsubscribe());
+  await firstValueFrom(list.pipe(filter(({ loading }) => !loading)));
+  const types: string[] = [];
+  const changes = client.subscribe({ query: TaskChanged, variables: { project: w.f.ops.id } }).subscribe(({ data }) => {
+    if (data) types.push(data.taskChanged.type);
+  });
+  stops.push(() => changes.unsubscribe());
+  counted.requests = 0;
+  await renamedUntil(() => shown.some((title) => title.startsWith('Told to Apollo')), 'Told to Apollo');
+  expect([types[0], counted.requests]).toEqual(['UPDATED', 0]);
+});
+
+test('urql: the same', async () => {
+  const { options } = await connection(w);
+  const socket = openSocket(options, WebSocket);
+  stops.push(() => socket.dispose());
+  const client = createUrqlClient({ ...options, more: [liveExchange(socket)], logger: () => {} });
+  const told: TaskRowFragment[] = [];
+  const { unsubscribe } = client.subscription(TaskChanged, { project: w.f.ops.id }).subscribe(({ data }) => {
+    const task = readFragment(TaskRow, data?.taskChanged.task);
+    if (task) told.push(task);
+  });
+  stops.push(unsubscribe);
+  await renamedUntil(() => told.length > 0, 'Told to urql');
+  expect(told[0]?.title).toMatch(/^Told to urql/);
+});

@@ -1,9 +1,15 @@
 /** Who waits for a piece of work. Each may leave; when the last has gone, the work is given up. */
 
+import { setMaxListeners } from 'node:events';
+
 export class Callers {
   #waiting = 0;
   readonly #gone = new AbortController();
   readonly #stops: (() => void)[] = [];
+
+  constructor() {
+    setMaxListeners(0, this.#gone.signal); // a load may be many statements
+  }
 
   /** Aborts when the last of them has left, with that one's reason. */
   get gone(): AbortSignal {

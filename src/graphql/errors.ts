@@ -34,6 +34,14 @@ export function tooManyChanges(): GraphQLError {
   });
 }
 
+/** The document has several operations and none was named, or none of that name: nothing of it runs. */
+export function noSuchOperation(name: string | undefined): GraphQLError {
+  const message =
+    name === undefined ? 'expected the name of one of the operations' : 'the document has no such operation';
+  const extensions = { code: 'OPERATION_RESOLUTION_FAILURE', argument: 'operationName', http: { status: 400 } };
+  return new GraphQLError(`operationName: ${message}`, { extensions });
+}
+
 /** Codes whose messages were written for clients. */
 const SHOWN = new Set([
   'BAD_USER_INPUT',

@@ -6,7 +6,7 @@
  * Apollo lets only a gateway run an operation more than once, so this is one.
  */
 import type { GatewayInterface } from '@apollo/server-gateway-interface';
-import { type ExecutionResult, execute, type GraphQLSchema } from 'graphql';
+import { type ExecutionResult, execute, GraphQLError, type GraphQLSchema } from 'graphql';
 import { type Cache, type Session, untilAborted } from '../cache/index.js';
 import type { Database, MainDatabase } from '../db/database.js';
 import type { Context } from './context.js';
@@ -51,7 +51,7 @@ export function gatewayOf(
             : runOnce(run, contextValue, cache, db);
         };
         // What runs on finds no more loads; a mutation ends what it has begun.
-        return untilAborted(running(), contextValue.signal);
+        return blamed(await untilAborted(running(), contextValue.signal));
       },
     }),
     stop: async () => {},
@@ -94,4 +94,15 @@ function loadsOf(
 
 function told(result: ExecutionResult, consistency: Consistency): ExecutionResult {
   return { ...result, extensions: { ...result.extensions, consistency } };
+}
+
+/** Where nothing ran, the variables were not acceptable. Of too many faults graphql-js says so without naming one: Apollo takes it for ours. */
+function blamed(result: ExecutionResult): ExecutionResult {
+  if (result.data !== undefined || result.errors === undefined) return result;
+  const errors = result.errors.map((error) =>
+    error.nodes === undefined && error.extensions['code'] === undefined
+      ? new GraphQLError(error.message, { extensions: { code: 'BAD_USER_INPUT' } })
+      : error,
+  );
+  return { ...result, errors };
 }

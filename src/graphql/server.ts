@@ -15,7 +15,8 @@ import type { Log } from '../log.js';
 import { Tracer } from './cache-trace.js';
 import type { Context } from './context.js';
 import { costsOf, requireAffordable } from './cost.js';
-import { badUserInput, ErrorMask, unauthenticated } from './errors.js';
+import { documentStore } from './document-store.js';
+import { badUserInput, ErrorMask, noSuchOperation, unauthenticated } from './errors.js';
 import { gatewayOf } from './executor.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
 import { addHttpCache, httpCachePlugin } from './http-cache.js';
@@ -105,6 +106,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     hideSchemaDetailsFromClientErrors: production,
     validationRules: [...LIMITS],
     parseOptions: PARSE_OPTIONS,
+    documentStore: documentStore(),
     persistedQueries:
       persistedDocuments?.mode === 'enforce' ? false : { cache: new RegisteredDocuments(options.cache.store) },
     allowBatchedHttpRequests: false, // each would have the limits of one
@@ -205,7 +207,7 @@ function requestPlugin(options: ServerOptions, mask: ErrorMask): ApolloServerPlu
     requestDidStart: async () => ({
       didResolveOperation: async ({ document, operation, request, contextValue }) => {
         const { identity, viewerId } = contextValue;
-        if (operation === undefined) return; // Apollo answers that itself
+        if (operation === undefined) throw noSuchOperation(request.operationName);
         if (identity === undefined && !isIntrospection(operation)) {
           throw unauthenticated('This needs a token: send the header Authorization: Bearer <token>.');
         }

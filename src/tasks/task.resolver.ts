@@ -243,6 +243,7 @@ export class ProjectTasksResolver {
 
   @FieldResolver(() => [BurndownPoint], {
     description: 'How many of its tasks were left, day by day; an expensive aggregate, kept for a minute.',
+    complexity: 50,
   })
   @Cached<ProjectRow>({ ttlMs: MINUTE, scope: 'public', tags: (project) => taskRows.byProject(project.id) })
   burndown(

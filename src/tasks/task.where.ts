@@ -90,31 +90,36 @@ class Reading {
       Promise.all(filters.map((one, i) => this.filter(one, `${at}.${name}.${i}`, depth + 1)));
     const id = (prefix: string) => (text: string, where: string) => readId(prefix, text, where);
     const given: (Condition | Promise<Condition>)[] = [];
-    if (filter.and) given.push(nested(filter.and, 'and').then(all));
-    if (filter.or) given.push(nested(filter.or, 'or').then(any));
-    if (filter.not) given.push(this.filter(filter.not, `${at}.not`, depth + 1).then(not));
-    if (filter.id) given.push(this.#values('id', filter.id, `${at}.id`, id('task')));
-    if (filter.number) given.push(this.#number(filter.number, `${at}.number`));
-    if (filter.title) given.push(this.#text('title', filter.title, `${at}.title`));
-    if (filter.description) given.push(this.#text('description', filter.description, `${at}.description`));
-    if (filter.status) given.push(this.#values('status', filter.status, `${at}.status`, String));
-    if (filter.priority) given.push(this.#priority(filter.priority, `${at}.priority`));
-    if (filter.dueDate) given.push(this.#dueDate(filter.dueDate, `${at}.dueDate`));
+    const add = (condition: Condition | Promise<Condition>) => {
+      // Should a later part be refused at once, nobody waits for this one: its refusal must not count as unhandled.
+      if (condition instanceof Promise) condition.catch(() => {});
+      given.push(condition);
+    };
+    if (filter.and) add(nested(filter.and, 'and').then(all));
+    if (filter.or) add(nested(filter.or, 'or').then(any));
+    if (filter.not) add(this.filter(filter.not, `${at}.not`, depth + 1).then(not));
+    if (filter.id) add(this.#values('id', filter.id, `${at}.id`, id('task')));
+    if (filter.number) add(this.#number(filter.number, `${at}.number`));
+    if (filter.title) add(this.#text('title', filter.title, `${at}.title`));
+    if (filter.description) add(this.#text('description', filter.description, `${at}.description`));
+    if (filter.status) add(this.#values('status', filter.status, `${at}.status`, String));
+    if (filter.priority) add(this.#priority(filter.priority, `${at}.priority`));
+    if (filter.dueDate) add(this.#dueDate(filter.dueDate, `${at}.dueDate`));
     for (const column of ['createdAt', 'updatedAt', 'completedAt'] as const) {
       const comparator = filter[column];
-      if (comparator) given.push(this.#instant(column, comparator, `${at}.${column}`));
+      if (comparator) add(this.#instant(column, comparator, `${at}.${column}`));
     }
-    if (filter.project) given.push(this.#project(filter.project, `${at}.project`));
+    if (filter.project) add(this.#project(filter.project, `${at}.project`));
     for (const [column, user] of [
       ['assigneeId', 'assignee'],
       ['creatorId', 'creator'],
     ] as const) {
       const comparator = filter[user];
-      if (comparator) given.push(this.#user(column, comparator, `${at}.${user}`));
+      if (comparator) add(this.#user(column, comparator, `${at}.${user}`));
     }
-    if (filter.parent) given.push(this.#parent(filter.parent, `${at}.parent`));
-    if (filter.labels) given.push(this.#labels(filter.labels, `${at}.labels`));
-    if (isGiven(filter.search)) given.push(this.#search(filter.search, `${at}.search`));
+    if (filter.parent) add(this.#parent(filter.parent, `${at}.parent`));
+    if (filter.labels) add(this.#labels(filter.labels, `${at}.labels`));
+    if (isGiven(filter.search)) add(this.#search(filter.search, `${at}.search`));
     return all(await Promise.all(given));
   }
 

@@ -127,6 +127,43 @@ describe('what is wrong with a request is told', () => {
     expect(lines.slice(before)).toEqual([]);
   });
 
+  test.each([
+    ['no such operation', '{"query": "query A { __typename }", "operationName": "B"}'],
+    ['an operation without a name, asked for by one', '{"query": "{ viewer { id } }", "operationName": "B"}'],
+    ['which of several', '{"query": "query A { __typename } query B { __typename }"}'],
+    ['a document of fragments', '{"query": "fragment F on User { id }"}'],
+  ])('%s: nothing runs, and why is told', async (_, payload) => {
+    const [status, errors] = await send(payload, { accept: 'application/graphql-response+json' });
+    expect(status).toBe(400);
+    expect(errors[0].extensions.code).toMatch(/^(OPERATION_RESOLUTION_FAILURE|GRAPHQL_VALIDATION_FAILED)$/);
+  });
+
+  test('a filter with several faults is refused for one of them; the others, found meanwhile, end nothing', async () => {
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', note);
+    try {
+      const bad = { id: { eq: 'x' } };
+      for (const nested of [{ or: [bad] }, { and: [bad] }, { not: bad }, { project: bad }, { labels: { some: bad } }]) {
+        const filter = { ...nested, search: '', number: { gt: null } };
+        const { errors } = await ask('query($f: TaskFilter) { tasks(filter: $f) { nodes { id } } }', { f: filter });
+        expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT' } }]);
+      }
+      await new Promise((resolve) => setImmediate(resolve)); // when Node tells of them
+    } finally {
+      process.off('unhandledRejection', note);
+    }
+    expect(unhandled).toEqual([]);
+  });
+
+  test('variables with more faults than are counted', async () => {
+    const variables = { ids: Array(100).fill({}) };
+    const { status, errors } = await ask('query($ids: [ID!]!) { nodes(ids: $ids) { id } }', variables);
+    expect(status).toBe(400);
+    expect(errors?.map(({ extensions }) => extensions['code'])).toEqual(Array(errors?.length).fill('BAD_USER_INPUT'));
+    expect(errors?.length).toBeGreaterThan(10);
+  });
+
   test('a header of ours that is none', async () => {
     expect(await send('{"query": "{ __typename }"}', { 'x-consistency': 'perfect' })).toMatchObject([
       400,

@@ -20,7 +20,7 @@ graphql\`
   fragment Tasks_row on Task @refetchable(queryName: "TasksRow") { identifier title status assignee { ...Tasks_person } }
 \`;
 graphql\`fragment Tasks_person on User { name }\`;
-graphql\`query TasksQuery($key: String!) { project(key: $key) { ...Tasks_project ...Tasks_oldest } }\`;
+graphql\`query TasksQuery($key: String!) { project(key: $key) { ...Tasks_project } }\`;
 graphql\`
   mutation TasksCreate($input: CreateTaskInput!, $connections: [ID!]!) {
     createTask(input: $input) {
@@ -41,7 +41,7 @@ graphql\`
   fragment Tasks_oldest on Project
   @refetchable(queryName: "TasksBefore")
   @argumentDefinitions(last: { type: "Int", defaultValue: 2 }, before: { type: "String" }) {
-    tasks(last: $last, before: $before) @connection(key: "Tasks_oldest_tasks") { edges { node { id title } } }
+    oldest: tasks(last: $last, before: $before) @connection(key: "Tasks_oldest_oldest") { edges { node { id title } } }
   }
 \`;
 graphql\`
@@ -86,9 +86,9 @@ test('the compiler takes connections, refetching by Node and edges, and the serv
   const { createTask } = await run('TasksCreate', { input: { projectId: f.ops.id, title: 'New' } });
   expect(createTask).toMatchObject({ taskEdge: { node: { title: 'New' } }, errors: [] });
   const before = await run('TasksBefore', { id: project.id, last: 2, before: createTask.taskEdge.cursor });
-  expect(before.node.tasks.edges).toEqual([]);
+  expect(before.node.oldest.edges).toEqual([]);
   const end = await run('TasksBefore', { id: project.id, last: 2 });
-  expect(titles(end.node.tasks)).toEqual(['Task 2', 'Task 1']);
+  expect(titles(end.node.oldest)).toEqual(['Task 2', 'Task 1']);
   const { deleteTask } = await run('TasksDelete', { input: { id: createTask.taskEdge.node.id } });
   expect(deleteTask).toEqual({ deletedTaskId: createTask.taskEdge.node.id, errors: [] });
 });

@@ -1,0 +1,116 @@
+/**
+ * Whatever is sent, the API answers in its own form, blames nobody but the client, and keeps nothing of it. `FUZZ_CASES` for more,
+ * `FUZZ_SEED` for the same again.
+ */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { signToken } from '../../src/tokens.js';
+import { type TestApp, TOKENS, testApp } from '../support/app.js';
+import { type Fixture, fixture } from '../support/fixture.js';
+import { Fuzz, type FuzzedRequest } from '../support/fuzz.js';
+import { type Line, readableLog } from '../support/log.js';
+
+const CASES = Number(process.env.FUZZ_CASES || 10_000);
+const SEED = Number(process.env.FUZZ_SEED || Date.now() % 1_000_000);
+/** At once: they share the loads of a turn. */
+const AT_ONCE = 16;
+/** Of the second half: what is kept of documents and of Redis's replies is bounded, and full by then. */
+const MAX_GROWTH_BYTES = 12 * 1024 * 1024;
+const MAX_TOLD = 5;
+
+const DOCUMENTS = [
+  '{ projects { nodes { key name stats { total overdue completedLast7Days } tasks(first: 5, filter: { status: { in: [TODO, IN_PROGRESS] } }) { nodes { identifier title priority assignee { name } labels { nodes { name } } commentCount } } } } }',
+  'query Page($first: Int = 10, $after: String) { tasks(first: $first, after: $after, orderBy: [{ field: PRIORITY }]) { totalCount pageInfo { hasNextPage endCursor } edges { cursor node { ...T } } } } fragment T on Task { id title dueDate project { id key } comments(first: 2) { nodes { body author { handle } } } }',
+  '{ viewer { id handle assignedTasks(first: 3) { nodes { id title version } } } node(id: "x") { id ... on Task { title } } }',
+  'mutation { createTask(input: { projectId: "x", title: "New", labelIds: [] }) { task { id } errors { code message path } } }',
+  '{ tasks(filter: { or: [{ title: { contains: "a" } }, { not: { assignee: { null: true } } }], search: "task" }) { nodes { id } } }',
+];
+
+let app: TestApp;
+let f: Fixture;
+let lines: Line[];
+beforeAll(async () => {
+  const { log, lines: written } = readableLog();
+  lines = written;
+  app = await testApp({ overrides: { log } });
+  f = await fixture(app);
+});
+afterAll(() => app?.close());
+
+test(
+  `${CASES} requests at random, seed ${SEED}`,
+  async () => {
+    const page = await app.ask('{ tasks(first: 3) { edges { cursor } } }', { as: f.ada.id });
+    const cursors = page.data.tasks.edges.map(({ cursor }: { cursor: string }) => cursor);
+    const ids = [f.ada, f.bob, f.eve, f.ops, f.web, f.bug, ...f.opsTasks.slice(0, 3)].map(({ id }) => id as string);
+    const known = [...ids, ...cursors, 'OPS-1', 'WEB-1', 'OPS', 'WEB', 'ada', 'bug', 'Task 1'];
+    const fuzz = new Fuzz(SEED, { schema: app.schema, documents: DOCUMENTS, known });
+    const authorization = `Bearer ${await signToken(TOKENS, f.ada.id, '6h')}`;
+    const faults: object[] = [];
+    const answers = new Map<string, number>();
+
+    const send = async (request: FuzzedRequest) => {
+      const { kind, ...rest } = request;
+      const response = await app.server.inject({ ...rest, headers: { authorization, ...rest.headers } });
+      const { fault, ended } = judged(response.statusCode, response.body);
+      answers.set(`${kind} ${ended}`, (answers.get(`${kind} ${ended}`) ?? 0) + 1);
+      if (fault !== undefined && faults.length < MAX_TOLD) {
+        faults.push({ fault, request: shortened(request), logged: lines.at(-1)?.err });
+      }
+    };
+    let halfway = 0;
+    for (let sent = 0; sent < CASES; sent += AT_ONCE) {
+      if (halfway === 0 && sent >= CASES / 2) halfway = heapBytes();
+      await Promise.all(Array.from({ length: AT_ONCE }, () => send(fuzz.next())));
+      app.reset();
+      lines.length = 0;
+    }
+    await app.settled();
+    const growth = heapBytes() - halfway;
+    if (process.env.FUZZ_CASES) console.log({ growthMiB: growth / 2 ** 20, answers: [...answers].sort() });
+
+    expect(faults).toEqual([]);
+    expect(growth).toBeLessThan(MAX_GROWTH_BYTES);
+    expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
+    // It was no monologue: each kind was refused, and those that can were answered.
+    for (const how of ['valid answered', 'valid refused', 'broken answered', 'broken refused', 'variables answered']) {
+      expect(answers.get(how)).toBeGreaterThan(0);
+    }
+    expect((await app.ask('{ viewer { handle } }', { as: f.ada.id })).data).toEqual({ viewer: { handle: 'ada' } });
+  },
+  60_000 + CASES * 20,
+);
+
+function judged(status: number, body: string): { fault?: string; ended: 'answered' | 'refused' | 'without a body' } {
+  if (status >= 500) return { fault: `${status} ${body.slice(0, 300)}`, ended: 'refused' };
+  if (body === '') return { ended: 'without a body' };
+  let answer: { data?: unknown; errors?: { message: unknown; extensions?: { code?: unknown } }[] };
+  try {
+    answer = JSON.parse(body);
+  } catch {
+    return { fault: `no JSON: ${body.slice(0, 300)}`, ended: 'refused' };
+  }
+  const ended = answer.data ? 'answered' : 'refused';
+  if (answer.data === undefined && !answer.errors?.length) return { fault: `neither data nor errors: ${body}`, ended };
+  const odd = answer.errors?.find(
+    ({ message, extensions }) =>
+      typeof message !== 'string' ||
+      typeof extensions?.code !== 'string' ||
+      extensions.code === 'INTERNAL_SERVER_ERROR',
+  );
+  return odd === undefined ? { ended } : { fault: JSON.stringify(odd).slice(0, 500), ended };
+}
+
+function shortened(request: FuzzedRequest): object {
+  return { ...request, url: request.url.slice(0, 2000), payload: request.payload?.slice(0, 2000) };
+}
+
+/** What is left after garbage was collected. */
+function heapBytes(): number {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc') as () => void;
+  gc();
+  gc();
+  return process.memoryUsage().heapUsed;
+}

@@ -24,7 +24,7 @@ graphql\`query TasksQuery($key: String!) { project(key: $key) { ...Tasks_project
 graphql\`
   mutation TasksCreate($input: CreateTaskInput!, $connections: [ID!]!) {
     createTask(input: $input) {
-      taskEdge @prependEdge(connections: $connections) { node { id ...Tasks_row } }
+      taskEdge @prependEdge(connections: $connections) { cursor node { id ...Tasks_row } }
       errors { __typename ...Tasks_refusal }
     }
   }

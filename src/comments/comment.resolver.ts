@@ -15,7 +15,7 @@ import { userById } from '../users/user.loaders.js';
 import { User } from '../users/user.type.js';
 import { commentById, commentCountOf, commentPages } from './comment.loaders.js';
 import type { CommentService } from './comment.service.js';
-import type { CommentRow } from './comment.table.js';
+import { type CommentRow, mayDeleteComment, mayUpdateComment } from './comment.table.js';
 import {
   Comment,
   CommentConnection,
@@ -45,15 +45,14 @@ export class CommentResolver {
 
   @FieldResolver(() => Boolean, { description: 'Whether the viewer may change it: its author may.' })
   async viewerCanUpdate(@Root() comment: CommentRow, @Ctx() context: Context) {
-    return (await writingRoleOn(context, comment)) !== undefined && comment.authorId === context.viewerId;
+    return mayUpdateComment(comment, context.viewerId, await writingRoleOn(context, comment));
   }
 
   @FieldResolver(() => Boolean, {
     description: "Whether the viewer may delete it: its author and the project's OWNERs may.",
   })
   async viewerCanDelete(@Root() comment: CommentRow, @Ctx() context: Context) {
-    const role = await writingRoleOn(context, comment);
-    return role === 'OWNER' || (role !== undefined && comment.authorId === context.viewerId);
+    return mayDeleteComment(comment, context.viewerId, await writingRoleOn(context, comment));
   }
 
   @Mutation(() => CreateCommentPayload, { description: 'Writes a comment on a task.' })

@@ -10,7 +10,7 @@ import { forbidden, notFound } from '../projects/access.js';
 import { projectMembers, type Role } from '../projects/project.table.js';
 import { holdTask } from '../tasks/task.locks.js';
 import { tasks } from '../tasks/task.table.js';
-import { type CommentRow, comments } from './comment.table.js';
+import { type CommentRow, comments, mayDeleteComment, mayUpdateComment } from './comment.table.js';
 import type { CreateCommentInput, DeleteCommentInput, UpdateCommentInput } from './comment.type.js';
 
 const body = textInput(1, 65_536);
@@ -47,8 +47,10 @@ export class CommentService {
   update(viewerId: UserId, given: UpdateCommentInput) {
     const { id, body } = parseInput(updateCommentInput, given);
     return this.transactor.transact(async (tx) => {
-      const { comment } = await commentToWrite(tx, viewerId, id);
-      if (comment.authorId !== viewerId) throw forbidden('only its author may change a comment', COMMENT.path);
+      const { comment, role } = await commentToWrite(tx, viewerId, id);
+      if (!mayUpdateComment(comment, viewerId, role)) {
+        throw forbidden('only its author may change a comment', COMMENT.path);
+      }
       if (body === undefined || body === comment.body) return { comment };
       const [updated] = await tx
         .update(comments)
@@ -63,8 +65,8 @@ export class CommentService {
     const { id } = parseInput(commentInput, given);
     return this.transactor.transact(async (tx) => {
       const { comment, role } = await commentToWrite(tx, viewerId, id);
-      if (comment.authorId !== viewerId && role !== 'OWNER') {
-        throw forbidden("only its author and the project's OWNERs may delete a comment", COMMENT.path);
+      if (!mayDeleteComment(comment, viewerId, role)) {
+        throw forbidden('only its author, or an OWNER of the project, may delete a comment', COMMENT.path);
       }
       await tx.delete(comments).where(eq(comments.id, id));
       return { deletedCommentId: id };
@@ -72,7 +74,7 @@ export class CommentService {
   }
 }
 
-/** The comment, locked, and the viewer's role, if the viewer may write in its project. @throws Refusal */
+/** The comment, locked, of a project that the viewer may write in, and the role there. A comment's task is always the same. @throws Refusal */
 async function commentToWrite(
   tx: Transaction,
   viewerId: UserId,

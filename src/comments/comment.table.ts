@@ -2,7 +2,9 @@
 import { sql } from 'drizzle-orm';
 import { check, index, pgTable, text, unique } from 'drizzle-orm/pg-core';
 import { createdAt, idColumn, primaryId, updatedAt } from '../db/columns.js';
+import type { UserId } from '../db/ids.js';
 import { rowSets } from '../invalidation/rows.js';
+import type { Role } from '../projects/project.table.js';
 import { tasks } from '../tasks/task.table.js';
 import { users } from '../users/user.table.js';
 
@@ -29,6 +31,15 @@ export const comments = pgTable(
   ],
 );
 export type CommentRow = typeof comments.$inferSelect;
+
+/** `role`: in the project, where the viewer may write at all. */
+export function mayUpdateComment({ authorId }: CommentRow, viewerId: UserId, role: Role | undefined): boolean {
+  return role !== undefined && authorId === viewerId;
+}
+
+export function mayDeleteComment(comment: CommentRow, viewerId: UserId, role: Role | undefined): boolean {
+  return mayUpdateComment(comment, viewerId, role) || role === 'OWNER';
+}
 
 export const commentRows = rowSets(comments, {
   byId: { columns: [comments.id] },

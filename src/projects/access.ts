@@ -81,19 +81,28 @@ export async function requireWriter(
   named: Named,
 ): Promise<Role> {
   await passGates(tx, [projectId]);
-  const places = await lockPlaces(tx, viewerId, [projectId]);
-  const refusal = refusalToWrite(places.get(projectId), named);
-  if (refusal !== undefined) throw refusal;
-  return (places.get(projectId) as Place).role;
+  return roleOfWriter(tx, viewerId, projectId, named);
 }
 
-/** The same for many projects at once: what tells the refusal, if any, for each. All their gates are passed. */
+/** The same in a project whose gate was passed. */
+export async function roleOfWriter(
+  tx: Transaction,
+  viewerId: UserId,
+  projectId: ProjectId,
+  named: Named,
+): Promise<Role> {
+  const place = (await lockPlaces(tx, viewerId, [projectId])).get(projectId);
+  const refusal = refusalToWrite(place, named);
+  if (refusal !== undefined) throw refusal;
+  return (place as Place).role;
+}
+
+/** The same for many projects whose gates were passed: what tells the refusal, if any, for each. */
 export async function writersOf(
   tx: Transaction,
   viewerId: UserId,
   projectIds: readonly ProjectId[],
 ): Promise<(projectId: ProjectId, named: Named) => Refusal | undefined> {
-  await passGates(tx, projectIds);
   const places = await lockPlaces(tx, viewerId, projectIds);
   return (projectId, named) => refusalToWrite(places.get(projectId), named);
 }

@@ -9,7 +9,7 @@
  * Advisory locks, because Postgres queues those fairly: with row locks a stream of writes, each of which may pass those before it, would
  * keep out for ever whoever wants to archive the project.
  */
-import { sql } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
 import { uuids } from '../db/by-id.js';
 import type { Transaction } from '../db/database.js';
 import type { ProjectId } from '../db/ids.js';
@@ -17,11 +17,14 @@ import type { ProjectId } from '../db/ids.js';
 /** Tells gates from the application's other advisory locks that are named by a project. */
 const GATE = sql.raw('1');
 
+/** Passes the gate of a project until the transaction ends; for statements that find out which project it is. */
+export const passing = (projectId: SQL) =>
+  sql`pg_advisory_xact_lock_shared(hashtextextended(${projectId}::text, ${GATE}))`;
+
 /** Until the transaction ends. Ids of one kind sort as their UUIDs do. */
 export async function passGates(tx: Transaction, projectIds: readonly ProjectId[]): Promise<void> {
   const sorted = [...new Set(projectIds)].sort();
-  await tx.execute(sql`
-    select pg_advisory_xact_lock_shared(hashtextextended(id::text, ${GATE})) from unnest(${uuids(sorted)}) as gate(id)`);
+  await tx.execute(sql`select ${passing(sql`id`)} from unnest(${uuids(sorted)}) as gate(id)`);
 }
 
 /** Alone, until the transaction ends. */

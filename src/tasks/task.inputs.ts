@@ -6,6 +6,8 @@ import { IDEMPOTENCY_KEY } from '../graphql/user-error.js';
 import type { TaskPriority, TaskStatus } from './task.table.js';
 import { TaskPriorityType, TaskStatusType } from './task.type.js';
 
+const EXPECTED_VERSION = 'Refuse with a ConflictError when the task has another version.';
+
 /** What both creating and updating take. */
 @InputType()
 abstract class TaskFieldsInput {
@@ -22,7 +24,7 @@ abstract class TaskFieldsInput {
   dueDate?: string | null;
 }
 
-@InputType({ description: 'A task to create.' })
+@InputType({ description: 'A task to create; `null` is the same as left out.' })
 export class CreateTaskInput extends TaskFieldsInput {
   @Field(() => ID, { description: 'The project it belongs to.' })
   projectId: ProjectId;
@@ -43,7 +45,7 @@ export class CreateTaskInput extends TaskFieldsInput {
   idempotencyKey?: string | null;
 }
 
-/** What an update of one task or of many may change. */
+/** What can be changed of one task as of many. */
 @InputType()
 abstract class TaskChangesInput extends TaskFieldsInput {
   @Field(() => String, { nullable: true, description: 'One line, 1 to 500 characters; cannot be cleared.' })
@@ -59,7 +61,12 @@ abstract class TaskChangesInput extends TaskFieldsInput {
   labelIds?: LabelId[] | null;
 }
 
-const EXPECTED_VERSION = 'Refuse with a ConflictError when the task has another version.';
+/** A task as the client has seen it. */
+@InputType()
+abstract class SeenTaskInput {
+  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
+  expectedVersion?: number | null;
+}
 
 @InputType({ description: 'Changes of a task: what is left out stays, `null` clears.' })
 export class UpdateTaskInput extends TaskChangesInput {
@@ -72,53 +79,63 @@ export class UpdateTaskInput extends TaskChangesInput {
 
 @InputType({ description: 'The same changes of many tasks: what is left out stays, `null` clears.' })
 export class UpdateTasksInput extends TaskChangesInput {
-  @Field(() => [ID], { description: 'The tasks, 1 to 100, each once.' })
+  @Field(() => [ID], { description: 'The tasks, 1 to 100 different ones.' })
   ids: TaskId[];
 }
 
-/** A task, as its writer has seen it. */
-@InputType()
-export abstract class TaskInput {
+@InputType({ description: 'A task to delete.' })
+export class DeleteTaskInput extends SeenTaskInput {
+  @Field(() => ID, { description: 'The task. Its subtasks stay and lose their parent.' })
+  id: TaskId;
+}
+
+@InputType({ description: 'A task to complete.' })
+export class CompleteTaskInput extends SeenTaskInput {
+  @Field(() => ID, { description: 'The task.' })
+  id: TaskId;
+}
+
+@InputType({ description: 'A task to reopen.' })
+export class ReopenTaskInput extends SeenTaskInput {
+  @Field(() => ID, { description: 'The task.' })
+  id: TaskId;
+}
+
+@InputType({ description: 'A task to assign.' })
+export class AssignTaskInput extends SeenTaskInput {
   @Field(() => ID, { description: 'The task.' })
   id: TaskId;
 
-  @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
-  expectedVersion?: number | null;
-}
-
-@InputType({ description: 'A task to delete. Its subtasks stay and lose their parent.' })
-export class DeleteTaskInput extends TaskInput {}
-
-@InputType({ description: 'A task to complete.' })
-export class CompleteTaskInput extends TaskInput {}
-
-@InputType({ description: 'A task to reopen.' })
-export class ReopenTaskInput extends TaskInput {}
-
-@InputType({ description: 'A task to assign.' })
-export class AssignTaskInput extends TaskInput {
-  @Field(() => ID, { nullable: true, description: 'A member of the project; null takes the task from whoever had it.' })
+  @Field(() => ID, {
+    nullable: true,
+    description: 'A member of the project; `null` takes the task from whoever had it, left out it stays with them.',
+  })
   assigneeId?: UserId | null;
 }
 
 @InputType({ description: 'A task to move to another project.' })
-export class MoveTaskInput extends TaskInput {
-  @Field(() => ID, { description: 'The project to move it to; the viewer must be allowed to write in both.' })
+export class MoveTaskInput extends SeenTaskInput {
+  @Field(() => ID, { description: 'The task.' })
+  id: TaskId;
+
+  @Field(() => ID, { description: 'The project it is to belong to.' })
   projectId: ProjectId;
 }
 
-/** Labels to put on a task or to take from it. */
-@InputType()
-export abstract class LabelsOfTaskInput {
+@InputType({ description: 'Labels for a task to bear besides those it bears.' })
+export class AddLabelsInput {
   @Field(() => ID, { description: 'The task.' })
   taskId: TaskId;
 
-  @Field(() => [ID], { description: 'Labels of its project, 1 to 50.' })
+  @Field(() => [ID], { description: 'Labels of its project, 1 to 50. A task bears at most 50.' })
   labelIds: LabelId[];
 }
 
-@InputType({ description: 'Labels to put on a task.' })
-export class AddLabelsInput extends LabelsOfTaskInput {}
+@InputType({ description: 'Labels for a task to bear no more.' })
+export class RemoveLabelsInput {
+  @Field(() => ID, { description: 'The task.' })
+  taskId: TaskId;
 
-@InputType({ description: 'Labels to take from a task; those that it does not bear do not matter.' })
-export class RemoveLabelsInput extends LabelsOfTaskInput {}
+  @Field(() => [ID], { description: 'Labels, 1 to 50. Those it does not bear are passed over.' })
+  labelIds: LabelId[];
+}

@@ -6,9 +6,10 @@
 import { and, asc, eq, inArray, or, sql } from 'drizzle-orm';
 import { uuids } from '../db/by-id.js';
 import type { Transaction } from '../db/database.js';
-import type { ProjectId, TaskId, UserId } from '../db/ids.js';
+import { fromUuid, type ProjectId, type TaskId, type UserId } from '../db/ids.js';
 import { Refusal, UserErrorCode } from '../graphql/user-error.js';
-import { type Named, notFound, requireWriter, writersOf } from '../projects/access.js';
+import { type Named, notFound, roleOfWriter, writersOf } from '../projects/access.js';
+import { passing } from '../projects/gates.js';
 import type { Role } from '../projects/project.table.js';
 import { type TaskRow, tasks } from './task.table.js';
 
@@ -43,7 +44,7 @@ export async function tasksToWrite(
   named: (id: TaskId) => Named,
   { tree = false, others = [] }: Holding = {},
 ): Promise<Map<TaskId, TaskRow | Refusal>> {
-  const known = await projectsOf(tx, ids);
+  const known = await passGatesOf(tx, ids);
   const refusalIn = await writersOf(tx, viewerId, [...known.values()]);
   const refusalOf = (id: TaskId) => {
     const projectId = known.get(id);
@@ -69,23 +70,38 @@ export async function tasksToWrite(
  * @returns the viewer's role. @throws Refusal
  */
 export async function holdTask(tx: Transaction, viewerId: UserId, id: TaskId, named: Named): Promise<Role> {
-  const projectId = (await projectsOf(tx, [id])).get(id);
+  const projectId = (await passGatesOf(tx, [id])).get(id);
   if (projectId === undefined) throw notFound(named.what, named.path);
-  const role = await requireWriter(tx, viewerId, projectId, named);
+  const role = await roleOfWriter(tx, viewerId, projectId, named);
   const [held] = await tx.select({ projectId: tasks.projectId }).from(tasks).where(eq(tasks.id, id)).for('key share');
   if (held === undefined) throw notFound(named.what, named.path);
   if (held.projectId !== projectId) throw moved(named);
   return role;
 }
 
-/** Together with its parts, whose parent is about to go. The tree is locked, so there are no others. */
-export async function lockWithParts(tx: Transaction, id: TaskId): Promise<TaskRow[]> {
-  return tx
+/**
+ * The task, locked together with its parts, whose parent is about to go, if the viewer may write in its project. The tree is locked too, so
+ * there are no other parts. @throws Refusal
+ */
+export async function taskWithParts(
+  tx: Transaction,
+  viewerId: UserId,
+  id: TaskId,
+): Promise<{ readonly task: TaskRow; readonly parts: readonly TaskId[] }> {
+  const projectId = (await passGatesOf(tx, [id])).get(id);
+  if (projectId === undefined) throw notFound(TASK.what, TASK.path);
+  await roleOfWriter(tx, viewerId, projectId, TASK);
+  await lockTrees(tx, [projectId]);
+  const rows = await tx
     .select()
     .from(tasks)
     .where(or(eq(tasks.id, id), eq(tasks.parentId, id)))
     .orderBy(asc(tasks.id))
     .for('update');
+  const task = rows.find((row) => row.id === id);
+  if (task === undefined) throw notFound(TASK.what, TASK.path);
+  if (task.projectId !== projectId) throw moved(TASK);
+  return { task, parts: rows.filter((row) => row.id !== id).map((row) => row.id) };
 }
 
 /** In the order of their ids, which all writes keep. */
@@ -102,6 +118,19 @@ async function lockTasks(tx: Transaction, ids: readonly TaskId[], within: readon
 export async function lockTrees(tx: Transaction, projectIds: readonly ProjectId[]): Promise<void> {
   await tx.execute(sql`
     select pg_advisory_xact_lock(hashtextextended(id::text, 0)) from unnest(${uuids([...projectIds].sort())}) as tree(id)`);
+}
+
+/**
+ * Passes the gates of the projects that the tasks are in, as this statement sees it: which is sure only when a task is found there again.
+ * One statement for both. OFFSET keeps the sorting apart from the passing, so that it comes first.
+ */
+async function passGatesOf(tx: Transaction, ids: readonly TaskId[]): Promise<Map<TaskId, ProjectId>> {
+  const rows = await tx.execute<{ id: string; project_id: string }>(sql`
+    select id, project_id, ${passing(sql`project_id`)} from (
+      select ${tasks.id} as id, ${tasks.projectId} as project_id from ${tasks}
+      where ${tasks.id} = any(${uuids(ids)}) order by ${tasks.projectId} offset 0
+    ) as known`);
+  return new Map(rows.map((row) => [fromUuid('task', row.id), fromUuid('project', row.project_id)]));
 }
 
 /** Not locked yet: only a place to look for them. */

@@ -8,11 +8,19 @@ import type { LabelId, ProjectId, TaskId, UserId } from '../db/ids.js';
 import { violatesUnique } from '../db/violations.js';
 import { Refusal, UserErrorCode } from '../graphql/user-error.js';
 import { labels } from '../labels/label.table.js';
-import { notFound, requireWriter } from '../projects/access.js';
+import { notFound, roleOfWriter } from '../projects/access.js';
 import { passGateAlone, passGates } from '../projects/gates.js';
-import { lockTrees, lockWithParts, moved, projectsOf, TASK } from './task.locks.js';
-import { type TaskRow, taskLabels, tasks } from './task.table.js';
-import { isMember, labelIdsOfTask, NEXT_VERSION, nextNumber, requireVersion, setLabels } from './task.writes.js';
+import { moved, projectsOf, TASK, taskWithParts } from './task.locks.js';
+import { type TaskRow, tasks } from './task.table.js';
+import {
+  isMember,
+  labelIdsOfTask,
+  NEXT_VERSION,
+  nextNumber,
+  orphan,
+  requireVersion,
+  setLabels,
+} from './task.writes.js';
 
 const TARGET = { what: 'project', path: ['input', 'projectId'] };
 
@@ -28,20 +36,18 @@ export async function moveTask(
   const from = (await projectsOf(tx, [id])).get(id);
   if (from === undefined) throw notFound(TASK.what, TASK.path);
   await passBoth(tx, from, to);
-  await requireWriter(tx, viewerId, from, TASK);
-  await requireWriter(tx, viewerId, to, TARGET);
-  await lockTrees(tx, [from]);
-  const locked = await lockWithParts(tx, id);
-  const task = locked.find((row) => row.id === id);
-  if (task === undefined) throw notFound(TASK.what, TASK.path);
+  const { task, parts } = await taskWithParts(tx, viewerId, id);
   if (task.projectId !== from) throw moved(TASK);
+  await roleOfWriter(tx, viewerId, to, TARGET);
   requireVersion(task, expectedVersion);
   if (from === to) return task;
-  const parts = locked.filter((row) => row.id !== id).map((row) => row.id);
-  const names = await labelNames(tx, await labelIdsOfTask(tx, id));
-  await leave(tx, task, parts);
-  const arrived = await arrive(tx, task, to);
-  await setLabels(tx, arrived, await labelsNamed(tx, to, names));
+  const number = await nextNumber(tx, to);
+  const kept = await labelsNamed(tx, to, await labelNames(tx, await labelIdsOfTask(tx, id)));
+  // What refers to the task as one of its project goes before the task does.
+  await setLabels(tx, task, []);
+  await orphan(tx, parts);
+  const arrived = await arrive(tx, task, { projectId: to, number });
+  await setLabels(tx, arrived, kept);
   return arrived;
 }
 
@@ -52,23 +58,16 @@ async function passBoth(tx: Transaction, from: ProjectId, to: ProjectId): Promis
   if (to > from) await passGates(tx, [to]);
 }
 
-/** What refers to the task as one of its project. */
-async function leave(tx: Transaction, { id }: TaskRow, parts: readonly TaskId[]): Promise<void> {
-  await tx.delete(taskLabels).where(eq(taskLabels.taskId, id));
-  if (parts.length === 0) return;
-  await tx
-    .update(tasks)
-    .set({ parentId: null, ...NEXT_VERSION })
-    .where(inArray(tasks.id, [...parts]));
-}
-
-async function arrive(tx: Transaction, { id, assigneeId }: TaskRow, projectId: ProjectId): Promise<TaskRow> {
-  const kept = assigneeId !== null && (await isMember(tx, projectId, assigneeId)) ? assigneeId : null;
-  const place = { projectId, number: await nextNumber(tx, projectId), parentId: null, assigneeId: kept };
+async function arrive(
+  tx: Transaction,
+  { id, assigneeId }: TaskRow,
+  place: { readonly projectId: ProjectId; readonly number: number },
+): Promise<TaskRow> {
+  const kept = assigneeId !== null && (await isMember(tx, place.projectId, assigneeId)) ? assigneeId : null;
   try {
     const [arrived] = await tx
       .update(tasks)
-      .set({ ...place, ...NEXT_VERSION })
+      .set({ ...place, parentId: null, assigneeId: kept, ...NEXT_VERSION })
       .where(eq(tasks.id, id))
       .returning();
     return arrived as TaskRow;

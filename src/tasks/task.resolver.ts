@@ -6,7 +6,7 @@ import { type Context, traced } from '../graphql/context.js';
 import { badUserInput } from '../graphql/errors.js';
 import { exactlyOne, isGiven, readId } from '../graphql/node.js';
 import { connection, edgeCursor, PageArgs, pageOf, pageQuery } from '../graphql/page.js';
-import { orErrors } from '../graphql/user-error.js';
+import { orErrors, Refusal, userError } from '../graphql/user-error.js';
 import type { WriteResult } from '../invalidation/transact.js';
 import { labelById } from '../labels/label.loaders.js';
 import { LabelConnection } from '../labels/label.type.js';
@@ -160,7 +160,16 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => UpdateTasksInput, { description: 'The tasks and the changes.' }) input: UpdateTasksInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.updateMany(context.viewerId, input)));
+    const payload = orErrors(async () => {
+      const updated = traced(context, await this.service.updateMany(context.viewerId, input));
+      const results = updated.map(({ id, outcome }) =>
+        outcome instanceof Refusal
+          ? { id, task: null, errors: [userError(outcome)] }
+          : { id, task: outcome, errors: [] },
+      );
+      return { results };
+    });
+    return payload.then((given) => ({ results: [], ...given }));
   }
 
   @Mutation(() => DeleteTaskPayload, { description: 'Deletes a task with its comments.' })

@@ -1,5 +1,5 @@
-/** Writes of tasks. Each is one transaction: rights, then locks, then rules, then rows; what it made old is found out by the triggers. */
-import { and, eq } from 'drizzle-orm';
+/** Writes of tasks. Each is one transaction: rights, then rules, then rows; what it made old is found out by the triggers. */
+import { and, eq, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import type { Executor, Transaction } from '../db/database.js';
 import type { LabelId, TaskId, UserId } from '../db/ids.js';
@@ -12,32 +12,33 @@ import {
   Refusal,
   textInput,
   UserErrorCode,
-  userError,
 } from '../graphql/user-error.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
 import type { Transactor } from '../invalidation/transact.js';
-import { notFound, requireWriter } from '../projects/access.js';
+import { requireWriter } from '../projects/access.js';
 import { projectMembers } from '../projects/project.table.js';
 import type {
+  AddLabelsInput,
   AssignTaskInput,
+  CompleteTaskInput,
   CreateTaskInput,
-  LabelsOfTaskInput,
+  DeleteTaskInput,
   MoveTaskInput,
-  TaskInput,
+  RemoveLabelsInput,
+  ReopenTaskInput,
   UpdateTaskInput,
   UpdateTasksInput,
 } from './task.inputs.js';
-import { lockTrees, lockWithParts, moved, projectsOf, TASK, tasksToWrite, taskToWrite } from './task.locks.js';
+import { type Holding, lockTrees, TASK, tasksToWrite, taskToWrite, taskWithParts } from './task.locks.js';
 import { moveTask } from './task.move.js';
 import { type TaskRow, taskPriority, taskStatus, tasks } from './task.table.js';
 import {
   applyChanges,
   type Changes,
-  completion,
   labelIdsOfTask,
   MAX_LABELS,
-  NEXT_VERSION,
   nextNumber,
+  orphan,
   requireReferences,
   requireVersion,
   setLabels,
@@ -53,46 +54,50 @@ const day = z
   .transform((date) => date.toISOString().slice(0, 10))
   .refine((text) => /^\d{4}/.test(text) && text >= '0001', 'expected a day from 0001-01-01 on')
   .nullish();
+const labelIds = listInput(idInput('label'), { min: 0, max: MAX_LABELS, what: 'labels' }).nullish();
 const status = z.enum(taskStatus.enumValues);
 const priority = z.enum(taskPriority.enumValues);
-const labelIds = z.array(idInput('label')).max(MAX_LABELS, `expected at most ${MAX_LABELS} labels`);
-const shared = {
+const fields = {
   description,
   assigneeId: idInput('user').nullish(),
   parentId: idInput('task').nullish(),
   dueDate: day,
-  labelIds: labelIds.nullish(),
 };
 const createTaskInput = z.object({
   projectId: idInput('project'),
   title,
   status: status.nullish(),
   priority: priority.nullish(),
-  ...shared,
+  labelIds,
+  ...fields,
   idempotencyKey: idempotencyKeyInput,
 });
-const changes = { title: notCleared(title), status: notCleared(status), priority: notCleared(priority), ...shared };
+const changes = {
+  ...fields,
+  title: notCleared(title),
+  status: notCleared(status),
+  priority: notCleared(priority),
+  labelIds,
+};
 const taskInput = z.object({ id: idInput('task'), expectedVersion: z.int().nullish() });
 const updateTaskInput = taskInput.extend(changes);
 const updateTasksInput = z.object({
   ids: listInput(idInput('task'), { min: 1, max: MAX_TASKS, what: 'tasks' }).refine(
     (ids) => new Set(ids).size === ids.length,
-    'expected each task only once',
+    'expected different tasks: one is named twice',
   ),
   ...changes,
 });
 const assignTaskInput = taskInput.extend({ assigneeId: idInput('user').nullish() });
 const moveTaskInput = taskInput.extend({ projectId: idInput('project') });
-const labelsInput = z.object({ taskId: idInput('task'), labelIds: labelIds.min(1, 'expected at least one label') });
-
+const taskLabelsInput = z.object({
+  taskId: idInput('task'),
+  labelIds: listInput(idInput('label'), { min: 1, max: MAX_LABELS, what: 'labels' }),
+});
 const LABELLED = { what: 'task', path: ['input', 'taskId'] };
 
-/** What became of one task of many: the task as it is now, or why nothing was done. */
-export interface TaskResult {
-  readonly id: TaskId;
-  readonly task: TaskRow | null;
-  readonly errors: readonly object[];
-}
+/** What became of one of many tasks. */
+export type UpdateResult = { readonly id: TaskId; readonly outcome: TaskRow | Refusal };
 
 export class TaskService {
   constructor(
@@ -107,7 +112,7 @@ export class TaskService {
       operation: 'createTask',
       prefix: 'task',
       input,
-      create: (tx, id) => createTask(tx, viewerId, id, input),
+      create: (tx, id) => insertTask(tx, viewerId, id, input),
       find: (db, id) => visibleTask(db, viewerId, id),
     });
     return { value: { task: value }, tags };
@@ -116,44 +121,46 @@ export class TaskService {
   update(viewerId: UserId, given: UpdateTaskInput) {
     const { id, expectedVersion, labelIds, ...changes } = parseInput(updateTaskInput, given);
     return this.transactor.transact(async (tx) => {
-      const task = await taskToWrite(tx, viewerId, id, TASK, holding(changes));
+      const task = await taskToWrite(tx, viewerId, id, TASK, holdingFor(changes));
       requireVersion(task, expectedVersion);
       return { task: await applyChanges(tx, task, changes, labelIds === null ? [] : labelIds) };
     });
   }
 
-  /** One transaction, so one fence; a savepoint for each task, so that a refusal takes back what it refuses and no more. */
+  /**
+   * One transaction, in which each task has a savepoint: what is refused of one is undone, the others stay. Not a transaction for each:
+   * a hundred fences and commits, each of which waits for Redis when that is away; and then a crash would leave some done that nobody was told of.
+   */
   updateMany(viewerId: UserId, given: UpdateTasksInput) {
     const { ids, labelIds, ...changes } = parseInput(updateTasksInput, given);
     return this.transactor.transact(async (tx) => {
       const named = (id: TaskId) => ({ what: 'task', path: ['input', 'ids', String(ids.indexOf(id))] });
-      const found = await tasksToWrite(tx, viewerId, ids, named, holding(changes));
-      const results: TaskResult[] = [];
+      const found = await tasksToWrite(tx, viewerId, ids, named, holdingFor(changes));
+      const results: UpdateResult[] = [];
       for (const id of ids) {
-        results.push(
-          await resultOf(id, async () => {
-            const task = found.get(id);
-            if (task === undefined || task instanceof Refusal) throw task;
-            return tx.transaction((inner) => applyChanges(inner, task, changes, labelIds === null ? [] : labelIds));
-          }),
-        );
+        const task = found.get(id) as TaskRow | Refusal;
+        const apply = () =>
+          tx.transaction((part) => applyChanges(part, task as TaskRow, changes, labelIds === null ? [] : labelIds));
+        results.push({ id, outcome: task instanceof Refusal ? task : await orRefusal(apply) });
       }
-      return { results };
+      return results;
     });
   }
 
-  complete(viewerId: UserId, given: TaskInput) {
-    return this.#change(viewerId, given, () => ({ status: 'DONE' }));
+  complete(viewerId: UserId, given: CompleteTaskInput) {
+    return this.#changeOne(viewerId, parseInput(taskInput, given), () => ({ status: 'DONE' }));
   }
 
-  reopen(viewerId: UserId, given: TaskInput) {
-    const closed: readonly string[] = ['DONE', 'CANCELED'];
-    return this.#change(viewerId, given, (task) => (closed.includes(task.status) ? { status: 'TODO' } : {}));
+  /** What is still open stays as it is. */
+  reopen(viewerId: UserId, given: ReopenTaskInput) {
+    return this.#changeOne(viewerId, parseInput(taskInput, given), (task) =>
+      task.status === 'DONE' || task.status === 'CANCELED' ? { status: 'TODO' } : {},
+    );
   }
 
   assign(viewerId: UserId, given: AssignTaskInput) {
-    const { assigneeId, ...task } = parseInput(assignTaskInput, given);
-    return this.#change(viewerId, task, () => ({ assigneeId: assigneeId ?? null }));
+    const { assigneeId, ...which } = parseInput(assignTaskInput, given);
+    return this.#changeOne(viewerId, which, () => ({ assigneeId }));
   }
 
   move(viewerId: UserId, given: MoveTaskInput) {
@@ -161,29 +168,30 @@ export class TaskService {
     return this.transactor.transact(async (tx) => ({ task: await moveTask(tx, viewerId, input) }));
   }
 
-  delete(viewerId: UserId, given: TaskInput) {
+  addLabels(viewerId: UserId, given: AddLabelsInput) {
+    return this.#relabel(viewerId, given, (borne, labelIds) => [...new Set([...borne, ...labelIds])]);
+  }
+
+  removeLabels(viewerId: UserId, given: RemoveLabelsInput) {
+    return this.#relabel(viewerId, given, (borne, labelIds) => borne.filter((id) => !labelIds.includes(id)));
+  }
+
+  delete(viewerId: UserId, given: DeleteTaskInput) {
     const { id, expectedVersion } = parseInput(taskInput, given);
     return this.transactor.transact(async (tx) => {
-      requireVersion(await taskWithParts(tx, viewerId, id), expectedVersion);
-      await tx
-        .update(tasks)
-        .set({ parentId: null, ...NEXT_VERSION })
-        .where(eq(tasks.parentId, id));
+      const { task, parts } = await taskWithParts(tx, viewerId, id);
+      requireVersion(task, expectedVersion);
+      await orphan(tx, parts);
       await tx.delete(tasks).where(eq(tasks.id, id));
       return { deletedTaskId: id };
     });
   }
 
-  addLabels(viewerId: UserId, given: LabelsOfTaskInput) {
-    return this.#relabel(viewerId, given, (borne, ids) => [...new Set([...borne, ...ids])]);
-  }
-
-  removeLabels(viewerId: UserId, given: LabelsOfTaskInput) {
-    return this.#relabel(viewerId, given, (borne, ids) => borne.filter((id) => !ids.includes(id)));
-  }
-
-  #change(viewerId: UserId, given: object, changesOf: (task: TaskRow) => Changes) {
-    const { id, expectedVersion } = parseInput(taskInput, given);
+  #changeOne(
+    viewerId: UserId,
+    { id, expectedVersion }: z.output<typeof taskInput>,
+    changesOf: (task: TaskRow) => Changes,
+  ) {
     return this.transactor.transact(async (tx) => {
       const task = await taskToWrite(tx, viewerId, id);
       requireVersion(task, expectedVersion);
@@ -193,15 +201,15 @@ export class TaskService {
 
   #relabel(
     viewerId: UserId,
-    given: LabelsOfTaskInput,
-    wantedOf: (borne: readonly LabelId[], ids: readonly LabelId[]) => LabelId[],
+    given: AddLabelsInput | RemoveLabelsInput,
+    change: (borne: readonly LabelId[], labelIds: readonly LabelId[]) => readonly LabelId[],
   ) {
-    const { taskId, labelIds } = parseInput(labelsInput, given);
+    const { taskId, labelIds } = parseInput(taskLabelsInput, given);
     return this.transactor.transact(async (tx) => {
       const task = await taskToWrite(tx, viewerId, taskId, LABELLED);
-      const wanted = wantedOf(await labelIdsOfTask(tx, taskId), labelIds);
+      const wanted = change(await labelIdsOfTask(tx, taskId), labelIds);
       if (wanted.length > MAX_LABELS) {
-        const message = `expected labels that leave the task with at most ${MAX_LABELS}`;
+        const message = `expected at most ${MAX_LABELS} labels on a task, got ${wanted.length}`;
         throw new Refusal(UserErrorCode.INVALID, message, ['input', 'labelIds']);
       }
       return { task: await applyChanges(tx, task, {}, wanted) };
@@ -209,28 +217,15 @@ export class TaskService {
   }
 }
 
-/** A change of the parent needs the tree, and the parent as it is. */
-function holding({ parentId }: Changes) {
-  return parentId ? { tree: true, others: [parentId] } : {};
-}
-
-async function resultOf(id: TaskId, run: () => Promise<TaskRow>): Promise<TaskResult> {
-  try {
-    return { id, task: await run(), errors: [] };
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    return { id, task: null, errors: [userError(error)] };
-  }
-}
-
-async function createTask(
+async function insertTask(
   tx: Transaction,
   viewerId: UserId,
   id: TaskId,
-  input: z.output<typeof createTaskInput>,
+  { projectId, title, status, priority, labelIds, ...rest }: z.output<typeof createTaskInput>,
 ): Promise<TaskRow> {
-  const { projectId, title, description, status, priority, assigneeId, parentId, dueDate, labelIds } = input;
+  const { description, assigneeId, parentId, dueDate } = rest;
   await requireWriter(tx, viewerId, projectId, { what: 'project', path: ['input', 'projectId'] });
+  if (parentId) await lockTrees(tx, [projectId]);
   await requireReferences(tx, projectId, { assigneeId, parentId });
   const [task] = await tx
     .insert(tasks)
@@ -240,29 +235,31 @@ async function createTask(
       number: await nextNumber(tx, projectId),
       title,
       description: description ?? null,
+      status: status ?? 'BACKLOG',
       priority: priority ?? 'NONE',
       assigneeId: assigneeId ?? null,
       parentId: parentId ?? null,
       dueDate: dueDate ?? null,
       creatorId: viewerId,
-      status: status ?? 'BACKLOG',
-      ...completion(status ?? 'BACKLOG'),
+      completedAt: status === 'DONE' ? sql`now()` : null,
     })
     .returning();
-  if (labelIds) await setLabels(tx, task as TaskRow, labelIds);
+  await setLabels(tx, task as TaskRow, labelIds ?? []);
   return task as TaskRow;
 }
 
-/** Together with its parts, all locked. @throws Refusal */
-async function taskWithParts(tx: Transaction, viewerId: UserId, id: TaskId): Promise<TaskRow> {
-  const projectId = (await projectsOf(tx, [id])).get(id);
-  if (projectId === undefined) throw notFound(TASK.what, TASK.path);
-  await requireWriter(tx, viewerId, projectId, TASK);
-  await lockTrees(tx, [projectId]);
-  const task = (await lockWithParts(tx, id)).find((row) => row.id === id);
-  if (task === undefined) throw notFound(TASK.what, TASK.path);
-  if (task.projectId !== projectId) throw moved(TASK);
-  return task;
+/** A change of parents needs the tree, and the parent as it is. */
+function holdingFor({ parentId }: Changes): Holding {
+  return parentId ? { tree: true, others: [parentId] } : {};
+}
+
+async function orRefusal<T>(run: () => Promise<T>): Promise<T | Refusal> {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof Refusal) return error;
+    throw error;
+  }
 }
 
 async function visibleTask(db: Executor, viewerId: UserId, id: TaskId): Promise<TaskRow | undefined> {

@@ -132,12 +132,34 @@ export class TaskPayload {
 
   @Field(() => TaskEdge, {
     nullable: true,
-    description:
-      'The task in lists without filter, newest first: for clients that add it to one. Null when there are errors.',
+    description: 'The task at its place in lists without filter in the default order; null when there are errors.',
   })
-  taskEdge?: { readonly cursor: string; readonly node: TaskRow } | null;
+  taskEdge?: InstanceType<typeof TaskEdge> | null;
 
   @Field(() => [UserError], { description: 'Why nothing was done; empty when it was.' })
+  errors: UserError[];
+}
+
+@ObjectType({ description: 'What updateTasks did with one task.', simpleResolvers: true })
+export class UpdateTasksResult {
+  @Field(() => ID, { description: 'The id as it was given.' })
+  id: TaskRow['id'];
+
+  @Field(() => Task, { nullable: true, description: 'The task as it is now; null when there are errors.' })
+  task?: TaskRow | null;
+
+  @Field(() => [UserError], { description: 'Why nothing was done with this task; empty when it was.' })
+  errors: UserError[];
+}
+
+@ObjectType({ description: 'What updateTasks did.', simpleResolvers: true })
+export class UpdateTasksPayload {
+  @Field(() => [UpdateTasksResult], { description: 'One for each id, in their order; none when there are errors.' })
+  results: UpdateTasksResult[];
+
+  @Field(() => [UserError], {
+    description: 'Why nothing was done at all; empty when each id was looked at, whatever became of it.',
+  })
   errors: UserError[];
 }
 
@@ -147,29 +169,5 @@ export class DeleteTaskPayload {
   deletedTaskId?: TaskRow['id'] | null;
 
   @Field(() => [UserError], { description: 'Why nothing was done; empty when it was.' })
-  errors: UserError[];
-}
-
-@ObjectType({ description: 'What updateTasks did with one of the tasks.', simpleResolvers: true })
-export class UpdateTasksResult {
-  @Field(() => ID, { description: 'The id, as given.' })
-  id: TaskRow['id'];
-
-  @Field(() => Task, { nullable: true, description: 'The task as it is now; null when there are errors.' })
-  task: TaskRow | null;
-
-  @Field(() => [UserError], { description: 'Why nothing was done with it; empty when it was.' })
-  errors: readonly object[];
-}
-
-@ObjectType({ description: 'What updateTasks did.', simpleResolvers: true })
-export class UpdateTasksPayload {
-  @Field(() => [UpdateTasksResult], {
-    nullable: true,
-    description: 'A result for each id, in their order; null when there are errors of the input as a whole.',
-  })
-  results?: readonly UpdateTasksResult[] | null;
-
-  @Field(() => [UserError], { description: 'Why nothing was done at all; empty when each task has its result.' })
   errors: UserError[];
 }

@@ -42,8 +42,7 @@ export async function applyChanges(
   return updated as TaskRow;
 }
 
-/** What goes with a status. */
-export function completion(status: TaskRow['status'] | undefined) {
+function completion(status: TaskRow['status'] | undefined) {
   return status === undefined ? {} : { completedAt: status === 'DONE' ? sql`now()` : null };
 }
 
@@ -136,6 +135,15 @@ async function holdLabels(tx: Transaction, projectId: ProjectId, ids: readonly L
   if (known.length < ids.length) {
     throw new Refusal(UserErrorCode.INVALID, 'expected labels of the project', ['input', 'labelIds']);
   }
+}
+
+/** Parts whose parent goes. */
+export async function orphan(tx: Transaction, parts: readonly TaskId[]): Promise<void> {
+  if (parts.length === 0) return;
+  await tx
+    .update(tasks)
+    .set({ parentId: null, ...NEXT_VERSION })
+    .where(inArray(tasks.id, [...parts]));
 }
 
 /** All that is assigned to someone who is no member any more. Behind the project's gate, alone. */

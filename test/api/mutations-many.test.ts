@@ -1,0 +1,129 @@
+/** updateTasks: a result for each id, whatever becomes of the others. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { newId } from '../../src/db/ids.js';
+import { expectRefusal, type TwoProcesses, twoProcesses } from '../support/mutations.js';
+
+const FIELDS: Record<string, string> = {
+  createTask: 'task { id }',
+  createLabel: 'label { id }',
+  updateTasks:
+    'results { id task { id status version parent { id } labels { nodes { name } } } errors { __typename code message path } }',
+};
+
+let w: TwoProcesses;
+beforeAll(async () => {
+  w = await twoProcesses(FIELDS);
+});
+afterAll(() => w?.close());
+
+const made = async (count: number, projectId: string = w.f.ops.id): Promise<string[]> => {
+  const ids: string[] = [];
+  for (let i = 0; i < count; i++) ids.push((await w.mutate('createTask', { projectId, title: `T${i}` })).task.id);
+  return ids;
+};
+const VERSIONS = 'query($p: ID!) { project(id: $p) { tasks(first: 100) { nodes { id version status } } } }';
+
+test('changes all, in the order given, with one fence; every list shows it at once', async () => {
+  const list = '{ project(key: "OPS") { tasks(filter: { status: { eq: IN_PROGRESS } }) { totalCount } } }';
+  const ids = await made(4);
+  const before = await w.read(list);
+  w.here.reset();
+  const { results, errors } = await w.mutate('updateTasks', { ids: [...ids].reverse(), status: 'IN_PROGRESS' });
+  expect(w.here.counts.fences).toBe(1);
+  expect(errors).toEqual([]);
+  expect(results).toMatchObject(
+    [...ids].reverse().map((id) => ({ id, task: { id, status: 'IN_PROGRESS', version: 2 }, errors: [] })),
+  );
+  expect((await w.read(list)).project.tasks.totalCount).toBe(before.project.tasks.totalCount + 4);
+});
+
+test('each is refused on its own: what is not there, not theirs, not allowed, not possible', async () => {
+  const [mine = ''] = await made(1);
+  const [web = ''] = await made(1, w.f.web.id);
+  const missing = newId('task');
+  const ids = [web, mine, missing];
+  // bob is a member of OPS alone.
+  const { results, errors } = await w.mutate('updateTasks', { ids, status: 'TODO' }, { as: w.f.bob.id });
+  expect(errors).toEqual([]);
+  expect(results).toMatchObject([
+    { id: web, task: null, errors: [{ __typename: 'NotFoundError', path: ['input', 'ids', '0'] }] },
+    { id: mine, task: { status: 'TODO', version: 2 }, errors: [] },
+    { id: missing, task: null, errors: [{ __typename: 'NotFoundError', path: ['input', 'ids', '2'] }] },
+  ]);
+  const viewer = await w.mutate('updateTasks', { ids: [mine], status: 'DONE' }, { as: w.f.vic.id });
+  expect(viewer.results).toMatchObject([{ task: null, errors: [{ __typename: 'PermissionError' }] }]);
+});
+
+test('what is refused of one leaves nothing of it behind, the labels neither', async () => {
+  const [ops = ''] = await made(1);
+  const [web = ''] = await made(1, w.f.web.id);
+  // A label of WEB, so OPS refuses it, and an assignee who is in OPS alone.
+  const label = (await w.mutate('createLabel', { projectId: w.f.web.id, name: 'web' })).label.id;
+  const labelled = await w.mutate('updateTasks', { ids: [ops, web], status: 'TODO', labelIds: [label] });
+  expect(labelled.results).toMatchObject([
+    { id: ops, task: null, errors: [{ __typename: 'ValidationError', path: ['input', 'labelIds'] }] },
+    { id: web, task: { status: 'TODO', labels: { nodes: [{ name: 'web' }] } }, errors: [] },
+  ]);
+  const assigned = await w.mutate('updateTasks', { ids: [ops, web], assigneeId: w.f.bob.id, labelIds: null });
+  expect(assigned.results).toMatchObject([
+    { id: ops, errors: [] },
+    { id: web, task: null, errors: [{ __typename: 'ValidationError', path: ['input', 'assigneeId'] }] },
+  ]);
+  const read = 'query($id: ID!) { task(id: $id) { version status labels { nodes { name } } } }';
+  expect((await w.read(read, { id: web })).task).toEqual({
+    version: 2,
+    status: 'TODO',
+    labels: { nodes: [{ name: 'web' }] },
+  });
+});
+
+test('a task cannot become part of itself; the others do', async () => {
+  const [parent = '', a = '', b = ''] = await made(3);
+  const { results } = await w.mutate('updateTasks', { ids: [a, parent, b], parentId: parent });
+  expect(results).toMatchObject([
+    { task: { parent: { id: parent } } },
+    { task: null, errors: [{ path: ['input', 'parentId'] }] },
+    { task: { parent: { id: parent } } },
+  ]);
+});
+
+describe('is refused as a whole, with no results,', () => {
+  test.each([
+    ['without ids', { ids: [] }, ['ids']],
+    ['with more than 100', { ids: Array.from({ length: 101 }, () => newId('task')) }, ['ids']],
+    ['with what is no id', { ids: ['OPS-1'] }, ['ids', '0']],
+    ['with one named twice', () => ({ ids: [w.f.opsTasks[0]?.id, w.f.opsTasks[0]?.id] }), ['ids']],
+    ['with a title cleared', () => ({ ids: [w.f.opsTasks[0]?.id], title: null }), ['title']],
+  ])('%s', async (_, input, path) => {
+    const payload = await w.mutate('updateTasks', typeof input === 'function' ? input() : input);
+    expectRefusal(payload, 'ValidationError', ...path);
+    expect(payload.results).toEqual([]);
+  });
+});
+
+test('100 tasks at once', async () => {
+  const ids = await made(20);
+  const many = [...ids, ...Array.from({ length: 80 }, () => newId('task'))];
+  const { results } = await w.mutate('updateTasks', { ids: many, priority: 'HIGH' });
+  expect(results.filter(({ errors }: { errors: object[] }) => errors.length === 0)).toHaveLength(20);
+  expect(results).toHaveLength(100);
+});
+
+test('calls that cross in any order never wait for each other for good', async () => {
+  const ids = await made(6);
+  const before = (await w.read(VERSIONS, { p: w.f.ops.id })).project.tasks.nodes;
+  const rotated = (by: number) => [...ids.slice(by), ...ids.slice(0, by)];
+  const calls = ids.flatMap((parent, i) => [
+    w.mutate('updateTasks', { ids: rotated(i), title: `By ${i}` }),
+    w.mutate('updateTasks', { ids: rotated(i).reverse(), description: `By ${i}` }, { on: w.there }),
+    w.mutate('updateTasks', { ids: rotated(i), parentId: parent }, { on: w.there }),
+  ]);
+  // A deadlock would be an error of Postgres: masked, at the top level, and `mutate` fails on it.
+  const answers = await Promise.all(calls);
+  for (const { errors, results } of answers) {
+    expect(errors).toEqual([]);
+    expect(results).toHaveLength(6);
+  }
+  const after = (await w.read(VERSIONS, { p: w.f.ops.id })).project.tasks.nodes;
+  expect(after).not.toEqual(before);
+});

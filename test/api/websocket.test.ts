@@ -207,6 +207,39 @@ describe('carries', () => {
     expect(subscriptions[0]?.changes).toEqual([]);
   });
 
+  test('only documents of the manifest, where only those may run', async () => {
+    const listed = 'subscription { taskChanged { taskId task { title version } } }';
+    const persistedDocuments = { mode: 'enforce', manifest: new Map([['one', listed]]) } as const;
+    const strict = await liveApp({ databaseUrl: database.url, overrides: { persistedDocuments } });
+    try {
+      const connection = connected(undefined, strict);
+      const refused = connection.send('subscription { taskChanged { taskId } }');
+      await eventually(() => expect(refused.ended).toBe(true));
+      expect(refused.errors).toMatchObject([{ extensions: { code: 'PERSISTED_DOCUMENT_REQUIRED' } }]);
+      connection.send(listed);
+      await eventually(() => expect(strict.taskEvents.subscribers).toBe(1));
+    } finally {
+      await strict.close();
+    }
+  });
+
+  test('as many subscriptions as the viewer has points for', async () => {
+    const limited = await liveApp({
+      databaseUrl: database.url,
+      overrides: { rateLimit: { points: 7, seconds: 3600 } },
+    });
+    try {
+      const connection = connected(undefined, limited);
+      const told: Subscription[] = [];
+      while (!told.at(-1)?.ended && told.length < 8) told.push(await connection.subscribe());
+      expect(told.length).toBeGreaterThan(1);
+      expect(told.at(-1)?.errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED', limit: 7 } }]);
+      expect(told.at(-1)?.errors[0]?.extensions).not.toHaveProperty('http');
+    } finally {
+      await limited.close();
+    }
+  });
+
   test('errors of ours masked, with an id that is logged', async () => {
     const broken = await liveApp({ databaseUrl: database.url });
     try {
@@ -251,6 +284,24 @@ describe('ends', () => {
       expect(await client.closed).toBe(4290);
       await rename(1, 'Others go on');
       await eventually(() => expect(other.changes).toHaveLength(1));
+    } finally {
+      await patient.close();
+    }
+  });
+
+  test('for a client that asks on and reads no answers: 4290, before the process keeps them for it', async () => {
+    const limits = { maxBufferedBytes: 64 * 1024 };
+    const patient = await liveApp({ databaseUrl: database.url, overrides: { subscriptionLimits: limits } });
+    try {
+      const client = await signedIn(patient);
+      client.socket.pause();
+      for (let n = 0; n < 400; n++) client.send({ type: 'ping', payload: { text: 'x'.repeat(60_000) } });
+      // All 24 MB have been read and are not kept: another client is served.
+      await connected(undefined, patient).subscribe();
+      await eventually(() => expect(client.socket.bufferedAmount).toBe(0));
+      client.socket.resume();
+      expect(await client.closed).toBe(4290);
+      expect(client.messages.filter(({ type }) => type === 'pong').length).toBeLessThan(400);
     } finally {
       await patient.close();
     }

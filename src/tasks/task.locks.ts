@@ -81,14 +81,16 @@ export async function holdTask(tx: Transaction, viewerId: UserId, id: TaskId, na
 
 /**
  * The task, locked together with its parts, whose parent is about to go, if the viewer may write in its project. The tree is locked too, so
- * there are no other parts. @throws Refusal
+ * there are no other parts. `passed`: the project that the task was seen in, when its gate was passed already: to pass another's now could
+ * break the order. @throws Refusal
  */
 export async function taskWithParts(
   tx: Transaction,
   viewerId: UserId,
   id: TaskId,
+  passed?: ProjectId,
 ): Promise<{ readonly task: TaskRow; readonly parts: readonly TaskId[] }> {
-  const projectId = (await passGatesOf(tx, [id])).get(id);
+  const projectId = passed ?? (await passGatesOf(tx, [id])).get(id);
   if (projectId === undefined) throw notFound(TASK.what, TASK.path);
   await roleOfWriter(tx, viewerId, projectId, TASK);
   await lockTrees(tx, [projectId]);

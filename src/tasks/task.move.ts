@@ -10,7 +10,7 @@ import { Refusal, UserErrorCode } from '../graphql/user-error.js';
 import { labels } from '../labels/label.table.js';
 import { notFound, roleOfWriter } from '../projects/access.js';
 import { passGateAlone, passGates } from '../projects/gates.js';
-import { moved, projectsOf, TASK, taskWithParts } from './task.locks.js';
+import { projectsOf, TASK, taskWithParts } from './task.locks.js';
 import { type TaskRow, tasks } from './task.table.js';
 import {
   isMember,
@@ -36,8 +36,7 @@ export async function moveTask(
   const from = (await projectsOf(tx, [id])).get(id);
   if (from === undefined) throw notFound(TASK.what, TASK.path);
   await passBoth(tx, from, to);
-  const { task, parts } = await taskWithParts(tx, viewerId, id);
-  if (task.projectId !== from) throw moved(TASK);
+  const { task, parts } = await taskWithParts(tx, viewerId, id, from);
   await roleOfWriter(tx, viewerId, to, TARGET);
   requireVersion(task, expectedVersion);
   if (from === to) return task;

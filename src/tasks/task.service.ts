@@ -244,7 +244,7 @@ async function insertTask(
       completedAt: status === 'DONE' ? sql`now()` : null,
     })
     .returning();
-  await setLabels(tx, task as TaskRow, labelIds ?? []);
+  if (labelIds) await setLabels(tx, task as TaskRow, labelIds);
   return task as TaskRow;
 }
 

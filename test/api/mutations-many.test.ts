@@ -6,6 +6,7 @@ import { expectRefusal, type TwoProcesses, twoProcesses } from '../support/mutat
 const FIELDS: Record<string, string> = {
   createTask: 'task { id }',
   createLabel: 'label { id }',
+  deleteTask: 'deletedTaskId',
   updateTasks:
     'results { id task { id status version parent { id } labels { nodes { name } } } errors { __typename code message path } }',
 };
@@ -126,4 +127,21 @@ test('calls that cross in any order never wait for each other for good', async (
   }
   const after = (await w.read(VERSIONS, { p: w.f.ops.id })).project.tasks.nodes;
   expect(after).not.toEqual(before);
+});
+
+test('deleting a task never waits for good with changes of its parts, whichever is older', async () => {
+  for (let i = 0; i < 5; i++) {
+    const [part = '', parent = ''] = await made(2); // so the part comes first in the order of ids
+    await w.mutate('updateTasks', { ids: [part], parentId: parent });
+    const [deleted, ...changed] = await Promise.all([
+      w.mutate('deleteTask', { id: parent }),
+      w.mutate('updateTasks', { ids: [parent, part], title: 'Crossing' }, { on: w.there }),
+      w.mutate('updateTasks', { ids: [part, parent], title: 'Crossing too' }, { on: w.there }),
+    ]);
+    expect(deleted.errors).toEqual([]);
+    for (const { results } of changed) {
+      const ofPart = results.find(({ id }: { id: string }) => id === part);
+      expect(ofPart.errors).toEqual([]);
+    }
+  }
 });

@@ -1,9 +1,10 @@
 /** moveTask: what goes along, what stays behind, and that both projects show it at once. */
-import { eq } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../src/db/ids.js';
-import { tasks } from '../../src/tasks/task.table.js';
-import { dataOf } from '../support/app.js';
+import { passGateAlone } from '../../src/projects/gates.js';
+import { taskLabels, tasks } from '../../src/tasks/task.table.js';
+import { dataOf, eventually } from '../support/app.js';
 import { expectRefusal, type TwoProcesses, twoProcesses } from '../support/mutations.js';
 
 const MOVED =
@@ -16,6 +17,7 @@ const FIELDS: Record<string, string> = {
   archiveProject: 'project { id }',
   moveTask: MOVED,
   updateTasks: 'results { errors { message } }',
+  deleteTask: 'deletedTaskId',
 };
 
 let w: TwoProcesses;
@@ -145,4 +147,37 @@ test('moves that cross, with changes of the same tasks, end; a task is in one pr
   const nodes: { id: string; identifier: string }[] = dataOf(await w.there.ask(all, { as: w.f.ada.id })).tasks.nodes;
   expect(nodes.filter(({ id }) => ids.includes(id))).toHaveLength(ids.length);
   expect(new Set(nodes.map(({ identifier }) => identifier)).size).toBe(nodes.length);
+});
+
+test('a write that waited while its task was moved away is told so, and writes nothing', async () => {
+  const { ops, web } = w.f;
+  const task = await created();
+  const waiting = async () => {
+    const [row] = await w.here.db.read.execute<{ count: number }>(sql`
+      select count(*)::int as count from pg_locks
+      where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())`);
+    return row?.count;
+  };
+  const { value } = await w.here.transactor.transact(async (tx) => {
+    await passGateAlone(tx, ops.id);
+    const writes = [
+      w.mutate('updateTasks', { ids: [task.id], title: 'No' }, { on: w.there }),
+      w.mutate('deleteTask', { id: task.id }, { on: w.there }),
+      w.mutate('createComment', { taskId: task.id, body: 'No' }, { on: w.there }),
+    ];
+    await eventually(async () => expect(await waiting()).toBe(3));
+    await tx.delete(taskLabels).where(eq(taskLabels.taskId, task.id));
+    await tx.update(tasks).set({ projectId: web.id, number: 1000 }).where(eq(tasks.id, task.id));
+    return { writes };
+  });
+  const [many, deleted, comment] = await Promise.all(value.writes);
+  expect(many.results).toMatchObject([{ errors: [{ message: expect.stringContaining('moved') }] }]);
+  expectRefusal(deleted, 'ConflictError', 'id');
+  expectRefusal(comment, 'ConflictError', 'taskId');
+  const read = 'query($id: ID!) { task(id: $id) { identifier title commentCount } }';
+  expect((await w.read(read, { id: task.id })).task).toEqual({
+    identifier: 'WEB-1000',
+    title: 'To move',
+    commentCount: 0,
+  });
 });

@@ -58,6 +58,8 @@ async function start(config: Config): Promise<void> {
     keySet: { onFailure: (error) => log.warn({ err: error }, 'the keys of tokens could not be fetched') },
   };
 
+  // A fault of one request is not to end all others. Nothing is known to leave one; if something does, it is told.
+  process.on('unhandledRejection', (error) => log.error({ err: error }, 'a rejection that nobody handles'));
   const store = await openStore(services.redis, log);
   running(() => store.close());
   const token = production ? undefined : await demoToken(services.databaseUrl, tokens);

@@ -29,7 +29,7 @@ const told = async <T>(read: Promise<T>) => {
 
 beforeAll(async () => {
   app = await testApp({
-    overrides: { log },
+    app: { log },
     wrap: (store) => ({ ...intercepted(store, () => {}), read: (...args) => told(store.read(...args)) }),
   });
   f = await fixture(app);
@@ -196,7 +196,7 @@ test('a cancelled statement does no harm to the next one on its connection', asy
 });
 
 test('loads in line are left, and begin nothing', async () => {
-  const narrow = await testApp({ databaseUrl: app.databaseUrl, group: app.group, overrides: { log, maxLoads: 1 } });
+  const narrow = await testApp({ databaseUrl: app.databaseUrl, group: app.group, app: { log, maxLoads: 1 } });
   try {
     await narrow.server.listen({ host: '127.0.0.1', port: 0 });
     await hold('tasks');
@@ -222,7 +222,7 @@ test('a request whose time is over is answered so, and its statement ends', asyn
   const quick = await testApp({
     databaseUrl: app.databaseUrl,
     group: app.group,
-    overrides: { log, answerTimeoutMs: 300 },
+    app: { log, answerTimeoutMs: 300 },
   });
   try {
     await hold('tasks');

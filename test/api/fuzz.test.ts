@@ -33,7 +33,7 @@ let lines: Line[];
 beforeAll(async () => {
   const { log, lines: written } = readableLog();
   lines = written;
-  app = await testApp({ overrides: { log } });
+  app = await testApp({ app: { log } });
   f = await fixture(app);
 });
 afterAll(() => app?.close());

@@ -10,7 +10,7 @@ let lines: Line[];
 beforeAll(async () => {
   const { log, lines: written } = readableLog();
   lines = written;
-  app = await testApp({ overrides: { production: true, log } });
+  app = await testApp({ app: { production: true, log } });
   f = await fixture(app);
 });
 afterAll(() => app?.close());
@@ -23,7 +23,7 @@ test('introspection is off, and on where it is configured', async () => {
     const { status, errors } = await ask(document);
     expect([status, errors]).toMatchObject([400, [{ extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } }]]);
   }
-  const open = await testApp({ databaseUrl: app.databaseUrl, overrides: { production: true, introspection: true } });
+  const open = await testApp({ databaseUrl: app.databaseUrl, app: { production: true, introspection: true } });
   try {
     expect(dataOf(await open.ask('{ __type(name: "Task") { name } }'))).toEqual({ __type: { name: 'Task' } });
   } finally {
@@ -63,7 +63,7 @@ describe('what goes wrong on our side is masked, and logged under the id that wa
 
   test('in a resolver', async () => {
     const { log, lines } = readableLog();
-    const broken = await testApp({ databaseUrl: app.databaseUrl, overrides: { production: true, log } });
+    const broken = await testApp({ databaseUrl: app.databaseUrl, app: { production: true, log } });
     try {
       await broken.db.close();
       const { errors } = await broken.ask('{ a: projects { nodes { key } } }', { as: f.ada.id });
@@ -80,7 +80,7 @@ describe('what goes wrong on our side is masked, and logged under the id that wa
     const { log, lines } = readableLog();
     const secret = 'the key set of id.internal:8443 is away';
     const verifyToken = () => Promise.reject(new Error(secret));
-    const broken = await testApp({ databaseUrl: app.databaseUrl, overrides: { production: true, log, verifyToken } });
+    const broken = await testApp({ databaseUrl: app.databaseUrl, app: { production: true, log, verifyToken } });
     try {
       const { status, errors } = await broken.ask('{ viewer { name } }', { as: f.ada.id });
       expect(status).toBe(500);

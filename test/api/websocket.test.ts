@@ -24,7 +24,7 @@ const sockets: WebSocket[] = [];
 
 beforeAll(async () => {
   database = await createDatabase();
-  app = await liveApp({ databaseUrl: database.url, overrides: { subscriptionLimits: LIMITS } });
+  app = await liveApp({ databaseUrl: database.url, app: { subscriptionLimits: LIMITS } });
   sql = postgresClient(database.url, { max: 2 });
   f = await fixture(app);
 });
@@ -102,7 +102,7 @@ describe('gets in', () => {
 
   test('not when tokens cannot be checked now: 1013, and may try again', async () => {
     const verifyToken = () => Promise.reject(new Error('the key server is away'));
-    const blind = await liveApp({ databaseUrl: database.url, overrides: { verifyToken } });
+    const blind = await liveApp({ databaseUrl: database.url, app: { verifyToken } });
     try {
       expect(await connected({ token: 'any' }, blind).closed).toMatchObject({ code: 1013 });
     } finally {
@@ -138,7 +138,7 @@ describe('gets in', () => {
   test('until its token ends: 4403', async () => {
     let expiresAtMs = Infinity;
     const verifyToken = async () => ({ subject: f.ada.id, scopes: [], profile: {}, expiresAtMs });
-    const short = await liveApp({ databaseUrl: database.url, overrides: { verifyToken } });
+    const short = await liveApp({ databaseUrl: database.url, app: { verifyToken } });
     try {
       const lasting = connected({ token: 'lasting' }, short);
       await lasting.subscribe();
@@ -210,7 +210,7 @@ describe('carries', () => {
   test('only documents of the manifest, where only those may run', async () => {
     const listed = 'subscription { taskChanged { taskId task { title version } } }';
     const persistedDocuments = { mode: 'enforce', manifest: new Map([['one', listed]]) } as const;
-    const strict = await liveApp({ databaseUrl: database.url, overrides: { persistedDocuments } });
+    const strict = await liveApp({ databaseUrl: database.url, app: { persistedDocuments } });
     try {
       const connection = connected(undefined, strict);
       const refused = connection.send('subscription { taskChanged { taskId } }');
@@ -226,7 +226,7 @@ describe('carries', () => {
   test('as many subscriptions as the viewer has points for', async () => {
     const limited = await liveApp({
       databaseUrl: database.url,
-      overrides: { rateLimit: { points: 7, seconds: 3600 } },
+      app: { rateLimit: { points: 7, seconds: 3600 } },
     });
     try {
       const connection = connected(undefined, limited);
@@ -266,7 +266,7 @@ describe('carries', () => {
 
 describe('ends', () => {
   test('for a client that takes what it is sent too slowly: 4290, with nothing left behind', async () => {
-    const patient = await liveApp({ databaseUrl: database.url, overrides: { subscriptionLimits: { maxQueued: 20 } } });
+    const patient = await liveApp({ databaseUrl: database.url, app: { subscriptionLimits: { maxQueued: 20 } } });
     try {
       const client = await signedIn(patient);
       const query = 'subscription { taskChanged { task { description } } }';
@@ -291,7 +291,7 @@ describe('ends', () => {
 
   test('for a client that asks on and reads no answers: 4290, before the process keeps them for it', async () => {
     const limits = { maxBufferedBytes: 64 * 1024 };
-    const patient = await liveApp({ databaseUrl: database.url, overrides: { subscriptionLimits: limits } });
+    const patient = await liveApp({ databaseUrl: database.url, app: { subscriptionLimits: limits } });
     try {
       const client = await signedIn(patient);
       client.socket.pause();

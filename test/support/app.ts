@@ -67,8 +67,6 @@ export interface TestAppOptions {
   readonly waitMs?: number;
   /** Default: none, or 16 MiB where the suite is run with process memory. */
   readonly nearCacheBytes?: number;
-  /** What else the app shall be made with, over what it is made with here. */
-  readonly overrides?: Partial<AppOptions>;
   /** False: do not wait until the cache serves, for tests of what happens before. */
   readonly lease?: boolean;
 }
@@ -95,10 +93,9 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     nearCacheBytes: options.nearCacheBytes ?? (process.env.TEST_NEAR_CACHE === 'on' ? NEAR_CACHE_BYTES : 0),
     ...(options.explorer && { explorer: options.explorer }),
     verifyToken: tokenVerifier(TOKENS),
-    ...options.app,
     events: { ...options.events, outcome: (outcome) => outcomes.push(outcome) },
     onStatement: (text) => counts.statements.push(text),
-    ...options.overrides,
+    ...options.app,
   });
   // A first lease waits for every transaction that runs on the server, also those of other tests in databases of their own.
   if (options.lease !== false)

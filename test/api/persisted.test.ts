@@ -114,7 +114,7 @@ describe('of a manifest', () => {
   const withMode = async (mode: 'warn' | 'enforce', run: (to: TestApp, lines: Line[]) => Promise<void>) => {
     const { log, lines } = readableLog();
     const overrides = { persistedDocuments: { mode, manifest }, log };
-    const to = await testApp({ databaseUrl: app.databaseUrl, app });
+    const to = await testApp({ databaseUrl: app.databaseUrl, app: overrides });
     try {
       await run(to, lines);
     } finally {

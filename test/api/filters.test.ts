@@ -67,7 +67,7 @@ async function rows(): Promise<Row[]> {
       array(select label_id::text from task_labels l where l.task_id = t.id) as label_ids
     from tasks t join projects p on p.id = t.project_id`;
   const id = (prefix: string, uuid: string | null) => uuid && fromUuid(prefix, uuid);
-  const at = (date: Date | null) => date && date.toISOString();
+  const at = (date: Date | null) => date?.toISOString() ?? null;
   return found.map(
     (row) =>
       ({

@@ -1,7 +1,6 @@
 /** User as GraphQL shows it. */
 import { Field, ObjectType } from 'type-graphql';
 import { Node } from '../graphql/node.js';
-import { connectionTypes } from '../graphql/page.js';
 import type { UserRow } from './user.table.js';
 
 /** Its root value is a row of `users`. */
@@ -19,5 +18,3 @@ export class User extends Node {
   @Field(() => String, { description: 'The name to show.' })
   name: string;
 }
-
-export const { Edge: UserEdge, Connection: UserConnection } = connectionTypes('User', () => User);

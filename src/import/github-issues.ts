@@ -13,7 +13,8 @@ export type ImportErrorCode =
   | 'SEVERAL_REPOSITORIES'
   | 'BAD_PROJECT_KEY'
   | 'UNKNOWN_OWNER'
-  | 'NOT_A_WRITER';
+  | 'NOT_A_WRITER'
+  | 'ARCHIVED';
 
 /** Nothing was imported. The message says which record and field, what was expected and what came. */
 export class ImportError extends Error {

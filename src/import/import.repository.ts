@@ -8,6 +8,7 @@ import { comments } from '../comments/comment.table.js';
 import type { Transaction } from '../db/database.js';
 import { type CommentId, type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../db/ids.js';
 import { type LabelRow, labels } from '../labels/label.table.js';
+import { passGates } from '../projects/gates.js';
 import { projectMembers, projects, type Role, taskNumbers } from '../projects/project.table.js';
 import { type TaskRow, type TaskStatus, taskLabels, tasks } from '../tasks/task.table.js';
 import { users } from '../users/user.table.js';
@@ -75,14 +76,20 @@ export async function createProject(
   return created.id;
 }
 
-/** Held against other imports; its tasks can be created and changed meanwhile. */
-export async function lockProject(tx: Transaction, key: string): Promise<ProjectId | undefined> {
+/** Behind its gate, and held against other imports; its tasks can be created and changed meanwhile. */
+export async function lockProject(
+  tx: Transaction,
+  key: string,
+): Promise<{ readonly id: ProjectId; readonly archived: boolean } | undefined> {
+  const [known] = await tx.select({ id: projects.id }).from(projects).where(eq(projects.key, key));
+  if (known === undefined) return undefined;
+  await passGates(tx, [known.id]);
   const [project] = await tx
-    .select({ id: projects.id })
+    .select({ id: projects.id, archivedAt: projects.archivedAt })
     .from(projects)
-    .where(eq(projects.key, key))
+    .where(eq(projects.id, known.id))
     .for('no key update');
-  return project?.id;
+  return project && { id: project.id, archived: project.archivedAt !== null };
 }
 
 /** Held: nobody is shut out while their import is under way. */

@@ -150,9 +150,12 @@ async function openProject(
   }
   const createdId = await createProject(tx, project);
   if (createdId !== undefined) return createdId;
-  const id = await lockProject(tx, key);
-  const role = id && (await lockRole(tx, id, ownerId));
-  if (id !== undefined && mayWrite(role)) return id;
+  const existing = await lockProject(tx, key);
+  const role = existing && (await lockRole(tx, existing.id, ownerId));
+  if (existing?.archived && mayWrite(role)) {
+    throw new ImportError('ARCHIVED', `the project ${key} is archived: expected one that is not`);
+  }
+  if (existing !== undefined && mayWrite(role)) return existing.id;
   throw new ImportError(
     'NOT_A_WRITER',
     `the project ${key} exists: expected its OWNER or a MEMBER to import into it, got ${role ?? 'no member of it'} (${ownerId})`,

@@ -257,6 +257,17 @@ test('who is no OWNER or MEMBER of an existing project does not import into it',
   expect((await importAll([issue(2)], { ownerId: strangerId })).tasks.created).toBe(1);
 });
 
+test('nothing is imported into an archived project', async () => {
+  await importAll([issue(1)]);
+  await db.write.update(projects).set({ archivedAt: '2026-01-01T00:00:00.000Z' });
+  await expect(importAll([issue(2)])).rejects.toMatchObject({
+    code: 'ARCHIVED',
+    message: expect.stringContaining('is archived'),
+  });
+  await db.write.update(projects).set({ archivedAt: null });
+  expect((await importAll([issue(2)])).tasks.created).toBe(1);
+});
+
 test('a file with one bad record imports nothing', async () => {
   const before = await everyRow();
   await expect(importAll([issue(1), issue(2, { createdAt: 'yesterday' })])).rejects.toThrow(ImportError);

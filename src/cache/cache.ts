@@ -14,7 +14,7 @@ import { type Memoized, type MemoizePolicy, memoized } from './memoize.js';
 import { Monitor, stampsNow } from './monitor.js';
 import { type Asked, NearCache, type NearCacheOptions } from './near-cache.js';
 import { DEFAULT_MAX_CHARS, entryTtlMs, type Policy, type Source } from './policy.js';
-import { Session, type Use } from './session.js';
+import { Session, type SessionOptions, type Use } from './session.js';
 import { type Fill, HOME, LEASE_MS, type Store, type View } from './store.js';
 import type { Tag } from './tag.js';
 import { TurnBatch } from './turn-batch.js';
@@ -97,6 +97,8 @@ interface Answer {
 interface Miss<A> extends Placed<A> {
   readonly reason: OutcomeReason;
   readonly stamps: string | undefined;
+  /** The look into the log that the stamps were read with. */
+  readonly asked?: Asked | undefined;
 }
 
 /** A load under way, of one of its values. */
@@ -165,9 +167,50 @@ export class Cache {
     return { near: this.#near?.size, loads: this.#loads.state };
   }
 
-  /** For one request: what it reads after the first round trip may come from memory. `snapshot`: for `validate`. */
-  session(options: { snapshot: boolean } = { snapshot: false }): Session {
-    return new Session(this.#near?.sent ?? 0, options.snapshot);
+  /** For one request: what it reads after the first round trip may come from memory. Default: neither for `validate` nor for `keep`. */
+  session(options: SessionOptions = {}): Session {
+    return new Session(this.#near?.sent ?? 0, options);
+  }
+
+  /**
+   * Keeps in this process what was made of nothing but what the session was given, as long as all of that holds. Only what `session`
+   * was opened for (`answer`), and what is not torn, fenced, stale or joined, is kept. `bytes`: what the value takes.
+   */
+  keep(session: Session, key: Key, value: object, bytes: number): void {
+    const { ground } = session;
+    if (ground === undefined || ground.lost || ground.since === undefined) return;
+    const { since, untilMs } = ground;
+    const tags = [...ground.tags];
+    const sized = { chars: bytes, bytes: bytes + tags.length * BYTES_PER_TAG };
+    this.#near?.put(since, key, { value, tags, stamps: '', loadedAtMs: this.#clock.nowMs(), untilMs, ...sized });
+  }
+
+  /**
+   * What was kept under this key, if it still holds: proved by a read of the log, shared with all who ask in this turn, that was sent
+   * after the session began. Asks nothing where nothing is kept. Never throws.
+   */
+  async find(session: Session, key: Key): Promise<unknown> {
+    const startedMs = performance.now();
+    const near = this.#near;
+    if (near?.get(key, this.#clock.nowMs()) === undefined) return undefined;
+    const roundTrips: number[] = [];
+    if (!near.provedAfter(session.began)) {
+      try {
+        const { number, answer } = await this.#reads.add(NOTHING);
+        roundTrips.push(number);
+        if (!answer.proved) return undefined;
+      } catch (error) {
+        this.#events.storeFailed?.('read', error);
+        return undefined;
+      }
+    }
+    const nowMs = this.#clock.nowMs();
+    const copy = near.get(key, nowMs);
+    if (copy === undefined) return undefined;
+    const { value, tags, chars, loadedAtMs, untilMs } = copy;
+    const times = { ageMs: nowMs - loadedAtMs, ttlLeftMs: untilMs - nowMs, ms: performance.now() - startedMs };
+    this.#events.outcome?.({ name: ANSWER, arg: undefined, key, tags, kind: 'near-hit', chars, roundTrips, ...times });
+    return value;
   }
 
   /**
@@ -323,12 +366,13 @@ export class Cache {
 
   /** Serves what memory holds. @returns the others */
   #fromMemory<A, V>(reading: Reading<A, V>, calls: readonly Placed<A>[]): Placed<A>[] {
+    const near = this.#near;
     const nowMs = this.#clock.nowMs();
     return calls.filter((call) => {
-      const copy = this.#near?.get(call.key, nowMs);
+      const copy = near?.get(call.key, nowMs);
       if (copy === undefined) return true;
       reading.values[call.index] = copy.value as V;
-      reading.session?.used({ ...call, stamps: copy.stamps });
+      reading.session?.used({ ...call, stamps: copy.stamps }, near && { since: near.held, untilMs: copy.untilMs });
       const ageMs = Math.max(0, nowMs - copy.loadedAtMs);
       reading.ended(call, { kind: 'near-hit', ageMs, ttlLeftMs: copy.untilMs - nowMs, chars: copy.chars });
       this.#sample(reading, call, copy);
@@ -388,7 +432,7 @@ export class Cache {
       } else if (unproved) {
         misses.push({ ...call, stamps: undefined, reason: 'unproved' });
       } else {
-        misses.push({ ...call, ...this.#stamps(call, state, answer.view, minted?.answer) });
+        misses.push({ ...call, ...this.#stamps(call, state, answer.view, minted?.answer), asked: answer.asked });
       }
     });
     return misses;
@@ -406,7 +450,10 @@ export class Cache {
     const ttlLeftMs = Math.max(0, ttlMs - ageMs);
     const shown = { ageMs, ttlLeftMs, chars, ...(found.unproved && { reason: 'unproved' as const }) };
     reading.ended(call, { kind: kind === 'fresh' ? 'hit' : 'stale', ...shown });
-    session?.used({ ...call, stamps });
+    const nowMs = this.#clock.nowMs();
+    const { asked } = found;
+    const proved = kind === 'fresh' && !found.unproved && asked !== undefined;
+    session?.used({ ...call, stamps }, proved ? { since: asked, untilMs: nowMs + ttlLeftMs } : undefined);
     if (found.unproved) {
       if (session !== undefined) session.unproved = true;
       return;
@@ -415,10 +462,9 @@ export class Cache {
       this.#unawaited(this.#refresh(source, call, stamps));
       return;
     }
-    const nowMs = this.#clock.nowMs();
     const copy = { value, tags: call.tags, stamps, chars };
-    if (found.asked !== undefined) {
-      this.#near?.put(found.asked, call.key, { ...copy, loadedAtMs: nowMs - ageMs, untilMs: nowMs + ttlLeftMs });
+    if (asked !== undefined) {
+      this.#near?.put(asked, call.key, { ...copy, loadedAtMs: nowMs - ageMs, untilMs: nowMs + ttlLeftMs });
     }
     this.#sample(reading, call, copy);
   }
@@ -500,10 +546,11 @@ export class Cache {
       for (const miss of misses) ended(miss, { kind: 'error', reason: 'load-failed' });
     });
     misses.forEach((miss, i) => {
-      const { value, joined, unstored } = settled[i] as Settled<V>;
+      const { value, joined, unstored, untilMs } = settled[i] as Settled<V>;
       values[miss.index] = value;
-      if (miss.stamps !== undefined) session?.used({ ...miss, stamps: miss.stamps });
-      else if (session !== undefined) session.unstamped = true;
+      const { stamps, asked } = miss;
+      if (stamps === undefined) session?.usedUnstamped();
+      else session?.used({ ...miss, stamps }, asked && untilMs !== undefined ? { since: asked, untilMs } : undefined);
       const lost = miss.stamps === undefined && miss.reason === 'store-unavailable';
       const kind = lost ? 'error' : joined ? 'joined' : miss.stamps === undefined ? 'bypass' : 'miss';
       ended(miss, { kind, reason: unstored ?? miss.reason });
@@ -555,9 +602,9 @@ export class Cache {
     return Promise.all(
       misses.map(async (miss, i) => {
         const flight = flying[i];
-        if (flight !== undefined) return { value: (await flight.value) as V, joined: true, unstored: undefined };
+        if (flight !== undefined) return { value: (await flight.value) as V, joined: true };
         const value = loaded.get(miss) as V;
-        return { value, joined: false, unstored: this.#fill(source, miss, value) };
+        return { value, joined: false, ...this.#fill(source, miss, value) };
       }),
     );
   }
@@ -591,28 +638,33 @@ export class Cache {
     );
   }
 
-  /** FILL. Not awaited: a late one is harmless, since it carries the stamps from before its load. @returns why not */
-  #fill<A>(policy: Policy<A>, miss: Miss<A>, value: unknown): OutcomeReason | undefined {
-    if (miss.stamps === undefined) return undefined;
+  /** FILL. Not awaited: a late one is harmless, since it carries the stamps from before its load. */
+  #fill<A>(policy: Policy<A>, miss: Miss<A>, value: unknown): Filled {
+    const { key, tags, stamps, asked } = miss;
+    if (stamps === undefined) return {};
     const ttlMs = entryTtlMs(policy, value, this.#random());
+    const loadedAtMs = this.#clock.nowMs();
     let text: string;
     try {
-      text = entryText({ stamps: miss.stamps, value, loadedAtMs: this.#clock.nowMs(), ttlMs });
+      text = entryText({ stamps, value, loadedAtMs, ttlMs });
     } catch {
       this.#land(miss);
-      return 'unencodable';
+      return { unstored: 'unencodable' };
     }
     if (text.length > (policy.maxChars ?? DEFAULT_MAX_CHARS)) {
       this.#land(miss);
-      return 'too-large';
+      return { unstored: 'too-large' };
     }
+    const untilMs = loadedAtMs + ttlMs;
+    if (asked !== undefined)
+      this.#near?.put(asked, key, { value, tags, stamps, chars: text.length, loadedAtMs, untilMs });
     // The load may be joined until its value can be read.
     const filled = this.#fills
-      .add({ key: miss.key, text, ttlMs: ttlMs + (policy.staleMs ?? 0) })
+      .add({ key, text, ttlMs: ttlMs + (policy.staleMs ?? 0) })
       .catch((error) => this.#events.storeFailed?.('fill', error))
       .finally(() => this.#land(miss));
     this.#unawaited(filled);
-    return undefined;
+    return { untilMs };
   }
 
   async #trip<T>(go: () => Promise<T>): Promise<Trip<T>> {
@@ -621,11 +673,24 @@ export class Cache {
   }
 }
 
-interface Settled<V> {
+/** Why a value was not stored, or until when the entry may be served; neither where its miss allowed no storing. */
+interface Filled {
+  readonly unstored?: OutcomeReason;
+  readonly untilMs?: number;
+}
+
+interface Settled<V> extends Filled {
   readonly value: V;
   readonly joined: boolean;
-  readonly unstored: OutcomeReason | undefined;
 }
+
+/** What outcomes call that which a session's reads have made. */
+const ANSWER = 'Answer';
+/** In memory's index, with its share of the key sets. */
+const BYTES_PER_TAG = 100;
+
+/** Asks for the log alone. */
+const NOTHING: Request = { calls: [], memory: true };
 
 const ONLY_HOME: readonly number[] = [HOME];
 

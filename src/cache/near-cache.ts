@@ -6,7 +6,8 @@
  * - the log was read after the request came, and the read found the lease of HOME under the generation and purge that memory
  *   was filled under; anything else empties memory, and so does a hole in the log;
  * - a record drops the copies of its tags; what was asked of the store before a record that names one of its tags is not kept;
- * - what was read under a fence or without a lease, and what was loaded, is not kept: only what the store proved.
+ * - what was read under a fence or without a lease is not kept. What was loaded is, under the read that found the tokens before it:
+ *   whatever a load does not show is committed later than that, so its record is yet to come, or names a tag since.
  */
 import { LRUCache } from 'lru-cache';
 import type { Key } from './key.js';
@@ -35,6 +36,8 @@ export interface NearEntry {
   readonly loadedAtMs: number;
   readonly untilMs: number;
   readonly chars: number;
+  /** Of an answer: what it takes as it is. Absent: estimated from `chars`. */
+  readonly bytes?: number;
 }
 
 /** A read of the log that has been sent: what memory was when it was. */
@@ -61,7 +64,7 @@ export class NearCache {
     this.#copies = new LRUCache<Key, NearEntry>({
       max: options.maxEntries ?? DEFAULT_MAX_ENTRIES,
       maxSize: options.maxBytes ?? DEFAULT_MAX_BYTES,
-      sizeCalculation: ({ chars }) => BYTES_PER_ENTRY + chars * BYTES_PER_CHAR,
+      sizeCalculation: ({ chars, bytes = chars * BYTES_PER_CHAR }) => BYTES_PER_ENTRY + bytes,
       dispose: ({ tags }, key) => this.#unindex(key, tags),
     });
   }
@@ -84,6 +87,11 @@ export class NearCache {
   /** What a read that is sent now has to ask of the log. */
   ask(): Asked {
     return { log: this.#mark ?? 'end', number: ++this.#sent, identity: this.#identity };
+  }
+
+  /** As if a read sent now had found nothing new: what memory holds at this moment is known to hold since then. */
+  get held(): Asked {
+    return { log: this.#mark ?? 'end', number: this.#sent, identity: this.#identity };
   }
 
   /** Takes a read's answer in. True: what memory holds now may be served to all who asked before that read was sent. */
@@ -116,7 +124,7 @@ export class NearCache {
     return undefined;
   }
 
-  /** Keeps what the store proved fresh in the read `asked`, unless one of its tags was named in the log since that was sent. */
+  /** Keeps what the read `asked` proved, or what was loaded after it, unless one of its tags was named in the log since that was sent. */
   put(asked: Asked, key: Key, entry: NearEntry): void {
     const mark = this.#mark;
     if (asked.log === 'end' || mark === undefined) return;

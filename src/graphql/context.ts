@@ -1,6 +1,6 @@
 /** What every resolver of a request gets. */
 
-import type { Tag } from '../cache/index.js';
+import type { Session, Tag } from '../cache/index.js';
 import type { Database } from '../db/database.js';
 import type { UserId } from '../db/ids.js';
 import type { Tracer } from './cache-trace.js';
@@ -12,6 +12,11 @@ export interface Context {
   readonly requestId: string;
   /** Who asks. Set before any resolver runs; without one only introspection is answered. */
   readonly viewerId: UserId;
+  /**
+   * What a query of this request is given by the cache. Its answer may be kept as long as that holds; a resolver that tells something else
+   * (by `scopes`, `db`, `rateLimit`, each of which says so itself; by the time: `answerEndsAt`) must not let it. Absent: nothing is kept.
+   */
+  readonly session?: Session | undefined;
   /** What the viewer's token is good for besides the viewer's own rights. */
   readonly scopes: readonly string[];
   readonly db: Database;
@@ -25,7 +30,16 @@ export interface Context {
   /** Set when the operation is known. */
   loads: Loads;
   /** Set when the operation is paid for, where there is a limit. */
-  rateLimit?: RateState;
+  paid?: RateState;
+  /** The same, for resolvers. */
+  readonly rateLimit?: RateState | undefined;
+  /** Called when a query was answered without an error. */
+  answered?(): void;
+}
+
+/** For resolvers that tell of the time: what they say is true until then. */
+export function answerEndsAt({ session }: Context, untilMs: number): void {
+  session?.ground?.endsAt(untilMs);
 }
 
 /** What a subscription gets: one for all its events, which are answered one after the other. */

@@ -59,9 +59,10 @@ export function gatewayOf(
 }
 
 async function runOnce(run: Run, context: Context, cache: Cache, db: Database): Promise<ExecutionResult> {
-  const session = cache.session();
+  const session = context.session ?? cache.session();
   context.loads = loadsOf(context, { cache, db, session });
   const result = await run(context);
+  if (result.errors === undefined && !session.unproved) context.answered?.();
   return session.unproved ? told(result, { mode: 'unproved' }) : result;
 }
 

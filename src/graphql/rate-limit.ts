@@ -171,11 +171,11 @@ export function rateLimitPlugin(
     requestDidStart: async () => ({
       didResolveOperation: async ({ contextValue }) => {
         const { cost = 1 } = contextValue as { readonly cost?: number };
-        contextValue.rateLimit = await limits.spend(caller(contextValue), Math.max(1, Math.ceil(cost)));
+        contextValue.paid = await limits.spend(caller(contextValue), Math.max(1, Math.ceil(cost)));
       },
-      willSendResponse: async ({ response, contextValue: { rateLimit } }) => {
-        if (rateLimit === undefined) return;
-        for (const [name, value] of headersOf(rateLimit)) response.http.headers.set(name, value);
+      willSendResponse: async ({ response, contextValue: { paid } }) => {
+        if (paid === undefined) return;
+        for (const [name, value] of headersOf(paid)) response.http.headers.set(name, value);
       },
     }),
   };
@@ -193,7 +193,7 @@ function rateLimited(state: RateState): GraphQLError {
   return new GraphQLError(message, { extensions });
 }
 
-function headersOf({ limit, remaining, resetMs }: RateState): [string, string][] {
+export function headersOf({ limit, remaining, resetMs }: RateState): [string, string][] {
   return [
     ['ratelimit-limit', String(limit)],
     ['ratelimit-remaining', String(remaining)],

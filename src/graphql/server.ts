@@ -1,21 +1,21 @@
 /** HTTP: the API at /graphql, the explorer at /, health at /healthz and /readyz. One request is one context, one set of loads. */
-import { randomUUID } from 'node:crypto';
 import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
   ApolloServerPluginLandingPageDisabled,
 } from '@apollo/server/plugin/disabled';
-import fastifyApollo, { fastifyApolloDrainPlugin } from '@as-integrations/fastify';
+import { fastifyApolloDrainPlugin } from '@as-integrations/fastify';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { GraphQLSchema, OperationDefinitionNode } from 'graphql';
 import type { Cache } from '../cache/index.js';
 import type { MainDatabase } from '../db/database.js';
 import type { UserId } from '../db/ids.js';
 import type { Log } from '../log.js';
+import { Answers } from './answers.js';
 import { Tracer } from './cache-trace.js';
-import type { Context } from './context.js';
 import { costsOf, requireAffordable } from './cost.js';
 import { documentStore } from './document-store.js';
+import { serveQueries } from './endpoint.js';
 import { badUserInput, ErrorMask, noSuchOperation, unauthenticated } from './errors.js';
 import { gatewayOf } from './executor.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
@@ -29,10 +29,10 @@ import {
   serverOptions,
 } from './http-security.js';
 import { LIMITS, MAX_BODY_BYTES, PARSE_OPTIONS } from './limits.js';
-import { Loads } from './loads.js';
 import { statusByMediaType } from './over-http.js';
 import { PersistedDocuments, type PersistedDocumentsOptions, RegisteredDocuments } from './persisted.js';
 import { callerOf, type RateLimits, rateLimitPlugin } from './rate-limit.js';
+import { type Opened, RequestContext } from './request-context.js';
 import { type SubscriptionLimits, serveSubscriptions } from './subscriptions.js';
 import { waitedFor } from './waited-for.js';
 
@@ -85,13 +85,6 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;
 }
 
-/** A request's context before its operation is known. */
-interface OpenContext extends Context {
-  readonly identity: Identity | undefined;
-  /** Who pays: see rate-limit.ts. */
-  readonly caller: string;
-}
-
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
   const { schema, log, production, explorer, persistedDocuments } = options;
   const app = fastify({ ...serverOptions(options), bodyLimit: MAX_BODY_BYTES, forceCloseConnections: 'idle' });
@@ -100,7 +93,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const unlisted = options.metrics.unlistedDocument;
   const documents = persistedDocuments && new PersistedDocuments({ ...persistedDocuments, log, unlisted });
   documents?.serve(app, ENDPOINT);
-  const apollo = new ApolloServer<OpenContext>({
+  const apollo = new ApolloServer<RequestContext>({
     gateway: gatewayOf(schema, options),
     introspection: options.introspection ?? !production,
     hideSchemaDetailsFromClientErrors: production,
@@ -121,7 +114,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       requestPlugin(options, mask),
       statusByMediaType,
       httpCachePlugin(),
-      rateLimitPlugin(options.rateLimits, (context) => (context as OpenContext).caller),
+      rateLimitPlugin(options.rateLimits, (context) => (context as RequestContext).opened.caller),
     ],
     logger: { debug: () => {}, info: () => {}, warn: (text) => log.warn(text), error: (text) => log.error(text) },
   });
@@ -129,10 +122,13 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
 
   await addHttpSecurity(app, options);
   addHttpCache(app, ENDPOINT);
-  await app.register(fastifyApollo(apollo), {
-    path: ENDPOINT,
-    method: ['GET', 'POST'],
-    context: (request, reply) => openContext(options, request, waitedFor(reply, options.answerTimeoutMs)),
+  serveQueries(app, ENDPOINT, {
+    apollo,
+    answers: new Answers(options.cache),
+    rateLimits: options.rateLimits,
+    open: (request, answer) => openRequest(options, request, answer),
+    contextOf: (opened, request, reply) =>
+      contextOf(options, opened, request, waitedFor(reply, options.answerTimeoutMs)),
   });
   serveSubscriptions(app, ENDPOINT, { ...options, mask, documents, limits: options.subscriptionLimits });
   app.get('/metrics', async (request, reply) => {
@@ -167,32 +163,27 @@ async function requireScope(options: ServerOptions, request: FastifyRequest, sco
   throw Object.assign(new Error(`This needs a token with the scope ${scope}.`), { statusCode });
 }
 
-async function openContext(options: ServerOptions, request: FastifyRequest, signal: AbortSignal) {
-  const { db, cache, production, rateLimits } = options;
+/** Who asks, before anything is done for them. @throws RATE_LIMITED, UNAUTHENTICATED */
+async function openRequest(options: ServerOptions, request: FastifyRequest, answer: boolean): Promise<Opened> {
+  const { cache, rateLimits } = options;
+  // Before anything else: what memory is proved by is a read of the log that was sent after the request came.
+  const session = cache.session({ answer });
   await rateLimits?.admit(request.ip);
   const identity = await identityOf(options, request);
   const caller = callerOf({ userId: identity?.userId }, request.ip);
   rateLimits?.prepare(caller);
-  const mayTrace = !production || identity?.scopes.includes(TRACE_SCOPE) === true;
+  return { session, identity, caller };
+}
+
+async function contextOf(options: ServerOptions, opened: Opened, request: FastifyRequest, signal: AbortSignal) {
+  const mayTrace = !options.production || opened.identity?.scopes.includes(TRACE_SCOPE) === true;
   const tracer = new Tracer(mayTrace && request.headers['x-cache-trace'] === '1');
-  const viewerId = identity?.userId ?? ('' as UserId); // read only after the gate below has seen an identity
-  // Fields under a mutation are read from Postgres: they show its outcome, and nothing of it is remembered. Queries get their own.
-  const loads = new Loads({ cache, db, viewer: viewerId, bypass: 'mutation', tracer, signal });
-  const snapshot = wantsSnapshot(request.headers[CONSISTENCY_HEADER]);
-  const scopes = identity?.scopes ?? [];
-  return {
-    requestId: randomUUID(),
-    identity,
-    caller,
-    viewerId,
-    scopes,
-    db,
+  return new RequestContext(opened, {
+    ...options,
     tracer,
-    snapshot,
-    loads,
+    snapshot: wantsSnapshot(request.headers[CONSISTENCY_HEADER]),
     signal,
-    cost: 0,
-  } satisfies OpenContext;
+  });
 }
 
 function wantsSnapshot(header: string | string[] | undefined): boolean {
@@ -201,12 +192,13 @@ function wantsSnapshot(header: string | string[] | undefined): boolean {
 }
 
 /** Per request: the gate, what it may cost, the trace, the id of what is masked. */
-function requestPlugin(options: ServerOptions, mask: ErrorMask): ApolloServerPlugin<OpenContext> {
+function requestPlugin(options: ServerOptions, mask: ErrorMask): ApolloServerPlugin<RequestContext> {
   const costOf = costsOf(options.schema);
   return {
     requestDidStart: async () => ({
       didResolveOperation: async ({ document, operation, request, contextValue }) => {
-        const { identity, viewerId } = contextValue;
+        const { viewerId } = contextValue;
+        const { identity } = contextValue.opened;
         if (operation === undefined) throw noSuchOperation(request.operationName);
         if (identity === undefined && !isIntrospection(operation)) {
           throw unauthenticated('This needs a token: send the header Authorization: Bearer <token>.');

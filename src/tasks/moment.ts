@@ -68,6 +68,11 @@ export function instantOf(moment: MomentInput, nowMs: number): string {
   return addDuration(new Date(nowMs - (nowMs % MINUTE)), moment.duration).toISOString();
 }
 
+/** Until when what was resolved at `nowMs` is what it would be then: minutes end with days. */
+export function endOfMoment(nowMs: number): number {
+  return nowMs - (nowMs % MINUTE) + MINUTE;
+}
+
 /** The day in UTC. */
 export function dayOf(moment: MomentInput, nowMs: number): string {
   if ('at' in moment) return moment.at;

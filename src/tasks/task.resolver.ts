@@ -2,7 +2,7 @@
 import { Arg, Args, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { isId, type ProjectId } from '../db/ids.js';
 import { Cached } from '../graphql/cached.js';
-import { type Context, traced } from '../graphql/context.js';
+import { answerEndsAt, type Context, traced } from '../graphql/context.js';
 import { badUserInput } from '../graphql/errors.js';
 import { exactlyOne, isGiven, readId } from '../graphql/node.js';
 import { connection, edgeCursor, PageArgs, pageOf, pageQuery } from '../graphql/page.js';
@@ -19,6 +19,7 @@ import { userById } from '../users/user.loaders.js';
 import type { UserRow } from '../users/user.table.js';
 import { User } from '../users/user.type.js';
 import { BurndownPoint, burndowns, checkDays } from './burndown.js';
+import { endOfMoment } from './moment.js';
 import { all, type Condition, oneOf, TRUE } from './task.condition.js';
 import { type TaskFilter, TaskListArgs } from './task.filter.js';
 import {
@@ -307,7 +308,9 @@ async function taskConnection(
   const order = taskOrder(orderBy);
   const name = listName(filter, order, within);
   const query = pageQuery(page, name, (place) => isTaskPlace(order, place));
-  const { condition, relative } = await readFilter(context, filter, projectIds, Date.now());
+  const nowMs = Date.now();
+  const { condition, relative } = await readFilter(context, filter, projectIds, nowMs);
+  if (relative) answerEndsAt(context, endOfMoment(nowMs));
   const list = taskListWithin(projectIds, all([within, condition]));
   return connection({
     list: name,

@@ -122,10 +122,10 @@ test('an operation pays what it costs, at least a point, before it runs', async 
     await hooks?.didResolveOperation?.({ contextValue } as never);
     return contextValue;
   };
-  expect(await pay({ cost: 12 })).toMatchObject({ rateLimit: { limit: 20, cost: 12, remaining: 8 } });
-  expect(await pay({})).toMatchObject({ rateLimit: { cost: 1, remaining: 7 } });
-  expect(await pay({ cost: 0 })).toMatchObject({ rateLimit: { cost: 1, remaining: 6 } });
-  expect(await pay({ cost: 2.5 })).toMatchObject({ rateLimit: { cost: 3, remaining: 3 } });
+  expect(await pay({ cost: 12 })).toMatchObject({ paid: { limit: 20, cost: 12, remaining: 8 } });
+  expect(await pay({})).toMatchObject({ paid: { cost: 1, remaining: 7 } });
+  expect(await pay({ cost: 0 })).toMatchObject({ paid: { cost: 1, remaining: 6 } });
+  expect(await pay({ cost: 2.5 })).toMatchObject({ paid: { cost: 3, remaining: 3 } });
   await expect(pay({ cost: 4 })).rejects.toMatchObject({ extensions: { code: 'RATE_LIMITED', remaining: 3 } });
 });
 

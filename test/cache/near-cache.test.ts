@@ -19,7 +19,7 @@ import type { LogMark, LogView, View } from '../../src/cache/store.js';
 import { HOUR } from '../../src/time.js';
 import { Gate } from '../support/barrier.js';
 import { intercepted } from '../support/stores.js';
-import { FakeClock, quiet, tagOf, tick } from './world.js';
+import { FakeClock, heldLoad, keyOfText, quiet, tagOf, tick } from './world.js';
 
 const TABLE = tableTag('tasks');
 const POLICY: Policy<number> = {
@@ -320,8 +320,9 @@ describe('a look into the log', () => {
     expect(later.sequence).toBe(mark.sequence + 1);
     const asked = w.trips.asked.length;
     await trip.answer();
-    // Its copy was dropped meanwhile, so it was asked for after all.
+    // Its copy was dropped meanwhile; what was loaded since is as good.
     expect(await early).toBe('new');
+    await w.read(8);
     expect(w.trips.asked.slice(asked)).toEqual([later]);
   });
 
@@ -557,19 +558,6 @@ describe('memory is emptied', () => {
 });
 
 describe('nothing is kept', () => {
-  test('of a load: only what the store proved afterwards', async () => {
-    const w = await world();
-    await w.read(7);
-    await quiet();
-    await w.read(8);
-    await quiet();
-    expect(w.ends()).toEqual(['miss absent', 'miss absent']);
-    expect(w.entries()).toBe(0);
-    await w.read(7);
-    expect(w.ends()).toEqual(['hit']);
-    expect(w.entries()).toBe(1);
-  });
-
   test('that was read under a fence', async () => {
     const w = await world();
     await w.warm(7);
@@ -698,6 +686,220 @@ describe('nothing is kept', () => {
     await trip.answer();
     expect(await early).toBe('old');
     await w.settles(7, 'new');
+  });
+});
+
+describe('what was loaded is kept', () => {
+  /** Reads task 7 by a load that is under way and has seen the value of before. */
+  async function loadUnderWay() {
+    const w = await world();
+    await w.warm(1007);
+    const load = heldLoad<unknown>();
+    const reading = w.cache.read(POLICY, 7, load);
+    await load.started;
+    return { w, load, reading };
+  }
+
+  test('under the look that found its tokens: the next read is served from memory', async () => {
+    const { w, load, reading } = await loadUnderWay();
+    load.give('old');
+    expect(await reading).toBe('old');
+    expect(await w.read(7)).toBe('old');
+    expect(w.ends()).toEqual(['miss absent', 'near-hit']);
+  });
+
+  test('and frozen, deeply', async () => {
+    const { w, load, reading } = await loadUnderWay();
+    load.give({ labels: ['a'] });
+    const value = (await reading) as { labels: string[] };
+    expect(Object.isFrozen(value) && Object.isFrozen(value.labels)).toBe(true);
+    expect(await w.read(7)).toBe(value);
+  });
+
+  test('until a write that was made meanwhile is told in the log, before anything is served', async () => {
+    const { w, load, reading } = await loadUnderWay();
+    await w.write(7, 'new');
+    load.give('old');
+    expect(await reading).toBe('old');
+    await w.settles(7, 'new');
+  });
+
+  test('unless a record has named it since, which another read has processed', async () => {
+    const { w, load, reading } = await loadUnderWay();
+    await w.write(7, 'new');
+    await w.read(1007);
+    load.give('old');
+    expect(await reading).toBe('old');
+    await w.settles(7, 'new');
+  });
+
+  test('unless more was invalidated meanwhile than is remembered', async () => {
+    const { w, load, reading } = await loadUnderWay();
+    await w.write(7, 'new');
+    for (let record = 0; record < 110; record++) {
+      await w.memory.invalidate(Array.from({ length: 200 }, (_, i) => tagOf(`${record}.${i}`)));
+    }
+    await w.read(8);
+    load.give('old');
+    await reading;
+    await w.settles(7, 'new');
+  });
+
+  test('unless memory was emptied meanwhile', async () => {
+    const { w, load, reading } = await loadUnderWay();
+    w.clock.advance(LEASE_MS);
+    w.database.set(7, 'new');
+    await w.memory.release(300n, [tagOf(7)]); // its fence and its record were lost
+    await tick(w.memory);
+    for (let i = 0; i < 2; i++) await w.read(8);
+    load.give('old');
+    await reading;
+    await w.settles(7, 'new');
+  });
+});
+
+describe("an answer made of a session's reads", () => {
+  const KEY = keyOfText('answer');
+  /** Reads the tasks in one session and keeps what they were. */
+  async function answered(w: Awaited<ReturnType<typeof world>>, ...ids: number[]) {
+    const session = w.cache.session({ answer: true });
+    const texts = [];
+    for (const id of ids) texts.push(await w.read(id, { session }));
+    w.cache.keep(session, KEY, { text: texts.join() }, 10);
+  }
+  /** What a request gets that comes now; undefined when it must be answered anew. */
+  async function served(w: Awaited<ReturnType<typeof world>>) {
+    const found = (await w.cache.find(w.cache.session(), KEY)) as { text: string } | undefined;
+    return found?.text;
+  }
+
+  test('is served for one look into the log, whether its parts were kept, stored or loaded', async () => {
+    const w = await world();
+    await w.warm(1);
+    await w.stored(2);
+    await answered(w, 1, 2, 3);
+    expect(w.ends().slice(-3)).toEqual(['near-hit', 'hit', 'miss absent']);
+    const trips = w.trips.asked.length;
+    expect(await Promise.all([served(w), served(w)])).toEqual(['old,old,old', 'old,old,old']);
+    expect(w.trips.asked.length).toBe(trips + 1);
+    expect(w.ends()).toEqual(['near-hit', 'near-hit']);
+  });
+
+  test('is served to a request that has seen the log by itself, and to none that began after a look was sent', async () => {
+    const w = await world();
+    await w.warm(1);
+    await answered(w, 1);
+    const trip = w.trips.hold();
+    const early = served(w);
+    await trip.execute();
+    await w.write(1, 'new');
+    const late = served(w); // the look under way was sent before it came
+    await trip.answer();
+    expect(await early).toBe('old');
+    expect(await late).toBeUndefined();
+  });
+
+  test('is gone with the record of any of its parts, and with no other', async () => {
+    for (const [id, expected] of [
+      [1, undefined],
+      [3, undefined],
+      [4, 'old,old,old'],
+    ] as const) {
+      const w = await world();
+      await w.warm(1, 2, 4);
+      await answered(w, 1, 2, 3);
+      await w.write(id, 'new');
+      expect(await served(w)).toBe(expected);
+    }
+  });
+
+  test('is not kept when a part was written since it was read: it is torn', async () => {
+    const w = await world();
+    await w.warm(1, 2);
+    const session = w.cache.session({ answer: true });
+    const first = await w.read(1, { session });
+    await w.write(1, 'new');
+    await w.read(9); // another request, whose look tells memory
+    const second = await w.read(2, { session });
+    w.cache.keep(session, KEY, { text: `${first},${second}` }, 10);
+    expect(await served(w)).toBeUndefined();
+  });
+
+  test('and is gone at the next look when that write was not yet told', async () => {
+    const w = await world();
+    await w.warm(1, 2);
+    const session = w.cache.session({ answer: true });
+    const first = await w.read(1, { session });
+    await w.write(1, 'new');
+    w.cache.keep(session, KEY, { text: first }, 10);
+    expect(await served(w)).toBeUndefined();
+  });
+
+  test('is not kept when a part was read under a fence, or without a lease, or by a load that others began', async () => {
+    const w = await world();
+    await w.warm(1);
+    await w.fence(tagOf(1));
+    await answered(w, 1);
+    expect(await served(w)).toBeUndefined();
+    await w.release(tagOf(1));
+
+    const load = heldLoad<unknown>();
+    const others = w.cache.read(POLICY, 5, load);
+    await load.started;
+    const session = w.cache.session({ answer: true });
+    const joining = w.cache.read(POLICY, 5, load, { session });
+    await quiet();
+    load.give('old');
+    await Promise.all([others, joining]);
+    expect(w.ends().slice(-2).sort()).toEqual(['joined absent', 'miss absent']);
+    w.cache.keep(session, KEY, {}, 10);
+    expect(await served(w)).toBeUndefined();
+
+    w.clock.advance(LEASE_MS);
+    await answered(w, 1);
+    await tick(w.memory);
+    expect(await served(w)).toBeUndefined();
+  });
+
+  test('lives no longer than the shortest of its parts, and than what it says itself', async () => {
+    const w = await world();
+    await w.warm(1);
+    const session = w.cache.session({ answer: true });
+    await w.read(1, { session });
+    session.ground?.endsAt(w.clock.nowMs() + 1000);
+    w.cache.keep(session, KEY, { text: 'old' }, 10);
+    w.clock.advance(999);
+    expect(await served(w)).toBe('old');
+    w.clock.advance(1);
+    expect(await served(w)).toBeUndefined();
+
+    await tick(w.memory);
+    await answered(w, 1);
+    expect(await served(w)).toBe('old');
+    w.clock.advance(HOUR);
+    await tick(w.memory);
+    await w.read(1);
+    expect(await served(w)).toBeUndefined();
+  });
+
+  test('is not kept of a session that was not opened for it', async () => {
+    const w = await world();
+    await w.warm(1);
+    const session = w.cache.session();
+    await w.read(1, { session });
+    w.cache.keep(session, KEY, {}, 10);
+    expect(await served(w)).toBeUndefined();
+  });
+
+  test('counts as what it takes, not as what a parsed one would', async () => {
+    const w = await world({ near: { maxBytes: 10_000 } });
+    await w.warm(1);
+    const before = w.cache.state.near?.bytes ?? 0;
+    const session = w.cache.session({ answer: true });
+    await w.read(1, { session });
+    w.cache.keep(session, KEY, { text: 'x' }, 3000);
+    expect((w.cache.state.near?.bytes ?? 0) - before).toBeGreaterThanOrEqual(3000);
+    expect((w.cache.state.near?.bytes ?? 0) - before).toBeLessThan(5000);
   });
 });
 

@@ -1,0 +1,80 @@
+/** The context of a request over HTTP. Its answer may be kept while all that its session was given holds: whoever reads more says so. */
+import { randomUUID } from 'node:crypto';
+import type { Cache, Session } from '../cache/index.js';
+import type { MainDatabase } from '../db/database.js';
+import type { UserId } from '../db/ids.js';
+import type { Tracer } from './cache-trace.js';
+import type { Context } from './context.js';
+import { Loads } from './loads.js';
+import type { RateState } from './rate-limit.js';
+import type { Identity } from './server.js';
+
+/** A request before its operation is known. */
+export interface Opened {
+  readonly session: Session;
+  readonly identity: Identity | undefined;
+  /** Who pays: see rate-limit.ts. */
+  readonly caller: string;
+  /** What it cost; set when it was a query and is answered without an error. */
+  answeredFor?: number;
+}
+
+interface Given {
+  readonly cache: Cache;
+  readonly db: MainDatabase;
+  readonly tracer: Tracer;
+  readonly snapshot: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Apollo hands a shallow copy to everybody: what is private here is so by word alone, and what must reach the request is in `opened`. */
+export class RequestContext implements Context {
+  readonly requestId = randomUUID();
+  readonly tracer: Tracer;
+  readonly snapshot: boolean;
+  readonly signal: AbortSignal;
+  /** Read only after the gate has seen an identity. */
+  readonly viewerId: UserId;
+  cost = 0;
+  paid?: RateState;
+  loads: Loads;
+
+  constructor(
+    readonly opened: Opened,
+    private readonly given: Given,
+  ) {
+    const { cache, db, tracer, snapshot, signal } = given;
+    this.tracer = tracer;
+    this.snapshot = snapshot;
+    this.signal = signal;
+    this.viewerId = opened.identity?.userId ?? ('' as UserId);
+    // Fields under a mutation are read from Postgres: they show its outcome, and nothing of it is remembered. Queries get their own.
+    this.loads = new Loads({ cache, db, viewer: this.viewerId, bypass: 'mutation', tracer, signal });
+  }
+
+  get session(): Session {
+    return this.opened.session;
+  }
+
+  get scopes(): readonly string[] {
+    return elsewhere(this.session, this.opened.identity?.scopes ?? []);
+  }
+
+  get db(): MainDatabase {
+    return elsewhere(this.session, this.given.db);
+  }
+
+  get rateLimit(): RateState | undefined {
+    return elsewhere(this.session, this.paid);
+  }
+
+  answered(): void {
+    this.opened.answeredFor = this.cost;
+  }
+}
+
+/** What is not of the session: an answer that may tell of it is not kept. */
+function elsewhere<T>({ ground }: Session, value: T): T {
+  if (ground !== undefined) ground.lost = true;
+  return value;
+}

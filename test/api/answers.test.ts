@@ -1,0 +1,340 @@
+/** Whole answers kept by a process: served without an execution, and never a moment longer than they are true. */
+import { createHash } from 'node:crypto';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from 'vitest';
+import type { UserId } from '../../src/db/ids.js';
+import { MINUTE } from '../../src/time.js';
+import { signToken } from '../../src/tokens.js';
+import { type AskOptions, dataOf, type TestApp, TOKENS, testApp } from '../support/app.js';
+import { type Fixture, fixture } from '../support/fixture.js';
+
+const NEAR = { nearCacheBytes: 16 * 1024 * 1024 };
+const LIST = `query List($first: Int!) { tasks(first: $first) { totalCount nodes { id title version status assignee { handle }
+  labels { nodes { name } } } } }`;
+const ONE = `query One($id: ID!) { task(id: $id) { title version description } }`;
+const RENAME = `mutation($i: UpdateTaskInput!) { updateTask(input: $i) { task { version } errors { message } } }`;
+
+let app: TestApp;
+/** Another process on the same database and Redis. */
+let other: TestApp;
+let f: Fixture;
+
+beforeAll(async () => {
+  app = await testApp(NEAR);
+  other = await testApp({ ...NEAR, databaseUrl: app.databaseUrl, group: app.group });
+  f = await fixture(app, 5);
+});
+afterAll(async () => {
+  await other?.close();
+  await app?.close();
+});
+beforeEach(() => {
+  app.reset();
+  other.reset();
+});
+
+const names = (of: TestApp) => of.outcomes.map(({ name, kind }) => `${name} ${kind}`);
+/** Asked until it is known: the first look into the log only tells where it is. */
+async function known(document: string, options: AskOptions, of = app) {
+  await of.ask(document, options);
+  await of.ask(document, options);
+  of.reset();
+  const answer = await of.ask(document, options);
+  expect(names(of)).toEqual(['Answer near-hit']);
+  of.reset();
+  return answer;
+}
+const rename = async (title: string, task = 0, of = other) => {
+  const variables = { i: { id: f.opsTasks[task]?.id, title } };
+  expect(dataOf(await of.ask(RENAME, { as: f.ada.id, variables })).updateTask.errors).toEqual([]);
+};
+
+describe('an answer that is known', () => {
+  test('costs one read of the log, no SQL and no execution, and is the same to the byte', async () => {
+    const ask = () =>
+      app.server.inject({
+        method: 'POST',
+        url: '/graphql',
+        headers: { authorization: bearer, 'content-type': 'application/json' },
+        payload: JSON.stringify({ query: LIST, variables: { first: 3 } }),
+      });
+    const bearer = `Bearer ${await signToken(TOKENS, f.ada.id, '1h')}`;
+    const first = await ask();
+    await ask();
+    app.reset();
+    const last = await ask();
+    expect(names(app)).toEqual(['Answer near-hit']);
+    expect(app.counts).toMatchObject({ reads: 1, mints: 0, fills: 0, statements: [] });
+    expect(last.body).toBe(first.body);
+    const told = ({ headers }: typeof first) => ({ ...headers, date: '', 'server-timing': '' });
+    expect(told(last)).toEqual(told(first));
+    expect(last.headers['server-timing']).toMatch(/^total;dur=/);
+  });
+
+  test('is one for each viewer, document, set of variables, operation name and media type', async () => {
+    const options = { as: f.ada.id, variables: { first: 2 } };
+    await known(LIST, options);
+    const two = `${LIST} query Other { viewer { handle } }`;
+    for (const [document, changed] of [
+      [LIST, { ...options, as: f.bob.id }],
+      [LIST, { ...options, variables: { first: 3 } }],
+      [`${LIST} `, options],
+      [LIST, { ...options, headers: { accept: 'application/json' } }],
+      [LIST, { ...options, trace: true }],
+      [LIST, { ...options, headers: { 'x-consistency': 'snapshot' } }],
+    ] as const) {
+      app.reset();
+      await app.ask(document, changed);
+      expect(names(app)).not.toContain('Answer near-hit');
+    }
+    const named = (operationName: string) =>
+      app.server.inject({
+        method: 'POST',
+        url: '/graphql',
+        headers: { authorization },
+        payload: { query: two, operationName, variables: { first: 2 } },
+      });
+    const authorization = `Bearer ${await signToken(TOKENS, f.ada.id, '1h')}`;
+    for (let i = 0; i < 3; i++) {
+      expect((await named('List')).json().data).toHaveProperty('tasks');
+      expect((await named('Other')).json().data).toHaveProperty('viewer');
+    }
+  });
+
+  test('is found by the digest of a registered document, and registering one is still done', async () => {
+    const query = '{ viewer { handle name } }';
+    const persistedQuery = { version: 1, sha256Hash: createHash('sha256').update(query).digest('hex') };
+    const ask = async (payload: object) => {
+      const authorization = `Bearer ${await signToken(TOKENS, f.ada.id, '1h')}`;
+      const response = await app.server.inject({
+        method: 'POST',
+        url: '/graphql',
+        headers: { authorization },
+        payload,
+      });
+      return response.json();
+    };
+    await known(query, { as: f.ada.id });
+    const named = { extensions: { persistedQuery } };
+    expect((await ask(named)).errors[0].extensions.code).toBe('PERSISTED_QUERY_NOT_FOUND');
+    expect((await ask({ query, ...named })).data.viewer.handle).toBe('ada');
+    await ask(named);
+    app.reset();
+    expect((await ask(named)).data.viewer.handle).toBe('ada');
+    expect(names(app)).toEqual(['Answer near-hit']);
+    const wrong = { query: '{ viewer { name } }', ...named };
+    expect((await ask(wrong)).errors[0].message).toMatch(/sha/i);
+  });
+});
+
+describe('an answer is gone', () => {
+  test('the moment another process has written what is in it, and stays when something else was written', async () => {
+    const about = (task: number) => ({ as: f.ada.id, variables: { id: f.opsTasks[task]?.id as string } });
+    const [mine, theirs] = [about(0), about(1)];
+    for (let round = 0; round < 5; round++) {
+      await known(ONE, mine);
+      await known(ONE, theirs);
+      await rename(`Renamed ${round}`);
+      expect(dataOf(await app.ask(ONE, mine)).task.title).toBe(`Renamed ${round}`);
+      app.reset();
+      await app.ask(ONE, theirs);
+      expect(names(app)).toEqual(['Answer near-hit']);
+    }
+  });
+
+  test('when a list gains or loses a member that was not in it', async () => {
+    const options = { as: f.ada.id, variables: { first: 2 } };
+    const before = dataOf(await known(LIST, options)).tasks;
+    const create = `mutation($p: ID!) { createTask(input: { projectId: $p, title: "Another" }) { task { id } } }`;
+    const { createTask } = dataOf(await other.ask(create, { as: f.ada.id, variables: { p: f.ops.id } }));
+    const after = dataOf(await app.ask(LIST, options)).tasks;
+    expect([after.totalCount, after.nodes[0].id]).toEqual([before.totalCount + 1, createTask.task.id]);
+    await known(LIST, options);
+    const remove = `mutation($id: ID!) { deleteTask(input: { id: $id }) { deletedTaskId } }`;
+    await other.ask(remove, { as: f.ada.id, variables: { id: createTask.task.id } });
+    expect(dataOf(await app.ask(LIST, options)).tasks).toEqual(before);
+  });
+
+  test('when what it says is missing appears', async () => {
+    const query = `{ task(identifier: "OPS-99") { title } }`;
+    expect(dataOf(await known(query, { as: f.ada.id }))).toEqual({ task: null });
+    await app.db.write.execute(
+      `insert into tasks (id, project_id, number, title, creator_id, status, priority)
+       select gen_random_uuid(), project_id, 99, 'Here', creator_id, 'TODO', 'NONE' from tasks where number = 1 and project_id in (select id from projects where key = 'OPS')`,
+    );
+    await vi.waitFor(async () => expect(dataOf(await app.ask(query, { as: f.ada.id })).task?.title).toBe('Here'), {
+      timeout: 5000,
+    });
+    await app.db.write.execute(`delete from tasks where number = 99`);
+  });
+
+  test('with the membership of its viewer, on every process', async () => {
+    const options = { as: f.bob.id, variables: { first: 5 } };
+    const remove = `mutation($i: RemoveMemberInput!) { removeMember(input: $i) { errors { message } } }`;
+    const add = `mutation($i: AddMemberInput!) { addMember(input: $i) { errors { message } } }`;
+    const member = { projectId: f.ops.id, userId: f.bob.id };
+    for (let round = 0; round < 3; round++) {
+      expect(dataOf(await known(LIST, options)).tasks.totalCount).toBeGreaterThan(0);
+      await known(LIST, options, other);
+      expect(dataOf(await other.ask(remove, { as: f.ada.id, variables: { i: member } })).removeMember.errors).toEqual(
+        [],
+      );
+      for (const process of [app, other]) {
+        const seen = dataOf(await process.ask(LIST, options)).tasks.nodes.map(({ id }: { id: string }) => id);
+        expect(seen.filter((id: string) => f.opsTasks.some((task) => task.id === id))).toEqual([]);
+      }
+      const back = { ...member, role: 'MEMBER' };
+      expect(dataOf(await other.ask(add, { as: f.ada.id, variables: { i: back } })).addMember.errors).toEqual([]);
+    }
+  });
+
+  test('by plain SQL within two seconds', async () => {
+    const options = { as: f.ada.id, variables: { id: f.opsTasks[2]?.id as string } };
+    await known(ONE, options);
+    await app.db.write.execute(`update tasks set title = 'By hand' where number = 3`);
+    const seen = async () => expect(dataOf(await app.ask(ONE, options)).task.title).toBe('By hand');
+    await vi.waitFor(seen, { timeout: 2000, interval: 20 });
+  });
+
+  test('with everything that Redis holds', async () => {
+    const options = { as: f.ada.id, variables: { first: 4 } };
+    await known(LIST, options);
+    const redis = new Redis(inject('redisUrl'));
+    const keys = await redis.keys(`*{${app.group}}*`);
+    await redis.del(keys);
+    redis.disconnect();
+    app.reset();
+    await app.ask(LIST, options);
+    expect(names(app)).not.toContain('Answer near-hit');
+    await vi.waitFor(() => known(LIST, options), { timeout: 10_000 });
+  });
+
+  test('with the minute, when it speaks of now', async () => {
+    const query = `{ tasks(filter: { updatedAt: { gt: "-P1D" } }) { totalCount } }`;
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - (Date.now() % MINUTE) + 50_000 });
+    try {
+      await known(query, { as: f.ada.id });
+      vi.setSystemTime(Date.now() + 9_999);
+      app.reset();
+      await app.ask(query, { as: f.ada.id });
+      expect(names(app)).toEqual(['Answer near-hit']);
+      vi.setSystemTime(Date.now() + 1);
+      app.reset();
+      await app.ask(query, { as: f.ada.id });
+      expect(names(app)).not.toContain('Answer near-hit');
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
+describe('never kept', () => {
+  async function isNeverKnown(document: string, options: AskOptions, of = app) {
+    for (let i = 0; i < 4; i++) await of.ask(document, options);
+    expect(names(of)).not.toContain('Answer near-hit');
+  }
+
+  test.each([
+    ['with an error', '{ tasks(first: 101) { totalCount } viewer { handle } }'],
+    [
+      'of a mutation',
+      'mutation { completeTask(input: { id: "task_01h455vb4pex5vsknk084sn02q" }) { errors { message } } }',
+    ],
+    ['about nothing that was read', '{ __typename }'],
+  ])('is an answer %s', async (_, document) => {
+    await isNeverKnown(document, { as: f.ada.id });
+  });
+
+  test('is what nobody asks for who is known', async () => {
+    await isNeverKnown('{ __schema { queryType { name } } }', {});
+    const { status } = await app.ask('{ viewer { handle } }');
+    expect(status).toBe(401);
+  });
+
+  test('is what tells of the request, the server or its operators', async () => {
+    const token = await signTokenWith('cache:admin', f.ada.id);
+    const headers = { authorization: `Bearer ${token}` };
+    await isNeverKnown('{ cacheStatistics { name } }', { headers });
+    const limited = await testApp({
+      ...NEAR,
+      databaseUrl: app.databaseUrl,
+      app: { rateLimit: { points: 1000, seconds: 60 } },
+    });
+    try {
+      await isNeverKnown('{ viewer { handle } rateLimit { remaining } }', { as: f.ada.id }, limited);
+    } finally {
+      await limited.close();
+    }
+  });
+});
+
+describe('a known answer is refused', () => {
+  afterEach(() => vi.useRealTimers());
+
+  test('to a token that has ended, or is none', async () => {
+    const options = { variables: { first: 1 } };
+    const token = await signToken(TOKENS, f.ada.id, '1h');
+    const as = (text: string) => ({ ...options, headers: { authorization: `Bearer ${text}` } });
+    await known(LIST, as(token));
+    expect((await app.ask(LIST, as(`${token.slice(0, -2)}xx`))).status).toBe(401);
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 2 * 60 * MINUTE });
+    expect((await app.ask(LIST, as(token))).status).toBe(401);
+  });
+
+  test('to who has no points left, and costs as many as an execution', async () => {
+    const limited = await testApp({
+      ...NEAR,
+      databaseUrl: app.databaseUrl,
+      app: { rateLimit: { points: 10, seconds: 60 } },
+    });
+    try {
+      const ask = () => limited.ask('{ viewer { handle } projects(first: 1) { nodes { key } } }', { as: f.ada.id });
+      const statuses = [];
+      for (let i = 0; i < 6; i++) statuses.push((await ask()).status);
+      expect(statuses).toEqual([200, 200, 200, 429, 429, 429]);
+      expect(names(limited)).toContain('Answer near-hit');
+    } finally {
+      await limited.close();
+    }
+  });
+});
+
+test('two processes under parallel writes and reads never show less than was acknowledged', async () => {
+  const id = f.opsTasks[3]?.id as string;
+  const options = { as: f.ada.id, variables: { id } };
+  let acknowledged = 0;
+  let reads = 0;
+  let known = 0;
+  const writer = async (of: TestApp) => {
+    for (let i = 0; i < 25; i++) {
+      const variables = { i: { id, description: `${Math.random()}` } };
+      const { updateTask } = dataOf(await of.ask(RENAME, { as: f.ada.id, variables }));
+      acknowledged = Math.max(acknowledged, updateTask.task.version);
+    }
+  };
+  const writing = Promise.all([writer(app), writer(other)]).then(() => 'done');
+  const reader = async (of: TestApp) => {
+    for (let over = false; !over; ) {
+      over = (await Promise.race([writing, Promise.resolve('more')])) === 'done';
+      const before = acknowledged;
+      const { task } = dataOf(await of.ask(ONE, options));
+      expect(task.version).toBeGreaterThanOrEqual(before);
+      reads++;
+    }
+  };
+  await Promise.all([app, other, app, other].map(reader));
+  for (const of of [app, other]) known += names(of).filter((name) => name === 'Answer near-hit').length;
+  expect(reads).toBeGreaterThan(50);
+  expect(known).toBeGreaterThan(0);
+});
+
+async function signTokenWith(scope: string, userId: UserId): Promise<string> {
+  const { SignJWT } = await import('jose');
+  return new SignJWT({ scope })
+    .setProtectedHeader({ alg: 'HS256' })
+    .setSubject(userId)
+    .setIssuer(TOKENS.issuer)
+    .setAudience(TOKENS.audience)
+    .setExpirationTime('1h')
+    .sign(new TextEncoder().encode(TOKENS.tokens.secret));
+}

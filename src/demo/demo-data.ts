@@ -30,9 +30,12 @@ const LABELS = [
   { name: 'security', color: '#b60205', description: 'Safer' },
 ];
 
+/** Names the lock among the application's advisory locks. */
+const DEMO_LOCK = 7203_4411;
+
 /** @returns whether it did anything: it does nothing when there is a user. */
 export async function fillWithDemoData(tx: Transaction, owner: string, nowMs: number): Promise<boolean> {
-  await tx.execute(sql`select pg_advisory_xact_lock(7203_4411)`); // two servers started at once
+  await tx.execute(sql`select pg_advisory_xact_lock(${DEMO_LOCK})`); // two servers started at once
   const [someone] = await tx.select({ id: users.id }).from(users).limit(1);
   if (someone !== undefined) return false;
 

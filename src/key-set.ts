@@ -29,12 +29,14 @@ export interface KeySetOptions {
   readonly timeoutMs?: number;
   /** Told of every failed attempt. */
   readonly onFailure?: (error: unknown) => void;
+  /** Told when keys were fetched: others may be withdrawn. */
+  readonly onFetched?: () => void;
 }
 
 /** The key that a token names. It rejects with KeyServerUnavailable, or with an error of jose's about the token. */
 export function remoteKeySet(
   url: URL,
-  { clock = systemClock, timeoutMs = TIMEOUT_MS, onFailure }: KeySetOptions = {},
+  { clock = systemClock, timeoutMs = TIMEOUT_MS, onFailure, onFetched }: KeySetOptions = {},
 ): JWTVerifyGetKey {
   let restsUntilMs = 0;
   let fetchedAtMs = 0;
@@ -43,6 +45,7 @@ export function remoteKeySet(
     try {
       const text = await readKeySet(await fetch(address, init));
       fetchedAtMs = clock.nowMs();
+      onFetched?.();
       return new Response(text);
     } catch (cause) {
       restsUntilMs = clock.nowMs() + REST_MS;

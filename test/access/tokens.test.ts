@@ -83,6 +83,20 @@ describe('with a secret', () => {
     await expect(verify(await make())).rejects.toMatchObject(REFUSED);
   });
 
+  test('a token that was good is refused from the second on in which it ends, like any other', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    try {
+      const text = await sign(claims({ exp: now() + 60 }));
+      await verify(text);
+      vi.setSystemTime((now() + 64) * 1000);
+      await expect(verify(text)).resolves.toBeDefined();
+      vi.setSystemTime((now() + 1) * 1000);
+      await expect(verify(text)).rejects.toMatchObject(REFUSED);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test('a few seconds between two clocks are no reason to refuse', async () => {
     await expect(verify(await sign(claims({ exp: now() - 2, nbf: now() + 2 })))).resolves.toBeDefined();
   });

@@ -185,6 +185,11 @@ export class Cache {
     this.#near?.put(since, key, { value, tags, stamps: '', loadedAtMs: this.#clock.nowMs(), untilMs, ...sized });
   }
 
+  /** Whether something is kept under this key that may still hold. */
+  holds(key: Key): boolean {
+    return this.#near?.get(key, this.#clock.nowMs()) !== undefined;
+  }
+
   /**
    * What was kept under this key, if it still holds: proved by a read of the log, shared with all who ask in this turn, that was sent
    * after the session began. Asks nothing where nothing is kept. Never throws.

@@ -1,4 +1,5 @@
 /** HTTP: the API at /graphql, the explorer at /, health at /healthz and /readyz. One request is one context, one set of loads. */
+import type { IncomingHttpHeaders } from 'node:http';
 import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
@@ -19,6 +20,7 @@ import { serveQueries } from './endpoint.js';
 import { badUserInput, ErrorMask, noSuchOperation, unauthenticated } from './errors.js';
 import { gatewayOf } from './executor.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
+import { type Asked, openFrontDoor } from './front-door.js';
 import { addHttpCache, httpCachePlugin } from './http-cache.js';
 import { answerHttpErrors } from './http-errors.js';
 import {
@@ -122,11 +124,17 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
 
   await addHttpSecurity(app, options);
   addHttpCache(app, ENDPOINT);
+  const answers = new Answers(options.cache);
+  const asked = openFrontDoor(app, ENDPOINT, {
+    ...options,
+    answers,
+    identityOf: (headers) => identityOf(options, headers),
+  });
   serveQueries(app, ENDPOINT, {
     apollo,
-    answers: new Answers(options.cache),
-    rateLimits: options.rateLimits,
-    open: (request, answer) => openRequest(options, request, answer),
+    answers,
+    asked,
+    open: (request, asked) => openRequest(options, request, asked),
     contextOf: (opened, request, reply) =>
       contextOf(options, opened, request, waitedFor(reply, options.answerTimeoutMs)),
   });
@@ -150,26 +158,28 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   return app;
 }
 
-async function identityOf({ verifyToken }: ServerOptions, request: FastifyRequest): Promise<Identity | undefined> {
-  const token = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
+async function identityOf(
+  { verifyToken }: ServerOptions,
+  { authorization = '' }: IncomingHttpHeaders,
+): Promise<Identity | undefined> {
+  const token = /^Bearer (.+)$/i.exec(authorization)?.[1];
   return token === undefined ? undefined : verifyToken(token);
 }
 
 /** @throws an error that Fastify answers with 401 or 403 */
 async function requireScope(options: ServerOptions, request: FastifyRequest, scope: string): Promise<void> {
-  const identity = await identityOf(options, request).catch(() => undefined);
+  const identity = await identityOf(options, request.headers).catch(() => undefined);
   if (identity?.scopes.includes(scope)) return;
   const statusCode = identity === undefined ? 401 : 403;
   throw Object.assign(new Error(`This needs a token with the scope ${scope}.`), { statusCode });
 }
 
 /** Who asks, before anything is done for them. @throws RATE_LIMITED, UNAUTHENTICATED */
-async function openRequest(options: ServerOptions, request: FastifyRequest, answer: boolean): Promise<Opened> {
+async function openRequest(options: ServerOptions, request: FastifyRequest, asked: Asked | undefined): Promise<Opened> {
   const { cache, rateLimits } = options;
-  // Before anything else: what memory is proved by is a read of the log that was sent after the request came.
-  const session = cache.session({ answer });
+  const session = asked?.session ?? cache.session();
   await rateLimits?.admit(request.ip);
-  const identity = await identityOf(options, request);
+  const identity = await identityOf(options, request.headers);
   const caller = callerOf({ userId: identity?.userId }, request.ip);
   rateLimits?.prepare(caller);
   return { session, identity, caller };

@@ -1,12 +1,16 @@
 /** Whole answers kept by a process: served without an execution, and never a moment longer than they are true. */
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { connect } from 'node:net';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from 'vitest';
 import type { UserId } from '../../src/db/ids.js';
 import { MINUTE } from '../../src/time.js';
 import { signToken } from '../../src/tokens.js';
-import { type AskOptions, dataOf, type TestApp, TOKENS, testApp } from '../support/app.js';
+import { type AskOptions, dataOf, TOKENS } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
+import { type LiveApp, liveApp } from '../support/live.js';
 
 const NEAR = { nearCacheBytes: 16 * 1024 * 1024 };
 const LIST = `query List($first: Int!) { tasks(first: $first) { totalCount nodes { id title version status assignee { handle }
@@ -14,14 +18,14 @@ const LIST = `query List($first: Int!) { tasks(first: $first) { totalCount nodes
 const ONE = `query One($id: ID!) { task(id: $id) { title version description } }`;
 const RENAME = `mutation($i: UpdateTaskInput!) { updateTask(input: $i) { task { version } errors { message } } }`;
 
-let app: TestApp;
+let app: LiveApp;
 /** Another process on the same database and Redis. */
-let other: TestApp;
+let other: LiveApp;
 let f: Fixture;
 
 beforeAll(async () => {
-  app = await testApp(NEAR);
-  other = await testApp({ ...NEAR, databaseUrl: app.databaseUrl, group: app.group });
+  app = await liveApp(NEAR);
+  other = await liveApp({ ...NEAR, databaseUrl: app.databaseUrl, group: app.group });
   f = await fixture(app, 5);
 });
 afterAll(async () => {
@@ -33,7 +37,14 @@ beforeEach(() => {
   other.reset();
 });
 
-const names = (of: TestApp) => of.outcomes.map(({ name, kind }) => `${name} ${kind}`);
+const SANDBOX = 'https://studio.apollographql.com';
+async function post(of: LiveApp, body: object, headers: Record<string, string> = {}) {
+  const type = { 'content-type': 'application/json' };
+  const authorization = `Bearer ${await of.tokenOf(f.ada.id)}`;
+  return fetch(of.url, { method: 'POST', headers: { ...type, authorization, ...headers }, body: JSON.stringify(body) });
+}
+
+const names = (of: LiveApp) => of.outcomes.map(({ name, kind }) => `${name} ${kind}`);
 /** Asked until it is known: the first look into the log only tells where it is. */
 async function known(document: string, options: AskOptions, of = app) {
   await of.ask(document, options);
@@ -51,14 +62,10 @@ const rename = async (title: string, task = 0, of = other) => {
 
 describe('an answer that is known', () => {
   test('costs one read of the log, no SQL and no execution, and is the same to the byte', async () => {
-    const ask = () =>
-      app.server.inject({
-        method: 'POST',
-        url: '/graphql',
-        headers: { authorization: bearer, 'content-type': 'application/json' },
-        payload: JSON.stringify({ query: LIST, variables: { first: 3 } }),
-      });
-    const bearer = `Bearer ${await signToken(TOKENS, f.ada.id, '1h')}`;
+    const ask = async () => {
+      const response = await post(app, { query: LIST, variables: { first: 3 } }, { origin: SANDBOX });
+      return { body: await response.text(), headers: Object.fromEntries(response.headers) };
+    };
     const first = await ask();
     await ask();
     app.reset();
@@ -68,6 +75,12 @@ describe('an answer that is known', () => {
     expect(last.body).toBe(first.body);
     const told = ({ headers }: typeof first) => ({ ...headers, date: '', 'server-timing': '' });
     expect(told(last)).toEqual(told(first));
+    expect(last.headers).toMatchObject({
+      'access-control-allow-origin': SANDBOX,
+      'cache-control': 'no-store',
+      'content-type': 'application/json; charset=utf-8',
+      'x-content-type-options': 'nosniff',
+    });
     expect(last.headers['server-timing']).toMatch(/^total;dur=/);
   });
 
@@ -80,6 +93,7 @@ describe('an answer that is known', () => {
       [LIST, { ...options, variables: { first: 3 } }],
       [`${LIST} `, options],
       [LIST, { ...options, headers: { accept: 'application/json' } }],
+      [LIST, { ...options, headers: { origin: SANDBOX } }],
       [LIST, { ...options, trace: true }],
       [LIST, { ...options, headers: { 'x-consistency': 'snapshot' } }],
     ] as const) {
@@ -87,33 +101,18 @@ describe('an answer that is known', () => {
       await app.ask(document, changed);
       expect(names(app)).not.toContain('Answer near-hit');
     }
-    const named = (operationName: string) =>
-      app.server.inject({
-        method: 'POST',
-        url: '/graphql',
-        headers: { authorization },
-        payload: { query: two, operationName, variables: { first: 2 } },
-      });
-    const authorization = `Bearer ${await signToken(TOKENS, f.ada.id, '1h')}`;
+    const named = async (operationName: string) =>
+      (await post(app, { query: two, operationName, variables: { first: 2 } })).json();
     for (let i = 0; i < 3; i++) {
-      expect((await named('List')).json().data).toHaveProperty('tasks');
-      expect((await named('Other')).json().data).toHaveProperty('viewer');
+      expect((await named('List')).data).toHaveProperty('tasks');
+      expect((await named('Other')).data).toHaveProperty('viewer');
     }
   });
 
   test('is found by the digest of a registered document, and registering one is still done', async () => {
     const query = '{ viewer { handle name } }';
     const persistedQuery = { version: 1, sha256Hash: createHash('sha256').update(query).digest('hex') };
-    const ask = async (payload: object) => {
-      const authorization = `Bearer ${await signToken(TOKENS, f.ada.id, '1h')}`;
-      const response = await app.server.inject({
-        method: 'POST',
-        url: '/graphql',
-        headers: { authorization },
-        payload,
-      });
-      return response.json();
-    };
+    const ask = async (payload: object) => (await post(app, payload)).json();
     await known(query, { as: f.ada.id });
     const named = { extensions: { persistedQuery } };
     expect((await ask(named)).errors[0].extensions.code).toBe('PERSISTED_QUERY_NOT_FOUND');
@@ -255,7 +254,7 @@ describe('never kept', () => {
     const token = await signTokenWith('cache:admin', f.ada.id);
     const headers = { authorization: `Bearer ${token}` };
     await isNeverKnown('{ cacheStatistics { name } }', { headers });
-    const limited = await testApp({
+    const limited = await liveApp({
       ...NEAR,
       databaseUrl: app.databaseUrl,
       app: { rateLimit: { points: 1000, seconds: 60 } },
@@ -282,7 +281,7 @@ describe('a known answer is refused', () => {
   });
 
   test('to who has no points left, and costs as many as an execution', async () => {
-    const limited = await testApp({
+    const limited = await liveApp({
       ...NEAR,
       databaseUrl: app.databaseUrl,
       app: { rateLimit: { points: 10, seconds: 60 } },
@@ -305,7 +304,7 @@ test('two processes under parallel writes and reads never show less than was ack
   let acknowledged = 0;
   let reads = 0;
   let known = 0;
-  const writer = async (of: TestApp) => {
+  const writer = async (of: LiveApp) => {
     for (let i = 0; i < 25; i++) {
       const variables = { i: { id, description: `${Math.random()}` } };
       const { updateTask } = dataOf(await of.ask(RENAME, { as: f.ada.id, variables }));
@@ -313,7 +312,7 @@ test('two processes under parallel writes and reads never show less than was ack
     }
   };
   const writing = Promise.all([writer(app), writer(other)]).then(() => 'done');
-  const reader = async (of: TestApp) => {
+  const reader = async (of: LiveApp) => {
     for (let over = false; !over; ) {
       over = (await Promise.race([writing, Promise.resolve('more')])) === 'done';
       const before = acknowledged;
@@ -338,3 +337,76 @@ async function signTokenWith(scope: string, userId: UserId): Promise<string> {
     .setExpirationTime('1h')
     .sign(new TextEncoder().encode(TOKENS.tokens.secret));
 }
+
+describe('the front door lets through, as it came, what it does not answer', () => {
+  /** Sends parts of a request's bytes one after the other; resolves with all that comes back until the connection ends. */
+  async function raw(parts: readonly (string | Buffer)[]): Promise<string> {
+    const { port } = new URL(app.origin);
+    const socket = connect(Number(port), '127.0.0.1');
+    let answer = '';
+    socket.setEncoding('utf8').on('data', (text: string) => {
+      answer += text;
+    });
+    await once(socket, 'connect');
+    for (const part of parts) {
+      socket.write(part);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await once(socket, 'close');
+    return answer;
+  }
+  const head = async (bytes: number, extra = '') =>
+    `POST /graphql HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${await app.tokenOf(f.ada.id)}\r\n` +
+    `content-type: application/json\r\ncontent-length: ${bytes}\r\nconnection: close\r\n${extra}\r\n`;
+
+  test('a body that comes in parts, with characters cut in two', async () => {
+    const title = 'é€😀'.repeat(20);
+    await rename(title, 4);
+    const query = `{ tasks(filter: { title: { eq: "${title}" } }) { nodes { title } } }`;
+    const body = Buffer.from(JSON.stringify({ query }));
+    for (let round = 0; round < 3; round++) {
+      const parts = Array.from({ length: Math.ceil(body.length / 7) }, (_, i) => body.subarray(i * 7, i * 7 + 7));
+      const answer = await raw([await head(body.length), ...parts]);
+      expect(answer).toContain(`{"data":{"tasks":{"nodes":[{"title":"${title}"}]}}}`);
+    }
+    expect(names(app)).toContain('Answer near-hit');
+  });
+
+  test('a body that is no JSON, and one that is too large for it', async () => {
+    expect(await raw([await head(5), '{"qu:'])).toMatch(/^HTTP\/1.1 400 /);
+    const query = `{ viewer { handle } } #${'x'.repeat(20_000)}`;
+    for (let i = 0; i < 3; i++) expect((await (await post(app, { query })).json()).data.viewer.handle).toBe('ada');
+  });
+
+  test('a mutation, each time', async () => {
+    const versions = [];
+    for (let i = 0; i < 3; i++) {
+      const variables = { i: { id: f.opsTasks[4]?.id, title: `Again ${i}` } };
+      versions.push((await (await post(app, { query: RENAME, variables })).json()).data.updateTask.task.version);
+    }
+    expect(versions).toEqual([versions[0], versions[0] + 1, versions[0] + 2]);
+  });
+
+  test('many requests on one connection, known and unknown in turn', async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const ask = async (query: string) => {
+      const sent = request(app.url, {
+        method: 'POST',
+        agent,
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${await app.tokenOf(f.ada.id)}` },
+      });
+      sent.setHeader('content-length', Buffer.byteLength(JSON.stringify({ query })));
+      sent.end(JSON.stringify({ query }));
+      const [response] = (await once(sent, 'response')) as [IncomingMessage];
+      let text = '';
+      for await (const part of response.setEncoding('utf8')) text += part;
+      return JSON.parse(text).data;
+    };
+    for (let i = 0; i < 20; i++) {
+      expect(await ask('{ viewer { handle } }')).toEqual({ viewer: { handle: 'ada' } });
+      expect(await ask(`{ a${i}: viewer { handle } }`)).toEqual({ [`a${i}`]: { handle: 'ada' } });
+    }
+    agent.destroy();
+    expect(names(app).filter((name) => name === 'Answer near-hit').length).toBeGreaterThan(10);
+  });
+});

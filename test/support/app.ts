@@ -110,26 +110,14 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
       Object.assign(counts, { reads: 0, mints: 0, fills: 0, fences: 0, releases: 0, statements: [] });
       outcomes.length = 0;
     },
-    async ask(document, { as, variables, trace, headers } = {}) {
+    async ask(document, options = {}) {
       const response = await app.server.inject({
         method: 'POST',
         url: '/graphql',
-        headers: {
-          accept: 'application/graphql-response+json, application/json;q=0.9',
-          ...(as !== undefined && { authorization: `Bearer ${await signToken(TOKENS, as, '1h')}` }),
-          ...(trace === true && { 'x-cache-trace': '1' }),
-          ...headers,
-        },
-        payload: { query: document, variables },
+        headers: await headersFor(options),
+        payload: { query: document, variables: options.variables },
       });
-      const { data, errors, extensions } = response.json();
-      return {
-        status: response.statusCode,
-        data,
-        errors,
-        cache: extensions?.cache,
-        consistency: extensions?.consistency,
-      };
+      return answerOf(response.statusCode, response.json());
     },
     settled: () => app.cache.settled(),
     async close() {
@@ -137,6 +125,33 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
       await own?.drop();
     },
   };
+}
+
+export async function headersFor({ as, trace, headers }: AskOptions): Promise<Record<string, string>> {
+  return {
+    accept: 'application/graphql-response+json, application/json;q=0.9',
+    ...(as !== undefined && { authorization: `Bearer ${await tokenOf(as)}` }),
+    ...(trace === true && { 'x-cache-trace': '1' }),
+    ...headers,
+  };
+}
+
+/** One for each user and hour, as a client has. */
+function tokenOf(user: UserId): Promise<string> {
+  const known = tokens.get(user) ?? signToken(TOKENS, user, '1h');
+  tokens.set(user, known);
+  return known;
+}
+
+const tokens = new Map<UserId, Promise<string>>();
+
+export function answerOf(
+  status: number,
+  body: { data?: unknown; errors?: Answer['errors']; extensions?: object },
+): Answer {
+  const { data, errors, extensions } = body;
+  const { cache, consistency } = (extensions ?? {}) as Pick<Answer, 'cache' | 'consistency'>;
+  return { status, data, errors, cache, consistency };
 }
 
 /** The data of an answer that must have no errors. */

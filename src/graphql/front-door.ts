@@ -1,0 +1,107 @@
+/**
+ * In front of the server: a query whose answer is known is answered here, before anything else is done for it but what it must not
+ * miss: the viewer's token, the rate limits, and the proof that the answer still holds. Everything else goes on to the server, as it came.
+ */
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import proxyAddr from '@fastify/proxy-addr';
+import type { FastifyInstance } from 'fastify';
+import type { Cache, Session } from '../cache/index.js';
+import { type Answer, type Answers, mayBeKnown, type Question, questionOf } from './answers.js';
+import { callerOf, headersOf, type RateLimits, type RateState } from './rate-limit.js';
+import type { Identity } from './server.js';
+
+/** A request that was looked at here and has no answer yet. */
+export interface Asked {
+  readonly question: Question;
+  /** Opened when the request came. */
+  readonly session: Session;
+}
+
+export interface FrontDoorOptions {
+  readonly answers: Answers;
+  readonly cache: Cache;
+  readonly rateLimits?: RateLimits | undefined;
+  readonly trustProxy?: readonly string[] | undefined;
+  /** @throws UNAUTHENTICATED */
+  readonly identityOf: (headers: IncomingMessage['headers']) => Promise<Identity | undefined>;
+}
+
+/** @returns what was asked, by request, of those that went on to the server */
+export function openFrontDoor(app: FastifyInstance, url: string, options: FrontDoorOptions): WeakMap<object, Asked> {
+  const asked = new WeakMap<object, Asked>();
+  const addressOf = addresses(options.trustProxy);
+  const [server] = app.server.listeners('request') as [RequestListener];
+  let closing = false;
+  app.addHook('preClose', async () => {
+    closing = true; // the server tells clients to leave
+  });
+  app.server.removeListener('request', server);
+  app.server.on('request', (request, response) => {
+    if (closing || request.url !== url || !mayBeKnown(request)) return server(request, response);
+    const startedMs = performance.now();
+    // Before the body is waited for: what proves an answer is a read of the log that was sent after this.
+    const session = options.cache.session({ answer: true });
+    whenWhole(request, async (body) => {
+      const question = questionOf(request, body);
+      const known = await findKnown(options, { question, session }, request, addressOf).catch(() => undefined);
+      if (known !== undefined) return sendKnown(response, known, startedMs);
+      asked.set(request, { question, session });
+      request.unshift(body);
+      server(request, response);
+    });
+  });
+  return asked;
+}
+
+/** Calls back with the body once all of it has come. It is read without ending the stream, so that it can be put back. */
+function whenWhole(request: IncomingMessage, then: (body: Buffer) => void): void {
+  let left = Number(request.headers['content-length']);
+  const parts: Buffer[] = [];
+  const onReadable = () => {
+    for (let part = request.read(); left > 0 && part !== null; part = left > 0 ? request.read() : null) {
+      parts.push(part);
+      left -= part.length;
+    }
+    if (left > 0) return;
+    request.removeListener('readable', onReadable);
+    then(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts));
+  };
+  request.on('readable', onReadable);
+}
+
+interface Known {
+  readonly answer: Answer;
+  readonly paid: RateState | undefined;
+}
+
+/** Undefined also where the request is to be refused: the server says so in its own way. */
+async function findKnown(
+  { answers, rateLimits, identityOf }: FrontDoorOptions,
+  { question, session }: Asked,
+  request: IncomingMessage,
+  addressOf: (request: IncomingMessage) => string,
+): Promise<Known | undefined> {
+  const identity = await identityOf(request.headers);
+  if (identity === undefined || !answers.has(question, identity.userId)) return undefined;
+  const answer = await answers.find(question, identity.userId, session);
+  if (answer === undefined || rateLimits === undefined) return answer && { answer, paid: undefined };
+  const address = addressOf(request);
+  await rateLimits.admit(address);
+  return { answer, paid: await rateLimits.spend(callerOf({ userId: identity.userId }, address), answer.cost) };
+}
+
+function sendKnown(response: ServerResponse, { answer, paid }: Known, startedMs: number): void {
+  const { text, headers } = answer;
+  const own = ['content-length', String(Buffer.byteLength(text))];
+  own.push('server-timing', `total;dur=${(performance.now() - startedMs).toFixed(2)}`);
+  if (paid !== undefined) own.push(...headersOf(paid).flat());
+  response.writeHead(200, [...headers, ...own]);
+  response.end(text);
+}
+
+/** A request's address, as the server understands it. */
+function addresses(trustProxy: readonly string[] | undefined): (request: IncomingMessage) => string {
+  if (trustProxy === undefined) return ({ socket }) => socket.remoteAddress ?? '';
+  const trusted = proxyAddr.compile([...trustProxy]);
+  return (request) => proxyAddr.all(request, trusted).at(-1) ?? '';
+}

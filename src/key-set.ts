@@ -29,7 +29,7 @@ export interface KeySetOptions {
   readonly timeoutMs?: number;
   /** Told of every failed attempt. */
   readonly onFailure?: (error: unknown) => void;
-  /** Told when keys were fetched: others may be withdrawn. */
+  /** Told when keys were fetched, and when they are in use: others may be withdrawn. */
   readonly onFetched?: () => void;
 }
 
@@ -62,7 +62,7 @@ export function remoteKeySet(
   });
   return async (header, token) => {
     const old = keys.jwks() !== undefined && clock.nowMs() - fetchedAtMs > FRESH_MS;
-    if (old && !keys.reloading && clock.nowMs() >= restsUntilMs) keys.reload().catch(() => {}); // told by onFailure
+    if (old && !keys.reloading && clock.nowMs() >= restsUntilMs) keys.reload().then(onFetched, () => {}); // told by onFailure
     return keys(header, token);
   };
 }

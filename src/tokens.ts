@@ -49,7 +49,9 @@ export interface VerifiedToken {
  */
 export function tokenVerifier(options: TokenOptions): (token: string) => Promise<VerifiedToken> {
   const known = new LRUCache<string, { readonly token: VerifiedToken; readonly untilMs: number }>({ max: MAX_KNOWN });
+  let keySets = 0;
   const onFetched = () => {
+    keySets++;
     known.clear();
     options.keySet?.onFetched?.();
   };
@@ -59,10 +61,11 @@ export function tokenVerifier(options: TokenOptions): (token: string) => Promise
   return async (text) => {
     const seen = known.get(text);
     if (seen !== undefined && clock.nowMs() < seen.untilMs && !hasExpired(seen.token)) return seen.token;
+    const keySet = keySets;
     try {
       const { payload } = await verify(text);
       const token = verified(payload);
-      known.set(text, { token, untilMs: clock.nowMs() + trustedMs });
+      if (keySet === keySets) known.set(text, { token, untilMs: clock.nowMs() + trustedMs });
       return token;
     } catch (error) {
       // The key server's fault is no fault of the token.

@@ -133,13 +133,14 @@ export function createCore(options: CoreOptions) {
   };
 }
 
-/** One listener for all of them. */
+/** One listener for all of them; only those who listen are called. */
 function tellAll(listeners: readonly CacheEvents[]): CacheEvents {
-  const tell =
-    <A extends unknown[]>(pick: (to: CacheEvents) => ((...args: A) => void) | undefined) =>
-    (...args: A) => {
-      for (const to of listeners) pick(to)?.call(to, ...args);
+  const tell = <A extends unknown[]>(pick: (to: CacheEvents) => ((...args: A) => void) | undefined) => {
+    const those = listeners.flatMap((to) => pick(to)?.bind(to) ?? []);
+    return (...args: A) => {
+      for (const to of those) to(...args);
     };
+  };
   return {
     outcome: tell((to) => to.outcome),
     fenceSeen: tell((to) => to.fenceSeen),

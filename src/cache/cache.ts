@@ -3,6 +3,7 @@
  * entry is worth stands in entry.ts, what memory may keep in near-cache.ts, what Redis does in redis/. A reader never gets an
  * error of the cache, and never a value that was not the committed state of the database at some moment while the read ran.
  */
+import { LRUCache } from 'lru-cache';
 import { type Clock, systemClock } from '../time.js';
 import { Callers, untilAborted } from './callers.js';
 import { type Entry, entryText, isFence, purgeOf, type State, stampText, stateOf } from './entry.js';
@@ -28,6 +29,8 @@ const FENCE_RETRY_MS = 50;
 /** Who refreshes a stale entry has this long before another may try. */
 const REFRESH_CLAIM_MS = 10_000;
 const DEFAULT_MAX_LOADS = 10;
+/** Of each policy, how many calls keep their names. */
+const MAX_NAMED = 10_000;
 
 export interface CacheOptions {
   readonly store: Store;
@@ -69,6 +72,11 @@ interface Call<A> {
 
 interface Placed<A> extends Call<A> {
   readonly index: number;
+}
+
+/** Calls of one policy, and what of it their names hang on. */
+interface Named extends Pick<Policy<never>, 'tags' | 'shape' | 'key'> {
+  readonly calls: LRUCache<string, Call<string>>;
 }
 
 /** What one call of `readMany` asks for in a turn. */
@@ -132,6 +140,8 @@ export class Cache {
   readonly #flights = new Map<string, Flight>();
   /** Loads still in line, by key: whoever needs that value now may take theirs. Bounded by the calls under way. */
   readonly #inLine = new Map<Key, Flight>();
+  /** By the name of a policy, calls by their argument: bounded by the policies, and MAX_NAMED for each. */
+  readonly #named = new Map<string, Named>();
   readonly #reads: TurnBatch<Request, Trip<Answer>>;
   readonly #mints: TurnBatch<readonly Tag[], Trip<ReadonlyMap<Tag, string>>>;
   readonly #fills: TurnBatch<Fill, void>;
@@ -346,7 +356,24 @@ export class Cache {
     void work.finally(() => this.#underWay.delete(work));
   }
 
+  /** Key and tags are functions of policy and argument: what one id has been named once need not be named again. */
   #call<A>(policy: Policy<A>, arg: A, options: ReadOptions): Call<A> {
+    if (typeof arg !== 'string' || policy.scope !== 'public') return this.#name(policy, arg, options);
+    let named = this.#named.get(policy.name);
+    // Of another policy of this name, perhaps an older one.
+    if (named === undefined || named.tags !== policy.tags || named.shape !== policy.shape || named.key !== policy.key) {
+      const { tags, shape, key } = policy;
+      named = { tags, shape, key, calls: new LRUCache({ max: MAX_NAMED }) };
+      this.#named.set(policy.name, named);
+    }
+    const known = named.calls.get(arg) as Call<A & string> | undefined;
+    if (known !== undefined) return known;
+    const call = this.#name(policy, arg, options);
+    named.calls.set(arg, call);
+    return call;
+  }
+
+  #name<A>(policy: Policy<A>, arg: A, options: ReadOptions): Call<A> {
     const viewer = policy.scope === 'viewer' ? options.viewer : undefined;
     if (policy.scope === 'viewer' && viewer === undefined) {
       throw new CacheError('POLICY', `policy ${policy.name}: its scope is 'viewer', but the read names no viewer`);

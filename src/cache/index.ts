@@ -13,7 +13,7 @@ export { checkPolicy, type Policy, type Scope, type Source } from './policy.js';
 export type { Address, RedisPlace } from './redis/connection.js';
 export { RedisStore, type RedisStoreOptions } from './redis/redis-store.js';
 export type { Session } from './session.js';
-export { dayOf, Statistics, type StatisticsLine, statisticsOf } from './statistics.js';
+export { count, dayOf, Statistics, type StatisticsLine, statisticsOf } from './statistics.js';
 export {
   type Applied,
   type Head,

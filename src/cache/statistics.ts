@@ -14,8 +14,7 @@ export interface StatisticsLine {
 export class Statistics {
   readonly #store: Store;
   readonly #clock: Clock;
-  /** Bounded by the policies times the kinds of outcomes. */
-  #counts = new Map<string, number>();
+  #counts: OutcomeCounts = new Map();
 
   constructor(options: { store: Store; clock: Clock }) {
     this.#store = options.store;
@@ -23,8 +22,7 @@ export class Statistics {
   }
 
   note({ name, kind }: Pick<Outcome, 'name' | 'kind'>): void {
-    const field = `${name} ${kind}`;
-    this.#counts.set(field, (this.#counts.get(field) ?? 0) + 1);
+    count(this.#counts, name, kind);
   }
 
   /** Hands over what was noted. What cannot be handed over now is kept for the next time. */
@@ -32,12 +30,30 @@ export class Statistics {
     if (this.#counts.size === 0) return;
     const counts = this.#counts;
     this.#counts = new Map();
+    const fields = [...counts].flatMap(([name, kinds]) =>
+      [...kinds].map(([kind, n]) => [`${name} ${kind}`, n] as const),
+    );
     try {
-      await this.#store.count(dayOf(this.#clock.nowMs()), counts);
+      await this.#store.count(dayOf(this.#clock.nowMs()), new Map(fields));
     } catch {
-      for (const [field, count] of counts) this.#counts.set(field, (this.#counts.get(field) ?? 0) + count);
+      for (const [name, kinds] of counts) {
+        for (const [kind, n] of kinds) count(this.#counts, name, kind, n);
+      }
     }
   }
+}
+
+/** By name and kind. Bounded by the policies times the kinds of outcomes. */
+type OutcomeCounts = Map<string, Map<string, number>>;
+
+/** Called for every cached call: no text is made for it. */
+export function count(counts: OutcomeCounts, name: string, kind: string, n = 1): void {
+  let kinds = counts.get(name);
+  if (kinds === undefined) {
+    kinds = new Map();
+    counts.set(name, kinds);
+  }
+  kinds.set(kind, (kinds.get(kind) ?? 0) + n);
 }
 
 /** A day's statistics of all processes, by name. `day`: `2026-11-24`, in UTC; kept for about a week. */

@@ -75,7 +75,8 @@ interface Placed<A> extends Call<A> {
 }
 
 /** Calls of one policy, and what of it their names hang on. */
-interface Named extends Pick<Policy<never>, 'tags' | 'shape' | 'key'> {
+interface Named extends Pick<Policy<never>, 'tags' | 'shape'> {
+  readonly key: Policy<never>['key'] | undefined;
   readonly calls: LRUCache<string, Call<string>>;
 }
 

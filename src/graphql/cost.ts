@@ -17,7 +17,7 @@ import {
 import { type ComplexityEstimator, type ComplexityEstimatorArgs, getComplexity } from 'graphql-query-complexity';
 import { LRUCache } from 'lru-cache';
 import { badUserInput } from './errors.js';
-import { COSTS, DEFAULT_PAGE, MAX_COST, MAX_PAGE, MAX_SELECTIONS } from './limits.js';
+import { COSTS, DEFAULT_PAGE, MAX_COST, MAX_PAGE, MAX_SELECTIONS, MAX_VARIABLE_VALUES } from './limits.js';
 
 /** Of one document: texts are no part of a variable's form, so these differ in sizes, flags and which members are given. */
 const MAX_FORMS = 50;
@@ -28,13 +28,17 @@ export interface Asked {
   readonly variables: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** @returns the cost of an operation of a validated document; 1 for one whose variables are not acceptable, which will not run. */
+/**
+ * @returns the cost of an operation of a validated document; 1 for one whose variables are not acceptable, which will not run.
+ * @throws BAD_USER_INPUT for more values in its variables than are read
+ */
 export type CostOf = (asked: Asked) => number;
 
 export function costsOf(schema: GraphQLSchema): CostOf {
   /** Documents are kept by Apollo, so this holds no more of them than it does. */
   const known = new WeakMap<OperationDefinitionNode, LRUCache<string, number>>();
   return (asked) => {
+    requireFewValues(asked.variables);
     const costs = known.get(asked.operation) ?? new LRUCache<string, number>({ max: MAX_FORMS });
     known.set(asked.operation, costs);
     const form = formOf(asked);
@@ -53,6 +57,22 @@ function tooExpensive(cost: number, message: string): GraphQLError {
   return new GraphQLError(message, {
     extensions: { code: 'QUERY_TOO_EXPENSIVE', cost, limit: MAX_COST, http: { status: 400 } },
   });
+}
+
+/** Before anything reads them: each is read again for every field that is given it, and a body has room for 300 000 empty filters. */
+function requireFewValues(variables: Asked['variables']): void {
+  let values = 0;
+  const unread: unknown[] = [variables];
+  while (unread.length > 0) {
+    const within = unread.pop();
+    if (typeof within !== 'object' || within === null) continue;
+    const members = Object.values(within);
+    values += members.length;
+    if (values > MAX_VARIABLE_VALUES) {
+      throw badUserInput('variables', `expected at most ${MAX_VARIABLE_VALUES} values in all`, 400);
+    }
+    unread.push(...members);
+  }
 }
 
 /** What of the variables can change the cost: no text does. Absent and null differ: a default may stand for the one. */

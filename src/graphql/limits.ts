@@ -25,6 +25,8 @@ export const MAX_ALIASES = 30;
 export const MAX_DIRECTIVES = 50;
 /** Selections with each use of a fragment counted: a few fragments that use each other twice are thousands. */
 export const MAX_SELECTIONS = 5000;
+/** In the variables of a request: every member of every list and object. A filter of 50 comparisons with 50 values each has some 2700. */
+export const MAX_VARIABLE_VALUES = 5000;
 /** Of the documents kept as parsed; a character becomes some 75 bytes of objects. Room for 350 of a frontend's. */
 export const MAX_STORED_DOCUMENT_CHARS = 512 * 1024;
 /** In units of `costOf`: about one object of the answer each. A page of 50 tasks with labels, people and comments is 4000. */

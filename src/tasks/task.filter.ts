@@ -7,8 +7,9 @@ import { TaskPriorityType, TaskStatusType } from './task.type.js';
 
 /** Values in one comparator. */
 export const MAX_IN = 50;
-/** How deep `and`, `or` and `not` may be nested, and how many comparisons a filter may have in all. */
+/** How deep `and`, `or` and `not` may be nested, how many filters they may join, and how many comparisons a filter may have in all. */
 export const MAX_FILTER_DEPTH = 5;
+export const MAX_FILTERS = 100;
 export const MAX_CONDITIONS = 50;
 export const MAX_SEARCH_CHARS = 200;
 export const MAX_ORDERS = 3;
@@ -235,7 +236,7 @@ export class LabelsFilter {
 }
 
 @InputType({
-  description: `Which tasks; all parts given must fit. At most ${MAX_CONDITIONS} comparisons, nested ${MAX_FILTER_DEPTH} deep.`,
+  description: `Which tasks; all parts given must fit. At most ${MAX_CONDITIONS} comparisons in ${MAX_FILTERS} filters, nested ${MAX_FILTER_DEPTH} deep.`,
 })
 export class TaskFilter {
   @Field(() => [TaskFilter], { nullable: true, description: 'All of these fit.' })

@@ -31,6 +31,7 @@ import {
   type LabelsFilter,
   MAX_CONDITIONS,
   MAX_FILTER_DEPTH,
+  MAX_FILTERS,
   MAX_IN,
   MAX_SEARCH_CHARS,
   type NameComparator,
@@ -76,6 +77,7 @@ const BOUNDS = { gt: '>', gte: '>=', lt: '<', lte: '<=' } as const satisfies Rec
 class Reading {
   relative = false;
   #conditions = 0;
+  #filters = 0;
 
   constructor(
     readonly context: Context,
@@ -85,6 +87,8 @@ class Reading {
 
   async filter(filter: TaskFilter, at: string, depth: number): Promise<Condition> {
     if (depth > MAX_FILTER_DEPTH) throw badUserInput(at, `expected a filter nested at most ${MAX_FILTER_DEPTH} deep`);
+    // Also those without a comparison: each is read.
+    if (++this.#filters > MAX_FILTERS) throw badUserInput(at, `expected at most ${MAX_FILTERS} filters in all`);
     refuseNulls(filter, at);
     const nested = (filters: readonly TaskFilter[], name: string) =>
       Promise.all(filters.map((one, i) => this.filter(one, `${at}.${name}.${i}`, depth + 1)));

@@ -11,6 +11,7 @@ import {
   MAX_PAGE,
   MAX_SELECTIONS,
   MAX_TOKENS,
+  MAX_VARIABLE_VALUES,
 } from '../../src/graphql/limits.js';
 import { dataOf, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
@@ -107,6 +108,18 @@ test('body: as long as allowed it is read, one byte more is refused', async () =
   expect((await send(padded(MAX_BODY_BYTES))).statusCode).toBe(200);
   const over = await send(padded(MAX_BODY_BYTES + 1));
   expect([over.statusCode, over.json()]).toMatchObject([413, { errors: [{ extensions: { code: 'BAD_REQUEST' } }] }]);
+});
+
+test('values of variables: as many as allowed are read, one more is refused before any is', async () => {
+  const document = 'query($ids: [ID!]!) { nodes(ids: $ids) { id } }';
+  const ids = (n: number) => ({ ids: Array.from({ length: n }, () => f.ops.id) });
+  const { errors } = await ask(document, ids(MAX_VARIABLE_VALUES - 1)); // the list is one, too
+  expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', argument: 'ids' } }]);
+  const over = { status: 400, code: 'BAD_USER_INPUT', argument: 'variables' };
+  expect(await refused(document, ids(MAX_VARIABLE_VALUES))).toEqual(over);
+  const filters = { or: Array.from({ length: 2 * MAX_VARIABLE_VALUES }, () => ({})) };
+  const list = 'query($filter: TaskFilter) { tasks(filter: $filter) { totalCount } }';
+  expect(await refused(list, { filter: filters })).toEqual(over);
 });
 
 test('batches are refused', async () => {

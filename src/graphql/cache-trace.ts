@@ -5,7 +5,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type GraphQLResolveInfo, responsePathAsArray } from 'graphql';
-import { canonical, type Outcome, type OutcomeKind, type OutcomeReason, type Tag } from '../cache/index.js';
+import { canonical, type Key, type Outcome, type OutcomeKind, type OutcomeReason, type Tag } from '../cache/index.js';
 
 /** A trace longer than this is cut: a request of many thousand fields shall not double its answer. */
 const MAX_CALLS = 1000;
@@ -32,6 +32,15 @@ export interface CacheTrace {
   readonly invalidated?: readonly Tag[];
 }
 
+/** A call with what only other forms of the trace tell of it. */
+export interface NotedCall {
+  readonly call: TracedCall;
+  /** Absent where the cache was passed by. */
+  readonly key?: Key;
+  readonly arg?: unknown;
+  readonly info: GraphQLResolveInfo | undefined;
+}
+
 interface Place {
   readonly tracer: Tracer;
   readonly info: GraphQLResolveInfo | undefined;
@@ -42,7 +51,7 @@ const here = new AsyncLocalStorage<Place>();
 /** A request's tracer; the silent one notes nothing. */
 export class Tracer {
   readonly #startedMs = performance.now();
-  readonly #calls: TracedCall[] = [];
+  readonly #noted: NotedCall[] = [];
   readonly #roundTrips = new Set<number>();
   readonly #invalidated = new Set<Tag>();
   /** Which field asked first for what, by source and argument: a batch runs in the context of only one of its callers. */
@@ -64,17 +73,22 @@ export class Tracer {
   }
 
   bypassed(name: string, reason: OutcomeReason): void {
-    if (this.enabled)
-      this.#note({ ...fieldOf(here.getStore()?.info), name, outcome: 'bypass', reason, tags: [], ms: 0 });
+    if (!this.enabled) return;
+    const info = here.getStore()?.info;
+    this.#note({ call: { ...fieldOf(info), name, outcome: 'bypass', reason, tags: [], ms: 0 }, info });
   }
 
   invalidated(tags: readonly Tag[]): void {
     for (const tag of tags) this.#invalidated.add(tag);
   }
 
+  get noted(): readonly NotedCall[] {
+    return this.#noted;
+  }
+
   report(): CacheTrace {
     return {
-      calls: this.#calls,
+      calls: this.#noted.map(({ call }) => call),
       totals: {
         redisRoundTrips: this.#roundTrips.size,
         sqlStatements: this.#statements,
@@ -89,10 +103,10 @@ export class Tracer {
     const tracer = here.getStore()?.tracer;
     if (tracer === undefined) return;
     for (const trip of outcome.roundTrips) tracer.#roundTrips.add(trip);
-    const { name, arg, kind, reason, tags, ageMs, ttlLeftMs, chars, ms } = outcome;
-    const asker = tracer.#askers.get(`${name} ${argumentKey(arg)}`) ?? here.getStore()?.info;
-    tracer.#note({
-      ...fieldOf(asker),
+    const { name, arg, key, kind, reason, tags, ageMs, ttlLeftMs, chars, ms } = outcome;
+    const info = tracer.#askers.get(`${name} ${argumentKey(arg)}`) ?? here.getStore()?.info;
+    const call: TracedCall = {
+      ...fieldOf(info),
       name,
       outcome: kind,
       ...(reason !== undefined && { reason }),
@@ -101,7 +115,8 @@ export class Tracer {
       ...(ttlLeftMs !== undefined && { ttlLeftMs }),
       ...(chars !== undefined && { bytes: chars }),
       ms: round(ms),
-    });
+    };
+    tracer.#note({ call, key, arg, info });
   }
 
   /** Called for every SQL statement, in the async context that issued it. */
@@ -110,8 +125,8 @@ export class Tracer {
     if (place !== undefined) place.tracer.#statements++;
   }
 
-  #note(call: TracedCall): void {
-    if (this.#calls.length < MAX_CALLS) this.#calls.push(call);
+  #note(call: NotedCall): void {
+    if (this.#noted.length < MAX_CALLS) this.#noted.push(call);
   }
 }
 

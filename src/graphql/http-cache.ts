@@ -10,7 +10,7 @@ import type { Context } from './context.js';
 const REVALIDATE = 'private, no-cache';
 const NEVER = 'no-store';
 /** What besides the address an answer depends on. */
-const VARY = 'Accept, Authorization, X-Consistency, X-Cache-Trace';
+const VARY = 'Accept, Authorization, X-Consistency, X-Cache-Trace, Apollo-Cache-Debugging';
 
 /** Marks what may be kept. */
 export function httpCachePlugin(): ApolloServerPlugin<Context> {

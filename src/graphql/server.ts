@@ -13,6 +13,7 @@ import type { MainDatabase } from '../db/database.js';
 import type { UserId } from '../db/ids.js';
 import type { Log } from '../log.js';
 import { Answers } from './answers.js';
+import { cacheDebugging } from './cache-debugger.js';
 import { Tracer } from './cache-trace.js';
 import { costsOf, requireAffordable } from './cost.js';
 import { documentStore } from './document-store.js';
@@ -187,13 +188,26 @@ async function openRequest(options: ServerOptions, request: FastifyRequest, aske
 
 async function contextOf(options: ServerOptions, opened: Opened, request: FastifyRequest, signal: AbortSignal) {
   const mayTrace = !options.production || opened.identity?.scopes.includes(TRACE_SCOPE) === true;
-  const tracer = new Tracer(mayTrace && request.headers['x-cache-trace'] === '1');
+  const header = (name: string) => request.headers[name];
+  const tracer = new Tracer(mayTrace && (wantsTrace(header) || wantsDebugging(header)));
   return new RequestContext(opened, {
     ...options,
     tracer,
     snapshot: wantsSnapshot(request.headers[CONSISTENCY_HEADER]),
     signal,
   });
+}
+
+type HeaderOf = (name: string) => string | string[] | undefined;
+
+/** `extensions.cache` */
+function wantsTrace(header: HeaderOf): boolean {
+  return header('x-cache-trace') === '1';
+}
+
+/** `extensions.apolloCacheDebugging` */
+function wantsDebugging(header: HeaderOf): boolean {
+  return header('apollo-cache-debugging') === 'true';
 }
 
 function wantsSnapshot(header: string | string[] | undefined): boolean {
@@ -225,10 +239,15 @@ function requestPlugin(options: ServerOptions, mask: ErrorMask): ApolloServerPlu
       didEncounterErrors: async ({ errors, contextValue: { requestId } }) => {
         mask.note(errors, requestId);
       },
-      willSendResponse: async ({ response: { body }, contextValue: { tracer } }) => {
+      willSendResponse: async ({ request, response: { body }, contextValue: { tracer } }) => {
         if (body.kind !== 'single' || !tracer.enabled) return;
         const { singleResult } = body;
-        singleResult.extensions = { ...singleResult.extensions, cache: tracer.report() };
+        const header = (name: string) => request.http?.headers.get(name);
+        singleResult.extensions = {
+          ...singleResult.extensions,
+          ...(wantsTrace(header) && { cache: tracer.report() }),
+          ...(wantsDebugging(header) && { apolloCacheDebugging: cacheDebugging(tracer.noted, Date.now()) }),
+        };
       },
     }),
   };

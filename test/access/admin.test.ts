@@ -54,6 +54,16 @@ test.each([
   expect((await app.ask(document, { variables })).status).toBe(401);
 });
 
+test('what the cache did is told, in either form, to those with the scope cache:trace alone', async () => {
+  const told = async (...scopes: string[]) => {
+    const headers = { ...token(f.ada.id, ...scopes).headers, 'apollo-cache-debugging': 'true' };
+    const { cache, debugging } = await app.ask('{ projects { nodes { name } } }', { headers, trace: true });
+    return [cache !== undefined, debugging !== undefined];
+  };
+  expect(await told('cache:admin', 'cache:traces')).toEqual([false, false]);
+  expect(await told('cache:trace')).toEqual([true, true]);
+});
+
 describe('invalidateCache', () => {
   const name = async (of: TestApp) =>
     dataOf(await of.ask('{ project(key: "OPS") { name } }', token(f.ada.id))).project.name;

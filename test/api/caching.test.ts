@@ -159,6 +159,45 @@ test('the trace says of every cached field where its value came from', async () 
   expect((await app.ask(query, { as: f.ada.id })).cache).toBeUndefined();
 });
 
+test("Apollo's cache debugger is told the same, in its own form, only when it asks", async () => {
+  const query = `{ task(identifier: "OPS-4") { title assignee { handle } } }`;
+  const headers = { 'apollo-cache-debugging': 'true' };
+  const entry = async () => {
+    const { debugging, cache } = await app.ask(query, { as: f.ada.id, headers });
+    expect([debugging?.version, cache]).toEqual(['1.0', undefined]);
+    return debugging?.data.find(({ kind }) => 'typename' in kind && kind.typename === 'User');
+  };
+  await app.transactor.transact((tx) => tx.execute(`update users set name = 'Bob B.' where handle = 'bob'`));
+  const loaded = await entry();
+  await app.settled();
+  const both = await app.ask(query, { as: f.ada.id, headers, trace: true });
+  const served = await entry();
+  expect(loaded).toMatchObject({ source: 'subgraph', shouldStore: true, warnings: [] });
+  expect(served).toEqual({
+    key: expect.stringMatching(/^User/),
+    invalidationKeys: [expect.stringMatching(/^users:id=/), 'users'],
+    kind: { typename: 'User', entityKey: { id: f.bob.id } },
+    subgraphName: 'tasks',
+    subgraphRequest: { query: expect.stringContaining('assignee {') },
+    source: 'cache',
+    cacheControl: { created: expect.any(Number), maxAge: expect.any(Number), age: expect.any(Number) },
+    shouldStore: true,
+    data: { data: null },
+    warnings: [],
+  });
+  expect(Math.abs((served?.cacheControl.created ?? 0) - Date.now() / 1000)).toBeLessThan(60);
+  expect(both.debugging?.data.map(({ invalidationKeys }) => invalidationKeys)).toEqual(
+    both.cache?.calls.map(({ tags }) => tags),
+  );
+  const mutation = 'mutation($i: UpdateTaskInput!) { updateTask(input: $i) { task { assignee { handle } } } }';
+  const input = { id: f.opsTasks[0]?.id, description: 'Seen by the debugger' };
+  const bypassed = await app.ask(mutation, { as: f.ada.id, headers, variables: { i: input } });
+  expect(bypassed.debugging?.data).toMatchObject([
+    { source: 'subgraph', shouldStore: false, warnings: [{ code: 'BYPASS', message: 'Not stored: mutation' }] },
+  ]);
+  expect((await app.ask(query, { as: f.ada.id })).debugging).toBeUndefined();
+});
+
 test('a new description drops no list, a new status drops those of its project and assignee', async () => {
   const lists = `{ tasks(first: 3) { nodes { id } } viewer { assignedTasks(first: 3) { nodes { id } } } }`;
   const update = `mutation($i: UpdateTaskInput!) { updateTask(input: $i) { errors { message } } }`;

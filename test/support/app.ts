@@ -4,6 +4,7 @@ import { expect, inject, vi } from 'vitest';
 import { type App, type AppOptions, createApp } from '../../src/app.js';
 import { type CacheEvents, type Outcome, type RedisPlace, RedisStore, type Store } from '../../src/cache/index.js';
 import type { UserId } from '../../src/db/ids.js';
+import type { CacheDebugging } from '../../src/graphql/cache-debugger.js';
 import type { CacheTrace } from '../../src/graphql/cache-trace.js';
 import type { Consistency } from '../../src/graphql/executor.js';
 import { createLog } from '../../src/log.js';
@@ -28,6 +29,7 @@ export interface Answer {
   readonly data: any;
   readonly errors: readonly { message: string; extensions: Record<string, unknown> }[] | undefined;
   readonly cache: CacheTrace | undefined;
+  readonly debugging: CacheDebugging | undefined;
   readonly consistency: Consistency | undefined;
 }
 
@@ -150,8 +152,10 @@ export function answerOf(
   body: { data?: unknown; errors?: Answer['errors']; extensions?: object },
 ): Answer {
   const { data, errors, extensions } = body;
-  const { cache, consistency } = (extensions ?? {}) as Pick<Answer, 'cache' | 'consistency'>;
-  return { status, data, errors, cache, consistency };
+  const { cache, apolloCacheDebugging, consistency } = (extensions ?? {}) as Pick<Answer, 'cache' | 'consistency'> & {
+    apolloCacheDebugging?: CacheDebugging;
+  };
+  return { status, data, errors, cache, debugging: apolloCacheDebugging, consistency };
 }
 
 /** The data of an answer that must have no errors. */

@@ -110,6 +110,13 @@ export function textInput(min: number, max: number) {
     .refine((text) => text.trim().length >= min && text.length <= max, expected);
 }
 
+/** The same in one line, without space around it. */
+export function lineInput(min: number, max: number) {
+  return textInput(min, max)
+    .transform((text) => text.trim())
+    .refine((text) => !/[\n\r\u2028\u2029]/.test(text), 'expected one line');
+}
+
 /** An id of the given kind in an input. */
 export function idInput<P extends string>(prefix: P) {
   return z.custom<Id<P>>(

@@ -6,6 +6,7 @@ import type { LabelId, TaskId, UserId } from '../db/ids.js';
 import {
   idempotencyKeyInput,
   idInput,
+  lineInput,
   listInput,
   notCleared,
   parseInput,
@@ -46,7 +47,7 @@ import {
 
 const MAX_TASKS = 100;
 
-const title = textInput(1, 500).transform((text) => text.trim());
+const title = lineInput(1, 500);
 const description = textInput(0, 65_536).nullish();
 /** graphql-scalars reads a Date as midnight UTC. Postgres has no year 0. */
 const day = z

@@ -79,6 +79,7 @@ describe('createTask', () => {
     ['title', { title: ' ' }],
     ['title', { title: 'x'.repeat(501) }],
     ['title', { title: 'nothing\0' }],
+    ['title', { title: 'two\nlines' }],
     ['description', { description: '\0' }],
     ['dueDate', { dueDate: '0000-01-01' }],
     ['assigneeId', () => ({ assigneeId: f.eve.id })],
@@ -171,6 +172,7 @@ describe('updateTask', () => {
 
   test.each([
     ['title', { title: null }],
+    ['title', { title: 'two\r\nlines' }],
     ['status', { status: null }],
     ['priority', { priority: null }],
     ['parentId', () => ({ parentId: f.opsTasks[4]?.id })],

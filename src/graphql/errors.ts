@@ -1,6 +1,6 @@
 /** Errors that a client sees at the top level. Everything else is masked; expected refusals of a mutation are data (user-error.ts). */
 import { randomUUID } from 'node:crypto';
-import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { GraphQLError, type GraphQLFormattedError, Kind } from 'graphql';
 import type { Log } from '../log.js';
 
 /**
@@ -11,6 +11,19 @@ export function badUserInput(argument: string, expected: string, status?: number
   return new GraphQLError(`${argument}: ${expected}`, {
     extensions: { code: 'BAD_USER_INPUT', argument, ...(status !== undefined && { http: { status } }) },
   });
+}
+
+/**
+ * An error of graphql-js about variables that it could not read, as the client's, naming the variable. Of too many faults it says so
+ * without naming one. Any other error as it is.
+ */
+export function badVariable(error: GraphQLError): GraphQLError {
+  const { message, nodes = null } = error;
+  const [node] = nodes ?? [];
+  const isOther = node !== undefined && node.kind !== Kind.VARIABLE_DEFINITION;
+  if (isOther || error.extensions['code'] !== undefined) return error;
+  const argument = node === undefined ? 'variables' : node.variable.name.value;
+  return new GraphQLError(message, { nodes, extensions: { code: 'BAD_USER_INPUT', argument } });
 }
 
 export function unauthenticated(message: string): GraphQLError {

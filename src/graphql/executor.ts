@@ -6,10 +6,11 @@
  * Apollo lets only a gateway run an operation more than once, so this is one.
  */
 import type { GatewayInterface } from '@apollo/server-gateway-interface';
-import { type ExecutionResult, execute, GraphQLError, type GraphQLSchema } from 'graphql';
+import { type ExecutionResult, execute, type GraphQLSchema } from 'graphql';
 import { type Cache, type Session, untilAborted } from '../cache/index.js';
 import type { Database, MainDatabase } from '../db/database.js';
 import type { Context } from './context.js';
+import { badVariable } from './errors.js';
 import { Loads } from './loads.js';
 
 /** From the cache: the first run and at most two more. */
@@ -97,13 +98,8 @@ function told(result: ExecutionResult, consistency: Consistency): ExecutionResul
   return { ...result, extensions: { ...result.extensions, consistency } };
 }
 
-/** Where nothing ran, the variables were not acceptable. Of too many faults graphql-js says so without naming one: Apollo takes it for ours. */
+/** Where nothing ran, the variables were not acceptable. */
 function blamed(result: ExecutionResult): ExecutionResult {
   if (result.data !== undefined || result.errors === undefined) return result;
-  const errors = result.errors.map((error) =>
-    error.nodes === undefined && error.extensions['code'] === undefined
-      ? new GraphQLError(error.message, { extensions: { code: 'BAD_USER_INPUT' } })
-      : error,
-  );
-  return { ...result, errors };
+  return { ...result, errors: result.errors.map(badVariable) };
 }

@@ -16,6 +16,7 @@ import {
   type GraphQLFormattedError,
   type GraphQLSchema,
   getOperationAST,
+  getVariableValues,
   parse,
   specifiedRules,
   validate,
@@ -29,7 +30,7 @@ import { DAY, SECOND } from '../time.js';
 import { Tracer } from './cache-trace.js';
 import type { SubscriptionContext } from './context.js';
 import { type CostOf, costsOf, requireAffordable } from './cost.js';
-import type { ErrorMask } from './errors.js';
+import { badVariable, type ErrorMask } from './errors.js';
 import { EventQueue } from './event-queue.js';
 import { LIMITS, PARSE_OPTIONS } from './limits.js';
 import { Loads } from './loads.js';
@@ -86,6 +87,9 @@ const DEFAULT_LIMITS: SubscriptionLimits = {
 /** How long a closed connection may take to say goodbye, and all of them when the process ends. */
 const GOODBYE_MS = 2 * SECOND;
 const DRAIN_MS = SECOND;
+
+/** Of variables, told at once: as graphql-js tells of a query's. */
+const MAX_FAULTS = 50;
 
 export interface SubscriptionOptions {
   readonly schema: GraphQLSchema;
@@ -310,6 +314,13 @@ async function accepted(
   const cost = costOf({ document, operation, variables: variables ?? undefined });
   requireAffordable(cost);
   await rateLimits?.spend(callerOf({ userId: extra.identity?.userId }, ''), cost);
+  // What subscribing itself makes of bad variables has no code: it would pass for an error of ours.
+  const definitions = operation.variableDefinitions ?? [];
+  const read = getVariableValues(schema, definitions, variables ?? {}, {
+    hideSuggestions: production,
+    maxErrors: MAX_FAULTS,
+  });
+  if (read.errors !== undefined) return read.errors.map(badVariable);
   return {
     schema,
     document,

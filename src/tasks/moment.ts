@@ -2,7 +2,7 @@
  * Days and instants in filters: absolute, or relative to now as an ISO 8601 duration (`-P2W`). A relative one is resolved against
  * the present day or minute, so that equal questions of one minute share an entry.
  */
-import { GraphQLError, GraphQLScalarType, Kind } from 'graphql';
+import { GraphQLError, GraphQLScalarType, Kind, type ValueNode } from 'graphql';
 import { GraphQLDate, GraphQLDateTime } from 'graphql-scalars';
 import { MINUTE } from '../time.js';
 
@@ -22,22 +22,22 @@ function momentScalar(
   pick: (at: Date) => string,
 ) {
   const expected = `expected ${example}, or a duration from now like -P2W`;
-  const parseValue = (value: unknown): MomentInput => {
-    if (typeof value !== 'string') throw new GraphQLError(`${name}: ${expected}`);
+  const read = (value: unknown, nodes: ValueNode | null): MomentInput => {
+    if (typeof value !== 'string') throw new GraphQLError(`${name}: ${expected}`, { nodes });
     if (isDuration(value) && (name === DATE_TIME || DAY_DURATION.test(value))) return { duration: value };
     let at: Date;
     try {
       at = absolute.parseValue(value);
     } catch {
-      throw new GraphQLError(`${name}: ${expected}, got ${JSON.stringify(value.slice(0, 60))}`);
+      throw new GraphQLError(`${name}: ${expected}, got ${JSON.stringify(value.slice(0, 60))}`, { nodes });
     }
     return { at: pick(at) };
   };
   return new GraphQLScalarType<MomentInput, string>({
     name,
     description: `${example[0]?.toUpperCase()}${example.slice(1)}, or an ISO 8601 duration from now, like -P2W: two weeks ago.`,
-    parseValue,
-    parseLiteral: (node) => parseValue(node.kind === Kind.STRING ? node.value : undefined),
+    parseValue: (value) => read(value, null),
+    parseLiteral: (node) => read(node.kind === Kind.STRING ? node.value : undefined, node),
     serialize: () => {
       throw new GraphQLError(`${name} is only for inputs`);
     },

@@ -119,6 +119,19 @@ describe('errors', () => {
   });
 });
 
+test('a variable that is not acceptable is named; a literal is shown where it stands', async () => {
+  const list = 'query($filter: TaskFilter) { tasks(filter: $filter) { nodes { id } } }';
+  for (const filter of [{ createdAt: { gt: 'yesterday' } }, { status: { eq: 'NEVER' } }, { nothing: 1 }]) {
+    const { status, errors } = await app.ask(list, { as: f.ada.id, variables: { filter } });
+    expect([status, errors]).toMatchObject([400, [{ extensions: { code: 'BAD_USER_INPUT', argument: 'filter' } }]]);
+  }
+  const written = '{ tasks(filter: { createdAt: { gt: "yesterday" } }) { nodes { id } } }';
+  const { errors } = await app.ask(written, { as: f.ada.id });
+  expect(errors).toMatchObject([
+    { locations: [{ line: 1, column: 36 }], extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } },
+  ]);
+});
+
 test('a key of any length or kind that is no key finds no project, and leaves nothing in Redis', async () => {
   for (const key of ['', 'ops', 'A\0', 'x'.repeat(100_000)]) {
     app.reset();

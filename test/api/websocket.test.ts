@@ -188,6 +188,17 @@ describe('carries', () => {
     await connection.subscribe(); // the connection goes on
   });
 
+  test('not variables that are not acceptable: each is named', async () => {
+    const connection = connected();
+    const query = 'subscription($project: ID!) { taskChanged(projectId: $project) { type } }';
+    for (const variables of [undefined, { project: {} }]) {
+      const refused = connection.send(query, variables);
+      await eventually(() => expect(refused.ended).toBe(true));
+      expect(refused.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', argument: 'project' } }]);
+    }
+    await connection.subscribe(); // the connection goes on
+  });
+
   test('and HTTP no subscriptions', async () => {
     const answer = await app.ask('subscription { taskChanged { type } }', { as: f.ada.id });
     expect(answer).toMatchObject({ status: 400, errors: [{ extensions: { code: 'BAD_USER_INPUT' } }] });

@@ -13,6 +13,13 @@ export interface BuiltSchema {
 
 const RESOLVERS = 'resolvers';
 
+/** Of the types that have no class to describe them. */
+const ROOTS = {
+  Query: 'What can be read. All of it is as the viewer may see it; what they may not see is null.',
+  Mutation: 'What can be changed. A refusal is told in `errors` of what it answers; nothing was changed then.',
+  Subscription: 'What is told when it happens, over a WebSocket.',
+} as const;
+
 /** type-graphql asks for it as soon as there is a subscription, also where each brings its own `subscribe` and no topics. */
 const NO_TOPICS = {
   publish() {
@@ -39,6 +46,10 @@ export function buildApiSchema(
     validate: false, // services check inputs themselves, with messages of their own
     pubSub: NO_TOPICS,
   });
+  for (const [name, description] of Object.entries(ROOTS)) {
+    const type = schema.getType(name);
+    if (type) type.description = description;
+  }
   schema.extensions = { ...schema.extensions, [RESOLVERS]: instances };
   return { schema, policies: bindPolicies(schema, sources) };
 }

@@ -56,11 +56,15 @@ const project = (n: number): ProjectId => fromUuid('project', uuid(1, n));
 const task = (n: number): TaskId => fromUuid('task', uuid(3, n));
 const at = '2026-01-05T00:00:00.000Z';
 
+/** Who sees everything counts everything: pages of this scope must use an index, aggregates over it may read the table. */
+const EVERYTHING = 'all projects';
+
 /** What the viewer may see. */
 const SCOPES: Record<string, readonly ProjectId[]> = {
   'the largest project': [project(1)],
   'a small project': [project(190)],
   '20 projects': Array.from({ length: 20 }, (_, i) => project(1 + i * 10)),
+  [EVERYTHING]: Array.from({ length: PROJECTS }, (_, i) => project(1 + i)),
 };
 
 const FILTERS: Record<string, Condition> = {
@@ -123,7 +127,8 @@ function explaining(read: Executor): Database {
         /((?:\w+ )*Scan)(?: using (\w+))?(?: on (\w+))?/.exec(line)?.slice(1, 4).filter(Boolean).join(' ') ?? [],
     );
     const all = lines.find((line) => /Seq Scan on tasks\b/.test(line));
-    if (all !== undefined) {
+    const mayReadAll = kind.endsWith(EVERYTHING) && /^(count:|stats|burndown)/.test(kind);
+    if (all !== undefined && !mayReadAll) {
       failed = true;
       console.log(`\nSCANS ALL OF tasks: ${kind}\n${lines.join('\n')}\n`);
     }
@@ -206,7 +211,7 @@ function report(): void {
     console.log(`| ${list} | ${found.length} | ${scans.join('; ')} |`);
   }
   console.log(
-    `\n${count} plans on ${TASKS} tasks: ${failed ? 'FAILED, some scan all of tasks' : 'none scans all of tasks'}`,
+    `\n${count} plans on ${TASKS} tasks: ${failed ? 'FAILED, some scan all of tasks' : 'no list scans all of tasks'}`,
   );
   process.exitCode = failed ? 1 : 0;
 }

@@ -442,6 +442,12 @@ describe('what chance does not reach', () => {
     expect(await identifiers(assigned)).toEqual(['Web task']);
   });
 
+  test('a handle that nobody can have fits nobody', async () => {
+    for (const handle of ['a\0b', 'a b', '\ud800', 'x'.repeat(65), '']) {
+      expect(await identifiers({ filter: { assignee: { handle: { in: [handle] } } } })).toEqual([]);
+    }
+  });
+
   test('a title list is kept while a task of another project changes, and dropped when one of its own does', async () => {
     const outcome = async () => {
       await app.settled();

@@ -17,7 +17,15 @@ import {
 import { type ComplexityEstimator, type ComplexityEstimatorArgs, getComplexity } from 'graphql-query-complexity';
 import { LRUCache } from 'lru-cache';
 import { badUserInput } from './errors.js';
-import { COSTS, DEFAULT_PAGE, MAX_COST, MAX_PAGE, MAX_SELECTIONS, MAX_VARIABLE_VALUES } from './limits.js';
+import {
+  COSTS,
+  DEFAULT_PAGE,
+  MAX_COST,
+  MAX_PAGE,
+  MAX_SELECTIONS,
+  MAX_VARIABLE_DEPTH,
+  MAX_VARIABLE_VALUES,
+} from './limits.js';
 
 /** Of one document: texts are no part of a variable's form, so these differ in sizes, flags and which members are given. */
 const MAX_FORMS = 50;
@@ -30,7 +38,7 @@ export interface Asked {
 
 /**
  * @returns the cost of an operation of a validated document; 1 for one whose variables are not acceptable, which will not run.
- * @throws BAD_USER_INPUT for more values in its variables than are read
+ * @throws BAD_USER_INPUT for variables that are too many or too deep for anything to go through them
  */
 export type CostOf = (asked: Asked) => number;
 
@@ -38,7 +46,7 @@ export function costsOf(schema: GraphQLSchema): CostOf {
   /** Documents are kept by Apollo, so this holds no more of them than it does. */
   const known = new WeakMap<OperationDefinitionNode, LRUCache<string, number>>();
   return (asked) => {
-    requireFewValues(asked.variables);
+    requireBounded(asked.variables);
     const costs = known.get(asked.operation) ?? new LRUCache<string, number>({ max: MAX_FORMS });
     known.set(asked.operation, costs);
     const form = formOf(asked);
@@ -46,6 +54,24 @@ export function costsOf(schema: GraphQLSchema): CostOf {
     if (cost !== undefined) costs.set(form, cost);
     return cost ?? 1;
   };
+}
+
+/** Level by level, since what is too deep must be found without going down into it. @throws BAD_USER_INPUT */
+function requireBounded(variables: unknown): void {
+  let values = 0;
+  let level = membersOf(variables);
+  for (let depth = 1; level.length > 0; depth++) {
+    values += level.length;
+    if (depth > MAX_VARIABLE_DEPTH || values > MAX_VARIABLE_VALUES) {
+      const expected = `expected at most ${MAX_VARIABLE_VALUES} values, at most ${MAX_VARIABLE_DEPTH} deep`;
+      throw badUserInput('variables', expected, 400);
+    }
+    level = level.flatMap(membersOf);
+  }
+}
+
+function membersOf(value: unknown): unknown[] {
+  return typeof value === 'object' && value !== null ? Object.values(value) : [];
 }
 
 /** @throws QUERY_TOO_EXPENSIVE */

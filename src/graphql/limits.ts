@@ -25,8 +25,12 @@ export const MAX_ALIASES = 30;
 export const MAX_DIRECTIVES = 50;
 /** Selections with each use of a fragment counted: a few fragments that use each other twice are thousands. */
 export const MAX_SELECTIONS = 5000;
-/** In the variables of a request: every member of every list and object. A filter of 50 comparisons with 50 values each has some 2700. */
+/**
+ * Of a request's variables: whatever goes through them, graphql-js too, calls itself as deep as they are. The largest that is
+ * answered, a filter with all its comparisons, has some 2700 values, 15 deep.
+ */
 export const MAX_VARIABLE_VALUES = 5000;
+export const MAX_VARIABLE_DEPTH = 25;
 /** Of the documents kept as parsed; a character becomes some 75 bytes of objects. Room for 350 of a frontend's. */
 export const MAX_STORED_DOCUMENT_CHARS = 512 * 1024;
 /** In units of `costOf`: about one object of the answer each. A page of 50 tasks with labels, people and comments is 4000. */

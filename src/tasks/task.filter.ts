@@ -11,6 +11,8 @@ export const MAX_IN = 50;
 export const MAX_FILTER_DEPTH = 5;
 export const MAX_FILTERS = 100;
 export const MAX_CONDITIONS = 50;
+/** In all its `and` and `or`, empty ones too: each is read. */
+export const MAX_FILTERS = 100;
 export const MAX_SEARCH_CHARS = 200;
 export const MAX_ORDERS = 3;
 
@@ -236,7 +238,7 @@ export class LabelsFilter {
 }
 
 @InputType({
-  description: `Which tasks; all parts given must fit. At most ${MAX_CONDITIONS} comparisons in ${MAX_FILTERS} filters, nested ${MAX_FILTER_DEPTH} deep.`,
+  description: `Which tasks; all parts given must fit. At most ${MAX_CONDITIONS} comparisons and ${MAX_FILTERS} filters in it, nested ${MAX_FILTER_DEPTH} deep.`,
 })
 export class TaskFilter {
   @Field(() => [TaskFilter], { nullable: true, description: 'All of these fit.' })

@@ -90,8 +90,10 @@ class Reading {
     // Also those without a comparison: each is read.
     if (++this.#filters > MAX_FILTERS) throw badUserInput(at, `expected at most ${MAX_FILTERS} filters in all`);
     refuseNulls(filter, at);
-    const nested = (filters: readonly TaskFilter[], name: string) =>
-      Promise.all(filters.map((one, i) => this.filter(one, `${at}.${name}.${i}`, depth + 1)));
+    const nested = (filters: readonly TaskFilter[], name: string) => {
+      this.#countFilters(filters.length, `${at}.${name}`);
+      return Promise.all(filters.map((one, i) => this.filter(one, `${at}.${name}.${i}`, depth + 1)));
+    };
     const id = (prefix: string) => (text: string, where: string) => readId(prefix, text, where);
     const given: (Condition | Promise<Condition>)[] = [];
     const add = (condition: Condition | Promise<Condition>) => {
@@ -125,6 +127,12 @@ class Reading {
     if (filter.labels) add(this.#labels(filter.labels, `${at}.labels`));
     if (isGiven(filter.search)) add(this.#search(filter.search, `${at}.search`));
     return all(await Promise.all(given));
+  }
+
+  /** @throws before any of too many is read */
+  #countFilters(more: number, at: string): void {
+    this.#filters += more;
+    if (this.#filters > MAX_FILTERS) throw badUserInput(at, `expected at most ${MAX_FILTERS} filters in a filter`);
   }
 
   /** @throws once there are too many */

@@ -11,9 +11,12 @@ import {
   MAX_PAGE,
   MAX_SELECTIONS,
   MAX_TOKENS,
+  MAX_VARIABLE_DEPTH,
   MAX_VARIABLE_VALUES,
 } from '../../src/graphql/limits.js';
-import { dataOf, type TestApp, testApp } from '../support/app.js';
+import { MAX_FILTERS } from '../../src/tasks/task.filter.js';
+import { signToken } from '../../src/tokens.js';
+import { dataOf, type TestApp, TOKENS, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 
 let app: TestApp;
@@ -83,6 +86,56 @@ describe('of a document', () => {
       code: 'QUERY_TOO_EXPENSIVE',
       limit: MAX_COST,
     });
+  });
+});
+
+describe('of variables', () => {
+  const TOO_MANY = { status: 400, code: 'BAD_USER_INPUT', argument: 'variables' };
+  /** As text: what is too deep is so for JSON.stringify, too. */
+  const sendNested = async (query: string, [open, close]: readonly [string, string], depth: number) => {
+    const variables = `{"v":${open.repeat(depth - 1)}1${close.repeat(depth - 1)}}`;
+    const authorization = `Bearer ${await signToken(TOKENS, f.ada.id, '1h')}`;
+    const response = await app.server.inject({
+      method: 'POST',
+      url: '/graphql',
+      headers: { authorization, 'content-type': 'application/json', accept: 'application/graphql-response+json' },
+      payload: `{"query":${JSON.stringify(query)},"variables":${variables}}`,
+    });
+    const { data, errors } = response.json();
+    return errors === undefined ? data : { status: response.statusCode, ...errors[0].extensions };
+  };
+
+  test('as many values as allowed are read, one more is refused', async () => {
+    const document = 'query($ids: [ID!]!) { nodes(ids: $ids) { id } }';
+    const { errors } = await ask(document, { ids: Array(MAX_VARIABLE_VALUES - 1).fill('') });
+    expect(errors).toMatchObject([{ extensions: { argument: 'ids' } }]);
+    expect(await refused(document, { ids: Array(MAX_VARIABLE_VALUES).fill('') })).toEqual(TOO_MANY);
+  });
+
+  test('as deep as allowed they are read, deeper they are refused, however deep', async () => {
+    const viewer = { viewer: { id: f.ada.id } };
+    expect(await sendNested('{ viewer { id } }', ['[', ']'], MAX_VARIABLE_DEPTH)).toEqual(viewer);
+    const asked = [
+      ['query($v: TaskFilter) { tasks(filter: $v) { nodes { id } } }', ['{"not":', '}']],
+      ['query($v: [ID!]!) { nodes(ids: $v) { id } }', ['[', ']']],
+      ['mutation($v: UpdateTaskInput!) { updateTask(input: $v) { errors { code } } }', ['{"id":', '}']],
+      ['{ viewer { id } }', ['{"v":', '}']],
+    ] as const;
+    for (const [document, brackets] of asked) {
+      for (const depth of [MAX_VARIABLE_DEPTH + 1, 100_000]) {
+        expect(await sendNested(document, brackets, depth)).toEqual(TOO_MANY);
+      }
+    }
+  });
+
+  test('a filter has as many filters in it as allowed, and not one more, empty or not', async () => {
+    const document = 'query($f: TaskFilter) { tasks(filter: $f) { nodes { id } } }';
+    const halves = (filters: number) => ({
+      f: { and: Array(filters / 2 - 1).fill({}), or: [{ and: Array(filters / 2).fill({}) }] },
+    });
+    dataOf(await ask(document, halves(MAX_FILTERS)));
+    const { errors } = await ask(document, halves(MAX_FILTERS + 2));
+    expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', argument: 'filter.or.0.and' } }]);
   });
 });
 

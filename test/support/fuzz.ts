@@ -304,6 +304,9 @@ export class Fuzz {
     ] as const);
     const isWrite = use.startsWith('@m');
     const query = `${isWrite ? 'mutation' : 'query'}(${declared}) ${use.replace('@m', '')}`;
+    if (random.chance(0.04)) {
+      return this.#post('variables', `{"query":${JSON.stringify(query)},"variables":{"v":${this.#excessive()}}}`);
+    }
     const type = this.#world.schema.getType(declared.replace(/^\$v: |[[\]!]/g, '')) as GraphQLInputType;
     const v = random.chance(0.6) ? this.value(type, 0) : this.#anything(4);
     const wrapped = declared.includes('[') && random.chance(0.7) ? [v] : v;
@@ -311,6 +314,19 @@ export class Fuzz {
       ? this.#anything(1)
       : { v: wrapped, ...(random.chance(0.1) && { w: wrapped }) };
     return this.#post('variables', { query, variables });
+  }
+
+  /** JSON that is deeper or wider than anything that goes through it may bear. */
+  #excessive(): string {
+    const n = this.#random.pick([10, 3000, 60_000]);
+    const [open, one, close] = this.#random.pick([
+      ['{"not":'.repeat(n), '{}', '}'.repeat(n)],
+      ['['.repeat(n), '1', ']'.repeat(n)],
+      ['{"and":['.repeat(n), '{}', ']}'.repeat(n)],
+      ['{"or":[', '{},'.repeat(n), '{}]}'],
+      ['[', '"x",'.repeat(n), '"x"]'],
+    ] as const);
+    return `${open}${one}${close}`;
   }
 
   // Bodies and addresses.

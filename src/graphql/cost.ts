@@ -85,22 +85,6 @@ function tooExpensive(cost: number, message: string): GraphQLError {
   });
 }
 
-/** Before anything reads them: each is read again for every field that is given it, and a body has room for 300 000 empty filters. */
-function requireFewValues(variables: Asked['variables']): void {
-  let values = 0;
-  const unread: unknown[] = [variables];
-  while (unread.length > 0) {
-    const within = unread.pop();
-    if (typeof within !== 'object' || within === null) continue;
-    const members = Object.values(within);
-    values += members.length;
-    if (values > MAX_VARIABLE_VALUES) {
-      throw badUserInput('variables', `expected at most ${MAX_VARIABLE_VALUES} values in all`, 400);
-    }
-    unread.push(...members);
-  }
-}
-
 /** What of the variables can change the cost: no text does. Absent and null differ: a default may stand for the one. */
 function formOf({ operation, variables = {} }: Asked): string {
   const names = operation.variableDefinitions?.map(({ variable }) => variable.name.value) ?? [];

@@ -7,9 +7,8 @@ import { TaskPriorityType, TaskStatusType } from './task.type.js';
 
 /** Values in one comparator. */
 export const MAX_IN = 50;
-/** How deep `and`, `or` and `not` may be nested, how many filters they may join, and how many comparisons a filter may have in all. */
+/** How deep `and`, `or` and `not` may be nested, and how many comparisons a filter may have in all. */
 export const MAX_FILTER_DEPTH = 5;
-export const MAX_FILTERS = 100;
 export const MAX_CONDITIONS = 50;
 /** In all its `and` and `or`, empty ones too: each is read. */
 export const MAX_FILTERS = 100;

@@ -27,8 +27,9 @@ import {
   MAX_VARIABLE_VALUES,
 } from './limits.js';
 
-/** Of one document: texts are no part of a variable's form, so these differ in sizes, flags and which members are given. */
-const MAX_FORMS = 50;
+/** Of the costs kept, and of the forms they are kept by: no text is in those, but how many there are, which clients choose. */
+const MAX_KNOWN = 10_000;
+const MAX_KNOWN_CHARS = 1024 * 1024;
 
 export interface Asked {
   readonly document: DocumentNode;
@@ -43,15 +44,24 @@ export interface Asked {
 export type CostOf = (asked: Asked) => number;
 
 export function costsOf(schema: GraphQLSchema): CostOf {
-  /** Documents are kept by Apollo, so this holds no more of them than it does. */
-  const known = new WeakMap<OperationDefinitionNode, LRUCache<string, number>>();
+  /** Of operations that are kept as parsed, the same object each time. */
+  const numbers = new WeakMap<OperationDefinitionNode, number>();
+  let last = 0;
+  const numberOf = (operation: OperationDefinitionNode) => {
+    const number = numbers.get(operation) ?? ++last;
+    numbers.set(operation, number);
+    return number;
+  };
+  const known = new LRUCache<string, number>({
+    max: MAX_KNOWN,
+    maxSize: MAX_KNOWN_CHARS,
+    sizeCalculation: (_, form) => form.length,
+  });
   return (asked) => {
     requireBounded(asked.variables);
-    const costs = known.get(asked.operation) ?? new LRUCache<string, number>({ max: MAX_FORMS });
-    known.set(asked.operation, costs);
-    const form = formOf(asked);
-    const cost = costs.get(form) ?? compute(schema, asked);
-    if (cost !== undefined) costs.set(form, cost);
+    const form = `${numberOf(asked.operation)} ${formOf(asked)}`;
+    const cost = known.get(form) ?? compute(schema, asked);
+    if (cost !== undefined) known.set(form, cost);
     return cost ?? 1;
   };
 }

@@ -2,13 +2,12 @@
  * Whatever is sent, the API answers in its own form, blames nobody but the client, and keeps nothing of it. `FUZZ_CASES` for more,
  * `FUZZ_SEED` for the same again.
  */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { signToken } from '../../src/tokens.js';
 import { type TestApp, TOKENS, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { Fuzz, type FuzzedRequest } from '../support/fuzz.js';
+import { heapBytes } from '../support/heap.js';
 import { type Line, readableLog } from '../support/log.js';
 
 const CASES = Number(process.env.FUZZ_CASES || 10_000);
@@ -104,13 +103,4 @@ function judged(status: number, body: string): { fault?: string; ended: 'answere
 
 function shortened(request: FuzzedRequest): object {
   return { ...request, url: request.url.slice(0, 2000), payload: request.payload?.slice(0, 2000) };
-}
-
-/** What is left after garbage was collected. */
-function heapBytes(): number {
-  setFlagsFromString('--expose-gc');
-  const gc = runInNewContext('gc') as () => void;
-  gc();
-  gc();
-  return process.memoryUsage().heapUsed;
 }

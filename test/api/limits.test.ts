@@ -1,6 +1,7 @@
 /** What one request may ask for: just below each limit it is answered, just above it is refused and told which one. */
-import { getIntrospectionQuery } from 'graphql';
+import { getIntrospectionQuery, type OperationDefinitionNode, parse } from 'graphql';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { costsOf } from '../../src/graphql/cost.js';
 import {
   COSTS,
   MAX_ALIASES,
@@ -18,6 +19,7 @@ import { MAX_FILTERS } from '../../src/tasks/task.filter.js';
 import { signToken } from '../../src/tokens.js';
 import { dataOf, type TestApp, TOKENS, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
+import { heapBytes } from '../support/heap.js';
 
 let app: TestApp;
 let f: Fixture;
@@ -136,6 +138,22 @@ describe('of variables', () => {
     dataOf(await ask(document, halves(MAX_FILTERS)));
     const { errors } = await ask(document, halves(MAX_FILTERS + 2));
     expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', argument: 'filter.or.0.and' } }]);
+  });
+
+  test('what is kept of them is bounded, over all documents', () => {
+    const costOf = costsOf(app.schema);
+    const documents = Array.from({ length: 10 }, (_, i) =>
+      parse(`query Q${i}($ids: [ID!]!) { nodes(ids: $ids) { id } }`),
+    );
+    const before = heapBytes();
+    for (const document of documents) {
+      const operation = document.definitions[0] as OperationDefinitionNode;
+      for (let n = 0; n < 40; n++) {
+        costOf({ document, operation, variables: { ids: Array(MAX_VARIABLE_VALUES - 1 - n).fill('') } });
+      }
+    }
+    expect(heapBytes() - before).toBeLessThan(3 * 1024 * 1024);
+    expect(documents).toHaveLength(10);
   });
 });
 

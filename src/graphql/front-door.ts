@@ -3,10 +3,10 @@
  * miss: the viewer's token, the rate limits, and the proof that the answer still holds. Everything else goes on to the server, as it came.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import proxyAddr from '@fastify/proxy-addr';
 import type { FastifyInstance } from 'fastify';
 import type { Cache, Session } from '../cache/index.js';
 import { type Answer, type Answers, mayBeKnown, type Question, questionOf } from './answers.js';
+import { addressOf, type HttpSecurityOptions } from './http-security.js';
 import { callerOf, headersOf, type RateLimits, type RateState } from './rate-limit.js';
 import type { Identity } from './server.js';
 
@@ -17,11 +17,10 @@ export interface Asked {
   readonly session: Session;
 }
 
-export interface FrontDoorOptions {
+export interface FrontDoorOptions extends Pick<HttpSecurityOptions, 'trustProxy'> {
   readonly answers: Answers;
   readonly cache: Cache;
   readonly rateLimits?: RateLimits | undefined;
-  readonly trustProxy?: readonly string[] | undefined;
   /** @throws UNAUTHENTICATED */
   readonly identityOf: (headers: IncomingMessage['headers']) => Promise<Identity | undefined>;
 }
@@ -29,7 +28,7 @@ export interface FrontDoorOptions {
 /** @returns what was asked, by request, of those that went on to the server */
 export function openFrontDoor(app: FastifyInstance, url: string, options: FrontDoorOptions): WeakMap<object, Asked> {
   const asked = new WeakMap<object, Asked>();
-  const addressOf = addresses(options.trustProxy);
+  const addressOfRequest = addressOf(options);
   const [server] = app.server.listeners('request') as [RequestListener];
   let closing = false;
   app.addHook('preClose', async () => {
@@ -43,7 +42,12 @@ export function openFrontDoor(app: FastifyInstance, url: string, options: FrontD
     const session = options.cache.session({ answer: true });
     whenWhole(request, async (body) => {
       const question = questionOf(request, body);
-      const known = await findKnown(options, { question, session }, request, addressOf).catch(() => undefined);
+      const known = await findKnown(
+        options,
+        { question, session },
+        () => addressOfRequest(request),
+        request.headers,
+      ).catch(() => undefined);
       if (known !== undefined) return sendKnown(response, known, startedMs);
       asked.set(request, { question, session });
       request.unshift(body);
@@ -78,16 +82,16 @@ interface Known {
 async function findKnown(
   { answers, rateLimits, identityOf }: FrontDoorOptions,
   { question, session }: Asked,
-  request: IncomingMessage,
-  addressOf: (request: IncomingMessage) => string,
+  address: () => string,
+  headers: IncomingMessage['headers'],
 ): Promise<Known | undefined> {
-  const identity = await identityOf(request.headers);
+  const identity = await identityOf(headers);
   if (identity === undefined || !answers.has(question, identity.userId)) return undefined;
   const answer = await answers.find(question, identity.userId, session);
   if (answer === undefined || rateLimits === undefined) return answer && { answer, paid: undefined };
-  const address = addressOf(request);
-  await rateLimits.admit(address);
-  return { answer, paid: await rateLimits.spend(callerOf({ userId: identity.userId }, address), answer.cost) };
+  const from = address();
+  await rateLimits.admit(from);
+  return { answer, paid: await rateLimits.spend(callerOf({ userId: identity.userId }, from), answer.cost) };
 }
 
 function sendKnown(response: ServerResponse, { answer, paid }: Known, startedMs: number): void {
@@ -97,11 +101,4 @@ function sendKnown(response: ServerResponse, { answer, paid }: Known, startedMs:
   if (paid !== undefined) own.push(...headersOf(paid).flat());
   response.writeHead(200, [...headers, ...own]);
   response.end(text);
-}
-
-/** A request's address, as the server understands it. */
-function addresses(trustProxy: readonly string[] | undefined): (request: IncomingMessage) => string {
-  if (trustProxy === undefined) return ({ socket }) => socket.remoteAddress ?? '';
-  const trusted = proxyAddr.compile([...trustProxy]);
-  return (request) => proxyAddr.all(request, trusted).at(-1) ?? '';
 }

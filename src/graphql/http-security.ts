@@ -1,6 +1,8 @@
 /** What browsers are told, whom the server believes, and how long it waits for a client: headers, CORS, the proxy in front, timeouts. */
+import type { IncomingMessage } from 'node:http';
 import cors from '@fastify/cors';
 import helmet, { type FastifyHelmetOptions } from '@fastify/helmet';
+import proxyAddr from '@fastify/proxy-addr';
 import type { FastifyInstance, FastifyServerOptions } from 'fastify';
 import { MINUTE, SECOND } from '../time.js';
 import { RECEIVE_TIMEOUT_MS } from './limits.js';
@@ -35,6 +37,14 @@ export function serverOptions({ trustProxy }: HttpSecurityOptions) {
     http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: CHECK_EVERY_MS },
     trustProxy: trustProxy === undefined ? false : [...trustProxy],
   } satisfies FastifyServerOptions & { http: object };
+}
+
+/** @returns the address that a request comes from, as Fastify has it in `request.ip`: for upgrades, which it does not handle. */
+export function addressOf({
+  trustProxy,
+}: Pick<HttpSecurityOptions, 'trustProxy'>): (request: IncomingMessage) => string {
+  const trusts = trustProxy === undefined ? () => false : proxyAddr.compile([...trustProxy]);
+  return (request) => proxyAddr(request, trusts) ?? ''; // none any more: whoever asked is gone
 }
 
 export async function addHttpSecurity(app: FastifyInstance, options: HttpSecurityOptions): Promise<void> {

@@ -32,6 +32,7 @@ import type { SubscriptionContext } from './context.js';
 import { type CostOf, costsOf, requireAffordable } from './cost.js';
 import { badVariable, type ErrorMask } from './errors.js';
 import { EventQueue } from './event-queue.js';
+import { addressOf, type HttpSecurityOptions } from './http-security.js';
 import { LIMITS, PARSE_OPTIONS } from './limits.js';
 import { Loads } from './loads.js';
 import type { PersistedDocuments } from './persisted.js';
@@ -91,7 +92,7 @@ const DRAIN_MS = SECOND;
 /** Of variables, told at once: as graphql-js tells of a query's. */
 const MAX_FAULTS = 50;
 
-export interface SubscriptionOptions {
+export interface SubscriptionOptions extends Pick<HttpSecurityOptions, 'trustProxy'> {
   readonly schema: GraphQLSchema;
   readonly cache: Cache;
   readonly db: MainDatabase;
@@ -111,6 +112,8 @@ export interface SubscriptionOptions {
 /** One client. */
 interface Client {
   readonly socket: WebSocket;
+  /** Where it comes from. */
+  readonly address: string;
   /** Aborts when the connection has ended. */
   readonly signal: AbortSignal;
   identity?: Identity;
@@ -127,11 +130,20 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
     maxPayload: limits.maxMessageBytes,
   });
   const protocol = protocolServer(options, limits);
+  const { rateLimits, log } = options;
+  const addressOfRequest = addressOf(options);
   let closing = false;
-  app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+  app.server.on('upgrade', async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on('error', () => {}); // whoever asked may be gone already
     if (request.url?.split('?')[0] !== endpoint) return refuse(socket, '404 Not Found');
+    const address = addressOfRequest(request);
+    try {
+      await rateLimits?.admit(address);
+    } catch {
+      return refuse(socket, '429 Too Many Requests');
+    }
     if (closing || sockets.clients.size >= limits.maxConnections) return refuse(socket, '503 Service Unavailable');
-    sockets.handleUpgrade(request, socket, head, (client) => connect(client, protocol, limits, options.log));
+    sockets.handleUpgrade(request, socket, head, (client) => connect(client, address, { protocol, limits, log }));
   });
   app.addHook('preClose', async () => {
     closing = true;
@@ -140,7 +152,6 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
 }
 
 function refuse(socket: Duplex, status: string): void {
-  socket.on('error', () => {}); // whoever asked may be gone already
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
@@ -166,9 +177,12 @@ function end(socket: WebSocket, [code, reason]: readonly [number, string], grace
 /** Between a socket and the protocol. */
 function connect(
   socket: WebSocket,
-  protocol: ReturnType<typeof protocolServer>,
-  { maxBufferedBytes, pingEveryMs }: SubscriptionLimits,
-  log: Log,
+  address: string,
+  {
+    protocol,
+    limits: { maxBufferedBytes, pingEveryMs },
+    log,
+  }: { protocol: ReturnType<typeof protocolServer>; limits: SubscriptionLimits; log: Log },
 ): void {
   // Of the network, or a frame that is none: the socket closes by itself, with a code that says so.
   socket.on('error', (error) => log.debug({ err: error }, 'a WebSocket failed'));
@@ -198,7 +212,7 @@ function connect(
           });
         }),
     },
-    { socket, signal: gone.signal },
+    { socket, address, signal: gone.signal },
   );
   socket.once('close', (code, reason) => {
     stopPinging();
@@ -299,6 +313,7 @@ async function accepted(
   { options, limits, costOf }: { options: SubscriptionOptions; limits: SubscriptionLimits; costOf: CostOf },
 ): Promise<ExecutionArgs | readonly GraphQLError[]> {
   const { schema, documents, rateLimits, production } = options;
+  await rateLimits?.admit(extra.address); // as over HTTP: also for what never becomes an operation
   if (Object.keys(subscriptions).length > limits.maxSubscriptions) {
     throw refusal('TOO_MANY_SUBSCRIPTIONS', `A connection carries at most ${limits.maxSubscriptions} subscriptions.`);
   }

@@ -1,7 +1,9 @@
 /** What HTTP adds to the API: what browsers may do, what caches may keep, what is not said. */
+import type { IncomingMessage } from 'node:http';
 import type { FastifyHttpOptions } from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { UserId } from '../../src/db/ids.js';
+import { addressOf } from '../../src/graphql/http-security.js';
 import { signToken } from '../../src/tokens.js';
 import { type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
@@ -203,7 +205,7 @@ test('a client that sends slowly is not waited for', () => {
 });
 
 test('an address told by a proxy is believed of those that are trusted, of nobody else', async () => {
-  const addressOf = async (trustProxy: readonly string[] | undefined) => {
+  const toldBy = async (trustProxy: readonly string[] | undefined) => {
     const one = await testApp({ databaseUrl: app.databaseUrl, group: app.group, app: { trustProxy } });
     try {
       let address = '';
@@ -212,12 +214,14 @@ test('an address told by a proxy is believed of those that are trusted, of nobod
       });
       const headers = { 'x-forwarded-for': '203.0.113.7' };
       await one.server.inject({ method: 'GET', url: '/healthz', headers, remoteAddress: '10.1.2.3' });
+      const upgrade = { headers, socket: { remoteAddress: '10.1.2.3' } } as unknown as IncomingMessage;
+      expect(addressOf({ trustProxy })(upgrade)).toBe(address); // of a WebSocket, the same
       return address;
     } finally {
       await one.close();
     }
   };
-  expect(await addressOf(['10.0.0.0/8'])).toBe('203.0.113.7');
-  expect(await addressOf(['192.168.0.0/16'])).toBe('10.1.2.3');
-  expect(await addressOf(undefined)).toBe('10.1.2.3');
+  expect(await toldBy(['10.0.0.0/8'])).toBe('203.0.113.7');
+  expect(await toldBy(['192.168.0.0/16'])).toBe('10.1.2.3');
+  expect(await toldBy(undefined)).toBe('10.1.2.3');
 });

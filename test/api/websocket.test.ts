@@ -251,6 +251,25 @@ describe('carries', () => {
     }
   });
 
+  test('no more from one address, in connections and in what never becomes an operation, than it has points for', async () => {
+    const points = 20; // of an address that many times as many as a viewer's
+    const limited = await liveApp({ databaseUrl: database.url, app: { rateLimit: { points: 1, seconds: 3600 } } });
+    try {
+      const connection = connected(undefined, limited);
+      const codes: unknown[] = [];
+      while (codes.at(-1) !== 'RATE_LIMITED' && codes.length <= points) {
+        const refused = connection.send('subscription { nothing }');
+        await eventually(() => expect(refused.ended).toBe(true));
+        codes.push(refused.errors[0]?.extensions?.['code']);
+      }
+      // One was the connection's.
+      expect(codes).toEqual([...Array(points - 1).fill('GRAPHQL_VALIDATION_FAILED'), 'RATE_LIMITED']);
+      expect(await bare(limited).status).toBe(429);
+    } finally {
+      await limited.close();
+    }
+  });
+
   test('errors of ours masked, with an id that is logged', async () => {
     const broken = await liveApp({ databaseUrl: database.url });
     try {

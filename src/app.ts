@@ -67,7 +67,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     ...core,
     schema,
     verifyToken: async (token) => identities.of(await options.verifyToken(token)),
-    requireUser: (id) => requireUser(core.db, id),
+    requireUser,
     rateLimits: rateLimit && ratePoints && new RateLimits({ ...rateLimit, source: ratePoints }),
   });
   try {

@@ -2,10 +2,11 @@
  * Postgres: one pool for reads, one for writes (a write waiting for Redis holds its connection; reads must not wait behind it),
  * Drizzle over both, and a hook that sees every statement as it is issued, in the caller's async context.
  */
-import { drizzle } from 'drizzle-orm/postgres-js';
+import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
 import { SECOND } from '../time.js';
 import { ReadPool as Readers } from './read-pool.js';
+import { preparing } from './write-pool.js';
 
 const MAX_READS = 10;
 const MAX_WRITES = 5;
@@ -38,18 +39,19 @@ export interface Database {
 export type MainDatabase = ReturnType<typeof openDatabase>;
 /** Where a query runs: `db.read`, or the transaction of a write. */
 export type Executor = ReadPool | Transaction;
-export type ReadPool = ReturnType<typeof connect>['drizzle'];
+export type ReadPool = PostgresJsDatabase;
 export type Transaction = Parameters<Parameters<ReadPool['transaction']>[0]>[0];
 
 export function openDatabase({ url, onStatement, signal = () => undefined, answerMs = ANSWER_MS }: DatabaseOptions) {
   const readers = new Readers({
-    connect: () => connect(url, MAX_READS).sql,
+    connect: () => postgresClient(url, { max: MAX_READS }),
     signal,
     answerMs,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
   });
   const reads = { sql: readers, drizzle: drizzle(readers.client, loggedBy(onStatement)) };
-  const writes = connect(url, MAX_WRITES, onStatement);
+  const writer = postgresClient(url, { max: MAX_WRITES });
+  const writes = { sql: writer, drizzle: drizzle(preparing(writer), loggedBy(onStatement)) };
   const statements = new Map<string, unknown>();
   return {
     /** A statement of the read pool, built once under its name; Postgres plans it once per connection. */
@@ -73,12 +75,6 @@ export function openDatabase({ url, onStatement, signal = () => undefined, answe
       await Promise.all([reads.sql.end({ timeout: 5 }), writes.sql.end({ timeout: 5 })]);
     },
   };
-}
-
-/** Drizzle also sets, on the client itself, how the driver reads times: as text. */
-function connect(url: string, max: number, onStatement?: DatabaseOptions['onStatement']) {
-  const sql = postgresClient(url, { max });
-  return { sql, drizzle: drizzle(sql, loggedBy(onStatement)) };
 }
 
 function loggedBy(onStatement: DatabaseOptions['onStatement']) {

@@ -32,6 +32,7 @@ import {
   serverOptions,
 } from './http-security.js';
 import { LIMITS, MAX_BODY_BYTES, PARSE_OPTIONS } from './limits.js';
+import { Loads } from './loads.js';
 import { statusByMediaType } from './over-http.js';
 import { PersistedDocuments, type PersistedDocumentsOptions, RegisteredDocuments } from './persisted.js';
 import { callerOf, type RateLimits, rateLimitPlugin } from './rate-limit.js';
@@ -69,7 +70,7 @@ export interface ServerOptions extends HttpSecurityOptions {
   /** @throws UNAUTHENTICATED */
   readonly verifyToken: (token: string) => Promise<Identity>;
   /** Before a write: the token may be older than the user's removal. @throws UNAUTHENTICATED */
-  readonly requireUser: (id: UserId) => Promise<void>;
+  readonly requireUser: (loads: Loads, id: UserId) => Promise<void>;
   /** Whether clients may ask for the schema. Default: not in production. */
   readonly introspection?: boolean;
   /** From a request's arrival to its answer, ms. Default 30 s. */
@@ -232,7 +233,9 @@ function requestPlugin(options: ServerOptions, mask: ErrorMask): ApolloServerPlu
         }
         contextValue.cost = costOf({ document, operation, variables: request.variables });
         requireAffordable(contextValue.cost);
-        if (operation.operation === 'mutation') await options.requireUser(viewerId);
+        if (operation.operation !== 'mutation') return;
+        const { session, tracer, signal } = contextValue;
+        await options.requireUser(new Loads({ ...options, viewer: viewerId, session, tracer, signal }), viewerId);
       },
       executionDidStart: async ({ contextValue: { tracer } }) =>
         tracer.enabled ? { willResolveField: ({ info }) => tracer.enter(info) } : {},

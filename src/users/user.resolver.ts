@@ -1,9 +1,9 @@
 /** The viewer, and the check that a writer still exists. */
 import { Ctx, Query, Resolver } from 'type-graphql';
-import type { Database } from '../db/database.js';
 import type { UserId } from '../db/ids.js';
 import type { Context } from '../graphql/context.js';
 import { unauthenticated } from '../graphql/errors.js';
+import type { Loads } from '../graphql/loads.js';
 import { userById } from './user.loaders.js';
 import type { UserRow } from './user.table.js';
 import { User } from './user.type.js';
@@ -17,9 +17,8 @@ export class UserResolver {
 }
 
 /** @throws UNAUTHENTICATED when there is no such user, or not any more. */
-export async function requireUser(db: Database, id: UserId): Promise<void> {
-  const [user] = await userById.load([id], db);
-  known(user ?? null);
+export async function requireUser(loads: Loads, id: UserId): Promise<void> {
+  known(await loads.load(userById, id));
 }
 
 function known(user: UserRow | null): UserRow {

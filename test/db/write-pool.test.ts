@@ -1,0 +1,45 @@
+/** Which statements of writes are prepared: those that come again, up to a bound. */
+import { sql } from 'drizzle-orm';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { openDatabase } from '../../src/db/database.js';
+
+let db: ReturnType<typeof openDatabase>;
+beforeAll(() => {
+  db = openDatabase({ url: inject('databaseUrl') });
+});
+afterAll(() => db?.close());
+
+const preparedIn = sql`select statement from pg_prepared_statements where statement like '%as written%'`;
+
+test('a statement is prepared when it comes again, in savepoints too; its parameters may differ', async () => {
+  const values: unknown[] = [];
+  const run = (n: number) =>
+    db.write.transaction(async (tx) => {
+      const [row] = await tx.execute<{ written: number }>(sql`select ${n}::int + 1 as written`);
+      const [inner] = await tx.transaction((part) =>
+        part.execute<{ v: string }>(sql`select ${`t${n}`}::text as written`),
+      );
+      values.push(row?.written, inner);
+      return (await tx.execute<{ statement: string }>(preparedIn)).map(({ statement }) => statement);
+    });
+  expect(await run(1)).toEqual([]);
+  const texts = ['select $1::int + 1 as written', 'select $1::text as written'];
+  // Each connection prepares for itself, when the statement first comes to it after that.
+  expect((await run(2)).sort()).toEqual(texts);
+  expect((await run(3)).sort()).toEqual(texts);
+  expect(values).toEqual([2, { written: 't1' }, 3, { written: 't2' }, 4, { written: 't3' }]);
+});
+
+test('a client that makes many different statements leaves no more than 500 of them prepared', async () => {
+  const count = await db.write.transaction(async (tx) => {
+    for (let round = 0; round < 2; round++) {
+      for (let i = 0; i < 600; i++) await tx.execute(sql`select ${i}::int as ${sql.raw(`c${i}`)}`);
+    }
+    const [row] = await tx.execute<{ n: number }>(
+      sql`select count(*)::int as n from pg_prepared_statements where statement like 'select %::int as c%'`,
+    );
+    return row?.n;
+  });
+  expect(count).toBeLessThanOrEqual(500);
+  expect(count).toBeGreaterThan(400);
+});

@@ -70,10 +70,10 @@ export const MUTANTS: readonly Mutant[] = [
     file: CACHE,
     replace: [
       [
-        'return { value, joined: false, unstored: this.#fill(source, miss, value) };',
+        'return { value, joined: false, ...this.#fill(source, miss, value) };',
         `this.#land(miss);
         const stamps = miss.stamps && stampsNow(await this.store.read([], miss.tags), { ...miss, stamps: '' });
-        return { value, joined: false, unstored: this.#fill(source, { ...miss, stamps }, value) };`,
+        return { value, joined: false, ...this.#fill(source, { ...miss, stamps }, value) };`,
       ],
     ],
     killedBy: INTERLEAVED,
@@ -81,7 +81,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'mut/release-ignores-others',
     what: 'RELEASE takes the whole fence away, also where other writers still hold it.',
-    file: 'src/cache/redis/release-tag.lua',
+    file: 'src/cache/redis/release-tags.lua',
     replace: [['if #left > 0 then', 'if false then']],
     killedBy: `${CONFORMANCE} > release takes out its own id alone; the last one installs a token that never was`,
   },
@@ -105,18 +105,21 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'A fence expires.',
     file: 'src/cache/redis/fence.lua',
     replace: [
-      ["redis.call('SET', KEYS[i], '!' .. xid .. ',')", "redis.call('SET', KEYS[i], '!' .. xid .. ',', 'PX', 2000)"],
+      [
+        "if #fences > 0 then redis.call('MSET', unpack(fences)) end",
+        "for i = 1, #fences, 2 do redis.call('SET', fences[i], fences[i + 1], 'PX', 2000) end",
+      ],
     ],
     killedBy: `${SCRIPTS} > fences, position and released ids never expire; tokens, entries, lease and barrier do`,
   },
   {
     name: 'mut/release-only-if-marker',
     what: 'RELEASE of a tag whose fence was lost does nothing.',
-    file: 'src/cache/redis/release-tag.lua',
+    file: 'src/cache/redis/release-tags.lua',
     replace: [
       [
-        "  redis.call('SET', key, token, 'PX', ttl_ms)",
-        "  if held and string.sub(held, 1, 1) == '!' then redis.call('SET', key, token, 'PX', ttl_ms) end",
+        "      else\n        redis.call('SET', key, token, 'PX', ttl_ms)",
+        "      elseif held and string.sub(held, 1, 1) == '!' then\n        redis.call('SET', key, token, 'PX', ttl_ms)",
       ],
     ],
     killedBy: `${CONFORMANCE} > of a lost fence still installs a fresh token`,
@@ -223,7 +226,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'mut/snapshot-memory-no-validate',
     what: 'What memory gave to a snapshot is not validated.',
     file: CACHE,
-    replace: [['reading.session?.used({ ...call, stamps: copy.stamps });', '']],
+    replace: [['reading.session?.used({ ...call, stamps: copy.stamps }, near && ', 'void (near && ']],
     killedBy: `${COUNTEREXAMPLES} > that memory served unasked does not hold when the store knows better, and its next run does`,
   },
   {

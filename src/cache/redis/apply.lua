@@ -25,7 +25,9 @@ local logs = ARGV[12] ~= ''
 for _, row in ipairs(cjson.decode(ARGV[11])) do
   local xid = row[1]
   if not redis.call('ZSCORE', KEYS[2], xid) then
-    for _, index in ipairs(row[5]) do release_tag(KEYS[index], { [xid] = true }, row[2], ARGV[9]) end
+    local tags = {}
+    for i, index in ipairs(row[5]) do tags[i] = KEYS[index] end
+    release_tags(tags, { [xid] = true }, row[2], ARGV[9])
     redis.call('ZADD', KEYS[2], xid, xid)
     if logs then log_append(KEYS[5], row[4], ARGV[12], ARGV[13]) end
     if ARGV[10] ~= '' then redis.call('PUBLISH', ARGV[10], row[3]) end

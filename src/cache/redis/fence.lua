@@ -7,13 +7,16 @@
 -- Atomic because two writers may add their ids to one tag at once, and because whoever reads the record must find the fences.
 -- Idempotent. A fence never expires: only the end of its transaction, told by its writer or found out from Postgres, takes it away.
 local xid = ARGV[1]
-for i = 3, #KEYS do
-  local held = redis.call('GET', KEYS[i])
-  if not held or string.sub(held, 1, 1) ~= '!' then
-    redis.call('SET', KEYS[i], '!' .. xid .. ',')
-  elseif not string.find(',' .. string.sub(held, 2), ',' .. xid .. ',', 1, true) then
-    redis.call('SET', KEYS[i], held .. xid .. ',')
+for from = 3, #KEYS, 1000 do -- Lua's stack holds only so many at once
+  local fences = {}
+  for i, held in ipairs(redis.call('MGET', unpack(KEYS, from, math.min(from + 999, #KEYS)))) do
+    if not held or string.sub(held, 1, 1) ~= '!' then held = '!' end
+    if not string.find(',' .. string.sub(held, 2), ',' .. xid .. ',', 1, true) then
+      fences[#fences + 1] = KEYS[from + i - 1]
+      fences[#fences + 1] = held .. xid .. ','
+    end
   end
+  if #fences > 0 then redis.call('MSET', unpack(fences)) end
 end
 if #KEYS > 2 then redis.call('ZADD', KEYS[2], xid, xid .. '|' .. ARGV[5]) end
 if ARGV[2] ~= '' then log_append(KEYS[1], ARGV[2], ARGV[3], ARGV[4]) end

@@ -15,7 +15,9 @@ for xid in string.gmatch(ARGV[1], '%d+') do
   if ARGV[4] ~= 'resolve' then redis.call('ZREMRANGEBYSCORE', KEYS[3], xid, xid) end
   if ARGV[4] == 'record' then redis.call('ZADD', KEYS[1], xid, xid) end
 end
-for i = 4, #KEYS do release_tag(KEYS[i], xids, ARGV[2], ARGV[3]) end
+local tags = {}
+for i = 4, #KEYS do tags[i - 3] = KEYS[i] end
+release_tags(tags, xids, ARGV[2], ARGV[3])
 if ARGV[7] ~= '' then log_append(KEYS[2], ARGV[7], ARGV[8], ARGV[9]) end
 if ARGV[5] ~= '' then redis.call('PUBLISH', ARGV[5], ARGV[6]) end
 return 'released'

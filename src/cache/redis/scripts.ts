@@ -14,9 +14,9 @@ function script(...files: string[]): Script {
 }
 
 export const fenceScript = script('log-append.lua', 'fence.lua');
-export const releaseScript = script('release-tag.lua', 'log-append.lua', 'release.lua');
+export const releaseScript = script('release-tags.lua', 'log-append.lua', 'release.lua');
 export const headScript = script('head.lua');
-export const applyScript = script('release-tag.lua', 'log-append.lua', 'apply.lua');
+export const applyScript = script('release-tags.lua', 'log-append.lua', 'apply.lua');
 
 export async function runScript(
   client: Redis | Cluster,

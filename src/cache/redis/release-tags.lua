@@ -1,0 +1,22 @@
+-- Shared by release.lua and apply.lua, put in front of both.
+-- Takes transaction ids out of the fences of tags, each named once. The last one out, and any tag that holds no fence, gets the fresh
+-- token: a lost fence must still be followed by a token that never existed before.
+--   xids: set of ids as text; token: 96 random bits; ttl_ms: of the token
+local function release_tags(keys, xids, token, ttl_ms)
+  for from = 1, #keys, 1000 do -- Lua's stack holds only so many at once
+    for i, held in ipairs(redis.call('MGET', unpack(keys, from, math.min(from + 999, #keys)))) do
+      local key = keys[from + i - 1]
+      local left = {}
+      if held and string.sub(held, 1, 1) == '!' then
+        for xid in string.gmatch(held, '%d+') do
+          if not xids[xid] then left[#left + 1] = xid end
+        end
+      end
+      if #left > 0 then
+        redis.call('SET', key, '!' .. table.concat(left, ',') .. ',')
+      else
+        redis.call('SET', key, token, 'PX', ttl_ms)
+      end
+    end
+  end
+end

@@ -5,8 +5,8 @@
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
 import { SECOND } from '../time.js';
+import { preparing } from './preparing.js';
 import { ReadPool as Readers } from './read-pool.js';
-import { preparing } from './write-pool.js';
 
 const MAX_READS = 10;
 const MAX_WRITES = 5;

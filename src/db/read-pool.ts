@@ -5,6 +5,7 @@
  */
 import type { PendingQuery, Row, Sql, TransactionSql } from 'postgres';
 import { SECOND } from '../time.js';
+import { comingAgain } from './preparing.js';
 
 /** How often a statement that is to be cancelled is asked to end: it may just be waiting for its turn, or between two messages. */
 const CANCEL_EVERY_MS = 100;
@@ -30,6 +31,7 @@ type Unsafe = Sql['unsafe'];
 
 export class ReadPool {
   readonly #options: ReadPoolOptions;
+  readonly #comesAgain = comingAgain();
   #sql: Sql;
 
   constructor(options: ReadPoolOptions) {
@@ -61,7 +63,9 @@ export class ReadPool {
   }
 
   #sent(pool: Sql, args: Parameters<Unsafe>, on: Pick<Sql, 'unsafe'> = pool): Sent {
-    const query = on.unsafe(...args) as unknown as Query;
+    const [text, parameters, options] = args;
+    const prepare = options?.prepare === true || this.#comesAgain(text);
+    const query = on.unsafe(text, parameters, { ...options, prepare }) as unknown as Query;
     const { answerMs, statementTimeoutMs } = this.#options;
     return { query, answerMs, statementTimeoutMs, leave: () => this.#leave(pool) };
   }

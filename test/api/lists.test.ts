@@ -128,7 +128,7 @@ describe('pages', () => {
     ['orderBy', { orderBy: [{ field: 'PRIORITY' }, { field: 'PRIORITY' }] }],
     ['orderBy', { orderBy: ['PRIORITY', 'CREATED_AT', 'TITLE', 'STATUS'].map((field) => ({ field })) }],
     ['filter.not.not.not.not.not', { filter: nested(6) }],
-    ['filter.and.99', { filter: { and: Array(100).fill({}) } }],
+    ['filter.and', { filter: { and: Array(101).fill({}) } }],
     ['filter.status', { filter: { status: null } }],
     ['filter.or.1.priority.gte', { filter: { or: [{}, { priority: { gte: null } }] } }],
     ['filter.search', { filter: { search: '  ' } }],

@@ -1,6 +1,6 @@
 /**
- * The pool of writers as Drizzle sees it: the driver's client, which prepares statements that come again. Drizzle sends those it
- * builds per call unprepared: Postgres then parses and plans each anew, and the driver takes two round trips for it instead of one.
+ * Statements that come again are prepared. Drizzle sends those it builds per call unprepared: Postgres then parses each anew, and the
+ * driver takes two round trips for it instead of one. Postgres still plans a prepared one for its parameters where that pays.
  */
 import { LRUCache } from 'lru-cache';
 import type { Sql, TransactionSql } from 'postgres';
@@ -13,16 +13,22 @@ const MAX_PREPARED = 500;
 type Unsafe = Sql['unsafe'];
 type Open = (run: (tx: TransactionSql) => unknown) => Promise<unknown>;
 
-export function preparing(sql: Sql): Sql {
+/** @returns whether a text has been asked about before, and is one of those to prepare */
+export function comingAgain(): (text: string) => boolean {
   const seen = new LRUCache<string, true>({ max: MAX_SEEN });
   const prepared = new Set<string>();
-  const comesAgain = (text: string) => {
+  return (text) => {
     if (prepared.has(text)) return true;
     const again = seen.has(text) && prepared.size < MAX_PREPARED;
     if (again) prepared.add(text);
     else seen.set(text, true);
     return again;
   };
+}
+
+/** The pool of writers as Drizzle sees it. */
+export function preparing(sql: Sql): Sql {
+  const comesAgain = comingAgain();
   /** A client with what Drizzle calls of it, and the same for what it opens. */
   const over = <C extends Sql | TransactionSql>(client: C): C => {
     const unsafe = (...[text, parameters, options]: Parameters<Unsafe>) =>

@@ -33,6 +33,8 @@ export const MAX_VARIABLE_VALUES = 5000;
 export const MAX_VARIABLE_DEPTH = 25;
 /** Of the documents kept as parsed; a character becomes some 75 bytes of objects. Room for 350 of a frontend's. */
 export const MAX_STORED_DOCUMENT_CHARS = 512 * 1024;
+/** Selected by the queries of those that are kept as compiled, too; each is some 800 bytes. */
+export const MAX_COMPILED_FIELDS = 20_000;
 /** In units of `costOf`: about one object of the answer each. A page of 50 tasks with labels, people and comments is 4000. */
 export const MAX_COST = 10_000;
 

@@ -1,4 +1,4 @@
-/** What patches/ mends in the driver: a connection that dies during a transaction fails that transaction and nothing else. */
+/** What patches/ mends in the driver: a connection that dies, or a statement that does, fails what it was in and nothing else. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import type { Sql } from 'postgres';
@@ -95,3 +95,9 @@ test('after many failed attempts to connect no query waits long for the next one
     server.close();
   }
 }, 30_000);
+
+test('the rows that a statement brought before it failed are none of the next one', async () => {
+  const failing = sql`select 1 / (3000 - g) from generate_series(1, 5000) g`;
+  await expect(failing).rejects.toMatchObject({ code: '22012' });
+  expect([...(await sql`select 1 as one`)]).toEqual([{ one: 1 }]);
+});

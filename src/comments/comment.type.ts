@@ -51,7 +51,7 @@ export class DeleteCommentInput {
   id: CommentId;
 }
 
-@ObjectType()
+@ObjectType({ simpleResolvers: true })
 abstract class CommentPayload {
   @Field(() => Comment, { nullable: true, description: 'The comment as it is now; null when there are errors.' })
   comment?: CommentRow | null;

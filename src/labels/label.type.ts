@@ -65,7 +65,7 @@ export class DeleteLabelInput {
   id: LabelId;
 }
 
-@ObjectType()
+@ObjectType({ simpleResolvers: true })
 abstract class LabelPayload {
   @Field(() => Label, { nullable: true, description: 'The label as it is now; null when there are errors.' })
   label?: LabelRow | null;

@@ -130,7 +130,7 @@ export class RemoveMemberInput {
   userId: UserId;
 }
 
-@ObjectType()
+@ObjectType({ simpleResolvers: true })
 abstract class ProjectPayload {
   @Field(() => Project, { nullable: true, description: 'The project as it is now; null when there are errors.' })
   project?: ProjectRow | null;

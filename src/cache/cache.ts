@@ -13,7 +13,7 @@ import { type Key, keyOf } from './key.js';
 import { LoadQueue, loadSignal } from './load-queue.js';
 import { type Memoized, type MemoizePolicy, memoized } from './memoize.js';
 import { Monitor, stampsNow } from './monitor.js';
-import { type Asked, NearCache, type NearCacheOptions } from './near-cache.js';
+import { type Asked, NearCache, type NearCacheOptions, type NearEntry } from './near-cache.js';
 import { DEFAULT_MAX_CHARS, entryTtlMs, type Policy, type Source } from './policy.js';
 import { Session, type SessionOptions, type Use } from './session.js';
 import { type Fill, HOME, LEASE_MS, type Store, type View } from './store.js';
@@ -294,6 +294,22 @@ export class Cache {
   }
 
   /**
+   * What memory holds of one call, where this session may be served from it without asking: the same as `readMany` would give, in the
+   * same turn, with no promise for it. Undefined: `readMany` has to find out.
+   */
+  now<A, V>(source: Source<A, V>, arg: A, options: ReadOptions): { readonly value: V } | undefined {
+    const { session } = options;
+    const near = this.#near;
+    if (near === undefined || !this.#mayServeUnasked(session)) return undefined;
+    const call = this.#call(source, arg, options);
+    const nowMs = this.#clock.nowMs();
+    const copy = near.get(call.key, nowMs);
+    if (copy === undefined) return undefined;
+    this.#serveCopy(source, session, call, copy, nowMs);
+    return copy as { readonly value: V }; // of this policy's calls
+  }
+
+  /**
    * `fn` with its results kept under a name and the arguments: canonical, so the order of members does not matter, and dates,
    * bigints and `undefined` are told apart. Errors are not kept. Concurrent equal calls share one run if the tokens they read
    * before it were the same. The policy's tags say which row-sets `fn` reads; none: a result is valid until its TTL or
@@ -399,18 +415,33 @@ export class Cache {
 
   /** Serves what memory holds. @returns the others */
   #fromMemory<A, V>(reading: Reading<A, V>, calls: readonly Placed<A>[]): Placed<A>[] {
-    const near = this.#near;
     const nowMs = this.#clock.nowMs();
     return calls.filter((call) => {
-      const copy = near?.get(call.key, nowMs);
+      const copy = this.#near?.get(call.key, nowMs);
       if (copy === undefined) return true;
       reading.values[call.index] = copy.value as V;
-      reading.session?.used({ ...call, stamps: copy.stamps }, near && { since: near.held, untilMs: copy.untilMs });
-      const ageMs = Math.max(0, nowMs - copy.loadedAtMs);
-      reading.ended(call, { kind: 'near-hit', ageMs, ttlLeftMs: copy.untilMs - nowMs, chars: copy.chars });
-      this.#sample(reading, call, copy);
+      this.#serveCopy(reading.source, reading.session, call, copy, nowMs, reading);
       return false;
     });
+  }
+
+  /** `reading`: what was asked before, if anything. */
+  #serveCopy<A, V>(
+    source: Source<A, V>,
+    session: Session | undefined,
+    call: Call<A>,
+    copy: NearEntry,
+    nowMs: number,
+    reading?: Reading<A, V>,
+  ): void {
+    const { stamps, untilMs, loadedAtMs, chars } = copy;
+    const near = this.#near as NearCache; // which the copy is of
+    session?.used({ ...call, stamps }, { since: near.held, untilMs });
+    const times = { ageMs: Math.max(0, nowMs - loadedAtMs), ttlLeftMs: untilMs - nowMs };
+    if (reading !== undefined) reading.ended(call, { kind: 'near-hit', ...times, chars });
+    else
+      this.#events.outcome?.({ ...call, name: source.name, kind: 'near-hit', ...times, chars, ms: 0, roundTrips: [] });
+    this.#sample(source, call, copy);
   }
 
   /** Asks the store, with all others of this turn, and serves what it or memory proves. Never throws. @returns the misses */
@@ -499,10 +530,10 @@ export class Cache {
     if (asked !== undefined) {
       this.#near?.put(asked, call.key, { ...copy, loadedAtMs: nowMs - ageMs, untilMs: nowMs + ttlLeftMs });
     }
-    this.#sample(reading, call, copy);
+    this.#sample(source, call, copy);
   }
 
-  #sample<A, V>({ source }: Reading<A, V>, call: Call<A>, copy: { value: unknown; stamps: string }): void {
+  #sample<A, V>(source: Source<A, V>, call: Call<A>, copy: { value: unknown; stamps: string }): void {
     if (this.#monitorShare === 0 || source.timeDependent === true || call.tags.length === 0) return;
     if (this.#random() >= this.#monitorShare) return;
     const load = async () => (await this.#load(source, [call], { starting: () => {}, signal: UNENDING }))[0];

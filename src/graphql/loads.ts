@@ -5,6 +5,7 @@
 import DataLoader from 'dataloader';
 import {
   type Cache,
+  type Source as CachedSource,
   Callers,
   loadSignal,
   type OutcomeReason,
@@ -19,6 +20,9 @@ import { argumentKey, type Tracer } from './cache-trace.js';
 /** Arguments in one statement; a larger level is split. */
 const MAX_BATCH = 1000;
 
+/** A value, or the promise of one: whoever does not need the promise saves it. */
+export type Awaitable<T> = T | Promise<T>;
+
 /** One value for every argument, in their order, by one statement. */
 export type BatchLoad<A, V> = (args: readonly A[], db: Database) => Promise<readonly V[]>;
 
@@ -28,6 +32,16 @@ export interface Source<A, V> extends Policy<A> {
 }
 
 type Loaders = Map<object, DataLoader<never, unknown, string>>;
+
+/** A source as one request reads it. The memo lives as long: a value read once stays the same for the rest of the answer. */
+interface Reads<A, V> {
+  readonly cached: CachedSource<A, V>;
+  readonly loader: DataLoader<A, V, string>;
+  /** What the loader has been asked for. */
+  readonly asked: Map<string, Promise<V>>;
+  /** What memory gave at once. */
+  readonly given: Map<string, V>;
+}
 
 /** What is asked of a plain batch function, and until when its answer is waited for. */
 interface Part<A> {
@@ -41,9 +55,9 @@ export class Loads {
   readonly #options: ReadOptions;
   readonly #bypass: OutcomeReason | undefined;
   readonly #tracer: Tracer;
-  readonly #sources: Loaders = new Map();
+  readonly #sources = new Map<object, Reads<never, unknown>>();
   /** Of what a cached method reads: its load may be waited for by others when this request has gone. */
-  readonly #nested = new WeakMap<AbortSignal, Loaders>();
+  readonly #nested = new WeakMap<AbortSignal, Map<object, Reads<never, unknown>>>();
   readonly #batches: Loaders = new Map();
 
   /**
@@ -66,14 +80,25 @@ export class Loads {
     this.#tracer = options.tracer;
   }
 
-  /** One value of a source: from the cache, or by its load. Asked for twice in a request, it is read once. */
-  load<A, V>(source: Source<A, V>, arg: A): Promise<V> {
+  /**
+   * One value of a source: from the cache, or by its load. Asked for twice in a request, it is read once. At once, without a promise,
+   * where this process's memory has it and is known to be up to date.
+   */
+  load<A, V>(source: Source<A, V>, arg: A): Awaitable<V> {
     this.#tracer.asks(source.name, arg);
-    return this.#loader(source).load(arg);
+    const { cached, loader, asked, given } = this.#readsOf(source);
+    if (this.#bypass !== undefined) return loader.load(arg);
+    const key = argumentKey(arg);
+    if (given.has(key)) return given.get(key) as V;
+    const found = asked.has(key) ? undefined : this.#cache.now(cached, arg, this.#options);
+    if (found === undefined) return loader.load(arg);
+    given.set(key, found.value);
+    return found.value;
   }
 
-  loadMany<A, V>(source: Source<A, V>, args: readonly A[]): Promise<V[]> {
-    return Promise.all(args.map((arg) => this.load(source, arg)));
+  loadMany<A, V>(source: Source<A, V>, args: readonly A[]): Awaitable<V[]> {
+    const values = args.map((arg) => this.load(source, arg));
+    return values.some((value) => value instanceof Promise) ? Promise.all(values) : (values as V[]);
   }
 
   /** The result of a resolver method under its policy; `next` is the method. */
@@ -88,7 +113,7 @@ export class Loads {
     const { session } = this.#options;
     if (session?.ground !== undefined && loadSignal() === undefined) session.ground.lost = true; // of no cached method
     const loader = memoized(this.#batches, load, () =>
-      dataLoader<Part<A>, V>((parts) => this.#together(parts, (args) => load(args, this.#db)), false),
+      dataLoader<Part<A>, V>((parts) => this.#together(parts, (args) => load(args, this.#db)), null),
     );
     return loader.load({ arg, signal: loadSignal() ?? this.#options.signal });
   }
@@ -105,32 +130,37 @@ export class Loads {
     return signal === undefined ? load() : underSignal(signal, load);
   }
 
-  #loader<A, V>(source: Source<A, V>): DataLoader<A, V, string> {
+  #readsOf<A, V>(source: Source<A, V>): Reads<A, V> {
     const within = loadSignal();
     const sources = within === undefined ? this.#sources : (this.#nested.get(within) ?? new Map());
     if (within !== undefined) this.#nested.set(within, sources);
-    return memoized(sources, source, () => {
-      const load = (args: readonly A[]) => source.load(args, this.#db);
-      const cached = { ...source, load };
-      const bypass = this.#bypass;
-      if (bypass === undefined) {
-        return dataLoader<A, V>((args) => this.#cache.readMany(cached, args, this.#options), true);
-      }
-      return dataLoader<A, V>((args) => {
-        this.#tracer.bypassed(source.name, bypass);
-        return this.#until(this.#options.signal, () => load(args));
-      }, false);
-    });
+    const known = sources.get(source) as Reads<A, V> | undefined;
+    if (known !== undefined) return known;
+    const cached = { ...source, load: (args: readonly A[]) => source.load(args, this.#db) };
+    const asked = new Map<string, Promise<V>>();
+    const made = { cached, loader: this.#loader(cached, asked), asked, given: new Map<string, V>() };
+    sources.set(source, made as unknown as Reads<never, unknown>);
+    return made;
+  }
+
+  #loader<A, V>(cached: CachedSource<A, V>, asked: Map<string, Promise<V>>): DataLoader<A, V, string> {
+    const bypass = this.#bypass;
+    if (bypass === undefined) return dataLoader((args) => this.#cache.readMany(cached, args, this.#options), asked);
+    return dataLoader((args) => {
+      this.#tracer.bypassed(cached.name, bypass);
+      return this.#until(this.#options.signal, () => cached.load(args));
+    }, null);
   }
 }
 
+/** `memo`: null for none. */
 function dataLoader<A, V>(
   load: (args: readonly A[]) => Promise<readonly V[]>,
-  cache: boolean,
+  memo: Map<string, Promise<V>> | null,
 ): DataLoader<A, V, string> {
-  // The memo lives as long as one request: a value read once stays the same for the rest of the answer.
   return new DataLoader<A, V, string>(async (args) => [...(await load(args))], {
-    cache,
+    cache: memo !== null,
+    cacheMap: memo,
     maxBatchSize: MAX_BATCH,
     cacheKeyFn: argumentKey,
   });

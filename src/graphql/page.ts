@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer';
 import { ArgsType, type ClassType, Field, Int, ObjectType } from 'type-graphql';
 import { digest } from '../cache/index.js';
 import { badUserInput } from './errors.js';
+import type { Awaitable } from './loads.js';
 import { isGiven } from './node.js';
 
 export const DEFAULT_PAGE = 25;
@@ -181,14 +182,14 @@ export interface ConnectionSource<Id extends string, Row> {
   /** As given to `pageQuery`. */
   readonly list: string;
   readonly query: PageQuery;
-  readonly page: () => Promise<Page<Id>>;
-  readonly nodes: (ids: readonly Id[]) => Promise<readonly (Row | null)[]>;
-  readonly count: () => Promise<number>;
+  readonly page: () => Awaitable<Page<Id>>;
+  readonly nodes: (ids: readonly Id[]) => Awaitable<readonly (Row | null)[]>;
+  readonly count: () => Awaitable<number>;
 }
 
 /** The root value of a connection. Its functions are the fields: graphql-js calls them. */
 export function connection<Id extends string, Row>(source: ConnectionSource<Id, Row>) {
-  let reading: Promise<Page<Id>> | undefined;
+  let reading: Awaitable<Page<Id>> | undefined;
   const page = () => {
     reading ??= source.page();
     return reading;

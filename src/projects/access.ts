@@ -6,6 +6,7 @@ import { and, eq, inArray } from 'drizzle-orm';
 import type { Transaction } from '../db/database.js';
 import type { ProjectId, UserId } from '../db/ids.js';
 import type { Context } from '../graphql/context.js';
+import type { Awaitable } from '../graphql/loads.js';
 import { Refusal, UserErrorCode } from '../graphql/user-error.js';
 import { userById } from '../users/user.loaders.js';
 import type { UserRow } from '../users/user.table.js';
@@ -33,7 +34,7 @@ export async function writingRoleIn(context: Context, projectId: ProjectId): Pro
  */
 export async function ifVisible<R>(
   context: Context,
-  loading: Promise<R | null>,
+  loading: Awaitable<R | null>,
   projectOf: (row: R) => ProjectId,
 ): Promise<R | null> {
   const [row, visible] = await Promise.all([loading, visibleProjectIds(context)]);

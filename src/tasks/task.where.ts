@@ -6,6 +6,7 @@ import { isInstant } from '../db/columns.js';
 import type { LabelId, ProjectId, UserId } from '../db/ids.js';
 import type { Context } from '../graphql/context.js';
 import { badUserInput } from '../graphql/errors.js';
+import type { Awaitable } from '../graphql/loads.js';
 import { isGiven, readId } from '../graphql/node.js';
 import { labelsOfProject } from '../labels/label.loaders.js';
 import { projectIdByKey } from '../projects/project.loaders.js';
@@ -229,8 +230,7 @@ class Reading {
     refuseNulls(filter, at);
     const { id, key } = filter;
     const readProjectId = (text: string, where: string) => readId('project', text, where);
-    const load = (text: string) =>
-      PROJECT_KEY.test(text) ? this.context.loads.load(projectIdByKey, text) : Promise.resolve(null);
+    const load = (text: string) => (PROJECT_KEY.test(text) ? this.context.loads.load(projectIdByKey, text) : null);
     return all([
       id ? this.#values('projectId', id, `${at}.id`, readProjectId) : TRUE,
       await this.#named('projectId', key, `${at}.key`, load),
@@ -245,8 +245,8 @@ class Reading {
     refuseNulls(filter, at);
     const { id, handle } = filter;
     const readUserId = (text: string, where: string) => readId('user', text, where);
-    const load = (text: string): Promise<UserId | null> =>
-      USER_HANDLE.test(text) ? this.context.loads.load(userIdByHandle, text) : Promise.resolve(null);
+    const load = (text: string): Awaitable<UserId | null> =>
+      USER_HANDLE.test(text) ? this.context.loads.load(userIdByHandle, text) : null;
     return all([
       id ? this.#values(column, id, `${at}.id`, readUserId) : TRUE,
       await this.#named(column, handle, `${at}.handle`, load),
@@ -305,7 +305,7 @@ class Reading {
     column: Column,
     comparator: NameComparator | null | undefined,
     at: string,
-    load: (name: string) => Promise<I | null>,
+    load: (name: string) => Awaitable<I | null>,
   ): Promise<Condition> {
     const names = comparator && this.#names(comparator, at);
     if (!names) return TRUE;

@@ -149,8 +149,8 @@ describe('a cluster', () => {
     const working = () => store.invalidate([]);
     await expect.poll(working, { timeout: 10_000 }).toBeUndefined();
     const before = await client.xlen(log);
-    // No string: this fence cannot be placed.
-    await client.hset(`t:${hashTag(store.groupOf(tagOf(id)))}:${tagOf(id)}`, 'a', 'b');
+    // No sorted set: this fence cannot be noted.
+    await client.set(`fen:${hashTag(store.groupOf(tagOf(id)))}`, 'damaged');
     await expect(store.fence(200n, [tagOf(id)], { fresh: false })).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
     expect(await client.xlen(log)).toBe(before);
   });

@@ -436,11 +436,15 @@ export class Cache {
   ): void {
     const { stamps, untilMs, loadedAtMs, chars } = copy;
     const near = this.#near as NearCache; // which the copy is of
-    session?.used({ ...call, stamps }, { since: near.held, untilMs });
-    const times = { ageMs: Math.max(0, nowMs - loadedAtMs), ttlLeftMs: untilMs - nowMs };
-    if (reading !== undefined) reading.ended(call, { kind: 'near-hit', ...times, chars });
-    else
-      this.#events.outcome?.({ ...call, name: source.name, kind: 'near-hit', ...times, chars, ms: 0, roundTrips: [] });
+    session?.used(call, stamps, near.held, untilMs);
+    const ageMs = Math.max(0, nowMs - loadedAtMs);
+    const ttlLeftMs = untilMs - nowMs;
+    if (reading !== undefined) reading.ended(call, { kind: 'near-hit', ageMs, ttlLeftMs, chars });
+    else {
+      const { arg, key, tags } = call;
+      const [name, kind] = [source.name, 'near-hit' as const];
+      this.#events.outcome?.({ name, arg, key, tags, kind, ageMs, ttlLeftMs, chars, ms: 0, roundTrips: NO_TRIPS });
+    }
     this.#sample(source, call, copy);
   }
 
@@ -517,7 +521,7 @@ export class Cache {
     const nowMs = this.#clock.nowMs();
     const { asked } = found;
     const proved = kind === 'fresh' && !found.unproved && asked !== undefined;
-    session?.used({ ...call, stamps }, proved ? { since: asked, untilMs: nowMs + ttlLeftMs } : undefined);
+    session?.used(call, stamps, proved ? asked : undefined, nowMs + ttlLeftMs);
     if (found.unproved) {
       if (session !== undefined) session.unproved = true;
       return;
@@ -614,7 +618,7 @@ export class Cache {
       values[miss.index] = value;
       const { stamps, asked } = miss;
       if (stamps === undefined) session?.usedUnstamped();
-      else session?.used({ ...miss, stamps }, asked && untilMs !== undefined ? { since: asked, untilMs } : undefined);
+      else session?.used(miss, stamps, untilMs === undefined ? undefined : asked, untilMs ?? 0);
       const lost = miss.stamps === undefined && miss.reason === 'store-unavailable';
       const kind = lost ? 'error' : joined ? 'joined' : miss.stamps === undefined ? 'bypass' : 'miss';
       ended(miss, { kind, reason: unstored ?? miss.reason });
@@ -757,6 +761,7 @@ const BYTES_PER_TAG = 100;
 const NOTHING: Request = { calls: [], memory: true };
 
 const ONLY_HOME: readonly number[] = [HOME];
+const NO_TRIPS: readonly number[] = [];
 
 /** Of what nobody waits for, and nobody gives up. */
 const UNENDING = new AbortController().signal;

@@ -56,6 +56,7 @@ export class NearCache {
   /** The last record processed, and the lease under which memory was filled. */
   #mark: LogMark | undefined;
   #identity: string | undefined;
+  #held: Asked = { log: 'end', number: 0, identity: undefined };
   #sent = 0;
   /** The number of the latest read of the log that was processed. */
   #processed = 0;
@@ -91,7 +92,11 @@ export class NearCache {
 
   /** As if a read sent now had found nothing new: what memory holds at this moment is known to hold since then. */
   get held(): Asked {
-    return { log: this.#mark ?? 'end', number: this.#sent, identity: this.#identity };
+    const log = this.#mark ?? 'end';
+    if (this.#held.log !== log || this.#held.identity !== this.#identity) {
+      this.#held = { log, number: this.#sent, identity: this.#identity };
+    }
+    return this.#held;
   }
 
   /** Takes a read's answer in. True: what memory holds now may be served to all who asked before that read was sent. */

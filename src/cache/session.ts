@@ -15,9 +15,6 @@ export interface Use {
   readonly stamps: string;
 }
 
-/** Since when memory has known of a value, and until when it may be served; undefined where memory could not keep it. */
-export type Proof = { readonly since: Asked; readonly untilMs: number } | undefined;
-
 /**
  * What a session's answer hangs on: the tags of all it was given. Memory may keep it if no record since the earliest look into the
  * log names one of them: then nothing that the answer is made of has changed between its first read and now, so it is not torn either.
@@ -29,19 +26,24 @@ export class Ground {
   /** Nothing can prove the answer: something in it was not proved itself, or came from elsewhere than the cache. */
   lost = false;
 
-  add(tags: readonly Tag[], proof: Proof): void {
+  /** `since`: the look that memory has known of it since; undefined where memory could not keep it. */
+  add(tags: readonly Tag[], since: Asked | undefined, untilMs: number): void {
     if (this.lost) return;
-    if (proof === undefined) {
+    if (since === undefined) {
       this.lost = true;
       return;
     }
-    const { since, untilMs } = proof;
     this.since ??= since;
-    if (since.log === 'end' || this.since.log === 'end' || since.identity !== this.since.identity) this.lost = true;
-    else if (since.log.epoch !== this.since.log.epoch) this.lost = true;
-    else if (since.log.sequence < this.since.log.sequence) this.since = since;
+    if (since !== this.since) this.#reachBack(since);
     if (untilMs < this.untilMs) this.untilMs = untilMs;
     for (const tag of tags) this.tags.add(tag);
+  }
+
+  #reachBack(since: Asked): void {
+    const earliest = this.since as Asked;
+    if (since.log === 'end' || earliest.log === 'end' || since.identity !== earliest.identity) this.lost = true;
+    else if (since.log.epoch !== earliest.log.epoch) this.lost = true;
+    else if (since.log.sequence < earliest.log.sequence) this.since = since;
   }
 
   /** The answer speaks of the time until then. */
@@ -76,13 +78,14 @@ export class Session {
   /** Something was served under a lease that proves nothing. */
   unproved = false;
 
-  used(use: Use, proof: Proof): void {
-    this.ground?.add(use.tags, proof);
+  /** A value was given. `since`, `untilMs`: see `Ground.add`. */
+  used({ key, tags, groups }: Omit<Use, 'stamps'>, stamps: string, since: Asked | undefined, untilMs: number): void {
+    this.ground?.add(tags, since, untilMs);
     if (!this.snapshot) return;
-    const known = this.uses.get(use.key);
+    const known = this.uses.get(key);
     // Two stamps for one key in one answer: it was read before and after a write.
-    if (known !== undefined && known.stamps !== use.stamps) this.unstamped = true;
-    this.uses.set(use.key, use);
+    if (known !== undefined && known.stamps !== stamps) this.unstamped = true;
+    this.uses.set(key, { key, tags, groups, stamps });
   }
 
   /** What nothing can validate. */

@@ -226,7 +226,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'mut/snapshot-memory-no-validate',
     what: 'What memory gave to a snapshot is not validated.',
     file: CACHE,
-    replace: [['session?.used({ ...call, stamps }, { since: near.held, untilMs });', '']],
+    replace: [['session?.used(call, stamps, near.held, untilMs);', '']],
     killedBy: `${COUNTEREXAMPLES} > that memory served unasked does not hold when the store knows better, and its next run does`,
   },
   {

@@ -1,0 +1,116 @@
+/** Who is compared, and each one's process as the bench sees it. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { until } from '../test/chaos/wait.js';
+import type { ChildOptions, FromChild, Usage } from './contenders/child.js';
+import { JWT_SECRET, type World } from './world.js';
+
+const READY_WITHIN_MS = 30_000;
+
+export interface Contender {
+  readonly name: string;
+  /** For tables. */
+  readonly title: string;
+  readonly file: string;
+  readonly mode: string;
+  readonly dialect: 'api' | 'plain';
+  /** `limit`: no GraphQL, no data. */
+  readonly kind: 'ours' | 'peer' | 'limit';
+  readonly cached: boolean;
+  /** Drops what a mutation has made old. */
+  readonly invalidates: boolean;
+}
+
+const ours = { file: 'tasks-api', dialect: 'api', kind: 'ours' } as const;
+const peer = { dialect: 'plain', kind: 'peer', mode: 'cached', cached: true } as const;
+const limit = { file: 'limit', dialect: 'api', kind: 'limit', cached: true, invalidates: false } as const;
+
+export const CONTENDERS = [
+  { ...ours, name: 'tasks-api', title: 'this server', mode: 'cached', cached: true, invalidates: true },
+  {
+    ...ours,
+    name: 'tasks-api-uncached',
+    title: 'this server without cache',
+    mode: 'uncached',
+    cached: false,
+    invalidates: false,
+  },
+  {
+    ...peer,
+    name: 'apollo-plain',
+    title: 'Apollo + DataLoader, no cache',
+    file: 'apollo',
+    mode: 'uncached',
+    cached: false,
+    invalidates: false,
+  },
+  { ...peer, name: 'apollo', title: 'Apollo + response-cache plugin', file: 'apollo', invalidates: false },
+  { ...peer, name: 'yoga', title: 'Yoga + response cache', file: 'yoga', invalidates: true },
+  { ...peer, name: 'mercurius', title: 'Mercurius + JIT + mercurius-cache', file: 'mercurius', invalidates: true },
+  { ...limit, name: 'limit-redis', title: 'limit: node:http + one Redis GET', mode: 'redis' },
+  { ...limit, name: 'limit-memory', title: 'limit: node:http, bytes in memory', mode: 'memory' },
+] as const satisfies readonly Contender[];
+export type ContenderName = (typeof CONTENDERS)[number]['name'];
+
+export const contender = (name: ContenderName): Contender => CONTENDERS.find((one) => one.name === name) as Contender;
+
+export class Running {
+  readonly #process: ChildProcess;
+  #port = 0;
+  #usage: ((usage: Usage) => void) | undefined;
+  #died = false;
+
+  private constructor(started: ChildProcess) {
+    this.#process = started;
+  }
+
+  static async start(
+    { file, mode }: Contender,
+    world: World,
+    given: Pick<ChildOptions, 'databaseUrl' | 'answers'>,
+  ): Promise<Running> {
+    const options: ChildOptions = { ...given, mode, redisUrl: world.redisUrl, jwtSecret: JWT_SECRET };
+    const started = fork(join(world.compiled, 'bench/contenders', `${file}.js`), {
+      execArgv: [],
+      env: { PATH: process.env['PATH'], NODE_ENV: 'production', BENCH_CHILD: JSON.stringify(options) },
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      detached: true, // a Ctrl-C in the terminal is for us
+    });
+    const pid = started.pid as number;
+    world.reaper.watch(pid);
+    const running = new Running(started);
+    started.once('exit', () => {
+      world.reaper.forget(pid);
+      running.#died = true;
+    });
+    started.on('message', (message: FromChild) => {
+      if (message.kind === 'ready') running.#port = message.port;
+      else running.#usage?.(message);
+    });
+    const what = `${file} (${mode}) is ready`;
+    await until(what, () => running.#died || running.#port !== 0, { withinMs: READY_WITHIN_MS, everyMs: 10 });
+    if (running.#died) throw new Error(`${file} (${mode}) ended before it was ready`);
+    return running;
+  }
+
+  get origin(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** Since it began. */
+  usage(): Promise<Usage> {
+    return new Promise((resolve, reject) => {
+      if (this.#died) return reject(new Error('the contender has ended'));
+      this.#usage = resolve;
+      this.#process.send({ kind: 'usage' });
+    });
+  }
+
+  async stop(): Promise<void> {
+    if (this.#died) return;
+    const gone = once(this.#process, 'exit');
+    this.#process.kill('SIGKILL');
+    await gone;
+  }
+}

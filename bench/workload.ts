@@ -1,0 +1,292 @@
+/**
+ * What is asked, in which shares, of which keys. Two dialects of one question: this API's schema, and the plain one of the others. A part of the
+ * keys is known, which are asked for before anything is measured, and drawn by Zipf's law; the rest is fresh, each asked once in a round.
+ */
+import { type Random, randomOf } from '../test/chaos/random.js';
+import { type Dataset, memberId, projectId, TASKS_PER_PROJECT, taskId, teamOfProject, teamOfTask } from './dataset.js';
+import { zipf } from './random.js';
+
+export type ReadKind = 'Q1' | 'Q2' | 'Q3';
+export type Operation =
+  /** A task with its assignee and its project. */
+  | { readonly kind: 'Q1'; readonly task: number }
+  /** The 20 tasks of a project with assignee, project and labels. */
+  | { readonly kind: 'Q2'; readonly project: number }
+  /** Statistics of a project. */
+  | { readonly kind: 'Q3'; readonly project: number }
+  /** So many tasks by their ids. */
+  | { readonly kind: 'nodes'; readonly tasks: readonly number[] }
+  | { readonly kind: 'write'; readonly task: number; readonly change: Readonly<Record<string, string>> };
+
+/** Shares of a mix; they sum to 1. */
+export type Mix = Readonly<Partial<Record<ReadKind | 'write', number>>>;
+
+export const MIXED: Mix = { Q1: 0.6, Q2: 0.2, Q3: 0.15, write: 0.05 };
+/** Of reads: for keys that nobody has asked for yet in this round. */
+export const FRESH_SHARE = 0.04;
+const KNOWN_PROJECTS = 100;
+/** Of the projects that are not known: those whose tasks are asked for one by one. */
+const FRESH_PROJECTS_FOR_TASKS = 0.2;
+const STATUSES = ['BACKLOG', 'TODO', 'IN_PROGRESS', 'IN_REVIEW', 'DONE', 'CANCELED'];
+/** Next to each other in the order of fresh tasks, far apart in the table: each is of another project. */
+const STRIDE = 7919;
+
+export class Workload {
+  readonly knownProjects: number;
+  /** Fresh keys that had to be asked for again, because there are no more: hits that ought to be misses. */
+  reused = 0;
+  readonly #data: Dataset;
+  readonly #random: Random;
+  readonly #rankOfTask: (random: Random) => number;
+  readonly #rankOfProject: (random: Random) => number;
+  /** Known keys by rank: the hottest task is not of the hottest project. */
+  readonly #tasks: readonly number[];
+  readonly #projects: readonly number[];
+  readonly #asked = { Q1: 0, Q2: 0, Q3: 0 };
+  #writes = 0;
+
+  constructor(data: Dataset, seed: number) {
+    this.#data = data;
+    this.#random = randomOf(seed);
+    this.knownProjects = Math.min(KNOWN_PROJECTS, data.projects / 2);
+    const upTo = (size: number) => Array.from({ length: size }, (_, i) => i + 1);
+    this.#projects = this.#random.shuffled(upTo(this.knownProjects));
+    this.#tasks = this.#random.shuffled(upTo(this.knownProjects * TASKS_PER_PROJECT));
+    this.#rankOfTask = zipf(this.#tasks.length);
+    this.#rankOfProject = zipf(this.#projects.length);
+  }
+
+  /** Every known key once, by each kind of read. */
+  *known(): Generator<Operation> {
+    for (const task of this.#tasks) yield { kind: 'Q1', task };
+    for (const project of this.#projects) yield { kind: 'Q2', project };
+    for (const project of this.#projects) yield { kind: 'Q3', project };
+  }
+
+  /** `fresh`: the share of reads for keys never asked before. */
+  next(mix: Mix, fresh: number): Operation {
+    const kind = this.#draw(mix);
+    if (kind === 'write') return this.#write();
+    const isFresh = fresh > 0 && this.#random.chance(fresh);
+    if (kind === 'Q1') return { kind, task: isFresh ? this.freshTask() : this.hotTask() };
+    return { kind, project: isFresh ? this.#freshProject(kind) : this.hotProject() };
+  }
+
+  hotTask(): number {
+    return this.#tasks[this.#rankOfTask(this.#random)] as number;
+  }
+
+  hotProject(): number {
+    return this.#projects[this.#rankOfProject(this.#random)] as number;
+  }
+
+  /** Known tasks of one team, `count` different ones. */
+  nodes(count: number): Operation {
+    const first = this.hotTask();
+    if (count === 1) return { kind: 'nodes', tasks: [first] };
+    const team = teamOfTask(first);
+    const from = (team - 1) * TASKS_PER_PROJECT * 20;
+    const size = Math.min(TASKS_PER_PROJECT * 20, this.#tasks.length - from);
+    const offset = this.#random.integer(size);
+    return {
+      kind: 'nodes',
+      tasks: Array.from({ length: Math.min(count, size) }, (_, i) => from + 1 + ((offset + i) % size)),
+    };
+  }
+
+  /** How many fresh keys of a kind are left in this round. */
+  left(kind: ReadKind): number {
+    return this.#fresh(kind) - this.#asked[kind];
+  }
+
+  /** Tasks of projects of which no list is asked for, so that none has brought their rows before. */
+  freshTask(): number {
+    const size = this.#fresh('Q1');
+    const first = this.#data.tasks - size;
+    return first + 1 + ((this.#take('Q1') * STRIDE) % size);
+  }
+
+  #freshProject(kind: 'Q2' | 'Q3'): number {
+    return this.knownProjects + 1 + this.#take(kind);
+  }
+
+  #take(kind: ReadKind): number {
+    const size = this.#fresh(kind);
+    const n = this.#asked[kind]++;
+    if (n >= size) this.reused++;
+    return n % size;
+  }
+
+  #fresh(kind: ReadKind): number {
+    const unknown = this.#data.projects - this.knownProjects;
+    const forTasks = Math.ceil(unknown * FRESH_PROJECTS_FOR_TASKS);
+    return kind === 'Q1' ? forTasks * TASKS_PER_PROJECT : unknown - forTasks;
+  }
+
+  #draw(mix: Mix): ReadKind | 'write' {
+    let at = this.#random.next();
+    for (const kind of ['Q1', 'Q2', 'Q3', 'write'] as const) {
+      at -= mix[kind] ?? 0;
+      if (at < 0) return kind;
+    }
+    return 'Q1';
+  }
+
+  /** Half of the writes change a text, which no list of ids depends on; half change the status or the assignee. */
+  #write(): Operation {
+    const task = this.hotTask();
+    const n = ++this.#writes;
+    const { integer, pick } = this.#random;
+    const changes = [
+      () => ({ title: `Task ${task}, ${n} times written` }),
+      () => ({ description: `Words that came with write ${n}` }),
+      () => ({ status: pick(STATUSES) }),
+      () => ({ assigneeId: memberId(teamOfTask(task), integer(10)) }),
+    ];
+    return { kind: 'write', task, change: pick(changes)() };
+  }
+}
+
+/** The team whose viewer asks. */
+export function teamOf(operation: Operation): number {
+  if (operation.kind === 'nodes') return teamOfTask(operation.tasks[0] as number);
+  return 'task' in operation ? teamOfTask(operation.task) : teamOfProject(operation.project);
+}
+
+export interface Versioned {
+  readonly task: number;
+  readonly version: number;
+}
+
+/** How a contender is asked, and how its answers are read. */
+export interface Dialect {
+  /** The body of the request. */
+  body(operation: Operation): string;
+  /** What the answer shows, in one form for all dialects. @throws when it is no whole answer */
+  read(operation: Operation, data: unknown): unknown;
+  /** The versions of tasks that an answer shows. */
+  versions(operation: Operation, data: unknown): Versioned[];
+}
+
+const TASK = 'title status version assignee { name } project { name }';
+const STATS = 'total byStatus { status count } overdue completedLast7Days medianCycleTimeHours';
+const DOCUMENTS = {
+  api: {
+    Q1: `query Q1($id: ID!) { task(id: $id) { ${TASK} } }`,
+    Q2: `query Q2($id: ID!) { project(id: $id) { tasks(first: 20) { nodes { id ${TASK} labels { nodes { name } } } } } }`,
+    Q3: `query Q3($id: ID!) { project(id: $id) { stats { ${STATS} } } }`,
+    nodes: 'query Nodes($ids: [ID!]!) { nodes(ids: $ids) { id ... on Task { title status version } } }',
+    write:
+      'mutation Write($input: UpdateTaskInput!) { updateTask(input: $input) { task { id version } errors { message } } }',
+  },
+  plain: {
+    Q1: `query Q1($id: ID!) { task(id: $id) { ${TASK} } }`,
+    Q2: `query Q2($id: ID!) { tasks(projectId: $id, first: 20) { id ${TASK} labels { name } } }`,
+    Q3: `query Q3($id: ID!) { projectStats(projectId: $id) { ${STATS} } }`,
+    nodes: '',
+    write: 'mutation Write($input: UpdateTaskInput!) { updateTask(input: $input) { id version } }',
+  },
+} as const;
+
+// What answers hold, by the documents above: whatever is not there ends as an error of the contender.
+type Task = { id: string; title: string; status: string; version: number; labels?: unknown };
+type Data = Record<string, unknown>;
+
+function dialect(
+  documents: Record<Operation['kind'], string>,
+  from: (operation: Operation, data: Data) => unknown,
+): Dialect {
+  // Written out beforehand: the generator must be cheaper than the servers.
+  const fronts = Object.fromEntries(
+    Object.entries(documents).map(([kind, query]) => [kind, `{"query":${JSON.stringify(query)},"variables":`]),
+  ) as Record<Operation['kind'], string>;
+  const variables = (operation: Operation): string => {
+    switch (operation.kind) {
+      case 'Q1':
+        return `{"id":"${taskId(operation.task)}"}}`;
+      case 'Q2':
+      case 'Q3':
+        return `{"id":"${projectId(operation.project)}"}}`;
+      case 'nodes':
+        return `${JSON.stringify({ ids: operation.tasks.map(taskId) })}}`;
+      case 'write':
+        return `${JSON.stringify({ input: { id: taskId(operation.task), ...operation.change } })}}`;
+    }
+  };
+  const read = (operation: Operation, data: unknown) => {
+    const found = from(operation, data as Data);
+    if (found === null || found === undefined)
+      throw new Error(`an answer without data: ${JSON.stringify(data)?.slice(0, 200)}`);
+    return found;
+  };
+  return {
+    body: (operation) => fronts[operation.kind] + variables(operation),
+    read,
+    versions(operation, data) {
+      const found = read(operation, data);
+      switch (operation.kind) {
+        case 'Q1':
+        case 'write':
+          return [{ task: operation.task, version: (found as Task).version }];
+        case 'Q2':
+          return (found as Task[]).map(({ id, version }) => ({ task: taskNumber(id), version }));
+        case 'nodes':
+          return (found as Task[]).map(({ version }, i) => ({ task: operation.tasks[i] as number, version }));
+        case 'Q3':
+          return [];
+      }
+    },
+  };
+}
+
+const numbers = new Map<string, number>();
+/** The number in a task's id. Known tasks are asked for over and over. */
+function taskNumber(id: string): number {
+  let n = numbers.get(id);
+  if (n === undefined) {
+    n = numberOfId(id);
+    if (numbers.size < 200_000) numbers.set(id, n);
+  }
+  return n;
+}
+
+/** Of `uuid`: decimal digits within the last 48 bits, which a TypeID writes as base 32. */
+function numberOfId(id: string): number {
+  const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
+  let bits = 0n;
+  for (const char of id.slice(id.indexOf('_') + 1)) bits = bits * 32n + BigInt(ALPHABET.indexOf(char));
+  return Number((bits & 0xffff_ffff_ffffn).toString(16));
+}
+
+export const DIALECTS: Readonly<Record<'api' | 'plain', Dialect>> = {
+  api: dialect(DOCUMENTS.api, ({ kind }, data) => {
+    switch (kind) {
+      case 'Q1':
+        return data['task'];
+      case 'Q2': {
+        const { nodes } = (data['project'] as { tasks: { nodes: (Task & { labels: { nodes: unknown } })[] } }).tasks;
+        return nodes.map(({ labels, ...task }) => ({ ...task, labels: labels.nodes }));
+      }
+      case 'Q3':
+        return (data['project'] as { stats: unknown }).stats;
+      case 'nodes':
+        return data['nodes'];
+      case 'write':
+        return (data['updateTask'] as { task: unknown }).task;
+    }
+  }),
+  plain: dialect(DOCUMENTS.plain, ({ kind }, data) => {
+    switch (kind) {
+      case 'Q1':
+        return data['task'];
+      case 'Q2':
+        return data['tasks'];
+      case 'Q3':
+        return data['projectStats'];
+      case 'nodes':
+        return data['nodes'];
+      case 'write':
+        return data['updateTask'];
+    }
+  }),
+};

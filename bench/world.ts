@@ -1,0 +1,160 @@
+/** What a bench runs on, all of it private: Postgres with the data, once with our triggers and once without, a Redis, the contenders compiled. */
+import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { cp, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
+import postgres, { type Sql } from 'postgres';
+import { migrateDatabase } from '../src/db/migrate.js';
+import { startPostgres } from '../src/embedded/postgres.js';
+import { signToken, type TokenOptions } from '../src/tokens.js';
+import { type Reaper, startReaper } from '../test/chaos/reaper.js';
+import { RedisNode } from '../test/chaos/redis-node.js';
+import { type Dataset, datasetOf, fillDatabase, viewerId } from './dataset.js';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+/** Read at run time by what is compiled. */
+const ASSETS = new Set(['.lua', '.sql', '.json']);
+// synchronous_commit stays on; that a commit reaches the disk is left out, for all alike: it would measure the disk.
+const POSTGRES_FLAGS = [
+  'fsync=off',
+  'synchronous_commit=on',
+  'full_page_writes=off',
+  'max_connections=200',
+  'shared_buffers=512MB',
+  'max_wal_size=4GB',
+];
+
+export const JWT_SECRET = 'only-for-the-bench-only-for-the-bench';
+const TOKENS: TokenOptions = {
+  tokens: { kind: 'secret', secret: JWT_SECRET },
+  issuer: 'tasks-api',
+  audience: 'tasks-api',
+};
+
+/** A database with the data, and what asks it. */
+export interface Tasks {
+  readonly data: Dataset;
+  readonly url: string;
+  readonly sql: Sql;
+  /** By team: its viewer's, from 1 on. */
+  readonly tokens: readonly string[];
+}
+
+export interface World {
+  readonly redisUrl: string;
+  readonly redis: Redis;
+  /** Where the contenders are compiled to. */
+  readonly compiled: string;
+  readonly reaper: Reaper;
+  /** A database filled with at least so many tasks. */
+  tasks(count: number): Promise<Tasks>;
+  /** The same without our triggers, for those who do not need them. */
+  withoutTriggers(tasks: Tasks): Promise<Tasks>;
+  drop(tasks: Tasks): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** On the server of TEST_DATABASE_URL, else on a private one. */
+export async function startWorld(): Promise<World> {
+  const reaper = startReaper();
+  const compiled = await compile(reaper);
+  const server = await databaseServer(reaper);
+  const dir = await mkdtemp(join(tmpdir(), 'tasks-bench-redis-'));
+  reaper.removes(dir);
+  const node = await RedisNode.create({ dir, role: 'data', reaper, lines: [] });
+  await node.start();
+  const redisUrl = `redis://127.0.0.1:${node.port}`;
+  const redis = new Redis(redisUrl);
+  const admin = connect(server.url);
+  const made = new Set<string>();
+
+  const opened = async (name: string, data: Dataset): Promise<Tasks> => {
+    made.add(name);
+    const url = new URL(server.url);
+    url.pathname = `/${name}`;
+    const teams = Array.from({ length: data.teams }, (_, i) => signToken(TOKENS, viewerId(i + 1), '12h'));
+    return { data, url: url.href, sql: connect(url.href), tokens: ['', ...(await Promise.all(teams))] };
+  };
+  const newName = () => `bench_${randomBytes(4).toString('hex')}`;
+  return {
+    redisUrl,
+    redis,
+    compiled,
+    reaper,
+    async tasks(count) {
+      const name = newName();
+      await admin.unsafe(`create database ${name}`);
+      const tasks = await opened(name, datasetOf(count));
+      await migrateDatabase(tasks.url);
+      await fillDatabase(tasks.sql, tasks.data);
+      return tasks;
+    },
+    async withoutTriggers(tasks) {
+      const name = newName();
+      const template = new URL(tasks.url).pathname.slice(1);
+      await tasks.sql.end(); // nobody may be in a template
+      await admin.unsafe(`create database ${name} template ${template}`);
+      Object.assign(tasks, { sql: connect(tasks.url) });
+      const copy = await opened(name, tasks.data);
+      for (const { table } of await copy.sql<{ table: string }[]>`
+        select distinct tgrelid::regclass::text as table from pg_trigger where not tgisinternal`) {
+        await copy.sql.unsafe(`alter table ${table} disable trigger user`);
+      }
+      await copy.sql.unsafe('analyze');
+      return copy;
+    },
+    async drop({ sql, url }) {
+      await sql.end({ timeout: 2 });
+      const name = new URL(url).pathname.slice(1);
+      await admin.unsafe(`drop database if exists ${name} with (force)`);
+      made.delete(name);
+    },
+    async stop() {
+      redis.disconnect();
+      for (const name of made) await admin.unsafe(`drop database if exists ${name} with (force)`);
+      await admin.end({ timeout: 2 });
+      await Promise.all([node.kill(), server.stop(), rm(compiled, { recursive: true, force: true })]);
+    },
+  };
+}
+
+function connect(url: string): Sql {
+  return postgres(url, { max: 1, onnotice: () => {}, connection: { application_name: 'bench', statement_timeout: 0 } });
+}
+
+async function databaseServer(reaper: Reaper): Promise<{ url: string; stop(): Promise<void> }> {
+  const given = process.env['TEST_DATABASE_URL'];
+  if (given) return { url: given, stop: async () => {} };
+  const dataDir = await mkdtemp(join(tmpdir(), 'tasks-bench-postgres-'));
+  reaper.removes(dataDir);
+  const server = await startPostgres({ dataDir, flags: POSTGRES_FLAGS });
+  reaper.watch(server.pid);
+  reaper.removes(server.dataDir);
+  return server;
+}
+
+/**
+ * As production runs it, compiled once: what runs TypeScript as it is names every function when it is made, which costs a hot path a good deal.
+ * Within node_modules, where imports of packages still find theirs.
+ */
+async function compile(reaper: Reaper): Promise<string> {
+  await mkdir(join(ROOT, 'node_modules/.cache'), { recursive: true });
+  const out = await mkdtemp(join(ROOT, 'node_modules/.cache/bench-'));
+  reaper.removes(out);
+  const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc');
+  const { status, stdout } = spawnSync(process.execPath, [tsc, '--project', 'bench/tsconfig.json', '--outDir', out], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(`the contenders do not compile:\n${stdout}`);
+  await writeFile(join(out, 'package.json'), '{"type":"module"}\n');
+  await cp(join(ROOT, 'src'), join(out, 'src'), {
+    recursive: true,
+    filter: async (path) => (await stat(path)).isDirectory() || ASSETS.has(extname(path)),
+  });
+  return out;
+}

@@ -3,7 +3,7 @@ import os from 'node:os';
 import { CONTENDERS, type Contender, type ContenderName, contender } from './contender.js';
 import { memberId, TASKS_PER_PROJECT } from './dataset.js';
 import { type GrowthRow, measureGrowth } from './growth.js';
-import { type CellName, cellsOf, measureFreshness, measureTurn, type Turn, within } from './measure.js';
+import { type CellName, cellsOf, measureTurn, type Turn, within } from './measure.js';
 import { type Summary, summaryOf } from './summary.js';
 import { type Target, targetsOf } from './targets.js';
 import type { Operation } from './workload.js';
@@ -16,8 +16,6 @@ export type Part = (typeof PARTS)[number];
 const OPEN_SHARE = 0.6;
 /** Growth has many cells, and compares this server with itself. */
 const GROWTH_SHARE = 1 / 3;
-/** Below, keys would run out at once. */
-const MIN_GROWTH_TASKS = 1000;
 
 export interface BenchOptions {
   /** Of a cell. */
@@ -54,7 +52,7 @@ export interface Report {
   readonly writeCost: WriteCost | undefined;
   readonly growth: readonly GrowthRow[];
   readonly targets: readonly Target[];
-  readonly rounds: Readonly<Partial<Record<ContenderName, readonly Turn[]>>>;
+  readonly rounds: Readonly<Partial<Record<ContenderName, readonly Omit<Turn, 'sample'>[]>>>;
 }
 
 export async function runBench(options: BenchOptions): Promise<Report> {
@@ -83,6 +81,7 @@ class Run {
   readonly #tasks: { readonly fenced: Tasks; readonly plain: Tasks };
   readonly #options: BenchOptions;
   #answers: Readonly<Record<string, string>> = {};
+  #sample = '';
 
   constructor(world: World, tasks: { fenced: Tasks; plain: Tasks }, options: BenchOptions) {
     this.#world = world;
@@ -100,6 +99,7 @@ class Run {
     for (let round = 0; round < rounds; round++) {
       for (const one of rotated(this.#chosen(), round)) {
         const turn = await this.#turn(one, round);
+        this.#requireSame(one, turn.sample);
         turns[one.name as ContenderName] = [...(turns[one.name as ContenderName] ?? []), turn];
         say(`round ${round + 1}, ${one.name}: ${told(turn)}`);
       }
@@ -120,30 +120,33 @@ class Run {
       writeCost,
       growth,
       targets: targetsOf({ summaries: contenders, writeCost, growth }),
-      rounds: turns,
+      rounds: Object.fromEntries(
+        Object.entries(turns).map(([name, of]) => [name, of.map(({ sample: _, ...turn }) => turn)]),
+      ),
     };
   }
 
   async #turn(one: Contender, round: number): Promise<Turn> {
     const turn = this.#turnOf(one, round);
     const cells = cellsOf(one, this.rate).filter(({ name }) => this.#wantsCell(name));
-    const alone = await measureTurn({ ...turn, cells });
-    if (!this.#wants('freshness') || !one.cached || one.kind === 'limit') return alone;
-    const two = await measureFreshness(turn);
-    return {
-      cells: { ...alone.cells, ...two.cells },
-      atRest: {
-        checked: alone.atRest.checked + two.atRest.checked,
-        stale: alone.atRest.stale + two.atRest.stale,
-      },
-      reused: alone.reused + two.reused,
-    };
+    const freshness = this.#wants('freshness') && one.cached && one.kind !== 'limit';
+    return measureTurn({ ...turn, cells, freshness });
+  }
+
+  /** @throws when a contender answers other data than those before it: then its figures are of something else. */
+  #requireSame({ name }: Contender, sample: string): void {
+    if (sample === '') return;
+    this.#sample ||= sample;
+    if (sample === this.#sample) return;
+    const at = [...sample].findIndex((char, i) => char !== this.#sample[i]);
+    const near = (text: string) => text.slice(Math.max(0, at - 80), at + 40);
+    throw new Error(`${name} answers other data: …${near(sample)}…, not …${near(this.#sample)}…`);
   }
 
   async #growth(seed: number): Promise<GrowthRow[]> {
     const { rounds, seconds, growth, say } = this.#options;
     const sizes: Tasks[] = [];
-    for (const size of growth) sizes.push(await this.#world.tasks(Math.max(MIN_GROWTH_TASKS, size)));
+    for (const size of growth) sizes.push(await this.#world.tasks(size));
     const options = { world: this.#world, sizes, rounds, seconds: seconds * GROWTH_SHARE, seed, say };
     const rows = await measureGrowth(options);
     for (const tasks of sizes) await this.#world.drop(tasks);
@@ -152,7 +155,7 @@ class Run {
 
   /** What this server answers, for the limits to answer the same. */
   async #answersOfOurs(): Promise<Record<string, string>> {
-    return within(this.#turnOf(contender('tasks-api'), 0), 1, async ({ client }) => {
+    return within(this.#turnOf(contender('tasks-api'), 0), async ({ client }) => {
       const operations: Record<string, Operation> = {
         Q1: { kind: 'Q1', task: TASKS_PER_PROJECT },
         Q2: { kind: 'Q2', project: 1 },
@@ -172,7 +175,8 @@ class Run {
     for (const name of ['tasks-api-uncached', 'apollo-plain'] as const) {
       const one = contender(name);
       const cells = cellsOf(one, 0).filter((cell) => cell.name === 'mixed');
-      const turn = await measureTurn({ ...this.#turnOf(one, 0), seconds: Math.min(1, seconds), cells });
+      const short = { ...this.#turnOf(one, 0), seconds: Math.min(1, seconds) };
+      const turn = await measureTurn({ ...short, cells, freshness: false });
       rates.push(turn.cells.mixed?.perSecond ?? 0);
     }
     return Math.max(10, Math.min(...rates));

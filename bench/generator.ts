@@ -13,6 +13,7 @@ import { type Dialect, type Operation, teamOf } from './workload.js';
 const ANSWER_WITHIN_MS = 20_000;
 /** Of an open loop: what arrives while all are busy waits, and its latency shows it. */
 const OPEN_CONNECTIONS = 256;
+const MAX_WAITING = 10_000;
 
 /** Asks the processes of one contender in turn. */
 export class Client {
@@ -136,10 +137,17 @@ export async function openLoop(load: Load, rate: number, random: Random): Promis
     // A timer is a millisecond late: what has become due since is sent at once, and its time counts from when it was due.
     while (dueMs <= performance.now() && dueMs < untilMs) {
       const operation = load.next();
-      if (operation === undefined) return ended(startedMs, busySince);
-      const sent = one(load, operation, dueMs);
-      underWay.add(sent);
-      void sent.finally(() => underWay.delete(sent));
+      if (operation === undefined) {
+        await Promise.all(underWay);
+        return ended(startedMs, busySince);
+      }
+      if (underWay.size >= MAX_WAITING) {
+        load.tally.failed(new Error(`${MAX_WAITING} requests wait: the server is too slow for this rate`));
+      } else {
+        const sent = one(load, operation, dueMs);
+        underWay.add(sent);
+        void sent.finally(() => underWay.delete(sent));
+      }
       dueMs += poissonGapMs(random, rate);
     }
     const waitMs = dueMs - performance.now();

@@ -4,7 +4,6 @@ import { type Cell, CLIENTS, cold, type RunningTurn, within } from './measure.js
 import { type CellSummary, cellSummary } from './summary.js';
 import type { Tasks, World } from './world.js';
 
-const PROCESSES = [1, 2] as const;
 const ENTRIES = [1, 10, 100] as const;
 
 export interface GrowthRow {
@@ -33,25 +32,24 @@ export async function measureGrowth(options: {
   for (let round = 0; round < rounds; round++) {
     for (const tasks of sizes) {
       const turn = { world, tasks, contender: contender('tasks-api'), answers: {}, seed: seed + round, seconds };
-      for (const processes of PROCESSES) {
-        await within(turn, processes, async (running) => {
-          if (processes === 1) {
-            note('cold Q1', tasks.data.tasks, await running.measure(cold('Q1 cold', 'Q1')));
-            note('cold Q2', tasks.data.tasks, await running.measure(cold('Q2 cold', 'Q2')));
-          }
-          for (const entries of ENTRIES) {
-            const what = `${processes} ${processes === 1 ? 'process' : 'processes'}, ${entries} ${entries === 1 ? 'entry' : 'entries'}`;
-            note(what, tasks.data.tasks, await measureHits(running, entries));
-          }
-        });
-      }
+      await within(turn, async (running) => {
+        note('cold Q1', tasks.data.tasks, await running.measure(cold('Q1 cold', 'Q1', 'adjacent')));
+        note('cold Q2', tasks.data.tasks, await running.measure(cold('Q2 cold', 'Q2')));
+        for (const entries of ENTRIES)
+          note(`1 process, ${counted(entries)}`, tasks.data.tasks, await hits(running, entries));
+        await running.addProcess();
+        for (const entries of ENTRIES)
+          note(`2 processes, ${counted(entries)}`, tasks.data.tasks, await hits(running, entries));
+      });
       say(`growth: round ${round + 1}, ${tasks.data.tasks} tasks`);
     }
   }
   return [...found.values()].map(({ what, tasks, cells }) => ({ what, tasks, cell: cellSummary(cells) }));
 }
 
-function measureHits(running: RunningTurn, entries: number): Promise<Cell> {
+const counted = (entries: number) => `${entries} ${entries === 1 ? 'entry' : 'entries'}`;
+
+function hits(running: RunningTurn, entries: number): Promise<Cell> {
   const next = () => running.workload.nodes(entries);
   return running.measure({ name: 'Q1 hits', next, warmUp: next, clients: CLIENTS });
 }

@@ -8,13 +8,24 @@ import { type Contender, Running } from './contender.js';
 import { Acknowledged, provokeRaces, staleAtRest } from './freshness.js';
 import { Client, closedLoop, type Load, openLoop } from './generator.js';
 import { Tally } from './tally.js';
-import { DIALECTS, FRESH_SHARE, MIXED, type Mix, type Operation, Workload } from './workload.js';
+import {
+  DIALECTS,
+  type Dialect,
+  FRESH_SHARE,
+  type FreshOrder,
+  MIXED,
+  type Mix,
+  type Operation,
+  Workload,
+} from './workload.js';
 import type { Tasks, World } from './world.js';
 
 /** Of a closed loop. */
 export const CLIENTS = 32;
 const MAX_WARM_UP_S = 1.5;
 const WARM_UP_SHARE = 0.3;
+/** Of the fresh keys. */
+const WARM_UP_LEAVES = 2 / 3;
 /** Time for what a warm-up leaves to be stored, which nobody waits for. */
 const SETTLE_MS = 100;
 
@@ -71,12 +82,17 @@ const mix = (name: CellName, of: Mix, fresh: number): CellSpec => ({
   warmUp: (workload) => workload.next(of, 0),
   clients: CLIENTS,
 });
-export const cold = (name: CellName, kind: 'Q1' | 'Q2'): CellSpec => ({
-  name,
-  next: (workload) => (workload.left(kind) > 0 ? workload.next({ [kind]: 1 }, 1) : undefined),
-  warmUp: (workload) => workload.next({ [kind]: 1 }, 0),
-  clients: CLIENTS,
-});
+/** Its warm-up takes fresh keys, too, as it is another way through a server, but leaves most of them. */
+export const cold = (name: CellName, kind: 'Q1' | 'Q2', order: FreshOrder = 'scattered'): CellSpec => {
+  const fresh = (workload: Workload) => workload.fresh(kind, order);
+  return {
+    name,
+    next: (workload) => (workload.left(kind) > 0 ? fresh(workload) : undefined),
+    warmUp: (workload) =>
+      workload.left(kind) > workload.size(kind) * WARM_UP_LEAVES ? fresh(workload) : workload.next({ [kind]: 1 }, 0),
+    clients: CLIENTS,
+  };
+};
 
 /** Writes alone wait for each other's rows: fewer at once. */
 const WRITERS = 4;
@@ -107,89 +123,97 @@ export interface TurnOptions {
 }
 
 export interface Turn {
+  /** What it answered to questions about what nobody writes to; of limits nothing. */
+  readonly sample: string;
   readonly cells: Readonly<Partial<Record<CellName, Cell>>>;
   readonly atRest: { readonly checked: number; readonly stale: number };
   /** Fresh keys that had to be asked for twice. */
   readonly reused: number;
 }
 
-/** Every cell by one process. */
-export async function measureTurn(options: TurnOptions & { readonly cells: readonly CellSpec[] }): Promise<Turn> {
-  return within(options, 1, async (turn) => {
+/** Every cell by one process; with `freshness` then the mixed load by two, and races between them on hot keys. */
+export async function measureTurn(
+  options: TurnOptions & { readonly cells: readonly CellSpec[]; readonly freshness: boolean },
+): Promise<Turn> {
+  return within(options, async (turn) => {
+    const sample = await turn.sample();
     const cells: Partial<Record<CellName, Cell>> = {};
     for (const spec of options.cells) cells[spec.name] = await turn.measure(spec);
-    return { cells, atRest: await turn.atRest(), reused: turn.workload.reused };
+    if (options.freshness) {
+      await turn.addProcess();
+      cells['mixed, 2 processes'] = await turn.measure(mix('mixed, 2 processes', MIXED, FRESH_SHARE));
+      cells['races, 2 processes'] = await turn.race();
+    }
+    return { sample, cells, atRest: await turn.atRest(), reused: turn.workload.reused };
   });
 }
 
-/** The mixed load over two processes, then races on hot keys. */
-export async function measureFreshness(options: TurnOptions): Promise<Turn> {
-  return within(options, 2, async (turn) => {
-    const mixed = await turn.measure(mix('mixed, 2 processes', MIXED, FRESH_SHARE));
-    const raced = await turn.race();
-    return {
-      cells: { 'mixed, 2 processes': mixed, 'races, 2 processes': raced },
-      atRest: await turn.atRest(),
-      reused: turn.workload.reused,
-    };
-  });
-}
-
-/** With so many processes of the contender, warmed up; they end with `run`. */
-export async function within<T>(
-  options: TurnOptions,
-  processes: number,
-  run: (turn: RunningTurn) => Promise<T>,
-): Promise<T> {
-  const { world, contender, tasks, answers } = options;
-  await world.redis.flushall();
-  const started = await Promise.all(
-    Array.from({ length: processes }, () => Running.start(contender, world, { databaseUrl: tasks.url, answers })),
-  );
-  const turn = new RunningTurn(options, started);
+/** With a process of the contender on an empty Redis, warmed up; it ends with `run`. */
+export async function within<T>(options: TurnOptions, run: (turn: RunningTurn) => Promise<T>): Promise<T> {
+  await options.world.redis.flushall();
+  const turn = new RunningTurn(options);
   try {
-    await turn.warmUp();
+    await turn.addProcess();
     return await run(turn);
   } finally {
-    await turn.close();
-    await Promise.all(started.map((one) => one.stop()));
+    await turn.stop();
   }
 }
 
 export class RunningTurn {
   readonly workload: Workload;
-  readonly client: Client;
   readonly #options: TurnOptions;
-  readonly #processes: readonly Running[];
+  readonly #dialect: Dialect;
   readonly #acknowledged: Acknowledged;
+  readonly #processes: Running[] = [];
+  #client: Client | undefined;
 
-  constructor(options: TurnOptions, processes: readonly Running[]) {
+  constructor(options: TurnOptions) {
     const { contender, tasks, seed } = options;
-    const dialect = DIALECTS[contender.dialect];
     this.#options = options;
-    this.#processes = processes;
-    this.#acknowledged = new Acknowledged(dialect);
+    this.#dialect = DIALECTS[contender.dialect];
+    this.#acknowledged = new Acknowledged(this.#dialect);
     this.workload = new Workload(tasks.data, seed);
-    this.client = new Client({ origins: processes.map(({ origin }) => origin), dialect, tokens: tasks.tokens });
   }
 
-  close(): Promise<void> {
-    return this.client.close();
+  /** Asks all processes in turn. */
+  get client(): Client {
+    if (this.#client === undefined) throw new Error('no process has been added');
+    return this.#client;
   }
 
-  /** Every known key by every process: once to be stored, once to be kept in a process that keeps what was stored. */
-  async warmUp(): Promise<void> {
+  async addProcess(): Promise<void> {
+    const { world, contender, tasks, answers } = this.#options;
+    this.#processes.push(await Running.start(contender, world, { databaseUrl: tasks.url, answers }));
+    await this.#client?.close();
+    const origins = this.#processes.map(({ origin }) => origin);
+    this.#client = new Client({ origins, dialect: this.#dialect, tokens: tasks.tokens });
+    await this.#warmUp(this.#processes.length - 1);
+  }
+
+  async stop(): Promise<void> {
+    await this.#client?.close();
+    await Promise.all(this.#processes.map((one) => one.stop()));
+  }
+
+  /** Every known key: once to be stored, once to be kept in a process that keeps what was stored. */
+  async #warmUp(process: number): Promise<void> {
     const times = this.#options.contender.cached ? 2 : 1;
     for (let time = 0; time < times; time++) {
       const known = this.workload.known();
-      const asked = this.#processes.flatMap((_, process) => [...known].map((operation) => ({ operation, process })));
       const asking = async () => {
-        for (let one = asked.pop(); one !== undefined; one = asked.pop())
-          await this.client.ask(one.operation, one.process);
+        for (const operation of known) await this.client.ask(operation, process);
       };
       await Promise.all(Array.from({ length: CLIENTS }, asking));
       await sleep(SETTLE_MS);
     }
+  }
+
+  async sample(): Promise<string> {
+    if (this.#options.contender.kind === 'limit') return '';
+    const answers: unknown[] = [];
+    for (const operation of this.workload.unwritten()) answers.push(await this.client.read(operation));
+    return JSON.stringify(answers);
   }
 
   async measure({ next, warmUp, clients, rate }: CellSpec): Promise<Cell> {

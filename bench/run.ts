@@ -21,7 +21,7 @@ import { chartOf } from './chart.js';
 import { costTable, describe, markdownOf, targetTable } from './report.js';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
-const MARKED = /(<!-- bench -->\n)[\s\S]*(\n<!-- \/bench -->)/;
+const MARKED = /(<!-- bench -->\n)[\s\S]*(<!-- \/bench -->)/;
 
 const env = process.env;
 const startedMs = performance.now();
@@ -88,7 +88,7 @@ async function showInReadme(report: Report): Promise<void> {
   const text = await readFile(file, 'utf8');
   await writeFile(
     file,
-    text.replace(MARKED, (_, before: string, after: string) => `${before}${shown}${after}`),
+    text.replace(MARKED, (_, before: string, after: string) => `${before}${shown}\n${after}`),
   );
 }
 

@@ -27,9 +27,15 @@ export const FRESH_SHARE = 0.04;
 const KNOWN_PROJECTS = 100;
 /** Of the projects that are not known: those whose tasks are asked for one by one. */
 const FRESH_PROJECTS_FOR_TASKS = 0.2;
+const UNWRITTEN = 3;
 const STATUSES = ['BACKLOG', 'TODO', 'IN_PROGRESS', 'IN_REVIEW', 'DONE', 'CANCELED'];
-/** Next to each other in the order of fresh tasks, far apart in the table: each is of another project. */
 const STRIDE = 7919;
+
+/**
+ * Of fresh tasks. `scattered`: each of another project than the one before, so that hardly anything about it is known. `adjacent`: project by project,
+ * where as much is known in a small table as in a large one.
+ */
+export type FreshOrder = 'scattered' | 'adjacent';
 
 export class Workload {
   readonly knownProjects: number;
@@ -63,13 +69,22 @@ export class Workload {
     for (const project of this.#projects) yield { kind: 'Q3', project };
   }
 
+  /** Some questions of each kind about tasks that are never written to. */
+  *unwritten(): Generator<Operation> {
+    for (let n = 0; n < UNWRITTEN; n++) {
+      yield { kind: 'Q1', task: this.#data.tasks - n * TASKS_PER_PROJECT };
+      yield { kind: 'Q2', project: this.#data.projects - n };
+      yield { kind: 'Q3', project: this.#data.projects - n };
+    }
+  }
+
   /** `fresh`: the share of reads for keys never asked before. */
   next(mix: Mix, fresh: number): Operation {
     const kind = this.#draw(mix);
     if (kind === 'write') return this.#write();
     const isFresh = fresh > 0 && this.#random.chance(fresh);
-    if (kind === 'Q1') return { kind, task: isFresh ? this.freshTask() : this.hotTask() };
-    return { kind, project: isFresh ? this.#freshProject(kind) : this.hotProject() };
+    if (isFresh) return this.fresh(kind);
+    return kind === 'Q1' ? { kind, task: this.hotTask() } : { kind, project: this.hotProject() };
   }
 
   hotTask(): number {
@@ -96,31 +111,23 @@ export class Workload {
 
   /** How many fresh keys of a kind are left in this round. */
   left(kind: ReadKind): number {
-    return this.#fresh(kind) - this.#asked[kind];
+    return this.size(kind) - this.#asked[kind];
   }
 
-  /** Tasks of projects of which no list is asked for, so that none has brought their rows before. */
-  freshTask(): number {
-    const size = this.#fresh('Q1');
-    const first = this.#data.tasks - size;
-    return first + 1 + ((this.#take('Q1') * STRIDE) % size);
-  }
-
-  #freshProject(kind: 'Q2' | 'Q3'): number {
-    return this.knownProjects + 1 + this.#take(kind);
-  }
-
-  #take(kind: ReadKind): number {
-    const size = this.#fresh(kind);
-    const n = this.#asked[kind]++;
-    if (n >= size) this.reused++;
-    return n % size;
-  }
-
-  #fresh(kind: ReadKind): number {
+  /** How many there were. Tasks of projects of which no list is asked for, so that none has brought their rows before. */
+  size(kind: ReadKind): number {
     const unknown = this.#data.projects - this.knownProjects;
     const forTasks = Math.ceil(unknown * FRESH_PROJECTS_FOR_TASKS);
     return kind === 'Q1' ? forTasks * TASKS_PER_PROJECT : unknown - forTasks;
+  }
+
+  /** A question about what nobody has asked for in this round. */
+  fresh(kind: ReadKind, order: FreshOrder = 'scattered'): Operation {
+    const size = this.size(kind);
+    const n = this.#asked[kind]++;
+    if (n >= size) this.reused++;
+    if (kind !== 'Q1') return { kind, project: this.knownProjects + 1 + (n % size) };
+    return { kind, task: this.#data.tasks - size + 1 + ((order === 'scattered' ? n * STRIDE : n) % size) };
   }
 
   #draw(mix: Mix): ReadKind | 'write' {

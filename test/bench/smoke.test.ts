@@ -1,0 +1,88 @@
+/** The whole benchmark with cells of a fraction of a second: what it says is noise, but all of it must be said, and nothing stale or wrong. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import type { Report } from '../../bench/bench.js';
+import { CONTENDERS } from '../../bench/contender.js';
+import { MINUTE } from '../../src/time.js';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const CELLS = ['Q1', 'Q2', 'Q3', 'mixed', 'mixed, open loop'] as const;
+
+let results: string;
+let code: number | null;
+let output: string;
+let report: Report;
+
+beforeAll(async () => {
+  results = await mkdtemp(join(tmpdir(), 'tasks-bench-results-'));
+  const runner = spawn(process.execPath, ['--import', 'tsx', 'bench/run.ts'], {
+    cwd: ROOT,
+    env: {
+      ...process.env,
+      BENCH_SECONDS: '0.1',
+      BENCH_ROUNDS: '1',
+      BENCH_RATE: '50',
+      BENCH_TASKS: '400',
+      BENCH_GROWTH: '400',
+      BENCH_RESULTS: results,
+      TEST_DATABASE_URL: inject('databaseUrl'),
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const said: string[] = [];
+  for (const stream of [runner.stdout, runner.stderr]) stream.on('data', (text: Buffer) => said.push(text.toString()));
+  [code] = (await once(runner, 'close')) as [number | null];
+  output = said.join('');
+  report = JSON.parse(await readFile(join(results, 'bench.json'), 'utf8').catch(() => '{}'));
+}, 5 * MINUTE);
+
+afterAll(() => rm(results, { recursive: true, force: true }));
+
+// A contender that answers other data than the one before it ends the run.
+test('all contenders answer, the same data and without errors', () => {
+  expect(code, output).toBe(0);
+  for (const { name } of CONTENDERS) {
+    for (const cell of CELLS) {
+      const { requests, errors, cpuMs } = report.contenders[name]?.cells[cell] ?? {};
+      expect({ requests, errors, cpuMs }, `${name}, ${cell}`).toEqual({
+        requests: expect.toSatisfy((count: number) => count > 0),
+        errors: 0,
+        cpuMs: expect.toSatisfy((ms: number) => ms > 0),
+      });
+    }
+  }
+});
+
+test('this server serves nothing stale: under load, by two processes, in races, at rest', () => {
+  const { cells, atRest, stalePerMillion } = report.contenders['tasks-api'] ?? {};
+  expect(stalePerMillion).toBe(0);
+  expect(cells?.['races, 2 processes']?.reads).toBeGreaterThan(0);
+  expect(atRest).toEqual({ checked: expect.toSatisfy((count: number) => count > 0), stale: 0 });
+});
+
+test('what a cache saves is seen in what is counted', () => {
+  const { 'tasks-api': cached, 'tasks-api-uncached': uncached } = report.contenders;
+  expect(uncached?.cells.Q2?.sql).toBeGreaterThan(1);
+  expect(cached?.cells['Q2 hits']?.sql).toBeLessThan(0.1);
+  expect(uncached?.cells.Q2?.redis).toBe(0);
+  expect(report.contenders['limit-redis']?.cells['Q1 hits']?.redis).toBeCloseTo(1, 1);
+});
+
+test('figures, table and chart are written, and every target has a verdict', async () => {
+  const [table, chart] = await Promise.all(
+    ['bench.md', 'bench.svg'].map((name) => readFile(join(results, name), 'utf8')),
+  );
+  for (const { title } of CONTENDERS) {
+    expect(table).toContain(`| ${title} |`);
+    expect(chart).toContain(`>${title}</text>`);
+  }
+  expect(report.targets.length).toBeGreaterThan(14);
+  for (const { what, value } of report.targets) expect(value, what).toBeTypeOf('number');
+  expect(report.growth).toHaveLength(8);
+  expect(report.machine).toMatchObject({ cpu: expect.any(String), cores: expect.any(Number) });
+});

@@ -238,7 +238,7 @@ async function machineOf({ redis }: World, { sql }: Tasks): Promise<Omit<Machine
     cpu: cpu?.model.trim() || os.arch(),
     cores: os.availableParallelism(),
     memoryGiB: Math.round(os.totalmem() / 1024 ** 3),
-    system: `${os.type()} ${os.release()}`,
+    system: os.type(),
     node: process.version,
     postgres: postgres?.server_version ?? '?',
     redis: /redis_version:(\S+)/.exec(server)?.[1] ?? '?',

@@ -27,6 +27,7 @@ export function chartOf(report: Report): string {
   const height = TOP + PANELS.length * panelHeight + NAMES;
   const parts: string[] = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="13">`,
+    '<title>CPU of the server per request, of this server and of others</title>',
     `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
     text(16, 28, 'CPU of the server, milliseconds per request', 'font-size="18" font-weight="600"'),
   ];

@@ -34,7 +34,7 @@ const COLUMNS: readonly CellName[] = ['Q1', 'Q2', 'Q3', 'mixed'];
 /** What the README shows. */
 export function costTable(report: Report): string {
   const rows = ofContenders(report, ({ title, cells, stalePerMillion, atRest }) => {
-    const { mixed } = cells;
+    const { mixed, 'races, 2 processes': races } = cells;
     return [
       title,
       ...COLUMNS.map((name) => fixed(cells[name]?.cpuMs, 3)),
@@ -42,11 +42,21 @@ export function costTable(report: Report): string {
       fixed(mixed?.redis, 2),
       fixed(mixed?.rssMiB, 0),
       stalePerMillion === undefined || atRest.checked === 0 ? '' : grouped(stalePerMillion),
-      stalePerMillion === undefined || atRest.checked === 0 ? '' : `${atRest.stale} of ${atRest.checked}`,
+      races === undefined ? '' : `${grouped(races.stale)} of ${grouped(races.reads)}`,
+      atRest.checked === 0 ? '' : `${grouped(atRest.stale)} of ${grouped(atRest.checked)}`,
     ];
   });
   return table(
-    ['CPU ms per request', ...COLUMNS, 'SQL', 'Redis', 'RSS MiB', 'stale per million reads', 'stale at rest'],
+    [
+      'CPU ms per request',
+      ...COLUMNS,
+      'SQL',
+      'Redis',
+      'RSS MiB',
+      'stale per million reads',
+      'stale in races',
+      'stale at rest',
+    ],
     rows,
   );
 }

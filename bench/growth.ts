@@ -33,10 +33,10 @@ export async function measureGrowth(options: {
     for (const tasks of sizes) {
       const turn = { world, tasks, contender: contender('tasks-api'), answers: {}, seed: seed + round, seconds };
       await within(turn, async (running) => {
-        note('cold Q1', tasks.data.tasks, await running.measure(cold('Q1 cold', 'Q1', 'adjacent')));
-        note('cold Q2', tasks.data.tasks, await running.measure(cold('Q2 cold', 'Q2')));
         for (const entries of ENTRIES)
           note(`1 process, ${counted(entries)}`, tasks.data.tasks, await hits(running, entries));
+        note('cold Q1', tasks.data.tasks, await running.measure(cold('Q1 cold', 'Q1', 'adjacent')));
+        note('cold Q2', tasks.data.tasks, await running.measure(cold('Q2 cold', 'Q2')));
         await running.addProcess();
         for (const entries of ENTRIES)
           note(`2 processes, ${counted(entries)}`, tasks.data.tasks, await hits(running, entries));

@@ -23,6 +23,7 @@ const MAX_INFLATED_BYTES = 64 * 1024 * 1024;
 
 /** @throws CacheError UNENCODABLE for functions, symbols, class instances and objects with a `$cache` member. */
 export function encode(value: unknown): Encoded {
+  if (isPlain(value)) return packed(JSON.stringify(value), false);
   let marked = false;
   const mark = (kind: string, text: string) => {
     marked = true;
@@ -48,9 +49,40 @@ export function encode(value: unknown): Encoded {
     }
     return raw;
   }
-  const text = JSON.stringify(value, replacer);
+  return packed(JSON.stringify(value, replacer), marked);
+}
+
+function packed(text: string, marked: boolean): Encoded {
   if (text.length <= COMPRESS_ABOVE_CHARS) return { text, form: marked ? 'm' : 'j' };
   return { text: deflateRawSync(text, { level: 1 }).toString('base64'), form: marked ? 'M' : 'J' };
+}
+
+/** Whether JSON tells all of it as it is, which nearly all rows are: then no function is called for each of its members. */
+function isPlain(value: unknown): boolean {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return true;
+    case 'number':
+      return Number.isFinite(value);
+    case 'object':
+      break;
+    default:
+      return false;
+  }
+  if (value === null) return true;
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) {
+      if (!isPlain(value[i])) return false; // a hole is none
+    }
+    return true;
+  }
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype || 'toJSON' in value || MARK in value) return false;
+  for (const name in value) {
+    if (!isPlain((value as Record<string, unknown>)[name])) return false;
+  }
+  return true;
 }
 
 function refuseExotic(value: object, name: string): void {

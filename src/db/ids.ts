@@ -1,4 +1,5 @@
 /** Ids: UUIDv7 in Postgres, TypeIDs (`task_01h455vb4pex5vsknk084sn02q`) everywhere else. */
+import { LRUCache } from 'lru-cache';
 import { TypeID } from 'typeid-js';
 import { v7 } from 'uuid';
 
@@ -23,9 +24,17 @@ export function fromUuid<P extends string>(prefix: P, uuid: string): Id<P> {
   return TypeID.fromUUID(prefix, uuid).toString() as Id<P>;
 }
 
+/** Ids in use are converted again and again: for tags, for statements. */
+const MAX_KNOWN = 20_000;
+const uuids = new LRUCache<Id, string>({ max: MAX_KNOWN });
+
 /** Lower case, with hyphens: Postgres's own text, which tags are made of. */
 export function toUuid(id: Id): string {
-  return TypeID.fromString(id).toUUID();
+  const known = uuids.get(id);
+  if (known !== undefined) return known;
+  const uuid = TypeID.fromString(id).toUUID();
+  uuids.set(id, uuid);
+  return uuid;
 }
 
 /** The prefix of a well-formed id; undefined when `text` is none. */

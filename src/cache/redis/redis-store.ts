@@ -39,7 +39,7 @@ import { bounded, TIMED_OUT } from './bounded.js';
 import { Breaker } from './breaker.js';
 import { type Connection, openConnection, type RedisPlace, type Server } from './connection.js';
 import { listenTo } from './listener.js';
-import { applyScript, fenceScript, headScript, releaseScript, runScript } from './scripts.js';
+import { applyScript, fenceScript, fillScript, headScript, mintScript, releaseScript, runScript } from './scripts.js';
 
 export type RedisStoreOptions = RedisPlace & {
   /** Names this application's keys in a shared Redis: letters, digits, `-`, `_`. Default `tasks`. */
@@ -168,14 +168,13 @@ export class RedisStore implements Store {
     await Promise.all(
       this.#split({ keys: [], tags }).map(({ group, tags }) =>
         this.#reading(group, async (client) => {
-          const pipeline = client.pipeline();
           const fresh = tags.map(() => randomToken());
+          const replies = (await runScript(client, mintScript, this.#tags(group, tags), [
+            TOKEN_TTL_MS,
+            ...fresh,
+          ])) as string[];
           tags.forEach((tag, i) => {
-            pipeline.call('SET', this.#tag(group, tag), fresh[i] as string, 'NX', 'GET', 'PX', TOKEN_TTL_MS);
-          });
-          const replies = await allOf(pipeline.exec());
-          tags.forEach((tag, i) => {
-            held.set(tag, (replies[i] as string | null) ?? (fresh[i] as string));
+            held.set(tag, replies[i] || (fresh[i] as string));
           });
         }),
       ),
@@ -188,12 +187,16 @@ export class RedisStore implements Store {
     await Promise.all(
       this.#split({ keys: [...byKey.keys()], tags: [] }).map(({ group, keys }) =>
         this.#reading(group, async (client) => {
-          const pipeline = client.pipeline();
-          for (const key of keys) {
+          const args = keys.flatMap((key) => {
             const { text, ttlMs } = byKey.get(key) as Fill;
-            pipeline.set(this.#entry(group, key), text, 'PX', ttlMs);
-          }
-          await allOf(pipeline.exec());
+            return [text, ttlMs];
+          });
+          await runScript(
+            client,
+            fillScript,
+            keys.map((key) => this.#entry(group, key)),
+            args,
+          );
         }),
       ),
     );

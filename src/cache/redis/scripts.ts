@@ -13,6 +13,8 @@ function script(...files: string[]): Script {
   return { text, sha1: createHash('sha1').update(text).digest('hex') };
 }
 
+export const mintScript = script('mint.lua');
+export const fillScript = script('fill.lua');
 export const fenceScript = script('log-append.lua', 'fence.lua');
 export const releaseScript = script('release-tags.lua', 'log-append.lua', 'release.lua');
 export const headScript = script('head.lua');

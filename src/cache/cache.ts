@@ -185,7 +185,7 @@ export class Cache {
 
   /**
    * Keeps in this process what was made of nothing but what the session was given, as long as all of that holds. Only what `session`
-   * was opened for (`answer`), and what is not torn, fenced, stale or joined, is kept. `bytes`: what the value takes.
+   * was opened for (`answer`), and what is not torn, fenced, stale, joined or without a part that failed, is kept. `bytes`: what the value takes.
    */
   keep(session: Session, key: Key, value: object, bytes: number): void {
     const { ground } = session;
@@ -611,6 +611,7 @@ export class Cache {
     misses: readonly Miss<A>[],
   ): Promise<void> {
     const settled = await failing(untilAborted(this.#loadAndFill(source, misses, signal), signal), () => {
+      session?.failed();
       for (const miss of misses) ended(miss, { kind: 'error', reason: 'load-failed' });
     });
     misses.forEach((miss, i) => {

@@ -88,6 +88,11 @@ export class Session {
     this.uses.set(key, { key, tags, groups, stamps });
   }
 
+  /** A read failed: whoever asked may make something of that. */
+  failed(): void {
+    if (this.ground !== undefined) this.ground.lost = true;
+  }
+
   /** What nothing can validate. */
   usedUnstamped(): void {
     this.unstamped = true;

@@ -861,6 +861,17 @@ describe("an answer made of a session's reads", () => {
     expect(await served(w)).toBeUndefined();
   });
 
+  test('is not kept when a part could not be read, whatever was made of that', async () => {
+    const w = await world();
+    await w.warm(1);
+    const session = w.cache.session({ answer: true });
+    const first = await w.read(1, { session });
+    const failing = () => Promise.reject(new Error('away'));
+    const second = await w.cache.read(POLICY, 2, failing, { session }).catch(() => 'none');
+    w.cache.keep(session, KEY, { text: `${first},${second}` }, 10);
+    expect(await served(w)).toBeUndefined();
+  });
+
   test('lives no longer than the shortest of its parts, and than what it says itself', async () => {
     const w = await world();
     await w.warm(1);

@@ -46,8 +46,10 @@ export function mayBeKnown({ method, headers }: IncomingMessage): boolean {
 }
 
 export function questionOf({ headers }: IncomingMessage, body: Buffer): Question {
-  // Latin-1 tells any two bodies apart, and takes one byte for each of theirs.
-  return `${headers.accept ?? ''} ${headers.origin ?? ''} ${headers['content-type']} ${body.toString('latin1')}` as Question;
+  // No header holds a line feed, so none can pass for another or for a part of the body. Latin-1 tells any two bodies apart, and
+  // takes one byte for each of theirs.
+  const { accept = '', origin = '', 'content-type': type } = headers;
+  return `${accept}\n${origin}\n${type}\n${body.toString('latin1')}` as Question;
 }
 
 export class Answers {

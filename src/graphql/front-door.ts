@@ -13,7 +13,7 @@ import type { Identity } from './server.js';
 /** A request that was looked at here and has no answer yet. */
 export interface Asked {
   readonly question: Question;
-  /** Opened when the request came. */
+  /** Opened when all of the request had come. */
   readonly session: Session;
 }
 
@@ -38,9 +38,9 @@ export function openFrontDoor(app: FastifyInstance, url: string, options: FrontD
   app.server.on('request', (request, response) => {
     if (closing || request.url !== url || !mayBeKnown(request)) return server(request, response);
     const startedMs = performance.now();
-    // Before the body is waited for: what proves an answer is a read of the log that was sent after this.
-    const session = options.cache.session({ answer: true });
     whenWhole(request, async (body) => {
+      // Not before: what proves an answer is a read of the log that was sent after this, and a body may come late.
+      const session = options.cache.session({ answer: true });
       const question = questionOf(request, body);
       const known = await findKnown(
         options,

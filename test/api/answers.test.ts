@@ -339,9 +339,9 @@ async function signTokenWith(scope: string, userId: UserId): Promise<string> {
 }
 
 describe('the front door lets through, as it came, what it does not answer', () => {
-  /** Sends parts of a request's bytes one after the other; resolves with all that comes back until the connection ends. */
-  async function raw(parts: readonly (string | Buffer)[]): Promise<string> {
-    const { port } = new URL(app.origin);
+  /** Sends parts of a request's bytes one after the other, or does something between them; resolves with all that comes back until the connection ends. */
+  async function raw(parts: readonly (string | Buffer | (() => Promise<unknown>))[], to = app): Promise<string> {
+    const { port } = new URL(to.origin);
     const socket = connect(Number(port), '127.0.0.1');
     let answer = '';
     socket.setEncoding('utf8').on('data', (text: string) => {
@@ -349,7 +349,8 @@ describe('the front door lets through, as it came, what it does not answer', () 
     });
     await once(socket, 'connect');
     for (const part of parts) {
-      socket.write(part);
+      if (typeof part === 'function') await part();
+      else socket.write(part);
       await new Promise((resolve) => setImmediate(resolve));
     }
     await once(socket, 'close');
@@ -372,6 +373,29 @@ describe('the front door lets through, as it came, what it does not answer', () 
     expect(names(app)).toContain('Answer near-hit');
   });
 
+  test('a body that takes its time: what was written meanwhile is shown, though the log was read since its head came', async () => {
+    const body = JSON.stringify({ query: ONE, variables: { id: f.opsTasks[0]?.id } });
+    for (let i = 0; i < 3; i++) await raw([await head(body.length), body]);
+    expect(names(app)).toContain('Answer near-hit');
+    const others = () => app.ask('{ viewer { name } }', { as: f.ada.id });
+    const answer = await raw([
+      ...[await head(body.length), body.slice(0, 10), others],
+      ...[() => rename('Meanwhile'), body.slice(10)],
+    ]);
+    expect(answer).toContain('"title":"Meanwhile"');
+  });
+
+  test('a body that is no JSON, though with its type it reads like a request that is known', async () => {
+    const body = JSON.stringify({ query: '{ viewer { handle name } }' });
+    const send = async (type: string, text: string) => {
+      const headers = { authorization: `Bearer ${await app.tokenOf(f.ada.id)}`, 'content-type': type };
+      return fetch(app.url, { method: 'POST', headers, body: text });
+    };
+    for (let i = 0; i < 3; i++) expect((await send('application/json; charset=utf-8', body)).status).toBe(200);
+    expect(names(app)).toContain('Answer near-hit');
+    expect((await send('application/json;', `charset=utf-8 ${body}`)).status).toBe(400);
+  });
+
   test('a body that is no JSON, and one that is too large for it', async () => {
     expect(await raw([await head(5), '{"qu:'])).toMatch(/^HTTP\/1.1 400 /);
     const query = `{ viewer { handle } } #${'x'.repeat(20_000)}`;
@@ -385,6 +409,22 @@ describe('the front door lets through, as it came, what it does not answer', () 
       versions.push((await (await post(app, { query: RENAME, variables })).json()).data.updateTask.task.version);
     }
     expect(versions).toEqual([versions[0], versions[0] + 1, versions[0] + 2]);
+  });
+
+  test('requests that do not wait for each other, each answered in its turn', async () => {
+    const queries = ['{ viewer { handle } }', '{ viewer { name } }', '{ viewer { handle } }', '{ viewer { id } }'];
+    const bodies = queries.map((query) => JSON.stringify({ query }));
+    for (let round = 0; round < 3; round++) {
+      const heads = await Promise.all(bodies.map(({ length }) => head(length)));
+      const parts = bodies.map((body, i) => (i < 3 ? heads[i]?.replace('connection: close\r\n', '') : heads[i]) + body);
+      const answers = (await raw([parts.join('')])).match(/\{"data".*\}/g);
+      expect(answers).toEqual(
+        [{ handle: 'ada' }, { name: 'ADA' }, { handle: 'ada' }, { id: f.ada.id }].map((viewer) =>
+          JSON.stringify({ data: { viewer } }),
+        ),
+      );
+    }
+    expect(names(app)).toContain('Answer near-hit');
   });
 
   test('many requests on one connection, known and unknown in turn', async () => {

@@ -32,7 +32,11 @@ export function openFrontDoor(app: FastifyInstance, url: string, options: FrontD
   const [server] = app.server.listeners('request') as [RequestListener];
   let closing = false;
   app.addHook('preClose', async () => {
-    closing = true; // the server tells clients to leave
+    closing = true; // the server tells who comes now to leave
+  });
+  // So is told who was there already: a connection that is kept would keep the server from closing until it has been idle for long.
+  app.addHook('onSend', async (_, reply) => {
+    if (closing) reply.header('connection', 'close');
   });
   app.server.removeListener('request', server);
   app.server.on('request', (request, response) => {
@@ -48,6 +52,7 @@ export function openFrontDoor(app: FastifyInstance, url: string, options: FrontD
         () => addressOfRequest(request),
         request.headers,
       ).catch(() => undefined);
+      if (closing) response.shouldKeepAlive = false;
       if (known !== undefined) return sendKnown(response, known, startedMs);
       asked.set(request, { question, session });
       request.unshift(body);

@@ -91,7 +91,12 @@ export interface ServerOptions extends HttpSecurityOptions {
 
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
   const { schema, log, production, explorer, persistedDocuments } = options;
-  const app = fastify({ ...serverOptions(options), bodyLimit: MAX_BODY_BYTES, forceCloseConnections: 'idle' });
+  const app = fastify({
+    ...serverOptions(options),
+    bodyLimit: MAX_BODY_BYTES,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false, // whoever has got in is answered, and told to leave
+  });
   const mask = new ErrorMask(log);
   answerHttpErrors(app, ENDPOINT, mask);
   const unlisted = options.metrics.unlistedDocument;

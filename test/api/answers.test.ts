@@ -411,6 +411,28 @@ describe('the front door lets through, as it came, what it does not answer', () 
     expect(versions).toEqual([versions[0], versions[0] + 1, versions[0] + 2]);
   });
 
+  test.each([
+    ['known', ONE, ''],
+    ['unknown', '{ viewer { handle name } }', ''],
+    ['none of its business', ONE, 'x-cache-trace: 1\r\n'],
+  ])(
+    'a request that is under way as the server closes, %s: it is answered, and its connection ends',
+    async (_, query, extra) => {
+      const own = await liveApp({ ...NEAR, databaseUrl: app.databaseUrl });
+      const body = JSON.stringify({ query, variables: { id: f.opsTasks[1]?.id } });
+      const parts = [(await head(body.length, extra)).replace('connection: close\r\n', ''), body.slice(0, 9)];
+      for (let i = 0; i < 3; i++) await raw([await head(body.length), body], own);
+      let closed: Promise<void> | undefined;
+      const close = async () => {
+        await own.ask('{ viewer { name } }', { as: f.ada.id }); // later than those parts
+        closed = own.close();
+      };
+      const answer = await raw([...parts, close, body.slice(9)], own);
+      expect(answer).toMatch(/^HTTP\/1.1 200 [\s\S]*connection: close[\s\S]*"data":/i);
+      await closed;
+    },
+  );
+
   test('requests that do not wait for each other, each answered in its turn', async () => {
     const queries = ['{ viewer { handle } }', '{ viewer { name } }', '{ viewer { handle } }', '{ viewer { id } }'];
     const bodies = queries.map((query) => JSON.stringify({ query }));

@@ -79,8 +79,9 @@ const app = await createApp({
   nearCacheBytes: options.nearCache ? NEAR_CACHE_BYTES : 0,
   verifyToken: tokenVerifier(options.tokens),
   events: {
-    outcome: ({ kind }) => {
-      outcomes[kind] = (outcomes[kind] ?? 0) + 1;
+    outcome: ({ name, kind }) => {
+      const counted = name === 'Answer' ? 'answer' : kind;
+      outcomes[counted] = (outcomes[counted] ?? 0) + 1;
     },
     unfenced: () => {
       unfenced++;

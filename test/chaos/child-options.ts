@@ -20,7 +20,7 @@ export type ToChild =
 
 export type FromChild =
   | { readonly kind: 'ready'; readonly port: number }
-  /** Since the process began: cached calls by how they ended, and commits without a fence. */
+  /** Since the process began: cached calls by how they ended, reads served as known answers (`answer`), and commits without a fence. */
   | { readonly kind: 'counts'; readonly outcomes: Readonly<Record<string, number>>; readonly unfenced: number };
 
 /** The steps at which a process can be killed or stopped; the store's methods give them their names. */

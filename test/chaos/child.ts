@@ -149,7 +149,7 @@ export class ApiChild {
     this.#process?.kill('SIGCONT');
   }
 
-  /** Cached calls by how they ended, over all lives of the process; `unfenced`: commits without a fence. */
+  /** Cached calls by how they ended, over all lives of the process; `answer`: reads served as known; `unfenced`: commits without a fence. */
   counts(): Readonly<Record<string, number>> {
     const sum = { ...this.#past };
     for (const [name, count] of Object.entries(this.#flat())) sum[name] = (sum[name] ?? 0) + count;

@@ -35,7 +35,7 @@ test(
     expect(errors, output).toBeLessThan(reads / 10_000);
     expect(code, output).toBe(errors === 0 ? 0 : 1);
   },
-  3 * MINUTE,
+  5 * MINUTE,
 );
 
 test(

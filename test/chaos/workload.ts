@@ -152,12 +152,18 @@ export class Workload {
   async #read(child: ApiChild): Promise<void> {
     const { random, ops, raw, units } = this.#world;
     const project = random.pick([ops, ops, raw]);
+    const task = random.pick([...ops.tasks, ...raw.tasks]);
     const roll = random.next();
-    if (roll < 0.35) await this.#readList(child, project);
-    else if (roll < 0.55) await this.#readFiltered(child);
-    else if (roll < 0.7) await this.#readStats(child, project);
-    else if (roll < 0.85) await this.#readUnits(child, units);
-    else await this.#readTask(child, random.pick([...ops.tasks, ...raw.tasks]));
+    const ask = () => {
+      if (roll < 0.35) return this.#readList(child, project);
+      if (roll < 0.55) return this.#readFiltered(child);
+      if (roll < 0.7) return this.#readStats(child, project);
+      if (roll < 0.85) return this.#readUnits(child, units);
+      return this.#readTask(child, task);
+    };
+    await ask();
+    // As who comes back to a page: the whole answer may be known by then.
+    if (random.chance(0.5)) await ask();
   }
 
   async #readList(child: ApiChild, project: ProjectOfTasks): Promise<void> {

@@ -39,6 +39,9 @@ import type { PersistedDocuments } from './persisted.js';
 import { callerOf, type RateLimits } from './rate-limit.js';
 import type { Identity } from './server.js';
 
+/** A code, and what it means, for people. */
+type Ending = readonly [number, string];
+
 /** Why we end a connection. */
 const CLOSE = {
   /** The client takes what it is sent more slowly than it comes. */
@@ -55,7 +58,7 @@ const CLOSE = {
   /** Tokens cannot be checked now. */
   tryAgain: [1013, 'Try again later'],
   failed: [CloseCode.InternalServerError, 'Internal server error'],
-} as const satisfies Record<string, readonly [number, string]>;
+} as const satisfies Record<string, Ending>;
 
 /** What one process, and one client, may hold. */
 export interface SubscriptionLimits {
@@ -73,6 +76,8 @@ export interface SubscriptionLimits {
   readonly initWaitMs: number;
   /** A client that does not answer one ping before the next is gone. */
   readonly pingEveryMs: number;
+  /** How long a connection that is ended may take to say goodbye. */
+  readonly goodbyeMs: number;
 }
 
 const DEFAULT_LIMITS: SubscriptionLimits = {
@@ -83,10 +88,10 @@ const DEFAULT_LIMITS: SubscriptionLimits = {
   maxMessageBytes: 64 * 1024,
   initWaitMs: 5 * SECOND,
   pingEveryMs: 15 * SECOND,
+  goodbyeMs: 2 * SECOND,
 };
 
-/** How long a closed connection may take to say goodbye, and all of them when the process ends. */
-const GOODBYE_MS = 2 * SECOND;
+/** The same for all of them when the process ends. */
 const DRAIN_MS = SECOND;
 
 /** Of variables, told at once: as graphql-js tells of a query's. */
@@ -116,6 +121,7 @@ interface Client {
   readonly address: string;
   /** Aborts when the connection has ended. */
   readonly signal: AbortSignal;
+  readonly end: (why: Ending) => void;
   identity?: Identity;
 }
 
@@ -167,7 +173,7 @@ async function drain(sockets: WebSocketServer): Promise<void> {
   await Promise.all(closed);
 }
 
-function end(socket: WebSocket, [code, reason]: readonly [number, string], graceMs = GOODBYE_MS): void {
+function end(socket: WebSocket, [code, reason]: Ending, graceMs: number): void {
   socket.close(code, reason);
   // A client that reads nothing would not read this either.
   const timer = setTimeout(() => socket.terminate(), graceMs);
@@ -180,7 +186,7 @@ function connect(
   address: string,
   {
     protocol,
-    limits: { maxBufferedBytes, pingEveryMs },
+    limits: { maxBufferedBytes, pingEveryMs, goodbyeMs },
     log,
   }: { protocol: ReturnType<typeof protocolServer>; limits: SubscriptionLimits; log: Log },
 ): void {
@@ -189,6 +195,7 @@ function connect(
   const stopPinging = keepAlive(socket, pingEveryMs);
   const gone = new AbortController();
   setMaxListeners(0, gone.signal); // every load of every subscription may listen
+  const client: Client = { socket, address, signal: gone.signal, end: (why) => end(socket, why, goodbyeMs) };
   const closed = protocol.opened(
     {
       protocol: socket.protocol,
@@ -197,22 +204,22 @@ function connect(
         new Promise((resolve, reject) => {
           if (socket.readyState !== socket.OPEN) return resolve();
           if (socket.bufferedAmount > maxBufferedBytes) {
-            end(socket, CLOSE.tooSlow);
+            client.end(CLOSE.tooSlow);
             return resolve();
           }
           socket.send(text, (error) => (error ? reject(error) : resolve()));
         }),
-      close: (code = CLOSE.failed[0], reason = '') => end(socket, [code, reason]),
+      close: (code = CLOSE.failed[0], reason = '') => client.end([code, reason]),
       onMessage: (receive) =>
         socket.on('message', (data) => {
           receive(String(data)).catch((error: unknown) => {
             if (socket.readyState !== socket.OPEN) return; // what was under way had nowhere to go
             log.error({ err: error }, 'a message of a WebSocket could not be handled');
-            end(socket, CLOSE.failed);
+            client.end(CLOSE.failed);
           });
         }),
     },
-    { socket, address, signal: gone.signal },
+    client,
   );
   socket.once('close', (code, reason) => {
     stopPinging();
@@ -277,12 +284,12 @@ async function authenticate(
     log.warn({ err: error }, 'the token of a WebSocket could not be checked');
     return refused(extra, CLOSE.tryAgain);
   }
-  endWithToken(extra.socket, extra.identity.expiresAtMs);
+  endWithToken(extra, extra.identity.expiresAtMs);
   return true;
 }
 
-function refused({ socket }: Client, why: readonly [number, string]): false {
-  end(socket, why); // the code that `false` stands for comes too late
+function refused({ end }: Client, why: Ending): false {
+  end(why); // the code that `false` stands for comes too late
   return false;
 }
 
@@ -294,11 +301,11 @@ function tokenIn(params: Record<string, unknown> | undefined): string | undefine
 }
 
 /** A timer holds 24 days at most; a token may last longer. */
-function endWithToken(socket: WebSocket, expiresAtMs: number): void {
+function endWithToken({ socket, end }: Client, expiresAtMs: number): void {
   let timer: NodeJS.Timeout | undefined;
   const wait = () => {
     const leftMs = expiresAtMs - Date.now();
-    if (leftMs <= 0) end(socket, CLOSE.tokenEnded);
+    if (leftMs <= 0) end(CLOSE.tokenEnded);
     else timer = setTimeout(wait, Math.min(leftMs, DAY));
   };
   if (socket.readyState !== socket.OPEN) return;
@@ -363,7 +370,7 @@ function refusal(code: string, message: string): GraphQLError {
 }
 
 function contextOf(
-  { socket, signal, identity }: Client,
+  { end, signal, identity }: Client,
   { cache, db }: SubscriptionOptions,
   { maxQueued }: SubscriptionLimits,
 ): SubscriptionContext {
@@ -385,7 +392,7 @@ function contextOf(
     renew({ direct }) {
       context.loads = loadsOf(direct);
     },
-    queue: () => new EventQueue({ maxItems: maxQueued, onFull: () => end(socket, CLOSE.tooSlow) }),
+    queue: () => new EventQueue({ maxItems: maxQueued, onFull: () => end(CLOSE.tooSlow) }),
   };
   return context;
 }

@@ -5,6 +5,7 @@ import { WebSocket } from 'ws';
 import { MemoryStore } from '../../src/cache/index.js';
 import { postgresClient } from '../../src/db/database.js';
 import { newId, toUuid, type UserId } from '../../src/db/ids.js';
+import { HOUR } from '../../src/time.js';
 import { type OwnRedis, ownRedis } from '../invalidation/own-redis.js';
 import { dataOf, eventually } from '../support/app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
@@ -19,6 +20,8 @@ let database: TestDatabase;
 let app: LiveApp;
 let sql: Sql;
 let f: Fixture;
+/** For clients that are paused until the test goes on, however long that takes it. */
+const UNHURRIED = { pingEveryMs: HOUR, goodbyeMs: HOUR };
 const connections: Connection[] = [];
 const sockets: WebSocket[] = [];
 
@@ -296,7 +299,8 @@ describe('carries', () => {
 
 describe('ends', () => {
   test('for a client that takes what it is sent too slowly: 4290, with nothing left behind', async () => {
-    const patient = await liveApp({ databaseUrl: database.url, app: { subscriptionLimits: { maxQueued: 20 } } });
+    const limits = { ...UNHURRIED, maxQueued: 20 };
+    const patient = await liveApp({ databaseUrl: database.url, app: { subscriptionLimits: limits } });
     try {
       const client = await signedIn(patient);
       const query = 'subscription { taskChanged { task { description } } }';
@@ -320,7 +324,7 @@ describe('ends', () => {
   });
 
   test('for a client that asks on and reads no answers: 4290, before the process keeps them for it', async () => {
-    const limits = { maxBufferedBytes: 64 * 1024 };
+    const limits = { ...UNHURRIED, maxBufferedBytes: 64 * 1024 };
     const patient = await liveApp({ databaseUrl: database.url, app: { subscriptionLimits: limits } });
     try {
       const client = await signedIn(patient);
@@ -332,6 +336,23 @@ describe('ends', () => {
       client.socket.resume();
       expect(await client.closed).toBe(4290);
       expect(client.messages.filter(({ type }) => type === 'pong').length).toBeLessThan(400);
+    } finally {
+      await patient.close();
+    }
+  });
+
+  test('for a client that does not even read its end, after a while: another may come', async () => {
+    const limits = { ...UNHURRIED, maxBufferedBytes: 64 * 1024, maxConnections: 1, goodbyeMs: 100 };
+    const patient = await liveApp({ databaseUrl: database.url, app: { subscriptionLimits: limits } });
+    try {
+      const client = await signedIn(patient);
+      client.socket.pause();
+      expect(await bare(patient).status).toBe(503);
+      for (let n = 0; n < 400; n++) client.send({ type: 'ping', payload: { text: 'x'.repeat(60_000) } });
+      await eventually(async () => {
+        const next = bare(patient);
+        expect(await Promise.race([next.opened.then(() => 101), next.status])).toBe(101);
+      });
     } finally {
       await patient.close();
     }

@@ -837,9 +837,9 @@ describe("an answer made of a session's reads", () => {
 
   test('is not kept when a part was read under a fence, or without a lease, or by a load that others began', async () => {
     const w = await world();
-    await w.warm(1);
+    await w.warm(1, 2);
     await w.fence(tagOf(1));
-    await answered(w, 1);
+    await answered(w, 2, 1);
     expect(await served(w)).toBeUndefined();
     await w.release(tagOf(1));
 
@@ -847,16 +847,17 @@ describe("an answer made of a session's reads", () => {
     const others = w.cache.read(POLICY, 5, load);
     await load.started;
     const session = w.cache.session({ answer: true });
+    await w.read(2, { session });
     const joining = w.cache.read(POLICY, 5, load, { session });
     await quiet();
     load.give('old');
     await Promise.all([others, joining]);
     expect(w.ends().slice(-2).sort()).toEqual(['joined absent', 'miss absent']);
-    w.cache.keep(session, KEY, {}, 10);
+    w.cache.keep(session, KEY, { text: 'old' }, 10);
     expect(await served(w)).toBeUndefined();
 
     w.clock.advance(LEASE_MS);
-    await answered(w, 1);
+    await answered(w, 2, 1);
     await tick(w.memory);
     expect(await served(w)).toBeUndefined();
   });
@@ -884,12 +885,14 @@ describe("an answer made of a session's reads", () => {
     w.clock.advance(1);
     expect(await served(w)).toBeUndefined();
 
-    await tick(w.memory);
-    await answered(w, 1);
-    expect(await served(w)).toBe('old');
-    w.clock.advance(HOUR);
-    await tick(w.memory);
-    await w.read(1);
+    const brief = { ...POLICY, name: 'Brief', ttlMs: 500 };
+    const another = w.cache.session({ answer: true });
+    await w.read(1, { session: another });
+    await w.cache.read(brief, 3, async () => 'brief', { session: another });
+    w.cache.keep(another, KEY, { text: 'old,brief' }, 10);
+    w.clock.advance(449); // a tenth of it is jitter
+    expect(await served(w)).toBe('old,brief');
+    w.clock.advance(51);
     expect(await served(w)).toBeUndefined();
   });
 
@@ -898,7 +901,7 @@ describe("an answer made of a session's reads", () => {
     await w.warm(1);
     const session = w.cache.session();
     await w.read(1, { session });
-    w.cache.keep(session, KEY, {}, 10);
+    w.cache.keep(session, KEY, { text: 'old' }, 10);
     expect(await served(w)).toBeUndefined();
   });
 

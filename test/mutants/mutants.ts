@@ -1,13 +1,13 @@
 /**
  * The mutants of the protocol's model as mutants of this code: for each case in which the model checker finds a violation, the
- * change of ours that takes the same rule away, and the test that then fails. `run.ts` tries them; `table.test.ts` keeps the
- * table true to the code.
+ * change of ours that takes the same rule away, and the test that then fails. `answer/*` are ours alone: the model knows of values, not
+ * of answers made of them. `run.ts` tries them; `table.test.ts` keeps the table true to the code.
  */
 
 export type Mutant = Applied | Absent;
 
 export interface Applied {
-  /** The model's name of it. */
+  /** The model's name of it, or ours. */
   readonly name: string;
   readonly what: string;
   readonly file: string;
@@ -30,6 +30,9 @@ const ENTRY = 'src/cache/entry.ts';
 const REDIS = 'src/cache/redis/redis-store.ts';
 const APPLY = 'src/cache/redis/apply.lua';
 const RELAY = 'src/invalidation/relay.ts';
+const SESSION = 'src/cache/session.ts';
+const FRONT_DOOR = 'src/graphql/front-door.ts';
+const ANSWERS = 'src/graphql/answers.ts';
 const OUTBOX = 'src/invalidation/outbox.ts';
 const TRANSACT = 'src/invalidation/transact.ts';
 
@@ -40,6 +43,7 @@ const NEAR_TEST = 'test/cache/near-cache.test.ts';
 const COUNTEREXAMPLES = 'test/cache/counterexamples.test.ts';
 const ON_THE_WAY = 'test/invalidation/counterexamples.test.ts';
 const RELAY_TEST = 'test/invalidation/relay.test.ts';
+const ANSWERS_TEST = 'test/api/answers.test.ts';
 
 const RUN_CHECK: Applied['replace'] = [
   [
@@ -47,6 +51,10 @@ const RUN_CHECK: Applied['replace'] = [
     '',
   ],
 ];
+const KEY_OF_VIEWER = `\`answer \${viewerId} \${question}\``;
+const KEY_OF_ALL = `\`answer \${viewerId.slice(0, 0)} \${question}\``;
+const QUESTION_IN_LINES = `\`\${accept}\\n\${origin}\\n\${type}\\n\${body.toString('latin1')}\``;
+const QUESTION_IN_ONE = `\`\${accept} \${origin} \${type} \${body.toString('latin1')}\``;
 const IDENTITY = `\`\${lease.generation}:\${lease.purge}\``;
 
 export const MUTANTS: readonly Mutant[] = [
@@ -515,6 +523,148 @@ export const MUTANTS: readonly Mutant[] = [
       ],
     ],
     killedBy: `${NEAR_TEST} > that was read under a fence`,
+  },
+  {
+    name: 'answer/joined-part',
+    what: 'An answer is kept although a part of it was loaded for others.',
+    file: CACHE,
+    replace: [
+      [
+        'asked && untilMs !== undefined ? { since: asked, untilMs } : undefined);',
+        'asked && { since: asked, untilMs: untilMs ?? Number.POSITIVE_INFINITY });',
+      ],
+    ],
+    killedBy: `${NEAR_TEST} > is not kept when a part was read under a fence, or without a lease, or by a load that others began`,
+  },
+  {
+    name: 'answer/fenced-part',
+    what: 'An answer is kept although a part of it was read under a fence.',
+    file: SESSION,
+    replace: [
+      ['this.unstamped = true;\n    if (this.ground !== undefined) this.ground.lost = true;', 'this.unstamped = true;'],
+    ],
+    killedBy: `${NEAR_TEST} > is not kept when a part was read under a fence, or without a lease, or by a load that others began`,
+  },
+  {
+    name: 'answer/failed-part',
+    what: 'An answer is kept although a part of it could not be read.',
+    file: CACHE,
+    replace: [['session?.failed();', '']],
+    killedBy: `${NEAR_TEST} > is not kept when a part could not be read, whatever was made of that`,
+  },
+  {
+    name: 'answer/latest-look',
+    what: 'An answer counts from the latest look of its parts.',
+    file: SESSION,
+    replace: [['since.log.sequence < this.since.log.sequence', 'since.log.sequence > this.since.log.sequence']],
+    killedBy: `${NEAR_TEST} > is not kept when a part was written since it was read: it is torn`,
+  },
+  {
+    name: 'answer/kept-as-of-now',
+    what: 'An answer counts from when it is kept.',
+    file: CACHE,
+    replace: [['this.#near?.put(since, key, {', 'this.#near?.put(since && this.#near.held, key, {']],
+    killedBy: `${NEAR_TEST} > is not kept when a part was written since it was read: it is torn`,
+  },
+  {
+    name: 'answer/tags-of-the-last-part',
+    what: 'An answer is found by the tags of one of its parts alone.',
+    file: SESSION,
+    replace: [
+      [
+        'for (const tag of tags) this.tags.add(tag);',
+        'this.tags.clear();\n    for (const tag of tags) this.tags.add(tag);',
+      ],
+    ],
+    killedBy: `${NEAR_TEST} > is gone with the record of any of its parts, and with no other`,
+  },
+  {
+    name: 'answer/no-look',
+    what: 'An answer that is kept is served without a look into the log.',
+    file: CACHE,
+    replace: [['if (!near.provedAfter(session.began)) {', 'if (session.snapshot) {']],
+    killedBy: `${NEAR_TEST} > is served to a request that has seen the log by itself, and to none that began after a look was sent`,
+  },
+  {
+    name: 'answer/look-not-proved',
+    what: 'An answer is served whatever the look into the log has found.',
+    file: CACHE,
+    replace: [
+      ['if (!answer.proved) return undefined;', 'void answer;'],
+      ['const copy = near.get(key, nowMs);\n    if (copy === undefined) return undefined;', 'const copy = held;'],
+      [
+        'if (near?.get(key, this.#clock.nowMs()) === undefined) return undefined;',
+        'const held = near?.get(key, this.#clock.nowMs());\n    if (near === undefined || held === undefined) return undefined;',
+      ],
+    ],
+    killedBy: `${NEAR_TEST} > is gone with the record of any of its parts, and with no other`,
+  },
+  {
+    name: 'answer/load-kept-under-a-new-look',
+    what: 'What was loaded is kept as if it had been asked for when the load was over.',
+    file: CACHE,
+    replace: [
+      [
+        'this.#near?.put(asked, key, { value, tags, stamps, chars: text.length, loadedAtMs, untilMs });',
+        'this.#near?.put(this.#near.ask(), key, { value, tags, stamps, chars: text.length, loadedAtMs, untilMs });',
+      ],
+    ],
+    killedBy: `${NEAR_TEST} > unless a record has named it since, which another read has processed`,
+  },
+  {
+    name: 'answer/ends-never',
+    what: 'What an answer says of the time is not asked for its end.',
+    file: SESSION,
+    replace: [['this.untilMs = Math.min(this.untilMs, untilMs);', 'void untilMs;']],
+    killedBy: `${ANSWERS_TEST} > with the minute, when it speaks of now`,
+  },
+  {
+    name: 'answer/outlives-its-parts',
+    what: 'An answer lives longer than the shortest of its parts.',
+    file: SESSION,
+    replace: [['if (untilMs < this.untilMs) this.untilMs = untilMs;', 'void untilMs;']],
+    killedBy: `${NEAR_TEST} > lives no longer than the shortest of its parts, and than what it says itself`,
+  },
+  {
+    name: 'answer/any-viewer',
+    what: 'An answer is known to whoever asks the same.',
+    file: ANSWERS,
+    replace: [[KEY_OF_VIEWER, KEY_OF_ALL]],
+    killedBy: `${ANSWERS_TEST} > is one for each viewer, document, set of variables, operation name and media type`,
+  },
+  {
+    name: 'answer/headers-run-together',
+    what: 'A header can pass for a part of the body.',
+    file: ANSWERS,
+    replace: [[QUESTION_IN_LINES, QUESTION_IN_ONE]],
+    killedBy: `${ANSWERS_TEST} > a body that is no JSON, though with its type it reads like a request that is known`,
+  },
+  {
+    name: 'answer/begins-with-its-head',
+    what: 'A request counts from its head: a look that was sent before its body came proves what it is told.',
+    file: FRONT_DOOR,
+    replace: [
+      [
+        '    whenWhole(request, async (body) => {',
+        '    const session = options.cache.session({ answer: true });\n    whenWhole(request, async (body) => {',
+      ],
+      ['      const session = options.cache.session({ answer: true });\n', ''],
+    ],
+    killedBy: `${ANSWERS_TEST} > a body that takes its time: what was written meanwhile is shown, though the log was read since its head came`,
+  },
+  {
+    name: 'answer/beside-the-cache',
+    what: 'An answer is kept although it tells of the token or of the server.',
+    file: 'src/graphql/request-context.ts',
+    replace: [['if (ground !== undefined) ground.lost = true;', 'void ground;']],
+    killedBy: `${ANSWERS_TEST} > is what tells of the request, the server or its operators`,
+  },
+  {
+    name: 'answer/free-of-charge',
+    what: 'A known answer costs no points.',
+    file: FRONT_DOOR,
+    replace: [['|| rateLimits === undefined) return', '|| session !== undefined) return']],
+    killedBy: `${ANSWERS_TEST} > to who has no points left, and costs as many as an execution`,
   },
 ];
 

@@ -11,7 +11,7 @@ export interface EndpointOptions {
   /** What the front door has let through. */
   readonly asked: WeakMap<object, Asked>;
   /** @throws what the request is refused with */
-  readonly open: (request: FastifyRequest, asked: Asked | undefined) => Promise<Opened>;
+  readonly open: (request: FastifyRequest) => Promise<Opened>;
   readonly contextOf: (opened: Opened, request: FastifyRequest, reply: FastifyReply) => Promise<RequestContext>;
 }
 
@@ -31,7 +31,7 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
           search: searchOf(request.url),
         },
         context: async () => {
-          opened = await open(request, asked.get(request.raw));
+          opened = await (asked.get(request.raw)?.opened ?? open(request));
           return contextOf(opened, request, reply);
         },
       });

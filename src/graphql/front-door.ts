@@ -4,25 +4,25 @@
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
-import type { Cache, Session } from '../cache/index.js';
+import type { Cache } from '../cache/index.js';
 import { type Answer, type Answers, mayBeKnown, type Question, questionOf } from './answers.js';
 import { addressOf, type HttpSecurityOptions } from './http-security.js';
-import { callerOf, headersOf, type RateLimits, type RateState } from './rate-limit.js';
-import type { Identity } from './server.js';
+import { headersOf, type RateLimits, type RateState } from './rate-limit.js';
+import type { Asker, Opened } from './request-context.js';
 
 /** A request that was looked at here and has no answer yet. */
 export interface Asked {
   readonly question: Question;
-  /** Opened when all of the request had come. */
-  readonly session: Session;
+  /** Admitted once, here: who asks, or what the request is refused with. */
+  readonly opened: Promise<Opened>;
 }
 
 export interface FrontDoorOptions extends Pick<HttpSecurityOptions, 'trustProxy'> {
   readonly answers: Answers;
   readonly cache: Cache;
   readonly rateLimits?: RateLimits | undefined;
-  /** @throws UNAUTHENTICATED */
-  readonly identityOf: (headers: IncomingMessage['headers']) => Promise<Identity | undefined>;
+  /** @throws what the request is refused with */
+  readonly open: (asker: Asker) => Promise<Opened>;
 }
 
 /** @returns what was asked, by request, of those that went on to the server */
@@ -45,16 +45,12 @@ export function openFrontDoor(app: FastifyInstance, url: string, options: FrontD
     whenWhole(request, async (body) => {
       // Not before: what proves an answer is a read of the log that was sent after this, and a body may come late.
       const session = options.cache.session({ answer: true });
-      const question = questionOf(request, body);
-      const known = await findKnown(
-        options,
-        { question, session },
-        () => addressOfRequest(request),
-        request.headers,
-      ).catch(() => undefined);
+      const opened = options.open({ headers: request.headers, address: addressOfRequest(request), session });
+      const asking: Asked = { question: questionOf(request, body), opened };
+      const known = await findKnown(options, asking).catch(() => undefined);
       if (closing) response.shouldKeepAlive = false;
       if (known !== undefined) return sendKnown(response, known, startedMs);
-      asked.set(request, { question, session });
+      asked.set(request, asking);
       request.unshift(body);
       server(request, response);
     });
@@ -85,18 +81,13 @@ interface Known {
 
 /** Undefined also where the request is to be refused: the server says so in its own way. */
 async function findKnown(
-  { answers, rateLimits, identityOf }: FrontDoorOptions,
-  { question, session }: Asked,
-  address: () => string,
-  headers: IncomingMessage['headers'],
+  { answers, rateLimits }: FrontDoorOptions,
+  { question, opened }: Asked,
 ): Promise<Known | undefined> {
-  const identity = await identityOf(headers);
+  const { session, identity, caller } = await opened;
   if (identity === undefined || !answers.has(question, identity.userId)) return undefined;
   const answer = await answers.find(question, identity.userId, session);
-  if (answer === undefined || rateLimits === undefined) return answer && { answer, paid: undefined };
-  const from = address();
-  await rateLimits.admit(from);
-  return { answer, paid: await rateLimits.spend(callerOf({ userId: identity.userId }, from), answer.cost) };
+  return answer && { answer, paid: await rateLimits?.spend(caller, answer.cost) };
 }
 
 function sendKnown(response: ServerResponse, { answer, paid }: Known, startedMs: number): void {

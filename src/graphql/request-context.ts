@@ -1,5 +1,6 @@
 /** The context of a request over HTTP. Its answer may be kept while all that its session was given holds: whoever reads more says so. */
 import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Cache, Session } from '../cache/index.js';
 import type { MainDatabase } from '../db/database.js';
 import type { UserId } from '../db/ids.js';
@@ -8,6 +9,13 @@ import type { Context } from './context.js';
 import { Loads } from './loads.js';
 import type { RateState } from './rate-limit.js';
 import type { Identity } from './server.js';
+
+/** What is known of a request before it is admitted. */
+export interface Asker {
+  readonly headers: IncomingHttpHeaders;
+  readonly address: string;
+  readonly session: Session;
+}
 
 /** A request before its operation is known. */
 export interface Opened {

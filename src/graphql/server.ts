@@ -21,7 +21,7 @@ import { serveQueries } from './endpoint.js';
 import { badUserInput, ErrorMask, noSuchOperation, unauthenticated } from './errors.js';
 import { gatewayOf } from './executor.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
-import { type Asked, openFrontDoor } from './front-door.js';
+import { openFrontDoor } from './front-door.js';
 import { addHttpCache, httpCachePlugin } from './http-cache.js';
 import { answerHttpErrors } from './http-errors.js';
 import {
@@ -36,7 +36,7 @@ import { Loads } from './loads.js';
 import { statusByMediaType } from './over-http.js';
 import { PersistedDocuments, type PersistedDocumentsOptions, RegisteredDocuments } from './persisted.js';
 import { callerOf, type RateLimits, rateLimitPlugin } from './rate-limit.js';
-import { type Opened, RequestContext } from './request-context.js';
+import { type Asker, type Opened, RequestContext } from './request-context.js';
 import { type SubscriptionLimits, serveSubscriptions } from './subscriptions.js';
 import { waitedFor } from './waited-for.js';
 
@@ -132,16 +132,13 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   await addHttpSecurity(app, options);
   addHttpCache(app, ENDPOINT);
   const answers = new Answers(options.cache);
-  const asked = openFrontDoor(app, ENDPOINT, {
-    ...options,
-    answers,
-    identityOf: (headers) => identityOf(options, headers),
-  });
+  const open = (asker: Asker) => openRequest(options, asker);
+  const asked = openFrontDoor(app, ENDPOINT, { ...options, answers, open });
   serveQueries(app, ENDPOINT, {
     apollo,
     answers,
     asked,
-    open: (request, asked) => openRequest(options, request, asked),
+    open: ({ headers, ip: address }) => open({ headers, address, session: options.cache.session() }),
     contextOf: (opened, request, reply) =>
       contextOf(options, opened, request, waitedFor(reply, options.answerTimeoutMs)),
   });
@@ -182,12 +179,11 @@ async function requireScope(options: ServerOptions, request: FastifyRequest, sco
 }
 
 /** Who asks, before anything is done for them. @throws RATE_LIMITED, UNAUTHENTICATED */
-async function openRequest(options: ServerOptions, request: FastifyRequest, asked: Asked | undefined): Promise<Opened> {
-  const { cache, rateLimits } = options;
-  const session = asked?.session ?? cache.session();
-  await rateLimits?.admit(request.ip);
-  const identity = await identityOf(options, request.headers);
-  const caller = callerOf({ userId: identity?.userId }, request.ip);
+async function openRequest(options: ServerOptions, { headers, address, session }: Asker): Promise<Opened> {
+  const { rateLimits } = options;
+  await rateLimits?.admit(address);
+  const identity = await identityOf(options, headers);
+  const caller = callerOf({ userId: identity?.userId }, address);
   rateLimits?.prepare(caller);
   return { session, identity, caller };
 }

@@ -7,7 +7,7 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from 'vitest';
 import type { UserId } from '../../src/db/ids.js';
 import { MINUTE } from '../../src/time.js';
-import { signToken } from '../../src/tokens.js';
+import { signToken, tokenVerifier } from '../../src/tokens.js';
 import { type AskOptions, dataOf, TOKENS } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { type LiveApp, liveApp } from '../support/live.js';
@@ -278,6 +278,28 @@ describe('a known answer is refused', () => {
     expect((await app.ask(LIST, as(`${token.slice(0, -2)}xx`))).status).toBe(401);
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 2 * 60 * MINUTE });
     expect((await app.ask(LIST, as(token))).status).toBe(401);
+  });
+
+  test('before its token is looked at, to an address that has no points left; and a token is looked at once', async () => {
+    const looked: string[] = [];
+    const verifyToken = async (token: string) => {
+      looked.push(token);
+      return tokenVerifier(TOKENS)(token);
+    };
+    const rateLimit = { points: 1, seconds: 60 }; // of the address 20
+    const limited = await liveApp({ ...NEAR, databaseUrl: app.databaseUrl, app: { rateLimit, verifyToken } });
+    try {
+      const statuses = [];
+      for (let i = 0; i < 30; i++) {
+        const response = await limited.ask('{ viewer { handle } }', { headers: { authorization: `Bearer none.${i}` } });
+        statuses.push(response.status);
+      }
+      expect(statuses.filter((status) => status === 401)).toHaveLength(20);
+      expect(statuses.slice(20)).toEqual(Array.from({ length: 10 }, () => 429));
+      expect(looked).toEqual(Array.from({ length: 20 }, (_, i) => `none.${i}`));
+    } finally {
+      await limited.close();
+    }
   });
 
   test('to who has no points left, and costs as many as an execution', async () => {

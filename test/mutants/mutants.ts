@@ -663,7 +663,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'answer/free-of-charge',
     what: 'A known answer costs no points.',
     file: FRONT_DOOR,
-    replace: [['|| rateLimits === undefined) return', '|| session !== undefined) return']],
+    replace: [['await rateLimits?.spend(caller, answer.cost)', 'undefined']],
     killedBy: `${ANSWERS_TEST} > to who has no points left, and costs as many as an execution`,
   },
 ];

@@ -58,18 +58,17 @@ export function openFrontDoor(app: FastifyInstance, url: string, options: FrontD
   return asked;
 }
 
-/** Calls back with the body once all of it has come. It is read without ending the stream, so that it can be put back. */
+/**
+ * Calls back with the body once all of it has come. So many bytes are asked for and no more: who reads a stream that has ended beyond
+ * its end ends it for good, and nothing can be put back.
+ */
 function whenWhole(request: IncomingMessage, then: (body: Buffer) => void): void {
-  let left = Number(request.headers['content-length']);
-  const parts: Buffer[] = [];
+  const bytes = Number(request.headers['content-length']);
   const onReadable = () => {
-    for (let part = request.read(); left > 0 && part !== null; part = left > 0 ? request.read() : null) {
-      parts.push(part);
-      left -= part.length;
-    }
-    if (left > 0) return;
+    const body: Buffer | null = request.read(bytes);
+    if (body === null || body.length < bytes) return;
     request.removeListener('readable', onReadable);
-    then(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts));
+    then(body);
   };
   request.on('readable', onReadable);
 }

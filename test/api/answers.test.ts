@@ -395,6 +395,22 @@ describe('the front door lets through, as it came, what it does not answer', () 
     expect(names(app)).toContain('Answer near-hit');
   });
 
+  test('a body that has come to its end before it is read, as where something else listens to the connection', async () => {
+    const own = await liveApp({ ...NEAR, databaseUrl: app.databaseUrl });
+    own.server.server.on('connection', (socket) => socket.on('data', () => {}));
+    try {
+      for (let i = 0; i < 3; i++) {
+        expect(dataOf(await own.ask(`{ a${i}: viewer { handle } }`, { as: f.ada.id }))).toEqual({
+          [`a${i}`]: { handle: 'ada' },
+        });
+        expect(dataOf(await own.ask('{ viewer { handle } }', { as: f.ada.id }))).toEqual({ viewer: { handle: 'ada' } });
+      }
+      expect(names(own)).toContain('Answer near-hit');
+    } finally {
+      await own.close();
+    }
+  });
+
   test('a body that takes its time: what was written meanwhile is shown, though the log was read since its head came', async () => {
     const body = JSON.stringify({ query: ONE, variables: { id: f.opsTasks[0]?.id } });
     for (let i = 0; i < 3; i++) await raw([await head(body.length), body]);

@@ -73,6 +73,7 @@ async function main(): Promise<number> {
     for (const [i, kind] of topologies.entries()) {
       const worldStartedMs = performance.now();
       const world = await startWorld({ kind, settings, databaseUrl: database.url, reaper, random, history });
+      logDirs.push(world.logDir);
       say(
         `${seconds()}  ${kind}: started in ${((performance.now() - worldStartedMs) / SECOND).toFixed(1)} s; logs in ${world.logDir}`,
       );

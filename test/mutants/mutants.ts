@@ -529,10 +529,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'An answer is kept although a part of it was loaded for others.',
     file: CACHE,
     replace: [
-      [
-        'asked && untilMs !== undefined ? { since: asked, untilMs } : undefined);',
-        'asked && { since: asked, untilMs: untilMs ?? Number.POSITIVE_INFINITY });',
-      ],
+      ['untilMs === undefined ? undefined : asked, untilMs ?? 0);', 'asked, untilMs ?? Number.POSITIVE_INFINITY);'],
     ],
     killedBy: `${NEAR_TEST} > is not kept when a part was read under a fence, or without a lease, or by a load that others began`,
   },
@@ -556,7 +553,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'answer/latest-look',
     what: 'An answer counts from the latest look of its parts.',
     file: SESSION,
-    replace: [['since.log.sequence < this.since.log.sequence', 'since.log.sequence > this.since.log.sequence']],
+    replace: [['since.log.sequence < earliest.log.sequence', 'since.log.sequence > earliest.log.sequence']],
     killedBy: `${NEAR_TEST} > is not kept when a part was written since it was read: it is torn`,
   },
   {

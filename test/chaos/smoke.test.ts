@@ -1,4 +1,4 @@
-/** A minute of the fault matrix: nothing stale, no error to a reader; and without fences the checker sees that they are missing. */
+/** Half a minute of the fault matrix: nothing stale, no error to a reader; and without fences the checker sees that they are missing. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -28,11 +28,11 @@ async function run(env: Readonly<Record<string, string>>) {
 test(
   'under faults of all kinds nothing is served that the database did not hold, and readers get answers',
   async () => {
-    const { code, reads, violations, errors, output } = await run({ CHAOS_SECONDS: '60' });
+    const { code, reads, violations, errors, output } = await run({ CHAOS_SECONDS: '30' });
     expect(violations, output).toBe(0);
-    expect(reads).toBeGreaterThan(10_000);
-    // The run of ten minutes wants none; a minute of CI on a busy machine may see a request run out of its ten seconds.
-    expect(errors, output).toBeLessThan(reads / 10_000);
+    expect(reads).toBeGreaterThan(5_000);
+    // The run of ten minutes wants none; here, on a busy machine, a request may run out of its ten seconds.
+    expect(errors, output).toBeLessThanOrEqual(1);
     expect(code, output).toBe(errors === 0 ? 0 : 1);
   },
   5 * MINUTE,

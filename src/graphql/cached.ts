@@ -6,7 +6,7 @@
  *
  * Either way the policy stands above the method, shows in the schema's extensions, and is checked when the schema is built.
  */
-import { GraphQLObjectType, type GraphQLSchema, getNamedType, printType } from 'graphql';
+import { type GraphQLFieldResolver, GraphQLObjectType, type GraphQLSchema, getNamedType, printType } from 'graphql';
 import { Extensions, type MiddlewareFn, UseMiddleware } from 'type-graphql';
 import { CacheError, checkPolicy, digest, type Policy, type Scope, type Tag } from '../cache/index.js';
 import type { Context } from './context.js';
@@ -39,21 +39,25 @@ interface MethodCall {
 
 const EXTENSION = 'cache';
 
+type Resolve = GraphQLFieldResolver<unknown, Context>;
+
 export function Cached<Root = unknown, Args = unknown>(policy: CachedPolicy<Root, Args>): MethodDecorator;
 export function Cached<A, V>(source: Source<A, V>): MethodDecorator;
 export function Cached(declared: CacheExtension['declared']): MethodDecorator {
   const extension: CacheExtension = { declared };
-  const middleware: MiddlewareFn<Context> = 'load' in declared ? throughSource(declared) : throughPolicy(extension);
   return (target, name, descriptor) => {
-    UseMiddleware(middleware)(target, name, descriptor);
+    // Of a source, see `readThrough`: a middleware makes promises of its own, and a value from memory needs none.
+    if (!('load' in declared)) UseMiddleware(throughPolicy(extension))(target, name, descriptor);
     Extensions({ [EXTENSION]: extension })(target, name as string);
   };
 }
 
-function throughSource(source: Source<unknown, unknown>): MiddlewareFn<Context> {
-  return async ({ context }, next) => {
-    const arg: unknown = await next();
-    return arg === null || arg === undefined ? null : await context.loads.load(source, arg);
+/** The method names an argument of the source; the field is its value, at once where memory has it. */
+function readThrough(source: Source<unknown, unknown>, method: Resolve): Resolve {
+  return (root, args, context, info) => {
+    const read = (arg: unknown) => (arg === null || arg === undefined ? null : context.loads.load(source, arg));
+    const arg: unknown = method(root, args, context, info);
+    return arg instanceof Promise ? arg.then(read) : read(arg);
   };
 }
 
@@ -90,7 +94,9 @@ export function bindPolicies(schema: GraphQLSchema, sources: readonly Source<nev
       if (extension === undefined) continue;
       const coordinate = `${type.name}.${field.name}`;
       const { declared } = extension;
-      if (!('load' in declared)) {
+      if ('load' in declared)
+        field.resolve = readThrough(declared, field.resolve as Resolve); // type-graphql's, of a method
+      else {
         if (declared.key === undefined && !('id' in type.getFields()) && type !== schema.getQueryType()) {
           throw new CacheError('POLICY', `policy ${coordinate}: its type has no id, so it must declare a key`);
         }

@@ -39,9 +39,10 @@ export function toUuid(id: Id): string {
 
 /** The prefix of a well-formed id; undefined when `text` is none. */
 export function idPrefix(text: string): string | undefined {
+  if (uuids.has(text as Id)) return text.slice(0, text.lastIndexOf('_'));
   try {
     const id = TypeID.fromString(text);
-    id.toUUID(); // the suffix may have the form of one and still be none
+    uuids.set(text as Id, id.toUUID()); // the suffix may have the form of one and still be none
     return id.getType();
   } catch {
     return undefined;

@@ -611,7 +611,7 @@ export class Cache {
     misses: readonly Miss<A>[],
   ): Promise<void> {
     const settled = await failing(untilAborted(this.#loadAndFill(source, misses, signal), signal), () => {
-      session?.failed();
+      session?.loseGround();
       for (const miss of misses) ended(miss, { kind: 'error', reason: 'load-failed' });
     });
     misses.forEach((miss, i) => {

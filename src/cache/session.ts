@@ -88,14 +88,14 @@ export class Session {
     this.uses.set(key, { key, tags, groups, stamps });
   }
 
-  /** A read failed: whoever asked may make something of that. */
-  failed(): void {
+  /** The answer may tell of what the session did not give: of a read that failed, of something that is not cached. It is not kept. */
+  loseGround(): void {
     if (this.ground !== undefined) this.ground.lost = true;
   }
 
   /** What nothing can validate. */
   usedUnstamped(): void {
     this.unstamped = true;
-    if (this.ground !== undefined) this.ground.lost = true;
+    this.loseGround();
   }
 }

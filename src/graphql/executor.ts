@@ -37,7 +37,7 @@ export function gatewayOf(
     },
     load: async () => ({
       async executor({ document, request, context, operation, operationName }) {
-        const contextValue = context as Context; // by server.ts's `openContext`
+        const contextValue = context as Context; // by server.ts's `contextOf`
         const { variables } = request;
         const interpreted: Run = async () =>
           execute({

@@ -110,8 +110,7 @@ export class Loads {
 
   /** Not cached: collects what one turn asks of `load` into one call. For the bodies of cached methods. */
   batch<A, V>(load: BatchLoad<A, V>, arg: A): Promise<V> {
-    const { session } = this.#options;
-    if (session?.ground !== undefined && loadSignal() === undefined) session.ground.lost = true; // of no cached method
+    if (loadSignal() === undefined) this.#options.session?.loseGround(); // of no cached method
     const loader = memoized(this.#batches, load, () =>
       dataLoader<Part<A>, V>((parts) => this.#together(parts, (args) => load(args, this.#db)), null),
     );

@@ -82,7 +82,7 @@ export class RequestContext implements Context {
 }
 
 /** What is not of the session: an answer that may tell of it is not kept. */
-function elsewhere<T>({ ground }: Session, value: T): T {
-  if (ground !== undefined) ground.lost = true;
+function elsewhere<T>(session: Session, value: T): T {
+  session.loseGround();
   return value;
 }

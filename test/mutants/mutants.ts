@@ -537,16 +537,14 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'answer/fenced-part',
     what: 'An answer is kept although a part of it was read under a fence.',
     file: SESSION,
-    replace: [
-      ['this.unstamped = true;\n    if (this.ground !== undefined) this.ground.lost = true;', 'this.unstamped = true;'],
-    ],
+    replace: [['this.unstamped = true;\n    this.loseGround();', 'this.unstamped = true;']],
     killedBy: `${NEAR_TEST} > is not kept when a part was read under a fence, or without a lease, or by a load that others began`,
   },
   {
     name: 'answer/failed-part',
     what: 'An answer is kept although a part of it could not be read.',
     file: CACHE,
-    replace: [['session?.failed();', '']],
+    replace: [['session?.loseGround();', '']],
     killedBy: `${NEAR_TEST} > is not kept when a part could not be read, whatever was made of that`,
   },
   {
@@ -653,7 +651,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'answer/beside-the-cache',
     what: 'An answer is kept although it tells of the token or of the server.',
     file: 'src/graphql/request-context.ts',
-    replace: [['if (ground !== undefined) ground.lost = true;', 'void ground;']],
+    replace: [['session.loseGround();', 'void session;']],
     killedBy: `${ANSWERS_TEST} > is what tells of the request, the server or its operators`,
   },
   {

@@ -112,7 +112,10 @@ interface Miss<A> extends Placed<A> {
 
 /** A load under way, of one of its values. */
 interface Flight {
-  readonly value: Promise<unknown>;
+  readonly values: Promise<readonly unknown[]>;
+  readonly index: number;
+  /** Those it was begun under: who read the same is given the same. */
+  readonly stamps: string | undefined;
   readonly callers: Callers;
 }
 
@@ -131,21 +134,21 @@ export class Cache {
   readonly #events: CacheEvents;
   readonly #clock: Clock;
   readonly #random: () => number;
-  readonly #aroundLoad: NonNullable<CacheOptions['aroundLoad']>;
+  readonly #aroundLoad: CacheOptions['aroundLoad'];
   readonly #fencePolicy: 'available' | 'reject';
   readonly #near: NearCache | undefined;
   readonly #loads: LoadQueue;
   readonly #monitor: Monitor;
   readonly #monitorShare: number;
-  /** Loads under way, by key, purge and stamps. Bounded by the calls under way. */
-  readonly #flights = new Map<string, Flight>();
+  /** Loads under way whose values may be stored, by key: of each the one that began last. Bounded by the calls under way. */
+  readonly #flights = new Map<Key, Flight>();
   /** Loads still in line, by key: whoever needs that value now may take theirs. Bounded by the calls under way. */
   readonly #inLine = new Map<Key, Flight>();
   /** By the name of a policy, calls by their argument: bounded by the policies, and MAX_NAMED for each. */
   readonly #named = new Map<string, Named>();
   readonly #reads: TurnBatch<Request, Trip<Answer>>;
   readonly #mints: TurnBatch<readonly Tag[], Trip<ReadonlyMap<Tag, string>>>;
-  readonly #fills: TurnBatch<Fill, void>;
+  readonly #fills: TurnBatch<readonly Fill[], void>;
   readonly #underWay = new Set<Promise<unknown>>();
   #trips = 0;
 
@@ -154,7 +157,7 @@ export class Cache {
     this.#events = options.events ?? {};
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
-    this.#aroundLoad = options.aroundLoad ?? ((_, run) => run());
+    this.#aroundLoad = options.aroundLoad;
     this.#fencePolicy = options.fencePolicy ?? 'available';
     this.#near = options.near && new NearCache(options.near);
     this.#loads = new LoadQueue(options.maxLoads ?? DEFAULT_MAX_LOADS);
@@ -170,7 +173,11 @@ export class Cache {
       MAX_TAGS_PER_MINT,
       (tags) => tags.length,
     );
-    this.#fills = new TurnBatch((fills) => this.store.fill(fills), MAX_FILLS_PER_TRIP);
+    this.#fills = new TurnBatch(
+      (fills) => this.store.fill(fills.flat()),
+      MAX_FILLS_PER_TRIP,
+      (fills) => fills.length,
+    );
   }
 
   /** What this process holds and does: copies in memory, loads running and in line. */
@@ -637,19 +644,15 @@ export class Cache {
     misses: readonly Miss<A>[],
     signal?: AbortSignal,
   ): Promise<Settled<V>[]> {
-    const joinable = (miss: Miss<A>) =>
-      (miss.stamps === undefined ? undefined : this.#flights.get(flightName(miss))) ?? this.#inLine.get(miss.key);
+    const joinable = ({ key, stamps }: Miss<A>) => {
+      const flight = this.#flights.get(key);
+      return flight !== undefined && flight.stamps === stamps ? flight : this.#inLine.get(key);
+    };
     // Inside of a load nothing is joined: what waits in line may wait for the place that this very load holds.
     const flying = misses.map((miss) => (this.#loads.inside ? undefined : joinable(miss)));
     for (const joined of new Set(flying.map((flight) => flight?.callers))) joined?.add(signal);
     const own = misses.filter((_, i) => flying[i] === undefined);
     const callers = new Callers();
-    callers.gone.addEventListener('abort', () => {
-      for (const miss of own) {
-        this.#land(miss);
-        if (this.#inLine.get(miss.key)?.callers === callers) this.#inLine.delete(miss.key);
-      }
-    });
     callers.add(signal);
     let started = own.length === 0;
     const starting = () => {
@@ -658,29 +661,33 @@ export class Cache {
     };
     const loading =
       own.length === 0 ? Promise.resolve([]) : this.#load(source, own, { starting, signal: callers.gone });
-    own.forEach((miss, i) => {
-      const value = loading.then((values) => values[i] as V);
-      value.catch(() => {}); // whoever loads sees the error below; a flight that nobody joined must not count as unhandled
-      if (miss.stamps !== undefined) this.#flights.set(flightName(miss), { value, callers });
-      if (!started) this.#inLine.set(miss.key, { value, callers });
+    callers.gone.addEventListener('abort', () => {
+      for (const miss of own) {
+        this.#land(miss, loading);
+        if (this.#inLine.get(miss.key)?.callers === callers) this.#inLine.delete(miss.key);
+      }
+    });
+    own.forEach((miss, index) => {
+      const flight = { values: loading, index, stamps: miss.stamps, callers };
+      if (miss.stamps !== undefined) this.#flights.set(miss.key, flight);
+      if (!started) this.#inLine.set(miss.key, flight);
     });
     const values = await failing(loading, () => {
-      for (const miss of own) this.#land(miss);
+      for (const miss of own) this.#land(miss, loading);
     }).finally(() => callers.end());
-    const loaded = new Map(own.map((miss, i) => [miss, values[i] as V]));
-    return Promise.all(
-      misses.map(async (miss, i) => {
-        const flight = flying[i];
-        if (flight !== undefined) return { value: (await flight.value) as V, joined: true };
-        const value = loaded.get(miss) as V;
-        return { value, joined: false, ...this.#fill(source, miss, value) };
-      }),
-    );
+    const filled = this.#fill(source, own, values, loading);
+    const settled: Settled<V>[] = [];
+    let next = 0;
+    for (const flight of flying) {
+      if (flight !== undefined) settled.push({ value: (await flight.values)[flight.index] as V, joined: true });
+      else settled.push({ value: values[next] as V, joined: false, ...filled[next++] });
+    }
+    return settled;
   }
 
   /** From now on nobody joins this load. */
-  #land(miss: Miss<unknown>): void {
-    this.#flights.delete(flightName(miss));
+  #land({ key }: Miss<unknown>, loading: Flight['values']): void {
+    if (this.#flights.get(key)?.values === loading) this.#flights.delete(key);
   }
 
   /** LOAD, when its turn has come: then `starting` is called. `signal` aborts when nobody waits for it any more. */
@@ -689,11 +696,15 @@ export class Cache {
     calls: readonly Call<A>[],
     { starting, signal }: { starting: () => void; signal: AbortSignal },
   ): Promise<V[]> {
+    const run = () =>
+      source.load(
+        calls.map(({ arg }) => arg),
+        signal,
+      );
+    const around = this.#aroundLoad;
     return this.#loads.run(
       async () => {
-        const values = await this.#aroundLoad({ name: source.name, tags: distinctTags(calls) }, () =>
-          source.load(calls.map(({ arg }) => arg)),
-        );
+        const values = await (around === undefined ? run() : around(loadOf(source, calls), run));
         if (values.length !== calls.length) {
           throw new CacheError(
             'LOAD_SHAPE',
@@ -702,38 +713,49 @@ export class Cache {
         }
         return [...values];
       },
-      starting,
-      signal,
+      { starting, signal, leaf: source.leaf === true },
     );
   }
 
   /** FILL. Not awaited: a late one is harmless, since it carries the stamps from before its load. */
-  #fill<A>(policy: Policy<A>, miss: Miss<A>, value: unknown): Filled {
-    const { key, tags, stamps, asked } = miss;
-    if (stamps === undefined) return {};
-    const ttlMs = entryTtlMs(policy, value, this.#random());
+  #fill<A>(
+    policy: Policy<A>,
+    misses: readonly Miss<A>[],
+    values: readonly unknown[],
+    loading: Flight['values'],
+  ): Filled[] {
     const loadedAtMs = this.#clock.nowMs();
-    let text: string;
-    try {
-      text = entryText({ stamps, value, loadedAtMs, ttlMs });
-    } catch {
-      this.#land(miss);
-      return { unstored: 'unencodable' };
-    }
-    if (text.length > (policy.maxChars ?? DEFAULT_MAX_CHARS)) {
-      this.#land(miss);
-      return { unstored: 'too-large' };
-    }
-    const untilMs = loadedAtMs + ttlMs;
-    if (asked !== undefined)
-      this.#near?.put(asked, key, { value, tags, stamps, chars: text.length, loadedAtMs, untilMs });
-    // The load may be joined until its value can be read.
-    const filled = this.#fills
-      .add({ key, text, ttlMs: ttlMs + (policy.staleMs ?? 0) })
-      .catch((error) => this.#events.storeFailed?.('fill', error))
-      .finally(() => this.#land(miss));
-    this.#unawaited(filled);
-    return { untilMs };
+    const fills: Fill[] = [];
+    const stored: Miss<A>[] = [];
+    const filled = misses.map((miss, i) => {
+      const { key, tags, stamps, asked } = miss;
+      if (stamps === undefined) return NOT_FILLED;
+      const value = values[i];
+      const ttlMs = entryTtlMs(policy, value, this.#random());
+      const text = textOf({ stamps, value, loadedAtMs, ttlMs });
+      if (text === undefined || text.length > (policy.maxChars ?? DEFAULT_MAX_CHARS)) {
+        this.#land(miss, loading);
+        return text === undefined ? UNENCODABLE : TOO_LARGE;
+      }
+      const untilMs = loadedAtMs + ttlMs;
+      if (asked !== undefined)
+        this.#near?.put(asked, key, { value, tags, stamps, chars: text.length, loadedAtMs, untilMs });
+      fills.push({ key, text, ttlMs: ttlMs + (policy.staleMs ?? 0) });
+      stored.push(miss);
+      return { untilMs };
+    });
+    if (fills.length === 0) return filled;
+    // A load may be joined until its values can be read.
+    const landed = () => {
+      for (const miss of stored) this.#land(miss, loading);
+    };
+    this.#unawaited(
+      this.#fills.add(fills).then(landed, (error) => {
+        landed();
+        this.#events.storeFailed?.('fill', error);
+      }),
+    );
+    return filled;
   }
 
   async #trip<T>(go: () => Promise<T>): Promise<Trip<T>> {
@@ -747,6 +769,10 @@ interface Filled {
   readonly unstored?: OutcomeReason;
   readonly untilMs?: number;
 }
+
+const NOT_FILLED: Filled = {};
+const UNENCODABLE: Filled = { unstored: 'unencodable' };
+const TOO_LARGE: Filled = { unstored: 'too-large' };
 
 interface Settled<V> extends Filled {
   readonly value: V;
@@ -772,9 +798,13 @@ function mayServeStale<A, V>({ source, session }: Reading<A, V>, { ageMs, ttlMs 
   return session?.snapshot !== true && ageMs < ttlMs + (source.staleMs ?? 0);
 }
 
-/** Names a load with the stamps it was begun under: equal names, equal values. */
-function flightName(miss: Miss<unknown>): string {
-  return `${miss.stamps}${miss.key}`;
+/** Undefined for what JSON cannot hold. */
+function textOf(entry: Parameters<typeof entryText>[0]): string | undefined {
+  try {
+    return entryText(entry);
+  } catch {
+    return undefined;
+  }
 }
 
 /** `work`, with a last word if it fails. */
@@ -787,6 +817,6 @@ async function failing<T>(work: Promise<T>, onFailure: () => void): Promise<T> {
   }
 }
 
-function distinctTags(calls: readonly Call<unknown>[]): Tag[] {
-  return [...new Set(calls.flatMap(({ tags }) => tags))];
+function loadOf({ name }: Policy<never>, calls: readonly Call<unknown>[]): { name: string; tags: Tag[] } {
+  return { name, tags: [...new Set(calls.flatMap(({ tags }) => tags))] };
 }

@@ -5,7 +5,7 @@ export { fenceIds, isFence } from './entry.js';
 export { CacheError, type CacheErrorCode } from './errors.js';
 export type { CacheEvents, Outcome, OutcomeKind, OutcomeReason } from './events.js';
 export { canonical, digest, type Key } from './key.js';
-export { loadSignal, underSignal } from './load-queue.js';
+export { loadSignal } from './load-queue.js';
 export type { Memoized, MemoizePolicy } from './memoize.js';
 export { MemoryStore } from './memory-store.js';
 export type { NearCacheOptions } from './near-cache.js';

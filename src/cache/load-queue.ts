@@ -5,7 +5,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
 interface Inside {
-  readonly queue: LoadQueue | undefined;
+  readonly queue: LoadQueue;
   readonly signal: AbortSignal;
 }
 
@@ -13,7 +13,7 @@ interface Inside {
 const inside = new AsyncLocalStorage<Inside>();
 let running = 0;
 
-/** While no load runs nothing is followed: until Node 24 that makes every promise of the process dearer, a hit by a tenth. */
+/** While no such load runs nothing is followed: until Node 24 that makes every promise of the process dearer, a hit by a tenth. */
 function within<T>(what: Inside, run: () => T): T {
   const over = () => {
     if (--running === 0) inside.disable();
@@ -31,14 +31,9 @@ function within<T>(what: Inside, run: () => T): T {
   return result;
 }
 
-/** Aborts when nobody waits any more for the load that this is called in; undefined outside of any. */
+/** Aborts when nobody waits any more for the load that this is called in; undefined outside of any, and in a leaf's. */
 export function loadSignal(): AbortSignal | undefined {
   return inside.getStore()?.signal;
-}
-
-/** Runs what loads for those whom `signal` speaks for: a part of a load, or a load beside the cache. */
-export function underSignal<T>(signal: AbortSignal, run: () => T): T {
-  return within({ queue: inside.getStore()?.queue, signal }, run);
 }
 
 export class LoadQueue {
@@ -62,14 +57,17 @@ export class LoadQueue {
 
   /**
    * `starting` is called when the load's turn has come, just before it runs. Who waits in line leaves it when `signal` aborts; what
-   * runs finds it as `loadSignal`.
+   * runs finds it as `loadSignal`, unless it is a `leaf`, which reads nothing through a cache.
    * @throws the signal's reason
    */
-  async run<T>(load: () => Promise<T>, starting: () => void, signal: AbortSignal): Promise<T> {
+  async run<T>(
+    load: () => Promise<T>,
+    { starting, signal, leaf }: { starting: () => void; signal: AbortSignal; leaf: boolean },
+  ): Promise<T> {
     signal.throwIfAborted();
     const run = () => {
       starting();
-      return within({ queue: this, signal }, load);
+      return leaf ? load() : within({ queue: this, signal }, load);
     };
     if (this.inside) return run();
     if (this.#running < this.#max) this.#running++;

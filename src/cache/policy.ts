@@ -39,7 +39,10 @@ export interface Policy<A> {
 
 /** A policy with the load that fills it, for many calls at once: one value for every argument, in their order. */
 export interface Source<A, V> extends Policy<A> {
-  readonly load: (args: readonly A[]) => Promise<readonly V[]>;
+  /** `signal` aborts when nobody waits for the values any more. */
+  readonly load: (args: readonly A[], signal: AbortSignal) => Promise<readonly V[]>;
+  /** The load itself reads nothing through the cache: then nothing has to be followed while it runs, and it finds no `loadSignal`. */
+  readonly leaf?: boolean;
 }
 
 export const DEFAULT_MAX_CHARS = 256 * 1024;

@@ -22,7 +22,7 @@ export interface DatabaseOptions {
   readonly url: string;
   /** Sees the text of every statement, BEGIN and COMMIT excepted. */
   readonly onStatement?: (text: string) => void;
-  /** For how long the read that issues a statement is waited for: when it aborts, the statement is cancelled. */
+  /** For how long the read that issues a statement is waited for, where it does not say so (`until`): when it aborts, the statement is cancelled. */
   readonly signal?: () => AbortSignal | undefined;
   /** For tests. */
   readonly answerMs?: number;
@@ -31,8 +31,14 @@ export interface DatabaseOptions {
 /** What reads use: the pool, or one snapshot of the database. */
 export interface Database {
   /** A statement of the read pool, built once under its name; Postgres plans it once per connection. */
-  prepared<S>(name: string, build: (read: Executor, name: string) => S): S;
+  prepared<S extends Prepared>(name: string, build: (read: Executor, name: string) => S): Pick<S, 'execute'>;
   readonly read: Executor;
+  /** The same for a caller who waits until `signal` aborts: then its statements are cancelled. */
+  until(signal: AbortSignal): Database;
+}
+
+interface Prepared {
+  execute(values?: Record<string, unknown>): Promise<unknown>;
 }
 
 /** With the pool for writes, and what only its owner needs. */
@@ -49,24 +55,45 @@ export function openDatabase({ url, onStatement, signal = () => undefined, answe
     answerMs,
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
   });
-  const reads = { sql: readers, drizzle: drizzle(readers.client, loggedBy(onStatement)) };
+  const logger = loggedBy(onStatement);
+  const reads = { sql: readers, drizzle: drizzle(readers.client(), logger) };
   const writer = postgresClient(url, { max: MAX_WRITES });
-  const writes = { sql: writer, drizzle: drizzle(preparing(writer), loggedBy(onStatement)) };
+  const writes = { sql: writer, drizzle: drizzle(preparing(writer), logger) };
   const statements = new Map<string, unknown>();
+  const prepared = <S extends Prepared>(name: string, build: (read: Executor, name: string) => S): S => {
+    const known = statements.get(name) as S | undefined; // one name, one builder
+    if (known !== undefined) return known;
+    const built = build(reads.drizzle, name);
+    statements.set(name, built);
+    return built;
+  };
+  const until = (signal: AbortSignal): Database => {
+    let read: Executor | undefined;
+    return {
+      prepared<S extends Prepared>(name: string, build: (read: Executor, name: string) => S) {
+        const statement = prepared(name, build);
+        return { execute: (values) => readers.until(signal, () => statement.execute(values)) } as Pick<S, 'execute'>;
+      },
+      get read() {
+        read ??= drizzle(readers.client(signal), logger);
+        return read;
+      },
+      until,
+    };
+  };
   return {
-    /** A statement of the read pool, built once under its name; Postgres plans it once per connection. */
-    prepared<S>(name: string, build: (read: Executor, name: string) => S): S {
-      const known = statements.get(name) as S | undefined; // one name, one builder
-      if (known !== undefined) return known;
-      const built = build(reads.drizzle, name);
-      statements.set(name, built);
-      return built;
-    },
+    prepared,
     read: reads.drizzle as Executor,
+    until,
     write: writes.drizzle,
-    /** `fn` sees the database of one moment, in one transaction that writes nothing. */
-    snapshot<T>(fn: (at: Database) => Promise<T>): Promise<T> {
-      return reads.drizzle.transaction((tx) => fn({ read: tx, prepared: (name, build) => build(tx, name) }), {
+    /** `fn` sees the database of one moment, in one transaction that writes nothing. All its statements are waited for until `signal` aborts. */
+    snapshot<T>(fn: (at: Database) => Promise<T>, signal?: AbortSignal): Promise<T> {
+      const within = (tx: Transaction): Database => {
+        const at: Database = { read: tx, prepared: (name, build) => build(tx, name), until: () => at };
+        return at;
+      };
+      const from = signal === undefined ? reads.drizzle : drizzle(readers.client(signal), logger);
+      return from.transaction((tx) => fn(within(tx)), {
         isolationLevel: 'repeatable read',
         accessMode: 'read only',
       });

@@ -17,7 +17,7 @@ const LEAVE_S = 5;
 
 export interface ReadPoolOptions {
   readonly connect: () => Sql;
-  /** Of the statement that is about to be sent: aborts when nobody waits for it. */
+  /** Of the statement that is about to be sent, where `until` says nothing: aborts when nobody waits for it. */
   readonly signal: () => AbortSignal | undefined;
   /** After which a statement's connection counts as dead. More than the server lets a statement run. */
   readonly answerMs: number;
@@ -33,20 +33,33 @@ export class ReadPool {
   readonly #options: ReadPoolOptions;
   readonly #comesAgain = comingAgain();
   #sql: Sql;
+  /** Of the statements that are made now. */
+  #until: AbortSignal | undefined;
 
   constructor(options: ReadPoolOptions) {
     this.#options = options;
     this.#sql = options.connect();
   }
 
+  /** Waits for the statements that `make` makes, before it returns, until `signal` aborts. */
+  until<T>(signal: AbortSignal, make: () => T): T {
+    this.#until = signal;
+    try {
+      return make();
+    } finally {
+      this.#until = undefined;
+    }
+  }
+
   /** Stands for the driver's client with what Drizzle calls of it, and for whichever pool is in use then. */
-  get client(): Sql {
+  client(until?: AbortSignal): Sql {
     const unsafe = (...args: Parameters<Unsafe>) => {
-      return new Statement({ send: () => this.#sent(this.#sql, args), signal: this.#options.signal(), again: true });
+      const signal = until ?? this.#until ?? this.#options.signal();
+      return new Statement({ send: () => this.#sent(this.#sql, args), signal, again: true });
     };
     const begin = <T>(run: (tx: TransactionSql) => Promise<T>) => {
       const sql = this.#sql;
-      return sql.begin((tx) => run(this.#within(tx, sql)));
+      return sql.begin((tx) => run(this.#within(tx, sql, until)));
     };
     return { options: this.#sql.options, unsafe, begin } as unknown as Sql;
   }
@@ -56,9 +69,9 @@ export class ReadPool {
   }
 
   /** A transaction is not sent again: what it has read belongs together. */
-  #within(tx: TransactionSql, sql: Sql): TransactionSql {
+  #within(tx: TransactionSql, sql: Sql, until: AbortSignal | undefined): TransactionSql {
     const unsafe = (...args: Parameters<Unsafe>) =>
-      new Statement({ send: () => this.#sent(sql, args, tx), signal: this.#options.signal(), again: false });
+      new Statement({ send: () => this.#sent(sql, args, tx), signal: until ?? this.#options.signal(), again: false });
     return { options: sql.options, unsafe } as unknown as TransactionSql;
   }
 
@@ -143,14 +156,14 @@ async function answered({ query, answerMs, leave }: Sent, asValues: boolean, sig
   };
   signal?.addEventListener('abort', cancel, { once: true });
   let deadline: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    deadline = setTimeout(() => {
-      if (query.active) leave();
-      reject(new NoAnswer(`Postgres has not answered in ${answerMs / SECOND} s`));
-    }, answerMs);
-  });
   try {
-    return await Promise.race([run, late]);
+    return await new Promise((resolve, reject) => {
+      deadline = setTimeout(() => {
+        if (query.active) leave();
+        reject(new NoAnswer(`Postgres has not answered in ${answerMs / SECOND} s`));
+      }, answerMs);
+      run.then(resolve, reject);
+    });
   } finally {
     signal?.removeEventListener('abort', cancel);
     clearTimeout(cancelling);

@@ -97,7 +97,7 @@ async function runSnapshot(
   return db.snapshot(async (at) => {
     context.loads = loadsOf(context, { cache, db: at, bypass: 'snapshot' });
     return told(await run(context), { mode: 'snapshot', source: 'database', runs: Math.min(runs, MAX_RUNS) + 1 });
-  });
+  }, context.signal);
 }
 
 function loadsOf(

@@ -12,7 +12,6 @@ import {
   type Policy,
   type ReadOptions,
   type Session,
-  underSignal,
 } from '../cache/index.js';
 import type { Database } from '../db/database.js';
 import { argumentKey, type Tracer } from './cache-trace.js';
@@ -121,12 +120,14 @@ export class Loads {
   #together<A, V>(parts: readonly Part<A>[], load: (args: readonly A[]) => Promise<readonly V[]>) {
     const callers = new Callers();
     for (const { signal } of parts) callers.add(signal);
-    return this.#until(callers.gone, () => load(parts.map(({ arg }) => arg))).finally(() => callers.end());
+    return this.#until(load, callers.gone)(parts.map(({ arg }) => arg)).finally(() => callers.end());
   }
 
-  async #until<T>(signal: AbortSignal | undefined, load: () => Promise<T>): Promise<T> {
-    signal?.throwIfAborted();
-    return signal === undefined ? load() : underSignal(signal, load);
+  #until<A, V>(load: BatchLoad<A, V>, signal: AbortSignal | undefined) {
+    return async (args: readonly A[]) => {
+      signal?.throwIfAborted();
+      return load(args, signal === undefined ? this.#db : this.#db.until(signal));
+    };
   }
 
   #readsOf<A, V>(source: Source<A, V>): Reads<A, V> {
@@ -135,19 +136,27 @@ export class Loads {
     if (within !== undefined) this.#nested.set(within, sources);
     const known = sources.get(source) as Reads<A, V> | undefined;
     if (known !== undefined) return known;
-    const cached = { ...source, load: (args: readonly A[]) => source.load(args, this.#db) };
+    const cached: CachedSource<A, V> = {
+      ...source,
+      load: (args, signal) => source.load(args, this.#db.until(signal)),
+      leaf: true,
+    };
     const asked = new Map<string, Promise<V>>();
-    const made = { cached, loader: this.#loader(cached, asked), asked, given: new Map<string, V>() };
+    const made = { cached, loader: this.#loader(source, cached, asked), asked, given: new Map<string, V>() };
     sources.set(source, made as unknown as Reads<never, unknown>);
     return made;
   }
 
-  #loader<A, V>(cached: CachedSource<A, V>, asked: Map<string, Promise<V>>): DataLoader<A, V, string> {
+  #loader<A, V>(
+    source: Source<A, V>,
+    cached: CachedSource<A, V>,
+    asked: Map<string, Promise<V>>,
+  ): DataLoader<A, V, string> {
     const bypass = this.#bypass;
     if (bypass === undefined) return dataLoader((args) => this.#cache.readMany(cached, args, this.#options), asked);
     return dataLoader((args) => {
       this.#tracer.bypassed(cached.name, bypass);
-      return this.#until(this.#options.signal, () => cached.load(args));
+      return this.#until(source.load, this.#options.signal)(args);
     }, null);
   }
 }

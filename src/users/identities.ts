@@ -57,8 +57,8 @@ export class Identities {
 
   async #read<A extends string, V>(source: Source<A, V>, arg: A): Promise<V> {
     const { cache, db } = this.#options;
-    const load = (args: readonly A[]) => source.load(args, db);
-    const [value] = await cache.readMany({ ...source, load }, [arg]);
+    const load = (args: readonly A[], signal: AbortSignal) => source.load(args, db.until(signal));
+    const [value] = await cache.readMany({ ...source, load, leaf: true }, [arg]);
     return value as V;
   }
 

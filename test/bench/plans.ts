@@ -138,10 +138,12 @@ function explaining(read: Executor): Database {
     ]);
     return [];
   };
-  return {
+  const explaining: Database = {
     read: new Proxy(read, { get: (target, name) => (name === 'execute' ? execute : Reflect.get(target, name)) }),
     prepared: (name, build) => build(read, name),
+    until: () => explaining,
   };
+  return explaining;
 }
 
 async function main(): Promise<void> {

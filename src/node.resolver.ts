@@ -2,6 +2,7 @@
 import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
 import { commentById } from './comments/comment.loaders.js';
 import { type CommentId, idPrefix, type LabelId, type ProjectId, type TaskId, type UserId } from './db/ids.js';
+import type { Awaitable } from './graphql/awaitable.js';
 import type { Context } from './graphql/context.js';
 import { badUserInput } from './graphql/errors.js';
 import { Node } from './graphql/node.js';
@@ -18,7 +19,7 @@ export class NodeResolver {
     nullable: true,
     description: 'Any object by its id; null when there is none that the viewer may see.',
   })
-  node(@Ctx() context: Context, @Arg('id', () => ID, { description: 'Its id.' }) id: string): Promise<Node | null> {
+  node(@Ctx() context: Context, @Arg('id', () => ID, { description: 'Its id.' }) id: string): Awaitable<Node | null> {
     return nodeFinder(id, 'id')(context);
   }
 
@@ -37,7 +38,7 @@ export class NodeResolver {
 }
 
 /** What reads the object, or null when it is not there or hidden. @throws BAD_USER_INPUT for what is no id of any object */
-function nodeFinder(id: string, argument: string): (context: Context) => Promise<Node | null> {
+function nodeFinder(id: string, argument: string): (context: Context) => Awaitable<Node | null> {
   switch (idPrefix(id)) {
     case 'user':
       return (context) => visibleUser(context, id as UserId);

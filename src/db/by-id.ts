@@ -21,9 +21,13 @@ export async function rowsById<T extends TableWithId>(
       .where(sql`${table.id} = any(${sql.placeholder('ids')}::uuid[])`)
       .prepare(name),
   );
-  const rows = (await statement.execute({ ids: ids.map(toUuid) })) as (RowOf<T> & { id: string })[];
-  const byId = new Map(rows.map((row) => [row.id, row]));
-  return ids.map((id) => byId.get(id) ?? null);
+  return byId(ids, (await statement.execute({ ids: ids.map(toUuid) })) as (RowOf<T> & { id: string })[]);
+}
+
+/** `rows` in the order of `ids`; null for an id that no row has. */
+export function byId<R extends { readonly id: string }>(ids: readonly string[], rows: readonly R[]): (R | null)[] {
+  const found = new Map(rows.map((row) => [row.id, row]));
+  return ids.map((id) => found.get(id) ?? null);
 }
 
 /** The ids as one parameter: the statement's text does not depend on their number. */

@@ -14,13 +14,11 @@ import {
   type Session,
 } from '../cache/index.js';
 import type { Database } from '../db/database.js';
+import type { Awaitable } from './awaitable.js';
 import { argumentKey, type Tracer } from './cache-trace.js';
 
 /** Arguments in one statement; a larger level is split. */
 const MAX_BATCH = 1000;
-
-/** A value, or the promise of one: whoever does not need the promise saves it. */
-export type Awaitable<T> = T | Promise<T>;
 
 /** One value for every argument, in their order, by one statement. */
 export type BatchLoad<A, V> = (args: readonly A[], db: Database) => Promise<readonly V[]>;

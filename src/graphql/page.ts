@@ -2,8 +2,8 @@
 import { Buffer } from 'node:buffer';
 import { ArgsType, type ClassType, Field, Int, ObjectType } from 'type-graphql';
 import { digest } from '../cache/index.js';
+import { type Awaitable, once } from './awaitable.js';
 import { badUserInput } from './errors.js';
-import type { Awaitable } from './loads.js';
 import { isGiven } from './node.js';
 
 export const DEFAULT_PAGE = 25;
@@ -194,33 +194,28 @@ export function connection<Id extends string, Row>(source: ConnectionSource<Id, 
     reading ??= source.page();
     return reading;
   };
-  /** A node deleted since the list was read is left out: both were true, each at its moment. */
-  const present = async () => {
-    const { items } = await page();
-    const nodes = await source.nodes(items.map(({ id }) => id));
-    return items.flatMap((item, i) => {
-      const node = nodes[i];
-      return node ? [{ item, node }] : [];
-    });
-  };
+  /** A node deleted since the list was read is null, and left out: both were true, each at its moment. */
+  const nodes = () =>
+    once(page(), ({ items }) => once(source.nodes(items.map(({ id }) => id)), (rows) => ({ items, rows })));
   return {
-    edges: async () => {
-      const mark = listMark(source.list);
-      return (await present()).map(({ item, node }) => ({ cursor: cursorOf(item, mark), node }));
-    },
-    nodes: async () => (await present()).map(({ node }) => node),
-    pageInfo: async (): Promise<PageInfo> => {
-      const { items, more } = await page();
-      const [first, last] = [items[0], items.at(-1)];
-      const mark = listMark(source.list);
-      const { backward, after, before } = source.query;
-      return {
-        hasNextPage: backward ? before !== null : more,
-        hasPreviousPage: backward ? more : after !== null,
-        startCursor: first === undefined ? null : cursorOf(first, mark),
-        endCursor: last === undefined ? null : cursorOf(last, mark),
-      };
-    },
+    edges: () =>
+      once(nodes(), ({ items, rows }) => {
+        const mark = listMark(source.list);
+        return items.flatMap((item, i) => (rows[i] ? [{ cursor: cursorOf(item, mark), node: rows[i] }] : []));
+      }),
+    nodes: () => once(nodes(), ({ rows }) => rows.filter((row) => row !== null)),
+    pageInfo: () =>
+      once(page(), ({ items, more }): PageInfo => {
+        const [first, last] = [items[0], items.at(-1)];
+        const mark = listMark(source.list);
+        const { backward, after, before } = source.query;
+        return {
+          hasNextPage: backward ? before !== null : more,
+          hasPreviousPage: backward ? more : after !== null,
+          startCursor: first === undefined ? null : cursorOf(first, mark),
+          endCursor: last === undefined ? null : cursorOf(last, mark),
+        };
+      }),
     totalCount: () => source.count(),
   };
 }

@@ -4,7 +4,7 @@
  * not invalidated; it fails instead.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { rowSetName, type Tag, tableOf } from '../cache/index.js';
+import { rowSetName, type Tag, tableTag } from '../cache/index.js';
 import type { RowSetSpec, TableRowSets } from './rows.js';
 
 export class UncoveredRead extends Error {
@@ -47,12 +47,13 @@ export class Coverage {
   }
 }
 
-/** The row-sets of the table that the tags name. */
+/** The row-sets of the table that the tags name; and they must name the table itself, which is what large statements touch. */
 function specsOf(tags: readonly Tag[], { table, specs }: TableRowSets): RowSetSpec[] {
-  const names = tags
-    .filter((tag) => tableOf(tag) === table)
-    .map((tag) => tag.slice(table.length + 1, tag.indexOf('=')));
-  return specs.filter((spec) => names.includes(rowSetName(spec)));
+  if (!tags.includes(tableTag(table))) return [];
+  const names = new Set(tags.map((tag) => tag.slice(0, tag.indexOf('='))));
+  return specs.filter(({ of, columns, aspect }) => {
+    return names.has(`${of?.table ?? table}:${rowSetName({ columns: of?.columns ?? columns, aspect })}`);
+  });
 }
 
 function sees(spec: RowSetSpec, column: string): boolean {

@@ -12,6 +12,8 @@ export interface RowSetDeclaration {
   readonly aspect?: string;
   /** The columns whose equality names the rows. */
   readonly columns: readonly PgColumn[];
+  /** The same columns of another table, whose rows these are parts of: whoever reads a row with its parts needs but one tag for both. */
+  readonly of?: readonly PgColumn[];
   /** Columns that nothing depends on which depends on this set: an UPDATE of these alone does not touch it. */
   readonly ignores?: readonly PgColumn[];
   /** Instead of `ignores`: the only columns whose UPDATE touches it. Inserts and deletes always do. */
@@ -27,6 +29,7 @@ type ValuesOf<C extends readonly PgColumn[]> = {
 /** What the trigger function gets as its argument, one object per row-set. */
 export interface RowSetSpec {
   readonly columns: readonly string[];
+  readonly of?: { readonly table: string; readonly columns: readonly string[] };
   readonly aspect?: string;
   readonly ignores?: readonly string[];
   readonly watches?: readonly string[];
@@ -55,7 +58,7 @@ export function rowSets<const D extends Record<string, RowSetDeclaration>>(table
     specs.push(spec);
     functions[setName] = (...values) => {
       const texts = declaration.columns.map((column, i) => String(column.mapToDriverValue(values[i])));
-      return [rowSetTag(name, spec.columns, texts, spec.aspect), whole];
+      return [rowSetTag(spec.of?.table ?? name, (spec.of ?? spec).columns, texts, spec.aspect), whole];
     };
   }
   return {
@@ -66,10 +69,11 @@ export function rowSets<const D extends Record<string, RowSetDeclaration>>(table
   };
 }
 
-function specOf({ columns, aspect, ignores, watches }: RowSetDeclaration): RowSetSpec {
+function specOf({ columns, of, aspect, ignores, watches }: RowSetDeclaration): RowSetSpec {
   const names = (list: readonly PgColumn[]) => list.map((column) => column.name);
   return {
     columns: names(columns),
+    ...(of && { of: { table: getTableName((of[0] as PgColumn).table), columns: names(of) } }),
     ...(aspect !== undefined && { aspect }),
     ...(ignores && { ignores: names(ignores) }),
     ...(watches && { watches: names(watches) }),
@@ -85,6 +89,9 @@ function checkText(name: string, column: PgColumn): void {
 
 function checkSpec(name: string, spec: RowSetSpec, columnNames: ReadonlySet<string>): void {
   if (spec.columns.length === 0) throw new TypeError(`row-set ${name}: at least one column is expected`);
+  if (spec.of !== undefined && spec.of.columns.length !== spec.columns.length) {
+    throw new TypeError(`row-set ${name}: of must name a column for each of its own`);
+  }
   if (spec.ignores && spec.watches) throw new TypeError(`row-set ${name}: either ignores or watches, not both`);
   for (const column of [...spec.columns, ...(spec.ignores ?? []), ...(spec.watches ?? [])]) {
     if (!columnNames.has(column)) throw new TypeError(`row-set ${name}: ${column} is no column of the table`);

@@ -5,8 +5,8 @@
 import { and, eq, inArray } from 'drizzle-orm';
 import type { Transaction } from '../db/database.js';
 import type { ProjectId, UserId } from '../db/ids.js';
+import { type Awaitable, once, onceBoth } from '../graphql/awaitable.js';
 import type { Context } from '../graphql/context.js';
-import type { Awaitable } from '../graphql/loads.js';
 import { Refusal, UserErrorCode } from '../graphql/user-error.js';
 import { userById } from '../users/user.loaders.js';
 import type { UserRow } from '../users/user.table.js';
@@ -14,31 +14,36 @@ import { passGates } from './gates.js';
 import { membershipsOf, projectById } from './project.loaders.js';
 import { mayWrite, projectMembers, projects, type Role } from './project.table.js';
 
-export async function visibleProjectIds({ loads, viewerId }: Context): Promise<ProjectId[]> {
-  return (await loads.load(membershipsOf, viewerId)).map(({ projectId }) => projectId);
+export function visibleProjectIds({ loads, viewerId }: Context): Awaitable<ProjectId[]> {
+  return once(loads.load(membershipsOf, viewerId), (memberships) => memberships.map(({ projectId }) => projectId));
 }
 
-export async function roleIn({ loads, viewerId }: Context, projectId: ProjectId): Promise<Role | undefined> {
-  return (await loads.load(membershipsOf, viewerId)).find((membership) => membership.projectId === projectId)?.role;
+export function roleIn({ loads, viewerId }: Context, projectId: ProjectId): Awaitable<Role | undefined> {
+  return once(
+    loads.load(membershipsOf, viewerId),
+    (memberships) => memberships.find((membership) => membership.projectId === projectId)?.role,
+  );
 }
 
 /** The viewer's role where its writes would not be refused: undefined for a VIEWER, and in an archived project. Asked in one trip. */
-export async function writingRoleIn(context: Context, projectId: ProjectId): Promise<Role | undefined> {
-  const [role, project] = await Promise.all([roleIn(context, projectId), context.loads.load(projectById, projectId)]);
-  return mayWrite(role) && project?.archivedAt === null ? role : undefined;
+export function writingRoleIn(context: Context, projectId: ProjectId): Awaitable<Role | undefined> {
+  return onceBoth(roleIn(context, projectId), context.loads.load(projectById, projectId), (role, project) =>
+    mayWrite(role) && project?.archivedAt === null ? role : undefined,
+  );
 }
 
 /**
  * The row when the viewer may see its project's data, else null: what is hidden and what does not exist look the same.
  * Both are asked for at once, in one trip.
  */
-export async function ifVisible<R>(
+export function ifVisible<R>(
   context: Context,
   loading: Awaitable<R | null>,
   projectOf: (row: R) => ProjectId,
-): Promise<R | null> {
-  const [row, visible] = await Promise.all([loading, visibleProjectIds(context)]);
-  return row !== null && visible.includes(projectOf(row)) ? row : null;
+): Awaitable<R | null> {
+  return onceBoth(loading, visibleProjectIds(context), (row, visible) =>
+    row !== null && visible.includes(projectOf(row)) ? row : null,
+  );
 }
 
 /** What a refusal says of the object that the input names. */

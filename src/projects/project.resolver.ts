@@ -1,6 +1,7 @@
 /** The queries and fields of Project, and its mutations. */
 import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { isId, type ProjectId } from '../db/ids.js';
+import { type Awaitable, once } from '../graphql/awaitable.js';
 import { type Context, traced } from '../graphql/context.js';
 import { exactlyOne, isGiven, readId } from '../graphql/node.js';
 import { connection, edgeCursor, PageArgs, pageOf, pageQuery } from '../graphql/page.js';
@@ -55,9 +56,9 @@ export class ProjectResolver {
     return connection({
       list: 'projects',
       query,
-      page: async () => pageOf((await visibleProjectIds(context)).map(onlyId), query),
+      page: () => once(visibleProjectIds(context), (ids) => pageOf(ids.map(onlyId), query)),
       nodes: (ids) => context.loads.loadMany(projectById, ids),
-      count: async () => (await visibleProjectIds(context)).length,
+      count: () => once(visibleProjectIds(context), ({ length }) => length),
     });
   }
 
@@ -92,8 +93,8 @@ export class ProjectResolver {
     nullable: true,
     description: 'What the viewer may do in it; null for a viewer who has just left it.',
   })
-  async viewerRole(@Root() project: ProjectRow, @Ctx() context: Context) {
-    return (await roleIn(context, project.id)) ?? null;
+  viewerRole(@Root() project: ProjectRow, @Ctx() context: Context) {
+    return once(roleIn(context, project.id), (role) => role ?? null);
   }
 
   @Mutation(() => CreateProjectPayload, { description: 'Creates a project that the viewer owns.' })
@@ -150,7 +151,7 @@ export class ProjectResolver {
 }
 
 /** A project, if the viewer is a member. */
-export function visibleProject(context: Context, id: ProjectId): Promise<ProjectRow | null> {
+export function visibleProject(context: Context, id: ProjectId): Awaitable<ProjectRow | null> {
   return ifVisible(context, context.loads.load(projectById, id), (project) => project.id);
 }
 

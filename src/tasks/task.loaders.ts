@@ -1,12 +1,12 @@
 /** How tasks are read: rows by id, lists as ids, counts, the labels a task bears, a project's statistics. */
-import { asc, sql } from 'drizzle-orm';
-import { grouped, uuids } from '../db/by-id.js';
+import { asc, getTableColumns, sql } from 'drizzle-orm';
+import { byId, grouped, shapeOf, uuids } from '../db/by-id.js';
 import type { Database } from '../db/database.js';
 import { fromUuid, type LabelId, type ProjectId, type TaskId, toUuid } from '../db/ids.js';
 import { selectPages } from '../db/page-sql.js';
 import type { Source } from '../graphql/loads.js';
 import { type Page, toPage } from '../graphql/page.js';
-import { ROW_TTL_MS, rowSource } from '../graphql/row-source.js';
+import { ROW_TTL_MS } from '../graphql/row-source.js';
 import { MINUTE } from '../time.js';
 import {
   isEmptyList,
@@ -16,9 +16,44 @@ import {
   taskListWhere,
   taskPageSql,
 } from './task.list.js';
-import { type TaskPriority, type TaskStatus, taskLabelRows, taskLabels, taskRows, tasks } from './task.table.js';
+import {
+  type TaskPriority,
+  type TaskRow,
+  type TaskStatus,
+  taskLabelRows,
+  taskLabels,
+  taskRows,
+  tasks,
+} from './task.table.js';
 
-export const taskById = rowSource('Task', tasks, (id: TaskId) => taskRows.byId(id));
+/** A task with the labels it bears, in the order in which the labels were created. */
+export interface LabelledTask extends TaskRow {
+  readonly labelIds: readonly LabelId[];
+}
+
+/** With its labels, which are few and asked for wherever tasks are listed: one entry, one statement. */
+export const taskById: Source<TaskId, LabelledTask | null> = {
+  name: 'Task',
+  shape: `${shapeOf(tasks)}.labels`,
+  ttlMs: ROW_TTL_MS,
+  scope: 'public',
+  tags: (id) => [...taskRows.byId(id), taskLabelRows.ofTask(id)[1]],
+  load: async (ids, db) => {
+    const statement = db.prepared('tasks_with_labels', (read, name) =>
+      read
+        .select({ ...getTableColumns(tasks), labelIds: LABEL_IDS })
+        .from(tasks)
+        .where(sql`${tasks.id} = any(${sql.placeholder('ids')}::uuid[])`)
+        .prepare(name),
+    );
+    return byId(ids, await statement.execute({ ids: ids.map(toUuid) }));
+  },
+};
+
+const LABEL_IDS = sql`array(
+  select ${taskLabels.labelId} from ${taskLabels} where ${taskLabels.taskId} = ${tasks.id} order by ${taskLabels.labelId})`.mapWith(
+  (uuids: string[]) => uuids.map((uuid) => fromUuid('label', uuid)),
+);
 
 /** What the identifier OPS-42 means, once OPS is known. */
 export interface TaskNumber {
@@ -101,7 +136,7 @@ function countsSource(name: string, ttlMs: number): Source<TaskList, number> {
   };
 }
 
-/** The labels that a task bears, in the order in which the labels were created. */
+/** The labels of a task that was read without them, as writes read it. */
 export const labelIdsOf: Source<TaskId, readonly LabelId[]> = {
   name: 'TaskLabels',
   shape: 'ids',
@@ -145,8 +180,8 @@ export async function projectStats(projectIds: readonly ProjectId[], db: Databas
         from t where project_id = p.id and completed_at is not null)
     ) as stats
     from unnest(${uuids(projectIds)}) as p(id)`);
-  const byId = new Map(rows.map(({ stats: { projectId, ...stats } }) => [fromUuid('project', projectId), stats]));
-  return projectIds.map((id) => byId.get(id) as TaskStats);
+  const statsOf = new Map(rows.map(({ stats: { projectId, ...stats } }) => [fromUuid('project', projectId), stats]));
+  return projectIds.map((id) => statsOf.get(id) as TaskStats);
 }
 
 /** A project's tasks in numbers. */

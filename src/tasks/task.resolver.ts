@@ -1,6 +1,7 @@
 /** The queries, fields and mutations of Task, and what Project and User get from tasks. Who may see a task is asked where one is first reached. */
 import { Arg, Args, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { isId, type ProjectId } from '../db/ids.js';
+import { once } from '../graphql/awaitable.js';
 import { Cached } from '../graphql/cached.js';
 import { answerEndsAt, type Context, traced } from '../graphql/context.js';
 import { badUserInput } from '../graphql/errors.js';
@@ -36,6 +37,7 @@ import {
 } from './task.inputs.js';
 import { isTaskPlace, type TaskListOrder, taskListWithin, taskOrder } from './task.list.js';
 import {
+  type LabelledTask,
   labelIdsOf,
   projectStats,
   relativeTaskCounts,
@@ -77,9 +79,8 @@ export class TaskResolver {
   }
 
   @FieldResolver(() => String, { description: 'Unique and for people: OPS-42.' })
-  async identifier(@Root() task: TaskRow, @Ctx() { loads }: Context) {
-    const project = await loads.load(projectById, task.projectId);
-    return `${project?.key}-${task.number}`;
+  identifier(@Root() task: TaskRow, @Ctx() { loads }: Context) {
+    return once(loads.load(projectById, task.projectId), (project) => `${project?.key}-${task.number}`);
   }
 
   @FieldResolver(() => Project, { description: 'What it belongs to.' })
@@ -112,30 +113,36 @@ export class TaskResolver {
   }
 
   @FieldResolver(() => LabelConnection, { description: 'The labels it bears, oldest label first.' })
-  labels(@Root() task: TaskRow, @Ctx() { loads }: Context, @Args(() => PageArgs) args: PageArgs) {
+  labels(
+    @Root() task: TaskRow & Partial<LabelledTask>,
+    @Ctx() { loads }: Context,
+    @Args(() => PageArgs) args: PageArgs,
+  ) {
     const query = pageQuery(args, 'task.labels', ([id]) => isId('label', id ?? ''));
-    const labelIds = () => loads.load(labelIdsOf, task.id);
+    const labelIds = () => task.labelIds ?? loads.load(labelIdsOf, task.id);
     return connection({
       list: 'task.labels',
       query,
-      page: async () =>
-        pageOf(
-          (await labelIds()).map((id) => ({ id, sort: [] })),
-          query,
+      page: () =>
+        once(labelIds(), (ids) =>
+          pageOf(
+            ids.map((id) => ({ id, sort: [] })),
+            query,
+          ),
         ),
       nodes: (ids) => loads.loadMany(labelById, ids),
-      count: async () => (await labelIds()).length,
+      count: () => once(labelIds(), ({ length }) => length),
     });
   }
 
   @FieldResolver(() => Boolean, { description: 'Whether the viewer may change it.' })
-  async viewerCanUpdate(@Root() task: TaskRow, @Ctx() context: Context) {
-    return (await writingRoleIn(context, task.projectId)) !== undefined;
+  viewerCanUpdate(@Root() task: TaskRow, @Ctx() context: Context) {
+    return once(writingRoleIn(context, task.projectId), (role) => role !== undefined);
   }
 
   @FieldResolver(() => Boolean, { description: 'Whether the viewer may delete it.' })
-  async viewerCanDelete(@Root() task: TaskRow, @Ctx() context: Context) {
-    return (await writingRoleIn(context, task.projectId)) !== undefined;
+  viewerCanDelete(@Root() task: TaskRow, @Ctx() context: Context) {
+    return once(writingRoleIn(context, task.projectId), (role) => role !== undefined);
   }
 
   @Mutation(() => TaskPayload, { description: 'Creates a task.' })
@@ -317,9 +324,9 @@ async function taskConnection(
     query,
     page: () => loads.load(relative ? relativeTaskPages : taskPages, { list, order, ...query }),
     // A task that left these projects since the list was read is not the viewer's to see.
-    nodes: async (ids) =>
-      (await loads.loadMany(taskById, ids)).map((task) =>
-        task && list.projectIds.includes(task.projectId) ? task : null,
+    nodes: (ids) =>
+      once(loads.loadMany(taskById, ids), (rows) =>
+        rows.map((task) => (task && list.projectIds.includes(task.projectId) ? task : null)),
       ),
     count: () => loads.load(relative ? relativeTaskCounts : taskCounts, list),
   });

@@ -120,6 +120,8 @@ export const taskLabels = pgTable(
 
 export const taskLabelRows = rowSets(taskLabels, {
   byTask: { columns: [taskLabels.taskId] },
+  /** For whoever reads the task together with them. */
+  ofTask: { columns: [taskLabels.taskId], of: [tasks.id] },
   byLabel: { columns: [taskLabels.labelId] },
   byProject: { columns: [taskLabels.projectId] },
 });

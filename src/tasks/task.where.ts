@@ -4,9 +4,9 @@
  */
 import { isInstant } from '../db/columns.js';
 import type { LabelId, ProjectId, UserId } from '../db/ids.js';
+import type { Awaitable } from '../graphql/awaitable.js';
 import type { Context } from '../graphql/context.js';
 import { badUserInput } from '../graphql/errors.js';
-import type { Awaitable } from '../graphql/loads.js';
 import { isGiven, readId } from '../graphql/node.js';
 import { labelsOfProject } from '../labels/label.loaders.js';
 import { projectIdByKey } from '../projects/project.loaders.js';

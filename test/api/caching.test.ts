@@ -72,9 +72,9 @@ describe.each(Object.entries(EDGES))(`${TASKS} tasks on a cold cache with an edg
 test(`${TASKS} tasks with assignee, project and labels on a cold cache: one Redis read per level, one statement per table and level`, async () => {
   const query = `{ tasks(first: ${TASKS}) { nodes { title assignee { handle } project { key } labels { nodes { name } } } } }`;
   dataOf(await app.ask(query, { as: f.ada.id }));
-  // The fourth level is three tables: users, projects, task_labels.
-  expect(app.counts).toMatchObject({ reads: 5 });
-  expect(app.counts.statements).toHaveLength(7);
+  // The fourth level is three tables: users, projects, labels.
+  expect(app.counts).toMatchObject({ reads: 4 });
+  expect(app.counts.statements).toHaveLength(6);
   await app.settled();
   expect(app.counts.fills).toBeGreaterThanOrEqual(5);
   expect(app.counts.fills).toBeLessThanOrEqual(7);

@@ -277,7 +277,7 @@ describe('other ways to write', () => {
         labelRows.byProject(f.ops.id),
         taskLabelRows.byProject(f.ops.id),
         taskLabelRows.byLabel(f.docs.id),
-        ...f.opsTasks.map(({ id }) => taskLabelRows.byTask(id)),
+        ...f.opsTasks.flatMap(({ id }) => [taskLabelRows.byTask(id), taskRows.byId(id)]),
       ),
     );
   });
@@ -420,7 +420,7 @@ test('a label renamed touches its list; another colour does not', async () => {
   expect(await set({ color: '#abcdef' })).toEqual(first(labelRows.byId(f.bug.id)));
 });
 
-test('a label put on a task touches the task’s labels, the label’s tasks, and the project’s labelled tasks', async () => {
+test('a label put on a task touches the task with its labels, the label’s tasks, and the project’s labelled tasks', async () => {
   const fresh = { id: newId('label'), projectId: f.ops.id, name: 'fresh', color: '#000000' };
   await db.write.insert(labels).values(fresh);
   const [task] = f.opsTasks;
@@ -430,10 +430,16 @@ test('a label put on a task touches the task’s labels, the label’s tasks, an
   expect(tags).toEqual(
     first(
       taskLabelRows.byTask((task as TaskLike).id),
+      taskLabelRows.ofTask((task as TaskLike).id),
       taskLabelRows.byLabel(fresh.id),
       taskLabelRows.byProject(f.ops.id),
     ),
   );
+  expect(taskLabelRows.ofTask((task as TaskLike).id)).toEqual([taskRows.byId((task as TaskLike).id)[0], 'task_labels']);
+  // Every row of the outbox is of one table: the writer of very many tags names its tables by the first of each row.
+  const mixed = await db.write.execute(sql`
+    select 1 from cache_outbox where (select count(distinct split_part(tag, ':', 1)) from unnest(tags) as tag) > 1`);
+  expect(mixed).toHaveLength(0);
 });
 
 test('a member who joins touches his memberships and the project’s members', async () => {

@@ -1,7 +1,7 @@
 -- The tag of the row-set that a row belongs to, `tasks:project_id=…`, or with an aspect `tasks:project_id/any=…`; null when one of its
 -- columns is. With {"of": {"table": "…", "columns": […]}, …} it is the row-set of another table, of which the row is a part: its columns
 -- stand for those.
-create function cache_row_tag(table_name text, spec jsonb, r jsonb) returns text
+create function cache_row_tag_of_many(table_name text, spec jsonb, r jsonb) returns text
 language sql immutable
 as $$
   select case
@@ -12,6 +12,18 @@ as $$
       || '=' || string_agg(r ->> name, ',' order by place)
   end
   from jsonb_array_elements_text(spec -> 'columns') with ordinality as c(name, place)
+$$;--> statement-breakpoint
+
+-- The same. Nearly all row-sets have one column: as an expression, which Postgres puts in place of the call.
+create function cache_row_tag(table_name text, spec jsonb, r jsonb) returns text
+language sql immutable
+as $$
+  select case
+    when spec #> '{columns,1}' is null
+    then coalesce(spec #>> '{of,table}', table_name) || ':' || coalesce(spec #>> '{of,columns,0}', spec #>> '{columns,0}')
+      || coalesce('/' || (spec ->> 'aspect'), '') || '=' || (r ->> (spec #>> '{columns,0}'))
+    else cache_row_tag_of_many(table_name, spec, r)
+  end
 $$;--> statement-breakpoint
 
 -- As before; every row of the outbox is of one table, also where a row-set is of another table than the others.

@@ -33,4 +33,5 @@ USER node
 EXPOSE 4000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
     CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/healthz`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
-CMD ["node", "dist/main.js"]
+# Requests die young: with the default of 16 MiB many are still under way when they are collected, which costs a fifth of the CPU.
+CMD ["node", "--max-semi-space-size=64", "dist/main.js"]

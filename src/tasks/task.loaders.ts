@@ -1,6 +1,6 @@
 /** How tasks are read: rows by id, lists as ids, counts, the labels a task bears, a project's statistics. */
 import { asc, getTableColumns, sql } from 'drizzle-orm';
-import { byId, grouped, shapeOf, uuids } from '../db/by-id.js';
+import { byId, grouped, shapeOf } from '../db/by-id.js';
 import type { Database } from '../db/database.js';
 import { fromUuid, type LabelId, type ProjectId, type TaskId, toUuid } from '../db/ids.js';
 import { selectPages } from '../db/page-sql.js';
@@ -159,30 +159,37 @@ export const labelIdsOf: Source<TaskId, readonly LabelId[]> = {
 
 /** Aggregates over all tasks of each project, by one statement. */
 export async function projectStats(projectIds: readonly ProjectId[], db: Database) {
-  const rows = await db.read.execute<{ stats: TaskStats & { projectId: string } }>(sql`
-    with t as (
-      select ${tasks.projectId}, ${tasks.status}, ${tasks.priority}, ${tasks.dueDate}, ${tasks.createdAt}, ${tasks.completedAt}
-      from ${tasks} where ${tasks.projectId} = any(${uuids(projectIds)}))
-    select json_build_object(
-      'projectId', p.id,
-      'total', (select count(*) from t where project_id = p.id),
-      'byStatus', (
-        select coalesce(json_agg(json_build_object('status', status, 'count', n) order by status), '[]')
-        from (select status, count(*) as n from t where project_id = p.id group by status) as s),
-      'byPriority', (
-        select coalesce(json_agg(json_build_object('priority', priority, 'count', n) order by priority), '[]')
-        from (select priority, count(*) as n from t where project_id = p.id group by priority) as s),
-      'overdue', (select count(*) from t where project_id = p.id
-        and due_date < (now() at time zone 'UTC')::date and status not in ('DONE', 'CANCELED')),
-      'completedLast7Days', (select count(*) from t where project_id = p.id and completed_at > now() - interval '7 days'),
-      'medianCycleTimeHours', (
-        select percentile_cont(0.5) within group (order by extract(epoch from completed_at - created_at)::float8 / 3600)
-        from t where project_id = p.id and completed_at is not null)
-    ) as stats
-    from unnest(${uuids(projectIds)}) as p(id)`);
+  const statement = db.prepared('project_stats', (read, name) =>
+    read
+      .select({ stats: STATS })
+      .from(sql`unnest(${sql.placeholder('ids')}::uuid[]) as p(id)`)
+      .prepare(name),
+  );
+  const rows = await statement.execute({ ids: projectIds.map(toUuid) });
   const statsOf = new Map(rows.map(({ stats: { projectId, ...stats } }) => [fromUuid('project', projectId), stats]));
   return projectIds.map((id) => statsOf.get(id) as TaskStats);
 }
+
+/** Of the project `p`. */
+const STATS = sql<TaskStats & { projectId: string }>`(
+  with t as materialized (
+    select ${tasks.status}, ${tasks.priority}, ${tasks.dueDate}, ${tasks.createdAt}, ${tasks.completedAt}
+    from ${tasks} where ${tasks.projectId} = p.id)
+  select json_build_object(
+    'projectId', p.id,
+    'total', (select count(*) from t),
+    'byStatus', (
+      select coalesce(json_agg(json_build_object('status', status, 'count', n) order by status), '[]')
+      from (select status, count(*) as n from t group by status) as s),
+    'byPriority', (
+      select coalesce(json_agg(json_build_object('priority', priority, 'count', n) order by priority), '[]')
+      from (select priority, count(*) as n from t group by priority) as s),
+    'overdue', (select count(*) from t
+      where due_date < (now() at time zone 'UTC')::date and status not in ('DONE', 'CANCELED')),
+    'completedLast7Days', (select count(*) from t where completed_at > now() - interval '7 days'),
+    'medianCycleTimeHours', (
+      select percentile_cont(0.5) within group (order by extract(epoch from completed_at - created_at)::float8 / 3600)
+      from t where completed_at is not null)))`;
 
 /** A project's tasks in numbers. */
 export interface TaskStats {

@@ -55,7 +55,7 @@ export interface Named {
 }
 
 /** A viewer's place in a project, as a write sees it. */
-interface Place {
+export interface Place {
   readonly role: Role;
   readonly archivedAt: string | null;
 }
@@ -103,16 +103,6 @@ export async function roleOfWriter(
   return (place as Place).role;
 }
 
-/** The same for many projects whose gates were passed: what tells the refusal, if any, for each. */
-export async function writersOf(
-  tx: Transaction,
-  viewerId: UserId,
-  projectIds: readonly ProjectId[],
-): Promise<(projectId: ProjectId, named: Named) => Refusal | undefined> {
-  const places = await lockPlaces(tx, viewerId, projectIds);
-  return (projectId, named) => refusalToWrite(places.get(projectId), named);
-}
-
 /**
  * The viewer's ownership of a project whose gate was passed.
  * @throws Refusal NOT_FOUND for a stranger, FORBIDDEN for any other role.
@@ -150,7 +140,8 @@ async function lockPlaces(tx: Transaction, viewerId: UserId, projectIds: readonl
   return new Map<ProjectId, Place>(rows.map(({ projectId, role, archivedAt }) => [projectId, { role, archivedAt }]));
 }
 
-function refusalToWrite(place: Place | undefined, { what, path }: Named): Refusal | undefined {
+/** Why the viewer may not write there, if so: the place as it was read behind the project's gate. */
+export function refusalToWrite(place: Place | undefined, { what, path }: Named): Refusal | undefined {
   if (place === undefined) return notFound(what, path);
   if (!mayWrite(place.role)) return forbidden(`your role in this project is ${place.role}; writing needs MEMBER`, path);
   return place.archivedAt === null ? undefined : archived(path);

@@ -35,8 +35,10 @@ export const projectRows = rowSets(projects, {
 export const projectRole = pgEnum('project_role', ['OWNER', 'MEMBER', 'VIEWER']);
 export type Role = (typeof projectRole.enumValues)[number];
 
+export const WRITING_ROLES: readonly Role[] = ['OWNER', 'MEMBER'];
+
 export function mayWrite(role: Role | undefined): boolean {
-  return role === 'OWNER' || role === 'MEMBER';
+  return role !== undefined && WRITING_ROLES.includes(role);
 }
 
 export const projectMembers = pgTable(

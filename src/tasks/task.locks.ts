@@ -3,14 +3,14 @@
  * Which project a task is in is only sure behind its gate: a write that had to wait there while the task was moved away is refused, since
  * going on to the next gate would break that order.
  */
-import { and, asc, eq, inArray, or, sql } from 'drizzle-orm';
+import { asc, eq, getTableColumns, inArray, or, sql } from 'drizzle-orm';
 import { uuids } from '../db/by-id.js';
 import type { Transaction } from '../db/database.js';
-import { fromUuid, type ProjectId, type TaskId, type UserId } from '../db/ids.js';
+import { fromUuid, type ProjectId, type TaskId, toUuid, type UserId } from '../db/ids.js';
 import { Refusal, UserErrorCode } from '../graphql/user-error.js';
-import { type Named, notFound, roleOfWriter, writersOf } from '../projects/access.js';
+import { type Named, notFound, type Place, refusalToWrite, roleOfWriter } from '../projects/access.js';
 import { passing } from '../projects/gates.js';
-import type { Role } from '../projects/project.table.js';
+import { projects, type Role, WRITING_ROLES } from '../projects/project.table.js';
 import { type TaskRow, tasks } from './task.table.js';
 
 export const TASK: Named = { what: 'task', path: ['input', 'id'] };
@@ -44,23 +44,18 @@ export async function tasksToWrite(
   named: (id: TaskId) => Named,
   { tree = false, others = [] }: Holding = {},
 ): Promise<Map<TaskId, TaskRow | Refusal>> {
-  const known = await passGatesOf(tx, ids);
-  const refusalIn = await writersOf(tx, viewerId, [...known.values()]);
+  const seen = await seenForWriting(tx, viewerId, { ids, others, tree });
   const refusalOf = (id: TaskId) => {
-    const projectId = known.get(id);
-    const { what, path } = named(id);
-    return projectId === undefined ? notFound(what, path) : refusalIn(projectId, { what, path });
+    const task = seen.get(id);
+    return task === undefined ? notFound(named(id).what, named(id).path) : refusalToWrite(task.place, named(id));
   };
   const open = ids.filter((id) => refusalOf(id) === undefined);
-  const projectIds = [...new Set(open.map((id) => known.get(id) as ProjectId))];
-  if (tree) await lockTrees(tx, projectIds);
-  const locked = await lockTasks(tx, [...open, ...others], projectIds);
-  const gone = open.filter((id) => !locked.some((task) => task.id === id));
+  const gone = open.filter((id) => seen.get(id)?.task === undefined);
   const elsewhere = gone.length === 0 ? new Map() : await projectsOf(tx, gone);
   return new Map(
     ids.map((id) => {
       const missing = () => (elsewhere.has(id) ? moved(named(id)) : notFound(named(id).what, named(id).path));
-      return [id, refusalOf(id) ?? locked.find((task) => task.id === id) ?? missing()];
+      return [id, refusalOf(id) ?? seen.get(id)?.task ?? missing()];
     }),
   );
 }
@@ -106,14 +101,40 @@ export async function taskWithParts(
   return { task, parts: rows.filter((row) => row.id !== id).map((row) => row.id) };
 }
 
-/** In the order of their ids, which all writes keep. */
-async function lockTasks(tx: Transaction, ids: readonly TaskId[], within: readonly ProjectId[]): Promise<TaskRow[]> {
-  return tx
-    .select()
-    .from(tasks)
-    .where(and(inArray(tasks.id, [...new Set(ids)]), inArray(tasks.projectId, [...within])))
-    .orderBy(asc(tasks.id))
-    .for('update');
+interface Seen {
+  readonly place: Place | undefined;
+  /** Locked. Absent where it may not be written, or is not there any more. */
+  readonly task: TaskRow | undefined;
+}
+
+const LOCKED = Object.fromEntries(
+  Object.entries(getTableColumns(tasks)).map(([name, column]) => [
+    name,
+    sql`(w.task).${sql.identifier(column.name)}`.mapWith(column),
+  ]),
+);
+
+/** The tasks that there are, by migration 0008's function, which takes all locks in their order. */
+async function seenForWriting(
+  tx: Transaction,
+  viewerId: UserId,
+  { ids, others = [], tree = false }: Holding & { readonly ids: readonly TaskId[] },
+): Promise<Map<TaskId, Seen>> {
+  const roles = `{${WRITING_ROLES.join(',')}}`;
+  const rows = await tx
+    .select({
+      id: sql<TaskId>`w.seen_id`.mapWith(tasks.id),
+      role: sql<Role | null>`w.role`,
+      archivedAt: sql<string | null>`w.archived_at`.mapWith(projects.archivedAt),
+      task: LOCKED,
+    })
+    .from(sql`tasks_to_write(${toUuid(viewerId)}, ${uuids(ids)}, ${uuids(others)}, ${roles}, ${tree}) as w`);
+  return new Map(
+    rows.map(({ id, role, archivedAt, task }) => {
+      const place = role === null ? undefined : { role, archivedAt };
+      return [id, { place, task: task['id'] === null ? undefined : (task as unknown as TaskRow) }];
+    }),
+  );
 }
 
 /** One change of parents at a time in a project. */

@@ -1,0 +1,51 @@
+-- What a write of tasks takes before it changes any, in one statement and in the order that all writes keep: the gates of the projects that
+-- the tasks are in, the viewer's memberships, the trees of parents if asked for, the tasks. A function sees with each of its statements
+-- what was committed before that one began: so rights are read behind the gates, and tasks behind their locks.
+--   roles    those that may write
+--   others   tasks to lock besides
+-- Answers each of `ids` that there is with the project it was seen in before its gate; the viewer's role there, if any, and when the project
+-- was archived, if it was; and the task, locked, where the viewer may write and it is still in a project whose gate was passed.
+create function tasks_to_write(viewer uuid, ids uuid[], others uuid[], roles project_role[], tree boolean)
+returns table (seen_id uuid, seen_in uuid, role project_role, archived_at timestamptz, task tasks)
+language plpgsql
+as $$
+#variable_conflict use_column
+declare
+  seen_ids uuid[];
+  seen_projects uuid[];
+  own_projects uuid[];
+  own_roles project_role[];
+  archived timestamptz[];
+  writable uuid[];
+  project uuid;
+begin
+  select array_agg(t.id), array_agg(t.project_id) into seen_ids, seen_projects from tasks t where t.id = any(ids);
+  for project in select distinct p from unnest(seen_projects) as p order by p loop
+    perform pg_advisory_xact_lock_shared(hashtextextended(project::text, 1)); -- projects/gates.ts
+  end loop;
+
+  -- Held against removal by whoever does not pass the gate: an operator, a deleted user.
+  select array_agg(m.project_id), array_agg(m.role), array_agg(m.archived_at) into own_projects, own_roles, archived
+  from (
+    select m.project_id, m.role, p.archived_at
+    from project_members m join projects p on p.id = m.project_id
+    where m.project_id = any(seen_projects) and m.user_id = viewer
+    for share of m
+  ) as m;
+  writable := array(
+    select p from unnest(own_projects, own_roles, archived) as m(p, r, a) where r = any(roles) and a is null order by p);
+
+  if tree then
+    foreach project in array writable loop
+      perform pg_advisory_xact_lock(hashtextextended(project::text, 0)); -- task.locks.ts
+    end loop;
+  end if;
+  perform from tasks t where t.id = any(ids || others) and t.project_id = any(writable) order by t.id for update;
+
+  return query
+    select s.id, s.project_id, m.r, m.a, t
+    from unnest(seen_ids, seen_projects) as s(id, project_id)
+    left join unnest(own_projects, own_roles, archived) as m(p, r, a) on m.p = s.project_id
+    left join tasks t on t.id = s.id and t.project_id = any(writable);
+end
+$$;

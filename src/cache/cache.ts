@@ -3,7 +3,7 @@
  * entry is worth stands in entry.ts, what memory may keep in near-cache.ts, what Redis does in redis/. A reader never gets an
  * error of the cache, and never a value that was not the committed state of the database at some moment while the read ran.
  */
-import { LRUCache } from 'lru-cache';
+import { Recent } from '../recent.js';
 import { type Clock, systemClock } from '../time.js';
 import { Callers, untilAborted } from './callers.js';
 import { type Entry, entryText, isFence, purgeOf, type State, stampText, stateOf } from './entry.js';
@@ -77,7 +77,7 @@ interface Placed<A> extends Call<A> {
 /** Calls of one policy, and what of it their names hang on. */
 interface Named extends Pick<Policy<never>, 'tags' | 'shape'> {
   readonly key: Policy<never>['key'] | undefined;
-  readonly calls: LRUCache<string, Call<string>>;
+  readonly calls: Recent<string, Call<string>>;
 }
 
 /** What one call of `readMany` asks for in a turn. */
@@ -387,7 +387,7 @@ export class Cache {
     // Of another policy of this name, perhaps an older one.
     if (named === undefined || named.tags !== policy.tags || named.shape !== policy.shape || named.key !== policy.key) {
       const { tags, shape, key } = policy;
-      named = { tags, shape, key, calls: new LRUCache({ max: MAX_NAMED }) };
+      named = { tags, shape, key, calls: new Recent(MAX_NAMED) };
       this.#named.set(policy.name, named);
     }
     const known = named.calls.get(arg) as Call<A & string> | undefined;

@@ -1,5 +1,5 @@
 /** Keys: the canonical name of one cached call. Equal calls have equal keys, on every process and in every build. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 declare const keyBrand: unique symbol;
 export type Key = string & { readonly [keyBrand]: true };
@@ -15,7 +15,7 @@ export function keyOf(call: { name: string; shape: string; viewer: string | unde
 
 /** 43 characters of SHA-256 in base64url. */
 export function digest(text: string): string {
-  return createHash('sha256').update(text).digest('base64url');
+  return hash('sha256', text, 'base64url');
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Ids: UUIDv7 in Postgres, TypeIDs (`task_01h455vb4pex5vsknk084sn02q`) everywhere else. */
-import { LRUCache } from 'lru-cache';
 import { TypeID } from 'typeid-js';
 import { v7 } from 'uuid';
+import { Recent } from '../recent.js';
 
 export type Id<Prefix extends string = string> = `${Prefix}_${string}`;
 export type UserId = Id<'user'>;
@@ -20,13 +20,26 @@ export function newId<P extends string>(prefix: P, atMs?: number, random?: Uint8
   return fromUuid(prefix, v7({ msecs: atMs, ...(random && { random }) }));
 }
 
-export function fromUuid<P extends string>(prefix: P, uuid: string): Id<P> {
-  return TypeID.fromUUID(prefix, uuid).toString() as Id<P>;
-}
-
-/** Ids in use are converted again and again: for tags, for statements. */
+/** Ids in use are converted again and again: for tags and statements, and back for each row that names them. */
 const MAX_KNOWN = 20_000;
-const uuids = new LRUCache<Id, string>({ max: MAX_KNOWN });
+const uuids = new Recent<Id, string>(MAX_KNOWN);
+/** By prefix; few. */
+const ids = new Map<string, Recent<string, Id>>();
+
+/** @param uuid as Postgres writes it */
+export function fromUuid<P extends string>(prefix: P, uuid: string): Id<P> {
+  let known = ids.get(prefix);
+  if (known === undefined) {
+    known = new Recent(MAX_KNOWN);
+    ids.set(prefix, known);
+  }
+  const found = known.get(uuid);
+  if (found !== undefined) return found as Id<P>;
+  const id = TypeID.fromUUID(prefix, uuid).toString() as Id<P>;
+  known.set(uuid, id);
+  uuids.set(id, uuid);
+  return id;
+}
 
 /** Lower case, with hyphens: Postgres's own text, which tags are made of. */
 export function toUuid(id: Id): string {
@@ -39,7 +52,7 @@ export function toUuid(id: Id): string {
 
 /** The prefix of a well-formed id; undefined when `text` is none. */
 export function idPrefix(text: string): string | undefined {
-  if (uuids.has(text as Id)) return text.slice(0, text.lastIndexOf('_'));
+  if (uuids.get(text as Id) !== undefined) return text.slice(0, text.lastIndexOf('_'));
   try {
     const id = TypeID.fromString(text);
     uuids.set(text as Id, id.toUUID()); // the suffix may have the form of one and still be none

@@ -6,6 +6,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type GraphQLResolveInfo, responsePathAsArray } from 'graphql';
 import { canonical, type Key, type Outcome, type OutcomeKind, type OutcomeReason, type Tag } from '../cache/index.js';
+import { SECOND } from '../time.js';
 
 /** A trace longer than this is cut: a request of many thousand fields shall not double its answer. */
 const MAX_CALLS = 1000;
@@ -47,6 +48,15 @@ interface Place {
 }
 
 const here = new AsyncLocalStorage<Place>();
+/** Since the last traced field; then promises are no more followed, which until Node 24 makes all of them dearer. */
+const FOLLOWED_MS = 30 * SECOND;
+let unfollowing: NodeJS.Timeout | undefined;
+
+function follow(place: Place): void {
+  here.enterWith(place);
+  unfollowing ??= setTimeout(() => here.disable(), FOLLOWED_MS).unref();
+  unfollowing.refresh();
+}
 
 /** A request's tracer; the silent one notes nothing. */
 export class Tracer {
@@ -62,7 +72,7 @@ export class Tracer {
 
   /** From now on, in this async context: what is noted belongs to this field. */
   enter(info?: GraphQLResolveInfo): void {
-    if (this.enabled) here.enterWith({ tracer: this, info });
+    if (this.enabled) follow({ tracer: this, info });
   }
 
   /** A field asks a source for a value that a batch will bring. */

@@ -94,6 +94,8 @@ test('a task moved between assignees drops exactly the lists of both and of its 
   // Of the rows themselves only the moved one was read again, and nothing else at all.
   const notHits = [...ada.calls, ...bob.calls, ...ops.calls].filter(({ outcome }) => outcome !== 'hit');
   const rows = notHits.filter(({ name }) => name !== 'TaskPage' && name !== 'TaskCount');
-  expect(rows.map(({ name, tags }) => ({ name, tags }))).toEqual([{ name: 'Task', tags: [...taskRows.byId(id), 'task_labels'] }]);
+  expect(rows.map(({ name, tags }) => ({ name, tags }))).toEqual([
+    { name: 'Task', tags: [...taskRows.byId(id), 'task_labels'] },
+  ]);
   expect(ops.calls.flatMap(({ tags }) => tags)).toContain(projectRows.byId(f.ops.id)[0]);
 });

@@ -37,7 +37,7 @@ export interface Database {
   until(signal: AbortSignal): Database;
 }
 
-interface Prepared {
+export interface Prepared {
   execute(values?: Record<string, unknown>): Promise<unknown>;
 }
 

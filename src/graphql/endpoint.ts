@@ -68,5 +68,6 @@ function headersOfRequest({ headers }: FastifyRequest): HeaderMap {
 
 /** With its question mark, as of a URL. */
 function searchOf(address: string): string {
-  return new URL(address, 'http://localhost').search;
+  const mark = address.indexOf('?');
+  return mark === -1 ? '' : address.slice(mark);
 }

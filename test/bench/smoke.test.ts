@@ -27,7 +27,7 @@ beforeAll(async () => {
       BENCH_SECONDS: '0.1',
       BENCH_ROUNDS: '1',
       BENCH_RATE: '50',
-      BENCH_TASKS: '400',
+      BENCH_TASKS: '1600',
       BENCH_GROWTH: '400',
       BENCH_RESULTS: results,
       TEST_DATABASE_URL: inject('databaseUrl'),

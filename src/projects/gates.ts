@@ -14,7 +14,7 @@ import { uuids } from '../db/by-id.js';
 import type { Transaction } from '../db/database.js';
 import type { ProjectId } from '../db/ids.js';
 
-/** Tells gates from the application's other advisory locks that are named by a project. */
+/** Tells gates from the application’s other advisory locks that are named by a project. Migration 0008 names it, too. */
 const GATE = sql.raw('1');
 
 /** Passes the gate of a project until the transaction ends; for statements that find out which project it is. */

@@ -109,13 +109,13 @@ export class Loads {
   batch<A, V>(load: BatchLoad<A, V>, arg: A): Promise<V> {
     if (loadSignal() === undefined) this.#options.session?.loseGround(); // of no cached method
     const loader = memoized(this.#batches, load, () =>
-      dataLoader<Part<A>, V>((parts) => this.#together(parts, (args) => load(args, this.#db)), null),
+      dataLoader<Part<A>, V>((parts) => this.#together(parts, load), null),
     );
     return loader.load({ arg, signal: loadSignal() ?? this.#options.signal });
   }
 
   /** One call for several loads, given up when nobody waits for any of them. */
-  #together<A, V>(parts: readonly Part<A>[], load: (args: readonly A[]) => Promise<readonly V[]>) {
+  #together<A, V>(parts: readonly Part<A>[], load: BatchLoad<A, V>) {
     const callers = new Callers();
     for (const { signal } of parts) callers.add(signal);
     return this.#until(load, callers.gone)(parts.map(({ arg }) => arg)).finally(() => callers.end());

@@ -56,7 +56,8 @@ export function openDatabase({ url, onStatement, signal = () => undefined, answe
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
   });
   const logger = loggedBy(onStatement);
-  const reads = { sql: readers, drizzle: drizzle(readers.client(), logger) };
+  const readUntil = (signal?: AbortSignal) => drizzle(readers.client(signal), logger);
+  const reads = { sql: readers, drizzle: readUntil() };
   const writer = postgresClient(url, { max: MAX_WRITES });
   const writes = { sql: writer, drizzle: drizzle(preparing(writer), logger) };
   const statements = new Map<string, unknown>();
@@ -75,7 +76,7 @@ export function openDatabase({ url, onStatement, signal = () => undefined, answe
         return { execute: (values) => readers.until(signal, () => statement.execute(values)) } as Pick<S, 'execute'>;
       },
       get read() {
-        read ??= drizzle(readers.client(signal), logger);
+        read ??= readUntil(signal);
         return read;
       },
       until,
@@ -92,8 +93,7 @@ export function openDatabase({ url, onStatement, signal = () => undefined, answe
         const at: Database = { read: tx, prepared: (name, build) => build(tx, name), until: () => at };
         return at;
       };
-      const from = signal === undefined ? reads.drizzle : drizzle(readers.client(signal), logger);
-      return from.transaction((tx) => fn(within(tx)), {
+      return readUntil(signal).transaction((tx) => fn(within(tx)), {
         isolationLevel: 'repeatable read',
         accessMode: 'read only',
       });

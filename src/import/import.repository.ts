@@ -8,7 +8,7 @@ import { comments } from '../comments/comment.table.js';
 import type { Transaction } from '../db/database.js';
 import { type CommentId, type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../db/ids.js';
 import { type LabelRow, labels } from '../labels/label.table.js';
-import { passGates } from '../projects/gates.js';
+import { passGate } from '../projects/gates.js';
 import { projectMembers, projects, type Role, taskNumbers } from '../projects/project.table.js';
 import { type TaskRow, type TaskStatus, taskLabels, tasks } from '../tasks/task.table.js';
 import { users } from '../users/user.table.js';
@@ -83,7 +83,7 @@ export async function lockProject(
 ): Promise<{ readonly id: ProjectId; readonly archived: boolean } | undefined> {
   const [known] = await tx.select({ id: projects.id }).from(projects).where(eq(projects.key, key));
   if (known === undefined) return undefined;
-  await passGates(tx, [known.id]);
+  await passGate(tx, known.id);
   const [project] = await tx
     .select({ id: projects.id, archivedAt: projects.archivedAt })
     .from(projects)

@@ -2,7 +2,7 @@
  * Who may see and change what: a project's data is for its members. Reads ask the cached, strictly invalidated memberships, so
  * a removed member is shut out with the next request; writes ask the table itself, inside their transaction.
  */
-import { and, eq, inArray } from 'drizzle-orm';
+import { and, eq } from 'drizzle-orm';
 import type { Transaction } from '../db/database.js';
 import type { ProjectId, UserId } from '../db/ids.js';
 import { type Awaitable, once, onceBoth } from '../graphql/awaitable.js';
@@ -10,7 +10,7 @@ import type { Context } from '../graphql/context.js';
 import { Refusal, UserErrorCode } from '../graphql/user-error.js';
 import { userById } from '../users/user.loaders.js';
 import type { UserRow } from '../users/user.table.js';
-import { passGates } from './gates.js';
+import { passGate } from './gates.js';
 import { membershipsOf, projectById } from './project.loaders.js';
 import { mayWrite, projectMembers, projects, type Role } from './project.table.js';
 
@@ -86,7 +86,7 @@ export async function requireWriter(
   projectId: ProjectId,
   named: Named,
 ): Promise<Role> {
-  await passGates(tx, [projectId]);
+  await passGate(tx, projectId);
   return roleOfWriter(tx, viewerId, projectId, named);
 }
 
@@ -97,7 +97,7 @@ export async function roleOfWriter(
   projectId: ProjectId,
   named: Named,
 ): Promise<Role> {
-  const place = (await lockPlaces(tx, viewerId, [projectId])).get(projectId);
+  const place = await lockPlace(tx, viewerId, projectId);
   const refusal = refusalToWrite(place, named);
   if (refusal !== undefined) throw refusal;
   return (place as Place).role;
@@ -124,20 +124,20 @@ export async function requireMember(
   projectId: ProjectId,
   named: Named,
 ): Promise<Role> {
-  const place = (await lockPlaces(tx, viewerId, [projectId])).get(projectId);
+  const place = await lockPlace(tx, viewerId, projectId);
   if (place === undefined) throw notFound(named.what, named.path);
   return place.role;
 }
 
 /** Against removal by whoever does not pass the gate: an operator, a deleted user. */
-async function lockPlaces(tx: Transaction, viewerId: UserId, projectIds: readonly ProjectId[]) {
-  const rows = await tx
-    .select({ projectId: projects.id, role: projectMembers.role, archivedAt: projects.archivedAt })
+async function lockPlace(tx: Transaction, viewerId: UserId, projectId: ProjectId): Promise<Place | undefined> {
+  const [place] = await tx
+    .select({ role: projectMembers.role, archivedAt: projects.archivedAt })
     .from(projectMembers)
     .innerJoin(projects, eq(projects.id, projectMembers.projectId))
-    .where(and(inArray(projectMembers.projectId, [...projectIds]), eq(projectMembers.userId, viewerId)))
+    .where(and(eq(projectMembers.projectId, projectId), eq(projectMembers.userId, viewerId)))
     .for('share', { of: projectMembers });
-  return new Map<ProjectId, Place>(rows.map(({ projectId, role, archivedAt }) => [projectId, { role, archivedAt }]));
+  return place;
 }
 
 /** Why the viewer may not write there, if so: the place as it was read behind the project's gate. */

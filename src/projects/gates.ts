@@ -22,9 +22,8 @@ export const passing = (projectId: SQL) =>
   sql`pg_advisory_xact_lock_shared(hashtextextended(${projectId}::text, ${GATE}))`;
 
 /** Until the transaction ends. Ids of one kind sort as their UUIDs do. */
-export async function passGates(tx: Transaction, projectIds: readonly ProjectId[]): Promise<void> {
-  const sorted = [...new Set(projectIds)].sort();
-  await tx.execute(sql`select ${passing(sql`id`)} from unnest(${uuids(sorted)}) as gate(id)`);
+export async function passGate(tx: Transaction, projectId: ProjectId): Promise<void> {
+  await tx.execute(sql`select ${passing(sql`id`)} from unnest(${uuids([projectId])}) as gate(id)`);
 }
 
 /** Alone, until the transaction ends. */

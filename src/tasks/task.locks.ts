@@ -6,7 +6,7 @@
 import { asc, eq, getTableColumns, inArray, or, sql } from 'drizzle-orm';
 import { uuids } from '../db/by-id.js';
 import type { Transaction } from '../db/database.js';
-import { fromUuid, type ProjectId, type TaskId, toUuid, type UserId } from '../db/ids.js';
+import { type ProjectId, type TaskId, toUuid, type UserId } from '../db/ids.js';
 import { Refusal, UserErrorCode } from '../graphql/user-error.js';
 import { type Named, notFound, type Place, refusalToWrite, roleOfWriter } from '../projects/access.js';
 import { passing } from '../projects/gates.js';
@@ -65,7 +65,7 @@ export async function tasksToWrite(
  * @returns the viewer's role. @throws Refusal
  */
 export async function holdTask(tx: Transaction, viewerId: UserId, id: TaskId, named: Named): Promise<Role> {
-  const projectId = (await passGatesOf(tx, [id])).get(id);
+  const projectId = await passGateOf(tx, id);
   if (projectId === undefined) throw notFound(named.what, named.path);
   const role = await roleOfWriter(tx, viewerId, projectId, named);
   const [held] = await tx.select({ projectId: tasks.projectId }).from(tasks).where(eq(tasks.id, id)).for('key share');
@@ -85,10 +85,10 @@ export async function taskWithParts(
   id: TaskId,
   passed?: ProjectId,
 ): Promise<{ readonly task: TaskRow; readonly parts: readonly TaskId[] }> {
-  const projectId = passed ?? (await passGatesOf(tx, [id])).get(id);
+  const projectId = passed ?? (await passGateOf(tx, id));
   if (projectId === undefined) throw notFound(TASK.what, TASK.path);
   await roleOfWriter(tx, viewerId, projectId, TASK);
-  await lockTrees(tx, [projectId]);
+  await lockTree(tx, projectId);
   const rows = await tx
     .select()
     .from(tasks)
@@ -118,7 +118,7 @@ const LOCKED = Object.fromEntries(
 async function seenForWriting(
   tx: Transaction,
   viewerId: UserId,
-  { ids, others = [], tree = false }: Holding & { readonly ids: readonly TaskId[] },
+  { ids, others, tree }: Required<Holding> & { readonly ids: readonly TaskId[] },
 ): Promise<Map<TaskId, Seen>> {
   const roles = `{${WRITING_ROLES.join(',')}}`;
   const rows = await tx
@@ -138,22 +138,18 @@ async function seenForWriting(
 }
 
 /** One change of parents at a time in a project. */
-export async function lockTrees(tx: Transaction, projectIds: readonly ProjectId[]): Promise<void> {
+export async function lockTree(tx: Transaction, projectId: ProjectId): Promise<void> {
   await tx.execute(sql`
-    select pg_advisory_xact_lock(hashtextextended(id::text, 0)) from unnest(${uuids([...projectIds].sort())}) as tree(id)`);
+    select pg_advisory_xact_lock(hashtextextended(id::text, 0)) from unnest(${uuids([projectId])}) as tree(id)`);
 }
 
-/**
- * Passes the gates of the projects that the tasks are in, as this statement sees it: which is sure only when a task is found there again.
- * One statement for both. OFFSET keeps the sorting apart from the passing, so that it comes first.
- */
-async function passGatesOf(tx: Transaction, ids: readonly TaskId[]): Promise<Map<TaskId, ProjectId>> {
-  const rows = await tx.execute<{ id: string; project_id: string }>(sql`
-    select id, project_id, ${passing(sql`project_id`)} from (
-      select ${tasks.id} as id, ${tasks.projectId} as project_id from ${tasks}
-      where ${tasks.id} = any(${uuids(ids)}) order by ${tasks.projectId} offset 0
-    ) as known`);
-  return new Map(rows.map((row) => [fromUuid('task', row.id), fromUuid('project', row.project_id)]));
+/** Passes the gate of the project that the task is in, as this statement sees it: which is sure only when the task is found there again. */
+async function passGateOf(tx: Transaction, id: TaskId): Promise<ProjectId | undefined> {
+  const [known] = await tx
+    .select({ projectId: tasks.projectId, passed: passing(sql`${tasks.projectId}`) })
+    .from(tasks)
+    .where(eq(tasks.id, id));
+  return known?.projectId;
 }
 
 /** Not locked yet: only a place to look for them. */

@@ -9,7 +9,7 @@ import { violatesUnique } from '../db/violations.js';
 import { Refusal, UserErrorCode } from '../graphql/user-error.js';
 import { labels } from '../labels/label.table.js';
 import { notFound, roleOfWriter } from '../projects/access.js';
-import { passGateAlone, passGates } from '../projects/gates.js';
+import { passGate, passGateAlone } from '../projects/gates.js';
 import { projectsOf, TASK, taskWithParts } from './task.locks.js';
 import { type TaskRow, tasks } from './task.table.js';
 import {
@@ -52,9 +52,9 @@ export async function moveTask(
 
 /** Alone where the task is now: who has passed that gate finds every task where it looked for it. In the order of all gates. */
 async function passBoth(tx: Transaction, from: ProjectId, to: ProjectId): Promise<void> {
-  if (to < from) await passGates(tx, [to]);
+  if (to < from) await passGate(tx, to);
   await passGateAlone(tx, from);
-  if (to > from) await passGates(tx, [to]);
+  if (to > from) await passGate(tx, to);
 }
 
 async function arrive(

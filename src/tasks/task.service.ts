@@ -30,7 +30,7 @@ import type {
   UpdateTaskInput,
   UpdateTasksInput,
 } from './task.inputs.js';
-import { type Holding, lockTrees, TASK, tasksToWrite, taskToWrite, taskWithParts } from './task.locks.js';
+import { type Holding, lockTree, TASK, tasksToWrite, taskToWrite, taskWithParts } from './task.locks.js';
 import { moveTask } from './task.move.js';
 import { type TaskRow, taskPriority, taskStatus, tasks } from './task.table.js';
 import {
@@ -226,7 +226,7 @@ async function insertTask(
 ): Promise<TaskRow> {
   const { description, assigneeId, parentId, dueDate } = rest;
   await requireWriter(tx, viewerId, projectId, { what: 'project', path: ['input', 'projectId'] });
-  if (parentId) await lockTrees(tx, [projectId]);
+  if (parentId) await lockTree(tx, projectId);
   await requireReferences(tx, projectId, { assigneeId, parentId });
   const [task] = await tx
     .insert(tasks)

@@ -3,10 +3,10 @@
 -- what was committed before that one began: so rights are read behind the gates, and tasks behind their locks.
 --   roles    those that may write
 --   others   tasks to lock besides
--- Answers each of `ids` that there is with the project it was seen in before its gate; the viewer's role there, if any, and when the project
--- was archived, if it was; and the task, locked, where the viewer may write and it is still in a project whose gate was passed.
+-- Answers each of `ids` that there is: the viewer's role in the project it was seen in before the gate, if any, and when that was archived,
+-- if it was; and the task, locked, where the viewer may write and it is still in a project whose gate was passed.
 create function tasks_to_write(viewer uuid, ids uuid[], others uuid[], roles project_role[], tree boolean)
-returns table (seen_id uuid, seen_in uuid, role project_role, archived_at timestamptz, task tasks)
+returns table (seen_id uuid, role project_role, archived_at timestamptz, task tasks)
 language plpgsql
 as $$
 #variable_conflict use_column
@@ -43,7 +43,7 @@ begin
   perform from tasks t where t.id = any(ids || others) and t.project_id = any(writable) order by t.id for update;
 
   return query
-    select s.id, s.project_id, m.r, m.a, t
+    select s.id, m.r, m.a, t
     from unnest(seen_ids, seen_projects) as s(id, project_id)
     left join unnest(own_projects, own_roles, archived) as m(p, r, a) on m.p = s.project_id
     left join tasks t on t.id = s.id and t.project_id = any(writable);

@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { until } from '../test/chaos/wait.js';
-import type { ChildOptions, FromChild, Usage } from './contenders/child.js';
+import type { ChildOptions, FromChild, ToChild, Usage } from './contenders/child.js';
 import { JWT_SECRET, type World } from './world.js';
 
 const READY_WITHIN_MS = 30_000;
@@ -59,6 +59,7 @@ export class Running {
   readonly #process: ChildProcess;
   #port = 0;
   #usage: ((usage: Usage) => void) | undefined;
+  #profiled: (() => void) | undefined;
   #died = false;
 
   private constructor(started: ChildProcess) {
@@ -86,7 +87,8 @@ export class Running {
     });
     started.on('message', (message: FromChild) => {
       if (message.kind === 'ready') running.#port = message.port;
-      else running.#usage?.(message);
+      else if (message.kind === 'usage') running.#usage?.(message);
+      else running.#profiled?.();
     });
     const what = `${file} (${mode}) is ready`;
     await until(what, () => running.#died || running.#port !== 0, { withinMs: READY_WITHIN_MS, everyMs: 10 });
@@ -103,8 +105,20 @@ export class Running {
     return new Promise((resolve, reject) => {
       if (this.#died) return reject(new Error('the contender has ended'));
       this.#usage = resolve;
-      this.#process.send({ kind: 'usage' });
+      this.#tell({ kind: 'usage' });
     });
+  }
+
+  /** Begins a profile of its CPU, or ends it and writes it to `file`. */
+  profile(file: string): Promise<void> {
+    return new Promise((resolve) => {
+      this.#profiled = resolve;
+      this.#tell({ kind: 'profile', file });
+    });
+  }
+
+  #tell(message: ToChild): void {
+    this.#process.send(message);
   }
 
   async stop(): Promise<void> {

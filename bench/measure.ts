@@ -41,6 +41,8 @@ export type CellName =
   | 'Q2 hits'
   | 'Q1 cold'
   | 'Q2 cold'
+  | 'Q1 run'
+  | 'Q2 run'
   | 'writes'
   | 'mixed, 2 processes'
   | 'races, 2 processes';
@@ -222,7 +224,8 @@ export class RunningTurn {
     return JSON.stringify(answers);
   }
 
-  async measure({ next, warmUp, clients, rate }: CellSpec): Promise<Cell> {
+  /** `profile`: a file to write where the CPU of the first process went. */
+  async measure({ next, warmUp, clients, rate }: CellSpec, profile?: string): Promise<Cell> {
     const { workload, client } = this;
     const { seconds, seed } = this.#options;
     const warming = { client, seconds: Math.min(MAX_WARM_UP_S, seconds * WARM_UP_SHARE), tally: new Tally() };
@@ -230,9 +233,13 @@ export class RunningTurn {
     await sleep(SETTLE_MS);
     const tally = new Tally();
     const load: Load = { client, seconds, tally, next: () => next(workload), watch: this.#watch(tally) };
-    return this.#counted(tally, () =>
+    const [first] = this.#processes;
+    if (profile !== undefined) await first?.profile(profile);
+    const cell = await this.#counted(tally, () =>
       rate === undefined ? closedLoop(load, clients) : openLoop(load, rate, randomOf(seed)),
     );
+    if (profile !== undefined) await first?.profile(profile);
+    return cell;
   }
 
   async race(): Promise<Cell> {

@@ -7,7 +7,12 @@ import { type Dataset, memberId, projectId, TASKS_PER_PROJECT, taskId, teamOfPro
 import { zipf } from './random.js';
 
 export type ReadKind = 'Q1' | 'Q2' | 'Q3';
-export type Operation =
+export type Operation = Question & {
+  /** In the body, where nothing looks at it: no two such requests are alike. */
+  readonly unlike?: number;
+};
+
+type Question =
   /** A task with its assignee and its project. */
   | { readonly kind: 'Q1'; readonly task: number }
   /** The 20 tasks of a project with assignee, project and labels. */
@@ -227,7 +232,10 @@ function dialect(
     return found;
   };
   return {
-    body: (operation) => fronts[operation.kind] + variables(operation),
+    body(operation) {
+      const body = fronts[operation.kind] + variables(operation);
+      return operation.unlike === undefined ? body : `${body.slice(0, -1)},"unlike":${operation.unlike}}`;
+    },
     read,
     versions(operation, data) {
       const found = read(operation, data);

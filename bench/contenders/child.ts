@@ -1,5 +1,7 @@
 /** What every contender's process has: what it is told, that it is ready, and what it has used since it began. It ends with the bench. */
+import { writeFile } from 'node:fs/promises';
 import type { Server } from 'node:http';
+import { Session } from 'node:inspector/promises';
 
 export interface ChildOptions {
   readonly databaseUrl: string;
@@ -19,7 +21,13 @@ export interface Usage {
   readonly statements: number;
 }
 
-export type FromChild = { readonly kind: 'ready'; readonly port: number } | ({ readonly kind: 'usage' } & Usage);
+export type FromChild =
+  | { readonly kind: 'ready'; readonly port: number }
+  | ({ readonly kind: 'usage' } & Usage)
+  | { readonly kind: 'profiled' };
+
+/** `profile`: from now on, or when it is told again, what has been seen since is written to `file`. */
+export type ToChild = { readonly kind: 'usage' } | { readonly kind: 'profile'; readonly file: string };
 
 export const options = JSON.parse(process.env['BENCH_CHILD'] ?? '{}') as ChildOptions;
 
@@ -30,10 +38,31 @@ export const onStatement = () => {
 
 const tell = (message: FromChild) => process.send?.(message);
 
-process.on('message', () => {
+process.on('message', (message: ToChild) => {
+  if (message.kind === 'profile') return void profile(message.file);
   const { user, system } = process.cpuUsage();
   tell({ kind: 'usage', cpuMs: (user + system) / 1000, rssBytes: process.memoryUsage.rss(), statements });
 });
+
+const SAMPLE_US = 200;
+let inspector: Session | undefined;
+
+async function profile(file: string): Promise<void> {
+  if (inspector === undefined) {
+    inspector = new Session();
+    inspector.connect();
+    await inspector.post('Profiler.enable');
+    await inspector.post('Profiler.setSamplingInterval', { interval: SAMPLE_US });
+    await inspector.post('Profiler.start');
+  } else {
+    const { profile } = await inspector.post('Profiler.stop');
+    inspector.disconnect();
+    inspector = undefined;
+    await writeFile(file, JSON.stringify(profile));
+  }
+  tell({ kind: 'profiled' });
+}
+
 process.on('disconnect', () => process.exit());
 
 /** Tells the bench that a server listens. */

@@ -1,0 +1,88 @@
+/**
+ * Where this server's CPU goes: `npm run bench:profile`. Runs cells of the benchmark under V8's sampling profiler and prints, for each, what took
+ * how much of it. Native code and Node's own belong to whoever called them, so a system call is its socket's owner's; garbage is nobody's.
+ *
+ *   PROFILE_CELLS   names of cells, with commas; default Q1,Q2,mixed,Q1 cold,Q2 cold,writes, and `Q1 run`, `Q2 run`: known rows, unknown answers
+ *   PROFILE_CLIENTS at once; default: the cell's own. Of one, each request bears its trips alone
+ *   PROFILE_DIR     the folder that the profiles are kept in, for DevTools or speedscope; default: they are dropped
+ *   BENCH_SECONDS, BENCH_SEED, BENCH_TASKS, TEST_DATABASE_URL   as in run.ts
+ */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import type { Profiler } from 'node:inspector';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { contender } from './contender.js';
+import { type CellSpec, CLIENTS, cellsOf, within } from './measure.js';
+import { startWorld } from './world.js';
+
+const SHOWN = 25;
+const env = process.env;
+const one = contender('tasks-api');
+
+/** Each body another, by a member that nothing looks at: no answer is known, all rows are. */
+const run = (kind: 'Q1' | 'Q2'): CellSpec => {
+  const next: CellSpec['next'] = (workload) => ({ ...workload.next({ [kind]: 1 }, 0), unlike: ++asked });
+  return { name: `${kind} run`, next, warmUp: next as CellSpec['warmUp'], clients: CLIENTS };
+};
+let asked = 0;
+
+const CELLS = [...cellsOf(one, 300), run('Q1'), run('Q2')];
+const clients = Number(env['PROFILE_CLIENTS']) || undefined;
+const wanted = (env['PROFILE_CELLS'] || 'Q1,Q2,mixed,Q1 run,Q2 run,Q1 cold,Q2 cold,writes').split(',');
+
+const world = await startWorld();
+const dir = env['PROFILE_DIR'] || (await mkdtemp(join(tmpdir(), 'tasks-profile-')));
+try {
+  const tasks = await world.tasks(Number(env['BENCH_TASKS'] || 100_000));
+  const seconds = Number(env['BENCH_SECONDS'] || 5);
+  const seed = Number(env['BENCH_SEED'] || 1);
+  await within({ world, tasks, contender: one, answers: {}, seed, seconds }, async (turn) => {
+    for (const name of wanted) {
+      const cell = CELLS.find((spec) => spec.name === name);
+      if (cell === undefined) throw new Error(`PROFILE_CELLS: expected some of ${CELLS.map(({ name }) => name)}`);
+      const file = join(dir, `${name.replaceAll(/\W+/g, '-')}.cpuprofile`);
+      const { cpuMs, requests } = await turn.measure({ ...cell, clients: clients ?? cell.clients }, file);
+      const profile = JSON.parse(await readFile(file, 'utf8')) as Profiler.Profile;
+      print(`${name}: ${requests} requests, ${cpuMs.toFixed(3)} ms CPU each with the profiler on`, profile);
+    }
+  });
+} finally {
+  await world.stop();
+  if (!env['PROFILE_DIR']) await rm(dir, { recursive: true, force: true });
+}
+process.exit(0);
+
+function print(title: string, { nodes, samples = [], timeDeltas = [] }: Profiler.Profile): void {
+  const parents = new Map(nodes.flatMap((node) => (node.children ?? []).map((child) => [child, node] as const)));
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  const areas = new Map<string, number>();
+  const functions = new Map<string, number>();
+  const add = (map: Map<string, number>, key: string, us: number) => map.set(key, (map.get(key) ?? 0) + us);
+  let total = 0;
+  samples.forEach((id, i) => {
+    const node = byId.get(id) as Profiler.ProfileNode;
+    const { functionName } = node.callFrame;
+    const us = timeDeltas[i] ?? 0;
+    if (functionName === '(idle)') return;
+    total += us;
+    let owner: Profiler.ProfileNode | undefined = node;
+    while (owner !== undefined && areaOf(owner) === undefined) owner = parents.get(owner.id);
+    add(areas, (owner && areaOf(owner)) ?? (functionName.startsWith('(') ? functionName : 'node'), us);
+    add(functions, `${functionName || '(anonymous)'} ${areaOf(node) ?? node.callFrame.url}`, us);
+  });
+  const table = (map: Map<string, number>) =>
+    [...map]
+      .sort(([, a], [, b]) => b - a)
+      .slice(0, SHOWN)
+      .map(([what, us]) => `${((us / total) * 100).toFixed(1).padStart(6)} %  ${what}`)
+      .join('\n');
+  process.stdout.write(`\n## ${title}\n\n${table(areas)}\n\nself:\n${table(functions)}\n`);
+}
+
+/** A package, or a file of ours. */
+function areaOf({ callFrame: { url } }: Profiler.ProfileNode): string | undefined {
+  if (url.startsWith('node:') || url === '') return undefined;
+  const [, ours] = /\/bench-[^/]+\/(.+)\.js$/.exec(url) ?? [];
+  const [, named] = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url) ?? [];
+  return ours ?? named;
+}

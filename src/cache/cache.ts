@@ -22,7 +22,6 @@ import { TurnBatch } from './turn-batch.js';
 
 /** Entries and tags in one READ. What a single `readMany` asks for is not split: DataLoader bounds that. */
 const MAX_KEYS_PER_READ = 10_000;
-const MAX_TAGS_PER_MINT = 5000;
 const MAX_FILLS_PER_TRIP = 2000;
 /** How long a writer waits between two attempts to fence. */
 const FENCE_RETRY_MS = 50;
@@ -147,7 +146,6 @@ export class Cache {
   /** By the name of a policy, calls by their argument: bounded by the policies, and MAX_NAMED for each. */
   readonly #named = new Map<string, Named>();
   readonly #reads: TurnBatch<Request, Trip<Answer>>;
-  readonly #mints: TurnBatch<readonly Tag[], Trip<ReadonlyMap<Tag, string>>>;
   readonly #fills: TurnBatch<readonly Fill[], void>;
   readonly #underWay = new Set<Promise<unknown>>();
   #trips = 0;
@@ -167,11 +165,6 @@ export class Cache {
       (requests) => this.#ask(requests),
       MAX_KEYS_PER_READ,
       ({ calls }) => calls.reduce((size, { tags }) => size + 1 + tags.length, 0),
-    );
-    this.#mints = new TurnBatch(
-      (tags) => this.#trip(() => this.store.mint([...new Set(tags.flat())])),
-      MAX_TAGS_PER_MINT,
-      (tags) => tags.length,
     );
     this.#fills = new TurnBatch(
       (fills) => this.store.fill(fills.flat()),
@@ -470,7 +463,7 @@ export class Cache {
     const unasked = calls.filter(({ key }) => !answer.keys.has(key));
     // What memory held when the trip began: served now that the log has been read, or, if that dropped it, asked for after all.
     const dropped = answer.proved ? this.#fromMemory(reading, unasked) : unasked;
-    const misses = await this.#judge(reading, asked, answer);
+    const misses = this.#judge(reading, asked, answer);
     return dropped.length === 0 ? misses : [...misses, ...(await this.#look(reading, dropped, false))];
   }
 
@@ -488,28 +481,25 @@ export class Cache {
       }
     }
     return this.#trip(async () => {
-      const view = await this.store.read([...keys], [...tags], asked?.log);
+      const view = await this.store.read([...keys], [...tags], { log: asked?.log, mint: true });
       return { view, asked, keys, proved: asked !== undefined && this.#near?.took(asked, view) === true };
     });
   }
 
   /** Serves what the store proves. @returns the misses */
-  async #judge<A, V>(reading: Reading<A, V>, calls: readonly Placed<A>[], answer: Answer): Promise<Miss<A>[]> {
-    const states = calls.map((call) => this.#state(call, answer.view));
-    const minted = await this.#mintMissing(calls, states);
-    if (minted !== undefined) reading.trips.push(minted.number);
+  #judge<A, V>(reading: Reading<A, V>, calls: readonly Placed<A>[], answer: Answer): Miss<A>[] {
     const misses: Miss<A>[] = [];
-    calls.forEach((call, i) => {
-      const state = states[i] as State;
+    for (const call of calls) {
+      const state = this.#state(call, answer.view);
       const unproved = call.groups.some((group) => answer.view.leases[group]?.unproved === true);
       if (state.kind === 'fresh' || (state.kind === 'stale' && mayServeStale(reading, state.entry))) {
         this.#serve(reading, call, { state, unproved, asked: answer.asked });
       } else if (unproved) {
         misses.push({ ...call, stamps: undefined, reason: 'unproved' });
       } else {
-        misses.push({ ...call, ...this.#stamps(call, state, answer.view, minted?.answer), asked: answer.asked });
+        misses.push({ ...call, ...this.#stamps(call, state, answer.view), asked: answer.asked });
       }
-    });
+    }
     return misses;
   }
 
@@ -580,36 +570,18 @@ export class Cache {
     return state;
   }
 
-  /** Tokens for the tags that have none: only on a cold cache. One round trip for all that miss one in this turn. */
-  async #mintMissing(calls: readonly Call<unknown>[], states: readonly State[]) {
-    const missing = calls.flatMap((call, i) => {
-      const state = states[i] as State;
-      return state.kind === 'missing' ? call.tags.filter((_, t) => state.tokens[t] === undefined) : [];
-    });
-    if (missing.length === 0) return undefined;
-    try {
-      return await this.#mints.add(missing);
-    } catch (error) {
-      this.#events.storeFailed?.('mint', error);
-      return { number: 0, answer: new Map<Tag, string>() };
-    }
-  }
-
   /** Under which stamps a miss may be stored: tokens read before its load, none of them a fence, and a lease. */
   #stamps(
     call: Call<unknown>,
     state: Exclude<State, { kind: 'fresh' }>,
     view: View,
-    minted: ReadonlyMap<Tag, string> | undefined,
   ): { stamps: string | undefined; reason: OutcomeReason } {
     if (state.kind === 'unleased') return { stamps: undefined, reason: 'no-lease' };
     if (state.kind === 'fenced') return { stamps: undefined, reason: 'fenced' };
     if (state.kind === 'stale') return { stamps: state.stamps, reason: 'expired' };
-    const tokens = call.tags.map((tag, i) => state.tokens[i] ?? minted?.get(tag));
-    if (tokens.includes(undefined)) return { stamps: undefined, reason: 'store-unavailable' };
-    if (tokens.some((token) => isFence(token as string))) return { stamps: undefined, reason: 'fenced' };
+    if (state.tokens.includes(undefined)) return { stamps: undefined, reason: 'store-unavailable' };
     const purge = purgeOf(view.leases, call.groups) as string; // or it would be unleased
-    return { stamps: stampText(purge, tokens as string[]), reason: state.cause };
+    return { stamps: stampText(purge, state.tokens as string[]), reason: state.cause };
   }
 
   /** Loads what is missing, stores what may be stored, and tells how each call ended. */

@@ -48,7 +48,7 @@ export interface CacheEvents {
   /** A reader met a fence: whoever watches fences may have to ask Postgres whether its writers still live. */
   fenceSeen?(tag: Tag, fence: string): void;
   /** The store failed at something nobody waits for (a fill, a release); the relay repairs what matters. */
-  storeFailed?(what: 'read' | 'mint' | 'fill' | 'fence' | 'release' | 'refresh' | 'validate', error: unknown): void;
+  storeFailed?(what: 'read' | 'fill' | 'fence' | 'release' | 'refresh' | 'validate', error: unknown): void;
   /** A transaction commits without a fence: it is visible everywhere after LEASE_MS at the latest. */
   unfenced?(xid: bigint): void;
   /** Whether all that a snapshot's session was given still held at its end. */

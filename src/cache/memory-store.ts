@@ -21,6 +21,7 @@ import {
   type Position,
   recordOf,
   type Store,
+  type StoreReadOptions,
   type Tick,
   TOKEN_TTL_MS,
   type View,
@@ -66,9 +67,10 @@ export class MemoryStore implements Store {
     return 0;
   }
 
-  async read(keys: readonly Key[], tags: readonly Tag[], log?: LogMark | 'end'): Promise<View> {
+  async read(keys: readonly Key[], tags: readonly Tag[], { log, mint = false }: StoreReadOptions = {}): Promise<View> {
     const tokens = new Map<Tag, string>();
     for (const tag of tags) {
+      if (mint && this.#held(tag) === undefined) this.#tokens.set(tag, randomToken(), TOKEN_TTL_MS);
       const held = this.#held(tag);
       if (held !== undefined) tokens.set(tag, held);
     }
@@ -98,15 +100,6 @@ export class MemoryStore implements Store {
     if (this.#log.records.length <= MAX_LOG_RECORDS) return;
     this.#log.records.shift();
     this.#log.first++;
-  }
-
-  async mint(tags: readonly Tag[]): Promise<ReadonlyMap<Tag, string>> {
-    const held = new Map<Tag, string>();
-    for (const tag of tags) {
-      if (this.#held(tag) === undefined) this.#tokens.set(tag, randomToken(), TOKEN_TTL_MS);
-      held.set(tag, this.#held(tag) as string);
-    }
-    return held;
   }
 
   async fill(fills: readonly Fill[]): Promise<void> {

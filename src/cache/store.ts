@@ -50,6 +50,13 @@ export interface View {
   readonly log: LogView | undefined;
 }
 
+export interface StoreReadOptions {
+  /** What was invalidated since then, or where the log ends. Absent: not asked. */
+  readonly log?: LogMark | 'end' | undefined;
+  /** MINT: gives a fresh token to each tag that has none, in the same step; one that gets none all the same is not answered. Default: no. */
+  readonly mint?: boolean;
+}
+
 export interface Fill {
   readonly key: Key;
   readonly text: string;
@@ -119,10 +126,8 @@ export interface Store {
   readonly kind: string;
   readonly groups: number;
   groupOf(name: Key | Tag): number;
-  /** READ: leases, entries and tokens; with `log` what was invalidated since then, or where the log ends. */
-  read(keys: readonly Key[], tags: readonly Tag[], log?: LogMark | 'end'): Promise<View>;
-  /** Gives a fresh token to each tag that has none; answers what each tag then holds, which may be another's token or a fence. */
-  mint(tags: readonly Tag[]): Promise<ReadonlyMap<Tag, string>>;
+  /** READ: leases, entries and tokens. */
+  read(keys: readonly Key[], tags: readonly Tag[], options?: StoreReadOptions): Promise<View>;
   fill(fills: readonly Fill[]): Promise<void>;
   /** True for the first who claims this key within `ttlMs`: whoever refreshes a stale entry. */
   claim(key: Key, ttlMs: number): Promise<boolean>;

@@ -46,7 +46,7 @@ async function world({ leased = true, wrap = (store) => store, ...options }: Wor
   const clock = new FakeClock();
   const memory = new MemoryStore(clock);
   if (leased) await tick(memory);
-  const counts: StoreCounts = { reads: 0, mints: 0, fills: 0, fences: 0, releases: 0 };
+  const counts: StoreCounts = { reads: 0, fills: 0, fences: 0, releases: 0 };
   const fills: Fill[] = [];
   const outcomes: Outcome[] = [];
   const told: string[] = [];
@@ -210,14 +210,14 @@ describe('hits and misses', () => {
     await cache.read(POLICY, 7, loading('two'));
     const call = { name: 'Task', arg: 7, key: keyOfText('Task:1::7'), tags: [tagOf(7)], ms: expect.any(Number) };
     expect(outcomes).toEqual([
-      { ...call, kind: 'miss', reason: 'absent', roundTrips: [1, 2] },
+      { ...call, kind: 'miss', reason: 'absent', roundTrips: [1] },
       {
         ...call,
         kind: 'hit',
         ageMs: 1500,
         ttlLeftMs: HOUR - 1500,
         chars: fills[0]?.text.length,
-        roundTrips: [3],
+        roundTrips: [2],
       },
     ]);
   });
@@ -242,20 +242,6 @@ describe('without proof of freshness', () => {
     expect(told).toEqual(Array(2).fill(`fence !200, on ${tagOf(7)}`));
   });
 
-  test('a fence that is met only by the mint is a fence', async () => {
-    const gates = new Gates<StoreStep>();
-    const { cache, memory, counts, ends } = await world({ wrap: (store) => gated(store, gates) });
-    const minting = gates.hold('mint');
-    const read = cache.read(POLICY, 7, loading('loaded'));
-    await minting.arrived;
-    await memory.fence(200n, [tagOf(7)]);
-    minting.open();
-    expect(await read).toBe('loaded');
-    await quiet();
-    expect(counts.fills).toBe(0);
-    expect(ends()).toEqual(['bypass fenced']);
-  });
-
   test('a fence on one of its tags bypasses a call, not its neighbours', async () => {
     const { cache, ends } = await world();
     await cache.fence(200n, [tagOf(7)]);
@@ -270,7 +256,7 @@ describe('without proof of freshness', () => {
     clock.advance(LEASE_MS);
     expect(await cache.read(POLICY, 7, loading('new'))).toBe('new');
     await quiet();
-    expect(counts).toMatchObject({ fills: 1, mints: 1 });
+    expect(counts).toMatchObject({ fills: 1 });
     expect(ends()).toEqual(['miss absent', 'bypass no-lease']);
   });
 
@@ -421,16 +407,16 @@ describe('many at once', () => {
   });
   const ids = Array.from({ length: 100 }, (_, i) => i);
 
-  test('readMany is one read, one mint, one load and one fill for all keys; then one read', async () => {
+  test('readMany is one read, one load and one fill for all keys; then one read', async () => {
     const { cache, counts } = await world();
     const loads: number[][] = [];
     expect(await cache.readMany(source(loads), ids)).toEqual(ids.map((id) => `value ${id}`));
     await quiet();
-    expect(counts).toMatchObject({ reads: 1, mints: 1, fills: 1 });
+    expect(counts).toMatchObject({ reads: 1, fills: 1 });
     expect(loads).toEqual([ids]);
     await cache.readMany(source(loads), ids);
     await quiet();
-    expect(counts).toMatchObject({ reads: 2, mints: 1, fills: 1 });
+    expect(counts).toMatchObject({ reads: 2, fills: 1 });
     expect(loads).toHaveLength(1);
   });
 
@@ -464,7 +450,7 @@ describe('many at once', () => {
     await expect(cache.readMany(short, [1, 2])).rejects.toMatchObject({ code: 'LOAD_SHAPE' });
   });
 
-  test('fifty reads of one turn are one read, one mint and one fill, and their loads start in one turn', async () => {
+  test('fifty reads of one turn are one read and one fill, and their loads start in one turn', async () => {
     const { cache, counts, outcomes } = await world();
     let started = 0;
     let startedInFirstTurn = 0;
@@ -477,8 +463,8 @@ describe('many at once', () => {
     expect(await Promise.all(reads)).toEqual(ids.slice(0, 50));
     await quiet();
     expect(startedInFirstTurn).toBe(50);
-    expect(counts).toMatchObject({ reads: 1, mints: 1, fills: 1 });
-    expect(new Set(outcomes.map(({ roundTrips }) => roundTrips.join()))).toEqual(new Set(['1,2']));
+    expect(counts).toMatchObject({ reads: 1, fills: 1 });
+    expect(new Set(outcomes.map(({ roundTrips }) => roundTrips.join()))).toEqual(new Set(['1']));
   });
 
   test('fifty hits of one turn are one read, and are answered in one turn', async () => {
@@ -498,24 +484,20 @@ describe('many at once', () => {
     expect(counts.reads).toBe(1);
   });
 
-  test('a tag that many calls share is asked for and minted once', async () => {
+  test('a tag that many calls share is asked for once', async () => {
     const asked: number[] = [];
     const { cache } = await world({
       wrap: (store) => ({
         ...intercepted(store, () => {}),
-        read: (keys, wanted) => {
+        read: (keys, wanted, options) => {
           asked.push(wanted.length);
-          return store.read(keys, wanted);
-        },
-        mint: (wanted) => {
-          asked.push(wanted.length);
-          return store.mint(wanted);
+          return store.read(keys, wanted, options);
         },
       }),
     });
     const shared: Policy<number> = { ...POLICY, tags: () => [tagOf('shared')] };
     await Promise.all(ids.map((id) => cache.read(shared, id, loading(id))));
-    expect(asked).toEqual([1, 1]);
+    expect(asked).toEqual([1]);
   });
 
   test('every load runs inside aroundLoad, with the name and the tags of what it loads', async () => {
@@ -555,14 +537,17 @@ describe('a broken store slows readers and never fails them', () => {
     await expect(cache.read(POLICY, 7, failing)).rejects.toThrow('no database');
   });
 
-  test('a failed mint loads and stores nothing', async () => {
-    const { cache, broken, counts, told, ends } = await world();
-    broken.add('mint');
+  test('where the store can give a tag no token, a read loads and stores nothing', async () => {
+    const { cache, counts, ends } = await world({
+      wrap: (store) => ({
+        ...intercepted(store, () => {}),
+        read: (keys, wanted, options) => store.read(keys, wanted, { ...options, mint: false }),
+      }),
+    });
     expect(await cache.read(POLICY, 7, loading('loaded'))).toBe('loaded');
     await quiet();
     expect(counts.fills).toBe(0);
     expect(ends()).toEqual(['error store-unavailable']);
-    expect(told).toEqual(['mint failed: STORE_UNAVAILABLE']);
   });
 
   test('a failed fill is told to the events alone, and the next read loads', async () => {

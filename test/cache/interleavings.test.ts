@@ -92,7 +92,7 @@ async function play(order: readonly Step[], { before, near, probeAt }: Game): Pr
 
   // Where the log is, both know.
   if (near) await Promise.all([here, there].map((cache) => cache.read({ ...POLICY, name: 'Other' }, 7, async () => 0)));
-  if (before === 'token') await memory.mint([TASK]);
+  if (before === 'token') await memory.read([], [TASK], { mint: true });
   if (before === 'entry' || before === 'copies') await there.read(POLICY, 7, async () => database);
   await quiet();
   if (before === 'copies') {

@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import {
   Cache,
   type CacheOptions,
+  type Key,
   LEASE_MS,
   MemoryStore,
   type Outcome,
@@ -15,7 +16,7 @@ import {
   type Tag,
   tableTag,
 } from '../../src/cache/index.js';
-import type { LogMark, LogView, View } from '../../src/cache/store.js';
+import type { LogMark, LogView, StoreReadOptions, View } from '../../src/cache/store.js';
 import { HOUR } from '../../src/time.js';
 import { Gate } from '../support/barrier.js';
 import { intercepted } from '../support/stores.js';
@@ -73,7 +74,7 @@ class Trips {
 
   /** As if Redis had lost the stream: the next record begins another. */
   async loseLog(memory: MemoryStore): Promise<void> {
-    const { log } = await memory.read([], [], 'end');
+    const { log } = await memory.read([], [], { log: 'end' });
     this.#lostBelow = log?.kind === 'end' ? (log.mark?.sequence ?? 0) : 0;
     this.#logsLost++;
   }
@@ -81,11 +82,11 @@ class Trips {
   over(memory: MemoryStore): Store {
     return {
       ...intercepted(memory, () => {}),
-      read: async (keys, tags, log) => {
-        this.asked.push(log);
+      read: async (keys, tags, options = {}) => {
+        this.asked.push(options.log);
         const held = this.#held;
         this.#held = undefined;
-        const read = async () => this.#read(memory, { keys, tags, log });
+        const read = async () => this.#read(memory, { keys, tags, options });
         return held === undefined ? read() : held.run(read);
       },
     };
@@ -93,15 +94,16 @@ class Trips {
 
   async #read(
     memory: MemoryStore,
-    { keys, tags, log }: { keys: Parameters<Store['read']>[0]; tags: readonly Tag[]; log: LogMark | 'end' | undefined },
+    { keys, tags, options }: { keys: readonly Key[]; tags: readonly Tag[]; options: StoreReadOptions },
   ): Promise<View> {
-    if (this.#logsLost === 0 || log === undefined) return memory.read(keys, tags, log);
+    const { log, mint = false } = options;
+    if (this.#logsLost === 0 || log === undefined) return memory.read(keys, tags, options);
     const suffix = ` ${this.#logsLost}`;
     if (log !== 'end' && !log.epoch.endsWith(suffix)) {
-      return { ...(await memory.read(keys, tags)), log: { kind: 'hole' } };
+      return { ...(await memory.read(keys, tags, { mint })), log: { kind: 'hole' } };
     }
     const since = log === 'end' ? log : { epoch: log.epoch.slice(0, -2), sequence: log.sequence + this.#lostBelow };
-    const view = await memory.read(keys, tags, since);
+    const view = await memory.read(keys, tags, { log: since, mint });
     const moved = (mark: LogMark) => ({ epoch: mark.epoch + suffix, sequence: mark.sequence - this.#lostBelow });
     const seen = view.log as LogView;
     if (seen.kind === 'hole') return view;
@@ -606,7 +608,7 @@ describe('nothing is kept', () => {
     await trip.execute();
     const since = w.trips.asked.at(-1) as LogMark;
     await w.write(7, 'new');
-    const { log } = await w.memory.read([], [], since);
+    const { log } = await w.memory.read([], [], { log: since });
     trip.alter = (view) => ({ ...view, log });
     await trip.answer();
     expect(await early).toBe('old');

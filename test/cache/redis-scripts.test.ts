@@ -43,7 +43,7 @@ const tagKey = (tag: Tag) => `t:{${group}}:${tag}`;
 describe('what is stored', () => {
   test('keys and values are these, to the byte', async () => {
     await store.fill([{ key: keyOfText('Task:1::7'), text: 'text', ttlMs: 60_000 }]);
-    await store.mint([A]);
+    await store.read([], [A], { mint: true });
     await store.fence(107n, [B], { fresh: false });
     await tick(store, { next: { xid: 100n, purge: 'purge' }, grant: 'hold' });
     await store.release(105n, []);
@@ -65,7 +65,7 @@ describe('what is stored', () => {
   test('fences, position and released ids never expire; tokens, entries, lease and barrier do', async () => {
     const key = keyOfText('k');
     await store.fill([{ key, text: 'text', ttlMs: 60_000 }]);
-    await store.mint([A]);
+    await store.read([], [A], { mint: true });
     await store.fence(107n, [B], { fresh: false });
     await tick(store, { next: { xid: 100n, purge: 'purge' }, grant: 'hold' });
     await store.release(105n, []);
@@ -111,7 +111,7 @@ describe('what is stored', () => {
     const copy = connect(replica);
     // Only what comes after the first full copy shows what is replicated.
     await expect.poll(() => copy.info('replication'), { timeout: 10_000 }).toContain('master_link_status:up');
-    await store.mint([A]);
+    await store.read([], [A], { mint: true });
     await store.fence(107n, [B], { fresh: false });
     await store.fence(110n, [tagOf('applied')], { fresh: false });
     await tick(store, { next: { xid: 100n, purge: 'purge' }, grant: 'hold' });
@@ -256,7 +256,7 @@ describe('an outage', () => {
   /** Every way to ask. */
   const calls = (asked: RedisStore): Record<string, () => Promise<unknown>> => ({
     read: () => asked.read([keyOfText('k')], [A]),
-    mint: () => asked.mint([A, B]),
+    'read that mints': () => asked.read([keyOfText('k')], [A, B], { mint: true }),
     fill: () => asked.fill([{ key: keyOfText('k'), text: 'text', ttlMs: 60_000 }]),
     fence: () => asked.fence(107n, [A], { fresh: false }),
     'fresh fence': () => asked.fence(107n, [A], { fresh: true }),
@@ -375,10 +375,12 @@ describe('an outage', () => {
     const { own, asked } = await lone(WAIT_MS);
     await connect(own).config('SET', 'maxmemory', '1mb', 'maxmemory-policy', 'noeviction');
     await connect(own).config('SET', 'maxmemory', '1');
-    for (const name of ['mint', 'fill', 'fence', 'fresh fence', 'release', 'apply'] as const) {
+    for (const name of ['fill', 'fence', 'fresh fence', 'release', 'apply'] as const) {
       const { code } = await ended(calls(asked)[name] as () => Promise<unknown>);
       expect([name, code]).toEqual([name, name === 'apply' || name === 'release' ? 'answered' : 'STORE_UNAVAILABLE']);
     }
+    // What it holds can still be read; a tag that has no token gets none.
+    expect((await asked.read([keyOfText('k')], [A, B], { mint: true })).tokens.has(B)).toBe(false);
   });
 
   test('closed, it fails every call and holds no connection', async () => {

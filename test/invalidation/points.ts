@@ -3,7 +3,7 @@ import type { Store } from '../../src/cache/index.js';
 import { Gate } from '../support/barrier.js';
 import { intercepted } from '../support/stores.js';
 
-type HeldStep = 'read' | 'mint' | 'fill' | 'fence' | 'release' | 'apply';
+type HeldStep = 'read' | 'fill' | 'fence' | 'release' | 'apply';
 export type Point = `${'before' | 'after'} ${HeldStep}`;
 
 export class Points {
@@ -36,8 +36,7 @@ export function pointed(store: Store, points: Points): Store {
   };
   return {
     ...plain,
-    read: (keys, tags, log) => held('read', keys, () => plain.read(keys, tags, log)),
-    mint: (tags) => held('mint', tags, () => plain.mint(tags)),
+    read: (keys, tags, options) => held('read', keys, () => plain.read(keys, tags, options)),
     fill: (fills) =>
       held(
         'fill',

@@ -115,7 +115,6 @@ function scheduledStore(turn: Turn, clock: FakeClock) {
     groups: memory.groups,
     groupOf: () => 0,
     read: through('read', (one) => one.read),
-    mint: through('mint', (one) => one.mint),
     fill: through('fill', (one) => one.fill),
     claim: through('claim', (one) => one.claim),
     fence: through('fence', (one) => one.fence),

@@ -77,7 +77,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   const own: TestDatabase | undefined = options.databaseUrl === undefined ? await createDatabase() : undefined;
   const databaseUrl = options.databaseUrl ?? (own as TestDatabase).url;
   const group = options.group ?? `test-${randomBytes(6).toString('hex')}`;
-  const counts = { reads: 0, mints: 0, fills: 0, fences: 0, releases: 0, statements: [] as string[] };
+  const counts = { reads: 0, fills: 0, fences: 0, releases: 0, statements: [] as string[] };
   const outcomes: Outcome[] = [];
   // A generous wait: these machines are slow at times, and only tests of outages want to see it run out.
   const place = options.place ?? { url: options.redisUrl ?? inject('redisUrl') };
@@ -109,7 +109,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     counts,
     outcomes,
     reset() {
-      Object.assign(counts, { reads: 0, mints: 0, fills: 0, fences: 0, releases: 0, statements: [] });
+      Object.assign(counts, { reads: 0, fills: 0, fences: 0, releases: 0, statements: [] });
       outcomes.length = 0;
     },
     async ask(document, options = {}) {

@@ -4,7 +4,6 @@ import type { Gates } from './barrier.js';
 
 export interface StoreCounts {
   reads: number;
-  mints: number;
   fills: number;
   fences: number;
   releases: number;
@@ -12,7 +11,6 @@ export interface StoreCounts {
 
 export type StoreStep =
   | 'read'
-  | 'mint'
   | 'fill'
   | 'claim'
   | 'fence'
@@ -41,7 +39,6 @@ export function intercepted(store: Store, before: (step: StoreStep) => Promise<v
     groups: store.groups,
     groupOf: (name) => store.groupOf(name),
     read: through('read', store.read),
-    mint: through('mint', store.mint),
     fill: through('fill', store.fill),
     claim: through('claim', store.claim),
     fence: through('fence', store.fence),
@@ -65,7 +62,6 @@ export function intercepted(store: Store, before: (step: StoreStep) => Promise<v
 export function counted(store: Store, counts: StoreCounts): Store {
   const counters: Partial<Record<StoreStep, keyof StoreCounts>> = {
     read: 'reads',
-    mint: 'mints',
     fill: 'fills',
     fence: 'fences',
     release: 'releases',

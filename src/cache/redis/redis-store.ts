@@ -29,6 +29,7 @@ import {
   type Position,
   recordOf,
   type Store,
+  type StoreReadOptions,
   type Tick,
   TOKEN_TTL_MS,
   type View,
@@ -39,7 +40,16 @@ import { bounded, TIMED_OUT } from './bounded.js';
 import { Breaker } from './breaker.js';
 import { type Connection, openConnection, type RedisPlace, type Server } from './connection.js';
 import { listenTo } from './listener.js';
-import { applyScript, fenceScript, fillScript, headScript, mintScript, releaseScript, runScript } from './scripts.js';
+import {
+  applyScript,
+  fenceScript,
+  fillScript,
+  headScript,
+  isUnknownScript,
+  mintScript,
+  releaseScript,
+  runScript,
+} from './scripts.js';
 
 export type RedisStoreOptions = RedisPlace & {
   /** Names this application's keys in a shared Redis: letters, digits, `-`, `_`. Default `tasks`. */
@@ -123,7 +133,7 @@ export class RedisStore implements Store {
     return this.groups === 1 ? HOME : calculateSlot(name) % this.groups;
   }
 
-  async read(keys: readonly Key[], tags: readonly Tag[], log?: LogMark | 'end'): Promise<View> {
+  async read(keys: readonly Key[], tags: readonly Tag[], { log, mint = false }: StoreReadOptions = {}): Promise<View> {
     const entries = new Map<Key, string>();
     const tokens = new Map<Tag, string>();
     const leases: (Lease | undefined)[] = new Array(this.groups).fill(undefined);
@@ -132,28 +142,23 @@ export class RedisStore implements Store {
     const results = await Promise.allSettled(
       parts.map(({ group, keys, tags }) =>
         this.#reading(group, async (client, { run }) => {
-          const names = [this.#runName('ok', group, run)];
-          for (const key of keys) names.push(this.#entry(group, key));
-          for (const tag of tags) names.push(this.#tag(group, tag));
-          let found: (string | null)[];
-          if (log !== undefined && group.index === HOME) {
-            const pipeline = client.pipeline().mget(names);
-            const [values, reply] = await allOf(this.#askLog(pipeline, group, log).exec());
-            found = values as (string | null)[];
-            logView = log === 'end' ? endOf(reply) : sinceMark(log, reply);
-          } else {
-            found = await client.mget(names);
-          }
+          const asksLog = log !== undefined && group.index === HOME;
+          const reply = await this.#readGroup(
+            client,
+            { group, keys, tags },
+            { run, mint, log: asksLog ? log : undefined },
+          );
           keys.forEach((key, i) => {
-            const text = found[1 + i];
+            const text = reply.texts[i];
             if (typeof text === 'string') entries.set(key, text);
           });
           tags.forEach((tag, i) => {
-            const token = found[1 + keys.length + i];
+            const token = reply.tokens[i];
             if (typeof token === 'string') tokens.set(tag, token);
           });
-          const [generation, purge] = found[0]?.split(':') ?? [];
+          const [generation, purge] = reply.lease?.split(':') ?? [];
           if (generation !== undefined && purge !== undefined) leases[group.index] = leaseOf(generation, purge);
+          if (asksLog) logView = log === 'end' ? endOf(reply.log) : sinceMark(log, reply.log);
         }),
       ),
     );
@@ -163,23 +168,36 @@ export class RedisStore implements Store {
     return { leases, entries, tokens, log: logView };
   }
 
-  async mint(tags: readonly Tag[]): Promise<ReadonlyMap<Tag, string>> {
-    const held = new Map<Tag, string>();
-    await Promise.all(
-      this.#split({ keys: [], tags }).map(({ group, tags }) =>
-        this.#reading(group, async (client) => {
-          const fresh = tags.map(() => randomToken());
-          const replies = (await runScript(client, mintScript, this.#tags(group, tags), [
-            TOKEN_TTL_MS,
-            ...fresh,
-          ])) as string[];
-          tags.forEach((tag, i) => {
-            held.set(tag, replies[i] || (fresh[i] as string));
-          });
-        }),
-      ),
-    );
-    return held;
+  /** One round trip. Lease and tokens are read in one step; who mints does it in that step, too. */
+  async #readGroup(
+    client: Redis | Cluster,
+    { group, keys, tags }: Part,
+    { run, mint, log }: { run: string; mint: boolean; log: LogMark | 'end' | undefined },
+  ): Promise<GroupReply> {
+    const names = [this.#runName('ok', group, run), ...this.#tags(group, tags)];
+    const entries = keys.map((key) => this.#entry(group, key));
+    const mints = mint && tags.length > 0;
+    const ask = (how: 'by digest' | 'whole') => {
+      const pipeline = client.pipeline();
+      if (!mints) pipeline.mget([...names, ...entries]);
+      else {
+        if (entries.length > 0) pipeline.mget(entries);
+        const args = [...names, TOKEN_TTL_MS, randomToken()];
+        if (how === 'whole') pipeline.eval(mintScript.text, names.length, ...args);
+        else pipeline.evalsha(mintScript.sha1, names.length, ...args);
+      }
+      if (log !== undefined) this.#askLog(pipeline, group, log);
+      return allOf(pipeline.exec());
+    };
+    const replies = await ask('by digest').catch((error) => {
+      if (!isUnknownScript(error)) throw error;
+      return ask('whole');
+    });
+    const last = log === undefined ? undefined : replies.pop();
+    const held = replies.pop() as (string | null)[];
+    const [lease, ...tokens] = held;
+    const texts = mints ? ((replies.pop() ?? []) as (string | null)[]) : tokens.splice(tags.length);
+    return { lease: lease || undefined, tokens, texts, log: last };
   }
 
   async fill(fills: readonly Fill[]): Promise<void> {
@@ -532,6 +550,13 @@ export class RedisStore implements Store {
     if (group.lostSinceMs === undefined || silentMs > OUTAGE_GAP_MS) group.lostSinceMs = startedMs;
     group.lastFailureMs = this.#clock.monotonicMs();
   }
+}
+
+interface GroupReply {
+  readonly lease: string | undefined;
+  readonly tokens: readonly (string | null)[];
+  readonly texts: readonly (string | null)[];
+  readonly log: unknown;
 }
 
 type HeadReply = [

@@ -29,7 +29,11 @@ export async function runScript(
   try {
     return await client.evalsha(sha1, keys.length, ...keys, ...args);
   } catch (error) {
-    if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+    if (!isUnknownScript(error)) throw error;
     return await client.eval(text, keys.length, ...keys, ...args);
   }
+}
+
+export function isUnknownScript(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('NOSCRIPT');
 }

@@ -1,5 +1,20 @@
 /** Collects what is asked for during one turn of the event loop and does it in one go. */
 
+let ending: (() => void)[] = [];
+
+/**
+ * setImmediate, not nextTick: DataLoader dispatches in nextTick, and every loader of the turn shall be in. One for all batches: what
+ * they send then leaves in one write.
+ */
+function atTurnsEnd(run: () => void): void {
+  if (ending.push(run) > 1) return;
+  setImmediate(() => {
+    const all = ending;
+    ending = [];
+    for (const one of all) one();
+  });
+}
+
 export class TurnBatch<I, O> {
   #waiting: { item: I; resolve: (output: O) => void; reject: (error: unknown) => void }[] = [];
 
@@ -17,8 +32,7 @@ export class TurnBatch<I, O> {
   add(item: I): Promise<O> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, resolve, reject });
-      // setImmediate, not nextTick: DataLoader dispatches in nextTick, and every loader of the turn shall be in.
-      if (this.#waiting.length === 1) setImmediate(() => this.#flush());
+      if (this.#waiting.length === 1) atTurnsEnd(() => this.#flush());
     });
   }
 

@@ -197,6 +197,15 @@ function ofUrl(url: string | undefined): Pick<RedisOptions, 'username' | 'passwo
   };
 }
 
+/** What is sent from now to the end of this tick leaves in one write. A cluster's nodes write each for itself. */
+export function corkForNow(client: Redis | Cluster): void {
+  if (!('stream' in client)) return;
+  const { stream } = client;
+  if (stream === undefined || stream.writableCorked > 0) return;
+  stream.cork();
+  process.nextTick(() => stream.uncork());
+}
+
 let links = 0;
 
 /** Undefined when the connection failed meanwhile. */

@@ -8,6 +8,7 @@
  */
 import calculateSlot from 'cluster-key-slot';
 import type { ChainableCommander, Cluster, Redis } from 'ioredis';
+import { Recent } from '../../recent.js';
 import { type Clock, DAY, systemClock } from '../../time.js';
 import { ENTRY_FORMAT, type Lease, leaseOf, UNPROVED } from '../entry.js';
 import { CacheError } from '../errors.js';
@@ -38,7 +39,7 @@ import type { Tag } from '../tag.js';
 import { randomEpoch, randomToken } from '../token.js';
 import { bounded, TIMED_OUT } from './bounded.js';
 import { Breaker } from './breaker.js';
-import { type Connection, openConnection, type RedisPlace, type Server } from './connection.js';
+import { type Connection, corkForNow, openConnection, type RedisPlace, type Server } from './connection.js';
 import { listenTo } from './listener.js';
 import {
   applyScript,
@@ -66,6 +67,8 @@ const CLUSTER_GROUPS = 16;
 /** An outage is only known while attempts keep failing; a longer silence than this between two failures starts it anew. */
 const OUTAGE_GAP_MS = 1000;
 const READY_POLL_MS = 5;
+/** Tags whose tokens are looked for before one is made. */
+const MAX_TOKENED = 50_000;
 const STATISTICS_TTL_MS = 8 * DAY;
 
 /** One group: what its keys share, and how it has been to reach. */
@@ -94,6 +97,8 @@ export class RedisStore implements Store {
   readonly #clock: Clock;
   readonly #onLimit: (text: string) => void;
   readonly #limits = new Set<string>();
+  /** Tags whose tokens this process has seen: a plain read will find them there, unless they have expired since. */
+  readonly #tokened = new Recent<Tag, true>(MAX_TOKENED);
   readonly #groups: readonly Group[];
   readonly #reader: Connection;
   readonly #writer: Connection;
@@ -142,23 +147,26 @@ export class RedisStore implements Store {
     const results = await Promise.allSettled(
       parts.map(({ group, keys, tags }) =>
         this.#reading(group, async (client, { run }) => {
-          const asksLog = log !== undefined && group.index === HOME;
-          const reply = await this.#readGroup(
-            client,
-            { group, keys, tags },
-            { run, mint, log: asksLog ? log : undefined },
-          );
+          const names = [this.#runName('ok', group, run)];
+          for (const key of keys) names.push(this.#entry(group, key));
+          for (const tag of tags) names.push(this.#tag(group, tag));
+          const mints = mint && tags.some((tag) => this.#tokened.get(tag) === undefined);
+          const asked = group.index === HOME ? log : undefined;
+          const tagsFrom = mints ? 1 + keys.length : undefined;
+          const [found, records] = await this.#readGroup(client, group, { names, tagsFrom, log: asked });
+          if (asked !== undefined) logView = asked === 'end' ? endOf(records) : sinceMark(asked, records);
           keys.forEach((key, i) => {
-            const text = reply.texts[i];
+            const text = found[1 + i];
             if (typeof text === 'string') entries.set(key, text);
           });
           tags.forEach((tag, i) => {
-            const token = reply.tokens[i];
+            const token = found[1 + keys.length + i];
             if (typeof token === 'string') tokens.set(tag, token);
           });
-          const [generation, purge] = reply.lease?.split(':') ?? [];
+          if (mint && !mints) await this.#mint(client, group, tags, tokens);
+          for (const tag of tags) if (tokens.has(tag)) this.#tokened.set(tag, true);
+          const [generation, purge] = found[0]?.split(':') ?? [];
           if (generation !== undefined && purge !== undefined) leases[group.index] = leaseOf(generation, purge);
-          if (asksLog) logView = log === 'end' ? endOf(reply.log) : sinceMark(log, reply.log);
         }),
       ),
     );
@@ -168,22 +176,30 @@ export class RedisStore implements Store {
     return { leases, entries, tokens, log: logView };
   }
 
-  /** One round trip. Lease and tokens are read in one step; who mints does it in that step, too. */
+  /** Tokens for those of `tags` that have none in `tokens`: they had one when this process saw them last. */
+  async #mint(client: Redis | Cluster, group: Group, tags: readonly Tag[], tokens: Map<Tag, string>): Promise<void> {
+    const missing = tags.filter((tag) => !tokens.has(tag));
+    if (missing.length === 0) return;
+    const names = this.#tags(group, missing);
+    const [held] = await this.#readGroup(client, group, { names, tagsFrom: 0, log: undefined });
+    missing.forEach((tag, i) => {
+      const token = held[i];
+      if (typeof token === 'string') tokens.set(tag, token);
+    });
+  }
+
+  /** What stands under the names, and what the log says. From the name `tagsFrom` on, those that have no text get a fresh token. */
   async #readGroup(
     client: Redis | Cluster,
-    { group, keys, tags }: Part,
-    { run, mint, log }: { run: string; mint: boolean; log: LogMark | 'end' | undefined },
-  ): Promise<GroupReply> {
-    const names = [this.#runName('ok', group, run), ...this.#tags(group, tags)];
-    const entries = keys.map((key) => this.#entry(group, key));
-    const mints = mint && tags.length > 0;
-    const ask = (how: 'by digest' | 'whole') => {
+    group: Group,
+    { names, tagsFrom, log }: { names: string[]; tagsFrom: number | undefined; log: LogMark | 'end' | undefined },
+  ): Promise<[found: readonly (string | null)[], records: unknown]> {
+    const ask = (minting: 'by digest' | 'whole') => {
       const pipeline = client.pipeline();
-      if (!mints) pipeline.mget([...names, ...entries]);
+      if (tagsFrom === undefined) pipeline.mget(names);
       else {
-        if (entries.length > 0) pipeline.mget(entries);
-        const args = [...names, TOKEN_TTL_MS, randomToken()];
-        if (how === 'whole') pipeline.eval(mintScript.text, names.length, ...args);
+        const args = [...names, tagsFrom, TOKEN_TTL_MS, randomToken()];
+        if (minting === 'whole') pipeline.eval(mintScript.text, names.length, ...args);
         else pipeline.evalsha(mintScript.sha1, names.length, ...args);
       }
       if (log !== undefined) this.#askLog(pipeline, group, log);
@@ -193,11 +209,7 @@ export class RedisStore implements Store {
       if (!isUnknownScript(error)) throw error;
       return ask('whole');
     });
-    const last = log === undefined ? undefined : replies.pop();
-    const held = replies.pop() as (string | null)[];
-    const [lease, ...tokens] = held;
-    const texts = mints ? ((replies.pop() ?? []) as (string | null)[]) : tokens.splice(tags.length);
-    return { lease: lease || undefined, tokens, texts, log: last };
+    return [replies[0] as (string | null)[], replies[1]];
   }
 
   async fill(fills: readonly Fill[]): Promise<void> {
@@ -535,6 +547,7 @@ export class RedisStore implements Store {
       const known = connection.serverOf(group.hashTag);
       const server = known ?? (connection === this.#reader || connection === this.#ticker ? undefined : NOBODY);
       if (server === undefined) throw new Error('there is no connection');
+      corkForNow(connection.client);
       const value = await bounded(run(connection.client, server), this.#waitMs);
       group.lostSinceMs = undefined;
       return value;
@@ -550,13 +563,6 @@ export class RedisStore implements Store {
     if (group.lostSinceMs === undefined || silentMs > OUTAGE_GAP_MS) group.lostSinceMs = startedMs;
     group.lastFailureMs = this.#clock.monotonicMs();
   }
-}
-
-interface GroupReply {
-  readonly lease: string | undefined;
-  readonly tokens: readonly (string | null)[];
-  readonly texts: readonly (string | null)[];
-  readonly log: unknown;
 }
 
 type HeadReply = [

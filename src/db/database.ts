@@ -5,8 +5,8 @@
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
 import { SECOND } from '../time.js';
-import { preparing } from './preparing.js';
 import { ReadPool as Readers } from './read-pool.js';
+import { WritePool as Writers } from './write-pool.js';
 
 const MAX_READS = 10;
 const MAX_WRITES = 5;
@@ -59,7 +59,7 @@ export function openDatabase({ url, onStatement, signal = () => undefined, answe
   const readUntil = (signal?: AbortSignal) => drizzle(readers.client(signal), logger);
   const reads = { sql: readers, drizzle: readUntil() };
   const writer = postgresClient(url, { max: MAX_WRITES });
-  const writes = { sql: writer, drizzle: drizzle(preparing(writer), logger) };
+  const writes = { sql: writer, drizzle: drizzle(new Writers(writer, logger.logger).client, logger) };
   const statements = new Map<string, unknown>();
   const prepared = <S extends Prepared>(name: string, build: (read: Executor, name: string) => S): S => {
     const known = statements.get(name) as S | undefined; // one name, one builder

@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm';
 import type { Sql } from 'postgres';
 import type { Tag } from '../cache/index.js';
 import type { Transaction } from '../db/database.js';
+import { preparedIn, sentIn } from '../db/write-pool.js';
 import { HOUR, SECOND } from '../time.js';
 
 /** A transaction that touched more tags than this touches their tables instead: every entry carries its tables' tags too. */
@@ -42,9 +43,39 @@ function tagsOf(xid: string): string {
 
 /** What the open transaction has touched so far; undefined when it wrote nothing. */
 export async function touchedBy(tx: Transaction): Promise<Written | undefined> {
-  const [row] = await tx.execute<{ xid: string | null; tags: Tag[] | null }>(sql`
-    select pg_current_xact_id_if_assigned()::text as xid, (${sql.raw(tagsOf('pg_current_xact_id_if_assigned()'))}) as tags`);
+  const statement = preparedIn(tx, 'touched_by', (at, name) =>
+    at
+      .select({
+        xid: sql<string | null>`own.xid::text`,
+        tags: sql<Tag[] | null>`(${sql.raw(tagsOf('own.xid'))})`,
+      })
+      .from(sql`(select pg_current_xact_id_if_assigned() as xid) as own`)
+      .prepare(name),
+  );
+  const [row] = await statement.execute();
   return row?.xid ? { xid: BigInt(row.xid), tags: row.tags ?? [] } : undefined;
+}
+
+/** By transaction: what it had touched, and after how many statements. */
+const touched = new WeakMap<object, { readonly written: Promise<Written | undefined>; readonly sent: number }>();
+
+/**
+ * Runs what is probably the last statement of a write, and asks right behind it, in the same round trip, what the transaction has touched.
+ * `writtenBy` takes that answer if it was the last, and asks anew if not; so whoever is wrong about it costs a statement.
+ */
+export function lastly<T>(tx: Transaction, statement: PromiseLike<T>): Promise<T> {
+  const running = Promise.resolve(statement.then((value) => value)); // which sends it
+  if (sentIn(tx) === undefined) return running; // of a savepoint: not the last
+  const written = touchedBy(tx);
+  written.catch(() => {}); // the statement's own failure is the one to tell
+  touched.set(tx, { written, sent: sentIn(tx) as number });
+  return running;
+}
+
+/** What the transaction has touched, now that its last statement has been sent. */
+export function writtenBy(tx: Transaction): Promise<Written | undefined> {
+  const known = touched.get(tx);
+  return known !== undefined && known.sent === sentIn(tx) ? known.written : touchedBy(tx);
 }
 
 export interface OutboxView {

@@ -6,7 +6,7 @@ import { type Cache, CacheError, LEASE_MS, type Tag } from '../cache/index.js';
 import type { MainDatabase, Transaction } from '../db/database.js';
 import { type Clock, systemClock } from '../time.js';
 import type { FenceWatch } from './fences.js';
-import { touchedBy, type Written } from './outbox.js';
+import { type Written, writtenBy } from './outbox.js';
 
 /** The connection broke while COMMIT was under way: the write may or may not have happened. */
 export class CommitOutcomeUnknown extends Error {
@@ -49,7 +49,7 @@ export class Transactor {
     try {
       value = await this.#db.write.transaction(async (tx) => {
         const result = await fn(tx);
-        written = await touchedBy(tx);
+        written = await writtenBy(tx);
         if (written !== undefined && written.tags.length > 0) {
           fenced = await this.#cache.fence(written.xid, written.tags);
         }

@@ -7,6 +7,7 @@ import { asc, eq, getTableColumns, inArray, or, sql } from 'drizzle-orm';
 import { uuids } from '../db/by-id.js';
 import type { Transaction } from '../db/database.js';
 import { type ProjectId, type TaskId, toUuid, type UserId } from '../db/ids.js';
+import { preparedIn } from '../db/write-pool.js';
 import { Refusal, UserErrorCode } from '../graphql/user-error.js';
 import { type Named, notFound, type Place, refusalToWrite, roleOfWriter } from '../projects/access.js';
 import { passing } from '../projects/gates.js';
@@ -114,21 +115,34 @@ const LOCKED = Object.fromEntries(
   ]),
 );
 
+const ROLES = `{${WRITING_ROLES.join(',')}}`;
+
 /** The tasks that there are, by migration 0008's function, which takes all locks in their order. */
 async function seenForWriting(
   tx: Transaction,
   viewerId: UserId,
   { ids, others, tree }: Required<Holding> & { readonly ids: readonly TaskId[] },
 ): Promise<Map<TaskId, Seen>> {
-  const roles = `{${WRITING_ROLES.join(',')}}`;
-  const rows = await tx
-    .select({
-      id: sql<TaskId>`w.seen_id`.mapWith(tasks.id),
-      role: sql<Role | null>`w.role`,
-      archivedAt: sql<string | null>`w.archived_at`.mapWith(projects.archivedAt),
-      task: LOCKED,
-    })
-    .from(sql`tasks_to_write(${toUuid(viewerId)}, ${uuids(ids)}, ${uuids(others)}, ${roles}, ${tree}) as w`);
+  const { placeholder } = sql;
+  const statement = preparedIn(tx, 'tasks_to_write', (at, name) =>
+    at
+      .select({
+        id: sql<TaskId>`w.seen_id`.mapWith(tasks.id),
+        role: sql<Role | null>`w.role`,
+        archivedAt: sql<string | null>`w.archived_at`.mapWith(projects.archivedAt),
+        task: LOCKED,
+      })
+      .from(
+        sql`tasks_to_write(${placeholder('viewer')}, ${placeholder('ids')}, ${placeholder('others')}, ${ROLES}, ${placeholder('tree')}) as w`,
+      )
+      .prepare(name),
+  );
+  const rows = await statement.execute({
+    viewer: toUuid(viewerId),
+    ids: ids.map(toUuid),
+    others: others.map(toUuid),
+    tree,
+  });
   return new Map(
     rows.map(({ id, role, archivedAt, task }) => {
       const place = role === null ? undefined : { role, archivedAt };

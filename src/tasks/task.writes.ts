@@ -2,8 +2,10 @@
 import { and, eq, inArray, sql } from 'drizzle-orm';
 import type { Transaction } from '../db/database.js';
 import { differences } from '../db/differences.js';
-import type { LabelId, ProjectId, TaskId, UserId } from '../db/ids.js';
+import { type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../db/ids.js';
+import { preparedIn } from '../db/write-pool.js';
 import { Refusal, UserErrorCode } from '../graphql/user-error.js';
+import { lastly } from '../invalidation/outbox.js';
 import { labels } from '../labels/label.table.js';
 import { projectMembers, taskNumbers } from '../projects/project.table.js';
 import { type TaskRow, taskLabels, tasks } from './task.table.js';
@@ -34,16 +36,33 @@ export async function applyChanges(
   if (different !== undefined) await requireReferences(tx, task.projectId, different, task.id);
   const relabelled = labelIds !== undefined && (await setLabels(tx, task, labelIds));
   if (different === undefined && !relabelled) return task;
-  const [updated] = await tx
-    .update(tasks)
-    .set({ ...different, ...completion(different?.status), ...NEXT_VERSION })
-    .where(eq(tasks.id, task.id))
-    .returning();
+  const [updated] = await lastly(tx, update(tx, task.id, different ?? {}));
   return updated as TaskRow;
 }
 
-function completion(status: TaskRow['status'] | undefined) {
-  return status === undefined ? {} : { completedAt: status === 'DONE' ? sql`now()` : null };
+/** One statement for each set of columns. */
+function update(tx: Transaction, id: TaskId, changes: Changes) {
+  const { status } = changes;
+  const columns = Object.entries(changes).map(([column, value]) => ({
+    column,
+    name: value === null ? `no ${column}` : column,
+    value: value === null ? null : sql.placeholder(column),
+  }));
+  const completion = status === undefined ? {} : { completedAt: status === 'DONE' ? sql`now()` : null };
+  const names = columns.map(({ name }) => name).join();
+  const statement = preparedIn(tx, `update_task:${names}${status === 'DONE' ? ':done' : ''}`, (at, name) =>
+    at
+      .update(tasks)
+      .set({
+        ...Object.fromEntries(columns.map(({ column, value }) => [column, value])),
+        ...completion,
+        ...NEXT_VERSION,
+      })
+      .where(eq(tasks.id, sql.placeholder('id')))
+      .returning()
+      .prepare(name),
+  );
+  return statement.execute({ id: toUuid(id), ...changes });
 }
 
 /** @throws Refusal when the assignee is no member, or the parent not of this project or below the task itself. */
@@ -71,11 +90,16 @@ export async function requireReferences(
 
 /** Held: a member is not removed meanwhile. */
 export async function isMember(tx: Transaction, projectId: ProjectId, userId: UserId): Promise<boolean> {
-  const [member] = await tx
-    .select({ userId: projectMembers.userId })
-    .from(projectMembers)
-    .where(and(eq(projectMembers.projectId, projectId), eq(projectMembers.userId, userId)))
-    .for('share');
+  const { projectId: project, userId: user } = projectMembers;
+  const statement = preparedIn(tx, 'hold_member', (at, name) =>
+    at
+      .select({ user })
+      .from(projectMembers)
+      .where(and(eq(project, sql.placeholder('projectId')), eq(user, sql.placeholder('userId'))))
+      .for('share')
+      .prepare(name),
+  );
+  const [member] = await statement.execute({ projectId: toUuid(projectId), userId: toUuid(userId) });
   return member !== undefined;
 }
 

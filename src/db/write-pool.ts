@@ -1,0 +1,100 @@
+/**
+ * The pool of writers as Drizzle sees it: the driver's client, with what the driver lacks. Statements of transactions may be built once for
+ * all of them (`preparedIn`); those of one transaction leave in the order in which they were made, and are counted, so that whoever
+ * asks something right behind a statement knows whether it was the last (`sentIn`).
+ */
+import type { DrizzleConfig } from 'drizzle-orm';
+import { drizzle } from 'drizzle-orm/postgres-js';
+import type { Sql, TransactionSql } from 'postgres';
+import type { Executor, Prepared, Transaction } from './database.js';
+import { comingAgain } from './preparing.js';
+
+type Unsafe = Sql['unsafe'];
+type Open = (run: (tx: TransactionSql) => unknown) => Promise<unknown>;
+type Logger = NonNullable<DrizzleConfig['logger']>;
+
+/** What Drizzle holds for the driver's client, and finds again by a transaction's session. */
+interface Client {
+  readonly pool: WritePool;
+  readonly unsafe: Unsafe;
+  /** Absent outside of transactions. */
+  readonly transaction: { sent: number } | undefined;
+  /** Of a savepoint, which may be undone alone. */
+  readonly part: boolean;
+}
+
+export class WritePool {
+  /** Stands for the driver's client with what Drizzle calls of it. */
+  readonly client: Sql;
+  readonly #sql: Sql;
+  readonly #logger: Logger;
+  readonly #comesAgain = comingAgain();
+  readonly #built = new Map<string, unknown>();
+  /** Where the statement that is sent now runs. */
+  #at: Client | undefined;
+
+  constructor(sql: Sql, logger: Logger) {
+    this.#sql = sql;
+    this.#logger = logger;
+    this.client = this.#over(sql, undefined, false);
+  }
+
+  statement<S extends Prepared>(name: string, build: (at: Executor, name: string) => S): S {
+    const known = this.#built.get(name) as S | undefined; // one name, one builder
+    if (known !== undefined) return known;
+    const unsafe: Unsafe = (...args) => (this.#at as Client).unsafe(...args);
+    const anywhere = drizzle({ options: this.#sql.options, unsafe } as unknown as Sql, { logger: this.#logger });
+    const built = build(anywhere, name);
+    this.#built.set(name, built);
+    return built;
+  }
+
+  /** Runs in `client` what `send` sends before it returns. */
+  at<T>(client: Client, send: () => T): T {
+    this.#at = client;
+    try {
+      return send();
+    } finally {
+      this.#at = undefined;
+    }
+  }
+
+  /** A client with what Drizzle calls of it, and the same for what it opens. */
+  #over<C extends Sql | TransactionSql>(sql: C, transaction: Client['transaction'], part: boolean): C {
+    const unsafe = (...[text, parameters, options]: Parameters<Unsafe>) => {
+      const query = sql.unsafe(text, parameters, { ...options, prepare: this.#comesAgain(text) });
+      if (transaction === undefined) return query;
+      transaction.sent++;
+      return query.execute(); // now, not when it is awaited
+    };
+    const opening = (open: Open) => (run: (tx: TransactionSql) => unknown) =>
+      open((tx) => run(this.#over(tx, transaction ?? { sent: 0 }, transaction !== undefined)));
+    const opens =
+      'begin' in sql ? { begin: opening(sql.begin as Open) } : { savepoint: opening(sql.savepoint as Open) };
+    return { options: this.#sql.options, pool: this, unsafe, transaction, part, ...opens } as unknown as C;
+  }
+}
+
+/** A statement in this transaction, built once under its name for all transactions of the pool. */
+export function preparedIn<S extends Prepared>(
+  tx: Transaction,
+  name: string,
+  build: (at: Executor, name: string) => S,
+): Pick<S, 'execute'> {
+  const client = clientOf(tx);
+  const statement = client.pool.statement(name, build);
+  return { execute: (values) => client.pool.at(client, () => statement.execute(values)) } as Pick<S, 'execute'>;
+}
+
+/** How many statements have been sent in this transaction, those of its savepoints included; undefined for a savepoint, which may be undone. */
+export function sentIn(tx: Transaction): number | undefined {
+  const { transaction, part } = clientOf(tx);
+  return part ? undefined : transaction?.sent;
+}
+
+/** Drizzle keeps it from its types, not from its objects. */
+function clientOf(tx: Transaction): Client {
+  const { client } = (tx as unknown as { session: { client: Client } }).session;
+  if (!(client.pool instanceof WritePool)) throw new TypeError('expected a transaction of the write pool');
+  return client;
+}

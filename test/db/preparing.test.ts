@@ -2,6 +2,7 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { openDatabase } from '../../src/db/database.js';
+import { preparedIn, sentIn } from '../../src/db/write-pool.js';
 
 let db: ReturnType<typeof openDatabase>;
 beforeAll(() => {
@@ -9,7 +10,7 @@ beforeAll(() => {
 });
 afterAll(() => db?.close());
 
-const preparedIn = sql`select statement from pg_prepared_statements where statement like '%as written%'`;
+const preparedHere = sql`select statement from pg_prepared_statements where statement like '%as written%'`;
 
 test('a statement is prepared when it comes again, in savepoints too; its parameters may differ', async () => {
   const values: unknown[] = [];
@@ -20,7 +21,7 @@ test('a statement is prepared when it comes again, in savepoints too; its parame
         part.execute<{ v: string }>(sql`select ${`t${n}`}::text as written`),
       );
       values.push(row?.written, inner);
-      return (await tx.execute<{ statement: string }>(preparedIn)).map(({ statement }) => statement);
+      return (await tx.execute<{ statement: string }>(preparedHere)).map(({ statement }) => statement);
     });
   expect(await run(1)).toEqual([]);
   const texts = ['select $1::int + 1 as written', 'select $1::text as written'];
@@ -42,4 +43,51 @@ test('a client that makes many different statements leaves no more than 500 of t
   });
   expect(count).toBeLessThanOrEqual(500);
   expect(count).toBeGreaterThan(400);
+});
+
+test('a statement built once runs in whatever transaction it is asked for in, and is seen like any other', async () => {
+  const seen: string[] = [];
+  const watched = openDatabase({ url: inject('databaseUrl'), onStatement: (text) => seen.push(text) });
+  let built = 0;
+  const idIn = async (tx: Parameters<typeof preparedIn>[0], plus: number) => {
+    const statement = preparedIn(tx, 'transaction_id', (at, name) => {
+      built++;
+      return at
+        .select({ id: sql<string>`own.id`, sum: sql<number>`${sql.placeholder('plus')}::int + 1` })
+        .from(sql`(select pg_current_xact_id()::text as id) as own`)
+        .prepare(name);
+    });
+    const [row] = await statement.execute({ plus });
+    const [own] = await tx.execute<{ id: string }>(sql`select pg_current_xact_id()::text as id`);
+    expect(row).toEqual({ id: own?.id, sum: plus + 1 });
+    return row?.id;
+  };
+  try {
+    const ids = await Promise.all(
+      [1, 2, 3].map((n) =>
+        watched.write.transaction(async (tx) => {
+          const outer = await idIn(tx, n);
+          expect(sentIn(tx)).toBe(2);
+          await tx.transaction(async (part) => {
+            expect(await idIn(part, n)).toBe(outer);
+            expect(sentIn(part)).toBeUndefined();
+          });
+          expect(sentIn(tx)).toBe(4);
+          return outer;
+        }),
+      ),
+    );
+    expect(new Set(ids).size).toBe(3);
+    expect(built).toBe(1);
+    expect(seen.filter((text) => text.includes('own.id'))).toHaveLength(6);
+  } finally {
+    await watched.close();
+  }
+});
+
+test('a transaction of reads is not mistaken for one of writes', async () => {
+  const preparing = db.snapshot(async ({ read }) =>
+    preparedIn(read as never, 'none', () => ({ execute: async () => 1 })),
+  );
+  await expect(preparing).rejects.toThrow('expected a transaction of the write pool');
 });

@@ -1,8 +1,10 @@
 /** The one way to write: what it leaves behind when it succeeds, fails, or never learns how it ended. */
 import { eq, sql } from 'drizzle-orm';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { fenceIds } from '../../src/cache/index.js';
+import { fenceIds, type Tag } from '../../src/cache/index.js';
+import type { Transaction } from '../../src/db/database.js';
 import { newId } from '../../src/db/ids.js';
+import { lastly } from '../../src/invalidation/outbox.js';
 import { CommitOutcomeUnknown } from '../../src/invalidation/transact.js';
 import { taskRows, tasks } from '../../src/tasks/task.table.js';
 import { users } from '../../src/users/user.table.js';
@@ -84,6 +86,56 @@ test('a write costs one fence and one release, whatever it touches', async () =>
   w.app.reset();
   await rename(w.app, { id, title: 'Counted' }, w.f.ada.id);
   expect(w.app.counts).toMatchObject({ fences: 1, releases: 1 });
+});
+
+describe('what is asked right behind a statement', () => {
+  const other = () => (w.f.opsTasks[1] as (typeof w.f.opsTasks)[number]).id;
+  const renamed = (tx: Transaction, task: typeof id) =>
+    tx.update(tasks).set({ title: 'Changed' }).where(eq(tasks.id, task)).returning();
+  const named = (tags: readonly Tag[]) => [id, other()].map((task) => tags.includes(taskRows.byId(task)[0]));
+
+  test('is what the write has touched, and no further statement is needed', async () => {
+    w.app.reset();
+    const { tags } = await w.app.transactor.transact(async (tx) => {
+      await renamed(tx, other());
+      await lastly(tx, renamed(tx, id));
+    });
+    expect(named(tags)).toEqual([true, true]);
+    expect(w.app.counts.statements).toHaveLength(3);
+  });
+
+  test.each([
+    ['a statement', (tx: Transaction) => renamed(tx, other())],
+    ['a statement of a savepoint', (tx: Transaction) => tx.transaction((part) => renamed(part, other()))],
+    ['a second last one', (tx: Transaction) => lastly(tx, renamed(tx, other()))],
+    [
+      'a second last one of a savepoint',
+      (tx: Transaction) => tx.transaction((part) => lastly(part, renamed(part, other()))),
+    ],
+  ])('is void when %s follows', async (_, next) => {
+    const { tags } = await w.app.transactor.transact(async (tx) => {
+      await lastly(tx, renamed(tx, id));
+      await next(tx);
+    });
+    expect(named(tags)).toEqual([true, true]);
+  });
+
+  test('holds also for what was begun before and is not awaited', async () => {
+    const { tags } = await w.app.transactor.transact(async (tx) => {
+      const first = renamed(tx, other()).execute();
+      await lastly(tx, renamed(tx, id));
+      await first;
+    });
+    expect(named(tags)).toEqual([true, true]);
+  });
+
+  test('fails with the statement, whose error is the one that is told, and leaves no fence', async () => {
+    const failing = w.app.transactor.transact((tx) =>
+      lastly(tx, tx.update(tasks).set({ number: 1 }).where(eq(tasks.projectId, w.f.ops.id))),
+    );
+    await expect(failing).rejects.toMatchObject({ cause: { message: expect.stringContaining('duplicate key') } });
+    expect(await w.redis.fenced()).toEqual([]);
+  });
 });
 
 test('a transaction with more than 2000 tags touches the tables instead', async () => {

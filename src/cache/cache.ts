@@ -753,8 +753,8 @@ interface Settled<V> extends Filled {
 
 /** What outcomes call that which a session's reads have made. */
 const ANSWER = 'Answer';
-/** In memory's index, with its share of the key sets. */
-const BYTES_PER_TAG = 100;
+/** Most are the texts of entries that memory holds as well. */
+const BYTES_PER_TAG = 20;
 
 /** Asks for the log alone. */
 const NOTHING: Request = { calls: [], memory: true };

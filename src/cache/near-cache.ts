@@ -5,7 +5,7 @@
  *
  * - the log was read after the request came, and the read found the lease of HOME under the generation and purge that memory
  *   was filled under; anything else empties memory, and so does a hole in the log;
- * - a record drops the copies of its tags; what was asked of the store before a record that names one of its tags is not kept;
+ * - no record since it was known to hold names one of its tags; what was asked of the store before such a record is not kept;
  * - what was read under a fence or without a lease is not kept. What was loaded is, under the read that found the tokens before it:
  *   whatever a load does not show is committed later than that, so its record is yet to come, or names a tag since.
  */
@@ -23,11 +23,11 @@ export interface NearCacheOptions {
 
 const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
 const DEFAULT_MAX_ENTRIES = 50_000;
-/** Parsed JSON takes about four bytes for each character of its text; an entry with its index about a kilobyte more. */
+/** Parsed JSON takes about four bytes for each character of its text; an entry with its key and tags about a kilobyte more. */
 const BYTES_PER_CHAR = 4;
 const BYTES_PER_ENTRY = 1024;
-/** Tags whose last record is remembered, for reads that are under way when it is processed. */
-const MAX_TOUCHED = 20_000;
+/** So many tags' last records are remembered, at most twice as many. A copy that nobody asks for while more are touched is given up. */
+const MAX_TOUCHED = 50_000;
 
 export interface NearEntry {
   readonly value: unknown;
@@ -47,12 +47,24 @@ export interface Asked {
   readonly identity: string | undefined;
 }
 
+interface Copy {
+  readonly entry: NearEntry;
+  /** The last record up to which it is known to hold. */
+  known: number;
+}
+
+/**
+ * Records are held against a copy when it is asked for, not when they come: an index of copies by their tags would cost each of
+ * them, an answer with its hundred tags above all, more to keep than to make.
+ */
 export class NearCache {
-  readonly #copies: LRUCache<Key, NearEntry>;
-  readonly #keysOf = new Map<Tag, Set<Key>>();
-  /** By tag, the sequence of the last record that named it; complete for records after `#floor`. */
-  readonly #touched = new Map<Tag, number>();
+  readonly #copies: LRUCache<Key, Copy>;
+  /** By tag, the sequence of the last record that named it. Two generations; together complete for records after `#floor`. */
+  #touched = new Map<Tag, number>();
+  #touchedBefore = new Map<Tag, number>();
   #floor = 0;
+  /** The last record before the newer generation. */
+  #turned = 0;
   /** The last record processed, and the lease under which memory was filled. */
   #mark: LogMark | undefined;
   #identity: string | undefined;
@@ -62,17 +74,16 @@ export class NearCache {
   #processed = 0;
 
   constructor(options: NearCacheOptions = {}) {
-    this.#copies = new LRUCache<Key, NearEntry>({
+    this.#copies = new LRUCache<Key, Copy>({
       max: options.maxEntries ?? DEFAULT_MAX_ENTRIES,
       maxSize: options.maxBytes ?? DEFAULT_MAX_BYTES,
-      sizeCalculation: ({ chars, bytes = chars * BYTES_PER_CHAR }) => BYTES_PER_ENTRY + bytes,
-      dispose: ({ tags }, key) => this.#unindex(key, tags),
+      sizeCalculation: ({ entry: { chars, bytes = chars * BYTES_PER_CHAR } }) => BYTES_PER_ENTRY + bytes,
     });
   }
 
-  /** Copies held, and tags they are found by. */
-  get size(): { readonly entries: number; readonly bytes: number; readonly tags: number } {
-    return { entries: this.#copies.size, bytes: this.#copies.calculatedSize, tags: this.#keysOf.size };
+  /** Copies held; those that no longer hold are among them until they are asked for, or make room. */
+  get size(): { readonly entries: number; readonly bytes: number } {
+    return { entries: this.#copies.size, bytes: this.#copies.calculatedSize };
   }
 
   /** How many reads of the log have been sent: those with a higher number were sent after now. */
@@ -124,7 +135,12 @@ export class NearCache {
 
   get(key: Key, nowMs: number): NearEntry | undefined {
     const copy = this.#copies.get(key);
-    if (copy === undefined || copy.untilMs > nowMs) return copy;
+    if (copy === undefined) return undefined;
+    const { entry, known } = copy;
+    if (entry.untilMs > nowMs && this.#untouched(entry.tags, known)) {
+      copy.known = (this.#mark as LogMark).sequence; // or there would be no copies
+      return entry;
+    }
     this.#copies.delete(key);
     return undefined;
   }
@@ -135,15 +151,9 @@ export class NearCache {
     if (asked.log === 'end' || mark === undefined) return;
     if (asked.identity !== this.#identity || asked.log.epoch !== mark.epoch) return;
     const since = asked.log.sequence;
-    if (since < this.#floor || entry.tags.some((tag) => (this.#touched.get(tag) ?? 0) > since)) return;
+    if (!this.#untouched(entry.tags, since)) return;
     freeze(entry.value);
-    this.#copies.set(key, entry);
-    if (!this.#copies.has(key)) return; // larger than all of memory
-    for (const tag of entry.tags) {
-      const keys = this.#keysOf.get(tag);
-      if (keys === undefined) this.#keysOf.set(tag, new Set([key]));
-      else keys.add(key);
-    }
+    this.#copies.set(key, { entry, known: mark.sequence });
   }
 
   drop(key: Key): void {
@@ -156,36 +166,39 @@ export class NearCache {
     this.#identity = identity;
     this.#mark = mark;
     this.#floor = mark.sequence;
+    this.#turned = mark.sequence;
     this.#processed = asked.number;
     return true;
   }
 
   #forget(): false {
     this.#copies.clear();
-    this.#keysOf.clear();
     this.#touched.clear();
+    this.#touchedBefore.clear();
     this.#mark = undefined;
     this.#identity = undefined;
     return false;
   }
 
   #invalidate(tags: readonly Tag[], sequence: number): void {
-    if (this.#touched.size + tags.length > MAX_TOUCHED) {
-      this.#touched.clear();
-      this.#floor = sequence;
+    if (this.#touched.size >= MAX_TOUCHED) {
+      this.#touchedBefore = this.#touched;
+      this.#floor = this.#turned;
+      this.#touched = new Map();
+      this.#turned = sequence - 1;
     }
-    for (const tag of tags) {
-      this.#touched.set(tag, sequence);
-      for (const key of this.#keysOf.get(tag) ?? []) this.#copies.delete(key);
-    }
+    for (const tag of tags) this.#touched.set(tag, sequence);
   }
 
-  #unindex(key: Key, tags: readonly Tag[]): void {
+  /** Whether no record after `since` has named one of these. */
+  #untouched(tags: readonly Tag[], since: number): boolean {
+    if (since === this.#mark?.sequence) return true;
+    if (since < this.#floor) return false;
     for (const tag of tags) {
-      const keys = this.#keysOf.get(tag);
-      keys?.delete(key);
-      if (keys?.size === 0) this.#keysOf.delete(tag);
+      const last = this.#touched.get(tag) ?? this.#touchedBefore.get(tag);
+      if (last !== undefined && last > since) return false;
     }
+    return true;
   }
 }
 

@@ -486,13 +486,22 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'l1poll/no-put-check',
     what: 'What a record has named since it was asked for is kept.',
     file: NEAR,
-    replace: [
-      [
-        'if (since < this.#floor || entry.tags.some((tag) => (this.#touched.get(tag) ?? 0) > since)) return;',
-        'if (since < 0) return;',
-      ],
-    ],
+    replace: [['if (!this.#untouched(entry.tags, since)) return;', 'if (since < 0) return;']],
     killedBy: `${NEAR_TEST} > that a record names in the very answer: a cluster may be asked for the log last`,
+  },
+  {
+    name: 'l1poll/forgotten-records',
+    what: 'What was touched longer ago than is remembered counts as untouched.',
+    file: NEAR,
+    replace: [['if (since < this.#floor) return false;', '']],
+    killedBy: `${NEAR_TEST} > that was asked for before more was invalidated than is remembered`,
+  },
+  {
+    name: 'l1poll/older-generation',
+    what: 'Of what is remembered only the newer half is looked at.',
+    file: NEAR,
+    replace: [['?? this.#touchedBefore.get(tag);', ';']],
+    killedBy: `${NEAR_TEST} > that a record named in the generation before`,
   },
   {
     name: 'l1poll/position-late',

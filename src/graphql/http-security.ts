@@ -1,9 +1,9 @@
 /** What browsers are told, whom the server believes, and how long it waits for a client: headers, CORS, the proxy in front, timeouts. */
 import type { IncomingMessage } from 'node:http';
 import cors from '@fastify/cors';
-import helmet, { type FastifyHelmetOptions } from '@fastify/helmet';
 import proxyAddr from '@fastify/proxy-addr';
-import type { FastifyInstance, FastifyServerOptions } from 'fastify';
+import type { FastifyInstance, FastifyServerOptions, onRequestHookHandler } from 'fastify';
+import helmet, { type HelmetOptions } from 'helmet';
 import { MINUTE, SECOND } from '../time.js';
 import { RECEIVE_TIMEOUT_MS } from './limits.js';
 
@@ -48,12 +48,14 @@ export function addressOf({
 }
 
 export async function addHttpSecurity(app: FastifyInstance, options: HttpSecurityOptions): Promise<void> {
-  await app.register(helmet, {
+  // Made once: Fastify's plugin for it would make it anew for every request.
+  const secured = helmet({
     // Answers are data: nothing in them is to be run, shown in a frame, or loaded.
     contentSecurityPolicy: csp({ 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }),
     strictTransportSecurity: options.production ? { maxAge: 365 * 24 * 60 * 60 } : false,
     xPoweredBy: true, // removes it
   });
+  app.addHook('onRequest', (request, reply, next) => secured(request.raw, reply.raw, next as () => void));
   const { corsOrigins = [] } = options;
   if (corsOrigins.length > 0) {
     if (!options.production) allowPrivateNetwork(app, corsOrigins);
@@ -77,33 +79,35 @@ function allowPrivateNetwork(app: FastifyInstance, origins: readonly string[]): 
 }
 
 /** For the explorer's pages, whose scripts stand in the page: Sandbox's are Apollo's, the other's our own. */
-export const sandboxPolicy: FastifyHelmetOptions = {
-  contentSecurityPolicy: csp({
-    'default-src': ["'self'"],
-    'script-src': ["'unsafe-inline'", 'https://embeddable-sandbox.cdn.apollographql.com'],
-    'style-src': ["'self'", "'unsafe-inline'", 'https:'],
-    'img-src': ["'self'", 'data:', 'https:'],
-    'font-src': ["'self'", 'data:', 'https:'],
-    'frame-src': ['https://sandbox.embed.apollographql.com', 'https://explorer.embed.apollographql.com'],
-    'connect-src': ["'self'", 'https://*.apollographql.com'],
-    'frame-ancestors': ["'none'"],
-  }),
-};
+export const sandboxPolicy = policyOfRoute({
+  'default-src': ["'self'"],
+  'script-src': ["'unsafe-inline'", 'https://embeddable-sandbox.cdn.apollographql.com'],
+  'style-src': ["'self'", "'unsafe-inline'", 'https:'],
+  'img-src': ["'self'", 'data:', 'https:'],
+  'font-src': ["'self'", 'data:', 'https:'],
+  'frame-src': ['https://sandbox.embed.apollographql.com', 'https://explorer.embed.apollographql.com'],
+  'connect-src': ["'self'", 'https://*.apollographql.com'],
+  'frame-ancestors': ["'none'"],
+});
 
-export const offlinePolicy: FastifyHelmetOptions = {
-  contentSecurityPolicy: csp({
-    'default-src': ["'self'"],
-    'script-src': ["'self'", "'unsafe-inline'", 'blob:'],
-    'worker-src': ["'self'", 'blob:'],
-    'style-src': ["'self'", "'unsafe-inline'"],
-    'img-src': ["'self'", 'data:'],
-    'font-src': ["'self'", 'data:'],
-    'connect-src': ["'self'", 'data:'],
-    'frame-ancestors': ["'none'"],
-  }),
-};
+export const offlinePolicy = policyOfRoute({
+  'default-src': ["'self'"],
+  'script-src': ["'self'", "'unsafe-inline'", 'blob:'],
+  'worker-src': ["'self'", 'blob:'],
+  'style-src': ["'self'", "'unsafe-inline'"],
+  'img-src': ["'self'", 'data:'],
+  'font-src': ["'self'", 'data:'],
+  'connect-src': ["'self'", 'data:'],
+  'frame-ancestors': ["'none'"],
+});
+
+/** In place of the policy of all answers. */
+function policyOfRoute(directives: Record<string, string[]>): { onRequest: onRequestHookHandler } {
+  const policy = helmet.contentSecurityPolicy(csp(directives));
+  return { onRequest: (request, reply, next) => policy(request.raw, reply.raw, next as () => void) };
+}
 
 /** Nothing but what is named: helmet's own directives would turn local pages to HTTPS. */
-function csp(directives: Record<string, string[]>) {
+function csp(directives: Record<string, string[]>): HelmetOptions['contentSecurityPolicy'] & object {
   return { useDefaults: false, directives: { 'base-uri': ["'none'"], 'form-action': ["'self'"], ...directives } };
 }

@@ -154,10 +154,8 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   });
   if (explorer !== undefined) {
     const pages = { endpoint: ENDPOINT, fallback: OFFLINE_EXPLORER, ...explorer };
-    app.get('/', { helmet: sandboxPolicy }, async (_, reply) => reply.type('text/html').send(sandboxPage(pages)));
-    app.get(OFFLINE_EXPLORER, { helmet: offlinePolicy }, async (_, reply) =>
-      reply.type('text/html').send(offlinePage(pages)),
-    );
+    app.get('/', sandboxPolicy, async (_, reply) => reply.type('text/html').send(sandboxPage(pages)));
+    app.get(OFFLINE_EXPLORER, offlinePolicy, async (_, reply) => reply.type('text/html').send(offlinePage(pages)));
   }
   return app;
 }

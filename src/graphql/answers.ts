@@ -1,5 +1,5 @@
 /**
- * Whole answers, kept in this process as they were sent: one more entry of its memory, dropped by the record of any tag that its
+ * Whole answers, kept in this process as they were sent: one more entry of its memory, worth nothing after a record of any tag that its
  * execution read under. An answer is served only on a read of the log that was sent after the request came; so it is the database of
  * that moment, and costs no execution. Named by the viewer and by what of the request tells one answer from another, to the byte: the
  * body with document, variables and operation name, the media type, the origin.

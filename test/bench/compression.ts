@@ -3,22 +3,7 @@
  * in src/cache/codec.ts stands where what is saved in Redis begins to be worth what each hit pays to unpack it.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
-
-const ROUNDS = 5;
-const RUNS = 200;
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] as number;
-}
-
-function microseconds(run: () => unknown): number {
-  const rounds = Array.from({ length: ROUNDS }, () => {
-    const startedMs = performance.now();
-    for (let i = 0; i < RUNS; i++) run();
-    return ((performance.now() - startedMs) * 1000) / RUNS;
-  });
-  return median(rounds);
-}
+import { microseconds } from './timing.js';
 
 const row = (id: number) => ({
   id: `0190${id.toString(16).padStart(8, '0')}-7c11-4b1e-9f5d-1c2f3a4b5c6d`,

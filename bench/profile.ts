@@ -1,6 +1,7 @@
 /**
  * Where this server's CPU goes: `npm run bench:profile`. Runs cells of the benchmark under V8's sampling profiler and prints, for each, what took
- * how much of it. Native code and Node's own belong to whoever called them, so a system call is its socket's owner's; garbage is nobody's.
+ * how much of it. Native code and Node's own belong to whoever called them, so a system call is its socket's owner's; garbage is nobody's, and the
+ * profiler's own work is left out.
  *
  *   PROFILE_CELLS   names of cells, with commas; default Q1,Q2,mixed,Q1 cold,Q2 cold,writes, and `Q1 run`, `Q2 run`: known rows, unknown answers
  *   PROFILE_CLIENTS at once; default: the cell's own. Of one, each request bears its trips alone
@@ -16,6 +17,8 @@ import { type CellSpec, CLIENTS, cellsOf, within } from './measure.js';
 import { startWorld } from './world.js';
 
 const SHOWN = 25;
+/** Its own work, in the process that it looks at. */
+const PROFILER = 'bench/contenders/child';
 const env = process.env;
 const one = contender('tasks-api');
 
@@ -64,10 +67,12 @@ function print(title: string, { nodes, samples = [], timeDeltas = [] }: Profiler
     const { functionName } = node.callFrame;
     const us = timeDeltas[i] ?? 0;
     if (functionName === '(idle)') return;
-    total += us;
     let owner: Profiler.ProfileNode | undefined = node;
     while (owner !== undefined && areaOf(owner) === undefined) owner = parents.get(owner.id);
-    add(areas, (owner && areaOf(owner)) ?? (functionName.startsWith('(') ? functionName : 'node'), us);
+    const area = (owner && areaOf(owner)) ?? (functionName.startsWith('(') ? functionName : 'node');
+    if (area === PROFILER) return;
+    total += us;
+    add(areas, area, us);
     add(functions, `${functionName || '(anonymous)'} ${areaOf(node) ?? node.callFrame.url}`, us);
   });
   const table = (map: Map<string, number>) =>

@@ -948,9 +948,9 @@ describe('memory is bounded', () => {
 
   test('by bytes; what is larger than all of memory is not kept', async () => {
     const w = await world({ near: { maxBytes: 10_000 } });
-    w.database.set(1, 'x'.repeat(500));
-    w.database.set(2, 'x'.repeat(1500));
-    w.database.set(3, 'x'.repeat(5000));
+    w.database.set(1, 'x'.repeat(1500));
+    w.database.set(2, 'x'.repeat(3500));
+    w.database.set(3, 'x'.repeat(7000));
     for (const [id, entries] of [
       [1, 1],
       [2, 1],

@@ -5,6 +5,7 @@
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
 import { SECOND } from '../time.js';
+import { builtOnce } from './preparing.js';
 import { ReadPool as Readers } from './read-pool.js';
 import { WritePool as Writers } from './write-pool.js';
 
@@ -60,14 +61,7 @@ export function openDatabase({ url, onStatement, signal = () => undefined, answe
   const reads = { sql: readers, drizzle: readUntil() };
   const writer = postgresClient(url, { max: MAX_WRITES });
   const writes = { sql: writer, drizzle: drizzle(new Writers(writer, logger.logger).client, logger) };
-  const statements = new Map<string, unknown>();
-  const prepared = <S extends Prepared>(name: string, build: (read: Executor, name: string) => S): S => {
-    const known = statements.get(name) as S | undefined; // one name, one builder
-    if (known !== undefined) return known;
-    const built = build(reads.drizzle, name);
-    statements.set(name, built);
-    return built;
-  };
+  const prepared = builtOnce(reads.drizzle);
   const until = (signal: AbortSignal): Database => {
     let read: Executor | undefined;
     return {

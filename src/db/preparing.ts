@@ -3,6 +3,7 @@
  * driver takes two round trips for it instead of one. Postgres still plans a prepared one for its parameters where that pays.
  */
 import { LRUCache } from 'lru-cache';
+import type { Executor, Prepared } from './database.js';
 
 /** Texts looked out for. Those of lists grow with the lists; they come once and go. */
 const MAX_SEEN = 1000;
@@ -19,5 +20,17 @@ export function comingAgain(): (text: string) => boolean {
     if (again) prepared.add(text);
     else seen.set(text, true);
     return again;
+  };
+}
+
+/** Statements over `at`, each built once under its name: one name, one builder. */
+export function builtOnce(at: Executor) {
+  const statements = new Map<string, unknown>();
+  return <S extends Prepared>(name: string, build: (at: Executor, name: string) => S): S => {
+    const known = statements.get(name) as S | undefined;
+    if (known !== undefined) return known;
+    const built = build(at, name);
+    statements.set(name, built);
+    return built;
   };
 }

@@ -7,7 +7,7 @@ import type { DrizzleConfig } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import type { Sql, TransactionSql } from 'postgres';
 import type { Executor, Prepared, Transaction } from './database.js';
-import { comingAgain } from './preparing.js';
+import { builtOnce, comingAgain } from './preparing.js';
 
 type Unsafe = Sql['unsafe'];
 type Open = (run: (tx: TransactionSql) => unknown) => Promise<unknown>;
@@ -26,27 +26,18 @@ interface Client {
 export class WritePool {
   /** Stands for the driver's client with what Drizzle calls of it. */
   readonly client: Sql;
+  /** Statements for any transaction: each runs in the one of `at`. */
+  readonly statement: ReturnType<typeof builtOnce>;
   readonly #sql: Sql;
-  readonly #logger: Logger;
   readonly #comesAgain = comingAgain();
-  readonly #built = new Map<string, unknown>();
   /** Where the statement that is sent now runs. */
   #at: Client | undefined;
 
   constructor(sql: Sql, logger: Logger) {
     this.#sql = sql;
-    this.#logger = logger;
     this.client = this.#over(sql, undefined, false);
-  }
-
-  statement<S extends Prepared>(name: string, build: (at: Executor, name: string) => S): S {
-    const known = this.#built.get(name) as S | undefined; // one name, one builder
-    if (known !== undefined) return known;
     const unsafe: Unsafe = (...args) => (this.#at as Client).unsafe(...args);
-    const anywhere = drizzle({ options: this.#sql.options, unsafe } as unknown as Sql, { logger: this.#logger });
-    const built = build(anywhere, name);
-    this.#built.set(name, built);
-    return built;
+    this.statement = builtOnce(drizzle({ options: sql.options, unsafe } as unknown as Sql, { logger }));
   }
 
   /** Runs in `client` what `send` sends before it returns. */

@@ -155,14 +155,8 @@ export class RedisStore implements Store {
           const tagsFrom = mints ? 1 + keys.length : undefined;
           const [found, records] = await this.#readGroup(client, group, { names, tagsFrom, log: asked });
           if (asked !== undefined) logView = asked === 'end' ? endOf(records) : sinceMark(asked, records);
-          keys.forEach((key, i) => {
-            const text = found[1 + i];
-            if (typeof text === 'string') entries.set(key, text);
-          });
-          tags.forEach((tag, i) => {
-            const token = found[1 + keys.length + i];
-            if (typeof token === 'string') tokens.set(tag, token);
-          });
+          gather(entries, keys, found.slice(1));
+          gather(tokens, tags, found.slice(1 + keys.length));
           if (mint && !mints) await this.#mint(client, group, tags, tokens);
           for (const tag of tags) if (tokens.has(tag)) this.#tokened.set(tag, true);
           const [generation, purge] = found[0]?.split(':') ?? [];
@@ -182,10 +176,7 @@ export class RedisStore implements Store {
     if (missing.length === 0) return;
     const names = this.#tags(group, missing);
     const [held] = await this.#readGroup(client, group, { names, tagsFrom: 0, log: undefined });
-    missing.forEach((tag, i) => {
-      const token = held[i];
-      if (typeof token === 'string') tokens.set(tag, token);
-    });
+    gather(tokens, missing, held);
   }
 
   /** What stands under the names, and what the log says. From the name `tagsFrom` on, those that have no text get a fresh token. */
@@ -656,6 +647,14 @@ function readMessage(text: string): News | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Those of the names that have a text. */
+function gather<N>(into: Map<N, string>, names: readonly N[], texts: readonly (string | null)[]): void {
+  names.forEach((name, i) => {
+    const text = texts[i];
+    if (typeof text === 'string') into.set(name, text);
+  });
 }
 
 /** The replies of a pipeline, or its first error. */

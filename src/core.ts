@@ -4,8 +4,10 @@
  */
 import {
   Cache,
+  CacheError,
   type CacheEvents,
   type CacheOptions,
+  databaseIn,
   loadSignal,
   MemoryStore,
   type RedisPlace,
@@ -13,6 +15,7 @@ import {
   Statistics,
   type Store,
 } from './cache/index.js';
+import { ConfigError } from './config.js';
 import { openDatabase, postgresClient } from './db/database.js';
 import { Tracer } from './graphql/cache-trace.js';
 import { Coverage } from './invalidation/coverage.js';
@@ -29,11 +32,27 @@ import { SECOND, systemClock } from './time.js';
 /** What stands beside requests waits for nobody and may itself never be waited for long. */
 const RELAY_STATEMENT_TIMEOUT_MS = 5000;
 
-/** The shared store, connected if it can be; without a Redis one in this process. */
-export async function openStore(place: RedisPlace | undefined, log: Log): Promise<Store> {
+/**
+ * The shared store, connected if it can be; without a Redis one in this process.
+ * @throws ConfigError when Redis refuses the database of REDIS_URL
+ */
+export async function openStore(place: RedisPlace | undefined, log: Log, group?: string): Promise<Store> {
   if (place === undefined) return new MemoryStore();
-  const store = new RedisStore({ ...place, onLimit: (text) => log.warn(`this Redis: ${text}`) });
-  await store.ready();
+  const store = new RedisStore({
+    ...place,
+    ...(group && { group }),
+    onLimit: (text) => log.warn(`this Redis: ${text}`),
+  });
+  try {
+    await store.ready();
+  } catch (error) {
+    await store.close();
+    if (!(error instanceof CacheError)) throw error;
+    const database = databaseIn('url' in place ? place.url : undefined);
+    throw new ConfigError(
+      `REDIS_URL: expected a database that this Redis has, but it refuses ${database}: ${error.message}`,
+    );
+  }
   return store;
 }
 

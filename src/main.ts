@@ -60,7 +60,7 @@ async function start(config: Config): Promise<void> {
 
   // A fault of one request is not to end all others. Nothing is known to leave one; if something does, it is told.
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'a rejection that nobody handles'));
-  const store = await openStore(services.redis, log);
+  const store = await openStore(services.redis, log, config.redisGroup);
   running(() => store.close());
   const token = production ? undefined : await demoToken(services.databaseUrl, tokens);
   const app = await createApp({
@@ -75,7 +75,11 @@ async function start(config: Config): Promise<void> {
     production,
     introspection: config.introspection,
     ...config.access,
-    rateLimit: config.access.rateLimit && { ...config.access.rateLimit, redis: services.redis },
+    rateLimit: config.access.rateLimit && {
+      ...config.access.rateLimit,
+      redis: services.redis,
+      group: config.redisGroup,
+    },
     ...(persistedDocuments && { persistedDocuments }),
     verifyToken: tokenVerifier(tokens),
     ...(token !== undefined && { explorer: { token, document: EXAMPLE } }),

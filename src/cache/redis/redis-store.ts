@@ -124,12 +124,18 @@ export class RedisStore implements Store {
     this.#ticker = openConnection(place, { waitMs });
   }
 
-  /** Resolves when the store answers, or after `waitMs`: a process may start without Redis. */
+  /**
+   * Resolves when the store answers, or after `waitMs`: a process may start without Redis.
+   * @throws CacheError DATABASE_REFUSED when the server refuses the database that the URL names
+   */
   async ready(): Promise<void> {
     const deadlineMs = this.#clock.monotonicMs() + this.#waitMs;
+    const connections = [this.#reader, this.#writer, this.#ticker];
     const connected = (connection: Connection) =>
       this.#groups.every(({ hashTag }) => connection.serverOf(hashTag) !== undefined);
-    while (![this.#reader, this.#writer, this.#ticker].every(connected) && this.#clock.monotonicMs() < deadlineMs) {
+    while (!connections.every(connected) && this.#clock.monotonicMs() < deadlineMs) {
+      const refusal = connections.find((connection) => connection.refusal !== undefined)?.refusal;
+      if (refusal !== undefined) throw new CacheError('DATABASE_REFUSED', refusal.message, { cause: refusal });
       await this.#clock.sleep(READY_POLL_MS);
     }
   }
@@ -537,7 +543,11 @@ export class RedisStore implements Store {
       // Who writes need not know whom he writes to.
       const known = connection.serverOf(group.hashTag);
       const server = known ?? (connection === this.#reader || connection === this.#ticker ? undefined : NOBODY);
-      if (server === undefined) throw new Error('there is no connection');
+      if (connection.refusal !== undefined) {
+        this.#limited(`its database is refused, so nothing is cached: ${connection.refusal.message}`);
+        throw connection.refusal;
+      }
+      if (server === undefined || !connection.selected) throw new Error('there is no connection');
       corkForNow(connection.client);
       const value = await bounded(run(connection.client, server), this.#waitMs);
       group.lostSinceMs = undefined;

@@ -8,6 +8,7 @@ import {
   type CacheEvents,
   type CacheOptions,
   databaseIn,
+  type Head,
   loadSignal,
   MemoryStore,
   type RedisPlace,
@@ -19,6 +20,7 @@ import { ConfigError } from './config.js';
 import { openDatabase, postgresClient } from './db/database.js';
 import { Tracer } from './graphql/cache-trace.js';
 import { Coverage } from './invalidation/coverage.js';
+import { KnownDatabase } from './invalidation/database-identity.js';
 import { FenceWatch } from './invalidation/fences.js';
 import { postgresOutbox } from './invalidation/outbox.js';
 import { Relay } from './invalidation/relay.js';
@@ -113,11 +115,14 @@ export function createCore(options: CoreOptions) {
     ...(coverage && { aroundLoad: coverage.around }),
   });
   const transactor = new Transactor({ db, cache, fences });
+  const database = new KnownDatabase();
+  store.bind(() => database.current);
   const relay = new Relay({
     store,
     connect: () => postgresOutbox(connect(), eventTables),
     log,
-    events: metrics.events,
+    events: { ...metrics.events, moved: () => db.reconnect() },
+    database,
   });
   const flushing = setInterval(() => void statistics.flush(), STATISTICS_EVERY_MS).unref();
   return {
@@ -137,8 +142,7 @@ export function createCore(options: CoreOptions) {
         () => false,
       );
       const head = await store.head().catch(() => undefined);
-      const state =
-        head === undefined ? 'down' : head.leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';
+      const state = head === undefined ? 'down' : serving(head, relay);
       return { postgres, redis: store.kind === 'redis' ? state : `${state} (in this process)` };
     },
     async close() {
@@ -150,6 +154,13 @@ export function createCore(options: CoreOptions) {
       await Promise.all([db.close(), sql.end({ timeout: 5 })]);
     },
   };
+}
+
+function serving({ leaseLeftMs }: Head, relay: Relay): string {
+  if (relay.refused) {
+    return 'up, not serving: its keys belong to another database; two installations on one Redis each need a REDIS_GROUP of their own';
+  }
+  return leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';
 }
 
 /** One listener for all of them; only those who listen are called. */

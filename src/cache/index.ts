@@ -10,6 +10,7 @@ export type { Memoized, MemoizePolicy } from './memoize.js';
 export { MemoryStore } from './memory-store.js';
 export type { NearCacheOptions } from './near-cache.js';
 export { checkPolicy, type Policy, type Scope, type Source } from './policy.js';
+export { databaseOf, purgeFor } from './purge.js';
 export { type Address, databaseIn, type RedisPlace } from './redis/connection.js';
 export { RedisStore, type RedisStoreOptions } from './redis/redis-store.js';
 export type { Session } from './session.js';

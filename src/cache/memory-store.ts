@@ -5,6 +5,7 @@
 import { type Clock, systemClock } from '../time.js';
 import { type Lease, leaseOf, UNPROVED } from './entry.js';
 import type { Key } from './key.js';
+import { databaseOf, isForeign } from './purge.js';
 import {
   type Applied,
   type Fill,
@@ -34,6 +35,10 @@ const MAX_TOKENS = 100_000;
 const MAX_CLAIMS = 10_000;
 const MAX_TEXTS = 1000;
 
+interface OfDatabase {
+  readonly database?: string | undefined;
+}
+
 export class MemoryStore implements Store {
   readonly kind = 'memory';
   readonly groups = 1;
@@ -54,6 +59,7 @@ export class MemoryStore implements Store {
   #position: Position | undefined;
   #lease: (Lease & { untilMs: number }) | undefined;
   #barrier: { xid: bigint; untilMs: number } | undefined;
+  #database: (() => string | undefined) | undefined;
 
   constructor(clock: Clock = systemClock) {
     this.#clock = clock;
@@ -67,6 +73,10 @@ export class MemoryStore implements Store {
     return 0;
   }
 
+  bind(database: () => string | undefined): void {
+    this.#database = database;
+  }
+
   async read(keys: readonly Key[], tags: readonly Tag[], { log, mint = false }: StoreReadOptions = {}): Promise<View> {
     const tokens = new Map<Tag, string>();
     for (const tag of tags) {
@@ -75,8 +85,9 @@ export class MemoryStore implements Store {
       if (held !== undefined) tokens.set(tag, held);
     }
     const lease = this.#liveLease();
+    const believed = lease && (this.#database === undefined || this.#database() === databaseOf(lease.purge));
     return {
-      leases: [lease && leaseOf(lease.generation, lease.purge)],
+      leases: [believed ? leaseOf(lease.generation, lease.purge) : undefined],
       entries: this.#entries.pick(keys),
       tokens,
       log: log && this.#logSince(log),
@@ -120,7 +131,8 @@ export class MemoryStore implements Store {
     return this.#texts.get(name);
   }
 
-  async fence(xid: bigint, tags: readonly Tag[]): Promise<void> {
+  async fence(xid: bigint, tags: readonly Tag[], options?: OfDatabase): Promise<void> {
+    if (this.#isForeign(options)) return;
     for (const tag of tags) {
       const ids = this.#fences.get(tag);
       if (ids === undefined) this.#fences.set(tag, new Set([String(xid)]));
@@ -130,7 +142,8 @@ export class MemoryStore implements Store {
     this.#append(tags);
   }
 
-  async release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean }): Promise<void> {
+  async release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean } & OfDatabase): Promise<void> {
+    if (this.#isForeign(options)) return;
     if (options?.unfenced === true) this.#append(tags);
     for (const tag of tags) this.#release(tag, [String(xid)]);
     this.#noted.delete(xid);
@@ -138,12 +151,14 @@ export class MemoryStore implements Store {
     this.#tell([String(xid)], tags);
   }
 
-  async unfence(xids: readonly string[], tags: readonly Tag[]): Promise<void> {
+  async unfence(xids: readonly string[], tags: readonly Tag[], options?: OfDatabase): Promise<void> {
+    if (this.#isForeign(options)) return;
     for (const tag of tags) this.#release(tag, xids);
     this.#tell(xids, tags);
   }
 
-  async sweep(forgotten: readonly Forgotten[]): Promise<void> {
+  async sweep(forgotten: readonly Forgotten[], _group?: number, options?: OfDatabase): Promise<void> {
+    if (this.#isForeign(options)) return;
     for (const { xid, tags } of forgotten) {
       for (const tag of tags) this.#release(tag, [xid]);
       this.#noted.delete(BigInt(xid));
@@ -191,8 +206,15 @@ export class MemoryStore implements Store {
     if (!samePosition(head.position, this.#position)) return 'raced';
     const untilMs = head.clockMs + LEASE_MS;
     if (this.#clock.nowMs() >= untilMs) return 'late';
-    // Another purge, so perhaps another history of Postgres: its ids may be given again.
-    if (head.position?.purge !== next.purge) this.#released.clear();
+    // While the lease of another database stands, its readers are served.
+    const lease = this.#provingLease();
+    if (lease !== undefined && databaseOf(lease.purge) !== databaseOf(next.purge)) return 'raced';
+    if (head.position?.purge !== next.purge) {
+      // Another purge, so perhaps another history of Postgres: its ids may be given again, and a barrier of the other says nothing.
+      this.#released.clear();
+      this.#barrier = undefined;
+      if (lease === undefined) this.#lease = undefined;
+    }
     for (const { xid, tags } of rows) {
       if (this.#released.has(xid)) continue;
       for (const tag of tags) this.#release(tag, [String(xid)]);
@@ -241,6 +263,10 @@ export class MemoryStore implements Store {
       this.#lease = { generation: randomToken(), purge: next.purge, untilMs };
       this.#barrier = undefined;
     }
+  }
+
+  #isForeign({ database }: OfDatabase = {}): boolean {
+    return isForeign(this.#position?.purge, database);
   }
 
   #liveLease() {

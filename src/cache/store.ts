@@ -126,6 +126,11 @@ export interface Store {
   readonly kind: string;
   readonly groups: number;
   groupOf(name: Key | Tag): number;
+  /**
+   * From now on only leases of the database that `database` names are answered; none while it names none. A store that is never bound
+   * answers all: it has one user.
+   */
+  bind(database: () => string | undefined): void;
   /** READ: leases, entries and tokens. */
   read(keys: readonly Key[], tags: readonly Tag[], options?: StoreReadOptions): Promise<View>;
   fill(fills: readonly Fill[]): Promise<void>;
@@ -133,15 +138,20 @@ export interface Store {
   claim(key: Key, ttlMs: number): Promise<boolean>;
   /**
    * FENCE: first the tags, then the log, so that who saw the record cannot have read the tags before. Idempotent.
-   * `fresh`: on a connection opened by this call, after whatever the caller did before.
+   * `fresh`: on a connection opened by this call, after whatever the caller did before. Here and below, `database`: that of the ids. Does
+   * nothing, and is well, while the keys are those of another: there the ids mean other transactions. Absent: not compared.
    */
-  fence(xid: bigint, tags: readonly Tag[], options: { fresh: boolean }): Promise<void>;
+  fence(xid: bigint, tags: readonly Tag[], options: { fresh: boolean; database?: string | undefined }): Promise<void>;
   /** RELEASE: the transaction is over, and this process knows it. Idempotent. Publishes the tags. `unfenced`: also logs them, as no fence did. */
-  release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean }): Promise<void>;
+  release(
+    xid: bigint,
+    tags: readonly Tag[],
+    options?: { unfenced: boolean; database?: string | undefined },
+  ): Promise<void>;
   /** RELEASE of transactions found to be over in a fence left behind: the outbox still brings their tags. */
-  unfence(xids: readonly string[], tags: readonly Tag[]): Promise<void>;
+  unfence(xids: readonly string[], tags: readonly Tag[], options?: { database?: string | undefined }): Promise<void>;
   /** RELEASE of what `head` told as forgotten, in that group alone. */
-  sweep(forgotten: readonly Forgotten[], group?: number): Promise<void>;
+  sweep(forgotten: readonly Forgotten[], group?: number, options?: { database?: string | undefined }): Promise<void>;
   /** Fresh tokens for these tags, at once and told in the log: for what no transaction writes. */
   invalidate(tags: readonly Tag[]): Promise<void>;
   /** A lease of `ms` that proves nothing, in every group that has a position and no lease: an operator's decision. */

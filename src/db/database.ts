@@ -59,8 +59,8 @@ export function openDatabase({ url, onStatement, signal = () => undefined, answe
   const logger = loggedBy(onStatement);
   const readUntil = (signal?: AbortSignal) => drizzle(readers.client(signal), logger);
   const reads = { sql: readers, drizzle: readUntil() };
-  const writer = postgresClient(url, { max: MAX_WRITES });
-  const writes = { sql: writer, drizzle: drizzle(new Writers(writer, logger.logger).client, logger) };
+  const writers = new Writers(() => postgresClient(url, { max: MAX_WRITES }), logger.logger);
+  const writes = { sql: writers, drizzle: drizzle(writers.client, logger) };
   const prepared = builtOnce(reads.drizzle);
   const until = (signal: AbortSignal): Database => {
     let read: Executor | undefined;
@@ -91,6 +91,11 @@ export function openDatabase({ url, onStatement, signal = () => undefined, answe
         isolationLevel: 'repeatable read',
         accessMode: 'read only',
       });
+    },
+    /** Leaves all connections: another database is behind the address than before. What runs on them may end. */
+    reconnect() {
+      readers.reconnect();
+      writers.reconnect();
     },
     async close() {
       await Promise.all([reads.sql.end({ timeout: 5 }), writes.sql.end({ timeout: 5 })]);

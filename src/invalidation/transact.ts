@@ -6,7 +6,7 @@ import { type Cache, CacheError, LEASE_MS, type Tag } from '../cache/index.js';
 import type { MainDatabase, Transaction } from '../db/database.js';
 import { type Clock, systemClock } from '../time.js';
 import type { FenceWatch } from './fences.js';
-import { type Written, writtenBy } from './outbox.js';
+import { type OwnWritten, writtenBy } from './outbox.js';
 
 /** The connection broke while COMMIT was under way: the write may or may not have happened. */
 export class CommitOutcomeUnknown extends Error {
@@ -42,7 +42,7 @@ export class Transactor {
    * @throws what `fn` throws, after ROLLBACK; CommitOutcomeUnknown; CacheError FENCE_REFUSED under the fence policy `reject`.
    */
   async transact<T>(fn: (tx: Transaction) => Promise<T>): Promise<WriteResult<T>> {
-    let written: Written | undefined;
+    let written: OwnWritten | undefined;
     let fenced = true;
     let committing = false;
     let value: T;
@@ -51,7 +51,7 @@ export class Transactor {
         const result = await fn(tx);
         written = await writtenBy(tx);
         if (written !== undefined && written.tags.length > 0) {
-          fenced = await this.#cache.fence(written.xid, written.tags);
+          fenced = await this.#cache.fence(written.xid, written.tags, written.database);
         }
         committing = true; // the driver sends COMMIT as soon as this returns
         return result;
@@ -61,18 +61,19 @@ export class Transactor {
       throw committing && isOutcomeUnknown(error) ? new CommitOutcomeUnknown(error) : error;
     }
     if (written === undefined || written.tags.length === 0) return { value, tags: [] };
-    this.#cache.release(written.xid, written.tags, { unfenced: !fenced });
+    const { database } = written;
+    this.#cache.release(written.xid, written.tags, { unfenced: !fenced, database });
     // Nobody was told before the commit, so what it made old may be served until the lease has run out or a tick applied it.
     if (!fenced) await this.#clock.sleep(LEASE_MS);
     return { value, tags: written.tags };
   }
 
-  async #afterFailure(written: Written | undefined, committing: boolean, error: unknown): Promise<void> {
+  async #afterFailure(written: OwnWritten | undefined, committing: boolean, error: unknown): Promise<void> {
     if (written === undefined || written.tags.length === 0) return;
     const refused = error instanceof CacheError && error.code === 'FENCE_REFUSED';
     if (refused && !committing) {
       // ROLLBACK was acknowledged, or this would be the connection's error.
-      this.#cache.release(written.xid, written.tags);
+      this.#cache.release(written.xid, written.tags, { unfenced: false, database: written.database });
     } else {
       // Never released by us: only Postgres knows how the transaction ended.
       await this.#fences.resolve([String(written.xid)], written.tags);

@@ -7,7 +7,8 @@
 -- ARGV[9] ttl of tokens, ms                      ARGV[10] channel, '' for none
 -- ARGV[11] rows: [[xid, token, message, record for the log or '', [index of each tag in KEYS]]]
 -- ARGV[12] length of the log, '' in groups that do not keep it    ARGV[13] epoch, should the log be new
--- Reply   'applied'; 'moved' (another server), 'raced' (another position), 'late' (the lease it would grant is over)
+-- Reply   'applied'; 'moved' (another server), 'raced' (another position, or the lease of another database), 'late' (the lease
+--         it would grant is over)
 -- Atomic because position and tokens must move in one step of the replication stream: a replica, an AOF and an RDB
 -- then hold a prefix in which all rows below the position are applied.
 if ARGV[1] ~= '' and string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') ~= ARGV[1] then return 'moved' end
@@ -19,8 +20,17 @@ local until_ms = tonumber(ARGV[5]) + tonumber(ARGV[6])
 if tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) >= until_ms then return 'late' end
 
 local horizon, purge = string.match(ARGV[3], '^(%d+):(.*)$')
--- Another purge, so perhaps another history of Postgres: its ids may be given again, and what they write then is not applied.
-if string.match(position, ':(.*)$') ~= purge then redis.call('DEL', KEYS[2]) end
+local lease = redis.call('GET', KEYS[3])
+if lease and string.match(lease, '^unproved:') then lease = nil end
+-- While the lease of another database stands, its readers are served: they would be so without its writers' fences, which are refused
+-- from here on.
+if lease and owner_of(lease) ~= owner_of(ARGV[3]) then return 'raced' end
+if string.match(position, ':(.*)$') ~= purge then
+  -- Another purge, so perhaps another history of Postgres: its ids may be given again, what they write then is not applied, and a
+  -- barrier of the other history says nothing.
+  redis.call('DEL', KEYS[2], KEYS[4])
+  if not lease then redis.call('DEL', KEYS[3]) end
+end
 local logs = ARGV[12] ~= ''
 for _, row in ipairs(cjson.decode(ARGV[11])) do
   local xid = row[1]
@@ -43,8 +53,7 @@ if ARGV[7] ~= 'hold' then
   local function replicate(what) if redis.set_repl then redis.set_repl(what) end end
   replicate(redis.REPL_NONE)
   local deadline = string.format('%.0f', until_ms)
-  local lease = redis.call('GET', KEYS[3])
-  if lease and not string.match(lease, '^unproved:') then
+  if lease then
     redis.call('SET', KEYS[3], string.match(lease, '^[^:]*') .. ':' .. purge, 'PXAT', deadline)
   else
     local barrier = redis.call('GET', KEYS[4])

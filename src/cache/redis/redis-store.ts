@@ -13,6 +13,7 @@ import { type Clock, DAY, systemClock } from '../../time.js';
 import { ENTRY_FORMAT, type Lease, leaseOf, UNPROVED } from '../entry.js';
 import { CacheError } from '../errors.js';
 import type { Key } from '../key.js';
+import { databaseOf } from '../purge.js';
 import {
   type Applied,
   type Fill,
@@ -103,6 +104,7 @@ export class RedisStore implements Store {
   readonly #reader: Connection;
   readonly #writer: Connection;
   readonly #ticker: Connection;
+  #database: (() => string | undefined) | undefined;
 
   constructor({ group = 'tasks', waitMs = 250, clock = systemClock, onLimit = () => {}, ...place }: RedisStoreOptions) {
     this.#place = place;
@@ -144,6 +146,10 @@ export class RedisStore implements Store {
     return this.groups === 1 ? HOME : calculateSlot(name) % this.groups;
   }
 
+  bind(database: () => string | undefined): void {
+    this.#database = database;
+  }
+
   async read(keys: readonly Key[], tags: readonly Tag[], { log, mint = false }: StoreReadOptions = {}): Promise<View> {
     const entries = new Map<Key, string>();
     const tokens = new Map<Tag, string>();
@@ -166,7 +172,9 @@ export class RedisStore implements Store {
           if (mint && !mints) await this.#mint(client, group, tags, tokens);
           for (const tag of tags) if (tokens.has(tag)) this.#tokened.set(tag, true);
           const [generation, purge] = found[0]?.split(':') ?? [];
-          if (generation !== undefined && purge !== undefined) leases[group.index] = leaseOf(generation, purge);
+          if (generation !== undefined && purge !== undefined && this.#believes(purge)) {
+            leases[group.index] = leaseOf(generation, purge);
+          }
         }),
       ),
     );
@@ -174,6 +182,10 @@ export class RedisStore implements Store {
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined && results.every(({ status }) => status === 'rejected')) throw failed.reason;
     return { leases, entries, tokens, log: logView };
+  }
+
+  #believes(purge: string): boolean {
+    return this.#database === undefined || this.#database() === databaseOf(purge);
   }
 
   /** Tokens for those of `tags` that have none in `tokens`: they had one when this process saw them last. */
@@ -247,40 +259,56 @@ export class RedisStore implements Store {
   }
 
   /** HOME last: its record of the log says that every fence stands. */
-  async fence(xid: bigint, tags: readonly Tag[], { fresh }: { fresh: boolean }): Promise<void> {
+  async fence(
+    xid: bigint,
+    tags: readonly Tag[],
+    options: { fresh: boolean; database?: string | undefined },
+  ): Promise<void> {
+    const { fresh, database = '' } = options;
     const record = logRecord(tags);
     const parts = this.#split({ keys: [], tags }, [HOME]);
     const fenceAll = (connection: Connection) =>
       homeLast(parts, ({ group, tags }) =>
         this.#attempt(group, connection, async (client) => {
-          const keys = [this.#name('log', group), this.#name('fen', group), ...this.#tags(group, tags)];
+          const names = (['log', 'fen', 'pos'] as const).map((name) => this.#name(name, group));
+          const keys = [...names, ...this.#tags(group, tags)];
           const told = group.index === HOME ? record : '';
-          const args = [String(xid), told, MAX_LOG_RECORDS, randomEpoch(), JSON.stringify(tags)];
+          const args = [String(xid), told, MAX_LOG_RECORDS, randomEpoch(), JSON.stringify(tags), database];
           await runScript(client, fenceScript, keys, args);
         }),
       );
     await (fresh ? this.#onNewConnection(parts, fenceAll) : fenceAll(this.#writer));
   }
 
-  release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean }): Promise<void> {
-    return this.#release(String(xid), tags, 'record', options?.unfenced === true ? logRecord(tags) : '');
+  release(
+    xid: bigint,
+    tags: readonly Tag[],
+    options?: { unfenced: boolean; database?: string | undefined },
+  ): Promise<void> {
+    const { unfenced = false, database } = options ?? {};
+    const record = unfenced ? logRecord(tags) : '';
+    return this.#release({ xids: String(xid), tags, mode: 'record', record, database });
   }
 
-  unfence(xids: readonly string[], tags: readonly Tag[]): Promise<void> {
-    return this.#release(xids.join(','), tags, 'resolve', '');
+  unfence(xids: readonly string[], tags: readonly Tag[], options?: { database?: string | undefined }): Promise<void> {
+    return this.#release({ xids: xids.join(','), tags, mode: 'resolve', record: '', database: options?.database });
   }
 
-  async sweep(forgotten: readonly Forgotten[], index = HOME): Promise<void> {
+  async sweep(
+    forgotten: readonly Forgotten[],
+    index = HOME,
+    { database }: { database?: string | undefined } = {},
+  ): Promise<void> {
     const group = this.#groups[index] as Group;
     // One call each: a fence has thousands of tags at most, and Redis does nothing else meanwhile.
     for (const { xid, tags } of forgotten) {
-      const what = { xids: xid, own: tags, mode: 'over', message: message(xid, tags), record: '' } as const;
+      const what = { xids: xid, own: tags, mode: 'over', message: message(xid, tags), record: '', database } as const;
       await this.#attempt(group, this.#ticker, (client) => this.#releaseIn(client, group, what));
     }
   }
 
   invalidate(tags: readonly Tag[]): Promise<void> {
-    return this.#release('', tags, 'resolve', logRecord(tags));
+    return this.#release({ xids: '', tags, mode: 'resolve', record: logRecord(tags), database: undefined });
   }
 
   async grantUnproved(ms: number): Promise<void> {
@@ -412,11 +440,18 @@ export class RedisStore implements Store {
    * HOME has all ids, publishes, and logs what no fence did: last, since whoever reads the record must find the fresh tokens, or it
    * would keep in memory what it still reads under the old ones.
    */
-  async #release(xids: string, tags: readonly Tag[], mode: 'record' | 'resolve', record: string): Promise<void> {
+  async #release(what: {
+    readonly xids: string;
+    readonly tags: readonly Tag[];
+    readonly mode: 'record' | 'resolve';
+    readonly record: string;
+    readonly database: string | undefined;
+  }): Promise<void> {
+    const { xids, tags, record, ...same } = what;
     await homeLast(this.#split({ keys: [], tags }, [HOME]), ({ group, tags: own }) => {
       const told = group.index === HOME ? { message: message(xids, tags), record } : { message: '', record: '' };
       return this.#attempt(group, this.#writer, (client) =>
-        this.#releaseIn(client, group, { xids, own, mode, ...told }),
+        this.#releaseIn(client, group, { ...same, xids, own, ...told }),
       );
     });
   }
@@ -430,12 +465,13 @@ export class RedisStore implements Store {
       readonly mode: 'record' | 'resolve' | 'over';
       readonly message: string;
       readonly record: string;
+      readonly database: string | undefined;
     },
   ): Promise<void> {
-    const names = (['rel', 'log', 'fen'] as const).map((name) => this.#name(name, group));
+    const names = (['rel', 'log', 'fen', 'pos'] as const).map((name) => this.#name(name, group));
     const channel = what.message === '' ? '' : this.channel;
     const ends = [channel, what.message, what.record, MAX_LOG_RECORDS, randomEpoch()];
-    const args = [what.xids, randomToken(), TOKEN_TTL_MS, what.mode, ...ends];
+    const args = [what.xids, randomToken(), TOKEN_TTL_MS, what.mode, ...ends, what.database ?? ''];
     await runScript(client, releaseScript, [...names, ...this.#tags(group, what.own)], args);
   }
 

@@ -1,0 +1,156 @@
+/** What is done to a database as a whole: copied, dumped and restored, put in the place of another. */
+import { randomBytes } from 'node:crypto';
+import type { Sql } from 'postgres';
+import { inject } from 'vitest';
+import { postgresClient } from '../../src/db/database.js';
+import { migrateDatabase } from '../../src/db/migrate.js';
+
+/** All rows, as `pg_dump` has them: those of `cache_identity` are among them. By table. */
+export type Dump = ReadonlyMap<string, readonly unknown[]>;
+
+export function nameOf(url: string): string {
+  return new URL(url).pathname.slice(1);
+}
+
+export function withName(url: string, name: string): string {
+  const other = new URL(url);
+  other.pathname = `/${name}`;
+  return other.href;
+}
+
+export async function administered<T>(run: (admin: Sql) => Promise<T>): Promise<T> {
+  const admin = postgresClient(inject('databaseUrl'), { max: 1 });
+  try {
+    return await run(admin);
+  } finally {
+    await admin.end({ timeout: 5 });
+  }
+}
+
+/** Runs `run` while nobody is connected to these databases, nor can be. */
+async function alone(admin: Sql, names: readonly string[], run: () => Promise<void>): Promise<void> {
+  for (const name of names) await admin`alter database ${admin(name)} allow_connections false`;
+  await admin`select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = any(${names as string[]})`;
+  await run();
+}
+
+const allow = (admin: Sql, name: string) => admin`alter database ${admin(name)} allow_connections true`;
+
+/** A copy as `CREATE DATABASE … TEMPLATE` makes it. */
+export async function templateCopy(url: string): Promise<string> {
+  const name = nameOf(url);
+  const copy = `${name}_${randomBytes(4).toString('hex')}`;
+  await administered(async (admin) => {
+    await alone(admin, [name], async () => {
+      await admin`create database ${admin(copy)} template ${admin(name)}`;
+    });
+    await allow(admin, name);
+  });
+  return withName(url, copy);
+}
+
+/** Renames under whoever is connected: `other` takes the place of the database at `url`, which is kept under the name that is answered. */
+export async function exchange(url: string, other: string): Promise<string> {
+  const [name, taking] = [nameOf(url), nameOf(other)];
+  const old = `${name}_old`;
+  await administered(async (admin) => {
+    await alone(admin, [name, taking], async () => {
+      await admin`alter database ${admin(name)} rename to ${admin(old)}`;
+      await admin`alter database ${admin(taking)} rename to ${admin(name)}`;
+    });
+    await Promise.all([name, old].map((one) => allow(admin, one)));
+  });
+  return withName(url, old);
+}
+
+/** The database at `url` is dropped, under whoever is connected, and made again from `template`. */
+export async function dropAndCreate(url: string, template: string): Promise<void> {
+  const name = nameOf(url);
+  await administered(async (admin) => {
+    await alone(admin, [name], async () => {
+      await admin`drop database ${admin(name)} with (force)`;
+      await admin`create database ${admin(name)} template ${admin(nameOf(template))}`;
+    });
+  });
+}
+
+export async function drop(url: string): Promise<void> {
+  await administered((admin) => admin`drop database if exists ${admin(nameOf(url))} with (force)`);
+}
+
+export async function dumpOf(url: string): Promise<Dump> {
+  return connected(url, async (sql) => {
+    const dump = new Map<string, unknown[]>();
+    for (const table of await tablesOf(sql)) {
+      const rows = await sql<{ row: unknown }[]>`select to_jsonb(t) as row from ${sql(table)} t`;
+      dump.set(
+        table,
+        rows.map(({ row }) => row),
+      );
+    }
+    return dump;
+  });
+}
+
+/**
+ * Puts the dump's rows of these tables (default: all) in the place of what there is, as `pg_restore --data-only --disable-triggers` does, in
+ * one transaction. Its last step leaves triggers enabled that were enabled always; so does this one.
+ */
+export async function restore(url: string, dump: Dump, only?: readonly string[]): Promise<void> {
+  await connected(url, async (sql) => {
+    const tables = [...dump.keys()].filter((table) => only === undefined || only.includes(table));
+    await sql.begin(async (tx) => {
+      await tx`set local session_replication_role = replica`; // foreign keys
+      for (const table of tables) {
+        await tx`alter table ${tx(table)} disable trigger all`;
+        await tx`delete from ${tx(table)}`;
+        const columns = await tx<{ name: string }[]>`
+          select column_name as name from information_schema.columns
+          where table_schema = 'public' and table_name = ${table} and is_generated = 'NEVER'`;
+        const names = tx(columns.map(({ name }) => name));
+        await tx`
+          insert into ${tx(table)} (${names}) overriding system value
+          select ${names} from jsonb_populate_recordset(null::${tx(table)}, ${tx.json(dump.get(table) as never)})`;
+        await tx`alter table ${tx(table)} enable trigger all`;
+        const [identity] = await tx<{ name: string }[]>`
+          select column_name as name from information_schema.columns
+          where table_schema = 'public' and table_name = ${table} and is_identity = 'YES'`;
+        if (identity !== undefined) {
+          await tx`
+            select setval(pg_get_serial_sequence(${table}, ${identity.name}), max(${tx(identity.name)})) from ${tx(table)}`;
+        }
+      }
+      const cached = await tx<{ table: string; trigger: string }[]>`
+        select t.tgrelid::regclass::text as table, t.tgname as trigger from pg_trigger t
+        join pg_proc p on p.oid = t.tgfoid where p.proname = 'cache_name_rows' and t.tgenabled <> 'A'`;
+      for (const { table, trigger } of cached) {
+        await tx`alter table ${tx(table)} enable always trigger ${tx(trigger)}`;
+      }
+    });
+  });
+}
+
+/** A new database with what the dump holds, as `createdb` and `pg_restore` make it. */
+export async function restoredCopy(url: string, dump: Dump): Promise<string> {
+  const copy = withName(url, `${nameOf(url)}_${randomBytes(4).toString('hex')}`);
+  await administered((admin) => admin`create database ${admin(nameOf(copy))}`);
+  await migrateDatabase(copy);
+  await restore(copy, dump);
+  return copy;
+}
+
+async function tablesOf(sql: Sql): Promise<string[]> {
+  const rows = await sql<{ name: string }[]>`
+    select table_name as name from information_schema.tables
+    where table_schema = 'public' and table_type = 'BASE TABLE' order by table_name`;
+  return rows.map(({ name }) => name);
+}
+
+async function connected<T>(url: string, run: (sql: Sql) => Promise<T>): Promise<T> {
+  const sql = postgresClient(url, { max: 1 });
+  try {
+    return await run(sql);
+  } finally {
+    await sql.end({ timeout: 5 });
+  }
+}

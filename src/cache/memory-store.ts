@@ -131,7 +131,7 @@ export class MemoryStore implements Store {
     return this.#texts.get(name);
   }
 
-  async fence(xid: bigint, tags: readonly Tag[], options?: OfDatabase): Promise<void> {
+  async fence(xid: bigint, tags: readonly Tag[], options?: { fresh: boolean } & OfDatabase): Promise<void> {
     if (this.#isForeign(options)) return;
     for (const tag of tags) {
       const ids = this.#fences.get(tag);

@@ -195,3 +195,28 @@ test('a million reads beside a hundred thousand writes are checked in seconds', 
   expect(history.total).toMatchObject({ reads: 1_000_000, violations: 0 });
   expect(performance.now() - startedMs).toBeLessThan(15_000);
 });
+
+test('a new beginning forgets what was proved before, and a read that began before it proves and breaks nothing', () => {
+  write('a', 7, [1000, 1010]);
+  at(1100);
+  history.ends();
+  read('a', 1, [1110, 1120]);
+  at(1130);
+  const across = history.beginRead('across');
+  at(1200);
+  history.beginsAnew([{ row: 'a', version: 3, state: 'TODO' }]);
+  at(1210);
+  history.endRead(across, [{ row: 'a', version: 7 }]);
+  read('a', 3, [1220, 1230]);
+  expect(history.total.violations).toBe(0);
+});
+
+test('after a new beginning a version of the history that is gone is a violation, above what the row has now and below', () => {
+  write('a', 7, [1000, 1010]);
+  history.ends();
+  at(1200);
+  history.beginsAnew([{ row: 'a', version: 3 }]);
+  read('a', 7, [1220, 1230]);
+  read('a', 2, [1240, 1250]);
+  expect(history.violations.map(({ rule }) => rule)).toEqual(['future', 'stale']);
+});

@@ -1,7 +1,6 @@
 /** What is done to a database as a whole: copied, dumped and restored, put in the place of another. */
 import { randomBytes } from 'node:crypto';
 import type { Sql } from 'postgres';
-import { inject } from 'vitest';
 import { postgresClient } from '../../src/db/database.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 
@@ -18,8 +17,9 @@ export function withName(url: string, name: string): string {
   return other.href;
 }
 
-export async function administered<T>(run: (admin: Sql) => Promise<T>): Promise<T> {
-  const admin = postgresClient(inject('databaseUrl'), { max: 1 });
+/** On the server of `url`, in a database that none of this is done to. */
+async function administered<T>(url: string, run: (admin: Sql) => Promise<T>): Promise<T> {
+  const admin = postgresClient(withName(url, 'postgres'), { max: 1 });
   try {
     return await run(admin);
   } finally {
@@ -40,7 +40,7 @@ const allow = (admin: Sql, name: string) => admin`alter database ${admin(name)} 
 export async function templateCopy(url: string): Promise<string> {
   const name = nameOf(url);
   const copy = `${name}_${randomBytes(4).toString('hex')}`;
-  await administered(async (admin) => {
+  await administered(url, async (admin) => {
     await alone(admin, [name], async () => {
       await admin`create database ${admin(copy)} template ${admin(name)}`;
     });
@@ -52,8 +52,8 @@ export async function templateCopy(url: string): Promise<string> {
 /** Renames under whoever is connected: `other` takes the place of the database at `url`, which is kept under the name that is answered. */
 export async function exchange(url: string, other: string): Promise<string> {
   const [name, taking] = [nameOf(url), nameOf(other)];
-  const old = `${name}_old`;
-  await administered(async (admin) => {
+  const old = `${name}_${randomBytes(4).toString('hex')}`;
+  await administered(url, async (admin) => {
     await alone(admin, [name, taking], async () => {
       await admin`alter database ${admin(name)} rename to ${admin(old)}`;
       await admin`alter database ${admin(taking)} rename to ${admin(name)}`;
@@ -66,7 +66,7 @@ export async function exchange(url: string, other: string): Promise<string> {
 /** The database at `url` is dropped, under whoever is connected, and made again from `template`. */
 export async function dropAndCreate(url: string, template: string): Promise<void> {
   const name = nameOf(url);
-  await administered(async (admin) => {
+  await administered(url, async (admin) => {
     await alone(admin, [name], async () => {
       await admin`drop database ${admin(name)} with (force)`;
       await admin`create database ${admin(name)} template ${admin(nameOf(template))}`;
@@ -75,7 +75,7 @@ export async function dropAndCreate(url: string, template: string): Promise<void
 }
 
 export async function drop(url: string): Promise<void> {
-  await administered((admin) => admin`drop database if exists ${admin(nameOf(url))} with (force)`);
+  await administered(url, (admin) => admin`drop database if exists ${admin(nameOf(url))} with (force)`);
 }
 
 export async function dumpOf(url: string): Promise<Dump> {
@@ -133,7 +133,7 @@ export async function restore(url: string, dump: Dump, only?: readonly string[])
 /** A new database with what the dump holds, as `createdb` and `pg_restore` make it. */
 export async function restoredCopy(url: string, dump: Dump): Promise<string> {
   const copy = withName(url, `${nameOf(url)}_${randomBytes(4).toString('hex')}`);
-  await administered((admin) => admin`create database ${admin(nameOf(copy))}`);
+  await administered(url, (admin) => admin`create database ${admin(nameOf(copy))}`);
   await migrateDatabase(copy);
   await restore(copy, dump);
   return copy;

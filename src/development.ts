@@ -17,6 +17,7 @@ export interface Services {
   readonly databaseUrl: string;
   /** Absent: the store is in this process. */
   readonly redis: RedisPlace | undefined;
+  readonly redisGroup: string;
   readonly tokens: TokenConfig;
   /** For people: which they are. */
   readonly described: { readonly postgres: string; readonly redis: string };
@@ -28,6 +29,7 @@ interface Running {
   readonly pid: number;
   readonly databaseUrl: string;
   readonly redisUrl?: string;
+  readonly redisGroup: string;
 }
 
 export async function ownServices(config: Config): Promise<Services> {
@@ -36,12 +38,14 @@ export async function ownServices(config: Config): Promise<Services> {
   const databaseUrl = postgres?.url ?? (config.databaseUrl as string);
   const redis = config.redis === undefined ? await startRedis() : undefined;
   const place = config.redis ?? (redis && { url: redis.url });
-  const running: Running = { pid: process.pid, databaseUrl, ...(redis && { redisUrl: redis.url }) };
+  const { redisGroup } = config;
+  const running: Running = { pid: process.pid, databaseUrl, ...(redis && { redisUrl: redis.url }), redisGroup };
   await mkdir(DATA_DIR, { recursive: true });
   await writeFile(RUNNING_FILE, JSON.stringify(running), { mode: 0o600 });
   return {
     databaseUrl,
     redis: place,
+    redisGroup,
     tokens: config.tokens ?? (await ownSecret()),
     described: {
       postgres: postgres ? `private, port ${postgres.port}, data in ${postgres.dataDir}` : 'DATABASE_URL',
@@ -69,15 +73,17 @@ export async function joinServices(config: Config): Promise<Services> {
   return {
     databaseUrl: config.databaseUrl ?? running?.databaseUrl ?? (postgres as { url: string }).url,
     redis: redisOf(config, running),
+    redisGroup: running?.redisGroup ?? config.redisGroup,
     tokens: config.tokens ?? (await ownSecret()),
     described: { postgres: 'as the server', redis: 'as the server' },
     stop: async () => postgres?.stop(),
   };
 }
 
-/** For a command that needs no more: the Redis of the environment, or of the running server. */
-export async function joinRedis(config: Config): Promise<RedisPlace | undefined> {
-  return redisOf(config, await readRunning());
+/** For a command that needs no more: the Redis of the environment, or of the running server, and the group of its keys. */
+export async function joinRedis(config: Config): Promise<{ redis: RedisPlace | undefined; redisGroup: string }> {
+  const running = config.redis === undefined ? await readRunning() : undefined;
+  return { redis: redisOf(config, running), redisGroup: running?.redisGroup ?? config.redisGroup };
 }
 
 function redisOf({ redis }: Config, running: Running | undefined): RedisPlace | undefined {

@@ -60,7 +60,7 @@ async function start(config: Config): Promise<void> {
 
   // A fault of one request is not to end all others. Nothing is known to leave one; if something does, it is told.
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'a rejection that nobody handles'));
-  const store = await openStore(services.redis, log, config.redisGroup);
+  const store = await openStore(services.redis, log, services.redisGroup);
   running(() => store.close());
   const token = production ? undefined : await demoToken(services.databaseUrl, tokens);
   const app = await createApp({
@@ -78,7 +78,7 @@ async function start(config: Config): Promise<void> {
     rateLimit: config.access.rateLimit && {
       ...config.access.rateLimit,
       redis: services.redis,
-      group: config.redisGroup,
+      group: services.redisGroup,
     },
     ...(persistedDocuments && { persistedDocuments }),
     verifyToken: tokenVerifier(tokens),
@@ -94,9 +94,9 @@ Redis     ${services.described.redis}
 Token     ${token}`);
 }
 
-function productionServices({ databaseUrl, redis, tokens }: Config): Services {
+function productionServices({ databaseUrl, redis, redisGroup, tokens }: Config): Services {
   // readConfig has refused a production environment without them.
-  const required = { databaseUrl, redis, tokens } as Pick<Services, 'databaseUrl' | 'redis' | 'tokens'>;
+  const required = { databaseUrl, redis, redisGroup, tokens } as Omit<Services, 'described' | 'stop'>;
   return { ...required, described: { postgres: 'DATABASE_URL', redis: 'REDIS_URL' }, stop: async () => {} };
 }
 

@@ -162,12 +162,14 @@ test('every key and channel of an installation carries the name of its group, an
     await store.count('2026-01-01', new Map([['Task hit', 1]]));
     await store.fence(999_999_999n, [tagOf('noted')], { fresh: false });
     await app.settled();
+    const stopListening = store.listen(() => {});
+    await eventually(async () => expect(await client.pubsub('CHANNELS', '*')).toEqual([`inv:{${group}}`]));
+    stopListening();
     const keys = await client.keys('*');
     expect(new Set(keys.map((key) => key.slice(0, key.indexOf(':'))))).toEqual(
       new Set(['e1', 't', 'pos', 'ok', 'rel', 'fen', 'log', 'stat', 'q', 'r', 'rate']),
     );
     expect(keys.filter((key) => !key.includes(`:{${group}}`) && !key.startsWith(`rate:${group}:`))).toEqual([]);
-    expect(await client.pubsub('CHANNELS', '*')).toEqual([`inv:{${group}}`]);
   } finally {
     await app.close();
     client.disconnect();

@@ -158,7 +158,7 @@ export function createCore(options: CoreOptions) {
 
 function serving({ leaseLeftMs }: Head, relay: Relay): string {
   if (relay.refused) {
-    return 'up, not serving: its keys belong to another database; two installations on one Redis each need a REDIS_GROUP of their own';
+    return 'up, not serving: its keys belong to another database; give each installation on this Redis a REDIS_GROUP of its own';
   }
   return leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';
 }

@@ -206,11 +206,11 @@ export class MemoryStore implements Store {
     if (!samePosition(head.position, this.#position)) return 'raced';
     const untilMs = head.clockMs + LEASE_MS;
     if (this.#clock.nowMs() >= untilMs) return 'late';
-    // While the lease of another database stands, its readers are served.
+    // Under a lease of another database its readers are served, and its writers' fences would be refused from here on.
     const lease = this.#provingLease();
     if (lease !== undefined && databaseOf(lease.purge) !== databaseOf(next.purge)) return 'raced';
     if (head.position?.purge !== next.purge) {
-      // Another purge, so perhaps another history of Postgres: its ids may be given again, and a barrier of the other says nothing.
+      // Another purge may mean another history of Postgres: it assigns the released ids again, and a barrier of the old one proves nothing.
       this.#released.clear();
       this.#barrier = undefined;
       if (lease === undefined) this.#lease = undefined;

@@ -1,6 +1,6 @@
 /**
- * Purge tokens, `<database>.<random>`: what an entry, a lease and a position are of. The first part names the database that they hold
- * values of, so that those of another are never believed, the second changes whenever everything is to be void.
+ * Purge tokens, `<database>.<random>`, which every entry, lease and position carries. The first part names the database, so that readers
+ * ignore what belongs to another. The second changes whenever all entries become void.
  */
 import { randomToken } from './token.js';
 
@@ -8,13 +8,13 @@ export function purgeFor(database: string): string {
   return `${database}.${randomToken()}`;
 }
 
-/** Undefined for a token that names none: of a build before databases were named, or of a store without one. */
+/** Undefined for a token that names none: an older build wrote it, or a store that is not bound to a database. */
 export function databaseOf(purge: string): string | undefined {
   const dot = purge.indexOf('.');
   return dot < 0 ? undefined : purge.slice(0, dot);
 }
 
-/** Whether what carries `purge` may be touched for `database`: absent or unnamed on either side, nothing speaks against it. */
+/** Whether `purge` names another database than `database`. False when either is absent or names none. */
 export function isForeign(purge: string | undefined, database: string | undefined): boolean {
   const owner = purge === undefined ? undefined : databaseOf(purge);
   return owner !== undefined && database !== undefined && owner !== database;

@@ -127,8 +127,8 @@ export interface Store {
   readonly groups: number;
   groupOf(name: Key | Tag): number;
   /**
-   * From now on only leases of the database that `database` names are answered; none while it names none. A store that is never bound
-   * answers all: it has one user.
+   * From now on `read` returns only leases of the database that `database` names, and none while it names none. An unbound store returns
+   * all of them.
    */
   bind(database: () => string | undefined): void;
   /** READ: leases, entries and tokens. */
@@ -138,8 +138,9 @@ export interface Store {
   claim(key: Key, ttlMs: number): Promise<boolean>;
   /**
    * FENCE: first the tags, then the log, so that who saw the record cannot have read the tags before. Idempotent.
-   * `fresh`: on a connection opened by this call, after whatever the caller did before. Here and below, `database`: that of the ids. Does
-   * nothing, and is well, while the keys are those of another: there the ids mean other transactions. Absent: not compared.
+   * `fresh`: on a connection opened by this call, after whatever the caller did before. Here and below, `database` is the one of the
+   * transaction: while the keys belong to another, the call does nothing and succeeds, since the id means another transaction there. Absent:
+   * not compared.
    */
   fence(xid: bigint, tags: readonly Tag[], options: { fresh: boolean; database?: string | undefined }): Promise<void>;
   /** RELEASE: the transaction is over, and this process knows it. Idempotent. Publishes the tags. `unfenced`: also logs them, as no fence did. */

@@ -55,7 +55,7 @@ export class WritePool {
   reconnect(): void {
     const left = this.#sql;
     this.#sql = this.#connect();
-    left.end({ timeout: LEAVE_S }).catch(() => {}); // who uses it is told by its own statements
+    left.end({ timeout: LEAVE_S }).catch(() => {}); // its users see their own statements fail
   }
 
   async end(options: { timeout: number }): Promise<void> {

@@ -1,45 +1,44 @@
 /**
- * Which database this is, in which state of its history: a random id in its table `cache_identity`, together with the place where the id
- * was given. Where the row is found elsewhere, it was brought there by a restored dump, a template, a copy of the files or a promotion,
- * and the database gets an id of its own before anything is cached for it.
+ * The identity of a database in one state of its history: a random id in its table `cache_identity`, and the origin of that id (server,
+ * database, transaction). A restored dump, a template copy, a copy of the files and a promoted standby carry the row along; its origin then
+ * differs from the actual one, and the database gets a new id before anything is cached for it.
  */
 import type { Sql } from 'postgres';
 import { LEASE_MS, randomToken } from '../cache/index.js';
 import { type Clock, systemClock } from '../time.js';
 
-/** Of the random token: databases that meet in one Redis are few. */
+/** 72 random bits: few databases ever share one Redis. */
 const ID_CHARS = 12;
-/** Another process may rename at the same time; a third attempt means that something undoes it. */
+/** Another process may rename at the same time; a third failure means that something keeps undoing it. */
 const MAX_ATTEMPTS = 3;
-/** Ids that this process has left are remembered, in case one comes back. */
+/** How many former ids a process remembers, to notice one that comes back. */
 const MAX_LEFT = 100;
 
-/** What a writer names whose database has no id: it equals none. */
+/** The database of a writer that found no id: differs from every id. */
 export const UNKNOWN_DATABASE = '?';
 
 export interface DatabaseIdentity {
   readonly id: string;
-  /** The id of the database that this one was made from. */
+  /** The id before this one: that of the database this one was copied from, or of an earlier state. */
   readonly previous: string | undefined;
 }
 
-/** The row, and whether it is where it was written. */
+/** The row, with the origin it should have. */
 export interface FoundIdentity extends DatabaseIdentity {
-  /** Where and when the id was given; it is this database's own only where that is also `actual`. */
-  readonly place: string;
+  /** The origin that the row says. The id is this database's own only if it equals `actual`. */
+  readonly origin: string;
   readonly actual: string;
 }
 
 /**
- * Where a row of `cache_identity` (alias `i`) is, in SQL. Each part changes where another would not:
- * - the postmaster's start: copies of files, point-in-time recovery, a promoted standby, a crash (ids may be given again after it);
- * - the database's oid: a template copy, DROP and CREATE, databases that exchange their names;
- * - the row's own table and transaction: a dump restored into this database;
- * - the triggers that name what is written, each with the transaction that made or altered it: one table restored, or loaded with its
- *   triggers disabled.
- * All of it may be read by every role, and stays the same under VACUUM FULL, REINDEX and freezing.
+ * The origin of a row of `cache_identity` (alias `i`), in SQL. Each part notices what the others do not:
+ * - the start of the server: copies of files, point-in-time recovery, a promoted standby, a crash (after which Postgres may assign ids twice);
+ * - the oid of the database: a template copy, DROP and CREATE, exchanged names;
+ * - the table and transaction of the row: a dump restored into this database;
+ * - the cache's triggers and the transactions that made or altered them: a single restored table, a load with triggers disabled.
+ * Every role may read all of it. VACUUM FULL, REINDEX and freezing change none of it.
  */
-function placeSql(transaction: string): string {
+function originSql(transaction: string): string {
   return `concat_ws('/',
     extract(epoch from pg_postmaster_start_time()),
     (select oid from pg_database where datname = current_database()),
@@ -51,24 +50,24 @@ function placeSql(transaction: string): string {
     ))`;
 }
 
-/** The row as JSON, for a statement that reads more. */
+/** The row as JSON: a subselect for statements that read more. */
 export const IDENTITY_SQL = `(
-  select json_build_object('id', i.id, 'previous', i.previous, 'place', i.place, 'actual', ${placeSql('i.xmin')})
+  select json_build_object('id', i.id, 'previous', i.previous, 'origin', i.origin, 'actual', ${originSql('i.xmin')})
   from cache_identity i
 )`;
 
-/** The id alone: what a writer names beside its transaction id. A renamed database's is another than the one its writers read before. */
+/** The id alone: a writer reads it together with its transaction id. */
 export const DATABASE_ID_SQL = '(select id from cache_identity)';
 
-/** What `IDENTITY_SQL` gave; undefined when the database has to be named first. */
+/** The identity in a result of `IDENTITY_SQL`; undefined when the database needs a new id first. */
 export function ownIdentity(found: FoundIdentity | null): DatabaseIdentity | undefined {
-  if (found === null || found.place !== found.actual) return undefined;
+  if (found === null || found.origin !== found.actual) return undefined;
   return { id: found.id, previous: found.previous ?? undefined };
 }
 
 /**
- * Asks `read` until the database has an id of its own, and gives it one when it has none.
- * @throws when another is given again and again
+ * Runs `read`, and gives the database a new id and reads again when the one it has is not its own.
+ * @throws when the id is never its own
  */
 export async function withIdentity<T extends { found: FoundIdentity | null }>(
   client: Sql,
@@ -80,10 +79,12 @@ export async function withIdentity<T extends { found: FoundIdentity | null }>(
     if (identity !== undefined) return { ...answer, identity };
     await rename(client, answer.found);
   }
-  throw new Error('the database cannot be named: its row in cache_identity is never where it was written');
+  throw new Error(
+    'the row in cache_identity never has the origin that was just written: the database cannot be identified',
+  );
 }
 
-/** The identity alone, for a tick that needs nothing else of Postgres. */
+/** The identity alone, for a tick that reads nothing else. @throws StandbyError */
 export async function readIdentity(client: Sql): Promise<DatabaseIdentity> {
   const { identity } = await withIdentity(client, async () => {
     const [row] = await client<{ found: FoundIdentity | null; standby: boolean }[]>`
@@ -102,21 +103,21 @@ export class StandbyError extends Error {
   }
 }
 
-/** Of two who do this at once, one finds nothing left to do. */
+/** Of two concurrent calls one changes nothing. */
 async function rename(client: Sql, found: FoundIdentity | null): Promise<void> {
   if (found === null) {
-    await client`insert into cache_identity (id, place) values ('', '') on conflict do nothing`;
+    await client`insert into cache_identity (id, origin) values ('', '') on conflict do nothing`;
     return;
   }
   await client`
     update cache_identity i set
       id = ${randomToken().slice(0, ID_CHARS)},
       previous = nullif(id, ''),
-      place = ${client.unsafe(placeSql('pg_current_xact_id()::xid'))}
-    where id = ${found.id} and place = ${found.place}`;
+      origin = ${client.unsafe(originSql('pg_current_xact_id()::xid'))}
+    where id = ${found.id} and origin = ${found.origin}`;
 }
 
-/** What a process knows of the database behind its address. */
+/** The identity of the database behind a process's address, as its relay last read it. */
 export class KnownDatabase {
   readonly #clock: Clock;
   readonly #left = new Set<string>();
@@ -127,26 +128,26 @@ export class KnownDatabase {
     this.#clock = clock;
   }
 
-  /** As last told, however long ago. */
+  /** The last one read, however long ago. */
   get latest(): DatabaseIdentity | undefined {
     return this.#latest;
   }
 
-  /** The id, as long as nothing but a database of that id can have been behind the address LEASE_MS ago: readers believe its leases. */
+  /** The id, for LEASE_MS from when it was asked for. Readers use leases of this database only. */
   get current(): string | undefined {
     return this.sinceMs < LEASE_MS ? this.#latest?.id : undefined;
   }
 
-  /** How long ago the question was sent whose answer is the latest, ms. */
+  /** The time since `latest` was asked for, ms. */
   get sinceMs(): number {
     return this.#clock.monotonicMs() - this.#askedAtMs;
   }
 
   /**
-   * Takes in an answer to a question that was sent at `askedAtMs`. `returned`: another database was behind the address meanwhile, so what
-   * this process stored for this one then may be of the other.
+   * Records an identity that was asked for at `askedAtMs`. `returned`: an earlier database is back. What this process stored for it while
+   * another was behind the address may be of the other.
    */
-  told(identity: DatabaseIdentity, askedAtMs: number): 'first' | 'same' | 'other' | 'returned' {
+  record(identity: DatabaseIdentity, askedAtMs: number): 'first' | 'same' | 'other' | 'returned' {
     const before = this.#latest;
     this.#latest = identity;
     this.#askedAtMs = askedAtMs;

@@ -1,21 +1,21 @@
 /**
- * Whose the keys of a store are. They belong to one database, which the position of HOME names, and are handed over only when nothing
- * is served from them: two databases in use never purge each other in turns.
+ * Decides whether a database may use the keys of a store. They belong to the database that the position of HOME names. Another one takes
+ * them only when nothing is served from them, so two databases in use never purge each other in turns.
  */
 import { databaseOf, type Head, LEASE_MS } from '../cache/index.js';
 import { type Clock, SECOND } from '../time.js';
 import type { DatabaseIdentity } from './database-identity.js';
 
 /**
- * How long the lease of another database must have been gone before this one takes the keys. Short where this one was made from the
- * other, so most likely is what became of it. Else longer than the other, if it is in use, may wait for its lease (MAX_BARRIER_MS).
+ * How long the owner must have been without a lease before this database takes the keys. Short if this database was made from the owner
+ * and so most likely replaces it. Otherwise longer than an owner in use may wait for its lease (MAX_BARRIER_MS in relay.ts).
  */
 const MADE_FROM_IT_MS = LEASE_MS / 2;
 const UNRELATED_MS = 12 * SECOND;
 
 /**
- * `own`: nothing in the way. `vacant`: nobody's yet. `take`: another database had them and is gone. `refused`: another database has
- * them, or nothing can be said because HOME cannot be reached (`unknown`).
+ * `own`: the keys are this database's. `vacant`: they have no owner. `take`: their owner is gone. `refused`: their owner is in use, or may
+ * be. `unknown`: HOME cannot be reached.
  */
 export type Claim = 'own' | 'vacant' | 'take' | 'refused' | 'unknown';
 
@@ -27,7 +27,7 @@ export class KeyspaceClaim {
     this.#clock = clock;
   }
 
-  /** @param home what HEAD said of HOME; undefined when it was not reached */
+  /** @param home HEAD of HOME; undefined when it was not reached */
   decide(home: Head | undefined, database: DatabaseIdentity): Claim {
     if (home === undefined) return 'unknown';
     const { position, leaseLeftMs } = home;
@@ -38,7 +38,7 @@ export class KeyspaceClaim {
     if (leaseLeftMs > 0) return 'refused';
     const nowMs = this.#clock.monotonicMs();
     if (this.#unleased?.purge !== position.purge) this.#unleased = { purge: position.purge, sinceMs: nowMs };
-    // No owner: of a build that did not name any, most likely of this very database.
+    // A build that named no owner wrote the position, most likely for this database.
     const madeFromIt = owner === undefined || owner === database.previous;
     return nowMs - this.#unleased.sinceMs >= (madeFromIt ? MADE_FROM_IT_MS : UNRELATED_MS) ? 'take' : 'refused';
   }

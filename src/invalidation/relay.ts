@@ -38,12 +38,12 @@ const LATE_MS = LEASE_MS / 2;
  */
 const MAX_BARRIER_MS = 10 * SECOND;
 
-/** While other processes renew the lease, this one asks Postgres so often whether it is still the same database. */
+/** How often a process asks Postgres for its identity while other processes renew the lease. */
 const IDENTIFY_EVERY_MS = 2 * INTERVAL_MS;
 
 /**
- * How a tick ended: what the store said, or that it was not needed; `foreign`: the keys are those of another database; `other`: another
- * database is behind the address than before.
+ * How a tick ended: the store's answer; `recent`: not needed; `foreign`: the keys belong to another database; `other`: the database behind
+ * the address has changed.
  */
 export type TickResult = Applied | 'recent' | 'foreign' | 'other';
 
@@ -54,13 +54,13 @@ export interface RelayEvents {
   forced?(group: number): void;
   /** All entries of a group were voided. */
   purged?(group: number): void;
-  /** Another database is behind the address than before: connections that lead to the old one are to be left. */
+  /** The database behind the address has changed: connections may still lead to the one before. */
   moved?(): void;
 }
 
 const TAKING_OVER =
-  'nothing is cached: the keys of this Redis group are those of the database that this one was made from, or of its state before. They ' +
-  'are taken over as soon as their lease has ended; if that database is in use, too, give each installation a REDIS_GROUP of its own';
+  'nothing is cached: the keys of this Redis group belong to the database that this one was made from, or to an earlier state of it. They ' +
+  'are taken over as soon as its lease has ended; if that database is in use as well, give each installation a REDIS_GROUP of its own';
 const REFUSED =
   'nothing is cached: the keys of this Redis group belong to another database. If that one is gone, this one takes its place within ' +
   'seconds; if both are in use, give each installation a REDIS_GROUP of its own';
@@ -82,7 +82,7 @@ export class Relay {
   readonly #database: KnownDatabase;
   readonly #claim: KeyspaceClaim;
   #refused = false;
-  /** A database that this process had left is back: what it stored for it meanwhile may be of the other. */
+  /** An earlier database is back: what this process stored for it meanwhile may be of another. */
   #purgeAll = false;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
@@ -95,7 +95,7 @@ export class Relay {
 
   /**
    * `connect`: to the outbox by a connection of the relay's own, on the primary.
-   * `database`: is told what each look into Postgres says of it; the store is to believe leases by it.
+   * `database`: records the identity of each read of Postgres. The store should be bound to it.
    */
   constructor(options: {
     store: Store;
@@ -114,7 +114,7 @@ export class Relay {
     this.#claim = new KeyspaceClaim(this.#clock);
   }
 
-  /** Whether nothing is cached because the store's keys are those of another database. */
+  /** Whether nothing is cached because the store's keys belong to another database. */
   get refused(): boolean {
     return this.#refused;
   }
@@ -208,7 +208,7 @@ export class Relay {
     const askedAtMs = this.#clock.monotonicMs();
     const barrier = due.some(({ head }) => head.leaseLeftMs === 0) ? await outbox.freshTransactionId() : undefined;
     const view = await outbox.read(lowestPosition(own), appliedByAll(own));
-    // Which rows were asked for was decided for the database before.
+    // The rows were chosen by the position of the database before.
     if (this.#moved(view.identity, askedAtMs)) return { result: 'other', more: true };
     if (this.#isRefused(home, view.identity)) return this.#ticked(reached, { result: 'foreign', more: false });
 
@@ -226,36 +226,36 @@ export class Relay {
     return this.#ticked(reached, { result, more });
   }
 
-  /** Takes in which database there is. True: another than before, so that what this tick knows is of no use. */
+  /** Records the identity. True when it has changed: what this tick has read so far is then of no use. */
   #moved(identity: DatabaseIdentity, askedAtMs: number): boolean {
     const before = this.#database.latest;
-    const told = this.#database.told(identity, askedAtMs);
-    if (told === 'first' || told === 'same') return false;
+    const change = this.#database.record(identity, askedAtMs);
+    if (change === 'first' || change === 'same') return false;
     this.#log.warn(
       { database: identity.id, before: before?.id },
       'another database, or another state of its history, is behind DATABASE_URL: nothing cached of the one before is served',
     );
-    this.#purgeAll ||= told === 'returned';
+    this.#purgeAll ||= change === 'returned';
     this.#events.moved?.();
     return true;
   }
 
-  /** Whether the keys are to be left alone. Tells when that changes. */
+  /** Whether the keys must be left alone. Logs each change. */
   #isRefused(home: Head | undefined, database: DatabaseIdentity): boolean {
     const refused = this.#claim.decide(home, database) === 'refused';
     if (refused !== this.#refused) {
       const owner = home?.position && databaseOf(home.position.purge);
       const madeFromIt = owner === undefined || owner === database.previous;
       if (refused) this.#log.warn({ database: database.id, owner }, madeFromIt ? TAKING_OVER : REFUSED);
-      else this.#log.info({ database: database.id }, 'the keys of this Redis group are those of this database now');
+      else this.#log.info({ database: database.id }, 'the keys of this Redis group belong to this database now');
     }
     this.#refused = refused;
     return refused;
   }
 
   /**
-   * Of the groups that are due, those that this database may write to now. HOME decides whose all of them are: it is taken first, and
-   * alone, so that of two databases one gets all. Without HOME nobody can tell whose the groups of others are.
+   * The due groups that this database may write to now. HOME decides who owns all groups: it is taken first and alone, so one of two
+   * databases gets all of them. While HOME cannot be reached, only groups that are already this database's are written to.
    */
   #claimed(due: readonly Due[], home: Head | undefined, { identity }: OutboxView): readonly Due[] {
     switch (this.#claim.decide(home, identity)) {
@@ -317,8 +317,8 @@ export class Relay {
       }
       const next = { xid: view.horizon, purge: purgeFor(view.identity.id) };
       // Only a position tells one data set from another: without one it may have been emptied again since `head`, and
-      // with it fences of transactions younger than our barrier. So this tick names it, and the next may grant. So it is with the
-      // position of another database: our writers' fences were refused under it.
+      // with it fences of transactions younger than our barrier. So this tick names it, and the next may grant. The same holds for the
+      // position of another database, under which our writers' fences were refused.
       const first = known === undefined || taken;
       return {
         tick: { head, next, rows: [], barrier, grant: first ? 'hold' : this.#grant({ group, head }) },

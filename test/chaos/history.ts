@@ -166,7 +166,7 @@ export class History {
   #tally = emptyTally();
   /** Reads that began before this are inside a partition. */
   #partitionUntilMs = Number.NEGATIVE_INFINITY;
-  /** Operations that began before this are of a history that is gone: they say nothing, and nothing is said of them. */
+  /** Operations that began before this belong to a history that is gone, and are not checked. */
   #beganMs = Number.NEGATIVE_INFINITY;
 
   /** `now`: monotonic, ms. */
@@ -196,24 +196,24 @@ export class History {
     this.#partitionUntilMs = this.#now() + PROMISE_MS + SLACK_MS;
   }
 
-  /** Another database is about to take the place of this one: until `beginsAnew` nothing is checked. */
-  ends(): void {
+  /** Another database is about to replace this one: nothing is checked until `restart`. */
+  pause(): void {
     this.#beganMs = Number.POSITIVE_INFINITY;
   }
 
   /**
-   * A new beginning with what the database holds now, while nobody writes: of earlier versions nothing may be seen any more. Versions may
-   * go back.
+   * A new history begins with what the database holds now, while no write is under way. Its versions may be lower than those before, which
+   * no read may return any more.
    */
-  beginsAnew(seen: readonly Seen[]): void {
+  restart(seen: readonly Seen[]): void {
     const nowMs = this.#now();
     for (const { row, version, state } of seen) {
       const before = this.#row(row);
-      const anew = new Row(before.kind, version);
-      anew.begun = before.begun - before.over; // what is not known to be over may still happen
-      anew.prove({ version, endedMs: nowMs, by: 'a new beginning' }, nowMs);
-      anew.know(version, state);
-      this.#rows.set(row, anew);
+      const fresh = new Row(before.kind, version);
+      fresh.begun = before.begun - before.over; // what is not known to be over may still happen
+      fresh.prove({ version, endedMs: nowMs, by: 'the new beginning' }, nowMs);
+      fresh.know(version, state);
+      this.#rows.set(row, fresh);
     }
     this.#vectors.clear();
     this.#beganMs = nowMs;

@@ -109,7 +109,7 @@ export class Workload {
     await Promise.all(this.#loops);
   }
 
-  /** Runs `run` while nobody writes; writes that are under way end before. */
+  /** Runs `run` once the writes under way have ended; no other begins meanwhile. */
   async withoutWrites(run: () => Promise<void>): Promise<void> {
     this.#writesHeld = true;
     try {

@@ -1,6 +1,6 @@
 /**
- * A store belongs to one database in one state of its history. Here the database behind the address becomes another, by each way in which
- * that happens, or another installation comes to the same keys: no value of the one is ever served for the other.
+ * A store belongs to one database in one state of its history. Here another database replaces the one behind the address, in every way in
+ * which that happens, or another installation uses the same keys: no value of the one is ever served for the other.
  */
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
 import { databaseOf } from '../../src/cache/index.js';
@@ -89,7 +89,7 @@ describe.each(Object.entries(WAYS))('the database is in an older state: %s', (_,
     async () => {
       const before = await keys.position();
       await replace();
-      // `ask` fails while connections are cut; old values end with the lease. Unnoticed they would be served for hours.
+      // Queries fail while connections are cut, and old values are served until the lease ends. Unnoticed, they would be served for hours.
       await eventually(async () => expect((await taskOf(app, id, f.ada.id)).title).toBe('Task 1'));
       expect((await served(app, id, f.ada.id)).title).toBe('Task 1');
       expect((await keys.position())?.purge).not.toBe(before?.purge);
@@ -135,7 +135,7 @@ describe('two installations with the same ids on one Redis and one group', () =>
       await app.close();
       expect((await served(staging, id, f.ada.id)).title).toBe('Task 1');
       const taken = await keys.position();
-      // Back again, it finds the keys in use.
+      // The first one comes back and finds the keys in use.
       const back = await started(url);
       expect((await taskOf(back, id, f.ada.id)).title).toBe('Written after the copy');
       expect((await back.relay.tick()).result).toBe('foreign');
@@ -159,7 +159,7 @@ describe('two installations with the same ids on one Redis and one group', () =>
 });
 
 test(
-  'an unrelated database takes keys that nobody has used for some seconds, and purges them',
+  'an unrelated database takes and purges keys that have been unused for some seconds',
   async () => {
     await app.close();
     const before = await keys.position();

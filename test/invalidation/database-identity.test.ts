@@ -1,4 +1,4 @@
-/** How a database is told from every other: what changes its identity, what must not, and what a process makes of it. */
+/** The identity of a database: what changes it, what must not change it, and how a process uses it. */
 
 import type { Sql } from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -22,7 +22,7 @@ afterAll(async () => {
   await database?.drop();
 });
 
-test('a database has one identity, whoever asks, how many at once, and after whatever is usual', async () => {
+test('a database keeps one identity under concurrent reads, maintenance, trimming and migrations', async () => {
   const [first, ...others] = await Promise.all(Array.from({ length: 4 }, () => readIdentity(sql)));
   expect(others).toEqual([first, first, first]);
   expect(first?.id).toMatch(/^[\w-]{12}$/);
@@ -53,7 +53,7 @@ test('a role that may only read and write tables finds and gives identities', as
     const app = postgresClient(url.href, { max: 1 });
     const before = await readIdentity(sql);
     expect(await readIdentity(app)).toEqual(before);
-    await sql`update cache_identity set place = 'elsewhere'`;
+    await sql`update cache_identity set origin = 'elsewhere'`;
     const renamed = await readIdentity(app);
     expect(renamed).toEqual({ id: expect.not.stringMatching(before.id), previous: before.id });
     expect(await readIdentity(sql)).toEqual(renamed);
@@ -64,7 +64,7 @@ test('a role that may only read and write tables finds and gives identities', as
   }
 });
 
-describe('a database has another identity after', () => {
+describe('a database', () => {
   const row = `insert into cache_identity select * from jsonb_populate_record(null::cache_identity, 'ROW')`;
   test.each([
     ['its row was restored from a dump', ['delete from cache_identity', row]],
@@ -99,7 +99,7 @@ describe('a database has another identity after', () => {
         "create trigger cache_truncate after truncate on labels for each statement execute function cache_name_rows('[]', '500')",
       ],
     ],
-  ] as const)('%s', async (_, statements) => {
+  ] as const)('has another identity after %s', async (_, statements) => {
     const before = await readIdentity(sql);
     const [{ text } = { text: '' }] = await sql<
       { text: string }[]
@@ -124,7 +124,7 @@ describe('what a process knows of its database', () => {
     expect(known.current).toBeUndefined();
     const askedAtMs = clock.monotonicMs();
     clock.advance(LEASE_MS - 1);
-    known.told(a, askedAtMs);
+    known.record(a, askedAtMs);
     expect(known.current).toBe('a');
     clock.advance(1);
     expect(known.current).toBeUndefined();
@@ -133,7 +133,7 @@ describe('what a process knows of its database', () => {
 
   test('says when it is another, and when one that was left is back', () => {
     const known = new KnownDatabase(new FakeClock());
-    const told = [a, a, b, c, b, b, a].map((identity) => known.told(identity, 0));
-    expect(told).toEqual(['first', 'same', 'other', 'other', 'returned', 'same', 'returned']);
+    const changes = [a, a, b, c, b, b, a].map((identity) => known.record(identity, 0));
+    expect(changes).toEqual(['first', 'same', 'other', 'other', 'returned', 'same', 'returned']);
   });
 });

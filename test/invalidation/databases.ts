@@ -1,10 +1,10 @@
-/** What is done to a database as a whole: copied, dumped and restored, put in the place of another. */
+/** Copies, dumps, restores and replaces whole databases. */
 import { randomBytes } from 'node:crypto';
 import type { Sql } from 'postgres';
 import { postgresClient } from '../../src/db/database.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 
-/** All rows, as `pg_dump` has them: those of `cache_identity` are among them. By table. */
+/** All rows by table, as in a dump; those of `cache_identity` are among them. */
 export type Dump = ReadonlyMap<string, readonly unknown[]>;
 
 export function nameOf(url: string): string {
@@ -17,7 +17,7 @@ export function withName(url: string, name: string): string {
   return other.href;
 }
 
-/** On the server of `url`, in a database that none of this is done to. */
+/** Runs `run` on the server of `url`, connected to a database that is not replaced. */
 async function administered<T>(url: string, run: (admin: Sql) => Promise<T>): Promise<T> {
   const admin = postgresClient(withName(url, 'postgres'), { max: 1 });
   try {
@@ -27,7 +27,7 @@ async function administered<T>(url: string, run: (admin: Sql) => Promise<T>): Pr
   }
 }
 
-/** Runs `run` while nobody is connected to these databases, nor can be. */
+/** Runs `run` while there are no connections to these databases, and none can be made. */
 async function alone(admin: Sql, names: readonly string[], run: () => Promise<void>): Promise<void> {
   for (const name of names) await admin`alter database ${admin(name)} allow_connections false`;
   await admin`select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = any(${names as string[]})`;
@@ -36,7 +36,7 @@ async function alone(admin: Sql, names: readonly string[], run: () => Promise<vo
 
 const allow = (admin: Sql, name: string) => admin`alter database ${admin(name)} allow_connections true`;
 
-/** A copy as `CREATE DATABASE … TEMPLATE` makes it. */
+/** @returns where the copy is */
 export async function templateCopy(url: string): Promise<string> {
   const name = nameOf(url);
   const copy = `${name}_${randomBytes(4).toString('hex')}`;
@@ -49,7 +49,7 @@ export async function templateCopy(url: string): Promise<string> {
   return withName(url, copy);
 }
 
-/** Renames under whoever is connected: `other` takes the place of the database at `url`, which is kept under the name that is answered. */
+/** Gives `other` the name of the database at `url`, whatever is connected. @returns where the old one is now */
 export async function exchange(url: string, other: string): Promise<string> {
   const [name, taking] = [nameOf(url), nameOf(other)];
   const old = `${name}_${randomBytes(4).toString('hex')}`;
@@ -63,7 +63,7 @@ export async function exchange(url: string, other: string): Promise<string> {
   return withName(url, old);
 }
 
-/** The database at `url` is dropped, under whoever is connected, and made again from `template`. */
+/** Drops the database at `url`, whatever is connected, and creates it from `template`. */
 export async function dropAndCreate(url: string, template: string): Promise<void> {
   const name = nameOf(url);
   await administered(url, async (admin) => {
@@ -93,8 +93,8 @@ export async function dumpOf(url: string): Promise<Dump> {
 }
 
 /**
- * Puts the dump's rows of these tables (default: all) in the place of what there is, as `pg_restore --data-only --disable-triggers` does, in
- * one transaction. Its last step leaves triggers enabled that were enabled always; so does this one.
+ * Replaces the rows of these tables (default: all) by those of the dump, as `pg_restore --data-only --disable-triggers` does, in one
+ * transaction, and enables the cache's triggers always, as an operator has to.
  */
 export async function restore(url: string, dump: Dump, only?: readonly string[]): Promise<void> {
   await connected(url, async (sql) => {
@@ -130,7 +130,7 @@ export async function restore(url: string, dump: Dump, only?: readonly string[])
   });
 }
 
-/** A new database with what the dump holds, as `createdb` and `pg_restore` make it. */
+/** A new database with the rows of the dump. @returns where it is */
 export async function restoredCopy(url: string, dump: Dump): Promise<string> {
   const copy = withName(url, `${nameOf(url)}_${randomBytes(4).toString('hex')}`);
   await administered(url, (admin) => admin`create database ${admin(nameOf(copy))}`);

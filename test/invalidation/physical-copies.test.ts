@@ -1,6 +1,6 @@
 /**
- * Copies of a whole Postgres server: same system identifier, same databases, same ids, and transaction ids that go on from those of the
- * original. One that takes the original's place is another state of history, whatever was made of it.
+ * Copies of a whole Postgres server have its system identifier, its databases and its ids, and continue its transaction ids. A copy that
+ * replaces the original is another state of its history.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -24,11 +24,10 @@ let group: string;
 let f: Fixture;
 let id: string;
 let keys: GroupKeys;
-/** Where the original had come to when it went. */
+/** The last transaction id that the store knows of the original. */
 let lastXid: bigint;
 let server: EmbeddedPostgres | undefined;
 
-/** `dataDir` may have been moved to one that the server's account can enter. */
 async function newDirectory(): Promise<string> {
   const directory = join(await mkdtemp(join(tmpdir(), 'tasks-copy-')), 'data');
   directories.push(directory);
@@ -39,7 +38,7 @@ function copied(from: string, to: string): void {
   expect(spawnSync('cp', ['-a', from, to], { encoding: 'utf8' })).toMatchObject({ status: 0 });
 }
 
-/** While the server of these files is stopped. */
+/** Copies the files of a stopped server. */
 async function copyOf(directory: string): Promise<string> {
   const copy = `${directory}-${directories.length}`;
   copied(directory, copy);
@@ -79,7 +78,7 @@ afterAll(async () => {
   await Promise.all(directories.map((directory) => rm(directory, { recursive: true, force: true })));
 }, MINUTE);
 
-/** Until the copy's transaction ids are beyond all that the store knows: their order alone tells nothing any more. */
+/** Uses up transaction ids of the copy until they are above all that the store knows, so that their order shows nothing. */
 async function goBeyond(url: string): Promise<void> {
   const sql = postgresClient(url, { max: 1 });
   try {
@@ -93,7 +92,7 @@ async function goBeyond(url: string): Promise<void> {
   }
 }
 
-/** Starts the files as a standby, and promotes it. The relay refuses the standby. */
+/** Starts the files as a standby, checks that it has no identity, and promotes it. */
 async function startPromoted(directory: string): Promise<EmbeddedPostgres> {
   const cluster = join(directory, 'cluster');
   await rm(join(cluster, 'postmaster.pid'), { force: true });

@@ -22,12 +22,10 @@ if tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) >= until_ms t
 local horizon, purge = string.match(ARGV[3], '^(%d+):(.*)$')
 local lease = redis.call('GET', KEYS[3])
 if lease and string.match(lease, '^unproved:') then lease = nil end
--- While the lease of another database stands, its readers are served: they would be so without its writers' fences, which are refused
--- from here on.
+-- Under a lease of another database its readers are served. From here on its writers' fences are refused, so they would be served stale.
 if lease and owner_of(lease) ~= owner_of(ARGV[3]) then return 'raced' end
 if string.match(position, ':(.*)$') ~= purge then
-  -- Another purge, so perhaps another history of Postgres: its ids may be given again, what they write then is not applied, and a
-  -- barrier of the other history says nothing.
+  -- Another purge may mean another history of Postgres: it assigns the released ids again, and a barrier of the old one proves nothing.
   redis.call('DEL', KEYS[2], KEYS[4])
   if not lease then redis.call('DEL', KEYS[3]) end
 end

@@ -3,8 +3,8 @@
 local function owner_of(text)
   return string.match(text or '', '^[^:]*:([^.:]*)%.')
 end
--- Whether the keys are those of another database: then a writer of `database` has nothing to do with them. Its transaction ids mean
--- other transactions there, and nothing there is served to its readers. '' is a writer that names no database.
+-- Whether the keys belong to another database than the writer's. Its transaction ids mean other transactions there, and nothing there is
+-- served to its readers. '' is a writer that names no database.
 local function is_foreign(position, database)
   local owner = owner_of(position)
   return database ~= '' and owner ~= nil and owner ~= database

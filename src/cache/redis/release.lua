@@ -9,7 +9,7 @@
 -- ARGV[7]    record for the log, of a write that no fence announced there; '' for none
 -- ARGV[8]    length of the log                   ARGV[9]    epoch, should the log be new
 -- ARGV[10]   the database of the ids; '' when it has no name
--- Reply   'released', or 'foreign': the keys are those of another database, where the ids mean other transactions. Nothing was done.
+-- Reply   'released', or 'foreign': the keys belong to another database, where the ids mean other transactions. Nothing was done.
 -- Atomic because the fence may be changed by others meanwhile. Idempotent: a second run costs a miss.
 if is_foreign(redis.call('GET', KEYS[4]), ARGV[10]) then return 'foreign' end
 local xids = {}

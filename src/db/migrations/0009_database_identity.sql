@@ -1,11 +1,11 @@
--- Which database this is, in which state of its history: what a cache of it carries, so that a cache of another is told apart.
--- `id` is random; the relay gives another one whenever `place`, where and when the id was given, is not where and when the row is
--- found. A dump, a copy of the database or of its files, and a promoted standby bring the row along, but not its place.
+-- The identity of this database in one state of its history, which everything cached of it carries. `id` is random. The relay replaces
+-- it whenever `origin` (server, database and transaction that wrote the row) differs from where the row is now: after a dump was
+-- restored, the database or its files were copied, or a standby was promoted.
 create table cache_identity (
   one boolean primary key default true constraint cache_identity_one check (one),
   id text not null,
-  -- The id before: that of the database which this one was made from.
+  -- The id before this one.
   previous text,
-  place text not null
+  origin text not null
 );--> statement-breakpoint
-insert into cache_identity (id, place) values ('', '');
+insert into cache_identity (id, origin) values ('', '');

@@ -43,7 +43,7 @@ export interface CoreOptions extends Pick<CacheOptions, 'fencePolicy' | 'maxLoad
   readonly databaseUrl: string;
   readonly store: Store;
   readonly log: Log;
-  /** Check every cached load against its tags: in development and tests. */
+  /** Check every cached load against its tags, and what cached methods use of their root: in development and tests. */
   readonly checkCoverage: boolean;
   /** Besides what the core does itself with events and statements. */
   readonly events?: CacheEvents;

@@ -10,7 +10,7 @@ import { type Entry, entryText, isFence, purgeOf, type State, stampText, stateOf
 import { CacheError } from './errors.js';
 import type { CacheEvents, Outcome, OutcomeReason } from './events.js';
 import { type Key, keyOf } from './key.js';
-import { LoadQueue, loadSignal } from './load-queue.js';
+import { insideLoad, LoadQueue, loadSignal } from './load-queue.js';
 import { type Memoized, type MemoizePolicy, memoized } from './memoize.js';
 import { Monitor, stampsNow } from './monitor.js';
 import { type Asked, NearCache, type NearCacheOptions, type NearEntry } from './near-cache.js';
@@ -95,8 +95,6 @@ interface Trip<T> {
 interface Answer {
   readonly view: View;
   readonly asked: Asked | undefined;
-  /** What memory holds may be served. */
-  readonly proved: boolean;
   /** The keys that were asked for. */
   readonly keys: ReadonlySet<Key>;
 }
@@ -210,11 +208,11 @@ export class Cache {
     const near = this.#near;
     if (near?.get(key, this.#clock.nowMs()) === undefined) return undefined;
     const roundTrips: number[] = [];
-    if (!near.provedAfter(session.began)) {
+    if (insideLoad() || !near.provedAfter(session.began)) {
       try {
         const { number, answer } = await this.#reads.add(NOTHING);
         roundTrips.push(number);
-        if (!answer.proved) return undefined;
+        if (!this.#proves(answer)) return undefined;
       } catch (error) {
         this.#events.storeFailed?.('read', error);
         return undefined;
@@ -407,10 +405,22 @@ export class Cache {
     return [...new Set(names.map((name) => this.store.groupOf(name)))].sort((a, b) => a - b);
   }
 
-  /** A request that has seen the log since it began needs no second look; a snapshot looks at its end. */
+  /**
+   * A request that has read the log since it began needs no second log read; a snapshot reads it at its end. Inside a load neither holds:
+   * the result is stored under tokens that may be younger than the request's log read (a second trip, another shard), and the load may be
+   * joined by a younger request while it waits in line. So a load is given what memory holds only on a log read that it sends itself.
+   */
   #mayServeUnasked(session: Session | undefined): boolean {
-    if (this.#near === undefined || session === undefined) return false;
+    if (this.#near === undefined || session === undefined || insideLoad()) return false;
     return session.snapshot || this.#near.provedAfter(session.began);
+  }
+
+  /**
+   * Whether what memory holds may be served to those who waited for this log read. Asked when a value is served, not when the answer
+   * is processed: between the two, other answers may have emptied memory and filled it as of an earlier log read.
+   */
+  #proves({ asked }: Answer): boolean {
+    return asked !== undefined && this.#near?.provedAfter(asked.number - 1) === true;
   }
 
   /** Serves what memory holds. @returns the others */
@@ -462,7 +472,7 @@ export class Cache {
     const asked = calls.filter(({ key }) => answer.keys.has(key));
     const unasked = calls.filter(({ key }) => !answer.keys.has(key));
     // What memory held when the trip began: served now that the log has been read, or, if that dropped it, asked for after all.
-    const dropped = answer.proved ? this.#fromMemory(reading, unasked) : unasked;
+    const dropped = this.#proves(answer) ? this.#fromMemory(reading, unasked) : unasked;
     const misses = this.#judge(reading, asked, answer);
     return dropped.length === 0 ? misses : [...misses, ...(await this.#look(reading, dropped, false))];
   }
@@ -482,7 +492,8 @@ export class Cache {
     }
     return this.#trip(async () => {
       const view = await this.store.read([...keys], [...tags], { log: asked?.log, mint: true });
-      return { view, asked, keys, proved: asked !== undefined && this.#near?.took(asked, view) === true };
+      if (asked !== undefined) this.#near?.took(asked, view);
+      return { view, asked, keys };
     });
   }
 

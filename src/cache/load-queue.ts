@@ -31,6 +31,11 @@ function within<T>(what: Inside, run: () => T): T {
   return result;
 }
 
+/** Whether the caller runs inside a load, of whatever queue, that may read through a cache. */
+export function insideLoad(): boolean {
+  return running > 0 && inside.getStore() !== undefined;
+}
+
 /** Aborts when nobody waits any more for the load that this is called in; undefined outside of any, and in a leaf's. */
 export function loadSignal(): AbortSignal | undefined {
   return inside.getStore()?.signal;
@@ -48,7 +53,7 @@ export class LoadQueue {
 
   /** Whether the caller runs inside of a load. */
   get inside(): boolean {
-    return inside.getStore()?.queue === this;
+    return running > 0 && inside.getStore()?.queue === this;
   }
 
   get state(): { readonly running: number; readonly waiting: number; readonly peak: number } {

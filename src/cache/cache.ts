@@ -13,7 +13,7 @@ import { type Key, keyOf } from './key.js';
 import { insideLoad, LoadQueue, loadSignal } from './load-queue.js';
 import { type Memoized, type MemoizePolicy, memoized } from './memoize.js';
 import { Monitor, stampsNow } from './monitor.js';
-import { type Asked, NearCache, type NearCacheOptions, type NearEntry } from './near-cache.js';
+import { type Asked, leasedAsNamed, NearCache, type NearCacheOptions, type NearEntry } from './near-cache.js';
 import { DEFAULT_MAX_CHARS, entryTtlMs, type Policy, type Source } from './policy.js';
 import { Session, type SessionOptions, type Use } from './session.js';
 import { type Fill, HOME, LEASE_MS, type Store, type View } from './store.js';
@@ -103,7 +103,7 @@ interface Answer {
 interface Miss<A> extends Placed<A> {
   readonly reason: OutcomeReason;
   readonly stamps: string | undefined;
-  /** The look into the log that the stamps were read with. */
+  /** The log read that the stamps were read with. Absent: memory may not keep what is loaded. */
   readonly asked?: Asked | undefined;
 }
 
@@ -503,12 +503,14 @@ export class Cache {
     for (const call of calls) {
       const state = this.#state(call, answer.view);
       const unproved = call.groups.some((group) => answer.view.leases[group]?.unproved === true);
+      // Absent: neither memory nor a known answer may keep it.
+      const asked = keptUnder(answer, call);
       if (state.kind === 'fresh' || (state.kind === 'stale' && mayServeStale(reading, state.entry))) {
-        this.#serve(reading, call, { state, unproved, asked: answer.asked });
+        this.#serve(reading, call, { state, unproved, asked });
       } else if (unproved) {
         misses.push({ ...call, stamps: undefined, reason: 'unproved' });
       } else {
-        misses.push({ ...call, ...this.#stamps(call, state, answer.view), asked: answer.asked });
+        misses.push({ ...call, ...this.#stamps(call, state, answer.view), asked });
       }
     }
     return misses;
@@ -775,6 +777,11 @@ const NO_TRIPS: readonly number[] = [];
 
 /** Of what nobody waits for, and nobody gives up. */
 const UNENDING = new AbortController().signal;
+
+/** The log read under which memory may keep what it found of this call, or what is loaded after it. */
+function keptUnder({ asked, view }: Answer, { groups }: Call<unknown>): Asked | undefined {
+  return asked !== undefined && leasedAsNamed(asked, groups, view.leases) ? asked : undefined;
+}
 
 /** A snapshot is of one moment: what is older than it should be has no place in one. */
 function mayServeStale<A, V>({ source, session }: Reading<A, V>, { ageMs, ttlMs }: Entry): boolean {

@@ -125,19 +125,22 @@ describe('a cluster', () => {
     const store = new RedisStore({ cluster: [{ host: '127.0.0.1', port: node.port }], group, waitMs: 5000 });
     cleanups.push(() => store.close());
     const groups = Array.from({ length: store.groups }, (_, i) => i);
+    const generations: (string | undefined)[] = groups.map(() => undefined);
     return {
       store,
       client,
       /** A tag of a group that does not keep the log. */
       id: Array.from({ length: 99 }, (_, i) => i).find((i) => store.groupOf(tagOf(i)) !== 0) as number,
       hashTag: (index: number) => `{${group}-${index}}`,
-      /** TICK as the relay does it: each group has its APPLY, in any order. */
+      /** TICK as the relay does it: each group has its APPLY, HOME last. */
       async tick(rows: Tick['rows'] = [], only: (index: number) => boolean = () => true) {
-        for (const index of groups.filter(only)) {
+        for (const index of groups.filter(only).reverse()) {
           const head: Head = await store.head(index);
           const next = head.position ?? { xid: 100n, purge: 'purge' };
-          const applied = await store.apply({ head, next, rows, barrier: 100n, grant: 'grant' }, index);
-          expect(applied).toBe('applied');
+          const others = { generations, unreleased: new Set<string>() };
+          const reply = await store.apply({ head, next, rows, barrier: 100n, grant: 'grant', others }, index);
+          expect(reply.result).toBe('applied');
+          generations[index] = index === 0 ? undefined : reply.generation;
         }
       },
     };

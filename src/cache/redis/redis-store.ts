@@ -10,11 +10,11 @@ import calculateSlot from 'cluster-key-slot';
 import type { ChainableCommander, Cluster, Redis } from 'ioredis';
 import { Recent } from '../../recent.js';
 import { type Clock, DAY, systemClock } from '../../time.js';
-import { ENTRY_FORMAT, type Lease, leaseOf, UNPROVED } from '../entry.js';
+import { ENTRY_FORMAT, generationsText, type Lease, leaseOf, UNPROVED } from '../entry.js';
 import { CacheError } from '../errors.js';
 import type { Key } from '../key.js';
 import {
-  type Applied,
+  type ApplyReply,
   type Fill,
   type Forgotten,
   type Head,
@@ -159,8 +159,10 @@ export class RedisStore implements Store {
           gather(tokens, tags, found.slice(1 + keys.length));
           if (mint && !mints) await this.#mint(client, group, tags, tokens);
           for (const tag of tags) if (tokens.has(tag)) this.#tokened.set(tag, true);
-          const [generation, purge] = found[0]?.split(':') ?? [];
-          if (generation !== undefined && purge !== undefined) leases[group.index] = leaseOf(generation, purge);
+          const [generation, purge, generations] = found[0]?.split(':') ?? [];
+          if (generation !== undefined && purge !== undefined) {
+            leases[group.index] = leaseOf(generation, purge, generations);
+          }
         }),
       ),
     );
@@ -327,10 +329,10 @@ export class RedisStore implements Store {
     });
   }
 
-  apply({ head, next, rows, barrier, grant }: Tick, index = HOME): Promise<Applied> {
+  apply({ head, next, rows, barrier, grant, others }: Tick, index = HOME): Promise<ApplyReply> {
     const group = this.#groups[index] as Group;
     return this.#attempt(group, this.#ticker, async (client, server) => {
-      if (head.link !== undefined && head.link !== server.link) return 'moved';
+      if (head.link !== undefined && head.link !== server.link) return { result: 'moved', unreleased: [] };
       const keys = [
         this.#name('pos', group),
         this.#name('rel', group),
@@ -345,9 +347,10 @@ export class RedisStore implements Store {
           if (!indexOf.has(tag)) indexOf.set(tag, keys.push(this.#tag(group, tag)));
         }
         const [told, record] = index === HOME ? [message(String(xid), tags), logRecord(tags)] : ['', ''];
-        return [String(xid), randomToken(), told, record, own.map((tag) => indexOf.get(tag))];
+        const again = others?.unreleased.has(String(xid)) === true ? 1 : 0;
+        return [String(xid), randomToken(), told, record, own.map((tag) => indexOf.get(tag)), again];
       });
-      const reply = await runScript(client, applyScript, keys, [
+      const reply = (await runScript(client, applyScript, keys, [
         head.link === undefined ? head.run : '',
         head.position === undefined ? '' : positionText(head.position),
         positionText(next),
@@ -361,8 +364,10 @@ export class RedisStore implements Store {
         JSON.stringify(packed),
         index === HOME ? MAX_LOG_RECORDS : '',
         randomEpoch(),
-      ]);
-      return reply as Applied;
+        index === HOME ? generationsText(others?.generations ?? []) : '',
+      ])) as [ApplyReply['result'], generation?: string, unreleased?: string[]];
+      const [result, generation, unreleased = []] = reply;
+      return { result, unreleased, ...(generation && { generation }) };
     });
   }
 

@@ -131,9 +131,10 @@ export class MemoryStore implements Store {
   }
 
   async release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean }): Promise<void> {
-    if (options?.unfenced === true) this.#append(tags);
+    const noted = this.#noted.delete(xid) || tags.length === 0;
+    const found = noted && tags.every((tag) => this.#fences.get(tag)?.has(String(xid)));
+    if (options?.unfenced === true || !found) this.#append(tags);
     for (const tag of tags) this.#release(tag, [String(xid)]);
-    this.#noted.delete(xid);
     this.#released.add(xid);
     this.#tell([String(xid)], tags);
   }

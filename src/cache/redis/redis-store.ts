@@ -259,24 +259,31 @@ export class RedisStore implements Store {
   }
 
   release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean }): Promise<void> {
-    return this.#release(String(xid), tags, 'record', options?.unfenced === true ? logRecord(tags) : '');
+    return this.#release(String(xid), tags, 'record', options?.unfenced === true ? 'always' : 'if lost');
   }
 
   unfence(xids: readonly string[], tags: readonly Tag[]): Promise<void> {
-    return this.#release(xids.join(','), tags, 'resolve', '');
+    return this.#release(xids.join(','), tags, 'resolve', 'never');
   }
 
   async sweep(forgotten: readonly Forgotten[], index = HOME): Promise<void> {
     const group = this.#groups[index] as Group;
     // One call each: a fence has thousands of tags at most, and Redis does nothing else meanwhile.
     for (const { xid, tags } of forgotten) {
-      const what = { xids: xid, own: tags, mode: 'over', message: message(xid, tags), record: '' } as const;
+      const what = {
+        xids: xid,
+        own: tags,
+        mode: 'over',
+        message: message(xid, tags),
+        record: '',
+        logs: 'never',
+      } as const;
       await this.#attempt(group, this.#ticker, (client) => this.#releaseIn(client, group, what));
     }
   }
 
   invalidate(tags: readonly Tag[]): Promise<void> {
-    return this.#release('', tags, 'resolve', logRecord(tags));
+    return this.#release('', tags, 'resolve', 'always');
   }
 
   async grantUnproved(ms: number): Promise<void> {
@@ -408,15 +415,24 @@ export class RedisStore implements Store {
   }
 
   /**
-   * HOME has all ids, publishes, and logs what no fence did: last, since whoever reads the record must find the fresh tokens, or it
-   * would keep in memory what it still reads under the old ones.
+   * HOME has all ids, publishes, and logs what no fence did, or what a fence did that some group has lost since. It comes last: a reader of
+   * the record must find the fresh tokens, or it would keep in memory what it still reads under the old ones.
    */
-  async #release(xids: string, tags: readonly Tag[], mode: 'record' | 'resolve', record: string): Promise<void> {
-    await homeLast(this.#split({ keys: [], tags }, [HOME]), ({ group, tags: own }) => {
-      const told = group.index === HOME ? { message: message(xids, tags), record } : { message: '', record: '' };
-      return this.#attempt(group, this.#writer, (client) =>
+  async #release(xids: string, tags: readonly Tag[], mode: 'record' | 'resolve', logs: Logs): Promise<void> {
+    let lost = false;
+    await homeLast(this.#split({ keys: [], tags }, [HOME]), async ({ group, tags: own }) => {
+      const told =
+        group.index === HOME
+          ? {
+              message: message(xids, tags),
+              record: logRecord(tags),
+              logs: logs === 'if lost' && lost ? 'always' : logs,
+            }
+          : { message: '', record: '', logs };
+      const reply = await this.#attempt(group, this.#writer, (client) =>
         this.#releaseIn(client, group, { xids, own, mode, ...told }),
       );
+      if (reply === 'lost') lost = true;
     });
   }
 
@@ -429,13 +445,16 @@ export class RedisStore implements Store {
       readonly mode: 'record' | 'resolve' | 'over';
       readonly message: string;
       readonly record: string;
+      readonly logs: Logs;
     },
-  ): Promise<void> {
+  ): Promise<'released' | 'lost'> {
     const names = (['rel', 'log', 'fen'] as const).map((name) => this.#name(name, group));
     const channel = what.message === '' ? '' : this.channel;
-    const ends = [channel, what.message, what.record, MAX_LOG_RECORDS, randomEpoch()];
+    const ends = [channel, what.message, what.record, MAX_LOG_RECORDS, randomEpoch(), what.logs];
     const args = [what.xids, randomToken(), TOKEN_TTL_MS, what.mode, ...ends];
-    await runScript(client, releaseScript, [...names, ...this.#tags(group, what.own)], args);
+    return (await runScript(client, releaseScript, [...names, ...this.#tags(group, what.own)], args)) as
+      | 'released'
+      | 'lost';
   }
 
   /** What is asked for, by group; `besides`: groups that are asked in any case. */
@@ -560,6 +579,9 @@ export class RedisStore implements Store {
     group.lastFailureMs = this.#clock.monotonicMs();
   }
 }
+
+/** Whether RELEASE appends to the log; `if lost`: where it does not find its own fence and note. */
+type Logs = 'always' | 'if lost' | 'never';
 
 type HeadReply = [
   seconds: string,

@@ -86,6 +86,29 @@ describe.each(Object.keys(FAULTS))('after %s', (fault) => {
   });
 });
 
+test('the lease and the log of a READ are asked on one connection: together they are of one run', async () => {
+  const asks: [name: string, connection: number][] = [];
+  const node = await startScripted(([name = '', ...names], connection) => {
+    if (name === 'INFO') return `run_id:${'a'.repeat(40)}\r\n`;
+    if (!/^(MGET|XREVRANGE|XREAD)$/.test(name)) return 'OK';
+    asks.push([name, connection]);
+    return name === 'MGET' ? names.map(() => 'generation:purge') : [];
+  });
+  cleanups.push(() => node.stop());
+  const store = new RedisStore({ url: `redis://127.0.0.1:${node.port}`, waitMs: WAIT_MS });
+  cleanups.push(() => store.close());
+  await store.ready();
+  await store.read([], [], { log: 'end' });
+  await store.read([], [], { log: { epoch: '7', sequence: 2 } });
+  const [, reader] = asks[0] ?? [];
+  expect(asks).toEqual([
+    ['MGET', reader],
+    ['XREVRANGE', reader],
+    ['MGET', reader],
+    ['XREAD', reader],
+  ]);
+});
+
 test('a replica that copied its primary within the lease, and takes its place, does not serve under it', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'cluster-resend-test-'));
   cleanups.push(() => rm(dir, { recursive: true, force: true }));

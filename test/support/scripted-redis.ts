@@ -6,17 +6,18 @@ export type Reply = string | number | null | Error | 'close' | readonly Reply[];
 
 export interface ScriptedRedis {
   readonly port: number;
-  /** Every command that has arrived, as words. */
-  readonly received: readonly (readonly string[])[];
   stop(): Promise<void>;
 }
 
-/** `answer`: to each command, its name in capitals. An Error is an error reply with its message; `close` closes the connection. */
-export async function startScripted(answer: (command: readonly string[]) => Reply): Promise<ScriptedRedis> {
-  const received: string[][] = [];
+/** `answer`: to each command, its name in capitals, by the number of its connection. An Error is an error reply with its message; `close` closes the connection. */
+export async function startScripted(
+  answer: (command: readonly string[], connection: number) => Reply,
+): Promise<ScriptedRedis> {
+  let connections = 0;
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
+    const connection = ++connections;
     socket.on('close', () => sockets.delete(socket)).on('error', () => {});
     let text = '';
     socket.setEncoding('latin1').on('data', (data) => {
@@ -24,8 +25,7 @@ export async function startScripted(answer: (command: readonly string[]) => Repl
       for (let command = nextCommand(text); command !== undefined; command = nextCommand(text)) {
         text = text.slice(command.length);
         const words = [(command.words[0] ?? '').toUpperCase(), ...command.words.slice(1)];
-        received.push(words);
-        const reply = answer(words);
+        const reply = answer(words, connection);
         if (reply === 'close') socket.destroy();
         else if (!socket.destroyed) socket.write(encoded(reply));
       }
@@ -35,7 +35,6 @@ export async function startScripted(answer: (command: readonly string[]) => Repl
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
-    received,
     async stop() {
       for (const socket of sockets) socket.destroy();
       server.close();

@@ -8,9 +8,9 @@ import { Cluster } from 'ioredis';
 
 export class SendsOnce extends Cluster {
   /** ioredis asks here, for single commands and for pipelines, what to do with a command that failed: nothing, but to find out who has the slots now. */
-  override handleError(error: Error, _tries: unknown, { defaults }: { defaults(): void }): void {
+  override handleError(error: Error, _tries: { value?: number }, handlers: { defaults(): void }): void {
     if (isOfTopology(error)) this.refreshSlotsCache();
-    defaults();
+    handlers.defaults();
   }
 }
 

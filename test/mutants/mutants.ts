@@ -765,7 +765,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: [
       ['if (this.#mark !== undefined) return false; // another read has begun already, perhaps further back\n', ''],
     ],
-    killedBy: `${NEAR_TEST} > that finds another beginning made already changes nothing`,
+    killedBy: `${NEAR_TEST} > that finds another beginning made already, of another log, changes nothing`,
   },
   {
     name: 'near-mut/further-back',
@@ -822,14 +822,14 @@ export const MUTANTS: readonly Mutant[] = [
     what: "Inside a load memory is served on the request's log read: HOME was not reached.",
     file: CACHE,
     replace: [[INSIDE, 'session === undefined) return false;']],
-    killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster): %s`,
+    killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster)`,
   },
   {
     name: 'ours/answer-inside-a-load',
     what: "Inside a load a known answer is served on the request's log read.",
     file: CACHE,
     replace: [['if (insideLoad() || !near.provedAfter(session.began)) {', 'if (!near.provedAfter(session.began)) {']],
-    killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster): %s`,
+    killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster)`,
   },
   {
     name: 'ours/request-memo-in-load',
@@ -853,7 +853,7 @@ export const MUTANTS: readonly Mutant[] = [
         "if (reader !== '') return;",
       ],
     ],
-    killedBy: 'test/api/cached-root.test.ts > throws when it reads another field of its root: %s',
+    killedBy: 'test/api/cached-root.test.ts > throws when it reads another field of its root',
   },
   {
     name: 'near/flag-as-code',
@@ -896,7 +896,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'RELEASE does not log that the note of its fence is gone.',
     file: 'src/cache/redis/release.lua',
     replace: [['lost = notes == 0 and #KEYS > 3', 'lost = notes == false']],
-    killedBy: `${EVICTED} > makes RELEASE append to the log: %s`,
+    killedBy: `${EVICTED} > makes RELEASE append to the log`,
   },
   {
     name: 'ours/fence-evicted-elsewhere',

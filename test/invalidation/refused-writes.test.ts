@@ -12,6 +12,8 @@ import { openStore } from '../../src/core.js';
 import { toUuid } from '../../src/db/ids.js';
 import { freePort } from '../../src/embedded/child.js';
 import { installHint, startRedis } from '../../src/embedded/redis.js';
+import type { Outbox } from '../../src/invalidation/outbox.js';
+import { Relay } from '../../src/invalidation/relay.js';
 import { MINUTE } from '../../src/time.js';
 import { dataOf, eventually, type TestApp, type TestAppOptions } from '../support/app.js';
 import { readableLog } from '../support/log.js';
@@ -359,6 +361,39 @@ describe('Redis is full and evicts nothing', () => {
     }
   });
 });
+
+test.concurrent(
+  'a tick takes no barrier while Redis refuses writes, since a fence refused after it would not be waited for',
+  async () => {
+    const server = await startRedis();
+    const redis = new Redis(server?.url as string);
+    const store = new RedisStore({ url: server?.url as string, waitMs: 5000 });
+    let barriers = 0;
+    const outbox: Outbox = {
+      read: async () => ({ horizon: 200n, upTo: 200n, rows: [], cut: false, trimmedBelow: 0n }),
+      freshTransactionId: async () => BigInt(100 + ++barriers),
+      trim: async () => false,
+      close: async () => {},
+    };
+    const relay = new Relay({ store, connect: () => outbox, log: readableLog().log });
+    try {
+      await store.ready();
+      await FULL.begin(redis, '');
+      await expect(relay.tick()).rejects.toThrow(
+        "Redis refuses writes: OOM command not allowed when used memory > 'maxmemory'.",
+      );
+      expect(barriers).toBe(0);
+      await FULL.end(redis);
+      expect((await relay.tick()).result).toBe('applied');
+      expect(barriers).toBe(1);
+    } finally {
+      await store.close();
+      redis.disconnect();
+      await server?.stop();
+    }
+  },
+  MINUTE,
+);
 
 describe('Redis loads its data', () => {
   test.concurrent(

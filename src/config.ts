@@ -71,7 +71,7 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   /** Absent outside of production: a private Redis, or the memory store. */
   readonly redis: RedisPlace | undefined;
-  /** What a write does when Redis cannot be reached: commit all the same and answer after 2 s, or be refused. */
+  /** What a write does when Redis cannot be reached or takes no writes: commit all the same and answer after 2 s, or be refused. */
   readonly fencePolicy: 'available' | 'reject';
   /** Of parsed entries in this process; 0: none are kept. */
   readonly nearCacheBytes: number;

@@ -325,8 +325,9 @@ export class Cache {
 
   /**
    * FENCE, before COMMIT: from its acknowledgement on, nothing under these tags is served or stored until `release`.
-   * @returns false when the store could not be reached for LEASE_MS and the policy is `available`: commit without a
-   *   fence, and answer no sooner than LEASE_MS after the commit.
+   * @returns false when the store could not be reached, or took no writes, for LEASE_MS and the policy is `available`: commit
+   *   without a fence, and answer no sooner than LEASE_MS after the commit. All callers share what one has learnt of the store:
+   *   in an outage that has lasted LEASE_MS each makes one attempt.
    * @throws CacheError FENCE_REFUSED when the policy is `reject`: roll back.
    */
   async fence(xid: bigint, tags: readonly Tag[]): Promise<boolean> {
@@ -340,7 +341,9 @@ export class Cache {
       } catch (error) {
         this.#events.storeFailed?.('fence', error);
         if (this.#fencePolicy === 'reject') {
-          throw new CacheError('FENCE_REFUSED', 'the write was refused: Redis cannot be reached', { cause: error });
+          throw new CacheError('FENCE_REFUSED', 'the write was refused: Redis cannot be reached, or takes no writes', {
+            cause: error,
+          });
         }
         const triedMs = this.#clock.monotonicMs() - startedMs;
         if (fresh && (triedMs >= LEASE_MS || this.store.lostForMs(tags) >= LEASE_MS)) {

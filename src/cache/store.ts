@@ -90,6 +90,8 @@ export interface Head {
   readonly forgotten: readonly Forgotten[];
   /** Transactions from `position` on whose tags were released here already, in rising order; at most MAX_RELEASED_KNOWN. */
   readonly released: readonly string[];
+  /** Why this server takes no writes, in its own words: then nothing can be applied. Absent while it takes them, or has a lease. */
+  readonly refusal?: string;
 }
 
 export interface Tick {
@@ -180,8 +182,11 @@ export interface Store {
   /** Adds to counters of one day that all processes share. */
   count(day: string, counts: ReadonlyMap<string, number>): Promise<void>;
   counts(day: string): Promise<ReadonlyMap<string, number>>;
-  /** How long every attempt of this process to reach the groups of these tags has failed, ms; 0 after a success. */
-  lostForMs(tags: readonly Tag[]): number;
+  /**
+   * How long the groups of these tags (default: all groups) have taken no writes as far as this process knows, ms: it could not reach them, or they
+   * refused. 0 after a success. A read that succeeds says nothing of writes that were refused.
+   */
+  lostForMs(tags?: readonly Tag[]): number;
   close(): Promise<void>;
 }
 

@@ -13,6 +13,7 @@ import { CompiledQueries } from './compiled.js';
 import type { Context } from './context.js';
 import { badVariable } from './errors.js';
 import { Loads } from './loads.js';
+import { beginsToWrite } from './waited-for.js';
 
 /** From the cache: the first run and at most two more. */
 const MAX_RUNS = 3;
@@ -59,7 +60,10 @@ export function gatewayOf(
         // What gave up is run again, which a write must not be, and its time is not spent here. A trace asks for the path of each field.
         const run = operation.operation === 'query' && !contextValue.tracer.enabled ? compiled : interpreted;
         const running = () => {
-          if (operation.operation !== 'query') return run(contextValue);
+          if (operation.operation !== 'query') {
+            beginsToWrite(contextValue.signal);
+            return run(contextValue);
+          }
           return contextValue.snapshot
             ? runSnapshot(run, contextValue, { cache, db })
             : runOnce(run, contextValue, cache, db);

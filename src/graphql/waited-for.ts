@@ -8,7 +8,7 @@ import { ANSWER_TIMEOUT_MS } from './limits.js';
 export function waitedFor({ raw }: FastifyReply, ms = ANSWER_TIMEOUT_MS): AbortSignal {
   const gone = new AbortController();
   setMaxListeners(0, gone.signal); // every load of the request listens: as many as its cost allows, and none is a leak
-  const timer = setTimeout(() => gone.abort(timedOut(ms)), ms).unref();
+  const timer = setTimeout(() => gone.abort(timedOut(ms, effective.has(gone.signal))), ms).unref();
   raw.once('close', () => {
     clearTimeout(timer);
     if (!raw.writableFinished) gone.abort(clientGone());
@@ -16,9 +16,18 @@ export function waitedFor({ raw }: FastifyReply, ms = ANSWER_TIMEOUT_MS): AbortS
   return gone.signal;
 }
 
-function timedOut(ms: number): GraphQLError {
-  return new GraphQLError(`There was no answer within ${ms} ms. What a mutation has begun may still take effect.`, {
-    extensions: { code: 'REQUEST_TIMEOUT', http: { status: 503 } },
+/** Requests that have begun to write: they go on when their time is over. */
+const effective = new WeakSet<AbortSignal>();
+
+/** From now on the request of this signal writes: a client that is told of a time-out is told that, too. */
+export function beginsToWrite(signal: AbortSignal | undefined): void {
+  if (signal !== undefined) effective.add(signal);
+}
+
+function timedOut(ms: number, mayHaveTakenEffect: boolean): GraphQLError {
+  const effect = ' The mutation has begun and goes on: it may have taken effect, or may do so yet.';
+  return new GraphQLError(`There was no answer within ${ms} ms.${mayHaveTakenEffect ? effect : ''}`, {
+    extensions: { code: 'REQUEST_TIMEOUT', ...(mayHaveTakenEffect && { mayHaveTakenEffect }), http: { status: 503 } },
   });
 }
 

@@ -4,18 +4,23 @@ import { z } from 'zod';
 import type { Executor, Transaction } from '../db/database.js';
 import { differences } from '../db/differences.js';
 import type { ProjectId, UserId } from '../db/ids.js';
+import { isGiven } from '../graphql/node.js';
 import {
+  changedTextInput,
   idempotencyKeyInput,
   idInput,
   notCleared,
+  optionalTextInput,
   parseInput,
   Refusal,
+  requireFits,
   textInput,
   UserErrorCode,
 } from '../graphql/user-error.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
 import type { Transactor } from '../invalidation/transact.js';
-import { type UserRow, users } from '../users/user.table.js';
+import { readComparand, TEXTS } from '../text.js';
+import { MAX_HANDLE_CHARS, type UserRow, users } from '../users/user.table.js';
 import { forbidden, notFound, requireMember, requireOwner, requireWriter } from './access.js';
 import { passGateAlone } from './gates.js';
 import { PROJECT_KEY, type ProjectRow, projectMembers, projectRole, projects, taskNumbers } from './project.table.js';
@@ -27,19 +32,37 @@ import type {
   UpdateProjectInput,
 } from './project.type.js';
 
-const name = textInput(1, 100).transform((text) => text.trim());
-const description = textInput(0, 10_000).nullish();
+const name = textInput(TEXTS.projectName);
 const createProjectInput = z.object({
   key: z.string().regex(PROJECT_KEY, 'expected 2 to 10 capital letters or digits, a letter first'),
   name,
-  description,
+  description: optionalTextInput(TEXTS.projectDescription),
   idempotencyKey: idempotencyKeyInput,
 });
 const projectInput = z.object({ id: idInput('project') });
-const updateProjectInput = projectInput.extend({ name: notCleared(name), description });
+const updateProjectInput = projectInput.extend({
+  name: notCleared(name),
+  description: changedTextInput(TEXTS.projectDescription),
+});
 const archiveProjectInput = projectInput.extend({ archived: z.boolean() });
+const handleInput = z.string().transform((given, context) => {
+  const read = readComparand('line', given, MAX_HANDLE_CHARS);
+  if ('text' in read) return read.text;
+  context.addIssue(read.fault);
+  return z.NEVER;
+});
 const memberInput = z.object({ projectId: idInput('project'), userId: idInput('user') });
-const addMemberInput = memberInput.extend({ role: z.enum(projectRole.enumValues) });
+const addMemberInput = z
+  .object({
+    projectId: idInput('project'),
+    userId: idInput('user').nullish(),
+    handle: handleInput.nullish(),
+    role: z.enum(projectRole.enumValues),
+  })
+  .refine(({ userId, handle }) => isGiven(userId) !== isGiven(handle), {
+    path: ['userId'],
+    error: 'expected exactly one of userId and handle',
+  });
 
 const PROJECT = { what: 'project', path: ['input', 'id'] };
 const PROJECT_OF_MEMBER = { what: 'project', path: ['input', 'projectId'] };
@@ -106,12 +129,12 @@ export class ProjectService {
   }
 
   addMember(viewerId: UserId, given: AddMemberInput) {
-    const { projectId, userId, role } = parseInput(addMemberInput, given);
+    const { projectId, role, ...who } = parseInput(addMemberInput, given);
     return this.transactor.transact(async (tx) => {
       await passGateAlone(tx, projectId);
       await requireOwner(tx, viewerId, projectId, PROJECT_OF_MEMBER);
-      const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('key share');
-      if (user === undefined) throw notFound('user', ['input', 'userId']);
+      const user = await lockUser(tx, who);
+      const userId = user.id;
       if (role !== 'OWNER') await requireOtherOwner(tx, projectId, userId, ['input', 'role']);
       await tx
         .insert(projectMembers)
@@ -121,7 +144,7 @@ export class ProjectService {
           set: { role },
           setWhere: ne(projectMembers.role, role),
         });
-      return { project: await projectOf(tx, projectId), member: { user: user as UserRow, role } };
+      return { project: await projectOf(tx, projectId), member: { user, role } };
     });
   }
 
@@ -145,12 +168,24 @@ export class ProjectService {
   }
 }
 
+/** The user, held against deletion, by whichever of both is given. @throws Refusal */
+async function lockUser(
+  tx: Transaction,
+  { userId, handle }: Pick<z.output<typeof addMemberInput>, 'userId' | 'handle'>,
+): Promise<UserRow> {
+  const which = isGiven(userId) ? eq(users.id, userId) : eq(users.handle, handle ?? '');
+  const [user] = await tx.select().from(users).where(which).for('key share');
+  if (user === undefined) throw notFound('user', ['input', isGiven(userId) ? 'userId' : 'handle']);
+  return user;
+}
+
 async function change(
   tx: Transaction,
   id: ProjectId,
   changes: { name?: string | undefined; description?: string | null | undefined },
 ): Promise<ProjectRow> {
   const project = await lockProject(tx, id);
+  requireFits(TEXTS.projectDescription, 'description', { given: changes.description, stored: project.description });
   const different = differences(project, changes);
   if (different === undefined) return project;
   const [updated] = await tx

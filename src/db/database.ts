@@ -10,7 +10,8 @@ import { ReadPool as Readers } from './read-pool.js';
 import { WritePool as Writers } from './write-pool.js';
 
 const MAX_READS = 10;
-const MAX_WRITES = 5;
+/** Transactions that write at once in this process. */
+export const MAX_WRITES = 5;
 /** A statement that takes longer is a fault of ours or an overload; either way its connection is wanted back. */
 const STATEMENT_TIMEOUT_MS = 30 * SECOND;
 /** After which a connection that says nothing counts as dead: the server has ended the statement by then, or is not there. */

@@ -78,6 +78,7 @@ const SHOWN = new Set([
   'PERSISTED_QUERY_NOT_SUPPORTED',
   'COMMIT_OUTCOME_UNKNOWN',
   'FENCE_REFUSED',
+  'TOO_MANY_WRITES',
 ]);
 
 /** The error that a resolver threw, from under what graphql-js put around it. */

@@ -15,6 +15,7 @@ import {
 } from '../graphql/user-error.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
 import type { Transactor } from '../invalidation/transact.js';
+import type { Writer } from '../invalidation/writer.js';
 import { type UserRow, users } from '../users/user.table.js';
 import { forbidden, notFound, requireMember, requireOwner, requireWriter } from './access.js';
 import { passGateAlone } from './gates.js';
@@ -54,11 +55,12 @@ export class ProjectService {
     private readonly onMemberRemoved: OnMemberRemoved,
   ) {}
 
-  async create(viewerId: UserId, given: CreateProjectInput) {
+  async create(by: Writer, given: CreateProjectInput) {
+    const { viewerId } = by;
     const input = parseInput(createProjectInput, given);
     const { key, name, description } = input;
     const { value, tags } = await this.idempotency.create({
-      viewerId,
+      by,
       operation: 'createProject',
       prefix: 'project',
       input,
@@ -80,16 +82,18 @@ export class ProjectService {
     return { value: { project: value }, tags };
   }
 
-  update(viewerId: UserId, given: UpdateProjectInput) {
+  update(by: Writer, given: UpdateProjectInput) {
+    const { viewerId } = by;
     const { id, ...changes } = parseInput(updateProjectInput, given);
     return this.transactor.transact(async (tx) => {
       const role = await requireWriter(tx, viewerId, id, PROJECT);
       if (role !== 'OWNER') throw forbidden(`your role in this project is ${role}; this needs OWNER`, PROJECT.path);
       return { project: await change(tx, id, changes) };
-    });
+    }, by);
   }
 
-  archive(viewerId: UserId, given: ArchiveProjectInput) {
+  archive(by: Writer, given: ArchiveProjectInput) {
+    const { viewerId } = by;
     const { id, archived } = parseInput(archiveProjectInput, given);
     return this.transactor.transact(async (tx) => {
       await passGateAlone(tx, id);
@@ -102,10 +106,11 @@ export class ProjectService {
         .where(eq(projects.id, id))
         .returning();
       return { project: updated as ProjectRow };
-    });
+    }, by);
   }
 
-  addMember(viewerId: UserId, given: AddMemberInput) {
+  addMember(by: Writer, given: AddMemberInput) {
+    const { viewerId } = by;
     const { projectId, userId, role } = parseInput(addMemberInput, given);
     return this.transactor.transact(async (tx) => {
       await passGateAlone(tx, projectId);
@@ -122,10 +127,11 @@ export class ProjectService {
           setWhere: ne(projectMembers.role, role),
         });
       return { project: await projectOf(tx, projectId), member: { user: user as UserRow, role } };
-    });
+    }, by);
   }
 
-  removeMember(viewerId: UserId, given: RemoveMemberInput) {
+  removeMember(by: Writer, given: RemoveMemberInput) {
+    const { viewerId } = by;
     const { projectId, userId } = parseInput(memberInput, given);
     return this.transactor.transact(async (tx) => {
       await passGateAlone(tx, projectId);
@@ -141,7 +147,7 @@ export class ProjectService {
       if (removed.length === 0) throw notFound('member', ['input', 'userId']);
       await this.onMemberRemoved(tx, projectId, userId);
       return { removedUserId: userId, project: userId === viewerId ? null : await projectOf(tx, projectId) };
-    });
+    }, by);
   }
 }
 

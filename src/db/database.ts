@@ -14,6 +14,8 @@ const MAX_READS = 10;
 export const MAX_WRITES = 5;
 /** A statement that takes longer is a fault of ours or an overload; either way its connection is wanted back. */
 const STATEMENT_TIMEOUT_MS = 30 * SECOND;
+/** Of a read. Below the time an answer is waited for, so that its client learns which field took too long. */
+const READ_TIMEOUT_MS = 10 * SECOND;
 /** After which a connection that says nothing counts as dead: the server has ended the statement by then, or is not there. */
 const ANSWER_MS = 35 * SECOND;
 const CONNECT_TIMEOUT_S = 5;
@@ -28,6 +30,8 @@ export interface DatabaseOptions {
   readonly signal?: () => AbortSignal | undefined;
   /** For tests. */
   readonly answerMs?: number;
+  /** How long Postgres works on one statement of a read. Default 10 s. */
+  readonly readTimeoutMs?: number | undefined;
 }
 
 /** What reads use: the pool, or one snapshot of the database. */
@@ -50,13 +54,11 @@ export type Executor = ReadPool | Transaction;
 export type ReadPool = PostgresJsDatabase;
 export type Transaction = Parameters<Parameters<ReadPool['transaction']>[0]>[0];
 
-export function openDatabase({ url, onStatement, signal = () => undefined, answerMs = ANSWER_MS }: DatabaseOptions) {
-  const readers = new Readers({
-    connect: () => postgresClient(url, { max: MAX_READS }),
-    signal,
-    answerMs,
-    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-  });
+export function openDatabase(options: DatabaseOptions) {
+  const { url, onStatement, signal = () => undefined, answerMs = ANSWER_MS } = options;
+  const { readTimeoutMs: statementTimeoutMs = READ_TIMEOUT_MS } = options;
+  const connect = () => postgresClient(url, { max: MAX_READS, statementTimeoutMs });
+  const readers = new Readers({ connect, signal, answerMs, statementTimeoutMs });
   const logger = loggedBy(onStatement);
   const readUntil = (signal?: AbortSignal) => drizzle(readers.client(signal), logger);
   const reads = { sql: readers, drizzle: readUntil() };

@@ -240,6 +240,27 @@ test('a request whose time is over is answered so, and its statement ends', asyn
   }
 });
 
+test('a read that takes longer than Postgres works on one is told as that, by its field and without its statement', async () => {
+  const quick = await testApp({ databaseUrl: app.databaseUrl, group: app.group, app: { log, readTimeoutMs: 300 } });
+  try {
+    await hold('tasks');
+    const document = `{ viewer { handle } project(key: "${key}") { key tasks { nodes { title } } } }`;
+    for (const headers of [{}, { 'x-consistency': 'snapshot' }]) {
+      const { data, errors } = await quick.ask(document, { as: f.ada.id, headers });
+      expect(data).toEqual({ viewer: { handle: 'ada' }, project: null });
+      expect(errors).toMatchObject([
+        { message: expect.stringContaining('300 ms'), path: expect.anything(), extensions: { code: 'QUERY_TIMEOUT' } },
+      ]);
+      expect(JSON.stringify(errors)).not.toContain('select');
+    }
+    expect(lines.map(({ level }) => level)).not.toContain(50);
+    expect(lines.map(({ msg }) => msg)).toContainEqual(expect.stringContaining('a read was cancelled'));
+  } finally {
+    await letGo();
+    await quick.close();
+  }
+});
+
 test('a Postgres that says nothing is left: the statement fails, the next ones have connections of their own', async () => {
   const database = await createDatabase();
   const proxy = await breakableProxy(database.url);

@@ -66,7 +66,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     ...options,
     ...core,
     schema,
-    verifyToken: async (token) => identities.of(await options.verifyToken(token)),
+    verifyToken: async (token, session) => identities.of(await options.verifyToken(token), session),
     requireUser,
     rateLimits: rateLimit && ratePoints && new RateLimits({ ...rateLimit, source: ratePoints }),
   });

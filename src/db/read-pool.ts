@@ -145,9 +145,21 @@ class Statement implements PromiseLike<unknown> {
         }
         const code = (error as { code?: unknown }).code;
         const byMistake = code === QUERY_CANCELED && performance.now() - startedMs < sent.statementTimeoutMs;
+        if (code === QUERY_CANCELED && !byMistake) throw new QueryTimeout(sent.statementTimeoutMs, error);
         if (!again || !byMistake || attempt === MAX_ATTEMPTS) throw error;
       }
     }
+  }
+}
+
+/** Its message is for clients: what is in the statement is not. */
+export class QueryTimeout extends Error {
+  override readonly name = 'QueryTimeout';
+  readonly code = 'QUERY_TIMEOUT';
+
+  constructor(ms: number, cause: unknown) {
+    const ask = 'ask for less, by a narrower filter, a smaller page, or without the count';
+    super(`The database did not finish this within ${ms} ms: ${ask}.`, { cause });
   }
 }
 

@@ -13,7 +13,6 @@ import { CompiledQueries } from './compiled.js';
 import type { Context } from './context.js';
 import { badVariable } from './errors.js';
 import { Loads } from './loads.js';
-import { beginsToWrite } from './waited-for.js';
 
 /** From the cache: the first run and at most two more. */
 const MAX_RUNS = 3;
@@ -60,10 +59,7 @@ export function gatewayOf(
         // What gave up is run again, which a write must not be, and its time is not spent here. A trace asks for the path of each field.
         const run = operation.operation === 'query' && !contextValue.tracer.enabled ? compiled : interpreted;
         const running = () => {
-          if (operation.operation !== 'query') {
-            beginsToWrite(contextValue.signal);
-            return run(contextValue);
-          }
+          if (operation.operation !== 'query') return run(contextValue);
           return contextValue.snapshot
             ? runSnapshot(run, contextValue, { cache, db })
             : runOnce(run, contextValue, cache, db);
@@ -98,10 +94,12 @@ async function runSnapshot(
     if (await cache.validate(session)) return told(result, { mode: 'snapshot', source: 'cache', runs });
     if (session.unstamped || session.unproved) break; // under a fence or without a lease: no run will do better now
   }
-  return db.snapshot(async (at) => {
+  const inTransaction = async (at: Database) => {
     context.loads = loadsOf(context, { cache, db: at, bypass: 'snapshot' });
     return told(await run(context), { mode: 'snapshot', source: 'database', runs: Math.min(runs, MAX_RUNS) + 1 });
-  }, context.signal);
+  };
+  const { viewerId, signal } = context;
+  return cache.loadPast(viewerId, signal, () => db.snapshot(inTransaction, signal));
 }
 
 function loadsOf(

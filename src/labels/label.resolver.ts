@@ -44,7 +44,7 @@ export class LabelResolver {
     @Ctx() context: Context,
     @Arg('input', () => CreateLabelInput, { description: 'The label.' }) input: CreateLabelInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.create(context.viewerId, input)));
+    return orErrors(async () => traced(context, await this.service.create(context, input)));
   }
 
   @Mutation(() => UpdateLabelPayload, { description: 'Changes a label.' })
@@ -52,7 +52,7 @@ export class LabelResolver {
     @Ctx() context: Context,
     @Arg('input', () => UpdateLabelInput, { description: 'The changes.' }) input: UpdateLabelInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.update(context.viewerId, input)));
+    return orErrors(async () => traced(context, await this.service.update(context, input)));
   }
 
   @Mutation(() => DeleteLabelPayload, { description: 'Deletes a label and removes it from all tasks.' })
@@ -60,7 +60,7 @@ export class LabelResolver {
     @Ctx() context: Context,
     @Arg('input', () => DeleteLabelInput, { description: 'The label.' }) input: DeleteLabelInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.delete(context.viewerId, input)));
+    return orErrors(async () => traced(context, await this.service.delete(context, input)));
   }
 }
 

@@ -19,6 +19,7 @@ import {
 } from '../graphql/user-error.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
 import type { Transactor } from '../invalidation/transact.js';
+import type { Writer } from '../invalidation/writer.js';
 import { notFound, requireWriter } from '../projects/access.js';
 import { projectMembers } from '../projects/project.table.js';
 import { TEXTS } from '../text.js';
@@ -52,11 +53,12 @@ export class LabelService {
     private readonly idempotency: Idempotency,
   ) {}
 
-  async create(viewerId: UserId, given: CreateLabelInput) {
+  async create(by: Writer, given: CreateLabelInput) {
+    const { viewerId } = by;
     const input = parseInput(createLabelInput, given);
     const { projectId, name, color, description } = input;
     const { value, tags } = await this.idempotency.create({
-      viewerId,
+      by,
       operation: 'createLabel',
       prefix: 'label',
       input,
@@ -71,7 +73,8 @@ export class LabelService {
     return { value: { label: value }, tags };
   }
 
-  update(viewerId: UserId, given: UpdateLabelInput) {
+  update(by: Writer, given: UpdateLabelInput) {
+    const { viewerId } = by;
     const { id, ...changes } = parseInput(updateLabelInput, given);
     return this.transactor.transact(async (tx) => {
       const label = await labelToWrite(tx, viewerId, id);
@@ -86,16 +89,17 @@ export class LabelService {
           .returning(),
       );
       return { label: updated as LabelRow };
-    });
+    }, by);
   }
 
-  delete(viewerId: UserId, given: DeleteLabelInput) {
+  delete(by: Writer, given: DeleteLabelInput) {
+    const { viewerId } = by;
     const { id } = parseInput(labelInput, given);
     return this.transactor.transact(async (tx) => {
       await labelToWrite(tx, viewerId, id);
       await tx.delete(labels).where(eq(labels.id, id));
       return { deletedLabelId: id };
-    });
+    }, by);
   }
 }
 

@@ -19,6 +19,7 @@ import {
 } from '../graphql/user-error.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
 import type { Transactor } from '../invalidation/transact.js';
+import type { Writer } from '../invalidation/writer.js';
 import { readComparand, TEXTS } from '../text.js';
 import { MAX_HANDLE_CHARS, type UserRow, users } from '../users/user.table.js';
 import { forbidden, notFound, requireMember, requireOwner, requireWriter } from './access.js';
@@ -77,11 +78,12 @@ export class ProjectService {
     private readonly onMemberRemoved: OnMemberRemoved,
   ) {}
 
-  async create(viewerId: UserId, given: CreateProjectInput) {
+  async create(by: Writer, given: CreateProjectInput) {
+    const { viewerId } = by;
     const input = parseInput(createProjectInput, given);
     const { key, name, description } = input;
     const { value, tags } = await this.idempotency.create({
-      viewerId,
+      by,
       operation: 'createProject',
       prefix: 'project',
       input,
@@ -103,16 +105,18 @@ export class ProjectService {
     return { value: { project: value }, tags };
   }
 
-  update(viewerId: UserId, given: UpdateProjectInput) {
+  update(by: Writer, given: UpdateProjectInput) {
+    const { viewerId } = by;
     const { id, ...changes } = parseInput(updateProjectInput, given);
     return this.transactor.transact(async (tx) => {
       const role = await requireWriter(tx, viewerId, id, PROJECT);
       if (role !== 'OWNER') throw forbidden(`your role in this project is ${role}; this needs OWNER`, PROJECT.path);
       return { project: await change(tx, id, changes) };
-    });
+    }, by);
   }
 
-  archive(viewerId: UserId, given: ArchiveProjectInput) {
+  archive(by: Writer, given: ArchiveProjectInput) {
+    const { viewerId } = by;
     const { id, archived } = parseInput(archiveProjectInput, given);
     return this.transactor.transact(async (tx) => {
       await passGateAlone(tx, id);
@@ -125,10 +129,11 @@ export class ProjectService {
         .where(eq(projects.id, id))
         .returning();
       return { project: updated as ProjectRow };
-    });
+    }, by);
   }
 
-  addMember(viewerId: UserId, given: AddMemberInput) {
+  addMember(by: Writer, given: AddMemberInput) {
+    const { viewerId } = by;
     const { projectId, role, ...who } = parseInput(addMemberInput, given);
     return this.transactor.transact(async (tx) => {
       await passGateAlone(tx, projectId);
@@ -144,11 +149,12 @@ export class ProjectService {
           set: { role },
           setWhere: ne(projectMembers.role, role),
         });
-      return { project: await projectOf(tx, projectId), member: { user, role } };
-    });
+      return { project: await projectOf(tx, projectId), member: { user: user, role } };
+    }, by);
   }
 
-  removeMember(viewerId: UserId, given: RemoveMemberInput) {
+  removeMember(by: Writer, given: RemoveMemberInput) {
+    const { viewerId } = by;
     const { projectId, userId } = parseInput(memberInput, given);
     return this.transactor.transact(async (tx) => {
       await passGateAlone(tx, projectId);
@@ -164,7 +170,7 @@ export class ProjectService {
       if (removed.length === 0) throw notFound('member', ['input', 'userId']);
       await this.onMemberRemoved(tx, projectId, userId);
       return { removedUserId: userId, project: userId === viewerId ? null : await projectOf(tx, projectId) };
-    });
+    }, by);
   }
 }
 

@@ -3,7 +3,7 @@
  * `subject`. A subject that nobody has is refused, or becomes a user, once, however many requests and processes meet it first.
  */
 import { eq, or } from 'drizzle-orm';
-import type { Cache } from '../cache/index.js';
+import type { Cache, Session } from '../cache/index.js';
 import type { MainDatabase, Transaction } from '../db/database.js';
 import { isId, newId, type UserId } from '../db/ids.js';
 import { unauthenticated } from '../graphql/errors.js';
@@ -35,13 +35,16 @@ export class Identities {
     this.#options = options;
   }
 
-  /** @throws UNAUTHENTICATED for a subject that is and becomes nobody */
-  async of(token: VerifiedToken): Promise<Identity> {
+  /**
+   * `session`: of the request that brings the token. What it reads later sees the user that is created here.
+   * @throws UNAUTHENTICATED for a subject that is and becomes nobody
+   */
+  async of(token: VerifiedToken, session?: Session): Promise<Identity> {
     const { scopes, expiresAtMs } = token;
-    return { userId: await this.#userIdOf(token), scopes, expiresAtMs };
+    return { userId: await this.#userIdOf(token, session), scopes, expiresAtMs };
   }
 
-  async #userIdOf(token: VerifiedToken): Promise<UserId> {
+  async #userIdOf(token: VerifiedToken, session: Session | undefined): Promise<UserId> {
     const { subject } = token;
     const create = this.#options.unknownUsers === 'create';
     if (isId('user', subject)) {
@@ -53,13 +56,16 @@ export class Identities {
       if (known !== null) return known;
       if (!create) throw unauthenticated('The token speaks for a user who does not exist.');
     }
-    return this.#create(token);
+    const userId = await this.#create(token);
+    // Also where another request wrote the row that this one waited for: it, too, has read that there was none.
+    if (session !== undefined) this.#options.cache.renew(session);
+    return userId;
   }
 
   async #read<A extends string, V>(source: Source<A, V>, arg: A): Promise<V> {
     const { cache, db } = this.#options;
     const load = (args: readonly A[], signal: AbortSignal) => source.load(args, db.until(signal));
-    const [value] = await cache.readMany({ ...source, load, leaf: true }, [arg]);
+    const [value] = await cache.readMany({ ...source, load, leaf: true }, [arg], { viewer: arg });
     return value as V;
   }
 
@@ -67,7 +73,7 @@ export class Identities {
     const known = this.#creating.get(token.subject);
     if (known !== undefined) return known;
     const creating = this.#options.transactor
-      .transact((tx) => createUser(tx, token))
+      .transact((tx) => createUser(tx, token), { viewerId: token.subject })
       .then(({ value }) => value)
       .finally(() => this.#creating.delete(token.subject));
     this.#creating.set(token.subject, creating);

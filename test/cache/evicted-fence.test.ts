@@ -83,6 +83,12 @@ describe('a fence that is gone when its transaction is over', () => {
   });
 });
 
+test('RELEASE of a write that was not fenced appends one record', async () => {
+  const before = await recordsLogged();
+  await store.release(900n, [TASK], { unfenced: true });
+  expect(await recordsLogged()).toBe(before + 1);
+});
+
 test('RELEASE of a fence that is there appends nothing, and neither do RESOLVE and the sweep', async () => {
   await store.fence(900n, [TASK, tagOf(8)], { fresh: false });
   await store.fence(901n, [TASK], { fresh: false });

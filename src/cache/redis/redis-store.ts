@@ -41,7 +41,7 @@ import { bounded, TIMED_OUT } from './bounded.js';
 import { Breaker } from './breaker.js';
 import { type Connection, corkForNow, openConnection, type RedisPlace, type Server } from './connection.js';
 import { listenTo } from './listener.js';
-import { Outage, type OutageListener, refusalText, reportedOnce } from './outage.js';
+import { lostTogetherMs, Outage, type OutageListener, refusalText, reportedOnce } from './outage.js';
 import {
   applyScript,
   fenceScript,
@@ -407,9 +407,8 @@ export class RedisStore implements Store {
   }
 
   lostForMs(tags?: readonly Tag[]): number {
-    const groups =
-      tags === undefined ? this.#groups : this.#split({ keys: [], tags }, [HOME]).map(({ group }) => group);
-    return Math.max(...groups.map(({ outage }) => outage.lostForMs));
+    if (tags === undefined) return Math.max(...this.#groups.map(({ outage }) => outage.lostForMs));
+    return lostTogetherMs(this.#split({ keys: [], tags }, [HOME]).map(({ group }) => group.outage));
   }
 
   async close(): Promise<void> {

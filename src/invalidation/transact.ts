@@ -3,6 +3,7 @@
  * commits, releases. When it has answered, no process serves anything that the commit made old.
  */
 import { type Cache, CacheError, LEASE_MS, type Tag } from '../cache/index.js';
+import { retryingConflicts } from '../db/conflicts.js';
 import type { MainDatabase, Transaction } from '../db/database.js';
 import { type Clock, systemClock } from '../time.js';
 import type { FenceWatch } from './fences.js';
@@ -38,10 +39,18 @@ export class Transactor {
   }
 
   /**
-   * WRITE. `fn` may only use the transaction it is given: a cached read inside it could be filled with what is not committed.
+   * WRITE. `fn` may only use the transaction it is given: a cached read inside it could be filled with what is not committed. It runs again,
+   * in a new transaction, when Postgres rolled back because of a deadlock or a serialization failure, so it keeps nothing of its own.
    * @throws what `fn` throws, after ROLLBACK; CommitOutcomeUnknown; CacheError FENCE_REFUSED under the fence policy `reject`.
    */
-  async transact<T>(fn: (tx: Transaction) => Promise<T>): Promise<WriteResult<T>> {
+  transact<T>(fn: (tx: Transaction) => Promise<T>): Promise<WriteResult<T>> {
+    return retryingConflicts(
+      () => this.#transactOnce(fn),
+      (ms) => this.#clock.sleep(ms),
+    );
+  }
+
+  async #transactOnce<T>(fn: (tx: Transaction) => Promise<T>): Promise<WriteResult<T>> {
     let written: Written | undefined;
     let fenced = true;
     let committing = false;

@@ -254,7 +254,7 @@ export class Workload {
       this.answers.reads++;
     } catch (error) {
       history.dropRead(operation);
-      await this.#readerError(child, operation, error);
+      await this.#requestFailed(child, operation, error);
     }
   }
 

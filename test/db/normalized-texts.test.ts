@@ -37,19 +37,12 @@ const everyRow = () =>
 
 test('stored texts are normalized, servers show it at once, and a second run changes no row', async () => {
   const [first, second, third, fourth] = f.opsTasks.map(({ id }) => id) as [TaskId, TaskId, TaskId, TaskId];
-  const set = (id: TaskId, values: object) =>
-    app.db.write
-      .update(tasks)
-      .set(values)
-      .where(eq(tasks.id, id));
+  const set = (id: TaskId, values: object) => app.db.write.update(tasks).set(values).where(eq(tasks.id, id));
   await set(first, { title: NFD, description: NFD });
   await set(second, { title: GROWS, description: NFD });
   await set(third, { description: SLOW });
   await set(fourth, { description: ' \n' });
-  await app.db.write
-    .update(comments)
-    .set({ body: NFD })
-    .where(eq(comments.taskId, first));
+  await app.db.write.update(comments).set({ body: NFD }).where(eq(comments.taskId, first));
   await app.db.write.update(projects).set({ name: NFD, description: '' }).where(eq(projects.id, f.web.id));
   await app.db.write.update(users).set({ name: NFD, handle: 'Zoe\u0308' }).where(eq(users.id, f.eve.id));
   await app.db.write.update(users).set({ handle: 'boe\u0301' }).where(eq(users.id, f.bob.id));
@@ -77,13 +70,7 @@ test('stored texts are normalized, servers show it at once, and a second run cha
   await eventually(async () =>
     expect((await read()).task).toEqual({ title: NFC, description: NFC, comments: { nodes: [{ body: NFC }] } }),
   );
-  const row = async (id: TaskId) =>
-    (
-      await app.db.read
-        .select()
-        .from(tasks)
-        .where(eq(tasks.id, id))
-    )[0];
+  const row = async (id: TaskId) => (await app.db.read.select().from(tasks).where(eq(tasks.id, id)))[0];
   expect(await row(first)).toMatchObject({ version: 2 });
   expect(await row(second)).toMatchObject({ title: GROWS, description: NFC });
   expect(await row(third)).toMatchObject({ description: SLOW, version: 1 });
@@ -92,13 +79,7 @@ test('stored texts are normalized, servers show it at once, and a second run cha
     name: NFC,
     description: null,
   });
-  const user = async (id: UserId) =>
-    (
-      await app.db.read
-        .select()
-        .from(users)
-        .where(eq(users.id, id))
-    )[0];
+  const user = async (id: UserId) => (await app.db.read.select().from(users).where(eq(users.id, id)))[0];
   expect(await user(f.eve.id)).toMatchObject({ name: NFC, handle: 'Zoë' });
   expect(await user(f.bob.id)).toMatchObject({ handle: 'boe\u0301' }); // another user has the composed one
   const names = (await app.db.read.select().from(labels).orderBy(labels.id)).map(({ name }) => name);

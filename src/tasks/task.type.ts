@@ -61,7 +61,10 @@ export class Task extends Node {
   @Field(() => GraphQLDateTime, { description: 'When it was created.' })
   createdAt: string;
 
-  @Field(() => GraphQLDateTime, { description: 'When it was last changed.' })
+  @Field(() => GraphQLDateTime, {
+    description:
+      'When the transaction of its last change began. A later value may become visible earlier: to learn what changed since, use Query.taskChangesSince.',
+  })
   updatedAt: string;
 
   @Field(() => GraphQLDateTime, { nullable: true, description: 'When it was done; null unless its status is DONE.' })

@@ -10,16 +10,12 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import {
-  type DocumentNode,
   type ExecutionArgs,
   GraphQLError,
   type GraphQLFormattedError,
   type GraphQLSchema,
   getOperationAST,
   getVariableValues,
-  parse,
-  specifiedRules,
-  validate,
 } from 'graphql';
 import { CloseCode, type Context as Connected, handleProtocols, makeServer, type SubscribePayload } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -27,16 +23,18 @@ import type { Cache } from '../cache/index.js';
 import type { MainDatabase } from '../db/database.js';
 import type { Log } from '../log.js';
 import { DAY, SECOND } from '../time.js';
+import { bearerToken } from './bearer.js';
 import { Tracer } from './cache-trace.js';
 import type { SubscriptionContext } from './context.js';
 import { type CostOf, costsOf, requireAffordable } from './cost.js';
+import type { Documents } from './documents.js';
 import { badVariable, type ErrorMask } from './errors.js';
 import { EventQueue } from './event-queue.js';
 import { addressOf, type HttpSecurityOptions } from './http-security.js';
-import { LIMITS, PARSE_OPTIONS } from './limits.js';
 import { Loads } from './loads.js';
 import type { PersistedDocuments } from './persisted.js';
 import { callerOf, type RateLimits } from './rate-limit.js';
+import { isWithin, ResponseTooLarge } from './response-size.js';
 import type { Identity } from './server.js';
 
 /** A code, and what it means, for people. */
@@ -109,8 +107,11 @@ export interface SubscriptionOptions extends Pick<HttpSecurityOptions, 'trustPro
   readonly production: boolean;
   /** Absent: no limits. */
   readonly rateLimits?: RateLimits | undefined;
+  readonly documents: Documents;
   /** Absent: clients send what they like. */
-  readonly documents?: PersistedDocuments | undefined;
+  readonly listed?: PersistedDocuments | undefined;
+  /** Of one event. */
+  readonly maxResponseBytes: number;
   readonly limits?: Partial<SubscriptionLimits> | undefined;
 }
 
@@ -244,7 +245,7 @@ function keepAlive(socket: WebSocket, everyMs: number): () => void {
 }
 
 function protocolServer(options: SubscriptionOptions, limits: SubscriptionLimits) {
-  const { mask } = options;
+  const { mask, maxResponseBytes } = options;
   const costOf = costsOf(options.schema);
   const told = (error: GraphQLError): GraphQLFormattedError => mask.format(formatted(error), error);
   return makeServer<Record<string, unknown> | undefined, Client>({
@@ -257,8 +258,11 @@ function protocolServer(options: SubscriptionOptions, limits: SubscriptionLimits
         return [error instanceof GraphQLError ? error : new GraphQLError('failed', { originalError: error as Error })];
       }
     },
-    onNext: (_connection, _id, _payload, _args, { data = null, errors }) =>
-      errors && { data, errors: errors.map(told) },
+    onNext: (_connection, _id, _payload, _args, { data = null, errors }) => {
+      if (!isWithin(data, maxResponseBytes))
+        return { data: null, errors: [told(new ResponseTooLarge(maxResponseBytes))] };
+      return errors && { data, errors: errors.map(told) };
+    },
     onError: (_connection, _id, _payload, errors) => errors.map(told),
   });
 }
@@ -297,7 +301,7 @@ function tokenIn(params: Record<string, unknown> | undefined): string | undefine
   const { authorization, Authorization, token } = params ?? {};
   if (typeof token === 'string') return token;
   const header = authorization ?? Authorization;
-  return typeof header === 'string' ? /^Bearer (.+)$/i.exec(header)?.[1] : undefined;
+  return typeof header === 'string' ? bearerToken(header) : undefined;
 }
 
 /** A timer holds 24 days at most; a token may last longer. */
@@ -319,23 +323,23 @@ async function accepted(
   { query, operationName, variables }: SubscribePayload,
   { options, limits, costOf }: { options: SubscriptionOptions; limits: SubscriptionLimits; costOf: CostOf },
 ): Promise<ExecutionArgs | readonly GraphQLError[]> {
-  const { schema, documents, rateLimits, production } = options;
+  const { schema, documents, listed, rateLimits, production } = options;
   await rateLimits?.admit(extra.address); // as over HTTP: also for what never becomes an operation
   if (Object.keys(subscriptions).length > limits.maxSubscriptions) {
     throw refusal('TOO_MANY_SUBSCRIPTIONS', `A connection carries at most ${limits.maxSubscriptions} subscriptions.`);
   }
-  documents?.textOf({ documentId: undefined, query });
-  const document = parsed(query);
-  const errors = validate(schema, document, [...specifiedRules, ...LIMITS], { hideSuggestions: production });
-  if (errors.length > 0) return errors.map((error) => coded(error, 'GRAPHQL_VALIDATION_FAILED'));
-  const operation = getOperationAST(document, operationName);
+  listed?.textOf({ documentId: undefined, query });
+  const caller = callerOf({ userId: extra.identity?.userId }, '');
+  const document = documents.read(schema, query, { caller, identity: extra.identity, hideSuggestions: production });
+  if (Array.isArray(document)) return document;
+  const operation = getOperationAST(document, operationName || null);
   if (!operation) throw refusal('OPERATION_RESOLUTION_FAILURE', 'operationName: expected the name of an operation');
   if (operation.operation !== 'subscription') {
     throw refusal('BAD_REQUEST', `A WebSocket carries subscriptions only: send this ${operation.operation} over HTTP.`);
   }
   const cost = costOf({ document, operation, variables: variables ?? undefined });
   requireAffordable(cost);
-  await rateLimits?.spend(callerOf({ userId: extra.identity?.userId }, ''), cost);
+  await rateLimits?.spend(caller, cost);
   // What subscribing itself makes of bad variables has no code: it would pass for an error of ours.
   const definitions = operation.variableDefinitions ?? [];
   const read = getVariableValues(schema, definitions, variables ?? {}, {
@@ -346,23 +350,10 @@ async function accepted(
   return {
     schema,
     document,
-    operationName: operationName ?? null,
+    operationName: operationName || null,
     variableValues: variables ?? null,
     contextValue: contextOf(extra, options, limits),
   };
-}
-
-function parsed(query: string): DocumentNode {
-  try {
-    return parse(query, PARSE_OPTIONS);
-  } catch (error) {
-    throw error instanceof GraphQLError ? coded(error, 'GRAPHQL_PARSE_FAILED') : error;
-  }
-}
-
-function coded(error: GraphQLError, code: string): GraphQLError {
-  Object.assign(error.extensions, { code });
-  return error;
 }
 
 function refusal(code: string, message: string): GraphQLError {

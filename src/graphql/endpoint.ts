@@ -43,7 +43,7 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
     },
     handler: async (request, reply) => {
       const sender = admitted.get(request.raw) as Admitted; // set in onRequest
-      // The front door's has a session of its own.
+      // Begun when the body has come, and after what admitting has written. The front door's has its own, begun then, too.
       const opened: Opened = 'session' in sender ? (sender as Opened) : { ...sender, session: session() };
       const response = await answer(options, { opened, request, reply });
       if (opened.answeredFor !== undefined) answered.set(request.raw, opened);

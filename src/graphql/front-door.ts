@@ -47,7 +47,7 @@ export function openFrontDoor(app: FastifyInstance, url: string, options: FrontD
     whenWhole(request, async (body) => {
       // Not before: what proves an answer is a read of the log that was sent after this, and a body may come late.
       const session = options.cache.session({ answer: true });
-      const sender = options.admit({ headers: request.headers, address: addressOfRequest(request) });
+      const sender = options.admit({ headers: request.headers, address: addressOfRequest(request), session });
       const opened = sender.then((admitted) => ({ ...admitted, session }));
       const asking: Asked = { question: questionOf(request, body), opened };
       const known = await findKnown(options, asking).catch(() => undefined);

@@ -8,7 +8,7 @@ import {
 import { fastifyApolloDrainPlugin } from '@as-integrations/fastify';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
-import type { Cache } from '../cache/index.js';
+import type { Cache, Session } from '../cache/index.js';
 import type { MainDatabase } from '../db/database.js';
 import type { UserId } from '../db/ids.js';
 import type { Log } from '../log.js';
@@ -39,7 +39,8 @@ import { PersistedDocuments, type PersistedDocumentsOptions, RegisteredDocuments
 import { callerOf, type RateLimits, rateLimitPlugin } from './rate-limit.js';
 import { type Admitted, type Asker, type Opened, RequestContext } from './request-context.js';
 import { boundedStringify, MAX_RESPONSE_BYTES } from './response-size.js';
-import { type SubscriptionLimits, serveSubscriptions } from './subscriptions.js';
+import type { SubscriptionLimits } from './subscription-limits.js';
+import { serveSubscriptions } from './subscriptions.js';
 import { UnreadResponses } from './unread-responses.js';
 import { waitedFor } from './waited-for.js';
 
@@ -70,8 +71,8 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly cache: Cache;
   readonly db: MainDatabase;
   readonly log: Log;
-  /** @throws UNAUTHENTICATED */
-  readonly verifyToken: (token: string) => Promise<Identity>;
+  /** `session`: of the request, which sees what this writes. @throws UNAUTHENTICATED */
+  readonly verifyToken: (token: string, session?: Session) => Promise<Identity>;
   /** Before a write: the token may be older than the user's removal. @throws UNAUTHENTICATED */
   readonly requireUser: (loads: Loads, id: UserId) => Promise<void>;
   /** Whether clients may ask for the schema. Default: not in production. */
@@ -92,7 +93,7 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly rateLimits?: RateLimits | undefined;
   /** Absent: clients send what they like. */
   readonly persistedDocuments?: Pick<PersistedDocumentsOptions, 'manifest' | 'mode'>;
-  /** Default: see subscriptions.ts. */
+  /** Default: see subscription-limits.ts. */
   readonly subscriptionLimits?: Partial<SubscriptionLimits>;
   /** Absent: no explorer. */
   readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;
@@ -157,8 +158,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     asked,
     admit: ({ headers, ip: address }) => admit({ headers, address }),
     session: () => options.cache.session(),
-    contextOf: (opened, request, reply) =>
-      contextOf(options, opened, request, waitedFor(reply, options.answerTimeoutMs)),
+    contextOf: (opened, request, reply) => {
+      const writes = { begun: false };
+      return contextOf(options, opened, request, { writes, signal: waitedFor(reply, writes, options.answerTimeoutMs) });
+    },
   });
   serveSubscriptions(app, ENDPOINT, {
     ...options,
@@ -188,9 +191,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
 async function identityOf(
   { verifyToken }: ServerOptions,
   { authorization }: IncomingHttpHeaders,
+  session?: Session,
 ): Promise<Identity | undefined> {
   const token = bearerToken(authorization);
-  return token === undefined ? undefined : verifyToken(token);
+  return token === undefined ? undefined : verifyToken(token, session);
 }
 
 /** @throws an error that Fastify answers with 401 or 403 */
@@ -202,16 +206,21 @@ async function requireScope(options: ServerOptions, request: FastifyRequest, sco
 }
 
 /** Who asks, before anything is done for them. @throws RATE_LIMITED, UNAUTHENTICATED */
-async function admitRequest(options: ServerOptions, { headers, address }: Asker): Promise<Admitted> {
+async function admitRequest(options: ServerOptions, { headers, address, session }: Asker): Promise<Admitted> {
   const { rateLimits } = options;
   await rateLimits?.admit(address);
-  const identity = await identityOf(options, headers);
+  const identity = await identityOf(options, headers, session);
   const caller = callerOf({ userId: identity?.userId }, address);
   rateLimits?.prepare(caller);
   return { identity, caller };
 }
 
-async function contextOf(options: ServerOptions, opened: Opened, request: FastifyRequest, signal: AbortSignal) {
+async function contextOf(
+  options: ServerOptions,
+  opened: Opened,
+  request: FastifyRequest,
+  under: Pick<RequestContext, 'signal' | 'writes'>,
+) {
   const mayTrace = !options.production || opened.identity?.scopes.includes(TRACE_SCOPE) === true;
   const header = (name: string) => request.headers[name];
   const tracer = new Tracer(mayTrace && (wantsTrace(header) || wantsDebugging(header)));
@@ -219,7 +228,7 @@ async function contextOf(options: ServerOptions, opened: Opened, request: Fastif
     ...options,
     tracer,
     snapshot: wantsSnapshot(request.headers[CONSISTENCY_HEADER]),
-    signal,
+    ...under,
   });
 }
 

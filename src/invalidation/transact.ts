@@ -3,10 +3,12 @@
  * commits, releases. When it has answered, no process serves anything that the commit made old.
  */
 import { type Cache, CacheError, LEASE_MS, type Tag } from '../cache/index.js';
-import type { MainDatabase, Transaction } from '../db/database.js';
+import { MAX_WRITES, type MainDatabase, type Transaction } from '../db/database.js';
 import { type Clock, systemClock } from '../time.js';
 import type { FenceWatch } from './fences.js';
 import { type Written, writtenBy } from './outbox.js';
+import { WriteQueue } from './write-queue.js';
+import type { Writer } from './writer.js';
 
 /** The connection broke while COMMIT was under way: the write may or may not have happened. */
 export class CommitOutcomeUnknown extends Error {
@@ -29,6 +31,7 @@ export class Transactor {
   readonly #cache: Cache;
   readonly #fences: FenceWatch;
   readonly #clock: Clock;
+  readonly #queue = new WriteQueue(MAX_WRITES);
 
   constructor(options: { db: Pick<MainDatabase, 'write'>; cache: Cache; fences: FenceWatch; clock?: Clock }) {
     this.#db = options.db;
@@ -37,17 +40,33 @@ export class Transactor {
     this.#clock = options.clock ?? systemClock;
   }
 
+  /** Writes under way and waiting for a connection. */
+  get state(): WriteQueue['state'] {
+    return this.#queue.state;
+  }
+
   /**
    * WRITE. `fn` may only use the transaction it is given: a cached read inside it could be filled with what is not committed.
-   * @throws what `fn` throws, after ROLLBACK; CommitOutcomeUnknown; CacheError FENCE_REFUSED under the fence policy `reject`.
+   * @throws what `fn` throws, after ROLLBACK; CommitOutcomeUnknown; CacheError FENCE_REFUSED under the fence policy `reject`; before
+   * anything is written TooManyWrites, and the reason of the writer's signal.
    */
-  async transact<T>(fn: (tx: Transaction) => Promise<T>): Promise<WriteResult<T>> {
+  async transact<T>(fn: (tx: Transaction) => Promise<T>, by?: Writer<string>): Promise<WriteResult<T>> {
+    try {
+      return await this.#queue.run(by, () => this.#write(fn, by));
+    } finally {
+      if (by?.session !== undefined) this.#cache.renew(by.session);
+    }
+  }
+
+  async #write<T>(fn: (tx: Transaction) => Promise<T>, by: Writer<string> | undefined): Promise<WriteResult<T>> {
     let written: Written | undefined;
     let fenced = true;
     let committing = false;
     let value: T;
     try {
       value = await this.#db.write.transaction(async (tx) => {
+        by?.signal?.throwIfAborted(); // it may have aborted while the connection was opened
+        if (by?.writes !== undefined) by.writes.begun = true;
         const result = await fn(tx);
         written = await writtenBy(tx);
         if (written !== undefined && written.tags.length > 0) {

@@ -1,4 +1,5 @@
 /** Whom a valid token speaks for: users by id, users by what an identity provider calls them, and tokens of nobody. */
+import type { AddressInfo } from 'node:net';
 import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newId } from '../../src/db/ids.js';
@@ -142,6 +143,47 @@ describe('create', () => {
       }),
     );
     expect(text).not.toContain('auth0');
+  });
+});
+
+describe('a user who is created by the request that asks', () => {
+  let remembering: TestApp;
+  beforeAll(async () => {
+    const shared = { databaseUrl: refusing.databaseUrl, group: refusing.group, nearCacheBytes: 16 * 1024 * 1024 };
+    remembering = await testApp({ ...shared, app: { verifyToken, unknownUsers: 'create' } });
+    await remembering.server.listen({ host: '127.0.0.1', port: 0 });
+  });
+  afterAll(() => remembering?.close());
+
+  const CREATE = 'mutation($key: String!) { createProject(input: { key: $key, name: "New" }) { errors { code } } }';
+  const asking = {
+    'by a query': (subject: string) => viewer(remembering, subject),
+    'by a mutation': (subject: string, i: number) =>
+      remembering.ask(CREATE, { headers: headers(subject), variables: { key: `NEW${i}` } }),
+    'over a connection': async (subject: string) => {
+      const { port } = remembering.server.server.address() as AddressInfo;
+      const response = await fetch(`http://127.0.0.1:${port}/graphql`, {
+        method: 'POST',
+        headers: { ...headers(subject), 'content-type': 'application/json' },
+        body: JSON.stringify({ query: '{ viewer { id } }' }),
+      });
+      return { status: response.status, ...((await response.json()) as { errors?: object[] }) };
+    },
+  };
+
+  test.each(Object.entries(asking))(
+    'exists for the rest of it, %s, 60 of 60 times, with process memory',
+    async (_, ask) => {
+      const answers: { status: number; errors?: readonly object[] | undefined }[] = [];
+      for (let i = 0; i < 60; i++) answers.push(await ask(newId('user'), i));
+      expect(answers.filter(({ status, errors }) => status !== 200 || errors !== undefined)).toEqual([]);
+    },
+  );
+
+  test('exists for all requests that meet the token at once', async () => {
+    const subject = newId('user');
+    const answers = await Promise.all(Array.from({ length: 20 }, () => viewer(remembering, subject)));
+    expect(answers.filter(({ errors }) => errors !== undefined)).toEqual([]);
   });
 });
 

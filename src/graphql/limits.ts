@@ -42,8 +42,12 @@ export const MAX_COST = 10_000;
 export const COSTS = {
   /** A count of all pages. */
   totalCount: 20,
-  /** A list that is found by its text. */
+  /** A list that is found by its text, for each search. */
   search: 100,
+  /** A part of a long text, looked for row by row: a description. */
+  longText: 50,
+  /** The same of a short one: a title. */
+  shortText: 5,
   /** A field of Mutation: a transaction with its fence. */
   write: 10,
 } as const;

@@ -29,6 +29,8 @@ const FENCE_RETRY_MS = 50;
 /** Who refreshes a stale entry has this long before another may try. */
 const REFRESH_CLAIM_MS = 10_000;
 const DEFAULT_MAX_LOADS = 10;
+/** An entry under more tags is not kept: reading the tokens of so many costs as much as loading it, and so does storing them with it. */
+const MAX_TAGS = 200;
 /** Of each policy, how many calls keep their names. */
 const MAX_NAMED = 10_000;
 
@@ -296,7 +298,7 @@ export class Cache {
     const open = this.#mayServeUnasked(options.session) ? this.#fromMemory(reading, calls) : calls;
     if (open.length === 0) return reading.values;
 
-    const misses = await this.#look(reading, open, this.#near !== undefined);
+    const misses = await this.#missing(reading, open);
     signal?.throwIfAborted();
     if (misses.length > 0) await this.#settle(reading, misses);
     return reading.values;
@@ -466,6 +468,15 @@ export class Cache {
       this.#events.outcome?.({ name, arg, key, tags, kind, ageMs, ttlLeftMs, chars, ms: 0, roundTrips: NO_TRIPS });
     }
     this.#sample(source, viewer, call, copy);
+  }
+
+  /** Serves what can be served. Never throws. @returns the misses, those among them that are never kept */
+  async #missing<A, V>(reading: Reading<A, V>, calls: readonly Placed<A>[]): Promise<Miss<A>[]> {
+    const kept = calls.filter(({ tags }) => tags.length <= MAX_TAGS);
+    const misses = kept.length === 0 ? [] : await this.#look(reading, kept, this.#near !== undefined);
+    if (kept.length === calls.length) return misses;
+    const never = calls.filter(({ tags }) => tags.length > MAX_TAGS);
+    return [...misses, ...never.map((call) => ({ ...call, reason: 'too-many-tags' as const, stamps: undefined }))];
   }
 
   /** Asks the store, with all others of this turn, and serves what it or memory proves. Never throws. @returns the misses */

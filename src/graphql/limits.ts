@@ -50,6 +50,8 @@ export const COSTS = {
   shortText: 5,
   /** A field of Mutation: a transaction with its fence. */
   write: 10,
+  /** A list of tasks reads each project it is of: for each of these, charged when they are known. */
+  project: 0.02,
 } as const;
 
 /** For Apollo's `validationRules`. */

@@ -16,9 +16,9 @@ import {
 import type { Idempotency } from '../idempotency/idempotency.js';
 import type { Transactor } from '../invalidation/transact.js';
 import type { Writer } from '../invalidation/writer.js';
-import { type UserRow, users } from '../users/user.table.js';
 import { forbidden, notFound, requireMember, requireOwner, requireWriter } from './access.js';
 import { passGateAlone } from './gates.js';
+import { lockUser, requireRoomToAdd, requireRoomToCreate } from './memberships.js';
 import { PROJECT_KEY, type ProjectRow, projectMembers, projectRole, projects, taskNumbers } from './project.table.js';
 import type {
   AddMemberInput,
@@ -65,6 +65,8 @@ export class ProjectService {
       prefix: 'project',
       input,
       create: async (tx, id) => {
+        await lockUser(tx, viewerId);
+        await requireRoomToCreate(tx, viewerId);
         const [project] = await tx
           .insert(projects)
           .values({ id, key, name, description: description ?? null })
@@ -73,7 +75,7 @@ export class ProjectService {
         if (project === undefined) {
           throw new Refusal(UserErrorCode.INVALID, `the key ${key} is taken`, ['input', 'key']);
         }
-        await tx.insert(projectMembers).values({ projectId: id, userId: viewerId, role: 'OWNER' });
+        await tx.insert(projectMembers).values({ projectId: id, userId: viewerId, role: 'OWNER', addedBy: viewerId });
         await tx.insert(taskNumbers).values({ projectId: id });
         return project;
       },
@@ -115,18 +117,19 @@ export class ProjectService {
     return this.transactor.transact(async (tx) => {
       await passGateAlone(tx, projectId);
       await requireOwner(tx, viewerId, projectId, PROJECT_OF_MEMBER);
-      const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('key share');
+      const user = await lockUser(tx, userId);
       if (user === undefined) throw notFound('user', ['input', 'userId']);
+      await requireRoomToAdd(tx, { by: viewerId, userId, projectId });
       if (role !== 'OWNER') await requireOtherOwner(tx, projectId, userId, ['input', 'role']);
       await tx
         .insert(projectMembers)
-        .values({ projectId, userId, role })
+        .values({ projectId, userId, role, addedBy: viewerId })
         .onConflictDoUpdate({
           target: [projectMembers.projectId, projectMembers.userId],
           set: { role },
           setWhere: ne(projectMembers.role, role),
         });
-      return { project: await projectOf(tx, projectId), member: { user: user as UserRow, role } };
+      return { project: await projectOf(tx, projectId), member: { user, role } };
     }, by);
   }
 

@@ -5,6 +5,7 @@ import { once } from '../graphql/awaitable.js';
 import { Cached } from '../graphql/cached.js';
 import { answerEndsAt, type Context, traced } from '../graphql/context.js';
 import { badUserInput } from '../graphql/errors.js';
+import { COSTS } from '../graphql/limits.js';
 import { exactlyOne, isGiven, readId } from '../graphql/node.js';
 import { connection, edgeCursor, PageArgs, pageOf, pageQuery } from '../graphql/page.js';
 import { orErrors, Refusal, userError } from '../graphql/user-error.js';
@@ -324,6 +325,8 @@ async function taskConnection(
   const { condition, relative } = await readFilter(context, filter, projectIds, nowMs);
   if (relative) answerEndsAt(context, endOfMoment(nowMs));
   const list = taskListWithin(projectIds, all([within, condition]));
+  const points = Math.floor(COSTS.project * list.projectIds.length);
+  if (points > 0) await context.charge?.(points);
   const { pages, counts } = sourcesFor(comparesTexts(list), relative);
   return connection({
     list: name,

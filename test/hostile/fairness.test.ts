@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => world?.stop());
 
-test.each(['expensive-filters', 'affordable-filters', 'large-writes'])(
+test.each(['expensive-filters', 'affordable-filters', 'large-writes', 'many-memberships'])(
   'another viewer’s answers stay as fast as before while a viewer attacks by %s',
   async (name) => {
     const { measurement, report } = await attacked(world, name, { ms: 5000, settleMs: 1500 });

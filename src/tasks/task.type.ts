@@ -42,7 +42,7 @@ export class Task extends Node {
   @Field(() => String, { description: 'One line, 1 to 500 characters.' })
   title: string;
 
-  @Field(() => String, { nullable: true, description: 'Markdown.', complexity: COSTS.text })
+  @Field(() => String, { nullable: true, description: 'Markdown.', complexity: COSTS.longTextField })
   description: string | null;
 
   @Field(() => TaskStatusType, { description: 'How far it has come.' })

@@ -3,6 +3,7 @@
  * entry is worth stands in entry.ts, what memory may keep in near-cache.ts, what Redis does in redis/. A reader never gets an
  * error of the cache, and never a value that was not the committed state of the database at some moment while the read ran.
  */
+import { setMaxListeners } from 'node:events';
 import { Recent } from '../recent.js';
 import { type Clock, systemClock } from '../time.js';
 import { Callers, untilAborted } from './callers.js';
@@ -10,7 +11,7 @@ import { type Entry, entryText, isFence, purgeOf, type State, stampText, stateOf
 import { CacheError } from './errors.js';
 import type { CacheEvents, Outcome, OutcomeReason } from './events.js';
 import { type Key, keyOf } from './key.js';
-import { insideLoad, LoadQueue, loadSignal } from './load-queue.js';
+import { insideLoad, LoadQueue, type LoadTurn, loadSignal } from './load-queue.js';
 import { type Memoized, type MemoizePolicy, memoized } from './memoize.js';
 import { Monitor, stampsNow } from './monitor.js';
 import { type Asked, leasedAsNamed, NearCache, type NearCacheOptions, type NearEntry } from './near-cache.js';
@@ -28,6 +29,8 @@ const FENCE_RETRY_MS = 50;
 /** Who refreshes a stale entry has this long before another may try. */
 const REFRESH_CLAIM_MS = 10_000;
 const DEFAULT_MAX_LOADS = 10;
+/** An entry under more tags is not kept: reading the tokens of so many costs as much as loading it, and so does storing them with it. */
+const MAX_TAGS = 200;
 /** Of each policy, how many calls keep their names. */
 const MAX_NAMED = 10_000;
 
@@ -49,8 +52,8 @@ export interface CacheOptions {
   readonly monitorShare?: number;
 }
 
-/** Who asks; part of the key of everything whose scope is `viewer`. */
 export interface ReadOptions {
+  /** The caller: part of the key of everything whose scope is `viewer`, and the one whose share of the loads its misses take. */
   readonly viewer?: string | undefined;
   /** Of the request: `Cache.session()`. */
   readonly session?: Session | undefined;
@@ -114,12 +117,14 @@ interface Flight {
   /** Those it was begun under: who read the same is given the same. */
   readonly stamps: string | undefined;
   readonly callers: Callers;
+  readonly turn: LoadTurn;
 }
 
 /** One `readMany` under way. */
 interface Reading<A, V> {
   readonly source: Source<A, V>;
   readonly session: Session | undefined;
+  readonly viewer: string | undefined;
   readonly signal: AbortSignal | undefined;
   readonly values: V[];
   readonly trips: number[];
@@ -179,6 +184,11 @@ export class Cache {
   /** For one request: what it reads after the first round trip may come from memory. Default: neither for `validate` nor for `keep`. */
   session(options: SessionOptions = {}): Session {
     return new Session(this.#near?.sent ?? 0, options);
+  }
+
+  /** The session's request has written: from now on memory serves it on reads of the log alone that are sent after this. */
+  renew(session: Session): void {
+    if (this.#near !== undefined) session.began = this.#near.sent;
   }
 
   /**
@@ -267,6 +277,7 @@ export class Cache {
     const reading: Reading<A, V> = {
       source,
       session: options.session,
+      viewer: options.viewer,
       signal,
       values: new Array(args.length),
       trips,
@@ -285,7 +296,7 @@ export class Cache {
     const open = this.#mayServeUnasked(options.session) ? this.#fromMemory(reading, calls) : calls;
     if (open.length === 0) return reading.values;
 
-    const misses = await this.#look(reading, open, this.#near !== undefined);
+    const misses = await this.#missing(reading, open);
     signal?.throwIfAborted();
     if (misses.length > 0) await this.#settle(reading, misses);
     return reading.values;
@@ -303,8 +314,20 @@ export class Cache {
     const nowMs = this.#clock.nowMs();
     const copy = near.get(call.key, nowMs);
     if (copy === undefined) return undefined;
-    this.#serveCopy(source, session, call, copy, nowMs);
+    this.#serveCopy({ source, session, viewer: options.viewer }, call, copy, nowMs);
     return copy as { readonly value: V }; // of this policy's calls
+  }
+
+  /**
+   * A load that neither reads the cache nor fills it, but takes a slot like any other: past the cache Postgres has no more connections.
+   * Inside of a load it has that one's slot. @throws what `load` throws; the signal's reason, also while it waits for its slot
+   */
+  loadPast<T>(
+    { viewer, signal = UNENDING, heavy }: Pick<ReadOptions, 'viewer' | 'signal'> & { readonly heavy?: boolean },
+    load: () => Promise<T>,
+  ): Promise<T> {
+    const turn = this.#loads.turn(viewer, heavy);
+    return this.#loads.run(load, { turn, starting: () => {}, signal, leaf: true });
   }
 
   /**
@@ -325,8 +348,9 @@ export class Cache {
 
   /**
    * FENCE, before COMMIT: from its acknowledgement on, nothing under these tags is served or stored until `release`.
-   * @returns false when the store could not be reached for LEASE_MS and the policy is `available`: commit without a
-   *   fence, and answer no sooner than LEASE_MS after the commit.
+   * @returns false when the store could not be reached, or took no writes, for LEASE_MS and the policy is `available`: commit
+   *   without a fence, and answer no sooner than LEASE_MS after the commit. All callers share what one has learnt of the store:
+   *   in an outage that has lasted LEASE_MS each makes one attempt.
    * @throws CacheError FENCE_REFUSED when the policy is `reject`: roll back.
    */
   async fence(xid: bigint, tags: readonly Tag[]): Promise<boolean> {
@@ -340,7 +364,9 @@ export class Cache {
       } catch (error) {
         this.#events.storeFailed?.('fence', error);
         if (this.#fencePolicy === 'reject') {
-          throw new CacheError('FENCE_REFUSED', 'the write was refused: Redis cannot be reached', { cause: error });
+          throw new CacheError('FENCE_REFUSED', 'the write was refused: Redis cannot be reached, or takes no writes', {
+            cause: error,
+          });
         }
         const triedMs = this.#clock.monotonicMs() - startedMs;
         if (fresh && (triedMs >= LEASE_MS || this.store.lostForMs(tags) >= LEASE_MS)) {
@@ -430,15 +456,14 @@ export class Cache {
       const copy = this.#near?.get(call.key, nowMs);
       if (copy === undefined) return true;
       reading.values[call.index] = copy.value as V;
-      this.#serveCopy(reading.source, reading.session, call, copy, nowMs, reading);
+      this.#serveCopy(reading, call, copy, nowMs, reading);
       return false;
     });
   }
 
   /** `reading`: what was asked before, if anything. */
   #serveCopy<A, V>(
-    source: Source<A, V>,
-    session: Session | undefined,
+    { source, session, viewer }: Pick<Reading<A, V>, 'source' | 'session' | 'viewer'>,
     call: Call<A>,
     copy: NearEntry,
     nowMs: number,
@@ -455,7 +480,16 @@ export class Cache {
       const [name, kind] = [source.name, 'near-hit' as const];
       this.#events.outcome?.({ name, arg, key, tags, kind, ageMs, ttlLeftMs, chars, ms: 0, roundTrips: NO_TRIPS });
     }
-    this.#sample(source, call, copy);
+    this.#sample(source, viewer, call, copy);
+  }
+
+  /** Serves what can be served. Never throws. @returns the misses, those among them that are never kept */
+  async #missing<A, V>(reading: Reading<A, V>, calls: readonly Placed<A>[]): Promise<Miss<A>[]> {
+    const kept = calls.filter(({ tags }) => tags.length <= MAX_TAGS);
+    const misses = kept.length === 0 ? [] : await this.#look(reading, kept, this.#near !== undefined);
+    if (kept.length === calls.length) return misses;
+    const never = calls.filter(({ tags }) => tags.length > MAX_TAGS);
+    return [...misses, ...never.map((call) => ({ ...call, reason: 'too-many-tags' as const, stamps: undefined }))];
   }
 
   /** Asks the store, with all others of this turn, and serves what it or memory proves. Never throws. @returns the misses */
@@ -521,7 +555,7 @@ export class Cache {
     call: Placed<A>,
     found: { state: State & { kind: 'fresh' | 'stale' }; unproved: boolean; asked: Asked | undefined },
   ): void {
-    const { session, source } = reading;
+    const { session, source, viewer } = reading;
     const { kind, entry, stamps } = found.state;
     const { value, ageMs, ttlMs, chars } = entry;
     reading.values[call.index] = value as V;
@@ -537,29 +571,42 @@ export class Cache {
       return;
     }
     if (kind === 'stale') {
-      this.#unawaited(this.#refresh(source, call, stamps));
+      this.#unawaited(this.#refresh(source, viewer, call, stamps));
       return;
     }
     const copy = { value, tags: call.tags, stamps, chars };
     if (asked !== undefined) {
       this.#near?.put(asked, call.key, { ...copy, loadedAtMs: nowMs - ageMs, untilMs: nowMs + ttlLeftMs });
     }
-    this.#sample(source, call, copy);
+    this.#sample(source, viewer, call, copy);
   }
 
-  #sample<A, V>(source: Source<A, V>, call: Call<A>, copy: { value: unknown; stamps: string }): void {
+  #sample<A, V>(
+    source: Source<A, V>,
+    viewer: string | undefined,
+    call: Call<A>,
+    copy: { value: unknown; stamps: string },
+  ): void {
     if (this.#monitorShare === 0 || source.timeDependent === true || call.tags.length === 0) return;
     if (this.#random() >= this.#monitorShare) return;
-    const load = async () => (await this.#load(source, [call], { starting: () => {}, signal: UNENDING }))[0];
+    const load = async () => {
+      const turn = this.#loads.turn(viewer, source.heavy);
+      return (await this.#load(source, [call], { turn, starting: () => {}, signal: UNENDING }))[0];
+    };
     this.#unawaited(this.#monitor.check(source.name, { ...call, stamps: copy.stamps }, copy.value, load));
   }
 
   /** One process at a time loads anew what is served stale meanwhile. */
-  async #refresh<A, V>(source: Source<A, V>, call: Placed<A>, stamps: string): Promise<void> {
+  async #refresh<A, V>(
+    source: Source<A, V>,
+    viewer: string | undefined,
+    call: Placed<A>,
+    stamps: string,
+  ): Promise<void> {
     try {
       if (!(await this.store.claim(call.key, REFRESH_CLAIM_MS))) return;
       const miss = { ...call, stamps, reason: 'expired' as const };
-      await this.#loadAndFill(source, [miss]);
+      await this.#loadAndFill(source, [miss], viewer);
     } catch (error) {
       this.#events.storeFailed?.('refresh', error);
     }
@@ -599,10 +646,10 @@ export class Cache {
 
   /** Loads what is missing, stores what may be stored, and tells how each call ended. */
   async #settle<A, V>(
-    { source, session, signal, values, ended }: Reading<A, V>,
+    { source, session, viewer, signal, values, ended }: Reading<A, V>,
     misses: readonly Miss<A>[],
   ): Promise<void> {
-    const settled = await failing(untilAborted(this.#loadAndFill(source, misses, signal), signal), () => {
+    const settled = await failing(untilAborted(this.#loadAndFill(source, misses, viewer, signal), signal), () => {
       session?.loseGround();
       for (const miss of misses) ended(miss, { kind: 'error', reason: 'load-failed' });
     });
@@ -621,12 +668,13 @@ export class Cache {
   /**
    * One load for all misses that no load is under way for that they may take part in. A call joins a running load only under
    * the very stamps it read itself: any other might hand it a value older than a write that was acknowledged before it
-   * began. A load that is still in line will read what is current then: that anyone may join. Goes on when its caller has left,
-   * as long as somebody else waits.
+   * began. A load that is still in line will read what is current then: that anyone may join, and its viewer's turn is then also a
+   * turn of that load. Goes on when its caller has left, as long as somebody else waits.
    */
   async #loadAndFill<A, V>(
     source: Source<A, V>,
     misses: readonly Miss<A>[],
+    viewer: string | undefined,
     signal?: AbortSignal,
   ): Promise<Settled<V>[]> {
     const joinable = ({ key, stamps }: Miss<A>) => {
@@ -636,16 +684,18 @@ export class Cache {
     // Inside of a load nothing is joined: what waits in line may wait for the place that this very load holds.
     const flying = misses.map((miss) => (this.#loads.inside ? undefined : joinable(miss)));
     for (const joined of new Set(flying.map((flight) => flight?.callers))) joined?.add(signal);
+    for (const flight of flying) flight?.turn.share(viewer);
     const own = misses.filter((_, i) => flying[i] === undefined);
     const callers = new Callers();
     callers.add(signal);
+    const turn = this.#loads.turn(viewer, source.heavy);
     let started = own.length === 0;
     const starting = () => {
       started = true;
       for (const { key } of own) this.#inLine.delete(key);
     };
     const loading =
-      own.length === 0 ? Promise.resolve([]) : this.#load(source, own, { starting, signal: callers.gone });
+      own.length === 0 ? Promise.resolve([]) : this.#load(source, own, { turn, starting, signal: callers.gone });
     callers.gone.addEventListener('abort', () => {
       for (const miss of own) {
         this.#land(miss, loading);
@@ -653,7 +703,7 @@ export class Cache {
       }
     });
     own.forEach((miss, index) => {
-      const flight = { values: loading, index, stamps: miss.stamps, callers };
+      const flight = { values: loading, index, stamps: miss.stamps, callers, turn };
       if (miss.stamps !== undefined) this.#flights.set(miss.key, flight);
       if (!started) this.#inLine.set(miss.key, flight);
     });
@@ -679,7 +729,7 @@ export class Cache {
   #load<A, V>(
     source: Source<A, V>,
     calls: readonly Call<A>[],
-    { starting, signal }: { starting: () => void; signal: AbortSignal },
+    { turn, starting, signal }: { turn: LoadTurn; starting: () => void; signal: AbortSignal },
   ): Promise<V[]> {
     const run = () =>
       source.load(
@@ -698,7 +748,7 @@ export class Cache {
         }
         return [...values];
       },
-      { starting, signal, leaf: source.leaf === true },
+      { turn, starting, signal, leaf: source.leaf === true },
     );
   }
 
@@ -777,6 +827,7 @@ const NO_TRIPS: readonly number[] = [];
 
 /** Of what nobody waits for, and nobody gives up. */
 const UNENDING = new AbortController().signal;
+setMaxListeners(0, UNENDING); // as many as wait for a slot
 
 /** The log read under which memory may keep what it found of this call, or what is loaded after it. */
 function keptUnder({ asked, view }: Answer, { groups }: Call<unknown>): Asked | undefined {

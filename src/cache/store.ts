@@ -90,6 +90,8 @@ export interface Head {
   readonly forgotten: readonly Forgotten[];
   /** Transactions from `position` on whose tags were released here already, in rising order; at most MAX_RELEASED_KNOWN. */
   readonly released: readonly string[];
+  /** Why this server takes no writes, in its own words: then nothing can be applied. Absent while it takes them, or has a lease. */
+  readonly refusal?: string;
 }
 
 export interface Tick {
@@ -125,6 +127,9 @@ export type News =
 
 /** `applied`, or why not: another server run, another position than in `head`, or past the lease it would grant. */
 export type Applied = 'applied' | 'moved' | 'raced' | 'late';
+
+/** Texts kept by `remember`, over all groups. */
+export const MAX_TEXTS = 1000;
 
 export interface ApplyReply {
   readonly result: Applied;
@@ -174,14 +179,21 @@ export interface Store {
   listen(hear: (news: News) => void): () => void;
   head(group?: number): Promise<Head>;
   apply(tick: Tick, group?: number): Promise<ApplyReply>;
-  /** Keeps a text under a name for all processes, for `ttlMs` or less: whoever asks for it must do without, if need be. */
+  /**
+   * Keeps a text under a name for all processes, for `ttlMs` or less: who asks for it must do without, if need be. Of more than MAX_TEXTS the
+   * oldest are dropped.
+   */
   remember(name: string, text: string, ttlMs: number): Promise<void>;
   recall(name: string): Promise<string | undefined>;
   /** Adds to counters of one day that all processes share. */
   count(day: string, counts: ReadonlyMap<string, number>): Promise<void>;
   counts(day: string): Promise<ReadonlyMap<string, number>>;
-  /** How long every attempt of this process to reach the groups of these tags has failed, ms; 0 after a success. */
-  lostForMs(tags: readonly Tag[]): number;
+  /**
+   * For how long the store has taken no writes, as far as this process knows, ms: it could not be reached, or it refused them. 0 while it takes them.
+   * A read that succeeds says nothing of writes that were refused. Of several groups the one counts that was lost last, among those of `tags`; without
+   * `tags` the one that was lost first, of all.
+   */
+  lostForMs(tags?: readonly Tag[]): number;
   close(): Promise<void>;
 }
 

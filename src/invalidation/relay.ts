@@ -149,7 +149,7 @@ export class Relay {
 
   /**
    * TICK, once, for all groups that need it. `more`: rows are left, tick again at once.
-   * @throws when Postgres or all of Redis cannot be reached; groups that cannot be get no lease, which is all that they must not get.
+   * @throws when Postgres or all of Redis cannot be reached, or takes no writes; groups that cannot be get no lease, which is all that they must not get.
    */
   async tick(): Promise<{ result: TickResult; more: boolean }> {
     this.#outbox ??= this.#connect();
@@ -175,9 +175,9 @@ export class Relay {
     const heads = await Promise.allSettled(groups.map((group) => this.#store.head(group)));
     const reached = groups.flatMap((group) => {
       const head = heads[group];
-      return head?.status === 'fulfilled' ? [{ group, head: head.value }] : [];
+      return head?.status === 'fulfilled' && head.value.refusal === undefined ? [{ group, head: head.value }] : [];
     });
-    if (reached.length === 0) throw (heads[HOME] as PromiseRejectedResult).reason;
+    if (reached.length === 0) throw whyNone(heads[HOME] as PromiseSettledResult<Head>);
     return reached;
   }
 
@@ -271,6 +271,10 @@ export class Relay {
     this.#outbox ??= this.#connect();
     if (await this.#outbox.trim()) this.#trimAtMs = nowMs;
   }
+}
+
+function whyNone(home: PromiseSettledResult<Head>): unknown {
+  return home.status === 'rejected' ? home.reason : new Error(`Redis refuses writes: ${home.value.refusal}`);
 }
 
 /** From where the outbox has to be read; undefined when no group has a position. */

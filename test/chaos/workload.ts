@@ -80,6 +80,8 @@ export class Workload {
   #errors: ErrorCounts = { unexpected: 0, killed: 0, postgres: 0, crashes: 0 };
   /** While it is before this, an error is Postgres's. */
   #postgresHurtUntilMs = Number.NEGATIVE_INFINITY;
+  /** Writes that begin within are to succeed. */
+  #writesSucceed = { fromMs: Number.POSITIVE_INFINITY, untilMs: Number.POSITIVE_INFINITY };
   #stopped = false;
   #loops: Promise<void>[] = [];
   readonly #world: World;
@@ -116,6 +118,15 @@ export class Workload {
   /** Connections that broke are noticed and made again within this. */
   postgresIsWell(withinMs: number): void {
     this.#postgresHurtUntilMs = performance.now() + withinMs;
+  }
+
+  /** From now on every write of the API is answered with success, unless its process is killed. */
+  writesSucceedBegins(): void {
+    this.#writesSucceed = { fromMs: performance.now(), untilMs: Number.POSITIVE_INFINITY };
+  }
+
+  writesSucceedEnds(): void {
+    this.#writesSucceed.untilMs = performance.now();
   }
 
   /** SQL around the API, one statement that updates so many tasks. */
@@ -243,7 +254,7 @@ export class Workload {
       this.answers.reads++;
     } catch (error) {
       history.dropRead(operation);
-      await this.#readerError(child, operation, error);
+      await this.#requestFailed(child, operation, error);
     }
   }
 
@@ -283,12 +294,12 @@ export class Workload {
       return answer;
     } catch (error) {
       history.dropRead(operation);
-      await this.#readerError(child, operation, error);
+      await this.#requestFailed(child, operation, error);
       return undefined;
     }
   }
 
-  async #readerError(child: ApiChild, { startedMs, what }: Operation, error: unknown): Promise<void> {
+  async #requestFailed(child: ApiChild, { startedMs, what }: Operation, error: unknown): Promise<void> {
     const errors = this.#errors;
     const tookMs = performance.now() - startedMs;
     const excusedByPostgres = startedMs < this.#postgresHurtUntilMs;
@@ -319,9 +330,9 @@ export class Workload {
       if (task === undefined || task === null) throw new Error(JSON.stringify(answer).slice(0, 500));
       history.acknowledged(operation, [id], [seenInAnswer(task)]);
       this.answers.writes++;
-    } catch {
+    } catch (error) {
       history.outcomeUnknown(operation, [id]);
-      this.answers.failedWrites++;
+      await this.#writeFailed(child, operation, error);
     }
   }
 
@@ -339,9 +350,17 @@ export class Workload {
       const { order, vector } = snapshotOf(units, nodes);
       history.knowVector(order, vector);
       this.answers.moves++;
-    } catch {
+    } catch (error) {
       history.outcomeUnknown(operation, rows);
-      this.answers.failedWrites++;
+      await this.#writeFailed(child, operation, error);
+    }
+  }
+
+  async #writeFailed(child: ApiChild, operation: Operation, error: unknown): Promise<void> {
+    this.answers.failedWrites++;
+    const { fromMs, untilMs } = this.#writesSucceed;
+    if (operation.startedMs >= fromMs && operation.startedMs < untilMs) {
+      await this.#requestFailed(child, operation, error);
     }
   }
 

@@ -22,7 +22,11 @@ if tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) >= until_ms t
 
 local horizon, purge = string.match(ARGV[3], '^(%d+):(.*)$')
 -- Another purge, so perhaps another history of Postgres: its ids may be given again, and what they write then is not applied.
-if string.match(position, ':(.*)$') ~= purge then redis.call('DEL', KEYS[2]) end
+if string.match(position, ':(.*)$') ~= purge then
+  -- A full server takes a DEL, and then every command of the script that did it: the lease would go on while fences are refused.
+  redis.call('SET', KEYS[1], ARGV[2], 'XX')
+  redis.call('DEL', KEYS[2])
+end
 local logs = ARGV[12] ~= ''
 local unreleased = {}
 for _, row in ipairs(cjson.decode(ARGV[11])) do

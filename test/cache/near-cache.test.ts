@@ -493,7 +493,7 @@ test('what a log read proved is asked for when a value is served: other answers 
   empties.alter = (view) => ({ ...view, leases: [undefined] });
   const emptying = w.read(10);
   await empties.execute();
-  // In one turn: memory takes in the write, is emptied, begins anew before the write, and keeps the old value as of then.
+  // In one turn: memory takes in the write, is emptied, begins again before the write, and keeps the old value as of then.
   for (const trip of [keeps, proves, empties, begins]) trip.deliver();
   expect(await reading).toBe('new');
   expect(await keeping).toBe('old'); // it was asked for before the write

@@ -889,7 +889,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'RELEASE does not log that its fence is gone.',
     file: 'src/cache/redis/release.lua',
     replace: [["(ARGV[10] == 'always' or (ARGV[10] == 'if lost' and lost))", "ARGV[10] == 'always'"]],
-    killedBy: `${EVICTED} > is told to process memory, which may have kept what was read past it`,
+    killedBy: `${EVICTED} > leaves no old value in process memory, which may have kept what was read past it`,
   },
   {
     name: 'ours/note-evicted',
@@ -941,7 +941,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'HOME does not log what another group had not released, where it has released it itself.',
     file: RELAY,
     replace: [['new Set([...replies.values()].flatMap(({ unreleased }) => unreleased))', 'new Set()']],
-    killedBy: `${CLUSTER} > is told of a write that the old primary of a shard learns from the relay`,
+    killedBy: `${CLUSTER} > drops what it read from a shard's old primary when a relay that still sees that primary`,
   },
   {
     name: 'reset-mut/reader-old-run',

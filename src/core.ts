@@ -66,11 +66,13 @@ export interface CoreOptions extends Pick<CacheOptions, 'fencePolicy' | 'maxLoad
   readonly databaseUrl: string;
   readonly store: Store;
   readonly log: Log;
-  /** Check every cached load against its tags: in development and tests. */
+  /** Check every cached load against its tags, and what cached methods use of their root: in development and tests. */
   readonly checkCoverage: boolean;
   /** Besides what the core does itself with events and statements. */
   readonly events?: CacheEvents;
   readonly onStatement?: (text: string) => void;
+  /** How long Postgres works on one statement of a read. Default: see db/database.ts. */
+  readonly readTimeoutMs?: number;
 }
 
 const STATISTICS_EVERY_MS = 10 * SECOND;
@@ -82,6 +84,7 @@ export function createCore(options: CoreOptions) {
   const coverage = options.checkCoverage ? new Coverage(allRowSets) : undefined;
   const db = openDatabase({
     url: databaseUrl,
+    readTimeoutMs: options.readTimeoutMs,
     signal: loadSignal,
     onStatement: (text) => {
       Tracer.statement();

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { createApp } from './app.js';
 import { type Config, ConfigError, readConfig } from './config.js';
 import { openStore } from './core.js';
+import { checkDatabase } from './database-check.js';
 import type { Services } from './development.js';
 import { readManifest } from './graphql/persisted.js';
 import { createLog } from './log.js';
@@ -48,8 +49,9 @@ async function start(config: Config): Promise<void> {
   const production = config.environment === 'production';
   const { persistedDocuments: listed } = config;
   const persistedDocuments = listed && { mode: listed.mode, manifest: await readManifest(listed.path) };
-  const services = production ? productionServices(config) : await developmentServices(config);
   const log = createLog(config.logLevel);
+  if (config.databaseUrl !== undefined) await checkDatabase(config.databaseUrl, log);
+  const services = production ? productionServices(config) : await developmentServices(config);
   const tokens: TokenOptions = {
     tokens: services.tokens,
     issuer: config.issuer,
@@ -71,6 +73,8 @@ async function start(config: Config): Promise<void> {
     fencePolicy: config.fencePolicy,
     nearCacheBytes: config.nearCacheBytes,
     maxLoads: config.maxLoads,
+    maxResponseBytes: config.maxResponseBytes,
+    maxUnreadBytes: config.maxUnreadBytes,
     monitorShare: MONITOR_SHARE,
     production,
     introspection: config.introspection,

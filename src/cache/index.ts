@@ -17,6 +17,8 @@ export type { Session } from './session.js';
 export { count, dayOf, Statistics, type StatisticsLine, statisticsOf } from './statistics.js';
 export {
   type Applied,
+  type AppliedElsewhere,
+  type ApplyReply,
   type Head,
   HOME,
   LEASE_MS,

@@ -5,6 +5,8 @@
  */
 import {
   type Applied,
+  type AppliedElsewhere,
+  type ApplyReply,
   type Head,
   HOME,
   LEASE_MS,
@@ -187,19 +189,28 @@ export class Relay {
   }
 
   /**
-   * HOME last, and only when all others have applied the same rows: it tells the process memories what to drop, and whoever then read
-   * the old value from a group that had not applied it would keep it, with nobody left to tell.
+   * HOME last, and only when all others have applied the same rows: it tells the process memories what to drop, and a process that then read
+   * the old value from a group that had not applied it would keep it, with no record left to come. HOME's lease names the leases of the
+   * others, and HOME logs what any of them had not released: a reader may have read it there since the record of its fence.
    */
   async #apply(ticks: readonly { group: number; tick: Tick }[]): Promise<Applied[]> {
     const others = ticks.filter(({ group }) => group !== HOME);
-    const results = await Promise.all(others.map(({ group, tick }) => this.#store.apply(tick, group)));
+    const replies = await Promise.all(others.map(({ group, tick }) => this.#store.apply(tick, group)));
+    const byGroup = new Map(others.map(({ group }, i) => [group, replies[i] as ApplyReply]));
     const home = ticks.find(({ group }) => group === HOME);
-    if (home === undefined) return results;
-    const refused = results.find((result) => result !== 'applied');
-    const own = refused ?? (await this.#store.apply(home.tick, HOME));
-    return ticks.map(({ group }) =>
-      group === HOME ? own : (results[others.findIndex((other) => other.group === group)] as Applied),
-    );
+    if (home !== undefined) {
+      const refused = replies.find(({ result }) => result !== 'applied');
+      const told = { ...home.tick, others: this.#elsewhere(byGroup) };
+      byGroup.set(HOME, refused ?? (await this.#store.apply(told, HOME)));
+    }
+    return ticks.map(({ group }) => (byGroup.get(group) as ApplyReply).result);
+  }
+
+  #elsewhere(replies: ReadonlyMap<number, ApplyReply>): AppliedElsewhere {
+    return {
+      generations: Array.from({ length: this.#store.groups }, (_, group) => replies.get(group)?.generation),
+      unreleased: new Set([...replies.values()].flatMap(({ unreleased }) => unreleased)),
+    };
   }
 
   /** What to apply to one group. */

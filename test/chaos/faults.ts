@@ -4,6 +4,7 @@
  */
 import { copyFile, readdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
+import { SECOND } from '../../src/time.js';
 import type { ApiChild } from './child.js';
 import { HOOKS } from './child-options.js';
 import type { Weather } from './proxy.js';
@@ -145,6 +146,50 @@ export const FAULTS: readonly Fault[] = [
       }
       await follow(world, old);
       await whole(world);
+      return undefined;
+    },
+  },
+  {
+    name: 'Redis: SIGSTOP, failover, writes, the old primary wakes: read at once and 5 s later',
+    topologies: ['cluster'],
+    partition: true, // as above, for the first 2 s
+    async run(world, workload, random) {
+      const old = random.pick(await world.topology.primaries());
+      old.pause();
+      try {
+        await failedOver(world, old); // which takes longer than the node time-out
+        await workload.writeEvery();
+      } finally {
+        old.resume();
+      }
+      await workload.readEvery();
+      world.history.partitionEnds();
+      await sleep(5 * SECOND);
+      await workload.readEvery(); // no process may still have what the old primary said
+      await whole(world);
+      return undefined;
+    },
+  },
+  {
+    name: 'a load in line while Redis goes',
+    topologies: TOPOLOGIES,
+    async run(world, workload, random) {
+      const slow = world.children.map(({ postgresProxy }) => postgresProxy);
+      for (const proxy of slow) proxy.set({ kind: 'delay', ms: random.between(50, 150) });
+      const node = random.pick(await world.topology.primaries());
+      // Too short for a failover where there may be one: nobody has lost anything for good.
+      const pauseMs = world.kind === 'standalone' ? random.between(300, 1500) : random.between(300, 800);
+      await node.command('FLUSHALL'); // so that there is something to load
+      const loading = workload.readManyAtOnce();
+      await sleep(random.between(20, 150));
+      node.pause();
+      const joining = workload.readManyAtOnce();
+      await sleep(pauseMs);
+      node.resume();
+      await Promise.all([loading, joining]);
+      for (const proxy of slow) proxy.heal();
+      await whole(world);
+      await workload.readManyAtOnce(); // what was stored meanwhile
       return undefined;
     },
   },

@@ -146,6 +146,37 @@ export class Workload {
     }
   }
 
+  /** Each task of OPS is written once, by some process: all groups of a Cluster have writes. */
+  async writeEvery(): Promise<void> {
+    const { children, ops, random } = this.#world;
+    for (const id of random.shuffled(ops.tasks)) {
+      const child = random.pick(children);
+      if (child.up) await this.#write(child, id);
+    }
+  }
+
+  /** Every process reads every task of OPS, in a list and one by one. */
+  async readEvery(): Promise<void> {
+    const { children, ops } = this.#world;
+    await Promise.all(
+      children
+        .filter(({ up }) => up)
+        .map(async (child) => {
+          await this.#readList(child, ops);
+          for (const id of ops.tasks) await this.#readTask(child, id);
+        }),
+    );
+  }
+
+  /** Every process is asked for many tasks at once that it has to load: more than may be loaded at a time. */
+  async readManyAtOnce(): Promise<void> {
+    const { children, ops } = this.#world;
+    const reads = children
+      .filter(({ up }) => up)
+      .flatMap((child) => ops.tasks.map((id) => this.#readNested(child, id)));
+    await Promise.all(reads);
+  }
+
   #loop(pauseMs: number, step: () => Promise<void>, child?: ApiChild): void {
     const run = async () => {
       while (!this.#stopped) {
@@ -170,6 +201,7 @@ export class Workload {
       if (roll < 0.55) return this.#readFiltered(child);
       if (roll < 0.7) return this.#readStats(child, project);
       if (roll < 0.85) return this.#readUnits(child, units);
+      if (roll < 0.92) return this.#readNested(child, random.pick([...ops.tasks, ...raw.tasks]));
       return this.#readTask(child, task);
     };
     await ask();
@@ -209,6 +241,21 @@ export class Workload {
     await this.#ask(child, 'task', { query: TASK, variables: { id } }, (data) => ({
       nodes: data.task ? [data.task] : undefined,
     }));
+  }
+
+  /** A cached method that reads the task through the cache inside its load. */
+  async #readNested(child: ApiChild, id: TaskId): Promise<void> {
+    const { history, headers } = this.#world;
+    const operation = history.beginRead(`nested of API ${child.number}`);
+    try {
+      const task = (await child.post('/chaos/nested', { id }, headers)) as TaskNode;
+      if (task?.version === undefined) throw new Error(`no task: ${JSON.stringify(task)}`);
+      history.endRead(operation, [seenInAnswer(task)]);
+      this.answers.reads++;
+    } catch (error) {
+      history.dropRead(operation);
+      await this.#requestFailed(child, operation, error);
+    }
   }
 
   async #readUnits(child: ApiChild, units: ProjectOfTasks): Promise<void> {
@@ -269,9 +316,8 @@ export class Workload {
     }
   }
 
-  async #write(child: ApiChild): Promise<void> {
-    const { history, random, ops, headers } = this.#world;
-    const id = random.pick(ops.tasks);
+  async #write(child: ApiChild, id = this.#world.random.pick(this.#world.ops.tasks)): Promise<void> {
+    const { history, random, headers } = this.#world;
     const change = random.chance(0.3)
       ? { status: random.pick(STATUSES) }
       : { title: `Task ${random.integer(1_000_000_000)}` };

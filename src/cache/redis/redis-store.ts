@@ -10,11 +10,11 @@ import calculateSlot from 'cluster-key-slot';
 import type { ChainableCommander, Cluster, Redis } from 'ioredis';
 import { Recent } from '../../recent.js';
 import { type Clock, DAY, systemClock } from '../../time.js';
-import { ENTRY_FORMAT, type Lease, leaseOf, UNPROVED } from '../entry.js';
+import { ENTRY_FORMAT, generationsText, type Lease, leaseOf, UNPROVED } from '../entry.js';
 import { CacheError } from '../errors.js';
 import type { Key } from '../key.js';
 import {
-  type Applied,
+  type ApplyReply,
   type Fill,
   type Forgotten,
   type Head,
@@ -26,6 +26,7 @@ import {
   MAX_LOG_RECORDS,
   MAX_RECORDS_PER_READ,
   MAX_RELEASED_KNOWN,
+  MAX_TEXTS,
   type News,
   type Position,
   recordOf,
@@ -178,8 +179,10 @@ export class RedisStore implements Store {
           gather(tokens, tags, found.slice(1 + keys.length));
           if (mint && !mints) await this.#mint(client, group, tags, tokens);
           for (const tag of tags) if (tokens.has(tag)) this.#tokened.set(tag, true);
-          const [generation, purge] = found[0]?.split(':') ?? [];
-          if (generation !== undefined && purge !== undefined) leases[group.index] = leaseOf(generation, purge);
+          const [generation, purge, generations] = found[0]?.split(':') ?? [];
+          if (generation !== undefined && purge !== undefined) {
+            leases[group.index] = leaseOf(generation, purge, generations);
+          }
         }),
       ),
     );
@@ -251,7 +254,19 @@ export class RedisStore implements Store {
 
   async remember(name: string, text: string, ttlMs: number): Promise<void> {
     const { group, key } = this.#text(name);
-    await this.#reading(group, 'write', (client) => client.set(key, text, 'PX', ttlMs));
+    const index = `qi:${group.hashTag}`;
+    const maxTexts = Math.ceil(MAX_TEXTS / this.groups);
+    await this.#reading(group, 'write', async (client) => {
+      // In the index first: a text that is not in it could not be dropped. All in one trip, but for what must be dropped.
+      const [, , count] = await Promise.all([
+        client.zadd(index, Date.now(), key),
+        client.set(key, text, 'PX', ttlMs),
+        client.zcard(index),
+      ]);
+      if (count <= maxTexts) return;
+      const dropped = await client.zpopmin(index, count - maxTexts);
+      await client.del(...dropped.filter((_, i) => i % 2 === 0)); // between them are their times
+    });
   }
 
   async recall(name: string): Promise<string | undefined> {
@@ -276,24 +291,31 @@ export class RedisStore implements Store {
   }
 
   release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean }): Promise<void> {
-    return this.#release(String(xid), tags, 'record', options?.unfenced === true ? logRecord(tags) : '');
+    return this.#release(String(xid), tags, 'record', options?.unfenced === true ? 'always' : 'if lost');
   }
 
   unfence(xids: readonly string[], tags: readonly Tag[]): Promise<void> {
-    return this.#release(xids.join(','), tags, 'resolve', '');
+    return this.#release(xids.join(','), tags, 'resolve', 'never');
   }
 
   async sweep(forgotten: readonly Forgotten[], index = HOME): Promise<void> {
     const group = this.#groups[index] as Group;
     // One call each: a fence has thousands of tags at most, and Redis does nothing else meanwhile.
     for (const { xid, tags } of forgotten) {
-      const what = { xids: xid, own: tags, mode: 'over', message: message(xid, tags), record: '' } as const;
+      const what = {
+        xids: xid,
+        own: tags,
+        mode: 'over',
+        message: message(xid, tags),
+        record: '',
+        logs: 'never',
+      } as const;
       await this.#attempt(group, this.#ticker, 'write', (client) => this.#releaseIn(client, group, what));
     }
   }
 
   invalidate(tags: readonly Tag[]): Promise<void> {
-    return this.#release('', tags, 'resolve', logRecord(tags));
+    return this.#release('', tags, 'resolve', 'always');
   }
 
   async grantUnproved(ms: number): Promise<void> {
@@ -351,10 +373,10 @@ export class RedisStore implements Store {
     });
   }
 
-  apply({ head, next, rows, barrier, grant }: Tick, index = HOME): Promise<Applied> {
+  apply({ head, next, rows, barrier, grant, others }: Tick, index = HOME): Promise<ApplyReply> {
     const group = this.#groups[index] as Group;
     return this.#attempt(group, this.#ticker, 'apply', async (client, server) => {
-      if (head.link !== undefined && head.link !== server.link) return 'moved';
+      if (head.link !== undefined && head.link !== server.link) return { result: 'moved', unreleased: [] };
       const keys = [
         this.#name('pos', group),
         this.#name('rel', group),
@@ -369,9 +391,10 @@ export class RedisStore implements Store {
           if (!indexOf.has(tag)) indexOf.set(tag, keys.push(this.#tag(group, tag)));
         }
         const [told, record] = index === HOME ? [message(String(xid), tags), logRecord(tags)] : ['', ''];
-        return [String(xid), randomToken(), told, record, own.map((tag) => indexOf.get(tag))];
+        const again = others?.unreleased.has(String(xid)) === true ? 1 : 0;
+        return [String(xid), randomToken(), told, record, own.map((tag) => indexOf.get(tag)), again];
       });
-      const reply = await runScript(client, applyScript, keys, [
+      const reply = (await runScript(client, applyScript, keys, [
         head.link === undefined ? head.run : '',
         head.position === undefined ? '' : positionText(head.position),
         positionText(next),
@@ -385,8 +408,11 @@ export class RedisStore implements Store {
         JSON.stringify(packed),
         index === HOME ? MAX_LOG_RECORDS : '',
         randomEpoch(),
-      ]);
-      return reply as Applied;
+        index === HOME ? generationsText(others?.generations ?? []) : '',
+      ])) as [ApplyReply['result'], generation?: string, unreleased?: string[]];
+      const [result, generation, unreleased = []] = reply;
+      if (result === 'applied') group.outage.wrote();
+      return { result, unreleased, ...(generation && { generation }) };
     });
   }
 
@@ -424,15 +450,24 @@ export class RedisStore implements Store {
   }
 
   /**
-   * HOME has all ids, publishes, and logs what no fence did: last, since whoever reads the record must find the fresh tokens, or it
-   * would keep in memory what it still reads under the old ones.
+   * HOME has all ids, publishes, and logs what no fence did, or what a fence did that some group has lost since. It comes last: a reader of
+   * the record must find the fresh tokens, or it would keep in memory what it still reads under the old ones.
    */
-  async #release(xids: string, tags: readonly Tag[], mode: 'record' | 'resolve', record: string): Promise<void> {
-    await homeLast(this.#split({ keys: [], tags }, [HOME]), ({ group, tags: own }) => {
-      const told = group.index === HOME ? { message: message(xids, tags), record } : { message: '', record: '' };
-      return this.#attempt(group, this.#writer, 'write', (client) =>
+  async #release(xids: string, tags: readonly Tag[], mode: 'record' | 'resolve', logs: Logs): Promise<void> {
+    let lost = false;
+    await homeLast(this.#split({ keys: [], tags }, [HOME]), async ({ group, tags: own }) => {
+      const told =
+        group.index === HOME
+          ? {
+              message: message(xids, tags),
+              record: logRecord(tags),
+              logs: logs === 'if lost' && lost ? 'always' : logs,
+            }
+          : { message: '', record: '', logs };
+      const reply = await this.#attempt(group, this.#writer, 'write', (client) =>
         this.#releaseIn(client, group, { xids, own, mode, ...told }),
       );
+      if (reply === 'lost') lost = true;
     });
   }
 
@@ -445,13 +480,16 @@ export class RedisStore implements Store {
       readonly mode: 'record' | 'resolve' | 'over';
       readonly message: string;
       readonly record: string;
+      readonly logs: Logs;
     },
-  ): Promise<void> {
+  ): Promise<'released' | 'lost'> {
     const names = (['rel', 'log', 'fen'] as const).map((name) => this.#name(name, group));
     const channel = what.message === '' ? '' : this.channel;
-    const ends = [channel, what.message, what.record, MAX_LOG_RECORDS, randomEpoch()];
+    const ends = [channel, what.message, what.record, MAX_LOG_RECORDS, randomEpoch(), what.logs];
     const args = [what.xids, randomToken(), TOKEN_TTL_MS, what.mode, ...ends];
-    await runScript(client, releaseScript, [...names, ...this.#tags(group, what.own)], args);
+    return (await runScript(client, releaseScript, [...names, ...this.#tags(group, what.own)], args)) as
+      | 'released'
+      | 'lost';
   }
 
   /** What is asked for, by group; `besides`: groups that are asked in any case. */
@@ -569,7 +607,6 @@ export class RedisStore implements Store {
       corkForNow(connection.client);
       const value = await bounded(run(connection.client, server), this.#waitMs);
       if (kind === 'fence') group.outage.fenced();
-      else if (kind === 'apply' && value === 'applied') group.outage.wrote();
       else group.outage.answered();
       return value;
     } catch (error) {
@@ -591,6 +628,9 @@ export class RedisStore implements Store {
     if (refusal.includes('READONLY')) this.#ticker.drop(group.hashTag);
   }
 }
+
+/** Whether RELEASE appends to the log; `if lost`: where it does not find its own fence and note. */
+type Logs = 'always' | 'if lost' | 'never';
 
 type HeadReply = [
   seconds: string,

@@ -43,6 +43,9 @@ const NEAR_TEST = 'test/cache/near-cache.test.ts';
 const COUNTEREXAMPLES = 'test/cache/counterexamples.test.ts';
 const ON_THE_WAY = 'test/invalidation/counterexamples.test.ts';
 const RELAY_TEST = 'test/invalidation/relay.test.ts';
+const OUTAGE = 'src/cache/redis/outage.ts';
+const OUTAGE_TEST = 'test/cache/outage.test.ts';
+const REFUSED_TEST = 'test/invalidation/refused-writes.test.ts';
 const ANSWERS_TEST = 'test/api/answers.test.ts';
 const NESTED = 'test/cache/nested-memory.test.ts';
 const CLUSTER = 'test/cache/cluster-memory.test.ts';
@@ -681,6 +684,41 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/graphql/request-context.ts',
     replace: [['session.loseGround();', 'void session;']],
     killedBy: `${ANSWERS_TEST} > is what tells of the request, the server or its operators`,
+  },
+  {
+    name: 'ours/read-ends-refusal',
+    what: 'A read that succeeds ends an outage in which writes are refused.',
+    file: OUTAGE,
+    replace: [['  answered(): void {\n', '  answered(): void {\n    this.#refused.end();\n']],
+    killedBy: `${OUTAGE_TEST} > are an outage that a read which succeeds does not end, and a fence does`,
+  },
+  {
+    name: 'ours/renewed-lease-ignored',
+    what: 'A lease that was renewed while writes were refused does not count.',
+    file: OUTAGE,
+    replace: [['renewedMs > sinceMs && ', 'renewedMs < 0 && ']],
+    killedBy: `${OUTAGE_TEST} > are counted from the last lease that was renewed meanwhile`,
+  },
+  {
+    name: 'ours/lost-first',
+    what: 'In a Cluster the group counts that was lost first, although the lease of another may still run.',
+    file: OUTAGE,
+    replace: [['Math.min(...lost)', 'Math.max(...lost)']],
+    killedBy: `${OUTAGE_TEST} > groups are lost together since the last of them was lost`,
+  },
+  {
+    name: 'outage/refuse-read-head',
+    what: 'HEAD only reads, so that a tick takes its barrier from a server that takes no writes.',
+    file: 'src/cache/redis/head.lua',
+    replace: [['if left == 0 then', 'if false then']],
+    killedBy: `${REFUSED_TEST} > a tick takes no barrier while Redis refuses writes`,
+  },
+  {
+    name: 'ours/purge-when-full',
+    what: 'A purge begins with a DEL, which a full server takes, and with it the lease.',
+    file: APPLY,
+    replace: [["  redis.call('SET', KEYS[1], ARGV[2], 'XX')\n", '']],
+    killedBy: `${REFUSED_TEST} > nothing of a refused fence or tick is written, and a purge renews no lease`,
   },
   {
     name: 'answer/free-of-charge',

@@ -79,6 +79,9 @@ export const tasks = pgTable(
     ),
   ],
 );
+/** On one task. The API and the import keep it; the table may hold more from before. */
+export const MAX_LABELS = 50;
+
 export type TaskRow = typeof tasks.$inferSelect;
 
 /** Lists hold ids: what a list neither selects nor sorts nor counts by does not touch it. */

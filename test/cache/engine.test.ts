@@ -158,11 +158,11 @@ describe('loads', () => {
   test('past the cache take slots as well, but not inside of a load', async () => {
     const { cache } = await world({ maxLoads: 2 });
     const held = heldLoad<string>();
-    const first = cache.loadPast('ada', undefined, held);
-    const second = cache.loadPast('ada', undefined, loading('second'));
+    const first = cache.loadPast({ viewer: 'ada' }, held);
+    const second = cache.loadPast({ viewer: 'ada' }, loading('second'));
     await quiet();
     expect(cache.state.loads).toMatchObject({ running: 1, waiting: 1 });
-    const nested = cache.read(POLICY, 1, () => cache.loadPast('bob', undefined, loading('nested')), { viewer: 'bob' });
+    const nested = cache.read(POLICY, 1, () => cache.loadPast({ viewer: 'bob' }, loading('nested')), { viewer: 'bob' });
     expect(await nested).toBe('nested');
     held.give('first');
     expect(await Promise.all([first, second])).toEqual(['first', 'second']);

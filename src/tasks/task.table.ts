@@ -79,7 +79,7 @@ export const tasks = pgTable(
     ),
   ],
 );
-/** On one task. The API and the import keep it; the table may hold more from before. */
+/** Of one task, in the API and in imports. Tasks of earlier imports can have more. */
 export const MAX_LABELS = 50;
 
 export type TaskRow = typeof tasks.$inferSelect;

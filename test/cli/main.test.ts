@@ -11,6 +11,7 @@ import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findRunning } from '../../src/running.js';
 import { MINUTE } from '../../src/time.js';
+import { eventually } from '../support/app.js';
 import { createEmptyDatabase } from '../support/database.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -190,6 +191,17 @@ describe('a server started with nothing set', () => {
       projects: { nodes: expect.arrayContaining([{ key: 'OPS', stats: { total: 120 } }]) },
     });
     expect((await fetch(printed['Explorer'] as string)).status).toBe(200);
+  });
+
+  test("answers README's first query from the cache, with the totals that README shows", async () => {
+    const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
+    const [, query = ''] = /-d '\{"query":"(.*)"\}'/.exec(readme) ?? [];
+    const [, shown = ''] = /"totals": (\{.*\})/.exec(readme) ?? [];
+    const { ms: _, ...totals } = JSON.parse(shown);
+    await eventually(async () => {
+      const { extensions } = await askServer(printed, query.replaceAll('\\"', '"'));
+      expect(extensions.cache.totals).toMatchObject(totals);
+    });
   });
 
   test('has tokens made for it: nothing else is printed', async () => {

@@ -62,7 +62,7 @@ async function start(config: Config): Promise<void> {
 
   // A fault of one request is not to end all others. Nothing is known to leave one; if something does, it is told.
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'a rejection that nobody handles'));
-  const store = await openStore(services.redis, log);
+  const store = await openStore(services.redis, log, config.fencePolicy);
   running(() => store.close());
   const token = production ? undefined : await demoToken(services.databaseUrl, tokens);
   const app = await createApp({
@@ -73,6 +73,8 @@ async function start(config: Config): Promise<void> {
     fencePolicy: config.fencePolicy,
     nearCacheBytes: config.nearCacheBytes,
     maxLoads: config.maxLoads,
+    maxResponseBytes: config.maxResponseBytes,
+    maxUnreadBytes: config.maxUnreadBytes,
     monitorShare: MONITOR_SHARE,
     production,
     introspection: config.introspection,

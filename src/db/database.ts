@@ -12,9 +12,12 @@ import { STATEMENT_TIMEOUT_MS, startupSettings, transactionSettings } from './se
 import { WritePool as Writers } from './write-pool.js';
 
 const MAX_READS = 10;
-const MAX_WRITES = 5;
+/** Transactions that write at once in this process. */
+export const MAX_WRITES = 5;
 /** The relay and what resolves fences have a connection each (core.ts). */
 const BESIDE_POOLS = 2;
+/** Of a read. Below the time an answer is waited for, so that its client learns which field took too long. */
+const READ_TIMEOUT_MS = 10 * SECOND;
 /** After which a connection that says nothing counts as dead: the server has ended the statement by then, or is not there. */
 const ANSWER_MS = 35 * SECOND;
 /** How long a connection that failed rests before it is opened again: a query that was given to it waits for that. The driver's own goes up to 20 s. */
@@ -28,6 +31,8 @@ export interface DatabaseOptions {
   readonly signal?: () => AbortSignal | undefined;
   /** For tests. */
   readonly answerMs?: number;
+  /** How long Postgres works on one statement of a read. Default 10 s. */
+  readonly readTimeoutMs?: number | undefined;
 }
 
 /** What reads use: the pool, or one snapshot of the database. */
@@ -50,14 +55,16 @@ export type Executor = ReadPool | Transaction;
 export type ReadPool = PostgresJsDatabase;
 export type Transaction = Parameters<Parameters<ReadPool['transaction']>[0]>[0];
 
-export function openDatabase({ url, onStatement, signal = () => undefined, answerMs = ANSWER_MS }: DatabaseOptions) {
+export function openDatabase(options: DatabaseOptions) {
+  const { url, onStatement, signal = () => undefined, answerMs = ANSWER_MS } = options;
+  const { readTimeoutMs: statementTimeoutMs = READ_TIMEOUT_MS } = options;
   const connection = parseConnectionUrl(url);
   const max = poolSizes(connection);
   const readers = new Readers({
-    connect: () => connect(connection, { max: max.reads }),
+    connect: () => connect(connection, { max: max.reads, statementTimeoutMs }),
     signal,
     answerMs,
-    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    statementTimeoutMs,
     cancelsLate: connection.pooled,
   });
   const logger = loggedBy(onStatement);
@@ -86,6 +93,8 @@ export function openDatabase({ url, onStatement, signal = () => undefined, answe
     read: reads.drizzle as Executor,
     until,
     write: writes.drizzle,
+    /** Transactions that write at once: the size of the pool behind `write`. */
+    maxWrites: max.writes,
     /** `fn` sees the database of one moment, in one transaction that writes nothing. All its statements are waited for until `signal` aborts. */
     snapshot<T>(fn: (at: Database) => Promise<T>, signal?: AbortSignal): Promise<T> {
       const within = (tx: Transaction): Database => {

@@ -11,10 +11,10 @@ import { type Entry, entryText, isFence, purgeOf, type State, stampText, stateOf
 import { CacheError } from './errors.js';
 import type { CacheEvents, Outcome, OutcomeReason } from './events.js';
 import { type Key, keyOf } from './key.js';
-import { LoadQueue, type LoadTurn, loadSignal } from './load-queue.js';
+import { insideLoad, LoadQueue, type LoadTurn, loadSignal } from './load-queue.js';
 import { type Memoized, type MemoizePolicy, memoized } from './memoize.js';
 import { Monitor, stampsNow } from './monitor.js';
-import { type Asked, NearCache, type NearCacheOptions, type NearEntry } from './near-cache.js';
+import { type Asked, leasedAsNamed, NearCache, type NearCacheOptions, type NearEntry } from './near-cache.js';
 import { DEFAULT_MAX_CHARS, entryTtlMs, type Policy, type Source } from './policy.js';
 import { Session, type SessionOptions, type Use } from './session.js';
 import { type Fill, HOME, LEASE_MS, type Store, type View } from './store.js';
@@ -98,8 +98,6 @@ interface Trip<T> {
 interface Answer {
   readonly view: View;
   readonly asked: Asked | undefined;
-  /** What memory holds may be served. */
-  readonly proved: boolean;
   /** The keys that were asked for. */
   readonly keys: ReadonlySet<Key>;
 }
@@ -108,7 +106,7 @@ interface Answer {
 interface Miss<A> extends Placed<A> {
   readonly reason: OutcomeReason;
   readonly stamps: string | undefined;
-  /** The look into the log that the stamps were read with. */
+  /** The log read that the stamps were read with. Absent: memory may not keep what is loaded. */
   readonly asked?: Asked | undefined;
 }
 
@@ -220,11 +218,11 @@ export class Cache {
     const near = this.#near;
     if (near?.get(key, this.#clock.nowMs()) === undefined) return undefined;
     const roundTrips: number[] = [];
-    if (!near.provedAfter(session.began)) {
+    if (insideLoad() || !near.provedAfter(session.began)) {
       try {
         const { number, answer } = await this.#reads.add(NOTHING);
         roundTrips.push(number);
-        if (!answer.proved) return undefined;
+        if (!this.#proves(answer)) return undefined;
       } catch (error) {
         this.#events.storeFailed?.('read', error);
         return undefined;
@@ -350,8 +348,9 @@ export class Cache {
 
   /**
    * FENCE, before COMMIT: from its acknowledgement on, nothing under these tags is served or stored until `release`.
-   * @returns false when the store could not be reached for LEASE_MS and the policy is `available`: commit without a
-   *   fence, and answer no sooner than LEASE_MS after the commit.
+   * @returns false when the store could not be reached, or took no writes, for LEASE_MS and the policy is `available`: commit
+   *   without a fence, and answer no sooner than LEASE_MS after the commit. All callers share what one has learnt of the store:
+   *   in an outage that has lasted LEASE_MS each makes one attempt.
    * @throws CacheError FENCE_REFUSED when the policy is `reject`: roll back.
    */
   async fence(xid: bigint, tags: readonly Tag[]): Promise<boolean> {
@@ -365,7 +364,9 @@ export class Cache {
       } catch (error) {
         this.#events.storeFailed?.('fence', error);
         if (this.#fencePolicy === 'reject') {
-          throw new CacheError('FENCE_REFUSED', 'the write was refused: Redis cannot be reached', { cause: error });
+          throw new CacheError('FENCE_REFUSED', 'the write was refused: Redis cannot be reached, or takes no writes', {
+            cause: error,
+          });
         }
         const triedMs = this.#clock.monotonicMs() - startedMs;
         if (fresh && (triedMs >= LEASE_MS || this.store.lostForMs(tags) >= LEASE_MS)) {
@@ -430,10 +431,22 @@ export class Cache {
     return [...new Set(names.map((name) => this.store.groupOf(name)))].sort((a, b) => a - b);
   }
 
-  /** A request that has seen the log since it began needs no second look; a snapshot looks at its end. */
+  /**
+   * A request that has read the log since it began needs no second log read; a snapshot reads it at its end. Inside a load neither holds:
+   * the result is stored under tokens that may be younger than the request's log read (a second trip, another shard), and the load may be
+   * joined by a younger request while it waits in line. So a load is given what memory holds only on a log read that it sends itself.
+   */
   #mayServeUnasked(session: Session | undefined): boolean {
-    if (this.#near === undefined || session === undefined) return false;
+    if (this.#near === undefined || session === undefined || insideLoad()) return false;
     return session.snapshot || this.#near.provedAfter(session.began);
+  }
+
+  /**
+   * Whether what memory holds may be served to those who waited for this log read. Asked when a value is served, not when the answer
+   * is processed: between the two, other answers may have emptied memory and filled it as of an earlier log read.
+   */
+  #proves({ asked }: Answer): boolean {
+    return asked !== undefined && this.#near?.provedAfter(asked.number - 1) === true;
   }
 
   /** Serves what memory holds. @returns the others */
@@ -493,7 +506,7 @@ export class Cache {
     const asked = calls.filter(({ key }) => answer.keys.has(key));
     const unasked = calls.filter(({ key }) => !answer.keys.has(key));
     // What memory held when the trip began: served now that the log has been read, or, if that dropped it, asked for after all.
-    const dropped = answer.proved ? this.#fromMemory(reading, unasked) : unasked;
+    const dropped = this.#proves(answer) ? this.#fromMemory(reading, unasked) : unasked;
     const misses = this.#judge(reading, asked, answer);
     return dropped.length === 0 ? misses : [...misses, ...(await this.#look(reading, dropped, false))];
   }
@@ -513,7 +526,8 @@ export class Cache {
     }
     return this.#trip(async () => {
       const view = await this.store.read([...keys], [...tags], { log: asked?.log, mint: true });
-      return { view, asked, keys, proved: asked !== undefined && this.#near?.took(asked, view) === true };
+      if (asked !== undefined) this.#near?.took(asked, view);
+      return { view, asked, keys };
     });
   }
 
@@ -523,12 +537,14 @@ export class Cache {
     for (const call of calls) {
       const state = this.#state(call, answer.view);
       const unproved = call.groups.some((group) => answer.view.leases[group]?.unproved === true);
+      // Absent: neither memory nor a known answer may keep it.
+      const asked = keptUnder(answer, call);
       if (state.kind === 'fresh' || (state.kind === 'stale' && mayServeStale(reading, state.entry))) {
-        this.#serve(reading, call, { state, unproved, asked: answer.asked });
+        this.#serve(reading, call, { state, unproved, asked });
       } else if (unproved) {
         misses.push({ ...call, stamps: undefined, reason: 'unproved' });
       } else {
-        misses.push({ ...call, ...this.#stamps(call, state, answer.view), asked: answer.asked });
+        misses.push({ ...call, ...this.#stamps(call, state, answer.view), asked });
       }
     }
     return misses;
@@ -812,6 +828,11 @@ const NO_TRIPS: readonly number[] = [];
 /** Of what nobody waits for, and nobody gives up. */
 const UNENDING = new AbortController().signal;
 setMaxListeners(0, UNENDING); // as many as wait for a slot
+
+/** The log read under which memory may keep what it found of this call, or what is loaded after it. */
+function keptUnder({ asked, view }: Answer, { groups }: Call<unknown>): Asked | undefined {
+  return asked !== undefined && leasedAsNamed(asked, groups, view.leases) ? asked : undefined;
+}
 
 /** A snapshot is of one moment: what is older than it should be has no place in one. */
 function mayServeStale<A, V>({ source, session }: Reading<A, V>, { ageMs, ttlMs }: Entry): boolean {

@@ -37,6 +37,11 @@ function atLeastOne(slots: number): number {
   return Math.max(1, Math.floor(slots));
 }
 
+/** Whether the caller runs inside a load, of whatever queue, that may read through a cache. */
+export function insideLoad(): boolean {
+  return running > 0 && inside.getStore() !== undefined;
+}
+
 /** Aborts when nobody waits any more for the load that this is called in; undefined outside of any, and in a leaf's. */
 export function loadSignal(): AbortSignal | undefined {
   return inside.getStore()?.signal;
@@ -98,7 +103,7 @@ export class LoadQueue {
 
   /** Whether the caller runs inside of a load. */
   get inside(): boolean {
-    return inside.getStore()?.queue === this;
+    return running > 0 && inside.getStore()?.queue === this;
   }
 
   get state(): FairQueue['state'] {

@@ -11,10 +11,11 @@ import { forbidden, notFound } from '../projects/access.js';
 import { projectMembers, type Role } from '../projects/project.table.js';
 import { holdTask } from '../tasks/task.locks.js';
 import { tasks } from '../tasks/task.table.js';
+import { TEXTS } from '../text.js';
 import { type CommentRow, comments, mayDeleteComment, mayUpdateComment } from './comment.table.js';
 import type { CreateCommentInput, DeleteCommentInput, UpdateCommentInput } from './comment.type.js';
 
-const body = textInput(1, 65_536);
+const body = textInput(TEXTS.commentBody);
 const createCommentInput = z.object({ taskId: idInput('task'), body, idempotencyKey: idempotencyKeyInput });
 const commentInput = z.object({ id: idInput('comment') });
 const updateCommentInput = commentInput.extend({ body: notCleared(body) });

@@ -51,6 +51,10 @@ export function answerEndsAt({ session }: Context, untilMs: number): void {
 export interface SubscriptionContext extends Context {
   /** Before each event: what is read from now on is read anew. `direct`: past the cache, which may not know of the event yet. */
   renew(options: { readonly direct: boolean }): void;
+  /** Runs `work` when it is the viewer's turn among all subscriptions of the process. */
+  inTurn<T>(work: () => Promise<T>): Promise<T>;
+  /** Runs `work`, which only reads, and again while Postgres is away. @throws what it fails with otherwise, or when that lasts for long */
+  untilAvailable<T>(work: () => Promise<T>): Promise<T>;
   /** For what waits to be sent to this client. When it fills, the client's connection is closed. */
   queue<T>(): EventQueue<T>;
 }

@@ -207,7 +207,7 @@ function secondsOf(ms: number): number {
 }
 
 /** Of IPv6 the network, since one customer has 2^64 addresses. */
-function networkOf(address: string): string {
+export function networkOf(address: string): string {
   if (!address.includes(':')) return address;
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
   if (mapped !== undefined) return mapped;

@@ -37,7 +37,8 @@ import { statusByMediaType } from './over-http.js';
 import { PersistedDocuments, type PersistedDocumentsOptions, RegisteredDocuments } from './persisted.js';
 import { callerOf, type RateLimits, rateLimitPlugin } from './rate-limit.js';
 import { type Asker, type Opened, RequestContext } from './request-context.js';
-import { type SubscriptionLimits, serveSubscriptions } from './subscriptions.js';
+import type { SubscriptionLimits } from './subscription-limits.js';
+import { serveSubscriptions } from './subscriptions.js';
 import { waitedFor } from './waited-for.js';
 
 const ENDPOINT = '/graphql';
@@ -83,7 +84,7 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly rateLimits?: RateLimits | undefined;
   /** Absent: clients send what they like. */
   readonly persistedDocuments?: Pick<PersistedDocumentsOptions, 'manifest' | 'mode'>;
-  /** Default: see subscriptions.ts. */
+  /** Default: see subscription-limits.ts. */
   readonly subscriptionLimits?: Partial<SubscriptionLimits>;
   /** Absent: no explorer. */
   readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;

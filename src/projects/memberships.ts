@@ -7,7 +7,7 @@ import { and, count, eq, sql } from 'drizzle-orm';
 import type { Transaction } from '../db/database.js';
 import type { ProjectId, UserId } from '../db/ids.js';
 import { Refusal, UserErrorCode } from '../graphql/user-error.js';
-import { type UserRow, users } from '../users/user.table.js';
+import { users } from '../users/user.table.js';
 import { projectMembers } from './project.table.js';
 
 /** Created by the user. A list of so many projects' tasks takes Postgres some ms. */
@@ -17,14 +17,9 @@ export const MAX_ADDED = 500;
 /** Of these, by one person. */
 export const MAX_ADDED_BY_ONE = 250;
 
-/** The user, locked, so that two writes do not both take the last place. Undefined when there is none. */
-export async function lockUser(tx: Transaction, id: UserId): Promise<UserRow | undefined> {
-  const [user] = await tx.select().from(users).where(eq(users.id, id)).for('no key update');
-  return user;
-}
-
-/** May the viewer, whose row is locked, create another project? @throws Refusal */
+/** May the viewer create another project? Held until the transaction ends. @throws Refusal */
 export async function requireRoomToCreate(tx: Transaction, viewerId: UserId): Promise<void> {
+  await tx.select({ id: users.id }).from(users).where(eq(users.id, viewerId)).for('no key update');
   const { own } = await countOf(tx, viewerId, viewerId);
   if (own < MAX_CREATED) return;
   const message = `you have created ${own} projects and are a member of them; expected at most ${MAX_CREATED}`;
@@ -34,7 +29,7 @@ export async function requireRoomToCreate(tx: Transaction, viewerId: UserId): Pr
 /** May `by` add the user, whose row is locked, to another project? Whoever is a member already may be given another role. @throws Refusal */
 export async function requireRoomToAdd(
   tx: Transaction,
-  { by, userId, projectId }: { by: UserId; userId: UserId; projectId: ProjectId },
+  { by, userId, projectId, path }: { by: UserId; userId: UserId; projectId: ProjectId; path: readonly string[] },
 ): Promise<void> {
   const known = await tx
     .select({ role: projectMembers.role })
@@ -43,15 +38,18 @@ export async function requireRoomToAdd(
   if (known.length > 0) return;
   const { byOne, byOthers } = await countOf(tx, userId, by);
   if (by !== userId && byOne >= MAX_ADDED_BY_ONE) {
-    throw full(`you have added this user to ${byOne} projects; expected at most ${MAX_ADDED_BY_ONE} by one person`);
+    throw full(
+      `you have added this user to ${byOne} projects; expected at most ${MAX_ADDED_BY_ONE} by one person`,
+      path,
+    );
   }
   if (byOthers >= MAX_ADDED) {
-    throw full(`others have added this user to ${byOthers} projects; expected at most ${MAX_ADDED}`);
+    throw full(`others have added this user to ${byOthers} projects; expected at most ${MAX_ADDED}`, path);
   }
 }
 
-function full(message: string): Refusal {
-  return new Refusal(UserErrorCode.CONFLICT, message, ['input', 'userId']);
+function full(message: string, path: readonly string[]): Refusal {
+  return new Refusal(UserErrorCode.CONFLICT, message, path);
 }
 
 /** The user's memberships: by the user, by others, by `one`. */

@@ -4,21 +4,27 @@ import { z } from 'zod';
 import type { Executor, Transaction } from '../db/database.js';
 import { differences } from '../db/differences.js';
 import type { ProjectId, UserId } from '../db/ids.js';
+import { isGiven } from '../graphql/node.js';
 import {
+  changedTextInput,
   idempotencyKeyInput,
   idInput,
   notCleared,
+  optionalTextInput,
   parseInput,
   Refusal,
+  requireFits,
   textInput,
   UserErrorCode,
 } from '../graphql/user-error.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
 import type { Transactor } from '../invalidation/transact.js';
 import type { Writer } from '../invalidation/writer.js';
+import { readComparand, TEXTS } from '../text.js';
+import { MAX_HANDLE_CHARS, type UserRow, users } from '../users/user.table.js';
 import { forbidden, notFound, requireMember, requireOwner, requireWriter } from './access.js';
 import { passGateAlone } from './gates.js';
-import { lockUser, requireRoomToAdd, requireRoomToCreate } from './memberships.js';
+import { requireRoomToAdd, requireRoomToCreate } from './memberships.js';
 import { PROJECT_KEY, type ProjectRow, projectMembers, projectRole, projects, taskNumbers } from './project.table.js';
 import type {
   AddMemberInput,
@@ -28,19 +34,37 @@ import type {
   UpdateProjectInput,
 } from './project.type.js';
 
-const name = textInput(1, 100).transform((text) => text.trim());
-const description = textInput(0, 10_000).nullish();
+const name = textInput(TEXTS.projectName);
 const createProjectInput = z.object({
   key: z.string().regex(PROJECT_KEY, 'expected 2 to 10 capital letters or digits, a letter first'),
   name,
-  description,
+  description: optionalTextInput(TEXTS.projectDescription),
   idempotencyKey: idempotencyKeyInput,
 });
 const projectInput = z.object({ id: idInput('project') });
-const updateProjectInput = projectInput.extend({ name: notCleared(name), description });
+const updateProjectInput = projectInput.extend({
+  name: notCleared(name),
+  description: changedTextInput(TEXTS.projectDescription),
+});
 const archiveProjectInput = projectInput.extend({ archived: z.boolean() });
+const handleInput = z.string().transform((given, context) => {
+  const read = readComparand('line', given, MAX_HANDLE_CHARS);
+  if ('text' in read) return read.text;
+  context.addIssue(read.fault);
+  return z.NEVER;
+});
 const memberInput = z.object({ projectId: idInput('project'), userId: idInput('user') });
-const addMemberInput = memberInput.extend({ role: z.enum(projectRole.enumValues) });
+const addMemberInput = z
+  .object({
+    projectId: idInput('project'),
+    userId: idInput('user').nullish(),
+    handle: handleInput.nullish(),
+    role: z.enum(projectRole.enumValues),
+  })
+  .refine(({ userId, handle }) => isGiven(userId) !== isGiven(handle), {
+    path: ['userId'],
+    error: 'expected exactly one of userId and handle',
+  });
 
 const PROJECT = { what: 'project', path: ['input', 'id'] };
 const PROJECT_OF_MEMBER = { what: 'project', path: ['input', 'projectId'] };
@@ -65,7 +89,6 @@ export class ProjectService {
       prefix: 'project',
       input,
       create: async (tx, id) => {
-        await lockUser(tx, viewerId);
         await requireRoomToCreate(tx, viewerId);
         const [project] = await tx
           .insert(projects)
@@ -113,13 +136,13 @@ export class ProjectService {
 
   addMember(by: Writer, given: AddMemberInput) {
     const { viewerId } = by;
-    const { projectId, userId, role } = parseInput(addMemberInput, given);
+    const { projectId, role, ...who } = parseInput(addMemberInput, given);
     return this.transactor.transact(async (tx) => {
       await passGateAlone(tx, projectId);
       await requireOwner(tx, viewerId, projectId, PROJECT_OF_MEMBER);
-      const user = await lockUser(tx, userId);
-      if (user === undefined) throw notFound('user', ['input', 'userId']);
-      await requireRoomToAdd(tx, { by: viewerId, userId, projectId });
+      const user = await lockUser(tx, who);
+      const userId = user.id;
+      await requireRoomToAdd(tx, { by: viewerId, userId, projectId, path: ['input', pathOf(who)] });
       if (role !== 'OWNER') await requireOtherOwner(tx, projectId, userId, ['input', 'role']);
       await tx
         .insert(projectMembers)
@@ -154,12 +177,30 @@ export class ProjectService {
   }
 }
 
+/** The member of the input that names the user. */
+function pathOf({ userId }: Pick<z.output<typeof addMemberInput>, 'userId'>): string {
+  return isGiven(userId) ? 'userId' : 'handle';
+}
+
+/** The user, locked, by whichever of both is given: two writes must not both find the last membership free. @throws Refusal */
+async function lockUser(
+  tx: Transaction,
+  who: Pick<z.output<typeof addMemberInput>, 'userId' | 'handle'>,
+): Promise<UserRow> {
+  const { userId, handle } = who;
+  const which = isGiven(userId) ? eq(users.id, userId) : eq(users.handle, handle ?? '');
+  const [user] = await tx.select().from(users).where(which).for('no key update');
+  if (user === undefined) throw notFound('user', ['input', pathOf(who)]);
+  return user;
+}
+
 async function change(
   tx: Transaction,
   id: ProjectId,
   changes: { name?: string | undefined; description?: string | null | undefined },
 ): Promise<ProjectRow> {
   const project = await lockProject(tx, id);
+  requireFits(TEXTS.projectDescription, 'description', { given: changes.description, stored: project.description });
   const different = differences(project, changes);
   if (different === undefined) return project;
   const [updated] = await tx

@@ -57,7 +57,7 @@ export class TaskChanges implements AsyncIterableIterator<TaskChange>, TaskSubsc
       while (!this.#last) {
         const news = await this.#queue.take();
         if (news === undefined) break;
-        const change = await this.#judge(news);
+        const change = await this.#context.untilAvailable(() => this.#context.inTurn(() => this.#judge(news)));
         if (this.#queue.closed) break;
         if (change !== undefined) return { value: change, done: false };
       }

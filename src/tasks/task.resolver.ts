@@ -220,7 +220,7 @@ export class TaskResolver {
 
   @Mutation(() => TaskPayload, {
     description:
-      'Moves a task to another project, where it gets a new number. It keeps its comments, labels that the other project has by the same name, and an assignee who is a member there; its parent and its subtasks stay behind.',
+      'Moves a task to another project, where it gets a new number; its old identifier then finds nothing, its id stays. It keeps its comments, labels that the other project has by the same name, and an assignee who is a member there; its parent and its subtasks stay behind.',
   })
   moveTask(
     @Ctx() context: Context,

@@ -4,21 +4,23 @@ import { z } from 'zod';
 import type { Executor, Transaction } from '../db/database.js';
 import type { LabelId, TaskId, UserId } from '../db/ids.js';
 import {
+  changedTextInput,
   idempotencyKeyInput,
   idInput,
-  lineInput,
   listInput,
   notCleared,
+  optionalTextInput,
   parseInput,
   Refusal,
+  requireFits,
   textInput,
-  UserErrorCode,
 } from '../graphql/user-error.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
 import type { Transactor } from '../invalidation/transact.js';
 import type { Writer } from '../invalidation/writer.js';
 import { requireWriter } from '../projects/access.js';
 import { projectMembers } from '../projects/project.table.js';
+import { TEXTS } from '../text.js';
 import type {
   AddLabelsInput,
   AssignTaskInput,
@@ -48,15 +50,19 @@ import {
 
 const MAX_TASKS = 100;
 
-const title = lineInput(1, 500);
-const description = textInput(0, 65_536).nullish();
+/** Of one task in `updateTask`: `requireFewLabels` decides how many it may have, this only bounds the list. */
+const MAX_LABELS_GIVEN = 500;
+
+const title = textInput(TEXTS.taskTitle);
+const description = optionalTextInput(TEXTS.taskDescription);
 /** graphql-scalars reads a Date as midnight UTC. Postgres has no year 0. */
 const day = z
   .date()
   .transform((date) => date.toISOString().slice(0, 10))
   .refine((text) => /^\d{4}/.test(text) && text >= '0001', 'expected a day from 0001-01-01 on')
   .nullish();
-const labelIds = listInput(idInput('label'), { min: 0, max: MAX_LABELS, what: 'labels' }).nullish();
+const labelIdList = (max: number) => listInput(idInput('label'), { min: 0, max, what: 'labels' }).nullish();
+const labelIds = labelIdList(MAX_LABELS);
 const status = z.enum(taskStatus.enumValues);
 const priority = z.enum(taskPriority.enumValues);
 const fields = {
@@ -82,7 +88,11 @@ const changes = {
   labelIds,
 };
 const taskInput = z.object({ id: idInput('task'), expectedVersion: z.int().nullish() });
-const updateTaskInput = taskInput.extend(changes);
+const updateTaskInput = taskInput.extend({
+  ...changes,
+  description: changedTextInput(TEXTS.taskDescription),
+  labelIds: labelIdList(MAX_LABELS_GIVEN),
+});
 const updateTasksInput = z.object({
   ids: listInput(idInput('task'), { min: 1, max: MAX_TASKS, what: 'tasks' }).refine(
     (ids) => new Set(ids).size === ids.length,
@@ -127,6 +137,8 @@ export class TaskService {
     return this.transactor.transact(async (tx) => {
       const task = await taskToWrite(tx, viewerId, id, TASK, holdingFor(changes));
       requireVersion(task, expectedVersion);
+      const { description } = changes;
+      requireFits(TEXTS.taskDescription, 'description', { given: description, stored: task.description });
       return { task: await applyChanges(tx, task, changes, labelIds === null ? [] : labelIds) };
     }, by);
   }
@@ -211,10 +223,6 @@ export class TaskService {
     return this.transactor.transact(async (tx) => {
       const task = await taskToWrite(tx, by.viewerId, taskId, LABELLED);
       const wanted = change(await labelIdsOfTask(tx, taskId), labelIds);
-      if (wanted.length > MAX_LABELS) {
-        const message = `expected at most ${MAX_LABELS} labels on a task, got ${wanted.length}`;
-        throw new Refusal(UserErrorCode.INVALID, message, ['input', 'labelIds']);
-      }
       return { task: await applyChanges(tx, task, {}, wanted) };
     }, by);
   }

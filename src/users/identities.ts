@@ -10,6 +10,7 @@ import { unauthenticated } from '../graphql/errors.js';
 import type { Source } from '../graphql/loads.js';
 import type { Identity } from '../graphql/server.js';
 import type { Transactor } from '../invalidation/transact.js';
+import { toLine, truncated } from '../text.js';
 import type { VerifiedToken } from '../tokens.js';
 import { userById, userIdBySubject } from './user.loaders.js';
 import { MAX_HANDLE_CHARS, MAX_NAME_CHARS, users } from './user.table.js';
@@ -86,7 +87,7 @@ async function createUser(tx: Transaction, { subject, profile }: VerifiedToken):
   const id = own ? subject : newId('user');
   const who = own ? { id } : { id, subject };
   for (const handle of handlesFor(profile.handle, id)) {
-    const name = within(profile.name?.trim(), MAX_NAME_CHARS) ?? handle;
+    const name = toLine(profile.name ?? '', MAX_NAME_CHARS) || handle;
     const [created] = await tx
       .insert(users)
       .values({ ...who, handle, name })
@@ -105,10 +106,12 @@ async function createUser(tx: Transaction, { subject, profile }: VerifiedToken):
 /** In the order in which they are tried. A handle that is taken is somebody else's: its owner is never taken for the newcomer. */
 function handlesFor(wanted: string | undefined, id: UserId): string[] {
   const suffix = id.slice(id.indexOf('_') + 1);
-  const given = wanted?.replaceAll(/[\s\p{C}\p{Z}]+/gu, '-').slice(0, MAX_HANDLE_CHARS - 7);
-  return [...(given ? [given, `${given}-${suffix.slice(-6)}`] : []), `user-${suffix}`];
+  const given = handleOf(wanted ?? '');
+  return [...(given === '' ? [] : [given, `${given}-${suffix.slice(-6)}`]), `user-${suffix}`];
 }
 
-function within(text: string | undefined, maxChars: number): string | undefined {
-  return text?.replaceAll('\0', '').slice(0, maxChars) || undefined;
+/** Leaves room for a suffix. Empty if nothing in the wanted handle is visible. */
+function handleOf(wanted: string): string {
+  const line = toLine(wanted.replaceAll(/\p{Default_Ignorable_Code_Point}/gu, ''), wanted.length);
+  return truncated(line.replaceAll(/[\s\p{C}\p{Z}]+/gu, '-'), MAX_HANDLE_CHARS - 7);
 }

@@ -33,13 +33,13 @@ function within<T>(what: Inside, run: () => T): T {
   return result;
 }
 
-function atLeastOne(slots: number): number {
-  return Math.max(1, Math.floor(slots));
-}
-
 /** Whether the caller runs inside a load, of whatever queue, that may read through a cache. */
 export function insideLoad(): boolean {
   return running > 0 && inside.getStore() !== undefined;
+}
+
+function atLeastOne(slots: number): number {
+  return Math.max(1, Math.floor(slots));
 }
 
 /** Aborts when nobody waits any more for the load that this is called in; undefined outside of any, and in a leaf's. */

@@ -134,6 +134,7 @@ const estimate: ComplexityEstimator = ({ args, childComplexity, context, field, 
   const of = getNamedType(field.type);
   if (of.name.startsWith('__')) return 0;
   const own = field.extensions['complexity'] ?? (isCompositeType(of) ? 1 : 0);
+  if (typeof own === 'function') return own({ args, childComplexity }); // a field that knows how many objects its arguments ask for
   const base = (typeof own === 'number' ? own : 1) + (type.name === 'Mutation' ? COSTS.write : 0);
   const searched = costOfTexts(args['filter']);
   if (!isConnection(of)) return base + searched + (givenIds(args) ?? 1) * childComplexity;

@@ -27,6 +27,11 @@ export function badVariable(error: GraphQLError): GraphQLError {
   return new GraphQLError(message, { nodes, extensions: { code: 'BAD_USER_INPUT', argument } });
 }
 
+/** The request is none that could be understood. */
+export function badRequest(message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'BAD_REQUEST', http: { status: 400 } } });
+}
+
 export function unauthenticated(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'UNAUTHENTICATED', http: { status: 401 } } });
 }
@@ -46,6 +51,16 @@ export function tooManyChanges(): GraphQLError {
   return new GraphQLError('More changed at once than is told one by one: subscribe again, then read again.', {
     extensions: { code: 'TOO_MANY_CHANGES' },
   });
+}
+
+/** What changed since this cursor is no longer known completely. */
+export function cursorExpired(): GraphQLError {
+  return new GraphQLError(
+    'cursor: expired. Refetch, and continue with a new cursor: the one of a call without a cursor.',
+    {
+      extensions: { code: 'CURSOR_EXPIRED', argument: 'cursor' },
+    },
+  );
 }
 
 /** The document has several operations and none was named, or none of that name: nothing of it runs. */
@@ -69,12 +84,15 @@ const SHOWN = new Set([
   'OPERATION_RESOLUTION_FAILURE',
   'BAD_REQUEST',
   'QUERY_TOO_EXPENSIVE',
+  'RESPONSE_TOO_LARGE',
+  'TOO_MANY_UNREAD_RESPONSES',
   'QUERY_TIMEOUT',
   'REQUEST_TIMEOUT',
   'CLIENT_CLOSED_REQUEST',
   'PERSISTED_DOCUMENT_NOT_FOUND',
   'PERSISTED_DOCUMENT_REQUIRED',
   'TOO_MANY_CHANGES',
+  'CURSOR_EXPIRED',
   'TOO_MANY_SUBSCRIPTIONS',
   'PERSISTED_QUERY_NOT_FOUND',
   'PERSISTED_QUERY_NOT_SUPPORTED',

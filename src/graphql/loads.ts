@@ -109,10 +109,17 @@ export class Loads {
     return next();
   }
 
-  /** Not cached: collects what one turn asks of `load` into one call. For the bodies of cached methods. */
+  /** The same, past the cache: for values that must be no older than what this request has already read from Postgres. */
+  direct(): Loads {
+    if (this.#bypass !== undefined) return this;
+    const { viewer = '', signal } = this.#options;
+    return new Loads({ cache: this.#cache, db: this.#db, viewer, signal, tracer: this.#tracer, bypass: 'unapplied' });
+  }
+
+  /** Not cached: collects what one turn asks of `load` into one call. For the bodies of cached methods; elsewhere its answer is neither kept nor part of a snapshot from the cache. */
   batch<A, V>(load: BatchLoad<A, V>, arg: A): Promise<V> {
     const signal = loadSignal();
-    if (signal === undefined) this.#options.session?.loseGround(); // of no cached method
+    if (signal === undefined) this.#options.session?.usedUnstamped(); // of no cached method
     // Apart: what runs in a load's slot must not wait for what waits for a slot.
     const loader = memoized(signal === undefined ? this.#batches : this.#batchesInLoads, load, () =>
       dataLoader<Part<A>, V>((parts) => this.#together(parts, load), null),

@@ -15,15 +15,24 @@ import type { Identity } from './server.js';
 export interface Asker {
   readonly headers: IncomingHttpHeaders;
   readonly address: string;
-  readonly session: Session;
+  /** Absent: it begins after the request is admitted. */
+  readonly session?: Session;
 }
 
-/** A request before its operation is known. */
-export interface Opened {
-  readonly session: Session;
+/** A request before its body is read. */
+export interface Admitted {
   readonly identity: Identity | undefined;
   /** Who pays: see rate-limit.ts. */
   readonly caller: string;
+}
+
+/** A request before its operation is known. */
+export interface Opened extends Admitted {
+  readonly session: Session;
+  /** Set when its document was found invalid. */
+  invalidDocument?: boolean;
+  /** Set when its operation is known. */
+  isMutation?: boolean;
   /** What it cost; set when it was a query and is answered without an error. */
   answeredFor?: number;
 }

@@ -7,7 +7,7 @@ import { and, count, eq, sql } from 'drizzle-orm';
 import type { Transaction } from '../db/database.js';
 import type { ProjectId, UserId } from '../db/ids.js';
 import { Refusal, UserErrorCode } from '../graphql/user-error.js';
-import { users } from '../users/user.table.js';
+import { type UserRow, users } from '../users/user.table.js';
 import { projectMembers } from './project.table.js';
 
 /** Created by the user. A list of so many projects' tasks takes Postgres some ms. */
@@ -17,9 +17,18 @@ export const MAX_ADDED = 500;
 /** Of these, by one person. */
 export const MAX_ADDED_BY_ONE = 250;
 
-/** May the viewer create another project? Held until the transaction ends. @throws Refusal */
+/** The user, locked, so that two writes do not both take the last place. Undefined when there is none. */
+export async function lockUser(
+  tx: Transaction,
+  who: { readonly id: UserId } | { readonly handle: string },
+): Promise<UserRow | undefined> {
+  const which = 'id' in who ? eq(users.id, who.id) : eq(users.handle, who.handle);
+  const [user] = await tx.select().from(users).where(which).for('no key update');
+  return user;
+}
+
+/** May the viewer, whose row is locked, create another project? @throws Refusal */
 export async function requireRoomToCreate(tx: Transaction, viewerId: UserId): Promise<void> {
-  await tx.select({ id: users.id }).from(users).where(eq(users.id, viewerId)).for('no key update');
   const { own } = await countOf(tx, viewerId, viewerId);
   if (own < MAX_CREATED) return;
   const message = `you have created ${own} projects and are a member of them; expected at most ${MAX_CREATED}`;

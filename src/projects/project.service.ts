@@ -21,10 +21,10 @@ import type { Idempotency } from '../idempotency/idempotency.js';
 import type { Transactor } from '../invalidation/transact.js';
 import type { Writer } from '../invalidation/writer.js';
 import { readComparand, TEXTS } from '../text.js';
-import { MAX_HANDLE_CHARS, type UserRow, users } from '../users/user.table.js';
+import { MAX_HANDLE_CHARS } from '../users/user.table.js';
 import { forbidden, notFound, requireMember, requireOwner, requireWriter } from './access.js';
 import { passGateAlone } from './gates.js';
-import { requireRoomToAdd, requireRoomToCreate } from './memberships.js';
+import { lockUser, requireRoomToAdd, requireRoomToCreate } from './memberships.js';
 import { PROJECT_KEY, type ProjectRow, projectMembers, projectRole, projects, taskNumbers } from './project.table.js';
 import type {
   AddMemberInput,
@@ -89,6 +89,7 @@ export class ProjectService {
       prefix: 'project',
       input,
       create: async (tx, id) => {
+        await lockUser(tx, { id: viewerId });
         await requireRoomToCreate(tx, viewerId);
         const [project] = await tx
           .insert(projects)
@@ -140,9 +141,11 @@ export class ProjectService {
     return this.transactor.transact(async (tx) => {
       await passGateAlone(tx, projectId);
       await requireOwner(tx, viewerId, projectId, PROJECT_OF_MEMBER);
-      const user = await lockUser(tx, who);
+      const user = await lockUser(tx, isGiven(who.userId) ? { id: who.userId } : { handle: who.handle ?? '' });
+      const path = ['input', isGiven(who.userId) ? 'userId' : 'handle'];
+      if (user === undefined) throw notFound('user', path);
       const userId = user.id;
-      await requireRoomToAdd(tx, { by: viewerId, userId, projectId, path: ['input', pathOf(who)] });
+      await requireRoomToAdd(tx, { by: viewerId, userId, projectId, path });
       if (role !== 'OWNER') await requireOtherOwner(tx, projectId, userId, ['input', 'role']);
       await tx
         .insert(projectMembers)
@@ -176,24 +179,6 @@ export class ProjectService {
     }, by);
   }
 }
-
-/** The member of the input that names the user. */
-function pathOf({ userId }: Pick<z.output<typeof addMemberInput>, 'userId'>): string {
-  return isGiven(userId) ? 'userId' : 'handle';
-}
-
-/** The user, locked, by whichever of both is given: two writes must not both find the last membership free. @throws Refusal */
-async function lockUser(
-  tx: Transaction,
-  who: Pick<z.output<typeof addMemberInput>, 'userId' | 'handle'>,
-): Promise<UserRow> {
-  const { userId, handle } = who;
-  const which = isGiven(userId) ? eq(users.id, userId) : eq(users.handle, handle ?? '');
-  const [user] = await tx.select().from(users).where(which).for('no key update');
-  if (user === undefined) throw notFound('user', ['input', pathOf(who)]);
-  return user;
-}
-
 async function change(
   tx: Transaction,
   id: ProjectId,

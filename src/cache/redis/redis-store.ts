@@ -26,6 +26,7 @@ import {
   MAX_LOG_RECORDS,
   MAX_RECORDS_PER_READ,
   MAX_RELEASED_KNOWN,
+  MAX_TEXTS,
   type News,
   type Position,
   recordOf,
@@ -241,7 +242,19 @@ export class RedisStore implements Store {
 
   async remember(name: string, text: string, ttlMs: number): Promise<void> {
     const { group, key } = this.#text(name);
-    await this.#reading(group, 'write', (client) => client.set(key, text, 'PX', ttlMs));
+    const index = `qi:${group.hashTag}`;
+    const maxTexts = Math.ceil(MAX_TEXTS / this.groups);
+    await this.#reading(group, 'write', async (client) => {
+      // In the index first: a text that is not in it could not be dropped. All in one trip, but for what must be dropped.
+      const [, , count] = await Promise.all([
+        client.zadd(index, Date.now(), key),
+        client.set(key, text, 'PX', ttlMs),
+        client.zcard(index),
+      ]);
+      if (count <= maxTexts) return;
+      const dropped = await client.zpopmin(index, count - maxTexts);
+      await client.del(...dropped.filter((_, i) => i % 2 === 0)); // between them are their times
+    });
   }
 
   async recall(name: string): Promise<string | undefined> {

@@ -35,7 +35,7 @@ export async function requireRoomToCreate(tx: Transaction, viewerId: UserId): Pr
   throw new Refusal(UserErrorCode.CONFLICT, message, ['input']);
 }
 
-/** May `by` add the user, whose row is locked, to another project? Whoever is a member already may be given another role. @throws Refusal */
+/** May `by` add the user, whose row is locked, to another project? A member may be given another role. @throws Refusal */
 export async function requireRoomToAdd(
   tx: Transaction,
   { by, userId, projectId, path }: { by: UserId; userId: UserId; projectId: ProjectId; path: readonly string[] },

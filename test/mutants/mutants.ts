@@ -988,6 +988,41 @@ export const MUTANTS: readonly Mutant[] = [
     replace: [['handlers.defaults();', 'super.handleError(error, _tries, handlers);']],
     killedBy: `${RESEND} > a READ is not sent again: it fails, and the next one names the run of the server that has the slots now`,
   },
+  {
+    name: 'fair/own-write',
+    what: 'A request that has created its user reads on from memory that was read before that.',
+    file: 'src/users/identities.ts',
+    replace: [['if (session !== undefined) this.#options.cache.renew(session);', '']],
+    killedBy: 'test/access/identities.test.ts > exists for all requests that meet the token at once',
+  },
+  {
+    name: 'fair/begins-late',
+    what: 'A write begins although its answer was given up while its connection was opened.',
+    file: TRANSACT,
+    replace: [['by?.signal?.throwIfAborted();', '']],
+    killedBy: 'test/api/write-queue.test.ts > when its client has gone already does not begin',
+  },
+  {
+    name: 'fair/no-share',
+    what: 'One viewer may hold all slots.',
+    file: 'src/fair-queue.ts',
+    replace: [['(this.#held.get(owner) ?? 0) < this.#options.maxEach', 'true']],
+    killedBy: 'test/fair-queue.test.ts > holds at most its share, also while no other owner wants a slot',
+  },
+  {
+    name: 'fair/joined-line',
+    what: 'A load in line that another viewer needs, too, waits for the viewer who began it.',
+    file: CACHE,
+    replace: [['for (const flight of flying) flight?.turn.share(viewer);', '']],
+    killedBy: 'test/cache/engine.test.ts > begins with the turn of whichever of them is served first',
+  },
+  {
+    name: 'fair/many-tags',
+    what: 'An entry is kept under any number of tags.',
+    file: CACHE,
+    replace: [['return tags.length <= MAX_TAGS;', 'return true;']],
+    killedBy: 'test/cache/engine.test.ts > a value under more tags than are worth proving',
+  },
 ];
 
 /** The file and the text of `killedBy`. */

@@ -59,7 +59,7 @@ export interface App extends Core {
 export async function createApp(options: AppOptions): Promise<App> {
   const core = createCore(options);
   const taskEvents = new TaskEvents({ ...core, store: options.store });
-  const { schema } = createSchema({ ...core, store: options.store, taskEvents });
+  const { schema } = createSchema({ ...core, store: options.store, taskEvents, guardRoots: options.checkCoverage });
   const { rateLimit } = options;
   const ratePoints = rateLimit && new RatePoints(rateLimit);
   const identities = new Identities({ ...core, unknownUsers: options.unknownUsers ?? 'refuse' });
@@ -67,7 +67,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     ...options,
     ...core,
     schema,
-    verifyToken: async (token) => identities.of(await options.verifyToken(token)),
+    verifyToken: async (token, session) => identities.of(await options.verifyToken(token), session),
     requireUser,
     rateLimits: rateLimit && ratePoints && new RateLimits({ ...rateLimit, source: ratePoints }),
   });
@@ -100,7 +100,8 @@ export function createSchema({
   db,
   store,
   taskEvents,
-}: Pick<Core, 'transactor' | 'db'> & { store: Store; taskEvents: TaskEvents }): BuiltSchema {
+  guardRoots = false,
+}: Pick<Core, 'transactor' | 'db'> & { store: Store; taskEvents: TaskEvents; guardRoots?: boolean }): BuiltSchema {
   const idempotency = new Idempotency({ transactor, db, store });
   const resolvers = [
     new NodeResolver(),
@@ -117,6 +118,6 @@ export function createSchema({
     new TaskCommentsResolver(),
     new AdminResolver({ store, policies: () => built.policies }),
   ];
-  const built = buildApiSchema(resolvers, [ConflictError], allSources);
+  const built = buildApiSchema(resolvers, [ConflictError], allSources, { guardRoots });
   return built;
 }

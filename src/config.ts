@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { type AccessConfig, accessConfig, accessFaults, accessVariables } from './access-config.js';
 import type { RedisPlace } from './cache/index.js';
+import { ConnectionUrlError, parseConnectionUrl } from './db/connection-url.js';
 
 /** HS256 wants a key of at least the hash's length. */
 const MIN_SECRET_CHARS = 32;
@@ -14,6 +15,16 @@ const urlOf = (...protocols: string[]) =>
     protocol: new RegExp(`^(${protocols.join('|')})$`),
     error: `expected a URL like ${protocols[0]}://host:port/…`,
   });
+
+/** Postgres's URLs are not of the usual form: no host means this computer, and some have a socket's directory for one. */
+const databaseUrl = z.string().check((context) => {
+  try {
+    parseConnectionUrl(context.value);
+  } catch (error) {
+    if (!(error instanceof ConnectionUrlError)) throw error;
+    context.issues.push({ code: 'custom', input: context.value, message: error.message });
+  }
+});
 
 const addresses = z
   .string()
@@ -37,7 +48,7 @@ const variables = z.object({
       'expected a level of pino: fatal to trace, or silent',
     )
     .optional(),
-  DATABASE_URL: urlOf('postgres', 'postgresql').optional(),
+  DATABASE_URL: databaseUrl.optional(),
   REDIS_URL: urlOf('redis', 'rediss').optional(),
   REDIS_CLUSTER_NODES: addresses.optional(),
   REDIS_SENTINELS: addresses.optional(),
@@ -71,7 +82,7 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   /** Absent outside of production: a private Redis, or the memory store. */
   readonly redis: RedisPlace | undefined;
-  /** What a write does when Redis cannot be reached: commit all the same and answer after 2 s, or be refused. */
+  /** What a write does when Redis cannot be reached or takes no writes: commit all the same and answer after 2 s, or be refused. */
   readonly fencePolicy: 'available' | 'reject';
   /** Of parsed entries in this process; 0: none are kept. */
   readonly nearCacheBytes: number;

@@ -6,8 +6,11 @@ import {
   Cache,
   type CacheEvents,
   type CacheOptions,
+  type Head,
+  LEASE_MS,
   loadSignal,
   MemoryStore,
+  type OutageListener,
   type RedisPlace,
   RedisStore,
   Statistics,
@@ -29,12 +32,32 @@ import { SECOND, systemClock } from './time.js';
 /** What stands beside requests waits for nobody and may itself never be waited for long. */
 const RELAY_STATEMENT_TIMEOUT_MS = 5000;
 
-/** The shared store, connected if it can be; without a Redis one in this process. */
-export async function openStore(place: RedisPlace | undefined, log: Log): Promise<Store> {
+/** The shared store, connected if it can be; without a Redis one in this process. `fencePolicy`: for the log of outages. */
+export async function openStore(
+  place: RedisPlace | undefined,
+  log: Log,
+  fencePolicy: CacheOptions['fencePolicy'] = 'available',
+): Promise<Store> {
   if (place === undefined) return new MemoryStore();
-  const store = new RedisStore({ ...place, onLimit: (text) => log.warn(`this Redis: ${text}`) });
+  const store = new RedisStore({
+    ...place,
+    onLimit: (text) => log.warn(`this Redis: ${text}`),
+    onOutage: outageLog(log, fencePolicy),
+  });
   await store.ready();
   return store;
+}
+
+/** One line when an outage begins to change what writes do, and one when it ends. */
+function outageLog(log: Log, fencePolicy: CacheOptions['fencePolicy']): OutageListener {
+  const then =
+    fencePolicy === 'reject'
+      ? 'writes are refused (FENCE_POLICY=reject)'
+      : `writes commit without a fence and are answered ${LEASE_MS / SECOND} s later`;
+  return {
+    began: (reason) => log.warn(`${reason}: ${then}`),
+    ended: () => log.warn('Redis takes writes again: they are fenced'),
+  };
 }
 
 export interface CoreOptions extends Pick<CacheOptions, 'fencePolicy' | 'maxLoads' | 'monitorShare'> {
@@ -43,11 +66,13 @@ export interface CoreOptions extends Pick<CacheOptions, 'fencePolicy' | 'maxLoad
   readonly databaseUrl: string;
   readonly store: Store;
   readonly log: Log;
-  /** Check every cached load against its tags: in development and tests. */
+  /** Check every cached load against its tags, and what cached methods use of their root: in development and tests. */
   readonly checkCoverage: boolean;
   /** Besides what the core does itself with events and statements. */
   readonly events?: CacheEvents;
   readonly onStatement?: (text: string) => void;
+  /** How long Postgres works on one statement of a read. Default: see db/database.ts. */
+  readonly readTimeoutMs?: number;
 }
 
 const STATISTICS_EVERY_MS = 10 * SECOND;
@@ -59,6 +84,7 @@ export function createCore(options: CoreOptions) {
   const coverage = options.checkCoverage ? new Coverage(allRowSets) : undefined;
   const db = openDatabase({
     url: databaseUrl,
+    readTimeoutMs: options.readTimeoutMs,
     signal: loadSignal,
     onStatement: (text) => {
       Tracer.statement();
@@ -80,7 +106,7 @@ export function createCore(options: CoreOptions) {
       },
       fenceSeen: (tag, fence) => fences.seen(tag, fence),
       storeFailed: (what, error) => log.debug({ err: error }, `the cache's store failed: ${what}`),
-      unfenced: (xid) => log.warn({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s'),
+      unfenced: (xid) => log.debug({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s'),
       checked: (result, call) => {
         if (result === 'violation') log.error(call, 'the cache has served an old value');
       },
@@ -117,9 +143,7 @@ export function createCore(options: CoreOptions) {
         () => true,
         () => false,
       );
-      const head = await store.head().catch(() => undefined);
-      const state =
-        head === undefined ? 'down' : head.leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';
+      const state = stateOf(await store.head().catch(() => undefined));
       return { postgres, redis: store.kind === 'redis' ? state : `${state} (in this process)` };
     },
     async close() {
@@ -131,6 +155,12 @@ export function createCore(options: CoreOptions) {
       await Promise.all([db.close(), sql.end({ timeout: 5 })]);
     },
   };
+}
+
+function stateOf(head: Head | undefined): string {
+  if (head === undefined) return 'down';
+  if (head.refusal !== undefined) return `refuses writes: ${head.refusal}`;
+  return head.leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';
 }
 
 /** One listener for all of them; only those who listen are called. */

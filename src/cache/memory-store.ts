@@ -3,10 +3,10 @@
  * process alone, so it is for laptops and tests. Bounded: the least recently written entries and tokens go first.
  */
 import { type Clock, systemClock } from '../time.js';
-import { type Lease, leaseOf, UNPROVED } from './entry.js';
+import { generationsText, type Lease, leaseOf, UNPROVED } from './entry.js';
 import type { Key } from './key.js';
 import {
-  type Applied,
+  type ApplyReply,
   type Fill,
   type Forgotten,
   type Head,
@@ -76,7 +76,7 @@ export class MemoryStore implements Store {
     }
     const lease = this.#liveLease();
     return {
-      leases: [lease && leaseOf(lease.generation, lease.purge)],
+      leases: [lease && leaseOf(lease.generation, lease.purge, lease.generations)],
       entries: this.#entries.pick(keys),
       tokens,
       log: log && this.#logSince(log),
@@ -131,9 +131,10 @@ export class MemoryStore implements Store {
   }
 
   async release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean }): Promise<void> {
-    if (options?.unfenced === true) this.#append(tags);
+    const noted = this.#noted.delete(xid) || tags.length === 0;
+    const found = noted && tags.every((tag) => this.#fences.get(tag)?.has(String(xid)));
+    if (options?.unfenced === true || !found) this.#append(tags);
     for (const tag of tags) this.#release(tag, [String(xid)]);
-    this.#noted.delete(xid);
     this.#released.add(xid);
     this.#tell([String(xid)], tags);
   }
@@ -186,25 +187,30 @@ export class MemoryStore implements Store {
     };
   }
 
-  async apply({ head, next, rows, barrier, grant }: Tick): Promise<Applied> {
-    if (head.run !== this.#run) return 'moved';
-    if (!samePosition(head.position, this.#position)) return 'raced';
+  async apply({ head, next, rows, barrier, grant, others }: Tick): Promise<ApplyReply> {
+    if (head.run !== this.#run) return refused('moved');
+    if (!samePosition(head.position, this.#position)) return refused('raced');
     const untilMs = head.clockMs + LEASE_MS;
-    if (this.#clock.nowMs() >= untilMs) return 'late';
+    if (this.#clock.nowMs() >= untilMs) return refused('late');
     // Another purge, so perhaps another history of Postgres: its ids may be given again.
     if (head.position?.purge !== next.purge) this.#released.clear();
+    const unreleased: string[] = [];
     for (const { xid, tags } of rows) {
-      if (this.#released.has(xid)) continue;
+      const released = this.#released.has(xid);
+      if (!released || others?.unreleased.has(String(xid)) === true) this.#append(tags);
+      if (released) continue;
+      if (tags.length > 0) unreleased.push(String(xid));
       for (const tag of tags) this.#release(tag, [String(xid)]);
-      this.#append(tags);
       this.#released.add(xid);
       this.#tell([String(xid)], tags);
     }
     if (this.#log === undefined) this.#append([]);
     this.#position = next;
     this.#released = new Set([...this.#released].filter((xid) => xid >= next.xid));
-    if (grant !== 'hold') this.#grant({ next, barrier, untilMs, force: grant === 'force' });
-    return 'applied';
+    if (grant === 'hold') return { result: 'applied', unreleased };
+    const generations = generationsText(others?.generations ?? []);
+    this.#grant({ next, barrier, untilMs, force: grant === 'force', generations });
+    return { result: 'applied', unreleased, generation: this.#provingLease()?.generation };
   }
 
   async count(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
@@ -228,17 +234,23 @@ export class MemoryStore implements Store {
     for (const hear of this.#listeners) hear({ kind: 'released', xids, tags });
   }
 
-  #grant(given: { next: Position; barrier: bigint | undefined; untilMs: number; force: boolean }): void {
-    const { next, barrier, untilMs, force } = given;
+  #grant(given: {
+    next: Position;
+    barrier: bigint | undefined;
+    untilMs: number;
+    force: boolean;
+    generations: string;
+  }): void {
+    const { next, barrier, untilMs, force, generations } = given;
     const lease = this.#provingLease();
     if (lease !== undefined) {
-      this.#lease = { generation: lease.generation, purge: next.purge, untilMs };
+      this.#lease = { generation: lease.generation, purge: next.purge, untilMs, generations };
       return;
     }
     if (this.#barrier !== undefined && this.#barrier.untilMs <= this.#clock.nowMs()) this.#barrier = undefined;
     if (this.#barrier === undefined && barrier !== undefined) this.#barrier = { xid: barrier, untilMs };
     if (force || (this.#barrier !== undefined && next.xid >= this.#barrier.xid)) {
-      this.#lease = { generation: randomToken(), purge: next.purge, untilMs };
+      this.#lease = { generation: randomToken(), purge: next.purge, untilMs, generations };
       this.#barrier = undefined;
     }
   }
@@ -265,6 +277,10 @@ export class MemoryStore implements Store {
     this.#fences.delete(tag);
     this.#tokens.set(tag, randomToken(), TOKEN_TTL_MS);
   }
+}
+
+function refused(result: ApplyReply['result']): ApplyReply {
+  return { result, unreleased: [] };
 }
 
 function samePosition(a: Position | undefined, b: Position | undefined): boolean {

@@ -26,6 +26,8 @@ export interface ReadPoolOptions {
   readonly answerMs: number;
   /** How long the server lets a statement run: what was cancelled sooner, somebody cancelled. */
   readonly statementTimeoutMs: number;
+  /** The server has no such limit for these connections: a statement that takes longer is cancelled from here. */
+  readonly cancelsLate: boolean;
 }
 
 /** The driver's query, with what its types hide: whether Postgres works on it now, and how it is cancelled, more than once. */
@@ -82,8 +84,8 @@ export class ReadPool {
     const [text, parameters, options] = args;
     const prepare = options?.prepare === true || this.#comesAgain(text);
     const query = on.unsafe(text, parameters, { ...options, prepare }) as unknown as Query;
-    const { answerMs, statementTimeoutMs } = this.#options;
-    return { query, answerMs, statementTimeoutMs, leave: () => this.#leave(pool) };
+    const { answerMs, statementTimeoutMs, cancelsLate } = this.#options;
+    return { query, answerMs, statementTimeoutMs, cancelsLate, leave: () => this.#leave(pool) };
   }
 
   /** From now on statements go to new connections. Once per pool. */
@@ -94,7 +96,7 @@ export class ReadPool {
   }
 }
 
-interface Sent extends Pick<ReadPoolOptions, 'answerMs' | 'statementTimeoutMs'> {
+interface Sent extends Pick<ReadPoolOptions, 'answerMs' | 'statementTimeoutMs' | 'cancelsLate'> {
   readonly query: Query;
   readonly leave: () => void;
 }
@@ -143,9 +145,21 @@ class Statement implements PromiseLike<unknown> {
         }
         const code = (error as { code?: unknown }).code;
         const byMistake = code === QUERY_CANCELED && performance.now() - startedMs < sent.statementTimeoutMs;
+        if (code === QUERY_CANCELED && !byMistake) throw new QueryTimeout(sent.statementTimeoutMs, error);
         if (!again || !byMistake || attempt === MAX_ATTEMPTS) throw error;
       }
     }
+  }
+}
+
+/** Its message is for clients: what is in the statement is not. */
+export class QueryTimeout extends Error {
+  override readonly name = 'QueryTimeout';
+  readonly code = 'QUERY_TIMEOUT';
+
+  constructor(ms: number, cause: unknown) {
+    const ask = 'ask for less, by a narrower filter, a smaller page, or without the count';
+    super(`The database did not finish this within ${ms} ms: ${ask}.`, { cause });
   }
 }
 
@@ -155,7 +169,11 @@ export class NoAnswer extends Error {
 }
 
 /** @throws NoAnswer, what the statement fails with */
-async function answered({ query, answerMs, leave }: Sent, asValues: boolean, signal: AbortSignal | undefined) {
+async function answered(
+  { query, answerMs, statementTimeoutMs, cancelsLate, leave }: Sent,
+  asValues: boolean,
+  signal: AbortSignal | undefined,
+) {
   const run = asValues ? query.values() : query;
   let cancelling: NodeJS.Timeout | undefined;
   const cancel = () => {
@@ -164,6 +182,7 @@ async function answered({ query, answerMs, leave }: Sent, asValues: boolean, sig
     cancelling = setTimeout(cancel, CANCEL_EVERY_MS);
   };
   signal?.addEventListener('abort', cancel, { once: true });
+  const late = cancelsLate ? setTimeout(cancel, statementTimeoutMs) : undefined;
   let deadline: NodeJS.Timeout | undefined;
   try {
     return await new Promise((resolve, reject) => {
@@ -175,6 +194,7 @@ async function answered({ query, answerMs, leave }: Sent, asValues: boolean, sig
     });
   } finally {
     signal?.removeEventListener('abort', cancel);
+    clearTimeout(late);
     clearTimeout(cancelling);
     clearTimeout(deadline);
   }

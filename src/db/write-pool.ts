@@ -30,11 +30,14 @@ export class WritePool {
   readonly statement: ReturnType<typeof builtOnce>;
   readonly #sql: Sql;
   readonly #comesAgain = comingAgain();
+  readonly #first: string | undefined;
   /** Where the statement that is sent now runs. */
   #at: Client | undefined;
 
-  constructor(sql: Sql, logger: Logger) {
+  /** @param first the statement that each transaction begins with, sent together with the next one */
+  constructor(sql: Sql, logger: Logger, first?: string) {
     this.#sql = sql;
+    this.#first = first;
     this.client = this.#over(sql, undefined, false);
     const unsafe: Unsafe = (...args) => (this.#at as Client).unsafe(...args);
     this.statement = builtOnce(drizzle({ options: sql.options, unsafe } as unknown as Sql, { logger }));
@@ -50,6 +53,13 @@ export class WritePool {
     }
   }
 
+  #begin(tx: TransactionSql): void {
+    if (this.#first === undefined) return;
+    tx.unsafe(this.#first)
+      .execute()
+      .catch(() => {}); // the transaction fails with it, and so says the next statement
+  }
+
   /** A client with what Drizzle calls of it, and the same for what it opens. */
   #over<C extends Sql | TransactionSql>(sql: C, transaction: Client['transaction'], part: boolean): C {
     const unsafe = (...[text, parameters, options]: Parameters<Unsafe>) => {
@@ -59,7 +69,10 @@ export class WritePool {
       return query.execute(); // now, not when it is awaited
     };
     const opening = (open: Open) => (run: (tx: TransactionSql) => unknown) =>
-      open((tx) => run(this.#over(tx, transaction ?? { sent: 0 }, transaction !== undefined)));
+      open((tx) => {
+        if (transaction === undefined) this.#begin(tx);
+        return run(this.#over(tx, transaction ?? { sent: 0 }, transaction !== undefined));
+      });
     const opens =
       'begin' in sql ? { begin: opening(sql.begin as Open) } : { savepoint: opening(sql.savepoint as Open) };
     return { options: this.#sql.options, pool: this, unsafe, transaction, part, ...opens } as unknown as C;

@@ -3,6 +3,7 @@
 import type { Session, Tag } from '../cache/index.js';
 import type { Database } from '../db/database.js';
 import type { UserId } from '../db/ids.js';
+import type { WriteProgress } from '../db/write-progress.js';
 import type { Tracer } from './cache-trace.js';
 import type { EventQueue } from './event-queue.js';
 import type { Loads } from './loads.js';
@@ -27,6 +28,8 @@ export interface Context {
   cost: number;
   /** Aborts when nobody waits for the answer any more. Absent: somebody always does. */
   readonly signal?: AbortSignal | undefined;
+  /** What has become of the request's writes. */
+  readonly writes?: WriteProgress | undefined;
   /** Set when the operation is known. */
   loads: Loads;
   /** Set when the operation is paid for, where there is a limit. */

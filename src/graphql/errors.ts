@@ -1,6 +1,7 @@
 /** Errors that a client sees at the top level. Everything else is masked; expected refusals of a mutation are data (user-error.ts). */
 import { randomUUID } from 'node:crypto';
 import { GraphQLError, type GraphQLFormattedError, Kind } from 'graphql';
+import { QueryTimeout } from '../db/read-pool.js';
 import type { Log } from '../log.js';
 
 /**
@@ -78,6 +79,7 @@ const SHOWN = new Set([
   'OPERATION_RESOLUTION_FAILURE',
   'BAD_REQUEST',
   'QUERY_TOO_EXPENSIVE',
+  'QUERY_TIMEOUT',
   'REQUEST_TIMEOUT',
   'CLIENT_CLOSED_REQUEST',
   'PERSISTED_DOCUMENT_NOT_FOUND',
@@ -89,11 +91,19 @@ const SHOWN = new Set([
   'PERSISTED_QUERY_NOT_SUPPORTED',
   'COMMIT_OUTCOME_UNKNOWN',
   'FENCE_REFUSED',
+  'TOO_MANY_WRITES',
 ]);
 
 /** The error that a resolver threw, from under what graphql-js put around it. */
 export function causeOf(error: unknown): unknown {
   return error instanceof GraphQLError && error.originalError ? causeOf(error.originalError) : error;
+}
+
+/** From under what the query builder puts around it, whose message shows the statement. */
+function queryTimeoutIn(error: unknown): QueryTimeout | undefined {
+  const cause = causeOf(error);
+  const under = cause instanceof Error ? cause.cause : undefined;
+  return [cause, under].find((one) => one instanceof QueryTimeout);
 }
 
 /** The code a client is shown; undefined for an error that was not written for clients. */
@@ -126,6 +136,11 @@ export class ErrorMask {
 
   /** For Apollo's `formatError`. */
   readonly format = (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
+    const slow = queryTimeoutIn(error);
+    if (slow !== undefined) {
+      this.#log.warn({ path: formatted.path }, `a read was cancelled: ${slow.message}`);
+      return { ...formatted, message: slow.message, extensions: { code: slow.code } };
+    }
     const code = shownCode(error, formatted.extensions?.['code']);
     const message = formatted.message.replace(/^Context creation failed: /, ''); // Apollo's own, and nobody's concern
     if (code !== undefined) return { ...formatted, message, extensions: { ...formatted.extensions, code } };

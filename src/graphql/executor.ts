@@ -94,10 +94,12 @@ async function runSnapshot(
     if (await cache.validate(session)) return told(result, { mode: 'snapshot', source: 'cache', runs });
     if (session.unstamped || session.unproved) break; // under a fence or without a lease: no run will do better now
   }
-  return db.snapshot(async (at) => {
+  const inTransaction = async (at: Database) => {
     context.loads = loadsOf(context, { cache, db: at, bypass: 'snapshot' });
     return told(await run(context), { mode: 'snapshot', source: 'database', runs: Math.min(runs, MAX_RUNS) + 1 });
-  }, context.signal);
+  };
+  const { viewerId, signal } = context;
+  return cache.loadPast(viewerId, signal, () => db.snapshot(inTransaction, signal));
 }
 
 function loadsOf(

@@ -56,6 +56,8 @@ export class Loads {
   /** Of what a cached method reads: its load may be waited for by others when this request has gone. */
   readonly #nested = new WeakMap<AbortSignal, Map<object, Reads<never, unknown>>>();
   readonly #batches: Loaders = new Map();
+  /** Of what is asked for inside of loads. */
+  readonly #batchesInLoads: Loaders = new Map();
 
   /**
    * `signal`: for how long the request waits. `bypass`: why neither to read the cache nor to fill it, and to remember nothing
@@ -114,11 +116,13 @@ export class Loads {
 
   /** Not cached: collects what one turn asks of `load` into one call. For the bodies of cached methods; elsewhere its answer is neither kept nor part of a snapshot from the cache. */
   batch<A, V>(load: BatchLoad<A, V>, arg: A): Promise<V> {
-    if (loadSignal() === undefined) this.#options.session?.usedUnstamped(); // of no cached method
-    const loader = memoized(this.#batches, load, () =>
+    const signal = loadSignal();
+    if (signal === undefined) this.#options.session?.usedUnstamped(); // of no cached method
+    // Apart: what runs in a load's slot must not wait for what waits for a slot.
+    const loader = memoized(signal === undefined ? this.#batches : this.#batchesInLoads, load, () =>
       dataLoader<Part<A>, V>((parts) => this.#together(parts, load), null),
     );
-    return loader.load({ arg, signal: loadSignal() ?? this.#options.signal });
+    return loader.load({ arg, signal: signal ?? this.#options.signal });
   }
 
   /** One call for several loads, given up when nobody waits for any of them. */
@@ -131,7 +135,9 @@ export class Loads {
   #until<A, V>(load: BatchLoad<A, V>, signal: AbortSignal | undefined) {
     return async (args: readonly A[]) => {
       signal?.throwIfAborted();
-      return load(args, signal === undefined ? this.#db : this.#db.until(signal));
+      const run = () => load(args, signal === undefined ? this.#db : this.#db.until(signal));
+      // A snapshot's transaction has one slot for all that it reads.
+      return this.#bypass === 'snapshot' ? run() : this.#cache.loadPast(this.#options.viewer, signal, run);
     };
   }
 

@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Cache, Session } from '../cache/index.js';
 import type { MainDatabase } from '../db/database.js';
 import type { UserId } from '../db/ids.js';
+import type { WriteProgress } from '../db/write-progress.js';
 import type { Tracer } from './cache-trace.js';
 import type { Context } from './context.js';
 import { Loads } from './loads.js';
@@ -33,6 +34,7 @@ interface Given {
   readonly tracer: Tracer;
   readonly snapshot: boolean;
   readonly signal: AbortSignal;
+  readonly writes: WriteProgress;
 }
 
 /** Apollo hands a shallow copy to everybody: what is private here is so by word alone, and what must reach the request is in `opened`. */
@@ -41,6 +43,7 @@ export class RequestContext implements Context {
   readonly tracer: Tracer;
   readonly snapshot: boolean;
   readonly signal: AbortSignal;
+  readonly writes: WriteProgress;
   /** Read only after the gate has seen an identity. */
   readonly viewerId: UserId;
   cost = 0;
@@ -51,10 +54,11 @@ export class RequestContext implements Context {
     readonly opened: Opened,
     private readonly given: Given,
   ) {
-    const { cache, db, tracer, snapshot, signal } = given;
+    const { cache, db, tracer, snapshot, signal, writes } = given;
     this.tracer = tracer;
     this.snapshot = snapshot;
     this.signal = signal;
+    this.writes = writes;
     this.viewerId = opened.identity?.userId ?? ('' as UserId);
     // Fields under a mutation are read from Postgres: they show its outcome, and nothing of it is remembered. Queries get their own.
     this.loads = new Loads({ cache, db, viewer: this.viewerId, bypass: 'mutation', tracer, signal });

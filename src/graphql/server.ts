@@ -8,7 +8,7 @@ import {
 import { fastifyApolloDrainPlugin } from '@as-integrations/fastify';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { GraphQLSchema, OperationDefinitionNode } from 'graphql';
-import type { Cache } from '../cache/index.js';
+import type { Cache, Session } from '../cache/index.js';
 import type { MainDatabase } from '../db/database.js';
 import type { UserId } from '../db/ids.js';
 import type { Log } from '../log.js';
@@ -68,8 +68,8 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly cache: Cache;
   readonly db: MainDatabase;
   readonly log: Log;
-  /** @throws UNAUTHENTICATED */
-  readonly verifyToken: (token: string) => Promise<Identity>;
+  /** `session`: of the request, which sees what this writes. @throws UNAUTHENTICATED */
+  readonly verifyToken: (token: string, session?: Session) => Promise<Identity>;
   /** Before a write: the token may be older than the user's removal. @throws UNAUTHENTICATED */
   readonly requireUser: (loads: Loads, id: UserId) => Promise<void>;
   /** Whether clients may ask for the schema. Default: not in production. */
@@ -140,8 +140,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     answers,
     asked,
     open: ({ headers, ip: address }) => open({ headers, address, session: options.cache.session() }),
-    contextOf: (opened, request, reply) =>
-      contextOf(options, opened, request, waitedFor(reply, options.answerTimeoutMs)),
+    contextOf: (opened, request, reply) => {
+      const writes = { begun: false };
+      return contextOf(options, opened, request, { writes, signal: waitedFor(reply, writes, options.answerTimeoutMs) });
+    },
   });
   serveSubscriptions(app, ENDPOINT, { ...options, mask, documents, limits: options.subscriptionLimits });
   app.get('/metrics', async (request, reply) => {
@@ -164,9 +166,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
 async function identityOf(
   { verifyToken }: ServerOptions,
   { authorization = '' }: IncomingHttpHeaders,
+  session?: Session,
 ): Promise<Identity | undefined> {
   const token = /^Bearer (.+)$/i.exec(authorization)?.[1];
-  return token === undefined ? undefined : verifyToken(token);
+  return token === undefined ? undefined : verifyToken(token, session);
 }
 
 /** @throws an error that Fastify answers with 401 or 403 */
@@ -181,13 +184,18 @@ async function requireScope(options: ServerOptions, request: FastifyRequest, sco
 async function openRequest(options: ServerOptions, { headers, address, session }: Asker): Promise<Opened> {
   const { rateLimits } = options;
   await rateLimits?.admit(address);
-  const identity = await identityOf(options, headers);
+  const identity = await identityOf(options, headers, session);
   const caller = callerOf({ userId: identity?.userId }, address);
   rateLimits?.prepare(caller);
   return { session, identity, caller };
 }
 
-async function contextOf(options: ServerOptions, opened: Opened, request: FastifyRequest, signal: AbortSignal) {
+async function contextOf(
+  options: ServerOptions,
+  opened: Opened,
+  request: FastifyRequest,
+  under: Pick<RequestContext, 'signal' | 'writes'>,
+) {
   const mayTrace = !options.production || opened.identity?.scopes.includes(TRACE_SCOPE) === true;
   const header = (name: string) => request.headers[name];
   const tracer = new Tracer(mayTrace && (wantsTrace(header) || wantsDebugging(header)));
@@ -195,7 +203,7 @@ async function contextOf(options: ServerOptions, opened: Opened, request: Fastif
     ...options,
     tracer,
     snapshot: wantsSnapshot(request.headers[CONSISTENCY_HEADER]),
-    signal,
+    ...under,
   });
 }
 

@@ -4,18 +4,24 @@ import { z } from 'zod';
 import type { Executor, Transaction } from '../db/database.js';
 import { differences } from '../db/differences.js';
 import type { ProjectId, UserId } from '../db/ids.js';
+import { isGiven } from '../graphql/node.js';
 import {
+  changedTextInput,
   idempotencyKeyInput,
   idInput,
   notCleared,
+  optionalTextInput,
   parseInput,
   Refusal,
+  requireFits,
   textInput,
   UserErrorCode,
 } from '../graphql/user-error.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
 import type { Transactor } from '../invalidation/transact.js';
-import { type UserRow, users } from '../users/user.table.js';
+import type { Writer } from '../invalidation/writer.js';
+import { readComparand, TEXTS } from '../text.js';
+import { MAX_HANDLE_CHARS, type UserRow, users } from '../users/user.table.js';
 import { forbidden, notFound, requireMember, requireOwner, requireWriter } from './access.js';
 import { passGateAlone } from './gates.js';
 import { PROJECT_KEY, type ProjectRow, projectMembers, projectRole, projects, taskNumbers } from './project.table.js';
@@ -27,19 +33,37 @@ import type {
   UpdateProjectInput,
 } from './project.type.js';
 
-const name = textInput(1, 100).transform((text) => text.trim());
-const description = textInput(0, 10_000).nullish();
+const name = textInput(TEXTS.projectName);
 const createProjectInput = z.object({
   key: z.string().regex(PROJECT_KEY, 'expected 2 to 10 capital letters or digits, a letter first'),
   name,
-  description,
+  description: optionalTextInput(TEXTS.projectDescription),
   idempotencyKey: idempotencyKeyInput,
 });
 const projectInput = z.object({ id: idInput('project') });
-const updateProjectInput = projectInput.extend({ name: notCleared(name), description });
+const updateProjectInput = projectInput.extend({
+  name: notCleared(name),
+  description: changedTextInput(TEXTS.projectDescription),
+});
 const archiveProjectInput = projectInput.extend({ archived: z.boolean() });
+const handleInput = z.string().transform((given, context) => {
+  const read = readComparand('line', given, MAX_HANDLE_CHARS);
+  if ('text' in read) return read.text;
+  context.addIssue(read.fault);
+  return z.NEVER;
+});
 const memberInput = z.object({ projectId: idInput('project'), userId: idInput('user') });
-const addMemberInput = memberInput.extend({ role: z.enum(projectRole.enumValues) });
+const addMemberInput = z
+  .object({
+    projectId: idInput('project'),
+    userId: idInput('user').nullish(),
+    handle: handleInput.nullish(),
+    role: z.enum(projectRole.enumValues),
+  })
+  .refine(({ userId, handle }) => isGiven(userId) !== isGiven(handle), {
+    path: ['userId'],
+    error: 'expected exactly one of userId and handle',
+  });
 
 const PROJECT = { what: 'project', path: ['input', 'id'] };
 const PROJECT_OF_MEMBER = { what: 'project', path: ['input', 'projectId'] };
@@ -54,11 +78,12 @@ export class ProjectService {
     private readonly onMemberRemoved: OnMemberRemoved,
   ) {}
 
-  async create(viewerId: UserId, given: CreateProjectInput) {
+  async create(by: Writer, given: CreateProjectInput) {
+    const { viewerId } = by;
     const input = parseInput(createProjectInput, given);
     const { key, name, description } = input;
     const { value, tags } = await this.idempotency.create({
-      viewerId,
+      by,
       operation: 'createProject',
       prefix: 'project',
       input,
@@ -80,16 +105,18 @@ export class ProjectService {
     return { value: { project: value }, tags };
   }
 
-  update(viewerId: UserId, given: UpdateProjectInput) {
+  update(by: Writer, given: UpdateProjectInput) {
+    const { viewerId } = by;
     const { id, ...changes } = parseInput(updateProjectInput, given);
     return this.transactor.transact(async (tx) => {
       const role = await requireWriter(tx, viewerId, id, PROJECT);
       if (role !== 'OWNER') throw forbidden(`your role in this project is ${role}; this needs OWNER`, PROJECT.path);
       return { project: await change(tx, id, changes) };
-    });
+    }, by);
   }
 
-  archive(viewerId: UserId, given: ArchiveProjectInput) {
+  archive(by: Writer, given: ArchiveProjectInput) {
+    const { viewerId } = by;
     const { id, archived } = parseInput(archiveProjectInput, given);
     return this.transactor.transact(async (tx) => {
       await passGateAlone(tx, id);
@@ -102,16 +129,17 @@ export class ProjectService {
         .where(eq(projects.id, id))
         .returning();
       return { project: updated as ProjectRow };
-    });
+    }, by);
   }
 
-  addMember(viewerId: UserId, given: AddMemberInput) {
-    const { projectId, userId, role } = parseInput(addMemberInput, given);
+  addMember(by: Writer, given: AddMemberInput) {
+    const { viewerId } = by;
+    const { projectId, role, ...who } = parseInput(addMemberInput, given);
     return this.transactor.transact(async (tx) => {
       await passGateAlone(tx, projectId);
       await requireOwner(tx, viewerId, projectId, PROJECT_OF_MEMBER);
-      const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('key share');
-      if (user === undefined) throw notFound('user', ['input', 'userId']);
+      const user = await lockUser(tx, who);
+      const userId = user.id;
       if (role !== 'OWNER') await requireOtherOwner(tx, projectId, userId, ['input', 'role']);
       await tx
         .insert(projectMembers)
@@ -121,11 +149,12 @@ export class ProjectService {
           set: { role },
           setWhere: ne(projectMembers.role, role),
         });
-      return { project: await projectOf(tx, projectId), member: { user: user as UserRow, role } };
-    });
+      return { project: await projectOf(tx, projectId), member: { user: user, role } };
+    }, by);
   }
 
-  removeMember(viewerId: UserId, given: RemoveMemberInput) {
+  removeMember(by: Writer, given: RemoveMemberInput) {
+    const { viewerId } = by;
     const { projectId, userId } = parseInput(memberInput, given);
     return this.transactor.transact(async (tx) => {
       await passGateAlone(tx, projectId);
@@ -141,8 +170,19 @@ export class ProjectService {
       if (removed.length === 0) throw notFound('member', ['input', 'userId']);
       await this.onMemberRemoved(tx, projectId, userId);
       return { removedUserId: userId, project: userId === viewerId ? null : await projectOf(tx, projectId) };
-    });
+    }, by);
   }
+}
+
+/** The user, held against deletion, by whichever of both is given. @throws Refusal */
+async function lockUser(
+  tx: Transaction,
+  { userId, handle }: Pick<z.output<typeof addMemberInput>, 'userId' | 'handle'>,
+): Promise<UserRow> {
+  const which = isGiven(userId) ? eq(users.id, userId) : eq(users.handle, handle ?? '');
+  const [user] = await tx.select().from(users).where(which).for('key share');
+  if (user === undefined) throw notFound('user', ['input', isGiven(userId) ? 'userId' : 'handle']);
+  return user;
 }
 
 async function change(
@@ -151,6 +191,7 @@ async function change(
   changes: { name?: string | undefined; description?: string | null | undefined },
 ): Promise<ProjectRow> {
   const project = await lockProject(tx, id);
+  requireFits(TEXTS.projectDescription, 'description', { given: changes.description, stored: project.description });
   const different = differences(project, changes);
   if (different === undefined) return project;
   const [updated] = await tx

@@ -150,7 +150,7 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => CreateTaskInput, { description: 'The task.' }) input: CreateTaskInput,
   ) {
-    return taskPayload(context, () => this.service.create(context.viewerId, input));
+    return taskPayload(context, () => this.service.create(context, input));
   }
 
   @Mutation(() => TaskPayload, { description: 'Changes a task.' })
@@ -158,7 +158,7 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => UpdateTaskInput, { description: 'The changes.' }) input: UpdateTaskInput,
   ) {
-    return taskPayload(context, () => this.service.update(context.viewerId, input));
+    return taskPayload(context, () => this.service.update(context, input));
   }
 
   @Mutation(() => UpdateTasksPayload, {
@@ -169,7 +169,7 @@ export class TaskResolver {
     @Arg('input', () => UpdateTasksInput, { description: 'The tasks and the changes.' }) input: UpdateTasksInput,
   ) {
     const payload = orErrors(async () => {
-      const updated = traced(context, await this.service.updateMany(context.viewerId, input));
+      const updated = traced(context, await this.service.updateMany(context, input));
       const results = updated.map(({ id, outcome }) =>
         outcome instanceof Refusal
           ? { id, task: null, errors: [userError(outcome)] }
@@ -185,7 +185,7 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => DeleteTaskInput, { description: 'The task.' }) input: DeleteTaskInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.delete(context.viewerId, input)));
+    return orErrors(async () => traced(context, await this.service.delete(context, input)));
   }
 
   @Mutation(() => TaskPayload, { description: 'Completes a task: its status becomes DONE.' })
@@ -193,7 +193,7 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => CompleteTaskInput, { description: 'The task.' }) input: CompleteTaskInput,
   ) {
-    return taskPayload(context, () => this.service.complete(context.viewerId, input));
+    return taskPayload(context, () => this.service.complete(context, input));
   }
 
   @Mutation(() => TaskPayload, { description: 'Reopens a task that is DONE or CANCELED: its status becomes TODO.' })
@@ -201,7 +201,7 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => ReopenTaskInput, { description: 'The task.' }) input: ReopenTaskInput,
   ) {
-    return taskPayload(context, () => this.service.reopen(context.viewerId, input));
+    return taskPayload(context, () => this.service.reopen(context, input));
   }
 
   @Mutation(() => TaskPayload, { description: 'Assigns a task to a member of its project, or to nobody.' })
@@ -209,18 +209,18 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => AssignTaskInput, { description: 'The task and the member.' }) input: AssignTaskInput,
   ) {
-    return taskPayload(context, () => this.service.assign(context.viewerId, input));
+    return taskPayload(context, () => this.service.assign(context, input));
   }
 
   @Mutation(() => TaskPayload, {
     description:
-      'Moves a task to another project, where it gets a new number. It keeps its comments, labels that the other project has by the same name, and an assignee who is a member there; its parent and its subtasks stay behind.',
+      'Moves a task to another project, where it gets a new number; its old identifier then finds nothing, its id stays. It keeps its comments, labels that the other project has by the same name, and an assignee who is a member there; its parent and its subtasks stay behind.',
   })
   moveTask(
     @Ctx() context: Context,
     @Arg('input', () => MoveTaskInput, { description: 'The task and the project.' }) input: MoveTaskInput,
   ) {
-    return taskPayload(context, () => this.service.move(context.viewerId, input));
+    return taskPayload(context, () => this.service.move(context, input));
   }
 
   @Mutation(() => TaskPayload, { description: 'Puts labels on a task.' })
@@ -228,7 +228,7 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => AddLabelsInput, { description: 'The task and the labels.' }) input: AddLabelsInput,
   ) {
-    return taskPayload(context, () => this.service.addLabels(context.viewerId, input));
+    return taskPayload(context, () => this.service.addLabels(context, input));
   }
 
   @Mutation(() => TaskPayload, { description: 'Takes labels from a task.' })
@@ -236,7 +236,7 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => RemoveLabelsInput, { description: 'The task and the labels.' }) input: RemoveLabelsInput,
   ) {
-    return taskPayload(context, () => this.service.removeLabels(context.viewerId, input));
+    return taskPayload(context, () => this.service.removeLabels(context, input));
   }
 }
 

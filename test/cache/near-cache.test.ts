@@ -54,8 +54,13 @@ class HeldTrip {
 
   /** The reader knows, and has done all that follows. */
   async answer(): Promise<void> {
-    this.#known.open();
+    this.deliver();
     await quiet();
+  }
+
+  /** The answer arrives; other answers may arrive in the same turn. */
+  deliver(): void {
+    this.#known.open();
   }
 }
 
@@ -444,6 +449,38 @@ describe('a look into the log', () => {
     await asking;
     await w.settles(7, 'new');
   });
+});
+
+test('what a log read proved is asked for when a value is served: other answers of the same turn may have made memory older', async () => {
+  const w = await world();
+  await w.writer.read(POLICY, 7, async () => 'old');
+  await quiet();
+  // Asks where the log ends, before the write; another read begins memory meanwhile.
+  const begins = w.trips.hold();
+  const beginning = w.read(8);
+  await begins.execute();
+  await w.read(9);
+  // Finds the old value under valid tokens, before the write.
+  const keeps = w.trips.hold();
+  const keeping = w.read(7);
+  await keeps.execute();
+  expect(await w.read(7)).toBe('old'); // and memory has it
+  await w.fence(tagOf(7));
+  w.database.set(7, 'new');
+  const proves = w.trips.hold();
+  const reading = w.read(7);
+  await proves.execute();
+  const empties = w.trips.hold();
+  empties.alter = (view) => ({ ...view, leases: [undefined] });
+  const emptying = w.read(10);
+  await empties.execute();
+  // In one turn: memory takes in the write, is emptied, begins anew before the write, and keeps the old value as of then.
+  for (const trip of [keeps, proves, empties, begins]) trip.deliver();
+  expect(await reading).toBe('new');
+  expect(await keeping).toBe('old'); // it was asked for before the write
+  await Promise.all([beginning, emptying]);
+  await w.release(tagOf(7));
+  await w.settles(7, 'new');
 });
 
 describe('memory is emptied', () => {

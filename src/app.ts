@@ -29,6 +29,7 @@ import { TaskService } from './tasks/task.service.js';
 import { ConflictError } from './tasks/task.type.js';
 import { unassign } from './tasks/task.writes.js';
 import { TaskChangeResolver } from './tasks/task-change.resolver.js';
+import { TaskChangesSinceResolver } from './tasks/task-changes-since.resolver.js';
 import type { VerifiedToken } from './tokens.js';
 import { Identities, type IdentitiesOptions } from './users/identities.js';
 import { requireUser, UserResolver } from './users/user.resolver.js';
@@ -38,7 +39,14 @@ export interface AppOptions
     HttpSecurityOptions,
     Pick<
       ServerOptions,
-      'introspection' | 'persistedDocuments' | 'answerTimeoutMs' | 'subscriptionLimits' | 'explorer'
+      | 'introspection'
+      | 'persistedDocuments'
+      | 'answerTimeoutMs'
+      | 'maxResponseBytes'
+      | 'maxUnreadBytes'
+      | 'unreadStallMs'
+      | 'subscriptionLimits'
+      | 'explorer'
     > {
   /** @throws UNAUTHENTICATED */
   readonly verifyToken: (token: string) => Promise<VerifiedToken>;
@@ -58,7 +66,7 @@ export interface App extends Core {
 export async function createApp(options: AppOptions): Promise<App> {
   const core = createCore(options);
   const taskEvents = new TaskEvents({ ...core, store: options.store });
-  const { schema } = createSchema({ ...core, store: options.store, taskEvents });
+  const { schema } = createSchema({ ...core, store: options.store, taskEvents, guardRoots: options.checkCoverage });
   const { rateLimit } = options;
   const ratePoints = rateLimit && new RatePoints(rateLimit);
   const identities = new Identities({ ...core, unknownUsers: options.unknownUsers ?? 'refuse' });
@@ -66,7 +74,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     ...options,
     ...core,
     schema,
-    verifyToken: async (token) => identities.of(await options.verifyToken(token)),
+    verifyToken: async (token, session) => identities.of(await options.verifyToken(token), session),
     requireUser,
     rateLimits: rateLimit && ratePoints && new RateLimits({ ...rateLimit, source: ratePoints }),
   });
@@ -99,7 +107,8 @@ export function createSchema({
   db,
   store,
   taskEvents,
-}: Pick<Core, 'transactor' | 'db'> & { store: Store; taskEvents: TaskEvents }): BuiltSchema {
+  guardRoots = false,
+}: Pick<Core, 'transactor' | 'db'> & { store: Store; taskEvents: TaskEvents; guardRoots?: boolean }): BuiltSchema {
   const idempotency = new Idempotency({ transactor, db, store });
   const resolvers = [
     new NodeResolver(),
@@ -109,12 +118,13 @@ export function createSchema({
     new LabelResolver(new LabelService(transactor, idempotency)),
     new TaskResolver(new TaskService(transactor, idempotency)),
     new TaskChangeResolver(taskEvents),
+    new TaskChangesSinceResolver(),
     new ProjectTasksResolver(),
     new UserTasksResolver(),
     new CommentResolver(new CommentService(transactor, idempotency)),
     new TaskCommentsResolver(),
     new AdminResolver({ store, policies: () => built.policies }),
   ];
-  const built = buildApiSchema(resolvers, [ConflictError], allSources);
+  const built = buildApiSchema(resolvers, [ConflictError], allSources, { guardRoots });
   return built;
 }

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { type AccessConfig, accessConfig, accessFaults, accessVariables } from './access-config.js';
 import { databaseIn, type RedisPlace } from './cache/index.js';
+import { ConnectionUrlError, parseConnectionUrl } from './db/connection-url.js';
 
 /** HS256 wants a key of at least the hash's length. */
 const MIN_SECRET_CHARS = 32;
@@ -15,6 +16,16 @@ const urlOf = (...protocols: string[]) =>
     error: `expected a URL like ${protocols[0]}://host:port/…`,
   });
 
+/** Postgres's URLs are not of the usual form: no host means this computer, and some have a socket's directory for one. */
+const databaseUrl = z.string().check((context) => {
+  try {
+    parseConnectionUrl(context.value);
+  } catch (error) {
+    if (!(error instanceof ConnectionUrlError)) throw error;
+    context.issues.push({ code: 'custom', input: context.value, message: error.message });
+  }
+});
+
 const addresses = z
   .string()
   .regex(/^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$/, 'expected host:port,host:port,…')
@@ -24,6 +35,11 @@ const addresses = z
       return { host, port: Number(port) };
     }),
   );
+
+const megabytes = (otherwise: number) => {
+  const expected = 'expected a number of MiB above 0';
+  return z.coerce.number(expected).positive(expected).default(otherwise);
+};
 
 const variables = z.object({
   NODE_ENV: z
@@ -37,7 +53,7 @@ const variables = z.object({
       'expected a level of pino: fatal to trace, or silent',
     )
     .optional(),
-  DATABASE_URL: urlOf('postgres', 'postgresql').optional(),
+  DATABASE_URL: databaseUrl.optional(),
   REDIS_URL: urlOf('redis', 'rediss').optional(),
   REDIS_CLUSTER_NODES: addresses.optional(),
   REDIS_SENTINELS: addresses.optional(),
@@ -56,6 +72,8 @@ const variables = z.object({
     .int('expected a whole number')
     .min(1, 'expected at least 1')
     .default(10),
+  MAX_RESPONSE_MB: megabytes(4),
+  MAX_UNREAD_MB: megabytes(64),
   INTROSPECTION: z.enum(['on', 'off'], 'expected on or off').optional(),
   PERSISTED_DOCUMENTS: z.string().optional(),
   PERSISTED_DOCUMENTS_MODE: z.enum(['off', 'warn', 'enforce'], 'expected off, warn or enforce').optional(),
@@ -77,12 +95,16 @@ export interface Config {
   readonly redis: RedisPlace | undefined;
   /** Names this installation's keys in Redis. */
   readonly redisGroup: string;
-  /** What a write does when Redis cannot be reached: commit all the same and answer after 2 s, or be refused. */
+  /** What a write does when Redis cannot be reached or takes no writes: commit all the same and answer after 2 s, or be refused. */
   readonly fencePolicy: 'available' | 'reject';
   /** Of parsed entries in this process; 0: none are kept. */
   readonly nearCacheBytes: number;
   /** Loads that run at once in this process while others wait. */
   readonly maxLoads: number;
+  /** Of one response. */
+  readonly maxResponseBytes: number;
+  /** Of all responses of this process that their clients have not read. */
+  readonly maxUnreadBytes: number;
   /** Whether clients may ask for the schema. */
   readonly introspection: boolean;
   /** A manifest of documents, and what becomes of others: run and told, or refused. Absent: there is none. */
@@ -118,6 +140,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       faults.push('JWT_SECRET or JWKS_URL: required in production');
     }
   }
+  // A caller has a quarter of the one, which must hold one of the other.
+  if (parsed.success && parsed.data.MAX_UNREAD_MB < 4 * parsed.data.MAX_RESPONSE_MB) {
+    faults.push('MAX_UNREAD_MB: expected at least 4 times MAX_RESPONSE_MB');
+  }
   if (given['REDIS_CLUSTER_NODES'] !== undefined && given['REDIS_SENTINELS'] !== undefined) {
     faults.push('REDIS_CLUSTER_NODES, REDIS_SENTINELS: expected only one of them');
   }
@@ -143,6 +169,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     fencePolicy: v.FENCE_POLICY,
     nearCacheBytes: v.NEAR_CACHE_MB * 1024 * 1024,
     maxLoads: v.MAX_LOADS,
+    maxResponseBytes: v.MAX_RESPONSE_MB * 1024 * 1024,
+    maxUnreadBytes: v.MAX_UNREAD_MB * 1024 * 1024,
     introspection: v.INTROSPECTION === undefined ? v.NODE_ENV !== 'production' : v.INTROSPECTION === 'on',
     persistedDocuments: persistedDocuments(v),
     tokens: tokenConfig(v.JWT_SECRET, v.JWKS_URL),

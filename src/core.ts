@@ -9,8 +9,10 @@ import {
   type CacheOptions,
   databaseIn,
   type Head,
+  LEASE_MS,
   loadSignal,
   MemoryStore,
+  type OutageListener,
   type RedisPlace,
   RedisStore,
   Statistics,
@@ -35,15 +37,20 @@ import { SECOND, systemClock } from './time.js';
 const RELAY_STATEMENT_TIMEOUT_MS = 5000;
 
 /**
- * The shared store, connected if it can be; without a Redis one in this process.
+ * The shared store, connected if it can be; without a Redis one in this process. `fencePolicy`: for the log of outages.
  * @throws ConfigError when Redis refuses the database of REDIS_URL
  */
-export async function openStore(place: RedisPlace | undefined, log: Log, group?: string): Promise<Store> {
+export async function openStore(
+  place: RedisPlace | undefined,
+  log: Log,
+  { group, fencePolicy = 'available' }: { group?: string } & Pick<CacheOptions, 'fencePolicy'> = {},
+): Promise<Store> {
   if (place === undefined) return new MemoryStore();
   const store = new RedisStore({
     ...place,
     ...(group && { group }),
     onLimit: (text) => log.warn(`this Redis: ${text}`),
+    onOutage: outageLog(log, fencePolicy),
   });
   try {
     await store.ready();
@@ -58,17 +65,31 @@ export async function openStore(place: RedisPlace | undefined, log: Log, group?:
   return store;
 }
 
+/** One line when an outage begins to change what writes do, and one when it ends. */
+function outageLog(log: Log, fencePolicy: CacheOptions['fencePolicy']): OutageListener {
+  const then =
+    fencePolicy === 'reject'
+      ? 'writes are refused (FENCE_POLICY=reject)'
+      : `writes commit without a fence and are answered ${LEASE_MS / SECOND} s later`;
+  return {
+    began: (reason) => log.warn(`${reason}: ${then}`),
+    ended: () => log.warn('Redis takes writes again: they are fenced'),
+  };
+}
+
 export interface CoreOptions extends Pick<CacheOptions, 'fencePolicy' | 'maxLoads' | 'monitorShare'> {
   /** Of parsed entries kept in this process. Default 0: none. */
   readonly nearCacheBytes?: number;
   readonly databaseUrl: string;
   readonly store: Store;
   readonly log: Log;
-  /** Check every cached load against its tags: in development and tests. */
+  /** Check every cached load against its tags, and what cached methods use of their root: in development and tests. */
   readonly checkCoverage: boolean;
   /** Besides what the core does itself with events and statements. */
   readonly events?: CacheEvents;
   readonly onStatement?: (text: string) => void;
+  /** How long Postgres works on one statement of a read. Default: see db/database.ts. */
+  readonly readTimeoutMs?: number;
 }
 
 const STATISTICS_EVERY_MS = 10 * SECOND;
@@ -80,6 +101,7 @@ export function createCore(options: CoreOptions) {
   const coverage = options.checkCoverage ? new Coverage(allRowSets) : undefined;
   const db = openDatabase({
     url: databaseUrl,
+    readTimeoutMs: options.readTimeoutMs,
     signal: loadSignal,
     onStatement: (text) => {
       Tracer.statement();
@@ -101,7 +123,7 @@ export function createCore(options: CoreOptions) {
       },
       fenceSeen: (tag, fence) => fences.seen(tag, fence),
       storeFailed: (what, error) => log.debug({ err: error }, `the cache's store failed: ${what}`),
-      unfenced: (xid) => log.warn({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s'),
+      unfenced: (xid) => log.debug({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s'),
       checked: (result, call) => {
         if (result === 'violation') log.error(call, 'the cache has served an old value');
       },
@@ -141,8 +163,7 @@ export function createCore(options: CoreOptions) {
         () => true,
         () => false,
       );
-      const head = await store.head().catch(() => undefined);
-      const state = head === undefined ? 'down' : serving(head, relay);
+      const state = stateOf(await store.head().catch(() => undefined), relay);
       return { postgres, redis: store.kind === 'redis' ? state : `${state} (in this process)` };
     },
     async close() {
@@ -156,11 +177,13 @@ export function createCore(options: CoreOptions) {
   };
 }
 
-function serving({ leaseLeftMs }: Head, relay: Relay): string {
+function stateOf(head: Head | undefined, relay: Relay): string {
+  if (head === undefined) return 'down';
+  if (head.refusal !== undefined) return `refuses writes: ${head.refusal}`;
   if (relay.refused) {
     return 'up, not serving: its keys belong to another database; give each installation on this Redis a REDIS_GROUP of its own';
   }
-  return leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';
+  return head.leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';
 }
 
 /** One listener for all of them; only those who listen are called. */

@@ -28,6 +28,7 @@ export function createLog(level: string, stream: DestinationStream = destination
 function withoutSecrets(line: string): string {
   return line
     .replaceAll(/([a-z][a-z0-9+.-]*:\/\/[^\s:/@"\\]*):[^\s/"\\]*@/gi, '$1:[hidden]@')
+    .replaceAll(/([?&](?:ssl)?password=)[^&\s"\\]*/gi, '$1[hidden]')
     .replaceAll(/\b(Bearer|Basic)\s+[\w.~+/=-]+/gi, '$1 [hidden]')
     .replaceAll(/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, '[hidden]');
 }

@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { createApp } from './app.js';
 import { type Config, ConfigError, readConfig } from './config.js';
 import { openStore } from './core.js';
+import { checkDatabase } from './database-check.js';
 import type { Services } from './development.js';
 import { readManifest } from './graphql/persisted.js';
 import { createLog } from './log.js';
@@ -48,8 +49,9 @@ async function start(config: Config): Promise<void> {
   const production = config.environment === 'production';
   const { persistedDocuments: listed } = config;
   const persistedDocuments = listed && { mode: listed.mode, manifest: await readManifest(listed.path) };
-  const services = production ? productionServices(config) : await developmentServices(config);
   const log = createLog(config.logLevel);
+  if (config.databaseUrl !== undefined) await checkDatabase(config.databaseUrl, log);
+  const services = production ? productionServices(config) : await developmentServices(config);
   const tokens: TokenOptions = {
     tokens: services.tokens,
     issuer: config.issuer,
@@ -60,7 +62,7 @@ async function start(config: Config): Promise<void> {
 
   // A fault of one request is not to end all others. Nothing is known to leave one; if something does, it is told.
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'a rejection that nobody handles'));
-  const store = await openStore(services.redis, log, services.redisGroup);
+  const store = await openStore(services.redis, log, { group: services.redisGroup, fencePolicy: config.fencePolicy });
   running(() => store.close());
   const token = production ? undefined : await demoToken(services.databaseUrl, tokens);
   const app = await createApp({
@@ -71,6 +73,8 @@ async function start(config: Config): Promise<void> {
     fencePolicy: config.fencePolicy,
     nearCacheBytes: config.nearCacheBytes,
     maxLoads: config.maxLoads,
+    maxResponseBytes: config.maxResponseBytes,
+    maxUnreadBytes: config.maxUnreadBytes,
     monitorShare: MONITOR_SHARE,
     production,
     introspection: config.introspection,

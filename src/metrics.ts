@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { type Cache, type CacheEvents, count } from './cache/index.js';
 import type { FenceEvents } from './invalidation/fences.js';
 import type { RelayEvents } from './invalidation/relay.js';
+import { SECOND } from './time.js';
 
 export interface Metrics {
   readonly events: CacheEvents & RelayEvents & FenceEvents;
@@ -36,7 +37,10 @@ export function createMetrics(cache: () => Cache): Metrics {
   const checks = counter('cache_monitor_checks_total', 'Hits compared with Postgres, by result.', 'result');
   const violations = counter('cache_violations_total', 'Hits proved old: any is a bug.', 'name');
   const failures = counter('cache_store_failures_total', 'Steps at which Redis failed.', 'step');
-  const unfenced = counter('cache_unfenced_commits_total', 'Writes committed without a fence, because Redis was away.');
+  const unfenced = counter(
+    'cache_unfenced_commits_total',
+    'Writes committed without a fence, because Redis was away or refused writes.',
+  );
   const fences = counter('cache_old_fences_total', 'Fences met that had stood for more than a second.');
   const validations = counter('cache_snapshot_validations_total', 'Snapshots validated, by whether they held.', 'held');
   const late = counter('cache_late_ticks_total', 'Ticks that found less than half of the lease left.');
@@ -57,6 +61,11 @@ export function createMetrics(cache: () => Cache): Metrics {
   gauge('cache_near_bytes', 'Their estimated size.', () => cache().state.near?.bytes ?? 0);
   gauge('cache_loads_running', 'Loads running.', () => cache().state.loads.running);
   gauge('cache_loads_waiting', 'Loads in line.', () => cache().state.loads.waiting);
+  gauge(
+    'cache_store_lost_seconds',
+    'For how long Redis has been away or refused writes, as this process knows; 0 while it takes them.',
+    () => cache().store.lostForMs() / SECOND,
+  );
   return {
     events: {
       outcome: ({ name, kind }) => count(calls, name, kind),

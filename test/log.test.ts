@@ -26,6 +26,7 @@ test('no token and no password gets into the log, wherever it stands', () => {
   const text = logged((log) => {
     log.error({ err: error, headers: { authorization: `Bearer ${TOKEN}`, cookie: 'pa55-word' } }, `at ${TOKEN}`);
     log.warn({ request: { headers: { authorization: 'pa55-word' } }, password: 'pa55-word', token: TOKEN });
+    log.info('postgresql:///tasks?host=/run/pg&password=pa55-word&sslpassword=pa55-word');
     log.info(`Basic ${Buffer.from('tasks:pa55-word').toString('base64')} postgres://tasks:pa55-word@db/tasks`);
   });
   expect(text).not.toContain('pa55-word');

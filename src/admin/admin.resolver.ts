@@ -2,26 +2,17 @@
 import { GraphQLError } from 'graphql';
 import { GraphQLDate } from 'graphql-scalars';
 import { Arg, Ctx, Mutation, Query, Resolver } from 'type-graphql';
-import {
-  dayOf,
-  type OutcomeKind,
-  type StatisticsLine,
-  type Store,
-  statisticsOf,
-  type Tag,
-  tableOf,
-} from '../cache/index.js';
+import { dayOf, type OutcomeKind, type StatisticsLine, type Store, statisticsOf, type Tag } from '../cache/index.js';
 import type { PolicyLine } from '../graphql/cached.js';
 import { type Context, traced } from '../graphql/context.js';
 import { badUserInput, forbidden } from '../graphql/errors.js';
-import type { TableRowSets } from '../invalidation/rows.js';
+import { readTag } from '../invalidation/tag-text.js';
 import { allRowSets } from '../row-sets.js';
 import { CacheStatistics, InvalidateCacheInput, InvalidateCachePayload } from './admin.type.js';
 
 /** The word in a token's `scope` that makes it an operator's. */
 const ADMIN_SCOPE = 'cache:admin';
 const MAX_TAGS = 100;
-const MAX_TAG_CHARS = 512;
 
 export interface AdminOptions {
   readonly store: Store;
@@ -35,7 +26,7 @@ export class AdminResolver {
 
   @Mutation(() => InvalidateCachePayload, {
     description:
-      'Has what is cached under these tags read anew, on every process. Writes do that by themselves: this is for when something went wrong. Needs the scope cache:admin.',
+      'Invalidates these cache tags on every process. Writes invalidate automatically; use this only to recover from a fault. Needs the scope cache:admin.',
   })
   async invalidateCache(
     @Ctx() context: Context,
@@ -44,7 +35,7 @@ export class AdminResolver {
     requireAdmin(context);
     if (texts.length > MAX_TAGS)
       throw badUserInput('input.tags', `expected at most ${MAX_TAGS} tags, got ${texts.length}`);
-    const tags = [...new Set(texts.map((text, i) => readTag(text, `input.tags[${i}]`)))];
+    const tags = [...new Set(texts.map((text, i) => tagOf(text, `input.tags[${i}]`)))];
     await orUnavailable(this.options.store.invalidate(tags));
     return traced(context, { value: { invalidated: tags }, tags });
   }
@@ -71,16 +62,11 @@ function requireAdmin({ scopes }: Context): void {
   if (!scopes.includes(ADMIN_SCOPE)) throw forbidden(`This needs a token with the scope ${ADMIN_SCOPE}.`);
 }
 
-/** Only what triggers write too: any other text would be a key in the store that nothing reads. @throws BAD_USER_INPUT */
-function readTag(text: string, argument: string): Tag {
-  const known = allRowSets.find(({ table }) => table === tableOf(text as Tag));
-  if (text.length <= MAX_TAG_CHARS && known !== undefined && isTagOf(known, text)) return text as Tag;
-  const tables = allRowSets.map(({ table }) => table).join(', ');
-  throw badUserInput(argument, `expected a tag like tasks or tasks:id=…, of ${tables}`);
-}
-
-function isTagOf({ table, specs }: TableRowSets, text: string): boolean {
-  return text === table || specs.some(({ columns }) => text.startsWith(`${table}:${columns.join(',')}=`));
+/** @throws BAD_USER_INPUT */
+function tagOf(text: string, argument: string): Tag {
+  const read = readTag(text, allRowSets);
+  if ('expected' in read) throw badUserInput(argument, `expected ${read.expected}`);
+  return read.tag;
 }
 
 async function orUnavailable<T>(asking: Promise<T>): Promise<T> {

@@ -4,14 +4,18 @@ import { Field, Float, InputType, Int, ObjectType } from 'type-graphql';
 @InputType({ description: 'What is to be read anew.' })
 export class InvalidateCacheInput {
   @Field(() => [String], {
-    description: 'Tags, at most 100: a table (tasks), or rows of it (tasks:id=…), as traces show them.',
+    description:
+      'At most 100 tags: a table (tasks) or rows of it (tasks:id=task_…, tasks:project_id,number=project_…,42). Ids are those of the API, or UUIDs as in traces.',
   })
   tags: string[];
 }
 
 @ObjectType({ description: 'What invalidateCache did.', simpleResolvers: true })
 export class InvalidateCachePayload {
-  @Field(() => [String], { description: 'The tags; what was cached under them is served no more, on any process.' })
+  @Field(() => [String], {
+    description:
+      'The invalidated tags, as traces show them: with UUIDs. What was cached under them is no longer served by any process.',
+  })
   invalidated: string[];
 }
 

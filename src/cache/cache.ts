@@ -3,6 +3,7 @@
  * entry is worth stands in entry.ts, what memory may keep in near-cache.ts, what Redis does in redis/. A reader never gets an
  * error of the cache, and never a value that was not the committed state of the database at some moment while the read ran.
  */
+import { setMaxListeners } from 'node:events';
 import { Recent } from '../recent.js';
 import { type Clock, systemClock } from '../time.js';
 import { Callers, untilAborted } from './callers.js';
@@ -10,10 +11,10 @@ import { type Entry, entryText, isFence, purgeOf, type State, stampText, stateOf
 import { CacheError } from './errors.js';
 import type { CacheEvents, Outcome, OutcomeReason } from './events.js';
 import { type Key, keyOf } from './key.js';
-import { LoadQueue, loadSignal } from './load-queue.js';
+import { insideLoad, LoadQueue, type LoadTurn, loadSignal } from './load-queue.js';
 import { type Memoized, type MemoizePolicy, memoized } from './memoize.js';
 import { Monitor, stampsNow } from './monitor.js';
-import { type Asked, NearCache, type NearCacheOptions, type NearEntry } from './near-cache.js';
+import { type Asked, leasedAsNamed, NearCache, type NearCacheOptions, type NearEntry } from './near-cache.js';
 import { DEFAULT_MAX_CHARS, entryTtlMs, type Policy, type Source } from './policy.js';
 import { Session, type SessionOptions, type Use } from './session.js';
 import { type Fill, HOME, LEASE_MS, type Store, type View } from './store.js';
@@ -28,6 +29,8 @@ const FENCE_RETRY_MS = 50;
 /** Who refreshes a stale entry has this long before another may try. */
 const REFRESH_CLAIM_MS = 10_000;
 const DEFAULT_MAX_LOADS = 10;
+/** An entry under more tags is not kept: reading the tokens of so many costs as much as loading it, and so does storing them with it. */
+const MAX_TAGS = 200;
 /** Of each policy, how many calls keep their names. */
 const MAX_NAMED = 10_000;
 
@@ -49,8 +52,8 @@ export interface CacheOptions {
   readonly monitorShare?: number;
 }
 
-/** Who asks; part of the key of everything whose scope is `viewer`. */
 export interface ReadOptions {
+  /** The caller: part of the key of everything whose scope is `viewer`, and the one whose share of the loads its misses take. */
   readonly viewer?: string | undefined;
   /** Of the request: `Cache.session()`. */
   readonly session?: Session | undefined;
@@ -95,8 +98,6 @@ interface Trip<T> {
 interface Answer {
   readonly view: View;
   readonly asked: Asked | undefined;
-  /** What memory holds may be served. */
-  readonly proved: boolean;
   /** The keys that were asked for. */
   readonly keys: ReadonlySet<Key>;
 }
@@ -105,7 +106,7 @@ interface Answer {
 interface Miss<A> extends Placed<A> {
   readonly reason: OutcomeReason;
   readonly stamps: string | undefined;
-  /** The look into the log that the stamps were read with. */
+  /** The log read that the stamps were read with. Absent: memory may not keep what is loaded. */
   readonly asked?: Asked | undefined;
 }
 
@@ -116,12 +117,14 @@ interface Flight {
   /** Those it was begun under: who read the same is given the same. */
   readonly stamps: string | undefined;
   readonly callers: Callers;
+  readonly turn: LoadTurn;
 }
 
 /** One `readMany` under way. */
 interface Reading<A, V> {
   readonly source: Source<A, V>;
   readonly session: Session | undefined;
+  readonly viewer: string | undefined;
   readonly signal: AbortSignal | undefined;
   readonly values: V[];
   readonly trips: number[];
@@ -183,6 +186,11 @@ export class Cache {
     return new Session(this.#near?.sent ?? 0, options);
   }
 
+  /** The session's request has written: from now on memory serves it on reads of the log alone that are sent after this. */
+  renew(session: Session): void {
+    if (this.#near !== undefined) session.began = this.#near.sent;
+  }
+
   /**
    * Keeps in this process what was made of nothing but what the session was given, as long as all of that holds. Only what `session`
    * was opened for (`answer`), and what is not torn, fenced, stale, joined or without a part that failed, is kept. `bytes`: what the value takes.
@@ -210,11 +218,11 @@ export class Cache {
     const near = this.#near;
     if (near?.get(key, this.#clock.nowMs()) === undefined) return undefined;
     const roundTrips: number[] = [];
-    if (!near.provedAfter(session.began)) {
+    if (insideLoad() || !near.provedAfter(session.began)) {
       try {
         const { number, answer } = await this.#reads.add(NOTHING);
         roundTrips.push(number);
-        if (!answer.proved) return undefined;
+        if (!this.#proves(answer)) return undefined;
       } catch (error) {
         this.#events.storeFailed?.('read', error);
         return undefined;
@@ -269,6 +277,7 @@ export class Cache {
     const reading: Reading<A, V> = {
       source,
       session: options.session,
+      viewer: options.viewer,
       signal,
       values: new Array(args.length),
       trips,
@@ -287,7 +296,7 @@ export class Cache {
     const open = this.#mayServeUnasked(options.session) ? this.#fromMemory(reading, calls) : calls;
     if (open.length === 0) return reading.values;
 
-    const misses = await this.#look(reading, open, this.#near !== undefined);
+    const misses = await this.#missing(reading, open);
     signal?.throwIfAborted();
     if (misses.length > 0) await this.#settle(reading, misses);
     return reading.values;
@@ -305,8 +314,20 @@ export class Cache {
     const nowMs = this.#clock.nowMs();
     const copy = near.get(call.key, nowMs);
     if (copy === undefined) return undefined;
-    this.#serveCopy(source, session, call, copy, nowMs);
+    this.#serveCopy(source, options, call, copy, nowMs);
     return copy as { readonly value: V }; // of this policy's calls
+  }
+
+  /**
+   * A load that neither reads the cache nor fills it, but takes a slot like any other: past the cache Postgres has no more connections.
+   * Inside of a load it has that one's slot. @throws what `load` throws; the signal's reason, also while it waits for its slot
+   */
+  loadPast<T>(
+    { viewer, signal = UNENDING, heavy }: Pick<ReadOptions, 'viewer' | 'signal'> & { readonly heavy?: boolean },
+    load: () => Promise<T>,
+  ): Promise<T> {
+    const turn = this.#loads.turn(viewer, heavy);
+    return this.#loads.run(load, { turn, starting: () => {}, signal, leaf: true });
   }
 
   /**
@@ -327,8 +348,9 @@ export class Cache {
 
   /**
    * FENCE, before COMMIT: from its acknowledgement on, nothing under these tags is served or stored until `release`.
-   * @returns false when the store could not be reached for LEASE_MS and the policy is `available`: commit without a
-   *   fence, and answer no sooner than LEASE_MS after the commit.
+   * @returns false when the store could not be reached, or took no writes, for LEASE_MS and the policy is `available`: commit
+   *   without a fence, and answer no sooner than LEASE_MS after the commit. All callers share what one has learnt of the store:
+   *   in an outage that has lasted LEASE_MS each makes one attempt.
    * @throws CacheError FENCE_REFUSED when the policy is `reject`: roll back.
    */
   async fence(xid: bigint, tags: readonly Tag[], database?: string): Promise<boolean> {
@@ -342,7 +364,9 @@ export class Cache {
       } catch (error) {
         this.#events.storeFailed?.('fence', error);
         if (this.#fencePolicy === 'reject') {
-          throw new CacheError('FENCE_REFUSED', 'the write was refused: Redis cannot be reached', { cause: error });
+          throw new CacheError('FENCE_REFUSED', 'the write was refused: Redis cannot be reached, or takes no writes', {
+            cause: error,
+          });
         }
         const triedMs = this.#clock.monotonicMs() - startedMs;
         if (fresh && (triedMs >= LEASE_MS || this.store.lostForMs(tags) >= LEASE_MS)) {
@@ -411,10 +435,22 @@ export class Cache {
     return [...new Set(names.map((name) => this.store.groupOf(name)))].sort((a, b) => a - b);
   }
 
-  /** A request that has seen the log since it began needs no second look; a snapshot looks at its end. */
+  /**
+   * A request that has read the log since it began needs no second log read; a snapshot reads it at its end. Inside a load neither holds:
+   * the result is stored under tokens that may be younger than the request's log read (a second trip, another shard), and the load may be
+   * joined by a younger request while it waits in line. So a load is given what memory holds only on a log read that it sends itself.
+   */
   #mayServeUnasked(session: Session | undefined): boolean {
-    if (this.#near === undefined || session === undefined) return false;
+    if (this.#near === undefined || session === undefined || insideLoad()) return false;
     return session.snapshot || this.#near.provedAfter(session.began);
+  }
+
+  /**
+   * Whether what memory holds may be served to those who waited for this log read. Asked when a value is served, not when the answer
+   * is processed: between the two, other answers may have emptied memory and filled it as of an earlier log read.
+   */
+  #proves({ asked }: Answer): boolean {
+    return asked !== undefined && this.#near?.provedAfter(asked.number - 1) === true;
   }
 
   /** Serves what memory holds. @returns the others */
@@ -424,7 +460,7 @@ export class Cache {
       const copy = this.#near?.get(call.key, nowMs);
       if (copy === undefined) return true;
       reading.values[call.index] = copy.value as V;
-      this.#serveCopy(reading.source, reading.session, call, copy, nowMs, reading);
+      this.#serveCopy(reading.source, reading, call, copy, nowMs, reading);
       return false;
     });
   }
@@ -432,7 +468,7 @@ export class Cache {
   /** `reading`: what was asked before, if anything. */
   #serveCopy<A, V>(
     source: Source<A, V>,
-    session: Session | undefined,
+    { session, viewer }: Pick<ReadOptions, 'session' | 'viewer'>,
     call: Call<A>,
     copy: NearEntry,
     nowMs: number,
@@ -449,7 +485,17 @@ export class Cache {
       const [name, kind] = [source.name, 'near-hit' as const];
       this.#events.outcome?.({ name, arg, key, tags, kind, ageMs, ttlLeftMs, chars, ms: 0, roundTrips: NO_TRIPS });
     }
-    this.#sample(source, call, copy);
+    this.#sample(source, viewer, call, copy);
+  }
+
+  /** Serves what can be served. Never throws. @returns the misses, those among them that are never kept */
+  async #missing<A, V>(reading: Reading<A, V>, calls: readonly Placed<A>[]): Promise<Miss<A>[]> {
+    const memory = this.#near !== undefined;
+    if (calls.every(isKept)) return this.#look(reading, calls, memory);
+    const kept = calls.filter(isKept);
+    const misses = kept.length === 0 ? [] : await this.#look(reading, kept, memory);
+    const never = calls.filter((call) => !isKept(call));
+    return [...misses, ...never.map((call) => ({ ...call, reason: 'too-many-tags' as const, stamps: undefined }))];
   }
 
   /** Asks the store, with all others of this turn, and serves what it or memory proves. Never throws. @returns the misses */
@@ -466,7 +512,7 @@ export class Cache {
     const asked = calls.filter(({ key }) => answer.keys.has(key));
     const unasked = calls.filter(({ key }) => !answer.keys.has(key));
     // What memory held when the trip began: served now that the log has been read, or, if that dropped it, asked for after all.
-    const dropped = answer.proved ? this.#fromMemory(reading, unasked) : unasked;
+    const dropped = this.#proves(answer) ? this.#fromMemory(reading, unasked) : unasked;
     const misses = this.#judge(reading, asked, answer);
     return dropped.length === 0 ? misses : [...misses, ...(await this.#look(reading, dropped, false))];
   }
@@ -486,7 +532,8 @@ export class Cache {
     }
     return this.#trip(async () => {
       const view = await this.store.read([...keys], [...tags], { log: asked?.log, mint: true });
-      return { view, asked, keys, proved: asked !== undefined && this.#near?.took(asked, view) === true };
+      if (asked !== undefined) this.#near?.took(asked, view);
+      return { view, asked, keys };
     });
   }
 
@@ -496,12 +543,14 @@ export class Cache {
     for (const call of calls) {
       const state = this.#state(call, answer.view);
       const unproved = call.groups.some((group) => answer.view.leases[group]?.unproved === true);
+      // Absent: neither memory nor a known answer may keep it.
+      const asked = keptUnder(answer, call);
       if (state.kind === 'fresh' || (state.kind === 'stale' && mayServeStale(reading, state.entry))) {
-        this.#serve(reading, call, { state, unproved, asked: answer.asked });
+        this.#serve(reading, call, { state, unproved, asked });
       } else if (unproved) {
         misses.push({ ...call, stamps: undefined, reason: 'unproved' });
       } else {
-        misses.push({ ...call, ...this.#stamps(call, state, answer.view), asked: answer.asked });
+        misses.push({ ...call, ...this.#stamps(call, state, answer.view), asked });
       }
     }
     return misses;
@@ -512,7 +561,7 @@ export class Cache {
     call: Placed<A>,
     found: { state: State & { kind: 'fresh' | 'stale' }; unproved: boolean; asked: Asked | undefined },
   ): void {
-    const { session, source } = reading;
+    const { session, source, viewer } = reading;
     const { kind, entry, stamps } = found.state;
     const { value, ageMs, ttlMs, chars } = entry;
     reading.values[call.index] = value as V;
@@ -528,29 +577,42 @@ export class Cache {
       return;
     }
     if (kind === 'stale') {
-      this.#unawaited(this.#refresh(source, call, stamps));
+      this.#unawaited(this.#refresh(source, viewer, call, stamps));
       return;
     }
     const copy = { value, tags: call.tags, stamps, chars };
     if (asked !== undefined) {
       this.#near?.put(asked, call.key, { ...copy, loadedAtMs: nowMs - ageMs, untilMs: nowMs + ttlLeftMs });
     }
-    this.#sample(source, call, copy);
+    this.#sample(source, viewer, call, copy);
   }
 
-  #sample<A, V>(source: Source<A, V>, call: Call<A>, copy: { value: unknown; stamps: string }): void {
+  #sample<A, V>(
+    source: Source<A, V>,
+    viewer: string | undefined,
+    call: Call<A>,
+    copy: { value: unknown; stamps: string },
+  ): void {
     if (this.#monitorShare === 0 || source.timeDependent === true || call.tags.length === 0) return;
     if (this.#random() >= this.#monitorShare) return;
-    const load = async () => (await this.#load(source, [call], { starting: () => {}, signal: UNENDING }))[0];
+    const load = async () => {
+      const turn = this.#loads.turn(viewer, source.heavy);
+      return (await this.#load(source, [call], { turn, starting: () => {}, signal: UNENDING }))[0];
+    };
     this.#unawaited(this.#monitor.check(source.name, { ...call, stamps: copy.stamps }, copy.value, load));
   }
 
   /** One process at a time loads anew what is served stale meanwhile. */
-  async #refresh<A, V>(source: Source<A, V>, call: Placed<A>, stamps: string): Promise<void> {
+  async #refresh<A, V>(
+    source: Source<A, V>,
+    viewer: string | undefined,
+    call: Placed<A>,
+    stamps: string,
+  ): Promise<void> {
     try {
       if (!(await this.store.claim(call.key, REFRESH_CLAIM_MS))) return;
       const miss = { ...call, stamps, reason: 'expired' as const };
-      await this.#loadAndFill(source, [miss]);
+      await this.#loadAndFill(source, [miss], viewer);
     } catch (error) {
       this.#events.storeFailed?.('refresh', error);
     }
@@ -590,10 +652,10 @@ export class Cache {
 
   /** Loads what is missing, stores what may be stored, and tells how each call ended. */
   async #settle<A, V>(
-    { source, session, signal, values, ended }: Reading<A, V>,
+    { source, session, viewer, signal, values, ended }: Reading<A, V>,
     misses: readonly Miss<A>[],
   ): Promise<void> {
-    const settled = await failing(untilAborted(this.#loadAndFill(source, misses, signal), signal), () => {
+    const settled = await failing(untilAborted(this.#loadAndFill(source, misses, viewer, signal), signal), () => {
       session?.loseGround();
       for (const miss of misses) ended(miss, { kind: 'error', reason: 'load-failed' });
     });
@@ -612,12 +674,13 @@ export class Cache {
   /**
    * One load for all misses that no load is under way for that they may take part in. A call joins a running load only under
    * the very stamps it read itself: any other might hand it a value older than a write that was acknowledged before it
-   * began. A load that is still in line will read what is current then: that anyone may join. Goes on when its caller has left,
-   * as long as somebody else waits.
+   * began. A load that is still in line will read what is current then: that anyone may join, and its viewer's turn is then also a
+   * turn of that load. Goes on when its caller has left, as long as somebody else waits.
    */
   async #loadAndFill<A, V>(
     source: Source<A, V>,
     misses: readonly Miss<A>[],
+    viewer: string | undefined,
     signal?: AbortSignal,
   ): Promise<Settled<V>[]> {
     const joinable = ({ key, stamps }: Miss<A>) => {
@@ -627,16 +690,18 @@ export class Cache {
     // Inside of a load nothing is joined: what waits in line may wait for the place that this very load holds.
     const flying = misses.map((miss) => (this.#loads.inside ? undefined : joinable(miss)));
     for (const joined of new Set(flying.map((flight) => flight?.callers))) joined?.add(signal);
+    for (const flight of flying) flight?.turn.share(viewer);
     const own = misses.filter((_, i) => flying[i] === undefined);
     const callers = new Callers();
     callers.add(signal);
+    const turn = this.#loads.turn(viewer, source.heavy);
     let started = own.length === 0;
     const starting = () => {
       started = true;
       for (const { key } of own) this.#inLine.delete(key);
     };
     const loading =
-      own.length === 0 ? Promise.resolve([]) : this.#load(source, own, { starting, signal: callers.gone });
+      own.length === 0 ? Promise.resolve([]) : this.#load(source, own, { turn, starting, signal: callers.gone });
     callers.gone.addEventListener('abort', () => {
       for (const miss of own) {
         this.#land(miss, loading);
@@ -644,7 +709,7 @@ export class Cache {
       }
     });
     own.forEach((miss, index) => {
-      const flight = { values: loading, index, stamps: miss.stamps, callers };
+      const flight = { values: loading, index, stamps: miss.stamps, callers, turn };
       if (miss.stamps !== undefined) this.#flights.set(miss.key, flight);
       if (!started) this.#inLine.set(miss.key, flight);
     });
@@ -670,7 +735,7 @@ export class Cache {
   #load<A, V>(
     source: Source<A, V>,
     calls: readonly Call<A>[],
-    { starting, signal }: { starting: () => void; signal: AbortSignal },
+    { turn, starting, signal }: { turn: LoadTurn; starting: () => void; signal: AbortSignal },
   ): Promise<V[]> {
     const run = () =>
       source.load(
@@ -689,7 +754,7 @@ export class Cache {
         }
         return [...values];
       },
-      { starting, signal, leaf: source.leaf === true },
+      { turn, starting, signal, leaf: source.leaf === true },
     );
   }
 
@@ -768,6 +833,16 @@ const NO_TRIPS: readonly number[] = [];
 
 /** Of what nobody waits for, and nobody gives up. */
 const UNENDING = new AbortController().signal;
+setMaxListeners(0, UNENDING); // as many as wait for a slot
+
+/** The log read under which memory may keep what it found of this call, or what is loaded after it. */
+function keptUnder({ asked, view }: Answer, { groups }: Call<unknown>): Asked | undefined {
+  return asked !== undefined && leasedAsNamed(asked, groups, view.leases) ? asked : undefined;
+}
+
+function isKept({ tags }: Call<unknown>): boolean {
+  return tags.length <= MAX_TAGS;
+}
 
 /** A snapshot is of one moment: what is older than it should be has no place in one. */
 function mayServeStale<A, V>({ source, session }: Reading<A, V>, { ageMs, ttlMs }: Entry): boolean {

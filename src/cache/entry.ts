@@ -18,13 +18,24 @@ export interface Lease {
   readonly purge: string;
   /** Given by an operator who knows that nothing proves freshness now: hits, marked as such, and no fills. */
   readonly unproved?: true;
+  /** Of HOME in a Cluster: see `generationsText`. Absent: it names none. */
+  readonly generations?: string;
 }
 
 /** The generation of a lease that was given by hand. */
 export const UNPROVED = 'unproved';
 
-export function leaseOf(generation: string, purge: string): Lease {
-  return generation === UNPROVED ? { generation, purge, unproved: true } : { generation, purge };
+export function leaseOf(generation: string, purge: string, generations = ''): Lease {
+  if (generation === UNPROVED) return { generation, purge, unproved: true };
+  return generations === '' ? { generation, purge } : { generation, purge, generations };
+}
+
+/**
+ * What HOME's lease names of the other groups: by group, the generation of the lease under which the tick that granted or renewed HOME's
+ * applied there, or nothing. HOME's own place is empty. Empty for a store of one group.
+ */
+export function generationsText(generations: readonly (string | undefined)[]): string {
+  return generations.length <= 1 ? '' : generations.map((generation) => generation ?? '').join(',');
 }
 
 /** An entry's front as it stands in Redis, and what the engine reads from it. */

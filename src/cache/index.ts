@@ -12,11 +12,14 @@ export type { NearCacheOptions } from './near-cache.js';
 export { checkPolicy, type Policy, type Scope, type Source } from './policy.js';
 export { databaseOf, purgeFor } from './purge.js';
 export { type Address, databaseIn, type RedisPlace } from './redis/connection.js';
+export type { OutageListener } from './redis/outage.js';
 export { RedisStore, type RedisStoreOptions } from './redis/redis-store.js';
 export type { Session } from './session.js';
 export { count, dayOf, Statistics, type StatisticsLine, statisticsOf } from './statistics.js';
 export {
   type Applied,
+  type AppliedElsewhere,
+  type ApplyReply,
   type Head,
   HOME,
   LEASE_MS,

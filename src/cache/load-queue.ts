@@ -1,8 +1,10 @@
 /**
  * How many loads run at once in this process. While Redis is away every read is a load, and Postgres has only so many
- * connections: the rest waits in line, first come, first served. The line is as long as there are calls under way.
+ * connections: the rest waits, each viewer's loads in a line of their own. The viewers are served in turn, and one viewer's loads
+ * take at most half of the slots. The lines are as long as there are calls under way.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { FairQueue, type Turn } from '../fair-queue.js';
 
 interface Inside {
   readonly queue: LoadQueue;
@@ -31,38 +33,98 @@ function within<T>(what: Inside, run: () => T): T {
   return result;
 }
 
+/** Whether the caller runs inside a load, of whatever queue, that may read through a cache. */
+export function insideLoad(): boolean {
+  return running > 0 && inside.getStore() !== undefined;
+}
+
+function atLeastOne(slots: number): number {
+  return Math.max(1, Math.floor(slots));
+}
+
 /** Aborts when nobody waits any more for the load that this is called in; undefined outside of any, and in a leaf's. */
 export function loadSignal(): AbortSignal | undefined {
   return inside.getStore()?.signal;
 }
 
+/** Of the slots, for heavy loads. */
+const HEAVY_SHARE = 0.4;
+
+/** A load on its way: a heavy one waits for its turn among the heavy ones first. */
+export class LoadTurn {
+  readonly #stages: readonly Turn[];
+  readonly #viewers = new Set<string | undefined>();
+
+  constructor(stages: readonly Turn[]) {
+    this.#stages = stages;
+  }
+
+  /** @returns undefined when it may run at once. @throws the signal's reason, after which there is nothing to end */
+  begin(signal: AbortSignal): Promise<void> | undefined {
+    const [first, ...others] = this.#stages as [Turn, ...Turn[]];
+    const waiting = first.begin(signal);
+    return others.length === 0 ? waiting : this.#goOn(waiting, others, signal);
+  }
+
+  async #goOn(waiting: Promise<void> | undefined, others: readonly Turn[], signal: AbortSignal): Promise<void> {
+    try {
+      await waiting;
+      for (const turn of others) {
+        const begun = turn.begin(signal);
+        for (const viewer of this.#viewers) turn.share(viewer);
+        await begun;
+      }
+    } catch (error) {
+      this.end();
+      throw error;
+    }
+  }
+
+  /** While it waits: another viewer needs the same. */
+  share(viewer: string | undefined): void {
+    if (this.#stages.length > 1) this.#viewers.add(viewer);
+    for (const turn of this.#stages) turn.share(viewer);
+  }
+
+  end(): void {
+    for (const turn of this.#stages) turn.end();
+  }
+}
+
 export class LoadQueue {
-  readonly #max: number;
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
-  #peak = 0;
+  readonly #queue: FairQueue;
+  readonly #heavy: FairQueue;
 
   constructor(max: number) {
-    this.#max = max;
+    const heavy = Math.max(1, Math.floor(max * HEAVY_SHARE));
+    this.#queue = new FairQueue({ max, maxEach: atLeastOne(max / 2) });
+    this.#heavy = new FairQueue({ max: heavy, maxEach: atLeastOne(heavy / 2) });
   }
 
   /** Whether the caller runs inside of a load. */
   get inside(): boolean {
-    return inside.getStore()?.queue === this;
+    return running > 0 && inside.getStore()?.queue === this;
   }
 
-  get state(): { readonly running: number; readonly waiting: number; readonly peak: number } {
-    return { running: this.#running, waiting: this.#waiting.length, peak: this.#peak };
+  get state(): FairQueue['state'] {
+    const { waiting, ...state } = this.#queue.state;
+    return { ...state, waiting: waiting + this.#heavy.state.waiting };
+  }
+
+  /** For `run`, and for those who join the load while it waits. `viewer`: whose share of the loads it takes. */
+  turn(viewer: string | undefined, heavy = false): LoadTurn {
+    const turn = this.#queue.turn(viewer);
+    return new LoadTurn(heavy ? [this.#heavy.turn(viewer), turn] : [turn]);
   }
 
   /**
-   * `starting` is called when the load's turn has come, just before it runs. Who waits in line leaves it when `signal` aborts; what
-   * runs finds it as `loadSignal`, unless it is a `leaf`, which reads nothing through a cache.
+   * `starting` is called when the load's turn has come, just before it runs. A load in line leaves it when `signal` aborts; one that
+   * runs finds it as `loadSignal`, unless it is a `leaf`, which reads nothing through a cache. Inside of a load nothing waits.
    * @throws the signal's reason
    */
   async run<T>(
     load: () => Promise<T>,
-    { starting, signal, leaf }: { starting: () => void; signal: AbortSignal; leaf: boolean },
+    { turn, starting, signal, leaf }: { turn: LoadTurn; starting: () => void; signal: AbortSignal; leaf: boolean },
   ): Promise<T> {
     signal.throwIfAborted();
     const run = () => {
@@ -70,30 +132,12 @@ export class LoadQueue {
       return leaf ? load() : within({ queue: this, signal }, load);
     };
     if (this.inside) return run();
-    if (this.#running < this.#max) this.#running++;
-    else await this.#turn(signal); // the place is handed over
-    this.#peak = Math.max(this.#peak, this.#running);
+    const waiting = turn.begin(signal);
+    if (waiting !== undefined) await waiting;
     try {
       return await run();
     } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#running--;
-      else next();
+      turn.end();
     }
-  }
-
-  #turn(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const go = () => {
-        signal.removeEventListener('abort', leave);
-        resolve();
-      };
-      const leave = () => {
-        this.#waiting.splice(this.#waiting.indexOf(go), 1);
-        reject(signal.reason);
-      };
-      signal.addEventListener('abort', leave, { once: true });
-      this.#waiting.push(go);
-    });
   }
 }

@@ -3,11 +3,11 @@
  * process alone, so it is for laptops and tests. Bounded: the least recently written entries and tokens go first.
  */
 import { type Clock, systemClock } from '../time.js';
-import { type Lease, leaseOf, UNPROVED } from './entry.js';
+import { generationsText, type Lease, leaseOf, UNPROVED } from './entry.js';
 import type { Key } from './key.js';
 import { databaseOf, isForeign } from './purge.js';
 import {
-  type Applied,
+  type ApplyReply,
   type Fill,
   type Forgotten,
   type Head,
@@ -18,6 +18,7 @@ import {
   MAX_LOG_RECORDS,
   MAX_RECORDS_PER_READ,
   MAX_RELEASED_KNOWN,
+  MAX_TEXTS,
   type News,
   type Position,
   recordOf,
@@ -33,7 +34,6 @@ import { randomToken } from './token.js';
 const MAX_ENTRIES = 20_000;
 const MAX_TOKENS = 100_000;
 const MAX_CLAIMS = 10_000;
-const MAX_TEXTS = 1000;
 
 interface OfDatabase {
   readonly database?: string | undefined;
@@ -87,7 +87,7 @@ export class MemoryStore implements Store {
     const lease = this.#liveLease();
     const believed = lease && (this.#database === undefined || this.#database() === databaseOf(lease.purge));
     return {
-      leases: [believed ? leaseOf(lease.generation, lease.purge) : undefined],
+      leases: [believed ? leaseOf(lease.generation, lease.purge, lease.generations) : undefined],
       entries: this.#entries.pick(keys),
       tokens,
       log: log && this.#logSince(log),
@@ -144,9 +144,10 @@ export class MemoryStore implements Store {
 
   async release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean } & OfDatabase): Promise<void> {
     if (this.#isForeign(options)) return;
-    if (options?.unfenced === true) this.#append(tags);
+    const noted = this.#noted.delete(xid) || tags.length === 0;
+    const found = noted && tags.every((tag) => this.#fences.get(tag)?.has(String(xid)));
+    if (options?.unfenced === true || !found) this.#append(tags);
     for (const tag of tags) this.#release(tag, [String(xid)]);
-    this.#noted.delete(xid);
     this.#released.add(xid);
     this.#tell([String(xid)], tags);
   }
@@ -201,32 +202,37 @@ export class MemoryStore implements Store {
     };
   }
 
-  async apply({ head, next, rows, barrier, grant }: Tick): Promise<Applied> {
-    if (head.run !== this.#run) return 'moved';
-    if (!samePosition(head.position, this.#position)) return 'raced';
+  async apply({ head, next, rows, barrier, grant, others }: Tick): Promise<ApplyReply> {
+    if (head.run !== this.#run) return refused('moved');
+    if (!samePosition(head.position, this.#position)) return refused('raced');
     const untilMs = head.clockMs + LEASE_MS;
-    if (this.#clock.nowMs() >= untilMs) return 'late';
+    if (this.#clock.nowMs() >= untilMs) return refused('late');
     // Under a lease of another database its readers are served, and its writers' fences would be refused from here on.
     const lease = this.#provingLease();
-    if (lease !== undefined && databaseOf(lease.purge) !== databaseOf(next.purge)) return 'raced';
+    if (lease !== undefined && databaseOf(lease.purge) !== databaseOf(next.purge)) return refused('raced');
     if (head.position?.purge !== next.purge) {
       // Another purge may mean another history of Postgres: it assigns the released ids again, and a barrier of the old one proves nothing.
       this.#released.clear();
       this.#barrier = undefined;
       if (lease === undefined) this.#lease = undefined;
     }
+    const unreleased: string[] = [];
     for (const { xid, tags } of rows) {
-      if (this.#released.has(xid)) continue;
+      const released = this.#released.has(xid);
+      if (!released || others?.unreleased.has(String(xid)) === true) this.#append(tags);
+      if (released) continue;
+      if (tags.length > 0) unreleased.push(String(xid));
       for (const tag of tags) this.#release(tag, [String(xid)]);
-      this.#append(tags);
       this.#released.add(xid);
       this.#tell([String(xid)], tags);
     }
     if (this.#log === undefined) this.#append([]);
     this.#position = next;
     this.#released = new Set([...this.#released].filter((xid) => xid >= next.xid));
-    if (grant !== 'hold') this.#grant({ next, barrier, untilMs, force: grant === 'force' });
-    return 'applied';
+    if (grant === 'hold') return { result: 'applied', unreleased };
+    const generations = generationsText(others?.generations ?? []);
+    this.#grant({ next, barrier, untilMs, force: grant === 'force', generations });
+    return { result: 'applied', unreleased, generation: this.#provingLease()?.generation };
   }
 
   async count(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
@@ -250,17 +256,23 @@ export class MemoryStore implements Store {
     for (const hear of this.#listeners) hear({ kind: 'released', xids, tags });
   }
 
-  #grant(given: { next: Position; barrier: bigint | undefined; untilMs: number; force: boolean }): void {
-    const { next, barrier, untilMs, force } = given;
+  #grant(given: {
+    next: Position;
+    barrier: bigint | undefined;
+    untilMs: number;
+    force: boolean;
+    generations: string;
+  }): void {
+    const { next, barrier, untilMs, force, generations } = given;
     const lease = this.#provingLease();
     if (lease !== undefined) {
-      this.#lease = { generation: lease.generation, purge: next.purge, untilMs };
+      this.#lease = { generation: lease.generation, purge: next.purge, untilMs, generations };
       return;
     }
     if (this.#barrier !== undefined && this.#barrier.untilMs <= this.#clock.nowMs()) this.#barrier = undefined;
     if (this.#barrier === undefined && barrier !== undefined) this.#barrier = { xid: barrier, untilMs };
     if (force || (this.#barrier !== undefined && next.xid >= this.#barrier.xid)) {
-      this.#lease = { generation: randomToken(), purge: next.purge, untilMs };
+      this.#lease = { generation: randomToken(), purge: next.purge, untilMs, generations };
       this.#barrier = undefined;
     }
   }
@@ -291,6 +303,10 @@ export class MemoryStore implements Store {
     this.#fences.delete(tag);
     this.#tokens.set(tag, randomToken(), TOKEN_TTL_MS);
   }
+}
+
+function refused(result: ApplyReply['result']): ApplyReply {
+  return { result, unreleased: [] };
 }
 
 function samePosition(a: Position | undefined, b: Position | undefined): boolean {

@@ -6,10 +6,13 @@
  * - the log was read after the request came, and the read found the lease of HOME under the generation and purge that memory
  *   was filled under; anything else empties memory, and so does a hole in the log;
  * - no record since it was known to hold names one of its tags; what was asked of the store before such a record is not kept;
+ * - in a Cluster, each group of its tags was leased, when it was read, under the generation that HOME's lease names. A shard's old
+ *   primary may still answer under the lease it had; memory would keep its value after the record that makes it old;
  * - what was read under a fence or without a lease is not kept. What was loaded is, under the read that found the tokens before it:
  *   whatever a load does not show is committed later than that, so its record is yet to come, or names a tag since.
  */
 import { LRUCache } from 'lru-cache';
+import type { Lease } from './entry.js';
 import type { Key } from './key.js';
 import { HOME, type LogMark, type View } from './store.js';
 import type { Tag } from './tag.js';
@@ -48,6 +51,8 @@ export interface Asked {
   readonly log: LogMark | 'end';
   readonly number: number;
   readonly identity: string | undefined;
+  /** By group, the lease generation that the identity names. */
+  readonly generations: readonly string[];
 }
 
 interface Copy {
@@ -71,7 +76,8 @@ export class NearCache {
   /** The last record processed, and the lease under which memory was filled. */
   #mark: LogMark | undefined;
   #identity: string | undefined;
-  #held: Asked = { log: 'end', number: 0, identity: undefined };
+  #generations: readonly string[] = NONE;
+  #held: Asked = { log: 'end', number: 0, identity: undefined, generations: NONE };
   #sent = 0;
   /** The number of the latest read of the log that was processed. */
   #processed = 0;
@@ -101,14 +107,19 @@ export class NearCache {
 
   /** What a read that is sent now has to ask of the log. */
   ask(): Asked {
-    return { log: this.#mark ?? 'end', number: ++this.#sent, identity: this.#identity };
+    return {
+      log: this.#mark ?? 'end',
+      number: ++this.#sent,
+      identity: this.#identity,
+      generations: this.#generations,
+    };
   }
 
   /** As if a read sent now had found nothing new: what memory holds at this moment is known to hold since then. */
   get held(): Asked {
     const log = this.#mark ?? 'end';
     if (this.#held.log !== log || this.#held.identity !== this.#identity) {
-      this.#held = { log, number: this.#sent, identity: this.#identity };
+      this.#held = { log, number: this.#sent, identity: this.#identity, generations: this.#generations };
     }
     return this.#held;
   }
@@ -118,10 +129,10 @@ export class NearCache {
     const lease = view.leases[HOME];
     const { log } = view;
     if (log === undefined) return false; // HOME was not reached: nothing is known, also nothing against memory
-    const identity = lease === undefined || lease.unproved ? undefined : `${lease.generation}:${lease.purge}`;
+    const identity = lease === undefined || lease.unproved ? undefined : identityOf(lease);
     // What a read without the lease says of the log is no answer, be it ever so plausible.
     if (identity === undefined || log.kind === 'hole') return this.#forget();
-    if (log.kind === 'end') return this.#begin(asked, identity, log.mark);
+    if (log.kind === 'end') return this.#begin(asked, lease as Lease, log.mark);
     if (identity !== asked.identity) return this.#forget();
     // Memory was emptied and begun anew meanwhile: this answer is about what it held before.
     if (this.#identity !== identity || this.#mark?.epoch !== log.mark.epoch) return false;
@@ -163,10 +174,11 @@ export class NearCache {
     this.#copies.delete(key);
   }
 
-  #begin(asked: Asked, identity: string, mark: LogMark | undefined): boolean {
+  #begin(asked: Asked, lease: Lease, mark: LogMark | undefined): boolean {
     if (this.#mark !== undefined) return false; // another read has begun already, perhaps further back
     if (mark === undefined) return false; // there is no log yet: the relay's next tick makes one
-    this.#identity = identity;
+    this.#identity = identityOf(lease);
+    this.#generations = lease.generations?.split(',') ?? NONE;
     this.#mark = mark;
     this.#floor = mark.sequence;
     this.#turned = mark.sequence;
@@ -180,6 +192,7 @@ export class NearCache {
     this.#touchedBefore.clear();
     this.#mark = undefined;
     this.#identity = undefined;
+    this.#generations = NONE;
     return false;
   }
 
@@ -203,6 +216,30 @@ export class NearCache {
     }
     return true;
   }
+}
+
+const NONE: readonly string[] = [];
+
+/** What memory was filled under. Another generation of any group's lease is another identity: all copies are dropped. */
+function identityOf({ generation, purge, generations = '' }: Lease): string {
+  return `${generation}:${purge}:${generations}`;
+}
+
+/**
+ * Whether memory may keep what the read `asked` found in these groups: each was leased then under the generation that HOME's lease names.
+ * HOME's own lease is part of the identity that `put` compares.
+ */
+export function leasedAsNamed(
+  { generations }: Asked,
+  groups: readonly number[],
+  leases: readonly (Lease | undefined)[],
+): boolean {
+  for (const group of groups) {
+    if (group === HOME) continue;
+    const generation = leases[group]?.generation;
+    if (generation === undefined || generation !== generations[group]) return false;
+  }
+  return true;
 }
 
 /** A copy is shared by all who read it: who would change it is told at once. */

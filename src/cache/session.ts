@@ -63,9 +63,9 @@ export class Session {
   readonly snapshot: boolean;
   readonly ground: Ground | undefined;
 
-  /** `began`: reads of the log sent before. */
+  /** `began`: reads of the log sent before it began, or began again (`Cache.renew`). */
   constructor(
-    readonly began: number,
+    public began: number,
     { snapshot = false, answer = false }: SessionOptions,
   ) {
     this.snapshot = snapshot;

@@ -24,7 +24,7 @@ export const MAX_TAGS_PER_RECORD = 200;
 /** A reader further behind than this starts anew at the end. */
 export const MAX_RECORDS_PER_READ = 500;
 
-/** The group that holds the log, complete for all groups; what memory serves hangs on its lease alone. */
+/** The group that holds the log, complete for all groups. Its lease names those of the others, so memory depends on all of them. */
 export const HOME = 0;
 
 /** A place in the log: records are numbered without gaps within one epoch, the life of one log. */
@@ -90,6 +90,8 @@ export interface Head {
   readonly forgotten: readonly Forgotten[];
   /** Transactions from `position` on whose tags were released here already, in rising order; at most MAX_RELEASED_KNOWN. */
   readonly released: readonly string[];
+  /** Why this server takes no writes, in its own words: then nothing can be applied. Absent while it takes them, or has a lease. */
+  readonly refusal?: string;
 }
 
 export interface Tick {
@@ -105,6 +107,15 @@ export interface Tick {
    * what fenced on a server that is lost may then be served old for LEASE_MS.
    */
   readonly grant: 'grant' | 'hold' | 'force';
+  /** For HOME: what the same tick found in the other groups, whose APPLY it follows. Absent: it names no lease of theirs. */
+  readonly others?: AppliedElsewhere;
+}
+
+export interface AppliedElsewhere {
+  /** By group, the generation of the lease that its APPLY granted or renewed; HOME's own place is empty. */
+  readonly generations: readonly (string | undefined)[];
+  /** Transactions that some group had not released: HOME logs them, also where it has released them itself. */
+  readonly unreleased: ReadonlySet<string>;
 }
 
 /** What a store tells those who listen. */
@@ -116,6 +127,17 @@ export type News =
 
 /** `applied`, or why not: another server run, another position than in `head`, or past the lease it would grant. */
 export type Applied = 'applied' | 'moved' | 'raced' | 'late';
+
+/** Texts kept by `remember`, over all groups. */
+export const MAX_TEXTS = 1000;
+
+export interface ApplyReply {
+  readonly result: Applied;
+  /** Of the lease that was granted or renewed, if one was. */
+  readonly generation?: string | undefined;
+  /** Of the rows with tags of this group, those whose transactions had not been released here. */
+  readonly unreleased: readonly string[];
+}
 
 /**
  * Tags and entries are spread over `groups`, each of which has its position and its lease. A store of one server has one group;
@@ -143,7 +165,11 @@ export interface Store {
    * not compared.
    */
   fence(xid: bigint, tags: readonly Tag[], options: { fresh: boolean; database?: string | undefined }): Promise<void>;
-  /** RELEASE: the transaction is over, and this process knows it. Idempotent. Publishes the tags. `unfenced`: also logs them, as no fence did. */
+  /**
+   * RELEASE: the transaction is over, and this process knows it. Idempotent. Publishes the tags. Also logs them where no fence did
+   * (`unfenced`), and where its own fence is gone from one of the tags or its note from a group: then a reader may have kept, since the
+   * fence's record, what the transaction made old.
+   */
   release(
     xid: bigint,
     tags: readonly Tag[],
@@ -163,15 +189,22 @@ export interface Store {
    */
   listen(hear: (news: News) => void): () => void;
   head(group?: number): Promise<Head>;
-  apply(tick: Tick, group?: number): Promise<Applied>;
-  /** Keeps a text under a name for all processes, for `ttlMs` or less: whoever asks for it must do without, if need be. */
+  apply(tick: Tick, group?: number): Promise<ApplyReply>;
+  /**
+   * Keeps a text under a name for all processes, for `ttlMs` or less: who asks for it must do without, if need be. Of more than MAX_TEXTS the
+   * oldest are dropped.
+   */
   remember(name: string, text: string, ttlMs: number): Promise<void>;
   recall(name: string): Promise<string | undefined>;
   /** Adds to counters of one day that all processes share. */
   count(day: string, counts: ReadonlyMap<string, number>): Promise<void>;
   counts(day: string): Promise<ReadonlyMap<string, number>>;
-  /** How long every attempt of this process to reach the groups of these tags has failed, ms; 0 after a success. */
-  lostForMs(tags: readonly Tag[]): number;
+  /**
+   * For how long the store has taken no writes, as far as this process knows, ms: it could not be reached, or it refused them. 0 while it takes them.
+   * A read that succeeds says nothing of writes that were refused. Of several groups the one counts that was lost last, among those of `tags`; without
+   * `tags` the one that was lost first, of all.
+   */
+  lostForMs(tags?: readonly Tag[]): number;
   close(): Promise<void>;
 }
 

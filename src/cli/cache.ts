@@ -30,7 +30,7 @@ async function run([command, argument]: string[]): Promise<void> {
 
   const config = readConfig(process.env);
   const { redis, redisGroup } = await joinRedis(config);
-  const store = await openStore(redis, createLog(config.logLevel), redisGroup);
+  const store = await openStore(redis, createLog(config.logLevel), { group: redisGroup });
   try {
     if (store instanceof MemoryStore)
       throw new Error('REDIS_URL: expected the Redis of the servers, which is not known here');

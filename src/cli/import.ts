@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { readConfig } from '../config.js';
 import { createCore, openStore } from '../core.js';
+import { checkDatabase } from '../database-check.js';
 import { DEMO_OWNER, prepareDemo, userIdOf } from '../demo/prepare.js';
 import { joinServices } from '../development.js';
 import { type ImportResult, runImport } from '../import/import.service.js';
@@ -43,8 +44,9 @@ function readArguments(): Arguments {
 async function importFile({ file, project, owner }: Arguments): Promise<ImportResult> {
   const config = readConfig(process.env);
   const text = await readFile(file, 'utf8'); // before anything is started for it
-  const services = await joinServices(config);
   const log = createLog(config.logLevel);
+  if (config.databaseUrl !== undefined) await checkDatabase(config.databaseUrl, log);
+  const services = await joinServices(config);
   const progress = openProgress(process.stderr);
   try {
     if (config.environment !== 'production') await prepareDemo(services.databaseUrl);
@@ -53,7 +55,7 @@ async function importFile({ file, project, owner }: Arguments): Promise<ImportRe
     const core = createCore({
       databaseUrl: services.databaseUrl,
       // Without a Redis nobody shares it: a server that keeps its cache in its process hears of the import from its relay.
-      store: await openStore(services.redis, log, services.redisGroup),
+      store: await openStore(services.redis, log, { group: services.redisGroup }),
       log,
       checkCoverage: false,
     });

@@ -1,11 +1,14 @@
 /** `npm run migrate`: brings the schema of DATABASE_URL up to this build's. What deployments run once before the servers. */
+import { ConfigError } from '../config.js';
+import { namingDatabaseUrl } from '../database-check.js';
 import { migrateDatabase } from '../db/migrate.js';
 
-const url = process.env['DATABASE_URL'];
-if (url === undefined || url === '') {
-  console.error('DATABASE_URL: expected the database to migrate');
-  process.exitCode = 1;
-} else {
-  await migrateDatabase(url);
+try {
+  const url = process.env['DATABASE_URL'];
+  if (url === undefined || url === '') throw new ConfigError('DATABASE_URL: expected the database to migrate');
+  await namingDatabaseUrl(() => migrateDatabase(url));
   console.error('The schema is up to date.');
+} catch (error) {
+  console.error(error instanceof ConfigError ? error.message : error);
+  process.exitCode = 1;
 }

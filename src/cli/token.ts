@@ -1,12 +1,15 @@
 /** `npm run -s token [-- HANDLE]`: a token for a user, on stdout and nothing else. Development only. */
 import { ConfigError, readConfig } from '../config.js';
+import { checkDatabase } from '../database-check.js';
 import { DEMO_OWNER, prepareDemo, userIdOf } from '../demo/prepare.js';
 import { joinServices } from '../development.js';
+import { createLog } from '../log.js';
 import { signToken } from '../tokens.js';
 
 try {
   const config = readConfig(process.env);
   if (config.environment === 'production') throw new ConfigError('Tokens are not made here in production.');
+  if (config.databaseUrl !== undefined) await checkDatabase(config.databaseUrl, createLog(config.logLevel));
   const services = await joinServices(config);
   try {
     await prepareDemo(services.databaseUrl);

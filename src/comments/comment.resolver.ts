@@ -60,7 +60,7 @@ export class CommentResolver {
     @Ctx() context: Context,
     @Arg('input', () => CreateCommentInput, { description: 'The comment.' }) input: CreateCommentInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.create(context.viewerId, input)));
+    return orErrors(async () => traced(context, await this.service.create(context, input)));
   }
 
   @Mutation(() => UpdateCommentPayload, { description: 'Changes a comment; its author may.' })
@@ -68,7 +68,7 @@ export class CommentResolver {
     @Ctx() context: Context,
     @Arg('input', () => UpdateCommentInput, { description: 'The changes.' }) input: UpdateCommentInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.update(context.viewerId, input)));
+    return orErrors(async () => traced(context, await this.service.update(context, input)));
   }
 
   @Mutation(() => DeleteCommentPayload, { description: "Deletes a comment; its author and the project's OWNERs may." })
@@ -76,7 +76,7 @@ export class CommentResolver {
     @Ctx() context: Context,
     @Arg('input', () => DeleteCommentInput, { description: 'The comment.' }) input: DeleteCommentInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.delete(context.viewerId, input)));
+    return orErrors(async () => traced(context, await this.service.delete(context, input)));
   }
 }
 

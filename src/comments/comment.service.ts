@@ -6,14 +6,16 @@ import type { CommentId, UserId } from '../db/ids.js';
 import { idempotencyKeyInput, idInput, notCleared, parseInput, textInput } from '../graphql/user-error.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
 import type { Transactor } from '../invalidation/transact.js';
+import type { Writer } from '../invalidation/writer.js';
 import { forbidden, notFound } from '../projects/access.js';
 import { projectMembers, type Role } from '../projects/project.table.js';
 import { holdTask } from '../tasks/task.locks.js';
 import { tasks } from '../tasks/task.table.js';
+import { TEXTS } from '../text.js';
 import { type CommentRow, comments, mayDeleteComment, mayUpdateComment } from './comment.table.js';
 import type { CreateCommentInput, DeleteCommentInput, UpdateCommentInput } from './comment.type.js';
 
-const body = textInput(1, 65_536);
+const body = textInput(TEXTS.commentBody);
 const createCommentInput = z.object({ taskId: idInput('task'), body, idempotencyKey: idempotencyKeyInput });
 const commentInput = z.object({ id: idInput('comment') });
 const updateCommentInput = commentInput.extend({ body: notCleared(body) });
@@ -26,11 +28,12 @@ export class CommentService {
     private readonly idempotency: Idempotency,
   ) {}
 
-  async create(viewerId: UserId, given: CreateCommentInput) {
+  async create(by: Writer, given: CreateCommentInput) {
+    const { viewerId } = by;
     const input = parseInput(createCommentInput, given);
     const { taskId, body } = input;
     const { value, tags } = await this.idempotency.create({
-      viewerId,
+      by,
       operation: 'createComment',
       prefix: 'comment',
       input,
@@ -44,7 +47,8 @@ export class CommentService {
     return { value: { comment: value }, tags };
   }
 
-  update(viewerId: UserId, given: UpdateCommentInput) {
+  update(by: Writer, given: UpdateCommentInput) {
+    const { viewerId } = by;
     const { id, body } = parseInput(updateCommentInput, given);
     return this.transactor.transact(async (tx) => {
       const { comment, role } = await commentToWrite(tx, viewerId, id);
@@ -58,10 +62,11 @@ export class CommentService {
         .where(eq(comments.id, id))
         .returning();
       return { comment: updated as CommentRow };
-    });
+    }, by);
   }
 
-  delete(viewerId: UserId, given: DeleteCommentInput) {
+  delete(by: Writer, given: DeleteCommentInput) {
+    const { viewerId } = by;
     const { id } = parseInput(commentInput, given);
     return this.transactor.transact(async (tx) => {
       const { comment, role } = await commentToWrite(tx, viewerId, id);
@@ -70,7 +75,7 @@ export class CommentService {
       }
       await tx.delete(comments).where(eq(comments.id, id));
       return { deletedCommentId: id };
-    });
+    }, by);
   }
 }
 

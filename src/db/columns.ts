@@ -25,9 +25,11 @@ export const instant = customType<{ data: string; driverData: string }>({
   fromDriver: (text) => new Date(text).toISOString(),
 });
 
-/** Whether a client's text is one that `isoText` makes. */
+/** Whether a client's text is one that `isoText` makes. `Date.parse` reads the 30th of February as the 2nd of March. */
 export function isInstant(text: string): boolean {
-  return /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text) && !Number.isNaN(Date.parse(text)) && text >= '0001';
+  if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text) || text < '0001') return false;
+  const atMs = Date.parse(text);
+  return !Number.isNaN(atMs) && new Date(atMs).toISOString() === text;
 }
 
 /** The text of an `instant`, made in SQL: for sort values in cursors. */

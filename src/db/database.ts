@@ -3,19 +3,23 @@
  * Drizzle over both, and a hook that sees every statement as it is issued, in the caller's async context.
  */
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js';
-import postgres from 'postgres';
+import postgres, { type Sql } from 'postgres';
 import { SECOND } from '../time.js';
+import { type Connection, parseConnectionUrl } from './connection-url.js';
 import { builtOnce } from './preparing.js';
 import { ReadPool as Readers } from './read-pool.js';
+import { STATEMENT_TIMEOUT_MS, startupSettings, transactionSettings } from './session-settings.js';
 import { WritePool as Writers } from './write-pool.js';
 
 const MAX_READS = 10;
-const MAX_WRITES = 5;
-/** A statement that takes longer is a fault of ours or an overload; either way its connection is wanted back. */
-const STATEMENT_TIMEOUT_MS = 30 * SECOND;
+/** Transactions that write at once in this process. */
+export const MAX_WRITES = 5;
+/** The relay and what resolves fences have a connection each (core.ts). */
+const BESIDE_POOLS = 2;
+/** Of a read. Below the time an answer is waited for, so that its client learns which field took too long. */
+const READ_TIMEOUT_MS = 10 * SECOND;
 /** After which a connection that says nothing counts as dead: the server has ended the statement by then, or is not there. */
 const ANSWER_MS = 35 * SECOND;
-const CONNECT_TIMEOUT_S = 5;
 /** How long a connection that failed rests before it is opened again: a query that was given to it waits for that. The driver's own goes up to 20 s. */
 const MAX_BACKOFF_S = 0.5;
 
@@ -27,6 +31,8 @@ export interface DatabaseOptions {
   readonly signal?: () => AbortSignal | undefined;
   /** For tests. */
   readonly answerMs?: number;
+  /** How long Postgres works on one statement of a read. Default 10 s. */
+  readonly readTimeoutMs?: number | undefined;
 }
 
 /** What reads use: the pool, or one snapshot of the database. */
@@ -49,17 +55,23 @@ export type Executor = ReadPool | Transaction;
 export type ReadPool = PostgresJsDatabase;
 export type Transaction = Parameters<Parameters<ReadPool['transaction']>[0]>[0];
 
-export function openDatabase({ url, onStatement, signal = () => undefined, answerMs = ANSWER_MS }: DatabaseOptions) {
+export function openDatabase(options: DatabaseOptions) {
+  const { url, onStatement, signal = () => undefined, answerMs = ANSWER_MS } = options;
+  const { readTimeoutMs: statementTimeoutMs = READ_TIMEOUT_MS } = options;
+  const connection = parseConnectionUrl(url);
+  const max = poolSizes(connection);
   const readers = new Readers({
-    connect: () => postgresClient(url, { max: MAX_READS }),
+    connect: () => connect(connection, { max: max.reads, statementTimeoutMs }),
     signal,
     answerMs,
-    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    statementTimeoutMs,
+    cancelsLate: connection.pooled,
   });
   const logger = loggedBy(onStatement);
   const readUntil = (signal?: AbortSignal) => drizzle(readers.client(signal), logger);
   const reads = { sql: readers, drizzle: readUntil() };
-  const writers = new Writers(() => postgresClient(url, { max: MAX_WRITES }), logger.logger);
+  const first = connection.pooled ? transactionSettings(STATEMENT_TIMEOUT_MS) : undefined;
+  const writers = new Writers(() => connect(connection, { max: max.writes }), logger.logger, first);
   const writes = { sql: writers, drizzle: drizzle(writers.client, logger) };
   const prepared = builtOnce(reads.drizzle);
   const until = (signal: AbortSignal): Database => {
@@ -81,6 +93,8 @@ export function openDatabase({ url, onStatement, signal = () => undefined, answe
     read: reads.drizzle as Executor,
     until,
     write: writes.drizzle,
+    /** Transactions that write at once: the size of the pool behind `write`. */
+    maxWrites: max.writes,
     /** `fn` sees the database of one moment, in one transaction that writes nothing. All its statements are waited for until `signal` aborts. */
     snapshot<T>(fn: (at: Database) => Promise<T>, signal?: AbortSignal): Promise<T> {
       const within = (tx: Transaction): Database => {
@@ -107,17 +121,52 @@ function loggedBy(onStatement: DatabaseOptions['onStatement']) {
   return { logger: onStatement === undefined ? (false as const) : { logQuery: (text: string) => onStatement(text) } };
 }
 
-/** A bare client, for what stands outside of any request: the relay, migrations. */
-export function postgresClient(url: string, options: { max: number; statementTimeoutMs?: number }) {
-  return postgres(url, {
-    max: options.max,
-    connect_timeout: CONNECT_TIMEOUT_S,
+/** `connection_limit` is of the process: writes get a third of what is left. */
+function poolSizes({ maxConnections }: Connection): { reads: number; writes: number } {
+  if (maxConnections === undefined) return { reads: MAX_READS, writes: MAX_WRITES };
+  const left = maxConnections - BESIDE_POOLS;
+  const writes = Math.max(1, Math.floor(left / 3));
+  return { reads: left - writes, writes };
+}
+
+export interface ClientOptions {
+  readonly max: number;
+  /** 0: none. Default: 30 s. A pooler cannot be told it: there it is the transaction's (`transactionSettings`). */
+  readonly statementTimeoutMs?: number;
+}
+
+/**
+ * A bare client, for statements outside of any request: the relay, migrations.
+ * @throws ConnectionUrlError
+ */
+export function postgresClient(url: string, options: ClientOptions): Sql {
+  return connect(parseConnectionUrl(url), options);
+}
+
+/** Every connection of this application is made here, with the settings that the code relies on. */
+function connect(to: Connection, { max, statementTimeoutMs = STATEMENT_TIMEOUT_MS }: ClientOptions): Sql {
+  const options = {
+    host: [to.host], // in an array the driver leaves the colons of an IPv6 address alone
+    port: [to.port],
+    ...(to.socketPath !== undefined && { path: to.socketPath }),
+    ...(to.user !== undefined && { user: to.user }),
+    ...(to.password !== undefined && { password: to.password }),
+    ...(to.database !== undefined && { database: to.database }),
+    ssl: to.tls,
+    sslnegotiation: to.tlsDirect ? 'direct' : null,
+    prepare: to.prepare,
+    max,
+    connect_timeout: to.connectTimeoutS,
+    keep_alive: to.keepAliveS,
+    ...(to.maxLifetimeS !== undefined && { max_lifetime: to.maxLifetimeS }),
+    ...(to.idleTimeoutS !== undefined && { idle_timeout: to.idleTimeoutS }),
     backoff: (failures: number) => Math.min(3 ** failures / 100, MAX_BACKOFF_S) * (0.5 + Math.random() / 2),
     onnotice: () => {},
     connection: {
-      application_name: 'tasks-api',
-      statement_timeout: options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
-      TimeZone: 'UTC', // instants come back as text: always the same text
+      application_name: to.applicationName,
+      ...(to.options !== undefined && { options: to.options }),
+      ...(!to.pooled && startupSettings(statementTimeoutMs)),
     },
-  });
+  };
+  return postgres(options as object); // its types know no list of hosts, no sslnegotiation, and few settings
 }

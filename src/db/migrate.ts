@@ -1,19 +1,58 @@
 /** Brings a database's schema up to this build's, once, however many processes start at the same time. */
 import { fileURLToPath } from 'node:url';
-import { drizzle } from 'drizzle-orm/postgres-js';
-import { migrate } from 'drizzle-orm/postgres-js/migrator';
-import { postgresClient } from './database.js';
+import { readMigrationFiles } from 'drizzle-orm/migrator';
+import type { TransactionSql } from 'postgres';
+import { withDatabase } from './requirements.js';
+import { transactionSettings } from './session-settings.js';
 
 /** Names the lock among the application's advisory locks. */
 const MIGRATION_LOCK = 7203_4410;
 const MIGRATIONS = fileURLToPath(new URL('./migrations', import.meta.url));
 
-export async function migrateDatabase(url: string): Promise<void> {
-  const sql = postgresClient(url, { max: 1, statementTimeoutMs: 0 });
-  try {
-    await sql`select pg_advisory_lock(${MIGRATION_LOCK})`;
-    await migrate(drizzle(sql), { migrationsFolder: MIGRATIONS });
-  } finally {
-    await sql.end({ timeout: 5 });
+export interface MigrateOptions {
+  /** Is given a line for people while another process holds the lock. Default: stderr. */
+  readonly onWait?: (line: string) => void;
+}
+
+/**
+ * One transaction does all of it, under a lock that ends with it: a session's lock would stay with a pooler's connection, and every later
+ * start would wait for it for good.
+ * @throws DatabaseUnusable, ConnectionUrlError
+ */
+export async function migrateDatabase(url: string, { onWait = console.error }: MigrateOptions = {}): Promise<void> {
+  await withDatabase(url, { max: 1, statementTimeoutMs: 0 }, (sql) =>
+    sql.begin(async (tx) => {
+      await tx.unsafe(transactionSettings(0)); // a pooler's connection has another
+      await lock(tx, onWait);
+      await applyMissing(tx);
+    }),
+  );
+}
+
+async function lock(tx: TransactionSql, onWait: (line: string) => void): Promise<void> {
+  const [tried] = await tx<{ locked: boolean }[]>`select pg_try_advisory_xact_lock(${MIGRATION_LOCK}) as locked`;
+  if (tried?.locked) return;
+  const [holder] = await tx<{ pid: number; name: string; since: string }[]>`
+    select a.pid, a.application_name as name, a.xact_start::text as since
+    from pg_locks l join pg_stat_activity a on a.pid = l.pid
+    where l.locktype = 'advisory' and l.granted and l.classid = 0 and l.objid = ${MIGRATION_LOCK} and l.objsubid = 1
+      and l.database = (select oid from pg_database where datname = current_database())`;
+  const who = holder && ` (process ${holder.pid} of Postgres, ${holder.name || 'no name'}, since ${holder.since})`;
+  onWait(`Another process is migrating this database${who ?? ''}: waiting until it has finished.`);
+  await tx`select pg_advisory_xact_lock(${MIGRATION_LOCK})`;
+}
+
+/** Drizzle's table of what has been applied, read behind the lock; its own migrator reads it before its transaction begins. */
+async function applyMissing(tx: TransactionSql): Promise<void> {
+  await tx`create schema if not exists drizzle`;
+  await tx`
+    create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`;
+  const [last] = await tx<{ createdAt: string | null }[]>`
+    select max(created_at) as "createdAt" from drizzle.__drizzle_migrations`;
+  for (const migration of readMigrationFiles({ migrationsFolder: MIGRATIONS })) {
+    if (Number(last?.createdAt ?? 0) >= migration.folderMillis) continue;
+    for (const statement of migration.sql) await tx.unsafe(statement);
+    await tx`
+      insert into drizzle.__drizzle_migrations (hash, created_at) values (${migration.hash}, ${migration.folderMillis})`;
   }
 }

@@ -1,10 +1,11 @@
 /**
  * The pool of readers as Drizzle sees it: the driver's client, with what the driver lacks. A statement that nobody waits for any
- * more is cancelled in Postgres; one that the cancelling of another has hit is sent again; a server that says nothing, though
- * its own limit has long passed, is left together with the pool.
+ * more is cancelled in Postgres; one that the cancelling of another has hit is sent again, and so is, once, one whose connection has died; a
+ * server that says nothing, though its own limit has long passed, is left together with the pool.
  */
 import type { PendingQuery, Row, Sql, TransactionSql } from 'postgres';
 import { SECOND } from '../time.js';
+import { isConnectionLost } from './connection-errors.js';
 import { comingAgain } from './preparing.js';
 
 /** How often a statement that is to be cancelled is asked to end: it may just be waiting for its turn, or between two messages. */
@@ -12,6 +13,8 @@ const CANCEL_EVERY_MS = 100;
 /** A statement is hit by the cancelling of the one before it once in a great while; twice in a row means something else. */
 const MAX_ATTEMPTS = 3;
 const QUERY_CANCELED = '57014';
+/** Before a statement is sent again: what ended its connection may have ended all others, of which the pool is told one by one. */
+const RESEND_AFTER_MS = 50;
 /** What runs on a pool that is left has this long to end. */
 const LEAVE_S = 5;
 
@@ -23,6 +26,8 @@ export interface ReadPoolOptions {
   readonly answerMs: number;
   /** How long the server lets a statement run: what was cancelled sooner, somebody cancelled. */
   readonly statementTimeoutMs: number;
+  /** The server has no such limit for these connections: a statement that takes longer is cancelled from here. */
+  readonly cancelsLate: boolean;
 }
 
 /** The driver's query, with what its types hide: whether Postgres works on it now, and how it is cancelled, more than once. */
@@ -84,8 +89,8 @@ export class ReadPool {
     const [text, parameters, options] = args;
     const prepare = options?.prepare === true || this.#comesAgain(text);
     const query = on.unsafe(text, parameters, { ...options, prepare }) as unknown as Query;
-    const { answerMs, statementTimeoutMs } = this.#options;
-    return { query, answerMs, statementTimeoutMs, leave: () => this.#leave(pool) };
+    const { answerMs, statementTimeoutMs, cancelsLate } = this.#options;
+    return { query, answerMs, statementTimeoutMs, cancelsLate, leave: () => this.#leave(pool) };
   }
 
   /** From now on statements go to new connections. Once per pool. */
@@ -96,7 +101,7 @@ export class ReadPool {
   }
 }
 
-interface Sent extends Pick<ReadPoolOptions, 'answerMs' | 'statementTimeoutMs'> {
+interface Sent extends Pick<ReadPoolOptions, 'answerMs' | 'statementTimeoutMs' | 'cancelsLate'> {
   readonly query: Query;
   readonly leave: () => void;
 }
@@ -109,7 +114,7 @@ class Statement implements PromiseLike<unknown> {
     private readonly how: {
       readonly send: () => Sent;
       readonly signal: AbortSignal | undefined;
-      /** Whether it may be sent once more when it was cancelled by mistake. */
+      /** Whether it may be sent once more when it was cancelled by mistake, or its connection has died. */
       readonly again: boolean;
     },
   ) {}
@@ -129,6 +134,7 @@ class Statement implements PromiseLike<unknown> {
 
   async #run(): Promise<unknown> {
     const { send, signal, again } = this.how;
+    let resent = false;
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted();
       const startedMs = performance.now();
@@ -137,11 +143,28 @@ class Statement implements PromiseLike<unknown> {
         return await answered(sent, this.#asValues, signal);
       } catch (error) {
         signal?.throwIfAborted();
+        if (again && !resent && isConnectionLost(error)) {
+          resent = true;
+          await new Promise((resolve) => setTimeout(resolve, RESEND_AFTER_MS));
+          continue;
+        }
         const code = (error as { code?: unknown }).code;
         const byMistake = code === QUERY_CANCELED && performance.now() - startedMs < sent.statementTimeoutMs;
+        if (code === QUERY_CANCELED && !byMistake) throw new QueryTimeout(sent.statementTimeoutMs, error);
         if (!again || !byMistake || attempt === MAX_ATTEMPTS) throw error;
       }
     }
+  }
+}
+
+/** Its message is for clients: what is in the statement is not. */
+export class QueryTimeout extends Error {
+  override readonly name = 'QueryTimeout';
+  readonly code = 'QUERY_TIMEOUT';
+
+  constructor(ms: number, cause: unknown) {
+    const ask = 'ask for less, by a narrower filter, a smaller page, or without the count';
+    super(`The database did not finish this within ${ms} ms: ${ask}.`, { cause });
   }
 }
 
@@ -151,7 +174,11 @@ export class NoAnswer extends Error {
 }
 
 /** @throws NoAnswer, what the statement fails with */
-async function answered({ query, answerMs, leave }: Sent, asValues: boolean, signal: AbortSignal | undefined) {
+async function answered(
+  { query, answerMs, statementTimeoutMs, cancelsLate, leave }: Sent,
+  asValues: boolean,
+  signal: AbortSignal | undefined,
+) {
   const run = asValues ? query.values() : query;
   let cancelling: NodeJS.Timeout | undefined;
   const cancel = () => {
@@ -160,6 +187,7 @@ async function answered({ query, answerMs, leave }: Sent, asValues: boolean, sig
     cancelling = setTimeout(cancel, CANCEL_EVERY_MS);
   };
   signal?.addEventListener('abort', cancel, { once: true });
+  const late = cancelsLate ? setTimeout(cancel, statementTimeoutMs) : undefined;
   let deadline: NodeJS.Timeout | undefined;
   try {
     return await new Promise((resolve, reject) => {
@@ -171,6 +199,7 @@ async function answered({ query, answerMs, leave }: Sent, asValues: boolean, sig
     });
   } finally {
     signal?.removeEventListener('abort', cancel);
+    clearTimeout(late);
     clearTimeout(cancelling);
     clearTimeout(deadline);
   }

@@ -34,12 +34,15 @@ export class WritePool {
   readonly #connect: () => Sql;
   #sql: Sql;
   readonly #comesAgain = comingAgain();
+  readonly #first: string | undefined;
   /** Where the statement that is sent now runs. */
   #at: Client | undefined;
 
-  constructor(connect: () => Sql, logger: Logger) {
+  /** @param first the statement that each transaction begins with, sent together with the next one */
+  constructor(connect: () => Sql, logger: Logger, first?: string) {
     this.#connect = connect;
     this.#sql = connect();
+    this.#first = first;
     const { options } = this.#sql;
     const current = {
       options,
@@ -72,6 +75,13 @@ export class WritePool {
     }
   }
 
+  #begin(tx: TransactionSql): void {
+    if (this.#first === undefined) return;
+    tx.unsafe(this.#first)
+      .execute()
+      .catch(() => {}); // the transaction fails with it, and so says the next statement
+  }
+
   /** A client with what Drizzle calls of it, and the same for what it opens. */
   #over<C extends Sql | TransactionSql>(sql: C, transaction: Client['transaction'], part: boolean): C {
     const unsafe = (...[text, parameters, options]: Parameters<Unsafe>) => {
@@ -81,7 +91,10 @@ export class WritePool {
       return query.execute(); // now, not when it is awaited
     };
     const opening = (open: Open) => (run: (tx: TransactionSql) => unknown) =>
-      open((tx) => run(this.#over(tx, transaction ?? { sent: 0 }, transaction !== undefined)));
+      open((tx) => {
+        if (transaction === undefined) this.#begin(tx);
+        return run(this.#over(tx, transaction ?? { sent: 0 }, transaction !== undefined));
+      });
     const opens =
       'begin' in sql ? { begin: opening(sql.begin as Open) } : { savepoint: opening(sql.savepoint as Open) };
     return { options: this.#sql.options, pool: this, unsafe, transaction, part, ...opens } as unknown as C;

@@ -3,6 +3,7 @@
 import type { Session, Tag } from '../cache/index.js';
 import type { Database } from '../db/database.js';
 import type { UserId } from '../db/ids.js';
+import type { WriteProgress } from '../db/write-progress.js';
 import type { Tracer } from './cache-trace.js';
 import type { EventQueue } from './event-queue.js';
 import type { Loads } from './loads.js';
@@ -27,12 +28,16 @@ export interface Context {
   cost: number;
   /** Aborts when nobody waits for the answer any more. Absent: somebody always does. */
   readonly signal?: AbortSignal | undefined;
+  /** What has become of the request's writes. */
+  readonly writes?: WriteProgress | undefined;
   /** Set when the operation is known. */
   loads: Loads;
   /** Set when the operation is paid for, where there is a limit. */
   paid?: RateState;
   /** The same, for resolvers. */
   readonly rateLimit?: RateState | undefined;
+  /** Charges the viewer for what only shows while the operation runs. @throws RATE_LIMITED. Absent where it is not counted. */
+  charge?(points: number): Promise<unknown>;
   /** Called when a query was answered without an error. */
   answered?(): void;
 }
@@ -46,6 +51,10 @@ export function answerEndsAt({ session }: Context, untilMs: number): void {
 export interface SubscriptionContext extends Context {
   /** Before each event: what is read from now on is read anew. `direct`: past the cache, which may not know of the event yet. */
   renew(options: { readonly direct: boolean }): void;
+  /** Runs `work` when it is the viewer's turn among all subscriptions of the process. */
+  inTurn<T>(work: () => Promise<T>): Promise<T>;
+  /** Runs `work`, which only reads, and again while Postgres is away. @throws what it fails with otherwise, or when that lasts for long */
+  untilAvailable<T>(work: () => Promise<T>): Promise<T>;
   /** For what waits to be sent to this client. When it fills, the client's connection is closed. */
   queue<T>(): EventQueue<T>;
 }

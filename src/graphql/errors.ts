@@ -1,6 +1,7 @@
 /** Errors that a client sees at the top level. Everything else is masked; expected refusals of a mutation are data (user-error.ts). */
 import { randomUUID } from 'node:crypto';
 import { GraphQLError, type GraphQLFormattedError, Kind } from 'graphql';
+import { QueryTimeout } from '../db/read-pool.js';
 import type { Log } from '../log.js';
 
 /**
@@ -26,6 +27,11 @@ export function badVariable(error: GraphQLError): GraphQLError {
   return new GraphQLError(message, { nodes, extensions: { code: 'BAD_USER_INPUT', argument } });
 }
 
+/** The request is none that could be understood. */
+export function badRequest(message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'BAD_REQUEST', http: { status: 400 } } });
+}
+
 export function unauthenticated(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'UNAUTHENTICATED', http: { status: 401 } } });
 }
@@ -45,6 +51,16 @@ export function tooManyChanges(): GraphQLError {
   return new GraphQLError('More changed at once than is told one by one: subscribe again, then read again.', {
     extensions: { code: 'TOO_MANY_CHANGES' },
   });
+}
+
+/** What changed since this cursor is no longer known completely. */
+export function cursorExpired(): GraphQLError {
+  return new GraphQLError(
+    'cursor: expired. Refetch, and continue with a new cursor: the one of a call without a cursor.',
+    {
+      extensions: { code: 'CURSOR_EXPIRED', argument: 'cursor' },
+    },
+  );
 }
 
 /** The document has several operations and none was named, or none of that name: nothing of it runs. */
@@ -68,21 +84,33 @@ const SHOWN = new Set([
   'OPERATION_RESOLUTION_FAILURE',
   'BAD_REQUEST',
   'QUERY_TOO_EXPENSIVE',
+  'RESPONSE_TOO_LARGE',
+  'TOO_MANY_UNREAD_RESPONSES',
+  'QUERY_TIMEOUT',
   'REQUEST_TIMEOUT',
   'CLIENT_CLOSED_REQUEST',
   'PERSISTED_DOCUMENT_NOT_FOUND',
   'PERSISTED_DOCUMENT_REQUIRED',
   'TOO_MANY_CHANGES',
+  'CURSOR_EXPIRED',
   'TOO_MANY_SUBSCRIPTIONS',
   'PERSISTED_QUERY_NOT_FOUND',
   'PERSISTED_QUERY_NOT_SUPPORTED',
   'COMMIT_OUTCOME_UNKNOWN',
   'FENCE_REFUSED',
+  'TOO_MANY_WRITES',
 ]);
 
 /** The error that a resolver threw, from under what graphql-js put around it. */
 export function causeOf(error: unknown): unknown {
   return error instanceof GraphQLError && error.originalError ? causeOf(error.originalError) : error;
+}
+
+/** From under what the query builder puts around it, whose message shows the statement. */
+function queryTimeoutIn(error: unknown): QueryTimeout | undefined {
+  const cause = causeOf(error);
+  const under = cause instanceof Error ? cause.cause : undefined;
+  return [cause, under].find((one) => one instanceof QueryTimeout);
 }
 
 /** The code a client is shown; undefined for an error that was not written for clients. */
@@ -115,6 +143,11 @@ export class ErrorMask {
 
   /** For Apollo's `formatError`. */
   readonly format = (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
+    const slow = queryTimeoutIn(error);
+    if (slow !== undefined) {
+      this.#log.warn({ path: formatted.path }, `a read was cancelled: ${slow.message}`);
+      return { ...formatted, message: slow.message, extensions: { code: slow.code } };
+    }
     const code = shownCode(error, formatted.extensions?.['code']);
     const message = formatted.message.replace(/^Context creation failed: /, ''); // Apollo's own, and nobody's concern
     if (code !== undefined) return { ...formatted, message, extensions: { ...formatted.extensions, code } };

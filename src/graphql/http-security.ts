@@ -6,6 +6,7 @@ import type { FastifyInstance, FastifyServerOptions, onRequestHookHandler } from
 import helmet, { type HelmetOptions } from 'helmet';
 import { MINUTE, SECOND } from '../time.js';
 import { RECEIVE_TIMEOUT_MS } from './limits.js';
+import { OfferedMessage } from './upgrade-offers.js';
 
 /** A client has this long to send its headers; for the whole request see limits.ts. */
 const HEADERS_TIMEOUT_MS = 10 * SECOND;
@@ -34,7 +35,11 @@ export interface HttpSecurityOptions {
 export function serverOptions({ trustProxy }: HttpSecurityOptions) {
   return {
     requestTimeout: RECEIVE_TIMEOUT_MS,
-    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: CHECK_EVERY_MS },
+    http: {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: CHECK_EVERY_MS,
+      IncomingMessage: OfferedMessage,
+    },
     trustProxy: trustProxy === undefined ? false : [...trustProxy],
   } satisfies FastifyServerOptions & { http: object };
 }

@@ -1,6 +1,7 @@
 /** Global object identification: the interface of everything with an id. */
 import { Field, ID, InterfaceType } from 'type-graphql';
 import { type Id, idPrefix, isId } from '../db/ids.js';
+import { quoted } from '../text.js';
 import { badUserInput } from './errors.js';
 
 const TYPE_NAMES: Record<string, string> = {
@@ -23,7 +24,7 @@ export abstract class Node {
 /** @throws BAD_USER_INPUT when `text` is not the id of such a thing. */
 export function readId<P extends string>(prefix: P, text: string, argument: string): Id<P> {
   if (!isId(prefix, text))
-    throw badUserInput(argument, `expected a ${prefix}'s id like ${prefix}_…, got ${show(text)}`);
+    throw badUserInput(argument, `expected a ${prefix}'s id like ${prefix}_…, got ${quoted(text)}`);
   return text;
 }
 
@@ -35,9 +36,4 @@ export function exactlyOne<A extends object>(args: A, one: keyof A & string, oth
 
 export function isGiven<T>(value: T): value is NonNullable<T> {
   return value !== undefined && value !== null;
-}
-
-/** A client's text in a message: quoted, and short. */
-function show(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
 }

@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import { ArgsType, type ClassType, Field, Int, ObjectType } from 'type-graphql';
 import { digest } from '../cache/index.js';
+import { compareChars } from '../text.js';
 import { type Awaitable, once } from './awaitable.js';
 import { badUserInput } from './errors.js';
 import { isGiven } from './node.js';
@@ -220,7 +221,7 @@ export function connection<Id extends string, Row>(source: ConnectionSource<Id, 
   };
 }
 
-/** A page of a list that is held whole, sorted by `[...sort, id]` in code unit order; nothing in it is null. */
+/** A page of a list that is held whole, sorted by `[...sort, id]` in code point order, as SQL sorts it; nothing in it is null. */
 export function pageOf<Id extends string>(items: readonly PageItem<Id>[], query: PageQuery): Page<Id> {
   const { limit, backward, after, before } = query;
   const place = (item: PageItem<Id>) => [...item.sort, item.id];
@@ -234,7 +235,7 @@ export function pageOf<Id extends string>(items: readonly PageItem<Id>[], query:
 function compare(a: SortValues, b: SortValues): number {
   for (let i = 0; i < a.length; i++) {
     const [x, y] = [a[i] ?? '', b[i] ?? ''];
-    if (x !== y) return x < y ? -1 : 1;
+    if (x !== y) return compareChars(x, y);
   }
   return 0;
 }

@@ -32,11 +32,15 @@ const NO_TOPICS = {
 
 type ResolverClass = abstract new (...args: never[]) => object;
 
-/** `resolvers` are instances: composition is the caller's. Run once a process, since type-graphql's metadata is global. */
+/**
+ * `resolvers` are instances: composition is the caller's. Run once a process, since type-graphql's metadata is global. `guardRoots`: see
+ * cached.ts; for development and tests.
+ */
 export function buildApiSchema(
   resolvers: readonly object[],
   orphanedTypes: readonly ResolverClass[],
   sources: readonly Source<never, unknown>[],
+  { guardRoots = false }: { guardRoots?: boolean } = {},
 ): BuiltSchema {
   const instances = new Map(resolvers.map((resolver) => [resolver.constructor, resolver]));
   const schema = buildSchemaSync({
@@ -51,7 +55,7 @@ export function buildApiSchema(
     if (type) type.description = description;
   }
   schema.extensions = { ...schema.extensions, [RESOLVERS]: instances };
-  return { schema, policies: bindPolicies(schema, sources) };
+  return { schema, policies: bindPolicies(schema, sources, { guardRoots }) };
 }
 
 /** For the option `subscribe` of a subscription, which type-graphql calls without the resolver it stands in. */

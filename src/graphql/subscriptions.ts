@@ -2,127 +2,44 @@
  * Subscriptions: WebSockets at the API's own address, subprotocol graphql-transport-ws (the package graphql-ws on both ends). A connection
  * says who it is in `connection_init`, lives as long as its token, and carries subscriptions only: queries and mutations go over HTTP.
  *
- * Close codes besides those of graphql-ws: 4290, 4403, 1001 and 1013, see CLOSE. After these a client may connect again.
+ * Close codes besides those of graphql-ws: 4290, 4291, 4403, 1001 and 1013, see subscription-limits.ts. After these a client may connect again.
  */
-import { randomUUID } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
-import {
-  type DocumentNode,
-  type ExecutionArgs,
-  GraphQLError,
-  type GraphQLFormattedError,
-  type GraphQLSchema,
-  getOperationAST,
-  getVariableValues,
-  parse,
-  specifiedRules,
-  validate,
-} from 'graphql';
-import { CloseCode, type Context as Connected, handleProtocols, makeServer, type SubscribePayload } from 'graphql-ws';
+import { type ExecutionArgs, GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { type Context as Connected, handleProtocols, makeServer } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { Cache } from '../cache/index.js';
-import type { MainDatabase } from '../db/database.js';
+import { availabilityOf } from '../db/availability.js';
 import type { Log } from '../log.js';
-import { DAY, SECOND } from '../time.js';
-import { Tracer } from './cache-trace.js';
-import type { SubscriptionContext } from './context.js';
-import { type CostOf, costsOf, requireAffordable } from './cost.js';
-import { badVariable, type ErrorMask } from './errors.js';
-import { EventQueue } from './event-queue.js';
+import { DAY, MINUTE, SECOND } from '../time.js';
+import { bearerToken } from './bearer.js';
+import { type ConnectionSlot, ConnectionSlots } from './connection-slots.js';
+import type { ErrorMask } from './errors.js';
 import { addressOf, type HttpSecurityOptions } from './http-security.js';
-import { LIMITS, PARSE_OPTIONS } from './limits.js';
-import { Loads } from './loads.js';
-import type { PersistedDocuments } from './persisted.js';
-import { callerOf, type RateLimits } from './rate-limit.js';
+import { isWithin, ResponseTooLarge } from './response-size.js';
 import type { Identity } from './server.js';
+import { CLOSE, DEFAULT_LIMITS, type Ending, type SubscriptionLimits } from './subscription-limits.js';
+import { type Client, type SubscriptionRequestOptions, SubscriptionRequests } from './subscription-requests.js';
 
-/** A code, and what it means, for people. */
-type Ending = readonly [number, string];
-
-/** Why we end a connection. */
-const CLOSE = {
-  /** The client takes what it is sent more slowly than it comes. */
-  tooSlow: [4290, 'Too slow: more waits to be sent than is kept'],
-  unauthorized: [
-    CloseCode.Unauthorized,
-    'Unauthorized: expected {"authorization": "Bearer <token>"} or {"token": "<token>"}',
-  ],
-  /** The token does not count, or no more. */
-  badToken: [CloseCode.Forbidden, 'Forbidden: the token does not count'],
-  tokenEnded: [CloseCode.Forbidden, 'Forbidden: the token has expired'],
-  /** This process ends. */
-  goingAway: [1001, 'Going away'],
-  /** Tokens cannot be checked now. */
-  tryAgain: [1013, 'Try again later'],
-  failed: [CloseCode.InternalServerError, 'Internal server error'],
-} as const satisfies Record<string, Ending>;
-
-/** What one process, and one client, may hold. */
-export interface SubscriptionLimits {
-  /** Of the process; more are answered with 503. */
-  readonly maxConnections: number;
-  /** Of one connection; more are refused, the others go on. */
-  readonly maxSubscriptions: number;
-  /** Of one subscription, waiting to be sent. */
-  readonly maxQueued: number;
-  /** Of one connection, handed to the socket and not yet taken by the network. */
-  readonly maxBufferedBytes: number;
-  /** From a client. */
-  readonly maxMessageBytes: number;
-  /** How long a connection may be silent about who it is. */
-  readonly initWaitMs: number;
-  /** A client that does not answer one ping before the next is gone. */
-  readonly pingEveryMs: number;
-  /** How long a connection that is ended may take to say goodbye. */
-  readonly goodbyeMs: number;
-}
-
-const DEFAULT_LIMITS: SubscriptionLimits = {
-  maxConnections: 5000,
-  maxSubscriptions: 50,
-  maxQueued: 2000,
-  maxBufferedBytes: 1024 * 1024,
-  maxMessageBytes: 64 * 1024,
-  initWaitMs: 5 * SECOND,
-  pingEveryMs: 15 * SECOND,
-  goodbyeMs: 2 * SECOND,
-};
-
-/** The same for all of them when the process ends. */
+/** How long connections may take to close when the process ends. */
 const DRAIN_MS = SECOND;
+/** A connection that is closed in favour of another has no slot any more, so it must go soon. */
+const EVICTED_GOODBYE_MS = 100;
+/** At most one line in the log about refused connections in this time. */
+const REFUSALS_LOGGED_EVERY_MS = MINUTE;
 
-/** Of variables, told at once: as graphql-js tells of a query's. */
-const MAX_FAULTS = 50;
-
-export interface SubscriptionOptions extends Pick<HttpSecurityOptions, 'trustProxy'> {
-  readonly schema: GraphQLSchema;
-  readonly cache: Cache;
-  readonly db: MainDatabase;
+export interface SubscriptionOptions
+  extends Omit<SubscriptionRequestOptions, 'availability'>,
+    Pick<HttpSecurityOptions, 'trustProxy'> {
   readonly log: Log;
   readonly mask: ErrorMask;
+  /** Of one event. */
+  readonly maxResponseBytes: number;
   /** @throws UNAUTHENTICATED */
   readonly verifyToken: (token: string) => Promise<Identity>;
-  /** Clients shall not learn the schema from errors. */
-  readonly production: boolean;
-  /** Absent: no limits. */
-  readonly rateLimits?: RateLimits | undefined;
-  /** Absent: clients send what they like. */
-  readonly documents?: PersistedDocuments | undefined;
   readonly limits?: Partial<SubscriptionLimits> | undefined;
-}
-
-/** One client. */
-interface Client {
-  readonly socket: WebSocket;
-  /** Where it comes from. */
-  readonly address: string;
-  /** Aborts when the connection has ended. */
-  readonly signal: AbortSignal;
-  readonly end: (why: Ending) => void;
-  identity?: Identity;
 }
 
 type Connection = Connected<Record<string, unknown> | undefined, Client>;
@@ -138,18 +55,27 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
   const protocol = protocolServer(options, limits);
   const { rateLimits, log } = options;
   const addressOfRequest = addressOf(options);
+  const slots = new ConnectionSlots(limits);
+  const logRefusal = refusalLog(log);
   let closing = false;
   app.server.on('upgrade', async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    socket.on('error', () => {}); // whoever asked may be gone already
+    socket.on('error', () => {}); // the client may have gone already
     if (request.url?.split('?')[0] !== endpoint) return refuse(socket, '404 Not Found');
     const address = addressOfRequest(request);
+    const slot = closing || sockets.clients.size >= limits.maxConnections ? 'process' : slots.take(address);
+    if (typeof slot === 'string') {
+      logRefusal(slot, address);
+      return refuse(socket, slot === 'address' ? '429 Too Many Requests' : '503 Service Unavailable');
+    }
+    socket.once('close', () => slot.release());
+    slot.evict = () => refuse(socket, '503 Service Unavailable');
     try {
       await rateLimits?.admit(address);
     } catch {
       return refuse(socket, '429 Too Many Requests');
     }
-    if (closing || sockets.clients.size >= limits.maxConnections) return refuse(socket, '503 Service Unavailable');
-    sockets.handleUpgrade(request, socket, head, (client) => connect(client, address, { protocol, limits, log }));
+    if (closing) return refuse(socket, '503 Service Unavailable');
+    sockets.handleUpgrade(request, socket, head, (client) => connect(client, { address, slot, protocol, limits, log }));
   });
   app.addHook('preClose', async () => {
     closing = true;
@@ -157,8 +83,20 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
   });
 }
 
+/** Answers before the upgrade. A client may not keep its side of the connection open. */
 function refuse(socket: Duplex, status: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  socket.once('finish', () => socket.destroy());
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n`);
+}
+
+function refusalLog(log: Log): (why: 'address' | 'process', address: string) => void {
+  let silentUntilMs = 0;
+  return (why, address) => {
+    if (Date.now() < silentUntilMs) return;
+    silentUntilMs = Date.now() + REFUSALS_LOGGED_EVERY_MS;
+    const hint = 'an address has as many WebSockets as it may have: if it is that of a proxy, name it in TRUST_PROXY';
+    log.warn({ address }, why === 'address' ? hint : 'this process has as many WebSockets as it may have');
+  };
 }
 
 /** Not `complete`: a client that is told of the end of the connection alone subscribes again, elsewhere. */
@@ -180,22 +118,27 @@ function end(socket: WebSocket, [code, reason]: Ending, graceMs: number): void {
   socket.once('close', () => clearTimeout(timer));
 }
 
+interface ConnectOptions {
+  readonly address: string;
+  readonly slot: ConnectionSlot;
+  readonly protocol: ReturnType<typeof protocolServer>;
+  readonly limits: SubscriptionLimits;
+  readonly log: Log;
+}
+
 /** Between a socket and the protocol. */
 function connect(
   socket: WebSocket,
-  address: string,
-  {
-    protocol,
-    limits: { maxBufferedBytes, pingEveryMs, goodbyeMs },
-    log,
-  }: { protocol: ReturnType<typeof protocolServer>; limits: SubscriptionLimits; log: Log },
+  { address, slot, protocol, limits: { maxBufferedBytes, pingEveryMs, goodbyeMs }, log }: ConnectOptions,
 ): void {
   // Of the network, or a frame that is none: the socket closes by itself, with a code that says so.
   socket.on('error', (error) => log.debug({ err: error }, 'a WebSocket failed'));
   const stopPinging = keepAlive(socket, pingEveryMs);
   const gone = new AbortController();
   setMaxListeners(0, gone.signal); // every load of every subscription may listen
-  const client: Client = { socket, address, signal: gone.signal, end: (why) => end(socket, why, goodbyeMs) };
+  const ending = (why: Ending) => end(socket, why, goodbyeMs);
+  const client: Client = { socket, address, slot, signal: gone.signal, end: ending, subscriptions: 0 };
+  slot.evict = () => end(socket, CLOSE.evicted, EVICTED_GOODBYE_MS);
   const closed = protocol.opened(
     {
       protocol: socket.protocol,
@@ -244,21 +187,25 @@ function keepAlive(socket: WebSocket, everyMs: number): () => void {
 }
 
 function protocolServer(options: SubscriptionOptions, limits: SubscriptionLimits) {
-  const { mask } = options;
-  const costOf = costsOf(options.schema);
+  const { mask, db, maxResponseBytes } = options;
+  const requests = new SubscriptionRequests({ ...options, availability: availabilityOf(db) }, limits);
   const told = (error: GraphQLError): GraphQLFormattedError => mask.format(formatted(error), error);
   return makeServer<Record<string, unknown> | undefined, Client>({
     connectionInitWaitTimeout: limits.initWaitMs,
     onConnect: (connection) => authenticate(connection, options),
-    onSubscribe: async (connection, _, payload) => {
+    onSubscribe: async ({ extra }, _, payload) => {
       try {
-        return await accepted(connection, payload, { options, limits, costOf });
+        return await requests.accept(extra, payload);
       } catch (error) {
         return [error instanceof GraphQLError ? error : new GraphQLError('failed', { originalError: error as Error })];
       }
     },
-    onNext: (_connection, _id, _payload, _args, { data = null, errors }) =>
-      errors && { data, errors: errors.map(told) },
+    subscribe: (args) => requests.open(args as ExecutionArgs),
+    onNext: (_connection, _id, _payload, _args, { data = null, errors }) => {
+      if (!isWithin(data, maxResponseBytes))
+        return { data: null, errors: [told(new ResponseTooLarge(maxResponseBytes))] };
+      return errors && { data, errors: errors.map(told) };
+    },
     onError: (_connection, _id, _payload, errors) => errors.map(told),
   });
 }
@@ -284,6 +231,7 @@ async function authenticate(
     log.warn({ err: error }, 'the token of a WebSocket could not be checked');
     return refused(extra, CLOSE.tryAgain);
   }
+  if (!extra.slot.authenticate(extra.identity.userId)) return refused(extra, CLOSE.tooMany);
   endWithToken(extra, extra.identity.expiresAtMs);
   return true;
 }
@@ -297,7 +245,7 @@ function tokenIn(params: Record<string, unknown> | undefined): string | undefine
   const { authorization, Authorization, token } = params ?? {};
   if (typeof token === 'string') return token;
   const header = authorization ?? Authorization;
-  return typeof header === 'string' ? /^Bearer (.+)$/i.exec(header)?.[1] : undefined;
+  return typeof header === 'string' ? bearerToken(header) : undefined;
 }
 
 /** A timer holds 24 days at most; a token may last longer. */
@@ -311,88 +259,4 @@ function endWithToken({ socket, end }: Client, expiresAtMs: number): void {
   if (socket.readyState !== socket.OPEN) return;
   wait();
   socket.once('close', () => clearTimeout(timer));
-}
-
-/** What to run for a client's `subscribe`. @throws GraphQLError why not */
-async function accepted(
-  { subscriptions, extra }: Connection,
-  { query, operationName, variables }: SubscribePayload,
-  { options, limits, costOf }: { options: SubscriptionOptions; limits: SubscriptionLimits; costOf: CostOf },
-): Promise<ExecutionArgs | readonly GraphQLError[]> {
-  const { schema, documents, rateLimits, production } = options;
-  await rateLimits?.admit(extra.address); // as over HTTP: also for what never becomes an operation
-  if (Object.keys(subscriptions).length > limits.maxSubscriptions) {
-    throw refusal('TOO_MANY_SUBSCRIPTIONS', `A connection carries at most ${limits.maxSubscriptions} subscriptions.`);
-  }
-  documents?.textOf({ documentId: undefined, query });
-  const document = parsed(query);
-  const errors = validate(schema, document, [...specifiedRules, ...LIMITS], { hideSuggestions: production });
-  if (errors.length > 0) return errors.map((error) => coded(error, 'GRAPHQL_VALIDATION_FAILED'));
-  const operation = getOperationAST(document, operationName);
-  if (!operation) throw refusal('OPERATION_RESOLUTION_FAILURE', 'operationName: expected the name of an operation');
-  if (operation.operation !== 'subscription') {
-    throw refusal('BAD_REQUEST', `A WebSocket carries subscriptions only: send this ${operation.operation} over HTTP.`);
-  }
-  const cost = costOf({ document, operation, variables: variables ?? undefined });
-  requireAffordable(cost);
-  await rateLimits?.spend(callerOf({ userId: extra.identity?.userId }, ''), cost);
-  // What subscribing itself makes of bad variables has no code: it would pass for an error of ours.
-  const definitions = operation.variableDefinitions ?? [];
-  const read = getVariableValues(schema, definitions, variables ?? {}, {
-    hideSuggestions: production,
-    maxErrors: MAX_FAULTS,
-  });
-  if (read.errors !== undefined) return read.errors.map(badVariable);
-  return {
-    schema,
-    document,
-    operationName: operationName ?? null,
-    variableValues: variables ?? null,
-    contextValue: contextOf(extra, options, limits),
-  };
-}
-
-function parsed(query: string): DocumentNode {
-  try {
-    return parse(query, PARSE_OPTIONS);
-  } catch (error) {
-    throw error instanceof GraphQLError ? coded(error, 'GRAPHQL_PARSE_FAILED') : error;
-  }
-}
-
-function coded(error: GraphQLError, code: string): GraphQLError {
-  Object.assign(error.extensions, { code });
-  return error;
-}
-
-function refusal(code: string, message: string): GraphQLError {
-  return new GraphQLError(message, { extensions: { code } });
-}
-
-function contextOf(
-  { end, signal, identity }: Client,
-  { cache, db }: SubscriptionOptions,
-  { maxQueued }: SubscriptionLimits,
-): SubscriptionContext {
-  const { userId: viewerId, scopes } = identity as Identity; // nothing is subscribed to before the connection has one
-  const tracer = new Tracer(false);
-  const loadsOf = (direct: boolean) =>
-    new Loads({ cache, db, viewer: viewerId, tracer, signal, ...(direct && { bypass: 'unapplied' }) });
-  const context: SubscriptionContext = {
-    requestId: randomUUID(),
-    viewerId,
-    scopes,
-    db,
-    tracer,
-    snapshot: false,
-    cost: 0,
-    signal,
-    loads: loadsOf(false),
-    // Events of one subscription are answered one after the other, so none changes the loads of another.
-    renew({ direct }) {
-      context.loads = loadsOf(direct);
-    },
-    queue: () => new EventQueue({ maxItems: maxQueued, onFull: () => end(CLOSE.tooSlow) }),
-  };
-  return context;
 }

@@ -2,6 +2,7 @@
 import { Field, InterfaceType, ObjectType, registerEnumType } from 'type-graphql';
 import { z } from 'zod';
 import { type Id, isId } from '../db/ids.js';
+import { countChars, readText, TEXTS, type TextRule } from '../text.js';
 
 export enum UserErrorCode {
   INVALID = 'INVALID',
@@ -20,6 +21,9 @@ registerEnumType(UserErrorCode, {
   },
 });
 
+/** In one answer: a list of a hundred bad ids is a hundred faults. */
+const MAX_FAULTS = 20;
+
 /** What a service throws inside its transaction to refuse: the write is rolled back, the client reads it in `errors`. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
@@ -31,6 +35,8 @@ export class Refusal extends Error {
     readonly path: readonly string[],
     /** With CONFLICT: the object as it is now. */
     readonly current: object | null = null,
+    /** Other refusals of the same input. */
+    readonly others: readonly Refusal[] = [],
   ) {
     super(message);
   }
@@ -81,7 +87,7 @@ export async function orErrors<P extends object>(run: () => Promise<P>): Promise
     return { errors: [], ...(await run()) };
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
-    return { errors: [userError(error)] };
+    return { errors: [error, ...error.others].map(userError) };
   }
 }
 
@@ -90,31 +96,62 @@ export function userError({ code, message, path, current }: Refusal): object {
   return { code, message, path: [...path], task: current };
 }
 
-/** The input as `schema` reads it. @throws Refusal INVALID, for the first field at fault. */
+/** The input as `schema` reads it. @throws Refusal INVALID for the first field at fault, with those of all other fields. */
 export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.output<T> {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new Refusal(UserErrorCode.INVALID, issue?.message ?? 'not acceptable', [
-    'input',
-    ...(issue?.path ?? []).map(String),
-  ]);
+  const faults = new Map<string, z.core.$ZodIssue>();
+  for (const issue of parsed.error.issues) {
+    const path = issue.path.join('.');
+    if (faults.size < MAX_FAULTS && !faults.has(path)) faults.set(path, issue);
+  }
+  const [first, ...others] = faults.values();
+  throw invalid(
+    first,
+    others.map((issue) => invalid(issue)),
+  );
 }
 
-/** A text of `min` to `max` characters, without NUL, which Postgres does not store. */
-export function textInput(min: number, max: number) {
-  const expected = min > 0 ? `expected ${min} to ${max} characters` : `expected at most ${max} characters`;
-  return z
-    .string()
-    .refine((text) => !text.includes('\0'), 'expected a text without NUL characters')
-    .refine((text) => text.trim().length >= min && text.length <= max, expected);
+function invalid(issue: z.core.$ZodIssue | undefined, others: readonly Refusal[] = []): Refusal {
+  const path = ['input', ...(issue?.path ?? []).map(String)];
+  return new Refusal(UserErrorCode.INVALID, issue?.message ?? 'not acceptable', path, null, others);
 }
 
-/** The same in one line, without space around it. */
-export function lineInput(min: number, max: number) {
-  return textInput(min, max)
-    .transform((text) => text.trim())
-    .refine((text) => !/[\n\r\u2028\u2029]/.test(text), 'expected one line');
+/** A text as it is stored. */
+export function textInput(rule: TextRule) {
+  return z.string().transform((given, context) => {
+    const read = readText(rule, given);
+    if ('text' in read) return read.text;
+    context.addIssue(read.fault);
+    return z.NEVER;
+  });
+}
+
+/** A text that may be missing: one in which nothing is visible is none. */
+export function optionalTextInput(rule: TextRule) {
+  return textInput(rule)
+    .nullish()
+    .transform((text) => (text === '' ? null : text));
+}
+
+/**
+ * For updates, with `requireFits` behind it: a stored text may be longer than a limit that came later, and its owner must be able
+ * to shorten it.
+ */
+export function changedTextInput(rule: TextRule) {
+  return optionalTextInput({ ...rule, maxChars: Number.POSITIVE_INFINITY });
+}
+
+/** @throws Refusal when a text is over its limit and not shorter than the stored one. */
+export function requireFits(
+  { maxChars }: TextRule,
+  field: string,
+  { given, stored }: { given: string | null | undefined; stored: string | null },
+): void {
+  if (!given || given === stored) return;
+  const chars = countChars(given);
+  if (chars <= maxChars || chars < countChars(stored ?? '')) return;
+  throw new Refusal(UserErrorCode.INVALID, `expected at most ${maxChars} characters, got ${chars}`, ['input', field]);
 }
 
 /** An id of the given kind in an input. */
@@ -143,9 +180,9 @@ export function listInput<T extends z.ZodType>(
 
 /** Describes the field of inputs that create; what it does: idempotency.ts. */
 export const IDEMPOTENCY_KEY =
-  'Of your choice, 1 to 200 characters: sent again with the same input, at least a day long, it answers what was created then. ' +
-  'With another input it is refused.';
-export const idempotencyKeyInput = textInput(1, 200).nullish();
+  'A client-chosen key, 1-200 characters. Repeating the mutation with the same key and input within 24 hours returns the object created ' +
+  'the first time; with another input it is refused.';
+export const idempotencyKeyInput = textInput(TEXTS.idempotencyKey).nullish();
 
 /** Only reachable through the interface, so the schema must be told of them. */
 export const userErrorTypes = [ValidationError, NotFoundError, PermissionError];

@@ -13,6 +13,7 @@ import type { Database, Executor, Transaction } from '../db/database.js';
 import { fromUuid, type Id, newId, toUuid, type UserId } from '../db/ids.js';
 import { Refusal, UserErrorCode } from '../graphql/user-error.js';
 import type { Transactor, WriteResult } from '../invalidation/transact.js';
+import type { Writer } from '../invalidation/writer.js';
 import { DAY } from '../time.js';
 import { idempotencyKeys } from './idempotency.table.js';
 
@@ -24,7 +25,7 @@ const MAX_ROWS_PER_TRIM = 20;
 const PATH = ['input', 'idempotencyKey'];
 
 export interface Creation<P extends string, Row> {
-  readonly viewerId: UserId;
+  readonly by: Writer;
   /** The mutation's name. */
   readonly operation: string;
   /** Of the object's id. */
@@ -66,10 +67,11 @@ export class Idempotency {
    */
   async create<P extends string, Row>(creation: Creation<P, Row>): Promise<WriteResult<Row>> {
     const use = useOf(creation);
-    if (use === undefined) return this.#transactor.transact((tx) => creation.create(tx, newId(creation.prefix)));
+    if (use === undefined)
+      return this.#transactor.transact((tx) => creation.create(tx, newId(creation.prefix)), creation.by);
     const again = await this.#hinted(use);
     if (again !== undefined) return { value: await found(this.#db.read, creation, use, again), tags: [] };
-    const result = await this.#transactor.transact((tx) => createOnce(tx, creation, use));
+    const result = await this.#transactor.transact((tx) => createOnce(tx, creation, use), creation.by);
     this.#hint(use);
     return result;
   }
@@ -88,15 +90,15 @@ export class Idempotency {
 }
 
 function useOf({
-  viewerId,
+  by,
   operation,
   input,
-}: Pick<Creation<string, unknown>, 'viewerId' | 'operation' | 'input'>): Use | undefined {
+}: Pick<Creation<string, unknown>, 'by' | 'operation' | 'input'>): Use | undefined {
   const { idempotencyKey, ...rest } = input;
   if (idempotencyKey === undefined || idempotencyKey === null) return undefined;
   // In creating `null` means absent. What is absent is left out, so that an input of a later build with more fields is the same.
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
-  return { userId: viewerId, operation, key: idempotencyKey, digest: sha256(canonical(given)) };
+  return { userId: by.viewerId, operation, key: idempotencyKey, digest: sha256(canonical(given)) };
 }
 
 /** Among the cache's entries, where no name of a source has a `#`. The key is the client's: of any length, so a digest names it. */

@@ -3,6 +3,8 @@
  * writes it. Parsed whole or not at all; what comes out fits the tables' constraints. Members that we do not read are ignored.
  */
 import { z } from 'zod';
+import { MAX_LABELS } from '../tasks/task.table.js';
+import { readText, TEXTS, type TextRule, truncated } from '../text.js';
 
 export type ImportErrorCode =
   | 'NOT_JSON'
@@ -29,6 +31,7 @@ export class ImportError extends Error {
   }
 }
 
+const SOURCE_URL: TextRule = { kind: 'opaque', minChars: 0, maxChars: 2000 };
 const MAX_INTEGER = 2 ** 31 - 1; // Postgres's `integer`
 /** The faults that one message lists; the rest is counted. */
 const MAX_FAULTS = 10;
@@ -54,12 +57,12 @@ const account = z
 
 const label = z.object(
   {
-    name: text({ minChars: 1, maxChars: 100 }),
+    name: text(TEXTS.labelName),
     color: z
       .string(expected('six hexadecimal digits'))
       .regex(/^[0-9a-f]{6}$/i, expected('six hexadecimal digits'))
       .transform((digits) => `#${digits.toLowerCase()}`),
-    description: text({ maxChars: 1000 }).nullish().transform(emptyAsNull),
+    description: text(TEXTS.labelDescription).nullish().transform(emptyAsNull),
   },
   expected('a label'),
 );
@@ -67,10 +70,11 @@ const label = z.object(
 const comment = z.object(
   {
     author: account,
-    body: text({ maxChars: 65_536 }),
+    /** Empty if nothing in it is visible. */
+    body: text({ ...TEXTS.commentBody, minChars: 0 }),
     createdAt: instant,
     /** Written by gh since 2.0. */
-    url: text({ maxChars: 2000 }).nullish().transform(emptyAsNull),
+    url: text(SOURCE_URL).nullish().transform(emptyAsNull),
   },
   expected('a comment'),
 );
@@ -82,19 +86,21 @@ const issue = z
         .int(expected('a positive number'))
         .min(1, expected('a positive number'))
         .max(MAX_INTEGER, expected('a number of 31 bits')),
-      title: text({ minChars: 1, maxChars: 500 }),
-      body: text({ maxChars: 65_536 }).transform(emptyAsNull),
+      title: text(TEXTS.taskTitle),
+      body: text(TEXTS.taskDescription).transform(emptyAsNull),
       state: z.enum(['OPEN', 'CLOSED'], expected('OPEN or CLOSED')),
       author: account,
       assignees: z.array(account, expected('an array')),
-      labels: z.array(label, expected('an array')),
+      labels: z.array(label, expected('an array')).refine((labels) => countNames(labels) <= MAX_LABELS, {
+        error: ({ input }) => `expected at most ${MAX_LABELS} labels, got ${countNames(input as { name: string }[])}`,
+      }),
       comments: z
         .array(comment, expected('an array'))
         .refine(urlsDiffer, { error: 'expected each comment once, got a url twice' }),
       createdAt: instant,
       updatedAt: instant,
       closedAt: instant.nullable(),
-      url: text({ maxChars: 2000 }).refine((url) => partsOf(url) !== undefined, {
+      url: text(SOURCE_URL).refine((url) => partsOf(url) !== undefined, {
         abort: true,
         ...expected("an issue's URL like https://github.com/owner/repository/issues/13"),
       }),
@@ -192,30 +198,24 @@ function partsOf(url: string): { repository: Repository; number: number } | unde
   const match = /^(https?:\/\/[^/\s]+\/[^/\s]+\/([^/\s]{1,100}))\/issues\/([1-9]\d*)$/.exec(url);
   const [, repositoryUrl, name, number] = match ?? [];
   if (repositoryUrl === undefined || name === undefined) return undefined;
+  const read = readText(TEXTS.projectName, name); // the name of the project that the import creates
+  if (!('text' in read) || read.text !== name) return undefined;
   return { repository: { url: repositoryUrl, name }, number: Number(number) };
 }
 
-/** Text as Postgres can store it, its length counted as Postgres counts: in characters, not in UTF-16 units. */
-function text({ minChars = 0, maxChars }: { minChars?: number; maxChars: number }) {
-  const range = `text of ${minChars} to ${maxChars} characters`;
-  return z
-    .string(expected(range))
-    .refine((value) => !UNSTORABLE.test(value), {
-      abort: true,
-      error: ({ input }) =>
-        `expected text without NUL or half a character, got one at ${String(input).search(UNSTORABLE)}`,
-    })
-    .refine(
-      (value) => {
-        const chars = value.length <= maxChars ? value.length : [...value].length;
-        return chars >= minChars && chars <= maxChars;
-      },
-      { error: ({ input }) => `expected ${range}, got ${[...String(input)].length}` },
-    );
+/** The same rules as for texts that come through the API. */
+function text(rule: TextRule) {
+  return z.string(expected(`text of ${rule.minChars} to ${rule.maxChars} characters`)).transform((given, context) => {
+    const read = readText(rule, given);
+    if ('text' in read) return read.text;
+    context.addIssue(read.fault);
+    return z.NEVER;
+  });
 }
 
-/** NUL, and a surrogate without its other half. */
-const UNSTORABLE = /[\0\p{Surrogate}]/u;
+function countNames(labels: readonly { readonly name: string }[]): number {
+  return new Set(labels.map(({ name }) => name)).size;
+}
 
 function emptyAsNull(value: string | null | undefined): string | null {
   return value ? value : null;
@@ -246,5 +246,5 @@ function shown(value: unknown): string {
   if (Array.isArray(value)) return 'an array';
   if (typeof value === 'object' && value !== null) return 'an object';
   const json = JSON.stringify(value);
-  return json.length <= 80 ? json : `${json.slice(0, 80)}…`;
+  return json.length <= 80 ? json : `${truncated(json, 80)}…`;
 }

@@ -57,7 +57,7 @@ export interface ImportResult {
   readonly comments: Counts;
   /** Issues with several assignees: a task has one, the first. */
   readonly assigneesLeftOut: number;
-  /** Comments without a text, which the table does not hold. */
+  /** Comments in which nothing is visible. */
   readonly commentsLeftOut: number;
 }
 

@@ -5,6 +5,8 @@
  */
 import {
   type Applied,
+  type AppliedElsewhere,
+  type ApplyReply,
   databaseOf,
   type Head,
   HOME,
@@ -187,7 +189,7 @@ export class Relay {
 
   /**
    * TICK, once, for all groups that need it. `more`: rows are left, tick again at once.
-   * @throws when Postgres or all of Redis cannot be reached; groups that cannot be get no lease, which is all that they must not get.
+   * @throws when Postgres or all of Redis cannot be reached, or takes no writes; groups that cannot be get no lease, which is all that they must not get.
    */
   async tick(): Promise<{ result: TickResult; more: boolean }> {
     this.#outbox ??= this.#connect();
@@ -275,9 +277,9 @@ export class Relay {
     const heads = await Promise.allSettled(groups.map((group) => this.#store.head(group)));
     const reached = groups.flatMap((group) => {
       const head = heads[group];
-      return head?.status === 'fulfilled' ? [{ group, head: head.value }] : [];
+      return head?.status === 'fulfilled' && head.value.refusal === undefined ? [{ group, head: head.value }] : [];
     });
-    if (reached.length === 0) throw (heads[HOME] as PromiseRejectedResult).reason;
+    if (reached.length === 0) throw whyNone(heads[HOME] as PromiseSettledResult<Head>);
     return reached;
   }
 
@@ -289,19 +291,28 @@ export class Relay {
   }
 
   /**
-   * HOME last, and only when all others have applied the same rows: it tells the process memories what to drop, and whoever then read
-   * the old value from a group that had not applied it would keep it, with nobody left to tell.
+   * HOME last, and only when all others have applied the same rows: it tells the process memories what to drop, and a process that then read
+   * the old value from a group that had not applied it would keep it, with no record left to come. HOME's lease names the leases of the
+   * others, and HOME logs what any of them had not released: a reader may have read it there since the record of its fence.
    */
   async #apply(ticks: readonly { group: number; tick: Tick }[]): Promise<Applied[]> {
     const others = ticks.filter(({ group }) => group !== HOME);
-    const results = await Promise.all(others.map(({ group, tick }) => this.#store.apply(tick, group)));
+    const replies = await Promise.all(others.map(({ group, tick }) => this.#store.apply(tick, group)));
+    const byGroup = new Map(others.map(({ group }, i) => [group, replies[i] as ApplyReply]));
     const home = ticks.find(({ group }) => group === HOME);
-    if (home === undefined) return results;
-    const refused = results.find((result) => result !== 'applied');
-    const own = refused ?? (await this.#store.apply(home.tick, HOME));
-    return ticks.map(({ group }) =>
-      group === HOME ? own : (results[others.findIndex((other) => other.group === group)] as Applied),
-    );
+    if (home !== undefined) {
+      const refused = replies.find(({ result }) => result !== 'applied');
+      const told = { ...home.tick, others: this.#elsewhere(byGroup) };
+      byGroup.set(HOME, refused ?? (await this.#store.apply(told, HOME)));
+    }
+    return ticks.map(({ group }) => (byGroup.get(group) as ApplyReply).result);
+  }
+
+  #elsewhere(replies: ReadonlyMap<number, ApplyReply>): AppliedElsewhere {
+    return {
+      generations: Array.from({ length: this.#store.groups }, (_, group) => replies.get(group)?.generation),
+      unreleased: new Set([...replies.values()].flatMap(({ unreleased }) => unreleased)),
+    };
   }
 
   /** What to apply to one group. */
@@ -376,6 +387,10 @@ export class Relay {
 /** Whether a group's position is one of this database. */
 function isOf({ position }: Head, database: DatabaseIdentity): boolean {
   return position !== undefined && databaseOf(position.purge) === database.id;
+}
+
+function whyNone(home: PromiseSettledResult<Head>): unknown {
+  return home.status === 'rejected' ? home.reason : new Error(`Redis refuses writes: ${home.value.refusal}`);
 }
 
 /** From where the outbox has to be read; undefined when no group has a position. */

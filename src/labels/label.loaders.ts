@@ -9,7 +9,7 @@ import { labelRows, labels } from './label.table.js';
 
 export const labelById = rowSource('Label', labels, (id: LabelId) => labelRows.byId(id));
 
-/** A project's labels by name, whole: a project has tens of them. Code unit order, which is what pages are cut by. */
+/** All labels of a project: it has tens of them. Ordered by code points, as `pageOf` compares names. */
 export const labelsOfProject: Source<ProjectId, readonly PageItem<LabelId>[]> = {
   name: 'ProjectLabels',
   shape: 'items',

@@ -2,10 +2,12 @@
 import { Arg, Args, Ctx, FieldResolver, Mutation, Resolver, Root } from 'type-graphql';
 import { isId } from '../db/ids.js';
 import { type Context, traced } from '../graphql/context.js';
-import { connection, PageArgs, pageOf, pageQuery } from '../graphql/page.js';
+import { isGiven } from '../graphql/node.js';
+import { connection, PageArgs, pageOf, pageQuery, type SortValues } from '../graphql/page.js';
 import { orErrors } from '../graphql/user-error.js';
 import type { ProjectRow } from '../projects/project.table.js';
 import { Project } from '../projects/project.type.js';
+import { isStorable } from '../text.js';
 import { labelById, labelsOfProject } from './label.loaders.js';
 import type { LabelService } from './label.service.js';
 import {
@@ -22,9 +24,11 @@ import {
 export class LabelResolver {
   constructor(private readonly service: LabelService) {}
 
-  @FieldResolver(() => LabelConnection, { description: 'The labels that its tasks may bear, by name.' })
+  @FieldResolver(() => LabelConnection, {
+    description: "The project's labels, ordered by name (by code point: capitals come before small letters).",
+  })
   labels(@Root() project: ProjectRow, @Ctx() { loads }: Context, @Args(() => PageArgs) args: PageArgs) {
-    const query = pageQuery(args, 'labels', ([, id]) => isId('label', id ?? ''));
+    const query = pageQuery(args, 'labels', isPosition);
     const items = () => loads.load(labelsOfProject, project.id);
     return connection({
       list: 'labels',
@@ -40,7 +44,7 @@ export class LabelResolver {
     @Ctx() context: Context,
     @Arg('input', () => CreateLabelInput, { description: 'The label.' }) input: CreateLabelInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.create(context.viewerId, input)));
+    return orErrors(async () => traced(context, await this.service.create(context, input)));
   }
 
   @Mutation(() => UpdateLabelPayload, { description: 'Changes a label.' })
@@ -48,14 +52,18 @@ export class LabelResolver {
     @Ctx() context: Context,
     @Arg('input', () => UpdateLabelInput, { description: 'The changes.' }) input: UpdateLabelInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.update(context.viewerId, input)));
+    return orErrors(async () => traced(context, await this.service.update(context, input)));
   }
 
-  @Mutation(() => DeleteLabelPayload, { description: 'Deletes a label; tasks that bear it lose it.' })
+  @Mutation(() => DeleteLabelPayload, { description: 'Deletes a label and removes it from all tasks.' })
   deleteLabel(
     @Ctx() context: Context,
     @Arg('input', () => DeleteLabelInput, { description: 'The label.' }) input: DeleteLabelInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.delete(context.viewerId, input)));
+    return orErrors(async () => traced(context, await this.service.delete(context, input)));
   }
+}
+
+function isPosition([name, id]: SortValues): boolean {
+  return isGiven(name) && isStorable(name) && isId('label', id ?? '');
 }

@@ -6,38 +6,46 @@ import { differences } from '../db/differences.js';
 import type { LabelId, UserId } from '../db/ids.js';
 import { violatesUnique } from '../db/violations.js';
 import {
+  changedTextInput,
   idempotencyKeyInput,
   idInput,
   notCleared,
+  optionalTextInput,
   parseInput,
   Refusal,
+  requireFits,
   textInput,
   UserErrorCode,
 } from '../graphql/user-error.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
 import type { Transactor } from '../invalidation/transact.js';
+import type { Writer } from '../invalidation/writer.js';
 import { notFound, requireWriter } from '../projects/access.js';
 import { projectMembers } from '../projects/project.table.js';
+import { TEXTS } from '../text.js';
 import { type LabelRow, labels } from './label.table.js';
 import type { CreateLabelInput, DeleteLabelInput, UpdateLabelInput } from './label.type.js';
 
 const DEFAULT_COLOR = '#8b949e';
 
-const name = textInput(1, 100).transform((text) => text.trim());
+const name = textInput(TEXTS.labelName);
 const color = z
   .string()
   .toLowerCase()
   .regex(/^#[0-9a-f]{6}$/, 'expected a colour like #1d76db');
-const description = textInput(0, 1000).nullish();
 const createLabelInput = z.object({
   projectId: idInput('project'),
   name,
   color: color.nullish(),
-  description,
+  description: optionalTextInput(TEXTS.labelDescription),
   idempotencyKey: idempotencyKeyInput,
 });
 const labelInput = z.object({ id: idInput('label') });
-const updateLabelInput = labelInput.extend({ name: notCleared(name), color: notCleared(color), description });
+const updateLabelInput = labelInput.extend({
+  name: notCleared(name),
+  color: notCleared(color),
+  description: changedTextInput(TEXTS.labelDescription),
+});
 
 export class LabelService {
   constructor(
@@ -45,11 +53,12 @@ export class LabelService {
     private readonly idempotency: Idempotency,
   ) {}
 
-  async create(viewerId: UserId, given: CreateLabelInput) {
+  async create(by: Writer, given: CreateLabelInput) {
+    const { viewerId } = by;
     const input = parseInput(createLabelInput, given);
     const { projectId, name, color, description } = input;
     const { value, tags } = await this.idempotency.create({
-      viewerId,
+      by,
       operation: 'createLabel',
       prefix: 'label',
       input,
@@ -64,10 +73,12 @@ export class LabelService {
     return { value: { label: value }, tags };
   }
 
-  update(viewerId: UserId, given: UpdateLabelInput) {
+  update(by: Writer, given: UpdateLabelInput) {
+    const { viewerId } = by;
     const { id, ...changes } = parseInput(updateLabelInput, given);
     return this.transactor.transact(async (tx) => {
       const label = await labelToWrite(tx, viewerId, id);
+      requireFits(TEXTS.labelDescription, 'description', { given: changes.description, stored: label.description });
       const different = differences(label, changes);
       if (different === undefined) return { label };
       const [updated] = await nameOnce(changes.name, () =>
@@ -78,16 +89,17 @@ export class LabelService {
           .returning(),
       );
       return { label: updated as LabelRow };
-    });
+    }, by);
   }
 
-  delete(viewerId: UserId, given: DeleteLabelInput) {
+  delete(by: Writer, given: DeleteLabelInput) {
+    const { viewerId } = by;
     const { id } = parseInput(labelInput, given);
     return this.transactor.transact(async (tx) => {
       await labelToWrite(tx, viewerId, id);
       await tx.delete(labels).where(eq(labels.id, id));
       return { deletedLabelId: id };
-    });
+    }, by);
   }
 }
 

@@ -7,7 +7,7 @@ import { IDEMPOTENCY_KEY, UserError } from '../graphql/user-error.js';
 import type { LabelRow } from './label.table.js';
 
 /** Its root value is a row of `labels`. */
-@ObjectType({ implements: Node, description: "A word that a project's tasks can bear.", simpleResolvers: true })
+@ObjectType({ implements: Node, description: 'A label of a project, for its tasks.', simpleResolvers: true })
 export class Label extends Node {
   declare id: LabelRow['id'];
 
@@ -25,16 +25,16 @@ export const { Edge: LabelEdge, Connection: LabelConnection } = connectionTypes(
 
 @InputType({ description: 'A label to create.' })
 export class CreateLabelInput {
-  @Field(() => ID, { description: 'The project whose tasks may bear it.' })
+  @Field(() => ID, { description: 'The project that the label belongs to.' })
   projectId: ProjectId;
 
-  @Field(() => String, { description: '1 to 100 characters, unique within the project.' })
+  @Field(() => String, { description: 'One line, 1-100 characters, unique within the project.' })
   name: string;
 
   @Field(() => String, { nullable: true, description: 'Like #1d76db; grey when left out.' })
   color?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'At most 1 000 characters.' })
+  @Field(() => String, { nullable: true, description: 'At most 1 000 characters. A blank text is the same as `null`.' })
   description?: string | null;
 
   @Field(() => String, { nullable: true, description: IDEMPOTENCY_KEY })
@@ -48,20 +48,20 @@ export class UpdateLabelInput {
 
   @Field(() => String, {
     nullable: true,
-    description: '1 to 100 characters, unique within the project; cannot be cleared.',
+    description: 'One line, 1-100 characters, unique within the project; cannot be cleared.',
   })
   name?: string | null;
 
   @Field(() => String, { nullable: true, description: 'Like #1d76db; cannot be cleared.' })
   color?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'At most 1 000 characters.' })
+  @Field(() => String, { nullable: true, description: 'At most 1 000 characters. `null` or a blank text clears it.' })
   description?: string | null;
 }
 
 @InputType({ description: 'A label to delete.' })
 export class DeleteLabelInput {
-  @Field(() => ID, { description: 'The label. Tasks that bear it lose it.' })
+  @Field(() => ID, { description: 'The label. It is removed from all tasks.' })
   id: LabelId;
 }
 

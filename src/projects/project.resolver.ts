@@ -102,7 +102,7 @@ export class ProjectResolver {
     @Ctx() context: Context,
     @Arg('input', () => CreateProjectInput, { description: 'The project.' }) input: CreateProjectInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.create(context.viewerId, input)));
+    return orErrors(async () => traced(context, await this.service.create(context, input)));
   }
 
   @Mutation(() => UpdateProjectPayload, { description: 'Changes a project; its OWNERs may.' })
@@ -110,7 +110,7 @@ export class ProjectResolver {
     @Ctx() context: Context,
     @Arg('input', () => UpdateProjectInput, { description: 'The changes.' }) input: UpdateProjectInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.update(context.viewerId, input)));
+    return orErrors(async () => traced(context, await this.service.update(context, input)));
   }
 
   @Mutation(() => ArchiveProjectPayload, {
@@ -121,7 +121,7 @@ export class ProjectResolver {
     @Ctx() context: Context,
     @Arg('input', () => ArchiveProjectInput, { description: 'The project.' }) input: ArchiveProjectInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.archive(context.viewerId, input)));
+    return orErrors(async () => traced(context, await this.service.archive(context, input)));
   }
 
   @Mutation(() => AddMemberPayload, {
@@ -132,7 +132,7 @@ export class ProjectResolver {
     @Arg('input', () => AddMemberInput, { description: 'The member.' }) input: AddMemberInput,
   ) {
     return orErrors(async () => {
-      const { project, member } = traced(context, await this.service.addMember(context.viewerId, input));
+      const { project, member } = traced(context, await this.service.addMember(context, input));
       const { user, role } = member;
       return { project, memberEdge: { cursor: edgeCursor(MEMBERS, onlyId(user.id)), node: user, role } };
     });
@@ -146,7 +146,7 @@ export class ProjectResolver {
     @Ctx() context: Context,
     @Arg('input', () => RemoveMemberInput, { description: 'The member.' }) input: RemoveMemberInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.removeMember(context.viewerId, input)));
+    return orErrors(async () => traced(context, await this.service.removeMember(context, input)));
   }
 }
 

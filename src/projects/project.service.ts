@@ -4,20 +4,27 @@ import { z } from 'zod';
 import type { Executor, Transaction } from '../db/database.js';
 import { differences } from '../db/differences.js';
 import type { ProjectId, UserId } from '../db/ids.js';
+import { isGiven } from '../graphql/node.js';
 import {
+  changedTextInput,
   idempotencyKeyInput,
   idInput,
   notCleared,
+  optionalTextInput,
   parseInput,
   Refusal,
+  requireFits,
   textInput,
   UserErrorCode,
 } from '../graphql/user-error.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
 import type { Transactor } from '../invalidation/transact.js';
-import { type UserRow, users } from '../users/user.table.js';
+import type { Writer } from '../invalidation/writer.js';
+import { readComparand, TEXTS } from '../text.js';
+import { MAX_HANDLE_CHARS } from '../users/user.table.js';
 import { forbidden, notFound, requireMember, requireOwner, requireWriter } from './access.js';
 import { passGateAlone } from './gates.js';
+import { lockUser, requireRoomToAdd, requireRoomToCreate } from './memberships.js';
 import { PROJECT_KEY, type ProjectRow, projectMembers, projectRole, projects, taskNumbers } from './project.table.js';
 import type {
   AddMemberInput,
@@ -27,19 +34,37 @@ import type {
   UpdateProjectInput,
 } from './project.type.js';
 
-const name = textInput(1, 100).transform((text) => text.trim());
-const description = textInput(0, 10_000).nullish();
+const name = textInput(TEXTS.projectName);
 const createProjectInput = z.object({
   key: z.string().regex(PROJECT_KEY, 'expected 2 to 10 capital letters or digits, a letter first'),
   name,
-  description,
+  description: optionalTextInput(TEXTS.projectDescription),
   idempotencyKey: idempotencyKeyInput,
 });
 const projectInput = z.object({ id: idInput('project') });
-const updateProjectInput = projectInput.extend({ name: notCleared(name), description });
+const updateProjectInput = projectInput.extend({
+  name: notCleared(name),
+  description: changedTextInput(TEXTS.projectDescription),
+});
 const archiveProjectInput = projectInput.extend({ archived: z.boolean() });
+const handleInput = z.string().transform((given, context) => {
+  const read = readComparand('line', given, MAX_HANDLE_CHARS);
+  if ('text' in read) return read.text;
+  context.addIssue(read.fault);
+  return z.NEVER;
+});
 const memberInput = z.object({ projectId: idInput('project'), userId: idInput('user') });
-const addMemberInput = memberInput.extend({ role: z.enum(projectRole.enumValues) });
+const addMemberInput = z
+  .object({
+    projectId: idInput('project'),
+    userId: idInput('user').nullish(),
+    handle: handleInput.nullish(),
+    role: z.enum(projectRole.enumValues),
+  })
+  .refine(({ userId, handle }) => isGiven(userId) !== isGiven(handle), {
+    path: ['userId'],
+    error: 'expected exactly one of userId and handle',
+  });
 
 const PROJECT = { what: 'project', path: ['input', 'id'] };
 const PROJECT_OF_MEMBER = { what: 'project', path: ['input', 'projectId'] };
@@ -54,15 +79,18 @@ export class ProjectService {
     private readonly onMemberRemoved: OnMemberRemoved,
   ) {}
 
-  async create(viewerId: UserId, given: CreateProjectInput) {
+  async create(by: Writer, given: CreateProjectInput) {
+    const { viewerId } = by;
     const input = parseInput(createProjectInput, given);
     const { key, name, description } = input;
     const { value, tags } = await this.idempotency.create({
-      viewerId,
+      by,
       operation: 'createProject',
       prefix: 'project',
       input,
       create: async (tx, id) => {
+        await lockUser(tx, { id: viewerId });
+        await requireRoomToCreate(tx, viewerId);
         const [project] = await tx
           .insert(projects)
           .values({ id, key, name, description: description ?? null })
@@ -71,7 +99,7 @@ export class ProjectService {
         if (project === undefined) {
           throw new Refusal(UserErrorCode.INVALID, `the key ${key} is taken`, ['input', 'key']);
         }
-        await tx.insert(projectMembers).values({ projectId: id, userId: viewerId, role: 'OWNER' });
+        await tx.insert(projectMembers).values({ projectId: id, userId: viewerId, role: 'OWNER', addedBy: viewerId });
         await tx.insert(taskNumbers).values({ projectId: id });
         return project;
       },
@@ -80,16 +108,18 @@ export class ProjectService {
     return { value: { project: value }, tags };
   }
 
-  update(viewerId: UserId, given: UpdateProjectInput) {
+  update(by: Writer, given: UpdateProjectInput) {
+    const { viewerId } = by;
     const { id, ...changes } = parseInput(updateProjectInput, given);
     return this.transactor.transact(async (tx) => {
       const role = await requireWriter(tx, viewerId, id, PROJECT);
       if (role !== 'OWNER') throw forbidden(`your role in this project is ${role}; this needs OWNER`, PROJECT.path);
       return { project: await change(tx, id, changes) };
-    });
+    }, by);
   }
 
-  archive(viewerId: UserId, given: ArchiveProjectInput) {
+  archive(by: Writer, given: ArchiveProjectInput) {
+    const { viewerId } = by;
     const { id, archived } = parseInput(archiveProjectInput, given);
     return this.transactor.transact(async (tx) => {
       await passGateAlone(tx, id);
@@ -102,30 +132,35 @@ export class ProjectService {
         .where(eq(projects.id, id))
         .returning();
       return { project: updated as ProjectRow };
-    });
+    }, by);
   }
 
-  addMember(viewerId: UserId, given: AddMemberInput) {
-    const { projectId, userId, role } = parseInput(addMemberInput, given);
+  addMember(by: Writer, given: AddMemberInput) {
+    const { viewerId } = by;
+    const { projectId, role, ...who } = parseInput(addMemberInput, given);
     return this.transactor.transact(async (tx) => {
       await passGateAlone(tx, projectId);
       await requireOwner(tx, viewerId, projectId, PROJECT_OF_MEMBER);
-      const [user] = await tx.select().from(users).where(eq(users.id, userId)).for('key share');
-      if (user === undefined) throw notFound('user', ['input', 'userId']);
+      const user = await lockUser(tx, isGiven(who.userId) ? { id: who.userId } : { handle: who.handle ?? '' });
+      const path = ['input', isGiven(who.userId) ? 'userId' : 'handle'];
+      if (user === undefined) throw notFound('user', path);
+      const userId = user.id;
+      await requireRoomToAdd(tx, { by: viewerId, userId, projectId, path });
       if (role !== 'OWNER') await requireOtherOwner(tx, projectId, userId, ['input', 'role']);
       await tx
         .insert(projectMembers)
-        .values({ projectId, userId, role })
+        .values({ projectId, userId, role, addedBy: viewerId })
         .onConflictDoUpdate({
           target: [projectMembers.projectId, projectMembers.userId],
           set: { role },
           setWhere: ne(projectMembers.role, role),
         });
-      return { project: await projectOf(tx, projectId), member: { user: user as UserRow, role } };
-    });
+      return { project: await projectOf(tx, projectId), member: { user, role } };
+    }, by);
   }
 
-  removeMember(viewerId: UserId, given: RemoveMemberInput) {
+  removeMember(by: Writer, given: RemoveMemberInput) {
+    const { viewerId } = by;
     const { projectId, userId } = parseInput(memberInput, given);
     return this.transactor.transact(async (tx) => {
       await passGateAlone(tx, projectId);
@@ -141,16 +176,16 @@ export class ProjectService {
       if (removed.length === 0) throw notFound('member', ['input', 'userId']);
       await this.onMemberRemoved(tx, projectId, userId);
       return { removedUserId: userId, project: userId === viewerId ? null : await projectOf(tx, projectId) };
-    });
+    }, by);
   }
 }
-
 async function change(
   tx: Transaction,
   id: ProjectId,
   changes: { name?: string | undefined; description?: string | null | undefined },
 ): Promise<ProjectRow> {
   const project = await lockProject(tx, id);
+  requireFits(TEXTS.projectDescription, 'description', { given: changes.description, stored: project.description });
   const different = differences(project, changes);
   if (different === undefined) return project;
   const [updated] = await tx

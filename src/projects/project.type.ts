@@ -2,6 +2,7 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql';
 import type { ProjectId, UserId } from '../db/ids.js';
+import { COSTS } from '../graphql/limits.js';
 import { Node } from '../graphql/node.js';
 import { connectionTypes, PageInfo } from '../graphql/page.js';
 import { IDEMPOTENCY_KEY, UserError } from '../graphql/user-error.js';
@@ -34,7 +35,7 @@ export class Project extends Node {
   @Field(() => String, { description: 'The name to show.' })
   name: string;
 
-  @Field(() => String, { nullable: true, description: 'What it is about.' })
+  @Field(() => String, { nullable: true, description: 'What it is about.', complexity: COSTS.shortTextField })
   description: string | null;
 
   @Field(() => GraphQLDateTime, { nullable: true, description: 'When it was archived, if it was.' })
@@ -78,10 +79,13 @@ export class CreateProjectInput {
   @Field(() => String, { description: '2 to 10 capital letters or digits, a letter first; unique.' })
   key: string;
 
-  @Field(() => String, { description: '1 to 100 characters.' })
+  @Field(() => String, { description: 'One line, 1-100 characters.' })
   name: string;
 
-  @Field(() => String, { nullable: true, description: 'At most 10 000 characters.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'At most 10 000 characters. A blank text is the same as `null`.',
+  })
   description?: string | null;
 
   @Field(() => String, { nullable: true, description: IDEMPOTENCY_KEY })
@@ -93,10 +97,10 @@ export class UpdateProjectInput {
   @Field(() => ID, { description: 'The project.' })
   id: ProjectId;
 
-  @Field(() => String, { nullable: true, description: '1 to 100 characters; cannot be cleared.' })
+  @Field(() => String, { nullable: true, description: 'One line, 1-100 characters; cannot be cleared.' })
   name?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'At most 10 000 characters.' })
+  @Field(() => String, { nullable: true, description: 'At most 10 000 characters. `null` or a blank text clears it.' })
   description?: string | null;
 }
 
@@ -114,10 +118,16 @@ export class AddMemberInput {
   @Field(() => ID, { description: 'The project.' })
   projectId: ProjectId;
 
-  @Field(() => ID, { description: 'Who.' })
-  userId: UserId;
+  @Field(() => ID, {
+    nullable: true,
+    description: 'The id of the user. Exactly one of `userId` and `handle` is required.',
+  })
+  userId?: UserId | null;
 
-  @Field(() => ProjectRoleType, { description: 'What they may do, from now on.' })
+  @Field(() => String, { nullable: true, description: 'The handle of the user, if you do not know the id.' })
+  handle?: string | null;
+
+  @Field(() => ProjectRoleType, { description: 'The role of the user in the project from now on.' })
   role: Role;
 }
 

@@ -4,6 +4,7 @@
  */
 import { GraphQLError, GraphQLScalarType, Kind, type ValueNode } from 'graphql';
 import { GraphQLDate, GraphQLDateTime } from 'graphql-scalars';
+import { quoted } from '../text.js';
 import { MINUTE } from '../time.js';
 
 /** As a client gave it. */
@@ -29,7 +30,7 @@ function momentScalar(
     try {
       at = absolute.parseValue(value);
     } catch {
-      throw new GraphQLError(`${name}: ${expected}, got ${JSON.stringify(value.slice(0, 60))}`, { nodes });
+      throw new GraphQLError(`${name}: ${expected}, got ${quoted(value)}`, { nodes });
     }
     return { at: pick(at) };
   };

@@ -30,7 +30,10 @@ export class IdComparator {
   nin?: string[] | null;
 }
 
-@InputType({ description: 'Compares a text for people that is unique: a handle, a key, a name.' })
+@InputType({
+  description:
+    'Compares a unique text: a handle, a key, a name. Canonically equivalent spellings (NFC, NFD) are equal.',
+})
 export class NameComparator {
   @Field(() => String, { nullable: true, description: 'Equals.' })
   eq?: string | null;
@@ -40,7 +43,8 @@ export class NameComparator {
 }
 
 @InputType({
-  description: 'Compares a text. Comparisons with a text that is not there are false, and `not` of them is true.',
+  description:
+    'Compares a text. Canonically equivalent spellings (NFC, NFD) are equal. Comparisons with a missing text are false, and `not` of them is true.',
 })
 export class StringComparator {
   @Field(() => String, { nullable: true, description: 'Equals.' })
@@ -291,7 +295,7 @@ export class TaskFilter {
   @Field(() => NullableTaskRelationFilter, { nullable: true, description: 'Parts of these tasks.' })
   parent?: NullableTaskRelationFilter | null;
 
-  @Field(() => LabelsFilter, { nullable: true, description: 'Bearing these labels.' })
+  @Field(() => LabelsFilter, { nullable: true, description: 'By label.' })
   labels?: LabelsFilter | null;
 
   @Field(() => String, {

@@ -11,13 +11,16 @@ const EXPECTED_VERSION = 'Refuse with a ConflictError when the task has another 
 /** What both creating and updating take. */
 @InputType()
 abstract class TaskFieldsInput {
-  @Field(() => String, { nullable: true, description: 'Markdown, at most 65 536 characters.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Markdown, at most 65 536 characters. A blank text is the same as `null`.',
+  })
   description?: string | null;
 
-  @Field(() => ID, { nullable: true, description: 'Who is to do it: a member of the project.' })
+  @Field(() => ID, { nullable: true, description: 'The assignee, a member of the project.' })
   assigneeId?: UserId | null;
 
-  @Field(() => ID, { nullable: true, description: 'The task it is a part of, of the same project.' })
+  @Field(() => ID, { nullable: true, description: 'The parent task, of the same project.' })
   parentId?: TaskId | null;
 
   @Field(() => GraphQLDate, { nullable: true, description: 'The day by which it should be done.' })
@@ -29,7 +32,7 @@ export class CreateTaskInput extends TaskFieldsInput {
   @Field(() => ID, { description: 'The project it belongs to.' })
   projectId: ProjectId;
 
-  @Field(() => String, { description: 'One line, 1 to 500 characters.' })
+  @Field(() => String, { description: 'One line, 1-500 characters.' })
   title: string;
 
   @Field(() => TaskStatusType, { nullable: true, description: 'BACKLOG when left out.' })
@@ -48,7 +51,7 @@ export class CreateTaskInput extends TaskFieldsInput {
 /** What can be changed of one task as of many. */
 @InputType()
 abstract class TaskChangesInput extends TaskFieldsInput {
-  @Field(() => String, { nullable: true, description: 'One line, 1 to 500 characters; cannot be cleared.' })
+  @Field(() => String, { nullable: true, description: 'One line, 1-500 characters; cannot be cleared.' })
   title?: string | null;
 
   @Field(() => TaskStatusType, { nullable: true, description: 'Cannot be cleared.' })
@@ -57,7 +60,10 @@ abstract class TaskChangesInput extends TaskFieldsInput {
   @Field(() => TaskPriorityType, { nullable: true, description: 'Cannot be cleared.' })
   priority?: TaskPriority | null;
 
-  @Field(() => [ID], { nullable: true, description: 'All the labels it is to bear, at most 50.' })
+  @Field(() => [ID], {
+    nullable: true,
+    description: "Replaces the task's labels. At most 50.",
+  })
   labelIds?: LabelId[] | null;
 }
 
@@ -108,7 +114,7 @@ export class AssignTaskInput extends SeenTaskInput {
 
   @Field(() => ID, {
     nullable: true,
-    description: 'A member of the project; `null` takes the task from whoever had it, left out it stays with them.',
+    description: 'A project member. `null` unassigns the task; omit it to leave the assignee unchanged.',
   })
   assigneeId?: UserId | null;
 }
@@ -118,24 +124,24 @@ export class MoveTaskInput extends SeenTaskInput {
   @Field(() => ID, { description: 'The task.' })
   id: TaskId;
 
-  @Field(() => ID, { description: 'The project it is to belong to.' })
+  @Field(() => ID, { description: 'The new project of the task.' })
   projectId: ProjectId;
 }
 
-@InputType({ description: 'Labels for a task to bear besides those it bears.' })
+@InputType({ description: 'Labels to add to a task.' })
 export class AddLabelsInput {
   @Field(() => ID, { description: 'The task.' })
   taskId: TaskId;
 
-  @Field(() => [ID], { description: 'Labels of its project, 1 to 50. A task bears at most 50.' })
+  @Field(() => [ID], { description: 'Labels of its project, 1-50. A task has at most 50.' })
   labelIds: LabelId[];
 }
 
-@InputType({ description: 'Labels for a task to bear no more.' })
+@InputType({ description: 'Labels to remove from a task.' })
 export class RemoveLabelsInput {
   @Field(() => ID, { description: 'The task.' })
   taskId: TaskId;
 
-  @Field(() => [ID], { description: 'Labels, 1 to 50. Those it does not bear are passed over.' })
+  @Field(() => [ID], { description: 'Labels, 1-50. Labels that the task does not have are ignored.' })
   labelIds: LabelId[];
 }

@@ -9,6 +9,7 @@ import { isId, type ProjectId, type TaskId, toUuid, type UserId } from '../db/id
 import { behindSql, orderBySql, type Place, placeSql, reversed, type SortColumn } from '../db/page-sql.js';
 import { badUserInput } from '../graphql/errors.js';
 import type { PageQuery } from '../graphql/page.js';
+import { isStorable } from '../text.js';
 import { type Column, type Condition, conditionSql, conjuncts, isOneOf, parts } from './task.condition.js';
 import { MAX_ORDERS, OrderDirection, OrderNulls, type TaskOrder, TaskOrderField } from './task.filter.js';
 import { taskLabelRows, taskPriority, taskRows, taskStatus, tasks } from './task.table.js';
@@ -41,7 +42,7 @@ const FIELDS: Record<TaskOrderField, Omit<SortColumn, 'descending'> & { readonly
     DUE_DATE: { column: sql`${tasks.dueDate}`, type: 'date', nulls: 'last', isValue: (text) => isDay(text) },
     PRIORITY: enumField(sql`${tasks.priority}`, taskPriority),
     STATUS: enumField(sql`${tasks.status}`, taskStatus),
-    TITLE: { column: sql`${tasks.title} collate "C"`, type: 'text', isValue: (text) => !text.includes('\0') },
+    TITLE: { column: sql`${tasks.title} collate "C"`, type: 'text', isValue: isStorable },
   };
 
 function instantField(column: SQL) {

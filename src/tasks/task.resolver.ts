@@ -5,6 +5,7 @@ import { once } from '../graphql/awaitable.js';
 import { Cached } from '../graphql/cached.js';
 import { answerEndsAt, type Context, traced } from '../graphql/context.js';
 import { badUserInput } from '../graphql/errors.js';
+import { COSTS } from '../graphql/limits.js';
 import { exactlyOne, isGiven, readId } from '../graphql/node.js';
 import { connection, edgeCursor, PageArgs, pageOf, pageQuery } from '../graphql/page.js';
 import { orErrors, Refusal, userError } from '../graphql/user-error.js';
@@ -41,16 +42,21 @@ import {
   labelIdsOf,
   projectStats,
   relativeTaskCounts,
+  relativeTaskCountsByText,
   relativeTaskPages,
+  relativeTaskPagesByText,
   taskById,
   taskCounts,
+  taskCountsByText,
   taskIdByNumber,
   taskPages,
+  taskPagesByText,
 } from './task.loaders.js';
 import type { TaskService } from './task.service.js';
 import { type TaskRow, taskRows } from './task.table.js';
 import { DeleteTaskPayload, ProjectStats, Task, TaskConnection, TaskPayload, UpdateTasksPayload } from './task.type.js';
 import { readFilter } from './task.where.js';
+import { comparesTexts } from './task.work.js';
 
 @Resolver(() => Task)
 export class TaskResolver {
@@ -78,7 +84,10 @@ export class TaskResolver {
     return taskConnection(context, await visibleProjectIds(context), TRUE, args);
   }
 
-  @FieldResolver(() => String, { description: 'Unique and for people: OPS-42.' })
+  @FieldResolver(() => String, {
+    description:
+      'Unique and human-readable: OPS-42. It changes when the task moves to another project; the id never does.',
+  })
   identifier(@Root() task: TaskRow, @Ctx() { loads }: Context) {
     return once(loads.load(projectById, task.projectId), (project) => `${project?.key}-${task.number}`);
   }
@@ -150,7 +159,7 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => CreateTaskInput, { description: 'The task.' }) input: CreateTaskInput,
   ) {
-    return taskPayload(context, () => this.service.create(context.viewerId, input));
+    return taskPayload(context, () => this.service.create(context, input));
   }
 
   @Mutation(() => TaskPayload, { description: 'Changes a task.' })
@@ -158,7 +167,7 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => UpdateTaskInput, { description: 'The changes.' }) input: UpdateTaskInput,
   ) {
-    return taskPayload(context, () => this.service.update(context.viewerId, input));
+    return taskPayload(context, () => this.service.update(context, input));
   }
 
   @Mutation(() => UpdateTasksPayload, {
@@ -169,7 +178,7 @@ export class TaskResolver {
     @Arg('input', () => UpdateTasksInput, { description: 'The tasks and the changes.' }) input: UpdateTasksInput,
   ) {
     const payload = orErrors(async () => {
-      const updated = traced(context, await this.service.updateMany(context.viewerId, input));
+      const updated = traced(context, await this.service.updateMany(context, input));
       const results = updated.map(({ id, outcome }) =>
         outcome instanceof Refusal
           ? { id, task: null, errors: [userError(outcome)] }
@@ -185,7 +194,7 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => DeleteTaskInput, { description: 'The task.' }) input: DeleteTaskInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.delete(context.viewerId, input)));
+    return orErrors(async () => traced(context, await this.service.delete(context, input)));
   }
 
   @Mutation(() => TaskPayload, { description: 'Completes a task: its status becomes DONE.' })
@@ -193,7 +202,7 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => CompleteTaskInput, { description: 'The task.' }) input: CompleteTaskInput,
   ) {
-    return taskPayload(context, () => this.service.complete(context.viewerId, input));
+    return taskPayload(context, () => this.service.complete(context, input));
   }
 
   @Mutation(() => TaskPayload, { description: 'Reopens a task that is DONE or CANCELED: its status becomes TODO.' })
@@ -201,7 +210,7 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => ReopenTaskInput, { description: 'The task.' }) input: ReopenTaskInput,
   ) {
-    return taskPayload(context, () => this.service.reopen(context.viewerId, input));
+    return taskPayload(context, () => this.service.reopen(context, input));
   }
 
   @Mutation(() => TaskPayload, { description: 'Assigns a task to a member of its project, or to nobody.' })
@@ -209,18 +218,18 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => AssignTaskInput, { description: 'The task and the member.' }) input: AssignTaskInput,
   ) {
-    return taskPayload(context, () => this.service.assign(context.viewerId, input));
+    return taskPayload(context, () => this.service.assign(context, input));
   }
 
   @Mutation(() => TaskPayload, {
     description:
-      'Moves a task to another project, where it gets a new number. It keeps its comments, labels that the other project has by the same name, and an assignee who is a member there; its parent and its subtasks stay behind.',
+      'Moves a task to another project, where it gets a new number; its old identifier then finds nothing, its id stays. It keeps its comments, labels that the other project has by the same name, and an assignee who is a member there; its parent and its subtasks stay behind.',
   })
   moveTask(
     @Ctx() context: Context,
     @Arg('input', () => MoveTaskInput, { description: 'The task and the project.' }) input: MoveTaskInput,
   ) {
-    return taskPayload(context, () => this.service.move(context.viewerId, input));
+    return taskPayload(context, () => this.service.move(context, input));
   }
 
   @Mutation(() => TaskPayload, { description: 'Puts labels on a task.' })
@@ -228,7 +237,7 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => AddLabelsInput, { description: 'The task and the labels.' }) input: AddLabelsInput,
   ) {
-    return taskPayload(context, () => this.service.addLabels(context.viewerId, input));
+    return taskPayload(context, () => this.service.addLabels(context, input));
   }
 
   @Mutation(() => TaskPayload, { description: 'Takes labels from a task.' })
@@ -236,7 +245,7 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => RemoveLabelsInput, { description: 'The task and the labels.' }) input: RemoveLabelsInput,
   ) {
-    return taskPayload(context, () => this.service.removeLabels(context.viewerId, input));
+    return taskPayload(context, () => this.service.removeLabels(context, input));
   }
 }
 
@@ -319,17 +328,29 @@ async function taskConnection(
   const { condition, relative } = await readFilter(context, filter, projectIds, nowMs);
   if (relative) answerEndsAt(context, endOfMoment(nowMs));
   const list = taskListWithin(projectIds, all([within, condition]));
+  const points = Math.floor(COSTS.project * list.projectIds.length);
+  if (points > 0) await context.charge?.(points);
+  const { pages, counts } = sourcesFor(comparesTexts(list), relative);
   return connection({
     list: name,
     query,
-    page: () => loads.load(relative ? relativeTaskPages : taskPages, { list, order, ...query }),
+    page: () => loads.load(pages, { list, order, ...query }),
     // A task that left these projects since the list was read is not the viewer's to see.
     nodes: (ids) =>
       once(loads.loadMany(taskById, ids), (rows) =>
         rows.map((task) => (task && list.projectIds.includes(task.projectId) ? task : null)),
       ),
-    count: () => loads.load(relative ? relativeTaskCounts : taskCounts, list),
+    count: () => loads.load(counts, list),
   });
+}
+
+function sourcesFor(byText: boolean, relative: boolean) {
+  if (byText) {
+    return relative
+      ? { pages: relativeTaskPagesByText, counts: relativeTaskCountsByText }
+      : { pages: taskPagesByText, counts: taskCountsByText };
+  }
+  return relative ? { pages: relativeTaskPages, counts: relativeTaskCounts } : { pages: taskPages, counts: taskCounts };
 }
 
 /** @throws BAD_USER_INPUT when the text is no identifier. */

@@ -4,20 +4,23 @@ import { z } from 'zod';
 import type { Executor, Transaction } from '../db/database.js';
 import type { LabelId, TaskId, UserId } from '../db/ids.js';
 import {
+  changedTextInput,
   idempotencyKeyInput,
   idInput,
-  lineInput,
   listInput,
   notCleared,
+  optionalTextInput,
   parseInput,
   Refusal,
+  requireFits,
   textInput,
-  UserErrorCode,
 } from '../graphql/user-error.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
 import type { Transactor } from '../invalidation/transact.js';
+import type { Writer } from '../invalidation/writer.js';
 import { requireWriter } from '../projects/access.js';
 import { projectMembers } from '../projects/project.table.js';
+import { TEXTS } from '../text.js';
 import type {
   AddLabelsInput,
   AssignTaskInput,
@@ -32,12 +35,11 @@ import type {
 } from './task.inputs.js';
 import { type Holding, lockTree, TASK, tasksToWrite, taskToWrite, taskWithParts } from './task.locks.js';
 import { moveTask } from './task.move.js';
-import { type TaskRow, taskPriority, taskStatus, tasks } from './task.table.js';
+import { MAX_LABELS, type TaskRow, taskPriority, taskStatus, tasks } from './task.table.js';
 import {
   applyChanges,
   type Changes,
   labelIdsOfTask,
-  MAX_LABELS,
   nextNumber,
   orphan,
   requireReferences,
@@ -47,15 +49,19 @@ import {
 
 const MAX_TASKS = 100;
 
-const title = lineInput(1, 500);
-const description = textInput(0, 65_536).nullish();
+/** Of one task in `updateTask`: `requireFewLabels` decides how many it may have, this only bounds the list. */
+const MAX_LABELS_GIVEN = 500;
+
+const title = textInput(TEXTS.taskTitle);
+const description = optionalTextInput(TEXTS.taskDescription);
 /** graphql-scalars reads a Date as midnight UTC. Postgres has no year 0. */
 const day = z
   .date()
   .transform((date) => date.toISOString().slice(0, 10))
   .refine((text) => /^\d{4}/.test(text) && text >= '0001', 'expected a day from 0001-01-01 on')
   .nullish();
-const labelIds = listInput(idInput('label'), { min: 0, max: MAX_LABELS, what: 'labels' }).nullish();
+const labelIdList = (max: number) => listInput(idInput('label'), { min: 0, max, what: 'labels' }).nullish();
+const labelIds = labelIdList(MAX_LABELS);
 const status = z.enum(taskStatus.enumValues);
 const priority = z.enum(taskPriority.enumValues);
 const fields = {
@@ -81,7 +87,11 @@ const changes = {
   labelIds,
 };
 const taskInput = z.object({ id: idInput('task'), expectedVersion: z.int().nullish() });
-const updateTaskInput = taskInput.extend(changes);
+const updateTaskInput = taskInput.extend({
+  ...changes,
+  description: changedTextInput(TEXTS.taskDescription),
+  labelIds: labelIdList(MAX_LABELS_GIVEN),
+});
 const updateTasksInput = z.object({
   ids: listInput(idInput('task'), { min: 1, max: MAX_TASKS, what: 'tasks' }).refine(
     (ids) => new Set(ids).size === ids.length,
@@ -106,10 +116,11 @@ export class TaskService {
     private readonly idempotency: Idempotency,
   ) {}
 
-  async create(viewerId: UserId, given: CreateTaskInput) {
+  async create(by: Writer, given: CreateTaskInput) {
+    const { viewerId } = by;
     const input = parseInput(createTaskInput, given);
     const { value, tags } = await this.idempotency.create({
-      viewerId,
+      by,
       operation: 'createTask',
       prefix: 'task',
       input,
@@ -119,20 +130,24 @@ export class TaskService {
     return { value: { task: value }, tags };
   }
 
-  update(viewerId: UserId, given: UpdateTaskInput) {
+  update(by: Writer, given: UpdateTaskInput) {
+    const { viewerId } = by;
     const { id, expectedVersion, labelIds, ...changes } = parseInput(updateTaskInput, given);
     return this.transactor.transact(async (tx) => {
       const task = await taskToWrite(tx, viewerId, id, TASK, holdingFor(changes));
       requireVersion(task, expectedVersion);
+      const { description } = changes;
+      requireFits(TEXTS.taskDescription, 'description', { given: description, stored: task.description });
       return { task: await applyChanges(tx, task, changes, labelIds === null ? [] : labelIds) };
-    });
+    }, by);
   }
 
   /**
    * One transaction, in which each task has a savepoint: what is refused of one is undone, the others stay. Not a transaction for each:
    * a hundred fences and commits, each of which waits for Redis when that is away; and then a crash would leave some done that nobody was told of.
    */
-  updateMany(viewerId: UserId, given: UpdateTasksInput) {
+  updateMany(by: Writer, given: UpdateTasksInput) {
+    const { viewerId } = by;
     const { ids, labelIds, ...changes } = parseInput(updateTasksInput, given);
     return this.transactor.transact(async (tx) => {
       const named = (id: TaskId) => ({ what: 'task', path: ['input', 'ids', String(ids.indexOf(id))] });
@@ -145,39 +160,41 @@ export class TaskService {
         results.push({ id, outcome: task instanceof Refusal ? task : await orRefusal(apply) });
       }
       return results;
-    });
+    }, by);
   }
 
-  complete(viewerId: UserId, given: CompleteTaskInput) {
-    return this.#changeOne(viewerId, parseInput(taskInput, given), () => ({ status: 'DONE' }));
+  complete(by: Writer, given: CompleteTaskInput) {
+    return this.#changeOne(by, parseInput(taskInput, given), () => ({ status: 'DONE' }));
   }
 
   /** What is still open stays as it is. */
-  reopen(viewerId: UserId, given: ReopenTaskInput) {
-    return this.#changeOne(viewerId, parseInput(taskInput, given), (task) =>
+  reopen(by: Writer, given: ReopenTaskInput) {
+    return this.#changeOne(by, parseInput(taskInput, given), (task) =>
       task.status === 'DONE' || task.status === 'CANCELED' ? { status: 'TODO' } : {},
     );
   }
 
-  assign(viewerId: UserId, given: AssignTaskInput) {
+  assign(by: Writer, given: AssignTaskInput) {
     const { assigneeId, ...which } = parseInput(assignTaskInput, given);
-    return this.#changeOne(viewerId, which, () => ({ assigneeId }));
+    return this.#changeOne(by, which, () => ({ assigneeId }));
   }
 
-  move(viewerId: UserId, given: MoveTaskInput) {
+  move(by: Writer, given: MoveTaskInput) {
+    const { viewerId } = by;
     const input = parseInput(moveTaskInput, given);
-    return this.transactor.transact(async (tx) => ({ task: await moveTask(tx, viewerId, input) }));
+    return this.transactor.transact(async (tx) => ({ task: await moveTask(tx, viewerId, input) }), by);
   }
 
-  addLabels(viewerId: UserId, given: AddLabelsInput) {
-    return this.#relabel(viewerId, given, (borne, labelIds) => [...new Set([...borne, ...labelIds])]);
+  addLabels(by: Writer, given: AddLabelsInput) {
+    return this.#relabel(by, given, (borne, labelIds) => [...new Set([...borne, ...labelIds])]);
   }
 
-  removeLabels(viewerId: UserId, given: RemoveLabelsInput) {
-    return this.#relabel(viewerId, given, (borne, labelIds) => borne.filter((id) => !labelIds.includes(id)));
+  removeLabels(by: Writer, given: RemoveLabelsInput) {
+    return this.#relabel(by, given, (borne, labelIds) => borne.filter((id) => !labelIds.includes(id)));
   }
 
-  delete(viewerId: UserId, given: DeleteTaskInput) {
+  delete(by: Writer, given: DeleteTaskInput) {
+    const { viewerId } = by;
     const { id, expectedVersion } = parseInput(taskInput, given);
     return this.transactor.transact(async (tx) => {
       const { task, parts } = await taskWithParts(tx, viewerId, id);
@@ -185,36 +202,28 @@ export class TaskService {
       await orphan(tx, parts);
       await tx.delete(tasks).where(eq(tasks.id, id));
       return { deletedTaskId: id };
-    });
+    }, by);
   }
 
-  #changeOne(
-    viewerId: UserId,
-    { id, expectedVersion }: z.output<typeof taskInput>,
-    changesOf: (task: TaskRow) => Changes,
-  ) {
+  #changeOne(by: Writer, { id, expectedVersion }: z.output<typeof taskInput>, changesOf: (task: TaskRow) => Changes) {
     return this.transactor.transact(async (tx) => {
-      const task = await taskToWrite(tx, viewerId, id);
+      const task = await taskToWrite(tx, by.viewerId, id);
       requireVersion(task, expectedVersion);
       return { task: await applyChanges(tx, task, changesOf(task)) };
-    });
+    }, by);
   }
 
   #relabel(
-    viewerId: UserId,
+    by: Writer,
     given: AddLabelsInput | RemoveLabelsInput,
     change: (borne: readonly LabelId[], labelIds: readonly LabelId[]) => readonly LabelId[],
   ) {
     const { taskId, labelIds } = parseInput(taskLabelsInput, given);
     return this.transactor.transact(async (tx) => {
-      const task = await taskToWrite(tx, viewerId, taskId, LABELLED);
+      const task = await taskToWrite(tx, by.viewerId, taskId, LABELLED);
       const wanted = change(await labelIdsOfTask(tx, taskId), labelIds);
-      if (wanted.length > MAX_LABELS) {
-        const message = `expected at most ${MAX_LABELS} labels on a task, got ${wanted.length}`;
-        throw new Refusal(UserErrorCode.INVALID, message, ['input', 'labelIds']);
-      }
       return { task: await applyChanges(tx, task, {}, wanted) };
-    });
+    }, by);
   }
 }
 

@@ -11,6 +11,7 @@ import { isGiven, readId } from '../graphql/node.js';
 import { labelsOfProject } from '../labels/label.loaders.js';
 import { projectIdByKey } from '../projects/project.loaders.js';
 import { PROJECT_KEY } from '../projects/project.table.js';
+import { readComparand, readText, type TextRule } from '../text.js';
 import { userIdByHandle } from '../users/user.loaders.js';
 import { USER_HANDLE } from '../users/user.table.js';
 import { dayOf, instantOf, type MomentInput } from './moment.js';
@@ -42,6 +43,7 @@ import { isDay } from './task.list.js';
 import { taskPriority } from './task.table.js';
 
 const MAX_TEXT_CHARS = 500;
+const SEARCH: TextRule = { kind: 'block', minChars: 1, maxChars: MAX_SEARCH_CHARS };
 
 export interface Where {
   readonly condition: Condition;
@@ -179,12 +181,13 @@ class Reading {
   }
 
   #text(column: 'title' | 'description', comparator: NonNullable<TaskFilter['description']>, at: string): Condition {
-    const conditions = [this.#values(column, comparator, at, plainText), this.#missing(column, comparator, at)];
+    const toText = column === 'title' ? titleText : descriptionText;
+    const conditions = [this.#values(column, comparator, at, toText), this.#missing(column, comparator, at)];
     for (const like of ['contains', 'startsWith'] as const) {
       const value = comparator[like];
       if (!isGiven(value)) continue;
       this.#count(at);
-      conditions.push({ column, like, value: plainText(value, `${at}.${like}`) });
+      conditions.push({ column, like, value: toText(value, `${at}.${like}`) });
     }
     return all(conditions);
   }
@@ -319,20 +322,20 @@ class Reading {
   /** The names that fit; undefined when all do. */
   #names(comparator: NameComparator, at: string): readonly string[] | undefined {
     refuseNulls(comparator, at);
-    const { eq, in: among } = comparator;
     this.#count(at);
-    if (among && among.length > MAX_IN) throw badUserInput(`${at}.in`, `expected at most ${MAX_IN} values`);
-    if (!isGiven(eq)) return among ? [...new Set(among)] : undefined;
+    if (comparator.in && comparator.in.length > MAX_IN)
+      throw badUserInput(`${at}.in`, `expected at most ${MAX_IN} values`);
+    const among = comparator.in?.map((name) => comparand('line', name, `${at}.in`));
+    if (!isGiven(comparator.eq)) return among ? [...new Set(among)] : undefined;
+    const eq = comparand('line', comparator.eq, `${at}.eq`);
     return !among || among.includes(eq) ? [eq] : [];
   }
 
   #search(text: string, at: string): Condition {
     this.#count(at);
-    const words = plainText(text, at).trim();
-    if (words.length === 0 || words.length > MAX_SEARCH_CHARS) {
-      throw badUserInput(at, `expected 1 to ${MAX_SEARCH_CHARS} characters`);
-    }
-    return { search: words };
+    const read = readText(SEARCH, text.trim());
+    if ('fault' in read) throw badUserInput(at, read.fault);
+    return { search: read.text };
   }
 }
 
@@ -362,8 +365,17 @@ function refuseNulls(input: object, at: string): void {
   }
 }
 
-function plainText(text: string, at: string): string {
-  if (text.includes('\0')) throw badUserInput(at, 'expected a text without NUL characters');
-  if (text.length > MAX_TEXT_CHARS) throw badUserInput(at, `expected at most ${MAX_TEXT_CHARS} characters`);
-  return text;
+function titleText(text: string, at: string): string {
+  return comparand('line', text, at);
+}
+
+function descriptionText(text: string, at: string): string {
+  return comparand('block', text, at);
+}
+
+/** @throws BAD_USER_INPUT */
+function comparand(kind: 'line' | 'block', given: string, at: string): string {
+  const read = readComparand(kind, given, MAX_TEXT_CHARS);
+  if ('fault' in read) throw badUserInput(at, read.fault);
+  return read.text;
 }

@@ -8,9 +8,7 @@ import { Refusal, UserErrorCode } from '../graphql/user-error.js';
 import { lastly } from '../invalidation/outbox.js';
 import { labels } from '../labels/label.table.js';
 import { projectMembers, taskNumbers } from '../projects/project.table.js';
-import { type TaskRow, taskLabels, tasks } from './task.table.js';
-
-export const MAX_LABELS = 50;
+import { MAX_LABELS, type TaskRow, taskLabels, tasks } from './task.table.js';
 
 type Changed = 'title' | 'description' | 'status' | 'priority' | 'assigneeId' | 'parentId' | 'dueDate';
 export type Changes = { [C in Changed]?: TaskRow[C] | undefined };
@@ -34,7 +32,7 @@ export async function applyChanges(
 ): Promise<TaskRow> {
   const different = differences(task, changes);
   if (different !== undefined) await requireReferences(tx, task.projectId, different, task.id);
-  const relabelled = labelIds !== undefined && (await setLabels(tx, task, labelIds));
+  const relabelled = labelIds !== undefined && (await setLabels(tx, task, labelIds, requireFewLabels));
   if (different === undefined && !relabelled) return task;
   const [updated] = await lastly(tx, update(tx, task.id, different ?? {}));
   return updated as TaskRow;
@@ -129,15 +127,33 @@ export async function labelIdsOfTask(tx: Transaction, taskId: TaskId): Promise<L
   return rows.map(({ id }) => id);
 }
 
-/** Makes the task bear exactly these labels. @returns whether that changed them. @throws Refusal when one is not of its project */
+/**
+ * A task may have more labels than the limit: it was imported when imports had none. Then it may keep them and lose some.
+ * @throws Refusal
+ */
+function requireFewLabels(before: readonly LabelId[], wanted: ReadonlySet<LabelId>): void {
+  if (wanted.size <= Math.max(MAX_LABELS, before.length)) return;
+  const message = `expected at most ${MAX_LABELS} labels on a task, got ${wanted.size}`;
+  throw new Refusal(UserErrorCode.INVALID, message, ['input', 'labelIds']);
+}
+
+/**
+ * Gives the task exactly these labels.
+ * @param check whether it may have these in place of those it has.
+ * @returns whether that changed them.
+ * @throws Refusal when one is not of its project; what `check` throws.
+ */
 export async function setLabels(
   tx: Transaction,
   { id: taskId, projectId }: Pick<TaskRow, 'id' | 'projectId'>,
-  wanted: readonly LabelId[],
+  labelIds: readonly LabelId[],
+  check?: (before: readonly LabelId[], wanted: ReadonlySet<LabelId>) => void,
 ): Promise<boolean> {
   const borne = await labelIdsOfTask(tx, taskId);
-  const dropped = borne.filter((id) => !wanted.includes(id));
-  const added = [...new Set(wanted)].filter((id) => !borne.includes(id));
+  const wanted = new Set(labelIds);
+  check?.(borne, wanted);
+  const dropped = borne.filter((id) => !wanted.has(id));
+  const added = [...wanted].filter((id) => !borne.includes(id));
   if (added.length > 0) await holdLabels(tx, projectId, added);
   if (dropped.length > 0) {
     await tx.delete(taskLabels).where(and(eq(taskLabels.taskId, taskId), inArray(taskLabels.labelId, dropped)));

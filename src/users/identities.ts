@@ -3,13 +3,14 @@
  * `subject`. A subject that nobody has is refused, or becomes a user, once, however many requests and processes meet it first.
  */
 import { eq, or } from 'drizzle-orm';
-import type { Cache } from '../cache/index.js';
+import type { Cache, Session } from '../cache/index.js';
 import type { MainDatabase, Transaction } from '../db/database.js';
 import { isId, newId, type UserId } from '../db/ids.js';
 import { unauthenticated } from '../graphql/errors.js';
 import type { Source } from '../graphql/loads.js';
 import type { Identity } from '../graphql/server.js';
 import type { Transactor } from '../invalidation/transact.js';
+import { toLine, truncated } from '../text.js';
 import type { VerifiedToken } from '../tokens.js';
 import { userById, userIdBySubject } from './user.loaders.js';
 import { MAX_HANDLE_CHARS, MAX_NAME_CHARS, users } from './user.table.js';
@@ -34,13 +35,16 @@ export class Identities {
     this.#options = options;
   }
 
-  /** @throws UNAUTHENTICATED for a subject that is and becomes nobody */
-  async of(token: VerifiedToken): Promise<Identity> {
+  /**
+   * `session`: of the request that brings the token. What it reads later sees the user that is created here.
+   * @throws UNAUTHENTICATED for a subject that is and becomes nobody
+   */
+  async of(token: VerifiedToken, session?: Session): Promise<Identity> {
     const { scopes, expiresAtMs } = token;
-    return { userId: await this.#userIdOf(token), scopes, expiresAtMs };
+    return { userId: await this.#userIdOf(token, session), scopes, expiresAtMs };
   }
 
-  async #userIdOf(token: VerifiedToken): Promise<UserId> {
+  async #userIdOf(token: VerifiedToken, session: Session | undefined): Promise<UserId> {
     const { subject } = token;
     const create = this.#options.unknownUsers === 'create';
     if (isId('user', subject)) {
@@ -52,13 +56,16 @@ export class Identities {
       if (known !== null) return known;
       if (!create) throw unauthenticated('The token speaks for a user who does not exist.');
     }
-    return this.#create(token);
+    const userId = await this.#create(token);
+    // Also where another request wrote the row that this one waited for: it, too, has read that there was none.
+    if (session !== undefined) this.#options.cache.renew(session);
+    return userId;
   }
 
   async #read<A extends string, V>(source: Source<A, V>, arg: A): Promise<V> {
     const { cache, db } = this.#options;
     const load = (args: readonly A[], signal: AbortSignal) => source.load(args, db.until(signal));
-    const [value] = await cache.readMany({ ...source, load, leaf: true }, [arg]);
+    const [value] = await cache.readMany({ ...source, load, leaf: true }, [arg], { viewer: arg });
     return value as V;
   }
 
@@ -66,7 +73,7 @@ export class Identities {
     const known = this.#creating.get(token.subject);
     if (known !== undefined) return known;
     const creating = this.#options.transactor
-      .transact((tx) => createUser(tx, token))
+      .transact((tx) => createUser(tx, token), { viewerId: token.subject })
       .then(({ value }) => value)
       .finally(() => this.#creating.delete(token.subject));
     this.#creating.set(token.subject, creating);
@@ -80,7 +87,7 @@ async function createUser(tx: Transaction, { subject, profile }: VerifiedToken):
   const id = own ? subject : newId('user');
   const who = own ? { id } : { id, subject };
   for (const handle of handlesFor(profile.handle, id)) {
-    const name = within(profile.name?.trim(), MAX_NAME_CHARS) ?? handle;
+    const name = toLine(profile.name ?? '', MAX_NAME_CHARS) || handle;
     const [created] = await tx
       .insert(users)
       .values({ ...who, handle, name })
@@ -99,10 +106,12 @@ async function createUser(tx: Transaction, { subject, profile }: VerifiedToken):
 /** In the order in which they are tried. A handle that is taken is somebody else's: its owner is never taken for the newcomer. */
 function handlesFor(wanted: string | undefined, id: UserId): string[] {
   const suffix = id.slice(id.indexOf('_') + 1);
-  const given = wanted?.replaceAll(/[\s\p{C}\p{Z}]+/gu, '-').slice(0, MAX_HANDLE_CHARS - 7);
-  return [...(given ? [given, `${given}-${suffix.slice(-6)}`] : []), `user-${suffix}`];
+  const given = handleOf(wanted ?? '');
+  return [...(given === '' ? [] : [given, `${given}-${suffix.slice(-6)}`]), `user-${suffix}`];
 }
 
-function within(text: string | undefined, maxChars: number): string | undefined {
-  return text?.replaceAll('\0', '').slice(0, maxChars) || undefined;
+/** Leaves room for a suffix. Empty if nothing in the wanted handle is visible. */
+function handleOf(wanted: string): string {
+  const line = toLine(wanted.replaceAll(/\p{Default_Ignorable_Code_Point}/gu, ''), wanted.length);
+  return truncated(line.replaceAll(/[\s\p{C}\p{Z}]+/gu, '-'), MAX_HANDLE_CHARS - 7);
 }

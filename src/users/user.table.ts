@@ -4,8 +4,8 @@ import { check, pgTable, text, unique } from 'drizzle-orm/pg-core';
 import { createdAt, primaryId, updatedAt } from '../db/columns.js';
 import { rowSets } from '../invalidation/rows.js';
 
-/** The form of a handle, as the constraint below has it; and no NUL, which Postgres does not take even in a question. */
-export const USER_HANDLE = /^[^\s\0]{1,64}$/;
+/** The form of a handle, as the constraint below has it; and no NUL, which Postgres refuses even in a parameter. */
+export const USER_HANDLE = /^[^\s\0]{1,64}$/u;
 export const MAX_HANDLE_CHARS = 64;
 export const MAX_NAME_CHARS = 100;
 

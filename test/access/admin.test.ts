@@ -1,9 +1,12 @@
 /** The operators' part of the API: who may, and what it does. */
 import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { dayOf } from '../../src/cache/index.js';
-import { toUuid, type UserId } from '../../src/db/ids.js';
+import { dayOf, rowSetName, rowSetTag } from '../../src/cache/index.js';
+import { fromUuid, type TaskId, toUuid, type UserId } from '../../src/db/ids.js';
+import type { ColumnType, TableRowSets } from '../../src/invalidation/rows.js';
+import { readTag } from '../../src/invalidation/tag-text.js';
 import { projects } from '../../src/projects/project.table.js';
+import { allRowSets } from '../../src/row-sets.js';
 import type { VerifiedToken } from '../../src/tokens.js';
 import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
@@ -91,15 +94,73 @@ describe('invalidateCache', () => {
     expect([await name(app), await name(other)]).toEqual(['Repaired', 'Repaired']);
   });
 
+  test('takes the ids that the API shows, for every column that holds one, and answers the tags that it invalidated', async () => {
+    const [task, bob] = [f.opsTasks[0]?.id as TaskId, f.bob.id];
+    const [ops, uuid] = [toUuid(f.ops.id), toUuid(task)];
+    const given: Record<string, string> = {
+      tasks: 'tasks',
+      [`tasks:id=${task}`]: `tasks:id=${uuid}`,
+      [`tasks:id=${uuid.toUpperCase()}`]: `tasks:id=${uuid}`,
+      [`tasks:project_id=${f.ops.id}`]: `tasks:project_id=${ops}`,
+      [`tasks:project_id/any=${f.ops.id}`]: `tasks:project_id/any=${ops}`,
+      [`tasks:project_id,number=${f.ops.id},042`]: `tasks:project_id,number=${ops},42`,
+      [`tasks:assignee_id=${bob}`]: `tasks:assignee_id=${toUuid(bob)}`,
+      [`project_members:user_id=${bob}`]: `project_members:user_id=${toUuid(bob)}`,
+      [`task_labels:task_id=${task}`]: `task_labels:task_id=${uuid}`,
+      'projects:key=OPS': 'projects:key=OPS',
+      'users:handle=ada,bob=eve': 'users:handle=ada,bob=eve',
+    };
+    const answer = await app.ask(INVALIDATE, { ...admin(), variables: { tags: Object.keys(given) } });
+    const invalidated = [...new Set(Object.values(given))];
+    expect(dataOf(answer)).toEqual({ invalidateCache: { invalidated } });
+  });
+
+  const SHAPE = 'expected a table or rows of one, such as tasks or tasks:id=task_…';
+  const UUID = '018f3c4e-0000-7000-8000-000000000000';
+  const NO_ID = 'not-an-id';
   test.each([
-    [['nothing:id=1'], 'input.tags[0]'],
-    [['tasks', 'tasks:title=x'], 'input.tags[1]'],
-    [[''], 'input.tags[0]'],
-    [[`tasks:id=${'x'.repeat(600)}`], 'input.tags[0]'],
-    [Array.from({ length: 101 }, () => 'tasks'), 'input.tags'],
-  ])('%j is refused', async (tags, argument) => {
+    [['nothing:id=1'], `input.tags[0]: ${SHAPE}, of users, projects, `],
+    [[''], `input.tags[0]: ${SHAPE}`],
+    [['tasks:'], 'input.tags[0]: expected rows of tasks by id, project_id,number, project_id, '],
+    [['tasks', 'tasks:title=x'], 'input.tags[1]: expected rows of tasks by id, project_id,number, project_id, '],
+    [['tasks:id'], 'input.tags[0]: expected rows of tasks by id, '],
+    [[`tasks:id=${'x'.repeat(600)}`], 'input.tags[0]: expected at most 512 characters'],
+    [[`tasks:id=${NO_ID}`], 'input.tags[0]: expected for id an id like task_… or its UUID, in "tasks:id=not-an-id"'],
+    [['tasks:id='], 'input.tags[0]: expected for id an id like task_… or its UUID'],
+    [[`tasks:id=${fromUuid('project', UUID)}`], 'input.tags[0]: expected for id an id like task_… or its UUID'],
+    [[`tasks:project_id=${fromUuid('task', UUID)}`], 'input.tags[0]: expected for project_id an id like project_…'],
+    [[`tasks:assignee_id=${UUID}0`], 'input.tags[0]: expected for assignee_id an id like user_… or its UUID'],
+    [[`tasks:project_id,number=${UUID},x`], 'input.tags[0]: expected for number an integer'],
+    [[`tasks:project_id,number=${UUID},2147483648`], 'input.tags[0]: expected for number an integer'],
+    [[`tasks:project_id,number=${UUID}`], 'input.tags[0]: expected 2 values (project_id,number), separated by commas'],
+    [[`tasks:project_id,number=${UUID},1,2`], 'input.tags[0]: expected 2 values (project_id,number)'],
+    [['users:handle=a\0b'], 'input.tags[0]: expected for handle a text without NUL'],
+    [Array.from({ length: 101 }, () => 'tasks'), 'input.tags: expected at most 100 tags'],
+  ])('%j is refused, and says what was expected', async (tags, message) => {
     const { errors } = await app.ask(INVALIDATE, { ...admin(), variables: { tags } });
+    const argument = message.slice(0, message.indexOf(':'));
     expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', argument } }]);
+    expect(errors?.[0]?.message).toContain(message);
+  });
+
+  test('every row-set of every table can be named, by what the API shows of its columns', () => {
+    const samples: Record<string, string> = { integer: '7', text: 'some, text=' };
+    let named = 0;
+    for (const declared of allRowSets) {
+      for (const spec of declared.specs) {
+        const of = allRowSets.find(({ table }) => table === (spec.of?.table ?? declared.table)) as TableRowSets;
+        const columns = spec.of?.columns ?? spec.columns;
+        const values = columns.map((column) => {
+          const type = of.types[column] as ColumnType;
+          return type.kind === 'id' ? fromUuid(type.prefix, UUID) : (samples[type.kind] as string);
+        });
+        const stored = values.map((value) => (value.includes('_') ? UUID : value));
+        const text = `${of.table}:${rowSetName({ columns, aspect: spec.aspect })}=${values.join(',')}`;
+        expect(readTag(text, allRowSets)).toEqual({ tag: rowSetTag(of.table, columns, stored, spec.aspect) });
+        named++;
+      }
+    }
+    expect(named).toBeGreaterThan(15);
   });
 });
 

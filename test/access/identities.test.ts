@@ -1,4 +1,5 @@
 /** Whom a valid token speaks for: users by id, users by what an identity provider calls them, and tokens of nobody. */
+import type { AddressInfo } from 'node:net';
 import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newId } from '../../src/db/ids.js';
@@ -101,13 +102,43 @@ describe('create', () => {
   });
 
   test.each([
-    ['with spaces in it\u0085', 'with-spaces-in-it-'],
+    ['with spaces in it\u0085', 'with-spaces-in-it'],
     ['x'.repeat(300), 'x'.repeat(57)],
   ])('a handle that is none, %j, is made one', async (handle, expected) => {
     const { viewer: user } = dataOf(
       await viewer(creating, `auth0|${handle.length}`, { handle, name: 'n'.repeat(500) }),
     );
     expect(user).toMatchObject({ handle: expected, name: 'n'.repeat(100) });
+  });
+
+  test.each([
+    ['🔥'.repeat(80), '🔥'.repeat(57)], // not cut through a character
+    [`${'x'.repeat(56)}🔥🔥`, `${'x'.repeat(56)}🔥`],
+    ['Zoe\u0308', 'Zoë'],
+    ['a\ud83db', 'a-b'],
+    ['gra\u200bcie\u3164\u202e', 'gracie'],
+    [`z${'\u0301'.repeat(2000)}`, `ź${'\u0301'.repeat(29)}`],
+  ])('a handle %j becomes %j', async (handle, expected) => {
+    const subject = `auth0|handle-${handle.length}-${expected.length}`;
+    const { viewer: user } = dataOf(await viewer(creating, subject, { handle, name: handle }));
+    expect(user.handle).toBe(expected);
+    expect((await usersOf(subject)).map((row) => row.handle)).toEqual([expected]);
+  });
+
+  test.each(['', ' ', '\u200b', '\u3164', '\u202e', '\u0001', '\ud800', '\u2060\u00ad'])(
+    'a handle and a name in which nothing is visible, %j, are replaced',
+    async (blank) => {
+      const subject = `auth0|blank-${[...blank].map((char) => char.codePointAt(0)).join('-')}`;
+      const { viewer: user } = dataOf(await viewer(creating, subject, { handle: blank, name: blank }));
+      expect(user.handle).toBe(`user-${user.id.slice(5)}`);
+      expect(user.name).toBe(user.handle);
+    },
+  );
+
+  test('a name is cut between characters, and has no line breaks or controls', async () => {
+    const profile = { handle: 'longname', name: `a\nb\u001b ${'😀'.repeat(200)}` };
+    const { viewer: user } = dataOf(await viewer(creating, 'auth0|long-name', profile));
+    expect(user.name).toBe(`a b  ${'😀'.repeat(95)}`);
   });
 
   test('many requests on two processes that meet a subject first make one user', async () => {
@@ -142,6 +173,47 @@ describe('create', () => {
       }),
     );
     expect(text).not.toContain('auth0');
+  });
+});
+
+describe('a user who is created by the request that asks', () => {
+  let remembering: TestApp;
+  beforeAll(async () => {
+    const shared = { databaseUrl: refusing.databaseUrl, group: refusing.group, nearCacheBytes: 16 * 1024 * 1024 };
+    remembering = await testApp({ ...shared, app: { verifyToken, unknownUsers: 'create' } });
+    await remembering.server.listen({ host: '127.0.0.1', port: 0 });
+  });
+  afterAll(() => remembering?.close());
+
+  const CREATE = 'mutation($key: String!) { createProject(input: { key: $key, name: "New" }) { errors { code } } }';
+  const asking = {
+    'by a query': (subject: string) => viewer(remembering, subject),
+    'by a mutation': (subject: string, i: number) =>
+      remembering.ask(CREATE, { headers: headers(subject), variables: { key: `NEW${i}` } }),
+    'over a connection': async (subject: string) => {
+      const { port } = remembering.server.server.address() as AddressInfo;
+      const response = await fetch(`http://127.0.0.1:${port}/graphql`, {
+        method: 'POST',
+        headers: { ...headers(subject), 'content-type': 'application/json' },
+        body: JSON.stringify({ query: '{ viewer { id } }' }),
+      });
+      return { status: response.status, ...((await response.json()) as { errors?: object[] }) };
+    },
+  };
+
+  test.each(Object.entries(asking))(
+    'exists for the rest of it, %s, 60 of 60 times, with process memory',
+    async (_, ask) => {
+      const answers: { status: number; errors?: readonly object[] | undefined }[] = [];
+      for (let i = 0; i < 60; i++) answers.push(await ask(newId('user'), i));
+      expect(answers.filter(({ status, errors }) => status !== 200 || errors !== undefined)).toEqual([]);
+    },
+  );
+
+  test('exists for all requests that meet the token at once', async () => {
+    const subject = newId('user');
+    const answers = await Promise.all(Array.from({ length: 20 }, () => viewer(remembering, subject)));
+    expect(answers.filter(({ errors }) => errors !== undefined)).toEqual([]);
   });
 });
 

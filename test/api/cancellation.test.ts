@@ -230,10 +230,59 @@ test('a request whose time is over is answered so, and its statement ends', asyn
     expect([answer.status, answer.data, answer.errors]).toMatchObject([
       503,
       undefined,
-      [{ extensions: { code: 'REQUEST_TIMEOUT' } }],
+      [{ extensions: { code: 'REQUEST_TIMEOUT', outcome: 'NOT_STARTED' } }],
     ]);
     await until('tasks', 0);
     expect(lines).toEqual([]);
+  } finally {
+    await letGo();
+    await quick.close();
+  }
+});
+
+test('a mutation whose time is over after it has begun is answered that it may have taken effect, and it does', async () => {
+  const quick = await testApp({ databaseUrl: app.databaseUrl, group: app.group, app: { log, answerTimeoutMs: 500 } });
+  try {
+    const found = await app.ask(`{ project(key: "${key}") { tasks { nodes { id } } } }`, { as: f.ada.id });
+    const id = found.data.project.tasks.nodes[0].id;
+    await hold('tasks');
+    const document = `mutation { updateTask(input: { id: "${id}", title: "Late" }) { task { title } } }`;
+    const answer = await quick.ask(document, { as: f.ada.id });
+    expect([answer.status, answer.errors]).toMatchObject([
+      503,
+      [
+        {
+          message:
+            'There was no answer within 500 ms. What the mutation has begun may still take effect: read the data before you send it again.',
+          extensions: { code: 'REQUEST_TIMEOUT', outcome: 'UNKNOWN' },
+        },
+      ],
+    ]);
+    await letGo();
+    await eventually(async () =>
+      expect((await ask(tasksOf()).answer)?.body.data).toEqual({ project: { tasks: { nodes: [{ title: 'Late' }] } } }),
+    );
+  } finally {
+    await letGo();
+    await quick.close();
+  }
+});
+
+test('a read that takes longer than Postgres works on one is told as that, by its field and without its statement', async () => {
+  const quick = await testApp({ databaseUrl: app.databaseUrl, group: app.group, app: { log, readTimeoutMs: 300 } });
+  try {
+    await hold('tasks');
+    const document = `{ viewer { handle } project(key: "${key}") { key tasks { nodes { title } } } }`;
+    for (const headers of [{}, { 'x-consistency': 'snapshot' }]) {
+      const { data, errors } = await quick.ask(document, { as: f.ada.id, headers });
+      expect(data).toEqual({ viewer: { handle: 'ada' }, project: null });
+      expect(errors).toMatchObject([
+        { message: expect.stringContaining('300 ms'), path: expect.anything(), extensions: { code: 'QUERY_TIMEOUT' } },
+      ]);
+      expect(JSON.stringify(errors)).not.toContain('select');
+    }
+    expect(lines.map(({ level }) => level)).not.toContain(50);
+    expect(lines.map(({ msg }) => msg)).toContainEqual(expect.stringContaining('a read was cancelled'));
   } finally {
     await letGo();
     await quick.close();

@@ -125,19 +125,22 @@ describe('a cluster', () => {
     const store = new RedisStore({ cluster: [{ host: '127.0.0.1', port: node.port }], group, waitMs: 5000 });
     cleanups.push(() => store.close());
     const groups = Array.from({ length: store.groups }, (_, i) => i);
+    const generations: (string | undefined)[] = groups.map(() => undefined);
     return {
       store,
       client,
       /** A tag of a group that does not keep the log. */
       id: Array.from({ length: 99 }, (_, i) => i).find((i) => store.groupOf(tagOf(i)) !== 0) as number,
       hashTag: (index: number) => `{${group}-${index}}`,
-      /** TICK as the relay does it: each group has its APPLY, in any order. */
+      /** TICK as the relay does it: each group has its APPLY, HOME last. */
       async tick(rows: Tick['rows'] = [], only: (index: number) => boolean = () => true) {
-        for (const index of groups.filter(only)) {
+        for (const index of groups.filter(only).reverse()) {
           const head: Head = await store.head(index);
           const next = head.position ?? { xid: 100n, purge: 'purge' };
-          const applied = await store.apply({ head, next, rows, barrier: 100n, grant: 'grant' }, index);
-          expect(applied).toBe('applied');
+          const others = { generations, unreleased: new Set<string>() };
+          const reply = await store.apply({ head, next, rows, barrier: 100n, grant: 'grant', others }, index);
+          expect(reply.result).toBe('applied');
+          generations[index] = index === 0 ? undefined : reply.generation;
         }
       },
     };
@@ -174,5 +177,67 @@ describe('a cluster', () => {
     await read(); // From memory: the log has not told yet, within LEASE_MS.
     await tick(rows, (index) => index === 0);
     expect(await read()).toBe('new');
+  });
+
+  test('logs at HOME, when a transaction is over, that another group has lost its fence or its note', async () => {
+    const { store, client, id, hashTag } = await cluster();
+    await store.ready();
+    await expect.poll(() => store.invalidate([]), { timeout: 10_000 }).toBeUndefined();
+    const records = () => client.xlen(`log:${hashTag(0)}`);
+    const elsewhere = hashTag(store.groupOf(tagOf(id)));
+    const lost = [[], [`t:${elsewhere}:${tagOf(id)}`], [`fen:${elsewhere}`]];
+    const logged = [];
+    for (const [i, keys] of lost.entries()) {
+      const xid = 500n + BigInt(i);
+      await store.fence(xid, [tagOf(id)], { fresh: false });
+      const before = await records();
+      if (keys.length > 0) expect(await client.del(keys)).toBe(1);
+      await store.release(xid, [tagOf(id)]);
+      logged.push((await records()) - before);
+    }
+    expect(logged).toEqual([0, 1, 1]);
+  });
+
+  test("stores in HOME's lease the generations of the other groups' leases, as their APPLY replied", async () => {
+    const { store, client, id, hashTag, tick } = await cluster();
+    await store.ready();
+    await expect.poll(() => store.invalidate([]), { timeout: 10_000 }).toBeUndefined();
+    const keyOf = async (index: number) => (await client.keys(`ok:${hashTag(index)}:*`))[0] as string;
+    await tick();
+    const others = Array.from({ length: store.groups - 1 }, (_, i) => i + 1);
+    const generations = await Promise.all(others.map(async (i) => (await client.get(await keyOf(i)))?.split(':')[0]));
+    expect(new Set(generations).size).toBe(others.length);
+    expect((await client.get(await keyOf(0)))?.split(':').slice(2)).toEqual([`,${generations.join(',')}`]);
+    // A group whose lease was granted anew is named by its new generation.
+    const group = store.groupOf(tagOf(id));
+    await client.del(await keyOf(group));
+    await tick();
+    const renewed = (await client.get(await keyOf(0)))?.split(':')[2]?.split(',');
+    expect(renewed?.[group]).toBe((await client.get(await keyOf(group)))?.split(':')[0]);
+    expect(renewed?.filter((generation, i) => generation !== ['', ...generations][i])).toHaveLength(1);
+  });
+
+  test('logs at HOME what another group had not released, though HOME had', async () => {
+    const { store, client, id, hashTag } = await cluster();
+    await store.ready();
+    await expect.poll(() => store.invalidate([]), { timeout: 10_000 }).toBeUndefined();
+    const group = store.groupOf(tagOf(id));
+    const rows = [{ xid: 600n, tags: [tagOf(id)] }];
+    const apply = async (index: number, others?: Tick['others']) => {
+      const head = await store.head(index);
+      const next = head.position ?? { xid: 100n, purge: 'purge' };
+      const tick: Tick = { head, next, rows, barrier: 100n, grant: 'grant', ...(others && { others }) };
+      return store.apply(tick, index);
+    };
+    await store.release(600n, [tagOf(id)]); // and the group's memory of it is lost
+    await client.del(`rel:${hashTag(group)}`);
+    const { unreleased } = await apply(group);
+    expect(unreleased).toEqual(['600']);
+    expect((await apply(group === 1 ? 2 : 1)).unreleased).toEqual([]); // of a group without tags of it
+    const before = await client.xlen(`log:${hashTag(0)}`);
+    await apply(0, { generations: [], unreleased: new Set(unreleased) });
+    expect(await client.xlen(`log:${hashTag(0)}`)).toBe(before + 1);
+    await apply(0);
+    expect(await client.xlen(`log:${hashTag(0)}`)).toBe(before + 1);
   });
 });

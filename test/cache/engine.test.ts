@@ -8,6 +8,7 @@ import {
   MemoryStore,
   type Outcome,
   type Policy,
+  rowSetTag,
   Statistics,
   type Store,
   statisticsOf,
@@ -130,11 +131,68 @@ describe('loads', () => {
     expect(await cache.read(POLICY, 1, () => cache.read(inner, 1, async () => 'inner'))).toBe('inner');
   });
 
+  test('of one viewer take at most half of the slots, and another viewer waits for none of them', async () => {
+    const { cache } = await world({ maxLoads: 4 });
+    const loads = [1, 2, 3, 4, 5].map(() => heldLoad<number>());
+    const reads = loads.map((load, id) => cache.read(POLICY, id, load, { viewer: id < 4 ? 'ada' : 'bob' }));
+    await quiet();
+    expect(loads.map(({ runs }) => runs)).toEqual([1, 1, 0, 0, 1]);
+    for (const [id, load] of loads.entries()) load.give(id);
+    expect(await Promise.all(reads)).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  test('one in line that another viewer joins begins with the turn of whichever of them is served first', async () => {
+    const { cache } = await world({ maxLoads: 2 });
+    const loads = [1, 2, 3].map(() => heldLoad<number>());
+    const reads = loads.map((load, id) => cache.read(POLICY, id, load, { viewer: 'ada' }));
+    await quiet();
+    expect(loads.map(({ runs }) => runs)).toEqual([1, 0, 0]);
+    const joining = heldLoad<number>();
+    reads.push(cache.read(POLICY, 2, joining, { viewer: 'bob' }));
+    await quiet();
+    expect(loads.map(({ runs }) => runs)).toEqual([1, 0, 1]);
+    for (const [id, load] of loads.entries()) load.give(id);
+    expect(await Promise.all(reads)).toEqual([0, 1, 2, 2]);
+    expect(joining.runs).toBe(0);
+  });
+
+  test('past the cache take slots as well, but not inside of a load', async () => {
+    const { cache } = await world({ maxLoads: 2 });
+    const held = heldLoad<string>();
+    const first = cache.loadPast({ viewer: 'ada' }, held);
+    const second = cache.loadPast({ viewer: 'ada' }, loading('second'));
+    await quiet();
+    expect(cache.state.loads).toMatchObject({ running: 1, waiting: 1 });
+    const nested = cache.read(POLICY, 1, () => cache.loadPast({ viewer: 'bob' }, loading('nested')), { viewer: 'bob' });
+    expect(await nested).toBe('nested');
+    held.give('first');
+    expect(await Promise.all([first, second])).toEqual(['first', 'second']);
+  });
+
   test('one that fails gives its place back', async () => {
     const { cache } = await world({ maxLoads: 1 });
     await expect(cache.read(POLICY, 1, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
     expect(await cache.read(POLICY, 2, loading('two'))).toBe('two');
   });
+});
+
+test('a value under more tags than are worth proving is loaded each time and never stored, the others of its batch as usual', async () => {
+  const { cache } = await world();
+  const wide: Policy<number> = {
+    ...POLICY,
+    name: 'wide',
+    tags: (count) => Array.from({ length: count }, (_, i) => rowSetTag('rows', ['id'], [String(i)])),
+  };
+  const batches: (readonly number[])[] = [];
+  const load = async (counts: readonly number[]) => {
+    batches.push(counts);
+    return counts;
+  };
+  for (let i = 0; i < 2; i++) {
+    expect(await cache.readMany({ ...wide, load }, [200, 201])).toEqual([200, 201]);
+    await cache.settled();
+  }
+  expect(batches).toEqual([[200, 201], [201]]);
 });
 
 describe('the monitor', () => {

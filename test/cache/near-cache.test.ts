@@ -54,8 +54,13 @@ class HeldTrip {
 
   /** The reader knows, and has done all that follows. */
   async answer(): Promise<void> {
-    this.#known.open();
+    this.deliver();
     await quiet();
+  }
+
+  /** The answer arrives; other answers may arrive in the same turn. */
+  deliver(): void {
+    this.#known.open();
   }
 }
 
@@ -380,6 +385,25 @@ describe('a look into the log', () => {
     await w.settles(7, 'new');
   });
 
+  test('that finds another beginning made already, of another log, changes nothing: copies are not of that log', async () => {
+    const w = await world();
+    for (let i = 0; i < 5; i++) await w.memory.invalidate([tagOf(99)]);
+    const late = w.trips.hold();
+    const later = w.read(8); // asks where the log ends
+    await late.sent;
+    await w.warm(7);
+    // The log is lost with its server, and a write with its fence and record.
+    w.clock.advance(LEASE_MS);
+    await w.trips.loseLog(w.memory);
+    w.database.set(7, 'new');
+    await w.memory.unfence(['300'], [tagOf(7)]);
+    await tick(w.memory);
+    await late.execute();
+    await late.answer();
+    await later;
+    await w.settles(7, 'new');
+  });
+
   test('of a server that is gone does not tell where the log of the next one is', async () => {
     const w = await world();
     await w.warm(7);
@@ -446,6 +470,38 @@ describe('a look into the log', () => {
   });
 });
 
+test('what a log read proved is asked for when a value is served: other answers of the same turn may have made memory older', async () => {
+  const w = await world();
+  await w.writer.read(POLICY, 7, async () => 'old');
+  await quiet();
+  // Asks where the log ends, before the write; another read begins memory meanwhile.
+  const begins = w.trips.hold();
+  const beginning = w.read(8);
+  await begins.execute();
+  await w.read(9);
+  // Finds the old value under valid tokens, before the write.
+  const keeps = w.trips.hold();
+  const keeping = w.read(7);
+  await keeps.execute();
+  expect(await w.read(7)).toBe('old'); // and memory has it
+  await w.fence(tagOf(7));
+  w.database.set(7, 'new');
+  const proves = w.trips.hold();
+  const reading = w.read(7);
+  await proves.execute();
+  const empties = w.trips.hold();
+  empties.alter = (view) => ({ ...view, leases: [undefined] });
+  const emptying = w.read(10);
+  await empties.execute();
+  // In one turn: memory takes in the write, is emptied, begins again before the write, and keeps the old value as of then.
+  for (const trip of [keeps, proves, empties, begins]) trip.deliver();
+  expect(await reading).toBe('new');
+  expect(await keeping).toBe('old'); // it was asked for before the write
+  await Promise.all([beginning, emptying]);
+  await w.release(tagOf(7));
+  await w.settles(7, 'new');
+});
+
 describe('memory is emptied', () => {
   const altered = (w: Awaited<ReturnType<typeof world>>, alter: (view: View) => View) => {
     const trip = w.trips.hold();
@@ -497,7 +553,7 @@ describe('memory is emptied', () => {
     await w.warm(7);
     w.clock.advance(LEASE_MS);
     w.database.set(7, 'new');
-    await w.memory.release(300n, [tagOf(7)]); // its fence and its record were lost
+    await w.memory.unfence(['300'], [tagOf(7)]); // its fence and its record were lost
     await tick(w.memory);
     await w.settles(7, 'new');
   });
@@ -654,7 +710,7 @@ describe('nothing is kept', () => {
     await trip.execute();
     w.clock.advance(LEASE_MS);
     w.database.set(7, 'new');
-    await w.memory.release(300n, [tagOf(7)]); // its fence and its record were lost
+    await w.memory.unfence(['300'], [tagOf(7)]); // its fence and its record were lost
     await tick(w.memory);
     for (let i = 0; i < 2; i++) await w.read(8);
     await trip.answer();
@@ -766,7 +822,7 @@ describe('what was loaded is kept', () => {
     const { w, load, reading } = await loadUnderWay();
     w.clock.advance(LEASE_MS);
     w.database.set(7, 'new');
-    await w.memory.release(300n, [tagOf(7)]); // its fence and its record were lost
+    await w.memory.unfence(['300'], [tagOf(7)]); // its fence and its record were lost
     await tick(w.memory);
     for (let i = 0; i < 2; i++) await w.read(8);
     load.give('old');

@@ -41,7 +41,7 @@ export async function tick(store: Store, given: Partial<Tick> = {}): Promise<App
   const head = given.head ?? (await store.head());
   const next = given.next ?? head.position ?? { xid: 100n, purge: randomToken() };
   const barrier = head.leaseLeftMs === 0 ? next.xid : undefined;
-  return store.apply({ head, next, rows: [], barrier, grant: 'grant', ...given });
+  return (await store.apply({ head, next, rows: [], barrier, grant: 'grant', ...given })).result;
 }
 
 export function tagOf(id: number | string): Tag {

@@ -7,8 +7,8 @@ import { findRedisServer, installHint } from '../../src/embedded/redis.js';
 
 export interface OwnRedis {
   readonly url: string;
-  /** Empty, at the same address as before. */
-  start(): Promise<void>;
+  /** At the same address as before, with what its folder holds; resolves when that is loaded. `args`: of redis-server. */
+  start(args?: readonly string[]): Promise<void>;
   /** SIGKILL: connections are reset, everything in it is lost. */
   kill(): Promise<void>;
   /** SIGSTOP: connections stay and nobody answers, as when the network or the host hangs. */
@@ -16,7 +16,8 @@ export interface OwnRedis {
   resume(): void;
 }
 
-export async function ownRedis(): Promise<OwnRedis> {
+/** `dir`: where a snapshot is written and found. Default: none is. */
+export async function ownRedis({ dir = '/' }: { dir?: string } = {}): Promise<OwnRedis> {
   const file = findRedisServer();
   if (file === undefined) throw new Error(installHint());
   const port = await freePort();
@@ -25,9 +26,9 @@ export async function ownRedis(): Promise<OwnRedis> {
   process.once('exit', killAtExit);
   const redis: OwnRedis = {
     url: `redis://127.0.0.1:${port}`,
-    async start() {
+    async start(more = []) {
       const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--logfile', ''];
-      server = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'], cwd: '/' });
+      server = spawn(file, [...args, ...more], { stdio: ['ignore', 'pipe', 'inherit'], cwd: dir });
       const lines = createInterface({ input: server.stdout as NodeJS.ReadableStream });
       for await (const line of lines) if (/ready to accept connections/i.test(line)) break;
       server.stdout?.resume();

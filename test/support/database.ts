@@ -1,22 +1,44 @@
-/** A migrated database of its own for each test file that wants one. */
+/** A database of its own for each test file that wants one. */
 import { randomBytes } from 'node:crypto';
 import { inject } from 'vitest';
 import { postgresClient } from '../../src/db/database.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 
 export interface TestDatabase {
+  readonly name: string;
   readonly url: string;
   drop(): Promise<void>;
 }
 
-export async function createDatabase(): Promise<TestDatabase> {
+export interface TestDatabaseOptions {
+  /** What follows `create database NAME`: template, encoding, locale. */
+  readonly clause?: string;
+  /** Settings of the database, by name: each session on it begins with them. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Default: the server of all tests. */
+  readonly serverUrl?: string;
+}
+
+/** A migrated database. */
+export async function createDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
+  const database = await createEmptyDatabase(options);
+  await migrateDatabase(database.url);
+  return database;
+}
+
+export async function createEmptyDatabase({
+  clause = '',
+  settings = {},
+  serverUrl = inject('databaseUrl'),
+}: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`;
-  const server = inject('databaseUrl');
-  await administer(server, `create database ${name}`);
-  const url = new URL(server);
+  await administer(serverUrl, `create database ${name} ${clause}`);
+  for (const [setting, value] of Object.entries(settings)) {
+    await administer(serverUrl, `alter database ${name} set ${setting} = ${value}`);
+  }
+  const url = new URL(serverUrl);
   url.pathname = `/${name}`;
-  await migrateDatabase(url.href);
-  return { url: url.href, drop: () => administer(server, `drop database if exists ${name} with (force)`) };
+  return { name, url: url.href, drop: () => administer(serverUrl, `drop database if exists ${name} with (force)`) };
 }
 
 async function administer(url: string, statement: string): Promise<void> {

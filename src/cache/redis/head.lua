@@ -4,7 +4,10 @@
 -- ARGV[2]  how many released ids      ARGV[3]  how many notes of forgotten fences
 -- Reply    {seconds, microseconds, pos or '', ms the lease still runs (0: none, or one that proves nothing), run id, released ids,
 --           'checked' when APPLY can compare the run id, 'local' when it can keep the lease from being replicated, notes of fences
---           that stand although their transactions are below pos, and so over}
+--           that stand although their transactions are below pos, and so over, why this server takes no writes now: '' when it does, or
+--           while there is a lease}
+-- Without a lease it writes pos as it is: a barrier is only worth something if this server took writes before it was taken. Else an id
+-- assigned later could be refused its fence, commit without one, and find a lease granted after it by the same tick.
 -- A script because all of it must come from one server, whose name the client may not know yet.
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)')
@@ -16,7 +19,13 @@ local left = lease and not string.match(lease, '^unproved:') and redis.call('PTT
 local position = redis.call('GET', KEYS[1]) or ''
 local below = string.match(position, '^(%d+):.')
 local forgotten = below and redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', '(' .. below, 'LIMIT', 0, ARGV[3]) or {}
+local refusal = ''
+if left == 0 then
+  local wrote = redis.pcall('SET', KEYS[1], position, 'XX')
+  refusal = type(wrote) == 'table' and wrote.err or ''
+end
 local released = redis.call('ZRANGE', KEYS[2], 0, tonumber(ARGV[2]) - 1)
 return {
   time[1], time[2], position, left, run, released, checked, redis.set_repl and 'local' or 'replicated', forgotten,
+  refusal,
 }

@@ -10,12 +10,12 @@ import calculateSlot from 'cluster-key-slot';
 import type { ChainableCommander, Cluster, Redis } from 'ioredis';
 import { Recent } from '../../recent.js';
 import { type Clock, DAY, systemClock } from '../../time.js';
-import { ENTRY_FORMAT, type Lease, leaseOf, UNPROVED } from '../entry.js';
+import { ENTRY_FORMAT, generationsText, type Lease, leaseOf, UNPROVED } from '../entry.js';
 import { CacheError } from '../errors.js';
 import type { Key } from '../key.js';
 import { databaseOf } from '../purge.js';
 import {
-  type Applied,
+  type ApplyReply,
   type Fill,
   type Forgotten,
   type Head,
@@ -27,6 +27,7 @@ import {
   MAX_LOG_RECORDS,
   MAX_RECORDS_PER_READ,
   MAX_RELEASED_KNOWN,
+  MAX_TEXTS,
   type News,
   type Position,
   recordOf,
@@ -42,6 +43,7 @@ import { bounded, TIMED_OUT } from './bounded.js';
 import { Breaker } from './breaker.js';
 import { type Connection, corkForNow, openConnection, type RedisPlace, type Server } from './connection.js';
 import { listenTo } from './listener.js';
+import { lostTogetherMs, Outage, type OutageListener, refusalText, reportedOnce } from './outage.js';
 import {
   applyScript,
   fenceScript,
@@ -61,12 +63,12 @@ export type RedisStoreOptions = RedisPlace & {
   readonly clock?: Clock;
   /** Told once for each thing that this Redis does not offer, and what follows from it. */
   readonly onLimit?: (text: string) => void;
+  /** Hears of outages after which writes commit without a fence. */
+  readonly onOutage?: OutageListener;
 };
 
 /** Of a Cluster: enough to spread over its shards, few enough that a read stays a handful of round trips in parallel. */
 const CLUSTER_GROUPS = 16;
-/** An outage is only known while attempts keep failing; a longer silence than this between two failures starts it anew. */
-const OUTAGE_GAP_MS = 1000;
 const READY_POLL_MS = 5;
 /** Tags whose tokens are looked for before one is made. */
 const MAX_TOKENED = 50_000;
@@ -77,9 +79,14 @@ interface Group {
   readonly index: number;
   readonly hashTag: string;
   readonly breaker: Breaker;
-  lostSinceMs: number | undefined;
-  lastFailureMs: number;
+  readonly outage: Outage;
 }
+
+/**
+ * What an attempt says of whether Redis takes writes. `read`: nothing. `fence`, `apply`: what is taken and what is refused. `write`: nothing, as
+ * some scripts begin with a command that a full server takes, and some writes need rights of their own.
+ */
+type Kind = 'read' | 'write' | 'fence' | 'apply';
 
 /** What of a call belongs to one group. */
 interface Part {
@@ -106,19 +113,20 @@ export class RedisStore implements Store {
   readonly #ticker: Connection;
   #database: (() => string | undefined) | undefined;
 
-  constructor({ group = 'tasks', waitMs = 250, clock = systemClock, onLimit = () => {}, ...place }: RedisStoreOptions) {
+  constructor(options: RedisStoreOptions) {
+    const { group = 'tasks', waitMs = 250, clock = systemClock, onLimit = () => {}, onOutage, ...place } = options;
     this.#place = place;
     this.#waitMs = waitMs;
     this.#clock = clock;
     this.#onLimit = onLimit;
     const names = 'cluster' in place ? Array.from({ length: CLUSTER_GROUPS }, (_, i) => `${group}-${i}`) : [group];
     this.groups = names.length;
+    const outages = reportedOnce(onOutage ?? { began: () => {}, ended: () => {} });
     this.#groups = names.map((name, index) => ({
       index,
       hashTag: `{${name}}`,
       breaker: new Breaker(clock),
-      lostSinceMs: undefined,
-      lastFailureMs: 0,
+      outage: new Outage(clock, outages),
     }));
     this.channel = `inv:{${group}}`;
     this.#reader = openConnection(place, { waitMs });
@@ -140,6 +148,18 @@ export class RedisStore implements Store {
       if (refusal !== undefined) throw new CacheError('DATABASE_REFUSED', refusal.message, { cause: refusal });
       await this.#clock.sleep(READY_POLL_MS);
     }
+    await this.#checkEviction();
+  }
+
+  /** Some managed servers tell nothing of their memory: then nothing is said. */
+  async #checkEviction(): Promise<void> {
+    if (this.#ticker.serverOf((this.#groups[HOME] as Group).hashTag) === undefined) return;
+    const info = await bounded(this.#ticker.client.info('memory'), this.#waitMs).catch(() => '');
+    const policy = /maxmemory_policy:(allkeys-\w+)/.exec(info)?.[1];
+    if (policy !== undefined)
+      this.#limited(
+        `maxmemory-policy ${policy} may evict fences and positions; expected volatile-lfu or another volatile-*`,
+      );
   }
 
   groupOf(name: Key | Tag): number {
@@ -158,7 +178,7 @@ export class RedisStore implements Store {
     const parts = this.#split({ keys, tags }, log === undefined ? [] : [HOME]);
     const results = await Promise.allSettled(
       parts.map(({ group, keys, tags }) =>
-        this.#reading(group, async (client, { run }) => {
+        this.#reading(group, 'read', async (client, { run }) => {
           const names = [this.#runName('ok', group, run)];
           for (const key of keys) names.push(this.#entry(group, key));
           for (const tag of tags) names.push(this.#tag(group, tag));
@@ -171,9 +191,9 @@ export class RedisStore implements Store {
           gather(tokens, tags, found.slice(1 + keys.length));
           if (mint && !mints) await this.#mint(client, group, tags, tokens);
           for (const tag of tags) if (tokens.has(tag)) this.#tokened.set(tag, true);
-          const [generation, purge] = found[0]?.split(':') ?? [];
+          const [generation, purge, generations] = found[0]?.split(':') ?? [];
           if (generation !== undefined && purge !== undefined && this.#believes(purge)) {
-            leases[group.index] = leaseOf(generation, purge);
+            leases[group.index] = leaseOf(generation, purge, generations);
           }
         }),
       ),
@@ -225,7 +245,7 @@ export class RedisStore implements Store {
     const byKey = new Map(fills.map((fill) => [fill.key, fill]));
     await Promise.all(
       this.#split({ keys: [...byKey.keys()], tags: [] }).map(({ group, keys }) =>
-        this.#reading(group, async (client) => {
+        this.#reading(group, 'write', async (client) => {
           const args = keys.flatMap((key) => {
             const { text, ttlMs } = byKey.get(key) as Fill;
             return [text, ttlMs];
@@ -243,19 +263,31 @@ export class RedisStore implements Store {
 
   claim(key: Key, ttlMs: number): Promise<boolean> {
     const group = this.#groups[this.groupOf(key)] as Group;
-    return this.#reading(group, async (client) => {
+    return this.#reading(group, 'write', async (client) => {
       return (await client.set(`r:${group.hashTag}:${key}`, '1', 'PX', ttlMs, 'NX')) === 'OK';
     });
   }
 
   async remember(name: string, text: string, ttlMs: number): Promise<void> {
     const { group, key } = this.#text(name);
-    await this.#reading(group, (client) => client.set(key, text, 'PX', ttlMs));
+    const index = `qi:${group.hashTag}`;
+    const maxTexts = Math.ceil(MAX_TEXTS / this.groups);
+    await this.#reading(group, 'write', async (client) => {
+      // In the index first: a text that is not in it could not be dropped. All in one trip, but for what must be dropped.
+      const [, , count] = await Promise.all([
+        client.zadd(index, Date.now(), key),
+        client.set(key, text, 'PX', ttlMs),
+        client.zcard(index),
+      ]);
+      if (count <= maxTexts) return;
+      const dropped = await client.zpopmin(index, count - maxTexts);
+      await client.del(...dropped.filter((_, i) => i % 2 === 0)); // between them are their times
+    });
   }
 
   async recall(name: string): Promise<string | undefined> {
     const { group, key } = this.#text(name);
-    return (await this.#reading(group, (client) => client.get(key))) ?? undefined;
+    return (await this.#reading(group, 'read', (client) => client.get(key))) ?? undefined;
   }
 
   /** HOME last: its record of the log says that every fence stands. */
@@ -269,7 +301,7 @@ export class RedisStore implements Store {
     const parts = this.#split({ keys: [], tags }, [HOME]);
     const fenceAll = (connection: Connection) =>
       homeLast(parts, ({ group, tags }) =>
-        this.#attempt(group, connection, async (client) => {
+        this.#attempt(group, connection, 'fence', async (client) => {
           const names = (['log', 'fen', 'pos'] as const).map((name) => this.#name(name, group));
           const keys = [...names, ...this.#tags(group, tags)];
           const told = group.index === HOME ? record : '';
@@ -286,12 +318,12 @@ export class RedisStore implements Store {
     options?: { unfenced: boolean; database?: string | undefined },
   ): Promise<void> {
     const { unfenced = false, database } = options ?? {};
-    const record = unfenced ? logRecord(tags) : '';
-    return this.#release({ xids: String(xid), tags, mode: 'record', record, database });
+    const logs = unfenced ? 'always' : 'if lost';
+    return this.#release({ xids: String(xid), tags, mode: 'record', logs, database });
   }
 
   unfence(xids: readonly string[], tags: readonly Tag[], options?: { database?: string | undefined }): Promise<void> {
-    return this.#release({ xids: xids.join(','), tags, mode: 'resolve', record: '', database: options?.database });
+    return this.#release({ xids: xids.join(','), tags, mode: 'resolve', logs: 'never', database: options?.database });
   }
 
   async sweep(
@@ -302,19 +334,27 @@ export class RedisStore implements Store {
     const group = this.#groups[index] as Group;
     // One call each: a fence has thousands of tags at most, and Redis does nothing else meanwhile.
     for (const { xid, tags } of forgotten) {
-      const what = { xids: xid, own: tags, mode: 'over', message: message(xid, tags), record: '', database } as const;
-      await this.#attempt(group, this.#ticker, (client) => this.#releaseIn(client, group, what));
+      const what = {
+        xids: xid,
+        own: tags,
+        mode: 'over',
+        message: message(xid, tags),
+        record: '',
+        logs: 'never',
+        database,
+      } as const;
+      await this.#attempt(group, this.#ticker, 'write', (client) => this.#releaseIn(client, group, what));
     }
   }
 
   invalidate(tags: readonly Tag[]): Promise<void> {
-    return this.#release({ xids: '', tags, mode: 'resolve', record: logRecord(tags), database: undefined });
+    return this.#release({ xids: '', tags, mode: 'resolve', logs: 'always', database: undefined });
   }
 
   async grantUnproved(ms: number): Promise<void> {
     await allEnded(
       this.#groups.map((group) =>
-        this.#attempt(group, this.#ticker, async (client, { run }) => {
+        this.#attempt(group, this.#ticker, 'write', async (client, { run }) => {
           const position = readPosition((await client.get(this.#name('pos', group))) ?? '');
           if (position === undefined) return;
           await client.set(this.#runName('ok', group, run), `${UNPROVED}:${position.purge}`, 'PX', ms, 'NX');
@@ -336,15 +376,19 @@ export class RedisStore implements Store {
 
   head(index = HOME): Promise<Head> {
     const group = this.#groups[index] as Group;
-    return this.#attempt(group, this.#ticker, async (client, server) => {
+    const startedMs = this.#clock.monotonicMs();
+    return this.#attempt(group, this.#ticker, 'read', async (client, server) => {
       const keys = (['pos', 'rel', 'ok', 'fen'] as const).map((name) => this.#name(name, group));
       const reply = (await runScript(client, headScript, keys, [
         server.run,
         MAX_RELEASED_KNOWN,
         MAX_FORGOTTEN_PER_TICK,
       ])) as HeadReply;
-      const [seconds, micros, position, pttl, run, released, checked, lease, forgotten] = reply;
+      const [seconds, micros, position, pttl, run, released, checked, lease, forgotten, refusal] = reply;
       this.#oneServer(group, run);
+      if (refusal !== '') this.#refusedInHead(group, startedMs, refusal);
+      else if (pttl > 0) group.outage.leased(pttl);
+      else group.outage.wrote();
       if (checked !== 'checked')
         this.#limited('scripts may not read INFO: a tick is given up when its connection changes');
       if (lease !== 'local')
@@ -357,14 +401,15 @@ export class RedisStore implements Store {
         ...(checked !== 'checked' && { link: server.link }),
         released,
         forgotten: forgotten.map(readNote),
+        ...(refusal !== '' && { refusal: refusalText(refusal) }),
       };
     });
   }
 
-  apply({ head, next, rows, barrier, grant }: Tick, index = HOME): Promise<Applied> {
+  apply({ head, next, rows, barrier, grant, others }: Tick, index = HOME): Promise<ApplyReply> {
     const group = this.#groups[index] as Group;
-    return this.#attempt(group, this.#ticker, async (client, server) => {
-      if (head.link !== undefined && head.link !== server.link) return 'moved';
+    return this.#attempt(group, this.#ticker, 'apply', async (client, server) => {
+      if (head.link !== undefined && head.link !== server.link) return { result: 'moved', unreleased: [] };
       const keys = [
         this.#name('pos', group),
         this.#name('rel', group),
@@ -379,9 +424,10 @@ export class RedisStore implements Store {
           if (!indexOf.has(tag)) indexOf.set(tag, keys.push(this.#tag(group, tag)));
         }
         const [told, record] = index === HOME ? [message(String(xid), tags), logRecord(tags)] : ['', ''];
-        return [String(xid), randomToken(), told, record, own.map((tag) => indexOf.get(tag))];
+        const again = others?.unreleased.has(String(xid)) === true ? 1 : 0;
+        return [String(xid), randomToken(), told, record, own.map((tag) => indexOf.get(tag)), again];
       });
-      const reply = await runScript(client, applyScript, keys, [
+      const reply = (await runScript(client, applyScript, keys, [
         head.link === undefined ? head.run : '',
         head.position === undefined ? '' : positionText(head.position),
         positionText(next),
@@ -395,14 +441,17 @@ export class RedisStore implements Store {
         JSON.stringify(packed),
         index === HOME ? MAX_LOG_RECORDS : '',
         randomEpoch(),
-      ]);
-      return reply as Applied;
+        index === HOME ? generationsText(others?.generations ?? []) : '',
+      ])) as [ApplyReply['result'], generation?: string, unreleased?: string[]];
+      const [result, generation, unreleased = []] = reply;
+      if (result === 'applied') group.outage.wrote();
+      return { result, unreleased, ...(generation && { generation }) };
     });
   }
 
   async count(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
     const group = this.#groups[HOME] as Group;
-    await this.#reading(group, async (client) => {
+    await this.#reading(group, 'write', async (client) => {
       const name = this.#statistics(day);
       const pipeline = client.pipeline();
       for (const [field, count] of counts) pipeline.hincrby(name, field, count);
@@ -412,16 +461,13 @@ export class RedisStore implements Store {
 
   async counts(day: string): Promise<ReadonlyMap<string, number>> {
     const group = this.#groups[HOME] as Group;
-    const found = await this.#reading(group, (client) => client.hgetall(this.#statistics(day)));
+    const found = await this.#reading(group, 'read', (client) => client.hgetall(this.#statistics(day)));
     return new Map(Object.entries(found).map(([field, count]) => [field, Number(count)]));
   }
 
-  lostForMs(tags: readonly Tag[]): number {
-    const nowMs = this.#clock.monotonicMs();
-    const lost = this.#split({ keys: [], tags }, [HOME]).map(({ group: { lostSinceMs } }) =>
-      lostSinceMs === undefined ? 0 : nowMs - lostSinceMs,
-    );
-    return Math.max(...lost);
+  lostForMs(tags?: readonly Tag[]): number {
+    if (tags === undefined) return Math.max(...this.#groups.map(({ outage }) => outage.lostForMs));
+    return lostTogetherMs(this.#split({ keys: [], tags }, [HOME]).map(({ group }) => group.outage));
   }
 
   async close(): Promise<void> {
@@ -437,22 +483,31 @@ export class RedisStore implements Store {
   }
 
   /**
-   * HOME has all ids, publishes, and logs what no fence did: last, since whoever reads the record must find the fresh tokens, or it
-   * would keep in memory what it still reads under the old ones.
+   * HOME has all ids, publishes, and logs what no fence did, or what a fence did that some group has lost since. It comes last: a reader of
+   * the record must find the fresh tokens, or it would keep in memory what it still reads under the old ones.
    */
   async #release(what: {
     readonly xids: string;
     readonly tags: readonly Tag[];
     readonly mode: 'record' | 'resolve';
-    readonly record: string;
+    readonly logs: Logs;
     readonly database: string | undefined;
   }): Promise<void> {
-    const { xids, tags, record, ...same } = what;
-    await homeLast(this.#split({ keys: [], tags }, [HOME]), ({ group, tags: own }) => {
-      const told = group.index === HOME ? { message: message(xids, tags), record } : { message: '', record: '' };
-      return this.#attempt(group, this.#writer, (client) =>
+    const { xids, tags, logs, ...same } = what;
+    let lost = false;
+    await homeLast(this.#split({ keys: [], tags }, [HOME]), async ({ group, tags: own }) => {
+      const told =
+        group.index === HOME
+          ? {
+              message: message(xids, tags),
+              record: logRecord(tags),
+              logs: logs === 'if lost' && lost ? 'always' : logs,
+            }
+          : { message: '', record: '', logs };
+      const reply = await this.#attempt(group, this.#writer, 'write', (client) =>
         this.#releaseIn(client, group, { ...same, xids, own, ...told }),
       );
+      if (reply === 'lost') lost = true;
     });
   }
 
@@ -465,14 +520,18 @@ export class RedisStore implements Store {
       readonly mode: 'record' | 'resolve' | 'over';
       readonly message: string;
       readonly record: string;
+      readonly logs: Logs;
       readonly database: string | undefined;
     },
-  ): Promise<void> {
+  ): Promise<'released' | 'lost' | 'foreign'> {
     const names = (['rel', 'log', 'fen', 'pos'] as const).map((name) => this.#name(name, group));
     const channel = what.message === '' ? '' : this.channel;
-    const ends = [channel, what.message, what.record, MAX_LOG_RECORDS, randomEpoch()];
+    const ends = [channel, what.message, what.record, MAX_LOG_RECORDS, randomEpoch(), what.logs];
     const args = [what.xids, randomToken(), TOKEN_TTL_MS, what.mode, ...ends, what.database ?? ''];
-    await runScript(client, releaseScript, [...names, ...this.#tags(group, what.own)], args);
+    return (await runScript(client, releaseScript, [...names, ...this.#tags(group, what.own)], args)) as
+      | 'released'
+      | 'lost'
+      | 'foreign';
   }
 
   /** What is asked for, by group; `besides`: groups that are asked in any case. */
@@ -546,7 +605,7 @@ export class RedisStore implements Store {
     const startedMs = this.#clock.monotonicMs();
     try {
       await bounded(connection.connect(), this.#waitMs).catch((error) => {
-        for (const { group } of parts) this.#failed(group, startedMs);
+        for (const { group } of parts) group.outage.failed(startedMs, textOf(error));
         throw unavailable(error);
       });
       await run(connection);
@@ -556,14 +615,20 @@ export class RedisStore implements Store {
   }
 
   /** As `#attempt`, behind the breaker: for what readers wait for. */
-  async #reading<T>(group: Group, run: (client: Redis | Cluster, server: Server) => Promise<T>): Promise<T> {
+  async #reading<T>(
+    group: Group,
+    kind: 'read' | 'write',
+    run: (client: Redis | Cluster, server: Server) => Promise<T>,
+  ): Promise<T> {
     if (!group.breaker.allows()) throw unavailable(new Error('it failed several times in a row'));
     try {
-      const value = await this.#attempt(group, this.#reader, run);
+      const value = await this.#attempt(group, this.#reader, kind, run);
       group.breaker.succeeded();
       return value;
     } catch (error) {
-      group.breaker.failed();
+      // A server that answers may be read, also when it refuses to store something.
+      if (kind === 'write' && isRefusal((error as Error).cause)) group.breaker.succeeded();
+      else group.breaker.failed();
       throw error;
     }
   }
@@ -572,6 +637,7 @@ export class RedisStore implements Store {
   async #attempt<T>(
     group: Group,
     connection: Connection,
+    kind: Kind,
     run: (client: Redis | Cluster, server: Server) => Promise<T>,
   ): Promise<T> {
     const startedMs = this.#clock.monotonicMs();
@@ -586,21 +652,31 @@ export class RedisStore implements Store {
       if (server === undefined || !connection.selected) throw new Error('there is no connection');
       corkForNow(connection.client);
       const value = await bounded(run(connection.client, server), this.#waitMs);
-      group.lostSinceMs = undefined;
+      if (kind === 'fence') group.outage.fenced();
+      else group.outage.answered();
       return value;
     } catch (error) {
-      this.#failed(group, startedMs);
+      this.#noteFailure(group, kind, startedMs, error);
       if (error instanceof Error && error.message === TIMED_OUT) connection.drop(group.hashTag);
       throw unavailable(error);
     }
   }
 
-  #failed(group: Group, startedMs: number): void {
-    const silentMs = startedMs - group.lastFailureMs;
-    if (group.lostSinceMs === undefined || silentMs > OUTAGE_GAP_MS) group.lostSinceMs = startedMs;
-    group.lastFailureMs = this.#clock.monotonicMs();
+  #noteFailure({ outage }: Group, kind: Kind, startedMs: number, error: unknown): void {
+    if (!isRefusal(error) || kind === 'read') outage.failed(startedMs, textOf(error));
+    else if (kind === 'fence' || kind === 'apply') outage.refused(startedMs, textOf(error));
+    else outage.answered();
+  }
+
+  /** What HEAD was told when it tried to write. The next connection may lead to the server that is primary now. */
+  #refusedInHead(group: Group, startedMs: number, refusal: string): void {
+    group.outage.refused(startedMs, refusalText(refusal));
+    if (refusal.includes('READONLY')) this.#ticker.drop(group.hashTag);
   }
 }
+
+/** Whether RELEASE appends to the log; `if lost`: where it does not find its own fence and note. */
+type Logs = 'always' | 'if lost' | 'never';
 
 type HeadReply = [
   seconds: string,
@@ -612,6 +688,7 @@ type HeadReply = [
   checked: string,
   lease: string,
   forgotten: string[],
+  refusal: string,
 ];
 
 /** The other end of a connection that has not said yet whom it leads to. */
@@ -619,9 +696,16 @@ const NOBODY: Server = { run: '?', link: 0 };
 
 function unavailable(error: unknown): CacheError {
   if (error instanceof CacheError) return error;
-  return new CacheError('STORE_UNAVAILABLE', `Redis: ${error instanceof Error ? error.message : error}`, {
-    cause: error,
-  });
+  return new CacheError('STORE_UNAVAILABLE', `Redis: ${textOf(error)}`, { cause: error });
+}
+
+/** The server's own answer, not one of the connection. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError';
+}
+
+function textOf(error: unknown): string {
+  return refusalText(error instanceof Error ? error.message : String(error));
 }
 
 type StreamRecord = [id: string, fields: string[]];

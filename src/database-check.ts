@@ -1,0 +1,24 @@
+/** The database that the environment names, looked into before a server or a command starts anything for it. */
+import { ConfigError } from './config.js';
+import { ConnectionUrlError, parseConnectionUrl } from './db/connection-url.js';
+import { DatabaseUnusable, requireDatabase } from './db/requirements.js';
+import type { Log } from './log.js';
+
+/** @throws ConfigError that names DATABASE_URL, in one line */
+export async function checkDatabase(url: string, log: Log): Promise<void> {
+  await namingDatabaseUrl(async () => {
+    const { withoutEffect } = parseConnectionUrl(url);
+    if (withoutEffect.length > 0) log.warn(`DATABASE_URL: without effect here: ${withoutEffect.join(', ')}`);
+    await requireDatabase(url);
+  });
+}
+
+/** Runs what uses DATABASE_URL. @throws ConfigError in place of what the URL or its database are at fault for */
+export async function namingDatabaseUrl<T>(run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!(error instanceof DatabaseUnusable || error instanceof ConnectionUrlError)) throw error;
+    throw new ConfigError(`DATABASE_URL: ${error.message}`, { cause: error });
+  }
+}

@@ -1,0 +1,71 @@
+/** TLS as libpq's parameters ask for it, in terms of the driver and of node:tls. */
+import { readFileSync } from 'node:fs';
+import { type ConnectionOptions, checkServerIdentity } from 'node:tls';
+import { fault } from './connection-fault.js';
+
+const MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+export type TlsMode = (typeof MODES)[number];
+
+/** What a URL says of TLS. */
+export interface TlsWish {
+  readonly mode?: TlsMode;
+  /** Files. `system` as the root certificate means the ones that Node has. */
+  readonly rootCert?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly keyPassword?: string;
+  readonly minVersion?: 'TLSv1.2' | 'TLSv1.3';
+  /** `channel_binding=require`. */
+  readonly bound?: boolean;
+  readonly direct?: boolean;
+}
+
+/** Never; where the server offers it; or always, with these options. */
+export type TlsSettings = false | 'prefer' | ConnectionOptions;
+
+export function tlsMode(name: string, text: string): TlsMode {
+  const mode = MODES.find((known) => known === text);
+  return mode ?? fault(`${name}: expected one of ${MODES.join(', ')}, got ${JSON.stringify(text)}`);
+}
+
+/**
+ * Without a mode TLS is used where the server offers it, as by libpq, except for a server on this computer. `allow` is taken as `prefer`:
+ * libpq would try without TLS first. The driver cannot bind SCRAM to the TLS channel, so `channel_binding=require` is met by what
+ * defends against the same attacker, a certificate that is valid for the host.
+ */
+export function tlsSettings(wish: TlsWish, { host, isSocket }: { host: string; isSocket: boolean }): TlsSettings {
+  if (isSocket) return false; // as libpq: nobody listens in on a Unix socket
+  const mode = modeOf(wish, host);
+  if (mode === 'disable') return false;
+  if (mode === 'prefer' || mode === 'allow') return 'prefer';
+  if ((wish.cert === undefined) !== (wish.key === undefined)) fault('sslcert, sslkey: expected both or none');
+  return {
+    ...(wish.minVersion && { minVersion: wish.minVersion }),
+    ...(wish.rootCert && wish.rootCert !== 'system' && { ca: read('sslrootcert', wish.rootCert) }),
+    ...(wish.cert && { cert: read('sslcert', wish.cert) }),
+    ...(wish.key && { key: read('sslkey', wish.key) }),
+    ...(wish.keyPassword && { passphrase: wish.keyPassword }),
+    rejectUnauthorized: mode !== 'require',
+    // The name is given here because for an address the driver names none, and Node would then check for "localhost".
+    checkServerIdentity: (_, cert) => (mode === 'verify-full' ? checkServerIdentity(host, cert) : undefined),
+  };
+}
+
+function modeOf({ mode, rootCert, bound }: TlsWish, host: string): TlsMode {
+  if (bound && mode === 'disable') fault('channel_binding: require needs TLS, but sslmode is disable');
+  if (bound || rootCert === 'system') return 'verify-full';
+  if (mode === 'require' && rootCert !== undefined) return 'verify-ca'; // as libpq
+  return mode ?? (isLoopback(host) ? 'disable' : 'prefer');
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\./.test(host);
+}
+
+function read(name: string, path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    return fault(`${name}: cannot read ${path}: ${(error as NodeJS.ErrnoException).code}`);
+  }
+}

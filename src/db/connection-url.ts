@@ -1,0 +1,146 @@
+/**
+ * DATABASE_URL as psql, Prisma and hosting providers write it. Every parameter is understood, translated or refused by its name:
+ * the driver itself would send an unknown one to Postgres as a setting of the session.
+ * Source: the PostgreSQL manual, "Connection URIs" and "Parameter Key Words"; Prisma's manual, "PostgreSQL connector".
+ */
+import { existsSync } from 'node:fs';
+import { ConnectionUrlError, fault } from './connection-fault.js';
+import { type Drafts, ENCODE, type HostAndPort, PARAMETERS, portNumber } from './connection-parameters.js';
+import { type TlsSettings, tlsSettings } from './connection-tls.js';
+
+export { ConnectionUrlError } from './connection-fault.js';
+
+const DEFAULT_PORT = 5432;
+const CONNECT_TIMEOUT_S = 5;
+const KEEP_ALIVE_S = 60;
+/** Where Debian and the source distribution put the socket of a server that listens on DEFAULT_PORT. */
+const SOCKET_DIRECTORIES = ['/var/run/postgresql', '/tmp'];
+
+export interface Connection {
+  /** A name or an address. */
+  readonly host: string;
+  readonly port: number;
+  /** The Unix socket, in place of host and port. */
+  readonly socketPath: string | undefined;
+  /** Absent: PGUSER, PGPASSWORD, PGDATABASE, or what the driver takes in their place. */
+  readonly user: string | undefined;
+  readonly password: string | undefined;
+  readonly database: string | undefined;
+  readonly tls: TlsSettings;
+  /** TLS from the first byte, without asking the server first. */
+  readonly tlsDirect: boolean;
+  /** A pooler in transaction mode is in between: nothing of a session outlives a transaction. */
+  readonly pooled: boolean;
+  /** Whether statements may be prepared under a name. */
+  readonly prepare: boolean;
+  /** How many connections the process may open. Absent: as many as it likes. */
+  readonly maxConnections: number | undefined;
+  readonly connectTimeoutS: number;
+  /** After how long a silent connection is probed; 0: never. */
+  readonly keepAliveS: number;
+  readonly maxLifetimeS: number | undefined;
+  readonly idleTimeoutS: number | undefined;
+  readonly applicationName: string;
+  /** Further settings for the server, as `-c name=value …`. */
+  readonly options: string | undefined;
+  /** Parameters that were understood and have no effect here, for the log. */
+  readonly withoutEffect: readonly string[];
+}
+
+/** @throws ConnectionUrlError */
+export function parseConnectionUrl(url: string): Connection {
+  const [, userInfo, hostPart = '', databasePart = '', query = ''] =
+    /^postgres(?:ql)?:\/\/(?:([^@/?]*)@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/s.exec(url) ??
+    fault(`expected a URL like postgres://user:password@host:${DEFAULT_PORT}/database`);
+  if (`${hostPart}${databasePart}`.includes('@')) fault(ENCODE);
+  const drafts: Drafts = { connection: {}, tls: {}, withoutEffect: [] };
+  const { connection } = drafts;
+  const [, user, password] = /^([^:]*)(?::(.*))?$/s.exec(userInfo ?? '') ?? [];
+  connection.user = decoded('user', user);
+  connection.password = decoded('password', password);
+  connection.database = decoded('database', databasePart);
+  Object.assign(connection, hostAndPort(hostPart));
+  for (const [name, value] of parameters(query)) applyParameter(drafts, name, value);
+  return finished(drafts);
+}
+
+function hostAndPort(text: string): HostAndPort {
+  if (text.includes(',')) fault('expected one host: name the primary, or a proxy that follows it');
+  const [, v6, name, port] = /^(?:\[([^\]]*)\]|([^:]*))(?::(.*))?$/s.exec(text) ?? [];
+  if (v6 === undefined && name === undefined) fault(`host: expected a name or an address; ${ENCODE}`);
+  return { host: v6 ?? decoded('host', name), ...(port && { port: portNumber(port) }) };
+}
+
+function decoded(part: string, text: string | undefined): string | undefined {
+  if (!text) return undefined;
+  try {
+    return withoutNul(part, decodeURIComponent(text));
+  } catch (error) {
+    if (error instanceof ConnectionUrlError) throw error;
+    return fault(`${part}: expected percent-encoded UTF-8; a plain % is written %25`);
+  }
+}
+
+/** A NUL ends a value of the startup message: what follows it would be read as a parameter of its own. */
+function withoutNul(part: string, text: string): string {
+  return text.includes('\0') ? fault(`${part}: expected no NUL character`) : text;
+}
+
+/** As libpq reads them: `+` is a plus. The last of equal names counts. */
+function parameters(query: string): Map<string, string> {
+  const given = new Map<string, string>();
+  for (const pair of query.split('&').filter((text) => text !== '')) {
+    const [, name = '', value = ''] = /^([^=]*)(?:=(.*))?$/s.exec(pair) ?? [];
+    const key = decoded('parameters', name);
+    if (key !== undefined) given.set(key, decoded(key, value) ?? '');
+  }
+  return given;
+}
+
+function applyParameter(drafts: Drafts, name: string, value: string): void {
+  const apply = PARAMETERS.get(name);
+  if (apply === undefined) fault(`${name} is not a parameter that is known here: remove it`);
+  if (value !== '') apply(value, drafts, name);
+}
+
+function finished({ connection, tls, withoutEffect }: Drafts): Connection {
+  const port = connection.port ?? DEFAULT_PORT;
+  const host = connection.host || defaultHost(port);
+  if (host.includes(',')) fault('host: expected one host: name the primary, or a proxy that follows it');
+  const socketPath = host.startsWith('/') ? socketIn(host, port) : undefined;
+  const pooled = connection.pooled ?? false;
+  if (pooled && connection.options !== undefined) fault('options: a pooler cannot pass it on: remove it or pgbouncer');
+  const tlsMode = tlsSettings(tls, { host, isSocket: socketPath !== undefined });
+  if (tls.direct && (tlsMode === false || tlsMode === 'prefer')) {
+    fault('sslnegotiation: direct needs sslmode=require, verify-ca or verify-full');
+  }
+  return {
+    host,
+    port,
+    socketPath,
+    user: connection.user,
+    password: connection.password,
+    database: connection.database,
+    tls: tlsMode,
+    tlsDirect: tls.direct ?? false,
+    pooled,
+    prepare: !pooled && (connection.prepare ?? true),
+    maxConnections: connection.maxConnections,
+    connectTimeoutS: connection.connectTimeoutS ?? CONNECT_TIMEOUT_S,
+    keepAliveS: connection.keepAliveS ?? KEEP_ALIVE_S,
+    maxLifetimeS: connection.maxLifetimeS,
+    idleTimeoutS: connection.idleTimeoutS,
+    applicationName: connection.applicationName ?? 'tasks-api',
+    options: connection.options,
+    withoutEffect,
+  };
+}
+
+function socketIn(directory: string, port: number): string {
+  return `${directory}/.s.PGSQL.${port}`;
+}
+
+/** As psql takes a URL without a host: this computer's server, by its socket where there is one. */
+function defaultHost(port: number): string {
+  return SOCKET_DIRECTORIES.find((directory) => existsSync(socketIn(directory, port))) ?? 'localhost';
+}

@@ -1,0 +1,5 @@
+/** What has become of a request's writes. */
+export interface WriteProgress {
+  /** A transaction has begun, so the request's writes may take effect even if it is not answered. */
+  begun: boolean;
+}

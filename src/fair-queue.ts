@@ -1,0 +1,188 @@
+/**
+ * A fixed number of slots, shared between owners. Work that finds no slot free waits in its owner's line. A free slot goes to the
+ * owners in turn, however long their lines are. One owner never holds more than `maxEach` slots, also while others are idle:
+ * an owner that arrives later would have to wait for them.
+ */
+
+export interface FairQueueOptions {
+  readonly max: number;
+  /** Slots of one owner. At least 1. */
+  readonly maxEach: number;
+  /** How many may wait, of one owner and of all. Default: any number. */
+  readonly maxWaitingEach?: number;
+  readonly maxWaiting?: number;
+}
+
+/** Work without an owner: it shares one line, and no owner's bounds apply to it. */
+const UNOWNED = '';
+
+export class QueueFull extends Error {
+  override readonly name = 'QueueFull';
+
+  constructor(
+    /** Of this owner's line, or of all. */
+    readonly of: 'owner' | 'all',
+  ) {
+    super(`too many are waiting: ${of === 'owner' ? 'of this owner' : 'in all'}`);
+  }
+}
+
+export class FairQueue {
+  readonly #options: FairQueueOptions;
+  /** In the order in which owners are served next; only those with waiting turns. */
+  readonly #lines = new Map<string, Set<Turn>>();
+  /** Slots by owner; only those that hold some. */
+  readonly #held = new Map<string, number>();
+  #running = 0;
+  #waiting = 0;
+  #peak = 0;
+
+  constructor(options: FairQueueOptions) {
+    this.#options = options;
+  }
+
+  /** `peak`: the most slots that were ever in use at once. */
+  get state(): { readonly running: number; readonly waiting: number; readonly peak: number } {
+    return { running: this.#running, waiting: this.#waiting, peak: this.#peak };
+  }
+
+  turn(owner: string | undefined): Turn {
+    return new Turn(this, owner ?? UNOWNED);
+  }
+
+  /** Runs `work` in a slot. @throws QueueFull; the signal's reason, if it aborts before the slot is free: then `work` never runs */
+  async run<T>(owner: string | undefined, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+    const turn = this.turn(owner);
+    await turn.begin(signal);
+    try {
+      return await work();
+    } finally {
+      turn.end();
+    }
+  }
+
+  /** Gives the slot at once, if there is one for this owner. Only for `Turn`. */
+  take(owner: string): boolean {
+    if (this.#running >= this.#options.max || !this.#mayHold(owner)) return false;
+    this.#running++;
+    this.#held.set(owner, (this.#held.get(owner) ?? 0) + 1);
+    if (this.#running > this.#peak) this.#peak = this.#running;
+    return true;
+  }
+
+  /** Only for `Turn`. @throws QueueFull */
+  requireRoom(owner: string): void {
+    const { maxWaiting = Infinity, maxWaitingEach = Infinity } = this.#options;
+    if (owner !== UNOWNED && (this.#lines.get(owner)?.size ?? 0) >= maxWaitingEach) throw new QueueFull('owner');
+    if (this.#waiting >= maxWaiting) throw new QueueFull('all');
+  }
+
+  /** Puts a turn into an owner's line. Only for `Turn`. */
+  enter(owner: string, turn: Turn): void {
+    const line = this.#lines.get(owner);
+    if (turn.owners.size === 0) this.#waiting++;
+    turn.owners.add(owner);
+    if (line === undefined) this.#lines.set(owner, new Set([turn]));
+    else line.add(turn);
+    if (turn.owners.size > 1) this.#next(); // the new owner may have a slot for it
+  }
+
+  /** Takes a turn out of every line. Only for `Turn`. */
+  leave(turn: Turn): void {
+    if (turn.owners.size === 0) return;
+    for (const owner of turn.owners) {
+      const line = this.#lines.get(owner);
+      line?.delete(turn);
+      if (line?.size === 0) this.#lines.delete(owner);
+    }
+    turn.owners.clear();
+    this.#waiting--;
+  }
+
+  /** Only for `Turn`. */
+  giveBack(owner: string): void {
+    const held = (this.#held.get(owner) as number) - 1;
+    if (held === 0) this.#held.delete(owner);
+    else this.#held.set(owner, held);
+    this.#running--;
+    this.#next();
+  }
+
+  #mayHold(owner: string): boolean {
+    return owner === UNOWNED || (this.#held.get(owner) ?? 0) < this.#options.maxEach;
+  }
+
+  /** Hands out free slots, one owner after the other. */
+  #next(): void {
+    while (this.#running < this.#options.max) {
+      const owner = this.#nextOwner();
+      if (owner === undefined) return;
+      const line = this.#lines.get(owner) as Set<Turn>;
+      const [turn] = line as unknown as [Turn];
+      this.take(owner);
+      this.leave(turn);
+      if (this.#lines.delete(owner)) this.#lines.set(owner, line); // behind the others
+      turn.granted(owner);
+    }
+  }
+
+  #nextOwner(): string | undefined {
+    for (const owner of this.#lines.keys()) if (this.#mayHold(owner)) return owner;
+    return undefined;
+  }
+}
+
+/** One piece of work on its way through the queue: `begin` when it wants a slot, `end` when it is done. */
+export class Turn {
+  /** Those in whose lines it waits. Only for `FairQueue`. */
+  readonly owners = new Set<string>();
+  /** Whose slot it has. */
+  #slotOf: string | undefined;
+  #granted: (() => void) | undefined;
+
+  constructor(
+    private readonly queue: FairQueue,
+    private readonly owner: string,
+  ) {}
+
+  /** @returns undefined when it has its slot at once. @throws QueueFull; the signal's reason, if it aborts before the slot is free */
+  begin(signal: AbortSignal | undefined): Promise<void> | undefined {
+    signal?.throwIfAborted();
+    if (this.queue.take(this.owner)) {
+      this.#slotOf = this.owner;
+      return undefined;
+    }
+    this.queue.requireRoom(this.owner);
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        this.queue.leave(this);
+        reject(signal?.reason);
+      };
+      this.#granted = () => {
+        signal?.removeEventListener('abort', leave);
+        resolve();
+      };
+      signal?.addEventListener('abort', leave, { once: true });
+      this.queue.enter(this.owner, this);
+    });
+  }
+
+  /** While it waits: another owner needs the same work, so whichever of them is served first begins it. */
+  share(owner: string | undefined): void {
+    if (this.owners.size > 0) this.queue.enter(owner ?? UNOWNED, this);
+  }
+
+  /** Only for `FairQueue`. */
+  granted(owner: string): void {
+    this.#slotOf = owner;
+    this.#granted?.();
+  }
+
+  /** Gives the slot back. */
+  end(): void {
+    if (this.#slotOf === undefined) return;
+    const owner = this.#slotOf;
+    this.#slotOf = undefined;
+    this.queue.giveBack(owner);
+  }
+}

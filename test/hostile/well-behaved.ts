@@ -1,0 +1,128 @@
+/**
+ * Another viewer's answers, measured: a query that is cached, a list that is not, a write. Each in a loop of its own at a steady pace, well
+ * within the limits, so that what is measured is the server and not the queue of the client.
+ */
+import { Agent, request } from 'node:http';
+import { pause } from './attack.js';
+import type { World } from './world.js';
+
+export type Kind = 'cached' | 'uncached' | 'write';
+const KINDS: readonly Kind[] = ['cached', 'uncached', 'write'];
+/** Points of a minute at this pace: below 9 000 of 10 000. */
+const EVERY_MS: Readonly<Record<Kind, number>> = { cached: 60, uncached: 150, write: 300 };
+const ANSWER_WITHIN_MS = 20_000;
+
+export interface Measured {
+  readonly count: number;
+  /** Anything but the data that was asked for. The first few, in words. */
+  readonly failures: readonly string[];
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+export type Measurement = Readonly<Record<Kind, Measured>>;
+
+/** Measures for `ms`. */
+export async function wellBehaved(world: World, ms: number): Promise<Measurement> {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), ms);
+  const agent = new Agent({ keepAlive: true });
+  const measured = await Promise.all(KINDS.map((kind) => loop(world, { kind, agent, signal: stop.signal })));
+  clearTimeout(timer);
+  agent.destroy();
+  return Object.fromEntries(KINDS.map((kind, i) => [kind, measured[i]])) as unknown as Measurement; // one for each kind
+}
+
+export interface Bounds {
+  /** Of the quiet p99. Default 10. */
+  readonly factor?: number;
+  /** What is always allowed: below it a machine's own noise is no sign of an attack. Default 1 s. */
+  readonly floorMs?: number;
+}
+
+/** What of an attacked viewer's answers was not as it must be: nothing, when all is well. */
+export function harmDone(quiet: Measurement, attacked: Measurement, { factor = 10, floorMs = 1000 }: Bounds = {}) {
+  return KINDS.flatMap((kind) => {
+    const { count, failures, p99 } = attacked[kind];
+    const bound = Math.max(floorMs, factor * quiet[kind].p99);
+    return [
+      ...(count === 0 ? [`${kind}: nothing was answered`] : []),
+      ...failures.map((failure) => `${kind}: ${failure}`),
+      ...(p99 > bound ? [`${kind}: p99 ${p99.toFixed(0)} ms, expected at most ${bound.toFixed(0)} ms`] : []),
+    ];
+  });
+}
+
+/** For people: one line for each kind. */
+export function described(measurement: Measurement): string {
+  const line = (kind: Kind) => {
+    const { count, failures, p50, p99, max } = measurement[kind];
+    return `${kind} ${count}, ${failures.length} failed, p50 ${p50.toFixed(1)} p99 ${p99.toFixed(1)} max ${max.toFixed(1)} ms`;
+  };
+  return KINDS.map(line).join(' | ');
+}
+
+async function loop(world: World, run: { kind: Kind; agent: Agent; signal: AbortSignal }): Promise<Measured> {
+  const { kind, agent, signal } = run;
+  const times: number[] = [];
+  const failures: string[] = [];
+  for (let n = 0; !signal.aborted; n++) {
+    const startedMs = performance.now();
+    const failure = await ask(world, agent, bodyOf(world, kind, n)).catch((error: Error) => error.message);
+    const tookMs = performance.now() - startedMs;
+    times.push(tookMs);
+    if (failure !== undefined) failures.push(`request ${n}: ${failure}`);
+    await pause(Math.max(0, EVERY_MS[kind] - tookMs), signal);
+  }
+  times.sort((a, b) => a - b);
+  const at = (share: number) => times[Math.min(times.length - 1, Math.ceil(share * times.length) - 1)] ?? 0;
+  return { count: times.length, failures: failures.slice(0, 5), p50: at(0.5), p99: at(0.99), max: at(1) };
+}
+
+/** Grows over all measurements of a world, so that no list was asked for before. */
+let unique = 0;
+
+function bodyOf({ fixture }: World, kind: Kind, n: number): object {
+  const task = fixture.opsTasks[0] as (typeof fixture.opsTasks)[number];
+  switch (kind) {
+    case 'cached':
+      return { query: '{ viewer { id name } projects(first: 5) { nodes { id key name } } }' };
+    case 'uncached': {
+      const query = 'query ($f: TaskFilter) { tasks(first: 5, filter: $f) { nodes { id title status } } }';
+      return { query, variables: { f: { number: { gt: -++unique } } } };
+    }
+    case 'write': {
+      const query =
+        'mutation ($i: UpdateTaskInput!) { updateTask(input: $i) { task { id title } errors { message } } }';
+      return { query, variables: { i: { id: task.id, title: `Task ${n}` } } };
+    }
+  }
+}
+
+/** @returns what was wrong with the answer, undefined when nothing was */
+function ask({ port, viewer }: World, agent: Agent, body: object): Promise<string | undefined> {
+  const text = JSON.stringify(body);
+  return new Promise((resolve, reject) => {
+    const headers = {
+      authorization: `Bearer ${viewer.token}`,
+      'x-forwarded-for': viewer.address,
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(text),
+    };
+    const sent = request({ host: '127.0.0.1', port, path: '/graphql', method: 'POST', agent, headers });
+    sent.setTimeout(ANSWER_WITHIN_MS, () => sent.destroy(new Error(`no answer within ${ANSWER_WITHIN_MS} ms`)));
+    sent.once('error', reject);
+    sent.once('response', (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.once('error', reject);
+      response.once('end', () => {
+        const answer = Buffer.concat(chunks).toString();
+        const right = response.statusCode === 200 && answer.startsWith('{"data":{') && !answer.includes('"message"');
+        resolve(right ? undefined : `HTTP ${response.statusCode}: ${answer.slice(0, 300)}`);
+      });
+    });
+    sent.end(text);
+  });
+}

@@ -1,0 +1,84 @@
+/** A Cluster made of memory stores, and an outbox in memory: for tests in which processes see different primaries of one shard. */
+import { HOME, type Store, type Tag } from '../../src/cache/index.js';
+import type { DatabaseIdentity } from '../../src/invalidation/database-identity.js';
+import type { Outbox, OutboxView, Written } from '../../src/invalidation/outbox.js';
+
+/** HOME keeps the log and nothing else. Group 1 has all entries and tags, on the primary that this process sees now. */
+export function memoryCluster(home: Store, primary: () => Store): Store {
+  const of = (group: number | undefined) => (group === 1 ? primary() : home);
+  return {
+    kind: 'memory',
+    groups: 2,
+    groupOf: () => 1,
+    bind: () => {},
+    async read(keys, tags, { log, mint = false } = {}) {
+      const [group, logged] = await Promise.all([primary().read(keys, tags, { mint }), home.read([], [], { log })]);
+      return { ...group, leases: [logged.leases[0], group.leases[0]], log: logged.log };
+    },
+    fill: (fills) => primary().fill(fills),
+    claim: (key, ttlMs) => primary().claim(key, ttlMs),
+    async fence(xid, tags, options) {
+      await primary().fence(xid, tags, options);
+      await home.fence(xid, tags, options);
+    },
+    async release(xid, tags, options) {
+      await primary().release(xid, tags);
+      await home.release(xid, tags, options);
+    },
+    unfence: (xids, tags) => primary().unfence(xids, tags),
+    sweep: (forgotten, group) => of(group).sweep(forgotten),
+    async invalidate(tags) {
+      await primary().invalidate(tags);
+      await home.invalidate(tags);
+    },
+    grantUnproved: (ms) => primary().grantUnproved(ms),
+    listen: (hear) => home.listen(hear),
+    head: (group) => of(group).head(),
+    apply: (tick, group = HOME) => of(group).apply(tick),
+    remember: (name, text, ttlMs) => home.remember(name, text, ttlMs),
+    recall: (name) => home.recall(name),
+    count: (day, counts) => home.count(day, counts),
+    counts: (day) => home.counts(day),
+    lostForMs: () => 0,
+    close: async () => {},
+  };
+}
+
+const IDENTITY: DatabaseIdentity = { id: 'memory', previous: undefined };
+
+/** Transactions that begin and end when the test says so. */
+export class MemoryOutbox implements Outbox {
+  readonly #open = new Set<bigint>();
+  readonly #rows: Written[] = [];
+  #next = 1000n;
+
+  begin(): bigint {
+    this.#open.add(this.#next);
+    return this.#next++;
+  }
+
+  commit(xid: bigint, tags: readonly Tag[]): void {
+    this.#open.delete(xid);
+    this.#rows.push({ xid, tags });
+  }
+
+  async identity(): Promise<DatabaseIdentity> {
+    return IDENTITY;
+  }
+
+  async read(from: bigint | undefined, applied: readonly string[]): Promise<OutboxView> {
+    const horizon = [...this.#open].reduce((lowest, xid) => (xid < lowest ? xid : lowest), this.#next);
+    const rows = this.#rows.filter(({ xid }) => from !== undefined && xid >= from && !applied.includes(String(xid)));
+    return { identity: IDENTITY, horizon, rows, upTo: horizon, cut: false, trimmedBelow: 0n };
+  }
+
+  async freshTransactionId(): Promise<bigint> {
+    return this.#next++;
+  }
+
+  async trim(): Promise<boolean> {
+    return false;
+  }
+
+  async close(): Promise<void> {}
+}

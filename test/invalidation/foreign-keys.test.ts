@@ -159,16 +159,18 @@ describe('a database that changes behind its address', () => {
     const others = relayOf(new FakeDatabase(identityOf('a')));
     const ours = relayOf(database);
     await others.tickFor(1000);
+    await ours.relay.tick();
+    const step = async () => {
+      clock.advance(250);
+      await others.relay.tick();
+      return (await ours.relay.tick()).result;
+    };
     for (let i = 0; i < 20; i++) {
-      await others.tickFor(0.5);
-      await ours.tickFor(0.5);
+      expect(await step()).toBe('recent');
       expect(ours.known.current).toBe('a');
     }
     database.identity = identityOf('b', 'a');
-    for (let i = 0; i < 3; i++) {
-      await others.tickFor(0.5);
-      await ours.tickFor(0.5);
-    }
+    for (let i = 0; i < 3; i++) await step();
     expect(ours.known.current).toBe('b');
     expect(ours.moved).toHaveLength(1);
     expect(ours.relay.refused).toBe(true);

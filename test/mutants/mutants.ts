@@ -803,7 +803,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: [
       ['if (this.#mark !== undefined) return false; // another read has begun already, perhaps further back\n', ''],
     ],
-    killedBy: `${NEAR_TEST} > that finds another beginning made already changes nothing`,
+    killedBy: `${NEAR_TEST} > that finds another beginning made already, of another log, changes nothing`,
   },
   {
     name: 'near-mut/further-back',
@@ -860,14 +860,14 @@ export const MUTANTS: readonly Mutant[] = [
     what: "Inside a load memory is served on the request's log read: HOME was not reached.",
     file: CACHE,
     replace: [[INSIDE, 'session === undefined) return false;']],
-    killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster): %s`,
+    killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster)`,
   },
   {
     name: 'ours/answer-inside-a-load',
     what: "Inside a load a known answer is served on the request's log read.",
     file: CACHE,
     replace: [['if (insideLoad() || !near.provedAfter(session.began)) {', 'if (!near.provedAfter(session.began)) {']],
-    killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster): %s`,
+    killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster)`,
   },
   {
     name: 'ours/request-memo-in-load',
@@ -891,7 +891,7 @@ export const MUTANTS: readonly Mutant[] = [
         "if (reader !== '') return;",
       ],
     ],
-    killedBy: 'test/api/cached-root.test.ts > throws when it reads another field of its root: %s',
+    killedBy: 'test/api/cached-root.test.ts > throws when it reads another field of its root',
   },
   {
     name: 'near/flag-as-code',
@@ -927,14 +927,14 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'RELEASE does not log that its fence is gone.',
     file: 'src/cache/redis/release.lua',
     replace: [["(ARGV[10] == 'always' or (ARGV[10] == 'if lost' and lost))", "ARGV[10] == 'always'"]],
-    killedBy: `${EVICTED} > is told to process memory, which may have kept what was read past it`,
+    killedBy: `${EVICTED} > leaves no old value in process memory, which may have kept what was read past it`,
   },
   {
     name: 'ours/note-evicted',
     what: 'RELEASE does not log that the note of its fence is gone.',
     file: 'src/cache/redis/release.lua',
     replace: [['lost = notes == 0 and #KEYS > 3', 'lost = notes == false']],
-    killedBy: `${EVICTED} > makes RELEASE append to the log: %s`,
+    killedBy: `${EVICTED} > makes RELEASE append to the log`,
   },
   {
     name: 'ours/fence-evicted-elsewhere',
@@ -979,7 +979,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'HOME does not log what another group had not released, where it has released it itself.',
     file: RELAY,
     replace: [['new Set([...replies.values()].flatMap(({ unreleased }) => unreleased))', 'new Set()']],
-    killedBy: `${CLUSTER} > is told of a write that the old primary of a shard learns from the relay`,
+    killedBy: `${CLUSTER} > drops what it read from a shard's old primary when a relay that still sees that primary`,
   },
   {
     name: 'reset-mut/reader-old-run',
@@ -987,6 +987,41 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/cache/redis/sends-once.ts',
     replace: [['handlers.defaults();', 'super.handleError(error, _tries, handlers);']],
     killedBy: `${RESEND} > a READ is not sent again: it fails, and the next one names the run of the server that has the slots now`,
+  },
+  {
+    name: 'fair/own-write',
+    what: 'A request that has created its user reads on from memory that was read before that.',
+    file: 'src/users/identities.ts',
+    replace: [['if (session !== undefined) this.#options.cache.renew(session);', '']],
+    killedBy: 'test/access/identities.test.ts > exists for all requests that meet the token at once',
+  },
+  {
+    name: 'fair/begins-late',
+    what: 'A write begins although its answer was given up while its connection was opened.',
+    file: TRANSACT,
+    replace: [['by?.signal?.throwIfAborted();', '']],
+    killedBy: 'test/api/write-queue.test.ts > when its client has gone already does not begin',
+  },
+  {
+    name: 'fair/no-share',
+    what: 'One viewer may hold all slots.',
+    file: 'src/fair-queue.ts',
+    replace: [['(this.#held.get(owner) ?? 0) < this.#options.maxEach', 'true']],
+    killedBy: 'test/fair-queue.test.ts > holds at most its share, also while no other owner wants a slot',
+  },
+  {
+    name: 'fair/joined-line',
+    what: 'A load in line that another viewer needs, too, waits for the viewer who began it.',
+    file: CACHE,
+    replace: [['for (const flight of flying) flight?.turn.share(viewer);', '']],
+    killedBy: 'test/cache/engine.test.ts > begins with the turn of whichever of them is served first',
+  },
+  {
+    name: 'fair/many-tags',
+    what: 'An entry is kept under any number of tags.',
+    file: CACHE,
+    replace: [['return tags.length <= MAX_TAGS;', 'return true;']],
+    killedBy: 'test/cache/engine.test.ts > a value under more tags than are worth proving',
   },
 ];
 

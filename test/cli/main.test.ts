@@ -222,7 +222,7 @@ describe('a server started with nothing set', () => {
     expect((await result(run('src/cli/import.ts'))).stderr).toContain('Usage');
     expect((await importFile([issue(1)], '--owner', 'nobody')).stderr).toContain('--owner');
     expect((await result(run('src/cli/import.ts', ['missing.json']))).stderr).toContain('missing.json');
-  });
+  }, 60_000); // three processes, on a slow machine
 
   test('stops all it started when it is interrupted', async () => {
     const postmaster = await readFile(join(directory, '.data', 'postgres', 'cluster', 'postmaster.pid'), 'utf8');

@@ -75,7 +75,7 @@ interface Exchange {
 }
 
 async function answer(options: EndpointOptions, exchange: Exchange): Promise<HTTPGraphQLResponse> {
-  const { apollo, documents, contextOf } = options;
+  const { apollo, documents, unread, contextOf } = options;
   const { opened, request, reply } = exchange;
   const body = bodyOf(request);
   const search = searchOf(request.url);
@@ -85,7 +85,8 @@ async function answer(options: EndpointOptions, exchange: Exchange): Promise<HTT
   const response = await apollo.executeHTTPGraphQLRequest({
     httpGraphQLRequest: { body, method: request.method, headers: headersOfRequest(request), search },
     context: async () => {
-      refused = text === undefined ? undefined : documents.admit(text, accept, opened);
+      refused = text === undefined ? undefined : await documents.admit(text, accept, opened);
+      if (unread.isBehind(opened.caller)) throw tooManyUnread();
       if (refused !== undefined) throw badRequest('This document is not valid.'); // what is sent says why
       return contextOf(opened, request, reply);
     },

@@ -52,6 +52,11 @@ export class UnreadResponses {
     return bytes <= SMALL_BYTES || this.#bytes + bytes <= this.#maxBytes;
   }
 
+  /** Whether the caller has so much to read that nothing is run for it, a mutation neither. */
+  isBehind(caller: string): boolean {
+    return this.#bytes > 0 && (this.#byCaller.get(caller) ?? 0) > this.#maxBytesOfCaller / 2;
+  }
+
   /** Counts a response until its client has taken it, or has gone. To be called when it is sent, or just before. */
   track(response: ServerResponse, caller: string, bytes: number): void {
     this.#add(caller, bytes);
@@ -77,10 +82,10 @@ export class UnreadResponses {
   }
 }
 
-/** Nothing is lost with a query; a mutation's response is always sent. */
+/** Nothing is lost with a query. A mutation that has run is always answered. */
 export function tooManyUnread(): GraphQLError {
   const headers = headerMap([['retry-after', String(RETRY_AFTER_SECONDS)]]);
-  return new GraphQLError('Too many responses wait to be read: read them, then send this query again.', {
+  return new GraphQLError('Too many responses wait to be read: read them, then send this request again.', {
     extensions: { code: 'TOO_MANY_UNREAD_RESPONSES', http: { status: 503, headers } },
   });
 }

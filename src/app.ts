@@ -29,6 +29,7 @@ import { TaskService } from './tasks/task.service.js';
 import { ConflictError } from './tasks/task.type.js';
 import { unassign } from './tasks/task.writes.js';
 import { TaskChangeResolver } from './tasks/task-change.resolver.js';
+import { TaskChangesSinceResolver } from './tasks/task-changes-since.resolver.js';
 import type { VerifiedToken } from './tokens.js';
 import { Identities, type IdentitiesOptions } from './users/identities.js';
 import { requireUser, UserResolver } from './users/user.resolver.js';
@@ -117,6 +118,7 @@ export function createSchema({
     new LabelResolver(new LabelService(transactor, idempotency)),
     new TaskResolver(new TaskService(transactor, idempotency)),
     new TaskChangeResolver(taskEvents),
+    new TaskChangesSinceResolver(),
     new ProjectTasksResolver(),
     new UserTasksResolver(),
     new CommentResolver(new CommentService(transactor, idempotency)),

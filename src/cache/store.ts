@@ -189,8 +189,9 @@ export interface Store {
   count(day: string, counts: ReadonlyMap<string, number>): Promise<void>;
   counts(day: string): Promise<ReadonlyMap<string, number>>;
   /**
-   * How long the groups of these tags (default: all groups) have taken no writes as far as this process knows, ms: it could not reach them, or they
-   * refused. 0 after a success. A read that succeeds says nothing of writes that were refused.
+   * For how long the store has taken no writes, as far as this process knows, ms: it could not be reached, or it refused them. 0 while it takes them.
+   * A read that succeeds says nothing of writes that were refused. Of several groups the one counts that was lost last, among those of `tags`; without
+   * `tags` the one that was lost first, of all.
    */
   lostForMs(tags?: readonly Tag[]): number;
   close(): Promise<void>;

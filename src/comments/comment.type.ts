@@ -13,7 +13,7 @@ import type { CommentRow } from './comment.table.js';
 export class Comment extends Node {
   declare id: CommentRow['id'];
 
-  @Field(() => String, { description: 'Markdown.', complexity: COSTS.text })
+  @Field(() => String, { description: 'Markdown.', complexity: COSTS.longTextField })
   body: string;
 
   @Field(() => GraphQLDateTime, { description: 'When it was written.' })

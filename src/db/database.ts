@@ -93,6 +93,8 @@ export function openDatabase(options: DatabaseOptions) {
     read: reads.drizzle as Executor,
     until,
     write: writes.drizzle,
+    /** Transactions that write at once: the size of the pool behind `write`. */
+    maxWrites: max.writes,
     /** `fn` sees the database of one moment, in one transaction that writes nothing. All its statements are waited for until `signal` aborts. */
     snapshot<T>(fn: (at: Database) => Promise<T>, signal?: AbortSignal): Promise<T> {
       const within = (tx: Transaction): Database => {

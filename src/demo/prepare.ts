@@ -1,8 +1,10 @@
 /** Before a server or a command works in development: migrations, and demo data in an empty database. */
 import { eq } from 'drizzle-orm';
+import { retryingConflicts } from '../db/conflicts.js';
 import { openDatabase } from '../db/database.js';
 import type { UserId } from '../db/ids.js';
 import { migrateDatabase } from '../db/migrate.js';
+import { systemClock } from '../time.js';
 import { users } from '../users/user.table.js';
 
 /** Of the demo projects; whom the demo token speaks for. */
@@ -14,7 +16,8 @@ export async function prepareDemo(databaseUrl: string): Promise<void> {
   await migrateDatabase(databaseUrl);
   const db = openDatabase({ url: databaseUrl });
   try {
-    await db.write.transaction((tx) => fillWithDemoData(tx, DEMO_OWNER, Date.now()));
+    const fill = () => db.write.transaction((tx) => fillWithDemoData(tx, DEMO_OWNER, Date.now()));
+    await retryingConflicts(fill, (ms) => systemClock.sleep(ms));
   } finally {
     await db.close();
   }

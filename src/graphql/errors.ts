@@ -53,6 +53,16 @@ export function tooManyChanges(): GraphQLError {
   });
 }
 
+/** What changed since this cursor is no longer known completely. */
+export function cursorExpired(): GraphQLError {
+  return new GraphQLError(
+    'cursor: expired. Refetch, and continue with a new cursor: the one of a call without a cursor.',
+    {
+      extensions: { code: 'CURSOR_EXPIRED', argument: 'cursor' },
+    },
+  );
+}
+
 /** The document has several operations and none was named, or none of that name: nothing of it runs. */
 export function noSuchOperation(name: string | undefined): GraphQLError {
   const message =
@@ -82,6 +92,7 @@ const SHOWN = new Set([
   'PERSISTED_DOCUMENT_NOT_FOUND',
   'PERSISTED_DOCUMENT_REQUIRED',
   'TOO_MANY_CHANGES',
+  'CURSOR_EXPIRED',
   'TOO_MANY_SUBSCRIPTIONS',
   'PERSISTED_QUERY_NOT_FOUND',
   'PERSISTED_QUERY_NOT_SUPPORTED',

@@ -112,8 +112,8 @@ async function runSnapshot(
     context.loads = loadsOf(context, { cache, db: at, bypass: 'snapshot' });
     return told(await run(context), { mode: 'snapshot', source: 'database', runs: Math.min(runs, MAX_RUNS) + 1 });
   };
-  const { viewerId, signal } = context;
-  return cache.loadPast(viewerId, signal, () => db.snapshot(inTransaction, signal));
+  const { viewerId: viewer, signal } = context;
+  return cache.loadPast({ viewer, signal, heavy: true }, () => db.snapshot(inTransaction, signal));
 }
 
 function loadsOf(

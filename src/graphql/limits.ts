@@ -47,14 +47,20 @@ export const MAX_COST = 10_000;
 export const COSTS = {
   /** A count of all pages. */
   totalCount: 20,
-  /** A list that is found by its text. */
+  /** A list that is found by its text, for each search. */
   search: 100,
+  /** A part of a long text, looked for row by row: a description. */
+  longText: 50,
+  /** The same of a short one: a title. */
+  shortText: 5,
   /** A field of Mutation: a transaction with its fence. */
   write: 10,
   /** A text of up to 65 536 characters: a task's description, a comment. */
-  text: 5,
+  longTextField: 5,
   /** One of up to 10 000: a project's description. */
-  shortText: 1,
+  shortTextField: 1,
+  /** A list of tasks reads each project it is of: for each of these, charged when they are known. */
+  project: 0.02,
 } as const;
 
 /** For Apollo's `validationRules`. */

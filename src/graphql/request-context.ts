@@ -8,7 +8,7 @@ import type { WriteProgress } from '../db/write-progress.js';
 import type { Tracer } from './cache-trace.js';
 import type { Context } from './context.js';
 import { Loads } from './loads.js';
-import type { RateState } from './rate-limit.js';
+import type { RateLimits, RateState } from './rate-limit.js';
 import type { Identity } from './server.js';
 
 /** What is known of a request before it is admitted. */
@@ -44,6 +44,7 @@ interface Given {
   readonly snapshot: boolean;
   readonly signal: AbortSignal;
   readonly writes: WriteProgress;
+  readonly rateLimits?: RateLimits | undefined;
 }
 
 /** Apollo hands a shallow copy to everybody: what is private here is so by word alone, and what must reach the request is in `opened`. */
@@ -87,6 +88,10 @@ export class RequestContext implements Context {
 
   get rateLimit(): RateState | undefined {
     return elsewhere(this.session, this.paid);
+  }
+
+  async charge(points: number): Promise<void> {
+    await this.given.rateLimits?.spend(this.opened.caller, points);
   }
 
   answered(): void {

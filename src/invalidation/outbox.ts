@@ -101,7 +101,7 @@ export interface Outbox {
   close(options: { timeoutS: number }): Promise<void>;
 }
 
-/** `events`: tables of events (`xid`, `seq`, `at`) that live as long as the outbox and are trimmed with it. */
+/** `events`: tables of events (`xid`, `seq`, `at`) that live as long as the outbox and are trimmed with it, each with its trim line (`<table>_trim`). */
 export function postgresOutbox(client: Sql, events: readonly string[] = []): Outbox {
   return {
     read: (from, applied) => readOutbox(client, from, applied),
@@ -221,7 +221,8 @@ export async function trimOutbox(
 }
 
 /**
- * Deletes the oldest rows of a table of events, up to the first that is younger than the retention.
+ * Deletes the oldest rows of a table of events, up to the first that is younger than the retention, and moves the table's trim line with them,
+ * in one statement: whoever reads both in one knows whether something is missing.
  * @returns whether there is more to delete.
  */
 export async function trimEvents(
@@ -239,6 +240,8 @@ export async function trimEvents(
       where (xid, seq) < all (select xid, seq from oldest where not old order by xid, seq limit 1)
     ),
     last as (select xid, seq from due order by xid desc, seq desc limit 1),
+    line as (select (xid::text::numeric + 1)::text::xid8 as below from last),
+    moved as (update ${client(`${table}_trim`)} as trim set below = line.below from line where line.below > trim.below),
     gone as (delete from ${client(table)} where (xid, seq) <= (select xid, seq from last) returning 1)
     select count(*)::int as count from gone`;
   return trimmed?.count === maxRows;

@@ -3,6 +3,7 @@
  * commits, releases. When it has answered, no process serves anything that the commit made old.
  */
 import { type Cache, CacheError, LEASE_MS, type Tag } from '../cache/index.js';
+import { retryingConflicts } from '../db/conflicts.js';
 import { MAX_WRITES, type MainDatabase, type Transaction } from '../db/database.js';
 import { type Clock, systemClock } from '../time.js';
 import type { FenceWatch } from './fences.js';
@@ -31,9 +32,15 @@ export class Transactor {
   readonly #cache: Cache;
   readonly #fences: FenceWatch;
   readonly #clock: Clock;
-  readonly #queue = new WriteQueue(MAX_WRITES);
+  readonly #queue: WriteQueue;
 
-  constructor(options: { db: Pick<MainDatabase, 'write'>; cache: Cache; fences: FenceWatch; clock?: Clock }) {
+  constructor(options: {
+    db: Pick<MainDatabase, 'write'> & Partial<Pick<MainDatabase, 'maxWrites'>>;
+    cache: Cache;
+    fences: FenceWatch;
+    clock?: Clock;
+  }) {
+    this.#queue = new WriteQueue(options.db.maxWrites ?? MAX_WRITES);
     this.#db = options.db;
     this.#cache = options.cache;
     this.#fences = options.fences;
@@ -46,19 +53,32 @@ export class Transactor {
   }
 
   /**
-   * WRITE. `fn` may only use the transaction it is given: a cached read inside it could be filled with what is not committed.
+   * WRITE. `fn` may only use the transaction it is given: a cached read inside it could be filled with what is not committed. It runs again,
+   * in a new transaction, when Postgres rolled back because of a deadlock or a serialization failure, so it keeps nothing of its own.
    * @throws what `fn` throws, after ROLLBACK; CommitOutcomeUnknown; CacheError FENCE_REFUSED under the fence policy `reject`; before
    * anything is written TooManyWrites, and the reason of the writer's signal.
    */
   async transact<T>(fn: (tx: Transaction) => Promise<T>, by?: Writer<string>): Promise<WriteResult<T>> {
+    const attempts = () =>
+      retryingConflicts(
+        () => this.#write(fn, by),
+        (ms) => this.#clock.sleep(ms),
+      );
     try {
-      return await this.#queue.run(by, () => this.#write(fn, by));
+      const { fenced, ...result } = await this.#queue.run(by, attempts);
+      // Without a fence readers may be served what the commit made old until the lease has run out or a tick has applied it. This wait
+      // holds no connection and no place in the queue: in an outage of Redis every write waits.
+      if (!fenced) await this.#clock.sleep(LEASE_MS);
+      return result;
     } finally {
       if (by?.session !== undefined) this.#cache.renew(by.session);
     }
   }
 
-  async #write<T>(fn: (tx: Transaction) => Promise<T>, by: Writer<string> | undefined): Promise<WriteResult<T>> {
+  async #write<T>(
+    fn: (tx: Transaction) => Promise<T>,
+    by: Writer<string> | undefined,
+  ): Promise<WriteResult<T> & { readonly fenced: boolean }> {
     let written: Written | undefined;
     let fenced = true;
     let committing = false;
@@ -79,11 +99,9 @@ export class Transactor {
       await this.#afterFailure(written, committing, error);
       throw committing && isOutcomeUnknown(error) ? new CommitOutcomeUnknown(error) : error;
     }
-    if (written === undefined || written.tags.length === 0) return { value, tags: [] };
+    if (written === undefined || written.tags.length === 0) return { value, tags: [], fenced: true };
     this.#cache.release(written.xid, written.tags, { unfenced: !fenced });
-    // Nobody was told before the commit, so what it made old may be served until the lease has run out or a tick applied it.
-    if (!fenced) await this.#clock.sleep(LEASE_MS);
-    return { value, tags: written.tags };
+    return { value, tags: written.tags, fenced };
   }
 
   async #afterFailure(written: Written | undefined, committing: boolean, error: unknown): Promise<void> {

@@ -1,15 +1,15 @@
 /**
- * The way to the connections for writes. Each writer has a line of its own and at most its share of them, so a writer with many large
- * writes never keeps others waiting for longer than one of them takes. What waits here has not begun: it leaves when its answer is given up.
+ * The way to the connections for writes. Each writer has a line of its own and at most its share of them, so many large writes of one
+ * writer do not keep others waiting. What waits here has not begun: it leaves when its answer is given up.
  */
 import { FairQueue, QueueFull } from '../fair-queue.js';
 import type { Writer } from './writer.js';
 
 /** Of the connections for writes, for one writer. */
 const SHARE = 0.4;
-/** A client that sends more at once than this gains nothing: they would end in a time-out. */
-const MAX_WAITING_EACH = 50;
-const MAX_WAITING = 1000;
+/** Far more than any client sends at once by intent. Writes whose requests time out meanwhile leave the line without having begun. */
+const MAX_WAITING_EACH = 200;
+const MAX_WAITING = 2000;
 
 /** Nothing of the write was done: it can be sent again. */
 export class TooManyWrites extends Error {

@@ -35,7 +35,7 @@ export class Project extends Node {
   @Field(() => String, { description: 'The name to show.' })
   name: string;
 
-  @Field(() => String, { nullable: true, description: 'What it is about.', complexity: COSTS.shortText })
+  @Field(() => String, { nullable: true, description: 'What it is about.', complexity: COSTS.shortTextField })
   description: string | null;
 
   @Field(() => GraphQLDateTime, { nullable: true, description: 'When it was archived, if it was.' })

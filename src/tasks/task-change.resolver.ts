@@ -2,6 +2,7 @@
 import { Args, ArgsType, Ctx, Field, FieldResolver, ID, Resolver, Root, Subscription } from 'type-graphql';
 import type { Context, SubscriptionContext } from '../graphql/context.js';
 import { badUserInput } from '../graphql/errors.js';
+import type { Loads } from '../graphql/loads.js';
 import { isGiven, readId } from '../graphql/node.js';
 import { instanceOf } from '../graphql/schema.js';
 import { ifVisible, visibleProjectIds } from '../projects/access.js';
@@ -37,9 +38,9 @@ export class TaskChangeResolver {
     nullable: true,
     description: 'The task as it is by now, of that version or a later one; null when it is gone.',
   })
-  async task(@Root() { type, taskId }: TaskChange, @Ctx() context: Context) {
+  async task(@Root() { type, taskId, loads = undefined }: TaskChange & { loads?: Loads }, @Ctx() context: Context) {
     if (type === TaskChangeType.DELETED) return null;
-    return ifVisible(context, context.loads.load(taskById, taskId), (task) => task.projectId);
+    return ifVisible(context, (loads ?? context.loads).load(taskById, taskId), (task) => task.projectId);
   }
 
   /** First to be told, then to ask what may be seen: so nothing falls in between. @throws BAD_USER_INPUT */

@@ -104,15 +104,22 @@ export class TaskChanges implements AsyncIterableIterator<TaskChange>, TaskSubsc
   }
 
   #seen(event: TaskEvent, visible: ReadonlySet<ProjectId>): TaskChange | undefined {
-    const { type, taskId, projectId, fromProjectId, version, at, changedFields } = event;
-    if (this.#scope?.kind === 'task') this.#scope = { ...this.#scope, projectId };
-    const only = this.#scope?.kind === 'project' ? this.#scope.projectId : undefined;
-    const inSight = (id: ProjectId) => visible.has(id) && (only === undefined || only === id);
-    const before = type !== 'CREATED' && inSight(fromProjectId ?? projectId);
-    const now = type !== 'DELETED' && inSight(projectId);
-    if (!before && !now) return undefined;
-    const told = before && now ? TaskChangeType.UPDATED : now ? TaskChangeType.CREATED : TaskChangeType.DELETED;
-    const fields = told === TaskChangeType.UPDATED ? [...changedFields].sort() : [];
-    return { type: told, taskId, version, at, changedFields: fields };
+    if (this.#scope?.kind === 'task') this.#scope = { ...this.#scope, projectId: event.projectId };
+    return changeSeen(event, visible, this.#scope?.kind === 'project' ? this.#scope.projectId : undefined);
   }
+}
+
+/** An event as one who sees these projects is told it; undefined when it is in none of them. `only`: of these, one project. */
+export function changeSeen(
+  { type, taskId, projectId, fromProjectId, version, at, changedFields }: TaskEvent,
+  visible: ReadonlySet<ProjectId>,
+  only: ProjectId | undefined,
+): TaskChange | undefined {
+  const inSight = (id: ProjectId) => visible.has(id) && (only === undefined || only === id);
+  const before = type !== 'CREATED' && inSight(fromProjectId ?? projectId);
+  const now = type !== 'DELETED' && inSight(projectId);
+  if (!before && !now) return undefined;
+  const told = before && now ? TaskChangeType.UPDATED : now ? TaskChangeType.CREATED : TaskChangeType.DELETED;
+  const fields = told === TaskChangeType.UPDATED ? [...changedFields].sort() : [];
+  return { type: told, taskId, version, at, changedFields: fields };
 }

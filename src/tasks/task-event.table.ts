@@ -3,7 +3,7 @@
  * as the outbox.
  */
 import { sql } from 'drizzle-orm';
-import { bigint, integer, pgEnum, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
+import { bigint, boolean, check, index, integer, pgEnum, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
 import { idColumn, instant, xid8 } from '../db/columns.js';
 
 /** `MANY`: a statement changed more tasks than are told one by one. */
@@ -27,5 +27,19 @@ export const taskEvents = pgTable(
     changedFields: text('changed_fields').array().notNull().default(sql`'{}'`),
     at: instant('at').notNull().default(sql`now()`),
   },
-  (table) => [primaryKey({ columns: [table.xid, table.seq] })],
+  (table) => [
+    primaryKey({ columns: [table.xid, table.seq] }),
+    index('task_events_project').on(table.projectId, table.xid),
+    index('task_events_from_project').on(table.fromProjectId, table.xid).where(sql`${table.fromProjectId} is not null`),
+  ],
+);
+
+export const taskEventsTrim = pgTable(
+  'task_events_trim',
+  {
+    one: boolean().primaryKey().default(true),
+    /** Events of transactions below this id may be gone. */
+    below: xid8().notNull(),
+  },
+  (table) => [check('task_events_trim_one', sql`${table.one}`)],
 );

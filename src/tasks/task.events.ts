@@ -284,7 +284,7 @@ class Feed {
   }
 }
 
-interface EventRow {
+export interface EventRow {
   readonly xid: string;
   readonly type: TaskEventType | 'MANY';
   readonly taskId: string | null;
@@ -297,11 +297,11 @@ interface EventRow {
 
 type SingleRow = EventRow & { type: TaskEventType; taskId: string; projectId: string; version: number };
 
-function isEvent(row: EventRow): row is SingleRow {
+export function isEvent<R extends EventRow>(row: R): row is R & SingleRow {
   return row.type !== 'MANY';
 }
 
-function toEvent({ taskId, projectId, fromProjectId, ...rest }: SingleRow): TaskEvent {
+export function toEvent({ taskId, projectId, fromProjectId, ...rest }: SingleRow): TaskEvent {
   return {
     ...rest,
     taskId: fromUuid('task', taskId),
@@ -310,7 +310,7 @@ function toEvent({ taskId, projectId, fromProjectId, ...rest }: SingleRow): Task
   };
 }
 
-function projectOf(uuid: string | null): ProjectId | null {
+export function projectOf(uuid: string | null): ProjectId | null {
   return uuid === null ? null : fromUuid('project', uuid);
 }
 
@@ -319,7 +319,7 @@ async function newRows(db: Database, since: string | undefined): Promise<{ snaps
   const before = sql`${since ?? null}::text::pg_snapshot`;
   const [found] = await db.read.execute<{ snapshot: string; rows: EventRow[] | null }>(sql`
     select pg_current_snapshot()::text as snapshot, (
-      select json_agg(json_build_object(${columns()}) order by seq)
+      select json_agg(json_build_object(${eventColumns()}) order by seq)
       from (
         select * from ${taskEvents}
         where ${taskEvents.xid} >= pg_snapshot_xmin(${before}) and not pg_visible_in_snapshot(${taskEvents.xid}, ${before})
@@ -329,7 +329,7 @@ async function newRows(db: Database, since: string | undefined): Promise<{ snaps
   return { snapshot: (found as { snapshot: string }).snapshot, rows: found?.rows ?? [] };
 }
 
-function columns(): SQL {
+export function eventColumns(): SQL {
   const { xid, type, taskId, projectId, fromProjectId, version, changedFields, at } = taskEvents;
   return sql`'xid', ${xid}::text, 'type', ${type}, 'taskId', ${taskId}, 'projectId', ${projectId},
     'fromProjectId', ${fromProjectId}, 'version', ${version}, 'changedFields', ${changedFields}, 'at', ${isoText(sql`${at}`)}`;
@@ -343,7 +343,7 @@ function isOfAnotherHistory(before: string, now: string): boolean {
 }
 
 /** What a transaction did to a task in several steps is one event: labels and fields are written by statements of their own. */
-function perTransaction(events: readonly TaskEvent[]): TaskEvent[] {
+export function perTransaction(events: readonly TaskEvent[]): TaskEvent[] {
   const merged = new Map<string, TaskEvent | undefined>();
   for (const event of events) {
     const key = `${event.xid} ${event.taskId}`;

@@ -62,7 +62,7 @@ abstract class TaskChangesInput extends TaskFieldsInput {
 
   @Field(() => [ID], {
     nullable: true,
-    description: "Replaces the task's labels. At most 50; a task that has more already can keep them or lose some.",
+    description: "Replaces the task's labels. At most 50.",
   })
   labelIds?: LabelId[] | null;
 }

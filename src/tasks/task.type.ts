@@ -42,7 +42,7 @@ export class Task extends Node {
   @Field(() => String, { description: 'One line, 1 to 500 characters.' })
   title: string;
 
-  @Field(() => String, { nullable: true, description: 'Markdown.', complexity: COSTS.text })
+  @Field(() => String, { nullable: true, description: 'Markdown.', complexity: COSTS.longTextField })
   description: string | null;
 
   @Field(() => TaskStatusType, { description: 'How far it has come.' })
@@ -62,7 +62,10 @@ export class Task extends Node {
   @Field(() => GraphQLDateTime, { description: 'When it was created.' })
   createdAt: string;
 
-  @Field(() => GraphQLDateTime, { description: 'When it was last changed.' })
+  @Field(() => GraphQLDateTime, {
+    description:
+      'When the transaction of its last change began. A later value may become visible earlier: to learn what changed since, use Query.taskChangesSince.',
+  })
   updatedAt: string;
 
   @Field(() => GraphQLDateTime, { nullable: true, description: 'When it was done; null unless its status is DONE.' })

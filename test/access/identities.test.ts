@@ -102,13 +102,43 @@ describe('create', () => {
   });
 
   test.each([
-    ['with spaces in it\u0085', 'with-spaces-in-it-'],
+    ['with spaces in it\u0085', 'with-spaces-in-it'],
     ['x'.repeat(300), 'x'.repeat(57)],
   ])('a handle that is none, %j, is made one', async (handle, expected) => {
     const { viewer: user } = dataOf(
       await viewer(creating, `auth0|${handle.length}`, { handle, name: 'n'.repeat(500) }),
     );
     expect(user).toMatchObject({ handle: expected, name: 'n'.repeat(100) });
+  });
+
+  test.each([
+    ['🔥'.repeat(80), '🔥'.repeat(57)], // not cut through a character
+    [`${'x'.repeat(56)}🔥🔥`, `${'x'.repeat(56)}🔥`],
+    ['Zoe\u0308', 'Zoë'],
+    ['a\ud83db', 'a-b'],
+    ['gra\u200bcie\u3164\u202e', 'gracie'],
+    [`z${'\u0301'.repeat(2000)}`, `ź${'\u0301'.repeat(29)}`],
+  ])('a handle %j becomes %j', async (handle, expected) => {
+    const subject = `auth0|handle-${handle.length}-${expected.length}`;
+    const { viewer: user } = dataOf(await viewer(creating, subject, { handle, name: handle }));
+    expect(user.handle).toBe(expected);
+    expect((await usersOf(subject)).map((row) => row.handle)).toEqual([expected]);
+  });
+
+  test.each(['', ' ', '\u200b', '\u3164', '\u202e', '\u0001', '\ud800', '\u2060\u00ad'])(
+    'a handle and a name in which nothing is visible, %j, are replaced',
+    async (blank) => {
+      const subject = `auth0|blank-${[...blank].map((char) => char.codePointAt(0)).join('-')}`;
+      const { viewer: user } = dataOf(await viewer(creating, subject, { handle: blank, name: blank }));
+      expect(user.handle).toBe(`user-${user.id.slice(5)}`);
+      expect(user.name).toBe(user.handle);
+    },
+  );
+
+  test('a name is cut between characters, and has no line breaks or controls', async () => {
+    const profile = { handle: 'longname', name: `a\nb\u001b ${'😀'.repeat(200)}` };
+    const { viewer: user } = dataOf(await viewer(creating, 'auth0|long-name', profile));
+    expect(user.name).toBe(`a b  ${'😀'.repeat(95)}`);
   });
 
   test('many requests on two processes that meet a subject first make one user', async () => {

@@ -63,9 +63,11 @@ describe('filters', () => {
 /** `not` within `not`, so deep. */
 const nested = (depth: number): object => (depth === 1 ? {} : { not: nested(depth - 1) });
 
+const by = (field?: string) => (field === undefined ? {} : { orderBy: [{ field }] });
+
 /** A cursor of the right list with a sort value that it cannot have. */
-async function forged(sort: string): Promise<string> {
-  const { endCursor } = dataOf(await ask({ first: 1 })).tasks.pageInfo;
+async function forged(sort: string, field?: string): Promise<string> {
+  const { endCursor } = dataOf(await ask({ first: 1, ...by(field) })).tasks.pageInfo;
   const parts = JSON.parse(Buffer.from(endCursor, 'base64url').toString());
   parts[2] = sort;
   return Buffer.from(JSON.stringify(parts)).toString('base64url');
@@ -124,7 +126,21 @@ describe('pages', () => {
     ['after', { after: Buffer.from('[1,"x","y"]').toString('base64url') }],
     ['after', { after: Buffer.from('{}').toString('base64url') }],
     ['after', async () => ({ after: await forged('2020 (x)') })],
+    ['after', async () => ({ after: await forged('2026-02-30T00:00:00.000Z') })],
+    ['after', async () => ({ after: await forged('2026-01-01T24:00:00.000Z') })],
     ['after', async () => ({ after: await forged('+275760-09-13T00:00:00.000Z') })],
+    ['after', async () => ({ after: await forged('2026-02-30', 'DUE_DATE'), ...by('DUE_DATE') })],
+    ['after', async () => ({ after: await forged('2025-02-29', 'DUE_DATE'), ...by('DUE_DATE') })],
+    ['after', async () => ({ after: await forged('0000-01-01', 'DUE_DATE'), ...by('DUE_DATE') })],
+    ['before', async () => ({ before: await forged('2026-04-31T10:00:00.000Z', 'UPDATED_AT'), ...by('UPDATED_AT') })],
+    [
+      'before',
+      async () => ({ before: await forged('2026-06-31T10:00:00.000Z', 'COMPLETED_AT'), ...by('COMPLETED_AT') }),
+    ],
+    ['after', async () => ({ after: await forged('a\0', 'TITLE'), ...by('TITLE') })],
+    ['after', async () => ({ after: await forged('a\ud800', 'TITLE'), ...by('TITLE') })],
+    ['filter', { filter: { dueDate: { eq: '2026-02-30' } } }],
+    ['filter', { filter: { createdAt: { gt: '2026-02-30T00:00:00Z' } } }],
     ['orderBy', { orderBy: [{ field: 'PRIORITY' }, { field: 'PRIORITY' }] }],
     ['orderBy', { orderBy: ['PRIORITY', 'CREATED_AT', 'TITLE', 'STATUS'].map((field) => ({ field })) }],
     ['filter.not.not.not.not.not', { filter: nested(6) }],

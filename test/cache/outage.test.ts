@@ -1,7 +1,7 @@
 /** What ends an outage and what does not, on a clock that stands still. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import { LEASE_MS } from '../../src/cache/index.js';
-import { Outage, refusalText, reportedOnce } from '../../src/cache/redis/outage.js';
+import { lostTogetherMs, Outage, refusalText, reportedOnce } from '../../src/cache/redis/outage.js';
 import { FakeClock } from './world.js';
 
 const OOM = "OOM command not allowed when used memory > 'maxmemory'.";
@@ -107,6 +107,13 @@ test('an outage is reported with its reason when it has lasted LEASE_MS, and onc
   expect(reports).toEqual([`Redis refuses writes: ${OOM}`, 'ended']);
   failingFor(LEASE_MS, unanswered);
   expect(reports.slice(2)).toEqual(['Redis cannot be reached: no answer in time']);
+});
+
+test('groups are lost together since the last of them was lost: its lease is the last to end', () => {
+  const groups = (...lost: number[]) => lost.map((lostForMs) => ({ lostForMs }));
+  expect(lostTogetherMs(groups(0, 5000, 10))).toBe(10);
+  expect(lostTogetherMs(groups(0, 5000))).toBe(5000);
+  expect(lostTogetherMs(groups(0, 0))).toBe(0);
 });
 
 test('outages of several groups are reported as one', () => {

@@ -9,7 +9,11 @@ import { createApp } from '../../src/app.js';
 import { RedisStore, type Store } from '../../src/cache/index.js';
 import type { TaskId } from '../../src/db/ids.js';
 import { toUuid } from '../../src/db/ids.js';
+import { Tracer } from '../../src/graphql/cache-trace.js';
+import { Loads } from '../../src/graphql/loads.js';
 import { createLog } from '../../src/log.js';
+import { type LabelledTask, taskById } from '../../src/tasks/task.loaders.js';
+import { MINUTE } from '../../src/time.js';
 import { tokenVerifier } from '../../src/tokens.js';
 import type { ChildOptions, FromChild, ToChild } from './child-options.js';
 import { sleep } from './wait.js';
@@ -108,6 +112,22 @@ app.server.post('/chaos/move', async (request) => {
     );
   });
   return value;
+});
+
+/** What a cached method is that reads within: a task, from the request's loads, inside of a cached load. */
+const nested = {
+  name: 'Chaos.nested',
+  shape: '1',
+  ttlMs: 10 * MINUTE,
+  scope: 'public',
+  tags: taskById.tags,
+} as const;
+app.server.post('/chaos/nested', async (request) => {
+  const { id } = request.body as { id: TaskId };
+  const { cache, db } = app;
+  const loads = new Loads({ cache, db, viewer: '', tracer: new Tracer(false), session: cache.session() });
+  await loads.load(taskById, id); // so the request's log read is known, and its loader remembers the task
+  return await loads.read<TaskId, LabelledTask | null>(nested, id, async () => await loads.load(taskById, id));
 });
 
 process.on('message', (message: ToChild) => {

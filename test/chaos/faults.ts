@@ -4,6 +4,7 @@
  */
 import { copyFile, readdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
+import { SECOND } from '../../src/time.js';
 import type { ApiChild } from './child.js';
 import { HOOKS } from './child-options.js';
 import type { Weather } from './proxy.js';
@@ -21,6 +22,8 @@ export interface Fault {
   readonly partition?: true;
   /** Readers may get errors that are Postgres's own. */
   readonly hurtsPostgres?: true;
+  /** Every write of the API is answered with success, however late: Redis is what fails, and Postgres has the truth. */
+  readonly writesSucceed?: true;
   /** What it did, when that says more than its name: `not reached`. */
   run(world: World, workload: Workload, random: Random): Promise<string | undefined>;
 }
@@ -147,6 +150,50 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   {
+    name: 'Redis: SIGSTOP, failover, writes, the old primary wakes: read at once and 5 s later',
+    topologies: ['cluster'],
+    partition: true, // as above, for the first 2 s
+    async run(world, workload, random) {
+      const old = random.pick(await world.topology.primaries());
+      old.pause();
+      try {
+        await failedOver(world, old); // which takes longer than the node time-out
+        await workload.writeEvery();
+      } finally {
+        old.resume();
+      }
+      await workload.readEvery();
+      world.history.partitionEnds();
+      await sleep(5 * SECOND);
+      await workload.readEvery(); // no process may still have what the old primary said
+      await whole(world);
+      return undefined;
+    },
+  },
+  {
+    name: 'a load in line while Redis goes',
+    topologies: TOPOLOGIES,
+    async run(world, workload, random) {
+      const slow = world.children.map(({ postgresProxy }) => postgresProxy);
+      for (const proxy of slow) proxy.set({ kind: 'delay', ms: random.between(50, 150) });
+      const node = random.pick(await world.topology.primaries());
+      // Too short for a failover, where there may be one.
+      const pauseMs = world.kind === 'standalone' ? random.between(300, 1500) : random.between(300, 800);
+      await node.command('FLUSHALL'); // so that there is something to load
+      const loading = workload.readManyAtOnce();
+      await sleep(random.between(20, 150));
+      node.pause();
+      const joining = workload.readManyAtOnce();
+      await sleep(pauseMs);
+      node.resume();
+      await Promise.all([loading, joining]);
+      for (const proxy of slow) proxy.heal();
+      await whole(world);
+      await workload.readManyAtOnce(); // what was stored meanwhile
+      return undefined;
+    },
+  },
+  {
     name: 'Redis: failover, replication cut before',
     topologies: WITH_REPLICAS,
     async run(world, _, random) {
@@ -197,6 +244,46 @@ export const FAULTS: readonly Fault[] = [
     topologies: TOPOLOGIES,
     partition: true, // fences are evicted
     run: (world, _, random) => fillUp(world, 'allkeys-lru', random),
+  },
+  {
+    name: 'Redis: full, noeviction',
+    topologies: TOPOLOGIES,
+    partition: true, // while it fills up it takes one write and refuses the next: a Redis lost to some writers alone
+    writesSucceed: true,
+    run: (world, _, random) => fillUp(world, 'noeviction', random),
+  },
+  {
+    name: 'Redis: refuses all writes, full',
+    topologies: TOPOLOGIES,
+    writesSucceed: true,
+    run: (world, _, random) =>
+      refuseWrites(world, random, {
+        begin: async (node) => {
+          await node.command('CONFIG', 'SET', 'maxmemory-policy', 'noeviction');
+          await node.command('CONFIG', 'SET', 'maxmemory', 1);
+        },
+        end: roomAgain,
+      }),
+  },
+  {
+    name: 'Redis: refuses all writes, READONLY',
+    topologies: ['standalone'], // Sentinels and a cluster would make it what it was
+    writesSucceed: true,
+    run: (world, _, random) =>
+      refuseWrites(world, random, {
+        begin: (node) => node.command('REPLICAOF', '127.0.0.1', 1),
+        end: (node) => node.command('REPLICAOF', 'NO', 'ONE'),
+      }),
+  },
+  {
+    name: 'Redis: refuses all writes, too few replicas',
+    topologies: WITH_REPLICAS,
+    writesSucceed: true,
+    run: (world, _, random) =>
+      refuseWrites(world, random, {
+        begin: (node) => node.command('CONFIG', 'SET', 'min-replicas-to-write', 5),
+        end: (node) => node.command('CONFIG', 'SET', 'min-replicas-to-write', 0),
+      }),
   },
   {
     name: 'Postgres: backends terminated',
@@ -340,11 +427,41 @@ async function follow(world: World, old: RedisNode): Promise<void> {
   await old.command('REPLICAOF', '127.0.0.1', (primary as RedisNode).port);
 }
 
+/** Some or all primaries answer and take no writes, for less or more than a lease. */
+async function refuseWrites(
+  world: World,
+  random: Random,
+  { begin, end }: Record<'begin' | 'end', (node: RedisNode) => Promise<unknown>>,
+): Promise<undefined> {
+  const primaries = random.shuffled(await world.topology.primaries());
+  const refusing = primaries.slice(0, 1 + random.integer(primaries.length));
+  try {
+    for (const node of refusing) {
+      await begin(node);
+      await sleep(random.between(0, 300));
+    }
+    await sleep(random.between(500, 6000));
+  } finally {
+    for (const node of refusing) await end(node);
+  }
+  await whole(world);
+  return undefined;
+}
+
+async function roomAgain(node: RedisNode): Promise<void> {
+  await node.command('CONFIG', 'SET', 'maxmemory', 256 * 1024 * 1024);
+  await node.command('CONFIG', 'SET', 'maxmemory-policy', 'volatile-lfu');
+}
+
 const JUNK_KEYS = 4000;
 const JUNK_BYTES = 1000;
 
 /** Less memory than there are data, and more data all the time. */
-async function fillUp(world: World, policy: 'volatile-lfu' | 'allkeys-lru', random: Random): Promise<undefined> {
+async function fillUp(
+  world: World,
+  policy: 'volatile-lfu' | 'allkeys-lru' | 'noeviction',
+  random: Random,
+): Promise<undefined> {
   const primaries = await world.topology.primaries();
   const script = `for i = 1, ARGV[1] do redis.call('SET', KEYS[1] .. ARGV[3] .. i, string.rep('x', ARGV[2]), 'PX', 60000) end`;
   for (const node of primaries) {
@@ -354,14 +471,16 @@ async function fillUp(world: World, policy: 'volatile-lfu' | 'allkeys-lru', rand
       await junk(JUNK_KEYS, 'old');
       const used = Number((await node.info('memory')).get('used_memory'));
       await node.command('CONFIG', 'SET', 'maxmemory-policy', policy);
-      await node.command('CONFIG', 'SET', 'maxmemory', used - JUNK_KEYS * JUNK_BYTES * 0.5);
+      // Where nothing is evicted a little room is left, which is used up under load.
+      const roomFor = policy === 'noeviction' ? 500 : -JUNK_KEYS / 2;
+      await node.command('CONFIG', 'SET', 'maxmemory', used + roomFor * JUNK_BYTES);
       for (let i = 0; i < 20; i++) {
         await junk(200, `new${i}-`).catch(() => {}); // no room: that is the point
         await sleep(random.between(20, 120));
       }
+      if (policy === 'noeviction') await sleep(random.between(0, 4000));
     } finally {
-      await node.command('CONFIG', 'SET', 'maxmemory', 256 * 1024 * 1024);
-      await node.command('CONFIG', 'SET', 'maxmemory-policy', 'volatile-lfu');
+      await roomAgain(node);
     }
   }
   return undefined;

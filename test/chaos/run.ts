@@ -134,10 +134,12 @@ async function hurt(world: World, untilMs: number): Promise<void> {
       cell.runs++;
       if (fault.partition) history.partitionBegins();
       if (fault.hurtsPostgres) workload.postgresIsHurt();
+      if (fault.writesSucceed) workload.writesSucceedBegins();
       const crashed = world.crashes.length;
       const outcome = await fault.run(world, workload, random);
       if (outcome === 'not reached') cell.missed++;
       if (fault.partition) history.partitionEnds();
+      if (fault.writesSucceed) workload.writesSucceedEnds();
       if (fault.hurtsPostgres) workload.postgresIsWell(POSTGRES_GRACE_MS);
       current = `after ${fault.name}`;
       await sleep(random.between(...CALM_MS));

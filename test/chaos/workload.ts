@@ -80,6 +80,8 @@ export class Workload {
   #errors: ErrorCounts = { unexpected: 0, killed: 0, postgres: 0, crashes: 0 };
   /** While it is before this, an error is Postgres's. */
   #postgresHurtUntilMs = Number.NEGATIVE_INFINITY;
+  /** Writes that begin within are to succeed. */
+  #writesSucceed = { fromMs: Number.POSITIVE_INFINITY, untilMs: Number.POSITIVE_INFINITY };
   #stopped = false;
   #loops: Promise<void>[] = [];
   readonly #world: World;
@@ -118,6 +120,15 @@ export class Workload {
     this.#postgresHurtUntilMs = performance.now() + withinMs;
   }
 
+  /** From now on every write of the API is answered with success, unless its process is killed. */
+  writesSucceedBegins(): void {
+    this.#writesSucceed = { fromMs: performance.now(), untilMs: Number.POSITIVE_INFINITY };
+  }
+
+  writesSucceedEnds(): void {
+    this.#writesSucceed.untilMs = performance.now();
+  }
+
   /** SQL around the API, one statement that updates so many tasks. */
   async writeRaw(count: number): Promise<void> {
     const { sql, raw, history, random } = this.#world;
@@ -133,6 +144,37 @@ export class Workload {
       history.outcomeUnknown(operation, rows);
       this.answers.failedWrites++;
     }
+  }
+
+  /** Each task of OPS is written once, by some process: all groups of a Cluster have writes. */
+  async writeEvery(): Promise<void> {
+    const { children, ops, random } = this.#world;
+    for (const id of random.shuffled(ops.tasks)) {
+      const child = random.pick(children);
+      if (child.up) await this.#write(child, id);
+    }
+  }
+
+  /** Every process reads every task of OPS, in a list and one by one. */
+  async readEvery(): Promise<void> {
+    const { children, ops } = this.#world;
+    await Promise.all(
+      children
+        .filter(({ up }) => up)
+        .map(async (child) => {
+          await this.#readList(child, ops);
+          for (const id of ops.tasks) await this.#readTask(child, id);
+        }),
+    );
+  }
+
+  /** Every process is asked for many tasks at once that it has to load: more than may be loaded at a time. */
+  async readManyAtOnce(): Promise<void> {
+    const { children, ops } = this.#world;
+    const reads = children
+      .filter(({ up }) => up)
+      .flatMap((child) => ops.tasks.map((id) => this.#readNested(child, id)));
+    await Promise.all(reads);
   }
 
   #loop(pauseMs: number, step: () => Promise<void>, child?: ApiChild): void {
@@ -159,6 +201,7 @@ export class Workload {
       if (roll < 0.55) return this.#readFiltered(child);
       if (roll < 0.7) return this.#readStats(child, project);
       if (roll < 0.85) return this.#readUnits(child, units);
+      if (roll < 0.92) return this.#readNested(child, random.pick([...ops.tasks, ...raw.tasks]));
       return this.#readTask(child, task);
     };
     await ask();
@@ -200,6 +243,21 @@ export class Workload {
     }));
   }
 
+  /** A cached method that reads the task through the cache inside its load. */
+  async #readNested(child: ApiChild, id: TaskId): Promise<void> {
+    const { history, headers } = this.#world;
+    const operation = history.beginRead(`nested of API ${child.number}`);
+    try {
+      const task = (await child.post('/chaos/nested', { id }, headers)) as TaskNode;
+      if (task?.version === undefined) throw new Error(`no task: ${JSON.stringify(task)}`);
+      history.endRead(operation, [seenInAnswer(task)]);
+      this.answers.reads++;
+    } catch (error) {
+      history.dropRead(operation);
+      await this.#requestFailed(child, operation, error);
+    }
+  }
+
   async #readUnits(child: ApiChild, units: ProjectOfTasks): Promise<void> {
     const { history, settings } = this.#world;
     const startedMs = performance.now();
@@ -236,12 +294,12 @@ export class Workload {
       return answer;
     } catch (error) {
       history.dropRead(operation);
-      await this.#readerError(child, operation, error);
+      await this.#requestFailed(child, operation, error);
       return undefined;
     }
   }
 
-  async #readerError(child: ApiChild, { startedMs, what }: Operation, error: unknown): Promise<void> {
+  async #requestFailed(child: ApiChild, { startedMs, what }: Operation, error: unknown): Promise<void> {
     const errors = this.#errors;
     const tookMs = performance.now() - startedMs;
     const excusedByPostgres = startedMs < this.#postgresHurtUntilMs;
@@ -258,9 +316,8 @@ export class Workload {
     }
   }
 
-  async #write(child: ApiChild): Promise<void> {
-    const { history, random, ops, headers } = this.#world;
-    const id = random.pick(ops.tasks);
+  async #write(child: ApiChild, id = this.#world.random.pick(this.#world.ops.tasks)): Promise<void> {
+    const { history, random, headers } = this.#world;
     const change = random.chance(0.3)
       ? { status: random.pick(STATUSES) }
       : { title: `Task ${random.integer(1_000_000_000)}` };
@@ -273,9 +330,9 @@ export class Workload {
       if (task === undefined || task === null) throw new Error(JSON.stringify(answer).slice(0, 500));
       history.acknowledged(operation, [id], [seenInAnswer(task)]);
       this.answers.writes++;
-    } catch {
+    } catch (error) {
       history.outcomeUnknown(operation, [id]);
-      this.answers.failedWrites++;
+      await this.#writeFailed(child, operation, error);
     }
   }
 
@@ -293,9 +350,17 @@ export class Workload {
       const { order, vector } = snapshotOf(units, nodes);
       history.knowVector(order, vector);
       this.answers.moves++;
-    } catch {
+    } catch (error) {
       history.outcomeUnknown(operation, rows);
-      this.answers.failedWrites++;
+      await this.#writeFailed(child, operation, error);
+    }
+  }
+
+  async #writeFailed(child: ApiChild, operation: Operation, error: unknown): Promise<void> {
+    this.answers.failedWrites++;
+    const { fromMs, untilMs } = this.#writesSucceed;
+    if (operation.startedMs >= fromMs && operation.startedMs < untilMs) {
+      await this.#requestFailed(child, operation, error);
     }
   }
 

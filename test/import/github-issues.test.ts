@@ -124,22 +124,48 @@ test.each<[string, unknown, string]>([
   [
     'a title that is too long',
     record(1, { title: 'x'.repeat(501) }),
-    'record 0 (issue #1): title: expected text of 1 to 500 characters, got 501',
+    'record 0 (issue #1): title: expected 1 to 500 characters, got 501',
   ],
   [
     'a body that is too long',
     record(1, { body: 'x'.repeat(65_537) }),
-    'record 0 (issue #1): body: expected text of 0 to 65536 characters, got 65537',
+    'record 0 (issue #1): body: expected at most 65536 characters, got 65537',
   ],
   [
     'a comment with NUL',
     record(1, { comments: [comment({ body: 'ab\0' })] }),
-    'record 0 (issue #1): comments.0.body: expected text without NUL or half a character, got one at 2',
+    'record 0 (issue #1): comments.0.body: expected a text that can be stored, got NUL (U+0000) at character 3',
   ],
   [
     'half a surrogate pair',
     record(1, { title: '\ud83d' }),
-    'record 0 (issue #1): title: expected text without NUL or half a character, got one at 0',
+    'record 0 (issue #1): title: expected a text that can be stored, got half of a surrogate pair (U+D83D) at character 1',
+  ],
+  [
+    'a title of blanks',
+    record(1, { title: ' \u200b' }),
+    'record 0 (issue #1): title: expected 1 to 500 characters, got none that is visible',
+  ],
+  [
+    'a title with an escape',
+    record(1, { title: 'a\u001b[1m' }),
+    'record 0 (issue #1): title: expected no control characters, got one (U+001B) at character 2',
+  ],
+  [
+    'a label of two lines',
+    record(1, { labels: [label({ name: 'a\u2028b' })] }),
+    'record 0 (issue #1): labels.0.name: expected one line, got a line break (U+2028) at character 2',
+  ],
+  [
+    'more labels than a task may have',
+    record(1, { labels: Array.from({ length: 51 }, (_, i) => label({ name: `label ${i}` })) }),
+    'record 0 (issue #1): labels: expected at most 50 labels, got 51',
+  ],
+  [
+    'a repository that is not the name of a project',
+    record(1, { url: 'https://github.com/acme/a\u202eb/issues/1' }),
+    "record 0 (issue #1): url: expected an issue's URL like https://github.com/owner/repository/issues/13, " +
+      'got "https://github.com/acme/a\u202eb/issues/1"',
   ],
   [
     "a URL that is no issue's",
@@ -171,6 +197,29 @@ test('every fault is told, up to ten of them', () => {
 test('lengths are counted in characters, as Postgres does', () => {
   expect(parse(record(1, { title: '🚀'.repeat(500) })).issues).toHaveLength(1);
   expect(refusalOf(record(1, { title: '🚀'.repeat(501) })).message).toContain('got 501');
+});
+
+test('texts are read as the API reads them', () => {
+  const [issue] = parse(
+    record(1, {
+      title: ' Cafe\u0301\u200b ',
+      body: 'a\r\nb\u001e',
+      labels: [label({ name: 'e\u0301', description: ' ' }), label({ name: 'é' })],
+      comments: [comment({ body: '\u200b\r\n' }), comment({ body: '😀'.repeat(65_536) })],
+    }),
+  ).issues;
+  expect(issue).toMatchObject({ title: 'Café', body: 'a\nb\u001e' });
+  expect(issue?.labels.map(({ name, description }) => [name, description])).toEqual([
+    ['é', null],
+    ['é', null],
+  ]);
+  expect(issue?.comments.map(({ body }) => body)).toEqual(['', '😀'.repeat(65_536)]);
+  expect(parse(record(1, { body: ' \n' })).issues[0]?.body).toBeNull();
+});
+
+test('fifty labels are as many as a task may have, however often each is named', () => {
+  const fifty = Array.from({ length: 50 }, (_, i) => label({ name: `label ${i}` }));
+  expect(parse(record(1, { labels: [...fifty, ...fifty] })).issues).toHaveLength(1);
 });
 
 test.each<[string, string, string, string]>([

@@ -21,7 +21,14 @@ import { createDatabase, type TestDatabase } from '../support/database.js';
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 
 /** Tables that nothing cached reads. */
-const UNCACHED = ['cache_outbox', 'cache_outbox_trim', 'idempotency_keys', 'task_events', 'task_numbers'];
+const UNCACHED = [
+  'cache_outbox',
+  'cache_outbox_trim',
+  'idempotency_keys',
+  'task_events',
+  'task_events_trim',
+  'task_numbers',
+];
 
 const projectId = newId('project');
 const page = { limit: 3, backward: false, after: null, before: null };
@@ -64,6 +71,10 @@ const ARGUMENTS: Record<string, unknown[]> = {
   TaskPageRelative: lists,
   TaskCount: lists.map((one) => one.list),
   TaskCountRelative: [list],
+  TaskPageByText: lists,
+  TaskPageRelativeByText: lists,
+  TaskCountByText: lists.map((one) => one.list),
+  TaskCountRelativeByText: [list],
   TaskLabels: [newId('task')],
   Comment: [newId('comment')],
   TaskComments: [{ taskId: newId('task'), ...page }],

@@ -43,11 +43,22 @@ const NEAR_TEST = 'test/cache/near-cache.test.ts';
 const COUNTEREXAMPLES = 'test/cache/counterexamples.test.ts';
 const ON_THE_WAY = 'test/invalidation/counterexamples.test.ts';
 const RELAY_TEST = 'test/invalidation/relay.test.ts';
+const OUTAGE = 'src/cache/redis/outage.ts';
+const OUTAGE_TEST = 'test/cache/outage.test.ts';
+const REFUSED_TEST = 'test/invalidation/refused-writes.test.ts';
 const ANSWERS_TEST = 'test/api/answers.test.ts';
+const NESTED = 'test/cache/nested-memory.test.ts';
+const CLUSTER = 'test/cache/cluster-memory.test.ts';
+const EVICTED = 'test/cache/evicted-fence.test.ts';
+const RESEND = 'test/cache/cluster-resend.test.ts';
+
+const UNASKED = 'return session.snapshot || this.#near.provedAfter(session.began);';
+const INSIDE = 'session === undefined || insideLoad()) return false;';
+const NAMED = 'if (generation === undefined || generation !== generations[group]) return false;';
 
 const RUN_CHECK: Applied['replace'] = [
   [
-    "if ARGV[1] ~= '' and string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') ~= ARGV[1] then return 'moved' end",
+    "if ARGV[1] ~= '' and string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') ~= ARGV[1] then return { 'moved' } end",
     '',
   ],
 ];
@@ -55,7 +66,10 @@ const KEY_OF_VIEWER = `\`answer \${viewerId} \${question}\``;
 const KEY_OF_ALL = `\`answer \${viewerId.slice(0, 0)} \${question}\``;
 const QUESTION_IN_LINES = `\`\${accept}\\n\${origin}\\n\${type}\\n\${body.toString('latin1')}\``;
 const QUESTION_IN_ONE = `\`\${accept} \${origin} \${type} \${body.toString('latin1')}\``;
-const IDENTITY = `\`\${lease.generation}:\${lease.purge}\``;
+const IDENTITY = `\`\${generation}:\${purge}:\${generations}\``;
+const OF_NOTHING = `\`any \${[generation, purge, generations].length}\``;
+const OF_GENERATION = `\`\${generation}:\${generations}:\${purge.slice(0, 0)}\``;
+const OF_HOME_ALONE = `\`\${generation}:\${purge}:\${generations.slice(0, 0)}\``;
 
 export const MUTANTS: readonly Mutant[] = [
   {
@@ -291,7 +305,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'bound/no-cas',
     what: 'APPLY does not compare the position with that of HEAD.',
     file: APPLY,
-    replace: [["if position ~= ARGV[2] then return 'raced' end", '']],
+    replace: [["if position ~= ARGV[2] then return { 'raced' } end", '']],
     killedBy: `${CONFORMANCE} > it is raced by another purge at the same id, too`,
   },
   {
@@ -312,9 +326,9 @@ export const MUTANTS: readonly Mutant[] = [
     file: REDIS,
     replace: [
       [
-        'const reply = await runScript(client, applyScript, keys, [',
+        'const reply = (await runScript(client, applyScript, keys, [',
         `await client.set(this.#name('pos', group), positionText(next));
-      const reply = await runScript(client, applyScript, keys, [`,
+      const reply = (await runScript(client, applyScript, keys, [`,
       ],
       ["head.position === undefined ? '' : positionText(head.position),", 'positionText(next),'],
     ],
@@ -426,7 +440,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'l1poll/failover-chain-only',
     what: 'Memory asks whether its last record is still there, not whether the lease is the same.',
     file: NEAR,
-    replace: [[IDENTITY, `\`\${lease.purge}\``]],
+    replace: [[IDENTITY, `\`\${purge}:\${generations}:\${generation.slice(0, 0)}\``]],
     killedBy: `${NEAR_TEST} > when the lease is of another generation: what is gone with a server left no record`,
   },
   {
@@ -434,7 +448,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'Memory compares neither lease nor log.',
     file: NEAR,
     replace: [
-      [IDENTITY, "'any'"],
+      [IDENTITY, OF_NOTHING],
       [
         "if (identity === undefined || log.kind === 'hole') return this.#forget();",
         "if (identity === undefined) return this.#forget();\n    if (log.kind === 'hole') return true;",
@@ -443,7 +457,7 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${NEAR_TEST} > when the log is another one`,
   },
   {
-    name: 'l1poll/failover-use-untrusted',
+    name: 'near-mut/use-unleased',
     what: 'The place in the log is taken from an answer without the lease.',
     file: NEAR,
     replace: [
@@ -476,21 +490,21 @@ export const MUTANTS: readonly Mutant[] = [
     absent: 'As l1poll/no-wait.',
   },
   {
-    name: 'l1poll/lease-from-receive',
+    name: 'near-mut/any-look',
     what: 'A look into the log counts from its answer, not from when it was sent.',
     file: NEAR,
     replace: [['this.#processed > sent;', 'this.#processed >= sent;']],
     killedBy: `${NEAR_TEST} > serves a session without another only if it was sent after the session began`,
   },
   {
-    name: 'l1poll/no-put-check',
+    name: 'near-mut/no-put-check',
     what: 'What a record has named since it was asked for is kept.',
     file: NEAR,
     replace: [['if (!this.#untouched(entry.tags, since)) return;', 'if (since < 0) return;']],
     killedBy: `${NEAR_TEST} > that a record names in the very answer: a cluster may be asked for the log last`,
   },
   {
-    name: 'l1poll/forgotten-records',
+    name: 'near-mut/no-floor',
     what: 'What was touched longer ago than is remembered counts as untouched.',
     file: NEAR,
     replace: [['if (since < this.#floor) return false;', '']],
@@ -504,14 +518,14 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${NEAR_TEST} > that a record named in the generation before`,
   },
   {
-    name: 'l1poll/position-late',
+    name: 'near-mut/asked-late',
     what: 'The place in the log is that of the answer, not that of the question.',
     file: NEAR,
     replace: [['const since = asked.log.sequence;', 'const since = mark.sequence;']],
     killedBy: `${NEAR_TEST} > that a record has named since it was asked for, which another read has processed`,
   },
   {
-    name: 'l1poll/log-first',
+    name: 'near-mut/log-first',
     what: 'In a cluster the log is written before the fences of other groups stand.',
     file: REDIS,
     replace: [
@@ -527,7 +541,7 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${COUNTEREXAMPLES} > is told of a write by the log only when every fence stands`,
   },
   {
-    name: 'l1poll/put-under-fence',
+    name: 'near-mut/put-fenced',
     what: 'What was loaded under a fence is kept.',
     file: CACHE,
     replace: [
@@ -551,7 +565,7 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${NEAR_TEST} > is not kept when a part was read under a fence, or without a lease, or by a load that others began`,
   },
   {
-    name: 'answer/fenced-part',
+    name: 'near-mut/answer-unstamped',
     what: 'An answer is kept although a part of it was read under a fence.',
     file: SESSION,
     replace: [['this.unstamped = true;\n    this.loseGround();', 'this.unstamped = true;']],
@@ -565,7 +579,7 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${NEAR_TEST} > is not kept when a part could not be read, whatever was made of that`,
   },
   {
-    name: 'answer/latest-look',
+    name: 'near-mut/answer-latest',
     what: 'An answer counts from the latest look of its parts.',
     file: SESSION,
     replace: [['since.log.sequence < earliest.log.sequence', 'since.log.sequence > earliest.log.sequence']],
@@ -579,7 +593,7 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${NEAR_TEST} > is not kept when a part was written since it was read: it is torn`,
   },
   {
-    name: 'answer/tags-of-the-last-part',
+    name: 'near-mut/answer-last-tags',
     what: 'An answer is found by the tags of one of its parts alone.',
     file: SESSION,
     replace: [
@@ -591,10 +605,10 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${NEAR_TEST} > is gone with the record of any of its parts, and with no other`,
   },
   {
-    name: 'answer/no-look',
+    name: 'near-mut/answer-unproved',
     what: 'An answer that is kept is served without a look into the log.',
     file: CACHE,
-    replace: [['if (!near.provedAfter(session.began)) {', 'if (session.snapshot) {']],
+    replace: [['if (insideLoad() || !near.provedAfter(session.began)) {', 'if (session.snapshot) {']],
     killedBy: `${NEAR_TEST} > is served to a request that has seen the log by itself, and to none that began after a look was sent`,
   },
   {
@@ -602,7 +616,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'An answer is served whatever the look into the log has found.',
     file: CACHE,
     replace: [
-      ['if (!answer.proved) return undefined;', 'void answer;'],
+      ['if (!this.#proves(answer)) return undefined;', 'void answer;'],
       ['const copy = near.get(key, nowMs);\n    if (copy === undefined) return undefined;', 'const copy = held;'],
       [
         'if (near?.get(key, this.#clock.nowMs()) === undefined) return undefined;',
@@ -672,11 +686,342 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${ANSWERS_TEST} > is what tells of the request, the server or its operators`,
   },
   {
+    name: 'ours/read-ends-refusal',
+    what: 'A read that succeeds ends an outage in which writes are refused.',
+    file: OUTAGE,
+    replace: [['  answered(): void {\n', '  answered(): void {\n    this.#refused.end();\n']],
+    killedBy: `${OUTAGE_TEST} > are an outage that a read which succeeds does not end, and a fence does`,
+  },
+  {
+    name: 'ours/renewed-lease-ignored',
+    what: 'A lease that was renewed while writes were refused does not count.',
+    file: OUTAGE,
+    replace: [['renewedMs > sinceMs && ', 'renewedMs < 0 && ']],
+    killedBy: `${OUTAGE_TEST} > are counted from the last lease that was renewed meanwhile`,
+  },
+  {
+    name: 'ours/lost-first',
+    what: 'In a Cluster the group counts that was lost first, although the lease of another may still run.',
+    file: OUTAGE,
+    replace: [['Math.min(...lost)', 'Math.max(...lost)']],
+    killedBy: `${OUTAGE_TEST} > groups are lost together since the last of them was lost`,
+  },
+  {
+    name: 'outage/refuse-read-head',
+    what: 'HEAD only reads, so that a tick takes its barrier from a server that takes no writes.',
+    file: 'src/cache/redis/head.lua',
+    replace: [['if left == 0 then', 'if false then']],
+    killedBy: `${REFUSED_TEST} > a tick takes no barrier while Redis refuses writes`,
+  },
+  {
+    name: 'ours/purge-when-full',
+    what: 'A purge begins with a DEL, which a full server takes, and with it the lease.',
+    file: APPLY,
+    replace: [["  redis.call('SET', KEYS[1], ARGV[2], 'XX')\n", '']],
+    killedBy: `${REFUSED_TEST} > nothing of a refused fence or tick is written, and a purge renews no lease`,
+  },
+  {
     name: 'answer/free-of-charge',
     what: 'A known answer costs no points.',
     file: FRONT_DOOR,
     replace: [['await rateLimits?.spend(caller, answer.cost)', 'undefined']],
     killedBy: `${ANSWERS_TEST} > to who has no points left, and costs as many as an execution`,
+  },
+  {
+    name: 'near-mut/unfenced-nolog',
+    what: 'The release of a write that was not fenced is not logged, and APPLY leaves it out.',
+    file: REDIS,
+    replace: [
+      ["options?.unfenced === true ? 'always' : 'if lost'", "options?.unfenced === true ? 'never' : 'if lost'"],
+    ],
+    killedBy: `${EVICTED} > RELEASE of a write that was not fenced appends one record`,
+  },
+  {
+    name: 'near-mut/apply-nolog',
+    what: 'APPLY does not log.',
+    file: APPLY,
+    replace: [['if logs and (not released or row[6] == 1) then', 'if false then']],
+    killedBy: `${COUNTEREXAMPLES} > whose groups apply an unfenced write one by one, HOME last`,
+  },
+  {
+    name: 'near-mut/look-spans-runs',
+    what: 'The lease and the log of one log read come by two connections.',
+    file: REDIS,
+    replace: [
+      [
+        'if (log !== undefined) this.#askLog(pipeline, group, log);\n      return allOf(pipeline.exec());',
+        `const other = this.#ticker.client.pipeline();
+      if (log !== undefined) this.#askLog(other, group, log);
+      return Promise.all([allOf(pipeline.exec()), allOf(other.exec())]).then((both) => both.flat());`,
+      ],
+    ],
+    killedBy: `${RESEND} > the lease and the log of a READ are asked on one connection`,
+  },
+  {
+    name: 'near-mut/no-hole',
+    what: 'A hole in the log is not noticed.',
+    file: NEAR,
+    replace: [
+      [
+        "if (identity === undefined || log.kind === 'hole') return this.#forget();",
+        `if (identity === undefined) return this.#forget();
+    if (log.kind === 'hole') {
+      this.#processed = asked.number;
+      return true;
+    }`,
+      ],
+    ],
+    killedBy: `${NEAR_TEST} > when it is further behind than the log is told`,
+  },
+  {
+    name: 'near-mut/no-epoch',
+    what: "A log that began anew goes on with the old one's numbers.",
+    file: NEAR,
+    replace: [
+      ['asked.identity !== this.#identity || asked.log.epoch !== mark.epoch', 'asked.identity !== this.#identity'],
+    ],
+    killedBy: `${NEAR_TEST} > that was asked for while another log was kept`,
+  },
+  {
+    name: 'near-mut/no-identity',
+    what: 'Neither generation nor purge of the lease are compared.',
+    file: NEAR,
+    replace: [[IDENTITY, OF_NOTHING]],
+    killedBy: `${NEAR_TEST} > when the lease is of another generation: what is gone with a server left no record`,
+  },
+  {
+    name: 'near-mut/generation-only',
+    what: 'Of the lease only the generation is compared, not the purge.',
+    file: NEAR,
+    replace: [[IDENTITY, OF_GENERATION]],
+    killedBy: `${NEAR_TEST} > when everything was purged`,
+  },
+  {
+    name: 'near-mut/begin-over',
+    what: 'A second log read for the end begins memory over again.',
+    file: NEAR,
+    replace: [
+      ['if (this.#mark !== undefined) return false; // another read has begun already, perhaps further back\n', ''],
+    ],
+    killedBy: `${NEAR_TEST} > that finds another beginning made already, of another log, changes nothing`,
+  },
+  {
+    name: 'near-mut/further-back',
+    what: 'A log read from further on than memory, which began anew, now is, is taken in.',
+    file: NEAR,
+    replace: [
+      [
+        "if (asked.log === 'end' || asked.log.sequence > this.#mark.sequence) return false;",
+        "if (asked.log === 'end') return false;",
+      ],
+    ],
+    killedBy: `${NEAR_TEST} > that begins where memory is not yet serves nobody`,
+  },
+  {
+    name: 'near-mut/unproved',
+    what: 'Memory is served without a log read.',
+    file: CACHE,
+    replace: [['const open = this.#mayServeUnasked(options.session) ?', 'const open = this.#near !== undefined ?']],
+    killedBy: `${NEAR_TEST} > is never what a write made old`,
+  },
+  {
+    name: 'ours/may-serve-unasked-always',
+    what: 'A session is served from memory whether or not the log was read since it began.',
+    file: CACHE,
+    replace: [[UNASKED, 'return session.began >= 0;']],
+    killedBy: `${NEAR_TEST} > serves a session without another only if it was sent after the session began`,
+  },
+  {
+    name: 'ours/may-serve-unasked-in-load',
+    what: 'Inside a load memory is always served without a log read.',
+    file: CACHE,
+    replace: [
+      [UNASKED, `if (insideLoad()) return true;\n    ${UNASKED}`],
+      [INSIDE, 'session === undefined) return false;'],
+    ],
+    killedBy: `${NESTED} > is current when the load runs, for a caller that joined it in line`,
+  },
+  {
+    name: 'near/nested-mint2',
+    what: "Inside a load memory is served on the request's log read: a lost token costs a second trip.",
+    file: CACHE,
+    replace: [[INSIDE, 'session === undefined) return false;']],
+    killedBy: `${NESTED} > is not older than tokens that came in a second trip`,
+  },
+  {
+    name: 'near/nested-cluster',
+    what: "Inside a load memory is served on the request's log read: a snapshot, whose end does not see inside a load that it joined.",
+    file: CACHE,
+    replace: [[INSIDE, 'session === undefined) return false;']],
+    killedBy: `${NESTED} > is not taken from memory unasked for a snapshot`,
+  },
+  {
+    name: 'near/nested-homefail',
+    what: "Inside a load memory is served on the request's log read: HOME was not reached.",
+    file: CACHE,
+    replace: [[INSIDE, 'session === undefined) return false;']],
+    killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster)`,
+  },
+  {
+    name: 'ours/answer-inside-a-load',
+    what: "Inside a load a known answer is served on the request's log read.",
+    file: CACHE,
+    replace: [['if (insideLoad() || !near.provedAfter(session.began)) {', 'if (!near.provedAfter(session.began)) {']],
+    killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster)`,
+  },
+  {
+    name: 'ours/request-memo-in-load',
+    what: "A cached method reads what the request's loaders gave before.",
+    file: 'src/graphql/loads.ts',
+    replace: [
+      [
+        'const sources = within === undefined ? this.#sources : (this.#nested.get(within) ?? new Map());',
+        'const sources = this.#sources;',
+      ],
+    ],
+    killedBy: `${NESTED} > a cached method reads through loaders of its own`,
+  },
+  {
+    name: 'ours/root-unguarded',
+    what: 'A cached method computes from its root, and development and tests let it.',
+    file: 'src/graphql/guarded-root.ts',
+    replace: [
+      [
+        "if (typeof field === 'symbol' || allowed.has(field) || HARMLESS.has(field)) return;",
+        "if (reader !== '') return;",
+      ],
+    ],
+    killedBy: 'test/api/cached-root.test.ts > throws when it reads another field of its root',
+  },
+  {
+    name: 'near/flag-as-code',
+    what: 'What a log read proved is remembered from when its answer came, and not asked for when a value is served.',
+    file: CACHE,
+    replace: [
+      [
+        '  readonly asked: Asked | undefined;\n  /** The keys',
+        '  readonly asked: Asked | undefined;\n  readonly proved: boolean;\n  /** The keys',
+      ],
+      [
+        'if (asked !== undefined) this.#near?.took(asked, view);\n      return { view, asked, keys };',
+        'return { view, asked, keys, proved: asked !== undefined && this.#near?.took(asked, view) === true };',
+      ],
+      [
+        '  #proves({ asked }: Answer): boolean {\n    return asked !== undefined && this.#near?.provedAfter(asked.number - 1) === true;',
+        '  #proves({ proved }: Answer): boolean {\n    return proved;',
+      ],
+    ],
+    killedBy: `${NEAR_TEST} > what a log read proved is asked for when a value is served`,
+  },
+  {
+    name: 'near-mut/put-no-identity',
+    what: 'What was asked for under another lease is kept.',
+    file: NEAR,
+    replace: [
+      ['asked.identity !== this.#identity || asked.log.epoch !== mark.epoch', 'asked.log.epoch !== mark.epoch'],
+    ],
+    killedBy: `${NEAR_TEST} > that was asked for under another generation`,
+  },
+  {
+    name: 'near/fence-evicted',
+    what: 'RELEASE does not log that its fence is gone.',
+    file: 'src/cache/redis/release.lua',
+    replace: [["(ARGV[10] == 'always' or (ARGV[10] == 'if lost' and lost))", "ARGV[10] == 'always'"]],
+    killedBy: `${EVICTED} > leaves no old value in process memory, which may have kept what was read past it`,
+  },
+  {
+    name: 'ours/note-evicted',
+    what: 'RELEASE does not log that the note of its fence is gone.',
+    file: 'src/cache/redis/release.lua',
+    replace: [['lost = notes == 0 and #KEYS > 3', 'lost = notes == false']],
+    killedBy: `${EVICTED} > makes RELEASE append to the log`,
+  },
+  {
+    name: 'ours/fence-evicted-elsewhere',
+    what: 'In a Cluster HOME does not log that another group has lost the fence.',
+    file: REDIS,
+    replace: [["logs === 'if lost' && lost ? 'always' : logs", 'logs']],
+    killedBy: `${COUNTEREXAMPLES} > logs at HOME, when a transaction is over, that another group has lost its fence or its note`,
+  },
+  {
+    name: 'split/memory',
+    what: 'In a Cluster memory depends on the lease of HOME alone.',
+    file: NEAR,
+    replace: [
+      [IDENTITY, OF_HOME_ALONE],
+      [NAMED, 'void generation;'],
+    ],
+    killedBy: `${CLUSTER} > drops what a shard's old primary said as soon as HOME names the lease of the new one`,
+  },
+  {
+    name: 'split/generation-only',
+    what: "Another lease of a group empties memory, but what is kept is not compared with the lease that HOME's names.",
+    file: NEAR,
+    replace: [[NAMED, 'void generation;']],
+    killedBy: `${CLUSTER} > does not keep what a shard's old primary says after HOME names the lease of the new one`,
+  },
+  {
+    name: 'ours/split-identity',
+    what: "What is kept is compared with the lease that HOME's names, but another one there does not empty memory.",
+    file: NEAR,
+    replace: [[IDENTITY, OF_HOME_ALONE]],
+    killedBy: `${CLUSTER} > drops what a shard's old primary said as soon as HOME names the lease of the new one`,
+  },
+  {
+    name: 'ours/split-answer',
+    what: "A known answer does not depend on the leases of its parts' groups.",
+    file: CACHE,
+    replace: [['const asked = keptUnder(answer, call);', 'const { asked } = answer;']],
+    killedBy: `${CLUSTER} > does not keep what a shard's old primary says after HOME names the lease of the new one`,
+  },
+  {
+    name: 'ours/applied-elsewhere-nolog',
+    what: 'HOME does not log what another group had not released, where it has released it itself.',
+    file: RELAY,
+    replace: [['new Set([...replies.values()].flatMap(({ unreleased }) => unreleased))', 'new Set()']],
+    killedBy: `${CLUSTER} > drops what it read from a shard's old primary when a relay that still sees that primary`,
+  },
+  {
+    name: 'reset-mut/reader-old-run',
+    what: "A command that names the run of a server reaches another one: a Cluster's client sends it again.",
+    file: 'src/cache/redis/sends-once.ts',
+    replace: [['handlers.defaults();', 'super.handleError(error, _tries, handlers);']],
+    killedBy: `${RESEND} > a READ is not sent again: it fails, and the next one names the run of the server that has the slots now`,
+  },
+  {
+    name: 'fair/own-write',
+    what: 'A request that has created its user reads on from memory that was read before that.',
+    file: 'src/users/identities.ts',
+    replace: [['if (session !== undefined) this.#options.cache.renew(session);', '']],
+    killedBy: 'test/access/identities.test.ts > exists for all requests that meet the token at once',
+  },
+  {
+    name: 'fair/begins-late',
+    what: 'A write begins although its answer was given up while its connection was opened.',
+    file: TRANSACT,
+    replace: [['by?.signal?.throwIfAborted();', '']],
+    killedBy: 'test/api/write-queue.test.ts > when its client has gone already does not begin',
+  },
+  {
+    name: 'fair/no-share',
+    what: 'One viewer may hold all slots.',
+    file: 'src/fair-queue.ts',
+    replace: [['(this.#held.get(owner) ?? 0) < this.#options.maxEach', 'true']],
+    killedBy: 'test/fair-queue.test.ts > holds at most its share, also while no other owner wants a slot',
+  },
+  {
+    name: 'fair/joined-line',
+    what: 'A load in line that another viewer needs, too, waits for the viewer who began it.',
+    file: CACHE,
+    replace: [['for (const flight of flying) flight?.turn.share(viewer);', '']],
+    killedBy: 'test/cache/engine.test.ts > begins with the turn of whichever of them is served first',
+  },
+  {
+    name: 'fair/many-tags',
+    what: 'An entry is kept under any number of tags.',
+    file: CACHE,
+    replace: [['return tags.length <= MAX_TAGS;', 'return true;']],
+    killedBy: 'test/cache/engine.test.ts > a value under more tags than are worth proving',
   },
 ];
 

@@ -2,15 +2,13 @@
  * PostgreSQL and Redis for all tests, real ones: those of TEST_DATABASE_URL and TEST_REDIS_URL, else private ones that
  * end with the run. Tests read their addresses by inject('databaseUrl') and inject('redisUrl').
  */
-import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
 import { startPostgres } from '../../src/embedded/postgres.js';
 import { findRedisServer, installHint, startRedis } from '../../src/embedded/redis.js';
-import { MINUTE } from '../../src/time.js';
+import { aptInstall } from './apt.js';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -43,9 +41,9 @@ function given(url: string | undefined): Service | undefined {
 }
 
 async function privateRedis(): Promise<Service> {
-  if (findRedisServer() === undefined) installRedis();
+  const failed = findRedisServer() === undefined ? aptInstall('redis-server') : undefined;
   const redis = await startRedis();
-  if (redis === undefined) throw new Error(`${installHint()}; or set TEST_REDIS_URL`);
+  if (redis === undefined) throw new Error(`${installHint()}; or set TEST_REDIS_URL${failed ? ` (${failed})` : ''}`);
   return redis;
 }
 
@@ -63,20 +61,5 @@ async function privatePostgres(redis: Service): Promise<Service> {
   } catch (error) {
     await Promise.all([redis.stop(), remove(dataDir)]);
     throw error;
-  }
-}
-
-/** In a bare container we are root and may as well help ourselves; on anybody's computer we only say what is missing. */
-function installRedis(): void {
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
-  for (const command of ['update', 'install --yes --no-install-recommends redis-server']) {
-    const { status, stderr } = spawnSync('apt-get', ['--quiet', ...command.split(' ')], {
-      // Debian starts no service in run level 1: the one that comes with the package would only hold a port.
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
-      encoding: 'utf8',
-      timeout: 5 * MINUTE,
-    });
-    if (status !== 0)
-      throw new Error(`${installHint()}; apt-get ${command} failed: ${stderr?.trim().split('\n').at(-1)}`);
   }
 }

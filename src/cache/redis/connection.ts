@@ -4,8 +4,9 @@
  * the lease is one run's alone.
  */
 import calculateSlot from 'cluster-key-slot';
-import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { type Cluster, Redis, type RedisOptions } from 'ioredis';
 import { bounded } from './bounded.js';
+import { SendsOnce } from './sends-once.js';
 
 export interface Address {
   readonly host: string;
@@ -72,13 +73,18 @@ export function openClient(place: RedisPlace, options: ConnectOptions): Redis | 
 
 function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Redis {
   const retryStrategy = (attempt: number) => (once === true ? null : Math.min(25 * 2 ** attempt, MAX_RECONNECT_MS));
+  let leaving = false;
   const options: RedisOptions = {
     ...commandOptions(waitMs),
     enableOfflineQueue: false,
     lazyConnect: once === true,
     retryStrategy,
-    // A primary that became a replica: the next connection leads to the new one.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    // A primary that became a replica: the next connection leads to the new one. Once: the client would leave it again for each error.
+    reconnectOnError: (error) => {
+      const leave = !leaving && error.message.startsWith('READONLY');
+      leaving ||= leave;
+      return leave;
+    },
     ...('sentinels' in place && {
       sentinels: [...place.sentinels],
       name: place.master,
@@ -89,6 +95,9 @@ function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Red
   };
   const client = 'sentinels' in place ? new Redis({ ...ofUrl(place.url), ...options }) : new Redis(place.url, options);
   client.on('error', () => {}); // every command reports its own failure; the event only repeats it
+  client.on('close', () => {
+    leaving = false;
+  });
   return client;
 }
 
@@ -116,13 +125,12 @@ function openSingle(place: SinglePlace, options: ConnectOptions): Connection {
 
 function clusterClient(place: ClusterPlace, { waitMs, once }: ConnectOptions): Cluster {
   const { tls, username, password } = ofUrl(place.url);
-  const client = new Cluster([...place.cluster], {
+  const client = new SendsOnce([...place.cluster], {
     enableReadyCheck: false, // with one shard away the others serve
     enableOfflineQueue: false,
     lazyConnect: once === true,
     slotsRefreshTimeout: waitMs,
     slotsRefreshInterval: SLOTS_REFRESH_MS,
-    maxRedirections: 4,
     clusterRetryStrategy: (attempt) => (once === true ? null : Math.min(25 * 2 ** attempt, MAX_RECONNECT_MS)),
     redisOptions: {
       ...commandOptions(waitMs),
@@ -176,7 +184,7 @@ function openCluster(place: ClusterPlace, options: ConnectOptions): Connection {
   };
 }
 
-/** Never queued, never sent twice by the client itself: what a late command may do is the caller's to say. */
+/** Never queued, never sent twice by the client itself: what a late command may do is the caller's to say. Of a Cluster see sends-once.ts. */
 function commandOptions(waitMs: number): RedisOptions {
   return {
     maxRetriesPerRequest: 0,

@@ -94,6 +94,15 @@ export class Outage {
   }
 }
 
+/**
+ * For how long all of those groups have been lost that are lost at all; 0 when none is. One that was lost later than the others may
+ * still have its lease.
+ */
+export function lostTogetherMs(outages: readonly Pick<Outage, 'lostForMs'>[]): number {
+  const lost = outages.map(({ lostForMs }) => lostForMs).filter((ms) => ms > 0);
+  return lost.length === 0 ? 0 : Math.min(...lost);
+}
+
 /** Failures without a success between them. */
 class Failures {
   sinceMs: number | undefined;

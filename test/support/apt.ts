@@ -1,0 +1,19 @@
+/** In a bare container we are root and may as well help ourselves; on anybody's computer nothing is installed. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { MINUTE } from '../../src/time.js';
+
+/** @returns why it could not be installed; undefined where it was */
+export function aptInstall(name: string): string | undefined {
+  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return 'not root, or no apt-get';
+  for (const command of ['update', `install --yes --no-install-recommends ${name}`]) {
+    const { status, stderr } = spawnSync('apt-get', ['--quiet', ...command.split(' ')], {
+      // Debian starts no service in run level 1: the one that comes with the package would only hold a port.
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
+      encoding: 'utf8',
+      timeout: 5 * MINUTE,
+    });
+    if (status !== 0) return `apt-get ${command} failed: ${stderr?.trim().split('\n').at(-1)}`;
+  }
+  return undefined;
+}

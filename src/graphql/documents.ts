@@ -24,14 +24,14 @@ import type { Opened, RequestContext } from './request-context.js';
 import { TimeBudget } from './time-budget.js';
 import { type Turns, WHOLE_TURN } from './turns.js';
 
-/** Of the responses to invalid documents, in characters. */
+/** Bounds the responses to invalid documents that are kept, in characters. */
 const MAX_REFUSED_CHARS = 1024 * 1024;
-/** Of a viewer: 100 new documents of a frontend at once, and a twentieth of the process in the long run. */
-const VIEWERS_TIME = { burstMs: 500, msPerSecond: 50 };
-/** Of an address without a token: the introspection of tools, some 10 ms each. */
+/** A viewer's: 100 new documents of a frontend at once, and a twentieth of the process in the long run. */
+const VIEWERS_TIME = { burstMs: 1000, msPerSecond: 50 };
+/** An address's, for requests without a token: the introspection of tools takes some 10 ms. */
 const ANONYMOUS_TIME = { burstMs: 250, msPerSecond: 10 };
 
-/** Who brings a document. */
+/** The sender of a document. */
 export type Sender = Pick<Opened, 'caller' | 'identity'>;
 
 export interface DocumentsOptions {
@@ -132,7 +132,7 @@ export class Documents {
     if (document === undefined || !isIntrospection(document)) throw noToken();
   }
 
-  /** Of requests that come together each is looked at when those before it have been read, and paid for. */
+  /** Resolves when the document may be read, at once: those that came before it have been read and counted. @throws RATE_LIMITED */
   async #takeTurn(sender: Sender): Promise<void> {
     this.#requireTime(sender);
     await this.#turns.run(sender.caller, WHOLE_TURN, async () => {});
@@ -192,7 +192,7 @@ function outOfTime(waitMs: number): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'RATE_LIMITED', http } });
 }
 
-/** Of the text a digest: documents may be long, and clients choose how long. */
+/** Holds a digest of the text, since clients choose how long it is. */
 function refusedKey(text: string, accept = ''): string {
   return `${accept}\n${createHash('sha256').update(text).digest('base64')}`;
 }

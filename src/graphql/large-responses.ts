@@ -25,7 +25,7 @@ export class LargeResponses {
     if (bytes > LARGE_BYTES && typeof data === 'object' && data !== null) this.#viewers.set(data, viewerId);
   }
 
-  /** For Apollo's `stringifyResult`: the last word on the size, to the byte. @throws ResponseTooLarge */
+  /** Apollo's `stringifyResult`. Checks the size to the byte. @throws ResponseTooLarge */
   readonly stringify = (result: { readonly data?: unknown }): string | Promise<string> => {
     const viewerId = this.#viewers.get(result.data as object);
     return viewerId === undefined

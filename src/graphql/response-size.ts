@@ -7,9 +7,9 @@ import { GraphQLError, type OperationTypeNode } from 'graphql';
 /** Default of MAX_RESPONSE_MB, in bytes. */
 export const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
 
-/** Of a character in JSON: `\u0007`. */
+/** The longest form of a character in JSON: `\u0007`. */
 const MAX_BYTES_PER_CHAR = 6;
-/** A number, a boolean or null, with its comma. */
+/** What a number, a boolean or null takes, with its comma. */
 const BYTES_OF_OTHER = 6;
 const QUOTE = '"'.charCodeAt(0);
 const BACKSLASH = '\\'.charCodeAt(0);
@@ -60,7 +60,7 @@ export class ResponseSize {
   }
 }
 
-/** Of a name in an object, with its quotes, colon and comma. */
+/** The bytes of a name in an object, with its quotes, colon and comma. */
 export function keyBytes(name: string): number {
   return name.length + 4;
 }
@@ -70,7 +70,7 @@ function objectBytes(value: unknown): number {
   return value === null ? BYTES_OF_OTHER : (JSON.stringify(value)?.length ?? 0);
 }
 
-/** As JSON.stringify writes it in UTF-8, without writing it. */
+/** The bytes that JSON.stringify makes of a text, in UTF-8, without making them. */
 function jsonBytes(text: string): number {
   let bytes = 2;
   for (let i = 0; i < text.length; i++) {

@@ -81,9 +81,9 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly introspection?: boolean;
   /** From a request's arrival to its answer, ms. Default 30 s. */
   readonly answerTimeoutMs?: number;
-  /** Of one response. Default 4 MiB. */
+  /** Bounds one response. Default 4 MiB. */
   readonly maxResponseBytes?: number;
-  /** Of all responses that their clients have not read. Default 64 MiB. */
+  /** Bounds all responses that their clients have not read. Default 64 MiB. */
   readonly maxUnreadBytes?: number;
   /** After so long without a byte read, a client is disconnected. Default 20 s. */
   readonly unreadStallMs?: number;

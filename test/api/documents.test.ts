@@ -73,7 +73,7 @@ describe('fields that are selected again and again in one object', () => {
     expect(pairs(`${decoy} ${exponential} query C ${repeated(200)}`)).toBeGreaterThan(MAX_COMPARISONS);
   });
 
-  test('a fragment that is spread within itself is told as that', async () => {
+  test('a fragment that is spread within itself is reported as such', async () => {
     const { errors } = await app.ask('{ task(identifier: "OPS-1") { ...A } } fragment A on Task { parent { ...A } }', {
       as: f.ada.id,
     });
@@ -109,7 +109,7 @@ describe('without a token', () => {
     expect(await send({ query })).toMatchObject({ status: 200, code: undefined });
   });
 
-  test('a body that is long, or tells no length, is refused before it has come', async () => {
+  test('a long body, or one without a content-length, is refused before it has arrived', async () => {
     const live = await liveApp({ databaseUrl: app.databaseUrl });
     const begin = (headers: Record<string, string | number>) =>
       new Promise<number | undefined>((resolve, reject) => {

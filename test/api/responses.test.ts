@@ -1,4 +1,4 @@
-/** The size of a response, and responses that are not read: bounded, told by codes of their own, and no matter for other viewers. */
+/** The size of a response, and responses that are not read: bounded, refused with codes of their own, and harmless to other viewers. */
 import { request } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -106,9 +106,9 @@ describe('a response that is larger than the limit is refused', () => {
       );
       const small = await client.subscribe({ taskId: id });
       const update = 'mutation($input: UpdateTaskInput!) { updateTask(input: $input) { task { id } errors { code } } }';
-      // Subscribed when the first of the two is; whichever of these writes is told of.
+      // The second subscription may begin later than the first, so writes go on until both have events.
       await eventually(async () => {
-        await ask(update, { input: { id, title: `Told at ${Date.now()}` } });
+        await ask(update, { input: { id, title: `Changed at ${Date.now()}` } });
         expect(small.changes.length).toBeGreaterThan(0);
         expect(events.errors.length).toBeGreaterThan(1);
       });

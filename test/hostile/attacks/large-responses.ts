@@ -5,7 +5,7 @@ import { writeComments } from '../world.js';
 const LANES = 5;
 const COMMENTS = 98;
 const BODY = '\u0007'.repeat(65_536);
-/** Of one task. With all of them its comments would be 501 MB. */
+/** How often the task is in the response: 13 times its comments are 501 MB. */
 const REPETITIONS = [13, 1, 1, 1];
 
 const attack: Attack = {

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { type Attack, pause, send, type Target } from '../attack.js';
 import { writeComments } from '../world.js';
 
-/** As JSON 3.9 MiB. */
+/** 3.9 MiB as JSON. */
 const COMMENTS = 10;
 const BODY = '\u0007'.repeat(65_536);
 const CONNECTIONS = 40;
@@ -23,7 +23,7 @@ const attack: Attack = {
         await pause(OPEN_EVERY_MS, signal);
       }
     })();
-    // What a client that reads is told meanwhile.
+    // Meanwhile a connection that reads notes how the viewer is answered.
     while (!signal.aborted) {
       await pause(CHECK_EVERY_MS, signal);
       const { status, bytes } = await send(target, { body: bodyOf(target), signal }).catch(() => ({

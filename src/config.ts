@@ -95,9 +95,9 @@ export interface Config {
   readonly nearCacheBytes: number;
   /** Loads that run at once in this process while others wait. */
   readonly maxLoads: number;
-  /** Of one response. */
+  /** Bounds one response. */
   readonly maxResponseBytes: number;
-  /** Of all responses of this process that their clients have not read. */
+  /** Bounds all responses of this process that their clients have not read. */
   readonly maxUnreadBytes: number;
   /** Whether clients may ask for the schema. */
   readonly introspection: boolean;

@@ -39,7 +39,14 @@ export interface AppOptions
     HttpSecurityOptions,
     Pick<
       ServerOptions,
-      'introspection' | 'persistedDocuments' | 'answerTimeoutMs' | 'subscriptionLimits' | 'explorer'
+      | 'introspection'
+      | 'persistedDocuments'
+      | 'answerTimeoutMs'
+      | 'maxResponseBytes'
+      | 'maxUnreadBytes'
+      | 'unreadStallMs'
+      | 'subscriptionLimits'
+      | 'explorer'
     > {
   /** @throws UNAUTHENTICATED */
   readonly verifyToken: (token: string) => Promise<VerifiedToken>;

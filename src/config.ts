@@ -38,6 +38,11 @@ const addresses = z
     }),
   );
 
+const megabytes = (otherwise: number) => {
+  const expected = 'expected a number of MiB above 0';
+  return z.coerce.number(expected).positive(expected).default(otherwise);
+};
+
 const variables = z.object({
   NODE_ENV: z
     .enum(['development', 'test', 'production'], 'expected development, test or production')
@@ -65,6 +70,8 @@ const variables = z.object({
     .int('expected a whole number')
     .min(1, 'expected at least 1')
     .default(10),
+  MAX_RESPONSE_MB: megabytes(4),
+  MAX_UNREAD_MB: megabytes(64),
   INTROSPECTION: z.enum(['on', 'off'], 'expected on or off').optional(),
   PERSISTED_DOCUMENTS: z.string().optional(),
   PERSISTED_DOCUMENTS_MODE: z.enum(['off', 'warn', 'enforce'], 'expected off, warn or enforce').optional(),
@@ -91,6 +98,10 @@ export interface Config {
   readonly nearCacheBytes: number;
   /** Loads that run at once in this process while others wait. */
   readonly maxLoads: number;
+  /** Of one response. */
+  readonly maxResponseBytes: number;
+  /** Of all responses of this process that their clients have not read. */
+  readonly maxUnreadBytes: number;
   /** Whether clients may ask for the schema. */
   readonly introspection: boolean;
   /** A manifest of documents, and what becomes of others: run and told, or refused. Absent: there is none. */
@@ -128,6 +139,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       faults.push('JWT_SECRET or JWKS_URL: required in production');
     }
   }
+  // A caller has a quarter of the one, which must hold one of the other.
+  if (parsed.success && parsed.data.MAX_UNREAD_MB < 4 * parsed.data.MAX_RESPONSE_MB) {
+    faults.push('MAX_UNREAD_MB: expected at least 4 times MAX_RESPONSE_MB');
+  }
   if (given['REDIS_CLUSTER_NODES'] !== undefined && given['REDIS_SENTINELS'] !== undefined) {
     faults.push('REDIS_CLUSTER_NODES, REDIS_SENTINELS: expected only one of them');
   }
@@ -152,6 +167,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     fencePolicy: v.FENCE_POLICY,
     nearCacheBytes: v.NEAR_CACHE_MB * 1024 * 1024,
     maxLoads: v.MAX_LOADS,
+    maxResponseBytes: v.MAX_RESPONSE_MB * 1024 * 1024,
+    maxUnreadBytes: v.MAX_UNREAD_MB * 1024 * 1024,
     introspection: v.INTROSPECTION === undefined ? v.NODE_ENV !== 'production' : v.INTROSPECTION === 'on',
     persistedDocuments: persistedDocuments(v),
     tokens: tokenConfig(v.JWT_SECRET, v.JWKS_URL),

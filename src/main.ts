@@ -73,6 +73,8 @@ async function start(config: Config): Promise<void> {
     fencePolicy: config.fencePolicy,
     nearCacheBytes: config.nearCacheBytes,
     maxLoads: config.maxLoads,
+    maxResponseBytes: config.maxResponseBytes,
+    maxUnreadBytes: config.maxUnreadBytes,
     monitorShare: MONITOR_SHARE,
     production,
     introspection: config.introspection,

@@ -32,8 +32,9 @@ export class NodeResolver {
     @Arg('ids', () => [ID], { description: `Their ids, at most ${MAX_NODES}.` }) ids: string[],
   ): Promise<(Node | null)[]> {
     if (ids.length > MAX_NODES) throw badUserInput('ids', `expected at most ${MAX_NODES} ids, got ${ids.length}`);
-    const finders = ids.map((id, i) => nodeFinder(id, `ids[${i}]`)); // nothing is read when one is no id
-    return Promise.all(finders.map((find) => find(context)));
+    const finders = new Map(ids.map((id, i) => [id, nodeFinder(id, `ids[${i}]`)])); // nothing is read when one is no id
+    const found = new Map([...finders].map(([id, find]) => [id, find(context)])); // equal ids are one object
+    return Promise.all(ids.map((id) => found.get(id) ?? null));
   }
 }
 

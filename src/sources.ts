@@ -6,11 +6,15 @@ import { membershipsOf, membersOf, projectById, projectIdByKey } from './project
 import {
   labelIdsOf,
   relativeTaskCounts,
+  relativeTaskCountsByText,
   relativeTaskPages,
+  relativeTaskPagesByText,
   taskById,
   taskCounts,
+  taskCountsByText,
   taskIdByNumber,
   taskPages,
+  taskPagesByText,
 } from './tasks/task.loaders.js';
 import { userById, userIdByHandle, userIdBySubject } from './users/user.loaders.js';
 
@@ -27,9 +31,13 @@ export const allSources = [
   taskById,
   taskIdByNumber,
   taskPages,
+  taskPagesByText,
   taskCounts,
+  taskCountsByText,
   relativeTaskPages,
+  relativeTaskPagesByText,
   relativeTaskCounts,
+  relativeTaskCountsByText,
   labelIdsOf,
   commentById,
   commentPages,

@@ -28,6 +28,8 @@ test('a laptop needs no variable at all', () => {
     fencePolicy: 'available',
     nearCacheBytes: 64 * 1024 * 1024,
     maxLoads: 10,
+    maxResponseBytes: 4 * 1024 * 1024,
+    maxUnreadBytes: 64 * 1024 * 1024,
     introspection: true,
     persistedDocuments: undefined,
     tokens: undefined,

@@ -4,7 +4,6 @@
  * error of the cache, and never a value that was not the committed state of the database at some moment while the read ran.
  */
 import { setMaxListeners } from 'node:events';
-import type { Turn } from '../fair-queue.js';
 import { Recent } from '../recent.js';
 import { type Clock, systemClock } from '../time.js';
 import { Callers, untilAborted } from './callers.js';
@@ -12,7 +11,7 @@ import { type Entry, entryText, isFence, purgeOf, type State, stampText, stateOf
 import { CacheError } from './errors.js';
 import type { CacheEvents, Outcome, OutcomeReason } from './events.js';
 import { type Key, keyOf } from './key.js';
-import { insideLoad, LoadQueue, loadSignal } from './load-queue.js';
+import { insideLoad, LoadQueue, type LoadTurn, loadSignal } from './load-queue.js';
 import { type Memoized, type MemoizePolicy, memoized } from './memoize.js';
 import { Monitor, stampsNow } from './monitor.js';
 import { type Asked, leasedAsNamed, NearCache, type NearCacheOptions, type NearEntry } from './near-cache.js';
@@ -30,6 +29,8 @@ const FENCE_RETRY_MS = 50;
 /** Who refreshes a stale entry has this long before another may try. */
 const REFRESH_CLAIM_MS = 10_000;
 const DEFAULT_MAX_LOADS = 10;
+/** An entry under more tags is not kept: reading the tokens of so many costs as much as loading it, and so does storing them with it. */
+const MAX_TAGS = 200;
 /** Of each policy, how many calls keep their names. */
 const MAX_NAMED = 10_000;
 
@@ -116,7 +117,7 @@ interface Flight {
   /** Those it was begun under: who read the same is given the same. */
   readonly stamps: string | undefined;
   readonly callers: Callers;
-  readonly turn: Turn;
+  readonly turn: LoadTurn;
 }
 
 /** One `readMany` under way. */
@@ -295,7 +296,7 @@ export class Cache {
     const open = this.#mayServeUnasked(options.session) ? this.#fromMemory(reading, calls) : calls;
     if (open.length === 0) return reading.values;
 
-    const misses = await this.#look(reading, open, this.#near !== undefined);
+    const misses = await this.#missing(reading, open);
     signal?.throwIfAborted();
     if (misses.length > 0) await this.#settle(reading, misses);
     return reading.values;
@@ -313,7 +314,7 @@ export class Cache {
     const nowMs = this.#clock.nowMs();
     const copy = near.get(call.key, nowMs);
     if (copy === undefined) return undefined;
-    this.#serveCopy({ source, session, viewer: options.viewer }, call, copy, nowMs);
+    this.#serveCopy(source, options, call, copy, nowMs);
     return copy as { readonly value: V }; // of this policy's calls
   }
 
@@ -321,9 +322,12 @@ export class Cache {
    * A load that neither reads the cache nor fills it, but takes a slot like any other: past the cache Postgres has no more connections.
    * Inside of a load it has that one's slot. @throws what `load` throws; the signal's reason, also while it waits for its slot
    */
-  loadPast<T>(viewer: string | undefined, signal: AbortSignal | undefined, load: () => Promise<T>): Promise<T> {
-    const turn = this.#loads.turn(viewer);
-    return this.#loads.run(load, { turn, starting: () => {}, signal: signal ?? UNENDING, leaf: true });
+  loadPast<T>(
+    { viewer, signal = UNENDING, heavy }: Pick<ReadOptions, 'viewer' | 'signal'> & { readonly heavy?: boolean },
+    load: () => Promise<T>,
+  ): Promise<T> {
+    const turn = this.#loads.turn(viewer, heavy);
+    return this.#loads.run(load, { turn, starting: () => {}, signal, leaf: true });
   }
 
   /**
@@ -452,14 +456,15 @@ export class Cache {
       const copy = this.#near?.get(call.key, nowMs);
       if (copy === undefined) return true;
       reading.values[call.index] = copy.value as V;
-      this.#serveCopy(reading, call, copy, nowMs, reading);
+      this.#serveCopy(reading.source, reading, call, copy, nowMs, reading);
       return false;
     });
   }
 
   /** `reading`: what was asked before, if anything. */
   #serveCopy<A, V>(
-    { source, session, viewer }: Pick<Reading<A, V>, 'source' | 'session' | 'viewer'>,
+    source: Source<A, V>,
+    { session, viewer }: Pick<ReadOptions, 'session' | 'viewer'>,
     call: Call<A>,
     copy: NearEntry,
     nowMs: number,
@@ -477,6 +482,16 @@ export class Cache {
       this.#events.outcome?.({ name, arg, key, tags, kind, ageMs, ttlLeftMs, chars, ms: 0, roundTrips: NO_TRIPS });
     }
     this.#sample(source, viewer, call, copy);
+  }
+
+  /** Serves what can be served. Never throws. @returns the misses, those among them that are never kept */
+  async #missing<A, V>(reading: Reading<A, V>, calls: readonly Placed<A>[]): Promise<Miss<A>[]> {
+    const memory = this.#near !== undefined;
+    if (calls.every(isKept)) return this.#look(reading, calls, memory);
+    const kept = calls.filter(isKept);
+    const misses = kept.length === 0 ? [] : await this.#look(reading, kept, memory);
+    const never = calls.filter((call) => !isKept(call));
+    return [...misses, ...never.map((call) => ({ ...call, reason: 'too-many-tags' as const, stamps: undefined }))];
   }
 
   /** Asks the store, with all others of this turn, and serves what it or memory proves. Never throws. @returns the misses */
@@ -577,7 +592,7 @@ export class Cache {
     if (this.#monitorShare === 0 || source.timeDependent === true || call.tags.length === 0) return;
     if (this.#random() >= this.#monitorShare) return;
     const load = async () => {
-      const turn = this.#loads.turn(viewer);
+      const turn = this.#loads.turn(viewer, source.heavy);
       return (await this.#load(source, [call], { turn, starting: () => {}, signal: UNENDING }))[0];
     };
     this.#unawaited(this.#monitor.check(source.name, { ...call, stamps: copy.stamps }, copy.value, load));
@@ -675,7 +690,7 @@ export class Cache {
     const own = misses.filter((_, i) => flying[i] === undefined);
     const callers = new Callers();
     callers.add(signal);
-    const turn = this.#loads.turn(viewer);
+    const turn = this.#loads.turn(viewer, source.heavy);
     let started = own.length === 0;
     const starting = () => {
       started = true;
@@ -716,7 +731,7 @@ export class Cache {
   #load<A, V>(
     source: Source<A, V>,
     calls: readonly Call<A>[],
-    { turn, starting, signal }: { turn: Turn; starting: () => void; signal: AbortSignal },
+    { turn, starting, signal }: { turn: LoadTurn; starting: () => void; signal: AbortSignal },
   ): Promise<V[]> {
     const run = () =>
       source.load(
@@ -819,6 +834,10 @@ setMaxListeners(0, UNENDING); // as many as wait for a slot
 /** The log read under which memory may keep what it found of this call, or what is loaded after it. */
 function keptUnder({ asked, view }: Answer, { groups }: Call<unknown>): Asked | undefined {
   return asked !== undefined && leasedAsNamed(asked, groups, view.leases) ? asked : undefined;
+}
+
+function isKept({ tags }: Call<unknown>): boolean {
+  return tags.length <= MAX_TAGS;
 }
 
 /** A snapshot is of one moment: what is older than it should be has no place in one. */

@@ -21,6 +21,7 @@ export type OutcomeReason =
   | 'store-unavailable'
   | 'load-failed'
   | 'too-large'
+  | 'too-many-tags'
   | 'unencodable'
   | 'mutation'
   | 'snapshot'

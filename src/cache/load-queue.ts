@@ -38,16 +38,67 @@ export function insideLoad(): boolean {
   return running > 0 && inside.getStore() !== undefined;
 }
 
+function atLeastOne(slots: number): number {
+  return Math.max(1, Math.floor(slots));
+}
+
 /** Aborts when nobody waits any more for the load that this is called in; undefined outside of any, and in a leaf's. */
 export function loadSignal(): AbortSignal | undefined {
   return inside.getStore()?.signal;
 }
 
+/** Of the slots, for heavy loads. */
+const HEAVY_SHARE = 0.4;
+
+/** A load on its way: a heavy one waits for its turn among the heavy ones first. */
+export class LoadTurn {
+  readonly #stages: readonly Turn[];
+  readonly #viewers = new Set<string | undefined>();
+
+  constructor(stages: readonly Turn[]) {
+    this.#stages = stages;
+  }
+
+  /** @returns undefined when it may run at once. @throws the signal's reason, after which there is nothing to end */
+  begin(signal: AbortSignal): Promise<void> | undefined {
+    const [first, ...others] = this.#stages as [Turn, ...Turn[]];
+    const waiting = first.begin(signal);
+    return others.length === 0 ? waiting : this.#goOn(waiting, others, signal);
+  }
+
+  async #goOn(waiting: Promise<void> | undefined, others: readonly Turn[], signal: AbortSignal): Promise<void> {
+    try {
+      await waiting;
+      for (const turn of others) {
+        const begun = turn.begin(signal);
+        for (const viewer of this.#viewers) turn.share(viewer);
+        await begun;
+      }
+    } catch (error) {
+      this.end();
+      throw error;
+    }
+  }
+
+  /** While it waits: another viewer needs the same. */
+  share(viewer: string | undefined): void {
+    if (this.#stages.length > 1) this.#viewers.add(viewer);
+    for (const turn of this.#stages) turn.share(viewer);
+  }
+
+  end(): void {
+    for (const turn of this.#stages) turn.end();
+  }
+}
+
 export class LoadQueue {
   readonly #queue: FairQueue;
+  readonly #heavy: FairQueue;
 
   constructor(max: number) {
-    this.#queue = new FairQueue({ max, maxEach: Math.max(1, Math.floor(max / 2)) });
+    const heavy = Math.max(1, Math.floor(max * HEAVY_SHARE));
+    this.#queue = new FairQueue({ max, maxEach: atLeastOne(max / 2) });
+    this.#heavy = new FairQueue({ max: heavy, maxEach: atLeastOne(heavy / 2) });
   }
 
   /** Whether the caller runs inside of a load. */
@@ -56,12 +107,14 @@ export class LoadQueue {
   }
 
   get state(): FairQueue['state'] {
-    return this.#queue.state;
+    const { waiting, ...state } = this.#queue.state;
+    return { ...state, waiting: waiting + this.#heavy.state.waiting };
   }
 
   /** For `run`, and for those who join the load while it waits. `viewer`: whose share of the loads it takes. */
-  turn(viewer: string | undefined): Turn {
-    return this.#queue.turn(viewer);
+  turn(viewer: string | undefined, heavy = false): LoadTurn {
+    const turn = this.#queue.turn(viewer);
+    return new LoadTurn(heavy ? [this.#heavy.turn(viewer), turn] : [turn]);
   }
 
   /**
@@ -71,7 +124,7 @@ export class LoadQueue {
    */
   async run<T>(
     load: () => Promise<T>,
-    { turn, starting, signal, leaf }: { turn: Turn; starting: () => void; signal: AbortSignal; leaf: boolean },
+    { turn, starting, signal, leaf }: { turn: LoadTurn; starting: () => void; signal: AbortSignal; leaf: boolean },
   ): Promise<T> {
     signal.throwIfAborted();
     const run = () => {

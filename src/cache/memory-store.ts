@@ -17,6 +17,7 @@ import {
   MAX_LOG_RECORDS,
   MAX_RECORDS_PER_READ,
   MAX_RELEASED_KNOWN,
+  MAX_TEXTS,
   type News,
   type Position,
   recordOf,
@@ -32,7 +33,6 @@ import { randomToken } from './token.js';
 const MAX_ENTRIES = 20_000;
 const MAX_TOKENS = 100_000;
 const MAX_CLAIMS = 10_000;
-const MAX_TEXTS = 1000;
 
 export class MemoryStore implements Store {
   readonly kind = 'memory';

@@ -43,6 +43,8 @@ export interface Source<A, V> extends Policy<A> {
   readonly load: (args: readonly A[], signal: AbortSignal) => Promise<readonly V[]>;
   /** The load itself reads nothing through the cache: then nothing has to be followed while it runs, and it finds no `loadSignal`. */
   readonly leaf?: boolean;
+  /** A load may keep the source busy for seconds: few of them run at once, so that the others find a slot. Only for leaves. */
+  readonly heavy?: boolean;
 }
 
 export const DEFAULT_MAX_CHARS = 256 * 1024;

@@ -128,6 +128,9 @@ export type News =
 /** `applied`, or why not: another server run, another position than in `head`, or past the lease it would grant. */
 export type Applied = 'applied' | 'moved' | 'raced' | 'late';
 
+/** Texts kept by `remember`, over all groups. */
+export const MAX_TEXTS = 1000;
+
 export interface ApplyReply {
   readonly result: Applied;
   /** Of the lease that was granted or renewed, if one was. */
@@ -176,7 +179,10 @@ export interface Store {
   listen(hear: (news: News) => void): () => void;
   head(group?: number): Promise<Head>;
   apply(tick: Tick, group?: number): Promise<ApplyReply>;
-  /** Keeps a text under a name for all processes, for `ttlMs` or less: whoever asks for it must do without, if need be. */
+  /**
+   * Keeps a text under a name for all processes, for `ttlMs` or less: who asks for it must do without, if need be. Of more than MAX_TEXTS the
+   * oldest are dropped.
+   */
   remember(name: string, text: string, ttlMs: number): Promise<void>;
   recall(name: string): Promise<string | undefined>;
   /** Adds to counters of one day that all processes share. */

@@ -2,6 +2,7 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, InputType, ObjectType } from 'type-graphql';
 import type { CommentId, TaskId } from '../db/ids.js';
+import { COSTS } from '../graphql/limits.js';
 import { Node } from '../graphql/node.js';
 import { connectionTypes } from '../graphql/page.js';
 import { IDEMPOTENCY_KEY, UserError } from '../graphql/user-error.js';
@@ -12,7 +13,7 @@ import type { CommentRow } from './comment.table.js';
 export class Comment extends Node {
   declare id: CommentRow['id'];
 
-  @Field(() => String, { description: 'Markdown.' })
+  @Field(() => String, { description: 'Markdown.', complexity: COSTS.longTextField })
   body: string;
 
   @Field(() => GraphQLDateTime, { description: 'When it was written.' })

@@ -44,6 +44,7 @@ import {
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { MAX_COMPILED_FIELDS } from './limits.js';
+import { keyBytes, MAX_RESPONSE_BYTES, ResponseSize } from './response-size.js';
 
 type Field = ReturnType<GraphQLObjectType['getFields']>[string];
 type Resolve = NonNullable<Field['resolve']>;
@@ -67,6 +68,7 @@ interface Place {
 interface CompiledField extends Place {
   /** In the answer. */
   readonly key: string;
+  readonly keyBytes: number;
   /** Absent: it is a property of its parent's value. */
   readonly resolve: Resolve | undefined;
   readonly complete: Complete;
@@ -99,17 +101,20 @@ export class CompiledQueries {
     maxSize: MAX_COMPILED_FIELDS,
     dispose: (known, key, reason) => reason !== 'set' && known.deref()?.queries.delete(key),
   });
+  readonly #maxBytes: number;
   #count = 0;
 
-  constructor(schema: GraphQLSchema) {
+  /** `maxBytes`: of an answer as JSON. */
+  constructor(schema: GraphQLSchema, maxBytes = MAX_RESPONSE_BYTES) {
     this.#schema = schema;
+    this.#maxBytes = maxBytes;
     const fields = Object.values(schema.getTypeMap()).flatMap((type) =>
       isObjectType(type) ? Object.values(type.getFields()) : [],
     );
     this.#resolvers = new Map([...fields, ...META_FIELDS].map((field) => [field, field.resolve]));
   }
 
-  /** The `data` of a query of a valid document. @throws whatever made it give up, which is no answer */
+  /** The `data` of a query of a valid document. @throws ResponseTooLarge, or whatever made it give up, which is no answer */
   async run({ document, operation, variables }: Asked, context: unknown): Promise<Into> {
     const definitions = operation.variableDefinitions ?? [];
     const { coerced } = getVariableValues(this.#schema, definitions, variables ?? {}, { maxErrors: 1 });
@@ -120,7 +125,7 @@ export class CompiledQueries {
     const query = known.queries.get(key) ?? new CompiledQuery(this.#schema, this.#resolvers, { document, operation });
     const { size } = query;
     try {
-      return await new Run(query, context, coerced).answer();
+      return await new Run(query, context, coerced, new ResponseSize(this.#maxBytes)).answer();
     } finally {
       if (query.size !== size) this.#keep(known, key, query); // compiled as far as it has been run, so it grows
     }
@@ -216,7 +221,13 @@ class CompiledQuery {
     if (definition === undefined || key === '__proto__') throw new GaveUp();
     const place: Place = { definition, nodes, parentType, index: this.size++ };
     const resolve = this.#resolvers.get(definition);
-    return { ...place, key, resolve, complete: this.#completion(definition.type, place, true) };
+    return {
+      ...place,
+      key,
+      keyBytes: keyBytes(key),
+      resolve,
+      complete: this.#completion(definition.type, place, true),
+    };
   }
 
   #completion(type: GraphQLOutputType, place: Place, mayBeNull: boolean): Complete {
@@ -279,9 +290,10 @@ function isIncluded(node: SelectionNode, variables: Variables): boolean {
 }
 
 function leaf(type: GraphQLLeafType): Complete {
-  return (value) => {
+  return (value, run) => {
     const serialized: unknown = type.serialize(value);
     if (serialized === null || serialized === undefined) throw new GaveUp();
+    run.size.addLeaf(serialized);
     return serialized;
   };
 }
@@ -306,6 +318,7 @@ class Run {
   readonly query: CompiledQuery;
   readonly context: unknown;
   readonly variables: Variables;
+  readonly size: ResponseSize;
   /** By the index of the place: every object of a list calls its resolvers with the same. */
   readonly #calls: Call[] = [];
   /** Promises that are waited for; and the first turn. */
@@ -314,10 +327,11 @@ class Run {
   #finish: () => void;
   #giveUp: (reason: unknown) => void;
 
-  constructor(query: CompiledQuery, context: unknown, variables: Variables) {
+  constructor(query: CompiledQuery, context: unknown, variables: Variables, size: ResponseSize) {
     this.query = query;
     this.context = context;
     this.variables = variables;
+    this.size = size;
   }
 
   answer(): Promise<Into> {
@@ -338,9 +352,12 @@ class Run {
 
   object(source: unknown, fields: readonly CompiledField[]): Into {
     const data: Into = {};
+    let bytes = 0;
     for (const field of fields) {
+      bytes += field.keyBytes;
       data[field.key] = this.when(this.#resolved(source, field), field.complete, data, field.key);
     }
+    this.size.add(bytes);
     return data;
   }
 

@@ -36,6 +36,8 @@ export interface Context {
   paid?: RateState;
   /** The same, for resolvers. */
   readonly rateLimit?: RateState | undefined;
+  /** Charges the viewer for what only shows while the operation runs. @throws RATE_LIMITED. Absent where it is not counted. */
+  charge?(points: number): Promise<unknown>;
   /** Called when a query was answered without an error. */
   answered?(): void;
 }

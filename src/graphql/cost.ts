@@ -136,7 +136,7 @@ const estimate: ComplexityEstimator = ({ args, childComplexity, context, field, 
   const own = field.extensions['complexity'] ?? (isCompositeType(of) ? 1 : 0);
   if (typeof own === 'function') return own({ args, childComplexity }); // a field that knows how many objects its arguments ask for
   const base = (typeof own === 'number' ? own : 1) + (type.name === 'Mutation' ? COSTS.write : 0);
-  const searched = mentions(args['filter'], 'search') ? COSTS.search : 0;
+  const searched = costOfTexts(args['filter']);
   if (!isConnection(of)) return base + searched + (givenIds(args) ?? 1) * childComplexity;
   const counted = selects(node, 'totalCount', context as Fragments) ? COSTS.totalCount + searched : 0;
   return base + searched + pageSize(args) * childComplexity + counted;
@@ -158,9 +158,19 @@ function givenIds(args: ComplexityEstimatorArgs['args']): number | undefined {
   return Array.isArray(ids) ? ids.length : undefined;
 }
 
-function mentions(value: unknown, member: string): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return Object.entries(value).some(([name, inner]) => (name === member && inner !== null) || mentions(inner, member));
+/** Inputs whose texts are long. */
+const LONG = new Set(['description', 'body']);
+
+/** What a filter looks for in texts, `of` the member it is in. All else that it compares is next to nothing beside that. */
+function costOfTexts(value: unknown, of = ''): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  let cost = 0;
+  for (const [name, inner] of Object.entries(value)) {
+    if (typeof inner !== 'string') cost += costOfTexts(inner, Array.isArray(value) ? of : name);
+    else if (name === 'search') cost += COSTS.search;
+    else if (name === 'contains' || name === 'startsWith') cost += LONG.has(of) ? COSTS.longText : COSTS.shortText;
+  }
+  return cost;
 }
 
 type Fragments = ReadonlyMap<string, FragmentDefinitionNode>;

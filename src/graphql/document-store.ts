@@ -3,17 +3,45 @@ import type { DocumentNode } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { MAX_STORED_DOCUMENT_CHARS } from './limits.js';
 
-/** For Apollo's `documentStore`, whose own is bounded by what a document is as JSON: its objects are some five times that. */
-export function documentStore() {
-  const documents = new LRUCache<string, DocumentNode>({
+interface Stored {
+  readonly document: DocumentNode;
+  /** Apollo's. Absent where a WebSocket brought the document. */
+  readonly key: string | undefined;
+}
+
+/** Apollo's `documentStore`, whose own is bounded by what a document is as JSON: its objects are some five times that. */
+export class DocumentStore {
+  /** By text. */
+  readonly #documents = new LRUCache<string, Stored>({
     maxSize: MAX_STORED_DOCUMENT_CHARS,
-    sizeCalculation: ({ loc }) => Math.max(1, loc?.source.body.length ?? 0),
+    sizeCalculation: (_, text) => Math.max(1, text.length),
+    dispose: ({ key }) => key !== undefined && this.#texts.delete(key),
   });
-  return {
-    get: async (hash: string) => documents.get(hash),
-    set: async (hash: string, document: DocumentNode) => {
-      documents.set(hash, document);
-    },
-    delete: async (hash: string) => documents.delete(hash),
-  };
+  /** By Apollo's key. */
+  readonly #texts = new Map<string, string>();
+
+  /** The document that this text is. */
+  find(text: string): DocumentNode | undefined {
+    return this.#documents.get(text)?.document;
+  }
+
+  add(text: string, document: DocumentNode, key?: string): void {
+    this.#documents.set(text, { document, key });
+    if (key !== undefined && this.#documents.has(text)) this.#texts.set(key, text);
+  }
+
+  async get(key: string): Promise<DocumentNode | undefined> {
+    const text = this.#texts.get(key);
+    return text === undefined ? undefined : this.find(text);
+  }
+
+  async set(key: string, document: DocumentNode): Promise<void> {
+    const text = document.loc?.source.body;
+    if (text !== undefined) this.add(text, document, key);
+  }
+
+  async delete(key: string): Promise<boolean> {
+    const text = this.#texts.get(key);
+    return text !== undefined && this.#documents.delete(text);
+  }
 }

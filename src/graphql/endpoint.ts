@@ -1,42 +1,56 @@
-/** Queries and mutations over HTTP, through Apollo Server. An answer that may be kept is, for the front door. */
+/**
+ * Queries and mutations over HTTP, through Apollo Server. Before a body is read its sender is admitted: counted by address, and known by
+ * its token. A response that may be kept is, for the front door.
+ */
 import { type ApolloServer, HeaderMap, type HTTPGraphQLResponse } from '@apollo/server';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Session } from '../cache/index.js';
 import type { Answers } from './answers.js';
+import { type Documents, noToken } from './documents.js';
+import { badRequest, type ErrorMask } from './errors.js';
 import type { Asked } from './front-door.js';
-import type { Opened, RequestContext } from './request-context.js';
+import { httpOf } from './http-headers.js';
+import { MAX_ANONYMOUS_BODY_BYTES } from './limits.js';
+import type { Admitted, Opened, RequestContext } from './request-context.js';
+import { tooManyUnread, type UnreadResponses } from './unread-responses.js';
+import { clientGone } from './waited-for.js';
 
 export interface EndpointOptions {
   readonly apollo: ApolloServer<RequestContext>;
   readonly answers: Answers;
+  readonly documents: Documents;
+  readonly unread: UnreadResponses;
+  readonly mask: ErrorMask;
   /** What the front door has let through. */
   readonly asked: WeakMap<object, Asked>;
   /** @throws what the request is refused with */
-  readonly open: (request: FastifyRequest) => Promise<Opened>;
+  readonly admit: (request: FastifyRequest) => Promise<Admitted>;
+  readonly session: () => Session;
   readonly contextOf: (opened: Opened, request: FastifyRequest, reply: FastifyReply) => Promise<RequestContext>;
 }
 
 export function serveQueries(app: FastifyInstance, url: string, options: EndpointOptions): void {
-  const { apollo, answers, asked, open, contextOf } = options;
+  const { answers, asked, admit, session } = options;
+  const admitted = new WeakMap<object, Admitted>();
   const answered = new WeakMap<object, Opened>();
   app.route({
     url,
     method: ['GET', 'POST'],
+    // Before the body is parsed: whoever is over a limit pays for no parsing, and what does not parse is counted.
+    onRequest: async (request) => {
+      // It has no address any more that could be counted.
+      if (request.socket.destroyed) throw clientGone();
+      const sender = await (asked.get(request.raw)?.opened ?? admit(request));
+      if (sender.identity === undefined) requireSmallBody(request);
+      admitted.set(request.raw, sender);
+    },
     handler: async (request, reply) => {
-      let opened: Opened | undefined;
-      const response = await apollo.executeHTTPGraphQLRequest({
-        httpGraphQLRequest: {
-          body: request.body,
-          method: request.method,
-          headers: headersOfRequest(request),
-          search: searchOf(request.url),
-        },
-        context: async () => {
-          opened = await (asked.get(request.raw)?.opened ?? open(request));
-          return contextOf(opened, request, reply);
-        },
-      });
-      if (opened?.answeredFor !== undefined) answered.set(request.raw, opened);
-      return send(reply, response);
+      const sender = admitted.get(request.raw) as Admitted; // set in onRequest
+      // Begun when the body has come, and after what admitting has written. The front door's has its own, begun then, too.
+      const opened: Opened = 'session' in sender ? (sender as Opened) : { ...sender, session: session() };
+      const response = await answer(options, { opened, request, reply });
+      if (opened.answeredFor !== undefined) answered.set(request.raw, opened);
+      return send(options, { opened, response, reply });
     },
     onSend: async ({ raw }, reply, payload) => {
       const [opened, question] = [answered.get(raw), asked.get(raw)?.question];
@@ -48,14 +62,89 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
   });
 }
 
+/** @throws UNAUTHENTICATED before a long body is read that could hold nothing that is answered */
+function requireSmallBody({ headers }: FastifyRequest): void {
+  const bytes = Number(headers['content-length'] ?? 0);
+  if (bytes > MAX_ANONYMOUS_BODY_BYTES || headers['transfer-encoding'] !== undefined) throw noToken();
+}
+
+interface Exchange {
+  readonly opened: Opened;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
+async function answer(options: EndpointOptions, exchange: Exchange): Promise<HTTPGraphQLResponse> {
+  const { apollo, documents, contextOf } = options;
+  const { opened, request, reply } = exchange;
+  const body = bodyOf(request);
+  const search = searchOf(request.url);
+  const text = documentOf(request.method === 'GET' ? Object.fromEntries(new URLSearchParams(search)) : body);
+  const { accept } = request.headers;
+  let refused: HTTPGraphQLResponse | undefined;
+  const response = await apollo.executeHTTPGraphQLRequest({
+    httpGraphQLRequest: { body, method: request.method, headers: headersOfRequest(request), search },
+    context: async () => {
+      refused = text === undefined ? undefined : documents.admit(text, accept, opened);
+      if (refused !== undefined) throw badRequest('This document is not valid.'); // what is sent says why
+      return contextOf(opened, request, reply);
+    },
+  });
+  if (refused !== undefined) return refused;
+  if (opened.invalidDocument === true && text !== undefined) documents.refuse(text, accept, response);
+  return response;
+}
+
+/** The document that a request brings; undefined where it names one or has none. */
+function documentOf(given: unknown): string | undefined {
+  if (typeof given !== 'object' || given === null || !('query' in given)) return undefined;
+  return typeof given.query === 'string' && given.query !== '' ? given.query : undefined;
+}
+
+interface Head {
+  readonly status: number;
+  readonly headers: Iterable<readonly [string, string]>;
+  readonly text: string;
+}
+
 /** @returns the body */
-async function send(reply: FastifyReply, { status = 200, headers, body }: HTTPGraphQLResponse): Promise<string> {
+async function send(
+  { unread, mask }: EndpointOptions,
+  { opened, response, reply }: { opened: Opened; response: HTTPGraphQLResponse; reply: FastifyReply },
+): Promise<string> {
+  const text = await textOf(response);
+  const bytes = Buffer.byteLength(text);
+  const head: Head = { status: response.status ?? 200, headers: response.headers, text };
+  // What a mutation has done is always told.
+  const mayWait = unread.allows(opened.caller, bytes) || opened.isMutation === true;
+  const { status, headers, text: sent } = mayWait ? head : refusal(mask);
+  if (!mayWait) delete opened.answeredFor;
   reply.code(status);
   for (const [name, value] of headers) reply.header(name, value);
+  unread.track(reply.raw, opened.caller, mayWait ? bytes : 0);
+  return sent;
+}
+
+function refusal(mask: ErrorMask): Head {
+  const error = tooManyUnread();
+  const { http: _, ...extensions } = error.extensions;
+  const { status = 503, headers = [] } = httpOf(error.extensions);
+  const text = JSON.stringify({ errors: [mask.format({ message: error.message, extensions }, error)] });
+  return { status, headers: [['content-type', 'application/json; charset=utf-8'], ...headers], text };
+}
+
+async function textOf({ body }: HTTPGraphQLResponse): Promise<string> {
   if (body.kind === 'complete') return body.string;
   let text = '';
   for await (const chunk of body.asyncIterator) text += chunk; // the schema has nothing incremental
   return text;
+}
+
+/** An operation named by the empty text is one that is not named, as for clients that always send the member. */
+function bodyOf({ body }: FastifyRequest): unknown {
+  if (typeof body !== 'object' || body === null || !('operationName' in body) || body.operationName !== '') return body;
+  const { operationName: _, ...rest } = body;
+  return rest;
 }
 
 function headersOfRequest({ headers }: FastifyRequest): HeaderMap {
@@ -66,8 +155,9 @@ function headersOfRequest({ headers }: FastifyRequest): HeaderMap {
   return map;
 }
 
-/** With its question mark, as of a URL. */
+/** With its question mark, as of a URL; without an `operationName` that is empty. */
 function searchOf(address: string): string {
   const mark = address.indexOf('?');
-  return mark === -1 ? '' : address.slice(mark);
+  if (mark === -1) return '';
+  return address.slice(mark).replace(/([?&])operationName=(?=&|$)/g, '$1');
 }

@@ -27,6 +27,11 @@ export function badVariable(error: GraphQLError): GraphQLError {
   return new GraphQLError(message, { nodes, extensions: { code: 'BAD_USER_INPUT', argument } });
 }
 
+/** The request is none that could be understood. */
+export function badRequest(message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'BAD_REQUEST', http: { status: 400 } } });
+}
+
 export function unauthenticated(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'UNAUTHENTICATED', http: { status: 401 } } });
 }
@@ -79,6 +84,8 @@ const SHOWN = new Set([
   'OPERATION_RESOLUTION_FAILURE',
   'BAD_REQUEST',
   'QUERY_TOO_EXPENSIVE',
+  'RESPONSE_TOO_LARGE',
+  'TOO_MANY_UNREAD_RESPONSES',
   'QUERY_TIMEOUT',
   'REQUEST_TIMEOUT',
   'CLIENT_CLOSED_REQUEST',

@@ -13,6 +13,7 @@ import { CompiledQueries } from './compiled.js';
 import type { Context } from './context.js';
 import { badVariable } from './errors.js';
 import { Loads } from './loads.js';
+import { isWithin, ResponseTooLarge } from './response-size.js';
 
 /** From the cache: the first run and at most two more. */
 const MAX_RUNS = 3;
@@ -27,9 +28,10 @@ type Run = (context: Context) => Promise<ExecutionResult>;
 
 export function gatewayOf(
   schema: GraphQLSchema,
-  { cache, db, production }: { cache: Cache; db: MainDatabase; production: boolean },
+  options: { cache: Cache; db: MainDatabase; production: boolean; maxResponseBytes: number },
 ): GatewayInterface {
-  const queries = new CompiledQueries(schema);
+  const { cache, db, production, maxResponseBytes } = options;
+  const queries = new CompiledQueries(schema, maxResponseBytes);
   return {
     onSchemaLoadOrUpdate(tell) {
       tell({ apiSchema: schema, coreSupergraphSdl: '' });
@@ -39,8 +41,8 @@ export function gatewayOf(
       async executor({ document, request, context, operation, operationName }) {
         const contextValue = context as Context; // by server.ts's `contextOf`
         const { variables } = request;
-        const interpreted: Run = async () =>
-          execute({
+        const interpreted: Run = async () => {
+          const result = await execute({
             schema,
             document,
             contextValue,
@@ -48,11 +50,16 @@ export function gatewayOf(
             operationName,
             hideSuggestions: production,
           });
+          if (!isWithin(result.data, maxResponseBytes))
+            throw new ResponseTooLarge(maxResponseBytes, operation.operation);
+          return result;
+        };
         const compiled: Run = async () =>
           queries.run({ document, operation, variables }, contextValue).then(
             (data) => ({ data }),
-            () => {
+            (reason) => {
               contextValue.signal?.throwIfAborted();
+              if (reason instanceof ResponseTooLarge) throw reason; // it would be as large
               return interpreted(contextValue);
             },
           );
@@ -98,8 +105,8 @@ async function runSnapshot(
     context.loads = loadsOf(context, { cache, db: at, bypass: 'snapshot' });
     return told(await run(context), { mode: 'snapshot', source: 'database', runs: Math.min(runs, MAX_RUNS) + 1 });
   };
-  const { viewerId, signal } = context;
-  return cache.loadPast(viewerId, signal, () => db.snapshot(inTransaction, signal));
+  const { viewerId: viewer, signal } = context;
+  return cache.loadPast({ viewer, signal, heavy: true }, () => db.snapshot(inTransaction, signal));
 }
 
 function loadsOf(

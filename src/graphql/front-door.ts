@@ -8,7 +8,8 @@ import type { Cache } from '../cache/index.js';
 import { type Answer, type Answers, mayBeKnown, type Question, questionOf } from './answers.js';
 import { addressOf, type HttpSecurityOptions } from './http-security.js';
 import { headersOf, type RateLimits, type RateState } from './rate-limit.js';
-import type { Asker, Opened } from './request-context.js';
+import type { Admitted, Asker, Opened } from './request-context.js';
+import type { UnreadResponses } from './unread-responses.js';
 
 /** A request that was looked at here and has no answer yet. */
 export interface Asked {
@@ -21,8 +22,9 @@ export interface FrontDoorOptions extends Pick<HttpSecurityOptions, 'trustProxy'
   readonly answers: Answers;
   readonly cache: Cache;
   readonly rateLimits?: RateLimits | undefined;
+  readonly unread: UnreadResponses;
   /** @throws what the request is refused with */
-  readonly open: (asker: Asker) => Promise<Opened>;
+  readonly admit: (asker: Asker) => Promise<Admitted>;
 }
 
 /** @returns what was asked, by request, of those that went on to the server */
@@ -45,11 +47,12 @@ export function openFrontDoor(app: FastifyInstance, url: string, options: FrontD
     whenWhole(request, async (body) => {
       // Not before: what proves an answer is a read of the log that was sent after this, and a body may come late.
       const session = options.cache.session({ answer: true });
-      const opened = options.open({ headers: request.headers, address: addressOfRequest(request), session });
+      const sender = options.admit({ headers: request.headers, address: addressOfRequest(request), session });
+      const opened = sender.then((admitted) => ({ ...admitted, session }));
       const asking: Asked = { question: questionOf(request, body), opened };
       const known = await findKnown(options, asking).catch(() => undefined);
       if (closing) response.shouldKeepAlive = false;
-      if (known !== undefined) return sendKnown(response, known, startedMs);
+      if (known !== undefined) return sendKnown(response, { known, startedMs, unread: options.unread });
       asked.set(request, asking);
       request.unshift(body);
       server(request, response);
@@ -75,25 +78,35 @@ function whenWhole(request: IncomingMessage, then: (body: Buffer) => void): void
 
 interface Known {
   readonly answer: Answer;
+  /** Who pays. */
+  readonly caller: string;
   readonly paid: RateState | undefined;
 }
 
 /** Undefined also where the request is to be refused: the server says so in its own way. */
 async function findKnown(
-  { answers, rateLimits }: FrontDoorOptions,
+  { answers, rateLimits, unread }: FrontDoorOptions,
   { question, opened }: Asked,
 ): Promise<Known | undefined> {
   const { session, identity, caller } = await opened;
   if (identity === undefined || !answers.has(question, identity.userId)) return undefined;
   const answer = await answers.find(question, identity.userId, session);
-  return answer && { answer, paid: await rateLimits?.spend(caller, answer.cost) };
+  if (answer === undefined || !unread.allows(caller, answer.text.length)) return undefined;
+  return { answer, caller, paid: await rateLimits?.spend(caller, answer.cost) };
 }
 
-function sendKnown(response: ServerResponse, { answer, paid }: Known, startedMs: number): void {
+function sendKnown(
+  response: ServerResponse,
+  { known, startedMs, unread }: { known: Known; startedMs: number; unread: UnreadResponses },
+): void {
+  const { answer, paid, caller } = known;
   const { text, headers } = answer;
-  const own = ['content-length', String(Buffer.byteLength(text))];
+  const bytes = Buffer.byteLength(text);
+  const own = ['content-length', String(bytes)];
   own.push('server-timing', `total;dur=${(performance.now() - startedMs).toFixed(2)}`);
   if (paid !== undefined) own.push(...headersOf(paid).flat());
   response.writeHead(200, [...headers, ...own]);
   response.end(text);
+  // Nearly always the network has taken all of it by now.
+  if (!response.writableFinished) unread.track(response, caller, bytes);
 }

@@ -4,7 +4,9 @@
  */
 import type { FastifyError, FastifyInstance } from 'fastify';
 import { GraphQLError } from 'graphql';
-import type { ErrorMask } from './errors.js';
+import { badRequest, type ErrorMask } from './errors.js';
+import { httpOf } from './http-headers.js';
+import { mediaTypeFor } from './over-http.js';
 
 export function answerHttpErrors(app: FastifyInstance, endpoint: string, mask: ErrorMask): void {
   app.addHook('onRequest', async (request) => {
@@ -22,19 +24,17 @@ export function answerHttpErrors(app: FastifyInstance, endpoint: string, mask: E
     const known = refused !== undefined && !(error instanceof GraphQLError) ? badRequest(error.message) : error;
     const { http: _, ...extensions } = known instanceof GraphQLError ? known.extensions : {};
     const told = mask.format({ message: known.message, extensions }, known);
-    return reply.code(refused ?? 500).send({ errors: [told] });
+    const { headers = [] } = known instanceof GraphQLError ? httpOf(known.extensions) : {};
+    for (const [name, value] of headers) reply.header(name, value);
+    // As text: Fastify would put its own media type in place of ours.
+    reply.code(refused ?? 500).type(mediaTypeFor(request.headers.accept));
+    return reply.send(JSON.stringify({ errors: [told] }));
   });
 }
 
-function badRequest(message: string): GraphQLError {
-  return new GraphQLError(message, { extensions: { code: 'BAD_REQUEST', http: { status: 400 } } });
-}
-
-/** Of an error that says what the client did wrong; undefined for one of ours. */
+/** Of an error that was written for the client; undefined for one of ours. */
 function statusOf(error: FastifyError | GraphQLError): number | undefined {
-  const status =
-    error instanceof GraphQLError
-      ? (error.extensions['http'] as { status?: number } | undefined)?.status
-      : error.statusCode;
-  return status !== undefined && status >= 400 && status < 500 ? status : undefined;
+  if (error instanceof GraphQLError) return httpOf(error.extensions).status;
+  const { statusCode } = error;
+  return statusCode !== undefined && statusCode >= 400 && statusCode < 500 ? statusCode : undefined;
 }

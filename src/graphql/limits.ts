@@ -7,11 +7,14 @@ import { maxDepthRule } from '@escape.tech/graphql-armor-max-depth';
 import { maxDirectivesRule } from '@escape.tech/graphql-armor-max-directives';
 import { GraphQLError, type ValidationContext, type ValidationRule } from 'graphql';
 import { SECOND } from '../time.js';
+import { maxComparisonsRule } from './comparisons.js';
 
 export { DEFAULT_PAGE, MAX_PAGE } from './page.js';
 
 /** Of the whole body: a mutation may bring texts of 65 536 characters, each of which JSON may write in 6 bytes. */
 export const MAX_BODY_BYTES = 1024 * 1024;
+/** Without a token, where a body can only hold the introspection of a tool. */
+export const MAX_ANONYMOUS_BODY_BYTES = 64 * 1024;
 /** How long a client may take to send it. */
 export const RECEIVE_TIMEOUT_MS = 30 * SECOND;
 /** From a request's arrival to its answer. A statement of Postgres ends after the same time. */
@@ -23,6 +26,8 @@ export const MAX_TOKENS = 2000;
 export const MAX_DEPTH = 15;
 export const MAX_ALIASES = 30;
 export const MAX_DIRECTIVES = 50;
+/** Pairs of fields of one name in one object. They take 6 ms; twenty fragments on one object that share five fields are 950. */
+export const MAX_COMPARISONS = 10_000;
 /** Selections with each use of a fragment counted: a few fragments that use each other twice are thousands. */
 export const MAX_SELECTIONS = 5000;
 /**
@@ -42,14 +47,25 @@ export const MAX_COST = 10_000;
 export const COSTS = {
   /** A count of all pages. */
   totalCount: 20,
-  /** A list that is found by its text. */
+  /** A list that is found by its text, for each search. */
   search: 100,
+  /** A part of a long text, looked for row by row: a description. */
+  longText: 50,
+  /** The same of a short one: a title. */
+  shortText: 5,
   /** A field of Mutation: a transaction with its fence. */
   write: 10,
+  /** A text of up to 65 536 characters: a task's description, a comment. */
+  longTextField: 5,
+  /** One of up to 10 000: a project's description. */
+  shortTextField: 1,
+  /** A list of tasks reads each project it is of: for each of these, charged when they are known. */
+  project: 0.02,
 } as const;
 
 /** For Apollo's `validationRules`. */
 export const LIMITS: readonly ValidationRule[] = [
+  maxComparisonsRule({ max: MAX_COMPARISONS, maxSelections: MAX_SELECTIONS }), // the first: what it refuses, the others do not see
   maxDepthRule({ n: MAX_DEPTH, flattenFragments: true, ...refusing('depth', MAX_DEPTH) }),
   maxAliasesRule({ n: MAX_ALIASES, ...refusing('aliases', MAX_ALIASES) }),
   maxDirectivesRule({ n: MAX_DIRECTIVES, ...refusing('directives', MAX_DIRECTIVES) }),

@@ -26,6 +26,8 @@ export type BatchLoad<A, V> = (args: readonly A[], db: Database) => Promise<read
 /** Something cached that many fields read, a row by its id: a policy with the batch that loads what is missing. */
 export interface Source<A, V> extends Policy<A> {
   readonly load: BatchLoad<A, V>;
+  /** A load may keep Postgres busy for seconds. Each value is then loaded for itself: none waits for another, or fails with it. */
+  readonly heavy?: boolean;
 }
 
 type Loaders = Map<object, DataLoader<never, unknown, string>>;
@@ -132,12 +134,12 @@ export class Loads {
     return this.#until(load, callers.gone)(parts.map(({ arg }) => arg)).finally(() => callers.end());
   }
 
-  #until<A, V>(load: BatchLoad<A, V>, signal: AbortSignal | undefined) {
+  #until<A, V>(load: BatchLoad<A, V>, signal: AbortSignal | undefined, heavy = false) {
     return async (args: readonly A[]) => {
       signal?.throwIfAborted();
       const run = () => load(args, signal === undefined ? this.#db : this.#db.until(signal));
       // A snapshot's transaction has one slot for all that it reads.
-      return this.#bypass === 'snapshot' ? run() : this.#cache.loadPast(this.#options.viewer, signal, run);
+      return this.#bypass === 'snapshot' ? run() : this.#cache.loadPast({ ...this.#options, signal, heavy }, run);
     };
   }
 
@@ -164,11 +166,15 @@ export class Loads {
     asked: Map<string, Promise<V>>,
   ): DataLoader<A, V, string> {
     const bypass = this.#bypass;
-    if (bypass === undefined) return dataLoader((args) => this.#cache.readMany(cached, args, this.#options), asked);
-    return dataLoader((args) => {
+    const maxBatch = source.heavy === true ? 1 : MAX_BATCH;
+    if (bypass === undefined) {
+      return dataLoader((args) => this.#cache.readMany(cached, args, this.#options), asked, maxBatch);
+    }
+    const load = (args: readonly A[]) => {
       this.#tracer.bypassed(cached.name, bypass);
-      return this.#until(source.load, this.#options.signal)(args);
-    }, null);
+      return this.#until(source.load, this.#options.signal, source.heavy)(args);
+    };
+    return dataLoader(load, null, maxBatch);
   }
 }
 
@@ -176,11 +182,12 @@ export class Loads {
 function dataLoader<A, V>(
   load: (args: readonly A[]) => Promise<readonly V[]>,
   memo: Map<string, Promise<V>> | null,
+  maxBatchSize = MAX_BATCH,
 ): DataLoader<A, V, string> {
   return new DataLoader<A, V, string>(async (args) => [...(await load(args))], {
     cache: memo !== null,
     cacheMap: memo,
-    maxBatchSize: MAX_BATCH,
+    maxBatchSize,
     cacheKeyFn: argumentKey,
   });
 }

@@ -14,6 +14,11 @@ const REQUEST_ERRORS = new Set([
   'BAD_USER_INPUT',
 ]);
 
+/** Of a response that Apollo does not write. */
+export function mediaTypeFor(accept: string | undefined): string {
+  return `${accept?.includes(GRAPHQL_MEDIA_TYPE) ? GRAPHQL_MEDIA_TYPE : 'application/json'}; charset=utf-8`;
+}
+
 export const statusByMediaType: ApolloServerPlugin = {
   requestDidStart: async () => ({
     willSendResponse: async ({ request, response: { body, http } }) => {

@@ -5,24 +5,34 @@
  */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import type { ApolloServerPlugin } from '@apollo/server';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { GraphQLError, parse } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type { Store } from '../cache/index.js';
 import { ConfigError } from '../config.js';
+import type { UserId } from '../db/ids.js';
 import type { Log } from '../log.js';
 import { DAY } from '../time.js';
+import type { RequestContext } from './request-context.js';
 
 /** A document that nobody has asked for so long is registered anew. */
 const REGISTERED_TTL_MS = 30 * DAY;
 /** Kept by this process, so that a document is read from Redis once; counted in characters. */
 const MAX_REGISTERED_CHARS = 4 * 1024 * 1024;
-/** A longer one is not registered: its client sends it every time. */
-const MAX_DOCUMENT_CHARS = 64 * 1024;
+/** A larger one is not registered: its client sends it every time. */
+const MAX_DOCUMENT_BYTES = 10 * 1024;
+/** Of all documents that one viewer registers in a day, with one process. The documents of a large frontend are some 300 KiB. */
+const MAX_BYTES_OF_VIEWER = 1024 * 1024;
+/** Viewers whose registrations are counted. One that is forgotten begins anew. */
+const MAX_VIEWERS = 20_000;
 /** Unlisted documents told in the log, each once. */
 const MAX_TOLD = 1000;
 
-/** Apollo's cache for automatic persisted queries. What cannot be read is not there: the client then sends it again. */
+/**
+ * Automatic persisted queries: Apollo reads them here. A document is registered only when it was valid and a viewer may run it, within the
+ * viewer's budget. What cannot be read is not there: the client then sends it again.
+ */
 export class RegisteredDocuments {
   readonly #store: Pick<Store, 'remember' | 'recall'>;
   /** By the digest of its text: what is under a name never changes. */
@@ -30,6 +40,8 @@ export class RegisteredDocuments {
     maxSize: MAX_REGISTERED_CHARS,
     sizeCalculation: (text) => text.length,
   });
+  /** Bytes registered, by viewer. */
+  readonly #spent = new LRUCache<string, number>({ max: MAX_VIEWERS, ttl: DAY, noUpdateTTL: true });
 
   constructor(store: Pick<Store, 'remember' | 'recall'>) {
     this.#store = store;
@@ -43,14 +55,35 @@ export class RegisteredDocuments {
     return text;
   }
 
-  async set(name: string, text: string): Promise<void> {
-    if (text.length > MAX_DOCUMENT_CHARS || !isRegistered(name)) return;
-    this.#known.set(name, text);
-    await this.#store.remember(name, text, REGISTERED_TTL_MS).catch(() => {}); // this process knows it
-  }
+  /** Apollo calls it for any document. Those of viewers are registered by `plugin`. */
+  async set(): Promise<void> {}
 
   async delete(): Promise<void> {
     // A document under its digest is never wrong.
+  }
+
+  /** Registers what a request brings when its operation is about to run: it is valid, and its viewer is known and within the limits. */
+  plugin(): ApolloServerPlugin<RequestContext> {
+    return {
+      requestDidStart: async () => ({
+        executionDidStart: async ({ metrics, queryHash, source, contextValue: { opened } }) => {
+          const { identity } = opened;
+          if (!metrics.persistedQueryRegister || identity === undefined) return;
+          void this.register(`apq:${queryHash}`, source, identity.userId);
+        },
+      }),
+    };
+  }
+
+  /** @param name Apollo's. Does nothing where the text is too large, or its viewer has registered too much. */
+  async register(name: string, text: string, viewerId: UserId): Promise<void> {
+    const bytes = Buffer.byteLength(text);
+    if (bytes > MAX_DOCUMENT_BYTES || !isRegistered(name) || this.#known.has(name)) return;
+    const spent = (this.#spent.get(viewerId) ?? 0) + bytes;
+    if (spent > MAX_BYTES_OF_VIEWER) return;
+    this.#spent.set(viewerId, spent);
+    this.#known.set(name, text);
+    await this.#store.remember(name, text, REGISTERED_TTL_MS).catch(() => {}); // this process knows it
   }
 }
 

@@ -6,11 +6,12 @@
  * Never more than the limit is granted. What an advance has left at the end of a window is lost to the other processes: at most
  * one advance for each of them.
  */
-import { type ApolloServerPlugin, HeaderMap } from '@apollo/server';
+import type { ApolloServerPlugin } from '@apollo/server';
 import { GraphQLError } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { type Clock, SECOND, systemClock } from '../time.js';
 import type { Context } from './context.js';
+import { headerMap } from './http-headers.js';
 
 /** An advance is this part of the limit. */
 const ADVANCES = 50;
@@ -183,12 +184,9 @@ export function rateLimitPlugin(
 
 function rateLimited(state: RateState): GraphQLError {
   const { limit, cost, remaining, resetAt, resetMs } = state;
-  const headers = new HeaderMap();
-  for (const [name, value] of headersOf(state)) headers.set(name, value);
-  headers.set('retry-after', String(secondsOf(resetMs)));
+  const headers = headerMap([...headersOf(state), ['retry-after', String(secondsOf(resetMs))]]);
   const message = `Too many requests: this one costs ${cost} of ${limit} points, of which ${remaining} are left.`;
-  // Apollo wants a HeaderMap here; another library's types, which come along, say otherwise.
-  const http: unknown = { status: 429, headers };
+  const http = { status: 429, headers };
   const extensions: Record<string, unknown> = { code: 'RATE_LIMITED', limit, remaining, resetAt, http };
   return new GraphQLError(message, { extensions });
 }

@@ -8,22 +8,31 @@ import type { WriteProgress } from '../db/write-progress.js';
 import type { Tracer } from './cache-trace.js';
 import type { Context } from './context.js';
 import { Loads } from './loads.js';
-import type { RateState } from './rate-limit.js';
+import type { RateLimits, RateState } from './rate-limit.js';
 import type { Identity } from './server.js';
 
 /** What is known of a request before it is admitted. */
 export interface Asker {
   readonly headers: IncomingHttpHeaders;
   readonly address: string;
-  readonly session: Session;
+  /** Absent: it begins after the request is admitted. */
+  readonly session?: Session;
 }
 
-/** A request before its operation is known. */
-export interface Opened {
-  readonly session: Session;
+/** A request before its body is read. */
+export interface Admitted {
   readonly identity: Identity | undefined;
   /** Who pays: see rate-limit.ts. */
   readonly caller: string;
+}
+
+/** A request before its operation is known. */
+export interface Opened extends Admitted {
+  readonly session: Session;
+  /** Set when its document was found invalid. */
+  invalidDocument?: boolean;
+  /** Set when its operation is known. */
+  isMutation?: boolean;
   /** What it cost; set when it was a query and is answered without an error. */
   answeredFor?: number;
 }
@@ -35,6 +44,7 @@ interface Given {
   readonly snapshot: boolean;
   readonly signal: AbortSignal;
   readonly writes: WriteProgress;
+  readonly rateLimits?: RateLimits | undefined;
 }
 
 /** Apollo hands a shallow copy to everybody: what is private here is so by word alone, and what must reach the request is in `opened`. */
@@ -78,6 +88,10 @@ export class RequestContext implements Context {
 
   get rateLimit(): RateState | undefined {
     return elsewhere(this.session, this.paid);
+  }
+
+  async charge(points: number): Promise<void> {
+    await this.given.rateLimits?.spend(this.opened.caller, points);
   }
 
   answered(): void {

@@ -7,18 +7,19 @@ import {
 } from '@apollo/server/plugin/disabled';
 import { fastifyApolloDrainPlugin } from '@as-integrations/fastify';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
-import type { GraphQLSchema, OperationDefinitionNode } from 'graphql';
+import type { GraphQLSchema } from 'graphql';
 import type { Cache, Session } from '../cache/index.js';
 import type { MainDatabase } from '../db/database.js';
 import type { UserId } from '../db/ids.js';
 import type { Log } from '../log.js';
 import { Answers } from './answers.js';
+import { bearerToken } from './bearer.js';
 import { cacheDebugging } from './cache-debugger.js';
 import { Tracer } from './cache-trace.js';
 import { costsOf, requireAffordable } from './cost.js';
-import { documentStore } from './document-store.js';
+import { Documents, isIntrospectionOperation, noToken } from './documents.js';
 import { serveQueries } from './endpoint.js';
-import { badUserInput, ErrorMask, noSuchOperation, unauthenticated } from './errors.js';
+import { badUserInput, ErrorMask, noSuchOperation } from './errors.js';
 import { gatewayOf } from './executor.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
 import { openFrontDoor } from './front-door.js';
@@ -36,9 +37,11 @@ import { Loads } from './loads.js';
 import { statusByMediaType } from './over-http.js';
 import { PersistedDocuments, type PersistedDocumentsOptions, RegisteredDocuments } from './persisted.js';
 import { callerOf, type RateLimits, rateLimitPlugin } from './rate-limit.js';
-import { type Asker, type Opened, RequestContext } from './request-context.js';
+import { type Admitted, type Asker, type Opened, RequestContext } from './request-context.js';
+import { boundedStringify, MAX_RESPONSE_BYTES } from './response-size.js';
 import type { SubscriptionLimits } from './subscription-limits.js';
 import { serveSubscriptions } from './subscriptions.js';
+import { UnreadResponses } from './unread-responses.js';
 import { waitedFor } from './waited-for.js';
 
 const ENDPOINT = '/graphql';
@@ -76,6 +79,12 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly introspection?: boolean;
   /** From a request's arrival to its answer, ms. Default 30 s. */
   readonly answerTimeoutMs?: number;
+  /** Of one response. Default 4 MiB. */
+  readonly maxResponseBytes?: number;
+  /** Of all responses that their clients have not read. Default 64 MiB. */
+  readonly maxUnreadBytes?: number;
+  /** After so long without a byte read, a client is disconnected. Default 20 s. */
+  readonly unreadStallMs?: number;
   /** Whether Postgres answers, and how Redis is: for /readyz. */
   readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
   /** In Prometheus's text format. */
@@ -91,7 +100,7 @@ export interface ServerOptions extends HttpSecurityOptions {
 }
 
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
-  const { schema, log, production, explorer, persistedDocuments } = options;
+  const { schema, log, production, explorer, persistedDocuments, maxResponseBytes = MAX_RESPONSE_BYTES } = options;
   const app = fastify({
     ...serverOptions(options),
     bodyLimit: MAX_BODY_BYTES,
@@ -101,17 +110,19 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const mask = new ErrorMask(log);
   answerHttpErrors(app, ENDPOINT, mask);
   const unlisted = options.metrics.unlistedDocument;
-  const documents = persistedDocuments && new PersistedDocuments({ ...persistedDocuments, log, unlisted });
-  documents?.serve(app, ENDPOINT);
+  const listed = persistedDocuments && new PersistedDocuments({ ...persistedDocuments, log, unlisted });
+  listed?.serve(app, ENDPOINT);
+  const documents = new Documents({ limited: options.rateLimits !== undefined });
+  const registered = new RegisteredDocuments(options.cache.store);
   const apollo = new ApolloServer<RequestContext>({
-    gateway: gatewayOf(schema, options),
+    gateway: gatewayOf(schema, { ...options, maxResponseBytes }),
     introspection: options.introspection ?? !production,
     hideSchemaDetailsFromClientErrors: production,
     validationRules: [...LIMITS],
     parseOptions: PARSE_OPTIONS,
-    documentStore: documentStore(),
-    persistedQueries:
-      persistedDocuments?.mode === 'enforce' ? false : { cache: new RegisteredDocuments(options.cache.store) },
+    documentStore: documents.store,
+    persistedQueries: persistedDocuments?.mode === 'enforce' ? false : { cache: registered },
+    stringifyResult: boundedStringify(maxResponseBytes),
     allowBatchedHttpRequests: false, // each would have the limits of one
     csrfPrevention: { requestHeaders: UNFORGEABLE_HEADERS },
     includeStacktraceInErrorResponses: false,
@@ -125,6 +136,8 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       statusByMediaType,
       httpCachePlugin(),
       rateLimitPlugin(options.rateLimits, (context) => (context as RequestContext).opened.caller),
+      documents.plugin(),
+      registered.plugin(),
     ],
     logger: { debug: () => {}, info: () => {}, warn: (text) => log.warn(text), error: (text) => log.error(text) },
   });
@@ -133,19 +146,32 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   await addHttpSecurity(app, options);
   addHttpCache(app, ENDPOINT);
   const answers = new Answers(options.cache);
-  const open = (asker: Asker) => openRequest(options, asker);
-  const asked = openFrontDoor(app, ENDPOINT, { ...options, answers, open });
+  const unread = new UnreadResponses({ maxBytes: options.maxUnreadBytes, stallMs: options.unreadStallMs });
+  const admit = (asker: Asker) => admitRequest(options, asker);
+  const asked = openFrontDoor(app, ENDPOINT, { ...options, answers, unread, admit });
   serveQueries(app, ENDPOINT, {
     apollo,
     answers,
+    documents,
+    unread,
+    mask,
     asked,
-    open: ({ headers, ip: address }) => open({ headers, address, session: options.cache.session() }),
+    // Without an address where the client has just gone, whatever the type says.
+    admit: ({ headers, ip }) => admit({ headers, address: ip ?? '' }),
+    session: () => options.cache.session(),
     contextOf: (opened, request, reply) => {
       const writes = { begun: false };
       return contextOf(options, opened, request, { writes, signal: waitedFor(reply, writes, options.answerTimeoutMs) });
     },
   });
-  serveSubscriptions(app, ENDPOINT, { ...options, mask, documents, limits: options.subscriptionLimits });
+  serveSubscriptions(app, ENDPOINT, {
+    ...options,
+    mask,
+    documents,
+    listed,
+    maxResponseBytes,
+    limits: options.subscriptionLimits,
+  });
   app.get('/metrics', async (request, reply) => {
     if (production) await requireScope(options, request, METRICS_SCOPE);
     return reply.type(options.metrics.contentType).send(await options.metrics.text());
@@ -165,10 +191,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
 
 async function identityOf(
   { verifyToken }: ServerOptions,
-  { authorization = '' }: IncomingHttpHeaders,
+  { authorization }: IncomingHttpHeaders,
   session?: Session,
 ): Promise<Identity | undefined> {
-  const token = /^Bearer (.+)$/i.exec(authorization)?.[1];
+  const token = bearerToken(authorization);
   return token === undefined ? undefined : verifyToken(token, session);
 }
 
@@ -181,13 +207,13 @@ async function requireScope(options: ServerOptions, request: FastifyRequest, sco
 }
 
 /** Who asks, before anything is done for them. @throws RATE_LIMITED, UNAUTHENTICATED */
-async function openRequest(options: ServerOptions, { headers, address, session }: Asker): Promise<Opened> {
+async function admitRequest(options: ServerOptions, { headers, address, session }: Asker): Promise<Admitted> {
   const { rateLimits } = options;
   await rateLimits?.admit(address);
   const identity = await identityOf(options, headers, session);
   const caller = callerOf({ userId: identity?.userId }, address);
   rateLimits?.prepare(caller);
-  return { session, identity, caller };
+  return { identity, caller };
 }
 
 async function contextOf(
@@ -231,17 +257,17 @@ function requestPlugin(options: ServerOptions, mask: ErrorMask): ApolloServerPlu
     requestDidStart: async () => ({
       didResolveOperation: async ({ document, operation, request, contextValue }) => {
         const { viewerId } = contextValue;
-        const { identity } = contextValue.opened;
+        const { opened } = contextValue;
         if (operation === undefined) throw noSuchOperation(request.operationName);
-        if (identity === undefined && !isIntrospection(operation)) {
-          throw unauthenticated('This needs a token: send the header Authorization: Bearer <token>.');
-        }
+        // Of a registered document, too, which is named without its text.
+        if (opened.identity === undefined && !isIntrospectionOperation(operation)) throw noToken();
         if (operation.operation === 'subscription') {
           throw badUserInput('query', 'expected a query or mutation: subscriptions go over a WebSocket', 400);
         }
         contextValue.cost = costOf({ document, operation, variables: request.variables });
         requireAffordable(contextValue.cost);
         if (operation.operation !== 'mutation') return;
+        opened.isMutation = true;
         const { session, tracer, signal } = contextValue;
         await options.requireUser(new Loads({ ...options, viewer: viewerId, session, tracer, signal }), viewerId);
       },
@@ -262,12 +288,4 @@ function requestPlugin(options: ServerOptions, mask: ErrorMask): ApolloServerPlu
       },
     }),
   };
-}
-
-/** Only fields of the schema itself, which everyone may read where introspection is on. */
-function isIntrospection({ operation, selectionSet }: OperationDefinitionNode): boolean {
-  return (
-    operation === 'query' &&
-    selectionSet.selections.every((selection) => selection.kind === 'Field' && selection.name.value.startsWith('__'))
-  );
 }

@@ -3,17 +3,7 @@
  * a stream of events.
  */
 import { randomUUID } from 'node:crypto';
-import {
-  type DocumentNode,
-  type ExecutionArgs,
-  GraphQLError,
-  type GraphQLSchema,
-  getOperationAST,
-  getVariableValues,
-  parse,
-  specifiedRules,
-  validate,
-} from 'graphql';
+import { type ExecutionArgs, GraphQLError, type GraphQLSchema, getOperationAST, getVariableValues } from 'graphql';
 import type { SubscribePayload } from 'graphql-ws';
 import type { WebSocket } from 'ws';
 import type { Cache } from '../cache/index.js';
@@ -24,10 +14,10 @@ import { Tracer } from './cache-trace.js';
 import { type ConnectionSlot, Counts } from './connection-slots.js';
 import type { SubscriptionContext } from './context.js';
 import { type CostOf, costsOf, requireAffordable } from './cost.js';
+import type { Documents } from './documents.js';
 import { badVariable } from './errors.js';
 import { EventQueue } from './event-queue.js';
 import { openEvents } from './event-stream.js';
-import { LIMITS, PARSE_OPTIONS } from './limits.js';
 import { Loads } from './loads.js';
 import type { PersistedDocuments } from './persisted.js';
 import { callerOf, type RateLimits } from './rate-limit.js';
@@ -61,8 +51,9 @@ export interface SubscriptionRequestOptions {
   readonly production: boolean;
   /** Absent: no limits. */
   readonly rateLimits?: RateLimits | undefined;
+  readonly documents: Documents;
   /** Absent: clients send what they like. */
-  readonly documents?: PersistedDocuments | undefined;
+  readonly listed?: PersistedDocuments | undefined;
 }
 
 /** The context of one subscription, with what its stream needs. */
@@ -145,12 +136,13 @@ export class SubscriptionRequests {
     { query, operationName, variables }: SubscribePayload,
     release: () => void,
   ): Promise<ExecutionArgs | readonly GraphQLError[]> {
-    const { schema, documents, rateLimits, production } = this.#options;
-    documents?.textOf({ documentId: undefined, query });
-    const document = parsed(query);
-    const errors = validate(schema, document, [...specifiedRules, ...LIMITS], { hideSuggestions: production });
-    if (errors.length > 0) return errors.map((error) => coded(error, 'GRAPHQL_VALIDATION_FAILED'));
-    const operation = getOperationAST(document, operationName);
+    const { schema, documents, listed, rateLimits, production } = this.#options;
+    listed?.textOf({ documentId: undefined, query });
+    const caller = callerOf({ userId: client.identity?.userId }, '');
+    const sender = { caller, identity: client.identity, hideSuggestions: production };
+    const document = documents.read(schema, query, sender);
+    if (Array.isArray(document)) return document;
+    const operation = getOperationAST(document, operationName || null);
     if (!operation) throw refusal('OPERATION_RESOLUTION_FAILURE', 'operationName: expected the name of an operation');
     if (operation.operation !== 'subscription') {
       const message = `A WebSocket carries subscriptions only: send this ${operation.operation} over HTTP.`;
@@ -158,7 +150,7 @@ export class SubscriptionRequests {
     }
     const cost = this.#costOf({ document, operation, variables: variables ?? undefined });
     requireAffordable(cost);
-    await rateLimits?.spend(callerOf({ userId: client.identity?.userId }, ''), cost);
+    await rateLimits?.spend(caller, cost);
     // What subscribing itself makes of bad variables has no code: it would pass for an error of ours.
     const definitions = operation.variableDefinitions ?? [];
     const read = getVariableValues(schema, definitions, variables ?? {}, {
@@ -169,7 +161,7 @@ export class SubscriptionRequests {
     return {
       schema,
       document,
-      operationName: operationName ?? null,
+      operationName: operationName || null,
       variableValues: variables ?? null,
       contextValue: this.#contextOf(client, cost, release),
     };
@@ -224,19 +216,6 @@ export class SubscriptionRequests {
     };
     return context;
   }
-}
-
-function parsed(query: string): DocumentNode {
-  try {
-    return parse(query, PARSE_OPTIONS);
-  } catch (error) {
-    throw error instanceof GraphQLError ? coded(error, 'GRAPHQL_PARSE_FAILED') : error;
-  }
-}
-
-function coded(error: GraphQLError, code: string): GraphQLError {
-  Object.assign(error.extensions, { code });
-  return error;
 }
 
 function refusal(code: string, message: string): GraphQLError {

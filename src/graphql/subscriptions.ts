@@ -14,9 +14,11 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import { availabilityOf } from '../db/availability.js';
 import type { Log } from '../log.js';
 import { DAY, MINUTE, SECOND } from '../time.js';
+import { bearerToken } from './bearer.js';
 import { type ConnectionSlot, ConnectionSlots } from './connection-slots.js';
 import type { ErrorMask } from './errors.js';
 import { addressOf, type HttpSecurityOptions } from './http-security.js';
+import { isWithin, ResponseTooLarge } from './response-size.js';
 import type { Identity } from './server.js';
 import { CLOSE, DEFAULT_LIMITS, type Ending, type SubscriptionLimits } from './subscription-limits.js';
 import { type Client, type SubscriptionRequestOptions, SubscriptionRequests } from './subscription-requests.js';
@@ -33,6 +35,8 @@ export interface SubscriptionOptions
     Pick<HttpSecurityOptions, 'trustProxy'> {
   readonly log: Log;
   readonly mask: ErrorMask;
+  /** Of one event. */
+  readonly maxResponseBytes: number;
   /** @throws UNAUTHENTICATED */
   readonly verifyToken: (token: string) => Promise<Identity>;
   readonly limits?: Partial<SubscriptionLimits> | undefined;
@@ -183,7 +187,7 @@ function keepAlive(socket: WebSocket, everyMs: number): () => void {
 }
 
 function protocolServer(options: SubscriptionOptions, limits: SubscriptionLimits) {
-  const { mask, db } = options;
+  const { mask, db, maxResponseBytes } = options;
   const requests = new SubscriptionRequests({ ...options, availability: availabilityOf(db) }, limits);
   const told = (error: GraphQLError): GraphQLFormattedError => mask.format(formatted(error), error);
   return makeServer<Record<string, unknown> | undefined, Client>({
@@ -197,8 +201,11 @@ function protocolServer(options: SubscriptionOptions, limits: SubscriptionLimits
       }
     },
     subscribe: (args) => requests.open(args as ExecutionArgs),
-    onNext: (_connection, _id, _payload, _args, { data = null, errors }) =>
-      errors && { data, errors: errors.map(told) },
+    onNext: (_connection, _id, _payload, _args, { data = null, errors }) => {
+      if (!isWithin(data, maxResponseBytes))
+        return { data: null, errors: [told(new ResponseTooLarge(maxResponseBytes))] };
+      return errors && { data, errors: errors.map(told) };
+    },
     onError: (_connection, _id, _payload, errors) => errors.map(told),
   });
 }
@@ -238,7 +245,7 @@ function tokenIn(params: Record<string, unknown> | undefined): string | undefine
   const { authorization, Authorization, token } = params ?? {};
   if (typeof token === 'string') return token;
   const header = authorization ?? Authorization;
-  return typeof header === 'string' ? /^Bearer (.+)$/i.exec(header)?.[1] : undefined;
+  return typeof header === 'string' ? bearerToken(header) : undefined;
 }
 
 /** A timer holds 24 days at most; a token may last longer. */

@@ -21,9 +21,10 @@ import type { Idempotency } from '../idempotency/idempotency.js';
 import type { Transactor } from '../invalidation/transact.js';
 import type { Writer } from '../invalidation/writer.js';
 import { readComparand, TEXTS } from '../text.js';
-import { MAX_HANDLE_CHARS, type UserRow, users } from '../users/user.table.js';
+import { MAX_HANDLE_CHARS } from '../users/user.table.js';
 import { forbidden, notFound, requireMember, requireOwner, requireWriter } from './access.js';
 import { passGateAlone } from './gates.js';
+import { lockUser, requireRoomToAdd, requireRoomToCreate } from './memberships.js';
 import { PROJECT_KEY, type ProjectRow, projectMembers, projectRole, projects, taskNumbers } from './project.table.js';
 import type {
   AddMemberInput,
@@ -88,6 +89,8 @@ export class ProjectService {
       prefix: 'project',
       input,
       create: async (tx, id) => {
+        await lockUser(tx, { id: viewerId });
+        await requireRoomToCreate(tx, viewerId);
         const [project] = await tx
           .insert(projects)
           .values({ id, key, name, description: description ?? null })
@@ -96,7 +99,7 @@ export class ProjectService {
         if (project === undefined) {
           throw new Refusal(UserErrorCode.INVALID, `the key ${key} is taken`, ['input', 'key']);
         }
-        await tx.insert(projectMembers).values({ projectId: id, userId: viewerId, role: 'OWNER' });
+        await tx.insert(projectMembers).values({ projectId: id, userId: viewerId, role: 'OWNER', addedBy: viewerId });
         await tx.insert(taskNumbers).values({ projectId: id });
         return project;
       },
@@ -138,18 +141,21 @@ export class ProjectService {
     return this.transactor.transact(async (tx) => {
       await passGateAlone(tx, projectId);
       await requireOwner(tx, viewerId, projectId, PROJECT_OF_MEMBER);
-      const user = await lockUser(tx, who);
+      const user = await lockUser(tx, isGiven(who.userId) ? { id: who.userId } : { handle: who.handle ?? '' });
+      const path = ['input', isGiven(who.userId) ? 'userId' : 'handle'];
+      if (user === undefined) throw notFound('user', path);
       const userId = user.id;
+      await requireRoomToAdd(tx, { by: viewerId, userId, projectId, path });
       if (role !== 'OWNER') await requireOtherOwner(tx, projectId, userId, ['input', 'role']);
       await tx
         .insert(projectMembers)
-        .values({ projectId, userId, role })
+        .values({ projectId, userId, role, addedBy: viewerId })
         .onConflictDoUpdate({
           target: [projectMembers.projectId, projectMembers.userId],
           set: { role },
           setWhere: ne(projectMembers.role, role),
         });
-      return { project: await projectOf(tx, projectId), member: { user: user, role } };
+      return { project: await projectOf(tx, projectId), member: { user, role } };
     }, by);
   }
 
@@ -173,18 +179,6 @@ export class ProjectService {
     }, by);
   }
 }
-
-/** The user, held against deletion, by whichever of both is given. @throws Refusal */
-async function lockUser(
-  tx: Transaction,
-  { userId, handle }: Pick<z.output<typeof addMemberInput>, 'userId' | 'handle'>,
-): Promise<UserRow> {
-  const which = isGiven(userId) ? eq(users.id, userId) : eq(users.handle, handle ?? '');
-  const [user] = await tx.select().from(users).where(which).for('key share');
-  if (user === undefined) throw notFound('user', ['input', isGiven(userId) ? 'userId' : 'handle']);
-  return user;
-}
-
 async function change(
   tx: Transaction,
   id: ProjectId,

@@ -51,6 +51,8 @@ export const projectMembers = pgTable(
       .notNull()
       .references(() => users.id, { onDelete: 'cascade' }),
     role: projectRole().notNull(),
+    /** By whom; the user itself for the one who created the project. Null: not through the API, or before this was known. */
+    addedBy: idColumn('user', 'added_by').references(() => users.id, { onDelete: 'set null' }),
     createdAt: createdAt(),
   },
   (table) => [

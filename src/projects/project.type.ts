@@ -2,6 +2,7 @@
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql';
 import type { ProjectId, UserId } from '../db/ids.js';
+import { COSTS } from '../graphql/limits.js';
 import { Node } from '../graphql/node.js';
 import { connectionTypes, PageInfo } from '../graphql/page.js';
 import { IDEMPOTENCY_KEY, UserError } from '../graphql/user-error.js';
@@ -34,7 +35,7 @@ export class Project extends Node {
   @Field(() => String, { description: 'The name to show.' })
   name: string;
 
-  @Field(() => String, { nullable: true, description: 'What it is about.' })
+  @Field(() => String, { nullable: true, description: 'What it is about.', complexity: COSTS.shortTextField })
   description: string | null;
 
   @Field(() => GraphQLDateTime, { nullable: true, description: 'When it was archived, if it was.' })

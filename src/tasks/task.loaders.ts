@@ -25,6 +25,7 @@ import {
   taskRows,
   tasks,
 } from './task.table.js';
+import { requireWithinReach } from './task.work.js';
 
 /** A task with the labels it bears, in the order in which the labels were created. */
 export interface LabelledTask extends TaskRow {
@@ -95,6 +96,25 @@ export const taskPages = pagesSource('TaskPage', ROW_TTL_MS);
 export const relativeTaskPages = pagesSource('TaskPageRelative', RELATIVE_TTL_MS);
 export const taskCounts = countsSource('TaskCount', ROW_TTL_MS);
 export const relativeTaskCounts = countsSource('TaskCountRelative', RELATIVE_TTL_MS);
+
+/** Of lists that look into texts. */
+export const taskPagesByText = byText(taskPages, ({ list }) => list);
+export const relativeTaskPagesByText = byText(relativeTaskPages, ({ list }) => list);
+export const taskCountsByText = byText(taskCounts, (list) => list);
+export const relativeTaskCountsByText = byText(relativeTaskCounts, (list) => list);
+
+/** The same lists under names of their own, each loaded for itself, if it is not too much for Postgres. */
+function byText<A, V>(source: Source<A, V>, listOf: (arg: A) => TaskList): Source<A, V> {
+  return {
+    ...source,
+    name: `${source.name}ByText`,
+    heavy: true,
+    load: async (args, db) => {
+      for (const arg of args) await requireWithinReach(db.read, listOf(arg));
+      return source.load(args, db);
+    },
+  };
+}
 
 function pagesSource(name: string, ttlMs: number): Source<TaskPageQuery, Page<TaskId>> {
   return {

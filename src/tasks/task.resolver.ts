@@ -5,6 +5,7 @@ import { once } from '../graphql/awaitable.js';
 import { Cached } from '../graphql/cached.js';
 import { answerEndsAt, type Context, traced } from '../graphql/context.js';
 import { badUserInput } from '../graphql/errors.js';
+import { COSTS } from '../graphql/limits.js';
 import { exactlyOne, isGiven, readId } from '../graphql/node.js';
 import { connection, edgeCursor, PageArgs, pageOf, pageQuery } from '../graphql/page.js';
 import { orErrors, Refusal, userError } from '../graphql/user-error.js';
@@ -41,16 +42,21 @@ import {
   labelIdsOf,
   projectStats,
   relativeTaskCounts,
+  relativeTaskCountsByText,
   relativeTaskPages,
+  relativeTaskPagesByText,
   taskById,
   taskCounts,
+  taskCountsByText,
   taskIdByNumber,
   taskPages,
+  taskPagesByText,
 } from './task.loaders.js';
 import type { TaskService } from './task.service.js';
 import { type TaskRow, taskRows } from './task.table.js';
 import { DeleteTaskPayload, ProjectStats, Task, TaskConnection, TaskPayload, UpdateTasksPayload } from './task.type.js';
 import { readFilter } from './task.where.js';
+import { comparesTexts } from './task.work.js';
 
 @Resolver(() => Task)
 export class TaskResolver {
@@ -78,7 +84,10 @@ export class TaskResolver {
     return taskConnection(context, await visibleProjectIds(context), TRUE, args);
   }
 
-  @FieldResolver(() => String, { description: 'Unique and for people: OPS-42.' })
+  @FieldResolver(() => String, {
+    description:
+      'Unique and human-readable: OPS-42. It changes when the task moves to another project; the id never does.',
+  })
   identifier(@Root() task: TaskRow, @Ctx() { loads }: Context) {
     return once(loads.load(projectById, task.projectId), (project) => `${project?.key}-${task.number}`);
   }
@@ -319,17 +328,29 @@ async function taskConnection(
   const { condition, relative } = await readFilter(context, filter, projectIds, nowMs);
   if (relative) answerEndsAt(context, endOfMoment(nowMs));
   const list = taskListWithin(projectIds, all([within, condition]));
+  const points = Math.floor(COSTS.project * list.projectIds.length);
+  if (points > 0) await context.charge?.(points);
+  const { pages, counts } = sourcesFor(comparesTexts(list), relative);
   return connection({
     list: name,
     query,
-    page: () => loads.load(relative ? relativeTaskPages : taskPages, { list, order, ...query }),
+    page: () => loads.load(pages, { list, order, ...query }),
     // A task that left these projects since the list was read is not the viewer's to see.
     nodes: (ids) =>
       once(loads.loadMany(taskById, ids), (rows) =>
         rows.map((task) => (task && list.projectIds.includes(task.projectId) ? task : null)),
       ),
-    count: () => loads.load(relative ? relativeTaskCounts : taskCounts, list),
+    count: () => loads.load(counts, list),
   });
+}
+
+function sourcesFor(byText: boolean, relative: boolean) {
+  if (byText) {
+    return relative
+      ? { pages: relativeTaskPagesByText, counts: relativeTaskCountsByText }
+      : { pages: taskPagesByText, counts: taskCountsByText };
+  }
+  return relative ? { pages: relativeTaskPages, counts: relativeTaskCounts } : { pages: taskPages, counts: taskCounts };
 }
 
 /** @throws BAD_USER_INPUT when the text is no identifier. */

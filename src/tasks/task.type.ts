@@ -1,6 +1,7 @@
 /** Task as GraphQL shows it, statistics of tasks, and what their mutations give. */
 import { GraphQLDate, GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
+import { COSTS } from '../graphql/limits.js';
 import { Node } from '../graphql/node.js';
 import { connectionTypes } from '../graphql/page.js';
 import { UserError } from '../graphql/user-error.js';
@@ -41,7 +42,7 @@ export class Task extends Node {
   @Field(() => String, { description: 'One line, 1 to 500 characters.' })
   title: string;
 
-  @Field(() => String, { nullable: true, description: 'Markdown.' })
+  @Field(() => String, { nullable: true, description: 'Markdown.', complexity: COSTS.longTextField })
   description: string | null;
 
   @Field(() => TaskStatusType, { description: 'How far it has come.' })

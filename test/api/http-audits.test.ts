@@ -26,8 +26,9 @@ test('the server passes every audit of GraphQL over HTTP', async () => {
 });
 
 test('the status of a refused request follows the media type that the client knows', async () => {
-  const status = async (accept: string, body: object) => {
-    const headers = { 'content-type': 'application/json', accept };
+  const token = `Bearer ${await signToken(TOKENS, newId('user'), '1h')}`;
+  const status = async (accept: string, body: object, authorization = token) => {
+    const headers = { 'content-type': 'application/json', accept, ...(authorization && { authorization }) };
     const response = await fetch(app.url, { method: 'POST', headers, body: JSON.stringify(body) });
     const { errors } = (await response.json()) as { errors: { extensions: { code: string } }[] };
     return [response.status, errors[0]?.extensions.code];
@@ -37,7 +38,7 @@ test('the status of a refused request follows the media type that the client kno
   expect(await status(graphql, invalid)).toEqual([400, 'GRAPHQL_VALIDATION_FAILED']);
   expect(await status('application/json', invalid)).toEqual([200, 'GRAPHQL_VALIDATION_FAILED']);
   expect(await status('*/*', invalid)).toEqual([200, 'GRAPHQL_VALIDATION_FAILED']);
-  expect(await status('application/json', { query: '{ viewer { id } }' })).toEqual([401, 'UNAUTHENTICATED']);
+  expect(await status('application/json', { query: '{ viewer { id } }' }, '')).toEqual([401, 'UNAUTHENTICATED']);
   expect(await status('application/json', { quarry: '{ viewer { id } }' })).toEqual([400, 'BAD_REQUEST']);
 });
 

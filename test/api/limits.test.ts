@@ -169,11 +169,12 @@ test('body: as long as allowed it is read, one byte more is refused', async () =
     const body = JSON.stringify({ query: '{ __typename }', variables: { pad: '' } });
     return body.replace('"pad":""', `"pad":"${'x'.repeat(bytes - body.length)}"`);
   };
+  const authorization = `Bearer ${await signToken(TOKENS, f.ada.id, '1h')}`;
   const send = (payload: string) =>
     app.server.inject({
       method: 'POST',
       url: '/graphql',
-      headers: { 'content-type': 'application/json' },
+      headers: { authorization, 'content-type': 'application/json' },
       payload,
     });
   expect((await send(padded(MAX_BODY_BYTES))).statusCode).toBe(200);

@@ -92,15 +92,49 @@ describe('registered by clients', () => {
     }
   });
 
-  test('without Redis they are kept in the process; no name of a client but a hash, no text too long', async () => {
+  test('introspection, which needs no token, registers no document', async () => {
+    const document = '{ __typename } # for everyone';
+    const payload = { query: document, extensions: named(document) };
+    expect((await app.server.inject({ method: 'POST', url: '/graphql', payload })).json()).toMatchObject({
+      data: { __typename: 'Query' },
+    });
+    expect(code((await post(app, { extensions: named(document) })).errors)).toBe('PERSISTED_QUERY_NOT_FOUND');
+  });
+
+  test('a document of 10 KiB is registered; one byte more is answered and not registered', async () => {
+    const padded = (bytes: number) => '{ viewer { handle } } #'.padEnd(bytes, 'x');
+    const [largest, over] = [padded(10 * 1024), padded(10 * 1024 + 1)];
+    for (const document of [largest, over]) {
+      expect((await post(app, { query: document, extensions: named(document) })).data).toEqual(ADA);
+    }
+    expect((await post(app, { extensions: named(largest) })).data).toEqual(ADA);
+    expect(code((await post(app, { extensions: named(over) })).errors)).toBe('PERSISTED_QUERY_NOT_FOUND');
+  });
+
+  test('a viewer registers 1 MiB a day and no more, another one still does', async () => {
     const store = new MemoryStore();
     const [one, other] = [new RegisteredDocuments(store), new RegisteredDocuments(store)];
-    const name = `apq:${sha('a')}`;
-    await one.set(name, '{ a }');
-    expect(await other.get(name)).toBe('{ a }');
-    await one.set('apq:x', '{ a }');
-    await one.set(`apq:${sha('b')}`, 'x'.repeat(64 * 1024 + 1));
-    expect([await one.get('apq:x'), await one.get(`apq:${sha('b')}`)]).toEqual([undefined, undefined]);
+    const document = (n: number) => `{ a } # ${n} `.padEnd(10 * 1024, 'x');
+    const nameOf = (n: number) => `apq:${sha(String(n))}`;
+    for (let n = 0; n < 110; n++) await one.register(nameOf(n), document(n), f.ada.id);
+    const kept = await Promise.all(Array.from({ length: 110 }, (_, n) => other.get(nameOf(n))));
+    expect(kept.filter((text) => text !== undefined)).toHaveLength(102);
+    await one.register(nameOf(109), document(109), f.bob.id);
+    expect(await other.get(nameOf(109))).toBe(document(109));
+  });
+
+  test('the same document registered again costs nothing of the budget', async () => {
+    const registered = new RegisteredDocuments(new MemoryStore());
+    const [name, text] = [`apq:${sha('again')}`, 'x'.repeat(10 * 1024)];
+    for (let n = 0; n < 200; n++) await registered.register(name, text, f.ada.id);
+    await registered.register(`apq:${sha('new')}`, '{ a }', f.ada.id);
+    expect(await registered.get(`apq:${sha('new')}`)).toBe('{ a }');
+  });
+
+  test('no name of a client becomes a key but a hash', async () => {
+    const registered = new RegisteredDocuments(new MemoryStore());
+    await registered.register('apq:x', '{ a }', f.ada.id);
+    expect(await registered.get('apq:x')).toBeUndefined();
   });
 });
 

@@ -1,6 +1,7 @@
 /** What a server in production tells: nothing of its schema that a query does not name, and nothing of its inside. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { dataOf, type TestApp, testApp } from '../support/app.js';
+import { signToken } from '../../src/tokens.js';
+import { dataOf, type TestApp, TOKENS, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { type Line, readableLog } from '../support/log.js';
 
@@ -133,7 +134,8 @@ describe('what is wrong with a request is told', () => {
     ['which of several', '{"query": "query A { __typename } query B { __typename }"}'],
     ['a document of fragments', '{"query": "fragment F on User { id }"}'],
   ])('%s: nothing runs, and why is told', async (_, payload) => {
-    const [status, errors] = await send(payload, { accept: 'application/graphql-response+json' });
+    const authorization = `Bearer ${await signToken(TOKENS, f.ada.id, '1h')}`;
+    const [status, errors] = await send(payload, { authorization, accept: 'application/graphql-response+json' });
     expect(status).toBe(400);
     expect(errors[0].extensions.code).toMatch(/^(OPERATION_RESOLUTION_FAILURE|GRAPHQL_VALIDATION_FAILED)$/);
   });

@@ -37,12 +37,12 @@ export async function wellBehaved(world: World, ms: number): Promise<Measurement
 export interface Bounds {
   /** Of the quiet p99. Default 10. */
   readonly factor?: number;
-  /** What is always allowed: below it a machine's own noise is no sign of an attack. Default 500 ms. */
+  /** What is always allowed: below it a machine's own noise is no sign of an attack. Default 1 s. */
   readonly floorMs?: number;
 }
 
 /** What of an attacked viewer's answers was not as it must be: nothing, when all is well. */
-export function harmDone(quiet: Measurement, attacked: Measurement, { factor = 10, floorMs = 500 }: Bounds = {}) {
+export function harmDone(quiet: Measurement, attacked: Measurement, { factor = 10, floorMs = 1000 }: Bounds = {}) {
   return KINDS.flatMap((kind) => {
     const { count, failures, p99 } = attacked[kind];
     const bound = Math.max(floorMs, factor * quiet[kind].p99);

@@ -26,6 +26,7 @@ import {
   MAX_LOG_RECORDS,
   MAX_RECORDS_PER_READ,
   MAX_RELEASED_KNOWN,
+  MAX_TEXTS,
   type News,
   type Position,
   recordOf,
@@ -139,6 +140,18 @@ export class RedisStore implements Store {
     while (![this.#reader, this.#writer, this.#ticker].every(connected) && this.#clock.monotonicMs() < deadlineMs) {
       await this.#clock.sleep(READY_POLL_MS);
     }
+    await this.#checkEviction();
+  }
+
+  /** Some managed servers tell nothing of their memory: then nothing is said. */
+  async #checkEviction(): Promise<void> {
+    if (this.#ticker.serverOf((this.#groups[HOME] as Group).hashTag) === undefined) return;
+    const info = await bounded(this.#ticker.client.info('memory'), this.#waitMs).catch(() => '');
+    const policy = /maxmemory_policy:(allkeys-\w+)/.exec(info)?.[1];
+    if (policy !== undefined)
+      this.#limited(
+        `maxmemory-policy ${policy} may evict fences and positions; expected volatile-lfu or another volatile-*`,
+      );
   }
 
   groupOf(name: Key | Tag): number {
@@ -241,7 +254,19 @@ export class RedisStore implements Store {
 
   async remember(name: string, text: string, ttlMs: number): Promise<void> {
     const { group, key } = this.#text(name);
-    await this.#reading(group, 'write', (client) => client.set(key, text, 'PX', ttlMs));
+    const index = `qi:${group.hashTag}`;
+    const maxTexts = Math.ceil(MAX_TEXTS / this.groups);
+    await this.#reading(group, 'write', async (client) => {
+      // In the index first: a text that is not in it could not be dropped. All in one trip, but for what must be dropped.
+      const [, , count] = await Promise.all([
+        client.zadd(index, Date.now(), key),
+        client.set(key, text, 'PX', ttlMs),
+        client.zcard(index),
+      ]);
+      if (count <= maxTexts) return;
+      const dropped = await client.zpopmin(index, count - maxTexts);
+      await client.del(...dropped.filter((_, i) => i % 2 === 0)); // between them are their times
+    });
   }
 
   async recall(name: string): Promise<string | undefined> {
@@ -386,6 +411,7 @@ export class RedisStore implements Store {
         index === HOME ? generationsText(others?.generations ?? []) : '',
       ])) as [ApplyReply['result'], generation?: string, unreleased?: string[]];
       const [result, generation, unreleased = []] = reply;
+      if (result === 'applied') group.outage.wrote();
       return { result, unreleased, ...(generation && { generation }) };
     });
   }
@@ -558,8 +584,9 @@ export class RedisStore implements Store {
       group.breaker.succeeded();
       return value;
     } catch (error) {
-      // A server that refuses to store something may still be read.
-      if (kind === 'read' || !isRefusal((error as Error).cause)) group.breaker.failed();
+      // A server that answers may be read, also when it refuses to store something.
+      if (kind === 'write' && isRefusal((error as Error).cause)) group.breaker.succeeded();
+      else group.breaker.failed();
       throw error;
     }
   }
@@ -580,7 +607,6 @@ export class RedisStore implements Store {
       corkForNow(connection.client);
       const value = await bounded(run(connection.client, server), this.#waitMs);
       if (kind === 'fence') group.outage.fenced();
-      else if (kind === 'apply' && value === 'applied') group.outage.wrote();
       else group.outage.answered();
       return value;
     } catch (error) {

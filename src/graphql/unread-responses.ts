@@ -1,0 +1,86 @@
+/**
+ * Responses that their clients have not read yet, in bytes: bounded for each caller and for the process. A client that reads nothing is
+ * disconnected after a time; one that asks for more than it reads is refused, and others are served.
+ */
+import type { ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
+import { GraphQLError } from 'graphql';
+import { MINUTE, SECOND } from '../time.js';
+import { headerMap } from './http-headers.js';
+
+/** Default of MAX_UNREAD_MB, in bytes. */
+export const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
+/** Of all that may wait, one caller may have this part. */
+const CALLERS = 4;
+/** A response up to this size is sent also when the process has no room: a viewer with small pages does not notice the others. */
+const SMALL_BYTES = 64 * 1024;
+/** Without a byte taken by the network. */
+const STALL_MS = 20 * SECOND;
+/** However slowly it is read. 4 MiB at 300 kbit/s. */
+const READ_WITHIN_MS = 2 * MINUTE;
+const RETRY_AFTER_SECONDS = 2;
+
+export interface UnreadResponsesOptions {
+  readonly maxBytes?: number | undefined;
+  readonly stallMs?: number | undefined;
+}
+
+export class UnreadResponses {
+  readonly #maxBytes: number;
+  readonly #maxBytesOfCaller: number;
+  readonly #stallMs: number;
+  /** Only of those who have any. */
+  readonly #byCaller = new Map<string, number>();
+  #bytes = 0;
+
+  constructor({ maxBytes = MAX_UNREAD_BYTES, stallMs = STALL_MS }: UnreadResponsesOptions = {}) {
+    this.#maxBytes = maxBytes;
+    this.#maxBytesOfCaller = maxBytes / CALLERS;
+    this.#stallMs = stallMs;
+  }
+
+  /** Waiting now, of all callers. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether a response of `bytes` may be sent. The first one of a caller always may, if the process has room. */
+  allows(caller: string, bytes: number): boolean {
+    if (this.#bytes === 0) return true;
+    const own = this.#byCaller.get(caller) ?? 0;
+    if (own > 0 && own + bytes > this.#maxBytesOfCaller) return false;
+    return bytes <= SMALL_BYTES || this.#bytes + bytes <= this.#maxBytes;
+  }
+
+  /** Counts a response until its client has taken it, or has gone. To be called when it is sent, or just before. */
+  track(response: ServerResponse, caller: string, bytes: number): void {
+    this.#add(caller, bytes);
+    // Node itself ends a connection on which nothing moves for so long; after the response it sets its own time for idle ones.
+    if (response.socket instanceof Socket) response.socket.setTimeout(this.#stallMs); // Fastify's `inject` has no connection
+    const timer = setTimeout(() => response.destroy(), READ_WITHIN_MS).unref();
+    let over = false;
+    const end = () => {
+      if (over) return;
+      over = true;
+      clearTimeout(timer);
+      this.#add(caller, -bytes);
+    };
+    response.once('finish', end);
+    response.once('close', end);
+  }
+
+  #add(caller: string, bytes: number): void {
+    this.#bytes += bytes;
+    const own = (this.#byCaller.get(caller) ?? 0) + bytes;
+    if (own > 0) this.#byCaller.set(caller, own);
+    else this.#byCaller.delete(caller);
+  }
+}
+
+/** Nothing is lost with a query; a mutation's response is always sent. */
+export function tooManyUnread(): GraphQLError {
+  const headers = headerMap([['retry-after', String(RETRY_AFTER_SECONDS)]]);
+  return new GraphQLError('Too many responses wait to be read: read them, then send this query again.', {
+    extensions: { code: 'TOO_MANY_UNREAD_RESPONSES', http: { status: 503, headers } },
+  });
+}

@@ -338,7 +338,7 @@ describe('Redis is full and evicts nothing', () => {
     const next = { xid: 100n, purge: 'purge' };
     const applied = async (more: object = {}) => {
       const head = await store.head();
-      return store.apply({ head, next, rows: [], barrier: 100n, grant: 'grant', ...more });
+      return (await store.apply({ head, next, rows: [], barrier: 100n, grant: 'grant', ...more })).result;
     };
     const dump = async () => {
       const keys = (await redis.keys('*')).filter((key) => !key.startsWith('ok:')).sort();

@@ -3,15 +3,16 @@
  * environment does not name; `joinServices` uses those of a server that runs on the same data. Never in production.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { RedisPlace } from './cache/index.js';
 import type { Config, TokenConfig } from './config.js';
 import { startPostgres } from './embedded/postgres.js';
 import { installHint, startRedis } from './embedded/redis.js';
+import { findRunning, noteRunning, type Running } from './running.js';
 
 const DATA_DIR = resolve('.data');
-const RUNNING_FILE = join(DATA_DIR, 'running.json');
+const RUNNING_DIR = join(DATA_DIR, 'running');
 
 export interface Services {
   readonly databaseUrl: string;
@@ -23,22 +24,19 @@ export interface Services {
   stop(): Promise<void>;
 }
 
-/** Written beside the data while a server runs, for commands started meanwhile. */
-interface Running {
-  readonly pid: number;
-  readonly databaseUrl: string;
-  readonly redisUrl?: string;
-}
-
 export async function ownServices(config: Config): Promise<Services> {
   const postgres =
     config.databaseUrl === undefined ? await startPostgres({ dataDir: join(DATA_DIR, 'postgres') }) : undefined;
   const databaseUrl = postgres?.url ?? (config.databaseUrl as string);
   const redis = config.redis === undefined ? await startRedis() : undefined;
   const place = config.redis ?? (redis && { url: redis.url });
-  const running: Running = { pid: process.pid, databaseUrl, ...(redis && { redisUrl: redis.url }) };
-  await mkdir(DATA_DIR, { recursive: true });
-  await writeFile(RUNNING_FILE, JSON.stringify(running), { mode: 0o600 });
+  const forget = await noteRunning(RUNNING_DIR, {
+    pid: process.pid,
+    startedAtMs: Date.now(),
+    databaseUrl,
+    ownsPostgres: postgres !== undefined,
+    ...(redis && { redisUrl: redis.url }),
+  });
   return {
     databaseUrl,
     redis: place,
@@ -52,7 +50,7 @@ export async function ownServices(config: Config): Promise<Services> {
           : `none, cache in this process (${installHint()})`,
     },
     async stop() {
-      await rm(RUNNING_FILE, { force: true });
+      await forget();
       await redis?.stop();
       await postgres?.stop();
     },
@@ -61,7 +59,7 @@ export async function ownServices(config: Config): Promise<Services> {
 
 /** For a command: the services of the running server, or a PostgreSQL of its own for as long as it runs. */
 export async function joinServices(config: Config): Promise<Services> {
-  const running = config.databaseUrl === undefined ? await readRunning() : undefined;
+  const running = config.databaseUrl === undefined ? await findRunning(RUNNING_DIR) : undefined;
   const postgres =
     config.databaseUrl === undefined && running === undefined
       ? await startPostgres({ dataDir: join(DATA_DIR, 'postgres') })
@@ -77,21 +75,11 @@ export async function joinServices(config: Config): Promise<Services> {
 
 /** For a command that needs no more: the Redis of the environment, or of the running server. */
 export async function joinRedis(config: Config): Promise<RedisPlace | undefined> {
-  return redisOf(config, await readRunning());
+  return redisOf(config, await findRunning(RUNNING_DIR));
 }
 
 function redisOf({ redis }: Config, running: Running | undefined): RedisPlace | undefined {
   return redis ?? (running?.redisUrl === undefined ? undefined : { url: running.redisUrl });
-}
-
-async function readRunning(): Promise<Running | undefined> {
-  try {
-    const running = JSON.parse(await readFile(RUNNING_FILE, 'utf8')) as Running;
-    process.kill(running.pid, 0); // throws when that process is gone: the file was left by a crash
-    return running;
-  } catch {
-    return undefined;
-  }
 }
 
 async function ownSecret(): Promise<TokenConfig> {

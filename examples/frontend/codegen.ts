@@ -1,4 +1,4 @@
-/** Types and documents for the operations in src/, from the schema alone. `npx graphql-codegen --config examples/frontend/codegen.ts` */
+/** Types and documents for the operations in src/, from the schema alone. `npx graphql-codegen --config codegen.ts`, in this directory. */
 import type { CodegenConfig } from '@graphql-codegen/cli';
 
 const config: CodegenConfig = {

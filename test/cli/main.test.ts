@@ -9,7 +9,10 @@ import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findRunning } from '../../src/running.js';
 import { MINUTE } from '../../src/time.js';
+import { eventually } from '../support/app.js';
+import { createEmptyDatabase } from '../support/database.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TSX = import.meta.resolve('tsx');
@@ -115,6 +118,33 @@ test(
   MINUTE,
 );
 
+describe('a database that cannot be used ends a start in one line that names DATABASE_URL', () => {
+  const nowhere = 'postgres://ada:secret-word@127.0.0.1:1/tasks';
+  const production = { NODE_ENV: 'production', REDIS_URL: 'redis://127.0.0.1:1', JWT_SECRET: 'x'.repeat(32) };
+
+  const closed = 'DATABASE_URL: Postgres at 127.0.0.1:1: no server listens there\n';
+
+  test.each([
+    ['a server in production', 'src/main.ts', [], { ...production, DATABASE_URL: nowhere }, closed],
+    ['the command migrate', 'src/cli/migrate.ts', [], { DATABASE_URL: nowhere }, closed],
+    ['the command import', 'src/cli/import.ts', ['issues.json'], { DATABASE_URL: nowhere }, closed],
+    [
+      'the command token, whose URL has a parameter that is not known',
+      'src/cli/token.ts',
+      [],
+      { DATABASE_URL: `${nowhere}?search_path=app` },
+      'The environment is not usable:\n  DATABASE_URL: search_path is not a parameter that is known here: remove it\n',
+    ],
+  ])(
+    'of %s',
+    async (_, file, args, env, message) => {
+      await writeFile(join(directory, 'issues.json'), '[]');
+      expect(await result(run(file, args, env))).toEqual({ code: 1, stdout: '', stderr: message });
+    },
+    MINUTE,
+  );
+});
+
 describe('a server started with nothing set', () => {
   const issue = (number: number, change: Record<string, unknown> = {}) => ({
     number,
@@ -163,6 +193,17 @@ describe('a server started with nothing set', () => {
     expect((await fetch(printed['Explorer'] as string)).status).toBe(200);
   });
 
+  test("answers README's first query from the cache, with the totals that README shows", async () => {
+    const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
+    const [, query = ''] = /-d '\{"query":"(.*)"\}'/.exec(readme) ?? [];
+    const [, shown = ''] = /"totals": (\{.*\})/.exec(readme) ?? [];
+    const { ms: _, ...totals } = JSON.parse(shown);
+    await eventually(async () => {
+      const { extensions } = await askServer(printed, query.replaceAll('\\"', '"'));
+      expect(extensions.cache.totals).toMatchObject(totals);
+    });
+  });
+
   test('has tokens made for it: nothing else is printed', async () => {
     const { code, stdout } = await result(run('src/cli/token.ts'));
     expect(code).toBe(0);
@@ -203,6 +244,30 @@ describe('a server started with nothing set', () => {
     expect(again.extensions.cache.totals.sqlStatements).toBe(0);
   });
 
+  test(
+    'is still found by commands when a second server, on another database, has come and gone',
+    async () => {
+      const database = await createEmptyDatabase();
+      try {
+        const second = run('src/main.ts', [], { PORT: '0', DATABASE_URL: database.url });
+        const other = await started(second);
+        expect(other['Postgres']).toBe('DATABASE_URL');
+        const tokens = async () => decodeJwt((await result(run('src/cli/token.ts'))).stdout).sub;
+        const ada = decodeJwt(printed['Token'] as string).sub;
+        expect(await tokens()).toBe(ada);
+        second.kill('SIGINT');
+        await once(second, 'close');
+        expect(await tokens()).toBe(ada);
+        expect((await importFile([issue(9)], '--project', 'LATER')).code).toBe(0);
+        const { data } = await ask('{ project(key: "LATER") { stats { total } } }');
+        expect(data).toEqual({ project: { stats: { total: 1 } } });
+      } finally {
+        await database.drop();
+      }
+    },
+    MINUTE,
+  );
+
   test('imports nothing of a file with a bad record, and says which', async () => {
     const before = await ask(QUERY);
     const { code, stderr } = await importFile([issue(3), issue(4, { createdAt: 'yesterday' })]);
@@ -221,7 +286,7 @@ describe('a server started with nothing set', () => {
     const postmaster = await readFile(join(directory, '.data', 'postgres', 'cluster', 'postmaster.pid'), 'utf8');
     const pid = Number(postmaster.split('\n')[0]);
     expect(process.kill(pid, 0)).toBe(true);
-    const { redisUrl } = JSON.parse(await readFile(join(directory, '.data', 'running.json'), 'utf8'));
+    const { redisUrl = '' } = (await findRunning(join(directory, '.data', 'running'))) ?? {};
     server.kill('SIGINT');
     expect(await once(server, 'close')).toEqual([0, null]);
     expect(() => process.kill(pid, 0)).toThrow('ESRCH');

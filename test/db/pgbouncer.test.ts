@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, t
 import { openDatabase, postgresClient } from '../../src/db/database.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { requireDatabase } from '../../src/db/requirements.js';
+import { breakableProxy } from '../invalidation/breakable-proxy.js';
 import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';
 import { Gate } from '../support/barrier.js';
 import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
@@ -127,6 +128,54 @@ describe.runIf(pgbouncerPath)(`PgBouncer in transaction mode${needsPgbouncer}`, 
       await db.close();
     }
   });
+
+  test('answers a commit whose outcome nobody knows as that, and shows what it did', async () => {
+    await migrateDatabase(database.url);
+    const proxy = await breakableProxy(database.url);
+    const behind = await startPgbouncer(proxy.url, POOL_SIZE);
+    const app = await testApp({ databaseUrl: `${behind.urlOf(database.url)}?pgbouncer=true` });
+    try {
+      const f = await fixture(app);
+      const { id } = f.opsTasks[0] as (typeof f.opsTasks)[number];
+      const write = 'mutation ($input: UpdateTaskInput!) { updateTask(input: $input) { errors { message } } }';
+      const title = 'Committed, unheard';
+      proxy.loseNextCommit();
+      const { errors } = await app.ask(write, { as: f.ada.id, variables: { input: { id, title } } });
+      expect(errors?.[0]?.extensions).toMatchObject({ code: 'COMMIT_OUTCOME_UNKNOWN' });
+      const read = 'query ($id: ID!) { task(id: $id) { title } }';
+      expect(dataOf(await app.ask(read, { as: f.ada.id, variables: { id } }))).toEqual({ task: { title } });
+    } finally {
+      await app.close();
+      await behind.stop();
+      await proxy.close();
+    }
+  }, 60_000);
+
+  test.each(['Postgres ends it with a word', 'it breaks'])(
+    'has a read sent again whose connection died: %s',
+    async (how) => {
+      const proxy = await breakableProxy(database.url);
+      const behind = await startPgbouncer(proxy.url, POOL_SIZE);
+      const db = openDatabase({ url: `${behind.urlOf(database.url)}?pgbouncer=true` });
+      const running = `select pid from pg_stat_activity where query like 'select pg_sleep(1)%' and datname = current_database() and state = 'active'`;
+      try {
+        const reading = db.read.execute('select pg_sleep(1), 1 as one').then((rows) => rows[0]?.['one']);
+        reading.catch(() => {});
+        let pid: unknown;
+        await eventually(async () => {
+          pid = (await direct.unsafe(running))[0]?.['pid'];
+          expect(pid).toBeDefined();
+        });
+        if (how === 'it breaks') proxy.cut();
+        else await direct`select pg_terminate_backend(${pid as number})`;
+        expect(await reading).toBe(1);
+      } finally {
+        await db.close();
+        await behind.stop();
+        await proxy.close();
+      }
+    },
+  );
 
   test('gives a write as long as a direct connection does, whatever the role has', async () => {
     await direct.unsafe(`alter database ${database.name} set statement_timeout = '100ms'`);

@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { postgresClient } from '../../src/db/database.js';
+import { openDatabase, postgresClient } from '../../src/db/database.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { DatabaseUnusable, requireDatabase } from '../../src/db/requirements.js';
 import { accountFor } from '../../src/embedded/account.js';
@@ -133,6 +133,22 @@ describe('a server', () => {
     const [row] = await sql`select current_setting('work_mem') as memory, current_setting('DateStyle') as style`;
     await sql.end();
     expect(row).toEqual({ memory: '7MB', style: 'ISO, YMD' });
+  });
+
+  test('is given no more connections than the parameter connection_limit allows', async () => {
+    const db = openDatabase({ url: at({ query: 'connection_limit=4&application_name=few' }) });
+    const other = postgresClient(server.url, { max: 1 });
+    try {
+      const statements = Array.from({ length: 20 }, () => [
+        db.read.execute('select pg_sleep(0.01)'),
+        db.write.execute('select pg_sleep(0.01)'),
+      ]);
+      await Promise.all(statements.flat());
+      const [row] = await other`select count(*)::int as count from pg_stat_activity where application_name = 'few'`;
+      expect(row).toEqual({ count: 2 }); // the other two are for invalidation
+    } finally {
+      await Promise.all([db.close(), other.end()]);
+    }
   });
 
   test.each([

@@ -1,5 +1,5 @@
 /** A database or a role may set anything for its sessions: none of it changes what the API says. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { openDatabase, postgresClient } from '../../src/db/database.js';
 import { DatabaseUnusable, requireDatabase } from '../../src/db/requirements.js';
 import { SELECT_SETTINGS, SESSION_SETTINGS, startupSettings } from '../../src/db/session-settings.js';
@@ -52,7 +52,7 @@ test('every setting that the code relies on is turned the other way by a test', 
 test('a journey through the API reads the same to the byte on a database that sets everything otherwise', async () => {
   const expected = await journey(plain.url);
   expect(expected).toContain('"dueDate": "2026-06-05"');
-  expect(expected).toContain('Changed by psql: été');
+  expect(expected).toMatch(/"capitals": \{\s*"nodes": \[\s*\{\s*"title": "Changed by psql: été"/);
   expect(await journey(turned.url)).toBe(expected);
 }, 60_000);
 
@@ -106,7 +106,11 @@ describe('a database is refused in one line that says how to mend it', () => {
     }
   };
 
-  test.each(Object.entries(ONLY_CHECKED))('where %s is %s', async (name, value) => {
+  test.for(Object.entries(ONLY_CHECKED))('where %s is %s', async ([name, value], { skip }) => {
+    const sql = postgresClient(inject('databaseUrl'), { max: 1 });
+    const known = await sql`select 1 from pg_settings where name = ${name}`;
+    await sql.end();
+    skip(known.length === 0, `this version of PostgreSQL has no ${name}`);
     const { error, database } = await refusal({ [name]: `'${value}'` });
     expect(error).toBeInstanceOf(DatabaseUnusable);
     const { message } = error as Error;

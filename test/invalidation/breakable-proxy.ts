@@ -8,11 +8,13 @@ export interface BreakableProxy {
   /** From now on connections stay open and nothing passes, until `thaw`. */
   freeze(): void;
   thaw(): void;
+  /** Ends all connections of now, without a word. */
+  cut(): void;
   close(): Promise<void>;
 }
 
-// A Parse message: its length, the statement's name, its text.
-const PARSE_COMMIT = /P[\s\S]{4}(\w+)\0commit\0/i;
+// A Parse message: its length, the statement's name, which is empty where nothing is prepared, its text.
+const PARSE_COMMIT = /P[\s\S]{4}(\w*)\0commit\0/i;
 
 export async function breakableProxy(databaseUrl: string): Promise<BreakableProxy> {
   const target = new URL(databaseUrl);
@@ -37,7 +39,7 @@ export async function breakableProxy(databaseUrl: string): Promise<BreakableProx
     client.on('data', (data) => {
       const text = data.toString('latin1');
       const parsed = PARSE_COMMIT.exec(text)?.[1];
-      prepared = parsed ?? prepared;
+      prepared = parsed || prepared;
       const commits = parsed !== undefined || (prepared !== undefined && text.includes(`\0${prepared}\0`));
       if (armed && commits) {
         armed = false;
@@ -67,6 +69,9 @@ export async function breakableProxy(databaseUrl: string): Promise<BreakableProx
     thaw() {
       frozen = false;
       for (const socket of sockets) socket.resume();
+    },
+    cut() {
+      for (const socket of sockets) socket.destroy();
     },
     async close() {
       for (const socket of sockets) socket.destroy();

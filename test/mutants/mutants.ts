@@ -993,7 +993,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'A request that has created its user reads on from memory that was read before that.',
     file: 'src/users/identities.ts',
     replace: [['if (session !== undefined) this.#options.cache.renew(session);', '']],
-    killedBy: 'test/access/identities.test.ts > exists for all requests that meet the token at once',
+    killedBy: 'test/access/identities.test.ts > exists for the rest of it',
   },
   {
     name: 'fair/begins-late',

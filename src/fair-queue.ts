@@ -1,7 +1,7 @@
 /**
- * A fixed number of slots, shared between owners. Whoever needs a slot while none is free waits in its owner's line; a free slot goes
- * to the owners in turn, however long their lines are. One owner never holds more than `maxEach` slots, also while others are idle:
- * what it would hold when another arrives, that one would have to wait for.
+ * A fixed number of slots, shared between owners. Work that finds no slot free waits in its owner's line. A free slot goes to the
+ * owners in turn, however long their lines are. One owner never holds more than `maxEach` slots, also while others are idle:
+ * an owner that arrives later would have to wait for them.
  */
 
 export interface FairQueueOptions {

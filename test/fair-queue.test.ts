@@ -21,7 +21,7 @@ const began = (works: readonly { began: boolean }[]) => works.map((work) => work
 const times = <T>(n: number, make: () => T): T[] => Array.from({ length: n }, make);
 
 describe('an owner', () => {
-  test('holds at most its share, also while nobody else wants a slot', async () => {
+  test('holds at most its share, also while no other owner wants a slot', async () => {
     const queue = new FairQueue({ max: 4, maxEach: 2 });
     const works = times(4, () => started(queue, 'ada'));
     await quiet();
@@ -31,7 +31,7 @@ describe('an owner', () => {
     expect(other.began).toBe(true);
   });
 
-  test('who comes later is served before the long line of another', async () => {
+  test('that comes later is served before the long line of another', async () => {
     const queue = new FairQueue({ max: 2, maxEach: 2 });
     const long = times(10, () => started(queue, 'ada'));
     const late = started(queue, 'bob');

@@ -314,7 +314,7 @@ export class Cache {
     const nowMs = this.#clock.nowMs();
     const copy = near.get(call.key, nowMs);
     if (copy === undefined) return undefined;
-    this.#serveCopy({ source, session, viewer: options.viewer }, call, copy, nowMs);
+    this.#serveCopy(source, options, call, copy, nowMs);
     return copy as { readonly value: V }; // of this policy's calls
   }
 
@@ -456,14 +456,15 @@ export class Cache {
       const copy = this.#near?.get(call.key, nowMs);
       if (copy === undefined) return true;
       reading.values[call.index] = copy.value as V;
-      this.#serveCopy(reading, call, copy, nowMs, reading);
+      this.#serveCopy(reading.source, reading, call, copy, nowMs, reading);
       return false;
     });
   }
 
   /** `reading`: what was asked before, if anything. */
   #serveCopy<A, V>(
-    { source, session, viewer }: Pick<Reading<A, V>, 'source' | 'session' | 'viewer'>,
+    source: Source<A, V>,
+    { session, viewer }: Pick<ReadOptions, 'session' | 'viewer'>,
     call: Call<A>,
     copy: NearEntry,
     nowMs: number,
@@ -485,10 +486,11 @@ export class Cache {
 
   /** Serves what can be served. Never throws. @returns the misses, those among them that are never kept */
   async #missing<A, V>(reading: Reading<A, V>, calls: readonly Placed<A>[]): Promise<Miss<A>[]> {
-    const kept = calls.filter(({ tags }) => tags.length <= MAX_TAGS);
-    const misses = kept.length === 0 ? [] : await this.#look(reading, kept, this.#near !== undefined);
-    if (kept.length === calls.length) return misses;
-    const never = calls.filter(({ tags }) => tags.length > MAX_TAGS);
+    const memory = this.#near !== undefined;
+    if (calls.every(isKept)) return this.#look(reading, calls, memory);
+    const kept = calls.filter(isKept);
+    const misses = kept.length === 0 ? [] : await this.#look(reading, kept, memory);
+    const never = calls.filter((call) => !isKept(call));
     return [...misses, ...never.map((call) => ({ ...call, reason: 'too-many-tags' as const, stamps: undefined }))];
   }
 
@@ -832,6 +834,10 @@ setMaxListeners(0, UNENDING); // as many as wait for a slot
 /** The log read under which memory may keep what it found of this call, or what is loaded after it. */
 function keptUnder({ asked, view }: Answer, { groups }: Call<unknown>): Asked | undefined {
   return asked !== undefined && leasedAsNamed(asked, groups, view.leases) ? asked : undefined;
+}
+
+function isKept({ tags }: Call<unknown>): boolean {
+  return tags.length <= MAX_TAGS;
 }
 
 /** A snapshot is of one moment: what is older than it should be has no place in one. */

@@ -13,6 +13,7 @@ import { httpOf } from './http-headers.js';
 import { MAX_ANONYMOUS_BODY_BYTES } from './limits.js';
 import type { Admitted, Opened, RequestContext } from './request-context.js';
 import { tooManyUnread, type UnreadResponses } from './unread-responses.js';
+import { clientGone } from './waited-for.js';
 
 export interface EndpointOptions {
   readonly apollo: ApolloServer<RequestContext>;
@@ -37,6 +38,8 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
     method: ['GET', 'POST'],
     // Before the body is parsed: whoever is over a limit pays for no parsing, and what does not parse is counted.
     onRequest: async (request) => {
+      // It has no address any more that could be counted.
+      if (request.socket.destroyed) throw clientGone();
       const sender = await (asked.get(request.raw)?.opened ?? admit(request));
       if (sender.identity === undefined) requireSmallBody(request);
       admitted.set(request.raw, sender);

@@ -156,7 +156,8 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     unread,
     mask,
     asked,
-    admit: ({ headers, ip: address }) => admit({ headers, address }),
+    // Without an address where the client has just gone, whatever the type says.
+    admit: ({ headers, ip }) => admit({ headers, address: ip ?? '' }),
     session: () => options.cache.session(),
     contextOf: (opened, request, reply) => {
       const writes = { begun: false };

@@ -27,7 +27,7 @@ function timedOut(ms: number, { begun }: WriteProgress): GraphQLError {
 }
 
 /** Read by nobody: it keeps what was given up from being logged as a fault. */
-function clientGone(): GraphQLError {
+export function clientGone(): GraphQLError {
   return new GraphQLError('The client has closed the request.', {
     extensions: { code: 'CLIENT_CLOSED_REQUEST', http: { status: 499 } },
   });

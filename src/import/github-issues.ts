@@ -3,7 +3,7 @@
  * writes it. Parsed whole or not at all; what comes out fits the tables' constraints. Members that we do not read are ignored.
  */
 import { z } from 'zod';
-import { MAX_LABELS } from '../tasks/task.writes.js';
+import { MAX_LABELS } from '../tasks/task.table.js';
 import { readText, TEXTS, type TextRule, truncated } from '../text.js';
 
 export type ImportErrorCode =

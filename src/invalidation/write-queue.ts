@@ -1,6 +1,6 @@
 /**
- * The way to the connections for writes. Each writer has a line of its own and at most its share of them, so a writer with many large
- * writes never keeps others waiting for longer than one of them takes. What waits here has not begun: it leaves when its answer is given up.
+ * The way to the connections for writes. Each writer has a line of its own and at most its share of them, so many large writes of one
+ * writer do not keep others waiting. What waits here has not begun: it leaves when its answer is given up.
  */
 import { FairQueue, QueueFull } from '../fair-queue.js';
 import type { Writer } from './writer.js';

@@ -35,10 +35,10 @@ export async function requireRoomToCreate(tx: Transaction, viewerId: UserId): Pr
   throw new Refusal(UserErrorCode.CONFLICT, message, ['input']);
 }
 
-/** May `by` add the user, whose row is locked, to another project? Whoever is a member already may be given another role. @throws Refusal */
+/** May `by` add the user, whose row is locked, to another project? A member may be given another role. @throws Refusal */
 export async function requireRoomToAdd(
   tx: Transaction,
-  { by, userId, projectId }: { by: UserId; userId: UserId; projectId: ProjectId },
+  { by, userId, projectId, path }: { by: UserId; userId: UserId; projectId: ProjectId; path: readonly string[] },
 ): Promise<void> {
   const known = await tx
     .select({ role: projectMembers.role })
@@ -47,15 +47,18 @@ export async function requireRoomToAdd(
   if (known.length > 0) return;
   const { byOne, byOthers } = await countOf(tx, userId, by);
   if (by !== userId && byOne >= MAX_ADDED_BY_ONE) {
-    throw full(`you have added this user to ${byOne} projects; expected at most ${MAX_ADDED_BY_ONE} by one person`);
+    throw full(
+      `you have added this user to ${byOne} projects; expected at most ${MAX_ADDED_BY_ONE} by one person`,
+      path,
+    );
   }
   if (byOthers >= MAX_ADDED) {
-    throw full(`others have added this user to ${byOthers} projects; expected at most ${MAX_ADDED}`);
+    throw full(`others have added this user to ${byOthers} projects; expected at most ${MAX_ADDED}`, path);
   }
 }
 
-function full(message: string): Refusal {
-  return new Refusal(UserErrorCode.CONFLICT, message, ['input', 'userId']);
+function full(message: string, path: readonly string[]): Refusal {
+  return new Refusal(UserErrorCode.CONFLICT, message, path);
 }
 
 /** The user's memberships: by the user, by others, by `one`. */

@@ -142,9 +142,10 @@ export class ProjectService {
       await passGateAlone(tx, projectId);
       await requireOwner(tx, viewerId, projectId, PROJECT_OF_MEMBER);
       const user = await lockUser(tx, isGiven(who.userId) ? { id: who.userId } : { handle: who.handle ?? '' });
-      if (user === undefined) throw notFound('user', ['input', isGiven(who.userId) ? 'userId' : 'handle']);
+      const path = ['input', isGiven(who.userId) ? 'userId' : 'handle'];
+      if (user === undefined) throw notFound('user', path);
       const userId = user.id;
-      await requireRoomToAdd(tx, { by: viewerId, userId, projectId });
+      await requireRoomToAdd(tx, { by: viewerId, userId, projectId, path });
       if (role !== 'OWNER') await requireOtherOwner(tx, projectId, userId, ['input', 'role']);
       await tx
         .insert(projectMembers)

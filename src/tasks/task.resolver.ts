@@ -84,7 +84,10 @@ export class TaskResolver {
     return taskConnection(context, await visibleProjectIds(context), TRUE, args);
   }
 
-  @FieldResolver(() => String, { description: 'Unique and for people: OPS-42.' })
+  @FieldResolver(() => String, {
+    description:
+      'Unique and human-readable: OPS-42. It changes when the task moves to another project; the id never does.',
+  })
   identifier(@Root() task: TaskRow, @Ctx() { loads }: Context) {
     return once(loads.load(projectById, task.projectId), (project) => `${project?.key}-${task.number}`);
   }

@@ -35,12 +35,11 @@ import type {
 } from './task.inputs.js';
 import { type Holding, lockTree, TASK, tasksToWrite, taskToWrite, taskWithParts } from './task.locks.js';
 import { moveTask } from './task.move.js';
-import { type TaskRow, taskPriority, taskStatus, tasks } from './task.table.js';
+import { MAX_LABELS, type TaskRow, taskPriority, taskStatus, tasks } from './task.table.js';
 import {
   applyChanges,
   type Changes,
   labelIdsOfTask,
-  MAX_LABELS,
   nextNumber,
   orphan,
   requireReferences,

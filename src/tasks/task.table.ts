@@ -79,6 +79,9 @@ export const tasks = pgTable(
     ),
   ],
 );
+/** Of one task, in the API and in imports. Tasks of earlier imports can have more. */
+export const MAX_LABELS = 50;
+
 export type TaskRow = typeof tasks.$inferSelect;
 
 /** Lists hold ids: what a list neither selects nor sorts nor counts by does not touch it. */

@@ -333,9 +333,9 @@ class Reading {
 
   #search(text: string, at: string): Condition {
     this.#count(at);
-    const read = readText(SEARCH, text);
+    const read = readText(SEARCH, text.trim());
     if ('fault' in read) throw badUserInput(at, read.fault);
-    return { search: read.text.trim() };
+    return { search: read.text };
   }
 }
 

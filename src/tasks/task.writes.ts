@@ -8,9 +8,7 @@ import { Refusal, UserErrorCode } from '../graphql/user-error.js';
 import { lastly } from '../invalidation/outbox.js';
 import { labels } from '../labels/label.table.js';
 import { projectMembers, taskNumbers } from '../projects/project.table.js';
-import { type TaskRow, taskLabels, tasks } from './task.table.js';
-
-export const MAX_LABELS = 50;
+import { MAX_LABELS, type TaskRow, taskLabels, tasks } from './task.table.js';
 
 type Changed = 'title' | 'description' | 'status' | 'priority' | 'assigneeId' | 'parentId' | 'dueDate';
 export type Changes = { [C in Changed]?: TaskRow[C] | undefined };

@@ -174,7 +174,7 @@ describe('in a Cluster, memory', () => {
     expect(w.kind()).toBe('near-hit');
   });
 
-  test('is told of a write that the old primary of a shard learns from the relay, which still sees that one', async () => {
+  test("drops what it read from a shard's old primary when a relay that still sees that primary applies the write there", async () => {
     await w.stored();
     w.seen.writer = w.successor; // only the writer has noticed
     await w.write(2);

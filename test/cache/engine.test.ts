@@ -8,6 +8,7 @@ import {
   MemoryStore,
   type Outcome,
   type Policy,
+  rowSetTag,
   Statistics,
   type Store,
   statisticsOf,
@@ -173,6 +174,25 @@ describe('loads', () => {
     await expect(cache.read(POLICY, 1, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
     expect(await cache.read(POLICY, 2, loading('two'))).toBe('two');
   });
+});
+
+test('a value under more tags than are worth proving is loaded each time and never stored, the others of its batch as usual', async () => {
+  const { cache } = await world();
+  const wide: Policy<number> = {
+    ...POLICY,
+    name: 'wide',
+    tags: (count) => Array.from({ length: count }, (_, i) => rowSetTag('rows', ['id'], [String(i)])),
+  };
+  const batches: (readonly number[])[] = [];
+  const load = async (counts: readonly number[]) => {
+    batches.push(counts);
+    return counts;
+  };
+  for (let i = 0; i < 2; i++) {
+    expect(await cache.readMany({ ...wide, load }, [200, 201])).toEqual([200, 201]);
+    await cache.settled();
+  }
+  expect(batches).toEqual([[200, 201], [201]]);
 });
 
 describe('the monitor', () => {

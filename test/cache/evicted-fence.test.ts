@@ -1,4 +1,4 @@
-/** `allkeys-*` policies may evict a fence, or the note of it. Process memory that read past it is told when the transaction is over. */
+/** `allkeys-*` policies may evict a fence, or the note of it. RELEASE then logs the transaction, so that process memory drops what was read past the fence. */
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
@@ -42,7 +42,7 @@ const losesFence = () => client.del(`t:{${group}}:${TASK}`);
 const losesNote = () => client.del(`fen:{${group}}`);
 
 describe('a fence that is gone when its transaction is over', () => {
-  test('is told to process memory, which may have kept what was read past it', async () => {
+  test('leaves no old value in process memory, which may have kept what was read past it', async () => {
     const cache = new Cache({ store, near: {} });
     let row = 'old';
     const read = async (id: number) => {

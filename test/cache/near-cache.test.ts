@@ -385,6 +385,25 @@ describe('a look into the log', () => {
     await w.settles(7, 'new');
   });
 
+  test('that finds another beginning made already, of another log, changes nothing: copies are not of that log', async () => {
+    const w = await world();
+    for (let i = 0; i < 5; i++) await w.memory.invalidate([tagOf(99)]);
+    const late = w.trips.hold();
+    const later = w.read(8); // asks where the log ends
+    await late.sent;
+    await w.warm(7);
+    // The log is lost with its server, and a write with its fence and record.
+    w.clock.advance(LEASE_MS);
+    await w.trips.loseLog(w.memory);
+    w.database.set(7, 'new');
+    await w.memory.unfence(['300'], [tagOf(7)]);
+    await tick(w.memory);
+    await late.execute();
+    await late.answer();
+    await later;
+    await w.settles(7, 'new');
+  });
+
   test('of a server that is gone does not tell where the log of the next one is', async () => {
     const w = await world();
     await w.warm(7);
@@ -474,7 +493,7 @@ test('what a log read proved is asked for when a value is served: other answers 
   empties.alter = (view) => ({ ...view, leases: [undefined] });
   const emptying = w.read(10);
   await empties.execute();
-  // In one turn: memory takes in the write, is emptied, begins anew before the write, and keeps the old value as of then.
+  // In one turn: memory takes in the write, is emptied, begins again before the write, and keeps the old value as of then.
   for (const trip of [keeps, proves, empties, begins]) trip.deliver();
   expect(await reading).toBe('new');
   expect(await keeping).toBe('old'); // it was asked for before the write
@@ -534,7 +553,7 @@ describe('memory is emptied', () => {
     await w.warm(7);
     w.clock.advance(LEASE_MS);
     w.database.set(7, 'new');
-    await w.memory.release(300n, [tagOf(7)]); // its fence and its record were lost
+    await w.memory.unfence(['300'], [tagOf(7)]); // its fence and its record were lost
     await tick(w.memory);
     await w.settles(7, 'new');
   });
@@ -691,7 +710,7 @@ describe('nothing is kept', () => {
     await trip.execute();
     w.clock.advance(LEASE_MS);
     w.database.set(7, 'new');
-    await w.memory.release(300n, [tagOf(7)]); // its fence and its record were lost
+    await w.memory.unfence(['300'], [tagOf(7)]); // its fence and its record were lost
     await tick(w.memory);
     for (let i = 0; i < 2; i++) await w.read(8);
     await trip.answer();
@@ -803,7 +822,7 @@ describe('what was loaded is kept', () => {
     const { w, load, reading } = await loadUnderWay();
     w.clock.advance(LEASE_MS);
     w.database.set(7, 'new');
-    await w.memory.release(300n, [tagOf(7)]); // its fence and its record were lost
+    await w.memory.unfence(['300'], [tagOf(7)]); // its fence and its record were lost
     await tick(w.memory);
     for (let i = 0; i < 2; i++) await w.read(8);
     load.give('old');

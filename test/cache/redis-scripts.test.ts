@@ -371,7 +371,7 @@ describe('an outage', () => {
     expect(asked.lostForMs([])).toBe(0);
   });
 
-  test('a server that answers with an error is an outage like any other', async () => {
+  test('a server that is full fails what it refuses, and is read all the same', async () => {
     const { own, asked } = await lone(WAIT_MS);
     await connect(own).config('SET', 'maxmemory', '1mb', 'maxmemory-policy', 'noeviction');
     await connect(own).config('SET', 'maxmemory', '1');
@@ -379,8 +379,27 @@ describe('an outage', () => {
       const { code } = await ended(calls(asked)[name] as () => Promise<unknown>);
       expect([name, code]).toEqual([name, name === 'apply' || name === 'release' ? 'answered' : 'STORE_UNAVAILABLE']);
     }
+    for (let refused = 0; refused < 5; refused++)
+      expect(await ended(calls(asked).fill as () => Promise<unknown>)).toMatchObject({ code: 'STORE_UNAVAILABLE' });
     // What it holds can still be read; a tag that has no token gets none.
     expect((await asked.read([keyOfText('k')], [A, B], { mint: true })).tokens.has(B)).toBe(false);
+  });
+
+  test('a server that may evict fences is reported, and one that evicts only what expires is not', async () => {
+    const reported = async (policy: string) => {
+      const own = await start(['--maxmemory-policy', policy]);
+      cleanups.push(own.stop);
+      const limits: string[] = [];
+      const made = new RedisStore({ url: own.url, group, waitMs: 5000, onLimit: (text) => limits.push(text) });
+      cleanups.push(() => made.close());
+      await made.ready();
+      return limits;
+    };
+    expect(await reported('volatile-lru')).toEqual([]);
+    expect(await reported('noeviction')).toEqual([]);
+    expect(await reported('allkeys-lru')).toEqual([
+      'maxmemory-policy allkeys-lru may evict fences and positions; expected volatile-lfu or another volatile-*',
+    ]);
   });
 
   test('closed, it fails every call and holds no connection', async () => {

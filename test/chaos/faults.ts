@@ -177,7 +177,7 @@ export const FAULTS: readonly Fault[] = [
       const slow = world.children.map(({ postgresProxy }) => postgresProxy);
       for (const proxy of slow) proxy.set({ kind: 'delay', ms: random.between(50, 150) });
       const node = random.pick(await world.topology.primaries());
-      // Too short for a failover where there may be one: nobody has lost anything for good.
+      // Too short for a failover, where there may be one.
       const pauseMs = world.kind === 'standalone' ? random.between(300, 1500) : random.between(300, 800);
       await node.command('FLUSHALL'); // so that there is something to load
       const loading = workload.readManyAtOnce();

@@ -276,11 +276,15 @@ describe('a server started with nothing set', () => {
     expect((await ask(QUERY)).data).toEqual(before.data);
   });
 
-  test('tells how import is used when it is not', async () => {
-    expect((await result(run('src/cli/import.ts'))).stderr).toContain('Usage');
-    expect((await importFile([issue(1)], '--owner', 'nobody')).stderr).toContain('--owner');
-    expect((await result(run('src/cli/import.ts', ['missing.json']))).stderr).toContain('missing.json');
-  });
+  test(
+    'tells how import is used when it is not',
+    async () => {
+      expect((await result(run('src/cli/import.ts'))).stderr).toContain('Usage');
+      expect((await importFile([issue(1)], '--owner', 'nobody')).stderr).toContain('--owner');
+      expect((await result(run('src/cli/import.ts', ['missing.json']))).stderr).toContain('missing.json');
+    },
+    MINUTE,
+  );
 
   test('stops all it started when it is interrupted', async () => {
     const postmaster = await readFile(join(directory, '.data', 'postgres', 'cluster', 'postmaster.pid'), 'utf8');

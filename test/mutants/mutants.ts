@@ -43,6 +43,9 @@ const NEAR_TEST = 'test/cache/near-cache.test.ts';
 const COUNTEREXAMPLES = 'test/cache/counterexamples.test.ts';
 const ON_THE_WAY = 'test/invalidation/counterexamples.test.ts';
 const RELAY_TEST = 'test/invalidation/relay.test.ts';
+const OUTAGE = 'src/cache/redis/outage.ts';
+const OUTAGE_TEST = 'test/cache/outage.test.ts';
+const REFUSED_TEST = 'test/invalidation/refused-writes.test.ts';
 const ANSWERS_TEST = 'test/api/answers.test.ts';
 const NESTED = 'test/cache/nested-memory.test.ts';
 const CLUSTER = 'test/cache/cluster-memory.test.ts';
@@ -683,6 +686,41 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${ANSWERS_TEST} > is what tells of the request, the server or its operators`,
   },
   {
+    name: 'ours/read-ends-refusal',
+    what: 'A read that succeeds ends an outage in which writes are refused.',
+    file: OUTAGE,
+    replace: [['  answered(): void {\n', '  answered(): void {\n    this.#refused.end();\n']],
+    killedBy: `${OUTAGE_TEST} > are an outage that a read which succeeds does not end, and a fence does`,
+  },
+  {
+    name: 'ours/renewed-lease-ignored',
+    what: 'A lease that was renewed while writes were refused does not count.',
+    file: OUTAGE,
+    replace: [['renewedMs > sinceMs && ', 'renewedMs < 0 && ']],
+    killedBy: `${OUTAGE_TEST} > are counted from the last lease that was renewed meanwhile`,
+  },
+  {
+    name: 'ours/lost-first',
+    what: 'In a Cluster the group counts that was lost first, although the lease of another may still run.',
+    file: OUTAGE,
+    replace: [['Math.min(...lost)', 'Math.max(...lost)']],
+    killedBy: `${OUTAGE_TEST} > groups are lost together since the last of them was lost`,
+  },
+  {
+    name: 'outage/refuse-read-head',
+    what: 'HEAD only reads, so that a tick takes its barrier from a server that takes no writes.',
+    file: 'src/cache/redis/head.lua',
+    replace: [['if left == 0 then', 'if false then']],
+    killedBy: `${REFUSED_TEST} > a tick takes no barrier while Redis refuses writes`,
+  },
+  {
+    name: 'ours/purge-when-full',
+    what: 'A purge begins with a DEL, which a full server takes, and with it the lease.',
+    file: APPLY,
+    replace: [["  redis.call('SET', KEYS[1], ARGV[2], 'XX')\n", '']],
+    killedBy: `${REFUSED_TEST} > nothing of a refused fence or tick is written, and a purge renews no lease`,
+  },
+  {
     name: 'answer/free-of-charge',
     what: 'A known answer costs no points.',
     file: FRONT_DOOR,
@@ -765,7 +803,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: [
       ['if (this.#mark !== undefined) return false; // another read has begun already, perhaps further back\n', ''],
     ],
-    killedBy: `${NEAR_TEST} > that finds another beginning made already changes nothing`,
+    killedBy: `${NEAR_TEST} > that finds another beginning made already, of another log, changes nothing`,
   },
   {
     name: 'near-mut/further-back',
@@ -822,14 +860,14 @@ export const MUTANTS: readonly Mutant[] = [
     what: "Inside a load memory is served on the request's log read: HOME was not reached.",
     file: CACHE,
     replace: [[INSIDE, 'session === undefined) return false;']],
-    killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster): %s`,
+    killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster)`,
   },
   {
     name: 'ours/answer-inside-a-load',
     what: "Inside a load a known answer is served on the request's log read.",
     file: CACHE,
     replace: [['if (insideLoad() || !near.provedAfter(session.began)) {', 'if (!near.provedAfter(session.began)) {']],
-    killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster): %s`,
+    killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster)`,
   },
   {
     name: 'ours/request-memo-in-load',
@@ -853,7 +891,7 @@ export const MUTANTS: readonly Mutant[] = [
         "if (reader !== '') return;",
       ],
     ],
-    killedBy: 'test/api/cached-root.test.ts > throws when it reads another field of its root: %s',
+    killedBy: 'test/api/cached-root.test.ts > throws when it reads another field of its root',
   },
   {
     name: 'near/flag-as-code',
@@ -889,14 +927,14 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'RELEASE does not log that its fence is gone.',
     file: 'src/cache/redis/release.lua',
     replace: [["(ARGV[10] == 'always' or (ARGV[10] == 'if lost' and lost))", "ARGV[10] == 'always'"]],
-    killedBy: `${EVICTED} > is told to process memory, which may have kept what was read past it`,
+    killedBy: `${EVICTED} > leaves no old value in process memory, which may have kept what was read past it`,
   },
   {
     name: 'ours/note-evicted',
     what: 'RELEASE does not log that the note of its fence is gone.',
     file: 'src/cache/redis/release.lua',
     replace: [['lost = notes == 0 and #KEYS > 3', 'lost = notes == false']],
-    killedBy: `${EVICTED} > makes RELEASE append to the log: %s`,
+    killedBy: `${EVICTED} > makes RELEASE append to the log`,
   },
   {
     name: 'ours/fence-evicted-elsewhere',
@@ -941,7 +979,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'HOME does not log what another group had not released, where it has released it itself.',
     file: RELAY,
     replace: [['new Set([...replies.values()].flatMap(({ unreleased }) => unreleased))', 'new Set()']],
-    killedBy: `${CLUSTER} > is told of a write that the old primary of a shard learns from the relay`,
+    killedBy: `${CLUSTER} > drops what it read from a shard's old primary when a relay that still sees that primary`,
   },
   {
     name: 'reset-mut/reader-old-run',
@@ -949,6 +987,41 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/cache/redis/sends-once.ts',
     replace: [['handlers.defaults();', 'super.handleError(error, _tries, handlers);']],
     killedBy: `${RESEND} > a READ is not sent again: it fails, and the next one names the run of the server that has the slots now`,
+  },
+  {
+    name: 'fair/own-write',
+    what: 'A request that has created its user reads on from memory that was read before that.',
+    file: 'src/users/identities.ts',
+    replace: [['if (session !== undefined) this.#options.cache.renew(session);', '']],
+    killedBy: 'test/access/identities.test.ts > exists for all requests that meet the token at once',
+  },
+  {
+    name: 'fair/begins-late',
+    what: 'A write begins although its answer was given up while its connection was opened.',
+    file: TRANSACT,
+    replace: [['by?.signal?.throwIfAborted();', '']],
+    killedBy: 'test/api/write-queue.test.ts > when its client has gone already does not begin',
+  },
+  {
+    name: 'fair/no-share',
+    what: 'One viewer may hold all slots.',
+    file: 'src/fair-queue.ts',
+    replace: [['(this.#held.get(owner) ?? 0) < this.#options.maxEach', 'true']],
+    killedBy: 'test/fair-queue.test.ts > holds at most its share, also while no other owner wants a slot',
+  },
+  {
+    name: 'fair/joined-line',
+    what: 'A load in line that another viewer needs, too, waits for the viewer who began it.',
+    file: CACHE,
+    replace: [['for (const flight of flying) flight?.turn.share(viewer);', '']],
+    killedBy: 'test/cache/engine.test.ts > begins with the turn of whichever of them is served first',
+  },
+  {
+    name: 'fair/many-tags',
+    what: 'An entry is kept under any number of tags.',
+    file: CACHE,
+    replace: [['return tags.length <= MAX_TAGS;', 'return true;']],
+    killedBy: 'test/cache/engine.test.ts > a value under more tags than are worth proving',
   },
 ];
 

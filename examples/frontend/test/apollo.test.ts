@@ -104,7 +104,7 @@ test('other refusals come with a text that names the field', async () => {
   const client = createApolloClient(options);
   expect(await createTask(client, { projectId: w.f.ops.id, title: '' })).toEqual({
     kind: 'refused',
-    why: ['input.title: expected 1 to 500 characters'],
+    why: ['input.title: expected 1 to 500 characters, got none'],
   });
   expect(await updateTask(client, { id: newId('task'), title: 'x' })).toMatchObject({ kind: 'refused' });
 });

@@ -73,13 +73,18 @@ export function openClient(place: RedisPlace, options: ConnectOptions): Redis | 
 
 function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Redis {
   const retryStrategy = (attempt: number) => (once === true ? null : Math.min(25 * 2 ** attempt, MAX_RECONNECT_MS));
+  let leaving = false;
   const options: RedisOptions = {
     ...commandOptions(waitMs),
     enableOfflineQueue: false,
     lazyConnect: once === true,
     retryStrategy,
-    // A primary that became a replica: the next connection leads to the new one.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    // A primary that became a replica: the next connection leads to the new one. Once: the client would leave it again for each error.
+    reconnectOnError: (error) => {
+      const leave = !leaving && error.message.startsWith('READONLY');
+      leaving ||= leave;
+      return leave;
+    },
     ...('sentinels' in place && {
       sentinels: [...place.sentinels],
       name: place.master,
@@ -90,6 +95,9 @@ function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Red
   };
   const client = 'sentinels' in place ? new Redis({ ...ofUrl(place.url), ...options }) : new Redis(place.url, options);
   client.on('error', () => {}); // every command reports its own failure; the event only repeats it
+  client.on('close', () => {
+    leaving = false;
+  });
   return client;
 }
 

@@ -140,6 +140,18 @@ export class RedisStore implements Store {
     while (![this.#reader, this.#writer, this.#ticker].every(connected) && this.#clock.monotonicMs() < deadlineMs) {
       await this.#clock.sleep(READY_POLL_MS);
     }
+    await this.#checkEviction();
+  }
+
+  /** Some managed servers tell nothing of their memory: then nothing is said. */
+  async #checkEviction(): Promise<void> {
+    if (this.#ticker.serverOf((this.#groups[HOME] as Group).hashTag) === undefined) return;
+    const info = await bounded(this.#ticker.client.info('memory'), this.#waitMs).catch(() => '');
+    const policy = /maxmemory_policy:(allkeys-\w+)/.exec(info)?.[1];
+    if (policy !== undefined)
+      this.#limited(
+        `maxmemory-policy ${policy} may evict fences and positions; expected volatile-lfu or another volatile-*`,
+      );
   }
 
   groupOf(name: Key | Tag): number {
@@ -399,6 +411,7 @@ export class RedisStore implements Store {
         index === HOME ? generationsText(others?.generations ?? []) : '',
       ])) as [ApplyReply['result'], generation?: string, unreleased?: string[]];
       const [result, generation, unreleased = []] = reply;
+      if (result === 'applied') group.outage.wrote();
       return { result, unreleased, ...(generation && { generation }) };
     });
   }
@@ -571,8 +584,9 @@ export class RedisStore implements Store {
       group.breaker.succeeded();
       return value;
     } catch (error) {
-      // A server that refuses to store something may still be read.
-      if (kind === 'read' || !isRefusal((error as Error).cause)) group.breaker.failed();
+      // A server that answers may be read, also when it refuses to store something.
+      if (kind === 'write' && isRefusal((error as Error).cause)) group.breaker.succeeded();
+      else group.breaker.failed();
       throw error;
     }
   }
@@ -593,7 +607,6 @@ export class RedisStore implements Store {
       corkForNow(connection.client);
       const value = await bounded(run(connection.client, server), this.#waitMs);
       if (kind === 'fence') group.outage.fenced();
-      else if (kind === 'apply' && value === 'applied') group.outage.wrote();
       else group.outage.answered();
       return value;
     } catch (error) {

@@ -2,12 +2,12 @@
  * A Cluster client that sends each command to one server, once. ioredis sends a command again, to another server, on MOVED, ASK, TRYAGAIN,
  * CLUSTERDOWN and a closed connection. Its options switch off only the last two. A READ names the run of the server that its lease belongs
  * to: another server may find that name in a copy of the first one's data (a full resync, a snapshot) and answer with a lease that proves
- * nothing. A FENCE that arrives late stands alone in data that have lost what came between.
+ * nothing. A FENCE that arrives late would fence alone, in a data set that has lost what came between.
  */
 import { Cluster } from 'ioredis';
 
 export class SendsOnce extends Cluster {
-  /** ioredis asks here, for single commands and for pipelines, what to do with a command that failed: nothing, but to find out who has the slots now. */
+  /** ioredis calls this for each command and pipeline that failed. It fails for good; on an error of the topology the slots are read again. */
   override handleError(error: Error, _tries: { value?: number }, handlers: { defaults(): void }): void {
     if (isOfTopology(error)) this.refreshSlotsCache();
     handlers.defaults();

@@ -3,13 +3,10 @@
  * rules for capitals, and the settings of a session. A fault is one line for the operator.
  */
 import type { Sql } from 'postgres';
-import { connectionFailure } from './connection-failure.js';
+import { connectionFailure, MIN_VERSION } from './connection-failure.js';
 import { parseConnectionUrl } from './connection-url.js';
 import { type ClientOptions, postgresClient } from './database.js';
 import { SELECT_SETTINGS, unusableSetting } from './session-settings.js';
-
-/** The oldest version with `idle_session_timeout`. */
-export const MIN_VERSION = 14;
 
 /** The database cannot be used or reached. The message is one line for the operator. */
 export class DatabaseUnusable extends Error {

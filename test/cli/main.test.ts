@@ -276,15 +276,18 @@ describe('a server started with nothing set', () => {
     expect((await ask(QUERY)).data).toEqual(before.data);
   });
 
-  test(
-    'tells how import is used when it is not',
-    async () => {
-      expect((await result(run('src/cli/import.ts'))).stderr).toContain('Usage');
-      expect((await importFile([issue(1)], '--owner', 'nobody')).stderr).toContain('--owner');
-      expect((await result(run('src/cli/import.ts', ['missing.json']))).stderr).toContain('missing.json');
-    },
-    MINUTE,
-  );
+  test('refuses to import a file that is not UTF-8', async () => {
+    const file = join(directory, 'issues-utf16.json');
+    await writeFile(file, Buffer.from(`\ufeff${JSON.stringify([issue(5)])}`, 'utf16le'));
+    const { code, stderr } = await result(run('src/cli/import.ts', [file]));
+    expect([code, stderr]).toEqual([1, expect.stringContaining('expected UTF-8, got another encoding')]);
+  });
+
+  test('tells how import is used when it is not', async () => {
+    expect((await result(run('src/cli/import.ts'))).stderr).toContain('Usage');
+    expect((await importFile([issue(1)], '--owner', 'nobody')).stderr).toContain('--owner');
+    expect((await result(run('src/cli/import.ts', ['missing.json']))).stderr).toContain('missing.json');
+  }, 60_000); // three processes, on a slow machine
 
   test('stops all it started when it is interrupted', async () => {
     const postmaster = await readFile(join(directory, '.data', 'postgres', 'cluster', 'postmaster.pid'), 'utf8');

@@ -18,7 +18,7 @@ const urlOf = (...protocols: string[]) =>
     error: `expected a URL like ${protocols[0]}://host:port/…`,
   });
 
-/** Postgres's URLs are not of the usual form: no host means this computer, and some have a socket's directory for one. */
+/** Not `urlOf`: a URL of Postgres may have no host, or the directory of a Unix socket in its place. */
 const databaseUrl = z.string().check((context) => {
   try {
     parseConnectionUrl(context.value);

@@ -118,7 +118,7 @@ test(
   MINUTE,
 );
 
-describe('a database that cannot be used ends a start in one line that names DATABASE_URL', () => {
+describe('with a database that cannot be used', () => {
   const nowhere = 'postgres://ada:secret-word@127.0.0.1:1/tasks';
   const production = { NODE_ENV: 'production', REDIS_URL: 'redis://127.0.0.1:1', JWT_SECRET: 'x'.repeat(32) };
 
@@ -136,7 +136,7 @@ describe('a database that cannot be used ends a start in one line that names DAT
       'The environment is not usable:\n  DATABASE_URL: search_path is not a parameter that is known here: remove it\n',
     ],
   ])(
-    'of %s',
+    '%s ends in one line that names DATABASE_URL',
     async (_, file, args, env, message) => {
       await writeFile(join(directory, 'issues.json'), '[]');
       expect(await result(run(file, args, env))).toEqual({ code: 1, stdout: '', stderr: message });

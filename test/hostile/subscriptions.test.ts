@@ -31,8 +31,8 @@ describe.each([
     async () => {
       const { measurement, report } = await attacked(world, 'subscription-events', { ms: 4000 });
       expect(harmDone(quiet, measurement)).toEqual([]);
-      expect(report.counts['event']).toBeGreaterThan(0);
-      if (isLimited) expect(report.counts).toHaveProperty('RATE_LIMITED');
+      // Subscribing alone may take all points of the minute.
+      expect(report.counts).toHaveProperty(isLimited ? 'RATE_LIMITED' : 'event');
       expect(world.server.died).toBe(false);
     },
     MINUTE,

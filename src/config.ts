@@ -18,7 +18,7 @@ const urlOf = (...protocols: string[]) =>
     error: `expected a URL like ${protocols[0]}://host:port/…`,
   });
 
-/** Postgres's URLs are not of the usual form: no host means this computer, and some have a socket's directory for one. */
+/** Not `urlOf`: a URL of Postgres may have no host, or the directory of a Unix socket in its place. */
 const databaseUrl = z.string().check((context) => {
   try {
     parseConnectionUrl(context.value);
@@ -98,9 +98,9 @@ export interface Config {
   readonly nearCacheBytes: number;
   /** Loads that run at once in this process while others wait. */
   readonly maxLoads: number;
-  /** Of one response. */
+  /** Bounds one response. */
   readonly maxResponseBytes: number;
-  /** Of all responses of this process that their clients have not read. */
+  /** Bounds all responses of this process that their clients have not read. */
   readonly maxUnreadBytes: number;
   /** Whether clients may ask for the schema. */
   readonly introspection: boolean;

@@ -60,7 +60,7 @@ export const COSTS = {
   /** One of up to 10 000: a project's description. */
   shortTextField: 1,
   /** A list of tasks reads each project it is of: for each of these, charged when they are known. */
-  project: 0.02,
+  project: 0.1,
 } as const;
 
 /** For Apollo's `validationRules`. */

@@ -134,7 +134,7 @@ export class SubscriptionRequests {
     listed?.textOf({ documentId: undefined, query });
     const caller = callerOf({ userId: client.identity?.userId }, '');
     const sender = { caller, identity: client.identity, hideSuggestions: production };
-    const document = documents.read(schema, query, sender);
+    const document = await documents.read(schema, query, sender);
     if (Array.isArray(document)) return document;
     const operation = getOperationAST(document, operationName || null);
     if (!operation) throw refusal('OPERATION_RESOLUTION_FAILURE', 'operationName: expected the name of an operation');

@@ -5,7 +5,7 @@ import { WebSocket } from 'ws';
 import { MINUTE } from '../../src/time.js';
 import { attacked } from './attacked.js';
 import { startAttack } from './attacker.js';
-import { described, harmDone, type Measurement, wellBehaved } from './well-behaved.js';
+import { harmDone, type Measurement, wellBehaved } from './well-behaved.js';
 import { startWorld, type World } from './world.js';
 
 const WARM_MS = 1000;
@@ -30,10 +30,9 @@ describe.each([
     'a viewer whose change is an event for as many subscriptions as it may have takes no time from another viewer',
     async () => {
       const { measurement, report } = await attacked(world, 'subscription-events', { ms: 4000 });
-      console.log(JSON.stringify(report?.counts), described(quiet), described(measurement));
-    expect(harmDone(quiet, measurement)).toEqual([]);
-      expect(report.counts['event']).toBeGreaterThan(0);
-      if (isLimited) expect(report.counts).toHaveProperty('RATE_LIMITED');
+      expect(harmDone(quiet, measurement)).toEqual([]);
+      // Subscribing alone may take all points of the minute.
+      expect(report.counts).toHaveProperty(isLimited ? 'RATE_LIMITED' : 'event');
       expect(world.server.died).toBe(false);
     },
     MINUTE,
@@ -55,8 +54,7 @@ describe.each([
       const measurement = await measuring;
       const report = await attack.stop();
       socket.terminate();
-      console.log(JSON.stringify(report?.counts), described(quiet), described(measurement));
-    expect(harmDone(quiet, measurement)).toEqual([]);
+      expect(harmDone(quiet, measurement)).toEqual([]);
       expect(report.counts).toHaveProperty(['upgrade 429']);
       expect(report.counts['upgrade 101']).toBeLessThanOrEqual(20);
     },

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { type AccessConfig, accessConfig, accessFaults, accessVariables } from './access-config.js';
-import type { RedisPlace } from './cache/index.js';
+import { databaseIn, type RedisPlace } from './cache/index.js';
 import { ConnectionUrlError, parseConnectionUrl } from './db/connection-url.js';
 import type { SubscriptionLimits } from './graphql/subscription-limits.js';
 import { subscriptionConfig, subscriptionVariables } from './subscription-config.js';
@@ -60,6 +60,10 @@ const variables = z.object({
   REDIS_CLUSTER_NODES: addresses.optional(),
   REDIS_SENTINELS: addresses.optional(),
   REDIS_SENTINEL_MASTER: z.string().min(1).default('mymaster'),
+  REDIS_GROUP: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 letters, digits, - or _')
+    .default('tasks'),
   FENCE_POLICY: z.enum(['available', 'reject'], 'expected available or reject').default('available'),
   NEAR_CACHE_MB: z.coerce
     .number('expected a number of MiB, 0 for none')
@@ -92,6 +96,8 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   /** Absent outside of production: a private Redis, or the memory store. */
   readonly redis: RedisPlace | undefined;
+  /** Names this installation's keys in Redis. */
+  readonly redisGroup: string;
   /** What a write does when Redis cannot be reached or takes no writes: commit all the same and answer after 2 s, or be refused. */
   readonly fencePolicy: 'available' | 'reject';
   /** Of parsed entries in this process; 0: none are kept. */
@@ -149,7 +155,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   if (given['JWT_SECRET'] !== undefined && given['JWKS_URL'] !== undefined) {
     faults.push('JWT_SECRET, JWKS_URL: expected only one of them');
   }
-  faults.push(...accessFaults(given));
+  faults.push(...databaseFaults(given), ...accessFaults(given));
   if (['warn', 'enforce'].includes(given['PERSISTED_DOCUMENTS_MODE'] ?? '') && !given['PERSISTED_DOCUMENTS']) {
     faults.push('PERSISTED_DOCUMENTS: required where PERSISTED_DOCUMENTS_MODE is warn or enforce');
   }
@@ -164,6 +170,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     logLevel: v.LOG_LEVEL ?? (v.NODE_ENV === 'production' ? 'info' : 'warn'),
     databaseUrl: v.DATABASE_URL,
     redis: redisPlace(v),
+    redisGroup: v.REDIS_GROUP,
     fencePolicy: v.FENCE_POLICY,
     nearCacheBytes: v.NEAR_CACHE_MB * 1024 * 1024,
     maxLoads: v.MAX_LOADS,
@@ -177,6 +184,18 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     access: accessConfig(v, v.NODE_ENV === 'production'),
     subscriptionLimits: subscriptionConfig(v),
   });
+}
+
+/** The path of REDIS_URL: a number, and 0 in a Cluster, which has no other database. */
+function databaseFaults(given: Readonly<Record<string, string | undefined>>): string[] {
+  const { REDIS_URL: url, REDIS_CLUSTER_NODES: nodes } = given;
+  if (url === undefined || !URL.canParse(url)) return [];
+  try {
+    const number = databaseIn(url);
+    return nodes !== undefined && number > 0 ? ['REDIS_URL: expected database 0, the only one of a Cluster'] : [];
+  } catch (error) {
+    return [`REDIS_URL: ${(error as RangeError).message}`];
+  }
 }
 
 /** Beside nodes or Sentinels, REDIS_URL says user, password, database and TLS of the servers that they name. */

@@ -4,8 +4,10 @@
  */
 import {
   Cache,
+  CacheError,
   type CacheEvents,
   type CacheOptions,
+  databaseIn,
   type Head,
   LEASE_MS,
   loadSignal,
@@ -16,9 +18,11 @@ import {
   Statistics,
   type Store,
 } from './cache/index.js';
+import { ConfigError } from './config.js';
 import { openDatabase, postgresClient } from './db/database.js';
 import { Tracer } from './graphql/cache-trace.js';
 import { Coverage } from './invalidation/coverage.js';
+import { KnownDatabase } from './invalidation/database-identity.js';
 import { FenceWatch } from './invalidation/fences.js';
 import { postgresOutbox } from './invalidation/outbox.js';
 import { Relay } from './invalidation/relay.js';
@@ -32,19 +36,32 @@ import { SECOND, systemClock } from './time.js';
 /** What stands beside requests waits for nobody and may itself never be waited for long. */
 const RELAY_STATEMENT_TIMEOUT_MS = 5000;
 
-/** The shared store, connected if it can be; without a Redis one in this process. `fencePolicy`: for the log of outages. */
+/**
+ * The shared store, connected if it can be; without a Redis one in this process. `fencePolicy`: for the log of outages.
+ * @throws ConfigError when Redis refuses the database of REDIS_URL
+ */
 export async function openStore(
   place: RedisPlace | undefined,
   log: Log,
-  fencePolicy: CacheOptions['fencePolicy'] = 'available',
+  { group, fencePolicy = 'available' }: { group?: string } & Pick<CacheOptions, 'fencePolicy'> = {},
 ): Promise<Store> {
   if (place === undefined) return new MemoryStore();
   const store = new RedisStore({
     ...place,
+    ...(group && { group }),
     onLimit: (text) => log.warn(`this Redis: ${text}`),
     onOutage: outageLog(log, fencePolicy),
   });
-  await store.ready();
+  try {
+    await store.ready();
+  } catch (error) {
+    await store.close();
+    if (!(error instanceof CacheError)) throw error;
+    const database = databaseIn('url' in place ? place.url : undefined);
+    throw new ConfigError(
+      `REDIS_URL: expected a database that this Redis has, but it refuses ${database}: ${error.message}`,
+    );
+  }
   return store;
 }
 
@@ -120,11 +137,14 @@ export function createCore(options: CoreOptions) {
     ...(coverage && { aroundLoad: coverage.around }),
   });
   const transactor = new Transactor({ db, cache, fences });
+  const database = new KnownDatabase();
+  store.bind(() => database.current);
   const relay = new Relay({
     store,
     connect: () => postgresOutbox(connect(), eventTables),
     log,
-    events: metrics.events,
+    events: { ...metrics.events, moved: () => db.reconnect() },
+    database,
   });
   const flushing = setInterval(() => void statistics.flush(), STATISTICS_EVERY_MS).unref();
   return {
@@ -143,7 +163,7 @@ export function createCore(options: CoreOptions) {
         () => true,
         () => false,
       );
-      const state = stateOf(await store.head().catch(() => undefined));
+      const state = stateOf(await store.head().catch(() => undefined), relay);
       return { postgres, redis: store.kind === 'redis' ? state : `${state} (in this process)` };
     },
     async close() {
@@ -157,9 +177,12 @@ export function createCore(options: CoreOptions) {
   };
 }
 
-function stateOf(head: Head | undefined): string {
+function stateOf(head: Head | undefined, relay: Relay): string {
   if (head === undefined) return 'down';
   if (head.refusal !== undefined) return `refuses writes: ${head.refusal}`;
+  if (relay.refused) {
+    return 'up, not serving: its keys belong to another database; give each installation on this Redis a REDIS_GROUP of its own';
+  }
   return head.leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';
 }
 

@@ -18,6 +18,7 @@ export interface Services {
   readonly databaseUrl: string;
   /** Absent: the store is in this process. */
   readonly redis: RedisPlace | undefined;
+  readonly redisGroup: string;
   readonly tokens: TokenConfig;
   /** For people: which they are. */
   readonly described: { readonly postgres: string; readonly redis: string };
@@ -30,16 +31,19 @@ export async function ownServices(config: Config): Promise<Services> {
   const databaseUrl = postgres?.url ?? (config.databaseUrl as string);
   const redis = config.redis === undefined ? await startRedis() : undefined;
   const place = config.redis ?? (redis && { url: redis.url });
+  const { redisGroup } = config;
   const forget = await noteRunning(RUNNING_DIR, {
     pid: process.pid,
     startedAtMs: Date.now(),
     databaseUrl,
     ownsPostgres: postgres !== undefined,
     ...(redis && { redisUrl: redis.url }),
+    redisGroup,
   });
   return {
     databaseUrl,
     redis: place,
+    redisGroup,
     tokens: config.tokens ?? (await ownSecret()),
     described: {
       postgres: postgres ? `private, port ${postgres.port}, data in ${postgres.dataDir}` : 'DATABASE_URL',
@@ -67,15 +71,17 @@ export async function joinServices(config: Config): Promise<Services> {
   return {
     databaseUrl: config.databaseUrl ?? running?.databaseUrl ?? (postgres as { url: string }).url,
     redis: redisOf(config, running),
+    redisGroup: running?.redisGroup ?? config.redisGroup,
     tokens: config.tokens ?? (await ownSecret()),
     described: { postgres: 'as the server', redis: 'as the server' },
     stop: async () => postgres?.stop(),
   };
 }
 
-/** For a command that needs no more: the Redis of the environment, or of the running server. */
-export async function joinRedis(config: Config): Promise<RedisPlace | undefined> {
-  return redisOf(config, await findRunning(RUNNING_DIR));
+/** For a command that needs no more: the Redis of the environment, or of the running server, and the group of its keys. */
+export async function joinRedis(config: Config): Promise<{ redis: RedisPlace | undefined; redisGroup: string }> {
+  const running = config.redis === undefined ? await findRunning(RUNNING_DIR) : undefined;
+  return { redis: redisOf(config, running), redisGroup: running?.redisGroup ?? config.redisGroup };
 }
 
 function redisOf({ redis }: Config, running: Running | undefined): RedisPlace | undefined {

@@ -62,7 +62,7 @@ async function start(config: Config): Promise<void> {
 
   // A fault of one request is not to end all others. Nothing is known to leave one; if something does, it is told.
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'a rejection that nobody handles'));
-  const store = await openStore(services.redis, log, config.fencePolicy);
+  const store = await openStore(services.redis, log, { group: services.redisGroup, fencePolicy: config.fencePolicy });
   running(() => store.close());
   const token = production ? undefined : await demoToken(services.databaseUrl, tokens);
   const app = await createApp({
@@ -80,7 +80,11 @@ async function start(config: Config): Promise<void> {
     introspection: config.introspection,
     ...config.access,
     subscriptionLimits: config.subscriptionLimits,
-    rateLimit: config.access.rateLimit && { ...config.access.rateLimit, redis: services.redis },
+    rateLimit: config.access.rateLimit && {
+      ...config.access.rateLimit,
+      redis: services.redis,
+      group: services.redisGroup,
+    },
     ...(persistedDocuments && { persistedDocuments }),
     verifyToken: tokenVerifier(tokens),
     ...(token !== undefined && { explorer: { token, document: EXAMPLE } }),
@@ -95,9 +99,9 @@ Redis     ${services.described.redis}
 Token     ${token}`);
 }
 
-function productionServices({ databaseUrl, redis, tokens }: Config): Services {
+function productionServices({ databaseUrl, redis, redisGroup, tokens }: Config): Services {
   // readConfig has refused a production environment without them.
-  const required = { databaseUrl, redis, tokens } as Pick<Services, 'databaseUrl' | 'redis' | 'tokens'>;
+  const required = { databaseUrl, redis, redisGroup, tokens } as Omit<Services, 'described' | 'stop'>;
   return { ...required, described: { postgres: 'DATABASE_URL', redis: 'REDIS_URL' }, stop: async () => {} };
 }
 

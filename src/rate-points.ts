@@ -58,7 +58,7 @@ export class RatePoints implements PointSource {
 
   /** Whether the next request will be counted for all processes, as far as is known. */
   get connected(): boolean {
-    return this.#connection?.client.status === 'ready';
+    return this.#connection?.client.status === 'ready' && this.#connection.selected;
   }
 
   /** At start: else the first windows would be this process's alone. Waits at most for one attempt to connect. */
@@ -73,7 +73,7 @@ export class RatePoints implements PointSource {
   }
 
   async #shared(limiter: RateLimiterRedis | undefined, key: string, points: number) {
-    if (limiter === undefined || !this.#breaker.allows()) return undefined;
+    if (limiter === undefined || this.#connection?.selected !== true || !this.#breaker.allows()) return undefined;
     try {
       const answer = await bounded(consume(limiter, key, points), WAIT_MS);
       this.#breaker.succeeded();

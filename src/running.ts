@@ -13,6 +13,8 @@ export interface Running {
   readonly ownsPostgres: boolean;
   /** Its private Redis, if it has one. */
   readonly redisUrl?: string;
+  /** Names its keys in Redis. */
+  readonly redisGroup: string;
 }
 
 /** @returns a function that removes the file */

@@ -25,6 +25,7 @@ test('a laptop needs no variable at all', () => {
     logLevel: 'warn',
     databaseUrl: undefined,
     redis: undefined,
+    redisGroup: 'tasks',
     fencePolicy: 'available',
     nearCacheBytes: 64 * 1024 * 1024,
     maxLoads: 10,
@@ -70,12 +71,12 @@ test('production with all it needs starts', () => {
 test('Redis may be one server, a Cluster, or what Sentinels name', () => {
   const login = 'redis://user:secret@cache:6379/2';
   expect(readConfig({ REDIS_URL: login }).redis).toEqual({ url: login });
-  expect(readConfig({ REDIS_CLUSTER_NODES: 'a:7000,b:7001', REDIS_URL: login }).redis).toEqual({
+  expect(readConfig({ REDIS_CLUSTER_NODES: 'a:7000,b:7001', REDIS_URL: 'redis://user:secret@any' }).redis).toEqual({
     cluster: [
       { host: 'a', port: 7000 },
       { host: 'b', port: 7001 },
     ],
-    url: login,
+    url: 'redis://user:secret@any',
   });
   expect(readConfig({ REDIS_SENTINELS: 's1:26379', REDIS_SENTINEL_MASTER: 'cache' }).redis).toEqual({
     sentinels: [{ host: 's1', port: 26379 }],
@@ -163,4 +164,24 @@ test('production lets no page of another origin in, believes no proxy, and limit
     trustProxy: ['10.0.0.0/8', '::1'],
     rateLimit: undefined,
   });
+});
+
+test('REDIS_GROUP names the keys of an installation', () => {
+  expect(readConfig({ REDIS_GROUP: 'staging_2-b' }).redisGroup).toBe('staging_2-b');
+  for (const wrong of ['a b', 'a:b', '{a}', 'ä', 'x'.repeat(65)]) {
+    expect(faults({ REDIS_GROUP: wrong })).toContain('REDIS_GROUP: expected 1 to 64 letters, digits, - or _');
+  }
+});
+
+test('REDIS_URL names a database by its number, and none in a Cluster', () => {
+  for (const path of ['', '/', '/0', '/15', '?db=15'])
+    expect(faults({ REDIS_URL: `redis://cache:6379${path}` })).toBe('');
+  for (const path of ['/abc', '/-1', '/1.5', '/1/2', '/1e1', '/99999999', '?db=abc']) {
+    expect(faults({ REDIS_URL: `redis://cache:6379${path}` })).toContain('REDIS_URL: expected a database number');
+    const sentinels = { REDIS_SENTINELS: 's:26379', REDIS_URL: `redis://cache:6379${path}` };
+    expect(faults(sentinels)).toContain('REDIS_URL: expected a database number');
+  }
+  const cluster = (url: string) => faults({ REDIS_CLUSTER_NODES: 'a:1', REDIS_URL: url });
+  expect(cluster('redis://user:password@any/0')).toBe('');
+  expect(cluster('redis://any/1')).toContain('REDIS_URL: expected database 0, the only one of a Cluster');
 });

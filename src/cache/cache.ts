@@ -353,13 +353,13 @@ export class Cache {
    *   in an outage that has lasted LEASE_MS each makes one attempt.
    * @throws CacheError FENCE_REFUSED when the policy is `reject`: roll back.
    */
-  async fence(xid: bigint, tags: readonly Tag[]): Promise<boolean> {
+  async fence(xid: bigint, tags: readonly Tag[], database?: string): Promise<boolean> {
     const startedMs = this.#clock.monotonicMs();
     for (let attempt = 0; ; attempt++) {
       // After a failure only a connection opened now, after the caller's writes, proves anything.
       const fresh = attempt > 0 || this.store.lostForMs(tags) > 0;
       try {
-        await this.store.fence(xid, tags, { fresh });
+        await this.store.fence(xid, tags, { fresh, database });
         return true;
       } catch (error) {
         this.#events.storeFailed?.('fence', error);
@@ -382,7 +382,11 @@ export class Cache {
    * RELEASE, after COMMIT or ROLLBACK was acknowledged, and only then. Not awaited: what is lost here, the relay repairs.
    * `unfenced`: no fence told other processes' memories of this write, so this does.
    */
-  release(xid: bigint, tags: readonly Tag[], options: { unfenced: boolean } = { unfenced: false }): void {
+  release(
+    xid: bigint,
+    tags: readonly Tag[],
+    options: { unfenced: boolean; database?: string | undefined } = { unfenced: false },
+  ): void {
     const released = this.store.release(xid, tags, options);
     this.#unawaited(released.catch((error) => this.#events.storeFailed?.('release', error)));
   }

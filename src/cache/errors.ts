@@ -1,6 +1,12 @@
 /** The engine's errors: a closed set of stable codes. None of them ever reaches a reader of a value. */
 
-export type CacheErrorCode = 'POLICY' | 'STORE_UNAVAILABLE' | 'UNENCODABLE' | 'LOAD_SHAPE' | 'FENCE_REFUSED';
+export type CacheErrorCode =
+  | 'POLICY'
+  | 'STORE_UNAVAILABLE'
+  | 'DATABASE_REFUSED'
+  | 'UNENCODABLE'
+  | 'LOAD_SHAPE'
+  | 'FENCE_REFUSED';
 
 export class CacheError extends Error {
   override readonly name = 'CacheError';

@@ -5,6 +5,7 @@
 import { type Clock, systemClock } from '../time.js';
 import { generationsText, type Lease, leaseOf, UNPROVED } from './entry.js';
 import type { Key } from './key.js';
+import { databaseOf, isForeign } from './purge.js';
 import {
   type ApplyReply,
   type Fill,
@@ -34,6 +35,10 @@ const MAX_ENTRIES = 20_000;
 const MAX_TOKENS = 100_000;
 const MAX_CLAIMS = 10_000;
 
+interface OfDatabase {
+  readonly database?: string | undefined;
+}
+
 export class MemoryStore implements Store {
   readonly kind = 'memory';
   readonly groups = 1;
@@ -54,6 +59,7 @@ export class MemoryStore implements Store {
   #position: Position | undefined;
   #lease: (Lease & { untilMs: number }) | undefined;
   #barrier: { xid: bigint; untilMs: number } | undefined;
+  #database: (() => string | undefined) | undefined;
 
   constructor(clock: Clock = systemClock) {
     this.#clock = clock;
@@ -67,6 +73,10 @@ export class MemoryStore implements Store {
     return 0;
   }
 
+  bind(database: () => string | undefined): void {
+    this.#database = database;
+  }
+
   async read(keys: readonly Key[], tags: readonly Tag[], { log, mint = false }: StoreReadOptions = {}): Promise<View> {
     const tokens = new Map<Tag, string>();
     for (const tag of tags) {
@@ -75,8 +85,9 @@ export class MemoryStore implements Store {
       if (held !== undefined) tokens.set(tag, held);
     }
     const lease = this.#liveLease();
+    const believed = lease && (this.#database === undefined || this.#database() === databaseOf(lease.purge));
     return {
-      leases: [lease && leaseOf(lease.generation, lease.purge, lease.generations)],
+      leases: [believed ? leaseOf(lease.generation, lease.purge, lease.generations) : undefined],
       entries: this.#entries.pick(keys),
       tokens,
       log: log && this.#logSince(log),
@@ -120,7 +131,8 @@ export class MemoryStore implements Store {
     return this.#texts.get(name);
   }
 
-  async fence(xid: bigint, tags: readonly Tag[]): Promise<void> {
+  async fence(xid: bigint, tags: readonly Tag[], options?: { fresh: boolean } & OfDatabase): Promise<void> {
+    if (this.#isForeign(options)) return;
     for (const tag of tags) {
       const ids = this.#fences.get(tag);
       if (ids === undefined) this.#fences.set(tag, new Set([String(xid)]));
@@ -130,7 +142,8 @@ export class MemoryStore implements Store {
     this.#append(tags);
   }
 
-  async release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean }): Promise<void> {
+  async release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean } & OfDatabase): Promise<void> {
+    if (this.#isForeign(options)) return;
     const noted = this.#noted.delete(xid) || tags.length === 0;
     const found = noted && tags.every((tag) => this.#fences.get(tag)?.has(String(xid)));
     if (options?.unfenced === true || !found) this.#append(tags);
@@ -139,12 +152,14 @@ export class MemoryStore implements Store {
     this.#tell([String(xid)], tags);
   }
 
-  async unfence(xids: readonly string[], tags: readonly Tag[]): Promise<void> {
+  async unfence(xids: readonly string[], tags: readonly Tag[], options?: OfDatabase): Promise<void> {
+    if (this.#isForeign(options)) return;
     for (const tag of tags) this.#release(tag, xids);
     this.#tell(xids, tags);
   }
 
-  async sweep(forgotten: readonly Forgotten[]): Promise<void> {
+  async sweep(forgotten: readonly Forgotten[], _group?: number, options?: OfDatabase): Promise<void> {
+    if (this.#isForeign(options)) return;
     for (const { xid, tags } of forgotten) {
       for (const tag of tags) this.#release(tag, [xid]);
       this.#noted.delete(BigInt(xid));
@@ -192,8 +207,15 @@ export class MemoryStore implements Store {
     if (!samePosition(head.position, this.#position)) return refused('raced');
     const untilMs = head.clockMs + LEASE_MS;
     if (this.#clock.nowMs() >= untilMs) return refused('late');
-    // Another purge, so perhaps another history of Postgres: its ids may be given again.
-    if (head.position?.purge !== next.purge) this.#released.clear();
+    // Under a lease of another database its readers are served, and its writers' fences would be refused from here on.
+    const lease = this.#provingLease();
+    if (lease !== undefined && databaseOf(lease.purge) !== databaseOf(next.purge)) return refused('raced');
+    if (head.position?.purge !== next.purge) {
+      // Another purge may mean another history of Postgres: it assigns the released ids again, and a barrier of the old one proves nothing.
+      this.#released.clear();
+      this.#barrier = undefined;
+      if (lease === undefined) this.#lease = undefined;
+    }
     const unreleased: string[] = [];
     for (const { xid, tags } of rows) {
       const released = this.#released.has(xid);
@@ -253,6 +275,10 @@ export class MemoryStore implements Store {
       this.#lease = { generation: randomToken(), purge: next.purge, untilMs, generations };
       this.#barrier = undefined;
     }
+  }
+
+  #isForeign({ database }: OfDatabase = {}): boolean {
+    return isForeign(this.#position?.purge, database);
   }
 
   #liveLease() {

@@ -148,6 +148,11 @@ export interface Store {
   readonly kind: string;
   readonly groups: number;
   groupOf(name: Key | Tag): number;
+  /**
+   * From now on `read` returns only leases of the database that `database` names, and none while it names none. An unbound store returns
+   * all of them.
+   */
+  bind(database: () => string | undefined): void;
   /** READ: leases, entries and tokens. */
   read(keys: readonly Key[], tags: readonly Tag[], options?: StoreReadOptions): Promise<View>;
   fill(fills: readonly Fill[]): Promise<void>;
@@ -155,19 +160,25 @@ export interface Store {
   claim(key: Key, ttlMs: number): Promise<boolean>;
   /**
    * FENCE: first the tags, then the log, so that who saw the record cannot have read the tags before. Idempotent.
-   * `fresh`: on a connection opened by this call, after whatever the caller did before.
+   * `fresh`: on a connection opened by this call, after whatever the caller did before. Here and below, `database` is the one of the
+   * transaction: while the keys belong to another, the call does nothing and succeeds, since the id means another transaction there. Absent:
+   * not compared.
    */
-  fence(xid: bigint, tags: readonly Tag[], options: { fresh: boolean }): Promise<void>;
+  fence(xid: bigint, tags: readonly Tag[], options: { fresh: boolean; database?: string | undefined }): Promise<void>;
   /**
    * RELEASE: the transaction is over, and this process knows it. Idempotent. Publishes the tags. Also logs them where no fence did
    * (`unfenced`), and where its own fence is gone from one of the tags or its note from a group: then a reader may have kept, since the
    * fence's record, what the transaction made old.
    */
-  release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean }): Promise<void>;
+  release(
+    xid: bigint,
+    tags: readonly Tag[],
+    options?: { unfenced: boolean; database?: string | undefined },
+  ): Promise<void>;
   /** RELEASE of transactions found to be over in a fence left behind: the outbox still brings their tags. */
-  unfence(xids: readonly string[], tags: readonly Tag[]): Promise<void>;
+  unfence(xids: readonly string[], tags: readonly Tag[], options?: { database?: string | undefined }): Promise<void>;
   /** RELEASE of what `head` told as forgotten, in that group alone. */
-  sweep(forgotten: readonly Forgotten[], group?: number): Promise<void>;
+  sweep(forgotten: readonly Forgotten[], group?: number, options?: { database?: string | undefined }): Promise<void>;
   /** Fresh tokens for these tags, at once and told in the log: for what no transaction writes. */
   invalidate(tags: readonly Tag[]): Promise<void>;
   /** A lease of `ms` that proves nothing, in every group that has a position and no lease: an operator's decision. */

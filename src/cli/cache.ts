@@ -29,7 +29,8 @@ async function run([command, argument]: string[]): Promise<void> {
   if (!stats && !unproved) throw new Error(USAGE);
 
   const config = readConfig(process.env);
-  const store = await openStore(await joinRedis(config), createLog(config.logLevel));
+  const { redis, redisGroup } = await joinRedis(config);
+  const store = await openStore(redis, createLog(config.logLevel), { group: redisGroup });
   try {
     if (store instanceof MemoryStore)
       throw new Error('REDIS_URL: expected the Redis of the servers, which is not known here');

@@ -56,7 +56,7 @@ async function importFile({ file, project, owner }: Arguments): Promise<ImportRe
     const core = createCore({
       databaseUrl: services.databaseUrl,
       // Without a Redis nobody shares it: a server that keeps its cache in its process hears of the import from its relay.
-      store: await openStore(services.redis, log),
+      store: await openStore(services.redis, log, { group: services.redisGroup }),
       log,
       checkCoverage: false,
     });

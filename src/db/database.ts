@@ -70,9 +70,9 @@ export function openDatabase(options: DatabaseOptions) {
   const logger = loggedBy(onStatement);
   const readUntil = (signal?: AbortSignal) => drizzle(readers.client(signal), logger);
   const reads = { sql: readers, drizzle: readUntil() };
-  const writer = connect(connection, { max: max.writes });
   const first = connection.pooled ? transactionSettings(STATEMENT_TIMEOUT_MS) : undefined;
-  const writes = { sql: writer, drizzle: drizzle(new Writers(writer, logger.logger, first).client, logger) };
+  const writers = new Writers(() => connect(connection, { max: max.writes }), logger.logger, first);
+  const writes = { sql: writers, drizzle: drizzle(writers.client, logger) };
   const prepared = builtOnce(reads.drizzle);
   const until = (signal: AbortSignal): Database => {
     let read: Executor | undefined;
@@ -105,6 +105,11 @@ export function openDatabase(options: DatabaseOptions) {
         isolationLevel: 'repeatable read',
         accessMode: 'read only',
       });
+    },
+    /** Leaves all connections: another database is behind the address than before. What runs on them may end. */
+    reconnect() {
+      readers.reconnect();
+      writers.reconnect();
     },
     async close() {
       await Promise.all([reads.sql.end({ timeout: 5 }), writes.sql.end({ timeout: 5 })]);

@@ -69,6 +69,11 @@ export class ReadPool {
     return { options: this.#sql.options, unsafe, begin } as unknown as Sql;
   }
 
+  /** From now on statements go to new connections: the old ones may lead to another database than the address does now. */
+  reconnect(): void {
+    this.#leave(this.#sql);
+  }
+
   async end(options: { timeout: number }): Promise<void> {
     await this.#sql.end(options);
   }

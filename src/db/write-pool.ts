@@ -9,6 +9,9 @@ import type { Sql, TransactionSql } from 'postgres';
 import type { Executor, Prepared, Transaction } from './database.js';
 import { builtOnce, comingAgain } from './preparing.js';
 
+/** What runs on a pool that is left has this long to end. */
+const LEAVE_S = 5;
+
 type Unsafe = Sql['unsafe'];
 type Open = (run: (tx: TransactionSql) => unknown) => Promise<unknown>;
 type Logger = NonNullable<DrizzleConfig['logger']>;
@@ -28,19 +31,38 @@ export class WritePool {
   readonly client: Sql;
   /** Statements for any transaction: each runs in the one of `at`. */
   readonly statement: ReturnType<typeof builtOnce>;
-  readonly #sql: Sql;
+  readonly #connect: () => Sql;
+  #sql: Sql;
   readonly #comesAgain = comingAgain();
   readonly #first: string | undefined;
   /** Where the statement that is sent now runs. */
   #at: Client | undefined;
 
   /** @param first a statement that each transaction begins with, in the same round trip as the next one */
-  constructor(sql: Sql, logger: Logger, first?: string) {
-    this.#sql = sql;
+  constructor(connect: () => Sql, logger: Logger, first?: string) {
+    this.#connect = connect;
+    this.#sql = connect();
     this.#first = first;
-    this.client = this.#over(sql, undefined, false);
+    const { options } = this.#sql;
+    const current = {
+      options,
+      unsafe: (...args: Parameters<Unsafe>) => this.#sql.unsafe(...args),
+      begin: (run: (tx: TransactionSql) => unknown) => this.#sql.begin(run),
+    } as unknown as Sql;
+    this.client = this.#over(current, undefined, false);
     const unsafe: Unsafe = (...args) => (this.#at as Client).unsafe(...args);
-    this.statement = builtOnce(drizzle({ options: sql.options, unsafe } as unknown as Sql, { logger }));
+    this.statement = builtOnce(drizzle({ options, unsafe } as unknown as Sql, { logger }));
+  }
+
+  /** From now on transactions go to new connections: the old ones may lead to another database than the address does now. */
+  reconnect(): void {
+    const left = this.#sql;
+    this.#sql = this.#connect();
+    left.end({ timeout: LEAVE_S }).catch(() => {}); // its users see their own statements fail
+  }
+
+  async end(options: { timeout: number }): Promise<void> {
+    await this.#sql.end(options);
   }
 
   /** Runs in `client` what `send` sends before it returns. */

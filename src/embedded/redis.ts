@@ -29,7 +29,7 @@ const DEFAULTS = '--appendonly no --maxmemory 256mb --maxmemory-policy volatile-
  * Undefined when this computer has no Redis: see `installHint`.
  * @throws EmbeddedError START_FAILED
  */
-export async function startRedis({ args = [], dir = tmpdir() }: RedisOptions = {}): Promise<EmbeddedRedis | undefined> {
+export async function startRedis({ args = [], dir }: RedisOptions = {}): Promise<EmbeddedRedis | undefined> {
   const file = findRedisServer();
   if (file === undefined) return undefined;
   const port = await freePort();
@@ -46,10 +46,12 @@ export async function startRedis({ args = [], dir = tmpdir() }: RedisOptions = {
     '--daemonize',
     'no',
   ];
+  // In a directory that others use, a dump.rdb is theirs: Redis would load it and answer with their keys.
+  const place = dir === undefined ? ['--dir', tmpdir(), '--dbfilename', `tasks-redis-${port}.rdb`] : ['--dir', dir];
   const server = await startServer({
     name: 'Redis',
     file,
-    args: ['--save', '', ...DEFAULTS, '--dir', dir, ...args, ...fixed],
+    args: ['--save', '', ...DEFAULTS, ...place, ...args, ...fixed],
     readyLine: /ready to accept connections/i,
     stopSignal: 'SIGTERM',
   });

@@ -66,8 +66,8 @@ export class FenceWatch {
   /** RESOLVE: releases those transactions that Postgres says are over. One still in progress keeps its fence, however old. */
   async resolve(xids: readonly string[], tags: readonly Tag[]): Promise<void> {
     try {
-      const finished = await finishedOf(this.#sql, xids);
-      if (finished.length > 0) await this.#store.unfence(finished, tags);
+      const { finished, database } = await finishedOf(this.#sql, xids);
+      if (finished.length > 0) await this.#store.unfence(finished, tags, { database });
     } catch (error) {
       this.#log.warn(
         { err: error, xids },

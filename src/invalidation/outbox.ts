@@ -5,6 +5,16 @@ import type { Tag } from '../cache/index.js';
 import type { Transaction } from '../db/database.js';
 import { preparedIn, sentIn } from '../db/write-pool.js';
 import { HOUR, SECOND } from '../time.js';
+import {
+  DATABASE_ID_SQL,
+  type DatabaseIdentity,
+  type FoundIdentity,
+  IDENTITY_SQL,
+  readIdentity,
+  StandbyError,
+  UNKNOWN_DATABASE,
+  withIdentity,
+} from './database-identity.js';
 
 /** A transaction that touched more tags than this touches their tables instead: every entry carries its tables' tags too. */
 const MAX_TAGS = 2000;
@@ -21,6 +31,11 @@ const MAX_ROWS_PER_TRIM = 10_000;
 export interface Written {
   readonly xid: bigint;
   readonly tags: readonly Tag[];
+}
+
+/** A transaction of this process: its id is one of that database. */
+export interface OwnWritten extends Written {
+  readonly database: string;
 }
 
 /**
@@ -42,22 +57,24 @@ function tagsOf(xid: string): string {
 }
 
 /** What the open transaction has touched so far; undefined when it wrote nothing. */
-export async function touchedBy(tx: Transaction): Promise<Written | undefined> {
+export async function touchedBy(tx: Transaction): Promise<OwnWritten | undefined> {
   const statement = preparedIn(tx, 'touched_by', (at, name) =>
     at
       .select({
         xid: sql<string | null>`own.xid::text`,
         tags: sql<Tag[] | null>`(${sql.raw(tagsOf('own.xid'))})`,
+        database: sql<string | null>`${sql.raw(DATABASE_ID_SQL)}`,
       })
       .from(sql`(select pg_current_xact_id_if_assigned() as xid) as own`)
       .prepare(name),
   );
   const [row] = await statement.execute();
-  return row?.xid ? { xid: BigInt(row.xid), tags: row.tags ?? [] } : undefined;
+  if (!row?.xid) return undefined;
+  return { xid: BigInt(row.xid), tags: row.tags ?? [], database: row.database || UNKNOWN_DATABASE };
 }
 
 /** By transaction: what it had touched, and after how many statements. */
-const touched = new WeakMap<object, { readonly written: Promise<Written | undefined>; readonly sent: number }>();
+const touched = new WeakMap<object, { readonly written: Promise<OwnWritten | undefined>; readonly sent: number }>();
 
 /**
  * Runs what is probably the last statement of a write, and asks right behind it, in the same round trip, what the transaction has touched.
@@ -73,12 +90,14 @@ export function lastly<T>(tx: Transaction, statement: PromiseLike<T>): Promise<T
 }
 
 /** What the transaction has touched, now that its last statement has been sent. */
-export function writtenBy(tx: Transaction): Promise<Written | undefined> {
+export function writtenBy(tx: Transaction): Promise<OwnWritten | undefined> {
   const known = touched.get(tx);
   return known !== undefined && known.sent === sentIn(tx) ? known.written : touchedBy(tx);
 }
 
 export interface OutboxView {
+  /** Which database this is a view of. */
+  readonly identity: DatabaseIdentity;
   /** Every transaction below it is over: the xmin horizon of the snapshot that `rows` were read with. */
   readonly horizon: bigint;
   readonly rows: readonly Written[];
@@ -92,6 +111,8 @@ export interface OutboxView {
 
 /** What the relay asks of Postgres. */
 export interface Outbox {
+  /** Which database it is in; a part of each view as well. */
+  identity(): Promise<DatabaseIdentity>;
   /** See `readOutbox`. */
   read(from: bigint | undefined, applied: readonly string[]): Promise<OutboxView>;
   /** An id assigned now. */
@@ -104,6 +125,7 @@ export interface Outbox {
 /** `events`: tables of events (`xid`, `seq`, `at`) that live as long as the outbox and are trimmed with it, each with its trim line (`<table>_trim`). */
 export function postgresOutbox(client: Sql, events: readonly string[] = []): Outbox {
   return {
+    identity: () => readIdentity(client),
     read: (from, applied) => readOutbox(client, from, applied),
     freshTransactionId: () => freshTransactionId(client),
     async trim() {
@@ -115,26 +137,41 @@ export function postgresOutbox(client: Sql, events: readonly string[] = []): Out
   };
 }
 
+interface FoundView {
+  readonly found: FoundIdentity | null;
+  readonly standby: boolean;
+  readonly horizon: string;
+  readonly trimmed: string;
+  readonly rows: { xid: string; tags: Tag[] }[] | null;
+  readonly rest: string | null;
+}
+
 /**
- * One statement, so that horizon and rows are of one snapshot. `from` undefined: no rows. `applied`: transactions to leave out.
- * @throws when the server is a standby: its snapshots prove nothing about the primary.
+ * One statement, so that identity, horizon and rows are of one snapshot. `from` undefined: no rows. `applied`: transactions to leave out.
+ * @throws StandbyError: a standby's snapshots prove nothing about the primary.
  */
 export async function readOutbox(
   client: Sql,
   from: bigint | undefined,
   applied: readonly string[],
 ): Promise<OutboxView> {
+  const view = await withIdentity(client, () => findView(client, from, applied));
+  const horizon = BigInt(view.horizon);
+  const rest = view.rest === null ? undefined : BigInt(view.rest);
+  return {
+    identity: view.identity,
+    horizon,
+    upTo: rest !== undefined && rest < horizon ? rest : horizon,
+    rows: (view.rows ?? []).map(({ xid, tags }) => ({ xid: BigInt(xid), tags })),
+    cut: rest !== undefined,
+    trimmedBelow: BigInt(view.trimmed),
+  };
+}
+
+async function findView(client: Sql, from: bigint | undefined, applied: readonly string[]): Promise<FoundView> {
   // `not in (select …)` is hashed. `<> all (array)` is not, once Postgres plans without the values, and then a long transaction, behind
   // which thousands of applied ones gather, takes the relay seconds a tick: 13 s at 20 000, where this takes 0.02.
-  const [view] = await client<
-    {
-      standby: boolean;
-      horizon: string;
-      trimmed: string;
-      rows: { xid: string; tags: Tag[] }[] | null;
-      rest: string | null;
-    }[]
-  >`
+  const [view] = await client<FoundView[]>`
     with pending as (
       select xid, sum(cardinality(tags)) as size
       from cache_outbox
@@ -153,6 +190,7 @@ export async function readOutbox(
       from counted
     )
     select
+      ${client.unsafe(IDENTITY_SQL)} as found,
       pg_is_in_recovery() as standby,
       pg_snapshot_xmin(pg_current_snapshot())::text as horizon,
       (select below::text from cache_outbox_trim) as trimmed,
@@ -161,16 +199,8 @@ export async function readOutbox(
         from fitting where fits
       ) as rows,
       (select xid::text from fitting where not fits order by xid limit 1) as rest`;
-  if (view === undefined || view.standby) throw new Error('the relay needs the primary: this Postgres is a standby');
-  const horizon = BigInt(view.horizon);
-  const rest = view.rest === null ? undefined : BigInt(view.rest);
-  return {
-    horizon,
-    upTo: rest !== undefined && rest < horizon ? rest : horizon,
-    rows: (view.rows ?? []).map(({ xid, tags }) => ({ xid: BigInt(xid), tags })),
-    cut: rest !== undefined,
-    trimmedBelow: BigInt(view.trimmed),
-  };
+  if (view === undefined || view.standby) throw new StandbyError();
+  return view;
 }
 
 /** An id assigned now. Not pg_snapshot_xmax, which can equal the id of a running writer. */
@@ -179,15 +209,21 @@ export async function freshTransactionId(client: Sql): Promise<bigint> {
   return BigInt((row as { xid: string }).xid);
 }
 
-/** Those of `xids` whose transactions are over. An id that was never assigned here is of a history that is gone: over too. */
-export async function finishedOf(client: Sql, xids: readonly string[]): Promise<string[]> {
-  const rows = await client<{ xid: string }[]>`
+/**
+ * Those of `xids` whose transactions are over, and the database that says so. An id that was never assigned here is of a history that is
+ * gone: over too.
+ */
+export async function finishedOf(
+  client: Sql,
+  xids: readonly string[],
+): Promise<{ readonly finished: readonly string[]; readonly database: string }> {
+  const rows = await client<{ xid: string; database: string | null }[]>`
     with latest as materialized (select pg_current_xact_id() as xid)
-    select id::text as xid
+    select id::text as xid, ${client.unsafe(DATABASE_ID_SQL)} as database
     from unnest(${xids as string[]}::text[]::xid8[]) as ids(id), latest
     where case when id > latest.xid then true
       else coalesce(pg_xact_status(id), 'committed') in ('committed', 'aborted') end`;
-  return rows.map(({ xid }) => xid);
+  return { finished: rows.map(({ xid }) => xid), database: rows[0]?.database || UNKNOWN_DATABASE };
 }
 
 /**

@@ -7,16 +7,19 @@ import {
   type Applied,
   type AppliedElsewhere,
   type ApplyReply,
+  databaseOf,
   type Head,
   HOME,
   LEASE_MS,
   MAX_RELEASED_KNOWN,
-  randomToken,
+  purgeFor,
   type Store,
   type Tick,
 } from '../cache/index.js';
 import type { Log } from '../log.js';
 import { type Clock, MINUTE, SECOND, systemClock } from '../time.js';
+import { type DatabaseIdentity, KnownDatabase } from './database-identity.js';
+import { KeyspaceClaim } from './keyspace-claim.js';
 import type { Outbox, OutboxView } from './outbox.js';
 
 const INTERVAL_MS = 250;
@@ -37,8 +40,14 @@ const LATE_MS = LEASE_MS / 2;
  */
 const MAX_BARRIER_MS = 10 * SECOND;
 
-/** How a tick ended: what the store said, or that it was not needed. */
-export type TickResult = Applied | 'recent';
+/** How often a process asks Postgres for its identity while other processes renew the lease. */
+const IDENTIFY_EVERY_MS = 2 * INTERVAL_MS;
+
+/**
+ * How a tick ended: the store's answer; `recent`: not needed; `foreign`: the keys belong to another database; `other`: the database behind
+ * the address has changed.
+ */
+export type TickResult = Applied | 'recent' | 'foreign' | 'other';
 
 export interface RelayEvents {
   /** After each tick that looked: how long HOME was without a lease since the tick before, and whether the lease was low. */
@@ -47,7 +56,16 @@ export interface RelayEvents {
   forced?(group: number): void;
   /** All entries of a group were voided. */
   purged?(group: number): void;
+  /** The database behind the address has changed: connections may still lead to the one before. */
+  moved?(): void;
 }
+
+const TAKING_OVER =
+  'nothing is cached: the keys of this Redis group belong to the database that this one was made from, or to an earlier state of it. They ' +
+  'are taken over as soon as its lease has ended; if that database is in use as well, give each installation a REDIS_GROUP of its own';
+const REFUSED =
+  'nothing is cached: the keys of this Redis group belong to another database. If that one is gone, this one takes its place within ' +
+  'seconds; if both are in use, give each installation a REDIS_GROUP of its own';
 
 /** A group whose lease is to be renewed, as HEAD found it. */
 interface Due {
@@ -63,6 +81,11 @@ export class Relay {
   readonly #log: Log;
   readonly #events: RelayEvents;
   readonly #clock: Clock;
+  readonly #database: KnownDatabase;
+  readonly #claim: KeyspaceClaim;
+  #refused = false;
+  /** An earlier database is back: what this process stored for it meanwhile may be of another. */
+  #purgeAll = false;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #stopped = true;
@@ -72,13 +95,30 @@ export class Relay {
   readonly #unleasedSinceMs = new Map<number, number>();
   #lookedAtMs: number | undefined;
 
-  /** `connect`: to the outbox by a connection of the relay's own, on the primary. */
-  constructor(options: { store: Store; connect: () => Outbox; log: Log; events?: RelayEvents; clock?: Clock }) {
+  /**
+   * `connect`: to the outbox by a connection of the relay's own, on the primary.
+   * `database`: records the identity of each read of Postgres. The store should be bound to it.
+   */
+  constructor(options: {
+    store: Store;
+    connect: () => Outbox;
+    log: Log;
+    events?: RelayEvents;
+    clock?: Clock;
+    database?: KnownDatabase;
+  }) {
     this.#store = options.store;
     this.#connect = options.connect;
     this.#log = options.log;
     this.#events = options.events ?? {};
     this.#clock = options.clock ?? systemClock;
+    this.#database = options.database ?? new KnownDatabase(this.#clock);
+    this.#claim = new KeyspaceClaim(this.#clock);
+  }
+
+  /** Whether nothing is cached because the store's keys belong to another database. */
+  get refused(): boolean {
+    return this.#refused;
   }
 
   /** Ticks until `stop`. The first tick is awaited, so that a started process may already serve from its cache. */
@@ -155,19 +195,81 @@ export class Relay {
     this.#outbox ??= this.#connect();
     const outbox = this.#outbox;
     const reached = await this.#heads();
+    const home = reached.find(({ group }) => group === HOME)?.head;
     const due = this.#due(reached);
-    if (due.length === 0) return this.#ticked(reached, { result: 'recent', more: false });
+    if (this.#database.latest === undefined || (due.length === 0 && this.#database.sinceMs >= IDENTIFY_EVERY_MS)) {
+      const askedAtMs = this.#clock.monotonicMs();
+      if (this.#moved(await outbox.identity(), askedAtMs)) return { result: 'other', more: true };
+    }
+    const before = this.#database.latest as DatabaseIdentity;
+    if (due.length === 0) {
+      const refused = this.#isRefused(home, before);
+      return this.#ticked(reached, { result: refused ? 'foreign' : 'recent', more: false });
+    }
+    const own = due.filter(({ head }) => isOf(head, before));
+    const askedAtMs = this.#clock.monotonicMs();
     const barrier = due.some(({ head }) => head.leaseLeftMs === 0) ? await outbox.freshTransactionId() : undefined;
-    const view = await outbox.read(lowestPosition(due), appliedByAll(due));
+    const view = await outbox.read(lowestPosition(own), appliedByAll(own));
+    // The rows were chosen by the position of the database before.
+    if (this.#moved(view.identity, askedAtMs)) return { result: 'other', more: true };
+    if (this.#isRefused(home, view.identity)) return this.#ticked(reached, { result: 'foreign', more: false });
 
-    const ticks = due.map(({ group, head }) => ({ group, ...this.#plan({ group, head }, view, barrier) }));
+    const ticks = this.#claimed(due, home, view).map(({ group, head }) => ({
+      group,
+      ...this.#plan({ group, head }, view, barrier),
+    }));
     const results = await this.#apply(ticks);
-    for (const { group, head } of reached) {
-      if (head.forgotten.length > 0) await this.#store.sweep(head.forgotten, group);
+    if (results.length === this.#store.groups && results.every((one) => one === 'applied')) this.#purgeAll = false;
+    for (const { group, head } of own) {
+      if (head.forgotten.length > 0) await this.#store.sweep(head.forgotten, group, { database: before.id });
     }
     const more = ticks.some(({ more }, i) => more && results[i] === 'applied');
     const result = results.find((one) => one !== 'applied') ?? 'applied';
     return this.#ticked(reached, { result, more });
+  }
+
+  /** Records the identity. True when it has changed: what this tick has read so far is then of no use. */
+  #moved(identity: DatabaseIdentity, askedAtMs: number): boolean {
+    const before = this.#database.latest;
+    const change = this.#database.record(identity, askedAtMs);
+    if (change === 'first' || change === 'same') return false;
+    this.#log.warn(
+      { database: identity.id, before: before?.id },
+      'another database, or another state of its history, is behind DATABASE_URL: nothing cached of the one before is served',
+    );
+    this.#purgeAll ||= change === 'returned';
+    this.#events.moved?.();
+    return true;
+  }
+
+  /** Whether the keys must be left alone. Logs each change. */
+  #isRefused(home: Head | undefined, database: DatabaseIdentity): boolean {
+    const refused = this.#claim.decide(home, database) === 'refused';
+    if (refused !== this.#refused) {
+      const owner = home?.position && databaseOf(home.position.purge);
+      const madeFromIt = owner === undefined || owner === database.previous;
+      if (refused) this.#log.warn({ database: database.id, owner }, madeFromIt ? TAKING_OVER : REFUSED);
+      else this.#log.info({ database: database.id }, 'the keys of this Redis group belong to this database now');
+    }
+    this.#refused = refused;
+    return refused;
+  }
+
+  /**
+   * The due groups that this database may write to now. HOME decides who owns all groups: it is taken first and alone, so one of two
+   * databases gets all of them. While HOME cannot be reached, only groups that are already this database's are written to.
+   */
+  #claimed(due: readonly Due[], home: Head | undefined, { identity }: OutboxView): readonly Due[] {
+    switch (this.#claim.decide(home, identity)) {
+      case 'own':
+        return due;
+      case 'unknown':
+        return due.filter(({ head }) => isOf(head, identity));
+      default: {
+        const first = due.filter(({ group }) => group === HOME);
+        return first.length > 0 ? first : due.filter(({ head }) => isOf(head, identity));
+      }
+    }
   }
 
   async #heads(): Promise<readonly Due[]> {
@@ -183,7 +285,7 @@ export class Relay {
 
   /** With HOME all groups, or not HOME: see `#apply`. */
   #due(reached: readonly Due[]): readonly Due[] {
-    const due = reached.filter(({ head }) => head.leaseLeftMs <= LEASE_MS - JUST_RENEWED_MS);
+    const due = this.#purgeAll ? reached : reached.filter(({ head }) => head.leaseLeftMs <= LEASE_MS - JUST_RENEWED_MS);
     if (!due.some(({ group }) => group === HOME)) return due;
     return reached.length === this.#store.groups ? reached : due.filter(({ group }) => group !== HOME);
   }
@@ -216,17 +318,23 @@ export class Relay {
   /** What to apply to one group. */
   #plan({ group, head }: Due, view: OutboxView, barrier: bigint | undefined): { tick: Tick; more: boolean } {
     const known = head.position;
-    // Without a position, or with one that this database's history or outbox no longer reaches: all entries are void.
-    if (known === undefined || view.horizon < known.xid || known.xid < view.trimmedBelow) {
+    const taken = known !== undefined && !isOf(head, view.identity);
+    // Without a position, with one of another database, or with one that this one's history or outbox no longer reaches: all entries
+    // are void.
+    if (known === undefined || taken || this.#purgeAll || view.horizon < known.xid || known.xid < view.trimmedBelow) {
       if (known !== undefined) {
-        this.#log.warn({ group, position: known, outbox: view.horizon }, 'purging the cache');
+        this.#log.warn({ group, position: known, outbox: view.horizon, taken }, 'purging the cache');
         this.#events.purged?.(group);
       }
-      const next = { xid: view.horizon, purge: randomToken() };
+      const next = { xid: view.horizon, purge: purgeFor(view.identity.id) };
       // Only a position tells one data set from another: without one it may have been emptied again since `head`, and
-      // with it fences of transactions younger than our barrier. So this tick names it, and the next may grant.
-      const grant = known === undefined ? 'hold' : this.#grant({ group, head });
-      return { tick: { head, next, rows: [], barrier, grant }, more: known === undefined };
+      // with it fences of transactions younger than our barrier. So this tick names it, and the next may grant. The same holds for the
+      // position of another database, under which our writers' fences were refused.
+      const first = known === undefined || taken;
+      return {
+        tick: { head, next, rows: [], barrier, grant: first ? 'hold' : this.#grant({ group, head }) },
+        more: first,
+      };
     }
     const xid = view.upTo > known.xid ? view.upTo : known.xid; // a group that is ahead of where the rows were cut
     const rows = view.rows.filter((row) => row.xid >= known.xid);
@@ -248,11 +356,14 @@ export class Relay {
   /** Keeps account of leases, and tells. */
   #ticked<R extends { result: TickResult }>(reached: readonly Due[], ended: R): R {
     const nowMs = this.#clock.monotonicMs();
-    for (const { group, head } of reached) {
-      if (head.leaseLeftMs > 0 || head.position === undefined) this.#unleasedSinceMs.delete(group);
+    const database = this.#database.latest;
+    const own = reached.filter(({ head }) => database !== undefined && isOf(head, database));
+    for (const { group } of reached) {
+      const head = own.find((one) => one.group === group)?.head;
+      if (head === undefined || head.leaseLeftMs > 0) this.#unleasedSinceMs.delete(group);
       else if (!this.#unleasedSinceMs.has(group)) this.#unleasedSinceMs.set(group, nowMs);
     }
-    const leaseLeftMs = reached.find(({ group }) => group === HOME)?.head.leaseLeftMs ?? 0;
+    const leaseLeftMs = own.find(({ group }) => group === HOME)?.head.leaseLeftMs ?? 0;
     const sinceMs = this.#lookedAtMs === undefined ? 0 : nowMs - this.#lookedAtMs;
     this.#lookedAtMs = nowMs;
     this.#events.ticked?.({
@@ -271,6 +382,11 @@ export class Relay {
     this.#outbox ??= this.#connect();
     if (await this.#outbox.trim()) this.#trimAtMs = nowMs;
   }
+}
+
+/** Whether a group's position is one of this database. */
+function isOf({ position }: Head, database: DatabaseIdentity): boolean {
+  return position !== undefined && databaseOf(position.purge) === database.id;
 }
 
 function whyNone(home: PromiseSettledResult<Head>): unknown {

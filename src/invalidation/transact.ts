@@ -7,7 +7,7 @@ import { retryingConflicts } from '../db/conflicts.js';
 import { MAX_WRITES, type MainDatabase, type Transaction } from '../db/database.js';
 import { type Clock, systemClock } from '../time.js';
 import type { FenceWatch } from './fences.js';
-import { type Written, writtenBy } from './outbox.js';
+import { type OwnWritten, writtenBy } from './outbox.js';
 import { WriteQueue } from './write-queue.js';
 import type { Writer } from './writer.js';
 
@@ -79,7 +79,7 @@ export class Transactor {
     fn: (tx: Transaction) => Promise<T>,
     by: Writer<string> | undefined,
   ): Promise<WriteResult<T> & { readonly fenced: boolean }> {
-    let written: Written | undefined;
+    let written: OwnWritten | undefined;
     let fenced = true;
     let committing = false;
     let value: T;
@@ -90,7 +90,7 @@ export class Transactor {
         const result = await fn(tx);
         written = await writtenBy(tx);
         if (written !== undefined && written.tags.length > 0) {
-          fenced = await this.#cache.fence(written.xid, written.tags);
+          fenced = await this.#cache.fence(written.xid, written.tags, written.database);
         }
         committing = true; // the driver sends COMMIT as soon as this returns
         return result;
@@ -100,16 +100,17 @@ export class Transactor {
       throw committing && isOutcomeUnknown(error) ? new CommitOutcomeUnknown(error) : error;
     }
     if (written === undefined || written.tags.length === 0) return { value, tags: [], fenced: true };
-    this.#cache.release(written.xid, written.tags, { unfenced: !fenced });
+    const { database } = written;
+    this.#cache.release(written.xid, written.tags, { unfenced: !fenced, database });
     return { value, tags: written.tags, fenced };
   }
 
-  async #afterFailure(written: Written | undefined, committing: boolean, error: unknown): Promise<void> {
+  async #afterFailure(written: OwnWritten | undefined, committing: boolean, error: unknown): Promise<void> {
     if (written === undefined || written.tags.length === 0) return;
     const refused = error instanceof CacheError && error.code === 'FENCE_REFUSED';
     if (refused && !committing) {
       // ROLLBACK was acknowledged, or this would be the connection's error.
-      this.#cache.release(written.xid, written.tags);
+      this.#cache.release(written.xid, written.tags, { unfenced: false, database: written.database });
     } else {
       // Never released by us: only Postgres knows how the transaction ended.
       await this.#fences.resolve([String(written.xid)], written.tags);

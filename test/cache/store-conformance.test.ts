@@ -20,6 +20,8 @@ interface Opened {
   readonly store: Store;
   /** Waits until `check` holds, for something that happens after `ms` of the store's clock. */
   eventually(ms: number, check: () => Promise<void>): Promise<void>;
+  /** As if the position had been evicted, where that can happen. */
+  losePosition?(): Promise<unknown>;
   /** How many released ids are remembered, where that can be counted. */
   rememberedIds?(): Promise<number>;
   close(): Promise<void>;
@@ -51,6 +53,7 @@ async function openRedis(): Promise<Opened> {
       };
       await expect.poll(checked, { timeout: 10_000, interval: 5 }).toBeUndefined();
     },
+    losePosition: () => client.del(`pos:{${group}}`),
     rememberedIds: () => client.zcard(`rel:{${group}}`),
     async close() {
       await store.close();
@@ -462,6 +465,82 @@ describe.each([
     test('it is compared as a number, not as text', async () => {
       await tick(store, { next: position(1000n), barrier: 999n });
       expect(await lease()).toBeDefined();
+    });
+  });
+
+  describe('keys that belong to a database', () => {
+    const of = (database: string, xid = 100n): Position => position(xid, `${database}.purge`);
+    const tokenOf = async (tag: Tag) => (await store.read([], [tag])).tokens.get(tag);
+    const leaseOfHome = async () => (await store.read([], [])).leases[0];
+
+    beforeEach(async () => {
+      await tick(store, { next: of('ours'), barrier: 100n });
+      await tick(store, { next: of('ours'), barrier: 100n });
+    });
+
+    test('take no fence of another database, and those of their own and of writers that name none', async () => {
+      await store.fence(107n, [A], { fresh: false, database: 'theirs' });
+      expect(await tokenOf(A)).toBeUndefined();
+      await store.fence(107n, [A], { fresh: false, database: 'ours' });
+      await store.fence(108n, [A], { fresh: false });
+      expect(await tokenOf(A)).toBe('!107,108,');
+    });
+
+    test('keep their fences from the release of another database, in which the same id is another transaction', async () => {
+      await store.fence(107n, [A], { fresh: false, database: 'ours' });
+      await store.release(107n, [A], { unfenced: false, database: 'theirs' });
+      await store.unfence(['107'], [A], { database: 'theirs' });
+      await store.sweep([{ xid: '107', tags: [A] }], 0, { database: 'theirs' });
+      expect(await tokenOf(A)).toBe('!107,');
+      await store.unfence(['107'], [A], { database: 'ours' });
+      expect(isFence((await tokenOf(A)) ?? '!')).toBe(false);
+    });
+
+    test('apply a transaction although one of another database with its id was released', async () => {
+      await store.read([], [A], { mint: true });
+      const before = await tokenOf(A);
+      await store.release(107n, [A], { unfenced: false, database: 'theirs' });
+      expect(await tokenOf(A)).toBe(before);
+      await tick(store, { next: of('ours', 110n), rows: [{ xid: 107n, tags: [A] }] });
+      expect(await tokenOf(A)).not.toBe(before);
+    });
+
+    test('are not taken by another database while their lease stands', async () => {
+      expect(await tick(store, { next: of('theirs'), grant: 'hold' })).toBe('raced');
+      expect((await store.head()).position).toEqual(of('ours'));
+      expect(await leaseOfHome()).toMatchObject({ purge: 'ours.purge' });
+    });
+
+    test.runIf(kind === 'redis')('are not taken either when only their position is lost', async () => {
+      const head = await store.head();
+      await opened.losePosition?.();
+      const without = { ...head, position: undefined };
+      expect(await tick(store, { head: without, next: of('theirs'), grant: 'hold' })).toBe('raced');
+      expect(await tick(store, { head: without, next: of('ours'), grant: 'hold' })).toBe('applied');
+    });
+
+    test('are taken once it has ended, and then forget ids, barrier and what was released', async () => {
+      await store.release(105n, [A], { unfenced: false, database: 'ours' });
+      await opened.eventually(LEASE_MS, async () => expect(await leaseOfHome()).toBeUndefined());
+      // Ours waits for an old transaction: its barrier stands.
+      await tick(store, { next: of('ours'), barrier: 104n });
+      expect(await tick(store, { next: of('theirs'), grant: 'hold' })).toBe('applied');
+      const head = await store.head();
+      expect(head).toMatchObject({ position: of('theirs'), leaseLeftMs: 0, released: [] });
+      await tick(store, { next: of('theirs', 104n), barrier: 110n });
+      expect(await leaseOfHome()).toBeUndefined();
+      await tick(store, { next: of('theirs', 110n), barrier: 120n });
+      expect(await leaseOfHome()).toMatchObject({ purge: 'theirs.purge' });
+    });
+
+    test('show their lease only to readers of that database', async () => {
+      let database: string | undefined = 'ours';
+      store.bind(() => database);
+      expect(await leaseOfHome()).toMatchObject({ purge: 'ours.purge' });
+      database = 'theirs';
+      expect(await leaseOfHome()).toBeUndefined();
+      database = undefined;
+      expect(await leaseOfHome()).toBeUndefined();
     });
   });
 

@@ -5,6 +5,7 @@
 import { copyFile, readdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SECOND } from '../../src/time.js';
+import { anotherDatabase } from './another-database.js';
 import type { ApiChild } from './child.js';
 import { HOOKS } from './child-options.js';
 import type { Weather } from './proxy.js';
@@ -332,6 +333,12 @@ export const FAULTS: readonly Fault[] = [
       await whole(world);
       return undefined;
     },
+  },
+  {
+    name: 'Postgres: another database behind the same address',
+    topologies: TOPOLOGIES,
+    hurtsPostgres: true,
+    run: anotherDatabase,
   },
   {
     name: 'SQL around the API, in bursts',

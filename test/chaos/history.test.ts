@@ -195,3 +195,28 @@ test('a million reads beside a hundred thousand writes are checked in seconds', 
   expect(history.total).toMatchObject({ reads: 1_000_000, violations: 0 });
   expect(performance.now() - startedMs).toBeLessThan(15_000);
 });
+
+test('after a restart of the history earlier proofs do not count, nor do reads that began before it', () => {
+  write('a', 7, [1000, 1010]);
+  at(1100);
+  history.pause();
+  read('a', 1, [1110, 1120]);
+  at(1130);
+  const across = history.beginRead('across');
+  at(1200);
+  history.restart([{ row: 'a', version: 3, state: 'TODO' }]);
+  at(1210);
+  history.endRead(across, [{ row: 'a', version: 7 }]);
+  read('a', 3, [1220, 1230]);
+  expect(history.total.violations).toBe(0);
+});
+
+test('after a restart of the history a version of the old one is a violation, whether above or below the present one', () => {
+  write('a', 7, [1000, 1010]);
+  history.pause();
+  at(1200);
+  history.restart([{ row: 'a', version: 3 }]);
+  read('a', 7, [1220, 1230]);
+  read('a', 2, [1240, 1250]);
+  expect(history.violations.map(({ rule }) => rule)).toEqual(['future', 'stale']);
+});

@@ -166,6 +166,8 @@ export class History {
   #tally = emptyTally();
   /** Reads that began before this are inside a partition. */
   #partitionUntilMs = Number.NEGATIVE_INFINITY;
+  /** Operations that began before this belong to a history that is gone, and are not checked. */
+  #beganMs = Number.NEGATIVE_INFINITY;
 
   /** `now`: monotonic, ms. */
   constructor(now: () => number = () => performance.now()) {
@@ -194,6 +196,29 @@ export class History {
     this.#partitionUntilMs = this.#now() + PROMISE_MS + SLACK_MS;
   }
 
+  /** Another database is about to replace this one: nothing is checked until `restart`. */
+  pause(): void {
+    this.#beganMs = Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * A new history begins with what the database holds now, while no write is under way. Its versions may be lower than those before, which
+   * no read may return any more.
+   */
+  restart(seen: readonly Seen[]): void {
+    const nowMs = this.#now();
+    for (const { row, version, state } of seen) {
+      const before = this.#row(row);
+      const fresh = new Row(before.kind, version);
+      fresh.begun = before.begun - before.over; // what is not known to be over may still happen
+      fresh.prove({ version, endedMs: nowMs, by: 'the new beginning' }, nowMs);
+      fresh.know(version, state);
+      this.#rows.set(row, fresh);
+    }
+    this.#vectors.clear();
+    this.#beganMs = nowMs;
+  }
+
   beginRead(what: string): Operation {
     return this.#begin('read', what);
   }
@@ -201,6 +226,7 @@ export class History {
   /** Rows of an answer, each a read of its own; a task selected twice counts twice. */
   endRead(operation: Operation, seen: readonly Seen[], list?: SeenList): void {
     const endedMs = this.#end(operation);
+    if (this.#isPast(operation)) return;
     for (const one of seen) this.#check(operation, endedMs, one);
     // Only now: the rows of one answer are read at the same time, not one after the other.
     for (const one of seen) this.#prove(operation, endedMs, one);
@@ -221,6 +247,7 @@ export class History {
 
   acknowledged(operation: Operation, rows: readonly string[], seen: readonly Seen[]): void {
     const endedMs = this.#end(operation);
+    if (this.#isPast(operation)) return;
     for (const row of rows) this.#row(row).over++;
     for (const one of seen) this.#prove(operation, endedMs, one);
   }
@@ -228,6 +255,7 @@ export class History {
   /** Certainly not happened. */
   refused(operation: Operation, rows: readonly string[]): void {
     this.#end(operation);
+    if (this.#isPast(operation)) return;
     for (const row of rows) {
       const { begun } = this.#row(row);
       Object.assign(this.#row(row), { begun: begun - 1 });
@@ -251,6 +279,7 @@ export class History {
 
   endProbe({ operation, over }: ReturnType<History['beginProbe']>, seen: readonly Seen[]): void {
     const endedMs = this.#end(operation);
+    if (this.#isPast(operation)) return;
     for (const one of seen) {
       const row = this.#row(one.row);
       this.#check(operation, endedMs, one);
@@ -279,6 +308,7 @@ export class History {
     startedMs: number,
     snapshot: { order: string; vector: string; sum: number; expectedSum: number },
   ): void {
+    if (startedMs < this.#beganMs) return;
     this.#count('snapshots', 1);
     const { order, vector, sum, expectedSum } = snapshot;
     const known = this.#vectors.get(order);
@@ -311,6 +341,10 @@ export class History {
   #end(operation: Operation): number {
     if (!this.#open.delete(operation.id)) throw new Error(`the operation ${operation.what} has ended before`);
     return this.#now();
+  }
+
+  #isPast({ startedMs }: Operation): boolean {
+    return startedMs < this.#beganMs;
   }
 
   #row(row: string): Row {

@@ -5,7 +5,7 @@
 import { fromUuid, type TaskId, toUuid } from '../../src/db/ids.js';
 import type { ApiChild } from './child.js';
 import type { Operation, Seen, SeenList } from './history.js';
-import { sleep } from './wait.js';
+import { sleep, until } from './wait.js';
 import { type ProjectOfTasks, STATUSES, UNITS_EACH, type World } from './world.js';
 
 const READERS_PER_CHILD = 3;
@@ -19,6 +19,8 @@ const DOWN_PAUSE_MS = 20;
 /** A killed process's connections are reset before its parent is told. */
 const NEWS_OF_DEATH_MS = 300;
 const MAX_ERRORS_KEPT = 20;
+/** Longer than a request is waited for. */
+const WRITES_END_WITHIN_MS = 40_000;
 const OPEN_STATUSES = ['TODO', 'IN_PROGRESS', 'IN_REVIEW'] as const;
 
 const NESTED = 'assignee { name } project { key } labels { nodes { name } }';
@@ -83,6 +85,8 @@ export class Workload {
   /** Writes that begin within are to succeed. */
   #writesSucceed = { fromMs: Number.POSITIVE_INFINITY, untilMs: Number.POSITIVE_INFINITY };
   #stopped = false;
+  #writesHeld = false;
+  #writing = 0;
   #loops: Promise<void>[] = [];
   readonly #world: World;
 
@@ -94,8 +98,9 @@ export class Workload {
     const { children } = this.#world;
     for (const child of children) {
       for (let i = 0; i < READERS_PER_CHILD; i++) this.#loop(READER_PAUSE_MS, () => this.#read(child), child);
-      for (let i = 0; i < WRITERS_PER_CHILD; i++) this.#loop(WRITER_PAUSE_MS, () => this.#write(child), child);
-      this.#loop(MOVER_PAUSE_MS, () => this.#move(child), child);
+      for (let i = 0; i < WRITERS_PER_CHILD; i++)
+        this.#loop(WRITER_PAUSE_MS, () => this.#writingOnce(() => this.#write(child)), child);
+      this.#loop(MOVER_PAUSE_MS, () => this.#writingOnce(() => this.#move(child)), child);
     }
     this.#loop(RAW_PAUSE_MS, () => this.writeRaw(1));
     this.#loop(PROBE_PAUSE_MS, () => this.#probe());
@@ -104,6 +109,20 @@ export class Workload {
   async stop(): Promise<void> {
     this.#stopped = true;
     await Promise.all(this.#loops);
+  }
+
+  /** Runs `run` once the writes under way have ended; no other begins meanwhile. */
+  async withoutWrites(run: () => Promise<void>): Promise<void> {
+    this.#writesHeld = true;
+    try {
+      await until('no write is under way', async () => this.#writing === 0, {
+        withinMs: WRITES_END_WITHIN_MS,
+        everyMs: 10,
+      });
+      await run();
+    } finally {
+      this.#writesHeld = false;
+    }
   }
 
   /** From now on errors are counted here. */
@@ -130,7 +149,21 @@ export class Workload {
   }
 
   /** SQL around the API, one statement that updates so many tasks. */
-  async writeRaw(count: number): Promise<void> {
+  writeRaw(count: number): Promise<void> {
+    return this.#writingOnce(() => this.#writeRaw(count));
+  }
+
+  async #writingOnce(write: () => Promise<void>): Promise<void> {
+    if (this.#writesHeld) return;
+    this.#writing++;
+    try {
+      await write();
+    } finally {
+      this.#writing--;
+    }
+  }
+
+  async #writeRaw(count: number): Promise<void> {
     const { sql, raw, history, random } = this.#world;
     const rows = random.shuffled(raw.tasks).slice(0, count).sort(); // in one order: two statements do not deadlock
     const operation = history.beginWrite(rows, `raw SQL of ${count}`);
@@ -379,14 +412,14 @@ export class Workload {
   }
 }
 
-interface RawRow {
+export interface RawRow {
   readonly id: string;
   readonly version: number;
   readonly status: string;
   readonly title?: string;
 }
 
-function seenInPostgres({ id, version, status }: RawRow): Seen {
+export function seenInPostgres({ id, version, status }: RawRow): Seen {
   return { row: fromUuid('task', id), version, state: status };
 }
 

@@ -55,6 +55,7 @@ export interface World {
   /** Straight to Postgres, and not as `tasks-api`. */
   readonly sql: Sql;
   readonly database: string;
+  readonly databaseUrl: string;
   readonly history: History;
   readonly random: Random;
   readonly headers: Readonly<Record<string, string>>;
@@ -119,6 +120,7 @@ export async function startWorld(options: {
     children,
     sql,
     database,
+    databaseUrl: direct.href,
     history,
     random,
     headers: { authorization: `Bearer ${await signToken(TOKENS, ada, '12h')}` },

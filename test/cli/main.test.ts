@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { installHint, startRedis } from '../../src/embedded/redis.js';
 import { findRunning } from '../../src/running.js';
 import { MINUTE } from '../../src/time.js';
 import { eventually } from '../support/app.js';
@@ -24,9 +25,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
-function run(file: string, args: string[] = [], env: Record<string, string> = {}): ChildProcess {
+function run(file: string, args: string[] = [], env: Record<string, string> = {}, cwd = directory): ChildProcess {
   return spawn(process.execPath, ['--import', TSX, join(ROOT, file), ...args], {
-    cwd: directory,
+    cwd,
     env: {
       PATH: process.env['PATH'] ?? '',
       HOME: process.env['HOME'] ?? '',
@@ -75,6 +76,19 @@ async function askServer(printed: Record<string, string>, query: string) {
 }
 
 describe('production', () => {
+  test('with a database that Redis does not have does not start, and says so in one line', async () => {
+    const redis = await startRedis();
+    if (redis === undefined) throw new Error(installHint());
+    try {
+      const env = { NODE_ENV: 'production', JWT_SECRET: 'x'.repeat(32), DATABASE_URL: 'postgres://127.0.0.1:1/none' };
+      const { code, stderr } = await result(run('src/main.ts', [], { ...env, REDIS_URL: `${redis.url}/98` }));
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/^REDIS_URL: expected a database that this Redis has, but it refuses 98: ERR .*\n$/);
+    } finally {
+      await redis.stop();
+    }
+  });
+
   test('with nothing set does not start and names all that is missing', async () => {
     const { code, stdout, stderr } = await result(run('src/main.ts', [], { NODE_ENV: 'production' }));
     expect(code).toBe(1);
@@ -116,6 +130,47 @@ test(
     }
   },
   MINUTE,
+);
+
+test(
+  'two demos on one Redis, whose ids are equal, each answer what is theirs; the second says that it needs a group of its own',
+  async () => {
+    const redis = await startRedis();
+    if (redis === undefined) throw new Error(installHint());
+    const directories = await Promise.all(['one', 'two'].map((name) => mkdtemp(join(tmpdir(), `tasks-demo-${name}-`))));
+    for (const path of directories) await chmod(path, 0o755);
+    const servers: ChildProcess[] = [];
+    const start = (cwd: string) => {
+      const server = run('src/main.ts', [], { PORT: '0', REDIS_URL: redis.url }, cwd);
+      servers.push(server);
+      return started(server);
+    };
+    try {
+      const [one, two] = [await start(directories[0] as string), await start(directories[1] as string)];
+      const QUERY = '{ project(key: "OPS") { id name } }';
+      const { data } = (await askServer(one, QUERY)) as unknown as { data: { project: { id: string; name: string } } };
+      const { id, name } = data.project;
+      expect((await askServer(two, QUERY)).data).toEqual({ project: { id, name } });
+      await askServer(
+        one,
+        `mutation { updateProject(input: { id: "${id}", name: "Of the first" }) { errors { code } } }`,
+      );
+      for (let i = 0; i < 5; i++) {
+        expect((await askServer(one, QUERY)).data).toEqual({ project: { id, name: 'Of the first' } });
+        expect((await askServer(two, QUERY)).data).toEqual({ project: { id, name } });
+      }
+      const ready = await fetch(new URL('/readyz', two['API']));
+      expect(await ready.json()).toEqual({ postgres: 'up', redis: expect.stringContaining('REDIS_GROUP') });
+    } finally {
+      for (const server of servers) {
+        server.kill('SIGTERM');
+        if (server.exitCode === null) await once(server, 'close');
+      }
+      await redis.stop();
+      await Promise.all(directories.map((path) => rm(path, { recursive: true, force: true })));
+    }
+  },
+  2 * MINUTE,
 );
 
 describe('with a database that cannot be used', () => {

@@ -37,6 +37,18 @@ test('it answers, evicts like the cache in production, and writes nothing to dis
   ]);
 });
 
+test('it does not load a dump that another Redis left in the directory for temporary files', async () => {
+  const dir = await freshDir();
+  vi.stubEnv('TMPDIR', dir);
+  const other = await start({ dir });
+  const client = connect(other.url);
+  await client.set('key', 'of another');
+  await client.save();
+  await other.stop();
+  const { url } = await start();
+  expect(await connect(url).dbsize()).toBe(0);
+});
+
 test('arguments of the caller win', async () => {
   const { url } = await start({ args: ['--maxmemory', '2mb', '--maxmemory-policy', 'noeviction'] });
   const client = connect(url);

@@ -17,9 +17,11 @@ const POLICY: Policy<number> = { name: 'Task', shape: '1', ttlMs: HOUR, scope: '
 
 /** The outbox of a database that is quiet but for what the test does while it is read. */
 function fakeOutbox(during: () => void): Outbox {
+  const identity = { id: 'fake', previous: undefined };
   return {
+    identity: async () => identity,
     async read(): Promise<OutboxView> {
-      const view = { horizon: 100n, rows: [], upTo: 100n, cut: false, trimmedBelow: 0n };
+      const view = { identity, horizon: 100n, rows: [], upTo: 100n, cut: false, trimmedBelow: 0n };
       during();
       return view;
     },

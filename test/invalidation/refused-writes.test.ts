@@ -408,8 +408,10 @@ test(
     const redis = new Redis(server?.url as string);
     const store = new RedisStore({ url: server?.url as string, waitMs: 5000 });
     let barriers = 0;
+    const identity = { id: 'fake', previous: undefined };
     const outbox: Outbox = {
-      read: async () => ({ horizon: 200n, upTo: 200n, rows: [], cut: false, trimmedBelow: 0n }),
+      identity: async () => identity,
+      read: async () => ({ identity, horizon: 200n, upTo: 200n, rows: [], cut: false, trimmedBelow: 0n }),
       freshTransactionId: async () => BigInt(100 + ++barriers),
       trim: async () => false,
       close: async () => {},

@@ -31,6 +31,8 @@ const POLICY: Policy<readonly Row[]> = {
   tags: (rows) => rows.map(tagOf),
 };
 
+const IDENTITY = { id: 'fake', previous: undefined };
+
 type Turn = (label: string) => Promise<void>;
 
 /** Transactions, the outbox, and every state that was ever committed. */
@@ -79,6 +81,7 @@ class FakeDatabase {
 
   outbox(): Outbox {
     return {
+      identity: async () => IDENTITY,
       read: async (from, applied) => {
         await this.#turn('snapshot');
         const ids = [...this.#active].sort((a, b) => (a < b ? -1 : 1));
@@ -87,7 +90,7 @@ class FakeDatabase {
           .filter(({ xid }) => from !== undefined && xid >= from && !applied.includes(String(xid)))
           .toSorted((a, b) => (a.xid < b.xid ? -1 : 1));
         await this.#turn('snapshot taken');
-        return { horizon, rows, upTo: horizon, cut: false, trimmedBelow: 0n };
+        return { identity: IDENTITY, horizon, rows, upTo: horizon, cut: false, trimmedBelow: 0n };
       },
       freshTransactionId: async () => {
         await this.#turn('own id');
@@ -114,6 +117,7 @@ function scheduledStore(turn: Turn, clock: FakeClock) {
     kind: memory.kind,
     groups: memory.groups,
     groupOf: () => 0,
+    bind: () => {},
     read: through('read', (one) => one.read),
     fill: through('fill', (one) => one.fill),
     claim: through('claim', (one) => one.claim),

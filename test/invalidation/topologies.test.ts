@@ -1,14 +1,19 @@
 /** The same API on a Cluster and behind Sentinels, and on a Redis that offers less; what each structure in Redis is used for. */
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { type News, RedisStore } from '../../src/cache/index.js';
+import { databaseOf, type News, RedisStore } from '../../src/cache/index.js';
+import { installHint, startRedis } from '../../src/embedded/redis.js';
 import { taskRows } from '../../src/tasks/task.table.js';
-import { tagOf, tick } from '../cache/world.js';
+import { keyOfText, tagOf, tick } from '../cache/world.js';
 import { type Reaper, startReaper } from '../chaos/reaper.js';
 import { startTopology, type Topology } from '../chaos/topology.js';
 import { eventually, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
+import { drop, templateCopy } from './databases.js';
 import { lastOutcome, rename, taskOf } from './world.js';
 
 describe.each(['cluster', 'sentinel'] as const)('on a %s', (kind) => {
@@ -57,6 +62,42 @@ describe.each(['cluster', 'sentinel'] as const)('on a %s', (kind) => {
     }
   });
 
+  test('another database with the same group is refused in all of its groups of keys, and takes all once the first is gone', async () => {
+    const groups = Array.from({ length: app.cache.store.groups }, (_, i) => i);
+    const group = `test-${randomBytes(6).toString('hex')}`;
+    const one = await testApp({ place: topology.addressFor(0), group });
+    const ids = await fixture(one, 3);
+    const purges = async () => Promise.all(groups.map(async (i) => (await one.cache.store.head(i)).position?.purge));
+    const before = await purges();
+    const url = await templateCopy(one.databaseUrl);
+    const two = await testApp({ place: topology.addressFor(0), group, databaseUrl: url, lease: false });
+    try {
+      const { id } = ids.opsTasks[0] as Fixture['opsTasks'][number];
+      const version = await rename(one, { id, title: 'Written to the first' }, ids.ada.id);
+      for (let i = 0; i < 3; i++) {
+        expect(await taskOf(two, id, ids.ada.id)).toMatchObject({ title: `Task 1` });
+        expect(lastOutcome(two, 'Task')).toEqual({ kind: 'bypass', reason: 'no-lease' });
+        await eventually(async () => {
+          expect(await taskOf(one, id, ids.ada.id)).toEqual({ title: 'Written to the first', version });
+          expect(lastOutcome(one, 'Task')).toEqual({ kind: 'hit' });
+        });
+      }
+      expect(await purges()).toEqual(before);
+      await one.close();
+      await eventually(async () => {
+        expect(await taskOf(two, id, ids.ada.id)).toMatchObject({ title: `Task 1` });
+        expect(lastOutcome(two, 'Task')).toEqual({ kind: 'hit' });
+      }, 30_000);
+      const heads = await Promise.all(groups.map((i) => two.cache.store.head(i)));
+      const owners = new Set(heads.map(({ position }) => databaseOf(position?.purge ?? '')));
+      expect(owners.size).toBe(1);
+      expect(owners).not.toContain(databaseOf(before[0] ?? ''));
+    } finally {
+      await two.close();
+      await drop(url);
+    }
+  }, 60_000);
+
   test('its keys are spread over all primaries', async () => {
     const primaries = await topology.primaries();
     const held = await Promise.all(
@@ -96,6 +137,44 @@ test('a Redis that keeps INFO from scripts and clients is used all the same, and
     await store.close();
     await admin.acl('DELUSER', user);
     admin.disconnect();
+  }
+});
+
+test('every key and channel of an installation carries the name of its group, and none is another’s', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'tasks-group-'));
+  const server = await startRedis({ dir });
+  if (server === undefined) throw new Error(installHint());
+  const group = `ours-${randomBytes(6).toString('hex')}`;
+  const client = new Redis(server.url);
+  const app = await testApp({
+    redisUrl: server.url,
+    group,
+    app: { rateLimit: { points: 1000, seconds: 60, redis: { url: server.url }, group } },
+  });
+  try {
+    const f = await fixture(app, 3);
+    const { id } = f.opsTasks[0] as Fixture['opsTasks'][number];
+    await taskOf(app, id, f.ada.id);
+    await rename(app, { id, title: 'Another' }, f.ada.id);
+    const { store } = app.cache;
+    await store.remember('apq:any', 'text', 60_000);
+    await store.claim(keyOfText('any'), 60_000);
+    await store.count('2026-01-01', new Map([['Task hit', 1]]));
+    await store.fence(999_999_999n, [tagOf('noted')], { fresh: false });
+    await app.settled();
+    const stopListening = store.listen(() => {});
+    await eventually(async () => expect(await client.pubsub('CHANNELS', '*')).toEqual([`inv:{${group}}`]));
+    stopListening();
+    const keys = await client.keys('*');
+    expect(new Set(keys.map((key) => key.slice(0, key.indexOf(':'))))).toEqual(
+      new Set(['e1', 't', 'pos', 'ok', 'rel', 'fen', 'log', 'stat', 'q', 'r', 'rate']),
+    );
+    expect(keys.filter((key) => !key.includes(`:{${group}}`) && !key.startsWith(`rate:${group}:`))).toEqual([]);
+  } finally {
+    await app.close();
+    client.disconnect();
+    await server.stop();
+    await rm(dir, { recursive: true });
   }
 });
 

@@ -35,6 +35,7 @@ const FRONT_DOOR = 'src/graphql/front-door.ts';
 const ANSWERS = 'src/graphql/answers.ts';
 const OUTBOX = 'src/invalidation/outbox.ts';
 const TRANSACT = 'src/invalidation/transact.ts';
+const IDENTITY_FILE = 'src/invalidation/database-identity.ts';
 
 const INTERLEAVED = 'test/cache/interleavings.test.ts > nothing old is served, in any order';
 const CONFORMANCE = 'test/cache/store-conformance.test.ts';
@@ -47,6 +48,8 @@ const OUTAGE = 'src/cache/redis/outage.ts';
 const OUTAGE_TEST = 'test/cache/outage.test.ts';
 const REFUSED_TEST = 'test/invalidation/refused-writes.test.ts';
 const ANSWERS_TEST = 'test/api/answers.test.ts';
+const IDENTITY_TEST = 'test/invalidation/database-identity.test.ts';
+const FOREIGN_TEST = 'test/invalidation/foreign-keys.test.ts';
 const NESTED = 'test/cache/nested-memory.test.ts';
 const CLUSTER = 'test/cache/cluster-memory.test.ts';
 const EVICTED = 'test/cache/evicted-fence.test.ts';
@@ -125,7 +128,12 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'mut/timeout-resolver',
     what: 'An old fence is taken away without asking Postgres.',
     file: 'src/invalidation/fences.ts',
-    replace: [['const finished = await finishedOf(this.#sql, xids);', 'const finished = xids;']],
+    replace: [
+      [
+        'const { finished, database } = await finishedOf(this.#sql, xids);',
+        'const [finished, database] = [xids, undefined];',
+      ],
+    ],
     killedBy: 'test/invalidation/transact.test.ts > while it goes on, nobody who asks Postgres takes its fence away',
   },
   {
@@ -203,8 +211,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: TRANSACT,
     replace: [
       [
-        'fenced = await this.#cache.fence(written.xid, written.tags);',
-        "fenced = await this.#cache.fence(written.xid, written.tags.filter((tag) => !tag.includes(':id=')));",
+        'await this.#cache.fence(written.xid, written.tags, written.database)',
+        "await this.#cache.fence(written.xid, written.tags.filter((tag) => !tag.includes(':id=')), written.database)",
       ],
     ],
     killedBy: `${ON_THE_WAY} > none is served old between its commit and its release`,
@@ -215,8 +223,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: TRANSACT,
     replace: [
       [
-        'fenced = await this.#cache.fence(written.xid, written.tags);',
-        'void this.#cache.fence(written.xid, written.tags);',
+        'fenced = await this.#cache.fence(written.xid, written.tags, written.database);',
+        'void this.#cache.fence(written.xid, written.tags, written.database);',
       ],
     ],
     killedBy: 'test/invalidation/interleavings.test.ts > an uncommitted write is never shown, and hinders no reader',
@@ -231,8 +239,12 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'Nobody takes the fence of a dead writer away.',
     file: 'src/invalidation/fences.ts',
     replace: [
-      ['if (finished.length > 0) await this.#store.unfence(finished, tags);', ''],
-      ['if (head.forgotten.length > 0) await this.#store.sweep(head.forgotten, group);', '', RELAY],
+      ['if (finished.length > 0) await this.#store.unfence(finished, tags, { database });', ''],
+      [
+        'if (head.forgotten.length > 0) await this.#store.sweep(head.forgotten, group, { database: before.id });',
+        '',
+        RELAY,
+      ],
     ],
     killedBy:
       'test/invalidation/transact.test.ts > because Postgres refuses its COMMIT is told as that, and its fence is taken away',
@@ -294,8 +306,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: RELAY,
     replace: [
       [
-        'const view = await outbox.read(lowestPosition(due), appliedByAll(due));',
-        `const view = await outbox.read(lowestPosition(due), appliedByAll(due));
+        'const view = await outbox.read(lowestPosition(own), appliedByAll(own));',
+        `const view = await outbox.read(lowestPosition(own), appliedByAll(own));
     for (const one of due) Object.assign(one.head, { clockMs: (await this.#store.head(one.group)).clockMs });`,
       ],
     ],
@@ -728,12 +740,144 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${ANSWERS_TEST} > to who has no points left, and costs as many as an execution`,
   },
   {
+    name: 'identity/any-origin',
+    what: 'A database keeps the id that a dump or a copy brought along.',
+    file: IDENTITY_FILE,
+    replace: [['found.origin !== found.actual', 'found.id === ""']],
+    killedBy: `${IDENTITY_TEST} > has another identity after`,
+  },
+  {
+    name: 'identity/without-start',
+    what: 'The origin of an identity does not say when the server was started.',
+    file: IDENTITY_FILE,
+    replace: [['extract(epoch from pg_postmaster_start_time()),', '']],
+    killedBy:
+      'test/invalidation/physical-copies.test.ts > a server that is started again is another state of history, since a crash may',
+  },
+  {
+    name: 'identity/without-oid',
+    what: 'The origin of an identity does not say in which database it is.',
+    file: IDENTITY_FILE,
+    replace: [['(select oid from pg_database where datname = current_database()),', '']],
+    killedBy: 'test/invalidation/another-database.test.ts > never serve each other’s values, the first keeps its cache',
+  },
+  {
+    name: 'identity/without-row',
+    what: 'The origin of an identity does not say which transaction wrote its row.',
+    file: IDENTITY_FILE,
+    replace: [[`i.tableoid, \${transaction},`, `i.tableoid, \${transaction.slice(0, 0)}null,`]],
+    killedBy: `${IDENTITY_TEST} > has another identity after`,
+  },
+  {
+    name: 'identity/without-triggers',
+    what: 'The origin of an identity does not say which triggers name what is written.',
+    file: IDENTITY_FILE,
+    replace: [["where p.proname = 'cache_name_rows'", 'where false']],
+    killedBy: `${IDENTITY_TEST} > has another identity after`,
+  },
+  {
+    name: 'identity/known-for-ever',
+    what: 'A process that cannot reach Postgres believes leases of the database that it once had.',
+    file: IDENTITY_FILE,
+    replace: [['return this.sinceMs < LEASE_MS ? this.#latest?.id : undefined;', 'return this.#latest?.id;']],
+    killedBy: `${IDENTITY_TEST} > is believed for LEASE_MS from when the question was sent`,
+  },
+  {
+    name: 'identity/from-the-answer',
+    what: 'An identity is believed from when the answer came.',
+    file: IDENTITY_FILE,
+    replace: [['this.#askedAtMs = askedAtMs;', 'this.#askedAtMs = Math.max(askedAtMs, this.#clock.monotonicMs());']],
+    killedBy: `${IDENTITY_TEST} > is believed for LEASE_MS from when the question was sent`,
+  },
+  {
+    name: 'identity/idle-process',
+    what: 'A process that leaves the ticks to others does not ask which database it has.',
+    file: RELAY,
+    replace: [['(due.length === 0 && this.#database.sinceMs >= IDENTIFY_EVERY_MS)', 'due.length < 0']],
+    killedBy: `${FOREIGN_TEST} > is noticed by a process that leaves the ticks to others`,
+  },
+  {
+    name: 'identity/believe-all',
+    what: 'Readers believe the lease of another database.',
+    file: REDIS,
+    replace: [
+      ['this.#database === undefined || this.#database() === databaseOf(purge)', 'databaseOf(purge) !== "none"'],
+    ],
+    killedBy: `${CONFORMANCE} > show their lease only to readers of that database`,
+  },
+  {
+    name: 'identity/fence-anywhere',
+    what: 'A writer fences in the keys of another database.',
+    file: 'src/cache/redis/fence.lua',
+    replace: [["if is_foreign(redis.call('GET', KEYS[3]), ARGV[6]) then return 'foreign' end", '']],
+    killedBy: `${CONFORMANCE} > take no fence of another database, and those of their own`,
+  },
+  {
+    name: 'identity/release-anywhere',
+    what: 'A writer releases in the keys of another database, where its id is another transaction.',
+    file: 'src/cache/redis/release.lua',
+    replace: [["if is_foreign(redis.call('GET', KEYS[4]), ARGV[11]) then return 'foreign' end", '']],
+    killedBy: `${CONFORMANCE} > keep their fences from the release of another database`,
+  },
+  {
+    name: 'identity/take-leased',
+    what: 'A database takes the keys of another one that has a lease.',
+    file: APPLY,
+    replace: [["if lease and owner_of(lease) ~= owner_of(ARGV[3]) then return { 'raced' } end", '']],
+    killedBy: `${CONFORMANCE} > are not taken by another database while their lease stands`,
+  },
+  {
+    name: 'identity/barrier-kept',
+    what: 'A barrier of another history counts.',
+    file: APPLY,
+    replace: [["redis.call('DEL', KEYS[2], KEYS[4])", "redis.call('DEL', KEYS[2])"]],
+    killedBy: `${CONFORMANCE} > are taken once it has ended, and then forget ids, barrier and what was released`,
+  },
+  {
+    name: 'identity/take-and-grant',
+    what: 'The tick that takes the keys of another database may set the barrier of a lease, although fences were refused until then.',
+    file: RELAY,
+    replace: [["grant: first ? 'hold' : this.#grant({ group, head })", "grant: 'grant'"]],
+    killedBy: `${FOREIGN_TEST} > get no lease with the tick that takes them, and none until those are over`,
+  },
+  {
+    name: 'identity/take-at-once',
+    what: 'Keys are taken as soon as the lease of the other database has ended, which it may have again at once.',
+    file: 'src/invalidation/keyspace-claim.ts',
+    replace: [['nowMs - this.#unleased.sinceMs >= (madeFromIt ? MADE_FROM_IT_MS : UNRELATED_MS)', 'nowMs >= 0']],
+    killedBy: `${FOREIGN_TEST} > after its lease has ended`,
+  },
+  {
+    name: 'identity/return-unnoticed',
+    what: 'A database that was away and is back is served what was stored for it meanwhile.',
+    file: RELAY,
+    replace: [["this.#purgeAll ||= change === 'returned';", '']],
+    killedBy: `${FOREIGN_TEST} > and back voids what was stored for it meanwhile, which may be of the other`,
+  },
+  {
+    name: 'identity/rows-of-the-other',
+    what: 'A tick goes on with rows that it asked another database for.',
+    file: RELAY,
+    replace: [
+      ["if (this.#moved(view.identity, askedAtMs)) return { result: 'other', more: true };", 'void askedAtMs;'],
+    ],
+    killedBy: `${FOREIGN_TEST} > between the decision which rows to read and their reading`,
+  },
+  {
+    name: 'identity/selected-or-not',
+    what: 'A connection is used although the server refused its database.',
+    file: REDIS,
+    replace: [
+      ['        throw connection.refusal;\n', ''],
+      ['if (server === undefined || !connection.selected)', 'if (server === undefined)'],
+    ],
+    killedBy: 'test/cache/redis-select.test.ts > never touches database 0, also when it is used without having started',
+  },
+  {
     name: 'near-mut/unfenced-nolog',
     what: 'The release of a write that was not fenced is not logged, and APPLY leaves it out.',
     file: REDIS,
-    replace: [
-      ["options?.unfenced === true ? 'always' : 'if lost'", "options?.unfenced === true ? 'never' : 'if lost'"],
-    ],
+    replace: [["unfenced ? 'always' : 'if lost'", "unfenced ? 'never' : 'if lost'"]],
     killedBy: `${EVICTED} > RELEASE of a write that was not fenced appends one record`,
   },
   {
@@ -933,7 +1077,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'ours/note-evicted',
     what: 'RELEASE does not log that the note of its fence is gone.',
     file: 'src/cache/redis/release.lua',
-    replace: [['lost = notes == 0 and #KEYS > 3', 'lost = notes == false']],
+    replace: [['lost = notes == 0 and #KEYS > 4', 'lost = notes == false']],
     killedBy: `${EVICTED} > makes RELEASE append to the log`,
   },
   {

@@ -164,7 +164,7 @@ export function dataOf({ data, errors }: Answer): Answer['data'] {
   return data;
 }
 
-/** Waits for what happens by itself soon after: a fill or a release that nobody awaits. Fails after 10 s. */
-export async function eventually(check: () => unknown): Promise<void> {
-  await vi.waitFor(check, WAIT);
+/** Waits for what happens by itself soon after: a fill or a release that nobody awaits. Fails after 10 s, or `timeoutMs`. */
+export async function eventually(check: () => unknown, timeoutMs = WAIT.timeout): Promise<void> {
+  await vi.waitFor(check, { ...WAIT, timeout: timeoutMs });
 }

@@ -1,5 +1,6 @@
 /** A Cluster made of memory stores, and an outbox in memory: for tests in which processes see different primaries of one shard. */
 import { HOME, type Store, type Tag } from '../../src/cache/index.js';
+import type { DatabaseIdentity } from '../../src/invalidation/database-identity.js';
 import type { Outbox, OutboxView, Written } from '../../src/invalidation/outbox.js';
 
 /** HOME keeps the log and nothing else. Group 1 has all entries and tags, on the primary that this process sees now. */
@@ -9,6 +10,7 @@ export function memoryCluster(home: Store, primary: () => Store): Store {
     kind: 'memory',
     groups: 2,
     groupOf: () => 1,
+    bind: () => {},
     async read(keys, tags, { log, mint = false } = {}) {
       const [group, logged] = await Promise.all([primary().read(keys, tags, { mint }), home.read([], [], { log })]);
       return { ...group, leases: [logged.leases[0], group.leases[0]], log: logged.log };
@@ -42,6 +44,8 @@ export function memoryCluster(home: Store, primary: () => Store): Store {
   };
 }
 
+const IDENTITY: DatabaseIdentity = { id: 'memory', previous: undefined };
+
 /** Transactions that begin and end when the test says so. */
 export class MemoryOutbox implements Outbox {
   readonly #open = new Set<bigint>();
@@ -58,10 +62,14 @@ export class MemoryOutbox implements Outbox {
     this.#rows.push({ xid, tags });
   }
 
+  async identity(): Promise<DatabaseIdentity> {
+    return IDENTITY;
+  }
+
   async read(from: bigint | undefined, applied: readonly string[]): Promise<OutboxView> {
     const horizon = [...this.#open].reduce((lowest, xid) => (xid < lowest ? xid : lowest), this.#next);
     const rows = this.#rows.filter(({ xid }) => from !== undefined && xid >= from && !applied.includes(String(xid)));
-    return { horizon, rows, upTo: horizon, cut: false, trimmedBelow: 0n };
+    return { identity: IDENTITY, horizon, rows, upTo: horizon, cut: false, trimmedBelow: 0n };
   }
 
   async freshTransactionId(): Promise<bigint> {

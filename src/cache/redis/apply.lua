@@ -9,7 +9,8 @@
 -- ARGV[12] length of the log, '' in groups that do not keep it    ARGV[13] epoch, should the log be new
 -- ARGV[14] of HOME in a Cluster: the generations of the other groups' leases, by group, comma separated; '' for none
 -- Reply   {result, generation of the lease granted or renewed or '', ids of rows with tags here that were not released here before}
---         result: 'applied'; 'moved' (another server), 'raced' (another position), 'late' (the lease it would grant is over)
+--         result: 'applied'; 'moved' (another server), 'raced' (another position, or the lease of another database), 'late' (the lease
+--         it would grant is over)
 -- Atomic because position and tokens must move in one step of the replication stream: a replica, an AOF and an RDB
 -- then hold a prefix in which all rows below the position are applied.
 if ARGV[1] ~= '' and string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') ~= ARGV[1] then return { 'moved' } end
@@ -21,11 +22,16 @@ local until_ms = tonumber(ARGV[5]) + tonumber(ARGV[6])
 if tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) >= until_ms then return { 'late' } end
 
 local horizon, purge = string.match(ARGV[3], '^(%d+):(.*)$')
--- Another purge, so perhaps another history of Postgres: its ids may be given again, and what they write then is not applied.
+local lease = redis.call('GET', KEYS[3])
+if lease and string.match(lease, '^unproved:') then lease = nil end
+-- Under a lease of another database its readers are served. From here on its writers' fences are refused, so they would be served stale.
+if lease and owner_of(lease) ~= owner_of(ARGV[3]) then return { 'raced' } end
 if string.match(position, ':(.*)$') ~= purge then
   -- A full server takes a DEL, and then every command of the script that did it: the lease would go on while fences are refused.
   redis.call('SET', KEYS[1], ARGV[2], 'XX')
-  redis.call('DEL', KEYS[2])
+  -- Another purge may mean another history of Postgres: it assigns the released ids again, and a barrier of the old one proves nothing.
+  redis.call('DEL', KEYS[2], KEYS[4])
+  if not lease then redis.call('DEL', KEYS[3]) end
 end
 local logs = ARGV[12] ~= ''
 local unreleased = {}
@@ -54,9 +60,8 @@ if ARGV[7] ~= 'hold' then
   local function replicate(what) if redis.set_repl then redis.set_repl(what) end end
   replicate(redis.REPL_NONE)
   local deadline = string.format('%.0f', until_ms)
-  local lease = redis.call('GET', KEYS[3])
   local text = ':' .. purge .. (ARGV[14] == '' and '' or ':' .. ARGV[14])
-  if lease and not string.match(lease, '^unproved:') then
+  if lease then
     generation = string.match(lease, '^[^:]*')
     redis.call('SET', KEYS[3], generation .. text, 'PXAT', deadline)
   else

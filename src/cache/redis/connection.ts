@@ -46,6 +46,13 @@ export interface Connection {
   readonly client: Redis | Cluster;
   /** The server that keys with this hash tag are on; undefined while there is no connection to it. */
   serverOf(hashTag: string): Server | undefined;
+  /**
+   * Whether commands go to the database that the place names. ioredis drops a refusal of SELECT and goes on in database 0, which may
+   * belong to another installation.
+   */
+  readonly selected: boolean;
+  /** The server's refusal of SELECT, for as long as no later SELECT has succeeded. */
+  readonly refusal: Error | undefined;
   /** Leaves the connection that keys with this hash tag go by: it does not answer. The next is made by itself. */
   drop(hashTag: string): void;
   connect(): Promise<void>;
@@ -104,21 +111,46 @@ function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Red
 function openSingle(place: SinglePlace, options: ConnectOptions): Connection {
   const { waitMs, once } = options;
   const client = singleClient(place, options);
+  const database = databaseIn(place.url);
   let server: Server | undefined;
+  let selected = database === 0;
+  let refusal: Error | undefined;
+  const select = async () => {
+    if (database === 0) return;
+    try {
+      await bounded(client.select(database), waitMs);
+      selected = true;
+      refusal = undefined;
+    } catch (error) {
+      if (error instanceof Error && error.name === 'ReplyError') refusal = error;
+      throw error;
+    }
+  };
   client.on('ready', async () => {
-    server = await serverBehind(client, waitMs);
+    const [behind] = await Promise.all([serverBehind(client, waitMs), select()]).catch(() => [undefined]);
+    server = behind;
     if (server === undefined && client.status === 'ready') client.disconnect(once !== true);
   });
   client.on('close', () => {
     server = undefined;
+    selected = database === 0;
   });
   return {
     client,
     serverOf: () => server,
+    get selected() {
+      return selected;
+    },
+    get refusal() {
+      return refusal;
+    },
     drop: () => {
       if (client.status === 'ready') client.disconnect(true);
     },
-    connect: () => client.connect(),
+    async connect() {
+      await client.connect();
+      await select();
+    },
     end: () => client.disconnect(),
   };
 }
@@ -174,6 +206,8 @@ function openCluster(place: ClusterPlace, options: ConnectOptions): Connection {
   return {
     client,
     serverOf: (hashTag) => nodeOf(hashTag)?.server,
+    selected: true, // a Cluster has one database
+    refusal: undefined,
     drop: (hashTag) => {
       const node = nodeOf(hashTag)?.node;
       // Not again: a cluster that misses a node asks the others who has its slots now.
@@ -196,13 +230,25 @@ function commandOptions(waitMs: number): RedisOptions {
 /** What a Sentinel or a Cluster does not say of its nodes. */
 function ofUrl(url: string | undefined): Pick<RedisOptions, 'username' | 'password' | 'db' | 'tls'> {
   if (url === undefined) return {};
-  const { protocol, username, password, pathname } = new URL(url);
+  const { protocol, username, password } = new URL(url);
   return {
     ...(username && { username: decodeURIComponent(username) }),
     ...(password && { password: decodeURIComponent(password) }),
-    ...(pathname.length > 1 && { db: Number(pathname.slice(1)) }),
+    db: databaseIn(url),
     ...(protocol === 'rediss:' && { tls: {} }),
   };
+}
+
+/**
+ * The number of the database that a URL names, as ioredis reads it: `/1`, else `?db=1`, else 0.
+ * @throws RangeError for what is no number
+ */
+export function databaseIn(url: string | undefined): number {
+  if (url === undefined) return 0;
+  const { pathname, searchParams } = new URL(url);
+  const text = pathname.slice(1) || (searchParams.get('db') ?? '');
+  if (/^\d{0,6}$/.test(text)) return Number(text);
+  throw new RangeError(`expected a database number, as in redis://host:6379/1, got ${JSON.stringify(text)}`);
 }
 
 /** What is sent from now to the end of this tick leaves in one write. A cluster's nodes write each for itself. */

@@ -13,6 +13,7 @@ import { type Clock, DAY, systemClock } from '../../time.js';
 import { ENTRY_FORMAT, generationsText, type Lease, leaseOf, UNPROVED } from '../entry.js';
 import { CacheError } from '../errors.js';
 import type { Key } from '../key.js';
+import { databaseOf } from '../purge.js';
 import {
   type ApplyReply,
   type Fill,
@@ -110,6 +111,7 @@ export class RedisStore implements Store {
   readonly #reader: Connection;
   readonly #writer: Connection;
   readonly #ticker: Connection;
+  #database: (() => string | undefined) | undefined;
 
   constructor(options: RedisStoreOptions) {
     const { group = 'tasks', waitMs = 250, clock = systemClock, onLimit = () => {}, onOutage, ...place } = options;
@@ -132,12 +134,18 @@ export class RedisStore implements Store {
     this.#ticker = openConnection(place, { waitMs });
   }
 
-  /** Resolves when the store answers, or after `waitMs`: a process may start without Redis. */
+  /**
+   * Resolves when the store answers, or after `waitMs`: a process may start without Redis.
+   * @throws CacheError DATABASE_REFUSED when the server refuses the database that the URL names
+   */
   async ready(): Promise<void> {
     const deadlineMs = this.#clock.monotonicMs() + this.#waitMs;
+    const connections = [this.#reader, this.#writer, this.#ticker];
     const connected = (connection: Connection) =>
       this.#groups.every(({ hashTag }) => connection.serverOf(hashTag) !== undefined);
-    while (![this.#reader, this.#writer, this.#ticker].every(connected) && this.#clock.monotonicMs() < deadlineMs) {
+    while (!connections.every(connected) && this.#clock.monotonicMs() < deadlineMs) {
+      const refusal = connections.find((connection) => connection.refusal !== undefined)?.refusal;
+      if (refusal !== undefined) throw new CacheError('DATABASE_REFUSED', refusal.message, { cause: refusal });
       await this.#clock.sleep(READY_POLL_MS);
     }
     await this.#checkEviction();
@@ -156,6 +164,10 @@ export class RedisStore implements Store {
 
   groupOf(name: Key | Tag): number {
     return this.groups === 1 ? HOME : calculateSlot(name) % this.groups;
+  }
+
+  bind(database: () => string | undefined): void {
+    this.#database = database;
   }
 
   async read(keys: readonly Key[], tags: readonly Tag[], { log, mint = false }: StoreReadOptions = {}): Promise<View> {
@@ -180,7 +192,7 @@ export class RedisStore implements Store {
           if (mint && !mints) await this.#mint(client, group, tags, tokens);
           for (const tag of tags) if (tokens.has(tag)) this.#tokened.set(tag, true);
           const [generation, purge, generations] = found[0]?.split(':') ?? [];
-          if (generation !== undefined && purge !== undefined) {
+          if (generation !== undefined && purge !== undefined && this.#believes(purge)) {
             leases[group.index] = leaseOf(generation, purge, generations);
           }
         }),
@@ -190,6 +202,10 @@ export class RedisStore implements Store {
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined && results.every(({ status }) => status === 'rejected')) throw failed.reason;
     return { leases, entries, tokens, log: logView };
+  }
+
+  #believes(purge: string): boolean {
+    return this.#database === undefined || this.#database() === databaseOf(purge);
   }
 
   /** Tokens for those of `tags` that have none in `tokens`: they had one when this process saw them last. */
@@ -275,30 +291,46 @@ export class RedisStore implements Store {
   }
 
   /** HOME last: its record of the log says that every fence stands. */
-  async fence(xid: bigint, tags: readonly Tag[], { fresh }: { fresh: boolean }): Promise<void> {
+  async fence(
+    xid: bigint,
+    tags: readonly Tag[],
+    options: { fresh: boolean; database?: string | undefined },
+  ): Promise<void> {
+    const { fresh, database = '' } = options;
     const record = logRecord(tags);
     const parts = this.#split({ keys: [], tags }, [HOME]);
     const fenceAll = (connection: Connection) =>
       homeLast(parts, ({ group, tags }) =>
         this.#attempt(group, connection, 'fence', async (client) => {
-          const keys = [this.#name('log', group), this.#name('fen', group), ...this.#tags(group, tags)];
+          const names = (['log', 'fen', 'pos'] as const).map((name) => this.#name(name, group));
+          const keys = [...names, ...this.#tags(group, tags)];
           const told = group.index === HOME ? record : '';
-          const args = [String(xid), told, MAX_LOG_RECORDS, randomEpoch(), JSON.stringify(tags)];
+          const args = [String(xid), told, MAX_LOG_RECORDS, randomEpoch(), JSON.stringify(tags), database];
           await runScript(client, fenceScript, keys, args);
         }),
       );
     await (fresh ? this.#onNewConnection(parts, fenceAll) : fenceAll(this.#writer));
   }
 
-  release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean }): Promise<void> {
-    return this.#release(String(xid), tags, 'record', options?.unfenced === true ? 'always' : 'if lost');
+  release(
+    xid: bigint,
+    tags: readonly Tag[],
+    options?: { unfenced: boolean; database?: string | undefined },
+  ): Promise<void> {
+    const { unfenced = false, database } = options ?? {};
+    const logs = unfenced ? 'always' : 'if lost';
+    return this.#release({ xids: String(xid), tags, mode: 'record', logs, database });
   }
 
-  unfence(xids: readonly string[], tags: readonly Tag[]): Promise<void> {
-    return this.#release(xids.join(','), tags, 'resolve', 'never');
+  unfence(xids: readonly string[], tags: readonly Tag[], options?: { database?: string | undefined }): Promise<void> {
+    return this.#release({ xids: xids.join(','), tags, mode: 'resolve', logs: 'never', database: options?.database });
   }
 
-  async sweep(forgotten: readonly Forgotten[], index = HOME): Promise<void> {
+  async sweep(
+    forgotten: readonly Forgotten[],
+    index = HOME,
+    { database }: { database?: string | undefined } = {},
+  ): Promise<void> {
     const group = this.#groups[index] as Group;
     // One call each: a fence has thousands of tags at most, and Redis does nothing else meanwhile.
     for (const { xid, tags } of forgotten) {
@@ -309,13 +341,14 @@ export class RedisStore implements Store {
         message: message(xid, tags),
         record: '',
         logs: 'never',
+        database,
       } as const;
       await this.#attempt(group, this.#ticker, 'write', (client) => this.#releaseIn(client, group, what));
     }
   }
 
   invalidate(tags: readonly Tag[]): Promise<void> {
-    return this.#release('', tags, 'resolve', 'always');
+    return this.#release({ xids: '', tags, mode: 'resolve', logs: 'always', database: undefined });
   }
 
   async grantUnproved(ms: number): Promise<void> {
@@ -453,7 +486,14 @@ export class RedisStore implements Store {
    * HOME has all ids, publishes, and logs what no fence did, or what a fence did that some group has lost since. It comes last: a reader of
    * the record must find the fresh tokens, or it would keep in memory what it still reads under the old ones.
    */
-  async #release(xids: string, tags: readonly Tag[], mode: 'record' | 'resolve', logs: Logs): Promise<void> {
+  async #release(what: {
+    readonly xids: string;
+    readonly tags: readonly Tag[];
+    readonly mode: 'record' | 'resolve';
+    readonly logs: Logs;
+    readonly database: string | undefined;
+  }): Promise<void> {
+    const { xids, tags, logs, ...same } = what;
     let lost = false;
     await homeLast(this.#split({ keys: [], tags }, [HOME]), async ({ group, tags: own }) => {
       const told =
@@ -465,7 +505,7 @@ export class RedisStore implements Store {
             }
           : { message: '', record: '', logs };
       const reply = await this.#attempt(group, this.#writer, 'write', (client) =>
-        this.#releaseIn(client, group, { xids, own, mode, ...told }),
+        this.#releaseIn(client, group, { ...same, xids, own, ...told }),
       );
       if (reply === 'lost') lost = true;
     });
@@ -481,15 +521,17 @@ export class RedisStore implements Store {
       readonly message: string;
       readonly record: string;
       readonly logs: Logs;
+      readonly database: string | undefined;
     },
-  ): Promise<'released' | 'lost'> {
-    const names = (['rel', 'log', 'fen'] as const).map((name) => this.#name(name, group));
+  ): Promise<'released' | 'lost' | 'foreign'> {
+    const names = (['rel', 'log', 'fen', 'pos'] as const).map((name) => this.#name(name, group));
     const channel = what.message === '' ? '' : this.channel;
     const ends = [channel, what.message, what.record, MAX_LOG_RECORDS, randomEpoch(), what.logs];
-    const args = [what.xids, randomToken(), TOKEN_TTL_MS, what.mode, ...ends];
+    const args = [what.xids, randomToken(), TOKEN_TTL_MS, what.mode, ...ends, what.database ?? ''];
     return (await runScript(client, releaseScript, [...names, ...this.#tags(group, what.own)], args)) as
       | 'released'
-      | 'lost';
+      | 'lost'
+      | 'foreign';
   }
 
   /** What is asked for, by group; `besides`: groups that are asked in any case. */
@@ -603,7 +645,11 @@ export class RedisStore implements Store {
       // Who writes need not know whom he writes to.
       const known = connection.serverOf(group.hashTag);
       const server = known ?? (connection === this.#reader || connection === this.#ticker ? undefined : NOBODY);
-      if (server === undefined) throw new Error('there is no connection');
+      if (connection.refusal !== undefined) {
+        this.#limited(`its database is refused, so nothing is cached: ${connection.refusal.message}`);
+        throw connection.refusal;
+      }
+      if (server === undefined || !connection.selected) throw new Error('there is no connection');
       corkForNow(connection.client);
       const value = await bounded(run(connection.client, server), this.#waitMs);
       if (kind === 'fence') group.outage.fenced();

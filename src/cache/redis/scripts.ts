@@ -15,10 +15,10 @@ function script(...files: string[]): Script {
 
 export const mintScript = script('mint.lua');
 export const fillScript = script('fill.lua');
-export const fenceScript = script('log-append.lua', 'fence.lua');
-export const releaseScript = script('release-tags.lua', 'log-append.lua', 'release.lua');
+export const fenceScript = script('foreign.lua', 'log-append.lua', 'fence.lua');
+export const releaseScript = script('foreign.lua', 'release-tags.lua', 'log-append.lua', 'release.lua');
 export const headScript = script('head.lua');
-export const applyScript = script('release-tags.lua', 'log-append.lua', 'apply.lua');
+export const applyScript = script('foreign.lua', 'release-tags.lua', 'log-append.lua', 'apply.lua');
 
 export async function runScript(
   client: Redis | Cluster,

@@ -1,0 +1,177 @@
+/**
+ * A store belongs to one database in one state of its history. Here another database replaces the one behind the address, in every way in
+ * which that happens, or another installation uses the same keys: no value of the one is ever served for the other.
+ */
+import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { databaseOf } from '../../src/cache/index.js';
+import { MINUTE } from '../../src/time.js';
+import { eventually, type TestApp, testApp } from '../support/app.js';
+import { createDatabase } from '../support/database.js';
+import { type Fixture, fixture } from '../support/fixture.js';
+import { type Dump, drop, dropAndCreate, dumpOf, exchange, restore, restoredCopy, templateCopy } from './databases.js';
+import { GroupKeys, lastOutcome, rename, served, taskOf } from './world.js';
+
+let url: string;
+let app: TestApp;
+let f: Fixture;
+let id: string;
+let keys: GroupKeys;
+/** The database as it was before the last write. */
+let copy: string;
+let dump: Dump;
+let ending: (() => Promise<unknown>)[];
+
+const NEAR = { nearCacheBytes: 16 * 1024 * 1024 };
+
+beforeEach(async () => {
+  ending = [];
+  ({ url } = await createDatabase());
+  ending.push(() => drop(url));
+  app = await testApp({ databaseUrl: url, ...NEAR });
+  f = await fixture(app);
+  id = (f.opsTasks[0] as Fixture['opsTasks'][number]).id;
+  keys = new GroupKeys(inject('redisUrl'), app.group);
+  ending.push(
+    () => keys.close(),
+    () => app.close(),
+  );
+  await served(app, id, f.ada.id);
+  dump = await dumpOf(url);
+  copy = await templateCopy(url);
+  ending.push(() => drop(copy));
+  await rename(app, { id, title: 'Written after the copy' }, f.ada.id);
+  await served(app, id, f.ada.id);
+}, MINUTE);
+
+afterEach(async () => {
+  for (const end of (ending ?? []).reverse()) await end().catch(() => {});
+}, MINUTE);
+
+async function started(databaseUrl: string, options = {}): Promise<TestApp> {
+  const made = await testApp({ databaseUrl, group: app.group, ...NEAR, lease: false, ...options });
+  ending.push(() => made.close());
+  return made;
+}
+
+const WAYS: Record<string, () => Promise<unknown>> = {
+  'a dump was restored into it': () => restore(url, dump),
+  'one of its tables was restored, with triggers disabled': () => restore(url, dump, ['tasks']),
+  'a database restored from a dump has its name now': async () => {
+    const restored = await restoredCopy(url, dump);
+    const old = await exchange(url, restored);
+    ending.push(() => drop(old));
+  },
+  'it has exchanged its name with a template copy': async () => {
+    const old = await exchange(url, copy);
+    ending.push(() => drop(old));
+  },
+  'it was dropped and created from a template': () => dropAndCreate(url, copy),
+};
+
+describe.each(Object.entries(WAYS))('the database is in an older state: %s', (_, replace) => {
+  test(
+    'what is cached of the newer one is not served after a start',
+    async () => {
+      await app.close();
+      await replace();
+      const restarted = await started(url);
+      expect((await taskOf(restarted, id, f.ada.id)).title).toBe('Task 1');
+      expect(lastOutcome(restarted, 'Task')).not.toMatchObject({ kind: 'hit' });
+      expect((await served(restarted, id, f.ada.id)).title).toBe('Task 1');
+      const version = await rename(restarted, { id, title: 'Written after the restore' }, f.ada.id);
+      expect(await served(restarted, id, f.ada.id)).toEqual({ title: 'Written after the restore', version });
+    },
+    MINUTE,
+  );
+
+  test(
+    'what is cached of the newer one is not served by a server that runs on',
+    async () => {
+      const before = await keys.position();
+      await replace();
+      // Queries fail while connections are cut, and old values are served until the lease ends. Unnoticed, they would be served for hours.
+      await eventually(async () => expect((await taskOf(app, id, f.ada.id)).title).toBe('Task 1'));
+      expect((await served(app, id, f.ada.id)).title).toBe('Task 1');
+      expect((await keys.position())?.purge).not.toBe(before?.purge);
+      const version = await rename(app, { id, title: 'Written after the restore' }, f.ada.id);
+      expect(await served(app, id, f.ada.id)).toEqual({ title: 'Written after the restore', version });
+    },
+    MINUTE,
+  );
+});
+
+describe('two installations with the same ids on one Redis and one group', () => {
+  test(
+    'never serve each other’s values, the first keeps its cache, and the second says what to do',
+    async () => {
+      const first = await keys.position();
+      const staging = await started(copy);
+      for (let i = 0; i < 5; i++) {
+        expect((await taskOf(staging, id, f.ada.id)).title).toBe(i === 0 ? 'Task 1' : `Staging ${i - 1}`);
+        const version = await rename(staging, { id, title: `Staging ${i}` }, f.ada.id);
+        expect(await taskOf(staging, id, f.ada.id)).toEqual({ title: `Staging ${i}`, version });
+        expect(lastOutcome(staging, 'Task')).toEqual({ kind: 'bypass', reason: 'no-lease' });
+        expect((await taskOf(app, id, f.ada.id)).title).toBe('Written after the copy');
+      }
+      await eventually(async () => {
+        await taskOf(app, id, f.ada.id);
+        expect(lastOutcome(app, 'Task')).toEqual({ kind: 'hit' });
+      });
+      expect((await keys.position())?.purge).toBe(first?.purge);
+      expect(await keys.fenced()).toEqual([]);
+      const ready = await staging.server.inject('/readyz');
+      expect(ready.statusCode).toBe(200);
+      expect(ready.json()).toEqual({ postgres: 'up', redis: expect.stringMatching(/another database.*REDIS_GROUP/) });
+      expect((await app.server.inject('/readyz')).json()).toEqual({ postgres: 'up', redis: 'up' });
+    },
+    MINUTE,
+  );
+
+  test(
+    'change places only when the first is gone, and then all that it left is void',
+    async () => {
+      const staging = await started(copy);
+      expect((await taskOf(staging, id, f.ada.id)).title).toBe('Task 1');
+      await app.close();
+      expect((await served(staging, id, f.ada.id)).title).toBe('Task 1');
+      const taken = await keys.position();
+      // The first one comes back and finds the keys in use.
+      const back = await started(url);
+      expect((await taskOf(back, id, f.ada.id)).title).toBe('Written after the copy');
+      expect((await back.relay.tick()).result).toBe('foreign');
+      expect((await taskOf(back, id, f.ada.id)).title).toBe('Written after the copy');
+      expect((await served(staging, id, f.ada.id)).title).toBe('Task 1');
+      expect((await keys.position())?.purge).toBe(taken?.purge);
+    },
+    MINUTE,
+  );
+
+  test(
+    'serve both from the cache under groups of their own',
+    async () => {
+      const staging = await testApp({ databaseUrl: copy, group: `${app.group}-b`, ...NEAR });
+      ending.push(() => staging.close());
+      expect((await served(staging, id, f.ada.id)).title).toBe('Task 1');
+      expect((await served(app, id, f.ada.id)).title).toBe('Written after the copy');
+    },
+    MINUTE,
+  );
+});
+
+test(
+  'an unrelated database takes and purges keys that have been unused for some seconds',
+  async () => {
+    await app.close();
+    const before = await keys.position();
+    const other = await createDatabase();
+    ending.push(other.drop);
+    const unrelated = await started(other.url);
+    expect((await unrelated.relay.tick()).result).toBe('foreign');
+    await eventually(
+      async () => expect(databaseOf((await keys.position())?.purge ?? '')).not.toBe(databaseOf(before?.purge ?? '')),
+      30_000,
+    );
+    await eventually(async () => expect(await keys.lease()).not.toBeNull());
+  },
+  MINUTE,
+);

@@ -1,0 +1,205 @@
+/** The relay before keys that are not those of its database: when it takes them, when it leaves them, and what it grants then. */
+import { beforeEach, describe, expect, test } from 'vitest';
+import { databaseOf, LEASE_MS, MemoryStore, type Store } from '../../src/cache/index.js';
+import { type DatabaseIdentity, KnownDatabase } from '../../src/invalidation/database-identity.js';
+import type { Outbox } from '../../src/invalidation/outbox.js';
+import { Relay } from '../../src/invalidation/relay.js';
+import { createLog } from '../../src/log.js';
+import { SECOND } from '../../src/time.js';
+import { FakeClock, tagOf } from '../cache/world.js';
+
+let clock: FakeClock;
+let store: MemoryStore;
+
+beforeEach(() => {
+  clock = new FakeClock();
+  store = new MemoryStore(clock);
+});
+
+/** A database whose transactions are `active`; the next id is `nextId`. */
+class FakeDatabase {
+  nextId = 100n;
+  readonly active = new Set<bigint>();
+
+  constructor(public identity: DatabaseIdentity) {}
+
+  begin(): bigint {
+    const xid = this.nextId++;
+    this.active.add(xid);
+    return xid;
+  }
+
+  outbox(): Outbox {
+    return {
+      identity: async () => this.identity,
+      read: async () => {
+        const horizon = [...this.active].reduce((least, xid) => (xid < least ? xid : least), this.nextId);
+        return { identity: this.identity, horizon, rows: [], upTo: horizon, cut: false, trimmedBelow: 0n };
+      },
+      freshTransactionId: async () => this.nextId++,
+      trim: async () => false,
+      close: async () => {},
+    };
+  }
+}
+
+function relayOf(database: FakeDatabase, over: Store = store) {
+  const moved: number[] = [];
+  const known = new KnownDatabase(clock);
+  const relay = new Relay({
+    store: over,
+    clock,
+    log: createLog('silent'),
+    connect: () => database.outbox(),
+    events: { moved: () => moved.push(clock.monotonicMs()) },
+    database: known,
+  });
+  /** Ticks as its timer does. */
+  const tickFor = async (ms: number) => {
+    const results = [];
+    for (let passedMs = 0; passedMs < ms; passedMs += 250) {
+      let more = true;
+      while (more) {
+        const tick = await relay.tick();
+        results.push(tick.result);
+        ({ more } = tick);
+      }
+      clock.advance(250);
+    }
+    return results;
+  };
+  return { relay, known, moved, tickFor };
+}
+
+const owner = async () => {
+  const { position } = await store.head();
+  return position && databaseOf(position.purge);
+};
+const leased = async () => (await store.head()).leaseLeftMs > 0;
+const identityOf = (id: string, previous?: string): DatabaseIdentity => ({ id, previous });
+
+describe('keys of another database', () => {
+  test('are left alone as long as it renews its lease, however long', async () => {
+    const ours = relayOf(new FakeDatabase(identityOf('ours', 'theirs')));
+    const theirs = relayOf(new FakeDatabase(identityOf('theirs')));
+    await theirs.tickFor(1000);
+    const { position } = await store.head();
+    for (let i = 0; i < 100; i++) {
+      await theirs.tickFor(250);
+      expect(new Set(await ours.tickFor(250))).toEqual(new Set(['foreign']));
+    }
+    expect((await store.head()).position?.purge).toBe(position?.purge);
+    expect(ours.relay.refused).toBe(true);
+    expect(theirs.relay.refused).toBe(false);
+  });
+
+  test.each([
+    ['that this one was made from are taken within a second', identityOf('ours', 'theirs'), 1 * SECOND],
+    ['that is unrelated are taken when it would have its lease again by now', identityOf('ours'), 12 * SECOND],
+  ])('%s after its lease has ended', async (_, identity, waitMs) => {
+    await relayOf(new FakeDatabase(identityOf('theirs'))).tickFor(1000);
+    const ours = relayOf(new FakeDatabase(identity));
+    await ours.tickFor(LEASE_MS + waitMs - 500);
+    expect(await owner()).toBe('theirs');
+    await ours.tickFor(1000);
+    expect(await owner()).toBe('ours');
+    expect(await leased()).toBe(true);
+    expect(ours.relay.refused).toBe(false);
+  });
+
+  test('of a build that named none are taken like those of the database before', async () => {
+    await store.apply({
+      head: await store.head(),
+      next: { xid: 50n, purge: 'unnamed' },
+      rows: [],
+      barrier: undefined,
+      grant: 'hold',
+    });
+    const ours = relayOf(new FakeDatabase(identityOf('ours')));
+    await ours.tickFor(500);
+    expect(await owner()).toBeUndefined();
+    await ours.tickFor(1500);
+    expect(await owner()).toBe('ours');
+  });
+
+  test('get no lease with the tick that takes them, and none until those are over whose fences were refused before', async () => {
+    await relayOf(new FakeDatabase(identityOf('theirs'))).tickFor(1000);
+    const database = new FakeDatabase(identityOf('ours', 'theirs'));
+    const writers: bigint[] = [];
+    // A writer comes while the tick that takes the keys is in Postgres: its id is above that tick's own, its fence is refused.
+    const outbox = database.outbox();
+    const { read } = outbox;
+    outbox.read = async (...args) => {
+      const view = await read(...args);
+      if (writers.length < 100 && (await owner()) === 'theirs') {
+        const xid = database.begin();
+        writers.push(xid);
+        await store.fence(xid, [tagOf(1)], { fresh: false, database: 'ours' });
+      }
+      return view;
+    };
+    Object.assign(database, { outbox: () => outbox });
+    const ours = relayOf(database);
+    await ours.tickFor(LEASE_MS + 2000);
+    expect(await owner()).toBe('ours');
+    expect((await store.read([], [tagOf(1)])).tokens.size).toBe(0);
+    const last = writers.at(-1) as bigint;
+    for (const xid of writers) if (xid !== last) database.active.delete(xid);
+    await ours.tickFor(1000);
+    expect(await leased()).toBe(false);
+    database.active.delete(last);
+    await ours.tickFor(1000);
+    expect(await leased()).toBe(true);
+  });
+});
+
+describe('a database that changes behind its address', () => {
+  test('is noticed by a process that leaves the ticks to others, well before its knowledge runs out', async () => {
+    const database = new FakeDatabase(identityOf('a'));
+    const others = relayOf(new FakeDatabase(identityOf('a')));
+    const ours = relayOf(database);
+    await others.tickFor(1000);
+    for (let i = 0; i < 20; i++) {
+      await others.tickFor(0.5);
+      await ours.tickFor(0.5);
+      expect(ours.known.current).toBe('a');
+    }
+    database.identity = identityOf('b', 'a');
+    for (let i = 0; i < 3; i++) {
+      await others.tickFor(0.5);
+      await ours.tickFor(0.5);
+    }
+    expect(ours.known.current).toBe('b');
+    expect(ours.moved).toHaveLength(1);
+    expect(ours.relay.refused).toBe(true);
+    expect(await owner()).toBe('a');
+  });
+
+  test('and back voids what was stored for it meanwhile, which may be of the other', async () => {
+    const database = new FakeDatabase(identityOf('a'));
+    const ours = relayOf(database);
+    await ours.tickFor(1000);
+    const before = (await store.head()).position?.purge;
+    database.identity = identityOf('b');
+    await ours.tickFor(250);
+    database.identity = identityOf('a');
+    await ours.tickFor(500);
+    const after = (await store.head()).position?.purge;
+    expect(databaseOf(after ?? '')).toBe('a');
+    expect(after).not.toBe(before);
+    await ours.tickFor(500);
+    expect((await store.head()).position?.purge).toBe(after);
+    expect(await leased()).toBe(true);
+  });
+
+  test('between the decision which rows to read and their reading is not mistaken for the one before', async () => {
+    const database = new FakeDatabase(identityOf('a'));
+    const ours = relayOf(database);
+    await ours.tickFor(1000);
+    const { position } = await store.head();
+    database.identity = identityOf('b');
+    database.nextId += 100n;
+    expect(await ours.relay.tick()).toEqual({ result: 'other', more: true });
+    expect((await store.head()).position).toEqual(position);
+  });
+});

@@ -6,6 +6,8 @@ import { z } from 'zod';
 import { type AccessConfig, accessConfig, accessFaults, accessVariables } from './access-config.js';
 import type { RedisPlace } from './cache/index.js';
 import { ConnectionUrlError, parseConnectionUrl } from './db/connection-url.js';
+import type { SubscriptionLimits } from './graphql/subscription-limits.js';
+import { subscriptionConfig, subscriptionVariables } from './subscription-config.js';
 
 /** HS256 wants a key of at least the hash's length. */
 const MIN_SECRET_CHARS = 32;
@@ -16,7 +18,7 @@ const urlOf = (...protocols: string[]) =>
     error: `expected a URL like ${protocols[0]}://host:port/…`,
   });
 
-/** Postgres's URLs are not of the usual form: no host means this computer, and some have a socket's directory for one. */
+/** Not `urlOf`: a URL of Postgres may have no host, or the directory of a Unix socket in its place. */
 const databaseUrl = z.string().check((context) => {
   try {
     parseConnectionUrl(context.value);
@@ -78,6 +80,7 @@ const variables = z.object({
   JWT_ISSUER: z.string().min(1).default('tasks-api'),
   JWT_AUDIENCE: z.string().min(1).default('tasks-api'),
   ...accessVariables,
+  ...subscriptionVariables,
 });
 
 export interface Config {
@@ -108,6 +111,8 @@ export interface Config {
   readonly issuer: string;
   readonly audience: string;
   readonly access: AccessConfig;
+  /** Where they are not the defaults. */
+  readonly subscriptionLimits: Partial<SubscriptionLimits>;
 }
 
 export type TokenConfig =
@@ -170,6 +175,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     issuer: v.JWT_ISSUER,
     audience: v.JWT_AUDIENCE,
     access: accessConfig(v, v.NODE_ENV === 'production'),
+    subscriptionLimits: subscriptionConfig(v),
   });
 }
 

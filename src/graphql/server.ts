@@ -32,6 +32,7 @@ import {
   sandboxPolicy,
   serverOptions,
 } from './http-security.js';
+import { readJsonBodies } from './json-body.js';
 import { LargeResponses } from './large-responses.js';
 import { LIMITS, MAX_BODY_BYTES, PARSE_OPTIONS } from './limits.js';
 import { Loads } from './loads.js';
@@ -111,6 +112,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   });
   const mask = new ErrorMask(log);
   answerHttpErrors(app, ENDPOINT, mask);
+  readJsonBodies(app);
   const unlisted = options.metrics.unlistedDocument;
   const listed = persistedDocuments && new PersistedDocuments({ ...persistedDocuments, log, unlisted });
   listed?.serve(app, ENDPOINT);

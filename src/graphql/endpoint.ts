@@ -15,6 +15,9 @@ import type { Admitted, Opened, RequestContext } from './request-context.js';
 import { tooManyUnread, type UnreadResponses } from './unread-responses.js';
 import { clientGone } from './waited-for.js';
 
+/** A response up to this size is not tracked until it is read, which would cost more than the response. */
+const TRACKED_BYTES = 8 * 1024;
+
 export interface EndpointOptions {
   readonly apollo: ApolloServer<RequestContext>;
   readonly answers: Answers;
@@ -122,7 +125,8 @@ async function send(
   if (!mayWait) delete opened.answeredFor;
   reply.code(status);
   for (const [name, value] of headers) reply.header(name, value);
-  unread.track(reply.raw, opened.caller, mayWait ? bytes : 0);
+  // Of smaller ones Node itself keeps few: it reads no further from a connection on which responses wait.
+  if (mayWait && bytes > TRACKED_BYTES) unread.track(reply.raw, opened.caller, bytes);
   return sent;
 }
 

@@ -6,6 +6,8 @@ import { z } from 'zod';
 import { type AccessConfig, accessConfig, accessFaults, accessVariables } from './access-config.js';
 import { databaseIn, type RedisPlace } from './cache/index.js';
 import { ConnectionUrlError, parseConnectionUrl } from './db/connection-url.js';
+import type { SubscriptionLimits } from './graphql/subscription-limits.js';
+import { subscriptionConfig, subscriptionVariables } from './subscription-config.js';
 
 /** HS256 wants a key of at least the hash's length. */
 const MIN_SECRET_CHARS = 32;
@@ -16,7 +18,7 @@ const urlOf = (...protocols: string[]) =>
     error: `expected a URL like ${protocols[0]}://host:port/…`,
   });
 
-/** Postgres's URLs are not of the usual form: no host means this computer, and some have a socket's directory for one. */
+/** Not `urlOf`: a URL of Postgres may have no host, or the directory of a Unix socket in its place. */
 const databaseUrl = z.string().check((context) => {
   try {
     parseConnectionUrl(context.value);
@@ -82,6 +84,7 @@ const variables = z.object({
   JWT_ISSUER: z.string().min(1).default('tasks-api'),
   JWT_AUDIENCE: z.string().min(1).default('tasks-api'),
   ...accessVariables,
+  ...subscriptionVariables,
 });
 
 export interface Config {
@@ -101,9 +104,9 @@ export interface Config {
   readonly nearCacheBytes: number;
   /** Loads that run at once in this process while others wait. */
   readonly maxLoads: number;
-  /** Of one response. */
+  /** Bounds one response. */
   readonly maxResponseBytes: number;
-  /** Of all responses of this process that their clients have not read. */
+  /** Bounds all responses of this process that their clients have not read. */
   readonly maxUnreadBytes: number;
   /** Whether clients may ask for the schema. */
   readonly introspection: boolean;
@@ -114,6 +117,8 @@ export interface Config {
   readonly issuer: string;
   readonly audience: string;
   readonly access: AccessConfig;
+  /** Where they are not the defaults. */
+  readonly subscriptionLimits: Partial<SubscriptionLimits>;
 }
 
 export type TokenConfig =
@@ -177,6 +182,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     issuer: v.JWT_ISSUER,
     audience: v.JWT_AUDIENCE,
     access: accessConfig(v, v.NODE_ENV === 'production'),
+    subscriptionLimits: subscriptionConfig(v),
   });
 }
 

@@ -1,10 +1,10 @@
-/** The database that the environment names, looked into before a server or a command starts anything for it. */
+/** Checks the database that DATABASE_URL names, before a server or a command starts anything for it. */
 import { ConfigError } from './config.js';
 import { ConnectionUrlError, parseConnectionUrl } from './db/connection-url.js';
 import { DatabaseUnusable, requireDatabase } from './db/requirements.js';
 import type { Log } from './log.js';
 
-/** @throws ConfigError that names DATABASE_URL, in one line */
+/** @throws ConfigError with one line that names DATABASE_URL */
 export async function checkDatabase(url: string, log: Log): Promise<void> {
   await namingDatabaseUrl(async () => {
     const { withoutEffect } = parseConnectionUrl(url);
@@ -13,7 +13,7 @@ export async function checkDatabase(url: string, log: Log): Promise<void> {
   });
 }
 
-/** Runs what uses DATABASE_URL. @throws ConfigError in place of what the URL or its database are at fault for */
+/** Runs what uses DATABASE_URL. @throws ConfigError in place of a fault of the URL or its database */
 export async function namingDatabaseUrl<T>(run: () => Promise<T>): Promise<T> {
   try {
     return await run();

@@ -79,6 +79,7 @@ async function start(config: Config): Promise<void> {
     production,
     introspection: config.introspection,
     ...config.access,
+    subscriptionLimits: config.subscriptionLimits,
     rateLimit: config.access.rateLimit && {
       ...config.access.rateLimit,
       redis: services.redis,

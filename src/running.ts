@@ -1,6 +1,6 @@
 /**
- * Which servers run on a checkout: one file each, named by its process, so that a second one neither overwrites nor removes what
- * commands find the first one by.
+ * The servers that run on a checkout, with one file for each process: a second server does not overwrite or remove the file by which
+ * commands find the first one.
  */
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ export interface Running {
   readonly pid: number;
   readonly startedAtMs: number;
   readonly databaseUrl: string;
-  /** Its PostgreSQL is the one in the checkout's data, which a command would otherwise start. */
+  /** It runs the PostgreSQL in the checkout's data directory, which a command would otherwise start. */
   readonly ownsPostgres: boolean;
   /** Its private Redis, if it has one. */
   readonly redisUrl?: string;
@@ -17,7 +17,7 @@ export interface Running {
   readonly redisGroup: string;
 }
 
-/** @returns removes the note */
+/** @returns a function that removes the file */
 export async function noteRunning(directory: string, running: Running): Promise<() => Promise<void>> {
   const file = join(directory, `${running.pid}.json`);
   await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -25,7 +25,7 @@ export async function noteRunning(directory: string, running: Running): Promise<
   return () => rm(file, { force: true });
 }
 
-/** The server that a command joins: the one with the checkout's own PostgreSQL, else the latest. */
+/** The server that a command joins: the one that runs the checkout's PostgreSQL, else the latest. */
 export async function findRunning(directory: string): Promise<Running | undefined> {
   const names = await readdir(directory).catch(() => []);
   const found = await Promise.all(names.map((name) => read(join(directory, name))));
@@ -39,7 +39,7 @@ export async function findRunning(directory: string): Promise<Running | undefine
 async function read(file: string): Promise<Running | undefined> {
   try {
     const running = JSON.parse(await readFile(file, 'utf8')) as Running;
-    process.kill(running.pid, 0); // throws when that process is gone: the file was left by a crash
+    process.kill(running.pid, 0); // throws when that process is gone: a crash left the file
     return running;
   } catch {
     await rm(file, { force: true }).catch(() => {});

@@ -4,17 +4,17 @@ import type { Source } from './graphql/loads.js';
 import { labelById, labelsOfProject } from './labels/label.loaders.js';
 import { membershipsOf, membersOf, projectById, projectIdByKey } from './projects/project.loaders.js';
 import {
+  heavyRelativeTaskCounts,
+  heavyRelativeTaskPages,
+  heavyTaskCounts,
+  heavyTaskPages,
   labelIdsOf,
   relativeTaskCounts,
-  relativeTaskCountsByText,
   relativeTaskPages,
-  relativeTaskPagesByText,
   taskById,
   taskCounts,
-  taskCountsByText,
   taskIdByNumber,
   taskPages,
-  taskPagesByText,
 } from './tasks/task.loaders.js';
 import { userById, userIdByHandle, userIdBySubject } from './users/user.loaders.js';
 
@@ -31,13 +31,13 @@ export const allSources = [
   taskById,
   taskIdByNumber,
   taskPages,
-  taskPagesByText,
+  heavyTaskPages,
   taskCounts,
-  taskCountsByText,
+  heavyTaskCounts,
   relativeTaskPages,
-  relativeTaskPagesByText,
+  heavyRelativeTaskPages,
   relativeTaskCounts,
-  relativeTaskCountsByText,
+  heavyRelativeTaskCounts,
   labelIdsOf,
   commentById,
   commentPages,

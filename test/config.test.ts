@@ -43,7 +43,14 @@ test('a laptop needs no variable at all', () => {
       trustProxy: undefined,
       rateLimit: undefined,
     },
+    subscriptionLimits: {},
   });
+});
+
+test('bounds of WebSockets and subscriptions are taken where they are set, and must be positive', () => {
+  const env = { MAX_WEBSOCKETS_PER_ADDRESS: '7', MAX_SUBSCRIPTIONS_PER_VIEWER: '3' };
+  expect(readConfig(env).subscriptionLimits).toEqual({ maxConnectionsPerAddress: 7, maxSubscriptionsPerViewer: 3 });
+  expect(faults({ MAX_WEBSOCKETS: '0' })).toContain('MAX_WEBSOCKETS: expected a whole number, at least 1');
 });
 
 test('production with all it needs starts', () => {

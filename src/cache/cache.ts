@@ -30,7 +30,7 @@ const FENCE_RETRY_MS = 50;
 const REFRESH_CLAIM_MS = 10_000;
 const DEFAULT_MAX_LOADS = 10;
 /** An entry under more tags is not kept: reading the tokens of so many costs as much as loading it, and so does storing them with it. */
-const MAX_TAGS = 200;
+export const MAX_TAGS = 200;
 /** Of each policy, how many calls keep their names. */
 const MAX_NAMED = 10_000;
 

@@ -1,5 +1,5 @@
 /** The engine's door. Nothing behind it knows GraphQL, SQL or tasks. */
-export { Cache, type CacheOptions, type ReadOptions } from './cache.js';
+export { Cache, type CacheOptions, MAX_TAGS, type ReadOptions } from './cache.js';
 export { Callers, untilAborted } from './callers.js';
 export { fenceIds, isFence } from './entry.js';
 export { CacheError, type CacheErrorCode } from './errors.js';

@@ -13,6 +13,20 @@ export function keyOf(call: { name: string; shape: string; viewer: string | unde
   return `${call.name}:${call.shape}:${call.viewer ?? ''}:${named}` as Key;
 }
 
+/** Texts of long lists that cannot change: one list is named in several keys. */
+const listTexts = new WeakMap<readonly unknown[], string>();
+const LONG_LIST = 20;
+
+function canonicalList(list: readonly unknown[]): string {
+  const known = list.length > LONG_LIST ? listTexts.get(list) : undefined;
+  if (known !== undefined) return known;
+  // Array.from, not map: map skips holes, and [,] would read like [].
+  const text = `[${Array.from(list, canonical).join(',')}]`;
+  const fixed = list.length > LONG_LIST && Object.isFrozen(list) && list.every((item) => typeof item === 'string');
+  if (fixed) listTexts.set(list, text);
+  return text;
+}
+
 /** 43 characters of SHA-256 in base64url. */
 export function digest(text: string): string {
   return hash('sha256', text, 'base64url');
@@ -41,8 +55,7 @@ export function canonical(value: unknown): string {
   }
   if (value === null) return 'null';
   if (value instanceof Date) return `@${value.getTime()}`;
-  // Array.from, not map: map skips holes, and [,] would read like [].
-  if (Array.isArray(value)) return `[${Array.from(value, canonical).join(',')}]`;
+  if (Array.isArray(value)) return canonicalList(value);
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) {
     throw new TypeError(`a ${value.constructor.name} cannot be part of a cache key: pass a plain value`);

@@ -2,6 +2,7 @@
  * `npm run import -- FILE [--project KEY] [--owner HANDLE]`: imports the issues that `gh issue list --json …` wrote. One
  * transaction: all of the file or nothing. Through `transact`, so a running server shows the tasks at once.
  */
+import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { readConfig } from '../config.js';
@@ -43,7 +44,7 @@ function readArguments(): Arguments {
 
 async function importFile({ file, project, owner }: Arguments): Promise<ImportResult> {
   const config = readConfig(process.env);
-  const text = await readFile(file, 'utf8'); // before anything is started for it
+  const text = await readText(file); // before anything is started for it
   const log = createLog(config.logLevel);
   if (config.databaseUrl !== undefined) await checkDatabase(config.databaseUrl, log);
   const services = await joinServices(config);
@@ -74,6 +75,13 @@ async function importFile({ file, project, owner }: Arguments): Promise<ImportRe
     progress.stop();
     await services.stop();
   }
+}
+
+/** Some shells redirect output in UTF-16, which would be read as other text. */
+async function readText(file: string): Promise<string> {
+  const bytes = await readFile(file);
+  if (!isUtf8(bytes)) throw new Error('the file: expected UTF-8, got another encoding');
+  return bytes.toString();
 }
 
 function summary(result: ImportResult): string {

@@ -1,14 +1,14 @@
-/** Transactions that Postgres gave up because they crossed with another: nothing of them happened, and a second try may well succeed. */
+/** Transactions that Postgres rolled back because they conflicted with another: they changed nothing, and a second try may succeed. */
 
-/** The first try counts. A transaction that meets a conflict this often is up against something else. */
+/** The first try included. A transaction that conflicts this often has another problem. */
 export const MAX_ATTEMPTS = 4;
-/** Between two tries, by chance and times the number of tries, so that two which crossed do not cross again. */
+/** The longest pause before the second try; it grows with each try and is random, so that two transactions do not conflict again. */
 const PAUSE_MS = 20;
 
 /** serialization_failure, deadlock_detected. Both mean that the server has rolled back. */
 const CONFLICTS = new Set(['40001', '40P01']);
 
-/** Whether `error`, or what caused it, is Postgres's own word that the transaction crossed with another. */
+/** Whether `error`, or an error that caused it, is Postgres's report of a conflict. */
 export function isConflict(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error.name === 'PostgresError' && CONFLICTS.has(String((error as { code?: unknown }).code))) return true;
@@ -16,7 +16,7 @@ export function isConflict(error: unknown): boolean {
 }
 
 /**
- * Runs a transaction again where it crossed with another. `run` must begin a new one each time and leave nothing behind when it fails.
+ * Runs a transaction again when it conflicted. `run` must begin a new one each time and leave nothing behind when it fails.
  * @throws what the last try throws
  */
 export async function retryingConflicts<T>(run: () => Promise<T>, sleep: (ms: number) => Promise<unknown>): Promise<T> {

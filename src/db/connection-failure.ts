@@ -1,9 +1,12 @@
 /** Why a server could not be reached or entered, in one line for the operator. */
 import type { Connection } from './connection-url.js';
 
+/** The oldest version with `idle_session_timeout`. */
+export const MIN_VERSION = 14;
+
 const itself = (_: Connection, { message }: Failure) => String(message);
 
-/** What the driver, node:net, node:tls or Postgres says, by its code. */
+/** By the code of an error of the driver, node:net, node:tls or Postgres. */
 const WORDS: Readonly<Record<string, string | ((to: Connection, error: Failure) => string)>> = {
   ECONNREFUSED: 'no server listens there',
   ENOENT: 'there is no such socket: no server listens there',
@@ -19,15 +22,16 @@ const WORDS: Readonly<Record<string, string | ((to: Connection, error: Failure) 
     tls !== false && /TLS/.test(message ?? '')
       ? 'it offers no TLS, which sslmode asks for'
       : 'it closes the connection',
-  '28P01': ({ user }) => `the password of the user ${JSON.stringify(user ?? '')} is wrong`,
-  // No entry in pg_hba.conf, no such database, no right to connect, starting up, too many connections: Postgres's own line says it best.
+  '28P01': ({ user }, { message }) =>
+    user === undefined ? String(message) : `the password of the user ${JSON.stringify(user)} is wrong`,
+  // No entry in pg_hba.conf, no such database, no right to connect, starting up, too many connections: Postgres's message names the cause.
   '28000': itself,
   '3D000': itself,
   '42501': itself,
   '57P03': itself,
   '53300': itself,
-  // Of a startup parameter that is not known: to an old server, or to a pooler.
-  '42704': 'it is older than PostgreSQL 14',
+  // An unknown startup parameter: 42704 from an old server, 08P01 from a pooler.
+  '42704': `it is older than PostgreSQL ${MIN_VERSION}`,
   '08P01': (_, { message }) =>
     /startup parameter/.test(message ?? '')
       ? 'a pooler is in between: add pgbouncer=true to the URL'
@@ -39,7 +43,7 @@ interface Failure {
   readonly message?: string;
 }
 
-/** Undefined for an error that is not about getting in. */
+/** @returns undefined for an error that is not about connecting */
 export function connectionFailure(error: unknown, to: Connection): string | undefined {
   const failure = (error ?? {}) as Failure;
   const code = String(failure.code);

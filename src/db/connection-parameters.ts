@@ -30,13 +30,13 @@ export interface Drafts {
     }
   >;
   readonly tls: { -readonly [K in keyof TlsWish]: TlsWish[K] };
-  /** Parameters that were understood and change nothing here. */
+  /** Names of parameters that change nothing here. */
   readonly withoutEffect: string[];
 }
 
 const MAX_PORT = 65_535;
 
-/** A process that serves keeps two for invalidation, and needs one to read and one to write. */
+/** A server keeps two connections for invalidation and needs one to read and one to write. */
 const MIN_CONNECTIONS = 4;
 const MAX_CONNECTIONS = 1000;
 const MAX_CONNECT_TIMEOUT_S = 60;
@@ -45,7 +45,7 @@ const MAX_SECONDS = 86_400;
 /** @throws ConnectionUrlError */
 type Apply = (value: string, drafts: Drafts, name: string) => void;
 
-/** Libpq's, Prisma's, and what providers append. */
+/** The parameters of libpq and of Prisma, and those that providers append. */
 export const PARAMETERS: ReadonlyMap<string, Apply> = new Map<string, Apply>(
   Object.entries({
     host: text('host'),

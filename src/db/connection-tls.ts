@@ -6,10 +6,10 @@ import { fault } from './connection-fault.js';
 const MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 export type TlsMode = (typeof MODES)[number];
 
-/** What a URL says of TLS. */
+/** What a URL asks of TLS. */
 export interface TlsWish {
   readonly mode?: TlsMode;
-  /** Files. `system` as the root certificate means the ones that Node has. */
+  /** Paths of files. `system` as the root certificate means the authorities that Node trusts. */
   readonly rootCert?: string;
   readonly cert?: string;
   readonly key?: string;
@@ -20,7 +20,7 @@ export interface TlsWish {
   readonly direct?: boolean;
 }
 
-/** Never; where the server offers it; or always, with these options. */
+/** `false`: no TLS. `prefer`: TLS where the server offers it. Options of node:tls: always TLS. */
 export type TlsSettings = false | 'prefer' | ConnectionOptions;
 
 export function tlsMode(name: string, text: string): TlsMode {
@@ -29,12 +29,12 @@ export function tlsMode(name: string, text: string): TlsMode {
 }
 
 /**
- * Without a mode TLS is used where the server offers it, as by libpq, except for a server on this computer. `allow` is taken as `prefer`:
- * libpq would try without TLS first. The driver cannot bind SCRAM to the TLS channel, so `channel_binding=require` is met by what
- * defends against the same attacker, a certificate that is valid for the host.
+ * Without a mode TLS is used where the server offers it, as in libpq, except for a server on this computer. `allow`, with which libpq first
+ * tries without TLS, is taken as `prefer`. The driver cannot bind SCRAM to the TLS channel, so `channel_binding=require` becomes
+ * `verify-full`: a certificate that is valid for the host stops the same attacker.
  */
 export function tlsSettings(wish: TlsWish, { host, isSocket }: { host: string; isSocket: boolean }): TlsSettings {
-  if (isSocket) return false; // as libpq: nobody listens in on a Unix socket
+  if (isSocket) return false; // as libpq: a Unix socket does not leave this computer
   const mode = modeOf(wish, host);
   if (mode === 'disable') return false;
   if (mode === 'prefer' || mode === 'allow') return 'prefer';
@@ -46,7 +46,7 @@ export function tlsSettings(wish: TlsWish, { host, isSocket }: { host: string; i
     ...(wish.key && { key: read('sslkey', wish.key) }),
     ...(wish.keyPassword && { passphrase: wish.keyPassword }),
     rejectUnauthorized: mode !== 'require',
-    // The name is given here because for an address the driver names none, and Node would then check for "localhost".
+    // The host is given here because the driver passes no name for an address, and Node would then check for "localhost".
     checkServerIdentity: (_, cert) => (mode === 'verify-full' ? checkServerIdentity(host, cert) : undefined),
   };
 }

@@ -1,6 +1,6 @@
 /**
- * DATABASE_URL as psql, Prisma and hosting providers write it. Every parameter is understood, translated or refused by its name:
- * the driver itself would send an unknown one to Postgres as a setting of the session.
+ * Reads DATABASE_URL as psql, Prisma and hosting providers write it. Every parameter is understood, translated or refused by name:
+ * the driver would send an unknown one to Postgres as a setting of the session.
  * Source: the PostgreSQL manual, "Connection URIs" and "Parameter Key Words"; Prisma's manual, "PostgreSQL connector".
  */
 import { existsSync } from 'node:fs';
@@ -29,21 +29,21 @@ export interface Connection {
   readonly tls: TlsSettings;
   /** TLS from the first byte, without asking the server first. */
   readonly tlsDirect: boolean;
-  /** A pooler in transaction mode is in between: nothing of a session outlives a transaction. */
+  /** A pooler in transaction mode is in between: no state of a session outlives a transaction. */
   readonly pooled: boolean;
   /** Whether statements may be prepared under a name. */
   readonly prepare: boolean;
-  /** How many connections the process may open. Absent: as many as it likes. */
+  /** How many connections the process may open. Absent: the default sizes of the pools. */
   readonly maxConnections: number | undefined;
   readonly connectTimeoutS: number;
-  /** After how long a silent connection is probed; 0: never. */
+  /** Silence after which TCP probes a connection; 0: never. */
   readonly keepAliveS: number;
   readonly maxLifetimeS: number | undefined;
   readonly idleTimeoutS: number | undefined;
   readonly applicationName: string;
   /** Further settings for the server, as `-c name=value …`. */
   readonly options: string | undefined;
-  /** Parameters that were understood and have no effect here, for the log. */
+  /** Names of parameters that have no effect here, for the log. */
   readonly withoutEffect: readonly string[];
 }
 
@@ -81,12 +81,12 @@ function decoded(part: string, text: string | undefined): string | undefined {
   }
 }
 
-/** A NUL ends a value of the startup message: what follows it would be read as a parameter of its own. */
+/** A NUL ends a value in the startup message, so the server would read what follows it as another parameter. */
 function withoutNul(part: string, text: string): string {
   return text.includes('\0') ? fault(`${part}: expected no NUL character`) : text;
 }
 
-/** As libpq reads them: `+` is a plus. The last of equal names counts. */
+/** Decoded as in libpq: `+` is a plus, and the last of equal names counts. */
 function parameters(query: string): Map<string, string> {
   const given = new Map<string, string>();
   for (const pair of query.split('&').filter((text) => text !== '')) {
@@ -140,7 +140,7 @@ function socketIn(directory: string, port: number): string {
   return `${directory}/.s.PGSQL.${port}`;
 }
 
-/** As psql takes a URL without a host: this computer's server, by its socket where there is one. */
+/** Like psql without a host: the server of this computer, by its socket where there is one. */
 function defaultHost(port: number): string {
   return SOCKET_DIRECTORIES.find((directory) => existsSync(socketIn(directory, port))) ?? 'localhost';
 }

@@ -121,7 +121,7 @@ function loggedBy(onStatement: DatabaseOptions['onStatement']) {
   return { logger: onStatement === undefined ? (false as const) : { logQuery: (text: string) => onStatement(text) } };
 }
 
-/** `connection_limit` is of the process: writes get a third of what is left. */
+/** `connection_limit` bounds the process. Writes get a third of what invalidation leaves. */
 function poolSizes({ maxConnections }: Connection): { reads: number; writes: number } {
   if (maxConnections === undefined) return { reads: MAX_READS, writes: MAX_WRITES };
   const left = maxConnections - BESIDE_POOLS;
@@ -131,7 +131,7 @@ function poolSizes({ maxConnections }: Connection): { reads: number; writes: num
 
 export interface ClientOptions {
   readonly max: number;
-  /** 0: none. Default: 30 s. A pooler cannot be told it: there it is the transaction's (`transactionSettings`). */
+  /** 0: none. Default: 30 s. Not sent through a pooler: see `transactionSettings`. */
   readonly statementTimeoutMs?: number;
 }
 
@@ -143,7 +143,7 @@ export function postgresClient(url: string, options: ClientOptions): Sql {
   return connect(parseConnectionUrl(url), options);
 }
 
-/** Every connection of this application is made here, with the settings that the code relies on. */
+/** The only place that opens connections, so that all of them have the settings that the code relies on. */
 function connect(to: Connection, { max, statementTimeoutMs = STATEMENT_TIMEOUT_MS }: ClientOptions): Sql {
   const options = {
     host: [to.host], // in an array the driver leaves the colons of an IPv6 address alone

@@ -10,19 +10,19 @@ const MIGRATION_LOCK = 7203_4410;
 const MIGRATIONS = fileURLToPath(new URL('./migrations', import.meta.url));
 
 export interface MigrateOptions {
-  /** Is given a line for people while another process holds the lock. Default: stderr. */
+  /** Receives a line for the operator while another process holds the lock. Default: stderr. */
   readonly onWait?: (line: string) => void;
 }
 
 /**
- * One transaction does all of it, under a lock that ends with it: a session's lock would stay with a pooler's connection, and every later
- * start would wait for it for good.
+ * Does everything in one transaction, under a lock that ends with it. A session's lock would stay with the connection of a pooler, and every
+ * later start would wait for it without end.
  * @throws DatabaseUnusable, ConnectionUrlError
  */
 export async function migrateDatabase(url: string, { onWait = console.error }: MigrateOptions = {}): Promise<void> {
   await withDatabase(url, { max: 1, statementTimeoutMs: 0 }, (sql) =>
     sql.begin(async (tx) => {
-      await tx.unsafe(transactionSettings(0)); // a pooler's connection has another
+      await tx.unsafe(`${transactionSettings(0)}; set local lock_timeout = 0`); // a pooler's connection may have others
       await lock(tx, onWait);
       await applyMissing(tx);
     }),
@@ -42,7 +42,7 @@ async function lock(tx: TransactionSql, onWait: (line: string) => void): Promise
   await tx`select pg_advisory_xact_lock(${MIGRATION_LOCK})`;
 }
 
-/** Drizzle's table of what has been applied, read behind the lock; its own migrator reads it before its transaction begins. */
+/** Reads Drizzle's table of applied migrations under the lock. Drizzle's own migrator reads it before its transaction begins. */
 async function applyMissing(tx: TransactionSql): Promise<void> {
   await tx`create schema if not exists drizzle`;
   await tx`

@@ -26,7 +26,7 @@ export interface ReadPoolOptions {
   readonly answerMs: number;
   /** How long the server lets a statement run: what was cancelled sooner, somebody cancelled. */
   readonly statementTimeoutMs: number;
-  /** The server has no such limit for these connections: a statement that takes longer is cancelled from here. */
+  /** The server does not enforce `statementTimeoutMs` on these connections: the pool cancels a statement that takes longer. */
   readonly cancelsLate: boolean;
 }
 

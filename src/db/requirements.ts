@@ -1,17 +1,14 @@
 /**
- * Whether a database is one that this application can work with, looked into once before anything else is started: that it answers,
- * its version, its encoding, whether it knows capitals, and the settings of a session. What is wrong is said in one line.
+ * Checks, before anything else starts, that this application can work with a database: that it answers, its version, its encoding, its
+ * rules for capitals, and the settings of a session. A fault is one line for the operator.
  */
 import type { Sql } from 'postgres';
-import { connectionFailure } from './connection-failure.js';
+import { connectionFailure, MIN_VERSION } from './connection-failure.js';
 import { parseConnectionUrl } from './connection-url.js';
 import { type ClientOptions, postgresClient } from './database.js';
 import { SELECT_SETTINGS, unusableSetting } from './session-settings.js';
 
-/** The oldest version with `idle_session_timeout`. */
-export const MIN_VERSION = 14;
-
-/** The database, or the way to it, is not one to work with. The message is one line for the operator. */
+/** The database cannot be used or reached. The message is one line for the operator. */
 export class DatabaseUnusable extends Error {
   override readonly name = 'DatabaseUnusable';
   readonly code = 'DATABASE_UNUSABLE';
@@ -23,7 +20,7 @@ export function requireDatabase(url: string): Promise<void> {
 }
 
 /**
- * Runs `run` on a client of its own, once the database has been looked into.
+ * Checks the database, then runs `run` on a client of its own.
  * @throws DatabaseUnusable, also where the server cannot be reached; ConnectionUrlError; what `run` throws
  */
 export async function withDatabase<T>(url: string, options: ClientOptions, run: (sql: Sql) => Promise<T>): Promise<T> {
@@ -61,7 +58,7 @@ async function requireUsable(sql: Sql, pooled: boolean): Promise<void> {
 
 const CREATE = "create it with template template0 encoding 'UTF8' locale 'C.UTF-8'";
 
-/** `contains`, `startsWith` and the search take letters in capitals or not as equal: Postgres asks the database's LC_CTYPE which are. */
+/** `contains`, `startsWith` and the search ignore capitals. Which letters are capitals is decided by the database's LC_CTYPE. */
 async function requireCapitals(sql: Sql): Promise<void> {
   const [found] = await sql<{ equal: boolean; ctype: string }[]>`
     select lower('ÀŁЖΩ') = 'àłжω' as equal, datctype as ctype from pg_database where datname = current_database()`;

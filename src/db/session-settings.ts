@@ -1,21 +1,21 @@
 /**
- * What the code relies on of a Postgres session, in one place: a database or a role may have any of these set otherwise. A direct
- * connection sends them as it starts. Through a pooler nothing can be sent, so the server must have values that do as well.
+ * The settings of a Postgres session that the code relies on. A database or a role may set any of them to another value, so a direct
+ * connection sends them as it starts. A pooler accepts no settings: there the server must have acceptable values, which the start checks.
  */
 import { MINUTE, SECOND } from '../time.js';
 
-/** A statement that takes longer is a fault of ours or an overload; either way its connection is wanted back. */
+/** A statement that takes longer is a fault of the application or an overload; either way its connection is needed for others. */
 export const STATEMENT_TIMEOUT_MS = 30 * SECOND;
-/** Longer than a write waits for Redis before its COMMIT. */
+/** More than a write waits for Redis before its COMMIT. */
 const MIN_IDLE_IN_TRANSACTION_MS = 10 * SECOND;
 
 export interface SessionSetting {
   readonly name: string;
-  /** In Postgres's own unit. Absent: only a superuser may send it, or not every version knows it, so it is only checked. */
+  /** In the unit of pg_settings. Absent: the setting is only checked, since it needs a superuser or a newer version. */
   readonly value?: string;
-  /** Whether another value does as well. `value` itself is always accepted. */
+  /** Whether another value is acceptable. `value` always is. */
   readonly accepts?: (value: string) => boolean;
-  /** What an operator sets where it is not `value`. */
+  /** What an operator sets, as SQL. Default: `value`. */
   readonly fix?: string;
   /** For the operator: what the code relies on. */
   readonly why: string;
@@ -51,7 +51,7 @@ export const SESSION_SETTINGS: readonly SessionSetting[] = [
   { name: 'array_nulls', value: 'on', why: 'NULL in an array is a null, not a text' },
   { name: 'transform_null_equals', value: 'off', why: 'a comparison with null is never true' },
   {
-    // What it comes to: "$user" names no schema on most servers.
+    // Checked by its effect, since "$user" names no schema on most servers.
     name: 'search_path',
     value: 'public, pg_temp',
     fix: 'public',
@@ -111,18 +111,18 @@ export const SESSION_SETTINGS: readonly SessionSetting[] = [
   },
 ];
 
-/** What a direct connection sends as it starts. */
+/** The settings that a direct connection sends as it starts. */
 export function startupSettings(statementTimeoutMs: number): Record<string, string> {
   const sent = SESSION_SETTINGS.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value]]));
   return Object.fromEntries([...sent, ['statement_timeout', String(statementTimeoutMs)]]);
 }
 
-/** Sets it for the rest of a transaction: what a pooler lets nobody set for a session. 0: none. */
+/** Sets the statement timeout for the rest of a transaction, which works through a pooler. 0: none. */
 export function transactionSettings(statementTimeoutMs: number): string {
   return `set local statement_timeout = ${statementTimeoutMs}`;
 }
 
-/** Selects `name` and `value` of each setting as this session has it; those that this version does not know are missing. */
+/** Selects `name` and `value` of each setting in this session, without those that this version of Postgres does not have. */
 export const SELECT_SETTINGS = `
   select name, case name when 'search_path' then array_to_string(current_schemas(false), ', ') else setting end as value
   from pg_catalog.pg_settings
@@ -135,7 +135,10 @@ const STATEMENT_TIMEOUT: SessionSetting = {
   why: `statements are given ${STATEMENT_TIMEOUT_MS / SECOND} s`,
 };
 
-/** The first setting that the code cannot work with; `statementTimeout`: whether that one counts, which a direct connection sends itself. */
+/**
+ * The first setting that the code cannot work with.
+ * @param statementTimeout whether to check that one, too: a direct connection sends its own
+ */
 export function unusableSetting(
   settings: readonly { readonly name: string; readonly value: string }[],
   { statementTimeout }: { statementTimeout: boolean },

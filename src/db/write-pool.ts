@@ -38,7 +38,7 @@ export class WritePool {
   /** Where the statement that is sent now runs. */
   #at: Client | undefined;
 
-  /** @param first the statement that each transaction begins with, sent together with the next one */
+  /** @param first a statement that each transaction begins with, in the same round trip as the next one */
   constructor(connect: () => Sql, logger: Logger, first?: string) {
     this.#connect = connect;
     this.#sql = connect();
@@ -79,7 +79,7 @@ export class WritePool {
     if (this.#first === undefined) return;
     tx.unsafe(this.#first)
       .execute()
-      .catch(() => {}); // the transaction fails with it, and so says the next statement
+      .catch(() => {}); // the transaction fails with it, and its next statement reports that
   }
 
   /** A client with what Drizzle calls of it, and the same for what it opens. */

@@ -1,4 +1,4 @@
-/** The header `Authorization`, and what stands for it in a WebSocket's `connection_init`. */
+/** Reads the token from the header `Authorization`, and from the same member of a WebSocket's `connection_init`. */
 
 const SCHEME = /^bearer[ \t]/i;
 

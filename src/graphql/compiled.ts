@@ -101,21 +101,22 @@ export class CompiledQueries {
     maxSize: MAX_COMPILED_FIELDS,
     dispose: (known, key, reason) => reason !== 'set' && known.deref()?.queries.delete(key),
   });
-  readonly #maxBytes: number;
   #count = 0;
 
-  /** `maxBytes`: of an answer as JSON. */
-  constructor(schema: GraphQLSchema, maxBytes = MAX_RESPONSE_BYTES) {
+  constructor(schema: GraphQLSchema) {
     this.#schema = schema;
-    this.#maxBytes = maxBytes;
     const fields = Object.values(schema.getTypeMap()).flatMap((type) =>
       isObjectType(type) ? Object.values(type.getFields()) : [],
     );
     this.#resolvers = new Map([...fields, ...META_FIELDS].map((field) => [field, field.resolve]));
   }
 
-  /** The `data` of a query of a valid document. @throws ResponseTooLarge, or whatever made it give up, which is no answer */
-  async run({ document, operation, variables }: Asked, context: unknown): Promise<Into> {
+  /** The `data` of a query of a valid document, which is added up in `size`. @throws ResponseTooLarge, or whatever made it give up, which is no answer */
+  async run(
+    { document, operation, variables }: Asked,
+    context: unknown,
+    size = new ResponseSize(MAX_RESPONSE_BYTES),
+  ): Promise<Into> {
     const definitions = operation.variableDefinitions ?? [];
     const { coerced } = getVariableValues(this.#schema, definitions, variables ?? {}, { maxErrors: 1 });
     if (coerced === undefined) throw new GaveUp();
@@ -123,11 +124,11 @@ export class CompiledQueries {
     const key = `${known.id} ${JSON.stringify(known.conditions.map((name) => coerced[name]))}`;
     this.#kept.get(key); // it is used
     const query = known.queries.get(key) ?? new CompiledQuery(this.#schema, this.#resolvers, { document, operation });
-    const { size } = query;
+    const { size: sizeBefore } = query;
     try {
-      return await new Run(query, context, coerced, new ResponseSize(this.#maxBytes)).answer();
+      return await new Run(query, context, coerced, size).answer();
     } finally {
-      if (query.size !== size) this.#keep(known, key, query); // compiled as far as it has been run, so it grows
+      if (query.size !== sizeBefore) this.#keep(known, key, query); // compiled as far as it has been run, so it grows
     }
   }
 

@@ -11,13 +11,13 @@ interface Stored {
 
 /** Apollo's `documentStore`, whose own is bounded by what a document is as JSON: its objects are some five times that. */
 export class DocumentStore {
-  /** By text. */
+  /** The documents by their texts. */
   readonly #documents = new LRUCache<string, Stored>({
     maxSize: MAX_STORED_DOCUMENT_CHARS,
     sizeCalculation: (_, text) => Math.max(1, text.length),
     dispose: ({ key }) => key !== undefined && this.#texts.delete(key),
   });
-  /** By Apollo's key. */
+  /** The texts by Apollo's keys. */
   readonly #texts = new Map<string, string>();
 
   /** The document that this text is. */

@@ -22,20 +22,23 @@ import { headerMap } from './http-headers.js';
 import { LIMITS, PARSE_OPTIONS } from './limits.js';
 import type { Opened, RequestContext } from './request-context.js';
 import { TimeBudget } from './time-budget.js';
+import { type Turns, WHOLE_TURN } from './turns.js';
 
-/** Of the responses to invalid documents, in characters. */
+/** Bounds the responses to invalid documents that are kept, in characters. */
 const MAX_REFUSED_CHARS = 1024 * 1024;
-/** Of a viewer: 100 new documents of a large frontend at once, and a twentieth of the process in the long run. */
+/** A viewer's: 100 new documents of a frontend at once, and a twentieth of the process in the long run. */
 const VIEWERS_TIME = { burstMs: 1000, msPerSecond: 50 };
-/** Of an address without a token: the introspection of tools, some 10 ms each. */
+/** An address's, for requests without a token: the introspection of tools takes some 10 ms. */
 const ANONYMOUS_TIME = { burstMs: 250, msPerSecond: 10 };
 
-/** Who brings a document. */
+/** The sender of a document. */
 export type Sender = Pick<Opened, 'caller' | 'identity'>;
 
 export interface DocumentsOptions {
   /** Whether there are limits of rate: then time is one of them. */
   readonly limited: boolean;
+  /** New documents are read one in each turn of the event loop. */
+  readonly turns: Turns;
   readonly clock?: Clock;
 }
 
@@ -49,22 +52,24 @@ export class Documents {
   readonly #viewers: TimeBudget;
   readonly #anonymous: TimeBudget;
   readonly #limited: boolean;
+  readonly #turns: Turns;
 
-  constructor({ limited, clock = systemClock }: DocumentsOptions) {
+  constructor({ limited, turns, clock = systemClock }: DocumentsOptions) {
     this.#limited = limited;
+    this.#turns = turns;
     this.#viewers = new TimeBudget({ ...VIEWERS_TIME, clock });
     this.#anonymous = new TimeBudget({ ...ANONYMOUS_TIME, clock });
   }
 
   /**
-   * Before Apollo reads the document. @returns what was answered when it was found invalid; undefined: it may be read
+   * Before Apollo reads the document. @returns what was answered when it was found invalid; undefined: it may be read, at once
    * @throws GraphQLError UNAUTHENTICATED, RATE_LIMITED
    */
-  admit(text: string, accept: string | undefined, sender: Sender): HTTPGraphQLResponse | undefined {
-    if (sender.identity === undefined) this.#requireIntrospection(text, sender);
+  async admit(text: string, accept: string | undefined, sender: Sender): Promise<HTTPGraphQLResponse | undefined> {
+    if (sender.identity === undefined) await this.#requireIntrospection(text, sender);
     if (this.store.find(text) !== undefined) return undefined;
-    const refused = this.#refused.get(refusedKey(text, accept));
-    if (refused === undefined) this.#requireTime(sender);
+    const refused = this.#refused.size === 0 ? undefined : this.#refused.get(refusedKey(text, accept));
+    if (refused === undefined) await this.#takeTurn(sender);
     return refused;
   }
 
@@ -73,14 +78,14 @@ export class Documents {
   }
 
   /** Parses and validates a document that does not come through Apollo. @returns also what is wrong with it */
-  read(
+  async read(
     schema: GraphQLSchema,
     text: string,
     sender: Sender & { hideSuggestions: boolean },
-  ): DocumentNode | GraphQLError[] {
+  ): Promise<DocumentNode | GraphQLError[]> {
     const known = this.store.find(text);
     if (known !== undefined) return known;
-    this.#requireTime(sender);
+    await this.#takeTurn(sender);
     const startedMs = performance.now();
     try {
       const document = parse(text, PARSE_OPTIONS);
@@ -113,18 +118,25 @@ export class Documents {
     };
   }
 
-  #requireIntrospection(text: string, sender: Sender): void {
+  async #requireIntrospection(text: string, sender: Sender): Promise<void> {
     if (!text.includes('__')) throw noToken(); // a name of introspection begins so
     const known = this.store.find(text);
     if (known !== undefined) {
       if (isIntrospection(known)) return;
       throw noToken();
     }
-    this.#requireTime(sender);
+    await this.#takeTurn(sender);
     const startedMs = performance.now();
     const document = parsed(text);
     this.#spend(sender, performance.now() - startedMs);
     if (document === undefined || !isIntrospection(document)) throw noToken();
+  }
+
+  /** Resolves when the document may be read, at once: those that came before it have been read and counted. @throws RATE_LIMITED */
+  async #takeTurn(sender: Sender): Promise<void> {
+    this.#requireTime(sender);
+    await this.#turns.run(sender.caller, WHOLE_TURN, async () => {});
+    this.#requireTime(sender);
   }
 
   #requireTime(sender: Sender): void {
@@ -180,7 +192,7 @@ function outOfTime(waitMs: number): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'RATE_LIMITED', http } });
 }
 
-/** Of the text a digest: documents may be long, and clients choose how long. */
+/** Holds a digest of the text, since clients choose how long it is. */
 function refusedKey(text: string, accept = ''): string {
   return `${accept}\n${createHash('sha256').update(text).digest('base64')}`;
 }

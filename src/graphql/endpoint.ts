@@ -15,6 +15,9 @@ import type { Admitted, Opened, RequestContext } from './request-context.js';
 import { tooManyUnread, type UnreadResponses } from './unread-responses.js';
 import { clientGone } from './waited-for.js';
 
+/** A response up to this size is not tracked until it is read, which would cost more than the response. */
+const TRACKED_BYTES = 8 * 1024;
+
 export interface EndpointOptions {
   readonly apollo: ApolloServer<RequestContext>;
   readonly answers: Answers;
@@ -36,7 +39,7 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
   app.route({
     url,
     method: ['GET', 'POST'],
-    // Before the body is parsed: whoever is over a limit pays for no parsing, and what does not parse is counted.
+    // Before the body is parsed: a caller over a limit causes no parsing, and a body that does not parse is counted.
     onRequest: async (request) => {
       // It has no address any more that could be counted.
       if (request.socket.destroyed) throw clientGone();
@@ -75,7 +78,7 @@ interface Exchange {
 }
 
 async function answer(options: EndpointOptions, exchange: Exchange): Promise<HTTPGraphQLResponse> {
-  const { apollo, documents, contextOf } = options;
+  const { apollo, documents, unread, contextOf } = options;
   const { opened, request, reply } = exchange;
   const body = bodyOf(request);
   const search = searchOf(request.url);
@@ -85,7 +88,8 @@ async function answer(options: EndpointOptions, exchange: Exchange): Promise<HTT
   const response = await apollo.executeHTTPGraphQLRequest({
     httpGraphQLRequest: { body, method: request.method, headers: headersOfRequest(request), search },
     context: async () => {
-      refused = text === undefined ? undefined : documents.admit(text, accept, opened);
+      refused = text === undefined ? undefined : await documents.admit(text, accept, opened);
+      if (unread.isBehind(opened.caller)) throw tooManyUnread();
       if (refused !== undefined) throw badRequest('This document is not valid.'); // what is sent says why
       return contextOf(opened, request, reply);
     },
@@ -115,13 +119,14 @@ async function send(
   const text = await textOf(response);
   const bytes = Buffer.byteLength(text);
   const head: Head = { status: response.status ?? 200, headers: response.headers, text };
-  // What a mutation has done is always told.
+  // The response of a mutation that has run is always sent.
   const mayWait = unread.allows(opened.caller, bytes) || opened.isMutation === true;
   const { status, headers, text: sent } = mayWait ? head : refusal(mask);
   if (!mayWait) delete opened.answeredFor;
   reply.code(status);
   for (const [name, value] of headers) reply.header(name, value);
-  unread.track(reply.raw, opened.caller, mayWait ? bytes : 0);
+  // Of smaller ones Node itself keeps few: it reads no further from a connection on which responses wait.
+  if (mayWait && bytes > TRACKED_BYTES) unread.track(reply.raw, opened.caller, bytes);
   return sent;
 }
 
@@ -155,7 +160,7 @@ function headersOfRequest({ headers }: FastifyRequest): HeaderMap {
   return map;
 }
 
-/** With its question mark, as of a URL; without an `operationName` that is empty. */
+/** The query of an address with its question mark, as in a URL, without an empty `operationName`. */
 function searchOf(address: string): string {
   const mark = address.indexOf('?');
   if (mark === -1) return '';

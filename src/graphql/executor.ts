@@ -12,8 +12,9 @@ import type { Database, MainDatabase } from '../db/database.js';
 import { CompiledQueries } from './compiled.js';
 import type { Context } from './context.js';
 import { badVariable } from './errors.js';
+import type { LargeResponses } from './large-responses.js';
 import { Loads } from './loads.js';
-import { isWithin, ResponseTooLarge } from './response-size.js';
+import { bytesOf, ResponseSize, ResponseTooLarge } from './response-size.js';
 
 /** From the cache: the first run and at most two more. */
 const MAX_RUNS = 3;
@@ -28,10 +29,10 @@ type Run = (context: Context) => Promise<ExecutionResult>;
 
 export function gatewayOf(
   schema: GraphQLSchema,
-  options: { cache: Cache; db: MainDatabase; production: boolean; maxResponseBytes: number },
+  options: { cache: Cache; db: MainDatabase; production: boolean; maxResponseBytes: number; large: LargeResponses },
 ): GatewayInterface {
-  const { cache, db, production, maxResponseBytes } = options;
-  const queries = new CompiledQueries(schema, maxResponseBytes);
+  const { cache, db, production, maxResponseBytes, large } = options;
+  const queries = new CompiledQueries(schema);
   return {
     onSchemaLoadOrUpdate(tell) {
       tell({ apiSchema: schema, coreSupergraphSdl: '' });
@@ -50,19 +51,25 @@ export function gatewayOf(
             operationName,
             hideSuggestions: production,
           });
-          if (!isWithin(result.data, maxResponseBytes))
-            throw new ResponseTooLarge(maxResponseBytes, operation.operation);
+          const bytes = bytesOf(result.data, maxResponseBytes);
+          if (bytes === undefined) throw new ResponseTooLarge(maxResponseBytes, operation.operation);
+          large.note(result.data, bytes, contextValue.viewerId);
           return result;
         };
-        const compiled: Run = async () =>
-          queries.run({ document, operation, variables }, contextValue).then(
-            (data) => ({ data }),
+        const compiled: Run = async () => {
+          const size = new ResponseSize(maxResponseBytes);
+          return queries.run({ document, operation, variables }, contextValue, size).then(
+            (data) => {
+              large.note(data, size.bytes, contextValue.viewerId);
+              return { data };
+            },
             (reason) => {
               contextValue.signal?.throwIfAborted();
-              if (reason instanceof ResponseTooLarge) throw reason; // it would be as large
+              if (reason instanceof ResponseTooLarge) throw reason; // graphql-js would build it once more
               return interpreted(contextValue);
             },
           );
+        };
         // What gave up is run again, which a write must not be, and its time is not spent here. A trace asks for the path of each field.
         const run = operation.operation === 'query' && !contextValue.tracer.enabled ? compiled : interpreted;
         const running = () => {

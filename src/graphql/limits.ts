@@ -40,7 +40,7 @@ export const MAX_VARIABLE_DEPTH = 25;
 export const MAX_STORED_DOCUMENT_CHARS = 512 * 1024;
 /** Selected by the queries of those that are kept as compiled, too; each is some 800 bytes. */
 export const MAX_COMPILED_FIELDS = 20_000;
-/** In units of `costOf`: about one object of the answer each. A page of 50 tasks with labels, people and comments is 4000. */
+/** In units of `costOf`: about one object of the answer each. A page of 50 tasks with labels, people and comments is 7800. */
 export const MAX_COST = 10_000;
 
 /** Of the fields whose cost no count of objects tells; others have theirs where they are declared, as `complexity`. */
@@ -56,11 +56,11 @@ export const COSTS = {
   /** A field of Mutation: a transaction with its fence. */
   write: 10,
   /** A text of up to 65 536 characters: a task's description, a comment. */
-  longTextField: 5,
+  longTextField: 3,
   /** One of up to 10 000: a project's description. */
   shortTextField: 1,
   /** A list of tasks reads each project it is of: for each of these, charged when they are known. */
-  project: 0.02,
+  project: 0.1,
 } as const;
 
 /** For Apollo's `validationRules`. */

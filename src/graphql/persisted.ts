@@ -22,7 +22,7 @@ const REGISTERED_TTL_MS = 30 * DAY;
 const MAX_REGISTERED_CHARS = 4 * 1024 * 1024;
 /** A larger one is not registered: its client sends it every time. */
 const MAX_DOCUMENT_BYTES = 10 * 1024;
-/** Of all documents that one viewer registers in a day, with one process. The documents of a large frontend are some 300 KiB. */
+/** Bounds what one viewer registers in a day with one process. The documents of a large frontend are some 300 KiB. */
 const MAX_BYTES_OF_VIEWER = 1024 * 1024;
 /** Viewers whose registrations are counted. One that is forgotten begins anew. */
 const MAX_VIEWERS = 20_000;

@@ -7,13 +7,13 @@ import { GraphQLError, type OperationTypeNode } from 'graphql';
 /** Default of MAX_RESPONSE_MB, in bytes. */
 export const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
 
-/** Of a character in JSON: `\u0007`. */
+/** The longest form of a character in JSON: `\u0007`. */
 const MAX_BYTES_PER_CHAR = 6;
-/** A number, a boolean or null, with its comma. */
+/** What a number, a boolean or null takes, with its comma. */
 const BYTES_OF_OTHER = 6;
-/** What JSON may not write as it is. */
-const ESCAPED = /[\p{Cc}\p{Cs}"\\]/u;
-
+const QUOTE = '"'.charCodeAt(0);
+const BACKSLASH = '\\'.charCodeAt(0);
+const SHORT_ESCAPES = new Set([...'\b\t\n\f\r'].map((char) => char.charCodeAt(0)));
 export class ResponseTooLarge extends GraphQLError {
   override readonly name = 'ResponseTooLarge';
 
@@ -42,6 +42,11 @@ export class ResponseSize {
     this.#exactFrom = exact ? 0 : maxBytes / MAX_BYTES_PER_CHAR;
   }
 
+  /** So far; fewer than there are, where not all are counted. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** @throws ResponseTooLarge */
   addLeaf(value: unknown): void {
     if (typeof value !== 'string') this.add(typeof value === 'object' ? objectBytes(value) : BYTES_OF_OTHER);
@@ -55,7 +60,7 @@ export class ResponseSize {
   }
 }
 
-/** Of a name in an object, with its quotes, colon and comma. */
+/** The bytes of a name in an object, with its quotes, colon and comma. */
 export function keyBytes(name: string): number {
   return name.length + 4;
 }
@@ -65,42 +70,51 @@ function objectBytes(value: unknown): number {
   return value === null ? BYTES_OF_OTHER : (JSON.stringify(value)?.length ?? 0);
 }
 
+/** The bytes that JSON.stringify makes of a text, in UTF-8, without making them. */
 function jsonBytes(text: string): number {
-  return Buffer.byteLength(ESCAPED.test(text) ? JSON.stringify(text) : text) + 2;
+  let bytes = 2;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit < 0x20) bytes += SHORT_ESCAPES.has(unit) ? 2 : 6;
+    else if (unit === QUOTE || unit === BACKSLASH) bytes += 2;
+    else if (unit < 0x80) bytes += 1;
+    else if (unit < 0x800) bytes += 2;
+    else if (unit < 0xd800 || unit > 0xdfff) bytes += 3;
+    else if (isPair(unit, text.charCodeAt(i + 1))) {
+      bytes += 4;
+      i++;
+    } else bytes += 6; // a lone surrogate is escaped
+  }
+  return bytes;
 }
 
-/** Whether a result that graphql-js has built is within the bound; it stops where it is not. */
-export function isWithin(data: unknown, maxBytes: number): boolean {
+function isPair(high: number, low: number): boolean {
+  return high < 0xdc00 && low >= 0xdc00 && low <= 0xdfff;
+}
+
+/** @returns the bytes of a result that graphql-js has built; undefined as soon as they are more than `maxBytes` */
+export function bytesOf(data: unknown, maxBytes: number): number | undefined {
   const size = new ResponseSize(maxBytes, { exact: true });
-  const visit = (value: unknown): void => {
-    if (Array.isArray(value)) {
-      size.add(2);
-      for (const item of value) visit(item);
-    } else if (typeof value === 'object' && value !== null) {
-      size.add(2);
-      for (const [name, inner] of Object.entries(value)) {
-        size.add(keyBytes(name));
-        visit(inner);
-      }
-    } else {
-      size.addLeaf(value);
-    }
-  };
   try {
-    visit(data);
-    return true;
+    visit(data, size);
+    return size.bytes;
   } catch (error) {
-    if (error instanceof ResponseTooLarge) return false;
+    if (error instanceof ResponseTooLarge) return undefined;
     throw error;
   }
 }
 
-/** For Apollo's `stringifyResult`: the last word, to the byte. */
-export function boundedStringify(maxBytes: number): (result: unknown) => string {
-  return (result) => {
-    const text = JSON.stringify(result);
-    // No character takes more than 3 bytes of UTF-8 for one unit of `length`.
-    if (text.length * 3 > maxBytes && Buffer.byteLength(text) > maxBytes) throw new ResponseTooLarge(maxBytes);
-    return text;
-  };
+function visit(value: unknown, size: ResponseSize): void {
+  if (Array.isArray(value)) {
+    size.add(2);
+    for (const item of value) visit(item, size);
+  } else if (typeof value === 'object' && value !== null) {
+    size.add(2);
+    for (const [name, inner] of Object.entries(value)) {
+      size.add(keyBytes(name));
+      visit(inner, size);
+    }
+  } else {
+    size.addLeaf(value);
+  }
 }

@@ -32,15 +32,18 @@ import {
   sandboxPolicy,
   serverOptions,
 } from './http-security.js';
+import { readJsonBodies } from './json-body.js';
+import { LargeResponses } from './large-responses.js';
 import { LIMITS, MAX_BODY_BYTES, PARSE_OPTIONS } from './limits.js';
 import { Loads } from './loads.js';
 import { statusByMediaType } from './over-http.js';
 import { PersistedDocuments, type PersistedDocumentsOptions, RegisteredDocuments } from './persisted.js';
 import { callerOf, type RateLimits, rateLimitPlugin } from './rate-limit.js';
 import { type Admitted, type Asker, type Opened, RequestContext } from './request-context.js';
-import { boundedStringify, MAX_RESPONSE_BYTES } from './response-size.js';
+import { MAX_RESPONSE_BYTES } from './response-size.js';
 import type { SubscriptionLimits } from './subscription-limits.js';
 import { serveSubscriptions } from './subscriptions.js';
+import { Turns } from './turns.js';
 import { UnreadResponses } from './unread-responses.js';
 import { waitedFor } from './waited-for.js';
 
@@ -79,9 +82,9 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly introspection?: boolean;
   /** From a request's arrival to its answer, ms. Default 30 s. */
   readonly answerTimeoutMs?: number;
-  /** Of one response. Default 4 MiB. */
+  /** Bounds one response. Default 4 MiB. */
   readonly maxResponseBytes?: number;
-  /** Of all responses that their clients have not read. Default 64 MiB. */
+  /** Bounds all responses that their clients have not read. Default 64 MiB. */
   readonly maxUnreadBytes?: number;
   /** After so long without a byte read, a client is disconnected. Default 20 s. */
   readonly unreadStallMs?: number;
@@ -109,20 +112,23 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   });
   const mask = new ErrorMask(log);
   answerHttpErrors(app, ENDPOINT, mask);
+  readJsonBodies(app);
   const unlisted = options.metrics.unlistedDocument;
   const listed = persistedDocuments && new PersistedDocuments({ ...persistedDocuments, log, unlisted });
   listed?.serve(app, ENDPOINT);
-  const documents = new Documents({ limited: options.rateLimits !== undefined });
+  const turns = new Turns();
+  const documents = new Documents({ limited: options.rateLimits !== undefined, turns });
+  const large = new LargeResponses({ maxBytes: maxResponseBytes, turns });
   const registered = new RegisteredDocuments(options.cache.store);
   const apollo = new ApolloServer<RequestContext>({
-    gateway: gatewayOf(schema, { ...options, maxResponseBytes }),
+    gateway: gatewayOf(schema, { ...options, maxResponseBytes, large }),
     introspection: options.introspection ?? !production,
     hideSchemaDetailsFromClientErrors: production,
     validationRules: [...LIMITS],
     parseOptions: PARSE_OPTIONS,
     documentStore: documents.store,
     persistedQueries: persistedDocuments?.mode === 'enforce' ? false : { cache: registered },
-    stringifyResult: boundedStringify(maxResponseBytes),
+    stringifyResult: large.stringify,
     allowBatchedHttpRequests: false, // each would have the limits of one
     csrfPrevention: { requestHeaders: UNFORGEABLE_HEADERS },
     includeStacktraceInErrorResponses: false,

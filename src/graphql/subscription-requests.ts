@@ -58,7 +58,6 @@ export interface SubscriptionRequestOptions {
 
 /** The context of one subscription, with what its stream needs. */
 interface RunningContext extends SubscriptionContext {
-  readonly client: Client;
   readonly release: () => void;
 }
 
@@ -95,16 +94,11 @@ export class SubscriptionRequests {
 
   /** Runs what `accept` has accepted. */
   open(args: ExecutionArgs): ReturnType<typeof openEvents> {
-    const { client, release, viewerId, cost, untilAvailable } = args.contextValue as RunningContext;
+    const { release, viewerId, cost, untilAvailable } = args.contextValue as RunningContext;
     return openEvents(args, {
       pay: () => this.#pay(viewerId, cost),
       inTurn: (work) => this.#turns.run(viewerId, cost, work),
-      retrying: (work) =>
-        untilAvailable(work).catch((error: unknown) => {
-          // An error would end this subscription for good; a client whose connection ends subscribes again by itself.
-          if (isUnavailable(error)) client.end(CLOSE.tryAgain);
-          throw error;
-        }),
+      retrying: untilAvailable,
       onEnd: release,
     });
   }
@@ -140,7 +134,7 @@ export class SubscriptionRequests {
     listed?.textOf({ documentId: undefined, query });
     const caller = callerOf({ userId: client.identity?.userId }, '');
     const sender = { caller, identity: client.identity, hideSuggestions: production };
-    const document = documents.read(schema, query, sender);
+    const document = await documents.read(schema, query, sender);
     if (Array.isArray(document)) return document;
     const operation = getOperationAST(document, operationName || null);
     if (!operation) throw refusal('OPERATION_RESOLUTION_FAILURE', 'operationName: expected the name of an operation');
@@ -197,7 +191,6 @@ export class SubscriptionRequests {
       cost,
       signal,
       loads: loadsOf(false),
-      client,
       release,
       // Events of one subscription are answered one after the other, so none changes the loads of another.
       renew({ direct }) {
@@ -205,12 +198,19 @@ export class SubscriptionRequests {
         context.loads = loadsOf(direct);
       },
       inTurn: (work) => this.#turns.run(viewerId, 1, work),
-      untilAvailable(work) {
+      async untilAvailable(work) {
         let attempts = 0;
-        return availability.retrying(() => {
+        const attempt = () => {
           if (attempts++ > 0) context.renew({ direct: renewedDirect }); // the loads remember what has failed
           return work();
-        }, signal);
+        };
+        try {
+          return await availability.retrying(attempt, signal);
+        } catch (error) {
+          // An error would end this subscription for good; a client whose connection ends subscribes again by itself.
+          if (isUnavailable(error)) end(CLOSE.tryAgain);
+          throw error;
+        }
       },
       queue: () => new EventQueue({ maxItems: this.#limits.maxQueued, onFull: () => end(CLOSE.tooSlow) }),
     };

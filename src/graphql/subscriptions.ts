@@ -18,7 +18,7 @@ import { bearerToken } from './bearer.js';
 import { type ConnectionSlot, ConnectionSlots } from './connection-slots.js';
 import type { ErrorMask } from './errors.js';
 import { addressOf, type HttpSecurityOptions } from './http-security.js';
-import { isWithin, ResponseTooLarge } from './response-size.js';
+import { bytesOf, ResponseTooLarge } from './response-size.js';
 import type { Identity } from './server.js';
 import { CLOSE, DEFAULT_LIMITS, type Ending, type SubscriptionLimits } from './subscription-limits.js';
 import { type Client, type SubscriptionRequestOptions, SubscriptionRequests } from './subscription-requests.js';
@@ -202,7 +202,7 @@ function protocolServer(options: SubscriptionOptions, limits: SubscriptionLimits
     },
     subscribe: (args) => requests.open(args as ExecutionArgs),
     onNext: (_connection, _id, _payload, _args, { data = null, errors }) => {
-      if (!isWithin(data, maxResponseBytes))
+      if (bytesOf(data, maxResponseBytes) === undefined)
         return { data: null, errors: [told(new ResponseTooLarge(maxResponseBytes))] };
       return errors && { data, errors: errors.map(told) };
     },

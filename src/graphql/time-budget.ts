@@ -1,5 +1,5 @@
 /**
- * How much of this process's time one caller may take for something that no point tells beforehand: a bucket of milliseconds that fills
+ * Bounds how much of this process's time one caller takes for work whose cost is known only afterwards: a bucket of milliseconds that fills
  * steadily. Not shared with other processes, since it is the time of this one that is protected.
  */
 import { LRUCache } from 'lru-cache';
@@ -30,7 +30,7 @@ export class TimeBudget {
     this.#options = options;
   }
 
-  /** For how long the caller must wait before it may take more time, ms; 0: not at all. */
+  /** How long the caller waits before it may take more time, ms. 0: it need not wait. */
   waitMs(caller: string): number {
     const bucket = this.#buckets.get(caller);
     if (bucket === undefined) return 0;

@@ -6,6 +6,8 @@ import { SECOND } from '../time.js';
 
 /** Points that begin in one turn of the event loop: some milliseconds of work. A larger job begins alone. */
 const POINTS_PER_TURN = 100;
+/** Of a job that is alone in its turn. */
+export const WHOLE_TURN = POINTS_PER_TURN;
 /** Points under way. What has begun together may end together, so this bounds how long the event loop is kept. */
 const MAX_POINTS = 1000;
 const MAX_POINTS_PER_VIEWER = 100;

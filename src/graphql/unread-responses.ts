@@ -10,13 +10,13 @@ import { headerMap } from './http-headers.js';
 
 /** Default of MAX_UNREAD_MB, in bytes. */
 export const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
-/** Of all that may wait, one caller may have this part. */
+/** One caller has at most this part of all unread bytes: a quarter. */
 const CALLERS = 4;
 /** A response up to this size is sent also when the process has no room: a viewer with small pages does not notice the others. */
 const SMALL_BYTES = 64 * 1024;
-/** Without a byte taken by the network. */
+/** How long a connection lasts on which the network takes no byte. */
 const STALL_MS = 20 * SECOND;
-/** However slowly it is read. 4 MiB at 300 kbit/s. */
+/** How long a response may take, however slowly it is read: 4 MiB at 300 kbit/s. */
 const READ_WITHIN_MS = 2 * MINUTE;
 const RETRY_AFTER_SECONDS = 2;
 
@@ -29,7 +29,7 @@ export class UnreadResponses {
   readonly #maxBytes: number;
   readonly #maxBytesOfCaller: number;
   readonly #stallMs: number;
-  /** Only of those who have any. */
+  /** Callers without unread bytes have no entry. */
   readonly #byCaller = new Map<string, number>();
   #bytes = 0;
 
@@ -39,7 +39,7 @@ export class UnreadResponses {
     this.#stallMs = stallMs;
   }
 
-  /** Waiting now, of all callers. */
+  /** Unread now, of all callers. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -50,6 +50,11 @@ export class UnreadResponses {
     const own = this.#byCaller.get(caller) ?? 0;
     if (own > 0 && own + bytes > this.#maxBytesOfCaller) return false;
     return bytes <= SMALL_BYTES || this.#bytes + bytes <= this.#maxBytes;
+  }
+
+  /** Whether the caller has so much to read that nothing is run for it, a mutation neither. */
+  isBehind(caller: string): boolean {
+    return this.#bytes > 0 && (this.#byCaller.get(caller) ?? 0) > this.#maxBytesOfCaller / 2;
   }
 
   /** Counts a response until its client has taken it, or has gone. To be called when it is sent, or just before. */
@@ -77,10 +82,10 @@ export class UnreadResponses {
   }
 }
 
-/** Nothing is lost with a query; a mutation's response is always sent. */
+/** Nothing is lost with a query. A mutation that has run is always answered. */
 export function tooManyUnread(): GraphQLError {
   const headers = headerMap([['retry-after', String(RETRY_AFTER_SECONDS)]]);
-  return new GraphQLError('Too many responses wait to be read: read them, then send this query again.', {
+  return new GraphQLError('Too many responses wait to be read: read them, then send this request again.', {
     extensions: { code: 'TOO_MANY_UNREAD_RESPONSES', http: { status: 503, headers } },
   });
 }

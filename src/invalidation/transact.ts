@@ -54,7 +54,7 @@ export class Transactor {
 
   /**
    * WRITE. `fn` may only use the transaction it is given: a cached read inside it could be filled with what is not committed. It runs again,
-   * in a new transaction, when Postgres rolled back because of a deadlock or a serialization failure, so it keeps nothing of its own.
+   * in a new transaction, when Postgres rolled back because of a deadlock or a serialization failure, so it must not keep state between runs.
    * @throws what `fn` throws, after ROLLBACK; CommitOutcomeUnknown; CacheError FENCE_REFUSED under the fence policy `reject`; before
    * anything is written TooManyWrites, and the reason of the writer's signal.
    */

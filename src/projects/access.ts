@@ -11,11 +11,22 @@ import { Refusal, UserErrorCode } from '../graphql/user-error.js';
 import { userById } from '../users/user.loaders.js';
 import type { UserRow } from '../users/user.table.js';
 import { passGate } from './gates.js';
-import { membershipsOf, projectById } from './project.loaders.js';
+import { type Membership, membershipsOf, projectById } from './project.loaders.js';
 import { mayWrite, projectMembers, projects, type Role } from './project.table.js';
 
-export function visibleProjectIds({ loads, viewerId }: Context): Awaitable<ProjectId[]> {
-  return once(loads.load(membershipsOf, viewerId), (memberships) => memberships.map(({ projectId }) => projectId));
+export function visibleProjectIds({ loads, viewerId }: Context): Awaitable<readonly ProjectId[]> {
+  return once(loads.load(membershipsOf, viewerId), projectIdsOf);
+}
+
+/** One frozen list for each value that was read: it is part of the keys of all lists of a request. */
+const idsOfMemberships = new WeakMap<readonly Membership[], readonly ProjectId[]>();
+
+function projectIdsOf(memberships: readonly Membership[]): readonly ProjectId[] {
+  const known = idsOfMemberships.get(memberships);
+  if (known !== undefined) return known;
+  const ids = Object.freeze(memberships.map(({ projectId }) => projectId));
+  idsOfMemberships.set(memberships, ids);
+  return ids;
 }
 
 export function roleIn({ loads, viewerId }: Context, projectId: ProjectId): Awaitable<Role | undefined> {

@@ -75,7 +75,7 @@ export class TaskChangesSinceResolver {
     if (answer.kind === 'expired') throw cursorExpired();
     const { next } = answer;
     const page = { cursor: writeCursor(next, scope), hasMore: next.rest !== undefined };
-    if (answer.kind === 'too many') return { ...page, changes: [], refetchProjectIds: projectIds };
+    if (answer.kind === 'too many') return { ...page, changes: [], refetchProjectIds: [...projectIds] };
     const seen = new Set(visible);
     // Read from Postgres, too: the cache may show a task as it was before a change that is listed here.
     const direct = context.loads.direct();

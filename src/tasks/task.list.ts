@@ -3,7 +3,7 @@
  * share an entry, and it says which row-sets the list depends on: the narrowest that certainly hold every row that could enter or leave it.
  */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Tag } from '../cache/index.js';
+import { MAX_TAGS, type Tag } from '../cache/index.js';
 import { isInstant, isoText } from '../db/columns.js';
 import { isId, type ProjectId, type TaskId, toUuid, type UserId } from '../db/ids.js';
 import { behindSql, orderBySql, type Place, placeSql, reversed, type SortColumn } from '../db/page-sql.js';
@@ -128,6 +128,11 @@ function narrow({ where }: TaskList): { column: Column; tags: readonly Tag[] } |
   return undefined;
 }
 
+/** Whether its tasks are found by something narrower than their projects, however many those are. */
+export function isNarrow(list: TaskList): boolean {
+  return narrow(list) !== undefined;
+}
+
 /** What lists by project, assignee and so on do not follow. */
 const UNFOLLOWED = new Set<Column>(['title', 'description', 'updatedAt']);
 const UNFOLLOWED_FIELDS = new Set([TaskOrderField.TITLE, TaskOrderField.UPDATED_AT]);
@@ -138,14 +143,16 @@ export function taskListTags(list: TaskList, order: TaskListOrder = []): Tag[] {
     all.some((part) => 'search' in part || ('column' in part && UNFOLLOWED.has(part.column))) ||
     order.some(({ field }) => UNFOLLOWED_FIELDS.has(field));
   const narrowest = narrow(list);
+  // More are never kept, whatever they are.
+  const projectIds = list.projectIds.slice(0, MAX_TAGS + 1);
   const rows =
     narrowest?.column === 'id' || (narrowest !== undefined && !unfollowed)
       ? narrowest.tags
-      : list.projectIds.flatMap((id) => (unfollowed ? taskRows.anyByProject(id) : taskRows.byProject(id)));
+      : projectIds.flatMap((id) => (unfollowed ? taskRows.anyByProject(id) : taskRows.byProject(id)));
   const borne = all.flatMap((part) => {
     if (!('labels' in part)) return [];
     if (part.labels === 'some' && part.ids !== 'any') return part.ids.flatMap((id) => taskLabelRows.byLabel(id));
-    return list.projectIds.flatMap((id) => taskLabelRows.byProject(id));
+    return projectIds.flatMap((id) => taskLabelRows.byProject(id));
   });
   return [...new Set([...rows, ...borne])];
 }

@@ -97,17 +97,17 @@ export const relativeTaskPages = pagesSource('TaskPageRelative', RELATIVE_TTL_MS
 export const taskCounts = countsSource('TaskCount', ROW_TTL_MS);
 export const relativeTaskCounts = countsSource('TaskCountRelative', RELATIVE_TTL_MS);
 
-/** Of lists that look into texts. */
-export const taskPagesByText = byText(taskPages, ({ list }) => list);
-export const relativeTaskPagesByText = byText(relativeTaskPages, ({ list }) => list);
-export const taskCountsByText = byText(taskCounts, (list) => list);
-export const relativeTaskCountsByText = byText(relativeTaskCounts, (list) => list);
+/** Of lists that keep Postgres busy (`isHeavy`). */
+export const heavyTaskPages = asHeavy(taskPages, ({ list }) => list);
+export const heavyRelativeTaskPages = asHeavy(relativeTaskPages, ({ list }) => list);
+export const heavyTaskCounts = asHeavy(taskCounts, (list) => list);
+export const heavyRelativeTaskCounts = asHeavy(relativeTaskCounts, (list) => list);
 
-/** The same lists under names of their own, each loaded for itself, if it is not too much for Postgres. */
-function byText<A, V>(source: Source<A, V>, listOf: (arg: A) => TaskList): Source<A, V> {
+/** The same lists under names of their own, each loaded alone, if it is not too much for Postgres. */
+function asHeavy<A, V>(source: Source<A, V>, listOf: (arg: A) => TaskList): Source<A, V> {
   return {
     ...source,
-    name: `${source.name}ByText`,
+    name: `${source.name}Heavy`,
     heavy: true,
     load: async (args, db) => {
       for (const arg of args) await requireWithinReach(db.read, listOf(arg));

@@ -36,27 +36,27 @@ import {
   UpdateTaskInput,
   UpdateTasksInput,
 } from './task.inputs.js';
-import { isTaskPlace, type TaskListOrder, taskListWithin, taskOrder } from './task.list.js';
+import { isNarrow, isTaskPlace, type TaskListOrder, taskListWithin, taskOrder } from './task.list.js';
 import {
+  heavyRelativeTaskCounts,
+  heavyRelativeTaskPages,
+  heavyTaskCounts,
+  heavyTaskPages,
   type LabelledTask,
   labelIdsOf,
   projectStats,
   relativeTaskCounts,
-  relativeTaskCountsByText,
   relativeTaskPages,
-  relativeTaskPagesByText,
   taskById,
   taskCounts,
-  taskCountsByText,
   taskIdByNumber,
   taskPages,
-  taskPagesByText,
 } from './task.loaders.js';
 import type { TaskService } from './task.service.js';
 import { type TaskRow, taskRows } from './task.table.js';
 import { DeleteTaskPayload, ProjectStats, Task, TaskConnection, TaskPayload, UpdateTasksPayload } from './task.type.js';
 import { readFilter } from './task.where.js';
-import { comparesTexts } from './task.work.js';
+import { isHeavy } from './task.work.js';
 
 @Resolver(() => Task)
 export class TaskResolver {
@@ -328,9 +328,9 @@ async function taskConnection(
   const { condition, relative } = await readFilter(context, filter, projectIds, nowMs);
   if (relative) answerEndsAt(context, endOfMoment(nowMs));
   const list = taskListWithin(projectIds, all([within, condition]));
-  const points = Math.floor(COSTS.project * list.projectIds.length);
+  const points = isNarrow(list) ? 0 : Math.floor(COSTS.project * list.projectIds.length);
   if (points > 0) await context.charge?.(points);
-  const { pages, counts } = sourcesFor(comparesTexts(list), relative);
+  const { pages, counts } = sourcesFor(isHeavy(list), relative);
   return connection({
     list: name,
     query,
@@ -344,11 +344,11 @@ async function taskConnection(
   });
 }
 
-function sourcesFor(byText: boolean, relative: boolean) {
-  if (byText) {
+function sourcesFor(heavy: boolean, relative: boolean) {
+  if (heavy) {
     return relative
-      ? { pages: relativeTaskPagesByText, counts: relativeTaskCountsByText }
-      : { pages: taskPagesByText, counts: taskCountsByText };
+      ? { pages: heavyRelativeTaskPages, counts: heavyRelativeTaskCounts }
+      : { pages: heavyTaskPages, counts: heavyTaskCounts };
   }
   return relative ? { pages: relativeTaskPages, counts: relativeTaskCounts } : { pages: taskPages, counts: taskCounts };
 }

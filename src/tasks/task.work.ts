@@ -5,9 +5,10 @@
  */
 import { sql } from 'drizzle-orm';
 import { GraphQLError } from 'graphql';
+import { MAX_TAGS } from '../cache/index.js';
 import type { Executor } from '../db/database.js';
 import { type Condition, conjuncts, parts } from './task.condition.js';
-import { isEmptyList, type TaskList, taskListWhere } from './task.list.js';
+import { isEmptyList, isNarrow, type TaskList, taskListWhere } from './task.list.js';
 import { tasks } from './task.table.js';
 
 /** Measured with descriptions of 1400 characters, µs for one row. */
@@ -15,9 +16,10 @@ const MICROSECONDS = { description: 30, title: 1, search: 800 } as const;
 /** Half of what a read may take: estimates are off by a factor of two at times. */
 const MAX_MICROSECONDS = 5_000_000;
 
-/** Whether the filter looks into texts, so that its list may keep Postgres busy. */
-export function comparesTexts({ where }: TaskList): boolean {
-  return parts(where).some((part) => 'like' in part || 'search' in part);
+/** Whether loading the list may keep Postgres busy: its filter looks into texts, or it is of too many projects to be kept. */
+export function isHeavy(list: TaskList): boolean {
+  if (list.projectIds.length > MAX_TAGS && !isNarrow(list)) return true;
+  return parts(list.where).some((part) => 'like' in part || 'search' in part);
 }
 
 /** µs for one row of those that the other comparisons leave over. */

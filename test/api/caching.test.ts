@@ -1,4 +1,5 @@
 /** What a query costs: counted in trips to Redis and statements to Postgres. */
+import type { GraphQLField, GraphQLObjectType } from 'graphql';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { dataOf, type TestApp, testApp } from '../support/app.js';
@@ -123,6 +124,17 @@ test('fields under a mutation bypass the cache: they neither read it nor fill it
     ['Task.assignee', 'bypass', 'mutation'],
   ]);
   expect(answer.cache?.invalidated?.some((tag) => tag.startsWith('tasks:id='))).toBe(true);
+});
+
+test('outside of production the cached methods of the API get a root that throws on what their key does not name', () => {
+  const stats = (app.schema.getType('Project') as GraphQLObjectType).getFields()['stats'] as GraphQLField<
+    unknown,
+    unknown
+  >;
+  const { guard } = stats.extensions['cache'] as { guard?: (call: object) => Fixture['ops'] };
+  const root = guard?.({ root: f.ops, args: {} });
+  expect(root?.id).toBe(f.ops.id);
+  expect(() => root?.name).toThrow(/^Project\.stats reads "name" of its root/);
 });
 
 test('the trace says of every cached field where its value came from', async () => {

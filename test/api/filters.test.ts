@@ -457,7 +457,7 @@ describe('what chance does not reach', () => {
       await app.settled();
       app.reset();
       await identifiers({ filter: { title: { contains: 'web' }, project: { id: { eq: f.web.id } } } });
-      return app.outcomes.find(({ name }) => name === 'TaskPageByText')?.kind;
+      return app.outcomes.find(({ name }) => name === 'TaskPageHeavy')?.kind;
     };
     await outcome();
     expect(await outcome()).toMatch(/hit/);

@@ -5,6 +5,7 @@ import { type Id, newId } from '../../src/db/ids.js';
 import { labels } from '../../src/labels/label.table.js';
 import { taskLabels } from '../../src/tasks/task.table.js';
 import { TEXTS } from '../../src/text.js';
+import { headersFor } from '../support/app.js';
 import { expectRefusal, type TwoProcesses, twoProcesses } from '../support/mutations.js';
 
 const FIELDS: Record<string, string> = {
@@ -137,6 +138,27 @@ test('half a surrogate pair is refused in variables and in the document, and nev
     expectRefusal(await w.mutate('createLabel', { projectId: w.f.ops.id, name: half }), 'ValidationError', 'name');
   }
   expect(await names()).toEqual(before);
+});
+
+test('a body that is not UTF-8 is refused, not decoded with replacement characters', async () => {
+  const body = JSON.stringify({ query: '{ tasks(filter: { title: { eq: "a_b" } }) { totalCount } }' });
+  const [before, after] = body.split('_').map((part) => Buffer.from(part));
+  const send = async (bytes: number[]) =>
+    w.here.server.inject({
+      method: 'POST',
+      url: '/graphql',
+      headers: { ...(await headersFor({ as: w.f.ada.id })), 'content-type': 'application/json' },
+      payload: Buffer.concat([before as Buffer, Buffer.from(bytes), after as Buffer]),
+    });
+  // Half a surrogate pair as some encoders write it; Latin-1; a character that is cut.
+  for (const bytes of [[0xed, 0xa0, 0xbd], [0xe9], [0xf0, 0x9f, 0x98]]) {
+    const response = await send(bytes);
+    expect([response.statusCode, response.json().errors]).toMatchObject([
+      400,
+      [{ message: 'expected a body in UTF-8', extensions: { code: 'BAD_REQUEST' } }],
+    ]);
+  }
+  expect((await send([...Buffer.from('é😀')])).json().data).toEqual({ tasks: { totalCount: 0 } });
 });
 
 test('two idempotency keys of half a surrogate pair are refused, not taken for one key', async () => {

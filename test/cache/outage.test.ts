@@ -25,7 +25,7 @@ function failingFor(ms: number, fail: (startedMs: number) => void): void {
     fail(clock.monotonicMs());
   }
 }
-const refused = (reason: string) => (startedMs: number) => outage.refused(startedMs, reason);
+const refused = (reason: string) => (startedMs: number) => outage.refused(startedMs, reason, 'fence');
 const unanswered = (startedMs: number) => outage.failed(startedMs, 'no answer in time');
 
 describe('writes that are refused', () => {
@@ -66,17 +66,24 @@ describe('writes that are refused', () => {
     expect(outage.lostForMs).toBe(0);
   });
 
+  test('to a tick are an outage, too, but not for want of a right that only ticks need', () => {
+    failingFor(LEASE_MS, (startedMs) => outage.refused(startedMs, NOPERM, 'tick'));
+    expect(outage.lostForMs).toBe(0);
+    failingFor(LEASE_MS, (startedMs) => outage.refused(startedMs, OOM, 'tick'));
+    expect(outage.lostForMs).toBe(LEASE_MS);
+  });
+
   test('begin another outage after a second without an attempt, and after a minute where a right is wanting', () => {
     failingFor(LEASE_MS, refused(OOM));
     clock.advance(1001);
-    outage.refused(clock.monotonicMs(), OOM);
+    outage.refused(clock.monotonicMs(), OOM, 'fence');
     expect(outage.lostForMs).toBe(0);
     failingFor(LEASE_MS, refused(NOPERM));
     clock.advance(59_999);
-    outage.refused(clock.monotonicMs(), NOPERM);
+    outage.refused(clock.monotonicMs(), NOPERM, 'fence');
     expect(outage.lostForMs).toBe(LEASE_MS + 59_999);
     clock.advance(60_001);
-    outage.refused(clock.monotonicMs(), NOPERM);
+    outage.refused(clock.monotonicMs(), NOPERM, 'fence');
     expect(outage.lostForMs).toBe(0);
   });
 });

@@ -13,6 +13,7 @@ import {
   type Store,
   type Tag,
 } from '../../src/cache/index.js';
+import { MAX_TEXTS } from '../../src/cache/store.js';
 import { FakeClock, keyOfText, tagOf, tick } from './world.js';
 
 interface Opened {
@@ -99,6 +100,19 @@ describe.each([
     expect(view).toEqual({ leases: [undefined], log: undefined, entries: new Map(), tokens: new Map() });
     expect(store.lostForMs([])).toBe(0);
     expect(await store.head()).toMatchObject({ position: undefined, leaseLeftMs: 0 });
+  });
+
+  test('of more texts than are kept the oldest are dropped; one that is kept again is a new one', async () => {
+    const names = Array.from({ length: MAX_TEXTS + 20 }, (_, i) => `text ${i}`);
+    const remember = async (some: readonly string[]) => {
+      for (const name of some) await store.remember(name, 'x', 60_000);
+    };
+    await remember(names.slice(0, MAX_TEXTS / 2));
+    await remember(['text 0']);
+    await remember(names.slice(MAX_TEXTS / 2));
+    const kept = await Promise.all(names.map((name) => store.recall(name)));
+    expect(kept.filter((text) => text !== undefined)).toHaveLength(MAX_TEXTS);
+    expect([kept[0], kept[1], kept.at(-1)]).toEqual(['x', undefined, 'x']);
   });
 
   test('a text is recalled by its name until its time to live is over', async () => {

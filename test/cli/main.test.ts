@@ -173,7 +173,7 @@ test(
   2 * MINUTE,
 );
 
-describe('a database that cannot be used ends a start in one line that names DATABASE_URL', () => {
+describe('with a database that cannot be used', () => {
   const nowhere = 'postgres://ada:secret-word@127.0.0.1:1/tasks';
   const production = { NODE_ENV: 'production', REDIS_URL: 'redis://127.0.0.1:1', JWT_SECRET: 'x'.repeat(32) };
 
@@ -191,7 +191,7 @@ describe('a database that cannot be used ends a start in one line that names DAT
       'The environment is not usable:\n  DATABASE_URL: search_path is not a parameter that is known here: remove it\n',
     ],
   ])(
-    'of %s',
+    '%s ends in one line that names DATABASE_URL',
     async (_, file, args, env, message) => {
       await writeFile(join(directory, 'issues.json'), '[]');
       expect(await result(run(file, args, env))).toEqual({ code: 1, stdout: '', stderr: message });
@@ -331,11 +331,18 @@ describe('a server started with nothing set', () => {
     expect((await ask(QUERY)).data).toEqual(before.data);
   });
 
+  test('refuses to import a file that is not UTF-8', async () => {
+    const file = join(directory, 'issues-utf16.json');
+    await writeFile(file, Buffer.from(`\ufeff${JSON.stringify([issue(5)])}`, 'utf16le'));
+    const { code, stderr } = await result(run('src/cli/import.ts', [file]));
+    expect([code, stderr]).toEqual([1, expect.stringContaining('expected UTF-8, got another encoding')]);
+  });
+
   test('tells how import is used when it is not', async () => {
     expect((await result(run('src/cli/import.ts'))).stderr).toContain('Usage');
     expect((await importFile([issue(1)], '--owner', 'nobody')).stderr).toContain('--owner');
     expect((await result(run('src/cli/import.ts', ['missing.json']))).stderr).toContain('missing.json');
-  });
+  }, 60_000); // three processes, on a slow machine
 
   test('stops all it started when it is interrupted', async () => {
     const postmaster = await readFile(join(directory, '.data', 'postgres', 'cluster', 'postmaster.pid'), 'utf8');

@@ -1,7 +1,8 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { PARAMETERS } from '../../src/db/connection-parameters.js';
 import { ConnectionUrlError, parseConnectionUrl } from '../../src/db/connection-url.js';
 
 const BASE = 'postgres://ada:secret@db.example/tasks';
@@ -39,7 +40,7 @@ describe('the parts of a URL', () => {
     expect(parseConnectionUrl(url)).toMatchObject(expected);
   });
 
-  test('without a host it is the server of this computer', () => {
+  test('a URL without a host means the server of this computer', () => {
     const { host, socketPath } = parseConnectionUrl('postgresql:///tasks?port=1');
     expect([host, socketPath]).toEqual(['localhost', undefined]); // no socket has that port
   });
@@ -56,7 +57,7 @@ describe('the parts of a URL', () => {
     ['postgres://ada@::1/tasks', 'IPv6 address in brackets'],
     ['postgres://ada@a:1,b:2/tasks', 'expected one host'],
     ['postgres://ada@/tasks?host=a,b', 'host: expected one host'],
-  ])('%s is refused in words', (url, message) => {
+  ])('%s is refused in one line without the password', (url, message) => {
     expect(faultOf(url)).toContain(message);
     expect(faultOf(url)).not.toMatch(/p@ss|p\/ss|p%zz|\n/);
   });
@@ -86,7 +87,7 @@ describe('a parameter', () => {
     ],
     ['statement_cache_size=100', { withoutEffect: ['statement_cache_size'], prepare: true }],
     ['supa=base-pooler.x', { withoutEffect: ['supa'] }],
-  ])('%s is understood', (query, expected) => {
+  ])('the parameter %s is understood', (query, expected) => {
     expect(withQuery(query)).toMatchObject(expected);
   });
 
@@ -115,7 +116,7 @@ describe('a parameter', () => {
     ['statement_timeout=1', 'statement_timeout is not a parameter that is known here'],
     ['toString=1', 'toString is not a parameter that is known here'],
     ['application_name=a%00DateStyle%00German', 'application_name: expected no NUL'],
-  ])('%s is refused by its name', (query, message) => {
+  ])('the parameter %s is refused by its name', (query, message) => {
     expect(faultOf(`${BASE}?${query}`)).toContain(message);
     expect(faultOf(`${BASE}?${query}`)).not.toContain('secret');
   });
@@ -145,24 +146,24 @@ describe('TLS', () => {
     ['sslmode=require&channel_binding=require', { valid: true, named: true }],
     ['sslrootcert=system', { valid: true, named: true }],
     ['sslmode=require&sslnegotiation=direct', { valid: false, named: false }],
-  ])('%s decides how far the server is trusted', (query, expected) => {
+  ])('with "%s" TLS is used and the certificate checked as in libpq', (query, expected) => {
     expect(tlsOf(`${BASE}?${query}`)).toEqual(expected);
   });
 
-  test('is not asked of a server on this computer unless the URL says so', () => {
+  test('TLS is not used for a server on this computer unless the URL says so', () => {
     for (const host of ['localhost', '127.0.0.1', '[::1]']) expect(tlsOf(`postgres://ada@${host}/tasks`)).toBe(false);
     expect(tlsOf('postgres://ada@localhost/tasks?sslmode=require')).toEqual({ valid: false, named: false });
     expect(tlsOf('postgres://ada@localhost/tasks?host=/tmp&sslmode=require')).toBe(false);
   });
 
-  test('with a root certificate the certificate must be signed by it, as by libpq', async () => {
+  test('sslmode=require with a root certificate verifies the certificate, as in libpq', async () => {
     const file = join(tmpdir(), `tasks-root-${process.pid}.pem`);
     await writeFile(file, 'a certificate');
     const { tls } = withQuery(`sslmode=require&sslrootcert=${encodeURIComponent(file)}`);
     expect(tls).toMatchObject({ ca: Buffer.from('a certificate'), rejectUnauthorized: true });
   });
 
-  test('with a certificate of its own the client shows it', async () => {
+  test('the client presents its own certificate where the URL names one', async () => {
     const file = join(tmpdir(), `tasks-cert-${process.pid}.pem`);
     await writeFile(file, 'of the client');
     const path = encodeURIComponent(file);
@@ -172,4 +173,12 @@ describe('TLS', () => {
     const read = Buffer.from('of the client');
     expect(tls).toMatchObject({ cert: read, key: read, passphrase: 'x', minVersion: 'TLSv1.3' });
   });
+});
+
+test('docs/postgres.md lists every parameter that is not refused', async () => {
+  const page = await readFile(new URL('../../docs/postgres.md', import.meta.url), 'utf8');
+  const [, table = ''] = /^\| parameter \|(.*?)^\n/ms.exec(page) ?? [];
+  const listed = table.split('\n').flatMap((row) => (row.split('|')[1] ?? '').match(/\w+/g) ?? []);
+  const accepted = [...PARAMETERS.keys()].filter((name) => !faultOf(`${BASE}?${name}=x`).includes('is not supported'));
+  expect(listed.sort()).toEqual(accepted.sort());
 });

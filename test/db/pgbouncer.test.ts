@@ -1,4 +1,4 @@
-/** Through PgBouncer in transaction mode: nothing of a session is relied on, and nothing of one is left behind. */
+/** PgBouncer in transaction mode between the server and Postgres: the code relies on no state of a session and leaves none behind. */
 import type { Sql } from 'postgres';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { openDatabase, postgresClient } from '../../src/db/database.js';
@@ -17,10 +17,10 @@ const POOL_SIZE = 6;
 const CLIENTS = 12;
 const ROUNDS = 10;
 
-describe.runIf(pgbouncerPath)(`PgBouncer in transaction mode${needsPgbouncer}`, () => {
+describe.runIf(pgbouncerPath)(`through PgBouncer in transaction mode${needsPgbouncer}`, () => {
   let pooler: Pooler;
   let database: TestDatabase;
-  /** Of the database of this test, by way of the pooler and past it. */
+  /** The database of a test, through the pooler and past it. */
   let pooled: string;
   let direct: Sql;
 
@@ -38,11 +38,11 @@ describe.runIf(pgbouncerPath)(`PgBouncer in transaction mode${needsPgbouncer}`, 
     await database?.drop();
   });
 
-  test('that the URL does not name is refused with what to add to it', async () => {
+  test('a start whose URL does not name the pooler is refused with the parameter to add', async () => {
     await expect(requireDatabase(pooler.urlOf(database.url))).rejects.toThrow('add pgbouncer=true to the URL');
   });
 
-  test('carries a journey through the API that reads to the byte as past it', async () => {
+  test('the API answers a journey with the same bytes as over direct connections', async () => {
     const other = await createEmptyDatabase();
     try {
       expect(await journey(pooled)).toBe(await journey(other.url));
@@ -51,7 +51,7 @@ describe.runIf(pgbouncerPath)(`PgBouncer in transaction mode${needsPgbouncer}`, 
     }
   }, 60_000);
 
-  test('lets migrations run, and a later start past it finds their lock free', async () => {
+  test('migrations run, and a later start over a direct connection finds their lock free', async () => {
     await Promise.all([migrateDatabase(pooled), migrateDatabase(pooled)]);
     const lines: string[] = [];
     await migrateDatabase(database.url, { onWait: (line) => lines.push(line) });
@@ -59,7 +59,7 @@ describe.runIf(pgbouncerPath)(`PgBouncer in transaction mode${needsPgbouncer}`, 
     expect([...(await direct`select 1 from pg_locks where locktype = 'advisory'`)]).toEqual([]);
   });
 
-  test(`serves ${CLIENTS} clients of two processes that read and write, without an error and from the cache`, async () => {
+  test(`${CLIENTS} clients of two processes read and write without an error, and the cache serves`, async () => {
     await migrateDatabase(pooled);
     const apps: TestApp[] = [await testApp({ databaseUrl: pooled })];
     const [app] = apps as [TestApp];
@@ -97,7 +97,7 @@ describe.runIf(pgbouncerPath)(`PgBouncer in transaction mode${needsPgbouncer}`, 
     }
   }, 120_000);
 
-  test('is sent no prepared statement: none is known to any of its connections', async () => {
+  test('no statement is prepared on any connection to Postgres', async () => {
     const db = openDatabase({ url: pooled });
     try {
       for (let i = 0; i < 20; i++) {
@@ -112,7 +112,7 @@ describe.runIf(pgbouncerPath)(`PgBouncer in transaction mode${needsPgbouncer}`, 
     }
   });
 
-  test('cancels in Postgres what nobody waits for any more', async () => {
+  test('a read that is aborted is cancelled in Postgres', async () => {
     const db = openDatabase({ url: pooled });
     const abort = new AbortController();
     const running = () =>
@@ -129,7 +129,7 @@ describe.runIf(pgbouncerPath)(`PgBouncer in transaction mode${needsPgbouncer}`, 
     }
   });
 
-  test('answers a commit whose outcome nobody knows as that, and shows what it did', async () => {
+  test('a commit with an unknown outcome is reported as that, and the next read shows what it did', async () => {
     await migrateDatabase(database.url);
     const proxy = await breakableProxy(database.url);
     const behind = await startPgbouncer(proxy.url, POOL_SIZE);
@@ -151,33 +151,30 @@ describe.runIf(pgbouncerPath)(`PgBouncer in transaction mode${needsPgbouncer}`, 
     }
   }, 60_000);
 
-  test.each(['Postgres ends it with a word', 'it breaks'])(
-    'has a read sent again whose connection died: %s',
-    async (how) => {
-      const proxy = await breakableProxy(database.url);
-      const behind = await startPgbouncer(proxy.url, POOL_SIZE);
-      const db = openDatabase({ url: `${behind.urlOf(database.url)}?pgbouncer=true` });
-      const running = `select pid from pg_stat_activity where query like 'select pg_sleep(1)%' and datname = current_database() and state = 'active'`;
-      try {
-        const reading = db.read.execute('select pg_sleep(1), 1 as one').then((rows) => rows[0]?.['one']);
-        reading.catch(() => {});
-        let pid: unknown;
-        await eventually(async () => {
-          pid = (await direct.unsafe(running))[0]?.['pid'];
-          expect(pid).toBeDefined();
-        });
-        if (how === 'it breaks') proxy.cut();
-        else await direct`select pg_terminate_backend(${pid as number})`;
-        expect(await reading).toBe(1);
-      } finally {
-        await db.close();
-        await behind.stop();
-        await proxy.close();
-      }
-    },
-  );
+  test.each(['Postgres ends it', 'it breaks'])('a read whose connection dies is sent again: %s', async (how) => {
+    const proxy = await breakableProxy(database.url);
+    const behind = await startPgbouncer(proxy.url, POOL_SIZE);
+    const db = openDatabase({ url: `${behind.urlOf(database.url)}?pgbouncer=true` });
+    const running = `select pid from pg_stat_activity where query like 'select pg_sleep(1)%' and datname = current_database() and state = 'active'`;
+    try {
+      const reading = db.read.execute('select pg_sleep(1), 1 as one').then((rows) => rows[0]?.['one']);
+      reading.catch(() => {});
+      let pid: unknown;
+      await eventually(async () => {
+        pid = (await direct.unsafe(running))[0]?.['pid'];
+        expect(pid).toBeDefined();
+      });
+      if (how === 'it breaks') proxy.cut();
+      else await direct`select pg_terminate_backend(${pid as number})`;
+      expect(await reading).toBe(1);
+    } finally {
+      await db.close();
+      await behind.stop();
+      await proxy.close();
+    }
+  });
 
-  test('gives a write as long as a direct connection does, whatever the role has', async () => {
+  test('a write may take as long as over a direct connection, whatever the timeout of the role', async () => {
     await direct.unsafe(`alter database ${database.name} set statement_timeout = '100ms'`);
     const db = openDatabase({ url: pooled });
     try {
@@ -201,7 +198,7 @@ describe.runIf(pgbouncerPath)(`PgBouncer in transaction mode${needsPgbouncer}`, 
     ['statement_timeout', "'100ms'", 'statement_timeout is "100", but', 'set statement_timeout = 0'],
     ['search_path', 'app, public', 'search_path is "app, public", but', 'set search_path = public'],
     ['synchronous_commit', 'off', 'synchronous_commit is "off", but', 'set synchronous_commit = on'],
-  ])('is refused where %s is %s, with the statement that mends it', async (name, value, message, fix) => {
+  ])('a start where %s is %s is refused with the statement that mends it', async (name, value, message, fix) => {
     await direct`create schema app`;
     await direct.unsafe(`alter database ${database.name} set ${name} = ${value}`);
     const error = (await requireDatabase(pooled).catch((thrown: unknown) => thrown)) as Error;
@@ -217,7 +214,7 @@ describe.runIf(pgbouncerPath)(`PgBouncer in transaction mode${needsPgbouncer}`, 
   });
 });
 
-test('a migration says that it waits for another one, and goes on when that has finished', async () => {
+test('a migration prints which process it waits for, and goes on when that has finished', async () => {
   const database = await createDatabase();
   const other = postgresClient(database.url, { max: 1 });
   const gate = new Gate();

@@ -1,4 +1,4 @@
-/** How the server of DATABASE_URL is reached, for real, and what is said where it cannot be used. */
+/** The ways to a real server, and the line for the operator where a database cannot be used. */
 import { spawnSync } from 'node:child_process';
 import { chown, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -17,7 +17,7 @@ const hasIpv6 = Object.values(networkInterfaces())
   .some((address) => address?.address === '::1');
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
 
-/** The one line that a start ends with; fails where there is none. */
+/** The line that a start ends with; fails where there is none. */
 async function refusal(url: string): Promise<string> {
   const error = await requireDatabase(url).then(
     () => undefined,
@@ -29,7 +29,7 @@ async function refusal(url: string): Promise<string> {
   return message;
 }
 
-describe('a database is refused', () => {
+describe('encodings and locales', () => {
   const refused = async (clause: string) => {
     const database = await createEmptyDatabase({ clause });
     try {
@@ -41,20 +41,20 @@ describe('a database is refused', () => {
     }
   };
 
-  test.each(['SQL_ASCII', 'LATIN1'])('whose encoding is %s', async (encoding) => {
+  test.each(['SQL_ASCII', 'LATIN1'])('a database whose encoding is %s is refused', async (encoding) => {
     expect(await refused(`template template0 encoding '${encoding}' locale_provider libc locale 'C'`)).toBe(
       `UTF8 is needed, the encoding of this database is ${encoding}: create it with template template0 encoding 'UTF8' locale 'C.UTF-8'`,
     );
   });
 
-  test('whose LC_CTYPE knows no capitals beyond ASCII', async () => {
+  test('a database whose LC_CTYPE knows no capitals beyond ASCII is refused', async () => {
     expect(
       await refused("template template0 encoding 'UTF8' locale_provider libc lc_collate 'C' lc_ctype 'C'"),
     ).toContain('LC_CTYPE of this database is C, which knows no capitals beyond ASCII');
   });
 });
 
-test('a database made as the refusals say is taken', async () => {
+test('a database created as the refusals say is accepted', async () => {
   const clause = "template template0 encoding 'UTF8' locale_provider libc locale 'C.UTF-8'";
   const database = await createEmptyDatabase({ clause });
   try {
@@ -117,25 +117,25 @@ describe('a server', () => {
     return row?.ssl as boolean;
   }
 
-  test('is reached by its Unix socket, in the host or as a parameter', async () => {
+  test('a server is reached by its Unix socket, as the host or as a parameter', async () => {
     const { port } = server;
     await requireDatabase(at({ host: '', query: `host=${directory}&port=${port}` }));
     await requireDatabase(at({ host: `${encodeURIComponent(directory)}:${port}` }));
     expect(await usesTls(at({ host: '', query: `host=${directory}&port=${port}&sslmode=require` }))).toBe(false);
   });
 
-  test.runIf(hasIpv6)('is reached by an IPv6 address', async () => {
+  test.runIf(hasIpv6)('a server is reached by an IPv6 address', async () => {
     await requireDatabase(at({ host: `[::1]:${server.port}` }));
   });
 
-  test('takes settings from the parameter options, but none that the code relies on', async () => {
+  test('the parameter options sets what it names, except for settings that the code relies on', async () => {
     const sql = postgresClient(at({ query: 'options=-c%20work_mem%3D7MB%20-c%20DateStyle%3DGerman' }), { max: 1 });
     const [row] = await sql`select current_setting('work_mem') as memory, current_setting('DateStyle') as style`;
     await sql.end();
     expect(row).toEqual({ memory: '7MB', style: 'ISO, YMD' });
   });
 
-  test('is given no more connections than the parameter connection_limit allows', async () => {
+  test('a process opens no more connections than connection_limit allows', async () => {
     const db = openDatabase({ url: at({ query: 'connection_limit=4&application_name=few' }) });
     const other = postgresClient(server.url, { max: 1 });
     try {
@@ -161,11 +161,11 @@ describe('a server', () => {
       { host: '', query: 'host=/nowhere' },
       'Postgres at /nowhere/.s.PGSQL.5432: there is no such socket',
     ],
-  ])('with %s is refused in words', async (_, change, message) => {
+  ])('a URL with %s is refused in one line', async (_, change, message) => {
     expect(await refusal(at(change))).toContain(message);
   });
 
-  test('that says nothing is refused in time', async () => {
+  test('a server that does not answer is refused in time', async () => {
     const silent = createServer(() => {}).listen(0, '127.0.0.1');
     await new Promise((resolve) => silent.once('listening', resolve));
     const { port } = silent.address() as { port: number };
@@ -175,7 +175,7 @@ describe('a server', () => {
     silent.close();
   });
 
-  describe.runIf(hasOpenssl)('with a certificate of its own', () => {
+  describe.runIf(hasOpenssl)('with a self-signed certificate', () => {
     const cert = () => encodeURIComponent(join(directory, 'server.crt'));
 
     test.each([
@@ -185,11 +185,11 @@ describe('a server', () => {
       ['sslmode=require', true],
       ['sslmode=require&channel_binding=prefer', true],
       ['sslmode=require&sslnegotiation=direct', true],
-    ])('is spoken to with %s', async (query, tls) => {
+    ])('with "%s" TLS is used: %s', async (query, tls) => {
       expect(await usesTls(at({ query }))).toBe(tls);
     });
 
-    test('is trusted where its certificate is the root, and only by the name in it', async () => {
+    test('a server is trusted where its certificate is the root, and only under the name in it', async () => {
       expect(await usesTls(at({ query: `sslmode=verify-ca&sslrootcert=${cert()}` }))).toBe(true);
       expect(await refusal(at({ query: `sslmode=verify-full&sslrootcert=${cert()}` }))).toContain(
         'certificate is not accepted',
@@ -197,7 +197,7 @@ describe('a server', () => {
     });
 
     test.each(['sslmode=verify-ca', 'sslmode=verify-full', 'sslmode=require&channel_binding=require'])(
-      'is refused with %s',
+      'a server whose certificate cannot be verified is refused with %s',
       async (query) => {
         expect(await refusal(at({ query }))).toContain('its certificate is not accepted: self');
       },
@@ -205,7 +205,7 @@ describe('a server', () => {
   });
 });
 
-test('a server without TLS is refused where the URL asks for it', async () => {
+test('a server without TLS is refused where the URL asks for TLS', async () => {
   const database = await createEmptyDatabase();
   try {
     for (const mode of ['require', 'verify-ca', 'verify-full']) {

@@ -1,4 +1,4 @@
-/** A database or a role may set anything for its sessions: none of it changes what the API says. */
+/** A database or a role may set anything for its sessions: none of it changes what the API answers. */
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { openDatabase, postgresClient } from '../../src/db/database.js';
 import { DatabaseUnusable, requireDatabase } from '../../src/db/requirements.js';
@@ -6,7 +6,7 @@ import { SELECT_SETTINGS, SESSION_SETTINGS, startupSettings } from '../../src/db
 import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
 import { journey } from '../support/journey.js';
 
-/** Each turned away from what the code relies on. */
+/** Each setting with a value that the code could not work with. */
 const TURNED: Record<string, string> = {
   DateStyle: "'German, DMY'",
   IntervalStyle: 'sql_standard',
@@ -29,7 +29,7 @@ const TURNED: Record<string, string> = {
   idle_session_timeout: '1',
   statement_timeout: '1',
 };
-/** What an operator alone can put right. */
+/** Settings that a connection cannot send. */
 const ONLY_CHECKED = { session_replication_role: 'replica', transaction_timeout: '5s' };
 
 let plain: TestDatabase;
@@ -49,34 +49,35 @@ test('every setting that the code relies on is turned the other way by a test', 
   expect(Object.keys({ ...TURNED, ...ONLY_CHECKED }).sort()).toEqual(named.sort());
 });
 
-test('a journey through the API reads the same to the byte on a database that sets everything otherwise', async () => {
+test('the API answers a journey with the same bytes on a database that sets everything otherwise', async () => {
   const expected = await journey(plain.url);
   expect(expected).toContain('"dueDate": "2026-06-05"');
   expect(expected).toMatch(/"capitals": \{\s*"nodes": \[\s*\{\s*"title": "Changed by psql: été"/);
   expect(await journey(turned.url)).toBe(expected);
 }, 60_000);
 
-test('every connection has the settings, whatever it is for', async () => {
+test('every connection has the settings that the code relies on, whatever it is for', async () => {
   const db = openDatabase({ url: turned.url });
   const sql = postgresClient(turned.url, { max: 1 });
-  const expected = { ...startupSettings(30_000), search_path: 'public' };
+  const [read, write] = [startupSettings(10_000), startupSettings(30_000)];
   try {
-    for (const rows of [
-      await sql.unsafe(SELECT_SETTINGS),
-      await db.read.execute(SELECT_SETTINGS),
-      await db.write.execute(SELECT_SETTINGS),
-      await db.write.transaction((tx) => tx.execute(SELECT_SETTINGS)),
-      await db.snapshot((at) => at.read.execute(SELECT_SETTINGS)),
-    ]) {
-      expect(Object.fromEntries(rows.map(({ name, value }) => [name, value]))).toMatchObject(expected);
+    for (const [rows, expected] of [
+      [await sql.unsafe(SELECT_SETTINGS), write],
+      [await db.read.execute(SELECT_SETTINGS), read],
+      [await db.write.execute(SELECT_SETTINGS), write],
+      [await db.write.transaction((tx) => tx.execute(SELECT_SETTINGS)), write],
+      [await db.snapshot((at) => at.read.execute(SELECT_SETTINGS)), read],
+    ] as const) {
+      const settings = Object.fromEntries(rows.map(({ name, value }) => [name, value]));
+      expect(settings).toMatchObject({ ...expected, search_path: 'public' });
     }
   } finally {
     await Promise.all([db.close(), sql.end()]);
   }
 });
 
-describe('a writer with settings of its own, as psql has them,', () => {
-  test('has its rows named, whatever its search_path and its session_replication_role', async () => {
+describe('triggers', () => {
+  test('triggers name the rows of a writer with any search_path and session_replication_role', async () => {
     const database = await createDatabase();
     const sql = postgresClient(database.url, { max: 1 });
     try {
@@ -95,7 +96,7 @@ describe('a writer with settings of its own, as psql has them,', () => {
   });
 });
 
-describe('a database is refused in one line that says how to mend it', () => {
+describe('the check at start', () => {
   const refusal = async (settings: Record<string, string>) => {
     const database = await createEmptyDatabase({ settings });
     try {
@@ -106,21 +107,24 @@ describe('a database is refused in one line that says how to mend it', () => {
     }
   };
 
-  test.for(Object.entries(ONLY_CHECKED))('where %s is %s', async ([name, value], { skip }) => {
-    const sql = postgresClient(inject('databaseUrl'), { max: 1 });
-    const known = await sql`select 1 from pg_settings where name = ${name}`;
-    await sql.end();
-    skip(known.length === 0, `this version of PostgreSQL has no ${name}`);
-    const { error, database } = await refusal({ [name]: `'${value}'` });
-    expect(error).toBeInstanceOf(DatabaseUnusable);
-    const { message } = error as Error;
-    expect(message).toMatch(
-      new RegExp(`^${name} is ".+", but .*: alter role postgres in database ${database} set ${name} = `),
-    );
-    expect(message).not.toContain('\n');
-  });
+  test.for(Object.entries(ONLY_CHECKED))(
+    'a database where %s is %s is refused in one line that says how to mend it',
+    async ([name, value], { skip }) => {
+      const sql = postgresClient(inject('databaseUrl'), { max: 1 });
+      const known = await sql`select 1 from pg_settings where name = ${name}`;
+      await sql.end();
+      skip(known.length === 0, `this version of PostgreSQL has no ${name}`);
+      const { error, database } = await refusal({ [name]: `'${value}'` });
+      expect(error).toBeInstanceOf(DatabaseUnusable);
+      const { message } = error as Error;
+      expect(message).toMatch(
+        new RegExp(`^${name} is ".+", but .*: alter role postgres in database ${database} set ${name} = `),
+      );
+      expect(message).not.toContain('\n');
+    },
+  );
 
-  test('not where a connection can set it itself', async () => {
+  test('a database whose settings a connection can replace is accepted', async () => {
     expect((await refusal(TURNED)).error).toBeUndefined();
   });
 });

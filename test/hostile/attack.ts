@@ -6,7 +6,7 @@ import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import type { ProjectId, TaskId, UserId } from '../../src/db/ids.js';
 import type { World } from './world.js';
 
-/** A viewer who attacks: owner of a project that nobody else can see. */
+/** A viewer who attacks: the owner of a project without other members. */
 export interface Attacker {
   readonly userId: UserId;
   readonly token: string;

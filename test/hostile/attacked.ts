@@ -6,7 +6,7 @@ import type { World } from './world.js';
 const SETTLE_MS = 500;
 
 export interface AttackedOptions {
-  /** For how long is measured, ms. */
+  /** How long the measurement lasts, ms. */
   readonly ms: number;
   /** How long the attack runs before anything is measured. Default 500 ms. */
   readonly settleMs?: number;
@@ -15,7 +15,7 @@ export interface AttackedOptions {
 export interface Attacked {
   readonly measurement: Measurement;
   readonly report: AttackReport;
-  /** Largest resident memory of the server while the attack ran, bytes; 0 where the system does not tell. */
+  /** Largest resident memory of the server while the attack ran, bytes; 0 on systems without /proc. */
   readonly peakRss: number;
 }
 

@@ -37,11 +37,11 @@ export async function startAttack(world: World, name: string): Promise<RunningAt
   child.once('exit', () => world.reaper.forget(child.pid as number));
   const message = (kind: string) =>
     new Promise<AttackReport & { kind: string; fault?: string }>((resolve, reject) => {
-      child.on('message', (told: AttackReport & { kind: string }) => told.kind === kind && resolve(told));
+      child.on('message', (report: AttackReport & { kind: string }) => report.kind === kind && resolve(report));
       child.once('exit', (code) => reject(new Error(`the attack "${attack.name}" ended by itself with ${code}`)));
     });
   const ended = message('ended');
-  ended.catch(() => {}); // told to whoever stops it
+  ended.catch(() => {}); // `stop` reports it
   await message('begun');
   return {
     attacker,

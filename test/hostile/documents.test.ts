@@ -1,4 +1,5 @@
-/** What documents cost before they run: another viewer is served while they come. */
+/** What is read before it runs, bodies and documents: another viewer is served while they come. */
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { attacked } from './attacked.js';
 import { harmDone, type Measurement, wellBehaved } from './well-behaved.js';
@@ -13,8 +14,37 @@ beforeAll(async () => {
 });
 afterAll(() => world?.stop());
 
+const MS = 2500;
+
 test('documents without a token that are long to validate do not slow down another viewer', async () => {
-  const { measurement, report } = await attacked(world, 'unread-documents', { ms: 3000 });
+  const { measurement, report } = await attacked(world, 'unread-documents', { ms: MS });
   expect(harmDone(quiet, measurement)).toEqual([]);
   expect(report.counts).toHaveProperty(['401 UNAUTHENTICATED']);
+});
+
+test('invalid documents of one viewer, sent without end, do not slow down another', async () => {
+  const { measurement, report } = await attacked(world, 'invalid-documents', { ms: MS });
+  expect(harmDone(quiet, measurement)).toEqual([]);
+  expect(report.counts).toHaveProperty(['429 RATE_LIMITED']);
+});
+
+test('large bodies that are no JSON do not slow down another viewer', async () => {
+  const { measurement, report } = await attacked(world, 'malformed-bodies', { ms: MS });
+  expect(harmDone(quiet, measurement)).toEqual([]);
+  expect(report.counts).toHaveProperty(['400 BAD_REQUEST']);
+});
+
+test('persisted documents registered without end take a bounded part of Redis, and do not slow down another viewer', async () => {
+  const redis = new Redis(world.redisUrl);
+  try {
+    const { measurement, report } = await attacked(world, 'persisted-documents', { ms: MS });
+    expect(harmDone(quiet, measurement)).toEqual([]);
+    expect(report.counts).toHaveProperty('200');
+    const keys = await redis.keys('q:*');
+    // 1 MiB of the viewer; nothing of who has no token.
+    expect(keys.length).toBeGreaterThan(0);
+    expect(keys.length).toBeLessThanOrEqual(105);
+  } finally {
+    redis.disconnect();
+  }
 });

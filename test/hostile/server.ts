@@ -16,7 +16,7 @@ export interface ApiServer {
   readonly pid: number;
   /** What it has logged as an error, or worse. */
   readonly errors: readonly LogLine[];
-  /** It ended, and nobody had asked it to. */
+  /** It ended by itself. */
   readonly died: boolean;
   /** Resident memory now, bytes. */
   rss(): Promise<number>;
@@ -100,7 +100,7 @@ function parsed(text: string): LogLine | undefined {
   }
 }
 
-/** 0 where the system does not tell: only Linux has /proc. */
+/** 0 on systems without /proc. */
 async function residentBytes(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;

@@ -35,7 +35,7 @@ export async function wellBehaved(world: World, ms: number): Promise<Measurement
 }
 
 export interface Bounds {
-  /** Of the quiet p99. Default 10. */
+  /** How many times the quiet p99 is allowed. Default 10. */
   readonly factor?: number;
   /** What is always allowed: below it a machine's own noise is no sign of an attack. Default 1 s. */
   readonly floorMs?: number;
@@ -54,7 +54,7 @@ export function harmDone(quiet: Measurement, attacked: Measurement, { factor = 1
   });
 }
 
-/** For people: one line for each kind. */
+/** A measurement in words. */
 export function described(measurement: Measurement): string {
   const line = (kind: Kind) => {
     const { count, failures, p50, p99, max } = measurement[kind];

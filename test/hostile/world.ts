@@ -52,9 +52,9 @@ export interface World {
 }
 
 export interface WorldOptions {
-  /** Of a server on which databases may be made. */
+  /** A server on which databases may be made. */
   readonly databaseUrl: string;
-  /** Of the server, besides what it must have. */
+  /** Variables of the server besides those it must have. */
   readonly env?: Readonly<Record<string, string>>;
   readonly reaper?: Reaper;
 }

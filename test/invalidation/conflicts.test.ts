@@ -1,4 +1,4 @@
-/** Writes that cross: Postgres gives one of them up, and it happens all the same. */
+/** Writes that conflict: Postgres rolls one of them back, and it is tried again. */
 import { eq, sql } from 'drizzle-orm';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { isConflict, MAX_ATTEMPTS } from '../../src/db/conflicts.js';
@@ -24,7 +24,7 @@ const retitle = (tx: Transaction, id: TaskId, title: string) =>
     .where(eq(tasks.id, id));
 const titleOf = async (id: TaskId) => (await served(w.app, id, w.f.ada.id)).title;
 
-test('of two writes in a deadlock the one that Postgres gives up is tried again, and both happen once', async () => {
+test('of two writes in a deadlock the one that is rolled back is tried again, and both happen once', async () => {
   await served(w.app, a, w.f.ada.id);
   const both = new Gate();
   let tries = 0;
@@ -49,7 +49,7 @@ test('of two writes in a deadlock the one that Postgres gives up is tried again,
 });
 
 test('a write that fails to serialize at its COMMIT is tried again, and the fence of the first try is gone', async () => {
-  // Refuses as Postgres does where the isolation is serializable, after the fence has been put up.
+  // Refuses the COMMIT as Postgres does under serializable isolation, after the write has set its fence.
   await w.sql.unsafe(`
     create sequence refusals;
     create function refuse_once() returns trigger language plpgsql as $$ begin

@@ -1,4 +1,4 @@
-/** Transaction ids are of a whole Postgres server: what another database on it does counts for the relay of this one. */
+/** Transaction ids belong to a whole Postgres server, so transactions in other databases count for the relay, too. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { postgresClient } from '../../src/db/database.js';
 import { readOutbox } from '../../src/invalidation/outbox.js';

@@ -1,6 +1,6 @@
 /**
  * The mutants of the protocol's model as mutants of this code: for each case in which the model checker finds a violation, the
- * change of ours that takes the same rule away, and the test that then fails. `answer/*` are ours alone: the model knows of values, not
+ * change of ours that takes the same rule away, and the test that then fails. `answer/*` and `ours/*` are ours alone: the model knows of values, not
  * of answers made of them. `run.ts` tries them; `table.test.ts` keeps the table true to the code.
  */
 
@@ -1137,7 +1137,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'A request that has created its user reads on from memory that was read before that.',
     file: 'src/users/identities.ts',
     replace: [['if (session !== undefined) this.#options.cache.renew(session);', '']],
-    killedBy: 'test/access/identities.test.ts > exists for all requests that meet the token at once',
+    killedBy: 'test/access/identities.test.ts > exists for the rest of it',
   },
   {
     name: 'fair/begins-late',

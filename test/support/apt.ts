@@ -1,4 +1,4 @@
-/** In a bare container we are root and may as well help ourselves; on anybody's computer nothing is installed. */
+/** Installs packages in a bare container, where the tests run as root; on a developer's computer it installs nothing. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { MINUTE } from '../../src/time.js';

@@ -1,4 +1,4 @@
-/** What a user does, from an empty database to the last list: for tests that compare two databases, or two ways to one. */
+/** A user's way through the API, from an empty database to the last list: for tests that compare two databases, or two ways to one. */
 import { expect } from 'vitest';
 import { openDatabase } from '../../src/db/database.js';
 import { toUuid } from '../../src/db/ids.js';
@@ -38,13 +38,13 @@ const ISSUES = JSON.stringify([
   },
 ]);
 
-/** @returns all that the API said, with ids numbered and the present replaced: of two equal databases the same text */
+/** @returns all responses as text, with ids numbered and the present time replaced: the same for two databases that behave alike */
 export async function journey(databaseUrl: string, options: TestAppOptions = {}): Promise<string> {
   await migrateDatabase(databaseUrl);
   const app = await liveApp({ ...options, databaseUrl });
   try {
     const f = await fixture(app);
-    const said: unknown[] = [await told(app, f)];
+    const said: unknown[] = [await changes(app, f)];
     await runImport({ text: ISSUES, ownerId: f.ada.id, transactor: app.transactor });
     for (let i = 0; i < 2; i++) said.push(dataOf(await app.ask(EVERYTHING, { as: f.ada.id })));
     said.push(await pages(app, f));
@@ -55,8 +55,8 @@ export async function journey(databaseUrl: string, options: TestAppOptions = {})
   }
 }
 
-/** What mutations answer, and what a subscriber is told of them. */
-async function told(app: LiveApp, f: Fixture): Promise<unknown[]> {
+/** What mutations answer, and the events that a subscriber receives. */
+async function changes(app: LiveApp, f: Fixture): Promise<unknown[]> {
   const mutate = async (name: string, input: object, selection = `task { id ${TASK} }`) => {
     const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input`;
     const document = `mutation ($input: ${type}!) { ${name}(input: $input) { ${selection} errors { code message } } }`;
@@ -85,9 +85,9 @@ async function told(app: LiveApp, f: Fixture): Promise<unknown[]> {
   );
   await bySql(app, id);
   await eventually(() => expect(subscription.changes.filter((change) => change.taskId === id)).toHaveLength(4));
-  const changes = subscription.changes.filter((change) => change.taskId === id);
+  const events = subscription.changes.filter((change) => change.taskId === id);
   await connection.close();
-  return [answers, many, changes.map(({ type, at, changedFields }) => ({ type, at, changedFields }))];
+  return [answers, many, events.map(({ type, at, changedFields }) => ({ type, at, changedFields }))];
 }
 
 /** Around the API: triggers name the row, whatever the session of the writer has set. */

@@ -1,4 +1,4 @@
-/** PgBouncer in transaction mode in front of a test's Postgres, where this machine has it or can be given it. */
+/** PgBouncer in transaction mode in front of a test's Postgres. It is installed where the tests run as root. */
 import { existsSync } from 'node:fs';
 import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -17,7 +17,7 @@ export const pgbouncerPath = findPgbouncer();
 export const needsPgbouncer = pgbouncerPath === undefined ? ': skipped, none found; set PGBOUNCER_PATH' : '';
 
 export interface Pooler {
-  /** The server's URL, by way of the pooler. Does not say that it is one. */
+  /** The URL of the same database through the pooler, without `pgbouncer=true`. */
   urlOf(directUrl: string): string;
   stop(): Promise<void>;
 }
@@ -26,7 +26,7 @@ export interface Pooler {
 export async function startPgbouncer(serverUrl: string, poolSize: number): Promise<Pooler> {
   const server = new URL(serverUrl);
   const directory = await mkdtemp(join(tmpdir(), 'pgbouncer-'));
-  const account = await accountFor(join(directory, 'none')); // it refuses to run as root, like PostgreSQL
+  const account = await accountFor(join(directory, 'none')); // like PostgreSQL, it refuses to run as root
   const port = await freePort();
   const users = join(directory, 'users.txt');
   const config = join(directory, 'pgbouncer.ini');

@@ -6,8 +6,8 @@
 --           'checked' when APPLY can compare the run id, 'local' when it can keep the lease from being replicated, notes of fences
 --           that stand although their transactions are below pos, and so over, why this server takes no writes now: '' when it does, or
 --           while there is a lease}
--- Without a lease it writes pos as it is: a barrier is only worth something if this server took writes before it was taken. Else an id
--- assigned later could be refused its fence, commit without one, and find a lease granted after it by the same tick.
+-- Without a lease it writes pos as it is: a barrier closes an outage only if this server took writes before the barrier's id was assigned.
+-- Otherwise a writer with a later id could be refused its fence, commit without one, and the same tick could then grant a lease.
 -- A script because all of it must come from one server, whose name the client may not know yet.
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%x+)')

@@ -13,7 +13,7 @@ import { LEASE_MS } from '../store.js';
 const GAP_MS = 1000;
 /** A right that this process lacks does not come and go. */
 const GAP_OF_RIGHTS_MS = MINUTE;
-/** Refusals of this user, not of the server: that other users write proves nothing for us. The last is what Redis 7.0 says of a command in a script. */
+/** Refusals of this user: that others may write proves nothing for it. The last is what Redis 7.0 says of a command in a script. */
 const OF_THIS_USER = /\b(NOPERM|NOAUTH|WRONGPASS)\b|The user executing the script/;
 
 export interface OutageListener {
@@ -53,7 +53,7 @@ export class Outage {
     this.answered();
   }
 
-  /** The server holds a lease that runs for `leftMs` more. It was asked for LEASE_MS before its end, and granted after that. */
+  /** The server holds a lease that ends in `leftMs`: a tick that began LEASE_MS before that end was applied. */
   leased(leftMs: number): void {
     const sinceMs = this.#refused.sinceMs;
     const renewedMs = this.#clock.monotonicMs() - (LEASE_MS - leftMs);
@@ -67,10 +67,15 @@ export class Outage {
     this.#reportBegin(`Redis cannot be reached: ${reason}`);
   }
 
-  /** The server answered a write that was sent at `startedMs` with an error. */
-  refused(startedMs: number, reason: string): void {
-    this.#ofThisUser = OF_THIS_USER.test(reason);
-    const gapMs = this.#ofThisUser ? GAP_OF_RIGHTS_MS : GAP_MS;
+  /** The server answered a write that was sent at `startedMs` with an error. A right that a tick lacks says nothing of fences, which need others. */
+  refused(startedMs: number, reason: string, by: 'fence' | 'tick'): void {
+    const ofThisUser = OF_THIS_USER.test(reason);
+    if (ofThisUser && by === 'tick') {
+      this.answered();
+      return;
+    }
+    this.#ofThisUser = ofThisUser;
+    const gapMs = ofThisUser ? GAP_OF_RIGHTS_MS : GAP_MS;
     this.#refused.add(startedMs, this.#clock.monotonicMs(), gapMs);
     this.#reportBegin(`Redis refuses writes: ${reason}`);
   }

@@ -83,7 +83,7 @@ interface Group {
 }
 
 /**
- * What an attempt says of whether Redis takes writes. `read`: nothing. `fence`, `apply`: what is taken and what is refused. `write`: nothing, as
+ * What an attempt says about whether Redis takes writes. `fence`, `apply`: what they say themselves. `read`: nothing. `write`: nothing, since
  * some scripts begin with a command that a full server takes, and some writes need rights of their own.
  */
 type Kind = 'read' | 'write' | 'fence' | 'apply';
@@ -664,13 +664,14 @@ export class RedisStore implements Store {
 
   #noteFailure({ outage }: Group, kind: Kind, startedMs: number, error: unknown): void {
     if (!isRefusal(error) || kind === 'read') outage.failed(startedMs, textOf(error));
-    else if (kind === 'fence' || kind === 'apply') outage.refused(startedMs, textOf(error));
+    else if (kind === 'fence') outage.refused(startedMs, textOf(error), 'fence');
+    else if (kind === 'apply') outage.refused(startedMs, textOf(error), 'tick');
     else outage.answered();
   }
 
   /** What HEAD was told when it tried to write. The next connection may lead to the server that is primary now. */
   #refusedInHead(group: Group, startedMs: number, refusal: string): void {
-    group.outage.refused(startedMs, refusalText(refusal));
+    group.outage.refused(startedMs, refusalText(refusal), 'tick');
     if (refusal.includes('READONLY')) this.#ticker.drop(group.hashTag);
   }
 }

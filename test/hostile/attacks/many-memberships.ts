@@ -4,7 +4,7 @@ import { toUuid } from '../../../src/db/ids.js';
 import { MAX_ADDED, MAX_CREATED } from '../../../src/projects/memberships.js';
 import { type Attack, outcomeOf, pause, repeat, send } from '../attack.js';
 
-const LANES = 12;
+const LANES = 4;
 const PROJECTS = MAX_ADDED + MAX_CREATED;
 /** Within its limits: it sends no more than what its points are enough for. */
 const PAUSE_MS = 1000;

@@ -128,6 +128,16 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
       // Negations reach for all the others.
       filtered(({ projectId }) => ({ not: { not: { project: { id: { in: [projectId] } } } } })),
       { ...filtered(({ taskId }) => ({ not: { id: { eq: taskId } } })), allowed: SIGNED_IN, shows: false },
+      // Without a cursor no change is shown, so what is compared here is the refusal; task-changes-since.test.ts reads changes.
+      {
+        field: 'taskChangesSince',
+        args: 'projectId: $projectId',
+        variables: '$projectId: ID!',
+        given: ({ projectId }) => ({ projectId }),
+        allowed: READERS,
+        shows: false,
+      },
+      unbound('taskChangesSince'),
       unbound('tasks'),
       unbound('projects'),
       unbound('viewer'),
@@ -248,7 +258,7 @@ const leaks: string[] = [];
 const faults: string[] = [];
 const count = { cells: 0, requests: 0, known: 0, compared: 0, refusals: 0, grants: 0 };
 /** Of these no answer is kept: they tell of the request, or of the server. */
-const NEVER_KNOWN = ['rateLimit', 'cacheStatistics'];
+const NEVER_KNOWN = ['rateLimit', 'cacheStatistics', 'taskChangesSince'];
 const NEAR_CACHE_BYTES = 64 * 1024 * 1024;
 
 async function prepare(of: TestApp): Promise<void> {

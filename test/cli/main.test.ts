@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { decodeJwt } from 'jose';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { installHint, startRedis } from '../../src/embedded/redis.js';
 import { findRunning } from '../../src/running.js';
 import { MINUTE } from '../../src/time.js';
@@ -80,7 +80,7 @@ describe('production', () => {
     const redis = await startRedis();
     if (redis === undefined) throw new Error(installHint());
     try {
-      const env = { NODE_ENV: 'production', JWT_SECRET: 'x'.repeat(32), DATABASE_URL: 'postgres://127.0.0.1:1/none' };
+      const env = { NODE_ENV: 'production', JWT_SECRET: 'x'.repeat(32), DATABASE_URL: inject('databaseUrl') };
       const { code, stderr } = await result(run('src/main.ts', [], { ...env, REDIS_URL: `${redis.url}/98` }));
       expect(code).toBe(1);
       expect(stderr).toMatch(/^REDIS_URL: expected a database that this Redis has, but it refuses 98: ERR .*\n$/);

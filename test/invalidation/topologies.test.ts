@@ -167,7 +167,7 @@ test('every key and channel of an installation carries the name of its group, an
     stopListening();
     const keys = await client.keys('*');
     expect(new Set(keys.map((key) => key.slice(0, key.indexOf(':'))))).toEqual(
-      new Set(['e1', 't', 'pos', 'ok', 'rel', 'fen', 'log', 'stat', 'q', 'r', 'rate']),
+      new Set(['e1', 't', 'pos', 'ok', 'rel', 'fen', 'log', 'stat', 'q', 'qi', 'r', 'rate']),
     );
     expect(keys.filter((key) => !key.includes(`:{${group}}`) && !key.startsWith(`rate:${group}:`))).toEqual([]);
   } finally {

@@ -1,6 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
+const ALONE = ['test/hostile/*.test.ts', 'test/chaos/smoke.test.ts', 'test/bench/*.test.ts'];
+
 export default defineConfig({
   resolve: {
     // vitest would load graphql twice (ESM for us, CommonJS for its dependents): "another module or realm".
@@ -13,7 +15,9 @@ export default defineConfig({
   },
   test: {
     projects: [
-      { extends: true, test: { name: 'all', include: ['test/**/*.test.ts'] } },
+      { extends: true, test: { name: 'all', include: ['test/**/*.test.ts'], exclude: ALONE } },
+      // These measure, or load the machine on purpose: scripts/test.mjs runs nothing beside them.
+      { extends: true, test: { name: 'alone', include: ALONE } },
       // What keeps answers fresh is held to the same with entries in process memory; but for tests that steer a read's trip to Redis.
       {
         extends: true,

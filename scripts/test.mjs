@@ -1,6 +1,6 @@
 /**
- * `npm test`: the whole suite. Most files run in two halves at the same time, each with a PostgreSQL and a Redis of its own; tests that
- * measure, or load the machine on purpose, run alone afterwards. With arguments: `vitest run` with these.
+ * `npm test`: the whole suite. Most files run in two halves at the same time, each with a PostgreSQL and a Redis of its own; tests
+ * that measure latency run alone afterwards. With arguments: `vitest run` with these.
  */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ const VITEST = fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import
 const HALVES = 2;
 /** See vitest.config.ts. */
 const TOGETHER = ['all', 'near'];
-const ALONE = ['alone', 'examples'];
+const ALONE = ['hostile', 'examples'];
 
 /** @returns the exit code. `held`: what it prints is shown when it has ended, so that two runs do not mix. */
 function vitest(args, { held }) {

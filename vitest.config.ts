@@ -44,7 +44,7 @@ export default defineConfig({
     setupFiles: ['reflect-metadata'],
     // One file at a time: a transaction that one test holds open keeps the leases of all databases of the server waiting.
     fileParallelism: false,
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
   },
 });

@@ -277,7 +277,10 @@ export class TaskFilter {
   @Field(() => DateTimeComparator, { nullable: true, description: 'Created then.' })
   createdAt?: DateTimeComparator | null;
 
-  @Field(() => DateTimeComparator, { nullable: true, description: 'Last changed then.' })
+  @Field(() => DateTimeComparator, {
+    nullable: true,
+    description: 'Last changed then. Not exact as a poll for changes: use Query.taskChangesSince.',
+  })
   updatedAt?: DateTimeComparator | null;
 
   @Field(() => NullableDateTimeComparator, { nullable: true, description: 'Completed then.' })

@@ -41,7 +41,17 @@ export interface Asked {
  * @returns the cost of an operation of a validated document; 1 for one whose variables are not acceptable, which will not run.
  * @throws BAD_USER_INPUT for variables that are too many or too deep for anything to go through them
  */
-export type CostOf = (asked: Asked) => number;
+export interface CostOf {
+  (asked: Asked): number;
+  /** A promise where computing it is known to be slow: then `timed` runs it. */
+  (asked: Asked, timed: Timed): number | Promise<number>;
+}
+
+/** Runs what takes the process milliseconds. Rejects when the client has no time left for it. */
+export type Timed = (work: () => number) => Promise<number>;
+
+/** From here on computing a cost is slow. Fragments that use each other twice take 10 ms, for a cost of next to nothing. */
+const SLOW_MS = 1;
 
 export function costsOf(schema: GraphQLSchema): CostOf {
   /** Of operations that are kept as parsed, the same object each time. */
@@ -52,18 +62,36 @@ export function costsOf(schema: GraphQLSchema): CostOf {
     numbers.set(operation, number);
     return number;
   };
+  /** Each with other variables is computed again, so its clients pay for that in time. */
+  const slow = new WeakSet<OperationDefinitionNode>();
+  const computed = (asked: Asked) => {
+    const startedMs = performance.now();
+    try {
+      return compute(schema, asked);
+    } finally {
+      if (performance.now() - startedMs > SLOW_MS) slow.add(asked.operation);
+    }
+  };
   const known = new LRUCache<string, number>({
     max: MAX_KNOWN,
     maxSize: MAX_KNOWN_CHARS,
     sizeCalculation: (_, form) => form.length,
   });
-  return (asked) => {
+  function costOf(asked: Asked): number;
+  function costOf(asked: Asked, timed: Timed): number | Promise<number>;
+  function costOf(asked: Asked, timed?: Timed): number | Promise<number> {
     requireBounded(asked.variables);
     const form = `${numberOf(asked.operation)} ${formOf(asked)}`;
-    const cost = known.get(form) ?? compute(schema, asked);
-    if (cost !== undefined) known.set(form, cost);
-    return cost ?? 1;
-  };
+    const cost = known.get(form);
+    if (cost !== undefined) return cost;
+    const work = () => {
+      const found = computed(asked);
+      if (found !== undefined) known.set(form, found);
+      return found ?? 1;
+    };
+    return timed !== undefined && slow.has(asked.operation) ? timed(work) : work();
+  }
+  return costOf;
 }
 
 /** Level by level, since what is too deep must be found without going down into it. @throws BAD_USER_INPUT */

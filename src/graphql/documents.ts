@@ -102,6 +102,18 @@ export class Documents {
     }
   }
 
+  /** Runs work whose time depends on what its sender has sent. `wait`: in a turn of its own. @throws GraphQLError RATE_LIMITED */
+  async timed<T>(sender: Sender, work: () => T, { wait }: { wait: boolean }): Promise<T> {
+    if (wait) await this.#takeTurn(sender);
+    else this.#requireTime(sender);
+    const startedMs = performance.now();
+    try {
+      return work();
+    } finally {
+      this.#spend(sender, performance.now() - startedMs);
+    }
+  }
+
   /** Counts the time that Apollo takes to read a document, and notes the invalid ones. */
   plugin(): ApolloServerPlugin<RequestContext> {
     return {
@@ -187,7 +199,7 @@ function coded(error: GraphQLError, code: string): GraphQLError {
 
 function outOfTime(waitMs: number): GraphQLError {
   const seconds = Math.ceil(waitMs / SECOND);
-  const message = `Too many new documents: reading them has taken all the time that one client has. Try again in ${seconds} s; documents that were read before are answered meanwhile.`;
+  const message = `Too many new documents or large bodies: reading them has taken all the time that one client has. Try again in ${seconds} s; documents that were read before are answered meanwhile.`;
   const http = { status: 429, headers: headerMap([['retry-after', String(seconds)]]) };
   return new GraphQLError(message, { extensions: { code: 'RATE_LIMITED', http } });
 }

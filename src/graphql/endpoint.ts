@@ -26,6 +26,8 @@ export interface EndpointOptions {
   readonly mask: ErrorMask;
   /** What the front door has let through. */
   readonly asked: WeakMap<object, Asked>;
+  /** Filled before a body is read: its sender, by request. */
+  readonly admitted: WeakMap<object, Admitted>;
   /** @throws what the request is refused with */
   readonly admit: (request: FastifyRequest) => Promise<Admitted>;
   readonly session: () => Session;
@@ -33,8 +35,7 @@ export interface EndpointOptions {
 }
 
 export function serveQueries(app: FastifyInstance, url: string, options: EndpointOptions): void {
-  const { answers, asked, admit, session } = options;
-  const admitted = new WeakMap<object, Admitted>();
+  const { answers, asked, admitted, admit, session } = options;
   const answered = new WeakMap<object, Opened>();
   app.route({
     url,

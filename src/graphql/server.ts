@@ -112,12 +112,17 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   });
   const mask = new ErrorMask(log);
   answerHttpErrors(app, ENDPOINT, mask);
-  readJsonBodies(app);
   const unlisted = options.metrics.unlistedDocument;
   const listed = persistedDocuments && new PersistedDocuments({ ...persistedDocuments, log, unlisted });
   listed?.serve(app, ENDPOINT);
   const turns = new Turns();
   const documents = new Documents({ limited: options.rateLimits !== undefined, turns });
+  const admitted = new WeakMap<object, Admitted>();
+  readJsonBodies(app, async ({ raw }, parse, options) => {
+    const sender = admitted.get(raw);
+    if (sender === undefined) return parse(); // of a route that is not the API's
+    return documents.timed(sender, parse, options);
+  });
   const large = new LargeResponses({ maxBytes: maxResponseBytes, turns });
   const registered = new RegisteredDocuments(options.cache.store);
   const apollo = new ApolloServer<RequestContext>({
@@ -138,7 +143,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginLandingPageDisabled(),
       fastifyApolloDrainPlugin(app),
-      requestPlugin(options, mask),
+      requestPlugin(options, mask, documents),
       statusByMediaType,
       httpCachePlugin(),
       rateLimitPlugin(options.rateLimits, (context) => (context as RequestContext).opened.caller),
@@ -162,6 +167,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     unread,
     mask,
     asked,
+    admitted,
     // Without an address where the client has just gone, whatever the type says.
     admit: ({ headers, ip }) => admit({ headers, address: ip ?? '' }),
     session: () => options.cache.session(),
@@ -257,7 +263,11 @@ function wantsSnapshot(header: string | string[] | undefined): boolean {
 }
 
 /** Per request: the gate, what it may cost, the trace, the id of what is masked. */
-function requestPlugin(options: ServerOptions, mask: ErrorMask): ApolloServerPlugin<RequestContext> {
+function requestPlugin(
+  options: ServerOptions,
+  mask: ErrorMask,
+  documents: Documents,
+): ApolloServerPlugin<RequestContext> {
   const costOf = costsOf(options.schema);
   return {
     requestDidStart: async () => ({
@@ -270,7 +280,8 @@ function requestPlugin(options: ServerOptions, mask: ErrorMask): ApolloServerPlu
         if (operation.operation === 'subscription') {
           throw badUserInput('query', 'expected a query or mutation: subscriptions go over a WebSocket', 400);
         }
-        contextValue.cost = costOf({ document, operation, variables: request.variables });
+        const asked = { document, operation, variables: request.variables };
+        contextValue.cost = await costOf(asked, (work) => documents.timed(opened, work, { wait: true }));
         requireAffordable(contextValue.cost);
         if (operation.operation !== 'mutation') return;
         opened.isMutation = true;

@@ -10,6 +10,8 @@ export type Ending = readonly [number, string];
 export const CLOSE = {
   /** The client takes what it is sent more slowly than it comes. */
   tooSlow: [4290, 'Too slow: more waits to be sent than is kept'],
+  /** The messages of its address take more time than they may. */
+  tooFast: [4292, 'Too many messages: send them more slowly'],
   /** The viewer has as many connections as it may have. */
   tooMany: [4291, 'Too many connections of this viewer: close another one first'],
   unauthorized: [

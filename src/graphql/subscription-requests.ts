@@ -142,7 +142,8 @@ export class SubscriptionRequests {
       const message = `A WebSocket carries subscriptions only: send this ${operation.operation} over HTTP.`;
       throw refusal('BAD_REQUEST', message);
     }
-    const cost = this.#costOf({ document, operation, variables: variables ?? undefined });
+    const asked = { document, operation, variables: variables ?? undefined };
+    const cost = await this.#costOf(asked, (work) => documents.timed(sender, work, { wait: true }));
     requireAffordable(cost);
     await rateLimits?.spend(caller, cost);
     // What subscribing itself makes of bad variables has no code: it would pass for an error of ours.

@@ -2,7 +2,7 @@
  * Subscriptions: WebSockets at the API's own address, subprotocol graphql-transport-ws (the package graphql-ws on both ends). A connection
  * says who it is in `connection_init`, lives as long as its token, and carries subscriptions only: queries and mutations go over HTTP.
  *
- * Close codes besides those of graphql-ws: 4290, 4291, 4403, 1001 and 1013, see subscription-limits.ts. After these a client may connect again.
+ * Close codes besides those of graphql-ws: 4290, 4291, 4292, 4403, 1001 and 1013, see subscription-limits.ts. After these a client may connect again.
  */
 import { setMaxListeners } from 'node:events';
 import type { IncomingMessage } from 'node:http';
@@ -18,6 +18,7 @@ import { bearerToken } from './bearer.js';
 import { type ConnectionSlot, ConnectionSlots } from './connection-slots.js';
 import type { ErrorMask } from './errors.js';
 import { addressOf, type HttpSecurityOptions } from './http-security.js';
+import { MessageTime } from './message-time.js';
 import { bytesOf, ResponseTooLarge } from './response-size.js';
 import type { Identity } from './server.js';
 import { CLOSE, DEFAULT_LIMITS, type Ending, type SubscriptionLimits } from './subscription-limits.js';
@@ -57,6 +58,7 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
   const addressOfRequest = addressOf(options);
   const slots = new ConnectionSlots(limits);
   const logRefusal = refusalLog(log);
+  const messageTime = rateLimits && new MessageTime(limits);
   let closing = false;
   app.server.on('upgrade', async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => {}); // the client may have gone already
@@ -68,6 +70,7 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
       return refuse(socket, slot === 'address' ? '429 Too Many Requests' : '503 Service Unavailable');
     }
     socket.once('close', () => slot.release());
+    if (messageTime?.has(address) === false) return refuse(socket, '429 Too Many Requests');
     slot.evict = () => refuse(socket, '503 Service Unavailable');
     try {
       await rateLimits?.admit(address);
@@ -75,7 +78,9 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
       return refuse(socket, '429 Too Many Requests');
     }
     if (closing) return refuse(socket, '503 Service Unavailable');
-    sockets.handleUpgrade(request, socket, head, (client) => connect(client, { address, slot, protocol, limits, log }));
+    sockets.handleUpgrade(request, socket, head, (client) =>
+      connect(client, { address, slot, protocol, limits, log, messageTime }),
+    );
   });
   app.addHook('preClose', async () => {
     closing = true;
@@ -124,12 +129,14 @@ interface ConnectOptions {
   readonly protocol: ReturnType<typeof protocolServer>;
   readonly limits: SubscriptionLimits;
   readonly log: Log;
+  /** Absent: messages may take any time. */
+  readonly messageTime: MessageTime | undefined;
 }
 
 /** Between a socket and the protocol. */
 function connect(
   socket: WebSocket,
-  { address, slot, protocol, limits: { maxBufferedBytes, pingEveryMs, goodbyeMs }, log }: ConnectOptions,
+  { address, slot, protocol, limits: { maxBufferedBytes, pingEveryMs, goodbyeMs }, log, messageTime }: ConnectOptions,
 ): void {
   // Of the network, or a frame that is none: the socket closes by itself, with a code that says so.
   socket.on('error', (error) => log.debug({ err: error }, 'a WebSocket failed'));
@@ -139,6 +146,8 @@ function connect(
   const ending = (why: Ending) => end(socket, why, goodbyeMs);
   const client: Client = { socket, address, slot, signal: gone.signal, end: ending, subscriptions: 0 };
   slot.evict = () => end(socket, CLOSE.evicted, EVICTED_GOODBYE_MS);
+  const tooFast = () => end(socket, CLOSE.tooFast, EVICTED_GOODBYE_MS); // it is read no further, so its own goodbye is not seen
+  const handle = messageTime?.guard(socket, address, tooFast) ?? ((work: () => void) => work());
   const closed = protocol.opened(
     {
       protocol: socket.protocol,
@@ -155,11 +164,12 @@ function connect(
       close: (code = CLOSE.failed[0], reason = '') => client.end([code, reason]),
       onMessage: (receive) =>
         socket.on('message', (data) => {
-          receive(String(data)).catch((error: unknown) => {
+          const failed = (error: unknown) => {
             if (socket.readyState !== socket.OPEN) return; // what was under way had nowhere to go
             log.error({ err: error }, 'a message of a WebSocket could not be handled');
             client.end(CLOSE.failed);
-          });
+          };
+          handle(() => void receive(String(data)).catch(failed));
         }),
     },
     client,

@@ -73,6 +73,12 @@ export function boundsOf(snapshot: Snapshot): { xmin: bigint; xmax: bigint; runn
   return { xmin: BigInt(xmin), xmax: BigInt(xmax), running };
 }
 
+/** The lowest transaction that the snapshot does not show. Not its `xmin`, which a forged cursor may set to anything lower. */
+export function firstUnseen(snapshot: Snapshot): bigint {
+  const { xmax, running } = boundsOf(snapshot);
+  return running[0] ?? xmax;
+}
+
 /**
  * Whether changes that the cursor has not seen may be gone. `now`: the snapshot that the changes are read with; `trimmedBelow`: events of
  * transactions from there on are all kept.

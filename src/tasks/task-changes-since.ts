@@ -18,7 +18,7 @@ import {
   type TaskEvent,
   toEvent,
 } from './task.events.js';
-import { type ChangeCursor, isExpired, type Snapshot } from './task-change-cursor.js';
+import { type ChangeCursor, firstUnseen, isExpired, type Snapshot } from './task-change-cursor.js';
 import { taskEvents, taskEventsTrim } from './task-event.table.js';
 
 /** With more rows since the cursor, its holder reads everything again: that is less work for both. */
@@ -100,9 +100,11 @@ function statement({ cursor, projectIds, first }: ChangesQuery): SQL {
 function rowsSince({ since, rest }: ChangeCursor, projectIds: readonly ProjectId[]): SQL {
   const { xid, projectId, fromProjectId } = taskEvents;
   const projects = sql`${sql.param(projectIds.map(toUuid))}::uuid[]`;
-  const before = sql`${since}::text::pg_snapshot`;
-  const until = rest && sql` and pg_visible_in_snapshot(${xid}, ${rest.until}::text::pg_snapshot)`;
-  const unseen = sql`${xid} >= pg_snapshot_xmin(${before}) and not pg_visible_in_snapshot(${xid}, ${before})${until}`;
+  // In subqueries, which Postgres computes once: a generic plan would read the text again for each row, and clients choose how long it is.
+  const before = sql`(select ${since}::text::pg_snapshot)`;
+  const until = rest && sql` and pg_visible_in_snapshot(${xid}, (select ${rest.until}::text::pg_snapshot))`;
+  const first = sql`${String(firstUnseen(since))}::text::xid8`;
+  const unseen = sql`${xid} >= ${first} and not pg_visible_in_snapshot(${xid}, ${before})${until}`;
   return sql`
     (select * from ${taskEvents} where ${projectId} = any(${projects}) and ${unseen})
     union all

@@ -178,6 +178,40 @@ describe('what cannot be read is counted', () => {
       await to.close();
     }
   });
+
+  test('the time that bodies take to parse counts, by sender: large ones are refused before that when it is used up, small ones are answered', async () => {
+    const to = await limited(1_000_000);
+    const headers = await as(f.ada.id);
+    // 140 ms for a MiB.
+    const dense = Array.from({ length: 60_000 }, (_, i) => `{"${i.toString(36)}":0}`).join(',');
+    const payload = (n: number) => `{"query":"{ viewer { id } }","ignored":[${n},${dense}]}`;
+    try {
+      let last: Awaited<ReturnType<typeof send>> | undefined;
+      for (let n = 0; n < 500 && last?.status !== 429; n++) last = await send(payload(n), headers, to);
+      expect(last).toMatchObject({ status: 429, code: 'RATE_LIMITED' });
+      expect(await send({ query: '{ viewer { id } }' }, headers, to)).toMatchObject({ status: 200 });
+      expect(await send(payload(0), await as(f.bob.id), to)).toMatchObject({ status: 200 });
+    } finally {
+      await to.close();
+    }
+  });
+
+  test('the time that computing a cost takes counts, also of a document that was read before', async () => {
+    const to = await limited(1_000_000);
+    const headers = await as(f.ada.id);
+    const doubling = times(14, (i) => `fragment D${i} on User { __typename ...D${i + 1} ...D${i + 1} }`);
+    const query = `query($n: Int) { viewer { ...D0 } tasks(first: $n) { pageInfo { hasNextPage } } } ${doubling} fragment D14 on User { id }`;
+    const ask = (n: number) => send({ query, variables: { n } }, headers, to);
+    try {
+      expect(await ask(0)).toMatchObject({ status: 400, code: 'QUERY_TOO_EXPENSIVE' });
+      let last: Awaited<ReturnType<typeof send>> | undefined;
+      for (let n = 1; n < 5000 && last?.status !== 429; n++) last = await ask(n);
+      expect(last).toMatchObject({ status: 429, code: 'RATE_LIMITED' });
+      expect(await send({ query: '{ viewer { name } }' }, await as(f.bob.id), to)).toMatchObject({ status: 200 });
+    } finally {
+      await to.close();
+    }
+  });
 });
 
 test('a budget of time fills steadily, up to its burst, for each caller by itself', () => {

@@ -98,6 +98,22 @@ function codesOf(messages: readonly Message[]): unknown[] {
   );
 }
 
+test('messages of one address, pings too, may take so much time: more closes its connections and keeps out new ones, and no other address', async () => {
+  const app = await limited({ maxConnectionsPerAddress: 5 }, { points: 1_000_000, seconds: 60 }); // 50 ms
+  const bob = await signedIn(app, f.bob.id, '192.0.2.2');
+  const [flooding, other] = await Promise.all([1, 2].map(() => signedIn(app, f.ada.id)));
+  for (let n = 0; n < 600; n++) {
+    if (n % 20 === 0) flooding?.socket.ping();
+    else flooding?.send({ type: 'ping' });
+  }
+  expect(await flooding?.closed).toBe(4292);
+  expect(await dialled(app).status).toBe(429);
+  other?.send({ type: 'ping' });
+  expect(await other?.closed).toBe(4292);
+  bob.send({ type: 'ping' });
+  await eventually(() => expect(bob.messages.at(-1)?.type).toBe('pong'));
+});
+
 describe('connections', () => {
   test('of one address are bounded, those of another address are not affected', async () => {
     const app = await limited({ maxConnectionsPerAddress: 3 });

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { postgresClient } from '../../src/db/database.js';
 import { newId, toUuid, type UserId } from '../../src/db/ids.js';
 import { trimEvents } from '../../src/invalidation/outbox.js';
+import { firstUnseen, type Snapshot } from '../../src/tasks/task-change-cursor.js';
 import { MAX_ROWS_SINCE } from '../../src/tasks/task-changes-since.js';
 import { type Answer, dataOf, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
@@ -404,6 +405,14 @@ describe('a cursor', () => {
     const { errors } = await ask({ cursor: encoded(version, mark, ahead) });
     expect(errors).toMatchObject([{ extensions: { code: 'CURSOR_EXPIRED' } }]);
   });
+});
+
+test.each([
+  ['5:9:', 9n],
+  ['1:9:7,8', 7n],
+  ['9:9:', 9n],
+])('of the snapshot %s, rows are looked at from transaction %s on, whatever its xmin is', (snapshot, first) => {
+  expect(firstUnseen(snapshot as Snapshot)).toBe(first);
 });
 
 test('its answers are kept nowhere: the same request shows the next change', async () => {

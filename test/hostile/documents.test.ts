@@ -15,6 +15,8 @@ beforeAll(async () => {
 afterAll(() => world?.stop());
 
 const MS = 2500;
+/** By then a viewer has used up the time that it has at once. */
+const BURST_MS = 1500;
 
 test('documents without a token that are long to validate do not slow down another viewer', async () => {
   const { measurement, report } = await attacked(world, 'unread-documents', { ms: MS });
@@ -32,6 +34,18 @@ test('large bodies that are no JSON do not slow down another viewer', async () =
   const { measurement, report } = await attacked(world, 'malformed-bodies', { ms: MS });
   expect(harmDone(quiet, measurement)).toEqual([]);
   expect(report.counts).toHaveProperty(['400 BAD_REQUEST']);
+});
+
+test('bodies of many small objects, which take long to parse, do not slow down another viewer', async () => {
+  const { measurement, report } = await attacked(world, 'dense-bodies', { ms: MS, settleMs: BURST_MS });
+  expect(harmDone(quiet, measurement)).toEqual([]);
+  expect(report.counts).toHaveProperty(['429 RATE_LIMITED']);
+});
+
+test('costs that take long to compute do not slow down another viewer', async () => {
+  const { measurement, report } = await attacked(world, 'slow-costs', { ms: MS, settleMs: BURST_MS });
+  expect(harmDone(quiet, measurement)).toEqual([]);
+  expect(report.counts).toHaveProperty(['400 QUERY_TOO_EXPENSIVE']);
 });
 
 test('persisted documents registered without end take a bounded part of Redis, and do not slow down another viewer', async () => {

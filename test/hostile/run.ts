@@ -8,6 +8,7 @@
  *
  * Its last line is `hostile: ok` or `hostile: FAILED <what>`; exit code 0, 1, or 2 when the run itself failed.
  */
+import 'reflect-metadata'; // attacks use the decorated classes of src
 import { readdir } from 'node:fs/promises';
 import { startReaper } from '../chaos/reaper.js';
 import { startServers } from '../load/world.js';

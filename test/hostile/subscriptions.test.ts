@@ -60,4 +60,16 @@ describe.each([
     },
     MINUTE,
   );
+
+  test.runIf(isLimited)(
+    'an address that sends messages on its WebSockets without end takes no time from another viewer',
+    async () => {
+      // By then it has used up the time that it has at once.
+      const { measurement, report } = await attacked(world, 'websocket-messages', { ms: 3000, settleMs: 2500 });
+      expect(harmDone(quiet, measurement)).toEqual([]);
+      expect(report.counts).toHaveProperty(['upgrade 101']);
+      expect(world.server.died).toBe(false);
+    },
+    MINUTE,
+  );
 });

@@ -151,6 +151,8 @@ export class Cache {
   readonly #reads: TurnBatch<Request, Trip<Answer>>;
   readonly #fills: TurnBatch<readonly Fill[], void>;
   readonly #underWay = new Set<Promise<unknown>>();
+  /** The database of the latest write, and since when this process writes to it. */
+  #writers: { readonly database: string | undefined; readonly sinceMs: number } = { database: undefined, sinceMs: 0 };
   #trips = 0;
 
   constructor(options: CacheOptions) {
@@ -348,19 +350,24 @@ export class Cache {
 
   /**
    * FENCE, before COMMIT: from its acknowledgement on, nothing under these tags is served or stored until `release`.
-   * @returns false when the store could not be reached, or took no writes, for LEASE_MS and the policy is `available`: commit
-   *   without a fence, and answer no sooner than LEASE_MS after the commit. All callers share what one has learnt of the store:
-   *   in an outage that has lasted LEASE_MS each makes one attempt.
+   * @returns false: commit without a fence, and answer no sooner than LEASE_MS after the commit. So it is when the store could not be
+   *   reached, or took no writes, for LEASE_MS and the policy is `available`: all callers share what one has learnt of the store, so in an
+   *   outage that has lasted LEASE_MS each makes one attempt. And when the keys belong to another database than `database`, the
+   *   transaction's, unless this process knew `database` LEASE_MS ago.
    * @throws CacheError FENCE_REFUSED when the policy is `reject`: roll back.
    */
   async fence(xid: bigint, tags: readonly Tag[], database?: string): Promise<boolean> {
     const startedMs = this.#clock.monotonicMs();
+    if (database !== this.#writers.database) this.#writers = { database, sinceMs: startedMs };
     for (let attempt = 0; ; attempt++) {
       // After a failure only a connection opened now, after the caller's writes, proves anything.
       const fresh = attempt > 0 || this.store.lostForMs(tags) > 0;
       try {
-        await this.store.fence(xid, tags, { fresh, database });
-        return true;
+        const reply = await this.store.fence(xid, tags, { fresh, database });
+        // A database that got a new id: for LEASE_MS a reader may know it by the one before, and still be served under its lease.
+        if (reply === 'fenced' || startedMs - this.#writers.sinceMs >= LEASE_MS) return true;
+        this.#events.unfenced?.(xid);
+        return false;
       } catch (error) {
         this.#events.storeFailed?.('fence', error);
         if (this.#fencePolicy === 'reject') {

@@ -813,6 +813,21 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${CONFORMANCE} > take no fence of another database, and those of their own`,
   },
   {
+    name: 'identity/foreign-fence',
+    what: 'A write whose fence was refused by the keys of another database is answered at once, though readers may still know that one.',
+    file: 'src/cache/cache.ts',
+    replace: [["reply === 'fenced' || startedMs - this.#writers.sinceMs >= LEASE_MS", 'reply !== undefined']],
+    killedBy:
+      'test/cache/cache.test.ts > under keys of another database counts as none until this process has written to its own',
+  },
+  {
+    name: 'identity/late-fill',
+    what: 'What was loaded from one database is stored under the lease of the one before.',
+    file: REDIS,
+    replace: [['this.#database === undefined || mayStore(text, this.#database())', 'text !== undefined']],
+    killedBy: `${CONFORMANCE} > take no entry that was loaded under their lease once the process has another database`,
+  },
+  {
     name: 'identity/release-anywhere',
     what: 'A writer releases in the keys of another database, where its id is another transaction.',
     file: 'src/cache/redis/release.lua',

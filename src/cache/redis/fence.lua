@@ -4,8 +4,8 @@
 -- ARGV[3]  length of the log          ARGV[4]    epoch, should the log be new
 -- ARGV[5]  the tags of this group, as JSON: should the writer die, the relay finds them in its note
 -- ARGV[6]  the database of the transaction; '' when it has no name
--- Reply    'fenced', or 'foreign': the keys belong to another database, and nothing was done. Both protect the write: nothing under these
---          keys is served to readers of its database, whose next lease waits until this transaction is over (the relay's barrier).
+-- Reply    'fenced', or 'foreign': the keys belong to another database, and nothing was done. Readers that know the transaction's database
+--          are served nothing from these keys, and its next lease waits until the transaction is over (the relay's barrier).
 -- Atomic because two writers may add their ids to one tag at once, and because whoever reads the record must find the fences.
 -- Idempotent. A fence never expires: only the end of its transaction, told by its writer or found out from Postgres, takes it away.
 if is_foreign(redis.call('GET', KEYS[3]), ARGV[6]) then return 'foreign' end

@@ -13,9 +13,10 @@ import { type Clock, DAY, systemClock } from '../../time.js';
 import { ENTRY_FORMAT, generationsText, type Lease, leaseOf, UNPROVED } from '../entry.js';
 import { CacheError } from '../errors.js';
 import type { Key } from '../key.js';
-import { databaseOf } from '../purge.js';
+import { databaseOf, mayStore } from '../purge.js';
 import {
   type ApplyReply,
+  type FenceReply,
   type Fill,
   type Forgotten,
   type Head,
@@ -242,7 +243,8 @@ export class RedisStore implements Store {
   }
 
   async fill(fills: readonly Fill[]): Promise<void> {
-    const byKey = new Map(fills.map((fill) => [fill.key, fill]));
+    const own = fills.filter(({ text }) => this.#database === undefined || mayStore(text, this.#database()));
+    const byKey = new Map(own.map((fill) => [fill.key, fill]));
     await Promise.all(
       this.#split({ keys: [...byKey.keys()], tags: [] }).map(({ group, keys }) =>
         this.#reading(group, 'write', async (client) => {
@@ -295,21 +297,25 @@ export class RedisStore implements Store {
     xid: bigint,
     tags: readonly Tag[],
     options: { fresh: boolean; database?: string | undefined },
-  ): Promise<void> {
+  ): Promise<FenceReply> {
     const { fresh, database = '' } = options;
     const record = logRecord(tags);
     const parts = this.#split({ keys: [], tags }, [HOME]);
+    let foreign = false;
     const fenceAll = (connection: Connection) =>
-      homeLast(parts, ({ group, tags }) =>
-        this.#attempt(group, connection, 'fence', async (client) => {
+      homeLast(parts, async ({ group, tags }) => {
+        const reply = await this.#attempt(group, connection, 'fence', (client) => {
           const names = (['log', 'fen', 'pos'] as const).map((name) => this.#name(name, group));
           const keys = [...names, ...this.#tags(group, tags)];
           const told = group.index === HOME ? record : '';
           const args = [String(xid), told, MAX_LOG_RECORDS, randomEpoch(), JSON.stringify(tags), database];
-          await runScript(client, fenceScript, keys, args);
-        }),
-      );
+          return runScript(client, fenceScript, keys, args);
+        });
+        if (reply === 'foreign') foreign = true;
+        else group.outage.fenced();
+      });
     await (fresh ? this.#onNewConnection(parts, fenceAll) : fenceAll(this.#writer));
+    return foreign ? 'foreign' : 'fenced';
   }
 
   release(
@@ -652,8 +658,7 @@ export class RedisStore implements Store {
       if (server === undefined || !connection.selected) throw new Error('there is no connection');
       corkForNow(connection.client);
       const value = await bounded(run(connection.client, server), this.#waitMs);
-      if (kind === 'fence') group.outage.fenced();
-      else group.outage.answered();
+      group.outage.answered();
       return value;
     } catch (error) {
       this.#noteFailure(group, kind, startedMs, error);

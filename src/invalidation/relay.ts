@@ -242,9 +242,11 @@ export class Relay {
     return true;
   }
 
-  /** Whether the keys must be left alone. Logs each change. */
+  /** Whether the keys must be left alone. Logs each change. While HOME cannot be reached, nothing is known of a change. */
   #isRefused(home: Head | undefined, database: DatabaseIdentity): boolean {
-    const refused = this.#claim.decide(home, database) === 'refused';
+    const claim = this.#claim.decide(home, database);
+    if (claim === 'unknown') return false;
+    const refused = claim === 'refused';
     if (refused !== this.#refused) {
       const owner = home?.position && databaseOf(home.position.purge);
       const madeFromIt = owner === undefined || owner === database.previous;

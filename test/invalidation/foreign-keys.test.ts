@@ -217,6 +217,23 @@ describe('a database that changes behind its address', () => {
     expect(await leased()).toBe(true);
   });
 
+  test('and back is not served what was stored for it before the purge, although another process has kept its lease', async () => {
+    const database = new FakeDatabase(identityOf('a'));
+    const ours = relayOf(database);
+    const others = relayOf(new FakeDatabase(identityOf('a')));
+    await ours.tickFor(1000);
+    for (const id of ['b', 'a']) {
+      database.identity = identityOf(id);
+      await others.tickFor(500);
+      expect(await ours.relay.tick()).toMatchObject({ result: 'other' });
+    }
+    const before = (await store.head()).position?.purge;
+    expect([await leased(), ours.known.current]).toEqual([true, undefined]);
+    await ours.tickFor(250);
+    expect((await store.head()).position?.purge).not.toBe(before);
+    expect([await leased(), ours.known.current]).toEqual([true, 'a']);
+  });
+
   test('between the decision which rows to read and their reading is not mistaken for the one before', async () => {
     const database = new FakeDatabase(identityOf('a'));
     const ours = relayOf(database);

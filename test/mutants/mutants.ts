@@ -779,7 +779,12 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'identity/known-for-ever',
     what: 'A process that cannot reach Postgres believes leases of the database that it once had.',
     file: IDENTITY_FILE,
-    replace: [['return this.sinceMs < LEASE_MS ? this.#latest?.id : undefined;', 'return this.#latest?.id;']],
+    replace: [
+      [
+        'this.sinceMs < LEASE_MS && !this.#toBePurged ? this.#latest?.id : undefined',
+        'this.#toBePurged ? undefined : this.#latest?.id',
+      ],
+    ],
     killedBy: `${IDENTITY_TEST} > is believed for LEASE_MS from when the question was sent`,
   },
   {
@@ -865,9 +870,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'identity/return-unnoticed',
     what: 'A database that was away and is back is served what was stored for it meanwhile.',
-    file: RELAY,
-    replace: [["this.#purgeAll ||= change === 'returned';", '']],
+    file: IDENTITY_FILE,
+    replace: [['this.#toBePurged = true;', '']],
     killedBy: `${FOREIGN_TEST} > and back voids what was stored for it meanwhile, which may be of the other`,
+  },
+  {
+    name: 'identity/return-served',
+    what: 'A database that was away and is back is served what was stored for it meanwhile until that has been purged.',
+    file: IDENTITY_FILE,
+    replace: [['this.sinceMs < LEASE_MS && !this.#toBePurged', 'this.sinceMs < LEASE_MS']],
+    killedBy: `${FOREIGN_TEST} > and back is not served what was stored for it before the purge`,
   },
   {
     name: 'identity/rows-of-the-other',

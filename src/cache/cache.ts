@@ -144,7 +144,7 @@ export class Cache {
   readonly #monitorShare: number;
   /** Loads under way whose values may be stored, by key: of each the one that began last. Bounded by the calls under way. */
   readonly #flights = new Map<Key, Flight>();
-  /** Loads still in line, by key: whoever needs that value now may take theirs. Bounded by the calls under way. */
+  /** Loads still in line, by key: a call that needs the value now may join. Bounded by the calls under way. */
   readonly #inLine = new Map<Key, Flight>();
   /** By the name of a policy, calls by their argument: bounded by the policies, and MAX_NAMED for each. */
   readonly #named = new Map<string, Named>();
@@ -681,8 +681,8 @@ export class Cache {
   /**
    * One load for all misses that no load is under way for that they may take part in. A call joins a running load only under
    * the very stamps it read itself: any other might hand it a value older than a write that was acknowledged before it
-   * began. A load that is still in line will read what is current then: that anyone may join, and its viewer's turn is then also a
-   * turn of that load. Goes on when its caller has left, as long as somebody else waits.
+   * began. A load that is still in line reads what is current when it runs, so any call may join it; it then waits in the line
+   * of that call's viewer as well. A load goes on after its caller has left, as long as another caller waits.
    */
   async #loadAndFill<A, V>(
     source: Source<A, V>,
@@ -733,7 +733,7 @@ export class Cache {
     return settled;
   }
 
-  /** From now on nobody joins this load. */
+  /** From now on no call joins this load. */
   #land({ key }: Miss<unknown>, loading: Flight['values']): void {
     if (this.#flights.get(key)?.values === loading) this.#flights.delete(key);
   }

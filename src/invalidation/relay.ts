@@ -169,7 +169,7 @@ export class Relay {
     }
   }
 
-  /** A Postgres that holds connections open and says nothing would stop the relay for ever, also when it is back. */
+  /** Without a deadline, a Postgres that holds connections open and does not answer would stop the relay for ever. */
   async #withinDeadline<T>(tick: Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
@@ -360,7 +360,7 @@ export class Relay {
     return 'force';
   }
 
-  /** Keeps account of leases, and tells. */
+  /** Records since when each group has had no lease, and reports the tick. */
   #ticked<R extends { result: TickResult }>(reached: readonly Due[], ended: R): R {
     const nowMs = this.#clock.monotonicMs();
     const database = this.#database.latest;

@@ -199,7 +199,7 @@ export class RedisStore implements Store {
         }),
       ),
     );
-    // A group that cannot be read is as good as one without a lease; who reads nothing else is told.
+    // A group that cannot be read counts as one without a lease. Only if no group can be read does the read fail.
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined && results.every(({ status }) => status === 'rejected')) throw failed.reason;
     return { leases, entries, tokens, log: logView };
@@ -540,7 +540,7 @@ export class RedisStore implements Store {
       | 'foreign';
   }
 
-  /** What is asked for, by group; `besides`: groups that are asked in any case. */
+  /** Keys and tags by group; `besides`: groups that are included in any case. */
   #split(asked: { keys: readonly Key[]; tags: readonly Tag[] }, besides: readonly number[] = []): readonly Part[] {
     if (this.groups === 1) return [{ group: this.#groups[HOME] as Group, ...asked }];
     const parts = new Map<number, { group: Group; keys: Key[]; tags: Tag[] }>();
@@ -596,7 +596,7 @@ export class RedisStore implements Store {
     this.#onLimit(text);
   }
 
-  /** The lease stands on one server. Connections that lead to different ones are all left: which of them is right is asked anew. */
+  /** The lease stands on one server. If connections lead to different servers, all are closed and opened again. */
   #oneServer(group: Group, run: string): void {
     const others = [this.#reader, this.#writer].filter((connection) => {
       const server = connection.serverOf(group.hashTag);
@@ -648,9 +648,9 @@ export class RedisStore implements Store {
   ): Promise<T> {
     const startedMs = this.#clock.monotonicMs();
     try {
-      // Who writes need not know whom he writes to.
+      // A writer need not know the run of its server.
       const known = connection.serverOf(group.hashTag);
-      const server = known ?? (connection === this.#reader || connection === this.#ticker ? undefined : NOBODY);
+      const server = known ?? (connection === this.#reader || connection === this.#ticker ? undefined : UNKNOWN_SERVER);
       if (connection.refusal !== undefined) {
         this.#limited(`its database is refused, so nothing is cached: ${connection.refusal.message}`);
         throw connection.refusal;
@@ -674,7 +674,7 @@ export class RedisStore implements Store {
     else outage.answered();
   }
 
-  /** What HEAD was told when it tried to write. The next connection may lead to the server that is primary now. */
+  /** HEAD's own write was refused. After READONLY the next connection may lead to the present primary. */
   #refusedInHead(group: Group, startedMs: number, refusal: string): void {
     group.outage.refused(startedMs, refusalText(refusal), 'tick');
     if (refusal.includes('READONLY')) this.#ticker.drop(group.hashTag);
@@ -697,8 +697,8 @@ type HeadReply = [
   refusal: string,
 ];
 
-/** The other end of a connection that has not said yet whom it leads to. */
-const NOBODY: Server = { run: '?', link: 0 };
+/** The server behind a connection whose run is not known yet. */
+const UNKNOWN_SERVER: Server = { run: '?', link: 0 };
 
 function unavailable(error: unknown): CacheError {
   if (error instanceof CacheError) return error;

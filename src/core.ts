@@ -33,7 +33,7 @@ import { createMetrics } from './metrics.js';
 import { allRowSets, eventTables } from './row-sets.js';
 import { SECOND, systemClock } from './time.js';
 
-/** What stands beside requests waits for nobody and may itself never be waited for long. */
+/** Background statements (relay, resolving fences) must fail fast. */
 const RELAY_STATEMENT_TIMEOUT_MS = 5000;
 
 /**

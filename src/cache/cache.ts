@@ -144,13 +144,15 @@ export class Cache {
   readonly #monitorShare: number;
   /** Loads under way whose values may be stored, by key: of each the one that began last. Bounded by the calls under way. */
   readonly #flights = new Map<Key, Flight>();
-  /** Loads still in line, by key: whoever needs that value now may take theirs. Bounded by the calls under way. */
+  /** Loads still in line, by key: a call that needs the value now may join. Bounded by the calls under way. */
   readonly #inLine = new Map<Key, Flight>();
   /** By the name of a policy, calls by their argument: bounded by the policies, and MAX_NAMED for each. */
   readonly #named = new Map<string, Named>();
   readonly #reads: TurnBatch<Request, Trip<Answer>>;
   readonly #fills: TurnBatch<readonly Fill[], void>;
   readonly #underWay = new Set<Promise<unknown>>();
+  /** The database of the latest write, and since when this process writes to it. */
+  #writers: { readonly database: string | undefined; readonly sinceMs: number } = { database: undefined, sinceMs: 0 };
   #trips = 0;
 
   constructor(options: CacheOptions) {
@@ -348,19 +350,24 @@ export class Cache {
 
   /**
    * FENCE, before COMMIT: from its acknowledgement on, nothing under these tags is served or stored until `release`.
-   * @returns false when the store could not be reached, or took no writes, for LEASE_MS and the policy is `available`: commit
-   *   without a fence, and answer no sooner than LEASE_MS after the commit. All callers share what one has learnt of the store:
-   *   in an outage that has lasted LEASE_MS each makes one attempt.
+   * @returns false: commit without a fence, and answer no sooner than LEASE_MS after the commit. So it is when the store could not be
+   *   reached, or took no writes, for LEASE_MS and the policy is `available`: all callers share what one has learnt of the store, so in an
+   *   outage that has lasted LEASE_MS each makes one attempt. And when the keys belong to another database than `database`, the
+   *   transaction's, unless this process knew `database` LEASE_MS ago.
    * @throws CacheError FENCE_REFUSED when the policy is `reject`: roll back.
    */
   async fence(xid: bigint, tags: readonly Tag[], database?: string): Promise<boolean> {
     const startedMs = this.#clock.monotonicMs();
+    if (database !== this.#writers.database) this.#writers = { database, sinceMs: startedMs };
     for (let attempt = 0; ; attempt++) {
       // After a failure only a connection opened now, after the caller's writes, proves anything.
       const fresh = attempt > 0 || this.store.lostForMs(tags) > 0;
       try {
-        await this.store.fence(xid, tags, { fresh, database });
-        return true;
+        const reply = await this.store.fence(xid, tags, { fresh, database });
+        // A database that got a new id: for LEASE_MS a reader may know it by the one before, and still be served under its lease.
+        if (reply === 'fenced' || startedMs - this.#writers.sinceMs >= LEASE_MS) return true;
+        this.#events.unfenced?.(xid);
+        return false;
       } catch (error) {
         this.#events.storeFailed?.('fence', error);
         if (this.#fencePolicy === 'reject') {
@@ -674,8 +681,8 @@ export class Cache {
   /**
    * One load for all misses that no load is under way for that they may take part in. A call joins a running load only under
    * the very stamps it read itself: any other might hand it a value older than a write that was acknowledged before it
-   * began. A load that is still in line will read what is current then: that anyone may join, and its viewer's turn is then also a
-   * turn of that load. Goes on when its caller has left, as long as somebody else waits.
+   * began. A load that is still in line reads what is current when it runs, so any call may join it; it then waits in the line
+   * of that call's viewer as well. A load goes on after its caller has left, as long as another caller waits.
    */
   async #loadAndFill<A, V>(
     source: Source<A, V>,
@@ -726,7 +733,7 @@ export class Cache {
     return settled;
   }
 
-  /** From now on nobody joins this load. */
+  /** From now on no call joins this load. */
   #land({ key }: Miss<unknown>, loading: Flight['values']): void {
     if (this.#flights.get(key)?.values === loading) this.#flights.delete(key);
   }

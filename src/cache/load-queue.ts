@@ -11,11 +11,11 @@ interface Inside {
   readonly signal: AbortSignal;
 }
 
-/** Of the load that runs: what it reads in turn must not wait for what waits for it. One for all queues: each costs every promise. */
+/** The running load: what it reads must not wait in line behind loads that wait for it. One for all queues, since each slows every promise. */
 const inside = new AsyncLocalStorage<Inside>();
 let running = 0;
 
-/** While no such load runs nothing is followed: until Node 24 that makes every promise of the process dearer, a hit by a tenth. */
+/** Disabled while no such load runs: before Node 24 an enabled AsyncLocalStorage slows every promise of the process, a hit by a tenth. */
 function within<T>(what: Inside, run: () => T): T {
   const over = () => {
     if (--running === 0) inside.disable();
@@ -42,15 +42,15 @@ function atLeastOne(slots: number): number {
   return Math.max(1, Math.floor(slots));
 }
 
-/** Aborts when nobody waits any more for the load that this is called in; undefined outside of any, and in a leaf's. */
+/** The signal of the load that calls this: aborts when its last caller has left. Undefined outside of loads, and inside a leaf. */
 export function loadSignal(): AbortSignal | undefined {
   return inside.getStore()?.signal;
 }
 
-/** Of the slots, for heavy loads. */
+/** The share of the slots that heavy loads may hold. */
 const HEAVY_SHARE = 0.4;
 
-/** A load on its way: a heavy one waits for its turn among the heavy ones first. */
+/** A load's way to its slot. A heavy load first waits for one of the slots for heavy loads. */
 export class LoadTurn {
   readonly #stages: readonly Turn[];
   readonly #viewers = new Set<string | undefined>();
@@ -80,7 +80,7 @@ export class LoadTurn {
     }
   }
 
-  /** While it waits: another viewer needs the same. */
+  /** While it waits: another viewer needs the same load, so the line that is served first starts it. */
   share(viewer: string | undefined): void {
     if (this.#stages.length > 1) this.#viewers.add(viewer);
     for (const turn of this.#stages) turn.share(viewer);

@@ -5,9 +5,10 @@
 import { type Clock, systemClock } from '../time.js';
 import { generationsText, type Lease, leaseOf, UNPROVED } from './entry.js';
 import type { Key } from './key.js';
-import { databaseOf, isForeign } from './purge.js';
+import { databaseOf, isForeign, mayStore } from './purge.js';
 import {
   type ApplyReply,
+  type FenceReply,
   type Fill,
   type Forgotten,
   type Head,
@@ -114,7 +115,9 @@ export class MemoryStore implements Store {
   }
 
   async fill(fills: readonly Fill[]): Promise<void> {
-    for (const { key, text, ttlMs } of fills) this.#entries.set(key, text, ttlMs);
+    for (const { key, text, ttlMs } of fills) {
+      if (this.#database === undefined || mayStore(text, this.#database())) this.#entries.set(key, text, ttlMs);
+    }
   }
 
   async claim(key: Key, ttlMs: number): Promise<boolean> {
@@ -131,8 +134,8 @@ export class MemoryStore implements Store {
     return this.#texts.get(name);
   }
 
-  async fence(xid: bigint, tags: readonly Tag[], options?: { fresh: boolean } & OfDatabase): Promise<void> {
-    if (this.#isForeign(options)) return;
+  async fence(xid: bigint, tags: readonly Tag[], options?: { fresh: boolean } & OfDatabase): Promise<FenceReply> {
+    if (this.#isForeign(options)) return 'foreign';
     for (const tag of tags) {
       const ids = this.#fences.get(tag);
       if (ids === undefined) this.#fences.set(tag, new Set([String(xid)]));
@@ -140,6 +143,7 @@ export class MemoryStore implements Store {
     }
     if (tags.length > 0) this.#noted.set(xid, tags);
     this.#append(tags);
+    return 'fenced';
   }
 
   async release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean } & OfDatabase): Promise<void> {

@@ -7,7 +7,7 @@
  *   was filled under; anything else empties memory, and so does a hole in the log;
  * - no record since it was known to hold names one of its tags; what was asked of the store before such a record is not kept;
  * - in a Cluster, each group of its tags was leased, when it was read, under the generation that HOME's lease names. A shard's old
- *   primary may still answer under the lease it had; memory would keep its value after the record that makes it old;
+ *   primary may still answer under the lease it had, and the record that makes its value old may have been processed already;
  * - what was read under a fence or without a lease is not kept. What was loaded is, under the read that found the tokens before it:
  *   whatever a load does not show is committed later than that, so its record is yet to come, or names a tag since.
  */

@@ -19,3 +19,12 @@ export function isForeign(purge: string | undefined, database: string | undefine
   const owner = purge === undefined ? undefined : databaseOf(purge);
   return owner !== undefined && database !== undefined && owner !== database;
 }
+
+/**
+ * Whether an entry may be stored by a process that now has this database: a load that began under a lease of the database before may have
+ * read from this one. `text`: the entry's, which begins with its purge tokens. A text that names no database may always be stored.
+ */
+export function mayStore(text: string, database: string | undefined): boolean {
+  const owner = databaseOf(text.slice(0, text.indexOf('|') + 1));
+  return owner === undefined || owner === database;
+}

@@ -128,6 +128,8 @@ export type News =
 /** `applied`, or why not: another server run, another position than in `head`, or past the lease it would grant. */
 export type Applied = 'applied' | 'moved' | 'raced' | 'late';
 
+export type FenceReply = 'fenced' | 'foreign';
+
 /** Texts kept by `remember`, over all groups. */
 export const MAX_TEXTS = 1000;
 
@@ -149,8 +151,8 @@ export interface Store {
   readonly groups: number;
   groupOf(name: Key | Tag): number;
   /**
-   * From now on `read` returns only leases of the database that `database` names, and none while it names none. An unbound store returns
-   * all of them.
+   * From now on `read` returns only leases of the database that `database` names, and none while it names none; `fill` leaves out entries
+   * whose purge token names another. An unbound store returns and stores all of them.
    */
   bind(database: () => string | undefined): void;
   /** READ: leases, entries and tokens. */
@@ -161,10 +163,15 @@ export interface Store {
   /**
    * FENCE: first the tags, then the log, so that who saw the record cannot have read the tags before. Idempotent.
    * `fresh`: on a connection opened by this call, after whatever the caller did before. Here and below, `database` is the one of the
-   * transaction: while the keys belong to another, the call does nothing and succeeds, since the id means another transaction there. Absent:
-   * not compared.
+   * transaction: while the keys of a group belong to another, the call does nothing in that group and succeeds, since the id means another
+   * transaction there. Absent: not compared.
+   * @returns `foreign` when the keys of some group belong to another database
    */
-  fence(xid: bigint, tags: readonly Tag[], options: { fresh: boolean; database?: string | undefined }): Promise<void>;
+  fence(
+    xid: bigint,
+    tags: readonly Tag[],
+    options: { fresh: boolean; database?: string | undefined },
+  ): Promise<FenceReply>;
   /**
    * RELEASE: the transaction is over, and this process knows it. Idempotent. Publishes the tags. Also logs them where no fence did
    * (`unfenced`), and where its own fence is gone from one of the tags or its note from a group: then a reader may have kept, since the

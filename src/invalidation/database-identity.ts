@@ -123,6 +123,7 @@ export class KnownDatabase {
   readonly #left = new Set<string>();
   #latest: DatabaseIdentity | undefined;
   #askedAtMs = Number.NEGATIVE_INFINITY;
+  #toBePurged = false;
 
   constructor(clock: Clock = systemClock) {
     this.#clock = clock;
@@ -133,9 +134,19 @@ export class KnownDatabase {
     return this.#latest;
   }
 
-  /** The id, for LEASE_MS from when it was asked for. Readers use leases of this database only. */
+  /** The id, for LEASE_MS from when it was asked for; undefined while `toBePurged`. Readers use leases of this database only. */
   get current(): string | undefined {
-    return this.sinceMs < LEASE_MS ? this.#latest?.id : undefined;
+    return this.sinceMs < LEASE_MS && !this.#toBePurged ? this.#latest?.id : undefined;
+  }
+
+  /** An earlier database is back, and what was stored for it has not been voided yet. */
+  get toBePurged(): boolean {
+    return this.#toBePurged;
+  }
+
+  /** All that was stored before is void. */
+  purged(): void {
+    this.#toBePurged = false;
   }
 
   /** The time since `latest` was asked for, ms. */
@@ -155,6 +166,8 @@ export class KnownDatabase {
     if (before.id === identity.id) return 'same';
     if (this.#left.size >= MAX_LEFT) this.#left.clear();
     this.#left.add(before.id);
-    return this.#left.has(identity.id) ? 'returned' : 'other';
+    if (!this.#left.has(identity.id)) return 'other';
+    this.#toBePurged = true;
+    return 'returned';
   }
 }

@@ -84,8 +84,6 @@ export class Relay {
   readonly #database: KnownDatabase;
   readonly #claim: KeyspaceClaim;
   #refused = false;
-  /** An earlier database is back: what this process stored for it meanwhile may be of another. */
-  #purgeAll = false;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #stopped = true;
@@ -171,7 +169,7 @@ export class Relay {
     }
   }
 
-  /** A Postgres that holds connections open and says nothing would stop the relay for ever, also when it is back. */
+  /** Without a deadline, a Postgres that holds connections open and does not answer would stop the relay for ever. */
   async #withinDeadline<T>(tick: Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
@@ -219,7 +217,7 @@ export class Relay {
       ...this.#plan({ group, head }, view, barrier),
     }));
     const results = await this.#apply(ticks);
-    if (results.length === this.#store.groups && results.every((one) => one === 'applied')) this.#purgeAll = false;
+    if (results.length === this.#store.groups && results.every((one) => one === 'applied')) this.#database.purged();
     for (const { group, head } of own) {
       if (head.forgotten.length > 0) await this.#store.sweep(head.forgotten, group, { database: before.id });
     }
@@ -237,14 +235,15 @@ export class Relay {
       { database: identity.id, before: before?.id },
       'another database, or another state of its history, is behind DATABASE_URL: nothing cached of the one before is served',
     );
-    this.#purgeAll ||= change === 'returned';
     this.#events.moved?.();
     return true;
   }
 
-  /** Whether the keys must be left alone. Logs each change. */
+  /** Whether the keys must be left alone. Logs each change. While HOME cannot be reached, nothing is known of a change. */
   #isRefused(home: Head | undefined, database: DatabaseIdentity): boolean {
-    const refused = this.#claim.decide(home, database) === 'refused';
+    const claim = this.#claim.decide(home, database);
+    if (claim === 'unknown') return false;
+    const refused = claim === 'refused';
     if (refused !== this.#refused) {
       const owner = home?.position && databaseOf(home.position.purge);
       const madeFromIt = owner === undefined || owner === database.previous;
@@ -285,7 +284,9 @@ export class Relay {
 
   /** With HOME all groups, or not HOME: see `#apply`. */
   #due(reached: readonly Due[]): readonly Due[] {
-    const due = this.#purgeAll ? reached : reached.filter(({ head }) => head.leaseLeftMs <= LEASE_MS - JUST_RENEWED_MS);
+    const due = this.#database.toBePurged
+      ? reached
+      : reached.filter(({ head }) => head.leaseLeftMs <= LEASE_MS - JUST_RENEWED_MS);
     if (!due.some(({ group }) => group === HOME)) return due;
     return reached.length === this.#store.groups ? reached : due.filter(({ group }) => group !== HOME);
   }
@@ -321,7 +322,13 @@ export class Relay {
     const taken = known !== undefined && !isOf(head, view.identity);
     // Without a position, with one of another database, or with one that this one's history or outbox no longer reaches: all entries
     // are void.
-    if (known === undefined || taken || this.#purgeAll || view.horizon < known.xid || known.xid < view.trimmedBelow) {
+    if (
+      known === undefined ||
+      taken ||
+      this.#database.toBePurged ||
+      view.horizon < known.xid ||
+      known.xid < view.trimmedBelow
+    ) {
       if (known !== undefined) {
         this.#log.warn({ group, position: known, outbox: view.horizon, taken }, 'purging the cache');
         this.#events.purged?.(group);
@@ -353,7 +360,7 @@ export class Relay {
     return 'force';
   }
 
-  /** Keeps account of leases, and tells. */
+  /** Records since when each group has had no lease, and reports the tick. */
   #ticked<R extends { result: TickResult }>(reached: readonly Due[], ended: R): R {
     const nowMs = this.#clock.monotonicMs();
     const database = this.#database.latest;

@@ -118,7 +118,7 @@ export class Transactor {
   }
 }
 
-/** Anything but the server's own refusal of the COMMIT: of the connection, or of a server that is going down. */
+/** Any error but the server's own refusal of the COMMIT: the connection failed, or the server is going down. */
 function isOutcomeUnknown(error: unknown): boolean {
   const refused = error instanceof Error && error.name === 'PostgresError' && 'code' in error;
   return !refused || /^(08|57P0)/.test(String(error.code));

@@ -5,9 +5,9 @@
 import { FairQueue, QueueFull } from '../fair-queue.js';
 import type { Writer } from './writer.js';
 
-/** Of the connections for writes, for one writer. */
+/** The share of the connections for writes that one writer may hold. */
 const SHARE = 0.4;
-/** Far more than any client sends at once by intent. Writes whose requests time out meanwhile leave the line without having begun. */
+/** Far more than a client sends at once on purpose. A write whose request times out meanwhile leaves the line without having begun. */
 const MAX_WAITING_EACH = 200;
 const MAX_WAITING = 2000;
 

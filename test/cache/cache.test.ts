@@ -655,6 +655,19 @@ describe('fence', () => {
     expect(told).toEqual(['fence failed: STORE_UNAVAILABLE', '200 unfenced']);
   });
 
+  test('under keys of another database counts as none until this process has written to its own for LEASE_MS', async () => {
+    const { cache, memory, clock, told } = await world({ leased: false });
+    await tick(memory, { next: { xid: 100n, purge: 'before.purge' } });
+    expect(await cache.fence(200n, [tagOf(7)], 'after')).toBe(false);
+    expect(told).toEqual(['200 unfenced']);
+    clock.advance(LEASE_MS - 1);
+    expect(await cache.fence(201n, [tagOf(7)], 'after')).toBe(false);
+    clock.advance(1);
+    expect(await cache.fence(202n, [tagOf(7)], 'after')).toBe(true);
+    expect(await cache.fence(203n, [tagOf(7)], 'later')).toBe(false);
+    expect(await cache.fence(204n, [tagOf(7)], 'before')).toBe(true);
+  });
+
   test('where it has been lost for less, the first attempt is fresh and more follow', async () => {
     const { cache, attempts } = await fenceless({ failures: 2, attemptMs: 1, lostForMs: () => LEASE_MS - 1 });
     expect(await cache.fence(200n, [tagOf(7)])).toBe(true);

@@ -49,6 +49,13 @@ describe('a store on a database that the server does not have', () => {
     const told: string[] = [];
     const store = new RedisStore({ url: `${server.url}/98`, waitMs: 1000, onLimit: (text) => told.push(text) });
     try {
+      // In each turn of the event loop, so also in those between the connection's first moment and the refusal.
+      while (told.length === 0) {
+        await expect(store.fence(1n, [tagOf(1)], { fresh: false })).rejects.toMatchObject({
+          code: 'STORE_UNAVAILABLE',
+        });
+        await new Promise((resolve) => setImmediate(resolve));
+      }
       await expect(store.ready()).rejects.toMatchObject({ code: 'DATABASE_REFUSED' });
       for (const fresh of [false, true]) {
         await expect(store.fence(1n, [tagOf(1)], { fresh })).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });

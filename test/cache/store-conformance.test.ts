@@ -479,11 +479,29 @@ describe.each([
     });
 
     test('take no fence of another database, and those of their own and of writers that name none', async () => {
-      await store.fence(107n, [A], { fresh: false, database: 'theirs' });
+      expect(await store.fence(107n, [A], { fresh: false, database: 'theirs' })).toBe('foreign');
       expect(await tokenOf(A)).toBeUndefined();
-      await store.fence(107n, [A], { fresh: false, database: 'ours' });
-      await store.fence(108n, [A], { fresh: false });
+      expect(await store.fence(107n, [A], { fresh: false, database: 'ours' })).toBe('fenced');
+      expect(await store.fence(108n, [A], { fresh: false })).toBe('fenced');
       expect(await tokenOf(A)).toBe('!107,108,');
+    });
+
+    test('take no entry that was loaded under their lease once the process has another database, or none that it knows', async () => {
+      const [key, other] = [keyOfText('loaded'), keyOfText('unbound')];
+      const text = 'ours.purge|token|1|60000|j|"value"';
+      let database: string | undefined = 'theirs';
+      store.bind(() => database);
+      await store.fill([
+        { key, text, ttlMs: 60_000 },
+        { key: other, text: 'names no database', ttlMs: 60_000 },
+      ]);
+      expect([...(await store.read([key, other], [])).entries.keys()]).toEqual([other]);
+      database = undefined;
+      await store.fill([{ key, text, ttlMs: 60_000 }]);
+      expect((await store.read([key], [])).entries.has(key)).toBe(false);
+      database = 'ours';
+      await store.fill([{ key, text, ttlMs: 60_000 }]);
+      expect((await store.read([key], [])).entries.get(key)).toBe(text);
     });
 
     test('keep their fences from the release of another database, in which the same id is another transaction', async () => {

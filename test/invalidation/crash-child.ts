@@ -23,10 +23,10 @@ const plain = intercepted(redis, async (step) => {
 const store: Store = {
   ...plain,
   async fence(...args) {
-    await plain.fence(...args);
-    if (CRASH_AT !== 'fenced') return;
+    const reply = await plain.fence(...args);
+    if (CRASH_AT !== 'fenced') return reply;
     say('fenced');
-    await forEver();
+    return forEver();
   },
 };
 const app = await createApp({

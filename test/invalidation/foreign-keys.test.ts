@@ -1,12 +1,14 @@
 /** The relay before keys that are not those of its database: when it takes them, when it leaves them, and what it grants then. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { databaseOf, LEASE_MS, MemoryStore, type Store } from '../../src/cache/index.js';
+import { databaseOf, HOME, LEASE_MS, MemoryStore, type Store } from '../../src/cache/index.js';
 import { type DatabaseIdentity, KnownDatabase } from '../../src/invalidation/database-identity.js';
 import type { Outbox } from '../../src/invalidation/outbox.js';
 import { Relay } from '../../src/invalidation/relay.js';
 import { createLog } from '../../src/log.js';
 import { SECOND } from '../../src/time.js';
 import { FakeClock, tagOf } from '../cache/world.js';
+import { readableLog } from '../support/log.js';
+import { memoryCluster } from '../support/memory-cluster.js';
 
 let clock: FakeClock;
 let store: MemoryStore;
@@ -43,13 +45,13 @@ class FakeDatabase {
   }
 }
 
-function relayOf(database: FakeDatabase, over: Store = store) {
+function relayOf(database: FakeDatabase, over: Store = store, log = createLog('silent')) {
   const moved: number[] = [];
   const known = new KnownDatabase(clock);
   const relay = new Relay({
     store: over,
     clock,
-    log: createLog('silent'),
+    log,
     connect: () => database.outbox(),
     events: { moved: () => moved.push(clock.monotonicMs()) },
     database: known,
@@ -91,6 +93,27 @@ describe('keys of another database', () => {
     expect((await store.head()).position?.purge).toBe(position?.purge);
     expect(ours.relay.refused).toBe(true);
     expect(theirs.relay.refused).toBe(false);
+  });
+
+  test('are still known to be of another while HOME of a Cluster cannot be reached', async () => {
+    const shard = new MemoryStore(clock);
+    const cluster = memoryCluster(store, () => shard);
+    let reached = true;
+    const head: Store['head'] = async (group) => {
+      if (group === HOME && !reached) throw new Error('HOME cannot be reached');
+      return cluster.head(group);
+    };
+    const { log, lines } = readableLog();
+    const theirs = relayOf(new FakeDatabase(identityOf('theirs')), cluster);
+    const ours = relayOf(new FakeDatabase(identityOf('ours')), { ...cluster, head }, log);
+    for (reached of [true, false, true]) {
+      await theirs.tickFor(1000);
+      await ours.tickFor(250);
+      expect(ours.relay.refused).toBe(true);
+    }
+    expect(lines.map(({ msg }) => msg)).toEqual([
+      expect.stringContaining('the keys of this Redis group belong to another database'),
+    ]);
   });
 
   test.each([
@@ -192,6 +215,23 @@ describe('a database that changes behind its address', () => {
     await ours.tickFor(500);
     expect((await store.head()).position?.purge).toBe(after);
     expect(await leased()).toBe(true);
+  });
+
+  test('and back is not served what was stored for it before the purge, although another process has kept its lease', async () => {
+    const database = new FakeDatabase(identityOf('a'));
+    const ours = relayOf(database);
+    const others = relayOf(new FakeDatabase(identityOf('a')));
+    await ours.tickFor(1000);
+    for (const id of ['b', 'a']) {
+      database.identity = identityOf(id);
+      await others.tickFor(500);
+      expect(await ours.relay.tick()).toMatchObject({ result: 'other' });
+    }
+    const before = (await store.head()).position?.purge;
+    expect([await leased(), ours.known.current]).toEqual([true, undefined]);
+    await ours.tickFor(250);
+    expect((await store.head()).position?.purge).not.toBe(before);
+    expect([await leased(), ours.known.current]).toEqual([true, 'a']);
   });
 
   test('between the decision which rows to read and their reading is not mistaken for the one before', async () => {

@@ -470,3 +470,26 @@ describe('Redis loads its data', () => {
     2 * MINUTE,
   );
 });
+
+test('a fence that is not placed because the keys belong to another database ends no outage: nothing was written', async () => {
+  const server = await startRedis();
+  const redis = new Redis(server?.url as string);
+  const store = new RedisStore({ url: server?.url as string, waitMs: 5000 });
+  const fence = (database: string) => store.fence(108n, [tableTag('tasks')], { fresh: false, database });
+  try {
+    await store.ready();
+    const next = { xid: 100n, purge: 'ours.purge' };
+    await store.apply({ head: await store.head(), next, rows: [], barrier: undefined, grant: 'hold' });
+    await FULL.begin(redis, '');
+    await expect(fence('ours')).rejects.toBeInstanceOf(CacheError);
+    expect(await fence('theirs')).toBe('foreign');
+    expect(store.lostForMs([])).toBeGreaterThan(0);
+    await FULL.end(redis);
+    expect(await fence('ours')).toBe('fenced');
+    expect(store.lostForMs([])).toBe(0);
+  } finally {
+    await store.close();
+    redis.disconnect();
+    await server?.stop();
+  }
+});

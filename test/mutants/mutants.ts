@@ -779,7 +779,12 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'identity/known-for-ever',
     what: 'A process that cannot reach Postgres believes leases of the database that it once had.',
     file: IDENTITY_FILE,
-    replace: [['return this.sinceMs < LEASE_MS ? this.#latest?.id : undefined;', 'return this.#latest?.id;']],
+    replace: [
+      [
+        'this.sinceMs < LEASE_MS && !this.#toBePurged ? this.#latest?.id : undefined',
+        'this.#toBePurged ? undefined : this.#latest?.id',
+      ],
+    ],
     killedBy: `${IDENTITY_TEST} > is believed for LEASE_MS from when the question was sent`,
   },
   {
@@ -811,6 +816,21 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/cache/redis/fence.lua',
     replace: [["if is_foreign(redis.call('GET', KEYS[3]), ARGV[6]) then return 'foreign' end", '']],
     killedBy: `${CONFORMANCE} > take no fence of another database, and those of their own`,
+  },
+  {
+    name: 'identity/foreign-fence',
+    what: 'A write whose fence was refused by the keys of another database is answered at once, though readers may still know that one.',
+    file: 'src/cache/cache.ts',
+    replace: [["reply === 'fenced' || startedMs - this.#writers.sinceMs >= LEASE_MS", 'reply !== undefined']],
+    killedBy:
+      'test/cache/cache.test.ts > under keys of another database counts as none until this process has written to its own',
+  },
+  {
+    name: 'identity/late-fill',
+    what: 'What was loaded from one database is stored under the lease of the one before.',
+    file: REDIS,
+    replace: [['this.#database === undefined || mayStore(text, this.#database())', 'text !== undefined']],
+    killedBy: `${CONFORMANCE} > take no entry that was loaded under their lease once the process has another database`,
   },
   {
     name: 'identity/release-anywhere',
@@ -850,9 +870,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'identity/return-unnoticed',
     what: 'A database that was away and is back is served what was stored for it meanwhile.',
-    file: RELAY,
-    replace: [["this.#purgeAll ||= change === 'returned';", '']],
+    file: IDENTITY_FILE,
+    replace: [['this.#toBePurged = true;', '']],
     killedBy: `${FOREIGN_TEST} > and back voids what was stored for it meanwhile, which may be of the other`,
+  },
+  {
+    name: 'identity/return-served',
+    what: 'A database that was away and is back is served what was stored for it meanwhile until that has been purged.',
+    file: IDENTITY_FILE,
+    replace: [['this.sinceMs < LEASE_MS && !this.#toBePurged', 'this.sinceMs < LEASE_MS']],
+    killedBy: `${FOREIGN_TEST} > and back is not served what was stored for it before the purge`,
   },
   {
     name: 'identity/rows-of-the-other',

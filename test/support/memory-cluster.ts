@@ -19,7 +19,7 @@ export function memoryCluster(home: Store, primary: () => Store): Store {
     claim: (key, ttlMs) => primary().claim(key, ttlMs),
     async fence(xid, tags, options) {
       await primary().fence(xid, tags, options);
-      await home.fence(xid, tags, options);
+      return home.fence(xid, tags, options);
     },
     async release(xid, tags, options) {
       await primary().release(xid, tags);

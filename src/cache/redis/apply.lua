@@ -70,7 +70,7 @@ if ARGV[7] ~= 'hold' then
       barrier = ARGV[4]
       redis.call('SET', KEYS[4], barrier, 'PXAT', deadline)
     end
-    -- Whoever could have fenced on a server that is lost had an id below the barrier: wait until all of them are over.
+    -- Every transaction that could have fenced on a lost server has an id below the barrier: wait until all of them are over.
     if ARGV[7] == 'force' or (barrier and tonumber(horizon) >= tonumber(barrier)) then
       generation = ARGV[8]
       redis.call('SET', KEYS[3], generation .. text, 'PXAT', deadline)

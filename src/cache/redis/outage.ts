@@ -3,15 +3,15 @@
  * LEASE_MS or more: until then a reader may hold a lease that proves an old value.
  *
  * Two outages are counted, because different things end them. A server that does not answer is back with its first answer. A server
- * that answers but refuses writes (full, read-only, out of replicas, without rights for us) also answers reads, so a read ends nothing: only a
- * write that it took does, or a lease that it was given meanwhile, by whatever process.
+ * that answers but refuses writes (full, read-only, short of replicas, rights missing) also answers reads, so a read ends nothing. Only a
+ * write that the server took does, or a lease that some process renewed there meanwhile.
  */
 import { type Clock, MINUTE } from '../../time.js';
 import { LEASE_MS } from '../store.js';
 
 /** Failures further apart than this belong to different outages: what happened between them is unknown. */
 const GAP_MS = 1000;
-/** A right that this process lacks does not come and go. */
+/** A missing right does not come and go. */
 const GAP_OF_RIGHTS_MS = MINUTE;
 /** Refusals of this user: that others may write proves nothing for it. The last is what Redis 7.0 says of a command in a script. */
 const OF_THIS_USER = /\b(NOPERM|NOAUTH|WRONGPASS)\b|The user executing the script/;
@@ -67,7 +67,7 @@ export class Outage {
     this.#reportBegin(`Redis cannot be reached: ${reason}`);
   }
 
-  /** The server answered a write that was sent at `startedMs` with an error. A right that a tick lacks says nothing of fences, which need others. */
+  /** The server answered a write that was sent at `startedMs` with an error. A right that a tick lacks says nothing about fences, which need other rights. */
   refused(startedMs: number, reason: string, by: 'fence' | 'tick'): void {
     const ofThisUser = OF_THIS_USER.test(reason);
     if (ofThisUser && by === 'tick') {

@@ -13,9 +13,10 @@ import { type Clock, DAY, systemClock } from '../../time.js';
 import { ENTRY_FORMAT, generationsText, type Lease, leaseOf, UNPROVED } from '../entry.js';
 import { CacheError } from '../errors.js';
 import type { Key } from '../key.js';
-import { databaseOf } from '../purge.js';
+import { databaseOf, mayStore } from '../purge.js';
 import {
   type ApplyReply,
+  type FenceReply,
   type Fill,
   type Forgotten,
   type Head,
@@ -198,7 +199,7 @@ export class RedisStore implements Store {
         }),
       ),
     );
-    // A group that cannot be read is as good as one without a lease; who reads nothing else is told.
+    // A group that cannot be read counts as one without a lease. Only if no group can be read does the read fail.
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined && results.every(({ status }) => status === 'rejected')) throw failed.reason;
     return { leases, entries, tokens, log: logView };
@@ -242,7 +243,8 @@ export class RedisStore implements Store {
   }
 
   async fill(fills: readonly Fill[]): Promise<void> {
-    const byKey = new Map(fills.map((fill) => [fill.key, fill]));
+    const own = fills.filter(({ text }) => this.#database === undefined || mayStore(text, this.#database()));
+    const byKey = new Map(own.map((fill) => [fill.key, fill]));
     await Promise.all(
       this.#split({ keys: [...byKey.keys()], tags: [] }).map(({ group, keys }) =>
         this.#reading(group, 'write', async (client) => {
@@ -295,21 +297,25 @@ export class RedisStore implements Store {
     xid: bigint,
     tags: readonly Tag[],
     options: { fresh: boolean; database?: string | undefined },
-  ): Promise<void> {
+  ): Promise<FenceReply> {
     const { fresh, database = '' } = options;
     const record = logRecord(tags);
     const parts = this.#split({ keys: [], tags }, [HOME]);
+    let foreign = false;
     const fenceAll = (connection: Connection) =>
-      homeLast(parts, ({ group, tags }) =>
-        this.#attempt(group, connection, 'fence', async (client) => {
+      homeLast(parts, async ({ group, tags }) => {
+        const reply = await this.#attempt(group, connection, 'fence', (client) => {
           const names = (['log', 'fen', 'pos'] as const).map((name) => this.#name(name, group));
           const keys = [...names, ...this.#tags(group, tags)];
           const told = group.index === HOME ? record : '';
           const args = [String(xid), told, MAX_LOG_RECORDS, randomEpoch(), JSON.stringify(tags), database];
-          await runScript(client, fenceScript, keys, args);
-        }),
-      );
+          return runScript(client, fenceScript, keys, args);
+        });
+        if (reply === 'foreign') foreign = true;
+        else group.outage.fenced();
+      });
     await (fresh ? this.#onNewConnection(parts, fenceAll) : fenceAll(this.#writer));
+    return foreign ? 'foreign' : 'fenced';
   }
 
   release(
@@ -534,7 +540,7 @@ export class RedisStore implements Store {
       | 'foreign';
   }
 
-  /** What is asked for, by group; `besides`: groups that are asked in any case. */
+  /** Keys and tags by group; `besides`: groups that are included in any case. */
   #split(asked: { keys: readonly Key[]; tags: readonly Tag[] }, besides: readonly number[] = []): readonly Part[] {
     if (this.groups === 1) return [{ group: this.#groups[HOME] as Group, ...asked }];
     const parts = new Map<number, { group: Group; keys: Key[]; tags: Tag[] }>();
@@ -590,7 +596,7 @@ export class RedisStore implements Store {
     this.#onLimit(text);
   }
 
-  /** The lease stands on one server. Connections that lead to different ones are all left: which of them is right is asked anew. */
+  /** The lease stands on one server. If connections lead to different servers, all are closed and opened again. */
   #oneServer(group: Group, run: string): void {
     const others = [this.#reader, this.#writer].filter((connection) => {
       const server = connection.serverOf(group.hashTag);
@@ -642,9 +648,9 @@ export class RedisStore implements Store {
   ): Promise<T> {
     const startedMs = this.#clock.monotonicMs();
     try {
-      // Who writes need not know whom he writes to.
+      // A writer need not know the run of its server.
       const known = connection.serverOf(group.hashTag);
-      const server = known ?? (connection === this.#reader || connection === this.#ticker ? undefined : NOBODY);
+      const server = known ?? (connection === this.#reader || connection === this.#ticker ? undefined : UNKNOWN_SERVER);
       if (connection.refusal !== undefined) {
         this.#limited(`its database is refused, so nothing is cached: ${connection.refusal.message}`);
         throw connection.refusal;
@@ -652,8 +658,7 @@ export class RedisStore implements Store {
       if (server === undefined || !connection.selected) throw new Error('there is no connection');
       corkForNow(connection.client);
       const value = await bounded(run(connection.client, server), this.#waitMs);
-      if (kind === 'fence') group.outage.fenced();
-      else group.outage.answered();
+      group.outage.answered();
       return value;
     } catch (error) {
       this.#noteFailure(group, kind, startedMs, error);
@@ -669,7 +674,7 @@ export class RedisStore implements Store {
     else outage.answered();
   }
 
-  /** What HEAD was told when it tried to write. The next connection may lead to the server that is primary now. */
+  /** HEAD's own write was refused. After READONLY the next connection may lead to the present primary. */
   #refusedInHead(group: Group, startedMs: number, refusal: string): void {
     group.outage.refused(startedMs, refusalText(refusal), 'tick');
     if (refusal.includes('READONLY')) this.#ticker.drop(group.hashTag);
@@ -692,8 +697,8 @@ type HeadReply = [
   refusal: string,
 ];
 
-/** The other end of a connection that has not said yet whom it leads to. */
-const NOBODY: Server = { run: '?', link: 0 };
+/** The server behind a connection whose run is not known yet. */
+const UNKNOWN_SERVER: Server = { run: '?', link: 0 };
 
 function unavailable(error: unknown): CacheError {
   if (error instanceof CacheError) return error;

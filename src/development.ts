@@ -6,8 +6,9 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { RedisPlace } from './cache/index.js';
-import type { Config, TokenConfig } from './config.js';
-import { startPostgres } from './embedded/postgres.js';
+import { type Config, ConfigError, type TokenConfig } from './config.js';
+import { EmbeddedError } from './embedded/child.js';
+import { type EmbeddedPostgres, startPostgres } from './embedded/postgres.js';
 import { installHint, startRedis } from './embedded/redis.js';
 import { findRunning, noteRunning, type Running } from './running.js';
 
@@ -26,8 +27,7 @@ export interface Services {
 }
 
 export async function ownServices(config: Config): Promise<Services> {
-  const postgres =
-    config.databaseUrl === undefined ? await startPostgres({ dataDir: join(DATA_DIR, 'postgres') }) : undefined;
+  const postgres = config.databaseUrl === undefined ? await privatePostgres() : undefined;
   const databaseUrl = postgres?.url ?? (config.databaseUrl as string);
   const redis = config.redis === undefined ? await startRedis() : undefined;
   const place = config.redis ?? (redis && { url: redis.url });
@@ -37,7 +37,7 @@ export async function ownServices(config: Config): Promise<Services> {
     startedAtMs: Date.now(),
     databaseUrl,
     ownsPostgres: postgres !== undefined,
-    ...(redis && { redisUrl: redis.url }),
+    ...(place && { redis: place }),
     redisGroup,
   });
   return {
@@ -63,11 +63,10 @@ export async function ownServices(config: Config): Promise<Services> {
 
 /** For a command: the services of the running server, or a PostgreSQL of its own for as long as it runs. */
 export async function joinServices(config: Config): Promise<Services> {
-  const running = config.databaseUrl === undefined ? await findRunning(RUNNING_DIR) : undefined;
-  const postgres =
-    config.databaseUrl === undefined && running === undefined
-      ? await startPostgres({ dataDir: join(DATA_DIR, 'postgres') })
-      : undefined;
+  // An environment that names both servers is complete. A server of the same database shares its Redis, so that it shows a command's writes at once.
+  const named = config.databaseUrl !== undefined && config.redis !== undefined;
+  const running = named ? undefined : await findRunning(RUNNING_DIR, config.databaseUrl);
+  const postgres = config.databaseUrl === undefined && running === undefined ? await privatePostgres() : undefined;
   return {
     databaseUrl: config.databaseUrl ?? running?.databaseUrl ?? (postgres as { url: string }).url,
     redis: redisOf(config, running),
@@ -85,7 +84,19 @@ export async function joinRedis(config: Config): Promise<{ redis: RedisPlace | u
 }
 
 function redisOf({ redis }: Config, running: Running | undefined): RedisPlace | undefined {
-  return redis ?? (running?.redisUrl === undefined ? undefined : { url: running.redisUrl });
+  return redis ?? running?.redis;
+}
+
+/** @throws ConfigError in place of a fault that its user can remove */
+async function privatePostgres(): Promise<EmbeddedPostgres> {
+  try {
+    return await startPostgres({ dataDir: join(DATA_DIR, 'postgres') });
+  } catch (error) {
+    if (!(error instanceof EmbeddedError)) throw error;
+    throw new ConfigError(`DATABASE_URL is not set, and a private PostgreSQL cannot be started: ${error.message}`, {
+      cause: error,
+    });
+  }
 }
 
 async function ownSecret(): Promise<TokenConfig> {

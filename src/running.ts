@@ -4,6 +4,7 @@
  */
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { RedisPlace } from './cache/index.js';
 
 export interface Running {
   readonly pid: number;
@@ -11,8 +12,8 @@ export interface Running {
   readonly databaseUrl: string;
   /** It runs the PostgreSQL in the checkout's data directory, which a command would otherwise start. */
   readonly ownsPostgres: boolean;
-  /** Its private Redis, if it has one. */
-  readonly redisUrl?: string;
+  /** Absent: its cache is in its process. */
+  readonly redis?: RedisPlace;
   /** Names its keys in Redis. */
   readonly redisGroup: string;
 }
@@ -25,11 +26,16 @@ export async function noteRunning(directory: string, running: Running): Promise<
   return () => rm(file, { force: true });
 }
 
-/** The server that a command joins: the one that runs the checkout's PostgreSQL, else the latest. */
-export async function findRunning(directory: string): Promise<Running | undefined> {
+/**
+ * The server that a command joins: the one that runs the checkout's PostgreSQL, else the latest.
+ * @param databaseUrl only servers of this database; undefined: of any
+ */
+export async function findRunning(directory: string, databaseUrl?: string): Promise<Running | undefined> {
   const names = await readdir(directory).catch(() => []);
   const found = await Promise.all(names.map((name) => read(join(directory, name))));
-  const alive = found.filter((running) => running !== undefined);
+  const alive = found
+    .filter((running) => running !== undefined)
+    .filter((running) => databaseUrl === undefined || running.databaseUrl === databaseUrl);
   const [first] = alive.sort(
     (a, b) => Number(b.ownsPostgres) - Number(a.ownsPostgres) || b.startedAtMs - a.startedAtMs,
   );

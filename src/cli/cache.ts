@@ -21,10 +21,15 @@ try {
   process.exitCode = 1;
 }
 
+function isDay(text: string): boolean {
+  const ms = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(text) : Number.NaN;
+  return !Number.isNaN(ms) && dayOf(ms) === text;
+}
+
 async function run([command, argument]: string[]): Promise<void> {
   const day = argument ?? dayOf(Date.now());
   const seconds = Number(argument);
-  const stats = command === 'stats' && /^\d{4}-\d\d-\d\d$/.test(day);
+  const stats = command === 'stats' && isDay(day);
   const unproved = command === 'serve-unproved' && seconds >= 1 && seconds <= MAX_UNPROVED_S;
   if (!stats && !unproved) throw new Error(USAGE);
 

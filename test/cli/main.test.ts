@@ -259,6 +259,28 @@ describe('a server started with nothing set', () => {
     });
   });
 
+  test(
+    'keeps a second server from its private PostgreSQL, which says so in one line',
+    async () => {
+      const { code, stdout, stderr } = await result(run('src/main.ts', [], { PORT: '0' }));
+      expect([code, stdout]).toEqual([1, '']);
+      expect(stderr).toMatch(
+        /^DATABASE_URL is not set, and a private PostgreSQL cannot be started: process \d+ uses .*\n$/,
+      );
+    },
+    MINUTE,
+  );
+
+  test(
+    'has statistics of days that exist, and refuses others',
+    async () => {
+      const stats = (day: string) => result(run('src/cli/cache.ts', ['stats', day]));
+      expect(await stats('2026-02-28')).toMatchObject({ code: 0, stderr: '' });
+      expect(await stats('2026-02-30')).toMatchObject({ code: 1, stderr: expect.stringMatching(/^expected: stats/) });
+    },
+    MINUTE,
+  );
+
   test('has tokens made for it: nothing else is printed', async () => {
     const { code, stdout } = await result(run('src/cli/token.ts'));
     expect(code).toBe(0);
@@ -348,11 +370,11 @@ describe('a server started with nothing set', () => {
     const postmaster = await readFile(join(directory, '.data', 'postgres', 'cluster', 'postmaster.pid'), 'utf8');
     const pid = Number(postmaster.split('\n')[0]);
     expect(process.kill(pid, 0)).toBe(true);
-    const { redisUrl = '' } = (await findRunning(join(directory, '.data', 'running'))) ?? {};
+    const { redis: place } = (await findRunning(join(directory, '.data', 'running'))) ?? {};
     server.kill('SIGINT');
     expect(await once(server, 'close')).toEqual([0, null]);
     expect(() => process.kill(pid, 0)).toThrow('ESRCH');
-    const redis = new Redis(redisUrl, { lazyConnect: true, retryStrategy: () => null });
+    const redis = new Redis(place?.url ?? '', { lazyConnect: true, retryStrategy: () => null });
     redis.on('error', () => {}); // connect reports it
     await expect(redis.connect()).rejects.toThrow();
   });

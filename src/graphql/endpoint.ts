@@ -6,6 +6,7 @@ import { type ApolloServer, HeaderMap, type HTTPGraphQLResponse } from '@apollo/
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Session } from '../cache/index.js';
 import type { Answers } from './answers.js';
+import { ArrivingBodies } from './arriving-bodies.js';
 import { type Documents, noToken } from './documents.js';
 import { badRequest, type ErrorMask } from './errors.js';
 import type { Asked } from './front-door.js';
@@ -36,6 +37,7 @@ export interface EndpointOptions {
 
 export function serveQueries(app: FastifyInstance, url: string, options: EndpointOptions): void {
   const { answers, asked, admitted, admit, session } = options;
+  const arriving = new ArrivingBodies();
   const answered = new WeakMap<object, Opened>();
   app.route({
     url,
@@ -46,6 +48,7 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
       if (request.socket.destroyed) throw clientGone();
       const sender = await (asked.get(request.raw)?.opened ?? admit(request));
       if (sender.identity === undefined) requireSmallBody(request);
+      arriving.admit(request.raw, sender.caller);
       admitted.set(request.raw, sender);
     },
     handler: async (request, reply) => {

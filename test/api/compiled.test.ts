@@ -135,6 +135,7 @@ describe('the API', () => {
       const { kind, payload } = fuzz.next();
       if (kind !== 'valid' || payload?.startsWith('{"query":"query') !== true) continue;
       const operation: Operation = JSON.parse(payload);
+      if (operation.query.includes('taskChangesSince')) continue; // its cursor is of the moment, so no two answers are the same
       if (validate(app.schema, parse(operation.query)).length > 0) continue;
       asked++;
       if (await expectSame(operation)) whole++;

@@ -11,7 +11,7 @@ import { type Connection, openConnection } from './cache/redis/connection.js';
 import type { PointSource, Taken } from './graphql/rate-limit.js';
 import { systemClock } from './time.js';
 
-/** How long a request may wait for Redis. After three failures in a row none waits, but one in half a second. */
+/** After three failures in a row no request waits for Redis, but one in half a second. */
 const WAIT_MS = 30;
 const CONNECT_MS = 1000;
 
@@ -20,6 +20,8 @@ export interface RatePointsOptions {
   readonly redis?: RedisPlace | undefined;
   /** Names this application's keys in a shared Redis. Default `tasks`. */
   readonly group?: string;
+  /** How long a request may wait for Redis, ms. Default 30. */
+  readonly waitMs?: number;
   /** Told of every attempt that failed. */
   readonly onFailure?: (error: unknown) => void;
 }
@@ -34,14 +36,16 @@ interface Limiters {
 export class RatePoints implements PointSource {
   readonly #connection: Connection | undefined;
   readonly #group: string;
+  readonly #waitMs: number;
   readonly #onFailure: ((error: unknown) => void) | undefined;
   readonly #breaker = new Breaker(systemClock);
   /** By limit and seconds: as many as the code has limits. */
   readonly #limiters = new Map<string, Limiters>();
 
-  constructor({ redis, group = 'tasks', onFailure }: RatePointsOptions) {
+  constructor({ redis, group = 'tasks', waitMs = WAIT_MS, onFailure }: RatePointsOptions) {
     this.#connection = redis && openConnection(redis, { waitMs: CONNECT_MS });
     this.#group = group;
+    this.#waitMs = waitMs;
     this.#onFailure = onFailure;
   }
 
@@ -75,7 +79,7 @@ export class RatePoints implements PointSource {
   async #shared(limiter: RateLimiterRedis | undefined, key: string, points: number) {
     if (limiter === undefined || this.#connection?.selected !== true || !this.#breaker.allows()) return undefined;
     try {
-      const answer = await bounded(consume(limiter, key, points), WAIT_MS);
+      const answer = await bounded(consume(limiter, key, points), this.#waitMs);
       this.#breaker.succeeded();
       return answer;
     } catch (error) {

@@ -184,7 +184,10 @@ describe('through the API', () => {
     const app = await testApp({
       databaseUrl,
       ...options,
-      app: { rateLimit: { points, seconds: 60, redis: { url: inject('redisUrl') }, group: group() }, ...options.app },
+      app: {
+        rateLimit: { points, seconds: 60, redis: { url: inject('redisUrl') }, group: group(), waitMs: 5000 },
+        ...options.app,
+      },
     });
     open.push(app);
     return app;

@@ -171,8 +171,9 @@ export function rateLimitPlugin(
   return {
     requestDidStart: async () => ({
       didResolveOperation: async ({ contextValue }) => {
-        const { cost = 1 } = contextValue as { readonly cost?: number };
-        contextValue.paid = await limits.spend(caller(contextValue), Math.max(1, Math.ceil(cost)));
+        const { costing, cost = 1 } = contextValue as { readonly cost?: number; readonly costing?: Promise<number> };
+        const points = costing === undefined ? cost : await costing.catch(() => 1); // its failure is the request's
+        contextValue.paid = await limits.spend(caller(contextValue), Math.max(1, Math.ceil(points)));
       },
       willSendResponse: async ({ response, contextValue: { paid } }) => {
         if (paid === undefined) return;

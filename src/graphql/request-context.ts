@@ -57,6 +57,8 @@ export class RequestContext implements Context {
   /** Read only after the gate has seen an identity. */
   readonly viewerId: UserId;
   cost = 0;
+  /** The cost, where computing it waits for a turn of the event loop. */
+  costing: Promise<number> | undefined;
   paid?: RateState;
   loads: Loads;
 

@@ -281,7 +281,13 @@ function requestPlugin(
           throw badUserInput('query', 'expected a query or mutation: subscriptions go over a WebSocket', 400);
         }
         const asked = { document, operation, variables: request.variables };
-        contextValue.cost = await costOf(asked, (work) => documents.timed(opened, work, { wait: true }));
+        const cost = costOf(asked, (work) => documents.timed(opened, work, { wait: true }));
+        // In this step, since the hook that takes the points runs beside this one.
+        if (typeof cost === 'number') contextValue.cost = cost;
+        else {
+          contextValue.costing = cost;
+          contextValue.cost = await cost;
+        }
         requireAffordable(contextValue.cost);
         if (operation.operation !== 'mutation') return;
         opened.isMutation = true;

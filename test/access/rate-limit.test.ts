@@ -126,7 +126,8 @@ test('an operation pays what it costs, at least a point, before it runs', async 
   expect(await pay({})).toMatchObject({ paid: { cost: 1, remaining: 7 } });
   expect(await pay({ cost: 0 })).toMatchObject({ paid: { cost: 1, remaining: 6 } });
   expect(await pay({ cost: 2.5 })).toMatchObject({ paid: { cost: 3, remaining: 3 } });
-  await expect(pay({ cost: 4 })).rejects.toMatchObject({ extensions: { code: 'RATE_LIMITED', remaining: 3 } });
+  expect(await pay({ cost: 0, costing: Promise.resolve(2) })).toMatchObject({ paid: { cost: 2, remaining: 1 } });
+  await expect(pay({ cost: 4 })).rejects.toMatchObject({ extensions: { code: 'RATE_LIMITED', remaining: 1 } });
 });
 
 describe('counted in Redis', () => {

@@ -102,12 +102,21 @@ describe('the API', () => {
 
   /** @returns whether it was answered without errors; then as compiled, but for `gaveUp`. */
   async function expectSame(operation: Operation, { gaveUp = false } = {}): Promise<boolean> {
-    const [interpreted, compiled] = await bothWays(queries, app.schema, operation, contextOf);
+    const [interpreted, compiled] = await answeredAlike(operation);
     expect(compiled.answer, operation.query).toBe(interpreted.answer);
     const whole = !('errors' in JSON.parse(interpreted.answer));
     expect(compiled.gaveUp, operation.query).toBe(!whole || gaveUp);
     if (!compiled.gaveUp) await expectAskedAlike(operation);
     return whole;
+  }
+
+  /** Tried again where both failed: of two fields that fail, the one whose statement happens to end first is the error of the answer. */
+  async function answeredAlike(operation: Operation) {
+    for (let left = MAX_TRIES; ; left--) {
+      const ended = await bothWays(queries, app.schema, operation, contextOf);
+      const failed = ended.every(({ answer }) => 'errors' in JSON.parse(answer));
+      if (left === 0 || !failed || ended[0].answer === ended[1].answer) return ended;
+    }
   }
 
   /** Tried again: what two branches ask is one batch if their statements happen to end in one turn. */

@@ -423,7 +423,7 @@ async function run(kind: string, one: Case, actor: Actor, target: Target): Promi
       variables: one.given?.(target, ownOf(actor)) ?? {},
     });
   const made = await asking();
-  if (live === undefined) return made;
+  if (live === undefined || NEVER_KNOWN.includes(field)) return made;
   // Now as known, where it may be: what is looked at is the text that was kept.
   const known = await asking();
   if (neutral(known, target) !== neutral(made, target)) {

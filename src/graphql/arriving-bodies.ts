@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { GraphQLError } from 'graphql';
+import { BytesByCaller } from './bytes-by-caller.js';
 import { headerMap } from './http-headers.js';
 import { MAX_BODY_BYTES } from './limits.js';
 
@@ -15,14 +16,7 @@ const MAX_BYTES = 128 * MAX_BODY_BYTES;
 const RETRY_AFTER_SECONDS = 2;
 
 export class ArrivingBodies {
-  /** Only of those who send one. */
-  readonly #byCaller = new Map<string, number>();
-  #bytes = 0;
-
-  /** On their way now, of all callers. */
-  get bytes(): number {
-    return this.#bytes;
-  }
+  readonly #arriving = new BytesByCaller();
 
   /**
    * Counts a request's body, by the length that its head names, until it has come or its client has gone. Without a length it may
@@ -32,23 +26,9 @@ export class ArrivingBodies {
     const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
     const bytes = encoding === undefined ? Number(length ?? 0) : MAX_BODY_BYTES;
     if (bytes <= SMALL_BYTES || bytes > MAX_BODY_BYTES) return; // what is too large is refused by its length
-    const own = this.#byCaller.get(caller) ?? 0;
-    if (own + bytes > MAX_BYTES_OF_CALLER || this.#bytes + bytes > MAX_BYTES) throw tooManyBodies();
-    this.#add(caller, bytes);
-    let over = false;
-    const end = () => {
-      if (!over) this.#add(caller, -bytes);
-      over = true;
-    };
-    request.once('end', end);
-    request.once('close', end);
-  }
-
-  #add(caller: string, bytes: number): void {
-    this.#bytes += bytes;
-    const own = (this.#byCaller.get(caller) ?? 0) + bytes;
-    if (own > 0) this.#byCaller.set(caller, own);
-    else this.#byCaller.delete(caller);
+    const { total } = this.#arriving;
+    if (this.#arriving.of(caller) + bytes > MAX_BYTES_OF_CALLER || total + bytes > MAX_BYTES) throw tooManyBodies();
+    this.#arriving.hold(caller, bytes, { stream: request, events: ['end', 'close'] });
   }
 }
 

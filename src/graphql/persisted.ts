@@ -24,7 +24,7 @@ const MAX_REGISTERED_CHARS = 4 * 1024 * 1024;
 const MAX_DOCUMENT_BYTES = 10 * 1024;
 /** Bounds what one viewer registers in a day with one process. The documents of a large frontend are some 300 KiB. */
 const MAX_BYTES_OF_VIEWER = 1024 * 1024;
-/** Viewers whose registrations are counted. One that is forgotten begins anew. */
+/** Viewers whose registrations are counted. One that is forgotten starts again at zero. */
 const MAX_VIEWERS = 20_000;
 /** Unlisted documents told in the log, each once. */
 const MAX_TOLD = 1000;

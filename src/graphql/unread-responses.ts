@@ -6,6 +6,7 @@ import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { GraphQLError } from 'graphql';
 import { MINUTE, SECOND } from '../time.js';
+import { BytesByCaller } from './bytes-by-caller.js';
 import { headerMap } from './http-headers.js';
 
 /** Default of MAX_UNREAD_MB, in bytes. */
@@ -29,9 +30,7 @@ export class UnreadResponses {
   readonly #maxBytes: number;
   readonly #maxBytesOfCaller: number;
   readonly #stallMs: number;
-  /** Callers without unread bytes have no entry. */
-  readonly #byCaller = new Map<string, number>();
-  #bytes = 0;
+  readonly #unread = new BytesByCaller();
 
   constructor({ maxBytes = MAX_UNREAD_BYTES, stallMs = STALL_MS }: UnreadResponsesOptions = {}) {
     this.#maxBytes = maxBytes;
@@ -41,44 +40,32 @@ export class UnreadResponses {
 
   /** Unread now, of all callers. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#unread.total;
   }
 
   /** Whether a response of `bytes` may be sent. The first one of a caller always may, if the process has room. */
   allows(caller: string, bytes: number): boolean {
-    if (this.#bytes === 0) return true;
-    const own = this.#byCaller.get(caller) ?? 0;
+    if (this.#unread.total === 0) return true;
+    const own = this.#unread.of(caller);
     if (own > 0 && own + bytes > this.#maxBytesOfCaller) return false;
-    return bytes <= SMALL_BYTES || this.#bytes + bytes <= this.#maxBytes;
+    return bytes <= SMALL_BYTES || this.#unread.total + bytes <= this.#maxBytes;
   }
 
   /** Whether the caller has so much to read that nothing is run for it, a mutation neither. */
   isBehind(caller: string): boolean {
-    return this.#bytes > 0 && (this.#byCaller.get(caller) ?? 0) > this.#maxBytesOfCaller / 2;
+    return this.#unread.total > 0 && this.#unread.of(caller) > this.#maxBytesOfCaller / 2;
   }
 
   /** Counts a response until its client has taken it, or has gone. To be called when it is sent, or just before. */
   track(response: ServerResponse, caller: string, bytes: number): void {
-    this.#add(caller, bytes);
     // Node itself ends a connection on which nothing moves for so long; after the response it sets its own time for idle ones.
     if (response.socket instanceof Socket) response.socket.setTimeout(this.#stallMs); // Fastify's `inject` has no connection
     const timer = setTimeout(() => response.destroy(), READ_WITHIN_MS).unref();
-    let over = false;
-    const end = () => {
-      if (over) return;
-      over = true;
-      clearTimeout(timer);
-      this.#add(caller, -bytes);
-    };
-    response.once('finish', end);
-    response.once('close', end);
-  }
-
-  #add(caller: string, bytes: number): void {
-    this.#bytes += bytes;
-    const own = (this.#byCaller.get(caller) ?? 0) + bytes;
-    if (own > 0) this.#byCaller.set(caller, own);
-    else this.#byCaller.delete(caller);
+    this.#unread.hold(caller, bytes, {
+      stream: response,
+      events: ['finish', 'close'],
+      onEnd: () => clearTimeout(timer),
+    });
   }
 }
 

@@ -17,21 +17,21 @@ import {
   RedisStore,
   Statistics,
   type Store,
-} from './cache/index.js';
-import { ConfigError } from './config.js';
-import { openDatabase, postgresClient } from './db/database.js';
-import { Tracer } from './graphql/cache-trace.js';
-import { Coverage } from './invalidation/coverage.js';
-import { KnownDatabase } from './invalidation/database-identity.js';
-import { FenceWatch } from './invalidation/fences.js';
-import { postgresOutbox } from './invalidation/outbox.js';
-import { Relay } from './invalidation/relay.js';
-import { Transactor } from './invalidation/transact.js';
-import { requireTriggers } from './invalidation/triggers.js';
-import type { Log } from './log.js';
-import { createMetrics } from './metrics.js';
-import { allRowSets, eventTables } from './row-sets.js';
-import { SECOND, systemClock } from './time.js';
+} from './engine/cache/index.js';
+import { ConfigError } from './platform/config.js';
+import { openDatabase, postgresClient } from './engine/postgres/database.js';
+import { Tracer } from './engine/graphql/cache-trace.js';
+import { Coverage } from './engine/postgres/coverage.js';
+import { KnownDatabase } from './engine/postgres/database-identity.js';
+import { FenceWatch } from './engine/postgres/fences.js';
+import { postgresOutbox } from './engine/postgres/outbox.js';
+import { Relay } from './engine/postgres/relay.js';
+import { Transactor } from './engine/postgres/transactor.js';
+import { requireTriggers } from './engine/postgres/triggers.js';
+import type { Log } from './platform/log.js';
+import { createMetrics } from './platform/metrics.js';
+import { allRowSets, eventTables } from './domain/registry.js';
+import { SECOND, systemClock } from './std/time.js';
 
 /** Background statements (relay, resolving fences) must fail fast. */
 const RELAY_STATEMENT_TIMEOUT_MS = 5000;

@@ -1,8 +1,8 @@
 /** Checks the database that DATABASE_URL names, before a server or a command starts anything for it. */
-import { ConfigError } from './config.js';
-import { ConnectionUrlError, parseConnectionUrl } from './db/connection-url.js';
-import { DatabaseUnusable, requireDatabase } from './db/requirements.js';
-import type { Log } from './log.js';
+import { ConfigError } from './platform/config.js';
+import { ConnectionUrlError, parseConnectionUrl } from './engine/postgres/connection-url.js';
+import { DatabaseUnusable, requireDatabase } from './engine/postgres/requirements.js';
+import type { Log } from './platform/log.js';
 
 /** @throws ConfigError with one line that names DATABASE_URL */
 export async function checkDatabase(url: string, log: Log): Promise<void> {

@@ -1,13 +1,13 @@
 /** Starts the server. The only file of the server with effects when loaded, and the only one that reads the environment. */
 import type { FastifyInstance } from 'fastify';
 import { createApp } from './app.js';
-import { type Config, ConfigError, readConfig } from './config.js';
+import { type Config, ConfigError, readConfig } from './platform/config.js';
 import { openStore } from './core.js';
 import { checkDatabase } from './database-check.js';
-import type { Services } from './development.js';
-import { readManifest } from './graphql/persisted.js';
-import { createLog } from './log.js';
-import { signToken, type TokenOptions, tokenVerifier } from './tokens.js';
+import type { Services } from './development/services.js';
+import { readManifest } from './server/operations/persisted-documents.js';
+import { createLog } from './platform/log.js';
+import { signToken, type TokenOptions, tokenVerifier } from './server/auth/tokens.js';
 
 /** What the explorer shows first: two levels, so that the trace below the answer has something to tell. */
 const EXAMPLE = `# Run it twice: the second answer's extensions.cache says 0 SQL statements.
@@ -107,8 +107,8 @@ function productionServices({ databaseUrl, redis, redisGroup, tokens }: Config):
 
 /** Loaded only here: production has neither the embedded servers nor the demo data. */
 async function developmentServices(config: Config): Promise<Services> {
-  const { ownServices } = await import('./development.js');
-  const { prepareDemo } = await import('./demo/prepare.js');
+  const { ownServices } = await import('./development/services.js');
+  const { prepareDemo } = await import('./development/demo/prepare.js');
   const services = await ownServices(config);
   running(() => services.stop());
   await prepareDemo(services.databaseUrl);
@@ -117,7 +117,7 @@ async function developmentServices(config: Config): Promise<Services> {
 
 async function demoToken(databaseUrl: string, tokens: Parameters<typeof signToken>[0]): Promise<string | undefined> {
   if (tokens.tokens.kind !== 'secret') return undefined;
-  const { DEMO_OWNER, userIdOf } = await import('./demo/prepare.js');
+  const { DEMO_OWNER, userIdOf } = await import('./development/demo/prepare.js');
   const owner = await userIdOf(databaseUrl, DEMO_OWNER);
   return owner && (await signToken(tokens, owner, '12h'));
 }

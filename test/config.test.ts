@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ConfigError, readConfig } from '../src/config.js';
+import { ConfigError, readConfig } from '../src/platform/config.js';
 
 const PRODUCTION = {
   NODE_ENV: 'production',

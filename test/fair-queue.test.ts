@@ -1,6 +1,6 @@
 /** Slots shared between owners: who is served next, how much one owner holds, and what waits in vain. */
 import { describe, expect, test } from 'vitest';
-import { FairQueue, QueueFull } from '../src/fair-queue.js';
+import { FairQueue, QueueFull } from '../src/engine/cache/fair-queue.js';
 import { quiet } from './cache/world.js';
 
 /** Work of an owner that runs until it is told to end. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { postgresClient } from '../src/db/database.js';
-import { createLog } from '../src/log.js';
+import { postgresClient } from '../src/engine/postgres/database.js';
+import { createLog } from '../src/platform/log.js';
 
 const TOKEN = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyIn0.c2lnbmF0dXJlc2lnbmF0dXJl';
 

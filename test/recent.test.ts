@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Recent } from '../src/recent.js';
+import { Recent } from '../src/engine/cache/generational-cache.js';
 
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
 

@@ -12,7 +12,7 @@ import {
   type TextRule,
   toLine,
   truncated,
-} from '../src/text.js';
+} from '../src/std/text.js';
 
 const NAME: TextRule = { kind: 'line', minChars: 1, maxChars: 10 };
 const BODY: TextRule = { kind: 'block', minChars: 0, maxChars: 20 };

@@ -6,7 +6,7 @@ import fastify, { type FastifyPluginAsync } from 'fastify';
 import mercurius from 'mercurius';
 import mercuriusCache, { type MercuriusCacheOptions } from 'mercurius-cache';
 import type { ProjectId, TaskId } from '../../src/db/ids.js';
-import type { TaskRow } from '../../src/tasks/task.table.js';
+import type { TaskRow } from '../../src/domain/tasks/task.table.js';
 import { ready } from './child.js';
 import { find, Loaders, type TaskChange, typeDefs, updateTask } from './plain.js';
 import { redis, TTL_S } from './redis.js';

@@ -5,12 +5,12 @@
 import DataLoader from 'dataloader';
 import { asc, desc, eq, sql } from 'drizzle-orm';
 import { grouped, rowsById } from '../../src/db/by-id.js';
-import { openDatabase, type Transaction } from '../../src/db/database.js';
+import { openDatabase, type Transaction } from '../../src/engine/postgres/database.js';
 import { type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../../src/db/ids.js';
-import { labels } from '../../src/labels/label.table.js';
-import { projects } from '../../src/projects/project.table.js';
-import { type TaskRow, type TaskStatus, taskLabels, tasks } from '../../src/tasks/task.table.js';
-import { users } from '../../src/users/user.table.js';
+import { labels } from '../../src/domain/labels/label.table.js';
+import { projects } from '../../src/domain/projects/project.table.js';
+import { type TaskRow, type TaskStatus, taskLabels, tasks } from '../../src/domain/tasks/task.table.js';
+import { users } from '../../src/domain/users/user.table.js';
 import { onStatement, options } from './child.js';
 
 export const typeDefs = `

@@ -4,11 +4,11 @@
  */
 import 'reflect-metadata';
 import { createApp } from '../../src/app.js';
-import { MemoryStore } from '../../src/cache/index.js';
-import { type Config, readConfig } from '../../src/config.js';
+import { MemoryStore } from '../../src/engine/cache/index.js';
+import { type Config, readConfig } from '../../src/platform/config.js';
 import { openStore } from '../../src/core.js';
-import { createLog } from '../../src/log.js';
-import { tokenVerifier } from '../../src/tokens.js';
+import { createLog } from '../../src/platform/log.js';
+import { tokenVerifier } from '../../src/server/auth/tokens.js';
 import { onStatement, options, ready } from './child.js';
 
 /** Of main.ts: of all hits, how many are held against Postgres. */

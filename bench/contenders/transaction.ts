@@ -4,7 +4,7 @@
  */
 import 'reflect-metadata';
 import { createCore, openStore } from '../../src/core.js';
-import { createLog } from '../../src/log.js';
+import { createLog } from '../../src/platform/log.js';
 import { memberId, taskId } from '../dataset.js';
 import { options } from './child.js';
 import { db, type TaskChange, updateWithin } from './plain.js';

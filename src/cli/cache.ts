@@ -3,12 +3,12 @@
  * `npm run cache -- serve-unproved SECONDS`: lets the cache serve, marked in the answers, although nothing proves that it is current:
  * for when Postgres cannot carry the load that an empty cache would send it.
  */
-import { dayOf, MemoryStore, type OutcomeKind, statisticsOf } from '../cache/index.js';
-import { readConfig } from '../config.js';
+import { dayOf, MemoryStore, type OutcomeKind, statisticsOf } from '../engine/cache/index.js';
+import { readConfig } from '../platform/config.js';
 import { openStore } from '../core.js';
-import { joinRedis } from '../development.js';
-import { createLog } from '../log.js';
-import { SECOND } from '../time.js';
+import { joinRedis } from '../development/services.js';
+import { createLog } from '../platform/log.js';
+import { SECOND } from '../std/time.js';
 
 const MAX_UNPROVED_S = 600;
 const KINDS: readonly OutcomeKind[] = ['near-hit', 'hit', 'stale', 'joined', 'miss', 'bypass', 'error'];

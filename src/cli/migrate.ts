@@ -1,5 +1,5 @@
 /** `npm run migrate`: brings the schema of DATABASE_URL up to this build's. What deployments run once before the servers. */
-import { ConfigError } from '../config.js';
+import { ConfigError } from '../platform/config.js';
 import { namingDatabaseUrl } from '../database-check.js';
 import { migrateDatabase } from '../db/migrate.js';
 

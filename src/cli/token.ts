@@ -1,10 +1,10 @@
 /** `npm run -s token [-- HANDLE]`: a token for a user, on stdout and nothing else. Development only. */
-import { ConfigError, readConfig } from '../config.js';
+import { ConfigError, readConfig } from '../platform/config.js';
 import { checkDatabase } from '../database-check.js';
-import { DEMO_OWNER, prepareDemo, userIdOf } from '../demo/prepare.js';
-import { joinServices } from '../development.js';
-import { createLog } from '../log.js';
-import { signToken } from '../tokens.js';
+import { DEMO_OWNER, prepareDemo, userIdOf } from '../development/demo/prepare.js';
+import { joinServices } from '../development/services.js';
+import { createLog } from '../platform/log.js';
+import { signToken } from '../server/auth/tokens.js';
 
 try {
   const config = readConfig(process.env);

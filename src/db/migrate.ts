@@ -2,8 +2,8 @@
 import { fileURLToPath } from 'node:url';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import type { TransactionSql } from 'postgres';
-import { withDatabase } from './requirements.js';
-import { transactionSettings } from './session-settings.js';
+import { withDatabase } from '../engine/postgres/requirements.js';
+import { transactionSettings } from '../engine/postgres/session-settings.js';
 
 /** Names the lock among the application's advisory locks. */
 const MIGRATION_LOCK = 7203_4410;

@@ -1,13 +1,13 @@
 /** What every resolver of a request gets. */
 
-import type { Session, Tag } from '../cache/index.js';
-import type { Database } from '../db/database.js';
+import type { Session, Tag } from '../engine/cache/index.js';
+import type { Database } from '../engine/postgres/database.js';
 import type { UserId } from '../db/ids.js';
-import type { WriteProgress } from '../db/write-progress.js';
-import type { Tracer } from './cache-trace.js';
+import type { WriteProgress } from '../engine/postgres/write-progress.js';
+import type { Tracer } from '../engine/graphql/cache-trace.js';
 import type { EventQueue } from './event-queue.js';
-import type { Loads } from './loads.js';
-import type { RateState } from './rate-limit.js';
+import type { Loads } from '../engine/graphql/request-loaders.js';
+import type { RateState } from '../server/rate-limit/rate-limit.js';
 
 export interface Context {
   readonly requestId: string;

@@ -1,8 +1,8 @@
 /** Errors that a client sees at the top level. Everything else is masked; expected refusals of a mutation are data (user-error.ts). */
 import { randomUUID } from 'node:crypto';
 import { GraphQLError, type GraphQLFormattedError, Kind } from 'graphql';
-import { QueryTimeout } from '../db/read-pool.js';
-import type { Log } from '../log.js';
+import { QueryTimeout } from '../engine/postgres/read-pool.js';
+import type { Log } from '../platform/log.js';
 
 /**
  * The query asks for something malformed. `argument` is the path of the argument at fault; `status` of HTTP where the whole

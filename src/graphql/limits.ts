@@ -6,7 +6,7 @@ import { maxAliasesRule } from '@escape.tech/graphql-armor-max-aliases';
 import { maxDepthRule } from '@escape.tech/graphql-armor-max-depth';
 import { maxDirectivesRule } from '@escape.tech/graphql-armor-max-directives';
 import { GraphQLError, type ValidationContext, type ValidationRule } from 'graphql';
-import { SECOND } from '../time.js';
+import { SECOND } from '../std/time.js';
 import { maxComparisonsRule } from './comparisons.js';
 
 export { DEFAULT_PAGE, MAX_PAGE } from './page.js';

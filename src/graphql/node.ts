@@ -1,7 +1,7 @@
 /** Global object identification: the interface of everything with an id. */
 import { Field, ID, InterfaceType } from 'type-graphql';
 import { type Id, idPrefix, isId } from '../db/ids.js';
-import { quoted } from '../text.js';
+import { quoted } from '../std/text.js';
 import { badUserInput } from './errors.js';
 
 const TYPE_NAMES: Record<string, string> = {

@@ -2,7 +2,7 @@
 import { Field, InterfaceType, ObjectType, registerEnumType } from 'type-graphql';
 import { z } from 'zod';
 import { type Id, isId } from '../db/ids.js';
-import { countChars, readText, TEXTS, type TextRule } from '../text.js';
+import { countChars, readText, TEXTS, type TextRule } from '../std/text.js';
 
 export enum UserErrorCode {
   INVALID = 'INVALID',

@@ -1,13 +1,13 @@
 /** The operators' part of the API: who may, and what it does. */
 import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { dayOf, rowSetName, rowSetTag } from '../../src/cache/index.js';
+import { dayOf, rowSetName, rowSetTag } from '../../src/engine/cache/index.js';
 import { fromUuid, type TaskId, toUuid, type UserId } from '../../src/db/ids.js';
-import type { ColumnType, TableRowSets } from '../../src/invalidation/rows.js';
-import { readTag } from '../../src/invalidation/tag-text.js';
-import { projects } from '../../src/projects/project.table.js';
-import { allRowSets } from '../../src/row-sets.js';
-import type { VerifiedToken } from '../../src/tokens.js';
+import type { ColumnType, TableRowSets } from '../../src/engine/postgres/row-sets.js';
+import { readTag } from '../../src/domain/admin/tag-text.js';
+import { projects } from '../../src/domain/projects/project.table.js';
+import { allRowSets } from '../../src/domain/registry.js';
+import type { VerifiedToken } from '../../src/server/auth/tokens.js';
 import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 

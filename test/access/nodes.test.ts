@@ -2,8 +2,8 @@
 import { and, eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newId, type UserId } from '../../src/db/ids.js';
-import { projectMembers } from '../../src/projects/project.table.js';
-import { taskLabels, tasks } from '../../src/tasks/task.table.js';
+import { projectMembers } from '../../src/domain/projects/project.table.js';
+import { taskLabels, tasks } from '../../src/domain/tasks/task.table.js';
 import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 

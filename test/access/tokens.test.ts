@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type JWK, SignJWT } from 'jose';
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { newId } from '../../src/db/ids.js';
-import { tokenVerifier } from '../../src/tokens.js';
+import { tokenVerifier } from '../../src/server/auth/tokens.js';
 
 const SECRET = 'only-for-tests-only-for-tests-only';
 const CHECKS = { issuer: 'https://id.example/', audience: 'tasks-api' };

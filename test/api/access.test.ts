@@ -2,7 +2,7 @@
 import { and, eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { UserId } from '../../src/db/ids.js';
-import { projectMembers } from '../../src/projects/project.table.js';
+import { projectMembers } from '../../src/domain/projects/project.table.js';
 import { dataOf, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 

@@ -3,14 +3,14 @@ import 'reflect-metadata';
 import { graphql } from 'graphql';
 import { Ctx, Field, FieldResolver, ID, ObjectType, Query, Resolver, Root } from 'type-graphql';
 import { describe, expect, test } from 'vitest';
-import { Cache, MemoryStore, tableTag } from '../../src/cache/index.js';
-import type { Database } from '../../src/db/database.js';
-import { Tracer } from '../../src/graphql/cache-trace.js';
-import { Cached } from '../../src/graphql/cached.js';
+import { Cache, MemoryStore, tableTag } from '../../src/engine/cache/index.js';
+import type { Database } from '../../src/engine/postgres/database.js';
+import { Tracer } from '../../src/engine/graphql/cache-trace.js';
+import { Cached } from '../../src/engine/graphql/cached.js';
 import type { Context } from '../../src/graphql/context.js';
-import { Loads } from '../../src/graphql/loads.js';
+import { Loads } from '../../src/engine/graphql/request-loaders.js';
 import { buildApiSchema } from '../../src/graphql/schema.js';
-import { MINUTE } from '../../src/time.js';
+import { MINUTE } from '../../src/std/time.js';
 import { tagOf, tick } from '../cache/world.js';
 
 interface Row {

@@ -3,7 +3,7 @@ import { request as httpRequest } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import type { Sql } from 'postgres';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { postgresClient } from '../../src/db/database.js';
+import { postgresClient } from '../../src/engine/postgres/database.js';
 import { eventually, headersFor } from '../support/app.js';
 import { Gate } from '../support/barrier.js';
 import { type Fixture, fixture } from '../support/fixture.js';

@@ -3,7 +3,7 @@
  * `FUZZ_SEED` for the same again.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { signToken } from '../../src/tokens.js';
+import { signToken } from '../../src/server/auth/tokens.js';
 import { type TestApp, TOKENS, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { Fuzz, type FuzzedRequest } from '../support/fuzz.js';

@@ -2,7 +2,7 @@
 import { auditServer } from 'graphql-http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../src/db/ids.js';
-import { signToken } from '../../src/tokens.js';
+import { signToken } from '../../src/server/auth/tokens.js';
 import { TOKENS } from '../support/app.js';
 import { type LiveApp, liveApp } from '../support/live.js';
 

@@ -2,8 +2,8 @@
 import { eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../src/db/ids.js';
-import { passGateAlone } from '../../src/projects/gates.js';
-import { taskLabels, tasks } from '../../src/tasks/task.table.js';
+import { passGateAlone } from '../../src/domain/projects/project-lock.js';
+import { taskLabels, tasks } from '../../src/domain/tasks/task.table.js';
 import { dataOf, eventually } from '../support/app.js';
 import { expectRefusal, type TwoProcesses, twoProcesses } from '../support/mutations.js';
 

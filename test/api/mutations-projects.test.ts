@@ -2,7 +2,7 @@
 import { and, eq } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { newId, type ProjectId, type UserId } from '../../src/db/ids.js';
-import { projectMembers } from '../../src/projects/project.table.js';
+import { projectMembers } from '../../src/domain/projects/project.table.js';
 import { expectRefusal, type TwoProcesses, twoProcesses } from '../support/mutations.js';
 
 const PROJECT = 'project { id key name description archivedAt viewerRole }';

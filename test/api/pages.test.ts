@@ -1,12 +1,12 @@
 /** Pages of every list, put together, are the whole list: in both directions, with every page size, whatever its names are made of. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { comments } from '../../src/comments/comment.table.js';
+import { comments } from '../../src/domain/comments/comment.table.js';
 import { newId } from '../../src/db/ids.js';
-import { labels } from '../../src/labels/label.table.js';
-import { projectMembers, projects } from '../../src/projects/project.table.js';
-import { taskLabels, tasks } from '../../src/tasks/task.table.js';
-import { users } from '../../src/users/user.table.js';
+import { labels } from '../../src/domain/labels/label.table.js';
+import { projectMembers, projects } from '../../src/domain/projects/project.table.js';
+import { taskLabels, tasks } from '../../src/domain/tasks/task.table.js';
+import { users } from '../../src/domain/users/user.table.js';
 import { dataOf, type TestApp, testApp } from '../support/app.js';
 
 let app: TestApp;

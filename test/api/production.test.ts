@@ -1,6 +1,6 @@
 /** What a server in production tells: nothing of its schema that a query does not name, and nothing of its inside. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { signToken } from '../../src/tokens.js';
+import { signToken } from '../../src/server/auth/tokens.js';
 import { dataOf, type TestApp, TOKENS, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { type Line, readableLog } from '../support/log.js';

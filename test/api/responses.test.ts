@@ -2,9 +2,9 @@
 import { request } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { comments } from '../../src/comments/comment.table.js';
+import { comments } from '../../src/domain/comments/comment.table.js';
 import type { UserId } from '../../src/db/ids.js';
-import { bytesOf, ResponseSize, ResponseTooLarge } from '../../src/graphql/response-size.js';
+import { bytesOf, ResponseSize, ResponseTooLarge } from '../../src/server/operations/response-size.js';
 import { dataOf, eventually, headersFor, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { type LiveApp, liveApp } from '../support/live.js';

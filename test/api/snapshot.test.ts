@@ -1,6 +1,6 @@
 /** `x-consistency: snapshot`: an answer is the database of one moment, from the cache if that can be proved, else by one transaction. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { CacheError } from '../../src/cache/index.js';
+import { CacheError } from '../../src/engine/cache/index.js';
 import { Points, pointed } from '../invalidation/points.js';
 import { rename } from '../invalidation/world.js';
 import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';

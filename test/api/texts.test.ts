@@ -2,9 +2,9 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Id, newId } from '../../src/db/ids.js';
-import { labels } from '../../src/labels/label.table.js';
-import { taskLabels } from '../../src/tasks/task.table.js';
-import { TEXTS } from '../../src/text.js';
+import { labels } from '../../src/domain/labels/label.table.js';
+import { taskLabels } from '../../src/domain/tasks/task.table.js';
+import { TEXTS } from '../../src/std/text.js';
 import { headersFor } from '../support/app.js';
 import { expectRefusal, type TwoProcesses, twoProcesses } from '../support/mutations.js';
 

@@ -1,6 +1,6 @@
 /**
  * What compressing an entry costs and saves, by its size: `node --import tsx test/bench/compression.ts` prints Markdown. The threshold
- * in src/cache/codec.ts stands where what is saved in Redis begins to be worth what each hit pays to unpack it.
+ * in src/engine/cache/codec.ts stands where what is saved in Redis begins to be worth what each hit pays to unpack it.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { microseconds } from './timing.js';

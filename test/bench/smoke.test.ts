@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { Report } from '../../bench/bench.js';
 import { CONTENDERS } from '../../bench/contender.js';
-import { MINUTE } from '../../src/time.js';
+import { MINUTE } from '../../src/std/time.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const CELLS = ['Q1', 'Q2', 'Q3', 'mixed', 'mixed, open loop'] as const;

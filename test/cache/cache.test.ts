@@ -11,9 +11,9 @@ import {
   type Policy,
   type Source,
   type Store,
-} from '../../src/cache/index.js';
-import type { Fill } from '../../src/cache/store.js';
-import { HOUR, MINUTE } from '../../src/time.js';
+} from '../../src/engine/cache/index.js';
+import type { Fill } from '../../src/engine/cache/store.js';
+import { HOUR, MINUTE } from '../../src/std/time.js';
 import { Gates } from '../support/barrier.js';
 import { counted, gated, intercepted, type StoreCounts, type StoreStep } from '../support/stores.js';
 import { FakeClock, heldLoad, keyOfText, loading, quiet, tagOf, tick, write } from './world.js';

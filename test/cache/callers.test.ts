@@ -1,7 +1,7 @@
 /** A load is given up when the last of those who wait for it has left, and not sooner. */
 import { expect, test } from 'vitest';
-import { Cache, loadSignal, MemoryStore, type Policy } from '../../src/cache/index.js';
-import { HOUR } from '../../src/time.js';
+import { Cache, loadSignal, MemoryStore, type Policy } from '../../src/engine/cache/index.js';
+import { HOUR } from '../../src/std/time.js';
 import { Gate } from '../support/barrier.js';
 import { FakeClock, heldLoad, loading, quiet, tagOf, tick } from './world.js';
 

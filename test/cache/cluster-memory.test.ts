@@ -3,9 +3,9 @@
  * for as long as its lease runs, at most LEASE_MS. What memory kept of it must not be believed for longer.
  */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Cache, LEASE_MS, MemoryStore, type Outcome, type Policy } from '../../src/cache/index.js';
-import { Relay } from '../../src/invalidation/relay.js';
-import { HOUR } from '../../src/time.js';
+import { Cache, LEASE_MS, MemoryStore, type Outcome, type Policy } from '../../src/engine/cache/index.js';
+import { Relay } from '../../src/engine/postgres/relay.js';
+import { HOUR } from '../../src/std/time.js';
 import { readableLog } from '../support/log.js';
 import { MemoryOutbox, memoryCluster } from '../support/memory-cluster.js';
 import { FakeClock, keyOfText, quiet, tagOf } from './world.js';

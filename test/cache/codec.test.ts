@@ -2,8 +2,8 @@
 import { deepStrictEqual } from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decode, encode, type Form } from '../../src/cache/codec.js';
-import { CacheError } from '../../src/cache/index.js';
+import { decode, encode, type Form } from '../../src/engine/cache/codec.js';
+import { CacheError } from '../../src/engine/cache/index.js';
 
 const roundTrip = (value: unknown) => decode(encode(value));
 

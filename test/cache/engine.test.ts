@@ -12,8 +12,8 @@ import {
   Statistics,
   type Store,
   statisticsOf,
-} from '../../src/cache/index.js';
-import { HOUR, MINUTE } from '../../src/time.js';
+} from '../../src/engine/cache/index.js';
+import { HOUR, MINUTE } from '../../src/std/time.js';
 import { FakeClock, heldLoad, loading, quiet, tagOf, tick, write } from './world.js';
 
 const POLICY: Policy<number> = { name: 'Task', shape: '1', ttlMs: HOUR, scope: 'public', tags: (id) => [tagOf(id)] };

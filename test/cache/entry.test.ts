@@ -1,6 +1,6 @@
 /** Entries: their exact text, and what each is worth under what one read saw. */
 import { describe, expect, test } from 'vitest';
-import { entryText, fenceIds, isFence, stampText, stateOf } from '../../src/cache/entry.js';
+import { entryText, fenceIds, isFence, stampText, stateOf } from '../../src/engine/cache/entry.js';
 import { tagOf } from './world.js';
 
 const A = tagOf('a');

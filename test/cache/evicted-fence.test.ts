@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
-import { Cache, type Policy, RedisStore, tableTag } from '../../src/cache/index.js';
-import { HOUR } from '../../src/time.js';
+import { Cache, type Policy, RedisStore, tableTag } from '../../src/engine/cache/index.js';
+import { HOUR } from '../../src/std/time.js';
 import { tagOf, tick } from './world.js';
 
 const TASK = tagOf(7);

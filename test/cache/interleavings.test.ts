@@ -4,8 +4,8 @@
  * and without memory in the processes.
  */
 import { describe, expect, test } from 'vitest';
-import { Cache, LEASE_MS, MemoryStore, type Policy, type Store } from '../../src/cache/index.js';
-import { HOUR } from '../../src/time.js';
+import { Cache, LEASE_MS, MemoryStore, type Policy, type Store } from '../../src/engine/cache/index.js';
+import { HOUR } from '../../src/std/time.js';
 import { Gate, Gates } from '../support/barrier.js';
 import { gated, type StoreStep } from '../support/stores.js';
 import { FakeClock, quiet, tagOf, tick } from './world.js';

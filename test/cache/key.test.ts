@@ -2,8 +2,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { canonical, digest } from '../../src/cache/index.js';
-import { keyOf } from '../../src/cache/key.js';
+import { canonical, digest } from '../../src/engine/cache/index.js';
+import { keyOf } from '../../src/engine/cache/key.js';
 
 const key = (args: unknown, viewer?: string) => keyOf({ name: 'Task.list', shape: '1', viewer, args });
 

@@ -1,7 +1,7 @@
 /** Memoized functions: what is kept, shared, ended and invalidated. */
 import { describe, expect, expectTypeOf, test } from 'vitest';
-import { Cache, type Memoized, MemoryStore } from '../../src/cache/index.js';
-import { HOUR } from '../../src/time.js';
+import { Cache, type Memoized, MemoryStore } from '../../src/engine/cache/index.js';
+import { HOUR } from '../../src/std/time.js';
 import { Gate } from '../support/barrier.js';
 import { FakeClock, heldLoad, loading, quiet, tagOf, tick, write } from './world.js';
 

@@ -15,9 +15,9 @@ import {
   type Store,
   type Tag,
   tableTag,
-} from '../../src/cache/index.js';
-import type { LogMark, LogView, StoreReadOptions, View } from '../../src/cache/store.js';
-import { HOUR } from '../../src/time.js';
+} from '../../src/engine/cache/index.js';
+import type { LogMark, LogView, StoreReadOptions, View } from '../../src/engine/cache/store.js';
+import { HOUR } from '../../src/std/time.js';
 import { Gate } from '../support/barrier.js';
 import { intercepted } from '../support/stores.js';
 import { FakeClock, heldLoad, keyOfText, quiet, tagOf, tick } from './world.js';

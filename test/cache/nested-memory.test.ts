@@ -14,12 +14,12 @@ import {
   type Store,
   type Tag,
   tableTag,
-} from '../../src/cache/index.js';
-import type { StoreReadOptions, View } from '../../src/cache/store.js';
-import type { Database } from '../../src/db/database.js';
-import { Tracer } from '../../src/graphql/cache-trace.js';
-import { Loads } from '../../src/graphql/loads.js';
-import { HOUR } from '../../src/time.js';
+} from '../../src/engine/cache/index.js';
+import type { StoreReadOptions, View } from '../../src/engine/cache/store.js';
+import type { Database } from '../../src/engine/postgres/database.js';
+import { Tracer } from '../../src/engine/graphql/cache-trace.js';
+import { Loads } from '../../src/engine/graphql/request-loaders.js';
+import { HOUR } from '../../src/std/time.js';
 import { Gate } from '../support/barrier.js';
 import { intercepted } from '../support/stores.js';
 import { FakeClock, keyOfText, quiet, tagOf, tick } from './world.js';

@@ -1,7 +1,7 @@
 /** What ends an outage and what does not, on a clock that stands still. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { LEASE_MS } from '../../src/cache/index.js';
-import { lostTogetherMs, Outage, refusalText, reportedOnce } from '../../src/cache/redis/outage.js';
+import { LEASE_MS } from '../../src/engine/cache/index.js';
+import { lostTogetherMs, Outage, refusalText, reportedOnce } from '../../src/engine/redis/outage.js';
 import { FakeClock } from './world.js';
 
 const OOM = "OOM command not allowed when used memory > 'maxmemory'.";

@@ -1,8 +1,8 @@
 /** Policies: wrong ones are refused by name and field before anything is cached, times to live are bounded. */
 import { describe, expect, test } from 'vitest';
-import { checkPolicy, type Policy } from '../../src/cache/index.js';
-import { entryTtlMs } from '../../src/cache/policy.js';
-import { HOUR, MINUTE } from '../../src/time.js';
+import { checkPolicy, type Policy } from '../../src/engine/cache/index.js';
+import { entryTtlMs } from '../../src/engine/cache/policy.js';
+import { HOUR, MINUTE } from '../../src/std/time.js';
 
 const good: Policy<number> = { name: 'Task.stats', shape: '1', ttlMs: HOUR, scope: 'public', tags: () => [] };
 

@@ -12,8 +12,8 @@ import {
   randomToken,
   type Store,
   type Tag,
-} from '../../src/cache/index.js';
-import { MAX_TEXTS } from '../../src/cache/store.js';
+} from '../../src/engine/cache/index.js';
+import { MAX_TEXTS } from '../../src/engine/cache/store.js';
 import { FakeClock, keyOfText, tagOf, tick } from './world.js';
 
 interface Opened {

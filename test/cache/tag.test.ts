@@ -1,6 +1,6 @@
 /** Tags: the triggers in Postgres write the same text, so a change here is a change of the database. */
 import { expect, test } from 'vitest';
-import { CacheError, rowSetTag, tableOf, tableTag } from '../../src/cache/index.js';
+import { CacheError, rowSetTag, tableOf, tableTag } from '../../src/engine/cache/index.js';
 
 test('the forms of a tag are these', () => {
   expect(tableTag('tasks')).toBe('tasks');

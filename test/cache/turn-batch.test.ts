@@ -1,6 +1,6 @@
 /** Turn batches: what is asked for in one turn is done at once, and answered together. */
 import { expect, test } from 'vitest';
-import { TurnBatch } from '../../src/cache/turn-batch.js';
+import { TurnBatch } from '../../src/engine/cache/tick-batch.js';
 import { quiet } from './world.js';
 
 function recording(maxItems = 100) {

@@ -9,8 +9,8 @@ import {
   type Store,
   type Tag,
   type Tick,
-} from '../../src/cache/index.js';
-import type { Clock } from '../../src/time.js';
+} from '../../src/engine/cache/index.js';
+import type { Clock } from '../../src/std/time.js';
 import { Gate } from '../support/barrier.js';
 
 /** Stands still until it is told; who sleeps on it moves it. Both hands show the same time. */

@@ -1,5 +1,5 @@
 /** What the runner and an API process say to each other. */
-import type { TokenOptions } from '../../src/tokens.js';
+import type { TokenOptions } from '../../src/server/auth/tokens.js';
 import type { StoreAddress } from './topology.js';
 
 export interface ChildOptions {

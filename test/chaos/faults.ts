@@ -4,7 +4,7 @@
  */
 import { copyFile, readdir, stat, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SECOND } from '../../src/time.js';
+import { SECOND } from '../../src/std/time.js';
 import { anotherDatabase } from './another-database.js';
 import type { ApiChild } from './child.js';
 import { HOOKS } from './child-options.js';

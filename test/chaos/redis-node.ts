@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { freePort } from '../../src/embedded/child.js';
-import { findRedisServer, installHint } from '../../src/embedded/redis.js';
+import { freePort } from '../../src/development/embedded/child.js';
+import { findRedisServer, installHint } from '../../src/development/embedded/redis.js';
 import type { Reaper } from './reaper.js';
 import { until } from './wait.js';
 

@@ -13,7 +13,7 @@
  * are violations; 2 when the run itself failed.
  */
 import { rm } from 'node:fs/promises';
-import { SECOND } from '../../src/time.js';
+import { SECOND } from '../../src/std/time.js';
 import { FAULTS, type Fault } from './faults.js';
 import { emptyTally, History, type Tally } from './history.js';
 import { randomOf } from './random.js';

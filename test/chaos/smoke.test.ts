@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { MINUTE } from '../../src/time.js';
+import { MINUTE } from '../../src/std/time.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const LAST_LINE = /^reads checked: (\d+), violations: (\d+), errors: (\d+)$/;

@@ -6,8 +6,8 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../../src/embedded/child.js';
-import { type EmbeddedPostgres, startPostgres } from '../../src/embedded/postgres.js';
+import { freePort } from '../../src/development/embedded/child.js';
+import { type EmbeddedPostgres, startPostgres } from '../../src/development/embedded/postgres.js';
 import { type ChaosProxy, chaosProxy, type Target } from './proxy.js';
 import type { Reaper } from './reaper.js';
 import { REPLICATION_USER, RedisNode } from './redis-node.js';

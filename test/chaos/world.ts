@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import postgres, { type Sql } from 'postgres';
 import { newId, type ProjectId, type TaskId, toUuid, type UserId } from '../../src/db/ids.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
-import { signToken, type TokenOptions } from '../../src/tokens.js';
+import { signToken, type TokenOptions } from '../../src/server/auth/tokens.js';
 import { ApiChild } from './child.js';
 import type { History } from './history.js';
 import { chaosProxy } from './proxy.js';

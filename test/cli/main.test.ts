@@ -9,9 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { installHint, startRedis } from '../../src/embedded/redis.js';
-import { findRunning } from '../../src/running.js';
-import { MINUTE } from '../../src/time.js';
+import { installHint, startRedis } from '../../src/development/embedded/redis.js';
+import { findRunning } from '../../src/development/running-services.js';
+import { MINUTE } from '../../src/std/time.js';
 import { eventually } from '../support/app.js';
 import { createEmptyDatabase } from '../support/database.js';
 

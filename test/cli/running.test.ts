@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { readConfig } from '../../src/config.js';
-import { findRunning, noteRunning, type Running } from '../../src/running.js';
+import { readConfig } from '../../src/platform/config.js';
+import { findRunning, noteRunning, type Running } from '../../src/development/running-services.js';
 
 const FIRST = 'postgres://127.0.0.1:1/first';
 const SECOND = 'postgres://127.0.0.1:1/second';
@@ -29,10 +29,10 @@ async function twoServers(change: Partial<Running> = {}): Promise<void> {
 }
 
 /** `development.ts` finds its data in the working directory, which it reads when it is loaded. */
-async function inCheckout(): Promise<typeof import('../../src/development.js')> {
+async function inCheckout(): Promise<typeof import('../../src/development/services.js')> {
   vi.spyOn(process, 'cwd').mockReturnValue(checkout);
   vi.resetModules();
-  return await import('../../src/development.js');
+  return await import('../../src/development/services.js');
 }
 
 test('a command without DATABASE_URL finds the server that runs the private PostgreSQL', async () => {

@@ -1,7 +1,7 @@
 /** Waiting for a Postgres that is away. */
 import { expect, test } from 'vitest';
-import { Availability } from '../../src/db/availability.js';
-import { SECOND } from '../../src/time.js';
+import { Availability } from '../../src/engine/postgres/availability.js';
+import { SECOND } from '../../src/std/time.js';
 
 /** Time that passes only while somebody sleeps. */
 function sleepingClock() {

@@ -2,8 +2,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { PARAMETERS } from '../../src/db/connection-parameters.js';
-import { ConnectionUrlError, parseConnectionUrl } from '../../src/db/connection-url.js';
+import { PARAMETERS } from '../../src/engine/postgres/connection-parameters.js';
+import { ConnectionUrlError, parseConnectionUrl } from '../../src/engine/postgres/connection-url.js';
 
 const BASE = 'postgres://ada:secret@db.example/tasks';
 const withQuery = (query: string) => parseConnectionUrl(`${BASE}?${query}`);

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import type { Sql } from 'postgres';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { postgresClient } from '../../src/db/database.js';
+import { postgresClient } from '../../src/engine/postgres/database.js';
 import { eventually } from '../support/app.js';
 import { Gate } from '../support/barrier.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';

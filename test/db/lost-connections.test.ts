@@ -2,8 +2,8 @@
 import { sql } from 'drizzle-orm';
 import type { Sql } from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { isConnectionLost, isUnavailable } from '../../src/db/connection-errors.js';
-import { type MainDatabase, openDatabase, postgresClient } from '../../src/db/database.js';
+import { isConnectionLost, isUnavailable } from '../../src/engine/postgres/connection-errors.js';
+import { type MainDatabase, openDatabase, postgresClient } from '../../src/engine/postgres/database.js';
 import { eventually } from '../support/app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 

@@ -2,12 +2,12 @@
 import { readFileSync } from 'node:fs';
 import { eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { comments } from '../../src/comments/comment.table.js';
+import { comments } from '../../src/domain/comments/comment.table.js';
 import { newId, type TaskId, type UserId } from '../../src/db/ids.js';
-import { labels } from '../../src/labels/label.table.js';
-import { projects } from '../../src/projects/project.table.js';
-import { tasks } from '../../src/tasks/task.table.js';
-import { users } from '../../src/users/user.table.js';
+import { labels } from '../../src/domain/labels/label.table.js';
+import { projects } from '../../src/domain/projects/project.table.js';
+import { tasks } from '../../src/domain/tasks/task.table.js';
+import { users } from '../../src/domain/users/user.table.js';
 import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 

@@ -1,8 +1,8 @@
 /** Which statements of writes are prepared: those that come again, up to a bound. */
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import { openDatabase } from '../../src/db/database.js';
-import { preparedIn, sentIn } from '../../src/db/write-pool.js';
+import { openDatabase } from '../../src/engine/postgres/database.js';
+import { preparedIn, sentIn } from '../../src/engine/postgres/write-pool.js';
 
 let db: ReturnType<typeof openDatabase>;
 beforeAll(() => {

@@ -1,8 +1,8 @@
 /** A database or a role may set anything for its sessions: none of it changes what the API answers. */
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { openDatabase, postgresClient } from '../../src/db/database.js';
-import { DatabaseUnusable, requireDatabase } from '../../src/db/requirements.js';
-import { SELECT_SETTINGS, SESSION_SETTINGS, startupSettings } from '../../src/db/session-settings.js';
+import { openDatabase, postgresClient } from '../../src/engine/postgres/database.js';
+import { DatabaseUnusable, requireDatabase } from '../../src/engine/postgres/requirements.js';
+import { SELECT_SETTINGS, SESSION_SETTINGS, startupSettings } from '../../src/engine/postgres/session-settings.js';
 import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
 import { journey } from '../support/journey.js';
 

@@ -8,8 +8,8 @@ import { dirname, join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import postgres from 'postgres';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { type EmbeddedPostgres, type PostgresOptions, startPostgres } from '../../src/embedded/postgres.js';
-import { packagedBinaries, usableBinaries } from '../../src/embedded/postgres-binaries.js';
+import { type EmbeddedPostgres, type PostgresOptions, startPostgres } from '../../src/development/embedded/postgres.js';
+import { packagedBinaries, usableBinaries } from '../../src/development/embedded/postgres-binaries.js';
 import { isAlive, isListening } from './observe.js';
 
 const isRoot = process.getuid?.() === 0;
@@ -207,7 +207,7 @@ async function query(url: string, text: string): Promise<postgres.Row[]> {
 }
 
 const CHILD = `
-  const { startPostgres } = await import(${JSON.stringify(new URL('../../src/embedded/postgres.ts', import.meta.url))});
+  const { startPostgres } = await import(${JSON.stringify(new URL('../../src/development/embedded/postgres.ts', import.meta.url))});
   const { default: postgres } = await import(${JSON.stringify(createRequire(import.meta.url).resolve('postgres'))});
   const server = await startPostgres({ dataDir: process.argv[1], flags: ['fsync=off'] });
   if (process.argv[2] !== 'forgets') {

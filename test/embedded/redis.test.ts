@@ -11,7 +11,7 @@ import {
   installHint,
   type RedisOptions,
   startRedis,
-} from '../../src/embedded/redis.js';
+} from '../../src/development/embedded/redis.js';
 import { isAlive, isListening } from './observe.js';
 
 const cleanups: (() => unknown)[] = [];
@@ -77,7 +77,7 @@ test('an argument that it does not understand is told with its own words', async
 
 test('a run that ends without stop takes it along', async () => {
   const script = `
-    const { startRedis } = await import(${JSON.stringify(new URL('../../src/embedded/redis.ts', import.meta.url))});
+    const { startRedis } = await import(${JSON.stringify(new URL('../../src/development/embedded/redis.ts', import.meta.url))});
     console.log((await startRedis()).port);
   `;
   const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script], {

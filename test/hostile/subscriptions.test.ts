@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { MINUTE } from '../../src/time.js';
+import { MINUTE } from '../../src/std/time.js';
 import { attacked } from './attacked.js';
 import { startAttack } from './attacker.js';
 import { harmDone, type Measurement, wellBehaved } from './well-behaved.js';

@@ -4,15 +4,15 @@
  */
 import { randomBytes } from 'node:crypto';
 import postgres, { type Sql } from 'postgres';
-import { comments } from '../../src/comments/comment.table.js';
-import { type MainDatabase, openDatabase } from '../../src/db/database.js';
+import { comments } from '../../src/domain/comments/comment.table.js';
+import { type MainDatabase, openDatabase } from '../../src/engine/postgres/database.js';
 import { newId, type UserId } from '../../src/db/ids.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
-import { installHint, startRedis } from '../../src/embedded/redis.js';
-import { projectMembers, projects, taskNumbers } from '../../src/projects/project.table.js';
-import { tasks } from '../../src/tasks/task.table.js';
-import { signToken, type TokenOptions } from '../../src/tokens.js';
-import { users } from '../../src/users/user.table.js';
+import { installHint, startRedis } from '../../src/development/embedded/redis.js';
+import { projectMembers, projects, taskNumbers } from '../../src/domain/projects/project.table.js';
+import { tasks } from '../../src/domain/tasks/task.table.js';
+import { signToken, type TokenOptions } from '../../src/server/auth/tokens.js';
+import { users } from '../../src/domain/users/user.table.js';
 import { type Reaper, startReaper } from '../chaos/reaper.js';
 import { type Fixture, writeFixture } from '../support/fixture.js';
 import type { Attacker } from './attack.js';

@@ -1,6 +1,6 @@
 /** A file of issues is read whole or refused with the record, the field, what was expected and what came. */
 import { expect, test } from 'vitest';
-import { ImportError, parseIssues } from '../../src/import/github-issues.js';
+import { ImportError, parseIssues } from '../../src/domain/import/github-issues.js';
 
 const URL = 'https://github.com/acme/rocket-shop/issues';
 

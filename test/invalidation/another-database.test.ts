@@ -3,8 +3,8 @@
  * which that happens, or another installation uses the same keys: no value of the one is ever served for the other.
  */
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
-import { databaseOf } from '../../src/cache/index.js';
-import { MINUTE } from '../../src/time.js';
+import { databaseOf } from '../../src/engine/cache/index.js';
+import { MINUTE } from '../../src/std/time.js';
 import { eventually, type TestApp, testApp } from '../support/app.js';
 import { createDatabase } from '../support/database.js';
 import { type Fixture, fixture } from '../support/fixture.js';

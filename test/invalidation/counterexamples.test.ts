@@ -3,11 +3,11 @@
  * (test/mutants/mutants.ts names which). Only those that no other test shows.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Cache, LEASE_MS, MemoryStore, type Policy } from '../../src/cache/index.js';
-import type { Outbox, OutboxView } from '../../src/invalidation/outbox.js';
-import { Relay } from '../../src/invalidation/relay.js';
-import { createLog } from '../../src/log.js';
-import { HOUR } from '../../src/time.js';
+import { Cache, LEASE_MS, MemoryStore, type Policy } from '../../src/engine/cache/index.js';
+import type { Outbox, OutboxView } from '../../src/engine/postgres/outbox.js';
+import { Relay } from '../../src/engine/postgres/relay.js';
+import { createLog } from '../../src/platform/log.js';
+import { HOUR } from '../../src/std/time.js';
 import { FakeClock, quiet, tagOf } from '../cache/world.js';
 import { dataOf, type TestApp } from '../support/app.js';
 import { Points, pointed } from './points.js';

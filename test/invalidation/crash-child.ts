@@ -4,9 +4,9 @@
  */
 import 'reflect-metadata';
 import { createApp } from '../../src/app.js';
-import { RedisStore, type Store } from '../../src/cache/index.js';
+import { RedisStore, type Store } from '../../src/engine/cache/index.js';
 import type { UserId } from '../../src/db/ids.js';
-import { createLog } from '../../src/log.js';
+import { createLog } from '../../src/platform/log.js';
 import { intercepted } from '../support/stores.js';
 
 const { CRASH_DATABASE_URL, CRASH_REDIS_URL, CRASH_GROUP, CRASH_VIEWER, CRASH_AT, CRASH_PAYLOAD } = process.env;

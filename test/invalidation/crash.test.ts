@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
-import { MINUTE } from '../../src/time.js';
+import { MINUTE } from '../../src/std/time.js';
 import { lastOutcome, relayed, served, taskOf, type World, world } from './world.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

@@ -2,11 +2,11 @@
 
 import type { Sql } from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { LEASE_MS } from '../../src/cache/index.js';
-import { postgresClient } from '../../src/db/database.js';
+import { LEASE_MS } from '../../src/engine/cache/index.js';
+import { postgresClient } from '../../src/engine/postgres/database.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
-import { KnownDatabase, readIdentity } from '../../src/invalidation/database-identity.js';
-import { trimOutbox } from '../../src/invalidation/outbox.js';
+import { KnownDatabase, readIdentity } from '../../src/engine/postgres/database-identity.js';
+import { trimOutbox } from '../../src/engine/postgres/outbox.js';
 import { FakeClock } from '../cache/world.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 

@@ -1,7 +1,7 @@
 /** Copies, dumps, restores and replaces whole databases. */
 import { randomBytes } from 'node:crypto';
 import type { Sql } from 'postgres';
-import { postgresClient } from '../../src/db/database.js';
+import { postgresClient } from '../../src/engine/postgres/database.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 
 /** All rows by table, as in a dump; those of `cache_identity` are among them. */

@@ -1,6 +1,6 @@
 /** Losing every key of Redis, at any moment, costs misses and nothing else. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { MINUTE } from '../../src/time.js';
+import { MINUTE } from '../../src/std/time.js';
 import { eventually, type TestApp } from '../support/app.js';
 import { type OwnRedis, ownRedis } from './own-redis.js';
 import { Points, pointed } from './points.js';

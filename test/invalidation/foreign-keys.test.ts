@@ -1,11 +1,11 @@
 /** The relay before keys that are not those of its database: when it takes them, when it leaves them, and what it grants then. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { databaseOf, HOME, LEASE_MS, MemoryStore, type Store } from '../../src/cache/index.js';
-import { type DatabaseIdentity, KnownDatabase } from '../../src/invalidation/database-identity.js';
-import type { Outbox } from '../../src/invalidation/outbox.js';
-import { Relay } from '../../src/invalidation/relay.js';
-import { createLog } from '../../src/log.js';
-import { SECOND } from '../../src/time.js';
+import { databaseOf, HOME, LEASE_MS, MemoryStore, type Store } from '../../src/engine/cache/index.js';
+import { type DatabaseIdentity, KnownDatabase } from '../../src/engine/postgres/database-identity.js';
+import type { Outbox } from '../../src/engine/postgres/outbox.js';
+import { Relay } from '../../src/engine/postgres/relay.js';
+import { createLog } from '../../src/platform/log.js';
+import { SECOND } from '../../src/std/time.js';
 import { FakeClock, tagOf } from '../cache/world.js';
 import { readableLog } from '../support/log.js';
 import { memoryCluster } from '../support/memory-cluster.js';

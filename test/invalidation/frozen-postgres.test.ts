@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { migrateDatabase } from '../../src/db/migrate.js';
-import { startPostgres } from '../../src/embedded/postgres.js';
-import { MINUTE, SECOND } from '../../src/time.js';
+import { startPostgres } from '../../src/development/embedded/postgres.js';
+import { MINUTE, SECOND } from '../../src/std/time.js';
 import { eventually, testApp } from '../support/app.js';
 import { breakableProxy } from './breakable-proxy.js';
 

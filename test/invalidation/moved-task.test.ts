@@ -1,7 +1,7 @@
 /** Exactness, as users meet it: what a write did not touch stays cached. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { projectRows } from '../../src/projects/project.table.js';
-import { taskRows } from '../../src/tasks/task.table.js';
+import { projectRows } from '../../src/domain/projects/project.table.js';
+import { taskRows } from '../../src/domain/tasks/task.table.js';
 import { dataOf, eventually } from '../support/app.js';
 import { relayed, released, type World, world } from './world.js';
 

@@ -1,7 +1,7 @@
 /** Transaction ids belong to a whole Postgres server, so transactions in other databases count for the relay, too. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { postgresClient } from '../../src/db/database.js';
-import { readOutbox } from '../../src/invalidation/outbox.js';
+import { postgresClient } from '../../src/engine/postgres/database.js';
+import { readOutbox } from '../../src/engine/postgres/outbox.js';
 import { eventually } from '../support/app.js';
 import { Gate } from '../support/barrier.js';
 import { createEmptyDatabase, type TestDatabase } from '../support/database.js';

@@ -2,8 +2,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { freePort } from '../../src/embedded/child.js';
-import { findRedisServer, installHint } from '../../src/embedded/redis.js';
+import { freePort } from '../../src/development/embedded/child.js';
+import { findRedisServer, installHint } from '../../src/development/embedded/redis.js';
 
 export interface OwnRedis {
   readonly url: string;

@@ -1,5 +1,5 @@
 /** A store whose steps can be held before and after: an interleaving is a choice of which step waits for which. */
-import type { Store } from '../../src/cache/index.js';
+import type { Store } from '../../src/engine/cache/index.js';
 import { Gate } from '../support/barrier.js';
 import { intercepted } from '../support/stores.js';
 

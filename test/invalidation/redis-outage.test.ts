@@ -1,7 +1,7 @@
 /** Redis away, hanging, and back, empty or with what it held: queries answer throughout, writes happen, nothing old is shown. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { LEASE_MS } from '../../src/cache/index.js';
-import { MINUTE } from '../../src/time.js';
+import { LEASE_MS } from '../../src/engine/cache/index.js';
+import { MINUTE } from '../../src/std/time.js';
 import type { TestApp } from '../support/app.js';
 import { type OwnRedis, ownRedis } from './own-redis.js';
 import { lastOutcome, rename, served, taskOf, type World, world } from './world.js';

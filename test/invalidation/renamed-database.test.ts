@@ -1,6 +1,6 @@
 /** A database gets another id while processes run: a migration changes a trigger, or Postgres starts again. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { readIdentity } from '../../src/invalidation/database-identity.js';
+import { readIdentity } from '../../src/engine/postgres/database-identity.js';
 import { rename, served, taskOf, type World, world } from './world.js';
 
 let w: World;

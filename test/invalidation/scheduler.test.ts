@@ -7,11 +7,11 @@
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Cache, fenceIds, LEASE_MS, MemoryStore, type Policy, type Store, type Tag } from '../../src/cache/index.js';
-import type { Outbox } from '../../src/invalidation/outbox.js';
-import { Relay } from '../../src/invalidation/relay.js';
-import { createLog } from '../../src/log.js';
-import { HOUR } from '../../src/time.js';
+import { Cache, fenceIds, LEASE_MS, MemoryStore, type Policy, type Store, type Tag } from '../../src/engine/cache/index.js';
+import type { Outbox } from '../../src/engine/postgres/outbox.js';
+import { Relay } from '../../src/engine/postgres/relay.js';
+import { createLog } from '../../src/platform/log.js';
+import { HOUR } from '../../src/std/time.js';
 import { FakeClock, quiet, tagOf } from '../cache/world.js';
 
 /** Another each time; given as SEED it is the same again. */

@@ -1,5 +1,5 @@
 /** What the runner and an API process say to each other. */
-import type { TokenOptions } from '../../src/tokens.js';
+import type { TokenOptions } from '../../src/server/auth/tokens.js';
 
 export interface ApiOptions {
   readonly databaseUrl: string;

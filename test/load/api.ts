@@ -2,9 +2,9 @@
 import 'reflect-metadata';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createApp } from '../../src/app.js';
-import { RedisStore } from '../../src/cache/index.js';
-import { createLog } from '../../src/log.js';
-import { tokenVerifier } from '../../src/tokens.js';
+import { RedisStore } from '../../src/engine/cache/index.js';
+import { createLog } from '../../src/platform/log.js';
+import { tokenVerifier } from '../../src/server/auth/tokens.js';
 import type { ApiOptions, FromApi } from './api-options.js';
 
 const REPORT_EVERY_MS = 100;

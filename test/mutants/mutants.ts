@@ -24,18 +24,18 @@ export interface Absent {
   readonly absent: string;
 }
 
-const CACHE = 'src/cache/cache.ts';
-const NEAR = 'src/cache/near-cache.ts';
-const ENTRY = 'src/cache/entry.ts';
-const REDIS = 'src/cache/redis/redis-store.ts';
-const APPLY = 'src/cache/redis/apply.lua';
-const RELAY = 'src/invalidation/relay.ts';
-const SESSION = 'src/cache/session.ts';
-const FRONT_DOOR = 'src/graphql/front-door.ts';
-const ANSWERS = 'src/graphql/answers.ts';
-const OUTBOX = 'src/invalidation/outbox.ts';
-const TRANSACT = 'src/invalidation/transact.ts';
-const IDENTITY_FILE = 'src/invalidation/database-identity.ts';
+const CACHE = 'src/engine/cache/cache.ts';
+const NEAR = 'src/engine/cache/near-cache.ts';
+const ENTRY = 'src/engine/cache/entry.ts';
+const REDIS = 'src/engine/redis/redis-store.ts';
+const APPLY = 'src/engine/redis/apply.lua';
+const RELAY = 'src/engine/postgres/relay.ts';
+const SESSION = 'src/engine/cache/read-set.ts';
+const FRONT_DOOR = 'src/server/http/cached-responses.ts';
+const ANSWERS = 'src/engine/graphql/response-cache.ts';
+const OUTBOX = 'src/engine/postgres/outbox.ts';
+const TRANSACT = 'src/engine/postgres/transactor.ts';
+const IDENTITY_FILE = 'src/engine/postgres/database-identity.ts';
 
 const INTERLEAVED = 'test/cache/interleavings.test.ts > nothing old is served, in any order';
 const CONFORMANCE = 'test/cache/store-conformance.test.ts';
@@ -44,7 +44,7 @@ const NEAR_TEST = 'test/cache/near-cache.test.ts';
 const COUNTEREXAMPLES = 'test/cache/counterexamples.test.ts';
 const ON_THE_WAY = 'test/invalidation/counterexamples.test.ts';
 const RELAY_TEST = 'test/invalidation/relay.test.ts';
-const OUTAGE = 'src/cache/redis/outage.ts';
+const OUTAGE = 'src/engine/redis/outage.ts';
 const OUTAGE_TEST = 'test/cache/outage.test.ts';
 const REFUSED_TEST = 'test/invalidation/refused-writes.test.ts';
 const ANSWERS_TEST = 'test/api/answers.test.ts';
@@ -112,7 +112,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'mut/release-ignores-others',
     what: 'RELEASE takes the whole fence away, also where other writers still hold it.',
-    file: 'src/cache/redis/release-tags.lua',
+    file: 'src/engine/redis/release-tags.lua',
     replace: [['if #left > 0 then', 'if false then']],
     killedBy: `${CONFORMANCE} > release takes out its own id alone; the last one installs a token that never was`,
   },
@@ -127,7 +127,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'mut/timeout-resolver',
     what: 'An old fence is taken away without asking Postgres.',
-    file: 'src/invalidation/fences.ts',
+    file: 'src/engine/postgres/fences.ts',
     replace: [
       [
         'const { finished, database } = await finishedOf(this.#sql, xids);',
@@ -139,7 +139,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'mut/fence-ttl',
     what: 'A fence expires.',
-    file: 'src/cache/redis/fence.lua',
+    file: 'src/engine/redis/fence.lua',
     replace: [
       [
         "if #fences > 0 then redis.call('MSET', unpack(fences)) end",
@@ -151,7 +151,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'mut/release-only-if-marker',
     what: 'RELEASE of a tag whose fence was lost does nothing.',
-    file: 'src/cache/redis/release-tags.lua',
+    file: 'src/engine/redis/release-tags.lua',
     replace: [
       [
         "      else\n        redis.call('SET', key, token, 'PX', ttl_ms)",
@@ -237,7 +237,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'mut/no-resolver',
     what: 'Nobody takes the fence of a dead writer away.',
-    file: 'src/invalidation/fences.ts',
+    file: 'src/engine/postgres/fences.ts',
     replace: [
       ['if (finished.length > 0) await this.#store.unfence(finished, tags, { database });', ''],
       [
@@ -693,7 +693,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'answer/beside-the-cache',
     what: 'An answer is kept although it tells of the token or of the server.',
-    file: 'src/graphql/request-context.ts',
+    file: 'src/server/request-context.ts',
     replace: [['session.loseGround();', 'void session;']],
     killedBy: `${ANSWERS_TEST} > is what tells of the request, the server or its operators`,
   },
@@ -721,7 +721,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'outage/refuse-read-head',
     what: 'HEAD only reads, so that a tick takes its barrier from a server that takes no writes.',
-    file: 'src/cache/redis/head.lua',
+    file: 'src/engine/redis/head.lua',
     replace: [['if left == 0 then', 'if false then']],
     killedBy: `${REFUSED_TEST} > a tick takes no barrier while Redis refuses writes`,
   },
@@ -813,14 +813,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'identity/fence-anywhere',
     what: 'A writer fences in the keys of another database.',
-    file: 'src/cache/redis/fence.lua',
+    file: 'src/engine/redis/fence.lua',
     replace: [["if is_foreign(redis.call('GET', KEYS[3]), ARGV[6]) then return 'foreign' end", '']],
     killedBy: `${CONFORMANCE} > take no fence of another database, and those of their own`,
   },
   {
     name: 'identity/foreign-fence',
     what: 'A write whose fence was refused by the keys of another database is answered at once, though readers may still know that one.',
-    file: 'src/cache/cache.ts',
+    file: 'src/engine/cache/cache.ts',
     replace: [["reply === 'fenced' || startedMs - this.#writers.sinceMs >= LEASE_MS", 'reply !== undefined']],
     killedBy:
       'test/cache/cache.test.ts > under keys of another database counts as none until this process has written to its own',
@@ -835,7 +835,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'identity/release-anywhere',
     what: 'A writer releases in the keys of another database, where its id is another transaction.',
-    file: 'src/cache/redis/release.lua',
+    file: 'src/engine/redis/release.lua',
     replace: [["if is_foreign(redis.call('GET', KEYS[4]), ARGV[11]) then return 'foreign' end", '']],
     killedBy: `${CONFORMANCE} > keep their fences from the release of another database`,
   },
@@ -863,7 +863,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'identity/take-at-once',
     what: 'Keys are taken as soon as the lease of the other database has ended, which it may have again at once.',
-    file: 'src/invalidation/keyspace-claim.ts',
+    file: 'src/engine/postgres/keyspace-claim.ts',
     replace: [['nowMs - this.#unleased.sinceMs >= (madeFromIt ? MADE_FROM_IT_MS : UNRELATED_MS)', 'nowMs >= 0']],
     killedBy: `${FOREIGN_TEST} > after its lease has ended`,
   },
@@ -1043,7 +1043,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'ours/request-memo-in-load',
     what: "A cached method reads what the request's loaders gave before.",
-    file: 'src/graphql/loads.ts',
+    file: 'src/engine/graphql/request-loaders.ts',
     replace: [
       [
         'const sources = within === undefined ? this.#sources : (this.#nested.get(within) ?? new Map());',
@@ -1055,7 +1055,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'ours/root-unguarded',
     what: 'A cached method computes from its root, and development and tests let it.',
-    file: 'src/graphql/guarded-root.ts',
+    file: 'src/engine/graphql/guarded-root.ts',
     replace: [
       [
         "if (typeof field === 'symbol' || allowed.has(field) || HARMLESS.has(field)) return;",
@@ -1096,14 +1096,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'near/fence-evicted',
     what: 'RELEASE does not log that its fence is gone.',
-    file: 'src/cache/redis/release.lua',
+    file: 'src/engine/redis/release.lua',
     replace: [["(ARGV[10] == 'always' or (ARGV[10] == 'if lost' and lost))", "ARGV[10] == 'always'"]],
     killedBy: `${EVICTED} > leaves no old value in process memory, which may have kept what was read past it`,
   },
   {
     name: 'ours/note-evicted',
     what: 'RELEASE does not log that the note of its fence is gone.',
-    file: 'src/cache/redis/release.lua',
+    file: 'src/engine/redis/release.lua',
     replace: [['lost = notes == 0 and #KEYS > 4', 'lost = notes == false']],
     killedBy: `${EVICTED} > makes RELEASE append to the log`,
   },
@@ -1155,14 +1155,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'reset-mut/reader-old-run',
     what: "A command that names the run of a server reaches another one: a Cluster's client sends it again.",
-    file: 'src/cache/redis/sends-once.ts',
+    file: 'src/engine/redis/sends-once.ts',
     replace: [['handlers.defaults();', 'super.handleError(error, _tries, handlers);']],
     killedBy: `${RESEND} > a READ is not sent again: it fails, and the next one names the run of the server that has the slots now`,
   },
   {
     name: 'fair/own-write',
     what: 'A request that has created its user reads on from memory that was read before that.',
-    file: 'src/users/identities.ts',
+    file: 'src/domain/users/identities.ts',
     replace: [['if (session !== undefined) this.#options.cache.renew(session);', '']],
     killedBy: 'test/access/identities.test.ts > exists for the rest of it',
   },
@@ -1176,7 +1176,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'fair/no-share',
     what: 'One viewer may hold all slots.',
-    file: 'src/fair-queue.ts',
+    file: 'src/engine/cache/fair-queue.ts',
     replace: [['(this.#held.get(owner) ?? 0) < this.#options.maxEach', 'true']],
     killedBy: 'test/fair-queue.test.ts > holds at most its share, also while no other owner wants a slot',
   },

@@ -1,7 +1,7 @@
 /** A database of its own for each test file that wants one. */
 import { randomBytes } from 'node:crypto';
 import { inject } from 'vitest';
-import { postgresClient } from '../../src/db/database.js';
+import { postgresClient } from '../../src/engine/postgres/database.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 
 export interface TestDatabase {

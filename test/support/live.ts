@@ -1,6 +1,6 @@
 /** The API on a port, for clients that speak HTTP themselves. */
 import type { UserId } from '../../src/db/ids.js';
-import { signToken } from '../../src/tokens.js';
+import { signToken } from '../../src/server/auth/tokens.js';
 import { answerOf, headersFor, type TestApp, type TestAppOptions, TOKENS, testApp } from './app.js';
 
 export interface LiveApp extends TestApp {

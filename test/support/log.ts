@@ -1,6 +1,6 @@
 /** A log whose lines a test reads. */
 import { pino } from 'pino';
-import type { Log } from '../../src/log.js';
+import type { Log } from '../../src/platform/log.js';
 
 export interface Line {
   readonly msg: string;

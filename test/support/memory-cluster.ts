@@ -1,7 +1,7 @@
 /** A Cluster made of memory stores, and an outbox in memory: for tests in which processes see different primaries of one shard. */
-import { HOME, type Store, type Tag } from '../../src/cache/index.js';
-import type { DatabaseIdentity } from '../../src/invalidation/database-identity.js';
-import type { Outbox, OutboxView, Written } from '../../src/invalidation/outbox.js';
+import { HOME, type Store, type Tag } from '../../src/engine/cache/index.js';
+import type { DatabaseIdentity } from '../../src/engine/postgres/database-identity.js';
+import type { Outbox, OutboxView, Written } from '../../src/engine/postgres/outbox.js';
 
 /** HOME keeps the log and nothing else. Group 1 has all entries and tags, on the primary that this process sees now. */
 export function memoryCluster(home: Store, primary: () => Store): Store {

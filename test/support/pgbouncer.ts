@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { chmod, chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { accountFor } from '../../src/embedded/account.js';
-import { freePort, startServer } from '../../src/embedded/child.js';
+import { accountFor } from '../../src/development/embedded/account.js';
+import { freePort, startServer } from '../../src/development/embedded/child.js';
 import { aptInstall } from './apt.js';
 
 const PLACES = [process.env.PGBOUNCER_PATH, '/usr/sbin/pgbouncer', '/usr/bin/pgbouncer', '/opt/homebrew/bin/pgbouncer'];

@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { migrateDatabase } from '../../src/db/migrate.js';
-import { type EmbeddedPostgres, startPostgres } from '../../src/embedded/postgres.js';
+import { type EmbeddedPostgres, startPostgres } from '../../src/development/embedded/postgres.js';
 
 export interface RestartablePostgres {
   /** Stays the same. */

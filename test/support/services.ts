@@ -6,8 +6,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { startPostgres } from '../../src/embedded/postgres.js';
-import { findRedisServer, installHint, startRedis } from '../../src/embedded/redis.js';
+import { startPostgres } from '../../src/development/embedded/postgres.js';
+import { findRedisServer, installHint, startRedis } from '../../src/development/embedded/redis.js';
 import { aptInstall } from './apt.js';
 
 declare module 'vitest' {

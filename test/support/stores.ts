@@ -1,5 +1,5 @@
 /** Stores for tests: over any store, one that counts the trips made, one whose steps can be held. */
-import type { Store } from '../../src/cache/index.js';
+import type { Store } from '../../src/engine/cache/index.js';
 import type { Gates } from './barrier.js';
 
 export interface StoreCounts {

@@ -1,6 +1,6 @@
 /** As many of the largest writes as a client can send at once: each changes 100 tasks and all labels of each. */
 import { newId } from '../../../src/db/ids.js';
-import { labels } from '../../../src/labels/label.table.js';
+import { labels } from '../../../src/domain/labels/label.table.js';
 import { type Attack, repeat, send } from '../attack.js';
 import { writeTasks } from '../rows.js';
 

@@ -1,7 +1,7 @@
 /** Lists over as many projects as one viewer may be a member of, never the same one twice. */
 import { sql } from 'drizzle-orm';
 import { toUuid } from '../../../src/db/ids.js';
-import { MAX_ADDED, MAX_CREATED } from '../../../src/projects/memberships.js';
+import { MAX_ADDED, MAX_CREATED } from '../../../src/domain/projects/memberships.js';
 import { type Attack, outcomeOf, pause, repeat, send } from '../attack.js';
 
 const LANES = 4;

@@ -1,0 +1,104 @@
+/** Writes of comments. */
+import { and, eq, sql } from 'drizzle-orm';
+import { z } from 'zod';
+import type { Executor, Transaction } from '../../engine/postgres/database.js';
+import type { CommentId, UserId } from '../../db/ids.js';
+import { idempotencyKeyInput, idInput, notCleared, parseInput, textInput } from '../../graphql/user-error.js';
+import type { Idempotency } from '../idempotency/idempotency.js';
+import type { Transactor } from '../../engine/postgres/transactor.js';
+import type { Writer } from '../../engine/postgres/writer.js';
+import { forbidden, notFound } from '../projects/access.js';
+import { projectMembers, type Role } from '../projects/project.table.js';
+import { holdTask } from '../tasks/task.locks.js';
+import { tasks } from '../tasks/task.table.js';
+import { TEXTS } from '../../std/text.js';
+import { type CommentRow, comments, mayDeleteComment, mayUpdateComment } from './comment.table.js';
+import type { CreateCommentInput, DeleteCommentInput, UpdateCommentInput } from './comment.type.js';
+
+const body = textInput(TEXTS.commentBody);
+const createCommentInput = z.object({ taskId: idInput('task'), body, idempotencyKey: idempotencyKeyInput });
+const commentInput = z.object({ id: idInput('comment') });
+const updateCommentInput = commentInput.extend({ body: notCleared(body) });
+
+const COMMENT = { what: 'comment', path: ['input', 'id'] };
+
+export class CommentService {
+  constructor(
+    private readonly transactor: Transactor,
+    private readonly idempotency: Idempotency,
+  ) {}
+
+  async create(by: Writer, given: CreateCommentInput) {
+    const { viewerId } = by;
+    const input = parseInput(createCommentInput, given);
+    const { taskId, body } = input;
+    const { value, tags } = await this.idempotency.create({
+      by,
+      operation: 'createComment',
+      prefix: 'comment',
+      input,
+      create: async (tx, id) => {
+        await holdTask(tx, viewerId, taskId, { what: 'task', path: ['input', 'taskId'] });
+        const [comment] = await tx.insert(comments).values({ id, taskId, authorId: viewerId, body }).returning();
+        return comment as CommentRow;
+      },
+      find: (db, id) => visibleComment(db, viewerId, id),
+    });
+    return { value: { comment: value }, tags };
+  }
+
+  update(by: Writer, given: UpdateCommentInput) {
+    const { viewerId } = by;
+    const { id, body } = parseInput(updateCommentInput, given);
+    return this.transactor.transact(async (tx) => {
+      const { comment, role } = await commentToWrite(tx, viewerId, id);
+      if (!mayUpdateComment(comment, viewerId, role)) {
+        throw forbidden('only its author may change a comment', COMMENT.path);
+      }
+      if (body === undefined || body === comment.body) return { comment };
+      const [updated] = await tx
+        .update(comments)
+        .set({ body, updatedAt: sql`now()` })
+        .where(eq(comments.id, id))
+        .returning();
+      return { comment: updated as CommentRow };
+    }, by);
+  }
+
+  delete(by: Writer, given: DeleteCommentInput) {
+    const { viewerId } = by;
+    const { id } = parseInput(commentInput, given);
+    return this.transactor.transact(async (tx) => {
+      const { comment, role } = await commentToWrite(tx, viewerId, id);
+      if (!mayDeleteComment(comment, viewerId, role)) {
+        throw forbidden('only its author, or an OWNER of the project, may delete a comment', COMMENT.path);
+      }
+      await tx.delete(comments).where(eq(comments.id, id));
+      return { deletedCommentId: id };
+    }, by);
+  }
+}
+
+/** The comment, locked, of a project that the viewer may write in, and the role there. A comment's task is always the same. @throws Refusal */
+async function commentToWrite(
+  tx: Transaction,
+  viewerId: UserId,
+  id: CommentId,
+): Promise<{ comment: CommentRow; role: Role }> {
+  const [known] = await tx.select({ taskId: comments.taskId }).from(comments).where(eq(comments.id, id));
+  if (known === undefined) throw notFound(COMMENT.what, COMMENT.path);
+  const role = await holdTask(tx, viewerId, known.taskId, COMMENT);
+  const [comment] = await tx.select().from(comments).where(eq(comments.id, id)).for('update');
+  if (comment === undefined) throw notFound(COMMENT.what, COMMENT.path);
+  return { comment, role };
+}
+
+async function visibleComment(db: Executor, viewerId: UserId, id: CommentId): Promise<CommentRow | undefined> {
+  const [found] = await db
+    .select({ comment: comments })
+    .from(comments)
+    .innerJoin(tasks, eq(tasks.id, comments.taskId))
+    .innerJoin(projectMembers, and(eq(projectMembers.projectId, tasks.projectId), eq(projectMembers.userId, viewerId)))
+    .where(eq(comments.id, id));
+  return found?.comment;
+}

@@ -1,0 +1,300 @@
+/**
+ * The statements of an import. Reads are one statement however many rows they are asked for; a write of many rows is one per
+ * `ROWS_PER_STATEMENT`, and leaves rows alone that would not change. Rows that are locked stay so until the transaction ends.
+ */
+import { and, eq, type SQL, sql } from 'drizzle-orm';
+import type { AnyPgColumn } from 'drizzle-orm/pg-core';
+import { comments } from '../comments/comment.table.js';
+import type { Transaction } from '../../engine/postgres/database.js';
+import { type CommentId, type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
+import { type LabelRow, labels } from '../labels/label.table.js';
+import { passGate } from '../projects/project-lock.js';
+import { projectMembers, projects, type Role, taskNumbers } from '../projects/project.table.js';
+import { type TaskRow, type TaskStatus, taskLabels, tasks } from '../tasks/task.table.js';
+import { users } from '../users/user.table.js';
+
+/** At most as many as a trigger names one by one (a larger statement touches the whole table); far below 65 535 parameters. */
+const ROWS_PER_STATEMENT = 500;
+
+/** Told after each statement how many rows it has dealt with. */
+export type OnRows = (count: number) => void;
+
+export interface KnownTask {
+  readonly id: TaskId;
+  readonly sourceUrl: string;
+  readonly status: TaskStatus;
+}
+
+/** What a file says of a task, whether it exists or not. */
+export type TaskContent = Pick<
+  TaskRow,
+  'title' | 'description' | 'assigneeId' | 'status' | 'completedAt' | 'updatedAt'
+>;
+export type TaskChange = TaskContent & {
+  readonly id: TaskId;
+  /** Its labels have changed, which is a change of the task. */
+  readonly relabelled: boolean;
+};
+export type NewTask = TaskContent &
+  Pick<TaskRow, 'id' | 'projectId' | 'number' | 'creatorId' | 'createdAt'> & { readonly sourceUrl: string };
+
+export interface TaskLabel {
+  readonly taskId: TaskId;
+  readonly labelId: LabelId;
+}
+
+export interface WantedComment {
+  /** Used when the comment is new. */
+  readonly id: CommentId;
+  readonly taskId: TaskId;
+  readonly authorId: UserId;
+  readonly body: string;
+  readonly sourceKey: string;
+  readonly createdAt: string;
+  /** Becomes `updatedAt` when a known comment's body changes. */
+  readonly editedAt: string;
+}
+
+/** Held against deletion. */
+export async function lockUser(tx: Transaction, id: UserId): Promise<boolean> {
+  const rows = await tx.select({ id: users.id }).from(users).where(eq(users.id, id)).for('key share');
+  return rows.length > 0;
+}
+
+/** Undefined when the key is taken. */
+export async function createProject(
+  tx: Transaction,
+  { key, name, ownerId }: { key: string; name: string; ownerId: UserId },
+): Promise<ProjectId | undefined> {
+  const [created] = await tx
+    .insert(projects)
+    .values({ key, name })
+    .onConflictDoNothing({ target: projects.key })
+    .returning({ id: projects.id });
+  if (created === undefined) return undefined;
+  await tx.insert(projectMembers).values({ projectId: created.id, userId: ownerId, role: 'OWNER' });
+  return created.id;
+}
+
+/** Behind its gate, and held against other imports; its tasks can be created and changed meanwhile. */
+export async function lockProject(
+  tx: Transaction,
+  key: string,
+): Promise<{ readonly id: ProjectId; readonly archived: boolean } | undefined> {
+  const [known] = await tx.select({ id: projects.id }).from(projects).where(eq(projects.key, key));
+  if (known === undefined) return undefined;
+  await passGate(tx, known.id);
+  const [project] = await tx
+    .select({ id: projects.id, archivedAt: projects.archivedAt })
+    .from(projects)
+    .where(eq(projects.id, known.id))
+    .for('no key update');
+  return project && { id: project.id, archived: project.archivedAt !== null };
+}
+
+/** Held: nobody is shut out while their import is under way. */
+export async function lockRole(tx: Transaction, projectId: ProjectId, userId: UserId): Promise<Role | undefined> {
+  const [member] = await tx
+    .select({ role: projectMembers.role })
+    .from(projectMembers)
+    .where(and(eq(projectMembers.projectId, projectId), eq(projectMembers.userId, userId)))
+    .for('share');
+  return member?.role;
+}
+
+/** The users with these handles, by handle; those that are missing are created. */
+export async function ensureUsers(tx: Transaction, handles: readonly string[]) {
+  let created = 0;
+  for (const chunk of chunksOf(handles)) {
+    const inserted = await tx
+      .insert(users)
+      .values(chunk.map((handle) => ({ handle, name: handle })))
+      .onConflictDoNothing({ target: users.handle })
+      .returning({ id: users.id });
+    created += inserted.length;
+  }
+  const rows = await tx
+    .select({ id: users.id, handle: users.handle })
+    .from(users)
+    .where(isOneOf(users.handle, handles));
+  return { ids: new Map(rows.map(({ handle, id }) => [handle, id])), created };
+}
+
+/** Whoever is a member stays what they are. */
+export async function addMembers(tx: Transaction, projectId: ProjectId, userIds: readonly UserId[]): Promise<void> {
+  for (const chunk of chunksOf(userIds)) {
+    const values = chunk.map((userId) => ({ projectId, userId, role: 'MEMBER' as const }));
+    await tx.insert(projectMembers).values(values).onConflictDoNothing();
+  }
+}
+
+/** The project's labels with these names, by name, created or changed to be as `wanted`. */
+export async function upsertLabels(
+  tx: Transaction,
+  projectId: ProjectId,
+  wanted: readonly Pick<LabelRow, 'name' | 'color' | 'description'>[],
+) {
+  let created = 0;
+  let updated = 0;
+  for (const chunk of chunksOf(wanted)) {
+    const inserted = await tx
+      .insert(labels)
+      .values(chunk.map((label) => ({ projectId, ...label })))
+      .onConflictDoNothing({ target: [labels.projectId, labels.name] })
+      .returning({ id: labels.id });
+    const changed = await tx.execute(sql`
+      update labels l set color = given.color, description = given.description, updated_at = now()
+      from ${recordset(chunk, sql`name text, color text, description text`)}
+      where l.project_id = ${toUuid(projectId)} and l.name = given.name
+        and (l.color, l.description) is distinct from (given.color, given.description)
+      returning l.id`);
+    created += inserted.length;
+    updated += changed.length;
+  }
+  const names = wanted.map(({ name }) => name);
+  const rows = await tx
+    .select({ id: labels.id, name: labels.name })
+    .from(labels)
+    .where(and(eq(labels.projectId, projectId), isOneOf(labels.name, names)))
+    .for('key share'); // none is deleted before its tasks bear it
+  return { ids: new Map(rows.map(({ name, id }) => [name, id])), created, updated };
+}
+
+/** The project's tasks that came from `urls`, by URL, held so that nobody changes or deletes them meanwhile. */
+export async function lockTasks(
+  tx: Transaction,
+  projectId: ProjectId,
+  urls: readonly string[],
+): Promise<Map<string, KnownTask>> {
+  const sourceUrl = sql<string>`${tasks.sourceUrl}`; // not null: it is one of `urls`
+  const rows = await tx
+    .select({ id: tasks.id, sourceUrl, status: tasks.status })
+    .from(tasks)
+    .where(and(eq(tasks.projectId, projectId), isOneOf(tasks.sourceUrl, urls)))
+    .orderBy(tasks.id)
+    .for('no key update');
+  return new Map(rows.map((row) => [row.sourceUrl, row]));
+}
+
+/** The highest number that a task of the project ever had. Whoever creates a task waits until the transaction ends. */
+export async function lockLastNumber(tx: Transaction, projectId: ProjectId): Promise<number> {
+  const [counter] = await tx
+    .insert(taskNumbers)
+    .values({ projectId })
+    // An update, because it locks the row and returns it, which `do nothing` does not.
+    .onConflictDoUpdate({ target: taskNumbers.projectId, set: { last: sql`${taskNumbers.last}` } })
+    .returning({ last: taskNumbers.last });
+  return (counter as { last: number }).last; // inserted or updated: there is one
+}
+
+export async function setLastNumber(tx: Transaction, projectId: ProjectId, last: number): Promise<void> {
+  await tx.update(taskNumbers).set({ last }).where(eq(taskNumbers.projectId, projectId));
+}
+
+export async function insertTasks(tx: Transaction, rows: readonly NewTask[], onRows: OnRows): Promise<void> {
+  for (const chunk of chunksOf(rows)) {
+    await tx.insert(tasks).values(chunk);
+    onRows(chunk.length);
+  }
+}
+
+/** How many differed. `updated_at` never goes back behind a change made here; columns that a file does not speak of stay. */
+export async function updateTasks(tx: Transaction, rows: readonly TaskChange[], onRows: OnRows): Promise<number> {
+  let updated = 0;
+  for (const chunk of chunksOf(rows)) {
+    const given = chunk.map(({ id, assigneeId, completedAt, updatedAt, ...rest }) => ({
+      ...rest,
+      id: toUuid(id),
+      assignee_id: assigneeId && toUuid(assigneeId),
+      completed_at: completedAt,
+      updated_at: updatedAt,
+    }));
+    const columns = sql`id uuid, title text, description text, assignee_id uuid, status task_status,
+      completed_at timestamptz, updated_at timestamptz, relabelled boolean`;
+    const changed = await tx.execute(sql`
+      update tasks t set
+        title = given.title, description = given.description, assignee_id = given.assignee_id, status = given.status,
+        completed_at = given.completed_at, updated_at = greatest(t.updated_at, given.updated_at), version = t.version + 1
+      from ${recordset(given, columns)}
+      where t.id = given.id and (given.relabelled or t.updated_at < given.updated_at or
+        (t.title, t.description, t.assignee_id, t.status, t.completed_at) is distinct from
+        (given.title, given.description, given.assignee_id, given.status, given.completed_at))
+      returning t.id`);
+    updated += changed.length;
+    onRows(chunk.length);
+  }
+  return updated;
+}
+
+export function labelsOfTasks(tx: Transaction, taskIds: readonly TaskId[]): Promise<TaskLabel[]> {
+  return tx
+    .select({ taskId: taskLabels.taskId, labelId: taskLabels.labelId })
+    .from(taskLabels)
+    .where(sql`${taskLabels.taskId} = any(${sql.param(taskIds.map(toUuid))}::uuid[])`);
+}
+
+export async function deleteTaskLabels(tx: Transaction, pairs: readonly TaskLabel[]): Promise<void> {
+  for (const chunk of chunksOf(pairs)) {
+    const given = chunk.map(({ taskId, labelId }) => ({ task_id: toUuid(taskId), label_id: toUuid(labelId) }));
+    await tx.execute(sql`
+      delete from task_labels using ${recordset(given, sql`task_id uuid, label_id uuid`)}
+      where task_labels.task_id = given.task_id and task_labels.label_id = given.label_id`);
+  }
+}
+
+export async function insertTaskLabels(
+  tx: Transaction,
+  projectId: ProjectId,
+  pairs: readonly TaskLabel[],
+): Promise<void> {
+  for (const chunk of chunksOf(pairs)) {
+    const values = chunk.map((pair) => ({ projectId, ...pair }));
+    await tx.insert(taskLabels).values(values).onConflictDoNothing();
+  }
+}
+
+/** A comment is known by its task and source key; only its body can differ. */
+export async function upsertComments(tx: Transaction, wanted: readonly WantedComment[], onRows: OnRows) {
+  let created = 0;
+  let updated = 0;
+  for (const chunk of chunksOf(wanted)) {
+    const inserted = await tx
+      .insert(comments)
+      .values(chunk.map(({ editedAt, ...row }) => ({ ...row, updatedAt: row.createdAt })))
+      .onConflictDoNothing({ target: [comments.taskId, comments.sourceKey] })
+      .returning({ id: comments.id });
+    created += inserted.length;
+    // Those just inserted are equal and so left alone.
+    if (inserted.length < chunk.length) updated += await updateComments(tx, chunk);
+    onRows(chunk.length);
+  }
+  return { created, updated };
+}
+
+async function updateComments(tx: Transaction, chunk: readonly WantedComment[]): Promise<number> {
+  const given = chunk.map(({ taskId, sourceKey, body, editedAt }) => ({
+    task_id: toUuid(taskId),
+    source_key: sourceKey,
+    body,
+    edited_at: editedAt,
+  }));
+  const changed = await tx.execute(sql`
+    update comments c set body = given.body, updated_at = greatest(c.updated_at, given.edited_at)
+    from ${recordset(given, sql`task_id uuid, source_key text, body text, edited_at timestamptz`)}
+    where c.task_id = given.task_id and c.source_key = given.source_key and c.body is distinct from given.body
+    returning c.id`);
+  return changed.length;
+}
+
+function* chunksOf<T>(rows: readonly T[]): Generator<T[]> {
+  for (let i = 0; i < rows.length; i += ROWS_PER_STATEMENT) yield rows.slice(i, i + ROWS_PER_STATEMENT);
+}
+
+/** `rows` as a table named `given`: one parameter, and one text however many rows. */
+function recordset(rows: readonly object[], columns: SQL): SQL {
+  return sql`jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as given(${columns})`;
+}
+
+function isOneOf(column: AnyPgColumn, values: readonly string[]): SQL {
+  return sql`${column} = any(${sql.param(values)})`;
+}

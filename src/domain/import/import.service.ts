@@ -1,0 +1,305 @@
+/**
+ * Issues of GitHub's become tasks: the steps in their order, and the rules. An issue is known again by its URL, a comment by its
+ * source key: importing a newer file updates what changed, importing the same file again changes no row and so makes no cache
+ * entry old.
+ */
+import type { Transaction } from '../../engine/postgres/database.js';
+import { type LabelId, newId, type ProjectId, type TaskId, type UserId } from '../../db/ids.js';
+import type { Transactor } from '../../engine/postgres/transactor.js';
+import { mayWrite, PROJECT_KEY } from '../projects/project.table.js';
+import type { TaskStatus } from '../tasks/task.table.js';
+import { ImportError, type Issue, type IssueFile, parseIssues } from './github-issues.js';
+import {
+  addMembers,
+  createProject,
+  deleteTaskLabels,
+  ensureUsers,
+  insertTaskLabels,
+  insertTasks,
+  labelsOfTasks,
+  lockLastNumber,
+  lockProject,
+  lockRole,
+  lockTasks,
+  lockUser,
+  type OnRows,
+  setLastNumber,
+  type TaskContent,
+  type TaskLabel,
+  updateTasks,
+  upsertComments,
+  upsertLabels,
+  type WantedComment,
+} from './import.repository.js';
+import type { ImportProgress } from './progress.js';
+
+const MAX_KEY_CHARS = 10;
+
+export interface ImportOptions {
+  /** Absent: made of the repository's name, `qlog` → `QLOG`. */
+  readonly projectKey?: string | undefined;
+  /** Becomes the OWNER of a new project; must be OWNER or MEMBER of one that exists. */
+  readonly ownerId: UserId;
+  readonly onProgress?: ((progress: ImportProgress) => void) | undefined;
+}
+
+export interface Counts {
+  readonly created: number;
+  readonly updated: number;
+  readonly unchanged: number;
+}
+
+export interface ImportResult {
+  readonly projectKey: string;
+  readonly users: Counts;
+  readonly labels: Counts;
+  readonly tasks: Counts;
+  readonly comments: Counts;
+  /** Issues with several assignees: a task has one, the first. */
+  readonly assigneesLeftOut: number;
+  /** Comments in which nothing is visible. */
+  readonly commentsLeftOut: number;
+}
+
+/** Parses a file's text and imports it, invalidating what it changed. @throws ImportError; what `transact` throws */
+export async function runImport(
+  options: ImportOptions & { text: string; transactor: Pick<Transactor, 'transact'> },
+): Promise<ImportResult> {
+  const file = parseIssues(options.text);
+  const { value } = await options.transactor.transact((tx) => importIssues(tx, file, options));
+  return value;
+}
+
+/** Imports all of the file within `tx`, or throws. @throws ImportError */
+export async function importIssues(
+  tx: Transaction,
+  { repository, issues }: IssueFile,
+  { projectKey, ownerId, onProgress }: ImportOptions,
+): Promise<ImportResult> {
+  const key = keyOf(projectKey, repository.name);
+  const logins = loginsOf(issues);
+  const labels = [...new Map(issues.flatMap((issue) => issue.labels).map((label) => [label.name, label])).values()];
+  const commentCount = issues.reduce((count, issue) => count + issue.comments.length, 0);
+  const total = logins.length + labels.length + issues.length + commentCount;
+  let done = 0;
+  const progress = (count: number) => {
+    done += count;
+    onProgress?.({ done, total });
+  };
+
+  const projectId = await openProject(tx, { key, name: repository.name, ownerId });
+  const people = await ensureUsers(tx, logins);
+  const userId = (login: string) => known(people.ids, login);
+  const assignees = new Set(issues.flatMap((issue) => issue.assignees));
+  await addMembers(tx, projectId, [...assignees].map(userId));
+  progress(logins.length);
+
+  const labelled = await upsertLabels(tx, projectId, labels);
+  const labelId = (name: string) => known(labelled.ids, name);
+  progress(labels.length);
+
+  const imported = await importTasks(tx, issues, { projectId, userId, labelId, progress });
+  const written = issues.flatMap((issue) => commentsOf(issue, known(imported.ids, issue.url), userId));
+  progress(commentCount - written.length);
+  const discussed = await upsertComments(tx, written, progress);
+
+  return {
+    projectKey: key,
+    users: counts(logins.length, { created: people.created, updated: 0 }),
+    labels: counts(labels.length, labelled),
+    tasks: counts(issues.length, imported),
+    comments: counts(written.length, discussed),
+    assigneesLeftOut: issues.filter((issue) => issue.assignees.length > 1).length,
+    commentsLeftOut: commentCount - written.length,
+  };
+}
+
+/** @throws ImportError */
+function keyOf(given: string | undefined, repositoryName: string): string {
+  const made = repositoryName
+    .toUpperCase()
+    .replace(/^[^A-Z]+|[^A-Z0-9]/g, '')
+    .slice(0, MAX_KEY_CHARS);
+  const key = given ?? made;
+  if (PROJECT_KEY.test(key)) return key;
+  const got = given === undefined ? `"${made}" from the repository's name "${repositoryName}"` : `"${given}"`;
+  throw new ImportError(
+    'BAD_PROJECT_KEY',
+    `the project key: expected 2 to 10 capital letters or digits, a letter first, got ${got}`,
+  );
+}
+
+function loginsOf(issues: readonly Issue[]): string[] {
+  const logins = issues.flatMap(({ author, assignees, comments }) => [
+    author,
+    ...assignees,
+    ...comments.map((comment) => comment.author),
+  ]);
+  // Sorted, so that two imports at once insert the same users in the same order and do not wait for each other in a circle.
+  return [...new Set(logins)].sort();
+}
+
+/** The project, created when missing, in which the owner may write. @throws ImportError */
+async function openProject(
+  tx: Transaction,
+  project: { key: string; name: string; ownerId: UserId },
+): Promise<ProjectId> {
+  const { key, ownerId } = project;
+  if (!(await lockUser(tx, ownerId))) {
+    throw new ImportError('UNKNOWN_OWNER', `the owner: expected the id of a user, got ${ownerId}`);
+  }
+  const createdId = await createProject(tx, project);
+  if (createdId !== undefined) return createdId;
+  const existing = await lockProject(tx, key);
+  const role = existing && (await lockRole(tx, existing.id, ownerId));
+  if (existing?.archived && mayWrite(role)) {
+    throw new ImportError('ARCHIVED', `the project ${key} is archived: expected one that is not`);
+  }
+  if (existing !== undefined && mayWrite(role)) return existing.id;
+  throw new ImportError(
+    'NOT_A_WRITER',
+    `the project ${key} exists: expected its OWNER or a MEMBER to import into it, got ${role ?? 'no member of it'} (${ownerId})`,
+  );
+}
+
+interface Target {
+  readonly projectId: ProjectId;
+  readonly userId: (login: string) => UserId;
+  readonly labelId: (name: string) => LabelId;
+  readonly progress: OnRows;
+}
+
+/** `ids`: every issue's task, by URL. */
+async function importTasks(
+  tx: Transaction,
+  issues: readonly Issue[],
+  { projectId, userId, labelId, progress }: Target,
+) {
+  // Before the numbers, because creating a part of a task takes its locks in this order.
+  const existing = await lockTasks(
+    tx,
+    projectId,
+    issues.map(({ url }) => url),
+  );
+  const fresh = issues.filter(({ url }) => !existing.has(url));
+  const numbers = await takeNumbers(
+    tx,
+    projectId,
+    fresh.map(({ number }) => number),
+  );
+  const created = fresh.map((issue) => ({
+    ...contentOf(issue, statusOf(issue, 'TODO'), userId),
+    id: newId('task', Date.parse(issue.createdAt)),
+    projectId,
+    number: known(numbers, issue.number),
+    creatorId: userId(issue.author),
+    sourceUrl: issue.url,
+    createdAt: issue.createdAt,
+  }));
+  await insertTasks(tx, created, progress);
+
+  const ids = new Map([...existing.values(), ...created].map(({ sourceUrl, id }) => [sourceUrl, id]));
+  const borne = issues.flatMap(({ url, labels }) =>
+    labels.map(({ name }) => ({ taskId: known(ids, url), labelId: labelId(name) })),
+  );
+  const relabelled = await setLabels(tx, projectId, { taskIds: [...ids.values()], wanted: borne });
+
+  const changes = issues.flatMap((issue) => {
+    const task = existing.get(issue.url);
+    if (task === undefined) return [];
+    const content = contentOf(issue, statusOf(issue, task.status), userId);
+    return { ...content, id: task.id, relabelled: relabelled.has(task.id) };
+  });
+  return { ids, created: created.length, updated: await updateTasks(tx, changes, progress) };
+}
+
+/**
+ * A task's number for each of these issues' numbers: its own where that is above all that the project has used, else the next.
+ * Not wherever no task has it: a deleted task leaves no trace but the counter, and its number is never used again. The counter
+ * of a project that was created for this import is 0, so there each issue keeps its own.
+ */
+async function takeNumbers(
+  tx: Transaction,
+  projectId: ProjectId,
+  issueNumbers: readonly number[],
+): Promise<Map<number, number>> {
+  if (issueNumbers.length === 0) return new Map();
+  const used = await lockLastNumber(tx, projectId);
+  let last = issueNumbers.reduce((a, b) => Math.max(a, b), used);
+  const numbers = new Map(issueNumbers.map((number) => [number, number > used ? number : ++last]));
+  await setLastNumber(tx, projectId, last);
+  return numbers;
+}
+
+/**
+ * An open issue reopens only what is done here, so that work under way stays under way; a closed one completes all but what was
+ * canceled here.
+ */
+function statusOf(issue: Issue, status: TaskStatus): TaskStatus {
+  if (issue.state === 'OPEN') return status === 'DONE' ? 'TODO' : status;
+  return status === 'CANCELED' ? 'CANCELED' : 'DONE';
+}
+
+/** Without what a file does not speak of: priority, due date, parent. */
+function contentOf(issue: Issue, status: TaskStatus, userId: Target['userId']): TaskContent {
+  const [assignee] = issue.assignees;
+  return {
+    title: issue.title,
+    description: issue.body,
+    status,
+    assigneeId: assignee === undefined ? null : userId(assignee),
+    updatedAt: issue.updatedAt,
+    completedAt: status === 'DONE' ? (issue.closedAt ?? issue.updatedAt) : null,
+  };
+}
+
+/** Makes these tasks bear exactly the wanted labels; returns the tasks for which that was a change. */
+async function setLabels(
+  tx: Transaction,
+  projectId: ProjectId,
+  { taskIds, wanted }: { taskIds: readonly TaskId[]; wanted: readonly TaskLabel[] },
+): Promise<Set<TaskId>> {
+  const borne = await labelsOfTasks(tx, taskIds);
+  const dropped = without(borne, wanted);
+  const added = without(wanted, borne);
+  await deleteTaskLabels(tx, dropped);
+  await insertTaskLabels(tx, projectId, added);
+  return new Set([...dropped, ...added].map(({ taskId }) => taskId));
+}
+
+function without(pairs: readonly TaskLabel[], others: readonly TaskLabel[]): TaskLabel[] {
+  const nameOf = ({ taskId, labelId }: TaskLabel) => `${taskId} ${labelId}`;
+  const names = new Set(others.map(nameOf));
+  return pairs.filter((pair) => !names.has(nameOf(pair)));
+}
+
+/** Known by their URL; without one, by author and instant, and a number among those that share both. */
+function commentsOf(issue: Issue, taskId: TaskId, userId: Target['userId']): WantedComment[] {
+  const seen = new Map<string, number>();
+  return issue.comments.flatMap(({ author, body, createdAt, url }) => {
+    const name = `${author} ${createdAt}`;
+    const nth = (seen.get(name) ?? 0) + 1;
+    seen.set(name, nth);
+    if (body === '') return [];
+    return {
+      id: newId('comment', Date.parse(createdAt)),
+      taskId,
+      authorId: userId(author),
+      body,
+      sourceKey: url ?? `${name} ${nth}`,
+      createdAt,
+      editedAt: issue.updatedAt, // the file does not say when a comment last changed
+    };
+  });
+}
+
+function counts(all: number, { created, updated }: { created: number; updated: number }): Counts {
+  return { created, updated, unchanged: all - created - updated };
+}
+
+/** @throws TypeError a mistake of ours: every name was looked up or created before */
+function known<K, V>(map: ReadonlyMap<K, V>, key: K): V {
+  const value = map.get(key);
+  if (value === undefined) throw new TypeError(`expected ${String(key)} to be known`);
+  return value;
+}

@@ -1,0 +1,69 @@
+/** What Project gets from labels, and the mutations of labels. */
+import { Arg, Args, Ctx, FieldResolver, Mutation, Resolver, Root } from 'type-graphql';
+import { isId } from '../../db/ids.js';
+import { type Context, traced } from '../../graphql/context.js';
+import { isGiven } from '../../graphql/node.js';
+import { connection, PageArgs, pageOf, pageQuery, type SortValues } from '../../graphql/page.js';
+import { orErrors } from '../../graphql/user-error.js';
+import type { ProjectRow } from '../projects/project.table.js';
+import { Project } from '../projects/project.type.js';
+import { isStorable } from '../../std/text.js';
+import { labelById, labelsOfProject } from './label.loaders.js';
+import type { LabelService } from './label.service.js';
+import {
+  CreateLabelInput,
+  CreateLabelPayload,
+  DeleteLabelInput,
+  DeleteLabelPayload,
+  LabelConnection,
+  UpdateLabelInput,
+  UpdateLabelPayload,
+} from './label.type.js';
+
+@Resolver(() => Project)
+export class LabelResolver {
+  constructor(private readonly service: LabelService) {}
+
+  @FieldResolver(() => LabelConnection, {
+    description: "The project's labels, ordered by name (by code point: capitals come before small letters).",
+  })
+  labels(@Root() project: ProjectRow, @Ctx() { loads }: Context, @Args(() => PageArgs) args: PageArgs) {
+    const query = pageQuery(args, 'labels', isPosition);
+    const items = () => loads.load(labelsOfProject, project.id);
+    return connection({
+      list: 'labels',
+      query,
+      page: async () => pageOf(await items(), query),
+      nodes: (ids) => loads.loadMany(labelById, ids),
+      count: async () => (await items()).length,
+    });
+  }
+
+  @Mutation(() => CreateLabelPayload, { description: 'Creates a label in a project.' })
+  createLabel(
+    @Ctx() context: Context,
+    @Arg('input', () => CreateLabelInput, { description: 'The label.' }) input: CreateLabelInput,
+  ) {
+    return orErrors(async () => traced(context, await this.service.create(context, input)));
+  }
+
+  @Mutation(() => UpdateLabelPayload, { description: 'Changes a label.' })
+  updateLabel(
+    @Ctx() context: Context,
+    @Arg('input', () => UpdateLabelInput, { description: 'The changes.' }) input: UpdateLabelInput,
+  ) {
+    return orErrors(async () => traced(context, await this.service.update(context, input)));
+  }
+
+  @Mutation(() => DeleteLabelPayload, { description: 'Deletes a label and removes it from all tasks.' })
+  deleteLabel(
+    @Ctx() context: Context,
+    @Arg('input', () => DeleteLabelInput, { description: 'The label.' }) input: DeleteLabelInput,
+  ) {
+    return orErrors(async () => traced(context, await this.service.delete(context, input)));
+  }
+}
+
+function isPosition([name, id]: SortValues): boolean {
+  return isGiven(name) && isStorable(name) && isId('label', id ?? '');
+}

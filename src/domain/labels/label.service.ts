@@ -1,0 +1,134 @@
+/** Writes of labels. */
+import { and, eq, sql } from 'drizzle-orm';
+import { z } from 'zod';
+import type { Executor, Transaction } from '../../engine/postgres/database.js';
+import { differences } from '../../db/differences.js';
+import type { LabelId, UserId } from '../../db/ids.js';
+import { violatesUnique } from '../../db/violations.js';
+import {
+  changedTextInput,
+  idempotencyKeyInput,
+  idInput,
+  notCleared,
+  optionalTextInput,
+  parseInput,
+  Refusal,
+  requireFits,
+  textInput,
+  UserErrorCode,
+} from '../../graphql/user-error.js';
+import type { Idempotency } from '../idempotency/idempotency.js';
+import type { Transactor } from '../../engine/postgres/transactor.js';
+import type { Writer } from '../../engine/postgres/writer.js';
+import { notFound, requireWriter } from '../projects/access.js';
+import { projectMembers } from '../projects/project.table.js';
+import { TEXTS } from '../../std/text.js';
+import { type LabelRow, labels } from './label.table.js';
+import type { CreateLabelInput, DeleteLabelInput, UpdateLabelInput } from './label.type.js';
+
+const DEFAULT_COLOR = '#8b949e';
+
+const name = textInput(TEXTS.labelName);
+const color = z
+  .string()
+  .toLowerCase()
+  .regex(/^#[0-9a-f]{6}$/, 'expected a colour like #1d76db');
+const createLabelInput = z.object({
+  projectId: idInput('project'),
+  name,
+  color: color.nullish(),
+  description: optionalTextInput(TEXTS.labelDescription),
+  idempotencyKey: idempotencyKeyInput,
+});
+const labelInput = z.object({ id: idInput('label') });
+const updateLabelInput = labelInput.extend({
+  name: notCleared(name),
+  color: notCleared(color),
+  description: changedTextInput(TEXTS.labelDescription),
+});
+
+export class LabelService {
+  constructor(
+    private readonly transactor: Transactor,
+    private readonly idempotency: Idempotency,
+  ) {}
+
+  async create(by: Writer, given: CreateLabelInput) {
+    const { viewerId } = by;
+    const input = parseInput(createLabelInput, given);
+    const { projectId, name, color, description } = input;
+    const { value, tags } = await this.idempotency.create({
+      by,
+      operation: 'createLabel',
+      prefix: 'label',
+      input,
+      create: async (tx, id) => {
+        await requireWriter(tx, viewerId, projectId, { what: 'project', path: ['input', 'projectId'] });
+        const values = { id, projectId, name, color: color ?? DEFAULT_COLOR, description: description ?? null };
+        const [label] = await nameOnce(name, () => tx.insert(labels).values(values).returning());
+        return label as LabelRow;
+      },
+      find: (db, id) => visibleLabel(db, viewerId, id),
+    });
+    return { value: { label: value }, tags };
+  }
+
+  update(by: Writer, given: UpdateLabelInput) {
+    const { viewerId } = by;
+    const { id, ...changes } = parseInput(updateLabelInput, given);
+    return this.transactor.transact(async (tx) => {
+      const label = await labelToWrite(tx, viewerId, id);
+      requireFits(TEXTS.labelDescription, 'description', { given: changes.description, stored: label.description });
+      const different = differences(label, changes);
+      if (different === undefined) return { label };
+      const [updated] = await nameOnce(changes.name, () =>
+        tx
+          .update(labels)
+          .set({ ...different, updatedAt: sql`now()` })
+          .where(eq(labels.id, id))
+          .returning(),
+      );
+      return { label: updated as LabelRow };
+    }, by);
+  }
+
+  delete(by: Writer, given: DeleteLabelInput) {
+    const { viewerId } = by;
+    const { id } = parseInput(labelInput, given);
+    return this.transactor.transact(async (tx) => {
+      await labelToWrite(tx, viewerId, id);
+      await tx.delete(labels).where(eq(labels.id, id));
+      return { deletedLabelId: id };
+    }, by);
+  }
+}
+
+/** The label, locked, if the viewer may write in its project, which never changes. @throws Refusal */
+async function labelToWrite(tx: Transaction, viewerId: UserId, id: LabelId): Promise<LabelRow> {
+  const named = { what: 'label', path: ['input', 'id'] };
+  const [known] = await tx.select({ projectId: labels.projectId }).from(labels).where(eq(labels.id, id));
+  if (known === undefined) throw notFound(named.what, named.path);
+  await requireWriter(tx, viewerId, known.projectId, named);
+  const [label] = await tx.select().from(labels).where(eq(labels.id, id)).for('update');
+  if (label === undefined) throw notFound(named.what, named.path);
+  return label;
+}
+
+/** Only the constraint knows: two writes may want one name at once. */
+async function nameOnce<T>(name: string | undefined, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    if (!violatesUnique(error, 'labels_name')) throw error;
+    throw new Refusal(UserErrorCode.INVALID, `the project has a label named ${name}`, ['input', 'name']);
+  }
+}
+
+async function visibleLabel(db: Executor, viewerId: UserId, id: LabelId): Promise<LabelRow | undefined> {
+  const [found] = await db
+    .select({ label: labels })
+    .from(labels)
+    .innerJoin(projectMembers, and(eq(projectMembers.projectId, labels.projectId), eq(projectMembers.userId, viewerId)))
+    .where(eq(labels.id, id));
+  return found?.label;
+}

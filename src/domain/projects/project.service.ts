@@ -1,0 +1,233 @@
+/** Writes of projects, and of who is a member. */
+import { and, eq, ne, sql } from 'drizzle-orm';
+import { z } from 'zod';
+import type { Executor, Transaction } from '../../engine/postgres/database.js';
+import { differences } from '../../db/differences.js';
+import type { ProjectId, UserId } from '../../db/ids.js';
+import { isGiven } from '../../graphql/node.js';
+import {
+  changedTextInput,
+  idempotencyKeyInput,
+  idInput,
+  notCleared,
+  optionalTextInput,
+  parseInput,
+  Refusal,
+  requireFits,
+  textInput,
+  UserErrorCode,
+} from '../../graphql/user-error.js';
+import type { Idempotency } from '../idempotency/idempotency.js';
+import type { Transactor } from '../../engine/postgres/transactor.js';
+import type { Writer } from '../../engine/postgres/writer.js';
+import { readComparand, TEXTS } from '../../std/text.js';
+import { MAX_HANDLE_CHARS } from '../users/user.table.js';
+import { forbidden, notFound, requireMember, requireOwner, requireWriter } from './access.js';
+import { passGateAlone } from './project-lock.js';
+import { lockUser, requireRoomToAdd, requireRoomToCreate } from './memberships.js';
+import { PROJECT_KEY, type ProjectRow, projectMembers, projectRole, projects, taskNumbers } from './project.table.js';
+import type {
+  AddMemberInput,
+  ArchiveProjectInput,
+  CreateProjectInput,
+  RemoveMemberInput,
+  UpdateProjectInput,
+} from './project.type.js';
+
+const name = textInput(TEXTS.projectName);
+const createProjectInput = z.object({
+  key: z.string().regex(PROJECT_KEY, 'expected 2 to 10 capital letters or digits, a letter first'),
+  name,
+  description: optionalTextInput(TEXTS.projectDescription),
+  idempotencyKey: idempotencyKeyInput,
+});
+const projectInput = z.object({ id: idInput('project') });
+const updateProjectInput = projectInput.extend({
+  name: notCleared(name),
+  description: changedTextInput(TEXTS.projectDescription),
+});
+const archiveProjectInput = projectInput.extend({ archived: z.boolean() });
+const handleInput = z.string().transform((given, context) => {
+  const read = readComparand('line', given, MAX_HANDLE_CHARS);
+  if ('text' in read) return read.text;
+  context.addIssue(read.fault);
+  return z.NEVER;
+});
+const memberInput = z.object({ projectId: idInput('project'), userId: idInput('user') });
+const addMemberInput = z
+  .object({
+    projectId: idInput('project'),
+    userId: idInput('user').nullish(),
+    handle: handleInput.nullish(),
+    role: z.enum(projectRole.enumValues),
+  })
+  .refine(({ userId, handle }) => isGiven(userId) !== isGiven(handle), {
+    path: ['userId'],
+    error: 'expected exactly one of userId and handle',
+  });
+
+const PROJECT = { what: 'project', path: ['input', 'id'] };
+const PROJECT_OF_MEMBER = { what: 'project', path: ['input', 'projectId'] };
+
+/** What else has to happen when a member is removed, in the same transaction: features after this one know. */
+export type OnMemberRemoved = (tx: Transaction, projectId: ProjectId, userId: UserId) => Promise<void>;
+
+export class ProjectService {
+  constructor(
+    private readonly transactor: Transactor,
+    private readonly idempotency: Idempotency,
+    private readonly onMemberRemoved: OnMemberRemoved,
+  ) {}
+
+  async create(by: Writer, given: CreateProjectInput) {
+    const { viewerId } = by;
+    const input = parseInput(createProjectInput, given);
+    const { key, name, description } = input;
+    const { value, tags } = await this.idempotency.create({
+      by,
+      operation: 'createProject',
+      prefix: 'project',
+      input,
+      create: async (tx, id) => {
+        await lockUser(tx, { id: viewerId });
+        await requireRoomToCreate(tx, viewerId);
+        const [project] = await tx
+          .insert(projects)
+          .values({ id, key, name, description: description ?? null })
+          .onConflictDoNothing({ target: projects.key })
+          .returning();
+        if (project === undefined) {
+          throw new Refusal(UserErrorCode.INVALID, `the key ${key} is taken`, ['input', 'key']);
+        }
+        await tx.insert(projectMembers).values({ projectId: id, userId: viewerId, role: 'OWNER', addedBy: viewerId });
+        await tx.insert(taskNumbers).values({ projectId: id });
+        return project;
+      },
+      find: (db, id) => visibleProject(db, viewerId, id),
+    });
+    return { value: { project: value }, tags };
+  }
+
+  update(by: Writer, given: UpdateProjectInput) {
+    const { viewerId } = by;
+    const { id, ...changes } = parseInput(updateProjectInput, given);
+    return this.transactor.transact(async (tx) => {
+      const role = await requireWriter(tx, viewerId, id, PROJECT);
+      if (role !== 'OWNER') throw forbidden(`your role in this project is ${role}; this needs OWNER`, PROJECT.path);
+      return { project: await change(tx, id, changes) };
+    }, by);
+  }
+
+  archive(by: Writer, given: ArchiveProjectInput) {
+    const { viewerId } = by;
+    const { id, archived } = parseInput(archiveProjectInput, given);
+    return this.transactor.transact(async (tx) => {
+      await passGateAlone(tx, id);
+      await requireOwner(tx, viewerId, id, PROJECT);
+      const project = await lockProject(tx, id);
+      if ((project.archivedAt !== null) === archived) return { project };
+      const [updated] = await tx
+        .update(projects)
+        .set({ archivedAt: archived ? sql`now()` : null, updatedAt: sql`now()` })
+        .where(eq(projects.id, id))
+        .returning();
+      return { project: updated as ProjectRow };
+    }, by);
+  }
+
+  addMember(by: Writer, given: AddMemberInput) {
+    const { viewerId } = by;
+    const { projectId, role, ...who } = parseInput(addMemberInput, given);
+    return this.transactor.transact(async (tx) => {
+      await passGateAlone(tx, projectId);
+      await requireOwner(tx, viewerId, projectId, PROJECT_OF_MEMBER);
+      const user = await lockUser(tx, isGiven(who.userId) ? { id: who.userId } : { handle: who.handle ?? '' });
+      const path = ['input', isGiven(who.userId) ? 'userId' : 'handle'];
+      if (user === undefined) throw notFound('user', path);
+      const userId = user.id;
+      await requireRoomToAdd(tx, { by: viewerId, userId, projectId, path });
+      if (role !== 'OWNER') await requireOtherOwner(tx, projectId, userId, ['input', 'role']);
+      await tx
+        .insert(projectMembers)
+        .values({ projectId, userId, role, addedBy: viewerId })
+        .onConflictDoUpdate({
+          target: [projectMembers.projectId, projectMembers.userId],
+          set: { role },
+          setWhere: ne(projectMembers.role, role),
+        });
+      return { project: await projectOf(tx, projectId), member: { user, role } };
+    }, by);
+  }
+
+  removeMember(by: Writer, given: RemoveMemberInput) {
+    const { viewerId } = by;
+    const { projectId, userId } = parseInput(memberInput, given);
+    return this.transactor.transact(async (tx) => {
+      await passGateAlone(tx, projectId);
+      const role = await requireMember(tx, viewerId, projectId, PROJECT_OF_MEMBER);
+      if (userId !== viewerId && role !== 'OWNER') {
+        throw forbidden(`your role in this project is ${role}; removing others needs OWNER`, PROJECT_OF_MEMBER.path);
+      }
+      await requireOtherOwner(tx, projectId, userId, ['input', 'userId']);
+      const removed = await tx
+        .delete(projectMembers)
+        .where(and(eq(projectMembers.projectId, projectId), eq(projectMembers.userId, userId)))
+        .returning({ userId: projectMembers.userId });
+      if (removed.length === 0) throw notFound('member', ['input', 'userId']);
+      await this.onMemberRemoved(tx, projectId, userId);
+      return { removedUserId: userId, project: userId === viewerId ? null : await projectOf(tx, projectId) };
+    }, by);
+  }
+}
+async function change(
+  tx: Transaction,
+  id: ProjectId,
+  changes: { name?: string | undefined; description?: string | null | undefined },
+): Promise<ProjectRow> {
+  const project = await lockProject(tx, id);
+  requireFits(TEXTS.projectDescription, 'description', { given: changes.description, stored: project.description });
+  const different = differences(project, changes);
+  if (different === undefined) return project;
+  const [updated] = await tx
+    .update(projects)
+    .set({ ...different, updatedAt: sql`now()` })
+    .where(eq(projects.id, id))
+    .returning();
+  return updated as ProjectRow;
+}
+
+/** Of a project whose member the viewer is, so it is there. */
+async function lockProject(tx: Transaction, id: ProjectId): Promise<ProjectRow> {
+  const [project] = await tx.select().from(projects).where(eq(projects.id, id)).for('no key update');
+  return project as ProjectRow;
+}
+
+async function projectOf(tx: Transaction, id: ProjectId): Promise<ProjectRow> {
+  const [project] = await tx.select().from(projects).where(eq(projects.id, id));
+  return project as ProjectRow;
+}
+
+/** @throws Refusal CONFLICT when the project would be left without an OWNER. */
+async function requireOtherOwner(tx: Transaction, projectId: ProjectId, userId: UserId, path: readonly string[]) {
+  const owners = await tx
+    .select({ userId: projectMembers.userId })
+    .from(projectMembers)
+    .where(and(eq(projectMembers.projectId, projectId), eq(projectMembers.role, 'OWNER')))
+    .limit(2);
+  if (owners.length === 1 && owners[0]?.userId === userId) {
+    throw new Refusal(
+      UserErrorCode.CONFLICT,
+      'this is the last OWNER of the project: give another member the role first',
+      path,
+    );
+  }
+}
+
+async function visibleProject(db: Executor, viewerId: UserId, id: ProjectId): Promise<ProjectRow | undefined> {
+  const [found] = await db
+    .select({ project: projects })
+    .from(projects)
+    .innerJoin(projectMembers, and(eq(projectMembers.projectId, projects.id), eq(projectMembers.userId, viewerId)))
+    .where(eq(projects.id, id));
+  return found?.project;
+}

@@ -1,0 +1,45 @@
+/** Every cached source: what reads of several fields share. Checked at start, listed in the table of policies that is checked in. */
+import { commentById, commentCountOf, commentPages } from './comments/comment.loaders.js';
+import type { Source } from '../engine/graphql/request-loaders.js';
+import { labelById, labelsOfProject } from './labels/label.loaders.js';
+import { membershipsOf, membersOf, projectById, projectIdByKey } from './projects/project.loaders.js';
+import {
+  heavyRelativeTaskCounts,
+  heavyRelativeTaskPages,
+  heavyTaskCounts,
+  heavyTaskPages,
+  labelIdsOf,
+  relativeTaskCounts,
+  relativeTaskPages,
+  taskById,
+  taskCounts,
+  taskIdByNumber,
+  taskPages,
+} from './tasks/task.loaders.js';
+import { userById, userIdByHandle, userIdBySubject } from './users/user.loaders.js';
+
+export const allSources = [
+  userById,
+  userIdByHandle,
+  userIdBySubject,
+  projectById,
+  projectIdByKey,
+  membershipsOf,
+  membersOf,
+  labelById,
+  labelsOfProject,
+  taskById,
+  taskIdByNumber,
+  taskPages,
+  heavyTaskPages,
+  taskCounts,
+  heavyTaskCounts,
+  relativeTaskPages,
+  heavyRelativeTaskPages,
+  relativeTaskCounts,
+  heavyRelativeTaskCounts,
+  labelIdsOf,
+  commentById,
+  commentPages,
+  commentCountOf,
+] as readonly Source<never, unknown>[];

@@ -1,0 +1,125 @@
+/**
+ * One subscription: what it is told of tasks, as its viewer may see it at that moment. A task that comes into sight is created for
+ * this subscriber, one that goes out of sight deleted.
+ */
+import type { ProjectId, TaskId, UserId } from '../../db/ids.js';
+import type { SubscriptionContext } from '../../graphql/context.js';
+import { tooManyChanges } from '../../graphql/errors.js';
+import type { EventQueue } from '../../graphql/event-queue.js';
+import { visibleProjectIds } from '../projects/access.js';
+import type { TaskEvent, TaskNews, TaskSubscriber } from './task.events.js';
+import { type TaskChange, TaskChangeType } from './task-change.type.js';
+
+export type TaskScope =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'project'; readonly projectId: ProjectId }
+  /** `projectId`: where it is now. */
+  | { readonly kind: 'task'; readonly taskId: TaskId; readonly projectId: ProjectId };
+
+const ENDED: IteratorResult<TaskChange> = { value: undefined, done: true };
+
+/** Not a generator: `return` must end a `next` that waits, and a generator's would wait behind it. */
+export class TaskChanges implements AsyncIterableIterator<TaskChange>, TaskSubscriber {
+  readonly viewerId: UserId;
+  readonly #context: SubscriptionContext;
+  readonly #queue: EventQueue<TaskNews>;
+  #scope: TaskScope | undefined;
+  #leave: (() => void) | undefined;
+  #last = false;
+
+  constructor(context: SubscriptionContext) {
+    this.viewerId = context.viewerId;
+    this.#context = context;
+    this.#queue = context.queue();
+  }
+
+  /** Called once, when the subscription has ended. */
+  onEnd(leave: () => void): void {
+    this.#leave = leave;
+  }
+
+  begin(scope: TaskScope): void {
+    this.#scope = scope;
+  }
+
+  end(): void {
+    this.#queue.close();
+    this.#leave?.();
+    this.#leave = undefined;
+  }
+
+  tell(news: TaskNews): void {
+    if (news.kind !== 'event' || this.#concerns(news.event)) this.#queue.put(news);
+  }
+
+  async next(): Promise<IteratorResult<TaskChange>> {
+    try {
+      while (!this.#last) {
+        const news = await this.#queue.take();
+        if (news === undefined) break;
+        const change = await this.#context.untilAvailable(() => this.#context.inTurn(() => this.#judge(news)));
+        if (this.#queue.closed) break;
+        if (change !== undefined) return { value: change, done: false };
+      }
+    } catch (error) {
+      this.end();
+      throw error;
+    }
+    this.end();
+    return ENDED;
+  }
+
+  async return(): Promise<IteratorResult<TaskChange>> {
+    this.end();
+    return ENDED;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** Before anything is known of rights: what is certainly not asked for need not wait in the queue. */
+  #concerns({ taskId, projectId, fromProjectId }: TaskEvent): boolean {
+    const scope = this.#scope;
+    if (scope?.kind === 'task') return taskId === scope.taskId;
+    if (scope?.kind === 'project') return scope.projectId === projectId || scope.projectId === fromProjectId;
+    return true;
+  }
+
+  /** What to tell the client, by the memberships of now. `#last`: nothing more after it. */
+  async #judge(news: TaskNews): Promise<TaskChange | undefined> {
+    this.#context.renew({ direct: news.kind === 'event' && !news.applied });
+    const visible = new Set(await visibleProjectIds(this.#context));
+    if (news.kind === 'lost' && this.#mayMiss(news.projectId, visible)) throw tooManyChanges();
+    const change = news.kind === 'event' && this.#concerns(news.event) ? this.#seen(news.event, visible) : undefined;
+    const { kind, projectId } = { projectId: undefined, ...(this.#scope as TaskScope) };
+    if (kind !== 'all' && !visible.has(projectId as ProjectId)) this.#last = true;
+    if (kind === 'task' && change?.type === TaskChangeType.DELETED) this.#last = true;
+    return change;
+  }
+
+  #mayMiss(projectId: ProjectId | null, visible: ReadonlySet<ProjectId>): boolean {
+    const scope = this.#scope as TaskScope;
+    return projectId === null || (scope.kind === 'all' ? visible.has(projectId) : scope.projectId === projectId);
+  }
+
+  #seen(event: TaskEvent, visible: ReadonlySet<ProjectId>): TaskChange | undefined {
+    if (this.#scope?.kind === 'task') this.#scope = { ...this.#scope, projectId: event.projectId };
+    return changeSeen(event, visible, this.#scope?.kind === 'project' ? this.#scope.projectId : undefined);
+  }
+}
+
+/** An event as one who sees these projects is told it; undefined when it is in none of them. `only`: of these, one project. */
+export function changeSeen(
+  { type, taskId, projectId, fromProjectId, version, at, changedFields }: TaskEvent,
+  visible: ReadonlySet<ProjectId>,
+  only: ProjectId | undefined,
+): TaskChange | undefined {
+  const inSight = (id: ProjectId) => visible.has(id) && (only === undefined || only === id);
+  const before = type !== 'CREATED' && inSight(fromProjectId ?? projectId);
+  const now = type !== 'DELETED' && inSight(projectId);
+  if (!before && !now) return undefined;
+  const told = before && now ? TaskChangeType.UPDATED : now ? TaskChangeType.CREATED : TaskChangeType.DELETED;
+  const fields = told === TaskChangeType.UPDATED ? [...changedFields].sort() : [];
+  return { type: told, taskId, version, at, changedFields: fields };
+}

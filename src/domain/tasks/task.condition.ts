@@ -1,0 +1,155 @@
+/**
+ * Conditions on a task in normal form, made from filters and turned into SQL. Two-valued: a comparison with a value that is
+ * missing is false, and its negation is true.
+ */
+import { type SQL, sql } from 'drizzle-orm';
+import { type LabelId, toUuid } from '../../db/ids.js';
+import { taskLabels, taskPriority, taskStatus, tasks } from './task.table.js';
+
+/** What can be compared, with its type in Postgres; `id`: values are global ids. */
+const COLUMNS = {
+  id: { sql: sql`${tasks.id}`, type: 'uuid', id: true },
+  projectId: { sql: sql`${tasks.projectId}`, type: 'uuid', id: true },
+  parentId: { sql: sql`${tasks.parentId}`, type: 'uuid', id: true },
+  assigneeId: { sql: sql`${tasks.assigneeId}`, type: 'uuid', id: true },
+  creatorId: { sql: sql`${tasks.creatorId}`, type: 'uuid', id: true },
+  number: { sql: sql`${tasks.number}`, type: 'int', id: false },
+  title: { sql: sql`${tasks.title}`, type: 'text', id: false },
+  description: { sql: sql`${tasks.description}`, type: 'text', id: false },
+  status: { sql: sql`${tasks.status}`, type: taskStatus.enumName, id: false },
+  priority: { sql: sql`${tasks.priority}`, type: taskPriority.enumName, id: false },
+  dueDate: { sql: sql`${tasks.dueDate}`, type: 'date', id: false },
+  createdAt: { sql: sql`${tasks.createdAt}`, type: 'timestamptz', id: false },
+  updatedAt: { sql: sql`${tasks.updatedAt}`, type: 'timestamptz', id: false },
+  completedAt: { sql: sql`${tasks.completedAt}`, type: 'timestamptz', id: false },
+} as const;
+
+export type Column = keyof typeof COLUMNS;
+export type Comparison = '>' | '>=' | '<' | '<=';
+
+/** Plain data, equal text for equal conditions. Made by the functions below. */
+export type Condition =
+  | { readonly all: readonly Condition[] }
+  | { readonly any: readonly Condition[] }
+  | { readonly not: Condition }
+  /** Sorted, without duplicates, at least one; null: the value is missing. */
+  | { readonly column: Column; readonly in: readonly (string | null)[] }
+  | { readonly column: Column; readonly is: Comparison; readonly value: string }
+  | { readonly column: Column; readonly like: 'contains' | 'startsWith'; readonly value: string }
+  /** `some`: bears one of these; `only`: bears none but these. */
+  | { readonly labels: 'some' | 'only'; readonly ids: readonly LabelId[] | 'any' }
+  | { readonly search: string };
+
+export const TRUE: Condition = { all: [] };
+export const FALSE: Condition = { any: [] };
+
+export function all(conditions: readonly Condition[]): Condition {
+  const flat = conditions.flatMap((condition) => ('all' in condition ? condition.all : [condition]));
+  return joined(flat, FALSE, (parts) => ({ all: parts }));
+}
+
+export function any(conditions: readonly Condition[]): Condition {
+  const flat = conditions.flatMap((condition) => ('any' in condition ? condition.any : [condition]));
+  return joined(flat, TRUE, (parts) => ({ any: parts }));
+}
+
+export function not(condition: Condition): Condition {
+  if (same(condition, TRUE)) return FALSE;
+  if (same(condition, FALSE)) return TRUE;
+  return 'not' in condition ? condition.not : { not: condition };
+}
+
+export function oneOf(column: Column, values: readonly (string | null)[]): Condition {
+  if (values.length === 0) return FALSE;
+  return { column, in: [...new Set(values)].sort() };
+}
+
+/** Bears at least one of these labels. */
+export function someLabel(ids: readonly LabelId[] | 'any'): Condition {
+  if (ids === 'any') return { labels: 'some', ids };
+  return ids.length === 0 ? FALSE : { labels: 'some', ids: [...new Set(ids)].sort() };
+}
+
+/** Bears no label but these. */
+export function onlyLabels(ids: readonly LabelId[] | 'any'): Condition {
+  return ids === 'any' ? TRUE : { labels: 'only', ids: [...new Set(ids)].sort() };
+}
+
+/** Without duplicates, in one order; `absorbing` among them is the whole. */
+function joined(
+  conditions: readonly Condition[],
+  absorbing: Condition,
+  join: (parts: readonly Condition[]) => Condition,
+): Condition {
+  if (conditions.some((condition) => same(condition, absorbing))) return absorbing;
+  const byText = new Map(conditions.map((condition) => [JSON.stringify(condition), condition]));
+  const parts = [...byText].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, condition]) => condition);
+  return parts.length === 1 ? (parts[0] as Condition) : join(parts);
+}
+
+function same(a: Condition, b: Condition): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}
+
+/** What must hold in any case. */
+export function conjuncts(condition: Condition): readonly Condition[] {
+  return 'all' in condition ? condition.all : [condition];
+}
+
+/** All comparisons in it, however deep. */
+export function parts(condition: Condition): readonly Condition[] {
+  if ('all' in condition) return condition.all.flatMap(parts);
+  if ('any' in condition) return condition.any.flatMap(parts);
+  return 'not' in condition ? parts(condition.not) : [condition];
+}
+
+export function conditionSql(condition: Condition): SQL {
+  if ('all' in condition) return joinedSql(condition.all, sql` and `, sql`true`);
+  if ('any' in condition) return joinedSql(condition.any, sql` or `, sql`false`);
+  if ('not' in condition) return sql`(${conditionSql(condition.not)}) is not true`;
+  if ('in' in condition) return inSql(condition);
+  if ('is' in condition) {
+    const { sql: column, type } = COLUMNS[condition.column];
+    return sql`${column} ${sql.raw(condition.is)} ${condition.value}::${sql.raw(type)}`;
+  }
+  if ('like' in condition) {
+    const text = condition.value.replaceAll(/[\\%_]/g, '\\$&');
+    return sql`${COLUMNS[condition.column].sql} ilike ${condition.like === 'contains' ? `%${text}%` : `${text}%`}`;
+  }
+  if ('labels' in condition) return labelsSql(condition);
+  return sql`${SEARCHED} @@ websearch_to_tsquery('english', ${condition.search})`;
+}
+
+/** The text that is searched, as its index has it. */
+const SEARCHED = sql`to_tsvector('english', ${tasks.title} || ' ' || coalesce(${tasks.description}, ''))`;
+
+function joinedSql(conditions: readonly Condition[], by: SQL, empty: SQL): SQL {
+  return conditions.length === 0 ? empty : sql`(${sql.join(conditions.map(conditionSql), by)})`;
+}
+
+function inSql({ column: name, in: values }: { column: Column; in: readonly (string | null)[] }): SQL {
+  const { sql: column, type, id } = COLUMNS[name];
+  const present = values.filter((value) => value !== null);
+  const among = isOneOf(column, id ? present.map((value) => toUuid(value as LabelId)) : present, type);
+  if (present.length === values.length) return among;
+  return present.length === 0 ? sql`${column} is null` : sql`(${among} or ${column} is null)`;
+}
+
+function labelsSql({ labels, ids }: { labels: 'some' | 'only'; ids: readonly LabelId[] | 'any' }): SQL {
+  const uuids = ids === 'any' ? [] : ids.map(toUuid);
+  const borne = isOneOf(sql`${taskLabels.labelId}`, uuids, 'uuid');
+  const which = ids === 'any' ? sql`` : labels === 'some' ? sql` and ${borne}` : sql` and not (${borne})`;
+  const exists = sql`exists (select from ${taskLabels} where ${taskLabels.taskId} = ${tasks.id}${which})`;
+  return labels === 'some' ? exists : sql`not ${exists}`;
+}
+
+/** `=` for one value, so that an index on the column also gives the order. */
+export function isOneOf(column: SQL, values: readonly string[], type: string): SQL {
+  if (values.length === 1) return sql`${column} = ${values[0]}::${sql.raw(type)}`;
+  return sql`${column} = any(${arrayLiteral(values)}::${sql.raw(type)}[])`;
+}
+
+/** As one parameter: the statement's text does not depend on their number. */
+function arrayLiteral(values: readonly string[]): string {
+  return `{${values.map((value) => `"${value.replaceAll(/["\\]/g, '\\$&')}"`).join(',')}}`;
+}

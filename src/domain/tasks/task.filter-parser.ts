@@ -1,0 +1,381 @@
+/**
+ * A filter, read into a condition. Names for people (a key, a handle, a label's name) are looked up first, each through its own cached
+ * source, so that what is cached below speaks of ids alone and no list depends on a name.
+ */
+import { isInstant } from '../../db/columns.js';
+import type { LabelId, ProjectId, UserId } from '../../db/ids.js';
+import type { Awaitable } from '../../engine/cache/maybe-promise.js';
+import type { Context } from '../../graphql/context.js';
+import { badUserInput } from '../../graphql/errors.js';
+import { isGiven, readId } from '../../graphql/node.js';
+import { labelsOfProject } from '../labels/label.loaders.js';
+import { projectIdByKey } from '../projects/project.loaders.js';
+import { PROJECT_KEY } from '../projects/project.table.js';
+import { readComparand, readText, type TextRule } from '../../std/text.js';
+import { userIdByHandle } from '../users/user.loaders.js';
+import { USER_HANDLE } from '../users/user.table.js';
+import { dayOf, instantOf, type MomentInput } from './relative-date.js';
+import {
+  all,
+  any,
+  type Column,
+  type Comparison,
+  type Condition,
+  conjuncts,
+  not,
+  oneOf,
+  onlyLabels,
+  someLabel,
+  TRUE,
+} from './task.condition.js';
+import {
+  type LabelFilter,
+  type LabelsFilter,
+  MAX_CONDITIONS,
+  MAX_FILTER_DEPTH,
+  MAX_FILTERS,
+  MAX_IN,
+  MAX_SEARCH_CHARS,
+  type NameComparator,
+  type TaskFilter,
+} from './task.filter-inputs.js';
+import { isDay } from './task.list-query.js';
+import { taskPriority } from './task.table.js';
+
+const MAX_TEXT_CHARS = 500;
+const SEARCH: TextRule = { kind: 'block', minChars: 1, maxChars: MAX_SEARCH_CHARS };
+
+export interface Where {
+  readonly condition: Condition;
+  /** Some part of it moves with the clock. */
+  readonly relative: boolean;
+}
+
+/**
+ * @param projectIds whose labels names are looked for in.
+ * @throws BAD_USER_INPUT naming the part at fault, like `filter.or.0.status.in`
+ */
+export async function readFilter(
+  context: Context,
+  filter: TaskFilter | null | undefined,
+  projectIds: readonly ProjectId[],
+  nowMs: number,
+): Promise<Where> {
+  const reading = new Reading(context, projectIds, nowMs);
+  const condition = filter ? await reading.filter(filter, 'filter', 1) : TRUE;
+  return { condition, relative: reading.relative };
+}
+
+type Operators<T> = {
+  eq?: T | null;
+  neq?: T | null;
+  in?: T[] | null;
+  nin?: T[] | null;
+};
+type Bounds<T> = { gt?: T | null; gte?: T | null; lt?: T | null; lte?: T | null };
+type ToText<T> = (value: T, at: string) => string;
+
+const BOUNDS = { gt: '>', gte: '>=', lt: '<', lte: '<=' } as const satisfies Record<keyof Bounds<never>, Comparison>;
+
+class Reading {
+  relative = false;
+  #conditions = 0;
+  #filters = 0;
+
+  constructor(
+    readonly context: Context,
+    readonly projectIds: readonly ProjectId[],
+    readonly nowMs: number,
+  ) {}
+
+  async filter(filter: TaskFilter, at: string, depth: number): Promise<Condition> {
+    if (depth > MAX_FILTER_DEPTH) throw badUserInput(at, `expected a filter nested at most ${MAX_FILTER_DEPTH} deep`);
+    refuseNulls(filter, at);
+    const nested = (filters: readonly TaskFilter[], name: string) => {
+      this.#countFilters(filters.length, `${at}.${name}`);
+      return Promise.all(filters.map((one, i) => this.filter(one, `${at}.${name}.${i}`, depth + 1)));
+    };
+    const id = (prefix: string) => (text: string, where: string) => readId(prefix, text, where);
+    const given: (Condition | Promise<Condition>)[] = [];
+    const add = (condition: Condition | Promise<Condition>) => {
+      // Should a later part be refused at once, nobody waits for this one: its refusal must not count as unhandled.
+      if (condition instanceof Promise) condition.catch(() => {});
+      given.push(condition);
+    };
+    if (filter.and) add(nested(filter.and, 'and').then(all));
+    if (filter.or) add(nested(filter.or, 'or').then(any));
+    if (filter.not) add(this.filter(filter.not, `${at}.not`, depth + 1).then(not));
+    if (filter.id) add(this.#values('id', filter.id, `${at}.id`, id('task')));
+    if (filter.number) add(this.#number(filter.number, `${at}.number`));
+    if (filter.title) add(this.#text('title', filter.title, `${at}.title`));
+    if (filter.description) add(this.#text('description', filter.description, `${at}.description`));
+    if (filter.status) add(this.#values('status', filter.status, `${at}.status`, String));
+    if (filter.priority) add(this.#priority(filter.priority, `${at}.priority`));
+    if (filter.dueDate) add(this.#dueDate(filter.dueDate, `${at}.dueDate`));
+    for (const column of ['createdAt', 'updatedAt', 'completedAt'] as const) {
+      const comparator = filter[column];
+      if (comparator) add(this.#instant(column, comparator, `${at}.${column}`));
+    }
+    if (filter.project) add(this.#project(filter.project, `${at}.project`));
+    for (const [column, user] of [
+      ['assigneeId', 'assignee'],
+      ['creatorId', 'creator'],
+    ] as const) {
+      const comparator = filter[user];
+      if (comparator) add(this.#user(column, comparator, `${at}.${user}`));
+    }
+    if (filter.parent) add(this.#parent(filter.parent, `${at}.parent`));
+    if (filter.labels) add(this.#labels(filter.labels, `${at}.labels`));
+    if (isGiven(filter.search)) add(this.#search(filter.search, `${at}.search`));
+    return all(await Promise.all(given));
+  }
+
+  /** @throws before any of too many is read */
+  #countFilters(more: number, at: string): void {
+    this.#filters += more;
+    if (this.#filters > MAX_FILTERS) throw badUserInput(at, `expected at most ${MAX_FILTERS} filters in a filter`);
+  }
+
+  /** @throws once there are too many */
+  #count(at: string): void {
+    if (++this.#conditions > MAX_CONDITIONS) throw badUserInput(at, `expected at most ${MAX_CONDITIONS} comparisons`);
+  }
+
+  #values<T>(column: Column, comparator: Operators<T>, at: string, toText: ToText<T>): Condition {
+    refuseNulls(comparator, at);
+    const { eq, neq, in: among, nin } = comparator;
+    const list = (values: readonly T[], name: string) => {
+      if (values.length > MAX_IN) throw badUserInput(`${at}.${name}`, `expected at most ${MAX_IN} values`);
+      return values.map((value) => toText(value, `${at}.${name}`));
+    };
+    const conditions: Condition[] = [];
+    if (isGiven(eq)) conditions.push(oneOf(column, [toText(eq, `${at}.eq`)]));
+    if (isGiven(neq)) conditions.push(not(oneOf(column, [toText(neq, `${at}.neq`)])));
+    if (isGiven(among)) conditions.push(oneOf(column, list(among, 'in')));
+    if (isGiven(nin)) conditions.push(not(oneOf(column, list(nin, 'nin'))));
+    for (const _ of conditions) this.#count(at);
+    return together(conditions);
+  }
+
+  #bounds<T>(column: Column, comparator: Bounds<T>, at: string, toText: ToText<T>): Condition {
+    refuseNulls(comparator, at);
+    const conditions: Condition[] = [];
+    for (const [name, is] of Object.entries(BOUNDS) as [keyof Bounds<T>, Comparison][]) {
+      const value = comparator[name];
+      if (!isGiven(value)) continue;
+      this.#count(at);
+      conditions.push({ column, is, value: toText(value, `${at}.${name}`) });
+    }
+    return all(conditions);
+  }
+
+  #missing(column: Column, comparator: { null?: boolean | null }, at: string): Condition {
+    if (!isGiven(comparator.null)) return TRUE;
+    this.#count(at);
+    const missing = oneOf(column, [null]);
+    return comparator.null ? missing : not(missing);
+  }
+
+  #number(comparator: NonNullable<TaskFilter['number']>, at: string): Condition {
+    return all([this.#values('number', comparator, at, String), this.#bounds('number', comparator, at, String)]);
+  }
+
+  #text(column: 'title' | 'description', comparator: NonNullable<TaskFilter['description']>, at: string): Condition {
+    const toText = column === 'title' ? titleText : descriptionText;
+    const conditions = [this.#values(column, comparator, at, toText), this.#missing(column, comparator, at)];
+    for (const like of ['contains', 'startsWith'] as const) {
+      const value = comparator[like];
+      if (!isGiven(value)) continue;
+      this.#count(at);
+      conditions.push({ column, like, value: toText(value, `${at}.${like}`) });
+    }
+    return all(conditions);
+  }
+
+  #priority(comparator: NonNullable<TaskFilter['priority']>, at: string): Condition {
+    const bounds = this.#bounds('priority', comparator, at, String);
+    // As the values that fit: then it is one condition with `in`, whichever way it was asked.
+    const fitting = taskPriority.enumValues.filter((value) => conjuncts(bounds).every((bound) => within(value, bound)));
+    return all([
+      this.#values('priority', comparator, at, String),
+      fitting.length === taskPriority.enumValues.length ? TRUE : oneOf('priority', fitting),
+    ]);
+  }
+
+  #dueDate(comparator: NonNullable<TaskFilter['dueDate']>, at: string): Condition {
+    const toText = (moment: MomentInput, where: string) => this.#moment(moment, where, dayOf, isDay);
+    const { eq, neq } = comparator;
+    return all([
+      this.#values('dueDate', { ...(isGiven(eq) && { eq }), ...(isGiven(neq) && { neq }) }, at, toText),
+      this.#bounds('dueDate', comparator, at, toText),
+      this.#missing('dueDate', comparator, at),
+    ]);
+  }
+
+  #instant(column: Column, comparator: NonNullable<TaskFilter['completedAt']>, at: string): Condition {
+    const toText = (moment: MomentInput, where: string) => this.#moment(moment, where, instantOf, isInstant);
+    return all([this.#bounds(column, comparator, at, toText), this.#missing(column, comparator, at)]);
+  }
+
+  #moment(
+    moment: MomentInput,
+    at: string,
+    resolve: (moment: MomentInput, nowMs: number) => string,
+    isValid: (text: string) => boolean,
+  ): string {
+    if ('duration' in moment) this.relative = true;
+    const text = resolve(moment, this.nowMs);
+    if (!isValid(text)) throw badUserInput(at, 'expected a time of the years 1 to 9999');
+    return text;
+  }
+
+  async #project(filter: NonNullable<TaskFilter['project']>, at: string): Promise<Condition> {
+    refuseNulls(filter, at);
+    const { id, key } = filter;
+    const readProjectId = (text: string, where: string) => readId('project', text, where);
+    const load = (text: string) => (PROJECT_KEY.test(text) ? this.context.loads.load(projectIdByKey, text) : null);
+    return all([
+      id ? this.#values('projectId', id, `${at}.id`, readProjectId) : TRUE,
+      await this.#named('projectId', key, `${at}.key`, load),
+    ]);
+  }
+
+  async #user(
+    column: 'assigneeId' | 'creatorId',
+    filter: NonNullable<TaskFilter['assignee']>,
+    at: string,
+  ): Promise<Condition> {
+    refuseNulls(filter, at);
+    const { id, handle } = filter;
+    const readUserId = (text: string, where: string) => readId('user', text, where);
+    const load = (text: string): Awaitable<UserId | null> =>
+      USER_HANDLE.test(text) ? this.context.loads.load(userIdByHandle, text) : null;
+    return all([
+      id ? this.#values(column, id, `${at}.id`, readUserId) : TRUE,
+      await this.#named(column, handle, `${at}.handle`, load),
+      this.#missing(column, filter, at),
+    ]);
+  }
+
+  #parent(filter: NonNullable<TaskFilter['parent']>, at: string): Condition {
+    refuseNulls(filter, at);
+    const readTaskId = (text: string, where: string) => readId('task', text, where);
+    return all([
+      filter.id ? this.#values('parentId', filter.id, `${at}.id`, readTaskId) : TRUE,
+      this.#missing('parentId', filter, at),
+    ]);
+  }
+
+  async #labels(filter: LabelsFilter, at: string): Promise<Condition> {
+    refuseNulls(filter, at);
+    const { some, every, none } = filter;
+    const [bearing, only, without] = await Promise.all([
+      some ? this.#labelIds(some, `${at}.some`) : undefined,
+      every ? this.#labelIds(every, `${at}.every`) : undefined,
+      none ? this.#labelIds(none, `${at}.none`) : undefined,
+    ]);
+    return all([
+      bearing === undefined ? TRUE : someLabel(bearing),
+      only === undefined ? TRUE : onlyLabels(only),
+      without === undefined ? TRUE : not(someLabel(without)),
+    ]);
+  }
+
+  /** The labels that fit, or `any`. */
+  async #labelIds(filter: LabelFilter, at: string): Promise<readonly LabelId[] | 'any'> {
+    refuseNulls(filter, at);
+    this.#count(at);
+    const { id, name } = filter;
+    if (id && (isGiven(id.neq) || isGiven(id.nin))) {
+      throw badUserInput(`${at}.id`, 'expected eq or in; put the labels that must not fit into none');
+    }
+    // The comparator as the condition that it would be of a column: its values are the ids.
+    const byId = id ? this.#values('id', id, `${at}.id`, (text, where) => readId('label', text, where)) : TRUE;
+    const ids = 'in' in byId ? (byId.in as LabelId[]) : 'any' in byId ? [] : undefined;
+    const names = name ? this.#names(name, `${at}.name`) : undefined;
+    if (names === undefined) return ids ?? 'any';
+    const named = await this.#labelsNamed(names);
+    return ids === undefined ? named : named.filter((label) => ids.includes(label));
+  }
+
+  async #labelsNamed(names: readonly string[]): Promise<LabelId[]> {
+    const labels = await this.context.loads.loadMany(labelsOfProject, this.projectIds);
+    return labels.flat().flatMap(({ id, sort: [name] }) => (names.includes(name ?? '') ? [id] : []));
+  }
+
+  /** The column is of what bears one of these names. */
+  async #named<I extends string>(
+    column: Column,
+    comparator: NameComparator | null | undefined,
+    at: string,
+    load: (name: string) => Awaitable<I | null>,
+  ): Promise<Condition> {
+    const names = comparator && this.#names(comparator, at);
+    if (!names) return TRUE;
+    const found = await Promise.all(names.map(load));
+    return oneOf(
+      column,
+      found.filter((id) => id !== null),
+    );
+  }
+
+  /** The names that fit; undefined when all do. */
+  #names(comparator: NameComparator, at: string): readonly string[] | undefined {
+    refuseNulls(comparator, at);
+    this.#count(at);
+    if (comparator.in && comparator.in.length > MAX_IN)
+      throw badUserInput(`${at}.in`, `expected at most ${MAX_IN} values`);
+    const among = comparator.in?.map((name) => comparand('line', name, `${at}.in`));
+    if (!isGiven(comparator.eq)) return among ? [...new Set(among)] : undefined;
+    const eq = comparand('line', comparator.eq, `${at}.eq`);
+    return !among || among.includes(eq) ? [eq] : [];
+  }
+
+  #search(text: string, at: string): Condition {
+    this.#count(at);
+    const read = readText(SEARCH, text.trim());
+    if ('fault' in read) throw badUserInput(at, read.fault);
+    return { search: read.text };
+  }
+}
+
+/** `eq` and `in` of one column that exclude each other fit nothing; that is found here, so that nothing is read for it. */
+function together(conditions: readonly Condition[]): Condition {
+  const sets = conditions.flatMap((condition) => ('in' in condition ? [condition] : []));
+  const [first, second] = sets;
+  if (first === undefined || second === undefined) return all(conditions);
+  const common = oneOf(
+    first.column,
+    first.in.filter((value) => second.in.includes(value)),
+  );
+  return all([common, ...conditions.filter((condition) => !('in' in condition))]);
+}
+
+function within(priority: string, bound: Condition): boolean {
+  if (!('is' in bound)) return true;
+  const order = taskPriority.enumValues as readonly string[];
+  const difference = order.indexOf(priority) - order.indexOf(bound.value);
+  return { '>': difference > 0, '>=': difference >= 0, '<': difference < 0, '<=': difference <= 0 }[bound.is];
+}
+
+/** A null is not "no condition": whoever wrote it meant something that is not offered. */
+function refuseNulls(input: object, at: string): void {
+  for (const [name, value] of Object.entries(input)) {
+    if (value === null) throw badUserInput(`${at}.${name}`, 'expected a value, got null');
+  }
+}
+
+function titleText(text: string, at: string): string {
+  return comparand('line', text, at);
+}
+
+function descriptionText(text: string, at: string): string {
+  return comparand('block', text, at);
+}
+
+/** @throws BAD_USER_INPUT */
+function comparand(kind: 'line' | 'block', given: string, at: string): string {
+  const read = readComparand(kind, given, MAX_TEXT_CHARS);
+  if ('fault' in read) throw badUserInput(at, read.fault);
+  return read.text;
+}

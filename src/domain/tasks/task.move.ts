@@ -1,0 +1,96 @@
+/**
+ * A task goes to another project. It gets a new number there and keeps its comments; of what belongs to the project that it leaves, it keeps what
+ * the other has as well: labels of the same name, an assignee who is a member there too. Its parent and its parts stay behind.
+ */
+import { and, eq, inArray } from 'drizzle-orm';
+import type { Transaction } from '../../engine/postgres/database.js';
+import type { LabelId, ProjectId, TaskId, UserId } from '../../db/ids.js';
+import { violatesUnique } from '../../db/violations.js';
+import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
+import { labels } from '../labels/label.table.js';
+import { notFound, roleOfWriter } from '../projects/access.js';
+import { passGate, passGateAlone } from '../projects/project-lock.js';
+import { projectsOf, TASK, taskWithParts } from './task.locks.js';
+import { type TaskRow, tasks } from './task.table.js';
+import {
+  isMember,
+  labelIdsOfTask,
+  NEXT_VERSION,
+  nextNumber,
+  orphan,
+  requireVersion,
+  setLabels,
+} from './task.writes.js';
+
+const TARGET = { what: 'project', path: ['input', 'projectId'] };
+
+export async function moveTask(
+  tx: Transaction,
+  viewerId: UserId,
+  {
+    id,
+    projectId: to,
+    expectedVersion,
+  }: { id: TaskId; projectId: ProjectId; expectedVersion?: number | null | undefined },
+): Promise<TaskRow> {
+  const from = (await projectsOf(tx, [id])).get(id);
+  if (from === undefined) throw notFound(TASK.what, TASK.path);
+  await passBoth(tx, from, to);
+  const { task, parts } = await taskWithParts(tx, viewerId, id, from);
+  await roleOfWriter(tx, viewerId, to, TARGET);
+  requireVersion(task, expectedVersion);
+  if (from === to) return task;
+  const number = await nextNumber(tx, to);
+  const kept = await labelsNamed(tx, to, await labelNames(tx, await labelIdsOfTask(tx, id)));
+  // What refers to the task as one of its project goes before the task does.
+  await setLabels(tx, task, []);
+  await orphan(tx, parts);
+  const arrived = await arrive(tx, task, { projectId: to, number });
+  await setLabels(tx, arrived, kept);
+  return arrived;
+}
+
+/** Alone where the task is now: who has passed that gate finds every task where it looked for it. In the order of all gates. */
+async function passBoth(tx: Transaction, from: ProjectId, to: ProjectId): Promise<void> {
+  if (to < from) await passGate(tx, to);
+  await passGateAlone(tx, from);
+  if (to > from) await passGate(tx, to);
+}
+
+async function arrive(
+  tx: Transaction,
+  { id, assigneeId }: TaskRow,
+  place: { readonly projectId: ProjectId; readonly number: number },
+): Promise<TaskRow> {
+  const kept = assigneeId !== null && (await isMember(tx, place.projectId, assigneeId)) ? assigneeId : null;
+  try {
+    const [arrived] = await tx
+      .update(tasks)
+      .set({ ...place, parentId: null, assigneeId: kept, ...NEXT_VERSION })
+      .where(eq(tasks.id, id))
+      .returning();
+    return arrived as TaskRow;
+  } catch (error) {
+    if (!violatesUnique(error, 'tasks_source')) throw error;
+    throw new Refusal(UserErrorCode.CONFLICT, 'the project has a task imported from the same source', TARGET.path);
+  }
+}
+
+async function labelNames(tx: Transaction, ids: readonly LabelId[]): Promise<string[]> {
+  const rows = await tx
+    .select({ name: labels.name })
+    .from(labels)
+    .where(inArray(labels.id, [...ids]));
+  return rows.map(({ name }) => name);
+}
+
+/** Held here already, or one that is deleted meanwhile would be refused by `setLabels` as none of the project. */
+async function labelsNamed(tx: Transaction, projectId: ProjectId, names: readonly string[]): Promise<LabelId[]> {
+  const rows = await tx
+    .select({ id: labels.id })
+    .from(labels)
+    .where(and(eq(labels.projectId, projectId), inArray(labels.name, [...names])))
+    .orderBy(labels.id)
+    .for('key share');
+  return rows.map(({ id }) => id);
+}

@@ -1,0 +1,282 @@
+/** Writes of tasks. Each is one transaction: rights, then rules, then rows; what it made old is found out by the triggers. */
+import { and, eq, sql } from 'drizzle-orm';
+import { z } from 'zod';
+import type { Executor, Transaction } from '../../engine/postgres/database.js';
+import type { LabelId, TaskId, UserId } from '../../db/ids.js';
+import {
+  changedTextInput,
+  idempotencyKeyInput,
+  idInput,
+  listInput,
+  notCleared,
+  optionalTextInput,
+  parseInput,
+  Refusal,
+  requireFits,
+  textInput,
+} from '../../graphql/user-error.js';
+import type { Idempotency } from '../idempotency/idempotency.js';
+import type { Transactor } from '../../engine/postgres/transactor.js';
+import type { Writer } from '../../engine/postgres/writer.js';
+import { requireWriter } from '../projects/access.js';
+import { projectMembers } from '../projects/project.table.js';
+import { TEXTS } from '../../std/text.js';
+import type {
+  AddLabelsInput,
+  AssignTaskInput,
+  CompleteTaskInput,
+  CreateTaskInput,
+  DeleteTaskInput,
+  MoveTaskInput,
+  RemoveLabelsInput,
+  ReopenTaskInput,
+  UpdateTaskInput,
+  UpdateTasksInput,
+} from './task.inputs.js';
+import { type Holding, lockTree, TASK, tasksToWrite, taskToWrite, taskWithParts } from './task.locks.js';
+import { moveTask } from './task.move.js';
+import { MAX_LABELS, type TaskRow, taskPriority, taskStatus, tasks } from './task.table.js';
+import {
+  applyChanges,
+  type Changes,
+  labelIdsOfTask,
+  nextNumber,
+  orphan,
+  requireReferences,
+  requireVersion,
+  setLabels,
+} from './task.writes.js';
+
+const MAX_TASKS = 100;
+
+/** Of one task in `updateTask`: `requireFewLabels` decides how many it may have, this only bounds the list. */
+const MAX_LABELS_GIVEN = 500;
+
+const title = textInput(TEXTS.taskTitle);
+const description = optionalTextInput(TEXTS.taskDescription);
+/** graphql-scalars reads a Date as midnight UTC. Postgres has no year 0. */
+const day = z
+  .date()
+  .transform((date) => date.toISOString().slice(0, 10))
+  .refine((text) => /^\d{4}/.test(text) && text >= '0001', 'expected a day from 0001-01-01 on')
+  .nullish();
+const labelIdList = (max: number) => listInput(idInput('label'), { min: 0, max, what: 'labels' }).nullish();
+const labelIds = labelIdList(MAX_LABELS);
+const status = z.enum(taskStatus.enumValues);
+const priority = z.enum(taskPriority.enumValues);
+const fields = {
+  description,
+  assigneeId: idInput('user').nullish(),
+  parentId: idInput('task').nullish(),
+  dueDate: day,
+};
+const createTaskInput = z.object({
+  projectId: idInput('project'),
+  title,
+  status: status.nullish(),
+  priority: priority.nullish(),
+  labelIds,
+  ...fields,
+  idempotencyKey: idempotencyKeyInput,
+});
+const changes = {
+  ...fields,
+  title: notCleared(title),
+  status: notCleared(status),
+  priority: notCleared(priority),
+  labelIds,
+};
+const taskInput = z.object({ id: idInput('task'), expectedVersion: z.int().nullish() });
+const updateTaskInput = taskInput.extend({
+  ...changes,
+  description: changedTextInput(TEXTS.taskDescription),
+  labelIds: labelIdList(MAX_LABELS_GIVEN),
+});
+const updateTasksInput = z.object({
+  ids: listInput(idInput('task'), { min: 1, max: MAX_TASKS, what: 'tasks' }).refine(
+    (ids) => new Set(ids).size === ids.length,
+    'expected different tasks: one is named twice',
+  ),
+  ...changes,
+});
+const assignTaskInput = taskInput.extend({ assigneeId: idInput('user').nullish() });
+const moveTaskInput = taskInput.extend({ projectId: idInput('project') });
+const taskLabelsInput = z.object({
+  taskId: idInput('task'),
+  labelIds: listInput(idInput('label'), { min: 1, max: MAX_LABELS, what: 'labels' }),
+});
+const LABELLED = { what: 'task', path: ['input', 'taskId'] };
+
+/** What became of one of many tasks. */
+export type UpdateResult = { readonly id: TaskId; readonly outcome: TaskRow | Refusal };
+
+export class TaskService {
+  constructor(
+    private readonly transactor: Transactor,
+    private readonly idempotency: Idempotency,
+  ) {}
+
+  async create(by: Writer, given: CreateTaskInput) {
+    const { viewerId } = by;
+    const input = parseInput(createTaskInput, given);
+    const { value, tags } = await this.idempotency.create({
+      by,
+      operation: 'createTask',
+      prefix: 'task',
+      input,
+      create: (tx, id) => insertTask(tx, viewerId, id, input),
+      find: (db, id) => visibleTask(db, viewerId, id),
+    });
+    return { value: { task: value }, tags };
+  }
+
+  update(by: Writer, given: UpdateTaskInput) {
+    const { viewerId } = by;
+    const { id, expectedVersion, labelIds, ...changes } = parseInput(updateTaskInput, given);
+    return this.transactor.transact(async (tx) => {
+      const task = await taskToWrite(tx, viewerId, id, TASK, holdingFor(changes));
+      requireVersion(task, expectedVersion);
+      const { description } = changes;
+      requireFits(TEXTS.taskDescription, 'description', { given: description, stored: task.description });
+      return { task: await applyChanges(tx, task, changes, labelIds === null ? [] : labelIds) };
+    }, by);
+  }
+
+  /**
+   * One transaction, in which each task has a savepoint: what is refused of one is undone, the others stay. Not a transaction for each:
+   * a hundred fences and commits, each of which waits for Redis when that is away; and then a crash would leave some done that nobody was told of.
+   */
+  updateMany(by: Writer, given: UpdateTasksInput) {
+    const { viewerId } = by;
+    const { ids, labelIds, ...changes } = parseInput(updateTasksInput, given);
+    return this.transactor.transact(async (tx) => {
+      const named = (id: TaskId) => ({ what: 'task', path: ['input', 'ids', String(ids.indexOf(id))] });
+      const found = await tasksToWrite(tx, viewerId, ids, named, holdingFor(changes));
+      const results: UpdateResult[] = [];
+      for (const id of ids) {
+        const task = found.get(id) as TaskRow | Refusal;
+        const apply = () =>
+          tx.transaction((part) => applyChanges(part, task as TaskRow, changes, labelIds === null ? [] : labelIds));
+        results.push({ id, outcome: task instanceof Refusal ? task : await orRefusal(apply) });
+      }
+      return results;
+    }, by);
+  }
+
+  complete(by: Writer, given: CompleteTaskInput) {
+    return this.#changeOne(by, parseInput(taskInput, given), () => ({ status: 'DONE' }));
+  }
+
+  /** What is still open stays as it is. */
+  reopen(by: Writer, given: ReopenTaskInput) {
+    return this.#changeOne(by, parseInput(taskInput, given), (task) =>
+      task.status === 'DONE' || task.status === 'CANCELED' ? { status: 'TODO' } : {},
+    );
+  }
+
+  assign(by: Writer, given: AssignTaskInput) {
+    const { assigneeId, ...which } = parseInput(assignTaskInput, given);
+    return this.#changeOne(by, which, () => ({ assigneeId }));
+  }
+
+  move(by: Writer, given: MoveTaskInput) {
+    const { viewerId } = by;
+    const input = parseInput(moveTaskInput, given);
+    return this.transactor.transact(async (tx) => ({ task: await moveTask(tx, viewerId, input) }), by);
+  }
+
+  addLabels(by: Writer, given: AddLabelsInput) {
+    return this.#relabel(by, given, (borne, labelIds) => [...new Set([...borne, ...labelIds])]);
+  }
+
+  removeLabels(by: Writer, given: RemoveLabelsInput) {
+    return this.#relabel(by, given, (borne, labelIds) => borne.filter((id) => !labelIds.includes(id)));
+  }
+
+  delete(by: Writer, given: DeleteTaskInput) {
+    const { viewerId } = by;
+    const { id, expectedVersion } = parseInput(taskInput, given);
+    return this.transactor.transact(async (tx) => {
+      const { task, parts } = await taskWithParts(tx, viewerId, id);
+      requireVersion(task, expectedVersion);
+      await orphan(tx, parts);
+      await tx.delete(tasks).where(eq(tasks.id, id));
+      return { deletedTaskId: id };
+    }, by);
+  }
+
+  #changeOne(by: Writer, { id, expectedVersion }: z.output<typeof taskInput>, changesOf: (task: TaskRow) => Changes) {
+    return this.transactor.transact(async (tx) => {
+      const task = await taskToWrite(tx, by.viewerId, id);
+      requireVersion(task, expectedVersion);
+      return { task: await applyChanges(tx, task, changesOf(task)) };
+    }, by);
+  }
+
+  #relabel(
+    by: Writer,
+    given: AddLabelsInput | RemoveLabelsInput,
+    change: (borne: readonly LabelId[], labelIds: readonly LabelId[]) => readonly LabelId[],
+  ) {
+    const { taskId, labelIds } = parseInput(taskLabelsInput, given);
+    return this.transactor.transact(async (tx) => {
+      const task = await taskToWrite(tx, by.viewerId, taskId, LABELLED);
+      const wanted = change(await labelIdsOfTask(tx, taskId), labelIds);
+      return { task: await applyChanges(tx, task, {}, wanted) };
+    }, by);
+  }
+}
+
+async function insertTask(
+  tx: Transaction,
+  viewerId: UserId,
+  id: TaskId,
+  { projectId, title, status, priority, labelIds, ...rest }: z.output<typeof createTaskInput>,
+): Promise<TaskRow> {
+  const { description, assigneeId, parentId, dueDate } = rest;
+  await requireWriter(tx, viewerId, projectId, { what: 'project', path: ['input', 'projectId'] });
+  if (parentId) await lockTree(tx, projectId);
+  await requireReferences(tx, projectId, { assigneeId, parentId });
+  const [task] = await tx
+    .insert(tasks)
+    .values({
+      id,
+      projectId,
+      number: await nextNumber(tx, projectId),
+      title,
+      description: description ?? null,
+      status: status ?? 'BACKLOG',
+      priority: priority ?? 'NONE',
+      assigneeId: assigneeId ?? null,
+      parentId: parentId ?? null,
+      dueDate: dueDate ?? null,
+      creatorId: viewerId,
+      completedAt: status === 'DONE' ? sql`now()` : null,
+    })
+    .returning();
+  if (labelIds) await setLabels(tx, task as TaskRow, labelIds);
+  return task as TaskRow;
+}
+
+/** A change of parents needs the tree, and the parent as it is. */
+function holdingFor({ parentId }: Changes): Holding {
+  return parentId ? { tree: true, others: [parentId] } : {};
+}
+
+async function orRefusal<T>(run: () => Promise<T>): Promise<T | Refusal> {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof Refusal) return error;
+    throw error;
+  }
+}
+
+async function visibleTask(db: Executor, viewerId: UserId, id: TaskId): Promise<TaskRow | undefined> {
+  const [found] = await db
+    .select({ task: tasks })
+    .from(tasks)
+    .innerJoin(projectMembers, and(eq(projectMembers.projectId, tasks.projectId), eq(projectMembers.userId, viewerId)))
+    .where(eq(tasks.id, id));
+  return found?.task;
+}

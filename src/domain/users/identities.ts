@@ -1,0 +1,117 @@
+/**
+ * Who a token's subject is. A subject that is a user's id is that user; any other (`auth0|5f7c…`) is whoever has it as
+ * `subject`. A subject that nobody has is refused, or becomes a user, once, however many requests and processes meet it first.
+ */
+import { eq, or } from 'drizzle-orm';
+import type { Cache, Session } from '../../engine/cache/index.js';
+import type { MainDatabase, Transaction } from '../../engine/postgres/database.js';
+import { isId, newId, type UserId } from '../../db/ids.js';
+import { unauthenticated } from '../../graphql/errors.js';
+import type { Source } from '../../engine/graphql/request-loaders.js';
+import type { Identity } from '../../server/server.js';
+import type { Transactor } from '../../engine/postgres/transactor.js';
+import { toLine, truncated } from '../../std/text.js';
+import type { VerifiedToken } from '../../server/auth/tokens.js';
+import { userById, userIdBySubject } from './user.loaders.js';
+import { MAX_HANDLE_CHARS, MAX_NAME_CHARS, users } from './user.table.js';
+
+/** What OpenID Connect allows: ASCII, at most 255. */
+const SUBJECT = /^[\x20-\x7e]{1,255}$/;
+
+export interface IdentitiesOptions {
+  readonly cache: Cache;
+  readonly db: MainDatabase;
+  readonly transactor: Transactor;
+  /** What a valid token of nobody does. */
+  readonly unknownUsers: 'refuse' | 'create';
+}
+
+export class Identities {
+  readonly #options: IdentitiesOptions;
+  /** By subject, so that requests which meet a new one together write once. Bounded by the requests under way. */
+  readonly #creating = new Map<string, Promise<UserId>>();
+
+  constructor(options: IdentitiesOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * `session`: of the request that brings the token. What it reads later sees the user that is created here.
+   * @throws UNAUTHENTICATED for a subject that is and becomes nobody
+   */
+  async of(token: VerifiedToken, session?: Session): Promise<Identity> {
+    const { scopes, expiresAtMs } = token;
+    return { userId: await this.#userIdOf(token, session), scopes, expiresAtMs };
+  }
+
+  async #userIdOf(token: VerifiedToken, session: Session | undefined): Promise<UserId> {
+    const { subject } = token;
+    const create = this.#options.unknownUsers === 'create';
+    if (isId('user', subject)) {
+      // Nothing needs to be read: a user who does not exist sees nothing, and is told so where it matters.
+      if (!create || (await this.#read(userById, subject)) !== null) return subject;
+    } else {
+      if (!SUBJECT.test(subject)) throw unauthenticated("The token's subject is not one of at most 255 characters.");
+      const known = await this.#read(userIdBySubject, subject);
+      if (known !== null) return known;
+      if (!create) throw unauthenticated('The token speaks for a user who does not exist.');
+    }
+    const userId = await this.#create(token);
+    // Also where another request wrote the row that this one waited for: it, too, has read that there was none.
+    if (session !== undefined) this.#options.cache.renew(session);
+    return userId;
+  }
+
+  async #read<A extends string, V>(source: Source<A, V>, arg: A): Promise<V> {
+    const { cache, db } = this.#options;
+    const load = (args: readonly A[], signal: AbortSignal) => source.load(args, db.until(signal));
+    const [value] = await cache.readMany({ ...source, load, leaf: true }, [arg], { viewer: arg });
+    return value as V;
+  }
+
+  #create(token: VerifiedToken): Promise<UserId> {
+    const known = this.#creating.get(token.subject);
+    if (known !== undefined) return known;
+    const creating = this.#options.transactor
+      .transact((tx) => createUser(tx, token), { viewerId: token.subject })
+      .then(({ value }) => value)
+      .finally(() => this.#creating.delete(token.subject));
+    this.#creating.set(token.subject, creating);
+    return creating;
+  }
+}
+
+/** Another process may be a moment ahead: then its user is the one. */
+async function createUser(tx: Transaction, { subject, profile }: VerifiedToken): Promise<UserId> {
+  const own = isId('user', subject);
+  const id = own ? subject : newId('user');
+  const who = own ? { id } : { id, subject };
+  for (const handle of handlesFor(profile.handle, id)) {
+    const name = toLine(profile.name ?? '', MAX_NAME_CHARS) || handle;
+    const [created] = await tx
+      .insert(users)
+      .values({ ...who, handle, name })
+      .onConflictDoNothing()
+      .returning();
+    if (created !== undefined) return created.id;
+    const [same] = await tx
+      .select({ id: users.id })
+      .from(users)
+      .where(or(eq(users.id, id), eq(users.subject, subject)));
+    if (same !== undefined) return same.id;
+  }
+  throw new Error(`no handle is free for ${id}`);
+}
+
+/** In the order in which they are tried. A handle that is taken is somebody else's: its owner is never taken for the newcomer. */
+function handlesFor(wanted: string | undefined, id: UserId): string[] {
+  const suffix = id.slice(id.indexOf('_') + 1);
+  const given = handleOf(wanted ?? '');
+  return [...(given === '' ? [] : [given, `${given}-${suffix.slice(-6)}`]), `user-${suffix}`];
+}
+
+/** Leaves room for a suffix. Empty if nothing in the wanted handle is visible. */
+function handleOf(wanted: string): string {
+  const line = toLine(wanted.replaceAll(/\p{Default_Ignorable_Code_Point}/gu, ''), wanted.length);
+  return truncated(line.replaceAll(/[\s\p{C}\p{Z}]+/gu, '-'), MAX_HANDLE_CHARS - 7);
+}

@@ -1,0 +1,36 @@
+/** Users: whoever creates tasks, is assigned to them, or comments. */
+import { sql } from 'drizzle-orm';
+import { check, pgTable, text, unique } from 'drizzle-orm/pg-core';
+import { createdAt, primaryId, updatedAt } from '../../db/columns.js';
+import { rowSets } from '../../engine/postgres/row-sets.js';
+
+/** The form of a handle, as the constraint below has it; and no NUL, which Postgres refuses even in a parameter. */
+export const USER_HANDLE = /^[^\s\0]{1,64}$/u;
+export const MAX_HANDLE_CHARS = 64;
+export const MAX_NAME_CHARS = 100;
+
+export const users = pgTable(
+  'users',
+  {
+    id: primaryId('user'),
+    /** Unique and for people: a login of GitHub's, a mention. */
+    handle: text().notNull().unique(),
+    name: text().notNull(),
+    /** Who this is to an identity provider, `auth0|5f7c…`; null for whoever signs in with a user's id. Shown to nobody. */
+    subject: text(),
+    createdAt: createdAt(),
+    updatedAt: updatedAt(),
+  },
+  (table) => [
+    unique('users_subject').on(table.subject),
+    check('users_handle', sql`${table.handle} ~ '^[^[:space:]]{1,64}$'`),
+    check('users_subject_length', sql`length(${table.subject}) between 1 and 255`),
+  ],
+);
+export type UserRow = typeof users.$inferSelect;
+
+export const userRows = rowSets(users, {
+  byId: { columns: [users.id] },
+  byHandle: { columns: [users.handle], watches: [users.handle, users.id] },
+  bySubject: { columns: [users.subject], watches: [users.subject, users.id] },
+});

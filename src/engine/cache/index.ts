@@ -1,0 +1,33 @@
+/** The engine's door. Nothing behind it knows GraphQL, SQL or tasks. */
+export { Cache, type CacheOptions, MAX_TAGS, type ReadOptions } from './cache.js';
+export { Callers, untilAborted } from './shared-abort.js';
+export { fenceIds, isFence } from './entry.js';
+export { CacheError, type CacheErrorCode } from './errors.js';
+export type { CacheEvents, Outcome, OutcomeKind, OutcomeReason } from './events.js';
+export { canonical, digest, type Key } from './key.js';
+export { loadSignal } from './load-queue.js';
+export type { Memoized, MemoizePolicy } from './memoize.js';
+export { MemoryStore } from './memory-store.js';
+export type { NearCacheOptions } from './near-cache.js';
+export { checkPolicy, type Policy, type Scope, type Source } from './policy.js';
+export { databaseOf, purgeFor } from './purge.js';
+export { type Address, databaseIn, type RedisPlace } from '../redis/connection.js';
+export type { OutageListener } from '../redis/outage.js';
+export { RedisStore, type RedisStoreOptions } from '../redis/redis-store.js';
+export type { Session } from './read-set.js';
+export { count, dayOf, Statistics, type StatisticsLine, statisticsOf } from './statistics.js';
+export {
+  type Applied,
+  type AppliedElsewhere,
+  type ApplyReply,
+  type Head,
+  HOME,
+  LEASE_MS,
+  MAX_RELEASED_KNOWN,
+  type News,
+  type Position,
+  type Store,
+  type Tick,
+} from './store.js';
+export { rowSetName, rowSetTag, type Tag, tableOf, tableTag } from './tag.js';
+export { randomToken } from './token.js';

@@ -1,0 +1,143 @@
+/**
+ * How many loads run at once in this process. While Redis is away every read is a load, and Postgres has only so many
+ * connections: the rest waits, each viewer's loads in a line of their own. The viewers are served in turn, and one viewer's loads
+ * take at most half of the slots. The lines are as long as there are calls under way.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { FairQueue, type Turn } from './fair-queue.js';
+
+interface Inside {
+  readonly queue: LoadQueue;
+  readonly signal: AbortSignal;
+}
+
+/** The running load: what it reads must not wait in line behind loads that wait for it. One for all queues, since each slows every promise. */
+const inside = new AsyncLocalStorage<Inside>();
+let running = 0;
+
+/** Disabled while no such load runs: before Node 24 an enabled AsyncLocalStorage slows every promise of the process, a hit by a tenth. */
+function within<T>(what: Inside, run: () => T): T {
+  const over = () => {
+    if (--running === 0) inside.disable();
+  };
+  running++;
+  let result: T;
+  try {
+    result = inside.run(what, run);
+  } catch (error) {
+    over();
+    throw error;
+  }
+  if (result instanceof Promise) result.then(over, over);
+  else over();
+  return result;
+}
+
+/** Whether the caller runs inside a load, of whatever queue, that may read through a cache. */
+export function insideLoad(): boolean {
+  return running > 0 && inside.getStore() !== undefined;
+}
+
+function atLeastOne(slots: number): number {
+  return Math.max(1, Math.floor(slots));
+}
+
+/** The signal of the load that calls this: aborts when its last caller has left. Undefined outside of loads, and inside a leaf. */
+export function loadSignal(): AbortSignal | undefined {
+  return inside.getStore()?.signal;
+}
+
+/** The share of the slots that heavy loads may hold. */
+const HEAVY_SHARE = 0.4;
+
+/** A load's way to its slot. A heavy load first waits for one of the slots for heavy loads. */
+export class LoadTurn {
+  readonly #stages: readonly Turn[];
+  readonly #viewers = new Set<string | undefined>();
+
+  constructor(stages: readonly Turn[]) {
+    this.#stages = stages;
+  }
+
+  /** @returns undefined when it may run at once. @throws the signal's reason, after which there is nothing to end */
+  begin(signal: AbortSignal): Promise<void> | undefined {
+    const [first, ...others] = this.#stages as [Turn, ...Turn[]];
+    const waiting = first.begin(signal);
+    return others.length === 0 ? waiting : this.#goOn(waiting, others, signal);
+  }
+
+  async #goOn(waiting: Promise<void> | undefined, others: readonly Turn[], signal: AbortSignal): Promise<void> {
+    try {
+      await waiting;
+      for (const turn of others) {
+        const begun = turn.begin(signal);
+        for (const viewer of this.#viewers) turn.share(viewer);
+        await begun;
+      }
+    } catch (error) {
+      this.end();
+      throw error;
+    }
+  }
+
+  /** While it waits: another viewer needs the same load, so the line that is served first starts it. */
+  share(viewer: string | undefined): void {
+    if (this.#stages.length > 1) this.#viewers.add(viewer);
+    for (const turn of this.#stages) turn.share(viewer);
+  }
+
+  end(): void {
+    for (const turn of this.#stages) turn.end();
+  }
+}
+
+export class LoadQueue {
+  readonly #queue: FairQueue;
+  readonly #heavy: FairQueue;
+
+  constructor(max: number) {
+    const heavy = Math.max(1, Math.floor(max * HEAVY_SHARE));
+    this.#queue = new FairQueue({ max, maxEach: atLeastOne(max / 2) });
+    this.#heavy = new FairQueue({ max: heavy, maxEach: atLeastOne(heavy / 2) });
+  }
+
+  /** Whether the caller runs inside of a load. */
+  get inside(): boolean {
+    return running > 0 && inside.getStore()?.queue === this;
+  }
+
+  get state(): FairQueue['state'] {
+    const { waiting, ...state } = this.#queue.state;
+    return { ...state, waiting: waiting + this.#heavy.state.waiting };
+  }
+
+  /** For `run`, and for those who join the load while it waits. `viewer`: whose share of the loads it takes. */
+  turn(viewer: string | undefined, heavy = false): LoadTurn {
+    const turn = this.#queue.turn(viewer);
+    return new LoadTurn(heavy ? [this.#heavy.turn(viewer), turn] : [turn]);
+  }
+
+  /**
+   * `starting` is called when the load's turn has come, just before it runs. A load in line leaves it when `signal` aborts; one that
+   * runs finds it as `loadSignal`, unless it is a `leaf`, which reads nothing through a cache. Inside of a load nothing waits.
+   * @throws the signal's reason
+   */
+  async run<T>(
+    load: () => Promise<T>,
+    { turn, starting, signal, leaf }: { turn: LoadTurn; starting: () => void; signal: AbortSignal; leaf: boolean },
+  ): Promise<T> {
+    signal.throwIfAborted();
+    const run = () => {
+      starting();
+      return leaf ? load() : within({ queue: this, signal }, load);
+    };
+    if (this.inside) return run();
+    const waiting = turn.begin(signal);
+    if (waiting !== undefined) await waiting;
+    try {
+      return await run();
+    } finally {
+      turn.end();
+    }
+  }
+}

@@ -1,0 +1,352 @@
+/**
+ * The store for one process without Redis: the same states and steps on Maps. Keeps the promises of the port for this
+ * process alone, so it is for laptops and tests. Bounded: the least recently written entries and tokens go first.
+ */
+import { type Clock, systemClock } from '../../std/time.js';
+import { generationsText, type Lease, leaseOf, UNPROVED } from './entry.js';
+import type { Key } from './key.js';
+import { databaseOf, isForeign, mayStore } from './purge.js';
+import {
+  type ApplyReply,
+  type FenceReply,
+  type Fill,
+  type Forgotten,
+  type Head,
+  LEASE_MS,
+  type LogMark,
+  type LogView,
+  MAX_FORGOTTEN_PER_TICK,
+  MAX_LOG_RECORDS,
+  MAX_RECORDS_PER_READ,
+  MAX_RELEASED_KNOWN,
+  MAX_TEXTS,
+  type News,
+  type Position,
+  recordOf,
+  type Store,
+  type StoreReadOptions,
+  type Tick,
+  TOKEN_TTL_MS,
+  type View,
+} from './store.js';
+import type { Tag } from './tag.js';
+import { randomToken } from './token.js';
+
+const MAX_ENTRIES = 20_000;
+const MAX_TOKENS = 100_000;
+const MAX_CLAIMS = 10_000;
+
+interface OfDatabase {
+  readonly database?: string | undefined;
+}
+
+export class MemoryStore implements Store {
+  readonly kind = 'memory';
+  readonly groups = 1;
+  readonly #clock: Clock;
+  readonly #run = randomToken();
+  readonly #entries: ExpiringMap<Key>;
+  readonly #tokens: ExpiringMap<Tag>;
+  /** Fences have no expiry and are never evicted: they stand apart from the tokens. */
+  readonly #fences = new Map<Tag, Set<string>>();
+  /** Tags by the id whose fence is on them. */
+  readonly #noted = new Map<bigint, readonly Tag[]>();
+  readonly #claims: ExpiringMap<Key>;
+  readonly #texts: ExpiringMap<string>;
+  readonly #listeners = new Set<(news: News) => void>();
+  readonly #counts = new Map<string, Map<string, number>>();
+  #log: { readonly epoch: string; first: number; readonly records: (readonly Tag[])[] } | undefined;
+  #released = new Set<bigint>();
+  #position: Position | undefined;
+  #lease: (Lease & { untilMs: number }) | undefined;
+  #barrier: { xid: bigint; untilMs: number } | undefined;
+  #database: (() => string | undefined) | undefined;
+
+  constructor(clock: Clock = systemClock) {
+    this.#clock = clock;
+    this.#entries = new ExpiringMap(MAX_ENTRIES, clock);
+    this.#tokens = new ExpiringMap(MAX_TOKENS, clock);
+    this.#claims = new ExpiringMap(MAX_CLAIMS, clock);
+    this.#texts = new ExpiringMap(MAX_TEXTS, clock);
+  }
+
+  groupOf(): number {
+    return 0;
+  }
+
+  bind(database: () => string | undefined): void {
+    this.#database = database;
+  }
+
+  async read(keys: readonly Key[], tags: readonly Tag[], { log, mint = false }: StoreReadOptions = {}): Promise<View> {
+    const tokens = new Map<Tag, string>();
+    for (const tag of tags) {
+      if (mint && this.#held(tag) === undefined) this.#tokens.set(tag, randomToken(), TOKEN_TTL_MS);
+      const held = this.#held(tag);
+      if (held !== undefined) tokens.set(tag, held);
+    }
+    const lease = this.#liveLease();
+    const believed = lease && (this.#database === undefined || this.#database() === databaseOf(lease.purge));
+    return {
+      leases: [believed ? leaseOf(lease.generation, lease.purge, lease.generations) : undefined],
+      entries: this.#entries.pick(keys),
+      tokens,
+      log: log && this.#logSince(log),
+    };
+  }
+
+  #logSince(since: LogMark | 'end'): LogView {
+    const log = this.#log;
+    const end = log && { epoch: log.epoch, sequence: log.first + log.records.length - 1 };
+    if (since === 'end') return { kind: 'end', mark: end };
+    if (log === undefined || end === undefined || log.epoch !== since.epoch) return { kind: 'hole' };
+    const records = log.records.slice(since.sequence - log.first + 1);
+    const reached = since.sequence >= log.first && since.sequence <= end.sequence;
+    if (!reached || records.length > MAX_RECORDS_PER_READ) return { kind: 'hole' };
+    return { kind: 'next', mark: end, records };
+  }
+
+  #append(tags: readonly Tag[]): void {
+    this.#log ??= { epoch: randomToken(), first: 1, records: [] };
+    this.#log.records.push(recordOf(tags));
+    if (this.#log.records.length <= MAX_LOG_RECORDS) return;
+    this.#log.records.shift();
+    this.#log.first++;
+  }
+
+  async fill(fills: readonly Fill[]): Promise<void> {
+    for (const { key, text, ttlMs } of fills) {
+      if (this.#database === undefined || mayStore(text, this.#database())) this.#entries.set(key, text, ttlMs);
+    }
+  }
+
+  async claim(key: Key, ttlMs: number): Promise<boolean> {
+    if (this.#claims.get(key) !== undefined) return false;
+    this.#claims.set(key, 'claimed', ttlMs);
+    return true;
+  }
+
+  async remember(name: string, text: string, ttlMs: number): Promise<void> {
+    this.#texts.set(name, text, ttlMs);
+  }
+
+  async recall(name: string): Promise<string | undefined> {
+    return this.#texts.get(name);
+  }
+
+  async fence(xid: bigint, tags: readonly Tag[], options?: { fresh: boolean } & OfDatabase): Promise<FenceReply> {
+    if (this.#isForeign(options)) return 'foreign';
+    for (const tag of tags) {
+      const ids = this.#fences.get(tag);
+      if (ids === undefined) this.#fences.set(tag, new Set([String(xid)]));
+      else ids.add(String(xid));
+    }
+    if (tags.length > 0) this.#noted.set(xid, tags);
+    this.#append(tags);
+    return 'fenced';
+  }
+
+  async release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean } & OfDatabase): Promise<void> {
+    if (this.#isForeign(options)) return;
+    const noted = this.#noted.delete(xid) || tags.length === 0;
+    const found = noted && tags.every((tag) => this.#fences.get(tag)?.has(String(xid)));
+    if (options?.unfenced === true || !found) this.#append(tags);
+    for (const tag of tags) this.#release(tag, [String(xid)]);
+    this.#released.add(xid);
+    this.#tell([String(xid)], tags);
+  }
+
+  async unfence(xids: readonly string[], tags: readonly Tag[], options?: OfDatabase): Promise<void> {
+    if (this.#isForeign(options)) return;
+    for (const tag of tags) this.#release(tag, xids);
+    this.#tell(xids, tags);
+  }
+
+  async sweep(forgotten: readonly Forgotten[], _group?: number, options?: OfDatabase): Promise<void> {
+    if (this.#isForeign(options)) return;
+    for (const { xid, tags } of forgotten) {
+      for (const tag of tags) this.#release(tag, [xid]);
+      this.#noted.delete(BigInt(xid));
+      this.#tell([xid], tags);
+    }
+  }
+
+  async invalidate(tags: readonly Tag[]): Promise<void> {
+    for (const tag of tags) this.#release(tag, []);
+    this.#append(tags);
+    this.#tell([], tags);
+  }
+
+  listen(hear: (news: News) => void): () => void {
+    this.#listeners.add(hear);
+    return () => void this.#listeners.delete(hear);
+  }
+
+  async grantUnproved(ms: number): Promise<void> {
+    if (this.#position === undefined || this.#liveLease() !== undefined) return;
+    this.#lease = { generation: UNPROVED, purge: this.#position.purge, untilMs: this.#clock.nowMs() + ms };
+  }
+
+  async head(): Promise<Head> {
+    const clockMs = this.#clock.nowMs();
+    const lease = this.#provingLease();
+    return {
+      clockMs,
+      position: this.#position,
+      leaseLeftMs: lease === undefined ? 0 : lease.untilMs - clockMs,
+      run: this.#run,
+      released: [...this.#released]
+        .sort((a, b) => (a < b ? -1 : 1))
+        .slice(0, MAX_RELEASED_KNOWN)
+        .map(String),
+      forgotten: [...this.#noted]
+        .filter(([xid]) => this.#position !== undefined && xid < this.#position.xid)
+        .slice(0, MAX_FORGOTTEN_PER_TICK)
+        .map(([xid, tags]) => ({ xid: String(xid), tags })),
+    };
+  }
+
+  async apply({ head, next, rows, barrier, grant, others }: Tick): Promise<ApplyReply> {
+    if (head.run !== this.#run) return refused('moved');
+    if (!samePosition(head.position, this.#position)) return refused('raced');
+    const untilMs = head.clockMs + LEASE_MS;
+    if (this.#clock.nowMs() >= untilMs) return refused('late');
+    // Under a lease of another database its readers are served, and its writers' fences would be refused from here on.
+    const lease = this.#provingLease();
+    if (lease !== undefined && databaseOf(lease.purge) !== databaseOf(next.purge)) return refused('raced');
+    if (head.position?.purge !== next.purge) {
+      // Another purge may mean another history of Postgres: it assigns the released ids again, and a barrier of the old one proves nothing.
+      this.#released.clear();
+      this.#barrier = undefined;
+      if (lease === undefined) this.#lease = undefined;
+    }
+    const unreleased: string[] = [];
+    for (const { xid, tags } of rows) {
+      const released = this.#released.has(xid);
+      if (!released || others?.unreleased.has(String(xid)) === true) this.#append(tags);
+      if (released) continue;
+      if (tags.length > 0) unreleased.push(String(xid));
+      for (const tag of tags) this.#release(tag, [String(xid)]);
+      this.#released.add(xid);
+      this.#tell([String(xid)], tags);
+    }
+    if (this.#log === undefined) this.#append([]);
+    this.#position = next;
+    this.#released = new Set([...this.#released].filter((xid) => xid >= next.xid));
+    if (grant === 'hold') return { result: 'applied', unreleased };
+    const generations = generationsText(others?.generations ?? []);
+    this.#grant({ next, barrier, untilMs, force: grant === 'force', generations });
+    return { result: 'applied', unreleased, generation: this.#provingLease()?.generation };
+  }
+
+  async count(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
+    const known = this.#counts.get(day) ?? new Map<string, number>();
+    for (const [name, count] of counts) known.set(name, (known.get(name) ?? 0) + count);
+    this.#counts.clear(); // of one day, this one
+    this.#counts.set(day, known);
+  }
+
+  async counts(day: string): Promise<ReadonlyMap<string, number>> {
+    return new Map(this.#counts.get(day));
+  }
+
+  lostForMs(): number {
+    return 0;
+  }
+
+  async close(): Promise<void> {}
+
+  #tell(xids: readonly string[], tags: readonly Tag[]): void {
+    for (const hear of this.#listeners) hear({ kind: 'released', xids, tags });
+  }
+
+  #grant(given: {
+    next: Position;
+    barrier: bigint | undefined;
+    untilMs: number;
+    force: boolean;
+    generations: string;
+  }): void {
+    const { next, barrier, untilMs, force, generations } = given;
+    const lease = this.#provingLease();
+    if (lease !== undefined) {
+      this.#lease = { generation: lease.generation, purge: next.purge, untilMs, generations };
+      return;
+    }
+    if (this.#barrier !== undefined && this.#barrier.untilMs <= this.#clock.nowMs()) this.#barrier = undefined;
+    if (this.#barrier === undefined && barrier !== undefined) this.#barrier = { xid: barrier, untilMs };
+    if (force || (this.#barrier !== undefined && next.xid >= this.#barrier.xid)) {
+      this.#lease = { generation: randomToken(), purge: next.purge, untilMs, generations };
+      this.#barrier = undefined;
+    }
+  }
+
+  #isForeign({ database }: OfDatabase = {}): boolean {
+    return isForeign(this.#position?.purge, database);
+  }
+
+  #liveLease() {
+    return this.#lease !== undefined && this.#lease.untilMs > this.#clock.nowMs() ? this.#lease : undefined;
+  }
+
+  #provingLease() {
+    const lease = this.#liveLease();
+    return lease?.generation === UNPROVED ? undefined : lease;
+  }
+
+  /** What the tag holds: its fence, as the text that Redis would hold, or its token. */
+  #held(tag: Tag): string | undefined {
+    const ids = this.#fences.get(tag);
+    return ids === undefined ? this.#tokens.get(tag) : `!${[...ids].join(',')},`;
+  }
+
+  #release(tag: Tag, xids: readonly string[]): void {
+    const ids = this.#fences.get(tag);
+    for (const xid of xids) ids?.delete(xid);
+    if (ids !== undefined && ids.size > 0) return;
+    this.#fences.delete(tag);
+    this.#tokens.set(tag, randomToken(), TOKEN_TTL_MS);
+  }
+}
+
+function refused(result: ApplyReply['result']): ApplyReply {
+  return { result, unreleased: [] };
+}
+
+function samePosition(a: Position | undefined, b: Position | undefined): boolean {
+  return a?.xid === b?.xid && a?.purge === b?.purge;
+}
+
+class ExpiringMap<K extends string> {
+  readonly #values = new Map<K, { value: string; untilMs: number }>();
+
+  constructor(
+    private readonly max: number,
+    private readonly clock: Clock,
+  ) {}
+
+  get(key: K): string | undefined {
+    const held = this.#values.get(key);
+    if (held === undefined || held.untilMs > this.clock.nowMs()) return held?.value;
+    this.#values.delete(key);
+    return undefined;
+  }
+
+  pick(keys: readonly K[]): Map<K, string> {
+    const found = new Map<K, string>();
+    for (const key of keys) {
+      const value = this.get(key);
+      if (value !== undefined) found.set(key, value);
+    }
+    return found;
+  }
+
+  set(key: K, value: string, ttlMs: number): void {
+    this.#values.delete(key);
+    this.#values.set(key, { value, untilMs: this.clock.nowMs() + ttlMs });
+    for (const oldest of this.#values.keys()) {
+      if (this.#values.size <= this.max) break;
+      this.#values.delete(oldest);
+    }
+  }
+}

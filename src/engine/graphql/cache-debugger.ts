@@ -1,0 +1,85 @@
+/**
+ * `extensions.apolloCacheDebugging`: a request's cache trace in the form that Apollo's cache debugger reads, in Sandbox and elsewhere.
+ * Told when the request has `apollo-cache-debugging: true`. The form is that of Apollo Router's response cache, version 1.0, in which an
+ * entry is what one subgraph answered; here it is one cached call, and the only "subgraph" is this API. The values are left out: they
+ * stand in the answer.
+ */
+import { type GraphQLResolveInfo, print } from 'graphql';
+import type { OutcomeReason } from '../cache/index.js';
+import { SECOND } from '../../std/time.js';
+import type { NotedCall } from './cache-trace.js';
+
+const VERSION = '1.0';
+const SUBGRAPH = 'tasks';
+
+/** With these a loaded value was not in the store before, and is now. */
+const STORED: ReadonlySet<OutcomeReason | undefined> = new Set(['absent', 'invalid', 'damaged', 'expired'] as const);
+
+export interface CacheDebugging {
+  readonly version: string;
+  readonly data: readonly CacheDebuggerEntry[];
+}
+
+interface CacheDebuggerEntry {
+  readonly key: string;
+  readonly invalidationKeys: readonly string[];
+  /** Of a field of Query, or of something within. */
+  readonly kind:
+    | { readonly rootFields: readonly string[] }
+    | { readonly typename: string; readonly entityKey: Readonly<Record<string, unknown>> };
+  readonly subgraphName: string;
+  readonly subgraphRequest: { readonly query: string };
+  /** `subgraph`: it was loaded. */
+  readonly source: 'cache' | 'subgraph';
+  /** Times in seconds. */
+  readonly cacheControl: {
+    readonly created: number;
+    readonly maxAge?: number;
+    readonly age?: number;
+    readonly noStore?: true;
+  };
+  readonly shouldStore: boolean;
+  readonly data: { readonly data: null };
+  readonly warnings: readonly { readonly code: string; readonly links: readonly []; readonly message: string }[];
+}
+
+/** @param nowMs since 1970 */
+export function cacheDebugging(noted: readonly NotedCall[], nowMs: number): CacheDebugging {
+  return { version: VERSION, data: noted.map((one) => entryOf(one, nowMs)) };
+}
+
+function entryOf({ call, key, arg, info }: NotedCall, nowMs: number): CacheDebuggerEntry {
+  const { outcome, reason, ageMs = 0, ttlLeftMs, name } = call;
+  const served = outcome === 'near-hit' || outcome === 'hit' || outcome === 'stale';
+  const stored = served || (outcome === 'miss' && STORED.has(reason));
+  return {
+    key: key ?? name,
+    invalidationKeys: call.tags,
+    kind: kindOf(call, arg),
+    subgraphName: SUBGRAPH,
+    subgraphRequest: { query: queryOf(info) },
+    source: served ? 'cache' : 'subgraph',
+    cacheControl: {
+      created: seconds(nowMs - ageMs),
+      ...(ttlLeftMs !== undefined && { maxAge: seconds(ageMs + ttlLeftMs), age: seconds(ageMs) }),
+      ...(!stored && { noStore: true as const }),
+    },
+    shouldStore: stored,
+    data: { data: null },
+    warnings: stored ? [] : [{ code: outcome.toUpperCase(), links: [], message: `Not stored: ${reason ?? outcome}` }],
+  };
+}
+
+function kindOf({ path, name }: NotedCall['call'], arg: unknown): CacheDebuggerEntry['kind'] {
+  if (path?.length === 1) return { rootFields: [String(path[0])] };
+  return { typename: name, entityKey: typeof arg === 'string' ? { id: arg } : { path: path?.join('.') ?? null } };
+}
+
+/** As the client asked for it. */
+function queryOf(info: GraphQLResolveInfo | undefined): string {
+  return info === undefined ? '' : `{ ${info.fieldNodes.map(print).join(' ')} }`;
+}
+
+function seconds(ms: number): number {
+  return Math.round(ms / SECOND);
+}

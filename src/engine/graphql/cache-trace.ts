@@ -1,0 +1,155 @@
+/**
+ * `extensions.cache`: what the cache did for one request, told when the request has `x-cache-trace: 1`. The async context
+ * carries the request's tracer and the field being resolved to where outcomes and statements are noted; requests that do
+ * not ask pay for none of it.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { type GraphQLResolveInfo, responsePathAsArray } from 'graphql';
+import { canonical, type Key, type Outcome, type OutcomeKind, type OutcomeReason, type Tag } from '../cache/index.js';
+import { SECOND } from '../../std/time.js';
+
+/** A trace longer than this is cut: a request of many thousand fields shall not double its answer. */
+const MAX_CALLS = 1000;
+
+export interface TracedCall {
+  readonly path: readonly (string | number)[] | null;
+  /** The field, `Task.assignee`. */
+  readonly coordinate: string | null;
+  /** The cached source or method behind it, `User`. */
+  readonly name: string;
+  readonly outcome: OutcomeKind;
+  readonly reason?: OutcomeReason;
+  readonly tags: readonly Tag[];
+  readonly ageMs?: number;
+  readonly ttlLeftMs?: number;
+  readonly bytes?: number;
+  readonly ms: number;
+}
+
+export interface CacheTrace {
+  readonly calls: readonly TracedCall[];
+  readonly totals: { readonly redisRoundTrips: number; readonly sqlStatements: number; readonly ms: number };
+  /** By a mutation. */
+  readonly invalidated?: readonly Tag[];
+}
+
+/** A call with what only other forms of the trace tell of it. */
+export interface NotedCall {
+  readonly call: TracedCall;
+  /** Absent where the cache was passed by. */
+  readonly key?: Key;
+  readonly arg?: unknown;
+  readonly info: GraphQLResolveInfo | undefined;
+}
+
+interface Place {
+  readonly tracer: Tracer;
+  readonly info: GraphQLResolveInfo | undefined;
+}
+
+const here = new AsyncLocalStorage<Place>();
+/** Since the last traced field; then promises are no more followed, which until Node 24 makes all of them dearer. */
+const FOLLOWED_MS = 30 * SECOND;
+let unfollowing: NodeJS.Timeout | undefined;
+
+function follow(place: Place): void {
+  here.enterWith(place);
+  unfollowing ??= setTimeout(() => here.disable(), FOLLOWED_MS).unref();
+  unfollowing.refresh();
+}
+
+/** A request's tracer; the silent one notes nothing. */
+export class Tracer {
+  readonly #startedMs = performance.now();
+  readonly #noted: NotedCall[] = [];
+  readonly #roundTrips = new Set<number>();
+  readonly #invalidated = new Set<Tag>();
+  /** Which field asked first for what, by source and argument: a batch runs in the context of only one of its callers. */
+  readonly #askers = new Map<string, GraphQLResolveInfo | undefined>();
+  #statements = 0;
+
+  constructor(readonly enabled: boolean) {}
+
+  /** From now on, in this async context: what is noted belongs to this field. */
+  enter(info?: GraphQLResolveInfo): void {
+    if (this.enabled) follow({ tracer: this, info });
+  }
+
+  /** A field asks a source for a value that a batch will bring. */
+  asks(name: string, arg: unknown): void {
+    if (!this.enabled) return;
+    const key = `${name} ${argumentKey(arg)}`;
+    if (!this.#askers.has(key)) this.#askers.set(key, here.getStore()?.info);
+  }
+
+  bypassed(name: string, reason: OutcomeReason): void {
+    if (!this.enabled) return;
+    const info = here.getStore()?.info;
+    this.#note({ call: { ...fieldOf(info), name, outcome: 'bypass', reason, tags: [], ms: 0 }, info });
+  }
+
+  invalidated(tags: readonly Tag[]): void {
+    for (const tag of tags) this.#invalidated.add(tag);
+  }
+
+  get noted(): readonly NotedCall[] {
+    return this.#noted;
+  }
+
+  report(): CacheTrace {
+    return {
+      calls: this.#noted.map(({ call }) => call),
+      totals: {
+        redisRoundTrips: this.#roundTrips.size,
+        sqlStatements: this.#statements,
+        ms: round(performance.now() - this.#startedMs),
+      },
+      ...(this.#invalidated.size > 0 && { invalidated: [...this.#invalidated] }),
+    };
+  }
+
+  /** Called for every outcome of the engine, in the async context of the call. */
+  static outcome(outcome: Outcome): void {
+    const tracer = here.getStore()?.tracer;
+    if (tracer === undefined) return;
+    for (const trip of outcome.roundTrips) tracer.#roundTrips.add(trip);
+    const { name, arg, key, kind, reason, tags, ageMs, ttlLeftMs, chars, ms } = outcome;
+    const info = tracer.#askers.get(`${name} ${argumentKey(arg)}`) ?? here.getStore()?.info;
+    const call: TracedCall = {
+      ...fieldOf(info),
+      name,
+      outcome: kind,
+      ...(reason !== undefined && { reason }),
+      tags,
+      ...(ageMs !== undefined && { ageMs }),
+      ...(ttlLeftMs !== undefined && { ttlLeftMs }),
+      ...(chars !== undefined && { bytes: chars }),
+      ms: round(ms),
+    };
+    tracer.#note({ call, key, arg, info });
+  }
+
+  /** Called for every SQL statement, in the async context that issued it. */
+  static statement(): void {
+    const place = here.getStore();
+    if (place !== undefined) place.tracer.#statements++;
+  }
+
+  #note(call: NotedCall): void {
+    if (this.#noted.length < MAX_CALLS) this.#noted.push(call);
+  }
+}
+
+/** One text for equal arguments of a source. */
+export function argumentKey(arg: unknown): string {
+  return typeof arg === 'string' ? arg : canonical(arg);
+}
+
+function fieldOf(info: GraphQLResolveInfo | undefined): Pick<TracedCall, 'path' | 'coordinate'> {
+  if (info === undefined) return { path: null, coordinate: null };
+  return { path: responsePathAsArray(info.path), coordinate: `${info.parentType.name}.${info.fieldName}` };
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 100) / 100;
+}

@@ -1,0 +1,202 @@
+/**
+ * What the resolvers of one request read through. For each source a DataLoader whose batches are one cache read; for each plain
+ * batch function a DataLoader that makes one statement of what a level asks for. Under a mutation both go straight to Postgres.
+ */
+import DataLoader from 'dataloader';
+import {
+  type Cache,
+  type Source as CachedSource,
+  Callers,
+  loadSignal,
+  type OutcomeReason,
+  type Policy,
+  type ReadOptions,
+  type Session,
+} from '../cache/index.js';
+import type { Database } from '../postgres/database.js';
+import type { Awaitable } from '../cache/maybe-promise.js';
+import { argumentKey, type Tracer } from './cache-trace.js';
+
+/** Arguments in one statement; a larger level is split. */
+const MAX_BATCH = 1000;
+
+/** One value for every argument, in their order, by one statement. */
+export type BatchLoad<A, V> = (args: readonly A[], db: Database) => Promise<readonly V[]>;
+
+/** Something cached that many fields read, a row by its id: a policy with the batch that loads what is missing. */
+export interface Source<A, V> extends Policy<A> {
+  readonly load: BatchLoad<A, V>;
+  /** A load may keep Postgres busy for seconds. Each value is then loaded for itself: none waits for another, or fails with it. */
+  readonly heavy?: boolean;
+}
+
+type Loaders = Map<object, DataLoader<never, unknown, string>>;
+
+/** A source as one request reads it. The memo lives as long: a value read once stays the same for the rest of the answer. */
+interface Reads<A, V> {
+  readonly cached: CachedSource<A, V>;
+  readonly loader: DataLoader<A, V, string>;
+  /** What the loader has been asked for. */
+  readonly asked: Map<string, Promise<V>>;
+  /** What memory gave at once. */
+  readonly given: Map<string, V>;
+}
+
+/** What is asked of a plain batch function, and until when its answer is waited for. */
+interface Part<A> {
+  readonly arg: A;
+  readonly signal: AbortSignal | undefined;
+}
+
+export class Loads {
+  readonly #cache: Cache;
+  readonly #db: Database;
+  readonly #options: ReadOptions;
+  readonly #bypass: OutcomeReason | undefined;
+  readonly #tracer: Tracer;
+  readonly #sources = new Map<object, Reads<never, unknown>>();
+  /** Of what a cached method reads: its load may be waited for by others when this request has gone. */
+  readonly #nested = new WeakMap<AbortSignal, Map<object, Reads<never, unknown>>>();
+  readonly #batches: Loaders = new Map();
+  /** Of what is asked for inside of loads. */
+  readonly #batchesInLoads: Loaders = new Map();
+
+  /**
+   * `signal`: for how long the request waits. `bypass`: why neither to read the cache nor to fill it, and to remember nothing
+   * between two reads.
+   */
+  constructor(options: {
+    cache: Cache;
+    db: Database;
+    viewer: string;
+    tracer: Tracer;
+    session?: Session;
+    signal?: AbortSignal | undefined;
+    bypass?: 'mutation' | 'snapshot' | 'unapplied';
+  }) {
+    this.#cache = options.cache;
+    this.#db = options.db;
+    this.#options = { viewer: options.viewer, session: options.session, signal: options.signal };
+    this.#bypass = options.bypass;
+    this.#tracer = options.tracer;
+  }
+
+  /**
+   * One value of a source: from the cache, or by its load. Asked for twice in a request, it is read once. At once, without a promise,
+   * where this process's memory has it and is known to be up to date.
+   */
+  load<A, V>(source: Source<A, V>, arg: A): Awaitable<V> {
+    this.#tracer.asks(source.name, arg);
+    const { cached, loader, asked, given } = this.#readsOf(source);
+    if (this.#bypass !== undefined) return loader.load(arg);
+    const key = argumentKey(arg);
+    if (given.has(key)) return given.get(key) as V;
+    const found = asked.has(key) ? undefined : this.#cache.now(cached, arg, this.#options);
+    if (found === undefined) return loader.load(arg);
+    given.set(key, found.value);
+    return found.value;
+  }
+
+  loadMany<A, V>(source: Source<A, V>, args: readonly A[]): Awaitable<V[]> {
+    const values = args.map((arg) => this.load(source, arg));
+    return values.some((value) => value instanceof Promise) ? Promise.all(values) : (values as V[]);
+  }
+
+  /** The result of a resolver method under its policy; `next` is the method. */
+  read<A, V>(policy: Policy<A>, arg: A, next: () => Promise<V>): Promise<V> {
+    if (this.#bypass === undefined) return this.#cache.read(policy, arg, next, this.#options);
+    this.#tracer.bypassed(policy.name, this.#bypass);
+    return next();
+  }
+
+  /** The same, past the cache: for values that must be no older than what this request has already read from Postgres. */
+  direct(): Loads {
+    if (this.#bypass !== undefined) return this;
+    const { viewer = '', signal } = this.#options;
+    return new Loads({ cache: this.#cache, db: this.#db, viewer, signal, tracer: this.#tracer, bypass: 'unapplied' });
+  }
+
+  /** Not cached: collects what one turn asks of `load` into one call. For the bodies of cached methods; elsewhere its answer is neither kept nor part of a snapshot from the cache. */
+  batch<A, V>(load: BatchLoad<A, V>, arg: A): Promise<V> {
+    const signal = loadSignal();
+    if (signal === undefined) this.#options.session?.usedUnstamped(); // of no cached method
+    // Apart: what runs in a load's slot must not wait for what waits for a slot.
+    const loader = memoized(signal === undefined ? this.#batches : this.#batchesInLoads, load, () =>
+      dataLoader<Part<A>, V>((parts) => this.#together(parts, load), null),
+    );
+    return loader.load({ arg, signal: signal ?? this.#options.signal });
+  }
+
+  /** One call for several loads, given up when nobody waits for any of them. */
+  #together<A, V>(parts: readonly Part<A>[], load: BatchLoad<A, V>) {
+    const callers = new Callers();
+    for (const { signal } of parts) callers.add(signal);
+    return this.#until(load, callers.gone)(parts.map(({ arg }) => arg)).finally(() => callers.end());
+  }
+
+  #until<A, V>(load: BatchLoad<A, V>, signal: AbortSignal | undefined, heavy = false) {
+    return async (args: readonly A[]) => {
+      signal?.throwIfAborted();
+      const run = () => load(args, signal === undefined ? this.#db : this.#db.until(signal));
+      // A snapshot's transaction has one slot for all that it reads.
+      return this.#bypass === 'snapshot' ? run() : this.#cache.loadPast({ ...this.#options, signal, heavy }, run);
+    };
+  }
+
+  #readsOf<A, V>(source: Source<A, V>): Reads<A, V> {
+    const within = loadSignal();
+    const sources = within === undefined ? this.#sources : (this.#nested.get(within) ?? new Map());
+    if (within !== undefined) this.#nested.set(within, sources);
+    const known = sources.get(source) as Reads<A, V> | undefined;
+    if (known !== undefined) return known;
+    const cached: CachedSource<A, V> = {
+      ...source,
+      load: (args, signal) => source.load(args, this.#db.until(signal)),
+      leaf: true,
+    };
+    const asked = new Map<string, Promise<V>>();
+    const made = { cached, loader: this.#loader(source, cached, asked), asked, given: new Map<string, V>() };
+    sources.set(source, made as unknown as Reads<never, unknown>);
+    return made;
+  }
+
+  #loader<A, V>(
+    source: Source<A, V>,
+    cached: CachedSource<A, V>,
+    asked: Map<string, Promise<V>>,
+  ): DataLoader<A, V, string> {
+    const bypass = this.#bypass;
+    const maxBatch = source.heavy === true ? 1 : MAX_BATCH;
+    if (bypass === undefined) {
+      return dataLoader((args) => this.#cache.readMany(cached, args, this.#options), asked, maxBatch);
+    }
+    const load = (args: readonly A[]) => {
+      this.#tracer.bypassed(cached.name, bypass);
+      return this.#until(source.load, this.#options.signal, source.heavy)(args);
+    };
+    return dataLoader(load, null, maxBatch);
+  }
+}
+
+/** `memo`: null for none. */
+function dataLoader<A, V>(
+  load: (args: readonly A[]) => Promise<readonly V[]>,
+  memo: Map<string, Promise<V>> | null,
+  maxBatchSize = MAX_BATCH,
+): DataLoader<A, V, string> {
+  return new DataLoader<A, V, string>(async (args) => [...(await load(args))], {
+    cache: memo !== null,
+    cacheMap: memo,
+    maxBatchSize,
+    cacheKeyFn: argumentKey,
+  });
+}
+
+/** The maps hold loaders of many types, each under the source or function that fixes its types. */
+function memoized<A, V>(map: Loaders, by: object, make: () => DataLoader<A, V, string>): DataLoader<A, V, string> {
+  const known = map.get(by) as DataLoader<A, V, string> | undefined;
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(by, made as unknown as DataLoader<never, unknown, string>);
+  return made;
+}

@@ -1,0 +1,70 @@
+/**
+ * The check that tags cover what is read: in development and tests every cached load runs inside `around`, and every statement
+ * it issues must touch only tables and columns that its tags follow. A statement that reads more would be cached and
+ * not invalidated; it fails instead.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { rowSetName, type Tag, tableTag } from '../cache/index.js';
+import type { RowSetSpec, TableRowSets } from './row-sets.js';
+
+export class UncoveredRead extends Error {
+  override readonly name = 'UncoveredRead';
+  readonly code = 'UNCOVERED_READ';
+}
+
+interface Load {
+  readonly name: string;
+  readonly tags: readonly Tag[];
+}
+
+export class Coverage {
+  readonly #load = new AsyncLocalStorage<Load>();
+  readonly #tables: readonly TableRowSets[];
+
+  constructor(tables: readonly TableRowSets[]) {
+    this.#tables = tables;
+  }
+
+  readonly around = <T>(load: Load, run: () => Promise<T>): Promise<T> => this.#load.run(load, run);
+
+  /** @throws UncoveredRead when the statement belongs to a cached load whose tags do not follow all that it names. */
+  check(statement: string): void {
+    const load = this.#load.getStore();
+    if (load === undefined) return;
+    for (const table of this.#tables) {
+      if (!mentions(statement, table.table)) continue;
+      const specs = specsOf(load.tags, table);
+      if (specs.length === 0) {
+        throw new UncoveredRead(`${load.name} reads ${table.table}, but none of its tags is of that table`);
+      }
+      const unseen = table.columns.find(
+        (column) => !specs.some((spec) => sees(spec, column)) && reads(statement, table, column),
+      );
+      if (unseen !== undefined) {
+        throw new UncoveredRead(`${load.name} reads ${table.table}.${unseen}, whose change its tags do not follow`);
+      }
+    }
+  }
+}
+
+/** The row-sets of the table that the tags name; and they must name the table itself, which is what large statements touch. */
+function specsOf(tags: readonly Tag[], { table, specs }: TableRowSets): RowSetSpec[] {
+  if (!tags.includes(tableTag(table))) return [];
+  const names = new Set(tags.map((tag) => tag.slice(0, tag.indexOf('='))));
+  return specs.filter(({ of, columns, aspect }) => {
+    return names.has(`${of?.table ?? table}:${rowSetName({ columns: of?.columns ?? columns, aspect })}`);
+  });
+}
+
+function sees(spec: RowSetSpec, column: string): boolean {
+  return spec.watches === undefined ? spec.ignores?.includes(column) !== true : spec.watches.includes(column);
+}
+
+function mentions(statement: string, word: string): boolean {
+  return new RegExp(`\\b${word}\\b`).test(statement);
+}
+
+/** Drizzle quotes columns, and qualifies them wherever another table could be meant. */
+function reads(statement: string, { table }: TableRowSets, column: string): boolean {
+  return new RegExp(`("${table}"\\.|(?<!\\.))"${column}"`).test(statement);
+}

@@ -1,0 +1,206 @@
+/**
+ * The pool of readers as Drizzle sees it: the driver's client, with what the driver lacks. A statement that nobody waits for any
+ * more is cancelled in Postgres; one that the cancelling of another has hit is sent again, and so is, once, one whose connection has died; a
+ * server that says nothing, though its own limit has long passed, is left together with the pool.
+ */
+import type { PendingQuery, Row, Sql, TransactionSql } from 'postgres';
+import { SECOND } from '../../std/time.js';
+import { isConnectionLost } from './connection-errors.js';
+import { comingAgain } from './prepared-statements.js';
+
+/** How often a statement that is to be cancelled is asked to end: it may just be waiting for its turn, or between two messages. */
+const CANCEL_EVERY_MS = 100;
+/** A statement is hit by the cancelling of the one before it once in a great while; twice in a row means something else. */
+const MAX_ATTEMPTS = 3;
+const QUERY_CANCELED = '57014';
+/** Before a statement is sent again: what ended its connection may have ended all others, of which the pool is told one by one. */
+const RESEND_AFTER_MS = 50;
+/** What runs on a pool that is left has this long to end. */
+const LEAVE_S = 5;
+
+export interface ReadPoolOptions {
+  readonly connect: () => Sql;
+  /** Of the statement that is about to be sent, where `until` says nothing: aborts when nobody waits for it. */
+  readonly signal: () => AbortSignal | undefined;
+  /** After which a statement's connection counts as dead. More than the server lets a statement run. */
+  readonly answerMs: number;
+  /** How long the server lets a statement run: what was cancelled sooner, somebody cancelled. */
+  readonly statementTimeoutMs: number;
+  /** The server does not enforce `statementTimeoutMs` on these connections: the pool cancels a statement that takes longer. */
+  readonly cancelsLate: boolean;
+}
+
+/** The driver's query, with what its types hide: whether Postgres works on it now, and how it is cancelled, more than once. */
+type Query = PendingQuery<Row[]> & { readonly active: boolean; readonly canceller: (query: Query) => Promise<void> };
+type Unsafe = Sql['unsafe'];
+
+export class ReadPool {
+  readonly #options: ReadPoolOptions;
+  readonly #comesAgain = comingAgain();
+  #sql: Sql;
+  /** Of the statements that are made now. */
+  #until: AbortSignal | undefined;
+
+  constructor(options: ReadPoolOptions) {
+    this.#options = options;
+    this.#sql = options.connect();
+  }
+
+  /** Waits for the statements that `make` makes, before it returns, until `signal` aborts. */
+  until<T>(signal: AbortSignal, make: () => T): T {
+    this.#until = signal;
+    try {
+      return make();
+    } finally {
+      this.#until = undefined;
+    }
+  }
+
+  /** Stands for the driver's client with what Drizzle calls of it, and for whichever pool is in use then. */
+  client(until?: AbortSignal): Sql {
+    const unsafe = (...args: Parameters<Unsafe>) => {
+      const signal = until ?? this.#until ?? this.#options.signal();
+      return new Statement({ send: () => this.#sent(this.#sql, args), signal, again: true });
+    };
+    const begin = <T>(run: (tx: TransactionSql) => Promise<T>) => {
+      const sql = this.#sql;
+      return sql.begin((tx) => run(this.#within(tx, sql, until)));
+    };
+    return { options: this.#sql.options, unsafe, begin } as unknown as Sql;
+  }
+
+  /** From now on statements go to new connections: the old ones may lead to another database than the address does now. */
+  reconnect(): void {
+    this.#leave(this.#sql);
+  }
+
+  async end(options: { timeout: number }): Promise<void> {
+    await this.#sql.end(options);
+  }
+
+  /** A transaction is not sent again: what it has read belongs together. */
+  #within(tx: TransactionSql, sql: Sql, until: AbortSignal | undefined): TransactionSql {
+    const unsafe = (...args: Parameters<Unsafe>) =>
+      new Statement({ send: () => this.#sent(sql, args, tx), signal: until ?? this.#options.signal(), again: false });
+    return { options: sql.options, unsafe } as unknown as TransactionSql;
+  }
+
+  #sent(pool: Sql, args: Parameters<Unsafe>, on: Pick<Sql, 'unsafe'> = pool): Sent {
+    const [text, parameters, options] = args;
+    const prepare = options?.prepare === true || this.#comesAgain(text);
+    const query = on.unsafe(text, parameters, { ...options, prepare }) as unknown as Query;
+    const { answerMs, statementTimeoutMs, cancelsLate } = this.#options;
+    return { query, answerMs, statementTimeoutMs, cancelsLate, leave: () => this.#leave(pool) };
+  }
+
+  /** From now on statements go to new connections. Once per pool. */
+  #leave(pool: Sql): void {
+    if (pool !== this.#sql) return;
+    this.#sql = this.#options.connect();
+    pool.end({ timeout: LEAVE_S }).catch(() => {}); // those who wait for its statements are told by these
+  }
+}
+
+interface Sent extends Pick<ReadPoolOptions, 'answerMs' | 'statementTimeoutMs' | 'cancelsLate'> {
+  readonly query: Query;
+  readonly leave: () => void;
+}
+
+/** Like the driver's query: sent when it is awaited, as rows of values where `values` was called before. */
+class Statement implements PromiseLike<unknown> {
+  #asValues = false;
+
+  constructor(
+    private readonly how: {
+      readonly send: () => Sent;
+      readonly signal: AbortSignal | undefined;
+      /** Whether it may be sent once more when it was cancelled by mistake, or its connection has died. */
+      readonly again: boolean;
+    },
+  ) {}
+
+  values(): this {
+    this.#asValues = true;
+    return this;
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: it stands for the driver's query, which is awaited
+  then<A = unknown, B = never>(
+    onAnswer?: ((rows: unknown) => A | PromiseLike<A>) | null,
+    onError?: ((error: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.#run().then(onAnswer, onError);
+  }
+
+  async #run(): Promise<unknown> {
+    const { send, signal, again } = this.how;
+    let resent = false;
+    for (let attempt = 1; ; attempt++) {
+      signal?.throwIfAborted();
+      const startedMs = performance.now();
+      const sent = send();
+      try {
+        return await answered(sent, this.#asValues, signal);
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (again && !resent && isConnectionLost(error)) {
+          resent = true;
+          await new Promise((resolve) => setTimeout(resolve, RESEND_AFTER_MS));
+          continue;
+        }
+        const code = (error as { code?: unknown }).code;
+        const byMistake = code === QUERY_CANCELED && performance.now() - startedMs < sent.statementTimeoutMs;
+        if (code === QUERY_CANCELED && !byMistake) throw new QueryTimeout(sent.statementTimeoutMs, error);
+        if (!again || !byMistake || attempt === MAX_ATTEMPTS) throw error;
+      }
+    }
+  }
+}
+
+/** Its message is for clients: what is in the statement is not. */
+export class QueryTimeout extends Error {
+  override readonly name = 'QueryTimeout';
+  readonly code = 'QUERY_TIMEOUT';
+
+  constructor(ms: number, cause: unknown) {
+    const ask = 'ask for less, by a narrower filter, a smaller page, or without the count';
+    super(`The database did not finish this within ${ms} ms: ${ask}.`, { cause });
+  }
+}
+
+export class NoAnswer extends Error {
+  override readonly name = 'NoAnswer';
+  readonly code = 'POSTGRES_NO_ANSWER';
+}
+
+/** @throws NoAnswer, what the statement fails with */
+async function answered(
+  { query, answerMs, statementTimeoutMs, cancelsLate, leave }: Sent,
+  asValues: boolean,
+  signal: AbortSignal | undefined,
+) {
+  const run = asValues ? query.values() : query;
+  let cancelling: NodeJS.Timeout | undefined;
+  const cancel = () => {
+    // Not the driver's `cancel`: of a statement that waits its turn on a connection it loses the answers of others.
+    if (query.active) query.canceller(query).catch(() => {});
+    cancelling = setTimeout(cancel, CANCEL_EVERY_MS);
+  };
+  signal?.addEventListener('abort', cancel, { once: true });
+  const late = cancelsLate ? setTimeout(cancel, statementTimeoutMs) : undefined;
+  let deadline: NodeJS.Timeout | undefined;
+  try {
+    return await new Promise((resolve, reject) => {
+      deadline = setTimeout(() => {
+        if (query.active) leave();
+        reject(new NoAnswer(`Postgres has not answered in ${answerMs / SECOND} s`));
+      }, answerMs);
+      run.then(resolve, reject);
+    });
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+    clearTimeout(late);
+    clearTimeout(cancelling);
+    clearTimeout(deadline);
+  }
+}

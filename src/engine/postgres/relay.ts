@@ -1,0 +1,421 @@
+/**
+ * The relay: four times a second some process brings the outbox into the store and renews the trust lease. It repairs what
+ * a crash, an unreachable Redis or a write from outside of the API left behind, and by the lease it bounds for how long anything
+ * could have been wrong. Any number of processes run it; the position in the store decides between them.
+ */
+import {
+  type Applied,
+  type AppliedElsewhere,
+  type ApplyReply,
+  databaseOf,
+  type Head,
+  HOME,
+  LEASE_MS,
+  MAX_RELEASED_KNOWN,
+  purgeFor,
+  type Store,
+  type Tick,
+} from '../cache/index.js';
+import type { Log } from '../../platform/log.js';
+import { type Clock, MINUTE, SECOND, systemClock } from '../../std/time.js';
+import { type DatabaseIdentity, KnownDatabase } from './database-identity.js';
+import { KeyspaceClaim } from './keyspace-claim.js';
+import type { Outbox, OutboxView } from './outbox.js';
+
+const INTERVAL_MS = 250;
+/** Of the interval: processes that started together shall not tick together. */
+const JITTER = 0.2;
+/** A lease renewed more recently than this is left alone: another process has just ticked. */
+const JUST_RENEWED_MS = 0.8 * INTERVAL_MS;
+const TRIM_EVERY_MS = MINUTE;
+const TICK_DEADLINE_MS = 5 * SECOND;
+/** A backlog is caught up at once, but never in a loop that leaves nothing for others. */
+const MAX_TICKS_IN_A_ROW = 100;
+
+/** A lease that was found with less than this left was renewed late: two more such ticks, and nothing would be served. */
+const LATE_MS = LEASE_MS / 2;
+/**
+ * A transaction that writes for longer than this while there is no lease holds the cache back no more: what it may have fenced on
+ * a server that is lost can then be served for LEASE_MS after its commit.
+ */
+const MAX_BARRIER_MS = 10 * SECOND;
+
+/** How often a process asks Postgres for its identity while other processes renew the lease. */
+const IDENTIFY_EVERY_MS = 2 * INTERVAL_MS;
+
+/**
+ * How a tick ended: the store's answer; `recent`: not needed; `foreign`: the keys belong to another database; `other`: the database behind
+ * the address has changed.
+ */
+export type TickResult = Applied | 'recent' | 'foreign' | 'other';
+
+export interface RelayEvents {
+  /** After each tick that looked: how long HOME was without a lease since the tick before, and whether the lease was low. */
+  ticked?(tick: { readonly result: TickResult; readonly late: boolean; readonly unleasedMs: number }): void;
+  /** A group's lease was granted although a transaction older than the barrier still writes. */
+  forced?(group: number): void;
+  /** All entries of a group were voided. */
+  purged?(group: number): void;
+  /** The database behind the address has changed: connections may still lead to the one before. */
+  moved?(): void;
+}
+
+const TAKING_OVER =
+  'nothing is cached: the keys of this Redis group belong to the database that this one was made from, or to an earlier state of it. They ' +
+  'are taken over as soon as its lease has ended; if that database is in use as well, give each installation a REDIS_GROUP of its own';
+const REFUSED =
+  'nothing is cached: the keys of this Redis group belong to another database. If that one is gone, this one takes its place within ' +
+  'seconds; if both are in use, give each installation a REDIS_GROUP of its own';
+
+/** A group whose lease is to be renewed, as HEAD found it. */
+interface Due {
+  readonly group: number;
+  readonly head: Head;
+}
+
+export class Relay {
+  readonly #store: Store;
+  readonly #connect: () => Outbox;
+  /** Made when a tick needs it; dropped when it does not answer, and at the end. */
+  #outbox: Outbox | undefined;
+  readonly #log: Log;
+  readonly #events: RelayEvents;
+  readonly #clock: Clock;
+  readonly #database: KnownDatabase;
+  readonly #claim: KeyspaceClaim;
+  #refused = false;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> | undefined;
+  #stopped = true;
+  #failing = false;
+  #trimAtMs = 0;
+  /** By group: since when this process finds it with a position and without a lease. */
+  readonly #unleasedSinceMs = new Map<number, number>();
+  #lookedAtMs: number | undefined;
+
+  /**
+   * `connect`: to the outbox by a connection of the relay's own, on the primary.
+   * `database`: records the identity of each read of Postgres. The store should be bound to it.
+   */
+  constructor(options: {
+    store: Store;
+    connect: () => Outbox;
+    log: Log;
+    events?: RelayEvents;
+    clock?: Clock;
+    database?: KnownDatabase;
+  }) {
+    this.#store = options.store;
+    this.#connect = options.connect;
+    this.#log = options.log;
+    this.#events = options.events ?? {};
+    this.#clock = options.clock ?? systemClock;
+    this.#database = options.database ?? new KnownDatabase(this.#clock);
+    this.#claim = new KeyspaceClaim(this.#clock);
+  }
+
+  /** Whether nothing is cached because the store's keys belong to another database. */
+  get refused(): boolean {
+    return this.#refused;
+  }
+
+  /** Ticks until `stop`. The first tick is awaited, so that a started process may already serve from its cache. */
+  async start(): Promise<void> {
+    this.#stopped = false;
+    await this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#running;
+    await this.#drop(1);
+  }
+
+  async #drop(timeoutS: number): Promise<void> {
+    const outbox = this.#outbox;
+    this.#outbox = undefined;
+    await outbox?.close({ timeoutS });
+  }
+
+  async #run(): Promise<void> {
+    this.#running = this.#tickUntilCaughtUp().then(() => this.#trimInTime());
+    await this.#running;
+    if (this.#stopped) return;
+    const delayMs = INTERVAL_MS * (1 - JITTER / 2 + JITTER * Math.random());
+    this.#timer = setTimeout(() => void this.#run(), delayMs);
+  }
+
+  async #tickUntilCaughtUp(): Promise<void> {
+    try {
+      let more = true;
+      for (let ticks = 0; more && ticks < MAX_TICKS_IN_A_ROW && !this.#stopped; ticks++) {
+        ({ more } = await this.#withinDeadline(this.tick()));
+      }
+      if (this.#failing) this.#log.info('the relay works again');
+      this.#failing = false;
+    } catch (error) {
+      if (!this.#failing)
+        this.#log.warn({ err: error }, 'the relay cannot tick: after 2 s nothing is served from the cache');
+      this.#failing = true;
+    }
+  }
+
+  async #trimInTime(): Promise<void> {
+    try {
+      await this.#withinDeadline(this.#trim());
+    } catch (error) {
+      this.#log.debug({ err: error }, 'the outbox could not be trimmed now');
+    }
+  }
+
+  /** Without a deadline, a Postgres that holds connections open and does not answer would stop the relay for ever. */
+  async #withinDeadline<T>(tick: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        void this.#drop(0);
+        reject(new Error('Postgres did not answer'));
+      }, TICK_DEADLINE_MS);
+    });
+    try {
+      return await Promise.race([tick, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /**
+   * TICK, once, for all groups that need it. `more`: rows are left, tick again at once.
+   * @throws when Postgres or all of Redis cannot be reached, or takes no writes; groups that cannot be get no lease, which is all that they must not get.
+   */
+  async tick(): Promise<{ result: TickResult; more: boolean }> {
+    this.#outbox ??= this.#connect();
+    const outbox = this.#outbox;
+    const reached = await this.#heads();
+    const home = reached.find(({ group }) => group === HOME)?.head;
+    const due = this.#due(reached);
+    if (this.#database.latest === undefined || (due.length === 0 && this.#database.sinceMs >= IDENTIFY_EVERY_MS)) {
+      const askedAtMs = this.#clock.monotonicMs();
+      if (this.#moved(await outbox.identity(), askedAtMs)) return { result: 'other', more: true };
+    }
+    const before = this.#database.latest as DatabaseIdentity;
+    if (due.length === 0) {
+      const refused = this.#isRefused(home, before);
+      return this.#ticked(reached, { result: refused ? 'foreign' : 'recent', more: false });
+    }
+    const own = due.filter(({ head }) => isOf(head, before));
+    const askedAtMs = this.#clock.monotonicMs();
+    const barrier = due.some(({ head }) => head.leaseLeftMs === 0) ? await outbox.freshTransactionId() : undefined;
+    const view = await outbox.read(lowestPosition(own), appliedByAll(own));
+    // The rows were chosen by the position of the database before.
+    if (this.#moved(view.identity, askedAtMs)) return { result: 'other', more: true };
+    if (this.#isRefused(home, view.identity)) return this.#ticked(reached, { result: 'foreign', more: false });
+
+    const ticks = this.#claimed(due, home, view).map(({ group, head }) => ({
+      group,
+      ...this.#plan({ group, head }, view, barrier),
+    }));
+    const results = await this.#apply(ticks);
+    if (results.length === this.#store.groups && results.every((one) => one === 'applied')) this.#database.purged();
+    for (const { group, head } of own) {
+      if (head.forgotten.length > 0) await this.#store.sweep(head.forgotten, group, { database: before.id });
+    }
+    const more = ticks.some(({ more }, i) => more && results[i] === 'applied');
+    const result = results.find((one) => one !== 'applied') ?? 'applied';
+    return this.#ticked(reached, { result, more });
+  }
+
+  /** Records the identity. True when it has changed: what this tick has read so far is then of no use. */
+  #moved(identity: DatabaseIdentity, askedAtMs: number): boolean {
+    const before = this.#database.latest;
+    const change = this.#database.record(identity, askedAtMs);
+    if (change === 'first' || change === 'same') return false;
+    this.#log.warn(
+      { database: identity.id, before: before?.id },
+      'another database, or another state of its history, is behind DATABASE_URL: nothing cached of the one before is served',
+    );
+    this.#events.moved?.();
+    return true;
+  }
+
+  /** Whether the keys must be left alone. Logs each change. While HOME cannot be reached, nothing is known of a change. */
+  #isRefused(home: Head | undefined, database: DatabaseIdentity): boolean {
+    const claim = this.#claim.decide(home, database);
+    if (claim === 'unknown') return false;
+    const refused = claim === 'refused';
+    if (refused !== this.#refused) {
+      const owner = home?.position && databaseOf(home.position.purge);
+      const madeFromIt = owner === undefined || owner === database.previous;
+      if (refused) this.#log.warn({ database: database.id, owner }, madeFromIt ? TAKING_OVER : REFUSED);
+      else this.#log.info({ database: database.id }, 'the keys of this Redis group belong to this database now');
+    }
+    this.#refused = refused;
+    return refused;
+  }
+
+  /**
+   * The due groups that this database may write to now. HOME decides who owns all groups: it is taken first and alone, so one of two
+   * databases gets all of them. While HOME cannot be reached, only groups that are already this database's are written to.
+   */
+  #claimed(due: readonly Due[], home: Head | undefined, { identity }: OutboxView): readonly Due[] {
+    switch (this.#claim.decide(home, identity)) {
+      case 'own':
+        return due;
+      case 'unknown':
+        return due.filter(({ head }) => isOf(head, identity));
+      default: {
+        const first = due.filter(({ group }) => group === HOME);
+        return first.length > 0 ? first : due.filter(({ head }) => isOf(head, identity));
+      }
+    }
+  }
+
+  async #heads(): Promise<readonly Due[]> {
+    const groups = Array.from({ length: this.#store.groups }, (_, group) => group);
+    const heads = await Promise.allSettled(groups.map((group) => this.#store.head(group)));
+    const reached = groups.flatMap((group) => {
+      const head = heads[group];
+      return head?.status === 'fulfilled' && head.value.refusal === undefined ? [{ group, head: head.value }] : [];
+    });
+    if (reached.length === 0) throw whyNone(heads[HOME] as PromiseSettledResult<Head>);
+    return reached;
+  }
+
+  /** With HOME all groups, or not HOME: see `#apply`. */
+  #due(reached: readonly Due[]): readonly Due[] {
+    const due = this.#database.toBePurged
+      ? reached
+      : reached.filter(({ head }) => head.leaseLeftMs <= LEASE_MS - JUST_RENEWED_MS);
+    if (!due.some(({ group }) => group === HOME)) return due;
+    return reached.length === this.#store.groups ? reached : due.filter(({ group }) => group !== HOME);
+  }
+
+  /**
+   * HOME last, and only when all others have applied the same rows: it tells the process memories what to drop, and a process that then read
+   * the old value from a group that had not applied it would keep it, with no record left to come. HOME's lease names the leases of the
+   * others, and HOME logs what any of them had not released: a reader may have read it there since the record of its fence.
+   */
+  async #apply(ticks: readonly { group: number; tick: Tick }[]): Promise<Applied[]> {
+    const others = ticks.filter(({ group }) => group !== HOME);
+    const replies = await Promise.all(others.map(({ group, tick }) => this.#store.apply(tick, group)));
+    const byGroup = new Map(others.map(({ group }, i) => [group, replies[i] as ApplyReply]));
+    const home = ticks.find(({ group }) => group === HOME);
+    if (home !== undefined) {
+      const refused = replies.find(({ result }) => result !== 'applied');
+      const told = { ...home.tick, others: this.#elsewhere(byGroup) };
+      byGroup.set(HOME, refused ?? (await this.#store.apply(told, HOME)));
+    }
+    return ticks.map(({ group }) => (byGroup.get(group) as ApplyReply).result);
+  }
+
+  #elsewhere(replies: ReadonlyMap<number, ApplyReply>): AppliedElsewhere {
+    return {
+      generations: Array.from({ length: this.#store.groups }, (_, group) => replies.get(group)?.generation),
+      unreleased: new Set([...replies.values()].flatMap(({ unreleased }) => unreleased)),
+    };
+  }
+
+  /** What to apply to one group. */
+  #plan({ group, head }: Due, view: OutboxView, barrier: bigint | undefined): { tick: Tick; more: boolean } {
+    const known = head.position;
+    const taken = known !== undefined && !isOf(head, view.identity);
+    // Without a position, with one of another database, or with one that this one's history or outbox no longer reaches: all entries
+    // are void.
+    if (
+      known === undefined ||
+      taken ||
+      this.#database.toBePurged ||
+      view.horizon < known.xid ||
+      known.xid < view.trimmedBelow
+    ) {
+      if (known !== undefined) {
+        this.#log.warn({ group, position: known, outbox: view.horizon, taken }, 'purging the cache');
+        this.#events.purged?.(group);
+      }
+      const next = { xid: view.horizon, purge: purgeFor(view.identity.id) };
+      // Only a position tells one data set from another: without one it may have been emptied again since `head`, and
+      // with it fences of transactions younger than our barrier. So this tick names it, and the next may grant. The same holds for the
+      // position of another database, under which our writers' fences were refused.
+      const first = known === undefined || taken;
+      return {
+        tick: { head, next, rows: [], barrier, grant: first ? 'hold' : this.#grant({ group, head }) },
+        more: first,
+      };
+    }
+    const xid = view.upTo > known.xid ? view.upTo : known.xid; // a group that is ahead of where the rows were cut
+    const rows = view.rows.filter((row) => row.xid >= known.xid);
+    const grant = view.cut ? 'hold' : this.#grant({ group, head });
+    // With more released than `head` can name, the next tick would read the same rows again.
+    const more = view.cut && head.released.length < MAX_RELEASED_KNOWN;
+    return { tick: { head, next: { xid, purge: known.purge }, rows, barrier, grant }, more };
+  }
+
+  #grant({ group, head }: Due): 'grant' | 'force' {
+    const sinceMs = this.#unleasedSinceMs.get(group);
+    if (head.leaseLeftMs > 0 || sinceMs === undefined) return 'grant';
+    if (this.#clock.monotonicMs() - sinceMs < MAX_BARRIER_MS) return 'grant';
+    this.#log.warn({ group }, 'a transaction has been writing for 10 s: the cache serves without waiting for it');
+    this.#events.forced?.(group);
+    return 'force';
+  }
+
+  /** Records since when each group has had no lease, and reports the tick. */
+  #ticked<R extends { result: TickResult }>(reached: readonly Due[], ended: R): R {
+    const nowMs = this.#clock.monotonicMs();
+    const database = this.#database.latest;
+    const own = reached.filter(({ head }) => database !== undefined && isOf(head, database));
+    for (const { group } of reached) {
+      const head = own.find((one) => one.group === group)?.head;
+      if (head === undefined || head.leaseLeftMs > 0) this.#unleasedSinceMs.delete(group);
+      else if (!this.#unleasedSinceMs.has(group)) this.#unleasedSinceMs.set(group, nowMs);
+    }
+    const leaseLeftMs = own.find(({ group }) => group === HOME)?.head.leaseLeftMs ?? 0;
+    const sinceMs = this.#lookedAtMs === undefined ? 0 : nowMs - this.#lookedAtMs;
+    this.#lookedAtMs = nowMs;
+    this.#events.ticked?.({
+      result: ended.result,
+      late: leaseLeftMs < LATE_MS,
+      unleasedMs: leaseLeftMs === 0 ? sinceMs : 0,
+    });
+    return ended;
+  }
+
+  /** Apart from the tick: also while the store is away, or else the outbox would grow until it is back. */
+  async #trim(): Promise<void> {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs < this.#trimAtMs) return;
+    this.#trimAtMs = nowMs + TRIM_EVERY_MS; // also after a failure
+    this.#outbox ??= this.#connect();
+    if (await this.#outbox.trim()) this.#trimAtMs = nowMs;
+  }
+}
+
+/** Whether a group's position is one of this database. */
+function isOf({ position }: Head, database: DatabaseIdentity): boolean {
+  return position !== undefined && databaseOf(position.purge) === database.id;
+}
+
+function whyNone(home: PromiseSettledResult<Head>): unknown {
+  return home.status === 'rejected' ? home.reason : new Error(`Redis refuses writes: ${home.value.refusal}`);
+}
+
+/** From where the outbox has to be read; undefined when no group has a position. */
+function lowestPosition(due: readonly Due[]): bigint | undefined {
+  let lowest: bigint | undefined;
+  for (const { head } of due) {
+    const xid = head.position?.xid;
+    if (xid !== undefined && (lowest === undefined || xid < lowest)) lowest = xid;
+  }
+  return lowest;
+}
+
+/** Released in every group that would otherwise have to apply it. */
+function appliedByAll(due: readonly Due[]): string[] {
+  const known = due.flatMap(({ head }) =>
+    head.position === undefined ? [] : [{ below: head.position.xid, released: new Set(head.released) }],
+  );
+  if (known.length === 1) return [...(known[0]?.released ?? [])];
+  const all = new Set(known.flatMap(({ released }) => [...released]));
+  return [...all].filter((xid) => known.every(({ below, released }) => released.has(xid) || BigInt(xid) < below));
+}

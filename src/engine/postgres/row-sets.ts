@@ -1,0 +1,131 @@
+/**
+ * Row-sets: which equalities of a table's columns name a set of rows that something cached may depend on. Declared beside
+ * the table, installed as triggers (triggers.ts), used as tags: one declaration, so that no query can depend on a
+ * row-set which no trigger names.
+ */
+import { getTableColumns, getTableName } from 'drizzle-orm';
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
+import { rowSetTag, type Tag, tableTag } from '../cache/index.js';
+import { idPrefix } from '../../db/ids.js';
+
+const NIL_UUID = '00000000-0000-0000-0000-000000000000';
+
+export interface RowSetDeclaration {
+  /** Tells row-sets of the same columns apart that look at different parts of the rows. */
+  readonly aspect?: string;
+  /** The columns whose equality names the rows. */
+  readonly columns: readonly PgColumn[];
+  /** The same columns of another table, whose rows these are parts of: whoever reads a row with its parts needs but one tag for both. */
+  readonly of?: readonly PgColumn[];
+  /** Columns that nothing depends on which depends on this set: an UPDATE of these alone does not touch it. */
+  readonly ignores?: readonly PgColumn[];
+  /** Instead of `ignores`: the only columns whose UPDATE touches it. Inserts and deletes always do. */
+  readonly watches?: readonly PgColumn[];
+}
+
+/** Both the row-set's tag and the table's own, which TRUNCATE and very large statements bump instead. */
+type RowSetTags<D extends RowSetDeclaration> = (...values: ValuesOf<D['columns']>) => readonly [Tag, Tag];
+type ValuesOf<C extends readonly PgColumn[]> = {
+  -readonly [I in keyof C]: C[I] extends PgColumn ? NonNullable<C[I]['_']['data']> : never;
+};
+
+/** What the trigger function gets as its argument, one object per row-set. */
+export interface RowSetSpec {
+  readonly columns: readonly string[];
+  readonly of?: { readonly table: string; readonly columns: readonly string[] };
+  readonly aspect?: string;
+  readonly ignores?: readonly string[];
+  readonly watches?: readonly string[];
+}
+
+export interface TableRowSets {
+  readonly table: string;
+  readonly columns: readonly string[];
+  readonly specs: readonly RowSetSpec[];
+  /** By column; of those that a row-set may name. */
+  readonly types: Readonly<Record<string, ColumnType>>;
+}
+
+/** What a column's values are to a person who writes one. */
+export type ColumnType =
+  /** UUIDs, which the API shows as TypeIDs with this prefix. */
+  { readonly kind: 'id'; readonly prefix: string } | { readonly kind: 'uuid' | 'integer' | 'text' };
+
+/**
+ * Declares the row-sets of a table. Each becomes a function from the columns' values to the tags of those rows:
+ * `taskRows.byProject(projectId)`.
+ */
+export function rowSets<const D extends Record<string, RowSetDeclaration>>(table: PgTable, declared: D) {
+  const name = getTableName(table);
+  const columnNames = new Set(Object.values(getTableColumns(table)).map((column) => column.name));
+  const specs: RowSetSpec[] = [];
+  const functions: Record<string, (...values: unknown[]) => readonly [Tag, Tag]> = {};
+  const whole = tableTag(name);
+  for (const [setName, declaration] of Object.entries<RowSetDeclaration>(declared)) {
+    const spec = specOf(declaration);
+    checkSpec(`${name}.${setName}`, spec, columnNames);
+    for (const column of declaration.columns) checkText(`${name}.${setName}`, column);
+    specs.push(spec);
+    functions[setName] = (...values) => {
+      const texts = declaration.columns.map((column, i) => String(column.mapToDriverValue(values[i])));
+      return [rowSetTag(spec.of?.table ?? name, (spec.of ?? spec).columns, texts, spec.aspect), whole];
+    };
+  }
+  return {
+    table: name,
+    columns: [...columnNames],
+    specs,
+    types: typesOf(Object.values(getTableColumns(table))),
+    ...(functions as { [K in keyof D]: RowSetTags<D[K]> }),
+  };
+}
+
+function specOf({ columns, of, aspect, ignores, watches }: RowSetDeclaration): RowSetSpec {
+  const names = (list: readonly PgColumn[]) => list.map((column) => column.name);
+  return {
+    columns: names(columns),
+    ...(of && { of: { table: getTableName((of[0] as PgColumn).table), columns: names(of) } }),
+    ...(aspect !== undefined && { aspect }),
+    ...(ignores && { ignores: names(ignores) }),
+    ...(watches && { watches: names(watches) }),
+  };
+}
+
+function typesOf(columns: readonly PgColumn[]): Record<string, ColumnType> {
+  return Object.fromEntries(columns.map((column) => [column.name, typeOf(column)]));
+}
+
+function typeOf(column: PgColumn): ColumnType {
+  switch (column.getSQLType()) {
+    case 'uuid': {
+      // The column type knows the prefix, and shows it only in the ids that it makes.
+      const prefix = idPrefix(String(column.mapFromDriverValue(NIL_UUID)));
+      return prefix === undefined ? { kind: 'uuid' } : { kind: 'id', prefix };
+    }
+    case 'integer':
+    case 'serial':
+      return { kind: 'integer' };
+    default:
+      return { kind: 'text' };
+  }
+}
+
+/** A tag is made of the value's text here and in Postgres, so only types whose text is one and the same will do. */
+function checkText(name: string, column: PgColumn): void {
+  if (/^(timestamp|time|interval|json|numeric|real|double|bytea)\b/.test(column.getSQLType())) {
+    throw new TypeError(`row-set ${name}: ${column.name} is of type ${column.getSQLType()}, which has several texts`);
+  }
+}
+
+function checkSpec(name: string, spec: RowSetSpec, columnNames: ReadonlySet<string>): void {
+  if (spec.columns.length === 0) throw new TypeError(`row-set ${name}: at least one column is expected`);
+  if (spec.of !== undefined && spec.of.columns.length !== spec.columns.length) {
+    throw new TypeError(`row-set ${name}: of must name a column for each of its own`);
+  }
+  if (spec.ignores && spec.watches) throw new TypeError(`row-set ${name}: either ignores or watches, not both`);
+  for (const column of [...spec.columns, ...(spec.ignores ?? []), ...(spec.watches ?? [])]) {
+    if (!columnNames.has(column)) throw new TypeError(`row-set ${name}: ${column} is no column of the table`);
+  }
+  const own = spec.columns.find((column) => spec.ignores?.includes(column) || spec.watches?.includes(column) === false);
+  if (own !== undefined) throw new TypeError(`row-set ${name}: a change of its own column ${own} must touch it`);
+}

@@ -1,0 +1,125 @@
+/**
+ * The one way to write: `transact(fn)`. Runs `fn` in a transaction, reads back which tags its triggers named, fences them,
+ * commits, releases. When it has answered, no process serves anything that the commit made old.
+ */
+import { type Cache, CacheError, LEASE_MS, type Tag } from '../cache/index.js';
+import { retryingConflicts } from './conflicts.js';
+import { MAX_WRITES, type MainDatabase, type Transaction } from './database.js';
+import { type Clock, systemClock } from '../../std/time.js';
+import type { FenceWatch } from './fences.js';
+import { type OwnWritten, writtenBy } from './outbox.js';
+import { WriteQueue } from './write-queue.js';
+import type { Writer } from './writer.js';
+
+/** The connection broke while COMMIT was under way: the write may or may not have happened. */
+export class CommitOutcomeUnknown extends Error {
+  override readonly name = 'CommitOutcomeUnknown';
+  readonly code = 'COMMIT_OUTCOME_UNKNOWN';
+
+  constructor(cause: unknown) {
+    super('The connection broke during COMMIT: read again to see whether the write happened.', { cause });
+  }
+}
+
+export interface WriteResult<T> {
+  readonly value: T;
+  /** What the write invalidated: for traces. */
+  readonly tags: readonly Tag[];
+}
+
+export class Transactor {
+  readonly #db: Pick<MainDatabase, 'write'>;
+  readonly #cache: Cache;
+  readonly #fences: FenceWatch;
+  readonly #clock: Clock;
+  readonly #queue: WriteQueue;
+
+  constructor(options: {
+    db: Pick<MainDatabase, 'write'> & Partial<Pick<MainDatabase, 'maxWrites'>>;
+    cache: Cache;
+    fences: FenceWatch;
+    clock?: Clock;
+  }) {
+    this.#queue = new WriteQueue(options.db.maxWrites ?? MAX_WRITES);
+    this.#db = options.db;
+    this.#cache = options.cache;
+    this.#fences = options.fences;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /** Writes under way and waiting for a connection. */
+  get state(): WriteQueue['state'] {
+    return this.#queue.state;
+  }
+
+  /**
+   * WRITE. `fn` may only use the transaction it is given: a cached read inside it could be filled with what is not committed. It runs again,
+   * in a new transaction, when Postgres rolled back because of a deadlock or a serialization failure, so it must not keep state between runs.
+   * @throws what `fn` throws, after ROLLBACK; CommitOutcomeUnknown; CacheError FENCE_REFUSED under the fence policy `reject`; before
+   * anything is written TooManyWrites, and the reason of the writer's signal.
+   */
+  async transact<T>(fn: (tx: Transaction) => Promise<T>, by?: Writer<string>): Promise<WriteResult<T>> {
+    const attempts = () =>
+      retryingConflicts(
+        () => this.#write(fn, by),
+        (ms) => this.#clock.sleep(ms),
+      );
+    try {
+      const { fenced, ...result } = await this.#queue.run(by, attempts);
+      // Without a fence readers may be served what the commit made old until the lease has run out or a tick has applied it. This wait
+      // holds no connection and no place in the queue: in an outage of Redis every write waits.
+      if (!fenced) await this.#clock.sleep(LEASE_MS);
+      return result;
+    } finally {
+      if (by?.session !== undefined) this.#cache.renew(by.session);
+    }
+  }
+
+  async #write<T>(
+    fn: (tx: Transaction) => Promise<T>,
+    by: Writer<string> | undefined,
+  ): Promise<WriteResult<T> & { readonly fenced: boolean }> {
+    let written: OwnWritten | undefined;
+    let fenced = true;
+    let committing = false;
+    let value: T;
+    try {
+      value = await this.#db.write.transaction(async (tx) => {
+        by?.signal?.throwIfAborted(); // it may have aborted while the connection was opened
+        if (by?.writes !== undefined) by.writes.begun = true;
+        const result = await fn(tx);
+        written = await writtenBy(tx);
+        if (written !== undefined && written.tags.length > 0) {
+          fenced = await this.#cache.fence(written.xid, written.tags, written.database);
+        }
+        committing = true; // the driver sends COMMIT as soon as this returns
+        return result;
+      });
+    } catch (error) {
+      await this.#afterFailure(written, committing, error);
+      throw committing && isOutcomeUnknown(error) ? new CommitOutcomeUnknown(error) : error;
+    }
+    if (written === undefined || written.tags.length === 0) return { value, tags: [], fenced: true };
+    const { database } = written;
+    this.#cache.release(written.xid, written.tags, { unfenced: !fenced, database });
+    return { value, tags: written.tags, fenced };
+  }
+
+  async #afterFailure(written: OwnWritten | undefined, committing: boolean, error: unknown): Promise<void> {
+    if (written === undefined || written.tags.length === 0) return;
+    const refused = error instanceof CacheError && error.code === 'FENCE_REFUSED';
+    if (refused && !committing) {
+      // ROLLBACK was acknowledged, or this would be the connection's error.
+      this.#cache.release(written.xid, written.tags, { unfenced: false, database: written.database });
+    } else {
+      // Never released by us: only Postgres knows how the transaction ended.
+      await this.#fences.resolve([String(written.xid)], written.tags);
+    }
+  }
+}
+
+/** Any error but the server's own refusal of the COMMIT: the connection failed, or the server is going down. */
+function isOutcomeUnknown(error: unknown): boolean {
+  const refused = error instanceof Error && error.name === 'PostgresError' && 'code' in error;
+  return !refused || /^(08|57P0)/.test(String(error.code));
+}

@@ -1,0 +1,126 @@
+/**
+ * The pool of writers as Drizzle sees it: the driver's client, with what the driver lacks. Statements of transactions may be built once for
+ * all of them (`preparedIn`); those of one transaction leave in the order in which they were made, and are counted, so that whoever
+ * asks something right behind a statement knows whether it was the last (`sentIn`).
+ */
+import type { DrizzleConfig } from 'drizzle-orm';
+import { drizzle } from 'drizzle-orm/postgres-js';
+import type { Sql, TransactionSql } from 'postgres';
+import type { Executor, Prepared, Transaction } from './database.js';
+import { builtOnce, comingAgain } from './prepared-statements.js';
+
+/** What runs on a pool that is left has this long to end. */
+const LEAVE_S = 5;
+
+type Unsafe = Sql['unsafe'];
+type Open = (run: (tx: TransactionSql) => unknown) => Promise<unknown>;
+type Logger = NonNullable<DrizzleConfig['logger']>;
+
+/** What Drizzle holds for the driver's client, and finds again by a transaction's session. */
+interface Client {
+  readonly pool: WritePool;
+  readonly unsafe: Unsafe;
+  /** Absent outside of transactions. */
+  readonly transaction: { sent: number } | undefined;
+  /** Of a savepoint, which may be undone alone. */
+  readonly part: boolean;
+}
+
+export class WritePool {
+  /** Stands for the driver's client with what Drizzle calls of it. */
+  readonly client: Sql;
+  /** Statements for any transaction: each runs in the one of `at`. */
+  readonly statement: ReturnType<typeof builtOnce>;
+  readonly #connect: () => Sql;
+  #sql: Sql;
+  readonly #comesAgain = comingAgain();
+  readonly #first: string | undefined;
+  /** Where the statement that is sent now runs. */
+  #at: Client | undefined;
+
+  /** @param first a statement that each transaction begins with, in the same round trip as the next one */
+  constructor(connect: () => Sql, logger: Logger, first?: string) {
+    this.#connect = connect;
+    this.#sql = connect();
+    this.#first = first;
+    const { options } = this.#sql;
+    const current = {
+      options,
+      unsafe: (...args: Parameters<Unsafe>) => this.#sql.unsafe(...args),
+      begin: (run: (tx: TransactionSql) => unknown) => this.#sql.begin(run),
+    } as unknown as Sql;
+    this.client = this.#over(current, undefined, false);
+    const unsafe: Unsafe = (...args) => (this.#at as Client).unsafe(...args);
+    this.statement = builtOnce(drizzle({ options, unsafe } as unknown as Sql, { logger }));
+  }
+
+  /** From now on transactions go to new connections: the old ones may lead to another database than the address does now. */
+  reconnect(): void {
+    const left = this.#sql;
+    this.#sql = this.#connect();
+    left.end({ timeout: LEAVE_S }).catch(() => {}); // its users see their own statements fail
+  }
+
+  async end(options: { timeout: number }): Promise<void> {
+    await this.#sql.end(options);
+  }
+
+  /** Runs in `client` what `send` sends before it returns. */
+  at<T>(client: Client, send: () => T): T {
+    this.#at = client;
+    try {
+      return send();
+    } finally {
+      this.#at = undefined;
+    }
+  }
+
+  #begin(tx: TransactionSql): void {
+    if (this.#first === undefined) return;
+    tx.unsafe(this.#first)
+      .execute()
+      .catch(() => {}); // the transaction fails with it, and its next statement reports that
+  }
+
+  /** A client with what Drizzle calls of it, and the same for what it opens. */
+  #over<C extends Sql | TransactionSql>(sql: C, transaction: Client['transaction'], part: boolean): C {
+    const unsafe = (...[text, parameters, options]: Parameters<Unsafe>) => {
+      const query = sql.unsafe(text, parameters, { ...options, prepare: this.#comesAgain(text) });
+      if (transaction === undefined) return query;
+      transaction.sent++;
+      return query.execute(); // now, not when it is awaited
+    };
+    const opening = (open: Open) => (run: (tx: TransactionSql) => unknown) =>
+      open((tx) => {
+        if (transaction === undefined) this.#begin(tx);
+        return run(this.#over(tx, transaction ?? { sent: 0 }, transaction !== undefined));
+      });
+    const opens =
+      'begin' in sql ? { begin: opening(sql.begin as Open) } : { savepoint: opening(sql.savepoint as Open) };
+    return { options: this.#sql.options, pool: this, unsafe, transaction, part, ...opens } as unknown as C;
+  }
+}
+
+/** A statement in this transaction, built once under its name for all transactions of the pool. */
+export function preparedIn<S extends Prepared>(
+  tx: Transaction,
+  name: string,
+  build: (at: Executor, name: string) => S,
+): Pick<S, 'execute'> {
+  const client = clientOf(tx);
+  const statement = client.pool.statement(name, build);
+  return { execute: (values) => client.pool.at(client, () => statement.execute(values)) } as Pick<S, 'execute'>;
+}
+
+/** How many statements have been sent in this transaction, those of its savepoints included; undefined for a savepoint, which may be undone. */
+export function sentIn(tx: Transaction): number | undefined {
+  const { transaction, part } = clientOf(tx);
+  return part ? undefined : transaction?.sent;
+}
+
+/** Drizzle keeps it from its types, not from its objects. */
+function clientOf(tx: Transaction): Client {
+  const { client } = (tx as unknown as { session: { client: Client } }).session;
+  if (!(client.pool instanceof WritePool)) throw new TypeError('expected a transaction of the write pool');
+  return client;
+}

@@ -1,0 +1,274 @@
+/**
+ * Where Redis is and how it is reached: one server, the primary that Sentinels name, or a Cluster. A command goes out on a live
+ * connection now or fails now; it is never kept for later. Every connection knows the run id of the server it leads to, since
+ * the lease is one run's alone.
+ */
+import calculateSlot from 'cluster-key-slot';
+import { type Cluster, Redis, type RedisOptions } from 'ioredis';
+import { bounded } from './with-timeout.js';
+import { SendsOnce } from './sends-once.js';
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `natMap`: where to reach the nodes that Sentinels and Clusters name, by `host:port`, if not there. */
+export type RedisPlace =
+  | { readonly url: string }
+  | {
+      readonly sentinels: readonly Address[];
+      readonly master: string;
+      /** For user, password, database and TLS of the primary itself. Default: none, 0, none. */
+      readonly url?: string;
+      readonly natMap?: Readonly<Record<string, Address>>;
+    }
+  | {
+      readonly cluster: readonly Address[];
+      readonly url?: string;
+      readonly natMap?: Readonly<Record<string, Address>>;
+    };
+
+const MAX_RECONNECT_MS = 500;
+const SLOTS_REFRESH_MS = 2000;
+/** What a server that keeps INFO from its clients is called: then a failover within a lease is only bounded by it. */
+const UNKNOWN_RUN = 'any';
+
+export interface Server {
+  /** Its run id. */
+  readonly run: string;
+  /** The connection that leads there, by number: the next connection has another. */
+  readonly link: number;
+}
+
+/** A client of one place, with what it knows of the servers behind it. */
+export interface Connection {
+  readonly client: Redis | Cluster;
+  /** The server that keys with this hash tag are on; undefined while there is no connection to it. */
+  serverOf(hashTag: string): Server | undefined;
+  /**
+   * Whether commands go to the database that the place names. ioredis drops a refusal of SELECT and goes on in database 0, which may
+   * belong to another installation.
+   */
+  readonly selected: boolean;
+  /** The server's refusal of SELECT, for as long as no later SELECT has succeeded. */
+  readonly refusal: Error | undefined;
+  /** Leaves the connection that keys with this hash tag go by: it does not answer. The next is made by itself. */
+  drop(hashTag: string): void;
+  connect(): Promise<void>;
+  end(): void;
+}
+
+export interface ConnectOptions {
+  /** How long one command, and one attempt to connect, may take, ms. */
+  readonly waitMs: number;
+  /** One attempt on `connect()` and no more. Default: connects by itself, again and again. */
+  readonly once?: boolean;
+}
+
+export function openConnection(place: RedisPlace, options: ConnectOptions): Connection {
+  return 'cluster' in place ? openCluster(place, options) : openSingle(place, options);
+}
+
+type SinglePlace = Exclude<RedisPlace, { cluster: unknown }>;
+type ClusterPlace = Extract<RedisPlace, { cluster: unknown }>;
+
+/** A client that knows nothing of the server behind it. */
+export function openClient(place: RedisPlace, options: ConnectOptions): Redis | Cluster {
+  return 'cluster' in place ? clusterClient(place, options) : singleClient(place, options);
+}
+
+function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Redis {
+  const retryStrategy = (attempt: number) => (once === true ? null : Math.min(25 * 2 ** attempt, MAX_RECONNECT_MS));
+  let leaving = false;
+  const options: RedisOptions = {
+    ...commandOptions(waitMs),
+    enableOfflineQueue: false,
+    lazyConnect: once === true,
+    retryStrategy,
+    // A primary that became a replica: the next connection leads to the new one. Once: the client would leave it again for each error.
+    reconnectOnError: (error) => {
+      const leave = !leaving && error.message.startsWith('READONLY');
+      leaving ||= leave;
+      return leave;
+    },
+    ...('sentinels' in place && {
+      sentinels: [...place.sentinels],
+      name: place.master,
+      sentinelRetryStrategy: retryStrategy,
+      failoverDetector: once !== true,
+      ...(place.natMap && { natMap: { ...place.natMap } }),
+    }),
+  };
+  const client = 'sentinels' in place ? new Redis({ ...ofUrl(place.url), ...options }) : new Redis(place.url, options);
+  client.on('error', () => {}); // every command reports its own failure; the event only repeats it
+  client.on('close', () => {
+    leaving = false;
+  });
+  return client;
+}
+
+function openSingle(place: SinglePlace, options: ConnectOptions): Connection {
+  const { waitMs, once } = options;
+  const client = singleClient(place, options);
+  const database = databaseIn(place.url);
+  let server: Server | undefined;
+  let selected = database === 0;
+  let refusal: Error | undefined;
+  const select = async () => {
+    if (database === 0) return;
+    try {
+      await bounded(client.select(database), waitMs);
+      selected = true;
+      refusal = undefined;
+    } catch (error) {
+      if (error instanceof Error && error.name === 'ReplyError') refusal = error;
+      throw error;
+    }
+  };
+  client.on('ready', async () => {
+    const [behind] = await Promise.all([serverBehind(client, waitMs), select()]).catch(() => [undefined]);
+    server = behind;
+    if (server === undefined && client.status === 'ready') client.disconnect(once !== true);
+  });
+  client.on('close', () => {
+    server = undefined;
+    selected = database === 0;
+  });
+  return {
+    client,
+    serverOf: () => server,
+    get selected() {
+      return selected;
+    },
+    get refusal() {
+      return refusal;
+    },
+    drop: () => {
+      if (client.status === 'ready') client.disconnect(true);
+    },
+    async connect() {
+      await client.connect();
+      await select();
+    },
+    end: () => client.disconnect(),
+  };
+}
+
+function clusterClient(place: ClusterPlace, { waitMs, once }: ConnectOptions): Cluster {
+  const { tls, username, password } = ofUrl(place.url);
+  const client = new SendsOnce([...place.cluster], {
+    enableReadyCheck: false, // with one shard away the others serve
+    enableOfflineQueue: false,
+    lazyConnect: once === true,
+    slotsRefreshTimeout: waitMs,
+    slotsRefreshInterval: SLOTS_REFRESH_MS,
+    clusterRetryStrategy: (attempt) => (once === true ? null : Math.min(25 * 2 ** attempt, MAX_RECONNECT_MS)),
+    redisOptions: {
+      ...commandOptions(waitMs),
+      ...(tls && { tls }),
+      ...(username && { username }),
+      ...(password && { password }),
+    },
+    ...(place.natMap && { natMap: { ...place.natMap } }),
+  });
+  client.on('error', () => {}); // as above
+  return client;
+}
+
+function openCluster(place: ClusterPlace, options: ConnectOptions): Connection {
+  const { waitMs, once } = options;
+  const client = clusterClient(place, options);
+  const nodes = new Map<string, { node: Redis; server: Server | undefined }>();
+  client.on('+node', (node: Redis) => {
+    const known = { node, server: undefined as Server | undefined };
+    const name = `${node.options.host}:${node.options.port}`;
+    nodes.set(name, known);
+    // A cluster's nodes connect when a command wants them; here none is sent before its server is known.
+    if (once !== true) node.connect().catch(() => {});
+    node.on('ready', async () => {
+      known.server = await serverBehind(node, waitMs);
+      if (known.server === undefined && node.status === 'ready') node.disconnect();
+    });
+    node.on('close', () => {
+      known.server = undefined;
+    });
+    node.on('end', () => {
+      if (nodes.get(name) === known) nodes.delete(name);
+    });
+  });
+  const nodeOf = (hashTag: string) => {
+    const name = client.slots[calculateSlot(hashTag)]?.[0];
+    if (name === undefined) return undefined;
+    const mapped = place.natMap?.[name];
+    return nodes.get(mapped === undefined ? name : `${mapped.host}:${mapped.port}`);
+  };
+  return {
+    client,
+    serverOf: (hashTag) => nodeOf(hashTag)?.server,
+    selected: true, // a Cluster has one database
+    refusal: undefined,
+    drop: (hashTag) => {
+      const node = nodeOf(hashTag)?.node;
+      // Not again: a cluster that misses a node asks the others who has its slots now.
+      if (node?.status === 'ready') node.disconnect();
+    },
+    connect: () => client.connect(),
+    end: () => client.disconnect(),
+  };
+}
+
+/** Never queued, never sent twice by the client itself: what a late command may do is the caller's to say. Of a Cluster see sends-once.ts. */
+function commandOptions(waitMs: number): RedisOptions {
+  return {
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    connectTimeout: waitMs, // of commands: see bounded.ts
+  };
+}
+
+/** What a Sentinel or a Cluster does not say of its nodes. */
+function ofUrl(url: string | undefined): Pick<RedisOptions, 'username' | 'password' | 'db' | 'tls'> {
+  if (url === undefined) return {};
+  const { protocol, username, password } = new URL(url);
+  return {
+    ...(username && { username: decodeURIComponent(username) }),
+    ...(password && { password: decodeURIComponent(password) }),
+    db: databaseIn(url),
+    ...(protocol === 'rediss:' && { tls: {} }),
+  };
+}
+
+/**
+ * The number of the database that a URL names, as ioredis reads it: `/1`, else `?db=1`, else 0.
+ * @throws RangeError for what is no number
+ */
+export function databaseIn(url: string | undefined): number {
+  if (url === undefined) return 0;
+  const { pathname, searchParams } = new URL(url);
+  const text = pathname.slice(1) || (searchParams.get('db') ?? '');
+  if (/^\d{0,6}$/.test(text)) return Number(text);
+  throw new RangeError(`expected a database number, as in redis://host:6379/1, got ${JSON.stringify(text)}`);
+}
+
+/** What is sent from now to the end of this tick leaves in one write. A cluster's nodes write each for itself. */
+export function corkForNow(client: Redis | Cluster): void {
+  if (!('stream' in client)) return;
+  const { stream } = client;
+  if (stream === undefined || stream.writableCorked > 0) return;
+  stream.cork();
+  process.nextTick(() => stream.uncork());
+}
+
+let links = 0;
+
+/** Undefined when the connection failed meanwhile. */
+async function serverBehind(client: Redis, waitMs: number): Promise<Server | undefined> {
+  const link = ++links;
+  try {
+    return { run: /run_id:(\w+)/.exec(await bounded(client.info('server'), waitMs))?.[1] ?? UNKNOWN_RUN, link };
+  } catch (error) {
+    const refused = error instanceof Error && error.name === 'ReplyError';
+    return refused ? { run: UNKNOWN_RUN, link } : undefined;
+  }
+}

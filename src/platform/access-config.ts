@@ -1,0 +1,89 @@
+/** The part of the environment that decides who gets in: tokens, browsers' origins, the proxy in front, rates. Read by config.ts. */
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { KEY_SET_ALGORITHMS, SECRET_ALGORITHMS } from '../server/auth/tokens.js';
+
+/** Sandbox in a browser at Apollo's own address talks to a server on this machine. */
+const SANDBOX_ORIGIN = 'https://studio.apollographql.com';
+
+/** A key must have at least its hash's length. */
+const SECRET_CHARS: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
+const DEFAULT_RATE_POINTS = 10_000;
+
+const listOf = (isOne: (text: string) => boolean, expected: string) =>
+  z
+    .string()
+    .transform((text) => text.split(',').map((part) => part.trim()))
+    .refine((parts) => parts.every(isOne), expected);
+
+const wholeNumber = (expected: string, min: number) => z.coerce.number(expected).int(expected).min(min, expected);
+
+export const accessVariables = {
+  JWT_ALGORITHMS: listOf(
+    (name) => [...SECRET_ALGORITHMS, ...KEY_SET_ALGORITHMS].includes(name),
+    `expected some of ${[...SECRET_ALGORITHMS, ...KEY_SET_ALGORITHMS].join(',')}`,
+  ).optional(),
+  UNKNOWN_USERS: z.enum(['refuse', 'create'], 'expected refuse or create').default('refuse'),
+  CORS_ORIGINS: listOf(isOrigin, 'expected origins like https://app.example.com, with a comma between them').optional(),
+  TRUST_PROXY: listOf(isNetwork, 'expected the addresses of proxies in front, like 10.0.0.0/8,::1').optional(),
+  RATE_LIMIT_POINTS: wholeNumber('expected a number of points, 0 for no limit', 0).optional(),
+  RATE_LIMIT_SECONDS: wholeNumber('expected a number of seconds', 1).pipe(z.number().max(86_400)).default(60),
+};
+
+const variables = z.object(accessVariables);
+type Variables = z.output<typeof variables>;
+
+export interface AccessConfig {
+  /** Absent: the usual ones of a secret or of a key set. */
+  readonly algorithms: readonly string[] | undefined;
+  readonly unknownUsers: 'refuse' | 'create';
+  /** Whose pages may call the API from a browser. */
+  readonly corsOrigins: readonly string[];
+  /** The addresses of proxies that are believed to tell a request's own; absent: none. */
+  readonly trustProxy: readonly string[] | undefined;
+  /** Absent: no limit. */
+  readonly rateLimit: { readonly points: number; readonly seconds: number } | undefined;
+}
+
+export function accessConfig(v: Variables, production: boolean): AccessConfig {
+  // On a laptop a limit would only disturb.
+  const points = v.RATE_LIMIT_POINTS ?? (production ? DEFAULT_RATE_POINTS : 0);
+  return {
+    algorithms: v.JWT_ALGORITHMS,
+    unknownUsers: v.UNKNOWN_USERS,
+    corsOrigins: v.CORS_ORIGINS ?? (production ? [] : [SANDBOX_ORIGIN]),
+    trustProxy: v.TRUST_PROXY,
+    rateLimit: points === 0 ? undefined : { points, seconds: v.RATE_LIMIT_SECONDS },
+  };
+}
+
+/** What no variable shows alone. @param given the environment, of which some may be wrong */
+export function accessFaults(given: Readonly<Record<string, string | undefined>>): string[] {
+  const algorithms = given['JWT_ALGORITHMS']?.split(',').map((name) => name.trim()) ?? [];
+  if (given['JWKS_URL'] !== undefined) {
+    const isPublic = algorithms.every((name) => !name.startsWith('HS'));
+    return isPublic ? [] : [`JWT_ALGORITHMS: expected some of ${KEY_SET_ALGORITHMS.join(',')} with JWKS_URL`];
+  }
+  if (algorithms.some((name) => KEY_SET_ALGORITHMS.includes(name))) {
+    return [`JWT_ALGORITHMS: expected some of ${SECRET_ALGORITHMS.join(',')}: the others need JWKS_URL`];
+  }
+  const chars = Math.max(0, ...algorithms.map((name) => SECRET_CHARS[name] ?? 0));
+  const secret = given['JWT_SECRET'];
+  return secret === undefined || secret.length >= chars
+    ? []
+    : [`JWT_SECRET: expected at least ${chars} characters for ${algorithms.join(',')}`];
+}
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text;
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const version = isIP(address);
+  return (
+    version !== 0 &&
+    rest.length === 0 &&
+    (bits === undefined || (/^\d+$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128)))
+  );
+}

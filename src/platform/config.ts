@@ -1,0 +1,220 @@
+/**
+ * The environment, read once and checked as a whole: every variable that is wrong or missing is reported in one message. In
+ * production nothing has a default that could hide a mistake; elsewhere what is missing is started or made up.
+ */
+import { z } from 'zod';
+import { type AccessConfig, accessConfig, accessFaults, accessVariables } from './access-config.js';
+import { databaseIn, type RedisPlace } from '../engine/cache/index.js';
+import { ConnectionUrlError, parseConnectionUrl } from '../engine/postgres/connection-url.js';
+import type { SubscriptionLimits } from '../server/websocket/subscription-limits.js';
+import { subscriptionConfig, subscriptionVariables } from './subscription-config.js';
+
+/** HS256 wants a key of at least the hash's length. */
+const MIN_SECRET_CHARS = 32;
+
+const urlOf = (...protocols: string[]) =>
+  z.url({
+    protocol: new RegExp(`^(${protocols.join('|')})$`),
+    error: `expected a URL like ${protocols[0]}://host:port/…`,
+  });
+
+/** Not `urlOf`: a URL of Postgres may have no host, or the directory of a Unix socket in its place. */
+const databaseUrl = z.string().check((context) => {
+  try {
+    parseConnectionUrl(context.value);
+  } catch (error) {
+    if (!(error instanceof ConnectionUrlError)) throw error;
+    context.issues.push({ code: 'custom', input: context.value, message: error.message });
+  }
+});
+
+const addresses = z
+  .string()
+  .regex(/^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$/, 'expected host:port,host:port,…')
+  .transform((text) =>
+    text.split(',').map((address) => {
+      const [host = '', port] = address.split(':');
+      return { host, port: Number(port) };
+    }),
+  );
+
+const megabytes = (otherwise: number) => {
+  const expected = 'expected a number of MiB above 0';
+  return z.coerce.number(expected).positive(expected).default(otherwise);
+};
+
+const variables = z.object({
+  NODE_ENV: z
+    .enum(['development', 'test', 'production'], 'expected development, test or production')
+    .default('development'),
+  HOST: z.string().min(1, 'expected a host name or address').default('127.0.0.1'),
+  PORT: z.coerce.number().int().min(0).max(65_535, 'expected a port, 0 to 65535').default(4000),
+  LOG_LEVEL: z
+    .enum(
+      ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+      'expected a level of pino: fatal to trace, or silent',
+    )
+    .optional(),
+  DATABASE_URL: databaseUrl.optional(),
+  REDIS_URL: urlOf('redis', 'rediss').optional(),
+  REDIS_CLUSTER_NODES: addresses.optional(),
+  REDIS_SENTINELS: addresses.optional(),
+  REDIS_SENTINEL_MASTER: z.string().min(1).default('mymaster'),
+  REDIS_GROUP: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 letters, digits, - or _')
+    .default('tasks'),
+  FENCE_POLICY: z.enum(['available', 'reject'], 'expected available or reject').default('available'),
+  NEAR_CACHE_MB: z.coerce
+    .number('expected a number of MiB, 0 for none')
+    .min(0, 'expected a number of MiB, 0 for none')
+    .default(64),
+  MAX_LOADS: z.coerce
+    .number('expected a number of loads')
+    .int('expected a whole number')
+    .min(1, 'expected at least 1')
+    .default(10),
+  MAX_RESPONSE_MB: megabytes(4),
+  MAX_UNREAD_MB: megabytes(64),
+  INTROSPECTION: z.enum(['on', 'off'], 'expected on or off').optional(),
+  PERSISTED_DOCUMENTS: z.string().optional(),
+  PERSISTED_DOCUMENTS_MODE: z.enum(['off', 'warn', 'enforce'], 'expected off, warn or enforce').optional(),
+  JWT_SECRET: z.string().min(MIN_SECRET_CHARS, `expected at least ${MIN_SECRET_CHARS} characters`).optional(),
+  JWKS_URL: urlOf('https', 'http').optional(),
+  JWT_ISSUER: z.string().min(1).default('tasks-api'),
+  JWT_AUDIENCE: z.string().min(1).default('tasks-api'),
+  ...accessVariables,
+  ...subscriptionVariables,
+});
+
+export interface Config {
+  readonly environment: 'development' | 'test' | 'production';
+  readonly host: string;
+  readonly port: number;
+  readonly logLevel: string;
+  /** Absent outside of production: a private PostgreSQL is started. */
+  readonly databaseUrl: string | undefined;
+  /** Absent outside of production: a private Redis, or the memory store. */
+  readonly redis: RedisPlace | undefined;
+  /** Names this installation's keys in Redis. */
+  readonly redisGroup: string;
+  /** What a write does when Redis cannot be reached or takes no writes: commit all the same and answer after 2 s, or be refused. */
+  readonly fencePolicy: 'available' | 'reject';
+  /** Of parsed entries in this process; 0: none are kept. */
+  readonly nearCacheBytes: number;
+  /** Loads that run at once in this process while others wait. */
+  readonly maxLoads: number;
+  /** Bounds one response. */
+  readonly maxResponseBytes: number;
+  /** Bounds all responses of this process that their clients have not read. */
+  readonly maxUnreadBytes: number;
+  /** Whether clients may ask for the schema. */
+  readonly introspection: boolean;
+  /** A manifest of documents, and what becomes of others: run and told, or refused. Absent: there is none. */
+  readonly persistedDocuments: { readonly path: string; readonly mode: 'warn' | 'enforce' } | undefined;
+  /** Absent outside of production: a secret is made and kept with the embedded data. */
+  readonly tokens: TokenConfig | undefined;
+  readonly issuer: string;
+  readonly audience: string;
+  readonly access: AccessConfig;
+  /** Where they are not the defaults. */
+  readonly subscriptionLimits: Partial<SubscriptionLimits>;
+}
+
+export type TokenConfig =
+  | { readonly kind: 'secret'; readonly secret: string }
+  | { readonly kind: 'jwks'; readonly url: string };
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly code = 'CONFIG';
+}
+
+/** @throws ConfigError that names every variable at fault and what was expected. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  // An empty variable is what `FOO=` in an env file means: not set.
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = variables.safeParse(given);
+  const faults = parsed.success ? [] : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+  if (given['NODE_ENV'] === 'production') {
+    if (given['DATABASE_URL'] === undefined) faults.push('DATABASE_URL: required in production');
+    if (!['REDIS_URL', 'REDIS_CLUSTER_NODES', 'REDIS_SENTINELS'].some((name) => given[name] !== undefined)) {
+      faults.push('REDIS_URL, REDIS_CLUSTER_NODES or REDIS_SENTINELS: required in production');
+    }
+    if (given['JWT_SECRET'] === undefined && given['JWKS_URL'] === undefined) {
+      faults.push('JWT_SECRET or JWKS_URL: required in production');
+    }
+  }
+  // A caller has a quarter of the one, which must hold one of the other.
+  if (parsed.success && parsed.data.MAX_UNREAD_MB < 4 * parsed.data.MAX_RESPONSE_MB) {
+    faults.push('MAX_UNREAD_MB: expected at least 4 times MAX_RESPONSE_MB');
+  }
+  if (given['REDIS_CLUSTER_NODES'] !== undefined && given['REDIS_SENTINELS'] !== undefined) {
+    faults.push('REDIS_CLUSTER_NODES, REDIS_SENTINELS: expected only one of them');
+  }
+  if (given['JWT_SECRET'] !== undefined && given['JWKS_URL'] !== undefined) {
+    faults.push('JWT_SECRET, JWKS_URL: expected only one of them');
+  }
+  faults.push(...databaseFaults(given), ...accessFaults(given));
+  if (['warn', 'enforce'].includes(given['PERSISTED_DOCUMENTS_MODE'] ?? '') && !given['PERSISTED_DOCUMENTS']) {
+    faults.push('PERSISTED_DOCUMENTS: required where PERSISTED_DOCUMENTS_MODE is warn or enforce');
+  }
+  if (faults.length > 0 || !parsed.success)
+    throw new ConfigError(`The environment is not usable:\n  ${faults.join('\n  ')}`);
+
+  const v = parsed.data;
+  return Object.freeze({
+    environment: v.NODE_ENV,
+    host: v.HOST,
+    port: v.PORT,
+    logLevel: v.LOG_LEVEL ?? (v.NODE_ENV === 'production' ? 'info' : 'warn'),
+    databaseUrl: v.DATABASE_URL,
+    redis: redisPlace(v),
+    redisGroup: v.REDIS_GROUP,
+    fencePolicy: v.FENCE_POLICY,
+    nearCacheBytes: v.NEAR_CACHE_MB * 1024 * 1024,
+    maxLoads: v.MAX_LOADS,
+    maxResponseBytes: v.MAX_RESPONSE_MB * 1024 * 1024,
+    maxUnreadBytes: v.MAX_UNREAD_MB * 1024 * 1024,
+    introspection: v.INTROSPECTION === undefined ? v.NODE_ENV !== 'production' : v.INTROSPECTION === 'on',
+    persistedDocuments: persistedDocuments(v),
+    tokens: tokenConfig(v.JWT_SECRET, v.JWKS_URL),
+    issuer: v.JWT_ISSUER,
+    audience: v.JWT_AUDIENCE,
+    access: accessConfig(v, v.NODE_ENV === 'production'),
+    subscriptionLimits: subscriptionConfig(v),
+  });
+}
+
+/** The path of REDIS_URL: a number, and 0 in a Cluster, which has no other database. */
+function databaseFaults(given: Readonly<Record<string, string | undefined>>): string[] {
+  const { REDIS_URL: url, REDIS_CLUSTER_NODES: nodes } = given;
+  if (url === undefined || !URL.canParse(url)) return [];
+  try {
+    const number = databaseIn(url);
+    return nodes !== undefined && number > 0 ? ['REDIS_URL: expected database 0, the only one of a Cluster'] : [];
+  } catch (error) {
+    return [`REDIS_URL: ${(error as RangeError).message}`];
+  }
+}
+
+/** Beside nodes or Sentinels, REDIS_URL says user, password, database and TLS of the servers that they name. */
+function redisPlace(v: z.infer<typeof variables>): RedisPlace | undefined {
+  const login = v.REDIS_URL !== undefined && { url: v.REDIS_URL };
+  if (v.REDIS_CLUSTER_NODES !== undefined) return { cluster: v.REDIS_CLUSTER_NODES, ...login };
+  if (v.REDIS_SENTINELS !== undefined) {
+    return { sentinels: v.REDIS_SENTINELS, master: v.REDIS_SENTINEL_MASTER, ...login };
+  }
+  return login || undefined;
+}
+
+/** Who names a manifest wants it used: to see what it lacks is the first step. */
+function persistedDocuments(v: z.infer<typeof variables>): Config['persistedDocuments'] {
+  const { PERSISTED_DOCUMENTS: path, PERSISTED_DOCUMENTS_MODE: mode = 'warn' } = v;
+  return path === undefined || mode === 'off' ? undefined : { path, mode };
+}
+
+function tokenConfig(secret: string | undefined, url: string | undefined): TokenConfig | undefined {
+  if (url !== undefined) return { kind: 'jwks', url };
+  return secret === undefined ? undefined : { kind: 'secret', secret };
+}

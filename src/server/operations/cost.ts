@@ -1,0 +1,227 @@
+/**
+ * What an operation costs, before it runs: about one unit for each object that its answer may hold. A connection costs its page
+ * size times what is selected of a node. Computed with the variables, so that `first: $n` is what the client sent.
+ */
+import {
+  type DocumentNode,
+  type FragmentDefinitionNode,
+  GraphQLError,
+  type GraphQLSchema,
+  getNamedType,
+  getVariableValues,
+  isCompositeType,
+  isObjectType,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+} from 'graphql';
+import { type ComplexityEstimator, type ComplexityEstimatorArgs, getComplexity } from 'graphql-query-complexity';
+import { LRUCache } from 'lru-cache';
+import { badUserInput } from '../../graphql/errors.js';
+import {
+  COSTS,
+  DEFAULT_PAGE,
+  MAX_COST,
+  MAX_PAGE,
+  MAX_SELECTIONS,
+  MAX_VARIABLE_DEPTH,
+  MAX_VARIABLE_VALUES,
+} from '../../graphql/limits.js';
+
+/** Of the costs kept, and of the forms they are kept by: no text is in those, but how many there are, which clients choose. */
+const MAX_KNOWN = 10_000;
+const MAX_KNOWN_CHARS = 1024 * 1024;
+
+export interface Asked {
+  readonly document: DocumentNode;
+  readonly operation: OperationDefinitionNode;
+  readonly variables: Readonly<Record<string, unknown>> | undefined;
+}
+
+/**
+ * @returns the cost of an operation of a validated document; 1 for one whose variables are not acceptable, which will not run.
+ * @throws BAD_USER_INPUT for variables that are too many or too deep for anything to go through them
+ */
+export interface CostOf {
+  (asked: Asked): number;
+  /** A promise where computing it is known to be slow: then `timed` runs it. */
+  (asked: Asked, timed: Timed): number | Promise<number>;
+}
+
+/** Runs what takes the process milliseconds. Rejects when the client has no time left for it. */
+export type Timed = (work: () => number) => Promise<number>;
+
+/** From here on computing a cost is slow. Fragments that use each other twice take 10 ms, for a cost of next to nothing. */
+const SLOW_MS = 1;
+
+export function costsOf(schema: GraphQLSchema): CostOf {
+  /** Of operations that are kept as parsed, the same object each time. */
+  const numbers = new WeakMap<OperationDefinitionNode, number>();
+  let last = 0;
+  const numberOf = (operation: OperationDefinitionNode) => {
+    const number = numbers.get(operation) ?? ++last;
+    numbers.set(operation, number);
+    return number;
+  };
+  /** Each with other variables is computed again, so its clients pay for that in time. */
+  const slow = new WeakSet<OperationDefinitionNode>();
+  const computed = (asked: Asked) => {
+    const startedMs = performance.now();
+    try {
+      return compute(schema, asked);
+    } finally {
+      if (performance.now() - startedMs > SLOW_MS) slow.add(asked.operation);
+    }
+  };
+  const known = new LRUCache<string, number>({
+    max: MAX_KNOWN,
+    maxSize: MAX_KNOWN_CHARS,
+    sizeCalculation: (_, form) => form.length,
+  });
+  function costOf(asked: Asked): number;
+  function costOf(asked: Asked, timed: Timed): number | Promise<number>;
+  function costOf(asked: Asked, timed?: Timed): number | Promise<number> {
+    requireBounded(asked.variables);
+    const form = `${numberOf(asked.operation)} ${formOf(asked)}`;
+    const cost = known.get(form);
+    if (cost !== undefined) return cost;
+    const work = () => {
+      const found = computed(asked);
+      if (found !== undefined) known.set(form, found);
+      return found ?? 1;
+    };
+    return timed !== undefined && slow.has(asked.operation) ? timed(work) : work();
+  }
+  return costOf;
+}
+
+/** Level by level, since what is too deep must be found without going down into it. @throws BAD_USER_INPUT */
+function requireBounded(variables: unknown): void {
+  let values = 0;
+  let level = membersOf(variables);
+  for (let depth = 1; level.length > 0; depth++) {
+    values += level.length;
+    if (depth > MAX_VARIABLE_DEPTH || values > MAX_VARIABLE_VALUES) {
+      const expected = `expected at most ${MAX_VARIABLE_VALUES} values, at most ${MAX_VARIABLE_DEPTH} deep`;
+      throw badUserInput('variables', expected, 400);
+    }
+    level = level.flatMap(membersOf);
+  }
+}
+
+function membersOf(value: unknown): unknown[] {
+  return typeof value === 'object' && value !== null ? Object.values(value) : [];
+}
+
+/** @throws QUERY_TOO_EXPENSIVE */
+export function requireAffordable(cost: number): void {
+  if (cost > MAX_COST) throw tooExpensive(cost, `This query costs ${cost}; at most ${MAX_COST} is answered.`);
+}
+
+function tooExpensive(cost: number, message: string): GraphQLError {
+  return new GraphQLError(message, {
+    extensions: { code: 'QUERY_TOO_EXPENSIVE', cost, limit: MAX_COST, http: { status: 400 } },
+  });
+}
+
+/** What of the variables can change the cost: no text does. Absent and null differ: a default may stand for the one. */
+function formOf({ operation, variables = {} }: Asked): string {
+  const names = operation.variableDefinitions?.map(({ variable }) => variable.name.value) ?? [];
+  const declared = Object.fromEntries(names.map((name) => [name, variables[name]]));
+  return JSON.stringify(declared, (_, value) => (typeof value === 'string' ? '' : value));
+}
+
+/** Undefined when the variables are not acceptable: execution tells why. */
+function compute(schema: GraphQLSchema, { document, operation, variables }: Asked): number | undefined {
+  const { errors } = getVariableValues(schema, operation.variableDefinitions ?? [], { ...variables }, { maxErrors: 1 });
+  if (errors !== undefined) return undefined;
+  try {
+    const cost = getComplexity({
+      schema,
+      query: document,
+      ...(operation.name && { operationName: operation.name.value }),
+      variables: { ...variables },
+      estimators: [estimate],
+      maxQueryNodes: MAX_SELECTIONS,
+      context: fragmentsOf(document),
+    });
+    return Math.max(1, Math.ceil(cost));
+  } catch (error) {
+    if (!(error instanceof GraphQLError)) throw error;
+    if (error.message.includes('maximum allowed number of nodes')) {
+      throw tooExpensive(
+        MAX_COST + 1,
+        `With its fragments spread out, this query selects more than ${MAX_SELECTIONS} fields.`,
+      );
+    }
+    // A variable that may be null, for an argument that may not.
+    throw badUserInput('variables', error.message, 400);
+  }
+}
+
+const estimate: ComplexityEstimator = ({ args, childComplexity, context, field, node, type }) => {
+  const of = getNamedType(field.type);
+  if (of.name.startsWith('__')) return 0;
+  const own = field.extensions['complexity'] ?? (isCompositeType(of) ? 1 : 0);
+  if (typeof own === 'function') return own({ args, childComplexity }); // a field that knows how many objects its arguments ask for
+  const base = (typeof own === 'number' ? own : 1) + (type.name === 'Mutation' ? COSTS.write : 0);
+  const searched = costOfTexts(args['filter']);
+  if (!isConnection(of)) return base + searched + (givenIds(args) ?? 1) * childComplexity;
+  const counted = selects(node, 'totalCount', context as Fragments) ? COSTS.totalCount + searched : 0;
+  return base + searched + pageSize(args) * childComplexity + counted;
+};
+
+function isConnection(type: unknown): boolean {
+  return isObjectType(type) && 'pageInfo' in type.getFields();
+}
+
+/** More than a page is refused when the list is read. */
+function pageSize({ first, last }: ComplexityEstimatorArgs['args']): number {
+  const size = Number(first ?? last ?? DEFAULT_PAGE);
+  return Math.min(Math.max(size, 1), MAX_PAGE);
+}
+
+/** How many objects are asked for by their ids, as an argument or in a mutation's input. */
+function givenIds(args: ComplexityEstimatorArgs['args']): number | undefined {
+  const ids = args['ids'] ?? args['input']?.ids;
+  return Array.isArray(ids) ? ids.length : undefined;
+}
+
+/** Inputs whose texts are long. */
+const LONG = new Set(['description', 'body']);
+
+/** What a filter looks for in texts, `of` the member it is in. All else that it compares is next to nothing beside that. */
+function costOfTexts(value: unknown, of = ''): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  let cost = 0;
+  for (const [name, inner] of Object.entries(value)) {
+    if (typeof inner !== 'string') cost += costOfTexts(inner, Array.isArray(value) ? of : name);
+    else if (name === 'search') cost += COSTS.search;
+    else if (name === 'contains' || name === 'startsWith') cost += LONG.has(of) ? COSTS.longText : COSTS.shortText;
+  }
+  return cost;
+}
+
+type Fragments = ReadonlyMap<string, FragmentDefinitionNode>;
+
+function fragmentsOf(document: DocumentNode): Fragments {
+  return new Map(
+    document.definitions.flatMap((definition) =>
+      definition.kind === 'FragmentDefinition' ? [[definition.name.value, definition]] : [],
+    ),
+  );
+}
+
+/** Whether the node selects the field, itself or by a fragment. */
+function selects(
+  { selectionSet }: { selectionSet?: SelectionSetNode | undefined },
+  name: string,
+  fragments: Fragments,
+) {
+  const visit = (set: SelectionSetNode | undefined): boolean =>
+    set?.selections.some((selection) => {
+      if (selection.kind === 'Field') return selection.name.value === name;
+      if (selection.kind === 'InlineFragment') return visit(selection.selectionSet);
+      return visit(fragments.get(selection.name.value)?.selectionSet);
+    }) ?? false;
+  return visit(selectionSet);
+}

@@ -1,0 +1,225 @@
+/**
+ * Documents that clients name instead of sending them. Two ways: Apollo's automatic persisted queries, which any client registers
+ * and all processes share; and a manifest that a build has written, whose documents are asked for by `documentId` (the appendix
+ * on persisted documents of GraphQL over HTTP) and may be made the only ones that run.
+ */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type { ApolloServerPlugin } from '@apollo/server';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { GraphQLError, parse } from 'graphql';
+import { LRUCache } from 'lru-cache';
+import type { Store } from '../../engine/cache/index.js';
+import { ConfigError } from '../../platform/config.js';
+import type { UserId } from '../../db/ids.js';
+import type { Log } from '../../platform/log.js';
+import { DAY } from '../../std/time.js';
+import type { RequestContext } from '../request-context.js';
+
+/** A document that nobody has asked for so long is registered anew. */
+const REGISTERED_TTL_MS = 30 * DAY;
+/** Kept by this process, so that a document is read from Redis once; counted in characters. */
+const MAX_REGISTERED_CHARS = 4 * 1024 * 1024;
+/** A larger one is not registered: its client sends it every time. */
+const MAX_DOCUMENT_BYTES = 10 * 1024;
+/** Bounds what one viewer registers in a day with one process. The documents of a large frontend are some 300 KiB. */
+const MAX_BYTES_OF_VIEWER = 1024 * 1024;
+/** Viewers whose registrations are counted. One that is forgotten starts again at zero. */
+const MAX_VIEWERS = 20_000;
+/** Unlisted documents told in the log, each once. */
+const MAX_TOLD = 1000;
+
+/**
+ * Automatic persisted queries: Apollo reads them here. A document is registered only when it was valid and a viewer may run it, within the
+ * viewer's budget. What cannot be read is not there: the client then sends it again.
+ */
+export class RegisteredDocuments {
+  readonly #store: Pick<Store, 'remember' | 'recall'>;
+  /** By the digest of its text: what is under a name never changes. */
+  readonly #known = new LRUCache<string, string>({
+    maxSize: MAX_REGISTERED_CHARS,
+    sizeCalculation: (text) => text.length,
+  });
+  /** Bytes registered, by viewer. */
+  readonly #spent = new LRUCache<string, number>({ max: MAX_VIEWERS, ttl: DAY, noUpdateTTL: true });
+
+  constructor(store: Pick<Store, 'remember' | 'recall'>) {
+    this.#store = store;
+  }
+
+  async get(name: string): Promise<string | undefined> {
+    const known = this.#known.get(name);
+    if (known !== undefined || !isRegistered(name)) return known;
+    const text = await this.#store.recall(name).catch(() => undefined);
+    if (text !== undefined) this.#known.set(name, text);
+    return text;
+  }
+
+  /** Apollo calls it for any document. Those of viewers are registered by `plugin`. */
+  async set(): Promise<void> {}
+
+  async delete(): Promise<void> {
+    // A document under its digest is never wrong.
+  }
+
+  /** Registers what a request brings when its operation is about to run: it is valid, and its viewer is known and within the limits. */
+  plugin(): ApolloServerPlugin<RequestContext> {
+    return {
+      requestDidStart: async () => ({
+        executionDidStart: async ({ metrics, queryHash, source, contextValue: { opened } }) => {
+          const { identity } = opened;
+          if (!metrics.persistedQueryRegister || identity === undefined) return;
+          void this.register(`apq:${queryHash}`, source, identity.userId);
+        },
+      }),
+    };
+  }
+
+  /** @param name Apollo's. Does nothing where the text is too large, or its viewer has registered too much. */
+  async register(name: string, text: string, viewerId: UserId): Promise<void> {
+    const bytes = Buffer.byteLength(text);
+    if (bytes > MAX_DOCUMENT_BYTES || !isRegistered(name) || this.#known.has(name)) return;
+    const spent = (this.#spent.get(viewerId) ?? 0) + bytes;
+    if (spent > MAX_BYTES_OF_VIEWER) return;
+    this.#spent.set(viewerId, spent);
+    this.#known.set(name, text);
+    await this.#store.remember(name, text, REGISTERED_TTL_MS).catch(() => {}); // this process knows it
+  }
+}
+
+/** Apollo's prefix and a SHA-256: no other text of a client becomes a name in Redis. */
+function isRegistered(name: string): boolean {
+  return /^apq:[0-9a-f]{64}$/.test(name);
+}
+
+export interface PersistedDocumentsOptions {
+  /** Texts by their ids, without `sha256:`. */
+  readonly manifest: ReadonlyMap<string, string>;
+  /** What becomes of a document that is not in the manifest: it runs and is told in the log, or it is refused. */
+  readonly mode: 'warn' | 'enforce';
+  readonly log: Log;
+  /** Called for every request with such a document. */
+  readonly unlisted: () => void;
+}
+
+/** What of a request says which document to run. */
+interface Named {
+  readonly documentId: unknown;
+  readonly query: unknown;
+}
+
+export class PersistedDocuments {
+  readonly #options: PersistedDocumentsOptions;
+  readonly #texts: ReadonlySet<string>;
+  readonly #told = new LRUCache<string, true>({ max: MAX_TOLD });
+
+  constructor(options: PersistedDocumentsOptions) {
+    this.#options = options;
+    this.#texts = new Set(options.manifest.values());
+  }
+
+  /** Puts the text in place of a `documentId` before anything else reads the request. */
+  serve(app: FastifyInstance, endpoint: string): void {
+    app.addHook('preHandler', async (request) => {
+      if (request.routeOptions.url !== endpoint) return;
+      if (request.method === 'POST') this.#serveBody(request);
+      else this.#serveAddress(request);
+    });
+  }
+
+  #serveBody(request: FastifyRequest): void {
+    const { body } = request;
+    if (typeof body !== 'object' || body === null || Array.isArray(body)) return; // refused as what it is
+    const { documentId, query, ...rest } = body as Record<string, unknown>;
+    const text = this.textOf({ documentId, query });
+    if (documentId !== undefined) request.body = { ...rest, query: text };
+  }
+
+  #serveAddress(request: FastifyRequest): void {
+    // Read as Apollo reads it: what two parsers understand differently would slip through.
+    const { pathname, searchParams } = new URL(request.url, 'http://localhost');
+    const given = (name: string) => {
+      const values = searchParams.getAll(name);
+      if (values.length > 1) throw refusal('BAD_REQUEST', `${name}: expected once, got ${values.length} times`);
+      return values[0];
+    };
+    const documentId = given('documentId');
+    const text = this.textOf({ documentId, query: given('query') });
+    if (documentId === undefined) return;
+    searchParams.delete('documentId');
+    searchParams.set('query', text as string);
+    request.raw.url = `${pathname}?${searchParams}`;
+  }
+
+  /**
+   * @returns the document to run; what is no text is left to whoever reads the request next
+   * @throws GraphQLError PERSISTED_DOCUMENT_NOT_FOUND, PERSISTED_DOCUMENT_REQUIRED, BAD_REQUEST
+   */
+  textOf({ documentId, query }: Named): unknown {
+    const { manifest, mode } = this.#options;
+    if (documentId !== undefined) {
+      if (typeof documentId !== 'string') throw refusal('BAD_REQUEST', 'documentId: expected a text like sha256:…');
+      if (query !== undefined && query !== null) throw refusal('BAD_REQUEST', 'documentId, query: expected only one');
+      const text = manifest.get(withoutAlgorithm(documentId));
+      if (text === undefined) throw refusal('PERSISTED_DOCUMENT_NOT_FOUND', 'documentId: there is no such document');
+      return text;
+    }
+    if (typeof query === 'string' && this.#texts.has(query)) return query;
+    if (mode === 'enforce') {
+      const expected = 'documentId: expected the id of a document that this API was built with';
+      throw refusal('PERSISTED_DOCUMENT_REQUIRED', expected);
+    }
+    if (typeof query === 'string') this.#tell(query);
+    return query;
+  }
+
+  #tell(text: string): void {
+    this.#options.unlisted();
+    const hash = createHash('sha256').update(text).digest('hex');
+    if (this.#told.has(hash)) return;
+    this.#told.set(hash, true);
+    this.#options.log.warn(
+      { documentId: `sha256:${hash}`, start: text.slice(0, 200) },
+      'a document is not in the manifest',
+    );
+  }
+}
+
+function refusal(code: string, message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code, http: { status: 400 } } });
+}
+
+function withoutAlgorithm(id: string): string {
+  return id.startsWith('sha256:') ? id.slice('sha256:'.length) : id;
+}
+
+/**
+ * Reads what codegen's client preset writes: `{ "<id>": "<document>" }`, ids with `sha256:` or without.
+ * @throws ConfigError naming the file and what was expected
+ */
+export async function readManifest(path: string): Promise<ReadonlyMap<string, string>> {
+  const refuse = (what: string) => new ConfigError(`PERSISTED_DOCUMENTS: ${path}: ${what}`);
+  const expected = 'expected a JSON object of documents by their ids';
+  const text = await readFile(path, 'utf8').catch((error: Error) => {
+    throw refuse(`expected a file that can be read (${error.message})`);
+  });
+  let manifest: unknown;
+  try {
+    manifest = JSON.parse(text);
+  } catch (error) {
+    throw refuse(`${expected} (${(error as Error).message})`);
+  }
+  if (typeof manifest !== 'object' || manifest === null || Array.isArray(manifest)) throw refuse(expected);
+  const documents = new Map<string, string>();
+  for (const [id, document] of Object.entries(manifest)) {
+    if (id === '' || typeof document !== 'string') throw refuse(`${JSON.stringify(id)}: expected a document as text`);
+    try {
+      parse(document);
+    } catch (error) {
+      throw refuse(`${JSON.stringify(id)}: expected a GraphQL document (${(error as Error).message})`);
+    }
+    documents.set(withoutAlgorithm(id), document);
+  }
+  if (documents.size === 0) throw refuse('expected at least one document');
+  return documents;
+}

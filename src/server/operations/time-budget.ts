@@ -1,0 +1,56 @@
+/**
+ * Bounds how much of this process's time one caller takes for work whose cost is known only afterwards: a bucket of milliseconds that fills
+ * steadily. Not shared with other processes, since it is the time of this one that is protected.
+ */
+import { LRUCache } from 'lru-cache';
+import { type Clock, SECOND } from '../../std/time.js';
+
+/** Callers remembered. One that is forgotten begins with a full bucket. */
+const MAX_CALLERS = 20_000;
+
+export interface TimeBudgetOptions {
+  /** What may be taken at once, ms. */
+  readonly burstMs: number;
+  /** What comes back in each second, ms. */
+  readonly msPerSecond: number;
+  readonly clock: Clock;
+}
+
+interface Bucket {
+  leftMs: number;
+  /** On the monotonic clock. */
+  atMs: number;
+}
+
+export class TimeBudget {
+  readonly #options: TimeBudgetOptions;
+  readonly #buckets = new LRUCache<string, Bucket>({ max: MAX_CALLERS });
+
+  constructor(options: TimeBudgetOptions) {
+    this.#options = options;
+  }
+
+  /** How long the caller waits before it may take more time, ms. 0: it need not wait. */
+  waitMs(caller: string): number {
+    const bucket = this.#buckets.get(caller);
+    if (bucket === undefined) return 0;
+    this.#fill(bucket);
+    return bucket.leftMs > 0 ? 0 : (1 - bucket.leftMs) * (SECOND / this.#options.msPerSecond);
+  }
+
+  /** What was taken; it may be more than was left. */
+  spend(caller: string, ms: number): void {
+    const { burstMs, clock } = this.#options;
+    const bucket = this.#buckets.get(caller) ?? { leftMs: burstMs, atMs: clock.monotonicMs() };
+    this.#fill(bucket);
+    bucket.leftMs -= ms;
+    this.#buckets.set(caller, bucket);
+  }
+
+  #fill(bucket: Bucket): void {
+    const { burstMs, msPerSecond, clock } = this.#options;
+    const nowMs = clock.monotonicMs();
+    bucket.leftMs = Math.min(burstMs, bucket.leftMs + ((nowMs - bucket.atMs) * msPerSecond) / SECOND);
+    bucket.atMs = nowMs;
+  }
+}

@@ -1,0 +1,314 @@
+/** HTTP: the API at /graphql, the explorer at /, health at /healthz and /readyz. One request is one context, one set of loads. */
+import type { IncomingHttpHeaders } from 'node:http';
+import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginLandingPageDisabled,
+} from '@apollo/server/plugin/disabled';
+import { fastifyApolloDrainPlugin } from '@as-integrations/fastify';
+import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import type { GraphQLSchema } from 'graphql';
+import type { Cache, Session } from '../engine/cache/index.js';
+import type { MainDatabase } from '../engine/postgres/database.js';
+import type { UserId } from '../db/ids.js';
+import type { Log } from '../platform/log.js';
+import { Answers } from '../engine/graphql/response-cache.js';
+import { bearerToken } from './auth/bearer.js';
+import { cacheDebugging } from '../engine/graphql/cache-debugger.js';
+import { Tracer } from '../engine/graphql/cache-trace.js';
+import { costsOf, requireAffordable } from './operations/cost.js';
+import { Documents, isIntrospectionOperation, noToken } from './operations/documents.js';
+import { serveQueries } from './http/endpoint.js';
+import { badUserInput, ErrorMask, noSuchOperation } from '../graphql/errors.js';
+import { gatewayOf } from './operations/executor.js';
+import { type ExplorerOptions, offlinePage, sandboxPage } from './http/explorer.js';
+import { openFrontDoor } from './http/cached-responses.js';
+import { addHttpCache, httpCachePlugin } from './http/http-cache.js';
+import { answerHttpErrors } from './http/http-errors.js';
+import {
+  addHttpSecurity,
+  type HttpSecurityOptions,
+  offlinePolicy,
+  sandboxPolicy,
+  serverOptions,
+} from './http/http-security.js';
+import { readJsonBodies } from './http/json-body.js';
+import { LargeResponses } from './operations/large-responses.js';
+import { LIMITS, MAX_BODY_BYTES, PARSE_OPTIONS } from '../graphql/limits.js';
+import { Loads } from '../engine/graphql/request-loaders.js';
+import { statusByMediaType } from './http/graphql-over-http.js';
+import { PersistedDocuments, type PersistedDocumentsOptions, RegisteredDocuments } from './operations/persisted-documents.js';
+import { callerOf, type RateLimits, rateLimitPlugin } from './rate-limit/rate-limit.js';
+import { type Admitted, type Asker, type Opened, RequestContext } from './request-context.js';
+import { MAX_RESPONSE_BYTES } from './operations/response-size.js';
+import type { SubscriptionLimits } from './websocket/subscription-limits.js';
+import { serveSubscriptions } from './websocket/subscriptions.js';
+import { Turns } from './operations/turns.js';
+import { UnreadResponses } from './http/unread-responses.js';
+import { waitedFor } from './http/request-signal.js';
+
+const ENDPOINT = '/graphql';
+const OFFLINE_EXPLORER = '/explorer';
+/** `snapshot`: the answer is the database of one moment. */
+const CONSISTENCY_HEADER = 'x-consistency';
+/** The word in a token's `scope` that lets it ask for cache traces in production. */
+const TRACE_SCOPE = 'cache:trace';
+
+/** The word that lets a token read /metrics in production. */
+const METRICS_SCOPE = 'metrics:read';
+
+/** Headers that a page elsewhere cannot make a browser send without asking first: a plain GET must have one. */
+const UNFORGEABLE_HEADERS = ['authorization', 'apollo-require-preflight', 'x-apollo-operation-name'];
+
+/** What a token says of whoever sent it. */
+export interface Identity {
+  readonly userId: UserId;
+  /** The words of its `scope`. */
+  readonly scopes: readonly string[];
+  /** When the token ends: what outlives a request, a connection, must end with it. */
+  readonly expiresAtMs: number;
+}
+
+export interface ServerOptions extends HttpSecurityOptions {
+  readonly schema: GraphQLSchema;
+  readonly cache: Cache;
+  readonly db: MainDatabase;
+  readonly log: Log;
+  /** `session`: of the request, which sees what this writes. @throws UNAUTHENTICATED */
+  readonly verifyToken: (token: string, session?: Session) => Promise<Identity>;
+  /** Before a write: the token may be older than the user's removal. @throws UNAUTHENTICATED */
+  readonly requireUser: (loads: Loads, id: UserId) => Promise<void>;
+  /** Whether clients may ask for the schema. Default: not in production. */
+  readonly introspection?: boolean;
+  /** From a request's arrival to its answer, ms. Default 30 s. */
+  readonly answerTimeoutMs?: number;
+  /** Bounds one response. Default 4 MiB. */
+  readonly maxResponseBytes?: number;
+  /** Bounds all responses that their clients have not read. Default 64 MiB. */
+  readonly maxUnreadBytes?: number;
+  /** After so long without a byte read, a client is disconnected. Default 20 s. */
+  readonly unreadStallMs?: number;
+  /** Whether Postgres answers, and how Redis is: for /readyz. */
+  readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
+  /** In Prometheus's text format. */
+  readonly metrics: { readonly contentType: string; text(): Promise<string>; unlistedDocument(): void };
+  /** Absent: no limits. */
+  readonly rateLimits?: RateLimits | undefined;
+  /** Absent: clients send what they like. */
+  readonly persistedDocuments?: Pick<PersistedDocumentsOptions, 'manifest' | 'mode'>;
+  /** Default: see subscription-limits.ts. */
+  readonly subscriptionLimits?: Partial<SubscriptionLimits>;
+  /** Absent: no explorer. */
+  readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;
+}
+
+export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
+  const { schema, log, production, explorer, persistedDocuments, maxResponseBytes = MAX_RESPONSE_BYTES } = options;
+  const app = fastify({
+    ...serverOptions(options),
+    bodyLimit: MAX_BODY_BYTES,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false, // whoever has got in is answered, and told to leave
+  });
+  const mask = new ErrorMask(log);
+  answerHttpErrors(app, ENDPOINT, mask);
+  const unlisted = options.metrics.unlistedDocument;
+  const listed = persistedDocuments && new PersistedDocuments({ ...persistedDocuments, log, unlisted });
+  listed?.serve(app, ENDPOINT);
+  const turns = new Turns();
+  const documents = new Documents({ limited: options.rateLimits !== undefined, turns });
+  const admitted = new WeakMap<object, Admitted>();
+  readJsonBodies(app, async ({ raw }, parse, options) => {
+    const sender = admitted.get(raw);
+    if (sender === undefined) return parse(); // of a route that is not the API's
+    return documents.timed(sender, parse, options);
+  });
+  const large = new LargeResponses({ maxBytes: maxResponseBytes, turns });
+  const registered = new RegisteredDocuments(options.cache.store);
+  const apollo = new ApolloServer<RequestContext>({
+    gateway: gatewayOf(schema, { ...options, maxResponseBytes, large }),
+    introspection: options.introspection ?? !production,
+    hideSchemaDetailsFromClientErrors: production,
+    validationRules: [...LIMITS],
+    parseOptions: PARSE_OPTIONS,
+    documentStore: documents.store,
+    persistedQueries: persistedDocuments?.mode === 'enforce' ? false : { cache: registered },
+    stringifyResult: large.stringify,
+    allowBatchedHttpRequests: false, // each would have the limits of one
+    csrfPrevention: { requestHeaders: UNFORGEABLE_HEADERS },
+    includeStacktraceInErrorResponses: false,
+    formatError: mask.format,
+    stopOnTerminationSignals: false, // two stops at once would hang; main.ts has the one
+    plugins: [
+      ApolloServerPluginCacheControlDisabled(),
+      ApolloServerPluginLandingPageDisabled(),
+      fastifyApolloDrainPlugin(app),
+      requestPlugin(options, mask, documents),
+      statusByMediaType,
+      httpCachePlugin(),
+      rateLimitPlugin(options.rateLimits, (context) => (context as RequestContext).opened.caller),
+      documents.plugin(),
+      registered.plugin(),
+    ],
+    logger: { debug: () => {}, info: () => {}, warn: (text) => log.warn(text), error: (text) => log.error(text) },
+  });
+  await apollo.start();
+
+  await addHttpSecurity(app, options);
+  addHttpCache(app, ENDPOINT);
+  const answers = new Answers(options.cache);
+  const unread = new UnreadResponses({ maxBytes: options.maxUnreadBytes, stallMs: options.unreadStallMs });
+  const admit = (asker: Asker) => admitRequest(options, asker);
+  const asked = openFrontDoor(app, ENDPOINT, { ...options, answers, unread, admit });
+  serveQueries(app, ENDPOINT, {
+    apollo,
+    answers,
+    documents,
+    unread,
+    mask,
+    asked,
+    admitted,
+    // Without an address where the client has just gone, whatever the type says.
+    admit: ({ headers, ip }) => admit({ headers, address: ip ?? '' }),
+    session: () => options.cache.session(),
+    contextOf: (opened, request, reply) => {
+      const writes = { begun: false };
+      return contextOf(options, opened, request, { writes, signal: waitedFor(reply, writes, options.answerTimeoutMs) });
+    },
+  });
+  serveSubscriptions(app, ENDPOINT, {
+    ...options,
+    mask,
+    documents,
+    listed,
+    maxResponseBytes,
+    limits: options.subscriptionLimits,
+  });
+  app.get('/metrics', async (request, reply) => {
+    if (production) await requireScope(options, request, METRICS_SCOPE);
+    return reply.type(options.metrics.contentType).send(await options.metrics.text());
+  });
+  app.get('/healthz', async () => ({ status: 'ok' }));
+  app.get('/readyz', async (_, reply) => {
+    const { postgres, redis } = await options.readiness();
+    return reply.code(postgres ? 200 : 503).send({ postgres: postgres ? 'up' : 'down', redis });
+  });
+  if (explorer !== undefined) {
+    const pages = { endpoint: ENDPOINT, fallback: OFFLINE_EXPLORER, ...explorer };
+    app.get('/', sandboxPolicy, async (_, reply) => reply.type('text/html').send(sandboxPage(pages)));
+    app.get(OFFLINE_EXPLORER, offlinePolicy, async (_, reply) => reply.type('text/html').send(offlinePage(pages)));
+  }
+  return app;
+}
+
+async function identityOf(
+  { verifyToken }: ServerOptions,
+  { authorization }: IncomingHttpHeaders,
+  session?: Session,
+): Promise<Identity | undefined> {
+  const token = bearerToken(authorization);
+  return token === undefined ? undefined : verifyToken(token, session);
+}
+
+/** @throws an error that Fastify answers with 401 or 403 */
+async function requireScope(options: ServerOptions, request: FastifyRequest, scope: string): Promise<void> {
+  const identity = await identityOf(options, request.headers).catch(() => undefined);
+  if (identity?.scopes.includes(scope)) return;
+  const statusCode = identity === undefined ? 401 : 403;
+  throw Object.assign(new Error(`This needs a token with the scope ${scope}.`), { statusCode });
+}
+
+/** Who asks, before anything is done for them. @throws RATE_LIMITED, UNAUTHENTICATED */
+async function admitRequest(options: ServerOptions, { headers, address, session }: Asker): Promise<Admitted> {
+  const { rateLimits } = options;
+  await rateLimits?.admit(address);
+  const identity = await identityOf(options, headers, session);
+  const caller = callerOf({ userId: identity?.userId }, address);
+  rateLimits?.prepare(caller);
+  return { identity, caller };
+}
+
+async function contextOf(
+  options: ServerOptions,
+  opened: Opened,
+  request: FastifyRequest,
+  under: Pick<RequestContext, 'signal' | 'writes'>,
+) {
+  const mayTrace = !options.production || opened.identity?.scopes.includes(TRACE_SCOPE) === true;
+  const header = (name: string) => request.headers[name];
+  const tracer = new Tracer(mayTrace && (wantsTrace(header) || wantsDebugging(header)));
+  return new RequestContext(opened, {
+    ...options,
+    tracer,
+    snapshot: wantsSnapshot(request.headers[CONSISTENCY_HEADER]),
+    ...under,
+  });
+}
+
+type HeaderOf = (name: string) => string | string[] | undefined;
+
+/** `extensions.cache` */
+function wantsTrace(header: HeaderOf): boolean {
+  return header('x-cache-trace') === '1';
+}
+
+/** `extensions.apolloCacheDebugging` */
+function wantsDebugging(header: HeaderOf): boolean {
+  return header('apollo-cache-debugging') === 'true';
+}
+
+function wantsSnapshot(header: string | string[] | undefined): boolean {
+  if (header === undefined || header === 'snapshot') return header === 'snapshot';
+  throw badUserInput(CONSISTENCY_HEADER, `expected snapshot, or no such header, not ${JSON.stringify(header)}`, 400);
+}
+
+/** Per request: the gate, what it may cost, the trace, the id of what is masked. */
+function requestPlugin(
+  options: ServerOptions,
+  mask: ErrorMask,
+  documents: Documents,
+): ApolloServerPlugin<RequestContext> {
+  const costOf = costsOf(options.schema);
+  return {
+    requestDidStart: async () => ({
+      didResolveOperation: async ({ document, operation, request, contextValue }) => {
+        const { viewerId } = contextValue;
+        const { opened } = contextValue;
+        if (operation === undefined) throw noSuchOperation(request.operationName);
+        // Of a registered document, too, which is named without its text.
+        if (opened.identity === undefined && !isIntrospectionOperation(operation)) throw noToken();
+        if (operation.operation === 'subscription') {
+          throw badUserInput('query', 'expected a query or mutation: subscriptions go over a WebSocket', 400);
+        }
+        const asked = { document, operation, variables: request.variables };
+        const cost = costOf(asked, (work) => documents.timed(opened, work, { wait: true }));
+        // In this step, since the hook that takes the points runs beside this one.
+        if (typeof cost === 'number') contextValue.cost = cost;
+        else {
+          contextValue.costing = cost;
+          contextValue.cost = await cost;
+        }
+        requireAffordable(contextValue.cost);
+        if (operation.operation !== 'mutation') return;
+        opened.isMutation = true;
+        const { session, tracer, signal } = contextValue;
+        await options.requireUser(new Loads({ ...options, viewer: viewerId, session, tracer, signal }), viewerId);
+      },
+      executionDidStart: async ({ contextValue: { tracer } }) =>
+        tracer.enabled ? { willResolveField: ({ info }) => tracer.enter(info) } : {},
+      didEncounterErrors: async ({ errors, contextValue: { requestId } }) => {
+        mask.note(errors, requestId);
+      },
+      willSendResponse: async ({ request, response: { body }, contextValue: { tracer } }) => {
+        if (body.kind !== 'single' || !tracer.enabled) return;
+        const { singleResult } = body;
+        const header = (name: string) => request.http?.headers.get(name);
+        singleResult.extensions = {
+          ...singleResult.extensions,
+          ...(wantsTrace(header) && { cache: tracer.report() }),
+          ...(wantsDebugging(header) && { apolloCacheDebugging: cacheDebugging(tracer.noted, Date.now()) }),
+        };
+      },
+    }),
+  };
+}

@@ -1,0 +1,152 @@
+/**
+ * How many WebSockets this process keeps open: in all, of one address, of one viewer, and of those that have not yet said who they are. A
+ * connection takes a slot before it is upgraded, tells the slot its viewer once, and gives it back when it has closed.
+ */
+import { networkOf } from '../rate-limit/rate-limit.js';
+
+export interface ConnectionLimits {
+  /** In this process. */
+  readonly maxConnections: number;
+  /** Of one address; of IPv6, one network of 64 bits. */
+  readonly maxConnectionsPerAddress: number;
+  readonly maxConnectionsPerViewer: number;
+  /** In this process, without an accepted `connection_init`. */
+  readonly maxUnauthenticated: number;
+  /** The same, of one address. */
+  readonly maxUnauthenticatedPerAddress: number;
+}
+
+export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
+  maxConnections: 5000,
+  maxConnectionsPerAddress: 100,
+  maxConnectionsPerViewer: 50,
+  maxUnauthenticated: 200,
+  maxUnauthenticatedPerAddress: 20,
+};
+
+/** What is full: what one address may have, or the process. */
+export type ConnectionRefusal = 'address' | 'process';
+
+export class ConnectionSlots {
+  readonly #limits: ConnectionLimits;
+  readonly #byNetwork = new Counts();
+  readonly #byViewer = new Counts();
+  /** By network, oldest first. */
+  readonly #unauthenticated = new Map<string, Set<ConnectionSlot>>();
+  #total = 0;
+  #totalUnauthenticated = 0;
+
+  constructor(limits: ConnectionLimits) {
+    this.#limits = limits;
+  }
+
+  get total(): number {
+    return this.#total;
+  }
+
+  get unauthenticated(): number {
+    return this.#totalUnauthenticated;
+  }
+
+  /**
+   * A slot for a connection from this address. When too many connections have not said who they are, the oldest of the address that has most
+   * of them is closed for it: so one address, or a few, cannot keep all others out.
+   */
+  take(address: string): ConnectionSlot | ConnectionRefusal {
+    const limits = this.#limits;
+    const network = networkOf(address);
+    const waiting = this.#unauthenticated.get(network)?.size ?? 0;
+    if (this.#byNetwork.of(network) >= limits.maxConnectionsPerAddress) return 'address';
+    if (waiting >= limits.maxUnauthenticatedPerAddress) return 'address';
+    if (this.#total >= limits.maxConnections) return 'process';
+    if (this.#totalUnauthenticated >= limits.maxUnauthenticated && !this.#evict(waiting)) return 'process';
+    const slot = new ConnectionSlot({
+      authenticated: (viewer) => this.#authenticated(slot, network, viewer),
+      release: (viewer) => this.#release(slot, network, viewer),
+    });
+    this.#total++;
+    this.#byNetwork.add(network);
+    const slots = this.#unauthenticated.get(network) ?? new Set();
+    this.#unauthenticated.set(network, slots.add(slot));
+    this.#totalUnauthenticated++;
+    return slot;
+  }
+
+  /** @returns whether an address had more than `waiting` unauthenticated connections */
+  #evict(waiting: number): boolean {
+    const [first] = this.#unauthenticated.values();
+    let most = first;
+    for (const slots of this.#unauthenticated.values()) if (slots.size > (most?.size ?? 0)) most = slots;
+    if (most === undefined || most.size <= waiting) return false;
+    const [oldest] = most;
+    oldest?.evict();
+    oldest?.release();
+    return true;
+  }
+
+  #authenticated(slot: ConnectionSlot, network: string, viewer: string): boolean {
+    if (this.#byViewer.of(viewer) >= this.#limits.maxConnectionsPerViewer) return false;
+    this.#byViewer.add(viewer);
+    this.#known(slot, network);
+    return true;
+  }
+
+  #release(slot: ConnectionSlot, network: string, viewer: string | undefined): void {
+    this.#total--;
+    this.#byNetwork.remove(network);
+    if (viewer === undefined) this.#known(slot, network);
+    else this.#byViewer.remove(viewer);
+  }
+
+  /** No longer among those that have not said who they are. */
+  #known(slot: ConnectionSlot, network: string): void {
+    const slots = this.#unauthenticated.get(network);
+    if (slots?.delete(slot)) this.#totalUnauthenticated--;
+    if (slots?.size === 0) this.#unauthenticated.delete(network);
+  }
+}
+
+export class ConnectionSlot {
+  /** Closes the connection in favour of another. Set by the connection. */
+  evict: () => void = () => {};
+  readonly #table: { authenticated(viewer: string): boolean; release(viewer: string | undefined): void };
+  #viewer: string | undefined;
+  #released = false;
+
+  constructor(table: { authenticated(viewer: string): boolean; release(viewer: string | undefined): void }) {
+    this.#table = table;
+  }
+
+  /** @returns false when the viewer has as many connections as it may have, or the slot has been given back */
+  authenticate(viewer: string): boolean {
+    if (this.#released || !this.#table.authenticated(viewer)) return false;
+    this.#viewer = viewer;
+    return true;
+  }
+
+  /** Gives the slot back, once. */
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#table.release(this.#viewer);
+  }
+}
+
+/** How many there are of each name. A name with none takes no memory. */
+export class Counts {
+  readonly #counts = new Map<string, number>();
+
+  of(name: string): number {
+    return this.#counts.get(name) ?? 0;
+  }
+
+  add(name: string): void {
+    this.#counts.set(name, this.of(name) + 1);
+  }
+
+  remove(name: string): void {
+    const left = this.of(name) - 1;
+    if (left > 0) this.#counts.set(name, left);
+    else this.#counts.delete(name);
+  }
+}

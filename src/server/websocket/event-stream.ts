@@ -1,0 +1,89 @@
+/**
+ * A subscription's events, executed one after the other: each is paid for by its viewer, waits for its turn among all subscriptions of the process, and
+ * is executed again when Postgres was away meanwhile.
+ *
+ * graphql-js's own `subscribe` does the same without any of the three.
+ */
+import { createSourceEventStream, type ExecutionArgs, type ExecutionResult, execute } from 'graphql';
+import { isUnavailable } from '../../engine/postgres/connection-errors.js';
+
+export interface EventStreamOptions {
+  /** Takes what one event costs from the viewer's rate limit. @throws RATE_LIMITED: the subscription ends with it */
+  readonly pay: () => Promise<unknown>;
+  /** Runs the execution of one event when it is the viewer's turn. */
+  readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
+  /** Runs what only reads, again when Postgres was away. */
+  readonly retrying: <T>(work: () => Promise<T>) => Promise<T>;
+  /** Called once: the subscription has ended, or never began. */
+  readonly onEnd: () => void;
+}
+
+const ENDED: IteratorResult<ExecutionResult> = { value: undefined, done: true };
+
+/** @returns the events, or the errors that the subscription was refused with */
+export async function openEvents(
+  args: ExecutionArgs,
+  options: EventStreamOptions,
+): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult> {
+  try {
+    const source = await options.retrying(async () => {
+      const opened = await createSourceEventStream(args);
+      return Symbol.asyncIterator in opened ? opened : available(opened);
+    });
+    if (Symbol.asyncIterator in source) return new EventStream(source[Symbol.asyncIterator](), args, options);
+    options.onEnd();
+    return source;
+  } catch (error) {
+    options.onEnd();
+    throw error;
+  }
+}
+
+/** Not a generator: its `return` would wait behind a `next` that waits for an event. */
+class EventStream implements AsyncIterableIterator<ExecutionResult> {
+  readonly #source: AsyncIterator<unknown>;
+  readonly #args: ExecutionArgs;
+  readonly #options: EventStreamOptions;
+  #ended = false;
+
+  constructor(source: AsyncIterator<unknown>, args: ExecutionArgs, options: EventStreamOptions) {
+    this.#source = source;
+    this.#args = args;
+    this.#options = options;
+  }
+
+  async next(): Promise<IteratorResult<ExecutionResult>> {
+    const { pay, inTurn, retrying } = this.#options;
+    try {
+      const event = await this.#source.next();
+      if (event.done === true || this.#ended) return await this.return();
+      await pay();
+      const result = await retrying(() =>
+        inTurn(async () => available(await execute({ ...this.#args, rootValue: event.value }))),
+      );
+      return { value: result, done: false };
+    } catch (error) {
+      await this.return();
+      throw error;
+    }
+  }
+
+  async return(): Promise<IteratorResult<ExecutionResult>> {
+    if (this.#ended) return ENDED;
+    this.#ended = true;
+    this.#options.onEnd();
+    await this.#source.return?.();
+    return ENDED;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}
+
+/** @throws the error by which a part of the result is missing because Postgres could not be asked */
+function available(result: ExecutionResult): ExecutionResult {
+  const error = result.errors?.find(isUnavailable);
+  if (error !== undefined) throw error;
+  return result;
+}

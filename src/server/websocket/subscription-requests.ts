@@ -1,0 +1,224 @@
+/**
+ * What a client's `subscribe` becomes: checked like a query over HTTP, held against the limits of its connection and its viewer, paid for, and run as
+ * a stream of events.
+ */
+import { randomUUID } from 'node:crypto';
+import { type ExecutionArgs, GraphQLError, type GraphQLSchema, getOperationAST, getVariableValues } from 'graphql';
+import type { SubscribePayload } from 'graphql-ws';
+import type { WebSocket } from 'ws';
+import type { Cache } from '../../engine/cache/index.js';
+import type { Availability } from '../../engine/postgres/availability.js';
+import { isUnavailable } from '../../engine/postgres/connection-errors.js';
+import type { MainDatabase } from '../../engine/postgres/database.js';
+import { Tracer } from '../../engine/graphql/cache-trace.js';
+import { type ConnectionSlot, Counts } from './connection-slots.js';
+import type { SubscriptionContext } from '../../graphql/context.js';
+import { type CostOf, costsOf, requireAffordable } from '../operations/cost.js';
+import type { Documents } from '../operations/documents.js';
+import { badVariable } from '../../graphql/errors.js';
+import { EventQueue } from '../../graphql/event-queue.js';
+import { openEvents } from './event-stream.js';
+import { Loads } from '../../engine/graphql/request-loaders.js';
+import type { PersistedDocuments } from '../operations/persisted-documents.js';
+import { callerOf, type RateLimits } from '../rate-limit/rate-limit.js';
+import type { Identity } from '../server.js';
+import { CLOSE, type Ending, type SubscriptionLimits } from './subscription-limits.js';
+import { Turns } from '../operations/turns.js';
+
+/** Of variables, told at once: as graphql-js tells of a query's. */
+const MAX_FAULTS = 50;
+
+/** One client. */
+export interface Client {
+  readonly socket: WebSocket;
+  /** Where it comes from. */
+  readonly address: string;
+  readonly slot: ConnectionSlot;
+  /** Aborts when the connection has ended. */
+  readonly signal: AbortSignal;
+  readonly end: (why: Ending) => void;
+  identity?: Identity;
+  /** How many subscriptions it has. */
+  subscriptions: number;
+}
+
+export interface SubscriptionRequestOptions {
+  readonly schema: GraphQLSchema;
+  readonly cache: Cache;
+  readonly db: MainDatabase;
+  readonly availability: Availability;
+  /** Clients shall not learn the schema from errors. */
+  readonly production: boolean;
+  /** Absent: no limits. */
+  readonly rateLimits?: RateLimits | undefined;
+  readonly documents: Documents;
+  /** Absent: clients send what they like. */
+  readonly listed?: PersistedDocuments | undefined;
+}
+
+/** The context of one subscription, with what its stream needs. */
+interface RunningContext extends SubscriptionContext {
+  readonly release: () => void;
+}
+
+export class SubscriptionRequests {
+  readonly #options: SubscriptionRequestOptions;
+  readonly #limits: SubscriptionLimits;
+  readonly #costOf: CostOf;
+  readonly #turns = new Turns();
+  /** Subscriptions by viewer. */
+  readonly #counts = new Counts();
+
+  constructor(options: SubscriptionRequestOptions, limits: SubscriptionLimits) {
+    this.#options = options;
+    this.#limits = limits;
+    this.#costOf = costsOf(options.schema);
+  }
+
+  /** What to run, for `open`. @throws GraphQLError why not */
+  async accept(client: Client, payload: SubscribePayload): Promise<ExecutionArgs | readonly GraphQLError[]> {
+    // Before anything is awaited: of a burst as many are refused as are too many.
+    const release = this.#take(client);
+    try {
+      await this.#options.rateLimits?.admit(client.address); // as over HTTP: also for what never becomes an operation
+      if (release instanceof GraphQLError) throw release;
+      const args = await this.#checked(client, payload, release);
+      if ('schema' in args) return args;
+      release();
+      return args;
+    } catch (error) {
+      if (typeof release === 'function') release();
+      throw error;
+    }
+  }
+
+  /** Runs what `accept` has accepted. */
+  open(args: ExecutionArgs): ReturnType<typeof openEvents> {
+    const { release, viewerId, cost, untilAvailable } = args.contextValue as RunningContext;
+    return openEvents(args, {
+      pay: () => this.#pay(viewerId, cost),
+      inTurn: (work) => this.#turns.run(viewerId, cost, work),
+      retrying: untilAvailable,
+      onEnd: release,
+    });
+  }
+
+  /** @returns what gives the place back, or why there is none */
+  #take(client: Client): (() => void) | GraphQLError {
+    const { maxSubscriptions, maxSubscriptionsPerViewer } = this.#limits;
+    const { userId } = client.identity as Identity;
+    if (client.subscriptions >= maxSubscriptions) {
+      return refusal('TOO_MANY_SUBSCRIPTIONS', `A connection carries at most ${maxSubscriptions} subscriptions.`);
+    }
+    if (this.#counts.of(userId) >= maxSubscriptionsPerViewer) {
+      const message = `A viewer has at most ${maxSubscriptionsPerViewer} subscriptions on all connections.`;
+      return refusal('TOO_MANY_SUBSCRIPTIONS', message);
+    }
+    client.subscriptions++;
+    this.#counts.add(userId);
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      client.subscriptions--;
+      this.#counts.remove(userId);
+    };
+  }
+
+  async #checked(
+    client: Client,
+    { query, operationName, variables }: SubscribePayload,
+    release: () => void,
+  ): Promise<ExecutionArgs | readonly GraphQLError[]> {
+    const { schema, documents, listed, rateLimits, production } = this.#options;
+    listed?.textOf({ documentId: undefined, query });
+    const caller = callerOf({ userId: client.identity?.userId }, '');
+    const sender = { caller, identity: client.identity, hideSuggestions: production };
+    const document = await documents.read(schema, query, sender);
+    if (Array.isArray(document)) return document;
+    const operation = getOperationAST(document, operationName || null);
+    if (!operation) throw refusal('OPERATION_RESOLUTION_FAILURE', 'operationName: expected the name of an operation');
+    if (operation.operation !== 'subscription') {
+      const message = `A WebSocket carries subscriptions only: send this ${operation.operation} over HTTP.`;
+      throw refusal('BAD_REQUEST', message);
+    }
+    const asked = { document, operation, variables: variables ?? undefined };
+    const cost = await this.#costOf(asked, (work) => documents.timed(sender, work, { wait: true }));
+    requireAffordable(cost);
+    await rateLimits?.spend(caller, cost);
+    // What subscribing itself makes of bad variables has no code: it would pass for an error of ours.
+    const definitions = operation.variableDefinitions ?? [];
+    const read = getVariableValues(schema, definitions, variables ?? {}, {
+      hideSuggestions: production,
+      maxErrors: MAX_FAULTS,
+    });
+    if (read.errors !== undefined) return read.errors.map(badVariable);
+    return {
+      schema,
+      document,
+      operationName: operationName || null,
+      variableValues: variables ?? null,
+      contextValue: this.#contextOf(client, cost, release),
+    };
+  }
+
+  /** @throws RATE_LIMITED that says when to subscribe again */
+  async #pay(viewerId: string, cost: number): Promise<void> {
+    try {
+      await this.#options.rateLimits?.spend(callerOf({ userId: viewerId }, ''), cost);
+    } catch (error) {
+      if (!(error instanceof GraphQLError) || error.extensions['code'] !== 'RATE_LIMITED') throw error;
+      const { limit, remaining, resetAt } = error.extensions;
+      const message = `An event costs ${cost} of ${limit} points, of which ${remaining} are left: subscribe again after ${resetAt}, then refetch.`;
+      throw new GraphQLError(message, { extensions: { ...error.extensions, cost } });
+    }
+  }
+
+  #contextOf(client: Client, cost: number, release: () => void): RunningContext {
+    const { cache, db, availability } = this.#options;
+    const { signal, identity, end } = client;
+    const { userId: viewerId, scopes } = identity as Identity; // nothing is subscribed to before the connection has one
+    const tracer = new Tracer(false);
+    const loadsOf = (direct: boolean) =>
+      new Loads({ cache, db, viewer: viewerId, tracer, signal, ...(direct && { bypass: 'unapplied' }) });
+    let renewedDirect = false;
+    const context: RunningContext = {
+      requestId: randomUUID(),
+      viewerId,
+      scopes,
+      db,
+      tracer,
+      snapshot: false,
+      cost,
+      signal,
+      loads: loadsOf(false),
+      release,
+      // Events of one subscription are answered one after the other, so none changes the loads of another.
+      renew({ direct }) {
+        renewedDirect = direct;
+        context.loads = loadsOf(direct);
+      },
+      inTurn: (work) => this.#turns.run(viewerId, 1, work),
+      async untilAvailable(work) {
+        let attempts = 0;
+        const attempt = () => {
+          if (attempts++ > 0) context.renew({ direct: renewedDirect }); // the loads remember what has failed
+          return work();
+        };
+        try {
+          return await availability.retrying(attempt, signal);
+        } catch (error) {
+          // An error would end this subscription for good; a client whose connection ends subscribes again by itself.
+          if (isUnavailable(error)) end(CLOSE.tryAgain);
+          throw error;
+        }
+      },
+      queue: () => new EventQueue({ maxItems: this.#limits.maxQueued, onFull: () => end(CLOSE.tooSlow) }),
+    };
+    return context;
+  }
+}
+
+function refusal(code: string, message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code } });
+}

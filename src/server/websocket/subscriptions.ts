@@ -1,0 +1,272 @@
+/**
+ * Subscriptions: WebSockets at the API's own address, subprotocol graphql-transport-ws (the package graphql-ws on both ends). A connection
+ * says who it is in `connection_init`, lives as long as its token, and carries subscriptions only: queries and mutations go over HTTP.
+ *
+ * Close codes besides those of graphql-ws: 4290, 4291, 4292, 4403, 1001 and 1013, see subscription-limits.ts. After these a client may connect again.
+ */
+import { setMaxListeners } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { FastifyInstance } from 'fastify';
+import { type ExecutionArgs, GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { type Context as Connected, handleProtocols, makeServer } from 'graphql-ws';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { availabilityOf } from '../../engine/postgres/availability.js';
+import type { Log } from '../../platform/log.js';
+import { DAY, MINUTE, SECOND } from '../../std/time.js';
+import { bearerToken } from '../auth/bearer.js';
+import { type ConnectionSlot, ConnectionSlots } from './connection-slots.js';
+import type { ErrorMask } from '../../graphql/errors.js';
+import { addressOf, type HttpSecurityOptions } from '../http/http-security.js';
+import { MessageTime } from './message-time.js';
+import { bytesOf, ResponseTooLarge } from '../operations/response-size.js';
+import type { Identity } from '../server.js';
+import { CLOSE, DEFAULT_LIMITS, type Ending, type SubscriptionLimits } from './subscription-limits.js';
+import { type Client, type SubscriptionRequestOptions, SubscriptionRequests } from './subscription-requests.js';
+
+/** How long connections may take to close when the process ends. */
+const DRAIN_MS = SECOND;
+/** A connection that is closed in favour of another has no slot any more, so it must go soon. */
+const EVICTED_GOODBYE_MS = 100;
+/** At most one line in the log about refused connections in this time. */
+const REFUSALS_LOGGED_EVERY_MS = MINUTE;
+
+export interface SubscriptionOptions
+  extends Omit<SubscriptionRequestOptions, 'availability'>,
+    Pick<HttpSecurityOptions, 'trustProxy'> {
+  readonly log: Log;
+  readonly mask: ErrorMask;
+  /** Of one event. */
+  readonly maxResponseBytes: number;
+  /** @throws UNAUTHENTICATED */
+  readonly verifyToken: (token: string) => Promise<Identity>;
+  readonly limits?: Partial<SubscriptionLimits> | undefined;
+}
+
+type Connection = Connected<Record<string, unknown> | undefined, Client>;
+
+/** Serves subscriptions on the same port, until the application closes. */
+export function serveSubscriptions(app: FastifyInstance, endpoint: string, options: SubscriptionOptions): void {
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const sockets = new WebSocketServer({
+    noServer: true,
+    handleProtocols: (protocols) => handleProtocols(protocols),
+    maxPayload: limits.maxMessageBytes,
+  });
+  const protocol = protocolServer(options, limits);
+  const { rateLimits, log } = options;
+  const addressOfRequest = addressOf(options);
+  const slots = new ConnectionSlots(limits);
+  const logRefusal = refusalLog(log);
+  const messageTime = rateLimits && new MessageTime(limits);
+  let closing = false;
+  app.server.on('upgrade', async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on('error', () => {}); // the client may have gone already
+    if (request.url?.split('?')[0] !== endpoint) return refuse(socket, '404 Not Found');
+    const address = addressOfRequest(request);
+    const slot = closing || sockets.clients.size >= limits.maxConnections ? 'process' : slots.take(address);
+    if (typeof slot === 'string') {
+      logRefusal(slot, address);
+      return refuse(socket, slot === 'address' ? '429 Too Many Requests' : '503 Service Unavailable');
+    }
+    socket.once('close', () => slot.release());
+    if (messageTime?.has(address) === false) return refuse(socket, '429 Too Many Requests');
+    slot.evict = () => refuse(socket, '503 Service Unavailable');
+    try {
+      await rateLimits?.admit(address);
+    } catch {
+      return refuse(socket, '429 Too Many Requests');
+    }
+    if (closing) return refuse(socket, '503 Service Unavailable');
+    sockets.handleUpgrade(request, socket, head, (client) =>
+      connect(client, { address, slot, protocol, limits, log, messageTime }),
+    );
+  });
+  app.addHook('preClose', async () => {
+    closing = true;
+    await drain(sockets);
+  });
+}
+
+/** Answers before the upgrade. A client may not keep its side of the connection open. */
+function refuse(socket: Duplex, status: string): void {
+  socket.once('finish', () => socket.destroy());
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n`);
+}
+
+function refusalLog(log: Log): (why: 'address' | 'process', address: string) => void {
+  let silentUntilMs = 0;
+  return (why, address) => {
+    if (Date.now() < silentUntilMs) return;
+    silentUntilMs = Date.now() + REFUSALS_LOGGED_EVERY_MS;
+    const hint = 'an address has as many WebSockets as it may have: if it is that of a proxy, name it in TRUST_PROXY';
+    log.warn({ address }, why === 'address' ? hint : 'this process has as many WebSockets as it may have');
+  };
+}
+
+/** Not `complete`: a client that is told of the end of the connection alone subscribes again, elsewhere. */
+async function drain(sockets: WebSocketServer): Promise<void> {
+  const closed = [...sockets.clients].map(
+    (socket) =>
+      new Promise<void>((resolve) => {
+        socket.once('close', () => resolve());
+        end(socket, CLOSE.goingAway, DRAIN_MS);
+      }),
+  );
+  await Promise.all(closed);
+}
+
+function end(socket: WebSocket, [code, reason]: Ending, graceMs: number): void {
+  socket.close(code, reason);
+  // A client that reads nothing would not read this either.
+  const timer = setTimeout(() => socket.terminate(), graceMs);
+  socket.once('close', () => clearTimeout(timer));
+}
+
+interface ConnectOptions {
+  readonly address: string;
+  readonly slot: ConnectionSlot;
+  readonly protocol: ReturnType<typeof protocolServer>;
+  readonly limits: SubscriptionLimits;
+  readonly log: Log;
+  /** Absent: messages may take any time. */
+  readonly messageTime: MessageTime | undefined;
+}
+
+/** Between a socket and the protocol. */
+function connect(
+  socket: WebSocket,
+  { address, slot, protocol, limits: { maxBufferedBytes, pingEveryMs, goodbyeMs }, log, messageTime }: ConnectOptions,
+): void {
+  // Of the network, or a frame that is none: the socket closes by itself, with a code that says so.
+  socket.on('error', (error) => log.debug({ err: error }, 'a WebSocket failed'));
+  const stopPinging = keepAlive(socket, pingEveryMs);
+  const gone = new AbortController();
+  setMaxListeners(0, gone.signal); // every load of every subscription may listen
+  const ending = (why: Ending) => end(socket, why, goodbyeMs);
+  const client: Client = { socket, address, slot, signal: gone.signal, end: ending, subscriptions: 0 };
+  slot.evict = () => end(socket, CLOSE.evicted, EVICTED_GOODBYE_MS);
+  const tooFast = () => end(socket, CLOSE.tooFast, EVICTED_GOODBYE_MS); // it is read no further, so its own goodbye is not seen
+  const handle = messageTime?.guard(socket, address, tooFast) ?? ((work: () => void) => work());
+  const closed = protocol.opened(
+    {
+      protocol: socket.protocol,
+      // Settled when the network has taken it: so the next event is asked for at the client's pace.
+      send: (text) =>
+        new Promise((resolve, reject) => {
+          if (socket.readyState !== socket.OPEN) return resolve();
+          if (socket.bufferedAmount > maxBufferedBytes) {
+            client.end(CLOSE.tooSlow);
+            return resolve();
+          }
+          socket.send(text, (error) => (error ? reject(error) : resolve()));
+        }),
+      close: (code = CLOSE.failed[0], reason = '') => client.end([code, reason]),
+      onMessage: (receive) =>
+        socket.on('message', (data) => {
+          const failed = (error: unknown) => {
+            if (socket.readyState !== socket.OPEN) return; // what was under way had nowhere to go
+            log.error({ err: error }, 'a message of a WebSocket could not be handled');
+            client.end(CLOSE.failed);
+          };
+          handle(() => void receive(String(data)).catch(failed));
+        }),
+    },
+    client,
+  );
+  socket.once('close', (code, reason) => {
+    stopPinging();
+    gone.abort();
+    closed(code, String(reason)).catch((error: unknown) => log.error({ err: error }, 'a subscription did not end'));
+  });
+}
+
+/** @returns what stops it */
+function keepAlive(socket: WebSocket, everyMs: number): () => void {
+  let answered = true;
+  socket.on('pong', () => {
+    answered = true;
+  });
+  const timer = setInterval(() => {
+    if (!answered) return socket.terminate();
+    if (socket.readyState !== socket.OPEN) return;
+    answered = false;
+    socket.ping();
+  }, everyMs);
+  return () => clearInterval(timer);
+}
+
+function protocolServer(options: SubscriptionOptions, limits: SubscriptionLimits) {
+  const { mask, db, maxResponseBytes } = options;
+  const requests = new SubscriptionRequests({ ...options, availability: availabilityOf(db) }, limits);
+  const told = (error: GraphQLError): GraphQLFormattedError => mask.format(formatted(error), error);
+  return makeServer<Record<string, unknown> | undefined, Client>({
+    connectionInitWaitTimeout: limits.initWaitMs,
+    onConnect: (connection) => authenticate(connection, options),
+    onSubscribe: async ({ extra }, _, payload) => {
+      try {
+        return await requests.accept(extra, payload);
+      } catch (error) {
+        return [error instanceof GraphQLError ? error : new GraphQLError('failed', { originalError: error as Error })];
+      }
+    },
+    subscribe: (args) => requests.open(args as ExecutionArgs),
+    onNext: (_connection, _id, _payload, _args, { data = null, errors }) => {
+      if (bytesOf(data, maxResponseBytes) === undefined)
+        return { data: null, errors: [told(new ResponseTooLarge(maxResponseBytes))] };
+      return errors && { data, errors: errors.map(told) };
+    },
+    onError: (_connection, _id, _payload, errors) => errors.map(told),
+  });
+}
+
+/** As `toJSON`, without what is meant for HTTP. */
+function formatted(error: GraphQLError): GraphQLFormattedError {
+  const { http: _, ...extensions } = error.extensions;
+  return { ...error.toJSON(), extensions };
+}
+
+async function authenticate(
+  { connectionParams, extra }: Connection,
+  { verifyToken, log }: SubscriptionOptions,
+): Promise<boolean> {
+  const token = tokenIn(connectionParams);
+  if (token === undefined) return refused(extra, CLOSE.unauthorized);
+  try {
+    extra.identity = await verifyToken(token);
+  } catch (error) {
+    if (error instanceof GraphQLError && error.extensions['code'] === 'UNAUTHENTICATED') {
+      return refused(extra, CLOSE.badToken);
+    }
+    log.warn({ err: error }, 'the token of a WebSocket could not be checked');
+    return refused(extra, CLOSE.tryAgain);
+  }
+  if (!extra.slot.authenticate(extra.identity.userId)) return refused(extra, CLOSE.tooMany);
+  endWithToken(extra, extra.identity.expiresAtMs);
+  return true;
+}
+
+function refused({ end }: Client, why: Ending): false {
+  end(why); // the code that `false` stands for comes too late
+  return false;
+}
+
+function tokenIn(params: Record<string, unknown> | undefined): string | undefined {
+  const { authorization, Authorization, token } = params ?? {};
+  if (typeof token === 'string') return token;
+  const header = authorization ?? Authorization;
+  return typeof header === 'string' ? bearerToken(header) : undefined;
+}
+
+/** A timer holds 24 days at most; a token may last longer. */
+function endWithToken({ socket, end }: Client, expiresAtMs: number): void {
+  let timer: NodeJS.Timeout | undefined;
+  const wait = () => {
+    const leftMs = expiresAtMs - Date.now();
+    if (leftMs <= 0) end(CLOSE.tokenEnded);
+    else timer = setTimeout(wait, Math.min(leftMs, DAY));
+  };
+  if (socket.readyState !== socket.OPEN) return;
+  wait();
+  socket.once('close', () => clearTimeout(timer));
+}

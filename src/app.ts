@@ -5,23 +5,16 @@
 import 'reflect-metadata'; // type-graphql's decorators need it before any of them runs
 import type { FastifyInstance } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
+import { type Core, type CoreOptions, createCore } from './core.js';
 import { AdminResolver } from './domain/admin/admin.resolver.js';
-import type { Store } from './engine/cache/index.js';
 import { CommentResolver, TaskCommentsResolver } from './domain/comments/comment.resolver.js';
 import { CommentService } from './domain/comments/comment.service.js';
-import { type Core, type CoreOptions, createCore } from './core.js';
-import type { HttpSecurityOptions } from './server/http/http-security.js';
-import { RateLimits } from './server/rate-limit/rate-limit.js';
-import { RateLimitResolver } from './server/rate-limit/rate-limit.resolver.js';
-import { type BuiltSchema, buildApiSchema } from './graphql/schema.js';
-import { createServer, type ServerOptions } from './server/server.js';
 import { Idempotency } from './domain/idempotency/idempotency.js';
 import { LabelResolver } from './domain/labels/label.resolver.js';
 import { LabelService } from './domain/labels/label.service.js';
 import { NodeResolver } from './domain/node.resolver.js';
 import { ProjectResolver } from './domain/projects/project.resolver.js';
 import { ProjectService } from './domain/projects/project.service.js';
-import { RatePoints, type RatePointsOptions } from './server/rate-limit/rate-points.js';
 import { allSources } from './domain/sources.js';
 import { TaskEvents } from './domain/tasks/task.events.js';
 import { ProjectTasksResolver, TaskResolver, UserTasksResolver } from './domain/tasks/task.resolver.js';
@@ -30,9 +23,16 @@ import { ConflictError } from './domain/tasks/task.type.js';
 import { unassign } from './domain/tasks/task.writes.js';
 import { TaskChangeResolver } from './domain/tasks/task-change.resolver.js';
 import { TaskChangesSinceResolver } from './domain/tasks/task-changes-since.resolver.js';
-import type { VerifiedToken } from './server/auth/tokens.js';
 import { Identities, type IdentitiesOptions } from './domain/users/identities.js';
 import { requireUser, UserResolver } from './domain/users/user.resolver.js';
+import type { Store } from './engine/cache/index.js';
+import type { VerifiedToken } from './graphql/identity.js';
+import { type BuiltSchema, buildApiSchema } from './graphql/schema.js';
+import type { HttpSecurityOptions } from './server/http/http-security.js';
+import { RateLimits } from './server/rate-limit/rate-limit.js';
+import { RateLimitResolver } from './server/rate-limit/rate-limit.resolver.js';
+import { RatePoints, type RatePointsOptions } from './server/rate-limit/rate-points.js';
+import { createServer, type ServerOptions } from './server/server.js';
 
 export interface AppOptions
   extends CoreOptions,

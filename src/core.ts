@@ -2,36 +2,38 @@
  * What reading and writing with the cache takes, for the API and for commands alike: database, cache, the bridge between them.
  * Built in dependency order, closed in reverse.
  */
+
+import { allRowSets, eventTables } from './domain/registry.js';
 import {
   Cache,
   CacheError,
   type CacheEvents,
   type CacheOptions,
-  databaseIn,
   type Head,
   LEASE_MS,
   loadSignal,
   MemoryStore,
-  type OutageListener,
-  type RedisPlace,
-  RedisStore,
   Statistics,
   type Store,
+  systemClock,
 } from './engine/cache/index.js';
+import { Tracer } from './engine/graphql/index.js';
+import {
+  Coverage,
+  FenceWatch,
+  KnownDatabase,
+  openDatabase,
+  postgresClient,
+  postgresOutbox,
+  Relay,
+  requireTriggers,
+  Transactor,
+} from './engine/postgres/index.js';
+import { databaseIn, type OutageListener, type RedisPlace, RedisStore } from './engine/redis/index.js';
 import { ConfigError } from './platform/config.js';
-import { openDatabase, postgresClient } from './engine/postgres/database.js';
-import { Tracer } from './engine/graphql/cache-trace.js';
-import { Coverage } from './engine/postgres/coverage.js';
-import { KnownDatabase } from './engine/postgres/database-identity.js';
-import { FenceWatch } from './engine/postgres/fences.js';
-import { postgresOutbox } from './engine/postgres/outbox.js';
-import { Relay } from './engine/postgres/relay.js';
-import { Transactor } from './engine/postgres/transactor.js';
-import { requireTriggers } from './engine/postgres/triggers.js';
 import type { Log } from './platform/log.js';
 import { createMetrics } from './platform/metrics.js';
-import { allRowSets, eventTables } from './domain/registry.js';
-import { SECOND, systemClock } from './std/time.js';
+import { SECOND } from './std/time.js';
 
 /** Background statements (relay, resolving fences) must fail fast. */
 const RELAY_STATEMENT_TIMEOUT_MS = 5000;

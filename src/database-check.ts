@@ -1,7 +1,7 @@
 /** Checks the database that DATABASE_URL names, before a server or a command starts anything for it. */
+
+import { ConnectionUrlError, DatabaseUnusable, parseConnectionUrl, requireDatabase } from './engine/postgres/index.js';
 import { ConfigError } from './platform/config.js';
-import { ConnectionUrlError, parseConnectionUrl } from './engine/postgres/connection-url.js';
-import { DatabaseUnusable, requireDatabase } from './engine/postgres/requirements.js';
 import type { Log } from './platform/log.js';
 
 /** @throws ConfigError with one line that names DATABASE_URL */

@@ -1,13 +1,13 @@
 /** Starts the server. The only file of the server with effects when loaded, and the only one that reads the environment. */
 import type { FastifyInstance } from 'fastify';
 import { createApp } from './app.js';
-import { type Config, ConfigError, readConfig } from './platform/config.js';
 import { openStore } from './core.js';
 import { checkDatabase } from './database-check.js';
 import type { Services } from './development/services.js';
-import { readManifest } from './server/operations/persisted-documents.js';
+import { type Config, ConfigError, readConfig } from './platform/config.js';
 import { createLog } from './platform/log.js';
 import { signToken, type TokenOptions, tokenVerifier } from './server/auth/tokens.js';
+import { readManifest } from './server/operations/persisted-documents.js';
 
 /** What the explorer shows first: two levels, so that the trace below the answer has something to tell. */
 const EXAMPLE = `# Run it twice: the second answer's extensions.cache says 0 SQL statements.

@@ -5,12 +5,13 @@
 import DataLoader from 'dataloader';
 import { asc, desc, eq, sql } from 'drizzle-orm';
 import { grouped, rowsById } from '../../src/db/by-id.js';
-import { openDatabase, type Transaction } from '../../src/engine/postgres/database.js';
 import { type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../../src/db/ids.js';
 import { labels } from '../../src/domain/labels/label.table.js';
 import { projects } from '../../src/domain/projects/project.table.js';
 import { type TaskRow, type TaskStatus, taskLabels, tasks } from '../../src/domain/tasks/task.table.js';
 import { users } from '../../src/domain/users/user.table.js';
+import { openDatabase } from '../../src/engine/postgres/database.js';
+import type { Transaction } from '../../src/engine/postgres/executor.js';
 import { onStatement, options } from './child.js';
 
 export const typeDefs = `

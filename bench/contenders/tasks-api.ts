@@ -4,9 +4,9 @@
  */
 import 'reflect-metadata';
 import { createApp } from '../../src/app.js';
+import { openStore } from '../../src/core.js';
 import { MemoryStore } from '../../src/engine/cache/index.js';
 import { type Config, readConfig } from '../../src/platform/config.js';
-import { openStore } from '../../src/core.js';
 import { createLog } from '../../src/platform/log.js';
 import { tokenVerifier } from '../../src/server/auth/tokens.js';
 import { onStatement, options, ready } from './child.js';

@@ -3,10 +3,11 @@
  * `npm run cache -- serve-unproved SECONDS`: lets the cache serve, marked in the answers, although nothing proves that it is current:
  * for when Postgres cannot carry the load that an empty cache would send it.
  */
-import { dayOf, MemoryStore, type OutcomeKind, statisticsOf } from '../engine/cache/index.js';
-import { readConfig } from '../platform/config.js';
+
 import { openStore } from '../core.js';
 import { joinRedis } from '../development/services.js';
+import { dayOf, MemoryStore, type OutcomeKind, statisticsOf } from '../engine/cache/index.js';
+import { readConfig } from '../platform/config.js';
 import { createLog } from '../platform/log.js';
 import { SECOND } from '../std/time.js';
 

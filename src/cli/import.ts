@@ -5,13 +5,13 @@
 import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { readConfig } from '../platform/config.js';
 import { createCore, openStore } from '../core.js';
 import { checkDatabase } from '../database-check.js';
 import { DEMO_OWNER, prepareDemo, userIdOf } from '../development/demo/prepare.js';
 import { joinServices } from '../development/services.js';
 import { type ImportResult, runImport } from '../domain/import/import.service.js';
 import { openProgress } from '../domain/import/progress.js';
+import { readConfig } from '../platform/config.js';
 import { createLog } from '../platform/log.js';
 
 const USAGE = 'Usage: npm run import -- FILE [--project KEY] [--owner HANDLE]';

@@ -1,7 +1,8 @@
 /** `npm run migrate`: brings the schema of DATABASE_URL up to this build's. What deployments run once before the servers. */
-import { ConfigError } from '../platform/config.js';
+
 import { namingDatabaseUrl } from '../database-check.js';
 import { migrateDatabase } from '../db/migrate.js';
+import { ConfigError } from '../platform/config.js';
 
 try {
   const url = process.env['DATABASE_URL'];

@@ -1,8 +1,9 @@
 /** `npm run -s token [-- HANDLE]`: a token for a user, on stdout and nothing else. Development only. */
-import { ConfigError, readConfig } from '../platform/config.js';
+
 import { checkDatabase } from '../database-check.js';
 import { DEMO_OWNER, prepareDemo, userIdOf } from '../development/demo/prepare.js';
 import { joinServices } from '../development/services.js';
+import { ConfigError, readConfig } from '../platform/config.js';
 import { createLog } from '../platform/log.js';
 import { signToken } from '../server/auth/tokens.js';
 

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { getTableColumns, getTableName, type InferSelectModel, type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn, PgTable } from 'drizzle-orm/pg-core';
-import type { Database } from '../engine/postgres/database.js';
+import type { Database } from '../engine/postgres/index.js';
 import { type Id, toUuid } from './ids.js';
 
 export type TableWithId = PgTable & { id: AnyPgColumn };

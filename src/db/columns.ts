@@ -35,12 +35,5 @@ export function isInstant(text: string): boolean {
 /** The text of an `instant`, made in SQL: for sort values in cursors. */
 export const isoText = (at: SQL) => sql`to_char(${at} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
-/** A transaction id of 64 bits. */
-export const xid8 = customType<{ data: bigint; driverData: string }>({
-  dataType: () => 'xid8',
-  fromDriver: (text) => BigInt(text),
-  toDriver: (xid) => String(xid),
-});
-
 export const createdAt = () => instant('created_at').notNull().default(sql`now()`);
 export const updatedAt = () => instant('updated_at').notNull().default(sql`now()`);

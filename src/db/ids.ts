@@ -1,7 +1,7 @@
 /** Ids: UUIDv7 in Postgres, TypeIDs (`task_01h455vb4pex5vsknk084sn02q`) everywhere else. */
 import { TypeID } from 'typeid-js';
 import { v7 } from 'uuid';
-import { Recent } from '../engine/cache/generational-cache.js';
+import { Recent } from '../engine/cache/index.js';
 
 export type Id<Prefix extends string = string> = `${Prefix}_${string}`;
 export type UserId = Id<'user'>;

@@ -1,9 +1,7 @@
 /** Brings a database's schema up to this build's, once, however many processes start at the same time. */
 import { fileURLToPath } from 'node:url';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
-import type { TransactionSql } from 'postgres';
-import { withDatabase } from '../engine/postgres/requirements.js';
-import { transactionSettings } from '../engine/postgres/session-settings.js';
+import { type TransactionSql, transactionSettings, withDatabase } from '../engine/postgres/index.js';
 
 /** Names the lock among the application's advisory locks. */
 const MIGRATION_LOCK = 7203_4410;

@@ -3,7 +3,7 @@
  * the values of these columns. Source: M. Winand, "SQL Performance Explained", part 7 (paging through results).
  */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Executor } from '../engine/postgres/database.js';
+import type { Executor } from '../engine/postgres/index.js';
 
 /** A column that a list is sorted by. */
 export interface SortColumn {

@@ -1,9 +1,13 @@
 /** The sources that every feature has one of: the rows of its table by id. */
 import type { Tag } from '../engine/cache/index.js';
+import type { BatchLoad as BatchLoadFrom, Source as SourceFrom } from '../engine/graphql/index.js';
+import type { Database } from '../engine/postgres/index.js';
+import { HOUR } from '../std/time.js';
 import { type RowOf, rowsById, shapeOf, type TableWithId } from './by-id.js';
 import type { Id } from './ids.js';
-import { HOUR } from '../std/time.js';
-import type { Source } from '../engine/graphql/request-loaders.js';
+
+export type BatchLoad<A, V> = BatchLoadFrom<A, V, Database>;
+export type Source<A, V> = SourceFrom<A, V, Database>;
 
 /** Writes invalidate exactly, so this only bounds what nobody reads any more. */
 export const ROW_TTL_MS = 12 * HOUR;

@@ -4,7 +4,7 @@
  */
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { RedisPlace } from '../engine/cache/index.js';
+import type { RedisPlace } from '../engine/redis/index.js';
 
 export interface Running {
   readonly pid: number;

@@ -5,8 +5,9 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { RedisPlace } from '../engine/cache/index.js';
-import { type Config, ConfigError, type TokenConfig } from '../platform/config.js';
+import type { RedisPlace } from '../engine/redis/index.js';
+import { type Config, ConfigError } from '../platform/config.js';
+import type { TokenConfig } from '../platform/token-config.js';
 import { EmbeddedError } from './embedded/child.js';
 import { type EmbeddedPostgres, startPostgres } from './embedded/postgres.js';
 import { installHint, startRedis } from './embedded/redis.js';

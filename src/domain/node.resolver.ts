@@ -1,11 +1,11 @@
 /** `node` and `nodes`: any object by its global id. Here, above the features, because it knows all of them. */
 import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
-import { commentById } from './comments/comment.loaders.js';
 import { type CommentId, idPrefix, type LabelId, type ProjectId, type TaskId, type UserId } from '../db/ids.js';
-import type { Awaitable } from '../engine/cache/maybe-promise.js';
+import type { Awaitable } from '../engine/cache/index.js';
 import type { Context } from '../graphql/context.js';
 import { badUserInput } from '../graphql/errors.js';
 import { Node } from '../graphql/node.js';
+import { commentById } from './comments/comment.loaders.js';
 import { labelById } from './labels/label.loaders.js';
 import { ifVisible, visibleUser } from './projects/access.js';
 import { visibleProject } from './projects/project.resolver.js';

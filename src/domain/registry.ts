@@ -1,8 +1,8 @@
 /** Every cached table's row-sets, for what installs and checks the triggers, and the tables of events. A table without row-sets cannot be cached. */
 
 import { getTableName } from 'drizzle-orm';
+import type { TableRowSets } from '../engine/postgres/index.js';
 import { commentRows } from './comments/comment.table.js';
-import type { TableRowSets } from '../engine/postgres/row-sets.js';
 import { labelRows } from './labels/label.table.js';
 import { memberRows, projectRows } from './projects/project.table.js';
 import { taskLabelRows, taskRows } from './tasks/task.table.js';

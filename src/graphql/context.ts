@@ -1,13 +1,16 @@
 /** What every resolver of a request gets. */
 
-import type { Session, Tag } from '../engine/cache/index.js';
-import type { Database } from '../engine/postgres/database.js';
 import type { UserId } from '../db/ids.js';
-import type { WriteProgress } from '../engine/postgres/write-progress.js';
-import type { Tracer } from '../engine/graphql/cache-trace.js';
+import type { Session, Tag } from '../engine/cache/index.js';
+import type { Tracer } from '../engine/graphql/index.js';
+import { Loads as RequestLoaders } from '../engine/graphql/index.js';
+import type { Database, WriteProgress } from '../engine/postgres/index.js';
 import type { EventQueue } from './event-queue.js';
-import type { Loads } from '../engine/graphql/request-loaders.js';
-import type { RateState } from '../server/rate-limit/rate-limit.js';
+import type { RateState } from './rate-state.js';
+
+/** What the resolvers of one request read through. */
+export type Loads = RequestLoaders<Database>;
+export const Loads = RequestLoaders<Database>;
 
 export interface Context {
   readonly requestId: string;

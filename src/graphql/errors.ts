@@ -1,7 +1,7 @@
 /** Errors that a client sees at the top level. Everything else is masked; expected refusals of a mutation are data (user-error.ts). */
 import { randomUUID } from 'node:crypto';
 import { GraphQLError, type GraphQLFormattedError, Kind } from 'graphql';
-import { QueryTimeout } from '../engine/postgres/read-pool.js';
+import { QueryTimeout } from '../engine/postgres/index.js';
 import type { Log } from '../platform/log.js';
 
 /**

@@ -1,9 +1,8 @@
 /** Connections after Relay's cursor specification, in both directions: arguments, opaque cursors, and the object that answers a connection's fields. */
 import { Buffer } from 'node:buffer';
 import { ArgsType, type ClassType, Field, Int, ObjectType } from 'type-graphql';
-import { digest } from '../engine/cache/index.js';
+import { type Awaitable, digest, once } from '../engine/cache/index.js';
 import { compareChars } from '../std/text.js';
-import { type Awaitable, once } from '../engine/cache/maybe-promise.js';
 import { badUserInput } from './errors.js';
 import { isGiven } from './node.js';
 

@@ -1,8 +1,8 @@
 /** The executable schema, from the resolvers' classes, with every cache policy bound and checked. */
 import { type GraphQLResolveInfo, type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
 import { buildSchemaSync } from 'type-graphql';
-import { bindPolicies, type PolicyLine } from '../engine/graphql/cached.js';
-import type { Source } from '../engine/graphql/request-loaders.js';
+import type { Source } from '../db/row-source.js';
+import { bindPolicies, type PolicyLine } from '../engine/graphql/index.js';
 import { userErrorTypes } from './user-error.js';
 
 export interface BuiltSchema {

@@ -1,7 +1,7 @@
 /** The part of the environment that decides who gets in: tokens, browsers' origins, the proxy in front, rates. Read by config.ts. */
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { KEY_SET_ALGORITHMS, SECRET_ALGORITHMS } from '../server/auth/tokens.js';
+import { KEY_SET_ALGORITHMS, SECRET_ALGORITHMS } from './token-config.js';
 
 /** Sandbox in a browser at Apollo's own address talks to a server on this machine. */
 const SANDBOX_ORIGIN = 'https://studio.apollographql.com';

@@ -3,11 +3,12 @@
  * production nothing has a default that could hide a mistake; elsewhere what is missing is started or made up.
  */
 import { z } from 'zod';
+import { ConnectionUrlError, parseConnectionUrl } from '../engine/postgres/index.js';
+import { databaseIn, type RedisPlace } from '../engine/redis/index.js';
 import { type AccessConfig, accessConfig, accessFaults, accessVariables } from './access-config.js';
-import { databaseIn, type RedisPlace } from '../engine/cache/index.js';
-import { ConnectionUrlError, parseConnectionUrl } from '../engine/postgres/connection-url.js';
-import type { SubscriptionLimits } from '../server/websocket/subscription-limits.js';
 import { subscriptionConfig, subscriptionVariables } from './subscription-config.js';
+import type { SubscriptionLimits } from './subscription-limits.js';
+import type { TokenConfig } from './token-config.js';
 
 /** HS256 wants a key of at least the hash's length. */
 const MIN_SECRET_CHARS = 32;
@@ -120,10 +121,6 @@ export interface Config {
   /** Where they are not the defaults. */
   readonly subscriptionLimits: Partial<SubscriptionLimits>;
 }
-
-export type TokenConfig =
-  | { readonly kind: 'secret'; readonly secret: string }
-  | { readonly kind: 'jwks'; readonly url: string };
 
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';

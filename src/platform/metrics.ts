@@ -1,8 +1,7 @@
 /** What an operator watches, in Prometheus's text format: how cached calls end, and everything that should never or rarely happen. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { type Cache, type CacheEvents, count } from '../engine/cache/index.js';
-import type { FenceEvents } from '../engine/postgres/fences.js';
-import type { RelayEvents } from '../engine/postgres/relay.js';
+import type { FenceEvents, RelayEvents } from '../engine/postgres/index.js';
 import { SECOND } from '../std/time.js';
 
 export interface Metrics {

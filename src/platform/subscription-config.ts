@@ -1,6 +1,6 @@
 /** The part of the environment that says how many WebSockets and subscriptions a process may hold. Read by config.ts. */
 import { z } from 'zod';
-import type { SubscriptionLimits } from '../server/websocket/subscription-limits.js';
+import type { SubscriptionLimits } from './subscription-limits.js';
 
 const EXPECTED = 'expected a whole number, at least 1';
 const bound = z.coerce.number(EXPECTED).int(EXPECTED).min(1, EXPECTED).optional();

@@ -1,15 +1,15 @@
 /** The context of a request over HTTP. Its answer may be kept while all that its session was given holds: whoever reads more says so. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Cache, Session } from '../engine/cache/index.js';
-import type { MainDatabase } from '../engine/postgres/database.js';
 import type { UserId } from '../db/ids.js';
-import type { WriteProgress } from '../engine/postgres/write-progress.js';
-import type { Tracer } from '../engine/graphql/cache-trace.js';
+import type { Cache, Session } from '../engine/cache/index.js';
+import type { Tracer } from '../engine/graphql/index.js';
+import type { MainDatabase, WriteProgress } from '../engine/postgres/index.js';
 import type { Context } from '../graphql/context.js';
-import { Loads } from '../engine/graphql/request-loaders.js';
-import type { RateLimits, RateState } from './rate-limit/rate-limit.js';
-import type { Identity } from './server.js';
+import { Loads } from '../graphql/context.js';
+import type { Identity } from '../graphql/identity.js';
+import type { RateState } from '../graphql/rate-state.js';
+import type { RateLimits } from './rate-limit/rate-limit.js';
 
 /** What is known of a request before it is admitted. */
 export interface Asker {

@@ -8,21 +8,21 @@ import {
 import { fastifyApolloDrainPlugin } from '@as-integrations/fastify';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
-import type { Cache, Session } from '../engine/cache/index.js';
-import type { MainDatabase } from '../engine/postgres/database.js';
 import type { UserId } from '../db/ids.js';
-import type { Log } from '../platform/log.js';
-import { Answers } from '../engine/graphql/response-cache.js';
-import { bearerToken } from './auth/bearer.js';
-import { cacheDebugging } from '../engine/graphql/cache-debugger.js';
-import { Tracer } from '../engine/graphql/cache-trace.js';
-import { costsOf, requireAffordable } from './operations/cost.js';
-import { Documents, isIntrospectionOperation, noToken } from './operations/documents.js';
-import { serveQueries } from './http/endpoint.js';
+import type { Cache, Session } from '../engine/cache/index.js';
+import { Answers, cacheDebugging, Tracer } from '../engine/graphql/index.js';
+import type { MainDatabase } from '../engine/postgres/index.js';
+import { Loads } from '../graphql/context.js';
 import { badUserInput, ErrorMask, noSuchOperation } from '../graphql/errors.js';
-import { gatewayOf } from './operations/executor.js';
-import { type ExplorerOptions, offlinePage, sandboxPage } from './http/explorer.js';
+import type { Identity } from '../graphql/identity.js';
+import { LIMITS, MAX_BODY_BYTES, PARSE_OPTIONS } from '../graphql/limits.js';
+import type { Log } from '../platform/log.js';
+import type { SubscriptionLimits } from '../platform/subscription-limits.js';
+import { bearerToken } from './auth/bearer.js';
 import { openFrontDoor } from './http/cached-responses.js';
+import { serveQueries } from './http/endpoint.js';
+import { type ExplorerOptions, offlinePage, sandboxPage } from './http/explorer.js';
+import { statusByMediaType } from './http/graphql-over-http.js';
 import { addHttpCache, httpCachePlugin } from './http/http-cache.js';
 import { answerHttpErrors } from './http/http-errors.js';
 import {
@@ -33,19 +33,22 @@ import {
   serverOptions,
 } from './http/http-security.js';
 import { readJsonBodies } from './http/json-body.js';
+import { waitedFor } from './http/request-signal.js';
+import { UnreadResponses } from './http/unread-responses.js';
+import { costsOf, requireAffordable } from './operations/cost.js';
+import { Documents, isIntrospectionOperation, noToken } from './operations/documents.js';
+import { gatewayOf } from './operations/executor.js';
 import { LargeResponses } from './operations/large-responses.js';
-import { LIMITS, MAX_BODY_BYTES, PARSE_OPTIONS } from '../graphql/limits.js';
-import { Loads } from '../engine/graphql/request-loaders.js';
-import { statusByMediaType } from './http/graphql-over-http.js';
-import { PersistedDocuments, type PersistedDocumentsOptions, RegisteredDocuments } from './operations/persisted-documents.js';
+import {
+  PersistedDocuments,
+  type PersistedDocumentsOptions,
+  RegisteredDocuments,
+} from './operations/persisted-documents.js';
+import { MAX_RESPONSE_BYTES } from './operations/response-size.js';
+import { Turns } from './operations/turns.js';
 import { callerOf, type RateLimits, rateLimitPlugin } from './rate-limit/rate-limit.js';
 import { type Admitted, type Asker, type Opened, RequestContext } from './request-context.js';
-import { MAX_RESPONSE_BYTES } from './operations/response-size.js';
-import type { SubscriptionLimits } from './websocket/subscription-limits.js';
 import { serveSubscriptions } from './websocket/subscriptions.js';
-import { Turns } from './operations/turns.js';
-import { UnreadResponses } from './http/unread-responses.js';
-import { waitedFor } from './http/request-signal.js';
 
 const ENDPOINT = '/graphql';
 const OFFLINE_EXPLORER = '/explorer';
@@ -59,15 +62,6 @@ const METRICS_SCOPE = 'metrics:read';
 
 /** Headers that a page elsewhere cannot make a browser send without asking first: a plain GET must have one. */
 const UNFORGEABLE_HEADERS = ['authorization', 'apollo-require-preflight', 'x-apollo-operation-name'];
-
-/** What a token says of whoever sent it. */
-export interface Identity {
-  readonly userId: UserId;
-  /** The words of its `scope`. */
-  readonly scopes: readonly string[];
-  /** When the token ends: what outlives a request, a connection, must end with it. */
-  readonly expiresAtMs: number;
-}
 
 export interface ServerOptions extends HttpSecurityOptions {
   readonly schema: GraphQLSchema;

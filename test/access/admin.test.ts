@@ -1,13 +1,13 @@
 /** The operators' part of the API: who may, and what it does. */
 import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { dayOf, rowSetName, rowSetTag } from '../../src/engine/cache/index.js';
 import { fromUuid, type TaskId, toUuid, type UserId } from '../../src/db/ids.js';
-import type { ColumnType, TableRowSets } from '../../src/engine/postgres/row-sets.js';
-import { readTag } from '../../src/domain/admin/tag-text.js';
+import { columnType, readTag } from '../../src/domain/admin/tag-text.js';
 import { projects } from '../../src/domain/projects/project.table.js';
 import { allRowSets } from '../../src/domain/registry.js';
-import type { VerifiedToken } from '../../src/server/auth/tokens.js';
+import { dayOf, rowSetName, rowSetTag } from '../../src/engine/cache/index.js';
+import type { TableRowSets } from '../../src/engine/postgres/row-sets.js';
+import type { VerifiedToken } from '../../src/graphql/identity.js';
 import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 
@@ -151,7 +151,7 @@ describe('invalidateCache', () => {
         const of = allRowSets.find(({ table }) => table === (spec.of?.table ?? declared.table)) as TableRowSets;
         const columns = spec.of?.columns ?? spec.columns;
         const values = columns.map((column) => {
-          const type = of.types[column] as ColumnType;
+          const type = columnType(of.definition, column);
           return type.kind === 'id' ? fromUuid(type.prefix, UUID) : (samples[type.kind] as string);
         });
         const stored = values.map((value) => (value.includes('_') ? UUID : value));

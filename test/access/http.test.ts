@@ -3,8 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyHttpOptions } from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { UserId } from '../../src/db/ids.js';
-import { addressOf } from '../../src/server/http/http-security.js';
 import { signToken } from '../../src/server/auth/tokens.js';
+import { addressOf } from '../../src/server/http/http-security.js';
 import { type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 

@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newId } from '../../src/db/ids.js';
-import type { VerifiedToken } from '../../src/server/auth/tokens.js';
 import { users } from '../../src/domain/users/user.table.js';
+import type { VerifiedToken } from '../../src/graphql/identity.js';
 import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 

@@ -2,7 +2,13 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { newId, type UserId } from '../../src/db/ids.js';
 import { type EmbeddedRedis, startRedis } from '../../src/development/embedded/redis.js';
-import { callerOf, type PointSource, RateLimits, rateLimitPlugin, type Taken } from '../../src/server/rate-limit/rate-limit.js';
+import {
+  callerOf,
+  type PointSource,
+  RateLimits,
+  rateLimitPlugin,
+  type Taken,
+} from '../../src/server/rate-limit/rate-limit.js';
 import { RatePoints } from '../../src/server/rate-limit/rate-points.js';
 import { SECOND } from '../../src/std/time.js';
 import { dataOf, type TestApp, type TestAppOptions, testApp } from '../support/app.js';

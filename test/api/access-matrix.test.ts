@@ -8,16 +8,16 @@
  */
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { tableTag } from '../../src/engine/cache/index.js';
-import { comments } from '../../src/domain/comments/comment.table.js';
-import type { Transaction } from '../../src/engine/postgres/database.js';
 import { newId, type ProjectId, type TaskId, toUuid, type UserId } from '../../src/db/ids.js';
+import { comments } from '../../src/domain/comments/comment.table.js';
 import { labels } from '../../src/domain/labels/label.table.js';
 import { projectMembers, projects, type Role, taskNumbers } from '../../src/domain/projects/project.table.js';
 import { allRowSets } from '../../src/domain/registry.js';
 import { taskLabels, tasks } from '../../src/domain/tasks/task.table.js';
-import { signToken } from '../../src/server/auth/tokens.js';
 import { users } from '../../src/domain/users/user.table.js';
+import { tableTag } from '../../src/engine/cache/index.js';
+import type { Transaction } from '../../src/engine/postgres/executor.js';
+import { signToken } from '../../src/server/auth/tokens.js';
 import { type TestApp, TOKENS, testApp } from '../support/app.js';
 import { type LiveApp, liveApp } from '../support/live.js';
 import { fullDocument } from '../support/selection.js';

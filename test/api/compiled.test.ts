@@ -17,9 +17,9 @@ import {
 } from 'graphql';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Tracer } from '../../src/engine/graphql/cache-trace.js';
-import { CompiledQueries } from '../../src/server/operations/compiled-query.js';
 import type { Context } from '../../src/graphql/context.js';
-import { Loads } from '../../src/engine/graphql/request-loaders.js';
+import { Loads } from '../../src/graphql/context.js';
+import { CompiledQueries } from '../../src/server/operations/compiled-query.js';
 import { type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { Fuzz } from '../support/fuzz.js';

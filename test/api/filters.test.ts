@@ -5,9 +5,9 @@
 import { eq } from 'drizzle-orm';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { postgresClient } from '../../src/engine/postgres/database.js';
 import { fromUuid, type ProjectId, type TaskId, toUuid } from '../../src/db/ids.js';
 import { taskLabels, tasks } from '../../src/domain/tasks/task.table.js';
+import { postgresClient } from '../../src/engine/postgres/database.js';
 import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { type LiveApp, liveApp } from '../support/live.js';

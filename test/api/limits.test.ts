@@ -1,7 +1,7 @@
 /** What one request may ask for: just below each limit it is answered, just above it is refused and told which one. */
 import { getIntrospectionQuery, type OperationDefinitionNode, parse } from 'graphql';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { costsOf } from '../../src/server/operations/cost.js';
+import { MAX_FILTERS } from '../../src/domain/tasks/task.filter-inputs.js';
 import {
   COSTS,
   MAX_ALIASES,
@@ -15,8 +15,8 @@ import {
   MAX_VARIABLE_DEPTH,
   MAX_VARIABLE_VALUES,
 } from '../../src/graphql/limits.js';
-import { MAX_FILTERS } from '../../src/domain/tasks/task.filter-inputs.js';
 import { signToken } from '../../src/server/auth/tokens.js';
+import { costsOf } from '../../src/server/operations/cost.js';
 import { dataOf, type TestApp, TOKENS, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { heapBytes } from '../support/heap.js';

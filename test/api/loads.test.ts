@@ -2,9 +2,9 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { Cache, MemoryStore } from '../../src/engine/cache/index.js';
-import type { Database } from '../../src/engine/postgres/database.js';
 import { Tracer } from '../../src/engine/graphql/cache-trace.js';
-import { Loads } from '../../src/engine/graphql/request-loaders.js';
+import type { Database } from '../../src/engine/postgres/executor.js';
+import { Loads } from '../../src/graphql/context.js';
 
 test('a batch reads from a database whose statements end with the last request that waits for it', async () => {
   const until: AbortSignal[] = [];

@@ -2,9 +2,9 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newId, toUuid, type UserId } from '../../src/db/ids.js';
-import { COSTS } from '../../src/graphql/limits.js';
 import { MAX_ADDED, MAX_ADDED_BY_ONE, MAX_CREATED } from '../../src/domain/projects/memberships.js';
 import { users } from '../../src/domain/users/user.table.js';
+import { COSTS } from '../../src/graphql/limits.js';
 import { dataOf, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { expectRefusal } from '../support/mutations.js';

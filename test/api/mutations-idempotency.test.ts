@@ -1,10 +1,10 @@
 /** `idempotencyKey`: what is sent twice is created once, on whatever process, at whatever moment, with or without Redis. */
 import { eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { CacheError, type Store } from '../../src/engine/cache/index.js';
 import { newId } from '../../src/db/ids.js';
 import { hintKey } from '../../src/domain/idempotency/idempotency.js';
 import { idempotencyKeys } from '../../src/domain/idempotency/idempotency.table.js';
+import { CacheError, type Store } from '../../src/engine/cache/index.js';
 import { eventually } from '../support/app.js';
 import { expectRefusal, type TwoProcesses, twoProcesses } from '../support/mutations.js';
 import { intercepted } from '../support/stores.js';

@@ -1,8 +1,8 @@
 /** Pages of every list, put together, are the whole list: in both directions, with every page size, whatever its names are made of. */
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { comments } from '../../src/domain/comments/comment.table.js';
 import { newId } from '../../src/db/ids.js';
+import { comments } from '../../src/domain/comments/comment.table.js';
 import { labels } from '../../src/domain/labels/label.table.js';
 import { projectMembers, projects } from '../../src/domain/projects/project.table.js';
 import { taskLabels, tasks } from '../../src/domain/tasks/task.table.js';

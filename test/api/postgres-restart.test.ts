@@ -2,8 +2,8 @@
 import type { Sql } from 'postgres';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { postgresClient } from '../../src/engine/postgres/database.js';
 import { toUuid } from '../../src/db/ids.js';
+import { postgresClient } from '../../src/engine/postgres/database.js';
 import { MINUTE } from '../../src/std/time.js';
 import { dataOf, eventually } from '../support/app.js';
 import { Gate } from '../support/barrier.js';

@@ -2,8 +2,8 @@
 import { request } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { comments } from '../../src/domain/comments/comment.table.js';
 import type { UserId } from '../../src/db/ids.js';
+import { comments } from '../../src/domain/comments/comment.table.js';
 import { bytesOf, ResponseSize, ResponseTooLarge } from '../../src/server/operations/response-size.js';
 import { dataOf, eventually, headersFor, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';

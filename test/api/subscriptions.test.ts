@@ -2,10 +2,10 @@
 import { and, eq } from 'drizzle-orm';
 import type { Sql } from 'postgres';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { postgresClient } from '../../src/engine/postgres/database.js';
 import { newId, toUuid, type UserId } from '../../src/db/ids.js';
 import { projectMembers } from '../../src/domain/projects/project.table.js';
 import { tasks } from '../../src/domain/tasks/task.table.js';
+import { postgresClient } from '../../src/engine/postgres/database.js';
 import { dataOf, eventually } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { type LiveApp, liveApp } from '../support/live.js';

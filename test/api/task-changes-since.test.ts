@@ -2,11 +2,11 @@
 import fc from 'fast-check';
 import type { ReservedSql, Sql } from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { postgresClient } from '../../src/engine/postgres/database.js';
 import { newId, toUuid, type UserId } from '../../src/db/ids.js';
-import { trimEvents } from '../../src/engine/postgres/outbox.js';
 import { firstUnseen, type Snapshot } from '../../src/domain/tasks/task-change.cursor.js';
 import { MAX_ROWS_SINCE } from '../../src/domain/tasks/task-changes-since.js';
+import { postgresClient } from '../../src/engine/postgres/database.js';
+import { trimEvents } from '../../src/engine/postgres/outbox.js';
 import { type Answer, dataOf, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 

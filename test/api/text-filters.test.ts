@@ -2,8 +2,8 @@
 import { type OperationDefinitionNode, parse } from 'graphql';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toUuid } from '../../src/db/ids.js';
-import { costsOf } from '../../src/server/operations/cost.js';
 import { COSTS, MAX_COST } from '../../src/graphql/limits.js';
+import { costsOf } from '../../src/server/operations/cost.js';
 import { dataOf, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 

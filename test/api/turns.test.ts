@@ -1,8 +1,8 @@
 /** How the work of subscriptions is spread over turns of the event loop and over viewers, and how connections are counted. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type ConnectionSlot, ConnectionSlots } from '../../src/server/websocket/connection-slots.js';
 import { Turns } from '../../src/server/operations/turns.js';
+import { type ConnectionSlot, ConnectionSlots } from '../../src/server/websocket/connection-slots.js';
 import { Gate } from '../support/barrier.js';
 
 const immediate = () => new Promise<void>((resolve) => setImmediate(resolve));

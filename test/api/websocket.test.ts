@@ -2,9 +2,9 @@
 import type { Sql } from 'postgres';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { newId, toUuid, type UserId } from '../../src/db/ids.js';
 import { MemoryStore } from '../../src/engine/cache/index.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
-import { newId, toUuid, type UserId } from '../../src/db/ids.js';
 import { HOUR } from '../../src/std/time.js';
 import { type OwnRedis, ownRedis } from '../invalidation/own-redis.js';
 import { dataOf, eventually } from '../support/app.js';

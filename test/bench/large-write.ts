@@ -11,14 +11,15 @@ import { fileURLToPath } from 'node:url';
 import { inArray, sql } from 'drizzle-orm';
 import { Redis } from 'ioredis';
 import { type App, createApp } from '../../src/app.js';
-import { RedisStore, type Store } from '../../src/engine/cache/index.js';
 import { createCore } from '../../src/core.js';
-import { postgresClient } from '../../src/engine/postgres/database.js';
 import { fromUuid, newId, toUuid, type UserId } from '../../src/db/ids.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { runImport } from '../../src/domain/import/import.service.js';
-import { createLog } from '../../src/platform/log.js';
 import { tasks } from '../../src/domain/tasks/task.table.js';
+import type { Store } from '../../src/engine/cache/index.js';
+import { postgresClient } from '../../src/engine/postgres/database.js';
+import { RedisStore } from '../../src/engine/redis/index.js';
+import { createLog } from '../../src/platform/log.js';
 
 const TASKS = Number(process.env.BENCH_TASKS ?? 100_000);
 const READERS = Number(process.env.BENCH_READERS ?? 8);

@@ -4,16 +4,26 @@
  */
 import 'reflect-metadata';
 import { type SQL, sql } from 'drizzle-orm';
-import { commentPages } from '../../src/domain/comments/comment.loaders.js';
-import { type Database, type Executor, openDatabase, postgresClient } from '../../src/engine/postgres/database.js';
 import { fromUuid, type ProjectId, type TaskId, type UserId } from '../../src/db/ids.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
-import type { PageQuery } from '../../src/graphql/page.js';
+import { commentPages } from '../../src/domain/comments/comment.loaders.js';
 import { burndowns } from '../../src/domain/tasks/burndown.js';
-import { all, any, type Condition, not, oneOf, onlyLabels, someLabel, TRUE } from '../../src/domain/tasks/task.condition.js';
+import {
+  all,
+  any,
+  type Condition,
+  not,
+  oneOf,
+  onlyLabels,
+  someLabel,
+  TRUE,
+} from '../../src/domain/tasks/task.condition.js';
 import { TaskOrderField } from '../../src/domain/tasks/task.filter-inputs.js';
 import { type TaskListOrder, taskListWithin } from '../../src/domain/tasks/task.list-query.js';
 import { projectStats, taskCounts, taskPages } from '../../src/domain/tasks/task.loaders.js';
+import { openDatabase, postgresClient } from '../../src/engine/postgres/database.js';
+import type { Database, Executor } from '../../src/engine/postgres/executor.js';
+import type { PageQuery } from '../../src/graphql/page.js';
 
 const TASKS = Number(process.env.PLAN_TASKS ?? 1_000_000);
 const PROJECTS = 200;

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, test } from 'vitest';
-import { RedisStore } from '../../src/engine/cache/index.js';
 import { installHint, startRedis } from '../../src/development/embedded/redis.js';
+import { RedisStore } from '../../src/engine/redis/index.js';
 import { type Reply, type ScriptedRedis, startScripted } from '../support/scripted-redis.js';
 import { tagOf } from './world.js';
 

@@ -8,8 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, inject, test } from 'vitest';
-import { Cache, type Head, MemoryStore, type Policy, RedisStore, type Tick } from '../../src/engine/cache/index.js';
 import { installHint, startRedis } from '../../src/development/embedded/redis.js';
+import { Cache, type Head, MemoryStore, type Policy, type Tick } from '../../src/engine/cache/index.js';
+import { RedisStore } from '../../src/engine/redis/index.js';
 import { HOUR } from '../../src/std/time.js';
 import { FakeClock, quiet, tagOf, tick, write } from './world.js';
 

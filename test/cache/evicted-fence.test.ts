@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
-import { Cache, type Policy, RedisStore, tableTag } from '../../src/engine/cache/index.js';
+import { Cache, type Policy, tableTag } from '../../src/engine/cache/index.js';
+import { RedisStore } from '../../src/engine/redis/index.js';
 import { HOUR } from '../../src/std/time.js';
 import { tagOf, tick } from './world.js';
 

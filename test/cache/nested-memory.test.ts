@@ -16,9 +16,9 @@ import {
   tableTag,
 } from '../../src/engine/cache/index.js';
 import type { StoreReadOptions, View } from '../../src/engine/cache/store.js';
-import type { Database } from '../../src/engine/postgres/database.js';
 import { Tracer } from '../../src/engine/graphql/cache-trace.js';
-import { Loads } from '../../src/engine/graphql/request-loaders.js';
+import type { Database } from '../../src/engine/postgres/executor.js';
+import { Loads } from '../../src/graphql/context.js';
 import { HOUR } from '../../src/std/time.js';
 import { Gate } from '../support/barrier.js';
 import { intercepted } from '../support/stores.js';

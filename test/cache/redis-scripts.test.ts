@@ -5,10 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { CacheError, LEASE_MS, type News, RedisStore, type Tag } from '../../src/engine/cache/index.js';
-import { TOKEN_TTL_MS } from '../../src/engine/cache/store.js';
 import { type EmbeddedRedis, installHint, startRedis } from '../../src/development/embedded/redis.js';
-import { type Clock, systemClock } from '../../src/std/time.js';
+import { CacheError, LEASE_MS, type News, type Tag } from '../../src/engine/cache/index.js';
+import { TOKEN_TTL_MS } from '../../src/engine/cache/store.js';
+import { type Clock, systemClock } from '../../src/engine/cache/time.js';
+import { RedisStore } from '../../src/engine/redis/index.js';
 import { keyOfText, tagOf, tick } from './world.js';
 
 const A = tagOf('a');

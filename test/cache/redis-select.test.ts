@@ -1,10 +1,11 @@
 /** The number of a database in REDIS_URL: a server that refuses it must not be used, since ioredis would go on in database 0. */
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { RedisStore, type RedisStoreOptions, type Store } from '../../src/engine/cache/index.js';
-import { ConfigError } from '../../src/platform/config.js';
 import { openStore } from '../../src/core.js';
 import { type EmbeddedRedis, installHint, startRedis } from '../../src/development/embedded/redis.js';
+import type { Store } from '../../src/engine/cache/index.js';
+import { RedisStore, type RedisStoreOptions } from '../../src/engine/redis/index.js';
+import { ConfigError } from '../../src/platform/config.js';
 import { createLog } from '../../src/platform/log.js';
 import { RatePoints } from '../../src/server/rate-limit/rate-points.js';
 import { startReaper } from '../chaos/reaper.js';

@@ -8,12 +8,12 @@ import {
   MemoryStore,
   type News,
   type Position,
-  RedisStore,
   randomToken,
   type Store,
   type Tag,
 } from '../../src/engine/cache/index.js';
 import { MAX_TEXTS } from '../../src/engine/cache/store.js';
+import { RedisStore } from '../../src/engine/redis/index.js';
 import { FakeClock, keyOfText, tagOf, tick } from './world.js';
 
 interface Opened {

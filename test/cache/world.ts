@@ -10,7 +10,7 @@ import {
   type Tag,
   type Tick,
 } from '../../src/engine/cache/index.js';
-import type { Clock } from '../../src/std/time.js';
+import type { Clock } from '../../src/engine/cache/time.js';
 import { Gate } from '../support/barrier.js';
 
 /** Stands still until it is told; who sleeps on it moves it. Both hands show the same time. */

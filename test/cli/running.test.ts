@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { readConfig } from '../../src/platform/config.js';
 import { findRunning, noteRunning, type Running } from '../../src/development/running-services.js';
+import { readConfig } from '../../src/platform/config.js';
 
 const FIRST = 'postgres://127.0.0.1:1/first';
 const SECOND = 'postgres://127.0.0.1:1/second';

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { comments } from '../../src/domain/comments/comment.table.js';
 import { newId, type TaskId, type UserId } from '../../src/db/ids.js';
+import { comments } from '../../src/domain/comments/comment.table.js';
 import { labels } from '../../src/domain/labels/label.table.js';
 import { projects } from '../../src/domain/projects/project.table.js';
 import { tasks } from '../../src/domain/tasks/task.table.js';

@@ -1,8 +1,8 @@
 /** PgBouncer in transaction mode between the server and Postgres: the code relies on no state of a session and leaves none behind. */
 import type { Sql } from 'postgres';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
-import { openDatabase, postgresClient } from '../../src/engine/postgres/database.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
+import { openDatabase, postgresClient } from '../../src/engine/postgres/database.js';
 import { requireDatabase } from '../../src/engine/postgres/requirements.js';
 import { breakableProxy } from '../invalidation/breakable-proxy.js';
 import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';

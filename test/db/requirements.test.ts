@@ -5,11 +5,11 @@ import { createServer } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openDatabase, postgresClient } from '../../src/engine/postgres/database.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
-import { DatabaseUnusable, requireDatabase } from '../../src/engine/postgres/requirements.js';
 import { accountFor } from '../../src/development/embedded/account.js';
 import { type EmbeddedPostgres, startPostgres } from '../../src/development/embedded/postgres.js';
+import { openDatabase, postgresClient } from '../../src/engine/postgres/database.js';
+import { DatabaseUnusable, requireDatabase } from '../../src/engine/postgres/requirements.js';
 import { createEmptyDatabase } from '../support/database.js';
 
 const hasIpv6 = Object.values(networkInterfaces())

@@ -3,18 +3,7 @@
  * address, and stays within the documented limits unless crossing them is the attack.
  */
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
-import type { ProjectId, TaskId, UserId } from '../../src/db/ids.js';
-import type { World } from './world.js';
-
-/** A viewer who attacks: the owner of a project without other members. */
-export interface Attacker {
-  readonly userId: UserId;
-  readonly token: string;
-  /** Sent as `x-forwarded-for`, which the server believes: one attacker has one address. */
-  readonly address: string;
-  readonly projectId: ProjectId;
-  readonly taskIds: readonly TaskId[];
-}
+import type { Attacker, World } from './world.js';
 
 /** What crosses over to the attack's process: JSON. */
 export interface Target {

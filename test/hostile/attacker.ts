@@ -1,8 +1,8 @@
 /** The test's side of an attack: its process is started, left alone, stopped, and asked what it was answered. */
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { Attack, Attacker, Target } from './attack.js';
-import type { World } from './world.js';
+import type { Attack, Target } from './attack.js';
+import type { Attacker, World } from './world.js';
 
 const PROCESS = fileURLToPath(new URL('./attacker-process.ts', import.meta.url));
 const TSX = import.meta.resolve('tsx');

@@ -1,8 +1,7 @@
 /** Rows for attacks, written past the API. */
 import { sql } from 'drizzle-orm';
 import { fromUuid, type TaskId, toUuid } from '../../src/db/ids.js';
-import type { Attacker } from './attack.js';
-import type { World } from './world.js';
+import type { Attacker, World } from './world.js';
 
 /** How many tasks of an attacker's project get their ids told. */
 const MAX_IDS = 100;

@@ -4,18 +4,17 @@
  */
 import { randomBytes } from 'node:crypto';
 import postgres, { type Sql } from 'postgres';
-import { comments } from '../../src/domain/comments/comment.table.js';
-import { type MainDatabase, openDatabase } from '../../src/engine/postgres/database.js';
-import { newId, type UserId } from '../../src/db/ids.js';
+import { newId, type ProjectId, type TaskId, type UserId } from '../../src/db/ids.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { installHint, startRedis } from '../../src/development/embedded/redis.js';
+import { comments } from '../../src/domain/comments/comment.table.js';
 import { projectMembers, projects, taskNumbers } from '../../src/domain/projects/project.table.js';
 import { tasks } from '../../src/domain/tasks/task.table.js';
-import { signToken, type TokenOptions } from '../../src/server/auth/tokens.js';
 import { users } from '../../src/domain/users/user.table.js';
+import { type MainDatabase, openDatabase } from '../../src/engine/postgres/database.js';
+import { signToken, type TokenOptions } from '../../src/server/auth/tokens.js';
 import { type Reaper, startReaper } from '../chaos/reaper.js';
 import { type Fixture, writeFixture } from '../support/fixture.js';
-import type { Attacker } from './attack.js';
 import { type ApiServer, startApiServer } from './server.js';
 
 const SECRET = 'only-for-tests-only-for-tests-only';
@@ -33,6 +32,16 @@ export interface Viewer {
   readonly userId: UserId;
   readonly token: string;
   readonly address: string;
+}
+
+/** A viewer who attacks: the owner of a project without other members. */
+export interface Attacker {
+  readonly userId: UserId;
+  readonly token: string;
+  /** Sent as `x-forwarded-for`, which the server believes: one attacker has one address. */
+  readonly address: string;
+  readonly projectId: ProjectId;
+  readonly taskIds: readonly TaskId[];
 }
 
 export interface World {

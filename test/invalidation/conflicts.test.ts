@@ -1,9 +1,9 @@
 /** Writes that conflict: Postgres rolls one of them back, and it is tried again. */
 import { eq, sql } from 'drizzle-orm';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { isConflict, MAX_ATTEMPTS } from '../../src/engine/postgres/conflicts.js';
-import type { Transaction } from '../../src/engine/postgres/database.js';
 import { taskRows, tasks } from '../../src/domain/tasks/task.table.js';
+import { isConflict, MAX_ATTEMPTS } from '../../src/engine/postgres/conflicts.js';
+import type { Transaction } from '../../src/engine/postgres/executor.js';
 import { Gate } from '../support/barrier.js';
 import { released, served, type World, world } from './world.js';
 

@@ -1,13 +1,13 @@
 /** A cached load that reads what its tags do not follow fails, in development and in tests. */
 import { eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Source } from '../../src/engine/cache/index.js';
 import { rowsById } from '../../src/db/by-id.js';
 import { newId, type TaskId } from '../../src/db/ids.js';
-import { UncoveredRead } from '../../src/engine/postgres/coverage.js';
 import { memberRows } from '../../src/domain/projects/project.table.js';
 import { taskLabelRows, taskLabels, taskRows, tasks } from '../../src/domain/tasks/task.table.js';
 import { userRows, users } from '../../src/domain/users/user.table.js';
+import type { Source } from '../../src/engine/cache/index.js';
+import { UncoveredRead } from '../../src/engine/postgres/coverage.js';
 import { type TestApp, testApp } from '../support/app.js';
 
 let app: TestApp;

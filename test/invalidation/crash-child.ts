@@ -4,8 +4,9 @@
  */
 import 'reflect-metadata';
 import { createApp } from '../../src/app.js';
-import { RedisStore, type Store } from '../../src/engine/cache/index.js';
 import type { UserId } from '../../src/db/ids.js';
+import type { Store } from '../../src/engine/cache/index.js';
+import { RedisStore } from '../../src/engine/redis/index.js';
 import { createLog } from '../../src/platform/log.js';
 import { intercepted } from '../support/stores.js';
 

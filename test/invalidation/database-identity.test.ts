@@ -2,9 +2,9 @@
 
 import type { Sql } from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { migrateDatabase } from '../../src/db/migrate.js';
 import { LEASE_MS } from '../../src/engine/cache/index.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
-import { migrateDatabase } from '../../src/db/migrate.js';
 import { KnownDatabase, readIdentity } from '../../src/engine/postgres/database-identity.js';
 import { trimOutbox } from '../../src/engine/postgres/outbox.js';
 import { FakeClock } from '../cache/world.js';

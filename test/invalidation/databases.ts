@@ -1,8 +1,8 @@
 /** Copies, dumps, restores and replaces whole databases. */
 import { randomBytes } from 'node:crypto';
 import type { Sql } from 'postgres';
-import { postgresClient } from '../../src/engine/postgres/database.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
+import { postgresClient } from '../../src/engine/postgres/database.js';
 
 /** All rows by table, as in a dump; those of `cache_identity` are among them. */
 export type Dump = ReadonlyMap<string, readonly unknown[]>;

@@ -1,8 +1,8 @@
 /** What is written around the API, by psql say, is seen within L: two seconds. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { LEASE_MS } from '../../src/engine/cache/index.js';
 import { projects } from '../../src/domain/projects/project.table.js';
 import { taskRows } from '../../src/domain/tasks/task.table.js';
+import { LEASE_MS } from '../../src/engine/cache/index.js';
 import { dataOf, eventually } from '../support/app.js';
 import { lastOutcome, relayed, renameBySql, served, taskOf, ticked, type World, world } from './world.js';
 

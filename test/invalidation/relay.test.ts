@@ -1,9 +1,9 @@
 /** The relay: what it applies, when it grants the lease, when it purges, what it deletes. Its timer is stopped, ticks are ours. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { toUuid } from '../../src/db/ids.js';
-import { trimOutbox } from '../../src/engine/postgres/outbox.js';
 import { taskRows } from '../../src/domain/tasks/task.table.js';
 import { userRows } from '../../src/domain/users/user.table.js';
+import { trimOutbox } from '../../src/engine/postgres/outbox.js';
 import {
   lastOutcome,
   relayed,

@@ -7,7 +7,15 @@
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Cache, fenceIds, LEASE_MS, MemoryStore, type Policy, type Store, type Tag } from '../../src/engine/cache/index.js';
+import {
+  Cache,
+  fenceIds,
+  LEASE_MS,
+  MemoryStore,
+  type Policy,
+  type Store,
+  type Tag,
+} from '../../src/engine/cache/index.js';
 import type { Outbox } from '../../src/engine/postgres/outbox.js';
 import { Relay } from '../../src/engine/postgres/relay.js';
 import { createLog } from '../../src/platform/log.js';

@@ -1,13 +1,13 @@
 /** The one way to write: what it leaves behind when it succeeds, fails, or never learns how it ended. */
 import { eq, sql } from 'drizzle-orm';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { fenceIds, type Tag } from '../../src/engine/cache/index.js';
-import type { Transaction } from '../../src/engine/postgres/database.js';
 import { newId } from '../../src/db/ids.js';
-import { lastly } from '../../src/engine/postgres/outbox.js';
-import { CommitOutcomeUnknown } from '../../src/engine/postgres/transactor.js';
 import { taskRows, tasks } from '../../src/domain/tasks/task.table.js';
 import { users } from '../../src/domain/users/user.table.js';
+import { fenceIds, type Tag } from '../../src/engine/cache/index.js';
+import type { Transaction } from '../../src/engine/postgres/executor.js';
+import { lastly } from '../../src/engine/postgres/outbox.js';
+import { CommitOutcomeUnknown } from '../../src/engine/postgres/transactor.js';
 import { dataOf, eventually } from '../support/app.js';
 import { createDatabase } from '../support/database.js';
 import { breakableProxy } from './breakable-proxy.js';

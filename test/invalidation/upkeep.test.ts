@@ -2,14 +2,14 @@
 import { eq } from 'drizzle-orm';
 import type { Sql } from 'postgres';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { toUuid } from '../../src/db/ids.js';
+import { eventTables } from '../../src/domain/registry.js';
+import { tasks } from '../../src/domain/tasks/task.table.js';
 import { CacheError, type Tag } from '../../src/engine/cache/index.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
-import { toUuid } from '../../src/db/ids.js';
 import { postgresOutbox, trimEvents, trimOutbox } from '../../src/engine/postgres/outbox.js';
 import { Relay } from '../../src/engine/postgres/relay.js';
 import { createLog } from '../../src/platform/log.js';
-import { eventTables } from '../../src/domain/registry.js';
-import { tasks } from '../../src/domain/tasks/task.table.js';
 import { eventually } from '../support/app.js';
 import { intercepted } from '../support/stores.js';
 import { lastOutcome, relayed, released, rename, renameBySql, served, taskOf, type World, world } from './world.js';

@@ -2,9 +2,9 @@
 import { Redis } from 'ioredis';
 import type { Sql } from 'postgres';
 import { expect, inject } from 'vitest';
+import { toUuid, type UserId } from '../../src/db/ids.js';
 import type { Outcome, Tag } from '../../src/engine/cache/index.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
-import { toUuid, type UserId } from '../../src/db/ids.js';
 import { dataOf, eventually, type TestApp, type TestAppOptions, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 

@@ -2,7 +2,7 @@
 import 'reflect-metadata';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createApp } from '../../src/app.js';
-import { RedisStore } from '../../src/engine/cache/index.js';
+import { RedisStore } from '../../src/engine/redis/index.js';
 import { createLog } from '../../src/platform/log.js';
 import { tokenVerifier } from '../../src/server/auth/tokens.js';
 import type { ApiOptions, FromApi } from './api-options.js';

@@ -2,13 +2,14 @@
 import { randomBytes } from 'node:crypto';
 import { expect, inject, vi } from 'vitest';
 import { type App, type AppOptions, createApp } from '../../src/app.js';
-import { type CacheEvents, type Outcome, type RedisPlace, RedisStore, type Store } from '../../src/engine/cache/index.js';
 import type { UserId } from '../../src/db/ids.js';
+import type { CacheEvents, Outcome, Store } from '../../src/engine/cache/index.js';
 import type { CacheDebugging } from '../../src/engine/graphql/cache-debugger.js';
 import type { CacheTrace } from '../../src/engine/graphql/cache-trace.js';
-import type { Consistency } from '../../src/server/operations/executor.js';
+import { type RedisPlace, RedisStore } from '../../src/engine/redis/index.js';
 import { createLog } from '../../src/platform/log.js';
 import { signToken, tokenVerifier } from '../../src/server/auth/tokens.js';
+import type { Consistency } from '../../src/server/operations/executor.js';
 import { createDatabase, type TestDatabase } from './database.js';
 import { counted, type StoreCounts } from './stores.js';
 

@@ -1,8 +1,8 @@
 /** A database of its own for each test file that wants one. */
 import { randomBytes } from 'node:crypto';
 import { inject } from 'vitest';
-import { postgresClient } from '../../src/engine/postgres/database.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
+import { postgresClient } from '../../src/engine/postgres/database.js';
 
 export interface TestDatabase {
   readonly name: string;

@@ -1,13 +1,13 @@
 /** A small world that tests speak of by name. */
 
 import type { App } from '../../src/app.js';
-import { comments } from '../../src/domain/comments/comment.table.js';
-import type { Transaction } from '../../src/engine/postgres/database.js';
 import { newId, type UserId } from '../../src/db/ids.js';
+import { comments } from '../../src/domain/comments/comment.table.js';
 import { labels } from '../../src/domain/labels/label.table.js';
 import { projectMembers, projects, taskNumbers } from '../../src/domain/projects/project.table.js';
 import { taskLabels, tasks } from '../../src/domain/tasks/task.table.js';
 import { users } from '../../src/domain/users/user.table.js';
+import type { Transaction } from '../../src/engine/postgres/executor.js';
 
 export type Fixture = Awaited<ReturnType<typeof fixture>>;
 

@@ -1,9 +1,9 @@
 /** A user's way through the API, from an empty database to the last list: for tests that compare two databases, or two ways to one. */
 import { expect } from 'vitest';
-import { openDatabase } from '../../src/engine/postgres/database.js';
 import { toUuid } from '../../src/db/ids.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { runImport } from '../../src/domain/import/import.service.js';
+import { openDatabase } from '../../src/engine/postgres/database.js';
 import { dataOf, eventually, type TestAppOptions } from './app.js';
 import { type Fixture, fixture } from './fixture.js';
 import { type LiveApp, liveApp } from './live.js';

@@ -4,14 +4,14 @@
  */
 import { base, en, Faker } from '@faker-js/faker';
 import { sql } from 'drizzle-orm';
-import { comments } from '../../domain/comments/comment.table.js';
-import type { Transaction } from '../../engine/postgres/database.js';
 import { type Id, newId, type ProjectId, type UserId } from '../../db/ids.js';
+import { comments } from '../../domain/comments/comment.table.js';
 import { labels } from '../../domain/labels/label.table.js';
 import { projectMembers, projects, taskNumbers } from '../../domain/projects/project.table.js';
 import { taskLabels, taskPriority, taskStatus, tasks } from '../../domain/tasks/task.table.js';
-import { DAY, HOUR } from '../../std/time.js';
 import { users } from '../../domain/users/user.table.js';
+import type { Transaction } from '../../engine/postgres/index.js';
+import { DAY, HOUR } from '../../std/time.js';
 
 const SEED = 42;
 const USERS = 12;

@@ -1,11 +1,10 @@
 /** Before a server or a command works in development: migrations, and demo data in an empty database. */
 import { eq } from 'drizzle-orm';
-import { retryingConflicts } from '../../engine/postgres/conflicts.js';
-import { openDatabase } from '../../engine/postgres/database.js';
 import type { UserId } from '../../db/ids.js';
 import { migrateDatabase } from '../../db/migrate.js';
-import { systemClock } from '../../std/time.js';
 import { users } from '../../domain/users/user.table.js';
+import { systemClock } from '../../engine/cache/index.js';
+import { openDatabase, retryingConflicts } from '../../engine/postgres/index.js';
 
 /** Of the demo projects; whom the demo token speaks for. */
 export const DEMO_OWNER = 'ada';

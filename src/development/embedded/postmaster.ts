@@ -5,7 +5,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SECOND, systemClock } from '../../std/time.js';
+import { systemClock } from '../../engine/cache/index.js';
+import { SECOND } from '../../std/time.js';
 import { runAs } from './account.js';
 import { EmbeddedError } from './child.js';
 

@@ -2,13 +2,20 @@
 import { GraphQLError } from 'graphql';
 import { GraphQLDate } from 'graphql-scalars';
 import { Arg, Ctx, Mutation, Query, Resolver } from 'type-graphql';
-import { dayOf, type OutcomeKind, type StatisticsLine, type Store, statisticsOf, type Tag } from '../../engine/cache/index.js';
-import type { PolicyLine } from '../../engine/graphql/cached.js';
+import {
+  dayOf,
+  type OutcomeKind,
+  type StatisticsLine,
+  type Store,
+  statisticsOf,
+  type Tag,
+} from '../../engine/cache/index.js';
+import type { PolicyLine } from '../../engine/graphql/index.js';
 import { type Context, traced } from '../../graphql/context.js';
 import { badUserInput, forbidden } from '../../graphql/errors.js';
-import { readTag } from './tag-text.js';
 import { allRowSets } from '../registry.js';
 import { CacheStatistics, InvalidateCacheInput, InvalidateCachePayload } from './admin.type.js';
+import { readTag } from './tag-text.js';
 
 /** The word in a token's `scope` that makes it an operator's. */
 const ADMIN_SCOPE = 'cache:admin';

@@ -2,9 +2,11 @@
  * A tag as a person writes it: with the ids that the API shows, for which the tag in the store has the column's own text. Only tags that a trigger may
  * write are read: any other would be a key in the store that nothing reads, and invalidating it would do nothing.
  */
-import { rowSetName, rowSetTag, type Tag, tableTag } from '../../engine/cache/index.js';
+import { getTableColumns } from 'drizzle-orm';
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import { type Id, idPrefix, toUuid } from '../../db/ids.js';
-import type { ColumnType, RowSetSpec, TableRowSets } from '../../engine/postgres/row-sets.js';
+import { rowSetName, rowSetTag, type Tag, tableTag } from '../../engine/cache/index.js';
+import type { RowSetSpec, TableRowSets } from '../../engine/postgres/index.js';
 
 /** As tag.ts allows. */
 const MAX_TAG_CHARS = 512;
@@ -13,6 +15,13 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const MAX_INTEGER = 2 ** 31 - 1;
 /** Takes up to 20 digits, more than any integer has. */
 const INTEGER = /^-?\d{1,20}$/;
+
+const NIL_UUID = '00000000-0000-0000-0000-000000000000';
+
+/** What a column's values are to a person who writes one. */
+export type ColumnType =
+  /** UUIDs, which the API shows as TypeIDs with this prefix. */
+  { readonly kind: 'id'; readonly prefix: string } | { readonly kind: 'uuid' | 'integer' | 'text' };
 
 /** A row-set by its name in tags: `project_id/any`. */
 interface Named {
@@ -45,7 +54,7 @@ export function readTag(
 function readValues(
   text: string,
   valuesText: string,
-  { table, types }: TableRowSets,
+  { table, definition }: TableRowSets,
   { columns, aspect }: Named,
 ): { readonly tag: Tag } | { readonly expected: string } {
   // The only value may have commas in it.
@@ -55,7 +64,7 @@ function readValues(
   }
   const values: string[] = [];
   for (const [i, column] of columns.entries()) {
-    const type = types[column] as ColumnType;
+    const type = columnType(definition, column);
     const value = readValue(given[i] as string, type);
     if (value === undefined) return { expected: `for ${column} ${described(type)}, in ${shown(text)}` };
     values.push(value);
@@ -85,6 +94,27 @@ function readValue(text: string, type: ColumnType): string | undefined {
       return INTEGER.test(text) && Math.abs(Number(text)) <= MAX_INTEGER ? String(Number(text)) : undefined;
     case 'text':
       return text.includes('\0') ? undefined : text;
+  }
+}
+
+/** The type of a column that a row-set names. */
+export function columnType(table: PgTable, name: string): ColumnType {
+  const column = Object.values(getTableColumns(table)).find((one) => one.name === name);
+  return typeOf(column as PgColumn);
+}
+
+function typeOf(column: PgColumn): ColumnType {
+  switch (column.getSQLType()) {
+    case 'uuid': {
+      // The column type knows the prefix, and shows it only in the ids that it makes.
+      const prefix = idPrefix(String(column.mapFromDriverValue(NIL_UUID)));
+      return prefix === undefined ? { kind: 'uuid' } : { kind: 'id', prefix };
+    }
+    case 'integer':
+    case 'serial':
+      return { kind: 'integer' };
+    default:
+      return { kind: 'text' };
   }
 }
 

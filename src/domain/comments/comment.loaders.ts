@@ -2,12 +2,12 @@
 import { sql } from 'drizzle-orm';
 import { grouped, uuids } from '../../db/by-id.js';
 import { isoText } from '../../db/columns.js';
-import type { Database } from '../../engine/postgres/database.js';
 import { type CommentId, fromUuid, type TaskId, toUuid } from '../../db/ids.js';
 import { behindSql, orderBySql, reversed, type SortColumn } from '../../db/page-sql.js';
-import type { Source } from '../../engine/graphql/request-loaders.js';
-import { type Page, type PageQuery, type SortValues, toPage } from '../../graphql/page.js';
+import type { Source } from '../../db/row-source.js';
 import { ROW_TTL_MS, rowSource } from '../../db/row-source.js';
+import type { Database } from '../../engine/postgres/index.js';
+import { type Page, type PageQuery, type SortValues, toPage } from '../../graphql/page.js';
 import { commentRows, comments } from './comment.table.js';
 
 export const commentById = rowSource('Comment', comments, (id: CommentId) => commentRows.byId(id));

@@ -2,7 +2,7 @@
 import { Arg, Args, Ctx, FieldResolver, Int, Mutation, Resolver, Root } from 'type-graphql';
 import { isInstant } from '../../db/columns.js';
 import { isId } from '../../db/ids.js';
-import { Cached } from '../../engine/graphql/cached.js';
+import { Cached } from '../../engine/graphql/index.js';
 import { type Context, traced } from '../../graphql/context.js';
 import { connection, PageArgs, pageQuery, type SortValues } from '../../graphql/page.js';
 import { orErrors } from '../../graphql/user-error.js';

@@ -1,17 +1,16 @@
 /** Writes of comments. */
 import { and, eq, sql } from 'drizzle-orm';
 import { z } from 'zod';
-import type { Executor, Transaction } from '../../engine/postgres/database.js';
 import type { CommentId, UserId } from '../../db/ids.js';
+import type { Writer } from '../../db/writer.js';
+import type { Executor, Transaction, Transactor } from '../../engine/postgres/index.js';
 import { idempotencyKeyInput, idInput, notCleared, parseInput, textInput } from '../../graphql/user-error.js';
+import { TEXTS } from '../../std/text.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
-import type { Transactor } from '../../engine/postgres/transactor.js';
-import type { Writer } from '../../engine/postgres/writer.js';
 import { forbidden, notFound } from '../projects/access.js';
 import { projectMembers, type Role } from '../projects/project.table.js';
 import { holdTask } from '../tasks/task.locks.js';
 import { tasks } from '../tasks/task.table.js';
-import { TEXTS } from '../../std/text.js';
 import { type CommentRow, comments, mayDeleteComment, mayUpdateComment } from './comment.table.js';
 import type { CreateCommentInput, DeleteCommentInput, UpdateCommentInput } from './comment.type.js';
 

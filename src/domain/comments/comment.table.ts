@@ -3,7 +3,7 @@ import { sql } from 'drizzle-orm';
 import { check, index, pgTable, text, unique } from 'drizzle-orm/pg-core';
 import { createdAt, idColumn, primaryId, updatedAt } from '../../db/columns.js';
 import type { UserId } from '../../db/ids.js';
-import { rowSets } from '../../engine/postgres/row-sets.js';
+import { rowSets } from '../../engine/postgres/index.js';
 import type { Role } from '../projects/project.table.js';
 import { tasks } from '../tasks/task.table.js';
 import { users } from '../users/user.table.js';

@@ -8,12 +8,11 @@
  * read and decides, so one that is lost, wrong, or from before a restore costs time and nothing else.
  */
 import { and, eq, sql } from 'drizzle-orm';
-import { canonical, type Key, type Store, digest as sha256 } from '../../engine/cache/index.js';
-import type { Database, Executor, Transaction } from '../../engine/postgres/database.js';
 import { fromUuid, type Id, newId, toUuid, type UserId } from '../../db/ids.js';
+import type { Writer } from '../../db/writer.js';
+import { canonical, type Key, type Store, digest as sha256 } from '../../engine/cache/index.js';
+import type { Database, Executor, Transaction, Transactor, WriteResult } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
-import type { Transactor, WriteResult } from '../../engine/postgres/transactor.js';
-import type { Writer } from '../../engine/postgres/writer.js';
 import { DAY } from '../../std/time.js';
 import { idempotencyKeys } from './idempotency.table.js';
 

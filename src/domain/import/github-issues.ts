@@ -3,8 +3,8 @@
  * writes it. Parsed whole or not at all; what comes out fits the tables' constraints. Members that we do not read are ignored.
  */
 import { z } from 'zod';
-import { MAX_LABELS } from '../tasks/task.table.js';
 import { readText, TEXTS, type TextRule, truncated } from '../../std/text.js';
+import { MAX_LABELS } from '../tasks/task.table.js';
 
 export type ImportErrorCode =
   | 'NOT_JSON'

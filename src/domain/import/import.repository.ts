@@ -4,12 +4,12 @@
  */
 import { and, eq, type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn } from 'drizzle-orm/pg-core';
-import { comments } from '../comments/comment.table.js';
-import type { Transaction } from '../../engine/postgres/database.js';
 import { type CommentId, type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
+import type { Transaction } from '../../engine/postgres/index.js';
+import { comments } from '../comments/comment.table.js';
 import { type LabelRow, labels } from '../labels/label.table.js';
-import { passGate } from '../projects/project-lock.js';
 import { projectMembers, projects, type Role, taskNumbers } from '../projects/project.table.js';
+import { passGate } from '../projects/project-lock.js';
 import { type TaskRow, type TaskStatus, taskLabels, tasks } from '../tasks/task.table.js';
 import { users } from '../users/user.table.js';
 

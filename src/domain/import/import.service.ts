@@ -3,9 +3,9 @@
  * source key: importing a newer file updates what changed, importing the same file again changes no row and so makes no cache
  * entry old.
  */
-import type { Transaction } from '../../engine/postgres/database.js';
+
 import { type LabelId, newId, type ProjectId, type TaskId, type UserId } from '../../db/ids.js';
-import type { Transactor } from '../../engine/postgres/transactor.js';
+import type { Transaction, Transactor } from '../../engine/postgres/index.js';
 import { mayWrite, PROJECT_KEY } from '../projects/project.table.js';
 import type { TaskStatus } from '../tasks/task.table.js';
 import { ImportError, type Issue, type IssueFile, parseIssues } from './github-issues.js';

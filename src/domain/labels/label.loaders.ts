@@ -2,9 +2,9 @@
 import { asc, sql } from 'drizzle-orm';
 import { grouped } from '../../db/by-id.js';
 import { type LabelId, type ProjectId, toUuid } from '../../db/ids.js';
-import type { Source } from '../../engine/graphql/request-loaders.js';
-import type { PageItem } from '../../graphql/page.js';
+import type { Source } from '../../db/row-source.js';
 import { ROW_TTL_MS, rowSource } from '../../db/row-source.js';
+import type { PageItem } from '../../graphql/page.js';
 import { labelRows, labels } from './label.table.js';
 
 export const labelById = rowSource('Label', labels, (id: LabelId) => labelRows.byId(id));

@@ -5,9 +5,9 @@ import { type Context, traced } from '../../graphql/context.js';
 import { isGiven } from '../../graphql/node.js';
 import { connection, PageArgs, pageOf, pageQuery, type SortValues } from '../../graphql/page.js';
 import { orErrors } from '../../graphql/user-error.js';
+import { isStorable } from '../../std/text.js';
 import type { ProjectRow } from '../projects/project.table.js';
 import { Project } from '../projects/project.type.js';
-import { isStorable } from '../../std/text.js';
 import { labelById, labelsOfProject } from './label.loaders.js';
 import type { LabelService } from './label.service.js';
 import {

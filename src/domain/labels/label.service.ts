@@ -1,10 +1,11 @@
 /** Writes of labels. */
 import { and, eq, sql } from 'drizzle-orm';
 import { z } from 'zod';
-import type { Executor, Transaction } from '../../engine/postgres/database.js';
 import { differences } from '../../db/differences.js';
 import type { LabelId, UserId } from '../../db/ids.js';
 import { violatesUnique } from '../../db/violations.js';
+import type { Writer } from '../../db/writer.js';
+import type { Executor, Transaction, Transactor } from '../../engine/postgres/index.js';
 import {
   changedTextInput,
   idempotencyKeyInput,
@@ -17,12 +18,10 @@ import {
   textInput,
   UserErrorCode,
 } from '../../graphql/user-error.js';
+import { TEXTS } from '../../std/text.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
-import type { Transactor } from '../../engine/postgres/transactor.js';
-import type { Writer } from '../../engine/postgres/writer.js';
 import { notFound, requireWriter } from '../projects/access.js';
 import { projectMembers } from '../projects/project.table.js';
-import { TEXTS } from '../../std/text.js';
 import { type LabelRow, labels } from './label.table.js';
 import type { CreateLabelInput, DeleteLabelInput, UpdateLabelInput } from './label.type.js';
 

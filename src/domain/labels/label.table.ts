@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm';
 import { check, pgTable, text, unique } from 'drizzle-orm/pg-core';
 import { createdAt, idColumn, primaryId, updatedAt } from '../../db/columns.js';
-import { rowSets } from '../../engine/postgres/row-sets.js';
+import { rowSets } from '../../engine/postgres/index.js';
 import { projects } from '../projects/project.table.js';
 
 export const labels = pgTable(

@@ -3,16 +3,16 @@
  * a removed member is shut out with the next request; writes ask the table itself, inside their transaction.
  */
 import { and, eq } from 'drizzle-orm';
-import type { Transaction } from '../../engine/postgres/database.js';
 import type { ProjectId, UserId } from '../../db/ids.js';
-import { type Awaitable, once, onceBoth } from '../../engine/cache/maybe-promise.js';
+import { type Awaitable, once, onceBoth } from '../../engine/cache/index.js';
+import type { Transaction } from '../../engine/postgres/index.js';
 import type { Context } from '../../graphql/context.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { userById } from '../users/user.loaders.js';
 import type { UserRow } from '../users/user.table.js';
-import { passGate } from './project-lock.js';
 import { type Membership, membershipsOf, projectById } from './project.loaders.js';
 import { mayWrite, projectMembers, projects, type Role } from './project.table.js';
+import { passGate } from './project-lock.js';
 
 export function visibleProjectIds({ loads, viewerId }: Context): Awaitable<readonly ProjectId[]> {
   return once(loads.load(membershipsOf, viewerId), projectIdsOf);

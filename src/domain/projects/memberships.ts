@@ -4,8 +4,8 @@
  * fill the others' part; a member leaves a project by `removeMember`. Members from before these bounds stay, imports are an operator's.
  */
 import { and, count, eq, sql } from 'drizzle-orm';
-import type { Transaction } from '../../engine/postgres/database.js';
 import type { ProjectId, UserId } from '../../db/ids.js';
+import type { Transaction } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { type UserRow, users } from '../users/user.table.js';
 import { projectMembers } from './project.table.js';

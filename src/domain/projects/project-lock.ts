@@ -11,8 +11,8 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { uuids } from '../../db/by-id.js';
-import type { Transaction } from '../../engine/postgres/database.js';
 import type { ProjectId } from '../../db/ids.js';
+import type { Transaction } from '../../engine/postgres/index.js';
 
 /** Tells gates from the application’s other advisory locks that are named by a project. Migration 0008 names it, too. */
 const GATE = sql.raw('1');

@@ -2,7 +2,7 @@
 import { asc, sql } from 'drizzle-orm';
 import { grouped, shapeOf } from '../../db/by-id.js';
 import { type ProjectId, toUuid, type UserId } from '../../db/ids.js';
-import type { Source } from '../../engine/graphql/request-loaders.js';
+import type { Source } from '../../db/row-source.js';
 import { ROW_TTL_MS, rowSource } from '../../db/row-source.js';
 import { memberRows, projectMembers, projectRows, projects, type Role } from './project.table.js';
 

@@ -1,7 +1,7 @@
 /** The queries and fields of Project, and its mutations. */
 import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { isId, type ProjectId } from '../../db/ids.js';
-import { type Awaitable, once } from '../../engine/cache/maybe-promise.js';
+import { type Awaitable, once } from '../../engine/cache/index.js';
 import { type Context, traced } from '../../graphql/context.js';
 import { exactlyOne, isGiven, readId } from '../../graphql/node.js';
 import { connection, edgeCursor, PageArgs, pageOf, pageQuery } from '../../graphql/page.js';

@@ -1,9 +1,10 @@
 /** Writes of projects, and of who is a member. */
 import { and, eq, ne, sql } from 'drizzle-orm';
 import { z } from 'zod';
-import type { Executor, Transaction } from '../../engine/postgres/database.js';
 import { differences } from '../../db/differences.js';
 import type { ProjectId, UserId } from '../../db/ids.js';
+import type { Writer } from '../../db/writer.js';
+import type { Executor, Transaction, Transactor } from '../../engine/postgres/index.js';
 import { isGiven } from '../../graphql/node.js';
 import {
   changedTextInput,
@@ -17,13 +18,10 @@ import {
   textInput,
   UserErrorCode,
 } from '../../graphql/user-error.js';
-import type { Idempotency } from '../idempotency/idempotency.js';
-import type { Transactor } from '../../engine/postgres/transactor.js';
-import type { Writer } from '../../engine/postgres/writer.js';
 import { readComparand, TEXTS } from '../../std/text.js';
+import type { Idempotency } from '../idempotency/idempotency.js';
 import { MAX_HANDLE_CHARS } from '../users/user.table.js';
 import { forbidden, notFound, requireMember, requireOwner, requireWriter } from './access.js';
-import { passGateAlone } from './project-lock.js';
 import { lockUser, requireRoomToAdd, requireRoomToCreate } from './memberships.js';
 import { PROJECT_KEY, type ProjectRow, projectMembers, projectRole, projects, taskNumbers } from './project.table.js';
 import type {
@@ -33,6 +31,7 @@ import type {
   RemoveMemberInput,
   UpdateProjectInput,
 } from './project.type.js';
+import { passGateAlone } from './project-lock.js';
 
 const name = textInput(TEXTS.projectName);
 const createProjectInput = z.object({

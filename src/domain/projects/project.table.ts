@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm';
 import { check, index, integer, pgEnum, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
 import { createdAt, idColumn, instant, primaryId, updatedAt } from '../../db/columns.js';
-import { rowSets } from '../../engine/postgres/row-sets.js';
+import { rowSets } from '../../engine/postgres/index.js';
 import { users } from '../users/user.table.js';
 
 /** The form of a project's key, as the constraint below has it. */

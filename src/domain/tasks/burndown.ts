@@ -2,8 +2,8 @@
 import { sql } from 'drizzle-orm';
 import { GraphQLDate } from 'graphql-scalars';
 import { Field, Int, ObjectType } from 'type-graphql';
-import type { Database } from '../../engine/postgres/database.js';
 import { fromUuid, type ProjectId, toUuid } from '../../db/ids.js';
+import type { Database } from '../../engine/postgres/index.js';
 import { badUserInput } from '../../graphql/errors.js';
 import { tasks } from './task.table.js';
 

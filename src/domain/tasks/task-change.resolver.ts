@@ -1,8 +1,7 @@
 /** The subscription `taskChanged`. Each event is held against the viewer's memberships of that moment before it is told. */
 import { Args, ArgsType, Ctx, Field, FieldResolver, ID, Resolver, Root, Subscription } from 'type-graphql';
-import type { Context, SubscriptionContext } from '../../graphql/context.js';
+import type { Context, Loads, SubscriptionContext } from '../../graphql/context.js';
 import { badUserInput } from '../../graphql/errors.js';
-import type { Loads } from '../../engine/graphql/request-loaders.js';
 import { isGiven, readId } from '../../graphql/node.js';
 import { instanceOf } from '../../graphql/schema.js';
 import { ifVisible, visibleProjectIds } from '../projects/access.js';

@@ -1,13 +1,12 @@
 /** `Query.taskChangesSince`: what a client missed while it was not subscribed. It shows what the subscription would have told its viewer. */
 import { Args, ArgsType, Ctx, Field, ID, Int, ObjectType, Query, Resolver } from 'type-graphql';
 import type { ProjectId } from '../../db/ids.js';
-import type { Context } from '../../graphql/context.js';
+import type { Context, Loads } from '../../graphql/context.js';
 import { badUserInput, cursorExpired } from '../../graphql/errors.js';
-import type { Loads } from '../../engine/graphql/request-loaders.js';
 import { isGiven, readId } from '../../graphql/node.js';
 import { visibleProjectIds } from '../projects/access.js';
-import { TaskChange } from './task-change.type.js';
 import { readCursor, writeCursor } from './task-change.cursor.js';
+import { TaskChange } from './task-change.type.js';
 import { changeSeen } from './task-changes.js';
 import { taskChangesSince } from './task-changes-since.js';
 

@@ -6,9 +6,9 @@
  * each other, that is the order of the commits.
  */
 import { type SQL, sql } from 'drizzle-orm';
-import type { Database } from '../../engine/postgres/database.js';
 import { type ProjectId, toUuid } from '../../db/ids.js';
-import type { BatchLoad } from '../../engine/graphql/request-loaders.js';
+import type { BatchLoad } from '../../db/row-source.js';
+import type { Database } from '../../engine/postgres/index.js';
 import {
   type EventRow,
   eventColumns,

@@ -4,7 +4,8 @@
  */
 import { sql } from 'drizzle-orm';
 import { bigint, boolean, check, index, integer, pgEnum, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
-import { idColumn, instant, xid8 } from '../../db/columns.js';
+import { idColumn, instant } from '../../db/columns.js';
+import { xid8 } from '../../engine/postgres/index.js';
 
 /** `MANY`: a statement changed more tasks than are told one by one. */
 export const taskEventType = pgEnum('task_event_type', ['CREATED', 'UPDATED', 'DELETED', 'MANY']);

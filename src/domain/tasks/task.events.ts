@@ -8,13 +8,13 @@
  * read with it can be older. One that nobody tells of goes out a second later, to be read past the cache.
  */
 import { type SQL, sql } from 'drizzle-orm';
-import { type News, type Store, type Tag, tableOf } from '../../engine/cache/index.js';
 import { isoText } from '../../db/columns.js';
-import type { Database } from '../../engine/postgres/database.js';
 import { fromUuid, type ProjectId, type TaskId, type UserId } from '../../db/ids.js';
+import { type Clock, type News, type Store, systemClock, type Tag, tableOf } from '../../engine/cache/index.js';
+import type { Database } from '../../engine/postgres/index.js';
 import type { Log } from '../../platform/log.js';
+import { MINUTE } from '../../std/time.js';
 import { memberRows } from '../projects/project.table.js';
-import { type Clock, MINUTE, systemClock } from '../../std/time.js';
 import { taskLabelRows, taskRows } from './task.table.js';
 import { taskEvents } from './task-event.table.js';
 

@@ -4,14 +4,14 @@
  */
 import { isInstant } from '../../db/columns.js';
 import type { LabelId, ProjectId, UserId } from '../../db/ids.js';
-import type { Awaitable } from '../../engine/cache/maybe-promise.js';
+import type { Awaitable } from '../../engine/cache/index.js';
 import type { Context } from '../../graphql/context.js';
 import { badUserInput } from '../../graphql/errors.js';
 import { isGiven, readId } from '../../graphql/node.js';
+import { readComparand, readText, type TextRule } from '../../std/text.js';
 import { labelsOfProject } from '../labels/label.loaders.js';
 import { projectIdByKey } from '../projects/project.loaders.js';
 import { PROJECT_KEY } from '../projects/project.table.js';
-import { readComparand, readText, type TextRule } from '../../std/text.js';
 import { userIdByHandle } from '../users/user.loaders.js';
 import { USER_HANDLE } from '../users/user.table.js';
 import { dayOf, instantOf, type MomentInput } from './relative-date.js';

@@ -3,10 +3,10 @@
  * share an entry, and it says which row-sets the list depends on: the narrowest that certainly hold every row that could enter or leave it.
  */
 import { type SQL, sql } from 'drizzle-orm';
-import { MAX_TAGS, type Tag } from '../../engine/cache/index.js';
 import { isInstant, isoText } from '../../db/columns.js';
 import { isId, type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import { behindSql, orderBySql, type Place, placeSql, reversed, type SortColumn } from '../../db/page-sql.js';
+import { MAX_TAGS, type Tag } from '../../engine/cache/index.js';
 import { badUserInput } from '../../graphql/errors.js';
 import type { PageQuery } from '../../graphql/page.js';
 import { isStorable } from '../../std/text.js';

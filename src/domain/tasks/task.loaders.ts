@@ -1,12 +1,12 @@
 /** How tasks are read: rows by id, lists as ids, counts, the labels a task bears, a project's statistics. */
 import { asc, getTableColumns, sql } from 'drizzle-orm';
 import { byId, grouped, shapeOf } from '../../db/by-id.js';
-import type { Database } from '../../engine/postgres/database.js';
 import { fromUuid, type LabelId, type ProjectId, type TaskId, toUuid } from '../../db/ids.js';
 import { selectPages } from '../../db/page-sql.js';
-import type { Source } from '../../engine/graphql/request-loaders.js';
-import { type Page, toPage } from '../../graphql/page.js';
+import type { Source } from '../../db/row-source.js';
 import { ROW_TTL_MS } from '../../db/row-source.js';
+import type { Database } from '../../engine/postgres/index.js';
+import { type Page, toPage } from '../../graphql/page.js';
 import { MINUTE } from '../../std/time.js';
 import {
   isEmptyList,

@@ -5,13 +5,13 @@
  */
 import { asc, eq, getTableColumns, inArray, or, sql } from 'drizzle-orm';
 import { uuids } from '../../db/by-id.js';
-import type { Transaction } from '../../engine/postgres/database.js';
 import { type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
-import { preparedIn } from '../../engine/postgres/write-pool.js';
+import type { Transaction } from '../../engine/postgres/index.js';
+import { preparedIn } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { type Named, notFound, type Place, refusalToWrite, roleOfWriter } from '../projects/access.js';
-import { passing } from '../projects/project-lock.js';
 import { projects, type Role, WRITING_ROLES } from '../projects/project.table.js';
+import { passing } from '../projects/project-lock.js';
 import { type TaskRow, tasks } from './task.table.js';
 
 export const TASK: Named = { what: 'task', path: ['input', 'id'] };

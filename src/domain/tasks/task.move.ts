@@ -3,9 +3,9 @@
  * the other has as well: labels of the same name, an assignee who is a member there too. Its parent and its parts stay behind.
  */
 import { and, eq, inArray } from 'drizzle-orm';
-import type { Transaction } from '../../engine/postgres/database.js';
 import type { LabelId, ProjectId, TaskId, UserId } from '../../db/ids.js';
 import { violatesUnique } from '../../db/violations.js';
+import type { Transaction } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { labels } from '../labels/label.table.js';
 import { notFound, roleOfWriter } from '../projects/access.js';

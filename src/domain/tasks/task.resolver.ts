@@ -1,22 +1,22 @@
 /** The queries, fields and mutations of Task, and what Project and User get from tasks. Who may see a task is asked where one is first reached. */
 import { Arg, Args, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { isId, type ProjectId } from '../../db/ids.js';
-import { once } from '../../engine/cache/maybe-promise.js';
-import { Cached } from '../../engine/graphql/cached.js';
+import { once } from '../../engine/cache/index.js';
+import { Cached } from '../../engine/graphql/index.js';
+import type { WriteResult } from '../../engine/postgres/index.js';
 import { answerEndsAt, type Context, traced } from '../../graphql/context.js';
 import { badUserInput } from '../../graphql/errors.js';
 import { COSTS } from '../../graphql/limits.js';
 import { exactlyOne, isGiven, readId } from '../../graphql/node.js';
 import { connection, edgeCursor, PageArgs, pageOf, pageQuery } from '../../graphql/page.js';
 import { orErrors, Refusal, userError } from '../../graphql/user-error.js';
-import type { WriteResult } from '../../engine/postgres/transactor.js';
+import { MINUTE } from '../../std/time.js';
 import { labelById } from '../labels/label.loaders.js';
 import { LabelConnection } from '../labels/label.type.js';
 import { ifVisible, visibleProjectIds, writingRoleIn } from '../projects/access.js';
 import { projectById, projectIdByKey } from '../projects/project.loaders.js';
 import type { ProjectRow } from '../projects/project.table.js';
 import { Project } from '../projects/project.type.js';
-import { MINUTE } from '../../std/time.js';
 import { userById } from '../users/user.loaders.js';
 import type { UserRow } from '../users/user.table.js';
 import { User } from '../users/user.type.js';
@@ -24,6 +24,7 @@ import { BurndownPoint, burndowns, checkDays } from './burndown.js';
 import { endOfMoment } from './relative-date.js';
 import { all, type Condition, oneOf, TRUE } from './task.condition.js';
 import { type TaskFilter, TaskListArgs } from './task.filter-inputs.js';
+import { readFilter } from './task.filter-parser.js';
 import {
   AddLabelsInput,
   AssignTaskInput,
@@ -55,7 +56,6 @@ import {
 import type { TaskService } from './task.service.js';
 import { type TaskRow, taskRows } from './task.table.js';
 import { DeleteTaskPayload, ProjectStats, Task, TaskConnection, TaskPayload, UpdateTasksPayload } from './task.type.js';
-import { readFilter } from './task.filter-parser.js';
 import { isHeavy } from './task.work.js';
 
 @Resolver(() => Task)

@@ -1,8 +1,9 @@
 /** Writes of tasks. Each is one transaction: rights, then rules, then rows; what it made old is found out by the triggers. */
 import { and, eq, sql } from 'drizzle-orm';
 import { z } from 'zod';
-import type { Executor, Transaction } from '../../engine/postgres/database.js';
 import type { LabelId, TaskId, UserId } from '../../db/ids.js';
+import type { Writer } from '../../db/writer.js';
+import type { Executor, Transaction, Transactor } from '../../engine/postgres/index.js';
 import {
   changedTextInput,
   idempotencyKeyInput,
@@ -15,12 +16,10 @@ import {
   requireFits,
   textInput,
 } from '../../graphql/user-error.js';
+import { TEXTS } from '../../std/text.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
-import type { Transactor } from '../../engine/postgres/transactor.js';
-import type { Writer } from '../../engine/postgres/writer.js';
 import { requireWriter } from '../projects/access.js';
 import { projectMembers } from '../projects/project.table.js';
-import { TEXTS } from '../../std/text.js';
 import type {
   AddLabelsInput,
   AssignTaskInput,

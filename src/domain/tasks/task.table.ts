@@ -13,7 +13,7 @@ import {
   unique,
 } from 'drizzle-orm/pg-core';
 import { createdAt, idColumn, instant, primaryId, updatedAt } from '../../db/columns.js';
-import { rowSets } from '../../engine/postgres/row-sets.js';
+import { rowSets } from '../../engine/postgres/index.js';
 import { labels } from '../labels/label.table.js';
 import { projects } from '../projects/project.table.js';
 import { users } from '../users/user.table.js';

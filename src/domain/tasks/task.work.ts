@@ -6,7 +6,7 @@
 import { sql } from 'drizzle-orm';
 import { GraphQLError } from 'graphql';
 import { MAX_TAGS } from '../../engine/cache/index.js';
-import type { Executor } from '../../engine/postgres/database.js';
+import type { Executor } from '../../engine/postgres/index.js';
 import { type Condition, conjuncts, parts } from './task.condition.js';
 import { isEmptyList, isNarrow, type TaskList, taskListWhere } from './task.list-query.js';
 import { tasks } from './task.table.js';

@@ -1,11 +1,10 @@
 /** The rules and rows of a task's changes, for writes that hold the task already (task.locks.ts). Checks come before rows. */
 import { and, eq, inArray, sql } from 'drizzle-orm';
-import type { Transaction } from '../../engine/postgres/database.js';
 import { differences } from '../../db/differences.js';
 import { type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
-import { preparedIn } from '../../engine/postgres/write-pool.js';
+import type { Transaction } from '../../engine/postgres/index.js';
+import { lastly, preparedIn } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
-import { lastly } from '../../engine/postgres/outbox.js';
 import { labels } from '../labels/label.table.js';
 import { projectMembers, taskNumbers } from '../projects/project.table.js';
 import { MAX_LABELS, type TaskRow, taskLabels, tasks } from './task.table.js';

@@ -3,15 +3,13 @@
  * `subject`. A subject that nobody has is refused, or becomes a user, once, however many requests and processes meet it first.
  */
 import { eq, or } from 'drizzle-orm';
-import type { Cache, Session } from '../../engine/cache/index.js';
-import type { MainDatabase, Transaction } from '../../engine/postgres/database.js';
 import { isId, newId, type UserId } from '../../db/ids.js';
+import type { Source } from '../../db/row-source.js';
+import type { Cache, Session } from '../../engine/cache/index.js';
+import type { MainDatabase, Transaction, Transactor } from '../../engine/postgres/index.js';
 import { unauthenticated } from '../../graphql/errors.js';
-import type { Source } from '../../engine/graphql/request-loaders.js';
-import type { Identity } from '../../server/server.js';
-import type { Transactor } from '../../engine/postgres/transactor.js';
+import type { Identity, VerifiedToken } from '../../graphql/identity.js';
 import { toLine, truncated } from '../../std/text.js';
-import type { VerifiedToken } from '../../server/auth/tokens.js';
 import { userById, userIdBySubject } from './user.loaders.js';
 import { MAX_HANDLE_CHARS, MAX_NAME_CHARS, users } from './user.table.js';
 

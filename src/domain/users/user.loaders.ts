@@ -1,7 +1,7 @@
 /** How users are read: by id, by handle, and by what an identity provider calls them. */
 import { sql } from 'drizzle-orm';
 import type { UserId } from '../../db/ids.js';
-import type { Source } from '../../engine/graphql/request-loaders.js';
+import type { Source } from '../../db/row-source.js';
 import { ROW_TTL_MS, rowSource } from '../../db/row-source.js';
 import { userRows, users } from './user.table.js';
 

@@ -1,9 +1,8 @@
 /** The viewer, and the check that a writer still exists. */
 import { Ctx, Query, Resolver } from 'type-graphql';
 import type { UserId } from '../../db/ids.js';
-import type { Context } from '../../graphql/context.js';
+import type { Context, Loads } from '../../graphql/context.js';
 import { unauthenticated } from '../../graphql/errors.js';
-import type { Loads } from '../../engine/graphql/request-loaders.js';
 import { userById } from './user.loaders.js';
 import type { UserRow } from './user.table.js';
 import { User } from './user.type.js';

@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm';
 import { check, pgTable, text, unique } from 'drizzle-orm/pg-core';
 import { createdAt, primaryId, updatedAt } from '../../db/columns.js';
-import { rowSets } from '../../engine/postgres/row-sets.js';
+import { rowSets } from '../../engine/postgres/index.js';
 
 /** The form of a handle, as the constraint below has it; and no NUL, which Postgres refuses even in a parameter. */
 export const USER_HANDLE = /^[^\s\0]{1,64}$/u;

@@ -4,12 +4,10 @@
  * error of the cache, and never a value that was not the committed state of the database at some moment while the read ran.
  */
 import { setMaxListeners } from 'node:events';
-import { Recent } from './generational-cache.js';
-import { type Clock, systemClock } from '../../std/time.js';
-import { Callers, untilAborted } from './shared-abort.js';
 import { type Entry, entryText, isFence, purgeOf, type State, stampText, stateOf } from './entry.js';
 import { CacheError } from './errors.js';
 import type { CacheEvents, Outcome, OutcomeReason } from './events.js';
+import { Recent } from './generational-cache.js';
 import { type Key, keyOf } from './key.js';
 import { insideLoad, LoadQueue, type LoadTurn, loadSignal } from './load-queue.js';
 import { type Memoized, type MemoizePolicy, memoized } from './memoize.js';
@@ -17,9 +15,11 @@ import { Monitor, stampsNow } from './monitor.js';
 import { type Asked, leasedAsNamed, NearCache, type NearCacheOptions, type NearEntry } from './near-cache.js';
 import { DEFAULT_MAX_CHARS, entryTtlMs, type Policy, type Source } from './policy.js';
 import { Session, type SessionOptions, type Use } from './read-set.js';
+import { Callers, untilAborted } from './shared-abort.js';
 import { type Fill, HOME, LEASE_MS, type Store, type View } from './store.js';
 import type { Tag } from './tag.js';
 import { TurnBatch } from './tick-batch.js';
+import { type Clock, systemClock } from './time.js';
 
 /** Entries and tags in one READ. What a single `readMany` asks for is not split: DataLoader bounds that. */
 const MAX_KEYS_PER_READ = 10_000;

@@ -1,20 +1,20 @@
 /** The engine's door. Nothing behind it knows GraphQL, SQL or tasks. */
 export { Cache, type CacheOptions, MAX_TAGS, type ReadOptions } from './cache.js';
-export { Callers, untilAborted } from './shared-abort.js';
 export { fenceIds, isFence } from './entry.js';
 export { CacheError, type CacheErrorCode } from './errors.js';
 export type { CacheEvents, Outcome, OutcomeKind, OutcomeReason } from './events.js';
+export { Recent } from './generational-cache.js';
 export { canonical, digest, type Key } from './key.js';
 export { loadSignal } from './load-queue.js';
+export type { Log } from './log.js';
+export { type Awaitable, once, onceBoth } from './maybe-promise.js';
 export type { Memoized, MemoizePolicy } from './memoize.js';
 export { MemoryStore } from './memory-store.js';
 export type { NearCacheOptions } from './near-cache.js';
 export { checkPolicy, type Policy, type Scope, type Source } from './policy.js';
 export { databaseOf, purgeFor } from './purge.js';
-export { type Address, databaseIn, type RedisPlace } from '../redis/connection.js';
-export type { OutageListener } from '../redis/outage.js';
-export { RedisStore, type RedisStoreOptions } from '../redis/redis-store.js';
 export type { Session } from './read-set.js';
+export { Callers, untilAborted } from './shared-abort.js';
 export { count, dayOf, Statistics, type StatisticsLine, statisticsOf } from './statistics.js';
 export {
   type Applied,
@@ -30,4 +30,5 @@ export {
   type Tick,
 } from './store.js';
 export { rowSetName, rowSetTag, type Tag, tableOf, tableTag } from './tag.js';
+export { type Clock, systemClock } from './time.js';
 export { randomToken } from './token.js';

@@ -2,10 +2,11 @@
  * `memoize`: any expensive function behind the cache. Besides the row-sets that its policy names, every result carries two tags
  * of its own, the function's and the call's: so it can be invalidated as exactly as a row.
  */
-import type { Cache } from './cache.js';
-import { untilAborted } from './shared-abort.js';
+
 import { canonical, digest } from './key.js';
 import { checkPolicy, type Policy } from './policy.js';
+import { untilAborted } from './shared-abort.js';
+import type { Store } from './store.js';
 import { rowSetTag, type Tag } from './tag.js';
 
 export type MemoizePolicy<Args extends unknown[]> = Omit<Policy<Args>, 'name' | 'tags' | 'scope' | 'shape' | 'key'> & {
@@ -25,6 +26,12 @@ export interface Memoized<Args extends unknown[], R> {
   invalidate(...args: Args | []): Promise<void>;
 }
 
+/** The part of the cache that memoized functions use. */
+interface PolicyCache {
+  readonly store: Pick<Store, 'invalidate'>;
+  read<A, V>(policy: Policy<A>, arg: A, load: () => Promise<V>): Promise<V>;
+}
+
 /** Those who wait for one call: its run ends when all of them have gone. */
 interface Waiters {
   count: number;
@@ -32,7 +39,7 @@ interface Waiters {
 }
 
 export function memoized<Args extends unknown[], R>(
-  cache: Cache,
+  cache: PolicyCache,
   name: string,
   fn: (...args: Args) => R,
   { tags, version = 1, ...rest }: MemoizePolicy<Args>,

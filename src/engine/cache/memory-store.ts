@@ -2,7 +2,7 @@
  * The store for one process without Redis: the same states and steps on Maps. Keeps the promises of the port for this
  * process alone, so it is for laptops and tests. Bounded: the least recently written entries and tokens go first.
  */
-import { type Clock, systemClock } from '../../std/time.js';
+
 import { generationsText, type Lease, leaseOf, UNPROVED } from './entry.js';
 import type { Key } from './key.js';
 import { databaseOf, isForeign, mayStore } from './purge.js';
@@ -30,6 +30,7 @@ import {
   type View,
 } from './store.js';
 import type { Tag } from './tag.js';
+import { type Clock, systemClock } from './time.js';
 import { randomToken } from './token.js';
 
 const MAX_ENTRIES = 20_000;

@@ -3,12 +3,13 @@
  * read again. Only what cannot be anything else counts as a violation: the tags held the entry's own tokens before that read, after
  * it, and still when every write that was committed by then must have been applied; and the values differ.
  */
-import type { Clock } from '../../std/time.js';
+
 import { encode } from './codec.js';
 import { purgeOf, stampText } from './entry.js';
 import type { CacheEvents } from './events.js';
 import type { Use } from './read-set.js';
 import { LEASE_MS, type Store } from './store.js';
+import type { Clock } from './time.js';
 
 /** A write that went around the API is in Postgres before its tags are bumped: twice the bound says that it was not one. */
 const SETTLE_MS = 2 * LEASE_MS;

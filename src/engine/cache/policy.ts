@@ -1,7 +1,8 @@
 /** Policies: what a resolver method, a loader or a memoized function declares about its cached results. */
-import { MINUTE } from '../../std/time.js';
+
 import { CacheError } from './errors.js';
 import type { Tag } from './tag.js';
+import { MINUTE } from './time.js';
 
 export type Scope = 'public' | 'viewer';
 

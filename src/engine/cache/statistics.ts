@@ -2,9 +2,10 @@
  * How cached calls ended, added up for all processes in one hash per day: `<name> <outcome>` → count. What a process has not
  * handed over when it dies is lost; nothing but people's curiosity depends on it.
  */
-import type { Clock } from '../../std/time.js';
+
 import type { Outcome, OutcomeKind } from './events.js';
 import type { Store } from './store.js';
+import type { Clock } from './time.js';
 
 export interface StatisticsLine {
   readonly name: string;

@@ -6,7 +6,7 @@
  */
 import { type GraphQLResolveInfo, print } from 'graphql';
 import type { OutcomeReason } from '../cache/index.js';
-import { SECOND } from '../../std/time.js';
+import { SECOND } from '../cache/time.js';
 import type { NotedCall } from './cache-trace.js';
 
 const VERSION = '1.0';

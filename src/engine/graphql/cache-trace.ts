@@ -6,7 +6,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type GraphQLResolveInfo, responsePathAsArray } from 'graphql';
 import { canonical, type Key, type Outcome, type OutcomeKind, type OutcomeReason, type Tag } from '../cache/index.js';
-import { SECOND } from '../../std/time.js';
+import { SECOND } from '../cache/time.js';
 
 /** A trace longer than this is cut: a request of many thousand fields shall not double its answer. */
 const MAX_CALLS = 1000;

@@ -13,9 +13,8 @@
 import { type GraphQLFieldResolver, GraphQLObjectType, type GraphQLSchema, getNamedType, printType } from 'graphql';
 import { Extensions, type MiddlewareFn, UseMiddleware } from 'type-graphql';
 import { CacheError, checkPolicy, digest, type Policy, type Scope, type Tag } from '../cache/index.js';
-import type { Context } from '../../graphql/context.js';
 import { fieldsRead, guardedRoot } from './guarded-root.js';
-import type { Source } from './request-loaders.js';
+import type { Loads, Source } from './request-loaders.js';
 
 export interface CachedPolicy<Root, Args> {
   readonly ttlMs: number;
@@ -32,7 +31,7 @@ export interface CachedPolicy<Root, Args> {
 
 /** In the extensions of a cached field. */
 interface CacheExtension {
-  readonly declared: CachedPolicy<unknown, unknown> | Source<unknown, unknown>;
+  readonly declared: CachedPolicy<unknown, unknown> | Source<unknown, unknown, never>;
   /** By `bindPolicies`, unless a source is declared: what the method's results are cached under. */
   bound?: Policy<MethodCall>;
   /** In development and tests: the root as the method gets it. */
@@ -47,10 +46,15 @@ interface MethodCall {
 
 const EXTENSION = 'cache';
 
-type Resolve = GraphQLFieldResolver<unknown, Context>;
+/** What a resolver's context must have: one for each request. */
+export interface CacheContext {
+  readonly loads: Pick<Loads<never>, 'load' | 'read'>;
+}
+
+type Resolve = GraphQLFieldResolver<unknown, CacheContext>;
 
 export function Cached<Root = unknown, Args = unknown>(policy: CachedPolicy<Root, Args>): MethodDecorator;
-export function Cached<A, V>(source: Source<A, V>): MethodDecorator;
+export function Cached<A, V>(source: Source<A, V, never>): MethodDecorator;
 export function Cached(declared: CacheExtension['declared']): MethodDecorator {
   const extension: CacheExtension = { declared };
   return (target, name, descriptor) => {
@@ -61,7 +65,7 @@ export function Cached(declared: CacheExtension['declared']): MethodDecorator {
 }
 
 /** The method names an argument of the source; the field is its value, at once where memory has it. */
-function readThrough(source: Source<unknown, unknown>, method: Resolve): Resolve {
+function readThrough(source: Source<unknown, unknown, never>, method: Resolve): Resolve {
   return (root, args, context, info) => {
     const read = (arg: unknown) => (arg === null || arg === undefined ? null : context.loads.load(source, arg));
     const arg: unknown = method(root, args, context, info);
@@ -69,7 +73,7 @@ function readThrough(source: Source<unknown, unknown>, method: Resolve): Resolve
   };
 }
 
-function throughPolicy(extension: CacheExtension): MiddlewareFn<Context> {
+function throughPolicy(extension: CacheExtension): MiddlewareFn<CacheContext> {
   return async (call, next) => {
     const { root, args, context } = call;
     const policy = extension.bound as Policy<MethodCall>;
@@ -97,7 +101,7 @@ export interface PolicyLine {
  */
 export function bindPolicies(
   schema: GraphQLSchema,
-  sources: readonly Source<never, unknown>[],
+  sources: readonly Source<never, unknown, never>[],
   { guardRoots }: { guardRoots: boolean },
 ): PolicyLine[] {
   const fieldsOf = new Map<Policy<never>, string[]>(sources.map((source) => [source, []]));
@@ -118,7 +122,7 @@ export function bindPolicies(
         if (guardRoots) guard(coordinate, extension as Bound);
         else delete extension.guard; // classes may be built into another schema before
       }
-      const policy = extension.bound ?? (declared as Source<unknown, unknown>);
+      const policy = extension.bound ?? (declared as Source<unknown, unknown, never>);
       fieldsOf.set(policy, [...(fieldsOf.get(policy) ?? []), coordinate]);
     }
   }

@@ -13,19 +13,23 @@ import {
   type ReadOptions,
   type Session,
 } from '../cache/index.js';
-import type { Database } from '../postgres/database.js';
 import type { Awaitable } from '../cache/maybe-promise.js';
 import { argumentKey, type Tracer } from './cache-trace.js';
 
 /** Arguments in one statement; a larger level is split. */
 const MAX_BATCH = 1000;
 
+/** What loads read from. `until` is the same for a caller who waits until `signal` aborts: its statements are cancelled then. */
+export interface LoadDatabase<Db> {
+  until(signal: AbortSignal): Db;
+}
+
 /** One value for every argument, in their order, by one statement. */
-export type BatchLoad<A, V> = (args: readonly A[], db: Database) => Promise<readonly V[]>;
+export type BatchLoad<A, V, Db> = (args: readonly A[], db: Db) => Promise<readonly V[]>;
 
 /** Something cached that many fields read, a row by its id: a policy with the batch that loads what is missing. */
-export interface Source<A, V> extends Policy<A> {
-  readonly load: BatchLoad<A, V>;
+export interface Source<A, V, Db> extends Policy<A> {
+  readonly load: BatchLoad<A, V, Db>;
   /** A load may keep Postgres busy for seconds. Each value is then loaded for itself: none waits for another, or fails with it. */
   readonly heavy?: boolean;
 }
@@ -48,9 +52,9 @@ interface Part<A> {
   readonly signal: AbortSignal | undefined;
 }
 
-export class Loads {
+export class Loads<Db extends LoadDatabase<Db>> {
   readonly #cache: Cache;
-  readonly #db: Database;
+  readonly #db: Db;
   readonly #options: ReadOptions;
   readonly #bypass: OutcomeReason | undefined;
   readonly #tracer: Tracer;
@@ -67,7 +71,7 @@ export class Loads {
    */
   constructor(options: {
     cache: Cache;
-    db: Database;
+    db: Db;
     viewer: string;
     tracer: Tracer;
     session?: Session;
@@ -85,7 +89,7 @@ export class Loads {
    * One value of a source: from the cache, or by its load. Asked for twice in a request, it is read once. At once, without a promise,
    * where this process's memory has it and is known to be up to date.
    */
-  load<A, V>(source: Source<A, V>, arg: A): Awaitable<V> {
+  load<A, V>(source: Source<A, V, Db>, arg: A): Awaitable<V> {
     this.#tracer.asks(source.name, arg);
     const { cached, loader, asked, given } = this.#readsOf(source);
     if (this.#bypass !== undefined) return loader.load(arg);
@@ -97,7 +101,7 @@ export class Loads {
     return found.value;
   }
 
-  loadMany<A, V>(source: Source<A, V>, args: readonly A[]): Awaitable<V[]> {
+  loadMany<A, V>(source: Source<A, V, Db>, args: readonly A[]): Awaitable<V[]> {
     const values = args.map((arg) => this.load(source, arg));
     return values.some((value) => value instanceof Promise) ? Promise.all(values) : (values as V[]);
   }
@@ -110,14 +114,14 @@ export class Loads {
   }
 
   /** The same, past the cache: for values that must be no older than what this request has already read from Postgres. */
-  direct(): Loads {
+  direct(): Loads<Db> {
     if (this.#bypass !== undefined) return this;
     const { viewer = '', signal } = this.#options;
     return new Loads({ cache: this.#cache, db: this.#db, viewer, signal, tracer: this.#tracer, bypass: 'unapplied' });
   }
 
   /** Not cached: collects what one turn asks of `load` into one call. For the bodies of cached methods; elsewhere its answer is neither kept nor part of a snapshot from the cache. */
-  batch<A, V>(load: BatchLoad<A, V>, arg: A): Promise<V> {
+  batch<A, V>(load: BatchLoad<A, V, Db>, arg: A): Promise<V> {
     const signal = loadSignal();
     if (signal === undefined) this.#options.session?.usedUnstamped(); // of no cached method
     // Apart: what runs in a load's slot must not wait for what waits for a slot.
@@ -128,13 +132,13 @@ export class Loads {
   }
 
   /** One call for several loads, given up when nobody waits for any of them. */
-  #together<A, V>(parts: readonly Part<A>[], load: BatchLoad<A, V>) {
+  #together<A, V>(parts: readonly Part<A>[], load: BatchLoad<A, V, Db>) {
     const callers = new Callers();
     for (const { signal } of parts) callers.add(signal);
     return this.#until(load, callers.gone)(parts.map(({ arg }) => arg)).finally(() => callers.end());
   }
 
-  #until<A, V>(load: BatchLoad<A, V>, signal: AbortSignal | undefined, heavy = false) {
+  #until<A, V>(load: BatchLoad<A, V, Db>, signal: AbortSignal | undefined, heavy = false) {
     return async (args: readonly A[]) => {
       signal?.throwIfAborted();
       const run = () => load(args, signal === undefined ? this.#db : this.#db.until(signal));
@@ -143,7 +147,7 @@ export class Loads {
     };
   }
 
-  #readsOf<A, V>(source: Source<A, V>): Reads<A, V> {
+  #readsOf<A, V>(source: Source<A, V, Db>): Reads<A, V> {
     const within = loadSignal();
     const sources = within === undefined ? this.#sources : (this.#nested.get(within) ?? new Map());
     if (within !== undefined) this.#nested.set(within, sources);
@@ -161,7 +165,7 @@ export class Loads {
   }
 
   #loader<A, V>(
-    source: Source<A, V>,
+    source: Source<A, V, Db>,
     cached: CachedSource<A, V>,
     asked: Map<string, Promise<V>>,
   ): DataLoader<A, V, string> {

@@ -10,7 +10,6 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Cache, Key, Session } from '../cache/index.js';
-import type { UserId } from '../../db/ids.js';
 
 /** A longer body is not looked for. */
 export const MAX_QUESTION_BYTES = 16 * 1024;
@@ -60,19 +59,19 @@ export class Answers {
   }
 
   /** Whether there is one that may still hold. */
-  has(question: Question, viewerId: UserId): boolean {
-    return this.#cache.holds(keyOf(question, viewerId));
+  has(question: Question, viewer: string): boolean {
+    return this.#cache.holds(keyOf(question, viewer));
   }
 
   /** The answer to this question now, if it is known and proved to be what execution would say. */
-  async find(question: Question, viewerId: UserId, session: Session): Promise<Answer | undefined> {
-    return (await this.#cache.find(session, keyOf(question, viewerId))) as Answer | undefined; // as `keep` left it
+  async find(question: Question, viewer: string, session: Session): Promise<Answer | undefined> {
+    return (await this.#cache.find(session, keyOf(question, viewer))) as Answer | undefined; // as `keep` left it
   }
 
   /** Keeps what the session's reads have made, if that can be proved from now on. */
   keep(
     question: Question,
-    viewerId: UserId,
+    viewer: string,
     session: Session,
     sent: { readonly text: string; readonly headers: object; readonly cost: number },
   ): void {
@@ -80,12 +79,12 @@ export class Answers {
     if (text.length > MAX_ANSWER_CHARS) return;
     const lasting = Object.entries(headers).filter(([name]) => !FLEETING_HEADERS.has(name));
     const answer: Answer = { text, cost, headers: lasting.flatMap(([name, value]) => [name, String(value)]) };
-    const key = keyOf(question, viewerId);
+    const key = keyOf(question, viewer);
     this.#cache.keep(session, key, answer, 2 * text.length + key.length + String(answer.headers).length);
   }
 }
 
 /** No policy has a name with a space. */
-function keyOf(question: Question, viewerId: UserId): Key {
-  return `answer ${viewerId} ${question}` as string as Key;
+function keyOf(question: Question, viewer: string): Key {
+  return `answer ${viewer} ${question}` as string as Key;
 }

@@ -3,9 +3,9 @@
  * subscriptions wait.
  */
 import { sql } from 'drizzle-orm';
-import { type Clock, MINUTE, systemClock } from '../../std/time.js';
+import { type Clock, MINUTE, systemClock } from '../cache/time.js';
 import { isUnavailable } from './connection-errors.js';
-import type { Database } from './database.js';
+import type { Database } from './executor.js';
 
 const PROBE_EVERY_MS = 250;
 /** After which waiting is given up. */

@@ -5,7 +5,7 @@
  */
 import type { Sql } from 'postgres';
 import { LEASE_MS, randomToken } from '../cache/index.js';
-import { type Clock, systemClock } from '../../std/time.js';
+import { type Clock, systemClock } from '../cache/time.js';
 
 /** 72 random bits: few databases ever share one Redis. */
 const ID_CHARS = 12;

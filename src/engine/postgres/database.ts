@@ -2,14 +2,15 @@
  * Postgres: one pool for reads, one for writes (a write waiting for Redis holds its connection; reads must not wait behind it),
  * Drizzle over both, and a hook that sees every statement as it is issued, in the caller's async context.
  */
-import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js';
+import { drizzle } from 'drizzle-orm/postgres-js';
 import postgres, { type Sql } from 'postgres';
-import { SECOND } from '../../std/time.js';
+import { SECOND } from '../cache/time.js';
 import { type Connection, parseConnectionUrl } from './connection-url.js';
+import type { Database, Executor, Prepared, Transaction } from './executor.js';
 import { builtOnce } from './prepared-statements.js';
-import { ReadPool as Readers } from './read-pool.js';
+import { ReadPool } from './read-pool.js';
 import { STATEMENT_TIMEOUT_MS, startupSettings, transactionSettings } from './session-settings.js';
-import { WritePool as Writers } from './write-pool.js';
+import { WritePool } from './write-pool.js';
 
 const MAX_READS = 10;
 /** Transactions that write at once in this process. */
@@ -35,32 +36,14 @@ export interface DatabaseOptions {
   readonly readTimeoutMs?: number | undefined;
 }
 
-/** What reads use: the pool, or one snapshot of the database. */
-export interface Database {
-  /** A statement of the read pool, built once under its name; Postgres plans it once per connection. */
-  prepared<S extends Prepared>(name: string, build: (read: Executor, name: string) => S): Pick<S, 'execute'>;
-  readonly read: Executor;
-  /** The same for a caller who waits until `signal` aborts: then its statements are cancelled. */
-  until(signal: AbortSignal): Database;
-}
-
-export interface Prepared {
-  execute(values?: Record<string, unknown>): Promise<unknown>;
-}
-
 /** With the pool for writes, and what only its owner needs. */
 export type MainDatabase = ReturnType<typeof openDatabase>;
-/** Where a query runs: `db.read`, or the transaction of a write. */
-export type Executor = ReadPool | Transaction;
-export type ReadPool = PostgresJsDatabase;
-export type Transaction = Parameters<Parameters<ReadPool['transaction']>[0]>[0];
-
 export function openDatabase(options: DatabaseOptions) {
   const { url, onStatement, signal = () => undefined, answerMs = ANSWER_MS } = options;
   const { readTimeoutMs: statementTimeoutMs = READ_TIMEOUT_MS } = options;
   const connection = parseConnectionUrl(url);
   const max = poolSizes(connection);
-  const readers = new Readers({
+  const readers = new ReadPool({
     connect: () => connect(connection, { max: max.reads, statementTimeoutMs }),
     signal,
     answerMs,
@@ -71,7 +54,7 @@ export function openDatabase(options: DatabaseOptions) {
   const readUntil = (signal?: AbortSignal) => drizzle(readers.client(signal), logger);
   const reads = { sql: readers, drizzle: readUntil() };
   const first = connection.pooled ? transactionSettings(STATEMENT_TIMEOUT_MS) : undefined;
-  const writers = new Writers(() => connect(connection, { max: max.writes }), logger.logger, first);
+  const writers = new WritePool(() => connect(connection, { max: max.writes }), logger.logger, first);
   const writes = { sql: writers, drizzle: drizzle(writers.client, logger) };
   const prepared = builtOnce(reads.drizzle);
   const until = (signal: AbortSignal): Database => {

@@ -3,9 +3,9 @@
  * it report it here, and Postgres is asked whether the transaction is over. Time alone never removes a fence.
  */
 import type { Sql } from 'postgres';
+import type { Log } from '../cache/index.js';
 import { fenceIds, type Store, type Tag } from '../cache/index.js';
-import type { Log } from '../../platform/log.js';
-import { type Clock, systemClock } from '../../std/time.js';
+import { type Clock, systemClock } from '../cache/time.js';
 import { finishedOf } from './outbox.js';
 
 /** A fence seen unchanged for this long is looked into: longer than a commit takes, much shorter than anyone would notice. */

@@ -3,7 +3,7 @@
  * them only when nothing is served from them, so two databases in use never purge each other in turns.
  */
 import { databaseOf, type Head, LEASE_MS } from '../cache/index.js';
-import { type Clock, SECOND } from '../../std/time.js';
+import { type Clock, SECOND } from '../cache/time.js';
 import type { DatabaseIdentity } from './database-identity.js';
 
 /**

@@ -4,7 +4,7 @@
  */
 import { sql } from 'drizzle-orm';
 import { bigint, boolean, check, index, pgTable, text, timestamp } from 'drizzle-orm/pg-core';
-import { xid8 } from '../../db/columns.js';
+import { xid8 } from './xid8.js';
 
 export const cacheOutbox = pgTable(
   'cache_outbox',

@@ -2,9 +2,7 @@
 import { sql } from 'drizzle-orm';
 import type { Sql } from 'postgres';
 import type { Tag } from '../cache/index.js';
-import type { Transaction } from './database.js';
-import { preparedIn, sentIn } from './write-pool.js';
-import { HOUR, SECOND } from '../../std/time.js';
+import { HOUR, SECOND } from '../cache/time.js';
 import {
   DATABASE_ID_SQL,
   type DatabaseIdentity,
@@ -15,6 +13,8 @@ import {
   UNKNOWN_DATABASE,
   withIdentity,
 } from './database-identity.js';
+import type { Transaction } from './executor.js';
+import { preparedIn, sentIn } from './write-pool.js';
 
 /** A transaction that touched more tags than this touches their tables instead: every entry carries its tables' tags too. */
 const MAX_TAGS = 2000;

@@ -3,7 +3,7 @@
  * driver takes two round trips for it instead of one. Postgres still plans a prepared one for its parameters where that pays.
  */
 import { LRUCache } from 'lru-cache';
-import type { Executor, Prepared } from './database.js';
+import type { Executor, Prepared } from './executor.js';
 
 /** Texts looked out for. Those of lists grow with the lists; they come once and go. */
 const MAX_SEEN = 1000;

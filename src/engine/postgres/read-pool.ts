@@ -4,7 +4,7 @@
  * server that says nothing, though its own limit has long passed, is left together with the pool.
  */
 import type { PendingQuery, Row, Sql, TransactionSql } from 'postgres';
-import { SECOND } from '../../std/time.js';
+import { SECOND } from '../cache/time.js';
 import { isConnectionLost } from './connection-errors.js';
 import { comingAgain } from './prepared-statements.js';
 

@@ -3,6 +3,8 @@
  * a crash, an unreachable Redis or a write from outside of the API left behind, and by the lease it bounds for how long anything
  * could have been wrong. Any number of processes run it; the position in the store decides between them.
  */
+
+import type { Log } from '../cache/index.js';
 import {
   type Applied,
   type AppliedElsewhere,
@@ -16,8 +18,7 @@ import {
   type Store,
   type Tick,
 } from '../cache/index.js';
-import type { Log } from '../../platform/log.js';
-import { type Clock, MINUTE, SECOND, systemClock } from '../../std/time.js';
+import { type Clock, MINUTE, SECOND, systemClock } from '../cache/time.js';
 import { type DatabaseIdentity, KnownDatabase } from './database-identity.js';
 import { KeyspaceClaim } from './keyspace-claim.js';
 import type { Outbox, OutboxView } from './outbox.js';
@@ -152,7 +153,7 @@ export class Relay {
       for (let ticks = 0; more && ticks < MAX_TICKS_IN_A_ROW && !this.#stopped; ticks++) {
         ({ more } = await this.#withinDeadline(this.tick()));
       }
-      if (this.#failing) this.#log.info('the relay works again');
+      if (this.#failing) this.#log.info({}, 'the relay works again');
       this.#failing = false;
     } catch (error) {
       if (!this.#failing)

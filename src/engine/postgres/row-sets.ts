@@ -6,9 +6,6 @@
 import { getTableColumns, getTableName } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import { rowSetTag, type Tag, tableTag } from '../cache/index.js';
-import { idPrefix } from '../../db/ids.js';
-
-const NIL_UUID = '00000000-0000-0000-0000-000000000000';
 
 export interface RowSetDeclaration {
   /** Tells row-sets of the same columns apart that look at different parts of the rows. */
@@ -42,14 +39,8 @@ export interface TableRowSets {
   readonly table: string;
   readonly columns: readonly string[];
   readonly specs: readonly RowSetSpec[];
-  /** By column; of those that a row-set may name. */
-  readonly types: Readonly<Record<string, ColumnType>>;
+  readonly definition: PgTable;
 }
-
-/** What a column's values are to a person who writes one. */
-export type ColumnType =
-  /** UUIDs, which the API shows as TypeIDs with this prefix. */
-  { readonly kind: 'id'; readonly prefix: string } | { readonly kind: 'uuid' | 'integer' | 'text' };
 
 /**
  * Declares the row-sets of a table. Each becomes a function from the columns' values to the tags of those rows:
@@ -75,7 +66,7 @@ export function rowSets<const D extends Record<string, RowSetDeclaration>>(table
     table: name,
     columns: [...columnNames],
     specs,
-    types: typesOf(Object.values(getTableColumns(table))),
+    definition: table,
     ...(functions as { [K in keyof D]: RowSetTags<D[K]> }),
   };
 }
@@ -89,25 +80,6 @@ function specOf({ columns, of, aspect, ignores, watches }: RowSetDeclaration): R
     ...(ignores && { ignores: names(ignores) }),
     ...(watches && { watches: names(watches) }),
   };
-}
-
-function typesOf(columns: readonly PgColumn[]): Record<string, ColumnType> {
-  return Object.fromEntries(columns.map((column) => [column.name, typeOf(column)]));
-}
-
-function typeOf(column: PgColumn): ColumnType {
-  switch (column.getSQLType()) {
-    case 'uuid': {
-      // The column type knows the prefix, and shows it only in the ids that it makes.
-      const prefix = idPrefix(String(column.mapFromDriverValue(NIL_UUID)));
-      return prefix === undefined ? { kind: 'uuid' } : { kind: 'id', prefix };
-    }
-    case 'integer':
-    case 'serial':
-      return { kind: 'integer' };
-    default:
-      return { kind: 'text' };
-  }
 }
 
 /** A tag is made of the value's text here and in Postgres, so only types whose text is one and the same will do. */

@@ -2,7 +2,7 @@
  * The settings of a Postgres session that the code relies on. A database or a role may set any of them to another value, so a direct
  * connection sends them as it starts. A pooler accepts no settings: there the server must have acceptable values, which the start checks.
  */
-import { MINUTE, SECOND } from '../../std/time.js';
+import { MINUTE, SECOND } from '../cache/time.js';
 
 /** A statement that takes longer is a fault of the application or an overload; either way its connection is needed for others. */
 export const STATEMENT_TIMEOUT_MS = 30 * SECOND;

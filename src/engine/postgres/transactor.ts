@@ -3,9 +3,10 @@
  * commits, releases. When it has answered, no process serves anything that the commit made old.
  */
 import { type Cache, CacheError, LEASE_MS, type Tag } from '../cache/index.js';
+import { type Clock, systemClock } from '../cache/time.js';
 import { retryingConflicts } from './conflicts.js';
-import { MAX_WRITES, type MainDatabase, type Transaction } from './database.js';
-import { type Clock, systemClock } from '../../std/time.js';
+import { MAX_WRITES, type MainDatabase } from './database.js';
+import type { Transaction } from './executor.js';
 import type { FenceWatch } from './fences.js';
 import { type OwnWritten, writtenBy } from './outbox.js';
 import { WriteQueue } from './write-queue.js';

@@ -6,7 +6,7 @@
 import type { DrizzleConfig } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import type { Sql, TransactionSql } from 'postgres';
-import type { Executor, Prepared, Transaction } from './database.js';
+import type { Executor, Prepared, Transaction } from './executor.js';
 import { builtOnce, comingAgain } from './prepared-statements.js';
 
 /** What runs on a pool that is left has this long to end. */

@@ -5,8 +5,8 @@
  */
 import calculateSlot from 'cluster-key-slot';
 import { type Cluster, Redis, type RedisOptions } from 'ioredis';
-import { bounded } from './with-timeout.js';
 import { SendsOnce } from './sends-once.js';
+import { bounded } from './with-timeout.js';
 
 export interface Address {
   readonly host: string;

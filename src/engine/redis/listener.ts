@@ -3,8 +3,8 @@
  * have been missed, because the connection is new or gone, the listener says so.
  */
 import type { Cluster, Redis } from 'ioredis';
-import { bounded } from './with-timeout.js';
 import { openClient, type RedisPlace } from './connection.js';
+import { bounded } from './with-timeout.js';
 
 /** A connection whose other end is gone without a word is noticed after so long. */
 const CHECK_EVERY_MS = 5000;

@@ -6,8 +6,9 @@
  * that answers but refuses writes (full, read-only, short of replicas, rights missing) also answers reads, so a read ends nothing. Only a
  * write that the server took does, or a lease that some process renewed there meanwhile.
  */
-import { type Clock, MINUTE } from '../../std/time.js';
+
 import { LEASE_MS } from '../cache/store.js';
+import { type Clock, MINUTE } from '../cache/time.js';
 
 /** Failures further apart than this belong to different outages: what happened between them is unknown. */
 const GAP_MS = 1000;

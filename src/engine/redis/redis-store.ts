@@ -8,10 +8,9 @@
  */
 import calculateSlot from 'cluster-key-slot';
 import type { ChainableCommander, Cluster, Redis } from 'ioredis';
-import { Recent } from '../cache/generational-cache.js';
-import { type Clock, DAY, systemClock } from '../../std/time.js';
 import { ENTRY_FORMAT, generationsText, type Lease, leaseOf, UNPROVED } from '../cache/entry.js';
 import { CacheError } from '../cache/errors.js';
+import { Recent } from '../cache/generational-cache.js';
 import type { Key } from '../cache/key.js';
 import { databaseOf, mayStore } from '../cache/purge.js';
 import {
@@ -39,8 +38,8 @@ import {
   type View,
 } from '../cache/store.js';
 import type { Tag } from '../cache/tag.js';
+import { type Clock, DAY, systemClock } from '../cache/time.js';
 import { randomEpoch, randomToken } from '../cache/token.js';
-import { bounded, TIMED_OUT } from './with-timeout.js';
 import { Breaker } from './circuit-breaker.js';
 import { type Connection, corkForNow, openConnection, type RedisPlace, type Server } from './connection.js';
 import { listenTo } from './listener.js';
@@ -55,6 +54,7 @@ import {
   releaseScript,
   runScript,
 } from './scripts.js';
+import { bounded, TIMED_OUT } from './with-timeout.js';
 
 export type RedisStoreOptions = RedisPlace & {
   /** Names this application's keys in a shared Redis: letters, digits, `-`, `_`. Default `tasks`. */

@@ -4,7 +4,8 @@
  * asked once in `COOLDOWN_MS`, and once in `REST_MS` while it fails.
  */
 import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from 'jose';
-import { type Clock, DAY, MINUTE, SECOND, systemClock } from '../../std/time.js';
+import { type Clock, systemClock } from '../../engine/cache/index.js';
+import { DAY, MINUTE, SECOND } from '../../std/time.js';
 
 const TIMEOUT_MS = 3 * SECOND;
 /** After an answer: a token with an unknown key waits for nothing, it is refused. */

@@ -1,11 +1,13 @@
 /** What a token proves: tokens are JWTs, checked for signature, algorithm, issuer, audience and times. Who that is: users/identities.ts. */
 import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify, SignJWT } from 'jose';
 import { LRUCache } from 'lru-cache';
-import type { TokenConfig } from '../../platform/config.js';
 import type { UserId } from '../../db/ids.js';
+import { systemClock } from '../../engine/cache/index.js';
 import { authenticationUnavailable, unauthenticated } from '../../graphql/errors.js';
+import type { VerifiedToken } from '../../graphql/identity.js';
+import { KEY_SET_ALGORITHMS, SECRET_ALGORITHMS, type TokenConfig } from '../../platform/token-config.js';
+import { SECOND } from '../../std/time.js';
 import { KeyServerUnavailable, type KeySetOptions, remoteKeySet } from './key-set.js';
-import { SECOND, systemClock } from '../../std/time.js';
 
 export interface TokenOptions {
   readonly tokens: TokenConfig;
@@ -16,11 +18,6 @@ export interface TokenOptions {
   readonly keySet?: KeySetOptions;
 }
 
-export const SECRET_ALGORITHMS: readonly string[] = ['HS256', 'HS384', 'HS512'];
-export const KEY_SET_ALGORITHMS: readonly string[] = [
-  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
-  ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
-];
 const DEFAULT_ALGORITHMS = { secret: ['HS256'], jwks: ['RS256', 'PS256', 'ES256', 'EdDSA'] };
 
 /** Between the issuer's clock and ours. */
@@ -30,17 +27,6 @@ const CLOCK_TOLERANCE_S = 5;
 const MAX_KNOWN = 10_000;
 /** How long a key is taken at its word for a token that it has signed; keys are fetched anew less often. */
 const TRUSTED_MS = 10 * SECOND;
-
-/** What a token says that passed every check. */
-export interface VerifiedToken {
-  readonly subject: string;
-  /** The words of its `scope`. */
-  readonly scopes: readonly string[];
-  /** From then on it counts no more: a connection that lives on must be closed. */
-  readonly expiresAtMs: number;
-  /** Of the person, where the issuer tells. */
-  readonly profile: { readonly handle?: string | undefined; readonly name?: string | undefined };
-}
 
 /**
  * @returns what checks a token. It throws UNAUTHENTICATED and says what is wrong, never what was expected of the signature; or

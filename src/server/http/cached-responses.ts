@@ -5,10 +5,11 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import type { Cache } from '../../engine/cache/index.js';
-import { type Answer, type Answers, mayBeKnown, type Question, questionOf } from '../../engine/graphql/response-cache.js';
-import { addressOf, type HttpSecurityOptions } from './http-security.js';
-import { headersOf, type RateLimits, type RateState } from '../rate-limit/rate-limit.js';
+import { type Answer, type Answers, mayBeKnown, type Question, questionOf } from '../../engine/graphql/index.js';
+import type { RateState } from '../../graphql/rate-state.js';
+import { headersOf, type RateLimits } from '../rate-limit/rate-limit.js';
 import type { Admitted, Asker, Opened } from '../request-context.js';
+import { addressOf, type HttpSecurityOptions } from './http-security.js';
 import type { UnreadResponses } from './unread-responses.js';
 
 /** A request that was looked at here and has no answer yet. */

@@ -5,16 +5,16 @@
 import { type ApolloServer, HeaderMap, type HTTPGraphQLResponse } from '@apollo/server';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Session } from '../../engine/cache/index.js';
-import type { Answers } from '../../engine/graphql/response-cache.js';
-import { ArrivingBodies } from './arriving-bodies.js';
-import { type Documents, noToken } from '../operations/documents.js';
+import type { Answers } from '../../engine/graphql/index.js';
 import { badRequest, type ErrorMask } from '../../graphql/errors.js';
+import { MAX_ANONYMOUS_BODY_BYTES } from '../../graphql/limits.js';
+import { type Documents, noToken } from '../operations/documents.js';
+import type { Admitted, Opened, RequestContext } from '../request-context.js';
+import { ArrivingBodies } from './arriving-bodies.js';
 import type { Asked } from './cached-responses.js';
 import { httpOf } from './http-headers.js';
-import { MAX_ANONYMOUS_BODY_BYTES } from '../../graphql/limits.js';
-import type { Admitted, Opened, RequestContext } from '../request-context.js';
-import { tooManyUnread, type UnreadResponses } from './unread-responses.js';
 import { clientGone } from './request-signal.js';
+import { tooManyUnread, type UnreadResponses } from './unread-responses.js';
 
 /** A response up to this size is not tracked until it is read, which would cost more than the response. */
 const TRACKED_BYTES = 8 * 1024;

@@ -4,8 +4,8 @@ import cors from '@fastify/cors';
 import proxyAddr from '@fastify/proxy-addr';
 import type { FastifyInstance, FastifyServerOptions, onRequestHookHandler } from 'fastify';
 import helmet, { type HelmetOptions } from 'helmet';
-import { MINUTE, SECOND } from '../../std/time.js';
 import { RECEIVE_TIMEOUT_MS } from '../../graphql/limits.js';
+import { MINUTE, SECOND } from '../../std/time.js';
 import { OfferedMessage } from './upgrade-offers.js';
 
 /** A client has this long to send its headers; for the whole request see limits.ts. */

@@ -2,7 +2,7 @@
 import { setMaxListeners } from 'node:events';
 import type { FastifyReply } from 'fastify';
 import { GraphQLError } from 'graphql';
-import type { WriteProgress } from '../../engine/postgres/write-progress.js';
+import type { WriteProgress } from '../../engine/postgres/index.js';
 import { ANSWER_TIMEOUT_MS } from '../../graphql/limits.js';
 
 /** The signal aborts when nobody waits any more for an answer that has not been sent. `writes`: what the client is told of them then. */

@@ -15,12 +15,13 @@ import {
   validate,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
-import { type Clock, SECOND, systemClock } from '../../std/time.js';
-import { DocumentStore } from './document-store.js';
+import { type Clock, systemClock } from '../../engine/cache/index.js';
 import { unauthenticated } from '../../graphql/errors.js';
-import { headerMap } from '../http/http-headers.js';
 import { LIMITS, PARSE_OPTIONS } from '../../graphql/limits.js';
+import { SECOND } from '../../std/time.js';
+import { headerMap } from '../http/http-headers.js';
 import type { Opened, RequestContext } from '../request-context.js';
+import { DocumentStore } from './document-store.js';
 import { TimeBudget } from './time-budget.js';
 import { type Turns, WHOLE_TURN } from './turns.js';
 

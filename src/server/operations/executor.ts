@@ -8,12 +8,12 @@
 import type { GatewayInterface } from '@apollo/server-gateway-interface';
 import { type ExecutionResult, execute, type GraphQLSchema } from 'graphql';
 import { type Cache, type Session, untilAborted } from '../../engine/cache/index.js';
-import type { Database, MainDatabase } from '../../engine/postgres/database.js';
-import { CompiledQueries } from './compiled-query.js';
+import type { Database, MainDatabase } from '../../engine/postgres/index.js';
 import type { Context } from '../../graphql/context.js';
+import { Loads } from '../../graphql/context.js';
 import { badVariable } from '../../graphql/errors.js';
+import { CompiledQueries } from './compiled-query.js';
 import type { LargeResponses } from './large-responses.js';
-import { Loads } from '../../engine/graphql/request-loaders.js';
 import { bytesOf, ResponseSize, ResponseTooLarge } from './response-size.js';
 
 /** From the cache: the first run and at most two more. */

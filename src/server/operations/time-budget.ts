@@ -3,7 +3,8 @@
  * steadily. Not shared with other processes, since it is the time of this one that is protected.
  */
 import { LRUCache } from 'lru-cache';
-import { type Clock, SECOND } from '../../std/time.js';
+import type { Clock } from '../../engine/cache/index.js';
+import { SECOND } from '../../std/time.js';
 
 /** Callers remembered. One that is forgotten begins with a full bucket. */
 const MAX_CALLERS = 20_000;

@@ -9,8 +9,10 @@
 import type { ApolloServerPlugin } from '@apollo/server';
 import { GraphQLError } from 'graphql';
 import { LRUCache } from 'lru-cache';
-import { type Clock, SECOND, systemClock } from '../../std/time.js';
+import { type Clock, systemClock } from '../../engine/cache/index.js';
 import type { Context } from '../../graphql/context.js';
+import type { RateState } from '../../graphql/rate-state.js';
+import { SECOND } from '../../std/time.js';
 import { headerMap } from '../http/http-headers.js';
 
 /** An advance is this part of the limit. */
@@ -31,16 +33,6 @@ export interface Taken {
   /** What is left of the limit after that. */
   readonly remaining: number;
   /** Until the window ends. */
-  readonly resetMs: number;
-}
-
-/** Where a caller stands after a request. */
-export interface RateState {
-  readonly limit: number;
-  readonly cost: number;
-  readonly remaining: number;
-  /** ISO 8601. */
-  readonly resetAt: string;
   readonly resetMs: number;
 }
 

@@ -4,12 +4,10 @@
  */
 import { once } from 'node:events';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
-import type { RedisPlace } from '../../engine/cache/index.js';
-import { bounded } from '../../engine/redis/with-timeout.js';
-import { Breaker } from '../../engine/redis/circuit-breaker.js';
-import { type Connection, openConnection } from '../../engine/redis/connection.js';
+import { systemClock } from '../../engine/cache/index.js';
+import type { RedisPlace } from '../../engine/redis/index.js';
+import { Breaker, bounded, type Connection, openConnection } from '../../engine/redis/index.js';
 import type { PointSource, Taken } from './rate-limit.js';
-import { systemClock } from '../../std/time.js';
 
 /** After three failures in a row no request waits for Redis, but one in half a second. */
 const WAIT_MS = 30;

@@ -2,27 +2,8 @@
  * How many WebSockets this process keeps open: in all, of one address, of one viewer, and of those that have not yet said who they are. A
  * connection takes a slot before it is upgraded, tells the slot its viewer once, and gives it back when it has closed.
  */
+import type { ConnectionLimits } from '../../platform/subscription-limits.js';
 import { networkOf } from '../rate-limit/rate-limit.js';
-
-export interface ConnectionLimits {
-  /** In this process. */
-  readonly maxConnections: number;
-  /** Of one address; of IPv6, one network of 64 bits. */
-  readonly maxConnectionsPerAddress: number;
-  readonly maxConnectionsPerViewer: number;
-  /** In this process, without an accepted `connection_init`. */
-  readonly maxUnauthenticated: number;
-  /** The same, of one address. */
-  readonly maxUnauthenticatedPerAddress: number;
-}
-
-export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
-  maxConnections: 5000,
-  maxConnectionsPerAddress: 100,
-  maxConnectionsPerViewer: 50,
-  maxUnauthenticated: 200,
-  maxUnauthenticatedPerAddress: 20,
-};
 
 /** What is full: what one address may have, or the process. */
 export type ConnectionRefusal = 'address' | 'process';

@@ -5,7 +5,7 @@
  * graphql-js's own `subscribe` does the same without any of the three.
  */
 import { createSourceEventStream, type ExecutionArgs, type ExecutionResult, execute } from 'graphql';
-import { isUnavailable } from '../../engine/postgres/connection-errors.js';
+import { isUnavailable } from '../../engine/postgres/index.js';
 
 export interface EventStreamOptions {
   /** Takes what one event costs from the viewer's rate limit. @throws RATE_LIMITED: the subscription ends with it */

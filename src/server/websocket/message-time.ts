@@ -3,10 +3,10 @@
  * that send pings without end would otherwise keep the process from everything else.
  */
 import type { WebSocket } from 'ws';
-import { type Clock, systemClock } from '../../std/time.js';
-import type { ConnectionLimits } from './connection-slots.js';
-import { networkOf } from '../rate-limit/rate-limit.js';
+import { type Clock, systemClock } from '../../engine/cache/index.js';
+import type { ConnectionLimits } from '../../platform/subscription-limits.js';
 import { TimeBudget } from '../operations/time-budget.js';
+import { networkOf } from '../rate-limit/rate-limit.js';
 
 /** What a message takes before and after it is handled: its frame, and the frame of its answer. */
 const FRAME_MS = 0.2;

@@ -7,23 +7,23 @@ import { type ExecutionArgs, GraphQLError, type GraphQLSchema, getOperationAST, 
 import type { SubscribePayload } from 'graphql-ws';
 import type { WebSocket } from 'ws';
 import type { Cache } from '../../engine/cache/index.js';
-import type { Availability } from '../../engine/postgres/availability.js';
-import { isUnavailable } from '../../engine/postgres/connection-errors.js';
-import type { MainDatabase } from '../../engine/postgres/database.js';
-import { Tracer } from '../../engine/graphql/cache-trace.js';
-import { type ConnectionSlot, Counts } from './connection-slots.js';
+import { Tracer } from '../../engine/graphql/index.js';
+import type { Availability, MainDatabase } from '../../engine/postgres/index.js';
+import { isUnavailable } from '../../engine/postgres/index.js';
 import type { SubscriptionContext } from '../../graphql/context.js';
-import { type CostOf, costsOf, requireAffordable } from '../operations/cost.js';
-import type { Documents } from '../operations/documents.js';
+import { Loads } from '../../graphql/context.js';
 import { badVariable } from '../../graphql/errors.js';
 import { EventQueue } from '../../graphql/event-queue.js';
-import { openEvents } from './event-stream.js';
-import { Loads } from '../../engine/graphql/request-loaders.js';
+import type { Identity } from '../../graphql/identity.js';
+import type { SubscriptionLimits } from '../../platform/subscription-limits.js';
+import { type CostOf, costsOf, requireAffordable } from '../operations/cost.js';
+import type { Documents } from '../operations/documents.js';
 import type { PersistedDocuments } from '../operations/persisted-documents.js';
-import { callerOf, type RateLimits } from '../rate-limit/rate-limit.js';
-import type { Identity } from '../server.js';
-import { CLOSE, type Ending, type SubscriptionLimits } from './subscription-limits.js';
 import { Turns } from '../operations/turns.js';
+import { callerOf, type RateLimits } from '../rate-limit/rate-limit.js';
+import { CLOSE, type Ending } from './close-codes.js';
+import { type ConnectionSlot, Counts } from './connection-slots.js';
+import { openEvents } from './event-stream.js';
 
 /** Of variables, told at once: as graphql-js tells of a query's. */
 const MAX_FAULTS = 50;

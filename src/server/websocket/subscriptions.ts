@@ -11,17 +11,18 @@ import type { FastifyInstance } from 'fastify';
 import { type ExecutionArgs, GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { type Context as Connected, handleProtocols, makeServer } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { availabilityOf } from '../../engine/postgres/availability.js';
+import { availabilityOf } from '../../engine/postgres/index.js';
+import type { ErrorMask } from '../../graphql/errors.js';
+import type { Identity } from '../../graphql/identity.js';
 import type { Log } from '../../platform/log.js';
+import { DEFAULT_LIMITS, type SubscriptionLimits } from '../../platform/subscription-limits.js';
 import { DAY, MINUTE, SECOND } from '../../std/time.js';
 import { bearerToken } from '../auth/bearer.js';
-import { type ConnectionSlot, ConnectionSlots } from './connection-slots.js';
-import type { ErrorMask } from '../../graphql/errors.js';
 import { addressOf, type HttpSecurityOptions } from '../http/http-security.js';
-import { MessageTime } from './message-time.js';
 import { bytesOf, ResponseTooLarge } from '../operations/response-size.js';
-import type { Identity } from '../server.js';
-import { CLOSE, DEFAULT_LIMITS, type Ending, type SubscriptionLimits } from './subscription-limits.js';
+import { CLOSE, type Ending } from './close-codes.js';
+import { type ConnectionSlot, ConnectionSlots } from './connection-slots.js';
+import { MessageTime } from './message-time.js';
 import { type Client, type SubscriptionRequestOptions, SubscriptionRequests } from './subscription-requests.js';
 
 /** How long connections may take to close when the process ends. */

@@ -1,7 +1,5 @@
-/** What one process, one address and one client may hold of subscriptions, and the codes that a WebSocket is closed with. */
+/** The codes that a WebSocket is closed with, and what each says to the client. */
 import { CloseCode } from 'graphql-ws';
-import { SECOND } from '../../std/time.js';
-import { type ConnectionLimits, DEFAULT_CONNECTION_LIMITS } from './connection-slots.js';
 
 /** A code, and what it means, for people. */
 export type Ending = readonly [number, string];
@@ -29,34 +27,3 @@ export const CLOSE = {
   tryAgain: [1013, 'Try again later'],
   failed: [CloseCode.InternalServerError, 'Internal server error'],
 } as const satisfies Record<string, Ending>;
-
-export interface SubscriptionLimits extends ConnectionLimits {
-  /** Of one connection; more are refused, the others go on. */
-  readonly maxSubscriptions: number;
-  /** Of one viewer, on all its connections to this process. */
-  readonly maxSubscriptionsPerViewer: number;
-  /** Of one subscription, waiting to be sent. */
-  readonly maxQueued: number;
-  /** Of one connection, handed to the socket and not yet taken by the network. */
-  readonly maxBufferedBytes: number;
-  /** From a client. */
-  readonly maxMessageBytes: number;
-  /** How long a connection may be silent about who it is. */
-  readonly initWaitMs: number;
-  /** A client that does not answer one ping before the next is gone. */
-  readonly pingEveryMs: number;
-  /** How long a connection that is ended may take to say goodbye. */
-  readonly goodbyeMs: number;
-}
-
-export const DEFAULT_LIMITS: SubscriptionLimits = {
-  ...DEFAULT_CONNECTION_LIMITS,
-  maxSubscriptions: 50,
-  maxSubscriptionsPerViewer: 200,
-  maxQueued: 2000,
-  maxBufferedBytes: 1024 * 1024,
-  maxMessageBytes: 64 * 1024,
-  initWaitMs: 5 * SECOND,
-  pingEveryMs: 15 * SECOND,
-  goodbyeMs: 2 * SECOND,
-};

@@ -1,0 +1,5 @@
+import type { Writer as WriterOf } from '../engine/postgres/index.js';
+import type { UserId } from './ids.js';
+
+/** The viewer whose request writes. */
+export type Writer = WriterOf<UserId>;

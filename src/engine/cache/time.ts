@@ -1,0 +1,21 @@
+/** Units, the clock that the engine is given, and a wait. The only place that asks for the time. */
+
+export const SECOND = 1000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
+export interface Clock {
+  /** Wall clock, ms since 1970: for ages that are shown, and for what the memory store keeps in place of Redis's clock. */
+  nowMs(): number;
+  /** Monotonic, ms: for durations and deadlines. */
+  monotonicMs(): number;
+  /** Resolves after `ms` of this clock. */
+  sleep(ms: number): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+};

@@ -1,0 +1,9 @@
+/** Where a caller stands after a request. */
+export interface RateState {
+  readonly limit: number;
+  readonly cost: number;
+  readonly remaining: number;
+  /** ISO 8601. */
+  readonly resetAt: string;
+  readonly resetMs: number;
+}

@@ -256,36 +256,6 @@ describe('the monitor', () => {
   });
 });
 
-describe('a lease given by an operator', () => {
-  test('serves, marked, and stores nothing; a proved one takes its place', async () => {
-    const { cache, memory, clock, ends } = await world();
-    await cache.read(POLICY, 1, loading('one'));
-    await quiet();
-    clock.advance(10_000);
-    await memory.grantUnproved(60_000);
-    const session = cache.session();
-    expect(await cache.read(POLICY, 1, loading('two'), { session })).toBe('one');
-    expect(session.unproved).toBe(true);
-    expect(await cache.read(POLICY, 2, loading('two'))).toBe('two');
-    expect(ends()).toEqual(['miss absent', 'hit unproved', 'bypass unproved']);
-    expect((await memory.head()).leaseLeftMs).toBe(0);
-    await tick(memory);
-    expect(await cache.read(POLICY, 1, loading('two'))).toBe('one');
-    expect(ends()).toEqual(['hit']);
-  });
-
-  test('is not given where a lease stands, and ends by itself', async () => {
-    const { cache, memory, clock, ends } = await world();
-    await memory.grantUnproved(60_000);
-    expect((await memory.read([], [])).leases[0]?.unproved).toBeUndefined();
-    clock.advance(10_000);
-    await memory.grantUnproved(1000);
-    clock.advance(1000);
-    await cache.read(POLICY, 1, loading('one'));
-    expect(ends()).toEqual(['bypass no-lease']);
-  });
-});
-
 test('statistics of all processes add up, by day and name', async () => {
   const { memory, clock } = await world();
   const [here, there] = [new Statistics({ store: memory, clock }), new Statistics({ store: memory, clock })];

@@ -535,19 +535,6 @@ describe('memory is emptied', () => {
     expect(w.entries()).toBe(0);
   });
 
-  test('and kept empty, under a lease that proves nothing', async () => {
-    const w = await world();
-    await w.warm(7);
-    w.clock.advance(LEASE_MS);
-    await w.memory.grantUnproved(LEASE_MS);
-    for (let i = 0; i < 3; i++) {
-      await w.read(7);
-      expect(w.entries()).toBe(0);
-    }
-    expect(w.ends()).toEqual(['hit unproved', 'hit unproved', 'hit unproved']);
-    expect(w.trips.asked.slice(-2)).toEqual(['end', 'end']);
-  });
-
   test('when the lease is of another generation: what is gone with a server left no record', async () => {
     const w = await world();
     await w.warm(7);

@@ -134,7 +134,6 @@ function scheduledStore(turn: Turn, clock: FakeClock) {
     unfence: through('unfence', (one) => one.unfence),
     sweep: through('sweep', (one) => one.sweep),
     invalidate: through('invalidate', (one) => one.invalidate),
-    grantUnproved: through('grant', (one) => one.grantUnproved),
     head: through('head', (one) => one.head),
     apply: through('apply', (one) => one.apply),
     remember: through('remember', (one) => one.remember),

@@ -275,9 +275,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'mut/snapshot-unstamped',
     what: 'What was read under a fence is part of a snapshot.',
     file: CACHE,
-    replace: [
-      ['failed.length === 0 && !session.unstamped && !session.unproved', 'failed.length === 0 && !session.unproved'],
-    ],
+    replace: [['failed.length === 0 && !session.unstamped', 'failed.length === 0']],
     killedBy: `${COUNTEREXAMPLES} > does not hold with what was read under a fence`,
   },
 
@@ -488,7 +486,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'l1poll/failover-untrusted',
     what: 'An answer without the lease proves what memory holds.',
     file: NEAR,
-    replace: [['lease === undefined || lease.unproved ? undefined', 'lease === undefined ? asked.identity']],
+    replace: [['lease === undefined ? undefined', 'lease === undefined ? asked.identity']],
     killedBy: `${NEAR_TEST} > when the lease has run out: every read loads until the next`,
   },
   {
@@ -617,7 +615,7 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${NEAR_TEST} > is gone with the record of any of its parts, and with no other`,
   },
   {
-    name: 'near-mut/answer-unproved',
+    name: 'near-mut/answer-without-log-read',
     what: 'An answer that is kept is served without a look into the log.',
     file: CACHE,
     replace: [['if (insideLoad() || !near.provedAfter(session.began)) {', 'if (session.snapshot) {']],
@@ -989,7 +987,7 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${NEAR_TEST} > that begins where memory is not yet serves nobody`,
   },
   {
-    name: 'near-mut/unproved',
+    name: 'near-mut/without-log-read',
     what: 'Memory is served without a log read.',
     file: CACHE,
     replace: [['const open = this.#mayServeUnasked(options.session) ?', 'const open = this.#near !== undefined ?']],

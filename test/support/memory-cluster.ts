@@ -31,7 +31,6 @@ export function memoryCluster(home: Store, primary: () => Store): Store {
       await primary().invalidate(tags);
       await home.invalidate(tags);
     },
-    grantUnproved: (ms) => primary().grantUnproved(ms),
     listen: (hear) => home.listen(hear),
     head: (group) => of(group).head(),
     apply: (tick, group = HOME) => of(group).apply(tick),

@@ -18,7 +18,6 @@ export type StoreStep =
   | 'unfence'
   | 'sweep'
   | 'invalidate'
-  | 'grantUnproved'
   | 'head'
   | 'apply'
   | 'remember'
@@ -47,7 +46,6 @@ export function intercepted(store: Store, before: (step: StoreStep) => Promise<v
     unfence: through('unfence', store.unfence),
     sweep: through('sweep', store.sweep),
     invalidate: through('invalidate', store.invalidate),
-    grantUnproved: through('grantUnproved', store.grantUnproved),
     head: through('head', store.head),
     apply: through('apply', store.apply),
     remember: through('remember', store.remember),

@@ -254,7 +254,7 @@ export class Cache {
       failed = uses;
     }
     for (const { key } of failed) this.#near?.drop(key);
-    const held = failed.length === 0 && !session.unstamped && !session.unproved;
+    const held = failed.length === 0 && !session.unstamped;
     this.#events.validated?.(held);
     return held;
   }
@@ -549,13 +549,10 @@ export class Cache {
     const misses: Miss<A>[] = [];
     for (const call of calls) {
       const state = this.#state(call, answer.view);
-      const unproved = call.groups.some((group) => answer.view.leases[group]?.unproved === true);
       // Absent: neither memory nor a known answer may keep it.
       const asked = keptUnder(answer, call);
       if (state.kind === 'fresh' || (state.kind === 'stale' && mayServeStale(reading, state.entry))) {
-        this.#serve(reading, call, { state, unproved, asked });
-      } else if (unproved) {
-        misses.push({ ...call, stamps: undefined, reason: 'unproved' });
+        this.#serve(reading, call, state, asked);
       } else {
         misses.push({ ...call, ...this.#stamps(call, state, answer.view), asked });
       }
@@ -566,23 +563,17 @@ export class Cache {
   #serve<A, V>(
     reading: Reading<A, V>,
     call: Placed<A>,
-    found: { state: State & { kind: 'fresh' | 'stale' }; unproved: boolean; asked: Asked | undefined },
+    state: State & { kind: 'fresh' | 'stale' },
+    asked: Asked | undefined,
   ): void {
     const { session, source, viewer } = reading;
-    const { kind, entry, stamps } = found.state;
+    const { kind, entry, stamps } = state;
     const { value, ageMs, ttlMs, chars } = entry;
     reading.values[call.index] = value as V;
     const ttlLeftMs = Math.max(0, ttlMs - ageMs);
-    const shown = { ageMs, ttlLeftMs, chars, ...(found.unproved && { reason: 'unproved' as const }) };
-    reading.ended(call, { kind: kind === 'fresh' ? 'hit' : 'stale', ...shown });
+    reading.ended(call, { kind: kind === 'fresh' ? 'hit' : 'stale', ageMs, ttlLeftMs, chars });
     const nowMs = this.#clock.nowMs();
-    const { asked } = found;
-    const proved = kind === 'fresh' && !found.unproved && asked !== undefined;
-    session?.used(call, stamps, proved ? asked : undefined, nowMs + ttlLeftMs);
-    if (found.unproved) {
-      if (session !== undefined) session.unproved = true;
-      return;
-    }
+    session?.used(call, stamps, kind === 'fresh' ? asked : undefined, nowMs + ttlLeftMs);
     if (kind === 'stale') {
       this.#unawaited(this.#refresh(source, viewer, call, stamps));
       return;

@@ -9,7 +9,7 @@ import type { Tag } from './tag.js';
  */
 export type OutcomeKind = 'near-hit' | 'hit' | 'stale' | 'joined' | 'miss' | 'bypass' | 'error';
 
-/** Why nothing was served from the store, or nothing stored. `unproved`, of a hit: under a lease that an operator gave. */
+/** Why nothing was served from the store, or nothing stored. */
 export type OutcomeReason =
   | 'absent'
   | 'invalid'
@@ -17,7 +17,6 @@ export type OutcomeReason =
   | 'expired'
   | 'fenced'
   | 'no-lease'
-  | 'unproved'
   | 'store-unavailable'
   | 'load-failed'
   | 'too-large'

@@ -3,7 +3,7 @@
  * process alone, so it is for laptops and tests. Bounded: the least recently written entries and tokens go first.
  */
 
-import { generationsText, type Lease, leaseOf, UNPROVED } from './entry.js';
+import { generationsText, type Lease, leaseOf } from './entry.js';
 import type { Key } from './key.js';
 import { databaseOf, isForeign, mayStore } from './purge.js';
 import {
@@ -183,14 +183,9 @@ export class MemoryStore implements Store {
     return () => void this.#listeners.delete(hear);
   }
 
-  async grantUnproved(ms: number): Promise<void> {
-    if (this.#position === undefined || this.#liveLease() !== undefined) return;
-    this.#lease = { generation: UNPROVED, purge: this.#position.purge, untilMs: this.#clock.nowMs() + ms };
-  }
-
   async head(): Promise<Head> {
     const clockMs = this.#clock.nowMs();
-    const lease = this.#provingLease();
+    const lease = this.#liveLease();
     return {
       clockMs,
       position: this.#position,
@@ -213,7 +208,7 @@ export class MemoryStore implements Store {
     const untilMs = head.clockMs + LEASE_MS;
     if (this.#clock.nowMs() >= untilMs) return refused('late');
     // Under a lease of another database its readers are served, and its writers' fences would be refused from here on.
-    const lease = this.#provingLease();
+    const lease = this.#liveLease();
     if (lease !== undefined && databaseOf(lease.purge) !== databaseOf(next.purge)) return refused('raced');
     if (head.position?.purge !== next.purge) {
       // Another purge may mean another history of Postgres: it assigns the released ids again, and a barrier of the old one proves nothing.
@@ -237,7 +232,7 @@ export class MemoryStore implements Store {
     if (grant === 'hold') return { result: 'applied', unreleased };
     const generations = generationsText(others?.generations ?? []);
     this.#grant({ next, barrier, untilMs, force: grant === 'force', generations });
-    return { result: 'applied', unreleased, generation: this.#provingLease()?.generation };
+    return { result: 'applied', unreleased, generation: this.#liveLease()?.generation };
   }
 
   async count(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
@@ -269,7 +264,7 @@ export class MemoryStore implements Store {
     generations: string;
   }): void {
     const { next, barrier, untilMs, force, generations } = given;
-    const lease = this.#provingLease();
+    const lease = this.#liveLease();
     if (lease !== undefined) {
       this.#lease = { generation: lease.generation, purge: next.purge, untilMs, generations };
       return;
@@ -288,11 +283,6 @@ export class MemoryStore implements Store {
 
   #liveLease() {
     return this.#lease !== undefined && this.#lease.untilMs > this.#clock.nowMs() ? this.#lease : undefined;
-  }
-
-  #provingLease() {
-    const lease = this.#liveLease();
-    return lease?.generation === UNPROVED ? undefined : lease;
   }
 
   /** What the tag holds: its fence, as the text that Redis would hold, or its token. */

@@ -129,7 +129,7 @@ export class NearCache {
     const lease = view.leases[HOME];
     const { log } = view;
     if (log === undefined) return false; // HOME was not reached: nothing is known, also nothing against memory
-    const identity = lease === undefined || lease.unproved ? undefined : identityOf(lease);
+    const identity = lease === undefined ? undefined : identityOf(lease);
     // What a read without the lease says of the log is no answer, be it ever so plausible.
     if (identity === undefined || log.kind === 'hole') return this.#forget();
     if (log.kind === 'end') return this.#begin(asked, lease as Lease, log.mark);

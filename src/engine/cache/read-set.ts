@@ -75,8 +75,6 @@ export class Session {
   readonly uses = new Map<Key, Use>();
   /** Something was read that nothing can validate: under a fence, without a lease. */
   unstamped = false;
-  /** Something was served under a lease that proves nothing. */
-  unproved = false;
 
   /** A value was given. `since`, `untilMs`: see `Ground.add`. */
   used({ key, tags, groups }: Omit<Use, 'stamps'>, stamps: string, since: Asked | undefined, untilMs: number): void {

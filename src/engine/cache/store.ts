@@ -188,8 +188,6 @@ export interface Store {
   sweep(forgotten: readonly Forgotten[], group?: number, options?: { database?: string | undefined }): Promise<void>;
   /** Fresh tokens for these tags, at once and told in the log: for what no transaction writes. */
   invalidate(tags: readonly Tag[]): Promise<void>;
-  /** A lease of `ms` that proves nothing, in every group that has a position and no lease: an operator's decision. */
-  grantUnproved(ms: number): Promise<void>;
   /**
    * Hears what is released, by whatever process, until it is told to stop. Best effort: what is lost with a connection is not told again,
    * but that something may be lost is (`gap`).

@@ -8,7 +8,7 @@
  */
 import calculateSlot from 'cluster-key-slot';
 import type { ChainableCommander, Cluster, Redis } from 'ioredis';
-import { ENTRY_FORMAT, generationsText, type Lease, leaseOf, UNPROVED } from '../cache/entry.js';
+import { ENTRY_FORMAT, generationsText, type Lease, leaseOf } from '../cache/entry.js';
 import { CacheError } from '../cache/errors.js';
 import { Recent } from '../cache/generational-cache.js';
 import type { Key } from '../cache/key.js';
@@ -355,18 +355,6 @@ export class RedisStore implements Store {
 
   invalidate(tags: readonly Tag[]): Promise<void> {
     return this.#release({ xids: '', tags, mode: 'resolve', logs: 'always', database: undefined });
-  }
-
-  async grantUnproved(ms: number): Promise<void> {
-    await allEnded(
-      this.#groups.map((group) =>
-        this.#attempt(group, this.#ticker, 'write', async (client, { run }) => {
-          const position = readPosition((await client.get(this.#name('pos', group))) ?? '');
-          if (position === undefined) return;
-          await client.set(this.#runName('ok', group, run), `${UNPROVED}:${position.purge}`, 'PX', ms, 'NX');
-        }),
-      ),
-    );
   }
 
   listen(hear: (news: News) => void): () => void {

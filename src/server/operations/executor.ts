@@ -20,10 +20,11 @@ import { bytesOf, ResponseSize, ResponseTooLarge } from './response-size.js';
 const MAX_RUNS = 3;
 
 /** `extensions.consistency`, where there is something to tell. */
-export type Consistency =
-  | { readonly mode: 'snapshot'; readonly source: 'cache' | 'database'; readonly runs: number }
-  /** An operator lets the cache serve although nothing proves that it is current. */
-  | { readonly mode: 'unproved' };
+export interface Consistency {
+  readonly mode: 'snapshot';
+  readonly source: 'cache' | 'database';
+  readonly runs: number;
+}
 
 type Run = (context: Context) => Promise<ExecutionResult>;
 
@@ -90,8 +91,8 @@ async function runOnce(run: Run, context: Context, cache: Cache, db: Database): 
   const session = context.session ?? cache.session();
   context.loads = loadsOf(context, { cache, db, session });
   const result = await run(context);
-  if (result.errors === undefined && !session.unproved) context.answered?.();
-  return session.unproved ? told(result, { mode: 'unproved' }) : result;
+  if (result.errors === undefined) context.answered?.();
+  return result;
 }
 
 async function runSnapshot(
@@ -106,7 +107,7 @@ async function runSnapshot(
     const result = await run(context);
     // Errors, too, are only told of a run that holds: a torn answer may have made them.
     if (await cache.validate(session)) return told(result, { mode: 'snapshot', source: 'cache', runs });
-    if (session.unstamped || session.unproved) break; // under a fence or without a lease: no run will do better now
+    if (session.unstamped) break; // under a fence or without a lease: no run will do better now
   }
   const inTransaction = async (at: Database) => {
     context.loads = loadsOf(context, { cache, db: at, bypass: 'snapshot' });

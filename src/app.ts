@@ -74,7 +74,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     ...options,
     ...core,
     schema,
-    verifyToken: async (token, session) => identities.of(await options.verifyToken(token), session),
+    verifyToken: async (token, readSet) => identities.of(await options.verifyToken(token), readSet),
     requireUser,
     rateLimits: rateLimit && ratePoints && new RateLimits({ ...rateLimit, source: ratePoints }),
   });

@@ -134,9 +134,9 @@ export function createCore(options: CoreOptions) {
   const fences = new FenceWatch({ store, sql, log, events: metrics.events });
   const cache: Cache = new Cache({
     ...options,
-    events: tellAll(told),
+    events: combineListeners(told),
     near: options.nearCacheBytes ? { maxBytes: options.nearCacheBytes } : undefined,
-    ...(coverage && { aroundLoad: coverage.around }),
+    ...(coverage && { wrapLoad: coverage.around }),
   });
   const transactor = new Transactor({ db, cache, fences });
   const database = new KnownDatabase();
@@ -171,7 +171,7 @@ export function createCore(options: CoreOptions) {
     async close() {
       clearInterval(flushing);
       await relay.stop();
-      await cache.settled(); // a release that is lost costs others a fence to resolve
+      await cache.flush(); // a release that is lost costs others a fence to resolve
       await statistics.flush();
       await store.close();
       await Promise.all([db.close(), sql.end({ timeout: 5 })]);
@@ -189,7 +189,7 @@ function stateOf(head: Head | undefined, relay: Relay): string {
 }
 
 /** One listener for all of them; only those who listen are called. */
-function tellAll(listeners: readonly CacheEvents[]): CacheEvents {
+function combineListeners(listeners: readonly CacheEvents[]): CacheEvents {
   const tell = <A extends unknown[]>(pick: (to: CacheEvents) => ((...args: A) => void) | undefined) => {
     const those = listeners.flatMap((to) => pick(to)?.bind(to) ?? []);
     return (...args: A) => {

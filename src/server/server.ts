@@ -9,8 +9,8 @@ import { fastifyApolloDrainPlugin } from '@as-integrations/fastify';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import type { UserId } from '../db/ids.js';
-import type { Cache, Session } from '../engine/cache/index.js';
-import { Answers, cacheDebugging, Tracer } from '../engine/graphql/index.js';
+import type { Cache, ReadSet } from '../engine/cache/index.js';
+import { cacheDebugging, ResponseCache, Tracer } from '../engine/graphql/index.js';
 import type { MainDatabase } from '../engine/postgres/index.js';
 import { Loads } from '../graphql/context.js';
 import { badUserInput, ErrorMask, noSuchOperation } from '../graphql/errors.js';
@@ -19,7 +19,7 @@ import { LIMITS, MAX_BODY_BYTES, PARSE_OPTIONS } from '../graphql/limits.js';
 import type { Log } from '../platform/log.js';
 import type { SubscriptionLimits } from '../platform/subscription-limits.js';
 import { bearerToken } from './auth/bearer.js';
-import { openFrontDoor } from './http/cached-responses.js';
+import { serveCachedResponses } from './http/cached-responses.js';
 import { serveQueries } from './http/endpoint.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './http/explorer.js';
 import { statusByMediaType } from './http/graphql-over-http.js';
@@ -33,11 +33,11 @@ import {
   serverOptions,
 } from './http/http-security.js';
 import { readJsonBodies } from './http/json-body.js';
-import { waitedFor } from './http/request-signal.js';
+import { requestSignal } from './http/request-signal.js';
 import { UnreadResponses } from './http/unread-responses.js';
-import { costsOf, requireAffordable } from './operations/cost.js';
+import { assertCostLimit, costsOf } from './operations/cost.js';
 import { Documents, isIntrospectionOperation, noToken } from './operations/documents.js';
-import { gatewayOf } from './operations/executor.js';
+import { executorGateway } from './operations/executor.js';
 import { LargeResponses } from './operations/large-responses.js';
 import {
   PersistedDocuments,
@@ -47,7 +47,7 @@ import {
 import { MAX_RESPONSE_BYTES } from './operations/response-size.js';
 import { Turns } from './operations/turns.js';
 import { callerOf, type RateLimits, rateLimitPlugin } from './rate-limit/rate-limit.js';
-import { type Admitted, type Asker, type Opened, RequestContext } from './request-context.js';
+import { type Admitted, type AdmittedRequest, type IncomingRequest, RequestContext } from './request-context.js';
 import { serveSubscriptions } from './websocket/subscriptions.js';
 
 const ENDPOINT = '/graphql';
@@ -68,8 +68,8 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly cache: Cache;
   readonly db: MainDatabase;
   readonly log: Log;
-  /** `session`: of the request, which sees what this writes. @throws UNAUTHENTICATED */
-  readonly verifyToken: (token: string, session?: Session) => Promise<Identity>;
+  /** `readSet`: of the request, which sees what this writes. @throws UNAUTHENTICATED */
+  readonly verifyToken: (token: string, readSet?: ReadSet) => Promise<Identity>;
   /** Before a write: the token may be older than the user's removal. @throws UNAUTHENTICATED */
   readonly requireUser: (loads: Loads, id: UserId) => Promise<void>;
   /** Whether clients may ask for the schema. Default: not in production. */
@@ -120,7 +120,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const large = new LargeResponses({ maxBytes: maxResponseBytes, turns });
   const registered = new RegisteredDocuments(options.cache.store);
   const apollo = new ApolloServer<RequestContext>({
-    gateway: gatewayOf(schema, { ...options, maxResponseBytes, large }),
+    gateway: executorGateway(schema, { ...options, maxResponseBytes, large }),
     introspection: options.introspection ?? !production,
     hideSchemaDetailsFromClientErrors: production,
     validationRules: [...LIMITS],
@@ -150,10 +150,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
 
   await addHttpSecurity(app, options);
   addHttpCache(app, ENDPOINT);
-  const answers = new Answers(options.cache);
+  const answers = new ResponseCache(options.cache);
   const unread = new UnreadResponses({ maxBytes: options.maxUnreadBytes, stallMs: options.unreadStallMs });
-  const admit = (asker: Asker) => admitRequest(options, asker);
-  const asked = openFrontDoor(app, ENDPOINT, { ...options, answers, unread, admit });
+  const admit = (asker: IncomingRequest) => admitRequest(options, asker);
+  const asked = serveCachedResponses(app, ENDPOINT, { ...options, answers, unread, admit });
   serveQueries(app, ENDPOINT, {
     apollo,
     answers,
@@ -164,10 +164,13 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     admitted,
     // Without an address where the client has just gone, whatever the type says.
     admit: ({ headers, ip }) => admit({ headers, address: ip ?? '' }),
-    session: () => options.cache.session(),
+    readSet: () => options.cache.readSet(),
     contextOf: (opened, request, reply) => {
       const writes = { begun: false };
-      return contextOf(options, opened, request, { writes, signal: waitedFor(reply, writes, options.answerTimeoutMs) });
+      return contextOf(options, opened, request, {
+        writes,
+        signal: requestSignal(reply, writes, options.answerTimeoutMs),
+      });
     },
   });
   serveSubscriptions(app, ENDPOINT, {
@@ -198,10 +201,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
 async function identityOf(
   { verifyToken }: ServerOptions,
   { authorization }: IncomingHttpHeaders,
-  session?: Session,
+  readSet?: ReadSet,
 ): Promise<Identity | undefined> {
   const token = bearerToken(authorization);
-  return token === undefined ? undefined : verifyToken(token, session);
+  return token === undefined ? undefined : verifyToken(token, readSet);
 }
 
 /** @throws an error that Fastify answers with 401 or 403 */
@@ -213,18 +216,18 @@ async function requireScope(options: ServerOptions, request: FastifyRequest, sco
 }
 
 /** Who asks, before anything is done for them. @throws RATE_LIMITED, UNAUTHENTICATED */
-async function admitRequest(options: ServerOptions, { headers, address, session }: Asker): Promise<Admitted> {
+async function admitRequest(options: ServerOptions, { headers, address, readSet }: IncomingRequest): Promise<Admitted> {
   const { rateLimits } = options;
-  await rateLimits?.admit(address);
-  const identity = await identityOf(options, headers, session);
+  await rateLimits?.checkAddress(address);
+  const identity = await identityOf(options, headers, readSet);
   const caller = callerOf({ userId: identity?.userId }, address);
-  rateLimits?.prepare(caller);
+  rateLimits?.prefetch(caller);
   return { identity, caller };
 }
 
 async function contextOf(
   options: ServerOptions,
-  opened: Opened,
+  opened: AdmittedRequest,
   request: FastifyRequest,
   under: Pick<RequestContext, 'signal' | 'writes'>,
 ) {
@@ -282,11 +285,11 @@ function requestPlugin(
           contextValue.costing = cost;
           contextValue.cost = await cost;
         }
-        requireAffordable(contextValue.cost);
+        assertCostLimit(contextValue.cost);
         if (operation.operation !== 'mutation') return;
         opened.isMutation = true;
-        const { session, tracer, signal } = contextValue;
-        await options.requireUser(new Loads({ ...options, viewer: viewerId, session, tracer, signal }), viewerId);
+        const { readSet, tracer, signal } = contextValue;
+        await options.requireUser(new Loads({ ...options, viewer: viewerId, readSet, tracer, signal }), viewerId);
       },
       executionDidStart: async ({ contextValue: { tracer } }) =>
         tracer.enabled ? { willResolveField: ({ info }) => tracer.enter(info) } : {},

@@ -1,6 +1,6 @@
 /** The relay before keys that are not those of its database: when it takes them, when it leaves them, and what it grants then. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { databaseOf, HOME, LEASE_MS, MemoryStore, type Store } from '../../src/engine/cache/index.js';
+import { databaseOf, LEASE_MS, LOG_GROUP, MemoryStore, type Store } from '../../src/engine/cache/index.js';
 import { type DatabaseIdentity, KnownDatabase } from '../../src/engine/postgres/database-identity.js';
 import type { Outbox } from '../../src/engine/postgres/outbox.js';
 import { Relay } from '../../src/engine/postgres/relay.js';
@@ -100,7 +100,7 @@ describe('keys of another database', () => {
     const cluster = memoryCluster(store, () => shard);
     let reached = true;
     const head: Store['head'] = async (group) => {
-      if (group === HOME && !reached) throw new Error('HOME cannot be reached');
+      if (group === LOG_GROUP && !reached) throw new Error('HOME cannot be reached');
       return cluster.head(group);
     };
     const { log, lines } = readableLog();

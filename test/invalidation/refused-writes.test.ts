@@ -159,7 +159,7 @@ async function write(at: Scene, title: string): Promise<{ tookMs: number; fences
 
 /** The process knows that the outage has lasted 2 s: a machine that is busy for a second begins to count again. */
 async function known({ w }: Scene): Promise<void> {
-  await eventually(() => expect(w.app.cache.store.lostForMs()).toBeGreaterThanOrEqual(LEASE_MS));
+  await eventually(() => expect(w.app.cache.store.outageMs()).toBeGreaterThanOrEqual(LEASE_MS));
 }
 
 /** Reads on both processes until it is stopped: each must show at least what Postgres held when the read began. */
@@ -266,7 +266,7 @@ describe('Redis is full and evicts nothing', () => {
       const at = await scene();
       try {
         await FULL.begin(at.redis, at.dir);
-        await eventually(() => expect(at.w.app.cache.store.lostForMs()).toBeGreaterThan(0.9 * LEASE_MS));
+        await eventually(() => expect(at.w.app.cache.store.outageMs()).toBeGreaterThan(0.9 * LEASE_MS));
         // Its own 2 s would be some 40 attempts.
         expect((await write(at, 'Begun late')).fences).toBeLessThan(10);
         expect(at.unfenced).toHaveLength(1);
@@ -386,15 +386,15 @@ test('a tick that is applied ends the outage, and a read does not: from then on 
     const head = await store.head();
     await FULL.begin(redis, '');
     await expect(store.fence(108n, [tableTag('tasks')], { fresh: false })).rejects.toBeInstanceOf(CacheError);
-    expect(store.lostForMs([])).toBeGreaterThan(0);
+    expect(store.outageMs([])).toBeGreaterThan(0);
     await FULL.end(redis);
     await store.read([], [tableTag('tasks')]);
-    expect(store.lostForMs([])).toBeGreaterThan(0);
+    expect(store.outageMs([])).toBeGreaterThan(0);
     const next = { xid: 100n, purge: 'purge' };
     expect(await store.apply({ head, next, rows: [], barrier: undefined, grant: 'hold' })).toMatchObject({
       result: 'applied',
     });
-    expect(store.lostForMs([])).toBe(0);
+    expect(store.outageMs([])).toBe(0);
   } finally {
     await store.close();
     redis.disconnect();
@@ -484,10 +484,10 @@ test('a fence that is not placed because the keys belong to another database end
     await FULL.begin(redis, '');
     await expect(fence('ours')).rejects.toBeInstanceOf(CacheError);
     expect(await fence('theirs')).toBe('foreign');
-    expect(store.lostForMs([])).toBeGreaterThan(0);
+    expect(store.outageMs([])).toBeGreaterThan(0);
     await FULL.end(redis);
     expect(await fence('ours')).toBe('fenced');
-    expect(store.lostForMs([])).toBe(0);
+    expect(store.outageMs([])).toBe(0);
   } finally {
     await store.close();
     redis.disconnect();

@@ -55,8 +55,8 @@ const CLUSTER = 'test/cache/cluster-memory.test.ts';
 const EVICTED = 'test/cache/evicted-fence.test.ts';
 const RESEND = 'test/cache/cluster-resend.test.ts';
 
-const UNASKED = 'return session.snapshot || this.#near.provedAfter(session.began);';
-const INSIDE = 'session === undefined || insideLoad()) return false;';
+const UNASKED = 'return readSet.snapshot || this.#near.provedAfter(readSet.began);';
+const INSIDE = 'readSet === undefined || insideLoad()) return false;';
 const NAMED = 'if (generation === undefined || generation !== generations[group]) return false;';
 
 const RUN_CHECK: Applied['replace'] = [
@@ -65,8 +65,8 @@ const RUN_CHECK: Applied['replace'] = [
     '',
   ],
 ];
-const KEY_OF_VIEWER = `\`answer \${viewerId} \${question}\``;
-const KEY_OF_ALL = `\`answer \${viewerId.slice(0, 0)} \${question}\``;
+const KEY_OF_VIEWER = `\`answer \${viewer} \${question}\``;
+const KEY_OF_ALL = `\`answer \${viewer.slice(0, 0)} \${question}\``;
 const QUESTION_IN_LINES = `\`\${accept}\\n\${origin}\\n\${type}\\n\${body.toString('latin1')}\``;
 const QUESTION_IN_ONE = `\`\${accept} \${origin} \${type} \${body.toString('latin1')}\``;
 const IDENTITY = `\`\${generation}:\${purge}:\${generations}\``;
@@ -87,7 +87,10 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'What was asked behind a statement is taken for all that the write touched, although more statements followed.',
     file: OUTBOX,
     replace: [
-      ['known !== undefined && known.sent === sentIn(tx) ? known.written', 'known !== undefined ? known.written'],
+      [
+        'known !== undefined && known.sent === statementCount(tx) ? known.written',
+        'known !== undefined ? known.written',
+      ],
     ],
     killedBy: 'test/invalidation/transact.test.ts > is void when',
   },
@@ -239,9 +242,9 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'Nobody takes the fence of a dead writer away.',
     file: 'src/engine/postgres/fences.ts',
     replace: [
-      ['if (finished.length > 0) await this.#store.unfence(finished, tags, { database });', ''],
+      ['if (finished.length > 0) await this.#store.releaseFinished(finished, tags, { database });', ''],
       [
-        'if (head.forgotten.length > 0) await this.#store.sweep(head.forgotten, group, { database: before.id });',
+        'if (head.orphans.length > 0) await this.#store.releaseOrphans(head.orphans, group, { database: before.id });',
         '',
         RELAY,
       ],
@@ -268,14 +271,14 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'mut/snapshot-memory-no-validate',
     what: 'What memory gave to a snapshot is not validated.',
     file: CACHE,
-    replace: [['session?.used(call, stamps, near.held, untilMs);', '']],
+    replace: [['readSet?.record(call, stamps, near.currentCursor, untilMs);', '']],
     killedBy: `${COUNTEREXAMPLES} > that memory served unasked does not hold when the store knows better, and its next run does`,
   },
   {
     name: 'mut/snapshot-unstamped',
     what: 'What was read under a fence is part of a snapshot.',
     file: CACHE,
-    replace: [['failed.length === 0 && !session.unstamped', 'failed.length === 0']],
+    replace: [['failed.length === 0 && !readSet.unverifiable', 'failed.length === 0']],
     killedBy: `${COUNTEREXAMPLES} > does not hold with what was read under a fence`,
   },
 
@@ -425,7 +428,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'A writer whose fence fails once commits without it.',
     file: CACHE,
     replace: [
-      ['if (fresh && (triedMs >= LEASE_MS || this.store.lostForMs(tags) >= LEASE_MS)) {', 'if (triedMs >= 0) {'],
+      ['if (fresh && (triedMs >= LEASE_MS || this.store.outageMs(tags) >= LEASE_MS)) {', 'if (triedMs >= 0) {'],
     ],
     killedBy: 'test/cache/cache.test.ts > it is given up only after LEASE_MS of attempts, and told',
   },
@@ -517,14 +520,14 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'near-mut/no-floor',
     what: 'What was touched longer ago than is remembered counts as untouched.',
     file: NEAR,
-    replace: [['if (since < this.#floor) return false;', '']],
+    replace: [['if (since < this.#completeSince) return false;', '']],
     killedBy: `${NEAR_TEST} > that was asked for before more was invalidated than is remembered`,
   },
   {
     name: 'l1poll/older-generation',
     what: 'Of what is remembered only the newer half is looked at.',
     file: NEAR,
-    replace: [['?? this.#touchedBefore.get(tag);', ';']],
+    replace: [['?? this.#lastInvalidationBefore.get(tag);', ';']],
     killedBy: `${NEAR_TEST} > that a record named in the generation before`,
   },
   {
@@ -540,12 +543,12 @@ export const MUTANTS: readonly Mutant[] = [
     file: REDIS,
     replace: [
       [
-        'await allEnded(parts.filter(({ group }) => group.index !== HOME).map(run));',
-        'await allEnded(parts.filter(({ group }) => group.index === HOME).map(run));',
+        'await allEnded(parts.filter(({ group }) => group.index !== LOG_GROUP).map(run));',
+        'await allEnded(parts.filter(({ group }) => group.index === LOG_GROUP).map(run));',
       ],
       [
-        'await allEnded(parts.filter(({ group }) => group.index === HOME).map(run));',
-        'await allEnded(parts.filter(({ group }) => group.index !== HOME).map(run));',
+        'await allEnded(parts.filter(({ group }) => group.index === LOG_GROUP).map(run));',
+        'await allEnded(parts.filter(({ group }) => group.index !== LOG_GROUP).map(run));',
       ],
     ],
     killedBy: `${COUNTEREXAMPLES} > is told of a write by the log only when every fence stands`,
@@ -578,14 +581,14 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'near-mut/answer-unstamped',
     what: 'An answer is kept although a part of it was read under a fence.',
     file: SESSION,
-    replace: [['this.unstamped = true;\n    this.loseGround();', 'this.unstamped = true;']],
+    replace: [['this.unverifiable = true;\n    this.markUncacheable();', 'this.unverifiable = true;']],
     killedBy: `${NEAR_TEST} > is not kept when a part was read under a fence, or without a lease, or by a load that others began`,
   },
   {
     name: 'answer/failed-part',
     what: 'An answer is kept although a part of it could not be read.',
     file: CACHE,
-    replace: [['session?.loseGround();', '']],
+    replace: [['readSet?.markUncacheable();', '']],
     killedBy: `${NEAR_TEST} > is not kept when a part could not be read, whatever was made of that`,
   },
   {
@@ -618,7 +621,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'near-mut/answer-without-log-read',
     what: 'An answer that is kept is served without a look into the log.',
     file: CACHE,
-    replace: [['if (insideLoad() || !near.provedAfter(session.began)) {', 'if (session.snapshot) {']],
+    replace: [['if (insideLoad() || !near.provedAfter(readSet.began)) {', 'if (readSet.snapshot) {']],
     killedBy: `${NEAR_TEST} > is served to a request that has seen the log by itself, and to none that began after a look was sent`,
   },
   {
@@ -681,10 +684,10 @@ export const MUTANTS: readonly Mutant[] = [
     file: FRONT_DOOR,
     replace: [
       [
-        '    whenWhole(request, async (body) => {',
-        '    const session = options.cache.session({ answer: true });\n    whenWhole(request, async (body) => {',
+        '    readBody(request, async (body) => {',
+        '    const readSet = options.cache.readSet({ answer: true });\n    readBody(request, async (body) => {',
       ],
-      ['      const session = options.cache.session({ answer: true });\n', ''],
+      ['      const readSet = options.cache.readSet({ answer: true });\n', ''],
     ],
     killedBy: `${ANSWERS_TEST} > a body that takes its time: what was written meanwhile is shown, though the log was read since its head came`,
   },
@@ -692,7 +695,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'answer/beside-the-cache',
     what: 'An answer is kept although it tells of the token or of the server.',
     file: 'src/server/request-context.ts',
-    replace: [['session.loseGround();', 'void session;']],
+    replace: [['readSet.markUncacheable();', 'void readSet;']],
     killedBy: `${ANSWERS_TEST} > is what tells of the request, the server or its operators`,
   },
   {
@@ -734,7 +737,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'answer/free-of-charge',
     what: 'A known answer costs no points.',
     file: FRONT_DOOR,
-    replace: [['await rateLimits?.spend(caller, answer.cost)', 'undefined']],
+    replace: [['await rateLimits?.consume(caller, answer.cost)', 'undefined']],
     killedBy: `${ANSWERS_TEST} > to who has no points left, and costs as many as an execution`,
   },
   {
@@ -990,14 +993,14 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'near-mut/without-log-read',
     what: 'Memory is served without a log read.',
     file: CACHE,
-    replace: [['const open = this.#mayServeUnasked(options.session) ?', 'const open = this.#near !== undefined ?']],
+    replace: [['const open = this.#mayServeUnasked(options.readSet) ?', 'const open = this.#near !== undefined ?']],
     killedBy: `${NEAR_TEST} > is never what a write made old`,
   },
   {
     name: 'ours/may-serve-unasked-always',
     what: 'A session is served from memory whether or not the log was read since it began.',
     file: CACHE,
-    replace: [[UNASKED, 'return session.began >= 0;']],
+    replace: [[UNASKED, 'return readSet.began >= 0;']],
     killedBy: `${NEAR_TEST} > serves a session without another only if it was sent after the session began`,
   },
   {
@@ -1006,7 +1009,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: CACHE,
     replace: [
       [UNASKED, `if (insideLoad()) return true;\n    ${UNASKED}`],
-      [INSIDE, 'session === undefined) return false;'],
+      [INSIDE, 'readSet === undefined) return false;'],
     ],
     killedBy: `${NESTED} > is current when the load runs, for a caller that joined it in line`,
   },
@@ -1014,28 +1017,28 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'near/nested-mint2',
     what: "Inside a load memory is served on the request's log read: a lost token costs a second trip.",
     file: CACHE,
-    replace: [[INSIDE, 'session === undefined) return false;']],
+    replace: [[INSIDE, 'readSet === undefined) return false;']],
     killedBy: `${NESTED} > is not older than tokens that came in a second trip`,
   },
   {
     name: 'near/nested-cluster',
     what: "Inside a load memory is served on the request's log read: a snapshot, whose end does not see inside a load that it joined.",
     file: CACHE,
-    replace: [[INSIDE, 'session === undefined) return false;']],
+    replace: [[INSIDE, 'readSet === undefined) return false;']],
     killedBy: `${NESTED} > is not taken from memory unasked for a snapshot`,
   },
   {
     name: 'near/nested-homefail',
     what: "Inside a load memory is served on the request's log read: HOME was not reached.",
     file: CACHE,
-    replace: [[INSIDE, 'session === undefined) return false;']],
+    replace: [[INSIDE, 'readSet === undefined) return false;']],
     killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster)`,
   },
   {
     name: 'ours/answer-inside-a-load',
     what: "Inside a load a known answer is served on the request's log read.",
     file: CACHE,
-    replace: [['if (insideLoad() || !near.provedAfter(session.began)) {', 'if (!near.provedAfter(session.began)) {']],
+    replace: [['if (insideLoad() || !near.provedAfter(readSet.began)) {', 'if (!near.provedAfter(readSet.began)) {']],
     killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster)`,
   },
   {
@@ -1068,12 +1071,12 @@ export const MUTANTS: readonly Mutant[] = [
     file: CACHE,
     replace: [
       [
-        '  readonly asked: Asked | undefined;\n  /** The keys',
-        '  readonly asked: Asked | undefined;\n  readonly proved: boolean;\n  /** The keys',
+        '  readonly asked: LogCursor | undefined;\n  /** The keys',
+        '  readonly asked: LogCursor | undefined;\n  readonly proved: boolean;\n  /** The keys',
       ],
       [
-        'if (asked !== undefined) this.#near?.took(asked, view);\n      return { view, asked, keys };',
-        'return { view, asked, keys, proved: asked !== undefined && this.#near?.took(asked, view) === true };',
+        'if (asked !== undefined) this.#near?.applyLogRead(asked, view);\n      return { view, asked, keys };',
+        'return { view, asked, keys, proved: asked !== undefined && this.#near?.applyLogRead(asked, view) === true };',
       ],
       [
         '  #proves({ asked }: Answer): boolean {\n    return asked !== undefined && this.#near?.provedAfter(asked.number - 1) === true;',
@@ -1140,7 +1143,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'ours/split-answer',
     what: "A known answer does not depend on the leases of its parts' groups.",
     file: CACHE,
-    replace: [['const asked = keptUnder(answer, call);', 'const { asked } = answer;']],
+    replace: [['const asked = cursorOf(answer, call);', 'const { asked } = answer;']],
     killedBy: `${CLUSTER} > does not keep what a shard's old primary says after HOME names the lease of the new one`,
   },
   {
@@ -1161,7 +1164,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'fair/own-write',
     what: 'A request that has created its user reads on from memory that was read before that.',
     file: 'src/domain/users/identities.ts',
-    replace: [['if (session !== undefined) this.#options.cache.renew(session);', '']],
+    replace: [['if (readSet !== undefined) this.#options.cache.renew(readSet);', '']],
     killedBy: 'test/access/identities.test.ts > exists for the rest of it',
   },
   {

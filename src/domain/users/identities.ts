@@ -5,7 +5,7 @@
 import { eq, or } from 'drizzle-orm';
 import { isId, newId, type UserId } from '../../db/ids.js';
 import type { Source } from '../../db/row-source.js';
-import type { Cache, Session } from '../../engine/cache/index.js';
+import type { Cache, ReadSet } from '../../engine/cache/index.js';
 import type { MainDatabase, Transaction, Transactor } from '../../engine/postgres/index.js';
 import { unauthenticated } from '../../graphql/errors.js';
 import type { Identity, VerifiedToken } from '../../graphql/identity.js';
@@ -34,15 +34,15 @@ export class Identities {
   }
 
   /**
-   * `session`: of the request that brings the token. What it reads later sees the user that is created here.
+   * `readSet`: of the request that brings the token. What it reads later sees the user that is created here.
    * @throws UNAUTHENTICATED for a subject that is and becomes nobody
    */
-  async of(token: VerifiedToken, session?: Session): Promise<Identity> {
+  async of(token: VerifiedToken, readSet?: ReadSet): Promise<Identity> {
     const { scopes, expiresAtMs } = token;
-    return { userId: await this.#userIdOf(token, session), scopes, expiresAtMs };
+    return { userId: await this.#userIdOf(token, readSet), scopes, expiresAtMs };
   }
 
-  async #userIdOf(token: VerifiedToken, session: Session | undefined): Promise<UserId> {
+  async #userIdOf(token: VerifiedToken, readSet: ReadSet | undefined): Promise<UserId> {
     const { subject } = token;
     const create = this.#options.unknownUsers === 'create';
     if (isId('user', subject)) {
@@ -56,7 +56,7 @@ export class Identities {
     }
     const userId = await this.#create(token);
     // Also where another request wrote the row that this one waited for: it, too, has read that there was none.
-    if (session !== undefined) this.#options.cache.renew(session);
+    if (readSet !== undefined) this.#options.cache.renew(readSet);
     return userId;
   }
 

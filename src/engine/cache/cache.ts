@@ -7,18 +7,18 @@ import { setMaxListeners } from 'node:events';
 import { type Entry, entryText, isFence, purgeOf, type State, stampText, stateOf } from './entry.js';
 import { CacheError } from './errors.js';
 import type { CacheEvents, Outcome, OutcomeReason } from './events.js';
-import { Recent } from './generational-cache.js';
+import { GenerationalCache } from './generational-cache.js';
 import { type Key, keyOf } from './key.js';
 import { insideLoad, LoadQueue, type LoadTurn, loadSignal } from './load-queue.js';
 import { type Memoized, type MemoizePolicy, memoized } from './memoize.js';
 import { Monitor, stampsNow } from './monitor.js';
-import { type Asked, leasedAsNamed, NearCache, type NearCacheOptions, type NearEntry } from './near-cache.js';
+import { type LogCursor, leasedAsNamed, NearCache, type NearCacheOptions, type NearEntry } from './near-cache.js';
 import { DEFAULT_MAX_CHARS, entryTtlMs, type Policy, type Source } from './policy.js';
-import { Session, type SessionOptions, type Use } from './read-set.js';
-import { Callers, untilAborted } from './shared-abort.js';
-import { type Fill, HOME, LEASE_MS, type Store, type View } from './store.js';
+import { ReadSet, type ReadSetOptions, type RecordedRead } from './read-set.js';
+import { abortable, SharedAbort } from './shared-abort.js';
+import { type Fill, LEASE_MS, LOG_GROUP, type Store, type View } from './store.js';
 import type { Tag } from './tag.js';
-import { TurnBatch } from './tick-batch.js';
+import { TickBatch } from './tick-batch.js';
 import { type Clock, systemClock } from './time.js';
 
 /** Entries and tags in one READ. What a single `readMany` asks for is not split: DataLoader bounds that. */
@@ -41,7 +41,7 @@ export interface CacheOptions {
   /** In [0, 1): for the jitter of times to live, and for the monitor's choice. */
   readonly random?: () => number;
   /** Runs every load: tests and development check here what a load reads against its tags. */
-  readonly aroundLoad?: <T>(load: { name: string; tags: readonly Tag[] }, run: () => Promise<T>) => Promise<T>;
+  readonly wrapLoad?: <T>(load: { name: string; tags: readonly Tag[] }, run: () => Promise<T>) => Promise<T>;
   /** What a write does when its fence cannot be placed: commit without it after LEASE_MS, or not commit. Default `available`. */
   readonly fencePolicy?: 'available' | 'reject';
   /** Keeps parsed entries in this process. Absent: it does not. */
@@ -55,8 +55,8 @@ export interface CacheOptions {
 export interface ReadOptions {
   /** The caller: part of the key of everything whose scope is `viewer`, and the one whose share of the loads its misses take. */
   readonly viewer?: string | undefined;
-  /** Of the request: `Cache.session()`. */
-  readonly session?: Session | undefined;
+  /** Of the request: `Cache.readSet()`. */
+  readonly readSet?: ReadSet | undefined;
   /**
    * For how long the caller waits: when it aborts, the read ends with its reason. A load that nobody else waits for is given up,
    * which its source sees by `loadSignal`. Inside of a load that load's own signal counts instead.
@@ -72,14 +72,14 @@ interface Call<A> {
   readonly groups: readonly number[];
 }
 
-interface Placed<A> extends Call<A> {
+interface IndexedCall<A> extends Call<A> {
   readonly index: number;
 }
 
 /** Calls of one policy, and what of it their names hang on. */
-interface Named extends Pick<Policy<never>, 'tags' | 'shape'> {
+interface PolicyCalls extends Pick<Policy<never>, 'tags' | 'shape'> {
   readonly key: Policy<never>['key'] | undefined;
-  readonly calls: Recent<string, Call<string>>;
+  readonly calls: GenerationalCache<string, Call<string>>;
 }
 
 /** What one call of `readMany` asks for in a turn. */
@@ -97,17 +97,17 @@ interface Trip<T> {
 
 interface Answer {
   readonly view: View;
-  readonly asked: Asked | undefined;
+  readonly asked: LogCursor | undefined;
   /** The keys that were asked for. */
   readonly keys: ReadonlySet<Key>;
 }
 
 /** What a call that is not a hit needs: stamps if its value may be stored and joined, a reason if not. */
-interface Miss<A> extends Placed<A> {
+interface Miss<A> extends IndexedCall<A> {
   readonly reason: OutcomeReason;
   readonly stamps: string | undefined;
   /** The log read that the stamps were read with. Absent: memory may not keep what is loaded. */
-  readonly asked?: Asked | undefined;
+  readonly asked?: LogCursor | undefined;
 }
 
 /** A load under way, of one of its values. */
@@ -116,14 +116,14 @@ interface Flight {
   readonly index: number;
   /** Those it was begun under: who read the same is given the same. */
   readonly stamps: string | undefined;
-  readonly callers: Callers;
+  readonly callers: SharedAbort;
   readonly turn: LoadTurn;
 }
 
 /** One `readMany` under way. */
 interface Reading<A, V> {
   readonly source: Source<A, V>;
-  readonly session: Session | undefined;
+  readonly readSet: ReadSet | undefined;
   readonly viewer: string | undefined;
   readonly signal: AbortSignal | undefined;
   readonly values: V[];
@@ -136,7 +136,7 @@ export class Cache {
   readonly #events: CacheEvents;
   readonly #clock: Clock;
   readonly #random: () => number;
-  readonly #aroundLoad: CacheOptions['aroundLoad'];
+  readonly #aroundLoad: CacheOptions['wrapLoad'];
   readonly #fencePolicy: 'available' | 'reject';
   readonly #near: NearCache | undefined;
   readonly #loads: LoadQueue;
@@ -147,10 +147,10 @@ export class Cache {
   /** Loads still in line, by key: a call that needs the value now may join. Bounded by the calls under way. */
   readonly #inLine = new Map<Key, Flight>();
   /** By the name of a policy, calls by their argument: bounded by the policies, and MAX_NAMED for each. */
-  readonly #named = new Map<string, Named>();
-  readonly #reads: TurnBatch<Request, Trip<Answer>>;
-  readonly #fills: TurnBatch<readonly Fill[], void>;
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #callsByPolicy = new Map<string, PolicyCalls>();
+  readonly #reads: TickBatch<Request, Trip<Answer>>;
+  readonly #fills: TickBatch<readonly Fill[], void>;
+  readonly #unawaitedWork = new Set<Promise<unknown>>();
   /** The database of the latest write, and since when this process writes to it. */
   #writers: { readonly database: string | undefined; readonly sinceMs: number } = { database: undefined, sinceMs: 0 };
   #trips = 0;
@@ -160,18 +160,18 @@ export class Cache {
     this.#events = options.events ?? {};
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
-    this.#aroundLoad = options.aroundLoad;
+    this.#aroundLoad = options.wrapLoad;
     this.#fencePolicy = options.fencePolicy ?? 'available';
     this.#near = options.near && new NearCache(options.near);
     this.#loads = new LoadQueue(options.maxLoads ?? DEFAULT_MAX_LOADS);
     this.#monitor = new Monitor({ store: this.store, clock: this.#clock, events: this.#events });
     this.#monitorShare = options.monitorShare ?? 0;
-    this.#reads = new TurnBatch(
-      (requests) => this.#ask(requests),
+    this.#reads = new TickBatch(
+      (requests) => this.#fetchBatch(requests),
       MAX_KEYS_PER_READ,
       ({ calls }) => calls.reduce((size, { tags }) => size + 1 + tags.length, 0),
     );
-    this.#fills = new TurnBatch(
+    this.#fills = new TickBatch(
       (fills) => this.store.fill(fills.flat()),
       MAX_FILLS_PER_TRIP,
       (fills) => fills.length,
@@ -184,43 +184,43 @@ export class Cache {
   }
 
   /** For one request: what it reads after the first round trip may come from memory. Default: neither for `validate` nor for `keep`. */
-  session(options: SessionOptions = {}): Session {
-    return new Session(this.#near?.sent ?? 0, options);
+  readSet(options: ReadSetOptions = {}): ReadSet {
+    return new ReadSet(this.#near?.logReadsSent ?? 0, options);
   }
 
-  /** The session's request has written: from now on memory serves it on reads of the log alone that are sent after this. */
-  renew(session: Session): void {
-    if (this.#near !== undefined) session.began = this.#near.sent;
+  /** The read set's request has written: from now on memory serves it on reads of the log alone that are sent after this. */
+  renew(readSet: ReadSet): void {
+    if (this.#near !== undefined) readSet.began = this.#near.logReadsSent;
   }
 
   /**
-   * Keeps in this process what was made of nothing but what the session was given, as long as all of that holds. Only what `session`
+   * Keeps in this process what was made of nothing but what the read set was given, as long as all of that holds. Only what `readSet`
    * was opened for (`answer`), and what is not torn, fenced, stale, joined or without a part that failed, is kept. `bytes`: what the value takes.
    */
-  keep(session: Session, key: Key, value: object, bytes: number): void {
-    const { ground } = session;
-    if (ground === undefined || ground.lost || ground.since === undefined) return;
-    const { since, untilMs } = ground;
-    const tags = [...ground.tags];
+  storeAnswer(readSet: ReadSet, key: Key, value: object, bytes: number): void {
+    const { dependencies } = readSet;
+    if (dependencies === undefined || dependencies.uncacheable || dependencies.since === undefined) return;
+    const { since, untilMs } = dependencies;
+    const tags = [...dependencies.tags];
     const sized = { chars: bytes, bytes: bytes + tags.length * BYTES_PER_TAG };
     this.#near?.put(since, key, { value, tags, stamps: '', loadedAtMs: this.#clock.nowMs(), untilMs, ...sized });
   }
 
   /** Whether something is kept under this key that may still hold. */
-  holds(key: Key): boolean {
+  hasAnswer(key: Key): boolean {
     return this.#near?.get(key, this.#clock.nowMs()) !== undefined;
   }
 
   /**
    * What was kept under this key, if it still holds: proved by a read of the log, shared with all who ask in this turn, that was sent
-   * after the session began. Asks nothing where nothing is kept. Never throws.
+   * after the read set began. Asks nothing where nothing is kept. Never throws.
    */
-  async find(session: Session, key: Key): Promise<unknown> {
+  async findAnswer(readSet: ReadSet, key: Key): Promise<unknown> {
     const startedMs = performance.now();
     const near = this.#near;
     if (near?.get(key, this.#clock.nowMs()) === undefined) return undefined;
     const roundTrips: number[] = [];
-    if (insideLoad() || !near.provedAfter(session.began)) {
+    if (insideLoad() || !near.provedAfter(readSet.began)) {
       try {
         const { number, answer } = await this.#reads.add(NOTHING);
         roundTrips.push(number);
@@ -240,12 +240,12 @@ export class Cache {
   }
 
   /**
-   * Whether all that the session was given was the state of the database at one moment: now. What was not is dropped from memory,
+   * Whether all that the read set was given was the state of the database at one moment: now. What was not is dropped from memory,
    * so that another run reads it anew.
    */
-  async validate(session: Session): Promise<boolean> {
-    const uses = [...session.uses.values()];
-    let failed: Use[] = [];
+  async validate(readSet: ReadSet): Promise<boolean> {
+    const uses = [...readSet.reads.values()];
+    let failed: RecordedRead[] = [];
     try {
       const view = await this.store.read([], [...new Set(uses.flatMap(({ tags }) => tags))]);
       failed = uses.filter((use) => use.tags.length > 0 && stampsNow(view, use) !== use.stamps);
@@ -254,7 +254,7 @@ export class Cache {
       failed = uses;
     }
     for (const { key } of failed) this.#near?.drop(key);
-    const held = failed.length === 0 && !session.unstamped;
+    const held = failed.length === 0 && !readSet.unverifiable;
     this.#events.validated?.(held);
     return held;
   }
@@ -278,7 +278,7 @@ export class Cache {
     const trips: number[] = [];
     const reading: Reading<A, V> = {
       source,
-      session: options.session,
+      readSet: options.readSet,
       viewer: options.viewer,
       signal,
       values: new Array(args.length),
@@ -295,23 +295,23 @@ export class Cache {
         }),
     };
     const calls = args.map((arg, index) => ({ ...this.#call(source, arg, options), index }));
-    const open = this.#mayServeUnasked(options.session) ? this.#fromMemory(reading, calls) : calls;
+    const open = this.#mayServeUnasked(options.readSet) ? this.#fromMemory(reading, calls) : calls;
     if (open.length === 0) return reading.values;
 
     const misses = await this.#missing(reading, open);
     signal?.throwIfAborted();
-    if (misses.length > 0) await this.#settle(reading, misses);
+    if (misses.length > 0) await this.#loadMisses(reading, misses);
     return reading.values;
   }
 
   /**
-   * What memory holds of one call, where this session may be served from it without asking: the same as `readMany` would give, in the
+   * What memory holds of one call, where this read set may be served from it without asking: the same as `readMany` would give, in the
    * same turn, with no promise for it. Undefined: `readMany` has to find out.
    */
-  now<A, V>(source: Source<A, V>, arg: A, options: ReadOptions): { readonly value: V } | undefined {
-    const { session } = options;
+  peek<A, V>(source: Source<A, V>, arg: A, options: ReadOptions): { readonly value: V } | undefined {
+    const { readSet } = options;
     const near = this.#near;
-    if (near === undefined || !this.#mayServeUnasked(session)) return undefined;
+    if (near === undefined || !this.#mayServeUnasked(readSet)) return undefined;
     const call = this.#call(source, arg, options);
     const nowMs = this.#clock.nowMs();
     const copy = near.get(call.key, nowMs);
@@ -361,7 +361,7 @@ export class Cache {
     if (database !== this.#writers.database) this.#writers = { database, sinceMs: startedMs };
     for (let attempt = 0; ; attempt++) {
       // After a failure only a connection opened now, after the caller's writes, proves anything.
-      const fresh = attempt > 0 || this.store.lostForMs(tags) > 0;
+      const fresh = attempt > 0 || this.store.outageMs(tags) > 0;
       try {
         const reply = await this.store.fence(xid, tags, { fresh, database });
         // A database that got a new id: for LEASE_MS a reader may know it by the one before, and still be served under its lease.
@@ -376,7 +376,7 @@ export class Cache {
           });
         }
         const triedMs = this.#clock.monotonicMs() - startedMs;
-        if (fresh && (triedMs >= LEASE_MS || this.store.lostForMs(tags) >= LEASE_MS)) {
+        if (fresh && (triedMs >= LEASE_MS || this.store.outageMs(tags) >= LEASE_MS)) {
           this.#events.unfenced?.(xid);
           return false;
         }
@@ -399,33 +399,33 @@ export class Cache {
   }
 
   /** Resolves when the fills and releases asked for so far, which no caller waits for, have reached the store or failed. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#underWay);
+  async flush(): Promise<void> {
+    await Promise.all(this.#unawaitedWork);
   }
 
   #unawaited(work: Promise<unknown>): void {
-    this.#underWay.add(work);
-    void work.finally(() => this.#underWay.delete(work));
+    this.#unawaitedWork.add(work);
+    void work.finally(() => this.#unawaitedWork.delete(work));
   }
 
   /** Key and tags are functions of policy and argument: what one id has been named once need not be named again. */
   #call<A>(policy: Policy<A>, arg: A, options: ReadOptions): Call<A> {
-    if (typeof arg !== 'string' || policy.scope !== 'public') return this.#name(policy, arg, options);
-    let named = this.#named.get(policy.name);
+    if (typeof arg !== 'string' || policy.scope !== 'public') return this.#describeCall(policy, arg, options);
+    let named = this.#callsByPolicy.get(policy.name);
     // Of another policy of this name, perhaps an older one.
     if (named === undefined || named.tags !== policy.tags || named.shape !== policy.shape || named.key !== policy.key) {
       const { tags, shape, key } = policy;
-      named = { tags, shape, key, calls: new Recent(MAX_NAMED) };
-      this.#named.set(policy.name, named);
+      named = { tags, shape, key, calls: new GenerationalCache(MAX_NAMED) };
+      this.#callsByPolicy.set(policy.name, named);
     }
     const known = named.calls.get(arg) as Call<A & string> | undefined;
     if (known !== undefined) return known;
-    const call = this.#name(policy, arg, options);
+    const call = this.#describeCall(policy, arg, options);
     named.calls.set(arg, call);
     return call;
   }
 
-  #name<A>(policy: Policy<A>, arg: A, options: ReadOptions): Call<A> {
+  #describeCall<A>(policy: Policy<A>, arg: A, options: ReadOptions): Call<A> {
     const viewer = policy.scope === 'viewer' ? options.viewer : undefined;
     if (policy.scope === 'viewer' && viewer === undefined) {
       throw new CacheError('POLICY', `policy ${policy.name}: its scope is 'viewer', but the read names no viewer`);
@@ -447,9 +447,9 @@ export class Cache {
    * the result is stored under tokens that may be younger than the request's log read (a second trip, another shard), and the load may be
    * joined by a younger request while it waits in line. So a load is given what memory holds only on a log read that it sends itself.
    */
-  #mayServeUnasked(session: Session | undefined): boolean {
-    if (this.#near === undefined || session === undefined || insideLoad()) return false;
-    return session.snapshot || this.#near.provedAfter(session.began);
+  #mayServeUnasked(readSet: ReadSet | undefined): boolean {
+    if (this.#near === undefined || readSet === undefined || insideLoad()) return false;
+    return readSet.snapshot || this.#near.provedAfter(readSet.began);
   }
 
   /**
@@ -461,7 +461,7 @@ export class Cache {
   }
 
   /** Serves what memory holds. @returns the others */
-  #fromMemory<A, V>(reading: Reading<A, V>, calls: readonly Placed<A>[]): Placed<A>[] {
+  #fromMemory<A, V>(reading: Reading<A, V>, calls: readonly IndexedCall<A>[]): IndexedCall<A>[] {
     const nowMs = this.#clock.nowMs();
     return calls.filter((call) => {
       const copy = this.#near?.get(call.key, nowMs);
@@ -475,7 +475,7 @@ export class Cache {
   /** `reading`: what was asked before, if anything. */
   #serveCopy<A, V>(
     source: Source<A, V>,
-    { session, viewer }: Pick<ReadOptions, 'session' | 'viewer'>,
+    { readSet, viewer }: Pick<ReadOptions, 'readSet' | 'viewer'>,
     call: Call<A>,
     copy: NearEntry,
     nowMs: number,
@@ -483,7 +483,7 @@ export class Cache {
   ): void {
     const { stamps, untilMs, loadedAtMs, chars } = copy;
     const near = this.#near as NearCache; // which the copy is of
-    session?.used(call, stamps, near.held, untilMs);
+    readSet?.record(call, stamps, near.currentCursor, untilMs);
     const ageMs = Math.max(0, nowMs - loadedAtMs);
     const ttlLeftMs = untilMs - nowMs;
     if (reading !== undefined) reading.ended(call, { kind: 'near-hit', ageMs, ttlLeftMs, chars });
@@ -492,21 +492,25 @@ export class Cache {
       const [name, kind] = [source.name, 'near-hit' as const];
       this.#events.outcome?.({ name, arg, key, tags, kind, ageMs, ttlLeftMs, chars, ms: 0, roundTrips: NO_TRIPS });
     }
-    this.#sample(source, viewer, call, copy);
+    this.#maybeMonitor(source, viewer, call, copy);
   }
 
   /** Serves what can be served. Never throws. @returns the misses, those among them that are never kept */
-  async #missing<A, V>(reading: Reading<A, V>, calls: readonly Placed<A>[]): Promise<Miss<A>[]> {
+  async #missing<A, V>(reading: Reading<A, V>, calls: readonly IndexedCall<A>[]): Promise<Miss<A>[]> {
     const memory = this.#near !== undefined;
-    if (calls.every(isKept)) return this.#look(reading, calls, memory);
+    if (calls.every(isKept)) return this.#readThroughStore(reading, calls, memory);
     const kept = calls.filter(isKept);
-    const misses = kept.length === 0 ? [] : await this.#look(reading, kept, memory);
+    const misses = kept.length === 0 ? [] : await this.#readThroughStore(reading, kept, memory);
     const never = calls.filter((call) => !isKept(call));
     return [...misses, ...never.map((call) => ({ ...call, reason: 'too-many-tags' as const, stamps: undefined }))];
   }
 
   /** Asks the store, with all others of this turn, and serves what it or memory proves. Never throws. @returns the misses */
-  async #look<A, V>(reading: Reading<A, V>, calls: readonly Placed<A>[], memory: boolean): Promise<Miss<A>[]> {
+  async #readThroughStore<A, V>(
+    reading: Reading<A, V>,
+    calls: readonly IndexedCall<A>[],
+    memory: boolean,
+  ): Promise<Miss<A>[]> {
     let trip: Trip<Answer>;
     try {
       trip = await this.#reads.add({ calls, memory });
@@ -520,13 +524,13 @@ export class Cache {
     const unasked = calls.filter(({ key }) => !answer.keys.has(key));
     // What memory held when the trip began: served now that the log has been read, or, if that dropped it, asked for after all.
     const dropped = this.#proves(answer) ? this.#fromMemory(reading, unasked) : unasked;
-    const misses = this.#judge(reading, asked, answer);
-    return dropped.length === 0 ? misses : [...misses, ...(await this.#look(reading, dropped, false))];
+    const misses = this.#classify(reading, asked, answer);
+    return dropped.length === 0 ? misses : [...misses, ...(await this.#readThroughStore(reading, dropped, false))];
   }
 
   /** READ: one trip for all requests of a turn. */
-  async #ask(requests: readonly Request[]): Promise<Trip<Answer>> {
-    const asked = this.#near?.ask();
+  async #fetchBatch(requests: readonly Request[]): Promise<Trip<Answer>> {
+    const asked = this.#near?.beginLogRead();
     const nowMs = this.#clock.nowMs();
     const keys = new Set<Key>();
     const tags = new Set<Tag>();
@@ -539,18 +543,18 @@ export class Cache {
     }
     return this.#trip(async () => {
       const view = await this.store.read([...keys], [...tags], { log: asked?.log, mint: true });
-      if (asked !== undefined) this.#near?.took(asked, view);
+      if (asked !== undefined) this.#near?.applyLogRead(asked, view);
       return { view, asked, keys };
     });
   }
 
   /** Serves what the store proves. @returns the misses */
-  #judge<A, V>(reading: Reading<A, V>, calls: readonly Placed<A>[], answer: Answer): Miss<A>[] {
+  #classify<A, V>(reading: Reading<A, V>, calls: readonly IndexedCall<A>[], answer: Answer): Miss<A>[] {
     const misses: Miss<A>[] = [];
     for (const call of calls) {
       const state = this.#state(call, answer.view);
       // Absent: neither memory nor a known answer may keep it.
-      const asked = keptUnder(answer, call);
+      const asked = cursorOf(answer, call);
       if (state.kind === 'fresh' || (state.kind === 'stale' && mayServeStale(reading, state.entry))) {
         this.#serve(reading, call, state, asked);
       } else {
@@ -562,18 +566,18 @@ export class Cache {
 
   #serve<A, V>(
     reading: Reading<A, V>,
-    call: Placed<A>,
+    call: IndexedCall<A>,
     state: State & { kind: 'fresh' | 'stale' },
-    asked: Asked | undefined,
+    asked: LogCursor | undefined,
   ): void {
-    const { session, source, viewer } = reading;
+    const { readSet, source, viewer } = reading;
     const { kind, entry, stamps } = state;
     const { value, ageMs, ttlMs, chars } = entry;
     reading.values[call.index] = value as V;
     const ttlLeftMs = Math.max(0, ttlMs - ageMs);
     reading.ended(call, { kind: kind === 'fresh' ? 'hit' : 'stale', ageMs, ttlLeftMs, chars });
     const nowMs = this.#clock.nowMs();
-    session?.used(call, stamps, kind === 'fresh' ? asked : undefined, nowMs + ttlLeftMs);
+    readSet?.record(call, stamps, kind === 'fresh' ? asked : undefined, nowMs + ttlLeftMs);
     if (kind === 'stale') {
       this.#unawaited(this.#refresh(source, viewer, call, stamps));
       return;
@@ -582,10 +586,10 @@ export class Cache {
     if (asked !== undefined) {
       this.#near?.put(asked, call.key, { ...copy, loadedAtMs: nowMs - ageMs, untilMs: nowMs + ttlLeftMs });
     }
-    this.#sample(source, viewer, call, copy);
+    this.#maybeMonitor(source, viewer, call, copy);
   }
 
-  #sample<A, V>(
+  #maybeMonitor<A, V>(
     source: Source<A, V>,
     viewer: string | undefined,
     call: Call<A>,
@@ -604,11 +608,11 @@ export class Cache {
   async #refresh<A, V>(
     source: Source<A, V>,
     viewer: string | undefined,
-    call: Placed<A>,
+    call: IndexedCall<A>,
     stamps: string,
   ): Promise<void> {
     try {
-      if (!(await this.store.claim(call.key, REFRESH_CLAIM_MS))) return;
+      if (!(await this.store.tryLockRefresh(call.key, REFRESH_CLAIM_MS))) return;
       const miss = { ...call, stamps, reason: 'expired' as const };
       await this.#loadAndFill(source, [miss], viewer);
     } catch (error) {
@@ -649,20 +653,20 @@ export class Cache {
   }
 
   /** Loads what is missing, stores what may be stored, and tells how each call ended. */
-  async #settle<A, V>(
-    { source, session, viewer, signal, values, ended }: Reading<A, V>,
+  async #loadMisses<A, V>(
+    { source, readSet, viewer, signal, values, ended }: Reading<A, V>,
     misses: readonly Miss<A>[],
   ): Promise<void> {
-    const settled = await failing(untilAborted(this.#loadAndFill(source, misses, viewer, signal), signal), () => {
-      session?.loseGround();
+    const settled = await onRejected(abortable(this.#loadAndFill(source, misses, viewer, signal), signal), () => {
+      readSet?.markUncacheable();
       for (const miss of misses) ended(miss, { kind: 'error', reason: 'load-failed' });
     });
     misses.forEach((miss, i) => {
       const { value, joined, unstored, untilMs } = settled[i] as Settled<V>;
       values[miss.index] = value;
       const { stamps, asked } = miss;
-      if (stamps === undefined) session?.usedUnstamped();
-      else session?.used(miss, stamps, untilMs === undefined ? undefined : asked, untilMs ?? 0);
+      if (stamps === undefined) readSet?.recordUnverifiable();
+      else readSet?.record(miss, stamps, untilMs === undefined ? undefined : asked, untilMs ?? 0);
       const lost = miss.stamps === undefined && miss.reason === 'store-unavailable';
       const kind = lost ? 'error' : joined ? 'joined' : miss.stamps === undefined ? 'bypass' : 'miss';
       ended(miss, { kind, reason: unstored ?? miss.reason });
@@ -690,7 +694,7 @@ export class Cache {
     for (const joined of new Set(flying.map((flight) => flight?.callers))) joined?.add(signal);
     for (const flight of flying) flight?.turn.share(viewer);
     const own = misses.filter((_, i) => flying[i] === undefined);
-    const callers = new Callers();
+    const callers = new SharedAbort();
     callers.add(signal);
     const turn = this.#loads.turn(viewer, source.heavy);
     let started = own.length === 0;
@@ -699,10 +703,10 @@ export class Cache {
       for (const { key } of own) this.#inLine.delete(key);
     };
     const loading =
-      own.length === 0 ? Promise.resolve([]) : this.#load(source, own, { turn, starting, signal: callers.gone });
-    callers.gone.addEventListener('abort', () => {
+      own.length === 0 ? Promise.resolve([]) : this.#load(source, own, { turn, starting, signal: callers.signal });
+    callers.signal.addEventListener('abort', () => {
       for (const miss of own) {
-        this.#land(miss, loading);
+        this.#removeFlight(miss, loading);
         if (this.#inLine.get(miss.key)?.callers === callers) this.#inLine.delete(miss.key);
       }
     });
@@ -711,8 +715,8 @@ export class Cache {
       if (miss.stamps !== undefined) this.#flights.set(miss.key, flight);
       if (!started) this.#inLine.set(miss.key, flight);
     });
-    const values = await failing(loading, () => {
-      for (const miss of own) this.#land(miss, loading);
+    const values = await onRejected(loading, () => {
+      for (const miss of own) this.#removeFlight(miss, loading);
     }).finally(() => callers.end());
     const filled = this.#fill(source, own, values, loading);
     const settled: Settled<V>[] = [];
@@ -725,7 +729,7 @@ export class Cache {
   }
 
   /** From now on no call joins this load. */
-  #land({ key }: Miss<unknown>, loading: Flight['values']): void {
+  #removeFlight({ key }: Miss<unknown>, loading: Flight['values']): void {
     if (this.#flights.get(key)?.values === loading) this.#flights.delete(key);
   }
 
@@ -773,7 +777,7 @@ export class Cache {
       const ttlMs = entryTtlMs(policy, value, this.#random());
       const text = textOf({ stamps, value, loadedAtMs, ttlMs });
       if (text === undefined || text.length > (policy.maxChars ?? DEFAULT_MAX_CHARS)) {
-        this.#land(miss, loading);
+        this.#removeFlight(miss, loading);
         return text === undefined ? UNENCODABLE : TOO_LARGE;
       }
       const untilMs = loadedAtMs + ttlMs;
@@ -786,7 +790,7 @@ export class Cache {
     if (fills.length === 0) return filled;
     // A load may be joined until its values can be read.
     const landed = () => {
-      for (const miss of stored) this.#land(miss, loading);
+      for (const miss of stored) this.#removeFlight(miss, loading);
     };
     this.#unawaited(
       this.#fills.add(fills).then(landed, (error) => {
@@ -818,7 +822,7 @@ interface Settled<V> extends Filled {
   readonly joined: boolean;
 }
 
-/** What outcomes call that which a session's reads have made. */
+/** What outcomes call that which a read set's reads have made. */
 const ANSWER = 'Answer';
 /** Most are the texts of entries that memory holds as well. */
 const BYTES_PER_TAG = 20;
@@ -826,7 +830,7 @@ const BYTES_PER_TAG = 20;
 /** Asks for the log alone. */
 const NOTHING: Request = { calls: [], memory: true };
 
-const ONLY_HOME: readonly number[] = [HOME];
+const ONLY_HOME: readonly number[] = [LOG_GROUP];
 const NO_TRIPS: readonly number[] = [];
 
 /** Of what nobody waits for, and nobody gives up. */
@@ -834,7 +838,7 @@ const UNENDING = new AbortController().signal;
 setMaxListeners(0, UNENDING); // as many as wait for a slot
 
 /** The log read under which memory may keep what it found of this call, or what is loaded after it. */
-function keptUnder({ asked, view }: Answer, { groups }: Call<unknown>): Asked | undefined {
+function cursorOf({ asked, view }: Answer, { groups }: Call<unknown>): LogCursor | undefined {
   return asked !== undefined && leasedAsNamed(asked, groups, view.leases) ? asked : undefined;
 }
 
@@ -843,8 +847,8 @@ function isKept({ tags }: Call<unknown>): boolean {
 }
 
 /** A snapshot is of one moment: what is older than it should be has no place in one. */
-function mayServeStale<A, V>({ source, session }: Reading<A, V>, { ageMs, ttlMs }: Entry): boolean {
-  return session?.snapshot !== true && ageMs < ttlMs + (source.staleMs ?? 0);
+function mayServeStale<A, V>({ source, readSet }: Reading<A, V>, { ageMs, ttlMs }: Entry): boolean {
+  return readSet?.snapshot !== true && ageMs < ttlMs + (source.staleMs ?? 0);
 }
 
 /** Undefined for what JSON cannot hold. */
@@ -857,7 +861,7 @@ function textOf(entry: Parameters<typeof entryText>[0]): string | undefined {
 }
 
 /** `work`, with a last word if it fails. */
-async function failing<T>(work: Promise<T>, onFailure: () => void): Promise<T> {
+async function onRejected<T>(work: Promise<T>, onFailure: () => void): Promise<T> {
   try {
     return await work;
   } catch (error) {

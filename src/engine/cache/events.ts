@@ -51,7 +51,7 @@ export interface CacheEvents {
   storeFailed?(what: 'read' | 'fill' | 'fence' | 'release' | 'refresh' | 'validate', error: unknown): void;
   /** A transaction commits without a fence: it is visible everywhere after LEASE_MS at the latest. */
   unfenced?(xid: bigint): void;
-  /** Whether all that a snapshot's session was given still held at its end. */
+  /** Whether all that a snapshot's read set was given still held at its end. */
   validated?(held: boolean): void;
   /** The monitor compared a served value with its source. `violation`: the cache has lied, with proof. */
   checked?(result: 'same' | 'changed' | 'violation', call: { readonly name: string; readonly key: Key }): void;

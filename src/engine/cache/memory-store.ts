@@ -10,20 +10,20 @@ import {
   type ApplyReply,
   type FenceReply,
   type Fill,
-  type Forgotten,
   type Head,
   LEASE_MS,
   type LogMark,
-  type LogView,
+  type LogSlice,
   MAX_FORGOTTEN_PER_TICK,
   MAX_LOG_RECORDS,
   MAX_RECORDS_PER_READ,
   MAX_RELEASED_KNOWN,
   MAX_TEXTS,
-  type News,
+  type OrphanFence,
   type Position,
   recordOf,
   type Store,
+  type StoreEvent,
   type StoreReadOptions,
   type Tick,
   TOKEN_TTL_MS,
@@ -54,7 +54,7 @@ export class MemoryStore implements Store {
   readonly #noted = new Map<bigint, readonly Tag[]>();
   readonly #claims: ExpiringMap<Key>;
   readonly #texts: ExpiringMap<string>;
-  readonly #listeners = new Set<(news: News) => void>();
+  readonly #listeners = new Set<(news: StoreEvent) => void>();
   readonly #counts = new Map<string, Map<string, number>>();
   #log: { readonly epoch: string; first: number; readonly records: (readonly Tag[])[] } | undefined;
   #released = new Set<bigint>();
@@ -96,7 +96,7 @@ export class MemoryStore implements Store {
     };
   }
 
-  #logSince(since: LogMark | 'end'): LogView {
+  #logSince(since: LogMark | 'end'): LogSlice {
     const log = this.#log;
     const end = log && { epoch: log.epoch, sequence: log.first + log.records.length - 1 };
     if (since === 'end') return { kind: 'end', mark: end };
@@ -121,17 +121,17 @@ export class MemoryStore implements Store {
     }
   }
 
-  async claim(key: Key, ttlMs: number): Promise<boolean> {
+  async tryLockRefresh(key: Key, ttlMs: number): Promise<boolean> {
     if (this.#claims.get(key) !== undefined) return false;
     this.#claims.set(key, 'claimed', ttlMs);
     return true;
   }
 
-  async remember(name: string, text: string, ttlMs: number): Promise<void> {
+  async setText(name: string, text: string, ttlMs: number): Promise<void> {
     this.#texts.set(name, text, ttlMs);
   }
 
-  async recall(name: string): Promise<string | undefined> {
+  async getText(name: string): Promise<string | undefined> {
     return this.#texts.get(name);
   }
 
@@ -157,15 +157,15 @@ export class MemoryStore implements Store {
     this.#tell([String(xid)], tags);
   }
 
-  async unfence(xids: readonly string[], tags: readonly Tag[], options?: OfDatabase): Promise<void> {
+  async releaseFinished(xids: readonly string[], tags: readonly Tag[], options?: OfDatabase): Promise<void> {
     if (this.#isForeign(options)) return;
     for (const tag of tags) this.#release(tag, xids);
     this.#tell(xids, tags);
   }
 
-  async sweep(forgotten: readonly Forgotten[], _group?: number, options?: OfDatabase): Promise<void> {
+  async releaseOrphans(orphans: readonly OrphanFence[], _group?: number, options?: OfDatabase): Promise<void> {
     if (this.#isForeign(options)) return;
-    for (const { xid, tags } of forgotten) {
+    for (const { xid, tags } of orphans) {
       for (const tag of tags) this.#release(tag, [xid]);
       this.#noted.delete(BigInt(xid));
       this.#tell([xid], tags);
@@ -178,7 +178,7 @@ export class MemoryStore implements Store {
     this.#tell([], tags);
   }
 
-  listen(hear: (news: News) => void): () => void {
+  subscribe(hear: (news: StoreEvent) => void): () => void {
     this.#listeners.add(hear);
     return () => void this.#listeners.delete(hear);
   }
@@ -195,7 +195,7 @@ export class MemoryStore implements Store {
         .sort((a, b) => (a < b ? -1 : 1))
         .slice(0, MAX_RELEASED_KNOWN)
         .map(String),
-      forgotten: [...this.#noted]
+      orphans: [...this.#noted]
         .filter(([xid]) => this.#position !== undefined && xid < this.#position.xid)
         .slice(0, MAX_FORGOTTEN_PER_TICK)
         .map(([xid, tags]) => ({ xid: String(xid), tags })),
@@ -235,7 +235,7 @@ export class MemoryStore implements Store {
     return { result: 'applied', unreleased, generation: this.#liveLease()?.generation };
   }
 
-  async count(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
+  async addCounters(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
     const known = this.#counts.get(day) ?? new Map<string, number>();
     for (const [name, count] of counts) known.set(name, (known.get(name) ?? 0) + count);
     this.#counts.clear(); // of one day, this one
@@ -246,7 +246,7 @@ export class MemoryStore implements Store {
     return new Map(this.#counts.get(day));
   }
 
-  lostForMs(): number {
+  outageMs(): number {
     return 0;
   }
 

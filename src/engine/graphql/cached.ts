@@ -14,7 +14,7 @@ import { type GraphQLFieldResolver, GraphQLObjectType, type GraphQLSchema, getNa
 import { Extensions, type MiddlewareFn, UseMiddleware } from 'type-graphql';
 import { CacheError, checkPolicy, digest, type Policy, type Scope, type Tag } from '../cache/index.js';
 import { fieldsRead, guardedRoot } from './guarded-root.js';
-import type { Loads, Source } from './request-loaders.js';
+import type { RequestLoaders, Source } from './request-loaders.js';
 
 export interface CachedPolicy<Root, Args> {
   readonly ttlMs: number;
@@ -48,7 +48,7 @@ const EXTENSION = 'cache';
 
 /** What a resolver's context must have: one for each request. */
 export interface CacheContext {
-  readonly loads: Pick<Loads<never>, 'load' | 'read'>;
+  readonly loaders: Pick<RequestLoaders<never>, 'load' | 'read'>;
 }
 
 type Resolve = GraphQLFieldResolver<unknown, CacheContext>;
@@ -67,7 +67,7 @@ export function Cached(declared: CacheExtension['declared']): MethodDecorator {
 /** The method names an argument of the source; the field is its value, at once where memory has it. */
 function readThrough(source: Source<unknown, unknown, never>, method: Resolve): Resolve {
   return (root, args, context, info) => {
-    const read = (arg: unknown) => (arg === null || arg === undefined ? null : context.loads.load(source, arg));
+    const read = (arg: unknown) => (arg === null || arg === undefined ? null : context.loaders.load(source, arg));
     const arg: unknown = method(root, args, context, info);
     return arg instanceof Promise ? arg.then(read) : read(arg);
   };
@@ -79,7 +79,7 @@ function throughPolicy(extension: CacheExtension): MiddlewareFn<CacheContext> {
     const policy = extension.bound as Policy<MethodCall>;
     if (extension.guard !== undefined) call.root = extension.guard({ root, args });
     // type-graphql takes `undefined` from a middleware for "what the method gave".
-    return (await context.loads.read(policy, { root, args }, next)) ?? null;
+    return (await context.loaders.read(policy, { root, args }, next)) ?? null;
   };
 }
 

@@ -2,5 +2,5 @@
 export { cacheDebugging } from './cache-debugger.js';
 export { Tracer } from './cache-trace.js';
 export { bindPolicies, Cached, type PolicyLine } from './cached.js';
-export { type BatchLoad, Loads, type Source } from './request-loaders.js';
-export { type Answer, Answers, mayBeKnown, type Question, questionOf } from './response-cache.js';
+export { type BatchLoad, RequestLoaders, type Source } from './request-loaders.js';
+export { type CachedResponse, isCacheable, type RequestKey, ResponseCache, requestKeyOf } from './response-cache.js';

@@ -7,7 +7,7 @@ import postgres, { type Sql } from 'postgres';
 import { SECOND } from '../cache/time.js';
 import { type Connection, parseConnectionUrl } from './connection-url.js';
 import type { Database, Executor, Prepared, Transaction } from './executor.js';
-import { builtOnce } from './prepared-statements.js';
+import { statementCache } from './prepared-statements.js';
 import { ReadPool } from './read-pool.js';
 import { STATEMENT_TIMEOUT_MS, startupSettings, transactionSettings } from './session-settings.js';
 import { WritePool } from './write-pool.js';
@@ -56,7 +56,7 @@ export function openDatabase(options: DatabaseOptions) {
   const first = connection.pooled ? transactionSettings(STATEMENT_TIMEOUT_MS) : undefined;
   const writers = new WritePool(() => connect(connection, { max: max.writes }), logger.logger, first);
   const writes = { sql: writers, drizzle: drizzle(writers.client, logger) };
-  const prepared = builtOnce(reads.drizzle);
+  const prepared = statementCache(reads.drizzle);
   const until = (signal: AbortSignal): Database => {
     let read: Executor | undefined;
     return {

@@ -67,7 +67,7 @@ export class FenceWatch {
   async resolve(xids: readonly string[], tags: readonly Tag[]): Promise<void> {
     try {
       const { finished, database } = await finishedOf(this.#sql, xids);
-      if (finished.length > 0) await this.#store.unfence(finished, tags, { database });
+      if (finished.length > 0) await this.#store.releaseFinished(finished, tags, { database });
     } catch (error) {
       this.#log.warn(
         { err: error, xids },

@@ -10,7 +10,7 @@ export { type MainDatabase, openDatabase, postgresClient } from './database.js';
 export { KnownDatabase } from './database-identity.js';
 export type { Database, Executor, Transaction } from './executor.js';
 export { type FenceEvents, FenceWatch } from './fences.js';
-export { lastly, postgresOutbox } from './outbox.js';
+export { postgresOutbox, runThenReadTags } from './outbox.js';
 export { QueryTimeout } from './read-pool.js';
 export { Relay, type RelayEvents } from './relay.js';
 export { DatabaseUnusable, requireDatabase, withDatabase } from './requirements.js';

@@ -6,7 +6,7 @@
 import type { PendingQuery, Row, Sql, TransactionSql } from 'postgres';
 import { SECOND } from '../cache/time.js';
 import { isConnectionLost } from './connection-errors.js';
-import { comingAgain } from './prepared-statements.js';
+import { repeatedStatements } from './prepared-statements.js';
 
 /** How often a statement that is to be cancelled is asked to end: it may just be waiting for its turn, or between two messages. */
 const CANCEL_EVERY_MS = 100;
@@ -36,7 +36,7 @@ type Unsafe = Sql['unsafe'];
 
 export class ReadPool {
   readonly #options: ReadPoolOptions;
-  readonly #comesAgain = comingAgain();
+  readonly #comesAgain = repeatedStatements();
   #sql: Sql;
   /** Of the statements that are made now. */
   #until: AbortSignal | undefined;

@@ -11,8 +11,8 @@ import {
   type ApplyReply,
   databaseOf,
   type Head,
-  HOME,
   LEASE_MS,
+  LOG_GROUP,
   MAX_RELEASED_KNOWN,
   purgeFor,
   type Store,
@@ -194,7 +194,7 @@ export class Relay {
     this.#outbox ??= this.#connect();
     const outbox = this.#outbox;
     const reached = await this.#heads();
-    const home = reached.find(({ group }) => group === HOME)?.head;
+    const home = reached.find(({ group }) => group === LOG_GROUP)?.head;
     const due = this.#due(reached);
     if (this.#database.latest === undefined || (due.length === 0 && this.#database.sinceMs >= IDENTIFY_EVERY_MS)) {
       const askedAtMs = this.#clock.monotonicMs();
@@ -220,7 +220,7 @@ export class Relay {
     const results = await this.#apply(ticks);
     if (results.length === this.#store.groups && results.every((one) => one === 'applied')) this.#database.purged();
     for (const { group, head } of own) {
-      if (head.forgotten.length > 0) await this.#store.sweep(head.forgotten, group, { database: before.id });
+      if (head.orphans.length > 0) await this.#store.releaseOrphans(head.orphans, group, { database: before.id });
     }
     const more = ticks.some(({ more }, i) => more && results[i] === 'applied');
     const result = results.find((one) => one !== 'applied') ?? 'applied';
@@ -266,7 +266,7 @@ export class Relay {
       case 'unknown':
         return due.filter(({ head }) => isOf(head, identity));
       default: {
-        const first = due.filter(({ group }) => group === HOME);
+        const first = due.filter(({ group }) => group === LOG_GROUP);
         return first.length > 0 ? first : due.filter(({ head }) => isOf(head, identity));
       }
     }
@@ -279,7 +279,7 @@ export class Relay {
       const head = heads[group];
       return head?.status === 'fulfilled' && head.value.refusal === undefined ? [{ group, head: head.value }] : [];
     });
-    if (reached.length === 0) throw whyNone(heads[HOME] as PromiseSettledResult<Head>);
+    if (reached.length === 0) throw whyNone(heads[LOG_GROUP] as PromiseSettledResult<Head>);
     return reached;
   }
 
@@ -288,8 +288,8 @@ export class Relay {
     const due = this.#database.toBePurged
       ? reached
       : reached.filter(({ head }) => head.leaseLeftMs <= LEASE_MS - JUST_RENEWED_MS);
-    if (!due.some(({ group }) => group === HOME)) return due;
-    return reached.length === this.#store.groups ? reached : due.filter(({ group }) => group !== HOME);
+    if (!due.some(({ group }) => group === LOG_GROUP)) return due;
+    return reached.length === this.#store.groups ? reached : due.filter(({ group }) => group !== LOG_GROUP);
   }
 
   /**
@@ -298,14 +298,14 @@ export class Relay {
    * others, and HOME logs what any of them had not released: a reader may have read it there since the record of its fence.
    */
   async #apply(ticks: readonly { group: number; tick: Tick }[]): Promise<Applied[]> {
-    const others = ticks.filter(({ group }) => group !== HOME);
+    const others = ticks.filter(({ group }) => group !== LOG_GROUP);
     const replies = await Promise.all(others.map(({ group, tick }) => this.#store.apply(tick, group)));
     const byGroup = new Map(others.map(({ group }, i) => [group, replies[i] as ApplyReply]));
-    const home = ticks.find(({ group }) => group === HOME);
+    const home = ticks.find(({ group }) => group === LOG_GROUP);
     if (home !== undefined) {
       const refused = replies.find(({ result }) => result !== 'applied');
       const told = { ...home.tick, others: this.#elsewhere(byGroup) };
-      byGroup.set(HOME, refused ?? (await this.#store.apply(told, HOME)));
+      byGroup.set(LOG_GROUP, refused ?? (await this.#store.apply(told, LOG_GROUP)));
     }
     return ticks.map(({ group }) => (byGroup.get(group) as ApplyReply).result);
   }
@@ -371,7 +371,7 @@ export class Relay {
       if (head === undefined || head.leaseLeftMs > 0) this.#unleasedSinceMs.delete(group);
       else if (!this.#unleasedSinceMs.has(group)) this.#unleasedSinceMs.set(group, nowMs);
     }
-    const leaseLeftMs = own.find(({ group }) => group === HOME)?.head.leaseLeftMs ?? 0;
+    const leaseLeftMs = own.find(({ group }) => group === LOG_GROUP)?.head.leaseLeftMs ?? 0;
     const sinceMs = this.#lookedAtMs === undefined ? 0 : nowMs - this.#lookedAtMs;
     this.#lookedAtMs = nowMs;
     this.#events.ticked?.({

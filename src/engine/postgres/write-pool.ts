@@ -7,7 +7,7 @@ import type { DrizzleConfig } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import type { Sql, TransactionSql } from 'postgres';
 import type { Executor, Prepared, Transaction } from './executor.js';
-import { builtOnce, comingAgain } from './prepared-statements.js';
+import { repeatedStatements, statementCache } from './prepared-statements.js';
 
 /** What runs on a pool that is left has this long to end. */
 const LEAVE_S = 5;
@@ -30,10 +30,10 @@ export class WritePool {
   /** Stands for the driver's client with what Drizzle calls of it. */
   readonly client: Sql;
   /** Statements for any transaction: each runs in the one of `at`. */
-  readonly statement: ReturnType<typeof builtOnce>;
+  readonly statement: ReturnType<typeof statementCache>;
   readonly #connect: () => Sql;
   #sql: Sql;
-  readonly #comesAgain = comingAgain();
+  readonly #comesAgain = repeatedStatements();
   readonly #first: string | undefined;
   /** Where the statement that is sent now runs. */
   #at: Client | undefined;
@@ -51,7 +51,7 @@ export class WritePool {
     } as unknown as Sql;
     this.client = this.#over(current, undefined, false);
     const unsafe: Unsafe = (...args) => (this.#at as Client).unsafe(...args);
-    this.statement = builtOnce(drizzle({ options, unsafe } as unknown as Sql, { logger }));
+    this.statement = statementCache(drizzle({ options, unsafe } as unknown as Sql, { logger }));
   }
 
   /** From now on transactions go to new connections: the old ones may lead to another database than the address does now. */
@@ -113,7 +113,7 @@ export function preparedIn<S extends Prepared>(
 }
 
 /** How many statements have been sent in this transaction, those of its savepoints included; undefined for a savepoint, which may be undone. */
-export function sentIn(tx: Transaction): number | undefined {
+export function statementCount(tx: Transaction): number | undefined {
   const { transaction, part } = clientOf(tx);
   return part ? undefined : transaction?.sent;
 }

@@ -10,28 +10,28 @@ import calculateSlot from 'cluster-key-slot';
 import type { ChainableCommander, Cluster, Redis } from 'ioredis';
 import { ENTRY_FORMAT, generationsText, type Lease, leaseOf } from '../cache/entry.js';
 import { CacheError } from '../cache/errors.js';
-import { Recent } from '../cache/generational-cache.js';
+import { GenerationalCache } from '../cache/generational-cache.js';
 import type { Key } from '../cache/key.js';
 import { databaseOf, mayStore } from '../cache/purge.js';
 import {
   type ApplyReply,
   type FenceReply,
   type Fill,
-  type Forgotten,
   type Head,
-  HOME,
   LEASE_MS,
+  LOG_GROUP,
   type LogMark,
-  type LogView,
+  type LogSlice,
   MAX_FORGOTTEN_PER_TICK,
   MAX_LOG_RECORDS,
   MAX_RECORDS_PER_READ,
   MAX_RELEASED_KNOWN,
   MAX_TEXTS,
-  type News,
+  type OrphanFence,
   type Position,
   recordOf,
   type Store,
+  type StoreEvent,
   type StoreReadOptions,
   type Tick,
   TOKEN_TTL_MS,
@@ -40,7 +40,7 @@ import {
 import type { Tag } from '../cache/tag.js';
 import { type Clock, DAY, systemClock } from '../cache/time.js';
 import { randomEpoch, randomToken } from '../cache/token.js';
-import { Breaker } from './circuit-breaker.js';
+import { CircuitBreaker } from './circuit-breaker.js';
 import { type Connection, corkForNow, openConnection, type RedisPlace, type Server } from './connection.js';
 import { listenTo } from './listener.js';
 import { lostTogetherMs, Outage, type OutageListener, refusalText, reportedOnce } from './outage.js';
@@ -54,7 +54,7 @@ import {
   releaseScript,
   runScript,
 } from './scripts.js';
-import { bounded, TIMED_OUT } from './with-timeout.js';
+import { TIMED_OUT, withTimeout } from './with-timeout.js';
 
 export type RedisStoreOptions = RedisPlace & {
   /** Names this application's keys in a shared Redis: letters, digits, `-`, `_`. Default `tasks`. */
@@ -79,7 +79,7 @@ const STATISTICS_TTL_MS = 8 * DAY;
 interface Group {
   readonly index: number;
   readonly hashTag: string;
-  readonly breaker: Breaker;
+  readonly breaker: CircuitBreaker;
   readonly outage: Outage;
 }
 
@@ -107,7 +107,7 @@ export class RedisStore implements Store {
   readonly #onLimit: (text: string) => void;
   readonly #limits = new Set<string>();
   /** Tags whose tokens this process has seen: a plain read will find them there, unless they have expired since. */
-  readonly #tokened = new Recent<Tag, true>(MAX_TOKENED);
+  readonly #tokened = new GenerationalCache<Tag, true>(MAX_TOKENED);
   readonly #groups: readonly Group[];
   readonly #reader: Connection;
   readonly #writer: Connection;
@@ -126,7 +126,7 @@ export class RedisStore implements Store {
     this.#groups = names.map((name, index) => ({
       index,
       hashTag: `{${name}}`,
-      breaker: new Breaker(clock),
+      breaker: new CircuitBreaker(clock),
       outage: new Outage(clock, outages),
     }));
     this.channel = `inv:{${group}}`;
@@ -154,8 +154,8 @@ export class RedisStore implements Store {
 
   /** Some managed servers tell nothing of their memory: then nothing is said. */
   async #checkEviction(): Promise<void> {
-    if (this.#ticker.serverOf((this.#groups[HOME] as Group).hashTag) === undefined) return;
-    const info = await bounded(this.#ticker.client.info('memory'), this.#waitMs).catch(() => '');
+    if (this.#ticker.serverOf((this.#groups[LOG_GROUP] as Group).hashTag) === undefined) return;
+    const info = await withTimeout(this.#ticker.client.info('memory'), this.#waitMs).catch(() => '');
     const policy = /maxmemory_policy:(allkeys-\w+)/.exec(info)?.[1];
     if (policy !== undefined)
       this.#limited(
@@ -164,7 +164,7 @@ export class RedisStore implements Store {
   }
 
   groupOf(name: Key | Tag): number {
-    return this.groups === 1 ? HOME : calculateSlot(name) % this.groups;
+    return this.groups === 1 ? LOG_GROUP : calculateSlot(name) % this.groups;
   }
 
   bind(database: () => string | undefined): void {
@@ -175,8 +175,8 @@ export class RedisStore implements Store {
     const entries = new Map<Key, string>();
     const tokens = new Map<Tag, string>();
     const leases: (Lease | undefined)[] = new Array(this.groups).fill(undefined);
-    let logView: LogView | undefined;
-    const parts = this.#split({ keys, tags }, log === undefined ? [] : [HOME]);
+    let logView: LogSlice | undefined;
+    const parts = this.#split({ keys, tags }, log === undefined ? [] : [LOG_GROUP]);
     const results = await Promise.allSettled(
       parts.map(({ group, keys, tags }) =>
         this.#reading(group, 'read', async (client, { run }) => {
@@ -184,7 +184,7 @@ export class RedisStore implements Store {
           for (const key of keys) names.push(this.#entry(group, key));
           for (const tag of tags) names.push(this.#tag(group, tag));
           const mints = mint && tags.some((tag) => this.#tokened.get(tag) === undefined);
-          const asked = group.index === HOME ? log : undefined;
+          const asked = group.index === LOG_GROUP ? log : undefined;
           const tagsFrom = mints ? 1 + keys.length : undefined;
           const [found, records] = await this.#readGroup(client, group, { names, tagsFrom, log: asked });
           if (asked !== undefined) logView = asked === 'end' ? endOf(records) : sinceMark(asked, records);
@@ -263,14 +263,14 @@ export class RedisStore implements Store {
     );
   }
 
-  claim(key: Key, ttlMs: number): Promise<boolean> {
+  tryLockRefresh(key: Key, ttlMs: number): Promise<boolean> {
     const group = this.#groups[this.groupOf(key)] as Group;
     return this.#reading(group, 'write', async (client) => {
       return (await client.set(`r:${group.hashTag}:${key}`, '1', 'PX', ttlMs, 'NX')) === 'OK';
     });
   }
 
-  async remember(name: string, text: string, ttlMs: number): Promise<void> {
+  async setText(name: string, text: string, ttlMs: number): Promise<void> {
     const { group, key } = this.#text(name);
     const index = `qi:${group.hashTag}`;
     const maxTexts = Math.ceil(MAX_TEXTS / this.groups);
@@ -287,7 +287,7 @@ export class RedisStore implements Store {
     });
   }
 
-  async recall(name: string): Promise<string | undefined> {
+  async getText(name: string): Promise<string | undefined> {
     const { group, key } = this.#text(name);
     return (await this.#reading(group, 'read', (client) => client.get(key))) ?? undefined;
   }
@@ -300,14 +300,14 @@ export class RedisStore implements Store {
   ): Promise<FenceReply> {
     const { fresh, database = '' } = options;
     const record = logRecord(tags);
-    const parts = this.#split({ keys: [], tags }, [HOME]);
+    const parts = this.#split({ keys: [], tags }, [LOG_GROUP]);
     let foreign = false;
     const fenceAll = (connection: Connection) =>
       homeLast(parts, async ({ group, tags }) => {
         const reply = await this.#attempt(group, connection, 'fence', (client) => {
           const names = (['log', 'fen', 'pos'] as const).map((name) => this.#name(name, group));
           const keys = [...names, ...this.#tags(group, tags)];
-          const told = group.index === HOME ? record : '';
+          const told = group.index === LOG_GROUP ? record : '';
           const args = [String(xid), told, MAX_LOG_RECORDS, randomEpoch(), JSON.stringify(tags), database];
           return runScript(client, fenceScript, keys, args);
         });
@@ -328,18 +328,22 @@ export class RedisStore implements Store {
     return this.#release({ xids: String(xid), tags, mode: 'record', logs, database });
   }
 
-  unfence(xids: readonly string[], tags: readonly Tag[], options?: { database?: string | undefined }): Promise<void> {
+  releaseFinished(
+    xids: readonly string[],
+    tags: readonly Tag[],
+    options?: { database?: string | undefined },
+  ): Promise<void> {
     return this.#release({ xids: xids.join(','), tags, mode: 'resolve', logs: 'never', database: options?.database });
   }
 
-  async sweep(
-    forgotten: readonly Forgotten[],
-    index = HOME,
+  async releaseOrphans(
+    orphans: readonly OrphanFence[],
+    index = LOG_GROUP,
     { database }: { database?: string | undefined } = {},
   ): Promise<void> {
     const group = this.#groups[index] as Group;
     // One call each: a fence has thousands of tags at most, and Redis does nothing else meanwhile.
-    for (const { xid, tags } of forgotten) {
+    for (const { xid, tags } of orphans) {
       const what = {
         xids: xid,
         own: tags,
@@ -357,7 +361,7 @@ export class RedisStore implements Store {
     return this.#release({ xids: '', tags, mode: 'resolve', logs: 'always', database: undefined });
   }
 
-  listen(hear: (news: News) => void): () => void {
+  subscribe(hear: (news: StoreEvent) => void): () => void {
     return listenTo(this.#place, this.channel, {
       waitMs: this.#waitMs,
       heard: (text) => {
@@ -368,7 +372,7 @@ export class RedisStore implements Store {
     });
   }
 
-  head(index = HOME): Promise<Head> {
+  head(index = LOG_GROUP): Promise<Head> {
     const group = this.#groups[index] as Group;
     const startedMs = this.#clock.monotonicMs();
     return this.#attempt(group, this.#ticker, 'read', async (client, server) => {
@@ -378,7 +382,7 @@ export class RedisStore implements Store {
         MAX_RELEASED_KNOWN,
         MAX_FORGOTTEN_PER_TICK,
       ])) as HeadReply;
-      const [seconds, micros, position, pttl, run, released, checked, lease, forgotten, refusal] = reply;
+      const [seconds, micros, position, pttl, run, released, checked, lease, orphans, refusal] = reply;
       this.#oneServer(group, run);
       if (refusal !== '') this.#refusedInHead(group, startedMs, refusal);
       else if (pttl > 0) group.outage.leased(pttl);
@@ -394,13 +398,13 @@ export class RedisStore implements Store {
         run,
         ...(checked !== 'checked' && { link: server.link }),
         released,
-        forgotten: forgotten.map(readNote),
+        orphans: orphans.map(readNote),
         ...(refusal !== '' && { refusal: refusalText(refusal) }),
       };
     });
   }
 
-  apply({ head, next, rows, barrier, grant, others }: Tick, index = HOME): Promise<ApplyReply> {
+  apply({ head, next, rows, barrier, grant, others }: Tick, index = LOG_GROUP): Promise<ApplyReply> {
     const group = this.#groups[index] as Group;
     return this.#attempt(group, this.#ticker, 'apply', async (client, server) => {
       if (head.link !== undefined && head.link !== server.link) return { result: 'moved', unreleased: [] };
@@ -417,7 +421,7 @@ export class RedisStore implements Store {
         for (const tag of own) {
           if (!indexOf.has(tag)) indexOf.set(tag, keys.push(this.#tag(group, tag)));
         }
-        const [told, record] = index === HOME ? [message(String(xid), tags), logRecord(tags)] : ['', ''];
+        const [told, record] = index === LOG_GROUP ? [message(String(xid), tags), logRecord(tags)] : ['', ''];
         const again = others?.unreleased.has(String(xid)) === true ? 1 : 0;
         return [String(xid), randomToken(), told, record, own.map((tag) => indexOf.get(tag)), again];
       });
@@ -431,11 +435,11 @@ export class RedisStore implements Store {
         grant,
         randomToken(),
         TOKEN_TTL_MS,
-        index === HOME ? this.channel : '',
+        index === LOG_GROUP ? this.channel : '',
         JSON.stringify(packed),
-        index === HOME ? MAX_LOG_RECORDS : '',
+        index === LOG_GROUP ? MAX_LOG_RECORDS : '',
         randomEpoch(),
-        index === HOME ? generationsText(others?.generations ?? []) : '',
+        index === LOG_GROUP ? generationsText(others?.generations ?? []) : '',
       ])) as [ApplyReply['result'], generation?: string, unreleased?: string[]];
       const [result, generation, unreleased = []] = reply;
       if (result === 'applied') group.outage.wrote();
@@ -443,8 +447,8 @@ export class RedisStore implements Store {
     });
   }
 
-  async count(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
-    const group = this.#groups[HOME] as Group;
+  async addCounters(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
+    const group = this.#groups[LOG_GROUP] as Group;
     await this.#reading(group, 'write', async (client) => {
       const name = this.#statistics(day);
       const pipeline = client.pipeline();
@@ -454,14 +458,14 @@ export class RedisStore implements Store {
   }
 
   async counts(day: string): Promise<ReadonlyMap<string, number>> {
-    const group = this.#groups[HOME] as Group;
+    const group = this.#groups[LOG_GROUP] as Group;
     const found = await this.#reading(group, 'read', (client) => client.hgetall(this.#statistics(day)));
     return new Map(Object.entries(found).map(([field, count]) => [field, Number(count)]));
   }
 
-  lostForMs(tags?: readonly Tag[]): number {
+  outageMs(tags?: readonly Tag[]): number {
     if (tags === undefined) return Math.max(...this.#groups.map(({ outage }) => outage.lostForMs));
-    return lostTogetherMs(this.#split({ keys: [], tags }, [HOME]).map(({ group }) => group.outage));
+    return lostTogetherMs(this.#split({ keys: [], tags }, [LOG_GROUP]).map(({ group }) => group.outage));
   }
 
   async close(): Promise<void> {
@@ -489,9 +493,9 @@ export class RedisStore implements Store {
   }): Promise<void> {
     const { xids, tags, logs, ...same } = what;
     let lost = false;
-    await homeLast(this.#split({ keys: [], tags }, [HOME]), async ({ group, tags: own }) => {
+    await homeLast(this.#split({ keys: [], tags }, [LOG_GROUP]), async ({ group, tags: own }) => {
       const told =
-        group.index === HOME
+        group.index === LOG_GROUP
           ? {
               message: message(xids, tags),
               record: logRecord(tags),
@@ -530,7 +534,7 @@ export class RedisStore implements Store {
 
   /** Keys and tags by group; `besides`: groups that are included in any case. */
   #split(asked: { keys: readonly Key[]; tags: readonly Tag[] }, besides: readonly number[] = []): readonly Part[] {
-    if (this.groups === 1) return [{ group: this.#groups[HOME] as Group, ...asked }];
+    if (this.groups === 1) return [{ group: this.#groups[LOG_GROUP] as Group, ...asked }];
     const parts = new Map<number, { group: Group; keys: Key[]; tags: Tag[] }>();
     const partOf = (index: number) => {
       const known = parts.get(index);
@@ -570,12 +574,12 @@ export class RedisStore implements Store {
   }
 
   #text(name: string): { group: Group; key: string } {
-    const group = this.#groups[this.groups === 1 ? HOME : calculateSlot(name) % this.groups] as Group;
+    const group = this.#groups[this.groups === 1 ? LOG_GROUP : calculateSlot(name) % this.groups] as Group;
     return { group, key: `q:${group.hashTag}:${name}` };
   }
 
   #statistics(day: string): string {
-    return `stat:${(this.#groups[HOME] as Group).hashTag}:${day}`;
+    return `stat:${(this.#groups[LOG_GROUP] as Group).hashTag}:${day}`;
   }
 
   #limited(text: string): void {
@@ -598,7 +602,7 @@ export class RedisStore implements Store {
     const connection = openConnection(this.#place, { waitMs: this.#waitMs, once: true });
     const startedMs = this.#clock.monotonicMs();
     try {
-      await bounded(connection.connect(), this.#waitMs).catch((error) => {
+      await withTimeout(connection.connect(), this.#waitMs).catch((error) => {
         for (const { group } of parts) group.outage.failed(startedMs, textOf(error));
         throw unavailable(error);
       });
@@ -645,7 +649,7 @@ export class RedisStore implements Store {
       }
       if (server === undefined || !connection.selected) throw new Error('there is no connection');
       corkForNow(connection.client);
-      const value = await bounded(run(connection.client, server), this.#waitMs);
+      const value = await withTimeout(run(connection.client, server), this.#waitMs);
       group.outage.answered();
       return value;
     } catch (error) {
@@ -681,7 +685,7 @@ type HeadReply = [
   released: string[],
   checked: string,
   lease: string,
-  forgotten: string[],
+  orphans: string[],
   refusal: string,
 ];
 
@@ -704,12 +708,12 @@ function textOf(error: unknown): string {
 
 type StreamRecord = [id: string, fields: string[]];
 
-function endOf(reply: unknown): LogView {
+function endOf(reply: unknown): LogSlice {
   const last = (reply as StreamRecord[])[0];
   return { kind: 'end', mark: last && markOf(last[0]) };
 }
 
-function sinceMark(since: LogMark, reply: unknown): LogView {
+function sinceMark(since: LogMark, reply: unknown): LogSlice {
   const found = (reply as [string, StreamRecord[]][] | null)?.[0]?.[1] ?? [];
   const [first, ...next] = found;
   const isMark = first?.[0] === `${since.epoch}-${since.sequence}`;
@@ -749,7 +753,7 @@ function readPosition(text: string): Position | undefined {
   return xid !== undefined && purge !== undefined && /^\d+$/.test(xid) ? { xid: BigInt(xid), purge } : undefined;
 }
 
-function readNote(note: string): Forgotten {
+function readNote(note: string): OrphanFence {
   const bar = note.indexOf('|');
   return { xid: note.slice(0, bar), tags: JSON.parse(note.slice(bar + 1)) as Tag[] };
 }
@@ -763,7 +767,7 @@ function message(xid: string, tags: readonly Tag[]): string {
 }
 
 /** Undefined for what we do not write: anybody may publish. */
-function readMessage(text: string): News | undefined {
+function readMessage(text: string): StoreEvent | undefined {
   try {
     const { xid, tags } = JSON.parse(text) as { xid: unknown; tags: unknown };
     if (typeof xid !== 'string' || !Array.isArray(tags)) return undefined;
@@ -792,8 +796,8 @@ async function allOf(exec: Promise<[Error | null, unknown][] | null>): Promise<u
 
 /** HOME's part only when those of all other groups have ended well: what it tells is true of them, too. */
 async function homeLast(parts: readonly Part[], run: (part: Part) => Promise<void>): Promise<void> {
-  await allEnded(parts.filter(({ group }) => group.index !== HOME).map(run));
-  await allEnded(parts.filter(({ group }) => group.index === HOME).map(run));
+  await allEnded(parts.filter(({ group }) => group.index !== LOG_GROUP).map(run));
+  await allEnded(parts.filter(({ group }) => group.index === LOG_GROUP).map(run));
 }
 
 /** Waits for all. @throws the first failure, when all have ended */

@@ -57,7 +57,7 @@ type Into = Record<string | number, unknown>;
 type Complete = (value: unknown, run: Run, into: Into, key: string | number) => unknown;
 
 /** A field that is selected in one place of a document. */
-interface Place {
+interface FieldPlace {
   readonly definition: Field;
   readonly nodes: readonly FieldNode[];
   readonly parentType: GraphQLObjectType;
@@ -65,7 +65,7 @@ interface Place {
   readonly index: number;
 }
 
-interface CompiledField extends Place {
+interface CompiledField extends FieldPlace {
   /** In the answer. */
   readonly key: string;
   readonly keyBytes: number;
@@ -74,7 +74,7 @@ interface CompiledField extends Place {
   readonly complete: Complete;
 }
 
-export interface Asked {
+export interface CompileRequest {
   readonly document: DocumentNode;
   readonly operation: OperationDefinitionNode;
   readonly variables: Variables | undefined;
@@ -113,13 +113,13 @@ export class CompiledQueries {
 
   /** The `data` of a query of a valid document, which is added up in `size`. @throws ResponseTooLarge, or whatever made it give up, which is no answer */
   async run(
-    { document, operation, variables }: Asked,
+    { document, operation, variables }: CompileRequest,
     context: unknown,
     size = new ResponseSize(MAX_RESPONSE_BYTES),
   ): Promise<Into> {
     const definitions = operation.variableDefinitions ?? [];
     const { coerced } = getVariableValues(this.#schema, definitions, variables ?? {}, { maxErrors: 1 });
-    if (coerced === undefined) throw new GaveUp();
+    if (coerced === undefined) throw new Bailout();
     const known = this.#operation(document, operation);
     const key = `${known.id} ${JSON.stringify(known.conditions.map((name) => coerced[name]))}`;
     this.#kept.get(key); // it is used
@@ -155,7 +155,7 @@ function conditionsOf(document: DocumentNode): string[] {
   return [...names];
 }
 
-class GaveUp extends Error {
+class Bailout extends Error {
   override readonly name = 'GaveUp';
 }
 
@@ -169,7 +169,7 @@ class CompiledQuery {
   /** Fields compiled. */
   size = 0;
 
-  constructor(schema: GraphQLSchema, resolvers: Resolvers, { document, operation }: Omit<Asked, 'variables'>) {
+  constructor(schema: GraphQLSchema, resolvers: Resolvers, { document, operation }: Omit<CompileRequest, 'variables'>) {
     this.schema = schema;
     this.#resolvers = resolvers;
     this.operation = operation;
@@ -219,8 +219,8 @@ class CompiledQuery {
     const name = nodes[0]?.name.value ?? '';
     const definition = META_FIELDS.find((field) => field.name === name) ?? parentType.getFields()[name];
     // Objects of the answer are plain ones here: it would be their prototype.
-    if (definition === undefined || key === '__proto__') throw new GaveUp();
-    const place: Place = { definition, nodes, parentType, index: this.size++ };
+    if (definition === undefined || key === '__proto__') throw new Bailout();
+    const place: FieldPlace = { definition, nodes, parentType, index: this.size++ };
     const resolve = this.#resolvers.get(definition);
     return {
       ...place,
@@ -231,13 +231,13 @@ class CompiledQuery {
     };
   }
 
-  #completion(type: GraphQLOutputType, place: Place, mayBeNull: boolean): Complete {
+  #completion(type: GraphQLOutputType, place: FieldPlace, mayBeNull: boolean): Complete {
     if (isNonNullType(type)) return this.#completion(type.ofType, place, false);
     const complete = this.#present(type, place);
     return (value, run, into, key) => {
       if (value === null || value === undefined) {
         if (mayBeNull) return null;
-        throw new GaveUp();
+        throw new Bailout();
       }
       if (value instanceof Error) throw value;
       return complete(value, run, into, key);
@@ -245,28 +245,28 @@ class CompiledQuery {
   }
 
   /** Of a value that is there. */
-  #present(type: GraphQLOutputType, place: Place): Complete {
+  #present(type: GraphQLOutputType, place: FieldPlace): Complete {
     if (isLeafType(type)) return leaf(type);
     if (isListType(type)) return list(this.#completion(type.ofType, place, true));
     if (isAbstractType(type)) return this.#abstract(type, place);
     if (isObjectType(type)) return this.#object(type, place);
-    throw new GaveUp();
+    throw new Bailout();
   }
 
-  #object(type: GraphQLObjectType, { nodes }: Place): Complete {
+  #object(type: GraphQLObjectType, { nodes }: FieldPlace): Complete {
     let fields: readonly CompiledField[] | undefined;
     return (value, run) => {
-      if (type.isTypeOf !== undefined) throw new GaveUp();
+      if (type.isTypeOf !== undefined) throw new Bailout();
       fields ??= this.#select(type, nodes, run.variables);
       return run.object(value, fields);
     };
   }
 
-  #abstract(type: GraphQLAbstractType, place: Place): Complete {
+  #abstract(type: GraphQLAbstractType, place: FieldPlace): Complete {
     const objects = new Map<string, Complete>();
     const as: (value: unknown) => Complete = (value) => (name, run, into, key) => {
       const object = this.schema.getType(String(name));
-      if (!isObjectType(object) || !this.schema.isSubType(type, object)) throw new GaveUp();
+      if (!isObjectType(object) || !this.schema.isSubType(type, object)) throw new Bailout();
       const complete = objects.get(object.name) ?? this.#object(object, place);
       objects.set(object.name, complete);
       return complete(value, run, into, key);
@@ -293,7 +293,7 @@ function isIncluded(node: SelectionNode, variables: Variables): boolean {
 function leaf(type: GraphQLLeafType): Complete {
   return (value, run) => {
     const serialized: unknown = type.serialize(value);
-    if (serialized === null || serialized === undefined) throw new GaveUp();
+    if (serialized === null || serialized === undefined) throw new Bailout();
     run.size.addLeaf(serialized);
     return serialized;
   };
@@ -301,7 +301,7 @@ function leaf(type: GraphQLLeafType): Complete {
 
 function list(complete: Complete): Complete {
   return (value, run) => {
-    if (!isIterable(value)) throw new GaveUp();
+    if (!isIterable(value)) throw new Bailout();
     const items: unknown[] = Array.isArray(value) ? value : Array.from(value);
     const into = new Array<unknown>(items.length);
     try {
@@ -378,7 +378,7 @@ class Run {
     return undefined; // keeps the place in the order of keys
   }
 
-  call(place: Place): Call {
+  call(place: FieldPlace): Call {
     const known = this.#calls[place.index];
     if (known !== undefined) return known;
     const { definition, nodes } = place;
@@ -422,7 +422,7 @@ class Info implements GraphQLResolveInfo {
   readonly operation: OperationDefinitionNode;
   readonly variableValues: Record<string, unknown>;
 
-  constructor({ query, variables }: Run, { definition, nodes, parentType }: Place) {
+  constructor({ query, variables }: Run, { definition, nodes, parentType }: FieldPlace) {
     this.fieldName = definition.name;
     this.fieldNodes = nodes;
     this.returnType = definition.type;
@@ -435,7 +435,7 @@ class Info implements GraphQLResolveInfo {
 
   /** It is one for all objects of a list. */
   get path(): never {
-    throw new GaveUp();
+    throw new Bailout();
   }
 }
 

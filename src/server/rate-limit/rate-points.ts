@@ -6,8 +6,8 @@ import { once } from 'node:events';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import { systemClock } from '../../engine/cache/index.js';
 import type { RedisPlace } from '../../engine/redis/index.js';
-import { Breaker, bounded, type Connection, openConnection } from '../../engine/redis/index.js';
-import type { PointSource, Taken } from './rate-limit.js';
+import { CircuitBreaker, type Connection, openConnection, withTimeout } from '../../engine/redis/index.js';
+import type { PointGrant, PointSource } from './rate-limit.js';
 
 /** After three failures in a row no request waits for Redis, but one in half a second. */
 const WAIT_MS = 30;
@@ -36,7 +36,7 @@ export class RatePoints implements PointSource {
   readonly #group: string;
   readonly #waitMs: number;
   readonly #onFailure: ((error: unknown) => void) | undefined;
-  readonly #breaker = new Breaker(systemClock);
+  readonly #breaker = new CircuitBreaker(systemClock);
   /** By limit and seconds: as many as the code has limits. */
   readonly #limiters = new Map<string, Limiters>();
 
@@ -47,7 +47,7 @@ export class RatePoints implements PointSource {
     this.#onFailure = onFailure;
   }
 
-  async take(key: string, points: number, { limit, seconds }: { limit: number; seconds: number }): Promise<Taken> {
+  async take(key: string, points: number, { limit, seconds }: { limit: number; seconds: number }): Promise<PointGrant> {
     const { shared, own } = this.#limitersOf(limit, seconds);
     const answer = (await this.#shared(shared, key, points)) ?? (await consume(own, key, points));
     const over = Math.max(0, answer.consumedPoints - limit);
@@ -67,7 +67,7 @@ export class RatePoints implements PointSource {
   async ready(): Promise<void> {
     const client = this.#connection?.client;
     if (client === undefined || client.status === 'ready') return;
-    await bounded(once(client, 'ready'), CONNECT_MS).catch(() => {});
+    await withTimeout(once(client, 'ready'), CONNECT_MS).catch(() => {});
   }
 
   close(): void {
@@ -77,7 +77,7 @@ export class RatePoints implements PointSource {
   async #shared(limiter: RateLimiterRedis | undefined, key: string, points: number) {
     if (limiter === undefined || this.#connection?.selected !== true || !this.#breaker.allows()) return undefined;
     try {
-      const answer = await bounded(consume(limiter, key, points), this.#waitMs);
+      const answer = await withTimeout(consume(limiter, key, points), this.#waitMs);
       this.#breaker.succeeded();
       return answer;
     } catch (error) {

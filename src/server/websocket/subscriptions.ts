@@ -74,7 +74,7 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
     if (messageTime?.has(address) === false) return refuse(socket, '429 Too Many Requests');
     slot.evict = () => refuse(socket, '503 Service Unavailable');
     try {
-      await rateLimits?.admit(address);
+      await rateLimits?.checkAddress(address);
     } catch {
       return refuse(socket, '429 Too Many Requests');
     }

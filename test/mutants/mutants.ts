@@ -25,6 +25,11 @@ export interface Absent {
 }
 
 const CACHE = 'src/engine/cache/cache.ts';
+const READER = 'src/engine/cache/reader.ts';
+const FLIGHTS = 'src/engine/cache/flights.ts';
+const STORE_READS = 'src/engine/cache/store-reads.ts';
+const ANSWER_CACHE = 'src/engine/cache/answer-cache.ts';
+const FENCING = 'src/engine/cache/fencing.ts';
 const NEAR = 'src/engine/cache/near-cache.ts';
 const ENTRY = 'src/engine/cache/entry.ts';
 const REDIS = 'src/engine/redis/redis-store.ts';
@@ -97,17 +102,21 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'mut/stamps-after-load',
     what: 'An entry is stamped with the tokens read after its load.',
-    file: CACHE,
+    file: FLIGHTS,
     replace: [
       [
-        'const filled = this.#fill(source, own, values, loading);',
-        `for (const miss of own) this.#land(miss, loading);
-    const late: Miss<A>[] = [];
-    for (const miss of own) {
-      const stamps = miss.stamps && stampsNow(await this.store.read([], miss.tags), { ...miss, stamps: '' });
-      late.push({ ...miss, stamps });
-    }
-    const filled = this.#fill(source, late, values, loading);`,
+        'const filled = this.#fill(source, misses, values, flights);',
+        `for (const flight of flights) this.#enter(flight, 'ended');
+      const late: Miss<A>[] = [];
+      for (const miss of misses) {
+        const stamps = miss.stamps && stampsNow(await this.#options.store.read([], miss.tags), { ...miss, stamps: '' });
+        late.push({ ...miss, stamps });
+      }
+      const filled = this.#fill(source, late, values, flights);`,
+      ],
+      [
+        "import { SharedAbort } from './shared-abort.js';",
+        "import { stampsNow } from './monitor.js';\nimport { SharedAbort } from './shared-abort.js';",
       ],
     ],
     killedBy: INTERLEAVED,
@@ -185,7 +194,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'mut/naive-single-flight',
     what: 'A read joins any load of its key that is under way.',
-    file: CACHE,
+    file: FLIGHTS,
     replace: [
       ['return flight !== undefined && flight.stamps === stamps ? flight', 'return flight !== undefined ? flight'],
     ],
@@ -270,7 +279,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'mut/snapshot-memory-no-validate',
     what: 'What memory gave to a snapshot is not validated.',
-    file: CACHE,
+    file: READER,
     replace: [['readSet?.record(call, stamps, near.currentCursor, untilMs);', '']],
     killedBy: `${COUNTEREXAMPLES} > that memory served unasked does not hold when the store knows better, and its next run does`,
   },
@@ -426,9 +435,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'outage/pause-at-once',
     what: 'A writer whose fence fails once commits without it.',
-    file: CACHE,
+    file: FENCING,
     replace: [
-      ['if (fresh && (triedMs >= LEASE_MS || this.store.outageMs(tags) >= LEASE_MS)) {', 'if (triedMs >= 0) {'],
+      ['if (fresh && (triedMs >= LEASE_MS || this.#store.outageMs(tags) >= LEASE_MS)) {', 'if (triedMs >= 0) {'],
     ],
     killedBy: 'test/cache/cache.test.ts > it is given up only after LEASE_MS of attempts, and told',
   },
@@ -556,13 +565,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'near-mut/put-fenced',
     what: 'What was loaded under a fence is kept.',
-    file: CACHE,
+    file: READER,
     replace: [
       [
         'values[miss.index] = value;\n',
         `values[miss.index] = value;
       const copy = { value, tags: miss.tags, groups: miss.groups, stamps: '', loadedAtMs: 0, untilMs: Infinity, chars: 1 };
-      if (this.#near !== undefined) this.#near.put(this.#near.ask(), miss.key, copy);
+      if (this.#near !== undefined) this.#near.put(this.#near.beginLogRead(), miss.key, copy);
 `,
       ],
     ],
@@ -571,9 +580,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'answer/joined-part',
     what: 'An answer is kept although a part of it was loaded for others.',
-    file: CACHE,
+    file: READER,
     replace: [
-      ['untilMs === undefined ? undefined : asked, untilMs ?? 0);', 'asked, untilMs ?? Number.POSITIVE_INFINITY);'],
+      ['untilMs === undefined ? undefined : cursor, untilMs ?? 0);', 'cursor, untilMs ?? Number.POSITIVE_INFINITY);'],
     ],
     killedBy: `${NEAR_TEST} > is not kept when a part was read under a fence, or without a lease, or by a load that others began`,
   },
@@ -587,7 +596,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'answer/failed-part',
     what: 'An answer is kept although a part of it could not be read.',
-    file: CACHE,
+    file: READER,
     replace: [['readSet?.markUncacheable();', '']],
     killedBy: `${NEAR_TEST} > is not kept when a part could not be read, whatever was made of that`,
   },
@@ -601,8 +610,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'answer/kept-as-of-now',
     what: 'An answer counts from when it is kept.',
-    file: CACHE,
-    replace: [['this.#near?.put(since, key, {', 'this.#near?.put(since && this.#near.held, key, {']],
+    file: ANSWER_CACHE,
+    replace: [['this.#near?.put(since, key, {', 'this.#near?.put(since && this.#near.currentCursor, key, {']],
     killedBy: `${NEAR_TEST} > is not kept when a part was written since it was read: it is torn`,
   },
   {
@@ -620,16 +629,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'near-mut/answer-without-log-read',
     what: 'An answer that is kept is served without a look into the log.',
-    file: CACHE,
+    file: ANSWER_CACHE,
     replace: [['if (insideLoad() || !near.provedAfter(readSet.began)) {', 'if (readSet.snapshot) {']],
     killedBy: `${NEAR_TEST} > is served to a request that has seen the log by itself, and to none that began after a look was sent`,
   },
   {
     name: 'answer/look-not-proved',
     what: 'An answer is served whatever the look into the log has found.',
-    file: CACHE,
+    file: ANSWER_CACHE,
     replace: [
-      ['if (!this.#proves(answer)) return undefined;', 'void answer;'],
+      ['if (!this.#reads.proves(reply)) return undefined;', ''],
       ['const copy = near.get(key, nowMs);\n    if (copy === undefined) return undefined;', 'const copy = held;'],
       [
         'if (near?.get(key, this.#clock.nowMs()) === undefined) return undefined;',
@@ -641,11 +650,11 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'answer/load-kept-under-a-new-look',
     what: 'What was loaded is kept as if it had been asked for when the load was over.',
-    file: CACHE,
+    file: FLIGHTS,
     replace: [
       [
-        'this.#near?.put(asked, key, { value, tags, stamps, chars: text.length, loadedAtMs, untilMs });',
-        'this.#near?.put(this.#near.ask(), key, { value, tags, stamps, chars: text.length, loadedAtMs, untilMs });',
+        'this.#options.near?.put(cursor, key, { value, tags, stamps, chars: text.length, loadedAtMs, untilMs });',
+        'const { near } = this.#options;\n      near?.put(near.beginLogRead(), key, { value, tags, stamps, chars: text.length, loadedAtMs, untilMs });',
       ],
     ],
     killedBy: `${NEAR_TEST} > unless a record has named it since, which another read has processed`,
@@ -821,7 +830,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'identity/foreign-fence',
     what: 'A write whose fence was refused by the keys of another database is answered at once, though readers may still know that one.',
-    file: 'src/engine/cache/cache.ts',
+    file: FENCING,
     replace: [["reply === 'fenced' || startedMs - this.#writers.sinceMs >= LEASE_MS", 'reply !== undefined']],
     killedBy:
       'test/cache/cache.test.ts > under keys of another database counts as none until this process has written to its own',
@@ -992,21 +1001,21 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'near-mut/without-log-read',
     what: 'Memory is served without a log read.',
-    file: CACHE,
+    file: READER,
     replace: [['const open = this.#mayServeUnasked(options.readSet) ?', 'const open = this.#near !== undefined ?']],
     killedBy: `${NEAR_TEST} > is never what a write made old`,
   },
   {
     name: 'ours/may-serve-unasked-always',
     what: 'A session is served from memory whether or not the log was read since it began.',
-    file: CACHE,
+    file: READER,
     replace: [[UNASKED, 'return readSet.began >= 0;']],
     killedBy: `${NEAR_TEST} > serves a session without another only if it was sent after the session began`,
   },
   {
     name: 'ours/may-serve-unasked-in-load',
     what: 'Inside a load memory is always served without a log read.',
-    file: CACHE,
+    file: READER,
     replace: [
       [UNASKED, `if (insideLoad()) return true;\n    ${UNASKED}`],
       [INSIDE, 'readSet === undefined) return false;'],
@@ -1016,28 +1025,28 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'near/nested-mint2',
     what: "Inside a load memory is served on the request's log read: a lost token costs a second trip.",
-    file: CACHE,
+    file: READER,
     replace: [[INSIDE, 'readSet === undefined) return false;']],
     killedBy: `${NESTED} > is not older than tokens that came in a second trip`,
   },
   {
     name: 'near/nested-cluster',
     what: "Inside a load memory is served on the request's log read: a snapshot, whose end does not see inside a load that it joined.",
-    file: CACHE,
+    file: READER,
     replace: [[INSIDE, 'readSet === undefined) return false;']],
     killedBy: `${NESTED} > is not taken from memory unasked for a snapshot`,
   },
   {
     name: 'near/nested-homefail',
     what: "Inside a load memory is served on the request's log read: HOME was not reached.",
-    file: CACHE,
+    file: READER,
     replace: [[INSIDE, 'readSet === undefined) return false;']],
     killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster)`,
   },
   {
     name: 'ours/answer-inside-a-load',
     what: "Inside a load a known answer is served on the request's log read.",
-    file: CACHE,
+    file: ANSWER_CACHE,
     replace: [['if (insideLoad() || !near.provedAfter(readSet.began)) {', 'if (!near.provedAfter(readSet.began)) {']],
     killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster)`,
   },
@@ -1068,19 +1077,19 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'near/flag-as-code',
     what: 'What a log read proved is remembered from when its answer came, and not asked for when a value is served.',
-    file: CACHE,
+    file: STORE_READS,
     replace: [
       [
-        '  readonly asked: LogCursor | undefined;\n  /** The keys',
-        '  readonly asked: LogCursor | undefined;\n  readonly proved: boolean;\n  /** The keys',
+        '  readonly cursor: LogCursor | undefined;\n',
+        '  readonly cursor: LogCursor | undefined;\n  readonly proved: boolean;\n',
       ],
       [
-        'if (asked !== undefined) this.#near?.applyLogRead(asked, view);\n      return { view, asked, keys };',
-        'return { view, asked, keys, proved: asked !== undefined && this.#near?.applyLogRead(asked, view) === true };',
+        'if (cursor !== undefined) this.#near?.applyLogRead(cursor, view);\n    return { trip, view, cursor, keys };',
+        'const proved = cursor !== undefined && this.#near?.applyLogRead(cursor, view) === true;\n    return { trip, view, cursor, keys, proved };',
       ],
       [
-        '  #proves({ asked }: Answer): boolean {\n    return asked !== undefined && this.#near?.provedAfter(asked.number - 1) === true;',
-        '  #proves({ proved }: Answer): boolean {\n    return proved;',
+        '  proves({ cursor }: StoreReply): boolean {\n    return cursor !== undefined && this.#near?.provedAfter(cursor.number - 1) === true;',
+        '  proves({ proved }: StoreReply): boolean {\n    return proved;',
       ],
     ],
     killedBy: `${NEAR_TEST} > what a log read proved is asked for when a value is served`,
@@ -1142,8 +1151,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'ours/split-answer',
     what: "A known answer does not depend on the leases of its parts' groups.",
-    file: CACHE,
-    replace: [['const asked = cursorOf(answer, call);', 'const { asked } = answer;']],
+    file: READER,
+    replace: [['const cursor = cursorOf(reply, call);', 'const { cursor } = reply;']],
     killedBy: `${CLUSTER} > does not keep what a shard's old primary says after HOME names the lease of the new one`,
   },
   {
@@ -1184,14 +1193,19 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'fair/joined-line',
     what: 'A load in line that another viewer needs, too, waits for the viewer who began it.',
-    file: CACHE,
-    replace: [['for (const flight of flying) flight?.turn.share(viewer);', '']],
+    file: FLIGHTS,
+    replace: [
+      [
+        'for (const flight of joined) flight?.load.turn.share(viewer); // which waits in the line of this viewer as well',
+        '',
+      ],
+    ],
     killedBy: 'test/cache/engine.test.ts > begins with the turn of whichever of them is served first',
   },
   {
     name: 'fair/many-tags',
     what: 'An entry is kept under any number of tags.',
-    file: CACHE,
+    file: READER,
     replace: [['return tags.length <= MAX_TAGS;', 'return true;']],
     killedBy: 'test/cache/engine.test.ts > a value under more tags than are worth proving',
   },

@@ -56,3 +56,13 @@ export interface CacheEvents {
   /** The monitor compared a served value with its source. `violation`: the cache has lied, with proof. */
   checked?(result: 'same' | 'changed' | 'violation', call: { readonly name: string; readonly key: Key }): void;
 }
+
+/** Every outcome leaves by this function. */
+export function reportOutcome(
+  events: CacheEvents,
+  name: string,
+  { arg, key, tags }: Pick<Outcome, 'arg' | 'key' | 'tags'>,
+  how: Omit<Outcome, 'name' | 'arg' | 'key' | 'tags'>,
+): void {
+  events.outcome?.({ name, arg, key, tags, ...how });
+}

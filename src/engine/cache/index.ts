@@ -1,5 +1,6 @@
 /** The engine's door. Nothing behind it knows GraphQL, SQL or tasks. */
-export { Cache, type CacheOptions, MAX_TAGS, type ReadOptions } from './cache.js';
+export { Cache, type CacheOptions } from './cache.js';
+export { MAX_TAGS } from './call.js';
 export { fenceIds, isFence } from './entry.js';
 export { CacheError, type CacheErrorCode } from './errors.js';
 export type { CacheEvents, Outcome, OutcomeKind, OutcomeReason } from './events.js';
@@ -14,6 +15,7 @@ export type { NearCacheOptions } from './near-cache.js';
 export { checkPolicy, type Policy, type Scope, type Source } from './policy.js';
 export { databaseOf, purgeFor } from './purge.js';
 export type { ReadSet } from './read-set.js';
+export type { ReadOptions } from './reader.js';
 export { abortable, SharedAbort } from './shared-abort.js';
 export { count, dayOf, Statistics, type StatisticsLine, statisticsOf } from './statistics.js';
 export {

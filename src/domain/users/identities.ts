@@ -4,7 +4,7 @@
  */
 import { eq, or } from 'drizzle-orm';
 import { isId, newId, type UserId } from '../../db/ids.js';
-import type { Source } from '../../db/row-source.js';
+import type { Source } from '../../db/sources.js';
 import type { Cache, ReadSet } from '../../engine/cache/index.js';
 import type { MainDatabase, Transaction, Transactor } from '../../engine/postgres/index.js';
 import { unauthenticated } from '../../graphql/errors.js';

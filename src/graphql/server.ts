@@ -185,7 +185,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     limits: options.subscriptionLimits,
   });
   app.get('/metrics', async (request, reply) => {
-    if (production) await requireScope(options, request, METRICS_SCOPE);
+    if (production) {
+      await options.rateLimits?.admit(request.ip);
+      await requireScope(options, request, METRICS_SCOPE);
+    }
     return reply.type(options.metrics.contentType).send(await options.metrics.text());
   });
   app.get('/healthz', async () => ({ status: 'ok' }));

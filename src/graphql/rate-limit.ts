@@ -159,6 +159,11 @@ export function callerOf({ userId }: { readonly userId: string | undefined }, ad
   return userId === undefined ? `anonymous:${networkOf(address)}` : `viewer:${userId}`;
 }
 
+/** Whole points, at least one. */
+export function pointsFor(cost: number): number {
+  return Math.max(1, Math.ceil(cost));
+}
+
 /**
  * Spends what an operation costs before it runs, and tells every answer where its caller stands. To be put after whatever sets
  * the context's `cost`, which happens in the same hook.
@@ -173,7 +178,7 @@ export function rateLimitPlugin(
       didResolveOperation: async ({ contextValue }) => {
         const { costing, cost = 1 } = contextValue as { readonly cost?: number; readonly costing?: Promise<number> };
         const points = costing === undefined ? cost : await costing.catch(() => 1); // its failure is the request's
-        contextValue.paid = await limits.spend(caller(contextValue), Math.max(1, Math.ceil(points)));
+        contextValue.paid = await limits.spend(caller(contextValue), pointsFor(points));
       },
       willSendResponse: async ({ response, contextValue: { paid } }) => {
         if (paid === undefined) return;

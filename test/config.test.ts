@@ -41,6 +41,7 @@ test('a laptop needs no variable at all', () => {
       unknownUsers: 'refuse',
       corsOrigins: ['https://studio.apollographql.com'],
       trustProxy: undefined,
+      httpConnections: { maxConnections: 10_000, maxConnectionsPerAddress: 1000 },
       rateLimit: undefined,
     },
     subscriptionLimits: {},
@@ -118,6 +119,8 @@ test.each([
   ['TRUST_PROXY', '1'],
   ['TRUST_PROXY', 'yes'],
   ['TRUST_PROXY', '10.0.0.0/33'],
+  ['MAX_HTTP_CONNECTIONS', '0'],
+  ['MAX_HTTP_CONNECTIONS_PER_ADDRESS', 'many'],
   ['RATE_LIMIT_POINTS', '-1'],
   ['RATE_LIMIT_SECONDS', '0'],
 ])('a bad %s is named, with what was expected', (name, value) => {
@@ -149,11 +152,14 @@ test('production lets no page of another origin in, believes no proxy, and limit
     unknownUsers: 'refuse',
     corsOrigins: [],
     trustProxy: undefined,
+    httpConnections: { maxConnections: 10_000, maxConnectionsPerAddress: 1000 },
     rateLimit: { points: 10_000, seconds: 60 },
   });
   const chosen = {
     CORS_ORIGINS: 'https://a.example, http://localhost:3000',
     TRUST_PROXY: '10.0.0.0/8,::1',
+    MAX_HTTP_CONNECTIONS: '500',
+    MAX_HTTP_CONNECTIONS_PER_ADDRESS: '20',
     RATE_LIMIT_POINTS: '0',
     UNKNOWN_USERS: 'create',
   };
@@ -162,6 +168,7 @@ test('production lets no page of another origin in, believes no proxy, and limit
     unknownUsers: 'create',
     corsOrigins: ['https://a.example', 'http://localhost:3000'],
     trustProxy: ['10.0.0.0/8', '::1'],
+    httpConnections: { maxConnections: 500, maxConnectionsPerAddress: 20 },
     rateLimit: undefined,
   });
 });

@@ -23,6 +23,7 @@ import { badUserInput, ErrorMask, noSuchOperation } from './errors.js';
 import { gatewayOf } from './executor.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
 import { openFrontDoor } from './front-door.js';
+import { boundConnections, DEFAULT_HTTP_CONNECTION_LIMITS } from './http-connections.js';
 import { addHttpCache, httpCachePlugin } from './http-cache.js';
 import { answerHttpErrors } from './http-errors.js';
 import {
@@ -30,6 +31,7 @@ import {
   type HttpSecurityOptions,
   offlinePolicy,
   sandboxPolicy,
+  trustsOf,
   serverOptions,
 } from './http-security.js';
 import { readJsonBodies } from './json-body.js';
@@ -38,6 +40,7 @@ import { LIMITS, MAX_BODY_BYTES, PARSE_OPTIONS } from './limits.js';
 import { Loads } from './loads.js';
 import { statusByMediaType } from './over-http.js';
 import { PersistedDocuments, type PersistedDocumentsOptions, RegisteredDocuments } from './persisted.js';
+import { refusalLog } from './refusal-log.js';
 import { callerOf, type RateLimits, rateLimitPlugin } from './rate-limit.js';
 import { type Admitted, type Asker, type Opened, RequestContext } from './request-context.js';
 import { MAX_RESPONSE_BYTES } from './response-size.js';
@@ -118,6 +121,11 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const turns = new Turns();
   const documents = new Documents({ limited: options.rateLimits !== undefined, turns });
   const admitted = new WeakMap<object, Admitted>();
+  boundConnections(app.server, {
+    limits: { ...DEFAULT_HTTP_CONNECTION_LIMITS, ...options.httpConnections },
+    trusts: trustsOf(options),
+    onRefusal: refusalLog(log, 'HTTP connections'),
+  });
   readJsonBodies(app, async ({ raw }, parse, options) => {
     const sender = admitted.get(raw);
     if (sender === undefined) return parse(); // of a route that is not the API's

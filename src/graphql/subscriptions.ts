@@ -13,12 +13,13 @@ import { type Context as Connected, handleProtocols, makeServer } from 'graphql-
 import { type WebSocket, WebSocketServer } from 'ws';
 import { availabilityOf } from '../db/availability.js';
 import type { Log } from '../log.js';
-import { DAY, MINUTE, SECOND } from '../time.js';
+import { DAY, SECOND } from '../time.js';
 import { bearerToken } from './bearer.js';
 import { type ConnectionSlot, ConnectionSlots } from './connection-slots.js';
 import type { ErrorMask } from './errors.js';
 import { addressOf, type HttpSecurityOptions } from './http-security.js';
 import { MessageTime } from './message-time.js';
+import { refusalLog } from './refusal-log.js';
 import { bytesOf, ResponseTooLarge } from './response-size.js';
 import type { Identity } from './server.js';
 import { CLOSE, DEFAULT_LIMITS, type Ending, type SubscriptionLimits } from './subscription-limits.js';
@@ -28,8 +29,6 @@ import { type Client, type SubscriptionRequestOptions, SubscriptionRequests } fr
 const DRAIN_MS = SECOND;
 /** A connection that is closed in favour of another has no slot any more, so it must go soon. */
 const EVICTED_GOODBYE_MS = 100;
-/** At most one line in the log about refused connections in this time. */
-const REFUSALS_LOGGED_EVERY_MS = MINUTE;
 
 export interface SubscriptionOptions
   extends Omit<SubscriptionRequestOptions, 'availability'>,
@@ -57,7 +56,7 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
   const { rateLimits, log } = options;
   const addressOfRequest = addressOf(options);
   const slots = new ConnectionSlots(limits);
-  const logRefusal = refusalLog(log);
+  const logRefusal = refusalLog(log, 'WebSockets');
   const messageTime = rateLimits && new MessageTime(limits);
   let closing = false;
   app.server.on('upgrade', async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -92,16 +91,6 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
 function refuse(socket: Duplex, status: string): void {
   socket.once('finish', () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n`);
-}
-
-function refusalLog(log: Log): (why: 'address' | 'process', address: string) => void {
-  let silentUntilMs = 0;
-  return (why, address) => {
-    if (Date.now() < silentUntilMs) return;
-    silentUntilMs = Date.now() + REFUSALS_LOGGED_EVERY_MS;
-    const hint = 'an address has as many WebSockets as it may have: if it is that of a proxy, name it in TRUST_PROXY';
-    log.warn({ address }, why === 'address' ? hint : 'this process has as many WebSockets as it may have');
-  };
 }
 
 /** Not `complete`: a client that is told of the end of the connection alone subscribes again, elsewhere. */

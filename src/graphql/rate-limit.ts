@@ -17,6 +17,8 @@ import { headerMap } from './http-headers.js';
 const ADVANCES = 50;
 /** An address may be that of a whole company: an outer bound for all that comes from it, whoever it is. */
 const ADDRESS_FACTOR = 20;
+/** A new user costs so many points of an address's limit, in a count of their own. */
+const NEW_USER_POINTS = 100;
 /** Callers remembered. Who is forgotten takes a new advance. */
 const MAX_LEDGERS = 50_000;
 
@@ -83,6 +85,12 @@ export class RateLimits {
   /** A request has come from this address: before anything is done for it. @throws RATE_LIMITED */
   async admit(address: string): Promise<void> {
     await this.#spend(this.#ledger(`address:${networkOf(address)}`, this.#points * ADDRESS_FACTOR), 1);
+  }
+
+  /** A token from this address is to become a new user, who takes a row for good. @throws RATE_LIMITED */
+  async admitNewUser(address: string): Promise<void> {
+    const limit = Math.ceil((this.#points * ADDRESS_FACTOR) / NEW_USER_POINTS);
+    await this.#spend(this.#ledger(`new-users:${networkOf(address)}`, limit), 1);
   }
 
   /** This caller will spend soon: what they need may be fetched meanwhile. */

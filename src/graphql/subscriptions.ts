@@ -21,7 +21,7 @@ import { addressOf, type HttpSecurityOptions } from './http-security.js';
 import { MessageTime } from './message-time.js';
 import { refusalLog } from './refusal-log.js';
 import { bytesOf, ResponseTooLarge } from './response-size.js';
-import type { Identity } from './server.js';
+import type { Identity, TokenSender } from './server.js';
 import { CLOSE, DEFAULT_LIMITS, type Ending, type SubscriptionLimits } from './subscription-limits.js';
 import { type Client, type SubscriptionRequestOptions, SubscriptionRequests } from './subscription-requests.js';
 
@@ -37,8 +37,8 @@ export interface SubscriptionOptions
   readonly mask: ErrorMask;
   /** Of one event. */
   readonly maxResponseBytes: number;
-  /** @throws UNAUTHENTICATED */
-  readonly verifyToken: (token: string) => Promise<Identity>;
+  /** @throws UNAUTHENTICATED; where the token would become a new user, RATE_LIMITED */
+  readonly verifyToken: (token: string, from: TokenSender) => Promise<Identity>;
   readonly limits?: Partial<SubscriptionLimits> | undefined;
 }
 
@@ -222,12 +222,12 @@ async function authenticate(
   const token = tokenIn(connectionParams);
   if (token === undefined) return refused(extra, CLOSE.unauthorized);
   try {
-    extra.identity = await verifyToken(token);
+    extra.identity = await verifyToken(token, { address: extra.address });
   } catch (error) {
-    if (error instanceof GraphQLError && error.extensions['code'] === 'UNAUTHENTICATED') {
-      return refused(extra, CLOSE.badToken);
-    }
-    log.warn({ err: error }, 'the token of a WebSocket could not be checked');
+    const code = error instanceof GraphQLError ? error.extensions['code'] : undefined;
+    if (code === 'UNAUTHENTICATED') return refused(extra, CLOSE.badToken);
+    const isOneTooMany = code === 'RATE_LIMITED' || code === 'TOO_MANY_WRITES'; // a new user
+    if (!isOneTooMany) log.warn({ err: error }, 'the token of a WebSocket could not be checked');
     return refused(extra, CLOSE.tryAgain);
   }
   if (!extra.slot.authenticate(extra.identity.userId)) return refused(extra, CLOSE.tooMany);

@@ -34,6 +34,7 @@ export const accessVariables = {
   MAX_HTTP_CONNECTIONS_PER_ADDRESS: connections(DEFAULT_HTTP_CONNECTION_LIMITS.maxConnectionsPerAddress),
   RATE_LIMIT_POINTS: wholeNumber('expected a number of points, 0 for no limit', 0).optional(),
   RATE_LIMIT_SECONDS: wholeNumber('expected a number of seconds', 1).pipe(z.number().max(86_400)).default(60),
+  TIME_LIMITS: z.enum(['on', 'off'], 'expected on or off').optional(),
 };
 
 const variables = z.object(accessVariables);
@@ -48,6 +49,8 @@ export interface AccessConfig {
   /** The addresses of proxies that are believed to tell a request's own; absent: none. */
   readonly trustProxy: readonly string[] | undefined;
   readonly httpConnections: HttpConnectionLimits;
+  /** Whether a caller may take only so much of the process's time for what it sends, whatever its points. */
+  readonly timeLimits: boolean;
   /** Absent: no limit. */
   readonly rateLimit: { readonly points: number; readonly seconds: number } | undefined;
 }
@@ -64,6 +67,7 @@ export function accessConfig(v: Variables, production: boolean): AccessConfig {
       maxConnections: v.MAX_HTTP_CONNECTIONS,
       maxConnectionsPerAddress: v.MAX_HTTP_CONNECTIONS_PER_ADDRESS,
     },
+    timeLimits: v.TIME_LIMITS === undefined ? production : v.TIME_LIMITS === 'on',
     rateLimit: points === 0 ? undefined : { points, seconds: v.RATE_LIMIT_SECONDS },
   };
 }

@@ -47,6 +47,7 @@ export interface AppOptions
       | 'unreadStallMs'
       | 'subscriptionLimits'
       | 'explorer'
+      | 'timeLimits'
     > {
   /** @throws UNAUTHENTICATED */
   readonly verifyToken: (token: string) => Promise<VerifiedToken>;

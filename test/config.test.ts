@@ -42,6 +42,7 @@ test('a laptop needs no variable at all', () => {
       corsOrigins: ['https://studio.apollographql.com'],
       trustProxy: undefined,
       httpConnections: { maxConnections: 10_000, maxConnectionsPerAddress: 1000 },
+      timeLimits: false,
       rateLimit: undefined,
     },
     subscriptionLimits: {},
@@ -123,6 +124,7 @@ test.each([
   ['MAX_HTTP_CONNECTIONS_PER_ADDRESS', 'many'],
   ['RATE_LIMIT_POINTS', '-1'],
   ['RATE_LIMIT_SECONDS', '0'],
+  ['TIME_LIMITS', 'maybe'],
 ])('a bad %s is named, with what was expected', (name, value) => {
   expect(faults({ [name]: value })).toMatch(new RegExp(`${name}: .*expected`, 'i'));
 });
@@ -153,6 +155,7 @@ test('production lets no page of another origin in, believes no proxy, and limit
     corsOrigins: [],
     trustProxy: undefined,
     httpConnections: { maxConnections: 10_000, maxConnectionsPerAddress: 1000 },
+    timeLimits: true,
     rateLimit: { points: 10_000, seconds: 60 },
   });
   const chosen = {
@@ -169,8 +172,17 @@ test('production lets no page of another origin in, believes no proxy, and limit
     corsOrigins: ['https://a.example', 'http://localhost:3000'],
     trustProxy: ['10.0.0.0/8', '::1'],
     httpConnections: { maxConnections: 500, maxConnectionsPerAddress: 20 },
+    timeLimits: true, // without points, too
     rateLimit: undefined,
   });
+});
+
+test('time is limited in production, or where it is asked for, whatever the points', () => {
+  expect(readConfig({ ...PRODUCTION, TIME_LIMITS: 'off' }).access).toMatchObject({
+    timeLimits: false,
+    rateLimit: { points: 10_000 },
+  });
+  expect(readConfig({ TIME_LIMITS: 'on' }).access).toMatchObject({ timeLimits: true, rateLimit: undefined });
 });
 
 test('REDIS_GROUP names the keys of an installation', () => {

@@ -101,6 +101,8 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
   /** In Prometheus's text format. */
   readonly metrics: { readonly contentType: string; text(): Promise<string>; unlistedDocument(): void };
+  /** Whether the time is bounded that a caller's documents, bodies and messages take: see time-budget.ts. Default: not. */
+  readonly timeLimits?: boolean;
   /** Absent: no limits. */
   readonly rateLimits?: RateLimits | undefined;
   /** Absent: clients send what they like. */
@@ -130,7 +132,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const listed = persistedDocuments && new PersistedDocuments({ ...persistedDocuments, log, unlisted });
   listed?.serve(app, ENDPOINT);
   const turns = new Turns();
-  const documents = new Documents({ limited: options.rateLimits !== undefined, turns });
+  const documents = new Documents({ limited: options.timeLimits === true, turns });
   const admitted = new WeakMap<object, Admitted>();
   readJsonBodies(app, async ({ raw }, parse, options) => {
     const sender = admitted.get(raw);

@@ -34,6 +34,8 @@ export interface SubscriptionOptions
   extends Omit<SubscriptionRequestOptions, 'availability'>,
     Pick<HttpSecurityOptions, 'trustProxy'> {
   readonly log: Log;
+  /** Whether the messages of an address may take only so much time. */
+  readonly timeLimits?: boolean;
   readonly mask: ErrorMask;
   /** Of one event. */
   readonly maxResponseBytes: number;
@@ -53,11 +55,11 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
     maxPayload: limits.maxMessageBytes,
   });
   const protocol = protocolServer(options, limits);
-  const { rateLimits, log } = options;
+  const { rateLimits, timeLimits, log } = options;
   const addressOfRequest = addressOf(options);
   const slots = new ConnectionSlots(limits);
   const logRefusal = refusalLog(log, 'WebSockets');
-  const messageTime = rateLimits && new MessageTime(limits);
+  const messageTime = timeLimits === true ? new MessageTime(limits) : undefined;
   let closing = false;
   app.server.on('upgrade', async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => {}); // the client may have gone already

@@ -18,6 +18,7 @@ import {
   Statistics,
   type Store,
 } from './cache/index.js';
+import { bounded } from './cache/redis/bounded.js';
 import { ConfigError } from './config.js';
 import { openDatabase, postgresClient } from './db/database.js';
 import { Tracer } from './graphql/cache-trace.js';
@@ -31,6 +32,7 @@ import { requireTriggers } from './invalidation/triggers.js';
 import type { Log } from './log.js';
 import { createMetrics } from './metrics.js';
 import { allRowSets, eventTables } from './row-sets.js';
+import { shared } from './shared.js';
 import { SECOND, systemClock } from './time.js';
 
 /** Background statements (relay, resolving fences) must fail fast. */
@@ -93,6 +95,8 @@ export interface CoreOptions extends Pick<CacheOptions, 'fencePolicy' | 'maxLoad
 }
 
 const STATISTICS_EVERY_MS = 10 * SECOND;
+/** A Postgres that takes longer for `select 1` is down. */
+const READINESS_MS = 2 * SECOND;
 
 export type Core = ReturnType<typeof createCore>;
 
@@ -146,6 +150,13 @@ export function createCore(options: CoreOptions) {
     events: { ...metrics.events, moved: () => db.reconnect() },
     database,
   });
+  // Shared beyond the check that began it: on a Postgres that answers nothing, statements must not queue up.
+  const ping = shared(() =>
+    sql`select 1`.then(
+      () => true,
+      () => false,
+    ),
+  );
   const flushing = setInterval(() => void statistics.flush(), STATISTICS_EVERY_MS).unref();
   return {
     db,
@@ -157,15 +168,12 @@ export function createCore(options: CoreOptions) {
     log,
     /** What serves or fills a cache calls it first. @throws TriggersMissing */
     requireTriggers: () => requireTriggers(sql, allRowSets),
-    /** Whether Postgres answers, and how the store is. */
-    async readiness() {
-      const postgres = await sql`select 1`.then(
-        () => true,
-        () => false,
-      );
+    /** Whether Postgres answers in time, and how the store is. One check at a time, whose result all share that ask meanwhile. */
+    readiness: shared(async () => {
+      const postgres = await bounded(ping(), READINESS_MS).catch(() => false);
       const state = stateOf(await store.head().catch(() => undefined), relay);
       return { postgres, redis: store.kind === 'redis' ? state : `${state} (in this process)` };
-    },
+    }),
     async close() {
       clearInterval(flushing);
       await relay.stop();

@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { type Cache, type CacheEvents, count } from './cache/index.js';
 import type { FenceEvents } from './invalidation/fences.js';
 import type { RelayEvents } from './invalidation/relay.js';
+import { shared } from './shared.js';
 import { SECOND } from './time.js';
 
 export interface Metrics {
@@ -86,6 +87,6 @@ export function createMetrics(cache: () => Cache): Metrics {
     },
     unlistedDocument: () => unlisted.inc(),
     contentType: registry.contentType,
-    text: () => registry.metrics(),
+    text: shared(() => registry.metrics()),
   };
 }

@@ -35,7 +35,7 @@ const ANONYMOUS_TIME = { burstMs: 250, msPerSecond: 10 };
 export type Sender = Pick<Opened, 'caller' | 'identity'>;
 
 export interface DocumentsOptions {
-  /** Whether there are limits of rate: then time is one of them. */
+  /** Whether the time that one caller takes is bounded. */
   readonly limited: boolean;
   /** New documents are read one in each turn of the event loop. */
   readonly turns: Turns;

@@ -17,6 +17,8 @@ import { headerMap } from './http-headers.js';
 const ADVANCES = 50;
 /** An address may be that of a whole company: an outer bound for all that comes from it, whoever it is. */
 const ADDRESS_FACTOR = 20;
+/** A new user costs so many points of an address's limit, in a count of their own. */
+const NEW_USER_POINTS = 100;
 /** Callers remembered. Who is forgotten takes a new advance. */
 const MAX_LEDGERS = 50_000;
 
@@ -83,6 +85,12 @@ export class RateLimits {
   /** A request has come from this address: before anything is done for it. @throws RATE_LIMITED */
   async admit(address: string): Promise<void> {
     await this.#spend(this.#ledger(`address:${networkOf(address)}`, this.#points * ADDRESS_FACTOR), 1);
+  }
+
+  /** A token from this address is to become a new user, who takes a row for good. @throws RATE_LIMITED */
+  async admitNewUser(address: string): Promise<void> {
+    const limit = Math.ceil((this.#points * ADDRESS_FACTOR) / NEW_USER_POINTS);
+    await this.#spend(this.#ledger(`new-users:${networkOf(address)}`, limit), 1);
   }
 
   /** This caller will spend soon: what they need may be fetched meanwhile. */
@@ -159,6 +167,11 @@ export function callerOf({ userId }: { readonly userId: string | undefined }, ad
   return userId === undefined ? `anonymous:${networkOf(address)}` : `viewer:${userId}`;
 }
 
+/** Whole points, at least one. */
+export function pointsFor(cost: number): number {
+  return Math.max(1, Math.ceil(cost));
+}
+
 /**
  * Spends what an operation costs before it runs, and tells every answer where its caller stands. To be put after whatever sets
  * the context's `cost`, which happens in the same hook.
@@ -173,7 +186,7 @@ export function rateLimitPlugin(
       didResolveOperation: async ({ contextValue }) => {
         const { costing, cost = 1 } = contextValue as { readonly cost?: number; readonly costing?: Promise<number> };
         const points = costing === undefined ? cost : await costing.catch(() => 1); // its failure is the request's
-        contextValue.paid = await limits.spend(caller(contextValue), Math.max(1, Math.ceil(points)));
+        contextValue.paid = await limits.spend(caller(contextValue), pointsFor(points));
       },
       willSendResponse: async ({ response, contextValue: { paid } }) => {
         if (paid === undefined) return;

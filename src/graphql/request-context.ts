@@ -8,7 +8,7 @@ import type { WriteProgress } from '../db/write-progress.js';
 import type { Tracer } from './cache-trace.js';
 import type { Context } from './context.js';
 import { Loads } from './loads.js';
-import type { RateLimits, RateState } from './rate-limit.js';
+import { pointsFor, type RateLimits, type RateState } from './rate-limit.js';
 import type { Identity } from './server.js';
 
 /** What is known of a request before it is admitted. */
@@ -93,7 +93,7 @@ export class RequestContext implements Context {
   }
 
   async charge(points: number): Promise<void> {
-    await this.given.rateLimits?.spend(this.opened.caller, points);
+    await this.given.rateLimits?.spend(this.opened.caller, pointsFor(points));
   }
 
   answered(): void {

@@ -1,5 +1,4 @@
 /** HTTP: the API at /graphql, the explorer at /, health at /healthz and /readyz. One request is one context, one set of loads. */
-import type { IncomingHttpHeaders } from 'node:http';
 import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
@@ -24,6 +23,7 @@ import { gatewayOf } from './executor.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
 import { openFrontDoor } from './front-door.js';
 import { addHttpCache, httpCachePlugin } from './http-cache.js';
+import { boundConnections, DEFAULT_HTTP_CONNECTION_LIMITS } from './http-connections.js';
 import { answerHttpErrors } from './http-errors.js';
 import {
   addHttpSecurity,
@@ -31,6 +31,7 @@ import {
   offlinePolicy,
   sandboxPolicy,
   serverOptions,
+  trustsOf,
 } from './http-security.js';
 import { readJsonBodies } from './json-body.js';
 import { LargeResponses } from './large-responses.js';
@@ -39,6 +40,7 @@ import { Loads } from './loads.js';
 import { statusByMediaType } from './over-http.js';
 import { PersistedDocuments, type PersistedDocumentsOptions, RegisteredDocuments } from './persisted.js';
 import { callerOf, type RateLimits, rateLimitPlugin } from './rate-limit.js';
+import { refusalLog } from './refusal-log.js';
 import { type Admitted, type Asker, type Opened, RequestContext } from './request-context.js';
 import { MAX_RESPONSE_BYTES } from './response-size.js';
 import type { SubscriptionLimits } from './subscription-limits.js';
@@ -69,13 +71,20 @@ export interface Identity {
   readonly expiresAtMs: number;
 }
 
+/** What brings a token. */
+export interface TokenSender {
+  readonly address: string;
+  /** The session of the request, which sees what checking the token writes. Absent: nothing is read afterwards. */
+  readonly session?: Session | undefined;
+}
+
 export interface ServerOptions extends HttpSecurityOptions {
   readonly schema: GraphQLSchema;
   readonly cache: Cache;
   readonly db: MainDatabase;
   readonly log: Log;
-  /** `session`: of the request, which sees what this writes. @throws UNAUTHENTICATED */
-  readonly verifyToken: (token: string, session?: Session) => Promise<Identity>;
+  /** @throws UNAUTHENTICATED; where the token would become a new user, RATE_LIMITED */
+  readonly verifyToken: (token: string, from: TokenSender) => Promise<Identity>;
   /** Before a write: the token may be older than the user's removal. @throws UNAUTHENTICATED */
   readonly requireUser: (loads: Loads, id: UserId) => Promise<void>;
   /** Whether clients may ask for the schema. Default: not in production. */
@@ -92,6 +101,8 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
   /** In Prometheus's text format. */
   readonly metrics: { readonly contentType: string; text(): Promise<string>; unlistedDocument(): void };
+  /** Whether the time is bounded that a caller's documents, bodies and messages take: see time-budget.ts. Default: not. */
+  readonly timeLimits?: boolean;
   /** Absent: no limits. */
   readonly rateLimits?: RateLimits | undefined;
   /** Absent: clients send what they like. */
@@ -110,13 +121,18 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     forceCloseConnections: 'idle',
     return503OnClosing: false, // whoever has got in is answered, and told to leave
   });
+  boundConnections(app.server, {
+    limits: { ...DEFAULT_HTTP_CONNECTION_LIMITS, ...options.httpConnections },
+    trusts: trustsOf(options),
+    onRefusal: refusalLog(log, 'HTTP connections'),
+  });
   const mask = new ErrorMask(log);
   answerHttpErrors(app, ENDPOINT, mask);
   const unlisted = options.metrics.unlistedDocument;
   const listed = persistedDocuments && new PersistedDocuments({ ...persistedDocuments, log, unlisted });
   listed?.serve(app, ENDPOINT);
   const turns = new Turns();
-  const documents = new Documents({ limited: options.rateLimits !== undefined, turns });
+  const documents = new Documents({ limited: options.timeLimits === true, turns });
   const admitted = new WeakMap<object, Admitted>();
   readJsonBodies(app, async ({ raw }, parse, options) => {
     const sender = admitted.get(raw);
@@ -185,7 +201,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     limits: options.subscriptionLimits,
   });
   app.get('/metrics', async (request, reply) => {
-    if (production) await requireScope(options, request, METRICS_SCOPE);
+    if (production) {
+      await options.rateLimits?.admit(request.ip);
+      await requireScope(options, request, METRICS_SCOPE);
+    }
     return reply.type(options.metrics.contentType).send(await options.metrics.text());
   });
   app.get('/healthz', async () => ({ status: 'ok' }));
@@ -203,26 +222,27 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
 
 async function identityOf(
   { verifyToken }: ServerOptions,
-  { authorization }: IncomingHttpHeaders,
-  session?: Session,
+  { headers: { authorization }, address, session }: Asker,
 ): Promise<Identity | undefined> {
   const token = bearerToken(authorization);
-  return token === undefined ? undefined : verifyToken(token, session);
+  return token === undefined ? undefined : verifyToken(token, { address, session });
 }
 
 /** @throws an error that Fastify answers with 401 or 403 */
 async function requireScope(options: ServerOptions, request: FastifyRequest, scope: string): Promise<void> {
-  const identity = await identityOf(options, request.headers).catch(() => undefined);
+  const { headers, ip: address } = request;
+  const identity = await identityOf(options, { headers, address }).catch(() => undefined);
   if (identity?.scopes.includes(scope)) return;
   const statusCode = identity === undefined ? 401 : 403;
   throw Object.assign(new Error(`This needs a token with the scope ${scope}.`), { statusCode });
 }
 
 /** Who asks, before anything is done for them. @throws RATE_LIMITED, UNAUTHENTICATED */
-async function admitRequest(options: ServerOptions, { headers, address, session }: Asker): Promise<Admitted> {
+async function admitRequest(options: ServerOptions, asker: Asker): Promise<Admitted> {
   const { rateLimits } = options;
+  const { address } = asker;
   await rateLimits?.admit(address);
-  const identity = await identityOf(options, headers, session);
+  const identity = await identityOf(options, asker);
   const caller = callerOf({ userId: identity?.userId }, address);
   rateLimits?.prepare(caller);
   return { identity, caller };

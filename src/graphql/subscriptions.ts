@@ -13,14 +13,15 @@ import { type Context as Connected, handleProtocols, makeServer } from 'graphql-
 import { type WebSocket, WebSocketServer } from 'ws';
 import { availabilityOf } from '../db/availability.js';
 import type { Log } from '../log.js';
-import { DAY, MINUTE, SECOND } from '../time.js';
+import { DAY, SECOND } from '../time.js';
 import { bearerToken } from './bearer.js';
 import { type ConnectionSlot, ConnectionSlots } from './connection-slots.js';
 import type { ErrorMask } from './errors.js';
 import { addressOf, type HttpSecurityOptions } from './http-security.js';
 import { MessageTime } from './message-time.js';
+import { refusalLog } from './refusal-log.js';
 import { bytesOf, ResponseTooLarge } from './response-size.js';
-import type { Identity } from './server.js';
+import type { Identity, TokenSender } from './server.js';
 import { CLOSE, DEFAULT_LIMITS, type Ending, type SubscriptionLimits } from './subscription-limits.js';
 import { type Client, type SubscriptionRequestOptions, SubscriptionRequests } from './subscription-requests.js';
 
@@ -28,18 +29,18 @@ import { type Client, type SubscriptionRequestOptions, SubscriptionRequests } fr
 const DRAIN_MS = SECOND;
 /** A connection that is closed in favour of another has no slot any more, so it must go soon. */
 const EVICTED_GOODBYE_MS = 100;
-/** At most one line in the log about refused connections in this time. */
-const REFUSALS_LOGGED_EVERY_MS = MINUTE;
 
 export interface SubscriptionOptions
   extends Omit<SubscriptionRequestOptions, 'availability'>,
     Pick<HttpSecurityOptions, 'trustProxy'> {
   readonly log: Log;
+  /** Whether the messages of an address may take only so much time. */
+  readonly timeLimits?: boolean;
   readonly mask: ErrorMask;
   /** Of one event. */
   readonly maxResponseBytes: number;
-  /** @throws UNAUTHENTICATED */
-  readonly verifyToken: (token: string) => Promise<Identity>;
+  /** @throws UNAUTHENTICATED; where the token would become a new user, RATE_LIMITED */
+  readonly verifyToken: (token: string, from: TokenSender) => Promise<Identity>;
   readonly limits?: Partial<SubscriptionLimits> | undefined;
 }
 
@@ -54,11 +55,11 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
     maxPayload: limits.maxMessageBytes,
   });
   const protocol = protocolServer(options, limits);
-  const { rateLimits, log } = options;
+  const { rateLimits, timeLimits, log } = options;
   const addressOfRequest = addressOf(options);
   const slots = new ConnectionSlots(limits);
-  const logRefusal = refusalLog(log);
-  const messageTime = rateLimits && new MessageTime(limits);
+  const logRefusal = refusalLog(log, 'WebSockets');
+  const messageTime = timeLimits === true ? new MessageTime(limits) : undefined;
   let closing = false;
   app.server.on('upgrade', async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => {}); // the client may have gone already
@@ -92,16 +93,6 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
 function refuse(socket: Duplex, status: string): void {
   socket.once('finish', () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n`);
-}
-
-function refusalLog(log: Log): (why: 'address' | 'process', address: string) => void {
-  let silentUntilMs = 0;
-  return (why, address) => {
-    if (Date.now() < silentUntilMs) return;
-    silentUntilMs = Date.now() + REFUSALS_LOGGED_EVERY_MS;
-    const hint = 'an address has as many WebSockets as it may have: if it is that of a proxy, name it in TRUST_PROXY';
-    log.warn({ address }, why === 'address' ? hint : 'this process has as many WebSockets as it may have');
-  };
 }
 
 /** Not `complete`: a client that is told of the end of the connection alone subscribes again, elsewhere. */
@@ -233,12 +224,12 @@ async function authenticate(
   const token = tokenIn(connectionParams);
   if (token === undefined) return refused(extra, CLOSE.unauthorized);
   try {
-    extra.identity = await verifyToken(token);
+    extra.identity = await verifyToken(token, { address: extra.address });
   } catch (error) {
-    if (error instanceof GraphQLError && error.extensions['code'] === 'UNAUTHENTICATED') {
-      return refused(extra, CLOSE.badToken);
-    }
-    log.warn({ err: error }, 'the token of a WebSocket could not be checked');
+    const code = error instanceof GraphQLError ? error.extensions['code'] : undefined;
+    if (code === 'UNAUTHENTICATED') return refused(extra, CLOSE.badToken);
+    const isOneTooMany = code === 'RATE_LIMITED' || code === 'TOO_MANY_WRITES'; // a new user
+    if (!isOneTooMany) log.warn({ err: error }, 'the token of a WebSocket could not be checked');
     return refused(extra, CLOSE.tryAgain);
   }
   if (!extra.slot.authenticate(extra.identity.userId)) return refused(extra, CLOSE.tooMany);

@@ -3,17 +3,24 @@
  * `subject`. A subject that nobody has is refused, or becomes a user, once, however many requests and processes meet it first.
  */
 import { eq, or } from 'drizzle-orm';
-import type { Cache, Session } from '../cache/index.js';
+import { GraphQLError } from 'graphql';
+import type { Cache } from '../cache/index.js';
 import type { MainDatabase, Transaction } from '../db/database.js';
 import { isId, newId, type UserId } from '../db/ids.js';
 import { unauthenticated } from '../graphql/errors.js';
+import { headerMap } from '../graphql/http-headers.js';
 import type { Source } from '../graphql/loads.js';
-import type { Identity } from '../graphql/server.js';
+import type { Identity, TokenSender } from '../graphql/server.js';
 import type { Transactor } from '../invalidation/transact.js';
+import { TooManyWrites } from '../invalidation/write-queue.js';
 import { toLine, truncated } from '../text.js';
+import { SECOND } from '../time.js';
 import type { VerifiedToken } from '../tokens.js';
 import { userById, userIdBySubject } from './user.loaders.js';
 import { MAX_HANDLE_CHARS, MAX_NAME_CHARS, users } from './user.table.js';
+
+/** New users are created in one line of the queue for writes, with one viewer's share of it: a flood of them keeps no user from writing. */
+const NEW_USERS = 'new users';
 
 /** What OpenID Connect allows: ASCII, at most 255. */
 const SUBJECT = /^[\x20-\x7e]{1,255}$/;
@@ -24,6 +31,8 @@ export interface IdentitiesOptions {
   readonly transactor: Transactor;
   /** What a valid token of nobody does. */
   readonly unknownUsers: 'refuse' | 'create';
+  /** Called before a user is created for a token from this address. @throws RATE_LIMITED */
+  readonly admitNewUser: (address: string) => Promise<void>;
 }
 
 export class Identities {
@@ -36,15 +45,15 @@ export class Identities {
   }
 
   /**
-   * `session`: of the request that brings the token. What it reads later sees the user that is created here.
-   * @throws UNAUTHENTICATED for a subject that is and becomes nobody
+   * What the sender's session reads later sees the user that is created here.
+   * @throws UNAUTHENTICATED for a subject without a user, where none is created; RATE_LIMITED or TOO_MANY_WRITES where too many are
    */
-  async of(token: VerifiedToken, session?: Session): Promise<Identity> {
+  async of(token: VerifiedToken, from: TokenSender): Promise<Identity> {
     const { scopes, expiresAtMs } = token;
-    return { userId: await this.#userIdOf(token, session), scopes, expiresAtMs };
+    return { userId: await this.#userIdOf(token, from), scopes, expiresAtMs };
   }
 
-  async #userIdOf(token: VerifiedToken, session: Session | undefined): Promise<UserId> {
+  async #userIdOf(token: VerifiedToken, { address, session }: TokenSender): Promise<UserId> {
     const { subject } = token;
     const create = this.#options.unknownUsers === 'create';
     if (isId('user', subject)) {
@@ -56,7 +65,7 @@ export class Identities {
       if (known !== null) return known;
       if (!create) throw unauthenticated('The token speaks for a user who does not exist.');
     }
-    const userId = await this.#create(token);
+    const userId = await this.#create(token, address);
     // Also where another request wrote the row that this one waited for: it, too, has read that there was none.
     if (session !== undefined) this.#options.cache.renew(session);
     return userId;
@@ -69,16 +78,27 @@ export class Identities {
     return value as V;
   }
 
-  #create(token: VerifiedToken): Promise<UserId> {
+  #create(token: VerifiedToken, address: string): Promise<UserId> {
     const known = this.#creating.get(token.subject);
     if (known !== undefined) return known;
-    const creating = this.#options.transactor
-      .transact((tx) => createUser(tx, token), { viewerId: token.subject })
-      .then(({ value }) => value)
+    const { admitNewUser, transactor } = this.#options;
+    const creating = admitNewUser(address)
+      .then(() => transactor.transact((tx) => createUser(tx, token), { viewerId: NEW_USERS }))
+      .then(({ value }) => value, rethrowRefusal)
       .finally(() => this.#creating.delete(token.subject));
     this.#creating.set(token.subject, creating);
     return creating;
   }
+}
+
+/** A request that brings a new user is refused as a whole. */
+function rethrowRefusal(error: unknown): never {
+  if (!(error instanceof TooManyWrites)) throw error;
+  const headers = headerMap([['retry-after', String(error.extensions.retryAfterMs / SECOND)]]);
+  const message = 'Too many new users are being created already. Nothing was done: send this again in a second.';
+  throw new GraphQLError(message, {
+    extensions: { ...error.extensions, code: error.code, http: { status: 503, headers } },
+  });
 }
 
 /** Another process may be a moment ahead: then its user is the one. */

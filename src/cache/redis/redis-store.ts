@@ -702,7 +702,7 @@ const UNKNOWN_SERVER: Server = { run: '?', link: 0 };
 
 function unavailable(error: unknown): CacheError {
   if (error instanceof CacheError) return error;
-  return new CacheError('STORE_UNAVAILABLE', `Redis: ${textOf(error)}`, { cause: error });
+  return new CacheError('STORE_UNAVAILABLE', `Redis: ${messageOf(error)}`, { cause: error });
 }
 
 /** The server's own answer, not one of the connection. */
@@ -710,8 +710,12 @@ function isRefusal(error: unknown): boolean {
   return error instanceof Error && error.name === 'ReplyError';
 }
 
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 function textOf(error: unknown): string {
-  return refusalText(error instanceof Error ? error.message : String(error));
+  return refusalText(messageOf(error));
 }
 
 type StreamRecord = [id: string, fields: string[]];

@@ -68,7 +68,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const taskEvents = new TaskEvents({ ...core, store: options.store });
   const { schema } = createSchema({ ...core, store: options.store, taskEvents, guardRoots: options.checkCoverage });
   const { rateLimit } = options;
-  const ratePoints = rateLimit && new RatePoints(rateLimit);
+  const ratePoints = rateLimit && new RatePoints({ ...rateLimit, owned: () => core.relay.owned });
   const identities = new Identities({ ...core, unknownUsers: options.unknownUsers ?? 'refuse' });
   const server = await createServer({
     ...options,

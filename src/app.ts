@@ -69,7 +69,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const taskEvents = new TaskEvents({ ...core, store: options.store });
   const { schema } = createSchema({ ...core, store: options.store, taskEvents, guardRoots: options.checkCoverage });
   const { rateLimit } = options;
-  const ratePoints = rateLimit && new RatePoints(rateLimit);
+  const ratePoints = rateLimit && new RatePoints({ ...rateLimit, owned: () => core.relay.owned });
   const rateLimits = rateLimit && ratePoints && new RateLimits({ ...rateLimit, source: ratePoints });
   const identities = new Identities({
     ...core,

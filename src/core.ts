@@ -21,6 +21,7 @@ import {
 import { bounded } from './cache/redis/bounded.js';
 import { ConfigError } from './config.js';
 import { openDatabase, postgresClient } from './db/database.js';
+import { leave } from './db/leave.js';
 import { Tracer } from './graphql/cache-trace.js';
 import { Coverage } from './invalidation/coverage.js';
 import { KnownDatabase } from './invalidation/database-identity.js';
@@ -114,7 +115,7 @@ export function createCore(options: CoreOptions) {
     },
   });
   const connect = () => postgresClient(databaseUrl, { max: 1, statementTimeoutMs: RELAY_STATEMENT_TIMEOUT_MS });
-  const sql = connect();
+  let sql = connect();
   const metrics = createMetrics(() => cache);
   const statistics = new Statistics({ store, clock: systemClock });
   const told: CacheEvents[] = [
@@ -133,7 +134,7 @@ export function createCore(options: CoreOptions) {
       },
     },
   ];
-  const fences = new FenceWatch({ store, sql, log, events: metrics.events });
+  const fences = new FenceWatch({ store, sql: () => sql, log, events: metrics.events });
   const cache: Cache = new Cache({
     ...options,
     events: tellAll(told),
@@ -142,12 +143,22 @@ export function createCore(options: CoreOptions) {
   });
   const transactor = new Transactor({ db, cache, fences });
   const database = new KnownDatabase();
-  store.bind(() => database.current);
+  store.bind(
+    () => database.current,
+    () => relay.owned,
+  );
+  /** Another database is behind the address than before: connections may still lead to that one. */
+  const reconnect = () => {
+    db.reconnect();
+    const left = sql;
+    sql = connect();
+    leave(left);
+  };
   const relay = new Relay({
     store,
     connect: () => postgresOutbox(connect(), eventTables),
     log,
-    events: { ...metrics.events, moved: () => db.reconnect() },
+    events: { ...metrics.events, moved: reconnect },
     database,
   });
   // Shared beyond the check that began it: on a Postgres that answers nothing, statements must not queue up.
@@ -189,7 +200,7 @@ function stateOf(head: Head | undefined, relay: Relay): string {
   if (head === undefined) return 'down';
   if (head.refusal !== undefined) return `refuses writes: ${head.refusal}`;
   if (relay.refused) {
-    return 'up, not serving: its keys belong to another database; give each installation on this Redis a REDIS_GROUP of its own';
+    return 'up, not serving: its keys belong to another database, or to an earlier state of this one; each installation on this Redis needs a REDIS_GROUP of its own';
   }
   return head.leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';
 }

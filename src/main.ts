@@ -4,6 +4,7 @@ import { createApp } from './app.js';
 import { type Config, ConfigError, readConfig } from './config.js';
 import { openStore } from './core.js';
 import { checkDatabase } from './database-check.js';
+import { SERVER_CONNECTIONS } from './db/database.js';
 import type { Services } from './development.js';
 import { readManifest } from './graphql/persisted.js';
 import { createLog } from './log.js';
@@ -50,7 +51,9 @@ async function start(config: Config): Promise<void> {
   const { persistedDocuments: listed } = config;
   const persistedDocuments = listed && { mode: listed.mode, manifest: await readManifest(listed.path) };
   const log = createLog(config.logLevel);
-  if (config.databaseUrl !== undefined) await checkDatabase(config.databaseUrl, log);
+  if (config.databaseUrl !== undefined) {
+    await checkDatabase(config.databaseUrl, log, { migrates: !production, connections: SERVER_CONNECTIONS });
+  }
   const services = production ? productionServices(config) : await developmentServices(config);
   const tokens: TokenOptions = {
     tokens: services.tokens,

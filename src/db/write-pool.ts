@@ -7,10 +7,8 @@ import type { DrizzleConfig } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import type { Sql, TransactionSql } from 'postgres';
 import type { Executor, Prepared, Transaction } from './database.js';
+import { leave } from './leave.js';
 import { builtOnce, comingAgain } from './preparing.js';
-
-/** What runs on a pool that is left has this long to end. */
-const LEAVE_S = 5;
 
 type Unsafe = Sql['unsafe'];
 type Open = (run: (tx: TransactionSql) => unknown) => Promise<unknown>;
@@ -58,7 +56,7 @@ export class WritePool {
   reconnect(): void {
     const left = this.#sql;
     this.#sql = this.#connect();
-    left.end({ timeout: LEAVE_S }).catch(() => {}); // its users see their own statements fail
+    leave(left);
   }
 
   async end(options: { timeout: number }): Promise<void> {

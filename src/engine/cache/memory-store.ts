@@ -251,7 +251,7 @@ export class MemoryStore implements Store {
     this.#counts.set(day, known);
   }
 
-  async counts(day: string): Promise<ReadonlyMap<string, number>> {
+  async readCounters(day: string): Promise<ReadonlyMap<string, number>> {
     return new Map(this.#counts.get(day));
   }
 

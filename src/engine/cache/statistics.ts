@@ -60,7 +60,7 @@ export function count(counts: OutcomeCounts, name: string, kind: string, n = 1):
 /** A day's statistics of all processes, by name. `day`: `2026-11-24`, in UTC; kept for about a week. */
 export async function statisticsOf(store: Store, day: string): Promise<StatisticsLine[]> {
   const lines = new Map<string, Partial<Record<OutcomeKind, number>>>();
-  for (const [field, count] of await store.counts(day)) {
+  for (const [field, count] of await store.readCounters(day)) {
     const [name = '', kind] = field.split(' ');
     lines.set(name, { ...lines.get(name), [kind as OutcomeKind]: count });
   }

@@ -142,25 +142,23 @@ export interface ApplyReply {
 }
 
 /**
- * Tags and entries are spread over `groups`, each of which has its position and its lease. A store of one server has one group;
- * a cluster has a fixed number, so that all keys of a group are on one shard.
+ * Entries and tokens. Tags and entries are spread over `groups`, each of which has its position and its lease. A store of one server
+ * has one group; a cluster has a fixed number, so that all keys of a group are on one shard.
  */
-export interface Store {
-  /** `redis` or `memory`: for people. */
-  readonly kind: string;
+export interface EntryStore {
   readonly groups: number;
   groupOf(name: Key | Tag): number;
-  /**
-   * From now on `read` returns only leases of the database that `database` names, and none while it names none; `fill` leaves out entries
-   * whose purge token names another. While `owned` says that the keys are not known to be that database's, this process leaves them to their
-   * owner: `read` mints nothing, `fill` and `claim` do nothing, `invalidate`, `remember` and `count` reject. An unbound store does all of it.
-   */
-  bind(database: () => string | undefined, owned?: () => boolean): void;
   /** READ: leases, entries and tokens. */
   read(keys: readonly Key[], tags: readonly Tag[], options?: StoreReadOptions): Promise<View>;
   fill(fills: readonly Fill[]): Promise<void>;
   /** True for the first who claims this key within `ttlMs`: whoever refreshes a stale entry. */
   tryLockRefresh(key: Key, ttlMs: number): Promise<boolean>;
+  /** Fresh tokens for these tags, at once and told in the log: for what no transaction writes. */
+  invalidate(tags: readonly Tag[]): Promise<void>;
+}
+
+/** What writers and the relay do around a commit. */
+export interface WriteProtocol {
   /**
    * FENCE: first the tags, then the log, so that who saw the record cannot have read the tags before. Idempotent.
    * `fresh`: on a connection opened by this call, after whatever the caller did before. Here and below, `database` is the one of the
@@ -195,15 +193,28 @@ export interface Store {
     group?: number,
     options?: { database?: string | undefined },
   ): Promise<void>;
-  /** Fresh tokens for these tags, at once and told in the log: for what no transaction writes. */
-  invalidate(tags: readonly Tag[]): Promise<void>;
+  /** What a tick has to know before it queries Postgres. */
+  head(group?: number): Promise<Head>;
+  apply(tick: Tick, group?: number): Promise<ApplyReply>;
+  /**
+   * For how long the store has taken no writes, as far as this process knows, ms: it could not be reached, or it refused them. 0 while it takes them.
+   * A read that succeeds says nothing of writes that were refused. Of several groups the one counts that was lost last, among those of `tags`; without
+   * `tags` the one that was lost first, of all.
+   */
+  outageMs(tags?: readonly Tag[]): number;
+}
+
+/** Messages between processes. */
+export interface Messages {
   /**
    * Hears what is released, by whatever process, until it is told to stop. Best effort: what is lost with a connection is not told again,
    * but that something may be lost is (`gap`).
    */
   subscribe(hear: (news: StoreEvent) => void): () => void;
-  head(group?: number): Promise<Head>;
-  apply(tick: Tick, group?: number): Promise<ApplyReply>;
+}
+
+/** Texts and counters that all processes share. */
+export interface SharedValues {
   /**
    * Keeps a text under a name for all processes, for `ttlMs` or less: who asks for it must do without, if need be. Of more than MAX_TEXTS the
    * oldest are dropped.
@@ -212,13 +223,18 @@ export interface Store {
   getText(name: string): Promise<string | undefined>;
   /** Adds to counters of one day that all processes share. */
   addCounters(day: string, readCounters: ReadonlyMap<string, number>): Promise<void>;
-  counts(day: string): Promise<ReadonlyMap<string, number>>;
+  readCounters(day: string): Promise<ReadonlyMap<string, number>>;
+}
+
+export interface Store extends EntryStore, WriteProtocol, Messages, SharedValues {
+  /** `redis` or `memory`: for people. */
+  readonly kind: string;
   /**
-   * For how long the store has taken no writes, as far as this process knows, ms: it could not be reached, or it refused them. 0 while it takes them.
-   * A read that succeeds says nothing of writes that were refused. Of several groups the one counts that was lost last, among those of `tags`; without
-   * `tags` the one that was lost first, of all.
+   * From now on `read` returns only leases of the database that `database` names, and none while it names none; `fill` leaves out entries
+   * whose purge token names another. While `owned` says that the keys are not known to be that database's, this process leaves them to their
+   * owner: `read` mints nothing, `fill` and `claim` do nothing, `invalidate`, `remember` and `count` reject. An unbound store does all of it.
    */
-  outageMs(tags?: readonly Tag[]): number;
+  bind(database: () => string | undefined, owned?: () => boolean): void;
   close(): Promise<void>;
 }
 

@@ -179,9 +179,11 @@ export interface Store {
   groupOf(name: Key | Tag): number;
   /**
    * From now on `read` returns only leases of the database that `database` returns, and none while it returns none;
-   * `fill` leaves out entries whose purge token names another. An unbound store returns and stores all of them.
+   * `fill` leaves out entries whose purge token names another. While `owned` is false, this process does not know that
+   * the keys belong to its database and leaves them to their owner: `read` mints nothing, `fill` and `tryLockRefresh`
+   * do nothing, `invalidate`, `setText` and `addCounters` reject. An unbound store does all of it.
    */
-  bind(database: () => string | undefined): void;
+  bind(database: () => string | undefined, owned?: () => boolean): void;
   /** READ: leases, entries and tokens. */
   read(keys: readonly Key[], tags: readonly Tag[], options?: StoreReadOptions): Promise<View>;
   fill(fills: readonly Fill[]): Promise<void>;

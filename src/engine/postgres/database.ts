@@ -19,6 +19,14 @@ export const MAX_WRITES = 5;
 /** The relay and the fence watch have one connection each (core.ts). */
 const BESIDE_POOLS = 2;
 /**
+ * A server refuses a lower `connection_limit`. Commands work with one connection, since they close each before they
+ * open the next.
+ */
+export const SERVER_CONNECTIONS = {
+  min: BESIDE_POOLS + 2,
+  why: 'a server keeps two for invalidation, and needs one to read and one to write',
+};
+/**
  * How long Postgres works on one statement of a read. Less than a request waits, so that its client learns which field
  * took too long.
  */
@@ -114,10 +122,10 @@ function loggedBy(onStatement: DatabaseOptions['onStatement']) {
   return { logger: onStatement === undefined ? (false as const) : { logQuery: (text: string) => onStatement(text) } };
 }
 
-/** `connection_limit` bounds the process. Writes get a third of what invalidation leaves. */
+/** `connection_limit` bounds the process. Writes get a third of what invalidation leaves. Each gets at least one. */
 function poolSizes({ maxConnections }: Connection): { reads: number; writes: number } {
   if (maxConnections === undefined) return { reads: MAX_READS, writes: MAX_WRITES };
-  const left = maxConnections - BESIDE_POOLS;
+  const left = Math.max(maxConnections - BESIDE_POOLS, 2);
   const writes = Math.max(1, Math.floor(left / 3));
   return { reads: left - writes, writes };
 }

@@ -3,9 +3,11 @@
  * is cancelled in Postgres. A statement that another one's cancellation hit is sent again; one whose connection died is
  * sent again once. If the server is silent long after its own limit, the pool is left and opened again.
  */
+
 import type { PendingQuery, Row, Sql, TransactionSql } from 'postgres';
 import { SECOND } from '../cache/time.js';
 import { isConnectionLost } from './connection-errors.js';
+import { leave } from './leave.js';
 import { repeatedStatements } from './prepared-statements.js';
 
 /**
@@ -21,8 +23,6 @@ const QUERY_CANCELED = '57014';
  * learns one by one.
  */
 const RESEND_AFTER_MS = 50;
-/** Statements on a pool that was left have this long to end. */
-const LEAVE_S = 5;
 
 export interface ReadPoolOptions {
   readonly connect: () => Sql;
@@ -106,7 +106,7 @@ export class ReadPool {
   #leave(pool: Sql): void {
     if (pool !== this.#sql) return;
     this.#sql = this.#options.connect();
-    pool.end({ timeout: LEAVE_S }).catch(() => {}); // the statements themselves fail
+    leave(pool);
   }
 }
 

@@ -3,14 +3,13 @@
  * built once for all of them (`preparedIn`). Statements of one transaction are sent in the order in which they were
  * made, and are counted, so that a caller knows whether a statement was the last one (`statementCount`).
  */
+
 import type { DrizzleConfig } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import type { Sql, TransactionSql } from 'postgres';
 import type { Executor, Prepared, Transaction } from './executor.js';
+import { leave } from './leave.js';
 import { repeatedStatements, statementCache } from './prepared-statements.js';
-
-/** Transactions on a pool that was left have this long to end. */
-const LEAVE_S = 5;
 
 type Unsafe = Sql['unsafe'];
 type Open = (run: (tx: TransactionSql) => unknown) => Promise<unknown>;
@@ -58,7 +57,7 @@ export class WritePool {
   reconnect(): void {
     const left = this.#sql;
     this.#sql = this.#connect();
-    left.end({ timeout: LEAVE_S }).catch(() => {}); // their users see their own statements fail
+    leave(left);
   }
 
   async end(options: { timeout: number }): Promise<void> {

@@ -887,7 +887,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'identity/left-kept',
     what: 'A process that has left a database leaves there what it may have stored of the next one.',
     file: RELAY,
-    replace: [['this.#leave(before as DatabaseIdentity);', '']],
+    replace: [['this.#left.leave((before as DatabaseIdentity).id);', '']],
     killedBy: `${FOREIGN_TEST} > voids what this process has stored for the one before`,
   },
   {

@@ -22,7 +22,9 @@ import {
 import { type Clock, MINUTE, SECOND, systemClock } from '../cache/time.js';
 import { type DatabaseIdentity, KnownDatabase } from './database-identity.js';
 import { KeyspaceClaim, refusalWords } from './keyspace-claim.js';
+import { LeftDatabases } from './left-databases.js';
 import type { Outbox, OutboxView } from './outbox.js';
+import { appliedByAll, type Due, isOf, lowestPosition, readHeads } from './relay-heads.js';
 
 const INTERVAL_MS = 250;
 /** Of the interval: processes that started together shall not tick together. */
@@ -62,12 +64,6 @@ export interface RelayEvents {
   moved?(): void;
 }
 
-/** A group whose lease is to be renewed, as HEAD found it. */
-interface Due {
-  readonly group: number;
-  readonly head: Head;
-}
-
 export class Relay {
   readonly #store: Store;
   readonly #connect: () => Outbox;
@@ -80,8 +76,7 @@ export class Relay {
   readonly #claim: KeyspaceClaim;
   #refused = false;
   #owned = false;
-  /** By group, the databases that this process has left and whose entries there it has not voided yet. */
-  readonly #left = new Map<number, Set<string>>();
+  readonly #left: LeftDatabases;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #stopped = true;
@@ -110,6 +105,7 @@ export class Relay {
     this.#clock = options.clock ?? systemClock;
     this.#database = options.database ?? new KnownDatabase(this.#clock);
     this.#claim = new KeyspaceClaim(this.#clock);
+    this.#left = new LeftDatabases(this.#store);
   }
 
   /**
@@ -198,10 +194,10 @@ export class Relay {
   async tick(): Promise<{ result: TickResult; more: boolean }> {
     this.#outbox ??= this.#connect();
     const outbox = this.#outbox;
-    const reached = await this.#heads();
+    const reached = await readHeads(this.#store);
     const home = reached.find(({ group }) => group === LOG_GROUP)?.head;
     this.#noteOwner(home); // also while Postgres is away
-    await this.#voidLeft(reached);
+    await this.#left.voidEntries(reached, this.#database.latest?.id);
     const due = this.#due(reached);
     if (this.#database.latest === undefined || (due.length === 0 && this.#database.sinceMs >= IDENTIFY_EVERY_MS)) {
       const askedAtMs = this.#clock.monotonicMs();
@@ -240,7 +236,7 @@ export class Relay {
     const change = this.#database.record(identity, askedAtMs);
     if (change === 'first' || change === 'same') return false;
     this.#owned = false;
-    this.#leave(before as DatabaseIdentity);
+    this.#left.leave((before as DatabaseIdentity).id);
     this.#log.warn(
       { database: identity.id, before: before?.id },
       'DATABASE_URL leads to another database than before, or this one was restored, promoted, restarted or migrated: nothing that was ' +
@@ -248,33 +244,6 @@ export class Relay {
     );
     this.#events.moved?.();
     return true;
-  }
-
-  #leave({ id }: DatabaseIdentity): void {
-    for (let group = 0; group < this.#store.groups; group++) {
-      this.#left.set(group, (this.#left.get(group) ?? new Set()).add(id));
-    }
-  }
-
-  /**
-   * Voids what is stored for a database that this process has left, once. Between the change of the address and the tick that noticed it, a
-   * connection that was opened meanwhile read from the database behind the address, and the results were stored under the lease of the one
-   * before. Other processes may still be right to use that one, and would serve such a result until it expires. With another purge token all
-   * entries under the present one are void, those that are still on their way included. Readers learn it with the next lease, within 2 s.
-   */
-  async #voidLeft(reached: readonly Due[]): Promise<void> {
-    const latest = this.#database.latest?.id;
-    const voided = async ({ group, head }: Due): Promise<boolean> => {
-      const { position } = head;
-      const owner = position && databaseOf(position.purge);
-      // One that is back is purged as a whole: see `KnownDatabase.toBePurged`.
-      if (owner === undefined || owner === latest || this.#left.get(group)?.has(owner) !== true) return true;
-      const next = { xid: (position as Position).xid, purge: purgeFor(owner) };
-      const tick: Tick = { head, next, rows: [], barrier: undefined, grant: 'hold' };
-      return (await this.#store.apply(tick, group)).result === 'applied';
-    };
-    const due = reached.filter(({ group }) => this.#left.has(group));
-    await Promise.all(due.map(async (one) => (await voided(one)) && this.#left.delete(one.group)));
   }
 
   #noteOwner(home: Head | undefined): void {
@@ -313,17 +282,6 @@ export class Relay {
         return first.length > 0 ? first : due.filter(({ head }) => isOf(head, identity));
       }
     }
-  }
-
-  async #heads(): Promise<readonly Due[]> {
-    const groups = Array.from({ length: this.#store.groups }, (_, group) => group);
-    const heads = await Promise.allSettled(groups.map((group) => this.#store.head(group)));
-    const reached = groups.flatMap((group) => {
-      const head = heads[group];
-      return head?.status === 'fulfilled' && head.value.refusal === undefined ? [{ group, head: head.value }] : [];
-    });
-    if (reached.length === 0) throw whyNone(heads[LOG_GROUP] as PromiseSettledResult<Head>);
-    return reached;
   }
 
   /** With HOME all groups, or not HOME: see `#apply`. */
@@ -437,33 +395,4 @@ export class Relay {
     this.#outbox ??= this.#connect();
     if (await this.#outbox.trim()) this.#trimAtMs = nowMs;
   }
-}
-
-/** Whether a group's position is one of this database. */
-function isOf({ position }: Head, database: DatabaseIdentity): boolean {
-  return position !== undefined && databaseOf(position.purge) === database.id;
-}
-
-function whyNone(home: PromiseSettledResult<Head>): unknown {
-  return home.status === 'rejected' ? home.reason : new Error(`Redis refuses writes: ${home.value.refusal}`);
-}
-
-/** From where the outbox has to be read; undefined when no group has a position. */
-function lowestPosition(due: readonly Due[]): bigint | undefined {
-  let lowest: bigint | undefined;
-  for (const { head } of due) {
-    const xid = head.position?.xid;
-    if (xid !== undefined && (lowest === undefined || xid < lowest)) lowest = xid;
-  }
-  return lowest;
-}
-
-/** Released in every group that would otherwise have to apply it. */
-function appliedByAll(due: readonly Due[]): string[] {
-  const known = due.flatMap(({ head }) =>
-    head.position === undefined ? [] : [{ below: head.position.xid, released: new Set(head.released) }],
-  );
-  if (known.length === 1) return [...(known[0]?.released ?? [])];
-  const all = new Set(known.flatMap(({ released }) => [...released]));
-  return [...all].filter((xid) => known.every(({ below, released }) => released.has(xid) || BigInt(xid) < below));
 }

@@ -1,0 +1,121 @@
+/** What README and docs/ say of scripts, variables, errors, metrics and figures is what the repository has. */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { Cache } from '../../src/engine/cache/index.js';
+import { SHOWN } from '../../src/graphql/errors.js';
+import { variables } from '../../src/platform/config.js';
+import { createMetrics } from '../../src/platform/metrics.js';
+import { subscriptionConfig, subscriptionVariables } from '../../src/platform/subscription-config.js';
+import { DEFAULT_LIMITS } from '../../src/platform/subscription-limits.js';
+import { anchorsOf, codesIn, linksOf, named, PAGES, proseOf, ROOT, readPage, rowsOf, SNIPPETS } from './markdown.js';
+
+const MAX_README_WORDS = 1500;
+/** Pages that are still to be written. */
+const PENDING = ['docs/decisions.md', 'src/engine/README.md', 'src/engine/PROTOCOL.md'];
+
+const readme = readPage('README.md');
+const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: object };
+const shell = SNIPPETS.filter(({ language }) => language === 'sh');
+
+test(`the README has at most ${MAX_README_WORDS} words`, () => {
+  expect(readme.text.trim().split(/\s+/).length).toBeLessThanOrEqual(MAX_README_WORDS);
+});
+
+test('the README has the test command and the license', () => {
+  expect(readme.text).toContain('npm ci && npm test');
+  expect(readme.text).toContain('## License\n\n[MIT](LICENSE)');
+});
+
+test.for(PAGES)('every link of $path leads somewhere', (page) => {
+  const broken = linksOf(page).filter((link) => {
+    const [target = '', anchor] = link.split('#');
+    const path = target === '' ? page.path : normalize(join(dirname(page.path), target));
+    if (PENDING.includes(path)) return false;
+    if (!existsSync(join(ROOT, path))) return true;
+    return anchor !== undefined && !anchorsOf(readPage(path)).includes(anchor);
+  });
+  expect(broken).toEqual([]);
+});
+
+test.for(shell.map((snippet) => ({ ...snippet, name: named(snippet) })))(
+  'the commands of $name exist: scripts and files',
+  ({ code }) => {
+    const commands = code.replaceAll(/(^|\s)#.*$/gm, '');
+    const missing = [
+      ...[...commands.matchAll(/npm (?:run (?:-s )?)?([\w:-]+)/g)]
+        .map(([, script = '']) => script)
+        .filter((script) => !(script in scripts) && script !== 'ci'),
+      ...[...commands.matchAll(/(?:^|\s)((?:test|bench|src|scripts|docs)\/[\w./-]+)/g)]
+        .map(([, path = '']) => path)
+        .filter((path) => !existsSync(join(ROOT, path))),
+    ];
+    expect(missing).toEqual([]);
+  },
+);
+
+describe('docs/configuration.md', () => {
+  const page = readPage('docs/configuration.md');
+  const [server = ''] = page.text.split('## Tests and commands');
+  const rows = rowsOf(server).filter(([first = '']) => /^`[A-Z]/.test(first));
+
+  test('names every variable of the server, and no other', () => {
+    const documented = rows.flatMap(([first]) => codesIn(first));
+    expect(documented.toSorted()).toEqual(Object.keys(variables.shape).toSorted());
+  });
+
+  test('gives each its default', () => {
+    const defaults: Record<string, unknown> = variables.parse({});
+    for (const name of Object.keys(subscriptionVariables)) {
+      const [limit] = Object.keys(subscriptionConfig({ [name]: 1 } as never)) as (keyof typeof DEFAULT_LIMITS)[];
+      defaults[name] = DEFAULT_LIMITS[limit as keyof typeof DEFAULT_LIMITS];
+    }
+    const wrong = rows.filter(([first = '', , shown = '']) => {
+      const value = defaults[first.slice(1, -1)];
+      return value !== undefined && shown !== `\`${value}\``;
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  test('is where every variable of a command in the documentation comes from', () => {
+    const known = new Set([...codesIn(proseOf(page)), ...Object.keys(variables.shape)]);
+    const isKnown = (name: string) => known.has(name) || known.has(name.replace(/_.*/, '_*'));
+    const used = shell.flatMap(({ code }) => [...code.matchAll(/\b([A-Z][A-Z_]+)=/g)].map(([, name = '']) => name));
+    expect(used.length).toBeGreaterThan(5);
+    expect(used.filter((name) => !isKnown(name))).toEqual([]);
+  });
+});
+
+test('docs/api-guide.md lists every error code that clients are shown, and no other', () => {
+  const { text } = readPage('docs/api-guide.md');
+  const section = /\n## Errors\n([\s\S]*?)\n## /.exec(text)?.[1] ?? '';
+  const listed = rowsOf(section).flatMap(([first]) => codesIn(first));
+  expect(listed.filter((code) => code !== 'code').toSorted()).toEqual([...SHOWN, 'INTERNAL_SERVER_ERROR'].toSorted());
+});
+
+test('docs/operations.md lists every metric of the server, and no other', async () => {
+  const state = { loads: { running: 0, waiting: 0 } };
+  const metrics = createMetrics(() => ({ state, store: { outageMs: () => 0 } }) as unknown as Cache);
+  const own = [...(await metrics.text()).matchAll(/^# HELP ((?:cache|graphql)_\w+)/gm)].map(([, name]) => name);
+  const listed = rowsOf(readPage('docs/operations.md').text)
+    .flatMap(([first]) => codesIn(first))
+    .map((code) => code.replace(/\{.*/, ''))
+    .filter((code) => /^(cache|graphql)_/.test(code));
+  expect(listed.toSorted()).toEqual(own.toSorted());
+});
+
+test('README and bench/README.md say how many targets the benchmark missed', () => {
+  const { text } = readPage('bench/results/bench.md');
+  const section = /\n## Targets\n([\s\S]*?)(\n## |$)/.exec(text)?.[1] ?? '';
+  const verdicts = rowsOf(section).map(([, verdict = '']) => verdict);
+  const targets = verdicts.filter((verdict) => ['ok', 'goal', 'NOT'].includes(verdict)).length;
+  const said = `${verdicts.filter((verdict) => verdict === 'NOT').length} of ${targets} targets are missed`;
+  for (const path of ['README.md', 'bench/README.md']) expect(readPage(path).text).toContain(said);
+});
+
+test("the README's table of costs is the benchmark's", () => {
+  const costs = (text: string) => rowsOf(text).filter((row) => row.length === 11);
+  const shown = costs(readme.text);
+  expect(shown.length).toBeGreaterThan(3);
+  expect(shown).toEqual(costs(readPage('bench/results/bench.md').text.split('## Time')[0] ?? ''));
+});

@@ -15,7 +15,10 @@ const MAX_README_WORDS = 1500;
 const PENDING = ['docs/decisions.md', 'src/engine/README.md', 'src/engine/PROTOCOL.md'];
 
 const readme = readPage('README.md');
-const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { scripts: object };
+const { scripts, engines } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
+  scripts: object;
+  engines: { node: string };
+};
 const shell = SNIPPETS.filter(({ language }) => language === 'sh');
 
 test(`the README has at most ${MAX_README_WORDS} words`, () => {
@@ -25,6 +28,13 @@ test(`the README has at most ${MAX_README_WORDS} words`, () => {
 test('the README has the test command and the license', () => {
   expect(readme.text).toContain('npm ci && npm test');
   expect(readme.text).toContain('## License\n\n[MIT](LICENSE)');
+});
+
+test('README, contributing and deployment name the Node that package.json asks for', () => {
+  const node = `Node ${engines.node.replace('>=', '>= ')}`;
+  for (const path of ['README.md', 'docs/contributing.md', 'docs/deployment.md']) {
+    expect(readPage(path).text).toContain(node);
+  }
 });
 
 test.for(PAGES)('every link of $path leads somewhere', (page) => {

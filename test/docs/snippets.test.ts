@@ -6,9 +6,11 @@ import { promisify } from 'node:util';
 import { buildSchema, type DocumentNode, Kind, parse, validate } from 'graphql';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import type { UserId } from '../../src/db/ids.js';
+import type { ProjectId, UserId } from '../../src/db/ids.js';
+import type { Source } from '../../src/db/row-source.js';
 import { fillWithDemoData } from '../../src/development/demo/demo-data.js';
 import { userIdOf } from '../../src/development/demo/prepare.js';
+import type { Memoized, Store } from '../../src/engine/cache/index.js';
 import type { VerifiedToken } from '../../src/graphql/identity.js';
 import { answerOf, eventually, type TestApp, testApp } from '../support/app.js';
 import { codesIn, named, ROOT, readPage, rowsOf, SNIPPETS, type Snippet } from './markdown.js';
@@ -143,19 +145,55 @@ test('docs/redis-layout.md has a row for every key that the snippets above left 
   }
 });
 
-test("the TypeScript of all pages compiles with the repository's settings", async () => {
-  // Beside the pages' folder, so that their imports lead where the page says.
+/** Writes the TypeScript of the pages beside their folder, so that its imports lead where the pages say. */
+async function withTypeScript(use: (folder: string, snippets: readonly Snippet[]) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(ROOT, '.docs-'));
   try {
     const snippets = SNIPPETS.filter(({ language }) => language === 'ts');
-    expect(snippets.length).toBeGreaterThan(0);
-    for (const [i, { code }] of snippets.entries()) await writeFile(join(folder, `snippet-${i}.ts`), code);
+    for (const [i, { code }] of snippets.entries()) await writeFile(join(folder, `${i}.ts`), code);
     const config = { extends: '../tsconfig.json', compilerOptions: { noUnusedLocals: false }, include: ['*.ts'] };
     await writeFile(join(folder, 'tsconfig.json'), JSON.stringify(config));
-    const compiler = join(ROOT, 'node_modules/typescript/bin/tsc');
-    const { stdout } = await promisify(execFile)(process.execPath, [compiler, '-p', folder]).catch((error) => error);
-    expect(stdout, snippets.map((snippet, i) => `snippet-${i}.ts: ${named(snippet)}`).join('\n')).toBe('');
+    await use(folder, snippets);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-});
+}
+
+test("the TypeScript of all pages compiles with the repository's settings", () =>
+  withTypeScript(async (folder, snippets) => {
+    const compiler = join(ROOT, 'node_modules/typescript/bin/tsc');
+    const ended = await promisify(execFile)(process.execPath, [compiler, '-p', folder]).catch((error) => error);
+    const pages = snippets.map((snippet, i) => `${i}.ts: ${named(snippet)}`).join('\n');
+    expect({ stdout: ended.stdout, stderr: ended.stderr }, pages).toEqual({ stdout: '', stderr: '' });
+  }));
+
+/** What the TypeScript of a page exports. */
+function exportsOf<T>(page: string, use: (module: T) => Promise<void>): Promise<void> {
+  return withTypeScript(async (folder, snippets) => {
+    const index = snippets.findIndex((snippet) => snippet.page === page);
+    await use(await import(join(folder, `${index}.ts`)));
+  });
+}
+
+interface Memoization {
+  exchangeRates(store: Store, fetchRate: () => Promise<number>): Memoized<[string, string], number>;
+  example(rate: Memoized<[string, string], number>): Promise<void>;
+}
+
+test('the memoized function of docs/memoization.md serves what it has computed until it is invalidated', () =>
+  exportsOf<Memoization>('docs/memoization.md', async ({ exchangeRates, example }) => {
+    let runs = 0;
+    const rate = exchangeRates(app.cache.store, async () => ++runs);
+    await eventually(async () => expect(await rate('EUR', 'USD')).toBe(await rate('EUR', 'USD')));
+    const computed = runs;
+    await example(rate);
+    expect(await rate('EUR', 'USD')).toBeGreaterThan(computed);
+  }));
+
+test('the source of docs/caching-policies.md counts what the API counts', () =>
+  exportsOf<{ openTaskCount: Source<ProjectId, number> }>('docs/caching-policies.md', async ({ openTaskCount }) => {
+    const { data } = await ask(
+      '{ project(key: "OPS") { id tasks(filter: { status: { neq: DONE } }) { totalCount } } }',
+    );
+    expect(await openTaskCount.load([data.project.id], app.db)).toEqual([data.project.tasks.totalCount]);
+  }));

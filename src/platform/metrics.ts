@@ -1,7 +1,9 @@
 /** What an operator watches, in Prometheus's text format: how cached calls end, and everything that should never or rarely happen. */
+
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { type Cache, type CacheEvents, count } from '../engine/cache/index.js';
 import type { FenceEvents, RelayEvents } from '../engine/postgres/index.js';
+import { shared } from '../std/shared.js';
 import { SECOND } from '../std/time.js';
 
 export interface Metrics {
@@ -85,6 +87,6 @@ export function createMetrics(cache: () => Cache): Metrics {
     },
     unlistedDocument: () => unlisted.inc(),
     contentType: registry.contentType,
-    text: () => registry.metrics(),
+    text: shared(() => registry.metrics()),
   };
 }

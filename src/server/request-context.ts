@@ -1,4 +1,5 @@
 /** The context of a request over HTTP. Its answer may be kept while all that its read set was given holds: whoever reads more says so. */
+
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { UserId } from '../db/ids.js';
@@ -10,6 +11,7 @@ import { Loads } from '../graphql/context.js';
 import type { Identity } from '../graphql/identity.js';
 import type { RateState } from '../graphql/rate-state.js';
 import type { RateLimits } from './rate-limit/rate-limit.js';
+import { pointsFor } from './rate-limit/rate-limit.js';
 
 /** What is known of a request before it is admitted. */
 export interface IncomingRequest {
@@ -93,7 +95,7 @@ export class RequestContext implements Context {
   }
 
   async charge(points: number): Promise<void> {
-    await this.given.rateLimits?.consume(this.opened.caller, points);
+    await this.given.rateLimits?.consume(this.opened.caller, pointsFor(points));
   }
 
   markCacheable(): void {

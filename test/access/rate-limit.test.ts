@@ -157,6 +157,25 @@ describe('counted in Redis', () => {
     }
   });
 
+  test('a process counts by itself while the keys in Redis are not to be used', async () => {
+    const options = { redis: { url: inject('redisUrl') }, group: group() };
+    let owned = false;
+    const sources = [new RatePoints(options), new RatePoints({ ...options, owned: () => owned })];
+    try {
+      await Promise.all(sources.map((source) => source.ready()));
+      const limit = { limit: 10, seconds: 60 };
+      const taken = async (source: RatePoints | undefined) => (await source?.take('viewer:a', 10, limit))?.granted;
+      expect(sources[1]?.connected).toBe(false);
+      expect(await taken(sources[1])).toBe(10);
+      expect(await taken(sources[0])).toBe(10); // nothing was taken from it
+      owned = true;
+      expect(sources[1]?.connected).toBe(true);
+      expect(await taken(sources[1])).toBe(0);
+    } finally {
+      for (const source of sources) source.close();
+    }
+  });
+
   test('a Redis that is gone, or stands still, is neither an open door nor an outage', async () => {
     const redis = (await startRedis()) as EmbeddedRedis;
     const failures: unknown[] = [];

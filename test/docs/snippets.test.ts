@@ -7,7 +7,7 @@ import { buildSchema, type DocumentNode, Kind, parse, validate } from 'graphql';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { ProjectId, UserId } from '../../src/db/ids.js';
-import type { Source } from '../../src/db/row-source.js';
+import type { Source } from '../../src/db/sources.js';
 import { fillWithDemoData } from '../../src/development/demo/demo-data.js';
 import { userIdOf } from '../../src/development/demo/prepare.js';
 import type { Memoized, Store } from '../../src/engine/cache/index.js';

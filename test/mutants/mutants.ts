@@ -142,7 +142,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/engine/postgres/fences.ts',
     replace: [
       [
-        'const { finished, database } = await finishedOf(this.#sql, xids);',
+        'const { finished, database } = await finishedOf(this.#sql(), xids);',
         'const [finished, database] = [xids, undefined];',
       ],
     ],
@@ -876,6 +876,13 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/engine/postgres/keyspace-claim.ts',
     replace: [['nowMs - this.#unleased.sinceMs >= (madeFromIt ? MADE_FROM_IT_MS : UNRELATED_MS)', 'nowMs >= 0']],
     killedBy: `${FOREIGN_TEST} > after its lease has ended`,
+  },
+  {
+    name: 'identity/left-kept',
+    what: 'A process that has left a database leaves there what it may have stored of the next one.',
+    file: RELAY,
+    replace: [['this.#leave(before as DatabaseIdentity);', '']],
+    killedBy: `${FOREIGN_TEST} > voids what this process has stored for the one before`,
   },
   {
     name: 'identity/return-unnoticed',

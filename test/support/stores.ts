@@ -37,7 +37,7 @@ export function intercepted(store: Store, before: (step: StoreStep) => Promise<v
     kind: store.kind,
     groups: store.groups,
     groupOf: (name) => store.groupOf(name),
-    bind: (database) => store.bind(database),
+    bind: (database, owned) => store.bind(database, owned),
     read: through('read', store.read),
     fill: through('fill', store.fill),
     tryLockRefresh: through('claim', store.tryLockRefresh),

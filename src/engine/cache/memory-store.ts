@@ -4,6 +4,7 @@
  */
 
 import { generationsText, type Lease, leaseOf } from './entry.js';
+import { CacheError } from './errors.js';
 import type { Key } from './key.js';
 import { databaseOf, isForeign, mayStore } from './purge.js';
 import {
@@ -62,6 +63,7 @@ export class MemoryStore implements Store {
   #lease: (Lease & { untilMs: number }) | undefined;
   #barrier: { xid: bigint; untilMs: number } | undefined;
   #database: (() => string | undefined) | undefined;
+  #owned: () => boolean = () => true;
 
   constructor(clock: Clock = systemClock) {
     this.#clock = clock;
@@ -75,11 +77,14 @@ export class MemoryStore implements Store {
     return 0;
   }
 
-  bind(database: () => string | undefined): void {
+  bind(database: () => string | undefined, owned: () => boolean = () => true): void {
     this.#database = database;
+    this.#owned = owned;
   }
 
-  async read(keys: readonly Key[], tags: readonly Tag[], { log, mint = false }: StoreReadOptions = {}): Promise<View> {
+  async read(keys: readonly Key[], tags: readonly Tag[], options: StoreReadOptions = {}): Promise<View> {
+    const { log } = options;
+    const mint = options.mint === true && this.#owned();
     const tokens = new Map<Tag, string>();
     for (const tag of tags) {
       if (mint && this.#held(tag) === undefined) this.#tokens.set(tag, randomToken(), TOKEN_TTL_MS);
@@ -116,18 +121,20 @@ export class MemoryStore implements Store {
   }
 
   async fill(fills: readonly Fill[]): Promise<void> {
+    if (!this.#owned()) return;
     for (const { key, text, ttlMs } of fills) {
       if (this.#database === undefined || mayStore(text, this.#database())) this.#entries.set(key, text, ttlMs);
     }
   }
 
   async tryLockRefresh(key: Key, ttlMs: number): Promise<boolean> {
-    if (this.#claims.get(key) !== undefined) return false;
+    if (!this.#owned() || this.#claims.get(key) !== undefined) return false;
     this.#claims.set(key, 'claimed', ttlMs);
     return true;
   }
 
   async setText(name: string, text: string, ttlMs: number): Promise<void> {
+    this.#requireOwned();
     this.#texts.set(name, text, ttlMs);
   }
 
@@ -173,6 +180,7 @@ export class MemoryStore implements Store {
   }
 
   async invalidate(tags: readonly Tag[]): Promise<void> {
+    this.#requireOwned();
     for (const tag of tags) this.#release(tag, []);
     this.#append(tags);
     this.#tell([], tags);
@@ -236,6 +244,7 @@ export class MemoryStore implements Store {
   }
 
   async addCounters(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
+    this.#requireOwned();
     const known = this.#counts.get(day) ?? new Map<string, number>();
     for (const [name, count] of counts) known.set(name, (known.get(name) ?? 0) + count);
     this.#counts.clear(); // of one day, this one
@@ -251,6 +260,11 @@ export class MemoryStore implements Store {
   }
 
   async close(): Promise<void> {}
+
+  #requireOwned(): void {
+    if (!this.#owned())
+      throw new CacheError('STORE_UNAVAILABLE', 'the keys are not known to be those of this database');
+  }
 
   #tell(xids: readonly string[], tags: readonly Tag[]): void {
     for (const hear of this.#listeners) hear({ kind: 'released', xids, tags });

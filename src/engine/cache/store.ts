@@ -152,9 +152,10 @@ export interface Store {
   groupOf(name: Key | Tag): number;
   /**
    * From now on `read` returns only leases of the database that `database` names, and none while it names none; `fill` leaves out entries
-   * whose purge token names another. An unbound store returns and stores all of them.
+   * whose purge token names another. While `owned` says that the keys are not known to be that database's, this process leaves them to their
+   * owner: `read` mints nothing, `fill` and `claim` do nothing, `invalidate`, `remember` and `count` reject. An unbound store does all of it.
    */
-  bind(database: () => string | undefined): void;
+  bind(database: () => string | undefined, owned?: () => boolean): void;
   /** READ: leases, entries and tokens. */
   read(keys: readonly Key[], tags: readonly Tag[], options?: StoreReadOptions): Promise<View>;
   fill(fills: readonly Fill[]): Promise<void>;

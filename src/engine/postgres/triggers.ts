@@ -68,7 +68,10 @@ export async function requireTriggers(sql: Sql, declared: readonly TableRowSets[
       const [json] = trigger?.argument.split('\\000') ?? [];
       const named = new Set((JSON.parse(json ?? '[]') as RowSetSpec[]).map((spec) => JSON.stringify(spec)));
       if (specs.some((spec) => !named.has(JSON.stringify(spec)))) {
-        throw new TriggersMissing(`${name} on ${table} does not name all row-sets that are cached: run the migrations`);
+        throw new TriggersMissing(
+          `the trigger ${name} on ${table} is missing, not enabled always, or names fewer row-sets than are cached: run npm run migrate; ` +
+            `after a restore, alter table ${table} enable always trigger ${name}`,
+        );
       }
     }
   }

@@ -3,14 +3,13 @@
  * all of them (`preparedIn`); those of one transaction leave in the order in which they were made, and are counted, so that whoever
  * asks something right behind a statement knows whether it was the last (`sentIn`).
  */
+
 import type { DrizzleConfig } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import type { Sql, TransactionSql } from 'postgres';
 import type { Executor, Prepared, Transaction } from './executor.js';
+import { leave } from './leave.js';
 import { repeatedStatements, statementCache } from './prepared-statements.js';
-
-/** What runs on a pool that is left has this long to end. */
-const LEAVE_S = 5;
 
 type Unsafe = Sql['unsafe'];
 type Open = (run: (tx: TransactionSql) => unknown) => Promise<unknown>;
@@ -58,7 +57,7 @@ export class WritePool {
   reconnect(): void {
     const left = this.#sql;
     this.#sql = this.#connect();
-    left.end({ timeout: LEAVE_S }).catch(() => {}); // its users see their own statements fail
+    leave(left);
   }
 
   async end(options: { timeout: number }): Promise<void> {

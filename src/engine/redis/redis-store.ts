@@ -113,6 +113,7 @@ export class RedisStore implements Store {
   readonly #writer: Connection;
   readonly #ticker: Connection;
   #database: (() => string | undefined) | undefined;
+  #owned: () => boolean = () => true;
 
   constructor(options: RedisStoreOptions) {
     const { group = 'tasks', waitMs = 250, clock = systemClock, onLimit = () => {}, onOutage, ...place } = options;
@@ -167,11 +168,14 @@ export class RedisStore implements Store {
     return this.groups === 1 ? LOG_GROUP : calculateSlot(name) % this.groups;
   }
 
-  bind(database: () => string | undefined): void {
+  bind(database: () => string | undefined, owned: () => boolean = () => true): void {
     this.#database = database;
+    this.#owned = owned;
   }
 
-  async read(keys: readonly Key[], tags: readonly Tag[], { log, mint = false }: StoreReadOptions = {}): Promise<View> {
+  async read(keys: readonly Key[], tags: readonly Tag[], options: StoreReadOptions = {}): Promise<View> {
+    const { log } = options;
+    const mint = options.mint === true && this.#owned();
     const entries = new Map<Key, string>();
     const tokens = new Map<Tag, string>();
     const leases: (Lease | undefined)[] = new Array(this.groups).fill(undefined);
@@ -203,6 +207,10 @@ export class RedisStore implements Store {
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined && results.every(({ status }) => status === 'rejected')) throw failed.reason;
     return { leases, entries, tokens, log: logView };
+  }
+
+  #requireOwned(): void {
+    if (!this.#owned()) throw unavailable(new Error('these keys are not known to be those of this database'));
   }
 
   #believes(purge: string): boolean {
@@ -243,6 +251,7 @@ export class RedisStore implements Store {
   }
 
   async fill(fills: readonly Fill[]): Promise<void> {
+    if (!this.#owned()) return;
     const own = fills.filter(({ text }) => this.#database === undefined || mayStore(text, this.#database()));
     const byKey = new Map(own.map((fill) => [fill.key, fill]));
     await Promise.all(
@@ -263,7 +272,8 @@ export class RedisStore implements Store {
     );
   }
 
-  tryLockRefresh(key: Key, ttlMs: number): Promise<boolean> {
+  async tryLockRefresh(key: Key, ttlMs: number): Promise<boolean> {
+    if (!this.#owned()) return false;
     const group = this.#groups[this.groupOf(key)] as Group;
     return this.#reading(group, 'write', async (client) => {
       return (await client.set(`r:${group.hashTag}:${key}`, '1', 'PX', ttlMs, 'NX')) === 'OK';
@@ -271,6 +281,7 @@ export class RedisStore implements Store {
   }
 
   async setText(name: string, text: string, ttlMs: number): Promise<void> {
+    this.#requireOwned();
     const { group, key } = this.#text(name);
     const index = `qi:${group.hashTag}`;
     const maxTexts = Math.ceil(MAX_TEXTS / this.groups);
@@ -357,8 +368,9 @@ export class RedisStore implements Store {
     }
   }
 
-  invalidate(tags: readonly Tag[]): Promise<void> {
-    return this.#release({ xids: '', tags, mode: 'resolve', logs: 'always', database: undefined });
+  async invalidate(tags: readonly Tag[]): Promise<void> {
+    this.#requireOwned();
+    await this.#release({ xids: '', tags, mode: 'resolve', logs: 'always', database: undefined });
   }
 
   subscribe(hear: (news: StoreEvent) => void): () => void {
@@ -448,6 +460,7 @@ export class RedisStore implements Store {
   }
 
   async addCounters(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
+    this.#requireOwned();
     const group = this.#groups[LOG_GROUP] as Group;
     await this.#reading(group, 'write', async (client) => {
       const name = this.#statistics(day);
@@ -694,7 +707,7 @@ const UNKNOWN_SERVER: Server = { run: '?', link: 0 };
 
 function unavailable(error: unknown): CacheError {
   if (error instanceof CacheError) return error;
-  return new CacheError('STORE_UNAVAILABLE', `Redis: ${textOf(error)}`, { cause: error });
+  return new CacheError('STORE_UNAVAILABLE', `Redis: ${messageOf(error)}`, { cause: error });
 }
 
 /** The server's own answer, not one of the connection. */
@@ -702,8 +715,12 @@ function isRefusal(error: unknown): boolean {
   return error instanceof Error && error.name === 'ReplyError';
 }
 
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 function textOf(error: unknown): string {
-  return refusalText(error instanceof Error ? error.message : String(error));
+  return refusalText(messageOf(error));
 }
 
 type StreamRecord = [id: string, fields: string[]];

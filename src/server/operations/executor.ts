@@ -1,7 +1,7 @@
 /**
  * Runs an operation. By default each value of an answer is the database's at some moment while the request ran. A query with the
  * header `x-consistency: snapshot` gets the database of one moment: what the run was given is validated together at its end;
- * what no longer holds is dropped and the operation runs again; at last one transaction of Postgres answers it all.
+ * what no longer holds is dropped and the operation runs again; at last one transaction of Postgres answers it all. Each run costs its points.
  *
  * Apollo lets only a gateway run an operation more than once, so this is one.
  */
@@ -102,6 +102,7 @@ async function runSnapshot(
 ): Promise<ExecutionResult> {
   let runs = 1;
   for (; runs <= MAX_RUNS; runs++) {
+    if (runs > 1) await context.charge?.(context.cost);
     const readSet = cache.readSet({ snapshot: true });
     context.loaders = loadsOf(context, { cache, db, readSet });
     const result = await run(context);
@@ -109,6 +110,7 @@ async function runSnapshot(
     if (await cache.validate(readSet)) return told(result, { mode: 'snapshot', source: 'cache', runs });
     if (readSet.unverifiable) break; // under a fence or without a lease: no run will do better now
   }
+  await context.charge?.(context.cost);
   const inTransaction = async (at: Database) => {
     context.loaders = loadsOf(context, { cache, db: at, bypass: 'snapshot' });
     return told(await run(context), { mode: 'snapshot', source: 'database', runs: Math.min(runs, MAX_RUNS) + 1 });

@@ -11,14 +11,16 @@ import { GraphQLError } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { type Clock, systemClock } from '../../engine/cache/index.js';
 import type { Context } from '../../graphql/context.js';
+import { headerMap } from '../../graphql/http-headers.js';
 import type { RateState } from '../../graphql/rate-state.js';
 import { SECOND } from '../../std/time.js';
-import { headerMap } from '../http/http-headers.js';
 
 /** An advance is this part of the limit. */
 const PREFETCHES_PER_WINDOW = 50;
 /** An address may be that of a whole company: an outer bound for all that comes from it, whoever it is. */
 const ADDRESS_FACTOR = 20;
+/** A new user costs so many points of an address's limit, in a count of their own. */
+const NEW_USER_POINTS = 100;
 /** Callers remembered. Who is forgotten takes a new advance. */
 const MAX_ALLOWANCES = 50_000;
 
@@ -75,6 +77,12 @@ export class RateLimits {
   /** A request has come from this address: before anything is done for it. @throws RATE_LIMITED */
   async checkAddress(address: string): Promise<void> {
     await this.#consumeFrom(this.#allowanceOf(`address:${networkOf(address)}`, this.#points * ADDRESS_FACTOR), 1);
+  }
+
+  /** A token from this address is to become a new user, who takes a row for good. @throws RATE_LIMITED */
+  async admitNewUser(address: string): Promise<void> {
+    const limit = Math.ceil((this.#points * ADDRESS_FACTOR) / NEW_USER_POINTS);
+    await this.#consumeFrom(this.#allowanceOf(`new-users:${networkOf(address)}`, limit), 1);
   }
 
   /** This caller will spend soon: what they need may be fetched meanwhile. */
@@ -151,6 +159,11 @@ export function callerOf({ userId }: { readonly userId: string | undefined }, ad
   return userId === undefined ? `anonymous:${networkOf(address)}` : `viewer:${userId}`;
 }
 
+/** Whole points, at least one. */
+export function pointsFor(cost: number): number {
+  return Math.max(1, Math.ceil(cost));
+}
+
 /**
  * Spends what an operation costs before it runs, and tells every answer where its caller stands. To be put after whatever sets
  * the context's `cost`, which happens in the same hook.
@@ -165,7 +178,7 @@ export function rateLimitPlugin(
       didResolveOperation: async ({ contextValue }) => {
         const { costing, cost = 1 } = contextValue as { readonly cost?: number; readonly costing?: Promise<number> };
         const points = costing === undefined ? cost : await costing.catch(() => 1); // its failure is the request's
-        contextValue.rateLimitState = await limits.consume(caller(contextValue), Math.max(1, Math.ceil(points)));
+        contextValue.rateLimitState = await limits.consume(caller(contextValue), pointsFor(points));
       },
       willSendResponse: async ({ response, contextValue: { rateLimitState } }) => {
         if (rateLimitState === undefined) return;

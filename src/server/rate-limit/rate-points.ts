@@ -20,6 +20,8 @@ export interface RatePointsOptions {
   readonly group?: string;
   /** How long a request may wait for Redis, ms. Default 30. */
   readonly waitMs?: number;
+  /** Whether the keys in Redis may be used now. While not, this process counts by itself. Default: always. */
+  readonly owned?: () => boolean;
   /** Told of every attempt that failed. */
   readonly onFailure?: (error: unknown) => void;
 }
@@ -35,15 +37,17 @@ export class RatePoints implements PointSource {
   readonly #connection: Connection | undefined;
   readonly #group: string;
   readonly #waitMs: number;
+  readonly #owned: () => boolean;
   readonly #onFailure: ((error: unknown) => void) | undefined;
   readonly #breaker = new CircuitBreaker(systemClock);
   /** By limit and seconds: as many as the code has limits. */
   readonly #limiters = new Map<string, Limiters>();
 
-  constructor({ redis, group = 'tasks', waitMs = WAIT_MS, onFailure }: RatePointsOptions) {
+  constructor({ redis, group = 'tasks', waitMs = WAIT_MS, owned = () => true, onFailure }: RatePointsOptions) {
     this.#connection = redis && openConnection(redis, { waitMs: CONNECT_MS });
     this.#group = group;
     this.#waitMs = waitMs;
+    this.#owned = owned;
     this.#onFailure = onFailure;
   }
 
@@ -60,7 +64,7 @@ export class RatePoints implements PointSource {
 
   /** Whether the next request will be counted for all processes, as far as is known. */
   get connected(): boolean {
-    return this.#connection?.client.status === 'ready' && this.#connection.selected;
+    return this.#connection?.client.status === 'ready' && this.#connection.selected && this.#owned();
   }
 
   /** At start: else the first windows would be this process's alone. Waits at most for one attempt to connect. */
@@ -75,7 +79,8 @@ export class RatePoints implements PointSource {
   }
 
   async #shared(limiter: RateLimiterRedis | undefined, key: string, points: number) {
-    if (limiter === undefined || this.#connection?.selected !== true || !this.#breaker.allows()) return undefined;
+    if (limiter === undefined || this.#connection?.selected !== true || !this.#owned()) return undefined;
+    if (!this.#breaker.allows()) return undefined;
     try {
       const answer = await withTimeout(consume(limiter, key, points), this.#waitMs);
       this.#breaker.succeeded();

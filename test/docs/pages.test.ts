@@ -15,11 +15,18 @@ const MAX_README_WORDS = 1500;
 const PENDING = ['docs/decisions.md', 'src/engine/README.md', 'src/engine/PROTOCOL.md'];
 
 const readme = readPage('README.md');
-const { scripts, engines } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
-  scripts: object;
-  engines: { node: string };
-};
+const { engines } = packageOf('.') as { engines: { node: string } };
 const shell = SNIPPETS.filter(({ language }) => language === 'sh');
+
+/** What a page's commands may name: scripts of the root, and of the page's own folder where that is a package. */
+function scriptsFor(page: string): string[] {
+  return [packageOf('.'), packageOf(dirname(page))].flatMap(({ scripts = {} }) => Object.keys(scripts));
+}
+
+function packageOf(folder: string): { scripts?: object; engines?: object } {
+  const file = join(ROOT, folder, 'package.json');
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
+}
 
 test(`the README has at most ${MAX_README_WORDS} words`, () => {
   expect(readme.text.trim().split(/\s+/).length).toBeLessThanOrEqual(MAX_README_WORDS);
@@ -50,12 +57,13 @@ test.for(PAGES)('every link of $path leads somewhere', (page) => {
 
 test.for(shell.map((snippet) => ({ ...snippet, name: named(snippet) })))(
   'the commands of $name exist: scripts and files',
-  ({ code }) => {
+  ({ code, page }) => {
+    const scripts = scriptsFor(page);
     const commands = code.replaceAll(/(^|\s)#.*$/gm, '');
     const missing = [
       ...[...commands.matchAll(/npm (?:run (?:-s )?)?([\w:-]+)/g)]
         .map(([, script = '']) => script)
-        .filter((script) => !(script in scripts) && script !== 'ci'),
+        .filter((script) => !scripts.includes(script) && script !== 'ci'),
       ...[...commands.matchAll(/(?:^|\s)((?:test|bench|src|scripts|docs)\/[\w./-]+)/g)]
         .map(([, path = '']) => path)
         .filter((path) => !existsSync(join(ROOT, path))),

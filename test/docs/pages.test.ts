@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Cache } from '../../src/engine/cache/index.js';
+import type { Cache, OutcomeKind, OutcomeReason } from '../../src/engine/cache/index.js';
 import { SHOWN } from '../../src/graphql/errors.js';
 import { variables } from '../../src/platform/config.js';
 import { createMetrics } from '../../src/platform/metrics.js';
@@ -111,15 +111,60 @@ test('docs/api-guide.md lists every error code that clients are shown, and no ot
   expect(listed.filter((code) => code !== 'code').toSorted()).toEqual([...SHOWN, 'INTERNAL_SERVER_ERROR'].toSorted());
 });
 
+const metricsDocumented = rowsOf(readPage('docs/operations.md').text)
+  .flatMap(([first]) => codesIn(first))
+  .map((code) => code.replace(/\{.*/, ''))
+  .filter((code) => /^(cache|graphql)_/.test(code));
+
 test('docs/operations.md lists every metric of the server, and no other', async () => {
   const state = { loads: { running: 0, waiting: 0 } };
   const metrics = createMetrics(() => ({ state, store: { outageMs: () => 0 } }) as unknown as Cache);
   const own = [...(await metrics.text()).matchAll(/^# HELP ((?:cache|graphql)_\w+)/gm)].map(([, name]) => name);
-  const listed = rowsOf(readPage('docs/operations.md').text)
-    .flatMap(([first]) => codesIn(first))
-    .map((code) => code.replace(/\{.*/, ''))
-    .filter((code) => /^(cache|graphql)_/.test(code));
-  expect(listed.toSorted()).toEqual(own.toSorted());
+  expect(metricsDocumented.toSorted()).toEqual(own.toSorted());
+});
+
+test('every metric that a page names exists', () => {
+  const tables = ['cache_outbox', 'cache_identity'];
+  const mentioned = PAGES.flatMap(({ text }) => text.match(/\b(cache|graphql)_[a-z]+(_[a-z]+)*\b/g) ?? []);
+  const unknown = mentioned.filter((name) => !tables.includes(name) && !metricsDocumented.includes(name));
+  expect(unknown).toEqual([]);
+});
+
+/** Exhaustive by its type. */
+const OUTCOMES: Record<OutcomeKind, true> = {
+  'near-hit': true,
+  hit: true,
+  stale: true,
+  miss: true,
+  joined: true,
+  bypass: true,
+  error: true,
+};
+const REASONS: Record<OutcomeReason, true> = {
+  absent: true,
+  invalid: true,
+  expired: true,
+  damaged: true,
+  fenced: true,
+  'no-lease': true,
+  'store-unavailable': true,
+  'load-failed': true,
+  'too-large': true,
+  'too-many-tags': true,
+  unencodable: true,
+  mutation: true,
+  snapshot: true,
+  unapplied: true,
+};
+
+test('the README explains every outcome of a cached call, docs/caching-policies.md every reason', () => {
+  const tableOf = (text: string, header: string) => {
+    const [table = ''] = new RegExp(`^\\| ${header} \\|.*\\n\\|--[\\s\\S]*?\\n\\n`, 'm').exec(text) ?? [];
+    return rowsOf(table).flatMap(([first]) => codesIn(first));
+  };
+  expect(tableOf(readme.text, 'outcome').toSorted()).toEqual(Object.keys(OUTCOMES).toSorted());
+  const reasons = tableOf(readPage('docs/caching-policies.md').text, '`reason`').filter((code) => code !== 'reason');
+  expect(reasons.toSorted()).toEqual(Object.keys(REASONS).toSorted());
 });
 
 test('README and bench/README.md say how many targets the benchmark missed', () => {

@@ -132,11 +132,13 @@ test('an operation pays what it costs, at least a point, before it runs', async 
     await hooks?.didResolveOperation?.({ contextValue } as never);
     return contextValue;
   };
-  expect(await pay({ cost: 12 })).toMatchObject({ paid: { limit: 20, cost: 12, remaining: 8 } });
-  expect(await pay({})).toMatchObject({ paid: { cost: 1, remaining: 7 } });
-  expect(await pay({ cost: 0 })).toMatchObject({ paid: { cost: 1, remaining: 6 } });
-  expect(await pay({ cost: 2.5 })).toMatchObject({ paid: { cost: 3, remaining: 3 } });
-  expect(await pay({ cost: 0, costing: Promise.resolve(2) })).toMatchObject({ paid: { cost: 2, remaining: 1 } });
+  expect(await pay({ cost: 12 })).toMatchObject({ rateLimitState: { limit: 20, cost: 12, remaining: 8 } });
+  expect(await pay({})).toMatchObject({ rateLimitState: { cost: 1, remaining: 7 } });
+  expect(await pay({ cost: 0 })).toMatchObject({ rateLimitState: { cost: 1, remaining: 6 } });
+  expect(await pay({ cost: 2.5 })).toMatchObject({ rateLimitState: { cost: 3, remaining: 3 } });
+  expect(await pay({ cost: 0, costing: Promise.resolve(2) })).toMatchObject({
+    rateLimitState: { cost: 2, remaining: 1 },
+  });
   await expect(pay({ cost: 4 })).rejects.toMatchObject({ extensions: { code: 'RATE_LIMITED', remaining: 1 } });
 });
 

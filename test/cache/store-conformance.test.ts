@@ -571,7 +571,7 @@ describe.each([
       expect((await store.read([key], [A])).entries.size).toBe(0);
       expect(await tokenOf(A)).toBeUndefined();
       expect(await store.getText('apq:1')).toBeUndefined();
-      expect(await store.counts(day)).toEqual(new Map());
+      expect(await store.readCounters(day)).toEqual(new Map());
       expect(await store.tryLockRefresh(key, 60_000)).toBe(true);
     });
 

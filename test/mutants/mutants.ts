@@ -33,6 +33,9 @@ const FENCING = 'src/engine/cache/fencing.ts';
 const NEAR = 'src/engine/cache/near-cache.ts';
 const ENTRY = 'src/engine/cache/entry.ts';
 const REDIS = 'src/engine/redis/redis-store.ts';
+const GROUPS = 'src/engine/redis/groups.ts';
+const KEYS = 'src/engine/redis/key-layout.ts';
+const WRITES = 'src/engine/redis/write-protocol.ts';
 const APPLY = 'src/engine/redis/apply.lua';
 const RELAY = 'src/engine/postgres/relay.ts';
 const SESSION = 'src/engine/cache/read-set.ts';
@@ -345,7 +348,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'bound/split-apply',
     what: 'The position moves in a command of its own, before the tokens.',
-    file: REDIS,
+    file: WRITES,
     replace: [
       [
         'const reply = (await runScript(client, applyScript, keys, [',
@@ -383,9 +386,12 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'bound/failover-no-trust',
     what: 'A server trusts the lease that it finds in its data.',
-    file: REDIS,
+    file: KEYS,
     replace: [
-      [`return \`\${this.#name(name, group)}:\${run}\`;`, `return \`\${this.#name(name, group)}\${run.slice(0, 0)}\`;`],
+      [
+        `return \`\${protocolKey(name, group)}:\${run}\`;`,
+        `return \`\${protocolKey(name, group)}\${run.slice(0, 0)}\`;`,
+      ],
     ],
     killedBy: `${SCRIPTS} > a server restarted from a snapshot of its data has no lease`,
   },
@@ -549,7 +555,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'near-mut/log-first',
     what: 'In a cluster the log is written before the fences of other groups stand.',
-    file: REDIS,
+    file: GROUPS,
     replace: [
       [
         'await allEnded(parts.filter(({ group }) => group.index !== LOG_GROUP).map(run));',
@@ -910,7 +916,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'identity/selected-or-not',
     what: 'A connection is used although the server refused its database.',
-    file: REDIS,
+    file: GROUPS,
     replace: [
       ['        throw connection.refusal;\n', ''],
       ['if (server === undefined || !connection.selected)', 'if (server === undefined)'],
@@ -920,7 +926,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'near-mut/unfenced-nolog',
     what: 'The release of a write that was not fenced is not logged, and APPLY leaves it out.',
-    file: REDIS,
+    file: WRITES,
     replace: [["unfenced ? 'always' : 'if lost'", "unfenced ? 'never' : 'if lost'"]],
     killedBy: `${EVICTED} > RELEASE of a write that was not fenced appends one record`,
   },
@@ -1127,7 +1133,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'ours/fence-evicted-elsewhere',
     what: 'In a Cluster HOME does not log that another group has lost the fence.',
-    file: REDIS,
+    file: WRITES,
     replace: [["logs === 'if lost' && lost ? 'always' : logs", 'logs']],
     killedBy: `${COUNTEREXAMPLES} > logs at HOME, when a transaction is over, that another group has lost its fence or its note`,
   },

@@ -1,5 +1,5 @@
 /**
- * The store for one process without Redis: the same states and steps on Maps. Keeps the promises of the port for this
+ * The store for one process without Redis: the same states and steps on Maps. It keeps the store's promises for this
  * process alone, so it is for laptops and tests. Bounded: the least recently written entries and tokens go first.
  */
 
@@ -49,9 +49,9 @@ export class MemoryStore implements Store {
   readonly #run = randomToken();
   readonly #entries: ExpiringMap<Key>;
   readonly #tokens: ExpiringMap<Tag>;
-  /** Fences have no expiry and are never evicted: they stand apart from the tokens. */
+  /** Apart from the tokens, since fences have no expiry and are never evicted. */
   readonly #fences = new Map<Tag, Set<string>>();
-  /** Tags by the id whose fence is on them. */
+  /** The notes: tags by transaction id. */
   readonly #noted = new Map<bigint, readonly Tag[]>();
   readonly #claims: ExpiringMap<Key>;
   readonly #texts: ExpiringMap<string>;
@@ -215,11 +215,12 @@ export class MemoryStore implements Store {
     if (!samePosition(head.position, this.#position)) return refused('raced');
     const untilMs = head.clockMs + LEASE_MS;
     if (this.#clock.nowMs() >= untilMs) return refused('late');
-    // Under a lease of another database its readers are served, and its writers' fences would be refused from here on.
+    // Under another database's lease its readers are served, and its writers' fences would be refused from here on.
     const lease = this.#liveLease();
     if (lease !== undefined && databaseOf(lease.purge) !== databaseOf(next.purge)) return refused('raced');
     if (head.position?.purge !== next.purge) {
-      // Another purge may mean another history of Postgres: it assigns the released ids again, and a barrier of the old one proves nothing.
+      // Another purge may mean another history of Postgres, which assigns the released ids again. A barrier of the
+      // former history proves nothing.
       this.#released.clear();
       this.#barrier = undefined;
       if (lease === undefined) this.#lease = undefined;
@@ -247,11 +248,11 @@ export class MemoryStore implements Store {
     this.#requireOwned();
     const known = this.#counts.get(day) ?? new Map<string, number>();
     for (const [name, count] of counts) known.set(name, (known.get(name) ?? 0) + count);
-    this.#counts.clear(); // of one day, this one
+    this.#counts.clear(); // one day only
     this.#counts.set(day, known);
   }
 
-  async counts(day: string): Promise<ReadonlyMap<string, number>> {
+  async readCounters(day: string): Promise<ReadonlyMap<string, number>> {
     return new Map(this.#counts.get(day));
   }
 
@@ -299,7 +300,7 @@ export class MemoryStore implements Store {
     return this.#lease !== undefined && this.#lease.untilMs > this.#clock.nowMs() ? this.#lease : undefined;
   }
 
-  /** What the tag holds: its fence, as the text that Redis would hold, or its token. */
+  /** The tag's token, or its fence as the text that Redis would hold. */
   #held(tag: Tag): string | undefined {
     const ids = this.#fences.get(tag);
     return ids === undefined ? this.#tokens.get(tag) : `!${[...ids].join(',')},`;

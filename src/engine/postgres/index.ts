@@ -1,4 +1,6 @@
-/** Postgres: row sets and their triggers, transactions with fences, the outbox and its relay, and the pools that all of them use. */
+/**
+ * The Postgres side: row sets and their triggers, transactions with fences, the outbox and the relay that applies it.
+ */
 
 export type { Sql, TransactionSql } from 'postgres';
 export { type Availability, availabilityOf } from './availability.js';

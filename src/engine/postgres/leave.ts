@@ -1,4 +1,7 @@
-/** Leaves a pool of connections: what runs there may end, and its users see their own statements fail where it does not. */
+/**
+ * Leaves a pool of connections. Its statements may end within a few seconds; the users of those that do not see them
+ * fail.
+ */
 import type { Sql } from 'postgres';
 
 const LEAVE_S = 5;

@@ -5,7 +5,7 @@
 import type { Sql } from 'postgres';
 import type { RowSetSpec, TableRowSets } from './row-sets.js';
 
-/** A statement that changes more rows than this touches its whole table instead of naming row-sets one by one. */
+/** A statement that changes more rows touches its whole table instead of naming row sets. */
 const MAX_ROWS_NAMED = 500;
 
 const EVENTS = [
@@ -56,8 +56,8 @@ export class TriggersMissing extends Error {
 }
 
 /**
- * Before anything is cached: the database must name every row-set that this build depends on, for every event, always. More is
- * fine: it is of a newer build, beside which this one goes on.
+ * Checks, before anything is cached, that the database names every row set that this build depends on, for every event,
+ * always. More is fine: a newer build, beside which this one still runs, may need it.
  * @throws TriggersMissing
  */
 export async function requireTriggers(sql: Sql, declared: readonly TableRowSets[]): Promise<void> {

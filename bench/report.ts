@@ -31,6 +31,13 @@ before it ${load.toFixed(1)}.`;
 
 const COLUMNS: readonly CellName[] = ['Q1', 'Q2', 'Q3', 'mixed'];
 
+/** Shown beside the costs in the README, which lists no targets. */
+export function missedTargets({ targets }: Report): string {
+  const missed = targets.filter((target) => verdictOf(target) === 'NOT').length;
+  return `**${missed} of ${targets.length} targets are missed** ([all of them](bench/results/bench.md#targets), \
+[why](bench/README.md#why-targets-are-missed)).`;
+}
+
 /** What the README shows. */
 export function costTable(report: Report): string {
   const rows = ofContenders(report, ({ title, cells, stalePerMillion, atRest }) => {

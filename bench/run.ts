@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NAMES, type Report, runBench } from './bench.js';
 import { chartOf } from './chart.js';
-import { costTable, describe, markdownOf, targetTable } from './report.js';
+import { costTable, describe, markdownOf, missedTargets, targetTable } from './report.js';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const MARKED = /(<!-- bench -->\n)[\s\S]*(<!-- \/bench -->)/;
@@ -84,7 +84,8 @@ async function write(report: Report): Promise<void> {
 
 async function showInReadme(report: Report): Promise<void> {
   const file = join(HERE, '../README.md');
-  const shown = `![CPU per request of this server and of others](bench/results/bench.svg)\n\n${costTable(report)}\n\n${describe(report)}`;
+  const chart = '![CPU per request of this server and of others](bench/results/bench.svg)';
+  const shown = [chart, costTable(report), missedTargets(report), describe(report)].join('\n\n');
   const text = await readFile(file, 'utf8');
   await writeFile(
     file,

@@ -72,7 +72,7 @@ export function noSuchOperation(name: string | undefined): GraphQLError {
 }
 
 /** Codes whose messages were written for clients. */
-const SHOWN = new Set([
+export const SHOWN = new Set([
   'BAD_USER_INPUT',
   'UNAUTHENTICATED',
   'AUTHENTICATION_UNAVAILABLE',

@@ -44,7 +44,7 @@ const megabytes = (otherwise: number) => {
   return z.coerce.number(expected).positive(expected).default(otherwise);
 };
 
-const variables = z.object({
+export const variables = z.object({
   NODE_ENV: z
     .enum(['development', 'test', 'production'], 'expected development, test or production')
     .default('development'),

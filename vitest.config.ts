@@ -30,15 +30,6 @@ export default defineConfig({
           env: { TEST_NEAR_CACHE: 'on' },
         },
       },
-      // The examples, with what codegen makes of the schema.
-      {
-        extends: true,
-        test: {
-          name: 'examples',
-          include: ['examples/**/*.test.ts'],
-          globalSetup: ['examples/frontend/test/generate.ts'],
-        },
-      },
     ],
     globalSetup: ['test/support/services.ts'],
     setupFiles: ['reflect-metadata'],

@@ -9,7 +9,7 @@ const VITEST = fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import
 const HALVES = 2;
 /** See vitest.config.ts. */
 const TOGETHER = ['all', 'near'];
-const ALONE = ['hostile', 'examples'];
+const ALONE = ['hostile'];
 
 /** @returns the exit code. `held`: what it prints is shown when it has ended, so that two runs do not mix. */
 function vitest(args, { held }) {

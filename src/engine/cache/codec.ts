@@ -3,7 +3,7 @@
  * second, marked form that only values holding them pay for. What JSON would change in silence is refused.
  * Large texts are compressed.
  *
- * JSON, not MessagePack: by test/bench/codec.ts a task is 713 bytes, 2.8 µs to write and 1.9 µs to read, as MessagePack (msgpackr) 654 bytes,
+ * JSON, not MessagePack: by bench/codec.ts a task is 713 bytes, 2.8 µs to write and 1.9 µs to read, as MessagePack (msgpackr) 654 bytes,
  * 2.0 µs and 2.0 µs; 50 ids take 4.1 and 1.8 µs, there 6.1 and 1.9. That is nothing beside a trip to Redis, where people can read JSON.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib';

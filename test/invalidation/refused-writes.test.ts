@@ -162,6 +162,16 @@ async function known({ w }: Scene): Promise<void> {
   await eventually(() => expect(w.app.cache.store.lostForMs()).toBeGreaterThanOrEqual(LEASE_MS));
 }
 
+/** A write that knows of the outage from its beginning to its end: one during which the machine was busy for a second is made again. */
+async function writeKnowing(at: Scene): Promise<{ tookMs: number; fences: number }> {
+  for (let writes = 1; ; writes++) {
+    await known(at);
+    const written = await write(at, `Write ${writes} of those that know of the outage`);
+    expect(at.unfenced).toHaveLength(1 + writes);
+    if (written.fences === 1 || writes === 5) return written;
+  }
+}
+
 /** Reads on both processes until it is stopped: each must show at least what Postgres held when the read began. */
 function watch(at: Scene) {
   let stopped = false;
@@ -195,16 +205,15 @@ describe('Redis refuses writes', () => {
         await refusal.begin(at.redis, at.dir);
         const first = await write(at, 'The first write of the outage');
         expect(first.tookMs).toBeGreaterThanOrEqual(LEASE_MS);
-        await known(at);
-        const next = await write(at, 'The next write of the outage');
+        const next = await writeKnowing(at);
         expect(next.fences).toBe(1);
         expect(next.tookMs).toBeGreaterThanOrEqual(LEASE_MS); // by then no process can be served the old value
-        expect(at.unfenced).toHaveLength(2);
 
         await refusal.end(at.redis);
         for (const app of [at.w.app, at.other]) await served(app, at.id, at.w.f.ada.id);
+        const unfenced = at.unfenced.length;
         await write(at, 'With Redis again');
-        expect(at.unfenced).toHaveLength(2);
+        expect(at.unfenced).toHaveLength(unfenced);
         await watched?.stop();
         expect((await served(at.other, at.id, at.w.f.ada.id)).title).toBe('With Redis again');
       } finally {

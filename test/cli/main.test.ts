@@ -8,12 +8,13 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { decodeJwt } from 'jose';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installHint, startRedis } from '../../src/development/embedded/redis.js';
 import { findRunning } from '../../src/development/running-services.js';
 import { MINUTE } from '../../src/std/time.js';
 import { eventually } from '../support/app.js';
 import { createEmptyDatabase } from '../support/database.js';
+import { databaseUrl } from '../support/servers.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TSX = import.meta.resolve('tsx');
@@ -80,7 +81,7 @@ describe('production', () => {
     const redis = await startRedis();
     if (redis === undefined) throw new Error(installHint());
     try {
-      const env = { NODE_ENV: 'production', JWT_SECRET: 'x'.repeat(32), DATABASE_URL: inject('databaseUrl') };
+      const env = { NODE_ENV: 'production', JWT_SECRET: 'x'.repeat(32), DATABASE_URL: databaseUrl() };
       const { code, stderr } = await result(run('src/main.ts', [], { ...env, REDIS_URL: `${redis.url}/98` }));
       expect(code).toBe(1);
       expect(stderr).toMatch(/^REDIS_URL: expected a database that this Redis has, but it refuses 98: ERR .*\n$/);

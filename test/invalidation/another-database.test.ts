@@ -2,12 +2,13 @@
  * A store belongs to one database in one state of its history. Here another database replaces the one behind the address, in every way in
  * which that happens, or another installation uses the same keys: no value of the one is ever served for the other.
  */
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { databaseOf } from '../../src/engine/cache/index.js';
 import { MINUTE } from '../../src/std/time.js';
 import { eventually, type TestApp, testApp } from '../support/app.js';
 import { createDatabase } from '../support/database.js';
 import { type Fixture, fixture } from '../support/fixture.js';
+import { redisUrl } from '../support/servers.js';
 import { type Dump, drop, dropAndCreate, dumpOf, exchange, restore, restoredCopy, templateCopy } from './databases.js';
 import { GroupKeys, lastOutcome, rename, served, taskOf } from './world.js';
 
@@ -30,7 +31,7 @@ beforeEach(async () => {
   app = await testApp({ databaseUrl: url, ...NEAR });
   f = await fixture(app);
   id = (f.opsTasks[0] as Fixture['opsTasks'][number]).id;
-  keys = new GroupKeys(inject('redisUrl'), app.group);
+  keys = new GroupKeys(redisUrl(), app.group);
   ending.push(
     () => keys.close(),
     () => app.close(),

@@ -1,6 +1,6 @@
 /** The API as a user meets it, over HTTP without a port, with counts of what it cost, on a database and a Redis group of its own. */
 import { randomBytes } from 'node:crypto';
-import { expect, inject, vi } from 'vitest';
+import { expect, vi } from 'vitest';
 import { type App, type AppOptions, createApp } from '../../src/app.js';
 import type { UserId } from '../../src/db/ids.js';
 import type { CacheEvents, Outcome, Store } from '../../src/engine/cache/index.js';
@@ -11,6 +11,7 @@ import { createLog } from '../../src/platform/log.js';
 import { signToken, tokenVerifier } from '../../src/server/auth/tokens.js';
 import type { Consistency } from '../../src/server/operations/executor.js';
 import { createDatabase, type TestDatabase } from './database.js';
+import * as servers from './servers.js';
 import { counted, type StoreCounts } from './stores.js';
 
 /** What the tests' tokens are signed with. */
@@ -81,7 +82,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   const counts = { reads: 0, fills: 0, fences: 0, releases: 0, statements: [] as string[] };
   const outcomes: Outcome[] = [];
   // A generous wait: these machines are slow at times, and only tests of outages want to see it run out.
-  const place = options.place ?? { url: options.redisUrl ?? inject('redisUrl') };
+  const place = options.place ?? { url: options.redisUrl ?? servers.redisUrl() };
   const redis = new RedisStore({ ...place, group, waitMs: options.waitMs ?? 5000 });
   await redis.ready();
   const wrap = options.wrap ?? ((store: Store) => store);

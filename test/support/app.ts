@@ -22,7 +22,8 @@ export const TOKENS = {
 } as const;
 
 const NEAR_CACHE_BYTES = 16 * 1024 * 1024;
-const WAIT = { timeout: 10_000, interval: 20 };
+/** A generous limit: it is reached only by what fails. */
+const WAIT = { timeout: 30_000, interval: 20 };
 
 export interface Answer {
   readonly status: number;
@@ -166,7 +167,7 @@ export function dataOf({ data, errors }: Answer): Answer['data'] {
   return data;
 }
 
-/** Waits for what happens by itself soon after: a fill or a release that nobody awaits. Fails after 10 s, or `timeoutMs`. */
+/** Waits for what happens by itself soon after: a fill or a release that nobody awaits. Fails after 30 s, or `timeoutMs`. */
 export async function eventually(check: () => unknown, timeoutMs = WAIT.timeout): Promise<void> {
   await vi.waitFor(check, { ...WAIT, timeout: timeoutMs });
 }

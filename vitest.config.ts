@@ -52,8 +52,8 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
     name,
     setupFiles: ['reflect-metadata'],
     isolate: false, // a worker loads the server's modules, which takes seconds, once
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
     ...test,
   },
 });

@@ -1,7 +1,7 @@
 # The API as an image: compiled code and what it needs to run, as an unprivileged user. The same image migrates the
 # database (node dist/cli/migrate.js).
 
-FROM node:22-bookworm-slim AS base
+FROM node:26-bookworm-slim AS base
 WORKDIR /app
 # .npmrc is there or not; a pattern without a match is no error beside files that exist.
 COPY package.json package-lock.json .npmrc* ./
@@ -19,7 +19,7 @@ FROM base AS dependencies
 # Optional are only the private PostgreSQL of laptops (60 MB) and the compiler of tsx: a container needs neither.
 RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --omit=optional --no-audit --no-fund
 
-FROM node:22-bookworm-slim AS runtime
+FROM node:26-bookworm-slim AS runtime
 ENV NODE_ENV=production \
     NODE_OPTIONS=--enable-source-maps \
     HOST=0.0.0.0 \

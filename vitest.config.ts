@@ -1,9 +1,44 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
+/** They need no server: `npm run test:unit`. */
+const UNIT = [
+  'test/*.test.ts',
+  'test/access/tokens.test.ts',
+  'test/api/{cached-root,loads,schema,turns}.test.ts',
+  'test/cache/{cache,callers,cluster-memory,codec,engine,entry,interleavings,key,memoize,near-cache,nested-memory,outage,policy,tag,turn-batch}.test.ts',
+  'test/chaos/history.test.ts',
+  'test/cli/running.test.ts',
+  'test/db/{availability,connection-url}.test.ts',
+  'test/import/github-issues.test.ts',
+  'test/invalidation/scheduler.test.ts',
+];
 const HOSTILE = ['test/hostile/*.test.ts'];
 
-export default defineConfig({
+/** They take a minute each: begun first, they end before the others do. */
+const LONG = [
+  'api/fuzz',
+  'api/filters',
+  'chaos/smoke',
+  'cli/main',
+  'invalidation/another-database',
+  'invalidation/physical-copies',
+  'invalidation/refused-writes',
+].map((name) => `/test/${name}.test.ts`);
+
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isLong = ({ moduleId }: TestSpecification) => LONG.some((name) => moduleId.endsWith(name));
+    return [...new Set(sorted.map(({ project }) => project))].flatMap((project) => {
+      const own = sorted.filter((file) => file.project === project);
+      return [...own.filter(isLong), ...own.filter((file) => !isLong(file))];
+    });
+  }
+}
+
+const project = (name: string, test: TestProjectInlineConfiguration['test']): TestProjectInlineConfiguration => ({
   resolve: {
     // vitest would load graphql twice (ESM for us, CommonJS for its dependents): "another module or realm".
     alias: [
@@ -14,37 +49,33 @@ export default defineConfig({
     ],
   },
   test: {
-    projects: [
-      { extends: true, test: { name: 'all', include: ['test/**/*.test.ts'], exclude: HOSTILE } },
-      // These measure one client's latency under another's attack: scripts/test.mjs runs nothing beside them. A pause of the machine can
-      // look like harm once; harm that an attack does shows every time.
-      { extends: true, test: { name: 'hostile', include: HOSTILE, retry: 2 } },
-      // What keeps answers fresh is held to the same with entries in process memory; but for tests that steer a read's trip to Redis.
-      {
-        extends: true,
-        test: {
-          name: 'near',
-          include: ['crash', 'outside-writes', 'redis-outage', 'relay', 'transact', 'upkeep'].map(
-            (name) => `test/invalidation/${name}.test.ts`,
-          ),
-          env: { TEST_NEAR_CACHE: 'on' },
-        },
-      },
-      // The examples, with what codegen makes of the schema.
-      {
-        extends: true,
-        test: {
-          name: 'examples',
-          include: ['examples/**/*.test.ts'],
-          globalSetup: ['examples/frontend/test/generate.ts'],
-        },
-      },
-    ],
-    globalSetup: ['test/support/services.ts'],
+    name,
     setupFiles: ['reflect-metadata'],
-    // One file at a time: a transaction that one test holds open keeps the leases of all databases of the server waiting.
-    fileParallelism: false,
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    isolate: false, // a worker loads the server's modules, which takes seconds, once
+    testTimeout: 120_000,
+    hookTimeout: 180_000,
+    ...test,
+  },
+});
+
+export default defineConfig({
+  test: {
+    // Each worker has a PostgreSQL and a Redis of its own: a transaction that one test holds open keeps the leases of all databases of its
+    // server waiting. On servers that are given, one file runs at a time.
+    globalSetup: ['test/support/services.ts'],
+    maxWorkers: process.env.TEST_DATABASE_URL || process.env.TEST_REDIS_URL ? 1 : 3,
+    sequence: { sequencer: LongFirst },
+    projects: [
+      project('unit', { include: UNIT }),
+      project('servers', { include: ['test/**/*.test.ts'], exclude: [...UNIT, ...HOSTILE] }),
+      // What keeps answers fresh is held to the same with entries in process memory; but for tests that steer a read's trip to Redis.
+      project('near', {
+        include: ['test/invalidation/{crash,outside-writes,redis-outage,relay,transact,upkeep}.test.ts'],
+        env: { TEST_NEAR_CACHE: 'on' },
+      }),
+      // They measure one client's latency under another's attack, after all others and one by one. A pause of the machine can look like harm
+      // once; harm that an attack does shows every time.
+      project('hostile', { include: HOSTILE, maxWorkers: 1, sequence: { groupOrder: 1 }, retry: 2 }),
+    ],
   },
 });

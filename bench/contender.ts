@@ -67,12 +67,13 @@ export class Running {
   }
 
   static async start(
-    { file, mode }: Contender,
+    { file, mode, kind }: Contender,
     world: World,
     given: Pick<ChildOptions, 'databaseUrl' | 'answers'>,
   ): Promise<Running> {
     const options: ChildOptions = { ...given, mode, redisUrl: world.redisUrl, jwtSecret: JWT_SECRET };
-    const started = fork(join(world.compiled, 'bench/contenders', `${file}.js`), {
+    const compiled = kind === 'peer' ? world.compiled.peers : world.compiled.server;
+    const started = fork(join(compiled, 'bench/contenders', `${file}.js`), {
       execArgv: ['--max-semi-space-size=64'], // as in production; it makes none of them dearer
       env: { PATH: process.env['PATH'], NODE_ENV: 'production', BENCH_CHILD: JSON.stringify(options) },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

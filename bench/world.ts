@@ -15,7 +15,8 @@ import { type Reaper, startReaper } from '../test/chaos/reaper.js';
 import { RedisNode } from '../test/chaos/redis-node.js';
 import { type Dataset, datasetOf, fillDatabase, viewerId } from './dataset.js';
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const BENCH = fileURLToPath(new URL('.', import.meta.url));
+const ROOT = join(BENCH, '..');
 /** Read at run time by what is compiled. */
 const ASSETS = new Set(['.lua', '.sql', '.json']);
 // synchronous_commit stays on; that a commit reaches the disk is left out, for all alike: it would measure the disk.
@@ -35,6 +36,12 @@ const TOKENS: TokenOptions = {
   audience: 'tasks-api',
 };
 
+/** Twice, since packages are looked for from where a file is: the server with the packages of the repository, its peers with those of the bench. */
+export interface Compiled {
+  readonly server: string;
+  readonly peers: string;
+}
+
 /** A database with the data, and what asks it. */
 export interface Tasks {
   readonly data: Dataset;
@@ -47,8 +54,8 @@ export interface Tasks {
 export interface World {
   readonly redisUrl: string;
   readonly redis: Redis;
-  /** Where the contenders are compiled to. */
-  readonly compiled: string;
+  /** Where all that a contender's process runs is compiled to. */
+  readonly compiled: Compiled;
   readonly reaper: Reaper;
   /** A database filled with at least so many tasks. */
   tasks(count: number): Promise<Tasks>;
@@ -117,7 +124,8 @@ export async function startWorld(): Promise<World> {
       redis.disconnect();
       for (const name of made) await admin.unsafe(`drop database if exists ${name} with (force)`);
       await admin.end({ timeout: 2 });
-      await Promise.all([node.kill(), server.stop(), rm(compiled, { recursive: true, force: true })]);
+      const folders = Object.values(compiled).map((folder) => rm(folder, { recursive: true, force: true }));
+      await Promise.all([node.kill(), server.stop(), ...folders]);
     },
   };
 }
@@ -137,24 +145,28 @@ async function databaseServer(reaper: Reaper): Promise<{ url: string; stop(): Pr
   return server;
 }
 
-/**
- * As production runs it, compiled once: what runs TypeScript as it is names every function when it is made, which costs a hot path a good deal.
- * Within node_modules, where imports of packages still find theirs.
- */
-async function compile(reaper: Reaper): Promise<string> {
-  await mkdir(join(ROOT, 'node_modules/.cache'), { recursive: true });
-  const out = await mkdtemp(join(ROOT, 'node_modules/.cache/bench-'));
-  reaper.removes(out);
+/** As production runs it, compiled once: what runs TypeScript as it is names every function when it is made, which costs a hot path a good deal. */
+async function compile(reaper: Reaper): Promise<Compiled> {
+  const server = await withinModules(ROOT, reaper);
+  const peers = await withinModules(BENCH, reaper);
   const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc');
-  const { status, stdout } = spawnSync(process.execPath, [tsc, '--project', 'bench/tsconfig.json', '--outDir', out], {
-    cwd: ROOT,
-    encoding: 'utf8',
-  });
+  const args = [tsc, '--project', join(BENCH, 'tsconfig.build.json'), '--outDir', server];
+  const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   if (status !== 0) throw new Error(`the contenders do not compile:\n${stdout}`);
-  await writeFile(join(out, 'package.json'), '{"type":"module"}\n');
-  await cp(join(ROOT, 'src'), join(out, 'src'), {
+  await writeFile(join(server, 'package.json'), '{"type":"module"}\n');
+  await cp(join(ROOT, 'src'), join(server, 'src'), {
     recursive: true,
     filter: async (path) => (await stat(path)).isDirectory() || ASSETS.has(extname(path)),
   });
-  return out;
+  await cp(server, peers, { recursive: true });
+  return { server, peers };
+}
+
+/** A new folder from which the packages of `directory` are found. */
+async function withinModules(directory: string, reaper: Reaper): Promise<string> {
+  const cache = join(directory, 'node_modules/.cache');
+  await mkdir(cache, { recursive: true });
+  const made = await mkdtemp(join(cache, 'bench-'));
+  reaper.removes(made);
+  return made;
 }

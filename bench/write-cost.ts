@@ -30,7 +30,7 @@ export async function measureWriteCost(options: {
     jwtSecret: JWT_SECRET,
     answers: {},
   };
-  const started = fork(join(world.compiled, 'bench/contenders/transaction.js'), {
+  const started = fork(join(world.compiled.server, 'bench/contenders/transaction.js'), {
     execArgv: [],
     env: { PATH: process.env['PATH'], NODE_ENV: 'production', BENCH_CHILD: JSON.stringify(child) },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

@@ -1,8 +1,10 @@
-/** Types and documents for the operations in src/, from the schema alone. `npx graphql-codegen --config codegen.ts`, in this directory. */
+/** `npm run generate`: types and documents for the operations in src/, from the schema alone. */
+import { join } from 'node:path';
 import type { CodegenConfig } from '@graphql-codegen/cli';
+import { apiDir } from './api.js';
 
 const config: CodegenConfig = {
-  schema: '../../schema.graphql',
+  schema: join(apiDir, 'schema.graphql'),
   documents: ['src/**/*.ts', '!src/gql/**'],
   emitLegacyCommonJSImports: false,
   generates: {

@@ -13,8 +13,9 @@ import { type EmbeddedPostgres, startPostgres } from './embedded/postgres.js';
 import { installHint, startRedis } from './embedded/redis.js';
 import { findRunning, noteRunning, type Running } from './running-services.js';
 
-const DATA_DIR = resolve('.data');
-const RUNNING_DIR = join(DATA_DIR, 'running');
+/** In the working directory. */
+const dataDir = () => resolve('.data');
+const runningDir = () => join(dataDir(), 'running');
 
 export interface Services {
   readonly databaseUrl: string;
@@ -33,7 +34,7 @@ export async function ownServices(config: Config): Promise<Services> {
   const redis = config.redis === undefined ? await startRedis() : undefined;
   const place = config.redis ?? (redis && { url: redis.url });
   const { redisGroup } = config;
-  const forget = await noteRunning(RUNNING_DIR, {
+  const forget = await noteRunning(runningDir(), {
     pid: process.pid,
     startedAtMs: Date.now(),
     databaseUrl,
@@ -66,7 +67,7 @@ export async function ownServices(config: Config): Promise<Services> {
 export async function joinServices(config: Config): Promise<Services> {
   // An environment that names both servers is complete. A server of the same database shares its Redis, so that it shows a command's writes at once.
   const named = config.databaseUrl !== undefined && config.redis !== undefined;
-  const running = named ? undefined : await findRunning(RUNNING_DIR, config.databaseUrl);
+  const running = named ? undefined : await findRunning(runningDir(), config.databaseUrl);
   const postgres = config.databaseUrl === undefined && running === undefined ? await privatePostgres() : undefined;
   return {
     databaseUrl: config.databaseUrl ?? running?.databaseUrl ?? (postgres as { url: string }).url,
@@ -80,7 +81,7 @@ export async function joinServices(config: Config): Promise<Services> {
 
 /** For a command that needs no more: the Redis of the environment, or of the running server, and the group of its keys. */
 export async function joinRedis(config: Config): Promise<{ redis: RedisPlace | undefined; redisGroup: string }> {
-  const running = config.redis === undefined ? await findRunning(RUNNING_DIR) : undefined;
+  const running = config.redis === undefined ? await findRunning(runningDir()) : undefined;
   return { redis: redisOf(config, running), redisGroup: running?.redisGroup ?? config.redisGroup };
 }
 
@@ -91,7 +92,7 @@ function redisOf({ redis }: Config, running: Running | undefined): RedisPlace | 
 /** @throws ConfigError in place of a fault that its user can remove */
 async function privatePostgres(): Promise<EmbeddedPostgres> {
   try {
-    return await startPostgres({ dataDir: join(DATA_DIR, 'postgres') });
+    return await startPostgres({ dataDir: join(dataDir(), 'postgres') });
   } catch (error) {
     if (!(error instanceof EmbeddedError)) throw error;
     throw new ConfigError(`DATABASE_URL is not set, and a private PostgreSQL cannot be started: ${error.message}`, {
@@ -101,9 +102,9 @@ async function privatePostgres(): Promise<EmbeddedPostgres> {
 }
 
 async function ownSecret(): Promise<TokenConfig> {
-  const file = join(DATA_DIR, 'jwt-secret');
+  const file = join(dataDir(), 'jwt-secret');
   const made = randomBytes(32).toString('base64url');
-  await mkdir(DATA_DIR, { recursive: true });
+  await mkdir(dataDir(), { recursive: true });
   // `wx`: whoever comes second, a server and a command at once, reads what the first has written.
   await writeFile(file, made, { mode: 0o600, flag: 'wx' }).catch(() => {});
   return { kind: 'secret', secret: await readFile(file, 'utf8') };

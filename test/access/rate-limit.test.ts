@@ -1,5 +1,5 @@
 /** Rate limits: by viewer and by address, exact over processes, and what they cost a request. */
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newId, type UserId } from '../../src/db/ids.js';
 import { type EmbeddedRedis, startRedis } from '../../src/development/embedded/redis.js';
 import {
@@ -13,6 +13,7 @@ import { RatePoints } from '../../src/server/rate-limit/rate-points.js';
 import { SECOND } from '../../src/std/time.js';
 import { dataOf, type TestApp, type TestAppOptions, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
+import { redisUrl } from '../support/servers.js';
 
 const group = () => `test-${newId('task').slice(5)}`;
 
@@ -144,7 +145,7 @@ test('an operation pays what it costs, at least a point, before it runs', async 
 
 describe('counted in Redis', () => {
   test('two processes share one limit', async () => {
-    const options = { redis: { url: inject('redisUrl') }, group: group() };
+    const options = { redis: { url: redisUrl() }, group: group() };
     const sources = [new RatePoints(options), new RatePoints(options)];
     try {
       await expect.poll(() => sources.map((source) => source.connected)).toEqual([true, true]);
@@ -160,7 +161,7 @@ describe('counted in Redis', () => {
   });
 
   test('a process counts by itself while the keys in Redis are not to be used', async () => {
-    const options = { redis: { url: inject('redisUrl') }, group: group() };
+    const options = { redis: { url: redisUrl() }, group: group() };
     let owned = false;
     const sources = [new RatePoints(options), new RatePoints({ ...options, owned: () => owned })];
     try {
@@ -217,7 +218,7 @@ describe('through the API', () => {
       databaseUrl,
       ...options,
       app: {
-        rateLimit: { points, seconds: 60, redis: { url: inject('redisUrl') }, group: group(), waitMs: 5000 },
+        rateLimit: { points, seconds: 60, redis: { url: redisUrl() }, group: group(), waitMs: 5000 },
         ...options.app,
       },
     });

@@ -4,13 +4,14 @@ import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { UserId } from '../../src/db/ids.js';
 import { signToken, tokenVerifier } from '../../src/server/auth/tokens.js';
 import { MINUTE } from '../../src/std/time.js';
 import { type AskOptions, dataOf, TOKENS } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { type LiveApp, liveApp } from '../support/live.js';
+import { redisUrl } from '../support/servers.js';
 
 const NEAR = { nearCacheBytes: 16 * 1024 * 1024 };
 const LIST = `query List($first: Int!) { tasks(first: $first) { totalCount nodes { id title version status assignee { handle }
@@ -202,7 +203,7 @@ describe('an answer is gone', () => {
   test('with everything that Redis holds', async () => {
     const options = { as: f.ada.id, variables: { first: 4 } };
     await known(LIST, options);
-    const redis = new Redis(inject('redisUrl'));
+    const redis = new Redis(redisUrl());
     const keys = await redis.keys(`*{${app.group}}*`);
     await redis.del(keys);
     redis.disconnect();

@@ -1,9 +1,10 @@
 /** What a query costs: counted in trips to Redis and statements to Postgres. */
 import type { GraphQLField, GraphQLObjectType } from 'graphql';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { dataOf, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
+import { redisUrl } from '../support/servers.js';
 
 const TASKS = 50;
 /** One level below the list of tasks, for each kind of edge. */
@@ -31,7 +32,7 @@ beforeEach(async () => {
 
 /** Entries and tokens go; position and lease stay, so the cache serves at once. */
 async function emptyCache(): Promise<void> {
-  const redis = new Redis(inject('redisUrl'));
+  const redis = new Redis(redisUrl());
   const keys = [...(await redis.keys(`e*{${app.group}}*`)), ...(await redis.keys(`t:{${app.group}}*`))];
   if (keys.length > 0) await redis.del(keys);
   redis.disconnect();

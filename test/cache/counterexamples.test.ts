@@ -7,11 +7,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { afterEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { installHint, startRedis } from '../../src/development/embedded/redis.js';
 import { Cache, type Head, MemoryStore, type Policy, type Tick } from '../../src/engine/cache/index.js';
 import { RedisStore } from '../../src/engine/redis/index.js';
 import { HOUR } from '../../src/std/time.js';
+import { redisUrl } from '../support/servers.js';
 import { FakeClock, quiet, tagOf, tick, write } from './world.js';
 
 const cleanups: (() => unknown)[] = [];
@@ -24,10 +25,10 @@ const groupName = () => `test-${randomBytes(6).toString('hex')}`;
 
 test('a tag whose token is lost never has one again that an entry was stamped with', async () => {
   const group = groupName();
-  const store = new RedisStore({ url: inject('redisUrl'), group, waitMs: 5000 });
+  const store = new RedisStore({ url: redisUrl(), group, waitMs: 5000 });
   cleanups.push(() => store.close());
   await store.ready();
-  const client = new Redis(inject('redisUrl'));
+  const client = new Redis(redisUrl());
   cleanups.push(() => client.disconnect());
   const cache = new Cache({ store });
   const list: Policy<number> = { ...POLICY, name: 'List' };

@@ -1,10 +1,11 @@
 /** `allkeys-*` policies may evict a fence, or the note of it. RELEASE then logs the transaction, so that process memory drops what was read past the fence. */
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Cache, type Policy, tableTag } from '../../src/engine/cache/index.js';
 import { RedisStore } from '../../src/engine/redis/index.js';
 import { HOUR } from '../../src/std/time.js';
+import { redisUrl } from '../support/servers.js';
 import { tagOf, tick } from './world.js';
 
 const TASK = tagOf(7);
@@ -24,8 +25,8 @@ let renewing: NodeJS.Timeout;
 
 beforeEach(async () => {
   group = `test-${randomBytes(6).toString('hex')}`;
-  client = new Redis(inject('redisUrl'));
-  store = new RedisStore({ url: inject('redisUrl'), group, waitMs: WAIT_MS });
+  client = new Redis(redisUrl());
+  store = new RedisStore({ url: redisUrl(), group, waitMs: WAIT_MS });
   await store.ready();
   await tick(store);
   await tick(store);

@@ -1,7 +1,7 @@
 /** One suite for every store: what the port promises, the memory store and the Redis store both keep. */
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
   isFence,
   LEASE_MS,
@@ -14,6 +14,7 @@ import {
 } from '../../src/engine/cache/index.js';
 import { MAX_TEXTS } from '../../src/engine/cache/store.js';
 import { RedisStore } from '../../src/engine/redis/index.js';
+import { redisUrl } from '../support/servers.js';
 import { FakeClock, keyOfText, tagOf, tick } from './world.js';
 
 interface Opened {
@@ -40,7 +41,7 @@ async function openMemory(): Promise<Opened> {
 }
 
 async function openRedis(): Promise<Opened> {
-  const url = inject('redisUrl');
+  const url = redisUrl();
   const group = `test-${randomBytes(6).toString('hex')}`;
   const store = new RedisStore({ url, group, waitMs: 5000 });
   await store.ready();

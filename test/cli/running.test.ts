@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { findRunning, noteRunning, type Running } from '../../src/development/running-services.js';
+import { joinServices, ownServices } from '../../src/development/services.js';
 import { readConfig } from '../../src/platform/config.js';
 
 const FIRST = 'postgres://127.0.0.1:1/first';
@@ -14,10 +15,10 @@ let noted: string;
 beforeEach(async () => {
   checkout = await mkdtemp(join(tmpdir(), 'tasks-running-'));
   noted = join(checkout, '.data', 'running');
+  vi.spyOn(process, 'cwd').mockReturnValue(checkout);
 });
 afterEach(async () => {
   vi.restoreAllMocks();
-  vi.resetModules();
   await rm(checkout, { recursive: true, force: true });
 });
 
@@ -26,13 +27,6 @@ async function twoServers(change: Partial<Running> = {}): Promise<void> {
   const server = { startedAtMs: 1, redisGroup: 'tasks', ownsPostgres: false };
   await noteRunning(noted, { ...server, pid: process.pid, databaseUrl: FIRST, ownsPostgres: true });
   await noteRunning(noted, { ...server, pid: process.ppid, databaseUrl: SECOND, ...change });
-}
-
-/** `development.ts` finds its data in the working directory, which it reads when it is loaded. */
-async function inCheckout(): Promise<typeof import('../../src/development/services.js')> {
-  vi.spyOn(process, 'cwd').mockReturnValue(checkout);
-  vi.resetModules();
-  return await import('../../src/development/services.js');
 }
 
 test('a command without DATABASE_URL finds the server that runs the private PostgreSQL', async () => {
@@ -48,7 +42,6 @@ test('a command with DATABASE_URL finds the server of that database, and of no o
 
 test('a command with DATABASE_URL alone uses Redis and group of the server of that database', async () => {
   await twoServers({ redis: { url: 'redis://127.0.0.1:1/3' }, redisGroup: 'second' });
-  const { joinServices } = await inCheckout();
   expect(await joinServices(readConfig({ DATABASE_URL: SECOND }))).toMatchObject({
     databaseUrl: SECOND,
     redis: { url: 'redis://127.0.0.1:1/3' },
@@ -58,7 +51,6 @@ test('a command with DATABASE_URL alone uses Redis and group of the server of th
 
 test('a command with DATABASE_URL and REDIS_URL uses what it is given', async () => {
   await twoServers({ redis: { url: 'redis://127.0.0.1:1/3' }, redisGroup: 'second' });
-  const { joinServices } = await inCheckout();
   const given = { DATABASE_URL: SECOND, REDIS_URL: 'redis://127.0.0.1:2', REDIS_GROUP: 'mine' };
   expect(await joinServices(readConfig(given))).toMatchObject({
     redis: { url: 'redis://127.0.0.1:2' },
@@ -67,7 +59,6 @@ test('a command with DATABASE_URL and REDIS_URL uses what it is given', async ()
 });
 
 test('a server notes the Redis of its environment for commands', async () => {
-  const { ownServices } = await inCheckout();
   const place = { REDIS_SENTINELS: '127.0.0.1:1', REDIS_GROUP: 'mine' };
   const services = await ownServices(readConfig({ DATABASE_URL: FIRST, ...place }));
   try {

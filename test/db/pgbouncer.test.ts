@@ -1,6 +1,6 @@
 /** PgBouncer in transaction mode between the server and Postgres: the code relies on no state of a session and leaves none behind. */
 import type { Sql } from 'postgres';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { openDatabase, postgresClient } from '../../src/engine/postgres/database.js';
 import { requireDatabase } from '../../src/engine/postgres/requirements.js';
@@ -11,6 +11,7 @@ import { createDatabase, createEmptyDatabase, type TestDatabase } from '../suppo
 import { fixture } from '../support/fixture.js';
 import { journey } from '../support/journey.js';
 import { needsPgbouncer, type Pooler, pgbouncerPath, startPgbouncer } from '../support/pgbouncer.js';
+import * as servers from '../support/servers.js';
 
 /** Fewer than the connections of one process. */
 const POOL_SIZE = 6;
@@ -25,7 +26,7 @@ describe.runIf(pgbouncerPath)(`through PgBouncer in transaction mode${needsPgbou
   let direct: Sql;
 
   beforeAll(async () => {
-    pooler = await startPgbouncer(inject('databaseUrl'), POOL_SIZE);
+    pooler = await startPgbouncer(servers.databaseUrl(), POOL_SIZE);
   });
   afterAll(() => pooler?.stop());
   beforeEach(async () => {

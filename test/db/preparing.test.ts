@@ -1,12 +1,13 @@
 /** Which statements of writes are prepared: those that come again, up to a bound. */
 import { sql } from 'drizzle-orm';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openDatabase } from '../../src/engine/postgres/database.js';
 import { preparedIn, statementCount } from '../../src/engine/postgres/write-pool.js';
+import { databaseUrl } from '../support/servers.js';
 
 let db: ReturnType<typeof openDatabase>;
 beforeAll(() => {
-  db = openDatabase({ url: inject('databaseUrl') });
+  db = openDatabase({ url: databaseUrl() });
 });
 afterAll(() => db?.close());
 
@@ -47,7 +48,7 @@ test('a client that makes many different statements leaves no more than 500 of t
 
 test('a statement built once runs in whatever transaction it is asked for in, and is seen like any other', async () => {
   const seen: string[] = [];
-  const watched = openDatabase({ url: inject('databaseUrl'), onStatement: (text) => seen.push(text) });
+  const watched = openDatabase({ url: databaseUrl(), onStatement: (text) => seen.push(text) });
   let built = 0;
   const idIn = async (tx: Parameters<typeof preparedIn>[0], plus: number) => {
     const statement = preparedIn(tx, 'transaction_id', (at, name) => {

@@ -1,10 +1,11 @@
 /** A database or a role may set anything for its sessions: none of it changes what the API answers. */
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openDatabase, postgresClient } from '../../src/engine/postgres/database.js';
 import { DatabaseUnusable, requireDatabase } from '../../src/engine/postgres/requirements.js';
 import { SELECT_SETTINGS, SESSION_SETTINGS, startupSettings } from '../../src/engine/postgres/session-settings.js';
 import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
 import { journey } from '../support/journey.js';
+import { databaseUrl } from '../support/servers.js';
 
 /** Each setting with a value that the code could not work with. */
 const TURNED: Record<string, string> = {
@@ -110,7 +111,7 @@ describe('the check at start', () => {
   test.for(Object.entries(ONLY_CHECKED))(
     'a database where %s is %s is refused in one line that says how to mend it',
     async ([name, value], { skip }) => {
-      const sql = postgresClient(inject('databaseUrl'), { max: 1 });
+      const sql = postgresClient(databaseUrl(), { max: 1 });
       const known = await sql`select 1 from pg_settings where name = ${name}`;
       await sql.end();
       skip(known.length === 0, `this version of PostgreSQL has no ${name}`);

@@ -1,11 +1,12 @@
 /** The snippets of README and docs/ work: queries on demo data, TypeScript by its types, curl as it is written. */
+
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { buildSchema, type DocumentNode, Kind, parse, validate } from 'graphql';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ProjectId, UserId } from '../../src/db/ids.js';
 import type { Source } from '../../src/db/sources.js';
 import { fillWithDemoData } from '../../src/development/demo/demo-data.js';
@@ -13,6 +14,7 @@ import { userIdOf } from '../../src/development/demo/prepare.js';
 import type { Memoized, Store } from '../../src/engine/cache/index.js';
 import type { VerifiedToken } from '../../src/graphql/identity.js';
 import { answerOf, eventually, type TestApp, testApp } from '../support/app.js';
+import { redisUrl } from '../support/servers.js';
 import { codesIn, named, ROOT, readPage, rowsOf, SNIPPETS, type Snippet } from './markdown.js';
 
 const OWNER = 'ada';
@@ -135,7 +137,7 @@ test('docs/redis-layout.md has a row for every key that the snippets above left 
     .flatMap(([first]) => codesIn(first))
     .filter((form) => form.includes('tasks'))
     .map((form) => form.replace('tasks', app.group).replace(/<.*/, ''));
-  const redis = new Redis(inject('redisUrl'));
+  const redis = new Redis(redisUrl());
   try {
     const keys = await redis.keys(`*${app.group}*`);
     expect(keys.length).toBeGreaterThan(10);

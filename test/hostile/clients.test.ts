@@ -1,5 +1,6 @@
 /** Clients that do not behave as clients do: another viewer is served, and nothing of them is logged as an error. */
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import * as servers from '../support/servers.js';
 import { attacked } from './attacked.js';
 import { harmDone, type Measurement, wellBehaved } from './well-behaved.js';
 import { startWorld, type World } from './world.js';
@@ -7,7 +8,7 @@ import { startWorld, type World } from './world.js';
 let world: World;
 let quiet: Measurement;
 beforeAll(async () => {
-  world = await startWorld({ databaseUrl: inject('databaseUrl') });
+  world = await startWorld({ databaseUrl: servers.databaseUrl() });
   await wellBehaved(world, 1000); // warm
   quiet = await wellBehaved(world, 2000);
 });

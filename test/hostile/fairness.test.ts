@@ -1,5 +1,6 @@
 /** One viewer within its limits takes no more than its share of Postgres: another viewer's reads and writes go on as before. */
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import * as servers from '../support/servers.js';
 import { attacked } from './attacked.js';
 import { described, harmDone, type Measurement, wellBehaved } from './well-behaved.js';
 import { startWorld, type World } from './world.js';
@@ -8,7 +9,7 @@ let world: World;
 let quiet: Measurement;
 
 beforeAll(async () => {
-  world = await startWorld({ databaseUrl: inject('databaseUrl') });
+  world = await startWorld({ databaseUrl: servers.databaseUrl() });
   await wellBehaved(world, 1000); // warm
   quiet = await wellBehaved(world, 3000);
 });

@@ -1,5 +1,6 @@
 /** Responses that are as large as they may be, or larger, read or not: another viewer is served, and memory stays bounded. */
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import * as servers from '../support/servers.js';
 import { attacked } from './attacked.js';
 import { harmDone, type Measurement, wellBehaved } from './well-behaved.js';
 import { startWorld, type World } from './world.js';
@@ -10,7 +11,7 @@ let world: World;
 let quiet: Measurement;
 let quietRss: number;
 beforeAll(async () => {
-  world = await startWorld({ databaseUrl: inject('databaseUrl') });
+  world = await startWorld({ databaseUrl: servers.databaseUrl() });
   await wellBehaved(world, 1000); // warm
   quiet = await wellBehaved(world, 2000);
   quietRss = await world.server.rss();

@@ -1,8 +1,9 @@
 /** One viewer's subscriptions and WebSockets against another viewer's answers. */
 import { once } from 'node:events';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { MINUTE } from '../../src/std/time.js';
+import * as servers from '../support/servers.js';
 import { attacked } from './attacked.js';
 import { startAttack } from './attacker.js';
 import { harmDone, type Measurement, wellBehaved } from './well-behaved.js';
@@ -20,7 +21,7 @@ describe.each([
   let quiet: Measurement;
 
   beforeAll(async () => {
-    world = await startWorld({ databaseUrl: inject('databaseUrl'), env });
+    world = await startWorld({ databaseUrl: servers.databaseUrl(), env });
     await wellBehaved(world, WARM_MS);
     quiet = await wellBehaved(world, QUIET_MS);
   }, MINUTE);

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { asc, count, eq, inArray, sql } from 'drizzle-orm';
 import postgres from 'postgres';
-import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { newId, type UserId } from '../../src/db/ids.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { comments } from '../../src/domain/comments/comment.table.js';
@@ -17,6 +17,7 @@ import { type TaskRow, taskLabels, tasks } from '../../src/domain/tasks/task.tab
 import { users } from '../../src/domain/users/user.table.js';
 import { type MainDatabase, openDatabase } from '../../src/engine/postgres/database.js';
 import { cacheOutbox } from '../../src/engine/postgres/outbox.table.js';
+import { databaseUrl } from '../support/servers.js';
 
 const QLOG = fileURLToPath(new URL('../../../shared/data/github-issues-qlog.json', import.meta.url));
 const REPOSITORY = 'https://github.com/acme/rocket-shop';
@@ -33,7 +34,7 @@ let strangerId: UserId;
 
 beforeAll(async () => {
   await onServer(`create database ${databaseName}`);
-  const url = new URL(inject('databaseUrl'));
+  const url = new URL(databaseUrl());
   url.pathname = `/${databaseName}`;
   await migrateDatabase(url.href);
   db = openDatabase({ url: url.href, onStatement: (text) => statements.push(text) });
@@ -54,7 +55,7 @@ beforeEach(async () => {
 });
 
 async function onServer(statement: string): Promise<void> {
-  const server = postgres(inject('databaseUrl'), { max: 1, onnotice: () => undefined });
+  const server = postgres(databaseUrl(), { max: 1, onnotice: () => undefined });
   try {
     await server.unsafe(statement);
   } finally {

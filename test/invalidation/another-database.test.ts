@@ -3,12 +3,13 @@
  * which that happens, or another installation uses the same keys: no value of the one is ever served for the other.
  */
 import { createHash } from 'node:crypto';
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { databaseOf } from '../../src/engine/cache/index.js';
 import { MINUTE } from '../../src/std/time.js';
 import { eventually, type TestApp, testApp } from '../support/app.js';
 import { createDatabase } from '../support/database.js';
 import { type Fixture, fixture } from '../support/fixture.js';
+import { redisUrl } from '../support/servers.js';
 import { type Dump, drop, dropAndCreate, dumpOf, exchange, restore, restoredCopy, templateCopy } from './databases.js';
 import { GroupKeys, lastOutcome, rename, served, taskOf } from './world.js';
 
@@ -31,7 +32,7 @@ beforeEach(async () => {
   app = await testApp({ databaseUrl: url, ...NEAR });
   f = await fixture(app);
   id = (f.opsTasks[0] as Fixture['opsTasks'][number]).id;
-  keys = new GroupKeys(inject('redisUrl'), app.group);
+  keys = new GroupKeys(redisUrl(), app.group);
   ending.push(
     () => keys.close(),
     () => app.close(),
@@ -131,7 +132,7 @@ describe('two installations with the same ids on one Redis and one group', () =>
   test(
     'write nothing into the keys of the first: no counters, documents, hints, tokens or points of limits',
     async () => {
-      const redis = { url: inject('redisUrl') };
+      const redis = { url: redisUrl() };
       const rateLimit = { points: 1000, seconds: 60, redis, group: app.group, waitMs: 5000 };
       const verifyToken = async (subject: string) => {
         return { subject, scopes: ['cache:admin'], expiresAtMs: Date.now() + MINUTE, profile: {} };

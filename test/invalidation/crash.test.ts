@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { MINUTE } from '../../src/std/time.js';
+import { redisUrl } from '../support/servers.js';
 import { lastOutcome, relayed, served, taskOf, type World, world } from './world.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -42,7 +43,7 @@ function startChild(crashAt: 'fenced' | 'committed', title: string): Child {
       env: {
         ...process.env,
         CRASH_DATABASE_URL: w.app.databaseUrl,
-        CRASH_REDIS_URL: inject('redisUrl'),
+        CRASH_REDIS_URL: redisUrl(),
         CRASH_GROUP: w.app.group,
         CRASH_VIEWER: w.f.ada.id,
         CRASH_AT: crashAt,

@@ -1,5 +1,6 @@
 /** An address that leads to another database while the one before goes on: connections that are open stay there. */
-import { afterEach, beforeEach, expect, inject, test } from 'vitest';
+
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { newId } from '../../src/db/ids.js';
 import { taskRows } from '../../src/domain/tasks/task.table.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
@@ -7,6 +8,7 @@ import { readIdentity } from '../../src/engine/postgres/database-identity.js';
 import { eventually, type TestApp, testApp } from '../support/app.js';
 import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
 import { type Fixture, fixture } from '../support/fixture.js';
+import { redisUrl } from '../support/servers.js';
 import { type BreakableProxy, breakableProxy } from './breakable-proxy.js';
 import { GroupKeys, renameBySql, served, taskOf } from './world.js';
 
@@ -25,7 +27,7 @@ beforeEach(async () => {
   after = await createEmptyDatabase({ clause: `template ${before.name}` });
   proxy = await breakableProxy(before.url);
   app = await testApp({ databaseUrl: proxy.url });
-  keys = new GroupKeys(inject('redisUrl'), app.group);
+  keys = new GroupKeys(redisUrl(), app.group);
 });
 afterEach(async () => {
   await app?.close();

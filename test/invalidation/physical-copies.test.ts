@@ -6,7 +6,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { type EmbeddedPostgres, startPostgres } from '../../src/development/embedded/postgres.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
@@ -14,6 +14,7 @@ import { readIdentity } from '../../src/engine/postgres/database-identity.js';
 import { MINUTE } from '../../src/std/time.js';
 import { eventually, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
+import { redisUrl } from '../support/servers.js';
 import { GroupKeys, lastOutcome, rename, served, taskOf } from './world.js';
 
 const FLAGS = ['fsync=off', 'full_page_writes=off', 'max_connections=50'];
@@ -65,7 +66,7 @@ beforeAll(async () => {
   app = await started(server.url);
   await rename(app, { id, title: 'Written after the copy' }, f.ada.id);
   await served(app, id, f.ada.id);
-  keys = new GroupKeys(inject('redisUrl'), group);
+  keys = new GroupKeys(redisUrl(), group);
   lastXid = (await keys.position())?.xid ?? 0n;
   await app.close();
   await server.stop();

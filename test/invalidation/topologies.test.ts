@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installHint, startRedis } from '../../src/development/embedded/redis.js';
 import { taskRows } from '../../src/domain/tasks/task.table.js';
 import { databaseOf, type StoreEvent } from '../../src/engine/cache/index.js';
@@ -14,6 +14,7 @@ import { type Reaper, startReaper } from '../chaos/reaper.js';
 import { startTopology, type Topology } from '../chaos/topology.js';
 import { eventually, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
+import * as servers from '../support/servers.js';
 import { drop, templateCopy } from './databases.js';
 import { lastOutcome, rename, taskOf } from './world.js';
 
@@ -115,7 +116,7 @@ describe.each(['cluster', 'sentinel'] as const)('on a %s', (kind) => {
 });
 
 test('a Redis that keeps INFO from scripts and clients is used all the same, and what follows is told', async () => {
-  const url = new URL(inject('redisUrl'));
+  const url = new URL(servers.redisUrl());
   const admin = new Redis(url.href);
   const user = `limited-${randomBytes(4).toString('hex')}`;
   await admin.acl('SETUSER', user, 'on', '>secret', '~*', '&*', '+@all', '-info');
@@ -182,9 +183,9 @@ test('every key and channel of an installation carries the name of its group, an
 test('each structure of Redis is in use: strings, sorted sets, a stream, a hash, pub/sub', async () => {
   const app = await testApp();
   const f = await fixture(app, 3);
-  const client = new Redis(inject('redisUrl'));
+  const client = new Redis(servers.redisUrl());
   const told: string[] = [];
-  const subscriber = new Redis(inject('redisUrl'));
+  const subscriber = new Redis(servers.redisUrl());
   subscriber.on('message', (_, text: string) => told.push(text));
   await subscriber.subscribe(`inv:{${app.group}}`);
   const { id } = f.opsTasks[0] as Fixture['opsTasks'][number];

@@ -1,12 +1,13 @@
 /** What the tests of invalidation share: an app with its fixture, a second one beside it, and a look into Postgres and Redis. */
 import { Redis } from 'ioredis';
 import type { Sql } from 'postgres';
-import { expect, inject } from 'vitest';
+import { expect } from 'vitest';
 import { toUuid, type UserId } from '../../src/db/ids.js';
 import type { Outcome, Tag } from '../../src/engine/cache/index.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
 import { dataOf, eventually, type TestApp, type TestAppOptions, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
+import * as servers from '../support/servers.js';
 
 export interface World {
   readonly app: TestApp;
@@ -20,7 +21,7 @@ export interface World {
 }
 
 export async function world(options: TestAppOptions = {}): Promise<World> {
-  const redisUrl = options.redisUrl ?? inject('redisUrl');
+  const redisUrl = options.redisUrl ?? servers.redisUrl();
   const app = await testApp({ ...options, redisUrl });
   const { databaseUrl, group } = app;
   const sql = postgresClient(databaseUrl, { max: 3 });

@@ -1,7 +1,7 @@
 /**
  * The mutants of the protocol's model as mutants of this code: for each case in which the model checker finds a violation, the
  * change of ours that takes the same rule away, and the test that then fails. `answer/*` and `ours/*` are ours alone: the model knows of values, not
- * of answers made of them. `run.ts` tries them; `table.test.ts` keeps the table true to the code.
+ * of answers made of them. `run.ts` tries them, and says first where this table is no longer true to the code.
  */
 
 export type Mutant = Applied | Absent;

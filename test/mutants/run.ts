@@ -1,14 +1,14 @@
 /**
  * Takes the rules of the protocol out of a copy of this tree, one at a time, and expects the test that the table names to fail.
- * `node --import tsx test/mutants/run.ts [part of a mutant's name]`: prints a Markdown table; exits with 1 when one survives.
+ * `npm run test:mutants [-- part of a mutant's name]`: prints a Markdown table; exits with 1 when one survives, or when the table of mutants
+ * is not true to the code.
  */
 import { spawn } from 'node:child_process';
 import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { TestProject } from 'vitest/node';
-import startServices from '../support/services.js';
+import { startServers } from '../support/services.js';
 import { type Applied, killerOf, MUTANTS, mutated } from './mutants.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -61,14 +61,43 @@ async function runTests(
   }
 }
 
+/** Where the table is not true to the code: each mutant changes what is there, and names a test that exists. */
+async function faultsOfTable(): Promise<string[]> {
+  const files = new Map<string, string>();
+  const applied = MUTANTS.flatMap((mutant) => ('absent' in mutant ? [] : [mutant]));
+  for (const { file, replace, killedBy } of applied) {
+    for (const path of [file, killedBy.split(' > ')[0] as string, ...replace.flatMap(([, , other]) => other ?? [])]) {
+      if (!files.has(path)) files.set(path, await readFile(join(ROOT, path), 'utf8').catch(() => ''));
+    }
+  }
+  const read = (file: string) => files.get(file) as string;
+  const names = MUTANTS.map(({ name }) => name);
+  const faults = names.filter((name, i) => names.indexOf(name) !== i).map((name) => `${name} is named twice`);
+  for (const mutant of applied) {
+    try {
+      const unchanged = [...mutated(mutant, read)].find(([file, text]) => text === read(file));
+      if (unchanged !== undefined) faults.push(`${mutant.name} changes nothing in ${unchanged[0]}`);
+    } catch (error) {
+      faults.push((error as Error).message);
+    }
+    const { file, title } = killerOf(mutant);
+    const titles = read(file).matchAll(/\b(?:test|it)(?:\.each[\s\S]*?\))?\(\s*(['"])(.*?)\1,/g);
+    const found = [...titles].filter(([, , one]) => one?.includes(title)).length;
+    if (found !== 1) faults.push(`${mutant.name}: ${found} tests in ${file} are named ${title}`);
+  }
+  return faults;
+}
+
 async function main(filter: string): Promise<boolean> {
+  const faults = await faultsOfTable();
+  if (faults.length > 0) {
+    process.stderr.write(`${faults.join('\n')}\n`);
+    return false;
+  }
   const dir = await copyOfTree();
-  const env: NodeJS.ProcessEnv = {};
   // One PostgreSQL and one Redis for all runs.
-  const provide = (name: string, url: unknown) => {
-    env[name === 'redisUrl' ? 'TEST_REDIS_URL' : 'TEST_DATABASE_URL'] = String(url);
-  };
-  const stopServices = await startServices({ provide } as unknown as TestProject);
+  const { databaseUrl, redisUrl, stop } = await startServers();
+  const env = { TEST_DATABASE_URL: databaseUrl, TEST_REDIS_URL: redisUrl };
   const healthy = new Map<string, Promise<Verdict>>();
   const verdictOn = async (mutant: Applied): Promise<string> => {
     const killer = killerOf(mutant);
@@ -107,7 +136,7 @@ async function main(filter: string): Promise<boolean> {
       process.stdout.write(`| ${mutant.name} | ${mutant.file} | ${mutant.killedBy} | ${verdict} |\n`);
     }
   } finally {
-    await stopServices();
+    await stop();
     await rm(dir, { recursive: true, force: true });
   }
   return allKilled;

@@ -1,6 +1,6 @@
 /** The API as a user meets it, over HTTP without a port, with counts of what it cost, on a database and a Redis group of its own. */
 import { randomBytes } from 'node:crypto';
-import { expect, inject, vi } from 'vitest';
+import { expect, vi } from 'vitest';
 import { type App, type AppOptions, createApp } from '../../src/app.js';
 import type { UserId } from '../../src/db/ids.js';
 import type { CacheEvents, Outcome, Store } from '../../src/engine/cache/index.js';
@@ -11,6 +11,7 @@ import { createLog } from '../../src/platform/log.js';
 import { signToken, tokenVerifier } from '../../src/server/auth/tokens.js';
 import type { Consistency } from '../../src/server/operations/executor.js';
 import { createDatabase, type TestDatabase } from './database.js';
+import * as servers from './servers.js';
 import { counted, type StoreCounts } from './stores.js';
 
 /** What the tests' tokens are signed with. */
@@ -21,7 +22,8 @@ export const TOKENS = {
 } as const;
 
 const NEAR_CACHE_BYTES = 16 * 1024 * 1024;
-const WAIT = { timeout: 10_000, interval: 20 };
+/** A generous limit: it is reached only by what fails. */
+const WAIT = { timeout: 30_000, interval: 20 };
 
 export interface Answer {
   readonly status: number;
@@ -81,7 +83,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   const counts = { reads: 0, fills: 0, fences: 0, releases: 0, statements: [] as string[] };
   const outcomes: Outcome[] = [];
   // A generous wait: these machines are slow at times, and only tests of outages want to see it run out.
-  const place = options.place ?? { url: options.redisUrl ?? inject('redisUrl') };
+  const place = options.place ?? { url: options.redisUrl ?? servers.redisUrl() };
   const redis = new RedisStore({ ...place, group, waitMs: options.waitMs ?? 5000 });
   await redis.ready();
   const wrap = options.wrap ?? ((store: Store) => store);
@@ -165,7 +167,7 @@ export function dataOf({ data, errors }: Answer): Answer['data'] {
   return data;
 }
 
-/** Waits for what happens by itself soon after: a fill or a release that nobody awaits. Fails after 10 s, or `timeoutMs`. */
+/** Waits for what happens by itself soon after: a fill or a release that nobody awaits. Fails after 30 s, or `timeoutMs`. */
 export async function eventually(check: () => unknown, timeoutMs = WAIT.timeout): Promise<void> {
   await vi.waitFor(check, { ...WAIT, timeout: timeoutMs });
 }

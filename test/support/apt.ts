@@ -11,7 +11,7 @@ const LOCK = join(tmpdir(), 'tasks-test-apt.lock');
 export function aptInstall(name: string): string | undefined {
   if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return 'not root, or no apt-get';
   for (const command of ['update', `install --yes --no-install-recommends ${name}`]) {
-    // One at a time: the halves of the suite may both miss a package, and apt-get fails where another one runs.
+    // One at a time: two workers may both miss a package, and apt-get fails where another one runs.
     const { status, stderr } = spawnSync('flock', [LOCK, 'apt-get', '--quiet', ...command.split(' ')], {
       // Debian starts no service in run level 1: the one that comes with the package would only hold a port.
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },

@@ -1,8 +1,8 @@
 /** A database of its own for each test file that wants one. */
 import { randomBytes } from 'node:crypto';
-import { inject } from 'vitest';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
+import { databaseUrl, migratedTemplate } from './servers.js';
 
 export interface TestDatabase {
   readonly name: string;
@@ -19,8 +19,10 @@ export interface TestDatabaseOptions {
   readonly serverUrl?: string;
 }
 
-/** A migrated database. */
+/** A migrated database: by default a copy of one, which takes a third of the time. */
 export async function createDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
+  const template = Object.keys(options).length === 0 ? migratedTemplate() : undefined;
+  if (template !== undefined) return createEmptyDatabase({ clause: `template ${template}` });
   const database = await createEmptyDatabase(options);
   await migrateDatabase(database.url);
   return database;
@@ -29,7 +31,7 @@ export async function createDatabase(options: TestDatabaseOptions = {}): Promise
 export async function createEmptyDatabase({
   clause = '',
   settings = {},
-  serverUrl = inject('databaseUrl'),
+  serverUrl = databaseUrl(),
 }: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`;
   await administer(serverUrl, `create database ${name} ${clause}`);

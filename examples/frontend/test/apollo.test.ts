@@ -2,22 +2,24 @@
 import { type ApolloClient, CombinedGraphQLErrors, type ObservableQuery } from '@apollo/client';
 import { filter, firstValueFrom } from 'rxjs';
 import { expect, test } from 'vitest';
-import { newId } from '../../../src/db/ids.js';
 import { createApolloClient, createTask, deleteTask, updateTask } from '../src/apollo.js';
 import type { TaskListQuery, TaskListQueryVariables } from '../src/gql/graphql.js';
 import { readFragment } from '../src/gql/index.js';
 import { Identity, ObjectById, TaskList, TaskRow } from '../src/operations.js';
-import { bobRenames, connection, newestFirst, opsTask, world } from './support.js';
+import { bobRenames, connection, newestFirst, taskOf, world } from './support.js';
 
 type ListQuery = ObservableQuery<TaskListQuery, TaskListQueryVariables>;
 
+/** An id of its kind that no task has. */
+const NO_TASK = 'task_01h455vb4pex5vsknk084sn02q';
+
 const w = world();
 
-/** ada's client, showing the first page of OPS. */
+/** ada's client, showing the first page of the project. */
 async function list(first: number) {
-  const { options, counted } = await connection(w);
+  const { options, counted } = connection(w);
   const client = createApolloClient(options);
-  const query = client.watchQuery({ query: TaskList, variables: { project: w.f.ops.id, first } });
+  const query = client.watchQuery({ query: TaskList, variables: { project: w.project.id, first } });
   const shown = query.subscribe(() => {});
   await arrived(query);
   return { client, counted, query, titles: () => titlesOf(shownBy(query)), hide: () => shown.unsubscribe() };
@@ -58,7 +60,7 @@ test('three pages become one list, each task once, in the order of the server', 
 
 test('a list shows what was created, changed and deleted without being fetched again', async () => {
   const { client, titles, counted, hide } = await list(25);
-  const created = await createTask(client, { projectId: w.f.ops.id, title: 'Made here' });
+  const created = await createTask(client, { projectId: w.project.id, title: 'Made here' });
   if (created.kind !== 'done') throw new Error(created.why.join());
   expect(titles()).toEqual(['Made here', ...newestFirst]);
   const { id } = created.value;
@@ -72,14 +74,14 @@ test('a list shows what was created, changed and deleted without being fetched a
 });
 
 async function titlesFromServer(client: ApolloClient): Promise<string[]> {
-  const variables = { project: w.f.ops.id };
+  const variables = { project: w.project.id };
   const { data } = await client.query({ query: TaskList, variables, fetchPolicy: 'network-only' });
   return data ? titlesOf(data) : [];
 }
 
 test('a new task on top does not disturb the next page', async () => {
   const { client, query, titles, hide } = await list(3);
-  const created = await createTask(client, { projectId: w.f.ops.id, title: 'On top' });
+  const created = await createTask(client, { projectId: w.project.id, title: 'On top' });
   if (created.kind !== 'done') throw new Error(created.why.join());
   await nextPage(query);
   await nextPage(query);
@@ -90,7 +92,7 @@ test('a new task on top does not disturb the next page', async () => {
 
 test('a conflict shows the task as it is now, in words and in the list', async () => {
   const { client, titles, hide } = await list(25);
-  const { id, title } = opsTask(w, 1);
+  const { id, title } = taskOf(w, 1);
   await bobRenames(w, id, 'Renamed by bob');
   const refused = await updateTask(client, { id, title: 'Renamed by ada', expectedVersion: 1 });
   expect(refused).toEqual({ kind: 'refused', why: ['Meanwhile it became “Renamed by bob”, version 2.'] });
@@ -100,31 +102,31 @@ test('a conflict shows the task as it is now, in words and in the list', async (
 });
 
 test('other refusals come with a text that names the field', async () => {
-  const { options } = await connection(w);
+  const { options } = connection(w);
   const client = createApolloClient(options);
-  expect(await createTask(client, { projectId: w.f.ops.id, title: '' })).toEqual({
+  expect(await createTask(client, { projectId: w.project.id, title: '' })).toEqual({
     kind: 'refused',
     why: ['input.title: expected 1 to 500 characters, got none'],
   });
-  expect(await updateTask(client, { id: newId('task'), title: 'x' })).toMatchObject({ kind: 'refused' });
+  expect(await updateTask(client, { id: NO_TASK, title: 'x' })).toMatchObject({ kind: 'refused' });
 });
 
 test('fragments match Node and what implements it, from the cache as from the server', async () => {
-  const { options, counted } = await connection(w);
+  const { options, counted } = connection(w);
   const client = createApolloClient(options);
   for (const _ of ['server', 'cache']) {
-    const { data: task } = await client.query({ query: ObjectById, variables: { id: opsTask(w, 2).id } });
+    const { data: task } = await client.query({ query: ObjectById, variables: { id: taskOf(w, 2).id } });
     expect(task?.node?.__typename === 'Task' && readFragment(TaskRow, task.node).title).toBe('Task 2');
-    const { data: project } = await client.query({ query: ObjectById, variables: { id: w.f.ops.id } });
-    expect(project?.node?.__typename === 'Project' && project.node.key).toBe('OPS');
-    expect(readFragment(Identity, project?.node)?.id).toBe(w.f.ops.id);
+    const { data: project } = await client.query({ query: ObjectById, variables: { id: w.project.id } });
+    expect(project?.node?.__typename === 'Project' && project.node.key).toBe(w.project.key);
+    expect(readFragment(Identity, project?.node)?.id).toBe(w.project.id);
   }
   expect(counted.requests).toBe(2);
 });
 
 test('errors of the request reach the caller with their code', async () => {
-  const { options } = await connection(w);
-  const variables = { project: w.f.ops.id, first: 1000 };
+  const { options } = connection(w);
+  const variables = { project: w.project.id, first: 1000 };
   const codes = async (token: string) => {
     const client = createApolloClient({ ...options, token });
     const { error } = await client.query({ query: TaskList, variables, errorPolicy: 'all' });

@@ -7,7 +7,7 @@ import { readFragment } from '../src/gql/index.js';
 import { createLiveApolloClient, liveExchange, openSocket } from '../src/live.js';
 import { TaskChanged, TaskList, TaskRow } from '../src/operations.js';
 import { createUrqlClient } from '../src/urql.js';
-import { bobRenames, connection, opsTask, world } from './support.js';
+import { bobRenames, connection, taskOf, world } from './support.js';
 
 const w = world();
 const stops: (() => unknown)[] = [];
@@ -20,7 +20,7 @@ async function renamedUntil(told: () => boolean, title: string): Promise<void> {
   let i = 0;
   await vi.waitFor(
     async () => {
-      await bobRenames(w, opsTask(w, 3).id, `${title} ${i++}`);
+      await bobRenames(w, taskOf(w, 3).id, `${title} ${i++}`);
       expect(told()).toBe(true);
     },
     { timeout: 15_000, interval: 300 },
@@ -28,11 +28,11 @@ async function renamedUntil(told: () => boolean, title: string): Promise<void> {
 }
 
 test('Apollo Client: what is told is in the cache, and the list shows it without a request', async () => {
-  const { options, counted } = await connection(w);
+  const { options, counted } = connection(w);
   const socket = openSocket(options, WebSocket);
   stops.push(() => socket.dispose());
   const client = createLiveApolloClient(options, socket);
-  const list = client.watchQuery({ query: TaskList, variables: { project: w.f.ops.id, first: 10 } });
+  const list = client.watchQuery({ query: TaskList, variables: { project: w.project.id, first: 10 } });
   stops.push(() => client.stop());
   let shown: string[] = [];
   const watching = list.subscribe(({ data, dataState }) => {
@@ -41,9 +41,11 @@ test('Apollo Client: what is told is in the cache, and the list shows it without
   stops.push(() => watching.unsubscribe());
   await firstValueFrom(list.pipe(filter(({ loading }) => !loading)));
   const types: string[] = [];
-  const changes = client.subscribe({ query: TaskChanged, variables: { project: w.f.ops.id } }).subscribe(({ data }) => {
-    if (data) types.push(data.taskChanged.type);
-  });
+  const changes = client
+    .subscribe({ query: TaskChanged, variables: { project: w.project.id } })
+    .subscribe(({ data }) => {
+      if (data) types.push(data.taskChanged.type);
+    });
   stops.push(() => changes.unsubscribe());
   counted.requests = 0;
   await renamedUntil(() => shown.some((title) => title.startsWith('Told to Apollo')), 'Told to Apollo');
@@ -51,12 +53,12 @@ test('Apollo Client: what is told is in the cache, and the list shows it without
 });
 
 test('urql: the same', async () => {
-  const { options } = await connection(w);
+  const { options } = connection(w);
   const socket = openSocket(options, WebSocket);
   stops.push(() => socket.dispose());
   const client = createUrqlClient({ ...options, more: [liveExchange(socket)], logger: () => {} });
   const told: TaskRowFragment[] = [];
-  const { unsubscribe } = client.subscription(TaskChanged, { project: w.f.ops.id }).subscribe(({ data }) => {
+  const { unsubscribe } = client.subscription(TaskChanged, { project: w.project.id }).subscribe(({ data }) => {
     const task = readFragment(TaskRow, data?.taskChanged.task);
     if (task) told.push(task);
   });

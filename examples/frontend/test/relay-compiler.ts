@@ -1,11 +1,11 @@
-/** Relay's compiler, run on a component's source and the checked-in schema as a frontend's build runs it. */
+/** Relay's compiler, run on a component's source and the API's schema as a frontend's build runs it. */
 import { execFile } from 'node:child_process';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { apiDir } from '../api.js';
 
 const CONFIG = {
   src: './src',
@@ -30,7 +30,7 @@ export async function compileWithRelay(source: string): Promise<Compiled> {
   const directory = await mkdtemp(join(tmpdir(), 'tasks-relay-'));
   const at = (name: string) => join(directory, name);
   try {
-    await copyFile(fileURLToPath(new URL('../../schema.graphql', import.meta.url)), at('schema.graphql'));
+    await copyFile(join(apiDir, 'schema.graphql'), at('schema.graphql'));
     for (const folder of ['src', 'artifacts']) await mkdir(at(folder));
     await writeFile(at('relay.config.json'), JSON.stringify(CONFIG));
     await writeFile(at('operations.json'), '{}');

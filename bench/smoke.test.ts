@@ -5,12 +5,12 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
-import type { Report } from '../../bench/bench.js';
-import { CONTENDERS } from '../../bench/contender.js';
-import { MINUTE } from '../../src/std/time.js';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { MINUTE } from '../src/std/time.js';
+import type { Report } from './bench.js';
+import { CONTENDERS } from './contender.js';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const HERE = fileURLToPath(new URL('.', import.meta.url));
 const CELLS = ['Q1', 'Q2', 'Q3', 'mixed', 'mixed, open loop'] as const;
 
 let results: string;
@@ -20,8 +20,8 @@ let report: Report;
 
 beforeAll(async () => {
   results = await mkdtemp(join(tmpdir(), 'tasks-bench-results-'));
-  const runner = spawn(process.execPath, ['--import', 'tsx', 'bench/run.ts'], {
-    cwd: ROOT,
+  const runner = spawn(process.execPath, ['--import', 'tsx', 'run.ts'], {
+    cwd: HERE,
     env: {
       ...process.env,
       BENCH_SECONDS: '0.1',
@@ -30,7 +30,6 @@ beforeAll(async () => {
       BENCH_TASKS: '1600',
       BENCH_GROWTH: '400',
       BENCH_RESULTS: results,
-      TEST_DATABASE_URL: inject('databaseUrl'),
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

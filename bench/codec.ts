@@ -1,9 +1,9 @@
 /**
- * JSON beside MessagePack (msgpackr, with and without its records), for what entries hold: `node --import tsx test/bench/codec.ts` prints
+ * JSON beside MessagePack (msgpackr, with and without its records), for what entries hold: `npm run codec` in this folder prints
  * Markdown. From a value to the bytes that go to Redis, and from those that come back to a value: JSON's way leads through text.
  */
 import { Packr } from 'msgpackr';
-import { microseconds } from './timing.js';
+import { microseconds } from '../test/bench/timing.js';
 
 const RUNS = 5000;
 

@@ -1,8 +1,8 @@
 /** Relay: its compiler accepts the schema and what its directives ask of one, and the server answers what the compiler makes. */
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { dataOf, type TestApp, testApp } from '../support/app.js';
-import { type Fixture, fixture } from '../support/fixture.js';
-import { compileWithRelay } from '../support/relay.js';
+import { expect, test } from 'vitest';
+import { ask } from './ask.js';
+import { compileWithRelay } from './relay-compiler.js';
+import { newestFirst, taskOf, world } from './support.js';
 
 /** A component's source: a list in pages, rows that are fetched again by their id, and mutations that keep the list right. */
 const SOURCE = `
@@ -52,14 +52,7 @@ graphql\`
 graphql\`fragment Tasks_refusal on UserError { code message ... on ConflictError { task { ...Tasks_row } } }\`;
 `;
 
-let app: TestApp;
-let f: Fixture;
-
-beforeAll(async () => {
-  app = await testApp();
-  f = await fixture(app);
-});
-afterAll(() => app?.close());
+const w = world();
 
 test('the compiler takes connections, refetching by Node and edges, and the server answers what it makes', async () => {
   const { operations, artifacts } = await compileWithRelay(SOURCE);
@@ -74,16 +67,17 @@ test('the compiler takes connections, refetching by Node and edges, and the serv
   ]);
   expect(artifacts).toHaveLength(12);
 
-  const run = async (name: string, variables: Record<string, unknown>) =>
-    dataOf(await app.ask(operations.get(name) ?? '', { as: f.ada.id, variables }));
-  const { project } = await run('TasksQuery', { key: 'OPS' });
+  // biome-ignore lint/suspicious/noExplicitAny: what is expected of it is asserted
+  const run = (name: string, variables: object) => ask<any>(w.ada, operations.get(name) ?? '', variables);
+  const { project } = await run('TasksQuery', { key: w.project.key });
   const titles = (tasks: { edges: { node: { title: string } }[] }) => tasks.edges.map(({ node }) => node.title);
-  expect(titles(project.tasks)).toEqual(['Task 6', 'Task 5']);
+  expect(titles(project.tasks)).toEqual(newestFirst.slice(0, 2));
   const page = await run('TasksPage', { id: project.id, first: 10, after: project.tasks.pageInfo.endCursor });
-  expect(titles(page.node.tasks)).toEqual(['Task 4', 'Task 3', 'Task 2', 'Task 1']);
-  const row = await run('TasksRow', { id: f.opsTasks[0]?.id });
-  expect(row.node).toMatchObject({ __typename: 'Task', identifier: 'OPS-1', assignee: { name: 'ADA' } });
-  const { createTask } = await run('TasksCreate', { input: { projectId: f.ops.id, title: 'New' } });
+  expect(titles(page.node.tasks)).toEqual(newestFirst.slice(2));
+  const row = await run('TasksRow', { id: taskOf(w, 1).id });
+  const { name } = w.assignee;
+  expect(row.node).toMatchObject({ __typename: 'Task', identifier: `${w.project.key}-1`, assignee: { name } });
+  const { createTask } = await run('TasksCreate', { input: { projectId: w.project.id, title: 'New' } });
   expect(createTask).toMatchObject({ taskEdge: { node: { title: 'New' } }, errors: [] });
   const before = await run('TasksBefore', { id: project.id, last: 2, before: createTask.taskEdge.cursor });
   expect(before.node.oldest.edges).toEqual([]);

@@ -17,22 +17,23 @@ const MAX_NODES = 100;
 export class NodeResolver {
   @Query(() => Node, {
     nullable: true,
-    description: 'Any object by its id; null when there is none that the viewer may see.',
+    description: 'Finds an object of any type by id. Null if it does not exist or the viewer cannot see it.',
   })
   node(
     @Ctx() context: Context,
-    @Arg('id', () => ID, { description: 'Its id.' }) id: string,
+    @Arg('id', () => ID, { description: 'Id of the object.' }) id: string,
   ): MaybePromise<Node | null> {
     return nodeFinder(id, 'id')(context);
   }
 
   @Query(() => [Node], {
     nullable: 'items',
-    description: 'Objects by their ids, in the order of the ids; null where there is none that the viewer may see.',
+    description:
+      'Finds objects of any type by id, in the order of `ids`. An item is null if it does not exist or the viewer cannot see it.',
   })
   nodes(
     @Ctx() context: Context,
-    @Arg('ids', () => [ID], { description: `Their ids, at most ${MAX_NODES}.` }) ids: string[],
+    @Arg('ids', () => [ID], { description: `Ids of the objects, at most ${MAX_NODES}.` }) ids: string[],
   ): Promise<(Node | null)[]> {
     if (ids.length > MAX_NODES) throw badUserInput('ids', `expected at most ${MAX_NODES} ids, got ${ids.length}`);
     const finders = new Map(ids.map((id, i) => [id, nodeFinder(id, `ids[${i}]`)])); // nothing is read when one is no id

@@ -13,11 +13,11 @@ const TYPE_NAMES: Record<string, string> = {
 };
 
 @InterfaceType({
-  description: 'An object with a globally unique id, which `node` finds again.',
+  description: 'An object with a globally unique id, which Query.node finds.',
   resolveType: ({ id }: Node) => TYPE_NAMES[idPrefix(id) ?? ''],
 })
 export abstract class Node {
-  @Field(() => ID, { description: 'Globally unique; its front names the type.' })
+  @Field(() => ID, { description: 'Globally unique id. Its prefix names the type, for example task_….' })
   id: Id;
 }
 

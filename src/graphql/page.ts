@@ -15,20 +15,20 @@ const CURSOR_VERSION = 1;
 export class PageArgs {
   @Field(() => Int, {
     nullable: true,
-    description: `How many to return from the front: 1 to ${MAX_PAGE}; ${DEFAULT_PAGE} when neither \`first\` nor \`last\` is given.`,
+    description: `Number of items to return from the start of the list, 1-${MAX_PAGE}. Defaults to ${DEFAULT_PAGE} if \`last\` is not given either.`,
   })
   first?: number | null;
 
-  @Field(() => String, { nullable: true, description: 'Return only what follows the edge with this cursor.' })
+  @Field(() => String, { nullable: true, description: 'Returns only items after this cursor.' })
   after?: string | null;
 
   @Field(() => Int, {
     nullable: true,
-    description: `How many to return from the end: 1 to ${MAX_PAGE}. Not together with \`first\`.`,
+    description: `Number of items to return from the end of the list, 1-${MAX_PAGE}. Not together with \`first\`.`,
   })
   last?: number | null;
 
-  @Field(() => String, { nullable: true, description: 'Return only what precedes the edge with this cursor.' })
+  @Field(() => String, { nullable: true, description: 'Returns only items before this cursor.' })
   before?: string | null;
 }
 
@@ -130,48 +130,51 @@ function listMark(list: string): string {
   return digest(list).slice(0, 8);
 }
 
-@ObjectType({ description: 'Where a page of a connection stands.', simpleResolvers: true })
+@ObjectType({ description: 'Pagination state of a page of a connection.', simpleResolvers: true })
 export class PageInfo {
   @Field(() => Boolean, {
-    description: 'Whether edges follow the last one of this page; with `last`: as far as `before` tells.',
+    description: 'Whether more items follow this page. When paging with `last`, true exactly if `before` was given.',
   })
   hasNextPage: boolean;
 
   @Field(() => Boolean, {
-    description: 'Whether edges precede the first one of this page; with `first`: as far as `after` tells.',
+    description: 'Whether more items precede this page. When paging with `first`, true exactly if `after` was given.',
   })
   hasPreviousPage: boolean;
 
-  @Field(() => String, { nullable: true, description: 'The cursor of the first edge.' })
+  @Field(() => String, { nullable: true, description: 'Cursor of the first edge. Null if the page is empty.' })
   startCursor: string | null;
 
-  @Field(() => String, { nullable: true, description: 'The cursor of the last edge.' })
+  @Field(() => String, { nullable: true, description: 'Cursor of the last edge. Null if the page is empty.' })
   endCursor: string | null;
 }
 
 /** The `…Edge` and `…Connection` types of a node type. */
 export function connectionTypes<Node extends object>(name: string, node: () => ClassType<Node>) {
-  @ObjectType(`${name}Edge`, { description: `A ${name} in a connection.`, simpleResolvers: true })
+  @ObjectType(`${name}Edge`, {
+    description: `An edge of a ${name} list: the node and its cursor.`,
+    simpleResolvers: true,
+  })
   class Edge {
-    @Field(() => String, { description: 'Names this place in the list, for `after` and `before`.' })
+    @Field(() => String, { description: 'Opaque cursor of this edge, for `after` and `before`.' })
     cursor: string;
 
-    @Field(node, { description: 'What stands at this place.' })
+    @Field(node, { description: `The ${name} at this edge.` })
     node: Node;
   }
 
-  @ObjectType(`${name}Connection`, { description: `A page of ${name}s.`, simpleResolvers: true })
+  @ObjectType(`${name}Connection`, { description: `A page of a ${name} list.`, simpleResolvers: true })
   class Connection {
-    @Field(() => [Edge], { description: 'The page with a cursor for each node.', complexity: 0 })
+    @Field(() => [Edge], { description: `${name}s of this page with their cursors.`, complexity: 0 })
     edges: Edge[];
 
-    @Field(() => [node()], { description: 'The page without cursors.' })
+    @Field(() => [node()], { description: `${name}s of this page without cursors.` })
     nodes: Node[];
 
-    @Field(() => PageInfo, { description: 'Where this page stands.', complexity: 0 })
+    @Field(() => PageInfo, { description: 'Pagination state of this page.', complexity: 0 })
     pageInfo: PageInfo;
 
-    @Field(() => Int, { description: 'How many there are on all pages. Counted only when asked for.' })
+    @Field(() => Int, { description: `Number of ${name}s on all pages. Counted only if selected.` })
     totalCount: number;
   }
   return { Edge, Connection };

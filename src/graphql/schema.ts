@@ -13,11 +13,11 @@ export interface BuiltSchema {
 
 const RESOLVERS = 'resolvers';
 
-/** Of the types that have no class to describe them. */
+/** Descriptions of the root types, which have no class. */
 const ROOTS = {
-  Query: 'What can be read. All of it is as the viewer may see it; what they may not see is null.',
-  Mutation: 'What can be changed. A refusal is told in `errors` of what it answers; nothing was changed then.',
-  Subscription: 'What is told when it happens, over a WebSocket.',
+  Query: 'Reads. Every field returns only what the viewer can see; an object the viewer cannot see is null.',
+  Mutation: 'Writes. An expected refusal is returned in `errors` of the payload; nothing was changed in that case.',
+  Subscription: 'Events pushed over a WebSocket as they happen.',
 } as const;
 
 /** type-graphql asks for it as soon as there is a subscription, also where each brings its own `subscribe` and no topics. */

@@ -12,12 +12,14 @@ export enum UserErrorCode {
 }
 registerEnumType(UserErrorCode, {
   name: 'UserErrorCode',
-  description: 'What kind of refusal a UserError is.',
+  description: 'Machine-readable code of a UserError.',
   valuesConfig: {
-    INVALID: { description: 'A value of the input is not acceptable.' },
-    NOT_FOUND: { description: 'Something the input names does not exist, or not for the viewer.' },
-    FORBIDDEN: { description: 'The viewer may see the object but not do this to it.' },
-    CONFLICT: { description: 'The object is not in the state that the input assumes.' },
+    INVALID: { description: 'A value in the input is invalid.' },
+    NOT_FOUND: { description: 'An object named in the input does not exist, or the viewer cannot see it.' },
+    FORBIDDEN: { description: 'The viewer can see the object but lacks the permission for this change.' },
+    CONFLICT: {
+      description: 'The input conflicts with the current state, for example because `expectedVersion` does not match.',
+    },
   },
 });
 
@@ -43,33 +45,33 @@ export class Refusal extends Error {
 }
 
 @InterfaceType({
-  description: 'Why a mutation did nothing.',
+  description: 'An expected reason why a change was refused. Nothing was changed.',
   resolveType: ({ code }: UserError) => TYPE_NAMES[code],
 })
 export abstract class UserError {
-  @Field(() => UserErrorCode, { description: 'For programs.' })
+  @Field(() => UserErrorCode, { description: 'Machine-readable code of the error.' })
   code: UserErrorCode;
 
-  @Field(() => String, { description: 'For people: what was expected.' })
+  @Field(() => String, { description: 'Human-readable explanation that says what was expected.' })
   message: string;
 
-  @Field(() => [String], { description: 'The argument at fault, from `input` on.' })
+  @Field(() => [String], { description: 'Path to the argument at fault, starting with `input`.' })
   path: string[];
 }
 
-@ObjectType({ implements: UserError, description: 'A value of the input is not acceptable.', simpleResolvers: true })
+@ObjectType({ implements: UserError, description: 'A value in the input is invalid.', simpleResolvers: true })
 export class ValidationError extends UserError {}
 
 @ObjectType({
   implements: UserError,
-  description: 'Something the input names does not exist, or not for the viewer.',
+  description: 'An object named in the input does not exist, or the viewer cannot see it.',
   simpleResolvers: true,
 })
 export class NotFoundError extends UserError {}
 
 @ObjectType({
   implements: UserError,
-  description: 'The viewer may see the object but not do this to it.',
+  description: 'The viewer can see the object but lacks the permission for this change.',
   simpleResolvers: true,
 })
 export class PermissionError extends UserError {}
@@ -180,8 +182,8 @@ export function listInput<T extends z.ZodType>(
 
 /** Describes the field of inputs that create; what it does: idempotency.ts. */
 export const IDEMPOTENCY_KEY =
-  'A client-chosen key, 1-200 characters. Repeating the mutation with the same key and input within 24 hours returns the object created ' +
-  'the first time; with another input it is refused.';
+  'A client-chosen key, 1-200 characters. Repeating the mutation with the same key and input within 24 hours returns ' +
+  'the object created the first time. Reusing the key with different input returns a ConflictError.';
 export const idempotencyKeyInput = textInput(TEXTS.idempotencyKey).nullish();
 
 /** Only reachable through the interface, so the schema must be told of them. */

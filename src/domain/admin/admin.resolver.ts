@@ -33,11 +33,13 @@ export class AdminResolver {
 
   @Mutation(() => InvalidateCachePayload, {
     description:
-      'Invalidates these cache tags on every process. Writes invalidate automatically; use this only to recover from a fault. Needs the scope cache:admin.',
+      'Invalidates these cache tags on every process. Writes invalidate automatically; use this only to recover from a fault. Requires a token with the scope cache:admin.',
   })
   async invalidateCache(
     @Ctx() context: Context,
-    @Arg('input', () => InvalidateCacheInput, { description: 'What.' }) { tags: texts }: InvalidateCacheInput,
+    @Arg('input', () => InvalidateCacheInput, { description: 'The cache tags to invalidate.' }) {
+      tags: texts,
+    }: InvalidateCacheInput,
   ) {
     requireAdmin(context);
     if (texts.length > MAX_TAGS)
@@ -49,11 +51,11 @@ export class AdminResolver {
 
   @Query(() => [CacheStatistics], {
     description:
-      'How cached calls ended on a day, by what was cached; kept for about a week, some seconds behind. Needs the scope cache:admin.',
+      'Outcomes of cached calls on one day, for each cached source or field. Kept for about a week; the numbers lag by a few seconds. Requires a token with the scope cache:admin.',
   })
   async cacheStatistics(
     @Ctx() context: Context,
-    @Arg('day', () => GraphQLDate, { nullable: true, description: 'The day, in UTC; today when left out.' })
+    @Arg('day', () => GraphQLDate, { nullable: true, description: 'The day in UTC. Defaults to today.' })
     day?: Date | null,
   ): Promise<CacheStatistics[]> {
     requireAdmin(context);

@@ -9,17 +9,18 @@ import { tasks } from './task.table.js';
 
 const MAX_DAYS = 365;
 
-@ObjectType({ description: "A day in a project's burndown.", simpleResolvers: true })
+@ObjectType({ description: 'One day of the burndown of a project.', simpleResolvers: true })
 export class BurndownPoint {
-  @Field(() => GraphQLDate, { description: 'The day in UTC; the last one is today.' })
+  @Field(() => GraphQLDate, { description: 'The day in UTC. The last point is today.' })
   date: string;
 
   @Field(() => Int, {
-    description: 'How many tasks were not done at its end, or are not now. Canceled ones do not count.',
+    description:
+      'Tasks not yet done at the end of this day. A reopened task counts as open on every day; canceled tasks are not counted.',
   })
   remaining: number;
 
-  @Field(() => Int, { description: 'How many were done on this day.' })
+  @Field(() => Int, { description: 'Tasks completed on this day.' })
   completed: number;
 }
 

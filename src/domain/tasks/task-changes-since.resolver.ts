@@ -20,35 +20,41 @@ class TaskChangesSinceArgs {
   @Field(() => String, {
     nullable: true,
     description:
-      'The cursor of the previous call. Without one, no changes are returned, and the cursor to continue with.',
+      'Cursor returned by the previous call. Omit it on the first call, which returns no changes and a cursor to start from.',
   })
   cursor?: string | null;
 
-  @Field(() => Int, { defaultValue: DEFAULT_CHANGES, description: `How many changes at most: 1 to ${MAX_CHANGES}.` })
+  @Field(() => Int, {
+    defaultValue: DEFAULT_CHANGES,
+    description: `Maximum number of changes to return, 1-${MAX_CHANGES}.`,
+  })
   first: number;
 
-  @Field(() => ID, { nullable: true, description: 'Only tasks of this project. The same in all calls of a chain.' })
+  @Field(() => ID, {
+    nullable: true,
+    description: 'Limits the changes to one project. Pass the same value with every cursor of a chain.',
+  })
   projectId?: string | null;
 }
 
-@ObjectType({ description: 'Changes of tasks since a cursor, and the cursor to continue with.', simpleResolvers: true })
+@ObjectType({ description: 'Task changes since a cursor, and the cursor to continue from.', simpleResolvers: true })
 export class TaskChangePage {
   @Field(() => [TaskChange], {
-    description: 'The changes, for each task in the order of their commits.',
+    description: 'The changes. Those of one task are in commit order.',
     complexity: 0,
   })
   changes: TaskChange[];
 
   @Field(() => [ID], {
     description:
-      'Projects whose changes are not all listed, because too many tasks changed at once: refetch their tasks. Usually empty.',
+      'Ids of projects in which too many tasks changed at once to list every change. Refetch the tasks of these projects. Usually empty.',
   })
   refetchProjectIds: ProjectId[];
 
-  @Field(() => String, { description: 'Give it to the next call. It expires after about an hour.' })
+  @Field(() => String, { description: 'Cursor for the next call. Expires after about an hour.' })
   cursor: string;
 
-  @Field(() => Boolean, { description: 'Whether more changes are waiting: call again at once.' })
+  @Field(() => Boolean, { description: 'Whether more changes are available now. If true, call again immediately.' })
   hasMore: boolean;
 }
 
@@ -56,7 +62,7 @@ export class TaskChangePage {
 export class TaskChangesSinceResolver {
   @Query(() => TaskChangePage, {
     description:
-      'What happened to tasks since a cursor: of one project, or of all projects that the viewer is a member of. A chain of cursors returns each committed change exactly once. Fails with CURSOR_EXPIRED when the cursor is too old: then refetch, and begin without a cursor.',
+      'Task changes since a cursor, in one project or in every project the viewer is a member of. Following the cursors returns each committed change exactly once. Fails with CURSOR_EXPIRED if the cursor is too old: refetch, then start again without a cursor.',
     complexity: ({ args, childComplexity }) =>
       COST + Math.min(Math.max(Number(args['first']), 1), MAX_CHANGES) * (1 + childComplexity),
   })

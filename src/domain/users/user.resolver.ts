@@ -9,7 +9,7 @@ import { User } from './user.type.js';
 
 @Resolver(() => User)
 export class UserResolver {
-  @Query(() => User, { description: 'The user the token speaks for.' })
+  @Query(() => User, { description: 'The authenticated user of this request.' })
   async viewer(@Ctx() { loaders, viewerId }: Context) {
     return known(await loaders.load(userById, viewerId));
   }

@@ -1,4 +1,4 @@
-/** `node` and `nodes`: any object by its global id. Here, above the features, because it knows all of them. */
+/** `node` and `nodes`: any object by its global id. Placed above the feature folders because it uses all of them. */
 import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
 import { type CommentId, idPrefix, type LabelId, type ProjectId, type TaskId, type UserId } from '../db/ids.js';
 import type { MaybePromise } from '../engine/cache/index.js';
@@ -36,13 +36,16 @@ export class NodeResolver {
     @Arg('ids', () => [ID], { description: `Ids of the objects, at most ${MAX_NODES}.` }) ids: string[],
   ): Promise<(Node | null)[]> {
     if (ids.length > MAX_NODES) throw badUserInput('ids', `expected at most ${MAX_NODES} ids, got ${ids.length}`);
-    const finders = new Map(ids.map((id, i) => [id, nodeFinder(id, `ids[${i}]`)])); // nothing is read when one is no id
-    const found = new Map([...finders].map(([id, find]) => [id, find(context)])); // equal ids are one object
+    const finders = new Map(ids.map((id, i) => [id, nodeFinder(id, `ids[${i}]`)])); // checks every id before anything is read
+    const found = new Map([...finders].map(([id, find]) => [id, find(context)])); // repeated ids are read once
     return Promise.all(ids.map((id) => found.get(id) ?? null));
   }
 }
 
-/** What reads the object, or null when it is not there or hidden. @throws BAD_USER_INPUT for what is no id of any object */
+/**
+ * Returns a function that reads the object; it gives null when the object does not exist or is hidden.
+ * @throws BAD_USER_INPUT when the id is of no known type
+ */
 function nodeFinder(id: string, argument: string): (context: Context) => MaybePromise<Node | null> {
   switch (idPrefix(id)) {
     case 'user':

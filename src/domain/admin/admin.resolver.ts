@@ -1,4 +1,4 @@
-/** For operators, that is tokens with the scope `cache:admin`: invalidate by tag, and how cached calls ended. */
+/** Operator API, for tokens with the scope `cache:admin`: invalidation by tag and cache statistics. */
 import { GraphQLError } from 'graphql';
 import { GraphQLDate } from 'graphql-scalars';
 import { Arg, Ctx, Mutation, Query, Resolver } from 'type-graphql';
@@ -17,13 +17,13 @@ import { allRowSets } from '../registry.js';
 import { CacheStatistics, InvalidateCacheInput, InvalidateCachePayload } from './admin.type.js';
 import { readTag } from './tag-text.js';
 
-/** The word in a token's `scope` that makes it an operator's. */
+/** The word in a token's `scope` claim that grants access. */
 const ADMIN_SCOPE = 'cache:admin';
 const MAX_TAGS = 100;
 
 export interface AdminOptions {
   readonly store: Store;
-  /** Known when the schema is built. */
+  /** Called when statistics are requested; the policies exist once the schema is built. */
   readonly policies: () => readonly PolicyLine[];
 }
 

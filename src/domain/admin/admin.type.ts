@@ -1,4 +1,4 @@
-/** What operators see and say of the cache. */
+/** GraphQL types of the operator API. */
 import { Field, Float, InputType, Int, ObjectType } from 'type-graphql';
 
 @InputType({ description: 'Input for the mutation invalidateCache.' })

@@ -1,4 +1,4 @@
-/** The fields of Comment, what Task gets from comments, and the mutations of comments. */
+/** Fields and mutations of Comment, and the comment fields of Task. */
 import { Arg, Args, Ctx, FieldResolver, Int, Mutation, Resolver, Root } from 'type-graphql';
 import { isInstant } from '../../db/columns.js';
 import { isId } from '../../db/ids.js';
@@ -87,7 +87,7 @@ async function writingRoleOn(context: Context, { taskId }: CommentRow): Promise<
   return task === null ? undefined : writingRoleIn(context, task.projectId);
 }
 
-/** The comments' end of the edge: this folder owns the foreign key. */
+/** The comment fields of Task; this folder owns the foreign key. */
 @Resolver(() => Task)
 export class TaskCommentsResolver {
   @FieldResolver(() => CommentConnection, { description: 'Comments on the task, oldest first.' })

@@ -1,4 +1,4 @@
-/** Comment as GraphQL shows it, and what its mutations take and give. */
+/** GraphQL types of comments. */
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, InputType, ObjectType } from 'type-graphql';
 import type { CommentId, TaskId } from '../../db/ids.js';
@@ -8,7 +8,7 @@ import { connectionTypes } from '../../graphql/page.js';
 import { IDEMPOTENCY_KEY, UserError } from '../../graphql/user-error.js';
 import type { CommentRow } from './comment.table.js';
 
-/** Its root value is a row of `comments`. */
+/** Resolves from a row of `comments`. */
 @ObjectType({ implements: Node, description: 'A comment on a task.', simpleResolvers: true })
 export class Comment extends Node {
   declare id: CommentRow['id'];

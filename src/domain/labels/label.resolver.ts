@@ -1,4 +1,4 @@
-/** What Project gets from labels, and the mutations of labels. */
+/** The label fields of Project, and the mutations of labels. */
 import { Arg, Args, Ctx, FieldResolver, Mutation, Resolver, Root } from 'type-graphql';
 import { isId } from '../../db/ids.js';
 import { type Context, recordInvalidations } from '../../graphql/context.js';

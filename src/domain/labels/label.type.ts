@@ -1,4 +1,4 @@
-/** Label as GraphQL shows it, and what its mutations take and give. */
+/** GraphQL types of labels. */
 import { Field, ID, InputType, ObjectType } from 'type-graphql';
 import type { LabelId, ProjectId } from '../../db/ids.js';
 import { Node } from '../../graphql/node.js';
@@ -6,7 +6,7 @@ import { connectionTypes } from '../../graphql/page.js';
 import { IDEMPOTENCY_KEY, UserError } from '../../graphql/user-error.js';
 import type { LabelRow } from './label.table.js';
 
-/** Its root value is a row of `labels`. */
+/** Resolves from a row of `labels`. */
 @ObjectType({
   implements: Node,
   description: 'A label of a project. Marks tasks of that project.',

@@ -1,4 +1,4 @@
-/** The queries and fields of Project, and its mutations. */
+/** Queries, fields and mutations of projects. */
 import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { isId, type ProjectId } from '../../db/ids.js';
 import { type MaybePromise, mapMaybe } from '../../engine/cache/index.js';
@@ -84,7 +84,7 @@ export class ProjectResolver {
     const edges = async () => {
       const [page, all] = await Promise.all([users.edges(), members()]);
       const roles = new Map(all.map(({ userId, role }) => [userId, role]));
-      // Under a mutation the two may be of different moments: who has left in between is left out.
+      // Under a mutation the two reads may be of different moments; a member who left in between is omitted.
       return page.flatMap((edge) => {
         const role = roles.get(edge.node.id);
         return role === undefined ? [] : [{ ...edge, role }];
@@ -158,10 +158,10 @@ export class ProjectResolver {
   }
 }
 
-/** A project, if the viewer is a member. */
+/** The project, or null if the viewer is not a member. */
 export function visibleProject(context: Context, id: ProjectId): MaybePromise<ProjectRow | null> {
   return ifVisible(context, context.loaders.load(projectById, id), (project) => project.id);
 }
 
-/** Of a list sorted by id. */
+/** An item of a list sorted by id. */
 const onlyId = <Id extends string>(id: Id) => ({ id, sort: [] });

@@ -1,4 +1,4 @@
-/** Project as GraphQL shows it, and what its mutations take and give. */
+/** GraphQL types of projects. */
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql';
 import type { ProjectId, UserId } from '../../db/ids.js';
@@ -23,10 +23,10 @@ registerEnumType(ProjectRoleType, {
   },
 });
 
-/** Names the list of a project's members in cursors. */
+/** Names the member list in cursors. */
 export const MEMBERS = 'members';
 
-/** Its root value is a row of `projects`. */
+/** Resolves from a row of `projects`. */
 @ObjectType({
   implements: Node,
   description: 'A project: groups tasks and labels. Only its members can see it.',

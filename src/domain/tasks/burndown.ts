@@ -1,4 +1,7 @@
-/** A project's burndown: how many of its tasks were left at the end of each of the last days, in UTC. Canceled tasks are not counted. */
+/**
+ * A project's burndown: the number of open tasks at the end of each of the last days, in UTC. Canceled tasks are not
+ * counted.
+ */
 import { sql } from 'drizzle-orm';
 import { GraphQLDate } from 'graphql-scalars';
 import { Field, Int, ObjectType } from 'type-graphql';
@@ -35,7 +38,10 @@ export function checkDays(days: number): number {
   return days;
 }
 
-/** One scan of the tasks of all projects asked for: each task is +1 on the day it came and -1 on the day it was done. */
+/**
+ * One scan over the tasks of all requested projects: each task counts +1 on the day it was created and -1 on the day it
+ * was completed.
+ */
 export async function burndowns(queries: readonly BurndownQuery[], db: Database): Promise<BurndownPoint[][]> {
   const uuids = `{${queries.map(({ projectId }) => toUuid(projectId)).join(',')}}`;
   const days = `{${queries.map((query) => query.days).join(',')}}`;

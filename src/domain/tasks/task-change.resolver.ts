@@ -1,4 +1,6 @@
-/** The subscription `taskChanged`. Each event is held against the viewer's memberships of that moment before it is told. */
+/**
+ * The subscription `taskChanged`. Every event is checked against the viewer's current memberships before it is sent.
+ */
 import { Args, ArgsType, Ctx, Field, FieldResolver, ID, Resolver, Root, Subscription } from 'type-graphql';
 import type { Context, Loads, SubscriptionContext } from '../../graphql/context.js';
 import { badUserInput } from '../../graphql/errors.js';
@@ -45,7 +47,7 @@ export class TaskChangeResolver {
     return ifVisible(context, (loads ?? context.loaders).load(taskById, taskId), (task) => task.projectId);
   }
 
-  /** First to be told, then to ask what may be seen: so nothing falls in between. @throws BAD_USER_INPUT */
+  /** Subscribes before it checks access, so no change falls in between. @throws BAD_USER_INPUT */
   private async subscribe(args: TaskChangedArgs, context: SubscriptionContext): Promise<TaskChanges> {
     const changes = new TaskChanges(context);
     changes.onEnd(await this.events.subscribe(changes));
@@ -59,7 +61,7 @@ export class TaskChangeResolver {
   }
 }
 
-/** @throws BAD_USER_INPUT, the same for what is hidden and what does not exist */
+/** @throws BAD_USER_INPUT, with one message for hidden and missing objects */
 async function scopeOf({ projectId, taskId }: TaskChangedArgs, context: SubscriptionContext): Promise<TaskScope> {
   if (isGiven(projectId) && isGiven(taskId)) {
     throw badUserInput('projectId', 'expected at most one of projectId and taskId');

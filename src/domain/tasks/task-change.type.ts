@@ -1,4 +1,4 @@
-/** What a subscription tells of a task. */
+/** GraphQL types of task changes. */
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import type { TaskId } from '../../db/ids.js';

@@ -1,4 +1,7 @@
-/** `Query.taskChangesSince`: what a client missed while it was not subscribed. It shows what the subscription would have told its viewer. */
+/**
+ * `Query.taskChangesSince`: the changes a client missed while it was not subscribed, as the subscription would have
+ * sent them to this viewer.
+ */
 import { Args, ArgsType, Ctx, Field, ID, Int, ObjectType, Query, Resolver } from 'type-graphql';
 import type { ProjectId } from '../../db/ids.js';
 import type { Context, Loads } from '../../graphql/context.js';
@@ -12,7 +15,7 @@ import { taskChangesSince } from './task-changes-since.js';
 
 export const MAX_CHANGES = 500;
 const DEFAULT_CHANGES = 100;
-/** In points: the statement, besides one for each change. */
+/** Points for the statement; each change costs one more. */
 const COST = 20;
 
 @ArgsType()
@@ -82,14 +85,14 @@ export class TaskChangesSinceResolver {
     const page = { cursor: writeCursor(next, scope), hasMore: next.rest !== undefined };
     if (answer.kind === 'too many') return { ...page, changes: [], refetchProjectIds: [...projectIds] };
     const seen = new Set(visible);
-    // Read from Postgres, too: the cache may show a task as it was before a change that is listed here.
+    // Loaded from Postgres as well: the cache may show a task as of before a change in this list.
     const direct = context.loaders.bypassing();
     const changes = answer.events.flatMap((event) => withLoads(changeSeen(event, seen, only), direct) ?? []);
     return { ...page, changes, refetchProjectIds: refetched(answer.bulk, projectIds) };
   }
 }
 
-/** @throws BAD_USER_INPUT, the same for a project that is hidden and one that does not exist */
+/** @throws BAD_USER_INPUT, with one message for hidden and missing projects */
 function projectOf(projectId: string | null | undefined, visible: readonly ProjectId[]): ProjectId | undefined {
   if (!isGiven(projectId)) return undefined;
   const id = readId('project', projectId, 'projectId');

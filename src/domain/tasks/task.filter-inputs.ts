@@ -1,16 +1,19 @@
-/** How lists of tasks are asked for: filters after Linear's grammar (comparators, relations, and/or/not), and orders. */
+/**
+ * GraphQL inputs of task lists: filters in the style of Linear's API (comparators, relations, and/or/not), and sort
+ * orders.
+ */
 import { ArgsType, Field, ID, InputType, Int, registerEnumType } from 'type-graphql';
 import { PageArgs } from '../../graphql/page.js';
 import { GraphQLDateOrDuration, GraphQLDateTimeOrDuration, type MomentInput } from './relative-date.js';
 import type { TaskPriority, TaskStatus } from './task.table.js';
 import { TaskPriorityType, TaskStatusType } from './task.type.js';
 
-/** Values in one comparator. */
+/** Maximum number of values in one comparator. */
 export const MAX_IN = 50;
-/** How deep `and`, `or` and `not` may be nested, and how many comparisons a filter may have in all. */
+/** Maximum nesting of `and`, `or` and `not`, and maximum number of comparisons in a filter. */
 export const MAX_FILTER_DEPTH = 5;
 export const MAX_CONDITIONS = 50;
-/** In all its `and` and `or`, empty ones too: each is read. */
+/** Maximum number of filters in all `and` and `or` lists; empty ones count. */
 export const MAX_FILTERS = 100;
 export const MAX_SEARCH_CHARS = 200;
 export const MAX_ORDERS = 3;

@@ -1,4 +1,4 @@
-/** What mutations of tasks take. */
+/** GraphQL inputs of the task mutations. */
 import { GraphQLDate } from 'graphql-scalars';
 import { Field, ID, InputType, Int } from 'type-graphql';
 import type { LabelId, ProjectId, TaskId, UserId } from '../../db/ids.js';
@@ -9,7 +9,7 @@ import { TaskPriorityType, TaskStatusType } from './task.type.js';
 const EXPECTED_VERSION =
   'Version the task must have; otherwise the mutation is refused with a ConflictError. Omit it to skip the check.';
 
-/** What both creating and updating take. */
+/** Fields of both creating and updating. */
 @InputType()
 abstract class TaskFieldsInput {
   @Field(() => String, {
@@ -55,7 +55,7 @@ export class CreateTaskInput extends TaskFieldsInput {
   idempotencyKey?: string | null;
 }
 
-/** What can be changed of one task as of many. */
+/** Fields that can be changed for one or many tasks. */
 @InputType()
 abstract class TaskChangesInput extends TaskFieldsInput {
   @Field(() => String, { nullable: true, description: 'Title, a single line of 1-500 characters. Cannot be null.' })
@@ -74,7 +74,7 @@ abstract class TaskChangesInput extends TaskFieldsInput {
   labelIds?: LabelId[] | null;
 }
 
-/** A task as the client has seen it. */
+/** Inputs that name a task in a version the client has seen. */
 @InputType()
 abstract class SeenTaskInput {
   @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })

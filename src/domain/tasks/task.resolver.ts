@@ -1,4 +1,7 @@
-/** The queries, fields and mutations of Task, and what Project and User get from tasks. Who may see a task is asked where one is first reached. */
+/**
+ * Queries, fields and mutations of tasks, and the task fields of Project and User. Access to a task is checked where a
+ * request first reaches it.
+ */
 import { Arg, Args, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { isId, type ProjectId } from '../../db/ids.js';
 import { mapMaybe } from '../../engine/cache/index.js';
@@ -111,7 +114,7 @@ export class TaskResolver {
 
   @FieldResolver(() => Task, { nullable: true, description: 'Parent task. Null if the task is not a subtask.' })
   parent(@Root() task: TaskRow, @Ctx() context: Context) {
-    // It was of the task's own project when the task was read, and may have been moved since.
+    // The parent was in the task's own project when the task was read, but may have moved since.
     return task.parentId && ifVisible(context, context.loaders.load(taskById, task.parentId), (row) => row.projectId);
   }
 
@@ -252,7 +255,7 @@ export class TaskResolver {
   }
 }
 
-/** The tasks' end of `Project`: this folder owns the foreign key. */
+/** The task fields of Project; this folder owns the foreign key. */
 @Resolver(() => Project)
 export class ProjectTasksResolver {
   @FieldResolver(() => TaskConnection, { description: 'Tasks of the project, including subtasks.' })
@@ -260,7 +263,7 @@ export class ProjectTasksResolver {
     return taskConnection(context, [project.id], TRUE, args);
   }
 
-  // The time to live is the promise here: two of the numbers change with the clock alone.
+  // The TTL is the only freshness guarantee here: two of the numbers change with time alone.
   @FieldResolver(() => ProjectStats, {
     description: 'Task statistics of the project. Expensive to compute; cached for a minute.',
     complexity: 50,
@@ -285,7 +288,7 @@ export class ProjectTasksResolver {
   }
 }
 
-/** The tasks' end of `User`. */
+/** The task fields of User. */
 @Resolver(() => User)
 export class UserTasksResolver {
   @FieldResolver(() => TaskConnection, {
@@ -312,12 +315,15 @@ function taskPayload(context: Context, write: () => Promise<WriteResult<{ readon
   });
 }
 
-/** Names a list in cursors as it was asked: the viewer may join another project, and time goes on, while they leaf through. */
+/**
+ * Names a list in cursors by its arguments, not its result: while a client pages, the viewer may join a project and
+ * time passes.
+ */
 function listName(filter: TaskFilter | null | undefined, order: TaskListOrder, within: Condition): string {
   return JSON.stringify([filter ?? null, order, within]);
 }
 
-/** `within`: what is asked of tasks besides the filter. */
+/** @param within a condition in addition to the filter */
 async function taskConnection(
   context: Context,
   projectIds: readonly ProjectId[],
@@ -339,7 +345,7 @@ async function taskConnection(
     list: name,
     query,
     page: () => loaders.load(pages, { list, order, ...query }),
-    // A task that left these projects since the list was read is not the viewer's to see.
+    // The viewer may not see a task that left these projects after the list was read.
     nodes: (ids) =>
       mapMaybe(loaders.loadMany(taskById, ids), (rows) =>
         rows.map((task) => (task && list.projectIds.includes(task.projectId) ? task : null)),
@@ -357,7 +363,7 @@ function sourcesFor(heavy: boolean, relative: boolean) {
   return relative ? { pages: relativeTaskPages, counts: relativeTaskCounts } : { pages: taskPages, counts: taskCounts };
 }
 
-/** @throws BAD_USER_INPUT when the text is no identifier. */
+/** @throws BAD_USER_INPUT if the text is not an identifier */
 async function taskIdOf(context: Context, identifier: string) {
   const [, key, number] = /^([A-Z][A-Z0-9]{1,9})-([1-9][0-9]{0,8})$/.exec(identifier) ?? [];
   if (key === undefined) throw badUserInput('identifier', 'expected a project key and a number, like OPS-42');

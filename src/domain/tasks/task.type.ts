@@ -1,4 +1,4 @@
-/** Task as GraphQL shows it, statistics of tasks, and what their mutations give. */
+/** GraphQL types of tasks and task statistics, and the results of task mutations. */
 import { GraphQLDate, GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { COSTS } from '../../graphql/limits.js';
@@ -34,7 +34,7 @@ registerEnumType(TaskPriorityType, {
   },
 });
 
-/** Its root value is a row of `tasks`; what is not a column is resolved in task.resolver.ts. */
+/** Resolves from a row of `tasks`; other fields are resolved in task.resolver.ts. */
 @ObjectType({ implements: Node, description: 'A task: a piece of work in a project.', simpleResolvers: true })
 export class Task extends Node {
   declare id: TaskRow['id'];

@@ -1,4 +1,4 @@
-/** How users are read: by id, by handle, and by what an identity provider calls them. */
+/** Reads of users: by id, by handle, and by the subject of an identity provider. */
 import { sql } from 'drizzle-orm';
 import type { UserId } from '../../db/ids.js';
 import type { Source } from '../../db/row-source.js';

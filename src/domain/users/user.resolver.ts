@@ -1,4 +1,4 @@
-/** The viewer, and the check that a writer still exists. */
+/** The query `viewer`, and the check that a writing user still exists. */
 import { Ctx, Query, Resolver } from 'type-graphql';
 import type { UserId } from '../../db/ids.js';
 import type { Context, Loads } from '../../graphql/context.js';
@@ -15,7 +15,7 @@ export class UserResolver {
   }
 }
 
-/** @throws UNAUTHENTICATED when there is no such user, or not any more. */
+/** @throws UNAUTHENTICATED if the user does not exist or was deleted */
 export async function requireUser(loads: Loads, id: UserId): Promise<void> {
   known(await loads.load(userById, id));
 }

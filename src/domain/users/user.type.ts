@@ -1,9 +1,9 @@
-/** User as GraphQL shows it. */
+/** GraphQL type of users. */
 import { Field, ObjectType } from 'type-graphql';
 import { Node } from '../../graphql/node.js';
 import type { UserRow } from './user.table.js';
 
-/** Its root value is a row of `users`. */
+/** Resolves from a row of `users`. */
 @ObjectType({
   implements: Node,
   description: 'A user, who can create tasks, be assigned to them and comment on them.',

@@ -1,6 +1,6 @@
 /**
- * What reading and writing with the cache takes, for the API and for commands alike: database, cache, the bridge between them.
- * Built in dependency order, closed in reverse.
+ * Everything needed to read and write with the cache, for the API and for commands: the database, the cache and the
+ * invalidation bridge between them. Built in order of dependencies, closed in reverse.
  */
 
 import { allRowSets, eventTables } from './domain/registry.js';
@@ -35,12 +35,13 @@ import type { Log } from './platform/log.js';
 import { createMetrics } from './platform/metrics.js';
 import { SECOND } from './std/time.js';
 
-/** Background statements (relay, resolving fences) must fail fast. */
+/** Background statements (relay, fence resolution) must fail fast. */
 const RELAY_STATEMENT_TIMEOUT_MS = 5000;
 
 /**
- * The shared store, connected if it can be; without a Redis one in this process. `fencePolicy`: for the log of outages.
- * @throws ConfigError when Redis refuses the database of REDIS_URL
+ * Opens the shared store and connects it if possible; without Redis, a store in this process.
+ * @param fencePolicy named in the log of outages
+ * @throws ConfigError if Redis refuses the database of REDIS_URL
  */
 export async function openStore(
   place: RedisPlace | undefined,
@@ -67,7 +68,7 @@ export async function openStore(
   return store;
 }
 
-/** One line when an outage begins to change what writes do, and one when it ends. */
+/** Logs one line when an outage begins to affect writes, and one when it ends. */
 function outageLog(log: Log, fencePolicy: CacheOptions['fencePolicy']): OutageListener {
   const then =
     fencePolicy === 'reject'
@@ -80,17 +81,20 @@ function outageLog(log: Log, fencePolicy: CacheOptions['fencePolicy']): OutageLi
 }
 
 export interface CoreOptions extends Pick<CacheOptions, 'fencePolicy' | 'maxLoads' | 'monitorShare'> {
-  /** Of parsed entries kept in this process. Default 0: none. */
+  /** Size of the near cache in bytes. Defaults to 0, which disables it. */
   readonly nearCacheBytes?: number;
   readonly databaseUrl: string;
   readonly store: Store;
   readonly log: Log;
-  /** Check every cached load against its tags, and what cached methods use of their root: in development and tests. */
+  /**
+   * Whether to check every cached load against its tags, and what cached methods use of their root. For development and
+   * tests.
+   */
   readonly checkCoverage: boolean;
-  /** Besides what the core does itself with events and statements. */
+  /** Listeners in addition to the core's own. */
   readonly events?: CacheEvents;
   readonly onStatement?: (text: string) => void;
-  /** How long Postgres works on one statement of a read. Default: see db/database.ts. */
+  /** Time limit of one read statement. Default: see engine/postgres/database.ts. */
   readonly readTimeoutMs?: number;
 }
 
@@ -157,9 +161,9 @@ export function createCore(options: CoreOptions) {
     relay,
     metrics,
     log,
-    /** What serves or fills a cache calls it first. @throws TriggersMissing */
+    /** Must be called before the cache is served or filled. @throws TriggersMissing */
     requireTriggers: () => requireTriggers(sql, allRowSets),
-    /** Whether Postgres answers, and how the store is. */
+    /** Whether Postgres responds, and the state of the store. */
     async readiness() {
       const postgres = await sql`select 1`.then(
         () => true,
@@ -171,7 +175,7 @@ export function createCore(options: CoreOptions) {
     async close() {
       clearInterval(flushing);
       await relay.stop();
-      await cache.flush(); // a release that is lost costs others a fence to resolve
+      await cache.flush(); // a lost release costs other processes a fence to resolve
       await statistics.flush();
       await store.close();
       await Promise.all([db.close(), sql.end({ timeout: 5 })]);
@@ -188,7 +192,7 @@ function stateOf(head: Head | undefined, relay: Relay): string {
   return head.leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';
 }
 
-/** One listener for all of them; only those who listen are called. */
+/** Merges the listeners into one that only calls those that implement an event. */
 function combineListeners(listeners: readonly CacheEvents[]): CacheEvents {
   const tell = <A extends unknown[]>(pick: (to: CacheEvents) => ((...args: A) => void) | undefined) => {
     const those = listeners.flatMap((to) => pick(to)?.bind(to) ?? []);

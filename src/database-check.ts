@@ -1,10 +1,10 @@
-/** Checks the database that DATABASE_URL names, before a server or a command starts anything for it. */
+/** Checks the database of DATABASE_URL before a server or a command starts anything else. */
 
 import { ConnectionUrlError, DatabaseUnusable, parseConnectionUrl, requireDatabase } from './engine/postgres/index.js';
 import { ConfigError } from './platform/config.js';
 import type { Log } from './platform/log.js';
 
-/** @throws ConfigError with one line that names DATABASE_URL */
+/** @throws ConfigError, one line that names DATABASE_URL */
 export async function checkDatabase(url: string, log: Log): Promise<void> {
   await namingDatabaseUrl(async () => {
     const { withoutEffect } = parseConnectionUrl(url);
@@ -13,7 +13,7 @@ export async function checkDatabase(url: string, log: Log): Promise<void> {
   });
 }
 
-/** Runs what uses DATABASE_URL. @throws ConfigError in place of a fault of the URL or its database */
+/** Runs code that uses DATABASE_URL. @throws ConfigError instead of an error about the URL or its database */
 export async function namingDatabaseUrl<T>(run: () => Promise<T>): Promise<T> {
   try {
     return await run();

@@ -1,26 +1,26 @@
-/** Brings a database's schema up to this build's, once, however many processes start at the same time. */
+/** Migrates a database to the schema of this build, exactly once, however many processes start at the same time. */
 import { fileURLToPath } from 'node:url';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { type TransactionSql, transactionSettings, withDatabase } from '../engine/postgres/index.js';
 
-/** Names the lock among the application's advisory locks. */
+/** Identifies the lock among the application's advisory locks. */
 const MIGRATION_LOCK = 7203_4410;
 const MIGRATIONS = fileURLToPath(new URL('./migrations', import.meta.url));
 
 export interface MigrateOptions {
-  /** Receives a line for the operator while another process holds the lock. Default: stderr. */
+  /** Receives a line for the operator while another process holds the lock. Defaults to stderr. */
   readonly onWait?: (line: string) => void;
 }
 
 /**
- * Does everything in one transaction, under a lock that ends with it. A session's lock would stay with the connection of a pooler, and every
- * later start would wait for it without end.
+ * Runs in one transaction, under a lock that ends with it. A session lock could stay with a connection of a pooler, and
+ * every later start would wait for it forever.
  * @throws DatabaseUnusable, ConnectionUrlError
  */
 export async function migrateDatabase(url: string, { onWait = console.error }: MigrateOptions = {}): Promise<void> {
   await withDatabase(url, { max: 1, statementTimeoutMs: 0 }, (sql) =>
     sql.begin(async (tx) => {
-      await tx.unsafe(`${transactionSettings(0)}; set local lock_timeout = 0`); // a pooler's connection may have others
+      await tx.unsafe(`${transactionSettings(0)}; set local lock_timeout = 0`); // a pooler's connection may have other settings
       await lock(tx, onWait);
       await applyMissing(tx);
     }),
@@ -40,7 +40,10 @@ async function lock(tx: TransactionSql, onWait: (line: string) => void): Promise
   await tx`select pg_advisory_xact_lock(${MIGRATION_LOCK})`;
 }
 
-/** Reads Drizzle's table of applied migrations under the lock. Drizzle's own migrator reads it before its transaction begins. */
+/**
+ * Reads Drizzle's table of applied migrations under the lock; Drizzle's own migrator reads it before its transaction
+ * begins.
+ */
 async function applyMissing(tx: TransactionSql): Promise<void> {
   await tx`create schema if not exists drizzle`;
   await tx`

@@ -1,4 +1,4 @@
-/** The sources that every feature has one of: the rows of its table by id. */
+/** The source that every feature has: the rows of its table by id. */
 import type { Tag } from '../engine/cache/index.js';
 import type { BatchLoad as BatchLoadFrom, Source as SourceFrom } from '../engine/graphql/index.js';
 import type { Database } from '../engine/postgres/index.js';
@@ -9,10 +9,10 @@ import type { Id } from './ids.js';
 export type BatchLoad<A, V> = BatchLoadFrom<A, V, Database>;
 export type Source<A, V> = SourceFrom<A, V, Database>;
 
-/** Writes invalidate exactly, so this only bounds what nobody reads any more. */
+/** Writes invalidate exactly, so this only bounds entries that are not read any longer. */
 export const ROW_TTL_MS = 12 * HOUR;
 
-/** Rows are shared by everyone: whether the viewer may see one is asked above the cache, by `access.ts`. */
+/** Rows are shared by all viewers; `access.ts` checks access above the cache. */
 export function rowSource<I extends Id, T extends TableWithId>(
   name: string,
   table: T,

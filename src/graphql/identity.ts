@@ -1,22 +1,22 @@
-/** Who sent a request, as its token proves. */
+/** The sender of a request, as proved by its token. */
 import type { UserId } from '../db/ids.js';
 
-/** What a token says that passed every check. */
+/** The claims of a token that passed every check. */
 export interface VerifiedToken {
   readonly subject: string;
-  /** The words of its `scope`. */
+  /** The words of its `scope` claim. */
   readonly scopes: readonly string[];
-  /** From then on it counts no more: a connection that lives on must be closed. */
+  /** When the token expires. A connection that lives longer must be closed. */
   readonly expiresAtMs: number;
-  /** Of the person, where the issuer tells. */
+  /** Profile of the user, if the issuer provides it. */
   readonly profile: { readonly handle?: string | undefined; readonly name?: string | undefined };
 }
 
-/** What a token says of whoever sent it. */
+/** The user a token was resolved to. */
 export interface Identity {
   readonly userId: UserId;
-  /** The words of its `scope`. */
+  /** The words of its `scope` claim. */
   readonly scopes: readonly string[];
-  /** When the token ends: what outlives a request, a connection, must end with it. */
+  /** When the token expires. A connection that lives longer must be closed. */
   readonly expiresAtMs: number;
 }

@@ -1,12 +1,12 @@
-/** The part of the environment that decides who gets in: tokens, browsers' origins, the proxy in front, rates. Read by config.ts. */
+/** The access settings of the environment: tokens, browser origins, proxies, rate limits. Read by config.ts. */
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { KEY_SET_ALGORITHMS, SECRET_ALGORITHMS } from './token-config.js';
 
-/** Sandbox in a browser at Apollo's own address talks to a server on this machine. */
+/** Apollo's hosted Sandbox, which talks to a server on this machine from a browser. */
 const SANDBOX_ORIGIN = 'https://studio.apollographql.com';
 
-/** A key must have at least its hash's length. */
+/** A key must be at least as long as its hash. */
 const SECRET_CHARS: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
 const DEFAULT_RATE_POINTS = 10_000;
 
@@ -34,19 +34,19 @@ const variables = z.object(accessVariables);
 type Variables = z.output<typeof variables>;
 
 export interface AccessConfig {
-  /** Absent: the usual ones of a secret or of a key set. */
+  /** Absent: the defaults for a secret or for a key set. */
   readonly algorithms: readonly string[] | undefined;
   readonly unknownUsers: 'refuse' | 'create';
-  /** Whose pages may call the API from a browser. */
+  /** Origins of web pages that may call the API from a browser. */
   readonly corsOrigins: readonly string[];
-  /** The addresses of proxies that are believed to tell a request's own; absent: none. */
+  /** Addresses of proxies whose forwarded client address is trusted. Absent: none. */
   readonly trustProxy: readonly string[] | undefined;
-  /** Absent: no limit. */
+  /** Absent: no rate limit. */
   readonly rateLimit: { readonly points: number; readonly seconds: number } | undefined;
 }
 
 export function accessConfig(v: Variables, production: boolean): AccessConfig {
-  // On a laptop a limit would only disturb.
+  // During development a limit would only be in the way.
   const points = v.RATE_LIMIT_POINTS ?? (production ? DEFAULT_RATE_POINTS : 0);
   return {
     algorithms: v.JWT_ALGORITHMS,
@@ -57,7 +57,7 @@ export function accessConfig(v: Variables, production: boolean): AccessConfig {
   };
 }
 
-/** What no variable shows alone. @param given the environment, of which some may be wrong */
+/** Checks that involve several variables. @param given the environment, whose variables may each be invalid */
 export function accessFaults(given: Readonly<Record<string, string | undefined>>): string[] {
   const algorithms = given['JWT_ALGORITHMS']?.split(',').map((name) => name.trim()) ?? [];
   if (given['JWKS_URL'] !== undefined) {

@@ -1,4 +1,4 @@
-/** What an operator watches, in Prometheus's text format: how cached calls end, and everything that should never or rarely happen. */
+/** Metrics in Prometheus's text format: outcomes of cached calls, and counters of events that should be rare. */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { type Cache, type CacheEvents, count } from '../engine/cache/index.js';
 import type { FenceEvents, RelayEvents } from '../engine/postgres/index.js';
@@ -6,13 +6,13 @@ import { SECOND } from '../std/time.js';
 
 export interface Metrics {
   readonly events: CacheEvents & RelayEvents & FenceEvents;
-  /** A document ran that the manifest does not have. */
+  /** A document ran that is not in the manifest. */
   unlistedDocument(): void;
   readonly contentType: string;
   text(): Promise<string>;
 }
 
-/** `cache`: asked when the metrics are read. */
+/** @param cache called when the metrics are read */
 export function createMetrics(cache: () => Cache): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -20,7 +20,7 @@ export function createMetrics(cache: () => Cache): Metrics {
   const counter = (name: string, help: string, ...labelNames: string[]) =>
     new Counter({ name, help, labelNames, registers });
   const calls = new Map<string, Map<string, number>>();
-  // Counted by hand and told when asked: the library's own counting would take longer than most of the calls.
+  // Counted by hand and exported on request: the library's own counting would take longer than most of the calls.
   new Counter({
     name: 'cache_calls_total',
     help: 'Cached calls, by policy and outcome.',

@@ -1,5 +1,6 @@
 /**
- * `npm run cache -- stats [DAY]`: how cached calls of all processes ended on that day (UTC; default today).
+ * `npm run cache -- stats [DAY]`: prints the outcomes of cached calls of all processes on that day (UTC; default
+ * today).
  */
 
 import { openStore } from '../core.js';

@@ -1,4 +1,4 @@
-/** `npm run -s token [-- HANDLE]`: a token for a user, on stdout and nothing else. Development only. */
+/** `npm run -s token [-- HANDLE]`: prints a token for a user on stdout, and nothing else. Development only. */
 
 import { checkDatabase } from '../database-check.js';
 import { DEMO_OWNER, prepareDemo, userIdOf } from '../development/demo/prepare.js';

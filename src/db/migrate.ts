@@ -20,7 +20,8 @@ export interface MigrateOptions {
 export async function migrateDatabase(url: string, { onWait = console.error }: MigrateOptions = {}): Promise<void> {
   await withDatabase(url, { max: 1, statementTimeoutMs: 0 }, (sql) =>
     sql.begin(async (tx) => {
-      await tx.unsafe(`${transactionSettings(0)}; set local lock_timeout = 0`); // a pooler's connection may have other settings
+      // A pooler's connection may have other settings.
+      await tx.unsafe(`${transactionSettings(0)}; set local lock_timeout = 0`);
       await lock(tx, onWait);
       await applyMissing(tx);
     }),

@@ -1,6 +1,7 @@
 /**
- * What a laptop lacks: a private PostgreSQL, a private Redis, a secret for tokens. `ownServices` starts what the
- * environment does not name; `joinServices` uses those of a server that runs on the same data. Never in production.
+ * The services that a development machine lacks: a private PostgreSQL, a private Redis, a secret for tokens.
+ * `ownServices` starts those that the environment does not name; `joinServices` uses those of a server running on the
+ * same data. Never used in production.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -22,7 +23,7 @@ export interface Services {
   readonly redis: RedisPlace | undefined;
   readonly redisGroup: string;
   readonly tokens: TokenConfig;
-  /** For people: which they are. */
+  /** Descriptions of the services for people. */
   readonly described: { readonly postgres: string; readonly redis: string };
   stop(): Promise<void>;
 }
@@ -62,9 +63,10 @@ export async function ownServices(config: Config): Promise<Services> {
   };
 }
 
-/** For a command: the services of the running server, or a PostgreSQL of its own for as long as it runs. */
+/** For commands: the services of the running server, or a PostgreSQL for the duration of the command. */
 export async function joinServices(config: Config): Promise<Services> {
-  // An environment that names both servers is complete. A server of the same database shares its Redis, so that it shows a command's writes at once.
+  // An environment that names both servers is complete. A server on the same database shares its Redis, so that it
+  // shows a command's writes immediately.
   const named = config.databaseUrl !== undefined && config.redis !== undefined;
   const running = named ? undefined : await findRunning(RUNNING_DIR, config.databaseUrl);
   const postgres = config.databaseUrl === undefined && running === undefined ? await privatePostgres() : undefined;
@@ -78,7 +80,9 @@ export async function joinServices(config: Config): Promise<Services> {
   };
 }
 
-/** For a command that needs no more: the Redis of the environment, or of the running server, and the group of its keys. */
+/**
+ * For commands that need only Redis: the Redis of the environment or of the running server, and the prefix of its keys.
+ */
 export async function joinRedis(config: Config): Promise<{ redis: RedisPlace | undefined; redisGroup: string }> {
   const running = config.redis === undefined ? await findRunning(RUNNING_DIR) : undefined;
   return { redis: redisOf(config, running), redisGroup: running?.redisGroup ?? config.redisGroup };
@@ -88,7 +92,7 @@ function redisOf({ redis }: Config, running: Running | undefined): RedisPlace | 
   return redis ?? running?.redis;
 }
 
-/** @throws ConfigError in place of a fault that its user can remove */
+/** @throws ConfigError for faults that the user can fix */
 async function privatePostgres(): Promise<EmbeddedPostgres> {
   try {
     return await startPostgres({ dataDir: join(DATA_DIR, 'postgres') });
@@ -104,7 +108,7 @@ async function ownSecret(): Promise<TokenConfig> {
   const file = join(DATA_DIR, 'jwt-secret');
   const made = randomBytes(32).toString('base64url');
   await mkdir(DATA_DIR, { recursive: true });
-  // `wx`: whoever comes second, a server and a command at once, reads what the first has written.
+  // `wx`: if a server and a command start at once, the second reads what the first wrote.
   await writeFile(file, made, { mode: 0o600, flag: 'wx' }).catch(() => {});
   return { kind: 'secret', secret: await readFile(file, 'utf8') };
 }

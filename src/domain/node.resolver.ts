@@ -36,7 +36,8 @@ export class NodeResolver {
     @Arg('ids', () => [ID], { description: `Ids of the objects, at most ${MAX_NODES}.` }) ids: string[],
   ): Promise<(Node | null)[]> {
     if (ids.length > MAX_NODES) throw badUserInput('ids', `expected at most ${MAX_NODES} ids, got ${ids.length}`);
-    const finders = new Map(ids.map((id, i) => [id, nodeFinder(id, `ids[${i}]`)])); // checks every id before anything is read
+    // Checks every id before anything is read.
+    const finders = new Map(ids.map((id, i) => [id, nodeFinder(id, `ids[${i}]`)]));
     const found = new Map([...finders].map(([id, find]) => [id, find(context)])); // repeated ids are read once
     return Promise.all(ids.map((id) => found.get(id) ?? null));
   }

@@ -74,7 +74,8 @@ export const COSTS = {
 
 /** Validation rules, for Apollo's `validationRules`. */
 export const LIMITS: readonly ValidationRule[] = [
-  maxComparisonsRule({ max: MAX_COMPARISONS, maxSelections: MAX_SELECTIONS }), // must be first: a document it refuses is not visited by the others
+  // Must be first: a document it refuses is not visited by the others.
+  maxComparisonsRule({ max: MAX_COMPARISONS, maxSelections: MAX_SELECTIONS }),
   maxDepthRule({ n: MAX_DEPTH, flattenFragments: true, ...refusing('depth', MAX_DEPTH) }),
   maxAliasesRule({ n: MAX_ALIASES, ...refusing('aliases', MAX_ALIASES) }),
   maxDirectivesRule({ n: MAX_DIRECTIVES, ...refusing('directives', MAX_DIRECTIVES) }),

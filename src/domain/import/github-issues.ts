@@ -111,7 +111,8 @@ const issue = z
   .refine(({ number, url }) => partsOf(url)?.number === number, {
     path: ['url'],
     error: ({ input }) => {
-      const { number, url } = input as { number: number; url: string }; // refinements run only on input that the schema has accepted
+      // Refinements run only on input that the schema has accepted.
+      const { number, url } = input as { number: number; url: string };
       return `expected the URL of issue #${number}, got ${shown(url)}`;
     },
   });
@@ -155,7 +156,8 @@ export function parseIssues(fileText: string): IssueFile {
 function recordsOf(fileText: string): unknown[] {
   let content: unknown;
   try {
-    content = JSON.parse(fileText.replace(/^\uFEFF/, '')); // some shells write a byte order mark when they redirect output
+    // Some shells write a byte order mark when they redirect output.
+    content = JSON.parse(fileText.replace(/^\uFEFF/, ''));
   } catch (cause) {
     // JSON.parse only throws SyntaxErrors.
     throw new ImportError(

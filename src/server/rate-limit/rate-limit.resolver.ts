@@ -1,4 +1,4 @@
-/** `rateLimit`: where the viewer stands, for clients that would rather ask than run into it. */
+/** The query `rateLimit`, with which clients can avoid exceeding their limit. */
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Ctx, Field, Int, ObjectType, Query, Resolver } from 'type-graphql';
 import type { Context } from '../../graphql/context.js';

@@ -1,8 +1,10 @@
 /**
- * Subscriptions: WebSockets at the API's own address, subprotocol graphql-transport-ws (the package graphql-ws on both ends). A connection
- * says who it is in `connection_init`, lives as long as its token, and carries subscriptions only: queries and mutations go over HTTP.
+ * Subscriptions: WebSockets at the API's URL with the subprotocol graphql-transport-ws (the package graphql-ws). A
+ * connection authenticates in `connection_init`, lives as long as its token, and is for subscriptions only; queries and
+ * mutations go over HTTP.
  *
- * Close codes besides those of graphql-ws: 4290, 4291, 4292, 4403, 1001 and 1013, see subscription-limits.ts. After these a client may connect again.
+ * Close codes in addition to those of graphql-ws: 4290, 4291, 4292, 4403, 1001 and 1013, see close-codes.ts. After
+ * these a client may reconnect.
  */
 import { setMaxListeners } from 'node:events';
 import type { IncomingMessage } from 'node:http';
@@ -25,11 +27,11 @@ import { type ConnectionSlot, ConnectionSlots } from './connection-slots.js';
 import { MessageTime } from './message-time.js';
 import { type Client, type SubscriptionRequestOptions, SubscriptionRequests } from './subscription-requests.js';
 
-/** How long connections may take to close when the process ends. */
+/** Time limit for connections to close when the process shuts down. */
 const DRAIN_MS = SECOND;
-/** A connection that is closed in favour of another has no slot any more, so it must go soon. */
+/** A connection that is closed in favor of another has lost its slot, so it must end soon. */
 const EVICTED_GOODBYE_MS = 100;
-/** At most one line in the log about refused connections in this time. */
+/** At most one log line about refused connections in this time. */
 const REFUSALS_LOGGED_EVERY_MS = MINUTE;
 
 export interface SubscriptionOptions
@@ -37,7 +39,7 @@ export interface SubscriptionOptions
     Pick<HttpSecurityOptions, 'trustProxy'> {
   readonly log: Log;
   readonly mask: ErrorMask;
-  /** Of one event. */
+  /** Maximum size of one event. */
   readonly maxResponseBytes: number;
   /** @throws UNAUTHENTICATED */
   readonly verifyToken: (token: string) => Promise<Identity>;
@@ -46,7 +48,7 @@ export interface SubscriptionOptions
 
 type Connection = Connected<Record<string, unknown> | undefined, Client>;
 
-/** Serves subscriptions on the same port, until the application closes. */
+/** Serves subscriptions on the same port until the application closes. */
 export function serveSubscriptions(app: FastifyInstance, endpoint: string, options: SubscriptionOptions): void {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const sockets = new WebSocketServer({
@@ -89,7 +91,7 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
   });
 }
 
-/** Answers before the upgrade. A client may not keep its side of the connection open. */
+/** Responds before the upgrade. The client must not keep its side of the connection open. */
 function refuse(socket: Duplex, status: string): void {
   socket.once('finish', () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n`);
@@ -105,7 +107,7 @@ function refusalLog(log: Log): (why: 'address' | 'process', address: string) => 
   };
 }
 
-/** Not `complete`: a client that is told of the end of the connection alone subscribes again, elsewhere. */
+/** Not `complete`: a client that only sees the connection end subscribes again, at another process. */
 async function drain(sockets: WebSocketServer): Promise<void> {
   const closed = [...sockets.clients].map(
     (socket) =>
@@ -119,7 +121,7 @@ async function drain(sockets: WebSocketServer): Promise<void> {
 
 function end(socket: WebSocket, [code, reason]: Ending, graceMs: number): void {
   socket.close(code, reason);
-  // A client that reads nothing would not read this either.
+  // A client that does not read would not read this either.
   const timer = setTimeout(() => socket.terminate(), graceMs);
   socket.once('close', () => clearTimeout(timer));
 }
@@ -130,16 +132,16 @@ interface ConnectOptions {
   readonly protocol: ReturnType<typeof protocolServer>;
   readonly limits: SubscriptionLimits;
   readonly log: Log;
-  /** Absent: messages may take any time. */
+  /** Absent: no time limit for messages. */
   readonly messageTime: MessageTime | undefined;
 }
 
-/** Between a socket and the protocol. */
+/** Connects a socket with the protocol. */
 function connect(
   socket: WebSocket,
   { address, slot, protocol, limits: { maxBufferedBytes, pingEveryMs, goodbyeMs }, log, messageTime }: ConnectOptions,
 ): void {
-  // Of the network, or a frame that is none: the socket closes by itself, with a code that says so.
+  // Network errors and invalid frames: the socket closes itself with a suitable code.
   socket.on('error', (error) => log.debug({ err: error }, 'a WebSocket failed'));
   const stopPinging = keepAlive(socket, pingEveryMs);
   const gone = new AbortController();
@@ -147,12 +149,13 @@ function connect(
   const ending = (why: Ending) => end(socket, why, goodbyeMs);
   const client: Client = { socket, address, slot, signal: gone.signal, end: ending, subscriptions: 0 };
   slot.evict = () => end(socket, CLOSE.evicted, EVICTED_GOODBYE_MS);
-  const tooFast = () => end(socket, CLOSE.tooFast, EVICTED_GOODBYE_MS); // it is read no further, so its own goodbye is not seen
+  // Nothing more is read from it, so its closing handshake is not seen.
+  const tooFast = () => end(socket, CLOSE.tooFast, EVICTED_GOODBYE_MS);
   const handle = messageTime?.guard(socket, address, tooFast) ?? ((work: () => void) => work());
   const closed = protocol.opened(
     {
       protocol: socket.protocol,
-      // Settled when the network has taken it: so the next event is asked for at the client's pace.
+      // Resolves when the network has taken the message, so the next event is requested at the client's pace.
       send: (text) =>
         new Promise((resolve, reject) => {
           if (socket.readyState !== socket.OPEN) return resolve();
@@ -166,7 +169,7 @@ function connect(
       onMessage: (receive) =>
         socket.on('message', (data) => {
           const failed = (error: unknown) => {
-            if (socket.readyState !== socket.OPEN) return; // what was under way had nowhere to go
+            if (socket.readyState !== socket.OPEN) return; // events in progress have no receiver
             log.error({ err: error }, 'a message of a WebSocket could not be handled');
             client.end(CLOSE.failed);
           };
@@ -182,7 +185,7 @@ function connect(
   });
 }
 
-/** @returns what stops it */
+/** @returns a function that stops it */
 function keepAlive(socket: WebSocket, everyMs: number): () => void {
   let answered = true;
   socket.on('pong', () => {
@@ -221,7 +224,7 @@ function protocolServer(options: SubscriptionOptions, limits: SubscriptionLimits
   });
 }
 
-/** As `toJSON`, without what is meant for HTTP. */
+/** Like `toJSON`, without the extensions meant for HTTP. */
 function formatted(error: GraphQLError): GraphQLFormattedError {
   const { http: _, ...extensions } = error.extensions;
   return { ...error.toJSON(), extensions };
@@ -248,7 +251,7 @@ async function authenticate(
 }
 
 function refused({ end }: Client, why: Ending): false {
-  end(why); // the code that `false` stands for comes too late
+  end(why); // the close code for `false` would be sent too late
   return false;
 }
 
@@ -259,7 +262,7 @@ function tokenIn(params: Record<string, unknown> | undefined): string | undefine
   return typeof header === 'string' ? bearerToken(header) : undefined;
 }
 
-/** A timer holds 24 days at most; a token may last longer. */
+/** A timer can run for 24 days at most; a token may be valid for longer. */
 function endWithToken({ socket, end }: Client, expiresAtMs: number): void {
   let timer: NodeJS.Timeout | undefined;
   const wait = () => {

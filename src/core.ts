@@ -76,7 +76,7 @@ function outageLog(log: Log, fencePolicy: CacheOptions['fencePolicy']): OutageLi
       : `writes commit without a fence and are answered ${LEASE_MS / SECOND} s later`;
   return {
     began: (reason) => log.warn(`${reason}: ${then}`),
-    ended: () => log.warn('Redis takes writes again: they are fenced'),
+    ended: () => log.warn('Redis accepts writes again: writes are fenced'),
   };
 }
 
@@ -131,7 +131,7 @@ export function createCore(options: CoreOptions) {
       storeFailed: (what, error) => log.debug({ err: error }, `the cache's store failed: ${what}`),
       unfenced: (xid) => log.debug({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s'),
       checked: (result, call) => {
-        if (result === 'violation') log.error(call, 'the cache has served an old value');
+        if (result === 'violation') log.error(call, 'the cache served a stale value');
       },
     },
   ];
@@ -187,7 +187,10 @@ function stateOf(head: Head | undefined, relay: Relay): string {
   if (head === undefined) return 'down';
   if (head.refusal !== undefined) return `refuses writes: ${head.refusal}`;
   if (relay.refused) {
-    return 'up, not serving: its keys belong to another database; give each installation on this Redis a REDIS_GROUP of its own';
+    return (
+      'up, not serving: its keys belong to another database; give each installation on this Redis a REDIS_GROUP of ' +
+      'its own'
+    );
   }
   return head.leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';
 }

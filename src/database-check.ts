@@ -8,7 +8,7 @@ import type { Log } from './platform/log.js';
 export async function checkDatabase(url: string, log: Log): Promise<void> {
   await namingDatabaseUrl(async () => {
     const { withoutEffect } = parseConnectionUrl(url);
-    if (withoutEffect.length > 0) log.warn(`DATABASE_URL: without effect here: ${withoutEffect.join(', ')}`);
+    if (withoutEffect.length > 0) log.warn(`DATABASE_URL: parameters without effect: ${withoutEffect.join(', ')}`);
     await requireDatabase(url);
   });
 }

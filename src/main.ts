@@ -60,12 +60,12 @@ async function start(config: Config): Promise<void> {
     issuer: config.issuer,
     audience: config.audience,
     algorithms: config.access.algorithms,
-    keySet: { onFailure: (error) => log.warn({ err: error }, 'the keys of tokens could not be fetched') },
+    keySet: { onFailure: (error) => log.warn({ err: error }, 'the token keys could not be fetched') },
   };
 
   // The fault of one request must not end all others. No rejection is known to be left unhandled; if there is one, it
   // is logged.
-  process.on('unhandledRejection', (error) => log.error({ err: error }, 'a rejection that nobody handles'));
+  process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
   const store = await openStore(services.redis, log, { group: services.redisGroup, fencePolicy: config.fencePolicy });
   running(() => store.close());
   const token = production ? undefined : await demoToken(services.databaseUrl, tokens);

@@ -92,7 +92,7 @@ function summary(result: ImportResult): string {
     return `  ${kind.padEnd(9)} ${created} created, ${updated} updated, ${unchanged} unchanged`;
   });
   if (result.assigneesLeftOut > 0)
-    lines.push(`  ${result.assigneesLeftOut} issue(s) had several assignees: the first was taken`);
-  if (result.commentsLeftOut > 0) lines.push(`  ${result.commentsLeftOut} comment(s) without text were left out`);
+    lines.push(`  ${result.assigneesLeftOut} issue(s) had several assignees: the first was used`);
+  if (result.commentsLeftOut > 0) lines.push(`  ${result.commentsLeftOut} comment(s) without text were skipped`);
   return `Imported into ${result.projectKey}:\n${lines.join('\n')}`;
 }

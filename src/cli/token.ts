@@ -9,7 +9,7 @@ import { signToken } from '../server/auth/tokens.js';
 
 try {
   const config = readConfig(process.env);
-  if (config.environment === 'production') throw new ConfigError('Tokens are not made here in production.');
+  if (config.environment === 'production') throw new ConfigError('This command does not create tokens in production.');
   if (config.databaseUrl !== undefined) await checkDatabase(config.databaseUrl, createLog(config.logLevel));
   const services = await joinServices(config);
   try {

@@ -52,7 +52,7 @@ export async function ownServices(config: Config): Promise<Services> {
       redis: redis
         ? `private, port ${redis.port}`
         : place
-          ? 'as the environment says'
+          ? 'configured in the environment'
           : `none, cache in this process (${installHint()})`,
     },
     async stop() {
@@ -75,7 +75,7 @@ export async function joinServices(config: Config): Promise<Services> {
     redis: redisOf(config, running),
     redisGroup: running?.redisGroup ?? config.redisGroup,
     tokens: config.tokens ?? (await ownSecret()),
-    described: { postgres: 'as the server', redis: 'as the server' },
+    described: { postgres: 'shared with the running server', redis: 'shared with the running server' },
     stop: async () => postgres?.stop(),
   };
 }

@@ -29,7 +29,8 @@ export class NodeResolver {
   @Query(() => [Node], {
     nullable: 'items',
     description:
-      'Finds objects of any type by id, in the order of `ids`. An item is null if it does not exist or the viewer cannot see it.',
+      'Finds objects of any type by id, in the order of `ids`. An item is null if it does not exist or the ' +
+      'viewer cannot see it.',
   })
   nodes(
     @Ctx() context: Context,

@@ -52,19 +52,16 @@ export function forbidden(message: string): GraphQLError {
 
 /** The subscriber has missed changes. */
 export function tooManyChanges(): GraphQLError {
-  return new GraphQLError('More changed at once than is told one by one: subscribe again, then read again.', {
+  return new GraphQLError('Too many changes to deliver individually. Resubscribe, then refetch.', {
     extensions: { code: 'TOO_MANY_CHANGES' },
   });
 }
 
 /** Some changes since this cursor are no longer known. */
 export function cursorExpired(): GraphQLError {
-  return new GraphQLError(
-    'cursor: expired. Refetch, and continue with a new cursor: the one of a call without a cursor.',
-    {
-      extensions: { code: 'CURSOR_EXPIRED', argument: 'cursor' },
-    },
-  );
+  return new GraphQLError('cursor: expired. Refetch, then call without a cursor to get a new one.', {
+    extensions: { code: 'CURSOR_EXPIRED', argument: 'cursor' },
+  });
 }
 
 /** The document has several operations and none was named, or it has no operation of that name. Nothing is executed. */

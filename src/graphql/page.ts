@@ -18,7 +18,9 @@ const CURSOR_VERSION = 1;
 export class PageArgs {
   @Field(() => Int, {
     nullable: true,
-    description: `Number of items to return from the start of the list, 1-${MAX_PAGE}. Defaults to ${DEFAULT_PAGE} if \`last\` is not given either.`,
+    description:
+      `Number of items to return from the start of the list, 1-${MAX_PAGE}. Defaults to ${DEFAULT_PAGE} if ` +
+      '`last` is not given either.',
   })
   first?: number | null;
 

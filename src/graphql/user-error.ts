@@ -119,7 +119,7 @@ export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.ou
 
 function invalid(issue: z.core.$ZodIssue | undefined, others: readonly Refusal[] = []): Refusal {
   const path = ['input', ...(issue?.path ?? []).map(String)];
-  return new Refusal(UserErrorCode.INVALID, issue?.message ?? 'not acceptable', path, null, others);
+  return new Refusal(UserErrorCode.INVALID, issue?.message ?? 'invalid value', path, null, others);
 }
 
 /** A text, normalized to the form in which it is stored. */
@@ -171,7 +171,7 @@ export function idInput<P extends string>(prefix: P) {
 export function notNull<T extends z.ZodType>(type: T) {
   return type
     .nullish()
-    .refine((value) => value !== null, 'cannot be cleared: leave it out, or give a value')
+    .refine((value) => value !== null, 'cannot be null: omit it or give a value')
     .transform((value) => value as NonNullable<z.output<T>> | undefined);
 }
 
@@ -180,7 +180,7 @@ export function listInput<T extends z.ZodType>(
   item: T,
   { min, max, what }: { min: number; max: number; what: string },
 ) {
-  return z.array(item).min(min, `expected at least ${min} of ${what}`).max(max, `expected at most ${max} ${what}`);
+  return z.array(item).min(min, `expected ${min} to ${max} ${what}`).max(max, `expected at most ${max} ${what}`);
 }
 
 /** Description of the field in create inputs. Implemented in idempotency.ts. */

@@ -24,8 +24,8 @@ export const accessVariables = {
     `expected some of ${[...SECRET_ALGORITHMS, ...KEY_SET_ALGORITHMS].join(',')}`,
   ).optional(),
   UNKNOWN_USERS: z.enum(['refuse', 'create'], 'expected refuse or create').default('refuse'),
-  CORS_ORIGINS: listOf(isOrigin, 'expected origins like https://app.example.com, with a comma between them').optional(),
-  TRUST_PROXY: listOf(isNetwork, 'expected the addresses of proxies in front, like 10.0.0.0/8,::1').optional(),
+  CORS_ORIGINS: listOf(isOrigin, 'expected comma-separated origins like https://app.example.com').optional(),
+  TRUST_PROXY: listOf(isNetwork, 'expected proxy addresses like 10.0.0.0/8,::1').optional(),
   RATE_LIMIT_POINTS: wholeNumber('expected a number of points, 0 for no limit', 0).optional(),
   RATE_LIMIT_SECONDS: wholeNumber('expected a number of seconds', 1).pipe(z.number().max(86_400)).default(60),
 };

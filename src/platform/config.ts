@@ -53,7 +53,7 @@ const variables = z.object({
   LOG_LEVEL: z
     .enum(
       ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
-      'expected a level of pino: fatal to trace, or silent',
+      'expected a pino log level: fatal to trace, or silent',
     )
     .optional(),
   DATABASE_URL: databaseUrl.optional(),
@@ -159,10 +159,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   }
   faults.push(...databaseFaults(given), ...accessFaults(given));
   if (['warn', 'enforce'].includes(given['PERSISTED_DOCUMENTS_MODE'] ?? '') && !given['PERSISTED_DOCUMENTS']) {
-    faults.push('PERSISTED_DOCUMENTS: required where PERSISTED_DOCUMENTS_MODE is warn or enforce');
+    faults.push('PERSISTED_DOCUMENTS: required when PERSISTED_DOCUMENTS_MODE is warn or enforce');
   }
   if (faults.length > 0 || !parsed.success)
-    throw new ConfigError(`The environment is not usable:\n  ${faults.join('\n  ')}`);
+    throw new ConfigError(`The environment is invalid:\n  ${faults.join('\n  ')}`);
 
   const v = parsed.data;
   return Object.freeze({

@@ -218,7 +218,7 @@ async function requireScope(options: ServerOptions, request: FastifyRequest, sco
   const identity = await identityOf(options, request.headers).catch(() => undefined);
   if (identity?.scopes.includes(scope)) return;
   const statusCode = identity === undefined ? 401 : 403;
-  throw Object.assign(new Error(`This needs a token with the scope ${scope}.`), { statusCode });
+  throw Object.assign(new Error(`This requires a token with the scope ${scope}.`), { statusCode });
 }
 
 /** Authenticates a request before anything else is done for it. @throws RATE_LIMITED, UNAUTHENTICATED */
@@ -262,7 +262,7 @@ function wantsDebugging(header: HeaderOf): boolean {
 
 function wantsSnapshot(header: string | string[] | undefined): boolean {
   if (header === undefined || header === 'snapshot') return header === 'snapshot';
-  throw badUserInput(CONSISTENCY_HEADER, `expected snapshot, or no such header, not ${JSON.stringify(header)}`, 400);
+  throw badUserInput(CONSISTENCY_HEADER, `expected snapshot or no header, got ${JSON.stringify(header)}`, 400);
 }
 
 /** Per-request plugin: authentication, the cost limit, the trace, and the request id of masked errors. */

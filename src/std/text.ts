@@ -145,7 +145,7 @@ function behindSurrogates(unit: number): number {
 function normalized(kind: TextRule['kind'], given: string): ReadText {
   const at = given.search(UNSTORABLE);
   if (at >= 0) {
-    const what = given[at] === '\0' ? 'NUL (U+0000)' : `half of a surrogate pair (${codePoint(given, at)})`;
+    const what = given[at] === '\0' ? 'NUL (U+0000)' : `an unpaired surrogate (${codePoint(given, at)})`;
     return { fault: `expected a text that can be stored, got ${what} ${place(given, at)}` };
   }
   if (kind === 'opaque') return { text: given };

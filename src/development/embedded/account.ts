@@ -58,6 +58,7 @@ function createPostgresUser(): Account {
   if (account) return account;
   throw new EmbeddedError(
     'NO_ACCOUNT',
-    `PostgreSQL does not run as root, and the user postgres could not be made: ${made.stderr || made.error?.message}`,
+    'PostgreSQL does not run as root, and the user postgres could not be created: ' +
+      `${made.stderr || made.error?.message}`,
   );
 }

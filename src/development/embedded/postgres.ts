@@ -47,7 +47,7 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
   const wantedDir = resolve(options.dataDir);
   const account = await accountFor(join(wantedDir, 'cluster'));
   const dataDir = await prepareDataDir(wantedDir, account);
-  if (dataDir !== wantedDir) onLog?.(`the user postgres cannot enter ${wantedDir}: the data are in ${dataDir}`);
+  if (dataDir !== wantedDir) onLog?.(`the user postgres cannot enter ${wantedDir}: the data is in ${dataDir}`);
   const binDir = join(await usableBinaries(nativeDir, account), 'bin');
   const clusterDir = join(dataDir, 'cluster');
 
@@ -70,7 +70,7 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
     await createDatabase(urlOf('postgres'));
   } catch (cause) {
     await server.stop();
-    throw new EmbeddedError('START_FAILED', `PostgreSQL started, but the database ${DATABASE} could not be made`, {
+    throw new EmbeddedError('START_FAILED', `PostgreSQL started, but the database ${DATABASE} could not be created`, {
       cause,
     });
   }
@@ -113,7 +113,7 @@ async function refuseForeign(dataDir: string): Promise<void> {
   if (!foreign) return;
   throw new EmbeddedError(
     'FOREIGN_DIRECTORY',
-    `${dataDir} holds ${foreign}, which is not ours: use an empty directory`,
+    `${dataDir} holds ${foreign}, which is not part of a private PostgreSQL: use an empty directory`,
   );
 }
 

@@ -33,7 +33,8 @@ export class AdminResolver {
 
   @Mutation(() => InvalidateCachePayload, {
     description:
-      'Invalidates these cache tags on every process. Writes invalidate automatically; use this only to recover from a fault. Requires a token with the scope cache:admin.',
+      'Invalidates these cache tags on every process. Writes invalidate automatically; use this only to recover ' +
+      'from a fault. Requires a token with the scope cache:admin.',
   })
   async invalidateCache(
     @Ctx() context: Context,
@@ -51,7 +52,8 @@ export class AdminResolver {
 
   @Query(() => [CacheStatistics], {
     description:
-      'Outcomes of cached calls on one day, for each cached source or field. Kept for about a week; the numbers lag by a few seconds. Requires a token with the scope cache:admin.',
+      'Outcomes of cached calls on one day, for each cached source or field. Kept for about a week; the numbers ' +
+      'lag by a few seconds. Requires a token with the scope cache:admin.',
   })
   async cacheStatistics(
     @Ctx() context: Context,
@@ -68,7 +70,7 @@ export class AdminResolver {
 
 /** @throws FORBIDDEN */
 function requireAdmin({ scopes }: Context): void {
-  if (!scopes.includes(ADMIN_SCOPE)) throw forbidden(`This needs a token with the scope ${ADMIN_SCOPE}.`);
+  if (!scopes.includes(ADMIN_SCOPE)) throw forbidden(`This requires a token with the scope ${ADMIN_SCOPE}.`);
 }
 
 /** @throws BAD_USER_INPUT */
@@ -82,7 +84,7 @@ async function orUnavailable<T>(asking: Promise<T>): Promise<T> {
   try {
     return await asking;
   } catch {
-    throw new GraphQLError('The store of the cache does not answer: nothing may have been done.', {
+    throw new GraphQLError('The cache store does not respond. The operation may not have taken effect.', {
       extensions: { code: 'CACHE_UNAVAILABLE' },
     });
   }

@@ -5,7 +5,8 @@ import { Field, Float, InputType, Int, ObjectType } from 'type-graphql';
 export class InvalidateCacheInput {
   @Field(() => [String], {
     description:
-      'Up to 100 tags. A tag names a table (tasks) or some of its rows (tasks:id=task_…, tasks:project_id,number=project_…,42). Accepts the ids of the API and the UUIDs shown in traces.',
+      'Up to 100 tags. A tag names a table (tasks) or some of its rows (tasks:id=task_…, ' +
+      'tasks:project_id,number=project_…,42). Accepts the ids of the API and the UUIDs shown in traces.',
   })
   tags: string[];
 }
@@ -14,7 +15,8 @@ export class InvalidateCacheInput {
 export class InvalidateCachePayload {
   @Field(() => [String], {
     description:
-      'The invalidated tags in the form shown in traces, with UUIDs. No process serves entries that were cached under them before.',
+      'The invalidated tags in the form shown in traces, with UUIDs. No process serves entries that were cached ' +
+      'under them before.',
   })
   invalidated: string[];
 }

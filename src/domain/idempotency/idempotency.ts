@@ -154,11 +154,11 @@ async function found<P extends string, Row>(
   { digest, createdId }: Resolved,
 ): Promise<Row> {
   if (digest !== use.digest) {
-    throw new Refusal(UserErrorCode.CONFLICT, 'this key was used with another input', PATH);
+    throw new Refusal(UserErrorCode.CONFLICT, 'this key was already used with different input', PATH);
   }
   const row = await find(db, fromUuid(prefix, createdId));
   if (row === undefined) {
-    throw new Refusal(UserErrorCode.NOT_FOUND, `the ${prefix} that was created with this key is gone`, PATH);
+    throw new Refusal(UserErrorCode.NOT_FOUND, `the ${prefix} that was created with this key no longer exists`, PATH);
   }
   return row;
 }

@@ -181,13 +181,17 @@ function onlyRepository(issues: readonly Issue[]): Repository {
     const own = partsOf(record.url)?.repository;
     repository ??= own;
     if (own?.url !== repository?.url) {
-      const message = `${recordName(place, record)}: url: expected an issue of ${repository?.url}, as in record 0, got ${shown(record.url)}`;
+      const message =
+        `${recordName(place, record)}: url: expected an issue of ${repository?.url}, as in record 0, got ` +
+        `${shown(record.url)}`;
       throw new ImportError('SEVERAL_REPOSITORIES', message);
     }
     // Within one repository the number determines the URL, so this also finds equal URLs.
     const first = places.get(record.number);
     if (first !== undefined) {
-      const message = `${recordName(place, record)}: number: expected each issue once, got #${record.number}, which is record ${first} too`;
+      const message =
+        `${recordName(place, record)}: number: expected each issue once, got #${record.number}, which is record ` +
+        `${first} too`;
       throw new ImportError('DUPLICATE_ISSUE', message);
     }
     places.set(record.number, place);

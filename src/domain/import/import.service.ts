@@ -158,7 +158,8 @@ async function openProject(
   if (existing !== undefined && mayWrite(role)) return existing.id;
   throw new ImportError(
     'NOT_A_WRITER',
-    `the project ${key} exists: expected its OWNER or a MEMBER to import into it, got ${role ?? 'no member of it'} (${ownerId})`,
+    `the project ${key} exists: expected its OWNER or a MEMBER to import into it, got ` +
+      `${role ?? 'a user who is not a member'} (${ownerId})`,
   );
 }
 

@@ -31,7 +31,7 @@ const name = textInput(TEXTS.labelName);
 const color = z
   .string()
   .toLowerCase()
-  .regex(/^#[0-9a-f]{6}$/, 'expected a colour like #1d76db');
+  .regex(/^#[0-9a-f]{6}$/, 'expected a color like #1d76db');
 const createLabelInput = z.object({
   projectId: idInput('project'),
   name,

@@ -1,7 +1,7 @@
 /**
  * Limits on the number of projects of a user. A list of all the viewer's tasks reads each of the viewer's projects, so
  * other users must not be able to make that number arbitrary. Projects that a user was added to do not count against
- * projects that the user creates, and no single person can use up the limit for additions. Members leave a project with
+ * projects that the user creates. No single person can use up the limit for additions. Members leave a project with
  * `removeMember`. Memberships older than these limits stay; imports are not limited.
  */
 import { and, count, eq, sql } from 'drizzle-orm';
@@ -34,7 +34,7 @@ export async function lockUser(
 export async function requireRoomToCreate(tx: Transaction, viewerId: UserId): Promise<void> {
   const { own } = await countOf(tx, viewerId, viewerId);
   if (own < MAX_CREATED) return;
-  const message = `you have created ${own} projects and are a member of them; expected at most ${MAX_CREATED}`;
+  const message = `you have created ${own} projects that you are a member of; expected at most ${MAX_CREATED}`;
   throw new Refusal(UserErrorCode.CONFLICT, message, ['input']);
 }
 

@@ -36,7 +36,8 @@ export class ProjectResolver {
   @Query(() => Project, {
     nullable: true,
     description:
-      'Finds a project by id or key; pass exactly one of them. Null if it does not exist or the viewer is not a member.',
+      'Finds a project by id or key; pass exactly one of them. Null if it does not exist or the viewer is not a ' +
+      'member.',
   })
   async project(
     @Ctx() context: Context,
@@ -120,7 +121,8 @@ export class ProjectResolver {
 
   @Mutation(() => ArchiveProjectPayload, {
     description:
-      'Archives or restores a project. Requires the role OWNER. An archived project stays readable; only its members can be changed.',
+      'Archives or restores a project. Requires the role OWNER. An archived project stays readable; only its ' +
+      'members can be changed.',
   })
   archiveProject(
     @Ctx() context: Context,
@@ -132,7 +134,8 @@ export class ProjectResolver {
 
   @Mutation(() => AddMemberPayload, {
     description:
-      'Adds a member to a project or changes the role of one. Requires the role OWNER. The last OWNER cannot get another role.',
+      'Adds a member to a project or changes the role of one. Requires the role OWNER. The last OWNER cannot get ' +
+      'another role.',
   })
   addMember(
     @Ctx() context: Context,
@@ -147,7 +150,8 @@ export class ProjectResolver {
 
   @Mutation(() => RemoveMemberPayload, {
     description:
-      "Removes a member from a project and unassigns the member's tasks in it. An OWNER can remove anyone, other members only themselves. The last OWNER cannot be removed.",
+      "Removes a member from a project and unassigns the member's tasks in it. An OWNER can remove anyone, other " +
+      'members only themselves. The last OWNER cannot be removed.',
   })
   removeMember(
     @Ctx() context: Context,

@@ -19,7 +19,8 @@ export class BurndownPoint {
 
   @Field(() => Int, {
     description:
-      'Tasks not yet done at the end of this day. A reopened task counts as open on every day; canceled tasks are not counted.',
+      'Tasks not yet done at the end of this day. A reopened task counts as open on every day; canceled tasks ' +
+      'are not counted.',
   })
   remaining: number;
 

@@ -36,7 +36,9 @@ function momentScalar(
   };
   return new GraphQLScalarType<MomentInput, string>({
     name,
-    description: `${example[0]?.toUpperCase()}${example.slice(1)}, or an ISO 8601 duration relative to now, like -P2W for two weeks ago.`,
+    description:
+      `${example[0]?.toUpperCase()}${example.slice(1)}, or an ISO 8601 duration relative to now, like -P2W for two ` +
+      'weeks ago.',
     parseValue: (value) => read(value, null),
     parseLiteral: (node) => read(node.kind === Kind.STRING ? node.value : undefined, node),
     serialize: () => {

@@ -31,7 +31,9 @@ export class TaskChangeResolver {
 
   @Subscription(() => TaskChange, {
     description:
-      'Changes to tasks, in commit order per task. Scope: one project, one task, or every project the viewer can see. Completes when the viewer loses access. Fails with TOO_MANY_CHANGES when a bulk change cannot be delivered individually.',
+      'Changes to tasks, in commit order per task. Scope: one project, one task, or every project the viewer can ' +
+      'see. Completes when the viewer loses access. Fails with TOO_MANY_CHANGES when a bulk change cannot be ' +
+      'delivered individually.',
     subscribe: ({ args, context, info }) => instanceOf(info, TaskChangeResolver).subscribe(args, context),
   })
   taskChanged(@Root() change: TaskChange, @Args(() => TaskChangedArgs) _args: TaskChangedArgs): TaskChange {

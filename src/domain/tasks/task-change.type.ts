@@ -37,7 +37,8 @@ export class TaskChange {
 
   @Field(() => [String], {
     description:
-      'Names of the Task fields that an update changed, sorted; `labels` if labels were added or removed. `version` and `updatedAt` are not listed. Empty unless the type is UPDATED.',
+      'Names of the Task fields that an update changed, sorted; `labels` if labels were added or removed. ' +
+      '`version` and `updatedAt` are not listed. Empty unless the type is UPDATED.',
   })
   changedFields: string[];
 }

@@ -23,7 +23,8 @@ class TaskChangesSinceArgs {
   @Field(() => String, {
     nullable: true,
     description:
-      'Cursor returned by the previous call. Omit it on the first call, which returns no changes and a cursor to start from.',
+      'Cursor returned by the previous call. Omit it on the first call, which returns no changes and a cursor to ' +
+      'start from.',
   })
   cursor?: string | null;
 
@@ -50,7 +51,8 @@ export class TaskChangePage {
 
   @Field(() => [ID], {
     description:
-      'Ids of projects in which too many tasks changed at once to list every change. Refetch the tasks of these projects. Usually empty.',
+      'Ids of projects in which too many tasks changed at once to list every change. Refetch the tasks of these ' +
+      'projects. Usually empty.',
   })
   refetchProjectIds: ProjectId[];
 
@@ -65,7 +67,9 @@ export class TaskChangePage {
 export class TaskChangesSinceResolver {
   @Query(() => TaskChangePage, {
     description:
-      'Task changes since a cursor, in one project or in every project the viewer is a member of. Following the cursors returns each committed change exactly once. Fails with CURSOR_EXPIRED if the cursor is too old: refetch, then start again without a cursor.',
+      'Task changes since a cursor, in one project or in every project the viewer is a member of. Following the ' +
+      'cursors returns each committed change exactly once. Fails with CURSOR_EXPIRED if the cursor is too old: ' +
+      'refetch, then start again without a cursor.',
     complexity: ({ args, childComplexity }) =>
       COST + Math.min(Math.max(Number(args['first']), 1), MAX_CHANGES) * (1 + childComplexity),
   })

@@ -233,13 +233,13 @@ class TaskEventPoller {
     this.#gap = false;
     try {
       const events = await this.#poll();
-      if (this.#failing) this.#log.info('events of tasks are read again');
+      if (this.#failing) this.#log.info('task events can be read again');
       this.#failing = false;
       this.#release(events, { heard, gap });
     } catch (error) {
       for (const xid of heard) this.#heard.add(xid);
       this.#gap ||= gap;
-      if (!this.#failing) this.#log.warn({ err: error }, 'events of tasks cannot be read: subscribers wait');
+      if (!this.#failing) this.#log.warn({ err: error }, 'task events cannot be read: subscribers wait');
       this.#failing = true;
     }
   }

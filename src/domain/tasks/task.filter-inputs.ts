@@ -35,7 +35,8 @@ export class IdComparator {
 
 @InputType({
   description:
-    'Conditions on a unique text such as a handle, key or name. Case-sensitive; canonically equivalent Unicode spellings (NFC, NFD) are equal.',
+    'Conditions on a unique text such as a handle, key or name. Case-sensitive; canonically equivalent Unicode ' +
+    'spellings (NFC, NFD) are equal.',
 })
 export class NameComparator {
   @Field(() => String, { nullable: true, description: 'Is equal to this text.' })
@@ -47,7 +48,8 @@ export class NameComparator {
 
 @InputType({
   description:
-    'Conditions on a text. Canonically equivalent Unicode spellings (NFC, NFD) are equal. A null text matches none of these conditions, so `not` around them matches it.',
+    'Conditions on a text. Canonically equivalent Unicode spellings (NFC, NFD) are equal. A null text matches ' +
+    'none of these conditions, so `not` around them matches it.',
 })
 export class StringComparator {
   @Field(() => String, { nullable: true, description: 'Is equal to this text, case-sensitively.' })
@@ -249,7 +251,9 @@ export class LabelsFilter {
 }
 
 @InputType({
-  description: `Selects tasks. All given conditions must hold. At most ${MAX_CONDITIONS} comparisons and ${MAX_FILTERS} filters in total, nested at most ${MAX_FILTER_DEPTH} deep.`,
+  description:
+    `Selects tasks. All given conditions must hold. At most ${MAX_CONDITIONS} comparisons and ${MAX_FILTERS} ` +
+    `filters in total, nested at most ${MAX_FILTER_DEPTH} deep.`,
 })
 export class TaskFilter {
   @Field(() => [TaskFilter], { nullable: true, description: 'All of these filters match.' })
@@ -318,7 +322,9 @@ export class TaskFilter {
 
   @Field(() => String, {
     nullable: true,
-    description: `English full-text search in title and description. Matches all forms of a word; supports "phrases", or, and -exclusion. At most ${MAX_SEARCH_CHARS} characters.`,
+    description:
+      'English full-text search in title and description. Matches all forms of a word; supports "phrases", or, and ' +
+      `-exclusion. At most ${MAX_SEARCH_CHARS} characters.`,
   })
   search?: string | null;
 }
@@ -399,7 +405,9 @@ export class TaskListArgs extends PageArgs {
 
   @Field(() => [TaskOrder], {
     nullable: true,
-    description: `Up to ${MAX_ORDERS} sort criteria, the most significant first. Defaults to newest first (CREATED_AT descending).`,
+    description:
+      `Up to ${MAX_ORDERS} sort criteria, the most significant first. Defaults to newest first (CREATED_AT ` +
+      'descending).',
   })
   orderBy?: TaskOrder[] | null;
 }

@@ -133,7 +133,7 @@ class Reading {
   /** @throws before the filters are read, if there are too many */
   #countFilters(more: number, at: string): void {
     this.#filters += more;
-    if (this.#filters > MAX_FILTERS) throw badUserInput(at, `expected at most ${MAX_FILTERS} filters in a filter`);
+    if (this.#filters > MAX_FILTERS) throw badUserInput(at, `expected at most ${MAX_FILTERS} filters in total`);
   }
 
   /** @throws if there are too many comparisons */
@@ -225,7 +225,7 @@ class Reading {
   ): string {
     if ('duration' in moment) this.relative = true;
     const text = resolve(moment, this.nowMs);
-    if (!isValid(text)) throw badUserInput(at, 'expected a time of the years 1 to 9999');
+    if (!isValid(text)) throw badUserInput(at, 'expected a time in the years 1 to 9999');
     return text;
   }
 
@@ -287,7 +287,7 @@ class Reading {
     this.#count(at);
     const { id, name } = filter;
     if (id && (isGiven(id.neq) || isGiven(id.nin))) {
-      throw badUserInput(`${at}.id`, 'expected eq or in; put the labels that must not fit into none');
+      throw badUserInput(`${at}.id`, 'expected eq or in; use none for labels that must not match');
     }
     // Parsed as a condition on a column; its values are the ids.
     const byId = id ? this.#values('id', id, `${at}.id`, (text, where) => readId('label', text, where)) : TRUE;

@@ -62,7 +62,7 @@ export function isDay(text: string): boolean {
 /** @throws BAD_USER_INPUT */
 export function taskOrder(orderBy: readonly TaskOrder[] | null | undefined): TaskListOrder {
   if (!orderBy || orderBy.length === 0) return [{ field: TaskOrderField.CREATED_AT, descending: true }];
-  if (orderBy.length > MAX_ORDERS) throw badUserInput('orderBy', `expected at most ${MAX_ORDERS} orders`);
+  if (orderBy.length > MAX_ORDERS) throw badUserInput('orderBy', `expected at most ${MAX_ORDERS} sort criteria`);
   if (new Set(orderBy.map(({ field }) => field)).size < orderBy.length) {
     throw badUserInput('orderBy', 'expected each field only once');
   }
@@ -134,7 +134,7 @@ export function isNarrow(list: TaskList): boolean {
   return narrow(list) !== undefined;
 }
 
-/** Columns that the narrow row-sets do not watch. */
+/** Columns that row-sets by project, assignee and so on do not watch. */
 const UNFOLLOWED = new Set<Column>(['title', 'description', 'updatedAt']);
 const UNFOLLOWED_FIELDS = new Set([TaskOrderField.TITLE, TaskOrderField.UPDATED_AT]);
 

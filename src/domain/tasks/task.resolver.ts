@@ -68,7 +68,8 @@ export class TaskResolver {
   @Query(() => Task, {
     nullable: true,
     description:
-      'Finds a task by id or identifier; pass exactly one of them. Null if it does not exist or the viewer cannot see it.',
+      'Finds a task by id or identifier; pass exactly one of them. Null if it does not exist or the viewer ' +
+      'cannot see it.',
   })
   async task(
     @Ctx() context: Context,
@@ -88,7 +89,8 @@ export class TaskResolver {
 
   @FieldResolver(() => String, {
     description:
-      'Unique human-readable identifier, for example OPS-42. Changes when the task moves to another project; `id` never changes.',
+      'Unique human-readable identifier, for example OPS-42. Changes when the task moves to another project; ' +
+      '`id` never changes.',
   })
   identifier(@Root() task: TaskRow, @Ctx() { loaders }: Context) {
     return mapMaybe(loaders.load(projectById, task.projectId), (project) => `${project?.key}-${task.number}`);
@@ -228,7 +230,9 @@ export class TaskResolver {
 
   @Mutation(() => TaskPayload, {
     description:
-      'Moves a task to another project. Its id stays, its number and identifier change, and the old identifier no longer finds it. Comments are kept, as are labels that exist by name in the new project and an assignee who is a member there. The links to its parent and its subtasks are removed.',
+      'Moves a task to another project. Its id stays, its number and identifier change, and the old identifier ' +
+      'no longer finds it. Comments are kept, as are labels that exist by name in the new project and an ' +
+      'assignee who is a member there. The links to its parent and its subtasks are removed.',
   })
   moveTask(
     @Ctx() context: Context,

@@ -96,7 +96,7 @@ const updateTaskInput = taskInput.extend({
 const updateTasksInput = z.object({
   ids: listInput(idInput('task'), { min: 1, max: MAX_TASKS, what: 'tasks' }).refine(
     (ids) => new Set(ids).size === ids.length,
-    'expected different tasks: one is named twice',
+    'expected each task only once',
   ),
   ...changes,
 });
@@ -145,7 +145,7 @@ export class TaskService {
 
   /**
    * One transaction with a savepoint per task: a refused task is rolled back, the others are kept. Separate
-   * transactions would cost up to a hundred fences and commits, each waiting for Redis during an outage, and a crash
+   * transactions would cost up to a hundred fences and commits, each of which waits for Redis during an outage. A crash
    * would leave some tasks changed without the client knowing.
    */
   updateMany(by: Writer, given: UpdateTasksInput) {

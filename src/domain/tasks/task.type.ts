@@ -72,7 +72,8 @@ export class Task extends Node {
 
   @Field(() => GraphQLDateTime, {
     description:
-      'Start of the transaction that last changed the task. Values can become visible out of order: to find changes, use Query.taskChangesSince.',
+      'Start of the transaction that last changed the task. Values can become visible out of order: to find ' +
+      'changes, use Query.taskChangesSince.',
   })
   updatedAt: string;
 
@@ -105,7 +106,8 @@ export class TaskPriorityCount {
 
 @ObjectType({
   description:
-    'Task statistics of a project. Values that depend on the current time (`overdue`, `completedLast7Days`) can be up to a minute old.',
+    'Task statistics of a project. Values that depend on the current time (`overdue`, `completedLast7Days`) can ' +
+    'be up to a minute old.',
   simpleResolvers: true,
 })
 export class ProjectStats {
@@ -156,7 +158,8 @@ export class TaskPayload {
   @Field(() => TaskEdge, {
     nullable: true,
     description:
-      'The task as an edge of unfiltered task lists in the default order, for client-side list updates. Null if there are errors.',
+      'The task as an edge of unfiltered task lists in the default order, for client-side list updates. Null if ' +
+      'there are errors.',
   })
   taskEdge?: InstanceType<typeof TaskEdge> | null;
 

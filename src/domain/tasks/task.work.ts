@@ -53,7 +53,7 @@ export async function requireWithinReach(db: Executor, list: TaskList): Promise<
 
 function tooManyTexts(rows: number, limit: number): GraphQLError {
   const message =
-    `filter: its texts would be compared with about ${rows} tasks; at most ${limit} are. ` +
-    'Narrow it by project, assignee, status or time, give fewer texts, or use search.';
+    `filter: the text search would scan about ${rows} tasks; the limit is ${limit}. ` +
+    'Narrow it by project, assignee, status or time, use fewer texts, or use search.';
   return new GraphQLError(message, { extensions: { code: 'QUERY_TOO_EXPENSIVE', argument: 'filter', rows, limit } });
 }

@@ -90,7 +90,10 @@ export async function requireReferences(
   if (parent === undefined)
     throw new Refusal(UserErrorCode.INVALID, 'expected a task of the same project', ['input', 'parentId']);
   if (id !== undefined && (await isDescendant(tx, parentId, id))) {
-    throw new Refusal(UserErrorCode.INVALID, 'expected a task that is not part of this one', ['input', 'parentId']);
+    throw new Refusal(UserErrorCode.INVALID, 'expected a task that is neither this one nor one of its subtasks', [
+      'input',
+      'parentId',
+    ]);
   }
 }
 

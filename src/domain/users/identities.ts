@@ -52,10 +52,11 @@ export class Identities {
       // No read is needed: an unknown user sees nothing, and gets an error where it matters.
       if (!create || (await this.#read(userById, subject)) !== null) return subject;
     } else {
-      if (!SUBJECT.test(subject)) throw unauthenticated("The token's subject is not one of at most 255 characters.");
+      if (!SUBJECT.test(subject))
+        throw unauthenticated("The token's subject must have 1 to 255 printable ASCII characters.");
       const known = await this.#read(userIdBySubject, subject);
       if (known !== null) return known;
-      if (!create) throw unauthenticated('The token speaks for a user who does not exist.');
+      if (!create) throw unauthenticated('The token is for a user who does not exist.');
     }
     const userId = await this.#create(token);
     // Needed even if another request created the row: this request has read that it did not exist.

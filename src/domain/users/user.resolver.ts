@@ -21,6 +21,6 @@ export async function requireUser(loads: Loads, id: UserId): Promise<void> {
 }
 
 function known(user: UserRow | null): UserRow {
-  if (user === null) throw unauthenticated('The token speaks for a user who does not exist.');
+  if (user === null) throw unauthenticated('The token is for a user who does not exist.');
   return user;
 }

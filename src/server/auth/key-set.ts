@@ -50,7 +50,7 @@ export function remoteKeySet(
       return new Response(text);
     } catch (cause) {
       restsUntilMs = clock.nowMs() + REST_MS;
-      const error = new KeyServerUnavailable(`the key server at ${url.host} gave no key set`, { cause });
+      const error = new KeyServerUnavailable(`the key server at ${url.host} returned no key set`, { cause });
       onFailure?.(error);
       throw error;
     }

@@ -59,7 +59,7 @@ export function tokenVerifier(options: TokenOptions): (token: string) => Promise
     } catch (error) {
       // A fault of the key server is not a fault of the token.
       if (error instanceof KeyServerUnavailable || error instanceof errors.JWKSInvalid) {
-        throw authenticationUnavailable('Tokens cannot be checked now: the key server does not answer.');
+        throw authenticationUnavailable('Tokens cannot be verified at the moment: the key server does not respond.');
       }
       if (error instanceof errors.JWTExpired) throw unauthenticated('The token has expired.');
       if (error instanceof errors.JOSEError) throw unauthenticated('The token is not valid.');

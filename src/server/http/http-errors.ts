@@ -12,7 +12,7 @@ export function answerHttpErrors(app: FastifyInstance, endpoint: string, mask: E
   app.addHook('onRequest', async (request) => {
     // Apollo's integration builds a URL from both. An invalid one must not become an internal error.
     if (!URL.canParse(request.url, `http://${request.hostname}/`)) {
-      throw badRequest('This is not an address: expected a path, and a header Host with a host name.');
+      throw badRequest('Invalid URL: expected a path, and a Host header with a host name.');
     }
   });
   app.setErrorHandler((error: FastifyError | GraphQLError, request, reply) => {

@@ -77,7 +77,7 @@ export class UnreadResponses {
 /** A refused query loses nothing. A mutation that has run is always answered. */
 export function tooManyUnread(): GraphQLError {
   const headers = headerMap([['retry-after', String(RETRY_AFTER_SECONDS)]]);
-  return new GraphQLError('Too many responses wait to be read: read them, then send this request again.', {
+  return new GraphQLError('Too many unread responses: read them, then send this request again.', {
     extensions: { code: 'TOO_MANY_UNREAD_RESPONSES', http: { status: 503, headers } },
   });
 }

@@ -122,7 +122,7 @@ function membersOf(value: unknown): unknown[] {
 
 /** @throws QUERY_TOO_EXPENSIVE */
 export function assertCostLimit(cost: number): void {
-  if (cost > MAX_COST) throw tooExpensive(cost, `This query costs ${cost}; at most ${MAX_COST} is answered.`);
+  if (cost > MAX_COST) throw tooExpensive(cost, `This query costs ${cost}; the limit is ${MAX_COST}.`);
 }
 
 function tooExpensive(cost: number, message: string): GraphQLError {

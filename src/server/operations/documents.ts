@@ -176,7 +176,7 @@ export class Documents {
 
 /** The request has no token, or an invalid one. */
 export function noToken(): GraphQLError {
-  return unauthenticated('This needs a token: send the header Authorization: Bearer <token>.');
+  return unauthenticated('Authentication required: send the header Authorization: Bearer <token>.');
 }
 
 /** Whether it selects only introspection fields, which everyone may read if introspection is enabled. */
@@ -208,7 +208,9 @@ function coded(error: GraphQLError, code: string): GraphQLError {
 
 function outOfTime(waitMs: number): GraphQLError {
   const seconds = Math.ceil(waitMs / SECOND);
-  const message = `Too many new documents or large bodies: reading them has taken all the time that one client has. Try again in ${seconds} s; documents that were read before are answered meanwhile.`;
+  const message =
+    `Too many new documents or large bodies: the time budget of this client is used up. Try again in ${seconds} ` +
+    's; known documents are answered meanwhile.';
   const http = { status: 429, headers: headerMap([['retry-after', String(seconds)]]) };
   return new GraphQLError(message, { extensions: { code: 'RATE_LIMITED', http } });
 }

@@ -173,7 +173,7 @@ export class PersistedDocuments {
     }
     if (typeof query === 'string' && this.#texts.has(query)) return query;
     if (mode === 'enforce') {
-      const expected = 'documentId: expected the id of a document that this API was built with';
+      const expected = 'documentId: expected the id of a document in the manifest of this API';
       throw refusal('PERSISTED_DOCUMENT_REQUIRED', expected);
     }
     if (typeof query === 'string') this.#logUnlisted(query);
@@ -206,7 +206,7 @@ function withoutAlgorithm(id: string): string {
  */
 export async function readManifest(path: string): Promise<ReadonlyMap<string, string>> {
   const refuse = (what: string) => new ConfigError(`PERSISTED_DOCUMENTS: ${path}: ${what}`);
-  const expected = 'expected a JSON object of documents by their ids';
+  const expected = 'expected a JSON object of documents by id';
   const text = await readFile(path, 'utf8').catch((error: Error) => {
     throw refuse(`expected a file that can be read (${error.message})`);
   });

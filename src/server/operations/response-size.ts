@@ -1,6 +1,6 @@
 /**
  * Limits the size of a response while it is built. JSON writes a character in up to 6 bytes, and an object as often as
- * it is selected, so a small tree of values can become hundreds of megabytes of text.
+ * it is selected. A small tree of values can therefore become hundreds of megabytes of text.
  */
 import { GraphQLError, type OperationTypeNode } from 'graphql';
 
@@ -20,7 +20,7 @@ export class ResponseTooLarge extends GraphQLError {
   constructor(limit: number, operation: `${OperationTypeNode}` = 'query') {
     const advice = 'ask for fewer objects, or for fewer fields with long texts';
     // Refusing a mutation's response does not undo the mutation.
-    const done = operation === 'mutation' ? ' The mutation has been carried out.' : '';
+    const done = operation === 'mutation' ? ' The mutation was executed.' : '';
     super(`The response is larger than ${limit} bytes: ${advice}.${done}`, {
       extensions: { code: 'RESPONSE_TOO_LARGE', limit, http: { status: operation === 'mutation' ? 200 : 400 } },
     });

@@ -10,7 +10,7 @@ export type Ending = readonly [number, string];
  */
 export const CLOSE = {
   /** The client reads messages more slowly than they arrive. */
-  tooSlow: [4290, 'Too slow: more waits to be sent than is kept'],
+  tooSlow: [4290, 'Too slow: the send queue is full'],
   /** Messages of this address use more time than allowed. */
   tooFast: [4292, 'Too many messages: send them more slowly'],
   /** The viewer has the maximum number of connections. */
@@ -20,7 +20,7 @@ export const CLOSE = {
     'Unauthorized: expected {"authorization": "Bearer <token>"} or {"token": "<token>"}',
   ],
   /** The token is invalid or has expired. */
-  badToken: [CloseCode.Forbidden, 'Forbidden: the token does not count'],
+  badToken: [CloseCode.Forbidden, 'Forbidden: the token is invalid'],
   tokenEnded: [CloseCode.Forbidden, 'Forbidden: the token has expired'],
   /** Others wait to authenticate, and this connection has been silent for the longest time. */
   evicted: [CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout'],

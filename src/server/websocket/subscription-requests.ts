@@ -109,10 +109,10 @@ export class SubscriptionRequests {
     const { maxSubscriptions, maxSubscriptionsPerViewer } = this.#limits;
     const { userId } = client.identity as Identity;
     if (client.subscriptions >= maxSubscriptions) {
-      return refusal('TOO_MANY_SUBSCRIPTIONS', `A connection carries at most ${maxSubscriptions} subscriptions.`);
+      return refusal('TOO_MANY_SUBSCRIPTIONS', `A connection can have at most ${maxSubscriptions} subscriptions.`);
     }
     if (this.#counts.of(userId) >= maxSubscriptionsPerViewer) {
-      const message = `A viewer has at most ${maxSubscriptionsPerViewer} subscriptions on all connections.`;
+      const message = `A viewer can have at most ${maxSubscriptionsPerViewer} subscriptions on all connections.`;
       return refusal('TOO_MANY_SUBSCRIPTIONS', message);
     }
     client.subscriptions++;
@@ -140,7 +140,7 @@ export class SubscriptionRequests {
     const operation = getOperationAST(document, operationName || null);
     if (!operation) throw refusal('OPERATION_RESOLUTION_FAILURE', 'operationName: expected the name of an operation');
     if (operation.operation !== 'subscription') {
-      const message = `A WebSocket carries subscriptions only: send this ${operation.operation} over HTTP.`;
+      const message = `WebSockets are for subscriptions only: send this ${operation.operation} over HTTP.`;
       throw refusal('BAD_REQUEST', message);
     }
     const asked = { document, operation, variables: variables ?? undefined };
@@ -170,7 +170,9 @@ export class SubscriptionRequests {
     } catch (error) {
       if (!(error instanceof GraphQLError) || error.extensions['code'] !== 'RATE_LIMITED') throw error;
       const { limit, remaining, resetAt } = error.extensions;
-      const message = `An event costs ${cost} of ${limit} points, of which ${remaining} are left: subscribe again after ${resetAt}, then refetch.`;
+      const message =
+        `An event costs ${cost} of ${limit} points, of which ${remaining} are left: subscribe again after ` +
+        `${resetAt}, then refetch.`;
       throw new GraphQLError(message, { extensions: { ...error.extensions, cost } });
     }
   }

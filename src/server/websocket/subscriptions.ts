@@ -102,8 +102,8 @@ function refusalLog(log: Log): (why: 'address' | 'process', address: string) => 
   return (why, address) => {
     if (Date.now() < silentUntilMs) return;
     silentUntilMs = Date.now() + REFUSALS_LOGGED_EVERY_MS;
-    const hint = 'an address has as many WebSockets as it may have: if it is that of a proxy, name it in TRUST_PROXY';
-    log.warn({ address }, why === 'address' ? hint : 'this process has as many WebSockets as it may have');
+    const hint = 'an address has reached its limit of WebSockets: if it is a proxy, add it to TRUST_PROXY';
+    log.warn({ address }, why === 'address' ? hint : 'this process has reached its limit of WebSockets');
   };
 }
 
@@ -170,7 +170,7 @@ function connect(
         socket.on('message', (data) => {
           const failed = (error: unknown) => {
             if (socket.readyState !== socket.OPEN) return; // events in progress have no receiver
-            log.error({ err: error }, 'a message of a WebSocket could not be handled');
+            log.error({ err: error }, 'a WebSocket message could not be handled');
             client.end(CLOSE.failed);
           };
           handle(() => void receive(String(data)).catch(failed));
@@ -242,7 +242,7 @@ async function authenticate(
     if (error instanceof GraphQLError && error.extensions['code'] === 'UNAUTHENTICATED') {
       return refused(extra, CLOSE.badToken);
     }
-    log.warn({ err: error }, 'the token of a WebSocket could not be checked');
+    log.warn({ err: error }, 'a WebSocket token could not be verified');
     return refused(extra, CLOSE.tryAgain);
   }
   if (!extra.slot.authenticate(extra.identity.userId)) return refused(extra, CLOSE.tooMany);

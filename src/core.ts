@@ -22,6 +22,7 @@ import {
   Coverage,
   FenceWatch,
   KnownDatabase,
+  leave,
   openDatabase,
   postgresClient,
   postgresOutbox,
@@ -29,10 +30,11 @@ import {
   requireTriggers,
   Transactor,
 } from './engine/postgres/index.js';
-import { databaseIn, type OutageListener, type RedisPlace, RedisStore } from './engine/redis/index.js';
+import { databaseIn, type OutageListener, type RedisPlace, RedisStore, withTimeout } from './engine/redis/index.js';
 import { ConfigError } from './platform/config.js';
 import type { Log } from './platform/log.js';
 import { createMetrics } from './platform/metrics.js';
+import { shared } from './std/shared.js';
 import { SECOND } from './std/time.js';
 
 /** Background statements (relay, fence resolution) must fail fast. */
@@ -99,6 +101,8 @@ export interface CoreOptions extends Pick<CacheOptions, 'fencePolicy' | 'maxLoad
 }
 
 const STATISTICS_EVERY_MS = 10 * SECOND;
+/** Time limit of `select 1` in the readiness check. */
+const READINESS_MS = 2 * SECOND;
 
 export type Core = ReturnType<typeof createCore>;
 
@@ -116,7 +120,7 @@ export function createCore(options: CoreOptions) {
     },
   });
   const connect = () => postgresClient(databaseUrl, { max: 1, statementTimeoutMs: RELAY_STATEMENT_TIMEOUT_MS });
-  const sql = connect();
+  let sql = connect();
   const metrics = createMetrics(() => cache);
   const statistics = new Statistics({ store, clock: systemClock });
   const told: CacheEvents[] = [
@@ -135,7 +139,7 @@ export function createCore(options: CoreOptions) {
       },
     },
   ];
-  const fences = new FenceWatch({ store, sql, log, events: metrics.events });
+  const fences = new FenceWatch({ store, sql: () => sql, log, events: metrics.events });
   const cache: Cache = new Cache({
     ...options,
     events: combineListeners(told),
@@ -144,14 +148,31 @@ export function createCore(options: CoreOptions) {
   });
   const transactor = new Transactor({ db, cache, fences });
   const database = new KnownDatabase();
-  store.bind(() => database.current);
+  store.bind(
+    () => database.current,
+    () => relay.owned,
+  );
+  /** The URL leads to another database than before; open connections may still lead to the old one. */
+  const reconnect = () => {
+    db.reconnect();
+    const left = sql;
+    sql = connect();
+    leave(left);
+  };
   const relay = new Relay({
     store,
     connect: () => postgresOutbox(connect(), eventTables),
     log,
-    events: { ...metrics.events, moved: () => db.reconnect() },
+    events: { ...metrics.events, moved: reconnect },
     database,
   });
+  // Outlives the check that began it, so that statements do not queue up on a Postgres that does not respond.
+  const ping = shared(() =>
+    sql`select 1`.then(
+      () => true,
+      () => false,
+    ),
+  );
   const flushing = setInterval(() => void statistics.flush(), STATISTICS_EVERY_MS).unref();
   return {
     db,
@@ -163,15 +184,15 @@ export function createCore(options: CoreOptions) {
     log,
     /** Must be called before the cache is served or filled. @throws TriggersMissing */
     requireTriggers: () => requireTriggers(sql, allRowSets),
-    /** Whether Postgres responds, and the state of the store. */
-    async readiness() {
-      const postgres = await sql`select 1`.then(
-        () => true,
-        () => false,
-      );
+    /**
+     * Whether Postgres responds in time, and the state of the store. One check runs at a time; concurrent callers share
+     * it.
+     */
+    readiness: shared(async () => {
+      const postgres = await withTimeout(ping(), READINESS_MS).catch(() => false);
       const state = stateOf(await store.head().catch(() => undefined), relay);
       return { postgres, redis: store.kind === 'redis' ? state : `${state} (in this process)` };
-    },
+    }),
     async close() {
       clearInterval(flushing);
       await relay.stop();
@@ -188,8 +209,8 @@ function stateOf(head: Head | undefined, relay: Relay): string {
   if (head.refusal !== undefined) return `refuses writes: ${head.refusal}`;
   if (relay.refused) {
     return (
-      'up, not serving: its keys belong to another database; give each installation on this Redis a REDIS_GROUP of ' +
-      'its own'
+      'up, not serving: its keys belong to another database, or to an earlier state of this one; each installation ' +
+      'on this Redis needs its own REDIS_GROUP'
     );
   }
   return head.leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';

@@ -1,16 +1,61 @@
 /** Checks the database of DATABASE_URL before a server or a command starts anything else. */
 
-import { ConnectionUrlError, DatabaseUnusable, parseConnectionUrl, requireDatabase } from './engine/postgres/index.js';
+import type { MigrationDifference } from './db/migrate.js';
+import { migrationDifference } from './db/migrate.js';
+import { ConnectionUrlError, DatabaseUnusable, parseConnectionUrl, withDatabase } from './engine/postgres/index.js';
 import { ConfigError } from './platform/config.js';
 import type { Log } from './platform/log.js';
 
+export interface DatabaseUse {
+  /** Whether the caller applies missing migrations. By default a database without all migrations is refused. */
+  readonly migrates?: boolean;
+  /** The number of connections the caller needs, and the reason. Defaults to one. */
+  readonly connections?: { readonly min: number; readonly why: string };
+}
+
 /** @throws ConfigError, one line that names DATABASE_URL */
-export async function checkDatabase(url: string, log: Log): Promise<void> {
+export async function checkDatabase(
+  url: string,
+  log: Log,
+  { migrates = false, connections }: DatabaseUse = {},
+): Promise<void> {
   await namingDatabaseUrl(async () => {
-    const { withoutEffect } = parseConnectionUrl(url);
+    const { withoutEffect, maxConnections } = parseConnectionUrl(url);
+    if (connections !== undefined && maxConnections !== undefined && maxConnections < connections.min) {
+      const { min, why } = connections;
+      throw new ConnectionUrlError(`connection_limit is ${maxConnections}, at least ${min} are needed: ${why}`);
+    }
     if (withoutEffect.length > 0) log.warn(`DATABASE_URL: parameters without effect: ${withoutEffect.join(', ')}`);
-    await requireDatabase(url);
+    const difference = await withDatabase(url, { max: 1 }, migrationDifference);
+    const doubt = doubtOf(difference);
+    if (doubt !== undefined) log.warn(`DATABASE_URL: ${doubt}`);
+    if (!migrates && difference !== undefined) requireAll(difference);
   });
+}
+
+/** An older build keeps running beside a newer one, which migrates before its servers start. */
+function doubtOf(difference: MigrationDifference | undefined): string | undefined {
+  if (difference === undefined) {
+    return (
+      'this role may not read drizzle.__drizzle_migrations, so missing migrations (npm run migrate) are not ' +
+      'detected: ' +
+      'grant usage on schema drizzle and select on that table'
+    );
+  }
+  const { unknown } = difference;
+  if (unknown === 0) return undefined;
+  return (
+    `this database is ahead of this build by ${unknown === 1 ? 'a migration' : `${unknown} migrations`}: ` +
+    'a newer build has run npm run migrate, and should replace this one'
+  );
+}
+
+/** @throws DatabaseUnusable */
+function requireAll({ missing }: MigrationDifference): void {
+  const [first] = missing;
+  if (first === undefined) return;
+  const more = missing.length === 1 ? '' : ` and ${missing.length - 1} more`;
+  throw new DatabaseUnusable(`this database lacks the migration ${first}${more}: run npm run migrate`);
 }
 
 /** Runs code that uses DATABASE_URL. @throws ConfigError instead of an error about the URL or its database */

@@ -1,6 +1,6 @@
 /** Every cached source that several fields share. Checked at start; test/api/cache-policies.md lists them. */
 
-import type { Source } from '../db/row-source.js';
+import type { Source } from '../db/sources.js';
 import { commentById, commentCountOf, commentPages } from './comments/comment.loaders.js';
 import { labelById, labelsOfProject } from './labels/label.loaders.js';
 import { membershipsOf, membersOf, projectById, projectIdByKey } from './projects/project.loaders.js';

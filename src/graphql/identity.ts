@@ -1,5 +1,6 @@
 /** The sender of a request, as proved by its token. */
 import type { UserId } from '../db/ids.js';
+import type { ReadSet } from '../engine/cache/index.js';
 
 /** The claims of a token that passed every check. */
 export interface VerifiedToken {
@@ -19,4 +20,13 @@ export interface Identity {
   readonly scopes: readonly string[];
   /** When the token expires. A connection that lives longer must be closed. */
   readonly expiresAtMs: number;
+}
+
+/** The sender of a token. */
+export interface TokenSender {
+  readonly address: string;
+  /**
+   * The read set of the request, which sees a user created while the token is checked. Absent: nothing is read later.
+   */
+  readonly readSet?: ReadSet | undefined;
 }

@@ -1,7 +1,7 @@
 /** Builds the executable schema from the resolver classes, and binds and checks every cache policy. */
 import { type GraphQLResolveInfo, type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
 import { buildSchemaSync } from 'type-graphql';
-import type { Source } from '../db/row-source.js';
+import type { Source } from '../db/sources.js';
 import { bindPolicies, type PolicyLine } from '../engine/graphql/index.js';
 import { userErrorTypes } from './user-error.js';
 

@@ -1,7 +1,9 @@
 /** Metrics in Prometheus's text format: outcomes of cached calls, and counters of events that should be rare. */
+
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import { type Cache, type CacheEvents, count } from '../engine/cache/index.js';
 import type { FenceEvents, RelayEvents } from '../engine/postgres/index.js';
+import { shared } from '../std/shared.js';
 import { SECOND } from '../std/time.js';
 
 export interface Metrics {
@@ -89,6 +91,6 @@ export function createMetrics(cache: () => Cache): Metrics {
     },
     unlistedDocument: () => unlisted.inc(),
     contentType: registry.contentType,
-    text: () => registry.metrics(),
+    text: shared(() => registry.metrics()),
   };
 }

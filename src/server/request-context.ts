@@ -2,6 +2,7 @@
  * The context of an HTTP request. Its answer can be cached while its read set is valid; using anything outside the read
  * set prevents that.
  */
+
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { UserId } from '../db/ids.js';
@@ -13,6 +14,7 @@ import { Loads } from '../graphql/context.js';
 import type { Identity } from '../graphql/identity.js';
 import type { RateState } from '../graphql/rate-state.js';
 import type { RateLimits } from './rate-limit/rate-limit.js';
+import { pointsFor } from './rate-limit/rate-limit.js';
 
 /** A request before it is admitted. */
 export interface IncomingRequest {
@@ -100,7 +102,7 @@ export class RequestContext implements Context {
   }
 
   async charge(points: number): Promise<void> {
-    await this.given.rateLimits?.consume(this.opened.caller, points);
+    await this.given.rateLimits?.consume(this.opened.caller, pointsFor(points));
   }
 
   markCacheable(): void {

@@ -2,7 +2,7 @@
  * The HTTP server: the API at /graphql, the explorer at /, health checks at /healthz and /readyz. Each request has one
  * context and one set of loaders.
  */
-import type { IncomingHttpHeaders } from 'node:http';
+
 import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
@@ -12,13 +12,14 @@ import { fastifyApolloDrainPlugin } from '@as-integrations/fastify';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import type { UserId } from '../db/ids.js';
-import type { Cache, ReadSet } from '../engine/cache/index.js';
+import type { Cache } from '../engine/cache/index.js';
 import { cacheDebugging, ResponseCache, Tracer } from '../engine/graphql/index.js';
 import type { MainDatabase } from '../engine/postgres/index.js';
 import { Loads } from '../graphql/context.js';
 import { badUserInput, ErrorMask, noSuchOperation } from '../graphql/errors.js';
-import type { Identity } from '../graphql/identity.js';
+import type { Identity, TokenSender } from '../graphql/identity.js';
 import { LIMITS, MAX_BODY_BYTES, PARSE_OPTIONS } from '../graphql/limits.js';
+import { DEFAULT_HTTP_CONNECTION_LIMITS } from '../platform/http-connection-limits.js';
 import type { Log } from '../platform/log.js';
 import type { SubscriptionLimits } from '../platform/subscription-limits.js';
 import { bearerToken } from './auth/bearer.js';
@@ -27,6 +28,7 @@ import { serveQueries } from './http/endpoint.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './http/explorer.js';
 import { statusByMediaType } from './http/graphql-over-http.js';
 import { addHttpCache, httpCachePlugin } from './http/http-cache.js';
+import { boundConnections } from './http/http-connections.js';
 import { answerHttpErrors } from './http/http-errors.js';
 import {
   addHttpSecurity,
@@ -34,8 +36,10 @@ import {
   offlinePolicy,
   sandboxPolicy,
   serverOptions,
+  trustsOf,
 } from './http/http-security.js';
 import { readJsonBodies } from './http/json-body.js';
+import { refusalLog } from './http/refusal-log.js';
 import { requestSignal } from './http/request-signal.js';
 import { UnreadResponses } from './http/unread-responses.js';
 import { assertCostLimit, costsOf } from './operations/cost.js';
@@ -74,8 +78,8 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly cache: Cache;
   readonly db: MainDatabase;
   readonly log: Log;
-  /** @param readSet the read set of the request, which sees what this writes @throws UNAUTHENTICATED */
-  readonly verifyToken: (token: string, readSet?: ReadSet) => Promise<Identity>;
+  /** @throws UNAUTHENTICATED; RATE_LIMITED if the token would create a new user */
+  readonly verifyToken: (token: string, from: TokenSender) => Promise<Identity>;
   /** Called before a write, because a token can outlive its user. @throws UNAUTHENTICATED */
   readonly requireUser: (loads: Loads, id: UserId) => Promise<void>;
   /** Whether introspection is answered. Default: not in production. */
@@ -92,6 +96,11 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
   /** Metrics in Prometheus's text format. */
   readonly metrics: { readonly contentType: string; text(): Promise<string>; unlistedDocument(): void };
+  /**
+   * Whether the processing time of a caller's documents, bodies and messages is limited: see time-budget.ts. Default:
+   * no.
+   */
+  readonly timeLimits?: boolean;
   /** Absent: no rate limits. */
   readonly rateLimits?: RateLimits | undefined;
   /** Absent: clients send any document. */
@@ -110,13 +119,18 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     forceCloseConnections: 'idle',
     return503OnClosing: false, // requests that arrive during shutdown are answered and asked to disconnect
   });
+  boundConnections(app.server, {
+    limits: { ...DEFAULT_HTTP_CONNECTION_LIMITS, ...options.httpConnections },
+    trusts: trustsOf(options),
+    onRefusal: refusalLog(log, 'HTTP connections'),
+  });
   const mask = new ErrorMask(log);
   answerHttpErrors(app, ENDPOINT, mask);
   const unlisted = options.metrics.unlistedDocument;
   const listed = persistedDocuments && new PersistedDocuments({ ...persistedDocuments, log, unlisted });
   listed?.serve(app, ENDPOINT);
   const turns = new Turns();
-  const documents = new Documents({ limited: options.rateLimits !== undefined, turns });
+  const documents = new Documents({ limited: options.timeLimits === true, turns });
   const admitted = new WeakMap<object, Admitted>();
   readJsonBodies(app, async ({ raw }, parse, options) => {
     const sender = admitted.get(raw);
@@ -188,7 +202,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     limits: options.subscriptionLimits,
   });
   app.get('/metrics', async (request, reply) => {
-    if (production) await requireScope(options, request, METRICS_SCOPE);
+    if (production) {
+      await options.rateLimits?.checkAddress(request.ip);
+      await requireScope(options, request, METRICS_SCOPE);
+    }
     return reply.type(options.metrics.contentType).send(await options.metrics.text());
   });
   app.get('/healthz', async () => ({ status: 'ok' }));
@@ -206,26 +223,27 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
 
 async function identityOf(
   { verifyToken }: ServerOptions,
-  { authorization }: IncomingHttpHeaders,
-  readSet?: ReadSet,
+  { headers: { authorization }, address, readSet }: IncomingRequest,
 ): Promise<Identity | undefined> {
   const token = bearerToken(authorization);
-  return token === undefined ? undefined : verifyToken(token, readSet);
+  return token === undefined ? undefined : verifyToken(token, { address, readSet });
 }
 
 /** @throws an error that Fastify answers with 401 or 403 */
 async function requireScope(options: ServerOptions, request: FastifyRequest, scope: string): Promise<void> {
-  const identity = await identityOf(options, request.headers).catch(() => undefined);
+  const { headers, ip: address } = request;
+  const identity = await identityOf(options, { headers, address }).catch(() => undefined);
   if (identity?.scopes.includes(scope)) return;
   const statusCode = identity === undefined ? 401 : 403;
   throw Object.assign(new Error(`This requires a token with the scope ${scope}.`), { statusCode });
 }
 
 /** Authenticates a request before anything else is done for it. @throws RATE_LIMITED, UNAUTHENTICATED */
-async function admitRequest(options: ServerOptions, { headers, address, readSet }: IncomingRequest): Promise<Admitted> {
+async function admitRequest(options: ServerOptions, asker: IncomingRequest): Promise<Admitted> {
   const { rateLimits } = options;
+  const { address } = asker;
   await rateLimits?.checkAddress(address);
-  const identity = await identityOf(options, headers, readSet);
+  const identity = await identityOf(options, asker);
   const caller = callerOf({ userId: identity?.userId }, address);
   rateLimits?.prefetch(caller);
   return { identity, caller };

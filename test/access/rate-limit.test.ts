@@ -132,11 +132,13 @@ test('an operation pays what it costs, at least a point, before it runs', async 
     await hooks?.didResolveOperation?.({ contextValue } as never);
     return contextValue;
   };
-  expect(await pay({ cost: 12 })).toMatchObject({ paid: { limit: 20, cost: 12, remaining: 8 } });
-  expect(await pay({})).toMatchObject({ paid: { cost: 1, remaining: 7 } });
-  expect(await pay({ cost: 0 })).toMatchObject({ paid: { cost: 1, remaining: 6 } });
-  expect(await pay({ cost: 2.5 })).toMatchObject({ paid: { cost: 3, remaining: 3 } });
-  expect(await pay({ cost: 0, costing: Promise.resolve(2) })).toMatchObject({ paid: { cost: 2, remaining: 1 } });
+  expect(await pay({ cost: 12 })).toMatchObject({ rateLimitState: { limit: 20, cost: 12, remaining: 8 } });
+  expect(await pay({})).toMatchObject({ rateLimitState: { cost: 1, remaining: 7 } });
+  expect(await pay({ cost: 0 })).toMatchObject({ rateLimitState: { cost: 1, remaining: 6 } });
+  expect(await pay({ cost: 2.5 })).toMatchObject({ rateLimitState: { cost: 3, remaining: 3 } });
+  expect(await pay({ cost: 0, costing: Promise.resolve(2) })).toMatchObject({
+    rateLimitState: { cost: 2, remaining: 1 },
+  });
   await expect(pay({ cost: 4 })).rejects.toMatchObject({ extensions: { code: 'RATE_LIMITED', remaining: 1 } });
 });
 
@@ -152,6 +154,25 @@ describe('counted in Redis', () => {
       const sum = granted.reduce((a, b) => a + b);
       expect(sum).toBeLessThanOrEqual(500);
       expect(sum).toBeGreaterThanOrEqual(480);
+    } finally {
+      for (const source of sources) source.close();
+    }
+  });
+
+  test('a process counts by itself while the keys in Redis are not to be used', async () => {
+    const options = { redis: { url: inject('redisUrl') }, group: group() };
+    let owned = false;
+    const sources = [new RatePoints(options), new RatePoints({ ...options, owned: () => owned })];
+    try {
+      await Promise.all(sources.map((source) => source.ready()));
+      const limit = { limit: 10, seconds: 60 };
+      const taken = async (source: RatePoints | undefined) => (await source?.take('viewer:a', 10, limit))?.granted;
+      expect(sources[1]?.connected).toBe(false);
+      expect(await taken(sources[1])).toBe(10);
+      expect(await taken(sources[0])).toBe(10); // nothing was taken from it
+      owned = true;
+      expect(sources[1]?.connected).toBe(true);
+      expect(await taken(sources[1])).toBe(0);
     } finally {
       for (const source of sources) source.close();
     }

@@ -76,7 +76,7 @@ async function answer(field: string, { guardRoots, requestId = '' }: { guardRoot
   const { data, errors } = await graphql({
     schema,
     source: `{ thing { ${field} } }`,
-    contextValue: { loads, requestId },
+    contextValue: { loaders: loads, requestId },
   });
   const thing = data?.['thing'] as Record<string, unknown> | undefined;
   return errors === undefined ? thing?.[field] : errors[0]?.originalError;
@@ -91,7 +91,7 @@ describe('in development and tests a cached method', () => {
   test.each(Object.keys(READERS))('throws when it reads another field of its root: %s', async (requestId) => {
     expect(await answer('fromRoot', { guardRoots: true, requestId })).toMatchObject({
       code: 'UNCOVERED_ROOT',
-      message: expect.stringMatching(/^Thing\.fromRoot reads "title" of its root, .*`key`.*`context\.loads`/),
+      message: expect.stringMatching(/^Thing\.fromRoot reads "title" of its root, .*`key`.*`context\.loaders`/),
     });
   });
 

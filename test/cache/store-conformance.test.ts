@@ -551,6 +551,30 @@ describe.each([
       expect(await leaseOfHome()).toMatchObject({ purge: 'theirs.purge' });
     });
 
+    test('are left as they are by a process that does not know them to be those of its database', async () => {
+      let owned = false;
+      store.bind(
+        () => 'theirs',
+        () => owned,
+      );
+      const [key, day] = [keyOfText('not ours'), '2026-11-24'];
+      const text = 'names no database';
+      const unavailable = { code: 'STORE_UNAVAILABLE' };
+      const counts = new Map([['Task hit', 1]]);
+      expect((await store.read([], [A], { mint: true })).tokens.has(A)).toBe(false);
+      await store.fill([{ key, text, ttlMs: 60_000 }]);
+      expect(await store.tryLockRefresh(key, 60_000)).toBe(false);
+      await expect(store.setText('apq:1', text, 60_000)).rejects.toMatchObject(unavailable);
+      await expect(store.addCounters(day, counts)).rejects.toMatchObject(unavailable);
+      await expect(store.invalidate([A])).rejects.toMatchObject(unavailable);
+      owned = true;
+      expect((await store.read([key], [A])).entries.size).toBe(0);
+      expect(await tokenOf(A)).toBeUndefined();
+      expect(await store.getText('apq:1')).toBeUndefined();
+      expect(await store.readCounters(day)).toEqual(new Map());
+      expect(await store.tryLockRefresh(key, 60_000)).toBe(true);
+    });
+
     test('show their lease only to readers of that database', async () => {
       let database: string | undefined = 'ours';
       store.bind(() => database);

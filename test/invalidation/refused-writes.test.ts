@@ -162,6 +162,21 @@ async function known({ w }: Scene): Promise<void> {
   await eventually(() => expect(w.app.cache.store.outageMs()).toBeGreaterThanOrEqual(LEASE_MS));
 }
 
+/**
+ * Writes while the process knows of the outage, until a write makes one attempt: between the check and the write a busy machine may lose
+ * the second after which the outage is counted from the beginning.
+ * @returns how many writes that took
+ */
+async function untilOneTriesOnce(at: Scene): Promise<number> {
+  for (let writes = 1; writes <= 20; writes++) {
+    await known(at);
+    const { fences, tookMs } = await write(at, `Write ${writes} of the known outage`);
+    expect(tookMs).toBeGreaterThanOrEqual(LEASE_MS); // by then no process can be served the old value
+    if (fences === 1) return writes;
+  }
+  throw new Error('no write of the known outage made only one attempt');
+}
+
 /** Reads on both processes until it is stopped: each must show at least what Postgres held when the read began. */
 function watch(at: Scene) {
   let stopped = false;
@@ -195,16 +210,13 @@ describe('Redis refuses writes', () => {
         await refusal.begin(at.redis, at.dir);
         const first = await write(at, 'The first write of the outage');
         expect(first.tookMs).toBeGreaterThanOrEqual(LEASE_MS);
-        await known(at);
-        const next = await write(at, 'The next write of the outage');
-        expect(next.fences).toBe(1);
-        expect(next.tookMs).toBeGreaterThanOrEqual(LEASE_MS); // by then no process can be served the old value
-        expect(at.unfenced).toHaveLength(2);
+        const writes = await untilOneTriesOnce(at);
+        expect(at.unfenced).toHaveLength(1 + writes);
 
         await refusal.end(at.redis);
         for (const app of [at.w.app, at.other]) await served(app, at.id, at.w.f.ada.id);
         await write(at, 'With Redis again');
-        expect(at.unfenced).toHaveLength(2);
+        expect(at.unfenced).toHaveLength(1 + writes);
         await watched?.stop();
         expect((await served(at.other, at.id, at.w.f.ada.id)).title).toBe('With Redis again');
       } finally {

@@ -139,7 +139,7 @@ function scheduledStore(turn: Turn, clock: FakeClock) {
     setText: through('remember', (one) => one.setText),
     getText: through('recall', (one) => one.getText),
     addCounters: through('count', (one) => one.addCounters),
-    counts: through('counts', (one) => one.counts),
+    readCounters: through('readCounters', (one) => one.readCounters),
     subscribe: (hear) => memory.subscribe(hear),
     outageMs: () => 0,
     close: async () => {},

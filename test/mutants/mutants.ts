@@ -33,6 +33,9 @@ const FENCING = 'src/engine/cache/fencing.ts';
 const NEAR = 'src/engine/cache/near-cache.ts';
 const ENTRY = 'src/engine/cache/entry.ts';
 const REDIS = 'src/engine/redis/redis-store.ts';
+const GROUPS = 'src/engine/redis/groups.ts';
+const KEYS = 'src/engine/redis/key-layout.ts';
+const WRITES = 'src/engine/redis/write-protocol.ts';
 const APPLY = 'src/engine/redis/apply.lua';
 const RELAY = 'src/engine/postgres/relay.ts';
 const SESSION = 'src/engine/cache/read-set.ts';
@@ -142,7 +145,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/engine/postgres/fences.ts',
     replace: [
       [
-        'const { finished, database } = await finishedOf(this.#sql, xids);',
+        'const { finished, database } = await finishedOf(this.#sql(), xids);',
         'const [finished, database] = [xids, undefined];',
       ],
     ],
@@ -345,7 +348,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'bound/split-apply',
     what: 'The position moves in a command of its own, before the tokens.',
-    file: REDIS,
+    file: WRITES,
     replace: [
       [
         'const reply = (await runScript(client, applyScript, keys, [',
@@ -383,9 +386,12 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'bound/failover-no-trust',
     what: 'A server trusts the lease that it finds in its data.',
-    file: REDIS,
+    file: KEYS,
     replace: [
-      [`return \`\${this.#name(name, group)}:\${run}\`;`, `return \`\${this.#name(name, group)}\${run.slice(0, 0)}\`;`],
+      [
+        `return \`\${protocolKey(name, group)}:\${run}\`;`,
+        `return \`\${protocolKey(name, group)}\${run.slice(0, 0)}\`;`,
+      ],
     ],
     killedBy: `${SCRIPTS} > a server restarted from a snapshot of its data has no lease`,
   },
@@ -549,7 +555,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'near-mut/log-first',
     what: 'In a cluster the log is written before the fences of other groups stand.',
-    file: REDIS,
+    file: GROUPS,
     replace: [
       [
         'await allEnded(parts.filter(({ group }) => group.index !== LOG_GROUP).map(run));',
@@ -878,6 +884,13 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${FOREIGN_TEST} > after its lease has ended`,
   },
   {
+    name: 'identity/left-kept',
+    what: 'A process that has left a database leaves there what it may have stored of the next one.',
+    file: RELAY,
+    replace: [['this.#leave(before as DatabaseIdentity);', '']],
+    killedBy: `${FOREIGN_TEST} > voids what this process has stored for the one before`,
+  },
+  {
     name: 'identity/return-unnoticed',
     what: 'A database that was away and is back is served what was stored for it meanwhile.',
     file: IDENTITY_FILE,
@@ -903,7 +916,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'identity/selected-or-not',
     what: 'A connection is used although the server refused its database.',
-    file: REDIS,
+    file: GROUPS,
     replace: [
       ['        throw connection.refusal;\n', ''],
       ['if (server === undefined || !connection.selected)', 'if (server === undefined)'],
@@ -913,7 +926,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'near-mut/unfenced-nolog',
     what: 'The release of a write that was not fenced is not logged, and APPLY leaves it out.',
-    file: REDIS,
+    file: WRITES,
     replace: [["unfenced ? 'always' : 'if lost'", "unfenced ? 'never' : 'if lost'"]],
     killedBy: `${EVICTED} > RELEASE of a write that was not fenced appends one record`,
   },
@@ -1120,7 +1133,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'ours/fence-evicted-elsewhere',
     what: 'In a Cluster HOME does not log that another group has lost the fence.',
-    file: REDIS,
+    file: WRITES,
     replace: [["logs === 'if lost' && lost ? 'always' : logs", 'logs']],
     killedBy: `${COUNTEREXAMPLES} > logs at HOME, when a transaction is over, that another group has lost its fence or its note`,
   },

@@ -37,7 +37,7 @@ export function memoryCluster(home: Store, primary: () => Store): Store {
     setText: (name, text, ttlMs) => home.setText(name, text, ttlMs),
     getText: (name) => home.getText(name),
     addCounters: (day, counts) => home.addCounters(day, counts),
-    counts: (day) => home.counts(day),
+    readCounters: (day) => home.readCounters(day),
     outageMs: () => 0,
     close: async () => {},
   };

@@ -23,7 +23,7 @@ export type StoreStep =
   | 'remember'
   | 'recall'
   | 'count'
-  | 'counts';
+  | 'readCounters';
 
 /** `before` each call of a step; what it throws is what the step throws. */
 export function intercepted(store: Store, before: (step: StoreStep) => Promise<void> | void): Store {
@@ -37,7 +37,7 @@ export function intercepted(store: Store, before: (step: StoreStep) => Promise<v
     kind: store.kind,
     groups: store.groups,
     groupOf: (name) => store.groupOf(name),
-    bind: (database) => store.bind(database),
+    bind: (database, owned) => store.bind(database, owned),
     read: through('read', store.read),
     fill: through('fill', store.fill),
     tryLockRefresh: through('claim', store.tryLockRefresh),
@@ -51,7 +51,7 @@ export function intercepted(store: Store, before: (step: StoreStep) => Promise<v
     setText: through('remember', store.setText),
     getText: through('recall', store.getText),
     addCounters: through('count', store.addCounters),
-    counts: through('counts', store.counts),
+    readCounters: through('readCounters', store.readCounters),
     subscribe: (hear) => store.subscribe(hear),
     outageMs: (tags) => store.outageMs(tags),
     close: () => store.close(),

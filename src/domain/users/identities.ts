@@ -3,16 +3,27 @@
  * user with that `subject`. An unknown subject is refused or becomes a user, exactly once, however many requests and
  * processes see it first.
  */
+
 import { eq, or } from 'drizzle-orm';
+import { GraphQLError } from 'graphql';
 import { isId, newId, type UserId } from '../../db/ids.js';
-import type { Source } from '../../db/row-source.js';
-import type { Cache, ReadSet } from '../../engine/cache/index.js';
+import type { Source } from '../../db/sources.js';
+import type { Cache } from '../../engine/cache/index.js';
 import type { MainDatabase, Transaction, Transactor } from '../../engine/postgres/index.js';
+import { TooManyWrites } from '../../engine/postgres/index.js';
 import { unauthenticated } from '../../graphql/errors.js';
-import type { Identity, VerifiedToken } from '../../graphql/identity.js';
+import { headerMap } from '../../graphql/http-headers.js';
+import type { Identity, TokenSender, VerifiedToken } from '../../graphql/identity.js';
 import { toLine, truncated } from '../../std/text.js';
+import { SECOND } from '../../std/time.js';
 import { userById, userIdBySubject } from './user.loaders.js';
 import { MAX_HANDLE_CHARS, MAX_NAME_CHARS, users } from './user.table.js';
+
+/**
+ * All new users are created in one line of the write queue, with the share of one viewer. A flood of them therefore
+ * does not block the writes of others.
+ */
+const NEW_USERS = 'new users';
 
 /** The limits of OpenID Connect: ASCII, at most 255 characters. */
 const SUBJECT = /^[\x20-\x7e]{1,255}$/;
@@ -23,6 +34,8 @@ export interface IdentitiesOptions {
   readonly transactor: Transactor;
   /** What to do with a valid token of an unknown user. */
   readonly unknownUsers: 'refuse' | 'create';
+  /** Called before a user is created for a token from this address. @throws RATE_LIMITED */
+  readonly admitNewUser: (address: string) => Promise<void>;
 }
 
 export class Identities {
@@ -37,15 +50,16 @@ export class Identities {
   }
 
   /**
-   * @param readSet the read set of the request; its later reads see a user created here
-   * @throws UNAUTHENTICATED for an unknown subject that does not become a user
+   * Later reads of the sender's readSet see a user created here.
+   * @throws UNAUTHENTICATED for an unknown subject that does not become a user; RATE_LIMITED or TOO_MANY_WRITES if too
+   * many new users are created
    */
-  async of(token: VerifiedToken, readSet?: ReadSet): Promise<Identity> {
+  async of(token: VerifiedToken, from: TokenSender): Promise<Identity> {
     const { scopes, expiresAtMs } = token;
-    return { userId: await this.#userIdOf(token, readSet), scopes, expiresAtMs };
+    return { userId: await this.#userIdOf(token, from), scopes, expiresAtMs };
   }
 
-  async #userIdOf(token: VerifiedToken, readSet: ReadSet | undefined): Promise<UserId> {
+  async #userIdOf(token: VerifiedToken, { address, readSet }: TokenSender): Promise<UserId> {
     const { subject } = token;
     const create = this.#options.unknownUsers === 'create';
     if (isId('user', subject)) {
@@ -58,7 +72,7 @@ export class Identities {
       if (known !== null) return known;
       if (!create) throw unauthenticated('The token is for a user who does not exist.');
     }
-    const userId = await this.#create(token);
+    const userId = await this.#create(token, address);
     // Needed even if another request created the row: this request has read that it did not exist.
     if (readSet !== undefined) this.#options.cache.renew(readSet);
     return userId;
@@ -71,16 +85,27 @@ export class Identities {
     return value as V;
   }
 
-  #create(token: VerifiedToken): Promise<UserId> {
+  #create(token: VerifiedToken, address: string): Promise<UserId> {
     const known = this.#creating.get(token.subject);
     if (known !== undefined) return known;
-    const creating = this.#options.transactor
-      .transact((tx) => createUser(tx, token), { viewerId: token.subject })
-      .then(({ value }) => value)
+    const { admitNewUser, transactor } = this.#options;
+    const creating = admitNewUser(address)
+      .then(() => transactor.transact((tx) => createUser(tx, token), { viewerId: NEW_USERS }))
+      .then(({ value }) => value, rethrowRefusal)
       .finally(() => this.#creating.delete(token.subject));
     this.#creating.set(token.subject, creating);
     return creating;
   }
+}
+
+/** Refuses the whole request of a new user. */
+function rethrowRefusal(error: unknown): never {
+  if (!(error instanceof TooManyWrites)) throw error;
+  const headers = headerMap([['retry-after', String(error.extensions.retryAfterMs / SECOND)]]);
+  const message = 'Too many new users are being created. Nothing was done: retry in a second.';
+  throw new GraphQLError(message, {
+    extensions: { ...error.extensions, code: error.code, http: { status: 503, headers } },
+  });
 }
 
 /** Another process may create the user first; then its user is used. */

@@ -1,6 +1,6 @@
 /**
- * Answers: values made of nothing but what one read set was given, kept in this process as long as all of that holds. Each is one more
- * entry of process memory, under the tags of everything it was made of.
+ * Whole answers: values made only of what one read set was given. Each is one more entry of process memory, under the
+ * tags of all its parts, and is valid as long as they are.
  */
 import { type CacheEvents, reportOutcome } from './events.js';
 import type { Key } from './key.js';
@@ -12,7 +12,7 @@ import type { Clock } from './time.js';
 
 /** The name of answers in outcomes. */
 const ANSWER = 'Answer';
-/** Most are the texts of entries that memory holds as well. */
+/** What is charged for each tag of an answer. Most tag texts belong to entries that memory holds as well. */
 const BYTES_PER_TAG = 20;
 
 export class AnswerCache {
@@ -29,8 +29,9 @@ export class AnswerCache {
   }
 
   /**
-   * Keeps `value` where `readSet` was opened for answers and nothing in it was torn, fenced, stale, joined or failed.
-   * @param bytes what the value takes in memory
+   * Keeps `value` if `readSet` was opened for answers and can prove everything it was given. See "Why a value is not
+   * kept" in ARCHITECTURE.md.
+   * @param bytes the size of `value` in memory
    */
   store(readSet: ReadSet, key: Key, value: object, bytes: number): void {
     const { dependencies } = readSet;
@@ -41,14 +42,14 @@ export class AnswerCache {
     this.#near?.put(since, key, { value, tags, stamps: '', loadedAtMs: this.#clock.nowMs(), untilMs, ...size });
   }
 
-  /** Whether an answer is kept under this key that may still hold. */
+  /** Whether memory holds an answer under this key that may still be valid. */
   has(key: Key): boolean {
     return this.#near?.get(key, this.#clock.nowMs()) !== undefined;
   }
 
   /**
-   * The answer under this key, if it still holds: proved by a log read, shared with all who ask in this tick, that was sent after the
-   * read set began. Asks nothing where nothing is kept. Never throws.
+   * The answer under this key if a log read proves it. Requests of the same event-loop tick share the log read, which
+   * is sent after the read set began. Sends nothing when memory holds no such answer. Never throws.
    */
   async find(readSet: ReadSet, key: Key): Promise<unknown> {
     const startedMs = performance.now();

@@ -1,9 +1,10 @@
 /**
- * The cache: `read`, `readMany`, `memoize` for readers; `fence`, `release` for writers. A reader never gets an error of the cache, and
- * never a value that was not the committed state of the database at some moment while the read ran.
+ * The cache. Readers call `read`, `readMany` and `memoize`; writers call `fence` and `release`. A cache error never
+ * reaches a reader, and each value was the committed state of the database at some moment while the read ran.
  *
- * The read path: call.ts (key and tags), store-reads.ts (one READ for a tick), entry.ts (what an entry is worth), near-cache.ts (what
- * process memory may serve), flights.ts (loads and fills). The write path: fencing.ts. What the store does: redis/.
+ * Read path: call.ts (key and tags), store-reads.ts (one READ per event-loop tick), entry.ts (state of an entry),
+ * near-cache.ts (process memory), flights.ts (loads and fills). Write path: fencing.ts. The store's atomic steps:
+ * redis/.
  */
 import { AnswerCache } from './answer-cache.js';
 import { CallNames } from './call.js';
@@ -30,17 +31,17 @@ export interface CacheOptions {
   readonly store: Store;
   readonly events?: CacheEvents;
   readonly clock?: Clock;
-  /** In [0, 1): for the jitter of times to live, and for the monitor's choice. */
+  /** A number in [0, 1): for the jitter of times to live and for the monitor's sampling. */
   readonly random?: () => number;
-  /** Runs every load: tests and development check here what a load reads against its tags. */
+  /** Wraps every load. Development and tests check here that a load reads only what its tags cover. */
   readonly wrapLoad?: <T>(load: { name: string; tags: readonly Tag[] }, run: () => Promise<T>) => Promise<T>;
   /** Default `available`. */
   readonly fencePolicy?: FencePolicy;
-  /** Keeps parsed entries in this process. Absent: it does not. */
+  /** Keeps parsed entries in this process. Default: none. */
   readonly near?: NearCacheOptions | undefined;
-  /** Loads that run at once; the others wait in line. Default 10. */
+  /** Loads that run at once; others wait in line. Default 10. */
   readonly maxLoads?: number;
-  /** The share of all hits that the monitor compares with the source, 0 to 1. Default 0. */
+  /** The fraction of hits that the monitor compares with the source, 0 to 1. Default 0. */
   readonly monitorShare?: number;
 }
 
@@ -74,17 +75,23 @@ export class Cache {
     this.#fencing = new Fencing({ store, clock, events, policy: options.fencePolicy ?? 'available' });
   }
 
-  /** What this process holds and does: entries in memory, loads running and in line. */
+  /** Entries in process memory; loads running and waiting. */
   get state() {
     return { near: this.#near?.size, loads: this.#queue.state };
   }
 
-  /** For one request: what it reads after its first round trip may come from memory. Default: neither for `validate` nor for answers. */
+  /**
+   * A read set for one request. Reads after its first round trip may come from memory. By default it serves neither
+   * `validate` nor `storeAnswer`.
+   */
   readSet(options: ReadSetOptions = {}): ReadSet {
     return new ReadSet(this.#near?.logReadsSent ?? 0, options);
   }
 
-  /** The read set's request has written: from now on memory serves it only on log reads that are sent after this. */
+  /**
+   * Call this when the read set's request has written: from now on memory serves it only on log reads that are sent
+   * later.
+   */
   renew(readSet: ReadSet): void {
     if (this.#near !== undefined) readSet.began = this.#near.logReadsSent;
   }
@@ -105,8 +112,8 @@ export class Cache {
   }
 
   /**
-   * Whether all that the read set was given was the state of the database at one moment: now. What was not is dropped from memory,
-   * so that another run reads it anew.
+   * Whether everything that the read set was given is the state of the database now, at one moment. Drops from memory
+   * what is not, so that another run reads it from the store.
    */
   async validate(readSet: ReadSet): Promise<boolean> {
     const uses = [...readSet.reads.values()];
@@ -124,32 +131,37 @@ export class Cache {
     return held;
   }
 
-  /** One cached call. `load` runs when freshness of what is stored, if anything, cannot be proved; its errors are the caller's. */
+  /**
+   * Reads one cached call. `load` runs when the freshness of a stored value cannot be proved; its errors reach the
+   * caller.
+   */
   async read<A, V>(policy: Policy<A>, arg: A, load: () => Promise<V>, options: ReadOptions = {}): Promise<V> {
     const [value] = await this.readMany({ ...policy, load: async () => [await load()] }, [arg], options);
     return value as V;
   }
 
   /**
-   * READ for many arguments of one source: one round trip for all that is asked for in this event-loop tick, one
-   * load for everything that must be loaded, one fill. All answers come together. Values are frozen when memory keeps them.
-   * @throws what `source.load` throws; the reason of `options.signal`; CacheError POLICY or LOAD_SHAPE for a programmer's mistake.
+   * READ for many arguments of one source: one round trip for all calls of this event-loop tick, one load for all
+   * misses, one fill. All values arrive together. Values that memory keeps are frozen.
+   * @throws what `source.load` throws; the reason of `options.signal`; CacheError POLICY or LOAD_SHAPE for a
+   * programming error
    */
   readMany<A, V>(source: Source<A, V>, args: readonly A[], options: ReadOptions = {}): Promise<V[]> {
     return this.#reader.readMany(source, args, options);
   }
 
   /**
-   * What memory holds of one call, where this read set may be served from it without asking: the same as `readMany` would give, in the
-   * same turn, with no promise for it. Undefined: `readMany` has to find out.
+   * The value that `readMany` would return, if memory holds it and may serve this read set now. Makes no promise.
+   * Undefined: call `readMany`.
    */
   peek<A, V>(source: Source<A, V>, arg: A, options: ReadOptions): { readonly value: V } | undefined {
     return this.#reader.peek(source, arg, options);
   }
 
   /**
-   * A load that neither reads the cache nor fills it, but takes a slot like any other: past the cache Postgres has no more connections.
-   * Inside of a load it has that one's slot. @throws what `load` throws; the signal's reason, also while it waits for its slot
+   * Runs a load that neither reads nor fills the cache. It takes a slot like any other load, since both share the
+   * connections to Postgres; inside a load it uses that load's slot.
+   * @throws what `load` throws; the signal's reason, even while it waits for its slot
    */
   loadPast<T>(
     { viewer, signal = UNENDING, heavy }: Pick<ReadOptions, 'viewer' | 'signal'> & { readonly heavy?: boolean },
@@ -160,11 +172,11 @@ export class Cache {
   }
 
   /**
-   * `fn` with its results kept under a name and the arguments: canonical, so the order of members does not matter, and dates,
-   * bigints and `undefined` are told apart. Errors are not kept. Concurrent equal calls share one run if the tokens they read
-   * before it were the same. The policy's tags say which row-sets `fn` reads; none: a result is valid until its TTL or
-   * `invalidate`. An AbortSignal among the arguments, or as member `signal` of one, is no part of the key: it ends its caller's
-   * wait, and the run when nobody waits any more.
+   * `fn` with its results cached under a name and its arguments. Arguments are compared in canonical form: the order of
+   * members does not matter; dates, bigints and `undefined` are distinct. Errors are not cached. Concurrent equal calls
+   * share one run if they read the same tokens before it. The policy's tags name the row sets that `fn` reads; without
+   * tags a result is valid until its TTL or `invalidate`. An AbortSignal as an argument, or as member `signal` of one,
+   * is not part of the key: it ends its caller's wait, and the run when every caller has left.
    * @throws CacheError POLICY
    */
   memoize<Args extends unknown[], R>(
@@ -176,20 +188,20 @@ export class Cache {
   }
 
   /**
-   * FENCE, before COMMIT: from its acknowledgement on, nothing under these tags is served or stored until `release`.
-   * @returns false: commit without a fence, and answer no sooner than LEASE_MS after the commit. So it is when the store could not be
-   *   reached, or took no writes, for LEASE_MS and the policy is `available`: all callers share what one has learnt of the store, so in an
-   *   outage that has lasted LEASE_MS each makes one attempt. And when the keys belong to another database than `database`, the
-   *   transaction's, unless this process knew `database` LEASE_MS ago.
-   * @throws CacheError FENCE_REFUSED when the policy is `reject`: roll back.
+   * FENCE, before COMMIT: once it is acknowledged, nothing under these tags is served or stored until `release`.
+   * @returns false: commit without a fence, and answer no sooner than LEASE_MS after the commit. Two cases. Under the
+   * policy `available`, the store has taken no writes for LEASE_MS (callers share what one of them observed, so in such
+   * an outage each makes one attempt). Or the keys belong to another database than `database`, and this process has
+   * known `database` for less than LEASE_MS.
+   * @throws CacheError FENCE_REFUSED under the policy `reject`: roll back
    */
   fence(xid: bigint, tags: readonly Tag[], database?: string): Promise<boolean> {
     return this.#fencing.fence(xid, tags, database);
   }
 
   /**
-   * RELEASE, after COMMIT or ROLLBACK was acknowledged, and only then. Not awaited: what is lost here, the relay repairs.
-   * `unfenced`: no fence told other processes' memories of this write, so this does.
+   * RELEASE, only after COMMIT or ROLLBACK was acknowledged. Not awaited: the relay repairs what is lost here.
+   * `unfenced`: no fence logged this write, so RELEASE does.
    */
   release(
     xid: bigint,

@@ -1,4 +1,4 @@
-/** A cached call: its key and tags, worked out once for arguments that come again. */
+/** A cached call: its key and tags, computed once for repeated arguments. */
 import { CacheError } from './errors.js';
 import { GenerationalCache } from './generational-cache.js';
 import { type Key, keyOf } from './key.js';
@@ -6,7 +6,7 @@ import type { Policy } from './policy.js';
 import { LOG_GROUP, type Store } from './store.js';
 import type { Tag } from './tag.js';
 
-/** An entry under more tags is not kept: reading the tokens of so many costs as much as loading it, and so does storing them with it. */
+/** An entry under more tags is not stored: reading that many tokens costs as much as the load. */
 export const MAX_TAGS = 200;
 /** Calls remembered for each policy. */
 const MAX_CALLS_PER_POLICY = 10_000;
@@ -16,7 +16,7 @@ export interface Call<A> {
   readonly arg: A;
   readonly key: Key;
   readonly tags: readonly Tag[];
-  /** The store's groups whose leases prove that an entry of this call is fresh. */
+  /** The store's groups whose leases prove an entry of this call. */
   readonly groups: readonly number[];
 }
 
@@ -24,7 +24,7 @@ export interface IndexedCall<A> extends Call<A> {
   readonly index: number;
 }
 
-/** The calls of one policy, and those of its fields that keys and tags are made with. */
+/** The remembered calls of one policy, with the fields that make their keys and tags. */
 interface PolicyCalls extends Pick<Policy<never>, 'tags' | 'shape'> {
   readonly key: Policy<never>['key'] | undefined;
   readonly calls: GenerationalCache<string, Call<string>>;
@@ -32,18 +32,21 @@ interface PolicyCalls extends Pick<Policy<never>, 'tags' | 'shape'> {
 
 export class CallNames {
   readonly #store: Pick<Store, 'groups' | 'groupOf'>;
-  /** By the name of a policy, its calls by their argument. Bounded by the policies, and MAX_CALLS_PER_POLICY for each. */
+  /** By policy name. Bounded by the number of policies and MAX_CALLS_PER_POLICY. */
   readonly #callsByPolicy = new Map<string, PolicyCalls>();
 
   constructor(store: Pick<Store, 'groups' | 'groupOf'>) {
     this.#store = store;
   }
 
-  /** Key and tags are functions of policy and argument, so those of an id are remembered. @throws CacheError POLICY */
+  /**
+   * Key and tags are functions of policy and argument, so those of a string argument are remembered.
+   * @throws CacheError POLICY
+   */
   call<A>(policy: Policy<A>, arg: A, viewer: string | undefined): Call<A> {
     if (typeof arg !== 'string' || policy.scope !== 'public') return this.#describe(policy, arg, viewer);
     let known = this.#callsByPolicy.get(policy.name);
-    // Another policy of the same name, perhaps an older one.
+    // Another policy object of the same name.
     if (known === undefined || known.tags !== policy.tags || known.shape !== policy.shape || known.key !== policy.key) {
       const { tags, shape, key } = policy;
       known = { tags, shape, key, calls: new GenerationalCache(MAX_CALLS_PER_POLICY) };

@@ -1,17 +1,17 @@
 /**
- * Values to text and back. Plain JSON at the speed of JSON.parse; dates, bigints and `undefined` are kept by a
- * second, marked form that only values holding them pay for. What JSON would change in silence is refused.
- * Large texts are compressed.
+ * Values to text and back. Plain JSON at the speed of JSON.parse. Only values with dates, bigints or `undefined` pay
+ * for a second, marked form. Values that JSON would change silently are refused. Large texts are compressed.
  *
- * JSON, not MessagePack: by test/bench/codec.ts a task is 713 bytes, 2.8 µs to write and 1.9 µs to read, as MessagePack (msgpackr) 654 bytes,
- * 2.0 µs and 2.0 µs; 50 ids take 4.1 and 1.8 µs, there 6.1 and 1.9. That is nothing beside a trip to Redis, where people can read JSON.
+ * JSON and not MessagePack, by test/bench/codec.ts: a task is 713 bytes, 2.8 µs to write and 1.9 µs to read; with
+ * msgpackr 654 bytes, 2.0 µs and 2.0 µs. Fifty ids take 4.1 and 1.8 µs; with msgpackr 6.1 and 1.9. A round trip to
+ * Redis costs far more, and people can read JSON there.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { CacheError } from './errors.js';
 
 const MARK = '$cache';
 
-/** JSON; JSON with marked members, to be read with the reviver; the same two compressed, in base64. */
+/** `j` JSON; `m` JSON with marked members; `J` and `M` the same, compressed and in base64. */
 export type Form = 'j' | 'm' | 'J' | 'M';
 
 export interface Encoded {
@@ -19,9 +19,11 @@ export interface Encoded {
   readonly form: Form;
 }
 
-/** By test/bench/compression.ts: from here on an entry shrinks to an eighth, for some 30 µs more at each hit from Redis. */
+/**
+ * By test/bench/compression.ts: above this an entry shrinks to an eighth and each hit from Redis costs some 30 µs more.
+ */
 const COMPRESS_ABOVE_CHARS = 8 * 1024;
-/** What an entry of a few hundred bytes may unfold to at most: one that was written by others must not fill our memory. */
+/** Bounds what an entry may inflate to: one that another program wrote must not fill this process's memory. */
 const MAX_INFLATED_BYTES = 64 * 1024 * 1024;
 
 /** @throws CacheError UNENCODABLE for functions, symbols, class instances and objects with a `$cache` member. */
@@ -60,7 +62,7 @@ function packed(text: string, marked: boolean): Encoded {
   return { text: deflateRawSync(text, { level: 1 }).toString('base64'), form: marked ? 'M' : 'J' };
 }
 
-/** Whether JSON tells all of it as it is, which nearly all rows are: then no function is called for each of its members. */
+/** Whether plain JSON represents the value exactly, as for nearly all rows. Then no replacer runs for its members. */
 function isPlain(value: unknown): boolean {
   switch (typeof value) {
     case 'string':
@@ -96,7 +98,7 @@ function refuseExotic(value: object, name: string): void {
   }
 }
 
-/** @throws when it is not what `encode` wrote; the caller takes that for a miss. */
+/** @throws when the text was not written by `encode`; the caller treats that as a miss */
 export function decode({ text, form }: Encoded): unknown {
   switch (form) {
     case 'j':

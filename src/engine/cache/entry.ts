@@ -1,22 +1,22 @@
 /**
- * What is stored for a key, and what it is worth now. An entry is text:
+ * What is stored for a key, and how it is judged. An entry is text:
  *
  *     <purge>,…|<token>,<token>,…|<loadedAtMs>|<ttlMs>|<form>|<value>
  *
- * The tokens are those that the key's tags had before the source was read, in the order of its tags. All that validity
- * depends on stands in front, so an entry is judged by one comparison of text and parsed only when it is a hit.
+ * The tokens are those that the key's tags had before the source was read, in the order of its tags. Everything that
+ * validity depends on comes first, so one text comparison judges an entry, and only hits are parsed.
  */
 import { decode, encode, type Form } from './codec.js';
 import type { Tag } from './tag.js';
 
-/** Part of every key: a build with another form neither reads nor destroys the entries of this one. */
+/** A part of every key: builds with different formats neither read nor overwrite each other's entries. */
 export const ENTRY_FORMAT = 1;
 
-/** What a group's trust lease says: hits and fills are allowed now, under this purge token. */
+/** A group's lease: hits and fills are allowed now, under this purge token. */
 export interface Lease {
   readonly generation: string;
   readonly purge: string;
-  /** Of HOME in a Cluster: see `generationsText`. Absent: it names none. */
+  /** Only in the log group's lease of a Cluster: see `generationsText`. */
   readonly generations?: string;
 }
 
@@ -25,14 +25,14 @@ export function leaseOf(generation: string, purge: string, generations = ''): Le
 }
 
 /**
- * What HOME's lease names of the other groups: by group, the generation of the lease under which the tick that granted or renewed HOME's
- * applied there, or nothing. HOME's own place is empty. Empty for a store of one group.
+ * The generations that the log group's lease names: by group, the generation of the lease that the APPLY of the same
+ * tick granted or renewed there, or nothing. The log group's own place is empty. Empty for a store of one group.
  */
 export function generationsText(generations: readonly (string | undefined)[]): string {
   return generations.length <= 1 ? '' : generations.map((generation) => generation ?? '').join(',');
 }
 
-/** An entry's front as it stands in Redis, and what the engine reads from it. */
+/** A decoded entry. */
 export interface Entry {
   readonly value: unknown;
   readonly ageMs: number;
@@ -43,12 +43,12 @@ export interface Entry {
 /** The state of a key: a pure function of the leases, its entry and the tokens of its tags, as one read saw them. */
 export type State =
   | { readonly kind: 'fresh'; readonly entry: Entry; readonly stamps: string }
-  /** As fresh, but older than its time to live: nothing but the policy's `staleMs` could allow to serve it. */
+  /** Fresh but for its age, which exceeds its time to live: served only if the policy's `staleMs` allows it. */
   | { readonly kind: 'stale'; readonly entry: Entry; readonly stamps: string }
   /** Freshness cannot be proved now: load, and store nothing. */
   | { readonly kind: 'unleased' }
   | { readonly kind: 'fenced' }
-  /** Absent, invalid or unreadable: load, and store under these tokens (`undefined`: the tag has none yet). */
+  /** Absent, invalid or unreadable: load, and store under these tokens. `undefined`: the tag has none. */
   | {
       readonly kind: 'missing';
       readonly cause: 'absent' | 'invalid' | 'damaged';
@@ -59,7 +59,7 @@ export function isFence(token: string): boolean {
   return token.startsWith('!');
 }
 
-/** The transaction ids in a fence `!<xid>,<xid>,`. */
+/** The transaction ids of a fence `!<xid>,<xid>,`. */
 export function fenceIds(fence: string): string[] {
   return fence.slice(1).split(',').filter(Boolean);
 }
@@ -81,7 +81,7 @@ export function stateOf(seen: {
     else if (isFence(token)) return { kind: 'fenced' };
   }
   if (text === undefined) return { kind: 'missing', cause: 'absent', tokens };
-  // A missing token is never equal to anything: the entry's tag was lost, and with it the proof.
+  // A missing token equals nothing: the proof is lost with it.
   const stamps = complete ? stampText(purge, tokens as readonly string[]) : undefined;
   if (stamps === undefined || !text.startsWith(stamps)) return { kind: 'missing', cause: 'invalid', tokens };
   const entry = readEntry(text, stamps, seen.nowMs);
@@ -89,7 +89,7 @@ export function stateOf(seen: {
   return { kind: entry.ageMs < entry.ttlMs ? 'fresh' : 'stale', entry, stamps };
 }
 
-/** The purge tokens an entry hangs on: those of the groups of its tags, or of its own when it has none. */
+/** The purge tokens that an entry carries: those of the groups of its tags, or of its own group when it has none. */
 export function purgeOf(leases: readonly (Lease | undefined)[], groups: readonly number[]): string | undefined {
   const purges: string[] = [];
   for (const group of groups) {
@@ -100,7 +100,7 @@ export function purgeOf(leases: readonly (Lease | undefined)[], groups: readonly
   return purges.join(',');
 }
 
-/** The front of an entry, and the name under which equal loads are joined. */
+/** The first part of an entry. Loads are joined by it. */
 export function stampText(purge: string, tokens: readonly string[]): string {
   return `${purge}|${tokens.join(',')}|`;
 }
@@ -111,7 +111,7 @@ export function entryText(entry: { stamps: string; value: unknown; loadedAtMs: n
   return `${entry.stamps}${entry.loadedAtMs}|${entry.ttlMs}|${form}|${text}`;
 }
 
-/** Undefined when it is damaged or foreign: a miss, like any entry that is not ours. */
+/** Undefined when the entry is damaged or in another form: a miss. */
 function readEntry(text: string, stamps: string, nowMs: number): Entry | undefined {
   const afterLoaded = text.indexOf('|', stamps.length);
   const afterTtl = text.indexOf('|', afterLoaded + 1);

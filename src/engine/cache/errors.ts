@@ -1,4 +1,4 @@
-/** The engine's errors: a closed set of stable codes. None of them ever reaches a reader of a value. */
+/** The engine's errors: a closed set of stable codes. Readers of a value never get one because of the cache. */
 
 export type CacheErrorCode =
   | 'POLICY'

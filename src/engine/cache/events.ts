@@ -1,15 +1,16 @@
-/** What the engine tells about itself: one outcome for every cached call, and what broke on the way. */
+/** The events of the engine: one outcome for every cached call, and failures. */
 import type { Key } from './key.js';
 import type { Tag } from './tag.js';
 
 /**
- * How one cached call ended. `near-hit`: from this process's memory; `stale`: from the store, older than its time to live but
- * within its policy's `staleMs`; `bypass`: loaded, because freshness could not be proved; `error`: the store failed and the
- * value was loaded, or the load itself failed.
+ * How one cached call ended. `near-hit`: from this process's memory; `hit`: from the store; `stale`: from the store,
+ * older than its time to live but within its policy's `staleMs`; `miss`: loaded and stored; `joined`: shared a load in
+ * progress; `bypass`: loaded without the cache, because freshness could not be proved; `error`: the store failed and
+ * the value was loaded, or the load failed.
  */
 export type OutcomeKind = 'near-hit' | 'hit' | 'stale' | 'joined' | 'miss' | 'bypass' | 'error';
 
-/** Why nothing was served from the store, or nothing stored. */
+/** Why a value was not served from the store, or not stored. */
 export type OutcomeReason =
   | 'absent'
   | 'invalid'
@@ -33,31 +34,31 @@ export interface Outcome {
   readonly tags: readonly Tag[];
   readonly kind: OutcomeKind;
   readonly reason?: OutcomeReason;
-  /** Of the entry served, ms and characters. */
+  /** Age and remaining life in ms, size in characters, of the entry served. */
   readonly ageMs?: number;
   readonly ttlLeftMs?: number;
   readonly chars?: number;
-  /** From the call to its answer. */
+  /** Ms from the call to its answer. */
   readonly ms: number;
-  /** The round trips to the store that this call took part in, by number: calls that shared one name the same. */
+  /** The numbers of the store round trips that this call took part in. Calls that shared one have the same number. */
   readonly roundTrips: readonly number[];
 }
 
 export interface CacheEvents {
   outcome?(outcome: Outcome): void;
-  /** A reader met a fence: whoever watches fences may have to ask Postgres whether its writers still live. */
+  /** A read met a fence. A fence watch uses this to find writers that died. */
   fenceSeen?(tag: Tag, fence: string): void;
-  /** The store failed at something nobody waits for (a fill, a release); the relay repairs what matters. */
+  /** The store failed. The relay repairs what fills and releases lose. */
   storeFailed?(what: 'read' | 'fill' | 'fence' | 'release' | 'refresh' | 'validate', error: unknown): void;
-  /** A transaction commits without a fence: it is visible everywhere after LEASE_MS at the latest. */
+  /** A transaction commits without a fence: it is visible everywhere after at most LEASE_MS. */
   unfenced?(xid: bigint): void;
-  /** Whether all that a snapshot's read set was given still held at its end. */
+  /** The result of `Cache.validate`. */
   validated?(held: boolean): void;
-  /** The monitor compared a served value with its source. `violation`: the cache has lied, with proof. */
+  /** The monitor compared a served value with its source. `violation`: the value served was provably old. */
   checked?(result: 'same' | 'changed' | 'violation', call: { readonly name: string; readonly key: Key }): void;
 }
 
-/** Every outcome leaves by this function. */
+/** The only function that reports outcomes. */
 export function reportOutcome(
   events: CacheEvents,
   name: string,

@@ -1,26 +1,26 @@
 /**
- * A fixed number of slots, shared between owners. Work that finds no slot free waits in its owner's line. A free slot goes to the
- * owners in turn, however long their lines are. One owner never holds more than `maxEach` slots, also while others are idle:
- * an owner that arrives later would have to wait for them.
+ * A fixed number of slots, shared between owners. Work without a free slot waits in its owner's line. A free slot goes
+ * to the owners in turn, however long their lines are. One owner never holds more than `maxEach` slots, even while
+ * others are idle: an owner that arrives later would have to wait for them.
  */
 
 export interface FairQueueOptions {
   readonly max: number;
   /** Slots of one owner. At least 1. */
   readonly maxEach: number;
-  /** How many may wait, of one owner and of all. Default: any number. */
+  /** How much work may wait: of one owner, and in all. Default: no limit. */
   readonly maxWaitingEach?: number;
   readonly maxWaiting?: number;
 }
 
-/** Work without an owner: it shares one line, and no owner's bounds apply to it. */
+/** The owner of work without one. All of it shares one line, and no owner's limits apply. */
 const UNOWNED = '';
 
 export class QueueFull extends Error {
   override readonly name = 'QueueFull';
 
   constructor(
-    /** Of this owner's line, or of all. */
+    /** Which limit was reached: one owner's line, or all lines. */
     readonly of: 'owner' | 'all',
   ) {
     super(`too many are waiting: ${of === 'owner' ? 'of this owner' : 'in all'}`);
@@ -31,7 +31,7 @@ export class FairQueue {
   readonly #options: FairQueueOptions;
   /** In the order in which owners are served next; only those with waiting turns. */
   readonly #lines = new Map<string, Set<Turn>>();
-  /** Slots by owner; only those that hold some. */
+  /** Slots by owner; only owners that hold some. */
   readonly #held = new Map<string, number>();
   #running = 0;
   #waiting = 0;
@@ -50,7 +50,10 @@ export class FairQueue {
     return new Turn(this, owner ?? UNOWNED);
   }
 
-  /** Runs `work` in a slot. @throws QueueFull; the signal's reason, if it aborts before the slot is free: then `work` never runs */
+  /**
+   * Runs `work` in a slot.
+   * @throws QueueFull; the signal's reason, if it aborts before a slot is free: then `work` never runs
+   */
   async run<T>(owner: string | undefined, signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
     const turn = this.turn(owner);
     await turn.begin(signal);
@@ -61,7 +64,7 @@ export class FairQueue {
     }
   }
 
-  /** Gives the slot at once, if there is one for this owner. Only for `Turn`. */
+  /** Takes a slot if one is free for this owner. Only for `Turn`. */
   take(owner: string): boolean {
     if (this.#running >= this.#options.max || !this.#mayHold(owner)) return false;
     this.#running++;
@@ -134,9 +137,9 @@ export class FairQueue {
 
 /** One piece of work on its way through the queue: `begin` when it wants a slot, `end` when it is done. */
 export class Turn {
-  /** Those in whose lines it waits. Only for `FairQueue`. */
+  /** The owners in whose lines it waits. Only for `FairQueue`. */
   readonly owners = new Set<string>();
-  /** Whose slot it has. */
+  /** The owner whose slot it holds. */
   #slotOf: string | undefined;
   #granted: (() => void) | undefined;
 
@@ -145,7 +148,11 @@ export class Turn {
     private readonly owner: string,
   ) {}
 
-  /** @returns undefined when it has its slot at once. @throws QueueFull; the signal's reason, if it aborts before the slot is free */
+  /**
+   * Asks for a slot.
+   * @returns undefined when it has one at once
+   * @throws QueueFull; the signal's reason, if it aborts before a slot is free
+   */
   begin(signal: AbortSignal | undefined): Promise<void> | undefined {
     signal?.throwIfAborted();
     if (this.queue.take(this.owner)) {
@@ -167,7 +174,7 @@ export class Turn {
     });
   }
 
-  /** While it waits: another owner needs the same work, so whichever of them is served first begins it. */
+  /** Call while it waits, when another owner needs the same work: the line that is served first begins it. */
   share(owner: string | undefined): void {
     if (this.owners.size > 0) this.queue.enter(owner ?? UNOWNED, this);
   }

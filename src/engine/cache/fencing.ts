@@ -1,14 +1,14 @@
-/** FENCE and RELEASE: what a writer does in the store around its commit. */
+/** FENCE and RELEASE: the writer's steps in the store around its commit. */
 import { CacheError } from './errors.js';
 import type { CacheEvents } from './events.js';
 import { LEASE_MS, type Store } from './store.js';
 import type { Tag } from './tag.js';
 import type { Clock } from './time.js';
 
-/** Between two attempts to fence. */
+/** The pause between two attempts to fence. */
 const FENCE_RETRY_MS = 50;
 
-/** What a write does when its fence cannot be placed: commit without it after LEASE_MS, or roll back. */
+/** When a fence cannot be placed: `available` commits without it after LEASE_MS, `reject` rolls back. */
 export type FencePolicy = 'available' | 'reject';
 
 export class Fencing {
@@ -16,7 +16,7 @@ export class Fencing {
   readonly #clock: Clock;
   readonly #events: CacheEvents;
   readonly #policy: FencePolicy;
-  /** The database of the latest write, and since when this process writes to it. */
+  /** The database of the latest write, and since when this process has been writing to it. */
   #writers: { readonly database: string | undefined; readonly sinceMs: number } = { database: undefined, sinceMs: 0 };
 
   constructor(options: { store: Store; clock: Clock; events: CacheEvents; policy: FencePolicy }) {
@@ -35,7 +35,8 @@ export class Fencing {
       const fresh = attempt > 0 || this.#store.outageMs(tags) > 0;
       try {
         const reply = await this.#store.fence(xid, tags, { fresh, database });
-        // A database that got a new id: for LEASE_MS a reader may know it by the one before, and still be served under its lease.
+        // A database with a new id: for LEASE_MS a reader may know it by its previous id and be served under that
+        // lease.
         if (reply === 'fenced' || startedMs - this.#writers.sinceMs >= LEASE_MS) return true;
         this.#events.unfenced?.(xid);
         return false;

@@ -1,16 +1,18 @@
 /**
- * Loads under way. One load runs for all callers that may share it, stores what may be stored, and ends when its last caller leaves.
+ * Loads in progress. One load runs for all callers that may share it, stores what may be stored, and ends when its last
+ * caller leaves.
  *
  * The life of a flight, which is one value of a load:
  *
  *     queued ──> running ──> landed ──> ended
  *        └─────────┴───────────┴──────────┘
  *
- * `queued`   waits for a slot. It will read what is current when it runs, so any call for the same key may join.
- * `running`  only calls that read the very same stamps may join: any other might be given a value that is older than a write which was
- *            acknowledged before the call began.
- * `landed`   the value is there and its FILL is under way: joined like a running one, until the value can be read from the store.
- * `ended`    stored, not storable, failed, or left by all of its callers. No call joins.
+ * - `queued` waits for a slot. It reads the current state when it runs, so any call for the same key may join.
+ * - `running`: only calls that read the same stamps may join. Any other call could get a value older than a write that
+ *   was acknowledged before the call began.
+ * - `landed`: the value is here and its FILL is in progress. It is joined like a running one, until the store has the
+ *   value.
+ * - `ended`: stored, not storable, failed, or left by all its callers. No call joins.
  */
 import { setMaxListeners } from 'node:events';
 import type { Call, IndexedCall } from './call.js';
@@ -34,15 +36,20 @@ const MAX_FILLS_PER_TRIP = 2000;
 export const UNENDING = new AbortController().signal;
 setMaxListeners(0, UNENDING); // as many as wait for a slot
 
-/** A call that is not a hit: its stamps if its value may be stored and joined, and why it missed. */
+/**
+ * A call that is not a hit: why, and the stamps under which its value may be stored and joined (undefined: it may not).
+ */
 export interface Miss<A> extends IndexedCall<A> {
   readonly reason: OutcomeReason;
   readonly stamps: string | undefined;
-  /** The log read that the stamps were read with. Absent: process memory may not keep what is loaded. */
+  /** The log read that came with the stamps. Absent: process memory may not keep the loaded value. */
   readonly cursor?: LogCursor | undefined;
 }
 
-/** What became of a value: why it was not stored, or until when its entry may be served. Neither: its miss allowed no storing. */
+/**
+ * How storing a value ended: why it was not stored, or until when its entry may be served. Neither: the miss allowed no
+ * storing.
+ */
 interface Filled {
   readonly unstored?: OutcomeReason;
   readonly untilMs?: number;
@@ -57,12 +64,12 @@ interface Flight {
   readonly key: Key;
   readonly stamps: string | undefined;
   readonly load: Load;
-  /** Of its value in the load's. */
+  /** The index of its value in the load's values. */
   readonly index: number;
   state: 'queued' | 'running' | 'landed' | 'ended';
 }
 
-/** What the flights of one load share. */
+/** Shared by the flights of one load. */
 interface Load {
   values: Promise<readonly unknown[]>;
   readonly callers: SharedAbort;
@@ -90,7 +97,10 @@ const TOO_LARGE: Filled = { unstored: 'too-large' };
 export class Flights {
   readonly #options: FlightsOptions;
   readonly #fills: TickBatch<readonly Fill[], void>;
-  /** Running and landed flights whose values may be stored: by key the latest. Bounded by the calls under way, as is the next. */
+  /**
+   * Running and landed flights whose values may be stored: the latest by key. Bounded by the calls in progress, like
+   * `#queued`.
+   */
   readonly #storable = new Map<Key, Flight>();
   readonly #queued = new Map<Key, Flight>();
 
@@ -104,8 +114,8 @@ export class Flights {
   }
 
   /**
-   * Joins what may be joined and runs one load for the other misses, as a caller who waits until `signal` aborts. A load goes on after
-   * its caller has left, as long as another caller waits.
+   * Joins what may be joined and runs one load for the other misses. The caller waits until `signal` aborts. A load
+   * goes on after one caller has left, as long as another waits.
    * @throws what the load throws
    */
   async loadAndFill<A, V>(
@@ -114,7 +124,7 @@ export class Flights {
     viewer: string | undefined,
     signal?: AbortSignal,
   ): Promise<Landed<V>[]> {
-    // Inside of a load nothing is joined: what waits in line may wait for the slot that this very load holds.
+    // Inside a load nothing is joined: a load in line may be waiting for the slot that this one holds.
     const joined = misses.map((miss) => (this.#options.queue.inside ? undefined : this.#joinable(miss)));
     for (const load of new Set(joined.map((flight) => flight?.load))) load?.callers.add(signal);
     for (const flight of joined) flight?.load.turn.share(viewer); // which waits in the line of this viewer as well
@@ -154,7 +164,7 @@ export class Flights {
     }
   }
 
-  /** Begins a load: at once, or when its turn has come. */
+  /** Begins a load: now, or when it gets a slot. */
   #depart<A, V>(
     source: Source<A, V>,
     misses: readonly Miss<A>[],
@@ -180,7 +190,7 @@ export class Flights {
     return { flights, load };
   }
 
-  /** The only place where the state of a flight changes, and with it which calls may join. */
+  /** The only place where a flight's state changes, and with it which calls may join. */
   #enter(flight: Flight, state: Flight['state']): void {
     if (flight.state === 'ended') return;
     flight.state = state;
@@ -188,7 +198,7 @@ export class Flights {
     if (state === 'ended' && this.#storable.get(flight.key) === flight) this.#storable.delete(flight.key);
   }
 
-  /** LOAD, when its turn has come: then `starting` is called. `signal` aborts when no caller waits for it any more. */
+  /** LOAD: waits for a slot, then calls `starting`. `signal` aborts when the last caller has left. */
   run<A, V>(
     source: Source<A, V>,
     calls: readonly Call<A>[],
@@ -241,7 +251,10 @@ export class Flights {
     return filled;
   }
 
-  /** Puts a loaded value into process memory. @returns what to store, or why nothing is stored */
+  /**
+   * Puts a loaded value into process memory.
+   * @returns what to store, or why nothing is stored
+   */
   #entryOf<A>(
     policy: Policy<A>,
     { key, tags, stamps, cursor }: Miss<A>,
@@ -275,7 +288,7 @@ export class Flights {
 
 const NO_VALUES: Promise<readonly unknown[]> = Promise.resolve([]);
 
-/** Undefined for what JSON cannot hold. */
+/** Undefined for values that JSON cannot represent. */
 function textOf(entry: Parameters<typeof entryText>[0]): string | undefined {
   try {
     return entryText(entry);

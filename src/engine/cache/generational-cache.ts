@@ -1,7 +1,7 @@
 /**
- * A memo of what was used last. Two maps: what is set or found goes into the newer one; when that is full it becomes the older one, and what
- * the older one held is forgotten. A quarter of what an exact order of use costs, for memos whose values can always be made anew.
- * Source: the two generations of QuickLRU and hashlru (D. Tarr).
+ * A bounded memo of recently used values. New and found values go into the newer of two maps; when it is full it
+ * becomes the older one, whose values are dropped. It costs a quarter of exact LRU order, for values that can be
+ * computed again. Source: the two generations of QuickLRU and hashlru (D. Tarr).
  */
 
 export class GenerationalCache<K, V extends {}> {
@@ -9,7 +9,7 @@ export class GenerationalCache<K, V extends {}> {
   #newer = new Map<K, V>();
   #older = new Map<K, V>();
 
-  /** At least the last `max` used are known, at most twice as many. */
+  /** Keeps at least the last `max` values used and at most twice as many. */
   constructor(max: number) {
     this.#max = max;
   }

@@ -1,4 +1,4 @@
-/** The engine's door. Nothing behind it knows GraphQL, SQL or tasks. */
+/** The engine's door. The cache knows nothing of GraphQL, SQL or tasks. */
 export { Cache, type CacheOptions } from './cache.js';
 export { MAX_TAGS } from './call.js';
 export { fenceIds, isFence } from './entry.js';

@@ -1,10 +1,10 @@
-/** Keys: the canonical name of one cached call. Equal calls have equal keys, on every process and in every build. */
+/** Keys: the canonical name of one cached call. Equal calls have equal keys, in every process and build. */
 import { hash } from 'node:crypto';
 
 declare const keyBrand: unique symbol;
 export type Key = string & { readonly [keyBrand]: true };
 
-/** Beyond this the arguments are named by their digest, so that a key stays small whatever a client sends. */
+/** Longer arguments are named by their digest, so that a key stays small whatever a client sends. */
 const MAX_ARGUMENT_CHARS = 160;
 
 export function keyOf(call: { name: string; shape: string; viewer: string | undefined; args: unknown }): Key {
@@ -13,7 +13,7 @@ export function keyOf(call: { name: string; shape: string; viewer: string | unde
   return `${call.name}:${call.shape}:${call.viewer ?? ''}:${named}` as Key;
 }
 
-/** Texts of long lists that cannot change: one list is named in several keys. */
+/** Texts of long frozen lists: one list is a part of several keys. */
 const listTexts = new WeakMap<readonly unknown[], string>();
 const LONG_LIST = 20;
 
@@ -33,8 +33,9 @@ export function digest(text: string): string {
 }
 
 /**
- * One text for equal values: keys of objects sorted, `undefined` members left out, dates, bigints, `undefined`
- * and the numbers that JSON lacks in forms that no string can take. Refuses what has no value of its own (functions, symbols).
+ * One text for equal values: members sorted, `undefined` members left out; dates, bigints, `undefined` and numbers that
+ * JSON lacks in forms that no string can take. Refuses values that have no plain form: functions, symbols, class
+ * instances.
  */
 export function canonical(value: unknown): string {
   switch (typeof value) {

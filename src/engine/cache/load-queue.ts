@@ -1,7 +1,7 @@
 /**
- * How many loads run at once in this process. While Redis is away every read is a load, and Postgres has only so many
- * connections: the rest waits, each viewer's loads in a line of their own. The viewers are served in turn, and one viewer's loads
- * take at most half of the slots. The lines are as long as there are calls under way.
+ * How many loads run at once in this process. While Redis is away every read is a load, and Postgres has a limited
+ * number of connections. Other loads wait, in one line per viewer. Viewers are served in turn, and one viewer's loads
+ * take at most half of the slots. The lines are as long as there are calls in progress.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { FairQueue, type Turn } from './fair-queue.js';
@@ -11,11 +11,17 @@ interface Inside {
   readonly signal: AbortSignal;
 }
 
-/** The running load: what it reads must not wait in line behind loads that wait for it. One for all queues, since each slows every promise. */
+/**
+ * The load that runs in this async context. Its own reads must not wait in line behind loads that wait for it. One
+ * instance for all queues, since each slows every promise.
+ */
 const inside = new AsyncLocalStorage<Inside>();
 let running = 0;
 
-/** Disabled while no such load runs: before Node 24 an enabled AsyncLocalStorage slows every promise of the process, a hit by a tenth. */
+/**
+ * Disabled while no such load runs: before Node 24 an enabled AsyncLocalStorage slows every promise of the process, a
+ * hit by a tenth.
+ */
 function within<T>(what: Inside, run: () => T): T {
   const over = () => {
     if (--running === 0) inside.disable();
@@ -33,7 +39,7 @@ function within<T>(what: Inside, run: () => T): T {
   return result;
 }
 
-/** Whether the caller runs inside a load, of whatever queue, that may read through a cache. */
+/** Whether the caller runs inside a load, of any queue, that may read through a cache. */
 export function insideLoad(): boolean {
   return running > 0 && inside.getStore() !== undefined;
 }
@@ -42,12 +48,15 @@ function atLeastOne(slots: number): number {
   return Math.max(1, Math.floor(slots));
 }
 
-/** The signal of the load that calls this: aborts when its last caller has left. Undefined outside of loads, and inside a leaf. */
+/**
+ * The signal of the load that calls this: aborts when its last caller has left. Undefined outside loads and inside a
+ * leaf.
+ */
 export function loadSignal(): AbortSignal | undefined {
   return inside.getStore()?.signal;
 }
 
-/** The share of the slots that heavy loads may hold. */
+/** The fraction of the slots that heavy loads may hold. */
 const HEAVY_SHARE = 0.4;
 
 /** A load's way to its slot. A heavy load first waits for one of the slots for heavy loads. */
@@ -59,7 +68,10 @@ export class LoadTurn {
     this.#stages = stages;
   }
 
-  /** @returns undefined when it may run at once. @throws the signal's reason, after which there is nothing to end */
+  /**
+   * @returns undefined when it may run at once
+   * @throws the signal's reason, after which there is nothing to end
+   */
   begin(signal: AbortSignal): Promise<void> | undefined {
     const [first, ...others] = this.#stages as [Turn, ...Turn[]];
     const waiting = first.begin(signal);
@@ -80,7 +92,7 @@ export class LoadTurn {
     }
   }
 
-  /** While it waits: another viewer needs the same load, so the line that is served first starts it. */
+  /** Call while it waits, when another viewer needs the same load: the line that is served first starts it. */
   share(viewer: string | undefined): void {
     if (this.#stages.length > 1) this.#viewers.add(viewer);
     for (const turn of this.#stages) turn.share(viewer);
@@ -101,7 +113,7 @@ export class LoadQueue {
     this.#heavy = new FairQueue({ max: heavy, maxEach: atLeastOne(heavy / 2) });
   }
 
-  /** Whether the caller runs inside of a load. */
+  /** Whether the caller runs inside a load of this queue. */
   get inside(): boolean {
     return running > 0 && inside.getStore()?.queue === this;
   }
@@ -111,15 +123,16 @@ export class LoadQueue {
     return { ...state, waiting: waiting + this.#heavy.state.waiting };
   }
 
-  /** For `run`, and for those who join the load while it waits. `viewer`: whose share of the loads it takes. */
+  /** For `run`, and for callers that join the load while it waits. `viewer`: whose share of the slots it takes. */
   turn(viewer: string | undefined, heavy = false): LoadTurn {
     const turn = this.#queue.turn(viewer);
     return new LoadTurn(heavy ? [this.#heavy.turn(viewer), turn] : [turn]);
   }
 
   /**
-   * `starting` is called when the load's turn has come, just before it runs. A load in line leaves it when `signal` aborts; one that
-   * runs finds it as `loadSignal`, unless it is a `leaf`, which reads nothing through a cache. Inside of a load nothing waits.
+   * Calls `starting` when the load has its slot, just before it runs. A waiting load leaves the line when `signal`
+   * aborts. A running load finds the signal as `loadSignal`, unless it is a `leaf`, which reads nothing through a
+   * cache. Inside a load nothing waits.
    * @throws the signal's reason
    */
   async run<T>(

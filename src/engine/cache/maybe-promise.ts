@@ -1,13 +1,13 @@
-/** Values that memory may have at once: a promise costs whoever does not need it more than the value. */
+/** Values that memory may hold now. A promise costs more than such a value. */
 
 export type MaybePromise<T> = T | Promise<T>;
 
-/** `then(value)`: now, or when its promise is fulfilled. */
+/** Calls `then` now, or when the promise is fulfilled. */
 export function mapMaybe<T, R>(value: MaybePromise<T>, then: (value: T) => MaybePromise<R>): MaybePromise<R> {
   return value instanceof Promise ? value.then(then) : then(value);
 }
 
-/** `then(a, b)`: now, or when both promises are fulfilled. */
+/** Calls `then` now, or when both promises are fulfilled. */
 export function zipMaybe<A, B, R>(
   a: MaybePromise<A>,
   b: MaybePromise<B>,

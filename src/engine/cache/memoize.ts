@@ -1,6 +1,6 @@
 /**
- * `memoize`: any expensive function behind the cache. Besides the row-sets that its policy names, every result carries two tags
- * of its own, the function's and the call's: so it can be invalidated as exactly as a row.
+ * `memoize` puts any expensive function behind the cache. Beside the row sets of its policy, every result carries two
+ * tags of its own, the function's and the call's, so it can be invalidated as exactly as a row.
  */
 
 import { canonical, digest } from './key.js';
@@ -10,7 +10,7 @@ import type { Store } from './store.js';
 import { rowSetTag, type Tag } from './tag.js';
 
 export type MemoizePolicy<Args extends unknown[]> = Omit<Policy<Args>, 'name' | 'tags' | 'scope' | 'shape' | 'key'> & {
-  /** The row-sets that the function reads. Default none. */
+  /** The row sets that the function reads. Default none. */
   readonly tags?: (...args: Args) => readonly Tag[];
   /** Raise it when the function or the form of its results changes. Default 1. */
   readonly version?: number;
@@ -19,9 +19,9 @@ export type MemoizePolicy<Args extends unknown[]> = Omit<Policy<Args>, 'name' | 
 export interface Memoized<Args extends unknown[], R> {
   (...args: Args): Promise<Awaited<R>>;
   /**
-   * Voids what is kept for these arguments; without arguments, for a function that takes some, all results. When it has
-   * resolved, no process serves what was computed before it was called.
-   * @throws CacheError STORE_UNAVAILABLE: nothing may have been invalidated
+   * Voids the results for these arguments; without arguments, for a function that takes some, all results. Once it has
+   * resolved, no process serves a result that was computed before the call.
+   * @throws CacheError STORE_UNAVAILABLE: perhaps nothing was invalidated
    */
   invalidate(...args: Args | []): Promise<void>;
 }
@@ -32,7 +32,7 @@ interface PolicyCache {
   read<A, V>(policy: Policy<A>, arg: A, load: () => Promise<V>): Promise<V>;
 }
 
-/** Those who wait for one call: its run ends when all of them have gone. */
+/** The callers that wait for one call. Its run ends when all have left. */
 interface Waiters {
   count: number;
   readonly gone: AbortController;
@@ -55,7 +55,7 @@ export function memoized<Args extends unknown[], R>(
     tags: (args) => [...(tags?.(...args) ?? []), tagOfAll, tagOfCall(withoutSignals(args))],
   };
   checkPolicy(policy);
-  /** Bounded by the calls under way. */
+  /** Bounded by the calls in progress. */
   const waiting = new Map<string, Waiters>();
 
   async function call(...args: Args): Promise<Awaited<R>> {
@@ -70,7 +70,7 @@ export function memoized<Args extends unknown[], R>(
       try {
         return (await abortable(run, signal)) as Awaited<R>;
       } catch (error) {
-        // Joined a run in the moment in which its last caller left: this caller has not, so it runs again.
+        // Joined a run just as its last caller left. This caller has not left, so it runs again.
         if (!waiters.gone.signal.aborted || signal?.aborted) throw error;
       } finally {
         waiters.count--;
@@ -88,7 +88,7 @@ export function memoized<Args extends unknown[], R>(
   });
 }
 
-/** An AbortSignal says for how long its caller waits, not what is asked for. */
+/** An AbortSignal bounds its caller's wait; it does not identify the call. */
 function withoutSignals(args: readonly unknown[]): unknown[] {
   return mapSignals(args, () => undefined);
 }

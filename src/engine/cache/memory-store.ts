@@ -1,9 +1,10 @@
 /**
- * The store for one process without Redis: the same states and steps on Maps. Keeps the promises of the port for this
+ * The store for one process without Redis: the same states and steps on Maps. It keeps the store's promises for this
  * process alone, so it is for laptops and tests. Bounded: the least recently written entries and tokens go first.
  */
 
 import { generationsText, type Lease, leaseOf } from './entry.js';
+import { CacheError } from './errors.js';
 import type { Key } from './key.js';
 import { databaseOf, isForeign, mayStore } from './purge.js';
 import {
@@ -48,9 +49,9 @@ export class MemoryStore implements Store {
   readonly #run = randomToken();
   readonly #entries: ExpiringMap<Key>;
   readonly #tokens: ExpiringMap<Tag>;
-  /** Fences have no expiry and are never evicted: they stand apart from the tokens. */
+  /** Apart from the tokens, since fences have no expiry and are never evicted. */
   readonly #fences = new Map<Tag, Set<string>>();
-  /** Tags by the id whose fence is on them. */
+  /** The notes: tags by transaction id. */
   readonly #noted = new Map<bigint, readonly Tag[]>();
   readonly #claims: ExpiringMap<Key>;
   readonly #texts: ExpiringMap<string>;
@@ -62,6 +63,7 @@ export class MemoryStore implements Store {
   #lease: (Lease & { untilMs: number }) | undefined;
   #barrier: { xid: bigint; untilMs: number } | undefined;
   #database: (() => string | undefined) | undefined;
+  #owned: () => boolean = () => true;
 
   constructor(clock: Clock = systemClock) {
     this.#clock = clock;
@@ -75,11 +77,14 @@ export class MemoryStore implements Store {
     return 0;
   }
 
-  bind(database: () => string | undefined): void {
+  bind(database: () => string | undefined, owned: () => boolean = () => true): void {
     this.#database = database;
+    this.#owned = owned;
   }
 
-  async read(keys: readonly Key[], tags: readonly Tag[], { log, mint = false }: StoreReadOptions = {}): Promise<View> {
+  async read(keys: readonly Key[], tags: readonly Tag[], options: StoreReadOptions = {}): Promise<View> {
+    const { log } = options;
+    const mint = options.mint === true && this.#owned();
     const tokens = new Map<Tag, string>();
     for (const tag of tags) {
       if (mint && this.#held(tag) === undefined) this.#tokens.set(tag, randomToken(), TOKEN_TTL_MS);
@@ -116,18 +121,20 @@ export class MemoryStore implements Store {
   }
 
   async fill(fills: readonly Fill[]): Promise<void> {
+    if (!this.#owned()) return;
     for (const { key, text, ttlMs } of fills) {
       if (this.#database === undefined || mayStore(text, this.#database())) this.#entries.set(key, text, ttlMs);
     }
   }
 
   async tryLockRefresh(key: Key, ttlMs: number): Promise<boolean> {
-    if (this.#claims.get(key) !== undefined) return false;
+    if (!this.#owned() || this.#claims.get(key) !== undefined) return false;
     this.#claims.set(key, 'claimed', ttlMs);
     return true;
   }
 
   async setText(name: string, text: string, ttlMs: number): Promise<void> {
+    this.#requireOwned();
     this.#texts.set(name, text, ttlMs);
   }
 
@@ -173,6 +180,7 @@ export class MemoryStore implements Store {
   }
 
   async invalidate(tags: readonly Tag[]): Promise<void> {
+    this.#requireOwned();
     for (const tag of tags) this.#release(tag, []);
     this.#append(tags);
     this.#tell([], tags);
@@ -207,11 +215,12 @@ export class MemoryStore implements Store {
     if (!samePosition(head.position, this.#position)) return refused('raced');
     const untilMs = head.clockMs + LEASE_MS;
     if (this.#clock.nowMs() >= untilMs) return refused('late');
-    // Under a lease of another database its readers are served, and its writers' fences would be refused from here on.
+    // Under another database's lease its readers are served, and its writers' fences would be refused from here on.
     const lease = this.#liveLease();
     if (lease !== undefined && databaseOf(lease.purge) !== databaseOf(next.purge)) return refused('raced');
     if (head.position?.purge !== next.purge) {
-      // Another purge may mean another history of Postgres: it assigns the released ids again, and a barrier of the old one proves nothing.
+      // Another purge may mean another history of Postgres, which assigns the released ids again. A barrier of the
+      // former history proves nothing.
       this.#released.clear();
       this.#barrier = undefined;
       if (lease === undefined) this.#lease = undefined;
@@ -236,13 +245,14 @@ export class MemoryStore implements Store {
   }
 
   async addCounters(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
+    this.#requireOwned();
     const known = this.#counts.get(day) ?? new Map<string, number>();
     for (const [name, count] of counts) known.set(name, (known.get(name) ?? 0) + count);
-    this.#counts.clear(); // of one day, this one
+    this.#counts.clear(); // one day only
     this.#counts.set(day, known);
   }
 
-  async counts(day: string): Promise<ReadonlyMap<string, number>> {
+  async readCounters(day: string): Promise<ReadonlyMap<string, number>> {
     return new Map(this.#counts.get(day));
   }
 
@@ -251,6 +261,11 @@ export class MemoryStore implements Store {
   }
 
   async close(): Promise<void> {}
+
+  #requireOwned(): void {
+    if (!this.#owned())
+      throw new CacheError('STORE_UNAVAILABLE', 'the keys are not known to be those of this database');
+  }
 
   #tell(xids: readonly string[], tags: readonly Tag[]): void {
     for (const hear of this.#listeners) hear({ kind: 'released', xids, tags });
@@ -285,7 +300,7 @@ export class MemoryStore implements Store {
     return this.#lease !== undefined && this.#lease.untilMs > this.#clock.nowMs() ? this.#lease : undefined;
   }
 
-  /** What the tag holds: its fence, as the text that Redis would hold, or its token. */
+  /** The tag's token, or its fence as the text that Redis would hold. */
   #held(tag: Tag): string | undefined {
     const ids = this.#fences.get(tag);
     return ids === undefined ? this.#tokens.get(tag) : `!${[...ids].join(',')},`;

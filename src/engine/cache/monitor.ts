@@ -1,7 +1,7 @@
 /**
- * Watches the cache in production, after the method of Polaris (Meta, "Cache made consistent", 2022): of some hits the source is
- * read again. Only what cannot be anything else counts as a violation: the tags held the entry's own tokens before that read, after
- * it, and still when every write that was committed by then must have been applied; and the values differ.
+ * Watches the cache in production, after the method of Polaris (Meta, "Cache made consistent", 2022): reads the source
+ * again for some hits. A violation needs proof: the tags held the entry's own tokens before that read, after it, and
+ * still when every write committed by then must have been applied, and the values differ.
  */
 
 import { encode } from './codec.js';
@@ -11,7 +11,10 @@ import type { RecordedRead } from './read-set.js';
 import { LEASE_MS, type Store } from './store.js';
 import type { Clock } from './time.js';
 
-/** A write that went around the API is in Postgres before its tags are bumped: twice the bound says that it was not one. */
+/**
+ * A write made outside the API is in Postgres before its tags are invalidated. After twice the bound it cannot explain
+ * a difference.
+ */
 const SETTLE_MS = 2 * LEASE_MS;
 
 export class Monitor {
@@ -26,14 +29,14 @@ export class Monitor {
     this.#events = options.events;
   }
 
-  /** One check at a time; what is asked for meanwhile is not checked. Never throws. */
+  /** One check at a time; calls during a check are not checked. Never throws. */
   async check(name: string, use: RecordedRead, served: unknown, load: () => Promise<unknown>): Promise<void> {
     if (this.#checking) return;
     this.#checking = true;
     try {
       this.#events.checked?.(await this.#compare(use, served, load), { name, key: use.key });
     } catch {
-      // A check that could not be made says nothing; what failed is told by whoever needs it.
+      // A failed check shows nothing. The failure itself is reported by the reads that it concerns.
     } finally {
       this.#checking = false;
     }
@@ -57,7 +60,7 @@ export class Monitor {
   }
 }
 
-/** The stamps that an entry filled now would get; undefined without a lease or with a tag that has no token. */
+/** The stamps that an entry stored now would get; undefined without a lease or with a tag that has no token. */
 export function stampsNow(
   view: Awaited<ReturnType<Store['read']>>,
   { tags, groups }: RecordedRead,

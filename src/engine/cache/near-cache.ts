@@ -1,15 +1,18 @@
 /**
- * The near cache: parsed entries in this process, kept exact by the log of invalidations. One read of the log serves all that
- * was asked for before it was sent; who asked later waits for the next. A copy is served only while each of these holds, and
+ * The near cache: parsed entries in this process, kept exact by the log of invalidations. One log read serves all calls
+ * that came before it was sent; later calls wait for the next one. A copy is served only while each of these holds, and
  * test/cache/near-cache.test.ts has for each a test that fails without it:
  *
- * - the log was read after the request came, and the read found the lease of HOME under the generation and purge that memory
- *   was filled under; anything else empties memory, and so does a hole in the log;
- * - no record since it was known to hold names one of its tags; what was asked of the store before such a record is not kept;
- * - in a Cluster, each group of its tags was leased, when it was read, under the generation that HOME's lease names. A shard's old
- *   primary may still answer under the lease it had, and the record that makes its value old may have been processed already;
- * - what was read under a fence or without a lease is not kept. What was loaded is, under the read that found the tokens before it:
- *   whatever a load does not show is committed later than that, so its record is yet to come, or names a tag since.
+ * - The log was read after the request came, and that read found the log group's lease under the generation and purge
+ *   token that memory was filled under. Anything else, and a hole in the log, empties memory.
+ * - No record since the copy was known to hold names one of its tags. A value whose READ was sent before such a record
+ *   is not kept.
+ * - In a Cluster, each group of its tags was leased, when it was read, under the generation that the log group's lease
+ *   names. A shard's old primary may still answer under its former lease, and the record that makes its value old may
+ *   have been processed already.
+ * - It was not read under a fence or without a lease. A loaded value is kept under the log read that found the tokens
+ *   before the load: whatever a load does not show commits later, so its record is yet to come, or has named a tag
+ *   since.
  */
 import { LRUCache } from 'lru-cache';
 import type { Lease } from './entry.js';
@@ -18,7 +21,7 @@ import { LOG_GROUP, type LogMark, type View } from './store.js';
 import type { Tag } from './tag.js';
 
 export interface NearCacheOptions {
-  /** Of all copies together, estimated. Default 64 MiB. */
+  /** All copies together, estimated. Default 64 MiB. */
   readonly maxBytes?: number;
   /** Default 50 000. */
   readonly maxEntries?: number;
@@ -27,12 +30,15 @@ export interface NearCacheOptions {
 const DEFAULT_MAX_BYTES = 64 * 1024 * 1024;
 const DEFAULT_MAX_ENTRIES = 50_000;
 /**
- * Measured on the heap: rows, lists of ids and of small objects take 1.1 to 2.2 bytes for each character of their JSON, an entry with its
- * key and tags some 450 more.
+ * Measured on the heap: rows, lists of ids and small objects take 1.1 to 2.2 bytes for each character of their JSON; an
+ * entry with key and tags takes some 450 more.
  */
 const BYTES_PER_CHAR = 2;
 const BYTES_PER_ENTRY = 512;
-/** So many tags' last records are remembered, at most twice as many. A copy that nobody asks for while more are touched is given up. */
+/**
+ * Tags whose last invalidation is remembered, at most twice as many. A copy that is not read while more tags are
+ * invalidated is discarded.
+ */
 const MAX_TOUCHED = 50_000;
 
 export interface NearEntry {
@@ -42,36 +48,39 @@ export interface NearEntry {
   readonly loadedAtMs: number;
   readonly untilMs: number;
   readonly chars: number;
-  /** Of an answer: what it takes as it is. Absent: estimated from `chars`. */
+  /** The size of an answer in memory. Absent: estimated from `chars`. */
   readonly bytes?: number;
 }
 
-/** A read of the log that has been sent: what memory was when it was. */
+/** A log read that has been sent: the state of memory at that moment. */
 export interface LogCursor {
   readonly log: LogMark | 'end';
   readonly number: number;
   readonly identity: string | undefined;
-  /** By group, the lease generation that the identity names. */
+  /** By group, the lease generations that the identity names. */
   readonly generations: readonly string[];
 }
 
 interface Copy {
   readonly entry: NearEntry;
-  /** The last record up to which it is known to hold. */
+  /** The last record up to which the copy is known to hold. */
   known: number;
 }
 
 /**
- * Records are held against a copy when it is asked for, not when they come: an index of copies by their tags would cost each of
- * them, an answer with its hundred tags above all, more to keep than to make.
+ * Records are compared with a copy when it is read, not when they arrive. An index from tags to copies would make each
+ * copy, and an answer with its hundred tags most of all, dearer to keep than to compute.
  */
 export class NearCache {
   readonly #copies: LRUCache<Key, Copy>;
-  /** By tag, the sequence of the last record that named it. Two generations; together complete for records after `#floor`. */
+  /**
+   * By tag, the sequence of the last record that named it. Two maps, together complete for records after
+   * `#completeSince`.
+   */
   #lastInvalidation = new Map<Tag, number>();
   #lastInvalidationBefore = new Map<Tag, number>();
   #completeSince = 0;
-  /** The last record before the newer generation. */
+  /** The last record before the newer map. */
   #generationStart = 0;
   /** The last record processed, and the lease under which memory was filled. */
   #mark: LogMark | undefined;
@@ -79,7 +88,7 @@ export class NearCache {
   #generations: readonly string[] = NONE;
   #currentCursor: LogCursor = { log: 'end', number: 0, identity: undefined, generations: NONE };
   #logReadsSent = 0;
-  /** The number of the latest read of the log that was processed. */
+  /** The number of the latest log read that was processed. */
   #processed = 0;
 
   constructor(options: NearCacheOptions = {}) {
@@ -90,22 +99,22 @@ export class NearCache {
     });
   }
 
-  /** Copies held; those that no longer hold are among them until they are asked for, or make room. */
+  /** Copies held, including some that no longer hold: they go when they are read or when space is needed. */
   get size(): { readonly entries: number; readonly bytes: number } {
     return { entries: this.#copies.size, bytes: this.#copies.calculatedSize };
   }
 
-  /** How many reads of the log have been sent: those with a higher number were sent after now. */
+  /** The number of log reads sent. A log read with a higher number was sent later than now. */
   get logReadsSent(): number {
     return this.#logReadsSent;
   }
 
-  /** Whether a read of the log that was sent after `sent` has been processed. */
+  /** Whether a log read that was sent after `sent` has been processed. */
   provedAfter(sent: number): boolean {
     return this.#mark !== undefined && this.#processed > sent;
   }
 
-  /** What a read that is sent now has to ask of the log. */
+  /** The cursor for a log read that is sent now. */
   beginLogRead(): LogCursor {
     return {
       log: this.#mark ?? 'end',
@@ -115,7 +124,10 @@ export class NearCache {
     };
   }
 
-  /** As if a read sent now had found nothing new: what memory holds at this moment is known to hold since then. */
+  /**
+   * The cursor of a log read that would be sent now and find nothing new: what memory holds now is known to hold since
+   * then.
+   */
   get currentCursor(): LogCursor {
     const log = this.#mark ?? 'end';
     if (this.#currentCursor.log !== log || this.#currentCursor.identity !== this.#identity) {
@@ -129,19 +141,19 @@ export class NearCache {
     return this.#currentCursor;
   }
 
-  /** Takes a read's answer in. True: what memory holds now may be served to all who asked before that read was sent. */
+  /** Applies a log read. True: memory may now serve all calls that came before it was sent. */
   applyLogRead(asked: LogCursor, view: View): boolean {
     const lease = view.leases[LOG_GROUP];
     const { log } = view;
-    if (log === undefined) return false; // HOME was not reached: nothing is known, also nothing against memory
+    if (log === undefined) return false; // the log group was not reached: nothing is known
     const identity = lease === undefined ? undefined : identityOf(lease);
-    // What a read without the lease says of the log is no answer, be it ever so plausible.
+    // Without the lease the log proves nothing, however plausible it looks.
     if (identity === undefined || log.kind === 'hole') return this.#forget();
     if (log.kind === 'end') return this.#begin(asked, lease as Lease, log.mark);
     if (identity !== asked.identity) return this.#forget();
-    // Memory was emptied and begun anew meanwhile: this answer is about what it held before.
+    // Memory was emptied and began again: this reply is about its former content.
     if (this.#identity !== identity || this.#mark?.epoch !== log.mark.epoch) return false;
-    // Anew, and further back: what lies between is not in this answer.
+    // Memory began again, further back: this reply does not cover the records between.
     if (asked.log === 'end' || asked.log.sequence > this.#mark.sequence) return false;
     const first = log.mark.sequence - log.records.length + 1;
     log.records.forEach((tags, i) => {
@@ -157,14 +169,17 @@ export class NearCache {
     if (copy === undefined) return undefined;
     const { entry, known } = copy;
     if (entry.untilMs > nowMs && this.#untouched(entry.tags, known)) {
-      copy.known = (this.#mark as LogMark).sequence; // or there would be no copies
+      copy.known = (this.#mark as LogMark).sequence; // a copy exists only while there is a mark
       return entry;
     }
     this.#copies.delete(key);
     return undefined;
   }
 
-  /** Keeps what the read `asked` proved, or what was loaded after it, unless one of its tags was named in the log since that was sent. */
+  /**
+   * Keeps what the READ with the cursor `asked` found, or what was loaded after it, unless the log has named one of its
+   * tags since.
+   */
   put(asked: LogCursor, key: Key, entry: NearEntry): void {
     const mark = this.#mark;
     if (asked.log === 'end' || mark === undefined) return;
@@ -211,7 +226,7 @@ export class NearCache {
     for (const tag of tags) this.#lastInvalidation.set(tag, sequence);
   }
 
-  /** Whether no record after `since` has named one of these. */
+  /** Whether no record after `since` names one of the tags. */
   #untouched(tags: readonly Tag[], since: number): boolean {
     if (since === this.#mark?.sequence) return true;
     if (since < this.#completeSince) return false;
@@ -225,14 +240,17 @@ export class NearCache {
 
 const NONE: readonly string[] = [];
 
-/** What memory was filled under. Another generation of any group's lease is another identity: all copies are dropped. */
+/**
+ * Names the lease that memory was filled under. Another generation of any group's lease is another identity: all copies
+ * are dropped.
+ */
 function identityOf({ generation, purge, generations = '' }: Lease): string {
   return `${generation}:${purge}:${generations}`;
 }
 
 /**
- * Whether memory may keep what the read `asked` found in these groups: each was leased then under the generation that HOME's lease names.
- * HOME's own lease is part of the identity that `put` compares.
+ * Whether memory may keep what the READ with this cursor found in these groups: each was leased then under the
+ * generation that the log group's lease names. The log group's own lease is part of the identity that `put` compares.
  */
 export function leasedAsNamed(
   { generations }: LogCursor,
@@ -247,7 +265,7 @@ export function leasedAsNamed(
   return true;
 }
 
-/** A copy is shared by all who read it: who would change it is told at once. */
+/** All readers share a copy, so changing it must throw. */
 function freeze(value: unknown): void {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return;
   Object.freeze(value);

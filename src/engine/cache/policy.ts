@@ -1,4 +1,4 @@
-/** Policies: what a resolver method, a loader or a memoized function declares about its cached results. */
+/** Policies: what a resolver method, a source or a memoized function declares about its cached results. */
 
 import { CacheError } from './errors.js';
 import type { Tag } from './tag.js';
@@ -7,50 +7,56 @@ import { MINUTE } from './time.js';
 export type Scope = 'public' | 'viewer';
 
 export interface Policy<A> {
-  /** Names the cached call in keys, traces and the table of policies: `Project.stats`, `User`. */
+  /** Identifies the cached call in keys, traces and the table of policies: `Project.stats`, `User`. */
   readonly name: string;
-  /** Names the form of the stored value; another form has another key, so old and new builds never read each other's. */
+  /**
+   * Identifies the form of the stored value. Another form has another key, so builds with different forms do not share
+   * entries.
+   */
   readonly shape: string;
   /**
-   * How long an entry may be served, in ms. For values that depend on the database alone this only bounds memory,
-   * since writes invalidate exactly; for values that depend on the time it is their freshness.
+   * How long an entry may be served, ms. If the value depends on the database alone, this only bounds memory, since
+   * writes invalidate exactly. If it depends on the time, this is its freshness.
    */
   readonly ttlMs: number;
   /**
-   * The value depends on the time itself (overdue, the last 7 days, an outside service), so `ttlMs` is its freshness. Such a
-   * value is not held against the database by the monitor.
+   * The value depends on the time (overdue, the last 7 days, an outside service), so `ttlMs` is its freshness. The
+   * monitor skips it.
    */
   readonly timeDependent?: boolean;
   /**
-   * How long beyond `ttlMs` an entry may still be served while one process refreshes it. Only for values that depend on the
-   * time: writes invalidate these too, at once. Default 0.
+   * How long after `ttlMs` an entry may be served while one process refreshes it, ms. Only for values that depend on
+   * the time; writes still invalidate at once. Default 0.
    */
   readonly staleMs?: number;
-  /** The same for `null`, that is for what does not exist. Default: `ttlMs`, at most 10 minutes. */
+  /** `ttlMs` of a `null` value, for what does not exist. Default: `ttlMs`, at most 10 minutes. */
   readonly negativeTtlMs?: number;
-  /** Who may share an entry. Declared, never guessed. */
+  /** Which viewers may share an entry. */
   readonly scope: Scope;
-  /** The row-sets the value depends on: a pure function of the arguments, for it is part of what the key means. */
+  /** The row sets that the value depends on. A pure function of the arguments. */
   readonly tags: (args: A) => readonly Tag[];
-  /** What of the arguments tells one call from another, as a plain value. Default: all of them. */
+  /** The part of the arguments that identifies the call, as a plain value. Default: all of them. */
   readonly key?: (args: A) => unknown;
   /** Larger entries are not stored. Characters; default 256 Ki. */
   readonly maxChars?: number;
 }
 
-/** A policy with the load that fills it, for many calls at once: one value for every argument, in their order. */
+/** A policy with its batch load: one value for every argument, in their order. */
 export interface Source<A, V> extends Policy<A> {
-  /** `signal` aborts when nobody waits for the values any more. */
+  /** `signal` aborts when the last caller has left. */
   readonly load: (args: readonly A[], signal: AbortSignal) => Promise<readonly V[]>;
-  /** The load itself reads nothing through the cache: then nothing has to be followed while it runs, and it finds no `loadSignal`. */
+  /** The load reads nothing through the cache. Then no async context follows it, and it finds no `loadSignal`. */
   readonly leaf?: boolean;
-  /** A load may keep the source busy for seconds: few of them run at once, so that the others find a slot. Only for leaves. */
+  /**
+   * A load may keep the source busy for seconds. Few such loads run at once, so that others find a slot. Only for
+   * leaves.
+   */
   readonly heavy?: boolean;
 }
 
 export const DEFAULT_MAX_CHARS = 256 * 1024;
 const MAX_NEGATIVE_TTL_MS = 10 * MINUTE;
-/** Entries live up to a tenth shorter than declared, so that what was filled together does not expire together. */
+/** Entries live up to a tenth shorter than declared, so that entries filled together do not expire together. */
 const JITTER = 0.1;
 
 /** @throws CacheError POLICY, naming the policy, the field and what was expected. */

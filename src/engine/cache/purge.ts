@@ -1,6 +1,6 @@
 /**
- * Purge tokens, `<database>.<random>`, which every entry, lease and position carries. The first part names the database, so that readers
- * ignore what belongs to another. The second changes whenever all entries become void.
+ * Purge tokens, `<database>.<random>`, are part of every entry, lease and position. The first part names the database,
+ * so that readers ignore what belongs to another. The second changes when all entries become void.
  */
 import { randomToken } from './token.js';
 
@@ -8,7 +8,7 @@ export function purgeFor(database: string): string {
   return `${database}.${randomToken()}`;
 }
 
-/** Undefined for a token that names none: an older build wrote it, or a store that is not bound to a database. */
+/** Undefined for a token without a database: an older build wrote it, or a store that is not bound to a database. */
 export function databaseOf(purge: string): string | undefined {
   const dot = purge.indexOf('.');
   return dot < 0 ? undefined : purge.slice(0, dot);
@@ -21,8 +21,9 @@ export function isForeign(purge: string | undefined, database: string | undefine
 }
 
 /**
- * Whether an entry may be stored by a process that now has this database: a load that began under a lease of the database before may have
- * read from this one. `text`: the entry's, which begins with its purge tokens. A text that names no database may always be stored.
+ * Whether a process that has this database now may store an entry. A load that began under the lease of a former
+ * database may have read from this one. `text`: the entry, which begins with its purge tokens. An entry without a
+ * database may always be stored.
  */
 export function mayStore(text: string, database: string | undefined): boolean {
   const owner = databaseOf(text.slice(0, text.indexOf('|') + 1));

@@ -1,13 +1,13 @@
 /**
- * A read set: what one request reads. It may be served from memory once a read of the log that was sent after it began has been
- * processed. For snapshots it keeps the stamps of all it was given, to be validated together at the end; for answers what all of
- * that hangs on, as one.
+ * A read set: what one request reads through the cache. Memory may serve it once a log read that was sent after it
+ * began has been processed. For a snapshot it keeps the stamps of all values, to be validated together at the end; for
+ * an answer it keeps their joint dependencies.
  */
 import type { Key } from './key.js';
 import type { LogCursor } from './near-cache.js';
 import type { Tag } from './tag.js';
 
-/** A value that was given, and what proves it still holds: that its stamps are those of its tags. */
+/** A value that was given, with the stamps that prove it while its tags hold the same tokens. */
 export interface RecordedRead {
   readonly key: Key;
   readonly tags: readonly Tag[];
@@ -16,17 +16,17 @@ export interface RecordedRead {
 }
 
 /**
- * What a read set's answer hangs on: the tags of all it was given. Memory may keep it if no record since the earliest look into the
- * log names one of them: then nothing that the answer is made of has changed between its first read and now, so it is not torn either.
+ * What a read set's answer depends on. Memory may keep the answer if no record since the earliest log read of its parts
+ * names one of the tags: then no part has changed between its first read and now, and the answer is not torn.
  */
 export class Dependencies {
   readonly tags = new Set<Tag>();
   since: LogCursor | undefined;
   untilMs = Number.POSITIVE_INFINITY;
-  /** Nothing can prove the answer: something in it was not proved itself, or came from elsewhere than the cache. */
+  /** Nothing can prove the answer: a part was not proved, or did not come from the cache. */
   uncacheable = false;
 
-  /** `since`: the look that memory has known of it since; undefined where memory could not keep it. */
+  /** `since`: the log read as of which memory knows the value; undefined if memory could not keep it. */
   add(tags: readonly Tag[], since: LogCursor | undefined, untilMs: number): void {
     if (this.uncacheable) return;
     if (since === undefined) {
@@ -46,16 +46,16 @@ export class Dependencies {
     else if (since.log.sequence < earliest.log.sequence) this.since = since;
   }
 
-  /** The answer speaks of the time until then. */
+  /** The answer speaks of the time and is true until then. */
   endsAt(untilMs: number): void {
     this.untilMs = Math.min(this.untilMs, untilMs);
   }
 }
 
 export interface ReadSetOptions {
-  /** Keep stamps for `Cache.validate`, and serve from memory unasked, since the end validates. */
+  /** Keep stamps for `Cache.validate`, and serve from memory without a log read, since the end validates. */
   readonly snapshot?: boolean;
-  /** Note what the answer hangs on, for `Cache.keep`. */
+  /** Record what the answer depends on, for `Cache.storeAnswer`. */
   readonly answer?: boolean;
 }
 
@@ -63,7 +63,7 @@ export class ReadSet {
   readonly snapshot: boolean;
   readonly dependencies: Dependencies | undefined;
 
-  /** `began`: reads of the log sent before it began, or began again (`Cache.renew`). */
+  /** `began`: the number of log reads sent before it began, or began again (`Cache.renew`). */
   constructor(
     public began: number,
     { snapshot = false, answer = false }: ReadSetOptions,
@@ -73,10 +73,10 @@ export class ReadSet {
   }
 
   readonly reads = new Map<Key, RecordedRead>();
-  /** Something was read that nothing can validate: under a fence, without a lease. */
+  /** A value was read that nothing can validate: under a fence, or without a lease. */
   unverifiable = false;
 
-  /** A value was given. `since`, `untilMs`: see `Ground.add`. */
+  /** Records a value that was given. `since`, `untilMs`: see `Dependencies.add`. */
   record(
     { key, tags, groups }: Omit<RecordedRead, 'stamps'>,
     stamps: string,
@@ -91,12 +91,12 @@ export class ReadSet {
     this.reads.set(key, { key, tags, groups, stamps });
   }
 
-  /** The answer may tell of what the read set did not give: of a read that failed, of something that is not cached. It is not kept. */
+  /** The answer may show what the read set did not give: a failed read, or data that is not cached. It is not kept. */
   markUncacheable(): void {
     if (this.dependencies !== undefined) this.dependencies.uncacheable = true;
   }
 
-  /** What nothing can validate. */
+  /** Records a value that nothing can validate. */
   recordUnverifiable(): void {
     this.unverifiable = true;
     this.markUncacheable();

@@ -1,6 +1,6 @@
 /**
- * The read path. For each call: process memory, if a log read proves it; the store, in one READ for all calls of an event-loop tick;
- * the load, whose value is stored under the tokens that were read before it.
+ * The read path. For each call: process memory, if a log read proves it; then the store, in one READ for all calls of
+ * an event-loop tick; then the load, whose value is stored under the tokens that were read before it.
  */
 import { type Call, type CallNames, type IndexedCall, MAX_TAGS } from './call.js';
 import { type Entry, isFence, purgeOf, type State, stampText, stateOf } from './entry.js';
@@ -17,23 +17,26 @@ import { cursorOf, type StoreReads, type StoreReply } from './store-reads.js';
 import type { Clock } from './time.js';
 import type { Unawaited } from './unawaited.js';
 
-/** The process that refreshes a stale entry has this long before another one may try. */
+/** The process that refreshes a stale entry has this long before another may try. */
 const REFRESH_LOCK_MS = 10_000;
 const NO_TRIPS: readonly number[] = [];
 
 export interface ReadOptions {
-  /** The caller: part of the key of everything whose scope is `viewer`, and the one whose share of the loads its misses take. */
+  /**
+   * The viewer: part of the key if the policy's scope is `viewer`, and the one whose share of the loads the misses
+   * take.
+   */
   readonly viewer?: string | undefined;
-  /** The request's: `Cache.readSet()`. */
+  /** The request's read set, from `Cache.readSet()`. */
   readonly readSet?: ReadSet | undefined;
   /**
-   * For how long the caller waits: when it aborts, the read ends with its reason. A load that nobody else waits for is given up,
-   * which its source sees by `loadSignal`. Inside of a load that load's own signal counts instead.
+   * When it aborts, the read ends with its reason. A load that no other caller waits for is abandoned; its source sees
+   * this by `loadSignal`. Inside a load, that load's own signal counts instead.
    */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** One `readMany` under way. */
+/** One `readMany` in progress. */
 interface Reading<A, V> {
   readonly source: Source<A, V>;
   readonly readSet: ReadSet | undefined;
@@ -121,20 +124,24 @@ export class Reader {
     const copy = near.get(call.key, nowMs);
     if (copy === undefined) return undefined;
     this.#serveCopy(source, options, call, copy, nowMs);
-    return copy as { readonly value: V }; // of this policy's calls
+    return copy as { readonly value: V }; // a copy of this policy's calls
   }
 
   /**
-   * A request that has read the log since it began needs no second log read; a snapshot reads it at its end. Inside a load neither holds:
-   * the result is stored under tokens that may be younger than the request's log read (a second trip, another shard), and the load may be
-   * joined by a younger request while it waits in line. So a load is given what memory holds only on a log read that it sends itself.
+   * A request that has read the log since it began needs no second log read; a snapshot reads it at its end. Inside a
+   * load neither is true: the result is stored under tokens that may be younger than the request's log read (a second
+   * trip, another shard), and a younger request may join the load while it waits in line. So a load gets what memory
+   * holds only on a log read that it sends itself.
    */
   #mayServeUnasked(readSet: ReadSet | undefined): boolean {
     if (this.#near === undefined || readSet === undefined || insideLoad()) return false;
     return readSet.snapshot || this.#near.provedAfter(readSet.began);
   }
 
-  /** Serves what memory holds. @returns the others */
+  /**
+   * Serves what memory holds.
+   * @returns the other calls
+   */
   #fromMemory<A, V>(reading: Reading<A, V>, calls: readonly IndexedCall<A>[]): IndexedCall<A>[] {
     const nowMs = this.#clock.nowMs();
     return calls.filter((call) => {
@@ -146,7 +153,7 @@ export class Reader {
     });
   }
 
-  /** `reading`: what was asked before, if anything. */
+  /** `reading`: absent for `peek`. */
   #serveCopy<A, V>(
     source: Source<A, V>,
     { readSet, viewer }: Pick<ReadOptions, 'readSet' | 'viewer'>,
@@ -156,7 +163,7 @@ export class Reader {
     reading?: Reading<A, V>,
   ): void {
     const { stamps, untilMs, loadedAtMs, chars } = copy;
-    const near = this.#near as NearCache; // which the copy is of
+    const near = this.#near as NearCache; // the copy is from it
     readSet?.record(call, stamps, near.currentCursor, untilMs);
     const ageMs = Math.max(0, nowMs - loadedAtMs);
     const ttlLeftMs = untilMs - nowMs;
@@ -166,7 +173,10 @@ export class Reader {
     this.#maybeMonitor(source, viewer, call, copy);
   }
 
-  /** Serves what can be served. Never throws. @returns the misses, those among them that are never kept */
+  /**
+   * Serves what can be served. Never throws.
+   * @returns the misses, including calls that are never stored
+   */
   async #missing<A, V>(reading: Reading<A, V>, calls: readonly IndexedCall<A>[]): Promise<Miss<A>[]> {
     const memory = this.#near !== undefined;
     if (calls.every(isKept)) return this.#readThroughStore(reading, calls, memory);
@@ -176,7 +186,11 @@ export class Reader {
     return [...misses, ...never.map((call) => ({ ...call, reason: 'too-many-tags' as const, stamps: undefined }))];
   }
 
-  /** Asks the store, with all others of this tick, and serves what it or memory proves. Never throws. @returns the misses */
+  /**
+   * Sends one READ together with all calls of this event-loop tick, and serves what the store or memory proves. Never
+   * throws.
+   * @returns the misses
+   */
   async #readThroughStore<A, V>(
     reading: Reading<A, V>,
     calls: readonly IndexedCall<A>[],
@@ -192,18 +206,22 @@ export class Reader {
     reading.trips.push(reply.trip);
     const asked = calls.filter(({ key }) => reply.keys.has(key));
     const unasked = calls.filter(({ key }) => !reply.keys.has(key));
-    // What memory held when the trip began: served now that the log has been read, or, if that dropped it, asked for after all.
+    // Memory held these when the READ was sent, so they were left out. They are served now that the log has been read;
+    // those that the log dropped are read from the store.
     const dropped = this.#reads.proves(reply) ? this.#fromMemory(reading, unasked) : unasked;
     const misses = this.#classify(reading, asked, reply);
     return dropped.length === 0 ? misses : [...misses, ...(await this.#readThroughStore(reading, dropped, false))];
   }
 
-  /** Serves what the store proves. @returns the misses */
+  /**
+   * Serves what the store proves.
+   * @returns the misses
+   */
   #classify<A, V>(reading: Reading<A, V>, calls: readonly IndexedCall<A>[], reply: StoreReply): Miss<A>[] {
     const misses: Miss<A>[] = [];
     for (const call of calls) {
       const state = this.#state(call, reply.view);
-      // Absent: neither memory nor a known answer may keep it.
+      // Absent: neither memory nor an answer may keep the value.
       const cursor = cursorOf(reply, call);
       if (state.kind === 'fresh' || (state.kind === 'stale' && mayServeStale(reading, state.entry))) {
         this.#serve(reading, call, state, cursor);
@@ -256,7 +274,7 @@ export class Reader {
     );
   }
 
-  /** One process at a time loads anew what is served stale meanwhile. */
+  /** Loads a stale entry again while it is served, in one process at a time. */
   async #refresh<A, V>(
     source: Source<A, V>,
     viewer: string | undefined,
@@ -281,7 +299,7 @@ export class Reader {
       nowMs: this.#clock.nowMs(),
     });
     if (state.kind === 'fenced') {
-      // All of them: a writer that died left one on each of its tags.
+      // All of them: a writer that died left a fence on each of its tags.
       for (const tag of call.tags) {
         const token = view.tokens.get(tag);
         if (token !== undefined && isFence(token)) this.#events.fenceSeen?.(tag, token);
@@ -290,7 +308,7 @@ export class Reader {
     return state;
   }
 
-  /** Under which stamps a miss may be stored: tokens read before its load, none of them a fence, and a lease. */
+  /** The stamps under which a miss may be stored: tokens read before its load, none of them a fence, and a lease. */
   #stamps(
     call: Call<unknown>,
     state: Exclude<State, { kind: 'fresh' }>,
@@ -300,11 +318,11 @@ export class Reader {
     if (state.kind === 'fenced') return { stamps: undefined, reason: 'fenced' };
     if (state.kind === 'stale') return { stamps: state.stamps, reason: 'expired' };
     if (state.tokens.includes(undefined)) return { stamps: undefined, reason: 'store-unavailable' };
-    const purge = purgeOf(view.leases, call.groups) as string; // or it would be unleased
+    const purge = purgeOf(view.leases, call.groups) as string; // otherwise the state is unleased
     return { stamps: stampText(purge, state.tokens as string[]), reason: state.cause };
   }
 
-  /** Loads what is missing, stores what may be stored, and reports how each call ended. */
+  /** Loads the misses, stores what may be stored, and reports how each call ended. */
   async #loadMisses<A, V>(
     { source, readSet, viewer, signal, values, ended }: Reading<A, V>,
     misses: readonly Miss<A>[],
@@ -333,12 +351,12 @@ function isKept({ tags }: Call<unknown>): boolean {
   return tags.length <= MAX_TAGS;
 }
 
-/** A snapshot is of one moment: what is older than it should be has no place in one. */
+/** A snapshot shows one moment, so it never takes a stale value. */
 function mayServeStale<A, V>({ source, readSet }: Reading<A, V>, { ageMs, ttlMs }: Entry): boolean {
   return readSet?.snapshot !== true && ageMs < ttlMs + (source.staleMs ?? 0);
 }
 
-/** `work`, with a last word if it fails. */
+/** `work`; calls `onFailure` before it rejects. */
 async function onRejected<T>(work: Promise<T>, onFailure: () => void): Promise<T> {
   try {
     return await work;

@@ -1,4 +1,4 @@
-/** Who waits for a piece of work. Each may leave; when the last has gone, the work is given up. */
+/** The callers that wait for one piece of work. When the last has left, the work is abandoned. */
 
 import { setMaxListeners } from 'node:events';
 
@@ -8,15 +8,15 @@ export class SharedAbort {
   readonly #stops: (() => void)[] = [];
 
   constructor() {
-    setMaxListeners(0, this.#gone.signal); // a load may be many statements
+    setMaxListeners(0, this.#gone.signal); // a load may run many statements
   }
 
-  /** Aborts when the last of them has left, with that one's reason. */
+  /** Aborts when the last caller has left, with its reason. */
   get signal(): AbortSignal {
     return this.#gone.signal;
   }
 
-  /** One more waits: until `signal` aborts, or, without one, to the end. */
+  /** Adds a caller. It waits until `signal` aborts or, without one, to the end. */
   add(signal: AbortSignal | undefined): void {
     this.#waiting++;
     if (signal === undefined) return;
@@ -28,16 +28,16 @@ export class SharedAbort {
     this.#stops.push(() => signal.removeEventListener('abort', leave));
   }
 
-  /** The work is over: who leaves now leaves nothing. */
+  /** The work is over: leaving has no effect from now on. */
   end(): void {
     for (const stop of this.#stops) stop();
   }
 }
 
-/** What `run` brings, or the signal's reason as soon as it aborts; the run itself goes on. */
+/** The result of `run`, or the signal's reason as soon as it aborts. The run itself goes on. */
 export async function abortable<T>(run: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return run;
-  run.catch(() => {}); // its caller may be gone
+  run.catch(() => {}); // its caller may have left
   signal.throwIfAborted();
   let leave: (() => void) | undefined;
   const aborted = new Promise<never>((_, reject) => {

@@ -1,6 +1,6 @@
 /**
- * How cached calls ended, added up for all processes in one hash per day: `<name> <outcome>` → count. What a process has not
- * handed over when it dies is lost; nothing but people's curiosity depends on it.
+ * Counts of outcomes, added up for all processes in one hash per day: `<name> <outcome>` → count. A process that dies
+ * loses the counts that it has not flushed; only reports use them.
  */
 
 import type { Outcome, OutcomeKind } from './events.js';
@@ -26,7 +26,7 @@ export class Statistics {
     count(this.#counts, name, kind);
   }
 
-  /** Hands over what was noted. What cannot be handed over now is kept for the next time. */
+  /** Writes the counts to the store. If that fails, they are kept for the next time. */
   async flush(): Promise<void> {
     if (this.#counts.size === 0) return;
     const counts = this.#counts;
@@ -44,10 +44,10 @@ export class Statistics {
   }
 }
 
-/** By name and kind. Bounded by the policies times the kinds of outcomes. */
+/** By name and kind. Bounded by policies times kinds. */
 type OutcomeCounts = Map<string, Map<string, number>>;
 
-/** Called for every cached call: no text is made for it. */
+/** Runs for every cached call, so it builds no text. */
 export function count(counts: OutcomeCounts, name: string, kind: string, n = 1): void {
   let kinds = counts.get(name);
   if (kinds === undefined) {
@@ -57,10 +57,10 @@ export function count(counts: OutcomeCounts, name: string, kind: string, n = 1):
   kinds.set(kind, (kinds.get(kind) ?? 0) + n);
 }
 
-/** A day's statistics of all processes, by name. `day`: `2026-11-24`, in UTC; kept for about a week. */
+/** One day's statistics of all processes, by name. `day`: `2026-11-24`, in UTC. Kept for about a week. */
 export async function statisticsOf(store: Store, day: string): Promise<StatisticsLine[]> {
   const lines = new Map<string, Partial<Record<OutcomeKind, number>>>();
-  for (const [field, count] of await store.counts(day)) {
+  for (const [field, count] of await store.readCounters(day)) {
     const [name = '', kind] = field.split(' ');
     lines.set(name, { ...lines.get(name), [kind as OutcomeKind]: count });
   }

@@ -1,4 +1,7 @@
-/** READ, batched: one round trip to the store for all that is asked for in one event-loop tick, with the log of invalidations. */
+/**
+ * READ, batched: one round trip to the store for all calls of one event-loop tick, together with the log of
+ * invalidations.
+ */
 import type { Call } from './call.js';
 import type { Key } from './key.js';
 import { type LogCursor, leasedAsNamed, type NearCache } from './near-cache.js';
@@ -7,23 +10,23 @@ import type { Tag } from './tag.js';
 import { TickBatch } from './tick-batch.js';
 import type { Clock } from './time.js';
 
-/** Entries and tags in one READ. What a single `readMany` asks for is not split: DataLoader bounds that. */
+/** Entries and tags in one READ. The calls of one `readMany` are not split; DataLoader bounds them. */
 const MAX_KEYS_PER_READ = 10_000;
 
-/** What one read asks for in a tick. */
+/** What one caller asks for in an event-loop tick. */
 interface StoreRequest {
   readonly calls: readonly Call<unknown>[];
-  /** Entries that process memory holds are left out. */
+  /** Leave out entries that process memory holds. */
   readonly memory: boolean;
 }
 
 export interface StoreReply {
-  /** Outcomes name the round trips that they shared by these numbers. */
+  /** The number of the round trip, for outcomes. */
   readonly trip: number;
   readonly view: View;
-  /** The log read that went with it. Absent: this process keeps nothing in memory. */
+  /** The log read that went with it. Absent: this process keeps no entries in memory. */
   readonly cursor: LogCursor | undefined;
-  /** The keys that were asked for. */
+  /** The keys that were read. */
   readonly keys: ReadonlySet<Key>;
 }
 
@@ -57,8 +60,8 @@ export class StoreReads {
   }
 
   /**
-   * Whether what memory holds may be served to those who waited for this log read. Asked when a value is served, not when the reply
-   * is processed: between the two, other replies may have emptied memory and filled it as of an earlier log read.
+   * Whether memory may serve the callers that waited for this log read. Check it when a value is served, not when the
+   * reply is processed: between the two, other replies may have emptied memory and filled it as of an earlier log read.
    */
   proves({ cursor }: StoreReply): boolean {
     return cursor !== undefined && this.#near?.provedAfter(cursor.number - 1) === true;

@@ -1,59 +1,72 @@
 /**
- * The port to where entries and tokens live for all processes. Every method is one round trip and one atomic step there,
- * bounded in time; all reject with CacheError STORE_UNAVAILABLE and with nothing else. Held by one conformance suite.
+ * The interface to the entries and tokens that all processes share. Each method is one round trip and one atomic step
+ * in each group, bounded in time. A failure rejects with CacheError STORE_UNAVAILABLE and with nothing else. One
+ * conformance suite tests all stores.
  */
 import type { Lease } from './entry.js';
 import type { Key } from './key.js';
 import { type Tag, tableOf, tableTag } from './tag.js';
 
-/** L: no hit is served longer than this after the last proof that all committed writes were applied. */
+/** L: no hit is served for longer than this after the last proof that all committed writes were applied. */
 export const LEASE_MS = 2000;
-/** Tokens outlive the entries stamped with them; one that expires costs a miss. */
+/** Tokens outlive the entries stamped with them. One that expires costs a miss. */
 export const TOKEN_TTL_MS = 24 * 60 * 60 * 1000;
 
-/** While a long transaction holds the position back, the ids released since are told, so that none is applied again and again. */
+/**
+ * Released ids that HEAD reports. While a long transaction holds the position back, they keep writes from being applied
+ * again and again.
+ */
 export const MAX_RELEASED_KNOWN = 20_000;
 
-/** Fences told by one HEAD: a process that dies leaves no more of them than its pool of writers has connections. */
+/** Notes that one HEAD reports. A process that dies leaves at most as many fences as its write pool has connections. */
 export const MAX_FORGOTTEN_PER_TICK = 5;
 
-/** The log of invalidations: FENCE and APPLY append what they touch, so that a process knows what of its own memory is old. */
+/**
+ * Records kept in the log. FENCE and APPLY append the tags they touch, so that a process knows which of its copies are
+ * old.
+ */
 export const MAX_LOG_RECORDS = 2000;
 /** A record with more tags names their tables instead: every entry carries those too. */
 export const MAX_TAGS_PER_RECORD = 200;
-/** A reader further behind than this starts anew at the end. */
+/** A reader that is further behind begins again at the end. */
 export const MAX_RECORDS_PER_READ = 500;
 
-/** The group that holds the log, complete for all groups. Its lease names those of the others, so memory depends on all of them. */
+/**
+ * The group that holds the log, which covers all groups. Its lease names their leases, so memory depends on all of
+ * them.
+ */
 export const LOG_GROUP = 0;
 
-/** A place in the log: records are numbered without gaps within one epoch, the life of one log. */
+/** A position in the log. Sequences have no gaps within one epoch, which is the life of one log. */
 export interface LogMark {
   readonly epoch: string;
   readonly sequence: number;
 }
 
 export type LogSlice =
-  /** All records after the mark that was asked for, each the tags it names; `mark` is the last. */
+  /** All records after the given mark, each the tags it names; `mark` is the last record. */
   | { readonly kind: 'next'; readonly mark: LogMark; readonly records: readonly (readonly Tag[])[] }
-  /** Some record after that mark may be gone: nothing can be said. */
+  /** A record after that mark may be gone: nothing is known. */
   | { readonly kind: 'hole' }
-  /** Where the log ends now, if there is one. */
+  /** The end of the log, if there is a log. */
   | { readonly kind: 'end'; readonly mark: LogMark | undefined };
 
 export interface View {
-  /** By group; of the groups that were read, and of HOME when the log was. */
+  /** By group: the groups that were read, and the log group if the log was read. */
   readonly leases: readonly (Lease | undefined)[];
   readonly entries: ReadonlyMap<Key, string>;
   readonly tokens: ReadonlyMap<Tag, string>;
-  /** Present when it was asked for. */
+  /** Present if it was asked for. */
   readonly log: LogSlice | undefined;
 }
 
 export interface StoreReadOptions {
-  /** What was invalidated since then, or where the log ends. Absent: not asked. */
+  /** A mark: read what was invalidated since then. `end`: read only where the log ends. Absent: do not read the log. */
   readonly log?: LogMark | 'end' | undefined;
-  /** MINT: gives a fresh token to each tag that has none, in the same step; one that gets none all the same is not answered. Default: no. */
+  /**
+   * MINT: in the same step, gives a fresh token to each tag that has none. A tag that gets none is left out. Default:
+   * no.
+   */
   readonly mint?: boolean;
 }
 
@@ -63,7 +76,7 @@ export interface Fill {
   readonly ttlMs: number;
 }
 
-/** How far the outbox is applied here: every transaction below `xid` is, and entries carry `purge`. */
+/** How far the outbox is applied here: every transaction below `xid` is applied, and entries carry `purge`. */
 export interface Position {
   readonly xid: bigint;
   readonly purge: string;
@@ -72,99 +85,112 @@ export interface Position {
 /** A fence whose transaction is over. */
 export interface OrphanFence {
   readonly xid: string;
-  /** Of the group that told it. */
+  /** Those in the group that reported it. */
   readonly tags: readonly Tag[];
 }
 
 export interface Head {
-  /** The store's own clock, ms: what leases are counted from. */
+  /** The store's own clock, ms. Leases count from it. */
   readonly clockMs: number;
   readonly position: Position | undefined;
-  /** How long the lease still runs, ms; 0 when there is none, or one that proves nothing. */
+  /** How long the lease still runs, ms; 0 without a lease, or with one that proves nothing. */
   readonly leaseLeftMs: number;
-  /** Names the server's run: APPLY refuses to act on another. */
+  /** Identifies the server's run: APPLY refuses to act on another. */
   readonly run: string;
-  /** The connection that HEAD came by, where scripts cannot tell one server from another: APPLY must go by the same. */
+  /** The connection that HEAD used, for servers on which scripts cannot read the run id: APPLY must use the same. */
   readonly link?: number;
-  /** Fences of transactions below `position` that nobody released: their writers died, or the fence came after its release. */
+  /**
+   * Fences of transactions below `position` that were never released: their writers died, or the fence came after its
+   * release.
+   */
   readonly orphans: readonly OrphanFence[];
-  /** Transactions from `position` on whose tags were released here already, in rising order; at most MAX_RELEASED_KNOWN. */
+  /**
+   * Transactions from `position` on whose tags were released here already, in rising order; at most MAX_RELEASED_KNOWN.
+   */
   readonly released: readonly string[];
-  /** Why this server takes no writes, in its own words: then nothing can be applied. Absent while it takes them, or has a lease. */
+  /** The server's reason for refusing writes: nothing can be applied. Absent while it takes them, or has a lease. */
   readonly refusal?: string;
 }
 
 export interface Tick {
   readonly head: Head;
-  /** The new position: all transactions below it are over and their rows are in `rows` or were applied before. */
+  /** The new position: all transactions below it are over, and their rows are in `rows` or were applied before. */
   readonly next: Position;
-  /** With all their tags: each group takes its own, HOME writes all to the log. */
+  /** With all their tags: each group takes its own, the log group writes all to the log. */
   readonly rows: readonly { readonly xid: bigint; readonly tags: readonly Tag[] }[];
   /** A transaction id of our own, assigned after `head` found no lease. */
   readonly barrier: bigint | undefined;
   /**
-   * `hold` while rows are left for the next tick: then nothing proves freshness. `force`: grant without waiting for the barrier;
-   * what fenced on a server that is lost may then be served old for LEASE_MS.
+   * `hold` while rows are left for the next tick: nothing proves freshness then. `force`: grant without waiting for the
+   * barrier; what was fenced on a lost server may then be served old for LEASE_MS.
    */
   readonly grant: 'grant' | 'hold' | 'force';
-  /** For HOME: what the same tick found in the other groups, whose APPLY it follows. Absent: it names no lease of theirs. */
+  /**
+   * For the log group: what the same tick found in the other groups, whose APPLY came first. Absent: its lease names
+   * none of theirs.
+   */
   readonly others?: AppliedElsewhere;
 }
 
 export interface AppliedElsewhere {
-  /** By group, the generation of the lease that its APPLY granted or renewed; HOME's own place is empty. */
+  /** By group, the generation of the lease that its APPLY granted or renewed. The log group's own place is empty. */
   readonly generations: readonly (string | undefined)[];
-  /** Transactions that some group had not released: HOME logs them, also where it has released them itself. */
+  /** Transactions that some group had not released. The log group logs them, even where it has released them itself. */
   readonly unreleased: ReadonlySet<string>;
 }
 
-/** What a store tells those who listen. */
+/** Events of a store. */
 export type StoreEvent =
-  /** These transactions are over, and what they made old is known as old here: told after RELEASE, and by APPLY of what nobody released. */
+  /**
+   * These transactions are over, and the store knows what they made old. Sent after RELEASE, and by APPLY for what was
+   * not released.
+   */
   | { readonly kind: 'released'; readonly xids: readonly string[]; readonly tags: readonly Tag[] }
-  /** Something may have been told and not heard: the connection is new, or gone. */
+  /** Events may have been missed: the connection is new, or gone. */
   | { readonly kind: 'gap' };
 
-/** `applied`, or why not: another server run, another position than in `head`, or past the lease it would grant. */
+/**
+ * `applied`, or why not: another server run, another position than in `head`, or past the end of the lease it would
+ * grant.
+ */
 export type Applied = 'applied' | 'moved' | 'raced' | 'late';
 
 export type FenceReply = 'fenced' | 'foreign';
 
-/** Texts kept by `remember`, over all groups. */
+/** The most texts that `setText` keeps, over all groups. */
 export const MAX_TEXTS = 1000;
 
 export interface ApplyReply {
   readonly result: Applied;
-  /** Of the lease that was granted or renewed, if one was. */
+  /** The generation of the lease that was granted or renewed, if any. */
   readonly generation?: string | undefined;
-  /** Of the rows with tags of this group, those whose transactions had not been released here. */
+  /** The rows with tags of this group whose transactions had not been released here. */
   readonly unreleased: readonly string[];
 }
 
 /**
- * Tags and entries are spread over `groups`, each of which has its position and its lease. A store of one server has one group;
- * a cluster has a fixed number, so that all keys of a group are on one shard.
+ * Entries and tokens. Tags and entries are spread over `groups`, each of which has its own position and lease. A single
+ * server has one group. A Cluster has a fixed number, so that all keys of a group are on one shard.
  */
-export interface Store {
-  /** `redis` or `memory`: for people. */
-  readonly kind: string;
+export interface EntryStore {
   readonly groups: number;
   groupOf(name: Key | Tag): number;
-  /**
-   * From now on `read` returns only leases of the database that `database` names, and none while it names none; `fill` leaves out entries
-   * whose purge token names another. An unbound store returns and stores all of them.
-   */
-  bind(database: () => string | undefined): void;
   /** READ: leases, entries and tokens. */
   read(keys: readonly Key[], tags: readonly Tag[], options?: StoreReadOptions): Promise<View>;
   fill(fills: readonly Fill[]): Promise<void>;
-  /** True for the first who claims this key within `ttlMs`: whoever refreshes a stale entry. */
+  /** Takes the refresh lock of a stale entry for `ttlMs`. True for the first caller. */
   tryLockRefresh(key: Key, ttlMs: number): Promise<boolean>;
+  /** Fresh tokens for these tags, at once and told in the log: for what no transaction writes. */
+  invalidate(tags: readonly Tag[]): Promise<void>;
+}
+
+/** What writers and the relay do around a commit. */
+export interface WriteProtocol {
   /**
-   * FENCE: first the tags, then the log, so that who saw the record cannot have read the tags before. Idempotent.
-   * `fresh`: on a connection opened by this call, after whatever the caller did before. Here and below, `database` is the one of the
-   * transaction: while the keys of a group belong to another, the call does nothing in that group and succeeds, since the id means another
-   * transaction there. Absent: not compared.
+   * FENCE: first the tags, then the log, so that a reader of the record cannot have read the tags before. Idempotent.
+   * `fresh`: on a connection opened by this call, after whatever the caller did before. `database`, here and below, is
+   * the transaction's: while the keys of a group belong to another database, the call does nothing in that group and
+   * succeeds, since the id means another transaction there. Absent: not compared.
    * @returns `foreign` when the keys of some group belong to another database
    */
   fence(
@@ -173,16 +199,16 @@ export interface Store {
     options: { fresh: boolean; database?: string | undefined },
   ): Promise<FenceReply>;
   /**
-   * RELEASE: the transaction is over, and this process knows it. Idempotent. Publishes the tags. Also logs them where no fence did
-   * (`unfenced`), and where its own fence is gone from one of the tags or its note from a group: then a reader may have kept, since the
-   * fence's record, what the transaction made old.
+   * RELEASE: the transaction is over, and this process knows it. Idempotent. Publishes the tags. Logs them if no fence
+   * did (`unfenced`), or if its own fence is gone from a tag or its note from a group: then a reader may have kept,
+   * since the fence's record, what the transaction made old.
    */
   release(
     xid: bigint,
     tags: readonly Tag[],
     options?: { unfenced: boolean; database?: string | undefined },
   ): Promise<void>;
-  /** RELEASE of transactions found to be over in a fence left behind: the outbox still brings their tags. */
+  /** RELEASE of transactions that Postgres says are over: the outbox still brings their tags. */
   releaseFinished(
     xids: readonly string[],
     tags: readonly Tag[],
@@ -194,34 +220,54 @@ export interface Store {
     group?: number,
     options?: { database?: string | undefined },
   ): Promise<void>;
-  /** Fresh tokens for these tags, at once and told in the log: for what no transaction writes. */
-  invalidate(tags: readonly Tag[]): Promise<void>;
-  /**
-   * Hears what is released, by whatever process, until it is told to stop. Best effort: what is lost with a connection is not told again,
-   * but that something may be lost is (`gap`).
-   */
-  subscribe(hear: (news: StoreEvent) => void): () => void;
+  /** What a tick has to know before it queries Postgres. */
   head(group?: number): Promise<Head>;
   apply(tick: Tick, group?: number): Promise<ApplyReply>;
   /**
-   * Keeps a text under a name for all processes, for `ttlMs` or less: who asks for it must do without, if need be. Of more than MAX_TEXTS the
-   * oldest are dropped.
+   * How long the store has taken no writes, as far as this process knows, ms: it was not reached, or it refused them. 0
+   * while it takes them. A read that succeeds shows nothing about refused writes. With `tags`: the group among theirs
+   * that was lost last counts; without: the one that was lost first, of all.
+   */
+  outageMs(tags?: readonly Tag[]): number;
+}
+
+/** Messages between processes. */
+export interface Messages {
+  /**
+   * Subscribes to releases of all processes. Best effort: events lost with a connection are not repeated, but a `gap`
+   * says that some may be lost.
+   * @returns the function that unsubscribes
+   */
+  subscribe(hear: (news: StoreEvent) => void): () => void;
+}
+
+/** Texts and counters that all processes share. */
+export interface SharedValues {
+  /**
+   * Keeps a text under a name for all processes, for at most `ttlMs`: callers must work without it. Of more than
+   * MAX_TEXTS the oldest are dropped.
    */
   setText(name: string, text: string, ttlMs: number): Promise<void>;
   getText(name: string): Promise<string | undefined>;
   /** Adds to counters of one day that all processes share. */
   addCounters(day: string, readCounters: ReadonlyMap<string, number>): Promise<void>;
-  counts(day: string): Promise<ReadonlyMap<string, number>>;
+  readCounters(day: string): Promise<ReadonlyMap<string, number>>;
+}
+
+export interface Store extends EntryStore, WriteProtocol, Messages, SharedValues {
+  /** `redis` or `memory`, for display. */
+  readonly kind: string;
   /**
-   * For how long the store has taken no writes, as far as this process knows, ms: it could not be reached, or it refused them. 0 while it takes them.
-   * A read that succeeds says nothing of writes that were refused. Of several groups the one counts that was lost last, among those of `tags`; without
-   * `tags` the one that was lost first, of all.
+   * From now on `read` returns only leases of the database that `database` returns, and none while it returns none;
+   * `fill` leaves out entries whose purge token names another. While `owned` is false, this process does not know that
+   * the keys belong to its database and leaves them to their owner: `read` mints nothing, `fill` and `tryLockRefresh`
+   * do nothing, `invalidate`, `setText` and `addCounters` reject. An unbound store does all of it.
    */
-  outageMs(tags?: readonly Tag[]): number;
+  bind(database: () => string | undefined, owned?: () => boolean): void;
   close(): Promise<void>;
 }
 
-/** What a record of the log says of a write. */
+/** The tags of a log record, or their tables if there are too many. */
 export function recordOf(tags: readonly Tag[]): readonly Tag[] {
   return tags.length <= MAX_TAGS_PER_RECORD ? tags : [...new Set(tags.map((tag) => tableTag(tableOf(tag))))];
 }

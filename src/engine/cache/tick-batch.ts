@@ -1,10 +1,10 @@
-/** Collects what is asked for during one turn of the event loop and does it in one go. */
+/** Collects the items of one event-loop tick and runs them as one batch. */
 
 let ending: (() => void)[] = [];
 
 /**
- * setImmediate, not nextTick: DataLoader dispatches in nextTick, and every loader of the turn shall be in. One for all batches: what
- * they send then leaves in one write.
+ * setImmediate, not nextTick: DataLoader dispatches in nextTick, and every loader of the tick must be included. One for
+ * all batches, so that their commands leave in one write.
  */
 function atTurnsEnd(run: () => void): void {
   if (ending.push(run) > 1) return;
@@ -19,9 +19,9 @@ export class TickBatch<I, O> {
   #waiting: { item: I; resolve: (output: O) => void; reject: (error: unknown) => void }[] = [];
 
   /**
-   * `run` gets the items of one turn and answers all of them together: callers that waited together go on together, in one
-   * turn, so that the loads they start next fall into one batch again. No batch is larger than `maxSize`, but for a single
-   * item that is. `sizeOf` default: 1.
+   * `run` gets the items of one event-loop tick and resolves all of them together. Callers that waited together
+   * continue in one tick, so their next loads form one batch again. No batch is larger than `maxSize`, except for a
+   * single larger item. `sizeOf` default: 1.
    */
   constructor(
     private readonly run: (items: readonly I[]) => Promise<O>,

@@ -1,4 +1,4 @@
-/** Units, the clock that the engine is given, and a wait. The only place that asks for the time. */
+/** Units, the engine's clock, and a wait. The only place that reads the time. */
 
 export const SECOND = 1000;
 export const MINUTE = 60 * SECOND;
@@ -6,7 +6,7 @@ export const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 
 export interface Clock {
-  /** Wall clock, ms since 1970: for ages that are shown, and for what the memory store keeps in place of Redis's clock. */
+  /** Wall clock, ms since 1970: for ages that are shown, and in place of Redis's clock in the memory store. */
   nowMs(): number;
   /** Monotonic, ms: for durations and deadlines. */
   monotonicMs(): number;

@@ -1,8 +1,8 @@
 /**
- * `extensions.apolloCacheDebugging`: a request's cache trace in the form that Apollo's cache debugger reads, in Sandbox and elsewhere.
- * Told when the request has `apollo-cache-debugging: true`. The form is that of Apollo Router's response cache, version 1.0, in which an
- * entry is what one subgraph answered; here it is one cached call, and the only "subgraph" is this API. The values are left out: they
- * stand in the answer.
+ * `extensions.apolloCacheDebugging`: a request's cache trace in the format of Apollo's cache debugger, which Sandbox
+ * and other tools show. Sent when the request has `apollo-cache-debugging: true`. The format is that of Apollo Router's
+ * response cache, version 1.0, in which an entry is the response of one subgraph. Here it is one cached call, and the
+ * only "subgraph" is this API. Values are left out, since the response has them.
  */
 import { type GraphQLResolveInfo, print } from 'graphql';
 import type { OutcomeReason } from '../cache/index.js';
@@ -12,7 +12,7 @@ import type { NotedCall } from './cache-trace.js';
 const VERSION = '1.0';
 const SUBGRAPH = 'tasks';
 
-/** With these a loaded value was not in the store before, and is now. */
+/** Reasons of a miss whose value has been stored. */
 const STORED: ReadonlySet<OutcomeReason | undefined> = new Set(['absent', 'invalid', 'damaged', 'expired'] as const);
 
 export interface CacheDebugging {
@@ -23,13 +23,13 @@ export interface CacheDebugging {
 interface CacheDebuggerEntry {
   readonly key: string;
   readonly invalidationKeys: readonly string[];
-  /** Of a field of Query, or of something within. */
+  /** A field of Query, or something below one. */
   readonly kind:
     | { readonly rootFields: readonly string[] }
     | { readonly typename: string; readonly entityKey: Readonly<Record<string, unknown>> };
   readonly subgraphName: string;
   readonly subgraphRequest: { readonly query: string };
-  /** `subgraph`: it was loaded. */
+  /** `subgraph`: the value was loaded. */
   readonly source: 'cache' | 'subgraph';
   /** Times in seconds. */
   readonly cacheControl: {
@@ -43,7 +43,7 @@ interface CacheDebuggerEntry {
   readonly warnings: readonly { readonly code: string; readonly links: readonly []; readonly message: string }[];
 }
 
-/** @param nowMs since 1970 */
+/** @param nowMs ms since 1970 */
 export function cacheDebugging(noted: readonly NotedCall[], nowMs: number): CacheDebugging {
   return { version: VERSION, data: noted.map((one) => entryOf(one, nowMs)) };
 }
@@ -75,7 +75,7 @@ function kindOf({ path, name }: NotedCall['call'], arg: unknown): CacheDebuggerE
   return { typename: name, entityKey: typeof arg === 'string' ? { id: arg } : { path: path?.join('.') ?? null } };
 }
 
-/** As the client asked for it. */
+/** The field as the client selected it. */
 function queryOf(info: GraphQLResolveInfo | undefined): string {
   return info === undefined ? '' : `{ ${info.fieldNodes.map(print).join(' ')} }`;
 }

@@ -1,21 +1,21 @@
 /**
- * `extensions.cache`: what the cache did for one request, told when the request has `x-cache-trace: 1`. The async context
- * carries the request's tracer and the field being resolved to where outcomes and statements are noted; requests that do
- * not ask pay for none of it.
+ * `extensions.cache`: what the cache did for one request, sent when the request has `x-cache-trace: 1`. The async
+ * context carries the request's tracer and the field being resolved to the places that record outcomes and statements.
+ * Requests without a trace pay nothing for it.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type GraphQLResolveInfo, responsePathAsArray } from 'graphql';
 import { canonical, type Key, type Outcome, type OutcomeKind, type OutcomeReason, type Tag } from '../cache/index.js';
 import { SECOND } from '../cache/time.js';
 
-/** A trace longer than this is cut: a request of many thousand fields shall not double its answer. */
+/** Longer traces are cut: a request of many thousand fields must not double its response. */
 const MAX_CALLS = 1000;
 
 export interface TracedCall {
   readonly path: readonly (string | number)[] | null;
-  /** The field, `Task.assignee`. */
+  /** The coordinate of the field, `Task.assignee`. */
   readonly coordinate: string | null;
-  /** The cached source or method behind it, `User`. */
+  /** The name of the cached source or method behind it, `User`. */
   readonly name: string;
   readonly outcome: OutcomeKind;
   readonly reason?: OutcomeReason;
@@ -29,14 +29,14 @@ export interface TracedCall {
 export interface CacheTrace {
   readonly calls: readonly TracedCall[];
   readonly totals: { readonly redisRoundTrips: number; readonly sqlStatements: number; readonly ms: number };
-  /** By a mutation. */
+  /** The tags that a mutation invalidated. */
   readonly invalidated?: readonly Tag[];
 }
 
-/** A call with what only other forms of the trace tell of it. */
+/** A recorded call, with details that only other formats of the trace show. */
 export interface NotedCall {
   readonly call: TracedCall;
-  /** Absent where the cache was passed by. */
+  /** Absent when the cache was bypassed. */
   readonly key?: Key;
   readonly arg?: unknown;
   readonly info: GraphQLResolveInfo | undefined;
@@ -48,7 +48,10 @@ interface Place {
 }
 
 const here = new AsyncLocalStorage<Place>();
-/** Since the last traced field; then promises are no more followed, which until Node 24 makes all of them dearer. */
+/**
+ * How long after the last traced field promises are still followed: before Node 24 an enabled AsyncLocalStorage slows
+ * all of them.
+ */
 const FOLLOWED_MS = 30 * SECOND;
 let unfollowing: NodeJS.Timeout | undefined;
 
@@ -58,24 +61,26 @@ function follow(place: Place): void {
   unfollowing.refresh();
 }
 
-/** A request's tracer; the silent one notes nothing. */
+/** A request's tracer. A disabled one records nothing. */
 export class Tracer {
   readonly #startedMs = performance.now();
   readonly #noted: NotedCall[] = [];
   readonly #roundTrips = new Set<number>();
   readonly #invalidated = new Set<Tag>();
-  /** Which field asked first for what, by source and argument: a batch runs in the context of only one of its callers. */
+  /**
+   * The field that asked first, by source and argument: a batch runs in the async context of only one of its callers.
+   */
   readonly #askers = new Map<string, GraphQLResolveInfo | undefined>();
   #statements = 0;
 
   constructor(readonly enabled: boolean) {}
 
-  /** From now on, in this async context: what is noted belongs to this field. */
+  /** From now on, in this async context, records belong to this field. */
   enter(info?: GraphQLResolveInfo): void {
     if (this.enabled) follow({ tracer: this, info });
   }
 
-  /** A field asks a source for a value that a batch will bring. */
+  /** Records that the current field reads a value of a source, which a batch loads. */
   asks(name: string, arg: unknown): void {
     if (!this.enabled) return;
     const key = `${name} ${argumentKey(arg)}`;
@@ -108,7 +113,7 @@ export class Tracer {
     };
   }
 
-  /** Called for every outcome of the engine, in the async context of the call. */
+  /** Runs for every outcome of the engine, in the async context of the call. */
   static outcome(outcome: Outcome): void {
     const tracer = here.getStore()?.tracer;
     if (tracer === undefined) return;
@@ -129,7 +134,7 @@ export class Tracer {
     tracer.#note({ call, key, arg, info });
   }
 
-  /** Called for every SQL statement, in the async context that issued it. */
+  /** Runs for every SQL statement, in the async context that issued it. */
   static statement(): void {
     const place = here.getStore();
     if (place !== undefined) place.tracer.#statements++;
@@ -140,7 +145,7 @@ export class Tracer {
   }
 }
 
-/** One text for equal arguments of a source. */
+/** Equal arguments of a source have equal texts. */
 export function argumentKey(arg: unknown): string {
   return typeof arg === 'string' ? arg : canonical(arg);
 }

@@ -1,14 +1,16 @@
 /**
  * `@Cached` above a resolver method, in two forms:
  *
- *     @Cached({ ttlMs, scope, tags })     the method's result is kept under its field, root and arguments
- *     @Cached(userById)                   the method names an argument of a source (an id), the field is its value
+ *     @Cached({ ttlMs, scope, tags })     caches the method's result by its field, root and arguments
+ *     @Cached(userById)                   the method returns an argument of a source (an id), the field is its value
  *
- * Either way the policy stands above the method, shows in the schema's extensions, and is checked when the schema is built.
+ * In both forms the policy is above the method, is part of the schema's extensions, and is checked when the schema is
+ * built.
  *
- * In the first form the method may use only those fields of its root that `key` reads (default: `id`); so may `tags`. The root was read
- * earlier in the request than the tokens that the result is stored under, so its other fields may be old. What the method needs besides
- * it reads through `context.loads`, inside the method. In development and tests any other field of the root throws.
+ * In the first form the method and `tags` may use only those fields of the root that `key` reads (default: `id`). The
+ * root was read earlier in the request than the tokens that the result is stored under, so its other fields may be old.
+ * The method reads anything else through `context.loaders`. In development and tests any other field of the root
+ * throws.
  */
 import { type GraphQLFieldResolver, GraphQLObjectType, type GraphQLSchema, getNamedType, printType } from 'graphql';
 import { Extensions, type MiddlewareFn, UseMiddleware } from 'type-graphql';
@@ -20,21 +22,24 @@ export interface CachedPolicy<Root, Args> {
   readonly ttlMs: number;
   readonly negativeTtlMs?: number;
   readonly scope: Scope;
-  /** Of the root only fields that `key` reads. */
+  /** Uses only root fields that `key` reads. */
   readonly tags: (root: Root, args: Args) => readonly Tag[];
-  /** What of root and arguments tells one call from another. Default: the root's id and all arguments. The method may use no more of the root. */
+  /**
+   * The part of root and arguments that identifies the call. Default: the root's id and all arguments. The method may
+   * use no other part of the root.
+   */
   readonly key?: (root: Root, args: Args) => unknown;
-  /** Raise it when what is stored changes in a way that the field's type does not show. */
+  /** Raise it when the stored value changes in a way that the field's type does not show. */
   readonly version?: number;
   readonly maxChars?: number;
 }
 
-/** In the extensions of a cached field. */
+/** The extension of a cached field. */
 interface CacheExtension {
   readonly declared: CachedPolicy<unknown, unknown> | Source<unknown, unknown, never>;
-  /** By `bindPolicies`, unless a source is declared: what the method's results are cached under. */
+  /** Set by `bindPolicies`, except for a source: the policy of the method's results. */
   bound?: Policy<MethodCall>;
-  /** In development and tests: the root as the method gets it. */
+  /** In development and tests: returns the root as the method gets it. */
   guard?: (call: MethodCall) => unknown;
 }
 
@@ -46,7 +51,7 @@ interface MethodCall {
 
 const EXTENSION = 'cache';
 
-/** What a resolver's context must have: one for each request. */
+/** What a resolver's context must have. One for each request. */
 export interface CacheContext {
   readonly loaders: Pick<RequestLoaders<never>, 'load' | 'read'>;
 }
@@ -58,13 +63,15 @@ export function Cached<A, V>(source: Source<A, V, never>): MethodDecorator;
 export function Cached(declared: CacheExtension['declared']): MethodDecorator {
   const extension: CacheExtension = { declared };
   return (target, name, descriptor) => {
-    // Of a source, see `readThrough`: a middleware makes promises of its own, and a value from memory needs none.
+    // A source uses `readThrough` instead: a middleware makes promises, and a value from memory needs none.
     if (!('load' in declared)) UseMiddleware(throughPolicy(extension))(target, name, descriptor);
     Extensions({ [EXTENSION]: extension })(target, name as string);
   };
 }
 
-/** The method names an argument of the source; the field is its value, at once where memory has it. */
+/**
+ * The method returns an argument of the source; the field is the source's value, without a promise if memory has it.
+ */
 function readThrough(source: Source<unknown, unknown, never>, method: Resolve): Resolve {
   return (root, args, context, info) => {
     const read = (arg: unknown) => (arg === null || arg === undefined ? null : context.loaders.load(source, arg));
@@ -78,16 +85,16 @@ function throughPolicy(extension: CacheExtension): MiddlewareFn<CacheContext> {
     const { root, args, context } = call;
     const policy = extension.bound as Policy<MethodCall>;
     if (extension.guard !== undefined) call.root = extension.guard({ root, args });
-    // type-graphql takes `undefined` from a middleware for "what the method gave".
+    // type-graphql takes `undefined` from a middleware for "the method's own result".
     return (await context.loaders.read(policy, { root, args }, next)) ?? null;
   };
 }
 
-/** One line of the table of policies. */
+/** A row of the table of policies. */
 export interface PolicyLine {
-  /** What is cached, as keys and traces name it. */
+  /** The name in keys and traces. */
   readonly name: string;
-  /** The fields that declare it; sources are also read where no field is their value. */
+  /** The fields that declare it. Sources may also be read elsewhere. */
   readonly fields: readonly string[];
   readonly ttlMs: number;
   readonly scope: Scope;
@@ -95,8 +102,8 @@ export interface PolicyLine {
 }
 
 /**
- * Gives every cached field its name and shape, and checks its policy and those of all sources. Run once over a built
- * schema, before anything is executed. `guardRoots`: cached methods throw when they compute from their root.
+ * Gives every cached field its name and shape, and checks its policy and those of all sources. Call it once for a built
+ * schema, before execution. `guardRoots`: cached methods throw when they use other root fields than `key` reads.
  * @throws CacheError POLICY
  */
 export function bindPolicies(
@@ -148,12 +155,12 @@ function bind(coordinate: string, shape: string, declared: CachedPolicy<unknown,
   };
 }
 
-/** A cached method, whose policy has been bound. */
+/** A cached method with a bound policy. */
 interface Bound extends CacheExtension {
   bound: Policy<MethodCall>;
 }
 
-/** From now on method and `tags` throw on fields of the root that `key` does not read. */
+/** Makes the method and `tags` throw on root fields that `key` does not read. */
 function guard(coordinate: string, extension: Bound): void {
   const { key = () => [], tags } = extension.bound;
   const guarded = ({ root, args }: MethodCall, reader: string) =>

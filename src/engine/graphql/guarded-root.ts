@@ -1,7 +1,7 @@
 /**
- * In development and tests, a cached method gets its root behind a guard. The root is a row that was read earlier in the request, under
- * older tokens than those that the method's result is stored under. A method that computes from it would store an old value as a current
- * one. What `key` reads is safe: another value there is another entry.
+ * In development and tests, a cached method gets its root behind a guard. The root was read earlier in the request,
+ * under older tokens than those that the method's result is stored under. A method that uses it would store an old
+ * value as a current one. Fields that `key` reads are safe: another value there makes another entry.
  */
 
 export class UncoveredRoot extends Error {
@@ -9,10 +9,10 @@ export class UncoveredRoot extends Error {
   readonly code = 'UNCOVERED_ROOT';
 }
 
-/** Every object has these, and `await` and JSON look for them; they say nothing of a row. */
+/** Every object has these, and `await` and JSON look them up. They show nothing of a row. */
 const HARMLESS = new Set(['then', 'toJSON', ...Object.getOwnPropertyNames(Object.prototype)]);
 
-/** The fields of `root` that `read` reads. */
+/** The root fields that `read` uses. */
 export function fieldsRead(root: unknown, read: (root: unknown) => unknown): ReadonlySet<string> {
   const fields = new Set<string>();
   if (!isObject(root)) return fields;
@@ -32,8 +32,8 @@ export function fieldsRead(root: unknown, read: (root: unknown) => unknown): Rea
 }
 
 /**
- * `root` with `allowed` as its only readable fields.
- * @throws UncoveredRoot, later, where another field is read: `reader` says by what
+ * `root` with only `allowed` as readable fields.
+ * @throws UncoveredRoot on access to another field; `reader` names the code that did it
  */
 export function guardedRoot(root: unknown, reader: string, allowed: ReadonlySet<string>): unknown {
   if (!isObject(root)) return root;
@@ -41,7 +41,7 @@ export function guardedRoot(root: unknown, reader: string, allowed: ReadonlySet<
     if (typeof field === 'symbol' || allowed.has(field) || HARMLESS.has(field)) return;
     throw new UncoveredRoot(
       `${reader} reads "${field}" of its root, which its key does not name. The root was read earlier in the request and may be old. ` +
-        `Add the field to \`key\`, or read the row through \`context.loads\` inside the method.`,
+        `Add the field to \`key\`, or read the row through \`context.loaders\` inside the method.`,
     );
   };
   return new Proxy(root, {

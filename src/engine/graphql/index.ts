@@ -1,4 +1,4 @@
-/** GraphQL: cached resolvers, the loaders of one request, cache traces and whole answers. */
+/** The GraphQL side: cached resolvers, request loaders, cache traces, whole answers. */
 export { cacheDebugging } from './cache-debugger.js';
 export { Tracer } from './cache-trace.js';
 export { bindPolicies, Cached, type PolicyLine } from './cached.js';

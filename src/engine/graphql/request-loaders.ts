@@ -1,6 +1,6 @@
 /**
- * What the resolvers of one request read through. For each source a DataLoader whose batches are one cache read; for each plain
- * batch function a DataLoader that makes one statement of what a level asks for. Under a mutation both go straight to Postgres.
+ * The loaders of one request. Each source has a DataLoader whose batches are one cache read. Each plain batch function
+ * has a DataLoader that makes one statement per level. Under a mutation both read Postgres.
  */
 import DataLoader from 'dataloader';
 import {
@@ -16,37 +16,43 @@ import {
 import type { MaybePromise } from '../cache/maybe-promise.js';
 import { argumentKey, type Tracer } from './cache-trace.js';
 
-/** Arguments in one statement; a larger level is split. */
+/** Arguments in one statement; larger levels are split. */
 const MAX_BATCH = 1000;
 
-/** What loads read from. `until` is the same for a caller who waits until `signal` aborts: its statements are cancelled then. */
+/** The database that loads read. `until` returns one whose statements are cancelled when `signal` aborts. */
 export interface LoadDatabase<Db> {
   until(signal: AbortSignal): Db;
 }
 
-/** One value for every argument, in their order, by one statement. */
+/** Loads one value for every argument, in their order, by one statement. */
 export type BatchLoad<A, V, Db> = (args: readonly A[], db: Db) => Promise<readonly V[]>;
 
-/** Something cached that many fields read, a row by its id: a policy with the batch that loads what is missing. */
+/** A cached value that many fields read, such as a row by its id: a policy with the batch that loads misses. */
 export interface Source<A, V, Db> extends Policy<A> {
   readonly load: BatchLoad<A, V, Db>;
-  /** A load may keep Postgres busy for seconds. Each value is then loaded for itself: none waits for another, or fails with it. */
+  /**
+   * A load may keep Postgres busy for seconds. Each value is then loaded alone, so that none waits for another or fails
+   * with it.
+   */
   readonly heavy?: boolean;
 }
 
 type Loaders = Map<object, DataLoader<never, unknown, string>>;
 
-/** A source as one request reads it. The memo lives as long: a value read once stays the same for the rest of the answer. */
+/**
+ * A source as one request reads it. It remembers values for the request: a value read once stays the same for the rest
+ * of the answer.
+ */
 interface Reads<A, V> {
   readonly cached: CachedSource<A, V>;
   readonly loader: DataLoader<A, V, string>;
-  /** What the loader has been asked for. */
+  /** Values that the loader is loading or has loaded. */
   readonly pending: Map<string, Promise<V>>;
-  /** What memory gave at once. */
+  /** Values that memory returned without a promise. */
   readonly resolved: Map<string, V>;
 }
 
-/** What is asked of a plain batch function, and until when its answer is waited for. */
+/** An argument of a plain batch function, and how long its caller waits. */
 interface Part<A> {
   readonly arg: A;
   readonly signal: AbortSignal | undefined;
@@ -59,15 +65,18 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
   readonly #bypass: OutcomeReason | undefined;
   readonly #tracer: Tracer;
   readonly #sources = new Map<object, Reads<never, unknown>>();
-  /** Of what a cached method reads: its load may be waited for by others when this request has gone. */
+  /**
+   * For reads inside a cached method, by that load's signal: other callers may wait for the load after this request has
+   * gone.
+   */
   readonly #nested = new WeakMap<AbortSignal, Map<object, Reads<never, unknown>>>();
   readonly #batches: Loaders = new Map();
-  /** Of what is asked for inside of loads. */
+  /** Plain batches called inside loads. */
   readonly #batchesInLoads: Loaders = new Map();
 
   /**
-   * `signal`: for how long the request waits. `bypass`: why neither to read the cache nor to fill it, and to remember nothing
-   * between two reads.
+   * `signal`: how long the request waits. `bypass`: why this request neither reads nor fills the cache, and remembers
+   * nothing between two reads.
    */
   constructor(options: {
     cache: Cache;
@@ -86,8 +95,8 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
   }
 
   /**
-   * One value of a source: from the cache, or by its load. Asked for twice in a request, it is read once. At once, without a promise,
-   * where this process's memory has it and is known to be up to date.
+   * One value of a source, from the cache or by its load. A value is read once per request. Makes no promise if process
+   * memory has the value and may serve it now.
    */
   load<A, V>(source: Source<A, V, Db>, arg: A): MaybePromise<V> {
     this.#tracer.asks(source.name, arg);
@@ -106,14 +115,17 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
     return values.some((value) => value instanceof Promise) ? Promise.all(values) : (values as V[]);
   }
 
-  /** The result of a resolver method under its policy; `next` is the method. */
+  /** The result of a resolver method under its policy. `next` runs the method. */
   read<A, V>(policy: Policy<A>, arg: A, next: () => Promise<V>): Promise<V> {
     if (this.#bypass === undefined) return this.#cache.read(policy, arg, next, this.#options);
     this.#tracer.bypassed(policy.name, this.#bypass);
     return next();
   }
 
-  /** The same, past the cache: for values that must be no older than what this request has already read from Postgres. */
+  /**
+   * Loaders that bypass the cache, for values that must be no older than what this request has already read from
+   * Postgres.
+   */
   bypassing(): RequestLoaders<Db> {
     if (this.#bypass !== undefined) return this;
     const { viewer = '', signal } = this.#options;
@@ -127,18 +139,22 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
     });
   }
 
-  /** Not cached: collects what one turn asks of `load` into one call. For the bodies of cached methods; elsewhere its answer is neither kept nor part of a snapshot from the cache. */
+  /**
+   * Not cached: collects the arguments of one event-loop tick into one call of `load`. For the bodies of cached
+   * methods. Elsewhere the answer that uses it is not kept, and a snapshot that uses it is not validated from the
+   * cache.
+   */
   loadUncached<A, V>(load: BatchLoad<A, V, Db>, arg: A): Promise<V> {
     const signal = loadSignal();
-    if (signal === undefined) this.#options.readSet?.recordUnverifiable(); // of no cached method
-    // Apart: what runs in a load's slot must not wait for what waits for a slot.
+    if (signal === undefined) this.#options.readSet?.recordUnverifiable(); // outside every cached method
+    // Apart from the others: what runs in a load's slot must not wait for loads that wait for a slot.
     const loader = memoized(signal === undefined ? this.#batches : this.#batchesInLoads, load, () =>
       dataLoader<Part<A>, V>((parts) => this.#together(parts, load), null),
     );
     return loader.load({ arg, signal: signal ?? this.#options.signal });
   }
 
-  /** One call for several loads, given up when nobody waits for any of them. */
+  /** One call for several arguments, cancelled when all their callers have left. */
   #together<A, V>(parts: readonly Part<A>[], load: BatchLoad<A, V, Db>) {
     const callers = new SharedAbort();
     for (const { signal } of parts) callers.add(signal);
@@ -149,7 +165,7 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
     return async (args: readonly A[]) => {
       signal?.throwIfAborted();
       const run = () => load(args, signal === undefined ? this.#db : this.#db.until(signal));
-      // A snapshot's transaction has one slot for all that it reads.
+      // All reads of a snapshot's transaction share its one slot.
       return this.#bypass === 'snapshot' ? run() : this.#cache.loadPast({ ...this.#options, signal, heavy }, run);
     };
   }
@@ -203,7 +219,7 @@ function dataLoader<A, V>(
   });
 }
 
-/** The maps hold loaders of many types, each under the source or function that fixes its types. */
+/** The maps hold loaders of many types. The source or function used as key fixes the types of its loader. */
 function memoized<A, V>(map: Loaders, by: object, make: () => DataLoader<A, V, string>): DataLoader<A, V, string> {
   const known = map.get(by) as DataLoader<A, V, string> | undefined;
   if (known !== undefined) return known;

@@ -1,23 +1,24 @@
 /**
- * Whole answers, kept in this process as they were sent: one more entry of its memory, worth nothing after a record of any tag that its
- * execution read under. An answer is served only on a read of the log that was sent after the request came; so it is the database of
- * that moment, and costs no execution. Named by the viewer and by what of the request tells one answer from another, to the byte: the
- * body with document, variables and operation name, the media type, the origin.
+ * Whole answers, kept in this process as they were sent. Each is one more entry of process memory and void after a
+ * record of any tag that its execution read. An answer is served only on a log read that was sent after the request
+ * came: then it is the answer of that moment, without execution. Its key is the viewer and every byte of the request
+ * that can change the answer: the body with document, variables and operation name, the media types, the origin.
  *
- * Never kept: mutations, errors, what was traced, what was read under a fence or without a lease, and what depends on anything but
- * the cached reads of its read set (see `Context.readSet`). Not kept in Redis: an answer's tags are known only when it is made, so
- * reading one would take a trip for the answer and another for its tags, where the rows it is made of take no more.
+ * Never kept: mutations, errors, traced requests, reads under a fence or without a lease, and anything that depends on
+ * more than the cached reads of its read set (see `Context.readSet`). Not kept in Redis: the tags of an answer are
+ * known only when it is made, so reading one would take a trip for the answer and another for its tags, while its rows
+ * take no more than that.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Cache, Key, ReadSet } from '../cache/index.js';
 
-/** A longer body is not looked for. */
+/** Longer bodies are not looked up. */
 export const MAX_REQUEST_BYTES = 16 * 1024;
-/** A larger answer is made anew each time. */
+/** Larger answers are not kept. */
 const MAX_RESPONSE_CHARS = 256 * 1024;
-/** Headers that make an answer more, or another, than its data. */
+/** Headers that change the answer or add to it. */
 const BYPASS_HEADERS = ['x-cache-trace', 'x-consistency', 'apollo-cache-debugging'];
-/** Of one response alone. */
+/** Headers of a single response. */
 const PER_RESPONSE_HEADERS = new Set([
   ...['connection', 'content-length', 'date', 'keep-alive', 'server-timing', 'transfer-encoding'],
   ...['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset'],
@@ -25,16 +26,16 @@ const PER_RESPONSE_HEADERS = new Set([
 
 export interface CachedResponse {
   readonly text: string;
-  /** Names and values in turn, as `writeHead` takes them. */
+  /** Names and values alternate, as `writeHead` takes them. */
   readonly headers: readonly string[];
-  /** What answering it is worth in points: nobody gets past a rate limit by asking for what is known. */
+  /** The points that serving it costs, so that kept answers do not bypass the rate limit. */
   readonly cost: number;
 }
 
-/** What of a request names its answer, but for the viewer. */
+/** Identifies a request's answer for one viewer. */
 export type RequestKey = string & { readonly brand: 'question' };
 
-/** Whether this is a query in the usual way. Whatever else it is goes through every check of the server. */
+/** Whether the request is a query in the usual form. Other requests pass all checks of the server. */
 export function isCacheable({ method, headers }: IncomingMessage): boolean {
   if (method !== 'POST' || headers.authorization === undefined) return false;
   const type = headers['content-type'];
@@ -45,8 +46,8 @@ export function isCacheable({ method, headers }: IncomingMessage): boolean {
 }
 
 export function requestKeyOf({ headers }: IncomingMessage, body: Buffer): RequestKey {
-  // No header holds a line feed, so none can pass for another or for a part of the body. Latin-1 tells any two bodies apart, and
-  // takes one byte for each of theirs.
+  // No header contains a line feed, so no header can pass for another or for a part of the body. Latin-1 maps different
+  // bodies to different texts and takes one byte for each byte.
   const { accept = '', origin = '', 'content-type': type } = headers;
   return `${accept}\n${origin}\n${type}\n${body.toString('latin1')}` as RequestKey;
 }
@@ -58,17 +59,17 @@ export class ResponseCache {
     this.#cache = cache;
   }
 
-  /** Whether there is one that may still hold. */
+  /** Whether an answer is kept that may still be valid. */
   has(question: RequestKey, viewer: string): boolean {
     return this.#cache.hasAnswer(keyOf(question, viewer));
   }
 
-  /** The answer to this question now, if it is known and proved to be what execution would say. */
+  /** The answer to this request if one is kept and proved current. */
   async find(question: RequestKey, viewer: string, readSet: ReadSet): Promise<CachedResponse | undefined> {
-    return (await this.#cache.findAnswer(readSet, keyOf(question, viewer))) as CachedResponse | undefined; // as `keep` left it
+    return (await this.#cache.findAnswer(readSet, keyOf(question, viewer))) as CachedResponse | undefined;
   }
 
-  /** Keeps what the read set's reads have made, if that can be proved from now on. */
+  /** Keeps the answer if its read set can prove it. */
   keep(
     question: RequestKey,
     viewer: string,
@@ -84,7 +85,7 @@ export class ResponseCache {
   }
 }
 
-/** No policy has a name with a space. */
+/** A policy's name contains no space, so no entry has such a key. */
 function keyOf(question: RequestKey, viewer: string): Key {
   return `answer ${viewer} ${question}` as string as Key;
 }

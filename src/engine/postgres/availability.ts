@@ -1,6 +1,6 @@
 /**
- * Waits for a Postgres that is away. All who wait share one probe, so that an outage costs a statement every quarter of a second, however many
- * subscriptions wait.
+ * Waits for a Postgres that is away. All waiters share one probe, so an outage costs one statement every quarter of a
+ * second, however many subscriptions wait.
  */
 import { sql } from 'drizzle-orm';
 import { type Clock, MINUTE, systemClock } from '../cache/time.js';
@@ -8,17 +8,17 @@ import { isUnavailable } from './connection-errors.js';
 import type { Database } from './executor.js';
 
 const PROBE_EVERY_MS = 250;
-/** After which waiting is given up. */
+/** The longest wait. */
 const MAX_WAIT_MS = 2 * MINUTE;
 
 export interface AvailabilityOptions {
-  /** Any statement. Rejects while Postgres is away. */
+  /** Any statement. It rejects while Postgres is away. */
   readonly probe: () => Promise<unknown>;
   readonly clock?: Clock;
   readonly maxWaitMs?: number;
 }
 
-/** Of the pool for reads. */
+/** Probes the read pool. */
 export function availabilityOf(db: Database): Availability {
   return new Availability({ probe: () => db.read.execute(sql`select 1`) });
 }
@@ -36,8 +36,9 @@ export class Availability {
   }
 
   /**
-   * Runs `work`, which only reads, and again each time that it failed because Postgres was away.
-   * @throws what `work` fails with otherwise, when `signal` has aborted, or when Postgres stays away for longer than the bound
+   * Runs `work`, which must only read, and again each time it fails because Postgres is away.
+   * @throws what `work` fails with otherwise, when `signal` has aborted, or when Postgres stays away for longer than
+   * the bound
    */
   async retrying<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
     const giveUpAtMs = this.#clock.monotonicMs() + this.#maxWaitMs;
@@ -53,7 +54,7 @@ export class Availability {
     }
   }
 
-  /** Resolves when Postgres has answered, `signal` has aborted, or the time is over. */
+  /** Resolves when Postgres has answered, `signal` has aborted, or the bound has passed. */
   async #answers(signal: AbortSignal, giveUpAtMs: number): Promise<void> {
     while (!signal.aborted && this.#clock.monotonicMs() < giveUpAtMs) {
       this.#probing ??= this.#probeOnce().finally(() => {

@@ -1,8 +1,14 @@
-/** Transactions that Postgres rolled back because they conflicted with another: they changed nothing, and a second try may succeed. */
+/**
+ * Transactions that Postgres rolled back because they conflicted with another. They changed nothing, and another try
+ * may succeed.
+ */
 
-/** The first try included. A transaction that conflicts this often has another problem. */
+/** Including the first try. A transaction that conflicts more often has another problem. */
 export const MAX_ATTEMPTS = 4;
-/** The longest pause before the second try; it grows with each try and is random, so that two transactions do not conflict again. */
+/**
+ * The longest pause before the second try. It grows with each try and is random, so that two transactions do not
+ * conflict again.
+ */
 const PAUSE_MS = 20;
 
 /** serialization_failure, deadlock_detected. Both mean that the server has rolled back. */
@@ -16,7 +22,8 @@ export function isConflict(error: unknown): boolean {
 }
 
 /**
- * Runs a transaction again when it conflicted. `run` must begin a new one each time and leave nothing behind when it fails.
+ * Runs a transaction again when it conflicted. `run` must begin a new one each time and leave nothing behind when it
+ * fails.
  * @throws what the last try throws
  */
 export async function retryingConflicts<T>(run: () => Promise<T>, sleep: (ms: number) => Promise<unknown>): Promise<T> {

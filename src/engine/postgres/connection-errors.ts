@@ -1,12 +1,14 @@
-/** Which errors of a statement are of its connection, not of what it says: a read that failed with one may be sent again. */
+/**
+ * Which errors concern a statement's connection and not the statement: a read that failed with one may be sent again.
+ */
 
-/** Of the driver, of the system, and SQLSTATEs: the connection ended while a statement was on it. */
+/** The connection ended during a statement: codes of the driver and of the system, and SQLSTATEs. */
 const LOST = new Set([
   ...['CONNECTION_CLOSED', 'CONNECTION_DESTROYED', 'ECONNRESET', 'EPIPE', 'ECONNABORTED'],
   ...['57P01', '57P02', '08003', '08006'],
 ]);
 
-/** No connection can be had now, or Postgres does not take it: it is away, starts, ends, or is full. */
+/** No connection can be opened now, or Postgres does not accept it: it is away, starting, stopping or full. */
 const UNREACHABLE = new Set([
   ...[
     'ECONNREFUSED',
@@ -21,19 +23,19 @@ const UNREACHABLE = new Set([
   ...['57P03', '53300', '08000', '08001', '08004', 'POSTGRES_NO_ANSWER'],
 ]);
 
-/** The causes of an error in a chain, bounded for a chain that has no end. */
+/** Bounds the chain of causes that is searched. */
 const MAX_CAUSES = 10;
 
 export function isConnectionLost(error: unknown): boolean {
   return codesOf(error).some((code) => LOST.has(code));
 }
 
-/** Postgres could not be asked: the same statement may succeed later. */
+/** Postgres could not be reached: the same statement may succeed later. */
 export function isUnavailable(error: unknown): boolean {
   return codesOf(error).some((code) => LOST.has(code) || UNREACHABLE.has(code));
 }
 
-/** The error's code and those of what caused it: Drizzle and graphql-js each put an error of their own around the driver's. */
+/** The code of the error and those of its causes: Drizzle and graphql-js wrap the driver's error. */
 function codesOf(error: unknown): string[] {
   const codes: string[] = [];
   let cause = error;

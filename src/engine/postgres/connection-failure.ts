@@ -1,4 +1,4 @@
-/** Why a server could not be reached or entered, in one line for the operator. */
+/** Why a server could not be reached, or why it refused the connection, in one line for the operator. */
 import type { Connection } from './connection-url.js';
 
 /** The oldest version with `idle_session_timeout`. */
@@ -6,7 +6,7 @@ export const MIN_VERSION = 14;
 
 const itself = (_: Connection, { message }: Failure) => String(message);
 
-/** By the code of an error of the driver, node:net, node:tls or Postgres. */
+/** By error code of the driver, node:net, node:tls or Postgres. */
 const WORDS: Readonly<Record<string, string | ((to: Connection, error: Failure) => string)>> = {
   ECONNREFUSED: 'no server listens there',
   ENOENT: 'there is no such socket: no server listens there',
@@ -24,7 +24,8 @@ const WORDS: Readonly<Record<string, string | ((to: Connection, error: Failure) 
       : 'it closes the connection',
   '28P01': ({ user }, { message }) =>
     user === undefined ? String(message) : `the password of the user ${JSON.stringify(user)} is wrong`,
-  // No entry in pg_hba.conf, no such database, no right to connect, starting up, too many connections: Postgres's message names the cause.
+  // No entry in pg_hba.conf, no such database, no right to connect, starting up, too many connections: Postgres's own
+  // message names the cause.
   '28000': itself,
   '3D000': itself,
   '42501': itself,
@@ -43,7 +44,7 @@ interface Failure {
   readonly message?: string;
 }
 
-/** @returns undefined for an error that is not about connecting */
+/** @returns undefined if the error does not concern connecting */
 export function connectionFailure(error: unknown, to: Connection): string | undefined {
   const failure = (error ?? {}) as Failure;
   const code = String(failure.code);

@@ -1,4 +1,4 @@
-/** A connection URL that cannot be used. The message names the part or parameter at fault and never shows a password. */
+/** A connection URL that cannot be used. The message names the part or parameter at fault, and no password. */
 export class ConnectionUrlError extends Error {
   override readonly name = 'ConnectionUrlError';
   readonly code = 'CONNECTION_URL';

@@ -1,4 +1,4 @@
-/** The parameters of a connection URL, by name: what each means here, or why it is refused. */
+/** The parameters of a connection URL, by name: their meaning here, or why they are refused. */
 import { fault } from './connection-fault.js';
 import { type TlsWish, tlsMode } from './connection-tls.js';
 
@@ -11,7 +11,7 @@ export interface HostAndPort {
   readonly port?: number;
 }
 
-/** What a URL says, before defaults. */
+/** The contents of a URL, before defaults. */
 export interface Drafts {
   readonly connection: Draft<
     HostAndPort & {
@@ -30,14 +30,12 @@ export interface Drafts {
     }
   >;
   readonly tls: { -readonly [K in keyof TlsWish]: TlsWish[K] };
-  /** Names of parameters that change nothing here. */
+  /** Parameters that have no effect here. */
   readonly withoutEffect: string[];
 }
 
 const MAX_PORT = 65_535;
 
-/** A server keeps two connections for invalidation and needs one to read and one to write. */
-const MIN_CONNECTIONS = 4;
 const MAX_CONNECTIONS = 1000;
 const MAX_CONNECT_TIMEOUT_S = 60;
 const MAX_SECONDS = 86_400;
@@ -45,7 +43,7 @@ const MAX_SECONDS = 86_400;
 /** @throws ConnectionUrlError */
 type Apply = (value: string, drafts: Drafts, name: string) => void;
 
-/** The parameters of libpq and of Prisma, and those that providers append. */
+/** The parameters of libpq and Prisma, and those that providers add. */
 export const PARAMETERS: ReadonlyMap<string, Apply> = new Map<string, Apply>(
   Object.entries({
     host: text('host'),
@@ -68,7 +66,7 @@ export const PARAMETERS: ReadonlyMap<string, Apply> = new Map<string, Apply>(
       if (!flag(name, value)) connection.keepAliveS = 0;
     },
     connection_limit: (value, { connection }, name) => {
-      connection.maxConnections = whole(name, value, { min: MIN_CONNECTIONS, max: MAX_CONNECTIONS }, 'connections');
+      connection.maxConnections = whole(name, value, { min: 1, max: MAX_CONNECTIONS }, 'connections');
     },
     pgbouncer: (value, { connection }, name) => {
       connection.pooled = flag(name, value);

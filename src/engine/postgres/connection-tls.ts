@@ -1,4 +1,4 @@
-/** TLS as libpq's parameters ask for it, in terms of the driver and of node:tls. */
+/** TLS as libpq's parameters request it, in terms of the driver and node:tls. */
 import { readFileSync } from 'node:fs';
 import { type ConnectionOptions, checkServerIdentity } from 'node:tls';
 import { fault } from './connection-fault.js';
@@ -6,10 +6,10 @@ import { fault } from './connection-fault.js';
 const MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 export type TlsMode = (typeof MODES)[number];
 
-/** What a URL asks of TLS. */
+/** The TLS parameters of a URL. */
 export interface TlsWish {
   readonly mode?: TlsMode;
-  /** Paths of files. `system` as the root certificate means the authorities that Node trusts. */
+  /** Paths of files. `system` as the root certificate: the authorities that Node trusts. */
   readonly rootCert?: string;
   readonly cert?: string;
   readonly key?: string;
@@ -29,9 +29,9 @@ export function tlsMode(name: string, text: string): TlsMode {
 }
 
 /**
- * Without a mode TLS is used where the server offers it, as in libpq, except for a server on this computer. `allow`, with which libpq first
- * tries without TLS, is taken as `prefer`. The driver cannot bind SCRAM to the TLS channel, so `channel_binding=require` becomes
- * `verify-full`: a certificate that is valid for the host stops the same attacker.
+ * Without a mode, TLS is used where the server offers it, as in libpq, except for a server on this computer. `allow`,
+ * with which libpq tries without TLS first, is treated as `prefer`. The driver cannot bind SCRAM to the TLS channel, so
+ * `channel_binding=require` becomes `verify-full`: a certificate that is valid for the host stops the same attacker.
  */
 export function tlsSettings(wish: TlsWish, { host, isSocket }: { host: string; isSocket: boolean }): TlsSettings {
   if (isSocket) return false; // as libpq: a Unix socket does not leave this computer
@@ -46,7 +46,7 @@ export function tlsSettings(wish: TlsWish, { host, isSocket }: { host: string; i
     ...(wish.key && { key: read('sslkey', wish.key) }),
     ...(wish.keyPassword && { passphrase: wish.keyPassword }),
     rejectUnauthorized: mode !== 'require',
-    // The host is given here because the driver passes no name for an address, and Node would then check for "localhost".
+    // The host is set here because the driver passes no name for an address, and Node would then check for "localhost".
     checkServerIdentity: (_, cert) => (mode === 'verify-full' ? checkServerIdentity(host, cert) : undefined),
   };
 }

@@ -1,7 +1,7 @@
 /**
- * Reads DATABASE_URL as psql, Prisma and hosting providers write it. Every parameter is understood, translated or refused by name:
- * the driver would send an unknown one to Postgres as a setting of the session.
- * Source: the PostgreSQL manual, "Connection URIs" and "Parameter Key Words"; Prisma's manual, "PostgreSQL connector".
+ * Reads DATABASE_URL as psql, Prisma and hosting providers write it. Every parameter is understood, translated or
+ * refused by name: the driver would send an unknown one to Postgres as a session setting. Source: the PostgreSQL
+ * manual, "Connection URIs" and "Parameter Key Words"; Prisma's manual, "PostgreSQL connector".
  */
 import { existsSync } from 'node:fs';
 import { ConnectionUrlError, fault } from './connection-fault.js';
@@ -13,7 +13,7 @@ export { ConnectionUrlError } from './connection-fault.js';
 const DEFAULT_PORT = 5432;
 const CONNECT_TIMEOUT_S = 5;
 const KEEP_ALIVE_S = 60;
-/** Where Debian and the source distribution put the socket of a server that listens on DEFAULT_PORT. */
+/** The directories in which Debian and the source distribution put the socket of a server on DEFAULT_PORT. */
 const SOCKET_DIRECTORIES = ['/var/run/postgresql', '/tmp'];
 
 export interface Connection {
@@ -22,21 +22,21 @@ export interface Connection {
   readonly port: number;
   /** The Unix socket, in place of host and port. */
   readonly socketPath: string | undefined;
-  /** Absent: PGUSER, PGPASSWORD, PGDATABASE, or what the driver takes in their place. */
+  /** Absent: PGUSER, PGPASSWORD, PGDATABASE, or the driver's default. */
   readonly user: string | undefined;
   readonly password: string | undefined;
   readonly database: string | undefined;
   readonly tls: TlsSettings;
-  /** TLS from the first byte, without asking the server first. */
+  /** TLS from the first byte, without a request to the server first. */
   readonly tlsDirect: boolean;
-  /** A pooler in transaction mode is in between: no state of a session outlives a transaction. */
+  /** A pooler in transaction mode is in between: session state does not outlive a transaction. */
   readonly pooled: boolean;
   /** Whether statements may be prepared under a name. */
   readonly prepare: boolean;
-  /** How many connections the process may open. Absent: the default sizes of the pools. */
+  /** The most connections that the process opens. Absent: the default pool sizes. */
   readonly maxConnections: number | undefined;
   readonly connectTimeoutS: number;
-  /** Silence after which TCP probes a connection; 0: never. */
+  /** Silence in seconds after which TCP probes a connection; 0: never. */
   readonly keepAliveS: number;
   readonly maxLifetimeS: number | undefined;
   readonly idleTimeoutS: number | undefined;
@@ -81,7 +81,7 @@ function decoded(part: string, text: string | undefined): string | undefined {
   }
 }
 
-/** A NUL ends a value in the startup message, so the server would read what follows it as another parameter. */
+/** A NUL ends a value in the startup message, so the server would read the rest as another parameter. */
 function withoutNul(part: string, text: string): string {
   return text.includes('\0') ? fault(`${part}: expected no NUL character`) : text;
 }
@@ -140,7 +140,7 @@ function socketIn(directory: string, port: number): string {
   return `${directory}/.s.PGSQL.${port}`;
 }
 
-/** Like psql without a host: the server of this computer, by its socket where there is one. */
+/** Like psql without a host: the server of this computer, by its socket if there is one. */
 function defaultHost(port: number): string {
   return SOCKET_DIRECTORIES.find((directory) => existsSync(socketIn(directory, port))) ?? 'localhost';
 }

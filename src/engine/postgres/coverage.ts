@@ -1,7 +1,7 @@
 /**
- * The check that tags cover what is read: in development and tests every cached load runs inside `around`, and every statement
- * it issues must touch only tables and columns that its tags follow. A statement that reads more would be cached and
- * not invalidated; it fails instead.
+ * Checks that tags cover what is read. In development and tests every cached load runs inside `around`, and each of its
+ * statements may read only tables and columns that its tags follow. A statement that reads more would be cached and not
+ * invalidated, so it fails.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { rowSetName, type Tag, tableTag } from '../cache/index.js';
@@ -27,7 +27,10 @@ export class Coverage {
 
   readonly around = <T>(load: Load, run: () => Promise<T>): Promise<T> => this.#load.run(load, run);
 
-  /** @throws UncoveredRead when the statement belongs to a cached load whose tags do not follow all that it names. */
+  /**
+   * @throws UncoveredRead when the statement belongs to a cached load and reads a table or column that the load's tags
+   * do not follow
+   */
   check(statement: string): void {
     const load = this.#load.getStore();
     if (load === undefined) return;
@@ -47,7 +50,9 @@ export class Coverage {
   }
 }
 
-/** The row-sets of the table that the tags name; and they must name the table itself, which is what large statements touch. */
+/**
+ * The row sets of the table that the tags name. The tags must include the table's own, which large statements touch.
+ */
 function specsOf(tags: readonly Tag[], { table, specs }: TableRowSets): RowSetSpec[] {
   if (!tags.includes(tableTag(table))) return [];
   const names = new Set(tags.map((tag) => tag.slice(0, tag.indexOf('='))));
@@ -64,7 +69,7 @@ function mentions(statement: string, word: string): boolean {
   return new RegExp(`\\b${word}\\b`).test(statement);
 }
 
-/** Drizzle quotes columns, and qualifies them wherever another table could be meant. */
+/** Drizzle quotes columns, and qualifies them where another table could be meant. */
 function reads(statement: string, { table }: TableRowSets, column: string): boolean {
   return new RegExp(`("${table}"\\.|(?<!\\.))"${column}"`).test(statement);
 }

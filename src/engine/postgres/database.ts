@@ -1,6 +1,7 @@
 /**
- * Postgres: one pool for reads, one for writes (a write waiting for Redis holds its connection; reads must not wait behind it),
- * Drizzle over both, and a hook that sees every statement as it is issued, in the caller's async context.
+ * Postgres: one pool for reads and one for writes, since a write that waits for Redis holds its connection and reads
+ * must not wait for it. Drizzle runs over both. A hook sees every statement when it is issued, in the caller's async
+ * context.
  */
 import { drizzle } from 'drizzle-orm/postgres-js';
 import postgres, { type Sql } from 'postgres';
@@ -15,28 +16,42 @@ import { WritePool } from './write-pool.js';
 const MAX_READS = 10;
 /** Transactions that write at once in this process. */
 export const MAX_WRITES = 5;
-/** The relay and what resolves fences have a connection each (core.ts). */
+/** The relay and the fence watch have one connection each (core.ts). */
 const BESIDE_POOLS = 2;
-/** Of a read. Below the time an answer is waited for, so that its client learns which field took too long. */
+/**
+ * A server refuses a lower `connection_limit`. Commands work with one connection, since they close each before they
+ * open the next.
+ */
+export const SERVER_CONNECTIONS = {
+  min: BESIDE_POOLS + 2,
+  why: 'a server keeps two for invalidation, and needs one to read and one to write',
+};
+/**
+ * How long Postgres works on one statement of a read. Less than a request waits, so that its client learns which field
+ * took too long.
+ */
 const READ_TIMEOUT_MS = 10 * SECOND;
-/** After which a connection that says nothing counts as dead: the server has ended the statement by then, or is not there. */
+/** A connection that is silent for longer counts as dead: by then the server has ended the statement, or is gone. */
 const ANSWER_MS = 35 * SECOND;
-/** How long a connection that failed rests before it is opened again: a query that was given to it waits for that. The driver's own goes up to 20 s. */
+/**
+ * The longest pause before a failed connection is opened again: a query that was given to it waits for that. The
+ * driver's default goes up to 20 s.
+ */
 const MAX_BACKOFF_S = 0.5;
 
 export interface DatabaseOptions {
   readonly url: string;
-  /** Sees the text of every statement, BEGIN and COMMIT excepted. */
+  /** Sees the text of every statement, except BEGIN and COMMIT. */
   readonly onStatement?: (text: string) => void;
-  /** For how long the read that issues a statement is waited for, where it does not say so (`until`): when it aborts, the statement is cancelled. */
+  /** The signal of the read that issues a statement without `until`: when it aborts, the statement is cancelled. */
   readonly signal?: () => AbortSignal | undefined;
   /** For tests. */
   readonly answerMs?: number;
-  /** How long Postgres works on one statement of a read. Default 10 s. */
+  /** How long Postgres works on one statement of a read, ms. Default 10 s. */
   readonly readTimeoutMs?: number | undefined;
 }
 
-/** With the pool for writes, and what only its owner needs. */
+/** The database with its write pool and the methods that only its owner needs. */
 export type MainDatabase = ReturnType<typeof openDatabase>;
 export function openDatabase(options: DatabaseOptions) {
   const { url, onStatement, signal = () => undefined, answerMs = ANSWER_MS } = options;
@@ -76,9 +91,12 @@ export function openDatabase(options: DatabaseOptions) {
     read: reads.drizzle as Executor,
     until,
     write: writes.drizzle,
-    /** Transactions that write at once: the size of the pool behind `write`. */
+    /** Transactions that write at once: the size of the write pool. */
     maxWrites: max.writes,
-    /** `fn` sees the database of one moment, in one transaction that writes nothing. All its statements are waited for until `signal` aborts. */
+    /**
+     * `fn` sees the database of one moment, in one read-only transaction. Its statements are cancelled when `signal`
+     * aborts.
+     */
     snapshot<T>(fn: (at: Database) => Promise<T>, signal?: AbortSignal): Promise<T> {
       const within = (tx: Transaction): Database => {
         const at: Database = { read: tx, prepared: (name, build) => build(tx, name), until: () => at };
@@ -89,7 +107,7 @@ export function openDatabase(options: DatabaseOptions) {
         accessMode: 'read only',
       });
     },
-    /** Leaves all connections: another database is behind the address than before. What runs on them may end. */
+    /** Leaves all connections, because the address leads to another database now. Running statements may end. */
     reconnect() {
       readers.reconnect();
       writers.reconnect();
@@ -104,10 +122,10 @@ function loggedBy(onStatement: DatabaseOptions['onStatement']) {
   return { logger: onStatement === undefined ? (false as const) : { logQuery: (text: string) => onStatement(text) } };
 }
 
-/** `connection_limit` bounds the process. Writes get a third of what invalidation leaves. */
+/** `connection_limit` bounds the process. Writes get a third of what invalidation leaves. Each gets at least one. */
 function poolSizes({ maxConnections }: Connection): { reads: number; writes: number } {
   if (maxConnections === undefined) return { reads: MAX_READS, writes: MAX_WRITES };
-  const left = maxConnections - BESIDE_POOLS;
+  const left = Math.max(maxConnections - BESIDE_POOLS, 2);
   const writes = Math.max(1, Math.floor(left / 3));
   return { reads: left - writes, writes };
 }
@@ -119,17 +137,17 @@ export interface ClientOptions {
 }
 
 /**
- * A bare client, for statements outside of any request: the relay, migrations.
+ * A bare client for statements outside requests: the relay, migrations.
  * @throws ConnectionUrlError
  */
 export function postgresClient(url: string, options: ClientOptions): Sql {
   return connect(parseConnectionUrl(url), options);
 }
 
-/** The only place that opens connections, so that all of them have the settings that the code relies on. */
+/** The only place that opens connections, so that all have the settings that the code relies on. */
 function connect(to: Connection, { max, statementTimeoutMs = STATEMENT_TIMEOUT_MS }: ClientOptions): Sql {
   const options = {
-    host: [to.host], // in an array the driver leaves the colons of an IPv6 address alone
+    host: [to.host], // as an array, the driver leaves the colons of an IPv6 address alone
     port: [to.port],
     ...(to.socketPath !== undefined && { path: to.socketPath }),
     ...(to.user !== undefined && { user: to.user }),
@@ -151,5 +169,5 @@ function connect(to: Connection, { max, statementTimeoutMs = STATEMENT_TIMEOUT_M
       ...(!to.pooled && startupSettings(statementTimeoutMs)),
     },
   };
-  return postgres(options as object); // its types know no list of hosts, no sslnegotiation, and few settings
+  return postgres(options as object); // the driver's types have no list of hosts, no sslnegotiation and few settings
 }

@@ -6,7 +6,7 @@ export interface Database {
   /** A statement of the read pool, built once under its name; Postgres plans it once per connection. */
   prepared<S extends Prepared>(name: string, build: (read: Executor, name: string) => S): Pick<S, 'execute'>;
   readonly read: Executor;
-  /** The same for a caller who waits until `signal` aborts: then its statements are cancelled. */
+  /** The same database for a caller that waits until `signal` aborts: its statements are cancelled then. */
   until(signal: AbortSignal): Database;
 }
 
@@ -14,6 +14,6 @@ export interface Prepared {
   execute(values?: Record<string, unknown>): Promise<unknown>;
 }
 
-/** Where a query runs: `db.read`, or the transaction of a write. */
+/** Runs a query: `db.read`, or the transaction of a write. */
 export type Executor = PostgresJsDatabase | Transaction;
 export type Transaction = Parameters<Parameters<PostgresJsDatabase['transaction']>[0]>[0];

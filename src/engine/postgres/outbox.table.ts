@@ -1,6 +1,6 @@
 /**
- * The outbox: the tags of what a transaction wrote, put there by triggers inside that transaction. `xid` orders it as the
- * relay needs it. Rows below every store's position are trimmed after a while; the trim line says up to where.
+ * The outbox: the tags that a transaction touched, written by triggers inside that transaction. `xid` gives the order
+ * that the relay needs. Old rows are trimmed; the trim line says up to where.
  */
 import { sql } from 'drizzle-orm';
 import { bigint, boolean, check, index, pgTable, text, timestamp } from 'drizzle-orm/pg-core';
@@ -21,7 +21,9 @@ export const cacheOutboxTrim = pgTable(
   'cache_outbox_trim',
   {
     one: boolean().primaryKey().default(true),
-    /** No row below this transaction id is kept: a store whose position is lower cannot catch up and is purged. */
+    /**
+     * Rows below this transaction id have been deleted. A store whose position is lower cannot catch up and is purged.
+     */
     below: xid8().notNull(),
   },
   (table) => [check('cache_outbox_trim_one', sql`${table.one}`)],

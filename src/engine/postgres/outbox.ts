@@ -1,4 +1,7 @@
-/** The statements that read the outbox: a writer's own tags, what the relay has to apply, which transactions are over. */
+/**
+ * The statements that read the outbox: a writer's own tags, the rows that the relay applies, the transactions that are
+ * over.
+ */
 import { sql } from 'drizzle-orm';
 import type { Sql } from 'postgres';
 import type { Tag } from '../cache/index.js';
@@ -16,16 +19,21 @@ import {
 import type { Transaction } from './executor.js';
 import { preparedIn, statementCount } from './write-pool.js';
 
-/** A transaction that touched more tags than this touches their tables instead: every entry carries its tables' tags too. */
+/** A transaction that touched more tags touches their tables instead: every entry carries its tables' tags too. */
 const MAX_TAGS = 2000;
-/** With more in its rows, told apart or not, a transaction is not even looked at tag by tag: a million take Postgres seconds. */
+/**
+ * A transaction with more tags in its rows, duplicates included, is not read tag by tag: a million take Postgres
+ * seconds.
+ */
 const MAX_TAGS_LOOKED_AT = 20_000;
-/** Transactions, and tags in their rows, that one tick applies; the rest waits for the next, which follows at once. */
+/**
+ * Transactions, and tags in their rows, that one tick applies. The rest waits for the next tick, which follows at once.
+ */
 const MAX_TRANSACTIONS_PER_TICK = 1000;
 const MAX_TAGS_PER_TICK = 10_000;
-/** How long rows are kept after they were written: a Redis restored from an older file catches up by them. */
+/** How long rows are kept: a Redis restored from an older file catches up by them. */
 const RETENTION_MS = HOUR;
-/** Rows that one call deletes: some 20 ms. */
+/** Rows that one call deletes, in some 20 ms. */
 const MAX_ROWS_PER_TRIM = 10_000;
 
 export interface Written {
@@ -33,14 +41,14 @@ export interface Written {
   readonly tags: readonly Tag[];
 }
 
-/** A transaction of this process: its id is one of that database. */
+/** A transaction of this process, with the database that its id belongs to. */
 export interface OwnWritten extends Written {
   readonly database: string;
 }
 
 /**
- * A transaction's tags, in SQL: `$xid` is its id. A writer fences by it, the relay releases by it, so it is one text: fences on tags that
- * the relay then does not name would stay. Every row of the outbox is of one table.
+ * A transaction's tags, in SQL; `$xid` is its id. Writers fence by it and the relay releases by it, so there is one
+ * text: fences on tags that the relay does not name would stay. Every row of the outbox holds tags of one table.
  */
 const TAGS_OF = `
   select case
@@ -56,7 +64,7 @@ function tagsOf(xid: string): string {
   return TAGS_OF.replaceAll('$xid', xid);
 }
 
-/** What the open transaction has touched so far; undefined when it wrote nothing. */
+/** The tags that the open transaction has touched so far; undefined when it wrote nothing. */
 export async function readTouchedTags(tx: Transaction): Promise<OwnWritten | undefined> {
   const statement = preparedIn(tx, 'touched_by', (at, name) =>
     at
@@ -73,56 +81,60 @@ export async function readTouchedTags(tx: Transaction): Promise<OwnWritten | und
   return { xid: BigInt(row.xid), tags: row.tags ?? [], database: row.database || UNKNOWN_DATABASE };
 }
 
-/** By transaction: what it had touched, and after how many statements. */
+/** By transaction: the tags read, and after how many statements. */
 const touched = new WeakMap<object, { readonly written: Promise<OwnWritten | undefined>; readonly sent: number }>();
 
 /**
- * Runs what is probably the last statement of a write, and asks right behind it, in the same round trip, what the transaction has touched.
- * `writtenBy` takes that answer if it was the last, and asks anew if not; so whoever is wrong about it costs a statement.
+ * Runs what is probably the last statement of a write, and reads the touched tags right behind it, in the same round
+ * trip. `touchedTags` uses that result if it was the last statement, and reads again if not: a wrong guess costs one
+ * statement.
  */
 export function runThenReadTags<T>(tx: Transaction, statement: PromiseLike<T>): Promise<T> {
-  const running = Promise.resolve(statement.then((value) => value)); // which sends it
-  if (statementCount(tx) === undefined) return running; // of a savepoint: not the last
+  const running = Promise.resolve(statement.then((value) => value)); // this sends it
+  if (statementCount(tx) === undefined) return running; // a savepoint's statement: not the last
   const written = readTouchedTags(tx);
-  written.catch(() => {}); // the statement's own failure is the one to tell
+  written.catch(() => {}); // the statement's own failure is the one to report
   touched.set(tx, { written, sent: statementCount(tx) as number });
   return running;
 }
 
-/** What the transaction has touched, now that its last statement has been sent. */
+/** The tags that the transaction has touched, after its last statement was sent. */
 export function touchedTags(tx: Transaction): Promise<OwnWritten | undefined> {
   const known = touched.get(tx);
   return known !== undefined && known.sent === statementCount(tx) ? known.written : readTouchedTags(tx);
 }
 
 export interface OutboxView {
-  /** Which database this is a view of. */
+  /** The database that this is a view of. */
   readonly identity: DatabaseIdentity;
-  /** Every transaction below it is over: the xmin horizon of the snapshot that `rows` were read with. */
+  /** Every transaction below it is over: the xmin horizon of the snapshot in which `rows` were read. */
   readonly horizon: bigint;
   readonly rows: readonly Written[];
   /** How far the rows reach: `horizon`, or the first transaction below it that did not fit. */
   readonly upTo: bigint;
-  /** Not all rows fitted. */
+  /** Some rows did not fit. */
   readonly cut: boolean;
-  /** Rows below this are gone. */
+  /** Rows below this have been deleted. */
   readonly trimmedBelow: bigint;
 }
 
-/** What the relay asks of Postgres. */
+/** The relay's interface to Postgres. */
 export interface Outbox {
-  /** Which database it is in; a part of each view as well. */
+  /** The database of the connection; a part of each view as well. */
   identity(): Promise<DatabaseIdentity>;
   /** See `readOutbox`. */
   read(from: bigint | undefined, applied: readonly string[]): Promise<OutboxView>;
-  /** An id assigned now. */
+  /** A transaction id assigned now. */
   freshTransactionId(): Promise<bigint>;
   /** See `trimOutbox`. */
   trim(): Promise<boolean>;
   close(options: { timeoutS: number }): Promise<void>;
 }
 
-/** `events`: tables of events (`xid`, `seq`, `at`) that live as long as the outbox and are trimmed with it, each with its trim line (`<table>_trim`). */
+/**
+ * `events`: tables of events (`xid`, `seq`, `at`) that are trimmed with the outbox, each with its trim line
+ * (`<table>_trim`).
+ */
 export function postgresOutbox(client: Sql, events: readonly string[] = []): Outbox {
   return {
     identity: () => readIdentity(client),
@@ -147,8 +159,9 @@ interface FoundView {
 }
 
 /**
- * One statement, so that identity, horizon and rows are of one snapshot. `from` undefined: no rows. `applied`: transactions to leave out.
- * @throws StandbyError: a standby's snapshots prove nothing about the primary.
+ * One statement, so that identity, horizon and rows come from one snapshot. `from` undefined: no rows. `applied`:
+ * transactions to leave out.
+ * @throws StandbyError: a standby's snapshots prove nothing about the primary
  */
 export async function readOutbox(
   client: Sql,
@@ -169,8 +182,8 @@ export async function readOutbox(
 }
 
 async function findView(client: Sql, from: bigint | undefined, applied: readonly string[]): Promise<FoundView> {
-  // `not in (select …)` is hashed. `<> all (array)` is not, once Postgres plans without the values, and then a long transaction, behind
-  // which thousands of applied ones gather, takes the relay seconds a tick: 13 s at 20 000, where this takes 0.02.
+  // `not in (select …)` is hashed; `<> all (array)` is not, once Postgres plans without the values. Unhashed, a tick
+  // takes 13 s with 20 000 applied transactions behind a long one; hashed, 0.02 s.
   const [view] = await client<FoundView[]>`
     with pending as (
       select xid, sum(cardinality(tags)) as size
@@ -203,15 +216,15 @@ async function findView(client: Sql, from: bigint | undefined, applied: readonly
   return view;
 }
 
-/** An id assigned now. Not pg_snapshot_xmax, which can equal the id of a running writer. */
+/** A transaction id assigned now. Not pg_snapshot_xmax, which can equal the id of a running writer. */
 export async function freshTransactionId(client: Sql): Promise<bigint> {
   const [row] = await client<{ xid: string }[]>`select pg_current_xact_id()::text as xid`;
   return BigInt((row as { xid: string }).xid);
 }
 
 /**
- * Those of `xids` whose transactions are over, and the database that says so. An id that was never assigned here is of a history that is
- * gone: over too.
+ * The transactions of `xids` that are over, and the database that says so. An id that was never assigned here belongs
+ * to a lost history: over too.
  */
 export async function finishedOf(
   client: Sql,
@@ -227,10 +240,11 @@ export async function finishedOf(
 }
 
 /**
- * Deletes the oldest rows, up to the first that is younger than the retention, and moves the trim line with them, in one statement. It asks
- * for no store's position: one that is further behind than the line catches up no more but is purged, so that an outage of Redis cannot fill
- * Postgres. Nothing from the oldest running transaction on is touched, or each tick would find its position below the line until that ends.
- * @returns whether there is more to delete.
+ * Deletes the oldest rows, up to the first that is younger than the retention, and moves the trim line, in one
+ * statement. It ignores the positions of stores: one that is behind the line is purged, so an outage of Redis cannot
+ * fill Postgres. Rows from the oldest running transaction on stay, or each tick would find its position below the line
+ * until that transaction ends.
+ * @returns whether there is more to delete
  */
 export async function trimOutbox(
   client: Sql,
@@ -257,9 +271,9 @@ export async function trimOutbox(
 }
 
 /**
- * Deletes the oldest rows of a table of events, up to the first that is younger than the retention, and moves the table's trim line with them,
- * in one statement: whoever reads both in one knows whether something is missing.
- * @returns whether there is more to delete.
+ * Deletes the oldest rows of a table of events, up to the first that is younger than the retention, and moves the
+ * table's trim line, in one statement: a reader of both in one statement knows whether rows are missing.
+ * @returns whether there is more to delete
  */
 export async function trimEvents(
   client: Sql,

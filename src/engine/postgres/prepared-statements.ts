@@ -1,16 +1,17 @@
 /**
- * Statements that come again are prepared. Drizzle sends those it builds per call unprepared: Postgres then parses each anew, and the
- * driver takes two round trips for it instead of one. Postgres still plans a prepared one for its parameters where that pays.
+ * Prepares repeated statements. Drizzle sends statements that it builds per call unprepared: Postgres parses each one,
+ * and the driver needs two round trips instead of one. Postgres still plans a prepared statement for its parameters
+ * where that pays.
  */
 import { LRUCache } from 'lru-cache';
 import type { Executor, Prepared } from './executor.js';
 
-/** Texts looked out for. Those of lists grow with the lists; they come once and go. */
+/** Texts watched for repetition. The texts of lists vary with their length and rarely repeat. */
 const MAX_SEEN = 1000;
-/** Texts that are prepared, on each connection; what comes later is not. Postgres keeps some 20 KB for each. */
+/** The most texts prepared on each connection. Postgres keeps some 20 KB for each. */
 const MAX_PREPARED = 500;
 
-/** @returns whether a text has been asked about before, and is one of those to prepare */
+/** @returns whether a text has been seen before and is one of those to prepare */
 export function repeatedStatements(): (text: string) => boolean {
   const seen = new LRUCache<string, true>({ max: MAX_SEEN });
   const prepared = new Set<string>();
@@ -23,7 +24,7 @@ export function repeatedStatements(): (text: string) => boolean {
   };
 }
 
-/** Statements over `at`, each built once under its name: one name, one builder. */
+/** Statements over `at`, each built once under its name. One name belongs to one builder. */
 export function statementCache(at: Executor) {
   const statements = new Map<string, unknown>();
   return <S extends Prepared>(name: string, build: (at: Executor, name: string) => S): S => {

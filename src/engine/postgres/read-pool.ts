@@ -1,36 +1,45 @@
 /**
- * The pool of readers as Drizzle sees it: the driver's client, with what the driver lacks. A statement that nobody waits for any
- * more is cancelled in Postgres; one that the cancelling of another has hit is sent again, and so is, once, one whose connection has died; a
- * server that says nothing, though its own limit has long passed, is left together with the pool.
+ * The read pool as Drizzle sees it: the driver's client with what the driver lacks. A statement without waiting callers
+ * is cancelled in Postgres. A statement that another one's cancellation hit is sent again; one whose connection died is
+ * sent again once. If the server is silent long after its own limit, the pool is left and opened again.
  */
+
 import type { PendingQuery, Row, Sql, TransactionSql } from 'postgres';
 import { SECOND } from '../cache/time.js';
 import { isConnectionLost } from './connection-errors.js';
+import { leave } from './leave.js';
 import { repeatedStatements } from './prepared-statements.js';
 
-/** How often a statement that is to be cancelled is asked to end: it may just be waiting for its turn, or between two messages. */
+/**
+ * The interval between cancel requests for one statement: it may just be waiting for its turn, or be between two
+ * messages.
+ */
 const CANCEL_EVERY_MS = 100;
-/** A statement is hit by the cancelling of the one before it once in a great while; twice in a row means something else. */
+/** The cancellation of one statement hits the next one on rare occasions; twice in a row means something else. */
 const MAX_ATTEMPTS = 3;
 const QUERY_CANCELED = '57014';
-/** Before a statement is sent again: what ended its connection may have ended all others, of which the pool is told one by one. */
+/**
+ * The pause before a statement is sent again: whatever ended its connection may have ended others, which the pool
+ * learns one by one.
+ */
 const RESEND_AFTER_MS = 50;
-/** What runs on a pool that is left has this long to end. */
-const LEAVE_S = 5;
 
 export interface ReadPoolOptions {
   readonly connect: () => Sql;
-  /** Of the statement that is about to be sent, where `until` says nothing: aborts when nobody waits for it. */
+  /** The signal of the statement that is about to be sent, where `until` gives none. */
   readonly signal: () => AbortSignal | undefined;
-  /** After which a statement's connection counts as dead. More than the server lets a statement run. */
+  /** Silence after which a statement's connection counts as dead, ms. More than the server lets a statement run. */
   readonly answerMs: number;
-  /** How long the server lets a statement run: what was cancelled sooner, somebody cancelled. */
+  /** How long the server lets a statement run, ms. A cancellation before that was requested by a client. */
   readonly statementTimeoutMs: number;
-  /** The server does not enforce `statementTimeoutMs` on these connections: the pool cancels a statement that takes longer. */
+  /** The server does not enforce `statementTimeoutMs` on these connections, so the pool cancels late statements. */
   readonly cancelsLate: boolean;
 }
 
-/** The driver's query, with what its types hide: whether Postgres works on it now, and how it is cancelled, more than once. */
+/**
+ * The driver's query with members that its types hide: whether Postgres works on it now, and a canceller that may be
+ * called repeatedly.
+ */
 type Query = PendingQuery<Row[]> & { readonly active: boolean; readonly canceller: (query: Query) => Promise<void> };
 type Unsafe = Sql['unsafe'];
 
@@ -38,7 +47,7 @@ export class ReadPool {
   readonly #options: ReadPoolOptions;
   readonly #comesAgain = repeatedStatements();
   #sql: Sql;
-  /** Of the statements that are made now. */
+  /** The signal of the statements that are being made. */
   #until: AbortSignal | undefined;
 
   constructor(options: ReadPoolOptions) {
@@ -46,7 +55,7 @@ export class ReadPool {
     this.#sql = options.connect();
   }
 
-  /** Waits for the statements that `make` makes, before it returns, until `signal` aborts. */
+  /** Statements that `make` makes before it returns are cancelled when `signal` aborts. */
   until<T>(signal: AbortSignal, make: () => T): T {
     this.#until = signal;
     try {
@@ -56,7 +65,7 @@ export class ReadPool {
     }
   }
 
-  /** Stands for the driver's client with what Drizzle calls of it, and for whichever pool is in use then. */
+  /** Stands in for the driver's client towards Drizzle, over whichever pool is in use. */
   client(until?: AbortSignal): Sql {
     const unsafe = (...args: Parameters<Unsafe>) => {
       const signal = until ?? this.#until ?? this.#options.signal();
@@ -69,7 +78,7 @@ export class ReadPool {
     return { options: this.#sql.options, unsafe, begin } as unknown as Sql;
   }
 
-  /** From now on statements go to new connections: the old ones may lead to another database than the address does now. */
+  /** Sends statements on new connections from now on: the old ones may lead to another database. */
   reconnect(): void {
     this.#leave(this.#sql);
   }
@@ -78,7 +87,7 @@ export class ReadPool {
     await this.#sql.end(options);
   }
 
-  /** A transaction is not sent again: what it has read belongs together. */
+  /** A transaction is not sent again: its reads belong together. */
   #within(tx: TransactionSql, sql: Sql, until: AbortSignal | undefined): TransactionSql {
     const unsafe = (...args: Parameters<Unsafe>) =>
       new Statement({ send: () => this.#sent(sql, args, tx), signal: until ?? this.#options.signal(), again: false });
@@ -93,11 +102,11 @@ export class ReadPool {
     return { query, answerMs, statementTimeoutMs, cancelsLate, leave: () => this.#leave(pool) };
   }
 
-  /** From now on statements go to new connections. Once per pool. */
+  /** Sends statements on new connections from now on. Once per pool. */
   #leave(pool: Sql): void {
     if (pool !== this.#sql) return;
     this.#sql = this.#options.connect();
-    pool.end({ timeout: LEAVE_S }).catch(() => {}); // those who wait for its statements are told by these
+    leave(pool);
   }
 }
 
@@ -106,7 +115,7 @@ interface Sent extends Pick<ReadPoolOptions, 'answerMs' | 'statementTimeoutMs' |
   readonly leave: () => void;
 }
 
-/** Like the driver's query: sent when it is awaited, as rows of values where `values` was called before. */
+/** Like the driver's query: sent when it is awaited, as rows of values if `values` was called before. */
 class Statement implements PromiseLike<unknown> {
   #asValues = false;
 
@@ -114,7 +123,7 @@ class Statement implements PromiseLike<unknown> {
     private readonly how: {
       readonly send: () => Sent;
       readonly signal: AbortSignal | undefined;
-      /** Whether it may be sent once more when it was cancelled by mistake, or its connection has died. */
+      /** Whether it may be sent again when it was cancelled by mistake, or once when its connection died. */
       readonly again: boolean;
     },
   ) {}
@@ -157,7 +166,7 @@ class Statement implements PromiseLike<unknown> {
   }
 }
 
-/** Its message is for clients: what is in the statement is not. */
+/** The message is for clients, so it does not contain the statement. */
 export class QueryTimeout extends Error {
   override readonly name = 'QueryTimeout';
   readonly code = 'QUERY_TIMEOUT';
@@ -173,7 +182,7 @@ export class NoAnswer extends Error {
   readonly code = 'POSTGRES_NO_ANSWER';
 }
 
-/** @throws NoAnswer, what the statement fails with */
+/** @throws NoAnswer; what the statement fails with */
 async function answered(
   { query, answerMs, statementTimeoutMs, cancelsLate, leave }: Sent,
   asValues: boolean,
@@ -182,7 +191,8 @@ async function answered(
   const run = asValues ? query.values() : query;
   let cancelling: NodeJS.Timeout | undefined;
   const cancel = () => {
-    // Not the driver's `cancel`: of a statement that waits its turn on a connection it loses the answers of others.
+    // Not the driver's `cancel`: for a statement that waits for its turn on a connection it loses the answers of
+    // others.
     if (query.active) query.canceller(query).catch(() => {});
     cancelling = setTimeout(cancel, CANCEL_EVERY_MS);
   };

@@ -1,6 +1,6 @@
 /**
- * Checks, before anything else starts, that this application can work with a database: that it answers, its version, its encoding, its
- * rules for capitals, and the settings of a session. A fault is one line for the operator.
+ * Checks, before anything else starts, that this application can work with a database: reachability, version, encoding,
+ * rules for capitals, session settings. A fault is one line for the operator.
  */
 import type { Sql } from 'postgres';
 import { connectionFailure, MIN_VERSION } from './connection-failure.js';
@@ -20,8 +20,8 @@ export function requireDatabase(url: string): Promise<void> {
 }
 
 /**
- * Checks the database, then runs `run` on a client of its own.
- * @throws DatabaseUnusable, also where the server cannot be reached; ConnectionUrlError; what `run` throws
+ * Checks the database, then runs `run` with a client of its own.
+ * @throws DatabaseUnusable, also when the server cannot be reached; ConnectionUrlError; what `run` throws
  */
 export async function withDatabase<T>(url: string, options: ClientOptions, run: (sql: Sql) => Promise<T>): Promise<T> {
   const connection = parseConnectionUrl(url);
@@ -58,7 +58,7 @@ async function requireUsable(sql: Sql, pooled: boolean): Promise<void> {
 
 const CREATE = "create it with template template0 encoding 'UTF8' locale 'C.UTF-8'";
 
-/** `contains`, `startsWith` and the search ignore capitals. Which letters are capitals is decided by the database's LC_CTYPE. */
+/** `contains`, `startsWith` and the search ignore case. The database's LC_CTYPE decides which letters are capitals. */
 async function requireCapitals(sql: Sql): Promise<void> {
   const [found] = await sql<{ equal: boolean; ctype: string }[]>`
     select lower('ÀŁЖΩ') = 'àłжω' as equal, datctype as ctype from pg_database where datname = current_database()`;

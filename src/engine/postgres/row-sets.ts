@@ -1,22 +1,25 @@
 /**
- * Row-sets: which equalities of a table's columns name a set of rows that something cached may depend on. Declared beside
- * the table, installed as triggers (triggers.ts), used as tags: one declaration, so that no query can depend on a
- * row-set which no trigger names.
+ * Row sets: the rows of a table whose columns equal given values, which cached values may depend on. They are declared
+ * beside the table, installed as triggers (triggers.ts) and used as tags. One declaration serves both, so no query can
+ * depend on a row set that no trigger names.
  */
 import { getTableColumns, getTableName } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import { rowSetTag, type Tag, tableTag } from '../cache/index.js';
 
 export interface RowSetDeclaration {
-  /** Tells row-sets of the same columns apart that look at different parts of the rows. */
+  /** Tells row sets of the same columns apart that watch different columns. */
   readonly aspect?: string;
-  /** The columns whose equality names the rows. */
+  /** The columns whose equality defines the rows. */
   readonly columns: readonly PgColumn[];
-  /** The same columns of another table, whose rows these are parts of: whoever reads a row with its parts needs but one tag for both. */
+  /**
+   * The corresponding columns of another table, if these rows are parts of its rows. A reader of a row with its parts
+   * needs one tag for both.
+   */
   readonly of?: readonly PgColumn[];
-  /** Columns that nothing depends on which depends on this set: an UPDATE of these alone does not touch it. */
+  /** An UPDATE of these columns alone does not touch the set: nothing that depends on the set depends on them. */
   readonly ignores?: readonly PgColumn[];
-  /** Instead of `ignores`: the only columns whose UPDATE touches it. Inserts and deletes always do. */
+  /** Instead of `ignores`: the only columns whose UPDATE touches the set. Inserts and deletes always touch it. */
   readonly watches?: readonly PgColumn[];
 }
 
@@ -26,7 +29,7 @@ type ValuesOf<C extends readonly PgColumn[]> = {
   -readonly [I in keyof C]: C[I] extends PgColumn ? NonNullable<C[I]['_']['data']> : never;
 };
 
-/** What the trigger function gets as its argument, one object per row-set. */
+/** The argument of the trigger function: one object per row set. */
 export interface RowSetSpec {
   readonly columns: readonly string[];
   readonly of?: { readonly table: string; readonly columns: readonly string[] };

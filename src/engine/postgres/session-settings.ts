@@ -1,23 +1,27 @@
 /**
- * The settings of a Postgres session that the code relies on. A database or a role may set any of them to another value, so a direct
- * connection sends them as it starts. A pooler accepts no settings: there the server must have acceptable values, which the start checks.
+ * The session settings that the code relies on. A database or a role may set any of them otherwise, so a direct
+ * connection sends them when it starts. Through a pooler a connection cannot set them: the server must have acceptable
+ * values, which are checked at start.
  */
 import { MINUTE, SECOND } from '../cache/time.js';
 
-/** A statement that takes longer is a fault of the application or an overload; either way its connection is needed for others. */
+/**
+ * A statement that takes longer is an error of the application or a sign of overload; its connection is needed for
+ * others.
+ */
 export const STATEMENT_TIMEOUT_MS = 30 * SECOND;
 /** More than a write waits for Redis before its COMMIT. */
 const MIN_IDLE_IN_TRANSACTION_MS = 10 * SECOND;
 
 export interface SessionSetting {
   readonly name: string;
-  /** In the unit of pg_settings. Absent: the setting is only checked, since it needs a superuser or a newer version. */
+  /** In the unit of pg_settings. Absent: only checked, since it needs a superuser or a newer version. */
   readonly value?: string;
   /** Whether another value is acceptable. `value` always is. */
   readonly accepts?: (value: string) => boolean;
-  /** What an operator sets, as SQL. Default: `value`. */
+  /** The value that an operator sets, as SQL. Default: `value`. */
   readonly fix?: string;
-  /** For the operator: what the code relies on. */
+  /** For the operator: why the code needs it. */
   readonly why: string;
 }
 
@@ -111,18 +115,20 @@ export const SESSION_SETTINGS: readonly SessionSetting[] = [
   },
 ];
 
-/** The settings that a direct connection sends as it starts. */
+/** The settings that a direct connection sends when it starts. */
 export function startupSettings(statementTimeoutMs: number): Record<string, string> {
   const sent = SESSION_SETTINGS.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value]]));
   return Object.fromEntries([...sent, ['statement_timeout', String(statementTimeoutMs)]]);
 }
 
-/** Sets the statement timeout for the rest of a transaction, which works through a pooler. 0: none. */
+/** Sets the statement timeout for the rest of a transaction, which works through a pooler, ms. 0: none. */
 export function transactionSettings(statementTimeoutMs: number): string {
   return `set local statement_timeout = ${statementTimeoutMs}`;
 }
 
-/** Selects `name` and `value` of each setting in this session, without those that this version of Postgres does not have. */
+/**
+ * Selects `name` and `value` of each setting in this session, except those that this version of Postgres does not have.
+ */
 export const SELECT_SETTINGS = `
   select name, case name when 'search_path' then array_to_string(current_schemas(false), ', ') else setting end as value
   from pg_catalog.pg_settings
@@ -137,7 +143,7 @@ const STATEMENT_TIMEOUT: SessionSetting = {
 
 /**
  * The first setting that the code cannot work with.
- * @param statementTimeout whether to check that one, too: a direct connection sends its own
+ * @param statementTimeout whether to check that setting too: a direct connection sends its own
  */
 export function unusableSetting(
   settings: readonly { readonly name: string; readonly value: string }[],

@@ -1,6 +1,6 @@
 /**
- * The one way to write: `transact(fn)`. Runs `fn` in a transaction, reads back which tags its triggers named, fences them,
- * commits, releases. When it has answered, no process serves anything that the commit made old.
+ * The only way to write: `transact(fn)`. It runs `fn` in a transaction, reads back the tags that the triggers named,
+ * fences them, commits and releases. When it has returned, no process serves a value that the commit made old.
  */
 import { type Cache, CacheError, LEASE_MS, type Tag } from '../cache/index.js';
 import { type Clock, systemClock } from '../cache/time.js';
@@ -12,7 +12,7 @@ import { type OwnWritten, touchedTags } from './outbox.js';
 import { WriteQueue } from './write-queue.js';
 import type { Writer } from './writer.js';
 
-/** The connection broke while COMMIT was under way: the write may or may not have happened. */
+/** The connection broke during COMMIT: the write may or may not have happened. */
 export class CommitOutcomeUnknown extends Error {
   override readonly name = 'CommitOutcomeUnknown';
   readonly code = 'COMMIT_OUTCOME_UNKNOWN';
@@ -24,7 +24,7 @@ export class CommitOutcomeUnknown extends Error {
 
 export interface WriteResult<T> {
   readonly value: T;
-  /** What the write invalidated: for traces. */
+  /** The tags that the write invalidated, for traces. */
   readonly tags: readonly Tag[];
 }
 
@@ -48,16 +48,17 @@ export class Transactor {
     this.#clock = options.clock ?? systemClock;
   }
 
-  /** Writes under way and waiting for a connection. */
+  /** Writes running and waiting for a connection. */
   get state(): WriteQueue['state'] {
     return this.#queue.state;
   }
 
   /**
-   * WRITE. `fn` may only use the transaction it is given: a cached read inside it could be filled with what is not committed. It runs again,
-   * in a new transaction, when Postgres rolled back because of a deadlock or a serialization failure, so it must not keep state between runs.
-   * @throws what `fn` throws, after ROLLBACK; CommitOutcomeUnknown; CacheError FENCE_REFUSED under the fence policy `reject`; before
-   * anything is written TooManyWrites, and the reason of the writer's signal.
+   * WRITE. `fn` may use only the transaction it is given: a cached read inside could be stored with uncommitted data.
+   * After a deadlock or a serialization failure it runs again in a new transaction, so it must keep no state between
+   * runs.
+   * @throws what `fn` throws, after ROLLBACK; CommitOutcomeUnknown; CacheError FENCE_REFUSED under the fence policy
+   * `reject`; before anything is written TooManyWrites and the reason of the writer's signal
    */
   async transact<T>(fn: (tx: Transaction) => Promise<T>, by?: Writer<string>): Promise<WriteResult<T>> {
     const attempts = () =>
@@ -67,8 +68,8 @@ export class Transactor {
       );
     try {
       const { fenced, ...result } = await this.#queue.run(by, attempts);
-      // Without a fence readers may be served what the commit made old until the lease has run out or a tick has applied it. This wait
-      // holds no connection and no place in the queue: in an outage of Redis every write waits.
+      // Without a fence, readers may be served what the commit made old until the lease has ended or a tick has applied
+      // it. This wait holds no connection and no place in the queue, since in an outage of Redis every write waits.
       if (!fenced) await this.#clock.sleep(LEASE_MS);
       return result;
     } finally {
@@ -86,7 +87,7 @@ export class Transactor {
     let value: T;
     try {
       value = await this.#db.write.transaction(async (tx) => {
-        by?.signal?.throwIfAborted(); // it may have aborted while the connection was opened
+        by?.signal?.throwIfAborted(); // it may have aborted while the connection opened
         if (by?.writes !== undefined) by.writes.begun = true;
         const result = await fn(tx);
         written = await touchedTags(tx);
@@ -110,16 +111,16 @@ export class Transactor {
     if (written === undefined || written.tags.length === 0) return;
     const refused = error instanceof CacheError && error.code === 'FENCE_REFUSED';
     if (refused && !committing) {
-      // ROLLBACK was acknowledged, or this would be the connection's error.
+      // ROLLBACK was acknowledged; otherwise this would be an error of the connection.
       this.#cache.release(written.xid, written.tags, { unfenced: false, database: written.database });
     } else {
-      // Never released by us: only Postgres knows how the transaction ended.
+      // Not released by this process: only Postgres knows how the transaction ended.
       await this.#fences.resolve([String(written.xid)], written.tags);
     }
   }
 }
 
-/** Any error but the server's own refusal of the COMMIT: the connection failed, or the server is going down. */
+/** Any error except the server's own refusal of the COMMIT: the connection failed, or the server is shutting down. */
 function isOutcomeUnknown(error: unknown): boolean {
   const refused = error instanceof Error && error.name === 'PostgresError' && 'code' in error;
   return !refused || /^(08|57P0)/.test(String(error.code));

@@ -5,7 +5,7 @@
 import type { Sql } from 'postgres';
 import type { RowSetSpec, TableRowSets } from './row-sets.js';
 
-/** A statement that changes more rows than this touches its whole table instead of naming row-sets one by one. */
+/** A statement that changes more rows touches its whole table instead of naming row sets. */
 const MAX_ROWS_NAMED = 500;
 
 const EVENTS = [
@@ -56,8 +56,8 @@ export class TriggersMissing extends Error {
 }
 
 /**
- * Before anything is cached: the database must name every row-set that this build depends on, for every event, always. More is
- * fine: it is of a newer build, beside which this one goes on.
+ * Checks, before anything is cached, that the database names every row set that this build depends on, for every event,
+ * always. More is fine: a newer build, beside which this one still runs, may need it.
  * @throws TriggersMissing
  */
 export async function requireTriggers(sql: Sql, declared: readonly TableRowSets[]): Promise<void> {
@@ -68,7 +68,10 @@ export async function requireTriggers(sql: Sql, declared: readonly TableRowSets[
       const [json] = trigger?.argument.split('\\000') ?? [];
       const named = new Set((JSON.parse(json ?? '[]') as RowSetSpec[]).map((spec) => JSON.stringify(spec)));
       if (specs.some((spec) => !named.has(JSON.stringify(spec)))) {
-        throw new TriggersMissing(`${name} on ${table} does not name all row-sets that are cached: run the migrations`);
+        throw new TriggersMissing(
+          `the trigger ${name} on ${table} is missing, not enabled always, or names fewer row-sets than are cached: run npm run migrate; ` +
+            `after a restore, alter table ${table} enable always trigger ${name}`,
+        );
       }
     }
   }

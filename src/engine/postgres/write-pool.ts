@@ -1,44 +1,43 @@
 /**
- * The pool of writers as Drizzle sees it: the driver's client, with what the driver lacks. Statements of transactions may be built once for
- * all of them (`preparedIn`); those of one transaction leave in the order in which they were made, and are counted, so that whoever
- * asks something right behind a statement knows whether it was the last (`sentIn`).
+ * The write pool as Drizzle sees it: the driver's client with what the driver lacks. Statements of transactions may be
+ * built once for all of them (`preparedIn`). Statements of one transaction are sent in the order in which they were
+ * made, and are counted, so that a caller knows whether a statement was the last one (`statementCount`).
  */
+
 import type { DrizzleConfig } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import type { Sql, TransactionSql } from 'postgres';
 import type { Executor, Prepared, Transaction } from './executor.js';
+import { leave } from './leave.js';
 import { repeatedStatements, statementCache } from './prepared-statements.js';
-
-/** What runs on a pool that is left has this long to end. */
-const LEAVE_S = 5;
 
 type Unsafe = Sql['unsafe'];
 type Open = (run: (tx: TransactionSql) => unknown) => Promise<unknown>;
 type Logger = NonNullable<DrizzleConfig['logger']>;
 
-/** What Drizzle holds for the driver's client, and finds again by a transaction's session. */
+/** Stands in for the driver's client towards Drizzle. A transaction's session leads back to it. */
 interface Client {
   readonly pool: WritePool;
   readonly unsafe: Unsafe;
-  /** Absent outside of transactions. */
+  /** Absent outside transactions. */
   readonly transaction: { sent: number } | undefined;
-  /** Of a savepoint, which may be undone alone. */
+  /** Inside a savepoint, which may be undone alone. */
   readonly part: boolean;
 }
 
 export class WritePool {
-  /** Stands for the driver's client with what Drizzle calls of it. */
+  /** Stands in for the driver's client towards Drizzle. */
   readonly client: Sql;
-  /** Statements for any transaction: each runs in the one of `at`. */
+  /** Statements for any transaction: each runs in the client given to `at`. */
   readonly statement: ReturnType<typeof statementCache>;
   readonly #connect: () => Sql;
   #sql: Sql;
   readonly #comesAgain = repeatedStatements();
   readonly #first: string | undefined;
-  /** Where the statement that is sent now runs. */
+  /** The client in which the statement being sent runs. */
   #at: Client | undefined;
 
-  /** @param first a statement that each transaction begins with, in the same round trip as the next one */
+  /** @param first a statement that begins each transaction, in the same round trip as the next one */
   constructor(connect: () => Sql, logger: Logger, first?: string) {
     this.#connect = connect;
     this.#sql = connect();
@@ -54,18 +53,18 @@ export class WritePool {
     this.statement = statementCache(drizzle({ options, unsafe } as unknown as Sql, { logger }));
   }
 
-  /** From now on transactions go to new connections: the old ones may lead to another database than the address does now. */
+  /** Begins transactions on new connections from now on: the old ones may lead to another database. */
   reconnect(): void {
     const left = this.#sql;
     this.#sql = this.#connect();
-    left.end({ timeout: LEAVE_S }).catch(() => {}); // its users see their own statements fail
+    leave(left);
   }
 
   async end(options: { timeout: number }): Promise<void> {
     await this.#sql.end(options);
   }
 
-  /** Runs in `client` what `send` sends before it returns. */
+  /** Runs in `client` whatever `send` sends before it returns. */
   at<T>(client: Client, send: () => T): T {
     this.#at = client;
     try {
@@ -82,13 +81,13 @@ export class WritePool {
       .catch(() => {}); // the transaction fails with it, and its next statement reports that
   }
 
-  /** A client with what Drizzle calls of it, and the same for what it opens. */
+  /** Wraps a client, and the transactions and savepoints that it opens. */
   #over<C extends Sql | TransactionSql>(sql: C, transaction: Client['transaction'], part: boolean): C {
     const unsafe = (...[text, parameters, options]: Parameters<Unsafe>) => {
       const query = sql.unsafe(text, parameters, { ...options, prepare: this.#comesAgain(text) });
       if (transaction === undefined) return query;
       transaction.sent++;
-      return query.execute(); // now, not when it is awaited
+      return query.execute(); // now, not when awaited
     };
     const opening = (open: Open) => (run: (tx: TransactionSql) => unknown) =>
       open((tx) => {
@@ -112,13 +111,13 @@ export function preparedIn<S extends Prepared>(
   return { execute: (values) => client.pool.at(client, () => statement.execute(values)) } as Pick<S, 'execute'>;
 }
 
-/** How many statements have been sent in this transaction, those of its savepoints included; undefined for a savepoint, which may be undone. */
+/** Statements sent in this transaction, savepoints included; undefined for a savepoint, which may be undone. */
 export function statementCount(tx: Transaction): number | undefined {
   const { transaction, part } = clientOf(tx);
   return part ? undefined : transaction?.sent;
 }
 
-/** Drizzle keeps it from its types, not from its objects. */
+/** Drizzle's types hide it, its objects do not. */
 function clientOf(tx: Transaction): Client {
   const { client } = (tx as unknown as { session: { client: Client } }).session;
   if (!(client.pool instanceof WritePool)) throw new TypeError('expected a transaction of the write pool');

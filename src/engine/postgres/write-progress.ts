@@ -1,5 +1,5 @@
-/** What has become of a request's writes. */
+/** The progress of a request's writes. */
 export interface WriteProgress {
-  /** A transaction has begun, so the request's writes may take effect even if it is not answered. */
+  /** A transaction has begun, so the request's writes may take effect even if it gets no answer. */
   begun: boolean;
 }

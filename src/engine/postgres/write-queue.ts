@@ -1,17 +1,18 @@
 /**
- * The way to the connections for writes. Each writer has a line of its own and at most its share of them, so many large writes of one
- * writer do not keep others waiting. What waits here has not begun: it leaves when its answer is given up.
+ * The queue for write connections. Each writer has its own line and a limited share of the connections, so many large
+ * writes of one writer do not block others. A waiting write has not begun: it leaves the line when its request is
+ * abandoned.
  */
 import { FairQueue, QueueFull } from '../cache/fair-queue.js';
 import type { Writer } from './writer.js';
 
-/** The share of the connections for writes that one writer may hold. */
+/** The fraction of the write connections that one writer may hold. */
 const SHARE = 0.4;
-/** Far more than a client sends at once on purpose. A write whose request times out meanwhile leaves the line without having begun. */
+/** Far more than a client sends at once on purpose. */
 const MAX_WAITING_EACH = 200;
 const MAX_WAITING = 2000;
 
-/** Nothing of the write was done: it can be sent again. */
+/** Nothing was written: the client can send it again. */
 export class TooManyWrites extends Error {
   override readonly name = 'TooManyWrites';
   readonly code = 'TOO_MANY_WRITES';

@@ -37,3 +37,12 @@ export async function runScript(
 export function isUnknownScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT');
 }
+
+/** The replies of a pipeline, or its first error. */
+export async function allOf(exec: Promise<[Error | null, unknown][] | null>): Promise<unknown[]> {
+  const replies = (await exec) ?? [];
+  return replies.map(([error, reply]) => {
+    if (error !== null) throw error;
+    return reply;
+  });
+}

@@ -7,12 +7,12 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ReadSet } from '../../engine/cache/index.js';
 import type { ResponseCache } from '../../engine/graphql/index.js';
 import { badRequest, type ErrorMask } from '../../graphql/errors.js';
+import { httpOf } from '../../graphql/http-headers.js';
 import { MAX_ANONYMOUS_BODY_BYTES } from '../../graphql/limits.js';
 import { type Documents, noToken } from '../operations/documents.js';
 import type { Admitted, AdmittedRequest, RequestContext } from '../request-context.js';
 import { ArrivingBodies } from './arriving-bodies.js';
 import type { PendingRequest } from './cached-responses.js';
-import { httpOf } from './http-headers.js';
 import { clientGone } from './request-signal.js';
 import { tooManyUnread, type UnreadResponses } from './unread-responses.js';
 

@@ -1,10 +1,12 @@
 /** HTTP security: response headers, CORS, trusted proxies, and timeouts for slow clients. */
+
 import type { IncomingMessage } from 'node:http';
 import cors from '@fastify/cors';
 import proxyAddr from '@fastify/proxy-addr';
 import type { FastifyInstance, FastifyServerOptions, onRequestHookHandler } from 'fastify';
 import helmet, { type HelmetOptions } from 'helmet';
 import { RECEIVE_TIMEOUT_MS } from '../../graphql/limits.js';
+import type { HttpConnectionLimits } from '../../platform/http-connection-limits.js';
 import { MINUTE, SECOND } from '../../std/time.js';
 import { OfferedMessage } from './upgrade-offers.js';
 
@@ -30,6 +32,8 @@ export interface HttpSecurityOptions {
   readonly corsOrigins?: readonly string[];
   /** Addresses of proxies whose forwarded client address is trusted. Default: none. */
   readonly trustProxy?: readonly string[] | undefined;
+  /** Defaults: see http-connections.ts. */
+  readonly httpConnections?: Partial<HttpConnectionLimits>;
 }
 
 export function serverOptions({ trustProxy }: HttpSecurityOptions) {
@@ -44,13 +48,19 @@ export function serverOptions({ trustProxy }: HttpSecurityOptions) {
   } satisfies FastifyServerOptions & { http: object };
 }
 
+type TrustOptions = Pick<HttpSecurityOptions, 'trustProxy'>;
+
+/** @returns a function that tests whether an address belongs to a trusted proxy */
+export function trustsOf({ trustProxy }: TrustOptions): (address: string) => boolean {
+  const trusts = trustProxy && proxyAddr.compile([...trustProxy]);
+  return (address) => trusts?.(address, 0) ?? false;
+}
+
 /**
  * @returns the client address of a request, like Fastify's `request.ip`, for upgrades, which Fastify does not handle
  */
-export function addressOf({
-  trustProxy,
-}: Pick<HttpSecurityOptions, 'trustProxy'>): (request: IncomingMessage) => string {
-  const trusts = trustProxy === undefined ? () => false : proxyAddr.compile([...trustProxy]);
+export function addressOf(options: TrustOptions): (request: IncomingMessage) => string {
+  const trusts = trustsOf(options);
   return (request) => proxyAddr(request, trusts) ?? ''; // the address is unknown once the connection is closed
 }
 

@@ -22,10 +22,8 @@ import {
   type GraphQLLeafType,
   type GraphQLObjectType,
   type GraphQLOutputType,
-  type GraphQLResolveInfo,
   type GraphQLSchema,
   GraphQLSkipDirective,
-  getArgumentValues,
   getDirectiveValues,
   getVariableValues,
   isAbstractType,
@@ -46,37 +44,19 @@ import {
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { MAX_COMPILED_FIELDS } from '../../graphql/limits.js';
+import {
+  Bailout,
+  type CompiledField,
+  type Complete,
+  type FieldPlace,
+  type Into,
+  isIterable,
+  isPromise,
+  type Resolvers,
+  Run,
+  type Variables,
+} from './query-run.js';
 import { keyBytes, MAX_RESPONSE_BYTES, ResponseSize } from './response-size.js';
-
-type Field = ReturnType<GraphQLObjectType['getFields']>[string];
-type Resolve = NonNullable<Field['resolve']>;
-type Resolvers = ReadonlyMap<Field, Resolve | undefined>;
-type Variables = Readonly<Record<string, unknown>>;
-/** An object or list of the answer. */
-type Into = Record<string | number, unknown>;
-
-/**
- * Returns the completed value for the answer. The value of a promise is later put at `key` of `into`. @throws Bailout
- */
-type Complete = (value: unknown, run: Run, into: Into, key: string | number) => unknown;
-
-/** A field at one position of a document. */
-interface FieldPlace {
-  readonly definition: Field;
-  readonly nodes: readonly FieldNode[];
-  readonly parentType: GraphQLObjectType;
-  /** Position of the field in its query. */
-  readonly index: number;
-}
-
-interface CompiledField extends FieldPlace {
-  /** Response key of the field. */
-  readonly key: string;
-  readonly keyBytes: number;
-  /** Absent: the field is a property of its parent's value. */
-  readonly resolve: Resolve | undefined;
-  readonly complete: Complete;
-}
 
 export interface CompileRequest {
   readonly document: DocumentNode;
@@ -161,10 +141,6 @@ function conditionsOf(document: DocumentNode): string[] {
   const note = { Variable: ({ name }: VariableNode) => void names.add(name.value) };
   visit(document, { Directive: (node) => void visit(node, note) });
   return [...names];
-}
-
-class Bailout extends Error {
-  override readonly name = 'GaveUp';
 }
 
 /** One operation with one set of condition values, compiled as far as it has been run. */
@@ -321,137 +297,4 @@ function list(complete: Complete): Complete {
     }
     return into;
   };
-}
-
-/** One run of a query. */
-class Run {
-  readonly query: CompiledQuery;
-  readonly context: unknown;
-  readonly variables: Variables;
-  readonly size: ResponseSize;
-  /** Indexed by position of the field: all objects of a list call their resolvers with the same arguments. */
-  readonly #calls: Call[] = [];
-  /** Number of pending promises, plus one for the synchronous part. */
-  #pending = 1;
-  #over = false;
-  #finish: () => void;
-  #giveUp: (reason: unknown) => void;
-
-  constructor(query: CompiledQuery, context: unknown, variables: Variables, size: ResponseSize) {
-    this.query = query;
-    this.context = context;
-    this.variables = variables;
-    this.size = size;
-  }
-
-  answer(): Promise<Into> {
-    return new Promise((resolve, reject) => {
-      this.#giveUp = (reason) => {
-        this.#over = true;
-        reject(reason);
-      };
-      try {
-        const data = this.object(undefined, this.query.root(this.variables));
-        this.#finish = () => resolve(data);
-        this.#settled();
-      } catch (error) {
-        this.#giveUp(error);
-      }
-    });
-  }
-
-  object(source: unknown, fields: readonly CompiledField[]): Into {
-    const data: Into = {};
-    let bytes = 0;
-    for (const field of fields) {
-      bytes += field.keyBytes;
-      data[field.key] = this.when(this.#resolved(source, field), field.complete, data, field.key);
-    }
-    this.size.add(bytes);
-    return data;
-  }
-
-  /** Completes a value now, or when its promise is fulfilled. */
-  when(value: unknown, complete: Complete, into: Into | unknown[], key: string | number): unknown {
-    if (!isPromise(value)) return complete(value, this, into as Into, key);
-    this.#pending++;
-    value.then((fulfilled) => {
-      if (this.#over) return; // the run has failed
-      try {
-        (into as Into)[key] = complete(fulfilled, this, into as Into, key);
-        this.#settled();
-      } catch (error) {
-        this.#giveUp(error);
-      }
-    }, this.#giveUp);
-    return undefined; // reserves the position in the order of keys
-  }
-
-  call(place: FieldPlace): Call {
-    const known = this.#calls[place.index];
-    if (known !== undefined) return known;
-    const { definition, nodes } = place;
-    const args = getArgumentValues(definition, nodes[0] as FieldNode, this.variables);
-    const made = { args, info: new Info(this, place) };
-    this.#calls[place.index] = made;
-    return made;
-  }
-
-  #resolved(source: unknown, field: CompiledField): unknown {
-    if (field.resolve !== undefined) {
-      const { args, info } = this.call(field);
-      return field.resolve(source, args, this.context, info);
-    }
-    if (source === null || (typeof source !== 'object' && typeof source !== 'function')) return undefined;
-    const value = (source as Into)[field.definition.name];
-    if (typeof value !== 'function') return value;
-    const { args, info } = this.call(field);
-    return value.call(source, args, this.context, info);
-  }
-
-  #settled(): void {
-    if (--this.#pending === 0) this.#finish();
-  }
-}
-
-/** The arguments of a resolver other than the parent's value. */
-interface Call {
-  readonly args: Record<string, unknown>;
-  readonly info: GraphQLResolveInfo;
-}
-
-class Info implements GraphQLResolveInfo {
-  readonly fieldName: string;
-  readonly fieldNodes: readonly FieldNode[];
-  readonly returnType: GraphQLOutputType;
-  readonly parentType: GraphQLObjectType;
-  readonly schema: GraphQLSchema;
-  readonly fragments: Record<string, FragmentDefinitionNode>;
-  readonly rootValue = undefined;
-  readonly operation: OperationDefinitionNode;
-  readonly variableValues: Record<string, unknown>;
-
-  constructor({ query, variables }: Run, { definition, nodes, parentType }: FieldPlace) {
-    this.fieldName = definition.name;
-    this.fieldNodes = nodes;
-    this.returnType = definition.type;
-    this.parentType = parentType;
-    this.schema = query.schema;
-    this.fragments = query.fragments;
-    this.operation = query.operation;
-    this.variableValues = variables;
-  }
-
-  /** Unavailable, because one call serves all objects of a list. */
-  get path(): never {
-    throw new Bailout();
-  }
-}
-
-function isIterable(value: unknown): value is Iterable<unknown> {
-  return typeof value === 'object' && value !== null && Symbol.iterator in value;
-}
-
-function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }

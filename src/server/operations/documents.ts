@@ -18,9 +18,9 @@ import {
 import { LRUCache } from 'lru-cache';
 import { type Clock, systemClock } from '../../engine/cache/index.js';
 import { unauthenticated } from '../../graphql/errors.js';
+import { headerMap } from '../../graphql/http-headers.js';
 import { LIMITS, PARSE_OPTIONS } from '../../graphql/limits.js';
 import { SECOND } from '../../std/time.js';
-import { headerMap } from '../http/http-headers.js';
 import type { AdmittedRequest, RequestContext } from '../request-context.js';
 import { DocumentStore } from './document-store.js';
 import { TimeBudget } from './time-budget.js';
@@ -37,7 +37,7 @@ const ANONYMOUS_TIME = { burstMs: 250, msPerSecond: 10 };
 export type Sender = Pick<AdmittedRequest, 'caller' | 'identity'>;
 
 export interface DocumentsOptions {
-  /** Whether rate limits are enabled; time budgets belong to them. */
+  /** Whether the time of one caller is limited. */
   readonly limited: boolean;
   /** New documents are read one per event-loop tick. */
   readonly turns: Turns;

@@ -2,7 +2,7 @@
  * Runs operations. By default each value of an answer was the committed value at some moment while the request ran.
  * With the header `x-consistency: snapshot` all values of a query are from one moment: everything a run has read is
  * validated together at its end. Invalid entries are dropped and the operation runs again. The last attempt reads
- * everything in one Postgres transaction.
+ * everything in one Postgres transaction. Each run costs its points.
  *
  * Implemented as a gateway because Apollo lets only gateways run an operation more than once.
  */
@@ -104,6 +104,7 @@ async function runSnapshot(
 ): Promise<ExecutionResult> {
   let runs = 1;
   for (; runs <= MAX_RUNS; runs++) {
+    if (runs > 1) await context.charge?.(context.cost);
     const readSet = cache.readSet({ snapshot: true });
     context.loaders = loadsOf(context, { cache, db, readSet });
     const result = await run(context);
@@ -111,6 +112,7 @@ async function runSnapshot(
     if (await cache.validate(readSet)) return told(result, { mode: 'snapshot', source: 'cache', runs });
     if (readSet.unverifiable) break; // fenced or without a lease: another run now would not help
   }
+  await context.charge?.(context.cost);
   const inTransaction = async (at: Database) => {
     context.loaders = loadsOf(context, { cache, db: at, bypass: 'snapshot' });
     return told(await run(context), { mode: 'snapshot', source: 'database', runs: Math.min(runs, MAX_RUNS) + 1 });

@@ -11,14 +11,16 @@ import { GraphQLError } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { type Clock, systemClock } from '../../engine/cache/index.js';
 import type { Context } from '../../graphql/context.js';
+import { headerMap } from '../../graphql/http-headers.js';
 import type { RateState } from '../../graphql/rate-state.js';
 import { SECOND } from '../../std/time.js';
-import { headerMap } from '../http/http-headers.js';
 
 /** A prefetch is this fraction of the limit. */
 const PREFETCHES_PER_WINDOW = 50;
 /** An address may be shared by a whole company, so its limit is only an outer bound. */
 const ADDRESS_FACTOR = 20;
+/** Points of an address that a new user costs, in a separate count. */
+const NEW_USER_POINTS = 100;
 /** Callers with a local allowance. An evicted caller prefetches again. */
 const MAX_ALLOWANCES = 50_000;
 
@@ -78,6 +80,12 @@ export class RateLimits {
   /** Counts a request from this address, before anything else is done for it. @throws RATE_LIMITED */
   async checkAddress(address: string): Promise<void> {
     await this.#consumeFrom(this.#allowanceOf(`address:${networkOf(address)}`, this.#points * ADDRESS_FACTOR), 1);
+  }
+
+  /** Counts a new user that a token from this address is about to create; its row is permanent. @throws RATE_LIMITED */
+  async admitNewUser(address: string): Promise<void> {
+    const limit = Math.ceil((this.#points * ADDRESS_FACTOR) / NEW_USER_POINTS);
+    await this.#consumeFrom(this.#allowanceOf(`new-users:${networkOf(address)}`, limit), 1);
   }
 
   /** Fetches points for a caller that will need them soon, without waiting. */
@@ -155,6 +163,11 @@ export function callerOf({ userId }: { readonly userId: string | undefined }, ad
   return userId === undefined ? `anonymous:${networkOf(address)}` : `viewer:${userId}`;
 }
 
+/** Rounds to whole points, at least one. */
+export function pointsFor(cost: number): number {
+  return Math.max(1, Math.ceil(cost));
+}
+
 /**
  * Spends the cost of an operation before it runs, and adds rate limit headers to every answer. Must come after the
  * plugin that sets the context's `cost` in the same hook.
@@ -170,7 +183,7 @@ export function rateLimitPlugin(
         const { costing, cost = 1 } = contextValue as { readonly cost?: number; readonly costing?: Promise<number> };
         // The request itself reports the failure.
         const points = costing === undefined ? cost : await costing.catch(() => 1);
-        contextValue.rateLimitState = await limits.consume(caller(contextValue), Math.max(1, Math.ceil(points)));
+        contextValue.rateLimitState = await limits.consume(caller(contextValue), pointsFor(points));
       },
       willSendResponse: async ({ response, contextValue: { rateLimitState } }) => {
         if (rateLimitState === undefined) return;

@@ -21,6 +21,8 @@ export interface RatePointsOptions {
   readonly group?: string;
   /** How long a request may wait for Redis, in ms. Defaults to 30. */
   readonly waitMs?: number;
+  /** Whether the keys in Redis can be used now. Otherwise this process counts alone. Default: always. */
+  readonly owned?: () => boolean;
   /** Called for every failed attempt. */
   readonly onFailure?: (error: unknown) => void;
 }
@@ -36,15 +38,17 @@ export class RatePoints implements PointSource {
   readonly #connection: Connection | undefined;
   readonly #group: string;
   readonly #waitMs: number;
+  readonly #owned: () => boolean;
   readonly #onFailure: ((error: unknown) => void) | undefined;
   readonly #breaker = new CircuitBreaker(systemClock);
   /** By limit and seconds; the code has only a few limits. */
   readonly #limiters = new Map<string, Limiters>();
 
-  constructor({ redis, group = 'tasks', waitMs = WAIT_MS, onFailure }: RatePointsOptions) {
+  constructor({ redis, group = 'tasks', waitMs = WAIT_MS, owned = () => true, onFailure }: RatePointsOptions) {
     this.#connection = redis && openConnection(redis, { waitMs: CONNECT_MS });
     this.#group = group;
     this.#waitMs = waitMs;
+    this.#owned = owned;
     this.#onFailure = onFailure;
   }
 
@@ -61,7 +65,7 @@ export class RatePoints implements PointSource {
 
   /** Whether the next request is expected to be counted for all processes. */
   get connected(): boolean {
-    return this.#connection?.client.status === 'ready' && this.#connection.selected;
+    return this.#connection?.client.status === 'ready' && this.#connection.selected && this.#owned();
   }
 
   /** Called at start, because otherwise the first windows would be local. Waits for one connection attempt at most. */
@@ -76,7 +80,8 @@ export class RatePoints implements PointSource {
   }
 
   async #shared(limiter: RateLimiterRedis | undefined, key: string, points: number) {
-    if (limiter === undefined || this.#connection?.selected !== true || !this.#breaker.allows()) return undefined;
+    if (limiter === undefined || this.#connection?.selected !== true || !this.#owned()) return undefined;
+    if (!this.#breaker.allows()) return undefined;
     try {
       const answer = await withTimeout(consume(limiter, key, points), this.#waitMs);
       this.#breaker.succeeded();

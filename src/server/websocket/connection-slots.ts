@@ -3,10 +3,8 @@
  * connection takes a slot before it is upgraded, sets the slot's viewer once, and releases the slot when it has closed.
  */
 import type { ConnectionLimits } from '../../platform/subscription-limits.js';
+import type { Full } from '../http/refusal-log.js';
 import { networkOf } from '../rate-limit/rate-limit.js';
-
-/** Which limit was reached: that of the address or of the process. */
-export type ConnectionRefusal = 'address' | 'process';
 
 export class ConnectionSlots {
   readonly #limits: ConnectionLimits;
@@ -33,7 +31,7 @@ export class ConnectionSlots {
    * Takes a slot for a connection from this address. If there are too many unauthenticated connections, the oldest one
    * of the address with the most of them is closed. A few addresses therefore cannot lock out the others.
    */
-  take(address: string): ConnectionSlot | ConnectionRefusal {
+  take(address: string): ConnectionSlot | Full {
     const limits = this.#limits;
     const network = networkOf(address);
     const waiting = this.#unauthenticated.get(network)?.size ?? 0;

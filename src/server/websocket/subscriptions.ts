@@ -6,6 +6,7 @@
  * Close codes in addition to those of graphql-ws: 4290, 4291, 4292, 4403, 1001 and 1013, see close-codes.ts. After
  * these a client may reconnect.
  */
+
 import { setMaxListeners } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -15,12 +16,13 @@ import { type Context as Connected, handleProtocols, makeServer } from 'graphql-
 import { type WebSocket, WebSocketServer } from 'ws';
 import { availabilityOf } from '../../engine/postgres/index.js';
 import type { ErrorMask } from '../../graphql/errors.js';
-import type { Identity } from '../../graphql/identity.js';
+import type { Identity, TokenSender } from '../../graphql/identity.js';
 import type { Log } from '../../platform/log.js';
 import { DEFAULT_LIMITS, type SubscriptionLimits } from '../../platform/subscription-limits.js';
-import { DAY, MINUTE, SECOND } from '../../std/time.js';
+import { DAY, SECOND } from '../../std/time.js';
 import { bearerToken } from '../auth/bearer.js';
 import { addressOf, type HttpSecurityOptions } from '../http/http-security.js';
+import { refusalLog } from '../http/refusal-log.js';
 import { bytesOf, ResponseTooLarge } from '../operations/response-size.js';
 import { CLOSE, type Ending } from './close-codes.js';
 import { type ConnectionSlot, ConnectionSlots } from './connection-slots.js';
@@ -31,18 +33,18 @@ import { type Client, type SubscriptionRequestOptions, SubscriptionRequests } fr
 const DRAIN_MS = SECOND;
 /** A connection that is closed in favor of another has lost its slot, so it must end soon. */
 const EVICTED_GOODBYE_MS = 100;
-/** At most one log line about refused connections in this time. */
-const REFUSALS_LOGGED_EVERY_MS = MINUTE;
 
 export interface SubscriptionOptions
   extends Omit<SubscriptionRequestOptions, 'availability'>,
     Pick<HttpSecurityOptions, 'trustProxy'> {
   readonly log: Log;
+  /** Whether the processing time of an address's messages is limited. */
+  readonly timeLimits?: boolean;
   readonly mask: ErrorMask;
   /** Maximum size of one event. */
   readonly maxResponseBytes: number;
-  /** @throws UNAUTHENTICATED */
-  readonly verifyToken: (token: string) => Promise<Identity>;
+  /** @throws UNAUTHENTICATED; RATE_LIMITED if the token would create a new user */
+  readonly verifyToken: (token: string, from: TokenSender) => Promise<Identity>;
   readonly limits?: Partial<SubscriptionLimits> | undefined;
 }
 
@@ -57,11 +59,11 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
     maxPayload: limits.maxMessageBytes,
   });
   const protocol = protocolServer(options, limits);
-  const { rateLimits, log } = options;
+  const { rateLimits, timeLimits, log } = options;
   const addressOfRequest = addressOf(options);
   const slots = new ConnectionSlots(limits);
-  const logRefusal = refusalLog(log);
-  const messageTime = rateLimits && new MessageTime(limits);
+  const logRefusal = refusalLog(log, 'WebSockets');
+  const messageTime = timeLimits === true ? new MessageTime(limits) : undefined;
   let closing = false;
   app.server.on('upgrade', async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => {}); // the client may have gone already
@@ -95,16 +97,6 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
 function refuse(socket: Duplex, status: string): void {
   socket.once('finish', () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n`);
-}
-
-function refusalLog(log: Log): (why: 'address' | 'process', address: string) => void {
-  let silentUntilMs = 0;
-  return (why, address) => {
-    if (Date.now() < silentUntilMs) return;
-    silentUntilMs = Date.now() + REFUSALS_LOGGED_EVERY_MS;
-    const hint = 'an address has reached its limit of WebSockets: if it is a proxy, add it to TRUST_PROXY';
-    log.warn({ address }, why === 'address' ? hint : 'this process has reached its limit of WebSockets');
-  };
 }
 
 /** Not `complete`: a client that only sees the connection end subscribes again, at another process. */
@@ -237,12 +229,12 @@ async function authenticate(
   const token = tokenIn(connectionParams);
   if (token === undefined) return refused(extra, CLOSE.unauthorized);
   try {
-    extra.identity = await verifyToken(token);
+    extra.identity = await verifyToken(token, { address: extra.address });
   } catch (error) {
-    if (error instanceof GraphQLError && error.extensions['code'] === 'UNAUTHENTICATED') {
-      return refused(extra, CLOSE.badToken);
-    }
-    log.warn({ err: error }, 'a WebSocket token could not be verified');
+    const code = error instanceof GraphQLError ? error.extensions['code'] : undefined;
+    if (code === 'UNAUTHENTICATED') return refused(extra, CLOSE.badToken);
+    const isOneTooMany = code === 'RATE_LIMITED' || code === 'TOO_MANY_WRITES'; // for a new user
+    if (!isOneTooMany) log.warn({ err: error }, 'a WebSocket token could not be verified');
     return refused(extra, CLOSE.tryAgain);
   }
   if (!extra.slot.authenticate(extra.identity.userId)) return refused(extra, CLOSE.tooMany);

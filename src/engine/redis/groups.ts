@@ -1,0 +1,273 @@
+/**
+ * The groups of keys, and how each has been to reach: three connections, a circuit breaker for what readers wait for, and an account of
+ * outages for writers. Every call is bounded by `waitMs` and fails at once while there is no connection; a call that ran out of time
+ * drops its connection.
+ */
+import calculateSlot from 'cluster-key-slot';
+import type { Cluster, Redis } from 'ioredis';
+import { CacheError } from '../cache/errors.js';
+import type { Key } from '../cache/key.js';
+import { LOG_GROUP } from '../cache/store.js';
+import type { Tag } from '../cache/tag.js';
+import type { Clock } from '../cache/time.js';
+import { CircuitBreaker } from './circuit-breaker.js';
+import { type Connection, corkForNow, openConnection, type RedisPlace, type Server } from './connection.js';
+import { lostTogetherMs, Outage, type OutageListener, refusalText, reportedOnce } from './outage.js';
+import { TIMED_OUT, withTimeout } from './with-timeout.js';
+
+/** Of a Cluster: enough to spread over its shards, few enough that a read stays a handful of round trips in parallel. */
+const CLUSTER_GROUPS = 16;
+const READY_POLL_MS = 5;
+
+/** One group: what its keys share, and how it has been to reach. */
+export interface Group {
+  readonly index: number;
+  readonly hashTag: string;
+  readonly breaker: CircuitBreaker;
+  readonly outage: Outage;
+}
+
+/**
+ * What an attempt says about whether Redis takes writes. `fence`, `apply`: what they say themselves. `read`: nothing. `write`: nothing, since
+ * some scripts begin with a command that a full server takes, and some writes need rights of their own.
+ */
+type Kind = 'read' | 'write' | 'fence' | 'apply';
+
+/** What of a call belongs to one group. */
+export interface Part {
+  readonly group: Group;
+  readonly keys: readonly Key[];
+  readonly tags: readonly Tag[];
+}
+
+export class Groups {
+  readonly all: readonly Group[];
+  readonly writer: Connection;
+  readonly ticker: Connection;
+  readonly #reader: Connection;
+  readonly #place: RedisPlace;
+  readonly #waitMs: number;
+  readonly #clock: Clock;
+  readonly #onLimit: (text: string) => void;
+  readonly #limits = new Set<string>();
+
+  constructor(options: {
+    readonly place: RedisPlace;
+    readonly group: string;
+    readonly waitMs: number;
+    readonly clock: Clock;
+    readonly onLimit: (text: string) => void;
+    readonly onOutage: OutageListener | undefined;
+  }) {
+    const { place, group, waitMs, clock, onLimit, onOutage } = options;
+    this.#place = place;
+    this.#waitMs = waitMs;
+    this.#clock = clock;
+    this.#onLimit = onLimit;
+    const names = 'cluster' in place ? Array.from({ length: CLUSTER_GROUPS }, (_, i) => `${group}-${i}`) : [group];
+    const outages = reportedOnce(onOutage ?? { began: () => {}, ended: () => {} });
+    this.all = names.map((name, index) => ({
+      index,
+      hashTag: `{${name}}`,
+      breaker: new CircuitBreaker(clock),
+      outage: new Outage(clock, outages),
+    }));
+    this.#reader = openConnection(place, { waitMs });
+    this.writer = openConnection(place, { waitMs });
+    this.ticker = openConnection(place, { waitMs });
+  }
+
+  /** The group that holds the log. */
+  get home(): Group {
+    return this.at(LOG_GROUP);
+  }
+
+  at(index: number): Group {
+    return this.all[index] as Group;
+  }
+
+  /**
+   * Resolves when the store answers, or after `waitMs`: a process may start without Redis.
+   * @throws CacheError DATABASE_REFUSED when the server refuses the database that the URL names
+   */
+  async ready(): Promise<void> {
+    const deadlineMs = this.#clock.monotonicMs() + this.#waitMs;
+    const connections = [this.#reader, this.writer, this.ticker];
+    const connected = (connection: Connection) =>
+      this.all.every(({ hashTag }) => connection.serverOf(hashTag) !== undefined);
+    while (!connections.every(connected) && this.#clock.monotonicMs() < deadlineMs) {
+      const refusal = connections.find((connection) => connection.refusal !== undefined)?.refusal;
+      if (refusal !== undefined) throw new CacheError('DATABASE_REFUSED', refusal.message, { cause: refusal });
+      await this.#clock.sleep(READY_POLL_MS);
+    }
+    await this.#checkEviction();
+  }
+
+  /** Some managed servers tell nothing of their memory: then nothing is said. */
+  async #checkEviction(): Promise<void> {
+    if (this.ticker.serverOf(this.home.hashTag) === undefined) return;
+    const info = await withTimeout(this.ticker.client.info('memory'), this.#waitMs).catch(() => '');
+    const policy = /maxmemory_policy:(allkeys-\w+)/.exec(info)?.[1];
+    if (policy !== undefined)
+      this.limited(
+        `maxmemory-policy ${policy} may evict fences and positions; expected volatile-lfu or another volatile-*`,
+      );
+  }
+
+  /** The group of a key, a tag or the name of a text. */
+  indexOf(name: string): number {
+    return this.all.length === 1 ? LOG_GROUP : calculateSlot(name) % this.all.length;
+  }
+
+  /** Keys and tags by group; `besides`: groups that are included in any case. */
+  split(asked: { keys: readonly Key[]; tags: readonly Tag[] }, besides: readonly number[] = []): readonly Part[] {
+    if (this.all.length === 1) return [{ group: this.home, ...asked }];
+    const parts = new Map<number, { group: Group; keys: Key[]; tags: Tag[] }>();
+    const partOf = (index: number) => {
+      const known = parts.get(index);
+      if (known !== undefined) return known;
+      const made = { group: this.at(index), keys: [], tags: [] };
+      parts.set(index, made);
+      return made;
+    };
+    for (const index of besides) partOf(index);
+    for (const key of asked.keys) partOf(this.indexOf(key)).keys.push(key);
+    for (const tag of asked.tags) partOf(this.indexOf(tag)).tags.push(tag);
+    return [...parts.values()];
+  }
+
+  /** See `Store.outageMs`. */
+  outageMs(tags?: readonly Tag[]): number {
+    if (tags === undefined) return Math.max(...this.all.map(({ outage }) => outage.lostForMs));
+    return lostTogetherMs(this.split({ keys: [], tags }, [LOG_GROUP]).map(({ group }) => group.outage));
+  }
+
+  close(): void {
+    for (const connection of [this.#reader, this.writer, this.ticker]) connection.end();
+  }
+
+  /** Reports something that this Redis does not offer, once. */
+  limited(text: string): void {
+    if (this.#limits.has(text)) return;
+    this.#limits.add(text);
+    this.#onLimit(text);
+  }
+
+  /** The lease stands on one server. If connections lead to different servers, all are closed and opened again. */
+  oneServer(group: Group, run: string): void {
+    const others = [this.#reader, this.writer].filter((connection) => {
+      const server = connection.serverOf(group.hashTag);
+      return server !== undefined && server.run !== run;
+    });
+    if (others.length === 0) return;
+    for (const connection of [...others, this.ticker]) connection.drop(group.hashTag);
+  }
+
+  async onNewConnection(parts: readonly Part[], run: (connection: Connection) => Promise<void>): Promise<void> {
+    const connection = openConnection(this.#place, { waitMs: this.#waitMs, once: true });
+    const startedMs = this.#clock.monotonicMs();
+    try {
+      await withTimeout(connection.connect(), this.#waitMs).catch((error) => {
+        for (const { group } of parts) group.outage.failed(startedMs, textOf(error));
+        throw unavailable(error);
+      });
+      await run(connection);
+    } finally {
+      connection.end();
+    }
+  }
+
+  /** As `attempt`, behind the breaker: for what readers wait for. */
+  async reading<T>(
+    group: Group,
+    kind: 'read' | 'write',
+    run: (client: Redis | Cluster, server: Server) => Promise<T>,
+  ): Promise<T> {
+    if (!group.breaker.allows()) throw unavailable(new Error('it failed several times in a row'));
+    try {
+      const value = await this.attempt(group, this.#reader, kind, run);
+      group.breaker.succeeded();
+      return value;
+    } catch (error) {
+      // A server that answers may be read, also when it refuses to store something.
+      if (kind === 'write' && isRefusal((error as Error).cause)) group.breaker.succeeded();
+      else group.breaker.failed();
+      throw error;
+    }
+  }
+
+  /** Turns every failure into STORE_UNAVAILABLE, keeps account of the outage, and leaves a connection that does not answer. */
+  async attempt<T>(
+    group: Group,
+    connection: Connection,
+    kind: Kind,
+    run: (client: Redis | Cluster, server: Server) => Promise<T>,
+  ): Promise<T> {
+    const startedMs = this.#clock.monotonicMs();
+    try {
+      // A writer need not know the run of its server.
+      const known = connection.serverOf(group.hashTag);
+      const server = known ?? (connection === this.#reader || connection === this.ticker ? undefined : UNKNOWN_SERVER);
+      if (connection.refusal !== undefined) {
+        this.limited(`its database is refused, so nothing is cached: ${connection.refusal.message}`);
+        throw connection.refusal;
+      }
+      if (server === undefined || !connection.selected) throw new Error('there is no connection');
+      corkForNow(connection.client);
+      const value = await withTimeout(run(connection.client, server), this.#waitMs);
+      group.outage.answered();
+      return value;
+    } catch (error) {
+      this.#noteFailure(group, kind, startedMs, error);
+      if (error instanceof Error && error.message === TIMED_OUT) connection.drop(group.hashTag);
+      throw unavailable(error);
+    }
+  }
+
+  #noteFailure({ outage }: Group, kind: Kind, startedMs: number, error: unknown): void {
+    if (!isRefusal(error) || kind === 'read') outage.failed(startedMs, textOf(error));
+    else if (kind === 'fence') outage.refused(startedMs, textOf(error), 'fence');
+    else if (kind === 'apply') outage.refused(startedMs, textOf(error), 'tick');
+    else outage.answered();
+  }
+
+  /** HEAD's own write was refused. After READONLY the next connection may lead to the present primary. */
+  refusedInHead(group: Group, startedMs: number, refusal: string): void {
+    group.outage.refused(startedMs, refusalText(refusal), 'tick');
+    if (refusal.includes('READONLY')) this.ticker.drop(group.hashTag);
+  }
+}
+
+/** The server behind a connection whose run is not known yet. */
+const UNKNOWN_SERVER: Server = { run: '?', link: 0 };
+
+export function unavailable(error: unknown): CacheError {
+  if (error instanceof CacheError) return error;
+  return new CacheError('STORE_UNAVAILABLE', `Redis: ${messageOf(error)}`, { cause: error });
+}
+
+/** The server's own answer, not one of the connection. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError';
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function textOf(error: unknown): string {
+  return refusalText(messageOf(error));
+}
+
+/** HOME's part only when those of all other groups have ended well: what it tells is true of them, too. */
+export async function homeLast(parts: readonly Part[], run: (part: Part) => Promise<void>): Promise<void> {
+  await allEnded(parts.filter(({ group }) => group.index !== LOG_GROUP).map(run));
+  await allEnded(parts.filter(({ group }) => group.index === LOG_GROUP).map(run));
+}
+
+/** Waits for all. @throws the first failure, when all have ended */
+export async function allEnded(work: readonly Promise<unknown>[]): Promise<void> {
+  for (const result of await Promise.allSettled(work)) {
+    if (result.status === 'rejected') throw result.reason;
+  }
+}

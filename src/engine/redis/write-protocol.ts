@@ -1,0 +1,243 @@
+/** The write protocol in Redis: see `WriteProtocol` in store.ts, and the Lua files for what each step does. */
+import type { Cluster, Redis } from 'ioredis';
+import { generationsText } from '../cache/entry.js';
+import {
+  type ApplyReply,
+  type FenceReply,
+  type Head,
+  LEASE_MS,
+  LOG_GROUP,
+  MAX_FORGOTTEN_PER_TICK,
+  MAX_LOG_RECORDS,
+  MAX_RELEASED_KNOWN,
+  type OrphanFence,
+  type Tick,
+  TOKEN_TTL_MS,
+  type WriteProtocol,
+} from '../cache/store.js';
+import type { Tag } from '../cache/tag.js';
+import type { Clock } from '../cache/time.js';
+import { randomEpoch, randomToken } from '../cache/token.js';
+import type { Connection } from './connection.js';
+import { type Group, type Groups, homeLast } from './groups.js';
+import { protocolKey, runKey, tagKey, tagKeys } from './key-layout.js';
+import { refusalText } from './outage.js';
+import { applyScript, fenceScript, headScript, releaseScript, runScript } from './scripts.js';
+import { type HeadReply, logRecord, message, positionText, readNote, readPosition } from './wire-format.js';
+
+/** Whether RELEASE appends to the log; `if lost`: where it does not find its own fence and note. */
+type Logs = 'always' | 'if lost' | 'never';
+
+export class RedisWriteProtocol implements WriteProtocol {
+  readonly #groups: Groups;
+  readonly #clock: Clock;
+  /** Where released tags are published, as `{"xid": "…", "tags": […]}`. */
+  readonly #channel: string;
+
+  constructor(options: { readonly groups: Groups; readonly clock: Clock; readonly channel: string }) {
+    this.#groups = options.groups;
+    this.#clock = options.clock;
+    this.#channel = options.channel;
+  }
+
+  /** HOME last: its record of the log says that every fence stands. */
+  async fence(
+    xid: bigint,
+    tags: readonly Tag[],
+    options: { fresh: boolean; database?: string | undefined },
+  ): Promise<FenceReply> {
+    const { fresh, database = '' } = options;
+    const record = logRecord(tags);
+    const parts = this.#groups.split({ keys: [], tags }, [LOG_GROUP]);
+    let foreign = false;
+    const fenceAll = (connection: Connection) =>
+      homeLast(parts, async ({ group, tags }) => {
+        const reply = await this.#groups.attempt(group, connection, 'fence', (client) => {
+          const names = (['log', 'fen', 'pos'] as const).map((name) => protocolKey(name, group));
+          const keys = [...names, ...tagKeys(group, tags)];
+          const told = group.index === LOG_GROUP ? record : '';
+          const args = [String(xid), told, MAX_LOG_RECORDS, randomEpoch(), JSON.stringify(tags), database];
+          return runScript(client, fenceScript, keys, args);
+        });
+        if (reply === 'foreign') foreign = true;
+        else group.outage.fenced();
+      });
+    await (fresh ? this.#groups.onNewConnection(parts, fenceAll) : fenceAll(this.#groups.writer));
+    return foreign ? 'foreign' : 'fenced';
+  }
+
+  release(
+    xid: bigint,
+    tags: readonly Tag[],
+    options?: { unfenced: boolean; database?: string | undefined },
+  ): Promise<void> {
+    const { unfenced = false, database } = options ?? {};
+    const logs = unfenced ? 'always' : 'if lost';
+    return this.#release({ xids: String(xid), tags, mode: 'record', logs, database });
+  }
+
+  releaseFinished(
+    xids: readonly string[],
+    tags: readonly Tag[],
+    options?: { database?: string | undefined },
+  ): Promise<void> {
+    return this.#release({ xids: xids.join(','), tags, mode: 'resolve', logs: 'never', database: options?.database });
+  }
+
+  async releaseOrphans(
+    orphans: readonly OrphanFence[],
+    index = LOG_GROUP,
+    { database }: { database?: string | undefined } = {},
+  ): Promise<void> {
+    const group = this.#groups.at(index);
+    // One call each: a fence has thousands of tags at most, and Redis does nothing else meanwhile.
+    for (const { xid, tags } of orphans) {
+      const what = {
+        xids: xid,
+        own: tags,
+        mode: 'over',
+        message: message(xid, tags),
+        record: '',
+        logs: 'never',
+        database,
+      } as const;
+      await this.#groups.attempt(group, this.#groups.ticker, 'write', (client) => this.#releaseIn(client, group, what));
+    }
+  }
+
+  head(index = LOG_GROUP): Promise<Head> {
+    const group = this.#groups.at(index);
+    const startedMs = this.#clock.monotonicMs();
+    return this.#groups.attempt(group, this.#groups.ticker, 'read', async (client, server) => {
+      const keys = (['pos', 'rel', 'ok', 'fen'] as const).map((name) => protocolKey(name, group));
+      const reply = (await runScript(client, headScript, keys, [
+        server.run,
+        MAX_RELEASED_KNOWN,
+        MAX_FORGOTTEN_PER_TICK,
+      ])) as HeadReply;
+      const [seconds, micros, position, pttl, run, released, checked, lease, orphans, refusal] = reply;
+      this.#groups.oneServer(group, run);
+      if (refusal !== '') this.#groups.refusedInHead(group, startedMs, refusal);
+      else if (pttl > 0) group.outage.leased(pttl);
+      else group.outage.wrote();
+      if (checked !== 'checked')
+        this.#groups.limited('scripts may not read INFO: a tick is given up when its connection changes');
+      if (lease !== 'local')
+        this.#groups.limited('scripts may not choose what is replicated: a failover is bounded by the lease');
+      return {
+        clockMs: Number(seconds) * 1000 + Math.floor(Number(micros) / 1000),
+        position: readPosition(position),
+        leaseLeftMs: Math.max(0, pttl),
+        run,
+        ...(checked !== 'checked' && { link: server.link }),
+        released,
+        orphans: orphans.map(readNote),
+        ...(refusal !== '' && { refusal: refusalText(refusal) }),
+      };
+    });
+  }
+
+  apply({ head, next, rows, barrier, grant, others }: Tick, index = LOG_GROUP): Promise<ApplyReply> {
+    const group = this.#groups.at(index);
+    return this.#groups.attempt(group, this.#groups.ticker, 'apply', async (client, server) => {
+      if (head.link !== undefined && head.link !== server.link) return { result: 'moved', unreleased: [] };
+      const keys = [
+        protocolKey('pos', group),
+        protocolKey('rel', group),
+        runKey('ok', group, head.run),
+        runKey('bar', group, head.run),
+        protocolKey('log', group),
+      ];
+      const indexOf = new Map<Tag, number>();
+      const packed = rows.map(({ xid, tags }) => {
+        const own = tags.filter((tag) => this.#groups.indexOf(tag) === index);
+        for (const tag of own) {
+          if (!indexOf.has(tag)) indexOf.set(tag, keys.push(tagKey(group, tag)));
+        }
+        const [told, record] = index === LOG_GROUP ? [message(String(xid), tags), logRecord(tags)] : ['', ''];
+        const again = others?.unreleased.has(String(xid)) === true ? 1 : 0;
+        return [String(xid), randomToken(), told, record, own.map((tag) => indexOf.get(tag)), again];
+      });
+      const reply = (await runScript(client, applyScript, keys, [
+        head.link === undefined ? head.run : '',
+        head.position === undefined ? '' : positionText(head.position),
+        positionText(next),
+        barrier === undefined ? '' : String(barrier),
+        head.clockMs,
+        LEASE_MS,
+        grant,
+        randomToken(),
+        TOKEN_TTL_MS,
+        index === LOG_GROUP ? this.#channel : '',
+        JSON.stringify(packed),
+        index === LOG_GROUP ? MAX_LOG_RECORDS : '',
+        randomEpoch(),
+        index === LOG_GROUP ? generationsText(others?.generations ?? []) : '',
+      ])) as [ApplyReply['result'], generation?: string, unreleased?: string[]];
+      const [result, generation, unreleased = []] = reply;
+      if (result === 'applied') group.outage.wrote();
+      return { result, unreleased, ...(generation && { generation }) };
+    });
+  }
+
+  /**
+   * HOME has all ids, publishes, and logs what no fence did, or what a fence did that some group has lost since. It comes last: a reader of
+   * the record must find the fresh tokens, or it would keep in memory what it still reads under the old ones.
+   */
+  async #release(what: {
+    readonly xids: string;
+    readonly tags: readonly Tag[];
+    readonly mode: 'record' | 'resolve';
+    readonly logs: Logs;
+    readonly database: string | undefined;
+  }): Promise<void> {
+    const { xids, tags, logs, ...same } = what;
+    let lost = false;
+    await homeLast(this.#groups.split({ keys: [], tags }, [LOG_GROUP]), async ({ group, tags: own }) => {
+      const told =
+        group.index === LOG_GROUP
+          ? {
+              message: message(xids, tags),
+              record: logRecord(tags),
+              logs: logs === 'if lost' && lost ? 'always' : logs,
+            }
+          : { message: '', record: '', logs };
+      const reply = await this.#groups.attempt(group, this.#groups.writer, 'write', (client) =>
+        this.#releaseIn(client, group, { ...same, xids, own, ...told }),
+      );
+      if (reply === 'lost') lost = true;
+    });
+  }
+
+  async #releaseIn(
+    client: Redis | Cluster,
+    group: Group,
+    what: {
+      readonly xids: string;
+      readonly own: readonly Tag[];
+      readonly mode: 'record' | 'resolve' | 'over';
+      readonly message: string;
+      readonly record: string;
+      readonly logs: Logs;
+      readonly database: string | undefined;
+    },
+  ): Promise<'released' | 'lost' | 'foreign'> {
+    const names = (['rel', 'log', 'fen', 'pos'] as const).map((name) => protocolKey(name, group));
+    const channel = what.message === '' ? '' : this.#channel;
+    const ends = [channel, what.message, what.record, MAX_LOG_RECORDS, randomEpoch(), what.logs];
+    const args = [what.xids, randomToken(), TOKEN_TTL_MS, what.mode, ...ends, what.database ?? ''];
+    return (await runScript(client, releaseScript, [...names, ...tagKeys(group, what.own)], args)) as
+      | 'released'
+      | 'lost'
+      | 'foreign';
+  }
+
+  outageMs(tags?: readonly Tag[]): number {
+    return this.#groups.outageMs(tags);
+  }
+
+  /** RELEASE of what no transaction wrote. */
+  invalidate(tags: readonly Tag[]): Promise<void> {
+    return this.#release({ xids: '', tags, mode: 'resolve', logs: 'always', database: undefined });
+  }
+}

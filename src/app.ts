@@ -1,8 +1,8 @@
 /**
- * Composition root: reading it is reading the architecture. On top of the core (core.ts): features in the order in which they
- * may know each other, the schema, the server.
+ * Composition root. Builds, on top of the core (core.ts), the features in order of their dependencies, the schema and
+ * the server.
  */
-import 'reflect-metadata'; // type-graphql's decorators need it before any of them runs
+import 'reflect-metadata'; // must come first: type-graphql's decorators need it
 import type { FastifyInstance } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import { type Core, type CoreOptions, createCore } from './core.js';
@@ -51,9 +51,9 @@ export interface AppOptions
     > {
   /** @throws UNAUTHENTICATED */
   readonly verifyToken: (token: string) => Promise<VerifiedToken>;
-  /** Default: refuse. */
+  /** Defaults to `refuse`. */
   readonly unknownUsers?: IdentitiesOptions['unknownUsers'];
-  /** Of each viewer, in points. Absent: none. */
+  /** Points per viewer and window. Absent: no rate limit. */
   readonly rateLimit?: (RatePointsOptions & { readonly points: number; readonly seconds: number }) | undefined;
 }
 
@@ -63,7 +63,7 @@ export interface App extends Core {
   readonly taskEvents: TaskEvents;
 }
 
-/** The API, not yet listening; its relay has ticked once, so that its cache serves. */
+/** Creates the API, not yet listening. The relay has run once, so the cache can serve. */
 export async function createApp(options: AppOptions): Promise<App> {
   const core = createCore(options);
   const taskEvents = new TaskEvents({ ...core, store: options.store });
@@ -107,7 +107,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   };
 }
 
-/** The schema and its table of policies; also for what only prints them. */
+/** The schema and its cache policies; also for commands that only print them. */
 export function createSchema({
   transactor,
   db,

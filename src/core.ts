@@ -1,6 +1,6 @@
 /**
- * What reading and writing with the cache takes, for the API and for commands alike: database, cache, the bridge between them.
- * Built in dependency order, closed in reverse.
+ * Everything needed to read and write with the cache, for the API and for commands: the database, the cache and the
+ * invalidation bridge between them. Built in order of dependencies, closed in reverse.
  */
 
 import { allRowSets, eventTables } from './domain/registry.js';
@@ -37,12 +37,13 @@ import { createMetrics } from './platform/metrics.js';
 import { shared } from './std/shared.js';
 import { SECOND } from './std/time.js';
 
-/** Background statements (relay, resolving fences) must fail fast. */
+/** Background statements (relay, fence resolution) must fail fast. */
 const RELAY_STATEMENT_TIMEOUT_MS = 5000;
 
 /**
- * The shared store, connected if it can be; without a Redis one in this process. `fencePolicy`: for the log of outages.
- * @throws ConfigError when Redis refuses the database of REDIS_URL
+ * Opens the shared store and connects it if possible; without Redis, a store in this process.
+ * @param fencePolicy named in the log of outages
+ * @throws ConfigError if Redis refuses the database of REDIS_URL
  */
 export async function openStore(
   place: RedisPlace | undefined,
@@ -69,7 +70,7 @@ export async function openStore(
   return store;
 }
 
-/** One line when an outage begins to change what writes do, and one when it ends. */
+/** Logs one line when an outage begins to affect writes, and one when it ends. */
 function outageLog(log: Log, fencePolicy: CacheOptions['fencePolicy']): OutageListener {
   const then =
     fencePolicy === 'reject'
@@ -77,27 +78,30 @@ function outageLog(log: Log, fencePolicy: CacheOptions['fencePolicy']): OutageLi
       : `writes commit without a fence and are answered ${LEASE_MS / SECOND} s later`;
   return {
     began: (reason) => log.warn(`${reason}: ${then}`),
-    ended: () => log.warn('Redis takes writes again: they are fenced'),
+    ended: () => log.warn('Redis accepts writes again: writes are fenced'),
   };
 }
 
 export interface CoreOptions extends Pick<CacheOptions, 'fencePolicy' | 'maxLoads' | 'monitorShare'> {
-  /** Of parsed entries kept in this process. Default 0: none. */
+  /** Size of the near cache in bytes. Defaults to 0, which disables it. */
   readonly nearCacheBytes?: number;
   readonly databaseUrl: string;
   readonly store: Store;
   readonly log: Log;
-  /** Check every cached load against its tags, and what cached methods use of their root: in development and tests. */
+  /**
+   * Whether to check every cached load against its tags, and what cached methods use of their root. For development and
+   * tests.
+   */
   readonly checkCoverage: boolean;
-  /** Besides what the core does itself with events and statements. */
+  /** Listeners in addition to the core's own. */
   readonly events?: CacheEvents;
   readonly onStatement?: (text: string) => void;
-  /** How long Postgres works on one statement of a read. Default: see db/database.ts. */
+  /** Time limit of one read statement. Default: see engine/postgres/database.ts. */
   readonly readTimeoutMs?: number;
 }
 
 const STATISTICS_EVERY_MS = 10 * SECOND;
-/** A Postgres that takes longer for `select 1` is down. */
+/** Time limit of `select 1` in the readiness check. */
 const READINESS_MS = 2 * SECOND;
 
 export type Core = ReturnType<typeof createCore>;
@@ -131,7 +135,7 @@ export function createCore(options: CoreOptions) {
       storeFailed: (what, error) => log.debug({ err: error }, `the cache's store failed: ${what}`),
       unfenced: (xid) => log.debug({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s'),
       checked: (result, call) => {
-        if (result === 'violation') log.error(call, 'the cache has served an old value');
+        if (result === 'violation') log.error(call, 'the cache served a stale value');
       },
     },
   ];
@@ -148,7 +152,7 @@ export function createCore(options: CoreOptions) {
     () => database.current,
     () => relay.owned,
   );
-  /** Another database is behind the address than before: connections may still lead to that one. */
+  /** The URL leads to another database than before; open connections may still lead to the old one. */
   const reconnect = () => {
     db.reconnect();
     const left = sql;
@@ -162,7 +166,7 @@ export function createCore(options: CoreOptions) {
     events: { ...metrics.events, moved: reconnect },
     database,
   });
-  // Shared beyond the check that began it: on a Postgres that answers nothing, statements must not queue up.
+  // Outlives the check that began it, so that statements do not queue up on a Postgres that does not respond.
   const ping = shared(() =>
     sql`select 1`.then(
       () => true,
@@ -178,9 +182,12 @@ export function createCore(options: CoreOptions) {
     relay,
     metrics,
     log,
-    /** What serves or fills a cache calls it first. @throws TriggersMissing */
+    /** Must be called before the cache is served or filled. @throws TriggersMissing */
     requireTriggers: () => requireTriggers(sql, allRowSets),
-    /** Whether Postgres answers in time, and how the store is. One check at a time, whose result all share that ask meanwhile. */
+    /**
+     * Whether Postgres responds in time, and the state of the store. One check runs at a time; concurrent callers share
+     * it.
+     */
     readiness: shared(async () => {
       const postgres = await withTimeout(ping(), READINESS_MS).catch(() => false);
       const state = stateOf(await store.head().catch(() => undefined), relay);
@@ -189,7 +196,7 @@ export function createCore(options: CoreOptions) {
     async close() {
       clearInterval(flushing);
       await relay.stop();
-      await cache.flush(); // a release that is lost costs others a fence to resolve
+      await cache.flush(); // a lost release costs other processes a fence to resolve
       await statistics.flush();
       await store.close();
       await Promise.all([db.close(), sql.end({ timeout: 5 })]);
@@ -201,12 +208,15 @@ function stateOf(head: Head | undefined, relay: Relay): string {
   if (head === undefined) return 'down';
   if (head.refusal !== undefined) return `refuses writes: ${head.refusal}`;
   if (relay.refused) {
-    return 'up, not serving: its keys belong to another database, or to an earlier state of this one; each installation on this Redis needs a REDIS_GROUP of its own';
+    return (
+      'up, not serving: its keys belong to another database, or to an earlier state of this one; each installation ' +
+      'on this Redis needs its own REDIS_GROUP'
+    );
   }
   return head.leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';
 }
 
-/** One listener for all of them; only those who listen are called. */
+/** Merges the listeners into one that only calls those that implement an event. */
 function combineListeners(listeners: readonly CacheEvents[]): CacheEvents {
   const tell = <A extends unknown[]>(pick: (to: CacheEvents) => ((...args: A) => void) | undefined) => {
     const those = listeners.flatMap((to) => pick(to)?.bind(to) ?? []);

@@ -1,4 +1,4 @@
-/** Checks the database that DATABASE_URL names, before a server or a command starts anything for it. */
+/** Checks the database of DATABASE_URL before a server or a command starts anything else. */
 
 import type { MigrationDifference } from './db/migrate.js';
 import { migrationDifference } from './db/migrate.js';
@@ -7,13 +7,13 @@ import { ConfigError } from './platform/config.js';
 import type { Log } from './platform/log.js';
 
 export interface DatabaseUse {
-  /** The caller applies the migrations that are missing. Default: a database that lacks some is refused. */
+  /** Whether the caller applies missing migrations. By default a database without all migrations is refused. */
   readonly migrates?: boolean;
-  /** How many connections the caller needs, and why. Default: one. */
+  /** The number of connections the caller needs, and the reason. Defaults to one. */
   readonly connections?: { readonly min: number; readonly why: string };
 }
 
-/** @throws ConfigError with one line that names DATABASE_URL */
+/** @throws ConfigError, one line that names DATABASE_URL */
 export async function checkDatabase(
   url: string,
   log: Log,
@@ -25,7 +25,7 @@ export async function checkDatabase(
       const { min, why } = connections;
       throw new ConnectionUrlError(`connection_limit is ${maxConnections}, at least ${min} are needed: ${why}`);
     }
-    if (withoutEffect.length > 0) log.warn(`DATABASE_URL: without effect here: ${withoutEffect.join(', ')}`);
+    if (withoutEffect.length > 0) log.warn(`DATABASE_URL: parameters without effect: ${withoutEffect.join(', ')}`);
     const difference = await withDatabase(url, { max: 1 }, migrationDifference);
     const doubt = doubtOf(difference);
     if (doubt !== undefined) log.warn(`DATABASE_URL: ${doubt}`);
@@ -33,11 +33,12 @@ export async function checkDatabase(
   });
 }
 
-/** An older build goes on beside a newer one, which migrates before its servers start. */
+/** An older build keeps running beside a newer one, which migrates before its servers start. */
 function doubtOf(difference: MigrationDifference | undefined): string | undefined {
   if (difference === undefined) {
     return (
-      'this role may not read drizzle.__drizzle_migrations, so a database that lacks migrations (npm run migrate) is not noticed: ' +
+      'this role may not read drizzle.__drizzle_migrations, so missing migrations (npm run migrate) are not ' +
+      'detected: ' +
       'grant usage on schema drizzle and select on that table'
     );
   }
@@ -57,7 +58,7 @@ function requireAll({ missing }: MigrationDifference): void {
   throw new DatabaseUnusable(`this database lacks the migration ${first}${more}: run npm run migrate`);
 }
 
-/** Runs what uses DATABASE_URL. @throws ConfigError in place of a fault of the URL or its database */
+/** Runs code that uses DATABASE_URL. @throws ConfigError instead of an error about the URL or its database */
 export async function namingDatabaseUrl<T>(run: () => Promise<T>): Promise<T> {
   try {
     return await run();

@@ -1,4 +1,7 @@
-/** Starts the server. The only file of the server with effects when loaded, and the only one that reads the environment. */
+/**
+ * Starts the server. The only file of the server with side effects on import, and the only one that reads the
+ * environment.
+ */
 
 import type { FastifyInstance } from 'fastify';
 import { createApp } from './app.js';
@@ -11,7 +14,7 @@ import { createLog } from './platform/log.js';
 import { signToken, type TokenOptions, tokenVerifier } from './server/auth/tokens.js';
 import { readManifest } from './server/operations/persisted-documents.js';
 
-/** What the explorer shows first: two levels, so that the trace below the answer has something to tell. */
+/** The first query shown in the explorer. Two levels, so that the trace shows several loads. */
 const EXAMPLE = `# Run it twice: the second answer's extensions.cache says 0 SQL statements.
 {
   projects {
@@ -27,12 +30,12 @@ const EXAMPLE = `# Run it twice: the second answer's extensions.cache says 0 SQL
 }
 `;
 
-/** Of all hits, how many are held against Postgres. */
+/** Fraction of hits that are compared with Postgres. */
 const MONITOR_SHARE = 1 / 10_000;
 
 class Interrupted extends Error {}
 
-/** What has been started, to be stopped in reverse. */
+/** Stops what has been started; called in reverse order. */
 const started: (() => Promise<void>)[] = [];
 let stopping = false;
 
@@ -61,11 +64,12 @@ async function start(config: Config): Promise<void> {
     issuer: config.issuer,
     audience: config.audience,
     algorithms: config.access.algorithms,
-    keySet: { onFailure: (error) => log.warn({ err: error }, 'the keys of tokens could not be fetched') },
+    keySet: { onFailure: (error) => log.warn({ err: error }, 'the token keys could not be fetched') },
   };
 
-  // A fault of one request is not to end all others. Nothing is known to leave one; if something does, it is told.
-  process.on('unhandledRejection', (error) => log.error({ err: error }, 'a rejection that nobody handles'));
+  // The fault of one request must not end all others. No rejection is known to be left unhandled; if there is one, it
+  // is logged.
+  process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
   const store = await openStore(services.redis, log, { group: services.redisGroup, fencePolicy: config.fencePolicy });
   running(() => store.close());
   const token = production ? undefined : await demoToken(services.databaseUrl, tokens);
@@ -104,12 +108,12 @@ Token     ${token}`);
 }
 
 function productionServices({ databaseUrl, redis, redisGroup, tokens }: Config): Services {
-  // readConfig has refused a production environment without them.
+  // readConfig refuses a production environment without them.
   const required = { databaseUrl, redis, redisGroup, tokens } as Omit<Services, 'described' | 'stop'>;
   return { ...required, described: { postgres: 'DATABASE_URL', redis: 'REDIS_URL' }, stop: async () => {} };
 }
 
-/** Loaded only here: production has neither the embedded servers nor the demo data. */
+/** Imported dynamically, because production has neither the embedded servers nor the demo data. */
 async function developmentServices(config: Config): Promise<Services> {
   const { ownServices } = await import('./development/services.js');
   const { prepareDemo } = await import('./development/demo/prepare.js');
@@ -135,13 +139,13 @@ async function listen(server: FastifyInstance, { host, port }: Config): Promise<
   }
 }
 
-/** Notes what has just been started. A signal that came meanwhile ends the start here. */
+/** Registers what has just been started. If a signal arrived in the meantime, the start ends here. */
 function running(stopIt: () => Promise<void>): void {
   started.push(stopIt);
   if (stopping) throw new Interrupted();
 }
 
-/** Each thing is stopped once, however many signals arrive. */
+/** Stops everything once, however many signals arrive. */
 async function stop(): Promise<void> {
   stopping = true;
   for (let stopIt = started.pop(); stopIt !== undefined; stopIt = started.pop()) {

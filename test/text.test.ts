@@ -99,12 +99,12 @@ describe('a line', () => {
     [
       'half a surrogate pair',
       '😀\ud83d',
-      'expected a text that can be stored, got half of a surrogate pair (U+D83D) at character 2',
+      'expected a text that can be stored, got an unpaired surrogate (U+D83D) at character 2',
     ],
     [
       'a pair in the wrong order',
       '\udd25\ud83d',
-      'expected a text that can be stored, got half of a surrogate pair (U+DD25) at character 1',
+      'expected a text that can be stored, got an unpaired surrogate (U+DD25) at character 1',
     ],
     ['eleven characters', '😀'.repeat(11), 'expected 1 to 10 characters, got 11'],
     ['no characters', '', 'expected 1 to 10 characters, got none'],

@@ -1,5 +1,6 @@
 /**
- * `npm run cache -- stats [DAY]`: how cached calls of all processes ended on that day (UTC; default today).
+ * `npm run cache -- stats [DAY]`: prints the outcomes of cached calls of all processes on that day (UTC; default
+ * today).
  */
 
 import { openStore } from '../core.js';
@@ -32,7 +33,7 @@ async function run([command, argument]: string[]): Promise<void> {
   const store = await openStore(redis, createLog(config.logLevel), { group: redisGroup });
   try {
     if (store instanceof MemoryStore)
-      throw new Error('REDIS_URL: expected the Redis of the servers, which is not known here');
+      throw new Error('REDIS_URL: expected the Redis of the servers; no running server was found either');
     console.log(`name,${KINDS.join(',')}`);
     for (const { name, counts } of await statisticsOf(store, day)) {
       console.log(`${name},${KINDS.map((kind) => counts[kind] ?? 0).join(',')}`);

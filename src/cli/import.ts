@@ -1,6 +1,7 @@
 /**
- * `npm run import -- FILE [--project KEY] [--owner HANDLE]`: imports the issues that `gh issue list --json …` wrote. One
- * transaction: all of the file or nothing. Through `transact`, so a running server shows the tasks at once.
+ * `npm run import -- FILE [--project KEY] [--owner HANDLE]`: imports the issues that `gh issue list --json …` wrote, in
+ * one transaction: the whole file or nothing. The import uses `transact`, so a running server shows the tasks
+ * immediately.
  */
 import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
@@ -44,7 +45,7 @@ function readArguments(): Arguments {
 
 async function importFile({ file, project, owner }: Arguments): Promise<ImportResult> {
   const config = readConfig(process.env);
-  const text = await readText(file); // before anything is started for it
+  const text = await readText(file); // before any service is started for it
   const log = createLog(config.logLevel);
   const migrates = config.environment !== 'production';
   if (config.databaseUrl !== undefined) await checkDatabase(config.databaseUrl, log, { migrates });
@@ -56,7 +57,8 @@ async function importFile({ file, project, owner }: Arguments): Promise<ImportRe
     if (ownerId === undefined) throw new Error(`--owner: there is no user with the handle ${JSON.stringify(owner)}`);
     const core = createCore({
       databaseUrl: services.databaseUrl,
-      // Without a Redis nobody shares it: a server that keeps its cache in its process hears of the import from its relay.
+      // Without Redis the store is not shared; a server with its cache in its own process learns of the import from its
+      // relay.
       store: await openStore(services.redis, log, { group: services.redisGroup }),
       log,
       checkCoverage: false,
@@ -78,7 +80,7 @@ async function importFile({ file, project, owner }: Arguments): Promise<ImportRe
   }
 }
 
-/** Some shells redirect output in UTF-16, which would be read as other text. */
+/** Some shells redirect output in UTF-16, which would be read as different text. */
 async function readText(file: string): Promise<string> {
   const bytes = await readFile(file);
   if (!isUtf8(bytes)) throw new Error('the file: expected UTF-8, got another encoding');
@@ -91,7 +93,7 @@ function summary(result: ImportResult): string {
     return `  ${kind.padEnd(9)} ${created} created, ${updated} updated, ${unchanged} unchanged`;
   });
   if (result.assigneesLeftOut > 0)
-    lines.push(`  ${result.assigneesLeftOut} issue(s) had several assignees: the first was taken`);
-  if (result.commentsLeftOut > 0) lines.push(`  ${result.commentsLeftOut} comment(s) without text were left out`);
+    lines.push(`  ${result.assigneesLeftOut} issue(s) had several assignees: the first was used`);
+  if (result.commentsLeftOut > 0) lines.push(`  ${result.commentsLeftOut} comment(s) without text were skipped`);
   return `Imported into ${result.projectKey}:\n${lines.join('\n')}`;
 }

@@ -1,4 +1,7 @@
-/** `npm run migrate`: brings the schema of DATABASE_URL up to this build's. What deployments run once before the servers. */
+/**
+ * `npm run migrate`: migrates the schema of DATABASE_URL to this build. Deployments run it once before they start
+ * servers.
+ */
 
 import { namingDatabaseUrl } from '../database-check.js';
 import { migrateDatabase } from '../db/migrate.js';

@@ -1,4 +1,4 @@
-/** `npm run -s token [-- HANDLE]`: a token for a user, on stdout and nothing else. Development only. */
+/** `npm run -s token [-- HANDLE]`: prints a token for a user on stdout, and nothing else. Development only. */
 
 import { checkDatabase } from '../database-check.js';
 import { DEMO_OWNER, prepareDemo, userIdOf } from '../development/demo/prepare.js';
@@ -9,7 +9,7 @@ import { signToken } from '../server/auth/tokens.js';
 
 try {
   const config = readConfig(process.env);
-  if (config.environment === 'production') throw new ConfigError('Tokens are not made here in production.');
+  if (config.environment === 'production') throw new ConfigError('This command does not create tokens in production.');
   if (config.databaseUrl !== undefined) {
     await checkDatabase(config.databaseUrl, createLog(config.logLevel), { migrates: true });
   }

@@ -1,4 +1,7 @@
-/** Rows by their ids: what every feature's entities are loaded with. Prepared once per pool, one text for any number of ids. */
+/**
+ * Reads rows by id, for the entities of every feature. Prepared once per pool; the statement's text does not depend on
+ * the number of ids.
+ */
 import { createHash } from 'node:crypto';
 import { getTableColumns, getTableName, type InferSelectModel, type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn, PgTable } from 'drizzle-orm/pg-core';
@@ -8,7 +11,7 @@ import { type Id, toUuid } from './ids.js';
 export type TableWithId = PgTable & { id: AnyPgColumn };
 export type RowOf<T extends PgTable> = InferSelectModel<T>;
 
-/** The rows in the order of `ids`; null for an id that no row has. */
+/** The rows in the order of `ids`; null for an id without a row. */
 export async function rowsById<T extends TableWithId>(
   db: Database,
   table: T,
@@ -24,7 +27,7 @@ export async function rowsById<T extends TableWithId>(
   return byId(ids, (await statement.execute({ ids: ids.map(toUuid) })) as (RowOf<T> & { id: string })[]);
 }
 
-/** `rows` in the order of `ids`; null for an id that no row has. */
+/** `rows` in the order of `ids`; null for an id without a row. */
 export function byId<R extends { readonly id: string }>(ids: readonly string[], rows: readonly R[]): (R | null)[] {
   const found = new Map(rows.map((row) => [row.id, row]));
   return ids.map((id) => found.get(id) ?? null);
@@ -35,14 +38,14 @@ export function uuids(ids: readonly Id[]): SQL {
   return sql`${`{${ids.map(toUuid).join(',')}}`}::uuid[]`;
 }
 
-/** The rows of each key, in the order of `keys`; within a key in the order of `rows`. */
+/** Groups `rows` by key, in the order of `keys`; each group keeps the order of `rows`. */
 export function grouped<K, R>(keys: readonly K[], rows: readonly R[], keyOf: (row: R) => K): R[][] {
   const groups = new Map<K, R[]>(keys.map((key) => [key, []]));
   for (const row of rows) groups.get(keyOf(row))?.push(row);
   return keys.map((key) => groups.get(key) as R[]);
 }
 
-/** Names the form of a table's rows: another set of columns or types is another shape. */
+/** Identifies the columns and types of a table's rows; changes when they change. */
 export function shapeOf(table: PgTable): string {
   const columns = Object.entries(getTableColumns(table)).map(([name, column]) => [
     name,

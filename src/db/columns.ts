@@ -1,4 +1,4 @@
-/** Column types that read as what the rest of the house uses: TypeIDs, and instants as ISO text (so that rows are plain JSON). */
+/** Column types in the form the application uses: TypeIDs, and instants as ISO text, so that rows are plain JSON. */
 import { type SQL, sql } from 'drizzle-orm';
 import { customType } from 'drizzle-orm/pg-core';
 import { fromUuid, type Id, newId, toUuid } from './ids.js';
@@ -19,20 +19,20 @@ export const primaryId = <P extends string>(prefix: P) =>
     .primaryKey()
     .$defaultFn(() => newId(prefix));
 
-/** `2026-11-22T20:31:52.000Z`: UTC, milliseconds, the same text that GraphQL shows and cursors carry. */
+/** `2026-11-22T20:31:52.000Z`: UTC with milliseconds, as in GraphQL and in cursors. */
 export const instant = customType<{ data: string; driverData: string }>({
   dataType: () => 'timestamp (3) with time zone',
   fromDriver: (text) => new Date(text).toISOString(),
 });
 
-/** Whether a client's text is one that `isoText` makes. `Date.parse` reads the 30th of February as the 2nd of March. */
+/** Whether a client's text has the form of `isoText`. `Date.parse` alone would read February 30 as March 2. */
 export function isInstant(text: string): boolean {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text) || text < '0001') return false;
   const atMs = Date.parse(text);
   return !Number.isNaN(atMs) && new Date(atMs).toISOString() === text;
 }
 
-/** The text of an `instant`, made in SQL: for sort values in cursors. */
+/** An `instant` as text, made in SQL, for sort values in cursors. */
 export const isoText = (at: SQL) => sql`to_char(${at} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
 export const createdAt = () => instant('created_at').notNull().default(sql`now()`);

@@ -1,6 +1,8 @@
-/** What of an update would change its row. An update that changes nothing leaves the row and all caches alone. */
+/**
+ * Finds the fields of an update that change the row. An update without effect leaves the row and all caches untouched.
+ */
 
-/** Undefined when nothing would: what is absent, or as it is, is left out. Column values are texts, numbers and null. */
+/** Undefined if nothing changes. Absent and equal fields are left out. Values are texts, numbers and null. */
 export function changedFields<Row extends object, C extends { [N in keyof Row]?: Row[N] | undefined }>(
   row: Row,
   changes: C,

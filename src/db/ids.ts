@@ -11,8 +11,8 @@ export type LabelId = Id<'label'>;
 export type CommentId = Id<'comment'>;
 
 /**
- * A new id; sorts by `atMs` (default: now), so that ids of one kind are in order of creation. `random`: 16 bytes, for ids
- * that shall be the same each time.
+ * A new id that sorts by `atMs` (default: now), so ids of one type are in order of creation.
+ * @param random 16 bytes, for reproducible ids
  */
 export function newId<P extends string>(prefix: P, atMs?: number, random?: Uint8Array): Id<P> {
   // Only without options does v7 keep the order of ids made within one millisecond.
@@ -20,13 +20,13 @@ export function newId<P extends string>(prefix: P, atMs?: number, random?: Uint8
   return fromUuid(prefix, v7({ msecs: atMs, ...(random && { random }) }));
 }
 
-/** Ids in use are converted again and again: for tags and statements, and back for each row that names them. */
+/** Ids in use are converted again and again: for tags and statements, and back for each row that contains them. */
 const MAX_KNOWN = 20_000;
 const uuids = new GenerationalCache<Id, string>(MAX_KNOWN);
-/** By prefix; few. */
+/** Keyed by prefix; there are few. */
 const ids = new Map<string, GenerationalCache<string, Id>>();
 
-/** @param uuid as Postgres writes it */
+/** @param uuid in the format of Postgres */
 export function fromUuid<P extends string>(prefix: P, uuid: string): Id<P> {
   let known = ids.get(prefix);
   if (known === undefined) {
@@ -41,7 +41,7 @@ export function fromUuid<P extends string>(prefix: P, uuid: string): Id<P> {
   return id;
 }
 
-/** Lower case, with hyphens: Postgres's own text, which tags are made of. */
+/** Lower case with hyphens, the format of Postgres, which tags contain. */
 export function toUuid(id: Id): string {
   const known = uuids.get(id);
   if (known !== undefined) return known;
@@ -50,12 +50,12 @@ export function toUuid(id: Id): string {
   return uuid;
 }
 
-/** The prefix of a well-formed id; undefined when `text` is none. */
+/** The prefix of a well-formed id; undefined if `text` is not an id. */
 export function idPrefix(text: string): string | undefined {
   if (uuids.get(text as Id) !== undefined) return text.slice(0, text.lastIndexOf('_'));
   try {
     const id = TypeID.fromString(text);
-    uuids.set(text as Id, id.toUUID()); // the suffix may have the form of one and still be none
+    uuids.set(text as Id, id.toUUID()); // the suffix can have the form of a UUID and still be invalid
     return id.getType();
   } catch {
     return undefined;

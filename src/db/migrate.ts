@@ -1,36 +1,40 @@
-/** Brings a database's schema up to this build's, once, however many processes start at the same time, and compares the two. */
+/**
+ * Migrates a database to the schema of this build, exactly once, however many processes start at the same time. Also
+ * compares the migrations of a database with those of this build.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import { type Sql, type TransactionSql, transactionSettings, withDatabase } from '../engine/postgres/index.js';
 
-/** Names the lock among the application's advisory locks. */
+/** Identifies the lock among the application's advisory locks. */
 const MIGRATION_LOCK = 7203_4410;
 const MIGRATIONS = fileURLToPath(new URL('./migrations', import.meta.url));
 
-/** How the migrations of a database and those of this build differ. */
+/** The difference between the migrations of a database and those of this build. */
 export interface MigrationDifference {
   /** Names of this build's migrations that the database lacks, in order. */
   readonly missing: readonly string[];
-  /** How many migrations of the database this build does not know: a newer build has applied them. */
+  /** Number of the database's migrations that this build does not know; a newer build has applied them. */
   readonly unknown: number;
 }
 
 export interface MigrateOptions {
-  /** Receives a line for the operator while another process holds the lock. Default: stderr. */
+  /** Receives a line for the operator while another process holds the lock. Defaults to stderr. */
   readonly onWait?: (line: string) => void;
 }
 
 /**
- * Does everything in one transaction, under a lock that ends with it. A session's lock would stay with the connection of a pooler, and every
- * later start would wait for it without end.
+ * Runs in one transaction, under a lock that ends with it. A session lock could stay with a connection of a pooler, and
+ * every later start would wait for it forever.
  * @throws DatabaseUnusable, ConnectionUrlError
  */
 export async function migrateDatabase(url: string, { onWait = console.error }: MigrateOptions = {}): Promise<void> {
   await withDatabase(url, { max: 1, statementTimeoutMs: 0 }, (sql) =>
     sql.begin(async (tx) => {
-      await tx.unsafe(`${transactionSettings(0)}; set local lock_timeout = 0`); // a pooler's connection may have others
+      // A pooler's connection may have other settings.
+      await tx.unsafe(`${transactionSettings(0)}; set local lock_timeout = 0`);
       await lock(tx, onWait);
       await applyMissing(tx);
     }),
@@ -50,7 +54,7 @@ async function lock(tx: TransactionSql, onWait: (line: string) => void): Promise
   await tx`select pg_advisory_xact_lock(${MIGRATION_LOCK})`;
 }
 
-/** @returns undefined where the role of `sql` may not read which migrations the database has */
+/** @returns undefined if the role of `sql` cannot read which migrations the database has */
 export async function migrationDifference(sql: Sql): Promise<MigrationDifference | undefined> {
   const [table] = await sql<{ readable: boolean }[]>`
     select has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as readable
@@ -65,7 +69,10 @@ export async function migrationDifference(sql: Sql): Promise<MigrationDifference
   };
 }
 
-/** Reads Drizzle's table of applied migrations under the lock. Drizzle's own migrator reads it before its transaction begins. */
+/**
+ * Reads Drizzle's table of applied migrations under the lock; Drizzle's own migrator reads it before its transaction
+ * begins.
+ */
 async function applyMissing(tx: TransactionSql): Promise<void> {
   await tx`create schema if not exists drizzle`;
   await tx`
@@ -78,21 +85,21 @@ async function applyMissing(tx: TransactionSql): Promise<void> {
   }
 }
 
-/** The times by which Drizzle's table names the applied migrations. */
+/** Drizzle's table identifies applied migrations by these times. */
 async function appliedIn(sql: Sql | TransactionSql): Promise<Set<number>> {
   const rows = await sql<{ createdAt: string }[]>`select created_at as "createdAt" from drizzle.__drizzle_migrations`;
   return new Set(rows.map(({ createdAt }) => Number(createdAt)));
 }
 
 interface Migration {
-  /** As its file. */
+  /** The name of its file. */
   readonly name: string;
   readonly createdAt: number;
   readonly hash: string;
   readonly statements: readonly string[];
 }
 
-/** Those of this build, in order. */
+/** The migrations of this build, in order. */
 function migrations(): Migration[] {
   const { entries } = JSON.parse(readFileSync(join(MIGRATIONS, 'meta', '_journal.json'), 'utf8')) as {
     entries: { tag: string }[];

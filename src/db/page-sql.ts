@@ -1,6 +1,7 @@
 /**
- * Keyset pages in SQL. A list is sorted by columns of which the last one is unique; a page begins behind a place, which is
- * the values of these columns. Source: M. Winand, "SQL Performance Explained", part 7 (paging through results).
+ * Keyset pagination in SQL. A list is sorted by columns of which the last is unique. A page begins after a position,
+ * which consists of the values of these columns. Source: M. Winand, "SQL Performance Explained", part 7 (paging through
+ * results).
  */
 import { type SQL, sql } from 'drizzle-orm';
 import type { Executor } from '../engine/postgres/index.js';
@@ -8,18 +9,18 @@ import type { Executor } from '../engine/postgres/index.js';
 /** A column that a list is sorted by. */
 export interface SortColumn {
   readonly column: SQL;
-  /** Its type in Postgres: what a place's text is cast to. */
+  /** Its Postgres type, to which the text of a position is cast. */
   readonly type: string;
   readonly descending: boolean;
   /** Absent for a column that is never null. */
   readonly nulls?: 'first' | 'last';
-  /** The value as the text that places have; default: Postgres's own. */
+  /** The value as text in a position. Defaults to the text of Postgres. */
   readonly text?: SQL;
 }
 
 export type Place = readonly (string | null)[];
 
-/** The same list from its end. */
+/** The same columns in reverse order. */
 export function reversed(columns: readonly SortColumn[]): SortColumn[] {
   return columns.map(({ descending, nulls, ...column }) => ({
     ...column,
@@ -34,14 +35,14 @@ export function orderBySql(
 ): SQL {
   const parts = columns.map((column, i) => {
     const { descending, nulls } = column;
-    const usual = descending ? 'first' : 'last'; // as Postgres and its indexes have it
+    const usual = descending ? 'first' : 'last'; // the default of Postgres and its indexes
     const suffix = nulls === undefined || nulls === usual ? '' : ` nulls ${nulls}`;
     return sql`${of(column, i)} ${sql.raw((descending ? 'desc' : 'asc') + suffix)}`;
   });
   return sql.join(parts, sql`, `);
 }
 
-/** The values of these columns that name a row's place in the list, as JSON: the driver reads a null in an array as a text. */
+/** A row's position in the list as JSON. An array would not do: the driver reads a null in it as text. */
 export function placeSql(columns: readonly SortColumn[]): SQL {
   return sql`to_json(array[${sql.join(
     columns.map(({ column, text }) => text ?? sql`${column}::text`),
@@ -49,10 +50,10 @@ export function placeSql(columns: readonly SortColumn[]): SQL {
   )}]::text[])`;
 }
 
-/** What lies behind `place`, in the order of `columns`. */
+/** The rows after `place` in the order of `columns`. */
 export function behindSql(columns: readonly SortColumn[], place: Place): SQL {
   const [head] = columns as [SortColumn];
-  // As one row comparison, which an index on these columns answers.
+  // One row comparison, which an index on these columns can answer.
   if (columns.every(({ nulls, descending }) => nulls === undefined && descending === head.descending)) {
     const values = columns.map((column, i) => valueSql(column, place[i] ?? null));
     return sql`(${sql.join(
@@ -63,7 +64,7 @@ export function behindSql(columns: readonly SortColumn[], place: Place): SQL {
   return behindFrom(columns, place, 0);
 }
 
-/** Behind by the column at `i`, or equal there and behind by those that follow. */
+/** After `place` by the column at `i`, or equal in that column and after it by the next ones. */
 function behindFrom(columns: readonly SortColumn[], place: Place, i: number): SQL {
   const column = columns[i] as SortColumn;
   const value = place[i] ?? null;
@@ -89,9 +90,9 @@ export interface PageRow {
 }
 
 /**
- * The rows of each page, in the order of `pages`. Each is a SELECT of `id`, `sort` (by `placeSql`) and `place` (its rank), one row
- * more than the page's limit. UNION ALL promises no order of its own, so every row brings the number of its
- * page and its place in it.
+ * The rows of each page, in the order of `pages`. Each page is a SELECT of `id`, `sort` (by `placeSql`) and `place`
+ * (its rank), with one row more than the page's limit. UNION ALL guarantees no order, so every row contains the number
+ * of its page and its rank.
  */
 export async function selectPages(db: Executor, pages: readonly SQL[]): Promise<PageRow[][]> {
   const parts = pages.map((select, page) => sql`(select ${sql.raw(String(page))} as page, p.* from (${select}) as p)`);

@@ -11,10 +11,10 @@ import { type Id, toUuid } from './ids.js';
 export type BatchLoad<A, V> = BatchLoadFrom<A, V, Database>;
 export type Source<A, V> = SourceFrom<A, V, Database>;
 
-/** Writes invalidate exactly, so this only bounds what nobody reads any more. */
+/** Writes invalidate exactly, so this only bounds entries that are not read any longer. */
 export const ROW_TTL_MS = 12 * HOUR;
 
-/** Rows are shared by everyone: whether the viewer may see one is asked above the cache, by `access.ts`. */
+/** Rows are shared by all viewers; `access.ts` checks access above the cache. */
 export function rowSource<I extends Id, T extends TableWithId>(
   name: string,
   table: T,
@@ -30,7 +30,7 @@ export function rowSource<I extends Id, T extends TableWithId>(
   };
 }
 
-/** The id of the row that holds a text in a unique column; null when no row does. */
+/** The id of the row with a text in a unique column; null if there is none. */
 export function idSource<I extends Id>(
   name: string,
   { table, column, tags }: { table: TableWithId; column: AnyPgColumn; tags: (text: string) => readonly Tag[] },
@@ -57,14 +57,14 @@ export function idSource<I extends Id>(
 
 interface ChildrenSource<P extends Id, Row, V> extends Pick<Policy<P>, 'name' | 'shape' | 'scope' | 'tags'> {
   readonly table: PgTable;
-  /** The column that holds the parent's id. */
+  /** The column that contains the parent's id. */
   readonly parent: AnyPgColumn;
   readonly columns: { readonly [N in keyof Row]: AnyPgColumn };
   readonly orderBy: SQL;
   readonly toValue: (row: Row) => V;
 }
 
-/** The values of all rows that belong to a parent, in one order. */
+/** The values of all rows of a parent, in one order. */
 export function childrenSource<P extends Id, Row, V>(of: ChildrenSource<P, Row, V>): Source<P, readonly V[]> {
   const { name, shape, scope, tags, table, parent, columns, orderBy, toValue } = of;
   return {

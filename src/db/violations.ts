@@ -1,8 +1,11 @@
-/** Which constraint a write broke: for refusals that only Postgres can decide, since two writes may race for one name. */
+/** Detects which constraint a write violated, for rules that only Postgres can decide because writes may race. */
 
 const UNIQUE_VIOLATION = '23505';
 
-/** Whether `error` says that a unique constraint of this name was broken. Drizzle puts the driver's error into `cause`. */
+/**
+ * Whether `error` reports a violation of the unique constraint with this name. Drizzle puts the driver's error into
+ * `cause`.
+ */
 export function violatesUnique(error: unknown, constraint: string): boolean {
   if (!(error instanceof Error)) return false;
   const { code, constraint_name: broken } = error as { code?: unknown; constraint_name?: unknown };

@@ -1,6 +1,6 @@
 /**
- * The servers that run on a checkout, with one file for each process: a second server does not overwrite or remove the file by which
- * commands find the first one.
+ * Records the servers that run on a checkout, in one file per process. A second server therefore does not overwrite or
+ * remove the file through which commands find the first one.
  */
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,11 +10,11 @@ export interface Running {
   readonly pid: number;
   readonly startedAtMs: number;
   readonly databaseUrl: string;
-  /** It runs the PostgreSQL in the checkout's data directory, which a command would otherwise start. */
+  /** Whether it runs the PostgreSQL of the checkout's data directory, which a command would otherwise start. */
   readonly ownsPostgres: boolean;
-  /** Absent: its cache is in its process. */
+  /** Absent: the cache is in the server's process. */
   readonly redis?: RedisPlace;
-  /** Names its keys in Redis. */
+  /** Prefix of its keys in Redis. */
   readonly redisGroup: string;
 }
 
@@ -27,8 +27,8 @@ export async function noteRunning(directory: string, running: Running): Promise<
 }
 
 /**
- * The server that a command joins: the one that runs the checkout's PostgreSQL, else the latest.
- * @param databaseUrl only servers of this database; undefined: of any
+ * The server that a command joins: the one that runs the checkout's PostgreSQL, else the most recent.
+ * @param databaseUrl only servers on this database; undefined: on any
  */
 export async function findRunning(directory: string, databaseUrl?: string): Promise<Running | undefined> {
   const names = await readdir(directory).catch(() => []);
@@ -45,7 +45,7 @@ export async function findRunning(directory: string, databaseUrl?: string): Prom
 async function read(file: string): Promise<Running | undefined> {
   try {
     const running = JSON.parse(await readFile(file, 'utf8')) as Running;
-    process.kill(running.pid, 0); // throws when that process is gone: a crash left the file
+    process.kill(running.pid, 0); // throws if the process has ended: a crash left the file
     return running;
   } catch {
     await rm(file, { force: true }).catch(() => {});

@@ -1,6 +1,7 @@
 /**
- * What a laptop lacks: a private PostgreSQL, a private Redis, a secret for tokens. `ownServices` starts what the
- * environment does not name; `joinServices` uses those of a server that runs on the same data. Never in production.
+ * The services that a development machine lacks: a private PostgreSQL, a private Redis, a secret for tokens.
+ * `ownServices` starts those that the environment does not name; `joinServices` uses those of a server running on the
+ * same data. Never used in production.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -23,7 +24,7 @@ export interface Services {
   readonly redis: RedisPlace | undefined;
   readonly redisGroup: string;
   readonly tokens: TokenConfig;
-  /** For people: which they are. */
+  /** Descriptions of the services for people. */
   readonly described: { readonly postgres: string; readonly redis: string };
   stop(): Promise<void>;
 }
@@ -52,7 +53,7 @@ export async function ownServices(config: Config): Promise<Services> {
       redis: redis
         ? `private, port ${redis.port}`
         : place
-          ? 'as the environment says'
+          ? 'configured in the environment'
           : `none, cache in this process (${installHint()})`,
     },
     async stop() {
@@ -63,9 +64,10 @@ export async function ownServices(config: Config): Promise<Services> {
   };
 }
 
-/** For a command: the services of the running server, or a PostgreSQL of its own for as long as it runs. */
+/** For commands: the services of the running server, or a PostgreSQL for the duration of the command. */
 export async function joinServices(config: Config): Promise<Services> {
-  // An environment that names both servers is complete. A server of the same database shares its Redis, so that it shows a command's writes at once.
+  // An environment that names both servers is complete. A server on the same database shares its Redis, so that it
+  // shows a command's writes immediately.
   const named = config.databaseUrl !== undefined && config.redis !== undefined;
   const running = named ? undefined : await findRunning(runningDir(), config.databaseUrl);
   const postgres = config.databaseUrl === undefined && running === undefined ? await privatePostgres() : undefined;
@@ -74,12 +76,14 @@ export async function joinServices(config: Config): Promise<Services> {
     redis: redisOf(config, running),
     redisGroup: running?.redisGroup ?? config.redisGroup,
     tokens: config.tokens ?? (await ownSecret()),
-    described: { postgres: 'as the server', redis: 'as the server' },
+    described: { postgres: 'shared with the running server', redis: 'shared with the running server' },
     stop: async () => postgres?.stop(),
   };
 }
 
-/** For a command that needs no more: the Redis of the environment, or of the running server, and the group of its keys. */
+/**
+ * For commands that need only Redis: the Redis of the environment or of the running server, and the prefix of its keys.
+ */
 export async function joinRedis(config: Config): Promise<{ redis: RedisPlace | undefined; redisGroup: string }> {
   const running = config.redis === undefined ? await findRunning(runningDir()) : undefined;
   return { redis: redisOf(config, running), redisGroup: running?.redisGroup ?? config.redisGroup };
@@ -89,7 +93,7 @@ function redisOf({ redis }: Config, running: Running | undefined): RedisPlace | 
   return redis ?? running?.redis;
 }
 
-/** @throws ConfigError in place of a fault that its user can remove */
+/** @throws ConfigError for faults that the user can fix */
 async function privatePostgres(): Promise<EmbeddedPostgres> {
   try {
     return await startPostgres({ dataDir: join(dataDir(), 'postgres') });
@@ -105,7 +109,7 @@ async function ownSecret(): Promise<TokenConfig> {
   const file = join(dataDir(), 'jwt-secret');
   const made = randomBytes(32).toString('base64url');
   await mkdir(dataDir(), { recursive: true });
-  // `wx`: whoever comes second, a server and a command at once, reads what the first has written.
+  // `wx`: if a server and a command start at once, the second reads what the first wrote.
   await writeFile(file, made, { mode: 0o600, flag: 'wx' }).catch(() => {});
   return { kind: 'secret', secret: await readFile(file, 'utf8') };
 }

@@ -1,4 +1,4 @@
-/** `node` and `nodes`: any object by its global id. Here, above the features, because it knows all of them. */
+/** `node` and `nodes`: any object by its global id. Placed above the feature folders because it uses all of them. */
 import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
 import { type CommentId, idPrefix, type LabelId, type ProjectId, type TaskId, type UserId } from '../db/ids.js';
 import type { MaybePromise } from '../engine/cache/index.js';
@@ -17,31 +17,37 @@ const MAX_NODES = 100;
 export class NodeResolver {
   @Query(() => Node, {
     nullable: true,
-    description: 'Any object by its id; null when there is none that the viewer may see.',
+    description: 'Finds an object of any type by id. Null if it does not exist or the viewer cannot see it.',
   })
   node(
     @Ctx() context: Context,
-    @Arg('id', () => ID, { description: 'Its id.' }) id: string,
+    @Arg('id', () => ID, { description: 'Id of the object.' }) id: string,
   ): MaybePromise<Node | null> {
     return nodeFinder(id, 'id')(context);
   }
 
   @Query(() => [Node], {
     nullable: 'items',
-    description: 'Objects by their ids, in the order of the ids; null where there is none that the viewer may see.',
+    description:
+      'Finds objects of any type by id, in the order of `ids`. An item is null if it does not exist or the ' +
+      'viewer cannot see it.',
   })
   nodes(
     @Ctx() context: Context,
-    @Arg('ids', () => [ID], { description: `Their ids, at most ${MAX_NODES}.` }) ids: string[],
+    @Arg('ids', () => [ID], { description: `Ids of the objects, at most ${MAX_NODES}.` }) ids: string[],
   ): Promise<(Node | null)[]> {
     if (ids.length > MAX_NODES) throw badUserInput('ids', `expected at most ${MAX_NODES} ids, got ${ids.length}`);
-    const finders = new Map(ids.map((id, i) => [id, nodeFinder(id, `ids[${i}]`)])); // nothing is read when one is no id
-    const found = new Map([...finders].map(([id, find]) => [id, find(context)])); // equal ids are one object
+    // Checks every id before anything is read.
+    const finders = new Map(ids.map((id, i) => [id, nodeFinder(id, `ids[${i}]`)]));
+    const found = new Map([...finders].map(([id, find]) => [id, find(context)])); // repeated ids are read once
     return Promise.all(ids.map((id) => found.get(id) ?? null));
   }
 }
 
-/** What reads the object, or null when it is not there or hidden. @throws BAD_USER_INPUT for what is no id of any object */
+/**
+ * Returns a function that reads the object; it gives null when the object does not exist or is hidden.
+ * @throws BAD_USER_INPUT when the id is of no known type
+ */
 function nodeFinder(id: string, argument: string): (context: Context) => MaybePromise<Node | null> {
   switch (idPrefix(id)) {
     case 'user':

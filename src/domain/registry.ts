@@ -1,4 +1,7 @@
-/** Every cached table's row-sets, for what installs and checks the triggers, and the tables of events. A table without row-sets cannot be cached. */
+/**
+ * The row-sets of every cached table, for installing and checking the triggers, and the event tables. A table without
+ * row-sets cannot be cached.
+ */
 
 import { getTableName } from 'drizzle-orm';
 import type { TableRowSets } from '../engine/postgres/index.js';
@@ -19,5 +22,5 @@ export const allRowSets: readonly TableRowSets[] = [
   commentRows,
 ];
 
-/** Trimmed with the outbox. */
+/** These tables are trimmed together with the outbox. */
 export const eventTables: readonly string[] = [getTableName(taskEvents)];

@@ -1,4 +1,4 @@
-/** Every cached source: what reads of several fields share. Checked at start, listed in the table of policies that is checked in. */
+/** Every cached source that several fields share. Checked at start; test/api/cache-policies.md lists them. */
 
 import type { Source } from '../db/sources.js';
 import { commentById, commentCountOf, commentPages } from './comments/comment.loaders.js';

@@ -1,6 +1,6 @@
 /**
- * A bound on what validation compares. Fields of one name in one object must agree, so graphql-js compares each pair of them: 270
- * repetitions of `projects { nodes { id } }`, 5 KB, are 109 000 comparisons and 60 ms.
+ * Limits the work of validation. Fields of one name in one object must agree, so graphql-js compares every pair of
+ * them. 270 repetitions of `projects { nodes { id } }`, 5 KB, take 109,000 comparisons and 60 ms.
  */
 import {
   type DocumentNode,
@@ -14,13 +14,16 @@ import {
 } from 'graphql';
 
 export interface ComparisonLimits {
-  /** Pairs of fields. */
+  /** Maximum number of pairs of fields. */
   readonly max: number;
-  /** Selections looked at, with each use of a fragment counted. In documents with more, fields of one name count wherever they are. */
+  /**
+   * Maximum number of selections visited, counting each use of a fragment. In larger documents, fields of one name are
+   * counted as if all were in one object.
+   */
   readonly maxSelections: number;
 }
 
-/** Reports a document that repeats its fields too often, and keeps the other rules from looking into it. */
+/** Reports a document that repeats its fields too often, and keeps the other rules from visiting it. */
 export function maxComparisonsRule({ max: limit, maxSelections }: ComparisonLimits): ValidationRule {
   return (context) => ({
     Document: (document) => {
@@ -34,7 +37,10 @@ export function maxComparisonsRule({ max: limit, maxSelections }: ComparisonLimi
 
 class TooManySelections extends Error {}
 
-/** Pairs of fields that have one name in one object of the response. More than are made, where fragments are used more than once. */
+/**
+ * The number of pairs of fields with one name in one object of the response. An upper bound if fragments are used
+ * several times.
+ */
 export function comparisonsOf(document: DocumentNode, maxSelections: number): number {
   try {
     return new Comparisons(document, maxSelections).count();
@@ -61,7 +67,7 @@ class Comparisons {
     );
   }
 
-  /** @throws TooManySelections when fragments that use each other make more of them than would be answered */
+  /** @throws TooManySelections if nested fragments multiply to more selections than a request may have */
   count(): number {
     for (const definition of this.#document.definitions) {
       if ('selectionSet' in definition && definition.selectionSet) this.#compare([definition.selectionSet]);
@@ -69,7 +75,7 @@ class Comparisons {
     return this.#pairs;
   }
 
-  /** @param sets of one object: what is selected in any of them meets in the response */
+  /** @param sets selection sets of one object; all their fields are merged in the response */
   #compare(sets: readonly SelectionSetNode[]): void {
     const named = new Map<string, FieldNode[]>();
     const spread = new Set<string>();
@@ -100,7 +106,7 @@ class Comparisons {
   }
 }
 
-/** Whatever meets whatever: no pair of fields of one name is compared that is not among these. */
+/** An upper bound: every comparison is between two fields of one name, wherever they are. */
 function pairsAnywhere(document: DocumentNode): number {
   const counts = new Map<string, number>();
   visit(document, { Field: (node) => void counts.set(nameOf(node), (counts.get(nameOf(node)) ?? 0) + 1) });

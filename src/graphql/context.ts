@@ -1,4 +1,4 @@
-/** What every resolver of a request gets. */
+/** The context that every resolver of a request receives. */
 
 import type { UserId } from '../db/ids.js';
 import type { ReadSet, Tag } from '../engine/cache/index.js';
@@ -8,61 +8,70 @@ import type { Database, WriteProgress } from '../engine/postgres/index.js';
 import type { EventQueue } from './event-queue.js';
 import type { RateState } from './rate-state.js';
 
-/** What the resolvers of one request read through. */
+/** The loaders through which the resolvers of one request read. */
 export type Loads = RequestLoaders<Database>;
 export const Loads = RequestLoaders<Database>;
 
 export interface Context {
   readonly requestId: string;
-  /** Who asks. Set before any resolver runs; without one only introspection is answered. */
+  /** Set before any resolver runs. Without a viewer only introspection is answered. */
   readonly viewerId: UserId;
   /**
-   * What a query of this request is given by the cache. Its answer may be kept as long as that holds; a resolver that tells something else
-   * (by `scopes`, `db`, `rateLimit`, each of which says so itself; by the time: `answerEndsAt`) must not let it. Absent: nothing is kept.
+   * What this request has read from the cache; its answer can be cached as long as all of that is valid. A resolver
+   * that uses anything else must prevent that: `scopes`, `db` and `rateLimit` do so on access, `limitAnswerTtl` is for
+   * the time. Absent: the answer is not cached.
    */
   readonly readSet?: ReadSet | undefined;
-  /** What the viewer's token is good for besides the viewer's own rights. */
+  /** What the viewer's token permits besides the viewer's own rights. */
   readonly scopes: readonly string[];
   readonly db: Database;
   readonly tracer: Tracer;
-  /** A query's answer shall be the database of one moment. */
+  /** Whether everything in the answer must be from one moment of the database. */
   readonly snapshot: boolean;
-  /** What the operation costs; set with it. */
+  /** Cost of the operation in points; set together with the operation. */
   cost: number;
-  /** Aborts when nobody waits for the answer any more. Absent: somebody always does. */
+  /** Aborts when the client no longer waits for the answer. Absent: the client always waits. */
   readonly signal?: AbortSignal | undefined;
-  /** What has become of the request's writes. */
+  /** The progress of the request's writes. */
   readonly writes?: WriteProgress | undefined;
   /** Set when the operation is known. */
   loaders: Loads;
-  /** Set when the operation is paid for, where there is a limit. */
+  /** Set when the operation has been charged. Absent without a rate limit. */
   rateLimitState?: RateState;
-  /** The same, for resolvers. */
+  /** `rateLimitState`, for resolvers. */
   readonly rateLimit?: RateState | undefined;
-  /** Charges the viewer for what only shows while the operation runs. @throws RATE_LIMITED. Absent where it is not counted. */
+  /**
+   * Charges points for work that shows only while the operation runs. Absent without a rate limit. @throws RATE_LIMITED
+   */
   charge?(points: number): Promise<unknown>;
-  /** Called when a query was answered without an error. */
+  /** Called when a query was answered without errors. */
   markCacheable?(): void;
 }
 
-/** For resolvers that tell of the time: what they say is true until then. */
+/** For resolvers whose value depends on the time: the answer is valid until `untilMs`. */
 export function limitAnswerTtl({ readSet }: Context, untilMs: number): void {
   readSet?.dependencies?.endsAt(untilMs);
 }
 
-/** What a subscription gets: one for all its events, which are answered one after the other. */
+/** The context of a subscription. One serves all its events, which are answered one after the other. */
 export interface SubscriptionContext extends Context {
-  /** Before each event: what is read from now on is read anew. `direct`: past the cache, which may not know of the event yet. */
+  /**
+   * Called before each event, so that later reads are fresh. `direct`: read past the cache, which may not know of the
+   * event yet.
+   */
   renew(options: { readonly direct: boolean }): void;
   /** Runs `work` when it is the viewer's turn among all subscriptions of the process. */
   inTurn<T>(work: () => Promise<T>): Promise<T>;
-  /** Runs `work`, which only reads, and again while Postgres is away. @throws what it fails with otherwise, or when that lasts for long */
+  /**
+   * Runs `work`, which must only read, and repeats it while Postgres is unavailable.
+   * @throws other errors of `work`, or the last one if the outage continues
+   */
   untilAvailable<T>(work: () => Promise<T>): Promise<T>;
-  /** For what waits to be sent to this client. When it fills, the client's connection is closed. */
+  /** A queue of events to send to this client. The connection is closed if it fills up. */
   queue<T>(): EventQueue<T>;
 }
 
-/** Tells the trace what a write invalidated and hands on its value. */
+/** Records in the trace which tags a write invalidated, and returns the value of the write. */
 export function recordInvalidations<T>(context: Context, { value, tags }: { value: T; tags: readonly Tag[] }): T {
   context.tracer.invalidated(tags);
   return value;

@@ -1,12 +1,16 @@
-/** Errors that a client sees at the top level. Everything else is masked; expected refusals of a mutation are data (user-error.ts). */
+/**
+ * Errors that clients see at the top level. All others are masked; expected refusals of mutations are data
+ * (user-error.ts).
+ */
 import { randomUUID } from 'node:crypto';
 import { GraphQLError, type GraphQLFormattedError, Kind } from 'graphql';
 import { QueryTimeout } from '../engine/postgres/index.js';
 import type { Log } from '../platform/log.js';
 
 /**
- * The query asks for something malformed. `argument` is the path of the argument at fault; `status` of HTTP where the whole
- * request is refused, not one of its fields.
+ * An argument is malformed.
+ * @param argument the path of the argument
+ * @param status HTTP status, if the whole request is refused rather than one field
  */
 export function badUserInput(argument: string, expected: string, status?: number): GraphQLError {
   return new GraphQLError(`${argument}: ${expected}`, {
@@ -15,8 +19,8 @@ export function badUserInput(argument: string, expected: string, status?: number
 }
 
 /**
- * An error of graphql-js about variables that it could not read, as the client's, naming the variable. Of too many faults it says so
- * without naming one. Any other error as it is.
+ * Turns graphql-js's error about an unreadable variable into BAD_USER_INPUT that names the variable. If there are too
+ * many faults, graphql-js names none. Other errors are returned unchanged.
  */
 export function badVariable(error: GraphQLError): GraphQLError {
   const { message, nodes = null } = error;
@@ -27,7 +31,7 @@ export function badVariable(error: GraphQLError): GraphQLError {
   return new GraphQLError(message, { nodes, extensions: { code: 'BAD_USER_INPUT', argument } });
 }
 
-/** The request is none that could be understood. */
+/** The request could not be understood. */
 export function badRequest(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'BAD_REQUEST', http: { status: 400 } } });
 }
@@ -36,34 +40,31 @@ export function unauthenticated(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'UNAUTHENTICATED', http: { status: 401 } } });
 }
 
-/** Nothing is known of the token, as who could tell does not answer. */
+/** The token could not be verified because its issuer does not respond. */
 export function authenticationUnavailable(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'AUTHENTICATION_UNAVAILABLE', http: { status: 503 } } });
 }
 
-/** Signed in, but not for this. */
+/** Authenticated, but without this permission. */
 export function forbidden(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'FORBIDDEN' } });
 }
 
-/** A subscriber who is told this has missed something. */
+/** The subscriber has missed changes. */
 export function tooManyChanges(): GraphQLError {
-  return new GraphQLError('More changed at once than is told one by one: subscribe again, then read again.', {
+  return new GraphQLError('Too many changes to deliver individually. Resubscribe, then refetch.', {
     extensions: { code: 'TOO_MANY_CHANGES' },
   });
 }
 
-/** What changed since this cursor is no longer known completely. */
+/** Some changes since this cursor are no longer known. */
 export function cursorExpired(): GraphQLError {
-  return new GraphQLError(
-    'cursor: expired. Refetch, and continue with a new cursor: the one of a call without a cursor.',
-    {
-      extensions: { code: 'CURSOR_EXPIRED', argument: 'cursor' },
-    },
-  );
+  return new GraphQLError('cursor: expired. Refetch, then call without a cursor to get a new one.', {
+    extensions: { code: 'CURSOR_EXPIRED', argument: 'cursor' },
+  });
 }
 
-/** The document has several operations and none was named, or none of that name: nothing of it runs. */
+/** The document has several operations and none was named, or it has no operation of that name. Nothing is executed. */
 export function noSuchOperation(name: string | undefined): GraphQLError {
   const message =
     name === undefined ? 'expected the name of one of the operations' : 'the document has no such operation';
@@ -71,7 +72,7 @@ export function noSuchOperation(name: string | undefined): GraphQLError {
   return new GraphQLError(`operationName: ${message}`, { extensions });
 }
 
-/** Codes whose messages were written for clients. */
+/** Codes of errors whose messages are written for clients. */
 export const SHOWN = new Set([
   'BAD_USER_INPUT',
   'UNAUTHENTICATED',
@@ -102,33 +103,33 @@ export const SHOWN = new Set([
   'TOO_MANY_WRITES',
 ]);
 
-/** The error that a resolver threw, from under what graphql-js put around it. */
+/** Unwraps the error that a resolver threw from graphql-js's error. */
 export function causeOf(error: unknown): unknown {
   return error instanceof GraphQLError && error.originalError ? causeOf(error.originalError) : error;
 }
 
-/** From under what the query builder puts around it, whose message shows the statement. */
+/** Unwraps it from the query builder's error, whose message contains the statement. */
 function queryTimeoutIn(error: unknown): QueryTimeout | undefined {
   const cause = causeOf(error);
   const under = cause instanceof Error ? cause.cause : undefined;
   return [cause, under].find((one) => one instanceof QueryTimeout);
 }
 
-/** The code a client is shown; undefined for an error that was not written for clients. */
+/** The code to show to clients; undefined if the error was not written for clients. */
 function shownCode(error: unknown, formattedCode: unknown): string | undefined {
   const cause = causeOf(error);
   const own = cause instanceof GraphQLError ? cause.extensions['code'] : (cause as { code?: unknown } | null)?.code;
   return [own, formattedCode].map(String).find((code) => SHOWN.has(code)) ?? codeOfStatus(error);
 }
 
-/** Some refusals of Apollo's have a status of HTTP and no code of their own. */
+/** Some of Apollo's errors have an HTTP status but no code. */
 function codeOfStatus(error: unknown): string | undefined {
   if (!(error instanceof GraphQLError) || error.originalError !== undefined) return undefined;
   const { code, http } = error.extensions as { code?: unknown; http?: { status?: number } };
   return code === undefined && http?.status === 400 ? 'BAD_REQUEST' : undefined;
 }
 
-/** What keeps errors of ours from clients: they get an id to ask with, the log has it with the cause. */
+/** Hides internal errors from clients. They get a request id; the log contains it with the cause. */
 export class ErrorMask {
   readonly #log: Log;
   readonly #requestIds = new WeakMap<object, string>();
@@ -137,7 +138,7 @@ export class ErrorMask {
     this.#log = log;
   }
 
-  /** Errors that happened in this request. Those before a request has its context get an id of their own. */
+  /** Assigns errors to a request. Errors before a request has its context get an id of their own. */
   note(errors: readonly object[], requestId: string): void {
     for (const error of errors) this.#requestIds.set(error, requestId);
   }
@@ -150,7 +151,7 @@ export class ErrorMask {
       return { ...formatted, message: slow.message, extensions: { code: slow.code } };
     }
     const code = shownCode(error, formatted.extensions?.['code']);
-    const message = formatted.message.replace(/^Context creation failed: /, ''); // Apollo's own, and nobody's concern
+    const message = formatted.message.replace(/^Context creation failed: /, ''); // an internal prefix of Apollo
     if (code !== undefined) return { ...formatted, message, extensions: { ...formatted.extensions, code } };
     const requestId = this.#requestIds.get(error as object) ?? randomUUID();
     this.#log.error({ err: causeOf(error), requestId, path: formatted.path }, 'a request failed');

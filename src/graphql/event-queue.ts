@@ -1,4 +1,7 @@
-/** What waits to be sent to one subscriber: bounded, read by one. Who lets it fill is told so, and the queue ends. */
+/**
+ * A bounded queue of events for one subscriber, with one reader. If it fills up, its owner is notified and the queue
+ * ends.
+ */
 
 export class EventQueue<T> {
   readonly #items: T[] = [];
@@ -30,7 +33,7 @@ export class EventQueue<T> {
     }
   }
 
-  /** The next, when there is one; undefined when the queue has ended. One call at a time. */
+  /** Waits for the next event; undefined when the queue has ended. One call at a time. */
   take(): Promise<T | undefined> {
     if (this.#closed) return Promise.resolve(undefined);
     if (this.#items.length > 0) return Promise.resolve(this.#items.shift());
@@ -39,7 +42,7 @@ export class EventQueue<T> {
     });
   }
 
-  /** What still waits is dropped. */
+  /** Drops the events that are still queued. */
   close(): void {
     this.#closed = true;
     this.#items.length = 0;

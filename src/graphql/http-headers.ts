@@ -1,7 +1,7 @@
-/** Headers of errors, as Apollo Server wants them in `extensions.http`. */
+/** HTTP headers of errors, in the form that Apollo Server expects in `extensions.http`. */
 import { HeaderMap } from '@apollo/server';
 
-/** Apollo wants a HeaderMap there; another library's types, which come along, say otherwise. */
+/** Apollo expects a HeaderMap; the types of an included library say otherwise. */
 export function headerMap(headers: readonly (readonly [string, string])[]): never {
   const map = new HeaderMap();
   for (const [name, value] of headers) map.set(name, value);
@@ -13,7 +13,7 @@ interface Http {
   readonly headers?: Iterable<readonly [string, string]>;
 }
 
-/** The status and headers of an error that names them. */
+/** The status and headers of an error that has them. */
 export function httpOf(extensions: Readonly<Record<string, unknown>>): Http {
-  return (extensions['http'] ?? {}) as Http; // as `headerMap` and errors.ts make it
+  return (extensions['http'] ?? {}) as Http; // set by `headerMap` and errors.ts
 }

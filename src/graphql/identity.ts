@@ -1,30 +1,32 @@
-/** Who sent a request, as its token proves. */
+/** The sender of a request, as proved by its token. */
 import type { UserId } from '../db/ids.js';
 import type { ReadSet } from '../engine/cache/index.js';
 
-/** What a token says that passed every check. */
+/** The claims of a token that passed every check. */
 export interface VerifiedToken {
   readonly subject: string;
-  /** The words of its `scope`. */
+  /** The words of its `scope` claim. */
   readonly scopes: readonly string[];
-  /** From then on it counts no more: a connection that lives on must be closed. */
+  /** When the token expires. A connection that lives longer must be closed. */
   readonly expiresAtMs: number;
-  /** Of the person, where the issuer tells. */
+  /** Profile of the user, if the issuer provides it. */
   readonly profile: { readonly handle?: string | undefined; readonly name?: string | undefined };
 }
 
-/** What a token says of whoever sent it. */
+/** The user a token was resolved to. */
 export interface Identity {
   readonly userId: UserId;
-  /** The words of its `scope`. */
+  /** The words of its `scope` claim. */
   readonly scopes: readonly string[];
-  /** When the token ends: what outlives a request, a connection, must end with it. */
+  /** When the token expires. A connection that lives longer must be closed. */
   readonly expiresAtMs: number;
 }
 
-/** What brings a token. */
+/** The sender of a token. */
 export interface TokenSender {
   readonly address: string;
-  /** The readSet of the request, which sees what checking the token writes. Absent: nothing is read afterwards. */
+  /**
+   * The read set of the request, which sees a user created while the token is checked. Absent: nothing is read later.
+   */
   readonly readSet?: ReadSet | undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * What one request may ask for: every limit of the API with its number. What is read off the document alone is checked when it is
- * validated, once per document; the cost, which depends on variables, when its operation is known.
+ * Limits of one request. Limits on the document are checked during validation, once per document. The cost depends on
+ * variables and is checked when the operation is known.
  */
 import { maxAliasesRule } from '@escape.tech/graphql-armor-max-aliases';
 import { maxDepthRule } from '@escape.tech/graphql-armor-max-depth';
@@ -11,70 +11,80 @@ import { maxComparisonsRule } from './comparisons.js';
 
 export { DEFAULT_PAGE, MAX_PAGE } from './page.js';
 
-/** Of the whole body: a mutation may bring texts of 65 536 characters, each of which JSON may write in 6 bytes. */
+/** Maximum body size. A mutation can contain texts of 65,536 characters, each of which takes up to 6 bytes in JSON. */
 export const MAX_BODY_BYTES = 1024 * 1024;
-/** Without a token, where a body can only hold the introspection of a tool. */
+/** Maximum body size without a token, where only introspection by tools is answered. */
 export const MAX_ANONYMOUS_BODY_BYTES = 64 * 1024;
-/** How long a client may take to send it. */
+/** Maximum time for a client to send its body. */
 export const RECEIVE_TIMEOUT_MS = 30 * SECOND;
-/** From a request's arrival to its answer. A statement of Postgres ends after the same time. */
+/** Maximum time from a request's arrival to its answer. A Postgres statement has the same limit. */
 export const ANSWER_TIMEOUT_MS = 30 * SECOND;
 
-/** Of a document, comments not counted. A page of a large frontend has some 500; the introspection of tools 300. */
+/** Tokens per document, without comments. A page of a large frontend has about 500, introspection by tools 300. */
 export const MAX_TOKENS = 2000;
-/** Fields within fields. Relay asks for one list within another, with edges, in 8. Tools ask for the schema in 13, which is not counted. */
+/** Nesting of fields. Relay needs 8 for a list within a list, with edges. Introspection needs 13 and is not counted. */
 export const MAX_DEPTH = 15;
 export const MAX_ALIASES = 30;
 export const MAX_DIRECTIVES = 50;
-/** Pairs of fields of one name in one object. They take 6 ms; twenty fragments on one object that share five fields are 950. */
+/**
+ * Pairs of fields of one name in one object. 10,000 take 6 ms; twenty fragments on one object that share five fields
+ * make 950.
+ */
 export const MAX_COMPARISONS = 10_000;
-/** Selections with each use of a fragment counted: a few fragments that use each other twice are thousands. */
+/** Selections, counting each use of a fragment: a few nested fragments can multiply to thousands. */
 export const MAX_SELECTIONS = 5000;
 /**
- * Of a request's variables: whatever goes through them, graphql-js too, calls itself as deep as they are. The largest that is
- * answered, a filter with all its comparisons, has some 2700 values, 15 deep.
+ * Values in a request's variables, and their nesting: code that visits them, graphql-js included, recurses as deep. The
+ * largest answered input, a filter with all its comparisons, has about 2,700 values, 15 deep.
  */
 export const MAX_VARIABLE_VALUES = 5000;
 export const MAX_VARIABLE_DEPTH = 25;
-/** Of the documents kept as parsed; a character becomes some 75 bytes of objects. Room for 350 of a frontend's. */
+/**
+ * Characters of all documents kept in parsed form; each takes about 75 bytes. Room for about 350 documents of a
+ * frontend.
+ */
 export const MAX_STORED_DOCUMENT_CHARS = 512 * 1024;
-/** Selected by the queries of those that are kept as compiled, too; each is some 800 bytes. */
+/** Fields selected by all queries kept in compiled form; each takes about 800 bytes. */
 export const MAX_COMPILED_FIELDS = 20_000;
-/** In units of `costOf`: about one object of the answer each. A page of 50 tasks with labels, people and comments is 7800. */
+/**
+ * Cost of a request in units of `costOf`, about one object of the answer each. A page of 50 tasks with labels, people
+ * and comments costs 7,800.
+ */
 export const MAX_COST = 10_000;
 
-/** Of the fields whose cost no count of objects tells; others have theirs where they are declared, as `complexity`. */
+/** Costs of fields that the number of objects does not reflect. Other fields declare theirs as `complexity`. */
 export const COSTS = {
-  /** A count of all pages. */
+  /** A count over all pages. */
   totalCount: 20,
-  /** A list that is found by its text, for each search. */
+  /** Each full-text search in a list's filter. */
   search: 100,
-  /** A part of a long text, looked for row by row: a description. */
+  /** Each substring search in a long text, which is compared row by row: a description. */
   longText: 50,
-  /** The same of a short one: a title. */
+  /** Each substring search in a short text: a title. */
   shortText: 5,
-  /** A field of Mutation: a transaction with its fence. */
+  /** A mutation field: a transaction with its fence. */
   write: 10,
-  /** A text of up to 65 536 characters: a task's description, a comment. */
+  /** A text of up to 65,536 characters: a task description, a comment. */
   longTextField: 3,
-  /** One of up to 10 000: a project's description. */
+  /** A text of up to 10,000 characters: a project description. */
   shortTextField: 1,
-  /** A list of tasks reads each project it is of: for each of these, charged when they are known. */
+  /** Each project that a task list reads, charged when the projects are known. */
   project: 0.1,
 } as const;
 
-/** For Apollo's `validationRules`. */
+/** Validation rules, for Apollo's `validationRules`. */
 export const LIMITS: readonly ValidationRule[] = [
-  maxComparisonsRule({ max: MAX_COMPARISONS, maxSelections: MAX_SELECTIONS }), // the first: what it refuses, the others do not see
+  // Must be first: a document it refuses is not visited by the others.
+  maxComparisonsRule({ max: MAX_COMPARISONS, maxSelections: MAX_SELECTIONS }),
   maxDepthRule({ n: MAX_DEPTH, flattenFragments: true, ...refusing('depth', MAX_DEPTH) }),
   maxAliasesRule({ n: MAX_ALIASES, ...refusing('aliases', MAX_ALIASES) }),
   maxDirectivesRule({ n: MAX_DIRECTIVES, ...refusing('directives', MAX_DIRECTIVES) }),
-] as ValidationRule[]; // their visitors are declared wider than graphql's
+] as ValidationRule[]; // the packages declare their visitors with wider types than graphql
 
 /** For Apollo's `parseOptions`. */
 export const PARSE_OPTIONS = { maxTokens: MAX_TOKENS };
 
-/** Reported like any other error of validation: what is thrown there would be an error of ours. */
+/** Reports a violation as a validation error; a thrown error would count as internal. */
 function refusing(argument: string, limit: number) {
   return {
     propagateOnRejection: false,

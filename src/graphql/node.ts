@@ -1,4 +1,4 @@
-/** Global object identification: the interface of everything with an id. */
+/** Global object identification: the interface of all objects with an id. */
 import { Field, ID, InterfaceType } from 'type-graphql';
 import { type Id, idPrefix, isId } from '../db/ids.js';
 import { quoted } from '../std/text.js';
@@ -13,22 +13,22 @@ const TYPE_NAMES: Record<string, string> = {
 };
 
 @InterfaceType({
-  description: 'An object with a globally unique id, which `node` finds again.',
+  description: 'An object with a globally unique id, which Query.node finds.',
   resolveType: ({ id }: Node) => TYPE_NAMES[idPrefix(id) ?? ''],
 })
 export abstract class Node {
-  @Field(() => ID, { description: 'Globally unique; its front names the type.' })
+  @Field(() => ID, { description: 'Globally unique id. Its prefix names the type, for example task_….' })
   id: Id;
 }
 
-/** @throws BAD_USER_INPUT when `text` is not the id of such a thing. */
+/** @throws BAD_USER_INPUT if `text` is not an id of this type */
 export function readId<P extends string>(prefix: P, text: string, argument: string): Id<P> {
   if (!isId(prefix, text))
     throw badUserInput(argument, `expected a ${prefix}'s id like ${prefix}_…, got ${quoted(text)}`);
   return text;
 }
 
-/** @throws BAD_USER_INPUT unless exactly one of two arguments is given. */
+/** @throws BAD_USER_INPUT unless exactly one of two arguments is given */
 export function exactlyOne<A extends object>(args: A, one: keyof A & string, other: keyof A & string): void {
   if (isGiven(args[one]) === isGiven(args[other]))
     throw badUserInput(one, `expected exactly one of ${one} and ${other}`);

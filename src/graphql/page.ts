@@ -1,4 +1,7 @@
-/** Connections after Relay's cursor specification, in both directions: arguments, opaque cursors, and the object that answers a connection's fields. */
+/**
+ * Connections according to Relay's cursor specification, in both directions: arguments, opaque cursors, and the object
+ * that resolves a connection's fields.
+ */
 import { Buffer } from 'node:buffer';
 import { ArgsType, type ClassType, Field, Int, ObjectType } from 'type-graphql';
 import { digest, type MaybePromise, mapMaybe } from '../engine/cache/index.js';
@@ -8,47 +11,52 @@ import { isGiven } from './node.js';
 
 export const DEFAULT_PAGE = 25;
 export const MAX_PAGE = 100;
-/** Raise it when the sort keys in a cursor change their meaning. */
+/** Increase when the meaning of a cursor's sort keys changes. */
 const CURSOR_VERSION = 1;
 
 @ArgsType()
 export class PageArgs {
   @Field(() => Int, {
     nullable: true,
-    description: `How many to return from the front: 1 to ${MAX_PAGE}; ${DEFAULT_PAGE} when neither \`first\` nor \`last\` is given.`,
+    description:
+      `Number of items to return from the start of the list, 1-${MAX_PAGE}. Defaults to ${DEFAULT_PAGE} if ` +
+      '`last` is not given either.',
   })
   first?: number | null;
 
-  @Field(() => String, { nullable: true, description: 'Return only what follows the edge with this cursor.' })
+  @Field(() => String, { nullable: true, description: 'Returns only items after this cursor.' })
   after?: string | null;
 
   @Field(() => Int, {
     nullable: true,
-    description: `How many to return from the end: 1 to ${MAX_PAGE}. Not together with \`first\`.`,
+    description: `Number of items to return from the end of the list, 1-${MAX_PAGE}. Not together with \`first\`.`,
   })
   last?: number | null;
 
-  @Field(() => String, { nullable: true, description: 'Return only what precedes the edge with this cursor.' })
+  @Field(() => String, { nullable: true, description: 'Returns only items before this cursor.' })
   before?: string | null;
 }
 
-/** What a list is sorted by at one place; null where the row has no value. */
+/** The sort values of one item; null where the row has no value. */
 export type SortValues = readonly (string | null)[];
 
-/** A list's entry: the id and the values it is sorted by, which are its cursor. */
+/** A list item: its id and sort values, which together are its cursor. */
 export interface PageItem<Id extends string> {
   readonly id: Id;
   readonly sort: SortValues;
 }
 
 export interface Page<Id extends string> {
-  /** In the list's order, whichever end they were counted from. */
+  /** In the order of the list, whichever end they were counted from. */
   readonly items: readonly PageItem<Id>[];
-  /** Whether there are more in the direction in which the page was read. */
+  /** Whether there are more items in the direction of reading. */
   readonly more: boolean;
 }
 
-/** What a page is asked with: between two places, each the sort values and id of an edge, counted from one end. */
+/**
+ * A parsed page request: up to `limit` items from one end of a list, between two optional positions. A position
+ * consists of the sort values and the id of an edge.
+ */
 export interface PageQuery {
   readonly limit: number;
   readonly backward: boolean;
@@ -57,8 +65,8 @@ export interface PageQuery {
 }
 
 /**
- * @param list names the list with its filter and order: a cursor of another list is refused.
- * @param isPosition whether values from a cursor are sort values and id of such a list.
+ * @param list names the list with its filter and order; cursors of other lists are refused
+ * @param isPosition whether values from a cursor are sort values and id of such a list
  * @throws BAD_USER_INPUT
  */
 export function pageQuery(
@@ -83,7 +91,7 @@ function pageSize(size: number, argument: string): number {
   return size;
 }
 
-/** `rows` come in the direction of the query, one more than asked for, which tells whether there are more. */
+/** @param rows in the direction of the query, one more than the limit if there are more */
 export function toPage<Id extends string>(rows: readonly PageItem<Id>[], { limit, backward }: PageQuery): Page<Id> {
   const items = rows.slice(0, limit);
   return { items: backward ? items.reverse() : items, more: rows.length > limit };
@@ -93,7 +101,7 @@ function cursorOf<Id extends string>({ id, sort }: PageItem<Id>, mark: string): 
   return Buffer.from(JSON.stringify([CURSOR_VERSION, mark, ...sort, id])).toString('base64url');
 }
 
-/** The cursor of one item of `list`, named as for `pageQuery`, without its page: for edges that mutations answer. */
+/** The cursor of one item of `list`, named as for `pageQuery`, for edges that mutations return. */
 export function edgeCursor<Id extends string>(list: string, item: PageItem<Id>): string {
   return cursorOf(item, listMark(list));
 }
@@ -125,61 +133,64 @@ function parseCursor(cursor: string): unknown[] | undefined {
 
 const isSortValue = (value: unknown): value is string | null => value === null || typeof value === 'string';
 
-/** In every cursor of a list; a digest, so it is made once for all of them. */
+/** Part of every cursor of a list. A digest, so it is computed once per list. */
 function listMark(list: string): string {
   return digest(list).slice(0, 8);
 }
 
-@ObjectType({ description: 'Where a page of a connection stands.', simpleResolvers: true })
+@ObjectType({ description: 'Pagination state of a page of a connection.', simpleResolvers: true })
 export class PageInfo {
   @Field(() => Boolean, {
-    description: 'Whether edges follow the last one of this page; with `last`: as far as `before` tells.',
+    description: 'Whether more items follow this page. When paging with `last`, true exactly if `before` was given.',
   })
   hasNextPage: boolean;
 
   @Field(() => Boolean, {
-    description: 'Whether edges precede the first one of this page; with `first`: as far as `after` tells.',
+    description: 'Whether more items precede this page. When paging with `first`, true exactly if `after` was given.',
   })
   hasPreviousPage: boolean;
 
-  @Field(() => String, { nullable: true, description: 'The cursor of the first edge.' })
+  @Field(() => String, { nullable: true, description: 'Cursor of the first edge. Null if the page is empty.' })
   startCursor: string | null;
 
-  @Field(() => String, { nullable: true, description: 'The cursor of the last edge.' })
+  @Field(() => String, { nullable: true, description: 'Cursor of the last edge. Null if the page is empty.' })
   endCursor: string | null;
 }
 
-/** The `…Edge` and `…Connection` types of a node type. */
+/** Creates the `…Edge` and `…Connection` types of a node type. */
 export function connectionTypes<Node extends object>(name: string, node: () => ClassType<Node>) {
-  @ObjectType(`${name}Edge`, { description: `A ${name} in a connection.`, simpleResolvers: true })
+  @ObjectType(`${name}Edge`, {
+    description: `An edge of a ${name} list: the node and its cursor.`,
+    simpleResolvers: true,
+  })
   class Edge {
-    @Field(() => String, { description: 'Names this place in the list, for `after` and `before`.' })
+    @Field(() => String, { description: 'Opaque cursor of this edge, for `after` and `before`.' })
     cursor: string;
 
-    @Field(node, { description: 'What stands at this place.' })
+    @Field(node, { description: `The ${name} at this edge.` })
     node: Node;
   }
 
-  @ObjectType(`${name}Connection`, { description: `A page of ${name}s.`, simpleResolvers: true })
+  @ObjectType(`${name}Connection`, { description: `A page of a ${name} list.`, simpleResolvers: true })
   class Connection {
-    @Field(() => [Edge], { description: 'The page with a cursor for each node.', complexity: 0 })
+    @Field(() => [Edge], { description: `${name}s of this page with their cursors.`, complexity: 0 })
     edges: Edge[];
 
-    @Field(() => [node()], { description: 'The page without cursors.' })
+    @Field(() => [node()], { description: `${name}s of this page without cursors.` })
     nodes: Node[];
 
-    @Field(() => PageInfo, { description: 'Where this page stands.', complexity: 0 })
+    @Field(() => PageInfo, { description: 'Pagination state of this page.', complexity: 0 })
     pageInfo: PageInfo;
 
-    @Field(() => Int, { description: 'How many there are on all pages. Counted only when asked for.' })
+    @Field(() => Int, { description: `Number of ${name}s on all pages. Counted only if selected.` })
     totalCount: number;
   }
   return { Edge, Connection };
 }
 
-/** Answers the fields of a connection; each is called only when it is selected. */
+/** Resolves the fields of a connection. Each function is called only if its field is selected. */
 export interface ConnectionSource<Id extends string, Row> {
-  /** As given to `pageQuery`. */
+  /** As passed to `pageQuery`. */
   readonly list: string;
   readonly query: PageQuery;
   readonly page: () => MaybePromise<Page<Id>>;
@@ -187,14 +198,17 @@ export interface ConnectionSource<Id extends string, Row> {
   readonly count: () => MaybePromise<number>;
 }
 
-/** The root value of a connection. Its functions are the fields: graphql-js calls them. */
+/** The root value of a connection. graphql-js calls its functions as resolvers. */
 export function connection<Id extends string, Row>(source: ConnectionSource<Id, Row>) {
   let reading: MaybePromise<Page<Id>> | undefined;
   const page = () => {
     reading ??= source.page();
     return reading;
   };
-  /** A node deleted since the list was read is null, and left out: both were true, each at its moment. */
+  /**
+   * A node deleted after the list was read is null and is omitted; list and node were each read at a moment of their
+   * own.
+   */
   const nodes = () =>
     mapMaybe(page(), ({ items }) => mapMaybe(source.nodes(items.map(({ id }) => id)), (rows) => ({ items, rows })));
   return {
@@ -220,7 +234,9 @@ export function connection<Id extends string, Row>(source: ConnectionSource<Id, 
   };
 }
 
-/** A page of a list that is held whole, sorted by `[...sort, id]` in code point order, as SQL sorts it; nothing in it is null. */
+/**
+ * A page of a list that is in memory, sorted by `[...sort, id]` in code point order, as SQL sorts it. No value is null.
+ */
 export function pageOf<Id extends string>(items: readonly PageItem<Id>[], query: PageQuery): Page<Id> {
   const { limit, backward, after, before } = query;
   const place = (item: PageItem<Id>) => [...item.sort, item.id];

@@ -1,4 +1,4 @@
-/** Where a caller stands after a request. */
+/** A caller's rate limit after a request. */
 export interface RateState {
   readonly limit: number;
   readonly cost: number;

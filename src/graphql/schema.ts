@@ -1,4 +1,4 @@
-/** The executable schema, from the resolvers' classes, with every cache policy bound and checked. */
+/** Builds the executable schema from the resolver classes, and binds and checks every cache policy. */
 import { type GraphQLResolveInfo, type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
 import { buildSchemaSync } from 'type-graphql';
 import type { Source } from '../db/sources.js';
@@ -7,20 +7,23 @@ import { userErrorTypes } from './user-error.js';
 
 export interface BuiltSchema {
   readonly schema: GraphQLSchema;
-  /** Sorted by name: the table that is checked in. */
+  /** Sorted by name, for test/api/cache-policies.md. */
   readonly policies: readonly PolicyLine[];
 }
 
 const RESOLVERS = 'resolvers';
 
-/** Of the types that have no class to describe them. */
+/** Descriptions of the root types, which have no class. */
 const ROOTS = {
-  Query: 'What can be read. All of it is as the viewer may see it; what they may not see is null.',
-  Mutation: 'What can be changed. A refusal is told in `errors` of what it answers; nothing was changed then.',
-  Subscription: 'What is told when it happens, over a WebSocket.',
+  Query: 'Reads. Every field returns only what the viewer can see; an object the viewer cannot see is null.',
+  Mutation: 'Writes. An expected refusal is returned in `errors` of the payload; nothing was changed in that case.',
+  Subscription: 'Events pushed over a WebSocket as they happen.',
 } as const;
 
-/** type-graphql asks for it as soon as there is a subscription, also where each brings its own `subscribe` and no topics. */
+/**
+ * type-graphql requires one if there is a subscription, even if every subscription has its own `subscribe` and no
+ * topics.
+ */
 const NO_TOPICS = {
   publish() {
     throw new TypeError('subscriptions have no topics here: declare `subscribe`');
@@ -33,8 +36,9 @@ const NO_TOPICS = {
 type ResolverClass = abstract new (...args: never[]) => object;
 
 /**
- * `resolvers` are instances: composition is the caller's. Run once a process, since type-graphql's metadata is global. `guardRoots`: see
- * cached.ts; for development and tests.
+ * @param resolvers instances, created by the caller. Call it once per process, because type-graphql's metadata is
+ * global.
+ * @param guardRoots see cached.ts; for development and tests
  */
 export function buildApiSchema(
   resolvers: readonly object[],
@@ -47,7 +51,7 @@ export function buildApiSchema(
     resolvers: resolvers.map((resolver) => resolver.constructor) as [never],
     orphanedTypes: [...userErrorTypes, ...orphanedTypes] as never[],
     container: { get: (someClass) => instances.get(someClass) },
-    validate: false, // services check inputs themselves, with messages of their own
+    validate: false, // services validate inputs themselves, with their own messages
     pubSub: NO_TOPICS,
   });
   for (const [name, description] of Object.entries(ROOTS)) {
@@ -58,16 +62,16 @@ export function buildApiSchema(
   return { schema, policies: bindPolicies(schema, sources, { guardRoots }) };
 }
 
-/** For the option `subscribe` of a subscription, which type-graphql calls without the resolver it stands in. */
+/** For a subscription's `subscribe` option, which type-graphql calls without the resolver instance. */
 export function instanceOf<T extends object>(
   { schema }: GraphQLResolveInfo,
   someClass: new (...args: never[]) => T,
 ): T {
-  const instances = schema.extensions[RESOLVERS] as ReadonlyMap<unknown, object>; // by `buildApiSchema`
+  const instances = schema.extensions[RESOLVERS] as ReadonlyMap<unknown, object>; // set by `buildApiSchema`
   return instances.get(someClass) as T;
 }
 
-/** The text of schema.graphql: types, fields and values in one order, whatever the order of the code. */
+/** The text of schema.graphql. Sorted, so it does not depend on the order of the code. */
 export function printApiSchema(schema: GraphQLSchema): string {
   return `${printSchema(lexicographicSortSchema(schema))}\n`;
 }

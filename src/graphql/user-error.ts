@@ -1,4 +1,4 @@
-/** Expected refusals of a mutation, answered as data: what was wrong with the input, or with the moment. */
+/** Expected refusals of mutations, returned as data: the input is invalid, or conflicts with the current state. */
 import { Field, InterfaceType, ObjectType, registerEnumType } from 'type-graphql';
 import { z } from 'zod';
 import { type Id, isId } from '../db/ids.js';
@@ -12,30 +12,35 @@ export enum UserErrorCode {
 }
 registerEnumType(UserErrorCode, {
   name: 'UserErrorCode',
-  description: 'What kind of refusal a UserError is.',
+  description: 'Machine-readable code of a UserError.',
   valuesConfig: {
-    INVALID: { description: 'A value of the input is not acceptable.' },
-    NOT_FOUND: { description: 'Something the input names does not exist, or not for the viewer.' },
-    FORBIDDEN: { description: 'The viewer may see the object but not do this to it.' },
-    CONFLICT: { description: 'The object is not in the state that the input assumes.' },
+    INVALID: { description: 'A value in the input is invalid.' },
+    NOT_FOUND: { description: 'An object named in the input does not exist, or the viewer cannot see it.' },
+    FORBIDDEN: { description: 'The viewer can see the object but lacks the permission for this change.' },
+    CONFLICT: {
+      description: 'The input conflicts with the current state, for example because `expectedVersion` does not match.',
+    },
   },
 });
 
-/** In one answer: a list of a hundred bad ids is a hundred faults. */
+/** Maximum number of errors in one answer: a list of a hundred bad ids has a hundred faults. */
 const MAX_FAULTS = 20;
 
-/** What a service throws inside its transaction to refuse: the write is rolled back, the client reads it in `errors`. */
+/**
+ * Thrown by a service inside its transaction to refuse a mutation. The write is rolled back and the client reads it in
+ * `errors`.
+ */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
 
   constructor(
     readonly code: UserErrorCode,
     message: string,
-    /** Of the argument at fault: `['input', 'title']`. */
+    /** Path of the argument at fault: `['input', 'title']`. */
     readonly path: readonly string[],
-    /** With CONFLICT: the object as it is now. */
+    /** With CONFLICT: the current object. */
     readonly current: object | null = null,
-    /** Other refusals of the same input. */
+    /** Further refusals of the same input. */
     readonly others: readonly Refusal[] = [],
   ) {
     super(message);
@@ -43,33 +48,33 @@ export class Refusal extends Error {
 }
 
 @InterfaceType({
-  description: 'Why a mutation did nothing.',
+  description: 'An expected reason why a change was refused. Nothing was changed.',
   resolveType: ({ code }: UserError) => TYPE_NAMES[code],
 })
 export abstract class UserError {
-  @Field(() => UserErrorCode, { description: 'For programs.' })
+  @Field(() => UserErrorCode, { description: 'Machine-readable code of the error.' })
   code: UserErrorCode;
 
-  @Field(() => String, { description: 'For people: what was expected.' })
+  @Field(() => String, { description: 'Human-readable explanation that says what was expected.' })
   message: string;
 
-  @Field(() => [String], { description: 'The argument at fault, from `input` on.' })
+  @Field(() => [String], { description: 'Path to the argument at fault, starting with `input`.' })
   path: string[];
 }
 
-@ObjectType({ implements: UserError, description: 'A value of the input is not acceptable.', simpleResolvers: true })
+@ObjectType({ implements: UserError, description: 'A value in the input is invalid.', simpleResolvers: true })
 export class ValidationError extends UserError {}
 
 @ObjectType({
   implements: UserError,
-  description: 'Something the input names does not exist, or not for the viewer.',
+  description: 'An object named in the input does not exist, or the viewer cannot see it.',
   simpleResolvers: true,
 })
 export class NotFoundError extends UserError {}
 
 @ObjectType({
   implements: UserError,
-  description: 'The viewer may see the object but not do this to it.',
+  description: 'The viewer can see the object but lacks the permission for this change.',
   simpleResolvers: true,
 })
 export class PermissionError extends UserError {}
@@ -81,7 +86,7 @@ const TYPE_NAMES: Record<UserErrorCode, string> = {
   CONFLICT: 'ConflictError',
 };
 
-/** Runs a mutation: its payload, or the same payload with its refusal in `errors`. */
+/** Runs a mutation. @returns its payload, or one with the refusal in `errors` */
 export async function toPayload<P extends object>(run: () => Promise<P>): Promise<P | { errors: object[] }> {
   try {
     return { errors: [], ...(await run()) };
@@ -91,12 +96,12 @@ export async function toPayload<P extends object>(run: () => Promise<P>): Promis
   }
 }
 
-/** The root value of the refusal's UserError. */
+/** The root value of a UserError. */
 export function userError({ code, message, path, current }: Refusal): object {
   return { code, message, path: [...path], task: current };
 }
 
-/** The input as `schema` reads it. @throws Refusal INVALID for the first field at fault, with those of all other fields. */
+/** Parses the input by `schema`. @throws Refusal INVALID for the first faulty field, with those of the other fields */
 export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.output<T> {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
@@ -114,10 +119,10 @@ export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.ou
 
 function invalid(issue: z.core.$ZodIssue | undefined, others: readonly Refusal[] = []): Refusal {
   const path = ['input', ...(issue?.path ?? []).map(String)];
-  return new Refusal(UserErrorCode.INVALID, issue?.message ?? 'not acceptable', path, null, others);
+  return new Refusal(UserErrorCode.INVALID, issue?.message ?? 'invalid value', path, null, others);
 }
 
-/** A text as it is stored. */
+/** A text, normalized to the form in which it is stored. */
 export function textInput(rule: TextRule) {
   return z.string().transform((given, context) => {
     const read = readText(rule, given);
@@ -127,7 +132,7 @@ export function textInput(rule: TextRule) {
   });
 }
 
-/** A text that may be missing: one in which nothing is visible is none. */
+/** An optional text; a text without visible characters becomes null. */
 export function optionalTextInput(rule: TextRule) {
   return textInput(rule)
     .nullish()
@@ -135,14 +140,14 @@ export function optionalTextInput(rule: TextRule) {
 }
 
 /**
- * For updates, with `requireFits` behind it: a stored text may be longer than a limit that came later, and its owner must be able
- * to shorten it.
+ * For updates, followed by `requireFits`: a stored text may exceed a limit that was introduced later, and its owner
+ * must be able to shorten it.
  */
 export function changedTextInput(rule: TextRule) {
   return optionalTextInput({ ...rule, maxChars: Number.POSITIVE_INFINITY });
 }
 
-/** @throws Refusal when a text is over its limit and not shorter than the stored one. */
+/** @throws Refusal if a text exceeds its limit and is not shorter than the stored one */
 export function requireFits(
   { maxChars }: TextRule,
   field: string,
@@ -154,7 +159,7 @@ export function requireFits(
   throw new Refusal(UserErrorCode.INVALID, `expected at most ${maxChars} characters, got ${chars}`, ['input', field]);
 }
 
-/** An id of the given kind in an input. */
+/** An id of this type. */
 export function idInput<P extends string>(prefix: P) {
   return z.custom<Id<P>>(
     (text) => typeof text === 'string' && isId(prefix, text),
@@ -162,27 +167,27 @@ export function idInput<P extends string>(prefix: P) {
   );
 }
 
-/** For what an update can change and not clear: absent is unchanged, `null` is refused. */
+/** For fields that an update can change but not clear: absent means unchanged, `null` is refused. */
 export function notNull<T extends z.ZodType>(type: T) {
   return type
     .nullish()
-    .refine((value) => value !== null, 'cannot be cleared: leave it out, or give a value')
+    .refine((value) => value !== null, 'cannot be null: omit it or give a value')
     .transform((value) => value as NonNullable<z.output<T>> | undefined);
 }
 
-/** `min` to `max` different values. */
+/** A list of `min` to `max` values. */
 export function listInput<T extends z.ZodType>(
   item: T,
   { min, max, what }: { min: number; max: number; what: string },
 ) {
-  return z.array(item).min(min, `expected at least ${min} of ${what}`).max(max, `expected at most ${max} ${what}`);
+  return z.array(item).min(min, `expected ${min} to ${max} ${what}`).max(max, `expected at most ${max} ${what}`);
 }
 
-/** Describes the field of inputs that create; what it does: idempotency.ts. */
+/** Description of the field in create inputs. Implemented in idempotency.ts. */
 export const IDEMPOTENCY_KEY =
-  'A client-chosen key, 1-200 characters. Repeating the mutation with the same key and input within 24 hours returns the object created ' +
-  'the first time; with another input it is refused.';
+  'A client-chosen key, 1-200 characters. Repeating the mutation with the same key and input within 24 hours returns ' +
+  'the object created the first time. Reusing the key with different input returns a ConflictError.';
 export const idempotencyKeyInput = textInput(TEXTS.idempotencyKey).nullish();
 
-/** Only reachable through the interface, so the schema must be told of them. */
+/** Only referenced through the interface, so they must be passed to the schema explicitly. */
 export const userErrorTypes = [ValidationError, NotFoundError, PermissionError];

@@ -1,4 +1,4 @@
-/** The part of the environment that decides who gets in: tokens, browsers' origins, the proxy in front, rates. Read by config.ts. */
+/** The access settings of the environment: tokens, browser origins, proxies, rate limits. Read by config.ts. */
 
 import { isIP } from 'node:net';
 import { z } from 'zod';
@@ -6,10 +6,10 @@ import type { HttpConnectionLimits } from './http-connection-limits.js';
 import { DEFAULT_HTTP_CONNECTION_LIMITS } from './http-connection-limits.js';
 import { KEY_SET_ALGORITHMS, SECRET_ALGORITHMS } from './token-config.js';
 
-/** Sandbox in a browser at Apollo's own address talks to a server on this machine. */
+/** Apollo's hosted Sandbox, which talks to a server on this machine from a browser. */
 const SANDBOX_ORIGIN = 'https://studio.apollographql.com';
 
-/** A key must have at least its hash's length. */
+/** A key must be at least as long as its hash. */
 const SECRET_CHARS: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
 const DEFAULT_RATE_POINTS = 10_000;
 
@@ -30,8 +30,8 @@ export const accessVariables = {
     `expected some of ${[...SECRET_ALGORITHMS, ...KEY_SET_ALGORITHMS].join(',')}`,
   ).optional(),
   UNKNOWN_USERS: z.enum(['refuse', 'create'], 'expected refuse or create').default('refuse'),
-  CORS_ORIGINS: listOf(isOrigin, 'expected origins like https://app.example.com, with a comma between them').optional(),
-  TRUST_PROXY: listOf(isNetwork, 'expected the addresses of proxies in front, like 10.0.0.0/8,::1').optional(),
+  CORS_ORIGINS: listOf(isOrigin, 'expected comma-separated origins like https://app.example.com').optional(),
+  TRUST_PROXY: listOf(isNetwork, 'expected proxy addresses like 10.0.0.0/8,::1').optional(),
   MAX_HTTP_CONNECTIONS: connections(DEFAULT_HTTP_CONNECTION_LIMITS.maxConnections),
   MAX_HTTP_CONNECTIONS_PER_ADDRESS: connections(DEFAULT_HTTP_CONNECTION_LIMITS.maxConnectionsPerAddress),
   RATE_LIMIT_POINTS: wholeNumber('expected a number of points, 0 for no limit', 0).optional(),
@@ -43,22 +43,22 @@ const variables = z.object(accessVariables);
 type Variables = z.output<typeof variables>;
 
 export interface AccessConfig {
-  /** Absent: the usual ones of a secret or of a key set. */
+  /** Absent: the defaults for a secret or for a key set. */
   readonly algorithms: readonly string[] | undefined;
   readonly unknownUsers: 'refuse' | 'create';
-  /** Whose pages may call the API from a browser. */
+  /** Origins of web pages that may call the API from a browser. */
   readonly corsOrigins: readonly string[];
-  /** The addresses of proxies that are believed to tell a request's own; absent: none. */
+  /** Addresses of proxies whose forwarded client address is trusted. Absent: none. */
   readonly trustProxy: readonly string[] | undefined;
   readonly httpConnections: HttpConnectionLimits;
-  /** Whether a caller may take only so much of the process's time for what it sends, whatever its points. */
+  /** Whether the processing time of one caller is limited, in addition to its points. */
   readonly timeLimits: boolean;
-  /** Absent: no limit. */
+  /** Absent: no rate limit. */
   readonly rateLimit: { readonly points: number; readonly seconds: number } | undefined;
 }
 
 export function accessConfig(v: Variables, production: boolean): AccessConfig {
-  // On a laptop a limit would only disturb.
+  // During development a limit would only be in the way.
   const points = v.RATE_LIMIT_POINTS ?? (production ? DEFAULT_RATE_POINTS : 0);
   return {
     algorithms: v.JWT_ALGORITHMS,
@@ -74,7 +74,7 @@ export function accessConfig(v: Variables, production: boolean): AccessConfig {
   };
 }
 
-/** What no variable shows alone. @param given the environment, of which some may be wrong */
+/** Checks that involve several variables. @param given the environment, whose variables may each be invalid */
 export function accessFaults(given: Readonly<Record<string, string | undefined>>): string[] {
   const algorithms = given['JWT_ALGORITHMS']?.split(',').map((name) => name.trim()) ?? [];
   if (given['JWKS_URL'] !== undefined) {

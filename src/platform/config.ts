@@ -1,6 +1,6 @@
 /**
- * The environment, read once and checked as a whole: every variable that is wrong or missing is reported in one message. In
- * production nothing has a default that could hide a mistake; elsewhere what is missing is started or made up.
+ * Reads the environment once and checks it as a whole: one message reports every invalid or missing variable. In
+ * production no default can hide a mistake; elsewhere missing services are started and missing secrets are generated.
  */
 import { z } from 'zod';
 import { ConnectionUrlError, parseConnectionUrl } from '../engine/postgres/index.js';
@@ -10,7 +10,7 @@ import { subscriptionConfig, subscriptionVariables } from './subscription-config
 import type { SubscriptionLimits } from './subscription-limits.js';
 import type { TokenConfig } from './token-config.js';
 
-/** HS256 wants a key of at least the hash's length. */
+/** HS256 requires a key at least as long as its hash. */
 const MIN_SECRET_CHARS = 32;
 
 const urlOf = (...protocols: string[]) =>
@@ -19,7 +19,7 @@ const urlOf = (...protocols: string[]) =>
     error: `expected a URL like ${protocols[0]}://host:port/…`,
   });
 
-/** Not `urlOf`: a URL of Postgres may have no host, or the directory of a Unix socket in its place. */
+/** Not `urlOf`: a Postgres URL may have no host, or the directory of a Unix socket instead. */
 const databaseUrl = z.string().check((context) => {
   try {
     parseConnectionUrl(context.value);
@@ -53,7 +53,7 @@ export const variables = z.object({
   LOG_LEVEL: z
     .enum(
       ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
-      'expected a level of pino: fatal to trace, or silent',
+      'expected a pino log level: fatal to trace, or silent',
     )
     .optional(),
   DATABASE_URL: databaseUrl.optional(),
@@ -93,32 +93,37 @@ export interface Config {
   readonly host: string;
   readonly port: number;
   readonly logLevel: string;
-  /** Absent outside of production: a private PostgreSQL is started. */
+  /** Absent outside production: a private PostgreSQL is started. */
   readonly databaseUrl: string | undefined;
-  /** Absent outside of production: a private Redis, or the memory store. */
+  /** Absent outside production: a private Redis is started, or the memory store is used. */
   readonly redis: RedisPlace | undefined;
-  /** Names this installation's keys in Redis. */
+  /** Prefix of this installation's keys in Redis. */
   readonly redisGroup: string;
-  /** What a write does when Redis cannot be reached or takes no writes: commit all the same and answer after 2 s, or be refused. */
+  /**
+   * What a write does while Redis is unreachable or refuses writes: commit anyway and answer after 2 s, or be refused.
+   */
   readonly fencePolicy: 'available' | 'reject';
-  /** Of parsed entries in this process; 0: none are kept. */
+  /** Size of the near cache in bytes; 0 disables it. */
   readonly nearCacheBytes: number;
-  /** Loads that run at once in this process while others wait. */
+  /** Maximum number of concurrent loads in this process; others queue. */
   readonly maxLoads: number;
-  /** Bounds one response. */
+  /** Maximum size of one response in bytes. */
   readonly maxResponseBytes: number;
-  /** Bounds all responses of this process that their clients have not read. */
+  /** Maximum total size of responses in this process that clients have not read, in bytes. */
   readonly maxUnreadBytes: number;
-  /** Whether clients may ask for the schema. */
+  /** Whether introspection is answered. */
   readonly introspection: boolean;
-  /** A manifest of documents, and what becomes of others: run and told, or refused. Absent: there is none. */
+  /**
+   * A manifest of persisted documents. Other documents are run and reported (`warn`) or refused (`enforce`). Absent: no
+   * manifest.
+   */
   readonly persistedDocuments: { readonly path: string; readonly mode: 'warn' | 'enforce' } | undefined;
-  /** Absent outside of production: a secret is made and kept with the embedded data. */
+  /** Absent outside production: a secret is generated and stored with the embedded data. */
   readonly tokens: TokenConfig | undefined;
   readonly issuer: string;
   readonly audience: string;
   readonly access: AccessConfig;
-  /** Where they are not the defaults. */
+  /** Only the limits that differ from the defaults. */
   readonly subscriptionLimits: Partial<SubscriptionLimits>;
 }
 
@@ -127,9 +132,9 @@ export class ConfigError extends Error {
   readonly code = 'CONFIG';
 }
 
-/** @throws ConfigError that names every variable at fault and what was expected. */
+/** @throws ConfigError that names every faulty variable and what was expected */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
-  // An empty variable is what `FOO=` in an env file means: not set.
+  // `FOO=` in an env file means that the variable is not set.
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
   const parsed = variables.safeParse(given);
   const faults = parsed.success ? [] : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
@@ -142,7 +147,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       faults.push('JWT_SECRET or JWKS_URL: required in production');
     }
   }
-  // A caller has a quarter of the one, which must hold one of the other.
+  // A caller may use a quarter of MAX_UNREAD_MB, which must have room for one response.
   if (parsed.success && parsed.data.MAX_UNREAD_MB < 4 * parsed.data.MAX_RESPONSE_MB) {
     faults.push('MAX_UNREAD_MB: expected at least 4 times MAX_RESPONSE_MB');
   }
@@ -154,10 +159,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   }
   faults.push(...databaseFaults(given), ...accessFaults(given));
   if (['warn', 'enforce'].includes(given['PERSISTED_DOCUMENTS_MODE'] ?? '') && !given['PERSISTED_DOCUMENTS']) {
-    faults.push('PERSISTED_DOCUMENTS: required where PERSISTED_DOCUMENTS_MODE is warn or enforce');
+    faults.push('PERSISTED_DOCUMENTS: required when PERSISTED_DOCUMENTS_MODE is warn or enforce');
   }
   if (faults.length > 0 || !parsed.success)
-    throw new ConfigError(`The environment is not usable:\n  ${faults.join('\n  ')}`);
+    throw new ConfigError(`The environment is invalid:\n  ${faults.join('\n  ')}`);
 
   const v = parsed.data;
   return Object.freeze({
@@ -183,7 +188,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   });
 }
 
-/** The path of REDIS_URL: a number, and 0 in a Cluster, which has no other database. */
+/** The path of REDIS_URL must be a number; in a Cluster it must be 0, the only database there. */
 function databaseFaults(given: Readonly<Record<string, string | undefined>>): string[] {
   const { REDIS_URL: url, REDIS_CLUSTER_NODES: nodes } = given;
   if (url === undefined || !URL.canParse(url)) return [];
@@ -195,7 +200,7 @@ function databaseFaults(given: Readonly<Record<string, string | undefined>>): st
   }
 }
 
-/** Beside nodes or Sentinels, REDIS_URL says user, password, database and TLS of the servers that they name. */
+/** With cluster nodes or Sentinels, REDIS_URL provides user, password, database and TLS of the servers they name. */
 function redisPlace(v: z.infer<typeof variables>): RedisPlace | undefined {
   const login = v.REDIS_URL !== undefined && { url: v.REDIS_URL };
   if (v.REDIS_CLUSTER_NODES !== undefined) return { cluster: v.REDIS_CLUSTER_NODES, ...login };
@@ -205,7 +210,7 @@ function redisPlace(v: z.infer<typeof variables>): RedisPlace | undefined {
   return login || undefined;
 }
 
-/** Who names a manifest wants it used: to see what it lacks is the first step. */
+/** Defaults to `warn` when a manifest is set: the first step is to see what it lacks. */
 function persistedDocuments(v: z.infer<typeof variables>): Config['persistedDocuments'] {
   const { PERSISTED_DOCUMENTS: path, PERSISTED_DOCUMENTS_MODE: mode = 'warn' } = v;
   return path === undefined || mode === 'off' ? undefined : { path, mode };

@@ -1,13 +1,16 @@
-/** How many HTTP connections a process and an address may hold. */
+/** Limits on HTTP connections, per process and per address. */
 
 export interface HttpConnectionLimits {
-  /** In this process. */
+  /** Connections per process. */
   readonly maxConnections: number;
-  /** From one address; of IPv6, one network of 64 bits. Trusted proxies, which bring everybody's requests, have no such bound. */
+  /**
+   * Connections per address; for IPv6, per network of 64 bits. Trusted proxies have no such limit, because they forward
+   * the requests of all clients.
+   */
   readonly maxConnectionsPerAddress: number;
 }
 
-/** An idle connection takes some 10 KiB. */
+/** An idle connection takes about 10 KiB. */
 export const DEFAULT_HTTP_CONNECTION_LIMITS: HttpConnectionLimits = {
   maxConnections: 10_000,
   maxConnectionsPerAddress: 1000,

@@ -1,16 +1,18 @@
 /**
- * The log: one JSON object a line on stderr, so that a command's stdout is its result and nothing else. Tokens, passwords and
- * what clients wrote do not get into it, wherever in an error's texts they stand.
+ * The log: one JSON object per line on stderr, so that the stdout of a command contains only its result. Tokens,
+ * passwords and texts of users are removed, wherever they are in an error.
  */
 import { type DestinationStream, destination, type Logger, pino, stdSerializers } from 'pino';
 
 export type Log = Logger;
 
 const HIDDEN = ['authorization', 'cookie', 'password', 'secret', 'token'];
-/** What drivers hang on their errors: a command's or a statement's arguments, of which one may be a password or a text of a user's. */
+/**
+ * Members in which drivers put the arguments of a command or statement. An argument may be a password or a user's text.
+ */
 const ARGUMENTS = ['params', 'parameters', 'args', 'command'].map((name) => `err.${name}`);
 
-/** @param stream where to; for tests */
+/** @param stream the destination; for tests */
 export function createLog(level: string, stream: DestinationStream = destination(2)): Log {
   const paths = HIDDEN.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
   return pino(
@@ -24,7 +26,7 @@ export function createLog(level: string, stream: DestinationStream = destination
   );
 }
 
-/** A line of the log in which nothing opens a door: passwords in addresses, tokens with or without their scheme. */
+/** Removes secrets from a log line: passwords in URLs, and tokens with or without their scheme. */
 function withoutSecrets(line: string): string {
   return line
     .replaceAll(/([a-z][a-z0-9+.-]*:\/\/[^\s:/@"\\]*):[^\s/"\\]*@/gi, '$1:[hidden]@')
@@ -33,7 +35,9 @@ function withoutSecrets(line: string): string {
     .replaceAll(/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, '[hidden]');
 }
 
-/** pino puts the messages of an error's causes behind its own. A cause whose message is a part of that already is left out. */
+/**
+ * pino appends the messages of an error's causes to its own. A cause whose message is already part of it is omitted.
+ */
 function withMessageOf(error: unknown, serialized: object): object {
   if (!isErrorLike(error)) return serialized;
   let message = error.message;
@@ -51,7 +55,7 @@ function isErrorLike(error: unknown): error is { message: string; cause?: unknow
   return typeof (error as { message?: unknown } | null | undefined)?.message === 'string';
 }
 
-/** Drizzle puts a statement's parameters into its errors' messages, to their ends. */
+/** Drizzle appends a statement's parameters to its error messages. */
 function withoutParameters(error: unknown): unknown {
   if (typeof error !== 'object' || error === null || !('message' in error)) return error;
   const { message, stack, ...rest } = error as { message?: unknown; stack?: unknown };

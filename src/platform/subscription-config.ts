@@ -1,4 +1,4 @@
-/** The part of the environment that says how many WebSockets and subscriptions a process may hold. Read by config.ts. */
+/** The environment settings of WebSockets and subscriptions. Read by config.ts. */
 import { z } from 'zod';
 import type { SubscriptionLimits } from './subscription-limits.js';
 
@@ -16,7 +16,7 @@ export const subscriptionVariables = {
 
 const variables = z.object(subscriptionVariables);
 
-/** Only what is set: the rest has the defaults of subscription-limits.ts. */
+/** Only the limits that are set; the others have the defaults of subscription-limits.ts. */
 export function subscriptionConfig(v: z.output<typeof variables>): Partial<SubscriptionLimits> {
   const named: Partial<Record<keyof SubscriptionLimits, number | undefined>> = {
     maxConnections: v.MAX_WEBSOCKETS,

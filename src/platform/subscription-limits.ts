@@ -1,15 +1,15 @@
-/** How many WebSockets and subscriptions a process, an address, a viewer and a connection may hold. */
+/** Limits on WebSockets and subscriptions, per process, address, viewer and connection. */
 import { SECOND } from '../std/time.js';
 
 export interface ConnectionLimits {
-  /** In this process. */
+  /** Connections per process. */
   readonly maxConnections: number;
-  /** Of one address; of IPv6, one network of 64 bits. */
+  /** Connections per address; for IPv6, per network of 64 bits. */
   readonly maxConnectionsPerAddress: number;
   readonly maxConnectionsPerViewer: number;
-  /** In this process, without an accepted `connection_init`. */
+  /** Connections per process without an accepted `connection_init`. */
   readonly maxUnauthenticated: number;
-  /** The same, of one address. */
+  /** Connections per address without an accepted `connection_init`. */
   readonly maxUnauthenticatedPerAddress: number;
 }
 
@@ -22,21 +22,21 @@ export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
 };
 
 export interface SubscriptionLimits extends ConnectionLimits {
-  /** Of one connection; more are refused, the others go on. */
+  /** Subscriptions per connection. Further ones are refused; the others continue. */
   readonly maxSubscriptions: number;
-  /** Of one viewer, on all its connections to this process. */
+  /** Subscriptions per viewer, over all its connections to this process. */
   readonly maxSubscriptionsPerViewer: number;
-  /** Of one subscription, waiting to be sent. */
+  /** Events per subscription that are queued for sending. */
   readonly maxQueued: number;
-  /** Of one connection, handed to the socket and not yet taken by the network. */
+  /** Bytes per connection that were handed to the socket but not yet sent. */
   readonly maxBufferedBytes: number;
-  /** From a client. */
+  /** Size of a message from a client. */
   readonly maxMessageBytes: number;
-  /** How long a connection may be silent about who it is. */
+  /** Maximum time until a connection must send `connection_init`. */
   readonly initWaitMs: number;
-  /** A client that does not answer one ping before the next is gone. */
+  /** Interval of pings. A client that does not answer one ping before the next is disconnected. */
   readonly pingEveryMs: number;
-  /** How long a connection that is ended may take to say goodbye. */
+  /** Maximum time for the closing handshake of a connection. */
   readonly goodbyeMs: number;
 }
 

@@ -1,4 +1,7 @@
-/** The context of a request over HTTP. Its answer may be kept while all that its read set was given holds: whoever reads more says so. */
+/**
+ * The context of an HTTP request. Its answer can be cached while its read set is valid; using anything outside the read
+ * set prevents that.
+ */
 
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
@@ -13,29 +16,29 @@ import type { RateState } from '../graphql/rate-state.js';
 import type { RateLimits } from './rate-limit/rate-limit.js';
 import { pointsFor } from './rate-limit/rate-limit.js';
 
-/** What is known of a request before it is admitted. */
+/** A request before it is admitted. */
 export interface IncomingRequest {
   readonly headers: IncomingHttpHeaders;
   readonly address: string;
-  /** Absent: it begins after the request is admitted. */
+  /** Absent: it is created after the request is admitted. */
   readonly readSet?: ReadSet;
 }
 
 /** A request before its body is read. */
 export interface Admitted {
   readonly identity: Identity | undefined;
-  /** Who pays: see rate-limit.ts. */
+  /** The caller that is charged: see rate-limit.ts. */
   readonly caller: string;
 }
 
 /** A request before its operation is known. */
 export interface AdmittedRequest extends Admitted {
   readonly readSet: ReadSet;
-  /** Set when its document was found invalid. */
+  /** Set if its document was found invalid. */
   invalidDocument?: boolean;
   /** Set when its operation is known. */
   isMutation?: boolean;
-  /** What it cost; set when it was a query and is answered without an error. */
+  /** The cost of a query that was answered without errors. */
   answeredFor?: number;
 }
 
@@ -49,17 +52,20 @@ interface ContextDeps {
   readonly rateLimits?: RateLimits | undefined;
 }
 
-/** Apollo hands a shallow copy to everybody: what is private here is so by word alone, and what must reach the request is in `opened`. */
+/**
+ * Apollo passes shallow copies to plugins, so private members are private by convention only, and shared state is in
+ * `opened`.
+ */
 export class RequestContext implements Context {
   readonly requestId = randomUUID();
   readonly tracer: Tracer;
   readonly snapshot: boolean;
   readonly signal: AbortSignal;
   readonly writes: WriteProgress;
-  /** Read only after the gate has seen an identity. */
+  /** Read only after an identity was checked. */
   readonly viewerId: UserId;
   cost = 0;
-  /** The cost, where computing it waits for a turn of the event loop. */
+  /** The cost, if computing it waits for an event-loop tick. */
   costing: Promise<number> | undefined;
   rateLimitState?: RateState;
   loaders: Loads;
@@ -74,7 +80,8 @@ export class RequestContext implements Context {
     this.signal = signal;
     this.writes = writes;
     this.viewerId = opened.identity?.userId ?? ('' as UserId);
-    // Fields under a mutation are read from Postgres: they show its outcome, and nothing of it is remembered. Queries get their own.
+    // Fields under a mutation are read from Postgres: they show its outcome, and nothing of it is cached. Queries get
+    // their own loaders.
     this.loaders = new Loads({ cache, db, viewer: this.viewerId, bypass: 'mutation', tracer, signal });
   }
 
@@ -103,7 +110,7 @@ export class RequestContext implements Context {
   }
 }
 
-/** What is not of the read set: an answer that may tell of it is not kept. */
+/** Marks the answer as uncacheable, because the value is outside the read set. */
 function elsewhere<T>(readSet: ReadSet, value: T): T {
   readSet.markUncacheable();
   return value;

@@ -1,4 +1,7 @@
-/** HTTP: the API at /graphql, the explorer at /, health at /healthz and /readyz. One request is one context, one set of loads. */
+/**
+ * The HTTP server: the API at /graphql, the explorer at /, health checks at /healthz and /readyz. Each request has one
+ * context and one set of loaders.
+ */
 
 import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import {
@@ -55,15 +58,18 @@ import { serveSubscriptions } from './websocket/subscriptions.js';
 
 const ENDPOINT = '/graphql';
 const OFFLINE_EXPLORER = '/explorer';
-/** `snapshot`: the answer is the database of one moment. */
+/** `snapshot`: all values of the answer are from one moment. */
 const CONSISTENCY_HEADER = 'x-consistency';
-/** The word in a token's `scope` that lets it ask for cache traces in production. */
+/** The scope that allows cache traces in production. */
 const TRACE_SCOPE = 'cache:trace';
 
-/** The word that lets a token read /metrics in production. */
+/** The scope that allows reading /metrics in production. */
 const METRICS_SCOPE = 'metrics:read';
 
-/** Headers that a page elsewhere cannot make a browser send without asking first: a plain GET must have one. */
+/**
+ * Headers that a page of another origin cannot make a browser send without a preflight. A plain GET must have one of
+ * them.
+ */
 const UNFORGEABLE_HEADERS = ['authorization', 'apollo-require-preflight', 'x-apollo-operation-name'];
 
 export interface ServerOptions extends HttpSecurityOptions {
@@ -71,31 +77,34 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly cache: Cache;
   readonly db: MainDatabase;
   readonly log: Log;
-  /** @throws UNAUTHENTICATED; where the token would become a new user, RATE_LIMITED */
+  /** @throws UNAUTHENTICATED; RATE_LIMITED if the token would create a new user */
   readonly verifyToken: (token: string, from: TokenSender) => Promise<Identity>;
-  /** Before a write: the token may be older than the user's removal. @throws UNAUTHENTICATED */
+  /** Called before a write, because a token can outlive its user. @throws UNAUTHENTICATED */
   readonly requireUser: (loads: Loads, id: UserId) => Promise<void>;
-  /** Whether clients may ask for the schema. Default: not in production. */
+  /** Whether introspection is answered. Default: not in production. */
   readonly introspection?: boolean;
-  /** From a request's arrival to its answer, ms. Default 30 s. */
+  /** Time limit from a request's arrival to its answer, in ms. Defaults to 30 s. */
   readonly answerTimeoutMs?: number;
-  /** Bounds one response. Default 4 MiB. */
+  /** Maximum size of one response in bytes. Defaults to 4 MiB. */
   readonly maxResponseBytes?: number;
-  /** Bounds all responses that their clients have not read. Default 64 MiB. */
+  /** Maximum total size of responses that clients have not read, in bytes. Defaults to 64 MiB. */
   readonly maxUnreadBytes?: number;
-  /** After so long without a byte read, a client is disconnected. Default 20 s. */
+  /** Time without a byte read after which a client is disconnected. Defaults to 20 s. */
   readonly unreadStallMs?: number;
-  /** Whether Postgres answers, and how Redis is: for /readyz. */
+  /** Whether Postgres responds, and the state of Redis, for /readyz. */
   readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
-  /** In Prometheus's text format. */
+  /** Metrics in Prometheus's text format. */
   readonly metrics: { readonly contentType: string; text(): Promise<string>; unlistedDocument(): void };
-  /** Whether the time is bounded that a caller's documents, bodies and messages take: see time-budget.ts. Default: not. */
+  /**
+   * Whether the processing time of a caller's documents, bodies and messages is limited: see time-budget.ts. Default:
+   * no.
+   */
   readonly timeLimits?: boolean;
-  /** Absent: no limits. */
+  /** Absent: no rate limits. */
   readonly rateLimits?: RateLimits | undefined;
-  /** Absent: clients send what they like. */
+  /** Absent: clients send any document. */
   readonly persistedDocuments?: Pick<PersistedDocumentsOptions, 'manifest' | 'mode'>;
-  /** Default: see subscription-limits.ts. */
+  /** Defaults: see subscription-limits.ts. */
   readonly subscriptionLimits?: Partial<SubscriptionLimits>;
   /** Absent: no explorer. */
   readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;
@@ -107,7 +116,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     ...serverOptions(options),
     bodyLimit: MAX_BODY_BYTES,
     forceCloseConnections: 'idle',
-    return503OnClosing: false, // whoever has got in is answered, and told to leave
+    return503OnClosing: false, // requests that arrive during shutdown are answered and asked to disconnect
   });
   boundConnections(app.server, {
     limits: { ...DEFAULT_HTTP_CONNECTION_LIMITS, ...options.httpConnections },
@@ -124,7 +133,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const admitted = new WeakMap<object, Admitted>();
   readJsonBodies(app, async ({ raw }, parse, options) => {
     const sender = admitted.get(raw);
-    if (sender === undefined) return parse(); // of a route that is not the API's
+    if (sender === undefined) return parse(); // a route outside the API
     return documents.timed(sender, parse, options);
   });
   const large = new LargeResponses({ maxBytes: maxResponseBytes, turns });
@@ -138,11 +147,11 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     documentStore: documents.store,
     persistedQueries: persistedDocuments?.mode === 'enforce' ? false : { cache: registered },
     stringifyResult: large.stringify,
-    allowBatchedHttpRequests: false, // each would have the limits of one
+    allowBatchedHttpRequests: false, // a batch would be charged as one request
     csrfPrevention: { requestHeaders: UNFORGEABLE_HEADERS },
     includeStacktraceInErrorResponses: false,
     formatError: mask.format,
-    stopOnTerminationSignals: false, // two stops at once would hang; main.ts has the one
+    stopOnTerminationSignals: false, // two concurrent stops would hang; main.ts stops the server
     plugins: [
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginLandingPageDisabled(),
@@ -171,7 +180,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     mask,
     asked,
     admitted,
-    // Without an address where the client has just gone, whatever the type says.
+    // `ip` is undefined if the client has just gone, whatever its type says.
     admit: ({ headers, ip }) => admit({ headers, address: ip ?? '' }),
     readSet: () => options.cache.readSet(),
     contextOf: (opened, request, reply) => {
@@ -224,10 +233,10 @@ async function requireScope(options: ServerOptions, request: FastifyRequest, sco
   const identity = await identityOf(options, { headers, address }).catch(() => undefined);
   if (identity?.scopes.includes(scope)) return;
   const statusCode = identity === undefined ? 401 : 403;
-  throw Object.assign(new Error(`This needs a token with the scope ${scope}.`), { statusCode });
+  throw Object.assign(new Error(`This requires a token with the scope ${scope}.`), { statusCode });
 }
 
-/** Who asks, before anything is done for them. @throws RATE_LIMITED, UNAUTHENTICATED */
+/** Authenticates a request before anything else is done for it. @throws RATE_LIMITED, UNAUTHENTICATED */
 async function admitRequest(options: ServerOptions, asker: IncomingRequest): Promise<Admitted> {
   const { rateLimits } = options;
   const { address } = asker;
@@ -269,10 +278,10 @@ function wantsDebugging(header: HeaderOf): boolean {
 
 function wantsSnapshot(header: string | string[] | undefined): boolean {
   if (header === undefined || header === 'snapshot') return header === 'snapshot';
-  throw badUserInput(CONSISTENCY_HEADER, `expected snapshot, or no such header, not ${JSON.stringify(header)}`, 400);
+  throw badUserInput(CONSISTENCY_HEADER, `expected snapshot or no header, got ${JSON.stringify(header)}`, 400);
 }
 
-/** Per request: the gate, what it may cost, the trace, the id of what is masked. */
+/** Per-request plugin: authentication, the cost limit, the trace, and the request id of masked errors. */
 function requestPlugin(
   options: ServerOptions,
   mask: ErrorMask,
@@ -285,14 +294,14 @@ function requestPlugin(
         const { viewerId } = contextValue;
         const { opened } = contextValue;
         if (operation === undefined) throw noSuchOperation(request.operationName);
-        // Of a registered document, too, which is named without its text.
+        // Also applies to a registered document, which is named without its text.
         if (opened.identity === undefined && !isIntrospectionOperation(operation)) throw noToken();
         if (operation.operation === 'subscription') {
           throw badUserInput('query', 'expected a query or mutation: subscriptions go over a WebSocket', 400);
         }
         const asked = { document, operation, variables: request.variables };
         const cost = costOf(asked, (work) => documents.timed(opened, work, { wait: true }));
-        // In this step, since the hook that takes the points runs beside this one.
+        // In this hook, because the hook that takes the points runs concurrently.
         if (typeof cost === 'number') contextValue.cost = cost;
         else {
           contextValue.costing = cost;

@@ -1,4 +1,4 @@
-/** Work that is the same for all its callers: those that come while it runs share the run. */
+/** Shares work between callers: those that arrive while it runs get the result of that run. */
 export function shared<T>(work: () => Promise<T>): () => Promise<T> {
   let running: Promise<T> | undefined;
   return () => {

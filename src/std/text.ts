@@ -1,15 +1,15 @@
 /**
- * What a text may hold: one set of rules for mutations, filters, imports and names from tokens. A character is a Unicode code point, as in
- * Postgres, and texts are stored in Normalization Form C. docs/texts.md tells users the same.
+ * Rules for texts in mutations, filters, imports and token profiles. A character is a Unicode code point, as in
+ * Postgres. Texts are stored in Normalization Form C. docs/texts.md documents these rules for users.
  */
 
 export interface TextRule {
   /**
-   * `line`: a name or a title. `block`: any number of lines, such as Markdown. `opaque`: a client's own value, which is
-   * stored and compared unchanged.
+   * `line`: a name or title. `block`: any number of lines, such as Markdown. `opaque`: a client-chosen value, stored
+   * and compared unchanged.
    */
   readonly kind: 'line' | 'block' | 'opaque';
-  /** 1: something in it must be visible. */
+  /** 1: the text must have a visible character. */
   readonly minChars: 0 | 1;
   readonly maxChars: number;
 }
@@ -26,32 +26,36 @@ export const TEXTS = {
   idempotencyKey: { kind: 'opaque', minChars: 1, maxChars: 200 },
 } as const satisfies Record<string, TextRule>;
 
-/** The text as it is stored, or a sentence that says what was expected and what came. */
+/** The text as it is stored, or a sentence that says what was expected and what was given. */
 export type ReadText = { readonly text: string } | { readonly fault: string };
 
-/** NUL, which Postgres does not store, and half of a surrogate pair, which UTF-8 cannot encode. */
+/** NUL, which Postgres cannot store, and unpaired surrogates, which UTF-8 cannot encode. */
 const UNSTORABLE = /[\0\p{Surrogate}]/u;
 /**
- * Normalizing takes time that grows with the square of a run of combining marks: 26 s for 200 000. Unicode's Stream-Safe Text Format
- * (UAX #15) allows 30. The lookbehind lets the search try each run once.
+ * Normalization takes time quadratic in a run of combining marks: 26 s for 200,000. Unicode's Stream-Safe Text Format
+ * (UAX #15) allows 30. The lookbehind makes the search try each run once.
  */
 const MAX_MARKS = 30;
 const TOO_MANY_MARKS = /(?<!\p{M})\p{M}{31}/u;
 const LINE_BREAK = /[\n\r\v\f\u0085\u2028\u2029]/u;
 const CONTROL = /\p{Cc}/u;
-/** They reorder the text around a name, so a name with one can look like another. Marks of direction (U+200E, U+200F, U+061C) cannot. */
+/**
+ * These reorder the text around a name, so that it can look like another name. Direction marks (U+200E, U+200F, U+061C)
+ * cannot.
+ */
 const DIRECTION_CONTROL = /[\u202a-\u202e\u2066-\u2069]/u;
 /**
- * Shows nothing and shapes nothing: soft hyphen, word joiner, byte order mark; zero width space, but for scripts in which it separates
- * words; tag characters outside of a flag. Joiners and variation selectors shape letters and emoji, so they stay.
+ * Characters that neither show nor shape anything: soft hyphen, word joiner, byte order mark; zero width space, except
+ * in scripts in which it separates words; tag characters outside a flag. Joiners and variation selectors shape letters
+ * and emoji, so they stay.
  */
 const WITHOUT_EFFECT =
   /(?<!\u{1f3f4}[\u{e0020}-\u{e007e}]{0,7})[\u{e0000}-\u{e007f}]|[\u00ad\u180e\u2060-\u2064\ufeff]|(?<![\p{sc=Khmr}\p{sc=Laoo}\p{sc=Mymr}\p{sc=Thai}\p{sc=Lana}\p{sc=Tale}\p{sc=Talu}\p{sc=Tavt}])\u200b/gu;
-/** At the ends of a line: white space, and what looks like it. */
+/** White space and characters that look like it, removed at both ends of a line. */
 const EDGE = /[\p{White_Space}\u200b\u2800\u3164\uffa0]/u;
 const VISIBLE = /[^\p{White_Space}\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2800]/u;
 
-/** Reads a text that is to be stored. */
+/** Checks and normalizes a text to be stored. */
 export function readText({ kind, minChars, maxChars }: TextRule, given: string): ReadText {
   const read = normalized(kind, given);
   if ('fault' in read) return read;
@@ -68,14 +72,17 @@ export function readText({ kind, minChars, maxChars }: TextRule, given: string):
   return chars > maxChars ? { fault: `${range}, got ${chars}` } : { text };
 }
 
-/** Reads a text that stored ones are compared with: normalized alike, and otherwise as the client wrote it. */
+/** Reads a text that is compared with stored ones: normalized, but not trimmed or otherwise changed. */
 export function readComparand(kind: TextRule['kind'], given: string, maxChars: number): ReadText {
   const read = normalized(kind, given);
   const chars = 'text' in read ? countChars(read.text) : 0;
   return chars > maxChars ? { fault: `expected at most ${maxChars} characters, got ${chars}` } : read;
 }
 
-/** A line from a source that cannot be told of a fault: what `readText` refuses becomes a space. Empty if nothing in it is visible. */
+/**
+ * A line from a source that cannot be asked to correct it: characters that `readText` refuses become spaces. Empty if
+ * there are no visible characters.
+ */
 export function toLine(given: string, maxChars: number): string {
   const clean = given
     .replaceAll(WITHOUT_EFFECT, '')
@@ -90,7 +97,7 @@ export function isStorable(text: string): boolean {
   return !UNSTORABLE.test(text);
 }
 
-/** Whether nothing in the text is visible. */
+/** Whether the text has no visible characters. */
 export function isBlank(text: string): boolean {
   return !VISIBLE.test(text);
 }
@@ -109,18 +116,21 @@ export function truncated(text: string, maxChars: number): string {
   return text.slice(0, end);
 }
 
-/** A client's text in a message: quoted, and short. */
+/** A client's text for use in a message: quoted and shortened. */
 export function quoted(text: string, maxChars = 60): string {
   const start = truncated(text, maxChars);
   return JSON.stringify(start === text ? text : `${start}…`);
 }
 
-/** Orders texts by code points, as Postgres does with `collate "C"` in a UTF-8 database. JavaScript's `<` orders by UTF-16 code units. */
+/**
+ * Compares texts by code points, as Postgres does with `collate "C"` in a UTF-8 database. JavaScript's `<` compares
+ * UTF-16 code units.
+ */
 export function compareChars(a: string, b: string): number {
   const shorter = Math.min(a.length, b.length);
   for (let i = 0; i < shorter; i++) {
     const [x, y] = [a.charCodeAt(i), b.charCodeAt(i)];
-    // Surrogates encode characters above U+FFFF, so they belong behind U+E000 to U+FFFF.
+    // Surrogates encode characters above U+FFFF, so they sort after U+E000 to U+FFFF.
     if (x !== y) return behindSurrogates(x) - behindSurrogates(y);
   }
   return a.length - b.length;
@@ -131,11 +141,11 @@ function behindSurrogates(unit: number): number {
   return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }
 
-/** The form in which texts are stored and compared. */
+/** Normalizes a text to the form in which it is stored and compared. */
 function normalized(kind: TextRule['kind'], given: string): ReadText {
   const at = given.search(UNSTORABLE);
   if (at >= 0) {
-    const what = given[at] === '\0' ? 'NUL (U+0000)' : `half of a surrogate pair (${codePoint(given, at)})`;
+    const what = given[at] === '\0' ? 'NUL (U+0000)' : `an unpaired surrogate (${codePoint(given, at)})`;
     return { fault: `expected a text that can be stored, got ${what} ${place(given, at)}` };
   }
   if (kind === 'opaque') return { text: given };
@@ -159,7 +169,7 @@ const LINE_FAULTS = [
   ['no characters that reorder text', 'one', DIRECTION_CONTROL],
 ] as const;
 
-/** Not by a pattern that ends with `$`: its time grows with the square of white space inside of the text. */
+/** Not a pattern that ends with `$`: its time is quadratic in white space inside the text. */
 function trimmed(text: string): string {
   let [start, end] = [0, text.length];
   while (start < end && EDGE.test(text.charAt(start))) start++;

@@ -50,7 +50,7 @@ test.each([
   for (const options of [token(f.ada.id), token(f.ada.id, 'cache:trace', 'cache:administrator')]) {
     const answer = await app.ask(document, { ...options, variables });
     expect(answer.errors).toMatchObject([
-      { message: 'This needs a token with the scope cache:admin.', extensions: { code: 'FORBIDDEN' } },
+      { message: 'This requires a token with the scope cache:admin.', extensions: { code: 'FORBIDDEN' } },
     ]);
     expect(answer.data).toBeNull();
   }

@@ -67,7 +67,7 @@ describe('a response that is larger than the limit is refused', () => {
     const { status, errors } = await ask(document, { input });
     expect([status, errors]).toMatchObject([
       200,
-      [{ message: expect.stringContaining('carried out'), extensions: tooLarge }],
+      [{ message: expect.stringContaining('was executed'), extensions: tooLarge }],
     ]);
     const filter = { title: { eq: 'Carried out' } };
     const found = await ask('query($f: TaskFilter) { tasks(filter: $f) { totalCount } }', { f: filter });

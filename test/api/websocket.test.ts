@@ -180,7 +180,7 @@ describe('carries', () => {
       'what is too expensive',
       'subscription { taskChanged { task { subtasks(first: 100) { nodes { subtasks(first: 100) { nodes { assignee { id } } } } } } } }',
       'QUERY_TOO_EXPENSIVE',
-      /at most/,
+      /the limit is/,
     ],
   ])('not %s', async (_, query, code, message) => {
     const connection = connected();

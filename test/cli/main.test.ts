@@ -192,7 +192,7 @@ describe('with a database that cannot be used', () => {
       'src/cli/token.ts',
       [],
       { DATABASE_URL: `${nowhere}?search_path=app` },
-      'The environment is not usable:\n  DATABASE_URL: search_path is not a parameter that is known here: remove it\n',
+      'The environment is invalid:\n  DATABASE_URL: search_path is not a parameter that is known here: remove it\n',
     ],
   ])(
     '%s ends in one line that names DATABASE_URL',

@@ -139,7 +139,7 @@ test.each<[string, unknown, string]>([
   [
     'half a surrogate pair',
     record(1, { title: '\ud83d' }),
-    'record 0 (issue #1): title: expected a text that can be stored, got half of a surrogate pair (U+D83D) at character 1',
+    'record 0 (issue #1): title: expected a text that can be stored, got an unpaired surrogate (U+D83D) at character 1',
   ],
   [
     'a title of blanks',

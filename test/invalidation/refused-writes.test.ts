@@ -333,7 +333,7 @@ describe('Redis is full and evicts nothing', () => {
         expect(lines.map(({ msg }) => msg)).toEqual([
           "Redis refuses writes: OOM command not allowed when used memory > 'maxmemory'.: " +
             'writes commit without a fence and are answered 2 s later',
-          'Redis takes writes again: they are fenced',
+          'Redis accepts writes again: writes are fenced',
         ]);
       } finally {
         await store.close();

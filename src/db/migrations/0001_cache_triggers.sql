@@ -1,4 +1,4 @@
--- The tag of the row-set that a row belongs to: `tasks:project_id=…`; null when one of its columns is.
+-- The tag of a row in a row-set: `tasks:project_id=…`; null if one of the columns is null.
 create function cache_row_tag(table_name text, columns jsonb, r jsonb) returns text
 language sql immutable
 as $$
@@ -9,7 +9,7 @@ as $$
   from jsonb_array_elements_text(columns) with ordinality as c(name, place)
 $$;--> statement-breakpoint
 
--- The part of a row that a row-set looks at: all but what it ignores, or only what it watches.
+-- The columns of a row that a row-set watches: all but the ignored ones, or only the watched ones.
 create function cache_row_part(spec jsonb, r jsonb) returns jsonb
 language sql immutable
 as $$
@@ -20,13 +20,13 @@ as $$
   end
 $$;--> statement-breakpoint
 
--- The one trigger function of all cached tables: writes the tags of the rows that a statement touched into the outbox, in
--- the statement's own transaction.
+-- The trigger function of all cached tables: writes the tags of the rows that a statement touched into the outbox, in
+-- the same transaction.
 --   tg_argv[0]  the table's row-sets: [{"columns": […], "ignores": […] or "watches": […]}]
---   tg_argv[1]  statements that change more rows touch the whole table
--- An UPDATE touches a row-set where the looked-at parts of old and new rows differ, compared as multisets: no primary
--- key is needed, and a row that moves between sets touches both. SECURITY DEFINER: whoever may write a table need not be
--- allowed to write the outbox.
+--   tg_argv[1]  a statement that changes more rows touches the whole table
+-- An UPDATE touches a row-set if the watched columns of old and new rows differ. They are compared as multisets: no
+-- primary key is needed, and a row that moves between sets touches both. SECURITY DEFINER, so that roles that write the
+-- table need no privilege on the outbox.
 create function cache_name_rows() returns trigger
 language plpgsql security definer set search_path = public, pg_temp
 as $$

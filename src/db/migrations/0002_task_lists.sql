@@ -3,8 +3,8 @@ CREATE INDEX "tasks_by_project_updated" ON "tasks" USING btree ("project_id","up
 CREATE INDEX "tasks_by_project_due" ON "tasks" USING btree ("project_id","due_date","id");--> statement-breakpoint
 CREATE INDEX "tasks_search" ON "tasks" USING gin (to_tsvector('english', "title" || ' ' || coalesce("description", '')));--> statement-breakpoint
 
--- The tag of the row-set that a row belongs to, `tasks:project_id=…`, or with an aspect `tasks:project_id/any=…`; null when
--- one of its columns is.
+-- The tag of a row in a row-set: `tasks:project_id=…`, or with an aspect `tasks:project_id/any=…`; null if one of the
+-- columns is null.
 create function cache_row_tag(table_name text, columns jsonb, aspect text, r jsonb) returns text
 language sql immutable
 as $$
@@ -16,7 +16,8 @@ as $$
   from jsonb_array_elements_text(columns) with ordinality as c(name, place)
 $$;--> statement-breakpoint
 
--- As before, with aspects: {"columns": […], "aspect": "…", …} is another row-set of the same rows, which looks at other parts.
+-- Row-sets can have an aspect: {"columns": […], "aspect": "…", …} is another row-set of the same rows, which watches other
+-- columns.
 create or replace function cache_name_rows() returns trigger
 language plpgsql security definer set search_path = public, pg_temp
 as $$

@@ -13,10 +13,10 @@ CREATE TABLE "task_events" (
 );
 --> statement-breakpoint
 
--- What a statement did to tasks, for subscribers: one row per task, in the statement's own transaction.
---   tg_argv[0]  statements that change more rows are told as MANY, once per project
--- An UPDATE that leaves a row as it was is told to nobody; version and time of an update are not among its changed fields, as they
--- change with every one. SECURITY DEFINER: whoever may write tasks need not be allowed to write events.
+-- Writes task events for subscribers: one row per task that a statement changed, in the same transaction.
+--   tg_argv[0]  a statement that changes more rows is recorded as MANY, once per project
+-- An UPDATE without effect on a row writes no event. `version` and `updated_at` are not listed as changed fields, because
+-- every update changes them. SECURITY DEFINER, so that roles that write tasks need no privilege on events.
 create function note_task_events() returns trigger
 language plpgsql security definer set search_path = public, pg_temp
 as $$
@@ -80,7 +80,7 @@ begin
 end
 $$;--> statement-breakpoint
 
--- The same for the labels that tasks bear: an update of those of the tasks that are still there.
+-- Writes events for the labels of tasks: an update of each task that still exists.
 create function note_task_label_events() returns trigger
 language plpgsql security definer set search_path = public, pg_temp
 as $$

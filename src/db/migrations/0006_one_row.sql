@@ -1,4 +1,4 @@
--- As before; an UPDATE of one row, which is what nearly all are, finds what differs once instead of once for each row-set.
+-- An UPDATE of one row, the most frequent kind, determines the changed columns once rather than once per row-set.
 create or replace function cache_name_rows() returns trigger
 language plpgsql security definer set search_path = public, pg_temp
 as $$

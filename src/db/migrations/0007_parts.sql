@@ -1,6 +1,6 @@
--- The tag of the row-set that a row belongs to, `tasks:project_id=…`, or with an aspect `tasks:project_id/any=…`; null when one of its
--- columns is. With {"of": {"table": "…", "columns": […]}, …} it is the row-set of another table, of which the row is a part: its columns
--- stand for those.
+-- The tag of a row in a row-set: `tasks:project_id=…`, or with an aspect `tasks:project_id/any=…`; null if one of the
+-- columns is null. With {"of": {"table": "…", "columns": […]}, …} the row is part of a row of another table, and the tag
+-- names a row-set of that table; `columns` correspond to `of.columns`.
 create function cache_row_tag_of_many(table_name text, spec jsonb, r jsonb) returns text
 language sql immutable
 as $$
@@ -14,7 +14,7 @@ as $$
   from jsonb_array_elements_text(spec -> 'columns') with ordinality as c(name, place)
 $$;--> statement-breakpoint
 
--- The same. Nearly all row-sets have one column: as an expression, which Postgres puts in place of the call.
+-- The tag of a row-set with one column, as nearly all have: a single expression, which Postgres inlines.
 create function cache_row_tag(table_name text, spec jsonb, r jsonb) returns text
 language sql immutable
 as $$
@@ -26,7 +26,7 @@ as $$
   end
 $$;--> statement-breakpoint
 
--- As before; every row of the outbox is of one table, also where a row-set is of another table than the others.
+-- Every row of the outbox belongs to one table, even if the row-sets of a trigger belong to several.
 create or replace function cache_name_rows() returns trigger
 language plpgsql security definer set search_path = public, pg_temp
 as $$

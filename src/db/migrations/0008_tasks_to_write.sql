@@ -1,10 +1,10 @@
--- What a write of tasks takes before it changes any, in one statement and in the order that all writes keep: the gates of the projects that
--- the tasks are in, the viewer's memberships, the trees of parents if asked for, the tasks. A function sees with each of its statements
--- what was committed before that one began: so rights are read behind the gates, and tasks behind their locks.
---   roles    those that may write
---   others   tasks to lock besides
--- Answers each of `ids` that there is: the viewer's role in the project it was seen in before the gate, if any, and when that was archived,
--- if it was; and the task, locked, where the viewer may write and it is still in a project whose gate was passed.
+-- Takes the locks of a write of tasks in one statement, in the order that all writes use: the project locks of the tasks,
+-- the viewer's memberships, the parent trees if requested, the tasks. Each statement of a function sees what was committed
+-- before it began, so permissions are read under the project locks, and tasks under their row locks.
+--   roles    roles that can write
+--   others   additional tasks to lock
+-- Returns a row for each of `ids` that exists: the viewer's role in the project where the task was found before locking, if
+-- any; when that project was archived, if it was; and the locked task, if the viewer can write it and its project is locked.
 create function tasks_to_write(viewer uuid, ids uuid[], others uuid[], roles project_role[], tree boolean)
 returns table (seen_id uuid, role project_role, archived_at timestamptz, task tasks)
 language plpgsql

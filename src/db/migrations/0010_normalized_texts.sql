@@ -1,7 +1,7 @@
--- Texts are stored in Unicode's Normalization Form C from now on, and a text in which nothing is visible is no description. What was
--- stored before is brought into that form, row by row where a name is unique: two names that become one are left as they are, as is a
--- text that would be longer than its limit. Texts of ASCII are passed over by their length in bytes. A run of more than 30 combining
--- accents is left, too, since normalizing takes time that grows with the square of it. Only rows that change are locked.
+-- Normalizes stored texts to Unicode's Normalization Form C, and sets descriptions without visible characters to null. Unique
+-- names are converted row by row: a name that would collide is left unchanged, as is a text that would exceed its limit.
+-- ASCII texts are recognized by their length in bytes and skipped. Runs of more than 30 combining accents are skipped too,
+-- because normalization takes time quadratic in their length. Only rows that change are locked.
 do $$
 declare
   slow constant text := E'[\\u0300-\\u036F]{31}';

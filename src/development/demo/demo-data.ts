@@ -1,6 +1,6 @@
 /**
- * Demo data for an empty database: the same people, projects, tasks and comments every time, dated back from today so that
- * the statistics have something to say.
+ * Demo data for an empty database: the same people, projects, tasks and comments every time, dated relative to today so
+ * that the statistics are not empty.
  */
 import { base, en, Faker } from '@faker-js/faker';
 import { sql } from 'drizzle-orm';
@@ -30,18 +30,18 @@ const LABELS = [
   { name: 'security', color: '#b60205', description: 'Safer' },
 ];
 
-/** Names the lock among the application's advisory locks. */
+/** Identifies the lock among the application's advisory locks. */
 const DEMO_LOCK = 7203_4411;
 
-/** @returns whether it did anything: it does nothing when there is a user. */
+/** Does nothing if there is a user. @returns whether it wrote anything */
 export async function fillWithDemoData(tx: Transaction, owner: string, nowMs: number): Promise<boolean> {
-  await tx.execute(sql`select pg_advisory_xact_lock(${DEMO_LOCK})`); // two servers started at once
+  await tx.execute(sql`select pg_advisory_xact_lock(${DEMO_LOCK})`); // two servers may start at once
   const [someone] = await tx.select({ id: users.id }).from(users).limit(1);
   if (someone !== undefined) return false;
 
   const faker = new Faker({ locale: [en, base], seed: SEED });
   const today = Math.floor(nowMs / DAY) * DAY;
-  /** Ids are as deterministic as the rest: a UUIDv7 from a date and the faker's bytes. */
+  /** Ids are as deterministic as the rest: a UUIDv7 made of a date and the faker's bytes. */
   const id = <P extends string>(prefix: P, atMs: number): Id<P> =>
     newId(
       prefix,
@@ -125,7 +125,7 @@ export async function fillWithDemoData(tx: Transaction, owner: string, nowMs: nu
   }
 }
 
-/** The faker's phrases end in ! and ?, which tasks do not. */
+/** The faker's phrases end in ! or ?, which task titles do not. */
 function sentence(phrase: string): string {
   return phrase.replace(/[!?]$/, '.').slice(0, 200);
 }

@@ -1,4 +1,4 @@
-/** Before a server or a command works in development: migrations, and demo data in an empty database. */
+/** Prepares a development database before a server or a command runs: migrations, and demo data if it is empty. */
 import { eq } from 'drizzle-orm';
 import type { UserId } from '../../db/ids.js';
 import { migrateDatabase } from '../../db/migrate.js';
@@ -6,12 +6,12 @@ import { users } from '../../domain/users/user.table.js';
 import { systemClock } from '../../engine/cache/index.js';
 import { openDatabase, retryingConflicts } from '../../engine/postgres/index.js';
 
-/** Of the demo projects; whom the demo token speaks for. */
+/** The owner of the demo projects, and the user of the demo token. */
 export const DEMO_OWNER = 'ada';
 
-/** The triggers fire here too; whoever runs a cache on this database hears of the rows from the relay. */
+/** The triggers fire here too, so caches on this database learn of the rows from the relay. */
 export async function prepareDemo(databaseUrl: string): Promise<void> {
-  const { fillWithDemoData } = await import('./demo-data.js'); // its faker is not there in production
+  const { fillWithDemoData } = await import('./demo-data.js'); // the faker is not installed in production
   await migrateDatabase(databaseUrl);
   const db = openDatabase({ url: databaseUrl });
   try {

@@ -1,6 +1,6 @@
 /**
- * Who runs PostgreSQL. It refuses root, so under root another user must run it, and then what that user can reach
- * matters: a clone under /root or in a private temporary directory is closed to him.
+ * Finds the account that runs PostgreSQL. PostgreSQL refuses to run as root, so under root it needs another account,
+ * which must be able to reach its files: a clone under /root or a private temporary directory is closed to it.
  */
 import { spawnSync } from 'node:child_process';
 import { stat } from 'node:fs/promises';
@@ -8,7 +8,10 @@ import { tmpdir } from 'node:os';
 import { dirname } from 'node:path';
 import { type Account, EmbeddedError, PLAIN_ENV } from './child.js';
 
-/** Undefined means ourselves. Under root: the owner of the existing cluster, else the user postgres, made if missing. */
+/**
+ * Undefined means the current account. Under root: the owner of the existing cluster, else the user postgres, created
+ * if missing.
+ */
 export async function accountFor(clusterDir: string): Promise<Account | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const cluster = await stat(clusterDir).catch(() => undefined);
@@ -16,18 +19,18 @@ export async function accountFor(clusterDir: string): Promise<Account | undefine
   return findPostgresUser() ?? createPostgresUser();
 }
 
-/** Whether the account may enter the directory or, if it is not there yet, its nearest parent that is. */
+/** Whether the account can enter the directory or, if it does not exist yet, its nearest existing parent. */
 export async function canEnter(account: Account, dir: string): Promise<boolean> {
   const exists = await stat(dir).then(
     () => true,
     () => false,
   );
-  // Asked of the system in the account's name: modes alone do not tell of access lists and mounts.
+  // Tested by running a command as the account: modes alone do not show access lists and mounts.
   if (exists) return runAs(account, 'test', ['-x', dir]).status === 0;
   return canEnter(account, dirname(dir));
 }
 
-/** The directory for temporary files that the account can enter: TMPDIR may be private to us. */
+/** A directory for temporary files that the account can enter; TMPDIR may be private to the current account. */
 export async function temporaryDir(account: Account | undefined): Promise<string> {
   return account === undefined || (await canEnter(account, tmpdir())) ? tmpdir() : '/tmp';
 }
@@ -55,6 +58,7 @@ function createPostgresUser(): Account {
   if (account) return account;
   throw new EmbeddedError(
     'NO_ACCOUNT',
-    `PostgreSQL does not run as root, and the user postgres could not be made: ${made.stderr || made.error?.message}`,
+    'PostgreSQL does not run as root, and the user postgres could not be created: ' +
+      `${made.stderr || made.error?.message}`,
   );
 }

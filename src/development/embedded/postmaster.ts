@@ -1,6 +1,6 @@
 /**
- * What is left of an earlier run on a data directory. A run that was killed leaves its server behind, alive and holding
- * the directory: it is stopped in order. A server whose owner still lives is never touched.
+ * Cleans up after an earlier run on a data directory. A run that was killed leaves its server behind, which holds the
+ * directory; it is stopped in order. A server whose owner is alive is never touched.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
@@ -13,21 +13,22 @@ import { EmbeddedError } from './child.js';
 const STOP_WITHIN_MS = 10 * SECOND;
 const LOOK_EVERY_MS = 20;
 
-/** On the server's command line it says who started it: only then does a parent of another number mean an orphan. */
+/** Records the owner on the server's command line. A parent with another process id then means an orphan. */
 export const ownerSetting = () => `cluster_name=started-by-${process.pid}`;
 
-/** @throws EmbeddedError IN_USE when the process that started the server is still alive */
+/** @throws EmbeddedError IN_USE if the process that started the server is still alive */
 export async function stopLeftover(clusterDir: string): Promise<void> {
   const pidFile = join(clusterDir, 'postmaster.pid');
   const pid = Number.parseInt((await readFile(pidFile, 'utf8').catch(() => '')).split('\n')[0] ?? '', 10);
   const found = Number.isNaN(pid) ? undefined : describe(pid);
   if (!found) return;
   if (!/postgres/.test(found.command)) {
-    // The computer was restarted and the number belongs to someone else now. PostgreSQL would take him for a server.
+    // The computer was restarted and the process id is in use by another program, which PostgreSQL would take for a
+    // server.
     await rm(pidFile);
     return;
   }
-  // Any other server: PostgreSQL itself knows best whether it holds this directory, and refuses with a clear message.
+  // For any other server, PostgreSQL itself knows whether it holds this directory, and refuses with a clear message.
   if (!found.command.includes(`-D ${clusterDir} `)) return;
   if (found.command.includes(`started-by-${found.parentPid} `)) {
     throw new EmbeddedError(
@@ -43,7 +44,7 @@ async function stop(pid: number, clusterDir: string): Promise<void> {
     process.kill(pid, signal);
     const deadlineMs = systemClock.monotonicMs() + STOP_WITHIN_MS;
     while (systemClock.monotonicMs() < deadlineMs) {
-      // Not our child, so nobody tells us of its end. A zombie has no command line and counts as gone.
+      // Not a child of this process, so its end must be polled. A zombie has no command line and counts as ended.
       if (!describe(pid)?.command.includes(clusterDir)) return;
       await systemClock.sleep(LOOK_EVERY_MS);
     }

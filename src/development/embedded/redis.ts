@@ -1,6 +1,6 @@
 /**
- * A private Redis for laptops and tests: the redis-server or valkey-server of this computer as our child, on a free port
- * of 127.0.0.1, in memory only. Bounded like the cache in production; an entry lost here costs a miss and no more.
+ * A private Redis for development and tests: the installed redis-server or valkey-server as a child process, on a free
+ * port of 127.0.0.1, in memory only. Its memory is bounded like a production cache; a lost entry only costs a miss.
  */
 import { spawnSync } from 'node:child_process';
 import { createConnection } from 'node:net';
@@ -9,9 +9,9 @@ import { SECOND } from '../../std/time.js';
 import { EmbeddedError, freePort, startServer } from './child.js';
 
 export interface RedisOptions {
-  /** As on its command line, `['--maxmemory', '1mb']`; they win over ours, but not over address and log. */
+  /** Command line arguments, `['--maxmemory', '1mb']`. They override the defaults, except for address and log. */
   args?: string[];
-  /** Its working directory, for files that `args` ask for; default: the one for temporary files. */
+  /** Working directory, for files that `args` name. Defaults to the directory for temporary files. */
   dir?: string;
 }
 
@@ -26,14 +26,14 @@ const PONG_WITHIN_MS = 5 * SECOND;
 const DEFAULTS = '--appendonly no --maxmemory 256mb --maxmemory-policy volatile-lfu'.split(' ');
 
 /**
- * Undefined when this computer has no Redis: see `installHint`.
+ * Undefined if no Redis is installed: see `installHint`.
  * @throws EmbeddedError START_FAILED
  */
 export async function startRedis({ args = [], dir }: RedisOptions = {}): Promise<EmbeddedRedis | undefined> {
   const file = findRedisServer();
   if (file === undefined) return undefined;
   const port = await freePort();
-  // Of two equal arguments the last one counts. We read its log, so it must speak, and to us.
+  // Redis uses the last of two equal arguments. This module reads the log, so it must be written to stdout.
   const fixed = [
     '--bind',
     '127.0.0.1',
@@ -46,7 +46,7 @@ export async function startRedis({ args = [], dir }: RedisOptions = {}): Promise
     '--daemonize',
     'no',
   ];
-  // In a directory that others use, a dump.rdb is theirs: Redis would load it and answer with their keys.
+  // In a shared directory a dump.rdb belongs to another Redis, which this one would load and answer from.
   const place = dir === undefined ? ['--dir', tmpdir(), '--dbfilename', `tasks-redis-${port}.rdb`] : ['--dir', dir];
   const server = await startServer({
     name: 'Redis',
@@ -72,7 +72,7 @@ export function findRedisServer(): string | undefined {
   return found.status === 0 ? found.stdout.trim() : undefined;
 }
 
-/** One line: what to install here. */
+/** One line that says what to install. */
 export function installHint(): string {
   switch (process.platform) {
     case 'darwin':
@@ -84,7 +84,7 @@ export function installHint(): string {
   }
 }
 
-/** By a bare socket: only the cache's own store knows a client of Redis. */
+/** Uses a plain socket, because only the cache's store contains a Redis client. */
 function ping(port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = createConnection({ host: '127.0.0.1', port }, () => socket.write('PING\r\n'));

@@ -1,4 +1,4 @@
-/** For operators, that is tokens with the scope `cache:admin`: invalidate by tag, and how cached calls ended. */
+/** Operator API, for tokens with the scope `cache:admin`: invalidation by tag and cache statistics. */
 import { GraphQLError } from 'graphql';
 import { GraphQLDate } from 'graphql-scalars';
 import { Arg, Ctx, Mutation, Query, Resolver } from 'type-graphql';
@@ -17,13 +17,13 @@ import { allRowSets } from '../registry.js';
 import { CacheStatistics, InvalidateCacheInput, InvalidateCachePayload } from './admin.type.js';
 import { readTag } from './tag-text.js';
 
-/** The word in a token's `scope` that makes it an operator's. */
+/** The word in a token's `scope` claim that grants access. */
 const ADMIN_SCOPE = 'cache:admin';
 const MAX_TAGS = 100;
 
 export interface AdminOptions {
   readonly store: Store;
-  /** Known when the schema is built. */
+  /** Called when statistics are requested; the policies exist once the schema is built. */
   readonly policies: () => readonly PolicyLine[];
 }
 
@@ -33,11 +33,14 @@ export class AdminResolver {
 
   @Mutation(() => InvalidateCachePayload, {
     description:
-      'Invalidates these cache tags on every process. Writes invalidate automatically; use this only to recover from a fault. Needs the scope cache:admin.',
+      'Invalidates these cache tags on every process. Writes invalidate automatically; use this only to recover ' +
+      'from a fault. Requires a token with the scope cache:admin.',
   })
   async invalidateCache(
     @Ctx() context: Context,
-    @Arg('input', () => InvalidateCacheInput, { description: 'What.' }) { tags: texts }: InvalidateCacheInput,
+    @Arg('input', () => InvalidateCacheInput, { description: 'The cache tags to invalidate.' }) {
+      tags: texts,
+    }: InvalidateCacheInput,
   ) {
     requireAdmin(context);
     if (texts.length > MAX_TAGS)
@@ -49,11 +52,12 @@ export class AdminResolver {
 
   @Query(() => [CacheStatistics], {
     description:
-      'How cached calls ended on a day, by what was cached; kept for about a week, some seconds behind. Needs the scope cache:admin.',
+      'Outcomes of cached calls on one day, for each cached source or field. Kept for about a week; the numbers ' +
+      'lag by a few seconds. Requires a token with the scope cache:admin.',
   })
   async cacheStatistics(
     @Ctx() context: Context,
-    @Arg('day', () => GraphQLDate, { nullable: true, description: 'The day, in UTC; today when left out.' })
+    @Arg('day', () => GraphQLDate, { nullable: true, description: 'The day in UTC. Defaults to today.' })
     day?: Date | null,
   ): Promise<CacheStatistics[]> {
     requireAdmin(context);
@@ -66,7 +70,7 @@ export class AdminResolver {
 
 /** @throws FORBIDDEN */
 function requireAdmin({ scopes }: Context): void {
-  if (!scopes.includes(ADMIN_SCOPE)) throw forbidden(`This needs a token with the scope ${ADMIN_SCOPE}.`);
+  if (!scopes.includes(ADMIN_SCOPE)) throw forbidden(`This requires a token with the scope ${ADMIN_SCOPE}.`);
 }
 
 /** @throws BAD_USER_INPUT */
@@ -80,7 +84,7 @@ async function orUnavailable<T>(asking: Promise<T>): Promise<T> {
   try {
     return await asking;
   } catch {
-    throw new GraphQLError('The store of the cache does not answer: nothing may have been done.', {
+    throw new GraphQLError('The cache store does not respond. The operation may not have taken effect.', {
       extensions: { code: 'CACHE_UNAVAILABLE' },
     });
   }

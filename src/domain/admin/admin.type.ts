@@ -1,59 +1,66 @@
-/** What operators see and say of the cache. */
+/** GraphQL types of the operator API. */
 import { Field, Float, InputType, Int, ObjectType } from 'type-graphql';
 
-@InputType({ description: 'What is to be read anew.' })
+@InputType({ description: 'Input for the mutation invalidateCache.' })
 export class InvalidateCacheInput {
   @Field(() => [String], {
     description:
-      'At most 100 tags: a table (tasks) or rows of it (tasks:id=task_…, tasks:project_id,number=project_…,42). Ids are those of the API, or UUIDs as in traces.',
+      'Up to 100 tags. A tag names a table (tasks) or some of its rows (tasks:id=task_…, ' +
+      'tasks:project_id,number=project_…,42). Accepts the ids of the API and the UUIDs shown in traces.',
   })
   tags: string[];
 }
 
-@ObjectType({ description: 'What invalidateCache did.', simpleResolvers: true })
+@ObjectType({ description: 'Result of the mutation invalidateCache.', simpleResolvers: true })
 export class InvalidateCachePayload {
   @Field(() => [String], {
     description:
-      'The invalidated tags, as traces show them: with UUIDs. What was cached under them is no longer served by any process.',
+      'The invalidated tags in the form shown in traces, with UUIDs. No process serves entries that were cached ' +
+      'under them before.',
   })
   invalidated: string[];
 }
 
 @ObjectType({
-  description: 'How the calls of one cached thing ended, of all processes together.',
+  description: 'Outcomes of the calls to one cached source or field on one day, summed over all processes.',
   simpleResolvers: true,
 })
 export class CacheStatistics {
-  @Field(() => String, { description: 'What is cached: a source, or a field.' })
+  @Field(() => String, { description: 'Name of the cached source or field.' })
   name: string;
 
-  @Field(() => [String], { description: 'The fields that are it; none when it is only read within others.' })
+  @Field(() => [String], {
+    description:
+      'The GraphQL fields that return this value, as Type.field. Empty if it is only read as a part of other fields.',
+  })
   coordinates: readonly string[];
 
-  @Field(() => Int, { description: "Served from a process's memory." })
+  @Field(() => Int, { description: 'Calls served from the memory of a process (near cache).' })
   nearHits: number;
 
-  @Field(() => Int, { description: 'Served from the store.' })
+  @Field(() => Int, { description: 'Calls served from Redis.' })
   hits: number;
 
-  @Field(() => Int, { description: 'Served while being loaded anew, where the value depends on the time.' })
+  @Field(() => Int, { description: 'Stale entries served while being refreshed (time-dependent values only).' })
   stale: number;
 
-  @Field(() => Int, { description: 'Served by an equal load that was under way.' })
+  @Field(() => Int, { description: 'Calls that shared an identical load already in progress.' })
   joined: number;
 
-  @Field(() => Int, { description: 'Loaded and stored, if it could be.' })
+  @Field(() => Int, { description: 'Calls that loaded the value and stored it if possible.' })
   misses: number;
 
-  @Field(() => Int, { description: 'Loaded past the cache: its freshness could not be proved just then.' })
+  @Field(() => Int, {
+    description: 'Calls that loaded the value without the cache because freshness could not be proved.',
+  })
   bypasses: number;
 
-  @Field(() => Int, { description: 'Loaded because the store did not answer.' })
+  @Field(() => Int, { description: 'Calls answered from Postgres because Redis failed.' })
   errors: number;
 
   @Field(() => Float, {
     nullable: true,
-    description: 'The share of calls that loaded nothing; null when there were none.',
+    description: 'Fraction of calls answered without a load of their own, from 0 to 1. Null if there were no calls.',
   })
   hitRate: number | null;
 }

@@ -1,6 +1,7 @@
 /**
- * A tag as a person writes it: with the ids that the API shows, for which the tag in the store has the column's own text. Only tags that a trigger may
- * write are read: any other would be a key in the store that nothing reads, and invalidating it would do nothing.
+ * Parses cache tags as a person writes them, with the ids that the API shows; tags in the store contain the text of the
+ * column. Only tags that a trigger can write are accepted. Any other tag would be a key that nothing reads, and
+ * invalidating it would have no effect.
  */
 import { getTableColumns } from 'drizzle-orm';
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
@@ -8,28 +9,28 @@ import { type Id, idPrefix, toUuid } from '../../db/ids.js';
 import { rowSetName, rowSetTag, type Tag, tableTag } from '../../engine/cache/index.js';
 import type { RowSetSpec, TableRowSets } from '../../engine/postgres/index.js';
 
-/** As tag.ts allows. */
+/** The limit of tag.ts. */
 const MAX_TAG_CHARS = 512;
 const MAX_CHARS_SHOWN = 100;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const MAX_INTEGER = 2 ** 31 - 1;
-/** Takes up to 20 digits, more than any integer has. */
+/** Up to 20 digits, more than any integer has. */
 const INTEGER = /^-?\d{1,20}$/;
 
 const NIL_UUID = '00000000-0000-0000-0000-000000000000';
 
-/** What a column's values are to a person who writes one. */
+/** The type of a column, which decides how its values are written in a tag. */
 export type ColumnType =
   /** UUIDs, which the API shows as TypeIDs with this prefix. */
   { readonly kind: 'id'; readonly prefix: string } | { readonly kind: 'uuid' | 'integer' | 'text' };
 
-/** A row-set by its name in tags: `project_id/any`. */
+/** A row-set, by its name in tags: `project_id/any`. */
 interface Named {
   readonly columns: readonly string[];
   readonly aspect: string | undefined;
 }
 
-/** `expected`: what it should have been, where `text` is no tag. */
+/** @returns the tag, or with `expected` what the text should be */
 export function readTag(
   text: string,
   tables: readonly TableRowSets[],
@@ -57,7 +58,7 @@ function readValues(
   { table, definition }: TableRowSets,
   { columns, aspect }: Named,
 ): { readonly tag: Tag } | { readonly expected: string } {
-  // The only value may have commas in it.
+  // A single value may contain commas.
   const given = columns.length === 1 ? [valuesText] : valuesText.split(',');
   if (given.length !== columns.length) {
     return { expected: `${columns.length} values (${columns.join(',')}), separated by commas, in ${shown(text)}` };
@@ -72,7 +73,7 @@ function readValues(
   return { tag: rowSetTag(table, columns, values, aspect) };
 }
 
-/** The rows of a table that tags may name; some are declared beside another table, whose rows are parts of these. */
+/** The row-sets of a table, by name. Some are declared with another table whose rows are a part of these rows. */
 function rowSetsOf(table: string, tables: readonly TableRowSets[]): ReadonlyMap<string, Named> {
   const sets = tables.flatMap((declared) =>
     declared.specs.map(({ columns, of, aspect }: RowSetSpec) => ({
@@ -83,7 +84,7 @@ function rowSetsOf(table: string, tables: readonly TableRowSets[]): ReadonlyMap<
   return new Map(sets.filter((set) => set.table === table).map((set) => [rowSetName(set), set]));
 }
 
-/** Postgres's own text of a value; undefined when the column cannot hold it. */
+/** The value as Postgres writes it; undefined when the column cannot hold it. */
 function readValue(text: string, type: ColumnType): string | undefined {
   switch (type.kind) {
     case 'id':
@@ -97,7 +98,7 @@ function readValue(text: string, type: ColumnType): string | undefined {
   }
 }
 
-/** The type of a column that a row-set names. */
+/** The type of a column named by a row-set. */
 export function columnType(table: PgTable, name: string): ColumnType {
   const column = Object.values(getTableColumns(table)).find((one) => one.name === name);
   return typeOf(column as PgColumn);
@@ -106,7 +107,7 @@ export function columnType(table: PgTable, name: string): ColumnType {
 function typeOf(column: PgColumn): ColumnType {
   switch (column.getSQLType()) {
     case 'uuid': {
-      // The column type knows the prefix, and shows it only in the ids that it makes.
+      // The column type exposes the prefix only in the ids that it makes.
       const prefix = idPrefix(String(column.mapFromDriverValue(NIL_UUID)));
       return prefix === undefined ? { kind: 'uuid' } : { kind: 'id', prefix };
     }

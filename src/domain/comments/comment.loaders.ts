@@ -1,4 +1,4 @@
-/** How comments are read: rows by id, a task's pages as ids, a task's count. */
+/** Reads of comments: rows by id, pages of a task as ids, the count of a task. */
 import { sql } from 'drizzle-orm';
 import { grouped, uuids } from '../../db/by-id.js';
 import { isoText } from '../../db/columns.js';
@@ -23,7 +23,7 @@ export const commentPages: Source<CommentList, Page<CommentId>> = {
   ttlMs: ROW_TTL_MS,
   scope: 'public',
   tags: ({ taskId }) => commentRows.byTask(taskId),
-  // One statement for all tasks whose pages are asked for alike, which is all of them but for aliased fields.
+  // One statement for all tasks that are paged with the same arguments; only aliased fields differ.
   load: async (lists, db) => {
     const asked = ({ taskId: _, ...query }: CommentList) => JSON.stringify(query);
     const alike = grouped([...new Set(lists.map(asked))], lists, asked);

@@ -1,4 +1,4 @@
-/** The fields of Comment, what Task gets from comments, and the mutations of comments. */
+/** Fields and mutations of Comment, and the comment fields of Task. */
 import { Arg, Args, Ctx, FieldResolver, Int, Mutation, Resolver, Root } from 'type-graphql';
 import { isInstant } from '../../db/columns.js';
 import { isId } from '../../db/ids.js';
@@ -31,50 +31,52 @@ import {
 export class CommentResolver {
   constructor(private readonly service: CommentService) {}
 
-  @FieldResolver(() => User, { description: 'Who wrote it.' })
+  @FieldResolver(() => User, { description: 'User who wrote the comment.' })
   @Cached(userById)
   author(@Root() comment: CommentRow) {
     return comment.authorId;
   }
 
-  @FieldResolver(() => Task, { description: 'The task it is on.' })
+  @FieldResolver(() => Task, { description: 'Task the comment is on.' })
   @Cached(taskById)
   task(@Root() comment: CommentRow) {
     return comment.taskId;
   }
 
-  @FieldResolver(() => Boolean, { description: 'Whether the viewer may change it: its author may.' })
+  @FieldResolver(() => Boolean, { description: 'Whether the viewer can update the comment. Only its author can.' })
   async viewerCanUpdate(@Root() comment: CommentRow, @Ctx() context: Context) {
     return mayUpdateComment(comment, context.viewerId, await writingRoleOn(context, comment));
   }
 
   @FieldResolver(() => Boolean, {
-    description: "Whether the viewer may delete it: its author and the project's OWNERs may.",
+    description: 'Whether the viewer can delete the comment. Its author and the OWNERs of the project can.',
   })
   async viewerCanDelete(@Root() comment: CommentRow, @Ctx() context: Context) {
     return mayDeleteComment(comment, context.viewerId, await writingRoleOn(context, comment));
   }
 
-  @Mutation(() => CreateCommentPayload, { description: 'Writes a comment on a task.' })
+  @Mutation(() => CreateCommentPayload, { description: 'Adds a comment to a task.' })
   createComment(
     @Ctx() context: Context,
-    @Arg('input', () => CreateCommentInput, { description: 'The comment.' }) input: CreateCommentInput,
+    @Arg('input', () => CreateCommentInput, { description: 'The comment to create.' }) input: CreateCommentInput,
   ) {
     return toPayload(async () => recordInvalidations(context, await this.service.create(context, input)));
   }
 
-  @Mutation(() => UpdateCommentPayload, { description: 'Changes a comment; its author may.' })
+  @Mutation(() => UpdateCommentPayload, { description: 'Updates a comment. Only its author can.' })
   updateComment(
     @Ctx() context: Context,
-    @Arg('input', () => UpdateCommentInput, { description: 'The changes.' }) input: UpdateCommentInput,
+    @Arg('input', () => UpdateCommentInput, { description: 'The comment and its new text.' }) input: UpdateCommentInput,
   ) {
     return toPayload(async () => recordInvalidations(context, await this.service.update(context, input)));
   }
 
-  @Mutation(() => DeleteCommentPayload, { description: "Deletes a comment; its author and the project's OWNERs may." })
+  @Mutation(() => DeleteCommentPayload, {
+    description: 'Deletes a comment. Its author and the OWNERs of the project can.',
+  })
   deleteComment(
     @Ctx() context: Context,
-    @Arg('input', () => DeleteCommentInput, { description: 'The comment.' }) input: DeleteCommentInput,
+    @Arg('input', () => DeleteCommentInput, { description: 'The comment to delete.' }) input: DeleteCommentInput,
   ) {
     return toPayload(async () => recordInvalidations(context, await this.service.delete(context, input)));
   }
@@ -85,10 +87,10 @@ async function writingRoleOn(context: Context, { taskId }: CommentRow): Promise<
   return task === null ? undefined : writingRoleIn(context, task.projectId);
 }
 
-/** The comments' end of the edge: this folder owns the foreign key. */
+/** The comment fields of Task; this folder owns the foreign key. */
 @Resolver(() => Task)
 export class TaskCommentsResolver {
-  @FieldResolver(() => CommentConnection, { description: 'What was said on it, oldest first.' })
+  @FieldResolver(() => CommentConnection, { description: 'Comments on the task, oldest first.' })
   comments(@Root() task: TaskRow, @Ctx() { loaders }: Context, @Args(() => PageArgs) args: PageArgs) {
     const query = pageQuery(args, 'comments', isPosition);
     return connection({
@@ -100,7 +102,7 @@ export class TaskCommentsResolver {
     });
   }
 
-  @FieldResolver(() => Int, { description: 'How many comments it has.' })
+  @FieldResolver(() => Int, { description: 'Number of comments on the task.' })
   @Cached(commentCountOf)
   commentCount(@Root() task: TaskRow) {
     return task.id;

@@ -78,7 +78,10 @@ export class CommentService {
   }
 }
 
-/** The comment, locked, of a project that the viewer may write in, and the role there. A comment's task is always the same. @throws Refusal */
+/**
+ * Locks the comment if the viewer can write in its project; also returns the viewer's role. A comment never changes its
+ * task. @throws Refusal
+ */
 async function commentToWrite(
   tx: Transaction,
   viewerId: UserId,

@@ -19,7 +19,7 @@ export const comments = pgTable(
       .notNull()
       .references(() => users.id),
     body: text().notNull(),
-    /** Names an imported comment within its task: the same source is the same comment. */
+    /** Identifies an imported comment within its task: comments with equal keys are the same comment. */
     sourceKey: text('source_key'),
     createdAt: createdAt(),
     updatedAt: updatedAt(),
@@ -32,7 +32,7 @@ export const comments = pgTable(
 );
 export type CommentRow = typeof comments.$inferSelect;
 
-/** `role`: in the project, where the viewer may write at all. */
+/** @param role the viewer's role in the project; undefined when the viewer cannot write there */
 export function mayUpdateComment({ authorId }: CommentRow, viewerId: UserId, role: Role | undefined): boolean {
   return role !== undefined && authorId === viewerId;
 }
@@ -43,6 +43,6 @@ export function mayDeleteComment(comment: CommentRow, viewerId: UserId, role: Ro
 
 export const commentRows = rowSets(comments, {
   byId: { columns: [comments.id] },
-  // Lists and counts of comments hold ids in the order of creation.
+  // Cached lists and counts contain ids in order of creation.
   byTask: { columns: [comments.taskId], watches: [comments.taskId, comments.createdAt, comments.id] },
 });

@@ -1,4 +1,4 @@
-/** The keys that clients gave with what they created, each with what came of it. Not cached: no triggers. */
+/** Idempotency keys, each with the object that was created under it. Not cached, so without triggers. */
 import { sql } from 'drizzle-orm';
 import { check, index, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core';
 import { createdAt, idColumn } from '../../db/columns.js';
@@ -10,12 +10,12 @@ export const idempotencyKeys = pgTable(
     userId: idColumn('user', 'user_id')
       .notNull()
       .references(() => users.id, { onDelete: 'cascade' }),
-    /** The mutation: one key may be used with each. */
+    /** The name of the mutation. A key can be used once with each mutation. */
     operation: text().notNull(),
     key: text().notNull(),
-    /** Of the input: the same key with another is refused. */
+    /** Digest of the input. A repeated key with another digest is refused. */
     digest: text().notNull(),
-    /** Of any kind, and perhaps deleted since. */
+    /** An object of any type, which may have been deleted since. */
     createdId: uuid('created_id').notNull(),
     createdAt: createdAt(),
   },

@@ -1,11 +1,12 @@
 /**
- * Creating once: a client that does not know whether its mutation arrived sends it again with the same `idempotencyKey`, and is answered with
- * what the first one created. Postgres decides: the key is a row, unique, written in the transaction that creates the object.
- * Two at once: the second waits on the unique key until the first has ended, and then finds its row, or none if it was refused.
+ * Idempotent creation. A client that does not know whether its mutation arrived repeats it with the same
+ * `idempotencyKey` and gets the object that the first attempt created. Postgres decides: the key is a unique row,
+ * written in the transaction that creates the object. Of two concurrent requests the second waits on the unique key. It
+ * then finds the row of the first, or no row if that request was refused.
  *
- * The store keeps what a key resolved to as well, but only as a hint that it has been used: with it, an answer again is two reads
- * instead of a transaction for writing, with its locks and its fence. Whatever the hint says, the row in Postgres is
- * read and decides, so one that is lost, wrong, or from before a restore costs time and nothing else.
+ * The store also keeps a hint that a key has been used. With the hint, a repetition costs two reads instead of a write
+ * transaction with its locks and its fence. The row in Postgres always decides: a hint that is lost, wrong or older
+ * than a restore costs time only.
  */
 import { and, eq, sql } from 'drizzle-orm';
 import { fromUuid, type Id, newId, toUuid, type UserId } from '../../db/ids.js';
@@ -16,28 +17,28 @@ import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { DAY } from '../../std/time.js';
 import { idempotencyKeys } from './idempotency.table.js';
 
-/** How long a key is kept at least. */
+/** Minimum time a key is kept. */
 const RETENTION_MS = DAY;
-/** Old rows that go with each new one: the table shrinks faster than it grows. */
+/** Old rows deleted with each new one. More than one, so the table shrinks faster than it grows. */
 const MAX_ROWS_PER_TRIM = 20;
 
 const PATH = ['input', 'idempotencyKey'];
 
 export interface Creation<P extends string, Row> {
   readonly by: Writer;
-  /** The mutation's name. */
+  /** The name of the mutation. */
   readonly operation: string;
-  /** Of the object's id. */
+  /** Prefix of the object's id. */
   readonly prefix: P;
-  /** As the service read it: what is written differently and means the same is the same. */
+  /** The input after parsing, so that equivalent spellings have equal digests. */
   readonly input: object & { readonly idempotencyKey?: string | null | undefined };
-  /** Writes the object, under this id. */
+  /** Writes the object with this id. */
   readonly create: (tx: Transaction, id: Id<P>) => Promise<Row>;
-  /** The object as it is now, if the viewer may see it. */
+  /** The current object, if the viewer can see it. */
   readonly find: (db: Executor, id: Id<P>) => Promise<Row | undefined>;
 }
 
-/** A key as given, and what it was given with. */
+/** One use of a key: the key, its user and mutation, and the digest of the input. */
 interface Use {
   readonly userId: UserId;
   readonly operation: string;
@@ -45,7 +46,7 @@ interface Use {
   readonly digest: string;
 }
 
-/** What a use finds under its key. */
+/** The columns of a key's row that decide about a repetition. */
 type Resolved = Pick<typeof idempotencyKeys.$inferSelect, 'digest' | 'createdId'>;
 
 export class Idempotency {
@@ -60,9 +61,10 @@ export class Idempotency {
   }
 
   /**
-   * Creates the object, or answers the one that this viewer created with the same key before. Without a key it is always created.
-   * @throws Refusal CONFLICT when the key was used with another input, NOT_FOUND when its object is gone; what `create` throws, which leaves
-   * the key unused.
+   * Creates the object, or returns the one that this viewer created earlier with the same key. Without a key it always
+   * creates.
+   * @throws Refusal CONFLICT when the key was used with another input, NOT_FOUND when its object is gone; errors of
+   * `create`, which leave the key unused.
    */
   async create<P extends string, Row>(creation: Creation<P, Row>): Promise<WriteResult<Row>> {
     const use = useOf(creation);
@@ -75,14 +77,14 @@ export class Idempotency {
     return result;
   }
 
-  /** The key's row, if the store knows that there is one. */
+  /** The key's row, read only if the store has a hint for it. */
   async #hinted(use: Use): Promise<Resolved | undefined> {
     const key = hintKey(use);
     const view = await this.#store.read([key], []).catch(() => undefined);
     return view?.entries.has(key) ? readKey(this.#db.read, use) : undefined;
   }
 
-  /** Nobody waits for it, and nobody needs it. */
+  /** Not awaited: a lost hint costs time only. */
   #hint(use: Use): void {
     void this.#store.fill([{ key: hintKey(use), text: 'used', ttlMs: RETENTION_MS }]).catch(() => {});
   }
@@ -95,12 +97,16 @@ function useOf({
 }: Pick<Creation<string, unknown>, 'by' | 'operation' | 'input'>): Use | undefined {
   const { idempotencyKey, ...rest } = input;
   if (idempotencyKey === undefined || idempotencyKey === null) return undefined;
-  // In creating `null` means absent. What is absent is left out, so that an input of a later build with more fields is the same.
+  // In create mutations `null` means absent. Absent fields are left out, so the digest stays equal when a later build
+  // has more fields.
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
   return { userId: by.viewerId, operation, key: idempotencyKey, digest: sha256(canonical(given)) };
 }
 
-/** Among the cache's entries, where no name of a source has a `#`. The key is the client's: of any length, so a digest names it. */
+/**
+ * Stored among the cache entries; names of sources never contain `#`. The client's key can have any length, so its
+ * digest is used.
+ */
 export function hintKey({ userId, operation, key }: Omit<Use, 'digest'>): Key {
   return `#idempotency:${sha256(canonical([userId, operation, key]))}` as Key;
 }
@@ -115,8 +121,8 @@ async function createOnce<P extends string, Row>(tx: Transaction, creation: Crea
 }
 
 /**
- * The key's row: ours, or the one that was there. DO UPDATE, not DO NOTHING: only that waits for another's transaction, answers its row,
- * and keeps it from being trimmed meanwhile, in one statement.
+ * Inserts the key's row or returns the existing one. DO UPDATE rather than DO NOTHING: only DO UPDATE waits for a
+ * concurrent transaction, returns its row and protects it from being trimmed, in one statement.
  */
 async function claimKey(tx: Transaction, use: Use, id: Id): Promise<Resolved> {
   const [row] = await tx
@@ -140,7 +146,7 @@ async function readKey(db: Executor, { userId, operation, key }: Use): Promise<R
   return row;
 }
 
-/** What was created with the key. @throws Refusal */
+/** The object that was created with the key. @throws Refusal */
 async function found<P extends string, Row>(
   db: Executor,
   { prefix, find }: Creation<P, Row>,
@@ -148,16 +154,18 @@ async function found<P extends string, Row>(
   { digest, createdId }: Resolved,
 ): Promise<Row> {
   if (digest !== use.digest) {
-    throw new Refusal(UserErrorCode.CONFLICT, 'this key was used with another input', PATH);
+    throw new Refusal(UserErrorCode.CONFLICT, 'this key was already used with different input', PATH);
   }
   const row = await find(db, fromUuid(prefix, createdId));
   if (row === undefined) {
-    throw new Refusal(UserErrorCode.NOT_FOUND, `the ${prefix} that was created with this key is gone`, PATH);
+    throw new Refusal(UserErrorCode.NOT_FOUND, `the ${prefix} that was created with this key no longer exists`, PATH);
   }
   return row;
 }
 
-/** With each key that is new: the oldest, if they are old enough. Those that another transaction is at are its own to trim. */
+/**
+ * Runs with each new key. Deletes the oldest keys past their retention; skips rows that another transaction has locked.
+ */
 async function trim(tx: Transaction): Promise<void> {
   await tx.execute(sql`
     delete from ${idempotencyKeys} where ctid = any(array(

@@ -1,6 +1,7 @@
 /**
- * A file of issues as `gh issue list --json number,title,body,state,labels,assignees,author,comments,createdAt,updatedAt,closedAt,url`
- * writes it. Parsed whole or not at all; what comes out fits the tables' constraints. Members that we do not read are ignored.
+ * Parser for the output of `gh issue list --json
+ * number,title,body,state,labels,assignees,author,comments,createdAt,updatedAt,closedAt,url`. A file is parsed
+ * completely or not at all; the result fits the constraints of the tables. Unknown members are ignored.
  */
 import { z } from 'zod';
 import { readText, TEXTS, type TextRule, truncated } from '../../std/text.js';
@@ -18,7 +19,7 @@ export type ImportErrorCode =
   | 'NOT_A_WRITER'
   | 'ARCHIVED';
 
-/** Nothing was imported. The message says which record and field, what was expected and what came. */
+/** Nothing was imported. The message names the record and field, what was expected and what was found. */
 export class ImportError extends Error {
   override readonly name = 'ImportError';
 
@@ -33,14 +34,14 @@ export class ImportError extends Error {
 
 const SOURCE_URL: TextRule = { kind: 'opaque', minChars: 0, maxChars: 2000 };
 const MAX_INTEGER = 2 ** 31 - 1; // Postgres's `integer`
-/** The faults that one message lists; the rest is counted. */
+/** Faults listed in one message; further faults are only counted. */
 const MAX_FAULTS = 10;
-/** Who wrote what a deleted account left behind, on GitHub's own pages too. */
+/** GitHub's own name for the author of what a deleted account left behind. */
 const DELETED_ACCOUNT = 'ghost';
 
 const instant = z.iso
   .datetime({ offset: true, abort: true, ...expected('an ISO date-time') })
-  .refine((text) => Date.parse(text) >= 0, expected('a date-time after 1970')) // ids carry it, unsigned
+  .refine((text) => Date.parse(text) >= 0, expected('a date-time after 1970')) // ids contain it as an unsigned number
   .transform((text) => new Date(text).toISOString());
 
 const account = z
@@ -50,7 +51,7 @@ const account = z
     expected('an account with a login'),
   )
   .nullable()
-  // A deleted account is null to GitHub; gh makes an empty login of that, or an app without a name.
+  // GitHub writes null for a deleted account; gh turns it into an empty login, or into an app without a name.
   .transform((given) =>
     given === null || given.login === '' || given.login === 'app/' ? DELETED_ACCOUNT : given.login,
   );
@@ -70,10 +71,10 @@ const label = z.object(
 const comment = z.object(
   {
     author: account,
-    /** Empty if nothing in it is visible. */
+    /** Empty if it has no visible characters. */
     body: text({ ...TEXTS.commentBody, minChars: 0 }),
     createdAt: instant,
-    /** Written by gh since 2.0. */
+    /** gh writes it since version 2.0. */
     url: text(SOURCE_URL).nullish().transform(emptyAsNull),
   },
   expected('a comment'),
@@ -110,7 +111,8 @@ const issue = z
   .refine(({ number, url }) => partsOf(url)?.number === number, {
     path: ['url'],
     error: ({ input }) => {
-      const { number, url } = input as { number: number; url: string }; // a refinement runs on what the schema has accepted
+      // Refinements run only on input that the schema has accepted.
+      const { number, url } = input as { number: number; url: string };
       return `expected the URL of issue #${number}, got ${shown(url)}`;
     },
   });
@@ -119,7 +121,7 @@ export type Issue = z.output<typeof issue>;
 
 export interface IssueFile {
   readonly repository: Repository;
-  /** At least one; no number and no URL twice. */
+  /** At least one; numbers and URLs are unique. */
   readonly issues: readonly Issue[];
 }
 
@@ -130,8 +132,7 @@ export interface Repository {
 }
 
 /**
- * Records, like the comments in a field's path, are counted from 0: `record 12 … comments.3.createdAt` is what
- * `jq '.[12].comments[3].createdAt'` shows.
+ * Records and comments are counted from 0: `record 12 … comments.3.createdAt` is `jq '.[12].comments[3].createdAt'`.
  * @throws ImportError
  */
 export function parseIssues(fileText: string): IssueFile {
@@ -155,9 +156,10 @@ export function parseIssues(fileText: string): IssueFile {
 function recordsOf(fileText: string): unknown[] {
   let content: unknown;
   try {
-    content = JSON.parse(fileText.replace(/^\uFEFF/, '')); // the byte order mark of some shells' redirection
+    // Some shells write a byte order mark when they redirect output.
+    content = JSON.parse(fileText.replace(/^\uFEFF/, ''));
   } catch (cause) {
-    // JSON.parse throws SyntaxErrors only.
+    // JSON.parse only throws SyntaxErrors.
     throw new ImportError(
       'NOT_JSON',
       `the file: expected JSON, got ${fileText.trim() === '' ? 'nothing' : (cause as Error).message}`,
@@ -171,7 +173,7 @@ function recordsOf(fileText: string): unknown[] {
   return content;
 }
 
-/** The repository that all `issues` are of. @throws ImportError when there are several, or when an issue comes twice */
+/** The repository of all `issues`. @throws ImportError when there are several, or when an issue is listed twice */
 function onlyRepository(issues: readonly Issue[]): Repository {
   let repository: Repository | undefined;
   const places = new Map<number, number>();
@@ -179,13 +181,17 @@ function onlyRepository(issues: readonly Issue[]): Repository {
     const own = partsOf(record.url)?.repository;
     repository ??= own;
     if (own?.url !== repository?.url) {
-      const message = `${recordName(place, record)}: url: expected an issue of ${repository?.url}, as in record 0, got ${shown(record.url)}`;
+      const message =
+        `${recordName(place, record)}: url: expected an issue of ${repository?.url}, as in record 0, got ` +
+        `${shown(record.url)}`;
       throw new ImportError('SEVERAL_REPOSITORIES', message);
     }
-    // Within one repository the number makes the URL: this finds equal URLs too.
+    // Within one repository the number determines the URL, so this also finds equal URLs.
     const first = places.get(record.number);
     if (first !== undefined) {
-      const message = `${recordName(place, record)}: number: expected each issue once, got #${record.number}, which is record ${first} too`;
+      const message =
+        `${recordName(place, record)}: number: expected each issue once, got #${record.number}, which is record ` +
+        `${first} too`;
       throw new ImportError('DUPLICATE_ISSUE', message);
     }
     places.set(record.number, place);
@@ -198,12 +204,12 @@ function partsOf(url: string): { repository: Repository; number: number } | unde
   const match = /^(https?:\/\/[^/\s]+\/[^/\s]+\/([^/\s]{1,100}))\/issues\/([1-9]\d*)$/.exec(url);
   const [, repositoryUrl, name, number] = match ?? [];
   if (repositoryUrl === undefined || name === undefined) return undefined;
-  const read = readText(TEXTS.projectName, name); // the name of the project that the import creates
+  const read = readText(TEXTS.projectName, name); // the import uses it as the project's name
   if (!('text' in read) || read.text !== name) return undefined;
   return { repository: { url: repositoryUrl, name }, number: Number(number) };
 }
 
-/** The same rules as for texts that come through the API. */
+/** The same rules as for texts in the API. */
 function text(rule: TextRule) {
   return z.string(expected(`text of ${rule.minChars} to ${rule.maxChars} characters`)).transform((given, context) => {
     const read = readText(rule, given);
@@ -226,7 +232,7 @@ function urlsDiffer(comments: readonly { readonly url: string | null }[]): boole
   return new Set(urls).size === urls.length;
 }
 
-/** `record 12 (issue #13)`, or `record 12` when it has no readable number. */
+/** `record 12 (issue #13)`, or `record 12` when its number is unreadable. */
 function recordName(place: number, record: unknown): string {
   const number = typeof record === 'object' && record !== null && 'number' in record ? record.number : undefined;
   return Number.isInteger(number) ? `record ${place} (issue #${number})` : `record ${place}`;

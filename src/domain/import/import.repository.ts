@@ -1,6 +1,6 @@
 /**
- * The statements of an import. Reads are one statement however many rows they are asked for; a write of many rows is one per
- * `ROWS_PER_STATEMENT`, and leaves rows alone that would not change. Rows that are locked stay so until the transaction ends.
+ * The SQL statements of an import. A read is one statement for any number of rows. A write is one statement per
+ * `ROWS_PER_STATEMENT` rows and skips rows that would not change. Row locks are held until the transaction ends.
  */
 import { and, eq, type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn } from 'drizzle-orm/pg-core';
@@ -13,10 +13,13 @@ import { lockShared } from '../projects/project-lock.js';
 import { type TaskRow, type TaskStatus, taskLabels, tasks } from '../tasks/task.table.js';
 import { users } from '../users/user.table.js';
 
-/** At most as many as a trigger names one by one (a larger statement touches the whole table); far below 65 535 parameters. */
+/**
+ * The largest statement for which triggers name rows one by one; a larger one invalidates the whole table. Far below
+ * the limit of 65,535 parameters.
+ */
 const ROWS_PER_STATEMENT = 500;
 
-/** Told after each statement how many rows it has dealt with. */
+/** Called after each statement with the number of rows it processed. */
 export type OnRows = (count: number) => void;
 
 export interface KnownTask {
@@ -25,14 +28,14 @@ export interface KnownTask {
   readonly status: TaskStatus;
 }
 
-/** What a file says of a task, whether it exists or not. */
+/** The fields of a task that a file contains. */
 export type TaskContent = Pick<
   TaskRow,
   'title' | 'description' | 'assigneeId' | 'status' | 'completedAt' | 'updatedAt'
 >;
 export type TaskChange = TaskContent & {
   readonly id: TaskId;
-  /** Its labels have changed, which is a change of the task. */
+  /** Whether its labels changed, which is a change of the task. */
   readonly relabelled: boolean;
 };
 export type NewTask = TaskContent &
@@ -44,24 +47,24 @@ export interface TaskLabel {
 }
 
 export interface WantedComment {
-  /** Used when the comment is new. */
+  /** Used if the comment is new. */
   readonly id: CommentId;
   readonly taskId: TaskId;
   readonly authorId: UserId;
   readonly body: string;
   readonly sourceKey: string;
   readonly createdAt: string;
-  /** Becomes `updatedAt` when a known comment's body changes. */
+  /** Becomes `updatedAt` if the body of an existing comment changes. */
   readonly editedAt: string;
 }
 
-/** Held against deletion. */
+/** Locks the user against deletion. @returns whether the user exists */
 export async function lockUser(tx: Transaction, id: UserId): Promise<boolean> {
   const rows = await tx.select({ id: users.id }).from(users).where(eq(users.id, id)).for('key share');
   return rows.length > 0;
 }
 
-/** Undefined when the key is taken. */
+/** Undefined if the key is taken. */
 export async function createProject(
   tx: Transaction,
   { key, name, ownerId }: { key: string; name: string; ownerId: UserId },
@@ -76,7 +79,7 @@ export async function createProject(
   return created.id;
 }
 
-/** Behind its gate, and held against other imports; its tasks can be created and changed meanwhile. */
+/** Takes the project lock, and a row lock against other imports. Tasks can still be created and changed. */
 export async function lockProject(
   tx: Transaction,
   key: string,
@@ -92,7 +95,7 @@ export async function lockProject(
   return project && { id: project.id, archived: project.archivedAt !== null };
 }
 
-/** Held: nobody is shut out while their import is under way. */
+/** Locks the membership, so that the user cannot be removed during the import. */
 export async function lockRole(tx: Transaction, projectId: ProjectId, userId: UserId): Promise<Role | undefined> {
   const [member] = await tx
     .select({ role: projectMembers.role })
@@ -102,7 +105,7 @@ export async function lockRole(tx: Transaction, projectId: ProjectId, userId: Us
   return member?.role;
 }
 
-/** The users with these handles, by handle; those that are missing are created. */
+/** The users with these handles, by handle. Missing users are created. */
 export async function ensureUsers(tx: Transaction, handles: readonly string[]) {
   let created = 0;
   for (const chunk of chunksOf(handles)) {
@@ -120,7 +123,7 @@ export async function ensureUsers(tx: Transaction, handles: readonly string[]) {
   return { ids: new Map(rows.map(({ handle, id }) => [handle, id])), created };
 }
 
-/** Whoever is a member stays what they are. */
+/** Existing members keep their roles. */
 export async function addMembers(tx: Transaction, projectId: ProjectId, userIds: readonly UserId[]): Promise<void> {
   for (const chunk of chunksOf(userIds)) {
     const values = chunk.map((userId) => ({ projectId, userId, role: 'MEMBER' as const }));
@@ -128,7 +131,7 @@ export async function addMembers(tx: Transaction, projectId: ProjectId, userIds:
   }
 }
 
-/** The project's labels with these names, by name, created or changed to be as `wanted`. */
+/** Creates or updates labels to match `wanted`. @returns the labels by name */
 export async function upsertLabels(
   tx: Transaction,
   projectId: ProjectId,
@@ -156,17 +159,17 @@ export async function upsertLabels(
     .select({ id: labels.id, name: labels.name })
     .from(labels)
     .where(and(eq(labels.projectId, projectId), isOneOf(labels.name, names)))
-    .for('key share'); // none is deleted before its tasks bear it
+    .for('key share'); // so that no label is deleted before its tasks have it
   return { ids: new Map(rows.map(({ name, id }) => [name, id])), created, updated };
 }
 
-/** The project's tasks that came from `urls`, by URL, held so that nobody changes or deletes them meanwhile. */
+/** The project's tasks imported from `urls`, by URL. They are locked against changes and deletion. */
 export async function lockTasks(
   tx: Transaction,
   projectId: ProjectId,
   urls: readonly string[],
 ): Promise<Map<string, KnownTask>> {
-  const sourceUrl = sql<string>`${tasks.sourceUrl}`; // not null: it is one of `urls`
+  const sourceUrl = sql<string>`${tasks.sourceUrl}`; // not null, because it is one of `urls`
   const rows = await tx
     .select({ id: tasks.id, sourceUrl, status: tasks.status })
     .from(tasks)
@@ -176,15 +179,15 @@ export async function lockTasks(
   return new Map(rows.map((row) => [row.sourceUrl, row]));
 }
 
-/** The highest number that a task of the project ever had. Whoever creates a task waits until the transaction ends. */
+/** The highest task number ever used in the project. Blocks the creation of tasks until the transaction ends. */
 export async function lockLastNumber(tx: Transaction, projectId: ProjectId): Promise<number> {
   const [counter] = await tx
     .insert(taskNumbers)
     .values({ projectId })
-    // An update, because it locks the row and returns it, which `do nothing` does not.
+    // An update, because `do nothing` would neither lock nor return the row.
     .onConflictDoUpdate({ target: taskNumbers.projectId, set: { last: sql`${taskNumbers.last}` } })
     .returning({ last: taskNumbers.last });
-  return (counter as { last: number }).last; // inserted or updated: there is one
+  return (counter as { last: number }).last; // one row was inserted or updated
 }
 
 export async function setLastNumber(tx: Transaction, projectId: ProjectId, last: number): Promise<void> {
@@ -198,7 +201,10 @@ export async function insertTasks(tx: Transaction, rows: readonly NewTask[], onR
   }
 }
 
-/** How many differed. `updated_at` never goes back behind a change made here; columns that a file does not speak of stay. */
+/**
+ * @returns how many tasks changed. `updated_at` never moves back behind a change made in the API; columns that a file
+ * does not contain stay.
+ */
 export async function updateTasks(tx: Transaction, rows: readonly TaskChange[], onRows: OnRows): Promise<number> {
   let updated = 0;
   for (const chunk of chunksOf(rows)) {
@@ -253,7 +259,7 @@ export async function insertTaskLabels(
   }
 }
 
-/** A comment is known by its task and source key; only its body can differ. */
+/** A comment is identified by its task and source key. Only its body can change. */
 export async function upsertComments(tx: Transaction, wanted: readonly WantedComment[], onRows: OnRows) {
   let created = 0;
   let updated = 0;
@@ -264,7 +270,7 @@ export async function upsertComments(tx: Transaction, wanted: readonly WantedCom
       .onConflictDoNothing({ target: [comments.taskId, comments.sourceKey] })
       .returning({ id: comments.id });
     created += inserted.length;
-    // Those just inserted are equal and so left alone.
+    // Comments that were just inserted are equal and stay untouched.
     if (inserted.length < chunk.length) updated += await updateComments(tx, chunk);
     onRows(chunk.length);
   }
@@ -290,7 +296,9 @@ function* chunksOf<T>(rows: readonly T[]): Generator<T[]> {
   for (let i = 0; i < rows.length; i += ROWS_PER_STATEMENT) yield rows.slice(i, i + ROWS_PER_STATEMENT);
 }
 
-/** `rows` as a table named `given`: one parameter, and one text however many rows. */
+/**
+ * `rows` as a table named `given`, passed as one parameter: the statement's text does not depend on the number of rows.
+ */
 function recordset(rows: readonly object[], columns: SQL): SQL {
   return sql`jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as given(${columns})`;
 }

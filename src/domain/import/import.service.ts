@@ -1,7 +1,7 @@
 /**
- * Issues of GitHub's become tasks: the steps in their order, and the rules. An issue is known again by its URL, a comment by its
- * source key: importing a newer file updates what changed, importing the same file again changes no row and so makes no cache
- * entry old.
+ * Imports GitHub issues as tasks: the steps in order, and the rules. An issue is identified by its URL, a comment by
+ * its source key. Importing a newer file updates what changed; importing the same file again changes no row and
+ * invalidates nothing.
  */
 
 import { type LabelId, newId, type ProjectId, type TaskId, type UserId } from '../../db/ids.js';
@@ -36,9 +36,9 @@ import type { ImportProgress } from './progress.js';
 const MAX_KEY_CHARS = 10;
 
 export interface ImportOptions {
-  /** Absent: made of the repository's name, `qlog` → `QLOG`. */
+  /** Defaults to a key derived from the repository's name: `qlog` → `QLOG`. */
   readonly projectKey?: string | undefined;
-  /** Becomes the OWNER of a new project; must be OWNER or MEMBER of one that exists. */
+  /** Becomes the OWNER of a new project; must be OWNER or MEMBER of an existing one. */
   readonly ownerId: UserId;
   readonly onProgress?: ((progress: ImportProgress) => void) | undefined;
 }
@@ -55,13 +55,13 @@ export interface ImportResult {
   readonly labels: Counts;
   readonly tasks: Counts;
   readonly comments: Counts;
-  /** Issues with several assignees: a task has one, the first. */
+  /** Issues with several assignees. A task has one; the first is used. */
   readonly assigneesLeftOut: number;
-  /** Comments in which nothing is visible. */
+  /** Comments without visible characters. */
   readonly commentsLeftOut: number;
 }
 
-/** Parses a file's text and imports it, invalidating what it changed. @throws ImportError; what `transact` throws */
+/** Parses and imports the text of a file, and invalidates what it changed. @throws ImportError; errors of `transact` */
 export async function runImport(
   options: ImportOptions & { text: string; transactor: Pick<Transactor, 'transact'> },
 ): Promise<ImportResult> {
@@ -70,7 +70,7 @@ export async function runImport(
   return value;
 }
 
-/** Imports all of the file within `tx`, or throws. @throws ImportError */
+/** Imports the whole file within `tx`, or throws. @throws ImportError */
 export async function importIssues(
   tx: Transaction,
   { repository, issues }: IssueFile,
@@ -135,11 +135,11 @@ function loginsOf(issues: readonly Issue[]): string[] {
     ...assignees,
     ...comments.map((comment) => comment.author),
   ]);
-  // Sorted, so that two imports at once insert the same users in the same order and do not wait for each other in a circle.
+  // Sorted, so that concurrent imports insert users in the same order and cannot deadlock.
   return [...new Set(logins)].sort();
 }
 
-/** The project, created when missing, in which the owner may write. @throws ImportError */
+/** Finds or creates the project; the owner must be able to write in it. @throws ImportError */
 async function openProject(
   tx: Transaction,
   project: { key: string; name: string; ownerId: UserId },
@@ -158,7 +158,8 @@ async function openProject(
   if (existing !== undefined && mayWrite(role)) return existing.id;
   throw new ImportError(
     'NOT_A_WRITER',
-    `the project ${key} exists: expected its OWNER or a MEMBER to import into it, got ${role ?? 'no member of it'} (${ownerId})`,
+    `the project ${key} exists: expected its OWNER or a MEMBER to import into it, got ` +
+      `${role ?? 'a user who is not a member'} (${ownerId})`,
   );
 }
 
@@ -169,13 +170,13 @@ interface Target {
   readonly progress: OnRows;
 }
 
-/** `ids`: every issue's task, by URL. */
+/** @returns the task id of every issue, by URL */
 async function importTasks(
   tx: Transaction,
   issues: readonly Issue[],
   { projectId, userId, labelId, progress }: Target,
 ) {
-  // Before the numbers, because creating a part of a task takes its locks in this order.
+  // Tasks are locked before numbers are taken; creating a subtask takes its locks in the same order.
   const existing = await lockTasks(
     tx,
     projectId,
@@ -214,9 +215,9 @@ async function importTasks(
 }
 
 /**
- * A task's number for each of these issues' numbers: its own where that is above all that the project has used, else the next.
- * Not wherever no task has it: a deleted task leaves no trace but the counter, and its number is never used again. The counter
- * of a project that was created for this import is 0, so there each issue keeps its own.
+ * Chooses a task number for each issue: the issue's own number if it is above every number the project has used, else
+ * the next free one. A number without a task may belong to a deleted task and is never reused. A new project starts at
+ * 0, so there every issue keeps its number.
  */
 async function takeNumbers(
   tx: Transaction,
@@ -232,15 +233,15 @@ async function takeNumbers(
 }
 
 /**
- * An open issue reopens only what is done here, so that work under way stays under way; a closed one completes all but what was
- * canceled here.
+ * An open issue reopens only a task that is DONE, so work in progress stays so. A closed issue completes every task
+ * that is not CANCELED.
  */
 function statusOf(issue: Issue, status: TaskStatus): TaskStatus {
   if (issue.state === 'OPEN') return status === 'DONE' ? 'TODO' : status;
   return status === 'CANCELED' ? 'CANCELED' : 'DONE';
 }
 
-/** Without what a file does not speak of: priority, due date, parent. */
+/** Only the fields a file contains: no priority, due date or parent. */
 function contentOf(issue: Issue, status: TaskStatus, userId: Target['userId']): TaskContent {
   const [assignee] = issue.assignees;
   return {
@@ -253,7 +254,7 @@ function contentOf(issue: Issue, status: TaskStatus, userId: Target['userId']): 
   };
 }
 
-/** Makes these tasks bear exactly the wanted labels; returns the tasks for which that was a change. */
+/** Gives the tasks exactly the wanted labels. @returns the tasks whose labels changed */
 async function setLabels(
   tx: Transaction,
   projectId: ProjectId,
@@ -273,7 +274,7 @@ function without(pairs: readonly TaskLabel[], others: readonly TaskLabel[]): Tas
   return pairs.filter((pair) => !names.has(nameOf(pair)));
 }
 
-/** Known by their URL; without one, by author and instant, and a number among those that share both. */
+/** A comment is identified by its URL; without one, by author and instant, numbered among those that share both. */
 function commentsOf(issue: Issue, taskId: TaskId, userId: Target['userId']): WantedComment[] {
   const seen = new Map<string, number>();
   return issue.comments.flatMap(({ author, body, createdAt, url }) => {
@@ -288,7 +289,7 @@ function commentsOf(issue: Issue, taskId: TaskId, userId: Target['userId']): Wan
       body,
       sourceKey: url ?? `${name} ${nth}`,
       createdAt,
-      editedAt: issue.updatedAt, // the file does not say when a comment last changed
+      editedAt: issue.updatedAt, // the file does not contain when a comment was edited
     };
   });
 }
@@ -297,7 +298,7 @@ function counts(all: number, { created, updated }: { created: number; updated: n
   return { created, updated, unchanged: all - created - updated };
 }
 
-/** @throws TypeError a mistake of ours: every name was looked up or created before */
+/** @throws TypeError on a bug: every name was looked up or created before */
 function known<K, V>(map: ReadonlyMap<K, V>, key: K): V {
   const value = map.get(key);
   if (value === undefined) throw new TypeError(`expected ${String(key)} to be known`);

@@ -1,19 +1,19 @@
-/** How far an import is: a bar on a terminal, one line at the end anywhere else. */
+/** Progress of an import: a bar on a terminal, otherwise one line at the end. */
 import cliProgress from 'cli-progress';
 
 export interface ImportProgress {
-  /** Records dealt with so far: users, labels, tasks and comments together. */
+  /** Records processed so far: users, labels, tasks and comments together. */
   readonly done: number;
   readonly total: number;
 }
 
 export interface ProgressView {
   readonly show: (progress: ImportProgress) => void;
-  /** Call it on failure too: it gives the terminal its cursor back. */
+  /** Must also be called on failure, to restore the terminal's cursor. */
   readonly stop: () => void;
 }
 
-/** @param stream stderr: stdout is for the result */
+/** @param stream stderr, because stdout is for the result */
 export function openProgress(stream: NodeJS.WriteStream): ProgressView {
   return stream.isTTY ? bar(stream) : line(stream);
 }

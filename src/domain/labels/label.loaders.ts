@@ -1,4 +1,4 @@
-/** How labels are read: rows by id, and a project's list as ids with names. */
+/** Reads of labels: rows by id, and the list of a project as ids with names. */
 import { asc, sql } from 'drizzle-orm';
 import type { LabelId, ProjectId } from '../../db/ids.js';
 import { childrenSource, rowSource, type Source } from '../../db/sources.js';
@@ -7,7 +7,7 @@ import { labelRows, labels } from './label.table.js';
 
 export const labelById = rowSource('Label', labels, (id: LabelId) => labelRows.byId(id));
 
-/** All labels of a project: it has tens of them. Ordered by code points, as `pageOf` compares names. */
+/** All labels of a project, which has tens of them. Sorted by code points, as `pageOf` compares names. */
 export const labelsOfProject: Source<ProjectId, readonly PageItem<LabelId>[]> = childrenSource({
   name: 'ProjectLabels',
   shape: 'items',

@@ -1,4 +1,4 @@
-/** What Project gets from labels, and the mutations of labels. */
+/** The label fields of Project, and the mutations of labels. */
 import { Arg, Args, Ctx, FieldResolver, Mutation, Resolver, Root } from 'type-graphql';
 import { isId } from '../../db/ids.js';
 import { type Context, recordInvalidations } from '../../graphql/context.js';
@@ -25,7 +25,7 @@ export class LabelResolver {
   constructor(private readonly service: LabelService) {}
 
   @FieldResolver(() => LabelConnection, {
-    description: "The project's labels, ordered by name (by code point: capitals come before small letters).",
+    description: 'Labels of the project, sorted by name in code point order: uppercase before lowercase.',
   })
   labels(@Root() project: ProjectRow, @Ctx() { loaders }: Context, @Args(() => PageArgs) args: PageArgs) {
     const query = pageQuery(args, 'labels', isPosition);
@@ -42,15 +42,16 @@ export class LabelResolver {
   @Mutation(() => CreateLabelPayload, { description: 'Creates a label in a project.' })
   createLabel(
     @Ctx() context: Context,
-    @Arg('input', () => CreateLabelInput, { description: 'The label.' }) input: CreateLabelInput,
+    @Arg('input', () => CreateLabelInput, { description: 'The label to create.' }) input: CreateLabelInput,
   ) {
     return toPayload(async () => recordInvalidations(context, await this.service.create(context, input)));
   }
 
-  @Mutation(() => UpdateLabelPayload, { description: 'Changes a label.' })
+  @Mutation(() => UpdateLabelPayload, { description: 'Updates fields of a label.' })
   updateLabel(
     @Ctx() context: Context,
-    @Arg('input', () => UpdateLabelInput, { description: 'The changes.' }) input: UpdateLabelInput,
+    @Arg('input', () => UpdateLabelInput, { description: 'The label and the fields to change.' })
+    input: UpdateLabelInput,
   ) {
     return toPayload(async () => recordInvalidations(context, await this.service.update(context, input)));
   }
@@ -58,7 +59,7 @@ export class LabelResolver {
   @Mutation(() => DeleteLabelPayload, { description: 'Deletes a label and removes it from all tasks.' })
   deleteLabel(
     @Ctx() context: Context,
-    @Arg('input', () => DeleteLabelInput, { description: 'The label.' }) input: DeleteLabelInput,
+    @Arg('input', () => DeleteLabelInput, { description: 'The label to delete.' }) input: DeleteLabelInput,
   ) {
     return toPayload(async () => recordInvalidations(context, await this.service.delete(context, input)));
   }

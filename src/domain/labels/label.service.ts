@@ -31,7 +31,7 @@ const name = textInput(TEXTS.labelName);
 const color = z
   .string()
   .toLowerCase()
-  .regex(/^#[0-9a-f]{6}$/, 'expected a colour like #1d76db');
+  .regex(/^#[0-9a-f]{6}$/, 'expected a color like #1d76db');
 const createLabelInput = z.object({
   projectId: idInput('project'),
   name,
@@ -102,7 +102,7 @@ export class LabelService {
   }
 }
 
-/** The label, locked, if the viewer may write in its project, which never changes. @throws Refusal */
+/** Locks the label if the viewer can write in its project. A label never changes its project. @throws Refusal */
 async function labelToWrite(tx: Transaction, viewerId: UserId, id: LabelId): Promise<LabelRow> {
   const named = { what: 'label', path: ['input', 'id'] };
   const [known] = await tx.select({ projectId: labels.projectId }).from(labels).where(eq(labels.id, id));
@@ -113,7 +113,7 @@ async function labelToWrite(tx: Transaction, viewerId: UserId, id: LabelId): Pro
   return label;
 }
 
-/** Only the constraint knows: two writes may want one name at once. */
+/** Relies on the unique constraint, because two writes can use one name at once. */
 async function nameOnce<T>(name: string | undefined, write: () => Promise<T>): Promise<T> {
   try {
     return await write();

@@ -1,4 +1,4 @@
-/** Labels of a project. Which task bears which stands with the tasks. */
+/** Labels of a project. Which task has which label is stored in tasks/task.table.ts. */
 import { sql } from 'drizzle-orm';
 import { check, pgTable, text, unique } from 'drizzle-orm/pg-core';
 import { createdAt, idColumn, primaryId, updatedAt } from '../../db/columns.js';
@@ -21,7 +21,7 @@ export const labels = pgTable(
   },
   (table) => [
     unique('labels_name').on(table.projectId, table.name),
-    // What task_labels refers to, so that a task bears labels of its own project only.
+    // Referenced by task_labels, so that a task can only have labels of its own project.
     unique('labels_project').on(table.projectId, table.id),
     check('labels_name_length', sql`length(${table.name}) between 1 and 100`),
     check('labels_color', sql`${table.color} ~ '^#[0-9a-f]{6}$'`),
@@ -31,6 +31,6 @@ export type LabelRow = typeof labels.$inferSelect;
 
 export const labelRows = rowSets(labels, {
   byId: { columns: [labels.id] },
-  // Lists of labels hold ids in the order of names.
+  // Cached lists contain label ids in the order of names.
   byProject: { columns: [labels.projectId], watches: [labels.projectId, labels.name, labels.id] },
 });

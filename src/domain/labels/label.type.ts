@@ -1,4 +1,4 @@
-/** Label as GraphQL shows it, and what its mutations take and give. */
+/** GraphQL types of labels. */
 import { Field, ID, InputType, ObjectType } from 'type-graphql';
 import type { LabelId, ProjectId } from '../../db/ids.js';
 import { Node } from '../../graphql/node.js';
@@ -6,85 +6,89 @@ import { connectionTypes } from '../../graphql/page.js';
 import { IDEMPOTENCY_KEY, UserError } from '../../graphql/user-error.js';
 import type { LabelRow } from './label.table.js';
 
-/** Its root value is a row of `labels`. */
-@ObjectType({ implements: Node, description: 'A label of a project, for its tasks.', simpleResolvers: true })
+/** Resolves from a row of `labels`. */
+@ObjectType({
+  implements: Node,
+  description: 'A label of a project. Marks tasks of that project.',
+  simpleResolvers: true,
+})
 export class Label extends Node {
   declare id: LabelRow['id'];
 
-  @Field(() => String, { description: 'Unique within the project.' })
+  @Field(() => String, { description: 'Name, unique within the project.' })
   name: string;
 
-  @Field(() => String, { description: 'Like #1d76db.' })
+  @Field(() => String, { description: 'Hex color, for example #1d76db.' })
   color: string;
 
-  @Field(() => String, { nullable: true, description: 'What it is used for.' })
+  @Field(() => String, { nullable: true, description: 'What the label is used for. Null if it has no description.' })
   description: string | null;
 }
 
 export const { Edge: LabelEdge, Connection: LabelConnection } = connectionTypes('Label', () => Label);
 
-@InputType({ description: 'A label to create.' })
+@InputType({ description: 'Input for the mutation createLabel.' })
 export class CreateLabelInput {
-  @Field(() => ID, { description: 'The project that the label belongs to.' })
+  @Field(() => ID, { description: 'Id of the project to create the label in.' })
   projectId: ProjectId;
 
-  @Field(() => String, { description: 'One line, 1-100 characters, unique within the project.' })
+  @Field(() => String, { description: 'Name, a single line of 1-100 characters, unique within the project.' })
   name: string;
 
-  @Field(() => String, { nullable: true, description: 'Like #1d76db; grey when left out.' })
+  @Field(() => String, { nullable: true, description: 'Hex color, for example #1d76db. Defaults to gray.' })
   color?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'At most 1 000 characters. A blank text is the same as `null`.' })
+  @Field(() => String, { nullable: true, description: 'Up to 1,000 characters. A blank text is stored as `null`.' })
   description?: string | null;
 
   @Field(() => String, { nullable: true, description: IDEMPOTENCY_KEY })
   idempotencyKey?: string | null;
 }
 
-@InputType({ description: 'Changes of a label: what is left out stays, `null` clears.' })
+@InputType({ description: 'Input for the mutation updateLabel. Omitted fields stay unchanged; `null` clears a field.' })
 export class UpdateLabelInput {
-  @Field(() => ID, { description: 'The label.' })
+  @Field(() => ID, { description: 'Id of the label to update.' })
   id: LabelId;
 
   @Field(() => String, {
     nullable: true,
-    description: 'One line, 1-100 characters, unique within the project; cannot be cleared.',
+    description: 'Name, a single line of 1-100 characters, unique within the project. Cannot be null.',
   })
   name?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Like #1d76db; cannot be cleared.' })
+  @Field(() => String, { nullable: true, description: 'Hex color, for example #1d76db. Cannot be null.' })
   color?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'At most 1 000 characters. `null` or a blank text clears it.' })
+  @Field(() => String, { nullable: true, description: 'Up to 1,000 characters. `null` or a blank text clears it.' })
   description?: string | null;
 }
 
-@InputType({ description: 'A label to delete.' })
+@InputType({ description: 'Input for the mutation deleteLabel.' })
 export class DeleteLabelInput {
-  @Field(() => ID, { description: 'The label. It is removed from all tasks.' })
+  @Field(() => ID, { description: 'Id of the label to delete. It is removed from all tasks.' })
   id: LabelId;
 }
 
 @ObjectType({ simpleResolvers: true })
 abstract class LabelPayload {
-  @Field(() => Label, { nullable: true, description: 'The label as it is now; null when there are errors.' })
+  @Field(() => Label, { nullable: true, description: 'The label after the mutation. Null if there are errors.' })
   label?: LabelRow | null;
 
-  @Field(() => [UserError], { description: 'Why nothing was done; empty when it was.' })
+  @Field(() => [UserError], { description: 'Why the mutation was refused. Empty if it succeeded.' })
   errors: UserError[];
 }
 
-@ObjectType({ description: 'What createLabel did.', simpleResolvers: true })
+@ObjectType({ description: 'Result of the mutation createLabel.', simpleResolvers: true })
 export class CreateLabelPayload extends LabelPayload {}
 
-@ObjectType({ description: 'What updateLabel did.', simpleResolvers: true })
+@ObjectType({ description: 'Result of the mutation updateLabel.', simpleResolvers: true })
 export class UpdateLabelPayload extends LabelPayload {}
 
-@ObjectType({ description: 'What deleteLabel did.', simpleResolvers: true })
+@ObjectType({ description: 'Result of the mutation deleteLabel.', simpleResolvers: true })
 export class DeleteLabelPayload {
-  @Field(() => ID, { nullable: true, description: 'The id of the label that is gone; null when there are errors.' })
+  @Field(() => ID, { nullable: true, description: 'Id of the deleted label. Null if there are errors.' })
   deletedLabelId?: LabelId | null;
 
-  @Field(() => [UserError], { description: 'Why nothing was done; empty when it was.' })
+  @Field(() => [UserError], { description: 'Why the mutation was refused. Empty if it succeeded.' })
   errors: UserError[];
 }

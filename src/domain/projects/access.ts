@@ -1,6 +1,7 @@
 /**
- * Who may see and change what: a project's data is for its members. Reads ask the cached, strictly invalidated memberships, so
- * a removed member is shut out with the next request; writes ask the table itself, inside their transaction.
+ * Authorization: only members can access the data of a project. Reads use the cached memberships, which are invalidated
+ * exactly, so a removed member loses access with the next request. Writes check the table itself, inside their
+ * transaction.
  */
 import { and, eq } from 'drizzle-orm';
 import type { ProjectId, UserId } from '../../db/ids.js';
@@ -18,7 +19,7 @@ export function visibleProjectIds({ loaders, viewerId }: Context): MaybePromise<
   return mapMaybe(loaders.load(membershipsOf, viewerId), projectIdsOf);
 }
 
-/** One frozen list for each value that was read: it is part of the keys of all lists of a request. */
+/** One frozen list per loaded value, because the list is part of the cache key of every task list of a request. */
 const idsOfMemberships = new WeakMap<readonly Membership[], readonly ProjectId[]>();
 
 function projectIdsOf(memberships: readonly Membership[]): readonly ProjectId[] {
@@ -36,7 +37,10 @@ export function roleIn({ loaders, viewerId }: Context, projectId: ProjectId): Ma
   );
 }
 
-/** The viewer's role where its writes would not be refused: undefined for a VIEWER, and in an archived project. Asked in one trip. */
+/**
+ * The viewer's role if it allows writes: undefined for a VIEWER and in an archived project. Both are loaded in one
+ * round trip.
+ */
 export function writingRoleIn(context: Context, projectId: ProjectId): MaybePromise<Role | undefined> {
   return zipMaybe(roleIn(context, projectId), context.loaders.load(projectById, projectId), (role, project) =>
     mayWrite(role) && project?.archivedAt === null ? role : undefined,
@@ -44,8 +48,8 @@ export function writingRoleIn(context: Context, projectId: ProjectId): MaybeProm
 }
 
 /**
- * The row when the viewer may see its project's data, else null: what is hidden and what does not exist look the same.
- * Both are asked for at once, in one trip.
+ * The row if the viewer can see its project, else null: hidden and missing objects look alike. Row and memberships are
+ * loaded in one round trip.
  */
 export function ifVisible<R>(
   context: Context,
@@ -57,23 +61,23 @@ export function ifVisible<R>(
   );
 }
 
-/** What a refusal says of the object that the input names. */
+/** The object that an error names, and the argument that named it. */
 export interface ErrorTarget {
-  /** `task`, for people. */
+  /** The object's type in messages, for example `task`. */
   readonly what: string;
-  /** Of the argument that names it. */
+  /** Path of the argument that names it. */
   readonly path: readonly string[];
 }
 
-/** A viewer's place in a project, as a write sees it. */
+/** The viewer's role in a project, and whether the project is archived, as read by a write. */
 export interface ProjectAccess {
   readonly role: Role;
   readonly archivedAt: string | null;
 }
 
 /**
- * A user by id, when the viewer is that user or shares a project with them. Who has left is still shown by what they left
- * behind: a task's creator, a comment's author are read through those.
+ * A user by id, if it is the viewer or shares a project with the viewer. Former members are still visible as the
+ * creator of a task or the author of a comment, which are loaded without this check.
  */
 export async function visibleUser(context: Context, id: UserId): Promise<UserRow | null> {
   const { loaders, viewerId } = context;
@@ -87,8 +91,9 @@ export async function visibleUser(context: Context, id: UserId): Promise<UserRow
 }
 
 /**
- * The viewer's right to write in a project, held until the transaction ends.
- * @returns the role. @throws Refusal NOT_FOUND for a stranger, who must not learn that the project exists; FORBIDDEN for a VIEWER, and in
+ * Checks that the viewer can write in a project, and locks that right until the transaction ends.
+ * @returns the viewer's role
+ * @throws Refusal NOT_FOUND for a non-member, who must not learn that the project exists; FORBIDDEN for a VIEWER and in
  * an archived project.
  */
 export async function requireWriter(
@@ -101,7 +106,7 @@ export async function requireWriter(
   return roleOfWriter(tx, viewerId, projectId, named);
 }
 
-/** The same in a project whose gate was passed. */
+/** Like `requireWriter`, for a project whose lock is already held. */
 export async function roleOfWriter(
   tx: Transaction,
   viewerId: UserId,
@@ -115,8 +120,8 @@ export async function roleOfWriter(
 }
 
 /**
- * The viewer's ownership of a project whose gate was passed.
- * @throws Refusal NOT_FOUND for a stranger, FORBIDDEN for any other role.
+ * Checks that the viewer is an OWNER of a project whose lock is already held.
+ * @throws Refusal NOT_FOUND for a non-member, FORBIDDEN for any other role.
  */
 export async function requireOwner(
   tx: Transaction,
@@ -128,7 +133,7 @@ export async function requireOwner(
   if (role !== 'OWNER') throw forbidden(`your role in this project is ${role}; this needs OWNER`, named.path);
 }
 
-/** @returns the role. @throws Refusal NOT_FOUND for a stranger. */
+/** @returns the viewer's role. @throws Refusal NOT_FOUND for a non-member. */
 export async function requireMember(
   tx: Transaction,
   viewerId: UserId,
@@ -140,7 +145,7 @@ export async function requireMember(
   return place.role;
 }
 
-/** Against removal by whoever does not pass the gate: an operator, a deleted user. */
+/** Row locks, against removals that do not take the project lock: by an operator, or by deleting a user. */
 async function lockPlace(tx: Transaction, viewerId: UserId, projectId: ProjectId): Promise<ProjectAccess | undefined> {
   const [place] = await tx
     .select({ role: projectMembers.role, archivedAt: projects.archivedAt })
@@ -151,7 +156,7 @@ async function lockPlace(tx: Transaction, viewerId: UserId, projectId: ProjectId
   return place;
 }
 
-/** Why the viewer may not write there, if so: the place as it was read behind the project's gate. */
+/** The reason why the viewer cannot write, undefined if the viewer can. `place` must be read under the project lock. */
 export function whyNotWritable(place: ProjectAccess | undefined, { what, path }: ErrorTarget): Refusal | undefined {
   if (place === undefined) return notFound(what, path);
   if (!mayWrite(place.role)) return forbidden(`your role in this project is ${place.role}; writing needs MEMBER`, path);
@@ -159,7 +164,7 @@ export function whyNotWritable(place: ProjectAccess | undefined, { what, path }:
 }
 
 export function archived(path: readonly string[]): Refusal {
-  return forbidden('the project is archived; an OWNER can bring it back with archiveProject', path);
+  return forbidden('the project is archived; an OWNER can restore it with archiveProject', path);
 }
 
 export function forbidden(message: string, path: readonly string[]): Refusal {

@@ -1,7 +1,8 @@
 /**
- * How many projects a user may be a member of. Every list of all the viewer's tasks is read from each of their projects, so others must
- * not be able to make that any number. What others add a user to does not count against what the user creates, and no one person can
- * fill the others' part; a member leaves a project by `removeMember`. Members from before these bounds stay, imports are an operator's.
+ * Limits on the number of projects of a user. A list of all the viewer's tasks reads each of the viewer's projects, so
+ * other users must not be able to make that number arbitrary. Projects that a user was added to do not count against
+ * projects that the user creates. No single person can use up the limit for additions. Members leave a project with
+ * `removeMember`. Memberships older than these limits stay; imports are not limited.
  */
 import { and, count, eq, sql } from 'drizzle-orm';
 import type { ProjectId, UserId } from '../../db/ids.js';
@@ -10,14 +11,16 @@ import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { type UserRow, users } from '../users/user.table.js';
 import { projectMembers } from './project.table.js';
 
-/** Created by the user. A list of so many projects' tasks takes Postgres some ms. */
+/** Projects created by the user. Postgres reads a list over that many projects in some milliseconds. */
 export const MAX_CREATED = 500;
-/** That others have added the user to. */
+/** Projects that others have added the user to. */
 export const MAX_ADDED = 500;
-/** Of these, by one person. */
+/** Projects that one person has added the user to. */
 export const MAX_ADDED_BY_ONE = 250;
 
-/** The user, locked, so that two writes do not both take the last place. Undefined when there is none. */
+/**
+ * Locks the user, so that two concurrent writes cannot both take the last place. Undefined if there is no such user.
+ */
 export async function lockUser(
   tx: Transaction,
   who: { readonly id: UserId } | { readonly handle: string },
@@ -27,15 +30,18 @@ export async function lockUser(
   return user;
 }
 
-/** May the viewer, whose row is locked, create another project? @throws Refusal */
+/** Checks that the viewer can create another project. The viewer's row must be locked. @throws Refusal */
 export async function requireRoomToCreate(tx: Transaction, viewerId: UserId): Promise<void> {
   const { own } = await countOf(tx, viewerId, viewerId);
   if (own < MAX_CREATED) return;
-  const message = `you have created ${own} projects and are a member of them; expected at most ${MAX_CREATED}`;
+  const message = `you have created ${own} projects that you are a member of; expected at most ${MAX_CREATED}`;
   throw new Refusal(UserErrorCode.CONFLICT, message, ['input']);
 }
 
-/** May `by` add the user, whose row is locked, to another project? A member may be given another role. @throws Refusal */
+/**
+ * Checks that `by` can add the user to another project. The user's row must be locked. Always allowed for an existing
+ * member, whose role changes. @throws Refusal
+ */
 export async function requireRoomToAdd(
   tx: Transaction,
   { by, userId, projectId, path }: { by: UserId; userId: UserId; projectId: ProjectId; path: readonly string[] },
@@ -61,7 +67,7 @@ function full(message: string, path: readonly string[]): Refusal {
   return new Refusal(UserErrorCode.CONFLICT, message, path);
 }
 
-/** The user's memberships: by the user, by others, by `one`. */
+/** The user's memberships, counted by how they began: own projects, added by others, added by `one`. */
 async function countOf(tx: Transaction, userId: UserId, one: UserId) {
   const { addedBy } = projectMembers;
   const [counts] = await tx

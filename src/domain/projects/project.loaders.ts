@@ -1,4 +1,4 @@
-/** How projects and memberships are read. */
+/** Reads of projects and memberships. */
 import { asc } from 'drizzle-orm';
 import { shapeOf } from '../../db/by-id.js';
 import type { ProjectId, UserId } from '../../db/ids.js';
@@ -18,7 +18,7 @@ export interface Membership {
   readonly role: Role;
 }
 
-/** A user's memberships in the order of the projects' ids: what every authorization asks. */
+/** A user's memberships, ordered by project id. Every authorization check reads them. */
 export const membershipsOf: Source<UserId, readonly Membership[]> = childrenSource({
   name: 'Memberships',
   shape: shapeOf(projectMembers),
@@ -36,7 +36,7 @@ export interface Member {
   readonly role: Role;
 }
 
-/** A project's members in the order in which they became users. */
+/** A project's members, in the order in which their user accounts were created. */
 export const membersOf: Source<ProjectId, readonly Member[]> = childrenSource({
   name: 'ProjectMembers',
   shape: shapeOf(projectMembers),

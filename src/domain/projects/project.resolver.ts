@@ -1,4 +1,4 @@
-/** The queries and fields of Project, and its mutations. */
+/** Queries, fields and mutations of projects. */
 import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { isId, type ProjectId } from '../../db/ids.js';
 import { type MaybePromise, mapMaybe } from '../../engine/cache/index.js';
@@ -36,12 +36,15 @@ export class ProjectResolver {
   @Query(() => Project, {
     nullable: true,
     description:
-      'A project by its id or key, exactly one of them; null when there is none that the viewer is a member of.',
+      'Finds a project by id or key; pass exactly one of them. Null if it does not exist or the viewer is not a ' +
+      'member.',
   })
   async project(
     @Ctx() context: Context,
-    @Arg('id', () => ID, { nullable: true, description: 'Its id.' }) id?: string | null,
-    @Arg('key', () => String, { nullable: true, description: 'Its key, like OPS.' }) key?: string | null,
+    @Arg('id', () => ID, { nullable: true, description: 'Id of the project.' }) id?: string | null,
+    @Arg('key', () => String, { nullable: true, description: 'Key of the project, for example OPS.' }) key?:
+      | string
+      | null,
   ) {
     exactlyOne({ id, key }, 'id', 'key');
     if (isGiven(id)) return visibleProject(context, readId('project', id, 'id'));
@@ -50,7 +53,7 @@ export class ProjectResolver {
     return projectId && context.loaders.load(projectById, projectId);
   }
 
-  @Query(() => ProjectConnection, { description: 'The projects that the viewer is a member of, oldest first.' })
+  @Query(() => ProjectConnection, { description: 'Projects the viewer is a member of, oldest first.' })
   projects(@Ctx() context: Context, @Args(() => PageArgs) args: PageArgs) {
     const query = pageQuery(args, 'projects', ([id]) => isId('project', id ?? ''));
     return connection({
@@ -62,7 +65,9 @@ export class ProjectResolver {
     });
   }
 
-  @FieldResolver(() => ProjectMemberConnection, { description: 'Who may see it, and do what.' })
+  @FieldResolver(() => ProjectMemberConnection, {
+    description: 'Members of the project with their roles, in the order in which their user accounts were created.',
+  })
   members(@Root() project: ProjectRow, @Ctx() { loaders }: Context, @Args(() => PageArgs) args: PageArgs) {
     const query = pageQuery(args, MEMBERS, ([id]) => isId('user', id ?? ''));
     const members = () => loaders.load(membersOf, project.id);
@@ -80,7 +85,7 @@ export class ProjectResolver {
     const edges = async () => {
       const [page, all] = await Promise.all([users.edges(), members()]);
       const roles = new Map(all.map(({ userId, role }) => [userId, role]));
-      // Under a mutation the two may be of different moments: who has left in between is left out.
+      // Under a mutation the two reads may be of different moments; a member who left in between is omitted.
       return page.flatMap((edge) => {
         const role = roles.get(edge.node.id);
         return role === undefined ? [] : [{ ...edge, role }];
@@ -91,45 +96,50 @@ export class ProjectResolver {
 
   @FieldResolver(() => ProjectRoleType, {
     nullable: true,
-    description: 'What the viewer may do in it; null for a viewer who has just left it.',
+    description: "The viewer's role in the project. Null if the viewer has just left it.",
   })
   viewerRole(@Root() project: ProjectRow, @Ctx() context: Context) {
     return mapMaybe(roleIn(context, project.id), (role) => role ?? null);
   }
 
-  @Mutation(() => CreateProjectPayload, { description: 'Creates a project that the viewer owns.' })
+  @Mutation(() => CreateProjectPayload, { description: 'Creates a project with the viewer as its OWNER.' })
   createProject(
     @Ctx() context: Context,
-    @Arg('input', () => CreateProjectInput, { description: 'The project.' }) input: CreateProjectInput,
+    @Arg('input', () => CreateProjectInput, { description: 'The project to create.' }) input: CreateProjectInput,
   ) {
     return toPayload(async () => recordInvalidations(context, await this.service.create(context, input)));
   }
 
-  @Mutation(() => UpdateProjectPayload, { description: 'Changes a project; its OWNERs may.' })
+  @Mutation(() => UpdateProjectPayload, { description: 'Updates a project. Requires the role OWNER.' })
   updateProject(
     @Ctx() context: Context,
-    @Arg('input', () => UpdateProjectInput, { description: 'The changes.' }) input: UpdateProjectInput,
+    @Arg('input', () => UpdateProjectInput, { description: 'The project and the fields to change.' })
+    input: UpdateProjectInput,
   ) {
     return toPayload(async () => recordInvalidations(context, await this.service.update(context, input)));
   }
 
   @Mutation(() => ArchiveProjectPayload, {
     description:
-      'Archives a project, or brings it back; its OWNERs may. Of an archived one all can be read, and only its members can be changed.',
+      'Archives or restores a project. Requires the role OWNER. An archived project stays readable; only its ' +
+      'members can be changed.',
   })
   archiveProject(
     @Ctx() context: Context,
-    @Arg('input', () => ArchiveProjectInput, { description: 'The project.' }) input: ArchiveProjectInput,
+    @Arg('input', () => ArchiveProjectInput, { description: 'The project to archive or restore.' })
+    input: ArchiveProjectInput,
   ) {
     return toPayload(async () => recordInvalidations(context, await this.service.archive(context, input)));
   }
 
   @Mutation(() => AddMemberPayload, {
-    description: 'Adds a member to a project, or gives one another role; its OWNERs may. One OWNER stays.',
+    description:
+      'Adds a member to a project or changes the role of one. Requires the role OWNER. The last OWNER cannot get ' +
+      'another role.',
   })
   addMember(
     @Ctx() context: Context,
-    @Arg('input', () => AddMemberInput, { description: 'The member.' }) input: AddMemberInput,
+    @Arg('input', () => AddMemberInput, { description: 'The user, the project and the role.' }) input: AddMemberInput,
   ) {
     return toPayload(async () => {
       const { project, member } = recordInvalidations(context, await this.service.addMember(context, input));
@@ -140,20 +150,22 @@ export class ProjectResolver {
 
   @Mutation(() => RemoveMemberPayload, {
     description:
-      'Removes a member from a project: OWNERs anybody, all others themselves. One OWNER stays. Tasks of the project assigned to them become unassigned.',
+      "Removes a member from a project and unassigns the member's tasks in it. An OWNER can remove anyone, other " +
+      'members only themselves. The last OWNER cannot be removed.',
   })
   removeMember(
     @Ctx() context: Context,
-    @Arg('input', () => RemoveMemberInput, { description: 'The member.' }) input: RemoveMemberInput,
+    @Arg('input', () => RemoveMemberInput, { description: 'The project and the member to remove.' })
+    input: RemoveMemberInput,
   ) {
     return toPayload(async () => recordInvalidations(context, await this.service.removeMember(context, input)));
   }
 }
 
-/** A project, if the viewer is a member. */
+/** The project, or null if the viewer is not a member. */
 export function visibleProject(context: Context, id: ProjectId): MaybePromise<ProjectRow | null> {
   return ifVisible(context, context.loaders.load(projectById, id), (project) => project.id);
 }
 
-/** Of a list sorted by id. */
+/** An item of a list sorted by id. */
 const onlyId = <Id extends string>(id: Id) => ({ id, sort: [] });

@@ -1,4 +1,4 @@
-/** Writes of projects, and of who is a member. */
+/** Writes of projects and memberships. */
 import { and, eq, ne, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import { changedFields } from '../../db/differences.js';
@@ -68,7 +68,7 @@ const addMemberInput = z
 const PROJECT = { what: 'project', path: ['input', 'id'] };
 const PROJECT_OF_MEMBER = { what: 'project', path: ['input', 'projectId'] };
 
-/** What else has to happen when a member is removed, in the same transaction: features after this one know. */
+/** Called in the transaction that removes a member, for features that this one does not know. */
 export type OnMemberRemoved = (tx: Transaction, projectId: ProjectId, userId: UserId) => Promise<void>;
 
 export class ProjectService {
@@ -195,7 +195,7 @@ async function change(
   return updated as ProjectRow;
 }
 
-/** Of a project whose member the viewer is, so it is there. */
+/** The viewer is a member, so the project exists. */
 async function lockProject(tx: Transaction, id: ProjectId): Promise<ProjectRow> {
   const [project] = await tx.select().from(projects).where(eq(projects.id, id)).for('no key update');
   return project as ProjectRow;

@@ -1,18 +1,18 @@
-/** Projects, their members with roles, and the counter that numbers their tasks. */
+/** Projects, their members with roles, and the counter of task numbers. */
 import { sql } from 'drizzle-orm';
 import { check, index, integer, pgEnum, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
 import { createdAt, idColumn, instant, primaryId, updatedAt } from '../../db/columns.js';
 import { rowSets } from '../../engine/postgres/index.js';
 import { users } from '../users/user.table.js';
 
-/** The form of a project's key, as the constraint below has it. */
+/** Must match the constraint below. */
 export const PROJECT_KEY = /^[A-Z][A-Z0-9]{1,9}$/;
 
 export const projects = pgTable(
   'projects',
   {
     id: primaryId('project'),
-    /** The front of its tasks' identifiers: OPS in OPS-42. */
+    /** Prefix of task identifiers: OPS in OPS-42. */
     key: text().notNull().unique(),
     name: text().notNull(),
     description: text(),
@@ -51,7 +51,10 @@ export const projectMembers = pgTable(
       .notNull()
       .references(() => users.id, { onDelete: 'cascade' }),
     role: projectRole().notNull(),
-    /** By whom; the user itself for the one who created the project. Null: not through the API, or before this was known. */
+    /**
+     * The user who added this member; for the project's creator, the user itself. Null for imported members and for
+     * rows older than this column.
+     */
     addedBy: idColumn('user', 'added_by').references(() => users.id, { onDelete: 'set null' }),
     createdAt: createdAt(),
   },
@@ -66,7 +69,10 @@ export const memberRows = rowSets(projectMembers, {
   byProject: { columns: [projectMembers.projectId] },
 });
 
-/** Apart from `projects`, so that numbering a new task does not touch a row that everybody caches. Not cached: no triggers. */
+/**
+ * Separate from `projects`, so that numbering a task does not change a row that every client caches. Not cached: no
+ * triggers.
+ */
 export const taskNumbers = pgTable('task_numbers', {
   projectId: idColumn('project', 'project_id')
     .primaryKey()

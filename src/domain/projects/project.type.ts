@@ -1,4 +1,4 @@
-/** Project as GraphQL shows it, and what its mutations take and give. */
+/** GraphQL types of projects. */
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, InputType, Int, ObjectType, registerEnumType } from 'type-graphql';
 import type { ProjectId, UserId } from '../../db/ids.js';
@@ -13,78 +13,94 @@ import { type ProjectRow, projectRole, type Role } from './project.table.js';
 export const ProjectRoleType = Object.fromEntries(projectRole.enumValues.map((value) => [value, value]));
 registerEnumType(ProjectRoleType, {
   name: 'ProjectRole',
-  description: 'What a member of a project may do.',
+  description: 'Role of a project member, which decides what the member can do.',
   valuesConfig: {
-    OWNER: { description: 'All that a MEMBER may; and change the project and its members. Every project has one.' },
-    MEMBER: { description: 'See all, and write tasks, labels and comments.' },
-    VIEWER: { description: 'See all.' },
+    OWNER: {
+      description: 'Everything a MEMBER can do, and edit the project and its members. Every project has at least one.',
+    },
+    MEMBER: { description: 'Can read everything in the project and write tasks, labels and comments.' },
+    VIEWER: { description: 'Can read everything in the project.' },
   },
 });
 
-/** Names the list of a project's members in cursors. */
+/** Names the member list in cursors. */
 export const MEMBERS = 'members';
 
-/** Its root value is a row of `projects`. */
-@ObjectType({ implements: Node, description: 'A body of work with members; holds tasks.', simpleResolvers: true })
+/** Resolves from a row of `projects`. */
+@ObjectType({
+  implements: Node,
+  description: 'A project: groups tasks and labels. Only its members can see it.',
+  simpleResolvers: true,
+})
 export class Project extends Node {
   declare id: ProjectRow['id'];
 
-  @Field(() => String, { description: "Unique; the front of its tasks' identifiers: OPS in OPS-42." })
+  @Field(() => String, { description: 'Unique key and prefix of task identifiers: OPS in OPS-42. Never changes.' })
   key: string;
 
-  @Field(() => String, { description: 'The name to show.' })
+  @Field(() => String, { description: 'Display name, a single line of 1-100 characters.' })
   name: string;
 
-  @Field(() => String, { nullable: true, description: 'What it is about.', complexity: COSTS.shortTextField })
+  @Field(() => String, {
+    nullable: true,
+    description: 'What the project is about. Null if it has no description.',
+    complexity: COSTS.shortTextField,
+  })
   description: string | null;
 
-  @Field(() => GraphQLDateTime, { nullable: true, description: 'When it was archived, if it was.' })
+  @Field(() => GraphQLDateTime, {
+    nullable: true,
+    description: 'When the project was archived. Null if it is not archived.',
+  })
   archivedAt: string | null;
 
-  @Field(() => GraphQLDateTime, { description: 'When it was created.' })
+  @Field(() => GraphQLDateTime, { description: 'When the project was created.' })
   createdAt: string;
 }
 
 export const { Edge: ProjectEdge, Connection: ProjectConnection } = connectionTypes('Project', () => Project);
 
-@ObjectType({ description: 'A member of a project.', simpleResolvers: true })
+@ObjectType({ description: 'An edge of a member list: the user, the role and the cursor.', simpleResolvers: true })
 export class ProjectMemberEdge {
-  @Field(() => String, { description: 'Names this place in the list, for `after`.' })
+  @Field(() => String, { description: 'Opaque cursor of this edge, for `after` and `before`.' })
   cursor: string;
 
-  @Field(() => User, { description: 'Who it is.' })
+  @Field(() => User, { description: 'The user who is a member.' })
   node: UserRow;
 
-  @Field(() => ProjectRoleType, { description: 'What they may do in the project.' })
+  @Field(() => ProjectRoleType, { description: 'Role of the user in this project.' })
   role: Role;
 }
 
-@ObjectType({ description: "A page of a project's members.", simpleResolvers: true })
+@ObjectType({ description: 'A page of the members of a project.', simpleResolvers: true })
 export class ProjectMemberConnection {
-  @Field(() => [ProjectMemberEdge], { description: 'The page with a cursor and the role of each.' })
+  @Field(() => [ProjectMemberEdge], { description: 'Members of this page with role and cursor.' })
   edges: ProjectMemberEdge[];
 
-  @Field(() => [User], { description: 'The page without cursors.' })
+  @Field(() => [User], { description: 'Users of this page without role and cursor.' })
   nodes: UserRow[];
 
-  @Field(() => PageInfo, { description: 'Where this page stands.' })
+  @Field(() => PageInfo, { description: 'Pagination state of this page.' })
   pageInfo: PageInfo;
 
-  @Field(() => Int, { description: 'How many there are on all pages. Counted only when asked for.' })
+  @Field(() => Int, { description: 'Number of members on all pages. Counted only if selected.' })
   totalCount: number;
 }
 
-@InputType({ description: 'A project to create; the viewer becomes its owner.' })
+@InputType({ description: 'Input for the mutation createProject.' })
 export class CreateProjectInput {
-  @Field(() => String, { description: '2 to 10 capital letters or digits, a letter first; unique.' })
+  @Field(() => String, {
+    description:
+      '2-10 uppercase letters or digits, starting with a letter. Unique across all projects; cannot be changed later.',
+  })
   key: string;
 
-  @Field(() => String, { description: 'One line, 1-100 characters.' })
+  @Field(() => String, { description: 'Display name, a single line of 1-100 characters.' })
   name: string;
 
   @Field(() => String, {
     nullable: true,
-    description: 'At most 10 000 characters. A blank text is the same as `null`.',
+    description: 'Up to 10,000 characters. A blank text is stored as `null`.',
   })
   description?: string | null;
 
@@ -92,89 +108,102 @@ export class CreateProjectInput {
   idempotencyKey?: string | null;
 }
 
-@InputType({ description: 'Changes of a project: what is left out stays, `null` clears.' })
+@InputType({
+  description: 'Input for the mutation updateProject. Omitted fields stay unchanged; `null` clears a field.',
+})
 export class UpdateProjectInput {
-  @Field(() => ID, { description: 'The project.' })
+  @Field(() => ID, { description: 'Id of the project to update.' })
   id: ProjectId;
 
-  @Field(() => String, { nullable: true, description: 'One line, 1-100 characters; cannot be cleared.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Display name, a single line of 1-100 characters. Cannot be null.',
+  })
   name?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'At most 10 000 characters. `null` or a blank text clears it.' })
+  @Field(() => String, { nullable: true, description: 'Up to 10,000 characters. `null` or a blank text clears it.' })
   description?: string | null;
 }
 
-@InputType({ description: 'A project to archive, or to bring back.' })
+@InputType({ description: 'Input for the mutation archiveProject.' })
 export class ArchiveProjectInput {
-  @Field(() => ID, { description: 'The project.' })
+  @Field(() => ID, { description: 'Id of the project to archive or restore.' })
   id: ProjectId;
 
-  @Field(() => Boolean, { defaultValue: true, description: 'False brings it back.' })
+  @Field(() => Boolean, { defaultValue: true, description: 'True archives the project, false restores it.' })
   archived: boolean;
 }
 
-@InputType({ description: 'A member to add, or the role to give to one.' })
+@InputType({ description: 'Input for the mutation addMember.' })
 export class AddMemberInput {
-  @Field(() => ID, { description: 'The project.' })
+  @Field(() => ID, { description: 'Id of the project.' })
   projectId: ProjectId;
 
   @Field(() => ID, {
     nullable: true,
-    description: 'The id of the user. Exactly one of `userId` and `handle` is required.',
+    description: 'Id of the user. Pass exactly one of `userId` and `handle`.',
   })
   userId?: UserId | null;
 
-  @Field(() => String, { nullable: true, description: 'The handle of the user, if you do not know the id.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Handle of the user. Pass exactly one of `userId` and `handle`.',
+  })
   handle?: string | null;
 
-  @Field(() => ProjectRoleType, { description: 'The role of the user in the project from now on.' })
+  @Field(() => ProjectRoleType, {
+    description: 'Role of the user in the project. Replaces the current role of a member.',
+  })
   role: Role;
 }
 
-@InputType({ description: 'A member to remove.' })
+@InputType({ description: 'Input for the mutation removeMember.' })
 export class RemoveMemberInput {
-  @Field(() => ID, { description: 'The project.' })
+  @Field(() => ID, { description: 'Id of the project.' })
   projectId: ProjectId;
 
-  @Field(() => ID, { description: 'Who: any member for an OWNER, oneself for all others.' })
+  @Field(() => ID, { description: 'Id of the member to remove.' })
   userId: UserId;
 }
 
 @ObjectType({ simpleResolvers: true })
 abstract class ProjectPayload {
-  @Field(() => Project, { nullable: true, description: 'The project as it is now; null when there are errors.' })
+  @Field(() => Project, { nullable: true, description: 'The project after the mutation. Null if there are errors.' })
   project?: ProjectRow | null;
 
-  @Field(() => [UserError], { description: 'Why nothing was done; empty when it was.' })
+  @Field(() => [UserError], { description: 'Why the mutation was refused. Empty if it succeeded.' })
   errors: UserError[];
 }
 
-@ObjectType({ description: 'What createProject did.', simpleResolvers: true })
+@ObjectType({ description: 'Result of the mutation createProject.', simpleResolvers: true })
 export class CreateProjectPayload extends ProjectPayload {}
 
-@ObjectType({ description: 'What updateProject did.', simpleResolvers: true })
+@ObjectType({ description: 'Result of the mutation updateProject.', simpleResolvers: true })
 export class UpdateProjectPayload extends ProjectPayload {}
 
-@ObjectType({ description: 'What archiveProject did.', simpleResolvers: true })
+@ObjectType({ description: 'Result of the mutation archiveProject.', simpleResolvers: true })
 export class ArchiveProjectPayload extends ProjectPayload {}
 
-@ObjectType({ description: 'What addMember did.', simpleResolvers: true })
+@ObjectType({ description: 'Result of the mutation addMember.', simpleResolvers: true })
 export class AddMemberPayload extends ProjectPayload {
-  @Field(() => ProjectMemberEdge, { nullable: true, description: 'The member; null when there are errors.' })
+  @Field(() => ProjectMemberEdge, {
+    nullable: true,
+    description: 'Edge of the member in the member list. Null if there are errors.',
+  })
   memberEdge?: ProjectMemberEdge | null;
 }
 
-@ObjectType({ description: 'What removeMember did.', simpleResolvers: true })
+@ObjectType({ description: 'Result of the mutation removeMember.', simpleResolvers: true })
 export class RemoveMemberPayload {
-  @Field(() => ID, { nullable: true, description: 'The id of who is no member any more; null when there are errors.' })
+  @Field(() => ID, { nullable: true, description: 'Id of the user who was removed. Null if there are errors.' })
   removedUserId?: UserId | null;
 
   @Field(() => Project, {
     nullable: true,
-    description: 'The project; null when there are errors, and for a viewer who left it.',
+    description: 'The project after the mutation. Null if there are errors or the viewer left the project.',
   })
   project?: ProjectRow | null;
 
-  @Field(() => [UserError], { description: 'Why nothing was done; empty when it was.' })
+  @Field(() => [UserError], { description: 'Why the mutation was refused. Empty if it succeeded.' })
   errors: UserError[];
 }

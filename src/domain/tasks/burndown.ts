@@ -1,4 +1,7 @@
-/** A project's burndown: how many of its tasks were left at the end of each of the last days, in UTC. Canceled tasks are not counted. */
+/**
+ * A project's burndown: the number of open tasks at the end of each of the last days, in UTC. Canceled tasks are not
+ * counted.
+ */
 import { sql } from 'drizzle-orm';
 import { GraphQLDate } from 'graphql-scalars';
 import { Field, Int, ObjectType } from 'type-graphql';
@@ -9,17 +12,19 @@ import { tasks } from './task.table.js';
 
 const MAX_DAYS = 365;
 
-@ObjectType({ description: "A day in a project's burndown.", simpleResolvers: true })
+@ObjectType({ description: 'One day of the burndown of a project.', simpleResolvers: true })
 export class BurndownPoint {
-  @Field(() => GraphQLDate, { description: 'The day in UTC; the last one is today.' })
+  @Field(() => GraphQLDate, { description: 'The day in UTC. The last point is today.' })
   date: string;
 
   @Field(() => Int, {
-    description: 'How many tasks were not done at its end, or are not now. Canceled ones do not count.',
+    description:
+      'Tasks not yet done at the end of this day. A reopened task counts as open on every day; canceled tasks ' +
+      'are not counted.',
   })
   remaining: number;
 
-  @Field(() => Int, { description: 'How many were done on this day.' })
+  @Field(() => Int, { description: 'Tasks completed on this day.' })
   completed: number;
 }
 
@@ -34,7 +39,10 @@ export function checkDays(days: number): number {
   return days;
 }
 
-/** One scan of the tasks of all projects asked for: each task is +1 on the day it came and -1 on the day it was done. */
+/**
+ * One scan over the tasks of all requested projects: each task counts +1 on the day it was created and -1 on the day it
+ * was completed.
+ */
 export async function burndowns(queries: readonly BurndownQuery[], db: Database): Promise<BurndownPoint[][]> {
   const uuids = `{${queries.map(({ projectId }) => toUuid(projectId)).join(',')}}`;
   const days = `{${queries.map((query) => query.days).join(',')}}`;

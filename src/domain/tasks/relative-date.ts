@@ -1,19 +1,19 @@
 /**
- * Days and instants in filters: absolute, or relative to now as an ISO 8601 duration (`-P2W`). A relative one is resolved against
- * the present day or minute, so that equal questions of one minute share an entry.
+ * Days and instants in filters: absolute, or relative to now as an ISO 8601 duration (`-P2W`). Relative ones are
+ * resolved against the current day or minute, so that equal queries within a minute share a cache entry.
  */
 import { GraphQLError, GraphQLScalarType, Kind, type ValueNode } from 'graphql';
 import { GraphQLDate, GraphQLDateTime } from 'graphql-scalars';
 import { quoted } from '../../std/text.js';
 import { MINUTE } from '../../std/time.js';
 
-/** As a client gave it. */
+/** A day or instant as the client wrote it. */
 export type MomentInput = { readonly at: string } | { readonly duration: string };
 
 const DURATION =
   /^([+-])?P(?=.)(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?=.)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$/;
 const DAY_DURATION = /^[^T]+$/;
-/** Of one part of a duration: no date is further away than Postgres can tell. */
+/** Limit for each part of a duration; keeps results within the range of Postgres dates. */
 const MAX_PART = 9999;
 
 function momentScalar(
@@ -36,7 +36,9 @@ function momentScalar(
   };
   return new GraphQLScalarType<MomentInput, string>({
     name,
-    description: `${example[0]?.toUpperCase()}${example.slice(1)}, or an ISO 8601 duration from now, like -P2W: two weeks ago.`,
+    description:
+      `${example[0]?.toUpperCase()}${example.slice(1)}, or an ISO 8601 duration relative to now, like -P2W for two ` +
+      'weeks ago.',
     parseValue: (value) => read(value, null),
     parseLiteral: (node) => read(node.kind === Kind.STRING ? node.value : undefined, node),
     serialize: () => {
@@ -63,24 +65,27 @@ export const GraphQLDateOrDuration = momentScalar('DateOrDuration', 'a day like 
   at.toISOString().slice(0, 10),
 );
 
-/** The instant, as `isoText` writes it. */
+/** The instant in the format of `isoText`. */
 export function instantOf(moment: MomentInput, nowMs: number): string {
   if ('at' in moment) return moment.at;
   return addDuration(new Date(nowMs - (nowMs % MINUTE)), moment.duration).toISOString();
 }
 
-/** Until when what was resolved at `nowMs` is what it would be then: minutes end with days. */
+/**
+ * Until when a relative value resolved at `nowMs` stays the same. A day ends with a minute, so the end of the minute is
+ * enough.
+ */
 export function validUntil(nowMs: number): number {
   return nowMs - (nowMs % MINUTE) + MINUTE;
 }
 
-/** The day in UTC. */
+/** The day in UTC, as `2026-01-31`. */
 export function dayOf(moment: MomentInput, nowMs: number): string {
   if ('at' in moment) return moment.at;
   return addDuration(new Date(nowMs), moment.duration).toISOString().slice(0, 10);
 }
 
-/** Months and years first, as Postgres adds intervals: the 31st of a shorter month is its last day. */
+/** Adds years and months first, as Postgres does: the 31st becomes the last day of a shorter month. */
 function addDuration(from: Date, duration: string): Date {
   const [, sign, ...parts] = DURATION.exec(duration) as unknown as string[];
   const [years, months, weeks, days, hours, minutes, seconds] = parts.map(

@@ -1,17 +1,17 @@
 /**
- * The cursor of `taskChangesSince`: what its holder has been told, as Postgres's own snapshots. A transaction that `since` does not show has not
- * been told, whenever it began: so one that commits late is not missed. Within a page of many, `until` is the snapshot that the pages are
- * read up to, and `after` the place in it.
+ * The cursor of `taskChangesSince`: what its holder has seen, as Postgres snapshots. Transactions that are not visible
+ * in `since` have not been seen, whenever they began, so a late commit is not missed. While several pages are read,
+ * `until` is the snapshot they are read up to and `after` the position within it.
  */
 import { Buffer } from 'node:buffer';
 import { digest } from '../../engine/cache/index.js';
 import { badUserInput } from '../../graphql/errors.js';
 
-/** Raise it when the parts of a cursor change their meaning. */
+/** Increase when the meaning of a cursor's parts changes. */
 const VERSION = 1;
-/** Room for the ids of thousands of transactions under way: more than a Postgres has connections. */
+/** Room for the ids of thousands of running transactions, more than Postgres has connections. */
 const MAX_CHARS = 64 * 1024;
-/** Of what `pg_snapshot` takes. */
+/** Upper limit that `pg_snapshot` accepts. */
 const MAX_XID = 2n ** 63n - 1n;
 
 /** `xmin:xmax:xip,xip,…`, as `pg_current_snapshot()` writes it. */
@@ -19,11 +19,11 @@ export type Snapshot = string & { readonly brand: 'snapshot' };
 
 export interface ChangeCursor {
   readonly since: Snapshot;
-  /** In the middle of several pages. */
+  /** Set while several pages are being read. */
   readonly rest?: { readonly until: Snapshot; readonly after: number };
 }
 
-/** @param scope names what the changes are of: a cursor of another scope is refused */
+/** @param scope names what the cursor covers; `readCursor` refuses it with another scope */
 export function writeCursor({ since, rest }: ChangeCursor, scope: string): string {
   const parts = [VERSION, markOf(scope), since, ...(rest === undefined ? [] : [rest.until, rest.after])];
   return Buffer.from(JSON.stringify(parts)).toString('base64url');
@@ -59,7 +59,10 @@ function isPlace(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
-/** Whether Postgres takes it: `xmin` at most `xmax`, and between them the transactions under way, each once, in order. */
+/**
+ * Whether Postgres accepts it: `xmin` is at most `xmax`, and the running transactions between them are unique and
+ * sorted.
+ */
 export function isSnapshot(value: unknown): value is Snapshot {
   if (typeof value !== 'string' || !/^\d{1,19}:\d{1,19}:(\d{1,19}(,\d{1,19})*)?$/.test(value)) return false;
   const { xmin, xmax, running } = boundsOf(value as Snapshot);
@@ -73,22 +76,26 @@ export function boundsOf(snapshot: Snapshot): { xmin: bigint; xmax: bigint; runn
   return { xmin: BigInt(xmin), xmax: BigInt(xmax), running };
 }
 
-/** The lowest transaction that the snapshot does not show. Not its `xmin`, which a forged cursor may set to anything lower. */
+/**
+ * The lowest transaction that the snapshot does not show. `xmin` cannot be used: a forged cursor may set it to anything
+ * lower.
+ */
 export function firstUnseen(snapshot: Snapshot): bigint {
   const { xmax, running } = boundsOf(snapshot);
   return running[0] ?? xmax;
 }
 
 /**
- * Whether changes that the cursor has not seen may be gone. `now`: the snapshot that the changes are read with; `trimmedBelow`: events of
- * transactions from there on are all kept.
+ * Whether changes that the cursor has not seen may be gone.
+ * @param now the snapshot the changes are read with
+ * @param trimmedBelow events of this and later transactions are all kept
  */
 export function isExpired({ since, rest }: ChangeCursor, now: Snapshot, trimmedBelow: bigint): boolean {
   const [seen, current] = [boundsOf(since), boundsOf(now)];
-  // A Postgres that was put back gives ids again that an older history has used.
+  // A restored Postgres reuses transaction ids of its former history.
   if (seen.xmax > current.xmax || (rest !== undefined && boundsOf(rest.until).xmax > current.xmax)) return true;
   if (trimmedBelow > seen.xmax) return true;
-  // One that was under way then has ended since, and is so old that its events may have been trimmed.
+  // It was running at the time, has ended since, and is so old that its events may have been trimmed.
   const running = new Set(current.running);
   return seen.running.some((xid) => xid < trimmedBelow && !running.has(xid));
 }

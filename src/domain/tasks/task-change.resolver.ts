@@ -1,4 +1,6 @@
-/** The subscription `taskChanged`. Each event is held against the viewer's memberships of that moment before it is told. */
+/**
+ * The subscription `taskChanged`. Every event is checked against the viewer's current memberships before it is sent.
+ */
 import { Args, ArgsType, Ctx, Field, FieldResolver, ID, Resolver, Root, Subscription } from 'type-graphql';
 import type { Context, Loads, SubscriptionContext } from '../../graphql/context.js';
 import { badUserInput } from '../../graphql/errors.js';
@@ -13,10 +15,13 @@ import { TaskChanges, type TaskScope } from './task-changes.js';
 
 @ArgsType()
 class TaskChangedArgs {
-  @Field(() => ID, { nullable: true, description: 'Only tasks of this project.' })
+  @Field(() => ID, {
+    nullable: true,
+    description: 'Only changes of tasks in this project. Not together with `taskId`.',
+  })
   projectId?: string | null;
 
-  @Field(() => ID, { nullable: true, description: 'Only this task. Not together with projectId.' })
+  @Field(() => ID, { nullable: true, description: 'Only changes of this task. Not together with `projectId`.' })
   taskId?: string | null;
 }
 
@@ -26,7 +31,9 @@ export class TaskChangeResolver {
 
   @Subscription(() => TaskChange, {
     description:
-      'Changes of tasks from now on, in order for each task: of one project, of one task, or of all projects that the viewer is a member of. It ends when the viewer may see that project or task no more; with the error TOO_MANY_CHANGES when more changed at once than is told one by one, so that it must be read again.',
+      'Changes to tasks, in commit order per task. Scope: one project, one task, or every project the viewer can ' +
+      'see. Completes when the viewer loses access. Fails with TOO_MANY_CHANGES when a bulk change cannot be ' +
+      'delivered individually.',
     subscribe: ({ args, context, info }) => instanceOf(info, TaskChangeResolver).subscribe(args, context),
   })
   taskChanged(@Root() change: TaskChange, @Args(() => TaskChangedArgs) _args: TaskChangedArgs): TaskChange {
@@ -35,14 +42,14 @@ export class TaskChangeResolver {
 
   @FieldResolver(() => Task, {
     nullable: true,
-    description: 'The task as it is by now, of that version or a later one; null when it is gone.',
+    description: 'The task at this version or a later one. Null if it was deleted or the viewer can no longer see it.',
   })
   async task(@Root() { type, taskId, loads = undefined }: TaskChange & { loads?: Loads }, @Ctx() context: Context) {
     if (type === TaskChangeType.DELETED) return null;
     return ifVisible(context, (loads ?? context.loaders).load(taskById, taskId), (task) => task.projectId);
   }
 
-  /** First to be told, then to ask what may be seen: so nothing falls in between. @throws BAD_USER_INPUT */
+  /** Subscribes before it checks access, so no change falls in between. @throws BAD_USER_INPUT */
   private async subscribe(args: TaskChangedArgs, context: SubscriptionContext): Promise<TaskChanges> {
     const changes = new TaskChanges(context);
     changes.onEnd(await this.events.subscribe(changes));
@@ -56,7 +63,7 @@ export class TaskChangeResolver {
   }
 }
 
-/** @throws BAD_USER_INPUT, the same for what is hidden and what does not exist */
+/** @throws BAD_USER_INPUT, with one message for hidden and missing objects */
 async function scopeOf({ projectId, taskId }: TaskChangedArgs, context: SubscriptionContext): Promise<TaskScope> {
   if (isGiven(projectId) && isGiven(taskId)) {
     throw badUserInput('projectId', 'expected at most one of projectId and taskId');

@@ -1,4 +1,4 @@
-/** What a subscription tells of a task. */
+/** GraphQL types of task changes. */
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import type { TaskId } from '../../db/ids.js';
@@ -10,23 +10,26 @@ export enum TaskChangeType {
 }
 registerEnumType(TaskChangeType, {
   name: 'TaskChangeType',
-  description: 'What happened to a task, as whoever subscribed sees it.',
+  description: 'Kind of a task change, relative to the projects the subscriber can see.',
   valuesConfig: {
-    CREATED: { description: 'It is new, or came from a project that is not subscribed to.' },
-    UPDATED: { description: 'It is not as it was.' },
-    DELETED: { description: 'It is gone, or went to a project that is not subscribed to.' },
+    CREATED: { description: 'The task was created, or was moved in from a project outside the subscription.' },
+    UPDATED: { description: 'Fields or labels of the task changed.' },
+    DELETED: { description: 'The task was deleted, or was moved to a project outside the subscription.' },
   },
 });
 
-@ObjectType({ description: 'What one transaction did to one task, told after its commit.', simpleResolvers: true })
+@ObjectType({
+  description: 'The change one transaction made to one task. Sent after the transaction commits.',
+  simpleResolvers: true,
+})
 export class TaskChange {
-  @Field(() => TaskChangeType, { description: 'What happened.' })
+  @Field(() => TaskChangeType, { description: 'Whether the task was created, updated or deleted.' })
   type: TaskChangeType;
 
-  @Field(() => ID, { description: 'The task it happened to.' })
+  @Field(() => ID, { description: 'Id of the task that changed.' })
   taskId: TaskId;
 
-  @Field(() => Int, { description: "The task's version then." })
+  @Field(() => Int, { description: 'Version of the task after this change.' })
   version: number;
 
   @Field(() => GraphQLDateTime, { description: 'When the transaction began, by the clock of the database.' })
@@ -34,7 +37,8 @@ export class TaskChange {
 
   @Field(() => [String], {
     description:
-      'Of an update: the fields of Task that changed, sorted; `labels` for what it bears. Without `version` and `updatedAt`.',
+      'Names of the Task fields that an update changed, sorted; `labels` if labels were added or removed. ' +
+      '`version` and `updatedAt` are not listed. Empty unless the type is UPDATED.',
   })
   changedFields: string[];
 }

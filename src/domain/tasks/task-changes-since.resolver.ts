@@ -1,4 +1,7 @@
-/** `Query.taskChangesSince`: what a client missed while it was not subscribed. It shows what the subscription would have told its viewer. */
+/**
+ * `Query.taskChangesSince`: the changes a client missed while it was not subscribed, as the subscription would have
+ * sent them to this viewer.
+ */
 import { Args, ArgsType, Ctx, Field, ID, Int, ObjectType, Query, Resolver } from 'type-graphql';
 import type { ProjectId } from '../../db/ids.js';
 import type { Context, Loads } from '../../graphql/context.js';
@@ -12,7 +15,7 @@ import { taskChangesSince } from './task-changes-since.js';
 
 export const MAX_CHANGES = 500;
 const DEFAULT_CHANGES = 100;
-/** In points: the statement, besides one for each change. */
+/** Points for the statement; each change costs one more. */
 const COST = 20;
 
 @ArgsType()
@@ -20,35 +23,43 @@ class TaskChangesSinceArgs {
   @Field(() => String, {
     nullable: true,
     description:
-      'The cursor of the previous call. Without one, no changes are returned, and the cursor to continue with.',
+      'Cursor returned by the previous call. Omit it on the first call, which returns no changes and a cursor to ' +
+      'start from.',
   })
   cursor?: string | null;
 
-  @Field(() => Int, { defaultValue: DEFAULT_CHANGES, description: `How many changes at most: 1 to ${MAX_CHANGES}.` })
+  @Field(() => Int, {
+    defaultValue: DEFAULT_CHANGES,
+    description: `Maximum number of changes to return, 1-${MAX_CHANGES}.`,
+  })
   first: number;
 
-  @Field(() => ID, { nullable: true, description: 'Only tasks of this project. The same in all calls of a chain.' })
+  @Field(() => ID, {
+    nullable: true,
+    description: 'Limits the changes to one project. Pass the same value with every cursor of a chain.',
+  })
   projectId?: string | null;
 }
 
-@ObjectType({ description: 'Changes of tasks since a cursor, and the cursor to continue with.', simpleResolvers: true })
+@ObjectType({ description: 'Task changes since a cursor, and the cursor to continue from.', simpleResolvers: true })
 export class TaskChangePage {
   @Field(() => [TaskChange], {
-    description: 'The changes, for each task in the order of their commits.',
+    description: 'The changes. Those of one task are in commit order.',
     complexity: 0,
   })
   changes: TaskChange[];
 
   @Field(() => [ID], {
     description:
-      'Projects whose changes are not all listed, because too many tasks changed at once: refetch their tasks. Usually empty.',
+      'Ids of projects in which too many tasks changed at once to list every change. Refetch the tasks of these ' +
+      'projects. Usually empty.',
   })
   refetchProjectIds: ProjectId[];
 
-  @Field(() => String, { description: 'Give it to the next call. It expires after about an hour.' })
+  @Field(() => String, { description: 'Cursor for the next call. Expires after about an hour.' })
   cursor: string;
 
-  @Field(() => Boolean, { description: 'Whether more changes are waiting: call again at once.' })
+  @Field(() => Boolean, { description: 'Whether more changes are available now. If true, call again immediately.' })
   hasMore: boolean;
 }
 
@@ -56,7 +67,9 @@ export class TaskChangePage {
 export class TaskChangesSinceResolver {
   @Query(() => TaskChangePage, {
     description:
-      'What happened to tasks since a cursor: of one project, or of all projects that the viewer is a member of. A chain of cursors returns each committed change exactly once. Fails with CURSOR_EXPIRED when the cursor is too old: then refetch, and begin without a cursor.',
+      'Task changes since a cursor, in one project or in every project the viewer is a member of. Following the ' +
+      'cursors returns each committed change exactly once. Fails with CURSOR_EXPIRED if the cursor is too old: ' +
+      'refetch, then start again without a cursor.',
     complexity: ({ args, childComplexity }) =>
       COST + Math.min(Math.max(Number(args['first']), 1), MAX_CHANGES) * (1 + childComplexity),
   })
@@ -76,14 +89,14 @@ export class TaskChangesSinceResolver {
     const page = { cursor: writeCursor(next, scope), hasMore: next.rest !== undefined };
     if (answer.kind === 'too many') return { ...page, changes: [], refetchProjectIds: [...projectIds] };
     const seen = new Set(visible);
-    // Read from Postgres, too: the cache may show a task as it was before a change that is listed here.
+    // Loaded from Postgres as well: the cache may show a task as of before a change in this list.
     const direct = context.loaders.bypassing();
     const changes = answer.events.flatMap((event) => withLoads(changeSeen(event, seen, only), direct) ?? []);
     return { ...page, changes, refetchProjectIds: refetched(answer.bulk, projectIds) };
   }
 }
 
-/** @throws BAD_USER_INPUT, the same for a project that is hidden and one that does not exist */
+/** @throws BAD_USER_INPUT, with one message for hidden and missing projects */
 function projectOf(projectId: string | null | undefined, visible: readonly ProjectId[]): ProjectId | undefined {
   if (!isGiven(projectId)) return undefined;
   const id = readId('project', projectId, 'projectId');

@@ -1,9 +1,10 @@
 /**
- * What happened to tasks since a cursor, read from the events that triggers write (task-event.table.ts). One statement reads what its own snapshot
- * shows and the cursor's does not, so a chain of cursors brings each committed change exactly once, however late it commits.
+ * Changes of tasks since a cursor, read from the events that triggers write (task-event.table.ts). One statement reads
+ * what its own snapshot shows and the cursor's does not. Following the cursors returns each committed change exactly
+ * once, however late it commits.
  *
- * Changes of one transaction to one task are one change. They are ordered by when they were written; for one task, whose writers wait for
- * each other, that is the order of the commits.
+ * All changes of one task in one transaction are one change. They are ordered by when they were written. For one task
+ * this is commit order, because its writers wait for each other.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { type ProjectId, toUuid } from '../../db/ids.js';
@@ -21,11 +22,11 @@ import {
 import { type ChangeCursor, firstUnseen, isExpired, type Snapshot } from './task-change.cursor.js';
 import { taskEvents, taskEventsTrim } from './task-event.table.js';
 
-/** With more rows since the cursor, its holder reads everything again: that is less work for both. */
+/** With more rows since the cursor the client must refetch, which is cheaper for both sides. */
 export const MAX_ROWS_SINCE = 10_000;
 
 export interface ChangesQuery {
-  /** Absent: from now on. */
+  /** Absent: start from now. */
   readonly cursor: ChangeCursor | undefined;
   readonly projectIds: readonly ProjectId[];
   readonly first: number;
@@ -35,11 +36,11 @@ export type ChangesAnswer =
   | {
       readonly kind: 'changes';
       readonly events: readonly TaskEvent[];
-      /** More tasks of these changed at once than are listed; null stands for any project. */
+      /** Projects in which more tasks changed than are listed; null means any project. */
       readonly bulk: readonly (ProjectId | null)[];
       readonly next: ChangeCursor;
     }
-  /** More than `MAX_ROWS_SINCE`. */
+  /** More rows than `MAX_ROWS_SINCE`. */
   | { readonly kind: 'too many'; readonly next: ChangeCursor }
   | { readonly kind: 'expired' };
 
@@ -47,11 +48,11 @@ interface Found {
   readonly snapshot: Snapshot;
   readonly below: string;
   readonly count: number;
-  /** The rows of the first changes and of one more, by when each change was last written. */
+  /** The rows of one page and one more change, ordered by the last write of each change. */
   readonly rows: (EventRow & { readonly place: number })[] | null;
 }
 
-/** For `Loads.batch`. Each query is a statement of its own: they rarely come together. */
+/** Used with `loadUncached`. Each query is its own statement, since several rarely arrive together. */
 export const taskChangesSince: BatchLoad<ChangesQuery, ChangesAnswer> = (queries, db) =>
   Promise.all(queries.map((query) => changesOf(query, db)));
 
@@ -75,7 +76,7 @@ async function changesOf(query: ChangesQuery, db: Database): Promise<ChangesAnsw
   };
 }
 
-/** Always one row: the snapshot, how far events are trimmed, and with a cursor the rows. */
+/** Returns exactly one row: the snapshot, the trim position, and with a cursor the rows. */
 function statement({ cursor, projectIds, first }: ChangesQuery): SQL {
   const head = sql`pg_current_snapshot()::text as snapshot, (select ${taskEventsTrim.below}::text from ${taskEventsTrim}) as below`;
   if (cursor === undefined) return sql`select ${head}, 0 as count, null as rows`;
@@ -96,11 +97,15 @@ function statement({ cursor, projectIds, first }: ChangesQuery): SQL {
     ) as rows`;
 }
 
-/** What concerns the projects and `until` shows, but `since` does not: by index for each project, and at most one more than are listed. */
+/**
+ * Rows of these projects that `until` shows and `since` does not. Uses one index range per project and returns at most
+ * one row more than the limit.
+ */
 function rowsSince({ since, rest }: ChangeCursor, projectIds: readonly ProjectId[]): SQL {
   const { xid, projectId, fromProjectId } = taskEvents;
   const projects = sql`${sql.param(projectIds.map(toUuid))}::uuid[]`;
-  // In subqueries, which Postgres computes once: a generic plan would read the text again for each row, and clients choose how long it is.
+  // Subqueries are computed once. A generic plan would parse the text again for each row, and clients choose its
+  // length.
   const before = sql`(select ${since}::text::pg_snapshot)`;
   const until = rest && sql` and pg_visible_in_snapshot(${xid}, (select ${rest.until}::text::pg_snapshot))`;
   const first = sql`${String(firstUnseen(since))}::text::xid8`;

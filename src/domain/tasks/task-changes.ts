@@ -1,6 +1,6 @@
 /**
- * One subscription: what it is told of tasks, as its viewer may see it at that moment. A task that comes into sight is created for
- * this subscriber, one that goes out of sight deleted.
+ * One subscription: turns events into the changes its viewer can see now. A task that becomes visible is CREATED for
+ * this subscriber, one that becomes hidden is DELETED.
  */
 import type { ProjectId, TaskId, UserId } from '../../db/ids.js';
 import type { SubscriptionContext } from '../../graphql/context.js';
@@ -13,12 +13,12 @@ import { type TaskChange, TaskChangeType } from './task-change.type.js';
 export type TaskScope =
   | { readonly kind: 'all' }
   | { readonly kind: 'project'; readonly projectId: ProjectId }
-  /** `projectId`: where it is now. */
+  /** `projectId`: the task's current project. */
   | { readonly kind: 'task'; readonly taskId: TaskId; readonly projectId: ProjectId };
 
 const ENDED: IteratorResult<TaskChange> = { value: undefined, done: true };
 
-/** Not a generator: `return` must end a `next` that waits, and a generator's would wait behind it. */
+/** Not a generator: `return` must end a waiting `next`, and a generator would queue it behind `next`. */
 export class TaskChanges implements AsyncIterableIterator<TaskChange>, TaskSubscriber {
   readonly viewerId: UserId;
   readonly #context: SubscriptionContext;
@@ -78,7 +78,7 @@ export class TaskChanges implements AsyncIterableIterator<TaskChange>, TaskSubsc
     return this;
   }
 
-  /** Before anything is known of rights: what is certainly not asked for need not wait in the queue. */
+  /** A check without permissions: events outside the scope need not be queued. */
   #concerns({ taskId, projectId, fromProjectId }: TaskEvent): boolean {
     const scope = this.#scope;
     if (scope?.kind === 'task') return taskId === scope.taskId;
@@ -86,7 +86,7 @@ export class TaskChanges implements AsyncIterableIterator<TaskChange>, TaskSubsc
     return true;
   }
 
-  /** What to tell the client, by the memberships of now. `#last`: nothing more after it. */
+  /** The change to send, by the current memberships. Sets `#last` when no more may follow. */
   async #judge(news: TaskNews): Promise<TaskChange | undefined> {
     this.#context.renew({ direct: news.kind === 'event' && !news.applied });
     const visible = new Set(await visibleProjectIds(this.#context));
@@ -109,7 +109,10 @@ export class TaskChanges implements AsyncIterableIterator<TaskChange>, TaskSubsc
   }
 }
 
-/** An event as one who sees these projects is told it; undefined when it is in none of them. `only`: of these, one project. */
+/**
+ * An event as seen by a viewer of these projects; undefined if it is in none of them.
+ * @param only limits the projects to this one
+ */
 export function changeSeen(
   { type, taskId, projectId, fromProjectId, version, at, changedFields }: TaskEvent,
   visible: ReadonlySet<ProjectId>,

@@ -1,12 +1,12 @@
 /**
- * Conditions on a task in normal form, made from filters and turned into SQL. Two-valued: a comparison with a value that is
- * missing is false, and its negation is true.
+ * Conditions on tasks in normal form, made from filters and compiled to SQL. Two-valued logic: a comparison with a
+ * missing value is false, and its negation is true.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { type LabelId, toUuid } from '../../db/ids.js';
 import { taskLabels, taskPriority, taskStatus, tasks } from './task.table.js';
 
-/** What can be compared, with its type in Postgres; `id`: values are global ids. */
+/** Columns that can be compared, with their Postgres types. `id`: the values are global ids. */
 const COLUMNS = {
   id: { sql: sql`${tasks.id}`, type: 'uuid', id: true },
   projectId: { sql: sql`${tasks.projectId}`, type: 'uuid', id: true },
@@ -27,16 +27,16 @@ const COLUMNS = {
 export type Column = keyof typeof COLUMNS;
 export type Comparison = '>' | '>=' | '<' | '<=';
 
-/** Plain data, equal text for equal conditions. Made by the functions below. */
+/** Plain data: equal conditions have equal JSON. Built by the functions below. */
 export type Condition =
   | { readonly all: readonly Condition[] }
   | { readonly any: readonly Condition[] }
   | { readonly not: Condition }
-  /** Sorted, without duplicates, at least one; null: the value is missing. */
+  /** Sorted, without duplicates, at least one; null matches a missing value. */
   | { readonly column: Column; readonly in: readonly (string | null)[] }
   | { readonly column: Column; readonly is: Comparison; readonly value: string }
   | { readonly column: Column; readonly like: 'contains' | 'startsWith'; readonly value: string }
-  /** `some`: bears one of these; `only`: bears none but these. */
+  /** `some`: has at least one of these labels; `only`: has no other labels. */
   | { readonly labels: 'some' | 'only'; readonly ids: readonly LabelId[] | 'any' }
   | { readonly search: string };
 
@@ -64,18 +64,18 @@ export function oneOf(column: Column, values: readonly (string | null)[]): Condi
   return { column, in: [...new Set(values)].sort() };
 }
 
-/** Bears at least one of these labels. */
+/** Has at least one of these labels. */
 export function someLabel(ids: readonly LabelId[] | 'any'): Condition {
   if (ids === 'any') return { labels: 'some', ids };
   return ids.length === 0 ? FALSE : { labels: 'some', ids: [...new Set(ids)].sort() };
 }
 
-/** Bears no label but these. */
+/** Has no labels other than these. */
 export function onlyLabels(ids: readonly LabelId[] | 'any'): Condition {
   return ids === 'any' ? TRUE : { labels: 'only', ids: [...new Set(ids)].sort() };
 }
 
-/** Without duplicates, in one order; `absorbing` among them is the whole. */
+/** Sorted and without duplicates. If `absorbing` is among them, the result is `absorbing`. */
 function joined(
   conditions: readonly Condition[],
   absorbing: Condition,
@@ -91,12 +91,12 @@ function same(a: Condition, b: Condition): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
-/** What must hold in any case. */
+/** The conditions that must all hold. */
 export function conjuncts(condition: Condition): readonly Condition[] {
   return 'all' in condition ? condition.all : [condition];
 }
 
-/** All comparisons in it, however deep. */
+/** All comparisons of a condition, at any depth. */
 export function parts(condition: Condition): readonly Condition[] {
   if ('all' in condition) return condition.all.flatMap(parts);
   if ('any' in condition) return condition.any.flatMap(parts);
@@ -120,7 +120,7 @@ export function conditionSql(condition: Condition): SQL {
   return sql`${SEARCHED} @@ websearch_to_tsquery('english', ${condition.search})`;
 }
 
-/** The text that is searched, as its index has it. */
+/** The searched text; must equal the expression of its index. */
 const SEARCHED = sql`to_tsvector('english', ${tasks.title} || ' ' || coalesce(${tasks.description}, ''))`;
 
 function joinedSql(conditions: readonly Condition[], by: SQL, empty: SQL): SQL {
@@ -143,13 +143,13 @@ function labelsSql({ labels, ids }: { labels: 'some' | 'only'; ids: readonly Lab
   return labels === 'some' ? exists : sql`not ${exists}`;
 }
 
-/** `=` for one value, so that an index on the column also gives the order. */
+/** Uses `=` for one value, so that an index on the column also provides the order. */
 export function isOneOf(column: SQL, values: readonly string[], type: string): SQL {
   if (values.length === 1) return sql`${column} = ${values[0]}::${sql.raw(type)}`;
   return sql`${column} = any(${arrayLiteral(values)}::${sql.raw(type)}[])`;
 }
 
-/** As one parameter: the statement's text does not depend on their number. */
+/** Passed as one parameter: the statement's text does not depend on the number of values. */
 function arrayLiteral(values: readonly string[]): string {
   return `{${values.map((value) => `"${value.replaceAll(/["\\]/g, '\\$&')}"`).join(',')}}`;
 }

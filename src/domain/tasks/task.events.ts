@@ -1,11 +1,12 @@
 /**
- * What happened to tasks, brought from Postgres to this process's subscribers: after commit, whoever wrote, in order for each task. The
- * truth is the table; the store's news only say when to look. While nobody subscribes nothing is read; else one statement for all, per
- * piece of news, and one every two seconds.
+ * Delivers task events from Postgres to the subscribers of this process: after commit, from every writer, in order per
+ * task. The table is the source of truth; news from the store only trigger a poll. Without subscribers nothing is read.
+ * With subscribers, one statement serves all of them: one per piece of news, and one every two seconds.
  *
- * A look reads exactly what has become visible since the look before: both snapshots are Postgres's own, so a transaction that commits
- * late is not passed over. An event goes out when the store has told that its transaction's tags are applied, since then nothing that is
- * read with it can be older. One that nobody tells of goes out a second later, to be read past the cache.
+ * A poll reads exactly what became visible since the previous poll. Both snapshots come from Postgres, so a transaction
+ * that commits late is not missed. An event is sent once the store reports that the tags of its transaction are
+ * applied; values read for it are then at least as new. An event that is never reported is sent a second later and read
+ * past the cache.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { isoText } from '../../db/columns.js';
@@ -18,39 +19,39 @@ import { memberRows } from '../projects/project.table.js';
 import { taskLabelRows, taskRows } from './task.table.js';
 import { taskEvents } from './task-event.table.js';
 
-/** Without news: how long until we look nevertheless. */
+/** Poll interval without news. */
 const LOOK_EVERY_MS = 2000;
-/** How long an event waits to be told of. The relay tells of what others wrote four times a second. */
+/** How long an event waits for its report. The relay reports writes of other clients four times a second. */
 const MAX_HELD_MS = 1000;
-/** More in one look than subscribers are told one by one. */
+/** More events in one poll are not sent individually. */
 const MAX_EVENTS_PER_LOOK = 1000;
-/** Transactions told of between two looks. */
+/** Maximum number of transactions reported between two polls. */
 const MAX_HEARD = 10_000;
-/** After a longer silence of Postgres some events may have been trimmed: well below what the outbox keeps. */
+/** After Postgres was unreachable for longer, events may have been trimmed. Well below the retention of the outbox. */
 const MAX_BLIND_MS = 30 * MINUTE;
 
 export type TaskEventType = 'CREATED' | 'UPDATED' | 'DELETED';
 
-/** What one transaction did to one task. */
+/** The change one transaction made to one task. */
 export interface TaskEvent {
   readonly xid: string;
   readonly type: TaskEventType;
   readonly taskId: TaskId;
   readonly projectId: ProjectId;
-  /** Where the task was before, if it moved. */
+  /** The previous project, if the task moved. */
   readonly fromProjectId: ProjectId | null;
   readonly version: number;
   readonly changedFields: readonly string[];
   readonly at: string;
 }
 
-/** What a subscriber is told. */
+/** A message to a subscriber. */
 export type TaskNews =
-  /** `applied`: the cache knows. Else what goes with the event must be read past it. */
+  /** `applied`: the cache has been invalidated. Otherwise values for this event must be read past the cache. */
   | { readonly kind: 'event'; readonly event: TaskEvent; readonly applied: boolean }
   /** The viewer's memberships may have changed. */
   | { readonly kind: 'members' }
-  /** Not all that happened is told: to tasks of this project, or of any. */
+  /** Some changes of this project, or of any project if null, are not delivered. */
   | { readonly kind: 'lost'; readonly projectId: ProjectId | null };
 
 export interface TaskSubscriber {
@@ -66,9 +67,9 @@ export interface TaskEventsOptions {
 }
 
 interface Membership {
-  /** Of the subscriber's viewer. */
+  /** The membership tag of the subscriber's viewer. */
   readonly tag: Tag;
-  /** It is told of every commit from now on. */
+  /** Whether it receives every commit from now on. */
   ready: boolean;
 }
 
@@ -82,14 +83,14 @@ export class TaskEvents {
     this.#options = options;
   }
 
-  /** How many are told of every commit. */
+  /** The number of subscribers that receive every commit. */
   get subscribers(): number {
     return [...this.#subscribers.values()].filter(({ ready }) => ready).length;
   }
 
   /**
-   * From when this has resolved, the subscriber is told of every commit.
-   * @returns what ends it
+   * Once this resolves, the subscriber receives every commit.
+   * @returns a function that ends the subscription
    */
   async subscribe(subscriber: TaskSubscriber): Promise<() => void> {
     const leave = () => {
@@ -111,7 +112,7 @@ export class TaskEvents {
     return leave;
   }
 
-  /** Resolves when Postgres is asked nothing more. */
+  /** Resolves when no more statements are running. */
   async close(): Promise<void> {
     this.#stopping = Promise.all([this.#stopping, this.#feed?.stop()]);
     this.#feed = undefined;
@@ -129,22 +130,22 @@ export class TaskEvents {
   }
 }
 
-/** An event that has been read and not yet told. */
+/** An event that was read but not sent yet. */
 interface WaitingEvent {
   readonly event: TaskEvent;
   readonly sinceMs: number;
   applied: boolean;
 }
 
-/** Whom a feed tells. */
+/** The receivers of a poller's messages. */
 interface Listeners {
   news(news: TaskNews): void;
   members(tags: ReadonlySet<Tag> | 'all'): void;
 }
 
-/** From the first subscriber to the last. */
+/** Lives from the first subscriber to the last. */
 class TaskEventPoller {
-  /** Resolves when what happens from now on will be told. */
+  /** Resolves when every later commit will be delivered. */
   readonly started: Promise<void>;
   readonly #db: Database;
   readonly #log: Log;
@@ -169,7 +170,7 @@ class TaskEventPoller {
     this.#tell = tell;
     this.#stopListening = store.subscribe((news) => this.#onStoreEvent(news));
     this.started = this.#poll().then(() => this.#schedule());
-    this.started.catch(() => {}); // told to whoever subscribed
+    this.started.catch(() => {}); // `subscribe` reports the error
   }
 
   async stop(): Promise<void> {
@@ -201,7 +202,7 @@ class TaskEventPoller {
     this.#schedulePoll();
   }
 
-  /** All that comes in one turn, or during a look, is one look. */
+  /** Everything that arrives in one event-loop tick, or during a poll, is handled by one poll. */
   #schedulePoll(): void {
     this.#again = true;
     this.#polling ??= this.#lookWhileWanted();
@@ -232,18 +233,18 @@ class TaskEventPoller {
     this.#gap = false;
     try {
       const events = await this.#poll();
-      if (this.#failing) this.#log.info('events of tasks are read again');
+      if (this.#failing) this.#log.info('task events can be read again');
       this.#failing = false;
       this.#release(events, { heard, gap });
     } catch (error) {
       for (const xid of heard) this.#heard.add(xid);
       this.#gap ||= gap;
-      if (!this.#failing) this.#log.warn({ err: error }, 'events of tasks cannot be read: subscribers wait');
+      if (!this.#failing) this.#log.warn({ err: error }, 'task events cannot be read: subscribers wait');
       this.#failing = true;
     }
   }
 
-  /** What has become visible since the last look. */
+  /** Events that became visible since the last poll. */
   async #poll(): Promise<readonly TaskEvent[]> {
     const { snapshot, rows } = await newRows(this.#db, this.#snapshot);
     const before = this.#snapshot;
@@ -265,7 +266,7 @@ class TaskEventPoller {
     return perTransaction(rows.filter(isEvent).map(toEvent));
   }
 
-  /** Tells what may be told; the rest waits, and with it what follows of the same task. */
+  /** Sends the events that are ready. The others wait, and with them later events of the same task. */
   #release(events: readonly TaskEvent[], { heard, gap }: { heard: ReadonlySet<string>; gap: boolean }): void {
     const nowMs = this.#clock.monotonicMs();
     const all = [...this.#waiting, ...events.map((event): WaitingEvent => ({ event, sinceMs: nowMs, applied: false }))];
@@ -314,7 +315,10 @@ export function projectOf(uuid: string | null): ProjectId | null {
   return uuid === null ? null : fromUuid('project', uuid);
 }
 
-/** One statement: the rows of its snapshot that the snapshot `since` did not have, and the snapshot. Without `since` only that. */
+/**
+ * One statement: the current snapshot, and the rows visible in it but not in `since`. Without `since`, only the
+ * snapshot.
+ */
 async function newRows(db: Database, since: string | undefined): Promise<{ snapshot: string; rows: EventRow[] }> {
   const before = sql`${since ?? null}::text::pg_snapshot`;
   const [found] = await db.read.execute<{ snapshot: string; rows: EventRow[] | null }>(sql`
@@ -335,26 +339,26 @@ export function eventColumns(): SQL {
     'fromProjectId', ${fromProjectId}, 'version', ${version}, 'changedFields', ${changedFields}, 'at', ${isoText(sql`${at}`)}`;
 }
 
-/** A Postgres that was put back gives ids again that an older snapshot has seen. */
+/** A restored Postgres reuses transaction ids that an older snapshot has seen. */
 function isOfAnotherHistory(before: string, now: string): boolean {
   const [xmin = '0'] = before.split(':');
   const [, xmax = '0'] = now.split(':');
   return BigInt(xmax) < BigInt(xmin);
 }
 
-/** What a transaction did to a task in several steps is one event: labels and fields are written by statements of their own. */
+/** Merges the events of one task in one transaction: fields and labels are written by separate statements. */
 export function perTransaction(events: readonly TaskEvent[]): TaskEvent[] {
   const merged = new Map<string, TaskEvent | undefined>();
   for (const event of events) {
     const key = `${event.xid} ${event.taskId}`;
     const before = merged.get(key);
-    merged.delete(key); // to the place of its last step
+    merged.delete(key); // moves it to the position of its last step
     merged.set(key, before === undefined ? event : inOne(before, event));
   }
   return [...merged.values()].filter((event) => event !== undefined);
 }
 
-/** Undefined: what was created is gone again. */
+/** Undefined if the task was created and deleted again. */
 function inOne(first: TaskEvent, then: TaskEvent): TaskEvent | undefined {
   const created = first.type === 'CREATED';
   const deleted = then.type === 'DELETED';

@@ -1,311 +1,330 @@
-/** How lists of tasks are asked for: filters after Linear's grammar (comparators, relations, and/or/not), and orders. */
+/**
+ * GraphQL inputs of task lists: filters in the style of Linear's API (comparators, relations, and/or/not), and sort
+ * orders.
+ */
 import { ArgsType, Field, ID, InputType, Int, registerEnumType } from 'type-graphql';
 import { PageArgs } from '../../graphql/page.js';
 import { GraphQLDateOrDuration, GraphQLDateTimeOrDuration, type MomentInput } from './relative-date.js';
 import type { TaskPriority, TaskStatus } from './task.table.js';
 import { TaskPriorityType, TaskStatusType } from './task.type.js';
 
-/** Values in one comparator. */
+/** Maximum number of values in one comparator. */
 export const MAX_IN = 50;
-/** How deep `and`, `or` and `not` may be nested, and how many comparisons a filter may have in all. */
+/** Maximum nesting of `and`, `or` and `not`, and maximum number of comparisons in a filter. */
 export const MAX_FILTER_DEPTH = 5;
 export const MAX_CONDITIONS = 50;
-/** In all its `and` and `or`, empty ones too: each is read. */
+/** Maximum number of filters in all `and` and `or` lists; empty ones count. */
 export const MAX_FILTERS = 100;
 export const MAX_SEARCH_CHARS = 200;
 export const MAX_ORDERS = 3;
 
-@InputType({ description: 'Compares an id.' })
+@InputType({ description: 'Conditions on an id. All given conditions must hold.' })
 export class IdComparator {
-  @Field(() => ID, { nullable: true, description: 'Equals.' })
+  @Field(() => ID, { nullable: true, description: 'Is equal to this id.' })
   eq?: string | null;
 
-  @Field(() => ID, { nullable: true, description: 'Does not equal.' })
+  @Field(() => ID, { nullable: true, description: 'Is not equal to this id.' })
   neq?: string | null;
 
-  @Field(() => [ID], { nullable: true, description: `Is one of, at most ${MAX_IN}.` })
+  @Field(() => [ID], { nullable: true, description: `Is one of these ids, at most ${MAX_IN}.` })
   in?: string[] | null;
 
-  @Field(() => [ID], { nullable: true, description: `Is none of, at most ${MAX_IN}.` })
+  @Field(() => [ID], { nullable: true, description: `Is none of these ids, at most ${MAX_IN}.` })
   nin?: string[] | null;
 }
 
 @InputType({
   description:
-    'Compares a unique text: a handle, a key, a name. Canonically equivalent spellings (NFC, NFD) are equal.',
+    'Conditions on a unique text such as a handle, key or name. Case-sensitive; canonically equivalent Unicode ' +
+    'spellings (NFC, NFD) are equal.',
 })
 export class NameComparator {
-  @Field(() => String, { nullable: true, description: 'Equals.' })
+  @Field(() => String, { nullable: true, description: 'Is equal to this text.' })
   eq?: string | null;
 
-  @Field(() => [String], { nullable: true, description: `Is one of, at most ${MAX_IN}.` })
+  @Field(() => [String], { nullable: true, description: `Is one of these texts, at most ${MAX_IN}.` })
   in?: string[] | null;
 }
 
 @InputType({
   description:
-    'Compares a text. Canonically equivalent spellings (NFC, NFD) are equal. Comparisons with a missing text are false, and `not` of them is true.',
+    'Conditions on a text. Canonically equivalent Unicode spellings (NFC, NFD) are equal. A null text matches ' +
+    'none of these conditions, so `not` around them matches it.',
 })
 export class StringComparator {
-  @Field(() => String, { nullable: true, description: 'Equals.' })
+  @Field(() => String, { nullable: true, description: 'Is equal to this text, case-sensitively.' })
   eq?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Does not equal.' })
+  @Field(() => String, { nullable: true, description: 'Differs from this text, case-sensitively.' })
   neq?: string | null;
 
-  @Field(() => [String], { nullable: true, description: `Is one of, at most ${MAX_IN}.` })
+  @Field(() => [String], { nullable: true, description: `Is one of these texts, at most ${MAX_IN}.` })
   in?: string[] | null;
 
-  @Field(() => [String], { nullable: true, description: `Is none of, at most ${MAX_IN}.` })
+  @Field(() => [String], { nullable: true, description: `Is none of these texts, at most ${MAX_IN}.` })
   nin?: string[] | null;
 
-  @Field(() => String, { nullable: true, description: 'Contains, whether in capitals or not.' })
+  @Field(() => String, { nullable: true, description: 'Contains this text, ignoring case.' })
   contains?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Starts with, whether in capitals or not.' })
+  @Field(() => String, { nullable: true, description: 'Starts with this text, ignoring case.' })
   startsWith?: string | null;
 }
 
-@InputType({ description: 'Compares a text that may be missing.' })
+@InputType({ description: 'Conditions on a text that can be null. All given conditions must hold.' })
 export class NullableStringComparator extends StringComparator {
-  @Field(() => Boolean, { nullable: true, description: 'True: there is none. False: there is one.' })
+  @Field(() => Boolean, { nullable: true, description: 'True matches null, false matches any text.' })
   null?: boolean | null;
 }
 
-@InputType({ description: 'Compares a number.' })
+@InputType({ description: 'Conditions on a number. All given conditions must hold.' })
 export class IntComparator {
-  @Field(() => Int, { nullable: true, description: 'Equals.' })
+  @Field(() => Int, { nullable: true, description: 'Is equal to this number.' })
   eq?: number | null;
 
-  @Field(() => Int, { nullable: true, description: 'Does not equal.' })
+  @Field(() => Int, { nullable: true, description: 'Is not equal to this number.' })
   neq?: number | null;
 
-  @Field(() => [Int], { nullable: true, description: `Is one of, at most ${MAX_IN}.` })
+  @Field(() => [Int], { nullable: true, description: `Is one of these numbers, at most ${MAX_IN}.` })
   in?: number[] | null;
 
-  @Field(() => [Int], { nullable: true, description: `Is none of, at most ${MAX_IN}.` })
+  @Field(() => [Int], { nullable: true, description: `Is none of these numbers, at most ${MAX_IN}.` })
   nin?: number[] | null;
 
-  @Field(() => Int, { nullable: true, description: 'Is greater than.' })
+  @Field(() => Int, { nullable: true, description: 'Is greater than this number.' })
   gt?: number | null;
 
-  @Field(() => Int, { nullable: true, description: 'Is greater than or equal to.' })
+  @Field(() => Int, { nullable: true, description: 'Is greater than or equal to this number.' })
   gte?: number | null;
 
-  @Field(() => Int, { nullable: true, description: 'Is less than.' })
+  @Field(() => Int, { nullable: true, description: 'Is less than this number.' })
   lt?: number | null;
 
-  @Field(() => Int, { nullable: true, description: 'Is less than or equal to.' })
+  @Field(() => Int, { nullable: true, description: 'Is less than or equal to this number.' })
   lte?: number | null;
 }
 
-@InputType({ description: 'Compares a status.' })
+@InputType({ description: 'Conditions on the status of a task. All given conditions must hold.' })
 export class TaskStatusComparator {
-  @Field(() => TaskStatusType, { nullable: true, description: 'Equals.' })
+  @Field(() => TaskStatusType, { nullable: true, description: 'Is equal to this status.' })
   eq?: TaskStatus | null;
 
-  @Field(() => TaskStatusType, { nullable: true, description: 'Does not equal.' })
+  @Field(() => TaskStatusType, { nullable: true, description: 'Is not equal to this status.' })
   neq?: TaskStatus | null;
 
-  @Field(() => [TaskStatusType], { nullable: true, description: 'Is one of.' })
+  @Field(() => [TaskStatusType], { nullable: true, description: 'Is one of these statuses.' })
   in?: TaskStatus[] | null;
 
-  @Field(() => [TaskStatusType], { nullable: true, description: 'Is none of.' })
+  @Field(() => [TaskStatusType], { nullable: true, description: 'Is none of these statuses.' })
   nin?: TaskStatus[] | null;
 }
 
-@InputType({ description: 'Compares a priority; they rise from NONE to URGENT.' })
+@InputType({ description: 'Conditions on the priority of a task. Priorities rise from NONE to URGENT.' })
 export class TaskPriorityComparator {
-  @Field(() => TaskPriorityType, { nullable: true, description: 'Equals.' })
+  @Field(() => TaskPriorityType, { nullable: true, description: 'Is equal to this priority.' })
   eq?: TaskPriority | null;
 
-  @Field(() => TaskPriorityType, { nullable: true, description: 'Does not equal.' })
+  @Field(() => TaskPriorityType, { nullable: true, description: 'Is not equal to this priority.' })
   neq?: TaskPriority | null;
 
-  @Field(() => [TaskPriorityType], { nullable: true, description: 'Is one of.' })
+  @Field(() => [TaskPriorityType], { nullable: true, description: 'Is one of these priorities.' })
   in?: TaskPriority[] | null;
 
-  @Field(() => [TaskPriorityType], { nullable: true, description: 'Is none of.' })
+  @Field(() => [TaskPriorityType], { nullable: true, description: 'Is none of these priorities.' })
   nin?: TaskPriority[] | null;
 
-  @Field(() => TaskPriorityType, { nullable: true, description: 'Is above.' })
+  @Field(() => TaskPriorityType, { nullable: true, description: 'Is higher than this priority.' })
   gt?: TaskPriority | null;
 
-  @Field(() => TaskPriorityType, { nullable: true, description: 'Is this or above.' })
+  @Field(() => TaskPriorityType, { nullable: true, description: 'Is this priority or higher.' })
   gte?: TaskPriority | null;
 
-  @Field(() => TaskPriorityType, { nullable: true, description: 'Is below.' })
+  @Field(() => TaskPriorityType, { nullable: true, description: 'Is lower than this priority.' })
   lt?: TaskPriority | null;
 
-  @Field(() => TaskPriorityType, { nullable: true, description: 'Is this or below.' })
+  @Field(() => TaskPriorityType, { nullable: true, description: 'Is this priority or lower.' })
   lte?: TaskPriority | null;
 }
 
-@InputType({ description: 'Compares a day that may be missing. Relative days count from today in UTC.' })
+@InputType({ description: 'Conditions on a day that can be null. A duration counts from today in UTC.' })
 export class NullableDateComparator {
-  @Field(() => GraphQLDateOrDuration, { nullable: true, description: 'Is this day.' })
+  @Field(() => GraphQLDateOrDuration, { nullable: true, description: 'Is exactly this day.' })
   eq?: MomentInput | null;
 
-  @Field(() => GraphQLDateOrDuration, { nullable: true, description: 'Is another day, or there is none.' })
+  @Field(() => GraphQLDateOrDuration, { nullable: true, description: 'Is another day, or null.' })
   neq?: MomentInput | null;
 
-  @Field(() => GraphQLDateOrDuration, { nullable: true, description: 'Is later.' })
+  @Field(() => GraphQLDateOrDuration, { nullable: true, description: 'Is after this day.' })
   gt?: MomentInput | null;
 
   @Field(() => GraphQLDateOrDuration, { nullable: true, description: 'Is this day or later.' })
   gte?: MomentInput | null;
 
-  @Field(() => GraphQLDateOrDuration, { nullable: true, description: 'Is earlier.' })
+  @Field(() => GraphQLDateOrDuration, { nullable: true, description: 'Is before this day.' })
   lt?: MomentInput | null;
 
   @Field(() => GraphQLDateOrDuration, { nullable: true, description: 'Is this day or earlier.' })
   lte?: MomentInput | null;
 
-  @Field(() => Boolean, { nullable: true, description: 'True: there is none. False: there is one.' })
+  @Field(() => Boolean, { nullable: true, description: 'True matches null, false matches any day.' })
   null?: boolean | null;
 }
 
-@InputType({ description: 'Compares an instant. Relative instants count from the present minute.' })
+@InputType({ description: 'Conditions on an instant. A duration counts from the start of the current minute.' })
 export class DateTimeComparator {
-  @Field(() => GraphQLDateTimeOrDuration, { nullable: true, description: 'Is later.' })
+  @Field(() => GraphQLDateTimeOrDuration, { nullable: true, description: 'Is after this instant.' })
   gt?: MomentInput | null;
 
   @Field(() => GraphQLDateTimeOrDuration, { nullable: true, description: 'Is this instant or later.' })
   gte?: MomentInput | null;
 
-  @Field(() => GraphQLDateTimeOrDuration, { nullable: true, description: 'Is earlier.' })
+  @Field(() => GraphQLDateTimeOrDuration, { nullable: true, description: 'Is before this instant.' })
   lt?: MomentInput | null;
 
   @Field(() => GraphQLDateTimeOrDuration, { nullable: true, description: 'Is this instant or earlier.' })
   lte?: MomentInput | null;
 }
 
-@InputType({ description: 'Compares an instant that may be missing.' })
+@InputType({
+  description: 'Conditions on an instant that can be null. A duration counts from the start of the current minute.',
+})
 export class NullableDateTimeComparator extends DateTimeComparator {
-  @Field(() => Boolean, { nullable: true, description: 'True: there is none. False: there is one.' })
+  @Field(() => Boolean, { nullable: true, description: 'True matches null, false matches any instant.' })
   null?: boolean | null;
 }
 
-@InputType({ description: 'Looks at the project of a task.' })
+@InputType({ description: 'Conditions on the project of a task. All given conditions must hold.' })
 export class ProjectFilter {
-  @Field(() => IdComparator, { nullable: true, description: 'By its id.' })
+  @Field(() => IdComparator, { nullable: true, description: 'Filters by project id.' })
   id?: IdComparator | null;
 
-  @Field(() => NameComparator, { nullable: true, description: 'By its key, like OPS.' })
+  @Field(() => NameComparator, { nullable: true, description: 'Filters by project key, for example OPS.' })
   key?: NameComparator | null;
 }
 
-@InputType({ description: 'Looks at a user.' })
+@InputType({ description: 'Conditions on a user. All given conditions must hold.' })
 export class UserFilter {
-  @Field(() => IdComparator, { nullable: true, description: 'By id.' })
+  @Field(() => IdComparator, { nullable: true, description: 'Filters by user id.' })
   id?: IdComparator | null;
 
-  @Field(() => NameComparator, { nullable: true, description: 'By handle.' })
+  @Field(() => NameComparator, { nullable: true, description: 'Filters by user handle.' })
   handle?: NameComparator | null;
 }
 
-@InputType({ description: 'Looks at a user who may be missing.' })
+@InputType({ description: 'Conditions on a user field that can be null. All given conditions must hold.' })
 export class NullableUserFilter extends UserFilter {
-  @Field(() => Boolean, { nullable: true, description: 'True: there is nobody. False: there is somebody.' })
+  @Field(() => Boolean, { nullable: true, description: 'True matches null, false matches any user.' })
   null?: boolean | null;
 }
 
-@InputType({ description: 'Looks at a task that may be missing.' })
+@InputType({ description: 'Conditions on a related task that can be null. All given conditions must hold.' })
 export class NullableTaskRelationFilter {
-  @Field(() => IdComparator, { nullable: true, description: 'By its id.' })
+  @Field(() => IdComparator, { nullable: true, description: 'Filters by id of the related task.' })
   id?: IdComparator | null;
 
-  @Field(() => Boolean, { nullable: true, description: 'True: there is none. False: there is one.' })
+  @Field(() => Boolean, { nullable: true, description: 'True matches null, false matches any task.' })
   null?: boolean | null;
 }
 
-@InputType({ description: 'Looks at a label. Empty: any label.' })
+@InputType({ description: 'Conditions on one label. An empty filter matches every label.' })
 export class LabelFilter {
-  @Field(() => IdComparator, { nullable: true, description: 'By its id.' })
+  @Field(() => IdComparator, { nullable: true, description: 'Filters by label id.' })
   id?: IdComparator | null;
 
-  @Field(() => NameComparator, { nullable: true, description: 'By its name.' })
+  @Field(() => NameComparator, { nullable: true, description: 'Filters by label name.' })
   name?: NameComparator | null;
 }
 
-@InputType({ description: 'Looks at the labels of a task.' })
+@InputType({ description: 'Conditions on the labels of a task. All given conditions must hold.' })
 export class LabelsFilter {
-  @Field(() => LabelFilter, { nullable: true, description: 'At least one label fits.' })
+  @Field(() => LabelFilter, { nullable: true, description: 'At least one label of the task matches.' })
   some?: LabelFilter | null;
 
-  @Field(() => LabelFilter, { nullable: true, description: 'Every label fits; true where there is none.' })
+  @Field(() => LabelFilter, {
+    nullable: true,
+    description: 'Every label of the task matches. Also true for a task without labels.',
+  })
   every?: LabelFilter | null;
 
-  @Field(() => LabelFilter, { nullable: true, description: 'No label fits.' })
+  @Field(() => LabelFilter, { nullable: true, description: 'No label of the task matches.' })
   none?: LabelFilter | null;
 }
 
 @InputType({
-  description: `Which tasks; all parts given must fit. At most ${MAX_CONDITIONS} comparisons and ${MAX_FILTERS} filters in it, nested ${MAX_FILTER_DEPTH} deep.`,
+  description:
+    `Selects tasks. All given conditions must hold. At most ${MAX_CONDITIONS} comparisons and ${MAX_FILTERS} ` +
+    `filters in total, nested at most ${MAX_FILTER_DEPTH} deep.`,
 })
 export class TaskFilter {
-  @Field(() => [TaskFilter], { nullable: true, description: 'All of these fit.' })
+  @Field(() => [TaskFilter], { nullable: true, description: 'All of these filters match.' })
   and?: TaskFilter[] | null;
 
-  @Field(() => [TaskFilter], { nullable: true, description: 'At least one of these fits.' })
+  @Field(() => [TaskFilter], { nullable: true, description: 'At least one of these filters matches.' })
   or?: TaskFilter[] | null;
 
-  @Field(() => TaskFilter, { nullable: true, description: 'This does not fit.' })
+  @Field(() => TaskFilter, { nullable: true, description: 'This filter does not match.' })
   not?: TaskFilter | null;
 
-  @Field(() => IdComparator, { nullable: true, description: 'By its id.' })
+  @Field(() => IdComparator, { nullable: true, description: 'Filters by task id.' })
   id?: IdComparator | null;
 
-  @Field(() => IntComparator, { nullable: true, description: 'By its number: 42 in OPS-42.' })
+  @Field(() => IntComparator, {
+    nullable: true,
+    description: 'Filters by the number within the project: 42 in OPS-42.',
+  })
   number?: IntComparator | null;
 
-  @Field(() => StringComparator, { nullable: true, description: 'With this title.' })
+  @Field(() => StringComparator, { nullable: true, description: 'Filters by task title.' })
   title?: StringComparator | null;
 
-  @Field(() => NullableStringComparator, { nullable: true, description: 'With this description.' })
+  @Field(() => NullableStringComparator, { nullable: true, description: 'Filters by task description.' })
   description?: NullableStringComparator | null;
 
-  @Field(() => TaskStatusComparator, { nullable: true, description: 'With this status.' })
+  @Field(() => TaskStatusComparator, { nullable: true, description: 'Filters by task status.' })
   status?: TaskStatusComparator | null;
 
-  @Field(() => TaskPriorityComparator, { nullable: true, description: 'With this priority.' })
+  @Field(() => TaskPriorityComparator, { nullable: true, description: 'Filters by task priority.' })
   priority?: TaskPriorityComparator | null;
 
-  @Field(() => NullableDateComparator, { nullable: true, description: 'Due on these days.' })
+  @Field(() => NullableDateComparator, { nullable: true, description: 'Filters by due date.' })
   dueDate?: NullableDateComparator | null;
 
-  @Field(() => DateTimeComparator, { nullable: true, description: 'Created then.' })
+  @Field(() => DateTimeComparator, { nullable: true, description: 'Filters by creation time.' })
   createdAt?: DateTimeComparator | null;
 
   @Field(() => DateTimeComparator, {
     nullable: true,
-    description: 'Last changed then. Not exact as a poll for changes: use Query.taskChangesSince.',
+    description:
+      'Filters by time of the last update. Polling with it can miss changes: use Query.taskChangesSince instead.',
   })
   updatedAt?: DateTimeComparator | null;
 
-  @Field(() => NullableDateTimeComparator, { nullable: true, description: 'Completed then.' })
+  @Field(() => NullableDateTimeComparator, { nullable: true, description: 'Filters by completion time.' })
   completedAt?: NullableDateTimeComparator | null;
 
-  @Field(() => ProjectFilter, { nullable: true, description: 'Of these projects.' })
+  @Field(() => ProjectFilter, { nullable: true, description: 'Filters by project of the task.' })
   project?: ProjectFilter | null;
 
-  @Field(() => NullableUserFilter, { nullable: true, description: 'Assigned to these users.' })
+  @Field(() => NullableUserFilter, { nullable: true, description: 'Filters by assignee of the task.' })
   assignee?: NullableUserFilter | null;
 
-  @Field(() => UserFilter, { nullable: true, description: 'Created by these users.' })
+  @Field(() => UserFilter, { nullable: true, description: 'Filters by creator of the task.' })
   creator?: UserFilter | null;
 
-  @Field(() => NullableTaskRelationFilter, { nullable: true, description: 'Parts of these tasks.' })
+  @Field(() => NullableTaskRelationFilter, {
+    nullable: true,
+    description: 'Filters by parent task: selects subtasks of some tasks, or tasks without a parent.',
+  })
   parent?: NullableTaskRelationFilter | null;
 
-  @Field(() => LabelsFilter, { nullable: true, description: 'By label.' })
+  @Field(() => LabelsFilter, { nullable: true, description: 'Filters by labels of the task.' })
   labels?: LabelsFilter | null;
 
   @Field(() => String, {
     nullable: true,
     description:
-      'Title and description, searched as text in English: words in any form, "phrases", or, -without. ' +
-      `At most ${MAX_SEARCH_CHARS} characters.`,
+      'English full-text search in title and description. Matches all forms of a word; supports "phrases", or, and ' +
+      `-exclusion. At most ${MAX_SEARCH_CHARS} characters.`,
   })
   search?: string | null;
 }
@@ -321,15 +340,15 @@ export enum TaskOrderField {
 }
 registerEnumType(TaskOrderField, {
   name: 'TaskOrderField',
-  description: 'What tasks are sorted by; ties by id.',
+  description: 'Field to sort tasks by. Ties are broken by id.',
   valuesConfig: {
-    CREATED_AT: { description: 'When they were created.' },
-    UPDATED_AT: { description: 'When they were last changed.' },
-    COMPLETED_AT: { description: 'When they were done.' },
-    DUE_DATE: { description: 'The day by which they should be done.' },
-    PRIORITY: { description: 'How soon they should be done.' },
-    STATUS: { description: 'How far they have come, from BACKLOG to CANCELED.' },
-    TITLE: { description: 'By code points: capitals come before small letters.' },
+    CREATED_AT: { description: 'Sort by creation time.' },
+    UPDATED_AT: { description: 'Sort by time of the last update.' },
+    COMPLETED_AT: { description: 'Sort by completion time. Null unless the task is DONE.' },
+    DUE_DATE: { description: 'Sort by due date.' },
+    PRIORITY: { description: 'Sort by priority, from NONE to URGENT.' },
+    STATUS: { description: 'Sort by status, from BACKLOG to CANCELED.' },
+    TITLE: { description: 'Sort by title in code point order: uppercase before lowercase.' },
   },
 });
 
@@ -339,8 +358,11 @@ export enum OrderDirection {
 }
 registerEnumType(OrderDirection, {
   name: 'OrderDirection',
-  description: 'Which end comes first.',
-  valuesConfig: { ASC: { description: 'The lowest.' }, DESC: { description: 'The highest.' } },
+  description: 'Direction in which a list is sorted.',
+  valuesConfig: {
+    ASC: { description: 'Lowest or earliest value first.' },
+    DESC: { description: 'Highest or latest value first.' },
+  },
 });
 
 export enum OrderNulls {
@@ -349,38 +371,43 @@ export enum OrderNulls {
 }
 registerEnumType(OrderNulls, {
   name: 'OrderNulls',
-  description: 'Where those without a value stand.',
-  valuesConfig: { FIRST: { description: 'Before the others.' }, LAST: { description: 'Behind the others.' } },
+  description: 'Position of null values in a sorted list.',
+  valuesConfig: { FIRST: { description: 'Null values come first.' }, LAST: { description: 'Null values come last.' } },
 });
 
-@InputType({ description: 'An order of tasks.' })
+@InputType({ description: 'One sort criterion of a task list.' })
 export class TaskOrder {
-  @Field(() => TaskOrderField, { description: 'What to sort by.' })
+  @Field(() => TaskOrderField, { description: 'Field to sort by.' })
   field: TaskOrderField;
 
   @Field(() => OrderDirection, {
     nullable: true,
     defaultValue: OrderDirection.DESC,
-    description: 'Which end comes first.',
+    description: 'Sort direction, descending by default.',
   })
   direction?: OrderDirection | null;
 
   @Field(() => OrderNulls, {
     nullable: true,
     defaultValue: OrderNulls.LAST,
-    description: 'Where tasks without a value stand, in either direction.',
+    description: 'Position of tasks whose field is null, for either direction. Last by default.',
   })
   nulls?: OrderNulls | null;
 }
 
 @ArgsType()
 export class TaskListArgs extends PageArgs {
-  @Field(() => TaskFilter, { nullable: true, description: 'Which tasks; all that the viewer may see when left out.' })
+  @Field(() => TaskFilter, {
+    nullable: true,
+    description: 'Selects tasks. Omit it to get every task the viewer can see.',
+  })
   filter?: TaskFilter | null;
 
   @Field(() => [TaskOrder], {
     nullable: true,
-    description: `At most ${MAX_ORDERS}, the first counting most; the newest first when left out.`,
+    description:
+      `Up to ${MAX_ORDERS} sort criteria, the most significant first. Defaults to newest first (CREATED_AT ` +
+      'descending).',
   })
   orderBy?: TaskOrder[] | null;
 }

@@ -1,6 +1,6 @@
 /**
- * A filter, read into a condition. Names for people (a key, a handle, a label's name) are looked up first, each through its own cached
- * source, so that what is cached below speaks of ids alone and no list depends on a name.
+ * Parses a filter into a condition. Names (a project key, a handle, a label name) are resolved to ids first, each
+ * through its own cached source. Cached lists therefore contain ids only, and no list depends on a name.
  */
 import { isInstant } from '../../db/columns.js';
 import type { LabelId, ProjectId, UserId } from '../../db/ids.js';
@@ -47,13 +47,13 @@ const SEARCH: TextRule = { kind: 'block', minChars: 1, maxChars: MAX_SEARCH_CHAR
 
 export interface Where {
   readonly condition: Condition;
-  /** Some part of it moves with the clock. */
+  /** Whether some part of it is relative to the current time. */
   readonly relative: boolean;
 }
 
 /**
- * @param projectIds whose labels names are looked for in.
- * @throws BAD_USER_INPUT naming the part at fault, like `filter.or.0.status.in`
+ * @param projectIds the projects in which label names are looked up
+ * @throws BAD_USER_INPUT naming the part at fault, for example `filter.or.0.status.in`
  */
 export async function readFilter(
   context: Context,
@@ -98,7 +98,7 @@ class Reading {
     const id = (prefix: string) => (text: string, where: string) => readId(prefix, text, where);
     const given: (Condition | Promise<Condition>)[] = [];
     const add = (condition: Condition | Promise<Condition>) => {
-      // Should a later part be refused at once, nobody waits for this one: its refusal must not count as unhandled.
+      // If a later part throws first, this promise is never awaited; its rejection must not count as unhandled.
       if (condition instanceof Promise) condition.catch(() => {});
       given.push(condition);
     };
@@ -130,13 +130,13 @@ class Reading {
     return all(await Promise.all(given));
   }
 
-  /** @throws before any of too many is read */
+  /** @throws before the filters are read, if there are too many */
   #countFilters(more: number, at: string): void {
     this.#filters += more;
-    if (this.#filters > MAX_FILTERS) throw badUserInput(at, `expected at most ${MAX_FILTERS} filters in a filter`);
+    if (this.#filters > MAX_FILTERS) throw badUserInput(at, `expected at most ${MAX_FILTERS} filters in total`);
   }
 
-  /** @throws once there are too many */
+  /** @throws if there are too many comparisons */
   #count(at: string): void {
     if (++this.#conditions > MAX_CONDITIONS) throw badUserInput(at, `expected at most ${MAX_CONDITIONS} comparisons`);
   }
@@ -194,7 +194,7 @@ class Reading {
 
   #priority(comparator: NonNullable<TaskFilter['priority']>, at: string): Condition {
     const bounds = this.#bounds('priority', comparator, at, String);
-    // As the values that fit: then it is one condition with `in`, whichever way it was asked.
+    // Converted to the list of matching values, so that all spellings become one condition with `in`.
     const fitting = taskPriority.enumValues.filter((value) => conjuncts(bounds).every((bound) => within(value, bound)));
     return all([
       this.#values('priority', comparator, at, String),
@@ -225,7 +225,7 @@ class Reading {
   ): string {
     if ('duration' in moment) this.relative = true;
     const text = resolve(moment, this.nowMs);
-    if (!isValid(text)) throw badUserInput(at, 'expected a time of the years 1 to 9999');
+    if (!isValid(text)) throw badUserInput(at, 'expected a time in the years 1 to 9999');
     return text;
   }
 
@@ -281,15 +281,15 @@ class Reading {
     ]);
   }
 
-  /** The labels that fit, or `any`. */
+  /** The ids of matching labels, or `any`. */
   async #labelIds(filter: LabelFilter, at: string): Promise<readonly LabelId[] | 'any'> {
     refuseNulls(filter, at);
     this.#count(at);
     const { id, name } = filter;
     if (id && (isGiven(id.neq) || isGiven(id.nin))) {
-      throw badUserInput(`${at}.id`, 'expected eq or in; put the labels that must not fit into none');
+      throw badUserInput(`${at}.id`, 'expected eq or in; use none for labels that must not match');
     }
-    // The comparator as the condition that it would be of a column: its values are the ids.
+    // Parsed as a condition on a column; its values are the ids.
     const byId = id ? this.#values('id', id, `${at}.id`, (text, where) => readId('label', text, where)) : TRUE;
     const ids = 'in' in byId ? (byId.in as LabelId[]) : 'any' in byId ? [] : undefined;
     const names = name ? this.#names(name, `${at}.name`) : undefined;
@@ -303,7 +303,7 @@ class Reading {
     return labels.flat().flatMap(({ id, sort: [name] }) => (names.includes(name ?? '') ? [id] : []));
   }
 
-  /** The column is of what bears one of these names. */
+  /** A condition on the column that holds the ids of objects with these names. */
   async #named<I extends string>(
     column: Column,
     comparator: NameComparator | null | undefined,
@@ -319,7 +319,7 @@ class Reading {
     );
   }
 
-  /** The names that fit; undefined when all do. */
+  /** The names to look up; undefined if every name matches. */
   #names(comparator: NameComparator, at: string): readonly string[] | undefined {
     refuseNulls(comparator, at);
     this.#count(at);
@@ -339,7 +339,9 @@ class Reading {
   }
 }
 
-/** `eq` and `in` of one column that exclude each other fit nothing; that is found here, so that nothing is read for it. */
+/**
+ * `eq` and `in` on one column that exclude each other match nothing. This is detected here, so nothing is read for it.
+ */
 function together(conditions: readonly Condition[]): Condition {
   const sets = conditions.flatMap((condition) => ('in' in condition ? [condition] : []));
   const [first, second] = sets;
@@ -358,7 +360,7 @@ function within(priority: string, bound: Condition): boolean {
   return { '>': difference > 0, '>=': difference >= 0, '<': difference < 0, '<=': difference <= 0 }[bound.is];
 }
 
-/** A null is not "no condition": whoever wrote it meant something that is not offered. */
+/** A null does not mean "no condition": its author meant a comparison that does not exist. */
 function refuseNulls(input: object, at: string): void {
   for (const [name, value] of Object.entries(input)) {
     if (value === null) throw badUserInput(`${at}.${name}`, 'expected a value, got null');

@@ -1,4 +1,4 @@
-/** What mutations of tasks take. */
+/** GraphQL inputs of the task mutations. */
 import { GraphQLDate } from 'graphql-scalars';
 import { Field, ID, InputType, Int } from 'type-graphql';
 import type { LabelId, ProjectId, TaskId, UserId } from '../../db/ids.js';
@@ -6,142 +6,149 @@ import { IDEMPOTENCY_KEY } from '../../graphql/user-error.js';
 import type { TaskPriority, TaskStatus } from './task.table.js';
 import { TaskPriorityType, TaskStatusType } from './task.type.js';
 
-const EXPECTED_VERSION = 'Refuse with a ConflictError when the task has another version.';
+const EXPECTED_VERSION =
+  'Version the task must have; otherwise the mutation is refused with a ConflictError. Omit it to skip the check.';
 
-/** What both creating and updating take. */
+/** Fields of both creating and updating. */
 @InputType()
 abstract class TaskFieldsInput {
   @Field(() => String, {
     nullable: true,
-    description: 'Markdown, at most 65 536 characters. A blank text is the same as `null`.',
+    description: 'Markdown, up to 65,536 characters. A blank text is stored as `null`.',
   })
   description?: string | null;
 
-  @Field(() => ID, { nullable: true, description: 'The assignee, a member of the project.' })
+  @Field(() => ID, {
+    nullable: true,
+    description: 'Id of the assignee, who must be a member of the project. `null` for none.',
+  })
   assigneeId?: UserId | null;
 
-  @Field(() => ID, { nullable: true, description: 'The parent task, of the same project.' })
+  @Field(() => ID, {
+    nullable: true,
+    description: 'Id of the parent task, which must be in the same project. `null` for none.',
+  })
   parentId?: TaskId | null;
 
-  @Field(() => GraphQLDate, { nullable: true, description: 'The day by which it should be done.' })
+  @Field(() => GraphQLDate, { nullable: true, description: 'Day by which the task should be done. `null` for none.' })
   dueDate?: string | null;
 }
 
-@InputType({ description: 'A task to create; `null` is the same as left out.' })
+@InputType({ description: 'Input for the mutation createTask. `null` means the same as omitting a field.' })
 export class CreateTaskInput extends TaskFieldsInput {
-  @Field(() => ID, { description: 'The project it belongs to.' })
+  @Field(() => ID, { description: 'Id of the project to create the task in.' })
   projectId: ProjectId;
 
-  @Field(() => String, { description: 'One line, 1-500 characters.' })
+  @Field(() => String, { description: 'Title, a single line of 1-500 characters.' })
   title: string;
 
-  @Field(() => TaskStatusType, { nullable: true, description: 'BACKLOG when left out.' })
+  @Field(() => TaskStatusType, { nullable: true, description: 'Initial status. Defaults to BACKLOG.' })
   status?: TaskStatus | null;
 
-  @Field(() => TaskPriorityType, { nullable: true, description: 'NONE when left out.' })
+  @Field(() => TaskPriorityType, { nullable: true, description: 'Initial priority. Defaults to NONE.' })
   priority?: TaskPriority | null;
 
-  @Field(() => [ID], { nullable: true, description: 'Labels of the project, at most 50.' })
+  @Field(() => [ID], { nullable: true, description: 'Ids of up to 50 labels of the project. Defaults to no labels.' })
   labelIds?: LabelId[] | null;
 
   @Field(() => String, { nullable: true, description: IDEMPOTENCY_KEY })
   idempotencyKey?: string | null;
 }
 
-/** What can be changed of one task as of many. */
+/** Fields that can be changed for one or many tasks. */
 @InputType()
 abstract class TaskChangesInput extends TaskFieldsInput {
-  @Field(() => String, { nullable: true, description: 'One line, 1-500 characters; cannot be cleared.' })
+  @Field(() => String, { nullable: true, description: 'Title, a single line of 1-500 characters. Cannot be null.' })
   title?: string | null;
 
-  @Field(() => TaskStatusType, { nullable: true, description: 'Cannot be cleared.' })
+  @Field(() => TaskStatusType, { nullable: true, description: 'New status of the task. Cannot be null.' })
   status?: TaskStatus | null;
 
-  @Field(() => TaskPriorityType, { nullable: true, description: 'Cannot be cleared.' })
+  @Field(() => TaskPriorityType, { nullable: true, description: 'New priority of the task. Cannot be null.' })
   priority?: TaskPriority | null;
 
   @Field(() => [ID], {
     nullable: true,
-    description: "Replaces the task's labels. At most 50.",
+    description: "Replaces the task's labels. At most 50. `null` removes all labels.",
   })
   labelIds?: LabelId[] | null;
 }
 
-/** A task as the client has seen it. */
+/** Inputs that name a task in a version the client has seen. */
 @InputType()
 abstract class SeenTaskInput {
   @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
   expectedVersion?: number | null;
 }
 
-@InputType({ description: 'Changes of a task: what is left out stays, `null` clears.' })
+@InputType({ description: 'Input for the mutation updateTask. Omitted fields stay unchanged; `null` clears a field.' })
 export class UpdateTaskInput extends TaskChangesInput {
-  @Field(() => ID, { description: 'The task.' })
+  @Field(() => ID, { description: 'Id of the task to update.' })
   id: TaskId;
 
   @Field(() => Int, { nullable: true, description: EXPECTED_VERSION })
   expectedVersion?: number | null;
 }
 
-@InputType({ description: 'The same changes of many tasks: what is left out stays, `null` clears.' })
+@InputType({ description: 'Input for the mutation updateTasks. Omitted fields stay unchanged; `null` clears a field.' })
 export class UpdateTasksInput extends TaskChangesInput {
-  @Field(() => [ID], { description: 'The tasks, 1 to 100 different ones.' })
+  @Field(() => [ID], { description: 'Ids of the tasks to update, 1-100, without duplicates.' })
   ids: TaskId[];
 }
 
-@InputType({ description: 'A task to delete.' })
+@InputType({ description: 'Input for the mutation deleteTask.' })
 export class DeleteTaskInput extends SeenTaskInput {
-  @Field(() => ID, { description: 'The task. Its subtasks stay and lose their parent.' })
+  @Field(() => ID, { description: 'Id of the task to delete. Its subtasks are kept and lose their parent.' })
   id: TaskId;
 }
 
-@InputType({ description: 'A task to complete.' })
+@InputType({ description: 'Input for the mutation completeTask.' })
 export class CompleteTaskInput extends SeenTaskInput {
-  @Field(() => ID, { description: 'The task.' })
+  @Field(() => ID, { description: 'Id of the task to complete.' })
   id: TaskId;
 }
 
-@InputType({ description: 'A task to reopen.' })
+@InputType({ description: 'Input for the mutation reopenTask.' })
 export class ReopenTaskInput extends SeenTaskInput {
-  @Field(() => ID, { description: 'The task.' })
+  @Field(() => ID, { description: 'Id of the task to reopen.' })
   id: TaskId;
 }
 
-@InputType({ description: 'A task to assign.' })
+@InputType({ description: 'Input for the mutation assignTask.' })
 export class AssignTaskInput extends SeenTaskInput {
-  @Field(() => ID, { description: 'The task.' })
+  @Field(() => ID, { description: 'Id of the task to assign.' })
   id: TaskId;
 
   @Field(() => ID, {
     nullable: true,
-    description: 'A project member. `null` unassigns the task; omit it to leave the assignee unchanged.',
+    description: 'Id of a project member. `null` unassigns the task; omit it to leave the assignee unchanged.',
   })
   assigneeId?: UserId | null;
 }
 
-@InputType({ description: 'A task to move to another project.' })
+@InputType({ description: 'Input for the mutation moveTask.' })
 export class MoveTaskInput extends SeenTaskInput {
-  @Field(() => ID, { description: 'The task.' })
+  @Field(() => ID, { description: 'Id of the task to move.' })
   id: TaskId;
 
-  @Field(() => ID, { description: 'The new project of the task.' })
+  @Field(() => ID, { description: 'Id of the project to move the task to.' })
   projectId: ProjectId;
 }
 
 @InputType({ description: 'Labels to add to a task.' })
 export class AddLabelsInput {
-  @Field(() => ID, { description: 'The task.' })
+  @Field(() => ID, { description: 'Id of the task to label.' })
   taskId: TaskId;
 
-  @Field(() => [ID], { description: 'Labels of its project, 1-50. A task has at most 50.' })
+  @Field(() => [ID], { description: 'Ids of 1-50 labels of the project. A task can have at most 50 labels.' })
   labelIds: LabelId[];
 }
 
 @InputType({ description: 'Labels to remove from a task.' })
 export class RemoveLabelsInput {
-  @Field(() => ID, { description: 'The task.' })
+  @Field(() => ID, { description: 'Id of the task to remove labels from.' })
   taskId: TaskId;
 
-  @Field(() => [ID], { description: 'Labels, 1-50. Labels that the task does not have are ignored.' })
+  @Field(() => [ID], { description: 'Ids of 1-50 labels. Labels the task does not have are ignored.' })
   labelIds: LabelId[];
 }

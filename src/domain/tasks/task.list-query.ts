@@ -1,6 +1,7 @@
 /**
- * A list of tasks in normal form: which projects, which condition, which order. The normal form is what is cached, so equal questions
- * share an entry, and it says which row-sets the list depends on: the narrowest that certainly hold every row that could enter or leave it.
+ * A task list in normal form: projects, condition and order. Lists are cached by their normal form, so equal queries
+ * share an entry. It also determines the row-sets the list depends on: the narrowest that contain every row that could
+ * enter or leave the list.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { isInstant, isoText } from '../../db/columns.js';
@@ -15,16 +16,16 @@ import { MAX_ORDERS, OrderDirection, OrderNulls, type TaskOrder, TaskOrderField 
 import { taskLabelRows, taskPriority, taskRows, taskStatus, tasks } from './task.table.js';
 
 export interface TaskList {
-  /** A list only ever holds tasks of projects that whoever asked may see. */
+  /** Only projects that the viewer can see. */
   readonly projectIds: readonly ProjectId[];
   readonly where: Condition;
 }
 
-/** At least one; ties are broken by id, in the direction of the last. */
+/** At least one. Ties are broken by id, in the direction of the last field. */
 export type TaskListOrder = readonly {
   readonly field: TaskOrderField;
   readonly descending: boolean;
-  /** Absent for what is never missing. */
+  /** Absent for fields that are never null. */
   readonly nulls?: 'first' | 'last';
 }[];
 
@@ -33,7 +34,7 @@ export interface TaskPageQuery extends PageQuery {
   readonly order: TaskListOrder;
 }
 
-/** What tasks can be sorted by: the column, and whether a text is a value of it. */
+/** The sort fields: the column, and a check whether a text is one of its values. */
 const FIELDS: Record<TaskOrderField, Omit<SortColumn, 'descending'> & { readonly isValue: (text: string) => boolean }> =
   {
     CREATED_AT: instantField(sql`${tasks.createdAt}`),
@@ -53,7 +54,7 @@ function enumField(column: SQL, { enumName, enumValues }: { enumName: string; en
   return { column, type: enumName, isValue: (text: string) => enumValues.includes(text) };
 }
 
-/** Whether a text is a day that Postgres has, `2026-01-31`. */
+/** Whether a text is a day within the range of Postgres, such as `2026-01-31`. */
 export function isDay(text: string): boolean {
   return /^\d{4}-\d\d-\d\d$/.test(text) && isInstant(`${text}T00:00:00.000Z`);
 }
@@ -61,7 +62,7 @@ export function isDay(text: string): boolean {
 /** @throws BAD_USER_INPUT */
 export function taskOrder(orderBy: readonly TaskOrder[] | null | undefined): TaskListOrder {
   if (!orderBy || orderBy.length === 0) return [{ field: TaskOrderField.CREATED_AT, descending: true }];
-  if (orderBy.length > MAX_ORDERS) throw badUserInput('orderBy', `expected at most ${MAX_ORDERS} orders`);
+  if (orderBy.length > MAX_ORDERS) throw badUserInput('orderBy', `expected at most ${MAX_ORDERS} sort criteria`);
   if (new Set(orderBy.map(({ field }) => field)).size < orderBy.length) {
     throw badUserInput('orderBy', 'expected each field only once');
   }
@@ -72,7 +73,7 @@ export function taskOrder(orderBy: readonly TaskOrder[] | null | undefined): Tas
   }));
 }
 
-/** Whether a cursor's values are a place in that order. */
+/** Whether the values of a cursor are a position in this order. */
 export function isTaskPlace(order: TaskListOrder, place: Place): boolean {
   return (
     place.length === order.length + 1 &&
@@ -84,7 +85,7 @@ export function isTaskPlace(order: TaskListOrder, place: Place): boolean {
   );
 }
 
-/** Within these projects: a condition on the project itself narrows them. */
+/** A list of tasks in these projects. A condition on the project narrows them. */
 export function taskListWithin(projectIds: readonly ProjectId[], where: Condition): TaskList {
   const rest: Condition[] = [];
   let ids = projectIds;
@@ -96,21 +97,21 @@ export function taskListWithin(projectIds: readonly ProjectId[], where: Conditio
   return { projectIds: ids, where: rest.length === 1 ? (rest[0] as Condition) : { all: rest } };
 }
 
-/** True when no task can fit, whatever the tables hold: nothing needs to be read. */
+/** True if no task can match, whatever the tables contain: nothing needs to be read. */
 export function isEmptyList({ projectIds, where }: TaskList): boolean {
   return (
     projectIds.length === 0 || conjuncts(where).some((condition) => 'any' in condition && condition.any.length === 0)
   );
 }
 
-/** The values that a condition requires a column to equal, if that is all it does. */
+/** The values that a condition requires a column to equal; undefined if it requires anything else. */
 function equalities(condition: Condition, column: Column): readonly string[] | undefined {
   return 'in' in condition && condition.column === column && !condition.in.includes(null)
     ? (condition.in as readonly string[])
     : undefined;
 }
 
-/** Row-sets that a conjunct can name; the first of these that one does is the narrowest. */
+/** Row-sets that a condition can name, narrowest first. */
 const NARROW = [
   ['id', (id) => taskRows.byId(id as TaskId)],
   ['parentId', (id) => taskRows.byParent(id as TaskId)],
@@ -128,12 +129,12 @@ function narrow({ where }: TaskList): { column: Column; tags: readonly Tag[] } |
   return undefined;
 }
 
-/** Whether its tasks are found by something narrower than their projects, however many those are. */
+/** Whether its tasks are found by something narrower than their projects, however many projects there are. */
 export function isNarrow(list: TaskList): boolean {
   return narrow(list) !== undefined;
 }
 
-/** What lists by project, assignee and so on do not follow. */
+/** Columns that row-sets by project, assignee and so on do not watch. */
 const UNFOLLOWED = new Set<Column>(['title', 'description', 'updatedAt']);
 const UNFOLLOWED_FIELDS = new Set([TaskOrderField.TITLE, TaskOrderField.UPDATED_AT]);
 
@@ -143,7 +144,7 @@ export function taskListTags(list: TaskList, order: TaskListOrder = []): Tag[] {
     all.some((part) => 'search' in part || ('column' in part && UNFOLLOWED.has(part.column))) ||
     order.some(({ field }) => UNFOLLOWED_FIELDS.has(field));
   const narrowest = narrow(list);
-  // More are never kept, whatever they are.
+  // Lists with more tags are never stored.
   const projectIds = list.projectIds.slice(0, MAX_TAGS + 1);
   const rows =
     narrowest?.column === 'id' || (narrowest !== undefined && !unfollowed)
@@ -161,7 +162,7 @@ export function taskListWhere({ projectIds, where }: TaskList): SQL {
   return sql`${isOneOf(sql`${tasks.projectId}`, projectIds.map(toUuid), 'uuid')} and ${conditionSql(where)}`;
 }
 
-/** The page as SQL, for `selectPages`. */
+/** The SQL of a page, for `selectPages`. */
 export function taskPageSql({ list, order, limit, backward, after, before }: TaskPageQuery): SQL {
   const forward = sortColumns(order);
   const columns = backward ? reversed(forward) : forward;
@@ -179,7 +180,7 @@ export function taskPageSql({ list, order, limit, backward, after, before }: Tas
       from ${tasks} where ${isOneOf(sql`${tasks.projectId}`, list.projectIds.map(toUuid), 'uuid')} and ${where}
       order by ${sorted} limit ${wanted}`;
   }
-  // The first of each project, by its index, then the first of these: no index has all projects in one order.
+  // Reads the first rows of each project by its index, then the first of those: no index has all projects in one order.
   const keys = columns.map(({ column }, i) => sql`${column} as ${sql.raw(`k${i}`)}`);
   const outer = orderBySql(columns, (_, i) => sql.raw(`of_project.k${i}`));
   return sql`
@@ -203,7 +204,7 @@ function sortColumns(order: TaskListOrder): SortColumn[] {
   return [...columns, { column: sql`${tasks.id}`, type: 'uuid', descending: columns.at(-1)?.descending === true }];
 }
 
-/** Places name tasks by their global ids, Postgres by UUIDs. */
+/** Positions contain global task ids; Postgres needs UUIDs. */
 function uuidPlace(place: Place): Place {
   return [...place.slice(0, -1), toUuid(place.at(-1) as TaskId)];
 }

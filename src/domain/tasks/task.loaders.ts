@@ -1,4 +1,4 @@
-/** How tasks are read: rows by id, lists as ids, counts, the labels a task bears, a project's statistics. */
+/** Reads of tasks: rows by id, lists as ids, counts, the labels of a task, the statistics of a project. */
 import { asc, getTableColumns, sql } from 'drizzle-orm';
 import { byId, shapeOf } from '../../db/by-id.js';
 import { fromUuid, type LabelId, type ProjectId, type TaskId, toUuid } from '../../db/ids.js';
@@ -26,12 +26,12 @@ import {
 } from './task.table.js';
 import { requireWithinReach } from './task.work.js';
 
-/** A task with the labels it bears, in the order in which the labels were created. */
+/** A task with its labels, in the order in which the labels were created. */
 export interface LabelledTask extends TaskRow {
   readonly labelIds: readonly LabelId[];
 }
 
-/** With its labels, which are few and asked for wherever tasks are listed: one entry, one statement. */
+/** Loads the labels too: they are few and every task list selects them. One entry, one statement. */
 export const taskById: Source<TaskId, LabelledTask | null> = {
   name: 'Task',
   shape: `${shapeOf(tasks)}.labels`,
@@ -55,7 +55,7 @@ const LABEL_IDS = sql`array(
   (uuids: string[]) => uuids.map((uuid) => fromUuid('label', uuid)),
 );
 
-/** What the identifier OPS-42 means, once OPS is known. */
+/** What the identifier OPS-42 refers to, once the project OPS is known. */
 export interface TaskNumber {
   readonly projectId: ProjectId;
   readonly number: number;
@@ -88,7 +88,7 @@ export const taskIdByNumber: Source<TaskNumber, TaskId | null> = {
   },
 };
 
-/** A list that speaks of now is another one a minute later. */
+/** A list relative to the current time changes its key every minute. */
 const RELATIVE_TTL_MS = 2 * MINUTE;
 
 export const taskPages = pagesSource('TaskPage', ROW_TTL_MS);
@@ -96,13 +96,13 @@ export const relativeTaskPages = pagesSource('TaskPageRelative', RELATIVE_TTL_MS
 export const taskCounts = countsSource('TaskCount', ROW_TTL_MS);
 export const relativeTaskCounts = countsSource('TaskCountRelative', RELATIVE_TTL_MS);
 
-/** Of lists that keep Postgres busy (`isHeavy`). */
+/** Lists that are expensive for Postgres (see `isHeavy`). */
 export const heavyTaskPages = asHeavy(taskPages, ({ list }) => list);
 export const heavyRelativeTaskPages = asHeavy(relativeTaskPages, ({ list }) => list);
 export const heavyTaskCounts = asHeavy(taskCounts, (list) => list);
 export const heavyRelativeTaskCounts = asHeavy(relativeTaskCounts, (list) => list);
 
-/** The same lists under names of their own, each loaded alone, if it is not too much for Postgres. */
+/** The same source under its own name. Each list is loaded alone, after a check that it is not too expensive. */
 function asHeavy<A, V>(source: Source<A, V>, listOf: (arg: A) => TaskList): Source<A, V> {
   return {
     ...source,
@@ -155,7 +155,7 @@ function countsSource(name: string, ttlMs: number): Source<TaskList, number> {
   };
 }
 
-/** The labels of a task that was read without them, as writes read it. */
+/** The labels of a task row that was read without them, as writes read it. */
 export const labelIdsOf: Source<TaskId, readonly LabelId[]> = childrenSource({
   name: 'TaskLabels',
   shape: 'ids',
@@ -168,7 +168,7 @@ export const labelIdsOf: Source<TaskId, readonly LabelId[]> = childrenSource({
   toValue: ({ labelId }: { readonly labelId: LabelId }) => labelId,
 });
 
-/** Aggregates over all tasks of each project, by one statement. */
+/** Aggregates over all tasks of each project, in one statement. */
 export async function projectStats(projectIds: readonly ProjectId[], db: Database) {
   const statement = db.prepared('project_stats', (read, name) =>
     read
@@ -181,7 +181,7 @@ export async function projectStats(projectIds: readonly ProjectId[], db: Databas
   return projectIds.map((id) => statsOf.get(id) as TaskStats);
 }
 
-/** Of the project `p`. */
+/** Aggregates for the project `p`. */
 const STATS = sql<TaskStats & { projectId: string }>`(
   with t as materialized (
     select ${tasks.status}, ${tasks.priority}, ${tasks.dueDate}, ${tasks.createdAt}, ${tasks.completedAt}
@@ -202,7 +202,6 @@ const STATS = sql<TaskStats & { projectId: string }>`(
       select percentile_cont(0.5) within group (order by extract(epoch from completed_at - created_at)::float8 / 3600)
       from t where completed_at is not null)))`;
 
-/** A project's tasks in numbers. */
 export interface TaskStats {
   readonly total: number;
   readonly byStatus: readonly { readonly status: TaskStatus; readonly count: number }[];

@@ -1,7 +1,7 @@
 /**
- * Tasks to be written: the viewer's right to it, then the rows, in the one order in which all writes take their locks (projects/gates.ts).
- * Which project a task is in is only sure behind its gate: a write that had to wait there while the task was moved away is refused, since
- * going on to the next gate would break that order.
+ * Locks tasks for writing: first the viewer's permission, then the rows, in the lock order of projects/project-lock.ts.
+ * The project of a task is only certain under its project lock. If the task moves away while a write waits for that
+ * lock, the write is refused: taking the next project's lock could break the order.
  */
 import { asc, eq, getTableColumns, inArray, or, sql } from 'drizzle-orm';
 import { uuids } from '../../db/by-id.js';
@@ -16,15 +16,15 @@ import { type TaskRow, tasks } from './task.table.js';
 
 export const TASK: ErrorTarget = { what: 'task', path: ['input', 'id'] };
 
-/** What a write has to hold besides its tasks. */
+/** Additional locks that a write needs. */
 export interface Holding {
-  /** The tree of parents: for whatever changes it. Two changes that cross could close a circle. */
+  /** The parent tree, for writes that change parents. Two concurrent changes could otherwise form a cycle. */
   readonly tree?: boolean;
-  /** Tasks that must not change meanwhile, if they are of a project that the viewer may write in. */
+  /** Tasks that must not change meanwhile, if they are in a project the viewer can write in. */
   readonly others?: readonly TaskId[];
 }
 
-/** The task, locked, if the viewer may write in its project. @throws Refusal */
+/** Locks a task that the viewer can write. @throws Refusal */
 export async function lockTaskForUpdate(
   tx: Transaction,
   viewerId: UserId,
@@ -37,7 +37,7 @@ export async function lockTaskForUpdate(
   return found as TaskRow;
 }
 
-/** Each of the tasks, locked, or why the viewer may not write it. `named`: how the input names it. */
+/** Locks each task, or returns why the viewer cannot write it. `named`: how the input names it. */
 export async function tasksToWrite(
   tx: Transaction,
   viewerId: UserId,
@@ -62,7 +62,7 @@ export async function tasksToWrite(
 }
 
 /**
- * The task held against deletion, in a project that the viewer may write in: for writes of what hangs on it.
+ * Locks a task against deletion, for writes of rows that depend on it. The viewer must be able to write in its project.
  * @returns the viewer's role. @throws Refusal
  */
 export async function lockTaskShared(tx: Transaction, viewerId: UserId, id: TaskId, named: ErrorTarget): Promise<Role> {
@@ -76,9 +76,11 @@ export async function lockTaskShared(tx: Transaction, viewerId: UserId, id: Task
 }
 
 /**
- * The task, locked together with its parts, whose parent is about to go, if the viewer may write in its project. The tree is locked too, so
- * there are no other parts. `passed`: the project that the task was seen in, when its gate was passed already: to pass another's now could
- * break the order. @throws Refusal
+ * Locks a task and its subtasks, which are about to lose their parent. The viewer must be able to write in the project.
+ * The parent tree is locked too, so no subtask is added meanwhile.
+ * @param passed the project whose lock the caller already holds for this task. Taking the lock of another project now
+ * could break the order.
+ * @throws Refusal
  */
 export async function taskWithParts(
   tx: Transaction,
@@ -104,7 +106,7 @@ export async function taskWithParts(
 
 interface Seen {
   readonly place: ProjectAccess | undefined;
-  /** Locked. Absent where it may not be written, or is not there any more. */
+  /** The locked row. Absent if the viewer cannot write it or it no longer exists. */
   readonly task: TaskRow | undefined;
 }
 
@@ -117,7 +119,7 @@ const LOCKED = Object.fromEntries(
 
 const ROLES = `{${WRITING_ROLES.join(',')}}`;
 
-/** The tasks that there are, by migration 0008's function, which takes all locks in their order. */
+/** Locks the existing tasks with the function of migration 0008, which takes all locks in order. */
 async function seenForWriting(
   tx: Transaction,
   viewerId: UserId,
@@ -151,13 +153,15 @@ async function seenForWriting(
   );
 }
 
-/** One change of parents at a time in a project. */
+/** Serializes changes of parents within a project. */
 export async function lockTree(tx: Transaction, projectId: ProjectId): Promise<void> {
   await tx.execute(sql`
     select pg_advisory_xact_lock(hashtextextended(id::text, 0)) from unnest(${uuids([projectId])}) as tree(id)`);
 }
 
-/** Passes the gate of the project that the task is in, as this statement sees it: which is sure only when the task is found there again. */
+/**
+ * Takes the lock of the project that this statement finds the task in. Certain only if the task is found there again.
+ */
 async function passGateOf(tx: Transaction, id: TaskId): Promise<ProjectId | undefined> {
   const [known] = await tx
     .select({ projectId: tasks.projectId, passed: sharedLockSql(sql`${tasks.projectId}`) })
@@ -166,7 +170,7 @@ async function passGateOf(tx: Transaction, id: TaskId): Promise<ProjectId | unde
   return known?.projectId;
 }
 
-/** Not locked yet: only a place to look for them. */
+/** Reads without locks: the result is only a hint where to look. */
 export async function projectsOf(tx: Transaction, ids: readonly TaskId[]): Promise<Map<TaskId, ProjectId>> {
   const rows = await tx
     .select({ id: tasks.id, projectId: tasks.projectId })

@@ -1,6 +1,7 @@
 /**
- * A task goes to another project. It gets a new number there and keeps its comments; of what belongs to the project that it leaves, it keeps what
- * the other has as well: labels of the same name, an assignee who is a member there too. Its parent and its parts stay behind.
+ * Moves a task to another project. It gets a new number and keeps its comments. It keeps what the target project has
+ * too: labels of the same name, and an assignee who is a member there. The links to its parent and its subtasks are
+ * removed.
  */
 import { and, eq, inArray } from 'drizzle-orm';
 import type { LabelId, ProjectId, TaskId, UserId } from '../../db/ids.js';
@@ -42,7 +43,7 @@ export async function moveTask(
   if (from === to) return task;
   const number = await nextNumber(tx, to);
   const kept = await labelsNamed(tx, to, await labelNames(tx, await labelIdsOfTask(tx, id)));
-  // What refers to the task as one of its project goes before the task does.
+  // Rows that refer to the task in its old project must go before the task does.
   await setLabels(tx, task, []);
   await detachSubtasks(tx, parts);
   const arrived = await arrive(tx, task, { projectId: to, number });
@@ -50,7 +51,10 @@ export async function moveTask(
   return arrived;
 }
 
-/** Alone where the task is now: who has passed that gate finds every task where it looked for it. In the order of all gates. */
+/**
+ * Exclusive where the task is now, so writes that hold that lock find every task where they looked for it. Locks are
+ * taken in the order of all project locks.
+ */
 async function passBoth(tx: Transaction, from: ProjectId, to: ProjectId): Promise<void> {
   if (to < from) await lockShared(tx, to);
   await lockExclusive(tx, from);
@@ -84,7 +88,7 @@ async function labelNames(tx: Transaction, ids: readonly LabelId[]): Promise<str
   return rows.map(({ name }) => name);
 }
 
-/** Held here already, or one that is deleted meanwhile would be refused by `setLabels` as none of the project. */
+/** Locks the labels now: `setLabels` would refuse one that is deleted meanwhile. */
 async function labelsNamed(tx: Transaction, projectId: ProjectId, names: readonly string[]): Promise<LabelId[]> {
   const rows = await tx
     .select({ id: labels.id })

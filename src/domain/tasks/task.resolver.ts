@@ -1,4 +1,7 @@
-/** The queries, fields and mutations of Task, and what Project and User get from tasks. Who may see a task is asked where one is first reached. */
+/**
+ * Queries, fields and mutations of tasks, and the task fields of Project and User. Access to a task is checked where a
+ * request first reaches it.
+ */
 import { Arg, Args, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { isId, type ProjectId } from '../../db/ids.js';
 import { mapMaybe } from '../../engine/cache/index.js';
@@ -65,63 +68,64 @@ export class TaskResolver {
   @Query(() => Task, {
     nullable: true,
     description:
-      'A task by its id or identifier, exactly one of them; null when there is none that the viewer may see.',
+      'Finds a task by id or identifier; pass exactly one of them. Null if it does not exist or the viewer ' +
+      'cannot see it.',
   })
   async task(
     @Ctx() context: Context,
-    @Arg('id', () => ID, { nullable: true, description: 'Its id.' }) id?: string | null,
-    @Arg('identifier', () => String, { nullable: true, description: 'Its identifier, like OPS-42.' }) identifier?:
-      | string
-      | null,
+    @Arg('id', () => ID, { nullable: true, description: 'Id of the task.' }) id?: string | null,
+    @Arg('identifier', () => String, { nullable: true, description: 'Identifier of the task, for example OPS-42.' })
+    identifier?: string | null,
   ) {
     exactlyOne({ id, identifier }, 'id', 'identifier');
     const taskId = isGiven(id) ? readId('task', id, 'id') : await taskIdOf(context, identifier as string);
     return taskId && ifVisible(context, context.loaders.load(taskById, taskId), (task) => task.projectId);
   }
 
-  @Query(() => TaskConnection, { description: 'The tasks of all projects that the viewer is a member of.' })
+  @Query(() => TaskConnection, { description: 'Tasks of all projects the viewer is a member of.' })
   async tasks(@Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
     return taskConnection(context, await visibleProjectIds(context), TRUE, args);
   }
 
   @FieldResolver(() => String, {
     description:
-      'Unique and human-readable: OPS-42. It changes when the task moves to another project; the id never does.',
+      'Unique human-readable identifier, for example OPS-42. Changes when the task moves to another project; ' +
+      '`id` never changes.',
   })
   identifier(@Root() task: TaskRow, @Ctx() { loaders }: Context) {
     return mapMaybe(loaders.load(projectById, task.projectId), (project) => `${project?.key}-${task.number}`);
   }
 
-  @FieldResolver(() => Project, { description: 'What it belongs to.' })
+  @FieldResolver(() => Project, { description: 'Project the task belongs to.' })
   @Cached(projectById)
   project(@Root() task: TaskRow) {
     return task.projectId;
   }
 
-  @FieldResolver(() => User, { description: 'Who created it.' })
+  @FieldResolver(() => User, { description: 'User who created the task.' })
   @Cached(userById)
   creator(@Root() task: TaskRow) {
     return task.creatorId;
   }
 
-  @FieldResolver(() => User, { nullable: true, description: 'Who is to do it.' })
+  @FieldResolver(() => User, { nullable: true, description: 'User assigned to the task. Null if unassigned.' })
   @Cached(userById)
   assignee(@Root() task: TaskRow) {
     return task.assigneeId;
   }
 
-  @FieldResolver(() => Task, { nullable: true, description: 'What it is a part of.' })
+  @FieldResolver(() => Task, { nullable: true, description: 'Parent task. Null if the task is not a subtask.' })
   parent(@Root() task: TaskRow, @Ctx() context: Context) {
-    // It was of the task's own project when the task was read, and may have been moved since.
+    // The parent was in the task's own project when the task was read, but may have moved since.
     return task.parentId && ifVisible(context, context.loaders.load(taskById, task.parentId), (row) => row.projectId);
   }
 
-  @FieldResolver(() => TaskConnection, { description: 'Its parts.' })
+  @FieldResolver(() => TaskConnection, { description: 'Direct subtasks of the task.' })
   subtasks(@Root() task: TaskRow, @Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
     return taskConnection(context, [task.projectId], oneOf('parentId', [task.id]), args);
   }
 
-  @FieldResolver(() => LabelConnection, { description: 'The labels it bears, oldest label first.' })
+  @FieldResolver(() => LabelConnection, { description: 'Labels of the task, oldest label first.' })
   labels(
     @Root() task: TaskRow & Partial<LabelledTask>,
     @Ctx() { loaders }: Context,
@@ -144,38 +148,39 @@ export class TaskResolver {
     });
   }
 
-  @FieldResolver(() => Boolean, { description: 'Whether the viewer may change it.' })
+  @FieldResolver(() => Boolean, { description: 'Whether the viewer can update the task.' })
   viewerCanUpdate(@Root() task: TaskRow, @Ctx() context: Context) {
     return mapMaybe(writingRoleIn(context, task.projectId), (role) => role !== undefined);
   }
 
-  @FieldResolver(() => Boolean, { description: 'Whether the viewer may delete it.' })
+  @FieldResolver(() => Boolean, { description: 'Whether the viewer can delete the task.' })
   viewerCanDelete(@Root() task: TaskRow, @Ctx() context: Context) {
     return mapMaybe(writingRoleIn(context, task.projectId), (role) => role !== undefined);
   }
 
-  @Mutation(() => TaskPayload, { description: 'Creates a task.' })
+  @Mutation(() => TaskPayload, { description: 'Creates a task in a project.' })
   createTask(
     @Ctx() context: Context,
-    @Arg('input', () => CreateTaskInput, { description: 'The task.' }) input: CreateTaskInput,
+    @Arg('input', () => CreateTaskInput, { description: 'The task to create.' }) input: CreateTaskInput,
   ) {
     return taskPayload(context, () => this.service.create(context, input));
   }
 
-  @Mutation(() => TaskPayload, { description: 'Changes a task.' })
+  @Mutation(() => TaskPayload, { description: 'Updates fields and labels of a task.' })
   updateTask(
     @Ctx() context: Context,
-    @Arg('input', () => UpdateTaskInput, { description: 'The changes.' }) input: UpdateTaskInput,
+    @Arg('input', () => UpdateTaskInput, { description: 'The task and the fields to change.' }) input: UpdateTaskInput,
   ) {
     return taskPayload(context, () => this.service.update(context, input));
   }
 
   @Mutation(() => UpdateTasksPayload, {
-    description: 'Changes many tasks alike. Each is changed or refused on its own.',
+    description: 'Applies the same change to up to 100 tasks. Each task succeeds or is refused independently.',
   })
   updateTasks(
     @Ctx() context: Context,
-    @Arg('input', () => UpdateTasksInput, { description: 'The tasks and the changes.' }) input: UpdateTasksInput,
+    @Arg('input', () => UpdateTasksInput, { description: 'The tasks and the fields to change.' })
+    input: UpdateTasksInput,
   ) {
     const payload = toPayload(async () => {
       const updated = recordInvalidations(context, await this.service.updateMany(context, input));
@@ -189,77 +194,82 @@ export class TaskResolver {
     return payload.then((given) => ({ results: [], ...given }));
   }
 
-  @Mutation(() => DeleteTaskPayload, { description: 'Deletes a task with its comments.' })
+  @Mutation(() => DeleteTaskPayload, { description: 'Deletes a task and its comments.' })
   deleteTask(
     @Ctx() context: Context,
-    @Arg('input', () => DeleteTaskInput, { description: 'The task.' }) input: DeleteTaskInput,
+    @Arg('input', () => DeleteTaskInput, { description: 'The task to delete.' }) input: DeleteTaskInput,
   ) {
     return toPayload(async () => recordInvalidations(context, await this.service.delete(context, input)));
   }
 
-  @Mutation(() => TaskPayload, { description: 'Completes a task: its status becomes DONE.' })
+  @Mutation(() => TaskPayload, { description: 'Sets the status of a task to DONE.' })
   completeTask(
     @Ctx() context: Context,
-    @Arg('input', () => CompleteTaskInput, { description: 'The task.' }) input: CompleteTaskInput,
+    @Arg('input', () => CompleteTaskInput, { description: 'The task to complete.' }) input: CompleteTaskInput,
   ) {
     return taskPayload(context, () => this.service.complete(context, input));
   }
 
-  @Mutation(() => TaskPayload, { description: 'Reopens a task that is DONE or CANCELED: its status becomes TODO.' })
+  @Mutation(() => TaskPayload, {
+    description: 'Sets the status of a DONE or CANCELED task to TODO. Other tasks stay unchanged.',
+  })
   reopenTask(
     @Ctx() context: Context,
-    @Arg('input', () => ReopenTaskInput, { description: 'The task.' }) input: ReopenTaskInput,
+    @Arg('input', () => ReopenTaskInput, { description: 'The task to reopen.' }) input: ReopenTaskInput,
   ) {
     return taskPayload(context, () => this.service.reopen(context, input));
   }
 
-  @Mutation(() => TaskPayload, { description: 'Assigns a task to a member of its project, or to nobody.' })
+  @Mutation(() => TaskPayload, { description: 'Assigns a task to a project member, or unassigns it.' })
   assignTask(
     @Ctx() context: Context,
-    @Arg('input', () => AssignTaskInput, { description: 'The task and the member.' }) input: AssignTaskInput,
+    @Arg('input', () => AssignTaskInput, { description: 'The task and its new assignee.' }) input: AssignTaskInput,
   ) {
     return taskPayload(context, () => this.service.assign(context, input));
   }
 
   @Mutation(() => TaskPayload, {
     description:
-      'Moves a task to another project, where it gets a new number; its old identifier then finds nothing, its id stays. It keeps its comments, labels that the other project has by the same name, and an assignee who is a member there; its parent and its subtasks stay behind.',
+      'Moves a task to another project. Its id stays, its number and identifier change, and the old identifier ' +
+      'no longer finds it. Comments are kept, as are labels that exist by name in the new project and an ' +
+      'assignee who is a member there. The links to its parent and its subtasks are removed.',
   })
   moveTask(
     @Ctx() context: Context,
-    @Arg('input', () => MoveTaskInput, { description: 'The task and the project.' }) input: MoveTaskInput,
+    @Arg('input', () => MoveTaskInput, { description: 'The task and the target project.' }) input: MoveTaskInput,
   ) {
     return taskPayload(context, () => this.service.move(context, input));
   }
 
-  @Mutation(() => TaskPayload, { description: 'Puts labels on a task.' })
+  @Mutation(() => TaskPayload, { description: 'Adds labels to a task.' })
   addLabels(
     @Ctx() context: Context,
-    @Arg('input', () => AddLabelsInput, { description: 'The task and the labels.' }) input: AddLabelsInput,
+    @Arg('input', () => AddLabelsInput, { description: 'The task and the labels to add.' }) input: AddLabelsInput,
   ) {
     return taskPayload(context, () => this.service.addLabels(context, input));
   }
 
-  @Mutation(() => TaskPayload, { description: 'Takes labels from a task.' })
+  @Mutation(() => TaskPayload, { description: 'Removes labels from a task.' })
   removeLabels(
     @Ctx() context: Context,
-    @Arg('input', () => RemoveLabelsInput, { description: 'The task and the labels.' }) input: RemoveLabelsInput,
+    @Arg('input', () => RemoveLabelsInput, { description: 'The task and the labels to remove.' })
+    input: RemoveLabelsInput,
   ) {
     return taskPayload(context, () => this.service.removeLabels(context, input));
   }
 }
 
-/** The tasks' end of `Project`: this folder owns the foreign key. */
+/** The task fields of Project; this folder owns the foreign key. */
 @Resolver(() => Project)
 export class ProjectTasksResolver {
-  @FieldResolver(() => TaskConnection, { description: 'Its tasks.' })
+  @FieldResolver(() => TaskConnection, { description: 'Tasks of the project, including subtasks.' })
   tasks(@Root() project: ProjectRow, @Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
     return taskConnection(context, [project.id], TRUE, args);
   }
 
-  // The time to live is the promise here: two of the numbers change with the clock alone.
+  // The TTL is the only freshness guarantee here: two of the numbers change with time alone.
   @FieldResolver(() => ProjectStats, {
-    description: 'Its tasks in numbers; an expensive aggregate, kept for a minute.',
+    description: 'Task statistics of the project. Expensive to compute; cached for a minute.',
     complexity: 50,
   })
   @Cached<ProjectRow>({ ttlMs: MINUTE, scope: 'public', tags: (project) => taskRows.byProject(project.id) })
@@ -268,31 +278,32 @@ export class ProjectTasksResolver {
   }
 
   @FieldResolver(() => [BurndownPoint], {
-    description: 'How many of its tasks were left, day by day; an expensive aggregate, kept for a minute.',
+    description: 'Open and completed tasks for each of the last days. Expensive to compute; cached for a minute.',
     complexity: 50,
   })
   @Cached<ProjectRow>({ ttlMs: MINUTE, scope: 'public', tags: (project) => taskRows.byProject(project.id) })
   burndown(
     @Root() project: ProjectRow,
     @Ctx() { loaders }: Context,
-    @Arg('days', () => Int, { defaultValue: 30, description: 'How many days up to today: 1 to 365.' }) days: number,
+    @Arg('days', () => Int, { defaultValue: 30, description: 'Number of days up to and including today, 1-365.' })
+    days: number,
   ) {
     return loaders.loadUncached(burndowns, { projectId: project.id, days: checkDays(days) });
   }
 }
 
-/** The tasks' end of `User`. */
+/** The task fields of User. */
 @Resolver(() => User)
 export class UserTasksResolver {
   @FieldResolver(() => TaskConnection, {
-    description: 'What is assigned to this user, of the projects that the viewer is a member of.',
+    description: 'Tasks assigned to the user, in projects the viewer is a member of.',
   })
   async assignedTasks(@Root() user: UserRow, @Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
     return taskConnection(context, await visibleProjectIds(context), oneOf('assigneeId', [user.id]), args);
   }
 
   @FieldResolver(() => TaskConnection, {
-    description: 'What this user has created, of the projects that the viewer is a member of.',
+    description: 'Tasks created by the user, in projects the viewer is a member of.',
   })
   async createdTasks(@Root() user: UserRow, @Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
     return taskConnection(context, await visibleProjectIds(context), oneOf('creatorId', [user.id]), args);
@@ -308,12 +319,15 @@ function taskPayload(context: Context, write: () => Promise<WriteResult<{ readon
   });
 }
 
-/** Names a list in cursors as it was asked: the viewer may join another project, and time goes on, while they leaf through. */
+/**
+ * Names a list in cursors by its arguments, not its result: while a client pages, the viewer may join a project and
+ * time passes.
+ */
 function listName(filter: TaskFilter | null | undefined, order: TaskListOrder, within: Condition): string {
   return JSON.stringify([filter ?? null, order, within]);
 }
 
-/** `within`: what is asked of tasks besides the filter. */
+/** @param within a condition in addition to the filter */
 async function taskConnection(
   context: Context,
   projectIds: readonly ProjectId[],
@@ -335,7 +349,7 @@ async function taskConnection(
     list: name,
     query,
     page: () => loaders.load(pages, { list, order, ...query }),
-    // A task that left these projects since the list was read is not the viewer's to see.
+    // The viewer may not see a task that left these projects after the list was read.
     nodes: (ids) =>
       mapMaybe(loaders.loadMany(taskById, ids), (rows) =>
         rows.map((task) => (task && list.projectIds.includes(task.projectId) ? task : null)),
@@ -353,7 +367,7 @@ function sourcesFor(heavy: boolean, relative: boolean) {
   return relative ? { pages: relativeTaskPages, counts: relativeTaskCounts } : { pages: taskPages, counts: taskCounts };
 }
 
-/** @throws BAD_USER_INPUT when the text is no identifier. */
+/** @throws BAD_USER_INPUT if the text is not an identifier */
 async function taskIdOf(context: Context, identifier: string) {
   const [, key, number] = /^([A-Z][A-Z0-9]{1,9})-([1-9][0-9]{0,8})$/.exec(identifier) ?? [];
   if (key === undefined) throw badUserInput('identifier', 'expected a project key and a number, like OPS-42');

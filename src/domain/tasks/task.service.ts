@@ -1,4 +1,6 @@
-/** Writes of tasks. Each is one transaction: rights, then rules, then rows; what it made old is found out by the triggers. */
+/**
+ * Writes of tasks. Each is one transaction: permissions, then rules, then rows. Triggers record what it invalidates.
+ */
 import { and, eq, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import type { LabelId, TaskId, UserId } from '../../db/ids.js';
@@ -48,7 +50,7 @@ import {
 
 const MAX_TASKS = 100;
 
-/** Of one task in `updateTask`: `requireFewLabels` decides how many it may have, this only bounds the list. */
+/** Limit of the list in `updateTask`. `requireFewLabels` decides how many labels a task may have. */
 const MAX_LABELS_GIVEN = 500;
 
 const title = textInput(TEXTS.taskTitle);
@@ -94,7 +96,7 @@ const updateTaskInput = taskInput.extend({
 const updateTasksInput = z.object({
   ids: listInput(idInput('task'), { min: 1, max: MAX_TASKS, what: 'tasks' }).refine(
     (ids) => new Set(ids).size === ids.length,
-    'expected different tasks: one is named twice',
+    'expected each task only once',
   ),
   ...changes,
 });
@@ -106,7 +108,7 @@ const taskLabelsInput = z.object({
 });
 const LABELLED = { what: 'task', path: ['input', 'taskId'] };
 
-/** What became of one of many tasks. */
+/** The result for one of many tasks. */
 export type UpdateResult = { readonly id: TaskId; readonly outcome: TaskRow | Refusal };
 
 export class TaskService {
@@ -142,8 +144,9 @@ export class TaskService {
   }
 
   /**
-   * One transaction, in which each task has a savepoint: what is refused of one is undone, the others stay. Not a transaction for each:
-   * a hundred fences and commits, each of which waits for Redis when that is away; and then a crash would leave some done that nobody was told of.
+   * One transaction with a savepoint per task: a refused task is rolled back, the others are kept. Separate
+   * transactions would cost up to a hundred fences and commits, each of which waits for Redis during an outage. A crash
+   * would leave some tasks changed without the client knowing.
    */
   updateMany(by: Writer, given: UpdateTasksInput) {
     const { viewerId } = by;
@@ -166,7 +169,7 @@ export class TaskService {
     return this.#changeOne(by, parseInput(taskInput, given), () => ({ status: 'DONE' }));
   }
 
-  /** What is still open stays as it is. */
+  /** A task that is still open stays unchanged. */
   reopen(by: Writer, given: ReopenTaskInput) {
     return this.#changeOne(by, parseInput(taskInput, given), (task) =>
       task.status === 'DONE' || task.status === 'CANCELED' ? { status: 'TODO' } : {},
@@ -257,7 +260,7 @@ async function insertTask(
   return task as TaskRow;
 }
 
-/** A change of parents needs the tree, and the parent as it is. */
+/** Setting a parent needs the parent tree locked, and the parent unchanged. */
 function holdingFor({ parentId }: Changes): Holding {
   return parentId ? { tree: true, others: [parentId] } : {};
 }

@@ -1,4 +1,4 @@
-/** Tasks, and which labels they bear. */
+/** Tasks and their labels. */
 import { sql } from 'drizzle-orm';
 import {
   check,
@@ -19,7 +19,7 @@ import { projects } from '../projects/project.table.js';
 import { users } from '../users/user.table.js';
 
 export const taskStatus = pgEnum('task_status', ['BACKLOG', 'TODO', 'IN_PROGRESS', 'IN_REVIEW', 'DONE', 'CANCELED']);
-/** In rising order, which is the order Postgres sorts them in. */
+/** In rising order; Postgres sorts in this order. */
 export const taskPriority = pgEnum('task_priority', ['NONE', 'LOW', 'MEDIUM', 'HIGH', 'URGENT']);
 export type TaskStatus = (typeof taskStatus.enumValues)[number];
 export type TaskPriority = (typeof taskPriority.enumValues)[number];
@@ -31,7 +31,7 @@ export const tasks = pgTable(
     projectId: idColumn('project', 'project_id')
       .notNull()
       .references(() => projects.id, { onDelete: 'cascade' }),
-    /** 42 in OPS-42; never used again within the project. */
+    /** 42 in OPS-42. Never reused within the project. */
     number: integer().notNull(),
     title: text().notNull(),
     description: text(),
@@ -43,9 +43,9 @@ export const tasks = pgTable(
       .references(() => users.id),
     parentId: idColumn('task', 'parent_id'),
     dueDate: date('due_date', { mode: 'string' }),
-    /** Counts the updates; `expectedVersion` is compared with it. */
+    /** Number of updates, compared with `expectedVersion`. */
     version: integer().notNull().default(1),
-    /** Where an imported task came from: the same source is the same task. */
+    /** The source of an imported task. Tasks with equal sources are the same task. */
     sourceUrl: text('source_url'),
     createdAt: createdAt(),
     updatedAt: updatedAt(),
@@ -53,7 +53,7 @@ export const tasks = pgTable(
   },
   (table) => [
     unique('tasks_number').on(table.projectId, table.number),
-    // What parents and labels refer to, so that both are of the same project.
+    // Referenced by parents and labels, so that both are in the same project.
     unique('tasks_project').on(table.projectId, table.id),
     unique('tasks_source').on(table.projectId, table.sourceUrl),
     foreignKey({
@@ -64,7 +64,7 @@ export const tasks = pgTable(
     check('tasks_title', sql`length(${table.title}) between 1 and 500`),
     check('tasks_parent_other', sql`${table.parentId} <> ${table.id}`),
     check('tasks_completed', sql`(${table.status} = 'DONE') = (${table.completedAt} is not null)`),
-    // One index for every list that the API offers: the row-set it is of, then the order, then the tie-break.
+    // One index for every list that the API offers: the row-set, the sort column, then the tie-break.
     index('tasks_by_project').on(table.projectId, table.createdAt, table.id),
     index('tasks_by_project_priority').on(table.projectId, table.priority, table.id),
     index('tasks_by_assignee').on(table.assigneeId, table.createdAt, table.id),
@@ -79,12 +79,12 @@ export const tasks = pgTable(
     ),
   ],
 );
-/** Of one task, in the API and in imports. Tasks of earlier imports can have more. */
+/** Labels per task, in the API and in imports. Tasks of earlier imports can have more. */
 export const MAX_LABELS = 50;
 
 export type TaskRow = typeof tasks.$inferSelect;
 
-/** Lists hold ids: what a list neither selects nor sorts nor counts by does not touch it. */
+/** Cached lists contain ids. Columns that a list does not filter, sort or count by do not affect it. */
 const listsIgnore = [tasks.title, tasks.description, tasks.version, tasks.updatedAt, tasks.sourceUrl];
 
 export const taskRows = rowSets(tasks, {
@@ -94,7 +94,7 @@ export const taskRows = rowSets(tasks, {
   byAssignee: { columns: [tasks.assigneeId], ignores: listsIgnore },
   byParent: { columns: [tasks.parentId], ignores: listsIgnore },
   byCreator: { columns: [tasks.creatorId], ignores: listsIgnore },
-  /** For lists that look at what the others ignore: titles, times of change. */
+  /** For lists that depend on the columns the others ignore, such as titles and times of change. */
   anyByProject: { columns: [tasks.projectId], aspect: 'any' },
 });
 
@@ -123,7 +123,7 @@ export const taskLabels = pgTable(
 
 export const taskLabelRows = rowSets(taskLabels, {
   byTask: { columns: [taskLabels.taskId] },
-  /** For whoever reads the task together with them. */
+  /** For reads that load a task together with its labels. */
   ofTask: { columns: [taskLabels.taskId], of: [tasks.id] },
   byLabel: { columns: [taskLabels.labelId] },
   byProject: { columns: [taskLabels.projectId] },

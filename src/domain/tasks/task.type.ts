@@ -1,4 +1,4 @@
-/** Task as GraphQL shows it, statistics of tasks, and what their mutations give. */
+/** GraphQL types of tasks and task statistics, and the results of task mutations. */
 import { GraphQLDate, GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { COSTS } from '../../graphql/limits.js';
@@ -10,168 +10,194 @@ import { type TaskRow, taskPriority, taskStatus } from './task.table.js';
 export const TaskStatusType = Object.fromEntries(taskStatus.enumValues.map((value) => [value, value]));
 registerEnumType(TaskStatusType, {
   name: 'TaskStatus',
-  description: 'How far a task has come.',
+  description: 'Workflow status of a task.',
   valuesConfig: {
-    BACKLOG: { description: 'Noted, not planned.' },
-    TODO: { description: 'Planned.' },
-    IN_PROGRESS: { description: 'Being worked on.' },
-    IN_REVIEW: { description: 'Done, as its assignee sees it.' },
-    DONE: { description: 'Done; has completedAt.' },
-    CANCELED: { description: 'Will not be done.' },
+    BACKLOG: { description: 'Recorded but not planned yet.' },
+    TODO: { description: 'Planned and ready to start.' },
+    IN_PROGRESS: { description: 'Work is in progress.' },
+    IN_REVIEW: { description: 'Work is finished and waits for review.' },
+    DONE: { description: 'The task is done; `completedAt` is set.' },
+    CANCELED: { description: 'The task will not be done.' },
   },
 });
 
 export const TaskPriorityType = Object.fromEntries(taskPriority.enumValues.map((value) => [value, value]));
 registerEnumType(TaskPriorityType, {
   name: 'TaskPriority',
-  description: 'How soon a task should be done, in rising order.',
+  description: 'Priority of a task, in rising order from NONE to URGENT.',
   valuesConfig: {
-    NONE: { description: 'Not said.' },
-    LOW: { description: 'When there is time.' },
-    MEDIUM: { description: 'In its turn.' },
-    HIGH: { description: 'Before the others.' },
-    URGENT: { description: 'Now.' },
+    NONE: { description: 'No priority is set.' },
+    LOW: { description: 'Can wait until there is time.' },
+    MEDIUM: { description: 'Normal priority, done in turn.' },
+    HIGH: { description: 'Comes before tasks of normal priority.' },
+    URGENT: { description: 'Needs to be done immediately.' },
   },
 });
 
-/** Its root value is a row of `tasks`; what is not a column is resolved in task.resolver.ts. */
-@ObjectType({ implements: Node, description: 'Something to do.', simpleResolvers: true })
+/** Resolves from a row of `tasks`; other fields are resolved in task.resolver.ts. */
+@ObjectType({ implements: Node, description: 'A task: a piece of work in a project.', simpleResolvers: true })
 export class Task extends Node {
   declare id: TaskRow['id'];
 
-  @Field(() => String, { description: 'One line, 1 to 500 characters.' })
+  @Field(() => String, { description: 'Title, a single line of 1-500 characters.' })
   title: string;
 
-  @Field(() => String, { nullable: true, description: 'Markdown.', complexity: COSTS.longTextField })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Description in Markdown. Null if the task has none.',
+    complexity: COSTS.longTextField,
+  })
   description: string | null;
 
-  @Field(() => TaskStatusType, { description: 'How far it has come.' })
+  @Field(() => TaskStatusType, { description: 'Workflow status of the task.' })
   status: TaskRow['status'];
 
-  @Field(() => TaskPriorityType, { description: 'How soon it should be done.' })
+  @Field(() => TaskPriorityType, { description: 'Priority of the task. NONE if not set.' })
   priority: TaskRow['priority'];
 
-  @Field(() => GraphQLDate, { nullable: true, description: 'The day by which it should be done.' })
+  @Field(() => GraphQLDate, {
+    nullable: true,
+    description: 'Day by which the task should be done. Null if it has no due date.',
+  })
   dueDate: string | null;
 
   @Field(() => Int, {
-    description: 'Counts its updates; give it as `expectedVersion` to refuse to overwrite what you have not seen.',
+    description:
+      'Increases with every update. Pass it as `expectedVersion` to prevent overwriting changes you have not seen.',
   })
   version: number;
 
-  @Field(() => GraphQLDateTime, { description: 'When it was created.' })
+  @Field(() => GraphQLDateTime, { description: 'When the task was created.' })
   createdAt: string;
 
   @Field(() => GraphQLDateTime, {
     description:
-      'When the transaction of its last change began. A later value may become visible earlier: to learn what changed since, use Query.taskChangesSince.',
+      'Start of the transaction that last changed the task. Values can become visible out of order: to find ' +
+      'changes, use Query.taskChangesSince.',
   })
   updatedAt: string;
 
-  @Field(() => GraphQLDateTime, { nullable: true, description: 'When it was done; null unless its status is DONE.' })
+  @Field(() => GraphQLDateTime, {
+    nullable: true,
+    description: 'When the task was completed. Null unless its status is DONE.',
+  })
   completedAt: string | null;
 }
 
 export const { Edge: TaskEdge, Connection: TaskConnection } = connectionTypes('Task', () => Task);
 
-@ObjectType({ description: 'How many tasks have a status.', simpleResolvers: true })
+@ObjectType({ description: 'Number of tasks with one status.', simpleResolvers: true })
 export class TaskStatusCount {
-  @Field(() => TaskStatusType, { description: 'The status.' })
+  @Field(() => TaskStatusType, { description: 'Status the tasks have.' })
   status: TaskRow['status'];
 
-  @Field(() => Int, { description: 'How many have it.' })
+  @Field(() => Int, { description: 'Number of tasks with this status.' })
   count: number;
 }
 
-@ObjectType({ description: 'How many tasks have a priority.', simpleResolvers: true })
+@ObjectType({ description: 'Number of tasks with one priority.', simpleResolvers: true })
 export class TaskPriorityCount {
-  @Field(() => TaskPriorityType, { description: 'The priority.' })
+  @Field(() => TaskPriorityType, { description: 'Priority the tasks have.' })
   priority: TaskRow['priority'];
 
-  @Field(() => Int, { description: 'How many have it.' })
+  @Field(() => Int, { description: 'Number of tasks with this priority.' })
   count: number;
 }
 
 @ObjectType({
-  description: "A project's tasks in numbers. At most a minute old where time itself counts.",
+  description:
+    'Task statistics of a project. Values that depend on the current time (`overdue`, `completedLast7Days`) can ' +
+    'be up to a minute old.',
   simpleResolvers: true,
 })
 export class ProjectStats {
-  @Field(() => Int, { description: 'How many tasks there are.' })
+  @Field(() => Int, { description: 'Number of tasks in the project.' })
   total: number;
 
-  @Field(() => [TaskStatusCount], { description: 'By status, in the order of statuses, those with tasks.' })
+  @Field(() => [TaskStatusCount], {
+    description: 'Number of tasks by status, in status order. Statuses without tasks are omitted.',
+  })
   byStatus: TaskStatusCount[];
 
-  @Field(() => [TaskPriorityCount], { description: 'By priority, in rising order, those with tasks.' })
+  @Field(() => [TaskPriorityCount], {
+    description: 'Number of tasks by priority, lowest first. Priorities without tasks are omitted.',
+  })
   byPriority: TaskPriorityCount[];
 
-  @Field(() => Int, { description: 'How many are past their due date (in UTC) and neither done nor canceled.' })
+  @Field(() => Int, { description: 'Tasks past their due date (in UTC) that are neither done nor canceled.' })
   overdue: number;
 
-  @Field(() => Int, { description: 'How many were done in the last 7 days.' })
+  @Field(() => Int, { description: 'Tasks completed in the last 7 days.' })
   completedLast7Days: number;
 
   @Field(() => Number, {
     nullable: true,
-    description: 'The median time from creation to completion, in hours; null when none is done.',
+    description: 'Median time from creation to completion, in hours. Null if no task is done.',
   })
   medianCycleTimeHours: number | null;
 }
 
 @ObjectType({
   implements: UserError,
-  description: 'The object is not in the state that the input assumes.',
+  description: 'The input conflicts with the current state, for example because `expectedVersion` does not match.',
   simpleResolvers: true,
 })
 export class ConflictError extends UserError {
-  @Field(() => Task, { nullable: true, description: 'The task as it is now.' })
+  @Field(() => Task, {
+    nullable: true,
+    description: 'The task in its current state. Null if the conflict is not about a task.',
+  })
   task: TaskRow | null;
 }
 
-@ObjectType({ description: 'What a mutation of one task did.', simpleResolvers: true })
+@ObjectType({ description: 'Result of a mutation of one task.', simpleResolvers: true })
 export class TaskPayload {
-  @Field(() => Task, { nullable: true, description: 'The task as it is now; null when there are errors.' })
+  @Field(() => Task, { nullable: true, description: 'The task after the mutation. Null if there are errors.' })
   task?: TaskRow | null;
 
   @Field(() => TaskEdge, {
     nullable: true,
-    description: 'The task at its place in lists without filter in the default order; null when there are errors.',
+    description:
+      'The task as an edge of unfiltered task lists in the default order, for client-side list updates. Null if ' +
+      'there are errors.',
   })
   taskEdge?: InstanceType<typeof TaskEdge> | null;
 
-  @Field(() => [UserError], { description: 'Why nothing was done; empty when it was.' })
+  @Field(() => [UserError], { description: 'Why the mutation was refused. Empty if it succeeded.' })
   errors: UserError[];
 }
 
-@ObjectType({ description: 'What updateTasks did with one task.', simpleResolvers: true })
+@ObjectType({ description: 'Result of updateTasks for one task.', simpleResolvers: true })
 export class UpdateTasksResult {
-  @Field(() => ID, { description: 'The id as it was given.' })
+  @Field(() => ID, { description: 'Id of the task, as passed in `ids`.' })
   id: TaskRow['id'];
 
-  @Field(() => Task, { nullable: true, description: 'The task as it is now; null when there are errors.' })
+  @Field(() => Task, { nullable: true, description: 'The task after the mutation. Null if there are errors.' })
   task?: TaskRow | null;
 
-  @Field(() => [UserError], { description: 'Why nothing was done with this task; empty when it was.' })
+  @Field(() => [UserError], { description: 'Why the update of this task was refused. Empty if it succeeded.' })
   errors: UserError[];
 }
 
-@ObjectType({ description: 'What updateTasks did.', simpleResolvers: true })
+@ObjectType({ description: 'Result of the mutation updateTasks.', simpleResolvers: true })
 export class UpdateTasksPayload {
-  @Field(() => [UpdateTasksResult], { description: 'One for each id, in their order; none when there are errors.' })
+  @Field(() => [UpdateTasksResult], {
+    description: 'One result for each id, in the order of `ids`. Empty if there are errors.',
+  })
   results: UpdateTasksResult[];
 
   @Field(() => [UserError], {
-    description: 'Why nothing was done at all; empty when each id was looked at, whatever became of it.',
+    description:
+      'Why the whole mutation was refused. Empty if the tasks were processed, even if some of them were refused.',
   })
   errors: UserError[];
 }
 
-@ObjectType({ description: 'What deleteTask did.', simpleResolvers: true })
+@ObjectType({ description: 'Result of the mutation deleteTask.', simpleResolvers: true })
 export class DeleteTaskPayload {
-  @Field(() => ID, { nullable: true, description: 'The id of the task that is gone; null when there are errors.' })
+  @Field(() => ID, { nullable: true, description: 'Id of the deleted task. Null if there are errors.' })
   deletedTaskId?: TaskRow['id'] | null;
 
-  @Field(() => [UserError], { description: 'Why nothing was done; empty when it was.' })
+  @Field(() => [UserError], { description: 'Why the mutation was refused. Empty if it succeeded.' })
   errors: UserError[];
 }

@@ -1,7 +1,8 @@
 /**
- * What a list's filter makes Postgres compare. Most comparisons cost next to nothing; texts are compared row by row, since no index knows
- * what a description contains, and a long one costs as much as a thousand numbers. How many rows that is, Postgres estimates before the
- * list is read; a list that would take longer than a read may is refused with advice instead of being given up half-way.
+ * Estimates the work a list's filter causes in Postgres. Most comparisons cost next to nothing. Text is compared row by
+ * row, because no index covers what a description contains, and a long text costs as much as a thousand numbers.
+ * Postgres estimates the number of rows before the list is read. A list that would exceed the time limit of a read is
+ * refused with advice rather than cancelled half-way.
  */
 import { sql } from 'drizzle-orm';
 import { GraphQLError } from 'graphql';
@@ -11,20 +12,23 @@ import { type Condition, conjuncts, parts } from './task.condition.js';
 import { isEmptyList, isNarrow, type TaskList, taskListWhere } from './task.list-query.js';
 import { tasks } from './task.table.js';
 
-/** Measured with descriptions of 1400 characters, µs for one row. */
+/** Measured with descriptions of 1,400 characters, in µs per row. */
 const MICROSECONDS = { description: 30, title: 1, search: 800 } as const;
-/** Half of what a read may take: estimates are off by a factor of two at times. */
+/** Half the time limit of a read: estimates can be wrong by a factor of two. */
 const MAX_MICROSECONDS = 5_000_000;
 
-/** Whether loading the list may keep Postgres busy: its filter looks into texts, or it is of too many projects to be kept. */
+/**
+ * Whether the list may be expensive for Postgres: its filter searches text, or it covers too many projects to be
+ * cached.
+ */
 export function isHeavy(list: TaskList): boolean {
   if (list.projectIds.length > MAX_TAGS && !isNarrow(list)) return true;
   return parts(list.where).some((part) => 'like' in part || 'search' in part);
 }
 
-/** µs for one row of those that the other comparisons leave over. */
+/** µs for each row that the other comparisons leave. */
 function workPerRow(condition: Condition): number {
-  // By its index, unless it stands beside alternatives.
+  // Uses its index, unless it is one of several alternatives.
   if ('search' in condition) return 0;
   return parts(condition).reduce((sum, part) => {
     if ('search' in part) return sum + MICROSECONDS.search;
@@ -33,7 +37,7 @@ function workPerRow(condition: Condition): number {
   }, 0);
 }
 
-/** @throws QUERY_TOO_EXPENSIVE, when comparing its texts takes longer than a read may */
+/** @throws QUERY_TOO_EXPENSIVE if comparing the texts would exceed the time limit of a read */
 export async function requireWithinReach(db: Executor, list: TaskList): Promise<void> {
   if (isEmptyList(list)) return;
   const all = conjuncts(list.where);
@@ -49,7 +53,7 @@ export async function requireWithinReach(db: Executor, list: TaskList): Promise<
 
 function tooManyTexts(rows: number, limit: number): GraphQLError {
   const message =
-    `filter: its texts would be compared with about ${rows} tasks; at most ${limit} are. ` +
-    'Narrow it by project, assignee, status or time, give fewer texts, or use search.';
+    `filter: the text search would scan about ${rows} tasks; the limit is ${limit}. ` +
+    'Narrow it by project, assignee, status or time, use fewer texts, or use search.';
   return new GraphQLError(message, { extensions: { code: 'QUERY_TOO_EXPENSIVE', argument: 'filter', rows, limit } });
 }

@@ -1,4 +1,7 @@
-/** The rules and rows of a task's changes, for writes that hold the task already (task.locks.ts). Checks come before rows. */
+/**
+ * Rules and rows of a change, for writes that already hold the task's lock (task.locks.ts). All checks come before the
+ * first row is written.
+ */
 import { and, eq, inArray, sql } from 'drizzle-orm';
 import { changedFields } from '../../db/differences.js';
 import { type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
@@ -12,17 +15,20 @@ import { MAX_LABELS, type TaskRow, taskLabels, tasks } from './task.table.js';
 type Changed = 'title' | 'description' | 'status' | 'priority' | 'assigneeId' | 'parentId' | 'dueDate';
 export type Changes = { [C in Changed]?: TaskRow[C] | undefined };
 
-/** What every change of a task does besides. */
+/** Columns that every change of a task sets. */
 export const NEXT_VERSION = { version: sql`${tasks.version} + 1`, updatedAt: sql`now()` };
 
-/** @throws Refusal CONFLICT with the task as it is. */
+/** @throws Refusal CONFLICT with the current task */
 export function requireVersion(task: TaskRow, expected: number | null | undefined): void {
   if (expected === undefined || expected === null || expected === task.version) return;
   const message = `expected version ${expected}, but the task has version ${task.version}`;
   throw new Refusal(UserErrorCode.CONFLICT, message, ['input', 'expectedVersion'], task);
 }
 
-/** Writes what differs, the labels too if they are given; a change that changes nothing leaves the row, its version and all caches alone. */
+/**
+ * Writes the fields that differ, and the labels if given. A change without effect leaves the row, its version and all
+ * caches untouched.
+ */
 export async function applyChanges(
   tx: Transaction,
   task: TaskRow,
@@ -37,7 +43,7 @@ export async function applyChanges(
   return updated as TaskRow;
 }
 
-/** One statement for each set of columns. */
+/** The statement's text is the same for each set of columns. */
 function update(tx: Transaction, id: TaskId, changes: Changes) {
   const { status } = changes;
   const columns = Object.entries(changes).map(([column, value]) => ({
@@ -62,7 +68,10 @@ function update(tx: Transaction, id: TaskId, changes: Changes) {
   return statement.execute({ id: toUuid(id), ...changes });
 }
 
-/** @throws Refusal when the assignee is no member, or the parent not of this project or below the task itself. */
+/**
+ * @throws Refusal if the assignee is not a member, or the parent is in another project or is a subtask of the task
+ * itself
+ */
 export async function requireReferences(
   tx: Transaction,
   projectId: ProjectId,
@@ -81,11 +90,14 @@ export async function requireReferences(
   if (parent === undefined)
     throw new Refusal(UserErrorCode.INVALID, 'expected a task of the same project', ['input', 'parentId']);
   if (id !== undefined && (await isDescendant(tx, parentId, id))) {
-    throw new Refusal(UserErrorCode.INVALID, 'expected a task that is not part of this one', ['input', 'parentId']);
+    throw new Refusal(UserErrorCode.INVALID, 'expected a task that is neither this one nor one of its subtasks', [
+      'input',
+      'parentId',
+    ]);
   }
 }
 
-/** Held: a member is not removed meanwhile. */
+/** Locks the membership, so the member is not removed meanwhile. */
 export async function isMember(tx: Transaction, projectId: ProjectId, userId: UserId): Promise<boolean> {
   const { projectId: project, userId: user } = projectMembers;
   const statement = preparedIn(tx, 'hold_member', (at, name) =>
@@ -100,7 +112,7 @@ export async function isMember(tx: Transaction, projectId: ProjectId, userId: Us
   return member !== undefined;
 }
 
-/** Whether `id` is `ancestor` or a part of it, however deep. */
+/** Whether `id` is `ancestor` or one of its subtasks, at any depth. */
 async function isDescendant(tx: Transaction, id: TaskId, ancestor: TaskId): Promise<boolean> {
   const [found] = await tx.execute<{ below: boolean }>(sql`
     with recursive up as (
@@ -127,7 +139,7 @@ export async function labelIdsOfTask(tx: Transaction, taskId: TaskId): Promise<L
 }
 
 /**
- * A task may have more labels than the limit: it was imported when imports had none. Then it may keep them and lose some.
+ * A task imported before the limit existed may exceed it. It can keep its labels and lose some.
  * @throws Refusal
  */
 function requireFewLabels(before: readonly LabelId[], wanted: ReadonlySet<LabelId>): void {
@@ -138,9 +150,9 @@ function requireFewLabels(before: readonly LabelId[], wanted: ReadonlySet<LabelI
 
 /**
  * Gives the task exactly these labels.
- * @param check whether it may have these in place of those it has.
- * @returns whether that changed them.
- * @throws Refusal when one is not of its project; what `check` throws.
+ * @param check validates the new labels against the current ones
+ * @returns whether the labels changed
+ * @throws Refusal if a label is not of the task's project; errors of `check`
  */
 export async function setLabels(
   tx: Transaction,
@@ -163,7 +175,7 @@ export async function setLabels(
   return dropped.length + added.length > 0;
 }
 
-/** Before any row that hangs on a label is touched: whoever deletes a label holds it, and then wants those. */
+/** Locks labels before rows that reference them; deleting a label takes locks in the same order. */
 async function holdLabels(tx: Transaction, projectId: ProjectId, ids: readonly LabelId[]): Promise<void> {
   const known = await tx
     .select({ id: labels.id })
@@ -176,7 +188,7 @@ async function holdLabels(tx: Transaction, projectId: ProjectId, ids: readonly L
   }
 }
 
-/** Parts whose parent goes. */
+/** Removes the parent of these subtasks, because the parent is about to go. */
 export async function detachSubtasks(tx: Transaction, parts: readonly TaskId[]): Promise<void> {
   if (parts.length === 0) return;
   await tx
@@ -185,7 +197,7 @@ export async function detachSubtasks(tx: Transaction, parts: readonly TaskId[]):
     .where(inArray(tasks.id, [...parts]));
 }
 
-/** All that is assigned to someone who is no member any more. Behind the project's gate, alone. */
+/** Unassigns every task of a former member. Requires the exclusive project lock. */
 export async function unassign(tx: Transaction, projectId: ProjectId, userId: UserId): Promise<void> {
   await tx
     .update(tasks)

@@ -1,6 +1,7 @@
 /**
- * Who a token's subject is. A subject that is a user's id is that user; any other (`auth0|5f7c…`) is whoever has it as
- * `subject`. A subject that nobody has is refused, or becomes a user, once, however many requests and processes meet it first.
+ * Maps the subject of a token to a user. A subject that is a user id is that user; any other (`auth0|5f7c…`) is the
+ * user with that `subject`. An unknown subject is refused or becomes a user, exactly once, however many requests and
+ * processes see it first.
  */
 
 import { eq, or } from 'drizzle-orm';
@@ -18,17 +19,20 @@ import { SECOND } from '../../std/time.js';
 import { userById, userIdBySubject } from './user.loaders.js';
 import { MAX_HANDLE_CHARS, MAX_NAME_CHARS, users } from './user.table.js';
 
-/** New users are created in one line of the queue for writes, with one viewer's share of it: a flood of them keeps no user from writing. */
+/**
+ * All new users are created in one line of the write queue, with the share of one viewer. A flood of them therefore
+ * does not block the writes of others.
+ */
 const NEW_USERS = 'new users';
 
-/** What OpenID Connect allows: ASCII, at most 255. */
+/** The limits of OpenID Connect: ASCII, at most 255 characters. */
 const SUBJECT = /^[\x20-\x7e]{1,255}$/;
 
 export interface IdentitiesOptions {
   readonly cache: Cache;
   readonly db: MainDatabase;
   readonly transactor: Transactor;
-  /** What a valid token of nobody does. */
+  /** What to do with a valid token of an unknown user. */
   readonly unknownUsers: 'refuse' | 'create';
   /** Called before a user is created for a token from this address. @throws RATE_LIMITED */
   readonly admitNewUser: (address: string) => Promise<void>;
@@ -36,7 +40,9 @@ export interface IdentitiesOptions {
 
 export class Identities {
   readonly #options: IdentitiesOptions;
-  /** By subject, so that requests which meet a new one together write once. Bounded by the requests under way. */
+  /**
+   * Keyed by subject, so that concurrent requests of a new user write once. Bounded by the number of running requests.
+   */
   readonly #creating = new Map<string, Promise<UserId>>();
 
   constructor(options: IdentitiesOptions) {
@@ -44,8 +50,9 @@ export class Identities {
   }
 
   /**
-   * What the sender's readSet reads later sees the user that is created here.
-   * @throws UNAUTHENTICATED for a subject without a user, where none is created; RATE_LIMITED or TOO_MANY_WRITES where too many are
+   * Later reads of the sender's readSet see a user created here.
+   * @throws UNAUTHENTICATED for an unknown subject that does not become a user; RATE_LIMITED or TOO_MANY_WRITES if too
+   * many new users are created
    */
   async of(token: VerifiedToken, from: TokenSender): Promise<Identity> {
     const { scopes, expiresAtMs } = token;
@@ -56,16 +63,17 @@ export class Identities {
     const { subject } = token;
     const create = this.#options.unknownUsers === 'create';
     if (isId('user', subject)) {
-      // Nothing needs to be read: a user who does not exist sees nothing, and is told so where it matters.
+      // No read is needed: an unknown user sees nothing, and gets an error where it matters.
       if (!create || (await this.#read(userById, subject)) !== null) return subject;
     } else {
-      if (!SUBJECT.test(subject)) throw unauthenticated("The token's subject is not one of at most 255 characters.");
+      if (!SUBJECT.test(subject))
+        throw unauthenticated("The token's subject must have 1 to 255 printable ASCII characters.");
       const known = await this.#read(userIdBySubject, subject);
       if (known !== null) return known;
-      if (!create) throw unauthenticated('The token speaks for a user who does not exist.');
+      if (!create) throw unauthenticated('The token is for a user who does not exist.');
     }
     const userId = await this.#create(token, address);
-    // Also where another request wrote the row that this one waited for: it, too, has read that there was none.
+    // Needed even if another request created the row: this request has read that it did not exist.
     if (readSet !== undefined) this.#options.cache.renew(readSet);
     return userId;
   }
@@ -90,17 +98,17 @@ export class Identities {
   }
 }
 
-/** A request that brings a new user is refused as a whole. */
+/** Refuses the whole request of a new user. */
 function rethrowRefusal(error: unknown): never {
   if (!(error instanceof TooManyWrites)) throw error;
   const headers = headerMap([['retry-after', String(error.extensions.retryAfterMs / SECOND)]]);
-  const message = 'Too many new users are being created already. Nothing was done: send this again in a second.';
+  const message = 'Too many new users are being created. Nothing was done: retry in a second.';
   throw new GraphQLError(message, {
     extensions: { ...error.extensions, code: error.code, http: { status: 503, headers } },
   });
 }
 
-/** Another process may be a moment ahead: then its user is the one. */
+/** Another process may create the user first; then its user is used. */
 async function createUser(tx: Transaction, { subject, profile }: VerifiedToken): Promise<UserId> {
   const own = isId('user', subject);
   const id = own ? subject : newId('user');
@@ -122,14 +130,14 @@ async function createUser(tx: Transaction, { subject, profile }: VerifiedToken):
   throw new Error(`no handle is free for ${id}`);
 }
 
-/** In the order in which they are tried. A handle that is taken is somebody else's: its owner is never taken for the newcomer. */
+/** In order of preference. A taken handle belongs to another user and is never given to the new one. */
 function handlesFor(wanted: string | undefined, id: UserId): string[] {
   const suffix = id.slice(id.indexOf('_') + 1);
   const given = handleOf(wanted ?? '');
   return [...(given === '' ? [] : [given, `${given}-${suffix.slice(-6)}`]), `user-${suffix}`];
 }
 
-/** Leaves room for a suffix. Empty if nothing in the wanted handle is visible. */
+/** Leaves room for a suffix. Empty if the wanted handle has no visible characters. */
 function handleOf(wanted: string): string {
   const line = toLine(wanted.replaceAll(/\p{Default_Ignorable_Code_Point}/gu, ''), wanted.length);
   return truncated(line.replaceAll(/[\s\p{C}\p{Z}]+/gu, '-'), MAX_HANDLE_CHARS - 7);

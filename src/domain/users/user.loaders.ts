@@ -1,4 +1,4 @@
-/** How users are read: by id, by handle, and by what an identity provider calls them. */
+/** Reads of users: by id, by handle, and by the subject of an identity provider. */
 import type { UserId } from '../../db/ids.js';
 import { idSource, rowSource } from '../../db/sources.js';
 import { userRows, users } from './user.table.js';

@@ -1,4 +1,4 @@
-/** The viewer, and the check that a writer still exists. */
+/** The query `viewer`, and the check that a writing user still exists. */
 import { Ctx, Query, Resolver } from 'type-graphql';
 import type { UserId } from '../../db/ids.js';
 import type { Context, Loads } from '../../graphql/context.js';
@@ -9,18 +9,18 @@ import { User } from './user.type.js';
 
 @Resolver(() => User)
 export class UserResolver {
-  @Query(() => User, { description: 'The user the token speaks for.' })
+  @Query(() => User, { description: 'The authenticated user of this request.' })
   async viewer(@Ctx() { loaders, viewerId }: Context) {
     return known(await loaders.load(userById, viewerId));
   }
 }
 
-/** @throws UNAUTHENTICATED when there is no such user, or not any more. */
+/** @throws UNAUTHENTICATED if the user does not exist or was deleted */
 export async function requireUser(loads: Loads, id: UserId): Promise<void> {
   known(await loads.load(userById, id));
 }
 
 function known(user: UserRow | null): UserRow {
-  if (user === null) throw unauthenticated('The token speaks for a user who does not exist.');
+  if (user === null) throw unauthenticated('The token is for a user who does not exist.');
   return user;
 }

@@ -1,10 +1,10 @@
-/** Users: whoever creates tasks, is assigned to them, or comments. */
+/** Users, who create tasks, are assigned to them and comment. */
 import { sql } from 'drizzle-orm';
 import { check, pgTable, text, unique } from 'drizzle-orm/pg-core';
 import { createdAt, primaryId, updatedAt } from '../../db/columns.js';
 import { rowSets } from '../../engine/postgres/index.js';
 
-/** The form of a handle, as the constraint below has it; and no NUL, which Postgres refuses even in a parameter. */
+/** Must match the constraint below. Also excludes NUL, which Postgres rejects even in a parameter. */
 export const USER_HANDLE = /^[^\s\0]{1,64}$/u;
 export const MAX_HANDLE_CHARS = 64;
 export const MAX_NAME_CHARS = 100;
@@ -13,10 +13,10 @@ export const users = pgTable(
   'users',
   {
     id: primaryId('user'),
-    /** Unique and for people: a login of GitHub's, a mention. */
+    /** Unique name for logins and mentions. */
     handle: text().notNull().unique(),
     name: text().notNull(),
-    /** Who this is to an identity provider, `auth0|5f7c…`; null for whoever signs in with a user's id. Shown to nobody. */
+    /** The user's subject at an identity provider, `auth0|5f7c…`. Null if tokens contain the user id. Never shown. */
     subject: text(),
     createdAt: createdAt(),
     updatedAt: updatedAt(),

@@ -1,20 +1,20 @@
-/** User as GraphQL shows it. */
+/** GraphQL type of users. */
 import { Field, ObjectType } from 'type-graphql';
 import { Node } from '../../graphql/node.js';
 import type { UserRow } from './user.table.js';
 
-/** Its root value is a row of `users`. */
+/** Resolves from a row of `users`. */
 @ObjectType({
   implements: Node,
-  description: 'Someone who creates tasks, is assigned to them, or comments.',
+  description: 'A user, who can create tasks, be assigned to them and comment on them.',
   simpleResolvers: true,
 })
 export class User extends Node {
   declare id: UserRow['id'];
 
-  @Field(() => String, { description: 'Unique, for people: a login, a mention.' })
+  @Field(() => String, { description: 'Unique handle for logins and mentions, 1-64 characters without spaces.' })
   handle: string;
 
-  @Field(() => String, { description: 'The name to show.' })
+  @Field(() => String, { description: 'Display name of the user.' })
   name: string;
 }

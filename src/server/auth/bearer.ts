@@ -1,10 +1,9 @@
-/** Reads the token from the header `Authorization`, and from the same member of a WebSocket's `connection_init`. */
+/** Reads the token from the `Authorization` header, or from the same member of a WebSocket's `connection_init`. */
 
 const SCHEME = /^bearer[ \t]/i;
 
 /**
- * The token of a header `Bearer <token>`, however many blanks are between and around the two. Undefined for another scheme, and where
- * there is no header.
+ * The token of a `Bearer <token>` header, with any number of blanks. Undefined for another scheme or without a header.
  */
 export function bearerToken(header: string | undefined): string | undefined {
   const text = header?.trim() ?? '';

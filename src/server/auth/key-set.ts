@@ -1,24 +1,24 @@
 /**
- * The keys of whoever issues tokens, fetched from their JWKS address and kept. A key that is known verifies also while the key
- * server is away; a new one is fetched when a token names it. However many tokens name keys that do not exist, the server is
- * asked once in `COOLDOWN_MS`, and once in `REST_MS` while it fails.
+ * The public keys of the token issuer, fetched from its JWKS URL and cached. Cached keys verify tokens even if the key
+ * server is down; a new key is fetched when a token names it. However many tokens name unknown keys, the server is
+ * asked at most once per `COOLDOWN_MS`, and once per `REST_MS` while it fails.
  */
 import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from 'jose';
 import { type Clock, systemClock } from '../../engine/cache/index.js';
 import { DAY, MINUTE, SECOND } from '../../std/time.js';
 
 const TIMEOUT_MS = 3 * SECOND;
-/** After an answer: a token with an unknown key waits for nothing, it is refused. */
+/** Time after a response during which tokens with unknown keys are refused without asking the server. */
 const COOLDOWN_MS = 30 * SECOND;
-/** After a failure. */
+/** Time after a failure during which the server is not asked. */
 const REST_MS = 5 * SECOND;
-/** Older keys are fetched anew, beside the requests: a key that was withdrawn is refused some time after this. */
+/** Older keys are refetched in the background. A withdrawn key is refused some time after this. */
 const FRESH_MS = 10 * MINUTE;
-/** Keys that could not be fetched anew for so long are not trusted any more. */
+/** Keys that could not be refetched for this long are not trusted. */
 const MAX_AGE_MS = DAY;
 const MAX_CHARS = 1024 * 1024;
 
-/** Nothing can be said of a token now; it may be as good as any. */
+/** The token can be neither accepted nor refused at the moment. */
 export class KeyServerUnavailable extends Error {
   override readonly name = 'KeyServerUnavailable';
   readonly code = 'KEY_SERVER_UNAVAILABLE';
@@ -26,15 +26,15 @@ export class KeyServerUnavailable extends Error {
 
 export interface KeySetOptions {
   readonly clock?: Clock;
-  /** How long one attempt may take. Default 3 s. */
+  /** Time limit of one attempt. Defaults to 3 s. */
   readonly timeoutMs?: number;
-  /** Told of every failed attempt. */
+  /** Called for every failed attempt. */
   readonly onFailure?: (error: unknown) => void;
-  /** Told when keys were fetched, and when they are in use: others may be withdrawn. */
+  /** Called when keys were fetched and are in use; other keys may have been withdrawn. */
   readonly onFetched?: () => void;
 }
 
-/** The key that a token names. It rejects with KeyServerUnavailable, or with an error of jose's about the token. */
+/** Finds the key that a token names. Rejects with KeyServerUnavailable, or with an error of jose about the token. */
 export function remoteKeySet(
   url: URL,
   { clock = systemClock, timeoutMs = TIMEOUT_MS, onFailure, onFetched }: KeySetOptions = {},
@@ -50,7 +50,7 @@ export function remoteKeySet(
       return new Response(text);
     } catch (cause) {
       restsUntilMs = clock.nowMs() + REST_MS;
-      const error = new KeyServerUnavailable(`the key server at ${url.host} gave no key set`, { cause });
+      const error = new KeyServerUnavailable(`the key server at ${url.host} returned no key set`, { cause });
       onFailure?.(error);
       throw error;
     }
@@ -63,7 +63,8 @@ export function remoteKeySet(
   });
   return async (header, token) => {
     const old = keys.jwks() !== undefined && clock.nowMs() - fetchedAtMs > FRESH_MS;
-    if (old && !keys.reloading && clock.nowMs() >= restsUntilMs) keys.reload().then(onFetched, () => {}); // told by onFailure
+    // Reported through onFailure.
+    if (old && !keys.reloading && clock.nowMs() >= restsUntilMs) keys.reload().then(onFetched, () => {});
     return keys(header, token);
   };
 }

@@ -1,4 +1,7 @@
-/** What a token proves: tokens are JWTs, checked for signature, algorithm, issuer, audience and times. Who that is: users/identities.ts. */
+/**
+ * Verifies tokens. They are JWTs, checked for signature, algorithm, issuer, audience and times. users/identities.ts
+ * maps them to users.
+ */
 import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify, SignJWT } from 'jose';
 import { LRUCache } from 'lru-cache';
 import type { UserId } from '../../db/ids.js';
@@ -13,25 +16,25 @@ export interface TokenOptions {
   readonly tokens: TokenConfig;
   readonly issuer: string;
   readonly audience: string;
-  /** Which signatures count. Default: DEFAULT_ALGORITHMS of the kind. */
+  /** Accepted signature algorithms. Defaults to DEFAULT_ALGORITHMS of the kind. */
   readonly algorithms?: readonly string[] | undefined;
   readonly keySet?: KeySetOptions;
 }
 
 const DEFAULT_ALGORITHMS = { secret: ['HS256'], jwks: ['RS256', 'PS256', 'ES256', 'EdDSA'] };
 
-/** Between the issuer's clock and ours. */
+/** Tolerated difference between the clocks of the issuer and this server. */
 const CLOCK_TOLERANCE_S = 5;
 
-/** Tokens whose signature was found good: checking it is half of what a known answer costs. */
+/** Tokens with a verified signature. Verification is half of the cost of a cached answer. */
 const MAX_KNOWN = 10_000;
-/** How long a key is taken at its word for a token that it has signed; keys are fetched anew less often. */
+/** How long a verified token is accepted without checking its key again. Keys are refetched less often. */
 const TRUSTED_MS = 10 * SECOND;
 
 /**
- * @returns what checks a token. It throws UNAUTHENTICATED and says what is wrong, never what was expected of the signature; or
- * AUTHENTICATION_UNAVAILABLE when the keys cannot be had.
- * @throws TypeError when an algorithm does not belong to that kind of key: a public key must never serve as an HMAC secret.
+ * @returns a verifier. It throws UNAUTHENTICATED with the fault, but without details of the expected signature, or
+ * AUTHENTICATION_UNAVAILABLE if the keys cannot be fetched.
+ * @throws TypeError if an algorithm does not fit the kind of key: a public key must never serve as an HMAC secret
  */
 export function tokenVerifier(options: TokenOptions): (token: string) => Promise<VerifiedToken> {
   const known = new LRUCache<string, { readonly token: VerifiedToken; readonly untilMs: number }>({ max: MAX_KNOWN });
@@ -54,9 +57,9 @@ export function tokenVerifier(options: TokenOptions): (token: string) => Promise
       if (keySet === keySets) known.set(text, { token, untilMs: clock.nowMs() + trustedMs });
       return token;
     } catch (error) {
-      // The key server's fault is no fault of the token.
+      // A fault of the key server is not a fault of the token.
       if (error instanceof KeyServerUnavailable || error instanceof errors.JWKSInvalid) {
-        throw authenticationUnavailable('Tokens cannot be checked now: the key server does not answer.');
+        throw authenticationUnavailable('Tokens cannot be verified at the moment: the key server does not respond.');
       }
       if (error instanceof errors.JWTExpired) throw unauthenticated('The token has expired.');
       if (error instanceof errors.JOSEError) throw unauthenticated('The token is not valid.');
@@ -65,7 +68,7 @@ export function tokenVerifier(options: TokenOptions): (token: string) => Promise
   };
 }
 
-/** As jose counts it. */
+/** Uses the same rule as jose. */
 function hasExpired({ expiresAtMs }: VerifiedToken): boolean {
   return expiresAtMs / SECOND <= Math.floor(Date.now() / SECOND) - CLOCK_TOLERANCE_S;
 }
@@ -103,7 +106,10 @@ function text(claim: unknown): string | undefined {
   return typeof claim === 'string' ? claim : undefined;
 }
 
-/** A token for a user, for `expiresIn` (`12h`). Only with a secret: the other kind is issued elsewhere. */
+/**
+ * Signs a token for a user, valid for `expiresIn` (`12h`). Only with a secret; tokens for a key set are issued
+ * elsewhere.
+ */
 export async function signToken(options: TokenOptions, userId: UserId, expiresIn: string): Promise<string> {
   if (options.tokens.kind !== 'secret') throw new Error('tokens are issued elsewhere: JWKS_URL is set');
   return await new SignJWT({})

@@ -1,6 +1,6 @@
 /**
- * Bodies of requests that are on their way, in bytes: bounded for each caller and for the process. A client may take its time to send
- * one, and each is kept until it is whole. A small one is always read.
+ * Limits the bytes of request bodies that are being received, per caller and per process. A client may send slowly, and
+ * its body is buffered until it is complete. Small bodies are always accepted.
  */
 import type { IncomingMessage } from 'node:http';
 import { GraphQLError } from 'graphql';
@@ -8,9 +8,9 @@ import { headerMap } from '../../graphql/http-headers.js';
 import { MAX_BODY_BYTES } from '../../graphql/limits.js';
 import { BytesByCaller } from './bytes-by-caller.js';
 
-/** A body up to this size is read in any case: a caller has at most some thousands of connections. */
+/** A body up to this size is always accepted; a caller has at most some thousands of connections. */
 const SMALL_BYTES = 16 * 1024;
-/** Of one caller: eight of the largest. */
+/** Limit per caller: eight bodies of the maximum size. */
 const MAX_BYTES_OF_CALLER = 8 * MAX_BODY_BYTES;
 const MAX_BYTES = 128 * MAX_BODY_BYTES;
 const RETRY_AFTER_SECONDS = 2;
@@ -19,13 +19,13 @@ export class ArrivingBodies {
   readonly #arriving = new BytesByCaller();
 
   /**
-   * Counts a request's body, by the length that its head names, until it has come or its client has gone. Without a length it may
-   * become as large as any. @throws TOO_MANY_REQUEST_BODIES, before the body is read
+   * Counts a request's body by its Content-Length until it is complete or the client has gone. Without a length the
+   * maximum size is assumed. @throws TOO_MANY_REQUEST_BODIES, before the body is read
    */
   admit(request: IncomingMessage, caller: string): void {
     const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
     const bytes = encoding === undefined ? Number(length ?? 0) : MAX_BODY_BYTES;
-    if (bytes <= SMALL_BYTES || bytes > MAX_BODY_BYTES) return; // what is too large is refused by its length
+    if (bytes <= SMALL_BYTES || bytes > MAX_BODY_BYTES) return; // larger bodies are refused by their length
     const { total } = this.#arriving;
     if (this.#arriving.of(caller) + bytes > MAX_BYTES_OF_CALLER || total + bytes > MAX_BYTES) throw tooManyBodies();
     this.#arriving.hold(caller, bytes, { stream: request, events: ['end', 'close'] });

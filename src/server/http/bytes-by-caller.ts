@@ -1,4 +1,7 @@
-/** Bytes that this process holds for its callers now: of all together and of each, so that both can be bounded. */
+/**
+ * Counts the bytes that this process currently holds for its callers, in total and per caller, so that both can be
+ * limited.
+ */
 import type { EventEmitter } from 'node:events';
 
 export class BytesByCaller {
@@ -14,7 +17,7 @@ export class BytesByCaller {
     return this.#byCaller.get(caller) ?? 0;
   }
 
-  /** Counts `bytes` until `stream` emits one of the events. Then `onEnd` is called, once. */
+  /** Counts `bytes` until `stream` emits one of the events. Then calls `onEnd`, once. */
   hold(
     caller: string,
     bytes: number,

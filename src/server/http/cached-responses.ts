@@ -1,6 +1,7 @@
 /**
- * In front of the server: a query whose answer is known is answered here, before anything else is done for it but what it must not
- * miss: the viewer's token, the rate limits, and the proof that the answer still holds. Everything else goes on to the server, as it came.
+ * Answers cached queries before they reach the server. It does only what cannot be skipped: it verifies the token,
+ * applies the rate limits, and proves that the cached answer is still valid. All other requests are passed to the
+ * server unchanged.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
@@ -18,10 +19,10 @@ import type { Admitted, AdmittedRequest, IncomingRequest } from '../request-cont
 import { addressOf, type HttpSecurityOptions } from './http-security.js';
 import type { UnreadResponses } from './unread-responses.js';
 
-/** A request that was looked at here and has no answer yet. */
+/** A request that was examined here and passed on. */
 export interface PendingRequest {
   readonly question: RequestKey;
-  /** Admitted once, here: who asks, or what the request is refused with. */
+  /** The result of admitting the request, which is done only once: its identity, or the refusal. */
   readonly opened: Promise<AdmittedRequest>;
 }
 
@@ -30,11 +31,11 @@ export interface FrontDoorOptions extends Pick<HttpSecurityOptions, 'trustProxy'
   readonly cache: Cache;
   readonly rateLimits?: RateLimits | undefined;
   readonly unread: UnreadResponses;
-  /** @throws what the request is refused with */
+  /** @throws the refusal of the request */
   readonly admit: (asker: IncomingRequest) => Promise<Admitted>;
 }
 
-/** @returns what was asked, by request, of those that went on to the server */
+/** @returns the requests that were passed to the server, with what is known of them */
 export function serveCachedResponses(
   app: FastifyInstance,
   url: string,
@@ -45,9 +46,10 @@ export function serveCachedResponses(
   const [server] = app.server.listeners('request') as [RequestListener];
   let closing = false;
   app.addHook('preClose', async () => {
-    closing = true; // the server tells who comes now to leave
+    closing = true; // the server asks new clients to disconnect
   });
-  // So is told who was there already: a connection that is kept would keep the server from closing until it has been idle for long.
+  // Existing connections are asked too; otherwise a kept-alive connection would keep the server from closing until it
+  // is idle.
   app.addHook('onSend', async (_, reply) => {
     if (closing) reply.header('connection', 'close');
   });
@@ -56,7 +58,7 @@ export function serveCachedResponses(
     if (closing || request.url !== url || !isCacheable(request)) return server(request, response);
     const startedMs = performance.now();
     readBody(request, async (body) => {
-      // Not before: what proves an answer is a read of the log that was sent after this, and a body may come late.
+      // Created only now: an answer is proved by a log read that begins after this, and a body may arrive late.
       const readSet = options.cache.readSet({ answer: true });
       const sender = options.admit({ headers: request.headers, address: addressOfRequest(request), readSet });
       const opened = sender.then((admitted) => ({ ...admitted, readSet }));
@@ -73,8 +75,8 @@ export function serveCachedResponses(
 }
 
 /**
- * Calls back with the body once all of it has come. So many bytes are asked for and no more: who reads a stream that has ended beyond
- * its end ends it for good, and nothing can be put back.
+ * Calls back with the complete body. It reads exactly that many bytes: reading past the end of a stream ends it, and
+ * then nothing could be put back.
  */
 function readBody(request: IncomingMessage, then: (body: Buffer) => void): void {
   const bytes = Number(request.headers['content-length']);
@@ -89,12 +91,12 @@ function readBody(request: IncomingMessage, then: (body: Buffer) => void): void 
 
 interface Known {
   readonly answer: CachedResponse;
-  /** Who pays. */
+  /** The caller whose rate limit is charged. */
   readonly caller: string;
   readonly paid: RateState | undefined;
 }
 
-/** Undefined also where the request is to be refused: the server says so in its own way. */
+/** Undefined also if the request must be refused: the server then responds in its own way. */
 async function findKnown(
   { answers, rateLimits, unread }: FrontDoorOptions,
   { question, opened }: PendingRequest,
@@ -118,6 +120,6 @@ function sendCached(
   if (paid !== undefined) own.push(...headersOf(paid).flat());
   response.writeHead(200, [...headers, ...own]);
   response.end(text);
-  // Nearly always the network has taken all of it by now.
+  // By now the network has usually taken all of it.
   if (!response.writableFinished) unread.track(response, caller, bytes);
 }

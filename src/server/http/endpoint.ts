@@ -1,6 +1,6 @@
 /**
- * Queries and mutations over HTTP, through Apollo Server. Before a body is read its sender is admitted: counted by address, and known by
- * its token. A response that may be kept is, for the front door.
+ * Queries and mutations over HTTP, through Apollo Server. Before a body is read its sender is admitted: counted by
+ * address and authenticated. Cacheable responses are handed to cached-responses.ts.
  */
 import { type ApolloServer, HeaderMap, type HTTPGraphQLResponse } from '@apollo/server';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -16,7 +16,7 @@ import type { PendingRequest } from './cached-responses.js';
 import { clientGone } from './request-signal.js';
 import { tooManyUnread, type UnreadResponses } from './unread-responses.js';
 
-/** A response up to this size is not tracked until it is read, which would cost more than the response. */
+/** A response up to this size is not tracked until it is read; tracking would cost more than the response. */
 const TRACKED_BYTES = 8 * 1024;
 
 export interface EndpointOptions {
@@ -25,11 +25,11 @@ export interface EndpointOptions {
   readonly documents: Documents;
   readonly unread: UnreadResponses;
   readonly mask: ErrorMask;
-  /** What the front door has let through. */
+  /** The requests that cached-responses.ts has passed on. */
   readonly asked: WeakMap<object, PendingRequest>;
-  /** Filled before a body is read: its sender, by request. */
+  /** The sender of each request, set before its body is read. */
   readonly admitted: WeakMap<object, Admitted>;
-  /** @throws what the request is refused with */
+  /** @throws the refusal of the request */
   readonly admit: (request: FastifyRequest) => Promise<Admitted>;
   readonly readSet: () => ReadSet;
   readonly contextOf: (
@@ -46,9 +46,9 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
   app.route({
     url,
     method: ['GET', 'POST'],
-    // Before the body is parsed: a caller over a limit causes no parsing, and a body that does not parse is counted.
+    // Before the body is parsed: a caller over its limit causes no parsing, and an unparsable body is counted.
     onRequest: async (request) => {
-      // It has no address any more that could be counted.
+      // The address of a closed connection is unknown and cannot be counted.
       if (request.socket.destroyed) throw clientGone();
       const sender = await (asked.get(request.raw)?.opened ?? admit(request));
       if (sender.identity === undefined) requireSmallBody(request);
@@ -57,7 +57,8 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
     },
     handler: async (request, reply) => {
       const sender = admitted.get(request.raw) as Admitted; // set in onRequest
-      // Begun when the body has come, and after what admitting has written. The front door's has its own, begun then, too.
+      // Created after the body arrived and after writes made while admitting. cached-responses.ts creates its own at
+      // the same point.
       const opened: AdmittedRequest =
         'readSet' in sender ? (sender as AdmittedRequest) : { ...sender, readSet: readSet() };
       const response = await answer(options, { opened, request, reply });
@@ -74,7 +75,7 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
   });
 }
 
-/** @throws UNAUTHENTICATED before a long body is read that could hold nothing that is answered */
+/** @throws UNAUTHENTICATED before a long body is read that could not contain an answerable request */
 function requireSmallBody({ headers }: FastifyRequest): void {
   const bytes = Number(headers['content-length'] ?? 0);
   if (bytes > MAX_ANONYMOUS_BODY_BYTES || headers['transfer-encoding'] !== undefined) throw noToken();
@@ -99,7 +100,8 @@ async function answer(options: EndpointOptions, exchange: Exchange): Promise<HTT
     context: async () => {
       refused = text === undefined ? undefined : await documents.admit(text, accept, opened);
       if (unread.isBehind(opened.caller)) throw tooManyUnread();
-      if (refused !== undefined) throw badRequest('This document is not valid.'); // what is sent says why
+      // The response that is sent contains the reason.
+      if (refused !== undefined) throw badRequest('This document is not valid.');
       return contextOf(opened, request, reply);
     },
   });
@@ -108,7 +110,7 @@ async function answer(options: EndpointOptions, exchange: Exchange): Promise<HTT
   return response;
 }
 
-/** The document that a request brings; undefined where it names one or has none. */
+/** The document that a request contains; undefined if it names one or has none. */
 function documentOf(given: unknown): string | undefined {
   if (typeof given !== 'object' || given === null || !('query' in given)) return undefined;
   return typeof given.query === 'string' && given.query !== '' ? given.query : undefined;
@@ -134,7 +136,7 @@ async function send(
   if (!mayWait) delete opened.answeredFor;
   reply.code(status);
   for (const [name, value] of headers) reply.header(name, value);
-  // Of smaller ones Node itself keeps few: it reads no further from a connection on which responses wait.
+  // Smaller responses are bounded by Node, which stops reading from a connection on which responses wait.
   if (mayWait && bytes > TRACKED_BYTES) unread.track(reply.raw, opened.caller, bytes);
   return sent;
 }
@@ -150,11 +152,11 @@ function refusal(mask: ErrorMask): Head {
 async function textOf({ body }: HTTPGraphQLResponse): Promise<string> {
   if (body.kind === 'complete') return body.string;
   let text = '';
-  for await (const chunk of body.asyncIterator) text += chunk; // the schema has nothing incremental
+  for await (const chunk of body.asyncIterator) text += chunk; // the schema has no incremental delivery
   return text;
 }
 
-/** An operation named by the empty text is one that is not named, as for clients that always send the member. */
+/** Treats an empty `operationName` as absent, for clients that always send the member. */
 function bodyOf({ body }: FastifyRequest): unknown {
   if (typeof body !== 'object' || body === null || !('operationName' in body) || body.operationName !== '') return body;
   const { operationName: _, ...rest } = body;
@@ -169,7 +171,7 @@ function headersOfRequest({ headers }: FastifyRequest): HeaderMap {
   return map;
 }
 
-/** The query of an address with its question mark, as in a URL, without an empty `operationName`. */
+/** The query string with its question mark, without an empty `operationName`. */
 function searchOf(address: string): string {
   const mark = address.indexOf('?');
   if (mark === -1) return '';

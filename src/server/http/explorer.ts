@@ -1,18 +1,18 @@
 /**
- * The page at `/` in development: Apollo Sandbox where its script can be loaded, a self-hosted GraphiQL where there is no network.
- * Both come with a token and an example query filled in.
+ * The page at `/` in development: Apollo Sandbox if its script can be loaded, else a self-hosted GraphiQL. Both come
+ * with a token and an example query.
  */
 import { renderGraphiQL } from '@graphql-yoga/render-graphiql';
 
 const SANDBOX_SCRIPT =
   'https://embeddable-sandbox.cdn.apollographql.com/_latest/embeddable-sandbox.umd.production.min.js';
-/** A network that swallows packets lets a script's request hang for minutes. */
+/** In a network that drops packets the request for the script would hang for minutes. */
 const SCRIPT_WAIT_MS = 5000;
 
 export interface ExplorerOptions {
   /** Path of the API. */
   readonly endpoint: string;
-  /** Path of the page that needs no network. */
+  /** Path of the page that works offline. */
   readonly fallback: string;
   readonly token: string;
   readonly document: string;
@@ -56,7 +56,7 @@ export function offlinePage({ endpoint, token, document }: ExplorerOptions): str
     isHeadersEditorEnabled: true,
     defaultEditorToolsVisibility: 'headers',
     subscriptionsProtocol: 'WS',
-    // The page does not send its headers along a WebSocket. It hands this on, although its types do not name it.
+    // The page does not send its headers over a WebSocket. It passes this on, although its types do not declare it.
     connectionParams: { authorization: `Bearer ${token}` },
   } as const;
   return renderGraphiQL(options);
@@ -66,7 +66,7 @@ function exampleHeaders(token: string): Record<string, string> {
   return { authorization: `Bearer ${token}`, 'x-cache-trace': '1' };
 }
 
-/** JSON that cannot end the script it stands in. */
+/** JSON that cannot terminate the surrounding script element. */
 function inScript(value: unknown): string {
   return JSON.stringify(value).replaceAll('<', '\\u003c');
 }

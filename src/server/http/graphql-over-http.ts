@@ -1,7 +1,8 @@
 /**
- * What Apollo Server leaves to us of the GraphQL-over-HTTP specification: the status of a request that is refused as a whole (it
- * does not parse, is not valid, its variables do not fit). 400 tells clients that know application/graphql-response+json that a
- * GraphQL answer comes; in application/json, which anything between could have written, it is 200, and they look for `errors`.
+ * The part of the GraphQL-over-HTTP specification that Apollo Server leaves open: the status of a request that is
+ * refused as a whole, because it does not parse, is invalid or has unfit variables. For
+ * application/graphql-response+json it is 400, which tells the client that a GraphQL response follows. For
+ * application/json, which an intermediary could have sent, it is 200 and clients check `errors`.
  */
 import type { ApolloServerPlugin } from '@apollo/server';
 
@@ -14,7 +15,7 @@ const REQUEST_ERRORS = new Set([
   'BAD_USER_INPUT',
 ]);
 
-/** Of a response that Apollo does not write. */
+/** The media type of a response that Apollo does not write. */
 export function mediaTypeFor(accept: string | undefined): string {
   return `${accept?.includes(GRAPHQL_MEDIA_TYPE) ? GRAPHQL_MEDIA_TYPE : 'application/json'}; charset=utf-8`;
 }

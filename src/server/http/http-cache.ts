@@ -1,6 +1,6 @@
 /**
- * What HTTP's own caches may do with answers of the API: nothing, but for a successful query by GET, which a browser may keep
- * and must ask about each time. Its ETag is a digest of the very bytes, so "not modified" is as true as the answer would be.
+ * HTTP caching of the API's responses. Only a successful GET query can be cached, by browsers, which must revalidate it
+ * each time. Its ETag is a digest of the exact bytes, so "not modified" is as accurate as the response.
  */
 import { createHash } from 'node:crypto';
 import type { ApolloServerPlugin } from '@apollo/server';
@@ -9,10 +9,10 @@ import type { Context } from '../../graphql/context.js';
 
 const REVALIDATE = 'private, no-cache';
 const NEVER = 'no-store';
-/** What besides the address an answer depends on. */
+/** Request headers that a response depends on, in addition to the URL. */
 const VARY = 'Accept, Authorization, X-Consistency, X-Cache-Trace, Apollo-Cache-Debugging';
 
-/** Marks what may be kept. */
+/** Marks responses that HTTP caches can store. */
 export function httpCachePlugin(): ApolloServerPlugin<Context> {
   return {
     requestDidStart: async () => ({
@@ -26,9 +26,9 @@ export function httpCachePlugin(): ApolloServerPlugin<Context> {
   };
 }
 
-/** Gives what leaves at `path` its ETag or 304, and tells how long it took. */
+/** Adds ETags, 304 responses and timing headers to responses at `path`. */
 export function addHttpCache(app: FastifyInstance, path: string): void {
-  // Not `reply.elapsedTime`: without a logger of its own Fastify does not note when a request came, and tells 0.
+  // Not `reply.elapsedTime`: without a logger of its own Fastify does not record when a request arrived, and returns 0.
   const cameAtMs = new WeakMap<FastifyRequest, number>();
   app.addHook('onRequest', async (request) => {
     cameAtMs.set(request, performance.now());
@@ -43,7 +43,7 @@ export function addHttpCache(app: FastifyInstance, path: string): void {
       return payload;
     }
     const etag = `"${createHash('sha256').update(payload).digest('base64url')}"`;
-    const vary = reply.getHeader('vary'); // of CORS
+    const vary = reply.getHeader('vary'); // set by CORS
     reply.header('etag', etag).header('vary', vary === undefined ? VARY : `${vary}, ${VARY}`);
     if (!names(request.headers['if-none-match'], etag)) return payload;
     reply.code(304).removeHeader('content-type').removeHeader('content-length');
@@ -51,7 +51,7 @@ export function addHttpCache(app: FastifyInstance, path: string): void {
   });
 }
 
-/** Whether a client's `If-None-Match` names this ETag, compared weakly as RFC 9110 has it. */
+/** Whether a client's `If-None-Match` contains this ETag, by the weak comparison of RFC 9110. */
 function names(header: string | undefined, etag: string): boolean {
   if (header === undefined) return false;
   return header.split(',').some((one) => ['*', etag, `W/${etag}`].includes(one.trim()));

@@ -1,6 +1,7 @@
 /**
- * Bounds the open HTTP connections of this process and of each address. A connection over a bound is closed before a byte of it is read.
- * A connection that becomes a WebSocket no longer counts: those have bounds of their own (connection-slots.ts).
+ * Limits the open HTTP connections of this process and of each address. A connection over a limit is closed before a
+ * byte of it is read. A connection that becomes a WebSocket is not counted: WebSockets have their own limits
+ * (connection-slots.ts).
  */
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
@@ -11,13 +12,13 @@ import type { Full } from './refusal-log.js';
 
 export interface HttpConnectionOptions {
   readonly limits: HttpConnectionLimits;
-  /** Whether an address is a trusted proxy's. */
+  /** Whether an address belongs to a trusted proxy. */
   readonly trusts: (address: string) => boolean;
   readonly onRefusal: (full: Full, address: string) => void;
 }
 
 export function boundConnections(server: Server, { limits, trusts, onRefusal }: HttpConnectionOptions): void {
-  /** The open connections, with the network that each counts for. */
+  /** The open connections, each with the network it is counted for. */
   const open = new Map<Socket, string | undefined>();
   const byNetwork = new Counts();
   const full = (network: string | undefined): Full | undefined => {
@@ -30,7 +31,7 @@ export function boundConnections(server: Server, { limits, trusts, onRefusal }: 
   };
   server.on('connection', (socket: Socket) => {
     const { remoteAddress: address } = socket;
-    if (address === undefined) return socket.destroy(); // its client has gone
+    if (address === undefined) return socket.destroy(); // the client has gone
     const network = trusts(address) ? undefined : networkOf(address);
     const reason = full(network);
     if (reason !== undefined) {

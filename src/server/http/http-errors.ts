@@ -1,6 +1,6 @@
 /**
- * What goes wrong before Apollo has the request (a body that is no JSON, too large, of another type; an address that is none) or
- * around it, answered in the form that clients of the API read, and masked like everything else.
+ * Errors outside Apollo: a body that is not JSON, too large or of another type, or an invalid URL. They are returned in
+ * the form that API clients expect, and masked like all others.
  */
 import type { FastifyError, FastifyInstance } from 'fastify';
 import { GraphQLError } from 'graphql';
@@ -10,9 +10,9 @@ import { mediaTypeFor } from './graphql-over-http.js';
 
 export function answerHttpErrors(app: FastifyInstance, endpoint: string, mask: ErrorMask): void {
   app.addHook('onRequest', async (request) => {
-    // Apollo's integration makes a URL of both; what is none must not fail as an error of ours.
+    // Apollo's integration builds a URL from both. An invalid one must not become an internal error.
     if (!URL.canParse(request.url, `http://${request.hostname}/`)) {
-      throw badRequest('This is not an address: expected a path, and a header Host with a host name.');
+      throw badRequest('Invalid URL: expected a path, and a Host header with a host name.');
     }
   });
   app.setErrorHandler((error: FastifyError | GraphQLError, request, reply) => {
@@ -26,13 +26,13 @@ export function answerHttpErrors(app: FastifyInstance, endpoint: string, mask: E
     const told = mask.format({ message: known.message, extensions }, known);
     const { headers = [] } = known instanceof GraphQLError ? httpOf(known.extensions) : {};
     for (const [name, value] of headers) reply.header(name, value);
-    // As text: Fastify would put its own media type in place of ours.
+    // Sent as text, because Fastify would otherwise replace the media type.
     reply.code(refused ?? 500).type(mediaTypeFor(request.headers.accept));
     return reply.send(JSON.stringify({ errors: [told] }));
   });
 }
 
-/** Of an error that was written for the client; undefined for one of ours. */
+/** The status of an error that was written for the client; undefined for internal errors. */
 function statusOf(error: FastifyError | GraphQLError): number | undefined {
   if (error instanceof GraphQLError) return httpOf(error.extensions).status;
   const { statusCode } = error;

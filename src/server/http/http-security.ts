@@ -1,4 +1,4 @@
-/** What browsers are told, whom the server believes, and how long it waits for a client: headers, CORS, the proxy in front, timeouts. */
+/** HTTP security: response headers, CORS, trusted proxies, and timeouts for slow clients. */
 
 import type { IncomingMessage } from 'node:http';
 import cors from '@fastify/cors';
@@ -10,11 +10,11 @@ import type { HttpConnectionLimits } from '../../platform/http-connection-limits
 import { MINUTE, SECOND } from '../../std/time.js';
 import { OfferedMessage } from './upgrade-offers.js';
 
-/** A client has this long to send its headers; for the whole request see limits.ts. */
+/** Time limit for a client to send its headers. For the whole request see limits.ts. */
 const HEADERS_TIMEOUT_MS = 10 * SECOND;
 const CHECK_EVERY_MS = 2 * SECOND;
 const CORS_MAX_AGE_S = (10 * MINUTE) / SECOND;
-/** Readable by pages of other origins. */
+/** Response headers that pages of other origins can read. */
 const EXPOSED = [
   'Age',
   'Cache-Control',
@@ -28,11 +28,11 @@ const EXPOSED = [
 
 export interface HttpSecurityOptions {
   readonly production: boolean;
-  /** Whose pages may call the API from a browser. Default: nobody's but our own. */
+  /** Origins of web pages that may call the API from a browser. Default: only its own. */
   readonly corsOrigins?: readonly string[];
-  /** The addresses of proxies that are believed to tell a request's own. Default: none. */
+  /** Addresses of proxies whose forwarded client address is trusted. Default: none. */
   readonly trustProxy?: readonly string[] | undefined;
-  /** Default: see http-connections.ts. */
+  /** Defaults: see http-connections.ts. */
   readonly httpConnections?: Partial<HttpConnectionLimits>;
 }
 
@@ -50,25 +50,27 @@ export function serverOptions({ trustProxy }: HttpSecurityOptions) {
 
 type TrustOptions = Pick<HttpSecurityOptions, 'trustProxy'>;
 
-/** @returns whether an address is that of a trusted proxy */
+/** @returns a function that tests whether an address belongs to a trusted proxy */
 export function trustsOf({ trustProxy }: TrustOptions): (address: string) => boolean {
   const trusts = trustProxy && proxyAddr.compile([...trustProxy]);
   return (address) => trusts?.(address, 0) ?? false;
 }
 
-/** @returns the address that a request comes from, as Fastify has it in `request.ip`: for upgrades, which it does not handle. */
+/**
+ * @returns the client address of a request, like Fastify's `request.ip`, for upgrades, which Fastify does not handle
+ */
 export function addressOf(options: TrustOptions): (request: IncomingMessage) => string {
   const trusts = trustsOf(options);
-  return (request) => proxyAddr(request, trusts) ?? ''; // none any more: whoever asked is gone
+  return (request) => proxyAddr(request, trusts) ?? ''; // the address is unknown once the connection is closed
 }
 
 export async function addHttpSecurity(app: FastifyInstance, options: HttpSecurityOptions): Promise<void> {
-  // Made once: Fastify's plugin for it would make it anew for every request.
+  // Created once: Fastify's plugin would create it for every request.
   const secured = helmet({
-    // Answers are data: nothing in them is to be run, shown in a frame, or loaded.
+    // Responses are data: nothing in them may be executed, framed or loaded.
     contentSecurityPolicy: csp({ 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }),
     strictTransportSecurity: options.production ? { maxAge: 365 * 24 * 60 * 60 } : false,
-    xPoweredBy: true, // removes it
+    xPoweredBy: true, // removes the header
   });
   app.addHook('onRequest', (request, reply, next) => secured(request.raw, reply.raw, next as () => void));
   const { corsOrigins = [] } = options;
@@ -83,7 +85,10 @@ export async function addHttpSecurity(app: FastifyInstance, options: HttpSecurit
   }
 }
 
-/** Browsers that guard private networks ask once more before a public page may reach into one: here, a server on this machine. */
+/**
+ * Browsers with private network access checks send another preflight before a public page may access a private network,
+ * such as a server on this machine.
+ */
 function allowPrivateNetwork(app: FastifyInstance, origins: readonly string[]): void {
   app.addHook('onRequest', async ({ headers }, reply) => {
     const asks = headers['access-control-request-private-network'] === 'true';
@@ -93,7 +98,7 @@ function allowPrivateNetwork(app: FastifyInstance, origins: readonly string[]): 
   });
 }
 
-/** For the explorer's pages, whose scripts stand in the page: Sandbox's are Apollo's, the other's our own. */
+/** For the pages of the explorer, which contain inline scripts: of Apollo for Sandbox, our own for GraphiQL. */
 export const sandboxPolicy = policyOfRoute({
   'default-src': ["'self'"],
   'script-src': ["'unsafe-inline'", 'https://embeddable-sandbox.cdn.apollographql.com'],
@@ -116,13 +121,13 @@ export const offlinePolicy = policyOfRoute({
   'frame-ancestors': ["'none'"],
 });
 
-/** In place of the policy of all answers. */
+/** Replaces the default policy on a route. */
 function policyOfRoute(directives: Record<string, string[]>): { onRequest: onRequestHookHandler } {
   const policy = helmet.contentSecurityPolicy(csp(directives));
   return { onRequest: (request, reply, next) => policy(request.raw, reply.raw, next as () => void) };
 }
 
-/** Nothing but what is named: helmet's own directives would turn local pages to HTTPS. */
+/** Only these directives: helmet's defaults would redirect local pages to HTTPS. */
 function csp(directives: Record<string, string[]>): HelmetOptions['contentSecurityPolicy'] & object {
   return { useDefaults: false, directives: { 'base-uri': ["'none'"], 'form-action': ["'self'"], ...directives } };
 }

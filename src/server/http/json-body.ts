@@ -1,20 +1,20 @@
 /**
- * Bodies in JSON are UTF-8 (RFC 8259). Others are refused: a decoder would put U+FFFD in place of each wrong byte, and so make two
- * different texts the same.
+ * Parses JSON bodies, which must be UTF-8 (RFC 8259). Others are refused: a decoder would replace each invalid byte
+ * with U+FFFD, which makes different texts equal.
  *
- * A body of many small objects takes the process 140 ms for each MiB, and costs its sender a point at most. So the time that is spent on
- * parsing bodies is counted as the time that new documents take.
+ * A body of many small objects takes 140 ms per MiB and costs its sender a point at most. The time spent on parsing
+ * bodies is therefore charged like the time for new documents.
  */
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { badRequest } from '../../graphql/errors.js';
 
-/** A smaller body is parsed in less time than it takes to count it. */
+/** A smaller body is parsed faster than its time could be measured. */
 const TIMED_BYTES = 1024;
-/** From here on a body waits for a turn of the event loop, since it may take more than a millisecond. */
+/** A body of at least this size waits for its own event-loop tick, since it may take more than a millisecond. */
 export const LARGE_BODY_BYTES = 8 * 1024;
 
-/** Runs `parse` when its sender may have it run. `wait`: in a turn of its own. @throws RATE_LIMITED */
+/** Runs `parse` when the sender's time budget allows. `wait`: in an event-loop tick of its own. @throws RATE_LIMITED */
 export type Timed = (request: FastifyRequest, parse: () => void, options: { wait: boolean }) => Promise<void>;
 
 export function readJsonBodies(app: FastifyInstance, timed: Timed): void {

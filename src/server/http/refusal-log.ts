@@ -1,10 +1,10 @@
-/** Log lines about connections that are refused: at most one a minute, since an attack would fill the log. */
+/** Logs refused connections: at most one line a minute, because an attack would fill the log. */
 import type { Log } from '../../platform/log.js';
 import { MINUTE } from '../../std/time.js';
 
 const EVERY_MS = MINUTE;
 
-/** What is full: the part of one address, or the process. */
+/** Which limit was reached: that of the address or of the process. */
 export type Full = 'address' | 'process';
 
 /** @param what the kind of connections, in the plural */
@@ -13,7 +13,7 @@ export function refusalLog(log: Log, what: string): (full: Full, address: string
   return (full, address) => {
     if (Date.now() < silentUntilMs) return;
     silentUntilMs = Date.now() + EVERY_MS;
-    const hint = `an address has as many ${what} as it may have: if it is that of a proxy, name it in TRUST_PROXY`;
-    log.warn({ address }, full === 'address' ? hint : `this process has as many ${what} as it may have`);
+    const hint = `an address has reached its limit of ${what}: if it is a proxy, add it to TRUST_PROXY`;
+    log.warn({ address }, full === 'address' ? hint : `this process has reached its limit of ${what}`);
   };
 }

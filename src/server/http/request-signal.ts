@@ -1,14 +1,17 @@
-/** For how long a request's answer is waited for: until it is sent, its client has gone, or its time is over. */
+/** The lifetime of a request: until its answer is sent, its client has gone, or its time limit has passed. */
 import { setMaxListeners } from 'node:events';
 import type { FastifyReply } from 'fastify';
 import { GraphQLError } from 'graphql';
 import type { WriteProgress } from '../../engine/postgres/index.js';
 import { ANSWER_TIMEOUT_MS } from '../../graphql/limits.js';
 
-/** The signal aborts when nobody waits any more for an answer that has not been sent. `writes`: what the client is told of them then. */
+/**
+ * Aborts when an answer that has not been sent is no longer needed. `writes` goes into the error then sent.
+ */
 export function requestSignal({ raw }: FastifyReply, writes: WriteProgress, ms = ANSWER_TIMEOUT_MS): AbortSignal {
   const gone = new AbortController();
-  setMaxListeners(0, gone.signal); // every load of the request listens: as many as its cost allows, and none is a leak
+  // Every load of the request listens; their number is bounded by the cost limit, so this is not a leak.
+  setMaxListeners(0, gone.signal);
   const timer = setTimeout(() => gone.abort(timedOut(ms, writes)), ms).unref();
   raw.once('close', () => {
     clearTimeout(timer);
@@ -26,7 +29,7 @@ function timedOut(ms: number, { begun }: WriteProgress): GraphQLError {
   });
 }
 
-/** Read by nobody: it keeps what was given up from being logged as a fault. */
+/** Never sent. It keeps cancelled work from being logged as a fault. */
 export function clientGone(): GraphQLError {
   return new GraphQLError('The client has closed the request.', {
     extensions: { code: 'CLIENT_CLOSED_REQUEST', http: { status: 499 } },

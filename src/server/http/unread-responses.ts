@@ -1,6 +1,6 @@
 /**
- * Responses that their clients have not read yet, in bytes: bounded for each caller and for the process. A client that reads nothing is
- * disconnected after a time; one that asks for more than it reads is refused, and others are served.
+ * Limits the bytes of responses that clients have not read yet, per caller and per process. A client that reads nothing
+ * is disconnected after a time. A caller that requests more than it reads is refused, and others are still served.
  */
 import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
@@ -11,13 +11,16 @@ import { BytesByCaller } from './bytes-by-caller.js';
 
 /** Default of MAX_UNREAD_MB, in bytes. */
 export const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
-/** One caller has at most this part of all unread bytes: a quarter. */
+/** A caller may use at most one fourth of all unread bytes. */
 const CALLERS = 4;
-/** A response up to this size is sent also when the process has no room: a viewer with small pages does not notice the others. */
+/**
+ * A response up to this size is sent even if the process has no room, so viewers with small pages are not affected by
+ * others.
+ */
 const SMALL_BYTES = 64 * 1024;
-/** How long a connection lasts on which the network takes no byte. */
+/** Time after which a connection is closed if the network takes no bytes. */
 const STALL_MS = 20 * SECOND;
-/** How long a response may take, however slowly it is read: 4 MiB at 300 kbit/s. */
+/** Time limit for reading a response, however slowly: 4 MiB at 300 kbit/s. */
 const READ_WITHIN_MS = 2 * MINUTE;
 const RETRY_AFTER_SECONDS = 2;
 
@@ -38,12 +41,12 @@ export class UnreadResponses {
     this.#stallMs = stallMs;
   }
 
-  /** Unread now, of all callers. */
+  /** Unread bytes of all callers. */
   get bytes(): number {
     return this.#unread.total;
   }
 
-  /** Whether a response of `bytes` may be sent. The first one of a caller always may, if the process has room. */
+  /** Whether a response of `bytes` can be sent. The first one of a caller always can if the process has room. */
   allows(caller: string, bytes: number): boolean {
     if (this.#unread.total === 0) return true;
     const own = this.#unread.of(caller);
@@ -51,15 +54,17 @@ export class UnreadResponses {
     return bytes <= SMALL_BYTES || this.#unread.total + bytes <= this.#maxBytes;
   }
 
-  /** Whether the caller has so much to read that nothing is run for it, a mutation neither. */
+  /** Whether the caller has so much unread that no operation is run for it, mutations included. */
   isBehind(caller: string): boolean {
     return this.#unread.total > 0 && this.#unread.of(caller) > this.#maxBytesOfCaller / 2;
   }
 
-  /** Counts a response until its client has taken it, or has gone. To be called when it is sent, or just before. */
+  /** Counts a response until its client has read it or has gone. Call it when, or just before, the response is sent. */
   track(response: ServerResponse, caller: string, bytes: number): void {
-    // Node itself ends a connection on which nothing moves for so long; after the response it sets its own time for idle ones.
-    if (response.socket instanceof Socket) response.socket.setTimeout(this.#stallMs); // Fastify's `inject` has no connection
+    // Node closes a connection without progress after this time; after the response Node sets its own time for idle
+    // connections.
+    // Fastify's `inject` has no connection.
+    if (response.socket instanceof Socket) response.socket.setTimeout(this.#stallMs);
     const timer = setTimeout(() => response.destroy(), READ_WITHIN_MS).unref();
     this.#unread.hold(caller, bytes, {
       stream: response,
@@ -69,10 +74,10 @@ export class UnreadResponses {
   }
 }
 
-/** Nothing is lost with a query. A mutation that has run is always answered. */
+/** A refused query loses nothing. A mutation that has run is always answered. */
 export function tooManyUnread(): GraphQLError {
   const headers = headerMap([['retry-after', String(RETRY_AFTER_SECONDS)]]);
-  return new GraphQLError('Too many responses wait to be read: read them, then send this request again.', {
+  return new GraphQLError('Too many unread responses: read them, then send this request again.', {
     extensions: { code: 'TOO_MANY_UNREAD_RESPONSES', http: { status: 503, headers } },
   });
 }

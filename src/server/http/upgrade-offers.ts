@@ -1,9 +1,10 @@
 /**
- * Which offers to change the protocol (`Upgrade`) the server takes: a WebSocket, and nothing else. RFC 9110 lets a server ignore an offer,
- * and clients count on that: curl `--http2` and Java's HttpClient offer `h2c` with their first request and expect a plain answer.
+ * Accepts only `Upgrade` offers for WebSockets. RFC 9110 lets a server ignore an offer, and clients rely on that: curl
+ * `--http2` and Java's HttpClient offer `h2c` with their first request and expect a plain response.
  *
- * Until version 24 Node hands every request with an offer to the listener of `upgrade`, without its body. It asks the request itself whether it
- * is one, after it has read the headers: so this request answers for itself, which works on all versions.
+ * Before version 24 Node passes every request with an offer to the `upgrade` listener, without its body. It asks the
+ * request object whether it is an upgrade, after reading the headers. This class answers that question, which works on
+ * all versions.
  */
 import { IncomingMessage } from 'node:http';
 
@@ -18,7 +19,7 @@ export class OfferedMessage extends IncomingMessage {
     return this[OFFERED] === true && (this.method === 'CONNECT' || offersWebSocket(this));
   }
 
-  /** Called by the constructor, by the parser, and by the server. */
+  /** Called by the constructor, the parser and the server. */
   set upgrade(offered: boolean | null) {
     this[OFFERED] = offered;
   }

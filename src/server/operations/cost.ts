@@ -1,6 +1,7 @@
 /**
- * What an operation costs, before it runs: about one unit for each object that its answer may hold. A connection costs its page
- * size times what is selected of a node. Computed with the variables, so that `first: $n` is what the client sent.
+ * Computes the cost of an operation before it runs: about one unit for each object that its answer may contain. A
+ * connection costs its page size times the cost of a node. Variables are included, so `first: $n` counts as what the
+ * client sent.
  */
 import {
   type DocumentNode,
@@ -27,7 +28,10 @@ import {
   MAX_VARIABLE_VALUES,
 } from '../../graphql/limits.js';
 
-/** Of the costs kept, and of the forms they are kept by: no text is in those, but how many there are, which clients choose. */
+/**
+ * Maximum number of cached costs, and of the forms they are keyed by. Forms contain no text, but clients choose how
+ * many exist.
+ */
 const MAX_KNOWN = 10_000;
 const MAX_KNOWN_CHARS = 1024 * 1024;
 
@@ -38,23 +42,27 @@ export interface CostRequest {
 }
 
 /**
- * @returns the cost of an operation of a validated document; 1 for one whose variables are not acceptable, which will not run.
- * @throws BAD_USER_INPUT for variables that are too many or too deep for anything to go through them
+ * @returns the cost of an operation of a validated document; 1 if its variables are invalid, in which case it will not
+ * run
+ * @throws BAD_USER_INPUT if there are too many variable values or they are nested too deeply
  */
 export interface CostOf {
   (asked: CostRequest): number;
-  /** A promise where computing it is known to be slow: then `timed` runs it. */
+  /** Returns a promise if the computation is known to be slow; it then runs in `timed`. */
   (asked: CostRequest, timed: Timed): number | Promise<number>;
 }
 
-/** Runs what takes the process milliseconds. Rejects when the client has no time left for it. */
+/** Runs work that takes milliseconds. Rejects if the client's time budget is used up. */
 export type Timed = (work: () => number) => Promise<number>;
 
-/** From here on computing a cost is slow. Fragments that use each other twice take 10 ms, for a cost of next to nothing. */
+/**
+ * A computation that takes this long counts as slow. Nested fragments that use each other twice take 10 ms for a low
+ * cost.
+ */
 const SLOW_MS = 1;
 
 export function costsOf(schema: GraphQLSchema): CostOf {
-  /** Of operations that are kept as parsed, the same object each time. */
+  /** Keyed by operation; parsed documents are cached, so the object is the same each time. */
   const numbers = new WeakMap<OperationDefinitionNode, number>();
   let last = 0;
   const numberOf = (operation: OperationDefinitionNode) => {
@@ -62,7 +70,7 @@ export function costsOf(schema: GraphQLSchema): CostOf {
     numbers.set(operation, number);
     return number;
   };
-  /** Each with other variables is computed again, so its clients pay for that in time. */
+  /** Slow operations. Each set of variables computes the cost again, so clients pay for that in time. */
   const slow = new WeakSet<OperationDefinitionNode>();
   const computed = (asked: CostRequest) => {
     const startedMs = performance.now();
@@ -94,7 +102,7 @@ export function costsOf(schema: GraphQLSchema): CostOf {
   return costOf;
 }
 
-/** Level by level, since what is too deep must be found without going down into it. @throws BAD_USER_INPUT */
+/** Works level by level, because it must detect deep nesting without recursion. @throws BAD_USER_INPUT */
 function requireBounded(variables: unknown): void {
   let values = 0;
   let level = membersOf(variables);
@@ -114,7 +122,7 @@ function membersOf(value: unknown): unknown[] {
 
 /** @throws QUERY_TOO_EXPENSIVE */
 export function assertCostLimit(cost: number): void {
-  if (cost > MAX_COST) throw tooExpensive(cost, `This query costs ${cost}; at most ${MAX_COST} is answered.`);
+  if (cost > MAX_COST) throw tooExpensive(cost, `This query costs ${cost}; the limit is ${MAX_COST}.`);
 }
 
 function tooExpensive(cost: number, message: string): GraphQLError {
@@ -123,14 +131,17 @@ function tooExpensive(cost: number, message: string): GraphQLError {
   });
 }
 
-/** What of the variables can change the cost: no text does. Absent and null differ: a default may stand for the one. */
+/**
+ * The parts of the variables that can change the cost, which texts cannot. Absent and null differ, because a default
+ * replaces only absent values.
+ */
 function formOf({ operation, variables = {} }: CostRequest): string {
   const names = operation.variableDefinitions?.map(({ variable }) => variable.name.value) ?? [];
   const declared = Object.fromEntries(names.map((name) => [name, variables[name]]));
   return JSON.stringify(declared, (_, value) => (typeof value === 'string' ? '' : value));
 }
 
-/** Undefined when the variables are not acceptable: execution tells why. */
+/** Undefined if the variables are invalid; execution reports the fault. */
 function compute(schema: GraphQLSchema, { document, operation, variables }: CostRequest): number | undefined {
   const { errors } = getVariableValues(schema, operation.variableDefinitions ?? [], { ...variables }, { maxErrors: 1 });
   if (errors !== undefined) return undefined;
@@ -153,7 +164,7 @@ function compute(schema: GraphQLSchema, { document, operation, variables }: Cost
         `With its fragments spread out, this query selects more than ${MAX_SELECTIONS} fields.`,
       );
     }
-    // A variable that may be null, for an argument that may not.
+    // A nullable variable for a non-null argument.
     throw badUserInput('variables', error.message, 400);
   }
 }
@@ -162,7 +173,8 @@ const estimate: ComplexityEstimator = ({ args, childComplexity, context, field, 
   const of = getNamedType(field.type);
   if (of.name.startsWith('__')) return 0;
   const own = field.extensions['complexity'] ?? (isCompositeType(of) ? 1 : 0);
-  if (typeof own === 'function') return own({ args, childComplexity }); // a field that knows how many objects its arguments ask for
+  // A field with its own function for the number of objects.
+  if (typeof own === 'function') return own({ args, childComplexity });
   const base = (typeof own === 'number' ? own : 1) + (type.name === 'Mutation' ? COSTS.write : 0);
   const searched = costOfTexts(args['filter']);
   if (!isConnection(of)) return base + searched + (givenIds(args) ?? 1) * childComplexity;
@@ -174,22 +186,22 @@ function isConnection(type: unknown): boolean {
   return isObjectType(type) && 'pageInfo' in type.getFields();
 }
 
-/** More than a page is refused when the list is read. */
+/** A page size above the maximum is refused when the list is read. */
 function pageSize({ first, last }: ComplexityEstimatorArgs['args']): number {
   const size = Number(first ?? last ?? DEFAULT_PAGE);
   return Math.min(Math.max(size, 1), MAX_PAGE);
 }
 
-/** How many objects are asked for by their ids, as an argument or in a mutation's input. */
+/** The number of objects requested by id, as an argument or in a mutation's input. */
 function givenIds(args: ComplexityEstimatorArgs['args']): number | undefined {
   const ids = args['ids'] ?? args['input']?.ids;
   return Array.isArray(ids) ? ids.length : undefined;
 }
 
-/** Inputs whose texts are long. */
+/** Filter members on long texts. */
 const LONG = new Set(['description', 'body']);
 
-/** What a filter looks for in texts, `of` the member it is in. All else that it compares is next to nothing beside that. */
+/** The cost of the text searches in a filter; `of` is the enclosing member. Other comparisons are negligible. */
 function costOfTexts(value: unknown, of = ''): number {
   if (typeof value !== 'object' || value === null) return 0;
   let cost = 0;
@@ -211,7 +223,7 @@ function fragmentsOf(document: DocumentNode): Fragments {
   );
 }
 
-/** Whether the node selects the field, itself or by a fragment. */
+/** Whether the node selects the field, directly or through a fragment. */
 function selects(
   { selectionSet }: { selectionSet?: SelectionSetNode | undefined },
   name: string,

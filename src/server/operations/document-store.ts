@@ -1,26 +1,29 @@
-/** Documents that were parsed and found valid, so that each is only once. Clients choose them, so what they take is bounded here. */
+/** Caches parsed and validated documents. Clients choose the documents, so the memory used for them is bounded here. */
 import type { DocumentNode } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { MAX_STORED_DOCUMENT_CHARS } from '../../graphql/limits.js';
 
 interface Stored {
   readonly document: DocumentNode;
-  /** Apollo's. Absent where a WebSocket brought the document. */
+  /** Apollo's key. Absent if the document came over a WebSocket. */
   readonly key: string | undefined;
 }
 
-/** Apollo's `documentStore`, whose own is bounded by what a document is as JSON: its objects are some five times that. */
+/**
+ * Implements Apollo's `documentStore`. Apollo's own is bounded by the size of documents as JSON; their objects take
+ * about five times that.
+ */
 export class DocumentStore {
-  /** The documents by their texts. */
+  /** Documents by text. */
   readonly #documents = new LRUCache<string, Stored>({
     maxSize: MAX_STORED_DOCUMENT_CHARS,
     sizeCalculation: (_, text) => Math.max(1, text.length),
     dispose: ({ key }) => key !== undefined && this.#texts.delete(key),
   });
-  /** The texts by Apollo's keys. */
+  /** Texts by Apollo's key. */
   readonly #texts = new Map<string, string>();
 
-  /** The document that this text is. */
+  /** The document with this text. */
   find(text: string): DocumentNode | undefined {
     return this.#documents.get(text)?.document;
   }

@@ -1,6 +1,7 @@
 /**
- * What happens before a document is parsed: a request without a token is refused unless it can only be introspection, a document that was
- * found invalid is answered as before, and a caller who has taken too much time with new documents waits.
+ * Checks made before a document is parsed. A request without a token is refused unless it can be introspection. A
+ * document known to be invalid gets its earlier response. A caller that has used too much time with new documents
+ * waits.
  */
 import { createHash } from 'node:crypto';
 import type { ApolloServerPlugin, HTTPGraphQLResponse } from '@apollo/server';
@@ -25,27 +26,27 @@ import { DocumentStore } from './document-store.js';
 import { TimeBudget } from './time-budget.js';
 import { type Turns, WHOLE_TURN } from './turns.js';
 
-/** Bounds the responses to invalid documents that are kept, in characters. */
+/** Maximum size of cached responses to invalid documents, in characters. */
 const MAX_REFUSED_CHARS = 1024 * 1024;
-/** A viewer's: 100 new documents of a frontend at once, and a twentieth of the process in the long run. */
+/** Time budget of a viewer: 100 new documents of a frontend at once, and 5 % of the process in the long run. */
 const VIEWERS_TIME = { burstMs: 1000, msPerSecond: 50 };
-/** An address's, for requests without a token: the introspection of tools takes some 10 ms. */
+/** Time budget of an address, for requests without a token. Introspection by tools takes about 10 ms. */
 const ANONYMOUS_TIME = { burstMs: 250, msPerSecond: 10 };
 
 /** The sender of a document. */
 export type Sender = Pick<AdmittedRequest, 'caller' | 'identity'>;
 
 export interface DocumentsOptions {
-  /** Whether the time that one caller takes is bounded. */
+  /** Whether the time of one caller is limited. */
   readonly limited: boolean;
-  /** New documents are read one in each turn of the event loop. */
+  /** New documents are read one per event-loop tick. */
   readonly turns: Turns;
   readonly clock?: Clock;
 }
 
 export class Documents {
   readonly store = new DocumentStore();
-  /** What was answered to invalid documents, by media type and text. */
+  /** Responses to invalid documents, by media type and text. */
   readonly #refused = new LRUCache<string, HTTPGraphQLResponse>({
     maxSize: MAX_REFUSED_CHARS,
     sizeCalculation: ({ body }) => 500 + (body.kind === 'complete' ? body.string.length : 0),
@@ -63,7 +64,8 @@ export class Documents {
   }
 
   /**
-   * Before Apollo reads the document. @returns what was answered when it was found invalid; undefined: it may be read, at once
+   * Call before Apollo reads the document. @returns the earlier response to an invalid document; undefined if it can be
+   * read now
    * @throws GraphQLError UNAUTHENTICATED, RATE_LIMITED
    */
   async admit(text: string, accept: string | undefined, sender: Sender): Promise<HTTPGraphQLResponse | undefined> {
@@ -78,7 +80,7 @@ export class Documents {
     this.#refused.set(refusedKey(text, accept), response);
   }
 
-  /** Parses and validates a document that does not come through Apollo. @returns also what is wrong with it */
+  /** Parses and validates a document that does not come through Apollo. @returns the document and its errors */
   async read(
     schema: GraphQLSchema,
     text: string,
@@ -103,7 +105,10 @@ export class Documents {
     }
   }
 
-  /** Runs work whose time depends on what its sender has sent. `wait`: in a turn of its own. @throws GraphQLError RATE_LIMITED */
+  /**
+   * Runs work whose duration depends on the sender's input. `wait`: in an event-loop tick of its own. @throws
+   * GraphQLError RATE_LIMITED
+   */
   async timed<T>(sender: Sender, work: () => T, { wait }: { wait: boolean }): Promise<T> {
     if (wait) await this.#takeTurn(sender);
     else this.#requireTime(sender);
@@ -115,7 +120,7 @@ export class Documents {
     }
   }
 
-  /** Counts the time that Apollo takes to read a document, and notes the invalid ones. */
+  /** Measures the time Apollo takes to read a document, and remembers invalid ones. */
   plugin(): ApolloServerPlugin<RequestContext> {
     return {
       requestDidStart: async ({ contextValue: { opened } }) => {
@@ -132,7 +137,7 @@ export class Documents {
   }
 
   async #requireIntrospection(text: string, sender: Sender): Promise<void> {
-    if (!text.includes('__')) throw noToken(); // a name of introspection begins so
+    if (!text.includes('__')) throw noToken(); // names of introspection fields begin with `__`
     const known = this.store.find(text);
     if (known !== undefined) {
       if (isIntrospection(known)) return;
@@ -145,7 +150,10 @@ export class Documents {
     if (document === undefined || !isIntrospection(document)) throw noToken();
   }
 
-  /** Resolves when the document may be read, at once: those that came before it have been read and counted. @throws RATE_LIMITED */
+  /**
+   * Resolves when the document can be read: documents that came earlier have been read and counted. @throws
+   * RATE_LIMITED
+   */
   async #takeTurn(sender: Sender): Promise<void> {
     this.#requireTime(sender);
     await this.#turns.run(sender.caller, WHOLE_TURN, async () => {});
@@ -166,12 +174,12 @@ export class Documents {
   }
 }
 
-/** The request has no token, or one that does not count. */
+/** The request has no token, or an invalid one. */
 export function noToken(): GraphQLError {
-  return unauthenticated('This needs a token: send the header Authorization: Bearer <token>.');
+  return unauthenticated('Authentication required: send the header Authorization: Bearer <token>.');
 }
 
-/** Only fields of the schema itself, which everyone may read where introspection is on. */
+/** Whether it selects only introspection fields, which everyone may read if introspection is enabled. */
 export function isIntrospectionOperation({ operation, selectionSet }: OperationDefinitionNode): boolean {
   return (
     operation === 'query' &&
@@ -200,12 +208,14 @@ function coded(error: GraphQLError, code: string): GraphQLError {
 
 function outOfTime(waitMs: number): GraphQLError {
   const seconds = Math.ceil(waitMs / SECOND);
-  const message = `Too many new documents or large bodies: reading them has taken all the time that one client has. Try again in ${seconds} s; documents that were read before are answered meanwhile.`;
+  const message =
+    `Too many new documents or large bodies: the time budget of this client is used up. Try again in ${seconds} ` +
+    's; known documents are answered meanwhile.';
   const http = { status: 429, headers: headerMap([['retry-after', String(seconds)]]) };
   return new GraphQLError(message, { extensions: { code: 'RATE_LIMITED', http } });
 }
 
-/** Holds a digest of the text, since clients choose how long it is. */
+/** Contains a digest of the text, because clients choose its length. */
 function refusedKey(text: string, accept = ''): string {
   return `${accept}\n${createHash('sha256').update(text).digest('base64')}`;
 }

@@ -1,9 +1,10 @@
 /**
- * Runs an operation. By default each value of an answer is the database's at some moment while the request ran. A query with the
- * header `x-consistency: snapshot` gets the database of one moment: what the run was given is validated together at its end;
- * what no longer holds is dropped and the operation runs again; at last one transaction of Postgres answers it all. Each run costs its points.
+ * Runs operations. By default each value of an answer was the committed value at some moment while the request ran.
+ * With the header `x-consistency: snapshot` all values of a query are from one moment: everything a run has read is
+ * validated together at its end. Invalid entries are dropped and the operation runs again. The last attempt reads
+ * everything in one Postgres transaction. Each run costs its points.
  *
- * Apollo lets only a gateway run an operation more than once, so this is one.
+ * Implemented as a gateway because Apollo lets only gateways run an operation more than once.
  */
 import type { GatewayInterface } from '@apollo/server-gateway-interface';
 import { type ExecutionResult, execute, type GraphQLSchema } from 'graphql';
@@ -16,10 +17,10 @@ import { CompiledQueries } from './compiled-query.js';
 import type { LargeResponses } from './large-responses.js';
 import { bytesOf, ResponseSize, ResponseTooLarge } from './response-size.js';
 
-/** From the cache: the first run and at most two more. */
+/** Maximum number of runs from the cache. */
 const MAX_RUNS = 3;
 
-/** `extensions.consistency`, where there is something to tell. */
+/** `extensions.consistency`, if snapshot consistency was requested. */
 export interface Consistency {
   readonly mode: 'snapshot';
   readonly source: 'cache' | 'database';
@@ -41,7 +42,7 @@ export function executorGateway(
     },
     load: async () => ({
       async executor({ document, request, context, operation, operationName }) {
-        const contextValue = context as Context; // by server.ts's `contextOf`
+        const contextValue = context as Context; // set by server.ts's `contextOf`
         const { variables } = request;
         const interpreted: Run = async () => {
           const result = await execute({
@@ -66,12 +67,13 @@ export function executorGateway(
             },
             (reason) => {
               contextValue.signal?.throwIfAborted();
-              if (reason instanceof ResponseTooLarge) throw reason; // graphql-js would build it once more
+              if (reason instanceof ResponseTooLarge) throw reason; // graphql-js would build the answer again
               return interpreted(contextValue);
             },
           );
         };
-        // What gave up is run again, which a write must not be, and its time is not spent here. A trace asks for the path of each field.
+        // After a bailout the query runs again, which a mutation must not, and mutations do not spend their time here.
+        // A trace needs the path of each field.
         const run = operation.operation === 'query' && !contextValue.tracer.enabled ? compiled : interpreted;
         const running = () => {
           if (operation.operation !== 'query') return run(contextValue);
@@ -79,7 +81,7 @@ export function executorGateway(
             ? runSnapshot(run, contextValue, { cache, db })
             : runOnce(run, contextValue, cache, db);
         };
-        // What runs on finds no more loads; a mutation ends what it has begun.
+        // A run that continues after the abort gets no more loads; a mutation finishes what it has begun.
         return blamed(await abortable(running(), contextValue.signal));
       },
     }),
@@ -106,9 +108,9 @@ async function runSnapshot(
     const readSet = cache.readSet({ snapshot: true });
     context.loaders = loadsOf(context, { cache, db, readSet });
     const result = await run(context);
-    // Errors, too, are only told of a run that holds: a torn answer may have made them.
+    // Errors are also reported only by a valid run: mixed data may have caused them.
     if (await cache.validate(readSet)) return told(result, { mode: 'snapshot', source: 'cache', runs });
-    if (readSet.unverifiable) break; // under a fence or without a lease: no run will do better now
+    if (readSet.unverifiable) break; // fenced or without a lease: another run now would not help
   }
   await context.charge?.(context.cost);
   const inTransaction = async (at: Database) => {
@@ -130,7 +132,7 @@ function told(result: ExecutionResult, consistency: Consistency): ExecutionResul
   return { ...result, extensions: { ...result.extensions, consistency } };
 }
 
-/** Where nothing ran, the variables were not acceptable. */
+/** If nothing ran, the variables were invalid. */
 function blamed(result: ExecutionResult): ExecutionResult {
   if (result.data !== undefined || result.errors === undefined) return result;
   return { ...result, errors: result.errors.map(badVariable) };

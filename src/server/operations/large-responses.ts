@@ -1,18 +1,18 @@
 /**
- * Writing a response of megabytes keeps the process busy for some milliseconds. Large ones are written one in each turn of the event loop,
- * and viewers take turns, so that a viewer with many of them delays itself.
+ * Serializing a response of megabytes blocks the process for some milliseconds. Large responses are serialized one per
+ * event-loop tick, and viewers take turns, so that a viewer with many of them only delays itself.
  */
 import type { UserId } from '../../db/ids.js';
 import { ResponseTooLarge } from './response-size.js';
 import { type Turns, WHOLE_TURN } from './turns.js';
 
-/** From here on a response is large: writing less takes less than a millisecond. */
+/** Responses from this size on are large; serializing smaller ones takes less than a millisecond. */
 const LARGE_BYTES = 256 * 1024;
 
 export class LargeResponses {
   readonly #maxBytes: number;
   readonly #turns: Turns;
-  /** The viewers of large ones that are not written yet, by the `data` of their results. */
+  /** Viewers of large results that are not serialized yet, keyed by their `data`. */
   readonly #viewers = new WeakMap<object, UserId>();
 
   constructor({ maxBytes, turns }: { maxBytes: number; turns: Turns }) {
@@ -20,12 +20,12 @@ export class LargeResponses {
     this.#turns = turns;
   }
 
-  /** A result of about so many bytes has been built. */
+  /** Registers a result of about this many bytes. */
   note(data: unknown, bytes: number, viewerId: UserId): void {
     if (bytes > LARGE_BYTES && typeof data === 'object' && data !== null) this.#viewers.set(data, viewerId);
   }
 
-  /** Apollo's `stringifyResult`. Checks the size to the byte. @throws ResponseTooLarge */
+  /** Implements Apollo's `stringifyResult`. Checks the exact size. @throws ResponseTooLarge */
   readonly stringify = (result: { readonly data?: unknown }): string | Promise<string> => {
     const viewerId = this.#viewers.get(result.data as object);
     return viewerId === undefined

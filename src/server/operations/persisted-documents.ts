@@ -1,7 +1,8 @@
 /**
- * Documents that clients name instead of sending them. Two ways: Apollo's automatic persisted queries, which any client registers
- * and all processes share; and a manifest that a build has written, whose documents are asked for by `documentId` (the appendix
- * on persisted documents of GraphQL over HTTP) and may be made the only ones that run.
+ * Documents that clients name instead of sending, in two ways. With automatic persisted queries (APQ) any client
+ * registers documents, which all processes share. With a manifest, written by a build, clients name documents by
+ * `documentId` (GraphQL over HTTP, appendix on persisted documents). The manifest can also be made the list of the only
+ * documents that run.
  */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -16,26 +17,27 @@ import type { Log } from '../../platform/log.js';
 import { DAY } from '../../std/time.js';
 import type { RequestContext } from '../request-context.js';
 
-/** A document that nobody has asked for so long is registered anew. */
+/** A document not used for this long must be registered again. */
 const REGISTERED_TTL_MS = 30 * DAY;
-/** Kept by this process, so that a document is read from Redis once; counted in characters. */
+/** Size of this process's cache of registered documents, in characters. Each is read from Redis once. */
 const MAX_REGISTERED_CHARS = 4 * 1024 * 1024;
-/** A larger one is not registered: its client sends it every time. */
+/** Larger documents are not registered; clients send them every time. */
 const MAX_DOCUMENT_BYTES = 10 * 1024;
-/** Bounds what one viewer registers in a day with one process. The documents of a large frontend are some 300 KiB. */
+/** Bytes one viewer can register per day and process. The documents of a large frontend take about 300 KiB. */
 const MAX_BYTES_OF_VIEWER = 1024 * 1024;
-/** Viewers whose registrations are counted. One that is forgotten starts again at zero. */
+/** Viewers whose registrations are counted. An evicted viewer starts again at zero. */
 const MAX_VIEWERS = 20_000;
-/** Unlisted documents told in the log, each once. */
+/** Unlisted documents to log, each once. */
 const MAX_TOLD = 1000;
 
 /**
- * Automatic persisted queries: Apollo reads them here. A document is registered only when it was valid and a viewer may run it, within the
- * viewer's budget. What cannot be read is not there: the client then sends it again.
+ * Automatic persisted queries. Apollo reads documents through this class. A document is registered only if it is valid
+ * and a viewer may run it, within the viewer's budget. If a read fails the document counts as unknown, and the client
+ * sends it again.
  */
 export class RegisteredDocuments {
   readonly #store: Pick<Store, 'setText' | 'getText'>;
-  /** By the digest of its text: what is under a name never changes. */
+  /** Keyed by the digest of the text, so entries never change. */
   readonly #known = new LRUCache<string, string>({
     maxSize: MAX_REGISTERED_CHARS,
     sizeCalculation: (text) => text.length,
@@ -55,14 +57,17 @@ export class RegisteredDocuments {
     return text;
   }
 
-  /** Apollo calls it for any document. Those of viewers are registered by `plugin`. */
+  /** Apollo calls it for any document. `plugin` registers those of viewers instead. */
   async set(): Promise<void> {}
 
   async delete(): Promise<void> {
-    // A document under its digest is never wrong.
+    // A document stored under its digest is always correct.
   }
 
-  /** Registers what a request brings when its operation is about to run: it is valid, and its viewer is known and within the limits. */
+  /**
+   * Registers the document of a request when its operation is about to run: it is valid, and its viewer is known and
+   * within the limits.
+   */
   plugin(): ApolloServerPlugin<RequestContext> {
     return {
       requestDidStart: async () => ({
@@ -75,7 +80,9 @@ export class RegisteredDocuments {
     };
   }
 
-  /** @param name Apollo's. Does nothing where the text is too large, or its viewer has registered too much. */
+  /**
+   * Does nothing if the text is too large or the viewer's budget is used up. @param name Apollo's name of the document
+   */
   async register(name: string, text: string, viewerId: UserId): Promise<void> {
     const bytes = Buffer.byteLength(text);
     if (bytes > MAX_DOCUMENT_BYTES || !isRegistered(name) || this.#known.has(name)) return;
@@ -83,26 +90,26 @@ export class RegisteredDocuments {
     if (spent > MAX_BYTES_OF_VIEWER) return;
     this.#spent.set(viewerId, spent);
     this.#known.set(name, text);
-    await this.#store.setText(name, text, REGISTERED_TTL_MS).catch(() => {}); // this process knows it
+    await this.#store.setText(name, text, REGISTERED_TTL_MS).catch(() => {}); // this process already knows it
   }
 }
 
-/** Apollo's prefix and a SHA-256: no other text of a client becomes a name in Redis. */
+/** Apollo's prefix and a SHA-256, so that no other text of a client becomes a key in Redis. */
 function isRegistered(name: string): boolean {
   return /^apq:[0-9a-f]{64}$/.test(name);
 }
 
 export interface PersistedDocumentsOptions {
-  /** Texts by their ids, without `sha256:`. */
+  /** Texts by id, without `sha256:`. */
   readonly manifest: ReadonlyMap<string, string>;
-  /** What becomes of a document that is not in the manifest: it runs and is told in the log, or it is refused. */
+  /** What happens to a document that is not in the manifest: it runs and is logged, or it is refused. */
   readonly mode: 'warn' | 'enforce';
   readonly log: Log;
-  /** Called for every request with such a document. */
+  /** Called for every request with an unlisted document. */
   readonly unlisted: () => void;
 }
 
-/** What of a request says which document to run. */
+/** The members of a request that say which document to run. */
 interface DocumentReference {
   readonly documentId: unknown;
   readonly query: unknown;
@@ -118,7 +125,7 @@ export class PersistedDocuments {
     this.#texts = new Set(options.manifest.values());
   }
 
-  /** Puts the text in place of a `documentId` before anything else reads the request. */
+  /** Replaces a `documentId` with its text before anything else reads the request. */
   serve(app: FastifyInstance, endpoint: string): void {
     app.addHook('preHandler', async (request) => {
       if (request.routeOptions.url !== endpoint) return;
@@ -129,14 +136,14 @@ export class PersistedDocuments {
 
   #serveBody(request: FastifyRequest): void {
     const { body } = request;
-    if (typeof body !== 'object' || body === null || Array.isArray(body)) return; // refused as what it is
+    if (typeof body !== 'object' || body === null || Array.isArray(body)) return; // refused later with its own error
     const { documentId, query, ...rest } = body as Record<string, unknown>;
     const text = this.textOf({ documentId, query });
     if (documentId !== undefined) request.body = { ...rest, query: text };
   }
 
   #serveAddress(request: FastifyRequest): void {
-    // Read as Apollo reads it: what two parsers understand differently would slip through.
+    // Parsed exactly as Apollo does: a difference between two parsers could be exploited.
     const { pathname, searchParams } = new URL(request.url, 'http://localhost');
     const given = (name: string) => {
       const values = searchParams.getAll(name);
@@ -152,7 +159,7 @@ export class PersistedDocuments {
   }
 
   /**
-   * @returns the document to run; what is no text is left to whoever reads the request next
+   * @returns the document to run; anything that is not a text is returned unchanged, for later checks
    * @throws GraphQLError PERSISTED_DOCUMENT_NOT_FOUND, PERSISTED_DOCUMENT_REQUIRED, BAD_REQUEST
    */
   textOf({ documentId, query }: DocumentReference): unknown {
@@ -166,7 +173,7 @@ export class PersistedDocuments {
     }
     if (typeof query === 'string' && this.#texts.has(query)) return query;
     if (mode === 'enforce') {
-      const expected = 'documentId: expected the id of a document that this API was built with';
+      const expected = 'documentId: expected the id of a document in the manifest of this API';
       throw refusal('PERSISTED_DOCUMENT_REQUIRED', expected);
     }
     if (typeof query === 'string') this.#logUnlisted(query);
@@ -194,12 +201,12 @@ function withoutAlgorithm(id: string): string {
 }
 
 /**
- * Reads what codegen's client preset writes: `{ "<id>": "<document>" }`, ids with `sha256:` or without.
+ * Reads the output of codegen's client preset: `{ "<id>": "<document>" }`, ids with or without `sha256:`.
  * @throws ConfigError naming the file and what was expected
  */
 export async function readManifest(path: string): Promise<ReadonlyMap<string, string>> {
   const refuse = (what: string) => new ConfigError(`PERSISTED_DOCUMENTS: ${path}: ${what}`);
-  const expected = 'expected a JSON object of documents by their ids';
+  const expected = 'expected a JSON object of documents by id';
   const text = await readFile(path, 'utf8').catch((error: Error) => {
     throw refuse(`expected a file that can be read (${error.message})`);
   });

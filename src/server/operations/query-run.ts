@@ -1,4 +1,4 @@
-/** One run of a compiled query: calls the resolvers and builds the answer. What it compiles from is in compiled-query.ts. */
+/** One run of a compiled query: calls the resolvers and builds the answer. compiled-query.ts compiles it. */
 import {
   type FieldNode,
   type FragmentDefinitionNode,
@@ -18,28 +18,30 @@ export type Variables = Readonly<Record<string, unknown>>;
 /** An object or list of the answer. */
 export type Into = Record<string | number, unknown>;
 
-/** What stands in the answer for a value. What a promise will tell is put at `key` of `into` then. @throws to give up */
+/**
+ * Returns the completed value for the answer. The value of a promise is later put at `key` of `into`. @throws Bailout
+ */
 export type Complete = (value: unknown, run: Run, into: Into, key: string | number) => unknown;
 
-/** A field that is selected in one place of a document. */
+/** A field at one position of a document. */
 export interface FieldPlace {
   readonly definition: Field;
   readonly nodes: readonly FieldNode[];
   readonly parentType: GraphQLObjectType;
-  /** Of the place in its query. */
+  /** Position of the field in its query. */
   readonly index: number;
 }
 
 export interface CompiledField extends FieldPlace {
-  /** In the answer. */
+  /** Response key of the field. */
   readonly key: string;
   readonly keyBytes: number;
-  /** Absent: it is a property of its parent's value. */
+  /** Absent: the field is a property of its parent's value. */
   readonly resolve: Resolve | undefined;
   readonly complete: Complete;
 }
 
-/** What a run needs of its query. */
+/** The parts of a query that a run needs. */
 interface RunnableQuery {
   readonly schema: GraphQLSchema;
   readonly operation: OperationDefinitionNode;
@@ -47,7 +49,7 @@ interface RunnableQuery {
   root(variables: Variables): readonly CompiledField[];
 }
 
-/** A case that is left to graphql-js. */
+/** Thrown for cases that are left to graphql-js. */
 export class Bailout extends Error {
   override readonly name = 'GaveUp';
 }
@@ -58,9 +60,9 @@ export class Run {
   readonly context: unknown;
   readonly variables: Variables;
   readonly size: ResponseSize;
-  /** By the index of the place: every object of a list calls its resolvers with the same. */
+  /** Indexed by position of the field: all objects of a list call their resolvers with the same arguments. */
   readonly #calls: Call[] = [];
-  /** Promises that are waited for; and the first turn. */
+  /** Number of pending promises, plus one for the synchronous part. */
   #pending = 1;
   #over = false;
   #finish: () => void;
@@ -105,7 +107,7 @@ export class Run {
     if (!isPromise(value)) return complete(value, this, into as Into, key);
     this.#pending++;
     value.then((fulfilled) => {
-      if (this.#over) return; // no more is asked for
+      if (this.#over) return; // the run has failed
       try {
         (into as Into)[key] = complete(fulfilled, this, into as Into, key);
         this.#settled();
@@ -113,7 +115,7 @@ export class Run {
         this.#giveUp(error);
       }
     }, this.#giveUp);
-    return undefined; // keeps the place in the order of keys
+    return undefined; // reserves the position in the order of keys
   }
 
   call(place: FieldPlace): Call {
@@ -143,7 +145,7 @@ export class Run {
   }
 }
 
-/** What a resolver is called with besides its parent's value. */
+/** The arguments of a resolver other than the parent's value. */
 interface Call {
   readonly args: Record<string, unknown>;
   readonly info: GraphQLResolveInfo;
@@ -171,7 +173,7 @@ class Info implements GraphQLResolveInfo {
     this.variableValues = variables;
   }
 
-  /** It is one for all objects of a list. */
+  /** Unavailable, because one call serves all objects of a list. */
   get path(): never {
     throw new Bailout();
   }

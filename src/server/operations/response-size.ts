@@ -1,6 +1,6 @@
 /**
- * The size of a response, bounded while it is built: JSON writes a character in up to 6 bytes, and the same object as often as it is
- * selected, so a small tree of values can be hundreds of megabytes as text.
+ * Limits the size of a response while it is built. JSON writes a character in up to 6 bytes, and an object as often as
+ * it is selected. A small tree of values can therefore become hundreds of megabytes of text.
  */
 import { GraphQLError, type OperationTypeNode } from 'graphql';
 
@@ -9,7 +9,7 @@ export const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
 
 /** The longest form of a character in JSON: `\u0007`. */
 const MAX_BYTES_PER_CHAR = 6;
-/** What a number, a boolean or null takes, with its comma. */
+/** Upper bound for a number, a boolean or null with its comma. */
 const BYTES_OF_OTHER = 6;
 const QUOTE = '"'.charCodeAt(0);
 const BACKSLASH = '\\'.charCodeAt(0);
@@ -20,7 +20,7 @@ export class ResponseTooLarge extends GraphQLError {
   constructor(limit: number, operation: `${OperationTypeNode}` = 'query') {
     const advice = 'ask for fewer objects, or for fewer fields with long texts';
     // Refusing a mutation's response does not undo the mutation.
-    const done = operation === 'mutation' ? ' The mutation has been carried out.' : '';
+    const done = operation === 'mutation' ? ' The mutation was executed.' : '';
     super(`The response is larger than ${limit} bytes: ${advice}.${done}`, {
       extensions: { code: 'RESPONSE_TOO_LARGE', limit, http: { status: operation === 'mutation' ? 200 : 400 } },
     });
@@ -28,21 +28,24 @@ export class ResponseTooLarge extends GraphQLError {
 }
 
 /**
- * Adds up a response's values as they are completed. Counts characters, which costs next to nothing, until escapes could make a
- * difference to the bound; from there on it counts bytes.
+ * Adds up the values of a response as they are completed. Counts characters, which is nearly free, until escapes could
+ * make a difference to the limit; from then on it counts bytes.
  */
 export class ResponseSize {
   readonly #maxBytes: number;
   readonly #exactFrom: number;
   #bytes = 0;
 
-  /** `exact`: count bytes from the beginning. Default: at most the bound is missed, and found when the text is written. */
+  /**
+   * @param exact count bytes from the beginning. Otherwise the limit can be missed, which is detected when the response
+   * is serialized.
+   */
   constructor(maxBytes: number, { exact = false } = {}) {
     this.#maxBytes = maxBytes;
     this.#exactFrom = exact ? 0 : maxBytes / MAX_BYTES_PER_CHAR;
   }
 
-  /** So far; fewer than there are, where not all are counted. */
+  /** The size so far; a lower bound unless all bytes are counted. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -60,17 +63,17 @@ export class ResponseSize {
   }
 }
 
-/** The bytes of a name in an object, with its quotes, colon and comma. */
+/** The bytes of a member name, with its quotes, colon and comma. */
 export function keyBytes(name: string): number {
   return name.length + 4;
 }
 
-/** A scalar that is an object as JSON: its own bound is in its type. */
+/** The size of a scalar that is a JSON object; its type limits it. */
 function objectBytes(value: unknown): number {
   return value === null ? BYTES_OF_OTHER : (JSON.stringify(value)?.length ?? 0);
 }
 
-/** The bytes that JSON.stringify makes of a text, in UTF-8, without making them. */
+/** The bytes of a text in JSON and UTF-8, computed without serializing it. */
 function jsonBytes(text: string): number {
   let bytes = 2;
   for (let i = 0; i < text.length; i++) {
@@ -83,7 +86,7 @@ function jsonBytes(text: string): number {
     else if (isPair(unit, text.charCodeAt(i + 1))) {
       bytes += 4;
       i++;
-    } else bytes += 6; // a lone surrogate is escaped
+    } else bytes += 6; // an unpaired surrogate is escaped
   }
   return bytes;
 }
@@ -92,7 +95,7 @@ function isPair(high: number, low: number): boolean {
   return high < 0xdc00 && low >= 0xdc00 && low <= 0xdfff;
 }
 
-/** @returns the bytes of a result that graphql-js has built; undefined as soon as they are more than `maxBytes` */
+/** @returns the bytes of a result built by graphql-js; undefined if there are more than `maxBytes` */
 export function bytesOf(data: unknown, maxBytes: number): number | undefined {
   const size = new ResponseSize(maxBytes, { exact: true });
   try {

@@ -1,18 +1,18 @@
 /**
- * Bounds how much of this process's time one caller takes for work whose cost is known only afterwards: a bucket of milliseconds that fills
- * steadily. Not shared with other processes, since it is the time of this one that is protected.
+ * Limits how much of this process's time one caller uses for work whose cost is known only afterwards: a token bucket
+ * of milliseconds. Not shared between processes, because it protects the time of this one.
  */
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../engine/cache/index.js';
 import { SECOND } from '../../std/time.js';
 
-/** Callers remembered. One that is forgotten begins with a full bucket. */
+/** Callers with a bucket. An evicted caller starts with a full bucket. */
 const MAX_CALLERS = 20_000;
 
 export interface TimeBudgetOptions {
-  /** What may be taken at once, ms. */
+  /** Capacity of the bucket in ms. */
   readonly burstMs: number;
-  /** What comes back in each second, ms. */
+  /** Refill rate in ms per second. */
   readonly msPerSecond: number;
   readonly clock: Clock;
 }
@@ -31,7 +31,7 @@ export class TimeBudget {
     this.#options = options;
   }
 
-  /** How long the caller waits before it may take more time, ms. 0: it need not wait. */
+  /** How long the caller must wait before it can use more time, in ms. 0: no wait. */
   waitMs(caller: string): number {
     const bucket = this.#buckets.get(caller);
     if (bucket === undefined) return 0;
@@ -39,7 +39,7 @@ export class TimeBudget {
     return bucket.leftMs > 0 ? 0 : (1 - bucket.leftMs) * (SECOND / this.#options.msPerSecond);
   }
 
-  /** What was taken; it may be more than was left. */
+  /** Deducts time used, which may be more than was left. */
   spend(caller: string, ms: number): void {
     const { burstMs, clock } = this.#options;
     const bucket = this.#buckets.get(caller) ?? { leftMs: burstMs, atMs: clock.monotonicMs() };

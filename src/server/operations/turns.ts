@@ -1,17 +1,17 @@
 /**
- * Runs the work of subscriptions a little at a time. One commit may be an event for thousands of subscribers: run at once, their executions would
- * keep the process from everything else. Viewers take turns, so that one with many subscriptions delays itself and no other.
+ * Runs the work of subscriptions in small portions. One commit may be an event for thousands of subscribers; executing
+ * all at once would block the process. Viewers take turns, so a viewer with many subscriptions delays only itself.
  */
 import { SECOND } from '../../std/time.js';
 
-/** Points that begin in one turn of the event loop: some milliseconds of work. A larger job begins alone. */
+/** Points started per event-loop tick: some milliseconds of work. A larger job starts alone. */
 const POINTS_PER_TURN = 100;
-/** Of a job that is alone in its turn. */
+/** Points of a job that runs alone in its tick. */
 export const WHOLE_TURN = POINTS_PER_TURN;
-/** Points under way. What has begun together may end together, so this bounds how long the event loop is kept. */
+/** Points in progress. Jobs that start together may end together, so this bounds how long the event loop is blocked. */
 const MAX_POINTS = 1000;
 const MAX_POINTS_PER_VIEWER = 100;
-/** What takes longer waits for Postgres, not for this process: it delays its own viewer's next jobs and no others. */
+/** A job that takes longer waits for Postgres rather than this process. It then delays only its own viewer's jobs. */
 const COUNTED_MS = SECOND;
 
 interface Job {
@@ -21,17 +21,19 @@ interface Job {
 
 interface Line {
   readonly jobs: Job[];
-  /** Under way. */
+  /** Points in progress. */
   points: number;
 }
 
 export class Turns {
-  /** By viewer, the next one first. A viewer without jobs, waiting or under way, has no line. */
+  /** By viewer, the next one first. A viewer without jobs has no line. */
   readonly #lines = new Map<string, Line>();
   #points = 0;
   #scheduled = false;
 
-  /** Calls `work` when it is the viewer's turn. Each caller waits for one job before it brings the next: that bounds the lines. */
+  /**
+   * Calls `work` when it is the viewer's turn. Callers wait for a job before they add the next, which bounds the lines.
+   */
   run<T>(viewer: string, points: number, work: () => Promise<T>): Promise<T> {
     const line = this.#lines.get(viewer) ?? { jobs: [], points: 0 };
     this.#lines.set(viewer, line);
@@ -42,7 +44,7 @@ export class Turns {
     });
   }
 
-  /** Viewers with jobs, waiting or under way. */
+  /** Number of viewers with jobs, waiting or in progress. */
   get viewers(): number {
     return this.#lines.size;
   }
@@ -59,7 +61,7 @@ export class Turns {
   #startSome(): void {
     let begun = 0;
     for (const [viewer, line] of [...this.#lines]) {
-      if (this.#points >= MAX_POINTS) return; // what ends schedules the next turn
+      if (this.#points >= MAX_POINTS) return; // a finished job schedules the next tick
       const before = begun;
       while (begun < POINTS_PER_TURN && this.#mayStart(line)) begun += this.#start(viewer, line);
       if (begun > before) this.#toTheEnd(viewer, line);

@@ -1,20 +1,22 @@
-/** `rateLimit`: where the viewer stands, for clients that would rather ask than run into it. */
+/** The query `rateLimit`, with which clients can avoid exceeding their limit. */
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Ctx, Field, Int, ObjectType, Query, Resolver } from 'type-graphql';
 import type { Context } from '../../graphql/context.js';
 
-@ObjectType({ description: 'How much the viewer may ask for, in points.', simpleResolvers: true })
+@ObjectType({ description: "The viewer's rate limit in the current window, in points.", simpleResolvers: true })
 export class RateLimit {
-  @Field(() => Int, { description: 'How many points a window has.' })
+  @Field(() => Int, { description: 'Points available in each window.' })
   limit: number;
 
-  @Field(() => Int, { description: 'What this request costs.' })
+  @Field(() => Int, { description: 'Points this request costs.' })
   cost: number;
 
-  @Field(() => Int, { description: 'How many are left after this request, as far as this server knows.' })
+  @Field(() => Int, {
+    description: 'Points left after this request. An estimate: other servers may have granted some of them.',
+  })
   remaining: number;
 
-  @Field(() => GraphQLDateTime, { description: 'When the window ends and all points are back.' })
+  @Field(() => GraphQLDateTime, { description: 'When the current window ends and all points are available again.' })
   resetAt: string;
 }
 
@@ -22,7 +24,7 @@ export class RateLimit {
 export class RateLimitResolver {
   @Query(() => RateLimit, {
     nullable: true,
-    description: "The viewer's rate limit after this request; null where there is none.",
+    description: "The viewer's rate limit after this request. Null if rate limiting is disabled.",
   })
   rateLimit(@Ctx() { rateLimit }: Context): RateLimit | null {
     return rateLimit ?? null;

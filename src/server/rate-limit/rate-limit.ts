@@ -1,10 +1,10 @@
 /**
- * How much a viewer, and an address, may ask for in a window of time, in points: what a request costs. Points are taken from
- * all processes' common count in advances and spent here, so that most requests ask nobody: a request waits for the count only
- * when its window begins, once for each process, or when the advance was not renewed in time.
+ * Rate limits per viewer and per address, in points per window; a request costs points. Processes prefetch points from
+ * a shared count and spend them locally, so most requests cause no round trip. A request waits for the shared count
+ * only at the start of a window, once per process, or if the prefetched points were not renewed in time.
  *
- * Never more than the limit is granted. What an advance has left at the end of a window is lost to the other processes: at most
- * one advance for each of them.
+ * No more points than the limit are granted. Prefetched points left at the end of a window are lost to other processes:
+ * at most one prefetch per process.
  */
 import type { ApolloServerPlugin } from '@apollo/server';
 import { GraphQLError } from 'graphql';
@@ -15,48 +15,51 @@ import { headerMap } from '../../graphql/http-headers.js';
 import type { RateState } from '../../graphql/rate-state.js';
 import { SECOND } from '../../std/time.js';
 
-/** An advance is this part of the limit. */
+/** A prefetch is this fraction of the limit. */
 const PREFETCHES_PER_WINDOW = 50;
-/** An address may be that of a whole company: an outer bound for all that comes from it, whoever it is. */
+/** An address may be shared by a whole company, so its limit is only an outer bound. */
 const ADDRESS_FACTOR = 20;
-/** A new user costs so many points of an address's limit, in a count of their own. */
+/** Points of an address that a new user costs, in a separate count. */
 const NEW_USER_POINTS = 100;
-/** Callers remembered. Who is forgotten takes a new advance. */
+/** Callers with a local allowance. An evicted caller prefetches again. */
 const MAX_ALLOWANCES = 50_000;
 
-/** Counts for all processes. */
+/** The shared count of all processes. */
 export interface PointSource {
-  /** Takes up to `points` of the limit that `key` has in a window of `seconds`. Never rejects for long: see there. */
+  /**
+   * Takes up to `points` of the limit of `key` in a window of `seconds`. Falls back to in-process counting when Redis
+   * is slow (RatePoints).
+   */
   take(key: string, points: number, window: { limit: number; seconds: number }): Promise<PointGrant>;
 }
 
 export interface PointGrant {
   readonly granted: number;
-  /** What is left of the limit after that. */
+  /** Points left in the window after this grant. */
   readonly remaining: number;
-  /** Until the window ends. */
+  /** Time until the window ends. */
   readonly resetMs: number;
 }
 
 export interface RateLimitOptions {
-  /** Of a viewer, in `seconds`; of an address ADDRESS_FACTOR times as many. */
+  /** Points per viewer and `seconds`. An address gets ADDRESS_FACTOR times as many. */
   readonly points: number;
   readonly seconds: number;
   readonly source: PointSource;
   readonly clock?: Clock;
 }
 
-/** A caller's part of a window, in this process. */
+/** The part of a caller's window that this process holds. */
 interface Allowance {
   readonly key: string;
   readonly limit: number;
-  /** Granted and not yet spent. */
+  /** Granted and not spent yet. */
   left: number;
-  /** What the common count still has. */
+  /** Left in the shared count. */
   remaining: number;
   /** On the monotonic clock. */
   endsAtMs: number;
-  /** Under way: whoever needs it waits for the same. */
+  /** In progress; concurrent requests share it. */
   taking: Promise<void> | undefined;
 }
 
@@ -74,24 +77,24 @@ export class RateLimits {
     this.#clock = clock;
   }
 
-  /** A request has come from this address: before anything is done for it. @throws RATE_LIMITED */
+  /** Counts a request from this address, before anything else is done for it. @throws RATE_LIMITED */
   async checkAddress(address: string): Promise<void> {
     await this.#consumeFrom(this.#allowanceOf(`address:${networkOf(address)}`, this.#points * ADDRESS_FACTOR), 1);
   }
 
-  /** A token from this address is to become a new user, who takes a row for good. @throws RATE_LIMITED */
+  /** Counts a new user that a token from this address is about to create; its row is permanent. @throws RATE_LIMITED */
   async admitNewUser(address: string): Promise<void> {
     const limit = Math.ceil((this.#points * ADDRESS_FACTOR) / NEW_USER_POINTS);
     await this.#consumeFrom(this.#allowanceOf(`new-users:${networkOf(address)}`, limit), 1);
   }
 
-  /** This caller will spend soon: what they need may be fetched meanwhile. */
+  /** Fetches points for a caller that will need them soon, without waiting. */
   prefetch(caller: string): void {
     const ledger = this.#allowanceOf(caller, this.#points);
     if (ledger.left === 0 || this.#isOver(ledger)) this.#prefetchFor(ledger);
   }
 
-  /** @throws RATE_LIMITED when the window has not as many points left; then none are spent */
+  /** @throws RATE_LIMITED if the window has fewer points left; none are spent then */
   consume(caller: string, cost: number): Promise<RateState> {
     return this.#consumeFrom(this.#allowanceOf(caller, this.#points), cost);
   }
@@ -102,7 +105,7 @@ export class RateLimits {
       await this.#fetchPoints(ledger, cost - ledger.left);
     }
     ledger.left -= cost;
-    // In time for those who come next, who then need not wait.
+    // Early enough that the next requests need not wait.
     if (ledger.left < this.#prefetchSize(ledger) / 2) this.#prefetchFor(ledger);
     return this.#stateOf(ledger, cost);
   }
@@ -119,13 +122,14 @@ export class RateLimits {
     return ledger.remaining > 0 || this.#isOver(ledger);
   }
 
-  /** The window that the ledger speaks of has ended. */
+  /** Whether the allowance's window has ended. */
   #isOver({ endsAtMs }: Allowance): boolean {
     return this.#clock.monotonicMs() >= endsAtMs;
   }
 
   #prefetchFor(ledger: Allowance): void {
-    if (this.#mayHaveMore(ledger)) this.#fetchPoints(ledger, 1).catch(() => {}); // told to whoever needs it
+    // Reported to the request that needs the points.
+    if (this.#mayHaveMore(ledger)) this.#fetchPoints(ledger, 1).catch(() => {});
   }
 
   #prefetchSize({ limit }: Allowance): number {
@@ -154,19 +158,19 @@ export class RateLimits {
   }
 }
 
-/** Who pays: the viewer, or the address while nobody is signed in. */
+/** The caller that is charged: the viewer, or the address without a viewer. */
 export function callerOf({ userId }: { readonly userId: string | undefined }, address: string): string {
   return userId === undefined ? `anonymous:${networkOf(address)}` : `viewer:${userId}`;
 }
 
-/** Whole points, at least one. */
+/** Rounds to whole points, at least one. */
 export function pointsFor(cost: number): number {
   return Math.max(1, Math.ceil(cost));
 }
 
 /**
- * Spends what an operation costs before it runs, and tells every answer where its caller stands. To be put after whatever sets
- * the context's `cost`, which happens in the same hook.
+ * Spends the cost of an operation before it runs, and adds rate limit headers to every answer. Must come after the
+ * plugin that sets the context's `cost` in the same hook.
  */
 export function rateLimitPlugin(
   limits: RateLimits | undefined,
@@ -177,7 +181,8 @@ export function rateLimitPlugin(
     requestDidStart: async () => ({
       didResolveOperation: async ({ contextValue }) => {
         const { costing, cost = 1 } = contextValue as { readonly cost?: number; readonly costing?: Promise<number> };
-        const points = costing === undefined ? cost : await costing.catch(() => 1); // its failure is the request's
+        // The request itself reports the failure.
+        const points = costing === undefined ? cost : await costing.catch(() => 1);
         contextValue.rateLimitState = await limits.consume(caller(contextValue), pointsFor(points));
       },
       willSendResponse: async ({ response, contextValue: { rateLimitState } }) => {
@@ -205,12 +210,12 @@ export function headersOf({ limit, remaining, resetMs }: RateState): [string, st
   ];
 }
 
-/** Rounded up: who waits so long waits long enough. */
+/** Rounded up, so that waiting this long is always enough. */
 function secondsOf(ms: number): number {
   return Math.ceil(ms / SECOND);
 }
 
-/** Of IPv6 the network, since one customer has 2^64 addresses. */
+/** For IPv6 the network of 64 bits, since one customer has 2^64 addresses. */
 export function networkOf(address: string): string {
   if (!address.includes(':')) return address;
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];

@@ -1,6 +1,7 @@
 /**
- * Where the points of rate limits are counted, for all processes: in Redis, on a connection of its own. When Redis does not
- * answer at once, in this process: then each process grants the whole limit by itself, which is neither an open door nor an outage.
+ * Counts the points of rate limits for all processes, in Redis, on a connection of its own. If Redis does not respond
+ * immediately, points are counted in this process: each process then grants the whole limit by itself, which is neither
+ * unlimited access nor an outage.
  */
 import { once } from 'node:events';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
@@ -9,27 +10,27 @@ import type { RedisPlace } from '../../engine/redis/index.js';
 import { CircuitBreaker, type Connection, openConnection, withTimeout } from '../../engine/redis/index.js';
 import type { PointGrant, PointSource } from './rate-limit.js';
 
-/** After three failures in a row no request waits for Redis, but one in half a second. */
+/** After three failures in a row only one request per half second waits for Redis. */
 const WAIT_MS = 30;
 const CONNECT_MS = 1000;
 
 export interface RatePointsOptions {
-  /** Absent: this process alone. */
+  /** Absent: points are counted in this process only. */
   readonly redis?: RedisPlace | undefined;
-  /** Names this application's keys in a shared Redis. Default `tasks`. */
+  /** Prefix of this application's keys in a shared Redis. Defaults to `tasks`. */
   readonly group?: string;
-  /** How long a request may wait for Redis, ms. Default 30. */
+  /** How long a request may wait for Redis, in ms. Defaults to 30. */
   readonly waitMs?: number;
-  /** Whether the keys in Redis may be used now. While not, this process counts by itself. Default: always. */
+  /** Whether the keys in Redis can be used now. Otherwise this process counts alone. Default: always. */
   readonly owned?: () => boolean;
-  /** Told of every attempt that failed. */
+  /** Called for every failed attempt. */
   readonly onFailure?: (error: unknown) => void;
 }
 
-/** One limiter for each limit and length of a window. */
+/** One limiter per limit and window length. */
 interface Limiters {
   readonly shared: RateLimiterRedis | undefined;
-  /** Its keys end with their windows; between, there are as many as there were callers in an outage. */
+  /** Keys expire with their window, so its size is bounded by the callers seen during one outage window. */
   readonly own: RateLimiterMemory;
 }
 
@@ -40,7 +41,7 @@ export class RatePoints implements PointSource {
   readonly #owned: () => boolean;
   readonly #onFailure: ((error: unknown) => void) | undefined;
   readonly #breaker = new CircuitBreaker(systemClock);
-  /** By limit and seconds: as many as the code has limits. */
+  /** By limit and seconds; the code has only a few limits. */
   readonly #limiters = new Map<string, Limiters>();
 
   constructor({ redis, group = 'tasks', waitMs = WAIT_MS, owned = () => true, onFailure }: RatePointsOptions) {
@@ -62,12 +63,12 @@ export class RatePoints implements PointSource {
     };
   }
 
-  /** Whether the next request will be counted for all processes, as far as is known. */
+  /** Whether the next request is expected to be counted for all processes. */
   get connected(): boolean {
     return this.#connection?.client.status === 'ready' && this.#connection.selected && this.#owned();
   }
 
-  /** At start: else the first windows would be this process's alone. Waits at most for one attempt to connect. */
+  /** Called at start, because otherwise the first windows would be local. Waits for one connection attempt at most. */
   async ready(): Promise<void> {
     const client = this.#connection?.client;
     if (client === undefined || client.status === 'ready') return;
@@ -106,7 +107,7 @@ export class RatePoints implements PointSource {
   }
 }
 
-/** The library rejects with the very answer when there were too few points. */
+/** The library rejects with the result if there were too few points. */
 async function consume(limiter: RateLimiterRedis | RateLimiterMemory, key: string, points: number) {
   try {
     return await limiter.consume(key, points);

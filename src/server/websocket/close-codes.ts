@@ -1,29 +1,32 @@
-/** The codes that a WebSocket is closed with, and what each says to the client. */
+/** The codes with which WebSockets are closed, and their reasons for the client. */
 import { CloseCode } from 'graphql-ws';
 
-/** A code, and what it means, for people. */
+/** A close code and its reason. */
 export type Ending = readonly [number, string];
 
-/** Why the server ends a connection. After all of them but `unauthorized` and `failed` the client of graphql-ws connects again by itself. */
+/**
+ * Why the server closes a connection. After all but `unauthorized` and `failed` the graphql-ws client reconnects by
+ * itself.
+ */
 export const CLOSE = {
-  /** The client takes what it is sent more slowly than it comes. */
-  tooSlow: [4290, 'Too slow: more waits to be sent than is kept'],
-  /** The messages of its address take more time than they may. */
+  /** The client reads messages more slowly than they arrive. */
+  tooSlow: [4290, 'Too slow: the send queue is full'],
+  /** Messages of this address use more time than allowed. */
   tooFast: [4292, 'Too many messages: send them more slowly'],
-  /** The viewer has as many connections as it may have. */
+  /** The viewer has the maximum number of connections. */
   tooMany: [4291, 'Too many connections of this viewer: close another one first'],
   unauthorized: [
     CloseCode.Unauthorized,
     'Unauthorized: expected {"authorization": "Bearer <token>"} or {"token": "<token>"}',
   ],
-  /** The token does not count, or no more. */
-  badToken: [CloseCode.Forbidden, 'Forbidden: the token does not count'],
+  /** The token is invalid or has expired. */
+  badToken: [CloseCode.Forbidden, 'Forbidden: the token is invalid'],
   tokenEnded: [CloseCode.Forbidden, 'Forbidden: the token has expired'],
-  /** Others wait to say who they are, and this one has said nothing for longest. */
+  /** Others wait to authenticate, and this connection has been silent for the longest time. */
   evicted: [CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout'],
-  /** This process ends. */
+  /** The process is shutting down. */
   goingAway: [1001, 'Going away'],
-  /** Tokens cannot be checked now, or Postgres has been away for long. */
+  /** Tokens cannot be verified at the moment, or Postgres has been unavailable for long. */
   tryAgain: [1013, 'Try again later'],
   failed: [CloseCode.InternalServerError, 'Internal server error'],
 } as const satisfies Record<string, Ending>;

@@ -1,6 +1,6 @@
 /**
- * How many WebSockets this process keeps open: in all, of one address, of one viewer, and of those that have not yet said who they are. A
- * connection takes a slot before it is upgraded, tells the slot its viewer once, and gives it back when it has closed.
+ * Limits the open WebSockets of this process: in total, per address, per viewer, and those not authenticated yet. A
+ * connection takes a slot before it is upgraded, sets the slot's viewer once, and releases the slot when it has closed.
  */
 import type { ConnectionLimits } from '../../platform/subscription-limits.js';
 import type { Full } from '../http/refusal-log.js';
@@ -28,8 +28,8 @@ export class ConnectionSlots {
   }
 
   /**
-   * A slot for a connection from this address. When too many connections have not said who they are, the oldest of the address that has most
-   * of them is closed for it: so one address, or a few, cannot keep all others out.
+   * Takes a slot for a connection from this address. If there are too many unauthenticated connections, the oldest one
+   * of the address with the most of them is closed. A few addresses therefore cannot lock out the others.
    */
   take(address: string): ConnectionSlot | Full {
     const limits = this.#limits;
@@ -77,7 +77,7 @@ export class ConnectionSlots {
     else this.#byViewer.remove(viewer);
   }
 
-  /** No longer among those that have not said who they are. */
+  /** Removes it from the unauthenticated connections. */
   #known(slot: ConnectionSlot, network: string): void {
     const slots = this.#unauthenticated.get(network);
     if (slots?.delete(slot)) this.#totalUnauthenticated--;
@@ -86,7 +86,7 @@ export class ConnectionSlots {
 }
 
 export class ConnectionSlot {
-  /** Closes the connection in favour of another. Set by the connection. */
+  /** Closes the connection in favor of another. Set by the connection. */
   evict: () => void = () => {};
   readonly #table: { authenticated(viewer: string): boolean; release(viewer: string | undefined): void };
   #viewer: string | undefined;
@@ -96,14 +96,14 @@ export class ConnectionSlot {
     this.#table = table;
   }
 
-  /** @returns false when the viewer has as many connections as it may have, or the slot has been given back */
+  /** @returns false if the viewer has the maximum number of connections, or the slot was released */
   authenticate(viewer: string): boolean {
     if (this.#released || !this.#table.authenticated(viewer)) return false;
     this.#viewer = viewer;
     return true;
   }
 
-  /** Gives the slot back, once. */
+  /** Releases the slot, once. */
   release(): void {
     if (this.#released) return;
     this.#released = true;
@@ -111,7 +111,7 @@ export class ConnectionSlot {
   }
 }
 
-/** How many there are of each name. A name with none takes no memory. */
+/** Counts by name. A name with count 0 takes no memory. */
 export class Counts {
   readonly #counts = new Map<string, number>();
 

@@ -1,26 +1,26 @@
 /**
- * A subscription's events, executed one after the other: each is paid for by its viewer, waits for its turn among all subscriptions of the process, and
- * is executed again when Postgres was away meanwhile.
+ * The events of a subscription, executed one after the other. Each event is charged to its viewer, waits for its turn
+ * among all subscriptions of the process, and is executed again if Postgres was unavailable.
  *
- * graphql-js's own `subscribe` does the same without any of the three.
+ * graphql-js's own `subscribe` does none of these three.
  */
 import { createSourceEventStream, type ExecutionArgs, type ExecutionResult, execute } from 'graphql';
 import { isUnavailable } from '../../engine/postgres/index.js';
 
 export interface EventStreamOptions {
-  /** Takes what one event costs from the viewer's rate limit. @throws RATE_LIMITED: the subscription ends with it */
+  /** Takes the cost of one event from the viewer's rate limit. @throws RATE_LIMITED, which ends the subscription */
   readonly pay: () => Promise<unknown>;
   /** Runs the execution of one event when it is the viewer's turn. */
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
-  /** Runs what only reads, again when Postgres was away. */
+  /** Runs work that only reads, and repeats it if Postgres was unavailable. */
   readonly retrying: <T>(work: () => Promise<T>) => Promise<T>;
-  /** Called once: the subscription has ended, or never began. */
+  /** Called once, when the subscription has ended or failed to start. */
   readonly onEnd: () => void;
 }
 
 const ENDED: IteratorResult<ExecutionResult> = { value: undefined, done: true };
 
-/** @returns the events, or the errors that the subscription was refused with */
+/** @returns the events, or the errors with which the subscription was refused */
 export async function openEvents(
   args: ExecutionArgs,
   options: EventStreamOptions,
@@ -39,7 +39,7 @@ export async function openEvents(
   }
 }
 
-/** Not a generator: its `return` would wait behind a `next` that waits for an event. */
+/** Not a generator: its `return` would queue behind a waiting `next`. */
 class EventStream implements AsyncIterableIterator<ExecutionResult> {
   readonly #source: AsyncIterator<unknown>;
   readonly #args: ExecutionArgs;
@@ -81,7 +81,7 @@ class EventStream implements AsyncIterableIterator<ExecutionResult> {
   }
 }
 
-/** @throws the error by which a part of the result is missing because Postgres could not be asked */
+/** @throws the error that made a part of the result null because Postgres was unavailable */
 function available(result: ExecutionResult): ExecutionResult {
   const error = result.errors?.find(isUnavailable);
   if (error !== undefined) throw error;

@@ -1,6 +1,6 @@
 /**
- * Bounds how much of this process's time the messages of one address's WebSockets take. A message costs its sender next to nothing: 20 connections
- * that send pings without end would otherwise keep the process from everything else.
+ * Limits how much of this process's time is used for WebSocket messages of one address. A message costs its sender
+ * almost nothing: 20 connections that send pings continuously would otherwise block the process.
  */
 import type { WebSocket } from 'ws';
 import { type Clock, systemClock } from '../../engine/cache/index.js';
@@ -8,11 +8,14 @@ import type { ConnectionLimits } from '../../platform/subscription-limits.js';
 import { TimeBudget } from '../operations/time-budget.js';
 import { networkOf } from '../rate-limit/rate-limit.js';
 
-/** What a message takes before and after it is handled: its frame, and the frame of its answer. */
+/** Time for the frames of a message and its answer, in addition to handling it. */
 const FRAME_MS = 0.2;
-/** What a connection takes that is ended: what has come with its last message is read all the same. So it is worth nothing to come again. */
+/**
+ * Time charged for closing a connection, because what arrived with its last message is still read. Reconnecting
+ * therefore gains nothing.
+ */
 const ENDING_MS = 10;
-/** By default 1 s of an address at once, and a twentieth of the process in the long run. */
+/** By default 1 s per address at once, and 5 % of the process in the long run. */
 const MS_PER_CONNECTION = { burstMs: 10, msPerSecond: 0.5 };
 
 export class MessageTime {
@@ -28,11 +31,11 @@ export class MessageTime {
     return this.#budget.waitMs(networkOf(address)) === 0;
   }
 
-  /** @returns what handles each message of a connection; `end` is called once, when its address has no time left */
+  /** @returns a handler for each message of a connection. `end` is called once, when the address has no time left. */
   guard(socket: WebSocket, address: string, end: () => void): (work: () => void) => void {
     let ended = false;
     const handle = (work: () => void) => {
-      if (ended) return; // of what came together with the last one
+      if (ended) return; // arrived together with the last message
       if (this.has(address)) return this.#handle(address, work);
       ended = true;
       this.#budget.spend(networkOf(address), ENDING_MS);

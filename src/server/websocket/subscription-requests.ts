@@ -1,6 +1,6 @@
 /**
- * What a client's `subscribe` becomes: checked like a query over HTTP, held against the limits of its connection and its viewer, paid for, and run as
- * a stream of events.
+ * Handles a client's `subscribe`: validates it like a query over HTTP, checks the limits of connection and viewer,
+ * charges it, and runs it as a stream of events.
  */
 import { randomUUID } from 'node:crypto';
 import { type ExecutionArgs, GraphQLError, type GraphQLSchema, getOperationAST, getVariableValues } from 'graphql';
@@ -25,20 +25,20 @@ import { CLOSE, type Ending } from './close-codes.js';
 import { type ConnectionSlot, Counts } from './connection-slots.js';
 import { openEvents } from './event-stream.js';
 
-/** Of variables, told at once: as graphql-js tells of a query's. */
+/** Maximum number of variable errors in one answer, as in graphql-js. */
 const MAX_FAULTS = 50;
 
-/** One client. */
+/** A connected client. */
 export interface Client {
   readonly socket: WebSocket;
-  /** Where it comes from. */
+  /** Network address of the client. */
   readonly address: string;
   readonly slot: ConnectionSlot;
   /** Aborts when the connection has ended. */
   readonly signal: AbortSignal;
   readonly end: (why: Ending) => void;
   identity?: Identity;
-  /** How many subscriptions it has. */
+  /** Number of its subscriptions. */
   subscriptions: number;
 }
 
@@ -47,12 +47,12 @@ export interface SubscriptionRequestOptions {
   readonly cache: Cache;
   readonly db: MainDatabase;
   readonly availability: Availability;
-  /** Clients shall not learn the schema from errors. */
+  /** Errors must not reveal the schema to clients. */
   readonly production: boolean;
-  /** Absent: no limits. */
+  /** Absent: no rate limits. */
   readonly rateLimits?: RateLimits | undefined;
   readonly documents: Documents;
-  /** Absent: clients send what they like. */
+  /** Absent: clients send any document. */
   readonly listed?: PersistedDocuments | undefined;
 }
 
@@ -66,7 +66,7 @@ export class SubscriptionRequests {
   readonly #limits: SubscriptionLimits;
   readonly #costOf: CostOf;
   readonly #turns = new Turns();
-  /** Subscriptions by viewer. */
+  /** Number of subscriptions by viewer. */
   readonly #counts = new Counts();
 
   constructor(options: SubscriptionRequestOptions, limits: SubscriptionLimits) {
@@ -75,12 +75,13 @@ export class SubscriptionRequests {
     this.#costOf = costsOf(options.schema);
   }
 
-  /** What to run, for `open`. @throws GraphQLError why not */
+  /** Accepts a subscription for `open`. @throws GraphQLError the refusal */
   async accept(client: Client, payload: SubscribePayload): Promise<ExecutionArgs | readonly GraphQLError[]> {
-    // Before anything is awaited: of a burst as many are refused as are too many.
+    // Before the first await, so that in a burst exactly the excess is refused.
     const release = this.#take(client);
     try {
-      await this.#options.rateLimits?.checkAddress(client.address); // as over HTTP: also for what never becomes an operation
+      // As over HTTP: also for requests that never become an operation.
+      await this.#options.rateLimits?.checkAddress(client.address);
       if (release instanceof GraphQLError) throw release;
       const args = await this.#checked(client, payload, release);
       if ('schema' in args) return args;
@@ -92,7 +93,7 @@ export class SubscriptionRequests {
     }
   }
 
-  /** Runs what `accept` has accepted. */
+  /** Runs an accepted subscription. */
   open(args: ExecutionArgs): ReturnType<typeof openEvents> {
     const { release, viewerId, cost, untilAvailable } = args.contextValue as RunningContext;
     return openEvents(args, {
@@ -103,15 +104,15 @@ export class SubscriptionRequests {
     });
   }
 
-  /** @returns what gives the place back, or why there is none */
+  /** @returns a function that releases the place, or the refusal */
   #take(client: Client): (() => void) | GraphQLError {
     const { maxSubscriptions, maxSubscriptionsPerViewer } = this.#limits;
     const { userId } = client.identity as Identity;
     if (client.subscriptions >= maxSubscriptions) {
-      return refusal('TOO_MANY_SUBSCRIPTIONS', `A connection carries at most ${maxSubscriptions} subscriptions.`);
+      return refusal('TOO_MANY_SUBSCRIPTIONS', `A connection can have at most ${maxSubscriptions} subscriptions.`);
     }
     if (this.#counts.of(userId) >= maxSubscriptionsPerViewer) {
-      const message = `A viewer has at most ${maxSubscriptionsPerViewer} subscriptions on all connections.`;
+      const message = `A viewer can have at most ${maxSubscriptionsPerViewer} subscriptions on all connections.`;
       return refusal('TOO_MANY_SUBSCRIPTIONS', message);
     }
     client.subscriptions++;
@@ -139,14 +140,14 @@ export class SubscriptionRequests {
     const operation = getOperationAST(document, operationName || null);
     if (!operation) throw refusal('OPERATION_RESOLUTION_FAILURE', 'operationName: expected the name of an operation');
     if (operation.operation !== 'subscription') {
-      const message = `A WebSocket carries subscriptions only: send this ${operation.operation} over HTTP.`;
+      const message = `WebSockets are for subscriptions only: send this ${operation.operation} over HTTP.`;
       throw refusal('BAD_REQUEST', message);
     }
     const asked = { document, operation, variables: variables ?? undefined };
     const cost = await this.#costOf(asked, (work) => documents.timed(sender, work, { wait: true }));
     assertCostLimit(cost);
     await rateLimits?.consume(caller, cost);
-    // What subscribing itself makes of bad variables has no code: it would pass for an error of ours.
+    // `subscribe` reports invalid variables without a code, so they would count as internal errors.
     const definitions = operation.variableDefinitions ?? [];
     const read = getVariableValues(schema, definitions, variables ?? {}, {
       hideSuggestions: production,
@@ -162,14 +163,16 @@ export class SubscriptionRequests {
     };
   }
 
-  /** @throws RATE_LIMITED that says when to subscribe again */
+  /** @throws RATE_LIMITED, which says when to subscribe again */
   async #pay(viewerId: string, cost: number): Promise<void> {
     try {
       await this.#options.rateLimits?.consume(callerOf({ userId: viewerId }, ''), cost);
     } catch (error) {
       if (!(error instanceof GraphQLError) || error.extensions['code'] !== 'RATE_LIMITED') throw error;
       const { limit, remaining, resetAt } = error.extensions;
-      const message = `An event costs ${cost} of ${limit} points, of which ${remaining} are left: subscribe again after ${resetAt}, then refetch.`;
+      const message =
+        `An event costs ${cost} of ${limit} points, of which ${remaining} are left: subscribe again after ` +
+        `${resetAt}, then refetch.`;
       throw new GraphQLError(message, { extensions: { ...error.extensions, cost } });
     }
   }
@@ -177,7 +180,7 @@ export class SubscriptionRequests {
   #contextOf(client: Client, cost: number, release: () => void): RunningContext {
     const { cache, db, availability } = this.#options;
     const { signal, identity, end } = client;
-    const { userId: viewerId, scopes } = identity as Identity; // nothing is subscribed to before the connection has one
+    const { userId: viewerId, scopes } = identity as Identity; // a connection without an identity cannot subscribe
     const tracer = new Tracer(false);
     const loadsOf = (direct: boolean) =>
       new Loads({ cache, db, viewer: viewerId, tracer, signal, ...(direct && { bypass: 'unapplied' }) });
@@ -193,7 +196,7 @@ export class SubscriptionRequests {
       signal,
       loaders: loadsOf(false),
       release,
-      // Events of one subscription are answered one after the other, so none changes the loads of another.
+      // Events of one subscription are executed one after the other, so none changes the loaders of another.
       renew({ direct }) {
         renewedDirect = direct;
         context.loaders = loadsOf(direct);
@@ -202,13 +205,14 @@ export class SubscriptionRequests {
       async untilAvailable(work) {
         let attempts = 0;
         const attempt = () => {
-          if (attempts++ > 0) context.renew({ direct: renewedDirect }); // the loads remember what has failed
+          if (attempts++ > 0) context.renew({ direct: renewedDirect }); // the loaders cache failed loads
           return work();
         };
         try {
           return await availability.retrying(attempt, signal);
         } catch (error) {
-          // An error would end this subscription for good; a client whose connection ends subscribes again by itself.
+          // An error would end this subscription for good; a client whose connection is closed subscribes again by
+          // itself.
           if (isUnavailable(error)) end(CLOSE.tryAgain);
           throw error;
         }

@@ -1,8 +1,10 @@
 /**
- * Subscriptions: WebSockets at the API's own address, subprotocol graphql-transport-ws (the package graphql-ws on both ends). A connection
- * says who it is in `connection_init`, lives as long as its token, and carries subscriptions only: queries and mutations go over HTTP.
+ * Subscriptions: WebSockets at the API's URL with the subprotocol graphql-transport-ws (the package graphql-ws). A
+ * connection authenticates in `connection_init`, lives as long as its token, and is for subscriptions only; queries and
+ * mutations go over HTTP.
  *
- * Close codes besides those of graphql-ws: 4290, 4291, 4292, 4403, 1001 and 1013, see subscription-limits.ts. After these a client may connect again.
+ * Close codes in addition to those of graphql-ws: 4290, 4291, 4292, 4403, 1001 and 1013, see close-codes.ts. After
+ * these a client may reconnect.
  */
 
 import { setMaxListeners } from 'node:events';
@@ -27,28 +29,28 @@ import { type ConnectionSlot, ConnectionSlots } from './connection-slots.js';
 import { MessageTime } from './message-time.js';
 import { type Client, type SubscriptionRequestOptions, SubscriptionRequests } from './subscription-requests.js';
 
-/** How long connections may take to close when the process ends. */
+/** Time limit for connections to close when the process shuts down. */
 const DRAIN_MS = SECOND;
-/** A connection that is closed in favour of another has no slot any more, so it must go soon. */
+/** A connection that is closed in favor of another has lost its slot, so it must end soon. */
 const EVICTED_GOODBYE_MS = 100;
 
 export interface SubscriptionOptions
   extends Omit<SubscriptionRequestOptions, 'availability'>,
     Pick<HttpSecurityOptions, 'trustProxy'> {
   readonly log: Log;
-  /** Whether the messages of an address may take only so much time. */
+  /** Whether the processing time of an address's messages is limited. */
   readonly timeLimits?: boolean;
   readonly mask: ErrorMask;
-  /** Of one event. */
+  /** Maximum size of one event. */
   readonly maxResponseBytes: number;
-  /** @throws UNAUTHENTICATED; where the token would become a new user, RATE_LIMITED */
+  /** @throws UNAUTHENTICATED; RATE_LIMITED if the token would create a new user */
   readonly verifyToken: (token: string, from: TokenSender) => Promise<Identity>;
   readonly limits?: Partial<SubscriptionLimits> | undefined;
 }
 
 type Connection = Connected<Record<string, unknown> | undefined, Client>;
 
-/** Serves subscriptions on the same port, until the application closes. */
+/** Serves subscriptions on the same port until the application closes. */
 export function serveSubscriptions(app: FastifyInstance, endpoint: string, options: SubscriptionOptions): void {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const sockets = new WebSocketServer({
@@ -91,13 +93,13 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
   });
 }
 
-/** Answers before the upgrade. A client may not keep its side of the connection open. */
+/** Responds before the upgrade. The client must not keep its side of the connection open. */
 function refuse(socket: Duplex, status: string): void {
   socket.once('finish', () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n`);
 }
 
-/** Not `complete`: a client that is told of the end of the connection alone subscribes again, elsewhere. */
+/** Not `complete`: a client that only sees the connection end subscribes again, at another process. */
 async function drain(sockets: WebSocketServer): Promise<void> {
   const closed = [...sockets.clients].map(
     (socket) =>
@@ -111,7 +113,7 @@ async function drain(sockets: WebSocketServer): Promise<void> {
 
 function end(socket: WebSocket, [code, reason]: Ending, graceMs: number): void {
   socket.close(code, reason);
-  // A client that reads nothing would not read this either.
+  // A client that does not read would not read this either.
   const timer = setTimeout(() => socket.terminate(), graceMs);
   socket.once('close', () => clearTimeout(timer));
 }
@@ -122,16 +124,16 @@ interface ConnectOptions {
   readonly protocol: ReturnType<typeof protocolServer>;
   readonly limits: SubscriptionLimits;
   readonly log: Log;
-  /** Absent: messages may take any time. */
+  /** Absent: no time limit for messages. */
   readonly messageTime: MessageTime | undefined;
 }
 
-/** Between a socket and the protocol. */
+/** Connects a socket with the protocol. */
 function connect(
   socket: WebSocket,
   { address, slot, protocol, limits: { maxBufferedBytes, pingEveryMs, goodbyeMs }, log, messageTime }: ConnectOptions,
 ): void {
-  // Of the network, or a frame that is none: the socket closes by itself, with a code that says so.
+  // Network errors and invalid frames: the socket closes itself with a suitable code.
   socket.on('error', (error) => log.debug({ err: error }, 'a WebSocket failed'));
   const stopPinging = keepAlive(socket, pingEveryMs);
   const gone = new AbortController();
@@ -139,12 +141,13 @@ function connect(
   const ending = (why: Ending) => end(socket, why, goodbyeMs);
   const client: Client = { socket, address, slot, signal: gone.signal, end: ending, subscriptions: 0 };
   slot.evict = () => end(socket, CLOSE.evicted, EVICTED_GOODBYE_MS);
-  const tooFast = () => end(socket, CLOSE.tooFast, EVICTED_GOODBYE_MS); // it is read no further, so its own goodbye is not seen
+  // Nothing more is read from it, so its closing handshake is not seen.
+  const tooFast = () => end(socket, CLOSE.tooFast, EVICTED_GOODBYE_MS);
   const handle = messageTime?.guard(socket, address, tooFast) ?? ((work: () => void) => work());
   const closed = protocol.opened(
     {
       protocol: socket.protocol,
-      // Settled when the network has taken it: so the next event is asked for at the client's pace.
+      // Resolves when the network has taken the message, so the next event is requested at the client's pace.
       send: (text) =>
         new Promise((resolve, reject) => {
           if (socket.readyState !== socket.OPEN) return resolve();
@@ -158,8 +161,8 @@ function connect(
       onMessage: (receive) =>
         socket.on('message', (data) => {
           const failed = (error: unknown) => {
-            if (socket.readyState !== socket.OPEN) return; // what was under way had nowhere to go
-            log.error({ err: error }, 'a message of a WebSocket could not be handled');
+            if (socket.readyState !== socket.OPEN) return; // events in progress have no receiver
+            log.error({ err: error }, 'a WebSocket message could not be handled');
             client.end(CLOSE.failed);
           };
           handle(() => void receive(String(data)).catch(failed));
@@ -174,7 +177,7 @@ function connect(
   });
 }
 
-/** @returns what stops it */
+/** @returns a function that stops it */
 function keepAlive(socket: WebSocket, everyMs: number): () => void {
   let answered = true;
   socket.on('pong', () => {
@@ -213,7 +216,7 @@ function protocolServer(options: SubscriptionOptions, limits: SubscriptionLimits
   });
 }
 
-/** As `toJSON`, without what is meant for HTTP. */
+/** Like `toJSON`, without the extensions meant for HTTP. */
 function formatted(error: GraphQLError): GraphQLFormattedError {
   const { http: _, ...extensions } = error.extensions;
   return { ...error.toJSON(), extensions };
@@ -230,8 +233,8 @@ async function authenticate(
   } catch (error) {
     const code = error instanceof GraphQLError ? error.extensions['code'] : undefined;
     if (code === 'UNAUTHENTICATED') return refused(extra, CLOSE.badToken);
-    const isOneTooMany = code === 'RATE_LIMITED' || code === 'TOO_MANY_WRITES'; // a new user
-    if (!isOneTooMany) log.warn({ err: error }, 'the token of a WebSocket could not be checked');
+    const isOneTooMany = code === 'RATE_LIMITED' || code === 'TOO_MANY_WRITES'; // for a new user
+    if (!isOneTooMany) log.warn({ err: error }, 'a WebSocket token could not be verified');
     return refused(extra, CLOSE.tryAgain);
   }
   if (!extra.slot.authenticate(extra.identity.userId)) return refused(extra, CLOSE.tooMany);
@@ -240,7 +243,7 @@ async function authenticate(
 }
 
 function refused({ end }: Client, why: Ending): false {
-  end(why); // the code that `false` stands for comes too late
+  end(why); // the close code for `false` would be sent too late
   return false;
 }
 
@@ -251,7 +254,7 @@ function tokenIn(params: Record<string, unknown> | undefined): string | undefine
   return typeof header === 'string' ? bearerToken(header) : undefined;
 }
 
-/** A timer holds 24 days at most; a token may last longer. */
+/** A timer can run for 24 days at most; a token may be valid for longer. */
 function endWithToken({ socket, end }: Client, expiresAtMs: number): void {
   let timer: NodeJS.Timeout | undefined;
   const wait = () => {

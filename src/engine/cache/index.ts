@@ -16,6 +16,7 @@ export { databaseOf, purgeFor } from './purge.js';
 export type { Session } from './read-set.js';
 export { Callers, untilAborted } from './shared-abort.js';
 export { count, dayOf, Statistics, type StatisticsLine, statisticsOf } from './statistics.js';
+export { StandaloneLease } from './standalone-lease.js';
 export {
   type Applied,
   type AppliedElsewhere,

@@ -390,7 +390,7 @@ export class RedisStore implements Store {
         MAX_RELEASED_KNOWN,
         MAX_FORGOTTEN_PER_TICK,
       ])) as HeadReply;
-      const [seconds, micros, position, pttl, run, released, checked, lease, forgotten, refusal] = reply;
+      const [seconds, micros, position, pttl, run, released, checked, lease, forgotten, refusal, history] = reply;
       this.#oneServer(group, run);
       if (refusal !== '') this.#refusedInHead(group, startedMs, refusal);
       else if (pttl > 0) group.outage.leased(pttl);
@@ -408,6 +408,7 @@ export class RedisStore implements Store {
         released,
         forgotten: forgotten.map(readNote),
         ...(refusal !== '' && { refusal: refusalText(refusal) }),
+        ...(checked === 'checked' && history !== '' && { history: `${run}/${history}` }),
       };
     });
   }
@@ -695,6 +696,7 @@ type HeadReply = [
   lease: string,
   forgotten: string[],
   refusal: string,
+  history: string,
 ];
 
 /** The server behind a connection whose run is not known yet. */

@@ -15,8 +15,8 @@ export { checkPolicy, type Policy, type Scope, type Source } from './policy.js';
 export { databaseOf, purgeFor } from './purge.js';
 export type { Session } from './read-set.js';
 export { Callers, untilAborted } from './shared-abort.js';
-export { count, dayOf, Statistics, type StatisticsLine, statisticsOf } from './statistics.js';
 export { StandaloneLease } from './standalone-lease.js';
+export { count, dayOf, Statistics, type StatisticsLine, statisticsOf } from './statistics.js';
 export {
   type Applied,
   type AppliedElsewhere,

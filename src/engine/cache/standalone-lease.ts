@@ -99,7 +99,9 @@ export class StandaloneLease {
     const home = reached.find(({ group }) => group === HOME)?.head;
     if (home !== undefined && this.#isForeign(home)) return 'foreign';
     const all = reached.length === this.#store.groups;
-    let due: readonly Due[] = reached.filter(({ head }) => head.leaseLeftMs <= LEASE_MS - JUST_RENEWED_MS || !keeps(head));
+    let due: readonly Due[] = reached.filter(
+      ({ head }) => head.leaseLeftMs <= LEASE_MS - JUST_RENEWED_MS || !keeps(head),
+    );
     if (due.length === 0) return 'recent';
     if (due.some(({ group }) => group === HOME)) due = all ? reached : due.filter(({ group }) => group !== HOME);
 

@@ -44,11 +44,11 @@ export interface OwnWritten extends Written {
  */
 const TAGS_OF = `
   select case
-    when (select sum(cardinality(tags)) from cache_outbox where xid = $xid) > ${MAX_TAGS_LOOKED_AT}
-    then array(select distinct split_part(tags[1], ':', 1) from cache_outbox where xid = $xid)
+    when (select sum(cardinality(tags)) from public.cache_outbox where xid = $xid) > ${MAX_TAGS_LOOKED_AT}
+    then array(select distinct split_part(tags[1], ':', 1) from public.cache_outbox where xid = $xid)
     else (
       select case when count(*) > ${MAX_TAGS} then array_agg(distinct split_part(tag, ':', 1)) else coalesce(array_agg(tag), '{}') end
-      from (select distinct tag from cache_outbox, unnest(tags) as tag where xid = $xid) as named
+      from (select distinct tag from public.cache_outbox, unnest(tags) as tag where xid = $xid) as named
     )
   end`;
 
@@ -174,7 +174,7 @@ async function findView(client: Sql, from: bigint | undefined, applied: readonly
   const [view] = await client<FoundView[]>`
     with pending as (
       select xid, sum(cardinality(tags)) as size
-      from cache_outbox
+      from public.cache_outbox
       where xid >= ${from === undefined ? null : String(from)}::xid8
         and xid not in (select id::xid8 from unnest(${applied as string[]}::text[]) as applied(id))
       group by xid order by xid limit ${MAX_TRANSACTIONS_PER_TICK + 1}
@@ -193,7 +193,7 @@ async function findView(client: Sql, from: bigint | undefined, applied: readonly
       ${client.unsafe(IDENTITY_SQL)} as found,
       pg_is_in_recovery() as standby,
       pg_snapshot_xmin(pg_current_snapshot())::text as horizon,
-      (select below::text from cache_outbox_trim) as trimmed,
+      (select below::text from public.cache_outbox_trim) as trimmed,
       (
         select json_agg(json_build_object('xid', xid::text, 'tags', (${client.unsafe(tagsOf('fitting.xid'))})) order by xid)
         from fitting where fits
@@ -239,7 +239,7 @@ export async function trimOutbox(
   const [trimmed] = await client<{ count: number }[]>`
     with oldest as (
       select seq, xid, written_at < now() - make_interval(secs => ${retentionMs / SECOND}) as old
-      from cache_outbox where xid < pg_snapshot_xmin(pg_current_snapshot())
+      from public.cache_outbox where xid < pg_snapshot_xmin(pg_current_snapshot())
       order by xid, seq limit ${maxRows}
     ),
     due as (
@@ -248,10 +248,10 @@ export async function trimOutbox(
     ),
     line as (select (xid::text::numeric + 1)::text::xid8 as below from due order by xid desc limit 1),
     moved as (
-      update cache_outbox_trim set below = line.below from line where line.below > cache_outbox_trim.below
+      update public.cache_outbox_trim as trim set below = line.below from line where line.below > trim.below
     ),
     -- An array, not a join: that would read the whole table once Postgres plans without the values.
-    gone as (delete from cache_outbox where seq = any(array(select seq from due)) returning 1)
+    gone as (delete from public.cache_outbox where seq = any(array(select seq from due)) returning 1)
     select count(*)::int as count from gone`;
   return trimmed?.count === maxRows;
 }

@@ -5,10 +5,11 @@
 
 import { allRowSets, eventTables } from './domain/registry.js';
 import {
-  Cache,
+  CACHE_EVENTS,
   CacheError,
   type CacheEvents,
   type CacheOptions,
+  combineListeners,
   type Head,
   LEASE_MS,
   loadSignal,
@@ -20,14 +21,12 @@ import {
 import { Tracer } from './engine/graphql/index.js';
 import {
   Coverage,
-  FenceWatch,
-  KnownDatabase,
+  cacheDatabase,
   openDatabase,
   postgresClient,
   postgresOutbox,
-  Relay,
+  type Relay,
   requireTriggers,
-  Transactor,
 } from './engine/postgres/index.js';
 import { databaseIn, type OutageListener, type RedisPlace, RedisStore } from './engine/redis/index.js';
 import { ConfigError } from './platform/config.js';
@@ -96,6 +95,8 @@ export interface CoreOptions extends Pick<CacheOptions, 'fencePolicy' | 'maxLoad
 
 const STATISTICS_EVERY_MS = 10 * SECOND;
 
+type CachedDatabase = ReturnType<typeof cacheDatabase>;
+
 export type Core = ReturnType<typeof createCore>;
 
 export function createCore(options: CoreOptions) {
@@ -115,38 +116,29 @@ export function createCore(options: CoreOptions) {
   const sql = connect();
   const metrics = createMetrics(() => cache);
   const statistics = new Statistics({ store, clock: systemClock });
-  const told: CacheEvents[] = [
-    metrics.events,
-    events ?? {},
-    {
-      outcome: (outcome) => {
-        Tracer.outcome(outcome);
-        statistics.note(outcome);
-      },
-      fenceSeen: (tag, fence) => fences.seen(tag, fence),
-      storeFailed: (what, error) => log.debug({ err: error }, `the cache's store failed: ${what}`),
-      unfenced: (xid) => log.debug({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s'),
-      checked: (result, call) => {
-        if (result === 'violation') log.error(call, 'the cache has served an old value');
-      },
+  const own: CacheEvents = {
+    outcome: (outcome) => {
+      Tracer.outcome(outcome);
+      statistics.note(outcome);
     },
-  ];
-  const fences = new FenceWatch({ store, sql, log, events: metrics.events });
-  const cache: Cache = new Cache({
+    storeFailed: (what, error) => log.debug({ err: error }, `the cache's store failed: ${what}`),
+    unfenced: (xid) => log.debug({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s'),
+    checked: (result, call) => {
+      if (result === 'violation') log.error(call, 'the cache has served an old value');
+    },
+  };
+  const { cache, fences, transactor, relay }: CachedDatabase = cacheDatabase({
     ...options,
-    events: tellAll(told),
+    db,
+    sql,
+    connectOutbox: () => postgresOutbox(connect(), eventTables),
+    events: {
+      ...metrics.events,
+      ...combineListeners([metrics.events, events ?? {}, own], CACHE_EVENTS),
+      moved: () => db.reconnect(),
+    },
     near: options.nearCacheBytes ? { maxBytes: options.nearCacheBytes } : undefined,
     ...(coverage && { aroundLoad: coverage.around }),
-  });
-  const transactor = new Transactor({ db, cache, fences });
-  const database = new KnownDatabase();
-  store.bind(() => database.current);
-  const relay = new Relay({
-    store,
-    connect: () => postgresOutbox(connect(), eventTables),
-    log,
-    events: { ...metrics.events, moved: () => db.reconnect() },
-    database,
   });
   const flushing = setInterval(() => void statistics.flush(), STATISTICS_EVERY_MS).unref();
   return {
@@ -186,22 +178,4 @@ function stateOf(head: Head | undefined, relay: Relay): string {
     return 'up, not serving: its keys belong to another database; give each installation on this Redis a REDIS_GROUP of its own';
   }
   return head.leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';
-}
-
-/** One listener for all of them; only those who listen are called. */
-function tellAll(listeners: readonly CacheEvents[]): CacheEvents {
-  const tell = <A extends unknown[]>(pick: (to: CacheEvents) => ((...args: A) => void) | undefined) => {
-    const those = listeners.flatMap((to) => pick(to)?.bind(to) ?? []);
-    return (...args: A) => {
-      for (const to of those) to(...args);
-    };
-  };
-  return {
-    outcome: tell((to) => to.outcome),
-    fenceSeen: tell((to) => to.fenceSeen),
-    storeFailed: tell((to) => to.storeFailed),
-    unfenced: tell((to) => to.unfenced),
-    validated: tell((to) => to.validated),
-    checked: tell((to) => to.checked),
-  };
 }

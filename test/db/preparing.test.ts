@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { openDatabase } from '../../src/engine/postgres/database.js';
-import { preparedIn, sentIn } from '../../src/engine/postgres/write-pool.js';
+import { preparedIn, sentIn } from '../../src/engine/postgres/pool-transaction.js';
 
 let db: ReturnType<typeof openDatabase>;
 beforeAll(() => {

@@ -5,6 +5,7 @@ export { CacheError, type CacheErrorCode } from './errors.js';
 export type { CacheEvents, Outcome, OutcomeKind, OutcomeReason } from './events.js';
 export { Recent } from './generational-cache.js';
 export { canonical, digest, type Key } from './key.js';
+export { CACHE_EVENTS, combineListeners } from './listeners.js';
 export { loadSignal } from './load-queue.js';
 export type { Log } from './log.js';
 export { type Awaitable, once, onceBoth } from './maybe-promise.js';

@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 /** The command of the package: `tagfence migration`. */
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { isRowSets, migrationSql } from '../postgres/migration.js';
 
+const UNDER_TSX = 'TAGFENCE_UNDER_TSX';
 const USAGE = `Usage: tagfence migration --tables FILE... [--check PATH]
 
 Prints the SQL that a database needs before its rows are cached: outbox, functions, triggers, identity.
@@ -31,6 +33,7 @@ async function run(args: string[]): Promise<void> {
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
   if (values.help) return console.log(USAGE);
   if (positionals.join(' ') !== 'migration' || values.tables === undefined) throw new Error(USAGE);
+  if (values.tables.some((file) => /\.[cm]?tsx?$/.test(file)) && underTsx(args)) return;
   const modules = await Promise.all(values.tables.map(load));
   const declared = [...new Set(modules.flatMap((exported) => Object.values(exported).filter(isRowSets)))];
   if (declared.length === 0)
@@ -46,21 +49,28 @@ async function run(args: string[]): Promise<void> {
 }
 
 async function load(file: string): Promise<Record<string, unknown>> {
-  const url = pathToFileURL(resolve(file)).href;
-  if (/\.[cm]?tsx?$/.test(file)) await registerTypeScript();
-  return (await import(url)) as Record<string, unknown>;
+  return (await import(pathToFileURL(resolve(file)).href)) as Record<string, unknown>;
 }
 
-/** The caller's tsx, where there is one: also for imports that name `.js` files which are `.ts` on disk. */
-async function registerTypeScript(): Promise<void> {
-  let tsx: string;
+/**
+ * Runs this command again under the caller's tsx, where it has one: imports may then name `.js` files which are `.ts` on disk. Without it Node
+ * strips the types, or says that it cannot.
+ */
+function underTsx(args: string[]): boolean {
+  if (process.env[UNDER_TSX] !== undefined || !hasTsx()) return false;
+  const env = { ...process.env, [UNDER_TSX]: '1' };
+  const again = [...process.execArgv, '--import', 'tsx', fileURLToPath(import.meta.url), ...args];
+  process.exitCode = spawnSync(process.execPath, again, { stdio: 'inherit', env }).status ?? 1;
+  return true;
+}
+
+function hasTsx(): boolean {
   try {
-    tsx = createRequire(join(process.cwd(), 'package.json')).resolve('tsx/esm/api');
+    createRequire(join(process.cwd(), 'package.json')).resolve('tsx');
+    return true;
   } catch {
-    return; // Node strips the types, or says that it cannot
+    return false;
   }
-  const { register } = (await import(pathToFileURL(tsx).href)) as { register: () => unknown };
-  register();
 }
 
 function holds(path: string, text: string): boolean {

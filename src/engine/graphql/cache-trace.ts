@@ -129,6 +129,11 @@ export class Tracer {
     tracer.#note({ call, key, arg, info });
   }
 
+  /** Called for every write that has ended, in the async context of its caller. */
+  static wrote(tags: readonly Tag[]): void {
+    here.getStore()?.tracer.invalidated(tags);
+  }
+
   /** Called for every SQL statement, in the async context that issued it. */
   static statement(): void {
     const place = here.getStore();

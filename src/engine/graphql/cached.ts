@@ -10,11 +10,25 @@
  * earlier in the request than the tokens that the result is stored under, so its other fields may be old. What the method needs besides
  * it reads through `context.loads`, inside the method. In development and tests any other field of the root throws.
  */
-import { type GraphQLFieldResolver, GraphQLObjectType, type GraphQLSchema, getNamedType, printType } from 'graphql';
-import { Extensions, type MiddlewareFn, UseMiddleware } from 'type-graphql';
+import {
+  type GraphQLFieldResolver,
+  GraphQLObjectType,
+  type GraphQLResolveInfo,
+  type GraphQLSchema,
+  getNamedType,
+  printType,
+} from 'graphql';
 import { CacheError, checkPolicy, digest, type Policy, type Scope, type Tag } from '../cache/index.js';
+import { type CacheContext, loadsOf } from './executions.js';
 import { fieldsRead, guardedRoot } from './guarded-root.js';
 import type { Loads, Source } from './request-loaders.js';
+import { addExtensions, addMiddleware } from './type-graphql.js';
+
+/** `never` may be given wherever a value of some type is expected. */
+interface AnyRoot {
+  readonly id: never;
+}
+type AnyArgs = Readonly<Record<string, never>>;
 
 export interface CachedPolicy<Root, Args> {
   readonly ttlMs: number;
@@ -46,41 +60,68 @@ interface MethodCall {
 
 const EXTENSION = 'cache';
 
-/** What a resolver's context must have: one for each request. */
-export interface CacheContext {
-  readonly loads: Pick<Loads<never>, 'load' | 'read'>;
-}
-
 type Resolve = GraphQLFieldResolver<unknown, CacheContext>;
 
-export function Cached<Root = unknown, Args = unknown>(policy: CachedPolicy<Root, Args>): MethodDecorator;
+/** `Root` and `Args` default to an id, and arguments, of any type: say more where a policy looks at more. */
+export function Cached<Root = AnyRoot, Args = AnyArgs>(policy: CachedPolicy<Root, Args>): MethodDecorator;
 export function Cached<A, V>(source: Source<A, V, never>): MethodDecorator;
 export function Cached(declared: CacheExtension['declared']): MethodDecorator {
   const extension: CacheExtension = { declared };
-  return (target, name, descriptor) => {
+  return (target, name) => {
+    const method = { target: target.constructor, fieldName: name as string };
     // Of a source, see `readThrough`: a middleware makes promises of its own, and a value from memory needs none.
-    if (!('load' in declared)) UseMiddleware(throughPolicy(extension))(target, name, descriptor);
-    Extensions({ [EXTENSION]: extension })(target, name as string);
+    if (!('load' in declared)) {
+      addMiddleware(method, async (call, next) => {
+        const { root, args, context, info } = call;
+        if (extension.guard !== undefined) call.root = extension.guard({ root, args });
+        return throughPolicy(extension, { root, args }, loadsOf(context, info), next);
+      });
+    }
+    addExtensions(method, { [EXTENSION]: extension });
   };
+}
+
+/** The resolvers that `cachedResolver` made. */
+const resolvers = new WeakMap<object, CacheExtension>();
+
+/**
+ * A cached resolver for schemas without type-graphql, in the two forms of `@Cached`: with a policy, or with a source, whose argument `resolve`
+ * then returns. One is for one field, since the field names what is cached; the schema must be given to `cache.bind`.
+ */
+export function cachedResolver<Root, Args, Context = unknown>(
+  declared: CachedPolicy<Root, Args> | Source<never, unknown, never>,
+  resolve: (root: Root, args: Args, context: Context, info: GraphQLResolveInfo) => unknown,
+): GraphQLFieldResolver<Root, Context, Args> {
+  const extension: CacheExtension = { declared: declared as CacheExtension['declared'] };
+  const method = resolve as unknown as Resolve;
+  const through: Resolve = (root, args, context, info) => {
+    const guarded = extension.guard?.({ root, args }) ?? root;
+    const next = async () => method(guarded, args, context, info);
+    return throughPolicy(extension, { root, args }, loadsOf(context, info), next);
+  };
+  const cached = 'load' in declared ? readThrough(declared as Source<unknown, unknown, never>, method) : through;
+  resolvers.set(cached, extension);
+  return cached as unknown as GraphQLFieldResolver<Root, Context, Args>;
 }
 
 /** The method names an argument of the source; the field is its value, at once where memory has it. */
 function readThrough(source: Source<unknown, unknown, never>, method: Resolve): Resolve {
   return (root, args, context, info) => {
-    const read = (arg: unknown) => (arg === null || arg === undefined ? null : context.loads.load(source, arg));
+    const loads = loadsOf(context, info);
+    const read = (arg: unknown) => (arg === null || arg === undefined ? null : loads.load(source, arg));
     const arg: unknown = method(root, args, context, info);
     return arg instanceof Promise ? arg.then(read) : read(arg);
   };
 }
 
-function throughPolicy(extension: CacheExtension): MiddlewareFn<CacheContext> {
-  return async (call, next) => {
-    const { root, args, context } = call;
-    const policy = extension.bound as Policy<MethodCall>;
-    if (extension.guard !== undefined) call.root = extension.guard({ root, args });
-    // type-graphql takes `undefined` from a middleware for "what the method gave".
-    return (await context.loads.read(policy, { root, args }, next)) ?? null;
-  };
+async function throughPolicy(
+  extension: CacheExtension,
+  call: MethodCall,
+  loads: Pick<Loads<never>, 'read'>,
+  next: () => Promise<unknown>,
+): Promise<unknown> {
+  // type-graphql takes `undefined` from a middleware for "what the method gave".
+  return (await loads.read(extension.bound as Policy<MethodCall>, call, next)) ?? null;
 }
 
 /** One line of the table of policies. */
@@ -108,13 +149,21 @@ export function bindPolicies(
   for (const type of Object.values(schema.getTypeMap())) {
     if (!(type instanceof GraphQLObjectType)) continue;
     for (const field of Object.values(type.getFields())) {
-      const extension = field.extensions[EXTENSION] as CacheExtension | undefined;
+      const made = field.resolve && resolvers.get(field.resolve);
+      const extension = made ?? (field.extensions[EXTENSION] as CacheExtension | undefined);
       if (extension === undefined) continue;
       const coordinate = `${type.name}.${field.name}`;
       const { declared } = extension;
-      if ('load' in declared)
-        field.resolve = readThrough(declared, field.resolve as Resolve); // type-graphql's, of a method
-      else {
+      if ('load' in declared) {
+        if (made === undefined) field.resolve = readThrough(declared, field.resolve as Resolve); // type-graphql's, of a method
+      } else {
+        const other = extension.bound?.name ?? coordinate;
+        if (other !== coordinate && schema.getType(other.split('.')[0] as string) !== undefined) {
+          throw new CacheError(
+            'POLICY',
+            `${other} and ${coordinate} share one cached resolver: their values would be taken for each other's`,
+          );
+        }
         if (declared.key === undefined && !('id' in type.getFields()) && type !== schema.getQueryType()) {
           throw new CacheError('POLICY', `policy ${coordinate}: its type has no id, so it must declare a key`);
         }

@@ -1,6 +1,8 @@
 /** GraphQL: cached resolvers, the loaders of one request, cache traces and whole answers. */
 export { cacheDebugging } from './cache-debugger.js';
 export { Tracer } from './cache-trace.js';
-export { bindPolicies, Cached, type PolicyLine } from './cached.js';
-export { type BatchLoad, Loads, type Source } from './request-loaders.js';
+export { bindPolicies, Cached, type CachedPolicy, cachedResolver, type PolicyLine } from './cached.js';
+export { Executions, type ExecutionsOptions } from './executions.js';
+export { type BatchLoad, type LoadDatabase, Loads, type Source } from './request-loaders.js';
 export { type Answer, Answers, mayBeKnown, type Question, questionOf } from './response-cache.js';
+export { apolloPlugin, type PluginOptions, yogaPlugin } from './server-plugins.js';

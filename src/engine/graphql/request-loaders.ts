@@ -3,6 +3,7 @@
  * batch function a DataLoader that makes one statement of what a level asks for. Under a mutation both go straight to Postgres.
  */
 import DataLoader from 'dataloader';
+import type { GraphQLResolveInfo } from 'graphql';
 import {
   type Cache,
   type Source as CachedSource,
@@ -72,7 +73,8 @@ export class Loads<Db extends LoadDatabase<Db>> {
   constructor(options: {
     cache: Cache;
     db: Db;
-    viewer: string;
+    /** Undefined: nobody is signed in. */
+    viewer: string | undefined;
     tracer: Tracer;
     session?: Session;
     signal?: AbortSignal | undefined;
@@ -101,6 +103,11 @@ export class Loads<Db extends LoadDatabase<Db>> {
     return found.value;
   }
 
+  /** What is read from now on, in this async context, is this field's: for the trace. */
+  enter(info: GraphQLResolveInfo): void {
+    this.#tracer.enter(info);
+  }
+
   loadMany<A, V>(source: Source<A, V, Db>, args: readonly A[]): Awaitable<V[]> {
     const values = args.map((arg) => this.load(source, arg));
     return values.some((value) => value instanceof Promise) ? Promise.all(values) : (values as V[]);
@@ -116,7 +123,7 @@ export class Loads<Db extends LoadDatabase<Db>> {
   /** The same, past the cache: for values that must be no older than what this request has already read from Postgres. */
   direct(): Loads<Db> {
     if (this.#bypass !== undefined) return this;
-    const { viewer = '', signal } = this.#options;
+    const { viewer, signal } = this.#options;
     return new Loads({ cache: this.#cache, db: this.#db, viewer, signal, tracer: this.#tracer, bypass: 'unapplied' });
   }
 

@@ -1,5 +1,7 @@
 /** Transactions that Postgres rolled back because they conflicted with another: they changed nothing, and a second try may succeed. */
 
+import { sqlStateOf } from './server-error.js';
+
 /** The first try included. A transaction that conflicts this often has another problem. */
 export const MAX_ATTEMPTS = 4;
 /** The longest pause before the second try; it grows with each try and is random, so that two transactions do not conflict again. */
@@ -10,9 +12,7 @@ const CONFLICTS = new Set(['40001', '40P01']);
 
 /** Whether `error`, or an error that caused it, is Postgres's report of a conflict. */
 export function isConflict(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  if (error.name === 'PostgresError' && CONFLICTS.has(String((error as { code?: unknown }).code))) return true;
-  return isConflict(error.cause);
+  return CONFLICTS.has(sqlStateOf(error) ?? '');
 }
 
 /**

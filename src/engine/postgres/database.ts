@@ -11,10 +11,9 @@ import { builtOnce } from './prepared-statements.js';
 import { ReadPool } from './read-pool.js';
 import { STATEMENT_TIMEOUT_MS, startupSettings, transactionSettings } from './session-settings.js';
 import { WritePool } from './write-pool.js';
+import { MAX_WRITES } from './write-queue.js';
 
 const MAX_READS = 10;
-/** Transactions that write at once in this process. */
-export const MAX_WRITES = 5;
 /** The relay and what resolves fences have a connection each (core.ts). */
 const BESIDE_POOLS = 2;
 /** Of a read. Below the time an answer is waited for, so that its client learns which field took too long. */

@@ -14,7 +14,7 @@ import {
   withIdentity,
 } from './database-identity.js';
 import type { Transaction } from './executor.js';
-import { preparedIn, sentIn } from './write-pool.js';
+import { isPooled, preparedIn, sentIn } from './pool-transaction.js';
 
 /** A transaction that touched more tags than this touches their tables instead: every entry carries its tables' tags too. */
 const MAX_TAGS = 2000;
@@ -58,6 +58,7 @@ function tagsOf(xid: string): string {
 
 /** What the open transaction has touched so far; undefined when it wrote nothing. */
 export async function touchedBy(tx: Transaction): Promise<OwnWritten | undefined> {
+  if (!isPooled(tx)) return touchedElsewhere(tx);
   const statement = preparedIn(tx, 'touched_by', (at, name) =>
     at
       .select({
@@ -71,6 +72,24 @@ export async function touchedBy(tx: Transaction): Promise<OwnWritten | undefined
   const [row] = await statement.execute();
   if (!row?.xid) return undefined;
   return { xid: BigInt(row.xid), tags: row.tags ?? [], database: row.database || UNKNOWN_DATABASE };
+}
+
+/**
+ * The same for a transaction of the application's own pool, whose types and driver are not known here. Its deferred triggers run first, since
+ * what they write is named too.
+ */
+async function touchedElsewhere(tx: Transaction): Promise<OwnWritten | undefined> {
+  const [, found] = await Promise.all([
+    tx.execute(sql`set constraints all immediate`),
+    tx.execute(sql`
+      select own.xid::text as xid, array_to_json((${sql.raw(tagsOf('own.xid'))}))::text as tags,
+        ${sql.raw(DATABASE_ID_SQL)} as database
+      from (select pg_current_xact_id_if_assigned() as xid) as own`),
+  ]);
+  const rows = (Array.isArray(found) ? found : (found as { rows: unknown }).rows) as Record<string, string | null>[];
+  const { xid, tags, database } = rows[0] ?? {};
+  if (!xid) return undefined;
+  return { xid: BigInt(xid), tags: JSON.parse(tags ?? '[]') as Tag[], database: database || UNKNOWN_DATABASE };
 }
 
 /** By transaction: what it had touched, and after how many statements. */

@@ -50,6 +50,8 @@ export interface TableRowSets {
   readonly table: string;
   readonly columns: readonly string[];
   readonly specs: readonly RowSetSpec[];
+  /** How the declaration calls them, in the order of `specs`. */
+  readonly names: readonly string[];
   readonly definition: PgTable;
 }
 
@@ -82,6 +84,7 @@ export function rowSets<T extends PgTable, const D extends Record<string, RowSet
     table: name,
     columns: [...columnNames],
     specs,
+    names: Object.keys(declared),
     definition: table,
     ...(functions as { [K in keyof D]: RowSetTags<D[K]> }),
   };

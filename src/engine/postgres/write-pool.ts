@@ -6,27 +6,20 @@
 import type { DrizzleConfig } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import type { Sql, TransactionSql } from 'postgres';
-import type { Executor, Prepared, Transaction } from './executor.js';
+import { enlist, type PoolClient } from './pool-transaction.js';
 import { builtOnce, comingAgain } from './prepared-statements.js';
 
 /** What runs on a pool that is left has this long to end. */
 const LEAVE_S = 5;
 
 type Unsafe = Sql['unsafe'];
+/** With the types of the driver. */
+type Client = PoolClient & { readonly unsafe: Unsafe };
 type Open = (run: (tx: TransactionSql) => unknown) => Promise<unknown>;
+type Pool = PoolClient['pool'];
 type Logger = NonNullable<DrizzleConfig['logger']>;
 
-/** What Drizzle holds for the driver's client, and finds again by a transaction's session. */
-interface Client {
-  readonly pool: WritePool;
-  readonly unsafe: Unsafe;
-  /** Absent outside of transactions. */
-  readonly transaction: { sent: number } | undefined;
-  /** Of a savepoint, which may be undone alone. */
-  readonly part: boolean;
-}
-
-export class WritePool {
+export class WritePool implements Pool {
   /** Stands for the driver's client with what Drizzle calls of it. */
   readonly client: Sql;
   /** Statements for any transaction: each runs in the one of `at`. */
@@ -66,8 +59,8 @@ export class WritePool {
   }
 
   /** Runs in `client` what `send` sends before it returns. */
-  at<T>(client: Client, send: () => T): T {
-    this.#at = client;
+  at<T>(client: PoolClient, send: () => T): T {
+    this.#at = client as Client;
     try {
       return send();
     } finally {
@@ -97,30 +90,6 @@ export class WritePool {
       });
     const opens =
       'begin' in sql ? { begin: opening(sql.begin as Open) } : { savepoint: opening(sql.savepoint as Open) };
-    return { options: this.#sql.options, pool: this, unsafe, transaction, part, ...opens } as unknown as C;
+    return enlist({ options: this.#sql.options, pool: this, unsafe, transaction, part, ...opens }) as unknown as C;
   }
-}
-
-/** A statement in this transaction, built once under its name for all transactions of the pool. */
-export function preparedIn<S extends Prepared>(
-  tx: Transaction,
-  name: string,
-  build: (at: Executor, name: string) => S,
-): Pick<S, 'execute'> {
-  const client = clientOf(tx);
-  const statement = client.pool.statement(name, build);
-  return { execute: (values) => client.pool.at(client, () => statement.execute(values)) } as Pick<S, 'execute'>;
-}
-
-/** How many statements have been sent in this transaction, those of its savepoints included; undefined for a savepoint, which may be undone. */
-export function sentIn(tx: Transaction): number | undefined {
-  const { transaction, part } = clientOf(tx);
-  return part ? undefined : transaction?.sent;
-}
-
-/** Drizzle keeps it from its types, not from its objects. */
-function clientOf(tx: Transaction): Client {
-  const { client } = (tx as unknown as { session: { client: Client } }).session;
-  if (!(client.pool instanceof WritePool)) throw new TypeError('expected a transaction of the write pool');
-  return client;
 }

@@ -5,6 +5,8 @@
 import { FairQueue, QueueFull } from '../cache/fair-queue.js';
 import type { Writer } from './writer.js';
 
+/** Transactions that write at once in this process. */
+export const MAX_WRITES = 5;
 /** The share of the connections for writes that one writer may hold. */
 const SHARE = 0.4;
 /** Far more than a client sends at once on purpose. A write whose request times out meanwhile leaves the line without having begun. */

@@ -11,6 +11,7 @@
  * it reads through `context.loads`, inside the method. In development and tests any other field of the root throws.
  */
 import {
+  type GraphQLField,
   type GraphQLFieldResolver,
   GraphQLObjectType,
   type GraphQLResolveInfo,
@@ -19,7 +20,7 @@ import {
   printType,
 } from 'graphql';
 import { CacheError, checkPolicy, digest, type Policy, type Scope, type Tag } from '../cache/index.js';
-import { type CacheContext, loadsOf } from './executions.js';
+import { type CacheContext, guardsRoots, loadsOf } from './executions.js';
 import { fieldsRead, guardedRoot } from './guarded-root.js';
 import type { Loads, Source } from './request-loaders.js';
 import { addExtensions, addMiddleware } from './type-graphql.js';
@@ -74,33 +75,46 @@ export function Cached(declared: CacheExtension['declared']): MethodDecorator {
       addMiddleware(method, async (call, next) => {
         const { root, args, context, info } = call;
         if (extension.guard !== undefined) call.root = extension.guard({ root, args });
-        return throughPolicy(extension, { root, args }, loadsOf(context, info), next);
+        return throughPolicy(extension.bound as Policy<MethodCall>, { root, args }, loadsOf(context, info), next);
       });
     }
     addExtensions(method, { [EXTENSION]: extension });
   };
 }
 
-/** The resolvers that `cachedResolver` made. */
-const resolvers = new WeakMap<object, CacheExtension>();
-
 /**
  * A cached resolver for schemas without type-graphql, in the two forms of `@Cached`: with a policy, or with a source, whose argument `resolve`
- * then returns. One is for one field, since the field names what is cached; the schema must be given to `cache.bind`.
+ * then returns. The field that it resolves names what is cached; the schema must be given to `cache.bind`. Its policy is checked when the field
+ * is first resolved, since tools that build schemas put functions of their own around resolvers.
+ * @throws CacheError POLICY, later
  */
 export function cachedResolver<Root, Args, Context = unknown>(
   declared: CachedPolicy<Root, Args> | Source<never, unknown, never>,
   resolve: (root: Root, args: Args, context: Context, info: GraphQLResolveInfo) => unknown,
 ): GraphQLFieldResolver<Root, Context, Args> {
-  const extension: CacheExtension = { declared: declared as CacheExtension['declared'] };
   const method = resolve as unknown as Resolve;
-  const through: Resolve = (root, args, context, info) => {
-    const guarded = extension.guard?.({ root, args }) ?? root;
-    const next = async () => method(guarded, args, context, info);
-    return throughPolicy(extension, { root, args }, loadsOf(context, info), next);
+  if ('load' in declared) {
+    return readThrough(declared as Source<unknown, unknown, never>, method) as unknown as GraphQLFieldResolver<
+      Root,
+      Context,
+      Args
+    >;
+  }
+  const policy = declared as CachedPolicy<unknown, unknown>;
+  /** By schema and field: one resolver may be that of several. */
+  const bindings = new WeakMap<object, Binding>();
+  const cached: Resolve = (root, args, context, info) => {
+    const loads = loadsOf(context, info);
+    const field = info.parentType.getFields()[info.fieldName] as Field;
+    let binding = bindings.get(field);
+    if (binding === undefined) {
+      binding = bindingOf(info.schema, info.parentType, field, policy, { guardRoots: guardsRoots(info.schema) });
+      checkPolicy(binding.bound);
+      bindings.set(field, binding);
+    }
+    const guarded = binding.guard?.({ root, args }) ?? root;
+    return throughPolicy(binding.bound, { root, args }, loads, async () => method(guarded, args, context, info));
   };
-  const cached = 'load' in declared ? readThrough(declared as Source<unknown, unknown, never>, method) : through;
-  resolvers.set(cached, extension);
   return cached as unknown as GraphQLFieldResolver<Root, Context, Args>;
 }
 
@@ -115,13 +129,13 @@ function readThrough(source: Source<unknown, unknown, never>, method: Resolve): 
 }
 
 async function throughPolicy(
-  extension: CacheExtension,
+  policy: Policy<MethodCall>,
   call: MethodCall,
   loads: Pick<Loads<never>, 'read'>,
   next: () => Promise<unknown>,
 ): Promise<unknown> {
   // type-graphql takes `undefined` from a middleware for "what the method gave".
-  return (await loads.read(extension.bound as Policy<MethodCall>, call, next)) ?? null;
+  return (await loads.read(policy, call, next)) ?? null;
 }
 
 /** One line of the table of policies. */
@@ -149,27 +163,18 @@ export function bindPolicies(
   for (const type of Object.values(schema.getTypeMap())) {
     if (!(type instanceof GraphQLObjectType)) continue;
     for (const field of Object.values(type.getFields())) {
-      const made = field.resolve && resolvers.get(field.resolve);
-      const extension = made ?? (field.extensions[EXTENSION] as CacheExtension | undefined);
+      const extension = field.extensions[EXTENSION] as CacheExtension | undefined;
       if (extension === undefined) continue;
       const coordinate = `${type.name}.${field.name}`;
       const { declared } = extension;
       if ('load' in declared) {
-        if (made === undefined) field.resolve = readThrough(declared, field.resolve as Resolve); // type-graphql's, of a method
+        field.resolve = readThrough(declared, field.resolve as Resolve); // type-graphql's, of a method
       } else {
-        const other = extension.bound?.name ?? coordinate;
-        if (other !== coordinate && schema.getType(other.split('.')[0] as string) !== undefined) {
-          throw new CacheError(
-            'POLICY',
-            `${other} and ${coordinate} share one cached resolver: their values would be taken for each other's`,
-          );
-        }
-        if (declared.key === undefined && !('id' in type.getFields()) && type !== schema.getQueryType()) {
-          throw new CacheError('POLICY', `policy ${coordinate}: its type has no id, so it must declare a key`);
-        }
-        extension.bound = bind(coordinate, shapeOfField(field.type), declared);
-        if (guardRoots) guard(coordinate, extension as Bound);
-        else delete extension.guard; // classes may be built into another schema before
+        // Classes may have been built into another schema before.
+        const { bound, guard } = bindingOf(schema, type, field, declared, { guardRoots });
+        extension.bound = bound;
+        if (guard === undefined) delete extension.guard;
+        else extension.guard = guard;
       }
       const policy = extension.bound ?? (declared as Source<unknown, unknown, never>);
       fieldsOf.set(policy, [...(fieldsOf.get(policy) ?? []), coordinate]);
@@ -186,7 +191,31 @@ export function bindPolicies(
   return lines.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function bind(coordinate: string, shape: string, declared: CachedPolicy<unknown, unknown>): Policy<MethodCall> {
+type Field = GraphQLField<unknown, unknown>;
+
+/** A policy under the name and shape of its field. */
+interface Binding {
+  readonly bound: Policy<MethodCall>;
+  readonly guard?: (call: MethodCall) => unknown;
+}
+
+/** @throws CacheError POLICY when nothing tells the field's parents from each other */
+function bindingOf(
+  schema: GraphQLSchema,
+  type: GraphQLObjectType,
+  field: Field,
+  declared: CachedPolicy<unknown, unknown>,
+  { guardRoots }: { guardRoots: boolean },
+): Binding {
+  const coordinate = `${type.name}.${field.name}`;
+  if (declared.key === undefined && !('id' in type.getFields()) && type !== schema.getQueryType()) {
+    throw new CacheError('POLICY', `policy ${coordinate}: its type has no id, so it must declare a key`);
+  }
+  const bound = named(coordinate, shapeOfField(field.type), declared);
+  return guardRoots ? guarded(coordinate, bound) : { bound };
+}
+
+function named(coordinate: string, shape: string, declared: CachedPolicy<unknown, unknown>): Policy<MethodCall> {
   const { tags, key, version, ...rest } = declared;
   return {
     ...rest,
@@ -197,24 +226,18 @@ function bind(coordinate: string, shape: string, declared: CachedPolicy<unknown,
   };
 }
 
-/** A cached method, whose policy has been bound. */
-interface Bound extends CacheExtension {
-  bound: Policy<MethodCall>;
-}
-
-/** From now on method and `tags` throw on fields of the root that `key` does not read. */
-function guard(coordinate: string, extension: Bound): void {
-  const { key = () => [], tags } = extension.bound;
-  const guarded = ({ root, args }: MethodCall, reader: string) =>
+/** Method and `tags` throw on fields of the root that `key` does not read. */
+function guarded(coordinate: string, policy: Policy<MethodCall>): Binding {
+  const { key = () => [], tags } = policy;
+  const guard = ({ root, args }: MethodCall, reader: string) =>
     guardedRoot(
       root,
       reader,
       fieldsRead(root, (recorded) => key({ root: recorded, args })),
     );
-  extension.guard = (call) => guarded(call, coordinate);
-  extension.bound = {
-    ...extension.bound,
-    tags: (call) => tags({ ...call, root: guarded(call, `\`tags\` of ${coordinate}`) }),
+  return {
+    guard: (call) => guard(call, coordinate),
+    bound: { ...policy, tags: (call) => tags({ ...call, root: guard(call, `\`tags\` of ${coordinate}`) }) },
   };
 }
 

@@ -22,6 +22,8 @@ export interface ExecutionsOptions<Db extends LoadDatabase<Db>> {
   readonly db: Db;
   /** Names the viewer of a request, for policies with the scope `viewer`. Undefined: nobody is signed in, and such policies are refused. */
   readonly viewer?: ((context: unknown) => string | undefined) | undefined;
+  /** Whether cached methods throw when they compute from their root: for development and tests. */
+  readonly guardRoots: boolean;
 }
 
 export class Executions<Db extends LoadDatabase<Db>> {
@@ -32,6 +34,10 @@ export class Executions<Db extends LoadDatabase<Db>> {
 
   constructor(options: ExecutionsOptions<Db>) {
     this.#options = options;
+  }
+
+  get guardRoots(): boolean {
+    return this.#options.guardRoots;
   }
 
   /** Traces what is executed with this context. */
@@ -61,6 +67,11 @@ export class Executions<Db extends LoadDatabase<Db>> {
       throw new CacheError('POLICY', 'this schema has been bound to a cache before');
     schema.extensions = { ...schema.extensions, [EXTENSION]: this };
   }
+}
+
+/** See `ExecutionsOptions`. */
+export function guardsRoots(schema: GraphQLSchema): boolean {
+  return (schema.extensions[EXTENSION] as Executions<never> | undefined)?.guardRoots === true;
 }
 
 /** What a resolver's context has, one for each request, unless the schema is bound to a cache. */

@@ -44,7 +44,7 @@ export interface StandaloneCache extends Pick<Cache, 'memoize' | 'read' | 'readM
    * @throws CacheError POLICY; TypeError where graphql or dataloader is not installed
    */
   bind<S extends GraphQLSchema>(schema: S): S;
-  /** The cached fields of a bound schema, by name: print it into a file, and a review sees every change of what is cached. */
+  /** What `@Cached` declares in a bound schema, by name: print it into a file, and a review sees every change of what is cached. */
   policies(schema: GraphQLSchema): readonly PolicyLine[];
   /** A plugin for Apollo Server: traces. */
   apollo(): ReturnType<GraphQLSide['apolloPlugin']>;
@@ -213,7 +213,7 @@ function assembled({ options, cache, emitter, graphql, db, stop }: Parts): Stand
     if (graphql !== undefined) return graphql;
     throw new TypeError('to bind schemas, install graphql and dataloader beside this package');
   };
-  const executions = graphql && new graphql.Executions<SourceDatabase>({ cache, db, viewer });
+  const executions = graphql && new graphql.Executions<SourceDatabase>({ cache, db, viewer, guardRoots: check });
   const plugins = {
     executions: { trace: executions?.trace.bind(executions) ?? (() => {}) },
     mayTrace: typeof trace === 'function' ? trace : () => trace,
@@ -263,7 +263,7 @@ async function openStore(
   if (redis === undefined) return new MemoryStore();
   const { RedisStore, placeOf } = await import('../redis/index.js');
   const store = new RedisStore({
-    ...(typeof redis === 'string' ? { url: redis } : placeOf(redis)),
+    ...(typeof redis === 'string' ? { url: redis } : named('redis', () => placeOf(redis))),
     group,
     ...(redisTimeoutMs !== undefined && { waitMs: redisTimeoutMs }),
     onLimit: (text) => log.warn({}, `this Redis: ${text}`),
@@ -278,6 +278,15 @@ async function openStore(
   } catch (error) {
     await store.close();
     throw error;
+  }
+}
+
+/** @throws TypeError that names the option */
+function named<T>(option: string, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw new TypeError(`createCache: ${option}: ${(error as Error).message}`, { cause: error });
   }
 }
 

@@ -65,8 +65,8 @@ const RUN_CHECK: Applied['replace'] = [
     '',
   ],
 ];
-const KEY_OF_VIEWER = `\`answer \${viewerId} \${question}\``;
-const KEY_OF_ALL = `\`answer \${viewerId.slice(0, 0)} \${question}\``;
+const KEY_OF_VIEWER = `\`answer \${viewer} \${question}\``;
+const KEY_OF_ALL = `\`answer \${viewer.slice(0, 0)} \${question}\``;
 const QUESTION_IN_LINES = `\`\${accept}\\n\${origin}\\n\${type}\\n\${body.toString('latin1')}\``;
 const QUESTION_IN_ONE = `\`\${accept} \${origin} \${type} \${body.toString('latin1')}\``;
 const IDENTITY = `\`\${generation}:\${purge}:\${generations}\``;
@@ -731,6 +731,34 @@ export const MUTANTS: readonly Mutant[] = [
     file: APPLY,
     replace: [["  redis.call('SET', KEYS[1], ARGV[2], 'XX')\n", '']],
     killedBy: `${REFUSED_TEST} > nothing of a refused fence or tick is written, and a purge renews no lease`,
+  },
+  {
+    name: 'standalone/any-history',
+    what: 'Without a database, entries survive a server that may have lost an invalidation.',
+    file: 'src/engine/cache/standalone-lease.ts',
+    replace: [['history === undefined ? leaseLeftMs > 0 :', 'history !== undefined ||']],
+    killedBy: 'test/cache/standalone-lease.test.ts > a server that starts again without an acknowledged invalidation',
+  },
+  {
+    name: 'package/mutation-cached',
+    what: 'What is read under a mutation goes through the cache.',
+    file: 'src/engine/graphql/executions.ts',
+    replace: [["info.operation.operation === 'mutation'", 'info.operation.kind.length === 0']],
+    killedBy: 'test/package/create-cache.test.ts > a plain schema on Yoga',
+  },
+  {
+    name: 'package/deferred-after-fence',
+    what: 'Deferred triggers run at COMMIT, after the tags were read back.',
+    file: OUTBOX,
+    replace: [['set constraints all immediate', 'select']],
+    killedBy: 'test/package/create-cache.test.ts > what a deferred trigger writes',
+  },
+  {
+    name: 'package/uuid-as-sent',
+    what: 'A UUID names a tag as it was sent, in capitals for example.',
+    file: 'src/engine/postgres/tag-text.ts',
+    replace: [["if (type === 'uuid') return uuidText;", "if (type === 'uuid') return String;"]],
+    killedBy: 'test/package/tag-text.test.ts > things',
   },
   {
     name: 'answer/free-of-charge',

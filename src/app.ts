@@ -47,6 +47,7 @@ export interface AppOptions
       | 'unreadStallMs'
       | 'subscriptionLimits'
       | 'explorer'
+      | 'timeLimits'
     > {
   /** @throws UNAUTHENTICATED */
   readonly verifyToken: (token: string) => Promise<VerifiedToken>;
@@ -68,15 +69,20 @@ export async function createApp(options: AppOptions): Promise<App> {
   const taskEvents = new TaskEvents({ ...core, store: options.store });
   const { schema } = createSchema({ ...core, store: options.store, taskEvents, guardRoots: options.checkCoverage });
   const { rateLimit } = options;
-  const ratePoints = rateLimit && new RatePoints(rateLimit);
-  const identities = new Identities({ ...core, unknownUsers: options.unknownUsers ?? 'refuse' });
+  const ratePoints = rateLimit && new RatePoints({ ...rateLimit, owned: () => core.relay.owned });
+  const rateLimits = rateLimit && ratePoints && new RateLimits({ ...rateLimit, source: ratePoints });
+  const identities = new Identities({
+    ...core,
+    unknownUsers: options.unknownUsers ?? 'refuse',
+    admitNewUser: async (address) => rateLimits?.admitNewUser(address),
+  });
   const server = await createServer({
     ...options,
     ...core,
     schema,
-    verifyToken: async (token, session) => identities.of(await options.verifyToken(token), session),
+    verifyToken: async (token, from) => identities.of(await options.verifyToken(token), from),
     requireUser,
-    rateLimits: rateLimit && ratePoints && new RateLimits({ ...rateLimit, source: ratePoints }),
+    rateLimits,
   });
   try {
     await ratePoints?.ready();

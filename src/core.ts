@@ -22,16 +22,18 @@ import { Tracer } from './engine/graphql/index.js';
 import {
   Coverage,
   cacheDatabase,
+  leave,
   openDatabase,
   postgresClient,
   postgresOutbox,
   type Relay,
   requireTriggers,
 } from './engine/postgres/index.js';
-import { databaseIn, type OutageListener, type RedisPlace, RedisStore } from './engine/redis/index.js';
+import { databaseIn, type OutageListener, type RedisPlace, RedisStore, withTimeout } from './engine/redis/index.js';
 import { ConfigError } from './platform/config.js';
 import type { Log } from './platform/log.js';
 import { createMetrics } from './platform/metrics.js';
+import { shared } from './std/shared.js';
 import { SECOND } from './std/time.js';
 
 /** Background statements (relay, resolving fences) must fail fast. */
@@ -94,6 +96,8 @@ export interface CoreOptions extends Pick<CacheOptions, 'fencePolicy' | 'maxLoad
 }
 
 const STATISTICS_EVERY_MS = 10 * SECOND;
+/** A Postgres that takes longer for `select 1` is down. */
+const READINESS_MS = 2 * SECOND;
 
 type CachedDatabase = ReturnType<typeof cacheDatabase>;
 
@@ -113,7 +117,7 @@ export function createCore(options: CoreOptions) {
     },
   });
   const connect = () => postgresClient(databaseUrl, { max: 1, statementTimeoutMs: RELAY_STATEMENT_TIMEOUT_MS });
-  const sql = connect();
+  let sql = connect();
   const metrics = createMetrics(() => cache);
   const statistics = new Statistics({ store, clock: systemClock });
   const own: CacheEvents = {
@@ -130,16 +134,30 @@ export function createCore(options: CoreOptions) {
   const { cache, fences, transactor, relay }: CachedDatabase = cacheDatabase({
     ...options,
     db,
-    sql,
+    sql: () => sql,
     connectOutbox: () => postgresOutbox(connect(), eventTables),
     events: {
       ...metrics.events,
       ...combineListeners([metrics.events, events ?? {}, own], CACHE_EVENTS),
-      moved: () => db.reconnect(),
+      moved: () => reconnect(),
     },
     near: options.nearCacheBytes ? { maxBytes: options.nearCacheBytes } : undefined,
-    ...(coverage && { aroundLoad: coverage.around }),
+    ...(coverage && { wrapLoad: coverage.around }),
   });
+  /** Another database is behind the address than before: connections may still lead to that one. */
+  const reconnect = () => {
+    db.reconnect();
+    const left = sql;
+    sql = connect();
+    leave(left);
+  };
+  // Shared beyond the check that began it: on a Postgres that answers nothing, statements must not queue up.
+  const ping = shared(() =>
+    sql`select 1`.then(
+      () => true,
+      () => false,
+    ),
+  );
   const flushing = setInterval(() => void statistics.flush(), STATISTICS_EVERY_MS).unref();
   return {
     db,
@@ -151,19 +169,16 @@ export function createCore(options: CoreOptions) {
     log,
     /** What serves or fills a cache calls it first. @throws TriggersMissing */
     requireTriggers: () => requireTriggers(sql, allRowSets),
-    /** Whether Postgres answers, and how the store is. */
-    async readiness() {
-      const postgres = await sql`select 1`.then(
-        () => true,
-        () => false,
-      );
+    /** Whether Postgres answers in time, and how the store is. One check at a time, whose result all share that ask meanwhile. */
+    readiness: shared(async () => {
+      const postgres = await withTimeout(ping(), READINESS_MS).catch(() => false);
       const state = stateOf(await store.head().catch(() => undefined), relay);
       return { postgres, redis: store.kind === 'redis' ? state : `${state} (in this process)` };
-    },
+    }),
     async close() {
       clearInterval(flushing);
       await relay.stop();
-      await cache.settled(); // a release that is lost costs others a fence to resolve
+      await cache.flush(); // a release that is lost costs others a fence to resolve
       await statistics.flush();
       await store.close();
       await Promise.all([db.close(), sql.end({ timeout: 5 })]);
@@ -175,7 +190,7 @@ function stateOf(head: Head | undefined, relay: Relay): string {
   if (head === undefined) return 'down';
   if (head.refusal !== undefined) return `refuses writes: ${head.refusal}`;
   if (relay.refused) {
-    return 'up, not serving: its keys belong to another database; give each installation on this Redis a REDIS_GROUP of its own';
+    return 'up, not serving: its keys belong to another database, or to an earlier state of this one; each installation on this Redis needs a REDIS_GROUP of its own';
   }
   return head.leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';
 }

@@ -1,9 +1,11 @@
 /** Starts the server. The only file of the server with effects when loaded, and the only one that reads the environment. */
+
 import type { FastifyInstance } from 'fastify';
 import { createApp } from './app.js';
 import { openStore } from './core.js';
 import { checkDatabase } from './database-check.js';
 import type { Services } from './development/services.js';
+import { SERVER_CONNECTIONS } from './engine/postgres/index.js';
 import { type Config, ConfigError, readConfig } from './platform/config.js';
 import { createLog } from './platform/log.js';
 import { signToken, type TokenOptions, tokenVerifier } from './server/auth/tokens.js';
@@ -50,7 +52,9 @@ async function start(config: Config): Promise<void> {
   const { persistedDocuments: listed } = config;
   const persistedDocuments = listed && { mode: listed.mode, manifest: await readManifest(listed.path) };
   const log = createLog(config.logLevel);
-  if (config.databaseUrl !== undefined) await checkDatabase(config.databaseUrl, log);
+  if (config.databaseUrl !== undefined) {
+    await checkDatabase(config.databaseUrl, log, { migrates: !production, connections: SERVER_CONNECTIONS });
+  }
   const services = production ? productionServices(config) : await developmentServices(config);
   const tokens: TokenOptions = {
     tokens: services.tokens,

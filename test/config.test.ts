@@ -41,6 +41,8 @@ test('a laptop needs no variable at all', () => {
       unknownUsers: 'refuse',
       corsOrigins: ['https://studio.apollographql.com'],
       trustProxy: undefined,
+      httpConnections: { maxConnections: 10_000, maxConnectionsPerAddress: 1000 },
+      timeLimits: false,
       rateLimit: undefined,
     },
     subscriptionLimits: {},
@@ -118,8 +120,11 @@ test.each([
   ['TRUST_PROXY', '1'],
   ['TRUST_PROXY', 'yes'],
   ['TRUST_PROXY', '10.0.0.0/33'],
+  ['MAX_HTTP_CONNECTIONS', '0'],
+  ['MAX_HTTP_CONNECTIONS_PER_ADDRESS', 'many'],
   ['RATE_LIMIT_POINTS', '-1'],
   ['RATE_LIMIT_SECONDS', '0'],
+  ['TIME_LIMITS', 'maybe'],
 ])('a bad %s is named, with what was expected', (name, value) => {
   expect(faults({ [name]: value })).toMatch(new RegExp(`${name}: .*expected`, 'i'));
 });
@@ -149,11 +154,15 @@ test('production lets no page of another origin in, believes no proxy, and limit
     unknownUsers: 'refuse',
     corsOrigins: [],
     trustProxy: undefined,
+    httpConnections: { maxConnections: 10_000, maxConnectionsPerAddress: 1000 },
+    timeLimits: true,
     rateLimit: { points: 10_000, seconds: 60 },
   });
   const chosen = {
     CORS_ORIGINS: 'https://a.example, http://localhost:3000',
     TRUST_PROXY: '10.0.0.0/8,::1',
+    MAX_HTTP_CONNECTIONS: '500',
+    MAX_HTTP_CONNECTIONS_PER_ADDRESS: '20',
     RATE_LIMIT_POINTS: '0',
     UNKNOWN_USERS: 'create',
   };
@@ -162,8 +171,18 @@ test('production lets no page of another origin in, believes no proxy, and limit
     unknownUsers: 'create',
     corsOrigins: ['https://a.example', 'http://localhost:3000'],
     trustProxy: ['10.0.0.0/8', '::1'],
+    httpConnections: { maxConnections: 500, maxConnectionsPerAddress: 20 },
+    timeLimits: true, // without points, too
     rateLimit: undefined,
   });
+});
+
+test('time is limited in production, or where it is asked for, whatever the points', () => {
+  expect(readConfig({ ...PRODUCTION, TIME_LIMITS: 'off' }).access).toMatchObject({
+    timeLimits: false,
+    rateLimit: { points: 10_000 },
+  });
+  expect(readConfig({ TIME_LIMITS: 'on' }).access).toMatchObject({ timeLimits: true, rateLimit: undefined });
 });
 
 test('REDIS_GROUP names the keys of an installation', () => {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { CacheError } from '../src/engine/cache/errors.js';
 import { postgresClient } from '../src/engine/postgres/database.js';
 import { createLog } from '../src/platform/log.js';
 
@@ -36,6 +37,23 @@ test('no token and no password gets into the log, wherever it stands', () => {
   for (const kept of ['postgres://tasks:[hidden]@db:5432/tasks', '@cache', 'refused Authorization']) {
     expect(text).toContain(kept);
   }
+});
+
+test('an error whose message says that of its cause says it once, and what its causes add is kept', () => {
+  const oom = "OOM command not allowed when used memory > 'maxmemory'.";
+  const cause = new Error(`${oom} script: ${'75e9be7a'.repeat(5)}, on @user_script:13.`);
+  const store = new CacheError('STORE_UNAVAILABLE', `Redis: ${cause.message}`, { cause });
+  const refused = new CacheError('FENCE_REFUSED', 'the write was refused', { cause: store });
+  const circle = new Error('begins', { cause: new Error('goes on') });
+  (circle.cause as Error).cause = circle;
+  const text = logged((log) => {
+    for (const err of [store, refused, circle]) log.warn({ err }, 'failed');
+  });
+  const messages = text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line).err.message);
+  expect(messages).toEqual([store.message, `the write was refused: ${store.message}`, 'begins: goes on']);
 });
 
 test('what users wrote does not get into the log with the statement that failed', async () => {

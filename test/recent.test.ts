@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
-import { Recent } from '../src/engine/cache/generational-cache.js';
+import { GenerationalCache } from '../src/engine/cache/generational-cache.js';
 
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 test('knows the last that were used, and at most twice as many', () => {
-  const recent = new Recent<number, number>(10);
+  const recent = new GenerationalCache<number, number>(10);
   for (const n of upTo(1000)) {
     recent.set(n, n * 2);
     for (const m of upTo(10)) if (n - m >= 0) expect(recent.get(n - m)).toBe((n - m) * 2);
@@ -13,7 +13,7 @@ test('knows the last that were used, and at most twice as many', () => {
 });
 
 test('what is asked for again and again is never forgotten', () => {
-  const recent = new Recent<string, string>(10);
+  const recent = new GenerationalCache<string, string>(10);
   recent.set('kept', 'yes');
   for (const n of upTo(1000)) {
     expect(recent.get('kept')).toBe('yes');
@@ -22,7 +22,7 @@ test('what is asked for again and again is never forgotten', () => {
 });
 
 test('the newest value counts', () => {
-  const recent = new Recent<string, number>(2);
+  const recent = new GenerationalCache<string, number>(2);
   recent.set('a', 1);
   recent.set('b', 1);
   recent.set('a', 2);

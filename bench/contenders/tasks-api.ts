@@ -24,6 +24,7 @@ const config = readConfig({
   NODE_ENV: 'production',
   LOG_LEVEL: 'warn',
   RATE_LIMIT_POINTS: '0',
+  TIME_LIMITS: 'off',
   DATABASE_URL: options.databaseUrl,
   REDIS_URL: options.redisUrl,
   JWT_SECRET: options.jwtSecret,

@@ -1,7 +1,5 @@
 /**
  * `npm run cache -- stats [DAY]`: how cached calls of all processes ended on that day (UTC; default today).
- * `npm run cache -- serve-unproved SECONDS`: lets the cache serve, marked in the answers, although nothing proves that it is current:
- * for when Postgres cannot carry the load that an empty cache would send it.
  */
 
 import { openStore } from '../core.js';
@@ -9,11 +7,9 @@ import { joinRedis } from '../development/services.js';
 import { dayOf, MemoryStore, type OutcomeKind, statisticsOf } from '../engine/cache/index.js';
 import { readConfig } from '../platform/config.js';
 import { createLog } from '../platform/log.js';
-import { SECOND } from '../std/time.js';
 
-const MAX_UNPROVED_S = 600;
 const KINDS: readonly OutcomeKind[] = ['near-hit', 'hit', 'stale', 'joined', 'miss', 'bypass', 'error'];
-const USAGE = `expected: stats [YYYY-MM-DD], or serve-unproved SECONDS (1 to ${MAX_UNPROVED_S})`;
+const USAGE = 'expected: stats [YYYY-MM-DD]';
 
 try {
   await run(process.argv.slice(2));
@@ -29,10 +25,7 @@ function isDay(text: string): boolean {
 
 async function run([command, argument]: string[]): Promise<void> {
   const day = argument ?? dayOf(Date.now());
-  const seconds = Number(argument);
-  const stats = command === 'stats' && isDay(day);
-  const unproved = command === 'serve-unproved' && seconds >= 1 && seconds <= MAX_UNPROVED_S;
-  if (!stats && !unproved) throw new Error(USAGE);
+  if (command !== 'stats' || !isDay(day)) throw new Error(USAGE);
 
   const config = readConfig(process.env);
   const { redis, redisGroup } = await joinRedis(config);
@@ -40,16 +33,9 @@ async function run([command, argument]: string[]): Promise<void> {
   try {
     if (store instanceof MemoryStore)
       throw new Error('REDIS_URL: expected the Redis of the servers, which is not known here');
-    if (unproved) {
-      await store.grantUnproved(seconds * SECOND);
-      console.log(
-        `Where there is no lease, the cache serves unproved for ${seconds} s, or until the relay grants one.`,
-      );
-    } else {
-      console.log(`name,${KINDS.join(',')}`);
-      for (const { name, counts } of await statisticsOf(store, day)) {
-        console.log(`${name},${KINDS.map((kind) => counts[kind] ?? 0).join(',')}`);
-      }
+    console.log(`name,${KINDS.join(',')}`);
+    for (const { name, counts } of await statisticsOf(store, day)) {
+      console.log(`${name},${KINDS.map((kind) => counts[kind] ?? 0).join(',')}`);
     }
   } finally {
     await store.close();

@@ -46,11 +46,12 @@ async function importFile({ file, project, owner }: Arguments): Promise<ImportRe
   const config = readConfig(process.env);
   const text = await readText(file); // before anything is started for it
   const log = createLog(config.logLevel);
-  if (config.databaseUrl !== undefined) await checkDatabase(config.databaseUrl, log);
+  const migrates = config.environment !== 'production';
+  if (config.databaseUrl !== undefined) await checkDatabase(config.databaseUrl, log, { migrates });
   const services = await joinServices(config);
   const progress = openProgress(process.stderr);
   try {
-    if (config.environment !== 'production') await prepareDemo(services.databaseUrl);
+    if (migrates) await prepareDemo(services.databaseUrl);
     const ownerId = await userIdOf(services.databaseUrl, owner);
     if (ownerId === undefined) throw new Error(`--owner: there is no user with the handle ${JSON.stringify(owner)}`);
     const core = createCore({

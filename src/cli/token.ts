@@ -10,7 +10,9 @@ import { signToken } from '../server/auth/tokens.js';
 try {
   const config = readConfig(process.env);
   if (config.environment === 'production') throw new ConfigError('Tokens are not made here in production.');
-  if (config.databaseUrl !== undefined) await checkDatabase(config.databaseUrl, createLog(config.logLevel));
+  if (config.databaseUrl !== undefined) {
+    await checkDatabase(config.databaseUrl, createLog(config.logLevel), { migrates: true });
+  }
   const services = await joinServices(config);
   try {
     await prepareDemo(services.databaseUrl);

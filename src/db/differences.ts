@@ -1,7 +1,7 @@
 /** What of an update would change its row. An update that changes nothing leaves the row and all caches alone. */
 
 /** Undefined when nothing would: what is absent, or as it is, is left out. Column values are texts, numbers and null. */
-export function differences<Row extends object, C extends { [N in keyof Row]?: Row[N] | undefined }>(
+export function changedFields<Row extends object, C extends { [N in keyof Row]?: Row[N] | undefined }>(
   row: Row,
   changes: C,
 ): Partial<C> | undefined {

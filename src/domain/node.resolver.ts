@@ -1,7 +1,7 @@
 /** `node` and `nodes`: any object by its global id. Here, above the features, because it knows all of them. */
 import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
 import { type CommentId, idPrefix, type LabelId, type ProjectId, type TaskId, type UserId } from '../db/ids.js';
-import type { Awaitable } from '../engine/cache/index.js';
+import type { MaybePromise } from '../engine/cache/index.js';
 import type { Context } from '../graphql/context.js';
 import { badUserInput } from '../graphql/errors.js';
 import { Node } from '../graphql/node.js';
@@ -19,7 +19,10 @@ export class NodeResolver {
     nullable: true,
     description: 'Any object by its id; null when there is none that the viewer may see.',
   })
-  node(@Ctx() context: Context, @Arg('id', () => ID, { description: 'Its id.' }) id: string): Awaitable<Node | null> {
+  node(
+    @Ctx() context: Context,
+    @Arg('id', () => ID, { description: 'Its id.' }) id: string,
+  ): MaybePromise<Node | null> {
     return nodeFinder(id, 'id')(context);
   }
 
@@ -39,7 +42,7 @@ export class NodeResolver {
 }
 
 /** What reads the object, or null when it is not there or hidden. @throws BAD_USER_INPUT for what is no id of any object */
-function nodeFinder(id: string, argument: string): (context: Context) => Awaitable<Node | null> {
+function nodeFinder(id: string, argument: string): (context: Context) => MaybePromise<Node | null> {
   switch (idPrefix(id)) {
     case 'user':
       return (context) => visibleUser(context, id as UserId);
@@ -49,10 +52,10 @@ function nodeFinder(id: string, argument: string): (context: Context) => Awaitab
       return (context) => visibleTask(context, id as TaskId);
     case 'label':
       return (context) =>
-        ifVisible(context, context.loads.load(labelById, id as LabelId), ({ projectId }) => projectId);
+        ifVisible(context, context.loaders.load(labelById, id as LabelId), ({ projectId }) => projectId);
     case 'comment':
       return async (context) => {
-        const comment = await context.loads.load(commentById, id as CommentId);
+        const comment = await context.loaders.load(commentById, id as CommentId);
         return comment && (await visibleTask(context, comment.taskId)) && comment;
       };
     default:
@@ -61,5 +64,5 @@ function nodeFinder(id: string, argument: string): (context: Context) => Awaitab
 }
 
 function visibleTask(context: Context, id: TaskId) {
-  return ifVisible(context, context.loads.load(taskById, id), ({ projectId }) => projectId);
+  return ifVisible(context, context.loaders.load(taskById, id), ({ projectId }) => projectId);
 }

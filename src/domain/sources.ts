@@ -1,6 +1,6 @@
 /** Every cached source: what reads of several fields share. Checked at start, listed in the table of policies that is checked in. */
 
-import type { Source } from '../db/row-source.js';
+import type { Source } from '../db/sources.js';
 import { commentById, commentCountOf, commentPages } from './comments/comment.loaders.js';
 import { labelById, labelsOfProject } from './labels/label.loaders.js';
 import { membershipsOf, membersOf, projectById, projectIdByKey } from './projects/project.loaders.js';

@@ -1,9 +1,9 @@
 /** What every resolver of a request gets. */
 
 import type { UserId } from '../db/ids.js';
-import type { Session, Tag } from '../engine/cache/index.js';
+import type { ReadSet, Tag } from '../engine/cache/index.js';
 import type { Tracer } from '../engine/graphql/index.js';
-import { Loads as RequestLoaders } from '../engine/graphql/index.js';
+import { RequestLoaders } from '../engine/graphql/index.js';
 import type { Database, WriteProgress } from '../engine/postgres/index.js';
 import type { EventQueue } from './event-queue.js';
 import type { RateState } from './rate-state.js';
@@ -20,7 +20,7 @@ export interface Context {
    * What a query of this request is given by the cache. Its answer may be kept as long as that holds; a resolver that tells something else
    * (by `scopes`, `db`, `rateLimit`, each of which says so itself; by the time: `answerEndsAt`) must not let it. Absent: nothing is kept.
    */
-  readonly session?: Session | undefined;
+  readonly readSet?: ReadSet | undefined;
   /** What the viewer's token is good for besides the viewer's own rights. */
   readonly scopes: readonly string[];
   readonly db: Database;
@@ -34,20 +34,20 @@ export interface Context {
   /** What has become of the request's writes. */
   readonly writes?: WriteProgress | undefined;
   /** Set when the operation is known. */
-  loads: Loads;
+  loaders: Loads;
   /** Set when the operation is paid for, where there is a limit. */
-  paid?: RateState;
+  rateLimitState?: RateState;
   /** The same, for resolvers. */
   readonly rateLimit?: RateState | undefined;
   /** Charges the viewer for what only shows while the operation runs. @throws RATE_LIMITED. Absent where it is not counted. */
   charge?(points: number): Promise<unknown>;
   /** Called when a query was answered without an error. */
-  answered?(): void;
+  markCacheable?(): void;
 }
 
 /** For resolvers that tell of the time: what they say is true until then. */
-export function answerEndsAt({ session }: Context, untilMs: number): void {
-  session?.ground?.endsAt(untilMs);
+export function limitAnswerTtl({ readSet }: Context, untilMs: number): void {
+  readSet?.dependencies?.endsAt(untilMs);
 }
 
 /** What a subscription gets: one for all its events, which are answered one after the other. */
@@ -63,7 +63,7 @@ export interface SubscriptionContext extends Context {
 }
 
 /** Tells the trace what a write invalidated and hands on its value. */
-export function traced<T>(context: Context, { value, tags }: { value: T; tags: readonly Tag[] }): T {
+export function recordInvalidations<T>(context: Context, { value, tags }: { value: T; tags: readonly Tag[] }): T {
   context.tracer.invalidated(tags);
   return value;
 }

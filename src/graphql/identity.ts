@@ -1,5 +1,6 @@
 /** Who sent a request, as its token proves. */
 import type { UserId } from '../db/ids.js';
+import type { ReadSet } from '../engine/cache/index.js';
 
 /** What a token says that passed every check. */
 export interface VerifiedToken {
@@ -19,4 +20,11 @@ export interface Identity {
   readonly scopes: readonly string[];
   /** When the token ends: what outlives a request, a connection, must end with it. */
   readonly expiresAtMs: number;
+}
+
+/** What brings a token. */
+export interface TokenSender {
+  readonly address: string;
+  /** The readSet of the request, which sees what checking the token writes. Absent: nothing is read afterwards. */
+  readonly readSet?: ReadSet | undefined;
 }

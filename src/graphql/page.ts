@@ -1,7 +1,7 @@
 /** Connections after Relay's cursor specification, in both directions: arguments, opaque cursors, and the object that answers a connection's fields. */
 import { Buffer } from 'node:buffer';
 import { ArgsType, type ClassType, Field, Int, ObjectType } from 'type-graphql';
-import { type Awaitable, digest, once } from '../engine/cache/index.js';
+import { digest, type MaybePromise, mapMaybe } from '../engine/cache/index.js';
 import { compareChars } from '../std/text.js';
 import { badUserInput } from './errors.js';
 import { isGiven } from './node.js';
@@ -182,30 +182,30 @@ export interface ConnectionSource<Id extends string, Row> {
   /** As given to `pageQuery`. */
   readonly list: string;
   readonly query: PageQuery;
-  readonly page: () => Awaitable<Page<Id>>;
-  readonly nodes: (ids: readonly Id[]) => Awaitable<readonly (Row | null)[]>;
-  readonly count: () => Awaitable<number>;
+  readonly page: () => MaybePromise<Page<Id>>;
+  readonly nodes: (ids: readonly Id[]) => MaybePromise<readonly (Row | null)[]>;
+  readonly count: () => MaybePromise<number>;
 }
 
 /** The root value of a connection. Its functions are the fields: graphql-js calls them. */
 export function connection<Id extends string, Row>(source: ConnectionSource<Id, Row>) {
-  let reading: Awaitable<Page<Id>> | undefined;
+  let reading: MaybePromise<Page<Id>> | undefined;
   const page = () => {
     reading ??= source.page();
     return reading;
   };
   /** A node deleted since the list was read is null, and left out: both were true, each at its moment. */
   const nodes = () =>
-    once(page(), ({ items }) => once(source.nodes(items.map(({ id }) => id)), (rows) => ({ items, rows })));
+    mapMaybe(page(), ({ items }) => mapMaybe(source.nodes(items.map(({ id }) => id)), (rows) => ({ items, rows })));
   return {
     edges: () =>
-      once(nodes(), ({ items, rows }) => {
+      mapMaybe(nodes(), ({ items, rows }) => {
         const mark = listMark(source.list);
         return items.flatMap((item, i) => (rows[i] ? [{ cursor: cursorOf(item, mark), node: rows[i] }] : []));
       }),
-    nodes: () => once(nodes(), ({ rows }) => rows.filter((row) => row !== null)),
+    nodes: () => mapMaybe(nodes(), ({ rows }) => rows.filter((row) => row !== null)),
     pageInfo: () =>
-      once(page(), ({ items, more }): PageInfo => {
+      mapMaybe(page(), ({ items, more }): PageInfo => {
         const [first, last] = [items[0], items.at(-1)];
         const mark = listMark(source.list);
         const { backward, after, before } = source.query;

@@ -1,7 +1,7 @@
 /** The executable schema, from the resolvers' classes, with every cache policy bound and checked. */
 import { type GraphQLResolveInfo, type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
 import { buildSchemaSync } from 'type-graphql';
-import type { Source } from '../db/row-source.js';
+import type { Source } from '../db/sources.js';
 import { bindPolicies, type PolicyLine } from '../engine/graphql/index.js';
 import { userErrorTypes } from './user-error.js';
 

@@ -82,7 +82,7 @@ const TYPE_NAMES: Record<UserErrorCode, string> = {
 };
 
 /** Runs a mutation: its payload, or the same payload with its refusal in `errors`. */
-export async function orErrors<P extends object>(run: () => Promise<P>): Promise<P | { errors: object[] }> {
+export async function toPayload<P extends object>(run: () => Promise<P>): Promise<P | { errors: object[] }> {
   try {
     return { errors: [], ...(await run()) };
   } catch (error) {
@@ -163,7 +163,7 @@ export function idInput<P extends string>(prefix: P) {
 }
 
 /** For what an update can change and not clear: absent is unchanged, `null` is refused. */
-export function notCleared<T extends z.ZodType>(type: T) {
+export function notNull<T extends z.ZodType>(type: T) {
   return type
     .nullish()
     .refine((value) => value !== null, 'cannot be cleared: leave it out, or give a value')

@@ -1,6 +1,9 @@
 /** The part of the environment that decides who gets in: tokens, browsers' origins, the proxy in front, rates. Read by config.ts. */
+
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import type { HttpConnectionLimits } from './http-connection-limits.js';
+import { DEFAULT_HTTP_CONNECTION_LIMITS } from './http-connection-limits.js';
 import { KEY_SET_ALGORITHMS, SECRET_ALGORITHMS } from './token-config.js';
 
 /** Sandbox in a browser at Apollo's own address talks to a server on this machine. */
@@ -18,6 +21,9 @@ const listOf = (isOne: (text: string) => boolean, expected: string) =>
 
 const wholeNumber = (expected: string, min: number) => z.coerce.number(expected).int(expected).min(min, expected);
 
+const connections = (otherwise: number) =>
+  wholeNumber('expected a number of connections, at least 1', 1).default(otherwise);
+
 export const accessVariables = {
   JWT_ALGORITHMS: listOf(
     (name) => [...SECRET_ALGORITHMS, ...KEY_SET_ALGORITHMS].includes(name),
@@ -26,8 +32,11 @@ export const accessVariables = {
   UNKNOWN_USERS: z.enum(['refuse', 'create'], 'expected refuse or create').default('refuse'),
   CORS_ORIGINS: listOf(isOrigin, 'expected origins like https://app.example.com, with a comma between them').optional(),
   TRUST_PROXY: listOf(isNetwork, 'expected the addresses of proxies in front, like 10.0.0.0/8,::1').optional(),
+  MAX_HTTP_CONNECTIONS: connections(DEFAULT_HTTP_CONNECTION_LIMITS.maxConnections),
+  MAX_HTTP_CONNECTIONS_PER_ADDRESS: connections(DEFAULT_HTTP_CONNECTION_LIMITS.maxConnectionsPerAddress),
   RATE_LIMIT_POINTS: wholeNumber('expected a number of points, 0 for no limit', 0).optional(),
   RATE_LIMIT_SECONDS: wholeNumber('expected a number of seconds', 1).pipe(z.number().max(86_400)).default(60),
+  TIME_LIMITS: z.enum(['on', 'off'], 'expected on or off').optional(),
 };
 
 const variables = z.object(accessVariables);
@@ -41,6 +50,9 @@ export interface AccessConfig {
   readonly corsOrigins: readonly string[];
   /** The addresses of proxies that are believed to tell a request's own; absent: none. */
   readonly trustProxy: readonly string[] | undefined;
+  readonly httpConnections: HttpConnectionLimits;
+  /** Whether a caller may take only so much of the process's time for what it sends, whatever its points. */
+  readonly timeLimits: boolean;
   /** Absent: no limit. */
   readonly rateLimit: { readonly points: number; readonly seconds: number } | undefined;
 }
@@ -53,6 +65,11 @@ export function accessConfig(v: Variables, production: boolean): AccessConfig {
     unknownUsers: v.UNKNOWN_USERS,
     corsOrigins: v.CORS_ORIGINS ?? (production ? [] : [SANDBOX_ORIGIN]),
     trustProxy: v.TRUST_PROXY,
+    httpConnections: {
+      maxConnections: v.MAX_HTTP_CONNECTIONS,
+      maxConnectionsPerAddress: v.MAX_HTTP_CONNECTIONS_PER_ADDRESS,
+    },
+    timeLimits: v.TIME_LIMITS === undefined ? production : v.TIME_LIMITS === 'on',
     rateLimit: points === 0 ? undefined : { points, seconds: v.RATE_LIMIT_SECONDS },
   };
 }

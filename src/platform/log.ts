@@ -17,7 +17,7 @@ export function createLog(level: string, stream: DestinationStream = destination
     {
       level,
       redact: { paths: [...paths, ...ARGUMENTS], censor: '[hidden]' },
-      serializers: { err: (error) => withoutParameters(stdSerializers.err(error)) },
+      serializers: { err: (error) => withoutParameters(withMessageOf(error, stdSerializers.err(error))) },
       hooks: { streamWrite: withoutSecrets },
     },
     stream,
@@ -31,6 +31,24 @@ function withoutSecrets(line: string): string {
     .replaceAll(/([?&](?:ssl)?password=)[^&\s"\\]*/gi, '$1[hidden]')
     .replaceAll(/\b(Bearer|Basic)\s+[\w.~+/=-]+/gi, '$1 [hidden]')
     .replaceAll(/\beyJ[\w-]+\.[\w-]+\.[\w-]*/g, '[hidden]');
+}
+
+/** pino puts the messages of an error's causes behind its own. A cause whose message is a part of that already is left out. */
+function withMessageOf(error: unknown, serialized: object): object {
+  if (!isErrorLike(error)) return serialized;
+  let message = error.message;
+  const seen = new Set<unknown>([error]);
+  let { cause } = error;
+  while (isErrorLike(cause) && !seen.has(cause)) {
+    seen.add(cause);
+    if (!message.includes(cause.message)) message += `: ${cause.message}`;
+    ({ cause } = cause);
+  }
+  return { ...serialized, message };
+}
+
+function isErrorLike(error: unknown): error is { message: string; cause?: unknown } {
+  return typeof (error as { message?: unknown } | null | undefined)?.message === 'string';
 }
 
 /** Drizzle puts a statement's parameters into its errors' messages, to their ends. */

@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
 import type { Cache, CacheEvents } from '../engine/cache/index.js';
 import { cacheMetrics } from '../engine/metrics/index.js';
 import type { FenceEvents, RelayEvents } from '../engine/postgres/index.js';
+import { shared } from '../std/shared.js';
 
 export interface Metrics {
   readonly events: CacheEvents & RelayEvents & FenceEvents;
@@ -25,6 +26,6 @@ export function createMetrics(cache: () => Cache): Metrics {
     events: cacheMetrics(registry, cache),
     unlistedDocument: () => unlisted.inc(),
     contentType: registry.contentType,
-    text: () => registry.metrics(),
+    text: shared(() => registry.metrics()),
   };
 }

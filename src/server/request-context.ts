@@ -1,8 +1,9 @@
-/** The context of a request over HTTP. Its answer may be kept while all that its session was given holds: whoever reads more says so. */
+/** The context of a request over HTTP. Its answer may be kept while all that its read set was given holds: whoever reads more says so. */
+
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { UserId } from '../db/ids.js';
-import type { Cache, Session } from '../engine/cache/index.js';
+import type { Cache, ReadSet } from '../engine/cache/index.js';
 import type { Tracer } from '../engine/graphql/index.js';
 import type { MainDatabase, WriteProgress } from '../engine/postgres/index.js';
 import type { Context } from '../graphql/context.js';
@@ -10,13 +11,14 @@ import { Loads } from '../graphql/context.js';
 import type { Identity } from '../graphql/identity.js';
 import type { RateState } from '../graphql/rate-state.js';
 import type { RateLimits } from './rate-limit/rate-limit.js';
+import { pointsFor } from './rate-limit/rate-limit.js';
 
 /** What is known of a request before it is admitted. */
-export interface Asker {
+export interface IncomingRequest {
   readonly headers: IncomingHttpHeaders;
   readonly address: string;
   /** Absent: it begins after the request is admitted. */
-  readonly session?: Session;
+  readonly readSet?: ReadSet;
 }
 
 /** A request before its body is read. */
@@ -27,8 +29,8 @@ export interface Admitted {
 }
 
 /** A request before its operation is known. */
-export interface Opened extends Admitted {
-  readonly session: Session;
+export interface AdmittedRequest extends Admitted {
+  readonly readSet: ReadSet;
   /** Set when its document was found invalid. */
   invalidDocument?: boolean;
   /** Set when its operation is known. */
@@ -37,7 +39,7 @@ export interface Opened extends Admitted {
   answeredFor?: number;
 }
 
-interface Given {
+interface ContextDeps {
   readonly cache: Cache;
   readonly db: MainDatabase;
   readonly tracer: Tracer;
@@ -59,12 +61,12 @@ export class RequestContext implements Context {
   cost = 0;
   /** The cost, where computing it waits for a turn of the event loop. */
   costing: Promise<number> | undefined;
-  paid?: RateState;
-  loads: Loads;
+  rateLimitState?: RateState;
+  loaders: Loads;
 
   constructor(
-    readonly opened: Opened,
-    private readonly given: Given,
+    readonly opened: AdmittedRequest,
+    private readonly given: ContextDeps,
   ) {
     const { cache, db, tracer, snapshot, signal, writes } = given;
     this.tracer = tracer;
@@ -73,36 +75,36 @@ export class RequestContext implements Context {
     this.writes = writes;
     this.viewerId = opened.identity?.userId ?? ('' as UserId);
     // Fields under a mutation are read from Postgres: they show its outcome, and nothing of it is remembered. Queries get their own.
-    this.loads = new Loads({ cache, db, viewer: this.viewerId, bypass: 'mutation', tracer, signal });
+    this.loaders = new Loads({ cache, db, viewer: this.viewerId, bypass: 'mutation', tracer, signal });
   }
 
-  get session(): Session {
-    return this.opened.session;
+  get readSet(): ReadSet {
+    return this.opened.readSet;
   }
 
   get scopes(): readonly string[] {
-    return elsewhere(this.session, this.opened.identity?.scopes ?? []);
+    return elsewhere(this.readSet, this.opened.identity?.scopes ?? []);
   }
 
   get db(): MainDatabase {
-    return elsewhere(this.session, this.given.db);
+    return elsewhere(this.readSet, this.given.db);
   }
 
   get rateLimit(): RateState | undefined {
-    return elsewhere(this.session, this.paid);
+    return elsewhere(this.readSet, this.rateLimitState);
   }
 
   async charge(points: number): Promise<void> {
-    await this.given.rateLimits?.spend(this.opened.caller, points);
+    await this.given.rateLimits?.consume(this.opened.caller, pointsFor(points));
   }
 
-  answered(): void {
+  markCacheable(): void {
     this.opened.answeredFor = this.cost;
   }
 }
 
-/** What is not of the session: an answer that may tell of it is not kept. */
-function elsewhere<T>(session: Session, value: T): T {
-  session.loseGround();
+/** What is not of the read set: an answer that may tell of it is not kept. */
+function elsewhere<T>(readSet: ReadSet, value: T): T {
+  readSet.markUncacheable();
   return value;
 }

@@ -1,5 +1,5 @@
 /** HTTP: the API at /graphql, the explorer at /, health at /healthz and /readyz. One request is one context, one set of loads. */
-import type { IncomingHttpHeaders } from 'node:http';
+
 import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
@@ -9,21 +9,23 @@ import { fastifyApolloDrainPlugin } from '@as-integrations/fastify';
 import fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import type { UserId } from '../db/ids.js';
-import type { Cache, Session } from '../engine/cache/index.js';
-import { Answers, cacheDebugging, Tracer } from '../engine/graphql/index.js';
+import type { Cache } from '../engine/cache/index.js';
+import { cacheDebugging, ResponseCache, Tracer } from '../engine/graphql/index.js';
 import type { MainDatabase } from '../engine/postgres/index.js';
 import { Loads } from '../graphql/context.js';
 import { badUserInput, ErrorMask, noSuchOperation } from '../graphql/errors.js';
-import type { Identity } from '../graphql/identity.js';
+import type { Identity, TokenSender } from '../graphql/identity.js';
 import { LIMITS, MAX_BODY_BYTES, PARSE_OPTIONS } from '../graphql/limits.js';
+import { DEFAULT_HTTP_CONNECTION_LIMITS } from '../platform/http-connection-limits.js';
 import type { Log } from '../platform/log.js';
 import type { SubscriptionLimits } from '../platform/subscription-limits.js';
 import { bearerToken } from './auth/bearer.js';
-import { openFrontDoor } from './http/cached-responses.js';
+import { serveCachedResponses } from './http/cached-responses.js';
 import { serveQueries } from './http/endpoint.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './http/explorer.js';
 import { statusByMediaType } from './http/graphql-over-http.js';
 import { addHttpCache, httpCachePlugin } from './http/http-cache.js';
+import { boundConnections } from './http/http-connections.js';
 import { answerHttpErrors } from './http/http-errors.js';
 import {
   addHttpSecurity,
@@ -31,13 +33,15 @@ import {
   offlinePolicy,
   sandboxPolicy,
   serverOptions,
+  trustsOf,
 } from './http/http-security.js';
 import { readJsonBodies } from './http/json-body.js';
-import { waitedFor } from './http/request-signal.js';
+import { refusalLog } from './http/refusal-log.js';
+import { requestSignal } from './http/request-signal.js';
 import { UnreadResponses } from './http/unread-responses.js';
-import { costsOf, requireAffordable } from './operations/cost.js';
+import { assertCostLimit, costsOf } from './operations/cost.js';
 import { Documents, isIntrospectionOperation, noToken } from './operations/documents.js';
-import { gatewayOf } from './operations/executor.js';
+import { executorGateway } from './operations/executor.js';
 import { LargeResponses } from './operations/large-responses.js';
 import {
   PersistedDocuments,
@@ -47,7 +51,7 @@ import {
 import { MAX_RESPONSE_BYTES } from './operations/response-size.js';
 import { Turns } from './operations/turns.js';
 import { callerOf, type RateLimits, rateLimitPlugin } from './rate-limit/rate-limit.js';
-import { type Admitted, type Asker, type Opened, RequestContext } from './request-context.js';
+import { type Admitted, type AdmittedRequest, type IncomingRequest, RequestContext } from './request-context.js';
 import { serveSubscriptions } from './websocket/subscriptions.js';
 
 const ENDPOINT = '/graphql';
@@ -68,8 +72,8 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly cache: Cache;
   readonly db: MainDatabase;
   readonly log: Log;
-  /** `session`: of the request, which sees what this writes. @throws UNAUTHENTICATED */
-  readonly verifyToken: (token: string, session?: Session) => Promise<Identity>;
+  /** @throws UNAUTHENTICATED; where the token would become a new user, RATE_LIMITED */
+  readonly verifyToken: (token: string, from: TokenSender) => Promise<Identity>;
   /** Before a write: the token may be older than the user's removal. @throws UNAUTHENTICATED */
   readonly requireUser: (loads: Loads, id: UserId) => Promise<void>;
   /** Whether clients may ask for the schema. Default: not in production. */
@@ -86,6 +90,8 @@ export interface ServerOptions extends HttpSecurityOptions {
   readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
   /** In Prometheus's text format. */
   readonly metrics: { readonly contentType: string; text(): Promise<string>; unlistedDocument(): void };
+  /** Whether the time is bounded that a caller's documents, bodies and messages take: see time-budget.ts. Default: not. */
+  readonly timeLimits?: boolean;
   /** Absent: no limits. */
   readonly rateLimits?: RateLimits | undefined;
   /** Absent: clients send what they like. */
@@ -104,13 +110,18 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     forceCloseConnections: 'idle',
     return503OnClosing: false, // whoever has got in is answered, and told to leave
   });
+  boundConnections(app.server, {
+    limits: { ...DEFAULT_HTTP_CONNECTION_LIMITS, ...options.httpConnections },
+    trusts: trustsOf(options),
+    onRefusal: refusalLog(log, 'HTTP connections'),
+  });
   const mask = new ErrorMask(log);
   answerHttpErrors(app, ENDPOINT, mask);
   const unlisted = options.metrics.unlistedDocument;
   const listed = persistedDocuments && new PersistedDocuments({ ...persistedDocuments, log, unlisted });
   listed?.serve(app, ENDPOINT);
   const turns = new Turns();
-  const documents = new Documents({ limited: options.rateLimits !== undefined, turns });
+  const documents = new Documents({ limited: options.timeLimits === true, turns });
   const admitted = new WeakMap<object, Admitted>();
   readJsonBodies(app, async ({ raw }, parse, options) => {
     const sender = admitted.get(raw);
@@ -120,7 +131,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const large = new LargeResponses({ maxBytes: maxResponseBytes, turns });
   const registered = new RegisteredDocuments(options.cache.store);
   const apollo = new ApolloServer<RequestContext>({
-    gateway: gatewayOf(schema, { ...options, maxResponseBytes, large }),
+    gateway: executorGateway(schema, { ...options, maxResponseBytes, large }),
     introspection: options.introspection ?? !production,
     hideSchemaDetailsFromClientErrors: production,
     validationRules: [...LIMITS],
@@ -150,10 +161,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
 
   await addHttpSecurity(app, options);
   addHttpCache(app, ENDPOINT);
-  const answers = new Answers(options.cache);
+  const answers = new ResponseCache(options.cache);
   const unread = new UnreadResponses({ maxBytes: options.maxUnreadBytes, stallMs: options.unreadStallMs });
-  const admit = (asker: Asker) => admitRequest(options, asker);
-  const asked = openFrontDoor(app, ENDPOINT, { ...options, answers, unread, admit });
+  const admit = (asker: IncomingRequest) => admitRequest(options, asker);
+  const asked = serveCachedResponses(app, ENDPOINT, { ...options, answers, unread, admit });
   serveQueries(app, ENDPOINT, {
     apollo,
     answers,
@@ -164,10 +175,13 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     admitted,
     // Without an address where the client has just gone, whatever the type says.
     admit: ({ headers, ip }) => admit({ headers, address: ip ?? '' }),
-    session: () => options.cache.session(),
+    readSet: () => options.cache.readSet(),
     contextOf: (opened, request, reply) => {
       const writes = { begun: false };
-      return contextOf(options, opened, request, { writes, signal: waitedFor(reply, writes, options.answerTimeoutMs) });
+      return contextOf(options, opened, request, {
+        writes,
+        signal: requestSignal(reply, writes, options.answerTimeoutMs),
+      });
     },
   });
   serveSubscriptions(app, ENDPOINT, {
@@ -179,7 +193,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     limits: options.subscriptionLimits,
   });
   app.get('/metrics', async (request, reply) => {
-    if (production) await requireScope(options, request, METRICS_SCOPE);
+    if (production) {
+      await options.rateLimits?.checkAddress(request.ip);
+      await requireScope(options, request, METRICS_SCOPE);
+    }
     return reply.type(options.metrics.contentType).send(await options.metrics.text());
   });
   app.get('/healthz', async () => ({ status: 'ok' }));
@@ -197,34 +214,35 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
 
 async function identityOf(
   { verifyToken }: ServerOptions,
-  { authorization }: IncomingHttpHeaders,
-  session?: Session,
+  { headers: { authorization }, address, readSet }: IncomingRequest,
 ): Promise<Identity | undefined> {
   const token = bearerToken(authorization);
-  return token === undefined ? undefined : verifyToken(token, session);
+  return token === undefined ? undefined : verifyToken(token, { address, readSet });
 }
 
 /** @throws an error that Fastify answers with 401 or 403 */
 async function requireScope(options: ServerOptions, request: FastifyRequest, scope: string): Promise<void> {
-  const identity = await identityOf(options, request.headers).catch(() => undefined);
+  const { headers, ip: address } = request;
+  const identity = await identityOf(options, { headers, address }).catch(() => undefined);
   if (identity?.scopes.includes(scope)) return;
   const statusCode = identity === undefined ? 401 : 403;
   throw Object.assign(new Error(`This needs a token with the scope ${scope}.`), { statusCode });
 }
 
 /** Who asks, before anything is done for them. @throws RATE_LIMITED, UNAUTHENTICATED */
-async function admitRequest(options: ServerOptions, { headers, address, session }: Asker): Promise<Admitted> {
+async function admitRequest(options: ServerOptions, asker: IncomingRequest): Promise<Admitted> {
   const { rateLimits } = options;
-  await rateLimits?.admit(address);
-  const identity = await identityOf(options, headers, session);
+  const { address } = asker;
+  await rateLimits?.checkAddress(address);
+  const identity = await identityOf(options, asker);
   const caller = callerOf({ userId: identity?.userId }, address);
-  rateLimits?.prepare(caller);
+  rateLimits?.prefetch(caller);
   return { identity, caller };
 }
 
 async function contextOf(
   options: ServerOptions,
-  opened: Opened,
+  opened: AdmittedRequest,
   request: FastifyRequest,
   under: Pick<RequestContext, 'signal' | 'writes'>,
 ) {
@@ -282,11 +300,11 @@ function requestPlugin(
           contextValue.costing = cost;
           contextValue.cost = await cost;
         }
-        requireAffordable(contextValue.cost);
+        assertCostLimit(contextValue.cost);
         if (operation.operation !== 'mutation') return;
         opened.isMutation = true;
-        const { session, tracer, signal } = contextValue;
-        await options.requireUser(new Loads({ ...options, viewer: viewerId, session, tracer, signal }), viewerId);
+        const { readSet, tracer, signal } = contextValue;
+        await options.requireUser(new Loads({ ...options, viewer: viewerId, readSet, tracer, signal }), viewerId);
       },
       executionDidStart: async ({ contextValue: { tracer } }) =>
         tracer.enabled ? { willResolveField: ({ info }) => tracer.enter(info) } : {},

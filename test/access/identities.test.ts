@@ -2,8 +2,10 @@
 import type { AddressInfo } from 'node:net';
 import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { AppOptions } from '../../src/app.js';
 import { newId } from '../../src/db/ids.js';
 import { users } from '../../src/domain/users/user.table.js';
+import { postgresClient } from '../../src/engine/postgres/database.js';
 import type { VerifiedToken } from '../../src/graphql/identity.js';
 import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
@@ -214,6 +216,75 @@ describe('a user who is created by the request that asks', () => {
     const subject = newId('user');
     const answers = await Promise.all(Array.from({ length: 20 }, () => viewer(remembering, subject)));
     expect(answers.filter(({ errors }) => errors !== undefined)).toEqual([]);
+  });
+});
+
+describe('a flood of new users', () => {
+  /** With a queue for writes of its own. */
+  const own = (more: Partial<AppOptions> = {}) =>
+    testApp({
+      databaseUrl: refusing.databaseUrl,
+      group: refusing.group,
+      app: { verifyToken, unknownUsers: 'create', ...more },
+    });
+  const ask = (app: TestApp, subject: string, remoteAddress = '192.0.2.1') =>
+    app.server.inject({
+      method: 'POST',
+      url: '/graphql',
+      remoteAddress,
+      headers: headers(subject),
+      payload: { query: '{ viewer { id } }' },
+    });
+  const codeOf = (answer: Awaited<ReturnType<typeof ask>>) => answer.json().errors?.[0].extensions.code;
+
+  test('keeps no user from writing: it has one line, and what is too much for that is refused', async () => {
+    const app = await own();
+    const sql = postgresClient(app.databaseUrl, { max: 1 });
+    const blocking = await sql.reserve();
+    try {
+      await blocking`begin`;
+      await blocking`lock table users in share mode`; // nothing is inserted, all else goes on
+      const flood = Array.from({ length: 250 }, (_, i) => ask(app, `flood|${i}`));
+      await eventually(() => expect(app.transactor.state).toMatchObject({ running: 2, waiting: 200 }));
+      const key = { key: 'CALM' };
+      const document =
+        'mutation($key: String!) { createProject(input: { key: $key, name: "Calm" }) { errors { code } } }';
+      const answer = await app.ask(document, { headers: headers(f.ada.id), variables: key });
+      expect(dataOf(answer).createProject.errors).toEqual([]);
+      await blocking`rollback`;
+      const answers = await Promise.all(flood);
+      const refused = answers.filter(({ statusCode }) => statusCode !== 200);
+      expect(refused).toHaveLength(48);
+      for (const one of refused) {
+        expect([one.statusCode, codeOf(one), one.headers['retry-after']]).toEqual([503, 'TOO_MANY_WRITES', '1']);
+        expect(one.json().errors[0].extensions.outcome).toBe('NOT_STARTED');
+      }
+      expect((await ask(app, 'flood|249')).statusCode).toBe(200);
+    } finally {
+      blocking.release();
+      await sql.end();
+      await app.close();
+    }
+  });
+
+  test('of one address is bounded in each window; its users, and other addresses, are served', async () => {
+    const app = await own({ rateLimit: { points: 10, seconds: 3600 } }); // 2 users of an address
+    try {
+      const first = await ask(app, 'rate|0');
+      expect(first.statusCode).toBe(200);
+      expect((await ask(app, 'rate|1')).statusCode).toBe(200);
+      for (const subject of ['rate|2', 'rate|3', newId('user')]) {
+        const refused = await ask(app, subject);
+        expect([refused.statusCode, codeOf(refused)]).toEqual([429, 'RATE_LIMITED']);
+        expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
+        expect(await usersOf(subject)).toEqual([]);
+      }
+      expect((await ask(app, 'rate|0')).json()).toEqual(first.json());
+      expect((await ask(app, f.ada.id)).statusCode).toBe(200);
+      expect((await ask(app, 'rate|2', '192.0.2.2')).statusCode).toBe(200);
+    } finally {
+      await app.close();
+    }
   });
 });
 

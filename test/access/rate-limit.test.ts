@@ -4,10 +4,10 @@ import { newId, type UserId } from '../../src/db/ids.js';
 import { type EmbeddedRedis, startRedis } from '../../src/development/embedded/redis.js';
 import {
   callerOf,
+  type PointGrant,
   type PointSource,
   RateLimits,
   rateLimitPlugin,
-  type Taken,
 } from '../../src/server/rate-limit/rate-limit.js';
 import { RatePoints } from '../../src/server/rate-limit/rate-points.js';
 import { SECOND } from '../../src/std/time.js';
@@ -27,7 +27,11 @@ function counting(clock: { monotonicMs(): number }) {
   const windows = new Map<string, { consumed: number; endsAtMs: number }>();
   const source = {
     trips: 0,
-    async take(key: string, points: number, { limit, seconds }: { limit: number; seconds: number }): Promise<Taken> {
+    async take(
+      key: string,
+      points: number,
+      { limit, seconds }: { limit: number; seconds: number },
+    ): Promise<PointGrant> {
       source.trips++;
       const nowMs = clock.monotonicMs();
       const known = windows.get(key);
@@ -50,7 +54,7 @@ const outcome = (spending: Promise<unknown>) =>
     (error: { extensions: { code: string } }) => error.extensions.code,
   );
 async function spendMany(limits: RateLimits, times: number, cost = 1, caller = 'viewer:a') {
-  const outcomes = await Promise.all(Array.from({ length: times }, () => outcome(limits.spend(caller, cost))));
+  const outcomes = await Promise.all(Array.from({ length: times }, () => outcome(limits.consume(caller, cost))));
   return outcomes.filter((one) => one === 'granted').length;
 }
 
@@ -65,7 +69,7 @@ describe('points', () => {
     const clock = handClock();
     const limits = new RateLimits({ points, seconds: 60, source: counting(clock), clock });
     expect(await spendMany(limits, points + 5, cost)).toBe(Math.floor(points / cost));
-    expect(await outcome(limits.spend('viewer:b', cost))).toBe('granted'); // everyone has their own
+    expect(await outcome(limits.consume('viewer:b', cost))).toBe('granted'); // everyone has their own
   });
 
   test('come back when the window ends', async () => {
@@ -92,7 +96,7 @@ describe('points', () => {
     const clock = handClock();
     const source = counting(clock);
     const limits = new RateLimits({ points: 10_000, seconds: 60, source, clock });
-    for (let i = 0; i < 1000; i++) await limits.spend('viewer:a', 1);
+    for (let i = 0; i < 1000; i++) await limits.consume('viewer:a', 1);
     expect(source.trips).toBeLessThanOrEqual(11);
     await spendMany(limits, 10_000);
     const { trips } = source;
@@ -103,9 +107,9 @@ describe('points', () => {
   test('a request that costs more than there is takes nothing from those that cost less', async () => {
     const clock = handClock();
     const limits = new RateLimits({ points: 100, seconds: 60, source: counting(clock), clock });
-    expect(await outcome(limits.spend('viewer:a', 101))).toBe('RATE_LIMITED');
-    await limits.spend('viewer:a', 90);
-    expect(await outcome(limits.spend('viewer:a', 11))).toBe('RATE_LIMITED');
+    expect(await outcome(limits.consume('viewer:a', 101))).toBe('RATE_LIMITED');
+    await limits.consume('viewer:a', 90);
+    expect(await outcome(limits.consume('viewer:a', 11))).toBe('RATE_LIMITED');
     expect(await spendMany(limits, 20)).toBe(10);
   });
 
@@ -153,6 +157,25 @@ describe('counted in Redis', () => {
     }
   });
 
+  test('a process counts by itself while the keys in Redis are not to be used', async () => {
+    const options = { redis: { url: inject('redisUrl') }, group: group() };
+    let owned = false;
+    const sources = [new RatePoints(options), new RatePoints({ ...options, owned: () => owned })];
+    try {
+      await Promise.all(sources.map((source) => source.ready()));
+      const limit = { limit: 10, seconds: 60 };
+      const taken = async (source: RatePoints | undefined) => (await source?.take('viewer:a', 10, limit))?.granted;
+      expect(sources[1]?.connected).toBe(false);
+      expect(await taken(sources[1])).toBe(10);
+      expect(await taken(sources[0])).toBe(10); // nothing was taken from it
+      owned = true;
+      expect(sources[1]?.connected).toBe(true);
+      expect(await taken(sources[1])).toBe(0);
+    } finally {
+      for (const source of sources) source.close();
+    }
+  });
+
   test('a Redis that is gone, or stands still, is neither an open door nor an outage', async () => {
     const redis = (await startRedis()) as EmbeddedRedis;
     const failures: unknown[] = [];
@@ -168,7 +191,7 @@ describe('counted in Redis', () => {
       const startedMs = performance.now();
       const limits = new RateLimits({ points: 100, seconds: 60, source });
       expect(await spendMany(limits, 200)).toBe(100); // this process by itself
-      for (let i = 0; i < 50; i++) await limits.spend(`viewer:${i}`, 1);
+      for (let i = 0; i < 50; i++) await limits.consume(`viewer:${i}`, 1);
       // Over fifty callers had to ask: three waited, then one in half a second; the others asked nobody.
       const seconds = (performance.now() - startedMs) / SECOND;
       expect(failures.length).toBeLessThanOrEqual(4 + seconds * 2);

@@ -90,8 +90,8 @@ describe('the API', () => {
     const { cache, db } = app;
     const tracer = new Tracer(true);
     tracer.enter();
-    const loads = new Loads({ cache, db, viewer: f.ada.id, tracer, bypass: 'snapshot' });
-    return { requestId: '', viewerId: f.ada.id, scopes: [], db, tracer, snapshot: false, cost: 0, loads };
+    const loaders = new Loads({ cache, db, viewer: f.ada.id, tracer, bypass: 'snapshot' });
+    return { requestId: '', viewerId: f.ada.id, scopes: [], db, tracer, snapshot: false, cost: 0, loaders };
   }
 
   /** The batches, by name, and how many statements there were: in one turn they may go in another order. */

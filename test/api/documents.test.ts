@@ -140,6 +140,12 @@ describe('what cannot be read is counted', () => {
       databaseUrl: app.databaseUrl,
       app: { rateLimit: { points, seconds: 60, group: `documents-${points}-${process.pid}` } },
     });
+  /** The time is bounded without points, too. */
+  const timed = () =>
+    testApp({
+      databaseUrl: app.databaseUrl,
+      app: { timeLimits: true },
+    });
 
   test.each([
     ['malformed JSON', '{"query": ', { 'content-type': 'application/json' }, 400],
@@ -159,7 +165,7 @@ describe('what cannot be read is counted', () => {
   });
 
   test('the time that new documents take, by viewer: what was read before, valid or not, and other viewers, are answered', async () => {
-    const to = await limited(1_000_000);
+    const to = await timed();
     const headers = await as(f.ada.id);
     const ask = (query: string, more: Record<string, string> = {}) => send({ query }, { ...headers, ...more }, to);
     try {
@@ -180,7 +186,7 @@ describe('what cannot be read is counted', () => {
   });
 
   test('the time that bodies take to parse counts, by sender: large ones are refused before that when it is used up, small ones are answered', async () => {
-    const to = await limited(1_000_000);
+    const to = await timed();
     const headers = await as(f.ada.id);
     // 140 ms for a MiB.
     const dense = Array.from({ length: 60_000 }, (_, i) => `{"${i.toString(36)}":0}`).join(',');
@@ -197,7 +203,7 @@ describe('what cannot be read is counted', () => {
   });
 
   test('the time that computing a cost takes counts, also of a document that was read before', async () => {
-    const to = await limited(1_000_000);
+    const to = await timed();
     const headers = await as(f.ada.id);
     const doubling = times(14, (i) => `fragment D${i} on User { __typename ...D${i + 1} ...D${i + 1} }`);
     const query = `query($n: Int) { viewer { ...D0 } tasks(first: $n) { pageInfo { hasNextPage } } } ${doubling} fragment D14 on User { id }`;
@@ -255,7 +261,7 @@ test('without time a viewer has known documents answered, valid or not, and no n
   expect(await documents.admit('{ viewer { name } }', undefined, bob)).toBeUndefined();
 });
 
-test('where rates are not limited, time is not', async () => {
+test('where the time is not limited, it is not', async () => {
   const documents = new Documents({ limited: false, turns: new Turns() });
   const sender = {
     caller: 'viewer:x',

@@ -194,6 +194,12 @@ describe('pages', () => {
     }
   });
 
+  test('/readyz is one check for all that ask while it runs', async () => {
+    const together = await Promise.all(Array.from({ length: 100 }, () => app.readiness())); // as the route asks
+    expect(new Set(together)).toEqual(new Set([{ postgres: true, redis: 'up' }]));
+    expect(await app.readiness()).not.toBe(together[0]);
+  });
+
   test('/ is Sandbox with token and query filled in, falling back to a page that needs no network', async () => {
     const { body, headers } = await get('/');
     expect(headers['content-type']).toContain('text/html');

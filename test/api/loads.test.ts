@@ -32,7 +32,7 @@ test('a batch reads from a database whose statements end with the last request t
       end = () => resolve(args.map((arg) => `${arg}!`));
     });
   };
-  const loading = Promise.all([loads.batch(load, 'a'), loads.batch(load, 'b')]);
+  const loading = Promise.all([loads.loadUncached(load, 'a'), loads.loadUncached(load, 'b')]);
   await setImmediate();
   expect(readFrom).toBe(bounded);
   expect(until.map(({ aborted }) => aborted)).toEqual([false]);

@@ -2,7 +2,7 @@
 import { eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../src/db/ids.js';
-import { passGateAlone } from '../../src/domain/projects/project-lock.js';
+import { lockExclusive } from '../../src/domain/projects/project-lock.js';
 import { taskLabels, tasks } from '../../src/domain/tasks/task.table.js';
 import { dataOf, eventually } from '../support/app.js';
 import { expectRefusal, type TwoProcesses, twoProcesses } from '../support/mutations.js';
@@ -159,7 +159,7 @@ test('a write that waited while its task was moved away is told so, and writes n
     return row?.count;
   };
   const { value } = await w.here.transactor.transact(async (tx) => {
-    await passGateAlone(tx, ops.id);
+    await lockExclusive(tx, ops.id);
     const writes = [
       w.mutate('updateTasks', { ids: [task.id], title: 'No' }, { on: w.there }),
       w.mutate('deleteTask', { id: task.id }, { on: w.there }),

@@ -27,9 +27,9 @@ beforeAll(async () => {
     databaseUrl: postgres.url,
     wrap: (store) => ({
       ...intercepted(store, () => {}),
-      listen: (hear) => {
+      subscribe: (hear) => {
         loseNews = () => hear({ kind: 'gap' });
-        return store.listen(hear);
+        return store.subscribe(hear);
       },
     }),
   });

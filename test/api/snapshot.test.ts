@@ -1,14 +1,33 @@
 /** `x-consistency: snapshot`: an answer is the database of one moment, from the cache if that can be proved, else by one transaction. */
+
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { UserId } from '../../src/db/ids.js';
 import { CacheError } from '../../src/engine/cache/index.js';
 import { Points, pointed } from '../invalidation/points.js';
 import { rename } from '../invalidation/world.js';
-import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';
+import { type Answer, dataOf, eventually, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { intercepted, type StoreStep } from '../support/stores.js';
 
 const LIST = '{ tasks(first: 50) { nodes { id title version assignee { handle } } } }';
 const SNAPSHOT = { 'x-consistency': 'snapshot' };
+
+/** Asks while a write of a task has its fence: it does not release it, and no tick of the relay does in its place. */
+async function underFence<T>(
+  { app, points, as, id }: { app: TestApp; points: Points; as: UserId; id: string },
+  ask: () => Promise<T>,
+): Promise<T> {
+  const [tick, release] = [points.hold('before apply'), points.hold('before release')];
+  try {
+    await tick.arrived;
+    await rename(app, { id, title: 'Still fenced' }, as);
+    await release.arrived;
+    return await ask();
+  } finally {
+    tick.open();
+    release.open();
+  }
+}
 
 describe.each([
   { memory: 'without process memory', nearCacheBytes: 0 },
@@ -61,12 +80,7 @@ describe.each([
 
   test('under a fence one transaction of Postgres answers', async () => {
     const { id } = f.opsTasks[1] as Fixture['opsTasks'][number];
-    const release = points.hold('before release');
-    await rename(app, { id, title: 'Still fenced' }, f.ada.id);
-    await release.arrived;
-    app.reset();
-    const { consistency, data } = await ask();
-    release.open();
+    const { consistency, data } = await underFence({ app, points, as: f.ada.id, id }, ask);
     expect(consistency).toMatchObject({ mode: 'snapshot', source: 'database' });
     expect(data.tasks.nodes.find((task: { id: string }) => task.id === id).title).toBe('Still fenced');
   });
@@ -93,6 +107,60 @@ describe.each([
       message: expect.stringContaining('x-consistency: expected snapshot'),
       extensions: { code: 'BAD_USER_INPUT' },
     });
+  });
+});
+
+describe('each run of a snapshot is paid for', () => {
+  const points = new Points();
+  let app: TestApp;
+  let f: Fixture;
+  beforeAll(async () => {
+    app = await testApp({
+      wrap: (store) => pointed(store, points),
+      app: { rateLimit: { points: 1000, seconds: 3600 } },
+    });
+    f = await fixture(app, 10);
+  });
+  afterAll(() => app?.close());
+
+  const ask = (document: string, headers: Record<string, string> = {}) => app.ask(document, { as: f.bob.id, headers });
+  const left = async () => dataOf(await ask('{ rateLimit { cost remaining } }')).rateLimit;
+  /** @returns the points that bob's question takes, and its answer */
+  async function price(work: () => Promise<Answer>): Promise<{ taken: number; answer: Answer }> {
+    const { remaining: before } = await left();
+    const answer = await work();
+    const { remaining: after, cost } = await left();
+    return { taken: before - after - cost, answer };
+  }
+  /** Asks while a write of ada's has its fence. */
+  async function askUnderFence(i: number): Promise<Answer> {
+    const { id } = f.opsTasks[i] as Fixture['opsTasks'][number];
+    const answer = await underFence({ app, points, as: f.ada.id, id }, () => ask(LIST, SNAPSHOT));
+    await app.settled();
+    return answer;
+  }
+
+  test('one run costs what the query costs', async () => {
+    const plain = await price(() => ask(LIST));
+    await eventually(async () => {
+      const { taken, answer } = await price(() => ask(LIST, SNAPSHOT));
+      expect(answer.consistency).toMatchObject({ runs: 1 });
+      expect(taken).toBe(plain.taken);
+    });
+  });
+
+  test('a run again, and the transaction, cost as much as the first run', async () => {
+    const plain = await price(() => ask(LIST));
+    const fenced = await price(() => askUnderFence(0));
+    expect(fenced.answer.consistency).toEqual({ mode: 'snapshot', source: 'database', runs: 2 });
+    expect(fenced.taken).toBe(2 * plain.taken);
+  });
+
+  test('without points for it there is no further run, but RATE_LIMITED', async () => {
+    const { taken: cost } = await price(() => ask(LIST));
+    while ((await left()).remaining >= 2 * cost) await ask(LIST);
+    const { status, errors, data } = await askUnderFence(1);
+    expect([status, data ?? null, errors?.[0]?.extensions['code']]).toEqual([429, null, 'RATE_LIMITED']);
   });
 });
 

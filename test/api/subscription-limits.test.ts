@@ -1,8 +1,10 @@
 /** What one viewer, one address and the process may hold of WebSockets and subscriptions, and that each event is paid for. */
+
 import { once } from 'node:events';
 import type { Sql } from 'postgres';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import type { AppOptions } from '../../src/app.js';
 import { toUuid, type UserId } from '../../src/db/ids.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
 import type { SubscriptionLimits } from '../../src/platform/subscription-limits.js';
@@ -37,11 +39,11 @@ afterAll(async () => {
 /** A server that believes what this machine says of a client's address. */
 async function limited(
   subscriptionLimits: Partial<SubscriptionLimits>,
-  rateLimit?: { points: number; seconds: number },
+  more: Pick<AppOptions, 'rateLimit' | 'timeLimits'> = {},
 ): Promise<LiveApp> {
   const app = await liveApp({
     databaseUrl: database.url,
-    app: { subscriptionLimits, trustProxy: ['127.0.0.1'], rateLimit },
+    app: { subscriptionLimits, trustProxy: ['127.0.0.1'], ...more },
   });
   apps.push(app);
   return app;
@@ -99,7 +101,7 @@ function codesOf(messages: readonly Message[]): unknown[] {
 }
 
 test('messages of one address, pings too, may take so much time: more closes its connections and keeps out new ones, and no other address', async () => {
-  const app = await limited({ maxConnectionsPerAddress: 5 }, { points: 1_000_000, seconds: 60 }); // 50 ms
+  const app = await limited({ maxConnectionsPerAddress: 5 }, { timeLimits: true }); // 50 ms
   const bob = await signedIn(app, f.bob.id, '192.0.2.2');
   const [flooding, other] = await Promise.all([1, 2].map(() => signedIn(app, f.ada.id)));
   for (let n = 0; n < 600; n++) {
@@ -242,7 +244,7 @@ describe('each event', () => {
   const points = 30;
 
   test('takes points from its viewer, on all connections together; without points the subscription ends with RATE_LIMITED', async () => {
-    const app = await limited({}, { points, seconds: 3600 });
+    const app = await limited({}, { rateLimit: { points, seconds: 3600 } });
     const connections = [connect(app, f.ada.id), connect(app, f.ada.id)];
     const [one, two] = await Promise.all(
       connections.map((connection) => connection.subscribe({ projectId: f.ops.id })),
@@ -276,7 +278,7 @@ describe('each event', () => {
   });
 
   test('that its viewer may not see costs nothing', async () => {
-    const app = await limited({}, { points, seconds: 3600 });
+    const app = await limited({}, { rateLimit: { points, seconds: 3600 } });
     const connection = connect(app, f.bob.id);
     const told = await connection.subscribe();
     for (let n = 0; n < points; n++) {

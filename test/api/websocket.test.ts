@@ -448,7 +448,7 @@ describe('Redis', () => {
 test('a store that tells nothing makes events late, not lost', async () => {
   const silent = await liveApp({
     databaseUrl: database.url,
-    wrap: (store) => ({ ...intercepted(store, () => {}), listen: () => () => {} }),
+    wrap: (store) => ({ ...intercepted(store, () => {}), subscribe: () => () => {} }),
   });
   try {
     const subscription = await connected(undefined, silent).subscribe();

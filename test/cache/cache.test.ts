@@ -503,7 +503,7 @@ describe('many at once', () => {
   test('every load runs inside aroundLoad, with the name and the tags of what it loads', async () => {
     const around: string[] = [];
     const { cache } = await world({
-      aroundLoad: async ({ name, tags: covered }, run) => {
+      wrapLoad: async ({ name, tags: covered }, run) => {
         around.push(`${name}: ${covered.join(' ')}`);
         return run();
       },
@@ -588,7 +588,7 @@ describe('fence', () => {
       ...options,
       wrap: (store) => ({
         ...intercepted(store, () => {}),
-        lostForMs,
+        outageMs: lostForMs,
         fence: async (xid, fenced, how) => {
           attempts.push(how.fresh ? 'fresh' : 'kept');
           made.clock.advance(attemptMs);

@@ -81,7 +81,7 @@ test.each([
   expect(givenUp()).toBe(false);
   gate.open();
   expect(await second).toEqual(['value 1']);
-  await cache.settled();
+  await cache.flush();
   const again = loading('another');
   expect(await cache.read(POLICY, 1, again)).toBe('value 1');
 });

@@ -53,7 +53,7 @@ async function world() {
     /** Of group 1, until its lease ends. */
     believed: async () => (await seen.reader.head()).leaseLeftMs > 0,
     async read(source = task, by = cache) {
-      const [value] = await by.readMany(source, ['7'], { session: by.session() });
+      const [value] = await by.readMany(source, ['7'], { readSet: by.readSet() });
       await quiet();
       return value;
     },
@@ -87,12 +87,12 @@ async function world() {
     write: async (value: number) => (await made.fences())(value),
     /** What an answer made of the task says, if it is known. */
     async known() {
-      return (await cache.find(cache.session(), ANSWER)) as { value: number } | undefined;
+      return (await cache.findAnswer(cache.readSet(), ANSWER)) as { value: number } | undefined;
     },
     async answers() {
-      const session = cache.session({ answer: true });
-      const [value] = await cache.readMany(task, ['7'], { session });
-      cache.keep(session, ANSWER, { value }, 10);
+      const readSet = cache.readSet({ answer: true });
+      const [value] = await cache.readMany(task, ['7'], { readSet });
+      cache.storeAnswer(readSet, ANSWER, { value }, 10);
       await quiet();
       return value;
     },

@@ -34,7 +34,7 @@ test('a tag whose token is lost never has one again that an entry was stamped wi
   let database = 'old';
   const read = async (policy: Policy<number>) => {
     const value = await cache.read(policy, 7, async () => database);
-    await cache.settled();
+    await cache.flush();
     return value;
   };
   await tick(store);
@@ -42,7 +42,7 @@ test('a tag whose token is lost never has one again that an entry was stamped wi
   expect(await cache.fence(200n, [tagOf(7)])).toBe(true);
   database = 'new';
   cache.release(200n, [tagOf(7)]);
-  await cache.settled();
+  await cache.flush();
   // Evicted, as any token may be.
   expect(await client.del(`t:{${group}}:${tagOf(7)}`)).toBe(1);
   await tick(store);
@@ -58,18 +58,18 @@ describe('a snapshot', () => {
     const cache = new Cache({ store, clock, ...(near && { near: {} }) });
     const writer = new Cache({ store, clock });
     const database = new Map<number, string>();
-    const session = () => cache.session({ snapshot: true });
-    const read = async (id: number, of?: ReturnType<typeof session>) => {
-      const value = await cache.read(POLICY, id, async () => database.get(id) ?? 'old', { session: of });
+    const readSet = () => cache.readSet({ snapshot: true });
+    const read = async (id: number, of?: ReturnType<typeof readSet>) => {
+      const value = await cache.read(POLICY, id, async () => database.get(id) ?? 'old', { readSet: of });
       await quiet();
       return value;
     };
-    return { cache, writer, database, session, read };
+    return { cache, writer, database, readSet, read };
   }
 
   test('does not hold when a write came between its reads', async () => {
-    const { cache, writer, database, session, read } = await world(false);
-    const torn = session();
+    const { cache, writer, database, readSet, read } = await world(false);
+    const torn = readSet();
     expect(await read(1, torn)).toBe('old');
     await writer.fence(200n, [tagOf(1), tagOf(2)]);
     database.set(1, 'new').set(2, 'new');
@@ -77,28 +77,28 @@ describe('a snapshot', () => {
     await quiet();
     expect(await read(2, torn)).toBe('new');
     expect(await cache.validate(torn)).toBe(false);
-    const whole = session();
+    const whole = readSet();
     expect([await read(1, whole), await read(2, whole)]).toEqual(['new', 'new']);
     expect(await cache.validate(whole)).toBe(true);
   });
 
   test('that memory served unasked does not hold when the store knows better, and its next run does', async () => {
-    const { cache, writer, database, session, read } = await world(true);
+    const { cache, writer, database, readSet, read } = await world(true);
     for (let i = 0; i < 3; i++) await read(1);
     database.set(1, 'new').set(2, 'new');
     await write(writer, 200n, tagOf(1), tagOf(2));
-    const torn = session();
+    const torn = readSet();
     expect([await read(1, torn), await read(2, torn)]).toEqual(['old', 'new']);
     expect(await cache.validate(torn)).toBe(false);
-    const whole = session();
+    const whole = readSet();
     expect([await read(1, whole), await read(2, whole)]).toEqual(['new', 'new']);
     expect(await cache.validate(whole)).toBe(true);
   });
 
   test('does not hold with what was read under a fence', async () => {
-    const { cache, writer, database, session, read } = await world(false);
+    const { cache, writer, database, readSet, read } = await world(false);
     await writer.fence(200n, [tagOf(1), tagOf(2)]);
-    const torn = session();
+    const torn = readSet();
     expect(await read(1, torn)).toBe('old');
     database.set(1, 'new').set(2, 'new');
     writer.release(200n, [tagOf(1), tagOf(2)]);
@@ -166,7 +166,7 @@ describe('a cluster', () => {
     let database = 'old';
     const read = async () => {
       const value = await cache.read(POLICY, id, async () => database);
-      await cache.settled();
+      await cache.flush();
       return value;
     };
     await tick();

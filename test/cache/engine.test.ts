@@ -55,7 +55,7 @@ describe('a value that depends on the time', () => {
     await quiet();
     expect(anew.runs).toBe(1);
     anew.give('second');
-    await cache.settled();
+    await cache.flush();
     expect(await cache.read(OVERDUE, 1, anew)).toBe('second');
     expect(ends()).toEqual(['miss absent', 'stale', 'stale', 'hit']);
   });
@@ -75,8 +75,8 @@ describe('a value that depends on the time', () => {
     await later(MINUTE + 1);
     await write(cache, 200n, tagOf(1));
     expect(await cache.read(OVERDUE, 1, loading('second'))).toBe('second');
-    const session = cache.session({ snapshot: true });
-    expect(await cache.read(OVERDUE, 2, loading('second'), { session })).toBe('second');
+    const readSet = cache.readSet({ snapshot: true });
+    expect(await cache.read(OVERDUE, 2, loading('second'), { readSet })).toBe('second');
   });
 });
 
@@ -190,7 +190,7 @@ test('a value under more tags than are worth proving is loaded each time and nev
   };
   for (let i = 0; i < 2; i++) {
     expect(await cache.readMany({ ...wide, load }, [200, 201])).toEqual([200, 201]);
-    await cache.settled();
+    await cache.flush();
   }
   expect(batches).toEqual([[200, 201], [201]]);
 });
@@ -205,11 +205,11 @@ describe('the monitor', () => {
     await read();
     await quiet();
     await read();
-    await cache.settled();
+    await cache.flush();
     expect(checked).toEqual(['same']);
     database = 'two'; // and nobody tells: what must never be
     await read();
-    await cache.settled();
+    await cache.flush();
     // The sleep of the monitor moves the clock beyond the lease: without proof it accuses nobody.
     expect(checked).toEqual(['same', 'changed']);
   });
@@ -228,7 +228,7 @@ describe('the monitor', () => {
     await quiet();
     database = 'two';
     await read();
-    await cache.settled();
+    await cache.flush();
     expect(found.checked).toEqual(['violation']);
   });
 
@@ -247,42 +247,12 @@ describe('the monitor', () => {
     await read();
     await quiet();
     await read();
-    await cache.settled();
+    await cache.flush();
     expect(checked).toEqual(['changed']);
     const clocked: Policy<number> = { ...POLICY, name: 'clocked', timeDependent: true };
     for (let i = 0; i < 3; i++) await cache.read(clocked, 1, loading(i));
-    await cache.settled();
+    await cache.flush();
     expect(checked).toEqual(['changed']);
-  });
-});
-
-describe('a lease given by an operator', () => {
-  test('serves, marked, and stores nothing; a proved one takes its place', async () => {
-    const { cache, memory, clock, ends } = await world();
-    await cache.read(POLICY, 1, loading('one'));
-    await quiet();
-    clock.advance(10_000);
-    await memory.grantUnproved(60_000);
-    const session = cache.session();
-    expect(await cache.read(POLICY, 1, loading('two'), { session })).toBe('one');
-    expect(session.unproved).toBe(true);
-    expect(await cache.read(POLICY, 2, loading('two'))).toBe('two');
-    expect(ends()).toEqual(['miss absent', 'hit unproved', 'bypass unproved']);
-    expect((await memory.head()).leaseLeftMs).toBe(0);
-    await tick(memory);
-    expect(await cache.read(POLICY, 1, loading('two'))).toBe('one');
-    expect(ends()).toEqual(['hit']);
-  });
-
-  test('is not given where a lease stands, and ends by itself', async () => {
-    const { cache, memory, clock, ends } = await world();
-    await memory.grantUnproved(60_000);
-    expect((await memory.read([], [])).leases[0]?.unproved).toBeUndefined();
-    clock.advance(10_000);
-    await memory.grantUnproved(1000);
-    clock.advance(1000);
-    await cache.read(POLICY, 1, loading('one'));
-    expect(ends()).toEqual(['bypass no-lease']);
   });
 });
 

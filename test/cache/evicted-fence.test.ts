@@ -47,8 +47,8 @@ describe('a fence that is gone when its transaction is over', () => {
     const cache = new Cache({ store, near: {} });
     let row = 'old';
     const read = async (id: number) => {
-      const value = await cache.read(POLICY, id, async () => row, { session: cache.session() });
-      await cache.settled();
+      const value = await cache.read(POLICY, id, async () => row, { readSet: cache.readSet() });
+      await cache.flush();
       return value;
     };
     for (const id of [1, 2, 3]) await read(id);
@@ -96,7 +96,7 @@ test('RELEASE of a fence that is there appends nothing, and neither do RESOLVE a
   await store.fence(902n, [TASK], { fresh: false });
   const before = await recordsLogged();
   await store.release(900n, [TASK, tagOf(8)]);
-  await store.unfence(['901'], [TASK]);
-  await store.sweep([{ xid: '902', tags: [TASK] }]);
+  await store.releaseFinished(['901'], [TASK]);
+  await store.releaseOrphans([{ xid: '902', tags: [TASK] }]);
   expect(await recordsLogged()).toBe(before);
 });

@@ -127,7 +127,7 @@ async function play(order: readonly Step[], { before, near, probeAt }: Game): Pr
       committed = now;
     },
     release: () => writer.release(XID, [TASK]),
-    unfence: () => memory.unfence([String(XID)], [TASK]),
+    unfence: () => memory.releaseFinished([String(XID)], [TASK]),
     apply: () => tick(memory, { rows: [{ xid: XID, tags: [TASK] }] }),
   };
   for (const [i, step] of order.entries()) {

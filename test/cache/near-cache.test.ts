@@ -16,7 +16,7 @@ import {
   type Tag,
   tableTag,
 } from '../../src/engine/cache/index.js';
-import type { LogMark, LogView, StoreReadOptions, View } from '../../src/engine/cache/store.js';
+import type { LogMark, LogSlice, StoreReadOptions, View } from '../../src/engine/cache/store.js';
 import { HOUR } from '../../src/std/time.js';
 import { Gate } from '../support/barrier.js';
 import { intercepted } from '../support/stores.js';
@@ -110,9 +110,9 @@ class Trips {
     const since = log === 'end' ? log : { epoch: log.epoch.slice(0, -2), sequence: log.sequence + this.#lostBelow };
     const view = await memory.read(keys, tags, { log: since, mint });
     const moved = (mark: LogMark) => ({ epoch: mark.epoch + suffix, sequence: mark.sequence - this.#lostBelow });
-    const seen = view.log as LogView;
+    const seen = view.log as LogSlice;
     if (seen.kind === 'hole') return view;
-    return { ...view, log: { ...seen, mark: seen.mark && moved(seen.mark) } as LogView };
+    return { ...view, log: { ...seen, mark: seen.mark && moved(seen.mark) } as LogSlice };
   }
 }
 
@@ -305,19 +305,19 @@ describe('a look into the log', () => {
     const other = w.read(8);
     await trip.execute();
     await w.write(7, 'new');
-    const session = w.cache.session();
+    const readSet = w.cache.readSet();
     await trip.answer();
     await other;
-    expect(await w.read(7, { session })).toBe('new');
+    expect(await w.read(7, { readSet })).toBe('new');
   });
 
   test('is one for all that a session reads after it', async () => {
     const w = await world();
     await w.warm(7, 8);
-    const session = w.cache.session();
-    await w.read(7, { session });
+    const readSet = w.cache.readSet();
+    await w.read(7, { readSet });
     const trips = w.trips.asked.length;
-    expect(await w.read(8, { session })).toBe('old');
+    expect(await w.read(8, { readSet })).toBe('old');
     expect(w.trips.asked.length).toBe(trips);
     expect(w.ends()).toEqual(['near-hit', 'near-hit']);
   });
@@ -396,7 +396,7 @@ describe('a look into the log', () => {
     w.clock.advance(LEASE_MS);
     await w.trips.loseLog(w.memory);
     w.database.set(7, 'new');
-    await w.memory.unfence(['300'], [tagOf(7)]);
+    await w.memory.releaseFinished(['300'], [tagOf(7)]);
     await tick(w.memory);
     await late.execute();
     await late.answer();
@@ -412,7 +412,7 @@ describe('a look into the log', () => {
     await trip.execute();
     // Five records that were never copied: the next server gives their numbers to others.
     trip.alter = (view) => {
-      const { mark } = view.log as LogView & { kind: 'next' };
+      const { mark } = view.log as LogSlice & { kind: 'next' };
       return {
         ...view,
         log: { kind: 'next', mark: { ...mark, sequence: mark.sequence + 5 }, records: Array(5).fill([]) },
@@ -535,25 +535,12 @@ describe('memory is emptied', () => {
     expect(w.entries()).toBe(0);
   });
 
-  test('and kept empty, under a lease that proves nothing', async () => {
-    const w = await world();
-    await w.warm(7);
-    w.clock.advance(LEASE_MS);
-    await w.memory.grantUnproved(LEASE_MS);
-    for (let i = 0; i < 3; i++) {
-      await w.read(7);
-      expect(w.entries()).toBe(0);
-    }
-    expect(w.ends()).toEqual(['hit unproved', 'hit unproved', 'hit unproved']);
-    expect(w.trips.asked.slice(-2)).toEqual(['end', 'end']);
-  });
-
   test('when the lease is of another generation: what is gone with a server left no record', async () => {
     const w = await world();
     await w.warm(7);
     w.clock.advance(LEASE_MS);
     w.database.set(7, 'new');
-    await w.memory.unfence(['300'], [tagOf(7)]); // its fence and its record were lost
+    await w.memory.releaseFinished(['300'], [tagOf(7)]); // its fence and its record were lost
     await tick(w.memory);
     await w.settles(7, 'new');
   });
@@ -710,7 +697,7 @@ describe('nothing is kept', () => {
     await trip.execute();
     w.clock.advance(LEASE_MS);
     w.database.set(7, 'new');
-    await w.memory.unfence(['300'], [tagOf(7)]); // its fence and its record were lost
+    await w.memory.releaseFinished(['300'], [tagOf(7)]); // its fence and its record were lost
     await tick(w.memory);
     for (let i = 0; i < 2; i++) await w.read(8);
     await trip.answer();
@@ -822,7 +809,7 @@ describe('what was loaded is kept', () => {
     const { w, load, reading } = await loadUnderWay();
     w.clock.advance(LEASE_MS);
     w.database.set(7, 'new');
-    await w.memory.unfence(['300'], [tagOf(7)]); // its fence and its record were lost
+    await w.memory.releaseFinished(['300'], [tagOf(7)]); // its fence and its record were lost
     await tick(w.memory);
     for (let i = 0; i < 2; i++) await w.read(8);
     load.give('old');
@@ -835,14 +822,14 @@ describe("an answer made of a session's reads", () => {
   const KEY = keyOfText('answer');
   /** Reads the tasks in one session and keeps what they were. */
   async function answered(w: Awaited<ReturnType<typeof world>>, ...ids: number[]) {
-    const session = w.cache.session({ answer: true });
+    const readSet = w.cache.readSet({ answer: true });
     const texts = [];
-    for (const id of ids) texts.push(await w.read(id, { session }));
-    w.cache.keep(session, KEY, { text: texts.join() }, 10);
+    for (const id of ids) texts.push(await w.read(id, { readSet }));
+    w.cache.storeAnswer(readSet, KEY, { text: texts.join() }, 10);
   }
   /** What a request gets that comes now; undefined when it must be answered anew. */
   async function served(w: Awaited<ReturnType<typeof world>>) {
-    const found = (await w.cache.find(w.cache.session(), KEY)) as { text: string } | undefined;
+    const found = (await w.cache.findAnswer(w.cache.readSet(), KEY)) as { text: string } | undefined;
     return found?.text;
   }
 
@@ -889,22 +876,22 @@ describe("an answer made of a session's reads", () => {
   test('is not kept when a part was written since it was read: it is torn', async () => {
     const w = await world();
     await w.warm(1, 2);
-    const session = w.cache.session({ answer: true });
-    const first = await w.read(1, { session });
+    const readSet = w.cache.readSet({ answer: true });
+    const first = await w.read(1, { readSet });
     await w.write(1, 'new');
     await w.read(9); // another request, whose look tells memory
-    const second = await w.read(2, { session });
-    w.cache.keep(session, KEY, { text: `${first},${second}` }, 10);
+    const second = await w.read(2, { readSet });
+    w.cache.storeAnswer(readSet, KEY, { text: `${first},${second}` }, 10);
     expect(await served(w)).toBeUndefined();
   });
 
   test('and is gone at the next look when that write was not yet told', async () => {
     const w = await world();
     await w.warm(1, 2);
-    const session = w.cache.session({ answer: true });
-    const first = await w.read(1, { session });
+    const readSet = w.cache.readSet({ answer: true });
+    const first = await w.read(1, { readSet });
     await w.write(1, 'new');
-    w.cache.keep(session, KEY, { text: first }, 10);
+    w.cache.storeAnswer(readSet, KEY, { text: first }, 10);
     expect(await served(w)).toBeUndefined();
   });
 
@@ -919,14 +906,14 @@ describe("an answer made of a session's reads", () => {
     const load = heldLoad<unknown>();
     const others = w.cache.read(POLICY, 5, load);
     await load.started;
-    const session = w.cache.session({ answer: true });
-    await w.read(2, { session });
-    const joining = w.cache.read(POLICY, 5, load, { session });
+    const readSet = w.cache.readSet({ answer: true });
+    await w.read(2, { readSet });
+    const joining = w.cache.read(POLICY, 5, load, { readSet });
     await quiet();
     load.give('old');
     await Promise.all([others, joining]);
     expect(w.ends().slice(-2).sort()).toEqual(['joined absent', 'miss absent']);
-    w.cache.keep(session, KEY, { text: 'old' }, 10);
+    w.cache.storeAnswer(readSet, KEY, { text: 'old' }, 10);
     expect(await served(w)).toBeUndefined();
 
     w.clock.advance(LEASE_MS);
@@ -938,31 +925,31 @@ describe("an answer made of a session's reads", () => {
   test('is not kept when a part could not be read, whatever was made of that', async () => {
     const w = await world();
     await w.warm(1);
-    const session = w.cache.session({ answer: true });
-    const first = await w.read(1, { session });
+    const readSet = w.cache.readSet({ answer: true });
+    const first = await w.read(1, { readSet });
     const failing = () => Promise.reject(new Error('away'));
-    const second = await w.cache.read(POLICY, 2, failing, { session }).catch(() => 'none');
-    w.cache.keep(session, KEY, { text: `${first},${second}` }, 10);
+    const second = await w.cache.read(POLICY, 2, failing, { readSet }).catch(() => 'none');
+    w.cache.storeAnswer(readSet, KEY, { text: `${first},${second}` }, 10);
     expect(await served(w)).toBeUndefined();
   });
 
   test('lives no longer than the shortest of its parts, and than what it says itself', async () => {
     const w = await world();
     await w.warm(1);
-    const session = w.cache.session({ answer: true });
-    await w.read(1, { session });
-    session.ground?.endsAt(w.clock.nowMs() + 1000);
-    w.cache.keep(session, KEY, { text: 'old' }, 10);
+    const readSet = w.cache.readSet({ answer: true });
+    await w.read(1, { readSet });
+    readSet.dependencies?.endsAt(w.clock.nowMs() + 1000);
+    w.cache.storeAnswer(readSet, KEY, { text: 'old' }, 10);
     w.clock.advance(999);
     expect(await served(w)).toBe('old');
     w.clock.advance(1);
     expect(await served(w)).toBeUndefined();
 
     const brief = { ...POLICY, name: 'Brief', ttlMs: 500 };
-    const another = w.cache.session({ answer: true });
-    await w.read(1, { session: another });
-    await w.cache.read(brief, 3, async () => 'brief', { session: another });
-    w.cache.keep(another, KEY, { text: 'old,brief' }, 10);
+    const another = w.cache.readSet({ answer: true });
+    await w.read(1, { readSet: another });
+    await w.cache.read(brief, 3, async () => 'brief', { readSet: another });
+    w.cache.storeAnswer(another, KEY, { text: 'old,brief' }, 10);
     w.clock.advance(449); // a tenth of it is jitter
     expect(await served(w)).toBe('old,brief');
     w.clock.advance(51);
@@ -972,9 +959,9 @@ describe("an answer made of a session's reads", () => {
   test('is not kept of a session that was not opened for it', async () => {
     const w = await world();
     await w.warm(1);
-    const session = w.cache.session();
-    await w.read(1, { session });
-    w.cache.keep(session, KEY, { text: 'old' }, 10);
+    const readSet = w.cache.readSet();
+    await w.read(1, { readSet });
+    w.cache.storeAnswer(readSet, KEY, { text: 'old' }, 10);
     expect(await served(w)).toBeUndefined();
   });
 
@@ -982,9 +969,9 @@ describe("an answer made of a session's reads", () => {
     const w = await world({ near: { maxBytes: 10_000 } });
     await w.warm(1);
     const before = w.cache.state.near?.bytes ?? 0;
-    const session = w.cache.session({ answer: true });
-    await w.read(1, { session });
-    w.cache.keep(session, KEY, { text: 'x' }, 3000);
+    const readSet = w.cache.readSet({ answer: true });
+    await w.read(1, { readSet });
+    w.cache.storeAnswer(readSet, KEY, { text: 'x' }, 3000);
     expect((w.cache.state.near?.bytes ?? 0) - before).toBeGreaterThanOrEqual(3000);
     expect((w.cache.state.near?.bytes ?? 0) - before).toBeLessThan(5000);
   });

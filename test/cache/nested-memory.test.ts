@@ -10,7 +10,7 @@ import {
   MemoryStore,
   type Outcome,
   type Policy,
-  type Session,
+  type ReadSet,
   type Store,
   type Tag,
   tableTag,
@@ -95,10 +95,10 @@ async function world(options: Partial<CacheOptions> = {}) {
       });
       return found;
     },
-    inner: async (session: Session, by = cache) => (await by.readMany(source, ['7'], { session }))[0] as number,
+    inner: async (readSet: ReadSet, by = cache) => (await by.readMany(source, ['7'], { readSet }))[0] as number,
     /** A cached method that reads the row inside its load. */
-    method: (session: Session, by = cache) =>
-      by.read(policy('Outer'), '7', async () => 10 * (await made.inner(session, by)), { session }),
+    method: (readSet: ReadSet, by = cache) =>
+      by.read(policy('Outer'), '7', async () => 10 * (await made.inner(readSet, by)), { readSet }),
     async write(value: number) {
       await writer.fence(300n, [TASK]);
       row = value;
@@ -108,12 +108,12 @@ async function world(options: Partial<CacheOptions> = {}) {
     /** What the method gives from now on, here and in a process without memory. */
     async settles(value: number) {
       await quiet();
-      expect(await made.method(cache.session())).toBe(value);
-      expect(await made.method(writer.session(), writer)).toBe(value);
+      expect(await made.method(cache.readSet())).toBe(value);
+      expect(await made.method(writer.readSet(), writer)).toBe(value);
     },
   };
   for (let round = 0; round < 3; round++) {
-    await made.inner(cache.session());
+    await made.inner(cache.readSet());
     await quiet();
   }
   expect(made.kinds('Inner')).toEqual(['miss', 'hit', 'near-hit']);
@@ -121,31 +121,31 @@ async function world(options: Partial<CacheOptions> = {}) {
 }
 
 /** All ways by which a load may come to what memory holds. */
-const DOORS: Record<string, (w: Awaited<ReturnType<typeof world>>, session: Session) => Promise<number>> = {
-  'by readMany': (w, session) => w.method(session),
-  'by now': (w, session) =>
+const DOORS: Record<string, (w: Awaited<ReturnType<typeof world>>, readSet: ReadSet) => Promise<number>> = {
+  'by readMany': (w, readSet) => w.method(readSet),
+  'by now': (w, readSet) =>
     w.cache.read(policy('Outer'), '7', async () => {
-      const found = w.cache.now(w.source, '7', { session });
-      return 10 * (found?.value ?? (await w.inner(session)));
+      const found = w.cache.peek(w.source, '7', { readSet });
+      return 10 * (found?.value ?? (await w.inner(readSet)));
     }),
-  'by a memoized function': (w, session) => {
-    const memoized = w.cache.memoize('memoized', () => w.inner(session), { ttlMs: HOUR, tags });
+  'by a memoized function': (w, readSet) => {
+    const memoized = w.cache.memoize('memoized', () => w.inner(readSet), { ttlMs: HOUR, tags });
     return w.cache.read(policy('Outer'), '7', async () => 10 * (await memoized()));
   },
-  'by a nested cached method': (w, session) =>
+  'by a nested cached method': (w, readSet) =>
     w.cache.read(
       policy('Outer'),
       '7',
-      async () => 10 * (await w.cache.read(policy('Middle'), '7', () => w.inner(session))),
+      async () => 10 * (await w.cache.read(policy('Middle'), '7', () => w.inner(readSet))),
     ),
-  'by a known answer': (w, session) =>
+  'by a known answer': (w, readSet) =>
     w.cache.read(policy('Outer'), '7', async () => {
-      const answer = (await w.cache.find(session, ANSWER)) as { value: number } | undefined;
-      return 10 * (answer?.value ?? (await w.inner(session)));
+      const answer = (await w.cache.findAnswer(readSet, ANSWER)) as { value: number } | undefined;
+      return 10 * (answer?.value ?? (await w.inner(readSet)));
     }),
-  'by a second cache over the same store': (w, session) => {
+  'by a second cache over the same store': (w, readSet) => {
     const second = new Cache({ store: w.memory });
-    return second.read(policy('Outer'), '7', async () => 10 * (await w.inner(session)));
+    return second.read(policy('Outer'), '7', async () => 10 * (await w.inner(readSet)));
   },
 };
 const ANSWER = keyOfText('Answer');
@@ -153,10 +153,10 @@ const ANSWER = keyOfText('Answer');
 describe('what a load reads through the cache', () => {
   test('is not older than tokens that came in a second trip', async () => {
     const w = await world();
-    const session = w.cache.session();
-    await w.inner(session); // its log read is known from now on
+    const readSet = w.cache.readSet();
+    await w.inner(readSet); // its log read is known from now on
     const found = w.mintsInASecondTrip();
-    const reading = w.method(session);
+    const reading = w.method(readSet);
     await found.arrived;
     await w.write(2);
     found.open();
@@ -168,13 +168,13 @@ describe('what a load reads through the cache', () => {
     'is not taken from memory while the group that keeps the log is not reached (Cluster): %s',
     async (door) => {
       const w = await world();
-      const answered = w.cache.session({ answer: true });
-      w.cache.keep(answered, ANSWER, { value: await w.inner(answered) }, 10);
-      const session = w.cache.session();
-      await w.inner(session);
+      const answered = w.cache.readSet({ answer: true });
+      w.cache.storeAnswer(answered, ANSWER, { value: await w.inner(answered) }, 10);
+      const readSet = w.cache.readSet();
+      await w.inner(readSet);
       await w.write(2);
       w.losesTheLog();
-      expect(await (DOORS[door] as (typeof DOORS)[string])(w, session)).toBe(20);
+      expect(await (DOORS[door] as (typeof DOORS)[string])(w, readSet)).toBe(20);
       w.findsTheLog();
       await w.settles(20);
     },
@@ -185,11 +185,11 @@ describe('what a load reads through the cache', () => {
     const busy = new Gate();
     const holding = w.cache.read({ ...policy('Busy'), tags: () => [tagOf(8)] }, '8', () => busy.pass());
     await busy.arrived;
-    const before = w.method(w.cache.session());
+    const before = w.method(w.cache.readSet());
     await quiet(); // waits in line
     await w.write(2);
     w.nextRead(() => Promise.reject(new Error('away')));
-    const after = w.method(w.cache.session());
+    const after = w.method(w.cache.readSet());
     await quiet();
     busy.open();
     await Promise.all([holding, before]);
@@ -199,8 +199,8 @@ describe('what a load reads through the cache', () => {
 
   test('is not taken from memory unasked for a snapshot, whose validation at the end does not see inside a joined load', async () => {
     const w = await world();
-    const first = w.cache.session({ snapshot: true });
-    const second = w.cache.session({ snapshot: true });
+    const first = w.cache.readSet({ snapshot: true });
+    const second = w.cache.readSet({ snapshot: true });
     const found = w.mintsInASecondTrip();
     const reading = w.method(first);
     await found.arrived;
@@ -215,10 +215,10 @@ describe('what a load reads through the cache', () => {
 
   test('comes from memory on a log read that the load sends: one trip more, and no load', async () => {
     const w = await world();
-    const session = w.cache.session();
-    await w.inner(session);
+    const readSet = w.cache.readSet();
+    await w.inner(readSet);
     const [trips, loads] = [w.trips(), w.loads()];
-    expect(await w.method(session)).toBe(10);
+    expect(await w.method(readSet)).toBe(10);
     expect(w.trips() - trips).toBe(2); // the method's own, and the load's
     expect(w.loads()).toBe(loads);
     expect(w.kinds('Inner').at(-1)).toBe('near-hit');
@@ -228,8 +228,8 @@ describe('what a load reads through the cache', () => {
 test("a cached method reads through loaders of its own, not from what the request's loaders gave before", async () => {
   const w = await world();
   const db = { until: () => db } as unknown as Database;
-  const session = w.cache.session();
-  const loads = new Loads({ cache: w.cache, db, viewer: '', tracer: new Tracer(false), session });
+  const readSet = w.cache.readSet();
+  const loads = new Loads({ cache: w.cache, db, viewer: '', tracer: new Tracer(false), readSet });
   const source = { ...policy('Inner'), load: w.source.load };
   const memoized = { ...policy('Loaded'), load: w.source.load };
   expect([await loads.load(source, '7'), await loads.load(memoized, '7')]).toEqual([1, 1]); // of memory, of a loader

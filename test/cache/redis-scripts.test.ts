@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type EmbeddedRedis, installHint, startRedis } from '../../src/development/embedded/redis.js';
-import { CacheError, LEASE_MS, type News, type Tag } from '../../src/engine/cache/index.js';
+import { CacheError, LEASE_MS, type StoreEvent, type Tag } from '../../src/engine/cache/index.js';
 import { TOKEN_TTL_MS } from '../../src/engine/cache/store.js';
 import { type Clock, systemClock } from '../../src/engine/cache/time.js';
 import { RedisStore } from '../../src/engine/redis/index.js';
@@ -90,7 +90,7 @@ describe('what is stored', () => {
   test('the token that follows a fence expires, whoever removed the fence; a fence on a token does not', async () => {
     const removals = {
       release: () => store.release(107n, [A]),
-      unfence: () => store.unfence(['107'], [A]),
+      unfence: () => store.releaseFinished(['107'], [A]),
       apply: () => tick(store, { rows: [{ xid: 107n, tags: [A] }] }),
     };
     for (const remove of Object.values(removals)) {
@@ -187,7 +187,7 @@ test('RELEASE and APPLY publish their tags, and APPLY nothing that was released'
   await tick(store);
   await store.fence(107n, [A, B], { fresh: false });
   await store.release(107n, [A, B]);
-  await store.unfence(['108', '109'], [B]);
+  await store.releaseFinished(['108', '109'], [B]);
   const rows = [107n, 110n].map((xid) => ({ xid, tags: [B, A] }));
   await tick(store, { rows });
   await expect
@@ -200,9 +200,9 @@ test('RELEASE and APPLY publish their tags, and APPLY nothing that was released'
 });
 
 test('who listens is told when something may have been missed: with a connection that is lost, and with the next', async () => {
-  const heard: News[] = [];
+  const heard: StoreEvent[] = [];
   cleanups.push(async () => stop());
-  const stop = store.listen((news) => heard.push(news));
+  const stop = store.subscribe((news) => heard.push(news));
   const gap = { kind: 'gap' };
   await expect.poll(() => heard).toEqual([gap]);
   const subscribers = async () => {
@@ -227,7 +227,7 @@ test('scripts survive SCRIPT FLUSH, also when many are called at once', async ()
   await flush();
   await store.release(107n, [A]);
   await flush();
-  await store.unfence(['107'], [A]);
+  await store.releaseFinished(['107'], [A]);
   await flush();
   expect(await tick(store)).toBe('applied');
   await flush();
@@ -262,11 +262,11 @@ describe('an outage', () => {
     fence: () => asked.fence(107n, [A], { fresh: false }),
     'fresh fence': () => asked.fence(107n, [A], { fresh: true }),
     release: () => asked.release(107n, [A]),
-    unfence: () => asked.unfence(['107'], [A]),
+    unfence: () => asked.releaseFinished(['107'], [A]),
     head: () => asked.head(),
     apply: () =>
       asked.apply({
-        head: { clockMs: Date.now(), position: undefined, leaseLeftMs: 0, run: 'none', released: [], forgotten: [] },
+        head: { clockMs: Date.now(), position: undefined, leaseLeftMs: 0, run: 'none', released: [], orphans: [] },
         next: { xid: 1n, purge: 'purge' },
         rows: [],
         barrier: undefined,
@@ -305,7 +305,7 @@ describe('an outage', () => {
     for (const [name, call] of Object.entries(calls(asked))) {
       await expect.poll(async () => [name, (await ended(call)).code], { timeout: 10_000 }).toEqual([name, 'answered']);
     }
-    expect(asked.lostForMs([])).toBe(0);
+    expect(asked.outageMs([])).toBe(0);
   });
 
   test('every call to a server that is gone fails at once, however long the wait', async () => {
@@ -350,26 +350,26 @@ describe('an outage', () => {
     const { own, asked } = await lone(WAIT_MS, { ...systemClock, monotonicMs: () => nowMs });
     const fail = async () => expect(await ended(() => asked.read([], []))).toMatchObject({ code: 'STORE_UNAVAILABLE' });
     await asked.read([], []);
-    expect(asked.lostForMs([])).toBe(0);
+    expect(asked.outageMs([])).toBe(0);
     signal(own, 'SIGSTOP');
     nowMs = 1000;
     await fail();
-    expect(asked.lostForMs([])).toBe(0);
+    expect(asked.outageMs([])).toBe(0);
     for (const atMs of [1700, 2400, 3100]) {
       nowMs = atMs;
-      expect(asked.lostForMs([])).toBe(atMs - 1000);
+      expect(asked.outageMs([])).toBe(atMs - 1000);
       await fail();
-      expect(asked.lostForMs([])).toBe(atMs - 1000);
+      expect(asked.outageMs([])).toBe(atMs - 1000);
     }
     // Nobody asked for a while: whether it was lost all the time, nobody knows.
     nowMs = 5000;
     await fail();
-    expect(asked.lostForMs([])).toBe(0);
+    expect(asked.outageMs([])).toBe(0);
     nowMs = 5500;
-    expect(asked.lostForMs([])).toBe(500);
+    expect(asked.outageMs([])).toBe(500);
     signal(own, 'SIGCONT');
     await expect.poll(async () => (await ended(() => asked.head())).code, { timeout: 10_000 }).toBe('answered');
-    expect(asked.lostForMs([])).toBe(0);
+    expect(asked.outageMs([])).toBe(0);
   });
 
   test('a server that is full fails what it refuses, and is read all the same', async () => {

@@ -58,7 +58,7 @@ describe.each(stores)('on %s', (_name, open) => {
     await lease.start();
     cleanups.push(() => lease.stop());
     expect(await fetch('EUR', 'USD')).toBe('EURUSD1');
-    await cache.settled();
+    await cache.flush();
     expect(await fetch('EUR', 'USD')).toBe('EURUSD1');
     await fetch.invalidate('EUR', 'USD');
     expect(await fetch('EUR', 'USD')).toBe('EURUSD2');
@@ -78,7 +78,7 @@ test('a lease that ended while no process ran comes back with all entries', asyn
   const { cache, fetch, ends, lease } = opened(store);
   await lease.tick();
   await fetch('EUR', 'USD');
-  await cache.settled();
+  await cache.flush();
   clock.advance(LEASE_MS + 1);
   await fetch('EUR', 'USD');
   expect(await lease.tick()).toBe('renewed');
@@ -92,7 +92,7 @@ test('all processes share one lease: one that another has just renewed is left a
   expect(await first.lease.tick()).toBe('renewed');
   expect(await second.lease.tick()).toBe('recent');
   await first.fetch('EUR', 'USD');
-  await first.cache.settled();
+  await first.cache.flush();
   expect(await second.fetch('EUR', 'USD')).toBe('EURUSD1');
   expect(second.ends()).toEqual(['hit']);
 });
@@ -103,7 +103,7 @@ test('a server that starts again without an acknowledged invalidation serves not
   const before = await onRedis(server.url);
   await before.lease.tick();
   await before.fetch('EUR', 'USD');
-  await before.cache.settled();
+  await before.cache.flush();
   const client = new Redis(server.url);
   await client.save();
   await before.fetch.invalidate('EUR', 'USD'); // after the snapshot
@@ -125,7 +125,7 @@ test('a replica that is promoted without an acknowledged invalidation serves not
   const before = await onRedis(primary.url);
   await before.lease.tick();
   await before.fetch('EUR', 'USD');
-  await before.cache.settled();
+  await before.cache.flush();
 
   const client = new Redis(replica.url);
   cleanups.push(() => client.disconnect());

@@ -6,10 +6,10 @@ import {
   isFence,
   LEASE_MS,
   MemoryStore,
-  type News,
   type Position,
   randomToken,
   type Store,
+  type StoreEvent,
   type Tag,
 } from '../../src/engine/cache/index.js';
 import { MAX_TEXTS } from '../../src/engine/cache/store.js';
@@ -98,34 +98,34 @@ describe.each([
     expect(store.kind).toBe(kind);
     const view = await store.read([keyOfText('k')], [A]);
     expect(view).toEqual({ leases: [undefined], log: undefined, entries: new Map(), tokens: new Map() });
-    expect(store.lostForMs([])).toBe(0);
+    expect(store.outageMs([])).toBe(0);
     expect(await store.head()).toMatchObject({ position: undefined, leaseLeftMs: 0 });
   });
 
   test('of more texts than are kept the oldest are dropped; one that is kept again is a new one', async () => {
     const names = Array.from({ length: MAX_TEXTS + 20 }, (_, i) => `text ${i}`);
     const remember = async (some: readonly string[]) => {
-      for (const name of some) await store.remember(name, 'x', 60_000);
+      for (const name of some) await store.setText(name, 'x', 60_000);
     };
     await remember(names.slice(0, MAX_TEXTS / 2));
     await remember(['text 0']);
     await remember(names.slice(MAX_TEXTS / 2));
-    const kept = await Promise.all(names.map((name) => store.recall(name)));
+    const kept = await Promise.all(names.map((name) => store.getText(name)));
     expect(kept.filter((text) => text !== undefined)).toHaveLength(MAX_TEXTS);
     expect([kept[0], kept[1], kept.at(-1)]).toEqual(['x', undefined, 'x']);
   });
 
   test('a text is recalled by its name until its time to live is over', async () => {
-    await store.remember('short', 'a', 50);
-    await store.remember('long', 'b', 60_000);
-    expect([await store.recall('long'), await store.recall('none')]).toEqual(['b', undefined]);
-    await opened.eventually(60, async () => expect(await store.recall('short')).toBeUndefined());
-    expect(await store.recall('long')).toBe('b');
+    await store.setText('short', 'a', 50);
+    await store.setText('long', 'b', 60_000);
+    expect([await store.getText('long'), await store.getText('none')]).toEqual(['b', undefined]);
+    await opened.eventually(60, async () => expect(await store.getText('short')).toBeUndefined());
+    expect(await store.getText('long')).toBe('b');
   });
 
   test('who listens hears of every transaction that is over, once it is, until told to stop', async () => {
-    const heard: News[] = [];
-    const stop = store.listen((news) => heard.push(news));
+    const heard: StoreEvent[] = [];
+    const stop = store.subscribe((news) => heard.push(news));
     const hearsNow = async () => {
       await store.release(1n, []);
       expect(heard).toContainEqual({ kind: 'released', xids: ['1'], tags: [] });
@@ -136,7 +136,7 @@ describe.each([
     const released = (xids: string[], ...tags: Tag[]) => ({ kind: 'released', xids, tags });
     await fence(107n, A, B);
     await store.release(107n, [A, B]);
-    await store.unfence(['108', '109'], [B]);
+    await store.releaseFinished(['108', '109'], [B]);
     await store.invalidate([A]);
     const rows = [107n, 110n].map((xid) => ({ xid, tags: [B, A] }));
     expect(await tick(store, { rows })).toBe('applied');
@@ -254,7 +254,7 @@ describe.each([
 
     const releasing = {
       release: (tags: Tag[]) => store.release(7n, tags),
-      unfence: (tags: Tag[]) => store.unfence(['7', '9'], tags),
+      unfence: (tags: Tag[]) => store.releaseFinished(['7', '9'], tags),
     };
     test.each(['release', 'unfence'] as const)('%s of a lost fence still installs a fresh token', async (how) => {
       const token = await mintOne(A);
@@ -271,9 +271,9 @@ describe.each([
       await fence(7n, A);
       await fence(8n, A);
       await fence(9n, A);
-      await store.unfence(['9', '7'], [A]);
+      await store.releaseFinished(['9', '7'], [A]);
       expect(await held(A)).toBe('!8,');
-      await store.unfence(['8'], [A]);
+      await store.releaseFinished(['8'], [A]);
       expect(await held(A)).toMatch(/^[\w-]{16}$/);
     });
   });
@@ -295,7 +295,7 @@ describe.each([
 
     test('an unfenced id is not remembered: APPLY still brings its tags', async () => {
       await fence(107n, A);
-      await store.unfence(['107'], [A]);
+      await store.releaseFinished(['107'], [A]);
       expect(await bumps(107n, A)).toBe(true);
     });
 
@@ -507,10 +507,10 @@ describe.each([
     test('keep their fences from the release of another database, in which the same id is another transaction', async () => {
       await store.fence(107n, [A], { fresh: false, database: 'ours' });
       await store.release(107n, [A], { unfenced: false, database: 'theirs' });
-      await store.unfence(['107'], [A], { database: 'theirs' });
-      await store.sweep([{ xid: '107', tags: [A] }], 0, { database: 'theirs' });
+      await store.releaseFinished(['107'], [A], { database: 'theirs' });
+      await store.releaseOrphans([{ xid: '107', tags: [A] }], 0, { database: 'theirs' });
       expect(await tokenOf(A)).toBe('!107,');
-      await store.unfence(['107'], [A], { database: 'ours' });
+      await store.releaseFinished(['107'], [A], { database: 'ours' });
       expect(isFence((await tokenOf(A)) ?? '!')).toBe(false);
     });
 
@@ -549,6 +549,30 @@ describe.each([
       expect(await leaseOfHome()).toBeUndefined();
       await tick(store, { next: of('theirs', 110n), barrier: 120n });
       expect(await leaseOfHome()).toMatchObject({ purge: 'theirs.purge' });
+    });
+
+    test('are left as they are by a process that does not know them to be those of its database', async () => {
+      let owned = false;
+      store.bind(
+        () => 'theirs',
+        () => owned,
+      );
+      const [key, day] = [keyOfText('not ours'), '2026-11-24'];
+      const text = 'names no database';
+      const unavailable = { code: 'STORE_UNAVAILABLE' };
+      const counts = new Map([['Task hit', 1]]);
+      expect((await store.read([], [A], { mint: true })).tokens.has(A)).toBe(false);
+      await store.fill([{ key, text, ttlMs: 60_000 }]);
+      expect(await store.tryLockRefresh(key, 60_000)).toBe(false);
+      await expect(store.setText('apq:1', text, 60_000)).rejects.toMatchObject(unavailable);
+      await expect(store.addCounters(day, counts)).rejects.toMatchObject(unavailable);
+      await expect(store.invalidate([A])).rejects.toMatchObject(unavailable);
+      owned = true;
+      expect((await store.read([key], [A])).entries.size).toBe(0);
+      expect(await tokenOf(A)).toBeUndefined();
+      expect(await store.getText('apq:1')).toBeUndefined();
+      expect(await store.counts(day)).toEqual(new Map());
+      expect(await store.tryLockRefresh(key, 60_000)).toBe(true);
     });
 
     test('show their lease only to readers of that database', async () => {

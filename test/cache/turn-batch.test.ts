@@ -1,11 +1,11 @@
 /** Turn batches: what is asked for in one turn is done at once, and answered together. */
 import { expect, test } from 'vitest';
-import { TurnBatch } from '../../src/engine/cache/tick-batch.js';
+import { TickBatch } from '../../src/engine/cache/tick-batch.js';
 import { quiet } from './world.js';
 
 function recording(maxItems = 100) {
   const runs: number[][] = [];
-  const batch = new TurnBatch<number, string>(async (items) => {
+  const batch = new TickBatch<number, string>(async (items) => {
     runs.push([...items]);
     if (items.includes(-1)) throw new Error('refused');
     return `run ${runs.length}`;

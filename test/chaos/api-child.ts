@@ -126,7 +126,7 @@ const nested = {
 app.server.post('/chaos/nested', async (request) => {
   const { id } = request.body as { id: TaskId };
   const { cache, db } = app;
-  const loads = new Loads({ cache, db, viewer: '', tracer: new Tracer(false), session: cache.session() });
+  const loads = new Loads({ cache, db, viewer: '', tracer: new Tracer(false), readSet: cache.readSet() });
   await loads.load(taskById, id); // so the request's log read is known, and its loader remembers the task
   return await loads.read<TaskId, LabelledTask | null>(nested, id, async () => await loads.load(taskById, id));
 });

@@ -1,4 +1,5 @@
 /** The commands as a user runs them: real processes, in a directory of their own, with nothing in the environment. */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
@@ -8,12 +9,13 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { decodeJwt } from 'jose';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { installHint, startRedis } from '../../src/development/embedded/redis.js';
 import { findRunning } from '../../src/development/running-services.js';
+import { postgresClient } from '../../src/engine/postgres/database.js';
 import { MINUTE } from '../../src/std/time.js';
 import { eventually } from '../support/app.js';
-import { createEmptyDatabase } from '../support/database.js';
+import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TSX = import.meta.resolve('tsx');
@@ -79,13 +81,15 @@ describe('production', () => {
   test('with a database that Redis does not have does not start, and says so in one line', async () => {
     const redis = await startRedis();
     if (redis === undefined) throw new Error(installHint());
+    const database = await createDatabase();
     try {
-      const env = { NODE_ENV: 'production', JWT_SECRET: 'x'.repeat(32), DATABASE_URL: inject('databaseUrl') };
+      const env = { NODE_ENV: 'production', JWT_SECRET: 'x'.repeat(32), DATABASE_URL: database.url };
       const { code, stderr } = await result(run('src/main.ts', [], { ...env, REDIS_URL: `${redis.url}/98` }));
       expect(code).toBe(1);
       expect(stderr).toMatch(/^REDIS_URL: expected a database that this Redis has, but it refuses 98: ERR .*\n$/);
     } finally {
       await redis.stop();
+      await database.drop();
     }
   });
 
@@ -195,6 +199,62 @@ describe('with a database that cannot be used', () => {
     async (_, file, args, env, message) => {
       await writeFile(join(directory, 'issues.json'), '[]');
       expect(await result(run(file, args, env))).toEqual({ code: 1, stdout: '', stderr: message });
+    },
+    MINUTE,
+  );
+});
+
+describe('with a database of its own', () => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await createEmptyDatabase();
+  });
+  afterAll(() => database?.drop());
+  const production = { NODE_ENV: 'production', REDIS_URL: 'redis://127.0.0.1:1', JWT_SECRET: 'x'.repeat(32) };
+
+  test(
+    'a server in production says in one line that the database must be migrated',
+    async () => {
+      const { code, stderr } = await result(run('src/main.ts', [], { ...production, DATABASE_URL: database.url }));
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/^DATABASE_URL: this database lacks .*: run npm run migrate\n$/);
+    },
+    MINUTE,
+  );
+
+  test(
+    'a server says in one line why it needs more connections than connection_limit allows',
+    async () => {
+      const env = { ...production, DATABASE_URL: `${database.url}?connection_limit=3` };
+      expect(await result(run('src/main.ts', [], env))).toEqual({
+        code: 1,
+        stdout: '',
+        stderr:
+          'DATABASE_URL: connection_limit is 3, at least 4 are needed: a server keeps two for invalidation, and needs one to read and one to write\n',
+      });
+    },
+    MINUTE,
+  );
+
+  test(
+    'the commands migrate and token do with one connection, for a role that has no more',
+    async () => {
+      const admin = postgresClient(database.url, { max: 1 });
+      const role = database.name;
+      await admin.unsafe(`create role ${role} login password 'app' connection limit 1`);
+      try {
+        await admin.unsafe(`alter database ${database.name} owner to ${role}`);
+        await admin.unsafe(`alter schema public owner to ${role}`);
+        const url = new URL(database.url);
+        Object.assign(url, { username: role, password: 'app', search: 'connection_limit=1' });
+        const env = { DATABASE_URL: url.href };
+        expect(await result(run('src/cli/migrate.ts', [], env))).toMatchObject({ code: 0, stdout: '' });
+        const { code, stdout, stderr } = await result(run('src/cli/token.ts', [], env));
+        expect([code, stderr]).toEqual([0, '']);
+        expect(decodeJwt(stdout).sub).toMatch(/^user_/);
+      } finally {
+        await admin.end();
+      }
     },
     MINUTE,
   );

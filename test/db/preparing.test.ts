@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { openDatabase } from '../../src/engine/postgres/database.js';
-import { preparedIn, sentIn } from '../../src/engine/postgres/pool-transaction.js';
+import { preparedIn, statementCount } from '../../src/engine/postgres/pool-transaction.js';
 
 let db: ReturnType<typeof openDatabase>;
 beforeAll(() => {
@@ -67,12 +67,12 @@ test('a statement built once runs in whatever transaction it is asked for in, an
       [1, 2, 3].map((n) =>
         watched.write.transaction(async (tx) => {
           const outer = await idIn(tx, n);
-          expect(sentIn(tx)).toBe(2);
+          expect(statementCount(tx)).toBe(2);
           await tx.transaction(async (part) => {
             expect(await idIn(part, n)).toBe(outer);
-            expect(sentIn(part)).toBeUndefined();
+            expect(statementCount(part)).toBeUndefined();
           });
-          expect(sentIn(tx)).toBe(4);
+          expect(statementCount(tx)).toBe(4);
           return outer;
         }),
       ),

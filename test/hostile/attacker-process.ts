@@ -16,13 +16,17 @@ const { default: attack } = (await import(file)) as { default: Attack };
 const tally = new AttackTally();
 const stop = new AbortController();
 setMaxListeners(0, stop.signal); // each request under way listens
-process.once('message', () => stop.abort());
-process.send?.({ kind: 'begun' });
+const received = (what: string) =>
+  new Promise<void>((resolve) => process.on('message', (message) => message === what && resolve()));
+const [begin, end] = [received('begin'), received('stop')];
+process.send?.({ kind: 'ready' });
+await begin;
 
 let fault: string | undefined;
 const running = attack.run(target, tally, stop.signal).catch((error: unknown) => {
   fault = error instanceof Error ? (error.stack ?? error.message) : String(error);
 });
-await new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve()));
+await end;
+stop.abort();
 await Promise.race([running, new Promise((resolve) => setTimeout(resolve, GRACE_MS))]);
 process.send?.({ kind: 'ended', counts: tally.counts, bytes: tally.bytes, fault }, () => process.exit());

@@ -14,14 +14,22 @@ export interface AttackReport {
   readonly bytes: number;
 }
 
-export interface RunningAttack {
+export interface PreparedAttack {
   readonly attacker: Attacker;
+  begin(): void;
   /** @throws when the attack itself failed, or did nothing: then nothing was proved */
   stop(): Promise<AttackReport>;
 }
 
 /** @param name of a file in `attacks/`, without its ending */
-export async function startAttack(world: World, name: string): Promise<RunningAttack> {
+export async function startAttack(world: World, name: string): Promise<PreparedAttack> {
+  const attack = await prepareAttack(world, name);
+  attack.begin();
+  return attack;
+}
+
+/** Writes the attack's rows and starts its process, which does nothing before `begin`: its own start takes seconds of CPU. */
+export async function prepareAttack(world: World, name: string): Promise<PreparedAttack> {
   const file = new URL(`./attacks/${name}.ts`, import.meta.url).href;
   const { default: attack } = (await import(file)) as { default: Attack };
   const attacker = await world.newAttacker();
@@ -42,9 +50,10 @@ export async function startAttack(world: World, name: string): Promise<RunningAt
     });
   const ended = message('ended');
   ended.catch(() => {}); // `stop` reports it
-  await message('begun');
+  await message('ready');
   return {
     attacker,
+    begin: () => child.send('begin'),
     async stop() {
       if (child.connected) child.send('stop');
       const { counts, bytes, fault } = await ended;

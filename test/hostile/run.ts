@@ -12,7 +12,7 @@ import 'reflect-metadata'; // attacks use the decorated classes of src
 import { readdir } from 'node:fs/promises';
 import { startReaper } from '../chaos/reaper.js';
 import { startServers } from '../load/world.js';
-import { startAttack } from './attacker.js';
+import { prepareAttack } from './attacker.js';
 import { described, harmDone, wellBehaved } from './well-behaved.js';
 import { startWorld } from './world.js';
 
@@ -29,12 +29,13 @@ async function main(): Promise<string[]> {
   const { databaseUrl, stop } = await startServers(reaper);
   const world = await startWorld({ databaseUrl, reaper });
   try {
+    const attacks = [];
+    for (const name of names) attacks.push(await prepareAttack(world, name));
     await wellBehaved(world, QUIET_MS / 2); // warm
     const quiet = await wellBehaved(world, QUIET_MS);
     say(`quiet     ${described(quiet)}`);
-    const attacks = [];
-    for (const name of names) attacks.push(await startAttack(world, name));
     world.server.takePeakRss();
+    for (const attack of attacks) attack.begin(); // what each may take at once is taken at the same time, and measured
     const measured = await wellBehaved(world, seconds * 1000);
     const peakMiB = world.server.takePeakRss() / MIB;
     say(`attacked  ${described(measured)}`);

@@ -13,7 +13,7 @@ const QUIET_MS = 2000;
 
 describe.each([
   ['with the limits that are usual', true, {}],
-  // Only turns are between this attack and the others: nobody runs out of points.
+  // Only turns and the limits of time are between this attack and the others: no viewer runs out of points.
   ['without a rate limit', false, { RATE_LIMIT_POINTS: '0' }],
 ] as const)('%s', (_, isLimited, env) => {
   let world: World;

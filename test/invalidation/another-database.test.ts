@@ -2,6 +2,7 @@
  * A store belongs to one database in one state of its history. Here another database replaces the one behind the address, in every way in
  * which that happens, or another installation uses the same keys: no value of the one is ever served for the other.
  */
+import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
 import { databaseOf } from '../../src/engine/cache/index.js';
 import { MINUTE } from '../../src/std/time.js';
@@ -123,6 +124,45 @@ describe('two installations with the same ids on one Redis and one group', () =>
       expect(ready.statusCode).toBe(200);
       expect(ready.json()).toEqual({ postgres: 'up', redis: expect.stringMatching(/another database.*REDIS_GROUP/) });
       expect((await app.server.inject('/readyz')).json()).toEqual({ postgres: 'up', redis: 'up' });
+    },
+    MINUTE,
+  );
+
+  test(
+    'write nothing into the keys of the first: no counters, documents, hints, tokens or points of limits',
+    async () => {
+      const redis = { url: inject('redisUrl') };
+      const rateLimit = { points: 1000, seconds: 60, redis, group: app.group, waitMs: 5000 };
+      const verifyToken = async (subject: string) => {
+        return { subject, scopes: ['cache:admin'], expiresAtMs: Date.now() + MINUTE, profile: {} };
+      };
+      const staging = await started(copy, { app: { rateLimit, verifyToken } });
+      await app.settled();
+      const before = await keys.all();
+      const headers = { authorization: `Bearer ${f.ada.id}` };
+      const document = `{ project(key: "OPS") { stats { total } members { nodes { name } } } }`;
+      const sha256Hash = createHash('sha256').update(document).digest('hex');
+      const registered = await staging.server.inject({
+        method: 'POST',
+        url: '/graphql',
+        headers,
+        payload: { query: document, extensions: { persistedQuery: { version: 1, sha256Hash } } },
+      });
+      expect(registered.json().data.project.stats).toEqual({ total: 6 });
+      const created = await staging.ask(
+        `mutation { createTask(input: { projectId: "${f.ops.id}", title: "Once", idempotencyKey: "once" }) { errors { code } } }`,
+        { headers },
+      );
+      expect(created.data).toEqual({ createTask: { errors: [] } });
+      const invalidated = await staging.ask(
+        'mutation { invalidateCache(input: { tags: ["tasks"] }) { invalidated } }',
+        { headers },
+      );
+      expect(invalidated.errors).toMatchObject([{ extensions: { code: 'CACHE_UNAVAILABLE' } }]);
+      expect(staging.outcomes.some(({ name }) => name === 'Project.stats')).toBe(true);
+      await staging.close(); // which hands over the statistics
+      const changed = await keys.all();
+      expect([...changed.keys()].filter((name) => changed.get(name) !== before.get(name))).toEqual([]);
     },
     MINUTE,
   );

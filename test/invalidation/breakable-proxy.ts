@@ -8,6 +8,8 @@ export interface BreakableProxy {
   /** From now on connections stay open and nothing passes, until `thaw`. */
   freeze(): void;
   thaw(): void;
+  /** From now on new connections are to this database, whichever they ask for. Its name has as many characters as that one's. */
+  leadTo(database: string): void;
   /** Ends all connections of now, without a word. */
   cut(): void;
   close(): Promise<void>;
@@ -21,9 +23,11 @@ export async function breakableProxy(databaseUrl: string): Promise<BreakableProx
   const sockets = new Set<Socket>();
   let armed = false;
   let frozen = false;
+  let database: string | undefined;
   const server = createServer((client) => {
     const upstream = createConnection({ host: target.hostname, port: Number(target.port || 5432) });
     let cutting = false;
+    let named = database; // until it is in the first message
     /** The driver prepares COMMIT like any statement, and names it from then on. */
     let prepared: string | undefined;
     for (const socket of [client, upstream]) {
@@ -45,7 +49,9 @@ export async function breakableProxy(databaseUrl: string): Promise<BreakableProx
         armed = false;
         cutting = true;
       }
-      upstream.write(data);
+      const asked = `\0database\0${target.pathname.slice(1)}\0`;
+      upstream.write(named === undefined ? data : Buffer.from(text.replace(asked, `\0database\0${named}\0`), 'latin1'));
+      named = undefined;
     });
     upstream.on('data', (data) => {
       if (cutting) client.destroy();
@@ -69,6 +75,9 @@ export async function breakableProxy(databaseUrl: string): Promise<BreakableProx
     thaw() {
       frozen = false;
       for (const socket of sockets) socket.resume();
+    },
+    leadTo(name) {
+      database = name;
     },
     cut() {
       for (const socket of sockets) socket.destroy();

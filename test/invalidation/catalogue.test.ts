@@ -7,7 +7,7 @@ import { GraphQLObjectType } from 'graphql';
 import type { Sql } from 'postgres';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId } from '../../src/db/ids.js';
-import type { Source } from '../../src/db/row-source.js';
+import type { Source } from '../../src/db/sources.js';
 import { allRowSets } from '../../src/domain/registry.js';
 import { all, any, not, oneOf, onlyLabels, someLabel, TRUE } from '../../src/domain/tasks/task.condition.js';
 import { TaskOrderField } from '../../src/domain/tasks/task.filter-inputs.js';

@@ -80,7 +80,7 @@ describe('of a write that touches several row-sets', () => {
       dataOf(await w.app.ask(LIST, { as: f.ada.id, variables: { id: f.bob.id } })).tasks.totalCount as number;
     const before = await served(w.app, id, f.ada.id);
     const counted = await count();
-    await w.app.cache.settled();
+    await w.app.cache.flush();
     expect(await count()).toBe(counted);
     const unreleased = points.hold('before release');
     const assigning = writer.ask(

@@ -1,6 +1,6 @@
 /** The relay before keys that are not those of its database: when it takes them, when it leaves them, and what it grants then. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { databaseOf, HOME, LEASE_MS, MemoryStore, type Store } from '../../src/engine/cache/index.js';
+import { databaseOf, LEASE_MS, LOG_GROUP, MemoryStore, type Store } from '../../src/engine/cache/index.js';
 import { type DatabaseIdentity, KnownDatabase } from '../../src/engine/postgres/database-identity.js';
 import type { Outbox } from '../../src/engine/postgres/outbox.js';
 import { Relay } from '../../src/engine/postgres/relay.js';
@@ -100,7 +100,7 @@ describe('keys of another database', () => {
     const cluster = memoryCluster(store, () => shard);
     let reached = true;
     const head: Store['head'] = async (group) => {
-      if (group === HOME && !reached) throw new Error('HOME cannot be reached');
+      if (group === LOG_GROUP && !reached) throw new Error('HOME cannot be reached');
       return cluster.head(group);
     };
     const { log, lines } = readableLog();
@@ -130,6 +130,72 @@ describe('keys of another database', () => {
     expect(ours.relay.refused).toBe(false);
   });
 
+  test.each([
+    [
+      'of the database before',
+      identityOf('ours', 'theirs'),
+      /this database as it was before it was restored, promoted, restarted or migrated, or to the one that it was copied from.* within 3 s/,
+    ],
+    [
+      'of another database',
+      identityOf('ours', 'before theirs'),
+      /another database, or to this one in a state that its backup did not know.* for 12 s/,
+    ],
+  ])(
+    '%s: the log says so, what will happen and what to do, and then that it has happened',
+    async (_, identity, words) => {
+      await relayOf(new FakeDatabase(identityOf('theirs'))).tickFor(1000);
+      const { log, lines } = readableLog();
+      const ours = relayOf(new FakeDatabase(identity), store, log);
+      await ours.tickFor(LEASE_MS + 13 * SECOND);
+      expect(lines.map(({ database, owner, msg }) => ({ database, owner, msg }))).toEqual([
+        { database: 'ours', owner: 'theirs', msg: expect.stringMatching(words) },
+        { database: 'ours', msg: expect.stringContaining('this database’s now') },
+        {
+          msg: expect.stringContaining('void: the keys belonged to another database, or to another state of this one'),
+        },
+      ]);
+      expect(lines[0]?.msg).toContain('give each installation a REDIS_GROUP of its own');
+    },
+  );
+
+  test('are owned once the tick has seen that they are, and not while they are another database’s or before any tick', async () => {
+    await relayOf(new FakeDatabase(identityOf('theirs'))).tickFor(1000);
+    const database = new FakeDatabase(identityOf('ours', 'theirs'));
+    const ours = relayOf(database);
+    expect(ours.relay.owned).toBe(false);
+    await ours.tickFor(500);
+    expect([ours.relay.refused, ours.relay.owned]).toEqual([true, false]);
+    await ours.tickFor(LEASE_MS + 1500);
+    expect([ours.relay.refused, ours.relay.owned]).toEqual([false, true]);
+    database.identity = identityOf('other', 'ours');
+    await ours.relay.tick();
+    expect(ours.relay.owned).toBe(false);
+  });
+
+  test('are seen to be another’s also while Postgres is away', async () => {
+    const database = new FakeDatabase(identityOf('ours'));
+    const outbox = database.outbox();
+    let away = false;
+    const ask =
+      <A extends unknown[], R>(method: (...args: A) => Promise<R>) =>
+      async (...args: A): Promise<R> => {
+        if (away) throw new Error('Postgres is away');
+        return method(...args);
+      };
+    Object.assign(database, { outbox: () => ({ ...outbox, identity: ask(outbox.identity), read: ask(outbox.read) }) });
+    const ours = relayOf(database);
+    await ours.tickFor(1000);
+    expect(ours.relay.owned).toBe(true);
+    away = true;
+    clock.advance(LEASE_MS);
+    await relayOf(new FakeDatabase(identityOf('theirs', 'ours'))).tickFor(2000);
+    expect(await owner()).toBe('theirs');
+    clock.advance(LEASE_MS);
+    await expect(ours.relay.tick()).rejects.toThrow('Postgres is away');
+    expect(ours.relay.owned).toBe(false);
+  });
+
   test('of a build that named none are taken like those of the database before', async () => {
     await store.apply({
       head: await store.head(),
@@ -138,8 +204,10 @@ describe('keys of another database', () => {
       barrier: undefined,
       grant: 'hold',
     });
-    const ours = relayOf(new FakeDatabase(identityOf('ours')));
+    const { log, lines } = readableLog();
+    const ours = relayOf(new FakeDatabase(identityOf('ours')), store, log);
     await ours.tickFor(500);
+    expect(lines.map(({ msg }) => msg)).toEqual([expect.stringContaining('an older build has written the keys')]);
     expect(await owner()).toBeUndefined();
     await ours.tickFor(1500);
     expect(await owner()).toBe('ours');
@@ -198,6 +266,28 @@ describe('a database that changes behind its address', () => {
     expect(ours.moved).toHaveLength(1);
     expect(ours.relay.refused).toBe(true);
     expect(await owner()).toBe('a');
+  });
+
+  test('voids what this process has stored for the one before, once, also where others go on with that one', async () => {
+    const database = new FakeDatabase(identityOf('a'));
+    const ours = relayOf(database);
+    const same = new FakeDatabase(identityOf('a'));
+    same.nextId = 1000n; // ids that go back void everything, too
+    const others = relayOf(same);
+    await ours.tickFor(1000);
+    const before = (await store.head()).position?.purge;
+    database.identity = identityOf('b');
+    const purges: (string | undefined)[] = [];
+    for (let i = 0; i < 8; i++) {
+      await ours.tickFor(250);
+      await others.tickFor(250);
+      purges.push((await store.head()).position?.purge);
+    }
+    const [after] = purges.slice(-1);
+    expect(databaseOf(after ?? '')).toBe('a');
+    expect(new Set(purges).size).toBeLessThanOrEqual(2); // the one before, until it was noticed
+    expect(after).not.toBe(before);
+    expect((await store.read([], [])).leases[LOG_GROUP]).toMatchObject({ purge: after });
   });
 
   test('and back voids what was stored for it meanwhile, which may be of the other', async () => {

@@ -21,10 +21,14 @@ test(
       proxy.freeze();
       // Without a lease for want of ticks: one of them is stuck.
       await eventually(async () => expect((await app.cache.store.head()).leaseLeftMs).toBe(0));
+      const ready = async () => (await app.server.inject('/readyz')).json().postgres;
+      expect(await Promise.all([ready(), ready(), ready()])).toEqual(['down', 'down', 'down']);
+      expect(await ready()).toBe('down');
       const startedMs = performance.now();
       await app.relay.stop();
       expect(performance.now() - startedMs).toBeLessThan(20 * SECOND);
       proxy.thaw();
+      await eventually(async () => expect(await ready()).toBe('up'));
       await app.relay.start();
       await expect.poll(async () => (await app.relay.tick()).result, { timeout: MINUTE / 2 }).toBe('applied');
     } finally {

@@ -159,7 +159,22 @@ async function write(at: Scene, title: string): Promise<{ tookMs: number; fences
 
 /** The process knows that the outage has lasted 2 s: a machine that is busy for a second begins to count again. */
 async function known({ w }: Scene): Promise<void> {
-  await eventually(() => expect(w.app.cache.store.lostForMs()).toBeGreaterThanOrEqual(LEASE_MS));
+  await eventually(() => expect(w.app.cache.store.outageMs()).toBeGreaterThanOrEqual(LEASE_MS));
+}
+
+/**
+ * Writes while the process knows of the outage, until a write makes one attempt: between the check and the write a busy machine may lose
+ * the second after which the outage is counted from the beginning.
+ * @returns how many writes that took
+ */
+async function untilOneTriesOnce(at: Scene): Promise<number> {
+  for (let writes = 1; writes <= 20; writes++) {
+    await known(at);
+    const { fences, tookMs } = await write(at, `Write ${writes} of the known outage`);
+    expect(tookMs).toBeGreaterThanOrEqual(LEASE_MS); // by then no process can be served the old value
+    if (fences === 1) return writes;
+  }
+  throw new Error('no write of the known outage made only one attempt');
 }
 
 /** Reads on both processes until it is stopped: each must show at least what Postgres held when the read began. */
@@ -195,16 +210,13 @@ describe('Redis refuses writes', () => {
         await refusal.begin(at.redis, at.dir);
         const first = await write(at, 'The first write of the outage');
         expect(first.tookMs).toBeGreaterThanOrEqual(LEASE_MS);
-        await known(at);
-        const next = await write(at, 'The next write of the outage');
-        expect(next.fences).toBe(1);
-        expect(next.tookMs).toBeGreaterThanOrEqual(LEASE_MS); // by then no process can be served the old value
-        expect(at.unfenced).toHaveLength(2);
+        const writes = await untilOneTriesOnce(at);
+        expect(at.unfenced).toHaveLength(1 + writes);
 
         await refusal.end(at.redis);
         for (const app of [at.w.app, at.other]) await served(app, at.id, at.w.f.ada.id);
         await write(at, 'With Redis again');
-        expect(at.unfenced).toHaveLength(2);
+        expect(at.unfenced).toHaveLength(1 + writes);
         await watched?.stop();
         expect((await served(at.other, at.id, at.w.f.ada.id)).title).toBe('With Redis again');
       } finally {
@@ -266,7 +278,7 @@ describe('Redis is full and evicts nothing', () => {
       const at = await scene();
       try {
         await FULL.begin(at.redis, at.dir);
-        await eventually(() => expect(at.w.app.cache.store.lostForMs()).toBeGreaterThan(0.9 * LEASE_MS));
+        await eventually(() => expect(at.w.app.cache.store.outageMs()).toBeGreaterThan(0.9 * LEASE_MS));
         // Its own 2 s would be some 40 attempts.
         expect((await write(at, 'Begun late')).fences).toBeLessThan(10);
         expect(at.unfenced).toHaveLength(1);
@@ -386,15 +398,15 @@ test('a tick that is applied ends the outage, and a read does not: from then on 
     const head = await store.head();
     await FULL.begin(redis, '');
     await expect(store.fence(108n, [tableTag('tasks')], { fresh: false })).rejects.toBeInstanceOf(CacheError);
-    expect(store.lostForMs([])).toBeGreaterThan(0);
+    expect(store.outageMs([])).toBeGreaterThan(0);
     await FULL.end(redis);
     await store.read([], [tableTag('tasks')]);
-    expect(store.lostForMs([])).toBeGreaterThan(0);
+    expect(store.outageMs([])).toBeGreaterThan(0);
     const next = { xid: 100n, purge: 'purge' };
     expect(await store.apply({ head, next, rows: [], barrier: undefined, grant: 'hold' })).toMatchObject({
       result: 'applied',
     });
-    expect(store.lostForMs([])).toBe(0);
+    expect(store.outageMs([])).toBe(0);
   } finally {
     await store.close();
     redis.disconnect();
@@ -484,10 +496,10 @@ test('a fence that is not placed because the keys belong to another database end
     await FULL.begin(redis, '');
     await expect(fence('ours')).rejects.toBeInstanceOf(CacheError);
     expect(await fence('theirs')).toBe('foreign');
-    expect(store.lostForMs([])).toBeGreaterThan(0);
+    expect(store.outageMs([])).toBeGreaterThan(0);
     await FULL.end(redis);
     expect(await fence('ours')).toBe('fenced');
-    expect(store.lostForMs([])).toBe(0);
+    expect(store.outageMs([])).toBe(0);
   } finally {
     await store.close();
     redis.disconnect();

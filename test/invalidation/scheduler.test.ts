@@ -128,21 +128,20 @@ function scheduledStore(turn: Turn, clock: FakeClock) {
     bind: () => {},
     read: through('read', (one) => one.read),
     fill: through('fill', (one) => one.fill),
-    claim: through('claim', (one) => one.claim),
+    tryLockRefresh: through('claim', (one) => one.tryLockRefresh),
     fence: through('fence', (one) => one.fence),
     release: through('release', (one) => one.release),
-    unfence: through('unfence', (one) => one.unfence),
-    sweep: through('sweep', (one) => one.sweep),
+    releaseFinished: through('unfence', (one) => one.releaseFinished),
+    releaseOrphans: through('sweep', (one) => one.releaseOrphans),
     invalidate: through('invalidate', (one) => one.invalidate),
-    grantUnproved: through('grant', (one) => one.grantUnproved),
     head: through('head', (one) => one.head),
     apply: through('apply', (one) => one.apply),
-    remember: through('remember', (one) => one.remember),
-    recall: through('recall', (one) => one.recall),
-    count: through('count', (one) => one.count),
+    setText: through('remember', (one) => one.setText),
+    getText: through('recall', (one) => one.getText),
+    addCounters: through('count', (one) => one.addCounters),
     counts: through('counts', (one) => one.counts),
-    listen: (hear) => memory.listen(hear),
-    lostForMs: () => 0,
+    subscribe: (hear) => memory.subscribe(hear),
+    outageMs: () => 0,
     close: async () => {},
   };
   return {
@@ -158,7 +157,7 @@ type Deed =
       readonly kind: 'read';
       readonly process: number;
       readonly lists: readonly (readonly Row[])[];
-      readonly session: boolean;
+      readonly readSet: boolean;
     }
   | { readonly kind: 'write'; readonly rows: readonly Row[]; readonly ends: (typeof ENDS)[number] }
   | { readonly kind: 'tick' }
@@ -176,7 +175,7 @@ const deed: fc.Arbitrary<Deed> = fc.oneof(
       kind: fc.constant('read' as const),
       process: fc.constantFrom(0, 1, 2),
       lists: fc.array(someRows, { minLength: 2, maxLength: 6 }),
-      session: fc.boolean(),
+      readSet: fc.boolean(),
     }),
   },
   {
@@ -211,7 +210,7 @@ async function play(scheduler: fc.Scheduler, deeds: readonly Deed[]): Promise<vo
         (async () => {
           await turn('resolve');
           const over = database.over(fenceIds(fence));
-          if (over.length > 0) await store.unfence(over, [tag]);
+          if (over.length > 0) await store.releaseFinished(over, [tag]);
         })(),
       );
     },
@@ -227,11 +226,11 @@ async function play(scheduler: fc.Scheduler, deeds: readonly Deed[]): Promise<vo
   /** Each of `lists` in turn. In a session all may be as of its beginning: that is when its request came. */
   const read = async (process: number, lists: readonly (readonly Row[])[], inSession = false) => {
     const cache = processes[process] as Cache;
-    const session = inSession ? cache.session() : undefined;
+    const readSet = inSession ? cache.readSet() : undefined;
     let [since, floors] = [database.now, [...told]];
     for (const rows of lists) {
       if (!inSession) [since, floors] = [database.now, [...told]];
-      const versions = await cache.read(POLICY, rows, () => database.select(rows), { session });
+      const versions = await cache.read(POLICY, rows, () => database.select(rows), { readSet });
       const states = database.history.slice(since).map((state) => rows.map((row) => state[row]).join());
       const seen = `process ${process} read versions ${versions} of rows ${rows}`;
       expect(states, seen).toContain(versions.join());
@@ -245,7 +244,7 @@ async function play(scheduler: fc.Scheduler, deeds: readonly Deed[]): Promise<vo
     await turn(deed.kind);
     switch (deed.kind) {
       case 'read': {
-        await read(deed.process, deed.lists, deed.session);
+        await read(deed.process, deed.lists, deed.readSet);
         return;
       }
       case 'write': {

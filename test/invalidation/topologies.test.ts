@@ -7,7 +7,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { installHint, startRedis } from '../../src/development/embedded/redis.js';
 import { taskRows } from '../../src/domain/tasks/task.table.js';
-import { databaseOf, type News } from '../../src/engine/cache/index.js';
+import { databaseOf, type StoreEvent } from '../../src/engine/cache/index.js';
 import { RedisStore } from '../../src/engine/redis/index.js';
 import { keyOfText, tagOf, tick } from '../cache/world.js';
 import { type Reaper, startReaper } from '../chaos/reaper.js';
@@ -50,8 +50,8 @@ describe.each(['cluster', 'sentinel'] as const)('on a %s', (kind) => {
   });
 
   test('what one process writes is told to the other as soon as the caches know', async () => {
-    const heard: News[] = [];
-    const stop = other.cache.store.listen((news) => heard.push(news));
+    const heard: StoreEvent[] = [];
+    const stop = other.cache.store.subscribe((news) => heard.push(news));
     try {
       await eventually(() => expect(heard).toContainEqual({ kind: 'gap' }));
       const { id } = f.opsTasks[0] as Fixture['opsTasks'][number];
@@ -158,12 +158,12 @@ test('every key and channel of an installation carries the name of its group, an
     await taskOf(app, id, f.ada.id);
     await rename(app, { id, title: 'Another' }, f.ada.id);
     const { store } = app.cache;
-    await store.remember('apq:any', 'text', 60_000);
-    await store.claim(keyOfText('any'), 60_000);
-    await store.count('2026-01-01', new Map([['Task hit', 1]]));
+    await store.setText('apq:any', 'text', 60_000);
+    await store.tryLockRefresh(keyOfText('any'), 60_000);
+    await store.addCounters('2026-01-01', new Map([['Task hit', 1]]));
     await store.fence(999_999_999n, [tagOf('noted')], { fresh: false });
     await app.settled();
-    const stopListening = store.listen(() => {});
+    const stopListening = store.subscribe(() => {});
     await eventually(async () => expect(await client.pubsub('CHANNELS', '*')).toEqual([`inv:{${group}}`]));
     stopListening();
     const keys = await client.keys('*');
@@ -193,7 +193,7 @@ test('each structure of Redis is in use: strings, sorted sets, a stream, a hash,
   await app.settled();
   await app.cache.store.fence(999_999_999n, [tagOf('noted')], { fresh: false });
   await app.cache.store.release(999_999_998n, []);
-  await app.cache.store.count('2026-01-01', new Map([['Task hit', 1]]));
+  await app.cache.store.addCounters('2026-01-01', new Map([['Task hit', 1]]));
   const used = new Map<string, Set<string>>();
   for (const key of await client.keys(`*{${app.group}}*`)) {
     const prefix = key.slice(0, key.indexOf(':'));

@@ -6,7 +6,7 @@ import { taskRows, tasks } from '../../src/domain/tasks/task.table.js';
 import { users } from '../../src/domain/users/user.table.js';
 import { fenceIds, type Tag } from '../../src/engine/cache/index.js';
 import type { Transaction } from '../../src/engine/postgres/executor.js';
-import { lastly } from '../../src/engine/postgres/outbox.js';
+import { runThenReadTags } from '../../src/engine/postgres/outbox.js';
 import { CommitOutcomeUnknown } from '../../src/engine/postgres/transactor.js';
 import { dataOf, eventually } from '../support/app.js';
 import { createDatabase } from '../support/database.js';
@@ -98,7 +98,7 @@ describe('what is asked right behind a statement', () => {
     w.app.reset();
     const { tags } = await w.app.transactor.transact(async (tx) => {
       await renamed(tx, other());
-      await lastly(tx, renamed(tx, id));
+      await runThenReadTags(tx, renamed(tx, id));
     });
     expect(named(tags)).toEqual([true, true]);
     expect(w.app.counts.statements).toHaveLength(3);
@@ -107,14 +107,14 @@ describe('what is asked right behind a statement', () => {
   test.each([
     ['a statement', (tx: Transaction) => renamed(tx, other())],
     ['a statement of a savepoint', (tx: Transaction) => tx.transaction((part) => renamed(part, other()))],
-    ['a second last one', (tx: Transaction) => lastly(tx, renamed(tx, other()))],
+    ['a second last one', (tx: Transaction) => runThenReadTags(tx, renamed(tx, other()))],
     [
       'a second last one of a savepoint',
-      (tx: Transaction) => tx.transaction((part) => lastly(part, renamed(part, other()))),
+      (tx: Transaction) => tx.transaction((part) => runThenReadTags(part, renamed(part, other()))),
     ],
   ])('is void when %s follows', async (_, next) => {
     const { tags } = await w.app.transactor.transact(async (tx) => {
-      await lastly(tx, renamed(tx, id));
+      await runThenReadTags(tx, renamed(tx, id));
       await next(tx);
     });
     expect(named(tags)).toEqual([true, true]);
@@ -123,7 +123,7 @@ describe('what is asked right behind a statement', () => {
   test('holds also for what was begun before and is not awaited', async () => {
     const { tags } = await w.app.transactor.transact(async (tx) => {
       const first = renamed(tx, other()).execute();
-      await lastly(tx, renamed(tx, id));
+      await runThenReadTags(tx, renamed(tx, id));
       await first;
     });
     expect(named(tags)).toEqual([true, true]);
@@ -131,7 +131,7 @@ describe('what is asked right behind a statement', () => {
 
   test('fails with the statement, whose error is the one that is told, and leaves no fence', async () => {
     const failing = w.app.transactor.transact((tx) =>
-      lastly(tx, tx.update(tasks).set({ number: 1 }).where(eq(tasks.projectId, w.f.ops.id))),
+      runThenReadTags(tx, tx.update(tasks).set({ number: 1 }).where(eq(tasks.projectId, w.f.ops.id))),
     );
     await expect(failing).rejects.toMatchObject({ cause: { message: expect.stringContaining('duplicate key') } });
     expect(await w.redis.fenced()).toEqual([]);

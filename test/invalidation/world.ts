@@ -101,6 +101,24 @@ export class GroupKeys {
     return keys.filter((_, i) => values[i]?.startsWith('!')).map((key) => key.slice(prefix.length));
   }
 
+  /**
+   * What all keys hold, those of rate limits included, but for what every tick of a relay renews and statistics of calls that ended otherwise
+   * than by `bypass`.
+   */
+  async all(): Promise<Map<string, string>> {
+    const group = this.#group.slice(1, -1);
+    const found = new Map<string, string>();
+    for (const name of await this.client.keys(`*${group}*`)) {
+      if (/^(pos|rel|ok|bar|fen|log):/.test(name)) continue;
+      if (!name.startsWith('stat:')) found.set(name, (await this.client.dumpBuffer(name)).toString('latin1'));
+      else
+        for (const [call, count] of Object.entries(await this.client.hgetall(name))) {
+          if (call.startsWith('Project.stats ')) found.set(`${name} ${call}`, count);
+        }
+    }
+    return found;
+  }
+
   async close(): Promise<void> {
     this.client.disconnect();
   }

@@ -25,6 +25,11 @@ export interface Absent {
 }
 
 const CACHE = 'src/engine/cache/cache.ts';
+const READER = 'src/engine/cache/reader.ts';
+const FLIGHTS = 'src/engine/cache/flights.ts';
+const STORE_READS = 'src/engine/cache/store-reads.ts';
+const ANSWER_CACHE = 'src/engine/cache/answer-cache.ts';
+const FENCING = 'src/engine/cache/fencing.ts';
 const NEAR = 'src/engine/cache/near-cache.ts';
 const ENTRY = 'src/engine/cache/entry.ts';
 const REDIS = 'src/engine/redis/redis-store.ts';
@@ -55,8 +60,8 @@ const CLUSTER = 'test/cache/cluster-memory.test.ts';
 const EVICTED = 'test/cache/evicted-fence.test.ts';
 const RESEND = 'test/cache/cluster-resend.test.ts';
 
-const UNASKED = 'return session.snapshot || this.#near.provedAfter(session.began);';
-const INSIDE = 'session === undefined || insideLoad()) return false;';
+const UNASKED = 'return readSet.snapshot || this.#near.provedAfter(readSet.began);';
+const INSIDE = 'readSet === undefined || insideLoad()) return false;';
 const NAMED = 'if (generation === undefined || generation !== generations[group]) return false;';
 
 const RUN_CHECK: Applied['replace'] = [
@@ -87,24 +92,31 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'What was asked behind a statement is taken for all that the write touched, although more statements followed.',
     file: OUTBOX,
     replace: [
-      ['known !== undefined && known.sent === sentIn(tx) ? known.written', 'known !== undefined ? known.written'],
+      [
+        'known !== undefined && known.sent === statementCount(tx) ? known.written',
+        'known !== undefined ? known.written',
+      ],
     ],
     killedBy: 'test/invalidation/transact.test.ts > is void when',
   },
   {
     name: 'mut/stamps-after-load',
     what: 'An entry is stamped with the tokens read after its load.',
-    file: CACHE,
+    file: FLIGHTS,
     replace: [
       [
-        'const filled = this.#fill(source, own, values, loading);',
-        `for (const miss of own) this.#land(miss, loading);
-    const late: Miss<A>[] = [];
-    for (const miss of own) {
-      const stamps = miss.stamps && stampsNow(await this.store.read([], miss.tags), { ...miss, stamps: '' });
-      late.push({ ...miss, stamps });
-    }
-    const filled = this.#fill(source, late, values, loading);`,
+        'const filled = this.#fill(source, misses, values, flights);',
+        `for (const flight of flights) this.#enter(flight, 'ended');
+      const late: Miss<A>[] = [];
+      for (const miss of misses) {
+        const stamps = miss.stamps && stampsNow(await this.#options.store.read([], miss.tags), { ...miss, stamps: '' });
+        late.push({ ...miss, stamps });
+      }
+      const filled = this.#fill(source, late, values, flights);`,
+      ],
+      [
+        "import { SharedAbort } from './shared-abort.js';",
+        "import { stampsNow } from './monitor.js';\nimport { SharedAbort } from './shared-abort.js';",
       ],
     ],
     killedBy: INTERLEAVED,
@@ -130,7 +142,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/engine/postgres/fences.ts',
     replace: [
       [
-        'const { finished, database } = await finishedOf(this.#sql, xids);',
+        'const { finished, database } = await finishedOf(this.#sql(), xids);',
         'const [finished, database] = [xids, undefined];',
       ],
     ],
@@ -182,7 +194,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'mut/naive-single-flight',
     what: 'A read joins any load of its key that is under way.',
-    file: CACHE,
+    file: FLIGHTS,
     replace: [
       ['return flight !== undefined && flight.stamps === stamps ? flight', 'return flight !== undefined ? flight'],
     ],
@@ -239,9 +251,9 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'Nobody takes the fence of a dead writer away.',
     file: 'src/engine/postgres/fences.ts',
     replace: [
-      ['if (finished.length > 0) await this.#store.unfence(finished, tags, { database });', ''],
+      ['if (finished.length > 0) await this.#store.releaseFinished(finished, tags, { database });', ''],
       [
-        'if (head.forgotten.length > 0) await this.#store.sweep(head.forgotten, group, { database: before.id });',
+        'if (head.orphans.length > 0) await this.#store.releaseOrphans(head.orphans, group, { database: before.id });',
         '',
         RELAY,
       ],
@@ -267,17 +279,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'mut/snapshot-memory-no-validate',
     what: 'What memory gave to a snapshot is not validated.',
-    file: CACHE,
-    replace: [['session?.used(call, stamps, near.held, untilMs);', '']],
+    file: READER,
+    replace: [['readSet?.record(call, stamps, near.currentCursor, untilMs);', '']],
     killedBy: `${COUNTEREXAMPLES} > that memory served unasked does not hold when the store knows better, and its next run does`,
   },
   {
     name: 'mut/snapshot-unstamped',
     what: 'What was read under a fence is part of a snapshot.',
     file: CACHE,
-    replace: [
-      ['failed.length === 0 && !session.unstamped && !session.unproved', 'failed.length === 0 && !session.unproved'],
-    ],
+    replace: [['failed.length === 0 && !readSet.unverifiable', 'failed.length === 0']],
     killedBy: `${COUNTEREXAMPLES} > does not hold with what was read under a fence`,
   },
 
@@ -425,9 +435,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'outage/pause-at-once',
     what: 'A writer whose fence fails once commits without it.',
-    file: CACHE,
+    file: FENCING,
     replace: [
-      ['if (fresh && (triedMs >= LEASE_MS || this.store.lostForMs(tags) >= LEASE_MS)) {', 'if (triedMs >= 0) {'],
+      ['if (fresh && (triedMs >= LEASE_MS || this.#store.outageMs(tags) >= LEASE_MS)) {', 'if (triedMs >= 0) {'],
     ],
     killedBy: 'test/cache/cache.test.ts > it is given up only after LEASE_MS of attempts, and told',
   },
@@ -488,7 +498,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'l1poll/failover-untrusted',
     what: 'An answer without the lease proves what memory holds.',
     file: NEAR,
-    replace: [['lease === undefined || lease.unproved ? undefined', 'lease === undefined ? asked.identity']],
+    replace: [['lease === undefined ? undefined', 'lease === undefined ? asked.identity']],
     killedBy: `${NEAR_TEST} > when the lease has run out: every read loads until the next`,
   },
   {
@@ -519,14 +529,14 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'near-mut/no-floor',
     what: 'What was touched longer ago than is remembered counts as untouched.',
     file: NEAR,
-    replace: [['if (since < this.#floor) return false;', '']],
+    replace: [['if (since < this.#completeSince) return false;', '']],
     killedBy: `${NEAR_TEST} > that was asked for before more was invalidated than is remembered`,
   },
   {
     name: 'l1poll/older-generation',
     what: 'Of what is remembered only the newer half is looked at.',
     file: NEAR,
-    replace: [['?? this.#touchedBefore.get(tag);', ';']],
+    replace: [['?? this.#lastInvalidationBefore.get(tag);', ';']],
     killedBy: `${NEAR_TEST} > that a record named in the generation before`,
   },
   {
@@ -542,12 +552,12 @@ export const MUTANTS: readonly Mutant[] = [
     file: REDIS,
     replace: [
       [
-        'await allEnded(parts.filter(({ group }) => group.index !== HOME).map(run));',
-        'await allEnded(parts.filter(({ group }) => group.index === HOME).map(run));',
+        'await allEnded(parts.filter(({ group }) => group.index !== LOG_GROUP).map(run));',
+        'await allEnded(parts.filter(({ group }) => group.index === LOG_GROUP).map(run));',
       ],
       [
-        'await allEnded(parts.filter(({ group }) => group.index === HOME).map(run));',
-        'await allEnded(parts.filter(({ group }) => group.index !== HOME).map(run));',
+        'await allEnded(parts.filter(({ group }) => group.index === LOG_GROUP).map(run));',
+        'await allEnded(parts.filter(({ group }) => group.index !== LOG_GROUP).map(run));',
       ],
     ],
     killedBy: `${COUNTEREXAMPLES} > is told of a write by the log only when every fence stands`,
@@ -555,13 +565,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'near-mut/put-fenced',
     what: 'What was loaded under a fence is kept.',
-    file: CACHE,
+    file: READER,
     replace: [
       [
         'values[miss.index] = value;\n',
         `values[miss.index] = value;
       const copy = { value, tags: miss.tags, groups: miss.groups, stamps: '', loadedAtMs: 0, untilMs: Infinity, chars: 1 };
-      if (this.#near !== undefined) this.#near.put(this.#near.ask(), miss.key, copy);
+      if (this.#near !== undefined) this.#near.put(this.#near.beginLogRead(), miss.key, copy);
 `,
       ],
     ],
@@ -570,9 +580,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'answer/joined-part',
     what: 'An answer is kept although a part of it was loaded for others.',
-    file: CACHE,
+    file: READER,
     replace: [
-      ['untilMs === undefined ? undefined : asked, untilMs ?? 0);', 'asked, untilMs ?? Number.POSITIVE_INFINITY);'],
+      ['untilMs === undefined ? undefined : cursor, untilMs ?? 0);', 'cursor, untilMs ?? Number.POSITIVE_INFINITY);'],
     ],
     killedBy: `${NEAR_TEST} > is not kept when a part was read under a fence, or without a lease, or by a load that others began`,
   },
@@ -580,14 +590,14 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'near-mut/answer-unstamped',
     what: 'An answer is kept although a part of it was read under a fence.',
     file: SESSION,
-    replace: [['this.unstamped = true;\n    this.loseGround();', 'this.unstamped = true;']],
+    replace: [['this.unverifiable = true;\n    this.markUncacheable();', 'this.unverifiable = true;']],
     killedBy: `${NEAR_TEST} > is not kept when a part was read under a fence, or without a lease, or by a load that others began`,
   },
   {
     name: 'answer/failed-part',
     what: 'An answer is kept although a part of it could not be read.',
-    file: CACHE,
-    replace: [['session?.loseGround();', '']],
+    file: READER,
+    replace: [['readSet?.markUncacheable();', '']],
     killedBy: `${NEAR_TEST} > is not kept when a part could not be read, whatever was made of that`,
   },
   {
@@ -600,8 +610,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'answer/kept-as-of-now',
     what: 'An answer counts from when it is kept.',
-    file: CACHE,
-    replace: [['this.#near?.put(since, key, {', 'this.#near?.put(since && this.#near.held, key, {']],
+    file: ANSWER_CACHE,
+    replace: [['this.#near?.put(since, key, {', 'this.#near?.put(since && this.#near.currentCursor, key, {']],
     killedBy: `${NEAR_TEST} > is not kept when a part was written since it was read: it is torn`,
   },
   {
@@ -617,18 +627,18 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${NEAR_TEST} > is gone with the record of any of its parts, and with no other`,
   },
   {
-    name: 'near-mut/answer-unproved',
+    name: 'near-mut/answer-without-log-read',
     what: 'An answer that is kept is served without a look into the log.',
-    file: CACHE,
-    replace: [['if (insideLoad() || !near.provedAfter(session.began)) {', 'if (session.snapshot) {']],
+    file: ANSWER_CACHE,
+    replace: [['if (insideLoad() || !near.provedAfter(readSet.began)) {', 'if (readSet.snapshot) {']],
     killedBy: `${NEAR_TEST} > is served to a request that has seen the log by itself, and to none that began after a look was sent`,
   },
   {
     name: 'answer/look-not-proved',
     what: 'An answer is served whatever the look into the log has found.',
-    file: CACHE,
+    file: ANSWER_CACHE,
     replace: [
-      ['if (!this.#proves(answer)) return undefined;', 'void answer;'],
+      ['if (!this.#reads.proves(reply)) return undefined;', ''],
       ['const copy = near.get(key, nowMs);\n    if (copy === undefined) return undefined;', 'const copy = held;'],
       [
         'if (near?.get(key, this.#clock.nowMs()) === undefined) return undefined;',
@@ -640,11 +650,11 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'answer/load-kept-under-a-new-look',
     what: 'What was loaded is kept as if it had been asked for when the load was over.',
-    file: CACHE,
+    file: FLIGHTS,
     replace: [
       [
-        'this.#near?.put(asked, key, { value, tags, stamps, chars: text.length, loadedAtMs, untilMs });',
-        'this.#near?.put(this.#near.ask(), key, { value, tags, stamps, chars: text.length, loadedAtMs, untilMs });',
+        'this.#options.near?.put(cursor, key, { value, tags, stamps, chars: text.length, loadedAtMs, untilMs });',
+        'const { near } = this.#options;\n      near?.put(near.beginLogRead(), key, { value, tags, stamps, chars: text.length, loadedAtMs, untilMs });',
       ],
     ],
     killedBy: `${NEAR_TEST} > unless a record has named it since, which another read has processed`,
@@ -683,10 +693,10 @@ export const MUTANTS: readonly Mutant[] = [
     file: FRONT_DOOR,
     replace: [
       [
-        '    whenWhole(request, async (body) => {',
-        '    const session = options.cache.session({ answer: true });\n    whenWhole(request, async (body) => {',
+        '    readBody(request, async (body) => {',
+        '    const readSet = options.cache.readSet({ answer: true });\n    readBody(request, async (body) => {',
       ],
-      ['      const session = options.cache.session({ answer: true });\n', ''],
+      ['      const readSet = options.cache.readSet({ answer: true });\n', ''],
     ],
     killedBy: `${ANSWERS_TEST} > a body that takes its time: what was written meanwhile is shown, though the log was read since its head came`,
   },
@@ -694,7 +704,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'answer/beside-the-cache',
     what: 'An answer is kept although it tells of the token or of the server.',
     file: 'src/server/request-context.ts',
-    replace: [['session.loseGround();', 'void session;']],
+    replace: [['readSet.markUncacheable();', 'void readSet;']],
     killedBy: `${ANSWERS_TEST} > is what tells of the request, the server or its operators`,
   },
   {
@@ -758,13 +768,13 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'A UUID names a tag as it was sent, in capitals for example.',
     file: 'src/engine/postgres/tag-text.ts',
     replace: [["if (type === 'uuid') return uuidText;", "if (type === 'uuid') return String;"]],
-    killedBy: 'test/package/tag-text.test.ts > things',
+    killedBy: 'test/package/tag-text.test.ts > is the tag of every equal value',
   },
   {
     name: 'answer/free-of-charge',
     what: 'A known answer costs no points.',
     file: FRONT_DOOR,
-    replace: [['await rateLimits?.spend(caller, answer.cost)', 'undefined']],
+    replace: [['await rateLimits?.consume(caller, answer.cost)', 'undefined']],
     killedBy: `${ANSWERS_TEST} > to who has no points left, and costs as many as an execution`,
   },
   {
@@ -848,7 +858,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'identity/foreign-fence',
     what: 'A write whose fence was refused by the keys of another database is answered at once, though readers may still know that one.',
-    file: 'src/engine/cache/cache.ts',
+    file: FENCING,
     replace: [["reply === 'fenced' || startedMs - this.#writers.sinceMs >= LEASE_MS", 'reply !== undefined']],
     killedBy:
       'test/cache/cache.test.ts > under keys of another database counts as none until this process has written to its own',
@@ -894,6 +904,13 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/engine/postgres/keyspace-claim.ts',
     replace: [['nowMs - this.#unleased.sinceMs >= (madeFromIt ? MADE_FROM_IT_MS : UNRELATED_MS)', 'nowMs >= 0']],
     killedBy: `${FOREIGN_TEST} > after its lease has ended`,
+  },
+  {
+    name: 'identity/left-kept',
+    what: 'A process that has left a database leaves there what it may have stored of the next one.',
+    file: RELAY,
+    replace: [['this.#leave(before as DatabaseIdentity);', '']],
+    killedBy: `${FOREIGN_TEST} > voids what this process has stored for the one before`,
   },
   {
     name: 'identity/return-unnoticed',
@@ -1017,55 +1034,55 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${NEAR_TEST} > that begins where memory is not yet serves nobody`,
   },
   {
-    name: 'near-mut/unproved',
+    name: 'near-mut/without-log-read',
     what: 'Memory is served without a log read.',
-    file: CACHE,
-    replace: [['const open = this.#mayServeUnasked(options.session) ?', 'const open = this.#near !== undefined ?']],
+    file: READER,
+    replace: [['const open = this.#mayServeUnasked(options.readSet) ?', 'const open = this.#near !== undefined ?']],
     killedBy: `${NEAR_TEST} > is never what a write made old`,
   },
   {
     name: 'ours/may-serve-unasked-always',
     what: 'A session is served from memory whether or not the log was read since it began.',
-    file: CACHE,
-    replace: [[UNASKED, 'return session.began >= 0;']],
+    file: READER,
+    replace: [[UNASKED, 'return readSet.began >= 0;']],
     killedBy: `${NEAR_TEST} > serves a session without another only if it was sent after the session began`,
   },
   {
     name: 'ours/may-serve-unasked-in-load',
     what: 'Inside a load memory is always served without a log read.',
-    file: CACHE,
+    file: READER,
     replace: [
       [UNASKED, `if (insideLoad()) return true;\n    ${UNASKED}`],
-      [INSIDE, 'session === undefined) return false;'],
+      [INSIDE, 'readSet === undefined) return false;'],
     ],
     killedBy: `${NESTED} > is current when the load runs, for a caller that joined it in line`,
   },
   {
     name: 'near/nested-mint2',
     what: "Inside a load memory is served on the request's log read: a lost token costs a second trip.",
-    file: CACHE,
-    replace: [[INSIDE, 'session === undefined) return false;']],
+    file: READER,
+    replace: [[INSIDE, 'readSet === undefined) return false;']],
     killedBy: `${NESTED} > is not older than tokens that came in a second trip`,
   },
   {
     name: 'near/nested-cluster',
     what: "Inside a load memory is served on the request's log read: a snapshot, whose end does not see inside a load that it joined.",
-    file: CACHE,
-    replace: [[INSIDE, 'session === undefined) return false;']],
+    file: READER,
+    replace: [[INSIDE, 'readSet === undefined) return false;']],
     killedBy: `${NESTED} > is not taken from memory unasked for a snapshot`,
   },
   {
     name: 'near/nested-homefail',
     what: "Inside a load memory is served on the request's log read: HOME was not reached.",
-    file: CACHE,
-    replace: [[INSIDE, 'session === undefined) return false;']],
+    file: READER,
+    replace: [[INSIDE, 'readSet === undefined) return false;']],
     killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster)`,
   },
   {
     name: 'ours/answer-inside-a-load',
     what: "Inside a load a known answer is served on the request's log read.",
-    file: CACHE,
-    replace: [['if (insideLoad() || !near.provedAfter(session.began)) {', 'if (!near.provedAfter(session.began)) {']],
+    file: ANSWER_CACHE,
+    replace: [['if (insideLoad() || !near.provedAfter(readSet.began)) {', 'if (!near.provedAfter(readSet.began)) {']],
     killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster)`,
   },
   {
@@ -1095,19 +1112,19 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'near/flag-as-code',
     what: 'What a log read proved is remembered from when its answer came, and not asked for when a value is served.',
-    file: CACHE,
+    file: STORE_READS,
     replace: [
       [
-        '  readonly asked: Asked | undefined;\n  /** The keys',
-        '  readonly asked: Asked | undefined;\n  readonly proved: boolean;\n  /** The keys',
+        '  readonly cursor: LogCursor | undefined;\n',
+        '  readonly cursor: LogCursor | undefined;\n  readonly proved: boolean;\n',
       ],
       [
-        'if (asked !== undefined) this.#near?.took(asked, view);\n      return { view, asked, keys };',
-        'return { view, asked, keys, proved: asked !== undefined && this.#near?.took(asked, view) === true };',
+        'if (cursor !== undefined) this.#near?.applyLogRead(cursor, view);\n    return { trip, view, cursor, keys };',
+        'const proved = cursor !== undefined && this.#near?.applyLogRead(cursor, view) === true;\n    return { trip, view, cursor, keys, proved };',
       ],
       [
-        '  #proves({ asked }: Answer): boolean {\n    return asked !== undefined && this.#near?.provedAfter(asked.number - 1) === true;',
-        '  #proves({ proved }: Answer): boolean {\n    return proved;',
+        '  proves({ cursor }: StoreReply): boolean {\n    return cursor !== undefined && this.#near?.provedAfter(cursor.number - 1) === true;',
+        '  proves({ proved }: StoreReply): boolean {\n    return proved;',
       ],
     ],
     killedBy: `${NEAR_TEST} > what a log read proved is asked for when a value is served`,
@@ -1169,8 +1186,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'ours/split-answer',
     what: "A known answer does not depend on the leases of its parts' groups.",
-    file: CACHE,
-    replace: [['const asked = keptUnder(answer, call);', 'const { asked } = answer;']],
+    file: READER,
+    replace: [['const cursor = cursorOf(reply, call);', 'const { cursor } = reply;']],
     killedBy: `${CLUSTER} > does not keep what a shard's old primary says after HOME names the lease of the new one`,
   },
   {
@@ -1191,7 +1208,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'fair/own-write',
     what: 'A request that has created its user reads on from memory that was read before that.',
     file: 'src/domain/users/identities.ts',
-    replace: [['if (session !== undefined) this.#options.cache.renew(session);', '']],
+    replace: [['if (readSet !== undefined) this.#options.cache.renew(readSet);', '']],
     killedBy: 'test/access/identities.test.ts > exists for the rest of it',
   },
   {
@@ -1211,14 +1228,19 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'fair/joined-line',
     what: 'A load in line that another viewer needs, too, waits for the viewer who began it.',
-    file: CACHE,
-    replace: [['for (const flight of flying) flight?.turn.share(viewer);', '']],
+    file: FLIGHTS,
+    replace: [
+      [
+        'for (const flight of joined) flight?.load.turn.share(viewer); // which waits in the line of this viewer as well',
+        '',
+      ],
+    ],
     killedBy: 'test/cache/engine.test.ts > begins with the turn of whichever of them is served first',
   },
   {
     name: 'fair/many-tags',
     what: 'An entry is kept under any number of tags.',
-    file: CACHE,
+    file: READER,
     replace: [['return tags.length <= MAX_TAGS;', 'return true;']],
     killedBy: 'test/cache/engine.test.ts > a value under more tags than are worth proving',
   },

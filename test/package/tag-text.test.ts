@@ -51,7 +51,7 @@ test.each([
   [rows.byKind('novel'), 'things:kind=novel'],
   [rows.byName(' A'), 'things:name= A'],
   [rows.byBoth(1, UUID), `things:number,token=1,${UUID}`],
-])('%j', (tags, tag) => {
+])('%j is the tag of every equal value', (tags, tag) => {
   expect(tags).toEqual([tag, 'things']);
 });
 

@@ -122,7 +122,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
       });
       return answerOf(response.statusCode, response.json());
     },
-    settled: () => app.cache.settled(),
+    settled: () => app.cache.flush(),
     async close() {
       await app.close();
       await own?.drop();

@@ -1,5 +1,5 @@
 /** A Cluster made of memory stores, and an outbox in memory: for tests in which processes see different primaries of one shard. */
-import { HOME, type Store, type Tag } from '../../src/engine/cache/index.js';
+import { LOG_GROUP, type Store, type Tag } from '../../src/engine/cache/index.js';
 import type { DatabaseIdentity } from '../../src/engine/postgres/database-identity.js';
 import type { Outbox, OutboxView, Written } from '../../src/engine/postgres/outbox.js';
 
@@ -16,7 +16,7 @@ export function memoryCluster(home: Store, primary: () => Store): Store {
       return { ...group, leases: [logged.leases[0], group.leases[0]], log: logged.log };
     },
     fill: (fills) => primary().fill(fills),
-    claim: (key, ttlMs) => primary().claim(key, ttlMs),
+    tryLockRefresh: (key, ttlMs) => primary().tryLockRefresh(key, ttlMs),
     async fence(xid, tags, options) {
       await primary().fence(xid, tags, options);
       return home.fence(xid, tags, options);
@@ -25,21 +25,20 @@ export function memoryCluster(home: Store, primary: () => Store): Store {
       await primary().release(xid, tags);
       await home.release(xid, tags, options);
     },
-    unfence: (xids, tags) => primary().unfence(xids, tags),
-    sweep: (forgotten, group) => of(group).sweep(forgotten),
+    releaseFinished: (xids, tags) => primary().releaseFinished(xids, tags),
+    releaseOrphans: (orphans, group) => of(group).releaseOrphans(orphans),
     async invalidate(tags) {
       await primary().invalidate(tags);
       await home.invalidate(tags);
     },
-    grantUnproved: (ms) => primary().grantUnproved(ms),
-    listen: (hear) => home.listen(hear),
+    subscribe: (hear) => home.subscribe(hear),
     head: (group) => of(group).head(),
-    apply: (tick, group = HOME) => of(group).apply(tick),
-    remember: (name, text, ttlMs) => home.remember(name, text, ttlMs),
-    recall: (name) => home.recall(name),
-    count: (day, counts) => home.count(day, counts),
+    apply: (tick, group = LOG_GROUP) => of(group).apply(tick),
+    setText: (name, text, ttlMs) => home.setText(name, text, ttlMs),
+    getText: (name) => home.getText(name),
+    addCounters: (day, counts) => home.addCounters(day, counts),
     counts: (day) => home.counts(day),
-    lostForMs: () => 0,
+    outageMs: () => 0,
     close: async () => {},
   };
 }

@@ -18,7 +18,6 @@ export type StoreStep =
   | 'unfence'
   | 'sweep'
   | 'invalidate'
-  | 'grantUnproved'
   | 'head'
   | 'apply'
   | 'remember'
@@ -38,24 +37,23 @@ export function intercepted(store: Store, before: (step: StoreStep) => Promise<v
     kind: store.kind,
     groups: store.groups,
     groupOf: (name) => store.groupOf(name),
-    bind: (database) => store.bind(database),
+    bind: (database, owned) => store.bind(database, owned),
     read: through('read', store.read),
     fill: through('fill', store.fill),
-    claim: through('claim', store.claim),
+    tryLockRefresh: through('claim', store.tryLockRefresh),
     fence: through('fence', store.fence),
     release: through('release', store.release),
-    unfence: through('unfence', store.unfence),
-    sweep: through('sweep', store.sweep),
+    releaseFinished: through('unfence', store.releaseFinished),
+    releaseOrphans: through('sweep', store.releaseOrphans),
     invalidate: through('invalidate', store.invalidate),
-    grantUnproved: through('grantUnproved', store.grantUnproved),
     head: through('head', store.head),
     apply: through('apply', store.apply),
-    remember: through('remember', store.remember),
-    recall: through('recall', store.recall),
-    count: through('count', store.count),
+    setText: through('remember', store.setText),
+    getText: through('recall', store.getText),
+    addCounters: through('count', store.addCounters),
     counts: through('counts', store.counts),
-    listen: (hear) => store.listen(hear),
-    lostForMs: (tags) => store.lostForMs(tags),
+    subscribe: (hear) => store.subscribe(hear),
+    outageMs: (tags) => store.outageMs(tags),
     close: () => store.close(),
   };
 }

@@ -11,7 +11,7 @@ import {
   type Tag,
 } from '../../engine/cache/index.js';
 import type { PolicyLine } from '../../engine/graphql/index.js';
-import { type Context, traced } from '../../graphql/context.js';
+import { type Context, recordInvalidations } from '../../graphql/context.js';
 import { badUserInput, forbidden } from '../../graphql/errors.js';
 import { allRowSets } from '../registry.js';
 import { CacheStatistics, InvalidateCacheInput, InvalidateCachePayload } from './admin.type.js';
@@ -44,7 +44,7 @@ export class AdminResolver {
       throw badUserInput('input.tags', `expected at most ${MAX_TAGS} tags, got ${texts.length}`);
     const tags = [...new Set(texts.map((text, i) => tagOf(text, `input.tags[${i}]`)))];
     await orUnavailable(this.options.store.invalidate(tags));
-    return traced(context, { value: { invalidated: tags }, tags });
+    return recordInvalidations(context, { value: { invalidated: tags }, tags });
   }
 
   @Query(() => [CacheStatistics], {

@@ -3,9 +3,9 @@ import { Arg, Args, Ctx, FieldResolver, Int, Mutation, Resolver, Root } from 'ty
 import { isInstant } from '../../db/columns.js';
 import { isId } from '../../db/ids.js';
 import { Cached } from '../../engine/graphql/index.js';
-import { type Context, traced } from '../../graphql/context.js';
+import { type Context, recordInvalidations } from '../../graphql/context.js';
 import { connection, PageArgs, pageQuery, type SortValues } from '../../graphql/page.js';
-import { orErrors } from '../../graphql/user-error.js';
+import { toPayload } from '../../graphql/user-error.js';
 import { writingRoleIn } from '../projects/access.js';
 import type { Role } from '../projects/project.table.js';
 import { taskById } from '../tasks/task.loaders.js';
@@ -60,7 +60,7 @@ export class CommentResolver {
     @Ctx() context: Context,
     @Arg('input', () => CreateCommentInput, { description: 'The comment.' }) input: CreateCommentInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.create(context, input)));
+    return toPayload(async () => recordInvalidations(context, await this.service.create(context, input)));
   }
 
   @Mutation(() => UpdateCommentPayload, { description: 'Changes a comment; its author may.' })
@@ -68,7 +68,7 @@ export class CommentResolver {
     @Ctx() context: Context,
     @Arg('input', () => UpdateCommentInput, { description: 'The changes.' }) input: UpdateCommentInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.update(context, input)));
+    return toPayload(async () => recordInvalidations(context, await this.service.update(context, input)));
   }
 
   @Mutation(() => DeleteCommentPayload, { description: "Deletes a comment; its author and the project's OWNERs may." })
@@ -76,12 +76,12 @@ export class CommentResolver {
     @Ctx() context: Context,
     @Arg('input', () => DeleteCommentInput, { description: 'The comment.' }) input: DeleteCommentInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.delete(context, input)));
+    return toPayload(async () => recordInvalidations(context, await this.service.delete(context, input)));
   }
 }
 
 async function writingRoleOn(context: Context, { taskId }: CommentRow): Promise<Role | undefined> {
-  const task = await context.loads.load(taskById, taskId);
+  const task = await context.loaders.load(taskById, taskId);
   return task === null ? undefined : writingRoleIn(context, task.projectId);
 }
 
@@ -89,14 +89,14 @@ async function writingRoleOn(context: Context, { taskId }: CommentRow): Promise<
 @Resolver(() => Task)
 export class TaskCommentsResolver {
   @FieldResolver(() => CommentConnection, { description: 'What was said on it, oldest first.' })
-  comments(@Root() task: TaskRow, @Ctx() { loads }: Context, @Args(() => PageArgs) args: PageArgs) {
+  comments(@Root() task: TaskRow, @Ctx() { loaders }: Context, @Args(() => PageArgs) args: PageArgs) {
     const query = pageQuery(args, 'comments', isPosition);
     return connection({
       list: 'comments',
       query,
-      page: () => loads.load(commentPages, { taskId: task.id, ...query }),
-      nodes: (ids) => loads.loadMany(commentById, ids),
-      count: () => loads.load(commentCountOf, task.id),
+      page: () => loaders.load(commentPages, { taskId: task.id, ...query }),
+      nodes: (ids) => loaders.loadMany(commentById, ids),
+      count: () => loaders.load(commentCountOf, task.id),
     });
   }
 

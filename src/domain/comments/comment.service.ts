@@ -4,12 +4,12 @@ import { z } from 'zod';
 import type { CommentId, UserId } from '../../db/ids.js';
 import type { Writer } from '../../db/writer.js';
 import type { Executor, Transaction, Transactor } from '../../engine/postgres/index.js';
-import { idempotencyKeyInput, idInput, notCleared, parseInput, textInput } from '../../graphql/user-error.js';
+import { idempotencyKeyInput, idInput, notNull, parseInput, textInput } from '../../graphql/user-error.js';
 import { TEXTS } from '../../std/text.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
 import { forbidden, notFound } from '../projects/access.js';
 import { projectMembers, type Role } from '../projects/project.table.js';
-import { holdTask } from '../tasks/task.locks.js';
+import { lockTaskShared } from '../tasks/task.locks.js';
 import { tasks } from '../tasks/task.table.js';
 import { type CommentRow, comments, mayDeleteComment, mayUpdateComment } from './comment.table.js';
 import type { CreateCommentInput, DeleteCommentInput, UpdateCommentInput } from './comment.type.js';
@@ -17,7 +17,7 @@ import type { CreateCommentInput, DeleteCommentInput, UpdateCommentInput } from 
 const body = textInput(TEXTS.commentBody);
 const createCommentInput = z.object({ taskId: idInput('task'), body, idempotencyKey: idempotencyKeyInput });
 const commentInput = z.object({ id: idInput('comment') });
-const updateCommentInput = commentInput.extend({ body: notCleared(body) });
+const updateCommentInput = commentInput.extend({ body: notNull(body) });
 
 const COMMENT = { what: 'comment', path: ['input', 'id'] };
 
@@ -37,7 +37,7 @@ export class CommentService {
       prefix: 'comment',
       input,
       create: async (tx, id) => {
-        await holdTask(tx, viewerId, taskId, { what: 'task', path: ['input', 'taskId'] });
+        await lockTaskShared(tx, viewerId, taskId, { what: 'task', path: ['input', 'taskId'] });
         const [comment] = await tx.insert(comments).values({ id, taskId, authorId: viewerId, body }).returning();
         return comment as CommentRow;
       },
@@ -86,7 +86,7 @@ async function commentToWrite(
 ): Promise<{ comment: CommentRow; role: Role }> {
   const [known] = await tx.select({ taskId: comments.taskId }).from(comments).where(eq(comments.id, id));
   if (known === undefined) throw notFound(COMMENT.what, COMMENT.path);
-  const role = await holdTask(tx, viewerId, known.taskId, COMMENT);
+  const role = await lockTaskShared(tx, viewerId, known.taskId, COMMENT);
   const [comment] = await tx.select().from(comments).where(eq(comments.id, id)).for('update');
   if (comment === undefined) throw notFound(COMMENT.what, COMMENT.path);
   return { comment, role };

@@ -9,7 +9,7 @@ import type { Transaction } from '../../engine/postgres/index.js';
 import { comments } from '../comments/comment.table.js';
 import { type LabelRow, labels } from '../labels/label.table.js';
 import { projectMembers, projects, type Role, taskNumbers } from '../projects/project.table.js';
-import { passGate } from '../projects/project-lock.js';
+import { lockShared } from '../projects/project-lock.js';
 import { type TaskRow, type TaskStatus, taskLabels, tasks } from '../tasks/task.table.js';
 import { users } from '../users/user.table.js';
 
@@ -83,7 +83,7 @@ export async function lockProject(
 ): Promise<{ readonly id: ProjectId; readonly archived: boolean } | undefined> {
   const [known] = await tx.select({ id: projects.id }).from(projects).where(eq(projects.key, key));
   if (known === undefined) return undefined;
-  await passGate(tx, known.id);
+  await lockShared(tx, known.id);
   const [project] = await tx
     .select({ id: projects.id, archivedAt: projects.archivedAt })
     .from(projects)

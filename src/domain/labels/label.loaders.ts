@@ -1,33 +1,21 @@
 /** How labels are read: rows by id, and a project's list as ids with names. */
 import { asc, sql } from 'drizzle-orm';
-import { grouped } from '../../db/by-id.js';
-import { type LabelId, type ProjectId, toUuid } from '../../db/ids.js';
-import type { Source } from '../../db/row-source.js';
-import { ROW_TTL_MS, rowSource } from '../../db/row-source.js';
+import type { LabelId, ProjectId } from '../../db/ids.js';
+import { childrenSource, rowSource, type Source } from '../../db/sources.js';
 import type { PageItem } from '../../graphql/page.js';
 import { labelRows, labels } from './label.table.js';
 
 export const labelById = rowSource('Label', labels, (id: LabelId) => labelRows.byId(id));
 
 /** All labels of a project: it has tens of them. Ordered by code points, as `pageOf` compares names. */
-export const labelsOfProject: Source<ProjectId, readonly PageItem<LabelId>[]> = {
+export const labelsOfProject: Source<ProjectId, readonly PageItem<LabelId>[]> = childrenSource({
   name: 'ProjectLabels',
   shape: 'items',
-  ttlMs: ROW_TTL_MS,
   scope: 'public',
-  tags: (projectId) => labelRows.byProject(projectId),
-  load: async (projectIds, db) => {
-    const statement = db.prepared('labels_of_project', (read, name) =>
-      read
-        .select({ projectId: labels.projectId, id: labels.id, name: labels.name })
-        .from(labels)
-        .where(sql`${labels.projectId} = any(${sql.placeholder('ids')}::uuid[])`)
-        .orderBy(asc(sql`${labels.name} collate "C"`))
-        .prepare(name),
-    );
-    const rows = await statement.execute({ ids: projectIds.map(toUuid) });
-    return grouped(projectIds, rows, ({ projectId }) => projectId).map((of) =>
-      of.map(({ id, name }) => ({ id, sort: [name] })),
-    );
-  },
-};
+  tags: labelRows.byProject,
+  table: labels,
+  parent: labels.projectId,
+  columns: { id: labels.id, name: labels.name },
+  orderBy: asc(sql`${labels.name} collate "C"`),
+  toValue: ({ id, name }: { readonly id: LabelId; readonly name: string }) => ({ id, sort: [name] }),
+});

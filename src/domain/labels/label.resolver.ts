@@ -1,10 +1,10 @@
 /** What Project gets from labels, and the mutations of labels. */
 import { Arg, Args, Ctx, FieldResolver, Mutation, Resolver, Root } from 'type-graphql';
 import { isId } from '../../db/ids.js';
-import { type Context, traced } from '../../graphql/context.js';
+import { type Context, recordInvalidations } from '../../graphql/context.js';
 import { isGiven } from '../../graphql/node.js';
 import { connection, PageArgs, pageOf, pageQuery, type SortValues } from '../../graphql/page.js';
-import { orErrors } from '../../graphql/user-error.js';
+import { toPayload } from '../../graphql/user-error.js';
 import { isStorable } from '../../std/text.js';
 import type { ProjectRow } from '../projects/project.table.js';
 import { Project } from '../projects/project.type.js';
@@ -27,14 +27,14 @@ export class LabelResolver {
   @FieldResolver(() => LabelConnection, {
     description: "The project's labels, ordered by name (by code point: capitals come before small letters).",
   })
-  labels(@Root() project: ProjectRow, @Ctx() { loads }: Context, @Args(() => PageArgs) args: PageArgs) {
+  labels(@Root() project: ProjectRow, @Ctx() { loaders }: Context, @Args(() => PageArgs) args: PageArgs) {
     const query = pageQuery(args, 'labels', isPosition);
-    const items = () => loads.load(labelsOfProject, project.id);
+    const items = () => loaders.load(labelsOfProject, project.id);
     return connection({
       list: 'labels',
       query,
       page: async () => pageOf(await items(), query),
-      nodes: (ids) => loads.loadMany(labelById, ids),
+      nodes: (ids) => loaders.loadMany(labelById, ids),
       count: async () => (await items()).length,
     });
   }
@@ -44,7 +44,7 @@ export class LabelResolver {
     @Ctx() context: Context,
     @Arg('input', () => CreateLabelInput, { description: 'The label.' }) input: CreateLabelInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.create(context, input)));
+    return toPayload(async () => recordInvalidations(context, await this.service.create(context, input)));
   }
 
   @Mutation(() => UpdateLabelPayload, { description: 'Changes a label.' })
@@ -52,7 +52,7 @@ export class LabelResolver {
     @Ctx() context: Context,
     @Arg('input', () => UpdateLabelInput, { description: 'The changes.' }) input: UpdateLabelInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.update(context, input)));
+    return toPayload(async () => recordInvalidations(context, await this.service.update(context, input)));
   }
 
   @Mutation(() => DeleteLabelPayload, { description: 'Deletes a label and removes it from all tasks.' })
@@ -60,7 +60,7 @@ export class LabelResolver {
     @Ctx() context: Context,
     @Arg('input', () => DeleteLabelInput, { description: 'The label.' }) input: DeleteLabelInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.delete(context, input)));
+    return toPayload(async () => recordInvalidations(context, await this.service.delete(context, input)));
   }
 }
 

@@ -1,7 +1,7 @@
 /** Writes of labels. */
 import { and, eq, sql } from 'drizzle-orm';
 import { z } from 'zod';
-import { differences } from '../../db/differences.js';
+import { changedFields } from '../../db/differences.js';
 import type { LabelId, UserId } from '../../db/ids.js';
 import { violatesUnique } from '../../db/violations.js';
 import type { Writer } from '../../db/writer.js';
@@ -10,7 +10,7 @@ import {
   changedTextInput,
   idempotencyKeyInput,
   idInput,
-  notCleared,
+  notNull,
   optionalTextInput,
   parseInput,
   Refusal,
@@ -41,8 +41,8 @@ const createLabelInput = z.object({
 });
 const labelInput = z.object({ id: idInput('label') });
 const updateLabelInput = labelInput.extend({
-  name: notCleared(name),
-  color: notCleared(color),
+  name: notNull(name),
+  color: notNull(color),
   description: changedTextInput(TEXTS.labelDescription),
 });
 
@@ -78,7 +78,7 @@ export class LabelService {
     return this.transactor.transact(async (tx) => {
       const label = await labelToWrite(tx, viewerId, id);
       requireFits(TEXTS.labelDescription, 'description', { given: changes.description, stored: label.description });
-      const different = differences(label, changes);
+      const different = changedFields(label, changes);
       if (different === undefined) return { label };
       const [updated] = await nameOnce(changes.name, () =>
         tx

@@ -4,7 +4,7 @@
  */
 import { and, eq } from 'drizzle-orm';
 import type { ProjectId, UserId } from '../../db/ids.js';
-import { type Awaitable, once, onceBoth } from '../../engine/cache/index.js';
+import { type MaybePromise, mapMaybe, zipMaybe } from '../../engine/cache/index.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import type { Context } from '../../graphql/context.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
@@ -12,10 +12,10 @@ import { userById } from '../users/user.loaders.js';
 import type { UserRow } from '../users/user.table.js';
 import { type Membership, membershipsOf, projectById } from './project.loaders.js';
 import { mayWrite, projectMembers, projects, type Role } from './project.table.js';
-import { passGate } from './project-lock.js';
+import { lockShared } from './project-lock.js';
 
-export function visibleProjectIds({ loads, viewerId }: Context): Awaitable<readonly ProjectId[]> {
-  return once(loads.load(membershipsOf, viewerId), projectIdsOf);
+export function visibleProjectIds({ loaders, viewerId }: Context): MaybePromise<readonly ProjectId[]> {
+  return mapMaybe(loaders.load(membershipsOf, viewerId), projectIdsOf);
 }
 
 /** One frozen list for each value that was read: it is part of the keys of all lists of a request. */
@@ -29,16 +29,16 @@ function projectIdsOf(memberships: readonly Membership[]): readonly ProjectId[] 
   return ids;
 }
 
-export function roleIn({ loads, viewerId }: Context, projectId: ProjectId): Awaitable<Role | undefined> {
-  return once(
-    loads.load(membershipsOf, viewerId),
+export function roleIn({ loaders, viewerId }: Context, projectId: ProjectId): MaybePromise<Role | undefined> {
+  return mapMaybe(
+    loaders.load(membershipsOf, viewerId),
     (memberships) => memberships.find((membership) => membership.projectId === projectId)?.role,
   );
 }
 
 /** The viewer's role where its writes would not be refused: undefined for a VIEWER, and in an archived project. Asked in one trip. */
-export function writingRoleIn(context: Context, projectId: ProjectId): Awaitable<Role | undefined> {
-  return onceBoth(roleIn(context, projectId), context.loads.load(projectById, projectId), (role, project) =>
+export function writingRoleIn(context: Context, projectId: ProjectId): MaybePromise<Role | undefined> {
+  return zipMaybe(roleIn(context, projectId), context.loaders.load(projectById, projectId), (role, project) =>
     mayWrite(role) && project?.archivedAt === null ? role : undefined,
   );
 }
@@ -49,16 +49,16 @@ export function writingRoleIn(context: Context, projectId: ProjectId): Awaitable
  */
 export function ifVisible<R>(
   context: Context,
-  loading: Awaitable<R | null>,
+  loading: MaybePromise<R | null>,
   projectOf: (row: R) => ProjectId,
-): Awaitable<R | null> {
-  return onceBoth(loading, visibleProjectIds(context), (row, visible) =>
+): MaybePromise<R | null> {
+  return zipMaybe(loading, visibleProjectIds(context), (row, visible) =>
     row !== null && visible.includes(projectOf(row)) ? row : null,
   );
 }
 
 /** What a refusal says of the object that the input names. */
-export interface Named {
+export interface ErrorTarget {
   /** `task`, for people. */
   readonly what: string;
   /** Of the argument that names it. */
@@ -66,7 +66,7 @@ export interface Named {
 }
 
 /** A viewer's place in a project, as a write sees it. */
-export interface Place {
+export interface ProjectAccess {
   readonly role: Role;
   readonly archivedAt: string | null;
 }
@@ -76,10 +76,10 @@ export interface Place {
  * behind: a task's creator, a comment's author are read through those.
  */
 export async function visibleUser(context: Context, id: UserId): Promise<UserRow | null> {
-  const { loads, viewerId } = context;
+  const { loaders, viewerId } = context;
   const [user, theirs, mine] = await Promise.all([
-    loads.load(userById, id),
-    loads.load(membershipsOf, id),
+    loaders.load(userById, id),
+    loaders.load(membershipsOf, id),
     visibleProjectIds(context),
   ]);
   const known = id === viewerId || theirs.some(({ projectId }) => mine.includes(projectId));
@@ -95,9 +95,9 @@ export async function requireWriter(
   tx: Transaction,
   viewerId: UserId,
   projectId: ProjectId,
-  named: Named,
+  named: ErrorTarget,
 ): Promise<Role> {
-  await passGate(tx, projectId);
+  await lockShared(tx, projectId);
   return roleOfWriter(tx, viewerId, projectId, named);
 }
 
@@ -106,12 +106,12 @@ export async function roleOfWriter(
   tx: Transaction,
   viewerId: UserId,
   projectId: ProjectId,
-  named: Named,
+  named: ErrorTarget,
 ): Promise<Role> {
   const place = await lockPlace(tx, viewerId, projectId);
-  const refusal = refusalToWrite(place, named);
+  const refusal = whyNotWritable(place, named);
   if (refusal !== undefined) throw refusal;
-  return (place as Place).role;
+  return (place as ProjectAccess).role;
 }
 
 /**
@@ -122,7 +122,7 @@ export async function requireOwner(
   tx: Transaction,
   viewerId: UserId,
   projectId: ProjectId,
-  named: Named,
+  named: ErrorTarget,
 ): Promise<void> {
   const role = await requireMember(tx, viewerId, projectId, named);
   if (role !== 'OWNER') throw forbidden(`your role in this project is ${role}; this needs OWNER`, named.path);
@@ -133,7 +133,7 @@ export async function requireMember(
   tx: Transaction,
   viewerId: UserId,
   projectId: ProjectId,
-  named: Named,
+  named: ErrorTarget,
 ): Promise<Role> {
   const place = await lockPlace(tx, viewerId, projectId);
   if (place === undefined) throw notFound(named.what, named.path);
@@ -141,7 +141,7 @@ export async function requireMember(
 }
 
 /** Against removal by whoever does not pass the gate: an operator, a deleted user. */
-async function lockPlace(tx: Transaction, viewerId: UserId, projectId: ProjectId): Promise<Place | undefined> {
+async function lockPlace(tx: Transaction, viewerId: UserId, projectId: ProjectId): Promise<ProjectAccess | undefined> {
   const [place] = await tx
     .select({ role: projectMembers.role, archivedAt: projects.archivedAt })
     .from(projectMembers)
@@ -152,7 +152,7 @@ async function lockPlace(tx: Transaction, viewerId: UserId, projectId: ProjectId
 }
 
 /** Why the viewer may not write there, if so: the place as it was read behind the project's gate. */
-export function refusalToWrite(place: Place | undefined, { what, path }: Named): Refusal | undefined {
+export function whyNotWritable(place: ProjectAccess | undefined, { what, path }: ErrorTarget): Refusal | undefined {
   if (place === undefined) return notFound(what, path);
   if (!mayWrite(place.role)) return forbidden(`your role in this project is ${place.role}; writing needs MEMBER`, path);
   return place.archivedAt === null ? undefined : archived(path);

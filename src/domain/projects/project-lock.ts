@@ -18,16 +18,16 @@ import type { Transaction } from '../../engine/postgres/index.js';
 const GATE = sql.raw('1');
 
 /** Passes the gate of a project until the transaction ends; for statements that find out which project it is. */
-export const passing = (projectId: SQL) =>
+export const sharedLockSql = (projectId: SQL) =>
   sql`pg_advisory_xact_lock_shared(hashtextextended(${projectId}::text, ${GATE}))`;
 
 /** Until the transaction ends. Ids of one kind sort as their UUIDs do. */
-export async function passGate(tx: Transaction, projectId: ProjectId): Promise<void> {
-  await tx.execute(sql`select ${passing(sql`id`)} from unnest(${uuids([projectId])}) as gate(id)`);
+export async function lockShared(tx: Transaction, projectId: ProjectId): Promise<void> {
+  await tx.execute(sql`select ${sharedLockSql(sql`id`)} from unnest(${uuids([projectId])}) as gate(id)`);
 }
 
 /** Alone, until the transaction ends. */
-export async function passGateAlone(tx: Transaction, projectId: ProjectId): Promise<void> {
+export async function lockExclusive(tx: Transaction, projectId: ProjectId): Promise<void> {
   await tx.execute(sql`
     select pg_advisory_xact_lock(hashtextextended(id::text, ${GATE})) from unnest(${uuids([projectId])}) as gate(id)`);
 }

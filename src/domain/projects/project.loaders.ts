@@ -1,31 +1,17 @@
 /** How projects and memberships are read. */
-import { asc, sql } from 'drizzle-orm';
-import { grouped, shapeOf } from '../../db/by-id.js';
-import { type ProjectId, toUuid, type UserId } from '../../db/ids.js';
-import type { Source } from '../../db/row-source.js';
-import { ROW_TTL_MS, rowSource } from '../../db/row-source.js';
+import { asc } from 'drizzle-orm';
+import { shapeOf } from '../../db/by-id.js';
+import type { ProjectId, UserId } from '../../db/ids.js';
+import { childrenSource, idSource, rowSource, type Source } from '../../db/sources.js';
 import { memberRows, projectMembers, projectRows, projects, type Role } from './project.table.js';
 
 export const projectById = rowSource('Project', projects, (id: ProjectId) => projectRows.byId(id));
 
-export const projectIdByKey: Source<string, ProjectId | null> = {
-  name: 'ProjectKey',
-  shape: 'id',
-  ttlMs: ROW_TTL_MS,
-  scope: 'public',
-  tags: (key) => projectRows.byKey(key),
-  load: async (keys, db) => {
-    const statement = db.prepared('projects_by_key', (read, name) =>
-      read
-        .select({ id: projects.id, key: projects.key })
-        .from(projects)
-        .where(sql`${projects.key} = any(${sql.placeholder('keys')}::text[])`)
-        .prepare(name),
-    );
-    const found = new Map((await statement.execute({ keys })).map(({ id, key }) => [key, id]));
-    return keys.map((key) => found.get(key) ?? null);
-  },
-};
+export const projectIdByKey = idSource<ProjectId>('ProjectKey', {
+  table: projects,
+  column: projects.key,
+  tags: projectRows.byKey,
+});
 
 export interface Membership {
   readonly projectId: ProjectId;
@@ -33,27 +19,17 @@ export interface Membership {
 }
 
 /** A user's memberships in the order of the projects' ids: what every authorization asks. */
-export const membershipsOf: Source<UserId, readonly Membership[]> = {
+export const membershipsOf: Source<UserId, readonly Membership[]> = childrenSource({
   name: 'Memberships',
   shape: shapeOf(projectMembers),
-  ttlMs: ROW_TTL_MS,
   scope: 'viewer',
-  tags: (userId) => memberRows.byUser(userId),
-  load: async (userIds, db) => {
-    const statement = db.prepared('memberships_of', (read, name) =>
-      read
-        .select({ userId: projectMembers.userId, projectId: projectMembers.projectId, role: projectMembers.role })
-        .from(projectMembers)
-        .where(sql`${projectMembers.userId} = any(${sql.placeholder('ids')}::uuid[])`)
-        .orderBy(asc(projectMembers.projectId))
-        .prepare(name),
-    );
-    const rows = await statement.execute({ ids: userIds.map(toUuid) });
-    return grouped(userIds, rows, ({ userId }) => userId).map((of) =>
-      of.map(({ projectId, role }) => ({ projectId, role })),
-    );
-  },
-};
+  tags: memberRows.byUser,
+  table: projectMembers,
+  parent: projectMembers.userId,
+  columns: { projectId: projectMembers.projectId, role: projectMembers.role },
+  orderBy: asc(projectMembers.projectId),
+  toValue: ({ projectId, role }: Membership) => ({ projectId, role }),
+});
 
 export interface Member {
   readonly userId: UserId;
@@ -61,24 +37,14 @@ export interface Member {
 }
 
 /** A project's members in the order in which they became users. */
-export const membersOf: Source<ProjectId, readonly Member[]> = {
+export const membersOf: Source<ProjectId, readonly Member[]> = childrenSource({
   name: 'ProjectMembers',
   shape: shapeOf(projectMembers),
-  ttlMs: ROW_TTL_MS,
   scope: 'public',
-  tags: (projectId) => memberRows.byProject(projectId),
-  load: async (projectIds, db) => {
-    const statement = db.prepared('members_of', (read, name) =>
-      read
-        .select({ projectId: projectMembers.projectId, userId: projectMembers.userId, role: projectMembers.role })
-        .from(projectMembers)
-        .where(sql`${projectMembers.projectId} = any(${sql.placeholder('ids')}::uuid[])`)
-        .orderBy(asc(projectMembers.userId))
-        .prepare(name),
-    );
-    const rows = await statement.execute({ ids: projectIds.map(toUuid) });
-    return grouped(projectIds, rows, ({ projectId }) => projectId).map((of) =>
-      of.map(({ userId, role }) => ({ userId, role })),
-    );
-  },
-};
+  tags: memberRows.byProject,
+  table: projectMembers,
+  parent: projectMembers.projectId,
+  columns: { userId: projectMembers.userId, role: projectMembers.role },
+  orderBy: asc(projectMembers.userId),
+  toValue: ({ userId, role }: Member) => ({ userId, role }),
+});

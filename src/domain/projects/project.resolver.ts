@@ -1,11 +1,11 @@
 /** The queries and fields of Project, and its mutations. */
 import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { isId, type ProjectId } from '../../db/ids.js';
-import { type Awaitable, once } from '../../engine/cache/index.js';
-import { type Context, traced } from '../../graphql/context.js';
+import { type MaybePromise, mapMaybe } from '../../engine/cache/index.js';
+import { type Context, recordInvalidations } from '../../graphql/context.js';
 import { exactlyOne, isGiven, readId } from '../../graphql/node.js';
 import { connection, edgeCursor, PageArgs, pageOf, pageQuery } from '../../graphql/page.js';
-import { orErrors } from '../../graphql/user-error.js';
+import { toPayload } from '../../graphql/user-error.js';
 import { userById } from '../users/user.loaders.js';
 import { ifVisible, roleIn, visibleProjectIds } from './access.js';
 import { membersOf, projectById, projectIdByKey } from './project.loaders.js';
@@ -46,8 +46,8 @@ export class ProjectResolver {
     exactlyOne({ id, key }, 'id', 'key');
     if (isGiven(id)) return visibleProject(context, readId('project', id, 'id'));
     if (!PROJECT_KEY.test(key as string)) return null;
-    const projectId = await ifVisible(context, context.loads.load(projectIdByKey, key as string), (found) => found);
-    return projectId && context.loads.load(projectById, projectId);
+    const projectId = await ifVisible(context, context.loaders.load(projectIdByKey, key as string), (found) => found);
+    return projectId && context.loaders.load(projectById, projectId);
   }
 
   @Query(() => ProjectConnection, { description: 'The projects that the viewer is a member of, oldest first.' })
@@ -56,16 +56,16 @@ export class ProjectResolver {
     return connection({
       list: 'projects',
       query,
-      page: () => once(visibleProjectIds(context), (ids) => pageOf(ids.map(onlyId), query)),
-      nodes: (ids) => context.loads.loadMany(projectById, ids),
-      count: () => once(visibleProjectIds(context), ({ length }) => length),
+      page: () => mapMaybe(visibleProjectIds(context), (ids) => pageOf(ids.map(onlyId), query)),
+      nodes: (ids) => context.loaders.loadMany(projectById, ids),
+      count: () => mapMaybe(visibleProjectIds(context), ({ length }) => length),
     });
   }
 
   @FieldResolver(() => ProjectMemberConnection, { description: 'Who may see it, and do what.' })
-  members(@Root() project: ProjectRow, @Ctx() { loads }: Context, @Args(() => PageArgs) args: PageArgs) {
+  members(@Root() project: ProjectRow, @Ctx() { loaders }: Context, @Args(() => PageArgs) args: PageArgs) {
     const query = pageQuery(args, MEMBERS, ([id]) => isId('user', id ?? ''));
-    const members = () => loads.load(membersOf, project.id);
+    const members = () => loaders.load(membersOf, project.id);
     const users = connection({
       list: MEMBERS,
       query,
@@ -74,7 +74,7 @@ export class ProjectResolver {
           (await members()).map(({ userId }) => onlyId(userId)),
           query,
         ),
-      nodes: (ids) => loads.loadMany(userById, ids),
+      nodes: (ids) => loaders.loadMany(userById, ids),
       count: async () => (await members()).length,
     });
     const edges = async () => {
@@ -94,7 +94,7 @@ export class ProjectResolver {
     description: 'What the viewer may do in it; null for a viewer who has just left it.',
   })
   viewerRole(@Root() project: ProjectRow, @Ctx() context: Context) {
-    return once(roleIn(context, project.id), (role) => role ?? null);
+    return mapMaybe(roleIn(context, project.id), (role) => role ?? null);
   }
 
   @Mutation(() => CreateProjectPayload, { description: 'Creates a project that the viewer owns.' })
@@ -102,7 +102,7 @@ export class ProjectResolver {
     @Ctx() context: Context,
     @Arg('input', () => CreateProjectInput, { description: 'The project.' }) input: CreateProjectInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.create(context, input)));
+    return toPayload(async () => recordInvalidations(context, await this.service.create(context, input)));
   }
 
   @Mutation(() => UpdateProjectPayload, { description: 'Changes a project; its OWNERs may.' })
@@ -110,7 +110,7 @@ export class ProjectResolver {
     @Ctx() context: Context,
     @Arg('input', () => UpdateProjectInput, { description: 'The changes.' }) input: UpdateProjectInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.update(context, input)));
+    return toPayload(async () => recordInvalidations(context, await this.service.update(context, input)));
   }
 
   @Mutation(() => ArchiveProjectPayload, {
@@ -121,7 +121,7 @@ export class ProjectResolver {
     @Ctx() context: Context,
     @Arg('input', () => ArchiveProjectInput, { description: 'The project.' }) input: ArchiveProjectInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.archive(context, input)));
+    return toPayload(async () => recordInvalidations(context, await this.service.archive(context, input)));
   }
 
   @Mutation(() => AddMemberPayload, {
@@ -131,8 +131,8 @@ export class ProjectResolver {
     @Ctx() context: Context,
     @Arg('input', () => AddMemberInput, { description: 'The member.' }) input: AddMemberInput,
   ) {
-    return orErrors(async () => {
-      const { project, member } = traced(context, await this.service.addMember(context, input));
+    return toPayload(async () => {
+      const { project, member } = recordInvalidations(context, await this.service.addMember(context, input));
       const { user, role } = member;
       return { project, memberEdge: { cursor: edgeCursor(MEMBERS, onlyId(user.id)), node: user, role } };
     });
@@ -146,13 +146,13 @@ export class ProjectResolver {
     @Ctx() context: Context,
     @Arg('input', () => RemoveMemberInput, { description: 'The member.' }) input: RemoveMemberInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.removeMember(context, input)));
+    return toPayload(async () => recordInvalidations(context, await this.service.removeMember(context, input)));
   }
 }
 
 /** A project, if the viewer is a member. */
-export function visibleProject(context: Context, id: ProjectId): Awaitable<ProjectRow | null> {
-  return ifVisible(context, context.loads.load(projectById, id), (project) => project.id);
+export function visibleProject(context: Context, id: ProjectId): MaybePromise<ProjectRow | null> {
+  return ifVisible(context, context.loaders.load(projectById, id), (project) => project.id);
 }
 
 /** Of a list sorted by id. */

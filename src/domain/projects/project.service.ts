@@ -1,7 +1,7 @@
 /** Writes of projects, and of who is a member. */
 import { and, eq, ne, sql } from 'drizzle-orm';
 import { z } from 'zod';
-import { differences } from '../../db/differences.js';
+import { changedFields } from '../../db/differences.js';
 import type { ProjectId, UserId } from '../../db/ids.js';
 import type { Writer } from '../../db/writer.js';
 import type { Executor, Transaction, Transactor } from '../../engine/postgres/index.js';
@@ -10,7 +10,7 @@ import {
   changedTextInput,
   idempotencyKeyInput,
   idInput,
-  notCleared,
+  notNull,
   optionalTextInput,
   parseInput,
   Refusal,
@@ -31,7 +31,7 @@ import type {
   RemoveMemberInput,
   UpdateProjectInput,
 } from './project.type.js';
-import { passGateAlone } from './project-lock.js';
+import { lockExclusive } from './project-lock.js';
 
 const name = textInput(TEXTS.projectName);
 const createProjectInput = z.object({
@@ -42,7 +42,7 @@ const createProjectInput = z.object({
 });
 const projectInput = z.object({ id: idInput('project') });
 const updateProjectInput = projectInput.extend({
-  name: notCleared(name),
+  name: notNull(name),
   description: changedTextInput(TEXTS.projectDescription),
 });
 const archiveProjectInput = projectInput.extend({ archived: z.boolean() });
@@ -121,7 +121,7 @@ export class ProjectService {
     const { viewerId } = by;
     const { id, archived } = parseInput(archiveProjectInput, given);
     return this.transactor.transact(async (tx) => {
-      await passGateAlone(tx, id);
+      await lockExclusive(tx, id);
       await requireOwner(tx, viewerId, id, PROJECT);
       const project = await lockProject(tx, id);
       if ((project.archivedAt !== null) === archived) return { project };
@@ -138,7 +138,7 @@ export class ProjectService {
     const { viewerId } = by;
     const { projectId, role, ...who } = parseInput(addMemberInput, given);
     return this.transactor.transact(async (tx) => {
-      await passGateAlone(tx, projectId);
+      await lockExclusive(tx, projectId);
       await requireOwner(tx, viewerId, projectId, PROJECT_OF_MEMBER);
       const user = await lockUser(tx, isGiven(who.userId) ? { id: who.userId } : { handle: who.handle ?? '' });
       const path = ['input', isGiven(who.userId) ? 'userId' : 'handle'];
@@ -162,7 +162,7 @@ export class ProjectService {
     const { viewerId } = by;
     const { projectId, userId } = parseInput(memberInput, given);
     return this.transactor.transact(async (tx) => {
-      await passGateAlone(tx, projectId);
+      await lockExclusive(tx, projectId);
       const role = await requireMember(tx, viewerId, projectId, PROJECT_OF_MEMBER);
       if (userId !== viewerId && role !== 'OWNER') {
         throw forbidden(`your role in this project is ${role}; removing others needs OWNER`, PROJECT_OF_MEMBER.path);
@@ -185,7 +185,7 @@ async function change(
 ): Promise<ProjectRow> {
   const project = await lockProject(tx, id);
   requireFits(TEXTS.projectDescription, 'description', { given: changes.description, stored: project.description });
-  const different = differences(project, changes);
+  const different = changedFields(project, changes);
   if (different === undefined) return project;
   const [updated] = await tx
     .update(projects)

@@ -70,7 +70,7 @@ export function instantOf(moment: MomentInput, nowMs: number): string {
 }
 
 /** Until when what was resolved at `nowMs` is what it would be then: minutes end with days. */
-export function endOfMoment(nowMs: number): number {
+export function validUntil(nowMs: number): number {
   return nowMs - (nowMs % MINUTE) + MINUTE;
 }
 

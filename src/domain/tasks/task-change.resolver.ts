@@ -39,7 +39,7 @@ export class TaskChangeResolver {
   })
   async task(@Root() { type, taskId, loads = undefined }: TaskChange & { loads?: Loads }, @Ctx() context: Context) {
     if (type === TaskChangeType.DELETED) return null;
-    return ifVisible(context, (loads ?? context.loads).load(taskById, taskId), (task) => task.projectId);
+    return ifVisible(context, (loads ?? context.loaders).load(taskById, taskId), (task) => task.projectId);
   }
 
   /** First to be told, then to ask what may be seen: so nothing falls in between. @throws BAD_USER_INPUT */
@@ -68,7 +68,7 @@ async function scopeOf({ projectId, taskId }: TaskChangedArgs, context: Subscrip
   }
   if (isGiven(taskId)) {
     const id = readId('task', taskId, 'taskId');
-    const task = await ifVisible(context, context.loads.load(taskById, id), (found) => found.projectId);
+    const task = await ifVisible(context, context.loaders.load(taskById, id), (found) => found.projectId);
     if (task !== null) return { kind: 'task', taskId: id, projectId: task.projectId };
     throw badUserInput('taskId', 'expected a task of a project that you are a member of');
   }

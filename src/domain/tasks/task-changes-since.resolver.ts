@@ -70,14 +70,14 @@ export class TaskChangesSinceResolver {
     const projectIds = only === undefined ? visible : [only];
     const scope = only ?? 'all';
     const from = isGiven(cursor) ? readCursor(cursor, scope) : undefined;
-    const answer = await context.loads.batch(taskChangesSince, { cursor: from, projectIds, first });
+    const answer = await context.loaders.loadUncached(taskChangesSince, { cursor: from, projectIds, first });
     if (answer.kind === 'expired') throw cursorExpired();
     const { next } = answer;
     const page = { cursor: writeCursor(next, scope), hasMore: next.rest !== undefined };
     if (answer.kind === 'too many') return { ...page, changes: [], refetchProjectIds: [...projectIds] };
     const seen = new Set(visible);
     // Read from Postgres, too: the cache may show a task as it was before a change that is listed here.
-    const direct = context.loads.direct();
+    const direct = context.loaders.bypassing();
     const changes = answer.events.flatMap((event) => withLoads(changeSeen(event, seen, only), direct) ?? []);
     return { ...page, changes, refetchProjectIds: refetched(answer.bulk, projectIds) };
   }

@@ -7,7 +7,7 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { type ProjectId, toUuid } from '../../db/ids.js';
-import type { BatchLoad } from '../../db/row-source.js';
+import type { BatchLoad } from '../../db/sources.js';
 import type { Database } from '../../engine/postgres/index.js';
 import {
   type EventRow,

@@ -10,7 +10,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import { isoText } from '../../db/columns.js';
 import { fromUuid, type ProjectId, type TaskId, type UserId } from '../../db/ids.js';
-import { type Clock, type News, type Store, systemClock, type Tag, tableOf } from '../../engine/cache/index.js';
+import { type Clock, type Store, type StoreEvent, systemClock, type Tag, tableOf } from '../../engine/cache/index.js';
 import type { Database } from '../../engine/postgres/index.js';
 import type { Log } from '../../platform/log.js';
 import { MINUTE } from '../../std/time.js';
@@ -75,7 +75,7 @@ interface Membership {
 export class TaskEvents {
   readonly #options: TaskEventsOptions;
   readonly #subscribers = new Map<TaskSubscriber, Membership>();
-  #feed: Feed | undefined;
+  #feed: TaskEventPoller | undefined;
   #stopping: Promise<unknown> = Promise.resolve();
 
   constructor(options: TaskEventsOptions) {
@@ -97,7 +97,7 @@ export class TaskEvents {
     };
     const membership = { tag: memberRows.byUser(subscriber.viewerId)[0], ready: false };
     this.#subscribers.set(subscriber, membership);
-    this.#feed ??= new Feed(this.#options, {
+    this.#feed ??= new TaskEventPoller(this.#options, {
       news: (news) => this.#tellAll(news),
       members: (tags) => this.#tellMembers(tags),
     });
@@ -130,45 +130,45 @@ export class TaskEvents {
 }
 
 /** An event that has been read and not yet told. */
-interface Held {
+interface WaitingEvent {
   readonly event: TaskEvent;
   readonly sinceMs: number;
   applied: boolean;
 }
 
 /** Whom a feed tells. */
-interface Audience {
+interface Listeners {
   news(news: TaskNews): void;
   members(tags: ReadonlySet<Tag> | 'all'): void;
 }
 
 /** From the first subscriber to the last. */
-class Feed {
+class TaskEventPoller {
   /** Resolves when what happens from now on will be told. */
   readonly started: Promise<void>;
   readonly #db: Database;
   readonly #log: Log;
   readonly #clock: Clock;
-  readonly #tell: Audience;
+  readonly #tell: Listeners;
   readonly #stopListening: () => void;
   #snapshot: string | undefined;
   #lookedAtMs = 0;
   #heard = new Set<string>();
-  #held: Held[] = [];
+  #waiting: WaitingEvent[] = [];
   #gap = false;
   #again = false;
-  #looking: Promise<void> | undefined;
+  #polling: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
   #failing = false;
 
-  constructor({ db, store, log, clock = systemClock }: TaskEventsOptions, tell: Audience) {
+  constructor({ db, store, log, clock = systemClock }: TaskEventsOptions, tell: Listeners) {
     this.#db = db;
     this.#log = log;
     this.#clock = clock;
     this.#tell = tell;
-    this.#stopListening = store.listen((news) => this.#hear(news));
-    this.started = this.#look().then(() => this.#schedule());
+    this.#stopListening = store.subscribe((news) => this.#onStoreEvent(news));
+    this.started = this.#poll().then(() => this.#schedule());
     this.started.catch(() => {}); // told to whoever subscribed
   }
 
@@ -176,15 +176,15 @@ class Feed {
     this.#stopped = true;
     clearTimeout(this.#timer);
     this.#stopListening();
-    await Promise.allSettled([this.started, this.#looking]);
+    await Promise.allSettled([this.started, this.#polling]);
   }
 
-  #hear(news: News): void {
+  #onStoreEvent(news: StoreEvent): void {
     if (this.#stopped) return;
     if (news.kind === 'gap') {
       this.#gap = true;
       this.#tell.members('all');
-      this.#wake();
+      this.#schedulePoll();
       return;
     }
     const tables = new Set(news.tags.map(tableOf));
@@ -198,13 +198,13 @@ class Feed {
       this.#heard.clear();
       this.#gap = true;
     }
-    this.#wake();
+    this.#schedulePoll();
   }
 
   /** All that comes in one turn, or during a look, is one look. */
-  #wake(): void {
+  #schedulePoll(): void {
     this.#again = true;
-    this.#looking ??= this.#lookWhileWanted();
+    this.#polling ??= this.#lookWhileWanted();
   }
 
   async #lookWhileWanted(): Promise<void> {
@@ -215,14 +215,14 @@ class Feed {
       this.#again = false;
       await this.#lookAndTell();
     }
-    this.#looking = undefined;
+    this.#polling = undefined;
     this.#schedule();
   }
 
   #schedule(): void {
     if (this.#stopped) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#wake(), this.#held.length > 0 ? MAX_HELD_MS : LOOK_EVERY_MS);
+    this.#timer = setTimeout(() => this.#schedulePoll(), this.#waiting.length > 0 ? MAX_HELD_MS : LOOK_EVERY_MS);
   }
 
   async #lookAndTell(): Promise<void> {
@@ -231,7 +231,7 @@ class Feed {
     this.#heard = new Set();
     this.#gap = false;
     try {
-      const events = await this.#look();
+      const events = await this.#poll();
       if (this.#failing) this.#log.info('events of tasks are read again');
       this.#failing = false;
       this.#release(events, { heard, gap });
@@ -244,7 +244,7 @@ class Feed {
   }
 
   /** What has become visible since the last look. */
-  async #look(): Promise<readonly TaskEvent[]> {
+  async #poll(): Promise<readonly TaskEvent[]> {
     const { snapshot, rows } = await newRows(this.#db, this.#snapshot);
     const before = this.#snapshot;
     const nowMs = this.#clock.monotonicMs();
@@ -254,7 +254,7 @@ class Feed {
     if (before === undefined) return [];
     const lost = blindMs > MAX_BLIND_MS || isOfAnotherHistory(before, snapshot) || rows.length > MAX_EVENTS_PER_LOOK;
     if (lost) {
-      this.#held = [];
+      this.#waiting = [];
       this.#tell.news({ kind: 'lost', projectId: null });
       return [];
     }
@@ -268,9 +268,9 @@ class Feed {
   /** Tells what may be told; the rest waits, and with it what follows of the same task. */
   #release(events: readonly TaskEvent[], { heard, gap }: { heard: ReadonlySet<string>; gap: boolean }): void {
     const nowMs = this.#clock.monotonicMs();
-    const all = [...this.#held, ...events.map((event): Held => ({ event, sinceMs: nowMs, applied: false }))];
+    const all = [...this.#waiting, ...events.map((event): WaitingEvent => ({ event, sinceMs: nowMs, applied: false }))];
     const waiting = new Set<TaskId>();
-    this.#held = all.filter((held) => {
+    this.#waiting = all.filter((held) => {
       const { event, sinceMs } = held;
       held.applied ||= heard.has(event.xid);
       const due = held.applied || gap || nowMs - sinceMs >= MAX_HELD_MS;

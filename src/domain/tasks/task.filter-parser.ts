@@ -4,7 +4,7 @@
  */
 import { isInstant } from '../../db/columns.js';
 import type { LabelId, ProjectId, UserId } from '../../db/ids.js';
-import type { Awaitable } from '../../engine/cache/index.js';
+import type { MaybePromise } from '../../engine/cache/index.js';
 import type { Context } from '../../graphql/context.js';
 import { badUserInput } from '../../graphql/errors.js';
 import { isGiven, readId } from '../../graphql/node.js';
@@ -233,7 +233,7 @@ class Reading {
     refuseNulls(filter, at);
     const { id, key } = filter;
     const readProjectId = (text: string, where: string) => readId('project', text, where);
-    const load = (text: string) => (PROJECT_KEY.test(text) ? this.context.loads.load(projectIdByKey, text) : null);
+    const load = (text: string) => (PROJECT_KEY.test(text) ? this.context.loaders.load(projectIdByKey, text) : null);
     return all([
       id ? this.#values('projectId', id, `${at}.id`, readProjectId) : TRUE,
       await this.#named('projectId', key, `${at}.key`, load),
@@ -248,8 +248,8 @@ class Reading {
     refuseNulls(filter, at);
     const { id, handle } = filter;
     const readUserId = (text: string, where: string) => readId('user', text, where);
-    const load = (text: string): Awaitable<UserId | null> =>
-      USER_HANDLE.test(text) ? this.context.loads.load(userIdByHandle, text) : null;
+    const load = (text: string): MaybePromise<UserId | null> =>
+      USER_HANDLE.test(text) ? this.context.loaders.load(userIdByHandle, text) : null;
     return all([
       id ? this.#values(column, id, `${at}.id`, readUserId) : TRUE,
       await this.#named(column, handle, `${at}.handle`, load),
@@ -299,7 +299,7 @@ class Reading {
   }
 
   async #labelsNamed(names: readonly string[]): Promise<LabelId[]> {
-    const labels = await this.context.loads.loadMany(labelsOfProject, this.projectIds);
+    const labels = await this.context.loaders.loadMany(labelsOfProject, this.projectIds);
     return labels.flat().flatMap(({ id, sort: [name] }) => (names.includes(name ?? '') ? [id] : []));
   }
 
@@ -308,7 +308,7 @@ class Reading {
     column: Column,
     comparator: NameComparator | null | undefined,
     at: string,
-    load: (name: string) => Awaitable<I | null>,
+    load: (name: string) => MaybePromise<I | null>,
   ): Promise<Condition> {
     const names = comparator && this.#names(comparator, at);
     if (!names) return TRUE;

@@ -1,10 +1,9 @@
 /** How tasks are read: rows by id, lists as ids, counts, the labels a task bears, a project's statistics. */
 import { asc, getTableColumns, sql } from 'drizzle-orm';
-import { byId, grouped, shapeOf } from '../../db/by-id.js';
+import { byId, shapeOf } from '../../db/by-id.js';
 import { fromUuid, type LabelId, type ProjectId, type TaskId, toUuid } from '../../db/ids.js';
 import { selectPages } from '../../db/page-sql.js';
-import type { Source } from '../../db/row-source.js';
-import { ROW_TTL_MS } from '../../db/row-source.js';
+import { childrenSource, ROW_TTL_MS, type Source } from '../../db/sources.js';
 import type { Database } from '../../engine/postgres/index.js';
 import { type Page, toPage } from '../../graphql/page.js';
 import { MINUTE } from '../../std/time.js';
@@ -157,25 +156,17 @@ function countsSource(name: string, ttlMs: number): Source<TaskList, number> {
 }
 
 /** The labels of a task that was read without them, as writes read it. */
-export const labelIdsOf: Source<TaskId, readonly LabelId[]> = {
+export const labelIdsOf: Source<TaskId, readonly LabelId[]> = childrenSource({
   name: 'TaskLabels',
   shape: 'ids',
-  ttlMs: ROW_TTL_MS,
   scope: 'public',
-  tags: (taskId) => taskLabelRows.byTask(taskId),
-  load: async (taskIds, db) => {
-    const statement = db.prepared('label_ids_of', (read, name) =>
-      read
-        .select({ taskId: taskLabels.taskId, labelId: taskLabels.labelId })
-        .from(taskLabels)
-        .where(sql`${taskLabels.taskId} = any(${sql.placeholder('ids')}::uuid[])`)
-        .orderBy(asc(taskLabels.labelId))
-        .prepare(name),
-    );
-    const rows = await statement.execute({ ids: taskIds.map(toUuid) });
-    return grouped(taskIds, rows, ({ taskId }) => taskId).map((of) => of.map(({ labelId }) => labelId));
-  },
-};
+  tags: taskLabelRows.byTask,
+  table: taskLabels,
+  parent: taskLabels.taskId,
+  columns: { labelId: taskLabels.labelId },
+  orderBy: asc(taskLabels.labelId),
+  toValue: ({ labelId }: { readonly labelId: LabelId }) => labelId,
+});
 
 /** Aggregates over all tasks of each project, by one statement. */
 export async function projectStats(projectIds: readonly ProjectId[], db: Database) {

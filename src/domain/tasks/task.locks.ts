@@ -9,12 +9,12 @@ import { type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.j
 import type { Transaction } from '../../engine/postgres/index.js';
 import { preparedIn } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
-import { type Named, notFound, type Place, refusalToWrite, roleOfWriter } from '../projects/access.js';
+import { type ErrorTarget, notFound, type ProjectAccess, roleOfWriter, whyNotWritable } from '../projects/access.js';
 import { projects, type Role, WRITING_ROLES } from '../projects/project.table.js';
-import { passing } from '../projects/project-lock.js';
+import { sharedLockSql } from '../projects/project-lock.js';
 import { type TaskRow, tasks } from './task.table.js';
 
-export const TASK: Named = { what: 'task', path: ['input', 'id'] };
+export const TASK: ErrorTarget = { what: 'task', path: ['input', 'id'] };
 
 /** What a write has to hold besides its tasks. */
 export interface Holding {
@@ -25,11 +25,11 @@ export interface Holding {
 }
 
 /** The task, locked, if the viewer may write in its project. @throws Refusal */
-export async function taskToWrite(
+export async function lockTaskForUpdate(
   tx: Transaction,
   viewerId: UserId,
   id: TaskId,
-  named: Named = TASK,
+  named: ErrorTarget = TASK,
   holding: Holding = {},
 ): Promise<TaskRow> {
   const found = (await tasksToWrite(tx, viewerId, [id], () => named, holding)).get(id);
@@ -42,20 +42,20 @@ export async function tasksToWrite(
   tx: Transaction,
   viewerId: UserId,
   ids: readonly TaskId[],
-  named: (id: TaskId) => Named,
+  named: (id: TaskId) => ErrorTarget,
   { tree = false, others = [] }: Holding = {},
 ): Promise<Map<TaskId, TaskRow | Refusal>> {
   const seen = await seenForWriting(tx, viewerId, { ids, others, tree });
   const refusalOf = (id: TaskId) => {
     const task = seen.get(id);
-    return task === undefined ? notFound(named(id).what, named(id).path) : refusalToWrite(task.place, named(id));
+    return task === undefined ? notFound(named(id).what, named(id).path) : whyNotWritable(task.place, named(id));
   };
   const open = ids.filter((id) => refusalOf(id) === undefined);
   const gone = open.filter((id) => seen.get(id)?.task === undefined);
   const elsewhere = gone.length === 0 ? new Map() : await projectsOf(tx, gone);
   return new Map(
     ids.map((id) => {
-      const missing = () => (elsewhere.has(id) ? moved(named(id)) : notFound(named(id).what, named(id).path));
+      const missing = () => (elsewhere.has(id) ? movedConflict(named(id)) : notFound(named(id).what, named(id).path));
       return [id, refusalOf(id) ?? seen.get(id)?.task ?? missing()];
     }),
   );
@@ -65,13 +65,13 @@ export async function tasksToWrite(
  * The task held against deletion, in a project that the viewer may write in: for writes of what hangs on it.
  * @returns the viewer's role. @throws Refusal
  */
-export async function holdTask(tx: Transaction, viewerId: UserId, id: TaskId, named: Named): Promise<Role> {
+export async function lockTaskShared(tx: Transaction, viewerId: UserId, id: TaskId, named: ErrorTarget): Promise<Role> {
   const projectId = await passGateOf(tx, id);
   if (projectId === undefined) throw notFound(named.what, named.path);
   const role = await roleOfWriter(tx, viewerId, projectId, named);
   const [held] = await tx.select({ projectId: tasks.projectId }).from(tasks).where(eq(tasks.id, id)).for('key share');
   if (held === undefined) throw notFound(named.what, named.path);
-  if (held.projectId !== projectId) throw moved(named);
+  if (held.projectId !== projectId) throw movedConflict(named);
   return role;
 }
 
@@ -98,12 +98,12 @@ export async function taskWithParts(
     .for('update');
   const task = rows.find((row) => row.id === id);
   if (task === undefined) throw notFound(TASK.what, TASK.path);
-  if (task.projectId !== projectId) throw moved(TASK);
+  if (task.projectId !== projectId) throw movedConflict(TASK);
   return { task, parts: rows.filter((row) => row.id !== id).map((row) => row.id) };
 }
 
 interface Seen {
-  readonly place: Place | undefined;
+  readonly place: ProjectAccess | undefined;
   /** Locked. Absent where it may not be written, or is not there any more. */
   readonly task: TaskRow | undefined;
 }
@@ -160,7 +160,7 @@ export async function lockTree(tx: Transaction, projectId: ProjectId): Promise<v
 /** Passes the gate of the project that the task is in, as this statement sees it: which is sure only when the task is found there again. */
 async function passGateOf(tx: Transaction, id: TaskId): Promise<ProjectId | undefined> {
   const [known] = await tx
-    .select({ projectId: tasks.projectId, passed: passing(sql`${tasks.projectId}`) })
+    .select({ projectId: tasks.projectId, passed: sharedLockSql(sql`${tasks.projectId}`) })
     .from(tasks)
     .where(eq(tasks.id, id));
   return known?.projectId;
@@ -175,6 +175,6 @@ export async function projectsOf(tx: Transaction, ids: readonly TaskId[]): Promi
   return new Map(rows.map(({ id, projectId }) => [id, projectId]));
 }
 
-export function moved({ what, path }: Named): Refusal {
+export function movedConflict({ what, path }: ErrorTarget): Refusal {
   return new Refusal(UserErrorCode.CONFLICT, `the ${what} has just been moved to another project: try again`, path);
 }

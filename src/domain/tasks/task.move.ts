@@ -9,15 +9,15 @@ import type { Transaction } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { labels } from '../labels/label.table.js';
 import { notFound, roleOfWriter } from '../projects/access.js';
-import { passGate, passGateAlone } from '../projects/project-lock.js';
+import { lockExclusive, lockShared } from '../projects/project-lock.js';
 import { projectsOf, TASK, taskWithParts } from './task.locks.js';
 import { type TaskRow, tasks } from './task.table.js';
 import {
+  detachSubtasks,
   isMember,
   labelIdsOfTask,
   NEXT_VERSION,
   nextNumber,
-  orphan,
   requireVersion,
   setLabels,
 } from './task.writes.js';
@@ -44,7 +44,7 @@ export async function moveTask(
   const kept = await labelsNamed(tx, to, await labelNames(tx, await labelIdsOfTask(tx, id)));
   // What refers to the task as one of its project goes before the task does.
   await setLabels(tx, task, []);
-  await orphan(tx, parts);
+  await detachSubtasks(tx, parts);
   const arrived = await arrive(tx, task, { projectId: to, number });
   await setLabels(tx, arrived, kept);
   return arrived;
@@ -52,9 +52,9 @@ export async function moveTask(
 
 /** Alone where the task is now: who has passed that gate finds every task where it looked for it. In the order of all gates. */
 async function passBoth(tx: Transaction, from: ProjectId, to: ProjectId): Promise<void> {
-  if (to < from) await passGate(tx, to);
-  await passGateAlone(tx, from);
-  if (to > from) await passGate(tx, to);
+  if (to < from) await lockShared(tx, to);
+  await lockExclusive(tx, from);
+  if (to > from) await lockShared(tx, to);
 }
 
 async function arrive(

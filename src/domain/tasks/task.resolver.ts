@@ -1,15 +1,15 @@
 /** The queries, fields and mutations of Task, and what Project and User get from tasks. Who may see a task is asked where one is first reached. */
 import { Arg, Args, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { isId, type ProjectId } from '../../db/ids.js';
-import { once } from '../../engine/cache/index.js';
+import { mapMaybe } from '../../engine/cache/index.js';
 import { Cached } from '../../engine/graphql/index.js';
 import type { WriteResult } from '../../engine/postgres/index.js';
-import { answerEndsAt, type Context, traced } from '../../graphql/context.js';
+import { type Context, limitAnswerTtl, recordInvalidations } from '../../graphql/context.js';
 import { badUserInput } from '../../graphql/errors.js';
 import { COSTS } from '../../graphql/limits.js';
 import { exactlyOne, isGiven, readId } from '../../graphql/node.js';
 import { connection, edgeCursor, PageArgs, pageOf, pageQuery } from '../../graphql/page.js';
-import { orErrors, Refusal, userError } from '../../graphql/user-error.js';
+import { Refusal, toPayload, userError } from '../../graphql/user-error.js';
 import { MINUTE } from '../../std/time.js';
 import { labelById } from '../labels/label.loaders.js';
 import { LabelConnection } from '../labels/label.type.js';
@@ -21,7 +21,7 @@ import { userById } from '../users/user.loaders.js';
 import type { UserRow } from '../users/user.table.js';
 import { User } from '../users/user.type.js';
 import { BurndownPoint, burndowns, checkDays } from './burndown.js';
-import { endOfMoment } from './relative-date.js';
+import { validUntil } from './relative-date.js';
 import { all, type Condition, oneOf, TRUE } from './task.condition.js';
 import { type TaskFilter, TaskListArgs } from './task.filter-inputs.js';
 import { readFilter } from './task.filter-parser.js';
@@ -76,7 +76,7 @@ export class TaskResolver {
   ) {
     exactlyOne({ id, identifier }, 'id', 'identifier');
     const taskId = isGiven(id) ? readId('task', id, 'id') : await taskIdOf(context, identifier as string);
-    return taskId && ifVisible(context, context.loads.load(taskById, taskId), (task) => task.projectId);
+    return taskId && ifVisible(context, context.loaders.load(taskById, taskId), (task) => task.projectId);
   }
 
   @Query(() => TaskConnection, { description: 'The tasks of all projects that the viewer is a member of.' })
@@ -88,8 +88,8 @@ export class TaskResolver {
     description:
       'Unique and human-readable: OPS-42. It changes when the task moves to another project; the id never does.',
   })
-  identifier(@Root() task: TaskRow, @Ctx() { loads }: Context) {
-    return once(loads.load(projectById, task.projectId), (project) => `${project?.key}-${task.number}`);
+  identifier(@Root() task: TaskRow, @Ctx() { loaders }: Context) {
+    return mapMaybe(loaders.load(projectById, task.projectId), (project) => `${project?.key}-${task.number}`);
   }
 
   @FieldResolver(() => Project, { description: 'What it belongs to.' })
@@ -113,7 +113,7 @@ export class TaskResolver {
   @FieldResolver(() => Task, { nullable: true, description: 'What it is a part of.' })
   parent(@Root() task: TaskRow, @Ctx() context: Context) {
     // It was of the task's own project when the task was read, and may have been moved since.
-    return task.parentId && ifVisible(context, context.loads.load(taskById, task.parentId), (row) => row.projectId);
+    return task.parentId && ifVisible(context, context.loaders.load(taskById, task.parentId), (row) => row.projectId);
   }
 
   @FieldResolver(() => TaskConnection, { description: 'Its parts.' })
@@ -124,34 +124,34 @@ export class TaskResolver {
   @FieldResolver(() => LabelConnection, { description: 'The labels it bears, oldest label first.' })
   labels(
     @Root() task: TaskRow & Partial<LabelledTask>,
-    @Ctx() { loads }: Context,
+    @Ctx() { loaders }: Context,
     @Args(() => PageArgs) args: PageArgs,
   ) {
     const query = pageQuery(args, 'task.labels', ([id]) => isId('label', id ?? ''));
-    const labelIds = () => task.labelIds ?? loads.load(labelIdsOf, task.id);
+    const labelIds = () => task.labelIds ?? loaders.load(labelIdsOf, task.id);
     return connection({
       list: 'task.labels',
       query,
       page: () =>
-        once(labelIds(), (ids) =>
+        mapMaybe(labelIds(), (ids) =>
           pageOf(
             ids.map((id) => ({ id, sort: [] })),
             query,
           ),
         ),
-      nodes: (ids) => loads.loadMany(labelById, ids),
-      count: () => once(labelIds(), ({ length }) => length),
+      nodes: (ids) => loaders.loadMany(labelById, ids),
+      count: () => mapMaybe(labelIds(), ({ length }) => length),
     });
   }
 
   @FieldResolver(() => Boolean, { description: 'Whether the viewer may change it.' })
   viewerCanUpdate(@Root() task: TaskRow, @Ctx() context: Context) {
-    return once(writingRoleIn(context, task.projectId), (role) => role !== undefined);
+    return mapMaybe(writingRoleIn(context, task.projectId), (role) => role !== undefined);
   }
 
   @FieldResolver(() => Boolean, { description: 'Whether the viewer may delete it.' })
   viewerCanDelete(@Root() task: TaskRow, @Ctx() context: Context) {
-    return once(writingRoleIn(context, task.projectId), (role) => role !== undefined);
+    return mapMaybe(writingRoleIn(context, task.projectId), (role) => role !== undefined);
   }
 
   @Mutation(() => TaskPayload, { description: 'Creates a task.' })
@@ -177,8 +177,8 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => UpdateTasksInput, { description: 'The tasks and the changes.' }) input: UpdateTasksInput,
   ) {
-    const payload = orErrors(async () => {
-      const updated = traced(context, await this.service.updateMany(context, input));
+    const payload = toPayload(async () => {
+      const updated = recordInvalidations(context, await this.service.updateMany(context, input));
       const results = updated.map(({ id, outcome }) =>
         outcome instanceof Refusal
           ? { id, task: null, errors: [userError(outcome)] }
@@ -194,7 +194,7 @@ export class TaskResolver {
     @Ctx() context: Context,
     @Arg('input', () => DeleteTaskInput, { description: 'The task.' }) input: DeleteTaskInput,
   ) {
-    return orErrors(async () => traced(context, await this.service.delete(context, input)));
+    return toPayload(async () => recordInvalidations(context, await this.service.delete(context, input)));
   }
 
   @Mutation(() => TaskPayload, { description: 'Completes a task: its status becomes DONE.' })
@@ -263,8 +263,8 @@ export class ProjectTasksResolver {
     complexity: 50,
   })
   @Cached<ProjectRow>({ ttlMs: MINUTE, scope: 'public', tags: (project) => taskRows.byProject(project.id) })
-  stats(@Root() project: ProjectRow, @Ctx() { loads }: Context) {
-    return loads.batch(projectStats, project.id);
+  stats(@Root() project: ProjectRow, @Ctx() { loaders }: Context) {
+    return loaders.loadUncached(projectStats, project.id);
   }
 
   @FieldResolver(() => [BurndownPoint], {
@@ -274,10 +274,10 @@ export class ProjectTasksResolver {
   @Cached<ProjectRow>({ ttlMs: MINUTE, scope: 'public', tags: (project) => taskRows.byProject(project.id) })
   burndown(
     @Root() project: ProjectRow,
-    @Ctx() { loads }: Context,
+    @Ctx() { loaders }: Context,
     @Arg('days', () => Int, { defaultValue: 30, description: 'How many days up to today: 1 to 365.' }) days: number,
   ) {
-    return loads.batch(burndowns, { projectId: project.id, days: checkDays(days) });
+    return loaders.loadUncached(burndowns, { projectId: project.id, days: checkDays(days) });
   }
 }
 
@@ -301,8 +301,8 @@ export class UserTasksResolver {
 
 /** Runs a mutation of one task. */
 function taskPayload(context: Context, write: () => Promise<WriteResult<{ readonly task: TaskRow }>>) {
-  return orErrors(async () => {
-    const { task } = traced(context, await write());
+  return toPayload(async () => {
+    const { task } = recordInvalidations(context, await write());
     const cursor = edgeCursor(listName(undefined, taskOrder(undefined), TRUE), { id: task.id, sort: [task.createdAt] });
     return { task, taskEdge: { cursor, node: task } };
   });
@@ -320,13 +320,13 @@ async function taskConnection(
   within: Condition,
   { filter, orderBy, ...page }: TaskListArgs,
 ) {
-  const { loads } = context;
+  const { loaders } = context;
   const order = taskOrder(orderBy);
   const name = listName(filter, order, within);
   const query = pageQuery(page, name, (place) => isTaskPlace(order, place));
   const nowMs = Date.now();
   const { condition, relative } = await readFilter(context, filter, projectIds, nowMs);
-  if (relative) answerEndsAt(context, endOfMoment(nowMs));
+  if (relative) limitAnswerTtl(context, validUntil(nowMs));
   const list = taskListWithin(projectIds, all([within, condition]));
   const points = isNarrow(list) ? 0 : Math.floor(COSTS.project * list.projectIds.length);
   if (points > 0) await context.charge?.(points);
@@ -334,13 +334,13 @@ async function taskConnection(
   return connection({
     list: name,
     query,
-    page: () => loads.load(pages, { list, order, ...query }),
+    page: () => loaders.load(pages, { list, order, ...query }),
     // A task that left these projects since the list was read is not the viewer's to see.
     nodes: (ids) =>
-      once(loads.loadMany(taskById, ids), (rows) =>
+      mapMaybe(loaders.loadMany(taskById, ids), (rows) =>
         rows.map((task) => (task && list.projectIds.includes(task.projectId) ? task : null)),
       ),
-    count: () => loads.load(counts, list),
+    count: () => loaders.load(counts, list),
   });
 }
 
@@ -357,6 +357,6 @@ function sourcesFor(heavy: boolean, relative: boolean) {
 async function taskIdOf(context: Context, identifier: string) {
   const [, key, number] = /^([A-Z][A-Z0-9]{1,9})-([1-9][0-9]{0,8})$/.exec(identifier) ?? [];
   if (key === undefined) throw badUserInput('identifier', 'expected a project key and a number, like OPS-42');
-  const projectId = await ifVisible(context, context.loads.load(projectIdByKey, key), (found) => found);
-  return projectId && context.loads.load(taskIdByNumber, { projectId, number: Number(number) });
+  const projectId = await ifVisible(context, context.loaders.load(projectIdByKey, key), (found) => found);
+  return projectId && context.loaders.load(taskIdByNumber, { projectId, number: Number(number) });
 }

@@ -9,7 +9,7 @@ import {
   idempotencyKeyInput,
   idInput,
   listInput,
-  notCleared,
+  notNull,
   optionalTextInput,
   parseInput,
   Refusal,
@@ -32,15 +32,15 @@ import type {
   UpdateTaskInput,
   UpdateTasksInput,
 } from './task.inputs.js';
-import { type Holding, lockTree, TASK, tasksToWrite, taskToWrite, taskWithParts } from './task.locks.js';
+import { type Holding, lockTaskForUpdate, lockTree, TASK, tasksToWrite, taskWithParts } from './task.locks.js';
 import { moveTask } from './task.move.js';
 import { MAX_LABELS, type TaskRow, taskPriority, taskStatus, tasks } from './task.table.js';
 import {
   applyChanges,
   type Changes,
+  detachSubtasks,
   labelIdsOfTask,
   nextNumber,
-  orphan,
   requireReferences,
   requireVersion,
   setLabels,
@@ -80,9 +80,9 @@ const createTaskInput = z.object({
 });
 const changes = {
   ...fields,
-  title: notCleared(title),
-  status: notCleared(status),
-  priority: notCleared(priority),
+  title: notNull(title),
+  status: notNull(status),
+  priority: notNull(priority),
   labelIds,
 };
 const taskInput = z.object({ id: idInput('task'), expectedVersion: z.int().nullish() });
@@ -133,7 +133,7 @@ export class TaskService {
     const { viewerId } = by;
     const { id, expectedVersion, labelIds, ...changes } = parseInput(updateTaskInput, given);
     return this.transactor.transact(async (tx) => {
-      const task = await taskToWrite(tx, viewerId, id, TASK, holdingFor(changes));
+      const task = await lockTaskForUpdate(tx, viewerId, id, TASK, holdingFor(changes));
       requireVersion(task, expectedVersion);
       const { description } = changes;
       requireFits(TEXTS.taskDescription, 'description', { given: description, stored: task.description });
@@ -198,7 +198,7 @@ export class TaskService {
     return this.transactor.transact(async (tx) => {
       const { task, parts } = await taskWithParts(tx, viewerId, id);
       requireVersion(task, expectedVersion);
-      await orphan(tx, parts);
+      await detachSubtasks(tx, parts);
       await tx.delete(tasks).where(eq(tasks.id, id));
       return { deletedTaskId: id };
     }, by);
@@ -206,7 +206,7 @@ export class TaskService {
 
   #changeOne(by: Writer, { id, expectedVersion }: z.output<typeof taskInput>, changesOf: (task: TaskRow) => Changes) {
     return this.transactor.transact(async (tx) => {
-      const task = await taskToWrite(tx, by.viewerId, id);
+      const task = await lockTaskForUpdate(tx, by.viewerId, id);
       requireVersion(task, expectedVersion);
       return { task: await applyChanges(tx, task, changesOf(task)) };
     }, by);
@@ -219,7 +219,7 @@ export class TaskService {
   ) {
     const { taskId, labelIds } = parseInput(taskLabelsInput, given);
     return this.transactor.transact(async (tx) => {
-      const task = await taskToWrite(tx, by.viewerId, taskId, LABELLED);
+      const task = await lockTaskForUpdate(tx, by.viewerId, taskId, LABELLED);
       const wanted = change(await labelIdsOfTask(tx, taskId), labelIds);
       return { task: await applyChanges(tx, task, {}, wanted) };
     }, by);

@@ -1,9 +1,9 @@
 /** The rules and rows of a task's changes, for writes that hold the task already (task.locks.ts). Checks come before rows. */
 import { and, eq, inArray, sql } from 'drizzle-orm';
-import { differences } from '../../db/differences.js';
+import { changedFields } from '../../db/differences.js';
 import { type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
-import { lastly, preparedIn } from '../../engine/postgres/index.js';
+import { preparedIn, runThenReadTags } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { labels } from '../labels/label.table.js';
 import { projectMembers, taskNumbers } from '../projects/project.table.js';
@@ -29,11 +29,11 @@ export async function applyChanges(
   changes: Changes,
   labelIds?: readonly LabelId[] | undefined,
 ): Promise<TaskRow> {
-  const different = differences(task, changes);
+  const different = changedFields(task, changes);
   if (different !== undefined) await requireReferences(tx, task.projectId, different, task.id);
   const relabelled = labelIds !== undefined && (await setLabels(tx, task, labelIds, requireFewLabels));
   if (different === undefined && !relabelled) return task;
-  const [updated] = await lastly(tx, update(tx, task.id, different ?? {}));
+  const [updated] = await runThenReadTags(tx, update(tx, task.id, different ?? {}));
   return updated as TaskRow;
 }
 
@@ -80,7 +80,7 @@ export async function requireReferences(
     .for('share');
   if (parent === undefined)
     throw new Refusal(UserErrorCode.INVALID, 'expected a task of the same project', ['input', 'parentId']);
-  if (id !== undefined && (await isBelow(tx, parentId, id))) {
+  if (id !== undefined && (await isDescendant(tx, parentId, id))) {
     throw new Refusal(UserErrorCode.INVALID, 'expected a task that is not part of this one', ['input', 'parentId']);
   }
 }
@@ -101,7 +101,7 @@ export async function isMember(tx: Transaction, projectId: ProjectId, userId: Us
 }
 
 /** Whether `id` is `ancestor` or a part of it, however deep. */
-async function isBelow(tx: Transaction, id: TaskId, ancestor: TaskId): Promise<boolean> {
+async function isDescendant(tx: Transaction, id: TaskId, ancestor: TaskId): Promise<boolean> {
   const [found] = await tx.execute<{ below: boolean }>(sql`
     with recursive up as (
       select ${tasks.id} as id, ${tasks.parentId} as parent_id from ${tasks} where ${eq(tasks.id, id)}
@@ -177,7 +177,7 @@ async function holdLabels(tx: Transaction, projectId: ProjectId, ids: readonly L
 }
 
 /** Parts whose parent goes. */
-export async function orphan(tx: Transaction, parts: readonly TaskId[]): Promise<void> {
+export async function detachSubtasks(tx: Transaction, parts: readonly TaskId[]): Promise<void> {
   if (parts.length === 0) return;
   await tx
     .update(tasks)

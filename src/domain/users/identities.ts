@@ -2,16 +2,24 @@
  * Who a token's subject is. A subject that is a user's id is that user; any other (`auth0|5f7c…`) is whoever has it as
  * `subject`. A subject that nobody has is refused, or becomes a user, once, however many requests and processes meet it first.
  */
+
 import { eq, or } from 'drizzle-orm';
+import { GraphQLError } from 'graphql';
 import { isId, newId, type UserId } from '../../db/ids.js';
-import type { Source } from '../../db/row-source.js';
-import type { Cache, Session } from '../../engine/cache/index.js';
+import type { Source } from '../../db/sources.js';
+import type { Cache } from '../../engine/cache/index.js';
 import type { MainDatabase, Transaction, Transactor } from '../../engine/postgres/index.js';
+import { TooManyWrites } from '../../engine/postgres/index.js';
 import { unauthenticated } from '../../graphql/errors.js';
-import type { Identity, VerifiedToken } from '../../graphql/identity.js';
+import { headerMap } from '../../graphql/http-headers.js';
+import type { Identity, TokenSender, VerifiedToken } from '../../graphql/identity.js';
 import { toLine, truncated } from '../../std/text.js';
+import { SECOND } from '../../std/time.js';
 import { userById, userIdBySubject } from './user.loaders.js';
 import { MAX_HANDLE_CHARS, MAX_NAME_CHARS, users } from './user.table.js';
+
+/** New users are created in one line of the queue for writes, with one viewer's share of it: a flood of them keeps no user from writing. */
+const NEW_USERS = 'new users';
 
 /** What OpenID Connect allows: ASCII, at most 255. */
 const SUBJECT = /^[\x20-\x7e]{1,255}$/;
@@ -22,6 +30,8 @@ export interface IdentitiesOptions {
   readonly transactor: Transactor;
   /** What a valid token of nobody does. */
   readonly unknownUsers: 'refuse' | 'create';
+  /** Called before a user is created for a token from this address. @throws RATE_LIMITED */
+  readonly admitNewUser: (address: string) => Promise<void>;
 }
 
 export class Identities {
@@ -34,15 +44,15 @@ export class Identities {
   }
 
   /**
-   * `session`: of the request that brings the token. What it reads later sees the user that is created here.
-   * @throws UNAUTHENTICATED for a subject that is and becomes nobody
+   * What the sender's readSet reads later sees the user that is created here.
+   * @throws UNAUTHENTICATED for a subject without a user, where none is created; RATE_LIMITED or TOO_MANY_WRITES where too many are
    */
-  async of(token: VerifiedToken, session?: Session): Promise<Identity> {
+  async of(token: VerifiedToken, from: TokenSender): Promise<Identity> {
     const { scopes, expiresAtMs } = token;
-    return { userId: await this.#userIdOf(token, session), scopes, expiresAtMs };
+    return { userId: await this.#userIdOf(token, from), scopes, expiresAtMs };
   }
 
-  async #userIdOf(token: VerifiedToken, session: Session | undefined): Promise<UserId> {
+  async #userIdOf(token: VerifiedToken, { address, readSet }: TokenSender): Promise<UserId> {
     const { subject } = token;
     const create = this.#options.unknownUsers === 'create';
     if (isId('user', subject)) {
@@ -54,9 +64,9 @@ export class Identities {
       if (known !== null) return known;
       if (!create) throw unauthenticated('The token speaks for a user who does not exist.');
     }
-    const userId = await this.#create(token);
+    const userId = await this.#create(token, address);
     // Also where another request wrote the row that this one waited for: it, too, has read that there was none.
-    if (session !== undefined) this.#options.cache.renew(session);
+    if (readSet !== undefined) this.#options.cache.renew(readSet);
     return userId;
   }
 
@@ -67,16 +77,27 @@ export class Identities {
     return value as V;
   }
 
-  #create(token: VerifiedToken): Promise<UserId> {
+  #create(token: VerifiedToken, address: string): Promise<UserId> {
     const known = this.#creating.get(token.subject);
     if (known !== undefined) return known;
-    const creating = this.#options.transactor
-      .transact((tx) => createUser(tx, token), { viewerId: token.subject })
-      .then(({ value }) => value)
+    const { admitNewUser, transactor } = this.#options;
+    const creating = admitNewUser(address)
+      .then(() => transactor.transact((tx) => createUser(tx, token), { viewerId: NEW_USERS }))
+      .then(({ value }) => value, rethrowRefusal)
       .finally(() => this.#creating.delete(token.subject));
     this.#creating.set(token.subject, creating);
     return creating;
   }
+}
+
+/** A request that brings a new user is refused as a whole. */
+function rethrowRefusal(error: unknown): never {
+  if (!(error instanceof TooManyWrites)) throw error;
+  const headers = headerMap([['retry-after', String(error.extensions.retryAfterMs / SECOND)]]);
+  const message = 'Too many new users are being created already. Nothing was done: send this again in a second.';
+  throw new GraphQLError(message, {
+    extensions: { ...error.extensions, code: error.code, http: { status: 503, headers } },
+  });
 }
 
 /** Another process may be a moment ahead: then its user is the one. */

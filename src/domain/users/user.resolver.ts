@@ -10,8 +10,8 @@ import { User } from './user.type.js';
 @Resolver(() => User)
 export class UserResolver {
   @Query(() => User, { description: 'The user the token speaks for.' })
-  async viewer(@Ctx() { loads, viewerId }: Context) {
-    return known(await loads.load(userById, viewerId));
+  async viewer(@Ctx() { loaders, viewerId }: Context) {
+    return known(await loaders.load(userById, viewerId));
   }
 }
 

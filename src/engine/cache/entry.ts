@@ -16,17 +16,11 @@ export const ENTRY_FORMAT = 1;
 export interface Lease {
   readonly generation: string;
   readonly purge: string;
-  /** Given by an operator who knows that nothing proves freshness now: hits, marked as such, and no fills. */
-  readonly unproved?: true;
   /** Of HOME in a Cluster: see `generationsText`. Absent: it names none. */
   readonly generations?: string;
 }
 
-/** The generation of a lease that was given by hand. */
-export const UNPROVED = 'unproved';
-
 export function leaseOf(generation: string, purge: string, generations = ''): Lease {
-  if (generation === UNPROVED) return { generation, purge, unproved: true };
   return generations === '' ? { generation, purge } : { generation, purge, generations };
 }
 

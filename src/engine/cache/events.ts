@@ -9,7 +9,7 @@ import type { Tag } from './tag.js';
  */
 export type OutcomeKind = 'near-hit' | 'hit' | 'stale' | 'joined' | 'miss' | 'bypass' | 'error';
 
-/** Why nothing was served from the store, or nothing stored. `unproved`, of a hit: under a lease that an operator gave. */
+/** Why nothing was served from the store, or nothing stored. */
 export type OutcomeReason =
   | 'absent'
   | 'invalid'
@@ -17,7 +17,6 @@ export type OutcomeReason =
   | 'expired'
   | 'fenced'
   | 'no-lease'
-  | 'unproved'
   | 'store-unavailable'
   | 'load-failed'
   | 'too-large'
@@ -52,8 +51,18 @@ export interface CacheEvents {
   storeFailed?(what: 'read' | 'fill' | 'fence' | 'release' | 'refresh' | 'validate', error: unknown): void;
   /** A transaction commits without a fence: it is visible everywhere after LEASE_MS at the latest. */
   unfenced?(xid: bigint): void;
-  /** Whether all that a snapshot's session was given still held at its end. */
+  /** Whether all that a snapshot's read set was given still held at its end. */
   validated?(held: boolean): void;
   /** The monitor compared a served value with its source. `violation`: the cache has lied, with proof. */
   checked?(result: 'same' | 'changed' | 'violation', call: { readonly name: string; readonly key: Key }): void;
+}
+
+/** Every outcome leaves by this function. */
+export function reportOutcome(
+  events: CacheEvents,
+  name: string,
+  { arg, key, tags }: Pick<Outcome, 'arg' | 'key' | 'tags'>,
+  how: Omit<Outcome, 'name' | 'arg' | 'key' | 'tags'>,
+): void {
+  events.outcome?.({ name, arg, key, tags, ...how });
 }

@@ -4,7 +4,7 @@
  * Source: the two generations of QuickLRU and hashlru (D. Tarr).
  */
 
-export class Recent<K, V extends {}> {
+export class GenerationalCache<K, V extends {}> {
   readonly #max: number;
   #newer = new Map<K, V>();
   #older = new Map<K, V>();

@@ -1,21 +1,23 @@
 /** The engine's door. Nothing behind it knows GraphQL, SQL or tasks. */
-export { Cache, type CacheOptions, MAX_TAGS, type ReadOptions } from './cache.js';
+export { Cache, type CacheOptions } from './cache.js';
+export { MAX_TAGS } from './call.js';
 export { fenceIds, isFence } from './entry.js';
 export { CacheError, type CacheErrorCode } from './errors.js';
 export type { CacheEvents, Outcome, OutcomeKind, OutcomeReason } from './events.js';
-export { Recent } from './generational-cache.js';
+export { GenerationalCache } from './generational-cache.js';
 export { canonical, digest, type Key } from './key.js';
 export { CACHE_EVENTS, combineListeners } from './listeners.js';
 export { loadSignal } from './load-queue.js';
 export type { Log } from './log.js';
-export { type Awaitable, once, onceBoth } from './maybe-promise.js';
+export { type MaybePromise, mapMaybe, zipMaybe } from './maybe-promise.js';
 export type { Memoized, MemoizePolicy } from './memoize.js';
 export { MemoryStore } from './memory-store.js';
 export type { NearCacheOptions } from './near-cache.js';
 export { checkPolicy, type Policy, type Scope, type Source } from './policy.js';
 export { databaseOf, purgeFor } from './purge.js';
-export type { Session } from './read-set.js';
-export { Callers, untilAborted } from './shared-abort.js';
+export type { ReadSet } from './read-set.js';
+export type { ReadOptions } from './reader.js';
+export { abortable, SharedAbort } from './shared-abort.js';
 export { StandaloneLease } from './standalone-lease.js';
 export { count, dayOf, Statistics, type StatisticsLine, statisticsOf } from './statistics.js';
 export {
@@ -23,12 +25,12 @@ export {
   type AppliedElsewhere,
   type ApplyReply,
   type Head,
-  HOME,
   LEASE_MS,
+  LOG_GROUP,
   MAX_RELEASED_KNOWN,
-  type News,
   type Position,
   type Store,
+  type StoreEvent,
   type Tick,
 } from './store.js';
 export { rowSetName, rowSetTag, type Tag, tableOf, tableTag } from './tag.js';

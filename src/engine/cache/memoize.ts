@@ -5,7 +5,7 @@
 
 import { canonical, digest } from './key.js';
 import { checkPolicy, type Policy } from './policy.js';
-import { untilAborted } from './shared-abort.js';
+import { abortable } from './shared-abort.js';
 import type { Store } from './store.js';
 import { rowSetTag, type Tag } from './tag.js';
 
@@ -68,7 +68,7 @@ export function memoized<Args extends unknown[], R>(
       waiters.count++;
       const run = cache.read(policy, args, async () => fn(...withSignal(args, waiters.gone.signal)));
       try {
-        return (await untilAborted(run, signal)) as Awaited<R>;
+        return (await abortable(run, signal)) as Awaited<R>;
       } catch (error) {
         // Joined a run in the moment in which its last caller left: this caller has not, so it runs again.
         if (!waiters.gone.signal.aborted || signal?.aborted) throw error;

@@ -3,27 +3,28 @@
  * process alone, so it is for laptops and tests. Bounded: the least recently written entries and tokens go first.
  */
 
-import { generationsText, type Lease, leaseOf, UNPROVED } from './entry.js';
+import { generationsText, type Lease, leaseOf } from './entry.js';
+import { CacheError } from './errors.js';
 import type { Key } from './key.js';
 import { databaseOf, isForeign, mayStore } from './purge.js';
 import {
   type ApplyReply,
   type FenceReply,
   type Fill,
-  type Forgotten,
   type Head,
   LEASE_MS,
   type LogMark,
-  type LogView,
+  type LogSlice,
   MAX_FORGOTTEN_PER_TICK,
   MAX_LOG_RECORDS,
   MAX_RECORDS_PER_READ,
   MAX_RELEASED_KNOWN,
   MAX_TEXTS,
-  type News,
+  type OrphanFence,
   type Position,
   recordOf,
   type Store,
+  type StoreEvent,
   type StoreReadOptions,
   type Tick,
   TOKEN_TTL_MS,
@@ -54,7 +55,7 @@ export class MemoryStore implements Store {
   readonly #noted = new Map<bigint, readonly Tag[]>();
   readonly #claims: ExpiringMap<Key>;
   readonly #texts: ExpiringMap<string>;
-  readonly #listeners = new Set<(news: News) => void>();
+  readonly #listeners = new Set<(news: StoreEvent) => void>();
   readonly #counts = new Map<string, Map<string, number>>();
   #log: { readonly epoch: string; first: number; readonly records: (readonly Tag[])[] } | undefined;
   #released = new Set<bigint>();
@@ -62,6 +63,7 @@ export class MemoryStore implements Store {
   #lease: (Lease & { untilMs: number }) | undefined;
   #barrier: { xid: bigint; untilMs: number } | undefined;
   #database: (() => string | undefined) | undefined;
+  #owned: () => boolean = () => true;
 
   constructor(clock: Clock = systemClock) {
     this.#clock = clock;
@@ -75,11 +77,14 @@ export class MemoryStore implements Store {
     return 0;
   }
 
-  bind(database: () => string | undefined): void {
+  bind(database: () => string | undefined, owned: () => boolean = () => true): void {
     this.#database = database;
+    this.#owned = owned;
   }
 
-  async read(keys: readonly Key[], tags: readonly Tag[], { log, mint = false }: StoreReadOptions = {}): Promise<View> {
+  async read(keys: readonly Key[], tags: readonly Tag[], options: StoreReadOptions = {}): Promise<View> {
+    const { log } = options;
+    const mint = options.mint === true && this.#owned();
     const tokens = new Map<Tag, string>();
     for (const tag of tags) {
       if (mint && this.#held(tag) === undefined) this.#tokens.set(tag, randomToken(), TOKEN_TTL_MS);
@@ -96,7 +101,7 @@ export class MemoryStore implements Store {
     };
   }
 
-  #logSince(since: LogMark | 'end'): LogView {
+  #logSince(since: LogMark | 'end'): LogSlice {
     const log = this.#log;
     const end = log && { epoch: log.epoch, sequence: log.first + log.records.length - 1 };
     if (since === 'end') return { kind: 'end', mark: end };
@@ -116,22 +121,24 @@ export class MemoryStore implements Store {
   }
 
   async fill(fills: readonly Fill[]): Promise<void> {
+    if (!this.#owned()) return;
     for (const { key, text, ttlMs } of fills) {
       if (this.#database === undefined || mayStore(text, this.#database())) this.#entries.set(key, text, ttlMs);
     }
   }
 
-  async claim(key: Key, ttlMs: number): Promise<boolean> {
-    if (this.#claims.get(key) !== undefined) return false;
+  async tryLockRefresh(key: Key, ttlMs: number): Promise<boolean> {
+    if (!this.#owned() || this.#claims.get(key) !== undefined) return false;
     this.#claims.set(key, 'claimed', ttlMs);
     return true;
   }
 
-  async remember(name: string, text: string, ttlMs: number): Promise<void> {
+  async setText(name: string, text: string, ttlMs: number): Promise<void> {
+    this.#requireOwned();
     this.#texts.set(name, text, ttlMs);
   }
 
-  async recall(name: string): Promise<string | undefined> {
+  async getText(name: string): Promise<string | undefined> {
     return this.#texts.get(name);
   }
 
@@ -157,15 +164,15 @@ export class MemoryStore implements Store {
     this.#tell([String(xid)], tags);
   }
 
-  async unfence(xids: readonly string[], tags: readonly Tag[], options?: OfDatabase): Promise<void> {
+  async releaseFinished(xids: readonly string[], tags: readonly Tag[], options?: OfDatabase): Promise<void> {
     if (this.#isForeign(options)) return;
     for (const tag of tags) this.#release(tag, xids);
     this.#tell(xids, tags);
   }
 
-  async sweep(forgotten: readonly Forgotten[], _group?: number, options?: OfDatabase): Promise<void> {
+  async releaseOrphans(orphans: readonly OrphanFence[], _group?: number, options?: OfDatabase): Promise<void> {
     if (this.#isForeign(options)) return;
-    for (const { xid, tags } of forgotten) {
+    for (const { xid, tags } of orphans) {
       for (const tag of tags) this.#release(tag, [xid]);
       this.#noted.delete(BigInt(xid));
       this.#tell([xid], tags);
@@ -173,24 +180,20 @@ export class MemoryStore implements Store {
   }
 
   async invalidate(tags: readonly Tag[]): Promise<void> {
+    this.#requireOwned();
     for (const tag of tags) this.#release(tag, []);
     this.#append(tags);
     this.#tell([], tags);
   }
 
-  listen(hear: (news: News) => void): () => void {
+  subscribe(hear: (news: StoreEvent) => void): () => void {
     this.#listeners.add(hear);
     return () => void this.#listeners.delete(hear);
   }
 
-  async grantUnproved(ms: number): Promise<void> {
-    if (this.#position === undefined || this.#liveLease() !== undefined) return;
-    this.#lease = { generation: UNPROVED, purge: this.#position.purge, untilMs: this.#clock.nowMs() + ms };
-  }
-
   async head(): Promise<Head> {
     const clockMs = this.#clock.nowMs();
-    const lease = this.#provingLease();
+    const lease = this.#liveLease();
     return {
       clockMs,
       position: this.#position,
@@ -201,7 +204,7 @@ export class MemoryStore implements Store {
         .sort((a, b) => (a < b ? -1 : 1))
         .slice(0, MAX_RELEASED_KNOWN)
         .map(String),
-      forgotten: [...this.#noted]
+      orphans: [...this.#noted]
         .filter(([xid]) => this.#position !== undefined && xid < this.#position.xid)
         .slice(0, MAX_FORGOTTEN_PER_TICK)
         .map(([xid, tags]) => ({ xid: String(xid), tags })),
@@ -214,7 +217,7 @@ export class MemoryStore implements Store {
     const untilMs = head.clockMs + LEASE_MS;
     if (this.#clock.nowMs() >= untilMs) return refused('late');
     // Under a lease of another database its readers are served, and its writers' fences would be refused from here on.
-    const lease = this.#provingLease();
+    const lease = this.#liveLease();
     if (lease !== undefined && databaseOf(lease.purge) !== databaseOf(next.purge)) return refused('raced');
     if (head.position?.purge !== next.purge) {
       // Another purge may mean another history of Postgres: it assigns the released ids again, and a barrier of the old one proves nothing.
@@ -238,10 +241,11 @@ export class MemoryStore implements Store {
     if (grant === 'hold') return { result: 'applied', unreleased };
     const generations = generationsText(others?.generations ?? []);
     this.#grant({ next, barrier, untilMs, force: grant === 'force', generations });
-    return { result: 'applied', unreleased, generation: this.#provingLease()?.generation };
+    return { result: 'applied', unreleased, generation: this.#liveLease()?.generation };
   }
 
-  async count(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
+  async addCounters(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
+    this.#requireOwned();
     const known = this.#counts.get(day) ?? new Map<string, number>();
     for (const [name, count] of counts) known.set(name, (known.get(name) ?? 0) + count);
     this.#counts.clear(); // of one day, this one
@@ -252,11 +256,16 @@ export class MemoryStore implements Store {
     return new Map(this.#counts.get(day));
   }
 
-  lostForMs(): number {
+  outageMs(): number {
     return 0;
   }
 
   async close(): Promise<void> {}
+
+  #requireOwned(): void {
+    if (!this.#owned())
+      throw new CacheError('STORE_UNAVAILABLE', 'the keys are not known to be those of this database');
+  }
 
   #tell(xids: readonly string[], tags: readonly Tag[]): void {
     for (const hear of this.#listeners) hear({ kind: 'released', xids, tags });
@@ -270,7 +279,7 @@ export class MemoryStore implements Store {
     generations: string;
   }): void {
     const { next, barrier, untilMs, force, generations } = given;
-    const lease = this.#provingLease();
+    const lease = this.#liveLease();
     if (lease !== undefined) {
       this.#lease = { generation: lease.generation, purge: next.purge, untilMs, generations };
       return;
@@ -289,11 +298,6 @@ export class MemoryStore implements Store {
 
   #liveLease() {
     return this.#lease !== undefined && this.#lease.untilMs > this.#clock.nowMs() ? this.#lease : undefined;
-  }
-
-  #provingLease() {
-    const lease = this.#liveLease();
-    return lease?.generation === UNPROVED ? undefined : lease;
   }
 
   /** What the tag holds: its fence, as the text that Redis would hold, or its token. */

@@ -7,7 +7,7 @@
 import { encode } from './codec.js';
 import { purgeOf, stampText } from './entry.js';
 import type { CacheEvents } from './events.js';
-import type { Use } from './read-set.js';
+import type { RecordedRead } from './read-set.js';
 import { LEASE_MS, type Store } from './store.js';
 import type { Clock } from './time.js';
 
@@ -27,7 +27,7 @@ export class Monitor {
   }
 
   /** One check at a time; what is asked for meanwhile is not checked. Never throws. */
-  async check(name: string, use: Use, served: unknown, load: () => Promise<unknown>): Promise<void> {
+  async check(name: string, use: RecordedRead, served: unknown, load: () => Promise<unknown>): Promise<void> {
     if (this.#checking) return;
     this.#checking = true;
     try {
@@ -39,7 +39,11 @@ export class Monitor {
     }
   }
 
-  async #compare(use: Use, served: unknown, load: () => Promise<unknown>): Promise<'same' | 'changed' | 'violation'> {
+  async #compare(
+    use: RecordedRead,
+    served: unknown,
+    load: () => Promise<unknown>,
+  ): Promise<'same' | 'changed' | 'violation'> {
     if (!(await this.#holds(use))) return 'changed';
     const loaded = await load();
     if (encode(loaded).text === encode(served).text) return 'same';
@@ -48,13 +52,16 @@ export class Monitor {
     return (await this.#holds(use)) ? 'violation' : 'changed';
   }
 
-  async #holds(use: Use): Promise<boolean> {
+  async #holds(use: RecordedRead): Promise<boolean> {
     return stampsNow(await this.#store.read([], use.tags), use) === use.stamps;
   }
 }
 
 /** The stamps that an entry filled now would get; undefined without a lease or with a tag that has no token. */
-export function stampsNow(view: Awaited<ReturnType<Store['read']>>, { tags, groups }: Use): string | undefined {
+export function stampsNow(
+  view: Awaited<ReturnType<Store['read']>>,
+  { tags, groups }: RecordedRead,
+): string | undefined {
   const purge = purgeOf(view.leases, groups);
   const tokens = tags.map((tag) => view.tokens.get(tag));
   return purge === undefined || tokens.includes(undefined) ? undefined : stampText(purge, tokens as string[]);

@@ -14,7 +14,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Lease } from './entry.js';
 import type { Key } from './key.js';
-import { HOME, type LogMark, type View } from './store.js';
+import { LOG_GROUP, type LogMark, type View } from './store.js';
 import type { Tag } from './tag.js';
 
 export interface NearCacheOptions {
@@ -47,7 +47,7 @@ export interface NearEntry {
 }
 
 /** A read of the log that has been sent: what memory was when it was. */
-export interface Asked {
+export interface LogCursor {
   readonly log: LogMark | 'end';
   readonly number: number;
   readonly identity: string | undefined;
@@ -68,17 +68,17 @@ interface Copy {
 export class NearCache {
   readonly #copies: LRUCache<Key, Copy>;
   /** By tag, the sequence of the last record that named it. Two generations; together complete for records after `#floor`. */
-  #touched = new Map<Tag, number>();
-  #touchedBefore = new Map<Tag, number>();
-  #floor = 0;
+  #lastInvalidation = new Map<Tag, number>();
+  #lastInvalidationBefore = new Map<Tag, number>();
+  #completeSince = 0;
   /** The last record before the newer generation. */
-  #turned = 0;
+  #generationStart = 0;
   /** The last record processed, and the lease under which memory was filled. */
   #mark: LogMark | undefined;
   #identity: string | undefined;
   #generations: readonly string[] = NONE;
-  #held: Asked = { log: 'end', number: 0, identity: undefined, generations: NONE };
-  #sent = 0;
+  #currentCursor: LogCursor = { log: 'end', number: 0, identity: undefined, generations: NONE };
+  #logReadsSent = 0;
   /** The number of the latest read of the log that was processed. */
   #processed = 0;
 
@@ -96,8 +96,8 @@ export class NearCache {
   }
 
   /** How many reads of the log have been sent: those with a higher number were sent after now. */
-  get sent(): number {
-    return this.#sent;
+  get logReadsSent(): number {
+    return this.#logReadsSent;
   }
 
   /** Whether a read of the log that was sent after `sent` has been processed. */
@@ -106,30 +106,35 @@ export class NearCache {
   }
 
   /** What a read that is sent now has to ask of the log. */
-  ask(): Asked {
+  beginLogRead(): LogCursor {
     return {
       log: this.#mark ?? 'end',
-      number: ++this.#sent,
+      number: ++this.#logReadsSent,
       identity: this.#identity,
       generations: this.#generations,
     };
   }
 
   /** As if a read sent now had found nothing new: what memory holds at this moment is known to hold since then. */
-  get held(): Asked {
+  get currentCursor(): LogCursor {
     const log = this.#mark ?? 'end';
-    if (this.#held.log !== log || this.#held.identity !== this.#identity) {
-      this.#held = { log, number: this.#sent, identity: this.#identity, generations: this.#generations };
+    if (this.#currentCursor.log !== log || this.#currentCursor.identity !== this.#identity) {
+      this.#currentCursor = {
+        log,
+        number: this.#logReadsSent,
+        identity: this.#identity,
+        generations: this.#generations,
+      };
     }
-    return this.#held;
+    return this.#currentCursor;
   }
 
   /** Takes a read's answer in. True: what memory holds now may be served to all who asked before that read was sent. */
-  took(asked: Asked, view: View): boolean {
-    const lease = view.leases[HOME];
+  applyLogRead(asked: LogCursor, view: View): boolean {
+    const lease = view.leases[LOG_GROUP];
     const { log } = view;
     if (log === undefined) return false; // HOME was not reached: nothing is known, also nothing against memory
-    const identity = lease === undefined || lease.unproved ? undefined : identityOf(lease);
+    const identity = lease === undefined ? undefined : identityOf(lease);
     // What a read without the lease says of the log is no answer, be it ever so plausible.
     if (identity === undefined || log.kind === 'hole') return this.#forget();
     if (log.kind === 'end') return this.#begin(asked, lease as Lease, log.mark);
@@ -160,7 +165,7 @@ export class NearCache {
   }
 
   /** Keeps what the read `asked` proved, or what was loaded after it, unless one of its tags was named in the log since that was sent. */
-  put(asked: Asked, key: Key, entry: NearEntry): void {
+  put(asked: LogCursor, key: Key, entry: NearEntry): void {
     const mark = this.#mark;
     if (asked.log === 'end' || mark === undefined) return;
     if (asked.identity !== this.#identity || asked.log.epoch !== mark.epoch) return;
@@ -174,22 +179,22 @@ export class NearCache {
     this.#copies.delete(key);
   }
 
-  #begin(asked: Asked, lease: Lease, mark: LogMark | undefined): boolean {
+  #begin(asked: LogCursor, lease: Lease, mark: LogMark | undefined): boolean {
     if (this.#mark !== undefined) return false; // another read has begun already, perhaps further back
     if (mark === undefined) return false; // there is no log yet: the relay's next tick makes one
     this.#identity = identityOf(lease);
     this.#generations = lease.generations?.split(',') ?? NONE;
     this.#mark = mark;
-    this.#floor = mark.sequence;
-    this.#turned = mark.sequence;
+    this.#completeSince = mark.sequence;
+    this.#generationStart = mark.sequence;
     this.#processed = asked.number;
     return true;
   }
 
   #forget(): false {
     this.#copies.clear();
-    this.#touched.clear();
-    this.#touchedBefore.clear();
+    this.#lastInvalidation.clear();
+    this.#lastInvalidationBefore.clear();
     this.#mark = undefined;
     this.#identity = undefined;
     this.#generations = NONE;
@@ -197,21 +202,21 @@ export class NearCache {
   }
 
   #invalidate(tags: readonly Tag[], sequence: number): void {
-    if (this.#touched.size >= MAX_TOUCHED) {
-      this.#touchedBefore = this.#touched;
-      this.#floor = this.#turned;
-      this.#touched = new Map();
-      this.#turned = sequence - 1;
+    if (this.#lastInvalidation.size >= MAX_TOUCHED) {
+      this.#lastInvalidationBefore = this.#lastInvalidation;
+      this.#completeSince = this.#generationStart;
+      this.#lastInvalidation = new Map();
+      this.#generationStart = sequence - 1;
     }
-    for (const tag of tags) this.#touched.set(tag, sequence);
+    for (const tag of tags) this.#lastInvalidation.set(tag, sequence);
   }
 
   /** Whether no record after `since` has named one of these. */
   #untouched(tags: readonly Tag[], since: number): boolean {
     if (since === this.#mark?.sequence) return true;
-    if (since < this.#floor) return false;
+    if (since < this.#completeSince) return false;
     for (const tag of tags) {
-      const last = this.#touched.get(tag) ?? this.#touchedBefore.get(tag);
+      const last = this.#lastInvalidation.get(tag) ?? this.#lastInvalidationBefore.get(tag);
       if (last !== undefined && last > since) return false;
     }
     return true;
@@ -230,12 +235,12 @@ function identityOf({ generation, purge, generations = '' }: Lease): string {
  * HOME's own lease is part of the identity that `put` compares.
  */
 export function leasedAsNamed(
-  { generations }: Asked,
+  { generations }: LogCursor,
   groups: readonly number[],
   leases: readonly (Lease | undefined)[],
 ): boolean {
   for (const group of groups) {
-    if (group === HOME) continue;
+    if (group === LOG_GROUP) continue;
     const generation = leases[group]?.generation;
     if (generation === undefined || generation !== generations[group]) return false;
   }

@@ -1,14 +1,14 @@
 /**
- * A session: what one request reads. It may be served from memory once a read of the log that was sent after it began has been
+ * A read set: what one request reads. It may be served from memory once a read of the log that was sent after it began has been
  * processed. For snapshots it keeps the stamps of all it was given, to be validated together at the end; for answers what all of
  * that hangs on, as one.
  */
 import type { Key } from './key.js';
-import type { Asked } from './near-cache.js';
+import type { LogCursor } from './near-cache.js';
 import type { Tag } from './tag.js';
 
 /** A value that was given, and what proves it still holds: that its stamps are those of its tags. */
-export interface Use {
+export interface RecordedRead {
   readonly key: Key;
   readonly tags: readonly Tag[];
   readonly groups: readonly number[];
@@ -16,33 +16,33 @@ export interface Use {
 }
 
 /**
- * What a session's answer hangs on: the tags of all it was given. Memory may keep it if no record since the earliest look into the
+ * What a read set's answer hangs on: the tags of all it was given. Memory may keep it if no record since the earliest look into the
  * log names one of them: then nothing that the answer is made of has changed between its first read and now, so it is not torn either.
  */
-export class Ground {
+export class Dependencies {
   readonly tags = new Set<Tag>();
-  since: Asked | undefined;
+  since: LogCursor | undefined;
   untilMs = Number.POSITIVE_INFINITY;
   /** Nothing can prove the answer: something in it was not proved itself, or came from elsewhere than the cache. */
-  lost = false;
+  uncacheable = false;
 
   /** `since`: the look that memory has known of it since; undefined where memory could not keep it. */
-  add(tags: readonly Tag[], since: Asked | undefined, untilMs: number): void {
-    if (this.lost) return;
+  add(tags: readonly Tag[], since: LogCursor | undefined, untilMs: number): void {
+    if (this.uncacheable) return;
     if (since === undefined) {
-      this.lost = true;
+      this.uncacheable = true;
       return;
     }
     this.since ??= since;
-    if (since !== this.since) this.#reachBack(since);
+    if (since !== this.since) this.#extendBack(since);
     if (untilMs < this.untilMs) this.untilMs = untilMs;
     for (const tag of tags) this.tags.add(tag);
   }
 
-  #reachBack(since: Asked): void {
-    const earliest = this.since as Asked;
-    if (since.log === 'end' || earliest.log === 'end' || since.identity !== earliest.identity) this.lost = true;
-    else if (since.log.epoch !== earliest.log.epoch) this.lost = true;
+  #extendBack(since: LogCursor): void {
+    const earliest = this.since as LogCursor;
+    if (since.log === 'end' || earliest.log === 'end' || since.identity !== earliest.identity) this.uncacheable = true;
+    else if (since.log.epoch !== earliest.log.epoch) this.uncacheable = true;
     else if (since.log.sequence < earliest.log.sequence) this.since = since;
   }
 
@@ -52,50 +52,53 @@ export class Ground {
   }
 }
 
-export interface SessionOptions {
+export interface ReadSetOptions {
   /** Keep stamps for `Cache.validate`, and serve from memory unasked, since the end validates. */
   readonly snapshot?: boolean;
   /** Note what the answer hangs on, for `Cache.keep`. */
   readonly answer?: boolean;
 }
 
-export class Session {
+export class ReadSet {
   readonly snapshot: boolean;
-  readonly ground: Ground | undefined;
+  readonly dependencies: Dependencies | undefined;
 
   /** `began`: reads of the log sent before it began, or began again (`Cache.renew`). */
   constructor(
     public began: number,
-    { snapshot = false, answer = false }: SessionOptions,
+    { snapshot = false, answer = false }: ReadSetOptions,
   ) {
     this.snapshot = snapshot;
-    this.ground = answer ? new Ground() : undefined;
+    this.dependencies = answer ? new Dependencies() : undefined;
   }
 
-  readonly uses = new Map<Key, Use>();
+  readonly reads = new Map<Key, RecordedRead>();
   /** Something was read that nothing can validate: under a fence, without a lease. */
-  unstamped = false;
-  /** Something was served under a lease that proves nothing. */
-  unproved = false;
+  unverifiable = false;
 
   /** A value was given. `since`, `untilMs`: see `Ground.add`. */
-  used({ key, tags, groups }: Omit<Use, 'stamps'>, stamps: string, since: Asked | undefined, untilMs: number): void {
-    this.ground?.add(tags, since, untilMs);
+  record(
+    { key, tags, groups }: Omit<RecordedRead, 'stamps'>,
+    stamps: string,
+    since: LogCursor | undefined,
+    untilMs: number,
+  ): void {
+    this.dependencies?.add(tags, since, untilMs);
     if (!this.snapshot) return;
-    const known = this.uses.get(key);
+    const known = this.reads.get(key);
     // Two stamps for one key in one answer: it was read before and after a write.
-    if (known !== undefined && known.stamps !== stamps) this.unstamped = true;
-    this.uses.set(key, { key, tags, groups, stamps });
+    if (known !== undefined && known.stamps !== stamps) this.unverifiable = true;
+    this.reads.set(key, { key, tags, groups, stamps });
   }
 
-  /** The answer may tell of what the session did not give: of a read that failed, of something that is not cached. It is not kept. */
-  loseGround(): void {
-    if (this.ground !== undefined) this.ground.lost = true;
+  /** The answer may tell of what the read set did not give: of a read that failed, of something that is not cached. It is not kept. */
+  markUncacheable(): void {
+    if (this.dependencies !== undefined) this.dependencies.uncacheable = true;
   }
 
   /** What nothing can validate. */
-  usedUnstamped(): void {
-    this.unstamped = true;
-    this.loseGround();
+  recordUnverifiable(): void {
+    this.unverifiable = true;
+    this.markUncacheable();
   }
 }

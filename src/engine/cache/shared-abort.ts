@@ -2,7 +2,7 @@
 
 import { setMaxListeners } from 'node:events';
 
-export class Callers {
+export class SharedAbort {
   #waiting = 0;
   readonly #gone = new AbortController();
   readonly #stops: (() => void)[] = [];
@@ -12,7 +12,7 @@ export class Callers {
   }
 
   /** Aborts when the last of them has left, with that one's reason. */
-  get gone(): AbortSignal {
+  get signal(): AbortSignal {
     return this.#gone.signal;
   }
 
@@ -35,7 +35,7 @@ export class Callers {
 }
 
 /** What `run` brings, or the signal's reason as soon as it aborts; the run itself goes on. */
-export async function untilAborted<T>(run: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export async function abortable<T>(run: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return run;
   run.catch(() => {}); // its caller may be gone
   signal.throwIfAborted();

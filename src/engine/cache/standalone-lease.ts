@@ -23,7 +23,7 @@
 import { digest } from './key.js';
 import type { Log } from './log.js';
 import { databaseOf } from './purge.js';
-import { type AppliedElsewhere, type Head, HOME, LEASE_MS, type Store, type Tick } from './store.js';
+import { type AppliedElsewhere, type Head, LEASE_MS, LOG_GROUP, type Store, type Tick } from './store.js';
 import { randomToken } from './token.js';
 
 const INTERVAL_MS = 250;
@@ -50,6 +50,8 @@ export class StandaloneLease {
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #stopped = true;
+  /** Whether the keys were this kind's when LOG_GROUP was last reached. */
+  #owned = false;
   /** What went wrong at the last tick, for the log: each kind of failure is logged once. */
   #trouble: 'failing' | 'foreign' | undefined;
 
@@ -57,7 +59,10 @@ export class StandaloneLease {
   constructor(options: { store: Store; log: Log }) {
     this.#store = options.store;
     this.#log = options.log;
-    this.#store.bind(() => OWNER);
+    this.#store.bind(
+      () => OWNER,
+      () => this.#owned,
+    );
   }
 
   /** Ticks until `stop`. The first tick is awaited, so that a started process caches at once. Never throws. */
@@ -91,27 +96,29 @@ export class StandaloneLease {
   }
 
   /**
-   * Renews, once, the leases that need it. HOME comes last, and only with all others: its lease names theirs (see `Tick.others`).
+   * Renews, once, the leases that need it. LOG_GROUP comes last, and only with all others: its lease names theirs (see `Tick.others`).
    * @throws CacheError STORE_UNAVAILABLE when no server can be reached; Error when it takes no writes
    */
   async tick(): Promise<'renewed' | 'recent' | 'foreign' | 'raced'> {
     const reached = await this.#heads();
-    const home = reached.find(({ group }) => group === HOME)?.head;
-    if (home !== undefined && this.#isForeign(home)) return 'foreign';
+    const home = reached.find(({ group }) => group === LOG_GROUP)?.head;
+    if (home !== undefined) this.#owned = !this.#isForeign(home);
+    if (home !== undefined && !this.#owned) return 'foreign';
     const all = reached.length === this.#store.groups;
     let due: readonly Due[] = reached.filter(
       ({ head }) => head.leaseLeftMs <= LEASE_MS - JUST_RENEWED_MS || !keeps(head),
     );
     if (due.length === 0) return 'recent';
-    if (due.some(({ group }) => group === HOME)) due = all ? reached : due.filter(({ group }) => group !== HOME);
+    if (due.some(({ group }) => group === LOG_GROUP))
+      due = all ? reached : due.filter(({ group }) => group !== LOG_GROUP);
 
-    const others = due.filter(({ group }) => group !== HOME);
+    const others = due.filter(({ group }) => group !== LOG_GROUP);
     const replies = await Promise.all(others.map(({ group, head }) => this.#store.apply(planned(head), group)));
     if (replies.some(({ result }) => result !== 'applied')) return 'raced';
     if (home === undefined || others.length === due.length) return 'renewed';
     const generations: (string | undefined)[] = new Array(this.#store.groups).fill(undefined);
     for (const [i, { group }] of others.entries()) generations[group] = replies[i]?.generation;
-    const { result } = await this.#store.apply(planned(home, { generations, unreleased: new Set() }), HOME);
+    const { result } = await this.#store.apply(planned(home, { generations, unreleased: new Set() }), LOG_GROUP);
     return result === 'applied' ? 'renewed' : 'raced';
   }
 
@@ -128,7 +135,7 @@ export class StandaloneLease {
       return head?.status === 'fulfilled' && head.value.refusal === undefined ? [{ group, head: head.value }] : [];
     });
     if (reached.length > 0) return reached;
-    const first = heads[HOME] as PromiseSettledResult<Head>;
+    const first = heads[LOG_GROUP] as PromiseSettledResult<Head>;
     throw first.status === 'rejected' ? first.reason : new Error(`Redis refuses writes: ${first.value.refusal}`);
   }
 }

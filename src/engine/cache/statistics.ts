@@ -35,7 +35,7 @@ export class Statistics {
       [...kinds].map(([kind, n]) => [`${name} ${kind}`, n] as const),
     );
     try {
-      await this.#store.count(dayOf(this.#clock.nowMs()), new Map(fields));
+      await this.#store.addCounters(dayOf(this.#clock.nowMs()), new Map(fields));
     } catch {
       for (const [name, kinds] of counts) {
         for (const [kind, n] of kinds) count(this.#counts, name, kind, n);

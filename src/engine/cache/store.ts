@@ -25,7 +25,7 @@ export const MAX_TAGS_PER_RECORD = 200;
 export const MAX_RECORDS_PER_READ = 500;
 
 /** The group that holds the log, complete for all groups. Its lease names those of the others, so memory depends on all of them. */
-export const HOME = 0;
+export const LOG_GROUP = 0;
 
 /** A place in the log: records are numbered without gaps within one epoch, the life of one log. */
 export interface LogMark {
@@ -33,7 +33,7 @@ export interface LogMark {
   readonly sequence: number;
 }
 
-export type LogView =
+export type LogSlice =
   /** All records after the mark that was asked for, each the tags it names; `mark` is the last. */
   | { readonly kind: 'next'; readonly mark: LogMark; readonly records: readonly (readonly Tag[])[] }
   /** Some record after that mark may be gone: nothing can be said. */
@@ -47,7 +47,7 @@ export interface View {
   readonly entries: ReadonlyMap<Key, string>;
   readonly tokens: ReadonlyMap<Tag, string>;
   /** Present when it was asked for. */
-  readonly log: LogView | undefined;
+  readonly log: LogSlice | undefined;
 }
 
 export interface StoreReadOptions {
@@ -70,7 +70,7 @@ export interface Position {
 }
 
 /** A fence whose transaction is over. */
-export interface Forgotten {
+export interface OrphanFence {
   readonly xid: string;
   /** Of the group that told it. */
   readonly tags: readonly Tag[];
@@ -87,7 +87,7 @@ export interface Head {
   /** The connection that HEAD came by, where scripts cannot tell one server from another: APPLY must go by the same. */
   readonly link?: number;
   /** Fences of transactions below `position` that nobody released: their writers died, or the fence came after its release. */
-  readonly forgotten: readonly Forgotten[];
+  readonly orphans: readonly OrphanFence[];
   /** Transactions from `position` on whose tags were released here already, in rising order; at most MAX_RELEASED_KNOWN. */
   readonly released: readonly string[];
   /** Why this server takes no writes, in its own words: then nothing can be applied. Absent while it takes them, or has a lease. */
@@ -124,7 +124,7 @@ export interface AppliedElsewhere {
 }
 
 /** What a store tells those who listen. */
-export type News =
+export type StoreEvent =
   /** These transactions are over, and what they made old is known as old here: told after RELEASE, and by APPLY of what nobody released. */
   | { readonly kind: 'released'; readonly xids: readonly string[]; readonly tags: readonly Tag[] }
   /** Something may have been told and not heard: the connection is new, or gone. */
@@ -157,14 +157,15 @@ export interface Store {
   groupOf(name: Key | Tag): number;
   /**
    * From now on `read` returns only leases of the database that `database` names, and none while it names none; `fill` leaves out entries
-   * whose purge token names another. An unbound store returns and stores all of them.
+   * whose purge token names another. While `owned` says that the keys are not known to be that database's, this process leaves them to their
+   * owner: `read` mints nothing, `fill` and `claim` do nothing, `invalidate`, `remember` and `count` reject. An unbound store does all of it.
    */
-  bind(database: () => string | undefined): void;
+  bind(database: () => string | undefined, owned?: () => boolean): void;
   /** READ: leases, entries and tokens. */
   read(keys: readonly Key[], tags: readonly Tag[], options?: StoreReadOptions): Promise<View>;
   fill(fills: readonly Fill[]): Promise<void>;
   /** True for the first who claims this key within `ttlMs`: whoever refreshes a stale entry. */
-  claim(key: Key, ttlMs: number): Promise<boolean>;
+  tryLockRefresh(key: Key, ttlMs: number): Promise<boolean>;
   /**
    * FENCE: first the tags, then the log, so that who saw the record cannot have read the tags before. Idempotent.
    * `fresh`: on a connection opened by this call, after whatever the caller did before. Here and below, `database` is the one of the
@@ -188,35 +189,41 @@ export interface Store {
     options?: { unfenced: boolean; database?: string | undefined },
   ): Promise<void>;
   /** RELEASE of transactions found to be over in a fence left behind: the outbox still brings their tags. */
-  unfence(xids: readonly string[], tags: readonly Tag[], options?: { database?: string | undefined }): Promise<void>;
-  /** RELEASE of what `head` told as forgotten, in that group alone. */
-  sweep(forgotten: readonly Forgotten[], group?: number, options?: { database?: string | undefined }): Promise<void>;
+  releaseFinished(
+    xids: readonly string[],
+    tags: readonly Tag[],
+    options?: { database?: string | undefined },
+  ): Promise<void>;
+  /** RELEASE of the orphans that `head` reported, in that group alone. */
+  releaseOrphans(
+    orphans: readonly OrphanFence[],
+    group?: number,
+    options?: { database?: string | undefined },
+  ): Promise<void>;
   /** Fresh tokens for these tags, at once and told in the log: for what no transaction writes. */
   invalidate(tags: readonly Tag[]): Promise<void>;
-  /** A lease of `ms` that proves nothing, in every group that has a position and no lease: an operator's decision. */
-  grantUnproved(ms: number): Promise<void>;
   /**
    * Hears what is released, by whatever process, until it is told to stop. Best effort: what is lost with a connection is not told again,
    * but that something may be lost is (`gap`).
    */
-  listen(hear: (news: News) => void): () => void;
+  subscribe(hear: (news: StoreEvent) => void): () => void;
   head(group?: number): Promise<Head>;
   apply(tick: Tick, group?: number): Promise<ApplyReply>;
   /**
    * Keeps a text under a name for all processes, for `ttlMs` or less: who asks for it must do without, if need be. Of more than MAX_TEXTS the
    * oldest are dropped.
    */
-  remember(name: string, text: string, ttlMs: number): Promise<void>;
-  recall(name: string): Promise<string | undefined>;
+  setText(name: string, text: string, ttlMs: number): Promise<void>;
+  getText(name: string): Promise<string | undefined>;
   /** Adds to counters of one day that all processes share. */
-  count(day: string, counts: ReadonlyMap<string, number>): Promise<void>;
+  addCounters(day: string, readCounters: ReadonlyMap<string, number>): Promise<void>;
   counts(day: string): Promise<ReadonlyMap<string, number>>;
   /**
    * For how long the store has taken no writes, as far as this process knows, ms: it could not be reached, or it refused them. 0 while it takes them.
    * A read that succeeds says nothing of writes that were refused. Of several groups the one counts that was lost last, among those of `tags`; without
    * `tags` the one that was lost first, of all.
    */
-  lostForMs(tags?: readonly Tag[]): number;
+  outageMs(tags?: readonly Tag[]): number;
   close(): Promise<void>;
 }
 

@@ -15,7 +15,7 @@ function atTurnsEnd(run: () => void): void {
   });
 }
 
-export class TurnBatch<I, O> {
+export class TickBatch<I, O> {
   #waiting: { item: I; resolve: (output: O) => void; reject: (error: unknown) => void }[] = [];
 
   /**

@@ -8,7 +8,7 @@
  *
  * In the first form the method may use only those fields of its root that `key` reads (default: `id`); so may `tags`. The root was read
  * earlier in the request than the tokens that the result is stored under, so its other fields may be old. What the method needs besides
- * it reads through `context.loads`, inside the method. In development and tests any other field of the root throws.
+ * it reads through `context.loaders`, inside the method. In development and tests any other field of the root throws.
  */
 import {
   type GraphQLField,
@@ -22,7 +22,7 @@ import {
 import { CacheError, checkPolicy, digest, type Policy, type Scope, type Tag } from '../cache/index.js';
 import { type CacheContext, guardsRoots, loadsOf } from './executions.js';
 import { fieldsRead, guardedRoot } from './guarded-root.js';
-import type { Loads, Source } from './request-loaders.js';
+import type { RequestLoaders, Source } from './request-loaders.js';
 import { addExtensions, addMiddleware } from './type-graphql.js';
 
 /** `never` may be given wherever a value of some type is expected. */
@@ -131,7 +131,7 @@ function readThrough(source: Source<unknown, unknown, never>, method: Resolve): 
 async function throughPolicy(
   policy: Policy<MethodCall>,
   call: MethodCall,
-  loads: Pick<Loads<never>, 'read'>,
+  loads: Pick<RequestLoaders<never>, 'read'>,
   next: () => Promise<unknown>,
 ): Promise<unknown> {
   // type-graphql takes `undefined` from a middleware for "what the method gave".

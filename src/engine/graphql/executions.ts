@@ -9,9 +9,9 @@
 import type { GraphQLResolveInfo, GraphQLSchema } from 'graphql';
 import { type Cache, CacheError } from '../cache/index.js';
 import { Tracer } from './cache-trace.js';
-import { type LoadDatabase, Loads } from './request-loaders.js';
+import { type LoadDatabase, RequestLoaders } from './request-loaders.js';
 
-type AnyLoads = Loads<never>;
+type AnyLoads = RequestLoaders<never>;
 
 const EXTENSION = 'cacheExecutions';
 const SILENT = new Tracer(false);
@@ -28,7 +28,7 @@ export interface ExecutionsOptions<Db extends LoadDatabase<Db>> {
 
 export class Executions<Db extends LoadDatabase<Db>> {
   readonly #options: ExecutionsOptions<Db>;
-  readonly #loads = new WeakMap<object, Loads<Db>>();
+  readonly #loads = new WeakMap<object, RequestLoaders<Db>>();
   /** By context, which the server's plugin gets before anything is executed. */
   readonly #tracers = new WeakMap<object, Tracer>();
 
@@ -45,16 +45,16 @@ export class Executions<Db extends LoadDatabase<Db>> {
     this.#tracers.set(context, tracer);
   }
 
-  of(context: unknown, info: GraphQLResolveInfo): Loads<Db> {
+  of(context: unknown, info: GraphQLResolveInfo): RequestLoaders<Db> {
     const known = this.#loads.get(info.variableValues);
     if (known !== undefined) return known;
     const { cache, db, viewer } = this.#options;
-    const loads = new Loads<Db>({
+    const loads = new RequestLoaders<Db>({
       cache,
       db,
       viewer: viewer?.(context),
       tracer: (isObject(context) && this.#tracers.get(context)) || SILENT,
-      session: cache.session(),
+      readSet: cache.readSet(),
       ...(info.operation.operation === 'mutation' && { bypass: 'mutation' as const }),
     });
     this.#loads.set(info.variableValues, loads);
@@ -76,16 +76,16 @@ export function guardsRoots(schema: GraphQLSchema): boolean {
 
 /** What a resolver's context has, one for each request, unless the schema is bound to a cache. */
 export interface CacheContext {
-  readonly loads?: Pick<AnyLoads, 'load' | 'read' | 'enter'>;
+  readonly loaders?: Pick<AnyLoads, 'load' | 'read' | 'enter'>;
 }
 
 /** The loaders of this execution: those of the schema's cache, else those that the application keeps in its context. */
 export function loadsOf(
-  context: { readonly loads?: Pick<AnyLoads, 'load' | 'read' | 'enter'> },
+  context: { readonly loaders?: Pick<AnyLoads, 'load' | 'read' | 'enter'> },
   info: GraphQLResolveInfo,
 ) {
   const executions = info.schema.extensions[EXTENSION] as Executions<never> | undefined;
-  const loads = executions === undefined ? context?.loads : executions.of(context, info);
+  const loads = executions === undefined ? context?.loaders : executions.of(context, info);
   if (loads === undefined) {
     const coordinate = `${info.parentType.name}.${info.fieldName}`;
     throw new CacheError('POLICY', `${coordinate} is cached, but its schema was not given to cache.bind()`);

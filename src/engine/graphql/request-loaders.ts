@@ -7,14 +7,14 @@ import type { GraphQLResolveInfo } from 'graphql';
 import {
   type Cache,
   type Source as CachedSource,
-  Callers,
   loadSignal,
   type OutcomeReason,
   type Policy,
   type ReadOptions,
-  type Session,
+  type ReadSet,
+  SharedAbort,
 } from '../cache/index.js';
-import type { Awaitable } from '../cache/maybe-promise.js';
+import type { MaybePromise } from '../cache/maybe-promise.js';
 import { argumentKey, type Tracer } from './cache-trace.js';
 
 /** Arguments in one statement; a larger level is split. */
@@ -42,9 +42,9 @@ interface Reads<A, V> {
   readonly cached: CachedSource<A, V>;
   readonly loader: DataLoader<A, V, string>;
   /** What the loader has been asked for. */
-  readonly asked: Map<string, Promise<V>>;
+  readonly pending: Map<string, Promise<V>>;
   /** What memory gave at once. */
-  readonly given: Map<string, V>;
+  readonly resolved: Map<string, V>;
 }
 
 /** What is asked of a plain batch function, and until when its answer is waited for. */
@@ -53,7 +53,7 @@ interface Part<A> {
   readonly signal: AbortSignal | undefined;
 }
 
-export class Loads<Db extends LoadDatabase<Db>> {
+export class RequestLoaders<Db extends LoadDatabase<Db>> {
   readonly #cache: Cache;
   readonly #db: Db;
   readonly #options: ReadOptions;
@@ -76,13 +76,13 @@ export class Loads<Db extends LoadDatabase<Db>> {
     /** Undefined: nobody is signed in. */
     viewer: string | undefined;
     tracer: Tracer;
-    session?: Session;
+    readSet?: ReadSet;
     signal?: AbortSignal | undefined;
     bypass?: 'mutation' | 'snapshot' | 'unapplied';
   }) {
     this.#cache = options.cache;
     this.#db = options.db;
-    this.#options = { viewer: options.viewer, session: options.session, signal: options.signal };
+    this.#options = { viewer: options.viewer, readSet: options.readSet, signal: options.signal };
     this.#bypass = options.bypass;
     this.#tracer = options.tracer;
   }
@@ -91,15 +91,15 @@ export class Loads<Db extends LoadDatabase<Db>> {
    * One value of a source: from the cache, or by its load. Asked for twice in a request, it is read once. At once, without a promise,
    * where this process's memory has it and is known to be up to date.
    */
-  load<A, V>(source: Source<A, V, Db>, arg: A): Awaitable<V> {
+  load<A, V>(source: Source<A, V, Db>, arg: A): MaybePromise<V> {
     this.#tracer.asks(source.name, arg);
-    const { cached, loader, asked, given } = this.#readsOf(source);
+    const { cached, loader, pending, resolved } = this.#readsOf(source);
     if (this.#bypass !== undefined) return loader.load(arg);
     const key = argumentKey(arg);
-    if (given.has(key)) return given.get(key) as V;
-    const found = asked.has(key) ? undefined : this.#cache.now(cached, arg, this.#options);
+    if (resolved.has(key)) return resolved.get(key) as V;
+    const found = pending.has(key) ? undefined : this.#cache.peek(cached, arg, this.#options);
     if (found === undefined) return loader.load(arg);
-    given.set(key, found.value);
+    resolved.set(key, found.value);
     return found.value;
   }
 
@@ -108,7 +108,7 @@ export class Loads<Db extends LoadDatabase<Db>> {
     this.#tracer.enter(info);
   }
 
-  loadMany<A, V>(source: Source<A, V, Db>, args: readonly A[]): Awaitable<V[]> {
+  loadMany<A, V>(source: Source<A, V, Db>, args: readonly A[]): MaybePromise<V[]> {
     const values = args.map((arg) => this.load(source, arg));
     return values.some((value) => value instanceof Promise) ? Promise.all(values) : (values as V[]);
   }
@@ -121,16 +121,23 @@ export class Loads<Db extends LoadDatabase<Db>> {
   }
 
   /** The same, past the cache: for values that must be no older than what this request has already read from Postgres. */
-  direct(): Loads<Db> {
+  bypassing(): RequestLoaders<Db> {
     if (this.#bypass !== undefined) return this;
     const { viewer, signal } = this.#options;
-    return new Loads({ cache: this.#cache, db: this.#db, viewer, signal, tracer: this.#tracer, bypass: 'unapplied' });
+    return new RequestLoaders({
+      cache: this.#cache,
+      db: this.#db,
+      viewer,
+      signal,
+      tracer: this.#tracer,
+      bypass: 'unapplied',
+    });
   }
 
   /** Not cached: collects what one turn asks of `load` into one call. For the bodies of cached methods; elsewhere its answer is neither kept nor part of a snapshot from the cache. */
-  batch<A, V>(load: BatchLoad<A, V, Db>, arg: A): Promise<V> {
+  loadUncached<A, V>(load: BatchLoad<A, V, Db>, arg: A): Promise<V> {
     const signal = loadSignal();
-    if (signal === undefined) this.#options.session?.usedUnstamped(); // of no cached method
+    if (signal === undefined) this.#options.readSet?.recordUnverifiable(); // of no cached method
     // Apart: what runs in a load's slot must not wait for what waits for a slot.
     const loader = memoized(signal === undefined ? this.#batches : this.#batchesInLoads, load, () =>
       dataLoader<Part<A>, V>((parts) => this.#together(parts, load), null),
@@ -140,9 +147,9 @@ export class Loads<Db extends LoadDatabase<Db>> {
 
   /** One call for several loads, given up when nobody waits for any of them. */
   #together<A, V>(parts: readonly Part<A>[], load: BatchLoad<A, V, Db>) {
-    const callers = new Callers();
+    const callers = new SharedAbort();
     for (const { signal } of parts) callers.add(signal);
-    return this.#until(load, callers.gone)(parts.map(({ arg }) => arg)).finally(() => callers.end());
+    return this.#until(load, callers.signal)(parts.map(({ arg }) => arg)).finally(() => callers.end());
   }
 
   #until<A, V>(load: BatchLoad<A, V, Db>, signal: AbortSignal | undefined, heavy = false) {
@@ -165,8 +172,8 @@ export class Loads<Db extends LoadDatabase<Db>> {
       load: (args, signal) => source.load(args, this.#db.until(signal)),
       leaf: true,
     };
-    const asked = new Map<string, Promise<V>>();
-    const made = { cached, loader: this.#loader(source, cached, asked), asked, given: new Map<string, V>() };
+    const pending = new Map<string, Promise<V>>();
+    const made = { cached, loader: this.#loader(source, cached, pending), pending, resolved: new Map<string, V>() };
     sources.set(source, made as unknown as Reads<never, unknown>);
     return made;
   }
@@ -174,12 +181,12 @@ export class Loads<Db extends LoadDatabase<Db>> {
   #loader<A, V>(
     source: Source<A, V, Db>,
     cached: CachedSource<A, V>,
-    asked: Map<string, Promise<V>>,
+    pending: Map<string, Promise<V>>,
   ): DataLoader<A, V, string> {
     const bypass = this.#bypass;
     const maxBatch = source.heavy === true ? 1 : MAX_BATCH;
     if (bypass === undefined) {
-      return dataLoader((args) => this.#cache.readMany(cached, args, this.#options), asked, maxBatch);
+      return dataLoader((args) => this.#cache.readMany(cached, args, this.#options), pending, maxBatch);
     }
     const load = (args: readonly A[]) => {
       this.#tracer.bypassed(cached.name, bypass);

@@ -5,25 +5,25 @@
  * body with document, variables and operation name, the media type, the origin.
  *
  * Never kept: mutations, errors, what was traced, what was read under a fence or without a lease, and what depends on anything but
- * the cached reads of its session (see `Context.session`). Not kept in Redis: an answer's tags are known only when it is made, so
+ * the cached reads of its read set (see `Context.readSet`). Not kept in Redis: an answer's tags are known only when it is made, so
  * reading one would take a trip for the answer and another for its tags, where the rows it is made of take no more.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Cache, Key, Session } from '../cache/index.js';
+import type { Cache, Key, ReadSet } from '../cache/index.js';
 
 /** A longer body is not looked for. */
-export const MAX_QUESTION_BYTES = 16 * 1024;
+export const MAX_REQUEST_BYTES = 16 * 1024;
 /** A larger answer is made anew each time. */
-const MAX_ANSWER_CHARS = 256 * 1024;
+const MAX_RESPONSE_CHARS = 256 * 1024;
 /** Headers that make an answer more, or another, than its data. */
-const TELLING_HEADERS = ['x-cache-trace', 'x-consistency', 'apollo-cache-debugging'];
+const BYPASS_HEADERS = ['x-cache-trace', 'x-consistency', 'apollo-cache-debugging'];
 /** Of one response alone. */
-const FLEETING_HEADERS = new Set([
+const PER_RESPONSE_HEADERS = new Set([
   ...['connection', 'content-length', 'date', 'keep-alive', 'server-timing', 'transfer-encoding'],
   ...['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset'],
 ]);
 
-export interface Answer {
+export interface CachedResponse {
   readonly text: string;
   /** Names and values in turn, as `writeHead` takes them. */
   readonly headers: readonly string[];
@@ -32,26 +32,26 @@ export interface Answer {
 }
 
 /** What of a request names its answer, but for the viewer. */
-export type Question = string & { readonly brand: 'question' };
+export type RequestKey = string & { readonly brand: 'question' };
 
 /** Whether this is a query in the usual way. Whatever else it is goes through every check of the server. */
-export function mayBeKnown({ method, headers }: IncomingMessage): boolean {
+export function isCacheable({ method, headers }: IncomingMessage): boolean {
   if (method !== 'POST' || headers.authorization === undefined) return false;
   const type = headers['content-type'];
   if (type !== 'application/json' && type?.startsWith('application/json;') !== true) return false;
   if (headers['content-encoding'] !== undefined || headers['transfer-encoding'] !== undefined) return false;
   const bytes = Number(headers['content-length']);
-  return bytes > 0 && bytes <= MAX_QUESTION_BYTES && !TELLING_HEADERS.some((name) => headers[name] !== undefined);
+  return bytes > 0 && bytes <= MAX_REQUEST_BYTES && !BYPASS_HEADERS.some((name) => headers[name] !== undefined);
 }
 
-export function questionOf({ headers }: IncomingMessage, body: Buffer): Question {
+export function requestKeyOf({ headers }: IncomingMessage, body: Buffer): RequestKey {
   // No header holds a line feed, so none can pass for another or for a part of the body. Latin-1 tells any two bodies apart, and
   // takes one byte for each of theirs.
   const { accept = '', origin = '', 'content-type': type } = headers;
-  return `${accept}\n${origin}\n${type}\n${body.toString('latin1')}` as Question;
+  return `${accept}\n${origin}\n${type}\n${body.toString('latin1')}` as RequestKey;
 }
 
-export class Answers {
+export class ResponseCache {
   readonly #cache: Cache;
 
   constructor(cache: Cache) {
@@ -59,32 +59,32 @@ export class Answers {
   }
 
   /** Whether there is one that may still hold. */
-  has(question: Question, viewer: string): boolean {
-    return this.#cache.holds(keyOf(question, viewer));
+  has(question: RequestKey, viewer: string): boolean {
+    return this.#cache.hasAnswer(keyOf(question, viewer));
   }
 
   /** The answer to this question now, if it is known and proved to be what execution would say. */
-  async find(question: Question, viewer: string, session: Session): Promise<Answer | undefined> {
-    return (await this.#cache.find(session, keyOf(question, viewer))) as Answer | undefined; // as `keep` left it
+  async find(question: RequestKey, viewer: string, readSet: ReadSet): Promise<CachedResponse | undefined> {
+    return (await this.#cache.findAnswer(readSet, keyOf(question, viewer))) as CachedResponse | undefined; // as `keep` left it
   }
 
-  /** Keeps what the session's reads have made, if that can be proved from now on. */
+  /** Keeps what the read set's reads have made, if that can be proved from now on. */
   keep(
-    question: Question,
+    question: RequestKey,
     viewer: string,
-    session: Session,
+    readSet: ReadSet,
     sent: { readonly text: string; readonly headers: object; readonly cost: number },
   ): void {
     const { text, headers, cost } = sent;
-    if (text.length > MAX_ANSWER_CHARS) return;
-    const lasting = Object.entries(headers).filter(([name]) => !FLEETING_HEADERS.has(name));
-    const answer: Answer = { text, cost, headers: lasting.flatMap(([name, value]) => [name, String(value)]) };
+    if (text.length > MAX_RESPONSE_CHARS) return;
+    const lasting = Object.entries(headers).filter(([name]) => !PER_RESPONSE_HEADERS.has(name));
+    const answer: CachedResponse = { text, cost, headers: lasting.flatMap(([name, value]) => [name, String(value)]) };
     const key = keyOf(question, viewer);
-    this.#cache.keep(session, key, answer, 2 * text.length + key.length + String(answer.headers).length);
+    this.#cache.storeAnswer(readSet, key, answer, 2 * text.length + key.length + String(answer.headers).length);
   }
 }
 
 /** No policy has a name with a space. */
-function keyOf(question: Question, viewer: string): Key {
+function keyOf(question: RequestKey, viewer: string): Key {
   return `answer ${viewer} ${question}` as string as Key;
 }

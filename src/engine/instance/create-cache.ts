@@ -24,6 +24,8 @@ type GraphQLSide = typeof import('../graphql/index.js');
 type PostgresSide = typeof import('../postgres/applications.js');
 
 const DEFAULT_GROUP = 'cache';
+/** What runs on a connection that is left has this long to end. */
+const LEAVE_S = 5;
 
 /** What every cache has, with a database or without. */
 export interface StandaloneCache extends Pick<Cache, 'memoize' | 'read' | 'readMany'> {
@@ -134,7 +136,12 @@ async function ofDatabase<Db extends DrizzleDatabase>(
     graphql?.Tracer.statement();
     coverage?.check(text);
   });
-  const sql = own.connect();
+  let sql = own.connect();
+  emitter.on('moved', () => {
+    const left = sql;
+    sql = own.connect();
+    void left.end({ timeout: LEAVE_S });
+  });
   const { cache, transactor, relay } = postgres.cacheDatabase({
     ...engineOptions(options),
     ...(fencePolicy && { fencePolicy }),
@@ -142,12 +149,12 @@ async function ofDatabase<Db extends DrizzleDatabase>(
     store,
     // A write holds its connection while it waits for Redis: some must be left for reads.
     db: { write: db as never, maxWrites: Math.max(1, Math.floor(own.poolSize / 2)) },
-    sql,
+    sql: () => sql,
     connectOutbox: () => postgres.postgresOutbox(own.connect()),
     log,
     events,
     renews: options.relay ?? true,
-    ...(coverage && { aroundLoad: coverage.around }),
+    ...(coverage && { wrapLoad: coverage.around }),
   });
   const stop = async () => {
     unwatch();
@@ -243,7 +250,7 @@ function assembled({ options, cache, emitter, graphql, db, stop }: Parts): Stand
     yoga: () => needed().yogaPlugin(plugins),
     async close() {
       await stop();
-      await cache.settled(); // a release that is lost costs others a fence to resolve
+      await cache.flush(); // a release that is lost costs others a fence to resolve
       await cache.store.close();
     },
   };

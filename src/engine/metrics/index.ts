@@ -55,7 +55,7 @@ export function cacheMetrics(
   gauge(
     'cache_store_lost_seconds',
     'For how long Redis has been away or refused writes, as this process knows; 0 while it takes them.',
-    () => cache().store.lostForMs() / SECOND,
+    () => cache().store.outageMs() / SECOND,
   );
   return {
     outcome: ({ name, kind }) => count(calls, name, kind),

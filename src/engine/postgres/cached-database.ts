@@ -19,7 +19,7 @@ export interface CachedDatabaseOptions extends Omit<CacheOptions, 'store' | 'eve
   readonly store: Store;
   readonly db: WriteDatabase;
   /** For resolving fences. Not a connection of requests: its statements must fail fast. */
-  readonly sql: Sql;
+  readonly sql: () => Sql;
   /** For the relay: a connection of its own, on the primary. */
   readonly connectOutbox: () => Outbox;
   readonly log: Log;
@@ -43,7 +43,10 @@ export function cacheDatabase({
   const cache = new Cache({ ...options, events: combineListeners([events, watch], CACHE_EVENTS) });
   const transactor = new Transactor({ db, cache, fences });
   const database = new KnownDatabase();
-  store.bind(() => database.current);
   const relay = new Relay({ store, connect: connectOutbox, log, events, database, renews });
+  store.bind(
+    () => database.current,
+    () => relay.owned,
+  );
   return { cache, fences, transactor, relay };
 }

@@ -36,8 +36,6 @@ export interface Drafts {
 
 const MAX_PORT = 65_535;
 
-/** A server keeps two connections for invalidation and needs one to read and one to write. */
-const MIN_CONNECTIONS = 4;
 const MAX_CONNECTIONS = 1000;
 const MAX_CONNECT_TIMEOUT_S = 60;
 const MAX_SECONDS = 86_400;
@@ -68,7 +66,7 @@ export const PARAMETERS: ReadonlyMap<string, Apply> = new Map<string, Apply>(
       if (!flag(name, value)) connection.keepAliveS = 0;
     },
     connection_limit: (value, { connection }, name) => {
-      connection.maxConnections = whole(name, value, { min: MIN_CONNECTIONS, max: MAX_CONNECTIONS }, 'connections');
+      connection.maxConnections = whole(name, value, { min: 1, max: MAX_CONNECTIONS }, 'connections');
     },
     pgbouncer: (value, { connection }, name) => {
       connection.pooled = flag(name, value);

@@ -7,7 +7,7 @@ import postgres, { type Sql } from 'postgres';
 import { SECOND } from '../cache/time.js';
 import { type Connection, parseConnectionUrl } from './connection-url.js';
 import type { Database, Executor, Prepared, Transaction } from './executor.js';
-import { builtOnce } from './prepared-statements.js';
+import { statementCache } from './prepared-statements.js';
 import { ReadPool } from './read-pool.js';
 import { STATEMENT_TIMEOUT_MS, startupSettings, transactionSettings } from './session-settings.js';
 import { WritePool } from './write-pool.js';
@@ -16,6 +16,11 @@ import { MAX_WRITES } from './write-queue.js';
 const MAX_READS = 10;
 /** The relay and what resolves fences have a connection each (core.ts). */
 const BESIDE_POOLS = 2;
+/** A server refuses a `connection_limit` below it. Commands do with one: what they open is closed before the next is opened. */
+export const SERVER_CONNECTIONS = {
+  min: BESIDE_POOLS + 2,
+  why: 'a server keeps two for invalidation, and needs one to read and one to write',
+};
 /** Of a read. Below the time an answer is waited for, so that its client learns which field took too long. */
 const READ_TIMEOUT_MS = 10 * SECOND;
 /** After which a connection that says nothing counts as dead: the server has ended the statement by then, or is not there. */
@@ -55,7 +60,7 @@ export function openDatabase(options: DatabaseOptions) {
   const first = connection.pooled ? transactionSettings(STATEMENT_TIMEOUT_MS) : undefined;
   const writers = new WritePool(() => connect(connection, { max: max.writes }), logger.logger, first);
   const writes = { sql: writers, drizzle: drizzle(writers.client, logger) };
-  const prepared = builtOnce(reads.drizzle);
+  const prepared = statementCache(reads.drizzle);
   const until = (signal: AbortSignal): Database => {
     let read: Executor | undefined;
     return {
@@ -103,10 +108,10 @@ function loggedBy(onStatement: DatabaseOptions['onStatement']) {
   return { logger: onStatement === undefined ? (false as const) : { logQuery: (text: string) => onStatement(text) } };
 }
 
-/** `connection_limit` bounds the process. Writes get a third of what invalidation leaves. */
+/** `connection_limit` bounds the process. Writes get a third of what invalidation leaves. Both have one connection at least. */
 function poolSizes({ maxConnections }: Connection): { reads: number; writes: number } {
   if (maxConnections === undefined) return { reads: MAX_READS, writes: MAX_WRITES };
-  const left = maxConnections - BESIDE_POOLS;
+  const left = Math.max(maxConnections - BESIDE_POOLS, 2);
   const writes = Math.max(1, Math.floor(left / 3));
   return { reads: left - writes, writes };
 }

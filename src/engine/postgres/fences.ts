@@ -30,12 +30,13 @@ interface Watched {
 export class FenceWatch {
   readonly #watched = new Map<Tag, Watched>();
   readonly #store: Store;
-  readonly #sql: Sql;
+  readonly #sql: () => Sql;
   readonly #log: Log;
   readonly #events: FenceEvents;
   readonly #clock: Clock;
 
-  constructor(options: { store: Store; sql: Sql; log: Log; events?: FenceEvents; clock?: Clock }) {
+  /** `sql`: the client to ask by. It is another one once another database is behind the address. */
+  constructor(options: { store: Store; sql: () => Sql; log: Log; events?: FenceEvents; clock?: Clock }) {
     this.#store = options.store;
     this.#sql = options.sql;
     this.#log = options.log;
@@ -66,8 +67,8 @@ export class FenceWatch {
   /** RESOLVE: releases those transactions that Postgres says are over. One still in progress keeps its fence, however old. */
   async resolve(xids: readonly string[], tags: readonly Tag[]): Promise<void> {
     try {
-      const { finished, database } = await finishedOf(this.#sql, xids);
-      if (finished.length > 0) await this.#store.unfence(finished, tags, { database });
+      const { finished, database } = await finishedOf(this.#sql(), xids);
+      if (finished.length > 0) await this.#store.releaseFinished(finished, tags, { database });
     } catch (error) {
       this.#log.warn(
         { err: error, xids },

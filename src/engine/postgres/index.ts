@@ -1,17 +1,18 @@
 /** Postgres: row sets and their triggers, transactions with fences, the outbox and its relay, and the pools that all of them use. */
 
-export type { TransactionSql } from 'postgres';
+export type { Sql, TransactionSql } from 'postgres';
 export { type Availability, availabilityOf } from './availability.js';
 export { type CachedDatabaseOptions, cacheDatabase } from './cached-database.js';
 export { retryingConflicts } from './conflicts.js';
 export { isUnavailable } from './connection-errors.js';
 export { ConnectionUrlError, parseConnectionUrl } from './connection-url.js';
 export { Coverage } from './coverage.js';
-export { type MainDatabase, openDatabase, postgresClient } from './database.js';
+export { type MainDatabase, openDatabase, postgresClient, SERVER_CONNECTIONS } from './database.js';
 export { KnownDatabase } from './database-identity.js';
 export type { Database, Executor, Transaction } from './executor.js';
 export { type FenceEvents, FenceWatch } from './fences.js';
-export { lastly, postgresOutbox } from './outbox.js';
+export { leave } from './leave.js';
+export { postgresOutbox, runThenReadTags } from './outbox.js';
 export { preparedIn } from './pool-transaction.js';
 export { QueryTimeout } from './read-pool.js';
 export { Relay, type RelayEvents } from './relay.js';
@@ -21,5 +22,6 @@ export { transactionSettings } from './session-settings.js';
 export { Transactor, type WriteResult } from './transactor.js';
 export { requireTriggers } from './triggers.js';
 export type { WriteProgress } from './write-progress.js';
+export { TooManyWrites } from './write-queue.js';
 export type { Writer } from './writer.js';
 export { xid8 } from './xid8.js';

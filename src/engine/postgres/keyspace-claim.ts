@@ -19,6 +19,31 @@ const UNRELATED_MS = 12 * SECOND;
  */
 export type Claim = 'own' | 'vacant' | 'take' | 'refused' | 'unknown';
 
+const EACH_ITS_OWN = 'give each installation a REDIS_GROUP of its own';
+
+/** Why nothing is cached while a claim is refused, and what an operator can expect or do. `owner`: the database that the keys belong to. */
+export function refusalWords(owner: string | undefined, database: DatabaseIdentity): string {
+  const soonS = (LEASE_MS + MADE_FROM_IT_MS) / SECOND;
+  if (owner === undefined) {
+    return (
+      'nothing is cached yet: an older build has written the keys of this Redis group, without the name of its database. This one ' +
+      `takes them within ${soonS} s, unless servers of that build still run`
+    );
+  }
+  if (owner === database.previous) {
+    return (
+      'nothing is cached yet: the keys of this Redis group belong to this database as it was before it was restored, promoted, ' +
+      `restarted or migrated, or to the one that it was copied from. This one takes them within ${soonS} s. If servers still use ` +
+      `them for the other one they are not taken: then ${EACH_ITS_OWN}`
+    );
+  }
+  return (
+    'nothing is cached: the keys of this Redis group belong to another database, or to this one in a state that its backup did not ' +
+    `know. This one takes them once they have been out of use for ${UNRELATED_MS / SECOND} s. If servers use them for another ` +
+    `database they are not taken: then ${EACH_ITS_OWN}`
+  );
+}
+
 export class KeyspaceClaim {
   readonly #clock: Clock;
   #unleased: { readonly purge: string; readonly sinceMs: number } | undefined;

@@ -14,7 +14,7 @@ import {
   withIdentity,
 } from './database-identity.js';
 import type { Transaction } from './executor.js';
-import { isPooled, preparedIn, sentIn } from './pool-transaction.js';
+import { isPooled, preparedIn, statementCount } from './pool-transaction.js';
 
 /** A transaction that touched more tags than this touches their tables instead: every entry carries its tables' tags too. */
 const MAX_TAGS = 2000;
@@ -57,8 +57,8 @@ function tagsOf(xid: string): string {
 }
 
 /** What the open transaction has touched so far; undefined when it wrote nothing. */
-export async function touchedBy(tx: Transaction): Promise<OwnWritten | undefined> {
-  if (!isPooled(tx)) return touchedElsewhere(tx);
+export async function readTouchedTags(tx: Transaction): Promise<OwnWritten | undefined> {
+  if (!isPooled(tx)) return readTouchedTagsElsewhere(tx);
   const statement = preparedIn(tx, 'touched_by', (at, name) =>
     at
       .select({
@@ -78,7 +78,7 @@ export async function touchedBy(tx: Transaction): Promise<OwnWritten | undefined
  * The same for a transaction of the application's own pool, whose types and driver are not known here. Its deferred triggers run first, since
  * what they write is named too.
  */
-async function touchedElsewhere(tx: Transaction): Promise<OwnWritten | undefined> {
+async function readTouchedTagsElsewhere(tx: Transaction): Promise<OwnWritten | undefined> {
   const [, found] = await Promise.all([
     tx.execute(sql`set constraints all immediate`),
     tx.execute(sql`
@@ -97,21 +97,21 @@ const touched = new WeakMap<object, { readonly written: Promise<OwnWritten | und
 
 /**
  * Runs what is probably the last statement of a write, and asks right behind it, in the same round trip, what the transaction has touched.
- * `writtenBy` takes that answer if it was the last, and asks anew if not; so whoever is wrong about it costs a statement.
+ * `touchedTags` takes that answer if it was the last, and asks anew if not; so whoever is wrong about it costs a statement.
  */
-export function lastly<T>(tx: Transaction, statement: PromiseLike<T>): Promise<T> {
+export function runThenReadTags<T>(tx: Transaction, statement: PromiseLike<T>): Promise<T> {
   const running = Promise.resolve(statement.then((value) => value)); // which sends it
-  if (sentIn(tx) === undefined) return running; // of a savepoint: not the last
-  const written = touchedBy(tx);
+  if (statementCount(tx) === undefined) return running; // of a savepoint: not the last
+  const written = readTouchedTags(tx);
   written.catch(() => {}); // the statement's own failure is the one to tell
-  touched.set(tx, { written, sent: sentIn(tx) as number });
+  touched.set(tx, { written, sent: statementCount(tx) as number });
   return running;
 }
 
 /** What the transaction has touched, now that its last statement has been sent. */
-export function writtenBy(tx: Transaction): Promise<OwnWritten | undefined> {
+export function touchedTags(tx: Transaction): Promise<OwnWritten | undefined> {
   const known = touched.get(tx);
-  return known !== undefined && known.sent === sentIn(tx) ? known.written : touchedBy(tx);
+  return known !== undefined && known.sent === statementCount(tx) ? known.written : readTouchedTags(tx);
 }
 
 export interface OutboxView {

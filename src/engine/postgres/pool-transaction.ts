@@ -39,7 +39,7 @@ export function preparedIn<S extends Prepared>(
  * How many statements have been sent in this transaction, those of its savepoints included; undefined for a savepoint, which may be undone,
  * and for a transaction of another pool, which does not count them.
  */
-export function sentIn(tx: Transaction): number | undefined {
+export function statementCount(tx: Transaction): number | undefined {
   const client = clientOf(tx);
   return client?.part === false ? client.transaction?.sent : undefined;
 }

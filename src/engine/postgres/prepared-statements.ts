@@ -11,7 +11,7 @@ const MAX_SEEN = 1000;
 const MAX_PREPARED = 500;
 
 /** @returns whether a text has been asked about before, and is one of those to prepare */
-export function comingAgain(): (text: string) => boolean {
+export function repeatedStatements(): (text: string) => boolean {
   const seen = new LRUCache<string, true>({ max: MAX_SEEN });
   const prepared = new Set<string>();
   return (text) => {
@@ -24,7 +24,7 @@ export function comingAgain(): (text: string) => boolean {
 }
 
 /** Statements over `at`, each built once under its name: one name, one builder. */
-export function builtOnce(at: Executor) {
+export function statementCache(at: Executor) {
   const statements = new Map<string, unknown>();
   return <S extends Prepared>(name: string, build: (at: Executor, name: string) => S): S => {
     const known = statements.get(name) as S | undefined;

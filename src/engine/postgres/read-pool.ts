@@ -3,10 +3,12 @@
  * more is cancelled in Postgres; one that the cancelling of another has hit is sent again, and so is, once, one whose connection has died; a
  * server that says nothing, though its own limit has long passed, is left together with the pool.
  */
+
 import type { PendingQuery, Row, Sql, TransactionSql } from 'postgres';
 import { SECOND } from '../cache/time.js';
 import { isConnectionLost } from './connection-errors.js';
-import { comingAgain } from './prepared-statements.js';
+import { leave } from './leave.js';
+import { repeatedStatements } from './prepared-statements.js';
 
 /** How often a statement that is to be cancelled is asked to end: it may just be waiting for its turn, or between two messages. */
 const CANCEL_EVERY_MS = 100;
@@ -15,8 +17,6 @@ const MAX_ATTEMPTS = 3;
 const QUERY_CANCELED = '57014';
 /** Before a statement is sent again: what ended its connection may have ended all others, of which the pool is told one by one. */
 const RESEND_AFTER_MS = 50;
-/** What runs on a pool that is left has this long to end. */
-const LEAVE_S = 5;
 
 export interface ReadPoolOptions {
   readonly connect: () => Sql;
@@ -36,7 +36,7 @@ type Unsafe = Sql['unsafe'];
 
 export class ReadPool {
   readonly #options: ReadPoolOptions;
-  readonly #comesAgain = comingAgain();
+  readonly #comesAgain = repeatedStatements();
   #sql: Sql;
   /** Of the statements that are made now. */
   #until: AbortSignal | undefined;
@@ -97,7 +97,7 @@ export class ReadPool {
   #leave(pool: Sql): void {
     if (pool !== this.#sql) return;
     this.#sql = this.#options.connect();
-    pool.end({ timeout: LEAVE_S }).catch(() => {}); // those who wait for its statements are told by these
+    leave(pool);
   }
 }
 

@@ -11,16 +11,17 @@ import {
   type ApplyReply,
   databaseOf,
   type Head,
-  HOME,
   LEASE_MS,
+  LOG_GROUP,
   MAX_RELEASED_KNOWN,
+  type Position,
   purgeFor,
   type Store,
   type Tick,
 } from '../cache/index.js';
 import { type Clock, MINUTE, SECOND, systemClock } from '../cache/time.js';
 import { type DatabaseIdentity, KnownDatabase } from './database-identity.js';
-import { KeyspaceClaim } from './keyspace-claim.js';
+import { KeyspaceClaim, refusalWords } from './keyspace-claim.js';
 import type { Outbox, OutboxView } from './outbox.js';
 
 const INTERVAL_MS = 250;
@@ -61,13 +62,6 @@ export interface RelayEvents {
   moved?(): void;
 }
 
-const TAKING_OVER =
-  'nothing is cached: the keys of this Redis group belong to the database that this one was made from, or to an earlier state of it. They ' +
-  'are taken over as soon as its lease has ended; if that database is in use as well, give each installation a REDIS_GROUP of its own';
-const REFUSED =
-  'nothing is cached: the keys of this Redis group belong to another database. If that one is gone, this one takes its place within ' +
-  'seconds; if both are in use, give each installation a REDIS_GROUP of its own';
-
 /** A group whose lease is to be renewed, as HEAD found it. */
 interface Due {
   readonly group: number;
@@ -86,6 +80,9 @@ export class Relay {
   readonly #claim: KeyspaceClaim;
   readonly #renews: boolean;
   #refused = false;
+  #owned = false;
+  /** By group, the databases that this process has left and whose entries there it has not voided yet. */
+  readonly #left = new Map<number, Set<string>>();
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #stopped = true;
@@ -118,6 +115,14 @@ export class Relay {
     this.#database = options.database ?? new KnownDatabase(this.#clock);
     this.#claim = new KeyspaceClaim(this.#clock);
     this.#renews = options.renews ?? true;
+  }
+
+  /**
+   * Whether the store's keys belonged to this process's database when HOME was last reached. False until that is known, and after the
+   * database behind the address has changed.
+   */
+  get owned(): boolean {
+    return this.#owned;
   }
 
   /** Whether nothing is cached because the store's keys belong to another database. */
@@ -199,7 +204,9 @@ export class Relay {
     this.#outbox ??= this.#connect();
     const outbox = this.#outbox;
     const reached = await this.#heads();
-    const home = reached.find(({ group }) => group === HOME)?.head;
+    const home = reached.find(({ group }) => group === LOG_GROUP)?.head;
+    this.#noteOwner(home); // also while Postgres is away
+    await this.#voidLeft(reached);
     // What was stored for a database that came back is void: whoever notices that purges.
     const due = this.#renews || this.#database.toBePurged ? this.#due(reached) : [];
     if (this.#database.latest === undefined || (due.length === 0 && this.#database.sinceMs >= IDENTIFY_EVERY_MS)) {
@@ -226,7 +233,7 @@ export class Relay {
     const results = await this.#apply(ticks);
     if (results.length === this.#store.groups && results.every((one) => one === 'applied')) this.#database.purged();
     for (const { group, head } of own) {
-      if (head.forgotten.length > 0) await this.#store.sweep(head.forgotten, group, { database: before.id });
+      if (head.orphans.length > 0) await this.#store.releaseOrphans(head.orphans, group, { database: before.id });
     }
     const more = ticks.some(({ more }, i) => more && results[i] === 'applied');
     const result = results.find((one) => one !== 'applied') ?? 'applied';
@@ -238,24 +245,60 @@ export class Relay {
     const before = this.#database.latest;
     const change = this.#database.record(identity, askedAtMs);
     if (change === 'first' || change === 'same') return false;
+    this.#owned = false;
+    this.#leave(before as DatabaseIdentity);
     this.#log.warn(
       { database: identity.id, before: before?.id },
-      'another database, or another state of its history, is behind DATABASE_URL: nothing cached of the one before is served',
+      'DATABASE_URL leads to another database than before, or this one was restored, promoted, restarted or migrated: nothing that was ' +
+        'cached before is served',
     );
     this.#events.moved?.();
     return true;
   }
 
+  #leave({ id }: DatabaseIdentity): void {
+    for (let group = 0; group < this.#store.groups; group++) {
+      this.#left.set(group, (this.#left.get(group) ?? new Set()).add(id));
+    }
+  }
+
+  /**
+   * Voids what is stored for a database that this process has left, once. Between the change of the address and the tick that noticed it, a
+   * connection that was opened meanwhile read from the database behind the address, and the results were stored under the lease of the one
+   * before. Other processes may still be right to use that one, and would serve such a result until it expires. With another purge token all
+   * entries under the present one are void, those that are still on their way included. Readers learn it with the next lease, within 2 s.
+   */
+  async #voidLeft(reached: readonly Due[]): Promise<void> {
+    const latest = this.#database.latest?.id;
+    const voided = async ({ group, head }: Due): Promise<boolean> => {
+      const { position } = head;
+      const owner = position && databaseOf(position.purge);
+      // One that is back is purged as a whole: see `KnownDatabase.toBePurged`.
+      if (owner === undefined || owner === latest || this.#left.get(group)?.has(owner) !== true) return true;
+      const next = { xid: (position as Position).xid, purge: purgeFor(owner) };
+      const tick: Tick = { head, next, rows: [], barrier: undefined, grant: 'hold' };
+      return (await this.#store.apply(tick, group)).result === 'applied';
+    };
+    const due = reached.filter(({ group }) => this.#left.has(group));
+    await Promise.all(due.map(async (one) => (await voided(one)) && this.#left.delete(one.group)));
+  }
+
+  #noteOwner(home: Head | undefined): void {
+    const database = this.#database.latest;
+    if (home !== undefined) this.#owned = database !== undefined && isOf(home, database);
+  }
+
   /** Whether the keys must be left alone. Logs each change. While HOME cannot be reached, nothing is known of a change. */
   #isRefused(home: Head | undefined, database: DatabaseIdentity): boolean {
+    this.#noteOwner(home);
     const claim = this.#claim.decide(home, database);
     if (claim === 'unknown') return false;
     const refused = claim === 'refused';
     if (refused !== this.#refused) {
       const owner = home?.position && databaseOf(home.position.purge);
-      const madeFromIt = owner === undefined || owner === database.previous;
-      if (refused) this.#log.warn({ database: database.id, owner }, madeFromIt ? TAKING_OVER : REFUSED);
-      else this.#log.info({ database: database.id }, 'the keys of this Redis group belong to this database now');
+      if (refused) this.#log.warn({ database: database.id, owner }, refusalWords(owner, database));
+      else
+        this.#log.info({ database: database.id }, 'the keys of this Redis group are this database’s now: it is cached');
     }
     this.#refused = refused;
     return refused;
@@ -272,7 +315,7 @@ export class Relay {
       case 'unknown':
         return due.filter(({ head }) => isOf(head, identity));
       default: {
-        const first = due.filter(({ group }) => group === HOME);
+        const first = due.filter(({ group }) => group === LOG_GROUP);
         return first.length > 0 ? first : due.filter(({ head }) => isOf(head, identity));
       }
     }
@@ -285,7 +328,7 @@ export class Relay {
       const head = heads[group];
       return head?.status === 'fulfilled' && head.value.refusal === undefined ? [{ group, head: head.value }] : [];
     });
-    if (reached.length === 0) throw whyNone(heads[HOME] as PromiseSettledResult<Head>);
+    if (reached.length === 0) throw whyNone(heads[LOG_GROUP] as PromiseSettledResult<Head>);
     return reached;
   }
 
@@ -294,8 +337,8 @@ export class Relay {
     const due = this.#database.toBePurged
       ? reached
       : reached.filter(({ head }) => head.leaseLeftMs <= LEASE_MS - JUST_RENEWED_MS);
-    if (!due.some(({ group }) => group === HOME)) return due;
-    return reached.length === this.#store.groups ? reached : due.filter(({ group }) => group !== HOME);
+    if (!due.some(({ group }) => group === LOG_GROUP)) return due;
+    return reached.length === this.#store.groups ? reached : due.filter(({ group }) => group !== LOG_GROUP);
   }
 
   /**
@@ -304,14 +347,14 @@ export class Relay {
    * others, and HOME logs what any of them had not released: a reader may have read it there since the record of its fence.
    */
   async #apply(ticks: readonly { group: number; tick: Tick }[]): Promise<Applied[]> {
-    const others = ticks.filter(({ group }) => group !== HOME);
+    const others = ticks.filter(({ group }) => group !== LOG_GROUP);
     const replies = await Promise.all(others.map(({ group, tick }) => this.#store.apply(tick, group)));
     const byGroup = new Map(others.map(({ group }, i) => [group, replies[i] as ApplyReply]));
-    const home = ticks.find(({ group }) => group === HOME);
+    const home = ticks.find(({ group }) => group === LOG_GROUP);
     if (home !== undefined) {
       const refused = replies.find(({ result }) => result !== 'applied');
       const told = { ...home.tick, others: this.#elsewhere(byGroup) };
-      byGroup.set(HOME, refused ?? (await this.#store.apply(told, HOME)));
+      byGroup.set(LOG_GROUP, refused ?? (await this.#store.apply(told, LOG_GROUP)));
     }
     return ticks.map(({ group }) => (byGroup.get(group) as ApplyReply).result);
   }
@@ -327,17 +370,10 @@ export class Relay {
   #plan({ group, head }: Due, view: OutboxView, barrier: bigint | undefined): { tick: Tick; more: boolean } {
     const known = head.position;
     const taken = known !== undefined && !isOf(head, view.identity);
-    // Without a position, with one of another database, or with one that this one's history or outbox no longer reaches: all entries
-    // are void.
-    if (
-      known === undefined ||
-      taken ||
-      this.#database.toBePurged ||
-      view.horizon < known.xid ||
-      known.xid < view.trimmedBelow
-    ) {
+    const why = known && this.#whyVoid(known, view);
+    if (known === undefined || why !== undefined) {
       if (known !== undefined) {
-        this.#log.warn({ group, position: known, outbox: view.horizon, taken }, 'purging the cache');
+        this.#log.warn({ group, position: known, horizon: view.horizon }, `all that was cached is void: ${why}`);
         this.#events.purged?.(group);
       }
       const next = { xid: view.horizon, purge: purgeFor(view.identity.id) };
@@ -356,6 +392,17 @@ export class Relay {
     // With more released than `head` can name, the next tick would read the same rows again.
     const more = view.cut && head.released.length < MAX_RELEASED_KNOWN;
     return { tick: { head, next: { xid, purge: known.purge }, rows, barrier, grant }, more };
+  }
+
+  /** Why no entry under this position may be served any more, in words; undefined when they may. */
+  #whyVoid(position: Position, { identity, horizon, trimmedBelow }: OutboxView): string | undefined {
+    if (databaseOf(position.purge) !== identity.id) {
+      return 'the keys belonged to another database, or to another state of this one';
+    }
+    if (this.#database.toBePurged) return 'this database is back after another one was in its place';
+    if (horizon < position.xid) return 'the transaction ids of Postgres have gone back';
+    if (position.xid < trimmedBelow) return 'Redis has missed writes that the outbox no longer holds';
+    return undefined;
   }
 
   #grant({ group, head }: Due): 'grant' | 'force' {
@@ -377,7 +424,7 @@ export class Relay {
       if (head === undefined || head.leaseLeftMs > 0) this.#unleasedSinceMs.delete(group);
       else if (!this.#unleasedSinceMs.has(group)) this.#unleasedSinceMs.set(group, nowMs);
     }
-    const leaseLeftMs = own.find(({ group }) => group === HOME)?.head.leaseLeftMs ?? 0;
+    const leaseLeftMs = own.find(({ group }) => group === LOG_GROUP)?.head.leaseLeftMs ?? 0;
     const sinceMs = this.#lookedAtMs === undefined ? 0 : nowMs - this.#lookedAtMs;
     this.#lookedAtMs = nowMs;
     this.#events.ticked?.({

@@ -7,7 +7,7 @@ import { type Clock, systemClock } from '../cache/time.js';
 import { retryingConflicts } from './conflicts.js';
 import type { Transaction } from './executor.js';
 import type { FenceWatch } from './fences.js';
-import { type OwnWritten, writtenBy } from './outbox.js';
+import { type OwnWritten, touchedTags } from './outbox.js';
 import { sqlStateOf } from './server-error.js';
 import { MAX_WRITES, WriteQueue } from './write-queue.js';
 import type { Writer } from './writer.js';
@@ -79,7 +79,7 @@ export class Transactor {
       if (!fenced) await this.#clock.sleep(LEASE_MS);
       return result;
     } finally {
-      if (by?.session !== undefined) this.#cache.renew(by.session);
+      if (by?.readSet !== undefined) this.#cache.renew(by.readSet);
     }
   }
 
@@ -96,7 +96,7 @@ export class Transactor {
         by?.signal?.throwIfAborted(); // it may have aborted while the connection was opened
         if (by?.writes !== undefined) by.writes.begun = true;
         const result = await fn(tx);
-        written = await writtenBy(tx);
+        written = await touchedTags(tx);
         if (written !== undefined && written.tags.length > 0) {
           fenced = await this.#cache.fence(written.xid, written.tags, written.database);
         }

@@ -82,7 +82,10 @@ export async function requireTriggers(sql: Sql, declared: readonly TableRowSets[
       );
       if (specs.some((spec) => !named.has(JSON.stringify(spec)))) {
         const on = schema === 'public' ? table : `${schema}.${table}`;
-        throw new TriggersMissing(`${name} on ${on} does not name all row-sets that are cached: run the migrations`);
+        throw new TriggersMissing(
+          `the trigger ${name} on ${on} is missing, not enabled always, or names fewer row-sets than are cached: run the migrations; ` +
+            `after a restore, alter table ${on} enable always trigger ${name}`,
+        );
       }
     }
   }

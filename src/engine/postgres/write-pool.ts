@@ -1,16 +1,15 @@
 /**
  * The pool of writers as Drizzle sees it: the driver's client, with what the driver lacks. Statements of transactions may be built once for
  * all of them (`preparedIn`); those of one transaction leave in the order in which they were made, and are counted, so that whoever
- * asks something right behind a statement knows whether it was the last (`sentIn`).
+ * asks something right behind a statement knows whether it was the last (`statementCount`).
  */
+
 import type { DrizzleConfig } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import type { Sql, TransactionSql } from 'postgres';
+import { leave } from './leave.js';
 import { enlist, type PoolClient } from './pool-transaction.js';
-import { builtOnce, comingAgain } from './prepared-statements.js';
-
-/** What runs on a pool that is left has this long to end. */
-const LEAVE_S = 5;
+import { repeatedStatements, statementCache } from './prepared-statements.js';
 
 type Unsafe = Sql['unsafe'];
 /** With the types of the driver. */
@@ -23,10 +22,10 @@ export class WritePool implements Pool {
   /** Stands for the driver's client with what Drizzle calls of it. */
   readonly client: Sql;
   /** Statements for any transaction: each runs in the one of `at`. */
-  readonly statement: ReturnType<typeof builtOnce>;
+  readonly statement: ReturnType<typeof statementCache>;
   readonly #connect: () => Sql;
   #sql: Sql;
-  readonly #comesAgain = comingAgain();
+  readonly #comesAgain = repeatedStatements();
   readonly #first: string | undefined;
   /** Where the statement that is sent now runs. */
   #at: Client | undefined;
@@ -44,14 +43,14 @@ export class WritePool implements Pool {
     } as unknown as Sql;
     this.client = this.#over(current, undefined, false);
     const unsafe: Unsafe = (...args) => (this.#at as Client).unsafe(...args);
-    this.statement = builtOnce(drizzle({ options, unsafe } as unknown as Sql, { logger }));
+    this.statement = statementCache(drizzle({ options, unsafe } as unknown as Sql, { logger }));
   }
 
   /** From now on transactions go to new connections: the old ones may lead to another database than the address does now. */
   reconnect(): void {
     const left = this.#sql;
     this.#sql = this.#connect();
-    left.end({ timeout: LEAVE_S }).catch(() => {}); // its users see their own statements fail
+    leave(left);
   }
 
   async end(options: { timeout: number }): Promise<void> {

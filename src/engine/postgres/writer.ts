@@ -1,5 +1,5 @@
 /** The origin of a write, as far as writing itself needs it. Commands, which serve no requests, write without one. */
-import type { Session } from '../cache/index.js';
+import type { ReadSet } from '../cache/index.js';
 import type { WriteProgress } from './write-progress.js';
 
 export interface Writer<Id extends string = string> {
@@ -8,6 +8,6 @@ export interface Writer<Id extends string = string> {
   /** A write that has not begun when it aborts never begins. Absent: it waits as long as it takes. */
   readonly signal?: AbortSignal | undefined;
   /** What the same request reads afterwards sees its writes, also from process memory. */
-  readonly session?: Session | undefined;
+  readonly readSet?: ReadSet | undefined;
   readonly writes?: WriteProgress | undefined;
 }

@@ -23,7 +23,6 @@ if tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) >= until_ms t
 
 local horizon, purge = string.match(ARGV[3], '^(%d+):(.*)$')
 local lease = redis.call('GET', KEYS[3])
-if lease and string.match(lease, '^unproved:') then lease = nil end
 -- Under a lease of another database its readers are served. From here on its writers' fences are refused, so they would be served stale.
 if lease and owner_of(lease) ~= owner_of(ARGV[3]) then return { 'raced' } end
 if string.match(position, ':(.*)$') ~= purge then

@@ -7,7 +7,7 @@ import type { Clock } from '../cache/time.js';
 const FAILURES_TO_OPEN = 3;
 const OPEN_MS = 500;
 
-export class Breaker {
+export class CircuitBreaker {
   #failures = 0;
   #openUntilMs = 0;
 

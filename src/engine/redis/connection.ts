@@ -6,7 +6,7 @@
 import calculateSlot from 'cluster-key-slot';
 import { type Cluster, Redis, type RedisOptions } from 'ioredis';
 import { SendsOnce } from './sends-once.js';
-import { bounded } from './with-timeout.js';
+import { withTimeout } from './with-timeout.js';
 
 export interface Address {
   readonly host: string;
@@ -129,7 +129,7 @@ function openSingle(place: SinglePlace, options: ConnectOptions): Connection {
   const select = async () => {
     if (database === 0) return;
     try {
-      await bounded(client.select(database), waitMs);
+      await withTimeout(client.select(database), waitMs);
       selected = true;
       refusal = undefined;
     } catch (error) {
@@ -277,7 +277,7 @@ let links = 0;
 async function serverBehind(client: Redis, waitMs: number): Promise<Server | undefined> {
   const link = ++links;
   try {
-    return { run: /run_id:(\w+)/.exec(await bounded(client.info('server'), waitMs))?.[1] ?? UNKNOWN_RUN, link };
+    return { run: /run_id:(\w+)/.exec(await withTimeout(client.info('server'), waitMs))?.[1] ?? UNKNOWN_RUN, link };
   } catch (error) {
     const refused = error instanceof Error && error.name === 'ReplyError';
     return refused ? { run: UNKNOWN_RUN, link } : undefined;

@@ -2,7 +2,7 @@
 -- KEYS[1]  pos      KEYS[2]  rel      KEYS[3]  the lease's name up to the run id      KEYS[4]  notes of fences
 -- ARGV[1]  the run id as the client knows it, for servers on which scripts may not call INFO
 -- ARGV[2]  how many released ids      ARGV[3]  how many notes of forgotten fences
--- Reply    {seconds, microseconds, pos or '', ms the lease still runs (0: none, or one that proves nothing), run id, released ids,
+-- Reply    {seconds, microseconds, pos or '', ms the lease still runs (0: none), run id, released ids,
 --           'checked' when APPLY can compare the run id, 'local' when it can keep the lease from being replicated, notes of fences
 --           that are set although their transactions are below pos, and so over, why this server takes no writes now: '' when it does, or
 --           while there is a lease, the replication id of this primary: '' on a replica, or where it cannot be read}
@@ -15,7 +15,7 @@ local checked = run and 'checked' or 'unchecked'
 run = run or ARGV[1]
 local time = redis.call('TIME')
 local lease = redis.call('GET', KEYS[3] .. ':' .. run)
-local left = lease and not string.match(lease, '^unproved:') and redis.call('PTTL', KEYS[3] .. ':' .. run) or 0
+local left = lease and redis.call('PTTL', KEYS[3] .. ':' .. run) or 0
 local position = redis.call('GET', KEYS[1]) or ''
 local below = string.match(position, '^(%d+):.')
 local forgotten = below and redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', '(' .. below, 'LIMIT', 0, ARGV[3]) or {}

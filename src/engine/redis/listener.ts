@@ -4,7 +4,7 @@
  */
 import type { Cluster, Redis } from 'ioredis';
 import { openClient, type RedisPlace } from './connection.js';
-import { bounded } from './with-timeout.js';
+import { withTimeout } from './with-timeout.js';
 
 /** A connection whose other end is gone without a word is noticed after so long. */
 const CHECK_EVERY_MS = 5000;
@@ -27,7 +27,7 @@ export function listenTo(place: RedisPlace, channel: string, { waitMs, heard, ga
   };
   const subscribe = async () => {
     try {
-      await bounded(subscribed(client, channel), waitMs);
+      await withTimeout(subscribed(client, channel), waitMs);
       if (!hearing && !stopped) gap();
       hearing = true;
     } catch {

@@ -8,30 +8,30 @@
  */
 import calculateSlot from 'cluster-key-slot';
 import type { ChainableCommander, Cluster, Redis } from 'ioredis';
-import { ENTRY_FORMAT, generationsText, type Lease, leaseOf, UNPROVED } from '../cache/entry.js';
+import { ENTRY_FORMAT, generationsText, type Lease, leaseOf } from '../cache/entry.js';
 import { CacheError } from '../cache/errors.js';
-import { Recent } from '../cache/generational-cache.js';
+import { GenerationalCache } from '../cache/generational-cache.js';
 import type { Key } from '../cache/key.js';
 import { databaseOf, mayStore } from '../cache/purge.js';
 import {
   type ApplyReply,
   type FenceReply,
   type Fill,
-  type Forgotten,
   type Head,
-  HOME,
   LEASE_MS,
+  LOG_GROUP,
   type LogMark,
-  type LogView,
+  type LogSlice,
   MAX_FORGOTTEN_PER_TICK,
   MAX_LOG_RECORDS,
   MAX_RECORDS_PER_READ,
   MAX_RELEASED_KNOWN,
   MAX_TEXTS,
-  type News,
+  type OrphanFence,
   type Position,
   recordOf,
   type Store,
+  type StoreEvent,
   type StoreReadOptions,
   type Tick,
   TOKEN_TTL_MS,
@@ -40,7 +40,7 @@ import {
 import type { Tag } from '../cache/tag.js';
 import { type Clock, DAY, systemClock } from '../cache/time.js';
 import { randomEpoch, randomToken } from '../cache/token.js';
-import { Breaker } from './circuit-breaker.js';
+import { CircuitBreaker } from './circuit-breaker.js';
 import { type Connection, corkForNow, openConnection, type RedisPlace, type Server } from './connection.js';
 import { listenTo } from './listener.js';
 import { lostTogetherMs, Outage, type OutageListener, refusalText, reportedOnce } from './outage.js';
@@ -54,7 +54,7 @@ import {
   releaseScript,
   runScript,
 } from './scripts.js';
-import { bounded, TIMED_OUT } from './with-timeout.js';
+import { TIMED_OUT, withTimeout } from './with-timeout.js';
 
 export type RedisStoreOptions = RedisPlace & {
   /** Names this application's keys in a shared Redis: letters, digits, `-`, `_`. Default `tasks`. */
@@ -79,7 +79,7 @@ const STATISTICS_TTL_MS = 8 * DAY;
 interface Group {
   readonly index: number;
   readonly hashTag: string;
-  readonly breaker: Breaker;
+  readonly breaker: CircuitBreaker;
   readonly outage: Outage;
 }
 
@@ -107,12 +107,13 @@ export class RedisStore implements Store {
   readonly #onLimit: (text: string) => void;
   readonly #limits = new Set<string>();
   /** Tags whose tokens this process has seen: a plain read will find them there, unless they have expired since. */
-  readonly #tokened = new Recent<Tag, true>(MAX_TOKENED);
+  readonly #tokened = new GenerationalCache<Tag, true>(MAX_TOKENED);
   readonly #groups: readonly Group[];
   readonly #reader: Connection;
   readonly #writer: Connection;
   readonly #ticker: Connection;
   #database: (() => string | undefined) | undefined;
+  #owned: () => boolean = () => true;
 
   constructor(options: RedisStoreOptions) {
     const { group = 'tasks', waitMs = 250, clock = systemClock, onLimit = () => {}, onOutage, ...place } = options;
@@ -126,7 +127,7 @@ export class RedisStore implements Store {
     this.#groups = names.map((name, index) => ({
       index,
       hashTag: `{${name}}`,
-      breaker: new Breaker(clock),
+      breaker: new CircuitBreaker(clock),
       outage: new Outage(clock, outages),
     }));
     this.channel = `inv:{${group}}`;
@@ -154,8 +155,8 @@ export class RedisStore implements Store {
 
   /** Some managed servers tell nothing of their memory: then nothing is said. */
   async #checkEviction(): Promise<void> {
-    if (this.#ticker.serverOf((this.#groups[HOME] as Group).hashTag) === undefined) return;
-    const info = await bounded(this.#ticker.client.info('memory'), this.#waitMs).catch(() => '');
+    if (this.#ticker.serverOf((this.#groups[LOG_GROUP] as Group).hashTag) === undefined) return;
+    const info = await withTimeout(this.#ticker.client.info('memory'), this.#waitMs).catch(() => '');
     const policy = /maxmemory_policy:(allkeys-\w+)/.exec(info)?.[1];
     if (policy !== undefined)
       this.#limited(
@@ -164,19 +165,22 @@ export class RedisStore implements Store {
   }
 
   groupOf(name: Key | Tag): number {
-    return this.groups === 1 ? HOME : calculateSlot(name) % this.groups;
+    return this.groups === 1 ? LOG_GROUP : calculateSlot(name) % this.groups;
   }
 
-  bind(database: () => string | undefined): void {
+  bind(database: () => string | undefined, owned: () => boolean = () => true): void {
     this.#database = database;
+    this.#owned = owned;
   }
 
-  async read(keys: readonly Key[], tags: readonly Tag[], { log, mint = false }: StoreReadOptions = {}): Promise<View> {
+  async read(keys: readonly Key[], tags: readonly Tag[], options: StoreReadOptions = {}): Promise<View> {
+    const { log } = options;
+    const mint = options.mint === true && this.#owned();
     const entries = new Map<Key, string>();
     const tokens = new Map<Tag, string>();
     const leases: (Lease | undefined)[] = new Array(this.groups).fill(undefined);
-    let logView: LogView | undefined;
-    const parts = this.#split({ keys, tags }, log === undefined ? [] : [HOME]);
+    let logView: LogSlice | undefined;
+    const parts = this.#split({ keys, tags }, log === undefined ? [] : [LOG_GROUP]);
     const results = await Promise.allSettled(
       parts.map(({ group, keys, tags }) =>
         this.#reading(group, 'read', async (client, { run }) => {
@@ -184,7 +188,7 @@ export class RedisStore implements Store {
           for (const key of keys) names.push(this.#entry(group, key));
           for (const tag of tags) names.push(this.#tag(group, tag));
           const mints = mint && tags.some((tag) => this.#tokened.get(tag) === undefined);
-          const asked = group.index === HOME ? log : undefined;
+          const asked = group.index === LOG_GROUP ? log : undefined;
           const tagsFrom = mints ? 1 + keys.length : undefined;
           const [found, records] = await this.#readGroup(client, group, { names, tagsFrom, log: asked });
           if (asked !== undefined) logView = asked === 'end' ? endOf(records) : sinceMark(asked, records);
@@ -203,6 +207,10 @@ export class RedisStore implements Store {
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined && results.every(({ status }) => status === 'rejected')) throw failed.reason;
     return { leases, entries, tokens, log: logView };
+  }
+
+  #requireOwned(): void {
+    if (!this.#owned()) throw unavailable(new Error('these keys are not known to be those of this database'));
   }
 
   #believes(purge: string): boolean {
@@ -243,6 +251,7 @@ export class RedisStore implements Store {
   }
 
   async fill(fills: readonly Fill[]): Promise<void> {
+    if (!this.#owned()) return;
     const own = fills.filter(({ text }) => this.#database === undefined || mayStore(text, this.#database()));
     const byKey = new Map(own.map((fill) => [fill.key, fill]));
     await Promise.all(
@@ -263,14 +272,16 @@ export class RedisStore implements Store {
     );
   }
 
-  claim(key: Key, ttlMs: number): Promise<boolean> {
+  async tryLockRefresh(key: Key, ttlMs: number): Promise<boolean> {
+    if (!this.#owned()) return false;
     const group = this.#groups[this.groupOf(key)] as Group;
     return this.#reading(group, 'write', async (client) => {
       return (await client.set(`r:${group.hashTag}:${key}`, '1', 'PX', ttlMs, 'NX')) === 'OK';
     });
   }
 
-  async remember(name: string, text: string, ttlMs: number): Promise<void> {
+  async setText(name: string, text: string, ttlMs: number): Promise<void> {
+    this.#requireOwned();
     const { group, key } = this.#text(name);
     const index = `qi:${group.hashTag}`;
     const maxTexts = Math.ceil(MAX_TEXTS / this.groups);
@@ -287,7 +298,7 @@ export class RedisStore implements Store {
     });
   }
 
-  async recall(name: string): Promise<string | undefined> {
+  async getText(name: string): Promise<string | undefined> {
     const { group, key } = this.#text(name);
     return (await this.#reading(group, 'read', (client) => client.get(key))) ?? undefined;
   }
@@ -300,14 +311,14 @@ export class RedisStore implements Store {
   ): Promise<FenceReply> {
     const { fresh, database = '' } = options;
     const record = logRecord(tags);
-    const parts = this.#split({ keys: [], tags }, [HOME]);
+    const parts = this.#split({ keys: [], tags }, [LOG_GROUP]);
     let foreign = false;
     const fenceAll = (connection: Connection) =>
       homeLast(parts, async ({ group, tags }) => {
         const reply = await this.#attempt(group, connection, 'fence', (client) => {
           const names = (['log', 'fen', 'pos'] as const).map((name) => this.#name(name, group));
           const keys = [...names, ...this.#tags(group, tags)];
-          const told = group.index === HOME ? record : '';
+          const told = group.index === LOG_GROUP ? record : '';
           const args = [String(xid), told, MAX_LOG_RECORDS, randomEpoch(), JSON.stringify(tags), database];
           return runScript(client, fenceScript, keys, args);
         });
@@ -328,18 +339,22 @@ export class RedisStore implements Store {
     return this.#release({ xids: String(xid), tags, mode: 'record', logs, database });
   }
 
-  unfence(xids: readonly string[], tags: readonly Tag[], options?: { database?: string | undefined }): Promise<void> {
+  releaseFinished(
+    xids: readonly string[],
+    tags: readonly Tag[],
+    options?: { database?: string | undefined },
+  ): Promise<void> {
     return this.#release({ xids: xids.join(','), tags, mode: 'resolve', logs: 'never', database: options?.database });
   }
 
-  async sweep(
-    forgotten: readonly Forgotten[],
-    index = HOME,
+  async releaseOrphans(
+    orphans: readonly OrphanFence[],
+    index = LOG_GROUP,
     { database }: { database?: string | undefined } = {},
   ): Promise<void> {
     const group = this.#groups[index] as Group;
     // One call each: a fence has thousands of tags at most, and Redis does nothing else meanwhile.
-    for (const { xid, tags } of forgotten) {
+    for (const { xid, tags } of orphans) {
       const what = {
         xids: xid,
         own: tags,
@@ -353,23 +368,12 @@ export class RedisStore implements Store {
     }
   }
 
-  invalidate(tags: readonly Tag[]): Promise<void> {
-    return this.#release({ xids: '', tags, mode: 'resolve', logs: 'always', database: undefined });
+  async invalidate(tags: readonly Tag[]): Promise<void> {
+    this.#requireOwned();
+    await this.#release({ xids: '', tags, mode: 'resolve', logs: 'always', database: undefined });
   }
 
-  async grantUnproved(ms: number): Promise<void> {
-    await allEnded(
-      this.#groups.map((group) =>
-        this.#attempt(group, this.#ticker, 'write', async (client, { run }) => {
-          const position = readPosition((await client.get(this.#name('pos', group))) ?? '');
-          if (position === undefined) return;
-          await client.set(this.#runName('ok', group, run), `${UNPROVED}:${position.purge}`, 'PX', ms, 'NX');
-        }),
-      ),
-    );
-  }
-
-  listen(hear: (news: News) => void): () => void {
+  subscribe(hear: (news: StoreEvent) => void): () => void {
     return listenTo(this.#place, this.channel, {
       waitMs: this.#waitMs,
       heard: (text) => {
@@ -380,7 +384,7 @@ export class RedisStore implements Store {
     });
   }
 
-  head(index = HOME): Promise<Head> {
+  head(index = LOG_GROUP): Promise<Head> {
     const group = this.#groups[index] as Group;
     const startedMs = this.#clock.monotonicMs();
     return this.#attempt(group, this.#ticker, 'read', async (client, server) => {
@@ -390,7 +394,7 @@ export class RedisStore implements Store {
         MAX_RELEASED_KNOWN,
         MAX_FORGOTTEN_PER_TICK,
       ])) as HeadReply;
-      const [seconds, micros, position, pttl, run, released, checked, lease, forgotten, refusal, history] = reply;
+      const [seconds, micros, position, pttl, run, released, checked, lease, orphans, refusal, history] = reply;
       this.#oneServer(group, run);
       if (refusal !== '') this.#refusedInHead(group, startedMs, refusal);
       else if (pttl > 0) group.outage.leased(pttl);
@@ -406,14 +410,14 @@ export class RedisStore implements Store {
         run,
         ...(checked !== 'checked' && { link: server.link }),
         released,
-        forgotten: forgotten.map(readNote),
+        orphans: orphans.map(readNote),
         ...(refusal !== '' && { refusal: refusalText(refusal) }),
         ...(checked === 'checked' && history !== '' && { history: `${run}/${history}` }),
       };
     });
   }
 
-  apply({ head, next, rows, barrier, grant, others }: Tick, index = HOME): Promise<ApplyReply> {
+  apply({ head, next, rows, barrier, grant, others }: Tick, index = LOG_GROUP): Promise<ApplyReply> {
     const group = this.#groups[index] as Group;
     return this.#attempt(group, this.#ticker, 'apply', async (client, server) => {
       if (head.link !== undefined && head.link !== server.link) return { result: 'moved', unreleased: [] };
@@ -430,7 +434,7 @@ export class RedisStore implements Store {
         for (const tag of own) {
           if (!indexOf.has(tag)) indexOf.set(tag, keys.push(this.#tag(group, tag)));
         }
-        const [told, record] = index === HOME ? [message(String(xid), tags), logRecord(tags)] : ['', ''];
+        const [told, record] = index === LOG_GROUP ? [message(String(xid), tags), logRecord(tags)] : ['', ''];
         const again = others?.unreleased.has(String(xid)) === true ? 1 : 0;
         return [String(xid), randomToken(), told, record, own.map((tag) => indexOf.get(tag)), again];
       });
@@ -444,11 +448,11 @@ export class RedisStore implements Store {
         grant,
         randomToken(),
         TOKEN_TTL_MS,
-        index === HOME ? this.channel : '',
+        index === LOG_GROUP ? this.channel : '',
         JSON.stringify(packed),
-        index === HOME ? MAX_LOG_RECORDS : '',
+        index === LOG_GROUP ? MAX_LOG_RECORDS : '',
         randomEpoch(),
-        index === HOME ? generationsText(others?.generations ?? []) : '',
+        index === LOG_GROUP ? generationsText(others?.generations ?? []) : '',
       ])) as [ApplyReply['result'], generation?: string, unreleased?: string[]];
       const [result, generation, unreleased = []] = reply;
       if (result === 'applied') group.outage.wrote();
@@ -456,8 +460,9 @@ export class RedisStore implements Store {
     });
   }
 
-  async count(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
-    const group = this.#groups[HOME] as Group;
+  async addCounters(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
+    this.#requireOwned();
+    const group = this.#groups[LOG_GROUP] as Group;
     await this.#reading(group, 'write', async (client) => {
       const name = this.#statistics(day);
       const pipeline = client.pipeline();
@@ -467,14 +472,14 @@ export class RedisStore implements Store {
   }
 
   async counts(day: string): Promise<ReadonlyMap<string, number>> {
-    const group = this.#groups[HOME] as Group;
+    const group = this.#groups[LOG_GROUP] as Group;
     const found = await this.#reading(group, 'read', (client) => client.hgetall(this.#statistics(day)));
     return new Map(Object.entries(found).map(([field, count]) => [field, Number(count)]));
   }
 
-  lostForMs(tags?: readonly Tag[]): number {
+  outageMs(tags?: readonly Tag[]): number {
     if (tags === undefined) return Math.max(...this.#groups.map(({ outage }) => outage.lostForMs));
-    return lostTogetherMs(this.#split({ keys: [], tags }, [HOME]).map(({ group }) => group.outage));
+    return lostTogetherMs(this.#split({ keys: [], tags }, [LOG_GROUP]).map(({ group }) => group.outage));
   }
 
   async close(): Promise<void> {
@@ -502,9 +507,9 @@ export class RedisStore implements Store {
   }): Promise<void> {
     const { xids, tags, logs, ...same } = what;
     let lost = false;
-    await homeLast(this.#split({ keys: [], tags }, [HOME]), async ({ group, tags: own }) => {
+    await homeLast(this.#split({ keys: [], tags }, [LOG_GROUP]), async ({ group, tags: own }) => {
       const told =
-        group.index === HOME
+        group.index === LOG_GROUP
           ? {
               message: message(xids, tags),
               record: logRecord(tags),
@@ -543,7 +548,7 @@ export class RedisStore implements Store {
 
   /** Keys and tags by group; `besides`: groups that are included in any case. */
   #split(asked: { keys: readonly Key[]; tags: readonly Tag[] }, besides: readonly number[] = []): readonly Part[] {
-    if (this.groups === 1) return [{ group: this.#groups[HOME] as Group, ...asked }];
+    if (this.groups === 1) return [{ group: this.#groups[LOG_GROUP] as Group, ...asked }];
     const parts = new Map<number, { group: Group; keys: Key[]; tags: Tag[] }>();
     const partOf = (index: number) => {
       const known = parts.get(index);
@@ -583,12 +588,12 @@ export class RedisStore implements Store {
   }
 
   #text(name: string): { group: Group; key: string } {
-    const group = this.#groups[this.groups === 1 ? HOME : calculateSlot(name) % this.groups] as Group;
+    const group = this.#groups[this.groups === 1 ? LOG_GROUP : calculateSlot(name) % this.groups] as Group;
     return { group, key: `q:${group.hashTag}:${name}` };
   }
 
   #statistics(day: string): string {
-    return `stat:${(this.#groups[HOME] as Group).hashTag}:${day}`;
+    return `stat:${(this.#groups[LOG_GROUP] as Group).hashTag}:${day}`;
   }
 
   #limited(text: string): void {
@@ -611,7 +616,7 @@ export class RedisStore implements Store {
     const connection = openConnection(this.#place, { waitMs: this.#waitMs, once: true });
     const startedMs = this.#clock.monotonicMs();
     try {
-      await bounded(connection.connect(), this.#waitMs).catch((error) => {
+      await withTimeout(connection.connect(), this.#waitMs).catch((error) => {
         for (const { group } of parts) group.outage.failed(startedMs, textOf(error));
         throw unavailable(error);
       });
@@ -658,7 +663,7 @@ export class RedisStore implements Store {
       }
       if (server === undefined || !connection.selected) throw new Error('there is no connection');
       corkForNow(connection.client);
-      const value = await bounded(run(connection.client, server), this.#waitMs);
+      const value = await withTimeout(run(connection.client, server), this.#waitMs);
       group.outage.answered();
       return value;
     } catch (error) {
@@ -694,7 +699,7 @@ type HeadReply = [
   released: string[],
   checked: string,
   lease: string,
-  forgotten: string[],
+  orphans: string[],
   refusal: string,
   history: string,
 ];
@@ -704,7 +709,7 @@ const UNKNOWN_SERVER: Server = { run: '?', link: 0 };
 
 function unavailable(error: unknown): CacheError {
   if (error instanceof CacheError) return error;
-  return new CacheError('STORE_UNAVAILABLE', `Redis: ${textOf(error)}`, { cause: error });
+  return new CacheError('STORE_UNAVAILABLE', `Redis: ${messageOf(error)}`, { cause: error });
 }
 
 /** The server's own answer, not one of the connection. */
@@ -712,18 +717,22 @@ function isRefusal(error: unknown): boolean {
   return error instanceof Error && error.name === 'ReplyError';
 }
 
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 function textOf(error: unknown): string {
-  return refusalText(error instanceof Error ? error.message : String(error));
+  return refusalText(messageOf(error));
 }
 
 type StreamRecord = [id: string, fields: string[]];
 
-function endOf(reply: unknown): LogView {
+function endOf(reply: unknown): LogSlice {
   const last = (reply as StreamRecord[])[0];
   return { kind: 'end', mark: last && markOf(last[0]) };
 }
 
-function sinceMark(since: LogMark, reply: unknown): LogView {
+function sinceMark(since: LogMark, reply: unknown): LogSlice {
   const found = (reply as [string, StreamRecord[]][] | null)?.[0]?.[1] ?? [];
   const [first, ...next] = found;
   const isMark = first?.[0] === `${since.epoch}-${since.sequence}`;
@@ -763,7 +772,7 @@ function readPosition(text: string): Position | undefined {
   return xid !== undefined && purge !== undefined && /^\d+$/.test(xid) ? { xid: BigInt(xid), purge } : undefined;
 }
 
-function readNote(note: string): Forgotten {
+function readNote(note: string): OrphanFence {
   const bar = note.indexOf('|');
   return { xid: note.slice(0, bar), tags: JSON.parse(note.slice(bar + 1)) as Tag[] };
 }
@@ -777,7 +786,7 @@ function message(xid: string, tags: readonly Tag[]): string {
 }
 
 /** Undefined for what we do not write: anybody may publish. */
-function readMessage(text: string): News | undefined {
+function readMessage(text: string): StoreEvent | undefined {
   try {
     const { xid, tags } = JSON.parse(text) as { xid: unknown; tags: unknown };
     if (typeof xid !== 'string' || !Array.isArray(tags)) return undefined;
@@ -806,8 +815,8 @@ async function allOf(exec: Promise<[Error | null, unknown][] | null>): Promise<u
 
 /** HOME's part only when those of all other groups have ended well: what it tells is true of them, too. */
 async function homeLast(parts: readonly Part[], run: (part: Part) => Promise<void>): Promise<void> {
-  await allEnded(parts.filter(({ group }) => group.index !== HOME).map(run));
-  await allEnded(parts.filter(({ group }) => group.index === HOME).map(run));
+  await allEnded(parts.filter(({ group }) => group.index !== LOG_GROUP).map(run));
+  await allEnded(parts.filter(({ group }) => group.index === LOG_GROUP).map(run));
 }
 
 /** Waits for all. @throws the first failure, when all have ended */

@@ -6,7 +6,7 @@
 export const TIMED_OUT = 'no answer in time';
 
 /** @throws Error TIMED_OUT after `ms`, and not before the sockets were read once after that. */
-export async function bounded<T>(work: Promise<T>, ms: number): Promise<T> {
+export async function withTimeout<T>(work: Promise<T>, ms: number): Promise<T> {
   const deadlineMs = performance.now() + ms;
   let timer: NodeJS.Timeout | undefined;
   let look: NodeJS.Immediate | undefined;

@@ -4,9 +4,9 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { GraphQLError } from 'graphql';
+import { headerMap } from '../../graphql/http-headers.js';
 import { MAX_BODY_BYTES } from '../../graphql/limits.js';
 import { BytesByCaller } from './bytes-by-caller.js';
-import { headerMap } from './http-headers.js';
 
 /** A body up to this size is read in any case: a caller has at most some thousands of connections. */
 const SMALL_BYTES = 16 * 1024;

@@ -5,32 +5,42 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import type { Cache } from '../../engine/cache/index.js';
-import { type Answer, type Answers, mayBeKnown, type Question, questionOf } from '../../engine/graphql/index.js';
+import {
+  type CachedResponse,
+  isCacheable,
+  type RequestKey,
+  type ResponseCache,
+  requestKeyOf,
+} from '../../engine/graphql/index.js';
 import type { RateState } from '../../graphql/rate-state.js';
 import { headersOf, type RateLimits } from '../rate-limit/rate-limit.js';
-import type { Admitted, Asker, Opened } from '../request-context.js';
+import type { Admitted, AdmittedRequest, IncomingRequest } from '../request-context.js';
 import { addressOf, type HttpSecurityOptions } from './http-security.js';
 import type { UnreadResponses } from './unread-responses.js';
 
 /** A request that was looked at here and has no answer yet. */
-export interface Asked {
-  readonly question: Question;
+export interface PendingRequest {
+  readonly question: RequestKey;
   /** Admitted once, here: who asks, or what the request is refused with. */
-  readonly opened: Promise<Opened>;
+  readonly opened: Promise<AdmittedRequest>;
 }
 
 export interface FrontDoorOptions extends Pick<HttpSecurityOptions, 'trustProxy'> {
-  readonly answers: Answers;
+  readonly answers: ResponseCache;
   readonly cache: Cache;
   readonly rateLimits?: RateLimits | undefined;
   readonly unread: UnreadResponses;
   /** @throws what the request is refused with */
-  readonly admit: (asker: Asker) => Promise<Admitted>;
+  readonly admit: (asker: IncomingRequest) => Promise<Admitted>;
 }
 
 /** @returns what was asked, by request, of those that went on to the server */
-export function openFrontDoor(app: FastifyInstance, url: string, options: FrontDoorOptions): WeakMap<object, Asked> {
-  const asked = new WeakMap<object, Asked>();
+export function serveCachedResponses(
+  app: FastifyInstance,
+  url: string,
+  options: FrontDoorOptions,
+): WeakMap<object, PendingRequest> {
+  const asked = new WeakMap<object, PendingRequest>();
   const addressOfRequest = addressOf(options);
   const [server] = app.server.listeners('request') as [RequestListener];
   let closing = false;
@@ -43,17 +53,17 @@ export function openFrontDoor(app: FastifyInstance, url: string, options: FrontD
   });
   app.server.removeListener('request', server);
   app.server.on('request', (request, response) => {
-    if (closing || request.url !== url || !mayBeKnown(request)) return server(request, response);
+    if (closing || request.url !== url || !isCacheable(request)) return server(request, response);
     const startedMs = performance.now();
-    whenWhole(request, async (body) => {
+    readBody(request, async (body) => {
       // Not before: what proves an answer is a read of the log that was sent after this, and a body may come late.
-      const session = options.cache.session({ answer: true });
-      const sender = options.admit({ headers: request.headers, address: addressOfRequest(request), session });
-      const opened = sender.then((admitted) => ({ ...admitted, session }));
-      const asking: Asked = { question: questionOf(request, body), opened };
+      const readSet = options.cache.readSet({ answer: true });
+      const sender = options.admit({ headers: request.headers, address: addressOfRequest(request), readSet });
+      const opened = sender.then((admitted) => ({ ...admitted, readSet }));
+      const asking: PendingRequest = { question: requestKeyOf(request, body), opened };
       const known = await findKnown(options, asking).catch(() => undefined);
       if (closing) response.shouldKeepAlive = false;
-      if (known !== undefined) return sendKnown(response, { known, startedMs, unread: options.unread });
+      if (known !== undefined) return sendCached(response, { known, startedMs, unread: options.unread });
       asked.set(request, asking);
       request.unshift(body);
       server(request, response);
@@ -66,7 +76,7 @@ export function openFrontDoor(app: FastifyInstance, url: string, options: FrontD
  * Calls back with the body once all of it has come. So many bytes are asked for and no more: who reads a stream that has ended beyond
  * its end ends it for good, and nothing can be put back.
  */
-function whenWhole(request: IncomingMessage, then: (body: Buffer) => void): void {
+function readBody(request: IncomingMessage, then: (body: Buffer) => void): void {
   const bytes = Number(request.headers['content-length']);
   const onReadable = () => {
     const body: Buffer | null = request.read(bytes);
@@ -78,7 +88,7 @@ function whenWhole(request: IncomingMessage, then: (body: Buffer) => void): void
 }
 
 interface Known {
-  readonly answer: Answer;
+  readonly answer: CachedResponse;
   /** Who pays. */
   readonly caller: string;
   readonly paid: RateState | undefined;
@@ -87,16 +97,16 @@ interface Known {
 /** Undefined also where the request is to be refused: the server says so in its own way. */
 async function findKnown(
   { answers, rateLimits, unread }: FrontDoorOptions,
-  { question, opened }: Asked,
+  { question, opened }: PendingRequest,
 ): Promise<Known | undefined> {
-  const { session, identity, caller } = await opened;
+  const { readSet, identity, caller } = await opened;
   if (identity === undefined || !answers.has(question, identity.userId)) return undefined;
-  const answer = await answers.find(question, identity.userId, session);
+  const answer = await answers.find(question, identity.userId, readSet);
   if (answer === undefined || !unread.allows(caller, answer.text.length)) return undefined;
-  return { answer, caller, paid: await rateLimits?.spend(caller, answer.cost) };
+  return { answer, caller, paid: await rateLimits?.consume(caller, answer.cost) };
 }
 
-function sendKnown(
+function sendCached(
   response: ServerResponse,
   { known, startedMs, unread }: { known: Known; startedMs: number; unread: UnreadResponses },
 ): void {

@@ -4,15 +4,15 @@
  */
 import { type ApolloServer, HeaderMap, type HTTPGraphQLResponse } from '@apollo/server';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Session } from '../../engine/cache/index.js';
-import type { Answers } from '../../engine/graphql/index.js';
+import type { ReadSet } from '../../engine/cache/index.js';
+import type { ResponseCache } from '../../engine/graphql/index.js';
 import { badRequest, type ErrorMask } from '../../graphql/errors.js';
+import { httpOf } from '../../graphql/http-headers.js';
 import { MAX_ANONYMOUS_BODY_BYTES } from '../../graphql/limits.js';
 import { type Documents, noToken } from '../operations/documents.js';
-import type { Admitted, Opened, RequestContext } from '../request-context.js';
+import type { Admitted, AdmittedRequest, RequestContext } from '../request-context.js';
 import { ArrivingBodies } from './arriving-bodies.js';
-import type { Asked } from './cached-responses.js';
-import { httpOf } from './http-headers.js';
+import type { PendingRequest } from './cached-responses.js';
 import { clientGone } from './request-signal.js';
 import { tooManyUnread, type UnreadResponses } from './unread-responses.js';
 
@@ -21,24 +21,28 @@ const TRACKED_BYTES = 8 * 1024;
 
 export interface EndpointOptions {
   readonly apollo: ApolloServer<RequestContext>;
-  readonly answers: Answers;
+  readonly answers: ResponseCache;
   readonly documents: Documents;
   readonly unread: UnreadResponses;
   readonly mask: ErrorMask;
   /** What the front door has let through. */
-  readonly asked: WeakMap<object, Asked>;
+  readonly asked: WeakMap<object, PendingRequest>;
   /** Filled before a body is read: its sender, by request. */
   readonly admitted: WeakMap<object, Admitted>;
   /** @throws what the request is refused with */
   readonly admit: (request: FastifyRequest) => Promise<Admitted>;
-  readonly session: () => Session;
-  readonly contextOf: (opened: Opened, request: FastifyRequest, reply: FastifyReply) => Promise<RequestContext>;
+  readonly readSet: () => ReadSet;
+  readonly contextOf: (
+    opened: AdmittedRequest,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ) => Promise<RequestContext>;
 }
 
 export function serveQueries(app: FastifyInstance, url: string, options: EndpointOptions): void {
-  const { answers, asked, admitted, admit, session } = options;
+  const { answers, asked, admitted, admit, readSet } = options;
   const arriving = new ArrivingBodies();
-  const answered = new WeakMap<object, Opened>();
+  const answered = new WeakMap<object, AdmittedRequest>();
   app.route({
     url,
     method: ['GET', 'POST'],
@@ -54,7 +58,8 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
     handler: async (request, reply) => {
       const sender = admitted.get(request.raw) as Admitted; // set in onRequest
       // Begun when the body has come, and after what admitting has written. The front door's has its own, begun then, too.
-      const opened: Opened = 'session' in sender ? (sender as Opened) : { ...sender, session: session() };
+      const opened: AdmittedRequest =
+        'readSet' in sender ? (sender as AdmittedRequest) : { ...sender, readSet: readSet() };
       const response = await answer(options, { opened, request, reply });
       if (opened.answeredFor !== undefined) answered.set(request.raw, opened);
       return send(options, { opened, response, reply });
@@ -62,8 +67,8 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
     onSend: async ({ raw }, reply, payload) => {
       const [opened, question] = [answered.get(raw), asked.get(raw)?.question];
       if (opened?.identity === undefined || question === undefined || reply.statusCode !== 200) return payload;
-      const { session, identity, answeredFor: cost = 0 } = opened;
-      answers.keep(question, identity.userId, session, { text: payload as string, headers: reply.getHeaders(), cost });
+      const { readSet, identity, answeredFor: cost = 0 } = opened;
+      answers.keep(question, identity.userId, readSet, { text: payload as string, headers: reply.getHeaders(), cost });
       return payload;
     },
   });
@@ -76,7 +81,7 @@ function requireSmallBody({ headers }: FastifyRequest): void {
 }
 
 interface Exchange {
-  readonly opened: Opened;
+  readonly opened: AdmittedRequest;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
 }
@@ -118,7 +123,7 @@ interface Head {
 /** @returns the body */
 async function send(
   { unread, mask }: EndpointOptions,
-  { opened, response, reply }: { opened: Opened; response: HTTPGraphQLResponse; reply: FastifyReply },
+  { opened, response, reply }: { opened: AdmittedRequest; response: HTTPGraphQLResponse; reply: FastifyReply },
 ): Promise<string> {
   const text = await textOf(response);
   const bytes = Buffer.byteLength(text);

@@ -5,8 +5,8 @@
 import type { FastifyError, FastifyInstance } from 'fastify';
 import { GraphQLError } from 'graphql';
 import { badRequest, type ErrorMask } from '../../graphql/errors.js';
+import { httpOf } from '../../graphql/http-headers.js';
 import { mediaTypeFor } from './graphql-over-http.js';
-import { httpOf } from './http-headers.js';
 
 export function answerHttpErrors(app: FastifyInstance, endpoint: string, mask: ErrorMask): void {
   app.addHook('onRequest', async (request) => {

@@ -1,10 +1,12 @@
 /** What browsers are told, whom the server believes, and how long it waits for a client: headers, CORS, the proxy in front, timeouts. */
+
 import type { IncomingMessage } from 'node:http';
 import cors from '@fastify/cors';
 import proxyAddr from '@fastify/proxy-addr';
 import type { FastifyInstance, FastifyServerOptions, onRequestHookHandler } from 'fastify';
 import helmet, { type HelmetOptions } from 'helmet';
 import { RECEIVE_TIMEOUT_MS } from '../../graphql/limits.js';
+import type { HttpConnectionLimits } from '../../platform/http-connection-limits.js';
 import { MINUTE, SECOND } from '../../std/time.js';
 import { OfferedMessage } from './upgrade-offers.js';
 
@@ -30,6 +32,8 @@ export interface HttpSecurityOptions {
   readonly corsOrigins?: readonly string[];
   /** The addresses of proxies that are believed to tell a request's own. Default: none. */
   readonly trustProxy?: readonly string[] | undefined;
+  /** Default: see http-connections.ts. */
+  readonly httpConnections?: Partial<HttpConnectionLimits>;
 }
 
 export function serverOptions({ trustProxy }: HttpSecurityOptions) {
@@ -44,11 +48,17 @@ export function serverOptions({ trustProxy }: HttpSecurityOptions) {
   } satisfies FastifyServerOptions & { http: object };
 }
 
+type TrustOptions = Pick<HttpSecurityOptions, 'trustProxy'>;
+
+/** @returns whether an address is that of a trusted proxy */
+export function trustsOf({ trustProxy }: TrustOptions): (address: string) => boolean {
+  const trusts = trustProxy && proxyAddr.compile([...trustProxy]);
+  return (address) => trusts?.(address, 0) ?? false;
+}
+
 /** @returns the address that a request comes from, as Fastify has it in `request.ip`: for upgrades, which it does not handle. */
-export function addressOf({
-  trustProxy,
-}: Pick<HttpSecurityOptions, 'trustProxy'>): (request: IncomingMessage) => string {
-  const trusts = trustProxy === undefined ? () => false : proxyAddr.compile([...trustProxy]);
+export function addressOf(options: TrustOptions): (request: IncomingMessage) => string {
+  const trusts = trustsOf(options);
   return (request) => proxyAddr(request, trusts) ?? ''; // none any more: whoever asked is gone
 }
 

@@ -6,7 +6,7 @@ import type { WriteProgress } from '../../engine/postgres/index.js';
 import { ANSWER_TIMEOUT_MS } from '../../graphql/limits.js';
 
 /** The signal aborts when nobody waits any more for an answer that has not been sent. `writes`: what the client is told of them then. */
-export function waitedFor({ raw }: FastifyReply, writes: WriteProgress, ms = ANSWER_TIMEOUT_MS): AbortSignal {
+export function requestSignal({ raw }: FastifyReply, writes: WriteProgress, ms = ANSWER_TIMEOUT_MS): AbortSignal {
   const gone = new AbortController();
   setMaxListeners(0, gone.signal); // every load of the request listens: as many as its cost allows, and none is a leak
   const timer = setTimeout(() => gone.abort(timedOut(ms, writes)), ms).unref();

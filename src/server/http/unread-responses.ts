@@ -5,9 +5,9 @@
 import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { GraphQLError } from 'graphql';
+import { headerMap } from '../../graphql/http-headers.js';
 import { MINUTE, SECOND } from '../../std/time.js';
 import { BytesByCaller } from './bytes-by-caller.js';
-import { headerMap } from './http-headers.js';
 
 /** Default of MAX_UNREAD_MB, in bytes. */
 export const MAX_UNREAD_BYTES = 64 * 1024 * 1024;

@@ -20,10 +20,8 @@ import {
   type GraphQLLeafType,
   type GraphQLObjectType,
   type GraphQLOutputType,
-  type GraphQLResolveInfo,
   type GraphQLSchema,
   GraphQLSkipDirective,
-  getArgumentValues,
   getDirectiveValues,
   getVariableValues,
   isAbstractType,
@@ -44,37 +42,21 @@ import {
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { MAX_COMPILED_FIELDS } from '../../graphql/limits.js';
+import {
+  Bailout,
+  type CompiledField,
+  type Complete,
+  type FieldPlace,
+  type Into,
+  isIterable,
+  isPromise,
+  type Resolvers,
+  Run,
+  type Variables,
+} from './query-run.js';
 import { keyBytes, MAX_RESPONSE_BYTES, ResponseSize } from './response-size.js';
 
-type Field = ReturnType<GraphQLObjectType['getFields']>[string];
-type Resolve = NonNullable<Field['resolve']>;
-type Resolvers = ReadonlyMap<Field, Resolve | undefined>;
-type Variables = Readonly<Record<string, unknown>>;
-/** An object or list of the answer. */
-type Into = Record<string | number, unknown>;
-
-/** What stands in the answer for a value. What a promise will tell is put at `key` of `into` then. @throws to give up */
-type Complete = (value: unknown, run: Run, into: Into, key: string | number) => unknown;
-
-/** A field that is selected in one place of a document. */
-interface Place {
-  readonly definition: Field;
-  readonly nodes: readonly FieldNode[];
-  readonly parentType: GraphQLObjectType;
-  /** Of the place in its query. */
-  readonly index: number;
-}
-
-interface CompiledField extends Place {
-  /** In the answer. */
-  readonly key: string;
-  readonly keyBytes: number;
-  /** Absent: it is a property of its parent's value. */
-  readonly resolve: Resolve | undefined;
-  readonly complete: Complete;
-}
-
-export interface Asked {
+export interface CompileRequest {
   readonly document: DocumentNode;
   readonly operation: OperationDefinitionNode;
   readonly variables: Variables | undefined;
@@ -113,13 +95,13 @@ export class CompiledQueries {
 
   /** The `data` of a query of a valid document, which is added up in `size`. @throws ResponseTooLarge, or whatever made it give up, which is no answer */
   async run(
-    { document, operation, variables }: Asked,
+    { document, operation, variables }: CompileRequest,
     context: unknown,
     size = new ResponseSize(MAX_RESPONSE_BYTES),
   ): Promise<Into> {
     const definitions = operation.variableDefinitions ?? [];
     const { coerced } = getVariableValues(this.#schema, definitions, variables ?? {}, { maxErrors: 1 });
-    if (coerced === undefined) throw new GaveUp();
+    if (coerced === undefined) throw new Bailout();
     const known = this.#operation(document, operation);
     const key = `${known.id} ${JSON.stringify(known.conditions.map((name) => coerced[name]))}`;
     this.#kept.get(key); // it is used
@@ -155,10 +137,6 @@ function conditionsOf(document: DocumentNode): string[] {
   return [...names];
 }
 
-class GaveUp extends Error {
-  override readonly name = 'GaveUp';
-}
-
 /** One operation under one set of conditions, compiled as far as it has been run. */
 class CompiledQuery {
   readonly schema: GraphQLSchema;
@@ -169,7 +147,7 @@ class CompiledQuery {
   /** Fields compiled. */
   size = 0;
 
-  constructor(schema: GraphQLSchema, resolvers: Resolvers, { document, operation }: Omit<Asked, 'variables'>) {
+  constructor(schema: GraphQLSchema, resolvers: Resolvers, { document, operation }: Omit<CompileRequest, 'variables'>) {
     this.schema = schema;
     this.#resolvers = resolvers;
     this.operation = operation;
@@ -219,8 +197,8 @@ class CompiledQuery {
     const name = nodes[0]?.name.value ?? '';
     const definition = META_FIELDS.find((field) => field.name === name) ?? parentType.getFields()[name];
     // Objects of the answer are plain ones here: it would be their prototype.
-    if (definition === undefined || key === '__proto__') throw new GaveUp();
-    const place: Place = { definition, nodes, parentType, index: this.size++ };
+    if (definition === undefined || key === '__proto__') throw new Bailout();
+    const place: FieldPlace = { definition, nodes, parentType, index: this.size++ };
     const resolve = this.#resolvers.get(definition);
     return {
       ...place,
@@ -231,13 +209,13 @@ class CompiledQuery {
     };
   }
 
-  #completion(type: GraphQLOutputType, place: Place, mayBeNull: boolean): Complete {
+  #completion(type: GraphQLOutputType, place: FieldPlace, mayBeNull: boolean): Complete {
     if (isNonNullType(type)) return this.#completion(type.ofType, place, false);
     const complete = this.#present(type, place);
     return (value, run, into, key) => {
       if (value === null || value === undefined) {
         if (mayBeNull) return null;
-        throw new GaveUp();
+        throw new Bailout();
       }
       if (value instanceof Error) throw value;
       return complete(value, run, into, key);
@@ -245,28 +223,28 @@ class CompiledQuery {
   }
 
   /** Of a value that is there. */
-  #present(type: GraphQLOutputType, place: Place): Complete {
+  #present(type: GraphQLOutputType, place: FieldPlace): Complete {
     if (isLeafType(type)) return leaf(type);
     if (isListType(type)) return list(this.#completion(type.ofType, place, true));
     if (isAbstractType(type)) return this.#abstract(type, place);
     if (isObjectType(type)) return this.#object(type, place);
-    throw new GaveUp();
+    throw new Bailout();
   }
 
-  #object(type: GraphQLObjectType, { nodes }: Place): Complete {
+  #object(type: GraphQLObjectType, { nodes }: FieldPlace): Complete {
     let fields: readonly CompiledField[] | undefined;
     return (value, run) => {
-      if (type.isTypeOf !== undefined) throw new GaveUp();
+      if (type.isTypeOf !== undefined) throw new Bailout();
       fields ??= this.#select(type, nodes, run.variables);
       return run.object(value, fields);
     };
   }
 
-  #abstract(type: GraphQLAbstractType, place: Place): Complete {
+  #abstract(type: GraphQLAbstractType, place: FieldPlace): Complete {
     const objects = new Map<string, Complete>();
     const as: (value: unknown) => Complete = (value) => (name, run, into, key) => {
       const object = this.schema.getType(String(name));
-      if (!isObjectType(object) || !this.schema.isSubType(type, object)) throw new GaveUp();
+      if (!isObjectType(object) || !this.schema.isSubType(type, object)) throw new Bailout();
       const complete = objects.get(object.name) ?? this.#object(object, place);
       objects.set(object.name, complete);
       return complete(value, run, into, key);
@@ -293,7 +271,7 @@ function isIncluded(node: SelectionNode, variables: Variables): boolean {
 function leaf(type: GraphQLLeafType): Complete {
   return (value, run) => {
     const serialized: unknown = type.serialize(value);
-    if (serialized === null || serialized === undefined) throw new GaveUp();
+    if (serialized === null || serialized === undefined) throw new Bailout();
     run.size.addLeaf(serialized);
     return serialized;
   };
@@ -301,7 +279,7 @@ function leaf(type: GraphQLLeafType): Complete {
 
 function list(complete: Complete): Complete {
   return (value, run) => {
-    if (!isIterable(value)) throw new GaveUp();
+    if (!isIterable(value)) throw new Bailout();
     const items: unknown[] = Array.isArray(value) ? value : Array.from(value);
     const into = new Array<unknown>(items.length);
     try {
@@ -312,137 +290,4 @@ function list(complete: Complete): Complete {
     }
     return into;
   };
-}
-
-/** One run of a query. */
-class Run {
-  readonly query: CompiledQuery;
-  readonly context: unknown;
-  readonly variables: Variables;
-  readonly size: ResponseSize;
-  /** By the index of the place: every object of a list calls its resolvers with the same. */
-  readonly #calls: Call[] = [];
-  /** Promises that are waited for; and the first turn. */
-  #pending = 1;
-  #over = false;
-  #finish: () => void;
-  #giveUp: (reason: unknown) => void;
-
-  constructor(query: CompiledQuery, context: unknown, variables: Variables, size: ResponseSize) {
-    this.query = query;
-    this.context = context;
-    this.variables = variables;
-    this.size = size;
-  }
-
-  answer(): Promise<Into> {
-    return new Promise((resolve, reject) => {
-      this.#giveUp = (reason) => {
-        this.#over = true;
-        reject(reason);
-      };
-      try {
-        const data = this.object(undefined, this.query.root(this.variables));
-        this.#finish = () => resolve(data);
-        this.#settled();
-      } catch (error) {
-        this.#giveUp(error);
-      }
-    });
-  }
-
-  object(source: unknown, fields: readonly CompiledField[]): Into {
-    const data: Into = {};
-    let bytes = 0;
-    for (const field of fields) {
-      bytes += field.keyBytes;
-      data[field.key] = this.when(this.#resolved(source, field), field.complete, data, field.key);
-    }
-    this.size.add(bytes);
-    return data;
-  }
-
-  /** Completes a value now, or when its promise is fulfilled. */
-  when(value: unknown, complete: Complete, into: Into | unknown[], key: string | number): unknown {
-    if (!isPromise(value)) return complete(value, this, into as Into, key);
-    this.#pending++;
-    value.then((fulfilled) => {
-      if (this.#over) return; // no more is asked for
-      try {
-        (into as Into)[key] = complete(fulfilled, this, into as Into, key);
-        this.#settled();
-      } catch (error) {
-        this.#giveUp(error);
-      }
-    }, this.#giveUp);
-    return undefined; // keeps the place in the order of keys
-  }
-
-  call(place: Place): Call {
-    const known = this.#calls[place.index];
-    if (known !== undefined) return known;
-    const { definition, nodes } = place;
-    const args = getArgumentValues(definition, nodes[0] as FieldNode, this.variables);
-    const made = { args, info: new Info(this, place) };
-    this.#calls[place.index] = made;
-    return made;
-  }
-
-  #resolved(source: unknown, field: CompiledField): unknown {
-    if (field.resolve !== undefined) {
-      const { args, info } = this.call(field);
-      return field.resolve(source, args, this.context, info);
-    }
-    if (source === null || (typeof source !== 'object' && typeof source !== 'function')) return undefined;
-    const value = (source as Into)[field.definition.name];
-    if (typeof value !== 'function') return value;
-    const { args, info } = this.call(field);
-    return value.call(source, args, this.context, info);
-  }
-
-  #settled(): void {
-    if (--this.#pending === 0) this.#finish();
-  }
-}
-
-/** What a resolver is called with besides its parent's value. */
-interface Call {
-  readonly args: Record<string, unknown>;
-  readonly info: GraphQLResolveInfo;
-}
-
-class Info implements GraphQLResolveInfo {
-  readonly fieldName: string;
-  readonly fieldNodes: readonly FieldNode[];
-  readonly returnType: GraphQLOutputType;
-  readonly parentType: GraphQLObjectType;
-  readonly schema: GraphQLSchema;
-  readonly fragments: Record<string, FragmentDefinitionNode>;
-  readonly rootValue = undefined;
-  readonly operation: OperationDefinitionNode;
-  readonly variableValues: Record<string, unknown>;
-
-  constructor({ query, variables }: Run, { definition, nodes, parentType }: Place) {
-    this.fieldName = definition.name;
-    this.fieldNodes = nodes;
-    this.returnType = definition.type;
-    this.parentType = parentType;
-    this.schema = query.schema;
-    this.fragments = query.fragments;
-    this.operation = query.operation;
-    this.variableValues = variables;
-  }
-
-  /** It is one for all objects of a list. */
-  get path(): never {
-    throw new GaveUp();
-  }
-}
-
-function isIterable(value: unknown): value is Iterable<unknown> {
-  return typeof value === 'object' && value !== null && Symbol.iterator in value;
-}
-
-function isPromise(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }

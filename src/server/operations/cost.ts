@@ -31,7 +31,7 @@ import {
 const MAX_KNOWN = 10_000;
 const MAX_KNOWN_CHARS = 1024 * 1024;
 
-export interface Asked {
+export interface CostRequest {
   readonly document: DocumentNode;
   readonly operation: OperationDefinitionNode;
   readonly variables: Readonly<Record<string, unknown>> | undefined;
@@ -42,9 +42,9 @@ export interface Asked {
  * @throws BAD_USER_INPUT for variables that are too many or too deep for anything to go through them
  */
 export interface CostOf {
-  (asked: Asked): number;
+  (asked: CostRequest): number;
   /** A promise where computing it is known to be slow: then `timed` runs it. */
-  (asked: Asked, timed: Timed): number | Promise<number>;
+  (asked: CostRequest, timed: Timed): number | Promise<number>;
 }
 
 /** Runs what takes the process milliseconds. Rejects when the client has no time left for it. */
@@ -64,7 +64,7 @@ export function costsOf(schema: GraphQLSchema): CostOf {
   };
   /** Each with other variables is computed again, so its clients pay for that in time. */
   const slow = new WeakSet<OperationDefinitionNode>();
-  const computed = (asked: Asked) => {
+  const computed = (asked: CostRequest) => {
     const startedMs = performance.now();
     try {
       return compute(schema, asked);
@@ -77,9 +77,9 @@ export function costsOf(schema: GraphQLSchema): CostOf {
     maxSize: MAX_KNOWN_CHARS,
     sizeCalculation: (_, form) => form.length,
   });
-  function costOf(asked: Asked): number;
-  function costOf(asked: Asked, timed: Timed): number | Promise<number>;
-  function costOf(asked: Asked, timed?: Timed): number | Promise<number> {
+  function costOf(asked: CostRequest): number;
+  function costOf(asked: CostRequest, timed: Timed): number | Promise<number>;
+  function costOf(asked: CostRequest, timed?: Timed): number | Promise<number> {
     requireBounded(asked.variables);
     const form = `${numberOf(asked.operation)} ${formOf(asked)}`;
     const cost = known.get(form);
@@ -113,7 +113,7 @@ function membersOf(value: unknown): unknown[] {
 }
 
 /** @throws QUERY_TOO_EXPENSIVE */
-export function requireAffordable(cost: number): void {
+export function assertCostLimit(cost: number): void {
   if (cost > MAX_COST) throw tooExpensive(cost, `This query costs ${cost}; at most ${MAX_COST} is answered.`);
 }
 
@@ -124,14 +124,14 @@ function tooExpensive(cost: number, message: string): GraphQLError {
 }
 
 /** What of the variables can change the cost: no text does. Absent and null differ: a default may stand for the one. */
-function formOf({ operation, variables = {} }: Asked): string {
+function formOf({ operation, variables = {} }: CostRequest): string {
   const names = operation.variableDefinitions?.map(({ variable }) => variable.name.value) ?? [];
   const declared = Object.fromEntries(names.map((name) => [name, variables[name]]));
   return JSON.stringify(declared, (_, value) => (typeof value === 'string' ? '' : value));
 }
 
 /** Undefined when the variables are not acceptable: execution tells why. */
-function compute(schema: GraphQLSchema, { document, operation, variables }: Asked): number | undefined {
+function compute(schema: GraphQLSchema, { document, operation, variables }: CostRequest): number | undefined {
   const { errors } = getVariableValues(schema, operation.variableDefinitions ?? [], { ...variables }, { maxErrors: 1 });
   if (errors !== undefined) return undefined;
   try {

@@ -17,10 +17,10 @@ import {
 import { LRUCache } from 'lru-cache';
 import { type Clock, systemClock } from '../../engine/cache/index.js';
 import { unauthenticated } from '../../graphql/errors.js';
+import { headerMap } from '../../graphql/http-headers.js';
 import { LIMITS, PARSE_OPTIONS } from '../../graphql/limits.js';
 import { SECOND } from '../../std/time.js';
-import { headerMap } from '../http/http-headers.js';
-import type { Opened, RequestContext } from '../request-context.js';
+import type { AdmittedRequest, RequestContext } from '../request-context.js';
 import { DocumentStore } from './document-store.js';
 import { TimeBudget } from './time-budget.js';
 import { type Turns, WHOLE_TURN } from './turns.js';
@@ -33,10 +33,10 @@ const VIEWERS_TIME = { burstMs: 1000, msPerSecond: 50 };
 const ANONYMOUS_TIME = { burstMs: 250, msPerSecond: 10 };
 
 /** The sender of a document. */
-export type Sender = Pick<Opened, 'caller' | 'identity'>;
+export type Sender = Pick<AdmittedRequest, 'caller' | 'identity'>;
 
 export interface DocumentsOptions {
-  /** Whether there are limits of rate: then time is one of them. */
+  /** Whether the time that one caller takes is bounded. */
   readonly limited: boolean;
   /** New documents are read one in each turn of the event loop. */
   readonly turns: Turns;

@@ -1,13 +1,13 @@
 /**
  * Runs an operation. By default each value of an answer is the database's at some moment while the request ran. A query with the
  * header `x-consistency: snapshot` gets the database of one moment: what the run was given is validated together at its end;
- * what no longer holds is dropped and the operation runs again; at last one transaction of Postgres answers it all.
+ * what no longer holds is dropped and the operation runs again; at last one transaction of Postgres answers it all. Each run costs its points.
  *
  * Apollo lets only a gateway run an operation more than once, so this is one.
  */
 import type { GatewayInterface } from '@apollo/server-gateway-interface';
 import { type ExecutionResult, execute, type GraphQLSchema } from 'graphql';
-import { type Cache, type Session, untilAborted } from '../../engine/cache/index.js';
+import { abortable, type Cache, type ReadSet } from '../../engine/cache/index.js';
 import type { Database, MainDatabase } from '../../engine/postgres/index.js';
 import type { Context } from '../../graphql/context.js';
 import { Loads } from '../../graphql/context.js';
@@ -20,14 +20,15 @@ import { bytesOf, ResponseSize, ResponseTooLarge } from './response-size.js';
 const MAX_RUNS = 3;
 
 /** `extensions.consistency`, where there is something to tell. */
-export type Consistency =
-  | { readonly mode: 'snapshot'; readonly source: 'cache' | 'database'; readonly runs: number }
-  /** An operator lets the cache serve although nothing proves that it is current. */
-  | { readonly mode: 'unproved' };
+export interface Consistency {
+  readonly mode: 'snapshot';
+  readonly source: 'cache' | 'database';
+  readonly runs: number;
+}
 
 type Run = (context: Context) => Promise<ExecutionResult>;
 
-export function gatewayOf(
+export function executorGateway(
   schema: GraphQLSchema,
   options: { cache: Cache; db: MainDatabase; production: boolean; maxResponseBytes: number; large: LargeResponses },
 ): GatewayInterface {
@@ -79,7 +80,7 @@ export function gatewayOf(
             : runOnce(run, contextValue, cache, db);
         };
         // What runs on finds no more loads; a mutation ends what it has begun.
-        return blamed(await untilAborted(running(), contextValue.signal));
+        return blamed(await abortable(running(), contextValue.signal));
       },
     }),
     stop: async () => {},
@@ -87,11 +88,11 @@ export function gatewayOf(
 }
 
 async function runOnce(run: Run, context: Context, cache: Cache, db: Database): Promise<ExecutionResult> {
-  const session = context.session ?? cache.session();
-  context.loads = loadsOf(context, { cache, db, session });
+  const readSet = context.readSet ?? cache.readSet();
+  context.loaders = loadsOf(context, { cache, db, readSet });
   const result = await run(context);
-  if (result.errors === undefined && !session.unproved) context.answered?.();
-  return session.unproved ? told(result, { mode: 'unproved' }) : result;
+  if (result.errors === undefined) context.markCacheable?.();
+  return result;
 }
 
 async function runSnapshot(
@@ -101,15 +102,17 @@ async function runSnapshot(
 ): Promise<ExecutionResult> {
   let runs = 1;
   for (; runs <= MAX_RUNS; runs++) {
-    const session = cache.session({ snapshot: true });
-    context.loads = loadsOf(context, { cache, db, session });
+    if (runs > 1) await context.charge?.(context.cost);
+    const readSet = cache.readSet({ snapshot: true });
+    context.loaders = loadsOf(context, { cache, db, readSet });
     const result = await run(context);
     // Errors, too, are only told of a run that holds: a torn answer may have made them.
-    if (await cache.validate(session)) return told(result, { mode: 'snapshot', source: 'cache', runs });
-    if (session.unstamped || session.unproved) break; // under a fence or without a lease: no run will do better now
+    if (await cache.validate(readSet)) return told(result, { mode: 'snapshot', source: 'cache', runs });
+    if (readSet.unverifiable) break; // under a fence or without a lease: no run will do better now
   }
+  await context.charge?.(context.cost);
   const inTransaction = async (at: Database) => {
-    context.loads = loadsOf(context, { cache, db: at, bypass: 'snapshot' });
+    context.loaders = loadsOf(context, { cache, db: at, bypass: 'snapshot' });
     return told(await run(context), { mode: 'snapshot', source: 'database', runs: Math.min(runs, MAX_RUNS) + 1 });
   };
   const { viewerId: viewer, signal } = context;
@@ -118,7 +121,7 @@ async function runSnapshot(
 
 function loadsOf(
   { viewerId, tracer, signal }: Context,
-  from: { cache: Cache; db: Database; session?: Session; bypass?: 'snapshot' },
+  from: { cache: Cache; db: Database; readSet?: ReadSet; bypass?: 'snapshot' },
 ): Loads {
   return new Loads({ ...from, viewer: viewerId, tracer, signal });
 }

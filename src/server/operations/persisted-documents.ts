@@ -34,7 +34,7 @@ const MAX_TOLD = 1000;
  * viewer's budget. What cannot be read is not there: the client then sends it again.
  */
 export class RegisteredDocuments {
-  readonly #store: Pick<Store, 'remember' | 'recall'>;
+  readonly #store: Pick<Store, 'setText' | 'getText'>;
   /** By the digest of its text: what is under a name never changes. */
   readonly #known = new LRUCache<string, string>({
     maxSize: MAX_REGISTERED_CHARS,
@@ -43,14 +43,14 @@ export class RegisteredDocuments {
   /** Bytes registered, by viewer. */
   readonly #spent = new LRUCache<string, number>({ max: MAX_VIEWERS, ttl: DAY, noUpdateTTL: true });
 
-  constructor(store: Pick<Store, 'remember' | 'recall'>) {
+  constructor(store: Pick<Store, 'setText' | 'getText'>) {
     this.#store = store;
   }
 
   async get(name: string): Promise<string | undefined> {
     const known = this.#known.get(name);
     if (known !== undefined || !isRegistered(name)) return known;
-    const text = await this.#store.recall(name).catch(() => undefined);
+    const text = await this.#store.getText(name).catch(() => undefined);
     if (text !== undefined) this.#known.set(name, text);
     return text;
   }
@@ -83,7 +83,7 @@ export class RegisteredDocuments {
     if (spent > MAX_BYTES_OF_VIEWER) return;
     this.#spent.set(viewerId, spent);
     this.#known.set(name, text);
-    await this.#store.remember(name, text, REGISTERED_TTL_MS).catch(() => {}); // this process knows it
+    await this.#store.setText(name, text, REGISTERED_TTL_MS).catch(() => {}); // this process knows it
   }
 }
 
@@ -103,7 +103,7 @@ export interface PersistedDocumentsOptions {
 }
 
 /** What of a request says which document to run. */
-interface Named {
+interface DocumentReference {
   readonly documentId: unknown;
   readonly query: unknown;
 }
@@ -155,7 +155,7 @@ export class PersistedDocuments {
    * @returns the document to run; what is no text is left to whoever reads the request next
    * @throws GraphQLError PERSISTED_DOCUMENT_NOT_FOUND, PERSISTED_DOCUMENT_REQUIRED, BAD_REQUEST
    */
-  textOf({ documentId, query }: Named): unknown {
+  textOf({ documentId, query }: DocumentReference): unknown {
     const { manifest, mode } = this.#options;
     if (documentId !== undefined) {
       if (typeof documentId !== 'string') throw refusal('BAD_REQUEST', 'documentId: expected a text like sha256:…');
@@ -169,11 +169,11 @@ export class PersistedDocuments {
       const expected = 'documentId: expected the id of a document that this API was built with';
       throw refusal('PERSISTED_DOCUMENT_REQUIRED', expected);
     }
-    if (typeof query === 'string') this.#tell(query);
+    if (typeof query === 'string') this.#logUnlisted(query);
     return query;
   }
 
-  #tell(text: string): void {
+  #logUnlisted(text: string): void {
     this.#options.unlisted();
     const hash = createHash('sha256').update(text).digest('hex');
     if (this.#told.has(hash)) return;

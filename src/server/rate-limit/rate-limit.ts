@@ -11,24 +11,26 @@ import { GraphQLError } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { type Clock, systemClock } from '../../engine/cache/index.js';
 import type { Context } from '../../graphql/context.js';
+import { headerMap } from '../../graphql/http-headers.js';
 import type { RateState } from '../../graphql/rate-state.js';
 import { SECOND } from '../../std/time.js';
-import { headerMap } from '../http/http-headers.js';
 
 /** An advance is this part of the limit. */
-const ADVANCES = 50;
+const PREFETCHES_PER_WINDOW = 50;
 /** An address may be that of a whole company: an outer bound for all that comes from it, whoever it is. */
 const ADDRESS_FACTOR = 20;
+/** A new user costs so many points of an address's limit, in a count of their own. */
+const NEW_USER_POINTS = 100;
 /** Callers remembered. Who is forgotten takes a new advance. */
-const MAX_LEDGERS = 50_000;
+const MAX_ALLOWANCES = 50_000;
 
 /** Counts for all processes. */
 export interface PointSource {
   /** Takes up to `points` of the limit that `key` has in a window of `seconds`. Never rejects for long: see there. */
-  take(key: string, points: number, window: { limit: number; seconds: number }): Promise<Taken>;
+  take(key: string, points: number, window: { limit: number; seconds: number }): Promise<PointGrant>;
 }
 
-export interface Taken {
+export interface PointGrant {
   readonly granted: number;
   /** What is left of the limit after that. */
   readonly remaining: number;
@@ -45,7 +47,7 @@ export interface RateLimitOptions {
 }
 
 /** A caller's part of a window, in this process. */
-interface Ledger {
+interface Allowance {
   readonly key: string;
   readonly limit: number;
   /** Granted and not yet spent. */
@@ -63,7 +65,7 @@ export class RateLimits {
   readonly #seconds: number;
   readonly #source: PointSource;
   readonly #clock: Clock;
-  readonly #ledgers = new LRUCache<string, Ledger>({ max: MAX_LEDGERS });
+  readonly #allowances = new LRUCache<string, Allowance>({ max: MAX_ALLOWANCES });
 
   constructor({ points, seconds, source, clock = systemClock }: RateLimitOptions) {
     this.#points = points;
@@ -73,60 +75,66 @@ export class RateLimits {
   }
 
   /** A request has come from this address: before anything is done for it. @throws RATE_LIMITED */
-  async admit(address: string): Promise<void> {
-    await this.#spend(this.#ledger(`address:${networkOf(address)}`, this.#points * ADDRESS_FACTOR), 1);
+  async checkAddress(address: string): Promise<void> {
+    await this.#consumeFrom(this.#allowanceOf(`address:${networkOf(address)}`, this.#points * ADDRESS_FACTOR), 1);
+  }
+
+  /** A token from this address is to become a new user, who takes a row for good. @throws RATE_LIMITED */
+  async admitNewUser(address: string): Promise<void> {
+    const limit = Math.ceil((this.#points * ADDRESS_FACTOR) / NEW_USER_POINTS);
+    await this.#consumeFrom(this.#allowanceOf(`new-users:${networkOf(address)}`, limit), 1);
   }
 
   /** This caller will spend soon: what they need may be fetched meanwhile. */
-  prepare(caller: string): void {
-    const ledger = this.#ledger(caller, this.#points);
-    if (ledger.left === 0 || this.#isOver(ledger)) this.#takeAhead(ledger);
+  prefetch(caller: string): void {
+    const ledger = this.#allowanceOf(caller, this.#points);
+    if (ledger.left === 0 || this.#isOver(ledger)) this.#prefetchFor(ledger);
   }
 
   /** @throws RATE_LIMITED when the window has not as many points left; then none are spent */
-  spend(caller: string, cost: number): Promise<RateState> {
-    return this.#spend(this.#ledger(caller, this.#points), cost);
+  consume(caller: string, cost: number): Promise<RateState> {
+    return this.#consumeFrom(this.#allowanceOf(caller, this.#points), cost);
   }
 
-  async #spend(ledger: Ledger, cost: number): Promise<RateState> {
+  async #consumeFrom(ledger: Allowance, cost: number): Promise<RateState> {
     while (ledger.left < cost || this.#isOver(ledger)) {
       if (cost > ledger.limit || !this.#mayHaveMore(ledger)) throw rateLimited(this.#stateOf(ledger, cost));
-      await this.#take(ledger, cost - ledger.left);
+      await this.#fetchPoints(ledger, cost - ledger.left);
     }
     ledger.left -= cost;
     // In time for those who come next, who then need not wait.
-    if (ledger.left < this.#advanceOf(ledger) / 2) this.#takeAhead(ledger);
+    if (ledger.left < this.#prefetchSize(ledger) / 2) this.#prefetchFor(ledger);
     return this.#stateOf(ledger, cost);
   }
 
-  #ledger(key: string, limit: number): Ledger {
-    const known = this.#ledgers.get(key);
+  #allowanceOf(key: string, limit: number): Allowance {
+    const known = this.#allowances.get(key);
     if (known !== undefined) return known;
     const made = { key, limit, left: 0, remaining: limit, endsAtMs: -Infinity, taking: undefined };
-    this.#ledgers.set(key, made);
+    this.#allowances.set(key, made);
     return made;
   }
 
-  #mayHaveMore(ledger: Ledger): boolean {
+  #mayHaveMore(ledger: Allowance): boolean {
     return ledger.remaining > 0 || this.#isOver(ledger);
   }
 
   /** The window that the ledger speaks of has ended. */
-  #isOver({ endsAtMs }: Ledger): boolean {
+  #isOver({ endsAtMs }: Allowance): boolean {
     return this.#clock.monotonicMs() >= endsAtMs;
   }
 
-  #takeAhead(ledger: Ledger): void {
-    if (this.#mayHaveMore(ledger)) this.#take(ledger, 1).catch(() => {}); // told to whoever needs it
+  #prefetchFor(ledger: Allowance): void {
+    if (this.#mayHaveMore(ledger)) this.#fetchPoints(ledger, 1).catch(() => {}); // told to whoever needs it
   }
 
-  #advanceOf({ limit }: Ledger): number {
-    return Math.ceil(limit / ADVANCES);
+  #prefetchSize({ limit }: Allowance): number {
+    return Math.ceil(limit / PREFETCHES_PER_WINDOW);
   }
 
-  #take(ledger: Ledger, needed: number): Promise<void> {
+  #fetchPoints(ledger: Allowance, needed: number): Promise<void> {
     ledger.taking ??= this.#source
-      .take(ledger.key, Math.max(needed, this.#advanceOf(ledger)), { limit: ledger.limit, seconds: this.#seconds })
+      .take(ledger.key, Math.max(needed, this.#prefetchSize(ledger)), { limit: ledger.limit, seconds: this.#seconds })
       .then(({ granted, remaining, resetMs }) => {
         const nowMs = this.#clock.monotonicMs();
         ledger.left = granted + (this.#isOver(ledger) ? 0 : ledger.left);
@@ -139,7 +147,7 @@ export class RateLimits {
     return ledger.taking;
   }
 
-  #stateOf({ limit, left, remaining, endsAtMs }: Ledger, cost: number): RateState {
+  #stateOf({ limit, left, remaining, endsAtMs }: Allowance, cost: number): RateState {
     const resetMs = Math.max(0, endsAtMs - this.#clock.monotonicMs());
     const resetAt = new Date(this.#clock.nowMs() + resetMs).toISOString();
     return { limit, cost, remaining: remaining + left, resetAt, resetMs };
@@ -149,6 +157,11 @@ export class RateLimits {
 /** Who pays: the viewer, or the address while nobody is signed in. */
 export function callerOf({ userId }: { readonly userId: string | undefined }, address: string): string {
   return userId === undefined ? `anonymous:${networkOf(address)}` : `viewer:${userId}`;
+}
+
+/** Whole points, at least one. */
+export function pointsFor(cost: number): number {
+  return Math.max(1, Math.ceil(cost));
 }
 
 /**
@@ -165,11 +178,11 @@ export function rateLimitPlugin(
       didResolveOperation: async ({ contextValue }) => {
         const { costing, cost = 1 } = contextValue as { readonly cost?: number; readonly costing?: Promise<number> };
         const points = costing === undefined ? cost : await costing.catch(() => 1); // its failure is the request's
-        contextValue.paid = await limits.spend(caller(contextValue), Math.max(1, Math.ceil(points)));
+        contextValue.rateLimitState = await limits.consume(caller(contextValue), pointsFor(points));
       },
-      willSendResponse: async ({ response, contextValue: { paid } }) => {
-        if (paid === undefined) return;
-        for (const [name, value] of headersOf(paid)) response.http.headers.set(name, value);
+      willSendResponse: async ({ response, contextValue: { rateLimitState } }) => {
+        if (rateLimitState === undefined) return;
+        for (const [name, value] of headersOf(rateLimitState)) response.http.headers.set(name, value);
       },
     }),
   };

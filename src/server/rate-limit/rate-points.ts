@@ -6,8 +6,8 @@ import { once } from 'node:events';
 import { RateLimiterMemory, RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import { systemClock } from '../../engine/cache/index.js';
 import type { RedisPlace } from '../../engine/redis/index.js';
-import { Breaker, bounded, type Connection, openConnection } from '../../engine/redis/index.js';
-import type { PointSource, Taken } from './rate-limit.js';
+import { CircuitBreaker, type Connection, openConnection, withTimeout } from '../../engine/redis/index.js';
+import type { PointGrant, PointSource } from './rate-limit.js';
 
 /** After three failures in a row no request waits for Redis, but one in half a second. */
 const WAIT_MS = 30;
@@ -20,6 +20,8 @@ export interface RatePointsOptions {
   readonly group?: string;
   /** How long a request may wait for Redis, ms. Default 30. */
   readonly waitMs?: number;
+  /** Whether the keys in Redis may be used now. While not, this process counts by itself. Default: always. */
+  readonly owned?: () => boolean;
   /** Told of every attempt that failed. */
   readonly onFailure?: (error: unknown) => void;
 }
@@ -35,19 +37,21 @@ export class RatePoints implements PointSource {
   readonly #connection: Connection | undefined;
   readonly #group: string;
   readonly #waitMs: number;
+  readonly #owned: () => boolean;
   readonly #onFailure: ((error: unknown) => void) | undefined;
-  readonly #breaker = new Breaker(systemClock);
+  readonly #breaker = new CircuitBreaker(systemClock);
   /** By limit and seconds: as many as the code has limits. */
   readonly #limiters = new Map<string, Limiters>();
 
-  constructor({ redis, group = 'tasks', waitMs = WAIT_MS, onFailure }: RatePointsOptions) {
+  constructor({ redis, group = 'tasks', waitMs = WAIT_MS, owned = () => true, onFailure }: RatePointsOptions) {
     this.#connection = redis && openConnection(redis, { waitMs: CONNECT_MS });
     this.#group = group;
     this.#waitMs = waitMs;
+    this.#owned = owned;
     this.#onFailure = onFailure;
   }
 
-  async take(key: string, points: number, { limit, seconds }: { limit: number; seconds: number }): Promise<Taken> {
+  async take(key: string, points: number, { limit, seconds }: { limit: number; seconds: number }): Promise<PointGrant> {
     const { shared, own } = this.#limitersOf(limit, seconds);
     const answer = (await this.#shared(shared, key, points)) ?? (await consume(own, key, points));
     const over = Math.max(0, answer.consumedPoints - limit);
@@ -60,14 +64,14 @@ export class RatePoints implements PointSource {
 
   /** Whether the next request will be counted for all processes, as far as is known. */
   get connected(): boolean {
-    return this.#connection?.client.status === 'ready' && this.#connection.selected;
+    return this.#connection?.client.status === 'ready' && this.#connection.selected && this.#owned();
   }
 
   /** At start: else the first windows would be this process's alone. Waits at most for one attempt to connect. */
   async ready(): Promise<void> {
     const client = this.#connection?.client;
     if (client === undefined || client.status === 'ready') return;
-    await bounded(once(client, 'ready'), CONNECT_MS).catch(() => {});
+    await withTimeout(once(client, 'ready'), CONNECT_MS).catch(() => {});
   }
 
   close(): void {
@@ -75,9 +79,10 @@ export class RatePoints implements PointSource {
   }
 
   async #shared(limiter: RateLimiterRedis | undefined, key: string, points: number) {
-    if (limiter === undefined || this.#connection?.selected !== true || !this.#breaker.allows()) return undefined;
+    if (limiter === undefined || this.#connection?.selected !== true || !this.#owned()) return undefined;
+    if (!this.#breaker.allows()) return undefined;
     try {
-      const answer = await bounded(consume(limiter, key, points), this.#waitMs);
+      const answer = await withTimeout(consume(limiter, key, points), this.#waitMs);
       this.#breaker.succeeded();
       return answer;
     } catch (error) {

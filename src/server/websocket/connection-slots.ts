@@ -3,10 +3,8 @@
  * connection takes a slot before it is upgraded, tells the slot its viewer once, and gives it back when it has closed.
  */
 import type { ConnectionLimits } from '../../platform/subscription-limits.js';
+import type { Full } from '../http/refusal-log.js';
 import { networkOf } from '../rate-limit/rate-limit.js';
-
-/** What is full: what one address may have, or the process. */
-export type ConnectionRefusal = 'address' | 'process';
 
 export class ConnectionSlots {
   readonly #limits: ConnectionLimits;
@@ -33,7 +31,7 @@ export class ConnectionSlots {
    * A slot for a connection from this address. When too many connections have not said who they are, the oldest of the address that has most
    * of them is closed for it: so one address, or a few, cannot keep all others out.
    */
-  take(address: string): ConnectionSlot | ConnectionRefusal {
+  take(address: string): ConnectionSlot | Full {
     const limits = this.#limits;
     const network = networkOf(address);
     const waiting = this.#unauthenticated.get(network)?.size ?? 0;

@@ -16,7 +16,7 @@ import { badVariable } from '../../graphql/errors.js';
 import { EventQueue } from '../../graphql/event-queue.js';
 import type { Identity } from '../../graphql/identity.js';
 import type { SubscriptionLimits } from '../../platform/subscription-limits.js';
-import { type CostOf, costsOf, requireAffordable } from '../operations/cost.js';
+import { assertCostLimit, type CostOf, costsOf } from '../operations/cost.js';
 import type { Documents } from '../operations/documents.js';
 import type { PersistedDocuments } from '../operations/persisted-documents.js';
 import { Turns } from '../operations/turns.js';
@@ -80,7 +80,7 @@ export class SubscriptionRequests {
     // Before anything is awaited: of a burst as many are refused as are too many.
     const release = this.#take(client);
     try {
-      await this.#options.rateLimits?.admit(client.address); // as over HTTP: also for what never becomes an operation
+      await this.#options.rateLimits?.checkAddress(client.address); // as over HTTP: also for what never becomes an operation
       if (release instanceof GraphQLError) throw release;
       const args = await this.#checked(client, payload, release);
       if ('schema' in args) return args;
@@ -144,8 +144,8 @@ export class SubscriptionRequests {
     }
     const asked = { document, operation, variables: variables ?? undefined };
     const cost = await this.#costOf(asked, (work) => documents.timed(sender, work, { wait: true }));
-    requireAffordable(cost);
-    await rateLimits?.spend(caller, cost);
+    assertCostLimit(cost);
+    await rateLimits?.consume(caller, cost);
     // What subscribing itself makes of bad variables has no code: it would pass for an error of ours.
     const definitions = operation.variableDefinitions ?? [];
     const read = getVariableValues(schema, definitions, variables ?? {}, {
@@ -165,7 +165,7 @@ export class SubscriptionRequests {
   /** @throws RATE_LIMITED that says when to subscribe again */
   async #pay(viewerId: string, cost: number): Promise<void> {
     try {
-      await this.#options.rateLimits?.spend(callerOf({ userId: viewerId }, ''), cost);
+      await this.#options.rateLimits?.consume(callerOf({ userId: viewerId }, ''), cost);
     } catch (error) {
       if (!(error instanceof GraphQLError) || error.extensions['code'] !== 'RATE_LIMITED') throw error;
       const { limit, remaining, resetAt } = error.extensions;
@@ -191,12 +191,12 @@ export class SubscriptionRequests {
       snapshot: false,
       cost,
       signal,
-      loads: loadsOf(false),
+      loaders: loadsOf(false),
       release,
       // Events of one subscription are answered one after the other, so none changes the loads of another.
       renew({ direct }) {
         renewedDirect = direct;
-        context.loads = loadsOf(direct);
+        context.loaders = loadsOf(direct);
       },
       inTurn: (work) => this.#turns.run(viewerId, 1, work),
       async untilAvailable(work) {

@@ -4,6 +4,7 @@
  *
  * Close codes besides those of graphql-ws: 4290, 4291, 4292, 4403, 1001 and 1013, see subscription-limits.ts. After these a client may connect again.
  */
+
 import { setMaxListeners } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -13,12 +14,13 @@ import { type Context as Connected, handleProtocols, makeServer } from 'graphql-
 import { type WebSocket, WebSocketServer } from 'ws';
 import { availabilityOf } from '../../engine/postgres/index.js';
 import type { ErrorMask } from '../../graphql/errors.js';
-import type { Identity } from '../../graphql/identity.js';
+import type { Identity, TokenSender } from '../../graphql/identity.js';
 import type { Log } from '../../platform/log.js';
 import { DEFAULT_LIMITS, type SubscriptionLimits } from '../../platform/subscription-limits.js';
-import { DAY, MINUTE, SECOND } from '../../std/time.js';
+import { DAY, SECOND } from '../../std/time.js';
 import { bearerToken } from '../auth/bearer.js';
 import { addressOf, type HttpSecurityOptions } from '../http/http-security.js';
+import { refusalLog } from '../http/refusal-log.js';
 import { bytesOf, ResponseTooLarge } from '../operations/response-size.js';
 import { CLOSE, type Ending } from './close-codes.js';
 import { type ConnectionSlot, ConnectionSlots } from './connection-slots.js';
@@ -29,18 +31,18 @@ import { type Client, type SubscriptionRequestOptions, SubscriptionRequests } fr
 const DRAIN_MS = SECOND;
 /** A connection that is closed in favour of another has no slot any more, so it must go soon. */
 const EVICTED_GOODBYE_MS = 100;
-/** At most one line in the log about refused connections in this time. */
-const REFUSALS_LOGGED_EVERY_MS = MINUTE;
 
 export interface SubscriptionOptions
   extends Omit<SubscriptionRequestOptions, 'availability'>,
     Pick<HttpSecurityOptions, 'trustProxy'> {
   readonly log: Log;
+  /** Whether the messages of an address may take only so much time. */
+  readonly timeLimits?: boolean;
   readonly mask: ErrorMask;
   /** Of one event. */
   readonly maxResponseBytes: number;
-  /** @throws UNAUTHENTICATED */
-  readonly verifyToken: (token: string) => Promise<Identity>;
+  /** @throws UNAUTHENTICATED; where the token would become a new user, RATE_LIMITED */
+  readonly verifyToken: (token: string, from: TokenSender) => Promise<Identity>;
   readonly limits?: Partial<SubscriptionLimits> | undefined;
 }
 
@@ -55,11 +57,11 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
     maxPayload: limits.maxMessageBytes,
   });
   const protocol = protocolServer(options, limits);
-  const { rateLimits, log } = options;
+  const { rateLimits, timeLimits, log } = options;
   const addressOfRequest = addressOf(options);
   const slots = new ConnectionSlots(limits);
-  const logRefusal = refusalLog(log);
-  const messageTime = rateLimits && new MessageTime(limits);
+  const logRefusal = refusalLog(log, 'WebSockets');
+  const messageTime = timeLimits === true ? new MessageTime(limits) : undefined;
   let closing = false;
   app.server.on('upgrade', async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => {}); // the client may have gone already
@@ -74,7 +76,7 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
     if (messageTime?.has(address) === false) return refuse(socket, '429 Too Many Requests');
     slot.evict = () => refuse(socket, '503 Service Unavailable');
     try {
-      await rateLimits?.admit(address);
+      await rateLimits?.checkAddress(address);
     } catch {
       return refuse(socket, '429 Too Many Requests');
     }
@@ -93,16 +95,6 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
 function refuse(socket: Duplex, status: string): void {
   socket.once('finish', () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n`);
-}
-
-function refusalLog(log: Log): (why: 'address' | 'process', address: string) => void {
-  let silentUntilMs = 0;
-  return (why, address) => {
-    if (Date.now() < silentUntilMs) return;
-    silentUntilMs = Date.now() + REFUSALS_LOGGED_EVERY_MS;
-    const hint = 'an address has as many WebSockets as it may have: if it is that of a proxy, name it in TRUST_PROXY';
-    log.warn({ address }, why === 'address' ? hint : 'this process has as many WebSockets as it may have');
-  };
 }
 
 /** Not `complete`: a client that is told of the end of the connection alone subscribes again, elsewhere. */
@@ -234,12 +226,12 @@ async function authenticate(
   const token = tokenIn(connectionParams);
   if (token === undefined) return refused(extra, CLOSE.unauthorized);
   try {
-    extra.identity = await verifyToken(token);
+    extra.identity = await verifyToken(token, { address: extra.address });
   } catch (error) {
-    if (error instanceof GraphQLError && error.extensions['code'] === 'UNAUTHENTICATED') {
-      return refused(extra, CLOSE.badToken);
-    }
-    log.warn({ err: error }, 'the token of a WebSocket could not be checked');
+    const code = error instanceof GraphQLError ? error.extensions['code'] : undefined;
+    if (code === 'UNAUTHENTICATED') return refused(extra, CLOSE.badToken);
+    const isOneTooMany = code === 'RATE_LIMITED' || code === 'TOO_MANY_WRITES'; // a new user
+    if (!isOneTooMany) log.warn({ err: error }, 'the token of a WebSocket could not be checked');
     return refused(extra, CLOSE.tryAgain);
   }
   if (!extra.slot.authenticate(extra.identity.userId)) return refused(extra, CLOSE.tooMany);

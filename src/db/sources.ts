@@ -1,0 +1,89 @@
+/** The sources that most features have: rows by id, ids by a unique text, and the rows that belong to a parent. */
+import { getTableName, type SQL, sql } from 'drizzle-orm';
+import type { AnyPgColumn, PgTable } from 'drizzle-orm/pg-core';
+import type { Policy, Tag } from '../engine/cache/index.js';
+import type { BatchLoad as BatchLoadFrom, Source as SourceFrom } from '../engine/graphql/index.js';
+import type { Database } from '../engine/postgres/index.js';
+import { HOUR } from '../std/time.js';
+import { grouped, type RowOf, rowsById, shapeOf, type TableWithId } from './by-id.js';
+import { type Id, toUuid } from './ids.js';
+
+export type BatchLoad<A, V> = BatchLoadFrom<A, V, Database>;
+export type Source<A, V> = SourceFrom<A, V, Database>;
+
+/** Writes invalidate exactly, so this only bounds what nobody reads any more. */
+export const ROW_TTL_MS = 12 * HOUR;
+
+/** Rows are shared by everyone: whether the viewer may see one is asked above the cache, by `access.ts`. */
+export function rowSource<I extends Id, T extends TableWithId>(
+  name: string,
+  table: T,
+  tags: (id: I) => readonly Tag[],
+): Source<I, RowOf<T> | null> {
+  return {
+    name,
+    shape: shapeOf(table),
+    ttlMs: ROW_TTL_MS,
+    scope: 'public',
+    tags,
+    load: (ids, db) => rowsById(db, table, ids),
+  };
+}
+
+/** The id of the row that holds a text in a unique column; null when no row does. */
+export function idSource<I extends Id>(
+  name: string,
+  { table, column, tags }: { table: TableWithId; column: AnyPgColumn; tags: (text: string) => readonly Tag[] },
+): Source<string, I | null> {
+  return {
+    name,
+    shape: 'id',
+    ttlMs: ROW_TTL_MS,
+    scope: 'public',
+    tags,
+    load: async (texts, db) => {
+      const statement = db.prepared(`${getTableName(table)}_by_${column.name}`, (read, statementName) =>
+        read
+          .select({ id: table.id, text: column })
+          .from(table as PgTable)
+          .where(sql`${column} = any(${sql.placeholder('texts')}::text[])`)
+          .prepare(statementName),
+      );
+      const found = new Map((await statement.execute({ texts })).map(({ id, text }) => [text, id as I]));
+      return texts.map((text) => found.get(text) ?? null);
+    },
+  };
+}
+
+interface ChildrenSource<P extends Id, Row, V> extends Pick<Policy<P>, 'name' | 'shape' | 'scope' | 'tags'> {
+  readonly table: PgTable;
+  /** The column that holds the parent's id. */
+  readonly parent: AnyPgColumn;
+  readonly columns: { readonly [N in keyof Row]: AnyPgColumn };
+  readonly orderBy: SQL;
+  readonly toValue: (row: Row) => V;
+}
+
+/** The values of all rows that belong to a parent, in one order. */
+export function childrenSource<P extends Id, Row, V>(of: ChildrenSource<P, Row, V>): Source<P, readonly V[]> {
+  const { name, shape, scope, tags, table, parent, columns, orderBy, toValue } = of;
+  return {
+    name,
+    shape,
+    ttlMs: ROW_TTL_MS,
+    scope,
+    tags,
+    load: async (parentIds, db) => {
+      const statement = db.prepared(name, (read, statementName) =>
+        read
+          .select({ parentId: parent, ...columns })
+          .from(table)
+          .where(sql`${parent} = any(${sql.placeholder('ids')}::uuid[])`)
+          .orderBy(orderBy)
+          .prepare(statementName),
+      );
+      const rows = (await statement.execute({ ids: parentIds.map(toUuid) })) as (Row & { readonly parentId: P })[];
+      return grouped(parentIds, rows, ({ parentId }) => parentId).map((children) => children.map(toValue));
+    },
+  };
+}

@@ -1,0 +1,89 @@
+/** READ, batched: one round trip to the store for all that is asked for in one event-loop tick, with the log of invalidations. */
+import type { Call } from './call.js';
+import type { Key } from './key.js';
+import { type LogCursor, leasedAsNamed, type NearCache } from './near-cache.js';
+import type { Store, View } from './store.js';
+import type { Tag } from './tag.js';
+import { TickBatch } from './tick-batch.js';
+import type { Clock } from './time.js';
+
+/** Entries and tags in one READ. What a single `readMany` asks for is not split: DataLoader bounds that. */
+const MAX_KEYS_PER_READ = 10_000;
+
+/** What one read asks for in a tick. */
+interface StoreRequest {
+  readonly calls: readonly Call<unknown>[];
+  /** Entries that process memory holds are left out. */
+  readonly memory: boolean;
+}
+
+export interface StoreReply {
+  /** Outcomes name the round trips that they shared by these numbers. */
+  readonly trip: number;
+  readonly view: View;
+  /** The log read that went with it. Absent: this process keeps nothing in memory. */
+  readonly cursor: LogCursor | undefined;
+  /** The keys that were asked for. */
+  readonly keys: ReadonlySet<Key>;
+}
+
+const LOG_ONLY: StoreRequest = { calls: [], memory: true };
+
+export class StoreReads {
+  readonly #store: Store;
+  readonly #near: NearCache | undefined;
+  readonly #clock: Clock;
+  readonly #batch: TickBatch<StoreRequest, StoreReply>;
+  #trips = 0;
+
+  constructor({ store, near, clock }: { store: Store; near: NearCache | undefined; clock: Clock }) {
+    this.#store = store;
+    this.#near = near;
+    this.#clock = clock;
+    this.#batch = new TickBatch(
+      (requests) => this.#fetchBatch(requests),
+      MAX_KEYS_PER_READ,
+      ({ calls }) => calls.reduce((size, { tags }) => size + 1 + tags.length, 0),
+    );
+  }
+
+  /** @throws what the store throws */
+  read(request: StoreRequest): Promise<StoreReply> {
+    return this.#batch.add(request);
+  }
+
+  readLog(): Promise<StoreReply> {
+    return this.#batch.add(LOG_ONLY);
+  }
+
+  /**
+   * Whether what memory holds may be served to those who waited for this log read. Asked when a value is served, not when the reply
+   * is processed: between the two, other replies may have emptied memory and filled it as of an earlier log read.
+   */
+  proves({ cursor }: StoreReply): boolean {
+    return cursor !== undefined && this.#near?.provedAfter(cursor.number - 1) === true;
+  }
+
+  async #fetchBatch(requests: readonly StoreRequest[]): Promise<StoreReply> {
+    const cursor = this.#near?.beginLogRead();
+    const nowMs = this.#clock.nowMs();
+    const keys = new Set<Key>();
+    const tags = new Set<Tag>();
+    for (const { calls, memory } of requests) {
+      for (const call of calls) {
+        if (memory && this.#near?.get(call.key, nowMs) !== undefined) continue;
+        keys.add(call.key);
+        for (const tag of call.tags) tags.add(tag);
+      }
+    }
+    const trip = ++this.#trips;
+    const view = await this.#store.read([...keys], [...tags], { log: cursor?.log, mint: true });
+    if (cursor !== undefined) this.#near?.applyLogRead(cursor, view);
+    return { trip, view, cursor, keys };
+  }
+}
+
+/** The log read as of which memory may keep what was found of this call, or what is loaded after it. */
+export function cursorOf({ cursor, view }: StoreReply, { groups }: Call<unknown>): LogCursor | undefined {
+  return cursor !== undefined && leasedAsNamed(cursor, groups, view.leases) ? cursor : undefined;
+}

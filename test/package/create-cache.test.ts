@@ -163,9 +163,10 @@ describe('over a Drizzle of its own', () => {
       create constraint trigger later after insert on books deferrable initially deferred for each row execute function rename()`);
     const author = cache.byId(authorRows);
     await cache.load(author, 1);
+    took();
     await cache.write((tx) => tx.insert(books).values(add(10)));
     expect(await cache.load(author, 1)).toEqual({ id: 1, name: 'by Book 10' });
-    expect(took()).toEqual(['authors hit', 'authors miss'].slice(-2));
+    expect(took()).toEqual(['authors miss']);
     await sql`drop trigger later on books`;
   });
 

@@ -20,7 +20,7 @@ export interface ExecutionsOptions<Db extends LoadDatabase<Db>> {
   readonly cache: Cache;
   /** What sources load from. */
   readonly db: Db;
-  /** Names the viewer of a request, for policies with the scope `viewer`. Undefined: nobody is signed in, and such policies are refused. */
+  /** Names the viewer of a request, for policies with the scope `viewer`. Undefined for an anonymous request, in which such a field is an error. */
   readonly viewer?: ((context: unknown) => string | undefined) | undefined;
   /** Whether cached methods throw when they compute from their root: for development and tests. */
   readonly guardRoots: boolean;

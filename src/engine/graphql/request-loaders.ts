@@ -73,7 +73,7 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
   constructor(options: {
     cache: Cache;
     db: Db;
-    /** Undefined: nobody is signed in. */
+    /** Undefined for an anonymous request. */
     viewer: string | undefined;
     tracer: Tracer;
     readSet?: ReadSet;

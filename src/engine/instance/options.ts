@@ -17,9 +17,9 @@ export interface StandaloneOptions extends Pick<CacheOptions, 'maxLoads'> {
   readonly redisTimeoutMs?: number;
   /** Memory for parsed entries in this process, bytes; what is served from it is frozen. 0: none. Default 0. */
   readonly nearCacheBytes?: number;
-  /** Names the viewer of a GraphQL request, for policies with the scope `viewer`. Undefined: nobody is signed in, and such a field is an error. */
+  /** Names the viewer of a GraphQL request, for policies with the scope `viewer`. Undefined for an anonymous request, in which such a field is an error. */
   readonly viewer?: (context: unknown) => string | undefined;
-  /** Who may ask for a trace (`x-cache-trace: 1`). Default: everybody, but nobody while NODE_ENV is `production`. */
+  /** Which requests may have a trace (`x-cache-trace: 1`). Default: all, but none while NODE_ENV is `production`. */
   readonly trace?: boolean | ((context: unknown) => boolean);
   /**
    * Checks that a cached load reads only what its tags follow, and that a cached method uses only the fields of its parent that its key names;
@@ -58,7 +58,7 @@ const isObject = (value: unknown): value is object => typeof value === 'object' 
 
 const isRowSets = (value: unknown) => isObject(value) && 'specs' in value && 'definition' in value;
 
-/** By field, what is expected. Every option stands here: others are refused, since most are misspelt. */
+/** The value that each option expects. Other names are refused, since most are misspelt. */
 const FIELDS: Readonly<Record<keyof Options, readonly [expected: string, check: (value: unknown) => boolean]>> = {
   redis: [
     'a redis:// or rediss:// URL, or an ioredis client',

@@ -13,7 +13,7 @@ export function cacheMetrics(
   const counter = (name: string, help: string, ...labelNames: string[]) =>
     new Counter({ name, help, labelNames, registers });
   const calls = new Map<string, Map<string, number>>();
-  // Counted by hand and told when asked: the library's own counting would take longer than most of the calls.
+  // Counted here and handed over when the metrics are read: the library's own counting would take longer than most of the calls.
   new Counter({
     name: 'cache_calls_total',
     help: 'Cached calls, by policy and outcome.',

@@ -23,7 +23,7 @@ export interface RowSource<A, V> extends Policy<A> {
 }
 
 export interface ByIdOptions {
-  /** How long a row is kept, ms. Writes invalidate exactly, so this only bounds what nobody reads. Default 12 hours. */
+  /** How long a row is kept, ms. Writes invalidate exactly, so this only bounds memory. Default 12 hours. */
   readonly ttlMs?: number;
   /** The name in keys and traces. Default: that of the table. */
   readonly name?: string;
@@ -36,7 +36,8 @@ type IdOf<R> = R extends { byId(id: infer I): unknown } ? I : never;
 const known = new WeakMap<object, RowSource<never, unknown>>();
 
 /**
- * The rows of a table by the column of its row-set `byId`; null for an id that no row has.
+ * The rows of a table by the column of its row-set `byId`; null for an id that no row has. One source per declaration: the options of the first
+ * call count.
  * @throws TypeError when that row-set has several columns, or follows only some columns of the row
  */
 export function byId<T extends PgTable, R extends RowsOf<T>>(

@@ -1,4 +1,4 @@
--- What the cache needs in a database besides the triggers of its tables. Can be run again. The generator (migration.ts) puts the triggers behind it.
+-- What the cache needs in a database, and behind it the triggers of its tables. Written by `tagfence migration`. It can be run again.
 
 -- The outbox: the tags of what a transaction wrote, put there by triggers inside that transaction. The relay reads it by `xid`.
 create table if not exists public.cache_outbox (
@@ -72,8 +72,8 @@ $$;--> statement-breakpoint
 --   tg_argv[0]  the table's row-sets: [{"columns": […], "of": …, "aspect": …, "ignores": […] or "watches": […]}]
 --   tg_argv[1]  statements that change more rows touch the whole table
 -- An UPDATE touches a row-set where the looked-at parts of old and new rows differ, compared as multisets: no primary
--- key is needed, and a row that moves between sets touches both. SECURITY DEFINER: whoever may write a table need not be
--- allowed to write the outbox. Every row of the outbox is of one table.
+-- key is needed, and a row that moves between sets touches both. SECURITY DEFINER: a role that may write a table need
+-- not be allowed to write the outbox. Every row of the outbox is of one table.
 create or replace function public.cache_name_rows() returns trigger
 language plpgsql security definer set search_path = public, pg_temp
 as $$

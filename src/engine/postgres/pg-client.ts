@@ -12,12 +12,15 @@ export interface PgPool {
   end(): Promise<void>;
 }
 
-/** SQL that stands in a statement as it is. */
+/** SQL that becomes part of a statement as it is. */
 class Fragment {
   constructor(readonly text: string) {}
 }
 
-/** A client with one connection to where `pool` leads, opened when it is used. It covers the statements of outbox.ts, triggers.ts and database-identity.ts, no more. */
+/**
+ * A client with one connection to the database of `pool`, opened when it is used. It covers the statements of outbox.ts, triggers.ts and
+ * database-identity.ts, no more.
+ */
 export function pgClient(pool: PgPool): Sql {
   const { options } = pool;
   const Pool = pool.constructor as new (options: object) => PgPool;
@@ -31,7 +34,7 @@ export function pgClient(pool: PgPool): Sql {
     return own.query(text, parameters).then(({ rows }) => rows);
   };
   const unsafe = (text: string) => new Fragment(text);
-  // Unlike pg, this waits no longer for statements under way than it is told: their server may not answer.
+  // Unlike pg's `end`, this waits a bounded time for statements under way: their server may not answer.
   const end = ({ timeout = DEFAULT_END_S }: { timeout?: number } = {}) =>
     Promise.race([own.end().catch(() => {}), systemClock.sleep(timeout * SECOND)]);
   return Object.assign(client, { unsafe, end }) as unknown as Sql;

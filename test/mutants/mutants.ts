@@ -757,6 +757,13 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: 'test/package/create-cache.test.ts > a plain schema on Yoga',
   },
   {
+    name: 'package/subscription-memo',
+    what: 'The events of a subscription share what one of them has read.',
+    file: 'src/engine/graphql/executions.ts',
+    replace: [["info.operation.operation === 'subscription'", 'info.operation.kind.length === 0']],
+    killedBy: 'test/package/create-cache.test.ts > each event of a subscription reads anew',
+  },
+  {
     name: 'package/deferred-after-fence',
     what: 'Deferred triggers run at COMMIT, after the tags were read back.',
     file: OUTBOX,

@@ -1,9 +1,10 @@
 /** `createCache` as an application calls it: its options, a cache without a database, and one over the application's own Drizzle. */
+import { EventEmitter, on } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { eq } from 'drizzle-orm';
 import { integer, pgTable, text } from 'drizzle-orm/pg-core';
 import { drizzle } from 'drizzle-orm/postgres-js';
-import { graphql } from 'graphql';
+import { graphql, parse } from 'graphql';
 import { createSchema, createYoga } from 'graphql-yoga';
 import { Redis } from 'ioredis';
 import postgres, { type Sql } from 'postgres';
@@ -270,6 +271,42 @@ describe('over a Drizzle of its own', () => {
     await name();
     await cache.write((tx) => tx.update(authors).set({ name: 'shared' }).where(eq(authors.id, 1)));
     expect(await name()).toBe('shared');
+  });
+
+  test('each event of a subscription reads anew, also where an executor gives all events one set of variables', async () => {
+    const { cache } = await opened();
+    const name = cachedResolver(cache.byId(authorRows), () => 1);
+    const typeDefs = 'type Author { name: String } type Query { a: Author } type Subscription { author: Author }';
+    const events = new EventEmitter();
+    const subscribe = () => on(events, 'author');
+    const schema = cache.bind(
+      createSchema({
+        typeDefs,
+        resolvers: { Query: { a: name }, Subscription: { author: { subscribe, resolve: name } } },
+      }),
+    );
+    const yoga = createYoga({ schema, logging: false });
+    const {
+      execute,
+      subscribe: subscribed,
+      schema: enveloped,
+    } = yoga.getEnveloped({ request: new Request('http://yoga') });
+    expect(execute).toBeDefined();
+    const answers = (await subscribed({
+      schema: enveloped,
+      document: parse('subscription { author { name } }'),
+      contextValue: {},
+    })) as AsyncIterableIterator<{ data: { author: { name: string } } }>;
+    const next = async () => {
+      const answer = answers.next();
+      await new Promise((resolve) => setImmediate(resolve)); // it listens now
+      events.emit('author', {});
+      return (await answer).value.data.author.name;
+    };
+    await next();
+    await cache.write((tx) => tx.update(authors).set({ name: 'of this event' }).where(eq(authors.id, 1)));
+    expect(await next()).toBe('of this event');
+    await answers.return?.();
   });
 
   test('a schema that was not bound, or is bound twice, is an error of the programmer', async () => {

@@ -58,6 +58,9 @@ export class Executions<Db extends LoadDatabase<Db>> {
       ...(info.operation.operation === 'mutation' && { bypass: 'mutation' as const }),
     });
     this.#loads.set(info.variableValues, loads);
+    // Some executors hand the same object to every event of a subscription, which must not be given what an earlier one has read. So loaders
+    // of a subscription last for one tick: long enough for what is asked for together.
+    if (info.operation.operation === 'subscription') setImmediate(() => this.#loads.delete(info.variableValues));
     return loads;
   }
 

@@ -5,6 +5,8 @@ FROM node:26-bookworm-slim AS base
 WORKDIR /app
 # .npmrc is there or not; a pattern without a match is no error beside files that exist.
 COPY package.json package-lock.json .npmrc* ./
+# The engine is a workspace: the lock file names it.
+COPY src/engine/package.json src/engine/
 # Applied to node_modules by the install itself.
 COPY patches patches
 

@@ -9,6 +9,8 @@ import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+/** Of the engine as a package of its own. */
+const PACKAGE = /[\\/]engine[\\/](dist|.*\.json)$/;
 const ASSETS = new Set(['.lua', '.sql', '.json', '.graphql', '.html']);
 
 await rm(join(root, 'dist'), { recursive: true, force: true });
@@ -22,7 +24,7 @@ if (compiled.status !== 0) process.exit(compiled.status ?? 1);
 
 await cp(join(root, 'src'), join(root, 'dist'), {
   recursive: true,
-  filter: async (path) => (await stat(path)).isDirectory() || ASSETS.has(extname(path)),
+  filter: async (path) => !PACKAGE.test(path) && ((await stat(path)).isDirectory() || ASSETS.has(extname(path))),
 });
 await removeEmpty(join(root, 'dist'));
 

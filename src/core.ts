@@ -5,10 +5,11 @@
 
 import { allRowSets, eventTables } from './domain/registry.js';
 import {
-  Cache,
+  CACHE_EVENTS,
   CacheError,
   type CacheEvents,
   type CacheOptions,
+  combineListeners,
   type Head,
   LEASE_MS,
   loadSignal,
@@ -20,15 +21,13 @@ import {
 import { Tracer } from './engine/graphql/index.js';
 import {
   Coverage,
-  FenceWatch,
-  KnownDatabase,
+  cacheDatabase,
   leave,
   openDatabase,
   postgresClient,
   postgresOutbox,
-  Relay,
+  type Relay,
   requireTriggers,
-  Transactor,
 } from './engine/postgres/index.js';
 import { databaseIn, type OutageListener, type RedisPlace, RedisStore, withTimeout } from './engine/redis/index.js';
 import { ConfigError } from './platform/config.js';
@@ -104,6 +103,8 @@ const STATISTICS_EVERY_MS = 10 * SECOND;
 /** Time limit of `select 1` in the readiness check. */
 const READINESS_MS = 2 * SECOND;
 
+type CachedDatabase = ReturnType<typeof cacheDatabase>;
+
 export type Core = ReturnType<typeof createCore>;
 
 export function createCore(options: CoreOptions) {
@@ -123,50 +124,38 @@ export function createCore(options: CoreOptions) {
   let sql = connect();
   const metrics = createMetrics(() => cache);
   const statistics = new Statistics({ store, clock: systemClock });
-  const told: CacheEvents[] = [
-    metrics.events,
-    events ?? {},
-    {
-      outcome: (outcome) => {
-        Tracer.outcome(outcome);
-        statistics.note(outcome);
-      },
-      fenceSeen: (tag, fence) => fences.seen(tag, fence),
-      storeFailed: (what, error) => log.debug({ err: error }, `the cache's store failed: ${what}`),
-      unfenced: (xid) => log.debug({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s'),
-      checked: (result, call) => {
-        if (result === 'violation') log.error(call, 'the cache served a stale value');
-      },
+  const own: CacheEvents = {
+    outcome: (outcome) => {
+      Tracer.outcome(outcome);
+      statistics.note(outcome);
     },
-  ];
-  const fences = new FenceWatch({ store, sql: () => sql, log, events: metrics.events });
-  const cache: Cache = new Cache({
+    storeFailed: (what, error) => log.debug({ err: error }, `the cache's store failed: ${what}`),
+    unfenced: (xid) => log.debug({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s'),
+    checked: (result, call) => {
+      if (result === 'violation') log.error(call, 'the cache has served an old value');
+    },
+  };
+  const { cache, fences, transactor, relay }: CachedDatabase = cacheDatabase({
     ...options,
-    events: combineListeners(told),
+    db,
+    sql: () => sql,
+    connectOutbox: () => postgresOutbox(connect(), eventTables),
+    events: {
+      ...metrics.events,
+      ...combineListeners([metrics.events, events ?? {}, own], CACHE_EVENTS),
+      moved: () => reconnect(),
+    },
     near: options.nearCacheBytes ? { maxBytes: options.nearCacheBytes } : undefined,
     ...(coverage && { wrapLoad: coverage.around }),
   });
-  const transactor = new Transactor({ db, cache, fences });
-  const database = new KnownDatabase();
-  store.bind(
-    () => database.current,
-    () => relay.owned,
-  );
-  /** The URL leads to another database than before; open connections may still lead to the old one. */
+  /** Another database is behind the address than before: connections may still lead to that one. */
   const reconnect = () => {
     db.reconnect();
     const left = sql;
     sql = connect();
     leave(left);
   };
-  const relay = new Relay({
-    store,
-    connect: () => postgresOutbox(connect(), eventTables),
-    log,
-    events: { ...metrics.events, moved: reconnect },
-    database,
-  });
-  // Outlives the check that began it, so that statements do not queue up on a Postgres that does not respond.
+  // Shared beyond the check that began it: on a Postgres that answers nothing, statements must not queue up.
   const ping = shared(() =>
     sql`select 1`.then(
       () => true,
@@ -214,22 +203,4 @@ function stateOf(head: Head | undefined, relay: Relay): string {
     );
   }
   return head.leaseLeftMs > 0 ? 'up' : 'up, not serving until the relay has caught up';
-}
-
-/** Merges the listeners into one that only calls those that implement an event. */
-function combineListeners(listeners: readonly CacheEvents[]): CacheEvents {
-  const tell = <A extends unknown[]>(pick: (to: CacheEvents) => ((...args: A) => void) | undefined) => {
-    const those = listeners.flatMap((to) => pick(to)?.bind(to) ?? []);
-    return (...args: A) => {
-      for (const to of those) to(...args);
-    };
-  };
-  return {
-    outcome: tell((to) => to.outcome),
-    fenceSeen: tell((to) => to.fenceSeen),
-    storeFailed: tell((to) => to.storeFailed),
-    unfenced: tell((to) => to.unfenced),
-    validated: tell((to) => to.validated),
-    checked: tell((to) => to.checked),
-  };
 }

@@ -13,7 +13,11 @@ test('its table can be told from it, whatever the values hold', () => {
   expect(tableOf(rowSetTag('tasks', ['id'], ['a:b=c']))).toBe('tasks');
 });
 
-test.each(['', 'Tasks', 'tasks:id', '1st', 'a b', '!7,'])('%o is not the name of a table', (table) => {
+test.each(['tasks', 'Tasks', '_tasks2', 'zadań'])('%o is the name of a table', (table) => {
+  expect(tableOf(rowSetTag(table, ['id'], ['1']))).toBe(table);
+});
+
+test.each(['', 'tasks:id', 'tasks=1', 'a,b', '1st', 'a b', '!7,'])('%o is not the name of a table', (table) => {
   expect(() => tableTag(table)).toThrow(CacheError);
   expect(() => rowSetTag(table, ['id'], ['1'])).toThrow(expect.objectContaining({ code: 'POLICY' }));
 });

@@ -434,7 +434,10 @@ describe('a server started with nothing set', () => {
     server.kill('SIGINT');
     expect(await once(server, 'close')).toEqual([0, null]);
     expect(() => process.kill(pid, 0)).toThrow('ESRCH');
-    const redis = new Redis(place?.url ?? '', { lazyConnect: true, retryStrategy: () => null });
+    const redis = new Redis(place && 'url' in place ? (place.url ?? '') : '', {
+      lazyConnect: true,
+      retryStrategy: () => null,
+    });
     redis.on('error', () => {}); // connect reports it
     await expect(redis.connect()).rejects.toThrow();
   });

@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openDatabase } from '../../src/engine/postgres/database.js';
-import { preparedIn, statementCount } from '../../src/engine/postgres/write-pool.js';
+import { preparedIn, statementCount } from '../../src/engine/postgres/pool-transaction.js';
 import { databaseUrl } from '../support/servers.js';
 
 let db: ReturnType<typeof openDatabase>;

@@ -33,7 +33,7 @@ import type { Unawaited } from './unawaited.js';
 const MAX_FILLS_PER_TRIP = 2000;
 
 /** The signal of loads that no caller can give up. */
-export const UNENDING = new AbortController().signal;
+export const UNENDING: AbortSignal = new AbortController().signal;
 setMaxListeners(0, UNENDING); // as many as wait for a slot
 
 /**

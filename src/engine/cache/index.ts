@@ -6,6 +6,7 @@ export { CacheError, type CacheErrorCode } from './errors.js';
 export type { CacheEvents, Outcome, OutcomeKind, OutcomeReason } from './events.js';
 export { GenerationalCache } from './generational-cache.js';
 export { canonical, digest, type Key } from './key.js';
+export { CACHE_EVENTS, combineListeners } from './listeners.js';
 export { loadSignal } from './load-queue.js';
 export type { Log } from './log.js';
 export { type MaybePromise, mapMaybe, zipMaybe } from './maybe-promise.js';
@@ -17,6 +18,7 @@ export { databaseOf, purgeFor } from './purge.js';
 export type { ReadSet } from './read-set.js';
 export type { ReadOptions } from './reader.js';
 export { abortable, SharedAbort } from './shared-abort.js';
+export { StandaloneLease } from './standalone-lease.js';
 export { count, dayOf, Statistics, type StatisticsLine, statisticsOf } from './statistics.js';
 export {
   type Applied,

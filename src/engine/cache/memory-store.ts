@@ -199,6 +199,7 @@ export class MemoryStore implements Store {
       position: this.#position,
       leaseLeftMs: lease === undefined ? 0 : lease.untilMs - clockMs,
       run: this.#run,
+      history: this.#run,
       released: [...this.#released]
         .sort((a, b) => (a < b ? -1 : 1))
         .slice(0, MAX_RELEASED_KNOWN)

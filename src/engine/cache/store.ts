@@ -110,6 +110,11 @@ export interface Head {
   readonly released: readonly string[];
   /** The server's reason for refusing writes: nothing can be applied. Absent while it takes them, or has a lease. */
   readonly refusal?: string;
+  /**
+   * Names the unbroken time of this server as a primary. While it stays the same, the server has lost nothing that it acknowledged. Absent
+   * where that cannot be known.
+   */
+  readonly history?: string;
 }
 
 export interface Tick {

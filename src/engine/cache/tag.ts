@@ -12,7 +12,7 @@ const MAX_TAG_CHARS = 512;
 
 /** The tag of a whole table. Every entry that depends on any of its rows carries it. */
 export function tableTag(table: string): Tag {
-  if (!/^[a-z_][a-z0-9_]*$/.test(table)) {
+  if (!/^[\p{L}_][\p{L}\p{N}_$]*$/u.test(table)) {
     throw new CacheError('POLICY', `a table's name is expected, not ${JSON.stringify(table)}`);
   }
   return table as Tag;

@@ -134,7 +134,12 @@ export class Tracer {
     tracer.#note({ call, key, arg, info });
   }
 
-  /** Runs for every SQL statement, in the async context that issued it. */
+  /** Called for every write that has ended, in the async context of its caller. */
+  static wrote(tags: readonly Tag[]): void {
+    here.getStore()?.tracer.invalidated(tags);
+  }
+
+  /** Called for every SQL statement, in the async context that issued it. */
   static statement(): void {
     const place = here.getStore();
     if (place !== undefined) place.tracer.#statements++;

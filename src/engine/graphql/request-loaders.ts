@@ -3,6 +3,7 @@
  * has a DataLoader that makes one statement per level. Under a mutation both read Postgres.
  */
 import DataLoader from 'dataloader';
+import type { GraphQLResolveInfo } from 'graphql';
 import {
   type Cache,
   type Source as CachedSource,
@@ -81,7 +82,8 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
   constructor(options: {
     cache: Cache;
     db: Db;
-    viewer: string;
+    /** Undefined for an anonymous request. */
+    viewer: string | undefined;
     tracer: Tracer;
     readSet?: ReadSet;
     signal?: AbortSignal | undefined;
@@ -110,6 +112,11 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
     return found.value;
   }
 
+  /** What is read from now on, in this async context, is this field's: for the trace. */
+  enter(info: GraphQLResolveInfo): void {
+    this.#tracer.enter(info);
+  }
+
   loadMany<A, V>(source: Source<A, V, Db>, args: readonly A[]): MaybePromise<V[]> {
     const values = args.map((arg) => this.load(source, arg));
     return values.some((value) => value instanceof Promise) ? Promise.all(values) : (values as V[]);
@@ -128,7 +135,7 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
    */
   bypassing(): RequestLoaders<Db> {
     if (this.#bypass !== undefined) return this;
-    const { viewer = '', signal } = this.#options;
+    const { viewer, signal } = this.#options;
     return new RequestLoaders({
       cache: this.#cache,
       db: this.#db,

@@ -3,7 +3,9 @@
  * may succeed.
  */
 
-/** Including the first try. A transaction that conflicts more often has another problem. */
+import { sqlStateOf } from './server-error.js';
+
+/** The first try included. A transaction that conflicts this often has another problem. */
 export const MAX_ATTEMPTS = 4;
 /**
  * The longest pause before the second try. It grows with each try and is random, so that two transactions do not
@@ -16,9 +18,7 @@ const CONFLICTS = new Set(['40001', '40P01']);
 
 /** Whether `error`, or an error that caused it, is Postgres's report of a conflict. */
 export function isConflict(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  if (error.name === 'PostgresError' && CONFLICTS.has(String((error as { code?: unknown }).code))) return true;
-  return isConflict(error.cause);
+  return CONFLICTS.has(sqlStateOf(error) ?? '');
 }
 
 /**

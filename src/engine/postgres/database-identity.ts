@@ -53,11 +53,11 @@ function originSql(transaction: string): string {
 /** The row as JSON: a subselect for statements that read more. */
 export const IDENTITY_SQL = `(
   select json_build_object('id', i.id, 'previous', i.previous, 'origin', i.origin, 'actual', ${originSql('i.xmin')})
-  from cache_identity i
+  from public.cache_identity i
 )`;
 
 /** The id alone: a writer reads it together with its transaction id. */
-export const DATABASE_ID_SQL = '(select id from cache_identity)';
+export const DATABASE_ID_SQL = '(select id from public.cache_identity)';
 
 /** The identity in a result of `IDENTITY_SQL`; undefined when the database needs a new id first. */
 export function ownIdentity(found: FoundIdentity | null): DatabaseIdentity | undefined {
@@ -106,11 +106,11 @@ export class StandbyError extends Error {
 /** Of two concurrent calls one changes nothing. */
 async function rename(client: Sql, found: FoundIdentity | null): Promise<void> {
   if (found === null) {
-    await client`insert into cache_identity (id, origin) values ('', '') on conflict do nothing`;
+    await client`insert into public.cache_identity (id, origin) values ('', '') on conflict do nothing`;
     return;
   }
   await client`
-    update cache_identity i set
+    update public.cache_identity i set
       id = ${randomToken().slice(0, ID_CHARS)},
       previous = nullif(id, ''),
       origin = ${client.unsafe(originSql('pg_current_xact_id()::xid'))}

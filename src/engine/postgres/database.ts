@@ -12,11 +12,10 @@ import { statementCache } from './prepared-statements.js';
 import { ReadPool } from './read-pool.js';
 import { STATEMENT_TIMEOUT_MS, startupSettings, transactionSettings } from './session-settings.js';
 import { WritePool } from './write-pool.js';
+import { MAX_WRITES } from './write-queue.js';
 
 const MAX_READS = 10;
-/** Transactions that write at once in this process. */
-export const MAX_WRITES = 5;
-/** The relay and the fence watch have one connection each (core.ts). */
+/** The relay and what resolves fences have a connection each (core.ts). */
 const BESIDE_POOLS = 2;
 /**
  * A server refuses a lower `connection_limit`. Commands work with one connection, since they close each before they

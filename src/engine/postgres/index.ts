@@ -4,6 +4,7 @@
 
 export type { Sql, TransactionSql } from 'postgres';
 export { type Availability, availabilityOf } from './availability.js';
+export { type CachedDatabaseOptions, cacheDatabase } from './cached-database.js';
 export { retryingConflicts } from './conflicts.js';
 export { isUnavailable } from './connection-errors.js';
 export { ConnectionUrlError, parseConnectionUrl } from './connection-url.js';
@@ -14,6 +15,7 @@ export type { Database, Executor, Transaction } from './executor.js';
 export { type FenceEvents, FenceWatch } from './fences.js';
 export { leave } from './leave.js';
 export { postgresOutbox, runThenReadTags } from './outbox.js';
+export { preparedIn } from './pool-transaction.js';
 export { QueryTimeout } from './read-pool.js';
 export { Relay, type RelayEvents } from './relay.js';
 export { DatabaseUnusable, requireDatabase, withDatabase } from './requirements.js';
@@ -21,7 +23,6 @@ export { type RowSetSpec, rowSets, type TableRowSets } from './row-sets.js';
 export { transactionSettings } from './session-settings.js';
 export { Transactor, type WriteResult } from './transactor.js';
 export { requireTriggers } from './triggers.js';
-export { preparedIn } from './write-pool.js';
 export type { WriteProgress } from './write-progress.js';
 export { TooManyWrites } from './write-queue.js';
 export type { Writer } from './writer.js';

@@ -17,7 +17,7 @@ import {
   withIdentity,
 } from './database-identity.js';
 import type { Transaction } from './executor.js';
-import { preparedIn, statementCount } from './write-pool.js';
+import { isPooled, preparedIn, statementCount } from './pool-transaction.js';
 
 /** A transaction that touched more tags touches their tables instead: every entry carries its tables' tags too. */
 const MAX_TAGS = 2000;
@@ -52,11 +52,11 @@ export interface OwnWritten extends Written {
  */
 const TAGS_OF = `
   select case
-    when (select sum(cardinality(tags)) from cache_outbox where xid = $xid) > ${MAX_TAGS_LOOKED_AT}
-    then array(select distinct split_part(tags[1], ':', 1) from cache_outbox where xid = $xid)
+    when (select sum(cardinality(tags)) from public.cache_outbox where xid = $xid) > ${MAX_TAGS_LOOKED_AT}
+    then array(select distinct split_part(tags[1], ':', 1) from public.cache_outbox where xid = $xid)
     else (
       select case when count(*) > ${MAX_TAGS} then array_agg(distinct split_part(tag, ':', 1)) else coalesce(array_agg(tag), '{}') end
-      from (select distinct tag from cache_outbox, unnest(tags) as tag where xid = $xid) as named
+      from (select distinct tag from public.cache_outbox, unnest(tags) as tag where xid = $xid) as named
     )
   end`;
 
@@ -66,6 +66,7 @@ function tagsOf(xid: string): string {
 
 /** The tags that the open transaction has touched so far; undefined when it wrote nothing. */
 export async function readTouchedTags(tx: Transaction): Promise<OwnWritten | undefined> {
+  if (!isPooled(tx)) return readTouchedTagsElsewhere(tx);
   const statement = preparedIn(tx, 'touched_by', (at, name) =>
     at
       .select({
@@ -81,13 +82,30 @@ export async function readTouchedTags(tx: Transaction): Promise<OwnWritten | und
   return { xid: BigInt(row.xid), tags: row.tags ?? [], database: row.database || UNKNOWN_DATABASE };
 }
 
-/** By transaction: the tags read, and after how many statements. */
+/**
+ * The same for a transaction of the application's own pool, whose types and driver are not known here. Its deferred triggers run first, since
+ * what they write is named too.
+ */
+async function readTouchedTagsElsewhere(tx: Transaction): Promise<OwnWritten | undefined> {
+  const [, found] = await Promise.all([
+    tx.execute(sql`set constraints all immediate`),
+    tx.execute(sql`
+      select own.xid::text as xid, array_to_json((${sql.raw(tagsOf('own.xid'))}))::text as tags,
+        ${sql.raw(DATABASE_ID_SQL)} as database
+      from (select pg_current_xact_id_if_assigned() as xid) as own`),
+  ]);
+  const rows = (Array.isArray(found) ? found : (found as { rows: unknown }).rows) as Record<string, string | null>[];
+  const { xid, tags, database } = rows[0] ?? {};
+  if (!xid) return undefined;
+  return { xid: BigInt(xid), tags: JSON.parse(tags ?? '[]') as Tag[], database: database || UNKNOWN_DATABASE };
+}
+
+/** By transaction: what it had touched, and after how many statements. */
 const touched = new WeakMap<object, { readonly written: Promise<OwnWritten | undefined>; readonly sent: number }>();
 
 /**
- * Runs what is probably the last statement of a write, and reads the touched tags right behind it, in the same round
- * trip. `touchedTags` uses that result if it was the last statement, and reads again if not: a wrong guess costs one
- * statement.
+ * Runs what is probably the last statement of a write, and asks right behind it, in the same round trip, what the transaction has touched.
+ * `touchedTags` takes that answer if it was the last, and asks anew if not; so whoever is wrong about it costs a statement.
  */
 export function runThenReadTags<T>(tx: Transaction, statement: PromiseLike<T>): Promise<T> {
   const running = Promise.resolve(statement.then((value) => value)); // this sends it
@@ -187,7 +205,7 @@ async function findView(client: Sql, from: bigint | undefined, applied: readonly
   const [view] = await client<FoundView[]>`
     with pending as (
       select xid, sum(cardinality(tags)) as size
-      from cache_outbox
+      from public.cache_outbox
       where xid >= ${from === undefined ? null : String(from)}::xid8
         and xid not in (select id::xid8 from unnest(${applied as string[]}::text[]) as applied(id))
       group by xid order by xid limit ${MAX_TRANSACTIONS_PER_TICK + 1}
@@ -206,7 +224,7 @@ async function findView(client: Sql, from: bigint | undefined, applied: readonly
       ${client.unsafe(IDENTITY_SQL)} as found,
       pg_is_in_recovery() as standby,
       pg_snapshot_xmin(pg_current_snapshot())::text as horizon,
-      (select below::text from cache_outbox_trim) as trimmed,
+      (select below::text from public.cache_outbox_trim) as trimmed,
       (
         select json_agg(json_build_object('xid', xid::text, 'tags', (${client.unsafe(tagsOf('fitting.xid'))})) order by xid)
         from fitting where fits
@@ -253,7 +271,7 @@ export async function trimOutbox(
   const [trimmed] = await client<{ count: number }[]>`
     with oldest as (
       select seq, xid, written_at < now() - make_interval(secs => ${retentionMs / SECOND}) as old
-      from cache_outbox where xid < pg_snapshot_xmin(pg_current_snapshot())
+      from public.cache_outbox where xid < pg_snapshot_xmin(pg_current_snapshot())
       order by xid, seq limit ${maxRows}
     ),
     due as (
@@ -262,10 +280,10 @@ export async function trimOutbox(
     ),
     line as (select (xid::text::numeric + 1)::text::xid8 as below from due order by xid desc limit 1),
     moved as (
-      update cache_outbox_trim set below = line.below from line where line.below > cache_outbox_trim.below
+      update public.cache_outbox_trim as trim set below = line.below from line where line.below > trim.below
     ),
     -- An array, not a join: that would read the whole table once Postgres plans without the values.
-    gone as (delete from cache_outbox where seq = any(array(select seq from due)) returning 1)
+    gone as (delete from public.cache_outbox where seq = any(array(select seq from due)) returning 1)
     select count(*)::int as count from gone`;
   return trimmed?.count === maxRows;
 }

@@ -74,6 +74,7 @@ export class Relay {
   readonly #clock: Clock;
   readonly #database: KnownDatabase;
   readonly #claim: KeyspaceClaim;
+  readonly #renews: boolean;
   #refused = false;
   #owned = false;
   readonly #left: LeftDatabases;
@@ -89,6 +90,8 @@ export class Relay {
   /**
    * `connect`: to the outbox by a connection of the relay's own, on the primary.
    * `database`: records the identity of each read of Postgres. The store should be bound to it.
+   * `renews`: false where other processes apply the outbox and renew the lease: then this one only asks which database it has, without
+   * which it would use no lease. Default true.
    */
   constructor(options: {
     store: Store;
@@ -97,6 +100,7 @@ export class Relay {
     events?: RelayEvents;
     clock?: Clock;
     database?: KnownDatabase;
+    renews?: boolean;
   }) {
     this.#store = options.store;
     this.#connect = options.connect;
@@ -106,6 +110,7 @@ export class Relay {
     this.#database = options.database ?? new KnownDatabase(this.#clock);
     this.#claim = new KeyspaceClaim(this.#clock);
     this.#left = new LeftDatabases(this.#store);
+    this.#renews = options.renews ?? true;
   }
 
   /**
@@ -198,7 +203,8 @@ export class Relay {
     const home = reached.find(({ group }) => group === LOG_GROUP)?.head;
     this.#noteOwner(home); // also while Postgres is away
     await this.#left.voidEntries(reached, this.#database.latest?.id);
-    const due = this.#due(reached);
+    // What was stored for a database that came back is void: whoever notices that purges.
+    const due = this.#renews || this.#database.toBePurged ? this.#due(reached) : [];
     if (this.#database.latest === undefined || (due.length === 0 && this.#database.sinceMs >= IDENTIFY_EVERY_MS)) {
       const askedAtMs = this.#clock.monotonicMs();
       if (this.#moved(await outbox.identity(), askedAtMs)) return { result: 'other', more: true };
@@ -390,7 +396,7 @@ export class Relay {
   /** Apart from the tick: also while the store is away, or else the outbox would grow until it is back. */
   async #trim(): Promise<void> {
     const nowMs = this.#clock.monotonicMs();
-    if (nowMs < this.#trimAtMs) return;
+    if (!this.#renews || nowMs < this.#trimAtMs) return;
     this.#trimAtMs = nowMs + TRIM_EVERY_MS; // also after a failure
     this.#outbox ??= this.#connect();
     if (await this.#outbox.trim()) this.#trimAtMs = nowMs;

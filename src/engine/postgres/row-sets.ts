@@ -4,8 +4,9 @@
  * depend on a row set that no trigger names.
  */
 import { getTableColumns, getTableName } from 'drizzle-orm';
-import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
+import { getTableConfig, type PgColumn, type PgTable } from 'drizzle-orm/pg-core';
 import { rowSetTag, type Tag, tableTag } from '../cache/index.js';
+import { tagText } from './tag-text.js';
 
 export interface RowSetDeclaration {
   /** Tells row sets of the same columns apart that watch different columns. */
@@ -23,8 +24,16 @@ export interface RowSetDeclaration {
   readonly watches?: readonly PgColumn[];
 }
 
+/** The columns alone, or with what else a row-set can say. */
+export type RowSetColumns = readonly PgColumn[] | RowSetDeclaration;
+
 /** Both the row-set's tag and the table's own, which TRUNCATE and very large statements bump instead. */
-type RowSetTags<D extends RowSetDeclaration> = (...values: ValuesOf<D['columns']>) => readonly [Tag, Tag];
+type RowSetTags<D extends RowSetColumns> = (...values: ValuesOf<ColumnsOf<D>>) => readonly [Tag, Tag];
+type ColumnsOf<D extends RowSetColumns> = D extends RowSetDeclaration
+  ? D['columns']
+  : D extends readonly PgColumn[]
+    ? D
+    : never;
 type ValuesOf<C extends readonly PgColumn[]> = {
   -readonly [I in keyof C]: C[I] extends PgColumn ? NonNullable<C[I]['_']['data']> : never;
 };
@@ -39,40 +48,59 @@ export interface RowSetSpec {
 }
 
 export interface TableRowSets {
+  /** `public` unless the table was declared in another one. Tags do not name it: tables of one name share them, which costs misses only. */
+  readonly schema: string;
   readonly table: string;
   readonly columns: readonly string[];
   readonly specs: readonly RowSetSpec[];
+  /** How the declaration calls them, in the order of `specs`. */
+  readonly names: readonly string[];
   readonly definition: PgTable;
 }
 
 /**
  * Declares the row-sets of a table. Each becomes a function from the columns' values to the tags of those rows:
- * `taskRows.byProject(projectId)`.
+ * `rowSets(books, { byAuthor: [books.authorId] })` gives `bookRows.byAuthor(7)`. These functions throw CacheError POLICY for a value that
+ * is none of the column's type.
+ * @throws TypeError for a column whose type has several texts for equal values, and for a declaration that contradicts itself
  */
-export function rowSets<const D extends Record<string, RowSetDeclaration>>(table: PgTable, declared: D) {
+export function rowSets<T extends PgTable, const D extends Record<string, RowSetColumns>>(table: T, declared: D) {
   const name = getTableName(table);
   const columnNames = new Set(Object.values(getTableColumns(table)).map((column) => column.name));
   const specs: RowSetSpec[] = [];
   const functions: Record<string, (...values: unknown[]) => readonly [Tag, Tag]> = {};
   const whole = tableTag(name);
-  for (const [setName, declaration] of Object.entries<RowSetDeclaration>(declared)) {
+  for (const [setName, columnsOrMore] of Object.entries<RowSetColumns>(declared)) {
+    if (RESERVED.has(setName)) throw new TypeError(`row-set ${name}.${setName}: this name is taken`);
+    const declaration = 'columns' in columnsOrMore ? columnsOrMore : { columns: columnsOrMore };
     const spec = specOf(declaration);
     checkSpec(`${name}.${setName}`, spec, columnNames);
-    for (const column of declaration.columns) checkText(`${name}.${setName}`, column);
+    const texts = declaration.columns.map((column) => tagText(`${name}.${setName}`, column));
     specs.push(spec);
     functions[setName] = (...values) => {
-      const texts = declaration.columns.map((column, i) => String(column.mapToDriverValue(values[i])));
-      return [rowSetTag(spec.of?.table ?? name, (spec.of ?? spec).columns, texts, spec.aspect), whole];
+      const named = texts.map((text, i) => text(values[i]));
+      return [rowSetTag(spec.of?.table ?? name, (spec.of ?? spec).columns, named, spec.aspect), whole];
     };
   }
   return {
+    schema: getTableConfig(table).schema ?? 'public',
     table: name,
     columns: [...columnNames],
     specs,
+    names: Object.keys(declared),
     definition: table,
     ...(functions as { [K in keyof D]: RowSetTags<D[K]> }),
   };
 }
+
+/** The members of every declaration of row-sets. */
+const RESERVED: ReadonlySet<string> = new Set<keyof TableRowSets>([
+  'schema',
+  'table',
+  'columns',
+  'specs',
+  'definition',
+]);
 
 function specOf({ columns, of, aspect, ignores, watches }: RowSetDeclaration): RowSetSpec {
   const names = (list: readonly PgColumn[]) => list.map((column) => column.name);
@@ -83,13 +111,6 @@ function specOf({ columns, of, aspect, ignores, watches }: RowSetDeclaration): R
     ...(ignores && { ignores: names(ignores) }),
     ...(watches && { watches: names(watches) }),
   };
-}
-
-/** A tag is made of the value's text here and in Postgres, so only types whose text is one and the same will do. */
-function checkText(name: string, column: PgColumn): void {
-  if (/^(timestamp|time|interval|json|numeric|real|double|bytea)\b/.test(column.getSQLType())) {
-    throw new TypeError(`row-set ${name}: ${column.name} is of type ${column.getSQLType()}, which has several texts`);
-  }
 }
 
 function checkSpec(name: string, spec: RowSetSpec, columnNames: ReadonlySet<string>): void {

@@ -5,11 +5,11 @@
 import { type Cache, CacheError, LEASE_MS, type Tag } from '../cache/index.js';
 import { type Clock, systemClock } from '../cache/time.js';
 import { retryingConflicts } from './conflicts.js';
-import { MAX_WRITES, type MainDatabase } from './database.js';
 import type { Transaction } from './executor.js';
 import type { FenceWatch } from './fences.js';
 import { type OwnWritten, touchedTags } from './outbox.js';
-import { WriteQueue } from './write-queue.js';
+import { sqlStateOf } from './server-error.js';
+import { MAX_WRITES, WriteQueue } from './write-queue.js';
 import type { Writer } from './writer.js';
 
 /** The connection broke during COMMIT: the write may or may not have happened. */
@@ -22,6 +22,13 @@ export class CommitOutcomeUnknown extends Error {
   }
 }
 
+/** Where writes run: a pool of Drizzle's. */
+export interface WriteDatabase {
+  readonly write: { transaction<T>(run: (tx: Transaction) => Promise<T>): Promise<T> };
+  /** Transactions that write at once. */
+  readonly maxWrites?: number;
+}
+
 export interface WriteResult<T> {
   readonly value: T;
   /** The tags that the write invalidated, for traces. */
@@ -29,14 +36,14 @@ export interface WriteResult<T> {
 }
 
 export class Transactor {
-  readonly #db: Pick<MainDatabase, 'write'>;
+  readonly #db: WriteDatabase;
   readonly #cache: Cache;
   readonly #fences: FenceWatch;
   readonly #clock: Clock;
   readonly #queue: WriteQueue;
 
   constructor(options: {
-    db: Pick<MainDatabase, 'write'> & Partial<Pick<MainDatabase, 'maxWrites'>>;
+    db: WriteDatabase;
     cache: Cache;
     fences: FenceWatch;
     clock?: Clock;
@@ -122,6 +129,6 @@ export class Transactor {
 
 /** Any error except the server's own refusal of the COMMIT: the connection failed, or the server is shutting down. */
 function isOutcomeUnknown(error: unknown): boolean {
-  const refused = error instanceof Error && error.name === 'PostgresError' && 'code' in error;
-  return !refused || /^(08|57P0)/.test(String(error.code));
+  const state = sqlStateOf(error);
+  return state === undefined || /^(08|57P0)/.test(state);
 }

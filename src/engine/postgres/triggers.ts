@@ -1,6 +1,6 @@
 /**
  * The triggers that write tags into the outbox: their SQL from the row-sets' declarations (for migrations), and what a
- * database has installed (for the test that holds both to be the same). The function itself stands in a migration.
+ * database has installed (for the test that holds both to be the same). The function itself is in cache-functions.sql.
  */
 import type { Sql } from 'postgres';
 import type { RowSetSpec, TableRowSets } from './row-sets.js';
@@ -16,8 +16,9 @@ const EVENTS = [
 ] as const;
 
 /** ENABLE ALWAYS: also under `session_replication_role = replica`, which bulk loaders set. */
-export function triggersSql({ table, specs }: TableRowSets): string {
-  const argument = `'${triggerArgument(specs)}', '${MAX_ROWS_NAMED}'`;
+export function triggersSql({ schema, table: name, specs }: TableRowSets): string {
+  const table = schema === 'public' ? identifier(name) : `${identifier(schema)}.${identifier(name)}`;
+  const argument = `'${triggerArgument(specs).replaceAll("'", "''")}', '${MAX_ROWS_NAMED}'`;
   return EVENTS.map(
     ({ name, event, referencing }) =>
       `drop trigger if exists ${name} on ${table};\n` +
@@ -27,24 +28,33 @@ export function triggersSql({ table, specs }: TableRowSets): string {
   ).join('\n');
 }
 
-/** Column names are checked against the table where the row-sets are declared, so nothing here needs quoting. */
+/** Quoted always: a word may be reserved in some version of Postgres. */
+function identifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
 function triggerArgument(specs: readonly RowSetSpec[]): string {
   return JSON.stringify(specs);
 }
 
 export interface InstalledTrigger {
+  readonly schema: string;
   readonly table: string;
   readonly name: string;
+  /** The row-sets, as JSON. */
   readonly argument: string;
+  readonly maxRows: string;
   readonly always: boolean;
 }
 
 export function expectedTriggers(declared: readonly TableRowSets[]): InstalledTrigger[] {
-  return declared.flatMap(({ table, specs }) =>
+  return declared.flatMap(({ schema, table, specs }) =>
     EVENTS.map(({ name }) => ({
+      schema,
       table,
       name,
-      argument: `${triggerArgument(specs)}\\000${MAX_ROWS_NAMED}\\000`,
+      argument: triggerArgument(specs),
+      maxRows: String(MAX_ROWS_NAMED),
       always: true,
     })),
   );
@@ -62,15 +72,19 @@ export class TriggersMissing extends Error {
  */
 export async function requireTriggers(sql: Sql, declared: readonly TableRowSets[]): Promise<void> {
   const installed = await installedTriggers(sql);
-  for (const { table, specs } of declared) {
+  for (const { schema, table, specs } of declared) {
     for (const { name } of EVENTS) {
-      const trigger = installed.find((found) => found.table === table && found.name === name && found.always);
-      const [json] = trigger?.argument.split('\\000') ?? [];
-      const named = new Set((JSON.parse(json ?? '[]') as RowSetSpec[]).map((spec) => JSON.stringify(spec)));
+      const trigger = installed.find(
+        (found) => found.schema === schema && found.table === table && found.name === name && found.always,
+      );
+      const named = new Set(
+        (JSON.parse(trigger?.argument ?? '[]') as RowSetSpec[]).map((spec) => JSON.stringify(spec)),
+      );
       if (specs.some((spec) => !named.has(JSON.stringify(spec)))) {
+        const on = schema === 'public' ? table : `${schema}.${table}`;
         throw new TriggersMissing(
-          `the trigger ${name} on ${table} is missing, not enabled always, or names fewer row-sets than are cached: run npm run migrate; ` +
-            `after a restore, alter table ${table} enable always trigger ${name}`,
+          `the trigger ${name} on ${on} is missing, not enabled always, or names fewer row-sets than are cached: run the migrations; ` +
+            `after a restore, alter table ${on} enable always trigger ${name}`,
         );
       }
     }
@@ -79,9 +93,13 @@ export async function requireTriggers(sql: Sql, declared: readonly TableRowSets[
 
 export async function installedTriggers(sql: Sql): Promise<InstalledTrigger[]> {
   return await sql<InstalledTrigger[]>`
-    select c.relname as "table", t.tgname as name, encode(t.tgargs, 'escape') as argument, t.tgenabled = 'A' as always
+    select n.nspname as schema, c.relname as "table", t.tgname as name, t.tgenabled = 'A' as always,
+      convert_from(substring(t.tgargs from 1 for first.length - 1), 'UTF8') as argument,
+      replace(encode(substring(t.tgargs from first.length + 1), 'escape'), '\\000', '') as "maxRows"
     from pg_trigger t
+    cross join lateral (select position('\\x00'::bytea in t.tgargs) as length) as first
     join pg_class c on c.oid = t.tgrelid
+    join pg_namespace n on n.oid = c.relnamespace
     join pg_proc p on p.oid = t.tgfoid
     where p.proname = 'cache_name_rows' and not t.tgisinternal`;
 }

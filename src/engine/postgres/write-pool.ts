@@ -1,32 +1,25 @@
 /**
- * The write pool as Drizzle sees it: the driver's client with what the driver lacks. Statements of transactions may be
- * built once for all of them (`preparedIn`). Statements of one transaction are sent in the order in which they were
- * made, and are counted, so that a caller knows whether a statement was the last one (`statementCount`).
+ * The pool of writers as Drizzle sees it: the driver's client, with what the driver lacks. Statements of transactions may be built once for
+ * all of them (`preparedIn`); those of one transaction leave in the order in which they were made, and are counted, so that whoever
+ * asks something right behind a statement knows whether it was the last (`statementCount`).
  */
 
 import type { DrizzleConfig } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import type { Sql, TransactionSql } from 'postgres';
-import type { Executor, Prepared, Transaction } from './executor.js';
 import { leave } from './leave.js';
+import { enlist, type PoolClient } from './pool-transaction.js';
 import { repeatedStatements, statementCache } from './prepared-statements.js';
 
 type Unsafe = Sql['unsafe'];
+/** With the types of the driver. */
+type Client = PoolClient & { readonly unsafe: Unsafe };
 type Open = (run: (tx: TransactionSql) => unknown) => Promise<unknown>;
+type Pool = PoolClient['pool'];
 type Logger = NonNullable<DrizzleConfig['logger']>;
 
-/** Stands in for the driver's client towards Drizzle. A transaction's session leads back to it. */
-interface Client {
-  readonly pool: WritePool;
-  readonly unsafe: Unsafe;
-  /** Absent outside transactions. */
-  readonly transaction: { sent: number } | undefined;
-  /** Inside a savepoint, which may be undone alone. */
-  readonly part: boolean;
-}
-
-export class WritePool {
-  /** Stands in for the driver's client towards Drizzle. */
+export class WritePool implements Pool {
+  /** Stands for the driver's client with what Drizzle calls of it. */
   readonly client: Sql;
   /** Statements for any transaction: each runs in the client given to `at`. */
   readonly statement: ReturnType<typeof statementCache>;
@@ -64,9 +57,9 @@ export class WritePool {
     await this.#sql.end(options);
   }
 
-  /** Runs in `client` whatever `send` sends before it returns. */
-  at<T>(client: Client, send: () => T): T {
-    this.#at = client;
+  /** Runs in `client` what `send` sends before it returns. */
+  at<T>(client: PoolClient, send: () => T): T {
+    this.#at = client as Client;
     try {
       return send();
     } finally {
@@ -96,30 +89,6 @@ export class WritePool {
       });
     const opens =
       'begin' in sql ? { begin: opening(sql.begin as Open) } : { savepoint: opening(sql.savepoint as Open) };
-    return { options: this.#sql.options, pool: this, unsafe, transaction, part, ...opens } as unknown as C;
+    return enlist({ options: this.#sql.options, pool: this, unsafe, transaction, part, ...opens }) as unknown as C;
   }
-}
-
-/** A statement in this transaction, built once under its name for all transactions of the pool. */
-export function preparedIn<S extends Prepared>(
-  tx: Transaction,
-  name: string,
-  build: (at: Executor, name: string) => S,
-): Pick<S, 'execute'> {
-  const client = clientOf(tx);
-  const statement = client.pool.statement(name, build);
-  return { execute: (values) => client.pool.at(client, () => statement.execute(values)) } as Pick<S, 'execute'>;
-}
-
-/** Statements sent in this transaction, savepoints included; undefined for a savepoint, which may be undone. */
-export function statementCount(tx: Transaction): number | undefined {
-  const { transaction, part } = clientOf(tx);
-  return part ? undefined : transaction?.sent;
-}
-
-/** Drizzle's types hide it, its objects do not. */
-function clientOf(tx: Transaction): Client {
-  const { client } = (tx as unknown as { session: { client: Client } }).session;
-  if (!(client.pool instanceof WritePool)) throw new TypeError('expected a transaction of the write pool');
-  return client;
 }

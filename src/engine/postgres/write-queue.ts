@@ -6,7 +6,9 @@
 import { FairQueue, QueueFull } from '../cache/fair-queue.js';
 import type { Writer } from './writer.js';
 
-/** The fraction of the write connections that one writer may hold. */
+/** Transactions that write at once in this process. */
+export const MAX_WRITES = 5;
+/** The share of the connections for writes that one writer may hold. */
 const SHARE = 0.4;
 /** Far more than a client sends at once on purpose. */
 const MAX_WAITING_EACH = 200;

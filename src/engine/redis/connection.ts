@@ -16,6 +16,8 @@ export interface Address {
 /** `natMap`: where to reach the nodes that Sentinels and Clusters name, by `host:port`, if not there. */
 export type RedisPlace =
   | { readonly url: string }
+  /** Options of ioredis that say where a server is and who connects: see client-place.ts. */
+  | { readonly server: RedisOptions }
   | {
       readonly sentinels: readonly Address[];
       readonly master: string;
@@ -26,6 +28,8 @@ export type RedisPlace =
   | {
       readonly cluster: readonly Address[];
       readonly url?: string;
+      /** For user, password and TLS of the nodes, in place of `url`. */
+      readonly nodes?: Pick<RedisOptions, 'username' | 'password' | 'tls'>;
       readonly natMap?: Readonly<Record<string, Address>>;
     };
 
@@ -92,6 +96,8 @@ function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Red
       leaving ||= leave;
       return leave;
     },
+    ...('server' in place &&
+      place.server.sentinels && { sentinelRetryStrategy: retryStrategy, failoverDetector: once !== true }),
     ...('sentinels' in place && {
       sentinels: [...place.sentinels],
       name: place.master,
@@ -100,7 +106,12 @@ function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Red
       ...(place.natMap && { natMap: { ...place.natMap } }),
     }),
   };
-  const client = 'sentinels' in place ? new Redis({ ...ofUrl(place.url), ...options }) : new Redis(place.url, options);
+  const client =
+    'server' in place
+      ? new Redis({ ...place.server, ...options })
+      : 'sentinels' in place
+        ? new Redis({ ...ofUrl(place.url), ...options })
+        : new Redis(place.url, options);
   client.on('error', () => {}); // every command reports its own failure; the event only repeats it
   client.on('close', () => {
     leaving = false;
@@ -111,7 +122,7 @@ function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Red
 function openSingle(place: SinglePlace, options: ConnectOptions): Connection {
   const { waitMs, once } = options;
   const client = singleClient(place, options);
-  const database = databaseIn(place.url);
+  const database = 'server' in place ? (place.server.db ?? 0) : databaseIn(place.url);
   let server: Server | undefined;
   let selected = database === 0;
   let refusal: Error | undefined;
@@ -156,7 +167,7 @@ function openSingle(place: SinglePlace, options: ConnectOptions): Connection {
 }
 
 function clusterClient(place: ClusterPlace, { waitMs, once }: ConnectOptions): Cluster {
-  const { tls, username, password } = ofUrl(place.url);
+  const { tls, username, password } = place.nodes ?? ofUrl(place.url);
   const client = new SendsOnce([...place.cluster], {
     enableReadyCheck: false, // with one shard away the others serve
     enableOfflineQueue: false,

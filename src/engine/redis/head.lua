@@ -5,7 +5,7 @@
 -- Reply    {seconds, microseconds, pos or '', ms the lease still runs (0: none), run id, released ids,
 --           'checked' when APPLY can compare the run id, 'local' when it can keep the lease from being replicated, notes of fences
 --           that are set although their transactions are below pos, and so over, why this server takes no writes now: '' when it does, or
---           while there is a lease}
+--           while there is a lease, the replication id of this primary: '' on a replica, or where it cannot be read}
 -- Without a lease it writes pos as it is: a barrier closes an outage only if this server took writes before the barrier's id was assigned.
 -- Otherwise a writer with a later id could be refused its fence, commit without one, and the same tick could then grant a lease.
 -- A script because all of it must come from one server, whose name the client may not know yet.
@@ -24,8 +24,12 @@ if left == 0 then
   local wrote = redis.pcall('SET', KEYS[1], position, 'XX')
   refusal = type(wrote) == 'table' and wrote.err or ''
 end
+-- A server that was a replica in the meantime has another one, also under the same run id.
+local replication = redis.pcall('INFO', 'replication')
+replication = type(replication) == 'string' and replication or ''
+local history = string.find(replication, 'role:master', 1, true) and string.match(replication, 'master_replid:(%x+)') or ''
 local released = redis.call('ZRANGE', KEYS[2], 0, tonumber(ARGV[2]) - 1)
 return {
   time[1], time[2], position, left, run, released, checked, redis.set_repl and 'local' or 'replicated', forgotten,
-  refusal,
+  refusal, history,
 }

@@ -22,6 +22,7 @@ export type HeadReply = [
   lease: string,
   orphans: string[],
   refusal: string,
+  history: string,
 ];
 
 type StreamRecord = [id: string, fields: string[]];

@@ -115,7 +115,7 @@ export class RedisWriteProtocol implements WriteProtocol {
         MAX_RELEASED_KNOWN,
         MAX_FORGOTTEN_PER_TICK,
       ])) as HeadReply;
-      const [seconds, micros, position, pttl, run, released, checked, lease, orphans, refusal] = reply;
+      const [seconds, micros, position, pttl, run, released, checked, lease, orphans, refusal, history] = reply;
       this.#groups.oneServer(group, run);
       if (refusal !== '') this.#groups.refusedInHead(group, startedMs, refusal);
       else if (pttl > 0) group.outage.leased(pttl);
@@ -133,6 +133,7 @@ export class RedisWriteProtocol implements WriteProtocol {
         released,
         orphans: orphans.map(readNote),
         ...(refusal !== '' && { refusal: refusalText(refusal) }),
+        ...(checked === 'checked' && history !== '' && { history: `${run}/${history}` }),
       };
     });
   }

@@ -1,0 +1,56 @@
+/** What a transaction of the write pool can do besides Drizzle's: statements built once for all transactions, and a count of those sent. */
+import type { Executor, Prepared, Transaction } from './executor.js';
+
+/** What Drizzle holds for the driver's client, and finds again by a transaction's session. */
+export interface PoolClient {
+  readonly pool: {
+    /** Statements for any transaction: each runs in the one of `at`. */
+    statement<S extends Prepared>(name: string, build: (at: Executor, name: string) => S): S;
+    /** Runs in `client` what `send` sends before it returns. */
+    at<T>(client: PoolClient, send: () => T): T;
+  };
+  /** Absent outside of transactions. */
+  readonly transaction: { sent: number } | undefined;
+  /** Of a savepoint, which may be undone alone. */
+  readonly part: boolean;
+}
+
+const clients = new WeakSet<object>();
+
+/** Marks a client as one of a pool. */
+export function enlist<C extends PoolClient>(client: C): C {
+  clients.add(client);
+  return client;
+}
+
+/** A statement in this transaction, built once under its name for all transactions of the pool. */
+export function preparedIn<S extends Prepared>(
+  tx: Transaction,
+  name: string,
+  build: (at: Executor, name: string) => S,
+): Pick<S, 'execute'> {
+  const client = clientOf(tx);
+  if (client === undefined) throw new TypeError('expected a transaction of the write pool');
+  const statement = client.pool.statement(name, build);
+  return { execute: (values) => client.pool.at(client, () => statement.execute(values)) } as Pick<S, 'execute'>;
+}
+
+/**
+ * How many statements have been sent in this transaction, those of its savepoints included; undefined for a savepoint, which may be undone,
+ * and for a transaction of another pool, which does not count them.
+ */
+export function statementCount(tx: Transaction): number | undefined {
+  const client = clientOf(tx);
+  return client?.part === false ? client.transaction?.sent : undefined;
+}
+
+/** Whether this transaction is one of a write pool. */
+export function isPooled(tx: Transaction): boolean {
+  return clientOf(tx) !== undefined;
+}
+
+/** Drizzle keeps it from its types, not from its objects. */
+function clientOf(tx: Transaction): PoolClient | undefined {
+  const { client } = (tx as unknown as { session: { client: PoolClient } }).session;
+  return clients.has(client) ? client : undefined;
+}

@@ -11,6 +11,7 @@ const UNIT = [
   'test/chaos/history.test.ts',
   'test/cli/running.test.ts',
   'test/db/{availability,connection-url}.test.ts',
+  'test/docs/{architecture,pages}.test.ts',
   'test/import/github-issues.test.ts',
   'test/invalidation/scheduler.test.ts',
 ];

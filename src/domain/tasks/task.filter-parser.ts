@@ -15,6 +15,7 @@ import { PROJECT_KEY } from '../projects/project.table.js';
 import { userIdByHandle } from '../users/user.loaders.js';
 import { USER_HANDLE } from '../users/user.table.js';
 import { dayOf, instantOf, type MomentInput } from './relative-date.js';
+import { MAX_IN, type NameComparator } from './task.comparators.js';
 import {
   all,
   any,
@@ -34,9 +35,7 @@ import {
   MAX_CONDITIONS,
   MAX_FILTER_DEPTH,
   MAX_FILTERS,
-  MAX_IN,
   MAX_SEARCH_CHARS,
-  type NameComparator,
   type TaskFilter,
 } from './task.filter-inputs.js';
 import { isDay } from './task.list-query.js';

@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events';
 import type { CacheEvents, Log } from '../cache/index.js';
 import type { FenceEvents } from '../postgres/fences.js';
-import type { RelayEvents } from '../postgres/relay.js';
+import type { RelayEvents } from '../postgres/relay-events.js';
 
 /** See `CacheEvents`, `RelayEvents` and `FenceEvents` for what each says. */
 export type AllEvents = CacheEvents & RelayEvents & FenceEvents;

@@ -12,7 +12,8 @@ import {
 import { KnownDatabase } from './database-identity.js';
 import { type FenceEvents, FenceWatch } from './fences.js';
 import type { Outbox } from './outbox.js';
-import { Relay, type RelayEvents } from './relay.js';
+import { Relay } from './relay.js';
+import type { RelayEvents } from './relay-events.js';
 import { Transactor, type WriteDatabase } from './transactor.js';
 
 export interface CachedDatabaseOptions extends Omit<CacheOptions, 'store' | 'events'> {

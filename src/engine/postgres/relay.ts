@@ -24,6 +24,7 @@ import { type DatabaseIdentity, KnownDatabase } from './database-identity.js';
 import { KeyspaceClaim, refusalWords } from './keyspace-claim.js';
 import { LeftDatabases } from './left-databases.js';
 import type { Outbox, OutboxView } from './outbox.js';
+import type { RelayEvents, TickResult } from './relay-events.js';
 import { appliedByAll, type Due, isOf, lowestPosition, readHeads } from './relay-heads.js';
 
 const INTERVAL_MS = 250;
@@ -46,23 +47,6 @@ const MAX_BARRIER_MS = 10 * SECOND;
 
 /** How often a process asks Postgres for its identity while other processes renew the lease. */
 const IDENTIFY_EVERY_MS = 2 * INTERVAL_MS;
-
-/**
- * How a tick ended: the store's answer; `recent`: not needed; `foreign`: the keys belong to another database; `other`: the database behind
- * the address has changed.
- */
-export type TickResult = Applied | 'recent' | 'foreign' | 'other';
-
-export interface RelayEvents {
-  /** After each tick that looked: how long HOME was without a lease since the tick before, and whether the lease was low. */
-  ticked?(tick: { readonly result: TickResult; readonly late: boolean; readonly unleasedMs: number }): void;
-  /** A group's lease was granted although a transaction older than the barrier still writes. */
-  forced?(group: number): void;
-  /** All entries of a group were voided. */
-  purged?(group: number): void;
-  /** The database behind the address has changed: connections may still lead to the one before. */
-  moved?(): void;
-}
 
 export class Relay {
   readonly #store: Store;

@@ -1,0 +1,19 @@
+/** What the relay reports. */
+import type { Applied } from '../cache/index.js';
+
+/**
+ * How a tick ended: the store's answer; `recent`: not needed; `foreign`: the keys belong to another database; `other`: the database behind
+ * the address has changed.
+ */
+export type TickResult = Applied | 'recent' | 'foreign' | 'other';
+
+export interface RelayEvents {
+  /** After each tick that looked: how long HOME was without a lease since the tick before, and whether the lease was low. */
+  ticked?(tick: { readonly result: TickResult; readonly late: boolean; readonly unleasedMs: number }): void;
+  /** A group's lease was granted although a transaction older than the barrier still writes. */
+  forced?(group: number): void;
+  /** All entries of a group were voided. */
+  purged?(group: number): void;
+  /** The database behind the address has changed: connections may still lead to the one before. */
+  moved?(): void;
+}

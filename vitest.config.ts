@@ -19,6 +19,7 @@ const HOSTILE = ['test/hostile/*.test.ts'];
 
 /** They take a minute each: begun first, they end before the others do. */
 const LONG = [
+  'api/access-matrix',
   'api/fuzz',
   'api/filters',
   'chaos/smoke',
@@ -74,8 +75,8 @@ export default defineConfig({
         include: ['test/invalidation/{crash,outside-writes,redis-outage,relay,transact,upkeep}.test.ts'],
         env: { TEST_NEAR_CACHE: 'on' },
       }),
-      // They measure one client's latency under another's attack, after all others and one by one. A pause of the machine can look like harm
-      // once; harm that an attack does shows every time.
+      // `npm run test:attacks`: they measure one client's latency under another's attack, one by one, which takes a machine of its own. A
+      // pause of the machine can look like harm once; harm that an attack does shows every time.
       project('hostile', { include: HOSTILE, maxWorkers: 1, sequence: { groupOrder: 1 }, retry: 2 }),
     ],
   },

@@ -163,6 +163,7 @@ test('every key and channel of an installation carries the name of its group, an
     await store.tryLockRefresh(keyOfText('any'), 60_000);
     await store.addCounters('2026-01-01', new Map([['Task hit', 1]]));
     await store.fence(999_999_999n, [tagOf('noted')], { fresh: false });
+    await store.release(999_999_998n, [tagOf('released')]); // an id that no tick trims, since no position reaches it
     await app.settled();
     const stopListening = store.subscribe(() => {});
     await eventually(async () => expect(await client.pubsub('CHANNELS', '*')).toEqual([`inv:{${group}}`]));

@@ -352,7 +352,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: [
       [
         'const reply = (await runScript(client, applyScript, keys, [',
-        `await client.set(this.#name('pos', group), positionText(next));
+        `await client.set(protocolKey('pos', group), positionText(next));
       const reply = (await runScript(client, applyScript, keys, [`,
       ],
       ["head.position === undefined ? '' : positionText(head.position),", 'positionText(next),'],

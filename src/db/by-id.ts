@@ -2,8 +2,7 @@
  * Reads rows by id, for the entities of every feature. Prepared once per pool; the statement's text does not depend on
  * the number of ids.
  */
-import { createHash } from 'node:crypto';
-import { getTableColumns, getTableName, type InferSelectModel, type SQL, sql } from 'drizzle-orm';
+import { getTableName, type InferSelectModel, type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { Database } from '../engine/postgres/index.js';
 import { type Id, toUuid } from './ids.js';
@@ -43,14 +42,4 @@ export function grouped<K, R>(keys: readonly K[], rows: readonly R[], keyOf: (ro
   const groups = new Map<K, R[]>(keys.map((key) => [key, []]));
   for (const row of rows) groups.get(keyOf(row))?.push(row);
   return keys.map((key) => groups.get(key) as R[]);
-}
-
-/** Identifies the columns and types of a table's rows; changes when they change. */
-export function shapeOf(table: PgTable): string {
-  const columns = Object.entries(getTableColumns(table)).map(([name, column]) => [
-    name,
-    column.getSQLType(),
-    column.notNull,
-  ]);
-  return createHash('sha256').update(JSON.stringify(columns)).digest('base64url').slice(0, 8);
 }

@@ -3,9 +3,9 @@ import { getTableName, type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { Policy, Tag } from '../engine/cache/index.js';
 import type { BatchLoad as BatchLoadFrom, Source as SourceFrom } from '../engine/graphql/index.js';
-import type { Database } from '../engine/postgres/index.js';
+import { type Database, shapeOf } from '../engine/postgres/index.js';
 import { HOUR } from '../std/time.js';
-import { grouped, type RowOf, rowsById, shapeOf, type TableWithId } from './by-id.js';
+import { grouped, type RowOf, rowsById, type TableWithId } from './by-id.js';
 import { type Id, toUuid } from './ids.js';
 
 export type BatchLoad<A, V> = BatchLoadFrom<A, V, Database>;

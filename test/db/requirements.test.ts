@@ -9,8 +9,8 @@ import { migrateDatabase } from '../../src/db/migrate.js';
 import { accountFor } from '../../src/development/embedded/account.js';
 import { type EmbeddedPostgres, startPostgres } from '../../src/development/embedded/postgres.js';
 import { openDatabase, postgresClient } from '../../src/engine/postgres/database.js';
-import { DatabaseUnusable, requireDatabase } from '../../src/engine/postgres/requirements.js';
-import { createEmptyDatabase } from '../support/database.js';
+import { DatabaseUnusable } from '../../src/engine/postgres/requirements.js';
+import { createEmptyDatabase, requireDatabase } from '../support/database.js';
 
 const hasIpv6 = Object.values(networkInterfaces())
   .flat()

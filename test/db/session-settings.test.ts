@@ -1,9 +1,9 @@
 /** A database or a role may set anything for its sessions: none of it changes what the API answers. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openDatabase, postgresClient } from '../../src/engine/postgres/database.js';
-import { DatabaseUnusable, requireDatabase } from '../../src/engine/postgres/requirements.js';
+import { DatabaseUnusable } from '../../src/engine/postgres/requirements.js';
 import { SELECT_SETTINGS, SESSION_SETTINGS, startupSettings } from '../../src/engine/postgres/session-settings.js';
-import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
+import { createDatabase, createEmptyDatabase, requireDatabase, type TestDatabase } from '../support/database.js';
 import { journey } from '../support/journey.js';
 import { databaseUrl } from '../support/servers.js';
 

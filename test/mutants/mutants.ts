@@ -855,7 +855,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'identity/believe-all',
     what: 'Readers believe the lease of another database.',
-    file: REDIS,
+    file: 'src/engine/cache/binding.ts',
     replace: [
       ['this.#database === undefined || this.#database() === databaseOf(purge)', 'databaseOf(purge) !== "none"'],
     ],
@@ -879,7 +879,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'identity/late-fill',
     what: 'What was loaded from one database is stored under the lease of the one before.',
-    file: REDIS,
+    file: 'src/engine/cache/binding.ts',
     replace: [['this.#database === undefined || mayStore(text, this.#database())', 'text !== undefined']],
     killedBy: `${CONFORMANCE} > take no entry that was loaded under their lease once the process has another database`,
   },

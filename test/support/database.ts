@@ -1,7 +1,9 @@
 /** A database of its own for each test file that wants one. */
+
 import { randomBytes } from 'node:crypto';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
+import { withDatabase } from '../../src/engine/postgres/requirements.js';
 import { databaseUrl, migratedTemplate } from './servers.js';
 
 export interface TestDatabase {
@@ -50,4 +52,9 @@ async function administer(url: string, statement: string): Promise<void> {
   } finally {
     await sql.end();
   }
+}
+
+/** The checks alone that a server and a command begin with. @throws DatabaseUnusable, ConnectionUrlError */
+export function requireDatabase(url: string): Promise<void> {
+  return withDatabase(url, { max: 1 }, async () => {});
 }

@@ -11,7 +11,7 @@
 import { and, eq, sql } from 'drizzle-orm';
 import { fromUuid, type Id, newId, toUuid, type UserId } from '../../db/ids.js';
 import type { Writer } from '../../db/writer.js';
-import { canonical, type Key, type Store, digest as sha256 } from '../../engine/cache/index.js';
+import { canonical, type EntryStore, type Key, digest as sha256 } from '../../engine/cache/index.js';
 import type { Database, Executor, Transaction, Transactor, WriteResult } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { DAY } from '../../std/time.js';
@@ -52,9 +52,13 @@ type Resolved = Pick<typeof idempotencyKeys.$inferSelect, 'digest' | 'createdId'
 export class Idempotency {
   readonly #transactor: Transactor;
   readonly #db: Pick<Database, 'read'>;
-  readonly #store: Pick<Store, 'read' | 'fill'>;
+  readonly #store: Pick<EntryStore, 'read' | 'fill'>;
 
-  constructor(options: { transactor: Transactor; db: Pick<Database, 'read'>; store: Pick<Store, 'read' | 'fill'> }) {
+  constructor(options: {
+    transactor: Transactor;
+    db: Pick<Database, 'read'>;
+    store: Pick<EntryStore, 'read' | 'fill'>;
+  }) {
     this.#transactor = options.transactor;
     this.#db = options.db;
     this.#store = options.store;

@@ -1,8 +1,8 @@
 /** Reads of projects and memberships. */
 import { asc } from 'drizzle-orm';
-import { shapeOf } from '../../db/by-id.js';
 import type { ProjectId, UserId } from '../../db/ids.js';
 import { childrenSource, idSource, rowSource, type Source } from '../../db/sources.js';
+import { shapeOf } from '../../engine/postgres/index.js';
 import { memberRows, projectMembers, projectRows, projects, type Role } from './project.table.js';
 
 export const projectById = rowSource('Project', projects, (id: ProjectId) => projectRows.byId(id));

@@ -11,7 +11,14 @@
 import { type SQL, sql } from 'drizzle-orm';
 import { isoText } from '../../db/columns.js';
 import { fromUuid, type ProjectId, type TaskId, type UserId } from '../../db/ids.js';
-import { type Clock, type Store, type StoreEvent, systemClock, type Tag, tableOf } from '../../engine/cache/index.js';
+import {
+  type Clock,
+  type Messages,
+  type StoreEvent,
+  systemClock,
+  type Tag,
+  tableOf,
+} from '../../engine/cache/index.js';
 import type { Database } from '../../engine/postgres/index.js';
 import type { Log } from '../../platform/log.js';
 import { MINUTE } from '../../std/time.js';
@@ -61,7 +68,7 @@ export interface TaskSubscriber {
 
 export interface TaskEventsOptions {
   readonly db: Database;
-  readonly store: Store;
+  readonly store: Messages;
   readonly log: Log;
   readonly clock?: Clock;
 }

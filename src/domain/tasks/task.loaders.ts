@@ -1,10 +1,10 @@
 /** Reads of tasks: rows by id, lists as ids, counts, the labels of a task, the statistics of a project. */
 import { asc, getTableColumns, sql } from 'drizzle-orm';
-import { byId, shapeOf } from '../../db/by-id.js';
+import { byId } from '../../db/by-id.js';
 import { fromUuid, type LabelId, type ProjectId, type TaskId, toUuid } from '../../db/ids.js';
 import { selectPages } from '../../db/page-sql.js';
 import { childrenSource, ROW_TTL_MS, type Source } from '../../db/sources.js';
-import type { Database } from '../../engine/postgres/index.js';
+import { type Database, shapeOf } from '../../engine/postgres/index.js';
 import { type Page, toPage } from '../../graphql/page.js';
 import { MINUTE } from '../../std/time.js';
 import {

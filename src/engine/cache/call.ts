@@ -3,7 +3,7 @@ import { CacheError } from './errors.js';
 import { GenerationalCache } from './generational-cache.js';
 import { type Key, keyOf } from './key.js';
 import type { Policy } from './policy.js';
-import { LOG_GROUP, type Store } from './store.js';
+import { type EntryStore, LOG_GROUP } from './store.js';
 import type { Tag } from './tag.js';
 
 /** An entry under more tags is not stored: reading that many tokens costs as much as the load. */
@@ -31,11 +31,11 @@ interface PolicyCalls extends Pick<Policy<never>, 'tags' | 'shape'> {
 }
 
 export class CallNames {
-  readonly #store: Pick<Store, 'groups' | 'groupOf'>;
+  readonly #store: Pick<EntryStore, 'groups' | 'groupOf'>;
   /** By policy name. Bounded by the number of policies and MAX_CALLS_PER_POLICY. */
   readonly #callsByPolicy = new Map<string, PolicyCalls>();
 
-  constructor(store: Pick<Store, 'groups' | 'groupOf'>) {
+  constructor(store: Pick<EntryStore, 'groups' | 'groupOf'>) {
     this.#store = store;
   }
 

@@ -1,7 +1,7 @@
 /** FENCE and RELEASE: the writer's steps in the store around its commit. */
 import { CacheError } from './errors.js';
 import type { CacheEvents } from './events.js';
-import { LEASE_MS, type Store } from './store.js';
+import { LEASE_MS, type WriteProtocol } from './store.js';
 import type { Tag } from './tag.js';
 import type { Clock } from './time.js';
 
@@ -12,14 +12,14 @@ const FENCE_RETRY_MS = 50;
 export type FencePolicy = 'available' | 'reject';
 
 export class Fencing {
-  readonly #store: Store;
+  readonly #store: WriteProtocol;
   readonly #clock: Clock;
   readonly #events: CacheEvents;
   readonly #policy: FencePolicy;
   /** The database of the latest write, and since when this process has been writing to it. */
   #writers: { readonly database: string | undefined; readonly sinceMs: number } = { database: undefined, sinceMs: 0 };
 
-  constructor(options: { store: Store; clock: Clock; events: CacheEvents; policy: FencePolicy }) {
+  constructor(options: { store: WriteProtocol; clock: Clock; events: CacheEvents; policy: FencePolicy }) {
     this.#store = options.store;
     this.#clock = options.clock;
     this.#events = options.events;

@@ -24,7 +24,7 @@ import type { LoadQueue, LoadTurn } from './load-queue.js';
 import type { LogCursor, NearCache } from './near-cache.js';
 import { DEFAULT_MAX_CHARS, entryTtlMs, type Policy, type Source } from './policy.js';
 import { SharedAbort } from './shared-abort.js';
-import type { Fill, Store } from './store.js';
+import type { EntryStore, Fill } from './store.js';
 import type { Tag } from './tag.js';
 import { TickBatch } from './tick-batch.js';
 import type { Clock } from './time.js';
@@ -77,7 +77,7 @@ interface Load {
 }
 
 export interface FlightsOptions {
-  readonly store: Store;
+  readonly store: EntryStore;
   readonly near: NearCache | undefined;
   readonly queue: LoadQueue;
   readonly clock: Clock;

@@ -6,6 +6,7 @@ export { CacheError, type CacheErrorCode } from './errors.js';
 export type { CacheEvents, Outcome, OutcomeKind, OutcomeReason } from './events.js';
 export { GenerationalCache } from './generational-cache.js';
 export { canonical, digest, type Key } from './key.js';
+export { type GroupHead, isDue, nextTickMs, readHeads, TICK_INTERVAL_MS, withLogGroup } from './lease-ticks.js';
 export { CACHE_EVENTS, combineListeners } from './listeners.js';
 export { loadSignal } from './load-queue.js';
 export type { Log } from './log.js';
@@ -24,14 +25,18 @@ export {
   type Applied,
   type AppliedElsewhere,
   type ApplyReply,
+  type EntryStore,
   type Head,
   LEASE_MS,
   LOG_GROUP,
   MAX_RELEASED_KNOWN,
+  type Messages,
   type Position,
+  type SharedValues,
   type Store,
   type StoreEvent,
   type Tick,
+  type WriteProtocol,
 } from './store.js';
 export { rowSetName, rowSetTag, type Tag, tableOf, tableTag } from './tag.js';
 export { type Clock, systemClock } from './time.js';

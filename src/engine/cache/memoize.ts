@@ -6,7 +6,7 @@
 import { canonical, digest } from './key.js';
 import { checkPolicy, type Policy } from './policy.js';
 import { abortable } from './shared-abort.js';
-import type { Store } from './store.js';
+import type { EntryStore } from './store.js';
 import { rowSetTag, type Tag } from './tag.js';
 
 export type MemoizePolicy<Args extends unknown[]> = Omit<Policy<Args>, 'name' | 'tags' | 'scope' | 'shape' | 'key'> & {
@@ -28,7 +28,7 @@ export interface Memoized<Args extends unknown[], R> {
 
 /** The part of the cache that memoized functions use. */
 interface PolicyCache {
-  readonly store: Pick<Store, 'invalidate'>;
+  readonly store: Pick<EntryStore, 'invalidate'>;
   read<A, V>(policy: Policy<A>, arg: A, load: () => Promise<V>): Promise<V>;
 }
 

@@ -3,10 +3,11 @@
  * process alone, so it is for laptops and tests. Bounded: the least recently written entries and tokens go first.
  */
 
+import { Binding } from './binding.js';
 import { generationsText, type Lease, leaseOf } from './entry.js';
 import { CacheError } from './errors.js';
 import type { Key } from './key.js';
-import { databaseOf, isForeign, mayStore } from './purge.js';
+import { databaseOf, isForeign } from './purge.js';
 import {
   type ApplyReply,
   type FenceReply,
@@ -62,8 +63,7 @@ export class MemoryStore implements Store {
   #position: Position | undefined;
   #lease: (Lease & { untilMs: number }) | undefined;
   #barrier: { xid: bigint; untilMs: number } | undefined;
-  #database: (() => string | undefined) | undefined;
-  #owned: () => boolean = () => true;
+  readonly #binding = new Binding();
 
   constructor(clock: Clock = systemClock) {
     this.#clock = clock;
@@ -77,14 +77,13 @@ export class MemoryStore implements Store {
     return 0;
   }
 
-  bind(database: () => string | undefined, owned: () => boolean = () => true): void {
-    this.#database = database;
-    this.#owned = owned;
+  bind(database: () => string | undefined, owned?: () => boolean): void {
+    this.#binding.set(database, owned);
   }
 
   async read(keys: readonly Key[], tags: readonly Tag[], options: StoreReadOptions = {}): Promise<View> {
     const { log } = options;
-    const mint = options.mint === true && this.#owned();
+    const mint = options.mint === true && this.#binding.owned;
     const tokens = new Map<Tag, string>();
     for (const tag of tags) {
       if (mint && this.#held(tag) === undefined) this.#tokens.set(tag, randomToken(), TOKEN_TTL_MS);
@@ -92,7 +91,7 @@ export class MemoryStore implements Store {
       if (held !== undefined) tokens.set(tag, held);
     }
     const lease = this.#liveLease();
-    const believed = lease && (this.#database === undefined || this.#database() === databaseOf(lease.purge));
+    const believed = lease && this.#binding.believes(lease.purge);
     return {
       leases: [believed ? leaseOf(lease.generation, lease.purge, lease.generations) : undefined],
       entries: this.#entries.pick(keys),
@@ -121,14 +120,14 @@ export class MemoryStore implements Store {
   }
 
   async fill(fills: readonly Fill[]): Promise<void> {
-    if (!this.#owned()) return;
+    if (!this.#binding.owned) return;
     for (const { key, text, ttlMs } of fills) {
-      if (this.#database === undefined || mayStore(text, this.#database())) this.#entries.set(key, text, ttlMs);
+      if (this.#binding.allows(text)) this.#entries.set(key, text, ttlMs);
     }
   }
 
   async tryLockRefresh(key: Key, ttlMs: number): Promise<boolean> {
-    if (!this.#owned() || this.#claims.get(key) !== undefined) return false;
+    if (!this.#binding.owned || this.#claims.get(key) !== undefined) return false;
     this.#claims.set(key, 'claimed', ttlMs);
     return true;
   }
@@ -264,7 +263,7 @@ export class MemoryStore implements Store {
   async close(): Promise<void> {}
 
   #requireOwned(): void {
-    if (!this.#owned())
+    if (!this.#binding.owned)
       throw new CacheError('STORE_UNAVAILABLE', 'the keys are not known to be those of this database');
   }
 

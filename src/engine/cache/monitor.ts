@@ -8,7 +8,7 @@ import { encode } from './codec.js';
 import { purgeOf, stampText } from './entry.js';
 import type { CacheEvents } from './events.js';
 import type { RecordedRead } from './read-set.js';
-import { LEASE_MS, type Store } from './store.js';
+import { type EntryStore, LEASE_MS } from './store.js';
 import type { Clock } from './time.js';
 
 /**
@@ -18,12 +18,12 @@ import type { Clock } from './time.js';
 const SETTLE_MS = 2 * LEASE_MS;
 
 export class Monitor {
-  readonly #store: Store;
+  readonly #store: EntryStore;
   readonly #clock: Clock;
   readonly #events: CacheEvents;
   #checking = false;
 
-  constructor(options: { store: Store; clock: Clock; events: CacheEvents }) {
+  constructor(options: { store: EntryStore; clock: Clock; events: CacheEvents }) {
     this.#store = options.store;
     this.#clock = options.clock;
     this.#events = options.events;
@@ -62,7 +62,7 @@ export class Monitor {
 
 /** The stamps that an entry stored now would get; undefined without a lease or with a tag that has no token. */
 export function stampsNow(
-  view: Awaited<ReturnType<Store['read']>>,
+  view: Awaited<ReturnType<EntryStore['read']>>,
   { tags, groups }: RecordedRead,
 ): string | undefined {
   const purge = purgeOf(view.leases, groups);

@@ -12,7 +12,7 @@ import type { LogCursor, NearCache, NearEntry } from './near-cache.js';
 import type { Source } from './policy.js';
 import type { ReadSet } from './read-set.js';
 import { abortable } from './shared-abort.js';
-import type { Store, View } from './store.js';
+import type { EntryStore, View } from './store.js';
 import { cursorOf, type StoreReads, type StoreReply } from './store-reads.js';
 import type { Clock } from './time.js';
 import type { Unawaited } from './unawaited.js';
@@ -48,7 +48,7 @@ interface Reading<A, V> {
 }
 
 interface ReaderOptions {
-  readonly store: Store;
+  readonly store: EntryStore;
   readonly names: CallNames;
   readonly near: NearCache | undefined;
   readonly reads: StoreReads;

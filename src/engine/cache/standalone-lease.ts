@@ -21,16 +21,12 @@
  * primary refuses to renew the lease.
  */
 import { digest } from './key.js';
+import { isDue, nextTickMs, readHeads, withLogGroup } from './lease-ticks.js';
 import type { Log } from './log.js';
 import { databaseOf } from './purge.js';
-import { type AppliedElsewhere, type Head, LEASE_MS, LOG_GROUP, type Store, type Tick } from './store.js';
+import { type AppliedElsewhere, type Head, LOG_GROUP, type Store, type Tick } from './store.js';
 import { randomToken } from './token.js';
 
-const INTERVAL_MS = 250;
-/** Share of the interval: processes that started together do not tick together. */
-const JITTER = 0.2;
-/** A lease renewed more recently than this is left alone: another process has just ticked. */
-const JUST_RENEWED_MS = 0.8 * INTERVAL_MS;
 /** In place of the name of a database, in purge tokens. Differs from every database's id. */
 const OWNER = 'standalone';
 /** There are no transactions: every position has this id. */
@@ -38,11 +34,6 @@ const XID = 1n;
 
 const FOREIGN =
   'nothing is cached: the keys of this Redis group belong to a cache with a database. Give each application a group of its own';
-
-interface Due {
-  readonly group: number;
-  readonly head: Head;
-}
 
 export class StandaloneLease {
   readonly #store: Store;
@@ -85,8 +76,7 @@ export class StandaloneLease {
     );
     await this.#running;
     if (this.#stopped) return;
-    const delayMs = INTERVAL_MS * (1 - JITTER / 2 + JITTER * Math.random());
-    this.#timer = setTimeout(() => void this.#run(), delayMs).unref();
+    this.#timer = setTimeout(() => void this.#run(), nextTickMs()).unref();
   }
 
   #note(trouble: 'failing' | 'foreign' | undefined, message: string, error?: unknown): void {
@@ -100,18 +90,13 @@ export class StandaloneLease {
    * @throws CacheError STORE_UNAVAILABLE when no server can be reached; Error when it takes no writes
    */
   async tick(): Promise<'renewed' | 'recent' | 'foreign' | 'raced'> {
-    const reached = await this.#heads();
+    const reached = await readHeads(this.#store);
     const home = reached.find(({ group }) => group === LOG_GROUP)?.head;
     if (home !== undefined) this.#owned = !this.#isForeign(home);
     if (home !== undefined && !this.#owned) return 'foreign';
-    const all = reached.length === this.#store.groups;
-    let due: readonly Due[] = reached.filter(
-      ({ head }) => head.leaseLeftMs <= LEASE_MS - JUST_RENEWED_MS || !keeps(head),
-    );
-    if (due.length === 0) return 'recent';
-    if (due.some(({ group }) => group === LOG_GROUP))
-      due = all ? reached : due.filter(({ group }) => group !== LOG_GROUP);
-
+    const needed = reached.filter((one) => isDue(one) || !keeps(one.head));
+    if (needed.length === 0) return 'recent';
+    const due = withLogGroup(needed, reached, this.#store.groups);
     const others = due.filter(({ group }) => group !== LOG_GROUP);
     const replies = await Promise.all(others.map(({ group, head }) => this.#store.apply(planned(head), group)));
     if (replies.some(({ result }) => result !== 'applied')) return 'raced';
@@ -125,18 +110,6 @@ export class StandaloneLease {
   /** While the keys belong to a cache with a database, they are left to it: also when its lease has ended, for it may come back. */
   #isForeign({ position }: Head): boolean {
     return position !== undefined && databaseOf(position.purge) !== OWNER;
-  }
-
-  async #heads(): Promise<readonly Due[]> {
-    const groups = Array.from({ length: this.#store.groups }, (_, group) => group);
-    const heads = await Promise.allSettled(groups.map((group) => this.#store.head(group)));
-    const reached = groups.flatMap((group) => {
-      const head = heads[group];
-      return head?.status === 'fulfilled' && head.value.refusal === undefined ? [{ group, head: head.value }] : [];
-    });
-    if (reached.length > 0) return reached;
-    const first = heads[LOG_GROUP] as PromiseSettledResult<Head>;
-    throw first.status === 'rejected' ? first.reason : new Error(`Redis refuses writes: ${first.value.refusal}`);
   }
 }
 

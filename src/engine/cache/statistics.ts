@@ -4,7 +4,7 @@
  */
 
 import type { Outcome, OutcomeKind } from './events.js';
-import type { Store } from './store.js';
+import type { SharedValues } from './store.js';
 import type { Clock } from './time.js';
 
 export interface StatisticsLine {
@@ -13,11 +13,11 @@ export interface StatisticsLine {
 }
 
 export class Statistics {
-  readonly #store: Store;
+  readonly #store: SharedValues;
   readonly #clock: Clock;
   #counts: OutcomeCounts = new Map();
 
-  constructor(options: { store: Store; clock: Clock }) {
+  constructor(options: { store: SharedValues; clock: Clock }) {
     this.#store = options.store;
     this.#clock = options.clock;
   }
@@ -58,7 +58,7 @@ export function count(counts: OutcomeCounts, name: string, kind: string, n = 1):
 }
 
 /** One day's statistics of all processes, by name. `day`: `2026-11-24`, in UTC. Kept for about a week. */
-export async function statisticsOf(store: Store, day: string): Promise<StatisticsLine[]> {
+export async function statisticsOf(store: SharedValues, day: string): Promise<StatisticsLine[]> {
   const lines = new Map<string, Partial<Record<OutcomeKind, number>>>();
   for (const [field, count] of await store.readCounters(day)) {
     const [name = '', kind] = field.split(' ');

@@ -5,7 +5,7 @@
 import type { Call } from './call.js';
 import type { Key } from './key.js';
 import { type LogCursor, leasedAsNamed, type NearCache } from './near-cache.js';
-import type { Store, View } from './store.js';
+import type { EntryStore, View } from './store.js';
 import type { Tag } from './tag.js';
 import { TickBatch } from './tick-batch.js';
 import type { Clock } from './time.js';
@@ -33,13 +33,13 @@ export interface StoreReply {
 const LOG_ONLY: StoreRequest = { calls: [], memory: true };
 
 export class StoreReads {
-  readonly #store: Store;
+  readonly #store: EntryStore;
   readonly #near: NearCache | undefined;
   readonly #clock: Clock;
   readonly #batch: TickBatch<StoreRequest, StoreReply>;
   #trips = 0;
 
-  constructor({ store, near, clock }: { store: Store; near: NearCache | undefined; clock: Clock }) {
+  constructor({ store, near, clock }: { store: EntryStore; near: NearCache | undefined; clock: Clock }) {
     this.#store = store;
     this.#near = near;
     this.#clock = clock;

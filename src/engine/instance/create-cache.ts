@@ -24,8 +24,6 @@ type GraphQLSide = typeof import('../graphql/index.js');
 type PostgresSide = typeof import('../postgres/applications.js');
 
 const DEFAULT_GROUP = 'cache';
-/** What runs on a connection that is left has this long to end. */
-const LEAVE_S = 5;
 
 /** What every cache has, with a database or without. */
 export interface StandaloneCache extends Pick<Cache, 'memoize' | 'read' | 'readMany'> {
@@ -140,7 +138,7 @@ async function ofDatabase<Db extends DrizzleDatabase>(
   emitter.on('moved', () => {
     const left = sql;
     sql = own.connect();
-    void left.end({ timeout: LEAVE_S });
+    postgres.leave(left);
   });
   const { cache, transactor, relay } = postgres.cacheDatabase({
     ...engineOptions(options),

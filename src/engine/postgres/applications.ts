@@ -5,6 +5,7 @@
 export { type ByIdOptions, byId, type RowSource, type SourceDatabase } from './by-id.js';
 export { cacheDatabase } from './cached-database.js';
 export { Coverage, UncoveredRead } from './coverage.js';
+export { leave } from './leave.js';
 export { isRowSets, migrationSql } from './migration.js';
 export { postgresOutbox } from './outbox.js';
 export { type DrizzleDatabase, ownDrizzle, type TransactionOf } from './own-drizzle.js';

@@ -94,7 +94,7 @@ function policyName(table: PgTable): string {
 }
 
 /** Names the form of a table's rows: another set of columns or types is another shape. */
-function shapeOf(table: PgTable): string {
+export function shapeOf(table: PgTable): string {
   const columns = Object.entries(getTableColumns(table)).map(([name, column]) => [
     name,
     column.getSQLType(),

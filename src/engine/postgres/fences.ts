@@ -4,7 +4,7 @@
  */
 import type { Sql } from 'postgres';
 import type { Log } from '../cache/index.js';
-import { fenceIds, type Store, type Tag } from '../cache/index.js';
+import { fenceIds, type Tag, type WriteProtocol } from '../cache/index.js';
 import { type Clock, systemClock } from '../cache/time.js';
 import { finishedOf } from './outbox.js';
 
@@ -29,14 +29,14 @@ interface Watched {
 
 export class FenceWatch {
   readonly #watched = new Map<Tag, Watched>();
-  readonly #store: Store;
+  readonly #store: WriteProtocol;
   readonly #sql: () => Sql;
   readonly #log: Log;
   readonly #events: FenceEvents;
   readonly #clock: Clock;
 
   /** `sql`: the client to ask by. It is another one once another database is behind the address. */
-  constructor(options: { store: Store; sql: () => Sql; log: Log; events?: FenceEvents; clock?: Clock }) {
+  constructor(options: { store: WriteProtocol; sql: () => Sql; log: Log; events?: FenceEvents; clock?: Clock }) {
     this.#store = options.store;
     this.#sql = options.sql;
     this.#log = options.log;

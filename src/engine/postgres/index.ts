@@ -4,6 +4,7 @@
 
 export type { Sql, TransactionSql } from 'postgres';
 export { type Availability, availabilityOf } from './availability.js';
+export { shapeOf } from './by-id.js';
 export { type CachedDatabaseOptions, cacheDatabase } from './cached-database.js';
 export { retryingConflicts } from './conflicts.js';
 export { isUnavailable } from './connection-errors.js';
@@ -19,7 +20,7 @@ export { preparedIn } from './pool-transaction.js';
 export { QueryTimeout } from './read-pool.js';
 export { Relay } from './relay.js';
 export type { RelayEvents } from './relay-events.js';
-export { DatabaseUnusable, requireDatabase, withDatabase } from './requirements.js';
+export { DatabaseUnusable, withDatabase } from './requirements.js';
 export { type RowSetSpec, rowSets, type TableRowSets } from './row-sets.js';
 export { transactionSettings } from './session-settings.js';
 export { Transactor, type WriteResult } from './transactor.js';

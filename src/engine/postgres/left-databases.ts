@@ -1,13 +1,12 @@
 /** The databases that this process has left, until what is stored for them is void. */
-import { databaseOf, type Position, purgeFor, type Store, type Tick } from '../cache/index.js';
-import type { Due } from './relay-heads.js';
+import { databaseOf, type GroupHead, type Position, purgeFor, type Store, type Tick } from '../cache/index.js';
 
 export class LeftDatabases {
-  readonly #store: Store;
+  readonly #store: Pick<Store, 'groups' | 'apply'>;
   /** By group, those whose entries there are not void yet. */
   readonly #byGroup = new Map<number, Set<string>>();
 
-  constructor(store: Store) {
+  constructor(store: Pick<Store, 'groups' | 'apply'>) {
     this.#store = store;
   }
 
@@ -23,8 +22,8 @@ export class LeftDatabases {
    * before. Other processes may still be right to use that one, and would serve such a result until it expires. With another purge token all
    * entries under the present one are void, those that are still on their way included. Readers learn it with the next lease, within 2 s.
    */
-  async voidEntries(reached: readonly Due[], latest: string | undefined): Promise<void> {
-    const voided = async ({ group, head }: Due): Promise<boolean> => {
+  async voidEntries(reached: readonly GroupHead[], latest: string | undefined): Promise<void> {
+    const voided = async ({ group, head }: GroupHead): Promise<boolean> => {
       const { position } = head;
       const owner = position && databaseOf(position.purge);
       // One that is back is purged as a whole: see `KnownDatabase.toBePurged`.

@@ -104,8 +104,9 @@ async function readTouchedTagsElsewhere(tx: Transaction): Promise<OwnWritten | u
 const touched = new WeakMap<object, { readonly written: Promise<OwnWritten | undefined>; readonly sent: number }>();
 
 /**
- * Runs what is probably the last statement of a write, and asks right behind it, in the same round trip, what the transaction has touched.
- * `touchedTags` takes that answer if it was the last, and asks anew if not; so whoever is wrong about it costs a statement.
+ * Runs what is probably the last statement of a write, and reads the touched tags right behind it, in the same round
+ * trip. `touchedTags` uses that result if it was the last statement, and reads again if not: a wrong guess costs one
+ * statement.
  */
 export function runThenReadTags<T>(tx: Transaction, statement: PromiseLike<T>): Promise<T> {
   const running = Promise.resolve(statement.then((value) => value)); // this sends it

@@ -133,7 +133,7 @@ class Statement implements PromiseLike<unknown> {
     return this;
   }
 
-  // biome-ignore lint/suspicious/noThenProperty: it stands for the driver's query, which is awaited
+  // biome-ignore lint/suspicious/noThenProperty: it replaces the driver's query, which is awaited
   then<A = unknown, B = never>(
     onAnswer?: ((rows: unknown) => A | PromiseLike<A>) | null,
     onError?: ((error: unknown) => B | PromiseLike<B>) | null,

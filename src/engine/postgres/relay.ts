@@ -10,14 +10,20 @@ import {
   type AppliedElsewhere,
   type ApplyReply,
   databaseOf,
+  type GroupHead,
   type Head,
+  isDue,
   LEASE_MS,
   LOG_GROUP,
   MAX_RELEASED_KNOWN,
+  nextTickMs,
   type Position,
   purgeFor,
+  readHeads,
   type Store,
+  TICK_INTERVAL_MS,
   type Tick,
+  withLogGroup,
 } from '../cache/index.js';
 import { type Clock, MINUTE, SECOND, systemClock } from '../cache/time.js';
 import { type DatabaseIdentity, KnownDatabase } from './database-identity.js';
@@ -25,13 +31,8 @@ import { KeyspaceClaim, refusalWords } from './keyspace-claim.js';
 import { LeftDatabases } from './left-databases.js';
 import type { Outbox, OutboxView } from './outbox.js';
 import type { RelayEvents, TickResult } from './relay-events.js';
-import { appliedByAll, type Due, isOf, lowestPosition, readHeads } from './relay-heads.js';
+import { appliedByAll, isOf, lowestPosition } from './relay-heads.js';
 
-const INTERVAL_MS = 250;
-/** Of the interval: processes that started together shall not tick together. */
-const JITTER = 0.2;
-/** A lease renewed more recently than this is left alone: another process has just ticked. */
-const JUST_RENEWED_MS = 0.8 * INTERVAL_MS;
 const TRIM_EVERY_MS = MINUTE;
 const TICK_DEADLINE_MS = 5 * SECOND;
 /** A backlog is caught up at once, but never in a loop that leaves nothing for others. */
@@ -46,7 +47,7 @@ const LATE_MS = LEASE_MS / 2;
 const MAX_BARRIER_MS = 10 * SECOND;
 
 /** How often a process asks Postgres for its identity while other processes renew the lease. */
-const IDENTIFY_EVERY_MS = 2 * INTERVAL_MS;
+const IDENTIFY_EVERY_MS = 2 * TICK_INTERVAL_MS;
 
 export class Relay {
   readonly #store: Store;
@@ -133,8 +134,7 @@ export class Relay {
     this.#running = this.#tickUntilCaughtUp().then(() => this.#trimInTime());
     await this.#running;
     if (this.#stopped) return;
-    const delayMs = INTERVAL_MS * (1 - JITTER / 2 + JITTER * Math.random());
-    this.#timer = setTimeout(() => void this.#run(), delayMs);
+    this.#timer = setTimeout(() => void this.#run(), nextTickMs());
   }
 
   async #tickUntilCaughtUp(): Promise<void> {
@@ -187,7 +187,7 @@ export class Relay {
     const home = reached.find(({ group }) => group === LOG_GROUP)?.head;
     this.#noteOwner(home); // also while Postgres is away
     await this.#left.voidEntries(reached, this.#database.latest?.id);
-    // What was stored for a database that came back is void: whoever notices that purges.
+    // What was stored for a database that came back is void, so the process that notices it purges.
     const due = this.#renews || this.#database.toBePurged ? this.#due(reached) : [];
     if (this.#database.latest === undefined || (due.length === 0 && this.#database.sinceMs >= IDENTIFY_EVERY_MS)) {
       const askedAtMs = this.#clock.monotonicMs();
@@ -261,7 +261,7 @@ export class Relay {
    * The due groups that this database may write to now. HOME decides who owns all groups: it is taken first and alone, so one of two
    * databases gets all of them. While HOME cannot be reached, only groups that are already this database's are written to.
    */
-  #claimed(due: readonly Due[], home: Head | undefined, { identity }: OutboxView): readonly Due[] {
+  #claimed(due: readonly GroupHead[], home: Head | undefined, { identity }: OutboxView): readonly GroupHead[] {
     switch (this.#claim.decide(home, identity)) {
       case 'own':
         return due;
@@ -275,12 +275,9 @@ export class Relay {
   }
 
   /** With HOME all groups, or not HOME: see `#apply`. */
-  #due(reached: readonly Due[]): readonly Due[] {
-    const due = this.#database.toBePurged
-      ? reached
-      : reached.filter(({ head }) => head.leaseLeftMs <= LEASE_MS - JUST_RENEWED_MS);
-    if (!due.some(({ group }) => group === LOG_GROUP)) return due;
-    return reached.length === this.#store.groups ? reached : due.filter(({ group }) => group !== LOG_GROUP);
+  #due(reached: readonly GroupHead[]): readonly GroupHead[] {
+    const due = this.#database.toBePurged ? reached : reached.filter(isDue);
+    return withLogGroup(due, reached, this.#store.groups);
   }
 
   /**
@@ -309,7 +306,7 @@ export class Relay {
   }
 
   /** What to apply to one group. */
-  #plan({ group, head }: Due, view: OutboxView, barrier: bigint | undefined): { tick: Tick; more: boolean } {
+  #plan({ group, head }: GroupHead, view: OutboxView, barrier: bigint | undefined): { tick: Tick; more: boolean } {
     const known = head.position;
     const taken = known !== undefined && !isOf(head, view.identity);
     const why = known && this.#whyVoid(known, view);
@@ -347,7 +344,7 @@ export class Relay {
     return undefined;
   }
 
-  #grant({ group, head }: Due): 'grant' | 'force' {
+  #grant({ group, head }: GroupHead): 'grant' | 'force' {
     const sinceMs = this.#unleasedSinceMs.get(group);
     if (head.leaseLeftMs > 0 || sinceMs === undefined) return 'grant';
     if (this.#clock.monotonicMs() - sinceMs < MAX_BARRIER_MS) return 'grant';
@@ -357,7 +354,7 @@ export class Relay {
   }
 
   /** Records since when each group has had no lease, and reports the tick. */
-  #ticked<R extends { result: TickResult }>(reached: readonly Due[], ended: R): R {
+  #ticked<R extends { result: TickResult }>(reached: readonly GroupHead[], ended: R): R {
     const nowMs = this.#clock.monotonicMs();
     const database = this.#database.latest;
     const own = reached.filter(({ head }) => database !== undefined && isOf(head, database));

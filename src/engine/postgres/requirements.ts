@@ -14,11 +14,6 @@ export class DatabaseUnusable extends Error {
   readonly code = 'DATABASE_UNUSABLE';
 }
 
-/** @throws DatabaseUnusable, ConnectionUrlError */
-export function requireDatabase(url: string): Promise<void> {
-  return withDatabase(url, { max: 1 }, async () => {});
-}
-
 /**
  * Checks the database, then runs `run` with a client of its own.
  * @throws DatabaseUnusable, also when the server cannot be reached; ConnectionUrlError; what `run` throws

@@ -1,7 +1,7 @@
 /**
- * The pool of writers as Drizzle sees it: the driver's client, with what the driver lacks. Statements of transactions may be built once for
- * all of them (`preparedIn`); those of one transaction leave in the order in which they were made, and are counted, so that whoever
- * asks something right behind a statement knows whether it was the last (`statementCount`).
+ * The write pool as Drizzle sees it: the driver's client with what the driver lacks. Statements of transactions may be
+ * built once for all of them (`preparedIn`). Statements of one transaction are sent in the order in which they were
+ * made, and are counted, so that a caller knows whether a statement was the last one (`statementCount`).
  */
 
 import type { DrizzleConfig } from 'drizzle-orm';

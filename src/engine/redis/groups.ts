@@ -153,7 +153,7 @@ export class Groups {
     this.#onLimit(text);
   }
 
-  /** The lease stands on one server. If connections lead to different servers, all are closed and opened again. */
+  /** The lease is on one server. If connections lead to different servers, all are closed and opened again. */
   oneServer(group: Group, run: string): void {
     const others = [this.#reader, this.writer].filter((connection) => {
       const server = connection.serverOf(group.hashTag);

@@ -56,7 +56,7 @@ async function subscribed(client: Redis | Cluster, channel: string): Promise<voi
   await client.subscribe(channel);
 }
 
-/** A single connection is made anew by itself; a cluster's subscriber is chosen anew when its own has ended. */
+/** A single connection reconnects by itself; a cluster chooses another subscriber when its own has ended. */
 function leave(client: Redis | Cluster): void {
   if (!client.isCluster && client.status === 'ready') (client as Redis).disconnect(true);
 }

@@ -8,10 +8,10 @@
  */
 
 import type { ChainableCommander, Cluster, Redis } from 'ioredis';
+import { Binding } from '../cache/binding.js';
 import { type Lease, leaseOf } from '../cache/entry.js';
 import { GenerationalCache } from '../cache/generational-cache.js';
 import type { Key } from '../cache/key.js';
-import { databaseOf, mayStore } from '../cache/purge.js';
 import {
   type ApplyReply,
   type FenceReply,
@@ -70,8 +70,7 @@ export class RedisStore implements Store {
   readonly #groups: Groups;
   readonly #protocol: RedisWriteProtocol;
   readonly #values: RedisSharedValues;
-  #database: (() => string | undefined) | undefined;
-  #owned: () => boolean = () => true;
+  readonly #binding = new Binding();
 
   constructor(options: RedisStoreOptions) {
     const { group = 'tasks', waitMs = 250, clock = systemClock, onLimit = () => {}, onOutage, ...place } = options;
@@ -96,14 +95,13 @@ export class RedisStore implements Store {
     return this.#groups.indexOf(name);
   }
 
-  bind(database: () => string | undefined, owned: () => boolean = () => true): void {
-    this.#database = database;
-    this.#owned = owned;
+  bind(database: () => string | undefined, owned?: () => boolean): void {
+    this.#binding.set(database, owned);
   }
 
   async read(keys: readonly Key[], tags: readonly Tag[], options: StoreReadOptions = {}): Promise<View> {
     const { log } = options;
-    const mint = options.mint === true && this.#owned();
+    const mint = options.mint === true && this.#binding.owned;
     const entries = new Map<Key, string>();
     const tokens = new Map<Tag, string>();
     const leases: (Lease | undefined)[] = new Array(this.groups).fill(undefined);
@@ -125,7 +123,7 @@ export class RedisStore implements Store {
           if (mint && !mints) await this.#mint(client, group, tags, tokens);
           for (const tag of tags) if (tokens.has(tag)) this.#tokened.set(tag, true);
           const [generation, purge, generations] = found[0]?.split(':') ?? [];
-          if (generation !== undefined && purge !== undefined && this.#believes(purge)) {
+          if (generation !== undefined && purge !== undefined && this.#binding.believes(purge)) {
             leases[group.index] = leaseOf(generation, purge, generations);
           }
         }),
@@ -138,11 +136,7 @@ export class RedisStore implements Store {
   }
 
   #requireOwned(): void {
-    if (!this.#owned()) throw unavailable(new Error('these keys are not known to be those of this database'));
-  }
-
-  #believes(purge: string): boolean {
-    return this.#database === undefined || this.#database() === databaseOf(purge);
+    if (!this.#binding.owned) throw unavailable(new Error('these keys are not known to be those of this database'));
   }
 
   /** Tokens for those of `tags` that have none in `tokens`: they had one when this process saw them last. */
@@ -154,7 +148,7 @@ export class RedisStore implements Store {
     gather(tokens, missing, held);
   }
 
-  /** What stands under the names, and what the log says. From the name `tagsFrom` on, those that have no text get a fresh token. */
+  /** Reads the names and the log. From the name `tagsFrom` on, names without a text get a fresh token. */
   async #readGroup(
     client: Redis | Cluster,
     group: Group,
@@ -179,8 +173,8 @@ export class RedisStore implements Store {
   }
 
   async fill(fills: readonly Fill[]): Promise<void> {
-    if (!this.#owned()) return;
-    const own = fills.filter(({ text }) => this.#database === undefined || mayStore(text, this.#database()));
+    if (!this.#binding.owned) return;
+    const own = fills.filter(({ text }) => this.#binding.allows(text));
     const byKey = new Map(own.map((fill) => [fill.key, fill]));
     await Promise.all(
       this.#groups.split({ keys: [...byKey.keys()], tags: [] }).map(({ group, keys }) =>
@@ -201,7 +195,7 @@ export class RedisStore implements Store {
   }
 
   async tryLockRefresh(key: Key, ttlMs: number): Promise<boolean> {
-    if (!this.#owned()) return false;
+    if (!this.#binding.owned) return false;
     const group = this.#groups.at(this.groupOf(key));
     return this.#groups.reading(group, 'write', async (client) => {
       return (await client.set(refreshKey(group, key), '1', 'PX', ttlMs, 'NX')) === 'OK';

@@ -40,7 +40,7 @@ export class RedisWriteProtocol implements WriteProtocol {
     this.#channel = options.channel;
   }
 
-  /** HOME last: its record of the log says that every fence stands. */
+  /** The log group last: its record says that every fence is set. */
   async fence(
     xid: bigint,
     tags: readonly Tag[],

@@ -11,7 +11,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { GraphQLError, parse } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type { UserId } from '../../db/ids.js';
-import type { Store } from '../../engine/cache/index.js';
+import type { SharedValues } from '../../engine/cache/index.js';
 import { ConfigError } from '../../platform/config.js';
 import type { Log } from '../../platform/log.js';
 import { DAY } from '../../std/time.js';
@@ -36,7 +36,7 @@ const MAX_TOLD = 1000;
  * sends it again.
  */
 export class RegisteredDocuments {
-  readonly #store: Pick<Store, 'setText' | 'getText'>;
+  readonly #store: Pick<SharedValues, 'setText' | 'getText'>;
   /** Keyed by the digest of the text, so entries never change. */
   readonly #known = new LRUCache<string, string>({
     maxSize: MAX_REGISTERED_CHARS,
@@ -45,7 +45,7 @@ export class RegisteredDocuments {
   /** Bytes registered, by viewer. */
   readonly #spent = new LRUCache<string, number>({ max: MAX_VIEWERS, ttl: DAY, noUpdateTTL: true });
 
-  constructor(store: Pick<Store, 'setText' | 'getText'>) {
+  constructor(store: Pick<SharedValues, 'setText' | 'getText'>) {
     this.#store = store;
   }
 

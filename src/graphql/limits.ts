@@ -39,6 +39,8 @@ export const MAX_SELECTIONS = 5000;
  */
 export const MAX_VARIABLE_VALUES = 5000;
 export const MAX_VARIABLE_DEPTH = 25;
+/** Objects, lists and members in a request's body, counted before it is parsed: room for the largest variables. */
+export const MAX_BODY_VALUES = 2 * MAX_VARIABLE_VALUES + 1000;
 /**
  * Characters of all documents kept in parsed form; each takes about 75 bytes. Room for about 350 documents of a
  * frontend.

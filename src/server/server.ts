@@ -31,6 +31,7 @@ import { boundConnections } from './http/http-connections.js';
 import { answerHttpErrors } from './http/http-errors.js';
 import {
   addHttpSecurity,
+  addressOf,
   type HttpSecurityOptions,
   offlinePolicy,
   sandboxPolicy,
@@ -38,7 +39,9 @@ import {
   trustsOf,
 } from './http/http-security.js';
 import { readJsonBodies } from './http/json-body.js';
+import { NewConnections } from './http/new-connections.js';
 import { refusalLog } from './http/refusal-log.js';
+import { paceRequests } from './http/request-pacing.js';
 import { requestSignal } from './http/request-signal.js';
 import { UnreadResponses } from './http/unread-responses.js';
 import { assertCostLimit, costsOf } from './operations/cost.js';
@@ -128,7 +131,8 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const unlisted = options.metrics.unlistedDocument;
   const listed = persistedDocuments && new PersistedDocuments({ ...persistedDocuments, log, unlisted });
   listed?.serve(app, ENDPOINT);
-  const turns = new Turns();
+  const connections = new NewConnections(app.server);
+  const turns = new Turns(connections);
   const documents = new Documents({ limited: options.timeLimits === true, turns });
   const admitted = new WeakMap<object, Admitted>();
   readJsonBodies(app, async ({ raw }, parse, options) => {
@@ -191,12 +195,14 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
       });
     },
   });
+  paceRequests(app.server, { connections, addressOf: addressOf(options) });
   serveSubscriptions(app, ENDPOINT, {
     ...options,
     mask,
     documents,
     listed,
     maxResponseBytes,
+    connections,
     limits: options.subscriptionLimits,
   });
   app.get('/metrics', async (request, reply) => {

@@ -26,6 +26,20 @@ describe('turns', () => {
     expect(turns.viewers).toBe(0);
   });
 
+  test('stand back behind new connections', async () => {
+    let connecting = true;
+    const turns = new Turns({ goFirst: () => connecting });
+    let begun = false;
+    const job = turns.run('ada', 1, async () => {
+      begun = true;
+    });
+    for (let n = 0; n < 5; n++) await immediate();
+    expect(begun).toBe(false);
+    connecting = false;
+    await job;
+    expect(begun).toBe(true);
+  });
+
   test('let small jobs begin together, so that what they read is read together', async () => {
     const turns = new Turns();
     let begun = 0;

@@ -1,5 +1,7 @@
 /** The test's side of an attack: its process is started, left alone, stopped, and asked what it was answered. */
 import { fork } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { constants, setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Attack, Target } from './attack.js';
 import type { Attacker, World } from './world.js';
@@ -41,6 +43,7 @@ export async function prepareAttack(world: World, name: string): Promise<Prepare
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     detached: true, // a Ctrl-C in the terminal is for us
   });
+  await yieldCpu(child.pid as number);
   world.reaper.watch(child.pid as number);
   child.once('exit', () => world.reaper.forget(child.pid as number));
   const message = (kind: string) =>
@@ -62,4 +65,13 @@ export async function prepareAttack(world: World, name: string): Promise<Prepare
       return { name: attack.name, counts, bytes };
     },
   };
+}
+
+/**
+ * Lowers a process's priority: attackers have machines of their own, and here they would take the server's. Linux compares priorities within a
+ * session only, so the one of the session (`autogroup`) is lowered, too, where there is one.
+ */
+async function yieldCpu(pid: number): Promise<void> {
+  setPriority(pid, constants.priority.PRIORITY_LOW);
+  await writeFile(`/proc/${pid}/autogroup`, String(constants.priority.PRIORITY_LOW)).catch(() => {});
 }

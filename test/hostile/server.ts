@@ -1,12 +1,12 @@
-/** The API as it is deployed: `src/main.ts` in production, with default limits, in a process of its own whose memory is watched. */
-import { spawn } from 'node:child_process';
+/** The API as it is deployed: the build, in production, with default limits, in a process of its own whose memory is watched. */
+import { execFile, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { Reaper } from '../chaos/reaper.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const TSX = import.meta.resolve('tsx');
 const READY_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 10_000;
 const SAMPLE_EVERY_MS = 100;
@@ -33,9 +33,14 @@ export interface LogLine {
 
 const ERROR_LEVEL = 50;
 
+/** Once for all servers of this process. */
+let building: Promise<unknown> | undefined;
+
 export async function startApiServer(env: Readonly<Record<string, string>>, reaper: Reaper): Promise<ApiServer> {
-  // As `npm start`; the environment is given whole, so that nothing of a developer's own reaches it.
-  const child = spawn(process.execPath, ['--max-semi-space-size=64', '--import', TSX, 'src/main.ts'], {
+  building ??= promisify(execFile)(process.execPath, ['scripts/build.mjs'], { cwd: ROOT });
+  await building;
+  // As in the image; the environment is given whole, so that nothing of a developer's own reaches it.
+  const child = spawn(process.execPath, ['--enable-source-maps', '--max-semi-space-size=64', 'dist/main.js'], {
     cwd: ROOT,
     env: { PATH: process.env['PATH'] ?? '', NODE_ENV: 'production', HOST: '127.0.0.1', PORT: '0', ...env },
     stdio: ['ignore', 'inherit', 'pipe'],

@@ -10,7 +10,7 @@ import type { World } from './world.js';
 export type Kind = 'cached' | 'connecting' | 'uncached' | 'write';
 const KINDS: readonly Kind[] = ['cached', 'connecting', 'uncached', 'write'];
 /** Points of a minute at this pace: below 9 000 of 10 000. */
-const EVERY_MS: Readonly<Record<Kind, number>> = { cached: 80, connecting: 300, uncached: 150, write: 300 };
+const EVERY_MS: Readonly<Record<Kind, number>> = { cached: 100, connecting: 400, uncached: 200, write: 400 };
 const ANSWER_WITHIN_MS = 20_000;
 /** Of each kind. A request that finds none free waits for one; that, too, is latency. */
 const CONNECTIONS = 16;

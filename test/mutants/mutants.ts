@@ -1235,8 +1235,15 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'fair/no-share',
     what: 'One viewer may hold all slots.',
     file: 'src/engine/cache/fair-queue.ts',
-    replace: [['(this.#held.get(owner) ?? 0) < this.#options.maxEach', 'true']],
+    replace: [['(this.#held.get(owner) ?? 0) < Math.min(maxEach, max - this.#running)', 'true']],
     killedBy: 'test/fair-queue.test.ts > holds at most its share, also while no other owner wants a slot',
+  },
+  {
+    name: 'fair/no-room',
+    what: 'Greedy viewers hold all slots together, and another one waits for theirs.',
+    file: 'src/engine/cache/fair-queue.ts',
+    replace: [['Math.min(maxEach, max - this.#running)', 'Math.min(maxEach, max / 2)']],
+    killedBy: 'test/fair-queue.test.ts > that comes later finds a free slot, however much others want',
   },
   {
     name: 'fair/joined-line',

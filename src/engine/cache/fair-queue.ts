@@ -1,13 +1,14 @@
 /**
- * A fixed number of slots, shared between owners. Work without a free slot waits in its owner's line. A free slot goes
- * to the owners in turn, however long their lines are. One owner never holds more than `maxEach` slots, even while
- * others are idle: an owner that arrives later would have to wait for them.
+ * A fixed number of slots, shared between owners. Work without a slot waits in its owner's line. Slots go to the owners
+ * in turn, however long their lines are. An owner takes one only while it holds fewer than are free, so n greedy owners
+ * hold 1/(n+1) of the slots each and leave as many for an owner that arrives later: the dynamic thresholds of Choudhury
+ * and Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches", 1998.
  */
 
 export interface FairQueueOptions {
   readonly max: number;
-  /** Slots of one owner. At least 1. */
-  readonly maxEach: number;
+  /** Slots of one owner, at least 1. Default: no further limit. */
+  readonly maxEach?: number;
   /** How much work may wait: of one owner, and in all. Default: no limit. */
   readonly maxWaitingEach?: number;
   readonly maxWaiting?: number;
@@ -112,7 +113,9 @@ export class FairQueue {
   }
 
   #mayHold(owner: string): boolean {
-    return owner === UNOWNED || (this.#held.get(owner) ?? 0) < this.#options.maxEach;
+    if (owner === UNOWNED) return true;
+    const { max, maxEach = Infinity } = this.#options;
+    return (this.#held.get(owner) ?? 0) < Math.min(maxEach, max - this.#running);
   }
 
   /** Hands out free slots, one owner after the other. */

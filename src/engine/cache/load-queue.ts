@@ -1,7 +1,7 @@
 /**
  * How many loads run at once in this process. While Redis is away every read is a load, and Postgres has a limited
  * number of connections. Other loads wait, in one line per viewer. Viewers are served in turn, and one viewer's loads
- * take at most half of the slots. The lines are as long as there are calls in progress.
+ * take at most half of the slots, less while others load: see fair-queue.ts. The lines are as long as there are calls in progress.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { FairQueue, type Turn } from './fair-queue.js';
@@ -42,10 +42,6 @@ function within<T>(what: Inside, run: () => T): T {
 /** Whether the caller runs inside a load, of any queue, that may read through a cache. */
 export function insideLoad(): boolean {
   return running > 0 && inside.getStore() !== undefined;
-}
-
-function atLeastOne(slots: number): number {
-  return Math.max(1, Math.floor(slots));
 }
 
 /**
@@ -109,8 +105,8 @@ export class LoadQueue {
 
   constructor(max: number) {
     const heavy = Math.max(1, Math.floor(max * HEAVY_SHARE));
-    this.#queue = new FairQueue({ max, maxEach: atLeastOne(max / 2) });
-    this.#heavy = new FairQueue({ max: heavy, maxEach: atLeastOne(heavy / 2) });
+    this.#queue = new FairQueue({ max });
+    this.#heavy = new FairQueue({ max: heavy });
   }
 
   /** Whether the caller runs inside a load of this queue. */

@@ -3,6 +3,7 @@
  * all at once would block the process. Viewers take turns, so a viewer with many subscriptions delays only itself.
  */
 import { SECOND } from '../../std/time.js';
+import type { NewConnections } from '../http/new-connections.js';
 
 /** Points started per event-loop tick: some milliseconds of work. A larger job starts alone. */
 const POINTS_PER_TURN = 100;
@@ -30,6 +31,12 @@ export class Turns {
   readonly #lines = new Map<string, Line>();
   #points = 0;
   #scheduled = false;
+  readonly #connections: Pick<NewConnections, 'goFirst'> | undefined;
+
+  /** `connections`: waiting work stands back behind these. */
+  constructor(connections?: Pick<NewConnections, 'goFirst'>) {
+    this.#connections = connections;
+  }
 
   /**
    * Calls `work` when it is the viewer's turn. Callers wait for a job before they add the next, which bounds the lines.
@@ -54,7 +61,8 @@ export class Turns {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      this.#startSome();
+      if (this.#connections?.goFirst() === true) this.#schedule();
+      else this.#startSome();
     });
   }
 

@@ -16,6 +16,7 @@ import { badVariable } from '../../graphql/errors.js';
 import { EventQueue } from '../../graphql/event-queue.js';
 import type { Identity } from '../../graphql/identity.js';
 import type { SubscriptionLimits } from '../../platform/subscription-limits.js';
+import type { NewConnections } from '../http/new-connections.js';
 import { assertCostLimit, type CostOf, costsOf } from '../operations/cost.js';
 import type { Documents } from '../operations/documents.js';
 import type { PersistedDocuments } from '../operations/persisted-documents.js';
@@ -52,6 +53,8 @@ export interface SubscriptionRequestOptions {
   /** Absent: no rate limits. */
   readonly rateLimits?: RateLimits | undefined;
   readonly documents: Documents;
+  /** Events stand back behind these. */
+  readonly connections?: NewConnections;
   /** Absent: clients send any document. */
   readonly listed?: PersistedDocuments | undefined;
 }
@@ -65,13 +68,14 @@ export class SubscriptionRequests {
   readonly #options: SubscriptionRequestOptions;
   readonly #limits: SubscriptionLimits;
   readonly #costOf: CostOf;
-  readonly #turns = new Turns();
+  readonly #turns: Turns;
   /** Number of subscriptions by viewer. */
   readonly #counts = new Counts();
 
   constructor(options: SubscriptionRequestOptions, limits: SubscriptionLimits) {
     this.#options = options;
     this.#limits = limits;
+    this.#turns = new Turns(options.connections);
     this.#costOf = costsOf(options.schema);
   }
 

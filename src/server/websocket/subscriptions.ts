@@ -57,6 +57,7 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
     noServer: true,
     handleProtocols: (protocols) => handleProtocols(protocols),
     maxPayload: limits.maxMessageBytes,
+    allowSynchronousEvents: false, // one message of a connection per tick: a chunk may contain thousands
   });
   const protocol = protocolServer(options, limits);
   const { rateLimits, timeLimits, log } = options;

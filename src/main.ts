@@ -119,7 +119,7 @@ async function developmentServices(config: Config): Promise<Services> {
   const { prepareDemo } = await import('./development/demo/prepare.js');
   const services = await ownServices(config);
   running(() => services.stop());
-  await prepareDemo(services.databaseUrl);
+  await prepareDemo(services);
   return services;
 }
 

@@ -52,7 +52,7 @@ async function importFile({ file, project, owner }: Arguments): Promise<ImportRe
   const services = await joinServices(config);
   const progress = openProgress(process.stderr);
   try {
-    if (migrates) await prepareDemo(services.databaseUrl);
+    if (migrates) await prepareDemo(services);
     const ownerId = await userIdOf(services.databaseUrl, owner);
     if (ownerId === undefined) throw new Error(`--owner: there is no user with the handle ${JSON.stringify(owner)}`);
     const core = createCore({

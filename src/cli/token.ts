@@ -15,7 +15,7 @@ try {
   }
   const services = await joinServices(config);
   try {
-    await prepareDemo(services.databaseUrl);
+    await prepareDemo(services);
     const handle = process.argv[2] ?? DEMO_OWNER;
     const userId = await userIdOf(services.databaseUrl, handle);
     if (userId === undefined) throw new Error(`There is no user with the handle ${JSON.stringify(handle)}.`);

@@ -20,6 +20,8 @@ const runningDir = () => join(dataDir(), 'running');
 
 export interface Services {
   readonly databaseUrl: string;
+  /** The data of the private PostgreSQL, if this process started it. */
+  readonly postgresDir?: string;
   /** Absent: the store is in this process. */
   readonly redis: RedisPlace | undefined;
   readonly redisGroup: string;
@@ -45,6 +47,7 @@ export async function ownServices(config: Config): Promise<Services> {
   });
   return {
     databaseUrl,
+    ...(postgres && { postgresDir: postgres.dataDir }),
     redis: place,
     redisGroup,
     tokens: config.tokens ?? (await ownSecret()),
@@ -73,6 +76,7 @@ export async function joinServices(config: Config): Promise<Services> {
   const postgres = config.databaseUrl === undefined && running === undefined ? await privatePostgres() : undefined;
   return {
     databaseUrl: config.databaseUrl ?? running?.databaseUrl ?? (postgres as { url: string }).url,
+    ...(postgres && { postgresDir: postgres.dataDir }),
     redis: redisOf(config, running),
     redisGroup: running?.redisGroup ?? config.redisGroup,
     tokens: config.tokens ?? (await ownSecret()),

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startPostgres } from '../../src/development/embedded/postgres.js';
 import { installHint, startRedis } from '../../src/development/embedded/redis.js';
 import { findRunning } from '../../src/development/running-services.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
@@ -112,6 +113,38 @@ describe('production', () => {
     expect(stderr).toContain('production');
   });
 });
+
+test(
+  'a private PostgreSQL with the migrations of another set is left as it is, and a start names its folder in one sentence',
+  async () => {
+    const cwd = await mkdtemp(join(tmpdir(), 'tasks-squashed-'));
+    await chmod(cwd, 0o755);
+    const dataDir = join(cwd, '.data', 'postgres');
+    try {
+      const postgres = await startPostgres({ dataDir });
+      const sql = postgresClient(postgres.url, { max: 1 });
+      await sql`create schema drizzle`;
+      await sql`create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`;
+      await sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ('tables', 1795381364979)`;
+      await sql.end();
+      await postgres.stop();
+      const stderr =
+        `the private PostgreSQL in ${postgres.dataDir} was migrated with another set of migrations, and version 0.x has squashed its earlier ones: ` +
+        'to start over, remove that folder, which deletes the data in it, and run npm start\n';
+      for (const file of ['src/main.ts', 'src/cli/token.ts']) {
+        expect(await result(run(file, [], { PORT: '0' }, cwd))).toEqual({ code: 1, stdout: '', stderr });
+      }
+      await rm(postgres.dataDir, { recursive: true });
+      const server = run('src/main.ts', [], { PORT: '0' }, cwd);
+      expect((await started(server))['Postgres']).toContain(postgres.dataDir);
+      server.kill('SIGTERM');
+      await once(server, 'close');
+    } finally {
+      await rm(cwd, { recursive: true, force: true });
+    }
+  },
+  2 * MINUTE,
+);
 
 test(
   'a server on a computer without Redis keeps its cache in the process, and says so',

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkDatabase, namingDatabaseUrl } from '../../src/database-check.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
-import { ConfigError } from '../../src/platform/config.js';
+import { ConfigError } from '../../src/platform/config-error.js';
 import { createEmptyDatabase, type TestDatabase } from '../support/database.js';
 import { readableLog } from '../support/log.js';
 

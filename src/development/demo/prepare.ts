@@ -5,11 +5,9 @@ import { migrateDatabase, OtherMigrations, otherMigrationsMessage } from '../../
 import { users } from '../../domain/users/user.table.js';
 import { systemClock } from '../../engine/cache/index.js';
 import { openDatabase, retryingConflicts } from '../../engine/postgres/index.js';
-import { ConfigError } from '../../platform/config.js';
+import { ConfigError } from '../../platform/config-error.js';
 import type { Services } from '../services.js';
-
-/** The owner of the demo projects, and the user of the demo token. */
-export const DEMO_OWNER = 'ada';
+import { DEMO_OWNER } from './owner.js';
 
 /**
  * The triggers fire here too, so caches on this database learn of the rows from the relay.

@@ -110,6 +110,17 @@ test.each([
   expect(stderr).toContain(expected);
 });
 
+test.each(['import', 'token', 'migrate', 'cache'])(
+  'npm run %s is short for the subcommand of tasks with this name',
+  async (name) => {
+    const npm = (...args: string[]) =>
+      promisify(execFile)('npm', ['run', '--silent', ...args, '--help'], { cwd: ROOT });
+    const [short, long] = await Promise.all([npm(name, '--'), npm('tasks', '--', name)]);
+    expect(short.stdout).toContain(`Usage: tasks ${name} `);
+    expect(short).toEqual(long);
+  },
+);
+
 test('the compiled command migrates a database', async () => {
   const database = await createEmptyDatabase();
   try {

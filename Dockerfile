@@ -1,5 +1,5 @@
-# The API as an image: compiled code and what it needs to run, as an unprivileged user. The same image migrates the
-# database (node dist/cli/migrate.js).
+# The API as an image: compiled code and what it needs to run, as an unprivileged user. The same image has the command
+# tasks, which migrates the database (tasks migrate).
 
 FROM node:26-bookworm-slim AS base
 WORKDIR /app
@@ -31,6 +31,7 @@ WORKDIR /app
 COPY package.json ./
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
+RUN ln -s /app/dist/cli/tasks.js /usr/local/bin/tasks
 USER node
 EXPOSE 4000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \

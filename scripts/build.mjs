@@ -3,7 +3,7 @@
  * migrations) to the same places. dist begins empty, so that it never holds a file whose source is gone.
  */
 import { spawnSync } from 'node:child_process';
-import { cp, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, cp, readdir, rm, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,6 +27,8 @@ await cp(join(root, 'src'), join(root, 'dist'), {
   filter: async (path) => !PACKAGE.test(path) && ((await stat(path)).isDirectory() || ASSETS.has(extname(path))),
 });
 await removeEmpty(join(root, 'dist'));
+/** The `bin` of package.json: a link to it can be run. */
+await chmod(join(root, 'dist', 'cli', 'tasks.js'), 0o755);
 
 /** A folder that holds only types compiles to nothing, and cp makes every folder. */
 async function removeEmpty(dir) {

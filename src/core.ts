@@ -30,7 +30,7 @@ import {
   requireTriggers,
 } from './engine/postgres/index.js';
 import { databaseIn, type OutageListener, type RedisPlace, RedisStore, withTimeout } from './engine/redis/index.js';
-import { ConfigError } from './platform/config.js';
+import { ConfigError } from './platform/config-error.js';
 import type { Log } from './platform/log.js';
 import { createMetrics } from './platform/metrics.js';
 import { shared } from './std/shared.js';

@@ -3,7 +3,7 @@
 import type { MigrationDifference } from './db/migrate.js';
 import { migrationDifference } from './db/migrate.js';
 import { ConnectionUrlError, DatabaseUnusable, parseConnectionUrl, withDatabase } from './engine/postgres/index.js';
-import { ConfigError } from './platform/config.js';
+import { ConfigError } from './platform/config-error.js';
 import type { Log } from './platform/log.js';
 
 export interface DatabaseUse {

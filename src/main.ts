@@ -7,9 +7,11 @@ import type { FastifyInstance } from 'fastify';
 import { createApp } from './app.js';
 import { openStore } from './core.js';
 import { checkDatabase } from './database-check.js';
+import { DEMO_OWNER } from './development/demo/owner.js';
 import type { Services } from './development/services.js';
 import { SERVER_CONNECTIONS } from './engine/postgres/index.js';
-import { type Config, ConfigError, readConfig } from './platform/config.js';
+import { type Config, readConfig } from './platform/config.js';
+import { ConfigError } from './platform/config-error.js';
 import { createLog } from './platform/log.js';
 import { signToken, type TokenOptions, tokenVerifier } from './server/auth/tokens.js';
 import { readManifest } from './server/operations/persisted-documents.js';
@@ -119,13 +121,13 @@ async function developmentServices(config: Config): Promise<Services> {
   const { prepareDemo } = await import('./development/demo/prepare.js');
   const services = await ownServices(config);
   running(() => services.stop());
-  await prepareDemo(services.databaseUrl);
+  await prepareDemo(services);
   return services;
 }
 
 async function demoToken(databaseUrl: string, tokens: Parameters<typeof signToken>[0]): Promise<string | undefined> {
   if (tokens.tokens.kind !== 'secret') return undefined;
-  const { DEMO_OWNER, userIdOf } = await import('./development/demo/prepare.js');
+  const { userIdOf } = await import('./development/demo/prepare.js');
   const owner = await userIdOf(databaseUrl, DEMO_OWNER);
   return owner && (await signToken(tokens, owner, '12h'));
 }

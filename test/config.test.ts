@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { ConfigError, readConfig } from '../src/platform/config.js';
+import { readConfig } from '../src/platform/config.js';
+import { ConfigError } from '../src/platform/config-error.js';
 
 const PRODUCTION = {
   NODE_ENV: 'production',

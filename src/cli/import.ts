@@ -1,49 +1,28 @@
 /**
- * `npm run import -- FILE [--project KEY] [--owner HANDLE]`: imports the issues that `gh issue list --json …` wrote, in
- * one transaction: the whole file or nothing. The import uses `transact`, so a running server shows the tasks
- * immediately.
+ * `tasks import`: imports issues in one transaction, the whole file or nothing. The import uses `transact`, so a running
+ * server shows the tasks immediately.
  */
 import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
-import { parseArgs } from 'node:util';
 import { createCore, openStore } from '../core.js';
 import { checkDatabase } from '../database-check.js';
-import { DEMO_OWNER, prepareDemo, userIdOf } from '../development/demo/prepare.js';
+import { prepareDemo, userIdOf } from '../development/demo/prepare.js';
 import { joinServices } from '../development/services.js';
 import { type ImportResult, runImport } from '../domain/import/import.service.js';
 import { openProgress } from '../domain/import/progress.js';
 import { readConfig } from '../platform/config.js';
 import { createLog } from '../platform/log.js';
 
-const USAGE = 'Usage: npm run import -- FILE [--project KEY] [--owner HANDLE]';
-
-try {
-  console.log(summary(await importFile(readArguments())));
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-}
-
-interface Arguments {
+interface ImportArguments {
   readonly file: string;
+  /** Default: named by the issues' repository. */
   readonly project: string | undefined;
+  /** A handle. */
   readonly owner: string;
 }
 
-function readArguments(): Arguments {
-  const options = { project: { type: 'string' }, owner: { type: 'string' } } as const;
-  let parsed: ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>;
-  try {
-    parsed = parseArgs({ options, allowPositionals: true });
-  } catch (error) {
-    throw new Error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
-  }
-  const [file, ...more] = parsed.positionals;
-  if (file === undefined || more.length > 0) throw new Error(USAGE);
-  return { file, project: parsed.values.project, owner: parsed.values.owner ?? DEMO_OWNER };
-}
-
-async function importFile({ file, project, owner }: Arguments): Promise<ImportResult> {
+/** @returns what was imported, for people */
+export async function importFile({ file, project, owner }: ImportArguments): Promise<string> {
   const config = readConfig(process.env);
   const text = await readText(file); // before any service is started for it
   const log = createLog(config.logLevel);
@@ -52,7 +31,7 @@ async function importFile({ file, project, owner }: Arguments): Promise<ImportRe
   const services = await joinServices(config);
   const progress = openProgress(process.stderr);
   try {
-    if (migrates) await prepareDemo(services.databaseUrl);
+    if (migrates) await prepareDemo(services);
     const ownerId = await userIdOf(services.databaseUrl, owner);
     if (ownerId === undefined) throw new Error(`--owner: there is no user with the handle ${JSON.stringify(owner)}`);
     const core = createCore({
@@ -64,13 +43,8 @@ async function importFile({ file, project, owner }: Arguments): Promise<ImportRe
       checkCoverage: false,
     });
     try {
-      return await runImport({
-        text,
-        projectKey: project,
-        ownerId,
-        transactor: core.transactor,
-        onProgress: progress.show,
-      });
+      const { transactor } = core;
+      return summary(await runImport({ text, projectKey: project, ownerId, transactor, onProgress: progress.show }));
     } finally {
       await core.close();
     }

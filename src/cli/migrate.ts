@@ -1,18 +1,18 @@
-/**
- * `npm run migrate`: migrates the schema of DATABASE_URL to this build. Deployments run it once before they start
- * servers.
- */
+/** `tasks migrate`: migrates the schema of DATABASE_URL to this build. */
 
 import { namingDatabaseUrl } from '../database-check.js';
 import { migrateDatabase } from '../db/migrate.js';
-import { ConfigError } from '../platform/config.js';
+import { ConfigError } from '../platform/config-error.js';
 
-try {
+export async function migrate(): Promise<void> {
   const url = process.env['DATABASE_URL'];
   if (url === undefined || url === '') throw new ConfigError('DATABASE_URL: expected the database to migrate');
-  await namingDatabaseUrl(() => migrateDatabase(url));
-  console.error('The schema is up to date.');
-} catch (error) {
-  console.error(error instanceof ConfigError ? error.message : error);
-  process.exitCode = 1;
+  try {
+    await namingDatabaseUrl(() => migrateDatabase(url));
+    console.error('The schema is up to date.');
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    console.error(error); // with all that Postgres says of a statement that failed
+    process.exitCode = 1;
+  }
 }

@@ -6,7 +6,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
-import { type Sql, type TransactionSql, transactionSettings, withDatabase } from '../engine/postgres/index.js';
+import {
+  DatabaseUnusable,
+  type Sql,
+  type TransactionSql,
+  transactionSettings,
+  withDatabase,
+} from '../engine/postgres/index.js';
 
 /** Identifies the lock among the application's advisory locks. */
 const MIGRATION_LOCK = 7203_4410;
@@ -20,6 +26,20 @@ export interface MigrationDifference {
   readonly unknown: number;
 }
 
+/**
+ * The database has applied migrations, but not the first of this build: they are another set, for example the one that
+ * this set replaces. Nothing is migrated.
+ */
+export class OtherMigrations extends DatabaseUnusable {}
+
+/** The message of `OtherMigrations` for the operator of `database`. */
+export function otherMigrationsMessage(database: string, remedy: string): string {
+  return (
+    `${database} was migrated with another set of migrations, and version 0.x has squashed its earlier ones: ` +
+    `to start over, ${remedy}`
+  );
+}
+
 export interface MigrateOptions {
   /** Receives a line for the operator while another process holds the lock. Defaults to stderr. */
   readonly onWait?: (line: string) => void;
@@ -28,7 +48,7 @@ export interface MigrateOptions {
 /**
  * Runs in one transaction, under a lock that ends with it. A session lock could stay with a connection of a pooler, and
  * every later start would wait for it forever.
- * @throws DatabaseUnusable, ConnectionUrlError
+ * @throws OtherMigrations, DatabaseUnusable, ConnectionUrlError
  */
 export async function migrateDatabase(url: string, { onWait = console.error }: MigrateOptions = {}): Promise<void> {
   await withDatabase(url, { max: 1, statementTimeoutMs: 0 }, (sql) =>
@@ -54,7 +74,10 @@ async function lock(tx: TransactionSql, onWait: (line: string) => void): Promise
   await tx`select pg_advisory_xact_lock(${MIGRATION_LOCK})`;
 }
 
-/** @returns undefined if the role of `sql` cannot read which migrations the database has */
+/**
+ * @returns undefined if the role of `sql` cannot read which migrations the database has
+ * @throws OtherMigrations
+ */
 export async function migrationDifference(sql: Sql): Promise<MigrationDifference | undefined> {
   const [table] = await sql<{ readable: boolean }[]>`
     select has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as readable
@@ -63,6 +86,7 @@ export async function migrationDifference(sql: Sql): Promise<MigrationDifference
   if (table?.readable === false) return undefined;
   const applied = table === undefined ? new Set<number>() : await appliedIn(sql);
   const known = migrations();
+  requireSameSet(applied, known);
   return {
     missing: known.filter(({ createdAt }) => !applied.has(createdAt)).map(({ name }) => name),
     unknown: [...applied].filter((createdAt) => known.every((one) => one.createdAt !== createdAt)).length,
@@ -78,11 +102,20 @@ async function applyMissing(tx: TransactionSql): Promise<void> {
   await tx`
     create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`;
   const applied = await appliedIn(tx);
-  for (const { createdAt, hash, statements } of migrations()) {
+  const known = migrations();
+  requireSameSet(applied, known);
+  for (const { createdAt, hash, statements } of known) {
     if (applied.has(createdAt)) continue;
     for (const statement of statements) await tx.unsafe(statement);
     await tx`insert into drizzle.__drizzle_migrations (hash, created_at) values (${hash}, ${createdAt})`;
   }
+}
+
+/** @throws OtherMigrations */
+function requireSameSet(applied: ReadonlySet<number>, [first]: readonly Migration[]): void {
+  if (applied.size === 0 || first === undefined || applied.has(first.createdAt)) return;
+  const remedy = 'create an empty database, name it in DATABASE_URL and run npm run migrate';
+  throw new OtherMigrations(otherMigrationsMessage('this database', remedy));
 }
 
 /** Drizzle's table identifies applied migrations by these times. */

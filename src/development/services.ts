@@ -7,7 +7,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { RedisPlace } from '../engine/redis/index.js';
-import { type Config, ConfigError } from '../platform/config.js';
+import type { Config } from '../platform/config.js';
+import { ConfigError } from '../platform/config-error.js';
 import type { TokenConfig } from '../platform/token-config.js';
 import { EmbeddedError } from './embedded/child.js';
 import { type EmbeddedPostgres, startPostgres } from './embedded/postgres.js';
@@ -20,6 +21,8 @@ const runningDir = () => join(dataDir(), 'running');
 
 export interface Services {
   readonly databaseUrl: string;
+  /** The data of the private PostgreSQL, if this process started it. */
+  readonly postgresDir?: string;
   /** Absent: the store is in this process. */
   readonly redis: RedisPlace | undefined;
   readonly redisGroup: string;
@@ -45,6 +48,7 @@ export async function ownServices(config: Config): Promise<Services> {
   });
   return {
     databaseUrl,
+    ...(postgres && { postgresDir: postgres.dataDir }),
     redis: place,
     redisGroup,
     tokens: config.tokens ?? (await ownSecret()),
@@ -73,6 +77,7 @@ export async function joinServices(config: Config): Promise<Services> {
   const postgres = config.databaseUrl === undefined && running === undefined ? await privatePostgres() : undefined;
   return {
     databaseUrl: config.databaseUrl ?? running?.databaseUrl ?? (postgres as { url: string }).url,
+    ...(postgres && { postgresDir: postgres.dataDir }),
     redis: redisOf(config, running),
     redisGroup: running?.redisGroup ?? config.redisGroup,
     tokens: config.tokens ?? (await ownSecret()),

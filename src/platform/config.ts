@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { ConnectionUrlError, parseConnectionUrl } from '../engine/postgres/index.js';
 import { databaseIn, type RedisPlace } from '../engine/redis/index.js';
 import { type AccessConfig, accessConfig, accessFaults, accessVariables } from './access-config.js';
+import { ConfigError } from './config-error.js';
 import { subscriptionConfig, subscriptionVariables } from './subscription-config.js';
 import type { SubscriptionLimits } from './subscription-limits.js';
 import type { TokenConfig } from './token-config.js';
@@ -125,11 +126,6 @@ export interface Config {
   readonly access: AccessConfig;
   /** Only the limits that differ from the defaults. */
   readonly subscriptionLimits: Partial<SubscriptionLimits>;
-}
-
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
-  readonly code = 'CONFIG';
 }
 
 /** @throws ConfigError that names every faulty variable and what was expected */

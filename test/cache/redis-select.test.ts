@@ -5,7 +5,7 @@ import { openStore } from '../../src/core.js';
 import { type EmbeddedRedis, installHint, startRedis } from '../../src/development/embedded/redis.js';
 import type { Store } from '../../src/engine/cache/index.js';
 import { RedisStore, type RedisStoreOptions } from '../../src/engine/redis/index.js';
-import { ConfigError } from '../../src/platform/config.js';
+import { ConfigError } from '../../src/platform/config-error.js';
 import { createLog } from '../../src/platform/log.js';
 import { RatePoints } from '../../src/server/rate-limit/rate-points.js';
 import { startReaper } from '../chaos/reaper.js';

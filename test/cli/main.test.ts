@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startPostgres } from '../../src/development/embedded/postgres.js';
 import { installHint, startRedis } from '../../src/development/embedded/redis.js';
 import { findRunning } from '../../src/development/running-services.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
@@ -19,6 +20,7 @@ import { createDatabase, createEmptyDatabase, type TestDatabase } from '../suppo
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const TSX = import.meta.resolve('tsx');
+const COMMANDS = 'src/cli/tasks.ts';
 
 let directory: string;
 beforeAll(async () => {
@@ -107,11 +109,42 @@ describe('production', () => {
       REDIS_URL: 'redis://127.0.0.1:1',
       JWT_SECRET: 'x'.repeat(32),
     };
-    const { code, stdout, stderr } = await result(run('src/cli/token.ts', [], env));
+    const { code, stdout, stderr } = await result(run(COMMANDS, ['token'], env));
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toContain('production');
   });
 });
+
+test(
+  'a private PostgreSQL with the migrations of another set is left as it is, and a start names its folder in one sentence',
+  async () => {
+    const cwd = await mkdtemp(join(tmpdir(), 'tasks-squashed-'));
+    await chmod(cwd, 0o755);
+    const dataDir = join(cwd, '.data', 'postgres');
+    try {
+      const postgres = await startPostgres({ dataDir });
+      const sql = postgresClient(postgres.url, { max: 1 });
+      await sql`create schema drizzle`;
+      await sql`create table drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`;
+      await sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ('tables', 1795381364979)`;
+      await sql.end();
+      await postgres.stop();
+      const stderr =
+        `the private PostgreSQL in ${postgres.dataDir} was migrated with another set of migrations, and version 0.x has squashed its earlier ones: ` +
+        'to start over, remove that folder, which deletes the data in it, and run npm start\n';
+      expect(await result(run('src/main.ts', [], { PORT: '0' }, cwd))).toEqual({ code: 1, stdout: '', stderr });
+      expect(await result(run(COMMANDS, ['token'], {}, cwd))).toEqual({ code: 1, stdout: '', stderr });
+      await rm(postgres.dataDir, { recursive: true });
+      const server = run('src/main.ts', [], { PORT: '0' }, cwd);
+      expect((await started(server))['Postgres']).toContain(postgres.dataDir);
+      server.kill('SIGTERM');
+      await once(server, 'close');
+    } finally {
+      await rm(cwd, { recursive: true, force: true });
+    }
+  },
+  2 * MINUTE,
+);
 
 test(
   'a server on a computer without Redis keeps its cache in the process, and says so',
@@ -185,12 +218,12 @@ describe('with a database that cannot be used', () => {
 
   test.each([
     ['a server in production', 'src/main.ts', [], { ...production, DATABASE_URL: nowhere }, closed],
-    ['the command migrate', 'src/cli/migrate.ts', [], { DATABASE_URL: nowhere }, closed],
-    ['the command import', 'src/cli/import.ts', ['issues.json'], { DATABASE_URL: nowhere }, closed],
+    ['the command migrate', COMMANDS, ['migrate'], { DATABASE_URL: nowhere }, closed],
+    ['the command import', COMMANDS, ['import', 'issues.json'], { DATABASE_URL: nowhere }, closed],
     [
       'the command token, whose URL has a parameter that is not known',
-      'src/cli/token.ts',
-      [],
+      COMMANDS,
+      ['token'],
       { DATABASE_URL: `${nowhere}?search_path=app` },
       'The environment is invalid:\n  DATABASE_URL: search_path is not a parameter that is known here: remove it\n',
     ],
@@ -248,8 +281,8 @@ describe('with a database of its own', () => {
         const url = new URL(database.url);
         Object.assign(url, { username: role, password: 'app', search: 'connection_limit=1' });
         const env = { DATABASE_URL: url.href };
-        expect(await result(run('src/cli/migrate.ts', [], env))).toMatchObject({ code: 0, stdout: '' });
-        const { code, stdout, stderr } = await result(run('src/cli/token.ts', [], env));
+        expect(await result(run(COMMANDS, ['migrate'], env))).toMatchObject({ code: 0, stdout: '' });
+        const { code, stdout, stderr } = await result(run(COMMANDS, ['token'], env));
         expect([code, stderr]).toEqual([0, '']);
         expect(decodeJwt(stdout).sub).toMatch(/^user_/);
       } finally {
@@ -295,7 +328,7 @@ describe('a server started with nothing set', () => {
   const importFile = async (issues: unknown[], ...args: string[]) => {
     const file = join(directory, 'issues.json');
     await writeFile(file, JSON.stringify(issues));
-    return result(run('src/cli/import.ts', [file, ...args]));
+    return result(run(COMMANDS, ['import', file, ...args]));
   };
 
   test('says where it is and what it uses, and has demo data to show', async () => {
@@ -334,7 +367,7 @@ describe('a server started with nothing set', () => {
   test(
     'has statistics of days that exist, and refuses others',
     async () => {
-      const stats = (day: string) => result(run('src/cli/cache.ts', ['stats', day]));
+      const stats = (day: string) => result(run(COMMANDS, ['cache', 'stats', day]));
       expect(await stats('2026-02-28')).toMatchObject({ code: 0, stderr: '' });
       expect(await stats('2026-02-30')).toMatchObject({ code: 1, stderr: expect.stringMatching(/^expected: stats/) });
     },
@@ -342,11 +375,11 @@ describe('a server started with nothing set', () => {
   );
 
   test('has tokens made for it: nothing else is printed', async () => {
-    const { code, stdout } = await result(run('src/cli/token.ts'));
+    const { code, stdout } = await result(run(COMMANDS, ['token']));
     expect(code).toBe(0);
     expect(stdout).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/);
     expect(decodeJwt(stdout).sub).toBe(decodeJwt(printed['Token'] as string).sub);
-    const unknown = await result(run('src/cli/token.ts', ['nobody']));
+    const unknown = await result(run(COMMANDS, ['token', 'nobody']));
     expect(unknown).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('nobody') });
   });
 
@@ -389,7 +422,7 @@ describe('a server started with nothing set', () => {
         const second = run('src/main.ts', [], { PORT: '0', DATABASE_URL: database.url });
         const other = await started(second);
         expect(other['Postgres']).toBe('DATABASE_URL');
-        const tokens = async () => decodeJwt((await result(run('src/cli/token.ts'))).stdout).sub;
+        const tokens = async () => decodeJwt((await result(run(COMMANDS, ['token']))).stdout).sub;
         const ada = decodeJwt(printed['Token'] as string).sub;
         expect(await tokens()).toBe(ada);
         second.kill('SIGINT');
@@ -416,14 +449,14 @@ describe('a server started with nothing set', () => {
   test('refuses to import a file that is not UTF-8', async () => {
     const file = join(directory, 'issues-utf16.json');
     await writeFile(file, Buffer.from(`\ufeff${JSON.stringify([issue(5)])}`, 'utf16le'));
-    const { code, stderr } = await result(run('src/cli/import.ts', [file]));
+    const { code, stderr } = await result(run(COMMANDS, ['import', file]));
     expect([code, stderr]).toEqual([1, expect.stringContaining('expected UTF-8, got another encoding')]);
   });
 
   test('tells how import is used when it is not', async () => {
-    expect((await result(run('src/cli/import.ts'))).stderr).toContain('Usage');
+    expect((await result(run(COMMANDS, ['import']))).stderr).toContain('Usage');
     expect((await importFile([issue(1)], '--owner', 'nobody')).stderr).toContain('--owner');
-    expect((await result(run('src/cli/import.ts', ['missing.json']))).stderr).toContain('missing.json');
+    expect((await result(run(COMMANDS, ['import', 'missing.json']))).stderr).toContain('missing.json');
   }, 60_000); // three processes, on a slow machine
 
   test('stops all it started when it is interrupted', async () => {

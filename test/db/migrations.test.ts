@@ -1,16 +1,17 @@
 /** What a start says about a database whose migrations are not those of this build. */
 import { readMigrationFiles } from 'drizzle-orm/migrator';
 import type { Sql } from 'postgres';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { checkDatabase } from '../../src/database-check.js';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { checkDatabase, namingDatabaseUrl } from '../../src/database-check.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
-import { ConfigError } from '../../src/platform/config.js';
+import { ConfigError } from '../../src/platform/config-error.js';
 import { createEmptyDatabase, type TestDatabase } from '../support/database.js';
 import { readableLog } from '../support/log.js';
 
 const FILES = readMigrationFiles({ migrationsFolder: 'src/db/migrations' });
-const IDENTITY = 9;
+/** The index of 0002_task_events. */
+const EVENTS = 2;
 
 let database: TestDatabase;
 let sql: Sql;
@@ -53,20 +54,55 @@ test('a database that was never migrated is refused, and accepted for a caller t
 });
 
 test('a database that an older build has migrated is refused until it is migrated', async () => {
-  await migrateWith(allBut((index) => index >= IDENTITY));
-  await expect(checked()).rejects.toThrow(
-    refused(`the migration 0009_database_identity and ${FILES.length - 10} more`),
-  );
+  await migrateWith(allBut((index) => index >= EVENTS));
+  await expect(checked()).rejects.toThrow(refused(`the migration 0002_task_events and ${FILES.length - 3} more`));
   await migrateDatabase(database.url);
   expect(await checked()).toEqual([]);
 });
 
 test('a database that lacks one migration between others is refused, and gets that one', async () => {
-  await migrateWith(allBut((index) => index === IDENTITY));
-  await expect(checked()).rejects.toThrow(refused('the migration 0009_database_identity'));
+  await migrateWith(allBut((index) => index === EVENTS));
+  await expect(checked()).rejects.toThrow(refused('the migration 0002_task_events'));
   await migrateDatabase(database.url);
   expect(await checked()).toEqual([]);
-  expect(await sql`select id from cache_identity`).toHaveLength(1);
+  expect(await sql`select below from task_events_trim`).toHaveLength(1);
+});
+
+describe('a database with the migrations of another set', () => {
+  /** The first two and the last of the set that this one replaces. */
+  const REPLACED = [1795381364979, 1795381365762, 1795940000000];
+  const refusal = new ConfigError(
+    'DATABASE_URL: this database was migrated with another set of migrations, and version 0.x has squashed its earlier ones: ' +
+      'to start over, create an empty database, name it in DATABASE_URL and run npm run migrate',
+  );
+  const content = async () => ({
+    relations: await sql`
+      select n.nspname, c.relname, c.relkind, c.relfilenode from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where n.nspname in ('public', 'drizzle') order by 1, 2`,
+    functions:
+      await sql`select proname, xmin::text from pg_proc where pronamespace = 'public'::regnamespace order by 1`,
+    migrations: await sql`select xmin::text, m.* from drizzle.__drizzle_migrations m order by id`,
+    users: await sql`select xmin::text, u.* from users u`,
+  });
+
+  beforeEach(async () => {
+    await migrateWith([0]);
+    await sql`delete from drizzle.__drizzle_migrations`;
+    for (const createdAt of REPLACED) {
+      await sql`insert into drizzle.__drizzle_migrations (hash, created_at) values (${`of ${createdAt}`}, ${createdAt})`;
+    }
+    await sql`insert into users (id, handle, name) values (gen_random_uuid(), 'ada', 'Ada')`;
+  });
+
+  test.each([
+    ['by a start that migrates', () => checked(database.url, { migrates: true })],
+    ['by a start that does not migrate', () => checked()],
+    ['by the migration', () => namingDatabaseUrl(() => migrateDatabase(database.url))],
+  ])('is refused %s, in one sentence, and left as it is', async (_, run) => {
+    const before = await content();
+    await expect(run()).rejects.toThrow(refusal);
+    expect(await content()).toEqual(before);
+  });
 });
 
 test('a database that a newer build has migrated is accepted, and the log says so', async () => {

@@ -1,4 +1,7 @@
 /** The generated migration: what it makes is what the migrated Tasks database has, so the two cannot drift apart. */
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
 import { integer, pgSchema, pgTable, text } from 'drizzle-orm/pg-core';
 import type { Sql } from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -46,6 +49,14 @@ test.each([
   const generated = [...(await found(own.sql))];
   expect(generated.length).toBeGreaterThan(0);
   expect(generated).toEqual([...(await found(tasks.sql))]);
+});
+
+test('a migration of Tasks is exactly what npm run db:cache prints', async () => {
+  const { scripts } = JSON.parse(await readFile('package.json', 'utf8')) as { scripts: Record<string, string> };
+  const [command = '', ...args] = (scripts['db:cache'] ?? '').split(' ');
+  const check = (path: string) => promisify(execFile)(command, [...args, '--check', path]);
+  await check('src/db/migrations');
+  await expect(check('src/db/migrations/0000_tables.sql')).rejects.toThrow(/no migration .* holds the row sets/);
 });
 
 test('run over a migrated Tasks database it changes no trigger', async () => {

@@ -41,7 +41,11 @@ export default async function startServer({ provide }: TestProject): Promise<() 
   try {
     const { url, ada } = await printed(server);
     const bobsHandle = await anotherMember({ url, token: ada });
-    const { stdout } = await promisify(execFile)(process.execPath, run('src/cli/token.ts', bobsHandle), options);
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      run('src/cli/tasks.ts', 'token', bobsHandle),
+      options,
+    );
     provide('url', url);
     provide('tokens', { ada, bob: stdout.trim() });
     provide('bobsHandle', bobsHandle);

@@ -1,18 +1,29 @@
 /** Prepares a development database before a server or a command runs: migrations, and demo data if it is empty. */
 import { eq } from 'drizzle-orm';
 import type { UserId } from '../../db/ids.js';
-import { migrateDatabase } from '../../db/migrate.js';
+import { migrateDatabase, OtherMigrations, otherMigrationsMessage } from '../../db/migrate.js';
 import { users } from '../../domain/users/user.table.js';
 import { systemClock } from '../../engine/cache/index.js';
 import { openDatabase, retryingConflicts } from '../../engine/postgres/index.js';
+import { ConfigError } from '../../platform/config-error.js';
+import type { Services } from '../services.js';
+import { DEMO_OWNER } from './owner.js';
 
-/** The owner of the demo projects, and the user of the demo token. */
-export const DEMO_OWNER = 'ada';
-
-/** The triggers fire here too, so caches on this database learn of the rows from the relay. */
-export async function prepareDemo(databaseUrl: string): Promise<void> {
+/**
+ * The triggers fire here too, so caches on this database learn of the rows from the relay.
+ * @throws ConfigError for faults that the user can fix
+ */
+export async function prepareDemo({
+  databaseUrl,
+  postgresDir,
+}: Pick<Services, 'databaseUrl' | 'postgresDir'>): Promise<void> {
   const { fillWithDemoData } = await import('./demo-data.js'); // the faker is not installed in production
-  await migrateDatabase(databaseUrl);
+  await migrateDatabase(databaseUrl).catch((error: unknown) => {
+    if (!(error instanceof OtherMigrations)) throw error;
+    const remedy = 'remove that folder, which deletes the data in it, and run npm start';
+    const message = postgresDir && otherMigrationsMessage(`the private PostgreSQL in ${postgresDir}`, remedy);
+    throw new ConfigError(message ?? error.message, { cause: error });
+  });
   const db = openDatabase({ url: databaseUrl });
   try {
     const fill = () => db.write.transaction((tx) => fillWithDemoData(tx, DEMO_OWNER, Date.now()));

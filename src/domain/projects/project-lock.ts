@@ -14,7 +14,7 @@ import { uuids } from '../../db/by-id.js';
 import type { ProjectId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 
-/** Distinguishes project locks from other advisory locks on a project. Migration 0008 contains the same number. */
+/** Distinguishes project locks from other advisory locks on a project. Migration 0003 contains the same number. */
 const GATE = sql.raw('1');
 
 /**

@@ -52,8 +52,8 @@ export const projectMembers = pgTable(
       .references(() => users.id, { onDelete: 'cascade' }),
     role: projectRole().notNull(),
     /**
-     * The user who added this member; for the project's creator, the user itself. Null for imported members and for
-     * rows older than this column.
+     * The user who added this member; for the project's creator, the user itself. Null for imported members. Limits how
+     * many projects others can add a user to.
      */
     addedBy: idColumn('user', 'added_by').references(() => users.id, { onDelete: 'set null' }),
     createdAt: createdAt(),

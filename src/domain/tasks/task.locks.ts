@@ -119,7 +119,7 @@ const LOCKED = Object.fromEntries(
 
 const ROLES = `{${WRITING_ROLES.join(',')}}`;
 
-/** Locks the existing tasks with the function of migration 0008, which takes all locks in order. */
+/** Locks the existing tasks with the function of migration 0003, which takes all locks in order. */
 async function seenForWriting(
   tx: Transaction,
   viewerId: UserId,

@@ -14,7 +14,7 @@ const USAGE = `Usage: tagfence migration --tables FILE... [--check PATH]
 Prints the SQL that a database needs before its rows are cached: outbox, functions, triggers, identity.
 It can be run again: whenever row sets change, a new migration holds the whole text.
 
-  --tables FILE   a module that exports what rowSets() returned; TypeScript needs tsx, or Node 22.18 or newer; may be repeated
+  --tables FILE   a module that exports what rowSets() returned, or lists of it; TypeScript needs tsx, or Node 22.18 or newer; may be repeated
   --check PATH    prints nothing, and fails unless this file, or a .sql file in this folder, holds exactly this SQL: for CI`;
 
 try {
@@ -35,7 +35,7 @@ async function run(args: string[]): Promise<void> {
   if (positionals.join(' ') !== 'migration' || values.tables === undefined) throw new Error(USAGE);
   if (values.tables.some((file) => /\.[cm]?tsx?$/.test(file)) && underTsx(args)) return;
   const modules = await Promise.all(values.tables.map(load));
-  const declared = [...new Set(modules.flatMap((exported) => Object.values(exported).filter(isRowSets)))];
+  const declared = [...new Set(modules.flatMap((exported) => Object.values(exported).flat().filter(isRowSets)))];
   if (declared.length === 0)
     throw new Error(`--tables: expected a module that exports row sets, found none in ${values.tables.join(', ')}`);
   declared.sort((a, b) => (`${a.schema}.${a.table}` < `${b.schema}.${b.table}` ? -1 : 1));

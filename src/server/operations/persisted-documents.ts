@@ -12,7 +12,7 @@ import { GraphQLError, parse } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type { UserId } from '../../db/ids.js';
 import type { SharedValues } from '../../engine/cache/index.js';
-import { ConfigError } from '../../platform/config.js';
+import { ConfigError } from '../../platform/config-error.js';
 import type { Log } from '../../platform/log.js';
 import { DAY } from '../../std/time.js';
 import type { RequestContext } from '../request-context.js';

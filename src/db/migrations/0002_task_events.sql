@@ -1,17 +1,5 @@
-CREATE TYPE "public"."task_event_type" AS ENUM('CREATED', 'UPDATED', 'DELETED', 'MANY');--> statement-breakpoint
-CREATE TABLE "task_events" (
-	"xid" "xid8" DEFAULT pg_current_xact_id() NOT NULL,
-	"seq" bigint GENERATED ALWAYS AS IDENTITY (sequence name "task_events_seq_seq" INCREMENT BY 1 MINVALUE 1 MAXVALUE 9223372036854775807 START WITH 1 CACHE 1),
-	"type" "task_event_type" NOT NULL,
-	"task_id" uuid,
-	"project_id" uuid,
-	"from_project_id" uuid,
-	"version" integer,
-	"changed_fields" text[] DEFAULT '{}' NOT NULL,
-	"at" timestamp (3) with time zone DEFAULT now() NOT NULL,
-	CONSTRAINT "task_events_xid_seq_pk" PRIMARY KEY("xid","seq")
-);
---> statement-breakpoint
+-- How far task events are trimmed: a cursor that has not seen a transaction below this id may have missed it.
+insert into task_events_trim (below) values ('0');--> statement-breakpoint
 
 -- Writes task events for subscribers: one row per task that a statement changed, in the same transaction.
 --   tg_argv[0]  a statement that changes more rows is recorded as MANY, once per project

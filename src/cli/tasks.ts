@@ -1,0 +1,121 @@
+#!/usr/bin/env node
+/**
+ * The command `tasks`. Parses the arguments, then loads the code of the one subcommand that runs. Wrong arguments and
+ * failures end with exit code 1.
+ */
+import { Command, CommanderError } from 'commander';
+import { DEMO_OWNER } from '../development/demo/owner.js';
+
+/** 80 columns, as commander prints where it knows no width. */
+const SERVERS = `
+Environment:
+  DATABASE_URL, REDIS_URL, REDIS_GROUP
+                            Postgres and Redis of the servers. What is not set
+                            is taken from a server that npm start runs in this
+                            directory, else a private PostgreSQL is started
+`;
+const ALL_VARIABLES = 'All variables: docs/configuration.md';
+
+try {
+  await program().parseAsync();
+} catch (error) {
+  // Commander has already printed its own errors.
+  if (!(error instanceof CommanderError)) console.error(error instanceof Error ? error.message : error);
+  process.exitCode = error instanceof CommanderError ? error.exitCode : 1;
+}
+
+/** Subcommands inherit what is set before they are added. */
+function program(): Command {
+  const tasks = new Command('tasks')
+    .description('Commands for the Tasks API, its database and its cache.')
+    .helpCommand(false)
+    .showHelpAfterError()
+    .exitOverride();
+  addImport(tasks);
+  addToken(tasks);
+  addMigrate(tasks);
+  addCache(tasks);
+  return tasks;
+}
+
+function addImport(tasks: Command): void {
+  tasks
+    .command('import')
+    .summary('import issues of GitHub')
+    .description(
+      'Imports the issues that `gh issue list --json …` wrote, in one transaction: the whole file or nothing.',
+    )
+    .argument('<file>', 'JSON in UTF-8')
+    .option('--project <key>', 'project to import into (default: its key is the name of the repository)')
+    .option('--owner <handle>', 'user who imports; owns the project if it is created', DEMO_OWNER)
+    .addHelpText(
+      'after',
+      `${SERVERS}  NODE_ENV=production       requires what a server requires; migrates nothing
+${ALL_VARIABLES}`,
+    )
+    .action(async (file: string, { project, owner }: { project?: string; owner: string }) => {
+      const { importFile } = await import('./import.js');
+      console.log(await importFile({ file, project, owner }));
+    });
+}
+
+function addToken(tasks: Command): void {
+  tasks
+    .command('token')
+    .summary('print an access token (development only)')
+    .description(
+      'Prints an access token for a user on stdout, and nothing else. It is valid for 12 hours. Development only.',
+    )
+    .argument('[handle]', 'the user', DEMO_OWNER)
+    .addHelpText(
+      'after',
+      `${SERVERS}  JWT_SECRET                signs the token (default: .data/jwt-secret)
+  JWT_ISSUER, JWT_AUDIENCE  claims of the token (default: tasks-api)
+${ALL_VARIABLES}`,
+    )
+    .action(async (handle: string) => {
+      const { makeToken } = await import('./token.js');
+      console.log(await makeToken(handle));
+    });
+}
+
+function addMigrate(tasks: Command): void {
+  tasks
+    .command('migrate')
+    .summary('migrate the database to the schema of this build')
+    .description(
+      'Migrates the database to the schema of this build. Deployments run it once before they start servers.',
+    )
+    .addHelpText('after', '\nEnvironment:\n  DATABASE_URL  the database to migrate (required)')
+    .action(async () => {
+      const { migrate } = await import('./migrate.js');
+      await migrate();
+    });
+}
+
+function addCache(tasks: Command): void {
+  const cache = tasks
+    .command('cache')
+    .helpCommand(false)
+    .summary('show what the cache did')
+    .description('Shows what the cache did.');
+  cache
+    .command('stats')
+    .summary('print the outcomes of cached calls of a day')
+    .description('Prints the outcomes of cached calls of all processes on a day, as CSV. They are kept for 8 days.')
+    .argument('[day]', 'YYYY-MM-DD in UTC (default: today)')
+    .addHelpText(
+      'after',
+      `
+Environment:
+  REDIS_URL, REDIS_CLUSTER_NODES or REDIS_SENTINELS
+               the Redis of the servers (default: that of a server that npm
+               start runs in this directory)
+  REDIS_GROUP  prefix of the servers' keys (default: tasks)
+${ALL_VARIABLES}`,
+    )
+    .action(async (day: string | undefined) => {
+      const { printStatistics } = await import('./cache.js');
+      await printStatistics(day);
+    });
+}

@@ -1,0 +1,145 @@
+/** The command `tasks` as it is installed: compiled, behind a link on the PATH, without tsx. */
+import { type ExecFileException, execFile } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { MINUTE } from '../../src/std/time.js';
+import { createEmptyDatabase } from '../support/database.js';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+/** A folder with the build, and a folder `bin` in it. */
+let folder: string;
+let elsewhere: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tasks-built-'));
+  elsewhere = await mkdtemp(join(tmpdir(), 'tasks-elsewhere-'));
+  const own = /[\\/](dist|node_modules)$/;
+  for (const name of ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts', 'src']) {
+    await cp(join(ROOT, name), join(folder, name), { recursive: true, filter: (path) => !own.test(path) });
+  }
+  await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  const { scripts, bin } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as {
+    scripts: { build: string };
+    bin: { tasks: string };
+  };
+  const [, script = ''] = scripts.build.split(' ');
+  await promisify(execFile)(process.execPath, [join(folder, script)], { cwd: folder });
+  await mkdir(join(folder, 'bin'));
+  await symlink(process.execPath, join(folder, 'bin', 'node'));
+  await symlink(join(folder, bin.tasks), join(folder, 'bin', 'tasks'));
+}, 2 * MINUTE);
+afterAll(async () => {
+  for (const path of [folder, elsewhere]) await rm(path, { recursive: true, force: true });
+});
+
+interface Result {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+async function tasks(line: string, env: Record<string, string> = {}): Promise<Result> {
+  const PATH = [join(folder, 'bin'), '/usr/bin', '/bin'].join(delimiter);
+  try {
+    const args = line.split(' ').filter((word) => word !== '');
+    return { code: 0, ...(await promisify(execFile)('tasks', args, { cwd: elsewhere, env: { PATH, ...env } })) };
+  } catch (error) {
+    const { code, stdout, stderr } = error as ExecFileException & Result;
+    return { code, stdout, stderr };
+  }
+}
+
+/** The packages of node_modules whose code a command has loaded. */
+async function packagesOf(line: string, env: Record<string, string> = {}): Promise<string[]> {
+  const coverage = await mkdtemp(join(elsewhere, 'coverage-'));
+  await tasks(line, { ...env, NODE_V8_COVERAGE: coverage });
+  const files = await Promise.all((await readdir(coverage)).map((name) => readFile(join(coverage, name), 'utf8')));
+  const urls = files.flatMap((text) =>
+    (JSON.parse(text) as { result: { url: string }[] }).result.map(({ url }) => url),
+  );
+  const names = urls.map((url) => /\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1]);
+  return [...new Set(names.filter((name) => name !== undefined))].sort();
+}
+
+describe('help', () => {
+  test.each([
+    ['', 'tasks [options] [command]', ['import', 'token', 'migrate', 'cache']],
+    [
+      'import',
+      'tasks import [options] <file>',
+      ['--project <key>', '--owner <handle>', '(default: "ada")', 'DATABASE_URL'],
+    ],
+    ['token', 'tasks token [options] [handle]', ['(default: "ada")', 'DATABASE_URL', 'JWT_SECRET']],
+    ['migrate', 'tasks migrate [options]', ['DATABASE_URL']],
+    ['cache', 'tasks cache [options] [command]', ['stats [day]']],
+    ['cache stats', 'tasks cache stats [options] [day]', ['YYYY-MM-DD', 'REDIS_URL', 'REDIS_GROUP']],
+  ])(
+    'of tasks %s shows usage, arguments, defaults and variables on stdout, 80 columns wide',
+    async (name, usage, words) => {
+      const { code, stdout, stderr } = await tasks(`${name} --help`);
+      expect([code, stderr]).toEqual([0, '']);
+      expect(stdout).toContain(`Usage: ${usage}\n`);
+      for (const word of words) expect(stdout).toContain(word);
+      expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+    },
+  );
+});
+
+test.each([
+  ['import issues.json --projekt OPS', "error: unknown option '--projekt'", 'Usage: tasks import'],
+  ['import', "error: missing required argument 'file'", 'Usage: tasks import'],
+  [
+    'import a.json b.json',
+    "error: too many arguments for 'import'. Expected 1 argument but got 2.",
+    'Usage: tasks import',
+  ],
+  ['token ada bob', "error: too many arguments for 'token'. Expected 1 argument but got 2.", 'Usage: tasks token'],
+  ['migrate --force', "error: unknown option '--force'", 'Usage: tasks migrate'],
+  ['cache clear', "error: unknown command 'clear'", 'Usage: tasks cache'],
+  ['cache stats 2026-02-30', 'expected: stats [YYYY-MM-DD], got "2026-02-30"', ''],
+  ['start', "error: unknown command 'start'", 'Usage: tasks [options] [command]'],
+])('tasks %s is refused by name, and stderr says what was expected', async (line, fault, expected) => {
+  const { code, stdout, stderr } = await tasks(line);
+  expect([code, stdout]).toEqual([1, '']);
+  expect(stderr.split('\n')[0]).toBe(fault);
+  expect(stderr).toContain(expected);
+});
+
+test.each(['import', 'token', 'migrate', 'cache'])(
+  'npm run %s is short for the subcommand of tasks with this name',
+  async (name) => {
+    const npm = (...args: string[]) =>
+      promisify(execFile)('npm', ['run', '--silent', ...args, '--help'], { cwd: ROOT });
+    const [short, long] = await Promise.all([npm(name, '--'), npm('tasks', '--', name)]);
+    expect(short.stdout).toContain(`Usage: tasks ${name} `);
+    expect(short).toEqual(long);
+  },
+);
+
+test('the compiled command migrates a database', async () => {
+  const database = await createEmptyDatabase();
+  try {
+    const migrated = { code: 0, stdout: '', stderr: 'The schema is up to date.\n' };
+    expect(await tasks('migrate', { DATABASE_URL: database.url })).toEqual(migrated);
+    expect(await tasks('migrate', { DATABASE_URL: database.url })).toEqual(migrated);
+    expect(await tasks('migrate')).toMatchObject({
+      code: 1,
+      stderr: 'DATABASE_URL: expected the database to migrate\n',
+    });
+  } finally {
+    await database.drop();
+  }
+});
+
+test('a command loads only what it needs', async () => {
+  expect(await packagesOf('import --help')).toEqual(['commander']);
+  const nowhere = { DATABASE_URL: 'postgres://127.0.0.1:1/none' };
+  const loaded = await packagesOf('migrate', nowhere);
+  expect(loaded).toContain('postgres');
+  for (const name of ['ioredis', 'graphql', 'fastify', 'type-graphql']) expect(loaded).not.toContain(name);
+});

@@ -60,6 +60,22 @@ describe('an owner', () => {
     expect(long.filter((work) => work.began)).toHaveLength(2);
   });
 
+  test('that comes last waits for one piece of work of each other owner, however many slots they may hold', async () => {
+    const queue = new FairQueue({ max: 4, maxEach: 4 });
+    const others = ['ada', 'bob', 'cem'].flatMap((owner) => times(10, () => started(queue, owner)));
+    const last = started(queue, 'dee');
+    await quiet();
+    for (const work of others) {
+      if (last.began) break;
+      if (!work.began) continue;
+      work.end();
+      await quiet();
+    }
+    expect(last.began).toBe(true);
+    expect(others.filter((work) => work.began).length).toBeLessThanOrEqual(4 + 3);
+    for (const work of others) work.end();
+  });
+
   test('is served in turn with the others, one each', async () => {
     const queue = new FairQueue({ max: 1, maxEach: 1 });
     const order: string[] = [];

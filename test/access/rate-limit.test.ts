@@ -118,8 +118,11 @@ describe('points', () => {
     const anonymous = (address: string) => callerOf({ userId: undefined }, address);
     expect(anonymous('2001:db8:1:2::1')).toBe(anonymous('2001:db8:1:2:ffff:1:2:3'));
     expect(anonymous('2001:db8:1:2::1')).not.toBe(anonymous('2001:db8:1:3::1'));
-    expect(anonymous('::1')).toBe('anonymous:0:0:0:0::/64');
+    expect(anonymous('::1')).toBe('anonymous:::/64');
+    expect(anonymous('2001:DB8::1')).toBe(anonymous('2001:db8:0:0:1::'));
     expect(anonymous('::ffff:192.0.2.1')).toBe(anonymous('192.0.2.1'));
+    expect(anonymous('::ffff:c000:201')).toBe(anonymous('192.0.2.1'));
+    expect(anonymous('no:address')).toBe('anonymous:no:address');
     expect(anonymous('192.0.2.1')).not.toBe(anonymous('192.0.2.2'));
   });
 });

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type EmbeddedRedis, installHint, startRedis } from '../../src/development/embedded/redis.js';
 import { CacheError, LEASE_MS, type StoreEvent, type Tag } from '../../src/engine/cache/index.js';
 import { TOKEN_TTL_MS } from '../../src/engine/cache/store.js';
@@ -306,6 +306,28 @@ describe('an outage', () => {
       await expect.poll(async () => [name, (await ended(call)).code], { timeout: 10_000 }).toEqual([name, 'answered']);
     }
     expect(asked.outageMs([])).toBe(0);
+  });
+
+  test('after three failures one read tries the server, and those beside it fail at once', async () => {
+    let nowMs = 0;
+    const { own, asked } = await lone(WAIT_MS, { ...systemClock, monotonicMs: () => nowMs });
+    // It answers INFO, so connections are made, and no script.
+    await connect(own).call('CLIENT', 'PAUSE', '60000', 'WRITE');
+    const waiting = async (reads: number) => {
+      const ends = await Promise.all(
+        Array.from({ length: reads }, () => ended(() => asked.read([], [B], { mint: true }))),
+      );
+      return ends.filter(({ ms }) => ms > WAIT_MS / 2).length;
+    };
+    expect(await waiting(3)).toBe(3);
+    expect(await waiting(5)).toBe(0);
+    let tried = 0;
+    await vi.waitUntil(async () => {
+      nowMs += 1000;
+      tried = await waiting(5);
+      return tried > 0; // else there was no connection yet
+    }, 10_000);
+    expect(tried).toBe(1);
   });
 
   test('every call to a server that is gone fails at once, however long the wait', async () => {

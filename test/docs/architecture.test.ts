@@ -89,7 +89,7 @@ describe.each(PAGES)('%s', (name) => {
   });
 
   test('names, in parentheses behind a file, what the file has', () => {
-    const missing = [...page.matchAll(/`([\w./-]+\.\w+)`(?::)? \(((?:`[^`]+`(?:, )?)+)\)/g)].flatMap(
+    const missing = [...page.matchAll(/`([\w./-]+\.\w+)`(?::)?\s+\(((?:`[^`]+`(?:,\s+)?)+)\)/g)].flatMap(
       ([, file = '', names = '']) =>
         codeIn(names)
           .map((code) => code.replace('#', ''))

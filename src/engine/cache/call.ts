@@ -1,6 +1,6 @@
 /** A cached call: its key and tags, computed once for repeated arguments. */
+import { LRUCache } from 'lru-cache';
 import { CacheError } from './errors.js';
-import { GenerationalCache } from './generational-cache.js';
 import { type Key, keyOf } from './key.js';
 import type { Policy } from './policy.js';
 import { type EntryStore, LOG_GROUP } from './store.js';
@@ -27,7 +27,7 @@ export interface IndexedCall<A> extends Call<A> {
 /** The remembered calls of one policy, with the fields that make their keys and tags. */
 interface PolicyCalls extends Pick<Policy<never>, 'tags' | 'shape'> {
   readonly key: Policy<never>['key'] | undefined;
-  readonly calls: GenerationalCache<string, Call<string>>;
+  readonly calls: LRUCache<string, Call<string>>;
 }
 
 export class CallNames {
@@ -49,7 +49,7 @@ export class CallNames {
     // Another policy object of the same name.
     if (known === undefined || known.tags !== policy.tags || known.shape !== policy.shape || known.key !== policy.key) {
       const { tags, shape, key } = policy;
-      known = { tags, shape, key, calls: new GenerationalCache(MAX_CALLS_PER_POLICY) };
+      known = { tags, shape, key, calls: new LRUCache({ max: MAX_CALLS_PER_POLICY }) };
       this.#callsByPolicy.set(policy.name, known);
     }
     const found = known.calls.get(arg) as Call<A & string> | undefined;

@@ -4,7 +4,6 @@ export { MAX_TAGS } from './call.js';
 export { fenceIds, isFence } from './entry.js';
 export { CacheError, type CacheErrorCode } from './errors.js';
 export type { CacheEvents, Outcome, OutcomeKind, OutcomeReason } from './events.js';
-export { GenerationalCache } from './generational-cache.js';
 export { canonical, digest, type Key } from './key.js';
 export { type GroupHead, isDue, nextTickMs, readHeads, TICK_INTERVAL_MS, withLogGroup } from './lease-ticks.js';
 export { CACHE_EVENTS, combineListeners } from './listeners.js';

@@ -8,9 +8,9 @@
  */
 
 import type { ChainableCommander, Cluster, Redis } from 'ioredis';
+import { LRUCache } from 'lru-cache';
 import { Binding } from '../cache/binding.js';
 import { type Lease, leaseOf } from '../cache/entry.js';
-import { GenerationalCache } from '../cache/generational-cache.js';
 import type { Key } from '../cache/key.js';
 import {
   type ApplyReply,
@@ -66,7 +66,7 @@ export class RedisStore implements Store {
   readonly #place: RedisPlace;
   readonly #waitMs: number;
   /** Tags whose tokens this process has seen: a plain read will find them there, unless they have expired since. */
-  readonly #tokened = new GenerationalCache<Tag, true>(MAX_TOKENED);
+  readonly #tokened = new LRUCache<Tag, true>({ max: MAX_TOKENED });
   readonly #groups: Groups;
   readonly #protocol: RedisWriteProtocol;
   readonly #values: RedisSharedValues;

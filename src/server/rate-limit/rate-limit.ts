@@ -8,6 +8,7 @@
  */
 import type { ApolloServerPlugin } from '@apollo/server';
 import { GraphQLError } from 'graphql';
+import ipaddr from 'ipaddr.js';
 import { LRUCache } from 'lru-cache';
 import { type Clock, systemClock } from '../../engine/cache/index.js';
 import type { Context } from '../../graphql/context.js';
@@ -215,14 +216,13 @@ function secondsOf(ms: number): number {
   return Math.ceil(ms / SECOND);
 }
 
-/** For IPv6 the network of 64 bits, since one customer has 2^64 addresses. */
+/**
+ * For IPv6 the network of 64 bits, since one customer has 2^64 addresses. A text that is not an IPv6 address is returned
+ * unchanged.
+ */
 export function networkOf(address: string): string {
-  if (!address.includes(':')) return address;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined) return mapped;
-  const [head = '', tail = ''] = address.split('::');
-  const groups = (part: string) => part.split(':').filter((group) => group !== '');
-  const [left, right] = [groups(head), groups(tail)];
-  const zeros = Array.from({ length: Math.max(0, 8 - left.length - right.length) }, () => '0');
-  return `${[...left, ...zeros, ...right].slice(0, 4).join(':')}::/64`;
+  if (!ipaddr.IPv6.isValid(address)) return address;
+  const ipv6 = ipaddr.IPv6.parse(address);
+  if (ipv6.isIPv4MappedAddress()) return ipv6.toIPv4Address().toString();
+  return `${new ipaddr.IPv6([...ipv6.parts.slice(0, 4), 0, 0, 0, 0])}/64`;
 }

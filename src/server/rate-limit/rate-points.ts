@@ -27,13 +27,6 @@ export interface RatePointsOptions {
   readonly onFailure?: (error: unknown) => void;
 }
 
-/** One limiter per limit and window length. */
-interface Limiters {
-  readonly shared: RateLimiterRedis | undefined;
-  /** Keys expire with their window, so its size is bounded by the callers seen during one outage window. */
-  readonly own: RateLimiterMemory;
-}
-
 export class RatePoints implements PointSource {
   readonly #connection: Connection | undefined;
   readonly #group: string;
@@ -42,7 +35,7 @@ export class RatePoints implements PointSource {
   readonly #onFailure: ((error: unknown) => void) | undefined;
   readonly #breaker = new CircuitBreaker(systemClock);
   /** By limit and seconds; the code has only a few limits. */
-  readonly #limiters = new Map<string, Limiters>();
+  readonly #limiters = new Map<string, RateLimiterRedis | RateLimiterMemory>();
 
   constructor({ redis, group = 'tasks', waitMs = WAIT_MS, owned = () => true, onFailure }: RatePointsOptions) {
     this.#connection = redis && openConnection(redis, { waitMs: CONNECT_MS });
@@ -53,8 +46,7 @@ export class RatePoints implements PointSource {
   }
 
   async take(key: string, points: number, { limit, seconds }: { limit: number; seconds: number }): Promise<PointGrant> {
-    const { shared, own } = this.#limitersOf(limit, seconds);
-    const answer = (await this.#shared(shared, key, points)) ?? (await consume(own, key, points));
+    const answer = await consume(this.#limiterOf(limit, seconds), key, points);
     const over = Math.max(0, answer.consumedPoints - limit);
     return {
       granted: Math.max(0, points - over),
@@ -79,31 +71,36 @@ export class RatePoints implements PointSource {
     this.#connection?.end();
   }
 
-  async #shared(limiter: RateLimiterRedis | undefined, key: string, points: number) {
-    if (limiter === undefined || this.#connection?.selected !== true || !this.#owned()) return undefined;
-    if (!this.#breaker.allows()) return undefined;
-    try {
-      const answer = await withTimeout(consume(limiter, key, points), this.#waitMs);
-      this.#breaker.succeeded();
-      return answer;
-    } catch (error) {
-      this.#breaker.failed();
-      this.#onFailure?.(error);
-      return undefined;
-    }
-  }
-
-  #limitersOf(limit: number, seconds: number): Limiters {
+  #limiterOf(limit: number, seconds: number): RateLimiterRedis | RateLimiterMemory {
     const name = `${limit}/${seconds}`;
     const known = this.#limiters.get(name);
     if (known !== undefined) return known;
     const options = { points: limit, duration: seconds, keyPrefix: `rate:${this.#group}:${name}` };
-    const made = {
-      shared: this.#connection && new RateLimiterRedis({ ...options, storeClient: this.#connection.client }),
-      own: new RateLimiterMemory(options),
-    };
+    // Its keys expire with their window, so its size is bounded by the callers seen during one outage window.
+    const own = new RateLimiterMemory(options);
+    const redis = this.#connection && { storeClient: this.#nodeRedis(this.#connection), useRedisPackage: true };
+    const made = redis ? new RateLimiterRedis({ ...options, ...redis, insuranceLimiter: own }) : own;
     this.#limiters.set(name, made);
     return made;
+  }
+
+  /** The one method that the limiter calls of a client of node-redis. If it fails, the insurance limiter counts. */
+  #nodeRedis(connection: Connection) {
+    return {
+      eval: async (script: string, { keys, arguments: values }: { keys: string[]; arguments: string[] }) => {
+        if (!connection.selected || !this.#owned() || !this.#breaker.allows()) throw new Error('Redis is not used now');
+        try {
+          const sent = connection.client.eval(script, keys.length, ...keys, ...values);
+          const reply = await withTimeout(sent, this.#waitMs);
+          this.#breaker.succeeded();
+          return reply;
+        } catch (error) {
+          this.#breaker.failed();
+          this.#onFailure?.(error);
+          throw error;
+        }
+      },
+    };
   }
 }
 

@@ -55,7 +55,7 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const sockets = new WebSocketServer({
     noServer: true,
-    handleProtocols: (protocols) => handleProtocols(protocols),
+    handleProtocols,
     maxPayload: limits.maxMessageBytes,
     allowSynchronousEvents: false, // one message of a connection per tick: a chunk may contain thousands
   });

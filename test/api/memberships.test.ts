@@ -59,7 +59,9 @@ const add = (userId: UserId, as: UserId, projectId: string = f.ops.id, role = 'M
   mutate('addMember', { projectId, userId, role }, as);
 const OK = { errors: [] };
 const projectsOf = async (as: UserId): Promise<string[]> =>
-  dataOf(await app.ask('{ projects(first: 2) { nodes { id } } }', { as })).projects.nodes.map(({ id }: { id: string }) => id);
+  dataOf(await app.ask('{ projects(first: 2) { nodes { id } } }', { as })).projects.nodes.map(
+    ({ id }: { id: string }) => id,
+  );
 const firstProjectOf = async (as: UserId) => (await projectsOf(as))[0];
 
 describe('a user', () => {

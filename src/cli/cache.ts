@@ -4,6 +4,7 @@
  */
 
 import { openStore } from '../core.js';
+import { checkDriver } from '../database-check.js';
 import { joinRedis } from '../development/services.js';
 import { dayOf, MemoryStore, type OutcomeKind, statisticsOf } from '../engine/cache/index.js';
 import { readConfig } from '../platform/config.js';
@@ -28,6 +29,7 @@ async function run([command, argument]: string[]): Promise<void> {
   const day = argument ?? dayOf(Date.now());
   if (command !== 'stats' || !isDay(day)) throw new Error(USAGE);
 
+  await checkDriver();
   const config = readConfig(process.env);
   const { redis, redisGroup } = await joinRedis(config);
   const store = await openStore(redis, createLog(config.logLevel), { group: redisGroup });

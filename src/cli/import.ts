@@ -7,7 +7,7 @@ import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { createCore, openStore } from '../core.js';
-import { checkDatabase } from '../database-check.js';
+import { checkDatabase, checkDriver } from '../database-check.js';
 import { DEMO_OWNER, prepareDemo, userIdOf } from '../development/demo/prepare.js';
 import { joinServices } from '../development/services.js';
 import { type ImportResult, runImport } from '../domain/import/import.service.js';
@@ -45,6 +45,7 @@ function readArguments(): Arguments {
 
 async function importFile({ file, project, owner }: Arguments): Promise<ImportResult> {
   const config = readConfig(process.env);
+  await checkDriver();
   const text = await readText(file); // before any service is started for it
   const log = createLog(config.logLevel);
   const migrates = config.environment !== 'production';

@@ -3,11 +3,12 @@
  * servers.
  */
 
-import { namingDatabaseUrl } from '../database-check.js';
+import { checkDriver, namingDatabaseUrl } from '../database-check.js';
 import { migrateDatabase } from '../db/migrate.js';
 import { ConfigError } from '../platform/config.js';
 
 try {
+  await checkDriver();
   const url = process.env['DATABASE_URL'];
   if (url === undefined || url === '') throw new ConfigError('DATABASE_URL: expected the database to migrate');
   await namingDatabaseUrl(() => migrateDatabase(url));

@@ -1,6 +1,6 @@
 /** `npm run -s token [-- HANDLE]`: prints a token for a user on stdout, and nothing else. Development only. */
 
-import { checkDatabase } from '../database-check.js';
+import { checkDatabase, checkDriver } from '../database-check.js';
 import { DEMO_OWNER, prepareDemo, userIdOf } from '../development/demo/prepare.js';
 import { joinServices } from '../development/services.js';
 import { ConfigError, readConfig } from '../platform/config.js';
@@ -8,6 +8,7 @@ import { createLog } from '../platform/log.js';
 import { signToken } from '../server/auth/tokens.js';
 
 try {
+  await checkDriver();
   const config = readConfig(process.env);
   if (config.environment === 'production') throw new ConfigError('This command does not create tokens in production.');
   if (config.databaseUrl !== undefined) {

@@ -4,7 +4,7 @@
  */
 import type { Sql } from 'postgres';
 import { type Driver, driverFault } from './driver-check.js';
-import { type PgPool, pgClient } from './pg-client.js';
+import { guardPool, type PgPool, pgClient } from './pg-client.js';
 
 /** What is used of Drizzle, whatever its driver and schema. */
 export interface DrizzleDatabase {
@@ -39,7 +39,10 @@ export async function ownDrizzle(db: DrizzleDatabase): Promise<OwnDrizzle> {
     const driver = await soundDriverOf(client);
     return { connect: () => driver(relayOptions(client.options) as object), poolSize: client.options.max };
   }
-  if (isPgPool(client)) return { connect: () => pgClient(client), poolSize: client.options.max ?? DEFAULT_POOL };
+  if (isPgPool(client)) {
+    guardPool(client);
+    return { connect: () => pgClient(client), poolSize: client.options.max ?? DEFAULT_POOL };
+  }
   throw new TypeError(
     'expected Drizzle over postgres.js (drizzle-orm/postgres-js) or over a Pool of pg (drizzle-orm/node-postgres)',
   );

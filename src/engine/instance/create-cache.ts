@@ -171,9 +171,10 @@ async function ofDatabase<Db extends DrizzleDatabase>(
     ...assembled({ options, cache, emitter, graphql, db: database, stop }),
     byId: postgres.byId,
     async load(source, arg) {
-      const [value] = await cache.readMany({ ...source, load: (args) => source.load(args, database), leaf: true }, [
-        arg,
-      ]);
+      const [value] = await cache.readMany(
+        { ...source, load: (args) => source.load(args, database), reentrant: false },
+        [arg],
+      );
       return value as never;
     },
     async write(fn) {

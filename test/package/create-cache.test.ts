@@ -91,6 +91,15 @@ describe('options', () => {
 });
 
 describe('without a database', () => {
+  test('an outage of Redis is logged without a word on writes', async () => {
+    const lines: string[] = [];
+    const log = { debug: () => {}, info: () => {}, warn: (_details: object, line: string) => lines.push(line) };
+    const cache = await createCache({ redis: 'redis://127.0.0.1:1', log });
+    cleanups.push(() => cache.close());
+    const ofOutage = () => lines.filter((line) => line.startsWith('Redis cannot be reached: '));
+    await expect.poll(ofOutage, { timeout: 30_000 }).toEqual([expect.stringMatching(/: nothing is cached$/)]);
+  });
+
   const readmes = ['README.md', 'src/engine/README.md'];
   const places = [
     ['Redis', (code: string) => code.replace("'redis://127.0.0.1:6379'", JSON.stringify(redisUrl()))],

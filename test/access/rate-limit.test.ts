@@ -1,9 +1,12 @@
 /** Rate limits: by viewer and by address, exact over processes, and what they cost a request. */
+import { GraphQLSchema } from 'graphql';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newId, type UserId } from '../../src/db/ids.js';
 import { type EmbeddedRedis, startRedis } from '../../src/development/embedded/redis.js';
+import { type OperationPluginOptions, operationPlugin } from '../../src/server/operations/operation-plugin.js';
 import { callerOf, type PointGrant, type PointSource, RateLimits } from '../../src/server/rate-limit/rate-limit.js';
 import { RatePoints } from '../../src/server/rate-limit/rate-points.js';
+import { emptyOutcome } from '../../src/server/request-context.js';
 import { SECOND } from '../../src/std/time.js';
 import { dataOf, type TestApp, type TestAppOptions, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
@@ -128,6 +131,22 @@ test('an operation pays what it costs, at least a point, before it runs', async 
   expect(await pay(2.5)).toMatchObject({ cost: 3, remaining: 3 });
   expect(await pay(Promise.resolve(2))).toMatchObject({ cost: 2, remaining: 1 });
   await expect(pay(4)).rejects.toMatchObject({ extensions: { code: 'RATE_LIMITED', remaining: 1 } });
+});
+
+test('an operation that is refused before its cost is known costs a point, and its response says what is left', async () => {
+  const clock = handClock();
+  const limits = new RateLimits({ points: 20, seconds: 60, source: counting(clock), clock });
+  const decide = async (contextValue: object) => {
+    const options = { schema: new GraphQLSchema({}), rateLimits: limits } as unknown as OperationPluginOptions;
+    const hooks = await operationPlugin(options).requestDidStart?.({} as never);
+    await hooks?.didResolveOperation?.({ operation: undefined, request: {}, contextValue } as never);
+  };
+  const outcome = emptyOutcome();
+  const refusal = { extensions: { code: 'OPERATION_RESOLUTION_FAILURE' } };
+  await expect(decide({ sender: { caller: 'viewer:a' }, outcome })).rejects.toMatchObject(refusal);
+  expect(outcome).toMatchObject({ operation: undefined, rateLimit: { cost: 1, remaining: 19 } });
+  await limits.consume('viewer:a', 19);
+  await expect(decide({ sender: { caller: 'viewer:a' }, outcome })).rejects.toMatchObject(refusal);
 });
 
 describe('counted in Redis', () => {

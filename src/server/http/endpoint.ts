@@ -57,9 +57,9 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
     preParsing: ({ apiRequest: { received } }, _reply, payload, done) =>
       done(null, received === undefined ? payload : (Readable.from(received.body) as RequestPayload)),
     handler: async (request, reply) => {
-      const { sender } = request.apiRequest;
-      if (sender === undefined) throw new Error('a request was not admitted');
-      return send(options, { sender, request, reply }, await answer(options, { sender, request, reply }));
+      const sender = request.apiRequest.sender as Sender; // admitted in onRequest
+      const exchange = { sender, request, reply };
+      return send(options, exchange, await answer(options, exchange));
     },
     onSend: async ({ apiRequest }, reply, payload) => {
       if (reply.statusCode === 200) responses.keep(apiRequest, payload as string, reply.getHeaders());
@@ -80,13 +80,12 @@ interface Exchange {
   readonly reply: FastifyReply;
 }
 
-/** What Apollo has made of a request. */
-interface Answer {
+interface ApolloResult {
   readonly response: HTTPGraphQLResponse;
   readonly outcome: OperationOutcome;
 }
 
-async function answer(options: EndpointOptions, exchange: Exchange): Promise<Answer> {
+async function answer(options: EndpointOptions, exchange: Exchange): Promise<ApolloResult> {
   const { apollo, documents, unread } = options;
   const { sender, request } = exchange;
   const body = bodyOf(request);
@@ -150,7 +149,7 @@ interface Head {
 async function send(
   { unread, mask }: EndpointOptions,
   { sender: { caller }, request: { apiRequest }, reply }: Exchange,
-  { response, outcome: { operation, answered } }: Answer,
+  { response, outcome: { operation, answered } }: ApolloResult,
 ): Promise<string> {
   const text = await textOf(response);
   const bytes = Buffer.byteLength(text);

@@ -22,7 +22,8 @@ export interface PipelineOptions {
   readonly responses: CachedResponses;
 }
 
-interface Exchange {
+/** A request on its way through the first stages. */
+interface Early {
   readonly request: ApiRequest;
   readonly message: IncomingMessage;
   readonly response: ServerResponse;
@@ -33,7 +34,7 @@ export function serveRequests(app: FastifyInstance, url: string, { cache, admit,
   const [fastify] = app.server.listeners('request') as [RequestListener];
   let closing = false;
 
-  async function serve({ request, message, response }: Exchange, body: Buffer): Promise<void> {
+  async function serve({ request, message, response }: Early, body: Buffer): Promise<void> {
     // Begins only now: an answer is proved by a log read that begins after this, and a body may arrive late.
     const readSet = cache.readSet({ answer: true });
     const received = { body, key: requestKeyOf(message, body), readSet };

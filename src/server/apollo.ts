@@ -4,18 +4,18 @@ import {
   ApolloServerPluginCacheControlDisabled,
   ApolloServerPluginLandingPageDisabled,
 } from '@apollo/server/plugin/disabled';
-import type { ErrorMask } from '../../graphql/errors.js';
-import { LIMITS, PARSE_OPTIONS } from '../../graphql/limits.js';
-import type { Log } from '../../platform/log.js';
-import { statusByMediaType } from '../http/graphql-over-http.js';
-import { httpCachePlugin } from '../http/http-cache.js';
-import type { RequestContext } from '../request-context.js';
-import { executorGateway } from './executor.js';
-import { LargeResponses } from './large-responses.js';
-import { type OperationPluginOptions, operationPlugin, rateLimitHeaders } from './operation-plugin.js';
-import { RegisteredDocuments } from './persisted-documents.js';
-import { tracePlugin } from './trace-plugin.js';
-import type { Turns } from './turns.js';
+import type { ErrorMask } from '../graphql/errors.js';
+import { LIMITS, PARSE_OPTIONS } from '../graphql/limits.js';
+import type { Log } from '../platform/log.js';
+import { statusByMediaType } from './http/graphql-over-http.js';
+import { httpCachePlugin } from './http/http-cache.js';
+import { executorGateway } from './operations/executor.js';
+import { LargeResponses } from './operations/large-responses.js';
+import { type OperationPluginOptions, operationPlugin, rateLimitHeaders } from './operations/operation-plugin.js';
+import { RegisteredDocuments } from './operations/persisted-documents.js';
+import { tracePlugin } from './operations/trace-plugin.js';
+import type { Turns } from './operations/turns.js';
+import type { RequestContext } from './request-context.js';
 
 /**
  * Headers that a page of another origin cannot make a browser send without a preflight. A plain GET must have one of

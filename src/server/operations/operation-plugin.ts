@@ -11,7 +11,7 @@ import { Loads } from '../../graphql/context.js';
 import { badUserInput, noSuchOperation } from '../../graphql/errors.js';
 import { headersOf, type RateLimits } from '../rate-limit/rate-limit.js';
 import type { AcceptedOperation, RequestContext } from '../request-context.js';
-import { assertCostLimit, costsOf } from './cost.js';
+import { assertCostLimit, type CostOf, costsOf, type Timed } from './cost.js';
 import { type Documents, isIntrospectionOperation, noToken } from './documents.js';
 
 export interface OperationPluginOptions {
@@ -29,15 +29,43 @@ type Resolved = GraphQLRequestContextDidResolveOperation<RequestContext>;
 /** A promise if computing it waits for an event-loop tick. */
 type Cost = number | Promise<number>;
 
+interface PricedOperation {
+  readonly type: AcceptedOperation['type'];
+  readonly cost: Cost;
+}
+
 /** The points of an operation that is refused before its cost is known. */
 const REFUSED_COST = 1;
 
 export function operationPlugin(options: OperationPluginOptions): ApolloServerPlugin<RequestContext> {
-  const costOf = costsOf(options.schema);
-  const { documents, rateLimits } = options;
+  const gate = new OperationGate(options);
+  return { requestDidStart: async () => ({ didResolveOperation: (at) => gate.decide(at) }) };
+}
 
-  /** @throws why the operation may not run */
-  function costOfRunnable({ document, operation, request, contextValue: { sender } }: Resolved) {
+class OperationGate {
+  readonly #options: OperationPluginOptions;
+  readonly #costOf: CostOf;
+
+  constructor(options: OperationPluginOptions) {
+    this.#options = options;
+    this.#costOf = costsOf(options.schema);
+  }
+
+  /** @throws why the operation does not run */
+  async decide(at: Resolved): Promise<void> {
+    const { contextValue: context } = at;
+    let priced: PricedOperation;
+    try {
+      priced = this.#priced(at);
+    } catch (refusal) {
+      await this.#charge(context, REFUSED_COST).catch(() => {}); // the refusal is reported
+      throw refusal;
+    }
+    await Promise.all([this.#accept(context, priced), this.#charge(context, priced.cost)]);
+  }
+
+  /** @throws why the operation may not run, whatever it costs */
+  #priced({ document, operation, request, contextValue: { sender } }: Resolved): PricedOperation {
     if (operation === undefined) throw noSuchOperation(request.operationName);
     // Also applies to a registered document, which is named without its text.
     if (sender.identity === undefined && !isIntrospectionOperation(operation)) throw noToken();
@@ -46,36 +74,24 @@ export function operationPlugin(options: OperationPluginOptions): ApolloServerPl
       throw badUserInput('query', 'expected a query or mutation: subscriptions go over a WebSocket', 400);
     }
     const asked = { document, operation, variables: request.variables };
-    return { type, cost: costOf(asked, (work) => documents.timed(sender, work, { wait: true })) };
+    const timed: Timed = (work) => this.#options.documents.timed(sender, work, { wait: true });
+    return { type, cost: this.#costOf(asked, timed) };
   }
 
-  async function accept(context: RequestContext, type: AcceptedOperation['type'], costing: Cost): Promise<void> {
+  async #accept(context: RequestContext, { type, cost: costing }: PricedOperation): Promise<void> {
     const cost = typeof costing === 'number' ? costing : await costing;
     assertCostLimit(cost);
     context.outcome.operation = { type, cost };
     if (type !== 'mutation') return;
     const { viewerId, readSet, tracer, signal } = context;
-    await options.requireUser(new Loads({ ...options, viewer: viewerId, readSet, tracer, signal }), viewerId);
+    const loads = new Loads({ ...this.#options, viewer: viewerId, readSet, tracer, signal });
+    await this.#options.requireUser(loads, viewerId);
   }
 
-  async function charge({ outcome, sender }: RequestContext, cost: Cost): Promise<void> {
+  async #charge({ outcome, sender }: RequestContext, cost: Cost): Promise<void> {
+    const { rateLimits } = this.#options;
     if (rateLimits !== undefined) outcome.rateLimit = await rateLimits.charge(sender.caller, cost);
   }
-
-  async function decide(at: Resolved): Promise<void> {
-    const { contextValue: context } = at;
-    let runnable: ReturnType<typeof costOfRunnable>;
-    try {
-      runnable = costOfRunnable(at);
-    } catch (refusal) {
-      await charge(context, REFUSED_COST).catch(() => {}); // the refusal is reported
-      throw refusal;
-    }
-    const { type, cost } = runnable;
-    await Promise.all([accept(context, type, cost), charge(context, cost)]);
-  }
-
-  return { requestDidStart: async () => ({ didResolveOperation: decide }) };
 }
 
 /** Adds the caller's rate limit to every response of a request that was charged. */

@@ -6,7 +6,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const UNIT = [
   'test/*.test.ts',
   'test/access/tokens.test.ts',
-  'test/api/{cached-root,loads,schema,turns}.test.ts',
+  'test/api/{cached-root,loads,request-context,schema,turns}.test.ts',
   'test/cache/{cache,callers,cluster-memory,codec,engine,entry,interleavings,key,memoize,near-cache,nested-memory,outage,policy,tag,turn-batch}.test.ts',
   'test/chaos/history.test.ts',
   'test/cli/{running,unpatched-driver}.test.ts',

@@ -39,7 +39,8 @@ const WRITES = 'src/engine/redis/write-protocol.ts';
 const APPLY = 'src/engine/redis/apply.lua';
 const RELAY = 'src/engine/postgres/relay.ts';
 const SESSION = 'src/engine/cache/read-set.ts';
-const FRONT_DOOR = 'src/server/http/cached-responses.ts';
+const PIPELINE = 'src/server/http/request-pipeline.ts';
+const CACHED_RESPONSES = 'src/server/http/cached-responses.ts';
 const ANSWERS = 'src/engine/graphql/response-cache.ts';
 const OUTBOX = 'src/engine/postgres/outbox.ts';
 const TRANSACT = 'src/engine/postgres/transactor.ts';
@@ -696,13 +697,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'answer/begins-with-its-head',
     what: 'A request counts from its head: a look that was sent before its body came proves what it is told.',
-    file: FRONT_DOOR,
+    file: PIPELINE,
     replace: [
       [
-        '    readBody(request, async (body) => {',
-        '    const readSet = options.cache.readSet({ answer: true });\n    readBody(request, async (body) => {',
+        'const request = new ApiRequest();',
+        'const request = Object.assign(new ApiRequest(), { begun: cache.readSet({ answer: true }) });',
       ],
-      ['      const readSet = options.cache.readSet({ answer: true });\n', ''],
+      ['const readSet = cache.readSet({ answer: true });', 'const readSet = (request as any).begun;'],
     ],
     killedBy: `${ANSWERS_TEST} > a body that takes its time: what was written meanwhile is shown, though the log was read since its head came`,
   },
@@ -710,7 +711,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'answer/beside-the-cache',
     what: 'An answer is kept although it tells of the token or of the server.',
     file: 'src/server/request-context.ts',
-    replace: [['readSet.markUncacheable();', 'void readSet;']],
+    replace: [['this.readSet.markUncacheable();', '']],
     killedBy: `${ANSWERS_TEST} > is what tells of the request, the server or its operators`,
   },
   {
@@ -786,8 +787,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'answer/free-of-charge',
     what: 'A known answer costs no points.',
-    file: FRONT_DOOR,
-    replace: [['await rateLimits?.consume(caller, answer.cost)', 'undefined']],
+    file: CACHED_RESPONSES,
+    replace: [['await this.#rateLimits?.consume(caller, answer.cost)', 'undefined']],
     killedBy: `${ANSWERS_TEST} > to who has no points left, and costs as many as an execution`,
   },
   {

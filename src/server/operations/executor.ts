@@ -10,9 +10,9 @@ import type { GatewayInterface } from '@apollo/server-gateway-interface';
 import { type ExecutionResult, execute, type GraphQLSchema } from 'graphql';
 import { abortable, type Cache, type ReadSet } from '../../engine/cache/index.js';
 import type { Database, MainDatabase } from '../../engine/postgres/index.js';
-import type { Context } from '../../graphql/context.js';
 import { Loads } from '../../graphql/context.js';
 import { badVariable } from '../../graphql/errors.js';
+import type { AcceptedOperation, RequestContext } from '../request-context.js';
 import { CompiledQueries } from './compiled-query.js';
 import type { LargeResponses } from './large-responses.js';
 import { bytesOf, ResponseSize, ResponseTooLarge } from './response-size.js';
@@ -27,7 +27,7 @@ export interface Consistency {
   readonly runs: number;
 }
 
-type Run = (context: Context) => Promise<ExecutionResult>;
+type Run = (context: RequestContext) => Promise<ExecutionResult>;
 
 export function executorGateway(
   schema: GraphQLSchema,
@@ -42,7 +42,7 @@ export function executorGateway(
     },
     load: async () => ({
       async executor({ document, request, context, operation, operationName }) {
-        const contextValue = context as Context; // set by server.ts's `contextOf`
+        const contextValue = context as RequestContext; // made by http/endpoint.ts
         const { variables } = request;
         const interpreted: Run = async () => {
           const result = await execute({
@@ -66,7 +66,7 @@ export function executorGateway(
               return { data };
             },
             (reason) => {
-              contextValue.signal?.throwIfAborted();
+              contextValue.signal.throwIfAborted();
               if (reason instanceof ResponseTooLarge) throw reason; // graphql-js would build the answer again
               return interpreted(contextValue);
             },
@@ -76,10 +76,10 @@ export function executorGateway(
         // A trace needs the path of each field.
         const run = operation.operation === 'query' && !contextValue.tracer.enabled ? compiled : interpreted;
         const running = () => {
-          if (operation.operation !== 'query') return run(contextValue);
+          if (operation.operation !== 'query') return runMutation(run, contextValue, { cache, db });
           return contextValue.snapshot
             ? runSnapshot(run, contextValue, { cache, db })
-            : runOnce(run, contextValue, cache, db);
+            : runOnce(run, contextValue, { cache, db });
         };
         // A run that continues after the abort gets no more loads; a mutation finishes what it has begun.
         return blamed(await abortable(running(), contextValue.signal));
@@ -89,22 +89,29 @@ export function executorGateway(
   };
 }
 
-async function runOnce(run: Run, context: Context, cache: Cache, db: Database): Promise<ExecutionResult> {
-  const readSet = context.readSet ?? cache.readSet();
-  context.loaders = loadsOf(context, { cache, db, readSet });
+interface Sources {
+  readonly cache: Cache;
+  readonly db: MainDatabase;
+}
+
+/** Its fields are read from Postgres: they show its outcome, and nothing of it is cached. */
+function runMutation(run: Run, context: RequestContext, sources: Sources): Promise<ExecutionResult> {
+  context.loaders = loadsOf(context, { ...sources, bypass: 'mutation' });
+  return run(context);
+}
+
+async function runOnce(run: Run, context: RequestContext, sources: Sources): Promise<ExecutionResult> {
+  context.loaders = loadsOf(context, { ...sources, readSet: context.readSet });
   const result = await run(context);
-  if (result.errors === undefined) context.markCacheable?.();
+  if (result.errors === undefined) context.outcome.answered = true;
   return result;
 }
 
-async function runSnapshot(
-  run: Run,
-  context: Context,
-  { cache, db }: { cache: Cache; db: MainDatabase },
-): Promise<ExecutionResult> {
+async function runSnapshot(run: Run, context: RequestContext, { cache, db }: Sources): Promise<ExecutionResult> {
+  const { cost } = context.outcome.operation as AcceptedOperation; // it runs
   let runs = 1;
   for (; runs <= MAX_RUNS; runs++) {
-    if (runs > 1) await context.charge?.(context.cost);
+    if (runs > 1) await context.charge(cost);
     const readSet = cache.readSet({ snapshot: true });
     context.loaders = loadsOf(context, { cache, db, readSet });
     const result = await run(context);
@@ -112,7 +119,7 @@ async function runSnapshot(
     if (await cache.validate(readSet)) return told(result, { mode: 'snapshot', source: 'cache', runs });
     if (readSet.unverifiable) break; // fenced or without a lease: another run now would not help
   }
-  await context.charge?.(context.cost);
+  await context.charge(cost);
   const inTransaction = async (at: Database) => {
     context.loaders = loadsOf(context, { cache, db: at, bypass: 'snapshot' });
     return told(await run(context), { mode: 'snapshot', source: 'database', runs: Math.min(runs, MAX_RUNS) + 1 });
@@ -122,8 +129,8 @@ async function runSnapshot(
 }
 
 function loadsOf(
-  { viewerId, tracer, signal }: Context,
-  from: { cache: Cache; db: Database; readSet?: ReadSet; bypass?: 'snapshot' },
+  { viewerId, tracer, signal }: RequestContext,
+  from: { cache: Cache; db: Database; readSet?: ReadSet; bypass?: 'snapshot' | 'mutation' },
 ): Loads {
   return new Loads({ ...from, viewer: viewerId, tracer, signal });
 }

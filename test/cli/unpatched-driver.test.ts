@@ -33,10 +33,10 @@ async function run(file: string, args: readonly string[] = []) {
 
 test.each([
   ['the server', 'src/main.ts', []],
-  ['npm run migrate', 'src/cli/migrate.ts', []],
-  ['npm run import', 'src/cli/import.ts', ['issues.json']],
-  ['npm run token', 'src/cli/token.ts', []],
-  ['npm run cache', 'src/cli/cache.ts', ['stats']],
+  ['tasks migrate', 'src/cli/tasks.ts', ['migrate']],
+  ['tasks import', 'src/cli/tasks.ts', ['import', 'issues.json']],
+  ['tasks token', 'src/cli/tasks.ts', ['token']],
+  ['tasks cache', 'src/cli/tasks.ts', ['cache', 'stats']],
 ])('%s refuses to start, and says what to do in one line', async (_, file, args) => {
   expect(await run(file, args)).toEqual({
     code: 1,
@@ -49,6 +49,6 @@ test.each([
 
 test('with the patch applied afterwards a command goes on', async () => {
   await patchPackage(checkout);
-  const { stderr } = await run('src/cli/migrate.ts');
+  const { stderr } = await run('src/cli/tasks.ts', ['migrate']);
   expect(stderr).toBe('DATABASE_URL: expected the database to migrate\n');
 });

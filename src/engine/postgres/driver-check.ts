@@ -7,13 +7,17 @@
  * docs/decisions.md lists all five.
  */
 import { EventEmitter } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 import type postgres from 'postgres';
-import { SECOND } from '../cache/time.js';
 
 export type Driver = typeof postgres;
 
-/** Each step of the script takes a few passes of the event loop. A driver that needs longer waits for what never comes. */
-const WAIT_MS = 2 * SECOND;
+/**
+ * A check takes a few passes of the event loop. After this many timers, one after the other, the driver waits for what
+ * never comes. Time alone would not show it: this process may have been paused.
+ */
+const STALL_TIMERS = 200;
+const STALL_TIMER_MS = 10;
 const MAX_TURNS = 10;
 
 const checked = new WeakMap<Driver, Promise<string | undefined>>();
@@ -40,8 +44,7 @@ const STALLED = 'can leave a statement waiting for ever after a connection was l
 
 async function firstFault(driver: Driver): Promise<string | undefined> {
   for (const [fault, check] of CHECKS) {
-    let found = await faultOf(driver, fault, check);
-    if (found === STALLED) found = await faultOf(driver, fault, check); // once, it may be this process that was paused
+    const found = await faultOf(driver, fault, check);
     if (found !== undefined) return found;
   }
   return undefined;
@@ -49,18 +52,20 @@ async function firstFault(driver: Driver): Promise<string | undefined> {
 
 async function faultOf(driver: Driver, fault: string, check: Check): Promise<string | undefined> {
   const script = new Script(driver);
-  let timer: NodeJS.Timeout | undefined;
-  const stalled = new Promise<string>((resolve) => {
-    timer = setTimeout(resolve, WAIT_MS, STALLED);
-  });
+  const ended = new AbortController();
   const checking = check(script).then(
     (passed) => (passed ? undefined : fault),
     () => fault,
   );
-  const found = await Promise.race([checking, stalled]);
-  clearTimeout(timer);
+  const found = await Promise.race([checking, stalled(ended.signal)]);
+  ended.abort();
   await script.end();
   return found;
+}
+
+async function stalled(signal: AbortSignal): Promise<string> {
+  for (let i = 0; i < STALL_TIMERS && !signal.aborted; i++) await setTimeout(STALL_TIMER_MS);
+  return STALLED;
 }
 
 /** What a transaction still says after its connection has died goes nowhere. */

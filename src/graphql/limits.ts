@@ -17,7 +17,7 @@ export const MAX_BODY_BYTES = 1024 * 1024;
 export const MAX_ANONYMOUS_BODY_BYTES = 64 * 1024;
 /** Maximum time for a client to send its body. */
 export const RECEIVE_TIMEOUT_MS = 30 * SECOND;
-/** Maximum time from a request's arrival to its answer. A Postgres statement has the same limit. */
+/** Maximum time from the start of a request's execution to its answer. Statements of writes have the same limit. */
 export const ANSWER_TIMEOUT_MS = 30 * SECOND;
 
 /** Tokens per document, without comments. A page of a large frontend has about 500, introspection by tools 300. */

@@ -1,4 +1,7 @@
-/** Admission: who sends a request, and which caller is charged for it. Nothing else is done for a request before. */
+/**
+ * Admission: who sends a request, and which caller is charged for it. It precedes all parsing; a body of up to 16 KiB may
+ * have been received by then.
+ */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { ReadSet } from '../engine/cache/index.js';
 import type { Identity, TokenSender } from '../graphql/identity.js';

@@ -5,9 +5,9 @@
  *
  * | stage | adds | in |
  * |---|---|---|
- * | arrived | `arrivedMs`; `received`, if the response may be cached | http/request-pipeline.ts |
+ * | arrived | `startedMs`, after a wait on a busy process; `received`, if the response may be cached | http/request-pipeline.ts |
  * | admitted | `sender` | http/request-pipeline.ts, or http/endpoint.ts |
- * | answered | `cacheableCost`, if the response may be kept | http/endpoint.ts |
+ * | Apollo | `cacheableCost`, if the response may be kept | http/endpoint.ts |
  *
  * What the execution of its operation finds out is in `OperationOutcome` (request-context.ts).
  */
@@ -26,7 +26,7 @@ export interface Received {
 }
 
 export class ApiRequest {
-  readonly arrivedMs = performance.now();
+  readonly startedMs = performance.now();
   #received: Received | undefined;
   #admission: Promise<Sender> | undefined;
   #sender: Sender | undefined;

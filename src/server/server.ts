@@ -48,7 +48,7 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions {
   readonly requireUser: (loads: Loads, id: UserId) => Promise<void>;
   /** Whether introspection is answered. Default: not in production. */
   readonly introspection?: boolean;
-  /** Time limit from a request's arrival to its answer, in ms. Defaults to 30 s. */
+  /** Time limit from the start of a request's execution to its answer, in ms. Defaults to 30 s. */
   readonly answerTimeoutMs?: number;
   /** Maximum size of one response in bytes. Defaults to 4 MiB. */
   readonly maxResponseBytes?: number;
@@ -94,6 +94,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const unread = new UnreadResponses({ maxBytes: options.maxUnreadBytes, stallMs: options.unreadStallMs });
   const responses = new CachedResponses({ ...options, unread });
   const admit = admission(options);
+  // Pacing wraps the pipeline, which wraps Fastify: a request passes them in the reverse order of these calls.
   serveRequests(app, ENDPOINT, { ...options, admit, responses });
   serveQueries(app, ENDPOINT, { ...options, apollo, responses, documents, unread, mask, admit });
   paceRequests(app.server, { connections, addressOf: addressOf(options) });

@@ -81,7 +81,7 @@ describe.each(PAGES)('%s', (name) => {
 
   test('names, beside a file, functions that the file has', () => {
     const missing = rowsOf(page, ['file', 'functions']).flatMap(([file = '', functions = '']) => {
-      const source = read(codeIn(file)[0] as string);
+      const source = codeIn(file).map(read).join('\n');
       const names = codeIn(functions).map((code) => code.split(/[.#]/).at(-1) as string);
       return names.filter((one) => !new RegExp(`\\b${one}\\b`).test(source)).map((one) => `${file} ${one}`);
     });

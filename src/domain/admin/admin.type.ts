@@ -51,11 +51,15 @@ export class CacheStatistics {
   misses: number;
 
   @Field(() => Int, {
-    description: 'Calls that loaded the value without the cache because freshness could not be proved.',
+    description:
+      'Calls that loaded the value without the cache: freshness could not be proved, or the request bypasses the cache.',
   })
   bypasses: number;
 
-  @Field(() => Int, { description: 'Calls answered from Postgres because Redis failed.' })
+  @Field(() => Int, {
+    description:
+      'Calls for which Redis failed, so that the value was loaded from Postgres, and calls whose load failed.',
+  })
   errors: number;
 
   @Field(() => Float, {

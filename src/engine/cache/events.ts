@@ -5,8 +5,8 @@ import type { Tag } from './tag.js';
 /**
  * How one cached call ended. `near-hit`: from this process's memory; `hit`: from the store; `stale`: from the store,
  * older than its time to live but within its policy's `staleMs`; `miss`: loaded and stored; `joined`: shared a load in
- * progress; `bypass`: loaded without the cache, because freshness could not be proved; `error`: the store failed and
- * the value was loaded, or the load failed.
+ * progress; `bypass`: loaded without the cache: freshness could not be proved, the call has too many tags, or the request
+ * bypasses it; `error`: the store failed and the value was loaded, or the load failed or was abandoned.
  */
 export type OutcomeKind = 'near-hit' | 'hit' | 'stale' | 'joined' | 'miss' | 'bypass' | 'error';
 

@@ -100,8 +100,8 @@ export interface Head {
   /** The connection that HEAD used, for servers on which scripts cannot read the run id: APPLY must use the same. */
   readonly link?: number;
   /**
-   * Fences of transactions below `position` that were never released: their writers died, or the fence came after its
-   * release.
+   * Notes of fences whose transactions are below `position`, and so over. The fence may be gone already; it is not, if
+   * its writer died or it was set after its release.
    */
   readonly orphans: readonly OrphanFence[];
   /**
@@ -255,7 +255,7 @@ export interface SharedValues {
   setText(name: string, text: string, ttlMs: number): Promise<void>;
   getText(name: string): Promise<string | undefined>;
   /** Adds to counters of one day that all processes share. */
-  addCounters(day: string, readCounters: ReadonlyMap<string, number>): Promise<void>;
+  addCounters(day: string, counts: ReadonlyMap<string, number>): Promise<void>;
   readCounters(day: string): Promise<ReadonlyMap<string, number>>;
 }
 

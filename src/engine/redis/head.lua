@@ -1,10 +1,10 @@
 -- HEAD: what a tick has to know before it queries Postgres.
 -- KEYS[1]  pos      KEYS[2]  rel      KEYS[3]  the lease's name up to the run id      KEYS[4]  notes of fences
 -- ARGV[1]  the run id as the client knows it, for servers on which scripts may not call INFO
--- ARGV[2]  how many released ids      ARGV[3]  how many notes of forgotten fences
+-- ARGV[2]  how many released ids      ARGV[3]  how many notes of fences
 -- Reply    {seconds, microseconds, pos or '', ms the lease still runs (0: none), run id, released ids,
 --           'checked' when APPLY can compare the run id, 'local' when it can keep the lease from being replicated, notes of fences
---           that are set although their transactions are below pos, and so over, why this server takes no writes now: '' when it does, or
+--           whose transactions are below pos, and so over (the fence itself may be gone already), why this server takes no writes now: '' when it does, or
 --           while there is a lease, the replication id of this primary: '' on a replica, or where it cannot be read}
 -- Without a lease it writes pos as it is: a barrier closes an outage only if this server took writes before the barrier's id was assigned.
 -- Otherwise a writer with a later id could be refused its fence, commit without one, and the same tick could then grant a lease.

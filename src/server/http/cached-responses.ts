@@ -44,11 +44,11 @@ export class CachedResponses {
     return { answer, caller, paid: await this.#rateLimits?.consume(caller, answer.cost) };
   }
 
-  send({ answer, caller, paid }: FoundResponse, { arrivedMs }: ApiRequest, response: ServerResponse): void {
+  send({ answer, caller, paid }: FoundResponse, { startedMs }: ApiRequest, response: ServerResponse): void {
     const { text, headers } = answer;
     const bytes = Buffer.byteLength(text);
     const own = ['content-length', String(bytes)];
-    own.push('server-timing', `total;dur=${(performance.now() - arrivedMs).toFixed(2)}`);
+    own.push('server-timing', `total;dur=${(performance.now() - startedMs).toFixed(2)}`);
     if (paid !== undefined) own.push(...headersOf(paid).flat());
     response.writeHead(200, [...headers, ...own]);
     response.end(text);

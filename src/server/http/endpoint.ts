@@ -35,7 +35,7 @@ export interface EndpointOptions {
   readonly admit: Admit;
   readonly rateLimits?: RateLimits | undefined;
   readonly production: boolean;
-  /** Time limit from a request's arrival to its answer, in ms. Defaults to 30 s. */
+  /** Time limit from the start of a request's execution to its answer, in ms. Defaults to 30 s. */
   readonly answerTimeoutMs?: number | undefined;
 }
 

@@ -31,7 +31,7 @@ export interface HttpSecurityOptions {
   readonly corsOrigins?: readonly string[];
   /** Addresses of proxies whose forwarded client address is trusted. Default: none. */
   readonly trustProxy?: readonly string[] | undefined;
-  /** Defaults: see http-connections.ts. */
+  /** Defaults: see src/platform/http-connection-limits.ts. */
   readonly httpConnections?: Partial<HttpConnectionLimits>;
 }
 

@@ -1,7 +1,7 @@
 /**
- * Knows when connections wait to be accepted. Node accepts one per event-loop tick (libuv since 1.45), so a tick that
- * accepted one suggests that more are waiting, and work that can wait should leave the next ticks to them: a tick
- * without work takes a fraction of a millisecond, a tick of a busy process tens of them.
+ * Knows when connections wait to be accepted. Node accepts one per event-loop tick (libuv since 1.45), so one
+ * that accepted a connection suggests that more are waiting, and work that can wait should leave the next ones to them:
+ * without work they take a fraction of a millisecond, in a busy process tens of them.
  */
 import type { Server } from 'node:http';
 
@@ -9,7 +9,7 @@ import type { Server } from 'node:http';
 const ACCEPT_MS = 100;
 
 export class NewConnections {
-  /** Whether a connection was accepted in this tick, and in the one before. */
+  /** Whether a connection was accepted in this event-loop tick, and in the one before. */
   #now = false;
   #before = false;
   #watching = false;
@@ -23,7 +23,7 @@ export class NewConnections {
     });
   }
 
-  /** Whether work that can wait should wait for one of the next ticks. */
+  /** Whether work that can wait should wait for one of the next event-loop ticks. */
   goFirst(): boolean {
     if (!this.#now && !this.#before) return false;
     const nowMs = performance.now();

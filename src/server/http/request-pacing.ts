@@ -1,15 +1,15 @@
 /**
  * Paces the start of requests while the process is busy. Node starts every request that has arrived in an event-loop
- * tick, so with hundreds of busy connections a tick takes hundreds of milliseconds, and whatever else waits for the next
- * tick waits as long: see new-connections.ts.
+ * tick, so with hundreds of busy connections one takes hundreds of milliseconds, and whatever else waits for the next one
+ * waits as long: see new-connections.ts.
  *
- * A request that arrives when the tick has used its time waits. Waiting requests start in later ticks, the addresses
- * taking turns, and behind new connections. In a process that is not busy requests start at once.
+ * A request that arrives when the event-loop tick has used its time waits. Waiting requests start in later ones, the
+ * addresses taking turns, and behind new connections. In a process that is not busy requests start at once.
  */
 import type { IncomingMessage, RequestListener, Server } from 'node:http';
 import type { NewConnections } from './new-connections.js';
 
-/** Requests are started for this long in a tick. */
+/** Requests are started for this long in an event-loop tick. */
 const TICK_MS = 10;
 
 export interface PacingOptions {
@@ -32,7 +32,7 @@ class RequestPacer {
   readonly #connections: Pick<NewConnections, 'goFirst'>;
   /** By address, the next one first. An address without waiting requests has no line. */
   readonly #lines = new Map<string, (() => void)[]>();
-  /** When the first request of this tick arrived. */
+  /** When this event-loop tick began to start requests. */
   #tickMs: number | undefined;
 
   constructor(connections: Pick<NewConnections, 'goFirst'>) {
@@ -68,7 +68,7 @@ class RequestPacer {
     if (!this.#connections.goFirst()) this.#startSome();
   };
 
-  /** Starts requests until the tick has used its time. Each starts when the one before it waits for something. */
+  /** Starts requests until the event-loop tick has used its time. Each starts when the one before it waits for something. */
   readonly #startSome = (): void => {
     const [next] = this.#lines;
     if (next === undefined || this.#tickMs === undefined || !this.#hasTime(this.#tickMs)) return;

@@ -7,7 +7,7 @@ import type { NewConnections } from '../http/new-connections.js';
 
 /** Points started per event-loop tick: some milliseconds of work. A larger job starts alone. */
 const POINTS_PER_TURN = 100;
-/** Points of a job that runs alone in its tick. */
+/** Points of a job that runs alone in its event-loop tick. */
 export const WHOLE_TURN = POINTS_PER_TURN;
 /** Points in progress. Jobs that start together may end together, so this bounds how long the event loop is blocked. */
 const MAX_POINTS = 1000;
@@ -69,7 +69,7 @@ export class Turns {
   #startSome(): void {
     let begun = 0;
     for (const [viewer, line] of [...this.#lines]) {
-      if (this.#points >= MAX_POINTS) return; // a finished job schedules the next tick
+      if (this.#points >= MAX_POINTS) return; // a finished job schedules the next event-loop tick
       const before = begun;
       while (begun < POINTS_PER_TURN && this.#mayStart(line)) begun += this.#start(viewer, line);
       if (begun > before) this.#toTheEnd(viewer, line);

@@ -39,6 +39,12 @@ import { SECOND } from './std/time.js';
 /** Background statements (relay, fence resolution) must fail fast. */
 const RELAY_STATEMENT_TIMEOUT_MS = 5000;
 
+interface OpenStoreOptions extends Pick<CacheOptions, 'fencePolicy'> {
+  readonly group?: string;
+  /** How long one call to Redis may take, in ms. Default 250, for servers, which have Postgres to ask instead. */
+  readonly waitMs?: number;
+}
+
 /**
  * Opens the shared store and connects it if possible; without Redis, a store in this process.
  * @param fencePolicy named in the log of outages
@@ -47,12 +53,13 @@ const RELAY_STATEMENT_TIMEOUT_MS = 5000;
 export async function openStore(
   place: RedisPlace | undefined,
   log: Log,
-  { group, fencePolicy = 'available' }: { group?: string } & Pick<CacheOptions, 'fencePolicy'> = {},
+  { group, fencePolicy = 'available', ...waits }: OpenStoreOptions = {},
 ): Promise<Store> {
   if (place === undefined) return new MemoryStore();
   const store = new RedisStore({
     ...place,
     ...(group && { group }),
+    ...waits,
     onLimit: (text) => log.warn(`this Redis: ${text}`),
     onOutage: outageLog(log, fencePolicy),
   });

@@ -7,7 +7,10 @@ import { dayOf, MemoryStore, type OutcomeKind, statisticsOf } from '../engine/ca
 import { readConfig } from '../platform/config.js';
 import { ConfigError } from '../platform/config-error.js';
 import { createLog } from '../platform/log.js';
+import { SECOND } from '../std/time.js';
 
+/** A command has nothing else to ask, so it waits longer for Redis than a server does. */
+const WAIT_MS = 5 * SECOND;
 const KINDS: readonly OutcomeKind[] = ['near-hit', 'hit', 'stale', 'joined', 'miss', 'bypass', 'error'];
 
 /** @param day YYYY-MM-DD in UTC */
@@ -17,7 +20,7 @@ export async function printStatistics(day = dayOf(Date.now())): Promise<void> {
   await checkDriver();
   const config = readConfig(process.env);
   const { redis, redisGroup } = await joinRedis(config);
-  const store = await openStore(redis, createLog(config.logLevel), { group: redisGroup });
+  const store = await openStore(redis, createLog(config.logLevel), { group: redisGroup, waitMs: WAIT_MS });
   try {
     if (store instanceof MemoryStore)
       throw new ConfigError('REDIS_URL: expected the Redis of the servers; no running server was found either');

@@ -73,6 +73,18 @@ test('a request of one address does not wait for all of another', async () => {
   expect(started.indexOf('other')).toBeLessThan(CONNECTIONS / 2);
 });
 
+test('a connection on which very many requests wait is closed, and others are answered', async () => {
+  const { events, port } = await busyServer({ paced: true });
+  const flood = connect(port, '127.0.0.1');
+  sockets.push(flood);
+  const closed = new Promise((resolve) => flood.once('close', resolve));
+  flood.on('error', () => {}); // told by its end
+  flood.resume();
+  flood.write('GET / HTTP/1.1\r\nhost: x\r\nx-address: flood\r\n\r\n'.repeat(20_000));
+  await Promise.all([closed, ask(port, 'other')]);
+  expect(events.filter((event) => event === 'flood').length).toBeLessThan(1000);
+});
+
 test('a request to a process that is not busy starts in the tick in which it arrives', async () => {
   const { events, port } = await busyServer({ paced: true });
   const socket = connect(port, '127.0.0.1');

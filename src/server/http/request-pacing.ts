@@ -7,10 +7,14 @@
  * addresses taking turns, and behind new connections. In a process that is not busy requests start at once.
  */
 import type { IncomingMessage, RequestListener, Server } from 'node:http';
+import type { Socket } from 'node:net';
+import { networkOf } from '../rate-limit/rate-limit.js';
 import type { NewConnections } from './new-connections.js';
 
 /** Requests are started for this long in an event-loop tick. */
 const TICK_MS = 10;
+/** Requests of one connection that wait: far more than a client pipelines. With more the connection is closed. */
+const MAX_WAITING_OF_CONNECTION = 100;
 
 export interface PacingOptions {
   readonly connections: Pick<NewConnections, 'goFirst'>;
@@ -24,14 +28,21 @@ export function paceRequests(server: Server, { connections, addressOf }: PacingO
   server.removeListener('request', listener);
   server.on('request', (request, response) => {
     if (pacer.mayStart()) listener(request, response);
-    else pacer.wait(addressOf(request), () => listener(request, response));
+    else pacer.wait(networkOf(addressOf(request)), { socket: request.socket, run: () => listener(request, response) });
   });
+}
+
+interface Waiting {
+  readonly socket: Socket;
+  readonly run: () => void;
 }
 
 class RequestPacer {
   readonly #connections: Pick<NewConnections, 'goFirst'>;
-  /** By address, the next one first. An address without waiting requests has no line. */
-  readonly #lines = new Map<string, (() => void)[]>();
+  /** By network, the next one first. A network without waiting requests has no line. */
+  readonly #lines = new Map<string, Waiting[]>();
+  /** Number of waiting requests by connection. */
+  readonly #ofConnection = new Map<Socket, number>();
   /** When this event-loop tick began to start requests. */
   #tickMs: number | undefined;
 
@@ -46,10 +57,26 @@ class RequestPacer {
     return this.#lines.size === 0 && !this.#connections.goFirst();
   }
 
-  wait(address: string, start: () => void): void {
-    const line = this.#lines.get(address);
-    if (line === undefined) this.#lines.set(address, [start]);
-    else line.push(start);
+  wait(network: string, waiting: Waiting): void {
+    const { socket } = waiting;
+    if (socket.destroyed) return;
+    const waitingHere = (this.#ofConnection.get(socket) ?? 0) + 1;
+    if (waitingHere > MAX_WAITING_OF_CONNECTION) return void socket.destroy();
+    this.#ofConnection.set(socket, waitingHere);
+    const line = this.#lines.get(network);
+    if (line === undefined) this.#lines.set(network, [waiting]);
+    else line.push(waiting);
+  }
+
+  /** Takes the next request out of its line. */
+  #take(network: string, line: Waiting[]): Waiting {
+    const next = line.shift() as Waiting;
+    this.#lines.delete(network);
+    if (line.length > 0) this.#lines.set(network, line); // at the end: other networks are next
+    const left = (this.#ofConnection.get(next.socket) as number) - 1;
+    if (left === 0) this.#ofConnection.delete(next.socket);
+    else this.#ofConnection.set(next.socket, left);
+    return next;
   }
 
   #beginTick(): void {
@@ -72,11 +99,8 @@ class RequestPacer {
   readonly #startSome = (): void => {
     const [next] = this.#lines;
     if (next === undefined || this.#tickMs === undefined || !this.#hasTime(this.#tickMs)) return;
-    const [address, line] = next;
-    const start = line.shift() as () => void;
-    this.#lines.delete(address);
-    if (line.length > 0) this.#lines.set(address, line); // at the end: other addresses are next
-    queueMicrotask(() => process.nextTick(this.#startSome)); // after the promises that `start` resolves
-    start();
+    const { socket, run } = this.#take(...next);
+    queueMicrotask(() => process.nextTick(this.#startSome)); // after the promises that `run` resolves
+    if (!socket.destroyed) run();
   };
 }

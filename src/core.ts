@@ -3,6 +3,7 @@
  * invalidation bridge between them. Built in order of dependencies, closed in reverse.
  */
 
+import type { Sql } from 'postgres';
 import { allRowSets, eventTables } from './domain/registry.js';
 import {
   CACHE_EVENTS,
@@ -23,6 +24,7 @@ import {
   Coverage,
   cacheDatabase,
   leave,
+  type MainDatabase,
   openDatabase,
   postgresClient,
   postgresOutbox,
@@ -108,60 +110,29 @@ type CachedDatabase = ReturnType<typeof cacheDatabase>;
 export type Core = ReturnType<typeof createCore>;
 
 export function createCore(options: CoreOptions) {
-  const { databaseUrl, store, log, events } = options;
+  const { databaseUrl, store, log } = options;
   const coverage = options.checkCoverage ? new Coverage(allRowSets) : undefined;
-  const db = openDatabase({
-    url: databaseUrl,
-    readTimeoutMs: options.readTimeoutMs,
-    signal: loadSignal,
-    onStatement: (text) => {
-      Tracer.statement();
-      options.onStatement?.(text);
-      coverage?.check(text);
-    },
-  });
-  const connect = () => postgresClient(databaseUrl, { max: 1, statementTimeoutMs: RELAY_STATEMENT_TIMEOUT_MS });
-  let sql = connect();
+  const db = openCoreDatabase(options, coverage);
+  const background = new BackgroundConnection(databaseUrl);
   const metrics = createMetrics(() => cache);
   const statistics = new Statistics({ store, clock: systemClock });
-  const own: CacheEvents = {
-    outcome: (outcome) => {
-      Tracer.outcome(outcome);
-      statistics.note(outcome);
-    },
-    storeFailed: (what, error) => log.debug({ err: error }, `the cache's store failed: ${what}`),
-    unfenced: (xid) => log.debug({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s'),
-    checked: (result, call) => {
-      if (result === 'violation') log.error(call, 'the cache has served an old value');
-    },
-  };
   const { cache, fences, transactor, relay }: CachedDatabase = cacheDatabase({
     ...options,
     db,
-    sql: () => sql,
-    connectOutbox: () => postgresOutbox(connect(), eventTables),
+    sql: () => background.sql,
+    connectOutbox: () => postgresOutbox(background.open(), eventTables),
     events: {
       ...metrics.events,
-      ...combineListeners([metrics.events, events ?? {}, own], CACHE_EVENTS),
-      moved: () => reconnect(),
+      ...combineListeners([metrics.events, options.events ?? {}, coreListeners(statistics, log)], CACHE_EVENTS),
+      moved: () => {
+        // The address leads to another database; open connections may still lead to the previous one.
+        db.reconnect();
+        background.reconnect();
+      },
     },
     near: options.nearCacheBytes ? { maxBytes: options.nearCacheBytes } : undefined,
     ...(coverage && { wrapLoad: coverage.around }),
   });
-  /** Another database is behind the address than before: connections may still lead to that one. */
-  const reconnect = () => {
-    db.reconnect();
-    const left = sql;
-    sql = connect();
-    leave(left);
-  };
-  // Shared beyond the check that began it: on a Postgres that answers nothing, statements must not queue up.
-  const ping = shared(() =>
-    sql`select 1`.then(
-      () => true,
-      () => false,
-    ),
-  );
   const flushing = setInterval(() => void statistics.flush(), STATISTICS_EVERY_MS).unref();
   return {
     db,
@@ -172,25 +143,87 @@ export function createCore(options: CoreOptions) {
     metrics,
     log,
     /** Must be called before the cache is served or filled. @throws TriggersMissing */
-    requireTriggers: () => requireTriggers(sql, allRowSets),
-    /**
-     * Whether Postgres responds in time, and the state of the store. One check runs at a time; concurrent callers share
-     * it.
-     */
-    readiness: shared(async () => {
-      const postgres = await withTimeout(ping(), READINESS_MS).catch(() => false);
-      const state = stateOf(await store.head().catch(() => undefined), relay);
-      return { postgres, redis: store.kind === 'redis' ? state : `${state} (in this process)` };
-    }),
+    requireTriggers: () => requireTriggers(background.sql, allRowSets),
+    readiness: readinessCheck(background, store, relay),
     async close() {
       clearInterval(flushing);
       await relay.stop();
       await cache.flush(); // a lost release costs other processes a fence to resolve
       await statistics.flush();
       await store.close();
-      await Promise.all([db.close(), sql.end({ timeout: 5 })]);
+      await Promise.all([db.close(), background.sql.end({ timeout: 5 })]);
     },
   };
+}
+
+function openCoreDatabase(
+  { databaseUrl, readTimeoutMs, onStatement }: CoreOptions,
+  coverage: Coverage | undefined,
+): MainDatabase {
+  return openDatabase({
+    url: databaseUrl,
+    readTimeoutMs,
+    signal: loadSignal,
+    onStatement: (text) => {
+      Tracer.statement();
+      onStatement?.(text);
+      coverage?.check(text);
+    },
+  });
+}
+
+/** The connection for statements outside requests, apart from the outbox's own. */
+class BackgroundConnection {
+  readonly #url: string;
+  sql: Sql;
+
+  constructor(url: string) {
+    this.#url = url;
+    this.sql = this.open();
+  }
+
+  /** Another connection with the same settings, for the caller to end. */
+  open(): Sql {
+    return postgresClient(this.#url, { max: 1, statementTimeoutMs: RELAY_STATEMENT_TIMEOUT_MS });
+  }
+
+  reconnect(): void {
+    const left = this.sql;
+    this.sql = this.open();
+    leave(left);
+  }
+}
+
+function coreListeners(statistics: Statistics, log: Log): CacheEvents {
+  return {
+    outcome: (outcome) => {
+      Tracer.outcome(outcome);
+      statistics.note(outcome);
+    },
+    storeFailed: (what, error) => log.debug({ err: error }, `the cache's store failed: ${what}`),
+    unfenced: (xid) => log.debug({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s'),
+    checked: (result, call) => {
+      if (result === 'violation') log.error(call, 'the cache has served an old value');
+    },
+  };
+}
+
+/**
+ * Whether Postgres responds in time, and the state of the store. One check runs at a time; concurrent callers share it.
+ */
+function readinessCheck(background: BackgroundConnection, store: Store, relay: Relay) {
+  // Shared beyond the check that began it: on a Postgres that answers nothing, statements must not queue up.
+  const ping = shared(() =>
+    background.sql`select 1`.then(
+      () => true,
+      () => false,
+    ),
+  );
+  return shared(async () => {
+    const postgres = await withTimeout(ping(), READINESS_MS).catch(() => false);
+    const state = stateOf(await store.head().catch(() => undefined), relay);
+    return { postgres, redis: store.kind === 'redis' ? state : `${state} (in this process)` };
+  });
 }
 
 function stateOf(head: Head | undefined, relay: Relay): string {

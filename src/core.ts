@@ -105,18 +105,16 @@ const STATISTICS_EVERY_MS = 10 * SECOND;
 /** Time limit of `select 1` in the readiness check. */
 const READINESS_MS = 2 * SECOND;
 
-type CachedDatabase = ReturnType<typeof cacheDatabase>;
-
 export type Core = ReturnType<typeof createCore>;
 
 export function createCore(options: CoreOptions) {
-  const { databaseUrl, store, log } = options;
+  const { store, log } = options;
   const coverage = options.checkCoverage ? new Coverage(allRowSets) : undefined;
   const db = openCoreDatabase(options, coverage);
-  const background = new BackgroundConnection(databaseUrl);
-  const metrics = createMetrics(() => cache);
+  const background = new BackgroundConnection(options.databaseUrl);
+  const metrics = createMetrics(() => cached.cache);
   const statistics = new Statistics({ store, clock: systemClock });
-  const { cache, fences, transactor, relay }: CachedDatabase = cacheDatabase({
+  const cached: ReturnType<typeof cacheDatabase> = cacheDatabase({
     ...options,
     db,
     sql: () => background.sql,
@@ -124,11 +122,7 @@ export function createCore(options: CoreOptions) {
     events: {
       ...metrics.events,
       ...combineListeners([metrics.events, options.events ?? {}, coreListeners(statistics, log)], CACHE_EVENTS),
-      moved: () => {
-        // The address leads to another database; open connections may still lead to the previous one.
-        db.reconnect();
-        background.reconnect();
-      },
+      moved: () => reconnect(db, background),
     },
     near: options.nearCacheBytes ? { maxBytes: options.nearCacheBytes } : undefined,
     ...(coverage && { wrapLoad: coverage.around }),
@@ -136,19 +130,16 @@ export function createCore(options: CoreOptions) {
   const flushing = setInterval(() => void statistics.flush(), STATISTICS_EVERY_MS).unref();
   return {
     db,
-    cache,
-    fences,
-    transactor,
-    relay,
+    ...cached,
     metrics,
     log,
     /** Must be called before the cache is served or filled. @throws TriggersMissing */
     requireTriggers: () => requireTriggers(background.sql, allRowSets),
-    readiness: readinessCheck(background, store, relay),
+    readiness: readinessCheck(background, store, cached.relay),
     async close() {
       clearInterval(flushing);
-      await relay.stop();
-      await cache.flush(); // a lost release costs other processes a fence to resolve
+      await cached.relay.stop();
+      await cached.cache.flush(); // a lost release costs other processes a fence to resolve
       await statistics.flush();
       await store.close();
       await Promise.all([db.close(), background.sql.end({ timeout: 5 })]);
@@ -170,6 +161,12 @@ function openCoreDatabase(
       coverage?.check(text);
     },
   });
+}
+
+/** The address leads to another database; open connections may still lead to the previous one. */
+function reconnect(db: MainDatabase, background: BackgroundConnection): void {
+  db.reconnect();
+  background.reconnect();
 }
 
 /** The connection for statements outside requests, apart from the outbox's own. */

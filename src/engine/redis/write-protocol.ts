@@ -149,16 +149,7 @@ export class RedisWriteProtocol implements WriteProtocol {
         runKey('bar', group, head.run),
         protocolKey('log', group),
       ];
-      const indexOf = new Map<Tag, number>();
-      const packed = rows.map(({ xid, tags }) => {
-        const own = tags.filter((tag) => this.#groups.indexOf(tag) === index);
-        for (const tag of own) {
-          if (!indexOf.has(tag)) indexOf.set(tag, keys.push(tagKey(group, tag)));
-        }
-        const [told, record] = index === LOG_GROUP ? [message(String(xid), tags), logRecord(tags)] : ['', ''];
-        const again = others?.unreleased.has(String(xid)) === true ? 1 : 0;
-        return [String(xid), randomToken(), told, record, own.map((tag) => indexOf.get(tag)), again];
-      });
+      const packed = this.#packRows(rows, group, keys, others);
       const reply = (await runScript(client, applyScript, keys, [
         head.link === undefined ? head.run : '',
         head.position === undefined ? '' : positionText(head.position),
@@ -178,6 +169,20 @@ export class RedisWriteProtocol implements WriteProtocol {
       const [result, generation, unreleased = []] = reply;
       if (result === 'applied') group.outage.wrote();
       return { result, unreleased, ...(generation && { generation }) };
+    });
+  }
+
+  /** The rows as APPLY reads them. Appends the keys of their tags to `keys`, which the rows refer to by number. */
+  #packRows(rows: Tick['rows'], group: Group, keys: string[], others: Tick['others']) {
+    const indexOf = new Map<Tag, number>();
+    return rows.map(({ xid, tags }) => {
+      const own = tags.filter((tag) => this.#groups.indexOf(tag) === group.index);
+      for (const tag of own) {
+        if (!indexOf.has(tag)) indexOf.set(tag, keys.push(tagKey(group, tag)));
+      }
+      const [told, record] = group.index === LOG_GROUP ? [message(String(xid), tags), logRecord(tags)] : ['', ''];
+      const again = others?.unreleased.has(String(xid)) === true ? 1 : 0;
+      return [String(xid), randomToken(), told, record, own.map((tag) => indexOf.get(tag)), again];
     });
   }
 

@@ -149,7 +149,10 @@ async function demoToken(databaseUrl: string, tokens: Parameters<typeof signToke
   return owner && (await signToken(tokens, owner, '12h'));
 }
 
-async function listen(server: FastifyInstance, { host, port }: Config): Promise<string> {
+async function listen(server: FastifyInstance, { host: given, port }: Config): Promise<string> {
+  // For the name `localhost`, Fastify opens a server for each of its addresses. All but the first have neither the
+  // limits of connections nor WebSockets.
+  const host = given === 'localhost' ? '127.0.0.1' : given;
   try {
     return await server.listen({ host, port });
   } catch (error) {

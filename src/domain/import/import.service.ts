@@ -298,9 +298,9 @@ async function setLabels(
   projectId: ProjectId,
   { taskIds, wanted }: { taskIds: readonly TaskId[]; wanted: readonly TaskLabel[] },
 ): Promise<Set<TaskId>> {
-  const borne = await labelsOfTasks(tx, taskIds);
-  const dropped = without(borne, wanted);
-  const added = without(wanted, borne);
+  const before = await labelsOfTasks(tx, taskIds);
+  const dropped = without(before, wanted);
+  const added = without(wanted, before);
   await deleteTaskLabels(tx, dropped);
   await insertTaskLabels(tx, projectId, added);
   return new Set([...dropped, ...added].map(({ taskId }) => taskId));

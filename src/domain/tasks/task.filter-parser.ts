@@ -281,15 +281,15 @@ class Reading {
   async #labels(filter: LabelsFilter, at: string): Promise<Condition> {
     refuseNulls(filter, at);
     const { some, every, none } = filter;
-    const [bearing, only, without] = await Promise.all([
+    const [someIds, everyIds, noneIds] = await Promise.all([
       some ? this.#labelIds(some, `${at}.some`) : undefined,
       every ? this.#labelIds(every, `${at}.every`) : undefined,
       none ? this.#labelIds(none, `${at}.none`) : undefined,
     ]);
     return all([
-      bearing === undefined ? TRUE : someLabel(bearing),
-      only === undefined ? TRUE : onlyLabels(only),
-      without === undefined ? TRUE : not(someLabel(without)),
+      someIds === undefined ? TRUE : someLabel(someIds),
+      everyIds === undefined ? TRUE : onlyLabels(everyIds),
+      noneIds === undefined ? TRUE : not(someLabel(noneIds)),
     ]);
   }
 

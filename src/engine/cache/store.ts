@@ -185,7 +185,7 @@ export interface EntryStore {
   fill(fills: readonly Fill[]): Promise<void>;
   /** Takes the refresh lock of a stale entry for `ttlMs`. True for the first caller. */
   tryLockRefresh(key: Key, ttlMs: number): Promise<boolean>;
-  /** Fresh tokens for these tags, at once and told in the log: for what no transaction writes. */
+  /** Gives these tags fresh tokens at once and logs it: for what no transaction writes. */
   invalidate(tags: readonly Tag[]): Promise<void>;
 }
 

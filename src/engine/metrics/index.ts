@@ -65,7 +65,7 @@ function registerCounters(registry: Registry) {
       'cache_unfenced_commits_total',
       'Writes committed without a fence, because Redis was away or refused writes.',
     ),
-    fences: counter('cache_old_fences_total', 'Fences met that had stood for more than a second.'),
+    fences: counter('cache_old_fences_total', 'Fences met that were older than a second.'),
     validations: counter('cache_snapshot_validations_total', 'Snapshots validated, by whether they held.', 'held'),
     late: counter('cache_late_ticks_total', 'Ticks that found less than half of the lease left.'),
     unleased: counter('cache_unleased_seconds_total', 'Time without a lease, as this process saw it.'),

@@ -103,7 +103,7 @@ export class StandbyError extends Error {
   }
 }
 
-/** Of two concurrent calls one changes nothing. */
+/** Of two concurrent calls, only one has an effect. */
 async function rename(client: Sql, found: FoundIdentity | null): Promise<void> {
   if (found === null) {
     await client`insert into public.cache_identity (id, origin) values ('', '') on conflict do nothing`;

@@ -10,12 +10,12 @@ import { finishedOf } from './outbox.js';
 
 /** A fence seen unchanged for this long is looked into: longer than a commit takes, much shorter than anyone would notice. */
 const SUSPECT_AFTER_MS = 250;
-/** Older than this, and its writer is slow or dead: told, so that somebody may look. */
+/** Older than this, and its writer is slow or dead: reported, so that an operator can look. */
 const OLD_AFTER_MS = 1000;
 const MAX_WATCHED = 10_000;
 
 export interface FenceEvents {
-  /** A fence has stood for more than a second. Told once for each, as this process met it. */
+  /** A fence is older than a second. Called once for each that this process meets. */
   old?(tag: Tag, fence: string): void;
 }
 
@@ -24,7 +24,7 @@ interface Watched {
   readonly firstMs: number;
   /** When Postgres was last asked about it, or it was first seen. */
   sinceMs: number;
-  told: boolean;
+  reported: boolean;
 }
 
 export class FenceWatch {
@@ -49,13 +49,13 @@ export class FenceWatch {
     const nowMs = this.#clock.monotonicMs();
     const watched = this.#watched.get(tag);
     if (watched?.fence !== fence) {
-      // A full watch forgets everything: fences still standing are met and noted again.
+      // A full watch forgets everything: fences that remain are met and noted again.
       if (this.#watched.size >= MAX_WATCHED) this.#watched.clear();
-      this.#watched.set(tag, { fence, firstMs: nowMs, sinceMs: nowMs, told: false });
+      this.#watched.set(tag, { fence, firstMs: nowMs, sinceMs: nowMs, reported: false });
       return;
     }
-    if (!watched.told && nowMs - watched.firstMs > OLD_AFTER_MS) {
-      watched.told = true;
+    if (!watched.reported && nowMs - watched.firstMs > OLD_AFTER_MS) {
+      watched.reported = true;
       this.#events.old?.(tag, fence);
     }
     if (nowMs - watched.sinceMs > SUSPECT_AFTER_MS) {

@@ -11,7 +11,7 @@ export interface PoolClient {
   };
   /** Absent outside of transactions. */
   readonly transaction: { sent: number } | undefined;
-  /** Of a savepoint, which may be undone alone. */
+  /** Whether it is a savepoint, which may be undone alone. */
   readonly part: boolean;
 }
 

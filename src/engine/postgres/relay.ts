@@ -292,8 +292,8 @@ export class Relay {
     const home = ticks.find(({ group }) => group === LOG_GROUP);
     if (home !== undefined) {
       const refused = replies.find(({ result }) => result !== 'applied');
-      const told = { ...home.tick, others: this.#elsewhere(byGroup) };
-      byGroup.set(LOG_GROUP, refused ?? (await this.#store.apply(told, LOG_GROUP)));
+      const tick = { ...home.tick, others: this.#elsewhere(byGroup) };
+      byGroup.set(LOG_GROUP, refused ?? (await this.#store.apply(tick, LOG_GROUP)));
     }
     return ticks.map(({ group }) => (byGroup.get(group) as ApplyReply).result);
   }

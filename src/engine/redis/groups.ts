@@ -15,7 +15,10 @@ import { type Connection, corkForNow, openConnection, type RedisPlace, type Serv
 import { lostTogetherMs, Outage, type OutageListener, refusalText, reportedOnce } from './outage.js';
 import { TIMED_OUT, withTimeout } from './with-timeout.js';
 
-/** Of a Cluster: enough to spread over its shards, few enough that a read stays a handful of round trips in parallel. */
+/**
+ * The groups of a Cluster: enough to spread over its shards, few enough that a read stays a handful of round trips in
+ * parallel.
+ */
 const CLUSTER_GROUPS = 16;
 const READY_POLL_MS = 5;
 

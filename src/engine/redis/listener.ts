@@ -21,7 +21,7 @@ export function listenTo(place: RedisPlace, channel: string, { waitMs, heard, ga
   let hearing = false;
   let stopped = false;
   const lost = () => {
-    if (!hearing || stopped) return; // told once, not with every attempt to connect
+    if (!hearing || stopped) return; // reported once, not with every attempt to connect
     hearing = false;
     gap();
   };

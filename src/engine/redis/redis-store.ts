@@ -49,7 +49,7 @@ export type RedisStoreOptions = RedisPlace & {
   /** How long one call may take, ms. Default 250. A reader waits this long at most before it asks Postgres. */
   readonly waitMs?: number;
   readonly clock?: Clock;
-  /** Told once for each thing that this Redis does not offer, and what follows from it. */
+  /** Called once for each feature that this Redis lacks, with what follows from it. */
   readonly onLimit?: (text: string) => void;
   /** Hears of outages after which writes commit without a fence. */
   readonly onOutage?: OutageListener;

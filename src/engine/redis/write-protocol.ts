@@ -55,8 +55,8 @@ export class RedisWriteProtocol implements WriteProtocol {
         const reply = await this.#groups.attempt(group, connection, 'fence', (client) => {
           const names = (['log', 'fen', 'pos'] as const).map((name) => protocolKey(name, group));
           const keys = [...names, ...tagKeys(group, tags)];
-          const told = group.index === LOG_GROUP ? record : '';
-          const args = [String(xid), told, MAX_LOG_RECORDS, randomEpoch(), JSON.stringify(tags), database];
+          const logged = group.index === LOG_GROUP ? record : '';
+          const args = [String(xid), logged, MAX_LOG_RECORDS, randomEpoch(), JSON.stringify(tags), database];
           return runScript(client, fenceScript, keys, args);
         });
         if (reply === 'foreign') foreign = true;
@@ -180,9 +180,9 @@ export class RedisWriteProtocol implements WriteProtocol {
       for (const tag of own) {
         if (!indexOf.has(tag)) indexOf.set(tag, keys.push(tagKey(group, tag)));
       }
-      const [told, record] = group.index === LOG_GROUP ? [message(String(xid), tags), logRecord(tags)] : ['', ''];
+      const [published, record] = group.index === LOG_GROUP ? [message(String(xid), tags), logRecord(tags)] : ['', ''];
       const again = others?.unreleased.has(String(xid)) === true ? 1 : 0;
-      return [String(xid), randomToken(), told, record, own.map((tag) => indexOf.get(tag)), again];
+      return [String(xid), randomToken(), published, record, own.map((tag) => indexOf.get(tag)), again];
     });
   }
 
@@ -200,7 +200,7 @@ export class RedisWriteProtocol implements WriteProtocol {
     const { xids, tags, logs, ...same } = what;
     let lost = false;
     await homeLast(this.#groups.split({ keys: [], tags }, [LOG_GROUP]), async ({ group, tags: own }) => {
-      const told =
+      const texts =
         group.index === LOG_GROUP
           ? {
               message: message(xids, tags),
@@ -209,7 +209,7 @@ export class RedisWriteProtocol implements WriteProtocol {
             }
           : { message: '', record: '', logs };
       const reply = await this.#groups.attempt(group, this.#groups.writer, 'write', (client) =>
-        this.#releaseIn(client, group, { ...same, xids, own, ...told }),
+        this.#releaseIn(client, group, { ...same, xids, own, ...texts }),
       );
       if (reply === 'lost') lost = true;
     });

@@ -135,13 +135,13 @@ async function runSnapshot(
     context.loaders = loadsOf(context, { cache, db, readSet });
     const result = await run();
     // Errors are also reported only by a valid run: mixed data may have caused them.
-    if (await cache.validate(readSet)) return told(result, { mode: 'snapshot', source: 'cache', runs });
+    if (await cache.validate(readSet)) return withConsistency(result, { mode: 'snapshot', source: 'cache', runs });
     if (readSet.unverifiable) break; // fenced or without a lease: another run now would not help
   }
   await context.charge?.(context.cost);
   const inTransaction = async (at: Database) => {
     context.loaders = loadsOf(context, { cache, db: at, bypass: 'snapshot' });
-    return told(await run(), { mode: 'snapshot', source: 'database', runs: Math.min(runs, MAX_RUNS) + 1 });
+    return withConsistency(await run(), { mode: 'snapshot', source: 'database', runs: Math.min(runs, MAX_RUNS) + 1 });
   };
   const { viewerId: viewer, signal } = context;
   return cache.loadPast({ viewer, signal, heavy: true }, () => db.snapshot(inTransaction, signal));
@@ -154,7 +154,7 @@ function loadsOf(
   return new Loads({ ...from, viewer: viewerId, tracer, signal });
 }
 
-function told(result: ExecutionResult, consistency: Consistency): ExecutionResult {
+function withConsistency(result: ExecutionResult, consistency: Consistency): ExecutionResult {
   return { ...result, extensions: { ...result.extensions, consistency } };
 }
 

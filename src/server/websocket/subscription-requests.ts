@@ -53,7 +53,7 @@ export interface SubscriptionRequestOptions {
   /** Absent: no rate limits. */
   readonly rateLimits?: RateLimits | undefined;
   readonly documents: Documents;
-  /** Events stand back behind these. */
+  /** New connections, which go before events. */
   readonly connections?: NewConnections;
   /** Absent: clients send any document. */
   readonly listed?: PersistedDocuments | undefined;

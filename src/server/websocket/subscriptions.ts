@@ -226,7 +226,7 @@ function keepAlive(socket: WebSocket, everyMs: number): () => void {
 function protocolServer(options: SubscriptionOptions, limits: SubscriptionLimits) {
   const { mask, db, maxResponseBytes } = options;
   const requests = new SubscriptionRequests({ ...options, availability: availabilityOf(db) }, limits);
-  const told = (error: GraphQLError): GraphQLFormattedError => mask.format(formatted(error), error);
+  const masked = (error: GraphQLError): GraphQLFormattedError => mask.format(formatted(error), error);
   return makeServer<Record<string, unknown> | undefined, Client>({
     connectionInitWaitTimeout: limits.initWaitMs,
     onConnect: (connection) => authenticate(connection, options),
@@ -240,10 +240,10 @@ function protocolServer(options: SubscriptionOptions, limits: SubscriptionLimits
     subscribe: (args) => requests.open(args as ExecutionArgs),
     onNext: (_connection, _id, _payload, _args, { data = null, errors }) => {
       if (bytesOf(data, maxResponseBytes) === undefined)
-        return { data: null, errors: [told(new ResponseTooLarge(maxResponseBytes))] };
-      return errors && { data, errors: errors.map(told) };
+        return { data: null, errors: [masked(new ResponseTooLarge(maxResponseBytes))] };
+      return errors && { data, errors: errors.map(masked) };
     },
-    onError: (_connection, _id, _payload, errors) => errors.map(told),
+    onError: (_connection, _id, _payload, errors) => errors.map(masked),
   });
 }
 

@@ -1,10 +1,25 @@
-/** Checks the database of DATABASE_URL before a server or a command starts anything else. */
+/** Checks the driver and the database of DATABASE_URL before a server or a command starts anything else. */
 
 import type { MigrationDifference } from './db/migrate.js';
 import { MIGRATE_COMMAND, migrationDifference } from './db/migrate.js';
-import { ConnectionUrlError, DatabaseUnusable, parseConnectionUrl, withDatabase } from './engine/postgres/index.js';
+import {
+  ConnectionUrlError,
+  DatabaseUnusable,
+  installedDriverFault,
+  parseConnectionUrl,
+  withDatabase,
+} from './engine/postgres/index.js';
 import { ConfigError } from './platform/config-error.js';
 import type { Log } from './platform/log.js';
+
+/** @throws ConfigError, one line, where `patches/` is not applied to the driver */
+export async function checkDriver(): Promise<void> {
+  const fault = await installedDriverFault();
+  if (fault === undefined) return;
+  throw new ConfigError(
+    `The installed driver "postgres" lacks the patch of this repository and ${fault}: run npx patch-package`,
+  );
+}
 
 export interface DatabaseUse {
   /** Whether the caller applies missing migrations. By default a database without all migrations is refused. */

@@ -6,7 +6,7 @@
 import type { FastifyInstance } from 'fastify';
 import { type AppOptions, createApp } from './app.js';
 import { openStore } from './core.js';
-import { checkDatabase } from './database-check.js';
+import { checkDatabase, checkDriver } from './database-check.js';
 import { DEMO_OWNER } from './development/demo/owner.js';
 import type { Services } from './development/services.js';
 import { SERVER_CONNECTIONS } from './engine/postgres/index.js';
@@ -53,6 +53,7 @@ try {
 
 async function start(config: Config): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop());
+  await checkDriver();
   const production = config.environment === 'production';
   const persistedDocuments = await readPersistedDocuments(config);
   const log = createLog(config.logLevel);

@@ -1,6 +1,7 @@
 /** `tasks cache stats`: prints the outcomes of cached calls of all processes on a day. */
 
 import { openStore } from '../core.js';
+import { checkDriver } from '../database-check.js';
 import { joinRedis } from '../development/services.js';
 import { dayOf, MemoryStore, type OutcomeKind, statisticsOf } from '../engine/cache/index.js';
 import { readConfig } from '../platform/config.js';
@@ -13,6 +14,7 @@ const KINDS: readonly OutcomeKind[] = ['near-hit', 'hit', 'stale', 'joined', 'mi
 export async function printStatistics(day = dayOf(Date.now())): Promise<void> {
   if (!isDay(day)) throw new ConfigError(`expected: stats [YYYY-MM-DD], got ${JSON.stringify(day)}`);
 
+  await checkDriver();
   const config = readConfig(process.env);
   const { redis, redisGroup } = await joinRedis(config);
   const store = await openStore(redis, createLog(config.logLevel), { group: redisGroup });

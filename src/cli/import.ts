@@ -5,7 +5,7 @@
 import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { createCore, openStore } from '../core.js';
-import { checkDatabase } from '../database-check.js';
+import { checkDatabase, checkDriver } from '../database-check.js';
 import { prepareDemo, userIdOf } from '../development/demo/prepare.js';
 import { joinServices } from '../development/services.js';
 import { type ImportResult, runImport } from '../domain/import/import.service.js';
@@ -24,6 +24,7 @@ interface ImportArguments {
 /** @returns what was imported, for people */
 export async function importFile({ file, project, owner }: ImportArguments): Promise<string> {
   const config = readConfig(process.env);
+  await checkDriver();
   const text = await readText(file); // before any service is started for it
   const log = createLog(config.logLevel);
   const migrates = config.environment !== 'production';

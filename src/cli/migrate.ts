@@ -1,10 +1,11 @@
 /** `tasks migrate`: migrates the schema of DATABASE_URL to this build. */
 
-import { namingDatabaseUrl } from '../database-check.js';
+import { checkDriver, namingDatabaseUrl } from '../database-check.js';
 import { migrateDatabase } from '../db/migrate.js';
 import { ConfigError } from '../platform/config-error.js';
 
 export async function migrate(): Promise<void> {
+  await checkDriver();
   const url = process.env['DATABASE_URL'];
   if (url === undefined || url === '') throw new ConfigError('DATABASE_URL: expected the database to migrate');
   try {

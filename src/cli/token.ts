@@ -1,6 +1,6 @@
 /** `tasks token`: signs an access token for a user. Development only. */
 
-import { checkDatabase } from '../database-check.js';
+import { checkDatabase, checkDriver } from '../database-check.js';
 import { prepareDemo, userIdOf } from '../development/demo/prepare.js';
 import { joinServices } from '../development/services.js';
 import { readConfig } from '../platform/config.js';
@@ -9,6 +9,7 @@ import { createLog } from '../platform/log.js';
 import { signToken } from '../server/auth/tokens.js';
 
 export async function makeToken(handle: string): Promise<string> {
+  await checkDriver();
   const config = readConfig(process.env);
   if (config.environment === 'production') throw new ConfigError('This command does not create tokens in production.');
   if (config.databaseUrl !== undefined) {

@@ -3,13 +3,15 @@ import { spawnSync } from 'node:child_process';
 import { chmod, cp, mkdir, readdir, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
 const dist = join(root, 'dist');
 
+const { resolve } = createRequire(import.meta.url);
+
 await rm(dist, { recursive: true, force: true });
-const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
+const tsc = join(dirname(resolve('typescript/package.json')), 'bin', 'tsc');
 const compiled = spawnSync(process.execPath, [tsc, '--project', 'tsconfig.json'], {
   cwd: root,
   stdio: ['ignore', 2, 2],
@@ -21,4 +23,19 @@ for (const folder of ['redis', 'postgres']) {
   const assets = (await readdir(join(root, folder))).filter((name) => /\.(lua|sql)$/.test(name));
   for (const name of assets) await cp(join(root, folder, name), join(dist, folder, name));
 }
+await copyDriver();
 await chmod(join(dist, 'cli', 'cli.js'), 0o755);
+
+/** The door `/postgres-js`: the files of the installed driver, which the repository's `patches` mend, in place of the module that imports it. */
+async function copyDriver() {
+  const source = join(dirname(resolve('postgres')), '../../src');
+  const target = join(dist, 'postgres-js');
+  for (const name of await readdir(source)) await cp(join(source, name), join(target, name));
+  await cp(join(root, 'postgres-js', 'UNLICENSE'), join(target, 'UNLICENSE'));
+  const { driverFault } = await import(pathToFileURL(join(dist, 'postgres', 'driver-check.js')).href);
+  const { default: driver } = await import(pathToFileURL(join(target, 'index.js')).href);
+  const fault = await driverFault(driver);
+  if (fault === undefined) return;
+  console.error(`The installed postgres is not mended, it ${fault}: run npx patch-package.`);
+  process.exit(1);
+}

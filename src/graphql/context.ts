@@ -12,40 +12,38 @@ import type { RateState } from './rate-state.js';
 export type Loads = RequestLoaders<Database>;
 export const Loads = RequestLoaders<Database>;
 
+/** What a resolver may use besides the read set. No invalidation follows it. */
+export interface UncacheableValues {
+  /** What the viewer's token permits besides the viewer's own rights. */
+  readonly scopes: readonly string[];
+  /** The viewer's rate limit after this operation. Absent without a rate limit. */
+  readonly rateLimit: RateState | undefined;
+}
+
 export interface Context {
   readonly requestId: string;
   /** Set before any resolver runs. Without a viewer only introspection is answered. */
   readonly viewerId: UserId;
   /**
    * What this request has read from the cache; its answer can be cached as long as all of that is valid. A resolver
-   * that uses anything else must prevent that: `scopes`, `db` and `rateLimit` do so on access, `limitAnswerTtl` is for
-   * the time. Absent: the answer is not cached.
+   * that uses anything else must prevent that: by `markUncacheable`, or for the time by `limitAnswerTtl`. Absent: the
+   * answer is not cached.
    */
   readonly readSet?: ReadSet | undefined;
-  /** What the viewer's token permits besides the viewer's own rights. */
-  readonly scopes: readonly string[];
-  readonly db: Database;
   readonly tracer: Tracer;
   /** Whether everything in the answer must be from one moment of the database. */
   readonly snapshot: boolean;
-  /** Cost of the operation in points; set together with the operation. */
-  cost: number;
   /** Aborts when the client no longer waits for the answer. Absent: the client always waits. */
   readonly signal?: AbortSignal | undefined;
   /** The progress of the request's writes. */
   readonly writes?: WriteProgress | undefined;
-  /** Set when the operation is known. */
-  loaders: Loads;
-  /** Set when the operation has been charged. Absent without a rate limit. */
-  rateLimitState?: RateState;
-  /** `rateLimitState`, for resolvers. */
-  readonly rateLimit?: RateState | undefined;
+  readonly loaders: Loads;
+  /** Excludes the answer from the cache. @returns the values that may be used from then on */
+  markUncacheable(): UncacheableValues;
   /**
    * Charges points for work that shows only while the operation runs. Absent without a rate limit. @throws RATE_LIMITED
    */
   charge?(points: number): Promise<unknown>;
-  /** Called when a query was answered without errors. */
-  markCacheable?(): void;
 }
 
 /** For resolvers whose value depends on the time: the answer is valid until `untilMs`. */

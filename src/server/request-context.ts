@@ -1,117 +1,97 @@
 /**
- * The context of an HTTP request. Its answer can be cached while its read set is valid; using anything outside the read
- * set prevents that.
+ * The context of an operation over HTTP. Its answer can be cached while its read set is valid; a resolver that uses
+ * anything else states that with `markUncacheable`.
  */
 
 import { randomUUID } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
+import type { OperationTypeNode } from 'graphql';
 import type { UserId } from '../db/ids.js';
-import type { Cache, ReadSet } from '../engine/cache/index.js';
+import type { ReadSet } from '../engine/cache/index.js';
 import type { Tracer } from '../engine/graphql/index.js';
-import type { MainDatabase, WriteProgress } from '../engine/postgres/index.js';
-import type { Context } from '../graphql/context.js';
-import { Loads } from '../graphql/context.js';
-import type { Identity } from '../graphql/identity.js';
+import type { WriteProgress } from '../engine/postgres/index.js';
+import type { Context, Loads, UncacheableValues } from '../graphql/context.js';
 import type { RateState } from '../graphql/rate-state.js';
+import type { Sender } from './admission.js';
 import type { RateLimits } from './rate-limit/rate-limit.js';
-import { pointsFor } from './rate-limit/rate-limit.js';
 
-/** A request before it is admitted. */
-export interface IncomingRequest {
-  readonly headers: IncomingHttpHeaders;
-  readonly address: string;
-  /** Absent: it is created after the request is admitted. */
-  readonly readSet?: ReadSet;
-}
-
-/** A request before its body is read. */
-export interface Admitted {
-  readonly identity: Identity | undefined;
-  /** The caller that is charged: see rate-limit.ts. */
-  readonly caller: string;
-}
-
-/** A request before its operation is known. */
-export interface AdmittedRequest extends Admitted {
-  readonly readSet: ReadSet;
-  /** Set if its document was found invalid. */
-  invalidDocument?: boolean;
-  /** Set when its operation is known. */
-  isMutation?: boolean;
-  /** The cost of a query that was answered without errors. */
-  answeredFor?: number;
-}
-
-interface ContextDeps {
-  readonly cache: Cache;
-  readonly db: MainDatabase;
-  readonly tracer: Tracer;
-  readonly snapshot: boolean;
-  readonly signal: AbortSignal;
-  readonly writes: WriteProgress;
-  readonly rateLimits?: RateLimits | undefined;
+/** An operation that may run. */
+export interface AcceptedOperation {
+  readonly type: `${OperationTypeNode}`;
+  /** In points. */
+  readonly cost: number;
 }
 
 /**
- * Apollo passes shallow copies to plugins, so private members are private by convention only, and shared state is in
- * `opened`.
+ * What the execution of one request finds out. Created by http/endpoint.ts before Apollo Server gets the request, and
+ * read by it when Apollo has responded. Each member has one writer.
  */
-export class RequestContext implements Context {
-  readonly requestId = randomUUID();
+export interface OperationOutcome {
+  /** Whether the document does not parse or is not valid. Written by operations/documents.ts. */
+  invalidDocument: boolean;
+  /** Written by operations/operation-plugin.ts when it has accepted the operation; read by operations/executor.ts too. */
+  operation: AcceptedOperation | undefined;
+  /**
+   * The caller's rate limit after this operation. Written by operations/operation-plugin.ts; read for the response's
+   * headers and by resolvers. Absent without a rate limit.
+   */
+  rateLimit: RateState | undefined;
+  /** Whether one run has answered a query without errors. Written by operations/executor.ts. */
+  answered: boolean;
+}
+
+export function emptyOutcome(): OperationOutcome {
+  return { invalidDocument: false, operation: undefined, rateLimit: undefined, answered: false };
+}
+
+export interface RequestContextOptions {
+  readonly sender: Sender;
+  readonly readSet: ReadSet;
+  readonly outcome: OperationOutcome;
   readonly tracer: Tracer;
   readonly snapshot: boolean;
   readonly signal: AbortSignal;
   readonly writes: WriteProgress;
+  readonly rateLimits: RateLimits | undefined;
+}
+
+/**
+ * Apollo passes a shallow copy of it to plugins and resolvers. Private members are therefore private by convention
+ * only, and what execution writes for others is in `outcome`, which all copies share.
+ */
+export class RequestContext implements Context {
+  readonly requestId: string;
+  readonly sender: Sender;
   /** Read only after an identity was checked. */
   readonly viewerId: UserId;
-  cost = 0;
-  /** The cost, if computing it waits for an event-loop tick. */
-  costing: Promise<number> | undefined;
-  rateLimitState?: RateState;
+  readonly readSet: ReadSet;
+  readonly outcome: OperationOutcome;
+  readonly tracer: Tracer;
+  readonly snapshot: boolean;
+  readonly signal: AbortSignal;
+  readonly writes: WriteProgress;
+  /** Set by operations/executor.ts for each run. */
   loaders: Loads;
+  private readonly rateLimits: RateLimits | undefined;
 
-  constructor(
-    readonly opened: AdmittedRequest,
-    private readonly given: ContextDeps,
-  ) {
-    const { cache, db, tracer, snapshot, signal, writes } = given;
+  constructor({ sender, readSet, outcome, tracer, snapshot, signal, writes, rateLimits }: RequestContextOptions) {
+    this.requestId = randomUUID();
+    this.sender = sender;
+    this.viewerId = sender.identity?.userId ?? ('' as UserId);
+    this.readSet = readSet;
+    this.outcome = outcome;
     this.tracer = tracer;
     this.snapshot = snapshot;
     this.signal = signal;
     this.writes = writes;
-    this.viewerId = opened.identity?.userId ?? ('' as UserId);
-    // Fields under a mutation are read from Postgres: they show its outcome, and nothing of it is cached. Queries get
-    // their own loaders.
-    this.loaders = new Loads({ cache, db, viewer: this.viewerId, bypass: 'mutation', tracer, signal });
+    this.rateLimits = rateLimits;
   }
 
-  get readSet(): ReadSet {
-    return this.opened.readSet;
-  }
-
-  get scopes(): readonly string[] {
-    return elsewhere(this.readSet, this.opened.identity?.scopes ?? []);
-  }
-
-  get db(): MainDatabase {
-    return elsewhere(this.readSet, this.given.db);
-  }
-
-  get rateLimit(): RateState | undefined {
-    return elsewhere(this.readSet, this.rateLimitState);
+  markUncacheable(): UncacheableValues {
+    this.readSet.markUncacheable();
+    return { scopes: this.sender.identity?.scopes ?? [], rateLimit: this.outcome.rateLimit };
   }
 
   async charge(points: number): Promise<void> {
-    await this.given.rateLimits?.consume(this.opened.caller, pointsFor(points));
+    await this.rateLimits?.charge(this.sender.caller, points);
   }
-
-  markCacheable(): void {
-    this.opened.answeredFor = this.cost;
-  }
-}
-
-/** Marks the answer as uncacheable, because the value is outside the read set. */
-function elsewhere<T>(readSet: ReadSet, value: T): T {
-  readSet.markUncacheable();
-  return value;
 }

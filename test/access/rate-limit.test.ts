@@ -1,15 +1,12 @@
 /** Rate limits: by viewer and by address, exact over processes, and what they cost a request. */
+import { GraphQLSchema } from 'graphql';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newId, type UserId } from '../../src/db/ids.js';
 import { type EmbeddedRedis, startRedis } from '../../src/development/embedded/redis.js';
-import {
-  callerOf,
-  type PointGrant,
-  type PointSource,
-  RateLimits,
-  rateLimitPlugin,
-} from '../../src/server/rate-limit/rate-limit.js';
+import { type OperationPluginOptions, operationPlugin } from '../../src/server/operations/operation-plugin.js';
+import { callerOf, type PointGrant, type PointSource, RateLimits } from '../../src/server/rate-limit/rate-limit.js';
 import { RatePoints } from '../../src/server/rate-limit/rate-points.js';
+import { emptyOutcome } from '../../src/server/request-context.js';
 import { SECOND } from '../../src/std/time.js';
 import { dataOf, type TestApp, type TestAppOptions, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
@@ -130,20 +127,29 @@ describe('points', () => {
 test('an operation pays what it costs, at least a point, before it runs', async () => {
   const clock = handClock();
   const limits = new RateLimits({ points: 20, seconds: 60, source: counting(clock), clock });
-  const plugin = rateLimitPlugin(limits, () => 'viewer:a');
-  const pay = async (contextValue: object) => {
-    const hooks = await plugin.requestDidStart?.({} as never);
-    await hooks?.didResolveOperation?.({ contextValue } as never);
-    return contextValue;
+  const pay = (cost: number | Promise<number>) => limits.charge('viewer:a', cost);
+  expect(await pay(12)).toMatchObject({ limit: 20, cost: 12, remaining: 8 });
+  expect(await pay(Promise.reject(new Error('no cost')))).toMatchObject({ cost: 1, remaining: 7 });
+  expect(await pay(0)).toMatchObject({ cost: 1, remaining: 6 });
+  expect(await pay(2.5)).toMatchObject({ cost: 3, remaining: 3 });
+  expect(await pay(Promise.resolve(2))).toMatchObject({ cost: 2, remaining: 1 });
+  await expect(pay(4)).rejects.toMatchObject({ extensions: { code: 'RATE_LIMITED', remaining: 1 } });
+});
+
+test('an operation that is refused before its cost is known costs a point, and its response says what is left', async () => {
+  const clock = handClock();
+  const limits = new RateLimits({ points: 20, seconds: 60, source: counting(clock), clock });
+  const decide = async (contextValue: object) => {
+    const options = { schema: new GraphQLSchema({}), rateLimits: limits } as unknown as OperationPluginOptions;
+    const hooks = await operationPlugin(options).requestDidStart?.({} as never);
+    await hooks?.didResolveOperation?.({ operation: undefined, request: {}, contextValue } as never);
   };
-  expect(await pay({ cost: 12 })).toMatchObject({ rateLimitState: { limit: 20, cost: 12, remaining: 8 } });
-  expect(await pay({})).toMatchObject({ rateLimitState: { cost: 1, remaining: 7 } });
-  expect(await pay({ cost: 0 })).toMatchObject({ rateLimitState: { cost: 1, remaining: 6 } });
-  expect(await pay({ cost: 2.5 })).toMatchObject({ rateLimitState: { cost: 3, remaining: 3 } });
-  expect(await pay({ cost: 0, costing: Promise.resolve(2) })).toMatchObject({
-    rateLimitState: { cost: 2, remaining: 1 },
-  });
-  await expect(pay({ cost: 4 })).rejects.toMatchObject({ extensions: { code: 'RATE_LIMITED', remaining: 1 } });
+  const outcome = emptyOutcome();
+  const refusal = { extensions: { code: 'OPERATION_RESOLUTION_FAILURE' } };
+  await expect(decide({ sender: { caller: 'viewer:a' }, outcome })).rejects.toMatchObject(refusal);
+  expect(outcome).toMatchObject({ operation: undefined, rateLimit: { cost: 1, remaining: 19 } });
+  await limits.consume('viewer:a', 19);
+  await expect(decide({ sender: { caller: 'viewer:a' }, outcome })).rejects.toMatchObject(refusal);
 });
 
 describe('counted in Redis', () => {

@@ -445,6 +445,48 @@ describe('the front door lets through, as it came, what it does not answer', () 
     for (let i = 0; i < 3; i++) expect((await (await post(app, { query })).json()).data.viewer.handle).toBe('ada');
   });
 
+  test('a body of the largest size that may be known, in any parts, and one byte more', async () => {
+    const bodyOf = (bytes: number) => JSON.stringify({ query: '{ viewer { name handle } }' }).padEnd(bytes);
+    for (let round = 0; round < 3; round++) {
+      const body = bodyOf(16 * 1024);
+      for (const parts of [[body], [body.slice(0, 1), body.slice(1, 9000), body.slice(9000)]]) {
+        expect(await raw([await head(body.length), ...parts])).toContain(
+          '{"data":{"viewer":{"name":"ADA","handle":"ada"}}}',
+        );
+      }
+    }
+    expect(names(app)).toContain('Answer near-hit');
+    app.reset();
+    for (let round = 0; round < 3; round++) {
+      expect(await raw([await head(16 * 1024 + 1), bodyOf(16 * 1024 + 1)])).toContain('"handle":"ada"');
+    }
+    expect(names(app)).not.toContain('Answer near-hit');
+  });
+
+  test.each([
+    ['known', '{ viewer { handle } }', ''],
+    ['unknown', '{ viewer { handle name } }', ''],
+    ['none of its business', '{ viewer { handle } }', 'x-cache-trace: 1\r\n'],
+  ])('a body that waits for leave to be sent, %s: it gets leave once', async (_, query, extra) => {
+    const body = JSON.stringify({ query });
+    for (let round = 0; round < 3; round++) {
+      const answer = await raw([await head(body.length, `expect: 100-continue\r\n${extra}`), body]);
+      expect(answer).toMatch(/^HTTP\/1.1 100 Continue\r\n\r\nHTTP\/1.1 200 OK\r\n[\s\S]*"handle":"ada"/);
+      expect(answer.match(/100 Continue/g)).toHaveLength(1);
+    }
+  });
+
+  test('a request whose body is late: the time it took counts from its head', async () => {
+    const late = () => new Promise((resolve) => setTimeout(resolve, 100));
+    for (const query of [ONE, `{ viewer { handle name } } # ${Math.random()}`]) {
+      const body = JSON.stringify({ query, variables: { id: f.opsTasks[1]?.id } });
+      for (let round = 0; round < 3; round++) {
+        const answer = await raw([await head(body.length), late, body]);
+        expect(Number(/server-timing: total;dur=([\d.]+)/.exec(answer)?.[1])).toBeGreaterThan(90);
+      }
+    }
+  });
+
   test('a mutation, each time', async () => {
     const versions = [];
     for (let i = 0; i < 3; i++) {

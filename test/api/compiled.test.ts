@@ -92,7 +92,8 @@ describe('the API', () => {
     tracer.enter();
     const loaders = new Loads({ cache, db, viewer: f.ada.id, tracer, bypass: 'snapshot' });
     loaders.enter = () => {}; // the place of a field, which no compiled query knows
-    return { requestId: '', viewerId: f.ada.id, scopes: [], db, tracer, snapshot: false, cost: 0, loaders };
+    const markUncacheable = () => ({ scopes: [], rateLimit: undefined });
+    return { requestId: '', viewerId: f.ada.id, tracer, snapshot: false, loaders, markUncacheable };
   }
 
   /** The batches, by name, and how many statements there were: in one turn they may go in another order. */

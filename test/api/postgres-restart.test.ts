@@ -28,7 +28,7 @@ beforeAll(async () => {
     wrap: (store) => ({
       ...intercepted(store, () => {}),
       subscribe: (hear) => {
-        loseNews = () => hear({ kind: 'gap' });
+        loseNews = () => hear({ kind: 'disconnected' });
         return store.subscribe(hear);
       },
     }),

@@ -44,8 +44,8 @@ async function world() {
   });
   const writer = new Cache({ store: memoryCluster(home, () => seen.writer), clock, random: () => 0 });
   let row = 1;
-  const task = { ...policy('Task', 7), leaf: true, load: async () => [row] };
-  const other = { ...policy('Other', 8), leaf: true, load: async () => [0] };
+  const task = { ...policy('Task', 7), reentrant: false, load: async () => [row] };
+  const other = { ...policy('Other', 8), reentrant: false, load: async () => [0] };
   const made = {
     cache,
     seen,
@@ -97,7 +97,7 @@ async function world() {
       return value;
     },
   };
-  for (let i = 0; i < 3; i++) await relay.tick(); // positions, leases, and HOME's lease that names group 1's
+  for (let i = 0; i < 3; i++) await relay.tick(); // positions, leases, and the log group's lease that names group 1's
   await made.ticks(1, 250);
   for (let round = 0; round < 2; round++) await made.looks();
   return made;
@@ -109,7 +109,7 @@ beforeEach(async () => {
 });
 
 describe('in a Cluster, memory', () => {
-  test('keeps what it read from a group under the lease that HOME names, and gives it after more ticks', async () => {
+  test('keeps what it read from a group under the lease that the log group names, and gives it after more ticks', async () => {
     await w.read();
     for (let i = 0; i < 5; i++) {
       expect([await w.read(), w.kind()]).toEqual([1, 'near-hit']);
@@ -119,7 +119,7 @@ describe('in a Cluster, memory', () => {
     expect(await w.known()).toEqual({ value: 1 });
   });
 
-  test("drops what a shard's old primary said as soon as HOME names the lease of the new one", async () => {
+  test("drops what a shard's old primary said as soon as the log group names the lease of the new one", async () => {
     await w.stored();
     w.failsOver();
     await w.write(2);
@@ -133,7 +133,7 @@ describe('in a Cluster, memory', () => {
     expect(await w.read()).toBe(2);
   });
 
-  test("does not keep what a shard's old primary says after HOME names the lease of the new one", async () => {
+  test("does not keep what a shard's old primary says after the log group names the lease of the new one", async () => {
     await w.stored();
     w.failsOver();
     await w.ticks(3, 250); // the new primary has a position, a lease, and is named
@@ -161,7 +161,7 @@ describe('in a Cluster, memory', () => {
     expect(await w.read()).toBe(2);
   });
 
-  test('keeps nothing of a group that had no lease when HOME was granted its own', async () => {
+  test('keeps nothing of a group that had no lease when the log group was granted its own', async () => {
     w.failsOver();
     w.seen.reader = w.successor;
     await w.ticks(1, 250); // names a position, and grants nothing

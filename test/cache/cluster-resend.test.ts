@@ -98,7 +98,7 @@ test('the lease and the log of a READ are asked on one connection: together they
   const store = new RedisStore({ url: `redis://127.0.0.1:${node.port}`, waitMs: WAIT_MS });
   cleanups.push(() => store.close());
   await store.ready();
-  await store.read([], [], { log: 'end' });
+  await store.read([], [], { log: 'tail' });
   await store.read([], [], { log: { epoch: '7', sequence: 2 } });
   const [, reader] = asks[0] ?? [];
   expect(asks).toEqual([
@@ -132,7 +132,7 @@ test('a replica that copied its primary within the lease, and takes its place, d
   // The lease of the first group, under the name of this run; long, so that it does not matter how slow this machine is.
   const { run } = await store.head();
   await primary.client.set(`ok:{${group}-0}:${run}`, 'generation:purge', 'PX', 60_000);
-  const lease = async () => (await store.read([], [], { log: 'end' })).leases[0];
+  const lease = async () => (await store.read([], [], { log: 'tail' })).leases[0];
   expect(await lease()).toMatchObject({ generation: 'generation' });
 
   await expect

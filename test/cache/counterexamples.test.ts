@@ -134,7 +134,7 @@ describe('a cluster', () => {
       /** A tag of a group that does not keep the log. */
       id: Array.from({ length: 99 }, (_, i) => i).find((i) => store.groupOf(tagOf(i)) !== 0) as number,
       hashTag: (index: number) => `{${group}-${index}}`,
-      /** TICK as the relay does it: each group has its APPLY, HOME last. */
+      /** TICK as the relay does it: each group has its APPLY, the log group last. */
       async tick(rows: Tick['rows'] = [], only: (index: number) => boolean = () => true) {
         for (const index of groups.filter(only).reverse()) {
           const head: Head = await store.head(index);
@@ -160,7 +160,7 @@ describe('a cluster', () => {
     expect(await client.xlen(log)).toBe(before);
   });
 
-  test('whose groups apply an unfenced write one by one, HOME last: when all have, no memory serves what it made old', async () => {
+  test('whose groups apply an unfenced write one by one, the log group last: when all have, no memory serves what it made old', async () => {
     const { store, id, tick } = await cluster();
     await store.ready();
     const cache = new Cache({ store, near: {} });
@@ -181,7 +181,7 @@ describe('a cluster', () => {
     expect(await read()).toBe('new');
   });
 
-  test('logs at HOME, when a transaction is over, that another group has lost its fence or its note', async () => {
+  test('logs in the log group, when a transaction is over, that another group has lost its fence or its note', async () => {
     const { store, client, id, hashTag } = await cluster();
     await store.ready();
     await expect.poll(() => store.invalidate([]), { timeout: 10_000 }).toBeUndefined();
@@ -200,7 +200,7 @@ describe('a cluster', () => {
     expect(logged).toEqual([0, 1, 1]);
   });
 
-  test("stores in HOME's lease the generations of the other groups' leases, as their APPLY replied", async () => {
+  test("stores in the log group's lease the generations of the other groups' leases, as their APPLY replied", async () => {
     const { store, client, id, hashTag, tick } = await cluster();
     await store.ready();
     await expect.poll(() => store.invalidate([]), { timeout: 10_000 }).toBeUndefined();
@@ -219,7 +219,7 @@ describe('a cluster', () => {
     expect(renewed?.filter((generation, i) => generation !== ['', ...generations][i])).toHaveLength(1);
   });
 
-  test('logs at HOME what another group had not released, though HOME had', async () => {
+  test('logs in the log group what another group had not released, though the log group had', async () => {
     const { store, client, id, hashTag } = await cluster();
     await store.ready();
     await expect.poll(() => store.invalidate([]), { timeout: 10_000 }).toBeUndefined();

@@ -66,7 +66,7 @@ class HeldTrip {
 
 /** The reader's way to the store: notes what is asked of the log, holds trips, and can lose the log. */
 class Trips {
-  readonly asked: (LogMark | 'end' | undefined)[] = [];
+  readonly asked: (LogMark | 'tail' | undefined)[] = [];
   #held: HeldTrip | undefined;
   #logsLost = 0;
   #lostBelow = 0;
@@ -79,8 +79,8 @@ class Trips {
 
   /** As if Redis had lost the stream: the next record begins another. */
   async loseLog(memory: MemoryStore): Promise<void> {
-    const { log } = await memory.read([], [], { log: 'end' });
-    this.#lostBelow = log?.kind === 'end' ? (log.mark?.sequence ?? 0) : 0;
+    const { log } = await memory.read([], [], { log: 'tail' });
+    this.#lostBelow = log?.kind === 'tail' ? (log.mark?.sequence ?? 0) : 0;
     this.#logsLost++;
   }
 
@@ -104,14 +104,14 @@ class Trips {
     const { log, mint = false } = options;
     if (this.#logsLost === 0 || log === undefined) return memory.read(keys, tags, options);
     const suffix = ` ${this.#logsLost}`;
-    if (log !== 'end' && !log.epoch.endsWith(suffix)) {
-      return { ...(await memory.read(keys, tags, { mint })), log: { kind: 'hole' } };
+    if (log !== 'tail' && !log.epoch.endsWith(suffix)) {
+      return { ...(await memory.read(keys, tags, { mint })), log: { kind: 'gap' } };
     }
-    const since = log === 'end' ? log : { epoch: log.epoch.slice(0, -2), sequence: log.sequence + this.#lostBelow };
+    const since = log === 'tail' ? log : { epoch: log.epoch.slice(0, -2), sequence: log.sequence + this.#lostBelow };
     const view = await memory.read(keys, tags, { log: since, mint });
     const moved = (mark: LogMark) => ({ epoch: mark.epoch + suffix, sequence: mark.sequence - this.#lostBelow });
     const seen = view.log as LogSlice;
-    if (seen.kind === 'hole') return view;
+    if (seen.kind === 'gap') return view;
     return { ...view, log: { ...seen, mark: seen.mark && moved(seen.mark) } as LogSlice };
   }
 }
@@ -412,10 +412,10 @@ describe('a look into the log', () => {
     await trip.execute();
     // Five records that were never copied: the next server gives their numbers to others.
     trip.alter = (view) => {
-      const { mark } = view.log as LogSlice & { kind: 'next' };
+      const { mark } = view.log as LogSlice & { kind: 'records' };
       return {
         ...view,
-        log: { kind: 'next', mark: { ...mark, sequence: mark.sequence + 5 }, records: Array(5).fill([]) },
+        log: { kind: 'records', mark: { ...mark, sequence: mark.sequence + 5 }, records: Array(5).fill([]) },
       };
     };
     w.clock.advance(LEASE_MS);
@@ -521,7 +521,7 @@ describe('memory is emptied', () => {
     await altered(w, (view) => ({ ...view, leases: [undefined] })).through(w.read(8));
     expect(w.entries()).toBe(0);
     await w.read(8);
-    expect(w.trips.asked.at(-1)).toBe('end');
+    expect(w.trips.asked.at(-1)).toBe('tail');
     await w.settles(7, 'old');
   });
 

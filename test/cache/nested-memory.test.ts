@@ -1,6 +1,6 @@
 /**
  * Rule 7 of process memory: what a load reads through the cache is not older than the tokens that the load's own result is stored
- * under. Those tokens may be read after the request's log read: in a second trip, from another shard, or without HOME's answer.
+ * under. Those tokens may be read after the request's log read: in a second trip, from another shard, or without the log group's answer.
  */
 import { describe, expect, test } from 'vitest';
 import {
@@ -56,7 +56,7 @@ async function world(options: Partial<CacheOptions> = {}) {
   let loads = 0;
   const source = {
     ...policy('Inner'),
-    leaf: true,
+    reentrant: false,
     load: async (ids: readonly string[]) => {
       loads++;
       return ids.map(() => row);
@@ -74,7 +74,7 @@ async function world(options: Partial<CacheOptions> = {}) {
     nextRead: (read: Read) => {
       next = read;
     },
-    /** From now on HOME is not reached. */
+    /** From now on the log group is not reached. */
     losesTheLog() {
       loglessly = true;
     },

@@ -203,7 +203,7 @@ test('who listens is told when something may have been missed: with a connection
   const heard: StoreEvent[] = [];
   cleanups.push(async () => stop());
   const stop = store.subscribe((news) => heard.push(news));
-  const gap = { kind: 'gap' };
+  const gap = { kind: 'disconnected' };
   await expect.poll(() => heard).toEqual([gap]);
   const subscribers = async () => {
     const [, count] = (await client.pubsub('NUMSUB', store.channel)) as [string, number];

@@ -95,12 +95,12 @@ describe('keys of another database', () => {
     expect(theirs.relay.refused).toBe(false);
   });
 
-  test('are still known to be of another while HOME of a Cluster cannot be reached', async () => {
+  test('are still known to be of another while the log group of a Cluster cannot be reached', async () => {
     const shard = new MemoryStore(clock);
     const cluster = memoryCluster(store, () => shard);
     let reached = true;
     const head: Store['head'] = async (group) => {
-      if (group === LOG_GROUP && !reached) throw new Error('HOME cannot be reached');
+      if (group === LOG_GROUP && !reached) throw new Error('the log group cannot be reached');
       return cluster.head(group);
     };
     const { log, lines } = readableLog();

@@ -54,7 +54,7 @@ describe.each(['cluster', 'sentinel'] as const)('on a %s', (kind) => {
     const heard: StoreEvent[] = [];
     const stop = other.cache.store.subscribe((news) => heard.push(news));
     try {
-      await eventually(() => expect(heard).toContainEqual({ kind: 'gap' }));
+      await eventually(() => expect(heard).toContainEqual({ kind: 'disconnected' }));
       const { id } = f.opsTasks[0] as Fixture['opsTasks'][number];
       for (let i = 0; i < 3; i++) await rename(app, { id, title: `Told ${i}` }, f.ada.id);
       const told = () => heard.filter((news) => news.kind === 'released' && news.tags.includes(taskRows.byId(id)[0]));

@@ -39,7 +39,8 @@ const WRITES = 'src/engine/redis/write-protocol.ts';
 const APPLY = 'src/engine/redis/apply.lua';
 const RELAY = 'src/engine/postgres/relay.ts';
 const SESSION = 'src/engine/cache/read-set.ts';
-const FRONT_DOOR = 'src/server/http/cached-responses.ts';
+const PIPELINE = 'src/server/http/request-pipeline.ts';
+const CACHED_RESPONSES = 'src/server/http/cached-responses.ts';
 const ANSWERS = 'src/engine/graphql/response-cache.ts';
 const OUTBOX = 'src/engine/postgres/outbox.ts';
 const TRANSACT = 'src/engine/postgres/transactor.ts';
@@ -478,8 +479,8 @@ export const MUTANTS: readonly Mutant[] = [
     replace: [
       [IDENTITY, OF_NOTHING],
       [
-        "if (identity === undefined || log.kind === 'hole') return this.#forget();",
-        "if (identity === undefined) return this.#forget();\n    if (log.kind === 'hole') return true;",
+        "if (identity === undefined || log.kind === 'gap') return this.#forget();",
+        "if (identity === undefined) return this.#forget();\n    if (log.kind === 'gap') return true;",
       ],
     ],
     killedBy: `${NEAR_TEST} > when the log is another one`,
@@ -490,8 +491,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: NEAR,
     replace: [
       [
-        "if (identity === undefined || log.kind === 'hole') return this.#forget();",
-        `if (log.kind === 'hole') return this.#forget();
+        "if (identity === undefined || log.kind === 'gap') return this.#forget();",
+        `if (log.kind === 'gap') return this.#forget();
     if (identity === undefined) {
       this.#mark = log.mark;
       return false;
@@ -696,13 +697,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'answer/begins-with-its-head',
     what: 'A request counts from its head: a look that was sent before its body came proves what it is told.',
-    file: FRONT_DOOR,
+    file: PIPELINE,
     replace: [
       [
-        '    readBody(request, async (body) => {',
-        '    const readSet = options.cache.readSet({ answer: true });\n    readBody(request, async (body) => {',
+        'const request = new ApiRequest();',
+        'const request = Object.assign(new ApiRequest(), { begun: cache.readSet({ answer: true }) });',
       ],
-      ['      const readSet = options.cache.readSet({ answer: true });\n', ''],
+      ['const readSet = cache.readSet({ answer: true });', 'const readSet = (request as any).begun;'],
     ],
     killedBy: `${ANSWERS_TEST} > a body that takes its time: what was written meanwhile is shown, though the log was read since its head came`,
   },
@@ -710,7 +711,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'answer/beside-the-cache',
     what: 'An answer is kept although it tells of the token or of the server.',
     file: 'src/server/request-context.ts',
-    replace: [['readSet.markUncacheable();', 'void readSet;']],
+    replace: [['this.readSet.markUncacheable();', '']],
     killedBy: `${ANSWERS_TEST} > is what tells of the request, the server or its operators`,
   },
   {
@@ -786,8 +787,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'answer/free-of-charge',
     what: 'A known answer costs no points.',
-    file: FRONT_DOOR,
-    replace: [['await rateLimits?.consume(caller, answer.cost)', 'undefined']],
+    file: CACHED_RESPONSES,
+    replace: [['await this.#rateLimits?.consume(caller, answer.cost)', 'undefined']],
     killedBy: `${ANSWERS_TEST} > to who has no points left, and costs as many as an execution`,
   },
   {
@@ -970,7 +971,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'APPLY does not log.',
     file: APPLY,
     replace: [['if logs and (not released or row[6] == 1) then', 'if false then']],
-    killedBy: `${COUNTEREXAMPLES} > whose groups apply an unfenced write one by one, HOME last`,
+    killedBy: `${COUNTEREXAMPLES} > whose groups apply an unfenced write one by one, the log group last`,
   },
   {
     name: 'near-mut/look-spans-runs',
@@ -988,13 +989,13 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'near-mut/no-hole',
-    what: 'A hole in the log is not noticed.',
+    what: 'A gap in the log is not noticed.',
     file: NEAR,
     replace: [
       [
-        "if (identity === undefined || log.kind === 'hole') return this.#forget();",
+        "if (identity === undefined || log.kind === 'gap') return this.#forget();",
         `if (identity === undefined) return this.#forget();
-    if (log.kind === 'hole') {
+    if (log.kind === 'gap') {
       this.#processed = asked.number;
       return true;
     }`,
@@ -1040,8 +1041,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: NEAR,
     replace: [
       [
-        "if (asked.log === 'end' || asked.log.sequence > this.#mark.sequence) return false;",
-        "if (asked.log === 'end') return false;",
+        "if (asked.log === 'tail' || asked.log.sequence > this.#mark.sequence) return false;",
+        "if (asked.log === 'tail') return false;",
       ],
     ],
     killedBy: `${NEAR_TEST} > that begins where memory is not yet serves no caller`,
@@ -1086,7 +1087,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'near/nested-homefail',
-    what: "Inside a load memory is served on the request's log read: HOME was not reached.",
+    what: "Inside a load memory is served on the request's log read: the log group was not reached.",
     file: READER,
     replace: [[INSIDE, 'readSet === undefined) return false;']],
     killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster)`,
@@ -1167,45 +1168,45 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'ours/fence-evicted-elsewhere',
-    what: 'In a Cluster HOME does not log that another group has lost the fence.',
+    what: 'In a Cluster the log group does not log that another group has lost the fence.',
     file: WRITES,
     replace: [["logs === 'if lost' && lost ? 'always' : logs", 'logs']],
-    killedBy: `${COUNTEREXAMPLES} > logs at HOME, when a transaction is over, that another group has lost its fence or its note`,
+    killedBy: `${COUNTEREXAMPLES} > logs in the log group, when a transaction is over, that another group has lost its fence or its note`,
   },
   {
     name: 'split/memory',
-    what: 'In a Cluster memory depends on the lease of HOME alone.',
+    what: 'In a Cluster memory depends on the lease of the log group alone.',
     file: NEAR,
     replace: [
       [IDENTITY, OF_HOME_ALONE],
       [NAMED, 'void generation;'],
     ],
-    killedBy: `${CLUSTER} > drops what a shard's old primary said as soon as HOME names the lease of the new one`,
+    killedBy: `${CLUSTER} > drops what a shard's old primary said as soon as the log group names the lease of the new one`,
   },
   {
     name: 'split/generation-only',
-    what: "Another lease of a group empties memory, but what is kept is not compared with the lease that HOME's names.",
+    what: "Another lease of a group empties memory, but what is kept is not compared with the lease that the log group's names.",
     file: NEAR,
     replace: [[NAMED, 'void generation;']],
-    killedBy: `${CLUSTER} > does not keep what a shard's old primary says after HOME names the lease of the new one`,
+    killedBy: `${CLUSTER} > does not keep what a shard's old primary says after the log group names the lease of the new one`,
   },
   {
     name: 'ours/split-identity',
-    what: "What is kept is compared with the lease that HOME's names, but another one there does not empty memory.",
+    what: "What is kept is compared with the lease that the log group's names, but another one there does not empty memory.",
     file: NEAR,
     replace: [[IDENTITY, OF_HOME_ALONE]],
-    killedBy: `${CLUSTER} > drops what a shard's old primary said as soon as HOME names the lease of the new one`,
+    killedBy: `${CLUSTER} > drops what a shard's old primary said as soon as the log group names the lease of the new one`,
   },
   {
     name: 'ours/split-answer',
     what: "A known answer does not depend on the leases of its parts' groups.",
     file: READER,
     replace: [['const cursor = cursorOf(reply, call);', 'const { cursor } = reply;']],
-    killedBy: `${CLUSTER} > does not keep what a shard's old primary says after HOME names the lease of the new one`,
+    killedBy: `${CLUSTER} > does not keep what a shard's old primary says after the log group names the lease of the new one`,
   },
   {
     name: 'ours/applied-elsewhere-nolog',
-    what: 'HOME does not log what another group had not released, where it has released it itself.',
+    what: 'The log group does not log what another group had not released, where it has released it itself.',
     file: RELAY,
     replace: [['new Set([...replies.values()].flatMap(({ unreleased }) => unreleased))', 'new Set()']],
     killedBy: `${CLUSTER} > drops what it read from a shard's old primary when a relay that still sees that primary`,

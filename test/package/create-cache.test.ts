@@ -91,6 +91,15 @@ describe('options', () => {
 });
 
 describe('without a database', () => {
+  test('an outage of Redis is logged without a word on writes', async () => {
+    const lines: string[] = [];
+    const log = { debug: () => {}, info: () => {}, warn: (_details: object, line: string) => lines.push(line) };
+    const cache = await createCache({ redis: 'redis://127.0.0.1:1', log });
+    cleanups.push(() => cache.close());
+    const ofOutage = () => lines.filter((line) => line.startsWith('Redis cannot be reached: '));
+    await expect.poll(ofOutage, { timeout: 30_000 }).toEqual([expect.stringMatching(/: nothing is cached$/)]);
+  });
+
   const readmes = ['README.md', 'src/engine/README.md'];
   const places = [
     ['Redis', (code: string) => code.replace("'redis://127.0.0.1:6379'", JSON.stringify(redisUrl()))],
@@ -159,6 +168,21 @@ describe('over a Drizzle of its own', () => {
       'authors hit',
       'authors miss',
     ]);
+  });
+
+  test.each([
+    ['under the policy available', {}, 'writes commit without a fence and resolve 2 s later'],
+    ['under the policy reject', { fencePolicy: 'reject' }, 'writes are refused (fencePolicy: reject)'],
+  ] as const)('an outage of Redis %s is logged with what it does to writes', async (_, options, then) => {
+    const lines: string[] = [];
+    const log = { debug: () => {}, info: () => {}, warn: (_details: object, line: string) => lines.push(line) };
+    const { cache } = await opened({ redis: 'redis://127.0.0.1:1', log, ...options });
+    const write = cache.write((tx) => tx.update(authors).set({ name: 'in an outage' }).where(eq(authors.id, 2)));
+    await write.catch(() => {});
+    const ofOutage = () => lines.filter((line) => line.startsWith('Redis cannot be reached: '));
+    await expect
+      .poll(ofOutage, { timeout: 30_000 })
+      .toEqual([expect.stringContaining(`: nothing is cached, and ${then}`)]);
   });
 
   test('what a deferred trigger writes is fenced with the rest', async () => {

@@ -3,7 +3,7 @@ import { LOG_GROUP, type Store, type Tag } from '../../src/engine/cache/index.js
 import type { DatabaseIdentity } from '../../src/engine/postgres/database-identity.js';
 import type { Outbox, OutboxView, Written } from '../../src/engine/postgres/outbox.js';
 
-/** HOME keeps the log and nothing else. Group 1 has all entries and tags, on the primary that this process sees now. */
+/** The log group keeps the log and nothing else. Group 1 has all entries and tags, on the primary that this process sees now. */
 export function memoryCluster(home: Store, primary: () => Store): Store {
   const of = (group: number | undefined) => (group === 1 ? primary() : home);
   return {

@@ -69,7 +69,8 @@ export class AdminResolver {
 }
 
 /** @throws FORBIDDEN */
-function requireAdmin({ scopes }: Context): void {
+function requireAdmin(context: Context): void {
+  const { scopes } = context.markUncacheable();
   if (!scopes.includes(ADMIN_SCOPE)) throw forbidden(`This requires a token with the scope ${ADMIN_SCOPE}.`);
 }
 

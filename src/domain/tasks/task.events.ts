@@ -189,7 +189,7 @@ class TaskEventPoller {
 
   #onStoreEvent(news: StoreEvent): void {
     if (this.#stopped) return;
-    if (news.kind === 'gap') {
+    if (news.kind === 'disconnected') {
       this.#gap = true;
       this.#tell.members('all');
       this.#schedulePoll();

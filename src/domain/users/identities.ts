@@ -81,7 +81,7 @@ export class Identities {
   async #read<A extends string, V>(source: Source<A, V>, arg: A): Promise<V> {
     const { cache, db } = this.#options;
     const load = (args: readonly A[], signal: AbortSignal) => source.load(args, db.until(signal));
-    const [value] = await cache.readMany({ ...source, load, leaf: true }, [arg], { viewer: arg });
+    const [value] = await cache.readMany({ ...source, load, reentrant: false }, [arg], { viewer: arg });
     return value as V;
   }
 

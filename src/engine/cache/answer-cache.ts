@@ -70,13 +70,18 @@ export class AnswerCache {
     const copy = near.get(key, nowMs);
     if (copy === undefined) return undefined;
     const { value, tags, chars, loadedAtMs, untilMs } = copy;
-    const times = { ageMs: nowMs - loadedAtMs, ttlLeftMs: untilMs - nowMs, ms: performance.now() - startedMs };
-    reportOutcome(
-      this.#events,
-      ANSWER,
-      { arg: undefined, key, tags },
-      { kind: 'near-hit', chars, roundTrips, ...times },
-    );
+    reportOutcome(this.#events, {
+      name: ANSWER,
+      arg: undefined,
+      key,
+      tags,
+      kind: 'near-hit',
+      ageMs: nowMs - loadedAtMs,
+      ttlLeftMs: untilMs - nowMs,
+      chars,
+      ms: performance.now() - startedMs,
+      roundTrips,
+    });
     return value;
   }
 }

@@ -168,7 +168,7 @@ export class Cache {
     load: () => Promise<T>,
   ): Promise<T> {
     const turn = this.#queue.turn(viewer, heavy);
-    return this.#queue.run(load, { turn, starting: () => {}, signal, leaf: true });
+    return this.#queue.run(load, { turn, starting: () => {}, signal, reentrant: false });
   }
 
   /**

@@ -221,7 +221,7 @@ export class Flights {
         }
         return [...values];
       },
-      { turn, starting, signal, leaf: source.leaf === true },
+      { turn, starting, signal, reentrant: source.reentrant !== false },
     );
   }
 

@@ -45,8 +45,8 @@ export function insideLoad(): boolean {
 }
 
 /**
- * The signal of the load that calls this: aborts when its last caller has left. Undefined outside loads and inside a
- * leaf.
+ * The signal of the load that calls this: aborts when its last caller has left. Undefined outside loads and inside
+ * one that is not reentrant.
  */
 export function loadSignal(): AbortSignal | undefined {
   return inside.getStore()?.signal;
@@ -127,18 +127,23 @@ export class LoadQueue {
 
   /**
    * Calls `starting` when the load has its slot, just before it runs. A waiting load leaves the line when `signal`
-   * aborts. A running load finds the signal as `loadSignal`, unless it is a `leaf`, which reads nothing through a
-   * cache. Inside a load nothing waits.
+   * aborts. A running load finds the signal as `loadSignal` if it is `reentrant`, which one that reads nothing
+   * through a cache is not. Inside a load nothing waits.
    * @throws the signal's reason
    */
   async run<T>(
     load: () => Promise<T>,
-    { turn, starting, signal, leaf }: { turn: LoadTurn; starting: () => void; signal: AbortSignal; leaf: boolean },
+    {
+      turn,
+      starting,
+      signal,
+      reentrant,
+    }: { turn: LoadTurn; starting: () => void; signal: AbortSignal; reentrant: boolean },
   ): Promise<T> {
     signal.throwIfAborted();
     const run = () => {
       starting();
-      return leaf ? load() : within({ queue: this, signal }, load);
+      return reentrant ? within({ queue: this, signal }, load) : load();
     };
     if (this.inside) return run();
     const waiting = turn.begin(signal);

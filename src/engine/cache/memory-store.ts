@@ -100,15 +100,15 @@ export class MemoryStore implements Store {
     };
   }
 
-  #logSince(since: LogMark | 'end'): LogSlice {
+  #logSince(since: LogMark | 'tail'): LogSlice {
     const log = this.#log;
     const end = log && { epoch: log.epoch, sequence: log.first + log.records.length - 1 };
-    if (since === 'end') return { kind: 'end', mark: end };
-    if (log === undefined || end === undefined || log.epoch !== since.epoch) return { kind: 'hole' };
+    if (since === 'tail') return { kind: 'tail', mark: end };
+    if (log === undefined || end === undefined || log.epoch !== since.epoch) return { kind: 'gap' };
     const records = log.records.slice(since.sequence - log.first + 1);
     const reached = since.sequence >= log.first && since.sequence <= end.sequence;
-    if (!reached || records.length > MAX_RECORDS_PER_READ) return { kind: 'hole' };
-    return { kind: 'next', mark: end, records };
+    if (!reached || records.length > MAX_RECORDS_PER_READ) return { kind: 'gap' };
+    return { kind: 'records', mark: end, records };
   }
 
   #append(tags: readonly Tag[]): void {

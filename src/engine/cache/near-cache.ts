@@ -4,7 +4,7 @@
  * test/cache/near-cache.test.ts has for each a test that fails without it:
  *
  * - The log was read after the request came, and that read found the log group's lease under the generation and purge
- *   token that memory was filled under. Anything else, and a hole in the log, empties memory.
+ *   token that memory was filled under. Anything else, and a gap in the log, empties memory.
  * - No record since the copy was known to hold names one of its tags. A value whose READ was sent before such a record
  *   is not kept.
  * - In a Cluster, each group of its tags was leased, when it was read, under the generation that the log group's lease
@@ -54,7 +54,7 @@ export interface NearEntry {
 
 /** A log read that has been sent: the state of memory at that moment. */
 export interface LogCursor {
-  readonly log: LogMark | 'end';
+  readonly log: LogMark | 'tail';
   readonly number: number;
   readonly identity: string | undefined;
   /** By group, the lease generations that the identity names. */
@@ -86,7 +86,7 @@ export class NearCache {
   #mark: LogMark | undefined;
   #identity: string | undefined;
   #generations: readonly string[] = NONE;
-  #currentCursor: LogCursor = { log: 'end', number: 0, identity: undefined, generations: NONE };
+  #currentCursor: LogCursor = { log: 'tail', number: 0, identity: undefined, generations: NONE };
   #logReadsSent = 0;
   /** The number of the latest log read that was processed. */
   #processed = 0;
@@ -117,7 +117,7 @@ export class NearCache {
   /** The cursor for a log read that is sent now. */
   beginLogRead(): LogCursor {
     return {
-      log: this.#mark ?? 'end',
+      log: this.#mark ?? 'tail',
       number: ++this.#logReadsSent,
       identity: this.#identity,
       generations: this.#generations,
@@ -129,7 +129,7 @@ export class NearCache {
    * then.
    */
   get currentCursor(): LogCursor {
-    const log = this.#mark ?? 'end';
+    const log = this.#mark ?? 'tail';
     if (this.#currentCursor.log !== log || this.#currentCursor.identity !== this.#identity) {
       this.#currentCursor = {
         log,
@@ -148,13 +148,13 @@ export class NearCache {
     if (log === undefined) return false; // the log group was not reached: nothing is known
     const identity = lease === undefined ? undefined : identityOf(lease);
     // Without the lease the log proves nothing, however plausible it looks.
-    if (identity === undefined || log.kind === 'hole') return this.#forget();
-    if (log.kind === 'end') return this.#begin(asked, lease as Lease, log.mark);
+    if (identity === undefined || log.kind === 'gap') return this.#forget();
+    if (log.kind === 'tail') return this.#begin(asked, lease as Lease, log.mark);
     if (identity !== asked.identity) return this.#forget();
     // Memory was emptied and began again: this reply is about its former content.
     if (this.#identity !== identity || this.#mark?.epoch !== log.mark.epoch) return false;
     // Memory began again, further back: this reply does not cover the records between.
-    if (asked.log === 'end' || asked.log.sequence > this.#mark.sequence) return false;
+    if (asked.log === 'tail' || asked.log.sequence > this.#mark.sequence) return false;
     const first = log.mark.sequence - log.records.length + 1;
     log.records.forEach((tags, i) => {
       if (first + i > (this.#mark as LogMark).sequence) this.#invalidate(tags, first + i);
@@ -182,7 +182,7 @@ export class NearCache {
    */
   put(asked: LogCursor, key: Key, entry: NearEntry): void {
     const mark = this.#mark;
-    if (asked.log === 'end' || mark === undefined) return;
+    if (asked.log === 'tail' || mark === undefined) return;
     if (asked.identity !== this.#identity || asked.log.epoch !== mark.epoch) return;
     const since = asked.log.sequence;
     if (!this.#untouched(entry.tags, since)) return;

@@ -45,11 +45,14 @@ export interface Policy<A> {
 export interface Source<A, V> extends Policy<A> {
   /** `signal` aborts when the last caller has left. */
   readonly load: (args: readonly A[], signal: AbortSignal) => Promise<readonly V[]>;
-  /** The load reads nothing through the cache. Then no async context follows it, and it finds no `loadSignal`. */
-  readonly leaf?: boolean;
   /**
-   * A load may keep the source busy for seconds. Few such loads run at once, so that others find a slot. Only for
-   * leaves.
+   * Whether the load may read through the cache itself. If not, no async context follows it, and it finds no `loadSignal`.
+   * Default: true.
+   */
+  readonly reentrant?: boolean;
+  /**
+   * A load may keep the source busy for seconds. Few such loads run at once, so that others find a slot. Only
+   * where `reentrant` is false.
    */
   readonly heavy?: boolean;
 }

@@ -41,7 +41,8 @@ export class Dependencies {
 
   #extendBack(since: LogCursor): void {
     const earliest = this.since as LogCursor;
-    if (since.log === 'end' || earliest.log === 'end' || since.identity !== earliest.identity) this.uncacheable = true;
+    if (since.log === 'tail' || earliest.log === 'tail' || since.identity !== earliest.identity)
+      this.uncacheable = true;
     else if (since.log.epoch !== earliest.log.epoch) this.uncacheable = true;
     else if (since.log.sequence < earliest.log.sequence) this.since = since;
   }

@@ -97,12 +97,10 @@ export class Reader {
       signal,
       values: new Array(args.length),
       trips,
-      ended: (call, how) =>
-        reportOutcome(this.#events, source.name, call, {
-          ms: performance.now() - startedMs,
-          roundTrips: trips,
-          ...how,
-        }),
+      ended: ({ arg, key, tags }, how) => {
+        const ms = performance.now() - startedMs;
+        reportOutcome(this.#events, { name: source.name, arg, key, tags, ms, roundTrips: trips, ...how });
+      },
     };
     const calls = args.map((arg, index) => ({ ...this.#names.call(source, arg, options.viewer), index }));
     const open = this.#mayServeUnasked(options.readSet) ? this.#fromMemory(reading, calls) : calls;
@@ -167,9 +165,13 @@ export class Reader {
     readSet?.record(call, stamps, near.currentCursor, untilMs);
     const ageMs = Math.max(0, nowMs - loadedAtMs);
     const ttlLeftMs = untilMs - nowMs;
-    const how = { kind: 'near-hit' as const, ageMs, ttlLeftMs, chars };
-    if (reading !== undefined) reading.ended(call, how);
-    else reportOutcome(this.#events, source.name, call, { ...how, ms: 0, roundTrips: NO_TRIPS });
+    const kind = 'near-hit';
+    if (reading !== undefined) reading.ended(call, { kind, ageMs, ttlLeftMs, chars });
+    else {
+      const { arg, key, tags } = call;
+      const { name } = source;
+      reportOutcome(this.#events, { name, arg, key, tags, kind, ageMs, ttlLeftMs, chars, ms: 0, roundTrips: NO_TRIPS });
+    }
     this.#maybeMonitor(source, viewer, call, copy);
   }
 

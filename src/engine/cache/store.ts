@@ -45,11 +45,11 @@ export interface LogMark {
 
 export type LogSlice =
   /** All records after the given mark, each the tags it names; `mark` is the last record. */
-  | { readonly kind: 'next'; readonly mark: LogMark; readonly records: readonly (readonly Tag[])[] }
+  | { readonly kind: 'records'; readonly mark: LogMark; readonly records: readonly (readonly Tag[])[] }
   /** A record after that mark may be gone: nothing is known. */
-  | { readonly kind: 'hole' }
+  | { readonly kind: 'gap' }
   /** The end of the log, if there is a log. */
-  | { readonly kind: 'end'; readonly mark: LogMark | undefined };
+  | { readonly kind: 'tail'; readonly mark: LogMark | undefined };
 
 export interface View {
   /** By group: the groups that were read, and the log group if the log was read. */
@@ -61,8 +61,8 @@ export interface View {
 }
 
 export interface StoreReadOptions {
-  /** A mark: read what was invalidated since then. `end`: read only where the log ends. Absent: do not read the log. */
-  readonly log?: LogMark | 'end' | undefined;
+  /** A mark: read what was invalidated since then. `tail`: read only where the log ends. Absent: do not read the log. */
+  readonly log?: LogMark | 'tail' | undefined;
   /**
    * MINT: in the same step, gives a fresh token to each tag that has none. A tag that gets none is left out. Default:
    * no.
@@ -152,7 +152,7 @@ export type StoreEvent =
    */
   | { readonly kind: 'released'; readonly xids: readonly string[]; readonly tags: readonly Tag[] }
   /** Events may have been missed: the connection is new, or gone. */
-  | { readonly kind: 'gap' };
+  | { readonly kind: 'disconnected' };
 
 /**
  * `applied`, or why not: another server run, another position than in `head`, or past the end of the lease it would
@@ -239,7 +239,7 @@ export interface WriteProtocol {
 /** Messages between processes. */
 export interface Messages {
   /**
-   * Subscribes to releases of all processes. Best effort: events lost with a connection are not repeated, but a `gap`
+   * Subscribes to releases of all processes. Best effort: events lost with a connection are not repeated, but `disconnected`
    * says that some may be lost.
    * @returns the function that unsubscribes
    */

@@ -186,7 +186,7 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
     const cached: CachedSource<A, V> = {
       ...source,
       load: (args, signal) => source.load(args, this.#db.until(signal)),
-      leaf: true,
+      reentrant: false,
     };
     const pending = new Map<string, Promise<V>>();
     const made = { cached, loader: this.#loader(source, cached, pending), pending, resolved: new Map<string, V>() };

@@ -8,12 +8,14 @@ import {
   Cache,
   CacheError,
   type CacheOptions,
+  LEASE_MS,
   type Log,
   MemoryStore,
   StandaloneLease,
   type Store,
   type Tag,
 } from '../cache/index.js';
+import { SECOND } from '../cache/time.js';
 import type { PolicyLine } from '../graphql/index.js';
 import type { RowSource, SourceDatabase } from '../postgres/by-id.js';
 import type { DrizzleDatabase, TransactionOf } from '../postgres/own-drizzle.js';
@@ -171,9 +173,10 @@ async function ofDatabase<Db extends DrizzleDatabase>(
     ...assembled({ options, cache, emitter, graphql, db: database, stop }),
     byId: postgres.byId,
     async load(source, arg) {
-      const [value] = await cache.readMany({ ...source, load: (args) => source.load(args, database), leaf: true }, [
-        arg,
-      ]);
+      const [value] = await cache.readMany(
+        { ...source, load: (args) => source.load(args, database), reentrant: false },
+        [arg],
+      );
       return value as never;
     },
     async write(fn) {
@@ -261,10 +264,16 @@ function engineOptions({ maxLoads, nearCacheBytes = 0 }: StandaloneOptions): Par
   };
 }
 
-async function openStore(
-  { redis, group = DEFAULT_GROUP, redisTimeoutMs }: StandaloneOptions,
-  log: Log,
-): Promise<Store> {
+/** What an outage does to writes. */
+function duringOutage({ db, fencePolicy }: Partial<DatabaseOptions<DrizzleDatabase>>): string {
+  if (db === undefined) return 'nothing is cached';
+  return fencePolicy === 'reject'
+    ? 'nothing is cached, and writes are refused (fencePolicy: reject)'
+    : `nothing is cached, and writes commit without a fence and resolve ${LEASE_MS / SECOND} s later`;
+}
+
+async function openStore(options: StandaloneOptions | DatabaseOptions<DrizzleDatabase>, log: Log): Promise<Store> {
+  const { redis, group = DEFAULT_GROUP, redisTimeoutMs } = options;
   if (redis === undefined) return new MemoryStore();
   const { RedisStore, placeOf } = await import('../redis/index.js');
   const store = new RedisStore({
@@ -273,7 +282,7 @@ async function openStore(
     ...(redisTimeoutMs !== undefined && { waitMs: redisTimeoutMs }),
     onLimit: (text) => log.warn({}, `this Redis: ${text}`),
     onOutage: {
-      began: (reason) => log.warn({}, `${reason}: nothing is cached, and writes are not fenced`),
+      began: (reason) => log.warn({}, `${reason}: ${duringOutage(options)}`),
       ended: () => log.warn({}, 'Redis takes writes again'),
     },
   });

@@ -7,6 +7,7 @@ import { drizzle } from 'drizzle-orm/postgres-js';
 import postgres, { type Sql } from 'postgres';
 import { SECOND } from '../cache/time.js';
 import { type Connection, parseConnectionUrl } from './connection-url.js';
+import { driverFault } from './driver-check.js';
 import type { Database, Executor, Prepared, Transaction } from './executor.js';
 import { statementCache } from './prepared-statements.js';
 import { ReadPool } from './read-pool.js';
@@ -147,6 +148,11 @@ function poolSizes({ maxConnections }: Connection): { reads: number; writes: num
   const left = Math.max(maxConnections - BESIDE_POOLS, 2);
   const writes = Math.max(1, Math.floor(left / 3));
   return { reads: left - writes, writes };
+}
+
+/** See `driverFault`: of the driver that this file uses. */
+export function installedDriverFault(): Promise<string | undefined> {
+  return driverFault(postgres);
 }
 
 export interface ClientOptions {

@@ -10,7 +10,13 @@ export { retryingConflicts } from './conflicts.js';
 export { isUnavailable } from './connection-errors.js';
 export { ConnectionUrlError, parseConnectionUrl } from './connection-url.js';
 export { Coverage } from './coverage.js';
-export { type MainDatabase, openDatabase, postgresClient, SERVER_CONNECTIONS } from './database.js';
+export {
+  installedDriverFault,
+  type MainDatabase,
+  openDatabase,
+  postgresClient,
+  SERVER_CONNECTIONS,
+} from './database.js';
 export { KnownDatabase } from './database-identity.js';
 export type { Database, Executor, Transaction } from './executor.js';
 export { type FenceEvents, FenceWatch } from './fences.js';

@@ -1,5 +1,5 @@
 /**
- * Decides whether a database may use the keys of a store. They belong to the database that the position of HOME names. Another one takes
+ * Decides whether a database may use the keys of a store. They belong to the database that the position of the log group names. Another one takes
  * them only when nothing is served from them, so two databases in use never purge each other in turns.
  */
 import { databaseOf, type Head, LEASE_MS } from '../cache/index.js';
@@ -15,7 +15,7 @@ const UNRELATED_MS = 12 * SECOND;
 
 /**
  * `own`: the keys are this database's. `vacant`: they have no owner. `take`: their owner is gone. `refused`: their owner is in use, or may
- * be. `unknown`: HOME cannot be reached.
+ * be. `unknown`: the log group cannot be reached.
  */
 export type Claim = 'own' | 'vacant' | 'take' | 'refused' | 'unknown';
 
@@ -52,7 +52,7 @@ export class KeyspaceClaim {
     this.#clock = clock;
   }
 
-  /** @param home HEAD of HOME; undefined when it was not reached */
+  /** @param home HEAD of the log group; undefined when it was not reached */
   decide(home: Head | undefined, database: DatabaseIdentity): Claim {
     if (home === undefined) return 'unknown';
     const { position, leaseLeftMs } = home;

@@ -1,9 +1,10 @@
 /**
  * An application's own Drizzle, over postgres.js or over a pool of pg. Its pool runs the application's reads and writes; the relay and what
- * resolves fences get connections of their own, made from the pool's options. Neither driver is imported here: the application has one.
+ * resolves fences get connections of their own, made from the pool's options. Neither driver is imported here unless the application uses it.
  */
 import type { Sql } from 'postgres';
-import { type PgPool, pgClient } from './pg-client.js';
+import { type Driver, driverFault } from './driver-check.js';
+import { guardPool, type PgPool, pgClient } from './pg-client.js';
 
 /** What is used of Drizzle, whatever its driver and schema. */
 export interface DrizzleDatabase {
@@ -31,16 +32,47 @@ export interface OwnDrizzle {
 const IDLE_S = 60;
 const DEFAULT_POOL = 10;
 
-/** @throws TypeError when it is no Drizzle over postgres.js or a pool of pg */
+/** @throws TypeError when it is no Drizzle over postgres.js or a pool of pg, or over a postgres.js that fails `driverFault` */
 export async function ownDrizzle(db: DrizzleDatabase): Promise<OwnDrizzle> {
   const client = db.$client;
   if (isPostgresJs(client)) {
-    const { default: postgres } = await import('postgres');
-    return { connect: () => postgres(relayOptions(client.options) as object), poolSize: client.options.max };
+    const driver = await soundDriverOf(client);
+    return { connect: () => driver(relayOptions(client.options) as object), poolSize: client.options.max };
   }
-  if (isPgPool(client)) return { connect: () => pgClient(client), poolSize: client.options.max ?? DEFAULT_POOL };
+  if (isPgPool(client)) {
+    guardPool(client);
+    return { connect: () => pgClient(client), poolSize: client.options.max ?? DEFAULT_POOL };
+  }
   throw new TypeError(
     'expected Drizzle over postgres.js (drizzle-orm/postgres-js) or over a Pool of pg (drizzle-orm/node-postgres)',
+  );
+}
+
+const INSTEAD =
+  "make the client with `import postgres from 'tagfence/postgres-js'`, which is the same driver without that fault, and pass it to Drizzle as " +
+  '`drizzle({ client: postgres(url) })`, or use pg';
+
+/** The copy of postgres.js that made this client. @throws TypeError when it cannot be used */
+async function soundDriverOf(client: Sql): Promise<Driver> {
+  for (const imported of [() => import('../postgres-js/index.js'), () => import('postgres')]) {
+    const driver = await imported().then(
+      (module) => module.default,
+      () => undefined, // not installed where this package looks
+    );
+    if (driver === undefined || !isMadeBy(client, driver)) continue;
+    const fault = await driverFault(driver);
+    if (fault === undefined) return driver;
+    throw new TypeError(`this copy of postgres.js ${fault}: ${INSTEAD}`);
+  }
+  throw new TypeError(
+    `this copy of postgres.js is not the one that the cache can import, and was not checked: ${INSTEAD}`,
+  );
+}
+
+/** A client and its driver have the same class of errors. */
+function isMadeBy(client: object, driver: object): boolean {
+  return (
+    (client as { PostgresError?: unknown }).PostgresError === (driver as { PostgresError?: unknown }).PostgresError
   );
 }
 

@@ -1,4 +1,4 @@
-/** What the relay uses of postgres.js, over pg: tagged templates with parameters, fragments and identifiers. */
+/** pg: what the relay uses of postgres.js, over it (tagged templates with parameters, fragments and identifiers), and what an application's pool lacks. */
 import type { Sql } from 'postgres';
 import { SECOND, systemClock } from '../cache/time.js';
 
@@ -9,7 +9,42 @@ export interface PgPool {
   readonly options: { readonly max?: number; readonly password?: unknown; readonly ssl?: unknown };
   query(text: string, values: readonly unknown[]): Promise<{ readonly rows: unknown[] }>;
   on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'acquire', listener: (client: PgPoolClient) => void): unknown;
+  on(event: 'release', listener: (error: unknown, client: PgPoolClient) => void): unknown;
   end(): Promise<void>;
+}
+
+interface PgPoolClient {
+  release(broken: boolean): void;
+  on(event: 'error' | 'end', listener: () => void): unknown;
+}
+
+/** Of each pool that has been guarded: its clients that have been met. */
+const guarded = new WeakMap<PgPool, WeakSet<PgPoolClient>>();
+
+/**
+ * Keeps the death of a connection from doing more than failing its statements. A client of pg that is in use emits `error`, to which neither
+ * the pool nor Drizzle listens, and Node ends the process. And a transaction of Drizzle whose BEGIN fails never gives its client back, so the
+ * pool has one less until all callers wait for ever.
+ */
+export function guardPool(pool: PgPool): void {
+  if (guarded.has(pool)) return;
+  const met = new WeakSet<PgPoolClient>();
+  guarded.set(pool, met);
+  const inUse = new WeakSet<PgPoolClient>();
+  pool.on('error', () => {}); // of a connection that no one uses: the pool replaces it
+  pool.on('release', (_, client) => inUse.delete(client));
+  pool.on('acquire', (client) => {
+    inUse.add(client);
+    if (met.has(client)) return;
+    met.add(client);
+    client.on('error', () => {}); // its statements fail with it
+    client.on('end', () => {
+      if (!inUse.has(client)) return;
+      client.release(true);
+      client.release = () => {}; // Drizzle's own call, where it comes, is the second one
+    });
+  });
 }
 
 /** SQL that becomes part of a statement as it is. */

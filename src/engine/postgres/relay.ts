@@ -99,7 +99,7 @@ export class Relay {
   }
 
   /**
-   * Whether the store's keys belonged to this process's database when HOME was last reached. False until that is known, and after the
+   * Whether the store's keys belonged to this process's database when the log group was last reached. False until that is known, and after the
    * database behind the address has changed.
    */
   get owned(): boolean {
@@ -241,7 +241,7 @@ export class Relay {
     if (home !== undefined) this.#owned = database !== undefined && isOf(home, database);
   }
 
-  /** Whether the keys must be left alone. Logs each change. While HOME cannot be reached, nothing is known of a change. */
+  /** Whether the keys must be left alone. Logs each change. While the log group cannot be reached, nothing is known of a change. */
   #isRefused(home: Head | undefined, database: DatabaseIdentity): boolean {
     this.#noteOwner(home);
     const claim = this.#claim.decide(home, database);
@@ -258,8 +258,8 @@ export class Relay {
   }
 
   /**
-   * The due groups that this database may write to now. HOME decides who owns all groups: it is taken first and alone, so one of two
-   * databases gets all of them. While HOME cannot be reached, only groups that are already this database's are written to.
+   * The due groups that this database may write to now. The log group decides who owns all groups: it is taken first and alone, so one of two
+   * databases gets all of them. While the log group cannot be reached, only groups that are already this database's are written to.
    */
   #claimed(due: readonly GroupHead[], home: Head | undefined, { identity }: OutboxView): readonly GroupHead[] {
     switch (this.#claim.decide(home, identity)) {
@@ -274,16 +274,16 @@ export class Relay {
     }
   }
 
-  /** With HOME all groups, or not HOME: see `#apply`. */
+  /** With the log group all groups, or not the log group: see `#apply`. */
   #due(reached: readonly GroupHead[]): readonly GroupHead[] {
     const due = this.#database.toBePurged ? reached : reached.filter(isDue);
     return withLogGroup(due, reached, this.#store.groups);
   }
 
   /**
-   * HOME last, and only when all others have applied the same rows: it tells the process memories what to drop, and a process that then read
-   * the old value from a group that had not applied it would keep it, with no record left to come. HOME's lease names the leases of the
-   * others, and HOME logs what any of them had not released: a reader may have read it there since the record of its fence.
+   * The log group last, and only when all others have applied the same rows: it tells the process memories what to drop, and a process that then read
+   * the old value from a group that had not applied it would keep it, with no record left to come. The log group's lease names the leases of the
+   * others, and the log group logs what any of them had not released: a reader may have read it there since the record of its fence.
    */
   async #apply(ticks: readonly { group: number; tick: Tick }[]): Promise<Applied[]> {
     const others = ticks.filter(({ group }) => group !== LOG_GROUP);

@@ -7,7 +7,7 @@
 -- ARGV[9] ttl of tokens, ms                      ARGV[10] channel, '' for none
 -- ARGV[11] rows: [[xid, token, message, record for the log or '', [index of each tag in KEYS], 1 to log it in any case]]
 -- ARGV[12] length of the log, '' in groups that do not keep it    ARGV[13] epoch, should the log be new
--- ARGV[14] of HOME in a Cluster: the generations of the other groups' leases, by group, comma separated; '' for none
+-- ARGV[14] of the log group in a Cluster: the generations of the other groups' leases, by group, comma separated; '' for none
 -- Reply   {result, generation of the lease granted or renewed or '', ids of rows with tags here that were not released here before}
 --         result: 'applied'; 'moved' (another server), 'raced' (another position, or the lease of another database), 'late' (the lease
 --         it would grant is over)

@@ -262,7 +262,7 @@ function textOf(error: unknown): string {
   return refusalText(messageOf(error));
 }
 
-/** HOME's part only when those of all other groups have ended well: what it tells is true of them, too. */
+/** The log group's part only when those of all other groups have ended well: what it tells is true of them, too. */
 export async function homeLast(parts: readonly Part[], run: (part: Part) => Promise<void>): Promise<void> {
   await allEnded(parts.filter(({ group }) => group.index !== LOG_GROUP).map(run));
   await allEnded(parts.filter(({ group }) => group.index === LOG_GROUP).map(run));

@@ -117,7 +117,7 @@ export class RedisStore implements Store {
           const asked = group.index === LOG_GROUP ? log : undefined;
           const tagsFrom = mints ? 1 + keys.length : undefined;
           const [found, records] = await this.#readGroup(client, group, { names, tagsFrom, log: asked });
-          if (asked !== undefined) logView = asked === 'end' ? endOf(records) : sinceMark(asked, records);
+          if (asked !== undefined) logView = asked === 'tail' ? endOf(records) : sinceMark(asked, records);
           gather(entries, keys, found.slice(1));
           gather(tokens, tags, found.slice(1 + keys.length));
           if (mint && !mints) await this.#mint(client, group, tags, tokens);
@@ -152,7 +152,7 @@ export class RedisStore implements Store {
   async #readGroup(
     client: Redis | Cluster,
     group: Group,
-    { names, tagsFrom, log }: { names: string[]; tagsFrom: number | undefined; log: LogMark | 'end' | undefined },
+    { names, tagsFrom, log }: { names: string[]; tagsFrom: number | undefined; log: LogMark | 'tail' | undefined },
   ): Promise<[found: readonly (string | null)[], records: unknown]> {
     const ask = (minting: 'by digest' | 'whole') => {
       const pipeline = client.pipeline();
@@ -254,7 +254,7 @@ export class RedisStore implements Store {
         const news = readMessage(text);
         if (news !== undefined) hear(news);
       },
-      gap: () => hear({ kind: 'gap' }),
+      gap: () => hear({ kind: 'disconnected' }),
     });
   }
 
@@ -282,9 +282,9 @@ export class RedisStore implements Store {
     this.#groups.close();
   }
 
-  #askLog(pipeline: ChainableCommander, group: Group, log: LogMark | 'end'): ChainableCommander {
+  #askLog(pipeline: ChainableCommander, group: Group, log: LogMark | 'tail'): ChainableCommander {
     const name = protocolKey('log', group);
-    if (log === 'end') return pipeline.xrevrange(name, '+', '-', 'COUNT', 1);
+    if (log === 'tail') return pipeline.xrevrange(name, '+', '-', 'COUNT', 1);
     // From the mark itself on: only if it is still there is nothing missing behind it. And one more than may be answered.
     const before = `${log.epoch}-${log.sequence - 1}`;
     return pipeline.xread('COUNT', MAX_RECORDS_PER_READ + 2, 'STREAMS', name, before);

@@ -29,23 +29,23 @@ type StreamRecord = [id: string, fields: string[]];
 
 export function endOf(reply: unknown): LogSlice {
   const last = (reply as StreamRecord[])[0];
-  return { kind: 'end', mark: last && markOf(last[0]) };
+  return { kind: 'tail', mark: last && markOf(last[0]) };
 }
 
 export function sinceMark(since: LogMark, reply: unknown): LogSlice {
   const found = (reply as [string, StreamRecord[]][] | null)?.[0]?.[1] ?? [];
   const [first, ...next] = found;
   const isMark = first?.[0] === `${since.epoch}-${since.sequence}`;
-  if (!isMark || next.length > MAX_RECORDS_PER_READ) return { kind: 'hole' };
+  if (!isMark || next.length > MAX_RECORDS_PER_READ) return { kind: 'gap' };
   const records = [];
   let sequence = since.sequence;
   for (const [id, [, text]] of next) {
     const mark = markOf(id);
     const tags = tagsOf(text);
-    if (mark.epoch !== since.epoch || mark.sequence !== ++sequence || tags === undefined) return { kind: 'hole' };
+    if (mark.epoch !== since.epoch || mark.sequence !== ++sequence || tags === undefined) return { kind: 'gap' };
     records.push(tags);
   }
-  return { kind: 'next', mark: { epoch: since.epoch, sequence }, records };
+  return { kind: 'records', mark: { epoch: since.epoch, sequence }, records };
 }
 
 function markOf(id: string): LogMark {

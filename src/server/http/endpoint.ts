@@ -1,113 +1,136 @@
 /**
- * Queries and mutations over HTTP, through Apollo Server. Before a body is read its sender is admitted: counted by
- * address and authenticated. Cacheable responses are handed to cached-responses.ts.
+ * The last stages of a request to the API, in Fastify: its body is parsed, Apollo Server runs its operation, and the
+ * response is sent. A request that comes straight from its client is admitted first, before its body is read.
  */
+import { Readable } from 'node:stream';
 import { type ApolloServer, HeaderMap, type HTTPGraphQLResponse } from '@apollo/server';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { ReadSet } from '../../engine/cache/index.js';
-import type { ResponseCache } from '../../engine/graphql/index.js';
-import { badRequest, type ErrorMask } from '../../graphql/errors.js';
+import type { FastifyInstance, FastifyReply, FastifyRequest, RequestPayload } from 'fastify';
+import type { Cache } from '../../engine/cache/index.js';
+import { badRequest, badUserInput, type ErrorMask } from '../../graphql/errors.js';
 import { httpOf } from '../../graphql/http-headers.js';
 import { MAX_ANONYMOUS_BODY_BYTES } from '../../graphql/limits.js';
+import type { Admit, Sender } from '../admission.js';
 import { type Documents, noToken } from '../operations/documents.js';
-import type { Admitted, AdmittedRequest, RequestContext } from '../request-context.js';
+import { tracerFor } from '../operations/trace-plugin.js';
+import type { RateLimits } from '../rate-limit/rate-limit.js';
+import { emptyOutcome, type OperationOutcome, RequestContext } from '../request-context.js';
 import { ArrivingBodies } from './arriving-bodies.js';
-import type { PendingRequest } from './cached-responses.js';
-import { clientGone } from './request-signal.js';
+import type { CachedResponses } from './cached-responses.js';
+import { clientGone, requestSignal } from './request-signal.js';
 import { tooManyUnread, type UnreadResponses } from './unread-responses.js';
 
 /** A response up to this size is not tracked until it is read; tracking would cost more than the response. */
 const TRACKED_BYTES = 8 * 1024;
+/** `snapshot`: all values of the answer are from one moment. */
+const CONSISTENCY_HEADER = 'x-consistency';
 
 export interface EndpointOptions {
   readonly apollo: ApolloServer<RequestContext>;
-  readonly answers: ResponseCache;
+  readonly cache: Cache;
+  readonly responses: CachedResponses;
   readonly documents: Documents;
   readonly unread: UnreadResponses;
   readonly mask: ErrorMask;
-  /** The requests that cached-responses.ts has passed on. */
-  readonly asked: WeakMap<object, PendingRequest>;
-  /** The sender of each request, set before its body is read. */
-  readonly admitted: WeakMap<object, Admitted>;
   /** @throws the refusal of the request */
-  readonly admit: (request: FastifyRequest) => Promise<Admitted>;
-  readonly readSet: () => ReadSet;
-  readonly contextOf: (
-    opened: AdmittedRequest,
-    request: FastifyRequest,
-    reply: FastifyReply,
-  ) => Promise<RequestContext>;
+  readonly admit: Admit;
+  readonly rateLimits?: RateLimits | undefined;
+  readonly production: boolean;
+  /** Time limit from a request's arrival to its answer, in ms. Defaults to 30 s. */
+  readonly answerTimeoutMs?: number | undefined;
 }
 
 export function serveQueries(app: FastifyInstance, url: string, options: EndpointOptions): void {
-  const { answers, asked, admitted, admit, readSet } = options;
+  const { responses, admit } = options;
   const arriving = new ArrivingBodies();
-  const answered = new WeakMap<object, AdmittedRequest>();
   app.route({
     url,
     method: ['GET', 'POST'],
     // Before the body is parsed: a caller over its limit causes no parsing, and an unparsable body is counted.
-    onRequest: async (request) => {
+    onRequest: async ({ raw, socket, headers, apiRequest }) => {
       // The address of a closed connection is unknown and cannot be counted.
-      if (request.socket.destroyed) throw clientGone();
-      const sender = await (asked.get(request.raw)?.opened ?? admit(request));
-      if (sender.identity === undefined) requireSmallBody(request);
-      arriving.admit(request.raw, sender.caller);
-      admitted.set(request.raw, sender);
+      if (socket.destroyed) throw clientGone();
+      const sender = await apiRequest.admit(() => admit(raw));
+      if (sender.identity === undefined) requireSmallBody(headers);
+      if (apiRequest.received === undefined) arriving.admit(raw, sender.caller);
     },
+    // The stream of a body that has been received is at its end.
+    preParsing: ({ apiRequest: { received } }, _reply, payload, done) =>
+      done(null, received === undefined ? payload : (Readable.from(received.body) as RequestPayload)),
     handler: async (request, reply) => {
-      const sender = admitted.get(request.raw) as Admitted; // set in onRequest
-      // Created after the body arrived and after writes made while admitting. cached-responses.ts creates its own at
-      // the same point.
-      const opened: AdmittedRequest =
-        'readSet' in sender ? (sender as AdmittedRequest) : { ...sender, readSet: readSet() };
-      const response = await answer(options, { opened, request, reply });
-      if (opened.answeredFor !== undefined) answered.set(request.raw, opened);
-      return send(options, { opened, response, reply });
+      const sender = request.apiRequest.sender as Sender; // admitted in onRequest
+      const exchange = { sender, request, reply };
+      return send(options, exchange, await answer(options, exchange));
     },
-    onSend: async ({ raw }, reply, payload) => {
-      const [opened, question] = [answered.get(raw), asked.get(raw)?.question];
-      if (opened?.identity === undefined || question === undefined || reply.statusCode !== 200) return payload;
-      const { readSet, identity, answeredFor: cost = 0 } = opened;
-      answers.keep(question, identity.userId, readSet, { text: payload as string, headers: reply.getHeaders(), cost });
+    onSend: async ({ apiRequest }, reply, payload) => {
+      if (reply.statusCode === 200) responses.keep(apiRequest, payload as string, reply.getHeaders());
       return payload;
     },
   });
 }
 
 /** @throws UNAUTHENTICATED before a long body is read that could not contain an answerable request */
-function requireSmallBody({ headers }: FastifyRequest): void {
+function requireSmallBody(headers: FastifyRequest['headers']): void {
   const bytes = Number(headers['content-length'] ?? 0);
   if (bytes > MAX_ANONYMOUS_BODY_BYTES || headers['transfer-encoding'] !== undefined) throw noToken();
 }
 
 interface Exchange {
-  readonly opened: AdmittedRequest;
+  readonly sender: Sender;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
 }
 
-async function answer(options: EndpointOptions, exchange: Exchange): Promise<HTTPGraphQLResponse> {
-  const { apollo, documents, unread, contextOf } = options;
-  const { opened, request, reply } = exchange;
+interface ApolloResult {
+  readonly response: HTTPGraphQLResponse;
+  readonly outcome: OperationOutcome;
+}
+
+async function answer(options: EndpointOptions, exchange: Exchange): Promise<ApolloResult> {
+  const { apollo, documents, unread } = options;
+  const { sender, request } = exchange;
   const body = bodyOf(request);
   const search = searchOf(request.url);
   const text = documentOf(request.method === 'GET' ? Object.fromEntries(new URLSearchParams(search)) : body);
   const { accept } = request.headers;
+  const outcome = emptyOutcome();
   let refused: HTTPGraphQLResponse | undefined;
   const response = await apollo.executeHTTPGraphQLRequest({
     httpGraphQLRequest: { body, method: request.method, headers: headersOfRequest(request), search },
     context: async () => {
-      refused = text === undefined ? undefined : await documents.admit(text, accept, opened);
-      if (unread.isBehind(opened.caller)) throw tooManyUnread();
+      refused = text === undefined ? undefined : await documents.admit(text, accept, sender);
+      if (unread.isBehind(sender.caller)) throw tooManyUnread();
       // The response that is sent contains the reason.
       if (refused !== undefined) throw badRequest('This document is not valid.');
-      return contextOf(opened, request, reply);
+      return contextOf(options, exchange, outcome);
     },
   });
-  if (refused !== undefined) return refused;
-  if (opened.invalidDocument === true && text !== undefined) documents.refuse(text, accept, response);
-  return response;
+  if (refused !== undefined) return { response: refused, outcome };
+  if (outcome.invalidDocument && text !== undefined) documents.refuse(text, accept, response);
+  return { response, outcome };
+}
+
+function contextOf(
+  { cache, rateLimits, production, answerTimeoutMs }: EndpointOptions,
+  { sender, request: { headers, apiRequest }, reply }: Exchange,
+  outcome: OperationOutcome,
+): RequestContext {
+  const writes = { begun: false };
+  return new RequestContext({
+    sender,
+    // Without a cached response it begins here: after the body has arrived and after writes made for admission.
+    readSet: apiRequest.received?.readSet ?? cache.readSet(),
+    outcome,
+    tracer: tracerFor(headers, { production, identity: sender.identity }),
+    snapshot: wantsSnapshot(headers[CONSISTENCY_HEADER]),
+    signal: requestSignal(reply, writes, answerTimeoutMs),
+    writes,
+    rateLimits,
+  });
+}
+
+function wantsSnapshot(header: string | string[] | undefined): boolean {
+  if (header === undefined || header === 'snapshot') return header === 'snapshot';
+  throw badUserInput(CONSISTENCY_HEADER, `expected snapshot or no header, got ${JSON.stringify(header)}`, 400);
 }
 
 /** The document that a request contains; undefined if it names one or has none. */
@@ -125,19 +148,20 @@ interface Head {
 /** @returns the body */
 async function send(
   { unread, mask }: EndpointOptions,
-  { opened, response, reply }: { opened: AdmittedRequest; response: HTTPGraphQLResponse; reply: FastifyReply },
+  { sender: { caller }, request: { apiRequest }, reply }: Exchange,
+  { response, outcome: { operation, answered } }: ApolloResult,
 ): Promise<string> {
   const text = await textOf(response);
   const bytes = Buffer.byteLength(text);
   const head: Head = { status: response.status ?? 200, headers: response.headers, text };
   // The response of a mutation that has run is always sent.
-  const mayWait = unread.allows(opened.caller, bytes) || opened.isMutation === true;
+  const mayWait = unread.allows(caller, bytes) || operation?.type === 'mutation';
   const { status, headers, text: sent } = mayWait ? head : refusal(mask);
-  if (!mayWait) delete opened.answeredFor;
+  if (mayWait && answered && operation !== undefined) apiRequest.markCacheable(operation.cost);
   reply.code(status);
   for (const [name, value] of headers) reply.header(name, value);
   // Smaller responses are bounded by Node, which stops reading from a connection on which responses wait.
-  if (mayWait && bytes > TRACKED_BYTES) unread.track(reply.raw, opened.caller, bytes);
+  if (mayWait && bytes > TRACKED_BYTES) unread.track(reply.raw, caller, bytes);
   return sent;
 }
 

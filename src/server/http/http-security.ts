@@ -16,7 +16,6 @@ const CHECK_EVERY_MS = 2 * SECOND;
 const CORS_MAX_AGE_S = (10 * MINUTE) / SECOND;
 /** Response headers that pages of other origins can read. */
 const EXPOSED = [
-  'Age',
   'Cache-Control',
   'ETag',
   'Retry-After',

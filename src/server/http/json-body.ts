@@ -6,19 +6,18 @@
  * by counting, which takes a millisecond. The time spent on parsing bodies is charged like the time for new documents.
  */
 import { isUtf8 } from 'node:buffer';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { badRequest } from '../../graphql/errors.js';
 import { MAX_BODY_VALUES } from '../../graphql/limits.js';
+import type { Documents } from '../operations/documents.js';
 
 /** A smaller body is parsed faster than its time could be measured. */
 const TIMED_BYTES = 1024;
 /** A body of at least this size waits for its own event-loop tick, since it may take more than a millisecond. */
 export const LARGE_BODY_BYTES = 8 * 1024;
 
-/** Runs `parse` when the sender's time budget allows. `wait`: in an event-loop tick of its own. @throws RATE_LIMITED */
-export type Timed = (request: FastifyRequest, parse: () => void, options: { wait: boolean }) => Promise<void>;
-
-export function readJsonBodies(app: FastifyInstance, timed: Timed): void {
+/** `documents`: limits the time of a body's sender. */
+export function readJsonBodies(app: FastifyInstance, documents: Documents): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     const run = () => {
@@ -28,8 +27,10 @@ export function readJsonBodies(app: FastifyInstance, timed: Timed): void {
       }
       parse(request, body.toString(), done);
     };
-    if (body.length < TIMED_BYTES) return run();
-    timed(request, run, { wait: body.length > LARGE_BODY_BYTES }).catch(done);
+    const { sender } = request.apiRequest;
+    // Without a sender the route is outside the API.
+    if (body.length < TIMED_BYTES || sender === undefined) return run();
+    documents.timed(sender, run, { wait: body.length > LARGE_BODY_BYTES }).catch(done);
   });
 }
 

@@ -21,7 +21,8 @@ import { unauthenticated } from '../../graphql/errors.js';
 import { headerMap } from '../../graphql/http-headers.js';
 import { LIMITS, PARSE_OPTIONS } from '../../graphql/limits.js';
 import { SECOND } from '../../std/time.js';
-import type { AdmittedRequest, RequestContext } from '../request-context.js';
+import type { Sender } from '../admission.js';
+import type { RequestContext } from '../request-context.js';
 import { DocumentStore } from './document-store.js';
 import { TimeBudget } from './time-budget.js';
 import { type Turns, WHOLE_TURN } from './turns.js';
@@ -32,9 +33,6 @@ const MAX_REFUSED_CHARS = 1024 * 1024;
 const VIEWERS_TIME = { burstMs: 1000, msPerSecond: 50 };
 /** Time budget of an address, for requests without a token. Introspection by tools takes about 10 ms. */
 const ANONYMOUS_TIME = { burstMs: 250, msPerSecond: 10 };
-
-/** The sender of a document. */
-export type Sender = Pick<AdmittedRequest, 'caller' | 'identity'>;
 
 export interface DocumentsOptions {
   /** Whether the time of one caller is limited. */
@@ -123,12 +121,12 @@ export class Documents {
   /** Measures the time Apollo takes to read a document, and remembers invalid ones. */
   plugin(): ApolloServerPlugin<RequestContext> {
     return {
-      requestDidStart: async ({ contextValue: { opened } }) => {
+      requestDidStart: async ({ contextValue: { sender, outcome } }) => {
         const timed = async () => {
           const startedMs = performance.now();
           return async (fault?: unknown) => {
-            this.#spend(opened, performance.now() - startedMs);
-            if (fault !== undefined) opened.invalidDocument = true;
+            this.#spend(sender, performance.now() - startedMs);
+            if (fault !== undefined) outcome.invalidDocument = true;
           };
         };
         return { parsingDidStart: timed, validationDidStart: timed };

@@ -10,9 +10,9 @@ import type { GatewayExecutor, GatewayInterface } from '@apollo/server-gateway-i
 import { type ExecutionResult, execute, type GraphQLSchema } from 'graphql';
 import { abortable, type Cache, type ReadSet } from '../../engine/cache/index.js';
 import type { Database, MainDatabase } from '../../engine/postgres/index.js';
-import type { Context } from '../../graphql/context.js';
 import { Loads } from '../../graphql/context.js';
 import { badVariable } from '../../graphql/errors.js';
+import type { AcceptedOperation, RequestContext } from '../request-context.js';
 import { CompiledQueries } from './compiled-query.js';
 import type { LargeResponses } from './large-responses.js';
 import { bytesOf, ResponseSize, ResponseTooLarge } from './response-size.js';
@@ -30,9 +30,7 @@ export interface Consistency {
 type Run = () => Promise<ExecutionResult>;
 type ExecutorRequest = Parameters<GatewayExecutor>[0];
 
-export interface ExecutorOptions {
-  readonly cache: Cache;
-  readonly db: MainDatabase;
+export interface ExecutorOptions extends Sources {
   readonly production: boolean;
   readonly maxResponseBytes: number;
   readonly large: LargeResponses;
@@ -53,34 +51,37 @@ export function executorGateway(schema: GraphQLSchema, options: ExecutorOptions)
 class OperationExecutor {
   readonly #schema: GraphQLSchema;
   readonly #options: ExecutorOptions;
+  readonly #sources: Sources;
   readonly #queries: CompiledQueries;
 
   constructor(schema: GraphQLSchema, options: ExecutorOptions) {
     this.#schema = schema;
     this.#options = options;
+    this.#sources = { cache: options.cache, db: options.db };
     this.#queries = new CompiledQueries(schema);
   }
 
   async execute(request: ExecutorRequest): Promise<ExecutionResult> {
-    const context = request.context as Context; // set by server.ts's `contextOf`
+    const context = request.context as RequestContext; // made by http/endpoint.ts
     // A run that continues after the abort gets no more loads; a mutation finishes what it has begun.
     return blamed(await abortable(this.#execute(request, context), context.signal));
   }
 
-  #execute(request: ExecutorRequest, context: Context): Promise<ExecutionResult> {
+  #execute(request: ExecutorRequest, context: RequestContext): Promise<ExecutionResult> {
+    const isQuery = request.operation.operation === 'query';
     // After a bailout the query runs again, which a mutation must not, and mutations do not spend their time here.
-    if (request.operation.operation !== 'query') return this.#interpret(request, context);
-    const { cache, db } = this.#options;
     // A trace needs the path of each field.
-    const run: Run = context.tracer.enabled
-      ? () => this.#interpret(request, context)
-      : () => this.#runCompiled(request, context);
-    return context.snapshot ? runSnapshot(run, context, { cache, db }) : runOnce(run, context, cache, db);
+    const run: Run =
+      isQuery && !context.tracer.enabled
+        ? () => this.#runCompiled(request, context)
+        : () => this.#interpret(request, context);
+    if (!isQuery) return runMutation(run, context, this.#sources);
+    return context.snapshot ? runSnapshot(run, context, this.#sources) : runOnce(run, context, this.#sources);
   }
 
   async #interpret(
     { document, request: { variables }, operation, operationName }: ExecutorRequest,
-    context: Context,
+    context: RequestContext,
   ): Promise<ExecutionResult> {
     const { production, maxResponseBytes, large } = this.#options;
     const result = await execute({
@@ -97,7 +98,7 @@ class OperationExecutor {
     return result;
   }
 
-  async #runCompiled(request: ExecutorRequest, context: Context): Promise<ExecutionResult> {
+  async #runCompiled(request: ExecutorRequest, context: RequestContext): Promise<ExecutionResult> {
     const { document, operation } = request;
     const { variables } = request.request;
     const size = new ResponseSize(this.#options.maxResponseBytes);
@@ -107,7 +108,7 @@ class OperationExecutor {
         return { data };
       },
       (reason) => {
-        context.signal?.throwIfAborted();
+        context.signal.throwIfAborted();
         if (reason instanceof ResponseTooLarge) throw reason; // graphql-js would build the answer again
         return this.#interpret(request, context);
       },
@@ -115,22 +116,29 @@ class OperationExecutor {
   }
 }
 
-async function runOnce(run: Run, context: Context, cache: Cache, db: Database): Promise<ExecutionResult> {
-  const readSet = context.readSet ?? cache.readSet();
-  context.loaders = loadsOf(context, { cache, db, readSet });
+interface Sources {
+  readonly cache: Cache;
+  readonly db: MainDatabase;
+}
+
+/** Its fields are read from Postgres: they show its outcome, and nothing of it is cached. */
+function runMutation(run: Run, context: RequestContext, sources: Sources): Promise<ExecutionResult> {
+  context.loaders = loadsOf(context, { ...sources, bypass: 'mutation' });
+  return run();
+}
+
+async function runOnce(run: Run, context: RequestContext, sources: Sources): Promise<ExecutionResult> {
+  context.loaders = loadsOf(context, { ...sources, readSet: context.readSet });
   const result = await run();
-  if (result.errors === undefined) context.markCacheable?.();
+  if (result.errors === undefined) context.outcome.answered = true;
   return result;
 }
 
-async function runSnapshot(
-  run: Run,
-  context: Context,
-  { cache, db }: { cache: Cache; db: MainDatabase },
-): Promise<ExecutionResult> {
+async function runSnapshot(run: Run, context: RequestContext, { cache, db }: Sources): Promise<ExecutionResult> {
+  const { cost } = context.outcome.operation as AcceptedOperation; // it runs
   let runs = 1;
   for (; runs <= MAX_RUNS; runs++) {
-    if (runs > 1) await context.charge?.(context.cost);
+    if (runs > 1) await context.charge(cost);
     const readSet = cache.readSet({ snapshot: true });
     context.loaders = loadsOf(context, { cache, db, readSet });
     const result = await run();
@@ -138,7 +146,7 @@ async function runSnapshot(
     if (await cache.validate(readSet)) return withConsistency(result, { mode: 'snapshot', source: 'cache', runs });
     if (readSet.unverifiable) break; // fenced or without a lease: another run now would not help
   }
-  await context.charge?.(context.cost);
+  await context.charge(cost);
   const inTransaction = async (at: Database) => {
     context.loaders = loadsOf(context, { cache, db: at, bypass: 'snapshot' });
     return withConsistency(await run(), { mode: 'snapshot', source: 'database', runs: Math.min(runs, MAX_RUNS) + 1 });
@@ -148,8 +156,8 @@ async function runSnapshot(
 }
 
 function loadsOf(
-  { viewerId, tracer, signal }: Context,
-  from: { cache: Cache; db: Database; readSet?: ReadSet; bypass?: 'snapshot' },
+  { viewerId, tracer, signal }: RequestContext,
+  from: { cache: Cache; db: Database; readSet?: ReadSet; bypass?: 'snapshot' | 'mutation' },
 ): Loads {
   return new Loads({ ...from, viewer: viewerId, tracer, signal });
 }

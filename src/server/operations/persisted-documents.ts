@@ -71,8 +71,8 @@ export class RegisteredDocuments {
   plugin(): ApolloServerPlugin<RequestContext> {
     return {
       requestDidStart: async () => ({
-        executionDidStart: async ({ metrics, queryHash, source, contextValue: { opened } }) => {
-          const { identity } = opened;
+        executionDidStart: async ({ metrics, queryHash, source, contextValue: { sender } }) => {
+          const { identity } = sender;
           if (!metrics.persistedQueryRegister || identity === undefined) return;
           void this.register(`apq:${queryHash}`, source, identity.userId);
         },

@@ -26,7 +26,8 @@ export class RateLimitResolver {
     nullable: true,
     description: "The viewer's rate limit after this request. Null if rate limiting is disabled.",
   })
-  rateLimit(@Ctx() { rateLimit }: Context): RateLimit | null {
+  rateLimit(@Ctx() context: Context): RateLimit | null {
+    const { rateLimit } = context.markUncacheable();
     return rateLimit ?? null;
   }
 }

@@ -6,12 +6,10 @@
  * No more points than the limit are granted. Prefetched points left at the end of a window are lost to other processes:
  * at most one prefetch per process.
  */
-import type { ApolloServerPlugin } from '@apollo/server';
 import { GraphQLError } from 'graphql';
 import ipaddr from 'ipaddr.js';
 import { LRUCache } from 'lru-cache';
 import { type Clock, systemClock } from '../../engine/cache/index.js';
-import type { Context } from '../../graphql/context.js';
 import { headerMap } from '../../graphql/http-headers.js';
 import type { RateState } from '../../graphql/rate-state.js';
 import { SECOND } from '../../std/time.js';
@@ -95,6 +93,15 @@ export class RateLimits {
     if (ledger.left === 0 || this.#isOver(ledger)) this.#prefetchFor(ledger);
   }
 
+  /**
+   * Charges an operation: whole points, at least one. One point if computing its cost fails, which the operation itself
+   * reports. @throws RATE_LIMITED
+   */
+  async charge(caller: string, cost: number | Promise<number>): Promise<RateState> {
+    const points = typeof cost === 'number' ? cost : await cost.catch(() => 1);
+    return this.consume(caller, Math.max(1, Math.ceil(points)));
+  }
+
   /** @throws RATE_LIMITED if the window has fewer points left; none are spent then */
   consume(caller: string, cost: number): Promise<RateState> {
     return this.#consumeFrom(this.#allowanceOf(caller, this.#points), cost);
@@ -162,36 +169,6 @@ export class RateLimits {
 /** The caller that is charged: the viewer, or the address without a viewer. */
 export function callerOf({ userId }: { readonly userId: string | undefined }, address: string): string {
   return userId === undefined ? `anonymous:${networkOf(address)}` : `viewer:${userId}`;
-}
-
-/** Rounds to whole points, at least one. */
-export function pointsFor(cost: number): number {
-  return Math.max(1, Math.ceil(cost));
-}
-
-/**
- * Spends the cost of an operation before it runs, and adds rate limit headers to every answer. Must come after the
- * plugin that sets the context's `cost` in the same hook.
- */
-export function rateLimitPlugin(
-  limits: RateLimits | undefined,
-  caller: (context: Context) => string,
-): ApolloServerPlugin<Context> {
-  if (limits === undefined) return {};
-  return {
-    requestDidStart: async () => ({
-      didResolveOperation: async ({ contextValue }) => {
-        const { costing, cost = 1 } = contextValue as { readonly cost?: number; readonly costing?: Promise<number> };
-        // The request itself reports the failure.
-        const points = costing === undefined ? cost : await costing.catch(() => 1);
-        contextValue.rateLimitState = await limits.consume(caller(contextValue), pointsFor(points));
-      },
-      willSendResponse: async ({ response, contextValue: { rateLimitState } }) => {
-        if (rateLimitState === undefined) return;
-        for (const [name, value] of headersOf(rateLimitState)) response.http.headers.set(name, value);
-      },
-    }),
-  };
 }
 
 function rateLimited(state: RateState): GraphQLError {

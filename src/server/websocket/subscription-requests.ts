@@ -61,6 +61,9 @@ export interface SubscriptionRequestOptions {
 
 /** The context of one subscription, with what its stream needs. */
 interface RunningContext extends SubscriptionContext {
+  loaders: Loads;
+  /** In points, of each event. */
+  readonly cost: number;
   readonly release: () => void;
 }
 
@@ -191,13 +194,12 @@ export class SubscriptionRequests {
     const context: RunningContext = {
       requestId: randomUUID(),
       viewerId,
-      scopes,
-      db,
       tracer,
       snapshot: false,
       cost,
       signal,
       loaders: loadsOf(false),
+      markUncacheable: () => ({ scopes, rateLimit: undefined }), // events are not cached
       release,
       // Events of one subscription are executed one after the other, so none changes the loaders of another.
       renew({ direct }) {

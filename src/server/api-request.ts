@@ -1,0 +1,94 @@
+/**
+ * All that is known of one HTTP request, from its arrival until its response is sent. The request pipeline
+ * (http/request-pipeline.ts) creates it; each stage adds its result once and hands it on. Fastify's hooks and handlers
+ * find it as `request.apiRequest`.
+ *
+ * | stage | adds | in |
+ * |---|---|---|
+ * | arrived | `arrivedMs`; `received`, if the response may be cached | http/request-pipeline.ts |
+ * | admitted | `sender` | http/request-pipeline.ts, or http/endpoint.ts |
+ * | answered | `cacheableCost`, if the response may be kept | http/endpoint.ts |
+ *
+ * What the execution of its operation finds out is in `OperationOutcome` (request-context.ts).
+ */
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import type { ReadSet } from '../engine/cache/index.js';
+import type { RequestKey } from '../engine/graphql/index.js';
+import type { Sender } from './admission.js';
+
+/** A request whose whole body has been read, and whose response may be cached. */
+export interface Received {
+  readonly body: Buffer;
+  readonly key: RequestKey;
+  /** Begins when the body has arrived: what was written before is read. */
+  readonly readSet: ReadSet;
+}
+
+export class ApiRequest {
+  readonly arrivedMs = performance.now();
+  #received: Received | undefined;
+  #admission: Promise<Sender> | undefined;
+  #sender: Sender | undefined;
+  #cacheableCost: number | undefined;
+
+  /** Absent: the response is neither looked up nor kept, and Fastify reads the body. */
+  get received(): Received | undefined {
+    return this.#received;
+  }
+
+  receive(received: Received): void {
+    this.#received = received;
+  }
+
+  /** Admits the request once: later calls get the first result. @throws the refusal */
+  admit(begin: () => Promise<Sender>): Promise<Sender> {
+    this.#admission ??= this.#admitted(begin);
+    return this.#admission;
+  }
+
+  /** Absent: not admitted, or a request for something else than the API. */
+  get sender(): Sender | undefined {
+    return this.#sender;
+  }
+
+  /** The points that serving the response from the cache costs. Absent: the response must not be kept. */
+  get cacheableCost(): number | undefined {
+    return this.#cacheableCost;
+  }
+
+  markCacheable(cost: number): void {
+    this.#cacheableCost = cost;
+  }
+
+  async #admitted(begin: () => Promise<Sender>): Promise<Sender> {
+    this.#sender = await begin();
+    return this.#sender;
+  }
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set before every other hook. */
+    apiRequest: ApiRequest;
+  }
+}
+
+/** A message that passed through the pipeline before Fastify. */
+interface ExaminedMessage extends IncomingMessage {
+  apiRequest?: ApiRequest;
+}
+
+/** Hands a request on to Fastify together with its message. */
+export function attach(message: ExaminedMessage, request: ApiRequest): void {
+  message.apiRequest = request;
+}
+
+/** Gives each Fastify request its `apiRequest`. Call it before hooks are added that use it. */
+export function decorateRequests(app: FastifyInstance): void {
+  app.decorateRequest('apiRequest');
+  app.addHook('onRequest', (request, _reply, done) => {
+    request.apiRequest = (request.raw as ExaminedMessage).apiRequest ?? new ApiRequest();
+    done();
+  });
+}

@@ -1,0 +1,80 @@
+/** Apollo Server: reads documents, validates them, and runs their operations through the executor. */
+import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginLandingPageDisabled,
+} from '@apollo/server/plugin/disabled';
+import type { ErrorMask } from '../graphql/errors.js';
+import { LIMITS, PARSE_OPTIONS } from '../graphql/limits.js';
+import type { Log } from '../platform/log.js';
+import { statusByMediaType } from './http/graphql-over-http.js';
+import { httpCachePlugin } from './http/http-cache.js';
+import { executorGateway } from './operations/executor.js';
+import { LargeResponses } from './operations/large-responses.js';
+import { type OperationPluginOptions, operationPlugin, rateLimitHeaders } from './operations/operation-plugin.js';
+import { RegisteredDocuments } from './operations/persisted-documents.js';
+import { tracePlugin } from './operations/trace-plugin.js';
+import type { Turns } from './operations/turns.js';
+import type { RequestContext } from './request-context.js';
+
+/**
+ * Headers that a page of another origin cannot make a browser send without a preflight. A plain GET must have one of
+ * them.
+ */
+const UNFORGEABLE_HEADERS = ['authorization', 'apollo-require-preflight', 'x-apollo-operation-name'];
+
+export interface ApolloOptions extends OperationPluginOptions {
+  readonly production: boolean;
+  /** Default: not in production. */
+  readonly introspection?: boolean;
+  readonly maxResponseBytes: number;
+  readonly mask: ErrorMask;
+  readonly turns: Turns;
+  readonly log: Log;
+  /** Whether clients may register documents. */
+  readonly registration: boolean;
+}
+
+/** @returns a server that must be started */
+export function createApollo(options: ApolloOptions): ApolloServer<RequestContext> {
+  const { schema, cache, production, mask, documents, log } = options;
+  const large = new LargeResponses({ maxBytes: options.maxResponseBytes, turns: options.turns });
+  const registered = new RegisteredDocuments(cache.store);
+  return new ApolloServer<RequestContext>({
+    gateway: executorGateway(schema, { ...options, large }),
+    introspection: options.introspection ?? !production,
+    hideSchemaDetailsFromClientErrors: production,
+    validationRules: [...LIMITS],
+    parseOptions: PARSE_OPTIONS,
+    documentStore: documents.store,
+    persistedQueries: options.registration ? { cache: registered } : false,
+    stringifyResult: large.stringify,
+    allowBatchedHttpRequests: false, // a batch would be charged as one request
+    csrfPrevention: { requestHeaders: UNFORGEABLE_HEADERS },
+    includeStacktraceInErrorResponses: false,
+    formatError: mask.format,
+    stopOnTerminationSignals: false, // two concurrent stops would hang; main.ts stops the server
+    plugins: [
+      ApolloServerPluginCacheControlDisabled(),
+      ApolloServerPluginLandingPageDisabled(),
+      operationPlugin(options),
+      tracePlugin,
+      errorPlugin(mask),
+      statusByMediaType,
+      httpCachePlugin(),
+      rateLimitHeaders,
+      documents.plugin(),
+      registered.plugin(),
+    ],
+    logger: { debug: () => {}, info: () => {}, warn: (text) => log.warn(text), error: (text) => log.error(text) },
+  });
+}
+
+/** Gives masked errors the id of their request. */
+function errorPlugin(mask: ErrorMask): ApolloServerPlugin<RequestContext> {
+  return {
+    requestDidStart: async () => ({
+      didEncounterErrors: async ({ errors, contextValue: { requestId } }) => mask.note(errors, requestId),
+    }),
+  };
+}

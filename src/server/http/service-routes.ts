@@ -1,0 +1,39 @@
+/** Routes beside the API: metrics, health checks and the explorer. */
+import type { FastifyInstance } from 'fastify';
+import { type AdmissionOptions, requireScope } from '../admission.js';
+import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
+import { offlinePolicy, sandboxPolicy } from './http-security.js';
+
+const OFFLINE_EXPLORER = '/explorer';
+/** The scope that allows reading /metrics in production. */
+const METRICS_SCOPE = 'metrics:read';
+
+export interface ServiceRoutesOptions extends AdmissionOptions {
+  readonly production: boolean;
+  /** Whether Postgres responds, and the state of Redis, for /readyz. */
+  readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
+  /** Metrics in Prometheus's text format. */
+  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  /** Absent: no explorer. */
+  readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;
+}
+
+export function addServiceRoutes(app: FastifyInstance, endpoint: string, options: ServiceRoutesOptions): void {
+  const { production, rateLimits, readiness, metrics, explorer } = options;
+  app.get('/metrics', async (request, reply) => {
+    if (production) {
+      await rateLimits?.checkAddress(request.ip);
+      await requireScope(options, request, METRICS_SCOPE);
+    }
+    return reply.type(metrics.contentType).send(await metrics.text());
+  });
+  app.get('/healthz', async () => ({ status: 'ok' }));
+  app.get('/readyz', async (_, reply) => {
+    const { postgres, redis } = await readiness();
+    return reply.code(postgres ? 200 : 503).send({ postgres: postgres ? 'up' : 'down', redis });
+  });
+  if (explorer === undefined) return;
+  const pages = { endpoint, fallback: OFFLINE_EXPLORER, ...explorer };
+  app.get('/', sandboxPolicy, async (_, reply) => reply.type('text/html').send(sandboxPage(pages)));
+  app.get(OFFLINE_EXPLORER, offlinePolicy, async (_, reply) => reply.type('text/html').send(offlinePage(pages)));
+}

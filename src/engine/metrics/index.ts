@@ -1,4 +1,7 @@
-/** What an operator watches of the cache, for prom-client: how cached calls end, and everything that should never or rarely happen. */
+/**
+ * What an operator watches of the cache, for prom-client: how cached calls end, and everything that should never or
+ * rarely happen.
+ */
 import { Counter, Gauge, type Registry } from 'prom-client';
 import { type Cache, type CacheEvents, count } from '../cache/index.js';
 import { SECOND } from '../cache/time.js';

@@ -1,6 +1,6 @@
 /**
- * Fences left behind. A writer that died, or never learnt its COMMIT's outcome, leaves its fence; readers that keep meeting
- * it report it here, and Postgres is asked whether the transaction is over. Time alone never removes a fence.
+ * Fences left behind. A writer that died, or never learnt its COMMIT's outcome, leaves its fence; readers that keep
+ * meeting it report it here, and Postgres is asked whether the transaction is over. Time alone never removes a fence.
  */
 import type { Sql } from 'postgres';
 import type { Log } from '../cache/index.js';
@@ -8,7 +8,10 @@ import { fenceIds, type Tag, type WriteProtocol } from '../cache/index.js';
 import { type Clock, systemClock } from '../cache/time.js';
 import { finishedOf } from './outbox.js';
 
-/** A fence seen unchanged for this long is looked into: longer than a commit takes, much shorter than anyone would notice. */
+/**
+ * A fence seen unchanged for this long is looked into: longer than a commit takes, much shorter than anyone would
+ * notice.
+ */
 const SUSPECT_AFTER_MS = 250;
 /** Older than this, and its writer is slow or dead: reported, so that an operator can look. */
 const OLD_AFTER_MS = 1000;
@@ -64,7 +67,10 @@ export class FenceWatch {
     }
   }
 
-  /** RESOLVE: releases those transactions that Postgres says are over. One still in progress keeps its fence, however old. */
+  /**
+   * RESOLVE: releases those transactions that Postgres says are over. One still in progress keeps its fence, however
+   * old.
+   */
   async resolve(xids: readonly string[], tags: readonly Tag[]): Promise<void> {
     try {
       const { finished, database } = await finishedOf(this.#sql(), xids);

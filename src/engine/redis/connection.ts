@@ -1,7 +1,7 @@
 /**
- * Where Redis is and how it is reached: one server, the primary that Sentinels name, or a Cluster. A command goes out on a live
- * connection now or fails now; it is never kept for later. Every connection knows the run id of the server it leads to, since
- * the lease is one run's alone.
+ * Where Redis is and how it is reached: one server, the primary that Sentinels name, or a Cluster. A command goes out
+ * on a live connection now or fails now; it is never kept for later. Every connection knows the run id of the server it
+ * leads to, since the lease is one run's alone.
  */
 import calculateSlot from 'cluster-key-slot';
 import { type Cluster, Redis, type RedisOptions } from 'ioredis';
@@ -51,8 +51,8 @@ export interface Connection {
   /** The server that keys with this hash tag are on; undefined while there is no connection to it. */
   serverOf(hashTag: string): Server | undefined;
   /**
-   * Whether commands go to the database that the place names. ioredis drops a refusal of SELECT and goes on in database 0, which may
-   * belong to another installation.
+   * Whether commands go to the database that the place names. ioredis drops a refusal of SELECT and goes on in database
+   * 0, which may belong to another installation.
    */
   readonly selected: boolean;
   /** The server's refusal of SELECT, for as long as no later SELECT has succeeded. */
@@ -90,7 +90,8 @@ function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Red
     enableOfflineQueue: false,
     lazyConnect: once === true,
     retryStrategy,
-    // A primary that became a replica: the next connection leads to the new one. Once: the client would leave it again for each error.
+    // A primary that became a replica: the next connection leads to the new one. Once: the client would leave it again
+    // for each error.
     reconnectOnError: (error) => {
       const leave = !leaving && error.message.startsWith('READONLY');
       leaving ||= leave;
@@ -260,7 +261,10 @@ function watchNodes(client: Cluster, { waitMs, once }: ConnectOptions): Readonly
   return nodes;
 }
 
-/** Never queued, never sent twice by the client itself: what a late command may do is the caller's to say. Of a Cluster see sends-once.ts. */
+/**
+ * Never queued, never sent twice by the client itself: what a late command may do is the caller's to say. Of a Cluster
+ * see sends-once.ts.
+ */
 function commandOptions(waitMs: number): RedisOptions {
   return {
     maxRetriesPerRequest: 0,

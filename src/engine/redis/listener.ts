@@ -1,6 +1,6 @@
 /**
- * Hears one channel on a connection of its own, for as long as it is wanted. Published messages are not kept for anybody: whenever one may
- * have been missed, because the connection is new or gone, the listener says so.
+ * Hears one channel on a connection of its own, for as long as it is wanted. Published messages are not kept for
+ * anybody: whenever one may have been missed, because the connection is new or gone, the listener says so.
  */
 import type { Cluster, Redis } from 'ioredis';
 import { openClient, type RedisPlace } from './connection.js';

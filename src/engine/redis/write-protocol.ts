@@ -187,8 +187,9 @@ export class RedisWriteProtocol implements WriteProtocol {
   }
 
   /**
-   * The log group has all ids, publishes, and logs what no fence did, or what a fence did that some group has lost since. It comes last: a reader of
-   * the record must find the fresh tokens, or it would keep in memory what it still reads under the old ones.
+   * The log group has all ids, publishes, and logs what no fence did, or what a fence did that some group has lost
+   * since. It comes last: a reader of the record must find the fresh tokens, or it would keep in memory what it still
+   * reads under the old ones.
    */
   async #release(what: {
     readonly xids: string;

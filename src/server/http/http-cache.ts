@@ -30,7 +30,8 @@ export function httpCachePlugin(): ApolloServerPlugin<Context> {
 export function addHttpCache(app: FastifyInstance, path: string): void {
   app.addHook('onSend', async (request, reply, payload) => {
     if (request.routeOptions.url !== path) return payload;
-    // Not `reply.elapsedTime`: without a logger of its own Fastify does not record when a request arrived, and returns 0.
+    // Not `reply.elapsedTime`: without a logger of its own Fastify does not record when a request arrived, and returns
+    // 0.
     const elapsedMs = performance.now() - request.apiRequest.arrivedMs;
     reply.header('server-timing', `total;dur=${elapsedMs.toFixed(2)}`);
     const mayKeep = reply.statusCode === 200 && reply.getHeader('cache-control') === REVALIDATE;

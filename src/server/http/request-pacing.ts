@@ -1,7 +1,7 @@
 /**
  * Paces the start of requests while the process is busy. Node starts every request that has arrived in an event-loop
- * tick, so with hundreds of busy connections a tick takes hundreds of milliseconds, and whatever else waits for the next
- * tick waits as long: see new-connections.ts.
+ * tick, so with hundreds of busy connections a tick takes hundreds of milliseconds, and whatever else waits for the
+ * next tick waits as long: see new-connections.ts.
  *
  * A request that arrives when the tick has used its time waits. Waiting requests start in later ticks, the addresses
  * taking turns, and behind new connections. In a process that is not busy requests start at once.

@@ -68,19 +68,12 @@ export async function createApp(options: AppOptions): Promise<App> {
   const core = createCore(options);
   const taskEvents = new TaskEvents({ ...core, store: options.store });
   const { schema } = createSchema({ ...core, store: options.store, taskEvents, guardRoots: options.checkCoverage });
-  const { rateLimit } = options;
-  const ratePoints = rateLimit && new RatePoints({ ...rateLimit, owned: () => core.relay.owned });
-  const rateLimits = rateLimit && ratePoints && new RateLimits({ ...rateLimit, source: ratePoints });
-  const identities = new Identities({
-    ...core,
-    unknownUsers: options.unknownUsers ?? 'refuse',
-    admitNewUser: async (address) => rateLimits?.admitNewUser(address),
-  });
+  const { ratePoints, rateLimits } = rateLimiting(options, core);
   const server = await createServer({
     ...options,
     ...core,
     schema,
-    verifyToken: async (token, from) => identities.of(await options.verifyToken(token), from),
+    verifyToken: verifierOf(options, core, rateLimits),
     requireUser,
     rateLimits,
   });
@@ -105,6 +98,30 @@ export async function createApp(options: AppOptions): Promise<App> {
       await core.close();
     },
   };
+}
+
+/** Empty without a rate limit. */
+function rateLimiting(
+  { rateLimit }: AppOptions,
+  { relay }: Core,
+): { ratePoints?: RatePoints; rateLimits?: RateLimits } {
+  if (rateLimit === undefined) return {};
+  const ratePoints = new RatePoints({ ...rateLimit, owned: () => relay.owned });
+  return { ratePoints, rateLimits: new RateLimits({ ...rateLimit, source: ratePoints }) };
+}
+
+/** Verifies a token and finds its user. */
+function verifierOf(
+  { verifyToken, unknownUsers = 'refuse' }: AppOptions,
+  core: Core,
+  rateLimits: RateLimits | undefined,
+): ServerOptions['verifyToken'] {
+  const identities = new Identities({
+    ...core,
+    unknownUsers,
+    admitNewUser: async (address) => rateLimits?.admitNewUser(address),
+  });
+  return async (token, from) => identities.of(await verifyToken(token), from);
 }
 
 /** The schema and its cache policies; also for commands that only print them. */

@@ -3,6 +3,7 @@
  * invalidation bridge between them. Built in order of dependencies, closed in reverse.
  */
 
+import type { Sql } from 'postgres';
 import { allRowSets, eventTables } from './domain/registry.js';
 import {
   CACHE_EVENTS,
@@ -23,6 +24,7 @@ import {
   Coverage,
   cacheDatabase,
   leave,
+  type MainDatabase,
   openDatabase,
   postgresClient,
   postgresOutbox,
@@ -110,28 +112,94 @@ const STATISTICS_EVERY_MS = 10 * SECOND;
 /** Time limit of `select 1` in the readiness check. */
 const READINESS_MS = 2 * SECOND;
 
-type CachedDatabase = ReturnType<typeof cacheDatabase>;
-
 export type Core = ReturnType<typeof createCore>;
 
 export function createCore(options: CoreOptions) {
-  const { databaseUrl, store, log, events } = options;
+  const { store, log } = options;
   const coverage = options.checkCoverage ? new Coverage(allRowSets) : undefined;
-  const db = openDatabase({
+  const db = openCoreDatabase(options, coverage);
+  const background = new BackgroundConnection(options.databaseUrl);
+  const metrics = createMetrics(() => cached.cache);
+  const statistics = new Statistics({ store, clock: systemClock });
+  const cached: ReturnType<typeof cacheDatabase> = cacheDatabase({
+    ...options,
+    db,
+    sql: () => background.sql,
+    connectOutbox: () => postgresOutbox(background.open(), eventTables),
+    events: {
+      ...metrics.events,
+      ...combineListeners([metrics.events, options.events ?? {}, coreListeners(statistics, log)], CACHE_EVENTS),
+      moved: () => reconnect(db, background),
+    },
+    near: options.nearCacheBytes ? { maxBytes: options.nearCacheBytes } : undefined,
+    ...(coverage && { wrapLoad: coverage.around }),
+  });
+  const flushing = setInterval(() => void statistics.flush(), STATISTICS_EVERY_MS).unref();
+  return {
+    db,
+    ...cached,
+    metrics,
+    log,
+    /** Must be called before the cache is served or filled. @throws TriggersMissing */
+    requireTriggers: () => requireTriggers(background.sql, allRowSets),
+    readiness: readinessCheck(background, store, cached.relay),
+    async close() {
+      clearInterval(flushing);
+      await cached.relay.stop();
+      await cached.cache.flush(); // a lost release costs other processes a fence to resolve
+      await statistics.flush();
+      await store.close();
+      await Promise.all([db.close(), background.sql.end({ timeout: 5 })]);
+    },
+  };
+}
+
+function openCoreDatabase(
+  { databaseUrl, readTimeoutMs, onStatement }: CoreOptions,
+  coverage: Coverage | undefined,
+): MainDatabase {
+  return openDatabase({
     url: databaseUrl,
-    readTimeoutMs: options.readTimeoutMs,
+    readTimeoutMs,
     signal: loadSignal,
     onStatement: (text) => {
       Tracer.statement();
-      options.onStatement?.(text);
+      onStatement?.(text);
       coverage?.check(text);
     },
   });
-  const connect = () => postgresClient(databaseUrl, { max: 1, statementTimeoutMs: RELAY_STATEMENT_TIMEOUT_MS });
-  let sql = connect();
-  const metrics = createMetrics(() => cache);
-  const statistics = new Statistics({ store, clock: systemClock });
-  const own: CacheEvents = {
+}
+
+/** The address leads to another database; open connections may still lead to the previous one. */
+function reconnect(db: MainDatabase, background: BackgroundConnection): void {
+  db.reconnect();
+  background.reconnect();
+}
+
+/** The connection for statements outside requests, apart from the outbox's own. */
+class BackgroundConnection {
+  readonly #url: string;
+  sql: Sql;
+
+  constructor(url: string) {
+    this.#url = url;
+    this.sql = this.open();
+  }
+
+  /** Another connection with the same settings, for the caller to end. */
+  open(): Sql {
+    return postgresClient(this.#url, { max: 1, statementTimeoutMs: RELAY_STATEMENT_TIMEOUT_MS });
+  }
+
+  reconnect(): void {
+    const left = this.sql;
+    this.sql = this.open();
+    leave(left);
+  }
+}
+
+function coreListeners(statistics: Statistics, log: Log): CacheEvents {
+  return {
     outcome: (outcome) => {
       Tracer.outcome(outcome);
       statistics.note(outcome);
@@ -142,62 +210,24 @@ export function createCore(options: CoreOptions) {
       if (result === 'violation') log.error(call, 'the cache has served an old value');
     },
   };
-  const { cache, fences, transactor, relay }: CachedDatabase = cacheDatabase({
-    ...options,
-    db,
-    sql: () => sql,
-    connectOutbox: () => postgresOutbox(connect(), eventTables),
-    events: {
-      ...metrics.events,
-      ...combineListeners([metrics.events, events ?? {}, own], CACHE_EVENTS),
-      moved: () => reconnect(),
-    },
-    near: options.nearCacheBytes ? { maxBytes: options.nearCacheBytes } : undefined,
-    ...(coverage && { wrapLoad: coverage.around }),
-  });
-  /** Another database is behind the address than before: connections may still lead to that one. */
-  const reconnect = () => {
-    db.reconnect();
-    const left = sql;
-    sql = connect();
-    leave(left);
-  };
+}
+
+/**
+ * Whether Postgres responds in time, and the state of the store. One check runs at a time; concurrent callers share it.
+ */
+function readinessCheck(background: BackgroundConnection, store: Store, relay: Relay) {
   // Shared beyond the check that began it: on a Postgres that answers nothing, statements must not queue up.
   const ping = shared(() =>
-    sql`select 1`.then(
+    background.sql`select 1`.then(
       () => true,
       () => false,
     ),
   );
-  const flushing = setInterval(() => void statistics.flush(), STATISTICS_EVERY_MS).unref();
-  return {
-    db,
-    cache,
-    fences,
-    transactor,
-    relay,
-    metrics,
-    log,
-    /** Must be called before the cache is served or filled. @throws TriggersMissing */
-    requireTriggers: () => requireTriggers(sql, allRowSets),
-    /**
-     * Whether Postgres responds in time, and the state of the store. One check runs at a time; concurrent callers share
-     * it.
-     */
-    readiness: shared(async () => {
-      const postgres = await withTimeout(ping(), READINESS_MS).catch(() => false);
-      const state = stateOf(await store.head().catch(() => undefined), relay);
-      return { postgres, redis: store.kind === 'redis' ? state : `${state} (in this process)` };
-    }),
-    async close() {
-      clearInterval(flushing);
-      await relay.stop();
-      await cache.flush(); // a lost release costs other processes a fence to resolve
-      await statistics.flush();
-      await store.close();
-      await Promise.all([db.close(), sql.end({ timeout: 5 })]);
-    },
-  };
+  return shared(async () => {
+    const postgres = await withTimeout(ping(), READINESS_MS).catch(() => false);
+    const state = stateOf(await store.head().catch(() => undefined), relay);
+    return { postgres, redis: store.kind === 'redis' ? state : `${state} (in this process)` };
+  });
 }
 
 function stateOf(head: Head | undefined, relay: Relay): string {

@@ -1,7 +1,7 @@
 /** Checks the driver and the database of DATABASE_URL before a server or a command starts anything else. */
 
 import type { MigrationDifference } from './db/migrate.js';
-import { migrationDifference } from './db/migrate.js';
+import { MIGRATE_COMMAND, migrationDifference } from './db/migrate.js';
 import {
   ConnectionUrlError,
   DatabaseUnusable,
@@ -52,8 +52,7 @@ export async function checkDatabase(
 function doubtOf(difference: MigrationDifference | undefined): string | undefined {
   if (difference === undefined) {
     return (
-      'this role may not read drizzle.__drizzle_migrations, so missing migrations (npm run migrate) are not ' +
-      'detected: ' +
+      'this role may not read drizzle.__drizzle_migrations, so missing migrations (tasks migrate) are not detected: ' +
       'grant usage on schema drizzle and select on that table'
     );
   }
@@ -61,7 +60,7 @@ function doubtOf(difference: MigrationDifference | undefined): string | undefine
   if (unknown === 0) return undefined;
   return (
     `this database is ahead of this build by ${unknown === 1 ? 'a migration' : `${unknown} migrations`}: ` +
-    'a newer build has run npm run migrate, and should replace this one'
+    'a newer build has run tasks migrate, and should replace this one'
   );
 }
 
@@ -70,7 +69,7 @@ function requireAll({ missing }: MigrationDifference): void {
   const [first] = missing;
   if (first === undefined) return;
   const more = missing.length === 1 ? '' : ` and ${missing.length - 1} more`;
-  throw new DatabaseUnusable(`this database lacks the migration ${first}${more}: run npm run migrate`);
+  throw new DatabaseUnusable(`this database lacks the migration ${first}${more}: run ${MIGRATE_COMMAND}`);
 }
 
 /** Runs code that uses DATABASE_URL. @throws ConfigError instead of an error about the URL or its database */

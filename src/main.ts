@@ -4,7 +4,7 @@
  */
 
 import type { FastifyInstance } from 'fastify';
-import { createApp } from './app.js';
+import { type AppOptions, createApp } from './app.js';
 import { openStore } from './core.js';
 import { checkDatabase, checkDriver } from './database-check.js';
 import { DEMO_OWNER } from './development/demo/owner.js';
@@ -12,7 +12,7 @@ import type { Services } from './development/services.js';
 import { SERVER_CONNECTIONS } from './engine/postgres/index.js';
 import { type Config, readConfig } from './platform/config.js';
 import { ConfigError } from './platform/config-error.js';
-import { createLog } from './platform/log.js';
+import { createLog, type Log } from './platform/log.js';
 import { signToken, type TokenOptions, tokenVerifier } from './server/auth/tokens.js';
 import { readManifest } from './server/operations/persisted-documents.js';
 
@@ -55,21 +55,13 @@ async function start(config: Config): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop());
   await checkDriver();
   const production = config.environment === 'production';
-  const { persistedDocuments: listed } = config;
-  const persistedDocuments = listed && { mode: listed.mode, manifest: await readManifest(listed.path) };
+  const persistedDocuments = await readPersistedDocuments(config);
   const log = createLog(config.logLevel);
   if (config.databaseUrl !== undefined) {
     await checkDatabase(config.databaseUrl, log, { migrates: !production, connections: SERVER_CONNECTIONS });
   }
   const services = production ? productionServices(config) : await developmentServices(config);
-  const tokens: TokenOptions = {
-    tokens: services.tokens,
-    issuer: config.issuer,
-    audience: config.audience,
-    algorithms: config.access.algorithms,
-    keySet: { onFailure: (error) => log.warn({ err: error }, 'the token keys could not be fetched') },
-  };
-
+  const tokens = tokenOptions(config, services, log);
   // The fault of one request must not end all others. No rejection is known to be left unhandled; if there is one, it
   // is logged.
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
@@ -77,9 +69,41 @@ async function start(config: Config): Promise<void> {
   running(() => store.close());
   const token = production ? undefined : await demoToken(services.databaseUrl, tokens);
   const app = await createApp({
-    databaseUrl: services.databaseUrl,
+    ...appOptions(config, services),
     store,
     log,
+    ...(persistedDocuments && { persistedDocuments }),
+    verifyToken: tokenVerifier(tokens),
+    ...(token !== undefined && { explorer: { token, document: EXAMPLE } }),
+  });
+  running(() => app.close());
+  const url = await listen(app.server, config);
+  if (production) log.info({ url }, 'listening');
+  else printAddresses(url, services, token);
+}
+
+async function readPersistedDocuments({
+  persistedDocuments: listed,
+}: Config): Promise<AppOptions['persistedDocuments']> {
+  return listed && { mode: listed.mode, manifest: await readManifest(listed.path) };
+}
+
+function tokenOptions(config: Config, services: Services, log: Log): TokenOptions {
+  return {
+    tokens: services.tokens,
+    issuer: config.issuer,
+    audience: config.audience,
+    algorithms: config.access.algorithms,
+    keySet: { onFailure: (error) => log.warn({ err: error }, 'the token keys could not be fetched') },
+  };
+}
+
+/** The options that the environment decides. */
+function appOptions(config: Config, { databaseUrl, redis, redisGroup: group }: Services) {
+  const production = config.environment === 'production';
+  const { rateLimit } = config.access;
+  return {
+    databaseUrl,
     checkCoverage: !production,
     fencePolicy: config.fencePolicy,
     nearCacheBytes: config.nearCacheBytes,
@@ -91,22 +115,15 @@ async function start(config: Config): Promise<void> {
     introspection: config.introspection,
     ...config.access,
     subscriptionLimits: config.subscriptionLimits,
-    rateLimit: config.access.rateLimit && {
-      ...config.access.rateLimit,
-      redis: services.redis,
-      group: services.redisGroup,
-    },
-    ...(persistedDocuments && { persistedDocuments }),
-    verifyToken: tokenVerifier(tokens),
-    ...(token !== undefined && { explorer: { token, document: EXAMPLE } }),
-  });
-  running(() => app.close());
-  const url = await listen(app.server, config);
-  if (production) return log.info({ url }, 'listening');
+    rateLimit: rateLimit && { ...rateLimit, redis, group },
+  };
+}
+
+function printAddresses(url: string, { described }: Services, token: string | undefined): void {
   console.log(`API       ${url}/graphql
 Explorer  ${url}/
-Postgres  ${services.described.postgres}
-Redis     ${services.described.redis}
+Postgres  ${described.postgres}
+Redis     ${described.redis}
 Token     ${token}`);
 }
 
@@ -133,7 +150,10 @@ async function demoToken(databaseUrl: string, tokens: Parameters<typeof signToke
   return owner && (await signToken(tokens, owner, '12h'));
 }
 
-async function listen(server: FastifyInstance, { host, port }: Config): Promise<string> {
+async function listen(server: FastifyInstance, { host: given, port }: Config): Promise<string> {
+  // For the name `localhost`, Fastify opens a server for each of its addresses. All but the first have neither the
+  // limits of connections nor WebSockets.
+  const host = given === 'localhost' ? '127.0.0.1' : given;
   try {
     return await server.listen({ host, port });
   } catch (error) {

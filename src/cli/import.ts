@@ -1,6 +1,6 @@
 /**
- * `tasks import`: imports issues in one transaction, the whole file or nothing. The import uses `transact`, so a running
- * server shows the tasks immediately.
+ * `tasks import`: imports issues in one transaction, the whole file or nothing. The import uses `transact`, so a
+ * running server shows the tasks immediately.
  */
 import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';

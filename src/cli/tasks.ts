@@ -16,6 +16,13 @@ Environment:
 `;
 const ALL_VARIABLES = 'All variables: docs/configuration.md';
 
+// A reader that has left, as `head` does, is no fault, and must not end a command before its work is done.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
 try {
   await program().parseAsync();
 } catch (error) {

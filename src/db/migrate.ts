@@ -32,6 +32,9 @@ export interface MigrationDifference {
  */
 export class OtherMigrations extends DatabaseUnusable {}
 
+/** How an operator migrates a database: the command of the image, and that of a checkout. */
+export const MIGRATE_COMMAND = 'tasks migrate (npm run migrate in a checkout)';
+
 /** The message of `OtherMigrations` for the operator of `database`. */
 export function otherMigrationsMessage(database: string, remedy: string): string {
   return (
@@ -114,7 +117,7 @@ async function applyMissing(tx: TransactionSql): Promise<void> {
 /** @throws OtherMigrations */
 function requireSameSet(applied: ReadonlySet<number>, [first]: readonly Migration[]): void {
   if (applied.size === 0 || first === undefined || applied.has(first.createdAt)) return;
-  const remedy = 'create an empty database, name it in DATABASE_URL and run npm run migrate';
+  const remedy = `create an empty database, name it in DATABASE_URL and run ${MIGRATE_COMMAND}`;
   throw new OtherMigrations(otherMigrationsMessage('this database', remedy));
 }
 

@@ -1,4 +1,7 @@
-/** The package's main door: `createCache`, the parts of the engine that need neither Redis nor Postgres, and the types of all of it. */
+/**
+ * The package's main door: `createCache`, the parts of the engine that need neither Redis nor Postgres, and the types
+ * of all of it.
+ */
 export {
   Cache,
   CacheError,

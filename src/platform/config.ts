@@ -128,39 +128,28 @@ export interface Config {
   readonly subscriptionLimits: Partial<SubscriptionLimits>;
 }
 
+type Given = Readonly<Record<string, string | undefined>>;
+
 /** @throws ConfigError that names every faulty variable and what was expected */
-export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+export function readConfig(env: Given): Config {
   // `FOO=` in an env file means that the variable is not set.
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
   const parsed = variables.safeParse(given);
-  const faults = parsed.success ? [] : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
-  if (given['NODE_ENV'] === 'production') {
-    if (given['DATABASE_URL'] === undefined) faults.push('DATABASE_URL: required in production');
-    if (!['REDIS_URL', 'REDIS_CLUSTER_NODES', 'REDIS_SENTINELS'].some((name) => given[name] !== undefined)) {
-      faults.push('REDIS_URL, REDIS_CLUSTER_NODES or REDIS_SENTINELS: required in production');
-    }
-    if (given['JWT_SECRET'] === undefined && given['JWKS_URL'] === undefined) {
-      faults.push('JWT_SECRET or JWKS_URL: required in production');
-    }
-  }
-  // A caller may use a quarter of MAX_UNREAD_MB, which must have room for one response.
-  if (parsed.success && parsed.data.MAX_UNREAD_MB < 4 * parsed.data.MAX_RESPONSE_MB) {
-    faults.push('MAX_UNREAD_MB: expected at least 4 times MAX_RESPONSE_MB');
-  }
-  if (given['REDIS_CLUSTER_NODES'] !== undefined && given['REDIS_SENTINELS'] !== undefined) {
-    faults.push('REDIS_CLUSTER_NODES, REDIS_SENTINELS: expected only one of them');
-  }
-  if (given['JWT_SECRET'] !== undefined && given['JWKS_URL'] !== undefined) {
-    faults.push('JWT_SECRET, JWKS_URL: expected only one of them');
-  }
-  faults.push(...databaseFaults(given), ...accessFaults(given));
-  if (['warn', 'enforce'].includes(given['PERSISTED_DOCUMENTS_MODE'] ?? '') && !given['PERSISTED_DOCUMENTS']) {
-    faults.push('PERSISTED_DOCUMENTS: required when PERSISTED_DOCUMENTS_MODE is warn or enforce');
-  }
+  const faults = [
+    ...(parsed.success ? [] : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)),
+    ...missingInProduction(given),
+    ...(parsed.success ? sizeFaults(parsed.data) : []),
+    ...conflicts(given),
+    ...databaseFaults(given),
+    ...accessFaults(given),
+    ...manifestFaults(given),
+  ];
   if (faults.length > 0 || !parsed.success)
     throw new ConfigError(`The environment is invalid:\n  ${faults.join('\n  ')}`);
+  return configOf(parsed.data);
+}
 
-  const v = parsed.data;
+function configOf(v: z.infer<typeof variables>): Config {
   return Object.freeze({
     environment: v.NODE_ENV,
     host: v.HOST,
@@ -184,8 +173,44 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   });
 }
 
+function missingInProduction(given: Given): string[] {
+  if (given['NODE_ENV'] !== 'production') return [];
+  const faults: string[] = [];
+  if (given['DATABASE_URL'] === undefined) faults.push('DATABASE_URL: required in production');
+  if (!['REDIS_URL', 'REDIS_CLUSTER_NODES', 'REDIS_SENTINELS'].some((name) => given[name] !== undefined)) {
+    faults.push('REDIS_URL, REDIS_CLUSTER_NODES or REDIS_SENTINELS: required in production');
+  }
+  if (given['JWT_SECRET'] === undefined && given['JWKS_URL'] === undefined) {
+    faults.push('JWT_SECRET or JWKS_URL: required in production');
+  }
+  return faults;
+}
+
+/** A caller may use a quarter of MAX_UNREAD_MB, which must have room for one response. */
+function sizeFaults(v: z.infer<typeof variables>): string[] {
+  if (v.MAX_UNREAD_MB >= 4 * v.MAX_RESPONSE_MB) return [];
+  return ['MAX_UNREAD_MB: expected at least 4 times MAX_RESPONSE_MB'];
+}
+
+/** Variables of which at most one may be set. */
+function conflicts(given: Given): string[] {
+  const pairs = [
+    ['REDIS_CLUSTER_NODES', 'REDIS_SENTINELS'],
+    ['JWT_SECRET', 'JWKS_URL'],
+  ] as const;
+  return pairs
+    .filter(([one, other]) => given[one] !== undefined && given[other] !== undefined)
+    .map(([one, other]) => `${one}, ${other}: expected only one of them`);
+}
+
+function manifestFaults(given: Given): string[] {
+  const needed = ['warn', 'enforce'].includes(given['PERSISTED_DOCUMENTS_MODE'] ?? '');
+  if (!needed || given['PERSISTED_DOCUMENTS']) return [];
+  return ['PERSISTED_DOCUMENTS: required when PERSISTED_DOCUMENTS_MODE is warn or enforce'];
+}
+
 /** The path of REDIS_URL must be a number; in a Cluster it must be 0, the only database there. */
-function databaseFaults(given: Readonly<Record<string, string | undefined>>): string[] {
+function databaseFaults(given: Given): string[] {
   const { REDIS_URL: url, REDIS_CLUSTER_NODES: nodes } = given;
   if (url === undefined || !URL.canParse(url)) return [];
   try {

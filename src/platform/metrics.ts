@@ -1,4 +1,6 @@
-/** What an operator watches, in Prometheus's text format: the process, the cache, and documents that the manifest lacks. */
+/**
+ * What an operator watches, in Prometheus's text format: the process, the cache, and documents that the manifest lacks.
+ */
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
 import type { Cache, CacheEvents } from '../engine/cache/index.js';
 import { cacheMetrics } from '../engine/metrics/index.js';

@@ -28,7 +28,9 @@ export interface AcceptedOperation {
 export interface OperationOutcome {
   /** Whether the document does not parse or is not valid. Written by operations/documents.ts. */
   invalidDocument: boolean;
-  /** Written by operations/operation-plugin.ts when it has accepted the operation; read by operations/executor.ts too. */
+  /**
+   * Written by operations/operation-plugin.ts when it has accepted the operation; read by operations/executor.ts too.
+   */
   operation: AcceptedOperation | undefined;
   /**
    * The caller's rate limit after this operation. Written by operations/operation-plugin.ts; read for the response's

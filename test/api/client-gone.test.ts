@@ -3,12 +3,14 @@ import { request as httpRequest } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import type { Sql } from 'postgres';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { toUuid } from '../../src/db/ids.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
 import { eventually, headersFor } from '../support/app.js';
 import { Gate } from '../support/barrier.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { type LiveApp, liveApp } from '../support/live.js';
 import { readableLog } from '../support/log.js';
+import { connect as connectSubscriber } from '../support/subscriber.js';
 
 const ERROR_LEVEL = 50;
 const { log, lines } = readableLog();
@@ -140,6 +142,28 @@ test('as soon as it has sent all, so that it has no address any more', async () 
     await new Promise((resolve) => socket.write(`${head.join('\r\n')}\r\n\r\n${body}`, resolve));
     socket.resetAndDestroy();
   }
+  await nothingWentWrong();
+});
+
+test('while an event of its subscription is loaded', async () => {
+  held.gate.open();
+  await held.done;
+  const connection = connectSubscriber(live, f.ada.id);
+  const { subscribers } = live.taskEvents;
+  connection.send('subscription { taskChanged { task { title comments { nodes { body } } } } }');
+  await eventually(() => expect(live.taskEvents.subscribers).toBe(subscribers + 1));
+  const gate = new Gate();
+  const done = sql.begin(async (tx) => {
+    await tx`lock table comments in access exclusive mode`;
+    await gate.pass();
+  });
+  await gate.arrived;
+  await sql`update tasks set title = 'Renamed', version = version + 1 where id = ${toUuid(f.webTask.id)}`;
+  await eventually(async () => expect(await waiting()).toBeGreaterThan(0));
+  connection.socket().terminate();
+  await eventually(() => expect(live.taskEvents.subscribers).toBe(subscribers));
+  gate.open();
+  await done;
   await nothingWentWrong();
 });
 

@@ -295,11 +295,12 @@ test('while an address opens sockets without end, a viewer elsewhere connects an
   const app = await limited({});
   let attempts = 0;
   const attack = new AbortController();
+  const over = once(attack.signal, 'abort'); // shared by all lanes: one listener
   const lanes = Array.from({ length: 20 }, async () => {
     while (!attack.signal.aborted) {
       const client = dialled(app, '192.0.2.66');
       attempts++;
-      await Promise.race([client.status, once(attack.signal, 'abort')]);
+      await Promise.race([client.status, over]);
     }
   });
   await eventually(() => expect(attempts).toBeGreaterThan(100));

@@ -631,7 +631,7 @@ describe('fence', () => {
     expect(told).toEqual(Array(3).fill('fence failed: STORE_UNAVAILABLE'));
   });
 
-  test('it is given up only after LEASE_MS of attempts, and told', async () => {
+  test('it is given up only after LEASE_MS of attempts, and reported', async () => {
     const { cache, clock, attempts, told } = await fenceless({ attemptMs: 100 });
     const startedMs = clock.monotonicMs();
     expect(await cache.fence(200n, [tagOf(7)])).toBe(false);

@@ -148,7 +148,7 @@ describe('a cluster', () => {
     };
   }
 
-  test('is told of a write by the log only when every fence stands', async () => {
+  test('learns of a write from the log only when every fence is set', async () => {
     const { store, client, id, hashTag } = await cluster();
     const log = `log:${hashTag(0)}`;
     const working = () => store.invalidate([]);

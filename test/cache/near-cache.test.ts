@@ -429,7 +429,7 @@ describe('a look into the log', () => {
     await w.settles(7, 'new');
   });
 
-  test('that begins where memory is not yet serves nobody', async () => {
+  test('that begins where memory is not yet serves no caller', async () => {
     const w = await world();
     await w.stored(7);
     const noLease = (view: View): View => ({ ...view, leases: [undefined] });
@@ -553,7 +553,7 @@ describe('memory is emptied', () => {
     await w.settles(7, 'new');
   });
 
-  test('when it is further behind than the log is told', async () => {
+  test('when it is further behind than one log read returns', async () => {
     const w = await world();
     await w.warm(7);
     await w.write(7, 'new');

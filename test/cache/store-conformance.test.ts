@@ -524,7 +524,7 @@ describe.each([
       expect(await tokenOf(A)).not.toBe(before);
     });
 
-    test('are not taken by another database while their lease stands', async () => {
+    test('are not taken by another database while their lease is valid', async () => {
       expect(await tick(store, { next: of('theirs'), grant: 'hold' })).toBe('raced');
       expect((await store.head()).position).toEqual(of('ours'));
       expect(await leaseOfHome()).toMatchObject({ purge: 'ours.purge' });

@@ -147,6 +147,43 @@ test(
 );
 
 test(
+  'HOST=localhost is 127.0.0.1 alone, also where that name has the address ::1, too',
+  async () => {
+    const cwd = await mkdtemp(join(tmpdir(), 'tasks-localhost-'));
+    await chmod(cwd, 0o755);
+    const bothFamilies = join(cwd, 'both-families.mjs');
+    await writeFile(
+      bothFamilies,
+      `import dns from 'node:dns';
+const { lookup } = dns;
+const addresses = [{ address: '127.0.0.1', family: 4 }, { address: '::1', family: 6 }];
+dns.lookup = (host, options, callback = options) => {
+  if (host !== 'localhost') return lookup(host, options, callback);
+  if (options.all) callback(null, addresses);
+  else callback(null, '127.0.0.1', 4);
+};`,
+    );
+    const server = run(
+      'src/main.ts',
+      [],
+      { PORT: '0', HOST: 'localhost', NODE_OPTIONS: `--import=${bothFamilies}` },
+      cwd,
+    );
+    try {
+      const { port } = new URL((await started(server))['API'] as string);
+      expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
+      const overIpv6 = await fetch(`http://[::1]:${port}/healthz`).catch((error) => error.cause.code);
+      expect(String(overIpv6)).toMatch(/^(ECONNREFUSED|EADDRNOTAVAIL)$/);
+    } finally {
+      server.kill('SIGTERM');
+      await once(server, 'close');
+      await rm(cwd, { recursive: true, force: true });
+    }
+  },
+  MINUTE,
+);
+
+test(
   'a server on a computer without Redis keeps its cache in the process, and says so',
   async () => {
     // Only node itself is on this PATH.
@@ -250,7 +287,9 @@ describe('with a database of its own', () => {
     async () => {
       const { code, stderr } = await result(run('src/main.ts', [], { ...production, DATABASE_URL: database.url }));
       expect(code).toBe(1);
-      expect(stderr).toMatch(/^DATABASE_URL: this database lacks .*: run npm run migrate\n$/);
+      expect(stderr).toMatch(
+        /^DATABASE_URL: this database lacks .*: run tasks migrate \(npm run migrate in a checkout\)\n$/,
+      );
     },
     MINUTE,
   );

@@ -1,5 +1,6 @@
 /** The command `tasks` as it is installed: compiled, behind a link on the PATH, without tsx. */
-import { type ExecFileException, execFile } from 'node:child_process';
+import { type ExecFileException, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -52,6 +53,18 @@ async function tasks(line: string, env: Record<string, string> = {}): Promise<Re
     const { code, stdout, stderr } = error as ExecFileException & Result;
     return { code, stdout, stderr };
   }
+}
+
+/** Runs a command whose stdout is closed before it writes, as `head` may close it. */
+async function unread(line: string): Promise<{ code: number | null; stderr: string }> {
+  const args = line.split(' ').filter((word) => word !== '');
+  const PATH = [join(folder, 'bin'), '/usr/bin', '/bin'].join(delimiter);
+  const child = spawn('tasks', args, { cwd: elsewhere, env: { PATH }, stdio: ['ignore', 'pipe', 'pipe'] });
+  child.stdout.destroy();
+  let stderr = '';
+  child.stderr.on('data', (chunk) => (stderr += chunk));
+  const [code] = await once(child, 'close');
+  return { code, stderr };
 }
 
 /** The packages of node_modules whose code a command has loaded. */
@@ -109,6 +122,13 @@ test.each([
   expect(stderr.split('\n')[0]).toBe(fault);
   expect(stderr).toContain(expected);
 });
+
+test.each(['', 'import', 'token', 'migrate', 'cache', 'cache stats'])(
+  'tasks %s --help ends quietly if its output is not read to the end',
+  async (name) => {
+    expect(await unread(`${name} --help`)).toEqual({ code: 0, stderr: '' });
+  },
+);
 
 test.each(['import', 'token', 'migrate', 'cache'])(
   'npm run %s is short for the subcommand of tasks with this name',

@@ -44,7 +44,8 @@ async function checked(url = database.url, use = {}): Promise<string[]> {
   return lines.map(({ msg }) => msg);
 }
 
-const refused = (what: string) => new ConfigError(`DATABASE_URL: this database lacks ${what}: run npm run migrate`);
+const refused = (what: string) =>
+  new ConfigError(`DATABASE_URL: this database lacks ${what}: run tasks migrate (npm run migrate in a checkout)`);
 
 test('a database that was never migrated is refused, and accepted for a caller that migrates it', async () => {
   await expect(checked()).rejects.toThrow(refused(`the migration 0000_tables and ${FILES.length - 1} more`));
@@ -73,7 +74,7 @@ describe('a database with the migrations of another set', () => {
   const REPLACED = [1795381364979, 1795381365762, 1795940000000];
   const refusal = new ConfigError(
     'DATABASE_URL: this database was migrated with another set of migrations, and version 0.x has squashed its earlier ones: ' +
-      'to start over, create an empty database, name it in DATABASE_URL and run npm run migrate',
+      'to start over, create an empty database, name it in DATABASE_URL and run tasks migrate (npm run migrate in a checkout)',
   );
   const content = async () => ({
     relations: await sql`
@@ -109,7 +110,7 @@ test('a database that a newer build has migrated is accepted, and the log says s
   await migrateDatabase(database.url);
   await sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ('later', 9999999999999)`;
   expect(await checked()).toEqual([
-    'DATABASE_URL: this database is ahead of this build by a migration: a newer build has run npm run migrate, and should replace this one',
+    'DATABASE_URL: this database is ahead of this build by a migration: a newer build has run tasks migrate, and should replace this one',
   ]);
 });
 
@@ -122,7 +123,7 @@ test('a role that may not read which migrations there are is accepted, and the l
     Object.assign(url, { username: role, password: 'app' });
     expect(await checked(url.href)).toEqual([
       expect.stringMatching(
-        /may not read drizzle.__drizzle_migrations.*npm run migrate.*grant usage on schema drizzle/,
+        /may not read drizzle.__drizzle_migrations.*\(tasks migrate\).*grant usage on schema drizzle/,
       ),
     ]);
     await sql.unsafe(`grant usage on schema drizzle to ${role}`);

@@ -139,7 +139,7 @@ describe('a backlog larger than one tick', () => {
     expect((await read()).title).toBe('First of many');
   });
 
-  test('does not prolong a lease that stands', async () => {
+  test('does not extend a lease that is still valid', async () => {
     const lease = await w.redis.leaseName();
     const endsAtMs = () => w.redis.client.pexpiretime(lease);
     const before = await endsAtMs();

@@ -57,7 +57,7 @@ describe('a write that does not happen', () => {
     expect(lastOutcome(w.app, 'Task')).toEqual({ kind: 'hit' });
   });
 
-  test('because Postgres refuses its COMMIT is told as that, and its fence is taken away', async () => {
+  test('because Postgres refuses its COMMIT is reported as that, and its fence is removed', async () => {
     const before = await served(w.app, id, w.f.ada.id);
     await w.sql.unsafe(`
       create function refuse() returns trigger language plpgsql as $$ begin raise exception 'not this one'; end $$;
@@ -190,7 +190,7 @@ describe('a connection that breaks while COMMIT is under way', () => {
     return pid as number;
   }
 
-  test('is told as an unknown outcome; the fence stays until Postgres says how it ended', async () => {
+  test('is reported as an unknown outcome; the fence remains until Postgres says how it ended', async () => {
     const before = await served(w.app, id, w.f.ada.id);
     const letGo = await holdCommits();
     w.app.reset();
@@ -209,7 +209,7 @@ describe('a connection that breaks while COMMIT is under way', () => {
     await resolved(before.title);
   });
 
-  test('while it goes on, nobody who asks Postgres takes its fence away', async () => {
+  test('while it goes on, no process that asks Postgres removes its fence', async () => {
     const before = await served(w.app, id, w.f.ada.id);
     const letGo = await holdCommits();
     const answer = renaming('Committed late');

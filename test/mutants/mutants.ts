@@ -138,7 +138,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: TRANSACT,
     replace: [['if (refused && !committing) {', 'if (refused || committing) {']],
     killedBy:
-      'test/invalidation/transact.test.ts > is told as an unknown outcome; the fence stays until Postgres says how it ended',
+      'test/invalidation/transact.test.ts > is reported as an unknown outcome; the fence remains until Postgres says how it ended',
   },
   {
     name: 'mut/timeout-resolver',
@@ -150,7 +150,7 @@ export const MUTANTS: readonly Mutant[] = [
         'const [finished, database] = [xids, undefined];',
       ],
     ],
-    killedBy: 'test/invalidation/transact.test.ts > while it goes on, nobody who asks Postgres takes its fence away',
+    killedBy: 'test/invalidation/transact.test.ts > while it goes on, no process that asks Postgres removes its fence',
   },
   {
     name: 'mut/fence-ttl',
@@ -263,7 +263,7 @@ export const MUTANTS: readonly Mutant[] = [
       ],
     ],
     killedBy:
-      'test/invalidation/transact.test.ts > because Postgres refuses its COMMIT is told as that, and its fence is taken away',
+      'test/invalidation/transact.test.ts > because Postgres refuses its COMMIT is reported as that, and its fence is removed',
   },
   {
     name: 'mut/failover-no-wait',
@@ -344,7 +344,7 @@ export const MUTANTS: readonly Mutant[] = [
         'const grant = this.#grant({ group, head });',
       ],
     ],
-    killedBy: `${RELAY_TEST} > does not prolong a lease that stands`,
+    killedBy: `${RELAY_TEST} > does not extend a lease that is still valid`,
   },
   {
     name: 'bound/split-apply',
@@ -446,7 +446,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: [
       ['if (fresh && (triedMs >= LEASE_MS || this.#store.outageMs(tags) >= LEASE_MS)) {', 'if (triedMs >= 0) {'],
     ],
-    killedBy: 'test/cache/cache.test.ts > it is given up only after LEASE_MS of attempts, and told',
+    killedBy: 'test/cache/cache.test.ts > it is given up only after LEASE_MS of attempts, and reported',
   },
   {
     name: 'outage/pause-barrier-forever',
@@ -567,7 +567,7 @@ export const MUTANTS: readonly Mutant[] = [
         'await allEnded(parts.filter(({ group }) => group.index !== LOG_GROUP).map(run));',
       ],
     ],
-    killedBy: `${COUNTEREXAMPLES} > is told of a write by the log only when every fence stands`,
+    killedBy: `${COUNTEREXAMPLES} > learns of a write from the log only when every fence is set`,
   },
   {
     name: 'near-mut/put-fenced',
@@ -768,7 +768,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'The events of a subscription share what one of them has read.',
     file: 'src/engine/graphql/executions.ts',
     replace: [["info.operation.operation === 'subscription'", 'info.operation.kind.length === 0']],
-    killedBy: 'test/package/create-cache.test.ts > each event of a subscription reads anew',
+    killedBy: 'test/package/create-cache.test.ts > each event of a subscription has reads of its own',
   },
   {
     name: 'package/deferred-after-fence',
@@ -896,7 +896,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'A database takes the keys of another one that has a lease.',
     file: APPLY,
     replace: [["if lease and owner_of(lease) ~= owner_of(ARGV[3]) then return { 'raced' } end", '']],
-    killedBy: `${CONFORMANCE} > are not taken by another database while their lease stands`,
+    killedBy: `${CONFORMANCE} > are not taken by another database while their lease is valid`,
   },
   {
     name: 'identity/barrier-kept',
@@ -1001,7 +1001,7 @@ export const MUTANTS: readonly Mutant[] = [
     }`,
       ],
     ],
-    killedBy: `${NEAR_TEST} > when it is further behind than the log is told`,
+    killedBy: `${NEAR_TEST} > when it is further behind than one log read returns`,
   },
   {
     name: 'near-mut/no-epoch',
@@ -1045,7 +1045,7 @@ export const MUTANTS: readonly Mutant[] = [
         "if (asked.log === 'tail') return false;",
       ],
     ],
-    killedBy: `${NEAR_TEST} > that begins where memory is not yet serves nobody`,
+    killedBy: `${NEAR_TEST} > that begins where memory is not yet serves no caller`,
   },
   {
     name: 'near-mut/without-log-read',

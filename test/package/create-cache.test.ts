@@ -306,7 +306,7 @@ describe('over a Drizzle of its own', () => {
     expect(await name()).toBe('shared');
   });
 
-  test('each event of a subscription reads anew, also where an executor gives all events one set of variables', async () => {
+  test('each event of a subscription has reads of its own, also where an executor gives all events one set of variables', async () => {
     const { cache } = await opened();
     const name = cachedResolver(cache.byId(authorRows), () => 1);
     const typeDefs = 'type Author { name: String } type Query { a: Author } type Subscription { author: Author }';

@@ -4,7 +4,7 @@
  */
 import { base, en, Faker } from '@faker-js/faker';
 import { sql } from 'drizzle-orm';
-import { type Id, newId, type ProjectId, type UserId } from '../../db/ids.js';
+import { type Id, type LabelId, newId, type ProjectId, type UserId } from '../../db/ids.js';
 import { comments } from '../../domain/comments/comment.table.js';
 import { labels } from '../../domain/labels/label.table.js';
 import { projectMembers, projects, taskNumbers } from '../../domain/projects/project.table.js';
@@ -39,61 +39,86 @@ export async function fillWithDemoData(tx: Transaction, owner: string, nowMs: nu
   const [someone] = await tx.select({ id: users.id }).from(users).limit(1);
   if (someone !== undefined) return false;
 
-  const faker = new Faker({ locale: [en, base], seed: SEED });
-  const today = Math.floor(nowMs / DAY) * DAY;
-  /** Ids are as deterministic as the rest: a UUIDv7 made of a date and the faker's bytes. */
-  const id = <P extends string>(prefix: P, atMs: number): Id<P> =>
-    newId(
-      prefix,
-      atMs,
-      Uint8Array.from({ length: 16 }, () => faker.number.int(255)),
-    );
-  const iso = (atMs: number) => new Date(atMs).toISOString();
-  const began = today - 90 * DAY;
-
-  const people = Array.from({ length: USERS }, (_, i) => {
-    const name = i === 0 ? 'Ada Lovelace' : faker.person.fullName();
-    const handle = i === 0 ? owner : `${name.toLowerCase().replaceAll(/[^a-z]+/g, '.')}`;
-    return { id: id('user', began), handle, name, createdAt: iso(began), updatedAt: iso(began) };
-  });
+  const demo = new DemoRows(nowMs);
+  const people = demo.people(owner);
   await tx.insert(users).values(people);
-
-  for (const project of PROJECTS) {
-    const projectId = id('project', began);
-    await tx.insert(projects).values({ id: projectId, ...project, createdAt: iso(began), updatedAt: iso(began) });
-    const members = [people[0], ...faker.helpers.arrayElements(people.slice(1), 7)] as typeof people;
-    await tx.insert(projectMembers).values(
-      members.map(({ id: userId }, i) => ({
-        projectId,
-        userId,
-        role: i === 0 ? ('OWNER' as const) : ('MEMBER' as const),
-      })),
-    );
-    const own = LABELS.map((label) => ({ ...label, id: id('label', began), projectId }));
-    await tx.insert(labels).values(own);
-    await tx.insert(taskNumbers).values({ projectId, last: TASKS_PER_PROJECT });
-    const rows = Array.from({ length: TASKS_PER_PROJECT }, (_, i) => taskRow(projectId, i + 1, members));
-    await tx.insert(tasks).values(rows);
-    await tx
-      .insert(taskLabels)
-      .values(
-        rows.flatMap(({ id: taskId }) =>
-          faker.helpers
-            .arrayElements(own, { min: 0, max: 3 })
-            .map(({ id: labelId }) => ({ projectId, taskId, labelId })),
-        ),
-      );
-    await tx.insert(comments).values(rows.flatMap((task) => commentRows(task, members)));
-  }
+  for (const project of PROJECTS) await insertProject(tx, demo, project, people);
   return true;
+}
 
-  function taskRow(projectId: ProjectId, number: number, members: readonly { id: UserId }[]) {
-    const createdMs = began + Math.floor((number / TASKS_PER_PROJECT) * 85 * DAY) + faker.number.int(DAY - 1);
+async function insertProject(
+  tx: Transaction,
+  demo: DemoRows,
+  project: (typeof PROJECTS)[number],
+  people: readonly Person[],
+): Promise<void> {
+  const row = demo.project(project);
+  const projectId = row.id;
+  await tx.insert(projects).values(row);
+  const members = demo.members(people);
+  await tx.insert(projectMembers).values(
+    members.map(({ id: userId }, i) => ({
+      projectId,
+      userId,
+      role: i === 0 ? ('OWNER' as const) : ('MEMBER' as const),
+    })),
+  );
+  const own = demo.labels(projectId);
+  await tx.insert(labels).values(own);
+  await tx.insert(taskNumbers).values({ projectId, last: TASKS_PER_PROJECT });
+  const rows = Array.from({ length: TASKS_PER_PROJECT }, (_, i) => demo.task(projectId, i + 1, members));
+  await tx.insert(tasks).values(rows);
+  await tx.insert(taskLabels).values(rows.flatMap((task) => demo.labelsOf(task, own)));
+  await tx.insert(comments).values(rows.flatMap((task) => demo.commentsOn(task, members)));
+}
+
+type Person = ReturnType<DemoRows['people']>[number];
+type Task = ReturnType<DemoRows['task']>;
+
+/** Makes the rows. One random sequence runs through all of them, so they depend on the order of the calls. */
+class DemoRows {
+  readonly #faker = new Faker({ locale: [en, base], seed: SEED });
+  readonly #nowMs: number;
+  readonly #today: number;
+  /** The date of people, projects and labels. */
+  readonly #beganMs: number;
+
+  constructor(nowMs: number) {
+    this.#nowMs = nowMs;
+    this.#today = Math.floor(nowMs / DAY) * DAY;
+    this.#beganMs = this.#today - 90 * DAY;
+  }
+
+  /** @param owner the handle of the first */
+  people(owner: string) {
+    return Array.from({ length: USERS }, (_, i) => {
+      const name = i === 0 ? 'Ada Lovelace' : this.#faker.person.fullName();
+      const handle = i === 0 ? owner : `${name.toLowerCase().replaceAll(/[^a-z]+/g, '.')}`;
+      return { id: this.#id('user', this.#beganMs), handle, name, ...this.#began() };
+    });
+  }
+
+  project(project: (typeof PROJECTS)[number]) {
+    return { id: this.#id('project', this.#beganMs), ...project, ...this.#began() };
+  }
+
+  /** The first person and seven others. */
+  members(people: readonly Person[]): Person[] {
+    return [people[0] as Person, ...this.#faker.helpers.arrayElements(people.slice(1), 7)];
+  }
+
+  labels(projectId: ProjectId) {
+    return LABELS.map((label) => ({ ...label, id: this.#id('label', this.#beganMs), projectId }));
+  }
+
+  task(projectId: ProjectId, number: number, members: readonly { id: UserId }[]) {
+    const faker = this.#faker;
+    const createdMs = this.#beganMs + Math.floor((number / TASKS_PER_PROJECT) * 85 * DAY) + faker.number.int(DAY - 1);
     const status = faker.helpers.arrayElement(taskStatus.enumValues);
-    const doneMs = Math.min(createdMs + faker.number.int({ min: HOUR, max: 20 * DAY }), nowMs);
+    const doneMs = Math.min(createdMs + faker.number.int({ min: HOUR, max: 20 * DAY }), this.#nowMs);
     const changedMs = status === 'DONE' ? doneMs : createdMs;
     return {
-      id: id('task', createdMs),
+      id: this.#id('task', createdMs),
       projectId,
       number,
       title: sentence(faker.hacker.phrase()),
@@ -102,27 +127,49 @@ export async function fillWithDemoData(tx: Transaction, owner: string, nowMs: nu
       priority: faker.helpers.arrayElement(taskPriority.enumValues),
       assigneeId: faker.helpers.maybe(() => faker.helpers.arrayElement(members).id, { probability: 0.8 }) ?? null,
       creatorId: faker.helpers.arrayElement(members).id,
-      dueDate:
-        faker.helpers.maybe(() => iso(today + faker.number.int({ min: -20, max: 40 }) * DAY).slice(0, 10)) ?? null,
+      dueDate: faker.helpers.maybe(() => this.#dueDate()) ?? null,
       createdAt: iso(createdMs),
       updatedAt: iso(changedMs),
       completedAt: status === 'DONE' ? iso(doneMs) : null,
     };
   }
 
-  function commentRows(task: ReturnType<typeof taskRow>, members: readonly { id: UserId }[]) {
-    return Array.from({ length: faker.number.int(4) }, (_, i) => {
+  labelsOf({ projectId, id: taskId }: Task, labels: readonly { id: LabelId }[]) {
+    const chosen = this.#faker.helpers.arrayElements(labels, { min: 0, max: 3 });
+    return chosen.map(({ id: labelId }) => ({ projectId, taskId, labelId }));
+  }
+
+  commentsOn(task: Task, members: readonly { id: UserId }[]) {
+    return Array.from({ length: this.#faker.number.int(4) }, (_, i) => {
       const atMs = Date.parse(task.createdAt) + (i + 1) * HOUR;
       return {
-        id: id('comment', atMs),
+        id: this.#id('comment', atMs),
         taskId: task.id,
-        authorId: faker.helpers.arrayElement(members).id,
-        body: faker.lorem.sentences({ min: 1, max: 3 }),
+        authorId: this.#faker.helpers.arrayElement(members).id,
+        body: this.#faker.lorem.sentences({ min: 1, max: 3 }),
         createdAt: iso(atMs),
         updatedAt: iso(atMs),
       };
     });
   }
+
+  /** Ids are as deterministic as the rest: a UUIDv7 made of a date and the faker's bytes. */
+  #id<P extends string>(prefix: P, atMs: number): Id<P> {
+    const bytes = Uint8Array.from({ length: 16 }, () => this.#faker.number.int(255));
+    return newId(prefix, atMs, bytes);
+  }
+
+  #began() {
+    return { createdAt: iso(this.#beganMs), updatedAt: iso(this.#beganMs) };
+  }
+
+  #dueDate(): string {
+    return iso(this.#today + this.#faker.number.int({ min: -20, max: 40 }) * DAY).slice(0, 10);
+  }
+}
+
+function iso(atMs: number): string {
+  return new Date(atMs).toISOString();
 }
 
 /** The faker's phrases end in ! or ?, which task titles do not. */

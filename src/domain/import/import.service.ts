@@ -16,14 +16,17 @@ import {
   ensureUsers,
   insertTaskLabels,
   insertTasks,
+  type KnownTask,
   labelsOfTasks,
   lockLastNumber,
   lockProject,
   lockRole,
   lockTasks,
   lockUser,
+  type NewTask,
   type OnRows,
   setLastNumber,
+  type TaskChange,
   type TaskContent,
   type TaskLabel,
   updateTasks,
@@ -80,18 +83,11 @@ export async function importIssues(
   const logins = loginsOf(issues);
   const labels = [...new Map(issues.flatMap((issue) => issue.labels).map((label) => [label.name, label])).values()];
   const commentCount = issues.reduce((count, issue) => count + issue.comments.length, 0);
-  const total = logins.length + labels.length + issues.length + commentCount;
-  let done = 0;
-  const progress = (count: number) => {
-    done += count;
-    onProgress?.({ done, total });
-  };
+  const progress = progressOf(logins.length + labels.length + issues.length + commentCount, onProgress);
 
   const projectId = await openProject(tx, { key, name: repository.name, ownerId });
-  const people = await ensureUsers(tx, logins);
+  const people = await importPeople(tx, issues, { projectId, logins });
   const userId = (login: string) => known(people.ids, login);
-  const assignees = new Set(issues.flatMap((issue) => issue.assignees));
-  await addMembers(tx, projectId, [...assignees].map(userId));
   progress(logins.length);
 
   const labelled = await upsertLabels(tx, projectId, labels);
@@ -112,6 +108,31 @@ export async function importIssues(
     assigneesLeftOut: issues.filter((issue) => issue.assignees.length > 1).length,
     commentsLeftOut: commentCount - written.length,
   };
+}
+
+/** @returns adds to the number of rows processed, and reports it */
+function progressOf(total: number, onProgress: ImportOptions['onProgress']): OnRows {
+  let done = 0;
+  return (count) => {
+    done += count;
+    onProgress?.({ done, total });
+  };
+}
+
+/** Creates the users that are missing, and makes assignees members of the project. */
+async function importPeople(
+  tx: Transaction,
+  issues: readonly Issue[],
+  { projectId, logins }: { projectId: ProjectId; logins: readonly string[] },
+) {
+  const people = await ensureUsers(tx, logins);
+  const assignees = new Set(issues.flatMap((issue) => issue.assignees));
+  await addMembers(
+    tx,
+    projectId,
+    [...assignees].map((login) => known(people.ids, login)),
+  );
+  return people;
 }
 
 /** @throws ImportError */
@@ -171,24 +192,39 @@ interface Target {
 }
 
 /** @returns the task id of every issue, by URL */
-async function importTasks(
-  tx: Transaction,
-  issues: readonly Issue[],
-  { projectId, userId, labelId, progress }: Target,
-) {
+async function importTasks(tx: Transaction, issues: readonly Issue[], target: Target) {
+  const { projectId, labelId, progress } = target;
   // Tasks are locked before numbers are taken; creating a subtask takes its locks in the same order.
   const existing = await lockTasks(
     tx,
     projectId,
     issues.map(({ url }) => url),
   );
-  const fresh = issues.filter(({ url }) => !existing.has(url));
+  const created = await createTasks(
+    tx,
+    issues.filter(({ url }) => !existing.has(url)),
+    target,
+  );
+  const ids = new Map([...existing.values(), ...created].map(({ sourceUrl, id }) => [sourceUrl, id]));
+  const wanted = issues.flatMap(({ url, labels }) =>
+    labels.map(({ name }) => ({ taskId: known(ids, url), labelId: labelId(name) })),
+  );
+  const relabelled = await setLabels(tx, projectId, { taskIds: [...ids.values()], wanted });
+  const changes = changesOf(issues, existing, relabelled, target.userId);
+  return { ids, created: created.length, updated: await updateTasks(tx, changes, progress) };
+}
+
+async function createTasks(
+  tx: Transaction,
+  issues: readonly Issue[],
+  { projectId, userId, progress }: Target,
+): Promise<NewTask[]> {
   const numbers = await takeNumbers(
     tx,
     projectId,
-    fresh.map(({ number }) => number),
+    issues.map(({ number }) => number),
   );
-  const created = fresh.map((issue) => ({
+  const created = issues.map((issue) => ({
     ...contentOf(issue, statusOf(issue, 'TODO'), userId),
     id: newId('task', Date.parse(issue.createdAt)),
     projectId,
@@ -198,20 +234,22 @@ async function importTasks(
     createdAt: issue.createdAt,
   }));
   await insertTasks(tx, created, progress);
+  return created;
+}
 
-  const ids = new Map([...existing.values(), ...created].map(({ sourceUrl, id }) => [sourceUrl, id]));
-  const borne = issues.flatMap(({ url, labels }) =>
-    labels.map(({ name }) => ({ taskId: known(ids, url), labelId: labelId(name) })),
-  );
-  const relabelled = await setLabels(tx, projectId, { taskIds: [...ids.values()], wanted: borne });
-
-  const changes = issues.flatMap((issue) => {
+/** The content of the tasks that existed before the import. */
+function changesOf(
+  issues: readonly Issue[],
+  existing: ReadonlyMap<string, KnownTask>,
+  relabelled: ReadonlySet<TaskId>,
+  userId: Target['userId'],
+): TaskChange[] {
+  return issues.flatMap((issue) => {
     const task = existing.get(issue.url);
     if (task === undefined) return [];
     const content = contentOf(issue, statusOf(issue, task.status), userId);
     return { ...content, id: task.id, relabelled: relabelled.has(task.id) };
   });
-  return { ids, created: created.length, updated: await updateTasks(tx, changes, progress) };
 }
 
 /**
@@ -260,9 +298,9 @@ async function setLabels(
   projectId: ProjectId,
   { taskIds, wanted }: { taskIds: readonly TaskId[]; wanted: readonly TaskLabel[] },
 ): Promise<Set<TaskId>> {
-  const borne = await labelsOfTasks(tx, taskIds);
-  const dropped = without(borne, wanted);
-  const added = without(wanted, borne);
+  const before = await labelsOfTasks(tx, taskIds);
+  const dropped = without(before, wanted);
+  const added = without(wanted, before);
   await deleteTaskLabels(tx, dropped);
   await insertTaskLabels(tx, projectId, added);
   return new Set([...dropped, ...added].map(({ taskId }) => taskId));

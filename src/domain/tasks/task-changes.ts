@@ -122,7 +122,7 @@ export function changeSeen(
   const before = type !== 'CREATED' && inSight(fromProjectId ?? projectId);
   const now = type !== 'DELETED' && inSight(projectId);
   if (!before && !now) return undefined;
-  const told = before && now ? TaskChangeType.UPDATED : now ? TaskChangeType.CREATED : TaskChangeType.DELETED;
-  const fields = told === TaskChangeType.UPDATED ? [...changedFields].sort() : [];
-  return { type: told, taskId, version, at, changedFields: fields };
+  const seenAs = before && now ? TaskChangeType.UPDATED : now ? TaskChangeType.CREATED : TaskChangeType.DELETED;
+  const fields = seenAs === TaskChangeType.UPDATED ? [...changedFields].sort() : [];
+  return { type: seenAs, taskId, version, at, changedFields: fields };
 }

@@ -137,8 +137,8 @@ function inSql({ column: name, in: values }: { column: Column; in: readonly (str
 
 function labelsSql({ labels, ids }: { labels: 'some' | 'only'; ids: readonly LabelId[] | 'any' }): SQL {
   const uuids = ids === 'any' ? [] : ids.map(toUuid);
-  const borne = isOneOf(sql`${taskLabels.labelId}`, uuids, 'uuid');
-  const which = ids === 'any' ? sql`` : labels === 'some' ? sql` and ${borne}` : sql` and not (${borne})`;
+  const matching = isOneOf(sql`${taskLabels.labelId}`, uuids, 'uuid');
+  const which = ids === 'any' ? sql`` : labels === 'some' ? sql` and ${matching}` : sql` and not (${matching})`;
   const exists = sql`exists (select from ${taskLabels} where ${taskLabels.taskId} = ${tasks.id}${which})`;
   return labels === 'some' ? exists : sql`not ${exists}`;
 }

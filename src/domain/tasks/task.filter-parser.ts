@@ -73,6 +73,8 @@ type Operators<T> = {
 };
 type Bounds<T> = { gt?: T | null; gte?: T | null; lt?: T | null; lte?: T | null };
 type ToText<T> = (value: T, at: string) => string;
+/** Adds a condition that must hold besides the others. */
+type Add = (condition: Condition | Promise<Condition>) => void;
 
 const BOUNDS = { gt: '>', gte: '>=', lt: '<', lte: '<=' } as const satisfies Record<keyof Bounds<never>, Comparison>;
 
@@ -90,21 +92,31 @@ class Reading {
   async filter(filter: TaskFilter, at: string, depth: number): Promise<Condition> {
     if (depth > MAX_FILTER_DEPTH) throw badUserInput(at, `expected a filter nested at most ${MAX_FILTER_DEPTH} deep`);
     refuseNulls(filter, at);
-    const nested = (filters: readonly TaskFilter[], name: string) => {
-      this.#countFilters(filters.length, `${at}.${name}`);
-      return Promise.all(filters.map((one, i) => this.filter(one, `${at}.${name}.${i}`, depth + 1)));
-    };
-    const id = (prefix: string) => (text: string, where: string) => readId(prefix, text, where);
     const given: (Condition | Promise<Condition>)[] = [];
     const add = (condition: Condition | Promise<Condition>) => {
       // If a later part throws first, this promise is never awaited; its rejection must not count as unhandled.
       if (condition instanceof Promise) condition.catch(() => {});
       given.push(condition);
     };
+    this.#combinations(filter, at, depth, add);
+    this.#fields(filter, at, add);
+    this.#relations(filter, at, add);
+    if (isGiven(filter.search)) add(this.#search(filter.search, `${at}.search`));
+    return all(await Promise.all(given));
+  }
+
+  #combinations(filter: TaskFilter, at: string, depth: number, add: Add): void {
+    const nested = (filters: readonly TaskFilter[], name: string) => {
+      this.#countFilters(filters.length, `${at}.${name}`);
+      return Promise.all(filters.map((one, i) => this.filter(one, `${at}.${name}.${i}`, depth + 1)));
+    };
     if (filter.and) add(nested(filter.and, 'and').then(all));
     if (filter.or) add(nested(filter.or, 'or').then(any));
     if (filter.not) add(this.filter(filter.not, `${at}.not`, depth + 1).then(not));
-    if (filter.id) add(this.#values('id', filter.id, `${at}.id`, id('task')));
+  }
+
+  #fields(filter: TaskFilter, at: string, add: Add): void {
+    if (filter.id) add(this.#values('id', filter.id, `${at}.id`, (text, where) => readId('task', text, where)));
     if (filter.number) add(this.#number(filter.number, `${at}.number`));
     if (filter.title) add(this.#text('title', filter.title, `${at}.title`));
     if (filter.description) add(this.#text('description', filter.description, `${at}.description`));
@@ -115,6 +127,9 @@ class Reading {
       const comparator = filter[column];
       if (comparator) add(this.#instant(column, comparator, `${at}.${column}`));
     }
+  }
+
+  #relations(filter: TaskFilter, at: string, add: Add): void {
     if (filter.project) add(this.#project(filter.project, `${at}.project`));
     for (const [column, user] of [
       ['assigneeId', 'assignee'],
@@ -125,8 +140,6 @@ class Reading {
     }
     if (filter.parent) add(this.#parent(filter.parent, `${at}.parent`));
     if (filter.labels) add(this.#labels(filter.labels, `${at}.labels`));
-    if (isGiven(filter.search)) add(this.#search(filter.search, `${at}.search`));
-    return all(await Promise.all(given));
   }
 
   /** @throws before the filters are read, if there are too many */
@@ -268,15 +281,15 @@ class Reading {
   async #labels(filter: LabelsFilter, at: string): Promise<Condition> {
     refuseNulls(filter, at);
     const { some, every, none } = filter;
-    const [bearing, only, without] = await Promise.all([
+    const [someIds, everyIds, noneIds] = await Promise.all([
       some ? this.#labelIds(some, `${at}.some`) : undefined,
       every ? this.#labelIds(every, `${at}.every`) : undefined,
       none ? this.#labelIds(none, `${at}.none`) : undefined,
     ]);
     return all([
-      bearing === undefined ? TRUE : someLabel(bearing),
-      only === undefined ? TRUE : onlyLabels(only),
-      without === undefined ? TRUE : not(someLabel(without)),
+      someIds === undefined ? TRUE : someLabel(someIds),
+      everyIds === undefined ? TRUE : onlyLabels(everyIds),
+      noneIds === undefined ? TRUE : not(someLabel(noneIds)),
     ]);
   }
 

@@ -150,12 +150,12 @@ export function taskListTags(list: TaskList, order: TaskListOrder = []): Tag[] {
     narrowest?.column === 'id' || (narrowest !== undefined && !unfollowed)
       ? narrowest.tags
       : projectIds.flatMap((id) => (unfollowed ? taskRows.anyByProject(id) : taskRows.byProject(id)));
-  const borne = all.flatMap((part) => {
+  const labels = all.flatMap((part) => {
     if (!('labels' in part)) return [];
     if (part.labels === 'some' && part.ids !== 'any') return part.ids.flatMap((id) => taskLabelRows.byLabel(id));
     return projectIds.flatMap((id) => taskLabelRows.byProject(id));
   });
-  return [...new Set([...rows, ...borne])];
+  return [...new Set([...rows, ...labels])];
 }
 
 export function taskListWhere({ projectIds, where }: TaskList): SQL {

@@ -188,11 +188,11 @@ export class TaskService {
   }
 
   addLabels(by: Writer, given: AddLabelsInput) {
-    return this.#relabel(by, given, (borne, labelIds) => [...new Set([...borne, ...labelIds])]);
+    return this.#relabel(by, given, (before, labelIds) => [...new Set([...before, ...labelIds])]);
   }
 
   removeLabels(by: Writer, given: RemoveLabelsInput) {
-    return this.#relabel(by, given, (borne, labelIds) => borne.filter((id) => !labelIds.includes(id)));
+    return this.#relabel(by, given, (before, labelIds) => before.filter((id) => !labelIds.includes(id)));
   }
 
   delete(by: Writer, given: DeleteTaskInput) {
@@ -218,7 +218,7 @@ export class TaskService {
   #relabel(
     by: Writer,
     given: AddLabelsInput | RemoveLabelsInput,
-    change: (borne: readonly LabelId[], labelIds: readonly LabelId[]) => readonly LabelId[],
+    change: (before: readonly LabelId[], labelIds: readonly LabelId[]) => readonly LabelId[],
   ) {
     const { taskId, labelIds } = parseInput(taskLabelsInput, given);
     return this.transactor.transact(async (tx) => {

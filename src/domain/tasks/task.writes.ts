@@ -160,11 +160,11 @@ export async function setLabels(
   labelIds: readonly LabelId[],
   check?: (before: readonly LabelId[], wanted: ReadonlySet<LabelId>) => void,
 ): Promise<boolean> {
-  const borne = await labelIdsOfTask(tx, taskId);
+  const before = await labelIdsOfTask(tx, taskId);
   const wanted = new Set(labelIds);
-  check?.(borne, wanted);
-  const dropped = borne.filter((id) => !wanted.has(id));
-  const added = [...wanted].filter((id) => !borne.includes(id));
+  check?.(before, wanted);
+  const dropped = before.filter((id) => !wanted.has(id));
+  const added = [...wanted].filter((id) => !before.includes(id));
   if (added.length > 0) await holdLabels(tx, projectId, added);
   if (dropped.length > 0) {
     await tx.delete(taskLabels).where(and(eq(taskLabels.taskId, taskId), inArray(taskLabels.labelId, dropped)));

@@ -58,7 +58,9 @@ export interface CacheEvents {
   checked?(result: 'same' | 'changed' | 'violation', call: { readonly name: string; readonly key: Key }): void;
 }
 
-/** The only function that reports outcomes. Hits report by the thousand: they pass a literal, since spreads are slow. */
+/**
+ * The only function that reports outcomes. Hits report by the thousand: they pass a literal, since spreads are slow.
+ */
 export function reportOutcome(events: CacheEvents, outcome: Outcome): void {
   events.outcome?.(outcome);
 }

@@ -1,7 +1,8 @@
 /**
  * How many loads run at once in this process. While Redis is away every read is a load, and Postgres has a limited
  * number of connections. Other loads wait, in one line per viewer. Viewers are served in turn, and one viewer's loads
- * take at most half of the slots, less while others load: see fair-queue.ts. The lines are as long as there are calls in progress.
+ * take at most half of the slots, less while others load: see fair-queue.ts. The lines are as long as there are calls
+ * in progress.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { FairQueue, type Turn } from './fair-queue.js';

@@ -42,10 +42,11 @@ export function memoized<Args extends unknown[], R>(
   cache: PolicyCache,
   name: string,
   fn: (...args: Args) => R,
-  { tags, version = 1, ...rest }: MemoizePolicy<Args>,
+  options: MemoizePolicy<Args>,
 ): Memoized<Args, R> {
   const tagOfAll = rowSetTag('memoized', ['name'], [name]);
   const tagOfCall = (args: unknown) => rowSetTag('memoized', ['name', 'call'], [name, digest(canonical(args))]);
+  const { tags, version = 1, ...rest } = options;
   const policy: Policy<Args> = {
     ...rest,
     name,
@@ -55,10 +56,22 @@ export function memoized<Args extends unknown[], R>(
     tags: (args) => [...(tags?.(...args) ?? []), tagOfAll, tagOfCall(withoutSignals(args))],
   };
   checkPolicy(policy);
+  return Object.assign(cachedCalls(cache, policy, fn), {
+    invalidate: (...args: Args | []) =>
+      cache.store.invalidate([args.length === 0 && fn.length > 0 ? tagOfAll : tagOfCall(withoutSignals(args))]),
+  });
+}
+
+/** `fn` read through the cache. Concurrent equal calls share a run, which ends when all their callers have left. */
+function cachedCalls<Args extends unknown[], R>(
+  cache: PolicyCache,
+  policy: Policy<Args>,
+  fn: (...args: Args) => R,
+): (...args: Args) => Promise<Awaited<R>> {
   /** Bounded by the calls in progress. */
   const waiting = new Map<string, Waiters>();
 
-  async function call(...args: Args): Promise<Awaited<R>> {
+  return async function call(...args: Args): Promise<Awaited<R>> {
     const signal = signalOf(args);
     signal?.throwIfAborted();
     const named = canonical(withoutSignals(args));
@@ -80,12 +93,7 @@ export function memoized<Args extends unknown[], R>(
         }
       }
     }
-  }
-
-  return Object.assign(call, {
-    invalidate: (...args: Args | []) =>
-      cache.store.invalidate([args.length === 0 && fn.length > 0 ? tagOfAll : tagOfCall(withoutSignals(args))]),
-  });
+  };
 }
 
 /** An AbortSignal bounds its caller's wait; it does not identify the call. */

@@ -46,8 +46,8 @@ export interface Source<A, V> extends Policy<A> {
   /** `signal` aborts when the last caller has left. */
   readonly load: (args: readonly A[], signal: AbortSignal) => Promise<readonly V[]>;
   /**
-   * Whether the load may read through the cache itself. If not, no async context follows it, and it finds no `loadSignal`.
-   * Default: true.
+   * Whether the load may read through the cache itself. If not, no async context follows it, and it finds no
+   * `loadSignal`. Default: true.
    */
   readonly reentrant?: boolean;
   /**

@@ -1,24 +1,25 @@
 /**
- * The lease of a store that no database writes to: `memoize`, and `read` with a TTL, in an application without the Postgres side. Any
- * number of processes run it; the position in the store decides between them.
+ * The lease of a store that no database writes to: `memoize`, and `read` with a TTL, in an application without the
+ * Postgres side. Any number of processes run it; the position in the store decides between them.
  *
- * What it proves. The relay's lease says that all committed writes are applied. Here the only writers are `invalidate`s. Each is one
- * step in the store, acknowledged after it is done: there is nothing to apply later, and nothing to fence. So an entry is current if the
- * tokens it carries are those in the store, unless the store has lost an `invalidate` that it had acknowledged. It can do so in two ways:
+ * What it proves. The relay's lease says that all committed writes are applied. Here the only writers are
+ * `invalidate`s. Each is one step in the store, acknowledged after it is done: there is nothing to apply later, and
+ * nothing to fence. So an entry is current if the tokens it carries are those in the store, unless the store has lost
+ * an `invalidate` that it had acknowledged. It can do so in two ways:
  *
- * - A server starts again from a file, or a replica is promoted, without the last writes. Such a server has another history (`Head.history`:
- *   its run, and its replication id, which changes with every promotion). The position names the history in its purge token. A tick that
- *   finds another history gives another purge token, which voids every entry and every load under way. Until that tick there is no lease,
- *   since a lease belongs to one run of one server.
+ * - A server starts again from a file, or a replica is promoted, without the last writes. Such a server has another
+ *   history (`Head.history`: its run, and its replication id, which changes with every promotion). The position names
+ *   the history in its purge token. A tick that finds another history gives another purge token, which voids every
+ *   entry and every load under way. Until that tick there is no lease, since a lease belongs to one run of one server.
  * - Keys are deleted or evicted. A missing token is never equal to anything, and without the position a tick purges.
  *
- * So the lease says: this server has lost no `invalidate` since the position was written. A lease that has merely ended, because no process
- * ran for a while, comes back without a purge. Where the history cannot be read (a Redis that refuses INFO to scripts), only a lease that has not
- * ended proves it, and each interruption purges.
+ * So the lease says: this server has lost no `invalidate` since the position was written. A lease that has merely
+ * ended, because no process ran for a while, comes back without a purge. Where the history cannot be read (a Redis that
+ * refuses INFO to scripts), only a lease that has not ended proves it, and each interruption purges.
  *
- * What it does not prove: that there is only one primary. An old primary that a partition has cut off together with some processes serves
- * these until the partition ends, for there is no database to tell them otherwise. `min-replicas-to-write 1` bounds that to LEASE_MS, since such a
- * primary refuses to renew the lease.
+ * What it does not prove: that there is only one primary. An old primary that a partition has cut off together with
+ * some processes serves these until the partition ends, for there is no database to tell them otherwise.
+ * `min-replicas-to-write 1` bounds that to LEASE_MS, since such a primary refuses to renew the lease.
  */
 import { digest } from './key.js';
 import { isDue, nextTickMs, readHeads, withLogGroup } from './lease-ticks.js';
@@ -86,7 +87,8 @@ export class StandaloneLease {
   }
 
   /**
-   * Renews, once, the leases that need it. LOG_GROUP comes last, and only with all others: its lease names theirs (see `Tick.others`).
+   * Renews, once, the leases that need it. LOG_GROUP comes last, and only with all others: its lease names theirs (see
+   * `Tick.others`).
    * @throws CacheError STORE_UNAVAILABLE when no server can be reached; Error when it takes no writes
    */
   async tick(): Promise<'renewed' | 'recent' | 'foreign' | 'raced'> {
@@ -107,7 +109,10 @@ export class StandaloneLease {
     return result === 'applied' ? 'renewed' : 'raced';
   }
 
-  /** While the keys belong to a cache with a database, they are left to it: also when its lease has ended, for it may come back. */
+  /**
+   * While the keys belong to a cache with a database, they are left to it: also when its lease has ended, for it may
+   * come back.
+   */
   #isForeign({ position }: Head): boolean {
     return position !== undefined && databaseOf(position.purge) !== OWNER;
   }
@@ -119,7 +124,10 @@ function keeps({ position, history, leaseLeftMs }: Head): boolean {
   return history === undefined ? leaseLeftMs > 0 : position.purge.startsWith(`${OWNER}.${nameOf(history)}.`);
 }
 
-/** The tick that renews or grants a lease under this head. It may always grant: with a new purge token nothing of before holds. */
+/**
+ * The tick that renews or grants a lease under this head. It may always grant: with a new purge token nothing of before
+ * holds.
+ */
 function planned(head: Head, others?: AppliedElsewhere): Tick {
   const purge = keeps(head) ? head.position?.purge : undefined;
   return {

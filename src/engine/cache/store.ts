@@ -61,7 +61,9 @@ export interface View {
 }
 
 export interface StoreReadOptions {
-  /** A mark: read what was invalidated since then. `tail`: read only where the log ends. Absent: do not read the log. */
+  /**
+   * A mark: read what was invalidated since then. `tail`: read only where the log ends. Absent: do not read the log.
+   */
   readonly log?: LogMark | 'tail' | undefined;
   /**
    * MINT: in the same step, gives a fresh token to each tag that has none. A tag that gets none is left out. Default:
@@ -111,8 +113,8 @@ export interface Head {
   /** The server's reason for refusing writes: nothing can be applied. Absent while it takes them, or has a lease. */
   readonly refusal?: string;
   /**
-   * Names the unbroken time of this server as a primary. While it stays the same, the server has lost nothing that it acknowledged. Absent
-   * where that cannot be known.
+   * Names the unbroken time of this server as a primary. While it stays the same, the server has lost nothing that it
+   * acknowledged. Absent where that cannot be known.
    */
   readonly history?: string;
 }
@@ -185,7 +187,7 @@ export interface EntryStore {
   fill(fills: readonly Fill[]): Promise<void>;
   /** Takes the refresh lock of a stale entry for `ttlMs`. True for the first caller. */
   tryLockRefresh(key: Key, ttlMs: number): Promise<boolean>;
-  /** Fresh tokens for these tags, at once and told in the log: for what no transaction writes. */
+  /** Gives these tags fresh tokens at once and logs it: for what no transaction writes. */
   invalidate(tags: readonly Tag[]): Promise<void>;
 }
 
@@ -239,8 +241,8 @@ export interface WriteProtocol {
 /** Messages between processes. */
 export interface Messages {
   /**
-   * Subscribes to releases of all processes. Best effort: events lost with a connection are not repeated, but `disconnected`
-   * says that some may be lost.
+   * Subscribes to releases of all processes. Best effort: events lost with a connection are not repeated, but
+   * `disconnected` says that some may be lost.
    * @returns the function that unsubscribes
    */
   subscribe(hear: (news: StoreEvent) => void): () => void;

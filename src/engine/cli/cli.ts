@@ -53,8 +53,8 @@ async function load(file: string): Promise<Record<string, unknown>> {
 }
 
 /**
- * Runs this command again under the caller's tsx, where it has one: imports may then name `.js` files which are `.ts` on disk. Without it Node
- * strips the types, or says that it cannot.
+ * Runs this command again under the caller's tsx, where it has one: imports may then name `.js` files which are `.ts`
+ * on disk. Without it Node strips the types, or says that it cannot.
  */
 function underTsx(args: string[]): boolean {
   if (process.env[UNDER_TSX] !== undefined || !hasTsx()) return false;

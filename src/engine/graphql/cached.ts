@@ -7,9 +7,10 @@
  * In both forms the policy is above the method, is part of the schema's extensions, and is checked when the schema is
  * built.
  *
- * In the first form the method may use only those fields of its root that `key` reads (default: `id`); so may `tags`. The root was read
- * earlier in the request than the tokens that the result is stored under, so its other fields may be old. What the method needs besides
- * it reads through `context.loaders`, inside the method. In development and tests any other field of the root throws.
+ * In the first form the method may use only those fields of its root that `key` reads (default: `id`); so may `tags`.
+ * The root was read earlier in the request than the tokens that the result is stored under, so its other fields may be
+ * old. What the method needs besides it reads through `context.loaders`, inside the method. In development and tests
+ * any other field of the root throws.
  */
 import {
   type GraphQLField,
@@ -87,9 +88,10 @@ export function Cached(declared: CacheExtension['declared']): MethodDecorator {
 }
 
 /**
- * A cached resolver for schemas without type-graphql, in the two forms of `@Cached`: with a policy, or with a source, whose argument `resolve`
- * then returns. The field that it resolves names what is cached; the schema must be given to `cache.bind`. Its policy is checked when the field
- * is first resolved, since tools that build schemas put functions of their own around resolvers.
+ * A cached resolver for schemas without type-graphql, in the two forms of `@Cached`: with a policy, or with a source,
+ * whose argument `resolve` then returns. The field that it resolves names what is cached; the schema must be given to
+ * `cache.bind`. Its policy is checked when the field is first resolved, since tools that build schemas put functions of
+ * their own around resolvers.
  * @throws CacheError POLICY, later
  */
 export function cachedResolver<Root, Args, Context = unknown>(

@@ -1,10 +1,11 @@
 /**
- * The loaders of one execution, for applications that do not keep them in a context of their own. They are found by what graphql-js makes
- * for each execution and hands to each resolver: the object of its variables. Not by the context, which an application may share
- * between requests: a value that one request has read would then be served to the next, however old.
+ * The loaders of one execution, for applications that do not keep them in a context of their own. They are found by
+ * what graphql-js makes for each execution and hands to each resolver: the object of its variables. Not by the context,
+ * which an application may share between requests: a value that one request has read would then be served to the next,
+ * however old.
  *
- * What bypasses the cache is decided here, by the operation itself. So no plugin that is missing, and no resolver that forgets, can cache
- * what a mutation reads.
+ * What bypasses the cache is decided here, by the operation itself. So no plugin that is missing, and no resolver that
+ * forgets, can cache what a mutation reads.
  */
 import type { GraphQLResolveInfo, GraphQLSchema } from 'graphql';
 import { type Cache, CacheError } from '../cache/index.js';
@@ -20,7 +21,10 @@ export interface ExecutionsOptions<Db extends LoadDatabase<Db>> {
   readonly cache: Cache;
   /** What sources load from. */
   readonly db: Db;
-  /** Names the viewer of a request, for policies with the scope `viewer`. Undefined for an anonymous request, in which such a field is an error. */
+  /**
+   * Names the viewer of a request, for policies with the scope `viewer`. Undefined for an anonymous request, in which
+   * such a field is an error.
+   */
   readonly viewer?: ((context: unknown) => string | undefined) | undefined;
   /** Whether cached methods throw when they compute from their root: for development and tests. */
   readonly guardRoots: boolean;
@@ -58,13 +62,16 @@ export class Executions<Db extends LoadDatabase<Db>> {
       ...(info.operation.operation === 'mutation' && { bypass: 'mutation' as const }),
     });
     this.#loads.set(info.variableValues, loads);
-    // Some executors hand the same object to every event of a subscription, which must not be given what an earlier one has read. So loaders
-    // of a subscription last for one tick: long enough for what is asked for together.
+    // Some executors hand the same object to every event of a subscription, which must not be given what an earlier one
+    // has read. So loaders of a subscription last for one tick: long enough for what is asked for together.
     if (info.operation.operation === 'subscription') setImmediate(() => this.#loads.delete(info.variableValues));
     return loads;
   }
 
-  /** From now on cached fields of this schema are read through these loaders. @throws CacheError POLICY when it has been bound before */
+  /**
+   * From now on cached fields of this schema are read through these loaders. @throws CacheError POLICY when it has been
+   * bound before
+   */
   bind(schema: GraphQLSchema): void {
     if (schema.extensions[EXTENSION] !== undefined)
       throw new CacheError('POLICY', 'this schema has been bound to a cache before');

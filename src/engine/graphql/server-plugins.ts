@@ -1,6 +1,7 @@
 /**
- * Plugins of GraphQL servers. They add the trace (`extensions.cache`) to the answers of requests that ask for it by `x-cache-trace: 1`.
- * Caching needs none of them. Their types name what they use of the servers, so that neither has to be installed.
+ * Plugins of GraphQL servers. They add the trace (`extensions.cache`) to the answers of requests that ask for it by
+ * `x-cache-trace: 1`. Caching needs none of them. Their types name what they use of the servers, so that neither has to
+ * be installed.
  */
 import type { GraphQLResolveInfo } from 'graphql';
 import { Tracer } from './cache-trace.js';

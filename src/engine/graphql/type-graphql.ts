@@ -1,6 +1,6 @@
 /**
- * What decorators tell type-graphql. Its metadata is one object for all its copies in the process, so this writes there without importing
- * the library: schemas that are built otherwise need not have it installed.
+ * What decorators tell type-graphql. Its metadata is one object for all its copies in the process, so this writes there
+ * without importing the library: schemas that are built otherwise need not have it installed.
  */
 import { createRequire } from 'node:module';
 import type { GraphQLResolveInfo } from 'graphql';

@@ -1,6 +1,6 @@
 /**
- * `createCache`: the engine put together for an application. Redis, Postgres, GraphQL and prom-client are loaded only where they are used, so
- * that an application which caches in memory needs none of them.
+ * `createCache`: the engine put together for an application. Redis, Postgres, GraphQL and prom-client are loaded only
+ * where they are used, so that an application which caches in memory needs none of them.
  */
 import type { GraphQLSchema } from 'graphql';
 import type { Registry } from 'prom-client';
@@ -19,6 +19,7 @@ import { SECOND } from '../cache/time.js';
 import type { PolicyLine } from '../graphql/index.js';
 import type { RowSource, SourceDatabase } from '../postgres/by-id.js';
 import type { DrizzleDatabase, TransactionOf } from '../postgres/own-drizzle.js';
+import type { Transactor } from '../postgres/transactor.js';
 import { type CacheEmitter, cacheEmitter } from './events.js';
 import { checkOptions, type DatabaseOptions, type StandaloneOptions } from './options.js';
 
@@ -31,53 +32,71 @@ const DEFAULT_GROUP = 'cache';
 export interface StandaloneCache extends Pick<Cache, 'memoize' | 'read' | 'readMany'> {
   /** The engine itself: sessions, fences, answers. */
   readonly engine: Cache;
-  /** `cache.events.on('outcome', ({ name, kind }) => …)`: how each cached call ended, and whatever an operator should know. */
+  /**
+   * `cache.events.on('outcome', ({ name, kind }) => …)`: how each cached call ended, and whatever an operator should
+   * know.
+   */
   readonly events: CacheEmitter;
   /**
    * Voids what is cached under these tags, on every process: for what no transaction of this database writes.
    * @throws CacheError STORE_UNAVAILABLE: nothing may have been invalidated
    */
   invalidate(tags: readonly Tag[]): Promise<void>;
-  /** Registers counters and gauges (`cache_…`) in a registry of prom-client. Counts from then on. @throws where prom-client is not installed */
+  /**
+   * Registers counters and gauges (`cache_…`) in a registry of prom-client. Counts from then on. @throws where
+   * prom-client is not installed
+   */
   metrics(registry: Registry): Promise<void>;
   /**
-   * Binds the cached fields of a schema, of `@Cached` and `cachedResolver`, to this cache, checks their policies, and returns the schema. Each
-   * execution gets loaders of its own; what is read under a mutation is neither taken from the cache nor put into it.
+   * Binds the cached fields of a schema, of `@Cached` and `cachedResolver`, to this cache, checks their policies, and
+   * returns the schema. Each execution gets loaders of its own; what is read under a mutation is neither taken from the
+   * cache nor put into it.
    * @throws CacheError POLICY; TypeError where graphql or dataloader is not installed
    */
   bind<S extends GraphQLSchema>(schema: S): S;
-  /** What `@Cached` declares in a bound schema, by name: print it into a file, and a review sees every change of what is cached. */
+  /**
+   * What `@Cached` declares in a bound schema, by name: print it into a file, and a review sees every change of what is
+   * cached.
+   */
   policies(schema: GraphQLSchema): readonly PolicyLine[];
   /** A plugin for Apollo Server: traces. */
   apollo(): ReturnType<GraphQLSide['apolloPlugin']>;
   /** A plugin for GraphQL Yoga and other servers that take plugins of Envelop: traces. */
   yoga(): ReturnType<GraphQLSide['yogaPlugin']>;
-  /** Ends the relay and all connections of the cache; those of the application stay open. Resolves when releases under way have ended. */
+  /**
+   * Ends the relay and all connections of the cache; those of the application stay open. Resolves when releases under
+   * way have ended.
+   */
   close(): Promise<void>;
 }
 
 export interface DatabaseCache<Db extends DrizzleDatabase> extends StandaloneCache {
-  /** The rows of a table by its row set `byId`: for `@Cached(cache.byId(bookRows))`, and `cache.load`. The same as `byId` of the postgres door. */
+  /**
+   * The rows of a table by its row set `byId`: for `@Cached(cache.byId(bookRows))`, and `cache.load`. The same as
+   * `byId` of the postgres door.
+   */
   readonly byId: PostgresSide['byId'];
   /** One value of a source, through the cache. In resolvers `@Cached(source)` does it, for a whole request at once. */
   load<A, V>(source: RowSource<A, V>, arg: A): Promise<V>;
   /**
-   * Writes in one transaction: fences what it touched, commits, releases. When it has resolved, no process serves what the write made old.
-   * `fn` may only use the transaction that it is given. It runs again, in a new one, after a deadlock or a serialization failure.
-   * @throws what `fn` throws, after ROLLBACK; CommitOutcomeUnknown; TooManyWrites before anything is written; CacheError FENCE_REFUSED under
-   * the fence policy `reject`
+   * Writes in one transaction: fences what it touched, commits, releases. When it has resolved, no process serves what
+   * the write made old. `fn` may only use the transaction that it is given. It runs again, in a new one, after a
+   * deadlock or a serialization failure.
+   * @throws what `fn` throws, after ROLLBACK; CommitOutcomeUnknown; TooManyWrites before anything is written;
+   * CacheError FENCE_REFUSED under the fence policy `reject`
    */
   write<T>(fn: (tx: TransactionOf<Db>) => Promise<T>): Promise<T>;
 }
 
 /**
- * @throws TypeError that names the wrong option; TriggersMissing when the database lacks the generated migration; CacheError DATABASE_REFUSED
- * when Redis refuses the database of its URL; the driver's error when Postgres does not answer. A Redis that is away keeps no application from starting.
+ * @throws TypeError that names the wrong option; TriggersMissing when the database lacks the generated migration;
+ * CacheError DATABASE_REFUSED when Redis refuses the database of its URL; the driver's error when Postgres does not
+ * answer. A Redis that is away keeps no application from starting.
  */
 export function createCache<Db extends DrizzleDatabase>(options: DatabaseOptions<Db>): Promise<DatabaseCache<Db>>;
 /**
- * @throws TypeError that names the wrong option; CacheError DATABASE_REFUSED when Redis refuses the database of its URL. A Redis that is away
- * keeps no application from starting.
+ * @throws TypeError that names the wrong option; CacheError DATABASE_REFUSED when Redis refuses the database of its
+ * URL. A Redis that is away keeps no application from starting.
  */
 export function createCache(options?: StandaloneOptions): Promise<StandaloneCache>;
 export async function createCache(
@@ -125,10 +144,8 @@ async function ofDatabase<Db extends DrizzleDatabase>(
   log: Log,
 ): Promise<DatabaseCache<Db>> {
   const [graphql, postgres] = await Promise.all([graphqlSide(), import('../postgres/applications.js')]);
-  const { db, tables, check = notInProduction(), fencePolicy, monitorShare } = options;
-  const own = await postgres.ownDrizzle(db).catch((error: Error) => {
-    throw new TypeError(`createCache: db: ${error.message}`);
-  });
+  const { db, tables, check = notInProduction() } = options;
+  const own = await ownDrizzle(postgres, db);
   const { emitter, events } = listened(log, graphql);
   emitter.on('moved', () => log.warn({}, MOVED));
   const coverage = check ? new postgres.Coverage(tables) : undefined;
@@ -136,42 +153,79 @@ async function ofDatabase<Db extends DrizzleDatabase>(
     graphql?.Tracer.statement();
     coverage?.check(text);
   });
-  let sql = own.connect();
-  emitter.on('moved', () => {
-    const left = sql;
-    sql = own.connect();
-    postgres.leave(left);
-  });
+  const connection = reconnecting(own.connect, postgres.leave);
+  emitter.on('moved', connection.reconnect);
   const { cache, transactor, relay } = postgres.cacheDatabase({
-    ...engineOptions(options),
-    ...(fencePolicy && { fencePolicy }),
-    ...(monitorShare !== undefined && { monitorShare }),
+    ...databaseOptions(options, own.poolSize),
     store,
-    // A write holds its connection while it waits for Redis: some must be left for reads.
-    db: { write: db as never, maxWrites: Math.max(1, Math.floor(own.poolSize / 2)) },
-    sql: () => sql,
+    sql: connection.current,
     connectOutbox: () => postgres.postgresOutbox(own.connect()),
     log,
     events,
-    renews: options.relay ?? true,
     ...(coverage && { wrapLoad: coverage.around }),
   });
   const stop = async () => {
     unwatch();
     await relay.stop();
-    await sql.end({ timeout: 1 });
+    await connection.current().end({ timeout: 1 });
   };
-  const database: SourceDatabase = { read: db as unknown as SourceDatabase['read'], until: () => database };
   try {
-    await postgres.requireTriggers(sql, tables);
+    await postgres.requireTriggers(connection.current(), tables);
     await relay.start();
   } catch (error) {
     await stop();
     throw error;
   }
+  return databaseCache({ options, cache, emitter, graphql, stop, transactor, byId: postgres.byId });
+}
+
+/** @throws TypeError that names the option */
+async function ownDrizzle(postgres: PostgresSide, db: DrizzleDatabase) {
+  return postgres.ownDrizzle(db).catch((error: Error) => {
+    throw new TypeError(`createCache: db: ${error.message}`);
+  });
+}
+
+/** A connection that is replaced when the address leads to another database. `leave` ends the previous one. */
+function reconnecting<C>(connect: () => C, leave: (connection: C) => void) {
+  let current = connect();
   return {
-    ...assembled({ options, cache, emitter, graphql, db: database, stop }),
-    byId: postgres.byId,
+    current: () => current,
+    reconnect: () => {
+      const left = current;
+      current = connect();
+      leave(left);
+    },
+  };
+}
+
+function databaseOptions<Db extends DrizzleDatabase>(options: DatabaseOptions<Db>, poolSize: number) {
+  const { db, fencePolicy, monitorShare, relay = true } = options;
+  return {
+    ...engineOptions(options),
+    ...(fencePolicy && { fencePolicy }),
+    ...(monitorShare !== undefined && { monitorShare }),
+    // A write holds its connection while it waits for Redis: some must be left for reads.
+    db: { write: db as never, maxWrites: Math.max(1, Math.floor(poolSize / 2)) },
+    renews: relay,
+  };
+}
+
+interface DatabaseParts<Db extends DrizzleDatabase> extends Omit<Parts, 'db'> {
+  readonly options: DatabaseOptions<Db>;
+  readonly transactor: Transactor;
+  readonly byId: DatabaseCache<Db>['byId'];
+}
+
+function databaseCache<Db extends DrizzleDatabase>(parts: DatabaseParts<Db>): DatabaseCache<Db> {
+  const { options, cache, graphql, transactor, byId } = parts;
+  const database: SourceDatabase = {
+    read: options.db as unknown as SourceDatabase['read'],
+    until: () => database,
+  };
+  return {
+    ...assembled({ ...parts, db: database }),
+    byId,
     async load(source, arg) {
       const [value] = await cache.readMany(
         { ...source, load: (args) => source.load(args, database), reentrant: false },
@@ -211,22 +265,11 @@ interface Parts {
   readonly emitter: CacheEmitter;
   readonly graphql: GraphQLSide | undefined;
   readonly db: SourceDatabase;
-  /** Of what renews the lease. */
+  /** Stops what renews the lease. */
   readonly stop: () => Promise<unknown>;
 }
 
 function assembled({ options, cache, emitter, graphql, db, stop }: Parts): StandaloneCache {
-  const { check = notInProduction(), trace = notInProduction(), viewer } = options;
-  const needed = (): GraphQLSide => {
-    if (graphql !== undefined) return graphql;
-    throw new TypeError('to bind schemas, install graphql and dataloader beside this package');
-  };
-  const executions = graphql && new graphql.Executions<SourceDatabase>({ cache, db, viewer, guardRoots: check });
-  const plugins = {
-    executions: { trace: executions?.trace.bind(executions) ?? (() => {}) },
-    mayTrace: typeof trace === 'function' ? trace : () => trace,
-  };
-  const policies = new WeakMap<GraphQLSchema, readonly PolicyLine[]>();
   return {
     engine: cache,
     events: emitter,
@@ -240,6 +283,32 @@ function assembled({ options, cache, emitter, graphql, db, stop }: Parts): Stand
         emitter.on(name as 'outcome', listener as never);
       }
     },
+    ...graphqlMethods(options, graphql, { cache, db }),
+    async close() {
+      await stop();
+      await cache.flush(); // a release that is lost costs others a fence to resolve
+      await cache.store.close();
+    },
+  };
+}
+
+/** The methods for schemas. Those that need graphql throw without it. */
+function graphqlMethods(
+  { check = notInProduction(), trace = notInProduction(), viewer }: StandaloneOptions,
+  graphql: GraphQLSide | undefined,
+  sources: { readonly cache: Cache; readonly db: SourceDatabase },
+): Pick<StandaloneCache, 'bind' | 'policies' | 'apollo' | 'yoga'> {
+  const needed = (): GraphQLSide => {
+    if (graphql !== undefined) return graphql;
+    throw new TypeError('to bind schemas, install graphql and dataloader beside this package');
+  };
+  const executions = graphql && new graphql.Executions<SourceDatabase>({ ...sources, viewer, guardRoots: check });
+  const plugins = {
+    executions: { trace: executions?.trace.bind(executions) ?? (() => {}) },
+    mayTrace: typeof trace === 'function' ? trace : () => trace,
+  };
+  const policies = new WeakMap<GraphQLSchema, readonly PolicyLine[]>();
+  return {
     bind(schema) {
       const { bindPolicies } = needed();
       executions?.bind(schema);
@@ -249,11 +318,6 @@ function assembled({ options, cache, emitter, graphql, db, stop }: Parts): Stand
     policies: (schema) => policies.get(schema) ?? [],
     apollo: () => needed().apolloPlugin(plugins),
     yoga: () => needed().yogaPlugin(plugins),
-    async close() {
-      await stop();
-      await cache.flush(); // a release that is lost costs others a fence to resolve
-      await cache.store.close();
-    },
   };
 }
 

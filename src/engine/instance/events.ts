@@ -14,7 +14,10 @@ const NAMES = [
   ...(['ticked', 'forced', 'purged', 'moved', 'old'] as const),
 ];
 
-/** An emitter, and the listener that emits by it. The error of a listener is logged; it keeps only later listeners of that event from being called. */
+/**
+ * An emitter, and the listener that emits by it. The error of a listener is logged; it keeps only later listeners of
+ * that event from being called.
+ */
 export function cacheEmitter(log: Log): { readonly emitter: CacheEmitter; readonly events: AllEvents } {
   const emitter: CacheEmitter = new EventEmitter();
   emitter.setMaxListeners(0);

@@ -7,23 +7,29 @@ import type { RedisClient } from '../redis/client-place.js';
 /** A cache without a database: for `memoize`, and `read` with a TTL. */
 export interface StandaloneOptions extends Pick<CacheOptions, 'maxLoads'> {
   /**
-   * `redis://` or `rediss://` with user, password and database, or an ioredis client, to whose server the cache opens three connections of
-   * its own. Absent: the cache is kept in the memory of this process, for this process.
+   * `redis://` or `rediss://` with user, password and database, or an ioredis client, to whose server the cache opens
+   * three connections of its own. Absent: the cache is kept in the memory of this process, for this process.
    */
   readonly redis?: string | RedisClient;
-  /** Names this application's keys: letters, digits, `-` and `_`. One group is for one application and one database. Default `cache`. */
+  /**
+   * Names this application's keys: letters, digits, `-` and `_`. One group is for one application and one database.
+   * Default `cache`.
+   */
   readonly group?: string;
   /** How long one call of Redis may take before a reader goes to the source, ms. Default 250. */
   readonly redisTimeoutMs?: number;
   /** Memory for parsed entries in this process, bytes; what is served from it is frozen. 0: none. Default 0. */
   readonly nearCacheBytes?: number;
-  /** Names the viewer of a GraphQL request, for policies with the scope `viewer`. Undefined for an anonymous request, in which such a field is an error. */
+  /**
+   * Names the viewer of a GraphQL request, for policies with the scope `viewer`. Undefined for an anonymous request, in
+   * which such a field is an error.
+   */
   readonly viewer?: (context: unknown) => string | undefined;
   /** Which requests may have a trace (`x-cache-trace: 1`). Default: all, but none while NODE_ENV is `production`. */
   readonly trace?: boolean | ((context: unknown) => boolean);
   /**
-   * Checks that a cached load reads only what its tags follow, and that a cached method uses only the fields of its parent that its key names;
-   * both throw. Default: true, but false while NODE_ENV is `production`.
+   * Checks that a cached load reads only what its tags follow, and that a cached method uses only the fields of its
+   * parent that its key names; both throw. Default: true, but false while NODE_ENV is `production`.
    */
   readonly check?: boolean;
   /** Where to report what an operator should know; pino fits. Default: warnings go to `console.warn`. */
@@ -39,8 +45,8 @@ export interface DatabaseOptions<Db extends DrizzleDatabase>
   /** The row sets of every table that something cached reads. */
   readonly tables: readonly TableRowSets[];
   /**
-   * Whether this process applies the outbox and renews the lease. False where another process of this group and database always does: without
-   * one nothing is cached. Default true; any number of processes may.
+   * Whether this process applies the outbox and renews the lease. False where another process of this group and
+   * database always does: without one nothing is cached. Default true; any number of processes may.
    */
   readonly relay?: boolean;
 }

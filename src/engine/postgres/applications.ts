@@ -1,6 +1,6 @@
 /**
- * The package's door `/postgres`: what an application declares of its tables, and what `createCache` puts together over its Drizzle. Opens no
- * connection and imports no driver: an application has one of its own, postgres.js or pg.
+ * The package's door `/postgres`: what an application declares of its tables, and what `createCache` puts together over
+ * its Drizzle. Opens no connection and imports no driver: an application has one of its own, postgres.js or pg.
  */
 export { type ByIdOptions, byId, type RowSource, type SourceDatabase } from './by-id.js';
 export { cacheDatabase } from './cached-database.js';

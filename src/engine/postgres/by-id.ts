@@ -36,8 +36,8 @@ type IdOf<R> = R extends { byId(id: infer I): unknown } ? I : never;
 const known = new WeakMap<object, RowSource<never, unknown>>();
 
 /**
- * The rows of a table by the column of its row-set `byId`; null for an id that no row has. One source per declaration: the options of the first
- * call count.
+ * The rows of a table by the column of its row-set `byId`; null for an id that no row has. One source per declaration:
+ * the options of the first call count.
  * @throws TypeError when that row-set has several columns, or follows only some columns of the row
  */
 export function byId<T extends PgTable, R extends RowsOf<T>>(

@@ -1,4 +1,7 @@
-/** The cache of a database: everything between a store and a pool of writes, built in the order in which it depends on each other. */
+/**
+ * The cache of a database: everything between a store and a pool of writes, built in the order in which it depends on
+ * each other.
+ */
 import type { Sql } from 'postgres';
 import {
   CACHE_EVENTS,

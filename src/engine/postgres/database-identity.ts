@@ -1,7 +1,8 @@
 /**
- * The identity of a database in one state of its history: a random id in its table `cache_identity`, and the origin of that id (server,
- * database, transaction). A restored dump, a template copy, a copy of the files and a promoted standby carry the row along; its origin then
- * differs from the actual one, and the database gets a new id before anything is cached for it.
+ * The identity of a database in one state of its history: a random id in its table `cache_identity`, and the origin of
+ * that id (server, database, transaction). A restored dump, a template copy, a copy of the files and a promoted standby
+ * carry the row along; its origin then differs from the actual one, and the database gets a new id before anything is
+ * cached for it.
  */
 import type { Sql } from 'postgres';
 import { LEASE_MS, randomToken } from '../cache/index.js';
@@ -32,11 +33,12 @@ export interface FoundIdentity extends DatabaseIdentity {
 
 /**
  * The origin of a row of `cache_identity` (alias `i`), in SQL. Each part notices what the others do not:
- * - the start of the server: copies of files, point-in-time recovery, a promoted standby, a crash (after which Postgres may assign ids twice);
+ * - the start of the server: copies of files, point-in-time recovery, a promoted standby, a crash (after which Postgres
+ *   may assign ids twice);
  * - the oid of the database: a template copy, DROP and CREATE, exchanged names;
  * - the table and transaction of the row: a dump restored into this database;
- * - the cache's triggers and the transactions that made or altered them: a single restored table, a load with triggers disabled.
- * Every role may read all of it. VACUUM FULL, REINDEX and freezing change none of it.
+ * - the cache's triggers and the transactions that made or altered them: a single restored table, a load with triggers
+ *   disabled. Every role may read all of it. VACUUM FULL, REINDEX and freezing change none of it.
  */
 function originSql(transaction: string): string {
   return `concat_ws('/',
@@ -103,7 +105,7 @@ export class StandbyError extends Error {
   }
 }
 
-/** Of two concurrent calls one changes nothing. */
+/** Of two concurrent calls, only one has an effect. */
 async function rename(client: Sql, found: FoundIdentity | null): Promise<void> {
   if (found === null) {
     await client`insert into public.cache_identity (id, origin) values ('', '') on conflict do nothing`;
@@ -134,7 +136,10 @@ export class KnownDatabase {
     return this.#latest;
   }
 
-  /** The id, for LEASE_MS from when it was asked for; undefined while `toBePurged`. Readers use leases of this database only. */
+  /**
+   * The id, for LEASE_MS from when it was asked for; undefined while `toBePurged`. Readers use leases of this database
+   * only.
+   */
   get current(): string | undefined {
     return this.sinceMs < LEASE_MS && !this.#toBePurged ? this.#latest?.id : undefined;
   }
@@ -155,8 +160,8 @@ export class KnownDatabase {
   }
 
   /**
-   * Records an identity that was asked for at `askedAtMs`. `returned`: an earlier database is back. What this process stored for it while
-   * another was behind the address may be of the other.
+   * Records an identity that was asked for at `askedAtMs`. `returned`: an earlier database is back. What this process
+   * stored for it while another was behind the address may be of the other.
    */
   record(identity: DatabaseIdentity, askedAtMs: number): 'first' | 'same' | 'other' | 'returned' {
     const before = this.#latest;

@@ -54,43 +54,20 @@ export interface DatabaseOptions {
 /** The database with its write pool and the methods that only its owner needs. */
 export type MainDatabase = ReturnType<typeof openDatabase>;
 export function openDatabase(options: DatabaseOptions) {
-  const { url, onStatement, signal = () => undefined, answerMs = ANSWER_MS } = options;
-  const { readTimeoutMs: statementTimeoutMs = READ_TIMEOUT_MS } = options;
-  const connection = parseConnectionUrl(url);
+  const connection = parseConnectionUrl(options.url);
   const max = poolSizes(connection);
-  const readers = new ReadPool({
-    connect: () => connect(connection, { max: max.reads, statementTimeoutMs }),
-    signal,
-    answerMs,
-    statementTimeoutMs,
-    cancelsLate: connection.pooled,
-  });
-  const logger = loggedBy(onStatement);
+  const logger = loggedBy(options.onStatement);
+  const readers = openReadPool(connection, max.reads, options);
   const readUntil = (signal?: AbortSignal) => drizzle(readers.client(signal), logger);
-  const reads = { sql: readers, drizzle: readUntil() };
+  const read = readUntil();
   const first = connection.pooled ? transactionSettings(STATEMENT_TIMEOUT_MS) : undefined;
   const writers = new WritePool(() => connect(connection, { max: max.writes }), logger.logger, first);
-  const writes = { sql: writers, drizzle: drizzle(writers.client, logger) };
-  const prepared = statementCache(reads.drizzle);
-  const until = (signal: AbortSignal): Database => {
-    let read: Executor | undefined;
-    return {
-      prepared<S extends Prepared>(name: string, build: (read: Executor, name: string) => S) {
-        const statement = prepared(name, build);
-        return { execute: (values) => readers.until(signal, () => statement.execute(values)) } as Pick<S, 'execute'>;
-      },
-      get read() {
-        read ??= readUntil(signal);
-        return read;
-      },
-      until,
-    };
-  };
+  const prepared = statementCache(read);
   return {
     prepared,
-    read: reads.drizzle as Executor,
-    until,
-    write: writes.drizzle,
+    read: read as Executor,
+    until: (signal: AbortSignal) => readsUntil(signal, { readers, readUntil, prepared }),
+    write: drizzle(writers.client, logger),
     /** Transactions that write at once: the size of the write pool. */
     maxWrites: max.writes,
     /**
@@ -98,11 +75,7 @@ export function openDatabase(options: DatabaseOptions) {
      * aborts.
      */
     snapshot<T>(fn: (at: Database) => Promise<T>, signal?: AbortSignal): Promise<T> {
-      const within = (tx: Transaction): Database => {
-        const at: Database = { read: tx, prepared: (name, build) => build(tx, name), until: () => at };
-        return at;
-      };
-      return readUntil(signal).transaction((tx) => fn(within(tx)), {
+      return readUntil(signal).transaction((tx) => fn(readsWithin(tx)), {
         isolationLevel: 'repeatable read',
         accessMode: 'read only',
       });
@@ -113,9 +86,56 @@ export function openDatabase(options: DatabaseOptions) {
       writers.reconnect();
     },
     async close() {
-      await Promise.all([reads.sql.end({ timeout: 5 }), writes.sql.end({ timeout: 5 })]);
+      await Promise.all([readers.end({ timeout: 5 }), writers.end({ timeout: 5 })]);
     },
   };
+}
+
+function openReadPool(
+  connection: Connection,
+  max: number,
+  {
+    signal = () => undefined,
+    answerMs = ANSWER_MS,
+    readTimeoutMs: statementTimeoutMs = READ_TIMEOUT_MS,
+  }: DatabaseOptions,
+): ReadPool {
+  return new ReadPool({
+    connect: () => connect(connection, { max, statementTimeoutMs }),
+    signal,
+    answerMs,
+    statementTimeoutMs,
+    cancelsLate: connection.pooled,
+  });
+}
+
+/** Reads whose statements are cancelled when `signal` aborts. */
+function readsUntil(
+  signal: AbortSignal,
+  pool: {
+    readonly readers: ReadPool;
+    readonly readUntil: (signal: AbortSignal) => Executor;
+    readonly prepared: ReturnType<typeof statementCache>;
+  },
+): Database {
+  let read: Executor | undefined;
+  return {
+    prepared<S extends Prepared>(name: string, build: (read: Executor, name: string) => S) {
+      const statement = pool.prepared(name, build);
+      return { execute: (values) => pool.readers.until(signal, () => statement.execute(values)) } as Pick<S, 'execute'>;
+    },
+    get read() {
+      read ??= pool.readUntil(signal);
+      return read;
+    },
+    until: (other) => readsUntil(other, pool),
+  };
+}
+
+/** Reads in a transaction, which has its own signal. */
+function readsWithin(tx: Transaction): Database {
+  const at: Database = { read: tx, prepared: (name, build) => build(tx, name), until: () => at };
+  return at;
 }
 
 function loggedBy(onStatement: DatabaseOptions['onStatement']) {

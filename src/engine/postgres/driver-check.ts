@@ -1,10 +1,11 @@
 /**
- * Checks, without a database, that a copy of postgres.js keeps what a dead connection has left behind off the next one. postgres.js 3.4.9 as published
- * does not; `patches/` mends it, and the door `/postgres-js` of the package is the mended copy.
+ * Checks, without a database, that a copy of postgres.js keeps what a dead connection has left behind off the next one.
+ * postgres.js 3.4.9 as published does not; `patches/` mends it, and the door `/postgres-js` of the package is the
+ * mended copy.
  *
- * The driver's `socket` option gives it connections that this file answers by a script. Only those faults are looked for which can make an old
- * value be served, lose a write or leave a statement waiting for ever. Two more end the process, which the protocol survives:
- * docs/decisions.md lists all five.
+ * The driver's `socket` option gives it connections that this file answers by a script. Only those faults are looked
+ * for which can make an old value be served, lose a write or leave a statement waiting for ever. Two more end the
+ * process, which the protocol survives: docs/decisions.md lists all five.
  */
 import { EventEmitter } from 'node:events';
 import { setTimeout } from 'node:timers/promises';

@@ -1,6 +1,6 @@
 /**
- * Fences left behind. A writer that died, or never learnt its COMMIT's outcome, leaves its fence; readers that keep meeting
- * it report it here, and Postgres is asked whether the transaction is over. Time alone never removes a fence.
+ * Fences left behind. A writer that died, or never learnt its COMMIT's outcome, leaves its fence; readers that keep
+ * meeting it report it here, and Postgres is asked whether the transaction is over. Time alone never removes a fence.
  */
 import type { Sql } from 'postgres';
 import type { Log } from '../cache/index.js';
@@ -8,14 +8,17 @@ import { fenceIds, type Tag, type WriteProtocol } from '../cache/index.js';
 import { type Clock, systemClock } from '../cache/time.js';
 import { finishedOf } from './outbox.js';
 
-/** A fence seen unchanged for this long is looked into: longer than a commit takes, much shorter than anyone would notice. */
+/**
+ * A fence seen unchanged for this long is looked into: longer than a commit takes, much shorter than anyone would
+ * notice.
+ */
 const SUSPECT_AFTER_MS = 250;
-/** Older than this, and its writer is slow or dead: told, so that somebody may look. */
+/** Older than this, and its writer is slow or dead: reported, so that an operator can look. */
 const OLD_AFTER_MS = 1000;
 const MAX_WATCHED = 10_000;
 
 export interface FenceEvents {
-  /** A fence has stood for more than a second. Told once for each, as this process met it. */
+  /** A fence is older than a second. Called once for each that this process meets. */
   old?(tag: Tag, fence: string): void;
 }
 
@@ -24,7 +27,7 @@ interface Watched {
   readonly firstMs: number;
   /** When Postgres was last asked about it, or it was first seen. */
   sinceMs: number;
-  told: boolean;
+  reported: boolean;
 }
 
 export class FenceWatch {
@@ -49,13 +52,13 @@ export class FenceWatch {
     const nowMs = this.#clock.monotonicMs();
     const watched = this.#watched.get(tag);
     if (watched?.fence !== fence) {
-      // A full watch forgets everything: fences still standing are met and noted again.
+      // A full watch forgets everything: fences that remain are met and noted again.
       if (this.#watched.size >= MAX_WATCHED) this.#watched.clear();
-      this.#watched.set(tag, { fence, firstMs: nowMs, sinceMs: nowMs, told: false });
+      this.#watched.set(tag, { fence, firstMs: nowMs, sinceMs: nowMs, reported: false });
       return;
     }
-    if (!watched.told && nowMs - watched.firstMs > OLD_AFTER_MS) {
-      watched.told = true;
+    if (!watched.reported && nowMs - watched.firstMs > OLD_AFTER_MS) {
+      watched.reported = true;
       this.#events.old?.(tag, fence);
     }
     if (nowMs - watched.sinceMs > SUSPECT_AFTER_MS) {
@@ -64,7 +67,10 @@ export class FenceWatch {
     }
   }
 
-  /** RESOLVE: releases those transactions that Postgres says are over. One still in progress keeps its fence, however old. */
+  /**
+   * RESOLVE: releases those transactions that Postgres says are over. One still in progress keeps its fence, however
+   * old.
+   */
   async resolve(xids: readonly string[], tags: readonly Tag[]): Promise<void> {
     try {
       const { finished, database } = await finishedOf(this.#sql(), xids);

@@ -1,27 +1,32 @@
 /**
- * Decides whether a database may use the keys of a store. They belong to the database that the position of the log group names. Another one takes
- * them only when nothing is served from them, so two databases in use never purge each other in turns.
+ * Decides whether a database may use the keys of a store. They belong to the database that the position of the log
+ * group names. Another one takes them only when nothing is served from them, so two databases in use never purge each
+ * other in turns.
  */
 import { databaseOf, type Head, LEASE_MS } from '../cache/index.js';
 import { type Clock, SECOND } from '../cache/time.js';
 import type { DatabaseIdentity } from './database-identity.js';
 
 /**
- * How long the owner must have been without a lease before this database takes the keys. Short if this database was made from the owner
- * and so most likely replaces it. Otherwise longer than an owner in use may wait for its lease (MAX_BARRIER_MS in relay.ts).
+ * How long the owner must have been without a lease before this database takes the keys. Short if this database was
+ * made from the owner and so most likely replaces it. Otherwise longer than an owner in use may wait for its lease
+ * (MAX_BARRIER_MS in relay.ts).
  */
 const MADE_FROM_IT_MS = LEASE_MS / 2;
 const UNRELATED_MS = 12 * SECOND;
 
 /**
- * `own`: the keys are this database's. `vacant`: they have no owner. `take`: their owner is gone. `refused`: their owner is in use, or may
- * be. `unknown`: the log group cannot be reached.
+ * `own`: the keys are this database's. `vacant`: they have no owner. `take`: their owner is gone. `refused`: their
+ * owner is in use, or may be. `unknown`: the log group cannot be reached.
  */
 export type Claim = 'own' | 'vacant' | 'take' | 'refused' | 'unknown';
 
 const EACH_ITS_OWN = 'give each installation a REDIS_GROUP of its own';
 
-/** Why nothing is cached while a claim is refused, and what an operator can expect or do. `owner`: the database that the keys belong to. */
+/**
+ * Why nothing is cached while a claim is refused, and what an operator can expect or do. `owner`: the database that the
+ * keys belong to.
+ */
 export function refusalWords(owner: string | undefined, database: DatabaseIdentity): string {
   const soonS = (LEASE_MS + MADE_FROM_IT_MS) / SECOND;
   if (owner === undefined) {

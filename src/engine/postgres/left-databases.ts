@@ -17,10 +17,11 @@ export class LeftDatabases {
   }
 
   /**
-   * Voids what is stored for a database that this process has left, once. Between the change of the address and the tick that noticed it, a
-   * connection that was opened meanwhile read from the database behind the address, and the results were stored under the lease of the one
-   * before. Other processes may still be right to use that one, and would serve such a result until it expires. With another purge token all
-   * entries under the present one are void, those that are still on their way included. Readers learn it with the next lease, within 2 s.
+   * Voids what is stored for a database that this process has left, once. Between the change of the address and the
+   * tick that noticed it, a connection that was opened meanwhile read from the database behind the address, and the
+   * results were stored under the lease of the one before. Other processes may still be right to use that one, and
+   * would serve such a result until it expires. With another purge token all entries under the present one are void,
+   * those that are still on their way included. Readers learn it with the next lease, within 2 s.
    */
   async voidEntries(reached: readonly GroupHead[], latest: string | undefined): Promise<void> {
     const voided = async ({ group, head }: GroupHead): Promise<boolean> => {

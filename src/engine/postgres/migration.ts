@@ -1,4 +1,7 @@
-/** The migration that a database needs before rows of it are cached: tables and functions of the cache, and the triggers of the cached tables. */
+/**
+ * The migration that a database needs before rows of it are cached: tables and functions of the cache, and the triggers
+ * of the cached tables.
+ */
 import { readFileSync } from 'node:fs';
 import type { TableRowSets } from './row-sets.js';
 import { triggersSql } from './triggers.js';
@@ -8,8 +11,9 @@ const FUNCTIONS = new URL('./cache-functions.sql', import.meta.url);
 const BREAKPOINT = '--> statement-breakpoint\n';
 
 /**
- * SQL that can be run again, also over an earlier version of itself: whenever a row-set is added or changed, a new migration holds the
- * whole text. Triggers of tables that are no longer declared stay; they cost their writes and do no harm.
+ * SQL that can be run again, also over an earlier version of itself: whenever a row-set is added or changed, a new
+ * migration holds the whole text. Triggers of tables that are no longer declared stay; they cost their writes and do no
+ * harm.
  * @throws TypeError when two declarations are of one table
  */
 export function migrationSql(declared: readonly TableRowSets[]): string {

@@ -83,8 +83,8 @@ export async function readTouchedTags(tx: Transaction): Promise<OwnWritten | und
 }
 
 /**
- * The same for a transaction of the application's own pool, whose types and driver are not known here. Its deferred triggers run first, since
- * what they write is named too.
+ * The same for a transaction of the application's own pool, whose types and driver are not known here. Its deferred
+ * triggers run first, since what they write is named too.
  */
 async function readTouchedTagsElsewhere(tx: Transaction): Promise<OwnWritten | undefined> {
   const [, found] = await Promise.all([

@@ -1,6 +1,7 @@
 /**
- * An application's own Drizzle, over postgres.js or over a pool of pg. Its pool runs the application's reads and writes; the relay and what
- * resolves fences get connections of their own, made from the pool's options. Neither driver is imported here unless the application uses it.
+ * An application's own Drizzle, over postgres.js or over a pool of pg. Its pool runs the application's reads and
+ * writes; the relay and what resolves fences get connections of their own, made from the pool's options. Neither driver
+ * is imported here unless the application uses it.
  */
 import type { Sql } from 'postgres';
 import { type Driver, driverFault } from './driver-check.js';
@@ -32,7 +33,10 @@ export interface OwnDrizzle {
 const IDLE_S = 60;
 const DEFAULT_POOL = 10;
 
-/** @throws TypeError when it is no Drizzle over postgres.js or a pool of pg, or over a postgres.js that fails `driverFault` */
+/**
+ * @throws TypeError when it is no Drizzle over postgres.js or a pool of pg, or over a postgres.js that fails
+ * `driverFault`
+ */
 export async function ownDrizzle(db: DrizzleDatabase): Promise<OwnDrizzle> {
   const client = db.$client;
   if (isPostgresJs(client)) {

@@ -1,4 +1,7 @@
-/** pg: what the relay uses of postgres.js, over it (tagged templates with parameters, fragments and identifiers), and what an application's pool lacks. */
+/**
+ * pg: what the relay uses of postgres.js, over it (tagged templates with parameters, fragments and identifiers), and
+ * what an application's pool lacks.
+ */
 import type { Sql } from 'postgres';
 import { SECOND, systemClock } from '../cache/time.js';
 
@@ -23,9 +26,9 @@ interface PgPoolClient {
 const guarded = new WeakMap<PgPool, WeakSet<PgPoolClient>>();
 
 /**
- * Keeps the death of a connection from doing more than failing its statements. A client of pg that is in use emits `error`, to which neither
- * the pool nor Drizzle listens, and Node ends the process. And a transaction of Drizzle whose BEGIN fails never gives its client back, so the
- * pool has one less until all callers wait for ever.
+ * Keeps the death of a connection from doing more than failing its statements. A client of pg that is in use emits
+ * `error`, to which neither the pool nor Drizzle listens, and Node ends the process. And a transaction of Drizzle whose
+ * BEGIN fails never gives its client back, so the pool has one less until all callers wait for ever.
  */
 export function guardPool(pool: PgPool): void {
   if (guarded.has(pool)) return;
@@ -53,8 +56,8 @@ class Fragment {
 }
 
 /**
- * A client with one connection to the database of `pool`, opened when it is used. It covers the statements of outbox.ts, triggers.ts and
- * database-identity.ts, no more.
+ * A client with one connection to the database of `pool`, opened when it is used. It covers the statements of
+ * outbox.ts, triggers.ts and database-identity.ts, no more.
  */
 export function pgClient(pool: PgPool): Sql {
   const { options } = pool;

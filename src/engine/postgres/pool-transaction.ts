@@ -1,4 +1,7 @@
-/** What a transaction of the write pool can do besides Drizzle's: statements built once for all transactions, and a count of those sent. */
+/**
+ * What a transaction of the write pool can do besides Drizzle's: statements built once for all transactions, and a
+ * count of those sent.
+ */
 import type { Executor, Prepared, Transaction } from './executor.js';
 
 /** What Drizzle holds for the driver's client, and finds again by a transaction's session. */
@@ -11,7 +14,7 @@ export interface PoolClient {
   };
   /** Absent outside of transactions. */
   readonly transaction: { sent: number } | undefined;
-  /** Of a savepoint, which may be undone alone. */
+  /** Whether it is a savepoint, which may be undone alone. */
   readonly part: boolean;
 }
 
@@ -36,8 +39,8 @@ export function preparedIn<S extends Prepared>(
 }
 
 /**
- * How many statements have been sent in this transaction, those of its savepoints included; undefined for a savepoint, which may be undone,
- * and for a transaction of another pool, which does not count them.
+ * How many statements have been sent in this transaction, those of its savepoints included; undefined for a savepoint,
+ * which may be undone, and for a transaction of another pool, which does not count them.
  */
 export function statementCount(tx: Transaction): number | undefined {
   const client = clientOf(tx);

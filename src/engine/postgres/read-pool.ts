@@ -65,7 +65,7 @@ export class ReadPool {
     }
   }
 
-  /** Stands in for the driver's client towards Drizzle, over whichever pool is in use. */
+  /** What Drizzle takes for the driver's client, over whichever pool is in use. */
   client(until?: AbortSignal): Sql {
     const unsafe = (...args: Parameters<Unsafe>) => {
       const signal = until ?? this.#until ?? this.#options.signal();

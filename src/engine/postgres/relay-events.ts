@@ -2,13 +2,16 @@
 import type { Applied } from '../cache/index.js';
 
 /**
- * How a tick ended: the store's answer; `recent`: not needed; `foreign`: the keys belong to another database; `other`: the database behind
- * the address has changed.
+ * How a tick ended: the store's answer; `recent`: not needed; `foreign`: the keys belong to another database; `other`:
+ * the database behind the address has changed.
  */
 export type TickResult = Applied | 'recent' | 'foreign' | 'other';
 
 export interface RelayEvents {
-  /** After each tick that looked: how long the log group was without a lease since the tick before, and whether the lease was low. */
+  /**
+   * After each tick that looked: how long the log group was without a lease since the tick before, and whether the
+   * lease was low.
+   */
   ticked?(tick: { readonly result: TickResult; readonly late: boolean; readonly unleasedMs: number }): void;
   /** A group's lease was granted although a transaction older than the barrier still writes. */
   forced?(group: number): void;

@@ -1,7 +1,7 @@
 /**
- * The relay: four times a second some process brings the outbox into the store and renews the trust lease. It repairs what
- * a crash, an unreachable Redis or a write from outside of the API left behind, and by the lease it bounds for how long anything
- * could have been wrong. Any number of processes run it; the position in the store decides between them.
+ * The relay: four times a second some process brings the outbox into the store and renews the trust lease. It repairs
+ * what a crash, an unreachable Redis or a write from outside of the API left behind, and by the lease it bounds for how
+ * long anything could have been wrong. Any number of processes run it; the position in the store decides between them.
  */
 
 import type { Log } from '../cache/index.js';
@@ -38,11 +38,13 @@ const TICK_DEADLINE_MS = 5 * SECOND;
 /** A backlog is caught up at once, but never in a loop that leaves nothing for others. */
 const MAX_TICKS_IN_A_ROW = 100;
 
-/** A lease that was found with less than this left was renewed late: two more such ticks, and nothing would be served. */
+/**
+ * A lease that was found with less than this left was renewed late: two more such ticks, and nothing would be served.
+ */
 const LATE_MS = LEASE_MS / 2;
 /**
- * A transaction that writes for longer than this while there is no lease holds the cache back no more: what it may have fenced on
- * a server that is lost can then be served for LEASE_MS after its commit.
+ * A transaction that writes for longer than this while there is no lease holds the cache back no more: what it may have
+ * fenced on a server that is lost can then be served for LEASE_MS after its commit.
  */
 const MAX_BARRIER_MS = 10 * SECOND;
 
@@ -75,8 +77,8 @@ export class Relay {
   /**
    * `connect`: to the outbox by a connection of the relay's own, on the primary.
    * `database`: records the identity of each read of Postgres. The store should be bound to it.
-   * `renews`: false where other processes apply the outbox and renew the lease: then this one only asks which database it has, without
-   * which it would use no lease. Default true.
+   * `renews`: false where other processes apply the outbox and renew the lease: then this one only asks which database
+   * it has, without which it would use no lease. Default true.
    */
   constructor(options: {
     store: Store;
@@ -99,8 +101,8 @@ export class Relay {
   }
 
   /**
-   * Whether the store's keys belonged to this process's database when the log group was last reached. False until that is known, and after the
-   * database behind the address has changed.
+   * Whether the store's keys belonged to this process's database when the log group was last reached. False until that
+   * is known, and after the database behind the address has changed.
    */
   get owned(): boolean {
     return this.#owned;
@@ -178,7 +180,8 @@ export class Relay {
 
   /**
    * TICK, once, for all groups that need it. `more`: rows are left, tick again at once.
-   * @throws when Postgres or all of Redis cannot be reached, or takes no writes; groups that cannot be get no lease, which is all that they must not get.
+   * @throws when Postgres or all of Redis cannot be reached, or takes no writes; groups that cannot be get no lease,
+   * which is all that they must not get.
    */
   async tick(): Promise<{ result: TickResult; more: boolean }> {
     this.#outbox ??= this.#connect();
@@ -241,7 +244,10 @@ export class Relay {
     if (home !== undefined) this.#owned = database !== undefined && isOf(home, database);
   }
 
-  /** Whether the keys must be left alone. Logs each change. While the log group cannot be reached, nothing is known of a change. */
+  /**
+   * Whether the keys must be left alone. Logs each change. While the log group cannot be reached, nothing is known of a
+   * change.
+   */
   #isRefused(home: Head | undefined, database: DatabaseIdentity): boolean {
     this.#noteOwner(home);
     const claim = this.#claim.decide(home, database);
@@ -258,8 +264,9 @@ export class Relay {
   }
 
   /**
-   * The due groups that this database may write to now. The log group decides who owns all groups: it is taken first and alone, so one of two
-   * databases gets all of them. While the log group cannot be reached, only groups that are already this database's are written to.
+   * The due groups that this database may write to now. The log group decides who owns all groups: it is taken first
+   * and alone, so one of two databases gets all of them. While the log group cannot be reached, only groups that are
+   * already this database's are written to.
    */
   #claimed(due: readonly GroupHead[], home: Head | undefined, { identity }: OutboxView): readonly GroupHead[] {
     switch (this.#claim.decide(home, identity)) {
@@ -281,9 +288,10 @@ export class Relay {
   }
 
   /**
-   * The log group last, and only when all others have applied the same rows: it tells the process memories what to drop, and a process that then read
-   * the old value from a group that had not applied it would keep it, with no record left to come. The log group's lease names the leases of the
-   * others, and the log group logs what any of them had not released: a reader may have read it there since the record of its fence.
+   * The log group last, and only when all others have applied the same rows: it tells the process memories what to
+   * drop, and a process that then read the old value from a group that had not applied it would keep it, with no record
+   * left to come. The log group's lease names the leases of the others, and the log group logs what any of them had not
+   * released: a reader may have read it there since the record of its fence.
    */
   async #apply(ticks: readonly { group: number; tick: Tick }[]): Promise<Applied[]> {
     const others = ticks.filter(({ group }) => group !== LOG_GROUP);
@@ -292,8 +300,8 @@ export class Relay {
     const home = ticks.find(({ group }) => group === LOG_GROUP);
     if (home !== undefined) {
       const refused = replies.find(({ result }) => result !== 'applied');
-      const told = { ...home.tick, others: this.#elsewhere(byGroup) };
-      byGroup.set(LOG_GROUP, refused ?? (await this.#store.apply(told, LOG_GROUP)));
+      const tick = { ...home.tick, others: this.#elsewhere(byGroup) };
+      byGroup.set(LOG_GROUP, refused ?? (await this.#store.apply(tick, LOG_GROUP)));
     }
     return ticks.map(({ group }) => (byGroup.get(group) as ApplyReply).result);
   }
@@ -317,8 +325,8 @@ export class Relay {
       }
       const next = { xid: view.horizon, purge: purgeFor(view.identity.id) };
       // Only a position tells one data set from another: without one it may have been emptied again since `head`, and
-      // with it fences of transactions younger than our barrier. So this tick names it, and the next may grant. The same holds for the
-      // position of another database, under which our writers' fences were refused.
+      // with it fences of transactions younger than our barrier. So this tick names it, and the next may grant. The
+      // same holds for the position of another database, under which our writers' fences were refused.
       const first = known === undefined || taken;
       return {
         tick: { head, next, rows: [], barrier, grant: first ? 'hold' : this.#grant({ group, head }) },

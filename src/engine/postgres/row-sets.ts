@@ -48,7 +48,10 @@ export interface RowSetSpec {
 }
 
 export interface TableRowSets {
-  /** `public` unless the table was declared in another one. Tags do not name it: tables of one name share them, which costs misses only. */
+  /**
+   * `public` unless the table was declared in another one. Tags do not name it: tables of one name share them, which
+   * costs misses only.
+   */
   readonly schema: string;
   readonly table: string;
   readonly columns: readonly string[];
@@ -60,9 +63,10 @@ export interface TableRowSets {
 
 /**
  * Declares the row-sets of a table. Each becomes a function from the columns' values to the tags of those rows:
- * `rowSets(books, { byAuthor: [books.authorId] })` gives `bookRows.byAuthor(7)`. These functions throw CacheError POLICY for a value that
- * is none of the column's type.
- * @throws TypeError for a column whose type has several texts for equal values, and for a declaration that contradicts itself
+ * `rowSets(books, { byAuthor: [books.authorId] })` gives `bookRows.byAuthor(7)`. These functions throw CacheError
+ * POLICY for a value that is none of the column's type.
+ * @throws TypeError for a column whose type has several texts for equal values, and for a declaration that contradicts
+ * itself
  */
 export function rowSets<T extends PgTable, const D extends Record<string, RowSetColumns>>(table: T, declared: D) {
   const name = getTableName(table);

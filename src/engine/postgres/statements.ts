@@ -16,8 +16,9 @@ type OnStatement = (text: string) => void;
 const watched = new WeakMap<Session, Set<OnStatement>>();
 
 /**
- * Calls `onStatement` with the text of every statement before it is sent, in the async context that issues it, until the returned function is
- * called. What it throws fails the statement. The application's own logger is called as before. Transactions are seen too.
+ * Calls `onStatement` with the text of every statement before it is sent, in the async context that issues it, until
+ * the returned function is called. What it throws fails the statement. The application's own logger is called as
+ * before. Transactions are seen too.
  */
 export function watchStatements(db: object, onStatement: OnStatement): () => void {
   const sessions = sessionsOf(db);

@@ -1,6 +1,7 @@
 /**
- * The text of a column's value in a tag. Triggers write Postgres's own text of the value, so this must be the same for every value that
- * Postgres takes as equal: a UUID in capitals, or an id that a client sent as "07", would otherwise name a tag that no write ever touches.
+ * The text of a column's value in a tag. Triggers write Postgres's own text of the value, so this must be the same for
+ * every value that Postgres takes as equal: a UUID in capitals, or an id that a client sent as "07", would otherwise
+ * name a tag that no write ever touches.
  */
 import type { PgColumn } from 'drizzle-orm/pg-core';
 import { CacheError } from '../cache/index.js';

@@ -19,7 +19,7 @@ type Pool = PoolClient['pool'];
 type Logger = NonNullable<DrizzleConfig['logger']>;
 
 export class WritePool implements Pool {
-  /** Stands for the driver's client with what Drizzle calls of it. */
+  /** What Drizzle takes for the driver's client, with the methods that it calls. */
   readonly client: Sql;
   /** Statements for any transaction: each runs in the client given to `at`. */
   readonly statement: ReturnType<typeof statementCache>;

@@ -48,7 +48,7 @@ for _, row in ipairs(cjson.decode(ARGV[11])) do
   -- What another group had not released, a reader may have kept in memory since the record of its fence.
   if logs and (not released or row[6] == 1) then log_append(KEYS[5], row[4], ARGV[12], ARGV[13]) end
 end
--- Without a log nobody could keep anything in memory.
+-- Without a log no process could keep anything in memory.
 if logs and redis.call('EXISTS', KEYS[5]) == 0 then log_append(KEYS[5], '[]', ARGV[12], ARGV[13]) end
 redis.call('SET', KEYS[1], ARGV[3])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. horizon)

@@ -1,6 +1,6 @@
 /**
- * For reads and fills, not for writers: a part of Redis that failed several times in a row is left alone for a moment, so that
- * no reader waits for what will not come. Then one call tries it.
+ * For reads and fills, not for writers: a part of Redis that failed several times in a row is left alone for a moment,
+ * so that no reader waits for what will not come. Then one call tries it.
  */
 import type { Clock } from '../cache/time.js';
 

@@ -1,6 +1,7 @@
 /**
- * Where an application's own client of ioredis leads. The cache opens connections of its own there: it relies on commands that are never
- * queued and never sent twice, and on knowing which server each connection leads to. The client itself is not used, and stays the application's.
+ * Where an application's own client of ioredis leads. The cache opens connections of its own there: it relies on
+ * commands that are never queued and never sent twice, and on knowing which server each connection leads to. The client
+ * itself is not used, and stays the application's.
  */
 import type { RedisOptions } from 'ioredis';
 import type { Address, RedisPlace } from './connection.js';
@@ -12,7 +13,10 @@ export interface RedisClient {
   on(event: string, listener: (...args: never[]) => void): unknown;
 }
 
-/** The options that say where a server is and who connects to it. Others say how a client behaves, which the cache decides itself. */
+/**
+ * The options that say where a server is and who connects to it. Others say how a client behaves, which the cache
+ * decides itself.
+ */
 const WHERE = [
   ...['host', 'port', 'path', 'family', 'username', 'password', 'db', 'tls', 'natMap', 'connectionName', 'keepAlive'],
   ...[

@@ -1,7 +1,7 @@
 /**
- * Where Redis is and how it is reached: one server, the primary that Sentinels name, or a Cluster. A command goes out on a live
- * connection now or fails now; it is never kept for later. Every connection knows the run id of the server it leads to, since
- * the lease is one run's alone.
+ * Where Redis is and how it is reached: one server, the primary that Sentinels name, or a Cluster. A command goes out
+ * on a live connection now or fails now; it is never kept for later. Every connection knows the run id of the server it
+ * leads to, since the lease is one run's alone.
  */
 import calculateSlot from 'cluster-key-slot';
 import { type Cluster, Redis, type RedisOptions } from 'ioredis';
@@ -51,8 +51,8 @@ export interface Connection {
   /** The server that keys with this hash tag are on; undefined while there is no connection to it. */
   serverOf(hashTag: string): Server | undefined;
   /**
-   * Whether commands go to the database that the place names. ioredis drops a refusal of SELECT and goes on in database 0, which may
-   * belong to another installation.
+   * Whether commands go to the database that the place names. ioredis drops a refusal of SELECT and goes on in database
+   * 0, which may belong to another installation.
    */
   readonly selected: boolean;
   /** The server's refusal of SELECT, for as long as no later SELECT has succeeded. */
@@ -90,7 +90,8 @@ function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Red
     enableOfflineQueue: false,
     lazyConnect: once === true,
     retryStrategy,
-    // A primary that became a replica: the next connection leads to the new one. Once: the client would leave it again for each error.
+    // A primary that became a replica: the next connection leads to the new one. Once: the client would leave it again
+    // for each error.
     reconnectOnError: (error) => {
       const leave = !leaving && error.message.startsWith('READONLY');
       leaving ||= leave;
@@ -122,48 +123,68 @@ function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Red
 function openSingle(place: SinglePlace, options: ConnectOptions): Connection {
   const { waitMs, once } = options;
   const client = singleClient(place, options);
-  const database = 'server' in place ? (place.server.db ?? 0) : databaseIn(place.url);
+  const selection = new Selection(client, 'server' in place ? (place.server.db ?? 0) : databaseIn(place.url), waitMs);
   let server: Server | undefined;
-  let selected = database === 0;
-  let refusal: Error | undefined;
-  const select = async () => {
-    if (database === 0) return;
-    try {
-      await withTimeout(client.select(database), waitMs);
-      selected = true;
-      refusal = undefined;
-    } catch (error) {
-      if (error instanceof Error && error.name === 'ReplyError') refusal = error;
-      throw error;
-    }
-  };
   client.on('ready', async () => {
-    const [behind] = await Promise.all([serverBehind(client, waitMs), select()]).catch(() => [undefined]);
+    const [behind] = await Promise.all([serverBehind(client, waitMs), selection.select()]).catch(() => [undefined]);
     server = behind;
     if (server === undefined && client.status === 'ready') client.disconnect(once !== true);
   });
   client.on('close', () => {
     server = undefined;
-    selected = database === 0;
+    selection.lost();
   });
   return {
     client,
     serverOf: () => server,
     get selected() {
-      return selected;
+      return selection.selected;
     },
     get refusal() {
-      return refusal;
+      return selection.refusal;
     },
     drop: () => {
       if (client.status === 'ready') client.disconnect(true);
     },
     async connect() {
       await client.connect();
-      await select();
+      await selection.select();
     },
     end: () => client.disconnect(),
   };
+}
+
+/** Whether commands go to the database of the place: see `Connection`. */
+class Selection {
+  readonly #client: Redis;
+  readonly #database: number;
+  readonly #waitMs: number;
+  selected: boolean;
+  refusal: Error | undefined;
+
+  constructor(client: Redis, database: number, waitMs: number) {
+    this.#client = client;
+    this.#database = database;
+    this.#waitMs = waitMs;
+    this.selected = database === 0;
+  }
+
+  async select(): Promise<void> {
+    if (this.#database === 0) return;
+    try {
+      await withTimeout(this.#client.select(this.#database), this.#waitMs);
+      this.selected = true;
+      this.refusal = undefined;
+    } catch (error) {
+      if (error instanceof Error && error.name === 'ReplyError') this.refusal = error;
+      throw error;
+    }
+  }
+
+  /** The connection has closed. */
+  lost(): void {
+    this.selected = this.#database === 0;
+  }
 }
 
 function clusterClient(place: ClusterPlace, { waitMs, once }: ConnectOptions): Cluster {
@@ -188,26 +209,8 @@ function clusterClient(place: ClusterPlace, { waitMs, once }: ConnectOptions): C
 }
 
 function openCluster(place: ClusterPlace, options: ConnectOptions): Connection {
-  const { waitMs, once } = options;
   const client = clusterClient(place, options);
-  const nodes = new Map<string, { node: Redis; server: Server | undefined }>();
-  client.on('+node', (node: Redis) => {
-    const known = { node, server: undefined as Server | undefined };
-    const name = `${node.options.host}:${node.options.port}`;
-    nodes.set(name, known);
-    // A cluster's nodes connect when a command wants them; here none is sent before its server is known.
-    if (once !== true) node.connect().catch(() => {});
-    node.on('ready', async () => {
-      known.server = await serverBehind(node, waitMs);
-      if (known.server === undefined && node.status === 'ready') node.disconnect();
-    });
-    node.on('close', () => {
-      known.server = undefined;
-    });
-    node.on('end', () => {
-      if (nodes.get(name) === known) nodes.delete(name);
-    });
-  });
+  const nodes = watchNodes(client, options);
   const nodeOf = (hashTag: string) => {
     const name = client.slots[calculateSlot(hashTag)]?.[0];
     if (name === undefined) return undefined;
@@ -229,7 +232,39 @@ function openCluster(place: ClusterPlace, options: ConnectOptions): Connection {
   };
 }
 
-/** Never queued, never sent twice by the client itself: what a late command may do is the caller's to say. Of a Cluster see sends-once.ts. */
+interface ClusterNode {
+  readonly node: Redis;
+  /** Undefined while there is no connection to it. */
+  server: Server | undefined;
+}
+
+/** The nodes of a cluster by `host:port`, kept up to date. */
+function watchNodes(client: Cluster, { waitMs, once }: ConnectOptions): ReadonlyMap<string, ClusterNode> {
+  const nodes = new Map<string, ClusterNode>();
+  client.on('+node', (node: Redis) => {
+    const known: ClusterNode = { node, server: undefined };
+    const name = `${node.options.host}:${node.options.port}`;
+    nodes.set(name, known);
+    // A cluster's nodes connect when a command wants them; here none is sent before its server is known.
+    if (once !== true) node.connect().catch(() => {});
+    node.on('ready', async () => {
+      known.server = await serverBehind(node, waitMs);
+      if (known.server === undefined && node.status === 'ready') node.disconnect();
+    });
+    node.on('close', () => {
+      known.server = undefined;
+    });
+    node.on('end', () => {
+      if (nodes.get(name) === known) nodes.delete(name);
+    });
+  });
+  return nodes;
+}
+
+/**
+ * Never queued, never sent twice by the client itself: what a late command may do is the caller's to say. Of a Cluster
+ * see sends-once.ts.
+ */
 function commandOptions(waitMs: number): RedisOptions {
   return {
     maxRetriesPerRequest: 0,

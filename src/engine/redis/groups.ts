@@ -1,7 +1,7 @@
 /**
- * The groups of keys, and how each has been to reach: three connections, a circuit breaker for what readers wait for, and an account of
- * outages for writers. Every call is bounded by `waitMs` and fails at once while there is no connection; a call that ran out of time
- * drops its connection.
+ * The groups of keys, and how each has been to reach: three connections, a circuit breaker for what readers wait for,
+ * and an account of outages for writers. Every call is bounded by `waitMs` and fails at once while there is no
+ * connection; a call that ran out of time drops its connection.
  */
 import calculateSlot from 'cluster-key-slot';
 import type { Cluster, Redis } from 'ioredis';
@@ -15,7 +15,10 @@ import { type Connection, corkForNow, openConnection, type RedisPlace, type Serv
 import { lostTogetherMs, Outage, type OutageListener, refusalText, reportedOnce } from './outage.js';
 import { TIMED_OUT, withTimeout } from './with-timeout.js';
 
-/** Of a Cluster: enough to spread over its shards, few enough that a read stays a handful of round trips in parallel. */
+/**
+ * The groups of a Cluster: enough to spread over its shards, few enough that a read stays a handful of round trips in
+ * parallel.
+ */
 const CLUSTER_GROUPS = 16;
 const READY_POLL_MS = 5;
 
@@ -28,8 +31,9 @@ export interface Group {
 }
 
 /**
- * What an attempt says about whether Redis takes writes. `fence`, `apply`: what they say themselves. `read`: nothing. `write`: nothing, since
- * some scripts begin with a command that a full server takes, and some writes need rights of their own.
+ * What an attempt says about whether Redis takes writes. `fence`, `apply`: what they say themselves. `read`: nothing.
+ * `write`: nothing, since some scripts begin with a command that a full server takes, and some writes need rights of
+ * their own.
  */
 type Kind = 'read' | 'write' | 'fence' | 'apply';
 
@@ -196,7 +200,10 @@ export class Groups {
     }
   }
 
-  /** Turns every failure into STORE_UNAVAILABLE, keeps account of the outage, and leaves a connection that does not answer. */
+  /**
+   * Turns every failure into STORE_UNAVAILABLE, keeps account of the outage, and leaves a connection that does not
+   * answer.
+   */
   async attempt<T>(
     group: Group,
     connection: Connection,

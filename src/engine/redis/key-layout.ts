@@ -8,14 +8,17 @@ interface Tagged {
   readonly hashTag: string;
 }
 
-/** The position, the ids released, the notes of fences, the log; and, before the run id of a server, its lease and its barrier. */
+/**
+ * The position, the ids released, the notes of fences, the log; and, before the run id of a server, its lease and its
+ * barrier.
+ */
 export function protocolKey(name: 'pos' | 'rel' | 'fen' | 'log' | 'ok' | 'bar', { hashTag }: Tagged): string {
   return `${name}:${hashTag}`;
 }
 
 /**
- * The lease and its barrier speak of one run of one server. Not replicating them is not enough: a snapshot, the base of an
- * append-only file and a full resync copy them, to be found by a server that has lost what came after.
+ * The lease and its barrier speak of one run of one server. Not replicating them is not enough: a snapshot, the base of
+ * an append-only file and a full resync copy them, to be found by a server that has lost what came after.
  */
 export function runKey(name: 'ok' | 'bar', group: Tagged, run: string): string {
   return `${protocolKey(name, group)}:${run}`;

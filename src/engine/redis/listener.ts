@@ -1,6 +1,6 @@
 /**
- * Hears one channel on a connection of its own, for as long as it is wanted. Published messages are not kept for anybody: whenever one may
- * have been missed, because the connection is new or gone, the listener says so.
+ * Hears one channel on a connection of its own, for as long as it is wanted. Published messages are not kept for
+ * anybody: whenever one may have been missed, because the connection is new or gone, the listener says so.
  */
 import type { Cluster, Redis } from 'ioredis';
 import { openClient, type RedisPlace } from './connection.js';
@@ -21,7 +21,7 @@ export function listenTo(place: RedisPlace, channel: string, { waitMs, heard, ga
   let hearing = false;
   let stopped = false;
   const lost = () => {
-    if (!hearing || stopped) return; // told once, not with every attempt to connect
+    if (!hearing || stopped) return; // reported once, not with every attempt to connect
     hearing = false;
     gap();
   };

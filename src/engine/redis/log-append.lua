@@ -1,6 +1,6 @@
 -- Shared by fence.lua, release.lua and apply.lua, put in front of them.
 -- Appends what is being invalidated to the log that processes keep their own memory by. Ids are `<epoch>-<sequence>`, without gaps
--- while the log lives: a log that was lost and begun anew has another epoch, one that was trimmed too far lacks the record read last.
+-- while the log lives: a log that was lost and started again has another epoch, one that was trimmed too far lacks the record read last.
 --   message: JSON, the tags; max: records kept, about; epoch: a random number, for a new log
 local function log_append(key, message, max, epoch)
   local last = redis.call('XREVRANGE', key, '+', '-', 'COUNT', 1)[1]

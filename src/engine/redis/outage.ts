@@ -1,10 +1,11 @@
 /**
- * For how long Redis has taken no writes from this process, for one group. A write may commit without a fence only when that is
- * LEASE_MS or more: until then a reader may hold a lease that proves an old value.
+ * For how long Redis has taken no writes from this process, for one group. A write may commit without a fence only when
+ * that is LEASE_MS or more: until then a reader may hold a lease that proves an old value.
  *
- * Two outages are counted, because different things end them. A server that does not answer is back with its first answer. A server
- * that answers but refuses writes (full, read-only, short of replicas, rights missing) also answers reads, so a read ends nothing. Only a
- * write that the server took does, or a lease that some process renewed there meanwhile.
+ * Two outages are counted, because different things end them. A server that does not answer is back with its first
+ * answer. A server that answers but refuses writes (full, read-only, short of replicas, rights missing) also answers
+ * reads, so a read ends nothing. Only a write that the server took does, or a lease that some process renewed there
+ * meanwhile.
  */
 
 import { LEASE_MS } from '../cache/store.js';
@@ -14,7 +15,10 @@ import { type Clock, MINUTE } from '../cache/time.js';
 const GAP_MS = 1000;
 /** A missing right does not come and go. */
 const GAP_OF_RIGHTS_MS = MINUTE;
-/** Refusals of this user: that others may write proves nothing for it. The last is what Redis 7.0 says of a command in a script. */
+/**
+ * Refusals of this user: that others may write proves nothing for it. The last is what Redis 7.0 says of a command in a
+ * script.
+ */
 const OF_THIS_USER = /\b(NOPERM|NOAUTH|WRONGPASS)\b|The user executing the script/;
 
 export interface OutageListener {
@@ -68,7 +72,10 @@ export class Outage {
     this.#reportBegin(`Redis cannot be reached: ${reason}`);
   }
 
-  /** The server answered a write that was sent at `startedMs` with an error. A right that a tick lacks says nothing about fences, which need other rights. */
+  /**
+   * The server answered a write that was sent at `startedMs` with an error. A right that a tick lacks says nothing
+   * about fences, which need other rights.
+   */
   refused(startedMs: number, reason: string, by: 'fence' | 'tick'): void {
     const ofThisUser = OF_THIS_USER.test(reason);
     if (ofThisUser && by === 'tick') {
@@ -101,8 +108,8 @@ export class Outage {
 }
 
 /**
- * For how long all of those groups have been lost that are lost at all; 0 when none is. One that was lost later than the others may
- * still have its lease.
+ * For how long all of those groups have been lost that are lost at all; 0 when none is. One that was lost later than
+ * the others may still have its lease.
  */
 export function lostTogetherMs(outages: readonly Pick<Outage, 'lostForMs'>[]): number {
   const lost = outages.map(({ lostForMs }) => lostForMs).filter((ms) => ms > 0);

@@ -1,10 +1,10 @@
 /**
- * The store in Redis: one server, Sentinel's primary, or a Cluster. Strings for entries, tokens, fences and positions, a sorted
- * set for released ids, a stream for the log of invalidations, hashes for statistics, pub/sub for what was released; the lease
- * and its barrier are strings that are not replicated and carry the server's run id in their names.
+ * The store in Redis: one server, Sentinel's primary, or a Cluster. Strings for entries, tokens, fences and positions,
+ * a sorted set for released ids, a stream for the log of invalidations, hashes for statistics, pub/sub for what was
+ * released; the lease and its barrier are strings that are not replicated and carry the server's run id in their names.
  *
- * All keys of a group share one hash tag; one command never touches two. Every call is bounded by `waitMs` and fails at once
- * while there is no connection; a call that ran out of time drops the connection.
+ * All keys of a group share one hash tag; one command never touches two. Every call is bounded by `waitMs` and fails at
+ * once while there is no connection; a call that ran out of time drops the connection.
  */
 
 import type { ChainableCommander, Cluster, Redis } from 'ioredis';
@@ -49,7 +49,7 @@ export type RedisStoreOptions = RedisPlace & {
   /** How long one call may take, ms. Default 250. A reader waits this long at most before it asks Postgres. */
   readonly waitMs?: number;
   readonly clock?: Clock;
-  /** Told once for each thing that this Redis does not offer, and what follows from it. */
+  /** Called once for each feature that this Redis lacks, with what follows from it. */
   readonly onLimit?: (text: string) => void;
   /** Hears of outages after which writes commit without a fence. */
   readonly onOutage?: OutageListener;
@@ -285,7 +285,8 @@ export class RedisStore implements Store {
   #askLog(pipeline: ChainableCommander, group: Group, log: LogMark | 'tail'): ChainableCommander {
     const name = protocolKey('log', group);
     if (log === 'tail') return pipeline.xrevrange(name, '+', '-', 'COUNT', 1);
-    // From the mark itself on: only if it is still there is nothing missing behind it. And one more than may be answered.
+    // From the mark itself on: only if it is still there is nothing missing behind it. And one more than may be
+    // answered.
     const before = `${log.epoch}-${log.sequence - 1}`;
     return pipeline.xread('COUNT', MAX_RECORDS_PER_READ + 2, 'STREAMS', name, before);
   }

@@ -1,4 +1,7 @@
-/** The Lua files, and how one is run: by its digest, sent whole when the server does not know it (a restart, a failover). */
+/**
+ * The Lua files, and how one is run: by its digest, sent whole when the server does not know it (a restart, a
+ * failover).
+ */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Cluster, Redis } from 'ioredis';

@@ -23,7 +23,8 @@ export class RedisSharedValues implements SharedValues {
     const [key, index] = [textKey(group, name), textIndexKey(group)];
     const maxTexts = Math.ceil(MAX_TEXTS / this.#groups.all.length);
     await this.#groups.reading(group, 'write', async (client) => {
-      // In the index first: a text that is not in it could not be dropped. All in one trip, but for what must be dropped.
+      // In the index first: a text that is not in it could not be dropped. All in one trip, but for what must be
+      // dropped.
       const [, , count] = await Promise.all([
         client.zadd(index, Date.now(), key),
         client.set(key, text, 'PX', ttlMs),

@@ -1,4 +1,4 @@
-/** The texts that stand in Redis: positions, records of the log, notes of fences and published messages. */
+/** The texts in Redis: positions, records of the log, notes of fences and published messages. */
 import {
   type LogMark,
   type LogSlice,

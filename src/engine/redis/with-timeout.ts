@@ -1,6 +1,7 @@
 /**
- * Waiting for Redis, with an end. A process whose event loop is busy runs its timers before it reads what has long arrived on its
- * sockets; a command that was answered meanwhile must not count as lost. So who has waited long enough first looks once more.
+ * Waiting for Redis, with an end. A process whose event loop is busy runs its timers before it reads what has long
+ * arrived on its sockets; a command that was answered meanwhile must not count as lost. So who has waited long enough
+ * first looks once more.
  */
 
 export const TIMED_OUT = 'no answer in time';

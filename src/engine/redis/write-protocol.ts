@@ -55,8 +55,8 @@ export class RedisWriteProtocol implements WriteProtocol {
         const reply = await this.#groups.attempt(group, connection, 'fence', (client) => {
           const names = (['log', 'fen', 'pos'] as const).map((name) => protocolKey(name, group));
           const keys = [...names, ...tagKeys(group, tags)];
-          const told = group.index === LOG_GROUP ? record : '';
-          const args = [String(xid), told, MAX_LOG_RECORDS, randomEpoch(), JSON.stringify(tags), database];
+          const logged = group.index === LOG_GROUP ? record : '';
+          const args = [String(xid), logged, MAX_LOG_RECORDS, randomEpoch(), JSON.stringify(tags), database];
           return runScript(client, fenceScript, keys, args);
         });
         if (reply === 'foreign') foreign = true;
@@ -149,16 +149,7 @@ export class RedisWriteProtocol implements WriteProtocol {
         runKey('bar', group, head.run),
         protocolKey('log', group),
       ];
-      const indexOf = new Map<Tag, number>();
-      const packed = rows.map(({ xid, tags }) => {
-        const own = tags.filter((tag) => this.#groups.indexOf(tag) === index);
-        for (const tag of own) {
-          if (!indexOf.has(tag)) indexOf.set(tag, keys.push(tagKey(group, tag)));
-        }
-        const [told, record] = index === LOG_GROUP ? [message(String(xid), tags), logRecord(tags)] : ['', ''];
-        const again = others?.unreleased.has(String(xid)) === true ? 1 : 0;
-        return [String(xid), randomToken(), told, record, own.map((tag) => indexOf.get(tag)), again];
-      });
+      const packed = this.#packRows(rows, group, keys, others);
       const reply = (await runScript(client, applyScript, keys, [
         head.link === undefined ? head.run : '',
         head.position === undefined ? '' : positionText(head.position),
@@ -181,9 +172,24 @@ export class RedisWriteProtocol implements WriteProtocol {
     });
   }
 
+  /** The rows as APPLY reads them. Appends the keys of their tags to `keys`, which the rows refer to by number. */
+  #packRows(rows: Tick['rows'], group: Group, keys: string[], others: Tick['others']) {
+    const indexOf = new Map<Tag, number>();
+    return rows.map(({ xid, tags }) => {
+      const own = tags.filter((tag) => this.#groups.indexOf(tag) === group.index);
+      for (const tag of own) {
+        if (!indexOf.has(tag)) indexOf.set(tag, keys.push(tagKey(group, tag)));
+      }
+      const [published, record] = group.index === LOG_GROUP ? [message(String(xid), tags), logRecord(tags)] : ['', ''];
+      const again = others?.unreleased.has(String(xid)) === true ? 1 : 0;
+      return [String(xid), randomToken(), published, record, own.map((tag) => indexOf.get(tag)), again];
+    });
+  }
+
   /**
-   * The log group has all ids, publishes, and logs what no fence did, or what a fence did that some group has lost since. It comes last: a reader of
-   * the record must find the fresh tokens, or it would keep in memory what it still reads under the old ones.
+   * The log group has all ids, publishes, and logs what no fence did, or what a fence did that some group has lost
+   * since. It comes last: a reader of the record must find the fresh tokens, or it would keep in memory what it still
+   * reads under the old ones.
    */
   async #release(what: {
     readonly xids: string;
@@ -195,7 +201,7 @@ export class RedisWriteProtocol implements WriteProtocol {
     const { xids, tags, logs, ...same } = what;
     let lost = false;
     await homeLast(this.#groups.split({ keys: [], tags }, [LOG_GROUP]), async ({ group, tags: own }) => {
-      const told =
+      const texts =
         group.index === LOG_GROUP
           ? {
               message: message(xids, tags),
@@ -204,7 +210,7 @@ export class RedisWriteProtocol implements WriteProtocol {
             }
           : { message: '', record: '', logs };
       const reply = await this.#groups.attempt(group, this.#groups.writer, 'write', (client) =>
-        this.#releaseIn(client, group, { ...same, xids, own, ...told }),
+        this.#releaseIn(client, group, { ...same, xids, own, ...texts }),
       );
       if (reply === 'lost') lost = true;
     });

@@ -23,12 +23,12 @@ export function answerHttpErrors(app: FastifyInstance, endpoint: string, mask: E
     }
     const known = refused !== undefined && !(error instanceof GraphQLError) ? badRequest(error.message) : error;
     const { http: _, ...extensions } = known instanceof GraphQLError ? known.extensions : {};
-    const told = mask.format({ message: known.message, extensions }, known);
+    const shown = mask.format({ message: known.message, extensions }, known);
     const { headers = [] } = known instanceof GraphQLError ? httpOf(known.extensions) : {};
     for (const [name, value] of headers) reply.header(name, value);
     // Sent as text, because Fastify would otherwise replace the media type.
     reply.code(refused ?? 500).type(mediaTypeFor(request.headers.accept));
-    return reply.send(JSON.stringify({ errors: [told] }));
+    return reply.send(JSON.stringify({ errors: [shown] }));
   });
 }
 

@@ -6,7 +6,7 @@
  *
  * Implemented as a gateway because Apollo lets only gateways run an operation more than once.
  */
-import type { GatewayInterface } from '@apollo/server-gateway-interface';
+import type { GatewayExecutor, GatewayInterface } from '@apollo/server-gateway-interface';
 import { type ExecutionResult, execute, type GraphQLSchema } from 'graphql';
 import { abortable, type Cache, type ReadSet } from '../../engine/cache/index.js';
 import type { Database, MainDatabase } from '../../engine/postgres/index.js';
@@ -27,66 +27,93 @@ export interface Consistency {
   readonly runs: number;
 }
 
-type Run = (context: RequestContext) => Promise<ExecutionResult>;
+type Run = () => Promise<ExecutionResult>;
+type ExecutorRequest = Parameters<GatewayExecutor>[0];
 
-export function executorGateway(
-  schema: GraphQLSchema,
-  options: { cache: Cache; db: MainDatabase; production: boolean; maxResponseBytes: number; large: LargeResponses },
-): GatewayInterface {
-  const { cache, db, production, maxResponseBytes, large } = options;
-  const queries = new CompiledQueries(schema);
+export interface ExecutorOptions extends Sources {
+  readonly production: boolean;
+  readonly maxResponseBytes: number;
+  readonly large: LargeResponses;
+}
+
+export function executorGateway(schema: GraphQLSchema, options: ExecutorOptions): GatewayInterface {
+  const executor = new OperationExecutor(schema, options);
   return {
     onSchemaLoadOrUpdate(tell) {
       tell({ apiSchema: schema, coreSupergraphSdl: '' });
       return () => {};
     },
-    load: async () => ({
-      async executor({ document, request, context, operation, operationName }) {
-        const contextValue = context as RequestContext; // made by http/endpoint.ts
-        const { variables } = request;
-        const interpreted: Run = async () => {
-          const result = await execute({
-            schema,
-            document,
-            contextValue,
-            variableValues: variables,
-            operationName,
-            hideSuggestions: production,
-          });
-          const bytes = bytesOf(result.data, maxResponseBytes);
-          if (bytes === undefined) throw new ResponseTooLarge(maxResponseBytes, operation.operation);
-          large.note(result.data, bytes, contextValue.viewerId);
-          return result;
-        };
-        const compiled: Run = async () => {
-          const size = new ResponseSize(maxResponseBytes);
-          return queries.run({ document, operation, variables }, contextValue, size).then(
-            (data) => {
-              large.note(data, size.bytes, contextValue.viewerId);
-              return { data };
-            },
-            (reason) => {
-              contextValue.signal.throwIfAborted();
-              if (reason instanceof ResponseTooLarge) throw reason; // graphql-js would build the answer again
-              return interpreted(contextValue);
-            },
-          );
-        };
-        // After a bailout the query runs again, which a mutation must not, and mutations do not spend their time here.
-        // A trace needs the path of each field.
-        const run = operation.operation === 'query' && !contextValue.tracer.enabled ? compiled : interpreted;
-        const running = () => {
-          if (operation.operation !== 'query') return runMutation(run, contextValue, { cache, db });
-          return contextValue.snapshot
-            ? runSnapshot(run, contextValue, { cache, db })
-            : runOnce(run, contextValue, { cache, db });
-        };
-        // A run that continues after the abort gets no more loads; a mutation finishes what it has begun.
-        return blamed(await abortable(running(), contextValue.signal));
-      },
-    }),
+    load: async () => ({ executor: (request) => executor.execute(request) }),
     stop: async () => {},
   };
+}
+
+class OperationExecutor {
+  readonly #schema: GraphQLSchema;
+  readonly #options: ExecutorOptions;
+  readonly #sources: Sources;
+  readonly #queries: CompiledQueries;
+
+  constructor(schema: GraphQLSchema, options: ExecutorOptions) {
+    this.#schema = schema;
+    this.#options = options;
+    this.#sources = { cache: options.cache, db: options.db };
+    this.#queries = new CompiledQueries(schema);
+  }
+
+  async execute(request: ExecutorRequest): Promise<ExecutionResult> {
+    const context = request.context as RequestContext; // made by http/endpoint.ts
+    // A run that continues after the abort gets no more loads; a mutation finishes what it has begun.
+    return blamed(await abortable(this.#execute(request, context), context.signal));
+  }
+
+  #execute(request: ExecutorRequest, context: RequestContext): Promise<ExecutionResult> {
+    const isQuery = request.operation.operation === 'query';
+    // After a bailout the query runs again, which a mutation must not, and mutations do not spend their time here.
+    // A trace needs the path of each field.
+    const run: Run =
+      isQuery && !context.tracer.enabled
+        ? () => this.#runCompiled(request, context)
+        : () => this.#interpret(request, context);
+    if (!isQuery) return runMutation(run, context, this.#sources);
+    return context.snapshot ? runSnapshot(run, context, this.#sources) : runOnce(run, context, this.#sources);
+  }
+
+  async #interpret(
+    { document, request: { variables }, operation, operationName }: ExecutorRequest,
+    context: RequestContext,
+  ): Promise<ExecutionResult> {
+    const { production, maxResponseBytes, large } = this.#options;
+    const result = await execute({
+      schema: this.#schema,
+      document,
+      contextValue: context,
+      variableValues: variables,
+      operationName,
+      hideSuggestions: production,
+    });
+    const bytes = bytesOf(result.data, maxResponseBytes);
+    if (bytes === undefined) throw new ResponseTooLarge(maxResponseBytes, operation.operation);
+    large.note(result.data, bytes, context.viewerId);
+    return result;
+  }
+
+  async #runCompiled(request: ExecutorRequest, context: RequestContext): Promise<ExecutionResult> {
+    const { document, operation } = request;
+    const { variables } = request.request;
+    const size = new ResponseSize(this.#options.maxResponseBytes);
+    return this.#queries.run({ document, operation, variables }, context, size).then(
+      (data) => {
+        this.#options.large.note(data, size.bytes, context.viewerId);
+        return { data };
+      },
+      (reason) => {
+        context.signal.throwIfAborted();
+        if (reason instanceof ResponseTooLarge) throw reason; // graphql-js would build the answer again
+        return this.#interpret(request, context);
+      },
+    );
+  }
 }
 
 interface Sources {
@@ -97,12 +124,12 @@ interface Sources {
 /** Its fields are read from Postgres: they show its outcome, and nothing of it is cached. */
 function runMutation(run: Run, context: RequestContext, sources: Sources): Promise<ExecutionResult> {
   context.loaders = loadsOf(context, { ...sources, bypass: 'mutation' });
-  return run(context);
+  return run();
 }
 
 async function runOnce(run: Run, context: RequestContext, sources: Sources): Promise<ExecutionResult> {
   context.loaders = loadsOf(context, { ...sources, readSet: context.readSet });
-  const result = await run(context);
+  const result = await run();
   if (result.errors === undefined) context.outcome.answered = true;
   return result;
 }
@@ -114,15 +141,15 @@ async function runSnapshot(run: Run, context: RequestContext, { cache, db }: Sou
     if (runs > 1) await context.charge(cost);
     const readSet = cache.readSet({ snapshot: true });
     context.loaders = loadsOf(context, { cache, db, readSet });
-    const result = await run(context);
+    const result = await run();
     // Errors are also reported only by a valid run: mixed data may have caused them.
-    if (await cache.validate(readSet)) return told(result, { mode: 'snapshot', source: 'cache', runs });
+    if (await cache.validate(readSet)) return withConsistency(result, { mode: 'snapshot', source: 'cache', runs });
     if (readSet.unverifiable) break; // fenced or without a lease: another run now would not help
   }
   await context.charge(cost);
   const inTransaction = async (at: Database) => {
     context.loaders = loadsOf(context, { cache, db: at, bypass: 'snapshot' });
-    return told(await run(context), { mode: 'snapshot', source: 'database', runs: Math.min(runs, MAX_RUNS) + 1 });
+    return withConsistency(await run(), { mode: 'snapshot', source: 'database', runs: Math.min(runs, MAX_RUNS) + 1 });
   };
   const { viewerId: viewer, signal } = context;
   return cache.loadPast({ viewer, signal, heavy: true }, () => db.snapshot(inTransaction, signal));
@@ -135,7 +162,7 @@ function loadsOf(
   return new Loads({ ...from, viewer: viewerId, tracer, signal });
 }
 
-function told(result: ExecutionResult, consistency: Consistency): ExecutionResult {
+function withConsistency(result: ExecutionResult, consistency: Consistency): ExecutionResult {
   return { ...result, extensions: { ...result.extensions, consistency } };
 }
 

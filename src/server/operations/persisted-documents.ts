@@ -28,7 +28,7 @@ const MAX_BYTES_OF_VIEWER = 1024 * 1024;
 /** Viewers whose registrations are counted. An evicted viewer starts again at zero. */
 const MAX_VIEWERS = 20_000;
 /** Unlisted documents to log, each once. */
-const MAX_TOLD = 1000;
+const MAX_LOGGED = 1000;
 
 /**
  * Automatic persisted queries. Apollo reads documents through this class. A document is registered only if it is valid
@@ -118,7 +118,7 @@ interface DocumentReference {
 export class PersistedDocuments {
   readonly #options: PersistedDocumentsOptions;
   readonly #texts: ReadonlySet<string>;
-  readonly #told = new LRUCache<string, true>({ max: MAX_TOLD });
+  readonly #logged = new LRUCache<string, true>({ max: MAX_LOGGED });
 
   constructor(options: PersistedDocumentsOptions) {
     this.#options = options;
@@ -183,8 +183,8 @@ export class PersistedDocuments {
   #logUnlisted(text: string): void {
     this.#options.unlisted();
     const hash = createHash('sha256').update(text).digest('hex');
-    if (this.#told.has(hash)) return;
-    this.#told.set(hash, true);
+    if (this.#logged.has(hash)) return;
+    this.#logged.set(hash, true);
     this.#options.log.warn(
       { documentId: `sha256:${hash}`, start: text.slice(0, 200) },
       'a document is not in the manifest',

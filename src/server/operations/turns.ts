@@ -33,7 +33,7 @@ export class Turns {
   #scheduled = false;
   readonly #connections: Pick<NewConnections, 'goFirst'> | undefined;
 
-  /** `connections`: waiting work stands back behind these. */
+  /** `connections`: go before waiting work. */
   constructor(connections?: Pick<NewConnections, 'goFirst'>) {
     this.#connections = connections;
   }

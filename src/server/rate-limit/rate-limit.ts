@@ -194,8 +194,8 @@ function secondsOf(ms: number): number {
 }
 
 /**
- * For IPv6 the network of 64 bits, since one customer has 2^64 addresses. A text that is not an IPv6 address is returned
- * unchanged.
+ * For IPv6 the network of 64 bits, since one customer has 2^64 addresses. A text that is not an IPv6 address is
+ * returned unchanged.
  */
 export function networkOf(address: string): string {
   if (!ipaddr.IPv6.isValid(address)) return address;

@@ -53,7 +53,7 @@ export interface SubscriptionRequestOptions {
   /** Absent: no rate limits. */
   readonly rateLimits?: RateLimits | undefined;
   readonly documents: Documents;
-  /** Events stand back behind these. */
+  /** New connections, which go before events. */
   readonly connections?: NewConnections;
   /** Absent: clients send any document. */
   readonly listed?: PersistedDocuments | undefined;
@@ -184,9 +184,8 @@ export class SubscriptionRequests {
     }
   }
 
-  #contextOf(client: Client, cost: number, release: () => void): RunningContext {
-    const { cache, db, availability } = this.#options;
-    const { signal, identity, end } = client;
+  #contextOf({ signal, identity, end }: Client, cost: number, release: () => void): RunningContext {
+    const { cache, db } = this.#options;
     const { userId: viewerId, scopes } = identity as Identity; // a connection without an identity cannot subscribe
     const tracer = new Tracer(false);
     const loadsOf = (direct: boolean) =>
@@ -208,24 +207,31 @@ export class SubscriptionRequests {
         context.loaders = loadsOf(direct);
       },
       inTurn: (work) => this.#turns.run(viewerId, 1, work),
-      async untilAvailable(work) {
-        let attempts = 0;
-        const attempt = () => {
-          if (attempts++ > 0) context.renew({ direct: renewedDirect }); // the loaders cache failed loads
-          return work();
-        };
-        try {
-          return await availability.retrying(attempt, signal);
-        } catch (error) {
-          // An error would end this subscription for good; a client whose connection is closed subscribes again by
-          // itself.
-          if (isUnavailable(error)) end(CLOSE.tryAgain);
-          throw error;
-        }
-      },
+      untilAvailable: (work) =>
+        // The loaders cache failed loads, so each further attempt has its own.
+        this.#untilAvailable(work, { signal, end, again: () => context.renew({ direct: renewedDirect }) }),
       queue: () => new EventQueue({ maxItems: this.#limits.maxQueued, onFull: () => end(CLOSE.tooSlow) }),
     };
     return context;
+  }
+
+  /** @param again called before each attempt but the first */
+  async #untilAvailable<T>(
+    work: () => Promise<T>,
+    { signal, end, again }: Pick<Client, 'signal' | 'end'> & { again: () => void },
+  ): Promise<T> {
+    let attempts = 0;
+    const attempt = () => {
+      if (attempts++ > 0) again();
+      return work();
+    };
+    try {
+      return await this.#options.availability.retrying(attempt, signal);
+    } catch (error) {
+      // An error would end this subscription for good; a client whose connection is closed subscribes again by itself.
+      if (isUnavailable(error)) end(CLOSE.tryAgain);
+      throw error;
+    }
   }
 }
 

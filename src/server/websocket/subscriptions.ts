@@ -13,7 +13,7 @@ import type { Duplex } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { type ExecutionArgs, GraphQLError, type GraphQLFormattedError } from 'graphql';
 import { type Context as Connected, handleProtocols, makeServer } from 'graphql-ws';
-import { type WebSocket, WebSocketServer } from 'ws';
+import { type RawData, type WebSocket, WebSocketServer } from 'ws';
 import { availabilityOf } from '../../engine/postgres/index.js';
 import type { ErrorMask } from '../../graphql/errors.js';
 import type { Identity, TokenSender } from '../../graphql/identity.js';
@@ -23,6 +23,7 @@ import { DAY, SECOND } from '../../std/time.js';
 import { bearerToken } from '../auth/bearer.js';
 import { addressOf, type HttpSecurityOptions } from '../http/http-security.js';
 import { refusalLog } from '../http/refusal-log.js';
+import { clientGone } from '../http/request-signal.js';
 import { bytesOf, ResponseTooLarge } from '../operations/response-size.js';
 import { CLOSE, type Ending } from './close-codes.js';
 import { type ConnectionSlot, ConnectionSlots } from './connection-slots.js';
@@ -53,45 +54,73 @@ type Connection = Connected<Record<string, unknown> | undefined, Client>;
 /** Serves subscriptions on the same port until the application closes. */
 export function serveSubscriptions(app: FastifyInstance, endpoint: string, options: SubscriptionOptions): void {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const sockets = new WebSocketServer({
-    noServer: true,
-    handleProtocols,
-    maxPayload: limits.maxMessageBytes,
-    allowSynchronousEvents: false, // one message of a connection per tick: a chunk may contain thousands
-  });
-  const protocol = protocolServer(options, limits);
-  const { rateLimits, timeLimits, log } = options;
-  const addressOfRequest = addressOf(options);
-  const slots = new ConnectionSlots(limits);
-  const logRefusal = refusalLog(log, 'WebSockets');
-  const messageTime = timeLimits === true ? new MessageTime(limits) : undefined;
-  let closing = false;
-  app.server.on('upgrade', async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+  const upgrades = new Upgrades(options, limits);
+  app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => {}); // the client may have gone already
     if (request.url?.split('?')[0] !== endpoint) return refuse(socket, '404 Not Found');
-    const address = addressOfRequest(request);
-    const slot = closing || sockets.clients.size >= limits.maxConnections ? 'process' : slots.take(address);
+    return upgrades.admit(request, socket, head);
+  });
+  app.addHook('preClose', () => upgrades.close());
+}
+
+/** Turns HTTP connections into WebSockets, within the limits of the process and of each address. */
+class Upgrades {
+  readonly #sockets: WebSocketServer;
+  readonly #limits: SubscriptionLimits;
+  readonly #slots: ConnectionSlots;
+  readonly #addressOf: (request: IncomingMessage) => string;
+  readonly #logRefusal: ReturnType<typeof refusalLog>;
+  readonly #rateLimits: SubscriptionOptions['rateLimits'];
+  readonly #connectOptions: Omit<ConnectOptions, 'address' | 'slot'>;
+  #closing = false;
+
+  constructor(options: SubscriptionOptions, limits: SubscriptionLimits) {
+    this.#sockets = new WebSocketServer({
+      noServer: true,
+      handleProtocols,
+      maxPayload: limits.maxMessageBytes,
+      allowSynchronousEvents: false, // one message of a connection per tick: a chunk may contain thousands
+    });
+    this.#limits = limits;
+    this.#slots = new ConnectionSlots(limits);
+    this.#addressOf = addressOf(options);
+    this.#logRefusal = refusalLog(options.log, 'WebSockets');
+    this.#rateLimits = options.rateLimits;
+    const messageTime = options.timeLimits === true ? new MessageTime(limits) : undefined;
+    this.#connectOptions = { protocol: protocolServer(options, limits), limits, log: options.log, messageTime };
+  }
+
+  async admit(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const address = this.#addressOf(request);
+    const slot = this.#takeSlot(address);
     if (typeof slot === 'string') {
-      logRefusal(slot, address);
+      this.#logRefusal(slot, address);
       return refuse(socket, slot === 'address' ? '429 Too Many Requests' : '503 Service Unavailable');
     }
     socket.once('close', () => slot.release());
-    if (messageTime?.has(address) === false) return refuse(socket, '429 Too Many Requests');
+    if (this.#connectOptions.messageTime?.has(address) === false) return refuse(socket, '429 Too Many Requests');
     slot.evict = () => refuse(socket, '503 Service Unavailable');
     try {
-      await rateLimits?.checkAddress(address);
+      await this.#rateLimits?.checkAddress(address);
     } catch {
       return refuse(socket, '429 Too Many Requests');
     }
-    if (closing) return refuse(socket, '503 Service Unavailable');
-    sockets.handleUpgrade(request, socket, head, (client) =>
-      connect(client, { address, slot, protocol, limits, log, messageTime }),
+    if (this.#closing) return refuse(socket, '503 Service Unavailable');
+    this.#sockets.handleUpgrade(request, socket, head, (client) =>
+      connect(client, { ...this.#connectOptions, address, slot }),
     );
-  });
-  app.addHook('preClose', async () => {
-    closing = true;
-    await drain(sockets);
-  });
+  }
+
+  /** @returns the slot, or whose limit is reached */
+  #takeSlot(address: string): ReturnType<ConnectionSlots['take']> {
+    if (this.#closing || this.#sockets.clients.size >= this.#limits.maxConnections) return 'process';
+    return this.#slots.take(address);
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    await drain(this.#sockets);
+  }
 }
 
 /** Responds before the upgrade. The client must not keep its side of the connection open. */
@@ -130,16 +159,14 @@ interface ConnectOptions {
 }
 
 /** Connects a socket with the protocol. */
-function connect(
-  socket: WebSocket,
-  { address, slot, protocol, limits: { maxBufferedBytes, pingEveryMs, goodbyeMs }, log, messageTime }: ConnectOptions,
-): void {
+function connect(socket: WebSocket, options: ConnectOptions): void {
+  const { address, slot, protocol, limits, log, messageTime } = options;
   // Network errors and invalid frames: the socket closes itself with a suitable code.
   socket.on('error', (error) => log.debug({ err: error }, 'a WebSocket failed'));
-  const stopPinging = keepAlive(socket, pingEveryMs);
+  const stopPinging = keepAlive(socket, limits.pingEveryMs);
   const gone = new AbortController();
   setMaxListeners(0, gone.signal); // every load of every subscription may listen
-  const ending = (why: Ending) => end(socket, why, goodbyeMs);
+  const ending = (why: Ending) => end(socket, why, limits.goodbyeMs);
   const client: Client = { socket, address, slot, signal: gone.signal, end: ending, subscriptions: 0 };
   slot.evict = () => end(socket, CLOSE.evicted, EVICTED_GOODBYE_MS);
   // Nothing more is read from it, so its closing handshake is not seen.
@@ -148,33 +175,36 @@ function connect(
   const closed = protocol.opened(
     {
       protocol: socket.protocol,
-      // Resolves when the network has taken the message, so the next event is requested at the client's pace.
-      send: (text) =>
-        new Promise((resolve, reject) => {
-          if (socket.readyState !== socket.OPEN) return resolve();
-          if (socket.bufferedAmount > maxBufferedBytes) {
-            client.end(CLOSE.tooSlow);
-            return resolve();
-          }
-          socket.send(text, (error) => (error ? reject(error) : resolve()));
-        }),
+      send: (text) => send(client, text, limits.maxBufferedBytes),
       close: (code = CLOSE.failed[0], reason = '') => client.end([code, reason]),
-      onMessage: (receive) =>
-        socket.on('message', (data) => {
-          const failed = (error: unknown) => {
-            if (socket.readyState !== socket.OPEN) return; // events in progress have no receiver
-            log.error({ err: error }, 'a WebSocket message could not be handled');
-            client.end(CLOSE.failed);
-          };
-          handle(() => void receive(String(data)).catch(failed));
-        }),
+      onMessage: (receive) => socket.on('message', (data) => handle(() => receiveText(client, receive, data, log))),
     },
     client,
   );
   socket.once('close', (code, reason) => {
     stopPinging();
-    gone.abort();
+    gone.abort(clientGone());
     closed(code, String(reason)).catch((error: unknown) => log.error({ err: error }, 'a subscription did not end'));
+  });
+}
+
+/** Resolves when the network has taken the message, so the next event is requested at the client's pace. */
+function send({ socket, end }: Client, text: string, maxBufferedBytes: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (socket.readyState !== socket.OPEN) return resolve();
+    if (socket.bufferedAmount > maxBufferedBytes) {
+      end(CLOSE.tooSlow);
+      return resolve();
+    }
+    socket.send(text, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+function receiveText({ socket, end }: Client, receive: (text: string) => Promise<void>, data: RawData, log: Log): void {
+  receive(String(data)).catch((error: unknown) => {
+    if (socket.readyState !== socket.OPEN) return; // events in progress have no receiver
+    log.error({ err: error }, 'a WebSocket message could not be handled');
+    end(CLOSE.failed);
   });
 }
 
@@ -196,7 +226,7 @@ function keepAlive(socket: WebSocket, everyMs: number): () => void {
 function protocolServer(options: SubscriptionOptions, limits: SubscriptionLimits) {
   const { mask, db, maxResponseBytes } = options;
   const requests = new SubscriptionRequests({ ...options, availability: availabilityOf(db) }, limits);
-  const told = (error: GraphQLError): GraphQLFormattedError => mask.format(formatted(error), error);
+  const masked = (error: GraphQLError): GraphQLFormattedError => mask.format(formatted(error), error);
   return makeServer<Record<string, unknown> | undefined, Client>({
     connectionInitWaitTimeout: limits.initWaitMs,
     onConnect: (connection) => authenticate(connection, options),
@@ -210,10 +240,10 @@ function protocolServer(options: SubscriptionOptions, limits: SubscriptionLimits
     subscribe: (args) => requests.open(args as ExecutionArgs),
     onNext: (_connection, _id, _payload, _args, { data = null, errors }) => {
       if (bytesOf(data, maxResponseBytes) === undefined)
-        return { data: null, errors: [told(new ResponseTooLarge(maxResponseBytes))] };
-      return errors && { data, errors: errors.map(told) };
+        return { data: null, errors: [masked(new ResponseTooLarge(maxResponseBytes))] };
+      return errors && { data, errors: errors.map(masked) };
     },
-    onError: (_connection, _id, _payload, errors) => errors.map(told),
+    onError: (_connection, _id, _payload, errors) => errors.map(masked),
   });
 }
 

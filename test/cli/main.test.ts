@@ -23,7 +23,9 @@ import { built } from '../support/built.js';
 import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const { scripts } = createRequire(import.meta.url)('../../package.json') as { scripts: { start: string; token: string } };
+const { scripts } = createRequire(import.meta.url)('../../package.json') as {
+  scripts: { start: string; token: string };
+};
 const TSX = import.meta.resolve('tsx');
 const MAIN = 'main.js';
 const COMMANDS = 'cli/tasks.js';

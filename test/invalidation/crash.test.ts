@@ -101,7 +101,7 @@ test(
     expect(await served(w.app, id, w.f.ada.id)).toEqual({ title: 'The last words', version: before.version + 1 });
     expect(await w.redis.fenced()).toEqual([]);
   },
-  MINUTE,
+  2 * MINUTE,
 );
 
 test(
@@ -121,7 +121,7 @@ test(
     expect(await taskOf(w.app, id, w.f.ada.id)).toEqual(before);
     expect(await served(w.app, id, w.f.ada.id)).toEqual(before);
   },
-  MINUTE,
+  2 * MINUTE,
 );
 
 test(
@@ -135,5 +135,5 @@ test(
     expect((await taskOf(w.app, id, w.f.ada.id)).title).toBe('Said, not released');
     expect((await served(w.app, id, w.f.ada.id)).title).toBe('Said, not released');
   },
-  MINUTE,
+  2 * MINUTE,
 );

@@ -1,5 +1,11 @@
 /** Builds the executable schema from the resolver classes, and binds and checks every cache policy. */
-import { type GraphQLResolveInfo, type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql';
+import {
+  assertValidSchema,
+  type GraphQLResolveInfo,
+  type GraphQLSchema,
+  lexicographicSortSchema,
+  printSchema,
+} from 'graphql';
 import { buildSchemaSync } from 'type-graphql';
 import type { Source } from '../db/sources.js';
 import { bindPolicies, type PolicyLine } from '../engine/graphql/index.js';
@@ -53,7 +59,9 @@ export function buildApiSchema(
     container: { get: (someClass) => instances.get(someClass) },
     validate: false, // services validate inputs themselves, with their own messages
     pubSub: NO_TOPICS,
+    skipCheck: true, // it executes the whole introspection query, which takes most of the time
   });
+  assertValidSchema(schema);
   for (const [name, description] of Object.entries(ROOTS)) {
     const type = schema.getType(name);
     if (type) type.description = description;

@@ -232,7 +232,7 @@ describe('with a key server', () => {
     answer = 'nothing';
     const verify = tokenVerifier({ ...CHECKS, tokens: { kind: 'jwks', url }, keySet: { timeoutMs: 50 } });
     await expect(verify(await signed(first))).rejects.toMatchObject(UNAVAILABLE);
-    expect(requests).toBe(1);
+    expect(requests).toBeLessThanOrEqual(1); // the time may be over before the request is sent
   });
 
   test('a withdrawn key is refused once the keys were fetched anew', async () => {

@@ -143,4 +143,4 @@ test('pages of any list, forwards and backwards and of any size, are the whole l
     }),
     { numRuns: 6, examples: [[['🔥 hot', '（緊急）']], [['\ue000', '\u{10ffff}', '\uffff', '𐀀']]] },
   );
-}, 60_000);
+});

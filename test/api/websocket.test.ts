@@ -406,7 +406,7 @@ describe('Redis', () => {
 
   test.each(['killed', 'hanging'] as const)(
     '%s, and back: no event is lost, none comes twice',
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async (how) => {
       const subscription = await connected(undefined, near).subscribe({ taskId: (f.opsTasks[2] as { id: string }).id });
       const [{ version = 0 } = {}] = await sql<{ version: number }[]>`

@@ -3,14 +3,16 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ChildOptions, FromChild, ToChild } from './child-options.js';
 import type { ChaosProxy } from './proxy.js';
 import type { Reaper } from './reaper.js';
 import { sleep, until } from './wait.js';
 
-const FILE = fileURLToPath(new URL('./api-child.ts', import.meta.url));
+/** `.ts`, or `.js` where this is compiled. */
+const KIND = extname(fileURLToPath(import.meta.url));
+const FILE = fileURLToPath(new URL(`./api-child${KIND}`, import.meta.url));
 const READY_WITHIN_MS = 30_000;
 /** Above every pause and hang of a run: who waits longer waits for ever. */
 const REQUEST_WITHIN_MS = 10_000;
@@ -73,7 +75,7 @@ export class ApiChild {
   async start(): Promise<void> {
     const log = openSync(this.#logFile, 'a');
     const started = fork(FILE, {
-      execArgv: ['--import', 'tsx'],
+      execArgv: KIND === '.ts' ? ['--import', 'tsx'] : [],
       env: { ...process.env, CHAOS_CHILD: JSON.stringify(this.#options) },
       stdio: ['ignore', 'pipe', log, 'ipc'],
       detached: true, // a Ctrl-C in the terminal is for us

@@ -174,6 +174,11 @@ export class History {
     this.#now = now;
   }
 
+  /** How much is remembered, all rows together. */
+  get proofs(): number {
+    return [...this.#rows.values()].reduce((sum, { proofs }) => sum + proofs.length, 0);
+  }
+
   addRow(row: string, kind: RowKind, version: number, state?: string): void {
     const added = new Row(kind, version);
     added.prove({ version, endedMs: this.#now(), by: 'the beginning' }, this.#now());

@@ -1,16 +1,23 @@
 /** Half a minute of the fault matrix: nothing stale, no error to a reader; and without fences the checker sees that they are missing. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { MINUTE } from '../../src/std/time.js';
+import { compiledPrograms } from '../support/built.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const LAST_LINE = /^reads checked: (\d+), violations: (\d+), errors: (\d+)$/;
 
-/** A run of its own process, as `npm run test:chaos` starts it. */
+let program: string;
+beforeAll(async () => {
+  program = join(await compiledPrograms(), 'test', 'chaos', 'run.js');
+});
+
+/** A run of its own process, as `npm run test:chaos` starts it, but compiled. */
 async function run(env: Readonly<Record<string, string>>) {
-  const runner = spawn(process.execPath, ['--import', 'tsx', 'test/chaos/run.ts'], {
+  const runner = spawn(process.execPath, [program], {
     cwd: ROOT,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

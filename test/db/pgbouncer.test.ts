@@ -49,7 +49,7 @@ describe.runIf(pgbouncerPath)(`through PgBouncer in transaction mode${needsPgbou
     } finally {
       await other.drop();
     }
-  }, 60_000);
+  });
 
   test('migrations run, and a later start over a direct connection finds their lock free', async () => {
     await Promise.all([migrateDatabase(pooled), migrateDatabase(pooled)]);
@@ -149,7 +149,7 @@ describe.runIf(pgbouncerPath)(`through PgBouncer in transaction mode${needsPgbou
       await behind.stop();
       await proxy.close();
     }
-  }, 60_000);
+  });
 
   test.each(['Postgres ends it', 'it breaks'])('a read whose connection dies is sent again: %s', async (how) => {
     const proxy = await breakableProxy(database.url);

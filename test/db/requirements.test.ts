@@ -96,7 +96,7 @@ describe('a server', () => {
       flags.push('ssl=on', `ssl_cert_file=${cert}`, `ssl_key_file=${key}`);
     }
     server = await startPostgres({ dataDir: join(directory, 'data'), flags: ['fsync=off', ...flags] });
-  }, 60_000);
+  });
   afterAll(async () => {
     await server?.stop();
     await rm(directory, { recursive: true, force: true });

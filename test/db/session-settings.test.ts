@@ -55,7 +55,7 @@ test('the API answers a journey with the same bytes on a database that sets ever
   expect(expected).toContain('"dueDate": "2026-06-05"');
   expect(expected).toMatch(/"capitals": \{\s*"nodes": \[\s*\{\s*"title": "Changed by psql: été"/);
   expect(await journey(turned.url)).toBe(expected);
-}, 60_000);
+});
 
 test('every connection has the settings that the code relies on, whatever it is for', async () => {
   const db = openDatabase({ url: turned.url });

@@ -43,11 +43,11 @@ beforeEach(async () => {
   ending.push(() => drop(copy));
   await rename(app, { id, title: 'Written after the copy' }, f.ada.id);
   await served(app, id, f.ada.id);
-}, MINUTE);
+});
 
 afterEach(async () => {
   for (const end of (ending ?? []).reverse()) await end().catch(() => {});
-}, MINUTE);
+});
 
 async function started(databaseUrl: string, options = {}): Promise<TestApp> {
   const made = await testApp({ databaseUrl, group: app.group, ...NEAR, lease: false, ...options });
@@ -83,7 +83,7 @@ describe.each(Object.entries(WAYS))('the database is in an older state: %s', (_,
       const version = await rename(restarted, { id, title: 'Written after the restore' }, f.ada.id);
       expect(await served(restarted, id, f.ada.id)).toEqual({ title: 'Written after the restore', version });
     },
-    MINUTE,
+    2 * MINUTE,
   );
 
   test(
@@ -98,7 +98,7 @@ describe.each(Object.entries(WAYS))('the database is in an older state: %s', (_,
       const version = await rename(app, { id, title: 'Written after the restore' }, f.ada.id);
       expect(await served(app, id, f.ada.id)).toEqual({ title: 'Written after the restore', version });
     },
-    MINUTE,
+    2 * MINUTE,
   );
 });
 
@@ -126,7 +126,7 @@ describe('two installations with the same ids on one Redis and one group', () =>
       expect(ready.json()).toEqual({ postgres: 'up', redis: expect.stringMatching(/another database.*REDIS_GROUP/) });
       expect((await app.server.inject('/readyz')).json()).toEqual({ postgres: 'up', redis: 'up' });
     },
-    MINUTE,
+    2 * MINUTE,
   );
 
   test(
@@ -165,7 +165,7 @@ describe('two installations with the same ids on one Redis and one group', () =>
       const changed = await keys.all();
       expect([...changed.keys()].filter((name) => changed.get(name) !== before.get(name))).toEqual([]);
     },
-    MINUTE,
+    2 * MINUTE,
   );
 
   test(
@@ -184,7 +184,7 @@ describe('two installations with the same ids on one Redis and one group', () =>
       expect((await served(staging, id, f.ada.id)).title).toBe('Task 1');
       expect((await keys.position())?.purge).toBe(taken?.purge);
     },
-    MINUTE,
+    2 * MINUTE,
   );
 
   test(
@@ -195,7 +195,7 @@ describe('two installations with the same ids on one Redis and one group', () =>
       expect((await served(staging, id, f.ada.id)).title).toBe('Task 1');
       expect((await served(app, id, f.ada.id)).title).toBe('Written after the copy');
     },
-    MINUTE,
+    2 * MINUTE,
   );
 });
 
@@ -214,5 +214,5 @@ test(
     );
     await eventually(async () => expect(await keys.lease()).not.toBeNull());
   },
-  MINUTE,
+  2 * MINUTE,
 );

@@ -73,7 +73,7 @@ test(
       expect((await served(writer, id, w.f.ada.id)).version).toBe(61);
     }
   },
-  MINUTE,
+  2 * MINUTE,
 );
 
 test(
@@ -98,7 +98,7 @@ test(
     unreleased.open();
     expect((await served(w.app, id, w.f.ada.id)).version).toBe(version);
   },
-  MINUTE,
+  2 * MINUTE,
 );
 
 test(
@@ -117,7 +117,7 @@ test(
     expect(await versionOn(w.app, id)).toBe(version);
     expect((await served(w.app, id, w.f.ada.id)).version).toBe(version);
   },
-  MINUTE,
+  2 * MINUTE,
 );
 
 test(
@@ -148,5 +148,5 @@ test(
     await Promise.all([w.app.relay.start(), writer.relay.start()]);
     expect(seen).toBe(version);
   },
-  MINUTE,
+  2 * MINUTE,
 );

@@ -38,5 +38,5 @@ test(
       await rm(directory, { recursive: true, force: true });
     }
   },
-  MINUTE,
+  2 * MINUTE,
 );

@@ -77,7 +77,7 @@ afterAll(async () => {
   await server?.stop();
   await keys?.close();
   await Promise.all(directories.map((directory) => rm(directory, { recursive: true, force: true })));
-}, MINUTE);
+});
 
 /** Uses up transaction ids of the copy until they are above all that the store knows, so that their order shows nothing. */
 async function goBeyond(url: string): Promise<void> {
@@ -109,7 +109,7 @@ async function startPromoted(directory: string): Promise<EmbeddedPostgres> {
     } finally {
       await sql.end();
     }
-  }, MINUTE);
+  });
   return starting;
 }
 

@@ -89,7 +89,7 @@ describe('Redis killed', () => {
       await redis.start();
       await recovered(version, watched);
     },
-    MINUTE,
+    2 * MINUTE,
   );
 
   test(
@@ -101,7 +101,7 @@ describe('Redis killed', () => {
       const version = await write('In the middle of it', watched);
       await recovered(version, watched);
     },
-    MINUTE,
+    2 * MINUTE,
   );
 });
 
@@ -116,6 +116,6 @@ describe('Redis hanging', () => {
       expect([await versionOn(w.app), await versionOn(other)]).toEqual([version, version]);
       await recovered(version, watched);
     },
-    MINUTE,
+    2 * MINUTE,
   );
 });

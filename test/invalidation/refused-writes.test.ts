@@ -341,7 +341,7 @@ describe('Redis is full and evicts nothing', () => {
         await server?.stop();
       }
     },
-    MINUTE,
+    2 * MINUTE,
   );
 
   test('nothing of a refused fence or tick is written, and a purge renews no lease', async () => {
@@ -446,7 +446,7 @@ test(
       await server?.stop();
     }
   },
-  MINUTE,
+  2 * MINUTE,
 );
 
 describe('Redis loads its data', () => {

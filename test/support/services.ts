@@ -16,6 +16,8 @@ declare module 'vitest' {
   export interface ProvidedContext {
     /** By worker. */
     servers: readonly Servers[];
+    /** An empty folder for built.ts. */
+    buildFolder: string;
   }
 }
 
@@ -39,7 +41,11 @@ const FLAGS = ['fsync=off', 'synchronous_commit=on', 'full_page_writes=off', 'ma
 export default async function setup({ provide, vitest, config }: TestProject): Promise<() => Promise<void>> {
   const needed = vitest.projects.some(({ name }) => name !== 'unit');
   const started: StartedServers[] = [];
-  const stop = async () => void (await Promise.all(started.map((servers) => servers.stop())));
+  const buildFolder = await mkdtemp(join(tmpdir(), 'tasks-built-'));
+  const stop = async () => {
+    await Promise.all(started.map((servers) => servers.stop()));
+    await rm(buildFolder, { recursive: true, force: true });
+  };
   try {
     await Promise.all(
       Array.from({ length: needed ? config.maxWorkers : 0 }, async (_, i) => {
@@ -50,6 +56,7 @@ export default async function setup({ provide, vitest, config }: TestProject): P
     await stop(); // no teardown follows a setup that threw
     throw error;
   }
+  provide('buildFolder', buildFolder);
   provide(
     'servers',
     started.map(({ stop: _, ...servers }) => servers),

@@ -37,6 +37,9 @@ const MONITOR_SHARE = 1 / 10_000;
 
 class Interrupted extends Error {}
 
+/** What listening fails with if the host is not one of this machine's. */
+const NO_SUCH_ADDRESS: ReadonlySet<string> = new Set(['ENOTFOUND', 'EAI_AGAIN', 'EADDRNOTAVAIL']);
+
 /** Stops what has been started; called in reverse order. */
 const started: (() => Promise<void>)[] = [];
 let stopping = false;
@@ -157,8 +160,10 @@ async function listen(server: FastifyInstance, { host: given, port }: Config): P
   try {
     return await server.listen({ host, port });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    throw new ConfigError(`PORT: expected a free port, but ${port} is in use on ${host}`);
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE') throw new ConfigError(`PORT: expected a free port, but ${port} is in use on ${host}`);
+    if (code === undefined || !NO_SUCH_ADDRESS.has(code)) throw error;
+    throw new ConfigError(`HOST: expected a name or address of this machine, got ${host} (${code})`);
   }
 }
 

@@ -130,6 +130,10 @@ test.each([
   expect(faults({ [name]: value })).toMatch(new RegExp(`${name}: .*expected`, 'i'));
 });
 
+test.each(['abc', '70000', '-1', '1.5'])('a port of %s is refused in the same words', (value) => {
+  expect(faults({ PORT: value })).toContain('PORT: expected a port, 0 to 65535');
+});
+
 test('every wrong variable is reported, not only the first', () => {
   const message = faults({
     PORT: 'x',

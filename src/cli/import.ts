@@ -11,6 +11,7 @@ import { joinServices } from '../development/services.js';
 import { type ImportResult, runImport } from '../domain/import/import.service.js';
 import { openProgress } from '../domain/import/progress.js';
 import { readConfig } from '../platform/config.js';
+import { ConfigError } from '../platform/config-error.js';
 import { createLog } from '../platform/log.js';
 
 interface ImportArguments {
@@ -57,7 +58,9 @@ export async function importFile({ file, project, owner }: ImportArguments): Pro
 
 /** Some shells redirect output in UTF-16, which would be read as different text. */
 async function readText(file: string): Promise<string> {
-  const bytes = await readFile(file);
+  const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
+    throw new ConfigError(`the file: expected one that can be read, got ${JSON.stringify(file)} (${error.code})`);
+  });
   if (!isUtf8(bytes)) throw new Error('the file: expected UTF-8, got another encoding');
   return bytes.toString();
 }

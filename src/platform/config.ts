@@ -40,6 +40,8 @@ const addresses = z
     }),
   );
 
+const PORT_EXPECTED = 'expected a port, 0 to 65535';
+
 const megabytes = (otherwise: number) => {
   const expected = 'expected a number of MiB above 0';
   return z.coerce.number(expected).positive(expected).default(otherwise);
@@ -50,7 +52,12 @@ export const variables = z.object({
     .enum(['development', 'test', 'production'], 'expected development, test or production')
     .default('development'),
   HOST: z.string().min(1, 'expected a host name or address').default('127.0.0.1'),
-  PORT: z.coerce.number().int().min(0).max(65_535, 'expected a port, 0 to 65535').default(4000),
+  PORT: z.coerce
+    .number(PORT_EXPECTED)
+    .int(PORT_EXPECTED)
+    .min(0, PORT_EXPECTED)
+    .max(65_535, PORT_EXPECTED)
+    .default(4000),
   LOG_LEVEL: z
     .enum(
       ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],

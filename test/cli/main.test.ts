@@ -181,12 +181,7 @@ dns.lookup = (host, options, callback = options) => {
   else callback(null, '127.0.0.1', 4);
 };`,
     );
-    const server = run(
-      'src/main.ts',
-      [],
-      { PORT: '0', HOST: 'localhost', NODE_OPTIONS: `--import=${bothFamilies}` },
-      cwd,
-    );
+    const server = run(MAIN, [], { PORT: '0', HOST: 'localhost', NODE_OPTIONS: `--import=${bothFamilies}` }, cwd);
     try {
       const { port } = new URL((await started(server))['API'] as string);
       expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
@@ -197,6 +192,16 @@ dns.lookup = (host, options, callback = options) => {
       await once(server, 'close');
       await rm(cwd, { recursive: true, force: true });
     }
+  },
+  MINUTE,
+);
+
+test(
+  'a host that is not this computer is named in one line',
+  async () => {
+    const { code, stderr } = await result(run(MAIN, [], { PORT: '0', HOST: '192.0.2.1' }));
+    expect(code).toBe(1);
+    expect(stderr).toBe('HOST: expected a name or address of this machine, got 192.0.2.1 (EADDRNOTAVAIL)\n');
   },
   MINUTE,
 );

@@ -102,6 +102,7 @@ test.each([
     "error: too many arguments for 'import'. Expected 1 argument but got 2.",
     'Usage: tasks import',
   ],
+  ['import /none.json', 'the file: expected one that can be read, got "/none.json" (ENOENT)', ''],
   ['token ada bob', "error: too many arguments for 'token'. Expected 1 argument but got 2.", 'Usage: tasks token'],
   ['migrate --force', "error: unknown option '--force'", 'Usage: tasks migrate'],
   ['cache clear', "error: unknown command 'clear'", 'Usage: tasks cache'],

@@ -1,6 +1,6 @@
 /**
- * The row-sets of every cached table, for installing and checking the triggers, and the event tables. A table without
- * row-sets cannot be cached.
+ * The row sets of every cached table, for installing and checking the triggers, and the event tables. A table without
+ * row sets cannot be cached.
  */
 
 import { getTableName } from 'drizzle-orm';

@@ -24,7 +24,7 @@ export type ColumnType =
   /** UUIDs, which the API shows as TypeIDs with this prefix. */
   { readonly kind: 'id'; readonly prefix: string } | { readonly kind: 'uuid' | 'integer' | 'text' };
 
-/** A row-set, by its name in tags: `project_id/any`. */
+/** A row set, by its name in tags: `project_id/any`. */
 interface Named {
   readonly columns: readonly string[];
   readonly aspect: string | undefined;
@@ -73,7 +73,7 @@ function readValues(
   return { tag: rowSetTag(table, columns, values, aspect) };
 }
 
-/** The row-sets of a table, by name. Some are declared with another table whose rows are a part of these rows. */
+/** The row sets of a table, by name. Some are declared with another table whose rows are a part of these rows. */
 function rowSetsOf(table: string, tables: readonly TableRowSets[]): ReadonlyMap<string, Named> {
   const sets = tables.flatMap((declared) =>
     declared.specs.map(({ columns, of, aspect }: RowSetSpec) => ({

@@ -15,14 +15,14 @@ import type { ProjectId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 
 /** Distinguishes project locks from other advisory locks on a project. Migration 0003 contains the same number. */
-const GATE = sql.raw('1');
+const PROJECT_LOCK = sql.raw('1');
 
 /**
  * SQL that takes the project lock, shared, until the transaction ends; for statements that look up the project
  * themselves.
  */
 export const sharedLockSql = (projectId: SQL) =>
-  sql`pg_advisory_xact_lock_shared(hashtextextended(${projectId}::text, ${GATE}))`;
+  sql`pg_advisory_xact_lock_shared(hashtextextended(${projectId}::text, ${PROJECT_LOCK}))`;
 
 /** Takes the lock shared until the transaction ends. Ids of one type sort like their UUIDs. */
 export async function lockShared(tx: Transaction, projectId: ProjectId): Promise<void> {
@@ -32,5 +32,5 @@ export async function lockShared(tx: Transaction, projectId: ProjectId): Promise
 /** Takes the lock exclusively until the transaction ends. */
 export async function lockExclusive(tx: Transaction, projectId: ProjectId): Promise<void> {
   await tx.execute(sql`
-    select pg_advisory_xact_lock(hashtextextended(id::text, ${GATE})) from unnest(${uuids([projectId])}) as gate(id)`);
+    select pg_advisory_xact_lock(hashtextextended(id::text, ${PROJECT_LOCK})) from unnest(${uuids([projectId])}) as gate(id)`);
 }

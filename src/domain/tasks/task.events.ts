@@ -27,13 +27,13 @@ import { taskLabelRows, taskRows } from './task.table.js';
 import { taskEvents } from './task-event.table.js';
 
 /** Poll interval without news. */
-const LOOK_EVERY_MS = 2000;
+const POLL_INTERVAL_MS = 2000;
 /** How long an event waits for its report. The relay reports writes of other clients four times a second. */
 const MAX_HELD_MS = 1000;
 /** More events in one poll are not sent individually. */
 const MAX_EVENTS_PER_LOOK = 1000;
 /** Maximum number of transactions reported between two polls. */
-const MAX_HEARD = 10_000;
+const MAX_REPORTED = 10_000;
 /** After Postgres was unreachable for longer, events may have been trimmed. Well below the retention of the outbox. */
 const MAX_BLIND_MS = 30 * MINUTE;
 
@@ -161,7 +161,7 @@ class TaskEventPoller {
   readonly #stopListening: () => void;
   #snapshot: string | undefined;
   #lookedAtMs = 0;
-  #heard = new Set<string>();
+  #reported = new Set<string>();
   #waiting: WaitingEvent[] = [];
   #gap = false;
   #again = false;
@@ -201,9 +201,9 @@ class TaskEventPoller {
       this.#tell.members(tags.has(memberRows.table as Tag) ? 'all' : tags);
     }
     if (!tables.has(taskRows.table) && !tables.has(taskLabelRows.table)) return;
-    for (const xid of news.xids) this.#heard.add(xid);
-    if (this.#heard.size > MAX_HEARD) {
-      this.#heard.clear();
+    for (const xid of news.xids) this.#reported.add(xid);
+    if (this.#reported.size > MAX_REPORTED) {
+      this.#reported.clear();
       this.#gap = true;
     }
     this.#schedulePoll();
@@ -230,13 +230,13 @@ class TaskEventPoller {
   #schedule(): void {
     if (this.#stopped) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#schedulePoll(), this.#waiting.length > 0 ? MAX_HELD_MS : LOOK_EVERY_MS);
+    this.#timer = setTimeout(() => this.#schedulePoll(), this.#waiting.length > 0 ? MAX_HELD_MS : POLL_INTERVAL_MS);
   }
 
   async #lookAndTell(): Promise<void> {
-    const heard = this.#heard;
+    const heard = this.#reported;
     const gap = this.#gap;
-    this.#heard = new Set();
+    this.#reported = new Set();
     this.#gap = false;
     try {
       const events = await this.#poll();
@@ -244,7 +244,7 @@ class TaskEventPoller {
       this.#failing = false;
       this.#release(events, { heard, gap });
     } catch (error) {
-      for (const xid of heard) this.#heard.add(xid);
+      for (const xid of heard) this.#reported.add(xid);
       this.#gap ||= gap;
       if (!this.#failing) this.#log.warn({ err: error }, 'task events cannot be read: subscribers wait');
       this.#failing = true;

@@ -1,6 +1,6 @@
 /**
  * A task list in normal form: projects, condition and order. Lists are cached by their normal form, so equal queries
- * share an entry. It also determines the row-sets the list depends on: the narrowest that contain every row that could
+ * share an entry. It also determines the row sets the list depends on: the narrowest that contain every row that could
  * enter or leave the list.
  */
 import { type SQL, sql } from 'drizzle-orm';
@@ -134,7 +134,7 @@ export function isNarrow(list: TaskList): boolean {
   return narrow(list) !== undefined;
 }
 
-/** Columns that row-sets by project, assignee and so on do not watch. */
+/** Columns that row sets by project, assignee and so on do not watch. */
 const UNFOLLOWED = new Set<Column>(['title', 'description', 'updatedAt']);
 const UNFOLLOWED_FIELDS = new Set([TaskOrderField.TITLE, TaskOrderField.UPDATED_AT]);
 

@@ -66,7 +66,7 @@ export async function tasksToWrite(
  * @returns the viewer's role. @throws Refusal
  */
 export async function lockTaskShared(tx: Transaction, viewerId: UserId, id: TaskId, named: ErrorTarget): Promise<Role> {
-  const projectId = await passGateOf(tx, id);
+  const projectId = await lockProjectOf(tx, id);
   if (projectId === undefined) throw notFound(named.what, named.path);
   const role = await roleOfWriter(tx, viewerId, projectId, named);
   const [held] = await tx.select({ projectId: tasks.projectId }).from(tasks).where(eq(tasks.id, id)).for('key share');
@@ -82,13 +82,13 @@ export async function lockTaskShared(tx: Transaction, viewerId: UserId, id: Task
  * could break the order.
  * @throws Refusal
  */
-export async function taskWithParts(
+export async function lockTaskWithSubtasks(
   tx: Transaction,
   viewerId: UserId,
   id: TaskId,
   passed?: ProjectId,
 ): Promise<{ readonly task: TaskRow; readonly parts: readonly TaskId[] }> {
-  const projectId = passed ?? (await passGateOf(tx, id));
+  const projectId = passed ?? (await lockProjectOf(tx, id));
   if (projectId === undefined) throw notFound(TASK.what, TASK.path);
   await roleOfWriter(tx, viewerId, projectId, TASK);
   await lockTree(tx, projectId);
@@ -162,7 +162,7 @@ export async function lockTree(tx: Transaction, projectId: ProjectId): Promise<v
 /**
  * Takes the lock of the project that this statement finds the task in. Certain only if the task is found there again.
  */
-async function passGateOf(tx: Transaction, id: TaskId): Promise<ProjectId | undefined> {
+async function lockProjectOf(tx: Transaction, id: TaskId): Promise<ProjectId | undefined> {
   const [known] = await tx
     .select({ projectId: tasks.projectId, passed: sharedLockSql(sql`${tasks.projectId}`) })
     .from(tasks)

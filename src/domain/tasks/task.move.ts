@@ -11,7 +11,7 @@ import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { labels } from '../labels/label.table.js';
 import { notFound, roleOfWriter } from '../projects/access.js';
 import { lockExclusive, lockShared } from '../projects/project-lock.js';
-import { projectsOf, TASK, taskWithParts } from './task.locks.js';
+import { lockTaskWithSubtasks, projectsOf, TASK } from './task.locks.js';
 import { type TaskRow, tasks } from './task.table.js';
 import {
   detachSubtasks,
@@ -37,7 +37,7 @@ export async function moveTask(
   const from = (await projectsOf(tx, [id])).get(id);
   if (from === undefined) throw notFound(TASK.what, TASK.path);
   await passBoth(tx, from, to);
-  const { task, parts } = await taskWithParts(tx, viewerId, id, from);
+  const { task, parts } = await lockTaskWithSubtasks(tx, viewerId, id, from);
   await roleOfWriter(tx, viewerId, to, TARGET);
   requireVersion(task, expectedVersion);
   if (from === to) return task;

@@ -34,7 +34,7 @@ import type {
   UpdateTaskInput,
   UpdateTasksInput,
 } from './task.inputs.js';
-import { type Holding, lockTaskForUpdate, lockTree, TASK, tasksToWrite, taskWithParts } from './task.locks.js';
+import { type Holding, lockTaskForUpdate, lockTaskWithSubtasks, lockTree, TASK, tasksToWrite } from './task.locks.js';
 import { moveTask } from './task.move.js';
 import { MAX_LABELS, type TaskRow, taskPriority, taskStatus, tasks } from './task.table.js';
 import {
@@ -199,7 +199,7 @@ export class TaskService {
     const { viewerId } = by;
     const { id, expectedVersion } = parseInput(taskInput, given);
     return this.transactor.transact(async (tx) => {
-      const { task, parts } = await taskWithParts(tx, viewerId, id);
+      const { task, parts } = await lockTaskWithSubtasks(tx, viewerId, id);
       requireVersion(task, expectedVersion);
       await detachSubtasks(tx, parts);
       await tx.delete(tasks).where(eq(tasks.id, id));

@@ -64,7 +64,7 @@ export const tasks = pgTable(
     check('tasks_title', sql`length(${table.title}) between 1 and 500`),
     check('tasks_parent_other', sql`${table.parentId} <> ${table.id}`),
     check('tasks_completed', sql`(${table.status} = 'DONE') = (${table.completedAt} is not null)`),
-    // One index for every list that the API offers: the row-set, the sort column, then the tie-break.
+    // One index for every list that the API offers: the row set, the sort column, then the tie-break.
     index('tasks_by_project').on(table.projectId, table.createdAt, table.id),
     index('tasks_by_project_priority').on(table.projectId, table.priority, table.id),
     index('tasks_by_assignee').on(table.assigneeId, table.createdAt, table.id),

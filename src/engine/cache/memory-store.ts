@@ -16,8 +16,8 @@ import {
   LEASE_MS,
   type LogMark,
   type LogSlice,
-  MAX_FORGOTTEN_PER_TICK,
   MAX_LOG_RECORDS,
+  MAX_ORPHANS_PER_TICK,
   MAX_RECORDS_PER_READ,
   MAX_RELEASED_KNOWN,
   MAX_TEXTS,
@@ -205,7 +205,7 @@ export class MemoryStore implements Store {
         .map(String),
       orphans: [...this.#noted]
         .filter(([xid]) => this.#position !== undefined && xid < this.#position.xid)
-        .slice(0, MAX_FORGOTTEN_PER_TICK)
+        .slice(0, MAX_ORPHANS_PER_TICK)
         .map(([xid, tags]) => ({ xid: String(xid), tags })),
     };
   }

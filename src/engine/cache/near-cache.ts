@@ -81,7 +81,7 @@ export class NearCache {
   #lastInvalidationBefore = new Map<Tag, number>();
   #completeSince = 0;
   /** The last record before the newer map. */
-  #generationStart = 0;
+  #newerMapStart = 0;
   /** The last record processed, and the lease under which memory was filled. */
   #mark: LogMark | undefined;
   #identity: string | undefined;
@@ -201,7 +201,7 @@ export class NearCache {
     this.#generations = lease.generations?.split(',') ?? NONE;
     this.#mark = mark;
     this.#completeSince = mark.sequence;
-    this.#generationStart = mark.sequence;
+    this.#newerMapStart = mark.sequence;
     this.#processed = asked.number;
     return true;
   }
@@ -219,9 +219,9 @@ export class NearCache {
   #invalidate(tags: readonly Tag[], sequence: number): void {
     if (this.#lastInvalidation.size >= MAX_TOUCHED) {
       this.#lastInvalidationBefore = this.#lastInvalidation;
-      this.#completeSince = this.#generationStart;
+      this.#completeSince = this.#newerMapStart;
       this.#lastInvalidation = new Map();
-      this.#generationStart = sequence - 1;
+      this.#newerMapStart = sequence - 1;
     }
     for (const tag of tags) this.#lastInvalidation.set(tag, sequence);
   }

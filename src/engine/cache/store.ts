@@ -19,7 +19,7 @@ export const TOKEN_TTL_MS = 24 * 60 * 60 * 1000;
 export const MAX_RELEASED_KNOWN = 20_000;
 
 /** Notes that one HEAD reports. A process that dies leaves at most as many fences as its write pool has connections. */
-export const MAX_FORGOTTEN_PER_TICK = 5;
+export const MAX_ORPHANS_PER_TICK = 5;
 
 /**
  * Records kept in the log. FENCE and APPLY append the tags they touch, so that a process knows which of its copies are

@@ -6,7 +6,7 @@ let ending: (() => void)[] = [];
  * setImmediate, not nextTick: DataLoader dispatches in nextTick, and every loader of the tick must be included. One for
  * all batches, so that their commands leave in one write.
  */
-function atTurnsEnd(run: () => void): void {
+function atTickEnd(run: () => void): void {
   if (ending.push(run) > 1) return;
   setImmediate(() => {
     const all = ending;
@@ -32,7 +32,7 @@ export class TickBatch<I, O> {
   add(item: I): Promise<O> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, resolve, reject });
-      if (this.#waiting.length === 1) atTurnsEnd(() => this.#flush());
+      if (this.#waiting.length === 1) atTickEnd(() => this.#flush());
     });
   }
 

@@ -33,7 +33,7 @@ export interface CachedResponse {
 }
 
 /** Identifies a request's answer for one viewer. */
-export type RequestKey = string & { readonly brand: 'question' };
+export type RequestKey = string & { readonly brand: 'RequestKey' };
 
 /** Whether the request is a query in the usual form. Other requests pass all checks of the server. */
 export function isCacheable({ method, headers }: IncomingMessage): boolean {
@@ -60,18 +60,18 @@ export class ResponseCache {
   }
 
   /** Whether an answer is kept that may still be valid. */
-  has(question: RequestKey, viewer: string): boolean {
-    return this.#cache.hasAnswer(keyOf(question, viewer));
+  has(requestKey: RequestKey, viewer: string): boolean {
+    return this.#cache.hasAnswer(keyOf(requestKey, viewer));
   }
 
   /** The answer to this request if one is kept and proved current. */
-  async find(question: RequestKey, viewer: string, readSet: ReadSet): Promise<CachedResponse | undefined> {
-    return (await this.#cache.findAnswer(readSet, keyOf(question, viewer))) as CachedResponse | undefined;
+  async find(requestKey: RequestKey, viewer: string, readSet: ReadSet): Promise<CachedResponse | undefined> {
+    return (await this.#cache.findAnswer(readSet, keyOf(requestKey, viewer))) as CachedResponse | undefined;
   }
 
   /** Keeps the answer if its read set can prove it. */
   keep(
-    question: RequestKey,
+    requestKey: RequestKey,
     viewer: string,
     readSet: ReadSet,
     sent: { readonly text: string; readonly headers: object; readonly cost: number },
@@ -80,12 +80,12 @@ export class ResponseCache {
     if (text.length > MAX_RESPONSE_CHARS) return;
     const lasting = Object.entries(headers).filter(([name]) => !PER_RESPONSE_HEADERS.has(name));
     const answer: CachedResponse = { text, cost, headers: lasting.flatMap(([name, value]) => [name, String(value)]) };
-    const key = keyOf(question, viewer);
+    const key = keyOf(requestKey, viewer);
     this.#cache.storeAnswer(readSet, key, answer, 2 * text.length + key.length + String(answer.headers).length);
   }
 }
 
 /** A policy's name contains no space, so no entry has such a key. */
-function keyOf(question: RequestKey, viewer: string): Key {
-  return `answer ${viewer} ${question}` as string as Key;
+function keyOf(requestKey: RequestKey, viewer: string): Key {
+  return `answer ${viewer} ${requestKey}` as string as Key;
 }

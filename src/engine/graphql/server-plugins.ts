@@ -15,7 +15,7 @@ interface Headers {
 
 export interface PluginOptions {
   readonly executions: Pick<Executions<never>, 'trace'>;
-  /** Who may ask for a trace, which names row-sets and arguments. */
+  /** Who may ask for a trace, which names row sets and arguments. */
   readonly mayTrace: (context: unknown) => boolean;
 }
 

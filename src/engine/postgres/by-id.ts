@@ -36,9 +36,9 @@ type IdOf<R> = R extends { byId(id: infer I): unknown } ? I : never;
 const known = new WeakMap<object, RowSource<never, unknown>>();
 
 /**
- * The rows of a table by the column of its row-set `byId`; null for an id that no row has. One source per declaration:
+ * The rows of a table by the column of its row set `byId`; null for an id that no row has. One source per declaration:
  * the options of the first call count.
- * @throws TypeError when that row-set has several columns, or follows only some columns of the row
+ * @throws TypeError when that row set has several columns, or follows only some columns of the row
  */
 export function byId<T extends PgTable, R extends RowsOf<T>>(
   rows: R & { readonly definition: T },
@@ -77,9 +77,9 @@ function idOf(rows: RowsOf<PgTable>): [property: string, column: PgColumn] {
   const name = rows.table;
   const spec = rows.specs[rows.names.indexOf('byId')];
   if (spec === undefined || spec.columns.length !== 1)
-    throw new TypeError(`byId of ${name}: expected a row-set byId of one column`);
+    throw new TypeError(`byId of ${name}: expected a row set byId of one column`);
   if (spec.watches !== undefined || spec.ignores !== undefined || spec.of !== undefined) {
-    throw new TypeError(`byId of ${name}: its row-set byId must follow the whole row, without watches, ignores or of`);
+    throw new TypeError(`byId of ${name}: its row set byId must follow the whole row, without watches, ignores or of`);
   }
   const columns = Object.entries(getTableColumns(rows.definition)) as [string, PgColumn][];
   return columns.find(([, column]) => column.name === spec.columns[0]) as [string, PgColumn];

@@ -11,7 +11,7 @@ const FUNCTIONS = new URL('./cache-functions.sql', import.meta.url);
 const BREAKPOINT = '--> statement-breakpoint\n';
 
 /**
- * SQL that can be run again, also over an earlier version of itself: whenever a row-set is added or changed, a new
+ * SQL that can be run again, also over an earlier version of itself: whenever a row set is added or changed, a new
  * migration holds the whole text. Triggers of tables that are no longer declared stay; they cost their writes and do no
  * harm.
  * @throws TypeError when two declarations are of one table
@@ -20,7 +20,7 @@ export function migrationSql(declared: readonly TableRowSets[]): string {
   const names = declared.map(({ schema, table }) => `${schema}.${table}`);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined)
-    throw new TypeError(`row-sets of ${twice} are declared twice: one declaration names all of them`);
+    throw new TypeError(`row sets of ${twice} are declared twice: one declaration names all of them`);
   const triggers = declared
     .flatMap((rows) => triggersSql(rows).split(';\n'))
     .map((statement) => statement.replace(/;$/, ''));

@@ -1,5 +1,5 @@
 /**
- * The relay: four times a second some process brings the outbox into the store and renews the trust lease. It repairs
+ * The relay: four times a second some process brings the outbox into the store and renews the lease. It repairs
  * what a crash, an unreachable Redis or a write from outside of the API left behind, and by the lease it bounds for how
  * long anything could have been wrong. Any number of processes run it; the position in the store decides between them.
  */

@@ -24,10 +24,10 @@ export interface RowSetDeclaration {
   readonly watches?: readonly PgColumn[];
 }
 
-/** The columns alone, or with what else a row-set can say. */
+/** The columns alone, or with what else a row set can say. */
 export type RowSetColumns = readonly PgColumn[] | RowSetDeclaration;
 
-/** Both the row-set's tag and the table's own, which TRUNCATE and very large statements bump instead. */
+/** Both the row set's tag and the table's own, which TRUNCATE and very large statements bump instead. */
 type RowSetTags<D extends RowSetColumns> = (...values: ValuesOf<ColumnsOf<D>>) => readonly [Tag, Tag];
 type ColumnsOf<D extends RowSetColumns> = D extends RowSetDeclaration
   ? D['columns']
@@ -62,7 +62,7 @@ export interface TableRowSets {
 }
 
 /**
- * Declares the row-sets of a table. Each becomes a function from the columns' values to the tags of those rows:
+ * Declares the row sets of a table. Each becomes a function from the columns' values to the tags of those rows:
  * `rowSets(books, { byAuthor: [books.authorId] })` gives `bookRows.byAuthor(7)`. These functions throw CacheError
  * POLICY for a value that is none of the column's type.
  * @throws TypeError for a column whose type has several texts for equal values, and for a declaration that contradicts
@@ -75,7 +75,7 @@ export function rowSets<T extends PgTable, const D extends Record<string, RowSet
   const functions: Record<string, (...values: unknown[]) => readonly [Tag, Tag]> = {};
   const whole = tableTag(name);
   for (const [setName, columnsOrMore] of Object.entries<RowSetColumns>(declared)) {
-    if (RESERVED.has(setName)) throw new TypeError(`row-set ${name}.${setName}: this name is taken`);
+    if (RESERVED.has(setName)) throw new TypeError(`row set ${name}.${setName}: this name is taken`);
     const declaration = 'columns' in columnsOrMore ? columnsOrMore : { columns: columnsOrMore };
     const spec = specOf(declaration);
     checkSpec(`${name}.${setName}`, spec, columnNames);
@@ -118,14 +118,14 @@ function specOf({ columns, of, aspect, ignores, watches }: RowSetDeclaration): R
 }
 
 function checkSpec(name: string, spec: RowSetSpec, columnNames: ReadonlySet<string>): void {
-  if (spec.columns.length === 0) throw new TypeError(`row-set ${name}: at least one column is expected`);
+  if (spec.columns.length === 0) throw new TypeError(`row set ${name}: at least one column is expected`);
   if (spec.of !== undefined && spec.of.columns.length !== spec.columns.length) {
-    throw new TypeError(`row-set ${name}: of must name a column for each of its own`);
+    throw new TypeError(`row set ${name}: of must name a column for each of its own`);
   }
-  if (spec.ignores && spec.watches) throw new TypeError(`row-set ${name}: either ignores or watches, not both`);
+  if (spec.ignores && spec.watches) throw new TypeError(`row set ${name}: either ignores or watches, not both`);
   for (const column of [...spec.columns, ...(spec.ignores ?? []), ...(spec.watches ?? [])]) {
-    if (!columnNames.has(column)) throw new TypeError(`row-set ${name}: ${column} is no column of the table`);
+    if (!columnNames.has(column)) throw new TypeError(`row set ${name}: ${column} is no column of the table`);
   }
   const own = spec.columns.find((column) => spec.ignores?.includes(column) || spec.watches?.includes(column) === false);
-  if (own !== undefined) throw new TypeError(`row-set ${name}: a change of its own column ${own} must touch it`);
+  if (own !== undefined) throw new TypeError(`row set ${name}: a change of its own column ${own} must touch it`);
 }

@@ -17,7 +17,7 @@ export function tagText(name: string, column: PgColumn): Text {
   const text = textOfType(column);
   if (text === undefined) {
     throw new TypeError(
-      `row-set ${name}: ${column.name} is of type ${column.getSQLType()}; expected an integer, uuid, text, varchar, boolean, date or enum, ` +
+      `row set ${name}: ${column.name} is of type ${column.getSQLType()}; expected an integer, uuid, text, varchar, boolean, date or enum, ` +
         'whose equal values have one text',
     );
   }
@@ -25,7 +25,7 @@ export function tagText(name: string, column: PgColumn): Text {
     const driven = column.mapToDriverValue(value);
     const found = text(driven);
     if (found === undefined) {
-      throw new CacheError('POLICY', `row-set ${name}: ${JSON.stringify(String(value))} is no ${column.getSQLType()}`);
+      throw new CacheError('POLICY', `row set ${name}: ${JSON.stringify(String(value))} is no ${column.getSQLType()}`);
     }
     return found;
   };

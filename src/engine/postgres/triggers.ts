@@ -1,5 +1,5 @@
 /**
- * The triggers that write tags into the outbox: their SQL from the row-sets' declarations (for migrations), and what a
+ * The triggers that write tags into the outbox: their SQL from the row sets' declarations (for migrations), and what a
  * database has installed (for the test that holds both to be the same). The function itself is in cache-functions.sql.
  */
 import type { Sql } from 'postgres';
@@ -41,7 +41,7 @@ export interface InstalledTrigger {
   readonly schema: string;
   readonly table: string;
   readonly name: string;
-  /** The row-sets, as JSON. */
+  /** The row sets, as JSON. */
   readonly argument: string;
   readonly maxRows: string;
   readonly always: boolean;
@@ -83,7 +83,7 @@ export async function requireTriggers(sql: Sql, declared: readonly TableRowSets[
       if (specs.some((spec) => !named.has(JSON.stringify(spec)))) {
         const on = schema === 'public' ? table : `${schema}.${table}`;
         throw new TriggersMissing(
-          `the trigger ${name} on ${on} is missing, not enabled always, or names fewer row-sets than are cached: run the migrations; ` +
+          `the trigger ${name} on ${on} is missing, not enabled always, or names fewer row sets than are cached: run the migrations; ` +
             `after a restore, alter table ${on} enable always trigger ${name}`,
         );
       }

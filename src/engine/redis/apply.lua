@@ -1,4 +1,4 @@
--- APPLY: brings the outbox into this data set, moves the position, and grants or extends the trust lease.
+-- APPLY: brings the outbox into this data set, moves the position, and grants or extends the lease.
 -- KEYS[1..5]  pos, rel, ok and bar of this run, the log    KEYS[6..]  the tags of all rows
 -- ARGV[1] run id of the server that gave HEAD, '' where scripts cannot know it    ARGV[2] the position it gave, '' for none
 -- ARGV[3] new position: '<xid>:<purge>'          ARGV[4] our own transaction id for the barrier, '' for none

@@ -82,7 +82,7 @@ export class Groups {
   }
 
   /** The group that holds the log. */
-  get home(): Group {
+  get logGroup(): Group {
     return this.at(LOG_GROUP);
   }
 
@@ -109,7 +109,7 @@ export class Groups {
 
   /** Some managed servers tell nothing of their memory: then nothing is said. */
   async #checkEviction(): Promise<void> {
-    if (this.ticker.serverOf(this.home.hashTag) === undefined) return;
+    if (this.ticker.serverOf(this.logGroup.hashTag) === undefined) return;
     const info = await withTimeout(this.ticker.client.info('memory'), this.#waitMs).catch(() => '');
     const policy = /maxmemory_policy:(allkeys-\w+)/.exec(info)?.[1];
     if (policy !== undefined)
@@ -125,7 +125,7 @@ export class Groups {
 
   /** Keys and tags by group; `besides`: groups that are included in any case. */
   split(asked: { keys: readonly Key[]; tags: readonly Tag[] }, besides: readonly number[] = []): readonly Part[] {
-    if (this.all.length === 1) return [{ group: this.home, ...asked }];
+    if (this.all.length === 1) return [{ group: this.logGroup, ...asked }];
     const parts = new Map<number, { group: Group; keys: Key[]; tags: Tag[] }>();
     const partOf = (index: number) => {
       const known = parts.get(index);
@@ -267,7 +267,7 @@ function textOf(error: unknown): string {
 }
 
 /** The log group's part only when those of all other groups have ended well: what it tells is true of them, too. */
-export async function homeLast(parts: readonly Part[], run: (part: Part) => Promise<void>): Promise<void> {
+export async function logGroupLast(parts: readonly Part[], run: (part: Part) => Promise<void>): Promise<void> {
   await allEnded(parts.filter(({ group }) => group.index !== LOG_GROUP).map(run));
   await allEnded(parts.filter(({ group }) => group.index === LOG_GROUP).map(run));
 }

@@ -18,7 +18,7 @@ local lease = redis.call('GET', KEYS[3] .. ':' .. run)
 local left = lease and redis.call('PTTL', KEYS[3] .. ':' .. run) or 0
 local position = redis.call('GET', KEYS[1]) or ''
 local below = string.match(position, '^(%d+):.')
-local forgotten = below and redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', '(' .. below, 'LIMIT', 0, ARGV[3]) or {}
+local orphans = below and redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', '(' .. below, 'LIMIT', 0, ARGV[3]) or {}
 local refusal = ''
 if left == 0 then
   local wrote = redis.pcall('SET', KEYS[1], position, 'XX')
@@ -30,6 +30,6 @@ replication = type(replication) == 'string' and replication or ''
 local history = string.find(replication, 'role:master', 1, true) and string.match(replication, 'master_replid:(%x+)') or ''
 local released = redis.call('ZRANGE', KEYS[2], 0, tonumber(ARGV[2]) - 1)
 return {
-  time[1], time[2], position, left, run, released, checked, redis.set_repl and 'local' or 'replicated', forgotten,
+  time[1], time[2], position, left, run, released, checked, redis.set_repl and 'local' or 'replicated', orphans,
   refusal, history,
 }

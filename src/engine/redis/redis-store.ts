@@ -56,7 +56,7 @@ export type RedisStoreOptions = RedisPlace & {
 };
 
 /** Tags whose tokens are looked for before one is made. */
-const MAX_TOKENED = 50_000;
+const MAX_KNOWN_TOKENS = 50_000;
 
 export class RedisStore implements Store {
   readonly kind = 'redis';
@@ -66,7 +66,7 @@ export class RedisStore implements Store {
   readonly #place: RedisPlace;
   readonly #waitMs: number;
   /** Tags whose tokens this process has seen: a plain read will find them there, unless they have expired since. */
-  readonly #tokened = new LRUCache<Tag, true>({ max: MAX_TOKENED });
+  readonly #knownTokens = new LRUCache<Tag, true>({ max: MAX_KNOWN_TOKENS });
   readonly #groups: Groups;
   readonly #protocol: RedisWriteProtocol;
   readonly #values: RedisSharedValues;
@@ -113,7 +113,7 @@ export class RedisStore implements Store {
           const names = [runKey('ok', group, run)];
           for (const key of keys) names.push(entryKey(group, key));
           for (const tag of tags) names.push(tagKey(group, tag));
-          const mints = mint && tags.some((tag) => this.#tokened.get(tag) === undefined);
+          const mints = mint && tags.some((tag) => this.#knownTokens.get(tag) === undefined);
           const asked = group.index === LOG_GROUP ? log : undefined;
           const tagsFrom = mints ? 1 + keys.length : undefined;
           const [found, records] = await this.#readGroup(client, group, { names, tagsFrom, log: asked });
@@ -121,7 +121,7 @@ export class RedisStore implements Store {
           gather(entries, keys, found.slice(1));
           gather(tokens, tags, found.slice(1 + keys.length));
           if (mint && !mints) await this.#mint(client, group, tags, tokens);
-          for (const tag of tags) if (tokens.has(tag)) this.#tokened.set(tag, true);
+          for (const tag of tags) if (tokens.has(tag)) this.#knownTokens.set(tag, true);
           const [generation, purge, generations] = found[0]?.split(':') ?? [];
           if (generation !== undefined && purge !== undefined && this.#binding.believes(purge)) {
             leases[group.index] = leaseOf(generation, purge, generations);

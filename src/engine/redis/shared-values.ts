@@ -43,7 +43,7 @@ export class RedisSharedValues implements SharedValues {
 
   async addCounters(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
     this.#requireOwned();
-    const group = this.#groups.home;
+    const group = this.#groups.logGroup;
     await this.#groups.reading(group, 'write', async (client) => {
       const name = countersKey(group, day);
       const pipeline = client.pipeline();
@@ -53,7 +53,7 @@ export class RedisSharedValues implements SharedValues {
   }
 
   async readCounters(day: string): Promise<ReadonlyMap<string, number>> {
-    const group = this.#groups.home;
+    const group = this.#groups.logGroup;
     const found = await this.#groups.reading(group, 'read', (client) => client.hgetall(countersKey(group, day)));
     return new Map(Object.entries(found).map(([field, count]) => [field, Number(count)]));
   }

@@ -7,8 +7,8 @@ import {
   type Head,
   LEASE_MS,
   LOG_GROUP,
-  MAX_FORGOTTEN_PER_TICK,
   MAX_LOG_RECORDS,
+  MAX_ORPHANS_PER_TICK,
   MAX_RELEASED_KNOWN,
   type OrphanFence,
   type Tick,
@@ -19,7 +19,7 @@ import type { Tag } from '../cache/tag.js';
 import type { Clock } from '../cache/time.js';
 import { randomEpoch, randomToken } from '../cache/token.js';
 import type { Connection } from './connection.js';
-import { type Group, type Groups, homeLast } from './groups.js';
+import { type Group, type Groups, logGroupLast } from './groups.js';
 import { protocolKey, runKey, tagKey, tagKeys } from './key-layout.js';
 import { refusalText } from './outage.js';
 import { applyScript, fenceScript, headScript, releaseScript, runScript } from './scripts.js';
@@ -51,7 +51,7 @@ export class RedisWriteProtocol implements WriteProtocol {
     const parts = this.#groups.split({ keys: [], tags }, [LOG_GROUP]);
     let foreign = false;
     const fenceAll = (connection: Connection) =>
-      homeLast(parts, async ({ group, tags }) => {
+      logGroupLast(parts, async ({ group, tags }) => {
         const reply = await this.#groups.attempt(group, connection, 'fence', (client) => {
           const names = (['log', 'fen', 'pos'] as const).map((name) => protocolKey(name, group));
           const keys = [...names, ...tagKeys(group, tags)];
@@ -113,7 +113,7 @@ export class RedisWriteProtocol implements WriteProtocol {
       const reply = (await runScript(client, headScript, keys, [
         server.run,
         MAX_RELEASED_KNOWN,
-        MAX_FORGOTTEN_PER_TICK,
+        MAX_ORPHANS_PER_TICK,
       ])) as HeadReply;
       const [seconds, micros, position, pttl, run, released, checked, lease, orphans, refusal, history] = reply;
       this.#groups.oneServer(group, run);
@@ -200,7 +200,7 @@ export class RedisWriteProtocol implements WriteProtocol {
   }): Promise<void> {
     const { xids, tags, logs, ...same } = what;
     let lost = false;
-    await homeLast(this.#groups.split({ keys: [], tags }, [LOG_GROUP]), async ({ group, tags: own }) => {
+    await logGroupLast(this.#groups.split({ keys: [], tags }, [LOG_GROUP]), async ({ group, tags: own }) => {
       const texts =
         group.index === LOG_GROUP
           ? {

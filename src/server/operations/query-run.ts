@@ -51,7 +51,7 @@ interface RunnableQuery {
 
 /** Thrown for cases that are left to graphql-js. */
 export class Bailout extends Error {
-  override readonly name = 'GaveUp';
+  override readonly name = 'Bailout';
 }
 
 /** One run of a query. */
@@ -66,7 +66,7 @@ export class Run {
   #pending = 1;
   #over = false;
   #finish: () => void;
-  #giveUp: (reason: unknown) => void;
+  #bailOut: (reason: unknown) => void;
 
   constructor(query: RunnableQuery, context: unknown, variables: Variables, size: ResponseSize) {
     this.query = query;
@@ -77,7 +77,7 @@ export class Run {
 
   answer(): Promise<Into> {
     return new Promise((resolve, reject) => {
-      this.#giveUp = (reason) => {
+      this.#bailOut = (reason) => {
         this.#over = true;
         reject(reason);
       };
@@ -86,7 +86,7 @@ export class Run {
         this.#finish = () => resolve(data);
         this.#settled();
       } catch (error) {
-        this.#giveUp(error);
+        this.#bailOut(error);
       }
     });
   }
@@ -112,9 +112,9 @@ export class Run {
         (into as Into)[key] = complete(fulfilled, this, into as Into, key);
         this.#settled();
       } catch (error) {
-        this.#giveUp(error);
+        this.#bailOut(error);
       }
-    }, this.#giveUp);
+    }, this.#bailOut);
     return undefined; // reserves the position in the order of keys
   }
 

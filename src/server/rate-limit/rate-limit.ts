@@ -89,8 +89,8 @@ export class RateLimits {
 
   /** Fetches points for a caller that will need them soon, without waiting. */
   prefetch(caller: string): void {
-    const ledger = this.#allowanceOf(caller, this.#points);
-    if (ledger.left === 0 || this.#isOver(ledger)) this.#prefetchFor(ledger);
+    const allowance = this.#allowanceOf(caller, this.#points);
+    if (allowance.left === 0 || this.#isOver(allowance)) this.#prefetchFor(allowance);
   }
 
   /**
@@ -107,15 +107,15 @@ export class RateLimits {
     return this.#consumeFrom(this.#allowanceOf(caller, this.#points), cost);
   }
 
-  async #consumeFrom(ledger: Allowance, cost: number): Promise<RateState> {
-    while (ledger.left < cost || this.#isOver(ledger)) {
-      if (cost > ledger.limit || !this.#mayHaveMore(ledger)) throw rateLimited(this.#stateOf(ledger, cost));
-      await this.#fetchPoints(ledger, cost - ledger.left);
+  async #consumeFrom(allowance: Allowance, cost: number): Promise<RateState> {
+    while (allowance.left < cost || this.#isOver(allowance)) {
+      if (cost > allowance.limit || !this.#mayHaveMore(allowance)) throw rateLimited(this.#stateOf(allowance, cost));
+      await this.#fetchPoints(allowance, cost - allowance.left);
     }
-    ledger.left -= cost;
+    allowance.left -= cost;
     // Early enough that the next requests need not wait.
-    if (ledger.left < this.#prefetchSize(ledger) / 2) this.#prefetchFor(ledger);
-    return this.#stateOf(ledger, cost);
+    if (allowance.left < this.#prefetchSize(allowance) / 2) this.#prefetchFor(allowance);
+    return this.#stateOf(allowance, cost);
   }
 
   #allowanceOf(key: string, limit: number): Allowance {
@@ -126,8 +126,8 @@ export class RateLimits {
     return made;
   }
 
-  #mayHaveMore(ledger: Allowance): boolean {
-    return ledger.remaining > 0 || this.#isOver(ledger);
+  #mayHaveMore(allowance: Allowance): boolean {
+    return allowance.remaining > 0 || this.#isOver(allowance);
   }
 
   /** Whether the allowance's window has ended. */
@@ -135,28 +135,31 @@ export class RateLimits {
     return this.#clock.monotonicMs() >= endsAtMs;
   }
 
-  #prefetchFor(ledger: Allowance): void {
+  #prefetchFor(allowance: Allowance): void {
     // Reported to the request that needs the points.
-    if (this.#mayHaveMore(ledger)) this.#fetchPoints(ledger, 1).catch(() => {});
+    if (this.#mayHaveMore(allowance)) this.#fetchPoints(allowance, 1).catch(() => {});
   }
 
   #prefetchSize({ limit }: Allowance): number {
     return Math.ceil(limit / PREFETCHES_PER_WINDOW);
   }
 
-  #fetchPoints(ledger: Allowance, needed: number): Promise<void> {
-    ledger.taking ??= this.#source
-      .take(ledger.key, Math.max(needed, this.#prefetchSize(ledger)), { limit: ledger.limit, seconds: this.#seconds })
+  #fetchPoints(allowance: Allowance, needed: number): Promise<void> {
+    allowance.taking ??= this.#source
+      .take(allowance.key, Math.max(needed, this.#prefetchSize(allowance)), {
+        limit: allowance.limit,
+        seconds: this.#seconds,
+      })
       .then(({ granted, remaining, resetMs }) => {
         const nowMs = this.#clock.monotonicMs();
-        ledger.left = granted + (this.#isOver(ledger) ? 0 : ledger.left);
-        ledger.remaining = remaining;
-        ledger.endsAtMs = nowMs + Math.max(1, resetMs);
+        allowance.left = granted + (this.#isOver(allowance) ? 0 : allowance.left);
+        allowance.remaining = remaining;
+        allowance.endsAtMs = nowMs + Math.max(1, resetMs);
       })
       .finally(() => {
-        ledger.taking = undefined;
+        allowance.taking = undefined;
       });
-    return ledger.taking;
+    return allowance.taking;
   }
 
   #stateOf({ limit, left, remaining, endsAtMs }: Allowance, cost: number): RateState {

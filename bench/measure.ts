@@ -100,6 +100,13 @@ export const cold = (name: CellName, kind: 'Q1' | 'Q2', order: FreshOrder = 'sca
   };
 };
 
+/** Each body another, by a member that nothing looks at: no answer is known, all rows are in memory. */
+export const runCell = (kind: 'Q1' | 'Q2'): CellSpec => {
+  let asked = 0;
+  const next = (workload: Workload): Operation => ({ ...workload.next({ [kind]: 1 }, 0), unlike: ++asked });
+  return { name: `${kind} run`, next, warmUp: next, clients: CLIENTS };
+};
+
 /** Writes alone wait for each other's rows: fewer at once. */
 const WRITERS = 4;
 

@@ -13,7 +13,7 @@ import type { Profiler } from 'node:inspector';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { contender } from './contender.js';
-import { type CellSpec, CLIENTS, cellsOf, within } from './measure.js';
+import { cellsOf, runCell, within } from './measure.js';
 import { startWorld } from './world.js';
 
 const SHOWN = 25;
@@ -22,14 +22,7 @@ const PROFILER = 'bench/contenders/child';
 const env = process.env;
 const one = contender('tasks-api');
 
-/** Each body another, by a member that nothing looks at: no answer is known, all rows are. */
-const run = (kind: 'Q1' | 'Q2'): CellSpec => {
-  const next: CellSpec['next'] = (workload) => ({ ...workload.next({ [kind]: 1 }, 0), unlike: ++asked });
-  return { name: `${kind} run`, next, warmUp: next as CellSpec['warmUp'], clients: CLIENTS };
-};
-let asked = 0;
-
-const CELLS = [...cellsOf(one, 300), run('Q1'), run('Q2')];
+const CELLS = [...cellsOf(one, 300), runCell('Q1'), runCell('Q2')];
 const clients = Number(env['PROFILE_CLIENTS']) || undefined;
 const wanted = (env['PROFILE_CELLS'] || 'Q1,Q2,mixed,Q1 run,Q2 run,Q1 cold,Q2 cold,writes').split(',');
 

@@ -58,7 +58,7 @@ export interface World {
   readonly compiled: Compiled;
   readonly reaper: Reaper;
   /** A database filled with at least so many tasks. */
-  tasks(count: number): Promise<Tasks>;
+  tasks(count: number, migrate?: (url: string) => Promise<void>): Promise<Tasks>;
   /** The same without our triggers, for those who do not need them. */
   withoutTriggers(tasks: Tasks): Promise<Tasks>;
   drop(tasks: Tasks): Promise<void>;
@@ -92,11 +92,11 @@ export async function startWorld(): Promise<World> {
     redis,
     compiled,
     reaper,
-    async tasks(count) {
+    async tasks(count, migrate = migrateDatabase) {
       const name = newName();
       await admin.unsafe(`create database ${name}`);
       const tasks = await opened(name, datasetOf(count));
-      await migrateDatabase(tasks.url);
+      await migrate(tasks.url);
       await fillDatabase(tasks.sql, tasks.data);
       return tasks;
     },

@@ -1,0 +1,230 @@
+/**
+ * Two builds side by side: `npm run bench:pair -- REF`. Starts this work tree and the commit REF as they run in production, each
+ * with a database of its own on one Postgres and one Redis, and lets them take turns of a quarter second. Prints, for each cell, the
+ * CPU per request of both and their ratio. What else the machine does hits both alike, so that the ratio holds on a busy machine,
+ * where the times themselves mean nothing.
+ *
+ *   PAIR_CELLS      names of cells, with commas; default: all
+ *   PAIR_TURNS      of each build and cell; default 24
+ *   PAIR_NODE       the executable that runs REF's build; default: the one that runs this. With REF = HEAD it compares two versions of Node
+ *   BENCH_SEED, BENCH_TASKS, TEST_DATABASE_URL   as in run.ts
+ *
+ * Exit code 1 when a response was not the answer that was asked for.
+ */
+import { type ChildProcess, execFileSync, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { until } from '../test/chaos/wait.js';
+import { contender } from './contender.js';
+import { Client, closedLoop } from './generator.js';
+import { type CellSpec, CLIENTS, cellsOf, runCell } from './measure.js';
+import { median, Tally } from './tally.js';
+import { DIALECTS, Workload } from './workload.js';
+import { JWT_SECRET, startWorld, type Tasks, type World } from './world.js';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const TURN_S = 0.25;
+/** Turns that are not counted: the code of a cell's way gets warm. */
+const WARM_UP_TURNS = 6;
+const READY_WITHIN_MS = 30_000;
+
+const env = process.env;
+const turns = Number(env['PAIR_TURNS'] || 24);
+const seed = Number(env['BENCH_SEED'] || 1);
+const ours = contender('tasks-api');
+const CELLS: readonly CellSpec[] = [
+  ...cellsOf(ours, 0).filter(({ name }) => ['Q1 hits', 'Q2 hits', 'Q3', 'mixed', 'writes'].includes(name)),
+  runCell('Q1'),
+  runCell('Q2'),
+  ...cellsOf(ours, 0).filter(({ name }) => name.endsWith(' cold')),
+];
+
+/** Loaded into a server before its own code: answers every message with the CPU time used so far, in ms. */
+const METER = `data:text/javascript,${encodeURIComponent(`
+process.on('message', () => {
+  const { user, system } = process.cpuUsage();
+  process.send((user + system) / 1000);
+});
+process.on('disconnect', () => process.exit());
+`)}`;
+
+class Build {
+  readonly workload: Workload;
+  readonly client: Client;
+  readonly #process: ChildProcess;
+
+  private constructor(started: ChildProcess, origin: string, tasks: Tasks) {
+    this.#process = started;
+    this.workload = new Workload(tasks.data, seed);
+    this.client = new Client({ origins: [origin], dialect: DIALECTS.api, tokens: tasks.tokens });
+  }
+
+  /** `slot`: of Redis's databases, so that no build sees what the other keeps. */
+  static async start(tree: string, node: string, slot: number, tasks: Tasks, world: World): Promise<Build> {
+    const port = await freePort();
+    const started = fork(join(tree, 'dist/main.js'), {
+      cwd: tree,
+      execPath: node,
+      execArgv: ['--max-semi-space-size=64', '--import', METER],
+      env: {
+        PATH: env['PATH'],
+        NODE_ENV: 'production',
+        LOG_LEVEL: 'warn',
+        HOST: '127.0.0.1',
+        PORT: String(port),
+        RATE_LIMIT_POINTS: '0',
+        TIME_LIMITS: 'off',
+        DATABASE_URL: tasks.url,
+        REDIS_URL: `${world.redisUrl}/${slot}`,
+        JWT_SECRET,
+      },
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      detached: true,
+    });
+    world.reaper.watch(started.pid as number);
+    const origin = `http://127.0.0.1:${port}`;
+    const ready = () =>
+      fetch(`${origin}/readyz`).then(
+        ({ ok }) => ok || started.exitCode !== null,
+        () => started.exitCode !== null,
+      );
+    await until(`${tree} is ready`, ready, { withinMs: READY_WITHIN_MS, everyMs: 50 });
+    if (started.exitCode !== null) throw new Error(`the server of ${tree} ended before it was ready`);
+    return new Build(started, origin, tasks);
+  }
+
+  async cpuMs(): Promise<number> {
+    this.#process.send('usage');
+    const [ms] = (await once(this.#process, 'message')) as [number];
+    return ms;
+  }
+
+  /** Asks for all known keys, twice: the second time what is stored comes into memory. */
+  async warmUp(): Promise<void> {
+    for (let time = 0; time < 2; time++) {
+      const known = this.workload.known();
+      const asking = async () => {
+        for (const operation of known) await this.client.ask(operation);
+      };
+      await Promise.all(Array.from({ length: CLIENTS }, asking));
+    }
+  }
+
+  /** One turn of a cell: CPU ms per request, or undefined when nothing was left to ask. */
+  async turn({ next, clients }: CellSpec, tally: Tally): Promise<number | undefined> {
+    const before = { ms: await this.cpuMs(), answers: tally.answers };
+    await closedLoop({ client: this.client, seconds: TURN_S, next: () => next(this.workload), tally }, clients);
+    const answers = tally.answers - before.answers;
+    return answers === 0 ? undefined : ((await this.cpuMs()) - before.ms) / answers;
+  }
+
+  async stop(): Promise<void> {
+    await this.client.close();
+    const gone = once(this.#process, 'exit');
+    this.#process.kill('SIGKILL');
+    await gone;
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  return port;
+}
+
+const run = (cwd: string, command: string, args: readonly string[], more: NodeJS.ProcessEnv = {}) =>
+  execFileSync(command, args, { cwd, env: { ...env, ...more }, stdio: ['ignore', 'ignore', 'inherit'] });
+
+/** Both trees take their own migrations. */
+async function tasksOf(tree: string, world: World): Promise<Tasks> {
+  const count = Number(env['BENCH_TASKS'] || 100_000);
+  return world.tasks(count, async (url) => {
+    run(tree, 'npm', ['run', '--silent', 'migrate'], { DATABASE_URL: url });
+  });
+}
+
+/** Installed and built in a folder of its own, from the history of this repository. */
+async function checkedOut(ref: string, world: World): Promise<string> {
+  const tree = await mkdtemp(join(tmpdir(), 'tasks-pair-'));
+  world.reaper.removes(tree);
+  run(ROOT, 'git', ['worktree', 'add', '--quiet', '--force', '--detach', tree, ref]);
+  run(tree, 'npm', ['ci', '--no-audit', '--no-fund', '--silent']);
+  run(tree, 'npm', ['run', '--silent', 'build']);
+  return tree;
+}
+
+/** Median of the turns' ratios, and the middle half of them. */
+function ratioOf(mine: readonly number[], other: readonly number[]): string {
+  if (mine.length === 0) return 'nothing was left to ask';
+  const ratios = mine.map((ms, i) => ms / (other[i] as number)).sort((a, b) => a - b);
+  const at = (share: number) => (ratios[Math.floor(share * (ratios.length - 1))] as number).toFixed(2);
+  return `${median(ratios).toFixed(3)} (${at(0.25)} to ${at(0.75)})`;
+}
+
+async function compare(cell: CellSpec, builds: readonly [Build, Build]): Promise<{ line: string; failed: boolean }> {
+  const tallies = [new Tally(), new Tally()] as const;
+  const costs: [number[], number[]] = [[], []];
+  for (let turn = -WARM_UP_TURNS; turn < turns; turn++) {
+    const first = turn & 1;
+    const taken: (number | undefined)[] = [];
+    for (const which of [first, 1 - first] as (0 | 1)[]) taken[which] = await builds[which].turn(cell, tallies[which]);
+    const [mine, other] = taken;
+    if (mine === undefined || other === undefined) break;
+    if (turn >= 0) {
+      costs[0].push(mine);
+      costs[1].push(other);
+    }
+  }
+  const wrong = tallies.map(({ errors, first }, i) =>
+    errors > 0 ? `${errors} wrong by ${i === 0 ? 'this' : 'REF'}: ${first}` : '',
+  );
+  const [mine, other] = costs.map((of) => median(of).toFixed(3));
+  const cells = [cell.name, mine, other, ratioOf(...costs), `${costs[0].length}`, wrong.filter(Boolean).join('; ')];
+  return { line: `| ${cells.join(' | ')} |`, failed: wrong.some(Boolean) };
+}
+
+async function main(ref: string | undefined): Promise<number> {
+  if (ref === undefined) throw new Error('expected a commit to compare with: npm run bench:pair -- REF');
+  const wanted = (env['PAIR_CELLS'] || CELLS.map(({ name }) => name).join(',')).split(',');
+  const unknown = wanted.find((name) => !CELLS.some((cell) => cell.name === name));
+  if (unknown !== undefined)
+    throw new Error(`PAIR_CELLS: expected some of ${CELLS.map(({ name }) => name)}, not ${unknown}`);
+  const world = await startWorld();
+  const builds: Build[] = [];
+  let other: string | undefined;
+  try {
+    run(ROOT, 'npm', ['run', '--silent', 'build']);
+    other = await checkedOut(ref, world);
+    for (const [slot, tree] of [ROOT, other].entries()) {
+      const node = slot === 1 ? env['PAIR_NODE'] || process.execPath : process.execPath;
+      builds.push(await Build.start(tree, node, slot, await tasksOf(tree, world), world));
+    }
+    for (const build of builds) await build.warmUp();
+    process.stdout.write(
+      `| cell | this: CPU ms | ${ref} | ratio (middle half of the turns) | turns | |\n|---|--:|--:|--:|--:|---|\n`,
+    );
+    let failed = false;
+    for (const name of wanted) {
+      const cell = CELLS.find((spec) => spec.name === name) as CellSpec;
+      const result = await compare(cell, builds as [Build, Build]);
+      process.stdout.write(`${result.line}\n`);
+      failed ||= result.failed;
+    }
+    return failed ? 1 : 0;
+  } finally {
+    await Promise.all(builds.map((build) => build.stop()));
+    await world.stop();
+    if (other !== undefined) {
+      await rm(other, { recursive: true, force: true });
+      run(ROOT, 'git', ['worktree', 'prune']);
+    }
+  }
+}
+
+process.exit(await main(process.argv[2]));

@@ -2,7 +2,7 @@
  * Rule 9 of process memory: in a Cluster it depends on the leases of all groups of a copy's tags. A shard's old primary may be believed
  * for as long as its lease runs, at most LEASE_MS. What memory kept of it must not be believed for longer.
  */
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { Cache, LEASE_MS, MemoryStore, type Outcome, type Policy } from '../../src/engine/cache/index.js';
 import { Relay } from '../../src/engine/postgres/relay.js';
 import { HOUR } from '../../src/std/time.js';
@@ -85,6 +85,25 @@ async function world() {
       };
     },
     write: async (value: number) => (await made.fences())(value),
+    /** A write around the API. */
+    writesOutside(value: number) {
+      row = value;
+      outbox.commit(outbox.begin(), [TASK]);
+    },
+    /** The log group takes no writes: it is full, say. */
+    fillsTheLogGroup: () => void vi.spyOn(home, 'apply').mockRejectedValue(new Error('OOM command not allowed')),
+    /** A cached method that reads the task inside its load, in the memory of a process. */
+    method: (by = cache) =>
+      by.read(policy('Method', 7), '7', async () => {
+        const [value] = await by.readMany(task, ['7'], { readSet: by.readSet() });
+        return 10 * (value as number);
+      }),
+    /** The same, of a kept answer. */
+    methodOfAnswer: () =>
+      cache.read(policy('OfAnswer', 7), '7', async () => {
+        const answer = (await cache.findAnswer(cache.readSet(), ANSWER)) as { value: number } | undefined;
+        return 10 * (answer?.value ?? row);
+      }),
     /** What an answer made of the task says, if it is known. */
     async known() {
       return (await cache.findAnswer(cache.readSet(), ANSWER)) as { value: number } | undefined;
@@ -109,6 +128,21 @@ beforeEach(async () => {
 });
 
 describe('in a Cluster, memory', () => {
+  test.each(['method', 'methodOfAnswer'] as const)(
+    'is not served inside a load: the log group may learn of a write after the group whose new token was read (%s)',
+    async (method) => {
+      await w.read();
+      await w.answers();
+      w.writesOutside(2);
+      w.fillsTheLogGroup();
+      await expect(w.ticks(1, 250)).rejects.toThrow('OOM'); // group 1 has applied it
+      expect(await w[method]()).toBe(20);
+      vi.restoreAllMocks();
+      await w.ticks(2, 250);
+      expect(await w[method]()).toBe(20);
+    },
+  );
+
   test('keeps what it read from a group under the lease that the log group names, and gives it after more ticks', async () => {
     await w.read();
     for (let i = 0; i < 5; i++) {

@@ -74,8 +74,8 @@ const RUN_CHECK: Applied['replace'] = [
     '',
   ],
 ];
-const KEY_OF_VIEWER = `\`answer \${viewer} \${question}\``;
-const KEY_OF_ALL = `\`answer \${viewer.slice(0, 0)} \${question}\``;
+const KEY_OF_VIEWER = `\`answer \${viewer} \${requestKey}\``;
+const KEY_OF_ALL = `\`answer \${viewer.slice(0, 0)} \${requestKey}\``;
 const QUESTION_IN_LINES = `\`\${accept}\\n\${origin}\\n\${type}\\n\${body.toString('latin1')}\``;
 const QUESTION_IN_ONE = `\`\${accept} \${origin} \${type} \${body.toString('latin1')}\``;
 const IDENTITY = `\`\${generation}:\${purge}:\${generations}\``;
@@ -1098,6 +1098,25 @@ export const MUTANTS: readonly Mutant[] = [
     file: ANSWER_CACHE,
     replace: [['if (insideLoad() || !near.provedAfter(readSet.began)) {', 'if (!near.provedAfter(readSet.began)) {']],
     killedBy: `${NESTED} > is not taken from memory while the group that keeps the log is not reached (Cluster)`,
+  },
+  {
+    name: 'near/nested-look-outside',
+    what: 'In a Cluster memory is served inside a load, on a log read of the load.',
+    file: READER,
+    replace: [
+      [
+        'return this.#near !== undefined && (this.#options.store.groups === 1 || !insideLoad());',
+        'return this.#near !== undefined;',
+      ],
+    ],
+    killedBy: 'test/cache/cluster-memory.test.ts > is not served inside a load',
+  },
+  {
+    name: 'ours/answer-inside-a-load-of-a-cluster',
+    what: 'The same, a known answer.',
+    file: ANSWER_CACHE,
+    replace: [['if (insideLoad() && this.#groups > 1) return undefined;', '']],
+    killedBy: 'test/cache/cluster-memory.test.ts > is not served inside a load',
   },
   {
     name: 'ours/request-memo-in-load',

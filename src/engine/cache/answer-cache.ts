@@ -20,8 +20,17 @@ export class AnswerCache {
   readonly #reads: StoreReads;
   readonly #events: CacheEvents;
   readonly #clock: Clock;
+  readonly #groups: number;
 
-  constructor(options: { near: NearCache | undefined; reads: StoreReads; events: CacheEvents; clock: Clock }) {
+  /** `groups`: of the store. */
+  constructor(options: {
+    near: NearCache | undefined;
+    reads: StoreReads;
+    events: CacheEvents;
+    clock: Clock;
+    groups: number;
+  }) {
+    this.#groups = options.groups;
     this.#near = options.near;
     this.#reads = options.reads;
     this.#events = options.events;
@@ -55,6 +64,7 @@ export class AnswerCache {
     const startedMs = performance.now();
     const near = this.#near;
     if (near?.get(key, this.#clock.nowMs()) === undefined) return undefined;
+    if (insideLoad() && this.#groups > 1) return undefined; // as Reader does with entries
     const roundTrips: number[] = [];
     if (insideLoad() || !near.provedAfter(readSet.began)) {
       try {

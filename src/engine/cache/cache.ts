@@ -71,7 +71,7 @@ export class Cache {
     this.#reader = new Reader({
       ...{ store, names, near, reads, flights, queue, monitor, monitorShare, events, clock, random, unawaited },
     });
-    this.#answers = new AnswerCache({ near, reads, events, clock });
+    this.#answers = new AnswerCache({ near, reads, events, clock, groups: store.groups });
     this.#fencing = new Fencing({ store, clock, events, policy: options.fencePolicy ?? 'available' });
   }
 

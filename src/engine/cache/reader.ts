@@ -128,12 +128,20 @@ export class Reader {
   /**
    * A request that has read the log since it began needs no second log read; a snapshot reads it at its end. Inside a
    * load neither is true: the result is stored under tokens that may be younger than the request's log read (a second
-   * trip, another shard), and a younger request may join the load while it waits in line. So a load gets what memory
-   * holds only on a log read that it sends itself.
+   * trip, another shard), and a younger request may join the load while it waits in line.
    */
   #mayServeUnasked(readSet: ReadSet | undefined): boolean {
     if (this.#near === undefined || readSet === undefined || insideLoad()) return false;
     return readSet.snapshot || this.#near.provedAfter(readSet.began);
+  }
+
+  /**
+   * Whether memory may serve on a log read that goes with the READ. Inside a load only where one group has both the log
+   * and the tokens. In a Cluster a write that nobody fenced changes tokens first and is logged later, or not until the
+   * log group takes writes again. A load between the two would store what memory still holds under the new tokens.
+   */
+  get #mayServeOnLogRead(): boolean {
+    return this.#near !== undefined && (this.#options.store.groups === 1 || !insideLoad());
   }
 
   /**
@@ -180,7 +188,7 @@ export class Reader {
    * @returns the misses, including calls that are never stored
    */
   async #missing<A, V>(reading: Reading<A, V>, calls: readonly IndexedCall<A>[]): Promise<Miss<A>[]> {
-    const memory = this.#near !== undefined;
+    const memory = this.#mayServeOnLogRead;
     if (calls.every(isKept)) return this.#readThroughStore(reading, calls, memory);
     const kept = calls.filter(isKept);
     const misses = kept.length === 0 ? [] : await this.#readThroughStore(reading, kept, memory);

@@ -48,6 +48,7 @@ export interface AppOptions
       | 'subscriptionLimits'
       | 'explorer'
       | 'timeLimits'
+      | 'knownOperations'
     > {
   /** @throws UNAUTHENTICATED */
   readonly verifyToken: (token: string) => Promise<VerifiedToken>;

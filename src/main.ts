@@ -115,6 +115,7 @@ function appOptions(config: Config, { databaseUrl, redis, redisGroup: group }: S
     maxUnreadBytes: config.maxUnreadBytes,
     monitorShare: MONITOR_SHARE,
     production,
+    knownOperations: config.knownOperations,
     introspection: config.introspection,
     ...config.access,
     subscriptionLimits: config.subscriptionLimits,

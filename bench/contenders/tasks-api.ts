@@ -41,6 +41,7 @@ const app = await createApp({
   maxLoads: config.maxLoads,
   monitorShare: MONITOR_SHARE,
   production: true,
+  knownOperations: config.knownOperations,
   introspection: config.introspection,
   ...config.access,
   rateLimit: undefined,

@@ -7,6 +7,7 @@
  * |---|---|---|
  * | arrived | `startedMs`, after a wait on a busy process; `received`, if the response may be cached | http/request-pipeline.ts |
  * | admitted | `sender` | http/request-pipeline.ts, or http/endpoint.ts |
+ * | known operation | `context`, unless only Apollo can tell what is asked | operations/known-operations.ts |
  * | Apollo | `cacheableCost`, if the response may be kept | http/endpoint.ts |
  *
  * What the execution of its operation finds out is in `OperationOutcome` (request-context.ts).
@@ -16,6 +17,7 @@ import type { FastifyInstance } from 'fastify';
 import type { ReadSet } from '../engine/cache/index.js';
 import type { RequestKey } from '../engine/graphql/index.js';
 import type { Sender } from './admission.js';
+import type { RequestContext } from './request-context.js';
 
 /** A request whose whole body has been read, and whose response may be cached. */
 export interface Received {
@@ -30,6 +32,7 @@ export class ApiRequest {
   #received: Received | undefined;
   #admission: Promise<Sender> | undefined;
   #sender: Sender | undefined;
+  #context: RequestContext | undefined;
   #cacheableCost: number | undefined;
 
   /** Absent: the response is neither looked up nor kept, and Fastify reads the body. */
@@ -50,6 +53,15 @@ export class ApiRequest {
   /** Absent: not admitted, or a request for something else than the API. */
   get sender(): Sender | undefined {
     return this.#sender;
+  }
+
+  /** Present: its operation has been decided on and perhaps run, and Apollo only writes the response. */
+  get context(): RequestContext | undefined {
+    return this.#context;
+  }
+
+  begin(context: RequestContext): void {
+    this.#context = context;
   }
 
   /** The points that serving the response from the cache costs. Absent: the response must not be kept. */

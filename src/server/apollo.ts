@@ -4,17 +4,18 @@ import {
   ApolloServerPluginCacheControlDisabled,
   ApolloServerPluginLandingPageDisabled,
 } from '@apollo/server/plugin/disabled';
+import type { GraphQLSchema } from 'graphql';
 import type { ErrorMask } from '../graphql/errors.js';
 import { LIMITS, PARSE_OPTIONS } from '../graphql/limits.js';
 import type { Log } from '../platform/log.js';
 import { statusByMediaType } from './http/graphql-over-http.js';
 import { httpCachePlugin } from './http/http-cache.js';
-import { executorGateway } from './operations/executor.js';
-import { LargeResponses } from './operations/large-responses.js';
-import { type OperationPluginOptions, operationPlugin, rateLimitHeaders } from './operations/operation-plugin.js';
-import { RegisteredDocuments } from './operations/persisted-documents.js';
+import type { Documents } from './operations/documents.js';
+import { executorGateway, type OperationExecutor } from './operations/executor.js';
+import type { LargeResponses } from './operations/large-responses.js';
+import { type OperationGate, operationPlugin, rateLimitHeaders } from './operations/operation-plugin.js';
+import type { RegisteredDocuments } from './operations/persisted-documents.js';
 import { tracePlugin } from './operations/trace-plugin.js';
-import type { Turns } from './operations/turns.js';
 import type { RequestContext } from './request-context.js';
 
 /**
@@ -23,13 +24,17 @@ import type { RequestContext } from './request-context.js';
  */
 const UNFORGEABLE_HEADERS = ['authorization', 'apollo-require-preflight', 'x-apollo-operation-name'];
 
-export interface ApolloOptions extends OperationPluginOptions {
+export interface ApolloOptions {
+  readonly schema: GraphQLSchema;
+  readonly documents: Documents;
+  readonly gate: OperationGate;
+  readonly executor: OperationExecutor;
+  readonly large: LargeResponses;
+  readonly registered: RegisteredDocuments;
   readonly production: boolean;
   /** Default: not in production. */
   readonly introspection?: boolean;
-  readonly maxResponseBytes: number;
   readonly mask: ErrorMask;
-  readonly turns: Turns;
   readonly log: Log;
   /** Whether clients may register documents. */
   readonly registration: boolean;
@@ -37,18 +42,16 @@ export interface ApolloOptions extends OperationPluginOptions {
 
 /** @returns a server that must be started */
 export function createApollo(options: ApolloOptions): ApolloServer<RequestContext> {
-  const { schema, cache, production, mask, documents, log } = options;
-  const large = new LargeResponses({ maxBytes: options.maxResponseBytes, turns: options.turns });
-  const registered = new RegisteredDocuments(cache.store);
+  const { schema, production, mask, documents, registered, log } = options;
   return new ApolloServer<RequestContext>({
-    gateway: executorGateway(schema, { ...options, large }),
+    gateway: executorGateway(schema, options.executor),
     introspection: options.introspection ?? !production,
     hideSchemaDetailsFromClientErrors: production,
     validationRules: [...LIMITS],
     parseOptions: PARSE_OPTIONS,
     documentStore: documents.store,
     persistedQueries: options.registration ? { cache: registered } : false,
-    stringifyResult: large.stringify,
+    stringifyResult: options.large.stringify,
     allowBatchedHttpRequests: false, // a batch would be charged as one request
     csrfPrevention: { requestHeaders: UNFORGEABLE_HEADERS },
     includeStacktraceInErrorResponses: false,
@@ -57,7 +60,7 @@ export function createApollo(options: ApolloOptions): ApolloServer<RequestContex
     plugins: [
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginLandingPageDisabled(),
-      operationPlugin(options),
+      operationPlugin(options.gate),
       tracePlugin,
       errorPlugin(mask),
       statusByMediaType,

@@ -4,7 +4,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import type { OperationTypeNode } from 'graphql';
+import type { ExecutionResult, OperationTypeNode } from 'graphql';
 import type { UserId } from '../db/ids.js';
 import type { ReadSet } from '../engine/cache/index.js';
 import type { Tracer } from '../engine/graphql/index.js';
@@ -22,8 +22,8 @@ export interface AcceptedOperation {
 }
 
 /**
- * What the execution of one request finds out. Created by http/endpoint.ts before Apollo Server gets the request, and
- * read by it when Apollo has responded. Each member has one writer.
+ * What the execution of one request finds out. Created with the request's context, and read when its response is made.
+ * Each member has one writer.
  */
 export interface OperationOutcome {
   /** Whether the document does not parse or is not valid. Written by operations/documents.ts. */
@@ -39,10 +39,24 @@ export interface OperationOutcome {
   rateLimit: RateState | undefined;
   /** Whether one run has answered a query without errors. Written by operations/executor.ts. */
   answered: boolean;
+  /** Whether the operation may run; rejects with the refusal. Written by operations/operation-plugin.ts, once. */
+  decided: Promise<void> | undefined;
+  /** The result of the operation, which runs once. Written by operations/executor.ts. */
+  result: Promise<ExecutionResult> | undefined;
+  /** For the log and for errors that are hidden from the client. Written by `RequestContext` when it is first read. */
+  requestId: string | undefined;
 }
 
 export function emptyOutcome(): OperationOutcome {
-  return { invalidDocument: false, operation: undefined, rateLimit: undefined, answered: false };
+  return {
+    invalidDocument: false,
+    operation: undefined,
+    rateLimit: undefined,
+    answered: false,
+    decided: undefined,
+    result: undefined,
+    requestId: undefined,
+  };
 }
 
 export interface RequestContextOptions {
@@ -61,7 +75,6 @@ export interface RequestContextOptions {
  * only, and what execution writes for others is in `outcome`, which all copies share.
  */
 export class RequestContext implements Context {
-  readonly requestId: string;
   readonly sender: Sender;
   /** Read only after an identity was checked. */
   readonly viewerId: UserId;
@@ -76,7 +89,6 @@ export class RequestContext implements Context {
   private readonly rateLimits: RateLimits | undefined;
 
   constructor({ sender, readSet, outcome, tracer, snapshot, signal, writes, rateLimits }: RequestContextOptions) {
-    this.requestId = randomUUID();
     this.sender = sender;
     this.viewerId = sender.identity?.userId ?? ('' as UserId);
     this.readSet = readSet;
@@ -86,6 +98,11 @@ export class RequestContext implements Context {
     this.signal = signal;
     this.writes = writes;
     this.rateLimits = rateLimits;
+  }
+
+  get requestId(): string {
+    this.outcome.requestId ??= randomUUID();
+    return this.outcome.requestId;
   }
 
   markUncacheable(): UncacheableValues {

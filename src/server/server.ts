@@ -24,15 +24,24 @@ import { addHttpCache } from './http/http-cache.js';
 import { boundConnections } from './http/http-connections.js';
 import { answerHttpErrors } from './http/http-errors.js';
 import { addHttpSecurity, addressOf, type HttpSecurityOptions, serverOptions, trustsOf } from './http/http-security.js';
-import { readJsonBodies } from './http/json-body.js';
+import { JsonBodies } from './http/json-body.js';
 import { NewConnections } from './http/new-connections.js';
+import { RecordedHeaders } from './http/recorded-headers.js';
 import { refusalLog } from './http/refusal-log.js';
 import { paceRequests } from './http/request-pacing.js';
 import { serveRequests } from './http/request-pipeline.js';
 import { addServiceRoutes } from './http/service-routes.js';
 import { UnreadResponses } from './http/unread-responses.js';
 import { Documents } from './operations/documents.js';
-import { PersistedDocuments, type PersistedDocumentsOptions } from './operations/persisted-documents.js';
+import { OperationExecutor } from './operations/executor.js';
+import { KnownOperations } from './operations/known-operations.js';
+import { LargeResponses } from './operations/large-responses.js';
+import { OperationGate } from './operations/operation-plugin.js';
+import {
+  PersistedDocuments,
+  type PersistedDocumentsOptions,
+  RegisteredDocuments,
+} from './operations/persisted-documents.js';
 import { MAX_RESPONSE_BYTES } from './operations/response-size.js';
 import { Turns } from './operations/turns.js';
 import { serveSubscriptions } from './websocket/subscriptions.js';
@@ -65,6 +74,11 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions {
    * no.
    */
   readonly timeLimits?: boolean;
+  /**
+   * Whether operations of known documents are answered without Apollo: see operations/known-operations.ts. Default:
+   * yes.
+   */
+  readonly knownOperations?: boolean;
   /** Absent: clients send any document. */
   readonly persistedDocuments?: Pick<PersistedDocumentsOptions, 'manifest' | 'mode'>;
   /** Defaults: see subscription-limits.ts. */
@@ -84,19 +98,31 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const connections = new NewConnections(app.server);
   const turns = new Turns(connections);
   const documents = new Documents({ limited: options.timeLimits === true, turns });
-  readJsonBodies(app, documents);
+  const bodies = new JsonBodies(app, documents);
   const registration = persistedDocuments?.mode !== 'enforce';
-  const apollo = createApollo({ ...options, maxResponseBytes, mask, turns, documents, registration });
+  const large = new LargeResponses({ maxBytes: maxResponseBytes, turns });
+  const operations = {
+    documents,
+    large,
+    gate: new OperationGate({ ...options, documents }),
+    executor: new OperationExecutor(options.schema, { ...options, maxResponseBytes, large }),
+    registered: new RegisteredDocuments(options.cache.store),
+  };
+  const apollo = createApollo({ ...options, ...operations, mask, registration });
   await apollo.start();
 
   await addHttpSecurity(app, options);
   addHttpCache(app, ENDPOINT);
   const unread = new UnreadResponses({ maxBytes: options.maxUnreadBytes, stallMs: options.unreadStallMs });
   const responses = new CachedResponses({ ...options, unread });
+  const headers = new RecordedHeaders();
   const admit = admission(options);
+  const registered = registration ? operations.registered : undefined;
+  const stages = { ...options, ...operations, bodies, listed, registered, headers, responses, unread };
+  const known = options.knownOperations === false ? undefined : new KnownOperations(stages);
   // Pacing wraps the pipeline, which wraps Fastify: a request passes them in the reverse order of these calls.
-  serveRequests(app, ENDPOINT, { ...options, admit, responses });
-  serveQueries(app, ENDPOINT, { ...options, apollo, responses, documents, unread, mask, admit });
+  serveRequests(app, ENDPOINT, { ...options, admit, responses, known });
+  serveQueries(app, ENDPOINT, { ...options, apollo, responses, headers, documents, unread, mask, admit });
   paceRequests(app.server, { connections, addressOf: addressOf(options) });
   const limits = options.subscriptionLimits;
   serveSubscriptions(app, ENDPOINT, { ...options, mask, documents, listed, maxResponseBytes, connections, limits });

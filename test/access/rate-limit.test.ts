@@ -3,7 +3,7 @@ import { GraphQLSchema } from 'graphql';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newId, type UserId } from '../../src/db/ids.js';
 import { type EmbeddedRedis, startRedis } from '../../src/development/embedded/redis.js';
-import { type OperationPluginOptions, operationPlugin } from '../../src/server/operations/operation-plugin.js';
+import { OperationGate, type OperationGateOptions, operationPlugin } from '../../src/server/operations/operation-plugin.js';
 import { callerOf, type PointGrant, type PointSource, RateLimits } from '../../src/server/rate-limit/rate-limit.js';
 import { RatePoints } from '../../src/server/rate-limit/rate-points.js';
 import { emptyOutcome } from '../../src/server/request-context.js';
@@ -140,8 +140,8 @@ test('an operation that is refused before its cost is known costs a point, and i
   const clock = handClock();
   const limits = new RateLimits({ points: 20, seconds: 60, source: counting(clock), clock });
   const decide = async (contextValue: object) => {
-    const options = { schema: new GraphQLSchema({}), rateLimits: limits } as unknown as OperationPluginOptions;
-    const hooks = await operationPlugin(options).requestDidStart?.({} as never);
+    const options = { schema: new GraphQLSchema({}), rateLimits: limits } as unknown as OperationGateOptions;
+    const hooks = await operationPlugin(new OperationGate(options)).requestDidStart?.({} as never);
     await hooks?.didResolveOperation?.({ operation: undefined, request: {}, contextValue } as never);
   };
   const outcome = emptyOutcome();
@@ -149,7 +149,7 @@ test('an operation that is refused before its cost is known costs a point, and i
   await expect(decide({ sender: { caller: 'viewer:a' }, outcome })).rejects.toMatchObject(refusal);
   expect(outcome).toMatchObject({ operation: undefined, rateLimit: { cost: 1, remaining: 19 } });
   await limits.consume('viewer:a', 19);
-  await expect(decide({ sender: { caller: 'viewer:a' }, outcome })).rejects.toMatchObject(refusal);
+  await expect(decide({ sender: { caller: 'viewer:a' }, outcome: emptyOutcome() })).rejects.toMatchObject(refusal);
 });
 
 describe('counted in Redis', () => {

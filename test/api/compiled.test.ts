@@ -1,8 +1,7 @@
 /**
  * A compiled query answers byte for byte what graphql-js answers, and asks the database for as much in as many batches: for what
- * the other tests ask (compiled.corpus.jsonl), for what was made up to be hard, for operations at random. `FUZZ_SEED` for the same again.
+ * the other tests ask (support/corpus.jsonl), for what was made up to be hard, for operations at random. `FUZZ_SEED` for the same again.
  */
-import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import {
   buildSchema,
@@ -21,18 +20,13 @@ import type { Context } from '../../src/graphql/context.js';
 import { Loads } from '../../src/graphql/context.js';
 import { CompiledQueries } from '../../src/server/operations/compiled-query.js';
 import { type TestApp, testApp } from '../support/app.js';
+import { corpus, type Operation } from '../support/corpus.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { Fuzz } from '../support/fuzz.js';
 
 const RANDOM_OPERATIONS = 500;
 const MAX_TRIES = 20;
 const SEED = Number(process.env.FUZZ_SEED || Date.now() % 1_000_000);
-
-interface Operation {
-  readonly query: string;
-  readonly operationName?: string | null;
-  readonly variables?: Record<string, unknown>;
-}
 
 /** How a query ended: what it answered, in bytes; whether as compiled; what its context was asked for. */
 interface Ended<C> {
@@ -222,23 +216,6 @@ describe('the API', () => {
     await expectSame({ query, variables: { a: true, b: null } });
   });
 });
-
-/** Its ids stand for those of this fixture, in order. */
-function corpus(f: Fixture): Operation[] {
-  const ids: Record<string, readonly { id: string }[]> = {
-    user: [f.ada, f.bob, f.vic, f.eve],
-    project: [f.ops, f.web],
-    task: [...f.opsTasks, f.webTask],
-    label: [f.bug, f.docs],
-    comment: [],
-  };
-  const text = readFileSync(new URL('./compiled.corpus.jsonl', import.meta.url), 'utf8');
-  const known = text.replace(/\{\{(\w+):(\d+)\}\}/g, (_, kind, i) => ids[kind]?.[i]?.id ?? `${kind}_${i}`);
-  return known
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
-}
 
 /** Values of every kind that a resolver may give, and errors wherever they can be. */
 describe('any schema', () => {

@@ -70,19 +70,18 @@ export class ResponseCache {
   }
 
   /** Keeps the answer if its read set can prove it. */
-  keep(
-    requestKey: RequestKey,
-    viewer: string,
-    readSet: ReadSet,
-    sent: { readonly text: string; readonly headers: object; readonly cost: number },
-  ): void {
-    const { text, headers, cost } = sent;
+  keep(requestKey: RequestKey, viewer: string, readSet: ReadSet, answer: CachedResponse): void {
+    const { text, headers } = answer;
     if (text.length > MAX_RESPONSE_CHARS) return;
-    const lasting = Object.entries(headers).filter(([name]) => !PER_RESPONSE_HEADERS.has(name));
-    const answer: CachedResponse = { text, cost, headers: lasting.flatMap(([name, value]) => [name, String(value)]) };
     const key = keyOf(requestKey, viewer);
-    this.#cache.storeAnswer(readSet, key, answer, 2 * text.length + key.length + String(answer.headers).length);
+    this.#cache.storeAnswer(readSet, key, answer, 2 * text.length + key.length + String(headers).length);
   }
+}
+
+/** The headers of a response that its repetition has, too: names and values alternate, as `writeHead` takes them. */
+export function lastingHeaders(headers: object): string[] {
+  const lasting = Object.entries(headers).filter(([name]) => !PER_RESPONSE_HEADERS.has(name));
+  return lasting.flatMap(([name, value]) => [name, String(value)]);
 }
 
 /** A policy's name contains no space, so no entry has such a key. */

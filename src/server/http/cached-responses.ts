@@ -3,6 +3,7 @@
  * is verified, its rate limits are applied, and the response is proved to be still valid.
  */
 import type { ServerResponse } from 'node:http';
+import type { UserId } from '../../db/ids.js';
 import type { Cache } from '../../engine/cache/index.js';
 import { type CachedResponse, ResponseCache } from '../../engine/graphql/index.js';
 import type { RateState } from '../../graphql/rate-state.js';
@@ -56,9 +57,8 @@ export class CachedResponses {
     if (!response.writableFinished) this.#unread.track(response, caller, bytes);
   }
 
-  /** Keeps a response that is about to be sent, if its request was received for that and its answer may be cached. */
-  keep({ received, sender, cacheableCost: cost }: ApiRequest, text: string, headers: object): void {
-    if (received === undefined || cost === undefined || sender?.identity === undefined) return;
-    this.#responses.keep(received.key, sender.identity.userId, received.readSet, { text, headers, cost });
+  /** Keeps a response that is about to be sent, if its read set can prove it later. */
+  keep({ key, readSet }: Received, viewerId: UserId, response: CachedResponse): void {
+    this.#responses.keep(key, viewerId, readSet, response);
   }
 }

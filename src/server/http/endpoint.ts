@@ -16,6 +16,7 @@ import type { RateLimits } from '../rate-limit/rate-limit.js';
 import { emptyOutcome, type OperationOutcome, RequestContext } from '../request-context.js';
 import { ArrivingBodies } from './arriving-bodies.js';
 import type { CachedResponses } from './cached-responses.js';
+import type { RecordedHeaders } from './recorded-headers.js';
 import { clientGone, requestSignal } from './request-signal.js';
 import { tooManyUnread, type UnreadResponses } from './unread-responses.js';
 
@@ -29,6 +30,7 @@ export interface EndpointOptions {
   readonly cache: Cache;
   readonly responses: CachedResponses;
   readonly documents: Documents;
+  readonly headers: RecordedHeaders;
   readonly unread: UnreadResponses;
   readonly mask: ErrorMask;
   /** @throws the refusal of the request */
@@ -40,17 +42,17 @@ export interface EndpointOptions {
 }
 
 export function serveQueries(app: FastifyInstance, url: string, options: EndpointOptions): void {
-  const { responses, admit } = options;
+  const { responses, headers, admit } = options;
   const arriving = new ArrivingBodies();
   app.route({
     url,
     method: ['GET', 'POST'],
     // Before the body is parsed: a caller over its limit causes no parsing, and an unparsable body is counted.
-    onRequest: async ({ raw, socket, headers, apiRequest }) => {
+    onRequest: async ({ raw, socket, apiRequest }) => {
       // The address of a closed connection is unknown and cannot be counted.
       if (socket.destroyed) throw clientGone();
       const sender = await apiRequest.admit(() => admit(raw));
-      if (sender.identity === undefined) requireSmallBody(headers);
+      if (sender.identity === undefined) requireSmallBody(raw.headers);
       if (apiRequest.received === undefined) arriving.admit(raw, sender.caller);
     },
     // The stream of a body that has been received is at its end.
@@ -61,8 +63,12 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
       const exchange = { sender, request, reply };
       return send(options, exchange, await answer(options, exchange));
     },
-    onSend: async ({ apiRequest }, reply, payload) => {
-      if (reply.statusCode === 200) responses.keep(apiRequest, payload as string, reply.getHeaders());
+    onSend: async ({ apiRequest, raw }, reply, payload) => {
+      const { received, sender, cacheableCost: cost } = apiRequest;
+      const isAnswer = received !== undefined && cost !== undefined && reply.statusCode === 200;
+      if (!isAnswer || sender?.identity === undefined) return payload;
+      const lasting = headers.record(raw, reply.getHeaders());
+      responses.keep(received, sender.identity.userId, { text: payload as string, headers: lasting, cost });
       return payload;
     },
   });
@@ -92,11 +98,13 @@ async function answer(options: EndpointOptions, exchange: Exchange): Promise<Apo
   const search = searchOf(request.url);
   const text = documentOf(request.method === 'GET' ? Object.fromEntries(new URLSearchParams(search)) : body);
   const { accept } = request.headers;
-  const outcome = emptyOutcome();
+  const { context: begun } = request.apiRequest;
+  const outcome = begun?.outcome ?? emptyOutcome();
   let refused: HTTPGraphQLResponse | undefined;
   const response = await apollo.executeHTTPGraphQLRequest({
     httpGraphQLRequest: { body, method: request.method, headers: headersOfRequest(request), search },
     context: async () => {
+      if (begun !== undefined) return begun;
       refused = text === undefined ? undefined : await documents.admit(text, accept, sender);
       if (unread.isBehind(sender.caller)) throw tooManyUnread();
       // The response that is sent contains the reason.
@@ -122,7 +130,7 @@ function contextOf(
     outcome,
     tracer: tracerFor(headers, { production, identity: sender.identity }),
     snapshot: wantsSnapshot(headers[CONSISTENCY_HEADER]),
-    signal: requestSignal(reply, writes, answerTimeoutMs),
+    signal: requestSignal(reply.raw, writes, answerTimeoutMs),
     writes,
     rateLimits,
   });

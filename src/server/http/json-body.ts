@@ -9,6 +9,7 @@ import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
 import { badRequest } from '../../graphql/errors.js';
 import { MAX_BODY_VALUES } from '../../graphql/limits.js';
+import type { Sender } from '../admission.js';
 import type { Documents } from '../operations/documents.js';
 
 /** A smaller body is parsed faster than its time could be measured. */
@@ -16,22 +17,42 @@ const TIMED_BYTES = 1024;
 /** A body of at least this size waits for its own event-loop tick, since it may take more than a millisecond. */
 export const LARGE_BODY_BYTES = 8 * 1024;
 
-/** `documents`: limits the time of a body's sender. */
-export function readJsonBodies(app: FastifyInstance, documents: Documents): void {
-  const parse = app.getDefaultJsonParser('error', 'error');
-  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-    const run = () => {
-      if (!isUtf8(body)) return done(badRequest('expected a body in UTF-8'));
-      if (body.length > LARGE_BODY_BYTES && hasMoreValues(body, MAX_BODY_VALUES)) {
-        return done(badRequest(`expected a body of at most ${MAX_BODY_VALUES} values`));
-      }
-      parse(request, body.toString(), done);
+export class JsonBodies {
+  readonly #documents: Documents;
+  readonly #parse: ReturnType<FastifyInstance['getDefaultJsonParser']>;
+
+  /** `documents`: limits the time of a body's sender. */
+  constructor(app: FastifyInstance, documents: Documents) {
+    this.#documents = documents;
+    this.#parse = app.getDefaultJsonParser('error', 'error');
+    app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+      const run = () => {
+        if (!isUtf8(body)) return done(badRequest('expected a body in UTF-8'));
+        if (body.length > LARGE_BODY_BYTES && hasMoreValues(body, MAX_BODY_VALUES)) {
+          return done(badRequest(`expected a body of at most ${MAX_BODY_VALUES} values`));
+        }
+        this.#parse(request, body.toString(), done);
+      };
+      const { sender } = request.apiRequest;
+      // Without a sender the route is outside the API.
+      if (body.length < TIMED_BYTES || sender === undefined) return run();
+      documents.timed(sender, run, { wait: body.length > LARGE_BODY_BYTES }).catch(done);
+    });
+  }
+
+  /** The value of a small body. Undefined if it is invalid, large, or its sender has no time left. */
+  parseNow(body: Buffer, sender: Sender): unknown {
+    if (body.length > LARGE_BODY_BYTES || !isUtf8(body)) return undefined;
+    const parse = () => {
+      let parsed: unknown;
+      // Of the request the parser uses nothing. It calls back at once.
+      this.#parse(undefined as never, body.toString(), (error, value) => {
+        if (error === null) parsed = value;
+      });
+      return parsed;
     };
-    const { sender } = request.apiRequest;
-    // Without a sender the route is outside the API.
-    if (body.length < TIMED_BYTES || sender === undefined) return run();
-    documents.timed(sender, run, { wait: body.length > LARGE_BODY_BYTES }).catch(done);
-  });
+    return body.length < TIMED_BYTES ? parse() : this.#documents.timedNow(sender, parse);
+  }
 }
 
 const [QUOTE, COMMA, BRACKET, BACKSLASH, BRACE] = [0x22, 0x2c, 0x5b, 0x5c, 0x7b] as const;

@@ -1,10 +1,10 @@
 /**
  * The way of a request to the API:
  *
- *     arrived → admitted → cached response → Apollo → sent
+ *     arrived → admitted → cached response → known operation → Apollo → sent
  *
- * A query in its usual form takes the first stages here, before Fastify. If its response is not cached, the request is
- * handed on with all that is known of it. Every other request is admitted in Fastify and has no cached response.
+ * A request in its usual form takes the first stages here, before Fastify. If none of them answers it, it is handed on
+ * with all that is known of it. Every other request is admitted in Fastify and has no cached response.
  * What is known of a request is in its `ApiRequest`.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
@@ -13,6 +13,7 @@ import type { Cache } from '../../engine/cache/index.js';
 import { isCacheable, requestKeyOf } from '../../engine/graphql/index.js';
 import type { Admit } from '../admission.js';
 import { ApiRequest, attach } from '../api-request.js';
+import type { KnownOperations } from '../operations/known-operations.js';
 import type { CachedResponses } from './cached-responses.js';
 
 export interface PipelineOptions {
@@ -20,6 +21,8 @@ export interface PipelineOptions {
   /** @throws the refusal of the request */
   readonly admit: Admit;
   readonly responses: CachedResponses;
+  /** Absent: Apollo runs every operation. */
+  readonly known?: KnownOperations | undefined;
 }
 
 /** A request on its way through the first stages. */
@@ -30,7 +33,11 @@ interface Early {
 }
 
 /** Puts the pipeline in front of Fastify, for requests with exactly this URL. */
-export function serveRequests(app: FastifyInstance, url: string, { cache, admit, responses }: PipelineOptions): void {
+export function serveRequests(
+  app: FastifyInstance,
+  url: string,
+  { cache, admit, responses, known }: PipelineOptions,
+): void {
   const [fastify] = app.server.listeners('request') as [RequestListener];
   let closing = false;
 
@@ -45,7 +52,7 @@ export function serveRequests(app: FastifyInstance, url: string, { cache, admit,
       .catch(() => undefined); // Fastify sends the refusal
     if (closing) response.shouldKeepAlive = false;
     if (cached !== undefined) return responses.send(cached, request, response);
-    // A stage that can answer without Apollo belongs here.
+    if ((await known?.answer(request, message, response)) === true) return;
     attach(message, request);
     fastify(message, response);
   }

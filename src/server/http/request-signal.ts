@@ -1,6 +1,6 @@
 /** The lifetime of a request: until its answer is sent, its client has gone, or its time limit has passed. */
 import { setMaxListeners } from 'node:events';
-import type { FastifyReply } from 'fastify';
+import type { ServerResponse } from 'node:http';
 import { GraphQLError } from 'graphql';
 import type { WriteProgress } from '../../engine/postgres/index.js';
 import { ANSWER_TIMEOUT_MS } from '../../graphql/limits.js';
@@ -8,14 +8,14 @@ import { ANSWER_TIMEOUT_MS } from '../../graphql/limits.js';
 /**
  * Aborts when an answer that has not been sent is no longer needed. `writes` goes into the error then sent.
  */
-export function requestSignal({ raw }: FastifyReply, writes: WriteProgress, ms = ANSWER_TIMEOUT_MS): AbortSignal {
+export function requestSignal(response: ServerResponse, writes: WriteProgress, ms = ANSWER_TIMEOUT_MS): AbortSignal {
   const gone = new AbortController();
   // Every load of the request listens; their number is bounded by the cost limit, so this is not a leak.
   setMaxListeners(0, gone.signal);
   const timer = setTimeout(() => gone.abort(timedOut(ms, writes)), ms).unref();
-  raw.once('close', () => {
+  response.once('close', () => {
     clearTimeout(timer);
-    if (!raw.writableFinished) gone.abort(clientGone());
+    if (!response.writableFinished) gone.abort(clientGone());
   });
   return gone.signal;
 }

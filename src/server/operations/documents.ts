@@ -110,12 +110,12 @@ export class Documents {
   async timed<T>(sender: Sender, work: () => T, { wait }: { wait: boolean }): Promise<T> {
     if (wait) await this.#takeTurn(sender);
     else this.#requireTime(sender);
-    const startedMs = performance.now();
-    try {
-      return work();
-    } finally {
-      this.#spend(sender, performance.now() - startedMs);
-    }
+    return this.#measured(sender, work);
+  }
+
+  /** The same at once. Undefined if the sender has no time left. */
+  timedNow<T>(sender: Sender, work: () => T): T | undefined {
+    return this.#waitMs(sender) > 0 ? undefined : this.#measured(sender, work);
   }
 
   /** Measures the time Apollo takes to read a document, and remembers invalid ones. */
@@ -159,8 +159,21 @@ export class Documents {
   }
 
   #requireTime(sender: Sender): void {
-    const waitMs = this.#limited ? this.#budgetOf(sender).waitMs(sender.caller) : 0;
+    const waitMs = this.#waitMs(sender);
     if (waitMs > 0) throw outOfTime(waitMs);
+  }
+
+  #waitMs(sender: Sender): number {
+    return this.#limited ? this.#budgetOf(sender).waitMs(sender.caller) : 0;
+  }
+
+  #measured<T>(sender: Sender, work: () => T): T {
+    const startedMs = performance.now();
+    try {
+      return work();
+    } finally {
+      this.#spend(sender, performance.now() - startedMs);
+    }
   }
 
   #spend(sender: Sender, ms: number): void {

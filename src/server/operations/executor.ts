@@ -7,7 +7,7 @@
  * Implemented as a gateway because Apollo lets only gateways run an operation more than once.
  */
 import type { GatewayExecutor, GatewayInterface } from '@apollo/server-gateway-interface';
-import { type ExecutionResult, execute, type GraphQLSchema } from 'graphql';
+import { type ExecutionResult, execute as executeGraphql, type GraphQLSchema } from 'graphql';
 import { abortable, type Cache, type ReadSet } from '../../engine/cache/index.js';
 import type { Database, MainDatabase } from '../../engine/postgres/index.js';
 import { Loads } from '../../graphql/context.js';
@@ -15,6 +15,7 @@ import { badVariable } from '../../graphql/errors.js';
 import type { AcceptedOperation, RequestContext } from '../request-context.js';
 import { CompiledQueries } from './compiled-query.js';
 import type { LargeResponses } from './large-responses.js';
+import type { RequestedOperation } from './operation-plugin.js';
 import { bytesOf, ResponseSize, ResponseTooLarge } from './response-size.js';
 
 /** Maximum number of runs from the cache. */
@@ -28,7 +29,6 @@ export interface Consistency {
 }
 
 type Run = () => Promise<ExecutionResult>;
-type ExecutorRequest = Parameters<GatewayExecutor>[0];
 
 export interface ExecutorOptions extends Sources {
   readonly production: boolean;
@@ -36,19 +36,22 @@ export interface ExecutorOptions extends Sources {
   readonly large: LargeResponses;
 }
 
-export function executorGateway(schema: GraphQLSchema, options: ExecutorOptions): GatewayInterface {
-  const executor = new OperationExecutor(schema, options);
+/** Apollo's way to the executor. */
+export function executorGateway(schema: GraphQLSchema, executor: OperationExecutor): GatewayInterface {
+  const execute: GatewayExecutor = ({ document, operation, request: { operationName, variables }, context }) =>
+    // The context was made by http/endpoint.ts.
+    executor.execute({ document, operation, operationName, variables }, context as RequestContext);
   return {
     onSchemaLoadOrUpdate(tell) {
       tell({ apiSchema: schema, coreSupergraphSdl: '' });
       return () => {};
     },
-    load: async () => ({ executor: (request) => executor.execute(request) }),
+    load: async () => ({ executor: execute }),
     stop: async () => {},
   };
 }
 
-class OperationExecutor {
+export class OperationExecutor {
   readonly #schema: GraphQLSchema;
   readonly #options: ExecutorOptions;
   readonly #sources: Sources;
@@ -61,13 +64,18 @@ class OperationExecutor {
     this.#queries = new CompiledQueries(schema);
   }
 
-  async execute(request: ExecutorRequest): Promise<ExecutionResult> {
-    const context = request.context as RequestContext; // made by http/endpoint.ts
-    // A run that continues after the abort gets no more loads; a mutation finishes what it has begun.
-    return blamed(await abortable(this.#execute(request, context), context.signal));
+  /** Runs the operation once for each request. */
+  execute(request: RequestedOperation, context: RequestContext): Promise<ExecutionResult> {
+    context.outcome.result ??= this.#execute(request, context);
+    return context.outcome.result;
   }
 
-  #execute(request: ExecutorRequest, context: RequestContext): Promise<ExecutionResult> {
+  async #execute(request: RequestedOperation, context: RequestContext): Promise<ExecutionResult> {
+    // A run that continues after the abort gets no more loads; a mutation finishes what it has begun.
+    return blamed(await abortable(this.#run(request, context), context.signal));
+  }
+
+  #run(request: RequestedOperation, context: RequestContext): Promise<ExecutionResult> {
     const isQuery = request.operation.operation === 'query';
     // After a bailout the query runs again, which a mutation must not, and mutations do not spend their time here.
     // A trace needs the path of each field.
@@ -80,11 +88,11 @@ class OperationExecutor {
   }
 
   async #interpret(
-    { document, request: { variables }, operation, operationName }: ExecutorRequest,
+    { document, variables, operation, operationName }: RequestedOperation,
     context: RequestContext,
   ): Promise<ExecutionResult> {
     const { production, maxResponseBytes, large } = this.#options;
-    const result = await execute({
+    const result = await executeGraphql({
       schema: this.#schema,
       document,
       contextValue: context,
@@ -98,11 +106,9 @@ class OperationExecutor {
     return result;
   }
 
-  async #runCompiled(request: ExecutorRequest, context: RequestContext): Promise<ExecutionResult> {
-    const { document, operation } = request;
-    const { variables } = request.request;
+  async #runCompiled(request: RequestedOperation, context: RequestContext): Promise<ExecutionResult> {
     const size = new ResponseSize(this.#options.maxResponseBytes);
-    return this.#queries.run({ document, operation, variables }, context, size).then(
+    return this.#queries.run(request, context, size).then(
       (data) => {
         this.#options.large.note(data, size.bytes, context.viewerId);
         return { data };

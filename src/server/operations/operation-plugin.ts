@@ -2,8 +2,8 @@
  * Decides whether an operation may run, and charges it. Its sender must be authenticated, it must cost no more than the
  * limit, and the user who writes must still exist.
  */
-import type { ApolloServerPlugin, GraphQLRequestContextDidResolveOperation } from '@apollo/server';
-import type { GraphQLSchema } from 'graphql';
+import type { ApolloServerPlugin } from '@apollo/server';
+import type { GraphQLSchema, OperationDefinitionNode } from 'graphql';
 import type { UserId } from '../../db/ids.js';
 import type { Cache } from '../../engine/cache/index.js';
 import type { MainDatabase } from '../../engine/postgres/index.js';
@@ -11,10 +11,10 @@ import { Loads } from '../../graphql/context.js';
 import { badUserInput, noSuchOperation } from '../../graphql/errors.js';
 import { headersOf, type RateLimits } from '../rate-limit/rate-limit.js';
 import type { AcceptedOperation, RequestContext } from '../request-context.js';
-import { assertCostLimit, type CostOf, costsOf, type Timed } from './cost.js';
+import { assertCostLimit, type CostOf, type CostRequest, costsOf, type Timed } from './cost.js';
 import { type Documents, isIntrospectionOperation, noToken } from './documents.js';
 
-export interface OperationPluginOptions {
+export interface OperationGateOptions {
   readonly schema: GraphQLSchema;
   readonly cache: Cache;
   readonly db: MainDatabase;
@@ -25,7 +25,13 @@ export interface OperationPluginOptions {
   readonly rateLimits?: RateLimits | undefined;
 }
 
-type Resolved = GraphQLRequestContextDidResolveOperation<RequestContext>;
+/** An operation of a valid document, with what the client sent for it. */
+export interface RequestedOperation extends CostRequest {
+  readonly operationName: string | null | undefined;
+}
+
+/** Undefined: the document has no operation of that name. */
+type Found = Omit<RequestedOperation, 'operation'> & { readonly operation: OperationDefinitionNode | undefined };
 /** A promise if computing it waits for an event-loop tick. */
 type Cost = number | Promise<number>;
 
@@ -37,26 +43,34 @@ interface PricedOperation {
 /** The points of an operation that is refused before its cost is known. */
 const REFUSED_COST = 1;
 
-export function operationPlugin(options: OperationPluginOptions): ApolloServerPlugin<RequestContext> {
-  const gate = new OperationGate(options);
-  return { requestDidStart: async () => ({ didResolveOperation: (at) => gate.decide(at) }) };
+export function operationPlugin(gate: OperationGate): ApolloServerPlugin<RequestContext> {
+  return {
+    requestDidStart: async () => ({
+      didResolveOperation: ({ document, operation, request: { operationName, variables }, contextValue }) =>
+        gate.decide({ document, operation, operationName, variables }, contextValue),
+    }),
+  };
 }
 
-class OperationGate {
-  readonly #options: OperationPluginOptions;
+export class OperationGate {
+  readonly #options: OperationGateOptions;
   readonly #costOf: CostOf;
 
-  constructor(options: OperationPluginOptions) {
+  constructor(options: OperationGateOptions) {
     this.#options = options;
     this.#costOf = costsOf(options.schema);
   }
 
-  /** @throws why the operation does not run */
-  async decide(at: Resolved): Promise<void> {
-    const { contextValue: context } = at;
+  /** Decides once for each request. @throws why the operation does not run */
+  decide(found: Found, context: RequestContext): Promise<void> {
+    context.outcome.decided ??= this.#decide(found, context);
+    return context.outcome.decided;
+  }
+
+  async #decide(found: Found, context: RequestContext): Promise<void> {
     let priced: PricedOperation;
     try {
-      priced = this.#priced(at);
+      priced = this.#priced(found, context);
     } catch (refusal) {
       await this.#charge(context, REFUSED_COST).catch(() => {}); // the refusal is reported
       throw refusal;
@@ -65,17 +79,16 @@ class OperationGate {
   }
 
   /** @throws why the operation may not run, whatever it costs */
-  #priced({ document, operation, request, contextValue: { sender } }: Resolved): PricedOperation {
-    if (operation === undefined) throw noSuchOperation(request.operationName);
+  #priced({ document, operation, operationName, variables }: Found, { sender }: RequestContext): PricedOperation {
+    if (operation === undefined) throw noSuchOperation(operationName ?? undefined);
     // Also applies to a registered document, which is named without its text.
     if (sender.identity === undefined && !isIntrospectionOperation(operation)) throw noToken();
     const { operation: type } = operation;
     if (type === 'subscription') {
       throw badUserInput('query', 'expected a query or mutation: subscriptions go over a WebSocket', 400);
     }
-    const asked = { document, operation, variables: request.variables };
     const timed: Timed = (work) => this.#options.documents.timed(sender, work, { wait: true });
-    return { type, cost: this.#costOf(asked, timed) };
+    return { type, cost: this.#costOf({ document, operation, variables }, timed) };
   }
 
   async #accept(context: RequestContext, { type, cost: costing }: PricedOperation): Promise<void> {

@@ -57,6 +57,11 @@ export class RegisteredDocuments {
     return text;
   }
 
+  /** The text of a document that this process has read before. */
+  knownText(digest: unknown): string | undefined {
+    return typeof digest === 'string' ? this.#known.get(`apq:${digest}`) : undefined;
+  }
+
   /** Apollo calls it for any document. `plugin` registers those of viewers instead. */
   async set(): Promise<void> {}
 
@@ -156,6 +161,13 @@ export class PersistedDocuments {
     searchParams.delete('documentId');
     searchParams.set('query', text as string);
     request.raw.url = `${pathname}?${searchParams}`;
+  }
+
+  /** The text of a document in the manifest. Undefined if the request names or contains another one, or none. */
+  listedText({ documentId, query }: DocumentReference): string | undefined {
+    if (documentId === undefined) return typeof query === 'string' && this.#texts.has(query) ? query : undefined;
+    const isName = typeof documentId === 'string' && (query === undefined || query === null);
+    return isName ? this.#options.manifest.get(withoutAlgorithm(documentId)) : undefined;
   }
 
   /**

@@ -68,9 +68,9 @@ describe('a user', () => {
   test('creates as many projects as allowed, and another one after leaving one', async () => {
     const founder = await newUser('founder');
     await join(founder, MAX_CREATED - 1, { by: founder, role: 'OWNER' });
+    const projectId = await firstProjectOf(founder); // has another owner
     expect(await create(founder)).toEqual(OK);
     expectRefusal(await create(founder), 'ConflictError');
-    const projectId = await firstProjectOf(founder);
     expect(await mutate('removeMember', { projectId, userId: founder }, founder)).toEqual(OK);
     expect(await create(founder)).toEqual(OK);
   });

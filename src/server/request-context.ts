@@ -12,6 +12,7 @@ import type { WriteProgress } from '../engine/postgres/index.js';
 import type { Context, Loads, UncacheableValues } from '../graphql/context.js';
 import type { RateState } from '../graphql/rate-state.js';
 import type { Sender } from './admission.js';
+import type { RequestLifetime } from './http/request-lifetime.js';
 import type { RateLimits } from './rate-limit/rate-limit.js';
 
 /** An operation that may run. */
@@ -65,8 +66,7 @@ export interface RequestContextOptions {
   readonly outcome: OperationOutcome;
   readonly tracer: Tracer;
   readonly snapshot: boolean;
-  readonly signal: AbortSignal;
-  readonly writes: WriteProgress;
+  readonly lifetime: RequestLifetime;
   readonly rateLimits: RateLimits | undefined;
 }
 
@@ -82,22 +82,26 @@ export class RequestContext implements Context {
   readonly outcome: OperationOutcome;
   readonly tracer: Tracer;
   readonly snapshot: boolean;
-  readonly signal: AbortSignal;
+  readonly lifetime: RequestLifetime;
   readonly writes: WriteProgress;
   /** Set by operations/executor.ts for each run. */
   loaders: Loads;
   private readonly rateLimits: RateLimits | undefined;
 
-  constructor({ sender, readSet, outcome, tracer, snapshot, signal, writes, rateLimits }: RequestContextOptions) {
+  constructor({ sender, readSet, outcome, tracer, snapshot, lifetime, rateLimits }: RequestContextOptions) {
     this.sender = sender;
     this.viewerId = sender.identity?.userId ?? ('' as UserId);
     this.readSet = readSet;
     this.outcome = outcome;
     this.tracer = tracer;
     this.snapshot = snapshot;
-    this.signal = signal;
-    this.writes = writes;
+    this.lifetime = lifetime;
+    this.writes = lifetime.writes;
     this.rateLimits = rateLimits;
+  }
+
+  get signal(): AbortSignal {
+    return this.lifetime.signal;
   }
 
   get requestId(): string {

@@ -77,7 +77,8 @@ test(`${TASKS} tasks with assignee, project and labels on a cold cache: one Redi
   expect(app.counts).toMatchObject({ reads: 4 });
   expect(app.counts.statements).toHaveLength(6);
   await app.settled();
-  expect(app.counts.fills).toBeGreaterThanOrEqual(5);
+  // One for each level, or for each table of a level if its loads end in different ticks.
+  expect(app.counts.fills).toBeGreaterThanOrEqual(4);
   expect(app.counts.fills).toBeLessThanOrEqual(7);
 });
 

@@ -16,13 +16,12 @@ test('a batch reads from a database whose statements end with the last request t
     },
   } as Database;
   const request = new AbortController();
-  const { signal } = request;
   const loads = new Loads({
     cache: new Cache({ store: new MemoryStore() }),
     db,
     viewer: '',
     tracer: new Tracer(false),
-    signal,
+    caller: request,
   });
   let readFrom: Database | undefined;
   let end: (values: string[]) => void = () => {};

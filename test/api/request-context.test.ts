@@ -1,10 +1,12 @@
 /** What a resolver is given besides the read set of its request excludes the answer from the cache. */
+import { type IncomingMessage, ServerResponse } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { newId } from '../../src/db/ids.js';
 import { ReadSet } from '../../src/engine/cache/read-set.js';
 import { Tracer } from '../../src/engine/graphql/index.js';
 import type { Context } from '../../src/graphql/context.js';
 import { ApiRequest } from '../../src/server/api-request.js';
+import { RequestLifetime } from '../../src/server/http/request-lifetime.js';
 import { emptyOutcome, RequestContext } from '../../src/server/request-context.js';
 
 const rateLimit = { limit: 10, cost: 1, remaining: 9, resetAt: '', resetMs: 0 };
@@ -20,8 +22,7 @@ function contextOf(readSet: ReadSet): Context {
     outcome: { ...emptyOutcome(), rateLimit },
     tracer: new Tracer(false),
     snapshot: false,
-    signal: new AbortController().signal,
-    writes: { begun: false },
+    lifetime: new RequestLifetime(new ServerResponse({} as IncomingMessage)),
     rateLimits: undefined,
   });
 }

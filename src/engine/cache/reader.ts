@@ -30,8 +30,8 @@ export interface ReadOptions {
   /** The request's read set, from `Cache.readSet()`. */
   readonly readSet?: ReadSet | undefined;
   /**
-   * When it aborts, the read ends with its reason. A load that no other caller waits for is abandoned; its source sees
-   * this by `loadSignal`. Inside a load, that load's own signal counts instead.
+   * When it aborts, a read that has to load ends with its reason. A load that no other caller waits for is abandoned; its
+   * source sees this by `loadSignal`. Inside a load, that load's own signal counts instead.
    */
   readonly signal?: AbortSignal | undefined;
 }
@@ -41,7 +41,8 @@ interface Reading<A, V> {
   readonly source: Source<A, V>;
   readonly readSet: ReadSet | undefined;
   readonly viewer: string | undefined;
-  readonly signal: AbortSignal | undefined;
+  /** Inside a load its signal is the load's. */
+  readonly caller: Pick<ReadOptions, 'signal'>;
   readonly values: V[];
   readonly trips: number[];
   readonly ended: (call: Call<A>, how: Pick<Outcome, 'kind'> & Partial<Outcome>) => void;
@@ -86,15 +87,13 @@ export class Reader {
   /** See `Cache.readMany`. */
   async readMany<A, V>(source: Source<A, V>, args: readonly A[], options: ReadOptions = {}): Promise<V[]> {
     if (args.length === 0) return [];
-    const signal = this.#queue.inside ? loadSignal() : options.signal;
-    signal?.throwIfAborted();
     const startedMs = performance.now();
     const trips: number[] = [];
     const reading: Reading<A, V> = {
       source,
       readSet: options.readSet,
       viewer: options.viewer,
-      signal,
+      caller: this.#queue.inside ? { signal: loadSignal() } : options,
       values: new Array(args.length),
       trips,
       ended: ({ arg, key, tags }, how) => {
@@ -107,7 +106,6 @@ export class Reader {
     if (open.length === 0) return reading.values;
 
     const misses = await this.#missing(reading, open);
-    signal?.throwIfAborted();
     if (misses.length > 0) await this.#loadMisses(reading, misses);
     return reading.values;
   }
@@ -334,9 +332,11 @@ export class Reader {
 
   /** Loads the misses, stores what may be stored, and reports how each call ended. */
   async #loadMisses<A, V>(
-    { source, readSet, viewer, signal, values, ended }: Reading<A, V>,
+    { source, readSet, viewer, caller, values, ended }: Reading<A, V>,
     misses: readonly Miss<A>[],
   ): Promise<void> {
+    const { signal } = caller;
+    signal?.throwIfAborted();
     const settled = await onRejected(
       abortable(this.#flights.loadAndFill(source, misses, viewer, signal), signal),
       () => {

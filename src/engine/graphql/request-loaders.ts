@@ -59,6 +59,28 @@ interface Part<A> {
   readonly signal: AbortSignal | undefined;
 }
 
+/** Who waits for what is read. */
+export interface Caller {
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Asks for the caller's signal only when it is needed: most requests find everything in the cache. */
+class CallersReads implements ReadOptions {
+  readonly viewer: string | undefined;
+  readonly readSet: ReadSet | undefined;
+  readonly #caller: Caller | undefined;
+
+  constructor(viewer: string | undefined, readSet: ReadSet | undefined, caller: Caller | undefined) {
+    this.viewer = viewer;
+    this.readSet = readSet;
+    this.#caller = caller;
+  }
+
+  get signal(): AbortSignal | undefined {
+    return this.#caller?.signal;
+  }
+}
+
 export class RequestLoaders<Db extends LoadDatabase<Db>> {
   readonly #cache: Cache;
   readonly #db: Db;
@@ -76,7 +98,7 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
   readonly #batchesInLoads: Loaders = new Map();
 
   /**
-   * `signal`: how long the request waits. `bypass`: why this request neither reads nor fills the cache, and remembers
+   * `caller`: its signal tells how long the request waits, and is asked for when a load begins. `bypass`: why this request neither reads nor fills the cache, and remembers
    * nothing between two reads.
    */
   constructor(options: {
@@ -86,12 +108,12 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
     viewer: string | undefined;
     tracer: Tracer;
     readSet?: ReadSet;
-    signal?: AbortSignal | undefined;
+    caller?: Caller | undefined;
     bypass?: 'mutation' | 'snapshot' | 'unapplied';
   }) {
     this.#cache = options.cache;
     this.#db = options.db;
-    this.#options = { viewer: options.viewer, readSet: options.readSet, signal: options.signal };
+    this.#options = new CallersReads(options.viewer, options.readSet, options.caller);
     this.#bypass = options.bypass;
     this.#tracer = options.tracer;
   }
@@ -135,12 +157,12 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
    */
   bypassing(): RequestLoaders<Db> {
     if (this.#bypass !== undefined) return this;
-    const { viewer, signal } = this.#options;
+    const { viewer } = this.#options;
     return new RequestLoaders({
       cache: this.#cache,
       db: this.#db,
       viewer,
-      signal,
+      caller: this.#options,
       tracer: this.#tracer,
       bypass: 'unapplied',
     });

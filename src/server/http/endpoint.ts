@@ -17,7 +17,7 @@ import { emptyOutcome, type OperationOutcome, RequestContext } from '../request-
 import { ArrivingBodies } from './arriving-bodies.js';
 import type { CachedResponses } from './cached-responses.js';
 import type { RecordedHeaders } from './recorded-headers.js';
-import { clientGone, requestSignal } from './request-signal.js';
+import { clientGone, RequestLifetime } from './request-lifetime.js';
 import { tooManyUnread, type UnreadResponses } from './unread-responses.js';
 
 /** A response up to this size is not tracked until it is read; tracking would cost more than the response. */
@@ -122,7 +122,6 @@ function contextOf(
   { sender, request: { headers, apiRequest }, reply }: Exchange,
   outcome: OperationOutcome,
 ): RequestContext {
-  const writes = { begun: false };
   return new RequestContext({
     sender,
     // Without a cached response it begins here: after the body has arrived and after writes made for admission.
@@ -130,8 +129,7 @@ function contextOf(
     outcome,
     tracer: tracerFor(headers, { production, identity: sender.identity }),
     snapshot: wantsSnapshot(headers[CONSISTENCY_HEADER]),
-    signal: requestSignal(reply.raw, writes, answerTimeoutMs),
-    writes,
+    lifetime: new RequestLifetime(reply.raw, answerTimeoutMs),
     rateLimits,
   });
 }

@@ -8,7 +8,7 @@
  */
 import type { GatewayExecutor, GatewayInterface } from '@apollo/server-gateway-interface';
 import { type ExecutionResult, execute as executeGraphql, type GraphQLSchema } from 'graphql';
-import { abortable, type Cache, type ReadSet } from '../../engine/cache/index.js';
+import type { Cache, ReadSet } from '../../engine/cache/index.js';
 import type { Database, MainDatabase } from '../../engine/postgres/index.js';
 import { Loads } from '../../graphql/context.js';
 import { badVariable } from '../../graphql/errors.js';
@@ -72,7 +72,7 @@ export class OperationExecutor {
 
   async #execute(request: RequestedOperation, context: RequestContext): Promise<ExecutionResult> {
     // A run that continues after the abort gets no more loads; a mutation finishes what it has begun.
-    return blamed(await abortable(this.#run(request, context), context.signal));
+    return blamed(await context.lifetime.until(this.#run(request, context)));
   }
 
   #run(request: RequestedOperation, context: RequestContext): Promise<ExecutionResult> {
@@ -114,7 +114,7 @@ export class OperationExecutor {
         return { data };
       },
       (reason) => {
-        context.signal.throwIfAborted();
+        context.lifetime.throwIfOver();
         if (reason instanceof ResponseTooLarge) throw reason; // graphql-js would build the answer again
         return this.#interpret(request, context);
       },
@@ -130,6 +130,7 @@ interface Sources {
 /** Its fields are read from Postgres: they show its outcome, and nothing of it is cached. */
 function runMutation(run: Run, context: RequestContext, sources: Sources): Promise<ExecutionResult> {
   context.loaders = loadsOf(context, { ...sources, bypass: 'mutation' });
+  void context.signal; // the write may wait for rows that others hold
   return run();
 }
 
@@ -162,10 +163,11 @@ async function runSnapshot(run: Run, context: RequestContext, { cache, db }: Sou
 }
 
 function loadsOf(
-  { viewerId, tracer, signal }: RequestContext,
+  context: RequestContext,
   from: { cache: Cache; db: Database; readSet?: ReadSet; bypass?: 'snapshot' | 'mutation' },
 ): Loads {
-  return new Loads({ ...from, viewer: viewerId, tracer, signal });
+  const { viewerId: viewer, tracer } = context;
+  return new Loads({ ...from, viewer, tracer, caller: context });
 }
 
 function withConsistency(result: ExecutionResult, consistency: Consistency): ExecutionResult {

@@ -14,7 +14,7 @@ import type { ApiRequest, Received } from '../api-request.js';
 import type { CachedResponses } from '../http/cached-responses.js';
 import type { JsonBodies } from '../http/json-body.js';
 import type { RecordedHeaders } from '../http/recorded-headers.js';
-import { requestSignal } from '../http/request-signal.js';
+import { RequestLifetime } from '../http/request-lifetime.js';
 import type { UnreadResponses } from '../http/unread-responses.js';
 import type { RateLimits } from '../rate-limit/rate-limit.js';
 import { emptyOutcome, RequestContext } from '../request-context.js';
@@ -84,11 +84,10 @@ export class KnownOperations {
 
   #contextOf({ readSet }: Received, sender: Sender, response: ServerResponse): RequestContext {
     const { rateLimits, answerTimeoutMs } = this.#options;
-    const writes = { begun: false };
-    const signal = requestSignal(response, writes, answerTimeoutMs);
+    const lifetime = new RequestLifetime(response, answerTimeoutMs);
     const outcome = emptyOutcome();
     return new RequestContext({
-      ...{ sender, readSet, outcome, tracer: UNTRACED, snapshot: false, signal, writes, rateLimits },
+      ...{ sender, readSet, outcome, tracer: UNTRACED, snapshot: false, lifetime, rateLimits },
     });
   }
 

@@ -96,8 +96,8 @@ export class OperationGate {
     assertCostLimit(cost);
     context.outcome.operation = { type, cost };
     if (type !== 'mutation') return;
-    const { viewerId, readSet, tracer, signal } = context;
-    const loads = new Loads({ ...this.#options, viewer: viewerId, readSet, tracer, signal });
+    const { viewerId, readSet, tracer } = context;
+    const loads = new Loads({ ...this.#options, viewer: viewerId, readSet, tracer, caller: context });
     await this.#options.requireUser(loads, viewerId);
   }
 

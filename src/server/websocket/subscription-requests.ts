@@ -189,7 +189,7 @@ export class SubscriptionRequests {
     const { userId: viewerId, scopes } = identity as Identity; // a connection without an identity cannot subscribe
     const tracer = new Tracer(false);
     const loadsOf = (direct: boolean) =>
-      new Loads({ cache, db, viewer: viewerId, tracer, signal, ...(direct && { bypass: 'unapplied' }) });
+      new Loads({ cache, db, viewer: viewerId, tracer, caller: { signal }, ...(direct && { bypass: 'unapplied' }) });
     let renewedDirect = false;
     const context: RunningContext = {
       requestId: randomUUID(),

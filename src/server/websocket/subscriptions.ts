@@ -23,7 +23,7 @@ import { DAY, SECOND } from '../../std/time.js';
 import { bearerToken } from '../auth/bearer.js';
 import { addressOf, type HttpSecurityOptions } from '../http/http-security.js';
 import { refusalLog } from '../http/refusal-log.js';
-import { clientGone } from '../http/request-signal.js';
+import { clientGone } from '../http/request-lifetime.js';
 import { bytesOf, ResponseTooLarge } from '../operations/response-size.js';
 import { CLOSE, type Ending } from './close-codes.js';
 import { type ConnectionSlot, ConnectionSlots } from './connection-slots.js';

@@ -3,7 +3,11 @@ import { GraphQLSchema } from 'graphql';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newId, type UserId } from '../../src/db/ids.js';
 import { type EmbeddedRedis, startRedis } from '../../src/development/embedded/redis.js';
-import { OperationGate, type OperationGateOptions, operationPlugin } from '../../src/server/operations/operation-plugin.js';
+import {
+  OperationGate,
+  type OperationGateOptions,
+  operationPlugin,
+} from '../../src/server/operations/operation-plugin.js';
 import { callerOf, type PointGrant, type PointSource, RateLimits } from '../../src/server/rate-limit/rate-limit.js';
 import { RatePoints } from '../../src/server/rate-limit/rate-points.js';
 import { emptyOutcome } from '../../src/server/request-context.js';

@@ -268,16 +268,26 @@ describe('an operation of a known document', () => {
     }
   });
 
-  test('is run once, whatever comes of it: numbers of tasks have no gaps', async () => {
+  test('is run once, also when its answer has errors: the numbers of tasks have no gaps', async () => {
     const pair = await pairOf();
     try {
       const headers = await tokenOf(f.ada.id);
+      const failing = `mutation($i: CreateTaskInput!, $u: UpdateTaskInput!) {
+        one: createTask(input: $i) { task { identifier } } two: updateTask(input: $u) { task { subtasks(first: 500) { totalCount } } } }`;
+      const { variables } = creating('One');
       const bodies = [
         creating('One'),
+        { query: failing, variables: { ...variables, u: { id: f.opsTasks[0]?.id, title: 'Renamed' } } },
         creating(''),
-        { ...creating('Two'), query: CREATE.replace('code', 'code message') },
+        creating('Two'),
       ];
-      for (const body of bodies) await expectSame(pair, { body: JSON.stringify(body), headers });
+      const responses: Response[] = [];
+      for (const body of bodies) {
+        responses.push(await expectSame(pair, { body: JSON.stringify(body), headers }, withoutNews));
+      }
+      const numbers = responses.map(({ text }) => Number(/OPS-(\d+)/.exec(text)?.[1]));
+      expect(responses[1]?.text).toMatch(/^\{"errors":\[\{/);
+      expect(numbers).toEqual([8, 10, Number.NaN, 12]);
     } finally {
       await pair.close();
     }

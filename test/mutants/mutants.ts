@@ -59,6 +59,7 @@ const REFUSED_TEST = 'test/invalidation/refused-writes.test.ts';
 const ANSWERS_TEST = 'test/api/answers.test.ts';
 const IDENTITY_TEST = 'test/invalidation/database-identity.test.ts';
 const FOREIGN_TEST = 'test/invalidation/foreign-keys.test.ts';
+const KNOWN_TEST = 'test/api/known-operations.test.ts';
 const NESTED = 'test/cache/nested-memory.test.ts';
 const CLUSTER = 'test/cache/cluster-memory.test.ts';
 const EVICTED = 'test/cache/evicted-fence.test.ts';
@@ -1117,6 +1118,27 @@ export const MUTANTS: readonly Mutant[] = [
     file: ANSWER_CACHE,
     replace: [['if (insideLoad() && this.#groups > 1) return undefined;', '']],
     killedBy: 'test/cache/cluster-memory.test.ts > is not served inside a load',
+  },
+  {
+    name: 'ours/known-operation-charged-twice',
+    what: "An operation that goes on to Apollo's way is decided on and charged again.",
+    file: 'src/server/operations/operation-plugin.ts',
+    replace: [['context.outcome.decided ??= this', 'context.outcome.decided = this']],
+    killedBy: `${KNOWN_TEST} > is charged as by Apollo, once, also when it is refused or fails`,
+  },
+  {
+    name: 'ours/known-operation-run-twice',
+    what: "A mutation with errors in its payload's fields runs again on Apollo's way.",
+    file: 'src/server/operations/executor.ts',
+    replace: [['context.outcome.result ??= this', 'context.outcome.result = this']],
+    killedBy: `${KNOWN_TEST} > is run once, also when its answer has errors`,
+  },
+  {
+    name: 'ours/known-operation-errors',
+    what: 'Errors are sent without the mask.',
+    file: 'src/server/operations/known-operations.ts',
+    replace: [['result.errors === undefined ? this', 'result !== undefined ? this']],
+    killedBy: `${KNOWN_TEST} > to requests that are refused or fail`,
   },
   {
     name: 'ours/request-memo-in-load',

@@ -60,6 +60,7 @@ const ANSWERS_TEST = 'test/api/answers.test.ts';
 const IDENTITY_TEST = 'test/invalidation/database-identity.test.ts';
 const FOREIGN_TEST = 'test/invalidation/foreign-keys.test.ts';
 const KNOWN_TEST = 'test/api/known-operations.test.ts';
+const PARTS_TEST = 'test/api/parts.test.ts';
 const NESTED = 'test/cache/nested-memory.test.ts';
 const CLUSTER = 'test/cache/cluster-memory.test.ts';
 const EVICTED = 'test/cache/evicted-fence.test.ts';
@@ -1139,6 +1140,34 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/server/operations/known-operations.ts',
     replace: [['result.errors === undefined ? this', 'result !== undefined ? this']],
     killedBy: `${KNOWN_TEST} > to requests that are refused or fail`,
+  },
+  {
+    name: 'part/any-viewer',
+    what: "A part is joined to another viewer's answer.",
+    file: 'src/server/operations/compiled-query.ts',
+    replace: [[`\${place.index} \${run.viewer} \${given}`, `\${place.index} \${given}`]],
+    killedBy: `${PARTS_TEST} > belongs to its viewer`,
+  },
+  {
+    name: 'part/any-variables',
+    what: 'A part is joined under other variables.',
+    file: 'src/server/operations/compiled-query.ts',
+    replace: [['const given = variables.length === 0', 'const given = variables.length >= 0']],
+    killedBy: `${PARTS_TEST} > is that of the variables below it`,
+  },
+  {
+    name: 'part/first-reader-only',
+    what: 'Of two parts that read the same value in one request, only the first depends on it.',
+    file: 'src/engine/graphql/request-loaders.ts',
+    replace: [['this.#options.readSet?.dependencies?.add(known.tags, known.since, known.untilMs);', '']],
+    killedBy: `${PARTS_TEST} > is made again when another process has written`,
+  },
+  {
+    name: 'part/not-spoilt',
+    what: 'A part is kept although a value was promised to it or something was read meanwhile.',
+    file: 'src/engine/cache/part-cache.ts',
+    replace: [['open.spoilt || uncacheable', 'uncacheable']],
+    killedBy: `${PARTS_TEST} > with a field that is read by a resolver which waits first is not kept without that`,
   },
   {
     name: 'ours/request-memo-in-load',

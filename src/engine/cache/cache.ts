@@ -16,9 +16,10 @@ import { LoadQueue } from './load-queue.js';
 import { type Memoized, type MemoizePolicy, memoized } from './memoize.js';
 import { Monitor, stampsNow } from './monitor.js';
 import { NearCache, type NearCacheOptions } from './near-cache.js';
+import { type Parts, partsOf } from './part-cache.js';
 import type { Policy, Source } from './policy.js';
 import { ReadSet, type ReadSetOptions, type RecordedRead } from './read-set.js';
-import { Reader, type ReadOptions } from './reader.js';
+import { type Peeked, Reader, type ReadOptions } from './reader.js';
 import type { Store } from './store.js';
 import { StoreReads } from './store-reads.js';
 import type { Tag } from './tag.js';
@@ -49,6 +50,7 @@ export class Cache {
   readonly store: Store;
   readonly #events: CacheEvents;
   readonly #near: NearCache | undefined;
+  readonly #clock: Clock;
   readonly #queue: LoadQueue;
   readonly #reader: Reader;
   readonly #answers: AnswerCache;
@@ -67,6 +69,7 @@ export class Cache {
     this.store = store;
     this.#events = events;
     this.#near = near;
+    this.#clock = clock;
     this.#queue = queue;
     this.#reader = new Reader({
       ...{ store, names, near, reads, flights, queue, monitor, monitorShare, events, clock, random, unawaited },
@@ -109,6 +112,11 @@ export class Cache {
   /** See `AnswerCache.find`. */
   findAnswer(readSet: ReadSet, key: Key): Promise<unknown> {
     return this.#answers.find(readSet, key);
+  }
+
+  /** Parts of the answer of this read set: see part-cache.ts. Undefined: none are kept for it. */
+  parts(readSet: ReadSet): Parts | undefined {
+    return partsOf(this.#near, this.#clock, readSet);
   }
 
   /**
@@ -154,7 +162,7 @@ export class Cache {
    * The value that `readMany` would return, if memory holds it and may serve this read set now. Makes no promise.
    * Undefined: call `readMany`.
    */
-  peek<A, V>(source: Source<A, V>, arg: A, options: ReadOptions): { readonly value: V } | undefined {
+  peek<A, V>(source: Source<A, V>, arg: A, options: ReadOptions): Peeked<V> | undefined {
     return this.#reader.peek(source, arg, options);
   }
 

@@ -35,6 +35,8 @@ const DEFAULT_MAX_ENTRIES = 50_000;
  */
 const BYTES_PER_CHAR = 2;
 const BYTES_PER_ENTRY = 512;
+/** The share of `maxBytes` that parts of answers may take. */
+const PARTS_SHARE = 1 / 8;
 /**
  * Tags whose last invalidation is remembered, at most twice as many. A copy that is not read while more tags are
  * invalidated is discarded.
@@ -73,6 +75,10 @@ interface Copy {
  */
 export class NearCache {
   readonly #copies: LRUCache<Key, Copy>;
+  /** Parts of answers, by the number of their row and their name. They have a space of their own, so that no row goes for them. */
+  readonly #parts: LRUCache<string, Copy>;
+  readonly #rowNumbers = new WeakMap<object, number>();
+  #rows = 0;
   /**
    * By tag, the sequence of the last record that named it. Two maps, together complete for records after
    * `#completeSince`.
@@ -92,16 +98,18 @@ export class NearCache {
   #processed = 0;
 
   constructor(options: NearCacheOptions = {}) {
-    this.#copies = new LRUCache<Key, Copy>({
-      max: options.maxEntries ?? DEFAULT_MAX_ENTRIES,
-      maxSize: options.maxBytes ?? DEFAULT_MAX_BYTES,
-      sizeCalculation: ({ entry: { chars, bytes = chars * BYTES_PER_CHAR } }) => BYTES_PER_ENTRY + bytes,
-    });
+    const max = options.maxEntries ?? DEFAULT_MAX_ENTRIES;
+    const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+    const partsBytes = Math.ceil(maxBytes * PARTS_SHARE);
+    const sizeCalculation = ({ entry: { chars, bytes = chars * BYTES_PER_CHAR } }: Copy) => BYTES_PER_ENTRY + bytes;
+    this.#copies = new LRUCache<Key, Copy>({ max, maxSize: maxBytes - partsBytes, sizeCalculation });
+    this.#parts = new LRUCache<string, Copy>({ max, maxSize: partsBytes, sizeCalculation });
   }
 
   /** Copies held, including some that no longer hold: they go when they are read or when space is needed. */
   get size(): { readonly entries: number; readonly bytes: number } {
-    return { entries: this.#copies.size, bytes: this.#copies.calculatedSize };
+    const [copies, parts] = [this.#copies, this.#parts];
+    return { entries: copies.size + parts.size, bytes: copies.calculatedSize + parts.calculatedSize };
   }
 
   /** The number of log reads sent. A log read with a higher number was sent later than now. */
@@ -165,14 +173,24 @@ export class NearCache {
   }
 
   get(key: Key, nowMs: number): NearEntry | undefined {
-    const copy = this.#copies.get(key);
+    return this.#held(this.#copies, key, nowMs);
+  }
+
+  /** A part that was made of `row` and put under this name. */
+  getPart(name: string, row: object, nowMs: number): NearEntry | undefined {
+    const number = this.#rowNumbers.get(row);
+    return number === undefined ? undefined : this.#held(this.#parts, `${number} ${name}`, nowMs);
+  }
+
+  #held<K extends string>(copies: LRUCache<K, Copy>, key: K, nowMs: number): NearEntry | undefined {
+    const copy = copies.get(key);
     if (copy === undefined) return undefined;
     const { entry, known } = copy;
     if (entry.untilMs > nowMs && this.#untouched(entry.tags, known)) {
       copy.known = (this.#mark as LogMark).sequence; // a copy exists only while there is a mark
       return entry;
     }
-    this.#copies.delete(key);
+    copies.delete(key);
     return undefined;
   }
 
@@ -181,13 +199,24 @@ export class NearCache {
    * tags since.
    */
   put(asked: LogCursor, key: Key, entry: NearEntry): void {
+    this.#keep(this.#copies, asked, key, entry);
+  }
+
+  /** Keeps a part of an answer, by the same rule. It is found for as long as its row is this object. */
+  putPart(asked: LogCursor, name: string, row: object, entry: NearEntry): void {
+    const number = this.#rowNumbers.get(row) ?? ++this.#rows;
+    this.#rowNumbers.set(row, number);
+    this.#keep(this.#parts, asked, `${number} ${name}`, entry);
+  }
+
+  #keep<K extends string>(copies: LRUCache<K, Copy>, asked: LogCursor, key: K, entry: NearEntry): void {
     const mark = this.#mark;
     if (asked.log === 'tail' || mark === undefined) return;
     if (asked.identity !== this.#identity || asked.log.epoch !== mark.epoch) return;
     const since = asked.log.sequence;
     if (!this.#untouched(entry.tags, since)) return;
     freeze(entry.value);
-    this.#copies.set(key, { entry, known: mark.sequence });
+    copies.set(key, { entry, known: mark.sequence });
   }
 
   drop(key: Key): void {
@@ -208,6 +237,7 @@ export class NearCache {
 
   #forget(): false {
     this.#copies.clear();
+    this.#parts.clear();
     this.#lastInvalidation.clear();
     this.#lastInvalidationBefore.clear();
     this.#mark = undefined;

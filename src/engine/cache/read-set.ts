@@ -23,14 +23,30 @@ export class Dependencies {
   readonly tags = new Set<Tag>();
   since: LogCursor | undefined;
   untilMs = Number.POSITIVE_INFINITY;
+  readonly #around: Dependencies | undefined;
+  #uncacheable = false;
+
+  /** `around`: of the answer or the part that this part belongs to. It depends on the same. */
+  constructor(around?: Dependencies) {
+    this.#around = around;
+  }
+
   /** Nothing can prove the answer: a part was not proved, or did not come from the cache. */
-  uncacheable = false;
+  get uncacheable(): boolean {
+    return this.#uncacheable;
+  }
+
+  markUncacheable(): void {
+    this.#around?.markUncacheable();
+    this.#uncacheable = true;
+  }
 
   /** `since`: the log read as of which memory knows the value; undefined if memory could not keep it. */
   add(tags: readonly Tag[], since: LogCursor | undefined, untilMs: number): void {
-    if (this.uncacheable) return;
+    this.#around?.add(tags, since, untilMs);
+    if (this.#uncacheable) return;
     if (since === undefined) {
-      this.uncacheable = true;
+      this.#uncacheable = true;
       return;
     }
     this.since ??= since;
@@ -42,15 +58,24 @@ export class Dependencies {
   #extendBack(since: LogCursor): void {
     const earliest = this.since as LogCursor;
     if (since.log === 'tail' || earliest.log === 'tail' || since.identity !== earliest.identity)
-      this.uncacheable = true;
-    else if (since.log.epoch !== earliest.log.epoch) this.uncacheable = true;
+      this.#uncacheable = true;
+    else if (since.log.epoch !== earliest.log.epoch) this.#uncacheable = true;
     else if (since.log.sequence < earliest.log.sequence) this.since = since;
   }
 
   /** The answer speaks of the time and is true until then. */
   endsAt(untilMs: number): void {
+    this.#around?.endsAt(untilMs);
     this.untilMs = Math.min(this.untilMs, untilMs);
   }
+}
+
+/** A part of an answer that is being made: see part-cache.ts. */
+export interface OpenPart {
+  readonly dependencies: Dependencies;
+  readonly around: OpenPart | undefined;
+  /** It may depend on more than what was recorded. */
+  spoilt: boolean;
 }
 
 export interface ReadSetOptions {
@@ -62,7 +87,10 @@ export interface ReadSetOptions {
 
 export class ReadSet {
   readonly snapshot: boolean;
-  readonly dependencies: Dependencies | undefined;
+  readonly #answer: Dependencies | undefined;
+  readonly #open = new Set<OpenPart>();
+  /** What the execution works on now. Undefined: other code runs, which may work for any part. */
+  #within: OpenPart | 'answer' | undefined;
 
   /** `began`: the number of log reads sent before it began, or began again (`Cache.renew`). */
   constructor(
@@ -70,12 +98,59 @@ export class ReadSet {
     { snapshot = false, answer = false }: ReadSetOptions,
   ) {
     this.snapshot = snapshot;
-    this.dependencies = answer ? new Dependencies() : undefined;
+    this.#answer = answer ? new Dependencies() : undefined;
   }
 
   readonly reads = new Map<Key, RecordedRead>();
   /** A value was read that nothing can validate: under a fence, or without a lease. */
   unverifiable = false;
+
+  /**
+   * Where the dependencies of what is read now are recorded: those of the part that the execution works on, or of the
+   * answer. Absent: nothing of the answer is kept.
+   */
+  get dependencies(): Dependencies | undefined {
+    if (typeof this.#within === 'object') return this.#within.dependencies;
+    if (this.#within === undefined) this.#spoilOpen();
+    return this.#answer;
+  }
+
+  /** A value was promised. What it depends on is recorded elsewhere, or was recorded before. */
+  promised(): void {
+    if (this.#within === undefined) this.#spoilOpen();
+    else if (this.#within !== 'answer') this.#within.spoilt = true; // and what is around it, when it is closed
+  }
+
+  openPart(): OpenPart {
+    const around = this.#within === 'answer' ? undefined : this.#within;
+    const part: OpenPart = {
+      dependencies: new Dependencies(around?.dependencies ?? this.#answer),
+      around,
+      spoilt: false,
+    };
+    this.#open.add(part);
+    return part;
+  }
+
+  within<T>(part: OpenPart | 'answer', work: () => T): T {
+    const before = this.#within;
+    this.#within = part;
+    try {
+      return work();
+    } finally {
+      this.#within = before;
+    }
+  }
+
+  /** What it depends on and what spoilt it holds for the part around it, too. */
+  closePart(part: OpenPart): void {
+    this.#open.delete(part);
+    if (part.spoilt && part.around !== undefined) part.around.spoilt = true;
+  }
+
+  #spoilOpen(): void {
+    for (const part of this.#open) part.spoilt = true;
+  }
 
   /** Records a value that was given. `since`, `untilMs`: see `Dependencies.add`. */
   record(
@@ -94,7 +169,7 @@ export class ReadSet {
 
   /** The answer may show what the read set did not give: a failed read, or data that is not cached. It is not kept. */
   markUncacheable(): void {
-    if (this.dependencies !== undefined) this.dependencies.uncacheable = true;
+    this.dependencies?.markUncacheable();
   }
 
   /** Records a value that nothing can validate. */

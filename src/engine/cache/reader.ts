@@ -14,6 +14,7 @@ import type { ReadSet } from './read-set.js';
 import { abortable } from './shared-abort.js';
 import type { EntryStore, View } from './store.js';
 import { cursorOf, type StoreReads, type StoreReply } from './store-reads.js';
+import type { Tag } from './tag.js';
 import type { Clock } from './time.js';
 import type { Unawaited } from './unawaited.js';
 
@@ -34,6 +35,14 @@ export interface ReadOptions {
    * source sees this by `loadSignal`. Inside a load, that load's own signal counts instead.
    */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** A value that memory served without a log read of its own, and what an answer that shows it depends on. */
+export interface Peeked<V> {
+  readonly value: V;
+  readonly tags: readonly Tag[];
+  readonly since: LogCursor;
+  readonly untilMs: number;
 }
 
 /** One `readMany` in progress. */
@@ -111,7 +120,7 @@ export class Reader {
   }
 
   /** See `Cache.peek`. */
-  peek<A, V>(source: Source<A, V>, arg: A, options: ReadOptions): { readonly value: V } | undefined {
+  peek<A, V>(source: Source<A, V>, arg: A, options: ReadOptions): Peeked<V> | undefined {
     const { readSet } = options;
     const near = this.#near;
     if (near === undefined || !this.#mayServeUnasked(readSet)) return undefined;
@@ -120,7 +129,8 @@ export class Reader {
     const copy = near.get(call.key, nowMs);
     if (copy === undefined) return undefined;
     this.#serveCopy(source, options, call, copy, nowMs);
-    return copy as { readonly value: V }; // a copy of this policy's calls
+    const { value, untilMs } = copy;
+    return { value: value as V, tags: call.tags, since: near.currentCursor, untilMs }; // of this policy's calls
   }
 
   /**

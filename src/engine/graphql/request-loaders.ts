@@ -9,6 +9,7 @@ import {
   type Source as CachedSource,
   loadSignal,
   type OutcomeReason,
+  type Peeked,
   type Policy,
   type ReadOptions,
   type ReadSet,
@@ -49,8 +50,10 @@ interface Reads<A, V> {
   readonly loader: DataLoader<A, V, string>;
   /** Values that the loader is loading or has loaded. */
   readonly pending: Map<string, Promise<V>>;
+  /** What has been loaded of these. */
+  readonly landed: Map<string, V>;
   /** Values that memory returned without a promise. */
-  readonly resolved: Map<string, V>;
+  readonly peeked: Map<string, Peeked<V>>;
 }
 
 /** An argument of a plain batch function, and how long its caller waits. */
@@ -124,14 +127,27 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
    */
   load<A, V>(source: Source<A, V, Db>, arg: A): MaybePromise<V> {
     this.#tracer.asks(source.name, arg);
-    const { cached, loader, pending, resolved } = this.#readsOf(source);
+    const { cached, loader, pending, landed, peeked } = this.#readsOf(source);
     if (this.#bypass !== undefined) return loader.load(arg);
     const key = argumentKey(arg);
-    if (resolved.has(key)) return resolved.get(key) as V;
-    const found = pending.has(key) ? undefined : this.#cache.peek(cached, arg, this.#options);
-    if (found === undefined) return loader.load(arg);
-    resolved.set(key, found.value);
-    return found.value;
+    const known = peeked.get(key);
+    if (known !== undefined) {
+      // Another part of the answer depends on it, too.
+      this.#options.readSet?.dependencies?.add(known.tags, known.since, known.untilMs);
+      return known.value;
+    }
+    const wasAsked = pending.has(key);
+    if (!wasAsked || landed.has(key)) {
+      const found = this.#cache.peek(cached, arg, this.#options);
+      // What the request has loaded stays the same, also where memory holds another value by now.
+      if (found !== undefined && (!wasAsked || found.value === landed.get(key))) {
+        peeked.set(key, found);
+        return found.value;
+      }
+    }
+    const loading = loader.load(arg);
+    if (!wasAsked) void loading.then((value) => landed.set(key, value)).catch(() => {}); // its caller gets the error
+    return this.#promised(loading);
   }
 
   /** What is read from now on, in this async context, is this field's: for the trace. */
@@ -146,7 +162,7 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
 
   /** The result of a resolver method under its policy. `next` runs the method. */
   read<A, V>(policy: Policy<A>, arg: A, next: () => Promise<V>): Promise<V> {
-    if (this.#bypass === undefined) return this.#cache.read(policy, arg, next, this.#options);
+    if (this.#bypass === undefined) return this.#promised(this.#cache.read(policy, arg, next, this.#options));
     this.#tracer.bypassed(policy.name, this.#bypass);
     return next();
   }
@@ -180,7 +196,12 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
     const loader = memoized(signal === undefined ? this.#batches : this.#batchesInLoads, load, () =>
       dataLoader<Part<A>, V>((parts) => this.#together(parts, load), null),
     );
-    return loader.load({ arg, signal: signal ?? this.#options.signal });
+    return this.#promised(loader.load({ arg, signal: signal ?? this.#options.signal }));
+  }
+
+  #promised<V>(value: Promise<V>): Promise<V> {
+    this.#options.readSet?.promised();
+    return value;
   }
 
   /** One call for several arguments, cancelled when all their callers have left. */
@@ -211,7 +232,13 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
       reentrant: false,
     };
     const pending = new Map<string, Promise<V>>();
-    const made = { cached, loader: this.#loader(source, cached, pending), pending, resolved: new Map<string, V>() };
+    const made = {
+      cached,
+      loader: this.#loader(source, cached, pending),
+      pending,
+      landed: new Map<string, V>(),
+      peeked: new Map<string, Peeked<V>>(),
+    };
     sources.set(source, made as unknown as Reads<never, unknown>);
     return made;
   }

@@ -14,6 +14,7 @@
  * throws leaves the request without an answer.
  */
 import {
+  type ASTNode,
   type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
@@ -25,6 +26,7 @@ import {
   type GraphQLSchema,
   GraphQLSkipDirective,
   getDirectiveValues,
+  getNamedType,
   getVariableValues,
   isAbstractType,
   isLeafType,
@@ -43,6 +45,7 @@ import {
   visit,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
+import type { Parts } from '../../engine/cache/index.js';
 import { MAX_COMPILED_FIELDS } from '../../graphql/limits.js';
 import {
   Bailout,
@@ -62,6 +65,14 @@ export interface CompileRequest {
   readonly document: DocumentNode;
   readonly operation: OperationDefinitionNode;
   readonly variables: Variables | undefined;
+}
+
+export interface CompiledRunOptions {
+  readonly size?: ResponseSize;
+  /** Keeps and finds parts of the answer. Absent: none are. */
+  readonly parts?: Parts | undefined;
+  /** On whom the answer depends. */
+  readonly viewer?: string;
 }
 
 /** An operation that has been run. */
@@ -86,6 +97,7 @@ export class CompiledQueries {
     dispose: (known, key, reason) => reason !== 'set' && known.deref()?.queries.delete(key),
   });
   #count = 0;
+  #compiled = 0;
 
   constructor(schema: GraphQLSchema) {
     this.#schema = schema;
@@ -102,7 +114,7 @@ export class CompiledQueries {
   async run(
     { document, operation, variables }: CompileRequest,
     context: unknown,
-    size = new ResponseSize(MAX_RESPONSE_BYTES),
+    { size = new ResponseSize(MAX_RESPONSE_BYTES), parts, viewer = '' }: CompiledRunOptions = {},
   ): Promise<Into> {
     const definitions = operation.variableDefinitions ?? [];
     const { coerced } = getVariableValues(this.#schema, definitions, variables ?? {}, { maxErrors: 1 });
@@ -110,10 +122,12 @@ export class CompiledQueries {
     const known = this.#operation(document, operation);
     const key = `${known.id} ${JSON.stringify(known.conditions.map((name) => coerced[name]))}`;
     this.#kept.get(key); // marks it as recently used
-    const query = known.queries.get(key) ?? new CompiledQuery(this.#schema, this.#resolvers, { document, operation });
+    const query =
+      known.queries.get(key) ??
+      new CompiledQuery(++this.#compiled, this.#schema, this.#resolvers, { document, operation });
     const { size: sizeBefore } = query;
     try {
-      return await new Run(query, context, coerced, size).answer();
+      return await new Run(query, coerced, { context, size, parts, viewer }).answer();
     } finally {
       // Queries are compiled as far as they have been run, so their size grows.
       if (query.size !== sizeBefore) this.#keep(known, key, query);
@@ -150,10 +164,18 @@ class CompiledQuery {
   readonly fragments: Record<string, FragmentDefinitionNode> = Object.create(null);
   readonly #resolvers: Resolvers;
   #root: readonly CompiledField[] | undefined;
+  /** Tells it from all others that were compiled in this process. */
+  readonly number: number;
   /** Number of compiled fields. */
   size = 0;
 
-  constructor(schema: GraphQLSchema, resolvers: Resolvers, { document, operation }: Omit<CompileRequest, 'variables'>) {
+  constructor(
+    number: number,
+    schema: GraphQLSchema,
+    resolvers: Resolvers,
+    { document, operation }: Omit<CompileRequest, 'variables'>,
+  ) {
+    this.number = number;
     this.schema = schema;
     this.#resolvers = resolvers;
     this.operation = operation;
@@ -211,13 +233,13 @@ class CompiledQuery {
       key,
       keyBytes: keyBytes(key),
       resolve,
-      complete: this.#completion(definition.type, place, true),
+      complete: this.#completion(definition.type, place, { mayBeNull: true, isItem: false }),
     };
   }
 
-  #completion(type: GraphQLOutputType, place: FieldPlace, mayBeNull: boolean): Complete {
-    if (isNonNullType(type)) return this.#completion(type.ofType, place, false);
-    const complete = this.#present(type, place);
+  #completion(type: GraphQLOutputType, place: FieldPlace, { mayBeNull, isItem }: Position): Complete {
+    if (isNonNullType(type)) return this.#completion(type.ofType, place, { mayBeNull: false, isItem });
+    const complete = this.#present(type, place, isItem);
     return (value, run, into, key) => {
       if (value === null || value === undefined) {
         if (mayBeNull) return null;
@@ -229,11 +251,11 @@ class CompiledQuery {
   }
 
   /** Completes a value that is not null. */
-  #present(type: GraphQLOutputType, place: FieldPlace): Complete {
+  #present(type: GraphQLOutputType, place: FieldPlace, isItem: boolean): Complete {
     if (isLeafType(type)) return leaf(type);
-    if (isListType(type)) return list(this.#completion(type.ofType, place, true));
+    if (isListType(type)) return list(this.#completion(type.ofType, place, { mayBeNull: true, isItem: true }));
     if (isAbstractType(type)) return this.#abstract(type, place);
-    if (isObjectType(type)) return this.#object(type, place);
+    if (isObjectType(type)) return isItem ? this.#item(type, place) : this.#object(type, place);
     throw new Bailout();
   }
 
@@ -244,6 +266,45 @@ class CompiledQuery {
       fields ??= this.#select(type, nodes, run.variables);
       return run.object(value, fields);
     };
+  }
+
+  /** An object in a list. What is made of a row from memory is kept as a part of the answer. */
+  #item(type: GraphQLObjectType, place: FieldPlace): Complete {
+    const complete = this.#object(type, place);
+    const variables = this.#variablesBelow(place.nodes);
+    let fields: readonly CompiledField[] | undefined;
+    let keeps = false;
+    return (value, run, into, key) => {
+      if (type.isTypeOf !== undefined || !isRow(value)) return complete(value, run, into, key);
+      if (fields === undefined) {
+        fields = this.#select(type, place.nodes, run.variables);
+        // An object of plain fields is made as fast as it is found.
+        keeps = fields.some(({ definition }) => !isLeafType(getNamedType(definition.type)));
+      }
+      if (!keeps) return run.object(value, fields);
+      return run.item(value, fields, () => {
+        const given = variables.length === 0 ? '' : JSON.stringify(variables.map((name) => run.variables[name]));
+        return `${this.number}.${place.index} ${run.viewer} ${given}`;
+      });
+    };
+  }
+
+  /** The variables used below these fields, directly or through fragments. */
+  #variablesBelow(nodes: readonly FieldNode[]): readonly string[] {
+    const names = new Set<string>();
+    const spread = new Set<string>();
+    const look = (node: ASTNode) =>
+      visit(node, {
+        Variable: ({ name }) => void names.add(name.value),
+        FragmentSpread: ({ name: { value } }) => {
+          const fragment = this.fragments[value];
+          if (spread.has(value) || fragment === undefined) return;
+          spread.add(value);
+          look(fragment);
+        },
+      });
+    for (const { selectionSet } of nodes) if (selectionSet !== undefined) look(selectionSet);
+    return [...names];
   }
 
   #abstract(type: GraphQLAbstractType, place: FieldPlace): Complete {
@@ -260,6 +321,16 @@ class CompiledQuery {
       return run.when(name, as(value), into, key);
     };
   }
+}
+
+/** Process memory freezes what it holds. */
+function isRow(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && Object.isFrozen(value);
+}
+
+interface Position {
+  readonly mayBeNull: boolean;
+  readonly isItem: boolean;
 }
 
 /** A node with a selection set: an operation, field or fragment. */

@@ -108,7 +108,9 @@ export class OperationExecutor {
 
   async #runCompiled(request: RequestedOperation, context: RequestContext): Promise<ExecutionResult> {
     const size = new ResponseSize(this.#options.maxResponseBytes);
-    return this.#queries.run(request, context, size).then(
+    const { snapshot, readSet, viewerId: viewer } = context;
+    const parts = snapshot ? undefined : this.#options.cache.parts(readSet);
+    return this.#queries.run(request, context, { size, parts, viewer }).then(
       (data) => {
         this.#options.large.note(data, size.bytes, context.viewerId);
         return { data };

@@ -9,7 +9,8 @@ import {
   getArgumentValues,
   type OperationDefinitionNode,
 } from 'graphql';
-import type { ResponseSize } from './response-size.js';
+import type { OpenPart, Parts } from '../../engine/cache/index.js';
+import { bytesOf, type ResponseSize } from './response-size.js';
 
 export type Field = ReturnType<GraphQLObjectType['getFields']>[string];
 export type Resolve = NonNullable<Field['resolve']>;
@@ -49,6 +50,26 @@ interface RunnableQuery {
   root(variables: Variables): readonly CompiledField[];
 }
 
+export interface RunOptions {
+  readonly context: unknown;
+  readonly size: ResponseSize;
+  /** Keeps and finds parts of the answer. Absent: none are. */
+  readonly parts: Parts | undefined;
+  readonly viewer: string;
+}
+
+/** A part of the answer while the run makes it. */
+interface PartInRun {
+  readonly open: OpenPart;
+  readonly around: PartInRun | undefined;
+  /** Number of pending promises and parts within, plus one for the synchronous part. */
+  pending: number;
+  end: () => void;
+}
+
+/** Larger parts are not kept. */
+const MAX_PART_BYTES = 64 * 1024;
+
 /** Thrown for cases that are left to graphql-js. */
 export class Bailout extends Error {
   override readonly name = 'Bailout';
@@ -60,6 +81,10 @@ export class Run {
   readonly context: unknown;
   readonly variables: Variables;
   readonly size: ResponseSize;
+  readonly viewer: string;
+  readonly #parts: Parts | undefined;
+  /** The part of the answer that is being worked on. */
+  #part: PartInRun | undefined;
   /** Indexed by position of the field: all objects of a list call their resolvers with the same arguments. */
   readonly #calls: Call[] = [];
   /** Number of pending promises, plus one for the synchronous part. */
@@ -68,11 +93,13 @@ export class Run {
   #finish: () => void;
   #bailOut: (reason: unknown) => void;
 
-  constructor(query: RunnableQuery, context: unknown, variables: Variables, size: ResponseSize) {
+  constructor(query: RunnableQuery, variables: Variables, { context, size, parts, viewer }: RunOptions) {
     this.query = query;
     this.context = context;
     this.variables = variables;
     this.size = size;
+    this.#parts = parts;
+    this.viewer = viewer;
   }
 
   answer(): Promise<Into> {
@@ -82,7 +109,7 @@ export class Run {
         reject(reason);
       };
       try {
-        const data = this.object(undefined, this.query.root(this.variables));
+        const data = this.#workOn(undefined, () => this.object(undefined, this.query.root(this.variables)));
         this.#finish = () => resolve(data);
         this.#settled();
       } catch (error) {
@@ -102,20 +129,63 @@ export class Run {
     return data;
   }
 
+  /**
+   * The object of a row as part of the answer, found or made and kept. `name` gives its name: see `Parts.keep`. Without
+   * parts `object` is called.
+   */
+  item(row: object, fields: readonly CompiledField[], name: () => string): Into {
+    const parts = this.#parts;
+    if (parts === undefined) return this.object(row, fields);
+    const named = name();
+    const kept = parts.find(named, row);
+    if (kept !== undefined) {
+      this.size.add(kept.bytes);
+      return kept.value as Into;
+    }
+    const part: PartInRun = { open: parts.open(), around: this.#part, pending: 1, end: () => {} };
+    if (part.around !== undefined) part.around.pending++;
+    const value = this.#workOn(part, () => this.object(row, fields));
+    part.end = () => parts.keep(part.open, named, row, value, () => bytesOf(value, MAX_PART_BYTES));
+    this.#settledPart(part);
+    return value;
+  }
+
   /** Completes a value now, or when its promise is fulfilled. */
   when(value: unknown, complete: Complete, into: Into | unknown[], key: string | number): unknown {
     if (!isPromise(value)) return complete(value, this, into as Into, key);
+    const part = this.#part;
     this.#pending++;
+    if (part !== undefined) part.pending++;
     value.then((fulfilled) => {
       if (this.#over) return; // the run has failed
       try {
-        (into as Into)[key] = complete(fulfilled, this, into as Into, key);
+        const completed = () => complete(fulfilled, this, into as Into, key);
+        (into as Into)[key] = this.#workOn(part, completed);
+        if (part !== undefined) this.#settledPart(part);
         this.#settled();
       } catch (error) {
         this.#bailOut(error);
       }
     }, this.#bailOut);
     return undefined; // reserves the position in the order of keys
+  }
+
+  /** `part`: undefined for what belongs to no part. */
+  #workOn<T>(part: PartInRun | undefined, work: () => T): T {
+    if (this.#parts === undefined) return work();
+    const before = this.#part;
+    this.#part = part;
+    try {
+      return this.#parts.within(part?.open ?? 'answer', work);
+    } finally {
+      this.#part = before;
+    }
+  }
+
+  #settledPart(part: PartInRun): void {
+    if (--part.pending > 0) return;
+    part.end();
+    if (part.around !== undefined) this.#settledPart(part.around);
   }
 
   call(place: FieldPlace): Call {

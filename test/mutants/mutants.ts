@@ -933,7 +933,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'A database that was away and is back is served what was stored for it meanwhile.',
     file: IDENTITY_FILE,
     replace: [['this.#toBePurged = true;', '']],
-    killedBy: `${FOREIGN_TEST} > and back voids what was stored for it meanwhile, which may be of the other`,
+    killedBy: `${FOREIGN_TEST} > and back is not served what was stored for it before the purge`,
   },
   {
     name: 'identity/return-served',
@@ -982,7 +982,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: [
       [
         'if (log !== undefined) this.#askLog(pipeline, group, log);\n      return allOf(pipeline.exec());',
-        `const other = this.#ticker.client.pipeline();
+        `const other = this.#groups.ticker.client.pipeline();
       if (log !== undefined) this.#askLog(other, group, log);
       return Promise.all([allOf(pipeline.exec()), allOf(other.exec())]).then((both) => both.flat());`,
       ],

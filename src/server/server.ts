@@ -100,14 +100,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const documents = new Documents({ limited: options.timeLimits === true, turns });
   const bodies = new JsonBodies(app, documents);
   const registration = persistedDocuments?.mode !== 'enforce';
-  const large = new LargeResponses({ maxBytes: maxResponseBytes, turns });
-  const operations = {
-    documents,
-    large,
-    gate: new OperationGate({ ...options, documents }),
-    executor: new OperationExecutor(options.schema, { ...options, maxResponseBytes, large }),
-    registered: new RegisteredDocuments(options.cache.store),
-  };
+  const operations = operationsOf(options, { documents, turns, maxResponseBytes });
   const apollo = createApollo({ ...options, ...operations, mask, registration });
   await apollo.start();
 
@@ -128,6 +121,21 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   serveSubscriptions(app, ENDPOINT, { ...options, mask, documents, listed, maxResponseBytes, connections, limits });
   addServiceRoutes(app, ENDPOINT, options);
   return app;
+}
+
+/** What Apollo's way and that of known operations share. */
+function operationsOf(
+  options: ServerOptions,
+  { documents, turns, maxResponseBytes }: { documents: Documents; turns: Turns; maxResponseBytes: number },
+) {
+  const large = new LargeResponses({ maxBytes: maxResponseBytes, turns });
+  return {
+    documents,
+    large,
+    gate: new OperationGate({ ...options, documents }),
+    executor: new OperationExecutor(options.schema, { ...options, maxResponseBytes, large }),
+    registered: new RegisteredDocuments(options.cache.store),
+  };
 }
 
 function createFastify(options: ServerOptions): FastifyInstance {

@@ -166,6 +166,11 @@ export class Cache {
     return this.#reader.peek(source, arg, options);
   }
 
+  /** As `peek`, for a value that the read set was given before: only if memory holds that value. Reports nothing. */
+  peekSame<A, V>(source: Source<A, V>, arg: A, value: V, options: ReadOptions): Peeked<V> | undefined {
+    return this.#reader.peekSame(source, arg, value, options);
+  }
+
   /**
    * Runs a load that neither reads nor fills the cache. It takes a slot like any other load, since both share the
    * connections to Postgres; inside a load it uses that load's slot.

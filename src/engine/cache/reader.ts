@@ -121,16 +121,29 @@ export class Reader {
 
   /** See `Cache.peek`. */
   peek<A, V>(source: Source<A, V>, arg: A, options: ReadOptions): Peeked<V> | undefined {
-    const { readSet } = options;
     const near = this.#near;
-    if (near === undefined || !this.#mayServeUnasked(readSet)) return undefined;
+    if (near === undefined || !this.#mayServeUnasked(options.readSet)) return undefined;
     const call = this.#names.call(source, arg, options.viewer);
     const nowMs = this.#clock.nowMs();
     const copy = near.get(call.key, nowMs);
     if (copy === undefined) return undefined;
     this.#serveCopy(source, options, call, copy, nowMs);
-    const { value, untilMs } = copy;
-    return { value: value as V, tags: call.tags, since: near.currentCursor, untilMs }; // of this policy's calls
+    return this.#peeked(near, copy) as Peeked<V>; // a copy of this policy's calls
+  }
+
+  /** See `Cache.peekSame`. */
+  peekSame<A, V>(source: Source<A, V>, arg: A, value: V, options: ReadOptions): Peeked<V> | undefined {
+    const near = this.#near;
+    if (near === undefined || !this.#mayServeUnasked(options.readSet)) return undefined;
+    const call = this.#names.call(source, arg, options.viewer);
+    const copy = near.get(call.key, this.#clock.nowMs());
+    if (copy === undefined || copy.value !== value) return undefined;
+    options.readSet?.record(call, copy.stamps, near.currentCursor, copy.untilMs);
+    return this.#peeked(near, copy) as Peeked<V>;
+  }
+
+  #peeked(near: NearCache, { value, tags, untilMs }: NearEntry): Peeked<unknown> {
+    return { value, tags, since: near.currentCursor, untilMs };
   }
 
   /**

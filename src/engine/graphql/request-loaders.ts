@@ -137,13 +137,13 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
       return known.value;
     }
     const wasAsked = pending.has(key);
-    if (!wasAsked || landed.has(key)) {
-      const found = this.#cache.peek(cached, arg, this.#options);
-      // What the request has loaded stays the same, also where memory holds another value by now.
-      if (found !== undefined && (!wasAsked || found.value === landed.get(key))) {
-        peeked.set(key, found);
-        return found.value;
-      }
+    let found: Peeked<V> | undefined;
+    if (!wasAsked) found = this.#cache.peek(cached, arg, this.#options);
+    // What the request has loaded stays the same, also where memory holds another value by now.
+    else if (landed.has(key)) found = this.#cache.peekSame(cached, arg, landed.get(key) as V, this.#options);
+    if (found !== undefined) {
+      peeked.set(key, found);
+      return found.value;
     }
     const loading = loader.load(arg);
     if (!wasAsked) void loading.then((value) => landed.set(key, value)).catch(() => {}); // its caller gets the error

@@ -22,6 +22,7 @@ const LONG = [
   'chaos/smoke',
   'api/access-matrix',
   'cli/main',
+  'api/known-operations',
   'api/filters',
   'api/fuzz',
   'invalidation/physical-copies',

@@ -18,7 +18,7 @@ import { Fuzz } from '../support/fuzz.js';
 import { type LiveApp, liveApp } from '../support/live.js';
 
 const SEED = Number(process.env.FUZZ_SEED || Date.now() % 1_000_000);
-const RANDOM_REQUESTS = Number(process.env.FUZZ_CASES || 800);
+const RANDOM_REQUESTS = Number(process.env.FUZZ_CASES || 400);
 const JSON_TYPE = { 'content-type': 'application/json' };
 const ORIGIN = 'https://studio.apollographql.com';
 /** Of the moment, in every response. */
@@ -131,11 +131,11 @@ describe('the same response as by Apollo', () => {
   beforeEach(() => void answered.mockClear());
 
   test('to the queries of other tests, of several viewers', async () => {
-    for (const user of [f.ada, f.vic, f.eve]) {
+    for (const user of [f.ada, f.eve]) {
       const headers = await tokenOf(user.id);
       for (const operation of corpus(f)) await expectSame(pair, { body: JSON.stringify(operation), headers });
     }
-    expect(await countAnswered()).toBeGreaterThan(300);
+    expect(await countAnswered()).toBeGreaterThan(200);
   });
 
   test('for each origin and media type', async () => {

@@ -13,7 +13,7 @@ import { type Fixture, fixture } from '../support/fixture.js';
 import { type LiveApp, liveApp } from '../support/live.js';
 
 const SEED = Number(process.env.FUZZ_SEED || Date.now() % 1_000_000);
-const ROUNDS = 150;
+const ROUNDS = 60;
 const ITEMS = `query Items($key: String!, $comments: Int = 2) { project(key: $key) { tasks(first: 10) { nodes {
   id title version viewerCanUpdate assignee { name } project { name } labels { nodes { name } }
   comments(first: $comments) { nodes { body author { name } } } } } } }`;

@@ -78,13 +78,13 @@ async function mutate(name: string, input: object): Promise<void> {
 }
 
 const task = (i: number) => f.opsTasks[i]?.id as string;
-/** Around the API: the relay applies it. */
+/** The API changes no such name. */
 const rename = (table: 'users' | 'labels' | 'projects', id: string, name: string) =>
   writer.transactor.transact((tx) =>
     tx.execute(`update ${table} set name = '${name}' where id = '${toUuid(id as UserId)}'`),
   );
 
-/** What was written in another process: the item, and how many items it is read for. */
+/** What another process writes. */
 const WRITES: Record<string, () => Promise<unknown>> = {
   'a title': () => mutate('updateTask', { id: task(0), title: `Title ${unlike}` }),
   'another assignee': () => mutate('updateTask', { id: task(1), assigneeId: f.vic.id }),

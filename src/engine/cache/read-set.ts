@@ -88,7 +88,8 @@ export interface ReadSetOptions {
 export class ReadSet {
   readonly snapshot: boolean;
   readonly #answer: Dependencies | undefined;
-  readonly #open = new Set<OpenPart>();
+  /** Made with the first part: most read sets have none. */
+  #open: Set<OpenPart> | undefined;
   /** What the execution works on now. Undefined: other code runs, which may work for any part. */
   #within: OpenPart | 'answer' | undefined;
 
@@ -128,6 +129,7 @@ export class ReadSet {
       around,
       spoilt: false,
     };
+    this.#open ??= new Set();
     this.#open.add(part);
     return part;
   }
@@ -144,12 +146,12 @@ export class ReadSet {
 
   /** What it depends on and what spoilt it holds for the part around it, too. */
   closePart(part: OpenPart): void {
-    this.#open.delete(part);
+    this.#open?.delete(part);
     if (part.spoilt && part.around !== undefined) part.around.spoilt = true;
   }
 
   #spoilOpen(): void {
-    for (const part of this.#open) part.spoilt = true;
+    for (const part of this.#open ?? []) part.spoilt = true;
   }
 
   /** Records a value that was given. `since`, `untilMs`: see `Dependencies.add`. */

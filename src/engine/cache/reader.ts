@@ -158,8 +158,8 @@ export class Reader {
 
   /**
    * Whether memory may serve on a log read that goes with the READ. Inside a load only where one group has both the log
-   * and the tokens. In a Cluster a write that nobody fenced changes tokens first and is logged later, or not until the
-   * log group takes writes again. A load between the two would store what memory still holds under the new tokens.
+   * and the tokens. In a Cluster an unfenced write changes tokens first and is logged later, or not until the log group
+   * takes writes again. A load between the two would store what memory still holds under the new tokens.
    */
   get #mayServeOnLogRead(): boolean {
     return this.#near !== undefined && (this.#options.store.groups === 1 || !insideLoad());

@@ -270,18 +270,17 @@ class CompiledQuery {
 
   /** An object in a list. What is made of a row from memory is kept as a part of the answer. */
   #item(type: GraphQLObjectType, place: FieldPlace): Complete {
-    const complete = this.#object(type, place);
     const variables = this.#variablesBelow(place.nodes);
     let fields: readonly CompiledField[] | undefined;
     let keeps = false;
-    return (value, run, into, key) => {
-      if (type.isTypeOf !== undefined || !isRow(value)) return complete(value, run, into, key);
+    return (value, run) => {
+      if (type.isTypeOf !== undefined) throw new Bailout();
       if (fields === undefined) {
         fields = this.#select(type, place.nodes, run.variables);
         // An object of plain fields is made as fast as it is found.
         keeps = fields.some(({ definition }) => !isLeafType(getNamedType(definition.type)));
       }
-      if (!keeps) return run.object(value, fields);
+      if (!keeps || !isRow(value)) return run.object(value, fields);
       return run.item(value, fields, () => {
         const given = variables.length === 0 ? '' : JSON.stringify(variables.map((name) => run.variables[name]));
         return `${this.number}.${place.index} ${run.viewer} ${given}`;

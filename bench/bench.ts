@@ -1,12 +1,14 @@
 /** A whole run: rounds in which the contenders take their turns, one after the other, in an order that rotates; then what they come to. */
 import os from 'node:os';
-import { CONTENDERS, type Contender, type ContenderName, contender } from './contender.js';
+import { type CellName, cellsOf } from './cells.js';
+import { CONTENDERS, type Contender, type ContenderName, contender, type TablesName } from './contender.js';
 import { memberId, TASKS_PER_PROJECT } from './dataset.js';
 import { type GrowthRow, measureGrowth } from './growth.js';
-import { type CellName, cellsOf, measureTurn, type Turn, within } from './measure.js';
+import { measureTurn, type Turn, within } from './measure.js';
+import { titleOf, whyMissing } from './nodes.js';
 import { type Summary, summaryOf } from './summary.js';
 import { type Target, targetsOf } from './targets.js';
-import type { Operation } from './workload.js';
+import type { Operation, ReadKind } from './workload.js';
 import { startWorld, type Tasks, type World } from './world.js';
 import { measureWriteCost, type WriteCost } from './write-cost.js';
 
@@ -37,10 +39,19 @@ export interface Machine {
   readonly memoryGiB: number;
   readonly system: string;
   readonly node: string;
+  /** What this server ran on, where a row names no other. */
+  readonly nodeOfOurs: string;
   readonly postgres: string;
   readonly redis: string;
   /** Of the minute before the run, by all that ran: above some tenths the figures are noisy. */
   readonly load: number;
+}
+
+/** A contender that could not run on this machine. */
+export interface Skipped {
+  readonly name: string;
+  readonly title: string;
+  readonly why: string;
 }
 
 export interface Report {
@@ -49,6 +60,7 @@ export interface Report {
   readonly machine: Machine;
   readonly settings: Omit<BenchOptions, 'say' | 'rate'> & { readonly rate: number };
   readonly contenders: Readonly<Partial<Record<ContenderName, Summary & { readonly title: string }>>>;
+  readonly skipped: readonly Skipped[];
   readonly writeCost: WriteCost | undefined;
   readonly growth: readonly GrowthRow[];
   readonly targets: readonly Target[];
@@ -62,9 +74,13 @@ export async function runBench(options: BenchOptions): Promise<Report> {
   const world = await startWorld();
   try {
     const fenced = await world.tasks(options.tasks);
-    const plain = await world.withoutTriggers(fenced);
+    const tables: Tables = {
+      fenced,
+      'without-cache-triggers': await world.withoutTriggers(fenced, 'cache_'),
+      plain: await world.withoutTriggers(fenced),
+    };
     say(`${fenced.data.tasks} tasks`);
-    const run = new Run(world, { fenced, plain }, options);
+    const run = new Run(world, tables, options);
     const measured = await run.all();
     const machine = { ...(await machineOf(world, fenced)), load };
     const { say: _, ...settings } = options;
@@ -75,29 +91,33 @@ export async function runBench(options: BenchOptions): Promise<Report> {
   }
 }
 
+type Tables = Readonly<Record<TablesName, Tasks>>;
+
 class Run {
   rate = 0;
   readonly #world: World;
-  readonly #tasks: { readonly fenced: Tasks; readonly plain: Tasks };
+  readonly #tables: Tables;
   readonly #options: BenchOptions;
   #answers: Readonly<Record<string, string>> = {};
-  #sample = '';
+  readonly #sample: Partial<Record<ReadKind, string>> = {};
 
-  constructor(world: World, tasks: { fenced: Tasks; plain: Tasks }, options: BenchOptions) {
+  constructor(world: World, tables: Tables, options: BenchOptions) {
     this.#world = world;
-    this.#tasks = tasks;
+    this.#tables = tables;
     this.#options = options;
   }
 
-  async all(): Promise<Pick<Report, 'contenders' | 'writeCost' | 'growth' | 'targets' | 'rounds'>> {
+  async all(): Promise<Pick<Report, 'contenders' | 'skipped' | 'writeCost' | 'growth' | 'targets' | 'rounds'>> {
     const { rounds, seconds, seed, say } = this.#options;
-    const { fenced, plain } = this.#tasks;
+    const { fenced, plain } = this.#tables;
     this.#answers = await this.#answersOfOurs();
     this.rate = this.#options.rate ?? (await this.#slowest()) * OPEN_SHARE;
     say(`open loop: ${this.rate.toFixed(0)} arrivals/s`);
     const turns: Partial<Record<ContenderName, Turn[]>> = {};
+    const { ready, skipped } = this.#chosen();
+    for (const { title, why } of skipped) say(`not measured: ${title}: ${why}`);
     for (let round = 0; round < rounds; round++) {
-      for (const one of rotated(this.#chosen(), round)) {
+      for (const one of rotated(ready, round)) {
         const turn = await this.#turn(one, round);
         this.#requireSame(one, turn.sample);
         turns[one.name as ContenderName] = [...(turns[one.name as ContenderName] ?? []), turn];
@@ -112,14 +132,15 @@ class Run {
     const contenders = Object.fromEntries(
       Object.entries(turns).map(([name, of]) => [
         name,
-        { title: contender(name as ContenderName).title, ...summaryOf(of) },
+        { title: titleOf(contender(name as ContenderName), this.#world.nodes), ...summaryOf(of) },
       ]),
     ) as Report['contenders'];
     return {
       contenders,
+      skipped,
       writeCost,
       growth,
-      targets: targetsOf({ summaries: contenders, writeCost, growth }),
+      targets: targetsOf({ summaries: contenders, growth }),
       rounds: Object.fromEntries(
         Object.entries(turns).map(([name, of]) => [name, of.map(({ sample: _, ...turn }) => turn)]),
       ),
@@ -128,19 +149,23 @@ class Run {
 
   async #turn(one: Contender, round: number): Promise<Turn> {
     const turn = this.#turnOf(one, round);
-    const cells = cellsOf(one, this.rate).filter(({ name }) => this.#wantsCell(name));
-    const freshness = this.#wants('freshness') && one.cached && one.kind !== 'limit';
+    const cells = cellsOf(one.cells, this.rate).filter(({ name }) => this.#wantsCell(name));
+    const freshness = this.#wants('freshness') && one.freshness;
     return measureTurn({ ...turn, cells, freshness });
   }
 
   /** @throws when a contender answers other data than those before it: then its figures are of something else. */
-  #requireSame({ name }: Contender, sample: string): void {
-    if (sample === '') return;
-    this.#sample ||= sample;
-    if (sample === this.#sample) return;
-    const at = [...sample].findIndex((char, i) => char !== this.#sample[i]);
-    const near = (text: string) => text.slice(Math.max(0, at - 80), at + 40);
-    throw new Error(`${name} answers other data: …${near(sample)}…, not …${near(this.#sample)}…`);
+  #requireSame({ name, reads }: Contender, sample: Turn['sample']): void {
+    for (const kind of reads) {
+      const own = sample[kind];
+      if (own === undefined) continue;
+      this.#sample[kind] ??= own;
+      const known = this.#sample[kind];
+      if (own === known) continue;
+      const at = [...own].findIndex((char, i) => char !== known[i]);
+      const near = (text: string) => text.slice(Math.max(0, at - 80), at + 40);
+      throw new Error(`${name} answers other data: …${near(own)}…, not …${near(known)}…`);
+    }
   }
 
   async #growth(seed: number): Promise<GrowthRow[]> {
@@ -174,7 +199,7 @@ class Run {
     const rates: number[] = [];
     for (const name of ['tasks-api-uncached', 'apollo-plain'] as const) {
       const one = contender(name);
-      const cells = cellsOf(one, 0).filter((cell) => cell.name === 'mixed');
+      const cells = cellsOf(['mixed'], 0);
       const short = { ...this.#turnOf(one, 0), seconds: Math.min(1, seconds) };
       const turn = await measureTurn({ ...short, cells, freshness: false });
       rates.push(turn.cells.mixed?.perSecond ?? 0);
@@ -184,15 +209,21 @@ class Run {
 
   #turnOf(one: Contender, round: number) {
     const { seconds, seed } = this.#options;
-    const tasks = one.kind === 'peer' ? this.#tasks.plain : this.#tasks.fenced;
+    const tasks = this.#tables[one.tables];
     return { world: this.#world, tasks, contender: one, answers: this.#answers, seed: seed + round, seconds };
   }
 
-  #chosen(): readonly Contender[] {
+  #chosen(): { readonly ready: readonly Contender[]; readonly skipped: readonly Skipped[] } {
     const { only } = this.#options;
     const named = CONTENDERS.filter(({ name }) => only.includes(name));
-    if (named.length > 0) return named;
-    return only.length > 0 && only.every((word) => (PARTS as readonly string[]).includes(word)) ? [] : CONTENDERS;
+    const partsAlone = only.length > 0 && only.every((word) => (PARTS as readonly string[]).includes(word));
+    const chosen: readonly Contender[] = named.length > 0 ? named : partsAlone ? [] : CONTENDERS;
+    const { nodes } = this.#world;
+    const skipped = chosen.flatMap((one) => {
+      const why = whyMissing(one, nodes);
+      return why === undefined ? [] : [{ name: one.name, title: titleOf(one, nodes), why }];
+    });
+    return { ready: chosen.filter(({ name }) => !skipped.some((one) => one.name === name)), skipped };
   }
 
   #wants(part: Part): boolean {
@@ -206,7 +237,7 @@ class Run {
   }
 }
 
-const CELLS: readonly string[] = [...new Set(CONTENDERS.flatMap((one) => cellsOf(one, 0).map(({ name }) => name)))];
+const CELLS: readonly string[] = [...new Set(CONTENDERS.flatMap(({ cells }): readonly CellName[] => cells))];
 /** What `only` may name. */
 export const NAMES: readonly string[] = [...CONTENDERS.map(({ name }) => name), ...PARTS, ...CELLS];
 
@@ -230,17 +261,17 @@ function told({ cells, atRest, reused }: Turn): string {
   return `${costs} ms CPU${wrong.map((text) => `; ${text}`).join('')}`;
 }
 
-async function machineOf({ redis }: World, { sql }: Tasks): Promise<Omit<Machine, 'load'>> {
+async function machineOf({ redis, nodes }: World, { sql }: Tasks): Promise<Omit<Machine, 'load'>> {
   const [postgres] = await sql<{ server_version: string }[]>`show server_version`;
-  const server = await redis.info('server');
   const [cpu] = os.cpus();
   return {
     cpu: cpu?.model.trim() || os.arch(),
     cores: os.availableParallelism(),
     memoryGiB: Math.round(os.totalmem() / 1024 ** 3),
     system: os.type(),
-    node: process.version,
+    node: nodes.own.version,
+    nodeOfOurs: nodes.ours.version,
     postgres: postgres?.server_version ?? '?',
-    redis: /redis_version:(\S+)/.exec(server)?.[1] ?? '?',
+    redis: await redis.version(),
   };
 }

@@ -1,131 +1,135 @@
-/** Who is compared, and each one's process as the bench sees it. */
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
-import { until } from '../test/chaos/wait.js';
-import type { ChildOptions, FromChild, ToChild, Usage } from './contenders/child.js';
-import { JWT_SECRET, type World } from './world.js';
-
-const READY_WITHIN_MS = 30_000;
+/** Who is compared. */
+import type { CellName } from './cells.js';
+import type { DialectName, ReadKind } from './workload.js';
 
 export interface Contender {
   readonly name: string;
-  /** For tables. */
+  /** For tables; without the version of Node. */
   readonly title: string;
   readonly file: string;
   readonly mode: string;
-  readonly dialect: 'api' | 'plain';
+  readonly dialect: DialectName;
   /** `limit`: no GraphQL, no data. */
   readonly kind: 'ours' | 'peer' | 'limit';
   readonly cached: boolean;
   /** Drops what a mutation has made old. */
   readonly invalidates: boolean;
+  readonly tables: TablesName;
+  /** `this`: the Node that runs the bench, or for this server the one that BENCH_NODE names. */
+  readonly node: 'this' | '26';
+  /** A package that npm may have left out. */
+  readonly needs?: string;
+  readonly redis: 'one server' | 'cluster';
+  readonly reads: readonly ReadKind[];
+  readonly cells: readonly CellName[];
+  /** Whether races are provoked and two processes measured as well. */
+  readonly freshness: boolean;
 }
 
-const ours = { file: 'tasks-api', dialect: 'api', kind: 'ours' } as const;
-const peer = { dialect: 'plain', kind: 'peer', mode: 'cached', cached: true } as const;
-const limit = { file: 'limit', dialect: 'api', kind: 'limit', cached: true, invalidates: false } as const;
+/** `without-cache-triggers`: the triggers of this API's own features stay. `plain`: no triggers. */
+export type TablesName = 'fenced' | 'without-cache-triggers' | 'plain';
+
+const COMMON = ['Q1', 'Q2', 'Q3', 'mixed', 'mixed, open loop'] as const;
+const HITS = ['Q1 hits', 'Q2 hits'] as const;
+const RUN = ['Q1 run', 'Q2 run'] as const;
+const COLD = ['Q1 cold', 'Q2 cold'] as const;
+
+const usual = { node: 'this', redis: 'one server', reads: ['Q1', 'Q2', 'Q3'], cells: COMMON } as const;
+const ours = {
+  ...usual,
+  file: 'tasks-api',
+  dialect: 'api',
+  kind: 'ours',
+  tables: 'fenced',
+  mode: 'cached',
+  cached: true,
+  invalidates: true,
+  freshness: false,
+} as const;
+const uncached = { cached: false, invalidates: false, freshness: false } as const;
+const peer = {
+  ...usual,
+  dialect: 'plain',
+  kind: 'peer',
+  tables: 'plain',
+  mode: 'cached',
+  cached: true,
+  freshness: true,
+} as const;
+const limit = {
+  ...usual,
+  file: 'limit',
+  dialect: 'api',
+  kind: 'limit',
+  tables: 'fenced',
+  cached: true,
+  invalidates: false,
+  freshness: false,
+} as const;
+
+const api = {
+  ...ours,
+  name: 'tasks-api',
+  title: 'this server',
+  freshness: true,
+  cells: [...COMMON, ...HITS, ...RUN, ...COLD, 'writes'],
+} as const;
+const apollo = {
+  ...peer,
+  ...uncached,
+  name: 'apollo-plain',
+  title: 'Apollo + DataLoader, no cache',
+  file: 'apollo',
+  mode: 'uncached',
+  cells: [...COMMON, ...COLD, 'writes'],
+} as const;
 
 export const CONTENDERS = [
-  { ...ours, name: 'tasks-api', title: 'this server', mode: 'cached', cached: true, invalidates: true },
+  api,
   {
     ...ours,
-    name: 'tasks-api-uncached',
-    title: 'this server without cache',
-    mode: 'uncached',
-    cached: false,
-    invalidates: false,
+    name: 'tasks-api-cluster',
+    title: 'this server, Redis Cluster of 3 shards',
+    redis: 'cluster',
+    cells: ['mixed'],
   },
+  { ...ours, ...uncached, name: 'tasks-api-uncached', title: 'this server without cache', mode: 'uncached' },
   {
-    ...peer,
-    name: 'apollo-plain',
-    title: 'Apollo + DataLoader, no cache',
-    file: 'apollo',
-    mode: 'uncached',
-    cached: false,
-    invalidates: false,
+    ...ours,
+    ...uncached,
+    name: 'api-without-engine',
+    title: 'this API without the engine',
+    mode: 'without-engine',
+    tables: 'without-cache-triggers',
   },
+  apollo,
   { ...peer, name: 'apollo', title: 'Apollo + response-cache plugin', file: 'apollo', invalidates: false },
   { ...peer, name: 'yoga', title: 'Yoga + response cache', file: 'yoga', invalidates: true },
   { ...peer, name: 'mercurius', title: 'Mercurius + JIT + mercurius-cache', file: 'mercurius', invalidates: true },
-  { ...limit, name: 'limit-redis', title: 'limit: node:http + one Redis GET', mode: 'redis' },
+  {
+    ...limit,
+    name: 'limit-redis',
+    title: 'limit: node:http + one Redis GET',
+    mode: 'redis',
+    cells: [...COMMON, ...HITS],
+  },
   { ...limit, name: 'limit-memory', title: 'limit: node:http, bytes in memory', mode: 'memory' },
+  { ...api, name: 'tasks-api-node26', node: '26', freshness: false },
+  { ...apollo, name: 'apollo-plain-node26', node: '26' },
+  {
+    ...peer,
+    ...uncached,
+    name: 'postgraphile',
+    title: 'PostGraphile 5, no cache',
+    file: 'postgraphile',
+    needs: 'postgraphile',
+    mode: 'uncached',
+    dialect: 'postgraphile',
+    node: '26',
+    reads: ['Q1', 'Q2'],
+    cells: ['Q1', 'Q2', ...COLD],
+  },
 ] as const satisfies readonly Contender[];
 export type ContenderName = (typeof CONTENDERS)[number]['name'];
 
 export const contender = (name: ContenderName): Contender => CONTENDERS.find((one) => one.name === name) as Contender;
-
-export class Running {
-  readonly #process: ChildProcess;
-  #port = 0;
-  #usage: ((usage: Usage) => void) | undefined;
-  #profiled: (() => void) | undefined;
-  #died = false;
-
-  private constructor(started: ChildProcess) {
-    this.#process = started;
-  }
-
-  static async start(
-    { file, mode, kind }: Contender,
-    world: World,
-    given: Pick<ChildOptions, 'databaseUrl' | 'answers'>,
-  ): Promise<Running> {
-    const options: ChildOptions = { ...given, mode, redisUrl: world.redisUrl, jwtSecret: JWT_SECRET };
-    const compiled = kind === 'peer' ? world.compiled.peers : world.compiled.server;
-    const started = fork(join(compiled, 'bench/contenders', `${file}.js`), {
-      execArgv: ['--max-semi-space-size=64'], // as in production; it makes none of them dearer
-      env: { PATH: process.env['PATH'], NODE_ENV: 'production', BENCH_CHILD: JSON.stringify(options) },
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      detached: true, // a Ctrl-C in the terminal is for us
-    });
-    const pid = started.pid as number;
-    world.reaper.watch(pid);
-    const running = new Running(started);
-    started.once('exit', () => {
-      world.reaper.forget(pid);
-      running.#died = true;
-    });
-    started.on('message', (message: FromChild) => {
-      if (message.kind === 'ready') running.#port = message.port;
-      else if (message.kind === 'usage') running.#usage?.(message);
-      else running.#profiled?.();
-    });
-    const what = `${file} (${mode}) is ready`;
-    await until(what, () => running.#died || running.#port !== 0, { withinMs: READY_WITHIN_MS, everyMs: 10 });
-    if (running.#died) throw new Error(`${file} (${mode}) ended before it was ready`);
-    return running;
-  }
-
-  get origin(): string {
-    return `http://127.0.0.1:${this.#port}`;
-  }
-
-  /** Since it began. */
-  usage(): Promise<Usage> {
-    return new Promise((resolve, reject) => {
-      if (this.#died) return reject(new Error('the contender has ended'));
-      this.#usage = resolve;
-      this.#tell({ kind: 'usage' });
-    });
-  }
-
-  /** Begins a profile of its CPU, or ends it and writes it to `file`. */
-  profile(file: string): Promise<void> {
-    return new Promise((resolve) => {
-      this.#profiled = resolve;
-      this.#tell({ kind: 'profile', file });
-    });
-  }
-
-  #tell(message: ToChild): void {
-    this.#process.send(message);
-  }
-
-  async stop(): Promise<void> {
-    if (this.#died) return;
-    const gone = once(this.#process, 'exit');
-    this.#process.kill('SIGKILL');
-    await gone;
-  }
-}

@@ -110,6 +110,8 @@ export interface LoadResult {
   readonly seconds: number;
   /** Of the generator's own event loop; near 1 it is the generator that was measured. */
   readonly busy: number;
+  /** Requests that an open loop sent at once, since all of them were due, on average. */
+  readonly burst: number;
 }
 
 export async function closedLoop(load: Load, clients: number): Promise<LoadResult> {
@@ -132,21 +134,24 @@ export async function openLoop(load: Load, rate: number, random: Random): Promis
   const busySince = performance.eventLoopUtilization();
   const untilMs = startedMs + load.seconds * 1000;
   const underWay = new Set<Promise<void>>();
+  let [sent, bursts] = [0, 0];
   let dueMs = startedMs + poissonGapMs(random, rate);
   while (dueMs < untilMs) {
+    if (dueMs <= performance.now()) bursts++;
     // A timer is a millisecond late: what has become due since is sent at once, and its time counts from when it was due.
     while (dueMs <= performance.now() && dueMs < untilMs) {
       const operation = load.next();
       if (operation === undefined) {
         await Promise.all(underWay);
-        return ended(startedMs, busySince);
+        return ended(startedMs, busySince, sent / bursts);
       }
+      sent++;
       if (underWay.size >= MAX_WAITING) {
         load.tally.failed(new Error(`${MAX_WAITING} requests wait: the server is too slow for this rate`));
       } else {
-        const sent = one(load, operation, dueMs);
-        underWay.add(sent);
-        void sent.finally(() => underWay.delete(sent));
+        const request = one(load, operation, dueMs);
+        underWay.add(request);
+        void request.finally(() => underWay.delete(request));
       }
       dueMs += poissonGapMs(random, rate);
     }
@@ -154,7 +159,7 @@ export async function openLoop(load: Load, rate: number, random: Random): Promis
     await new Promise((resolve) => (waitMs > 1 ? setTimeout(resolve, waitMs) : setImmediate(resolve)));
   }
   await Promise.all(underWay);
-  return ended(startedMs, busySince);
+  return ended(startedMs, busySince, sent / bursts);
 }
 
 async function one({ client, tally, watch }: Load, operation: Operation, sinceMs: number): Promise<void> {
@@ -169,8 +174,9 @@ async function one({ client, tally, watch }: Load, operation: Operation, sinceMs
   }
 }
 
-function ended(startedMs: number, busySince: EventLoopUtilization): LoadResult {
+function ended(startedMs: number, busySince: EventLoopUtilization, burst = 1): LoadResult {
   return {
+    burst,
     seconds: (performance.now() - startedMs) / 1000,
     busy: performance.eventLoopUtilization(busySince).utilization,
   };

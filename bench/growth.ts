@@ -1,6 +1,7 @@
 /** Whether a request costs the same on a large table as on a small one: hits of 1, 10 and 100 entries by 1 and 2 processes, and cold reads. */
+import { CLIENTS, cold } from './cells.js';
 import { contender } from './contender.js';
-import { type Cell, CLIENTS, cold, type RunningTurn, within } from './measure.js';
+import { type Cell, type RunningTurn, within } from './measure.js';
 import { type CellSummary, cellSummary } from './summary.js';
 import type { Tasks, World } from './world.js';
 

@@ -19,9 +19,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { until } from '../test/chaos/wait.js';
-import { contender } from './contender.js';
+import { type CellSpec, CLIENTS, cellsOf } from './cells.js';
 import { Client, closedLoop } from './generator.js';
-import { type CellSpec, CLIENTS, cellsOf, runCell } from './measure.js';
 import { median, Tally } from './tally.js';
 import { DIALECTS, Workload } from './workload.js';
 import { JWT_SECRET, startWorld, type Tasks, type World } from './world.js';
@@ -35,13 +34,10 @@ const READY_WITHIN_MS = 30_000;
 const env = process.env;
 const turns = Number(env['PAIR_TURNS'] || 24);
 const seed = Number(env['BENCH_SEED'] || 1);
-const ours = contender('tasks-api');
-const CELLS: readonly CellSpec[] = [
-  ...cellsOf(ours, 0).filter(({ name }) => ['Q1 hits', 'Q2 hits', 'Q3', 'mixed', 'writes'].includes(name)),
-  runCell('Q1'),
-  runCell('Q2'),
-  ...cellsOf(ours, 0).filter(({ name }) => name.endsWith(' cold')),
-];
+const CELLS: readonly CellSpec[] = cellsOf(
+  ['Q3', 'Q1 hits', 'Q2 hits', 'mixed', 'Q1 run', 'Q2 run', 'Q1 cold', 'Q2 cold', 'writes'],
+  0,
+);
 
 /** Loaded into a server before its own code: answers every message with the CPU time used so far, in ms. */
 const METER = `data:text/javascript,${encodeURIComponent(`
@@ -79,7 +75,7 @@ class Build {
         RATE_LIMIT_POINTS: '0',
         TIME_LIMITS: 'off',
         DATABASE_URL: tasks.url,
-        REDIS_URL: `${world.redisUrl}/${slot}`,
+        REDIS_URL: `${world.redis.url}/${slot}`,
         JWT_SECRET,
       },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -106,7 +102,7 @@ class Build {
   /** Asks for all known keys, twice: the second time what is stored comes into memory. */
   async warmUp(): Promise<void> {
     for (let time = 0; time < 2; time++) {
-      const known = this.workload.known();
+      const known = this.workload.known(['Q1', 'Q2', 'Q3']);
       const asking = async () => {
         for (const operation of known) await this.client.ask(operation);
       };

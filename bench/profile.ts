@@ -4,30 +4,33 @@
  * profiler's own work is left out.
  *
  *   PROFILE_CELLS   names of cells, with commas; default Q1,Q2,mixed,Q1 cold,Q2 cold,writes, and `Q1 run`, `Q2 run`: known rows, unknown answers
+ *   PROFILE_CONTENDER  another one, such as tasks-api-uncached; default tasks-api
  *   PROFILE_CLIENTS at once; default: the cell's own. Of one, each request bears its trips alone
  *   PROFILE_DIR     the folder that the profiles are kept in, for DevTools or speedscope; default: they are dropped
  *   BENCH_SECONDS, BENCH_SEED, BENCH_TASKS, TEST_DATABASE_URL   as in run.ts
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import type { Profiler } from 'node:inspector';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { contender } from './contender.js';
-import { cellsOf, runCell, within } from './measure.js';
+import { cellsOf } from './cells.js';
+import { type ContenderName, contender } from './contender.js';
+import { within } from './measure.js';
 import { startWorld } from './world.js';
 
 const SHOWN = 25;
 /** Its own work, in the process that it looks at. */
 const PROFILER = 'bench/contenders/child';
 const env = process.env;
-const one = contender('tasks-api');
+const one = contender((env['PROFILE_CONTENDER'] || 'tasks-api') as ContenderName);
 
-const CELLS = [...cellsOf(one, 300), runCell('Q1'), runCell('Q2')];
+const CELLS = cellsOf(one.cells, 300);
 const clients = Number(env['PROFILE_CLIENTS']) || undefined;
 const wanted = (env['PROFILE_CELLS'] || 'Q1,Q2,mixed,Q1 run,Q2 run,Q1 cold,Q2 cold,writes').split(',');
 
 const world = await startWorld();
 const dir = env['PROFILE_DIR'] || (await mkdtemp(join(tmpdir(), 'tasks-profile-')));
+await mkdir(dir, { recursive: true });
 try {
   const tasks = await world.tasks(Number(env['BENCH_TASKS'] || 100_000));
   const seconds = Number(env['BENCH_SECONDS'] || 5);

@@ -1,8 +1,9 @@
 /** A report as Markdown. */
 import type { Report } from './bench.js';
+import type { CellName } from './cells.js';
 import { CONTENDERS } from './contender.js';
-import type { CellName } from './measure.js';
-import { type Target, verdictOf } from './targets.js';
+import type { CellSummary } from './summary.js';
+import { headlineOf, type Target, verdictOf } from './targets.js';
 
 export function markdownOf(report: Report): string {
   return [
@@ -10,6 +11,11 @@ export function markdownOf(report: Report): string {
     describe(report),
     '## Cost',
     costTable(report),
+    skippedLines(report),
+    versionsLine(report),
+    '## Other cells',
+    otherCellsTable(report),
+    writeCostLine(report),
     '## Time',
     `Closed loop, and the open one with ${report.settings.rate.toFixed(0)} arrivals a second for everybody.`,
     timeTable(report),
@@ -17,8 +23,25 @@ export function markdownOf(report: Report): string {
     targetTable(report.targets),
     'A thousand readers of one hot key on 4 processes, and at most 4 filling loads per invalidation: `npm run test:load` checks that.',
     ...(report.growth.length === 0 ? [] : ['## Growth', growthTable(report)]),
-    '',
-  ].join('\n\n');
+  ]
+    .filter((part) => part !== '')
+    .join('\n\n')
+    .concat('\n');
+}
+
+/** What the README shows: the ratio that matters, the costs, the missed targets by name. */
+export function readmeBlock(report: Report): string {
+  const chart = '![CPU per request of this server and of others](bench/results/bench.svg)';
+  const notes = [missedTargets(report), skippedLines(report), versionsLine(report), describe(report)];
+  return [headline(report), chart, costTable(report), ...notes].filter((part) => part !== '').join('\n\n');
+}
+
+function headline({ contenders }: Report): string {
+  const target = headlineOf(contenders);
+  if (target === undefined) return '';
+  const { value, detail, floor, goal } = target;
+  const times = value >= 1 ? `${value.toFixed(1)} times less CPU than` : `${(1 / value).toFixed(1)} times the CPU of`;
+  return `**Under the mixed load a request takes ${times} Apollo + DataLoader without a cache** (${detail}; the floor is ${floor} times less, the goal ${goal}).`;
 }
 
 /** On which machine, when, how. */
@@ -30,12 +53,36 @@ before it ${load.toFixed(1)}.`;
 }
 
 const COLUMNS: readonly CellName[] = ['Q1', 'Q2', 'Q3', 'mixed'];
+const OTHERS: readonly CellName[] = ['Q1 hits', 'Q2 hits', 'Q1 run', 'Q2 run', 'Q1 cold', 'Q2 cold', 'writes'];
 
-/** Shown beside the costs in the README, which lists no targets. */
-export function missedTargets({ targets }: Report): string {
-  const missed = targets.filter((target) => verdictOf(target) === 'NOT').length;
-  return `**${missed} of ${targets.length} targets are missed** ([all of them](bench/results/bench.md#targets), \
-[why](bench/README.md#why-targets-are-missed)).`;
+/** With what each of them reached and should have reached. */
+function missedTargets({ targets }: Report): string {
+  const missed = targets.filter((target) => verdictOf(target) === 'NOT');
+  const links = '([all of them](bench/results/bench.md#targets), [why](bench/README.md#why-targets-are-missed))';
+  const lines = missed.map(
+    (target) => `- ${target.what}: ${shown(target.value)}${target.unit}, expected ${limitsOf(target)[0]}`,
+  );
+  const count = `**${missed.length} of ${targets.length} targets are missed** ${links}${missed.length === 0 ? '.' : ':'}`;
+  return [count, ...(lines.length === 0 ? [] : ['', ...lines])].join('\n');
+}
+
+/** Floor and goal. */
+function limitsOf({ bound, floor, goal }: Target): [string, string] {
+  const sign = bound === 'most' ? '≤' : '≥';
+  return [`${sign} ${floor}`, goal === undefined ? '' : `${sign} ${goal}`];
+}
+
+/** Contenders that could not run, by reason. Empty: all ran. */
+function skippedLines({ skipped }: Report): string {
+  const reasons = [...new Set(skipped.map(({ why }) => why))];
+  const titles = (reason: string) => skipped.filter(({ why }) => why === reason).map(({ title }) => title);
+  return reasons.map((reason) => `Not measured: ${titles(reason).join('; ')} (${reason}).`).join('\n\n');
+}
+
+/** Empty: all ran on one version, where a row names no other. */
+function versionsLine({ machine: { node, nodeOfOurs } }: Report): string {
+  if (node === nodeOfOurs) return '';
+  return `**This server ran on Node ${nodeOfOurs}, the others on Node ${node}: the targets compare the two.**`;
 }
 
 /** What the README shows. */
@@ -68,32 +115,47 @@ export function costTable(report: Report): string {
   );
 }
 
+/** Cells that some contenders have. */
+function otherCellsTable(report: Report): string {
+  const rows = ofContenders(report, ({ title, cells }) => [
+    title,
+    ...OTHERS.map((name) => fixed(cells[name]?.cpuMs, 3)),
+  ]);
+  return table(
+    ['CPU ms per request', ...OTHERS],
+    rows.filter(([, ...cells]) => cells.some((cell) => cell !== '')),
+  );
+}
+
+function writeCostLine({ writeCost }: Report): string {
+  if (writeCost === undefined) return '';
+  const { transactedMs, plainMs, writes } = writeCost;
+  return `One write at a time: ${transactedMs.toFixed(2)} ms through the transactor, ${plainMs.toFixed(2)} ms in a plain transaction \
+on tables without triggers; medians of ${writes} writes each.`;
+}
+
 function timeTable(report: Report): string {
   const rows = ofContenders(report, ({ title, cells }) => [
     title,
     ...COLUMNS.flatMap((name) => {
       const cell = cells[name];
-      return cell === undefined ? ['', ''] : [grouped(cell.perSecond), `${fixed(cell.p50, 2)} / ${fixed(cell.p99, 1)}`];
+      return [cell === undefined ? '' : grouped(cell.perSecond), latencyOf(cell)];
     }),
-    `${fixed(cells['mixed, open loop']?.p50, 2)} / ${fixed(cells['mixed, open loop']?.p99, 1)}`,
+    latencyOf(cells['mixed, open loop']),
     fixed((cells.mixed?.busy ?? Number.NaN) * 100, 0),
   ]);
   const headers = COLUMNS.flatMap((name) => [`${name}/s`, `${name} p50 / p99 ms`]);
   return table(['', ...headers, 'open loop p50 / p99 ms', 'generator busy %'], rows);
 }
 
+function latencyOf(cell: CellSummary | undefined): string {
+  return cell === undefined ? '' : `${fixed(cell.p50, 2)} / ${fixed(cell.p99, 1)}`;
+}
+
 export function targetTable(targets: readonly Target[]): string {
   const rows = targets.map((target) => {
-    const { what, bound, floor, goal, value, unit, detail } = target;
-    const sign = bound === 'most' ? '≤' : '≥';
-    return [
-      what,
-      verdictOf(target),
-      `${shown(value)}${unit}`,
-      `${sign} ${floor}`,
-      goal === undefined ? '' : `${sign} ${goal}`,
-      detail,
-    ];
+    const { what, value, unit, detail } = target;
+    return [what, verdictOf(target), `${shown(value)}${unit}`, ...limitsOf(target), detail];
   });
   return table(['target', '', 'value', 'floor', 'goal', 'of'], rows);
 }
@@ -113,11 +175,16 @@ function growthTable({ growth }: Report): string {
 
 type Row = NonNullable<Report['contenders'][keyof Report['contenders']]>;
 
-/** In their order, those that were measured. */
+/** In their order, those that were measured; below this server, the same by two processes. */
 function ofContenders({ contenders }: Report, row: (one: Row) => string[]): string[][] {
   return CONTENDERS.flatMap(({ name }) => {
     const one = contenders[name];
-    return one === undefined ? [] : [row(one)];
+    if (one === undefined) return [];
+    const byTwo = name === 'tasks-api' ? one.cells['mixed, 2 processes'] : undefined;
+    if (byTwo === undefined) return [row(one)];
+    const atRest = { checked: 0, stale: 0 };
+    const two = { title: `${one.title}, 2 processes`, cells: { mixed: byTwo }, atRest, stalePerMillion: undefined };
+    return [row(one), row(two)];
   });
 }
 

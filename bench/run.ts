@@ -8,6 +8,8 @@
  *   BENCH_GROWTH    sizes of tables, default 10000,100000,1000000; 0: none
  *   BENCH_ONLY      names of contenders, parts (freshness, write-cost, growth) and cells, with commas; default: all
  *   BENCH_RATE      arrivals a second of the open loop; default: 60 % of what the slowest can do
+ *   BENCH_NODE      the executable that runs this server; default: the Node that runs the bench
+ *   BENCH_NODE26    a Node 26, for the rows that are titled with it; default: `npx -p node@26`; none: without these rows
  *   BENCH_RESULTS   the folder that bench.json, bench.md and bench.svg go to; default: results/, and then the README shows them
  *   TEST_DATABASE_URL   of a server; default: a private one that writes nothing through to the disk
  *
@@ -18,7 +20,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NAMES, type Report, runBench } from './bench.js';
 import { chartOf } from './chart.js';
-import { costTable, describe, markdownOf, missedTargets, targetTable } from './report.js';
+import { costTable, markdownOf, readmeBlock, targetTable } from './report.js';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const MARKED = /(<!-- bench -->\n)[\s\S]*(<!-- \/bench -->)/;
@@ -84,8 +86,7 @@ async function write(report: Report): Promise<void> {
 
 async function showInReadme(report: Report): Promise<void> {
   const file = join(HERE, '../README.md');
-  const chart = '![CPU per request of this server and of others](bench/results/bench.svg)';
-  const shown = [chart, costTable(report), missedTargets(report), describe(report)].join('\n\n');
+  const shown = readmeBlock(report);
   const text = await readFile(file, 'utf8');
   await writeFile(
     file,

@@ -1,6 +1,7 @@
 /** The rounds of one contender as one figure each: medians, but sums of what is counted. */
 
-import type { Cell, CellName, Turn } from './measure.js';
+import type { CellName } from './cells.js';
+import type { Cell, Turn } from './measure.js';
 import { median } from './tally.js';
 
 const MEDIANS = ['perSecond', 'p50', 'p99', 'cpuMs', 'sql', 'redis', 'rssMiB', 'busy'] as const;

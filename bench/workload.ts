@@ -2,6 +2,7 @@
  * What is asked, in which shares, of which keys. Two dialects of one question: this API's schema, and the plain one of the others. A part of the
  * keys is known, which are asked for before anything is measured, and drawn by Zipf's law; the rest is fresh, each asked once in a round.
  */
+import { fromUuid, type Id, toUuid } from '../src/db/ids.js';
 import { type Random, randomOf } from '../test/chaos/random.js';
 import { type Dataset, memberId, projectId, TASKS_PER_PROJECT, taskId, teamOfProject, teamOfTask } from './dataset.js';
 import { zipf } from './random.js';
@@ -23,13 +24,15 @@ type Question =
   | { readonly kind: 'nodes'; readonly tasks: readonly number[] }
   | { readonly kind: 'write'; readonly task: number; readonly change: Readonly<Record<string, string>> };
 
+type Read = Extract<Question, { readonly kind: ReadKind }>;
+
 /** Shares of a mix; they sum to 1. */
 export type Mix = Readonly<Partial<Record<ReadKind | 'write', number>>>;
 
 export const MIXED: Mix = { Q1: 0.6, Q2: 0.2, Q3: 0.15, write: 0.05 };
 /** Of reads: for keys that nobody has asked for yet in this round. */
 export const FRESH_SHARE = 0.04;
-const KNOWN_PROJECTS = 100;
+export const KNOWN_PROJECTS = 100;
 /** Of the projects that are not known: those whose tasks are asked for one by one. */
 const FRESH_PROJECTS_FOR_TASKS = 0.2;
 const UNWRITTEN = 3;
@@ -67,19 +70,21 @@ export class Workload {
     this.#rankOfProject = zipf(this.#projects.length);
   }
 
-  /** Every known key once, by each kind of read. */
-  *known(): Generator<Operation> {
-    for (const task of this.#tasks) yield { kind: 'Q1', task };
-    for (const project of this.#projects) yield { kind: 'Q2', project };
-    for (const project of this.#projects) yield { kind: 'Q3', project };
+  /** Every known key once, by each of these kinds of reads. */
+  *known(kinds: readonly ReadKind[]): Generator<Read> {
+    for (const kind of kinds) {
+      if (kind === 'Q1') for (const task of this.#tasks) yield { kind, task };
+      else for (const project of this.#projects) yield { kind, project };
+    }
   }
 
   /** Some questions of each kind about tasks that are never written to. */
-  *unwritten(): Generator<Operation> {
+  *unwritten(kinds: readonly ReadKind[]): Generator<Read> {
     for (let n = 0; n < UNWRITTEN; n++) {
-      yield { kind: 'Q1', task: this.#data.tasks - n * TASKS_PER_PROJECT };
-      yield { kind: 'Q2', project: this.#data.projects - n };
-      yield { kind: 'Q3', project: this.#data.projects - n };
+      for (const kind of kinds) {
+        if (kind === 'Q1') yield { kind, task: this.#data.tasks - n * TASKS_PER_PROJECT };
+        else yield { kind, project: this.#data.projects - n };
+      }
     }
   }
 
@@ -170,6 +175,8 @@ export interface Versioned {
   readonly version: number;
 }
 
+export type DialectName = 'api' | 'plain' | 'postgraphile';
+
 /** How a contender is asked, and how its answers are read. */
 export interface Dialect {
   /** The body of the request. */
@@ -181,6 +188,9 @@ export interface Dialect {
 }
 
 const TASK = 'title status version assignee { name } project { name }';
+const PG_TASK = 'title status version assignee: userByAssigneeId { name } project: projectByProjectId { name }';
+const PG_LABELS =
+  'taskLabelsByProjectIdAndTaskId(orderBy: [LABEL_ID_ASC]) { nodes { label: labelByProjectIdAndLabelId { name } } }';
 const STATS = 'total byStatus { status count } overdue completedLast7Days medianCycleTimeHours';
 const DOCUMENTS = {
   api: {
@@ -198,15 +208,25 @@ const DOCUMENTS = {
     nodes: '',
     write: 'mutation Write($input: UpdateTaskInput!) { updateTask(input: $input) { id version } }',
   },
+  postgraphile: {
+    Q1: `query Q1($id: UUID!) { task: taskByRowId(rowId: $id) { ${PG_TASK} } }`,
+    Q2: `query Q2($id: UUID!) { tasks: allTasks(condition: { projectId: $id }, first: 20, orderBy: [CREATED_AT_DESC, ROW_ID_DESC]) {
+      nodes { id: rowId ${PG_TASK} labels: ${PG_LABELS} } } }`,
+    Q3: '',
+    nodes: '',
+    write: '',
+  },
 } as const;
 
 // What answers hold, by the documents above: whatever is not there ends as an error of the contender.
 type Task = { id: string; title: string; status: string; version: number; labels?: unknown };
 type Data = Record<string, unknown>;
 
+/** `idText`: an id as this dialect writes it. */
 function dialect(
   documents: Record<Operation['kind'], string>,
   from: (operation: Operation, data: Data) => unknown,
+  idText: (id: Id) => string = (id) => id,
 ): Dialect {
   // Written out beforehand: the generator must be cheaper than the servers.
   const fronts = Object.fromEntries(
@@ -215,10 +235,10 @@ function dialect(
   const variables = (operation: Operation): string => {
     switch (operation.kind) {
       case 'Q1':
-        return `{"id":"${taskId(operation.task)}"}}`;
+        return `{"id":"${idText(taskId(operation.task))}"}}`;
       case 'Q2':
       case 'Q3':
-        return `{"id":"${projectId(operation.project)}"}}`;
+        return `{"id":"${idText(projectId(operation.project))}"}}`;
       case 'nodes':
         return `${JSON.stringify({ ids: operation.tasks.map(taskId) })}}`;
       case 'write':
@@ -273,7 +293,7 @@ function numberOfId(id: string): number {
   return Number((bits & 0xffff_ffff_ffffn).toString(16));
 }
 
-export const DIALECTS: Readonly<Record<'api' | 'plain', Dialect>> = {
+export const DIALECTS: Readonly<Record<DialectName, Dialect>> = {
   api: dialect(DOCUMENTS.api, ({ kind }, data) => {
     switch (kind) {
       case 'Q1':
@@ -304,4 +324,18 @@ export const DIALECTS: Readonly<Record<'api' | 'plain', Dialect>> = {
         return data['updateTask'];
     }
   }),
+  postgraphile: dialect(
+    DOCUMENTS.postgraphile,
+    ({ kind }, data) => {
+      if (kind === 'Q1') return data['task'];
+      if (kind !== 'Q2') throw new Error(`PostGraphile is not asked ${kind}`);
+      const { nodes } = data['tasks'] as { nodes: (Task & { labels: { nodes: { label: unknown }[] } })[] };
+      return nodes.map(({ id, labels, ...task }) => ({
+        id: fromUuid('task', id),
+        ...task,
+        labels: labels.nodes.map(({ label }) => label),
+      }));
+    },
+    toUuid,
+  ),
 };

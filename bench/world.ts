@@ -1,4 +1,4 @@
-/** What a bench runs on, all of it private: Postgres with the data, once with our triggers and once without, a Redis, the contenders compiled. */
+/** What a bench runs on, all of it private: Postgres with the data, with our triggers and without, Redis, the contenders compiled. */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { cp, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
@@ -6,14 +6,14 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Redis } from 'ioredis';
 import postgres, { type Sql } from 'postgres';
 import { migrateDatabase } from '../src/db/migrate.js';
 import { startPostgres } from '../src/development/embedded/postgres.js';
 import { signToken, type TokenOptions } from '../src/server/auth/tokens.js';
 import { type Reaper, startReaper } from '../test/chaos/reaper.js';
-import { RedisNode } from '../test/chaos/redis-node.js';
 import { type Dataset, datasetOf, fillDatabase, viewerId } from './dataset.js';
+import { findNodes, type Nodes } from './nodes.js';
+import { type RedisServers, startRedisCluster, startRedisServer } from './redis-servers.js';
 
 const BENCH = fileURLToPath(new URL('.', import.meta.url));
 const ROOT = join(BENCH, '..');
@@ -52,83 +52,107 @@ export interface Tasks {
 }
 
 export interface World {
-  readonly redisUrl: string;
-  readonly redis: Redis;
+  readonly nodes: Nodes;
+  readonly redis: RedisServers;
+  /** Started by the first call. */
+  cluster(): Promise<RedisServers>;
   /** Where all that a contender's process runs is compiled to. */
   readonly compiled: Compiled;
   readonly reaper: Reaper;
   /** A database filled with at least so many tasks. */
   tasks(count: number, migrate?: (url: string) => Promise<void>): Promise<Tasks>;
-  /** The same without our triggers, for those who do not need them. */
-  withoutTriggers(tasks: Tasks): Promise<Tasks>;
+  /** A copy in which triggers are disabled: those whose names begin with `prefix`. Default: all. */
+  withoutTriggers(tasks: Tasks, prefix?: string): Promise<Tasks>;
   drop(tasks: Tasks): Promise<void>;
   stop(): Promise<void>;
 }
 
 /** On the server of TEST_DATABASE_URL, else on a private one. */
 export async function startWorld(): Promise<World> {
+  const nodes = findNodes(process.env);
   const reaper = startReaper();
   const compiled = await compile(reaper);
   const server = await databaseServer(reaper);
-  const dir = await mkdtemp(join(tmpdir(), 'tasks-bench-redis-'));
-  reaper.removes(dir);
-  const node = await RedisNode.create({ dir, role: 'data', reaper, lines: [] });
-  await node.start();
-  const redisUrl = `redis://127.0.0.1:${node.port}`;
-  const redis = new Redis(redisUrl);
-  const admin = connect(server.url);
-  const made = new Set<string>();
-
-  const opened = async (name: string, data: Dataset): Promise<Tasks> => {
-    made.add(name);
-    const url = new URL(server.url);
-    url.pathname = `/${name}`;
-    const teams = Array.from({ length: data.teams }, (_, i) => signToken(TOKENS, viewerId(i + 1), '12h'));
-    return { data, url: url.href, sql: connect(url.href), tokens: ['', ...(await Promise.all(teams))] };
-  };
-  const newName = () => `bench_${randomBytes(4).toString('hex')}`;
+  const redis = await startRedisServer(reaper);
+  const databases = new Databases(server.url);
+  let cluster: Promise<RedisServers> | undefined;
   return {
-    redisUrl,
+    nodes,
     redis,
+    cluster() {
+      cluster ??= startRedisCluster(reaper);
+      return cluster;
+    },
     compiled,
     reaper,
-    async tasks(count, migrate = migrateDatabase) {
-      const name = newName();
-      await admin.unsafe(`create database ${name}`);
-      const tasks = await opened(name, datasetOf(count));
-      await migrate(tasks.url);
-      await fillDatabase(tasks.sql, tasks.data);
-      return tasks;
-    },
-    async withoutTriggers(tasks) {
-      const name = newName();
-      const template = new URL(tasks.url).pathname.slice(1);
-      await tasks.sql.end(); // nobody may be in a template
-      await admin.unsafe(`create database ${name} template ${template}`);
-      Object.assign(tasks, { sql: connect(tasks.url) });
-      const copy = await opened(name, tasks.data);
-      for (const { table } of await copy.sql<{ table: string }[]>`
-        select distinct tgrelid::regclass::text as table from pg_trigger where not tgisinternal`) {
-        await copy.sql.unsafe(`alter table ${table} disable trigger user`);
-      }
-      await copy.sql.unsafe('analyze');
-      return copy;
-    },
-    async drop({ sql, url }) {
-      await sql.end({ timeout: 2 });
-      const name = new URL(url).pathname.slice(1);
-      await admin.unsafe(`drop database if exists ${name} with (force)`);
-      made.delete(name);
-    },
+    tasks: (count, migrate = migrateDatabase) => databases.create(count, migrate),
+    withoutTriggers: (tasks, prefix = '') => databases.copyWithoutTriggers(tasks, prefix),
+    drop: (tasks) => databases.drop(tasks),
     async stop() {
-      redis.disconnect();
-      for (const name of made) await admin.unsafe(`drop database if exists ${name} with (force)`);
-      await admin.end({ timeout: 2 });
+      await databases.close();
       const folders = Object.values(compiled).map((folder) => rm(folder, { recursive: true, force: true }));
-      await Promise.all([node.kill(), server.stop(), ...folders]);
+      await Promise.all([redis.stop(), (await cluster)?.stop(), server.stop(), ...folders]);
     },
   };
 }
+
+/** The databases of one bench on one server. */
+class Databases {
+  readonly #server: string;
+  readonly #admin: Sql;
+  readonly #made = new Set<string>();
+
+  constructor(server: string) {
+    this.#server = server;
+    this.#admin = connect(server);
+  }
+
+  async create(count: number, migrate: (url: string) => Promise<void>): Promise<Tasks> {
+    const name = newName();
+    await this.#admin.unsafe(`create database ${name}`);
+    const tasks = await this.#opened(name, datasetOf(count));
+    await migrate(tasks.url);
+    await fillDatabase(tasks.sql, tasks.data);
+    return tasks;
+  }
+
+  async copyWithoutTriggers(tasks: Tasks, prefix: string): Promise<Tasks> {
+    const name = newName();
+    await tasks.sql.end(); // a template must have no connections
+    await this.#admin.unsafe(`create database ${name} template ${nameIn(tasks.url)}`);
+    Object.assign(tasks, { sql: connect(tasks.url) });
+    const copy = await this.#opened(name, tasks.data);
+    for (const trigger of await copy.sql<{ table: string; name: string }[]>`
+      select tgrelid::regclass::text as table, tgname as name from pg_trigger
+      where not tgisinternal and starts_with(tgname, ${prefix})`) {
+      await copy.sql.unsafe(`alter table ${trigger.table} disable trigger ${trigger.name}`);
+    }
+    await copy.sql.unsafe('analyze');
+    return copy;
+  }
+
+  async drop({ sql, url }: Tasks): Promise<void> {
+    await sql.end({ timeout: 2 });
+    await this.#admin.unsafe(`drop database if exists ${nameIn(url)} with (force)`);
+    this.#made.delete(nameIn(url));
+  }
+
+  async close(): Promise<void> {
+    for (const name of this.#made) await this.#admin.unsafe(`drop database if exists ${name} with (force)`);
+    await this.#admin.end({ timeout: 2 });
+  }
+
+  async #opened(name: string, data: Dataset): Promise<Tasks> {
+    this.#made.add(name);
+    const url = new URL(this.#server);
+    url.pathname = `/${name}`;
+    const teams = Array.from({ length: data.teams }, (_, i) => signToken(TOKENS, viewerId(i + 1), '12h'));
+    return { data, url: url.href, sql: connect(url.href), tokens: ['', ...(await Promise.all(teams))] };
+  }
+}
+
+const newName = () => `bench_${randomBytes(4).toString('hex')}`;
+const nameIn = (url: string) => new URL(url).pathname.slice(1);
 
 function connect(url: string): Sql {
   return postgres(url, { max: 1, onnotice: () => {}, connection: { application_name: 'bench', statement_timeout: 0 } });

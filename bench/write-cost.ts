@@ -22,15 +22,16 @@ export async function measureWriteCost(options: {
   seconds: number;
 }): Promise<WriteCost> {
   const { world, fenced, plain, seconds } = options;
-  await world.redis.flushall();
+  await world.redis.clear();
   const child: ChildOptions = {
     databaseUrl: plain.url,
-    redisUrl: world.redisUrl,
+    redisUrl: world.redis.url,
     mode: JSON.stringify({ seconds, fencedUrl: fenced.url }),
     jwtSecret: JWT_SECRET,
     answers: {},
   };
   const started = fork(join(world.compiled.server, 'bench/contenders/transaction.js'), {
+    execPath: world.nodes.ours.file,
     execArgv: [],
     env: { PATH: process.env['PATH'], NODE_ENV: 'production', BENCH_CHILD: JSON.stringify(child) },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

@@ -26,6 +26,7 @@ import { TaskChangesSinceResolver } from './domain/tasks/task-changes-since.reso
 import { Identities, type IdentitiesOptions } from './domain/users/identities.js';
 import { requireUser, UserResolver } from './domain/users/user.resolver.js';
 import type { Store } from './engine/cache/index.js';
+import type { MakeLoads } from './graphql/context.js';
 import type { VerifiedToken } from './graphql/identity.js';
 import { type BuiltSchema, buildApiSchema } from './graphql/schema.js';
 import type { HttpSecurityOptions } from './server/http/http-security.js';
@@ -50,6 +51,8 @@ export interface AppOptions
       | 'timeLimits'
       | 'knownOperations'
     > {
+  /** Builds what the API reads and writes through. Default `createCore`; the benchmark measures others beside it. */
+  readonly makeCore?: (options: CoreOptions) => Core & { readonly makeLoads?: MakeLoads };
   /** @throws UNAUTHENTICATED */
   readonly verifyToken: (token: string) => Promise<VerifiedToken>;
   /** Defaults to `refuse`. */
@@ -66,7 +69,8 @@ export interface App extends Core {
 
 /** Creates the API, not yet listening. The relay has run once, so the cache can serve. */
 export async function createApp(options: AppOptions): Promise<App> {
-  const core = createCore(options);
+  const { makeCore = createCore } = options;
+  const core = makeCore(options);
   const taskEvents = new TaskEvents({ ...core, store: options.store });
   const { schema } = createSchema({ ...core, store: options.store, taskEvents, guardRoots: options.checkCoverage });
   const { ratePoints, rateLimits } = rateLimiting(options, core);

@@ -6,6 +6,8 @@ import { Session } from 'node:inspector/promises';
 export interface ChildOptions {
   readonly databaseUrl: string;
   readonly redisUrl: string;
+  /** Present: Redis is a Cluster, and these are its shards. */
+  readonly clusterNodes?: string | undefined;
   /** A variant, by the contender: `cached`, `uncached`, … */
   readonly mode: string;
   readonly jwtSecret: string;

@@ -1,6 +1,7 @@
 /**
  * This server as main.ts composes it in production: options from the environment through `readConfig`, the coverage check off, the rate limit off,
  * process memory on. `uncached`: with a store that never has a lease, so that every call is loaded from Postgres, batched as ever, and nothing is kept.
+ * `without-engine`: see without-engine.ts.
  */
 import 'reflect-metadata';
 import { createApp } from '../../src/app.js';
@@ -10,6 +11,7 @@ import { type Config, readConfig } from '../../src/platform/config.js';
 import { createLog } from '../../src/platform/log.js';
 import { tokenVerifier } from '../../src/server/auth/tokens.js';
 import { onStatement, options, ready } from './child.js';
+import { coreWithoutEngine } from './without-engine.js';
 
 /** Of main.ts: of all hits, how many are held against Postgres. */
 const MONITOR_SHARE = 1 / 10_000;
@@ -26,7 +28,7 @@ const config = readConfig({
   RATE_LIMIT_POINTS: '0',
   TIME_LIMITS: 'off',
   DATABASE_URL: options.databaseUrl,
-  REDIS_URL: options.redisUrl,
+  ...(options.clusterNodes ? { REDIS_CLUSTER_NODES: options.clusterNodes } : { REDIS_URL: options.redisUrl }),
   JWT_SECRET: options.jwtSecret,
 });
 const cached = options.mode === 'cached';
@@ -39,6 +41,7 @@ const app = await createApp({
   fencePolicy: config.fencePolicy,
   nearCacheBytes: cached ? config.nearCacheBytes : 0,
   maxLoads: config.maxLoads,
+  ...(options.mode === 'without-engine' && { makeCore: coreWithoutEngine }),
   monitorShare: MONITOR_SHARE,
   production: true,
   knownOperations: config.knownOperations,

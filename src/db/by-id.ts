@@ -2,8 +2,8 @@
  * Reads rows by id, for the entities of every feature. Prepared once per pool; the statement's text does not depend on
  * the number of ids.
  */
-import { getTableName, type InferSelectModel, type SQL, sql } from 'drizzle-orm';
-import type { AnyPgColumn, PgTable } from 'drizzle-orm/pg-core';
+import { getTableColumns, getTableName, type InferSelectModel, type SQL, sql } from 'drizzle-orm';
+import type { AnyPgColumn, PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { Database } from '../engine/postgres/index.js';
 import { type Id, toUuid } from './ids.js';
 
@@ -30,6 +30,37 @@ export async function rowsById<T extends TableWithId>(
 export function byId<R extends { readonly id: string }>(ids: readonly string[], rows: readonly R[]): (R | null)[] {
   const found = new Map(rows.map((row) => [row.id, row]));
   return ids.map((id) => found.get(id) ?? null);
+}
+
+/**
+ * A row of `table` as a JSON array of texts, for a statement that reads it beside other rows. See `readerOfTexts`.
+ * @throws TypeError for a column that the driver returns as something other than text
+ */
+export function rowAsTexts(table: PgTable): SQL {
+  const columns = Object.values(getTableColumns(table)).map((column) => {
+    if (!['string', 'custom'].includes(column.dataType)) throw new TypeError(`expected texts: ${column.name} is none`);
+    return sql`${column}::text`;
+  });
+  return sql`json_build_array(${sql.join(columns, sql`, `)})`;
+}
+
+/** Makes rows of `table` from what `rowAsTexts` read. */
+export function readerOfTexts<T extends PgTable>(table: T): (texts: readonly (string | null)[]) => RowOf<T> {
+  const read = rowReader(table);
+  return (texts) => read((_, i) => texts[i]) as RowOf<T>;
+}
+
+/** Makes rows of `table` from the values that the driver returns for its columns, given by column and its place. */
+export function rowReader(table: PgTable) {
+  const columns = Object.entries(getTableColumns(table));
+  return (driverValue: (column: PgColumn, i: number) => unknown): Record<string, unknown> => {
+    const row: Record<string, unknown> = {};
+    columns.forEach(([property, column], i) => {
+      const value = driverValue(column, i) ?? null;
+      row[property] = value === null ? null : column.mapFromDriverValue(value);
+    });
+    return row;
+  };
 }
 
 /** The ids as one parameter: the statement's text does not depend on their number. */

@@ -22,8 +22,15 @@ export const primaryId = <P extends string>(prefix: P) =>
 /** `2026-11-22T20:31:52.000Z`: UTC with milliseconds, as in GraphQL and in cursors. */
 export const instant = customType<{ data: string; driverData: string }>({
   dataType: () => 'timestamp (3) with time zone',
-  fromDriver: (text) => new Date(text).toISOString(),
+  fromDriver: (text) => fromPrinted(text) ?? new Date(text).toISOString(),
 });
+
+/** The usual form, `2026-11-22 20:31:52.12+00`, without a Date, which takes ten times as long. */
+function fromPrinted(text: string): string | undefined {
+  if (!/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,3})?\+00$/.test(text)) return undefined;
+  const ms = text.slice(20, -3).padEnd(3, '0');
+  return `${text.slice(0, 10)}T${text.slice(11, 19)}.${ms}Z`;
+}
 
 /** Whether a client's text has the form of `isoText`. `Date.parse` alone would read February 30 as March 2. */
 export function isInstant(text: string): boolean {

@@ -1,7 +1,7 @@
 /** Ids: UUIDv7 in Postgres, TypeIDs (`task_01h455vb4pex5vsknk084sn02q`) everywhere else. */
-import { LRUCache } from 'lru-cache';
 import { TypeID } from 'typeid-js';
 import { v7 } from 'uuid';
+import { RecentMap } from '../engine/cache/index.js';
 
 export type Id<Prefix extends string = string> = `${Prefix}_${string}`;
 export type UserId = Id<'user'>;
@@ -22,15 +22,15 @@ export function newId<P extends string>(prefix: P, atMs?: number, random?: Uint8
 
 /** Ids in use are converted again and again: for tags and statements, and back for each row that contains them. */
 const MAX_KNOWN = 20_000;
-const uuids = new LRUCache<Id, string>({ max: MAX_KNOWN });
+const uuids = new RecentMap<Id, string>(MAX_KNOWN);
 /** Keyed by prefix; there are few. */
-const ids = new Map<string, LRUCache<string, Id>>();
+const ids = new Map<string, RecentMap<string, Id>>();
 
 /** @param uuid in the format of Postgres */
 export function fromUuid<P extends string>(prefix: P, uuid: string): Id<P> {
   let known = ids.get(prefix);
   if (known === undefined) {
-    known = new LRUCache({ max: MAX_KNOWN });
+    known = new RecentMap(MAX_KNOWN);
     ids.set(prefix, known);
   }
   const found = known.get(uuid);

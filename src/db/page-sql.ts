@@ -3,8 +3,9 @@
  * which consists of the values of these columns. Source: M. Winand, "SQL Performance Explained", part 7 (paging through
  * results).
  */
-import { type SQL, sql } from 'drizzle-orm';
-import type { Executor } from '../engine/postgres/index.js';
+import { getTableName, type SQL, sql } from 'drizzle-orm';
+import { type AnyPgColumn, PgDialect } from 'drizzle-orm/pg-core';
+import { brings, type Executor } from '../engine/postgres/index.js';
 
 /** A column that a list is sorted by. */
 export interface SortColumn {
@@ -84,9 +85,35 @@ function valueSql({ type }: SortColumn, value: string | null): SQL {
   return sql`${value}::${sql.raw(type)}`;
 }
 
-export interface PageRow {
+export interface PageRow<R = undefined> {
   readonly id: string;
   readonly sort: Place;
+  readonly row: R;
+}
+
+/** What a page's statement reads besides: the rows with the page's ids. */
+export interface JoinedRows<R> {
+  /** The column that holds the ids. */
+  readonly id: AnyPgColumn;
+  /** With the ids, as `id`. */
+  readonly columns: SQL;
+  /** `columns` as the driver returns them. */
+  readonly toRow: (columns: Readonly<Record<string, unknown>>) => R;
+  /** Read once, for the rows of all pages: JSON, from the ids of `listed`. */
+  readonly beside: SQL;
+}
+
+/** A part of a statement that has no parameters, as text: Drizzle would build it again for each statement. */
+export function asText(part: SQL): SQL {
+  return sql.raw(DIALECT.sqlToQuery(part).sql);
+}
+
+const DIALECT = new PgDialect();
+
+interface FoundRow extends Readonly<Record<string, unknown>> {
+  readonly page: number;
+  readonly id: string;
+  readonly sort: (string | null)[];
 }
 
 /**
@@ -95,11 +122,36 @@ export interface PageRow {
  * of its page and its rank.
  */
 export async function selectPages(db: Executor, pages: readonly SQL[]): Promise<PageRow[][]> {
+  if (pages.length === 0) return [];
+  const found = await db.execute<FoundRow>(sql`${listedSql(pages)} order by page, place`);
+  return byPage(pages, found, () => undefined);
+}
+
+/**
+ * The same, the rows of all pages, and what is read beside them. They are to be brought along, so the check of tags does
+ * not count them as read by the pages.
+ */
+export async function selectPagesWithRows<R>(
+  db: Executor,
+  pages: readonly SQL[],
+  { id, columns, toRow, beside }: JoinedRows<R>,
+): Promise<{ readonly pages: PageRow<R>[][]; readonly beside: unknown }> {
+  if (pages.length === 0) return { pages: [], beside: null };
+  const found = await db.execute<FoundRow>(sql`
+    with listed as materialized (${listedSql(pages)}) ${sql.raw(brings(getTableName(id.table)))}
+    select listed.page, listed.sort, ${columns},
+      case when row_number() over (order by listed.page, listed.place) = 1 then ${beside} end as beside
+    from listed join ${id.table} on ${id} = listed.id order by listed.page, listed.place`);
+  return { pages: byPage(pages, found, toRow), beside: found[0]?.['beside'] ?? null };
+}
+
+function listedSql(pages: readonly SQL[]): SQL {
   const parts = pages.map((select, page) => sql`(select ${sql.raw(String(page))} as page, p.* from (${select}) as p)`);
-  const rows = await db.execute<{ page: number; id: string; sort: (string | null)[] }>(
-    sql`${sql.join(parts, sql` union all `)} order by page, place`,
-  );
-  const byPage: PageRow[][] = pages.map(() => []);
-  for (const { page, id, sort } of rows) byPage[page]?.push({ id, sort });
-  return byPage;
+  return sql.join(parts, sql` union all `);
+}
+
+function byPage<R>(pages: readonly SQL[], found: readonly FoundRow[], toRow: (row: FoundRow) => R): PageRow<R>[][] {
+  const rows: PageRow<R>[][] = pages.map(() => []);
+  for (const row of found) rows[row.page]?.push({ id: row.id, sort: row.sort, row: toRow(row) });
+  return rows;
 }

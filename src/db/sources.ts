@@ -26,6 +26,7 @@ export function rowSource<I extends Id, T extends TableWithId>(
     ttlMs: ROW_TTL_MS,
     scope: 'public',
     tags,
+    together: true,
     load: (ids, db) => rowsById(db, table, ids),
   };
 }
@@ -41,6 +42,7 @@ export function idSource<I extends Id>(
     ttlMs: ROW_TTL_MS,
     scope: 'public',
     tags,
+    together: true,
     load: async (texts, db) => {
       const statement = db.prepared(`${getTableName(table)}_by_${column.name}`, (read, statementName) =>
         read
@@ -56,6 +58,8 @@ export function idSource<I extends Id>(
 }
 
 interface ChildrenSource<P extends Id, Row, V> extends Pick<Policy<P>, 'name' | 'shape' | 'scope' | 'tags'> {
+  /** For parents of few rows: see `Source`. */
+  readonly together?: boolean;
   readonly table: PgTable;
   /** The column that contains the parent's id. */
   readonly parent: AnyPgColumn;
@@ -66,13 +70,14 @@ interface ChildrenSource<P extends Id, Row, V> extends Pick<Policy<P>, 'name' | 
 
 /** The values of all rows of a parent, in one order. */
 export function childrenSource<P extends Id, Row, V>(of: ChildrenSource<P, Row, V>): Source<P, readonly V[]> {
-  const { name, shape, scope, tags, table, parent, columns, orderBy, toValue } = of;
+  const { name, shape, scope, tags, together = false, table, parent, columns, orderBy, toValue } = of;
   return {
     name,
     shape,
     ttlMs: ROW_TTL_MS,
     scope,
     tags,
+    together,
     load: async (parentIds, db) => {
       const statement = db.prepared(name, (read, statementName) =>
         read

@@ -11,6 +11,8 @@ import type { RateState } from './rate-state.js';
 /** The loaders through which the resolvers of one request read. */
 export type Loads = RequestLoaders<Database>;
 export const Loads = RequestLoaders<Database>;
+/** Makes the loaders of one run of an operation. */
+export type MakeLoads = (options: ConstructorParameters<typeof Loads>[0]) => Loads;
 
 /** What a resolver may use besides the read set. No invalidation follows it. */
 export interface UncacheableValues {

@@ -194,6 +194,8 @@ export interface ConnectionSource<Id extends string, Row> {
   readonly list: string;
   readonly query: PageQuery;
   readonly page: () => MaybePromise<Page<Id>>;
+  /** Called before `page`, if the nodes are shown. */
+  readonly showsNodes?: () => void;
   readonly nodes: (ids: readonly Id[]) => MaybePromise<readonly (Row | null)[]>;
   readonly count: () => MaybePromise<number>;
 }
@@ -209,8 +211,12 @@ export function connection<Id extends string, Row>(source: ConnectionSource<Id, 
    * A node deleted after the list was read is null and is omitted; list and node were each read at a moment of their
    * own.
    */
-  const nodes = () =>
-    mapMaybe(page(), ({ items }) => mapMaybe(source.nodes(items.map(({ id }) => id)), (rows) => ({ items, rows })));
+  const nodes = () => {
+    source.showsNodes?.();
+    return mapMaybe(page(), ({ items }) =>
+      mapMaybe(source.nodes(items.map(({ id }) => id)), (rows) => ({ items, rows })),
+    );
+  };
   return {
     edges: () =>
       mapMaybe(nodes(), ({ items, rows }) => {

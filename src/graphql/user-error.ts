@@ -147,16 +147,22 @@ export function changedTextInput(rule: TextRule) {
   return optionalTextInput({ ...rule, maxChars: Number.POSITIVE_INFINITY });
 }
 
+/** Whether a text is within its limit. Stored texts may exceed it: see `requireFits`. */
+export function fits({ maxChars }: TextRule, given: string | null | undefined): boolean {
+  return !given || countChars(given) <= maxChars;
+}
+
 /** @throws Refusal if a text exceeds its limit and is not shorter than the stored one */
 export function requireFits(
-  { maxChars }: TextRule,
+  rule: TextRule,
   field: string,
   { given, stored }: { given: string | null | undefined; stored: string | null },
 ): void {
-  if (!given || given === stored) return;
+  if (!given || given === stored || fits(rule, given)) return;
   const chars = countChars(given);
-  if (chars <= maxChars || chars < countChars(stored ?? '')) return;
-  throw new Refusal(UserErrorCode.INVALID, `expected at most ${maxChars} characters, got ${chars}`, ['input', field]);
+  if (chars < countChars(stored ?? '')) return;
+  const message = `expected at most ${rule.maxChars} characters, got ${chars}`;
+  throw new Refusal(UserErrorCode.INVALID, message, ['input', field]);
 }
 
 /** An id of this type. */

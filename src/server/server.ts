@@ -8,7 +8,7 @@ import type { GraphQLSchema } from 'graphql';
 import type { UserId } from '../db/ids.js';
 import type { Cache } from '../engine/cache/index.js';
 import type { MainDatabase } from '../engine/postgres/index.js';
-import type { Loads } from '../graphql/context.js';
+import { Loads, type MakeLoads } from '../graphql/context.js';
 import { ErrorMask } from '../graphql/errors.js';
 import { MAX_BODY_BYTES } from '../graphql/limits.js';
 import { DEFAULT_HTTP_CONNECTION_LIMITS } from '../platform/http-connection-limits.js';
@@ -53,6 +53,8 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions {
   readonly cache: Cache;
   readonly db: MainDatabase;
   readonly log: Log;
+  /** Makes the loaders of operations over HTTP. Default: loaders that read through the cache. */
+  readonly makeLoads?: MakeLoads;
   /** Called before a write, because a token can outlive its user. @throws UNAUTHENTICATED */
   readonly requireUser: (loads: Loads, id: UserId) => Promise<void>;
   /** Whether introspection is answered. Default: not in production. */
@@ -129,11 +131,12 @@ function operationsOf(
   { documents, turns, maxResponseBytes }: { documents: Documents; turns: Turns; maxResponseBytes: number },
 ) {
   const large = new LargeResponses({ maxBytes: maxResponseBytes, turns });
+  const { makeLoads = (from) => new Loads(from) } = options;
   return {
     documents,
     large,
-    gate: new OperationGate({ ...options, documents }),
-    executor: new OperationExecutor(options.schema, { ...options, maxResponseBytes, large }),
+    gate: new OperationGate({ ...options, documents, makeLoads }),
+    executor: new OperationExecutor(options.schema, { ...options, maxResponseBytes, large, makeLoads }),
     registered: new RegisteredDocuments(options.cache.store),
   };
 }

@@ -110,7 +110,7 @@ async function countAnswered(): Promise<number> {
   return results.filter(Boolean).length;
 }
 
-/** What a write makes differs between two databases: ids, instants, cursors, the ids of requests that failed. */
+/** What a write makes differs between two databases: ids, instants, durations, cursors, the ids of requests that failed. */
 function withoutNews(text: string): string {
   const known = new Set(JSON.stringify(f).match(/\w+_[0-9a-z]{26}/g));
   return text
@@ -118,6 +118,7 @@ function withoutNews(text: string): string {
     .replaceAll(/"\d{4}-\d\d-\d\dT[\d:.]+Z"/g, (at) =>
       Math.abs(Date.parse(JSON.parse(at)) - Date.now()) < 3_600_000 ? '"now"' : at,
     )
+    .replaceAll(/(?<=:)\d+(\.\d+(e-\d+)?|e-\d+)/g, '"duration"') // medianCycleTimeHours, under any alias
     .replaceAll(/"(cursor|startCursor|endCursor)":"[^"]+"/g, '"$1":"cursor"')
     .replaceAll(/"requestId":"[^"]+"/g, '"requestId":"id"');
 }

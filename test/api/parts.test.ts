@@ -138,6 +138,7 @@ describe('an item of a list', () => {
   });
 
   test('with a field that is read by a resolver which waits first is not kept without that', async () => {
+    await warm(PLAIN); // the tasks have been shown, their comments have not
     for (let i = 0; i < 4; i++) await answerOf(reader, ITEMS);
     await mutate('createComment', { taskId: task(0), body: 'Said' });
     expect(await answerOf(reader, ITEMS)).toBe(await answerOf(writer, ITEMS));
@@ -158,7 +159,7 @@ test(`after random writes the items are those of a process without memory, seed 
   ];
   for (let round = 0; round < ROUNDS; round++) {
     const { query, variables = {} } = random.pick(queries);
-    await answerOf(reader, query, variables);
+    for (let time = 0; time < 3; time++) await answerOf(reader, query, variables); // items are kept of rows shown before
     await random.pick([...writes, ...more])();
     for (let time = 0; time < 2; time++) {
       const [got, expected] = [await answerOf(reader, query, variables), await answerOf(writer, query, variables)];

@@ -20,7 +20,7 @@ import {
 } from '../../src/domain/tasks/task.condition.js';
 import { TaskOrderField } from '../../src/domain/tasks/task.filter-inputs.js';
 import { type TaskListOrder, taskListWithin } from '../../src/domain/tasks/task.list-query.js';
-import { projectStats, taskCounts, taskPages } from '../../src/domain/tasks/task.loaders.js';
+import { statsOfProjects, taskCounts, taskPages } from '../../src/domain/tasks/task.loaders.js';
 import { openDatabase, postgresClient } from '../../src/engine/postgres/database.js';
 import type { Database, Executor } from '../../src/engine/postgres/executor.js';
 import type { PageQuery } from '../../src/graphql/page.js';
@@ -197,7 +197,7 @@ async function explainAll(db: Database): Promise<void> {
       await taskCounts.load([list], db);
     }
     kind = `stats of ${scope}`;
-    await projectStats(projectIds, db);
+    await statsOfProjects(projectIds, db);
     kind = `burndown of ${scope}`;
     await burndowns(
       projectIds.map((projectId) => ({ projectId, days: 30 })),

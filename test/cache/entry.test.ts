@@ -81,4 +81,5 @@ test('a fence is told from a token by its first character, and names its transac
   expect(isFence('!7,')).toBe(true);
   expect(isFence('7')).toBe(false);
   expect(fenceIds('!7,12,')).toEqual(['7', '12']);
+  expect(fenceIds('!,7,12,')).toEqual(['7', '12']);
 });

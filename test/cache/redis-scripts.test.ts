@@ -57,7 +57,7 @@ describe('what is stored', () => {
     );
     expect(await client.get(entry)).toBe('text');
     expect(await client.get(tagKey(A))).toMatch(/^[\w-]{16}$/);
-    expect(await client.get(tagKey(B))).toBe('!107,');
+    expect(await client.get(tagKey(B))).toBe('!,107,');
     expect(await client.get(named('pos'))).toBe('101:purge');
     expect(await client.zrange(named('rel'), 0, -1, 'WITHSCORES')).toEqual(['105', '105']);
     expect(await client.get(named('ok'))).toMatch(/^[\w-]{16}:purge$/);
@@ -87,7 +87,7 @@ describe('what is stored', () => {
     }
   });
 
-  test('the token that follows a fence expires, whoever removed the fence; a fence on a token does not', async () => {
+  test('a fence never expires, also after one of its writers has left it; the last one leaves nothing', async () => {
     const removals = {
       release: () => store.release(107n, [A]),
       unfence: () => store.releaseFinished(['107'], [A]),
@@ -101,9 +101,18 @@ describe('what is stored', () => {
       expect(await client.get(tagKey(A))).toBe('!108,');
       expect(await client.pttl(tagKey(A))).toBe(-1);
       await store.release(108n, [A]);
-      expect(await client.pttl(tagKey(A))).toBeGreaterThan(TOKEN_TTL_MS - 60_000);
+      expect(await client.get(tagKey(A))).toBeNull();
       await client.del(named('rel'));
     }
+  });
+
+  test('the token of an entry that a RELEASE stores expires, as every token does', async () => {
+    const token = (await store.read([], [A], { mint: true })).tokens.get(A) as string;
+    await store.fence(107n, [A], { fresh: false, expected: new Map([[A, token]]) });
+    const fill = { key: keyOfText('written'), tags: [A], ttlMs: 60_000, text: () => 'written' };
+    await store.release(107n, [A], { unfenced: false, fills: [fill] });
+    expect(await client.get(tagKey(A))).toMatch(/^[\w-]{16}$/);
+    expect(await client.pttl(tagKey(A))).toBeGreaterThan(TOKEN_TTL_MS - 60_000);
   });
 
   test('lease and barrier stay on this server; all the rest reaches a replica', async () => {
@@ -116,6 +125,7 @@ describe('what is stored', () => {
     await store.fence(107n, [B], { fresh: false });
     await store.fence(110n, [tagOf('applied')], { fresh: false });
     await tick(store, { next: { xid: 100n, purge: 'purge' }, grant: 'hold' });
+    await store.read([], [tagOf('released')], { mint: true });
     await store.release(105n, [tagOf('released')]);
     const rows = [{ xid: 110n, tags: [tagOf('applied')] }];
     await tick(store, { next: { xid: 101n, purge: 'purge' }, barrier: 102n, rows });
@@ -132,7 +142,9 @@ describe('what is stored', () => {
     const waiting = await copied();
     expect(waiting.here.slice(0, 2)).toEqual([null, '102']);
     expect(waiting.there).toEqual([null, null, ...waiting.here.slice(2)]);
-    expect(waiting.there.slice(2)).not.toContain(null);
+    const [pos, a, b, ...gone] = waiting.there.slice(2);
+    expect([pos, a, b]).not.toContain(null);
+    expect(gone).toEqual([null, null]);
 
     await tick(store, { next: { xid: 102n, purge: 'purge' } });
     await tick(store, { next: { xid: 102n, purge: 'purge' } }); // extended, too
@@ -232,7 +244,7 @@ test('scripts survive SCRIPT FLUSH, also when many are called at once', async ()
   expect(await tick(store)).toBe('applied');
   await flush();
   await Promise.all(Array.from({ length: 20 }, (_, i) => store.fence(BigInt(200 + i), [A], { fresh: i % 2 === 0 })));
-  expect((await client.get(tagKey(A)))?.split(',')).toHaveLength(21);
+  expect((await client.get(tagKey(A)))?.split(',')).toHaveLength(22);
 });
 
 test('a fresh fence goes over a connection opened for it, any other over the one at hand', async () => {
@@ -242,11 +254,72 @@ test('a fresh fence goes over a connection opened for it, any other over the one
   expect(await opened()).toBe(before);
   await store.fence(108n, [A], { fresh: true });
   expect(await opened()).toBe(before + 1);
-  expect(await client.get(tagKey(A))).toBe('!107,108,');
+  expect(await client.get(tagKey(A))).toBe('!,107,108,');
   const connections = async () => Number(/connected_clients:(\d+)/.exec(await client.info('clients'))?.[1]);
   const kept = await connections();
   await store.fence(109n, [A], { fresh: true });
   await expect.poll(connections).toBe(kept);
+});
+
+describe('the log, appended to by a writer that knows its epoch', () => {
+  const log = () => named('log');
+  const ids = async () => (await client.xrange(log(), '-', '+')).map(([id]) => id);
+  const fence = (xid: bigint) => store.fence(xid, [A], { fresh: false });
+  /** The writer has read the log's end. */
+  const known = async () => {
+    await fence(1n);
+    const { log: found } = await store.read([], [], { log: 'tail' });
+    const [epoch] = (await ids())[0]?.split('-') ?? [];
+    expect(found).toEqual({ kind: 'tail', mark: { epoch, sequence: 1 } });
+    return Number(epoch);
+  };
+
+  test('goes on without gaps, and without a look at its end', async () => {
+    const epoch = await known();
+    await client.config('RESETSTAT');
+    for (const xid of [2n, 3n]) await fence(xid);
+    expect(await ids()).toEqual([1, 2, 3].map((sequence) => `${epoch}-${sequence}`));
+    expect(await client.info('commandstats')).not.toContain('xrevrange');
+  });
+
+  test('goes on under a higher epoch', async () => {
+    const other = (await known()) + 1;
+    await client.del(log());
+    await client.xadd(log(), `${other}-1`, 'm', '[]');
+    await fence(2n);
+    expect(await ids()).toEqual([`${other}-1`, `${other}-2`]);
+  });
+
+  test('begins again where it has a lower epoch: a reader of that finds a gap, and so does one of the known epoch', async () => {
+    const epoch = await known();
+    const other = epoch - 1;
+    await client.del(log());
+    for (const sequence of [1, 2]) await client.xadd(log(), `${other}-${sequence}`, 'm', '[]');
+    await fence(2n);
+    const [first, ...more] = await ids();
+    expect(more).toEqual([]);
+    expect(first).toMatch(/^\d+-1$/);
+    expect([epoch, other]).not.toContain(Number(first?.split('-')[0]));
+    expect(Number(first?.split('-')[0])).toBeGreaterThan(epoch);
+    await fence(3n); // still knows the epoch of before
+    expect(await ids()).toEqual([first, first?.replace(/-1$/, '-2')]);
+    for (const mark of [
+      { epoch: String(other), sequence: 2 },
+      { epoch: String(epoch), sequence: 1 },
+    ]) {
+      expect((await store.read([], [], { log: mark })).log).toEqual({ kind: 'gap' });
+    }
+  });
+
+  test('begins with another epoch where there is none', async () => {
+    const epoch = await known();
+    await client.del(log());
+    await fence(2n);
+    const [first, ...more] = await ids();
+    expect(more).toEqual([]);
+    expect(first).toMatch(/^\d+-1$/);
+    expect(first).not.toBe(`${epoch}-1`);
+  });
 });
 
 describe('an outage', () => {

@@ -12,7 +12,7 @@ import {
   type StoreEvent,
   type Tag,
 } from '../../src/engine/cache/index.js';
-import { MAX_TEXTS } from '../../src/engine/cache/store.js';
+import { MAX_NOTES_PER_READ, MAX_TEXTS } from '../../src/engine/cache/store.js';
 import { RedisStore } from '../../src/engine/redis/index.js';
 import { redisUrl } from '../support/servers.js';
 import { FakeClock, keyOfText, tagOf, tick } from './world.js';
@@ -88,9 +88,9 @@ describe.each([
   const mint = async (tags: readonly Tag[]) => (await store.read([], tags, { mint: true })).tokens;
   const mintOne = async (tag: Tag) => (await mint([tag])).get(tag) as string;
   const fence = (xid: bigint, ...tags: Tag[]) => store.fence(xid, tags, { fresh: false });
-  /** Applies one outbox row; whether it gave the tag a new token. */
+  /** Applies one outbox row; whether the tag has lost its token or its fence. */
   const bumps = async (xid: bigint, tag: Tag) => {
-    const before = await held(tag);
+    const before = await mintOne(tag);
     expect(await tick(store, { rows: [{ xid, tags: [tag] }], grant: 'hold' })).toBe('applied');
     return (await held(tag)) !== before;
   };
@@ -187,10 +187,10 @@ describe.each([
       expect(await mint([A, B])).toEqual(
         new Map([
           [A, token],
-          [B, '!7,'],
+          [B, '!,7,'],
         ]),
       );
-      expect(await held(B)).toBe('!7,');
+      expect(await held(B)).toBe('!,7,');
     });
 
     test('of many that mint one tag at once, all get the same token', async () => {
@@ -203,27 +203,27 @@ describe.each([
     test('a fence takes the place of the token, and of nothing', async () => {
       const token = await mintOne(A);
       await fence(7n, A, B);
-      expect(await held(A)).toBe('!7,');
-      expect(await held(B)).toBe('!7,');
+      expect(await held(A)).toBe('!,7,');
+      expect(await held(B)).toBe('!,7,');
       expect(isFence(token)).toBe(false);
     });
 
     test('fencing twice is fencing once', async () => {
       await fence(7n, A);
       await fence(7n, A);
-      expect(await held(A)).toBe('!7,');
+      expect(await held(A)).toBe('!,7,');
       await store.release(7n, [A]);
-      expect(await held(A)).toMatch(/^[^!]/);
+      expect(await held(A)).toBeUndefined();
     });
 
     test('a fence holds the ids of all its writers, also where one is the beginning of another', async () => {
       await fence(12n, A);
       await fence(1n, A);
       await fence(2n, A);
-      expect(await held(A)).toBe('!12,1,2,');
+      expect(await held(A)).toBe('!,12,1,2,');
     });
 
-    test('release takes out its own id alone; the last one installs a token that never was', async () => {
+    test('release takes out its own id alone; the last one leaves nothing, and the next token is one that never was', async () => {
       const before = await mintOne(A);
       await fence(12n, A);
       await fence(1n, A);
@@ -233,7 +233,8 @@ describe.each([
       await store.release(12n, [A]);
       expect(await held(A)).toBe('!2,');
       await store.release(2n, [A]);
-      const after = await held(A);
+      expect(await held(A)).toBeUndefined();
+      const after = await mintOne(A);
       expect(after).toMatch(/^[\w-]{16}$/);
       expect(after).not.toBe(before);
     });
@@ -249,7 +250,7 @@ describe.each([
       await mintOne(B);
       await fence(7n, A);
       await opened.eventually(7 * 24 * 3600 * 1000, async () => {
-        expect((await store.read([], [A, B])).tokens).toEqual(new Map([[A, '!7,']]));
+        expect((await store.read([], [A, B])).tokens).toEqual(new Map([[A, '!,7,']]));
       });
     });
 
@@ -257,16 +258,15 @@ describe.each([
       release: (tags: Tag[]) => store.release(7n, tags),
       unfence: (tags: Tag[]) => store.releaseFinished(['7', '9'], tags),
     };
-    test.each(['release', 'unfence'] as const)('%s of a lost fence still installs a fresh token', async (how) => {
-      const token = await mintOne(A);
-      await releasing[how]([A, B]);
-      const first = (await store.read([], [A, B])).tokens;
-      expect(first.get(A)).toMatch(/^[\w-]{16}$/);
-      expect(first.get(A)).not.toBe(token);
-      expect(first.get(B)).toMatch(/^[\w-]{16}$/);
-      await releasing[how]([A]);
-      expect(await held(A)).not.toBe(first.get(A));
-    });
+    test.each(['release', 'unfence'] as const)(
+      '%s of a lost fence still takes away the token that followed it',
+      async (how) => {
+        const token = await mintOne(A);
+        await releasing[how]([A, B]);
+        expect((await store.read([], [A, B])).tokens).toEqual(new Map());
+        expect(await mintOne(A)).not.toBe(token);
+      },
+    );
 
     test('unfence takes out several ids, and leaves those that it does not name', async () => {
       await fence(7n, A);
@@ -275,7 +275,70 @@ describe.each([
       await store.releaseFinished(['9', '7'], [A]);
       expect(await held(A)).toBe('!8,');
       await store.releaseFinished(['8'], [A]);
+      expect(await held(A)).toBeUndefined();
+    });
+  });
+
+  describe('a write that stores what it wrote', () => {
+    const key = keyOfText('written');
+    const expecting = (xid: bigint, token: string, ...tags: Tag[]) =>
+      store.fence(xid, tags, { fresh: false, expected: new Map([[A, token]]) });
+    const fill = { key, tags: [A], ttlMs: 60_000, text: (fresh: string) => `by ${fresh}` };
+    const release = (xid: bigint, ...tags: Tag[]) => store.release(xid, tags, { unfenced: false, fills: [fill] });
+    const stored = async () => (await store.read([key], [])).entries.get(key);
+
+    test('has stored it under the token of its release, where FENCE found the token it expected', async () => {
+      expect(await expecting(7n, await mintOne(A), A, B)).toBe('exact');
+      expect(await stored()).toBeUndefined();
+      await release(7n, A, B);
       expect(await held(A)).toMatch(/^[\w-]{16}$/);
+      expect(await stored()).toBe(`by ${await held(A)}`);
+      expect(await held(B)).toBeUndefined();
+    });
+
+    test.each([
+      ['another token', async () => void (await mintOne(A))],
+      ['no token', async () => {}],
+      ["another's fence", async () => void (await fence(8n, A))],
+    ])('learns from FENCE that there is %s', async (_, before) => {
+      await before();
+      expect(await expecting(7n, 'expected', A)).toBe('fenced');
+    });
+
+    test('learns from a second FENCE of its own that the token is gone', async () => {
+      const token = await mintOne(A);
+      await expecting(7n, token, A);
+      expect(await expecting(7n, token, A)).toBe('fenced');
+    });
+
+    test.each<[string, () => Promise<unknown>]>([
+      ['another writer fences, and stays', () => fence(8n, A)],
+      [
+        'another writer fences, and is released',
+        async () => {
+          await fence(8n, A);
+          await store.release(8n, [A]);
+        },
+      ],
+      ['a write is released that nobody fenced', () => store.release(8n, [A], { unfenced: true })],
+      ['a write from outside is applied', () => bumps(108n, A)],
+      ['another fence is resolved', () => store.releaseFinished(['8'], [A])],
+      ['the tag is invalidated by hand', () => store.invalidate([A])],
+      ['its own fence is resolved', () => store.releaseFinished(['7'], [A])],
+    ])('stores nothing when, under its fence, %s', async (_, meanwhile) => {
+      expect(await expecting(7n, await mintOne(A), A, B)).toBe('exact');
+      await meanwhile();
+      await release(7n, A, B);
+      expect(await stored()).toBeUndefined();
+    });
+
+    test('stores nothing by a RELEASE that comes a second time', async () => {
+      await expecting(7n, await mintOne(A), A);
+      await release(7n, A);
+      const first = await stored();
+      await release(7n, A);
+      expect(await stored()).toBe(first);
+      expect(first).not.toBe(`by ${await held(A)}`);
     });
   });
 
@@ -287,10 +350,10 @@ describe.each([
       expect(await bumps(107n, A)).toBe(false);
     });
 
-    test('an id nobody released is applied, once: its fence goes, its tags get fresh tokens', async () => {
+    test('an id nobody released is applied, once: its fence goes', async () => {
       await fence(107n, A);
       expect(await bumps(107n, A)).toBe(true);
-      expect(await held(A)).toMatch(/^[\w-]{16}$/);
+      expect(await held(A)).toBeUndefined();
       expect(await bumps(107n, A)).toBe(false);
     });
 
@@ -316,9 +379,7 @@ describe.each([
           { xid: 108n, tags: [A, B] },
         ],
       });
-      const { tokens } = await store.read([], [A, B]);
-      expect(tokens.get(A)).toMatch(/^[\w-]{16}$/);
-      expect(tokens.get(B)).toMatch(/^[\w-]{16}$/);
+      expect((await store.read([], [A, B])).tokens).toEqual(new Map());
     });
 
     test('another purge forgets all released ids: in another history they may be given again', async () => {
@@ -484,7 +545,7 @@ describe.each([
       expect(await tokenOf(A)).toBeUndefined();
       expect(await store.fence(107n, [A], { fresh: false, database: 'ours' })).toBe('fenced');
       expect(await store.fence(108n, [A], { fresh: false })).toBe('fenced');
-      expect(await tokenOf(A)).toBe('!107,108,');
+      expect(await tokenOf(A)).toBe('!,107,108,');
     });
 
     test('take no entry that was loaded under their lease once the process has another database, or none that it knows', async () => {
@@ -510,9 +571,9 @@ describe.each([
       await store.release(107n, [A], { unfenced: false, database: 'theirs' });
       await store.releaseFinished(['107'], [A], { database: 'theirs' });
       await store.releaseOrphans([{ xid: '107', tags: [A] }], 0, { database: 'theirs' });
-      expect(await tokenOf(A)).toBe('!107,');
+      expect(await tokenOf(A)).toBe('!,107,');
       await store.releaseFinished(['107'], [A], { database: 'ours' });
-      expect(isFence((await tokenOf(A)) ?? '!')).toBe(false);
+      expect(await tokenOf(A)).toBeUndefined();
     });
 
     test('apply a transaction although one of another database with its id was released', async () => {
@@ -584,6 +645,37 @@ describe.each([
       expect(await leaseOfHome()).toBeUndefined();
       database = undefined;
       expect(await leaseOfHome()).toBeUndefined();
+    });
+  });
+
+  describe('the notes of fences', () => {
+    const fenced = async () => (await store.read([], [], { fenced: true })).fenced;
+
+    test('name the tags of all fences that stand, and are read if asked for', async () => {
+      expect(await fenced()).toEqual(new Set());
+      await fence(1n, A);
+      await fence(2n, A, B);
+      expect(await fenced()).toEqual(new Set([A, B]));
+      expect((await store.read([], [])).fenced).toBeUndefined();
+      await store.release(2n, [A, B]);
+      expect(await fenced()).toEqual(new Set([A]));
+      await store.release(1n, [A]);
+      expect(await fenced()).toEqual(new Set());
+    });
+
+    test('stay when Postgres says that the transaction is over: the sweep takes them away', async () => {
+      await fence(1n, A);
+      await store.releaseFinished(['1'], [A]);
+      expect(await fenced()).toEqual(new Set([A]));
+      await store.releaseOrphans([{ xid: '1', tags: [A] }]);
+      expect(await fenced()).toEqual(new Set());
+    });
+
+    test('are not told where there are too many', async () => {
+      for (let xid = 1; xid <= MAX_NOTES_PER_READ; xid++) await fence(BigInt(xid), A);
+      expect(await fenced()).toEqual(new Set([A]));
+      await fence(1000n, A);
+      expect(await fenced()).toBeUndefined();
     });
   });
 

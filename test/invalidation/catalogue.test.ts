@@ -76,6 +76,7 @@ const ARGUMENTS: Record<string, unknown[]> = {
   TaskCountHeavy: lists.map((one) => one.list),
   TaskCountRelativeHeavy: [list],
   TaskLabels: [newId('task')],
+  'Project.stats': [newId('project')],
   Comment: [newId('comment')],
   TaskComments: [{ taskId: newId('task'), ...page }],
   TaskCommentCount: [newId('task')],

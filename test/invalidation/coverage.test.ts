@@ -7,12 +7,12 @@ import { memberRows } from '../../src/domain/projects/project.table.js';
 import { taskLabelRows, taskLabels, taskRows, tasks } from '../../src/domain/tasks/task.table.js';
 import { userRows, users } from '../../src/domain/users/user.table.js';
 import type { Source } from '../../src/engine/cache/index.js';
-import { UncoveredRead } from '../../src/engine/postgres/coverage.js';
+import { brings, UncoveredRead } from '../../src/engine/postgres/coverage.js';
 import { type TestApp, testApp } from '../support/app.js';
 
 let app: TestApp;
 beforeAll(async () => {
-  app = await testApp();
+  app = await testApp({ nearCacheBytes: 1024 * 1024 });
 });
 afterAll(() => app?.close());
 
@@ -100,11 +100,49 @@ test('a refused load is not stored, and leaves the next load of the same call al
   await expect(read({ ...made, load: async () => [[null]] })).resolves.toEqual([[null]]);
 });
 
-test('statements outside of a cached load are nobody’s business', async () => {
+test('statements outside of a cached load are not checked', async () => {
   await expect(app.db.read.select().from(users)).resolves.toEqual([]);
   const made = source(
     () => memberRows.byUser(newId('user')),
     async () => 'nothing read',
   );
   await expect(Promise.all([read(made), app.db.read.select().from(users)])).resolves.toEqual([['nothing read'], []]);
+});
+
+test.each([
+  [
+    'is covered by its own tags, a table of which nothing is kept by none',
+    (task: TaskId) => [...taskRows.byId(task), ...taskLabelRows.byTask(task)],
+    undefined,
+  ],
+  [
+    'is refused where its own tags leave a table out',
+    (task: TaskId) => taskRows.byId(task),
+    /brings along reads task_labels/,
+  ],
+])('what a load brings along %s', async (_, tags, refused) => {
+  const brought = { name: 'Brought', shape: '1', ttlMs: 1000, scope: 'public' as const, tags };
+  const listing: Source<TaskId, null> = {
+    ...source<null>(
+      () => [],
+      async () => null,
+    ),
+    brings: true,
+    load: async (args, _signal, bring) => {
+      await app.db.read.execute(sql`with listed as (select 1) ${sql.raw(brings('tasks'))}
+        select ${tasks.title}, ${taskLabels.labelId} from ${tasks} join ${taskLabels} on ${taskLabels.taskId} = ${tasks.id}
+        ${sql.raw(brings('users'))} left join ${users} on false`);
+      bring?.(brought, id, {});
+      return args.map(() => null);
+    },
+  };
+  await read(
+    source(
+      () => [],
+      async () => 0,
+    ),
+  ); // memory knows the log
+  const reading = app.cache.readMany(listing, [id], { readSet: app.cache.readSet() });
+  if (refused === undefined) expect(await reading).toEqual([null]);
+  else await expect(reading).rejects.toThrow(refused);
 });

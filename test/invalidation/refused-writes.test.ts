@@ -363,6 +363,7 @@ describe('Redis is full and evicts nothing', () => {
       expect(await applied()).toBe('applied');
       await store.fence(107n, [tableTag('tasks')], { fresh: false });
       await store.release(107n, [tableTag('tasks')]);
+      await store.read([], [tableTag('tasks')], { mint: true }); // a token that APPLY of a row takes away
       const { head, before } = { head: await store.head(), before: await dump() };
       expect(head.leaseLeftMs).toBeGreaterThan(0);
       await FULL.begin(redis, '');
@@ -411,6 +412,25 @@ test('a tick that is applied ends the outage, and a read does not: from then on 
     await store.close();
     redis.disconnect();
     await server?.stop();
+  }
+});
+
+test('a write that a server without slots refuses does not end the outage that its refused reads began', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'refused-writes-'));
+  const args = ['--cluster-enabled', 'yes', '--cluster-port', String(await freePort())];
+  const server = await startRedis({ args, dir });
+  const store = new RedisStore({ url: server?.url as string, waitMs: 5000 });
+  try {
+    await store.ready();
+    await expect(store.head()).rejects.toBeInstanceOf(CacheError);
+    const lostMs = store.outageMs();
+    expect(lostMs).toBeGreaterThan(0);
+    await expect(store.release(107n, [tableTag('tasks')])).rejects.toThrow('CLUSTERDOWN');
+    expect(store.outageMs()).toBeGreaterThan(lostMs);
+  } finally {
+    await store.close();
+    await server?.stop();
+    await rm(dir, { recursive: true, force: true });
   }
 });
 

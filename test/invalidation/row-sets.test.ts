@@ -56,18 +56,33 @@ interface TaskLike {
   readonly assigneeId: `user_${string}`;
   readonly creatorId: `user_${string}`;
 }
-/** Of lists that hold ids and follow what they select, sort and count by. */
+/** What any change but that of a text touches. */
 const lists = (task: Pick<TaskLike, 'projectId' | 'assigneeId' | 'creatorId'>) => [
   taskRows.byProject(task.projectId),
   taskRows.byAssignee(task.assigneeId),
   taskRows.byCreator(task.creatorId),
+];
+/** What lists of its project that look at few columns depend on. */
+const aspects = ({ projectId }: Pick<TaskLike, 'projectId'>) => [
+  taskRows.membershipByProject(projectId),
+  taskRows.statusByProject(projectId),
+  taskRows.priorityByProject(projectId),
+  taskRows.assigneeByProject(projectId),
+  taskRows.dueDateByProject(projectId),
+  taskRows.parentByProject(projectId),
+  taskRows.statsByProject(projectId),
 ];
 /** What any change of it touches. */
 const row = (task: Pick<TaskLike, 'id' | 'projectId'>) => [
   taskRows.byId(task.id),
   taskRows.anyByProject(task.projectId),
 ];
-const allOf = (task: TaskLike) => [...row(task), taskRows.byNumber(task.projectId, task.number), ...lists(task)];
+const allOf = (task: TaskLike) => [
+  ...row(task),
+  taskRows.byNumber(task.projectId, task.number),
+  ...lists(task),
+  ...aspects(task),
+];
 
 function newTasks(count: number) {
   return Array.from({ length: count }, (_, i) => ({
@@ -89,23 +104,42 @@ describe('a task', () => {
     const [parent] = f.opsTasks;
     const task = { ...one(), id: newId('task'), number: 99, parentId: one().id };
     const tags = await touched((tx) => tx.insert(tasks).values(task));
-    expect(tags).toEqual(first(...allOf(task), taskRows.byParent((parent as TaskLike).id)));
+    const { id } = parent as TaskLike;
+    expect(tags).toEqual(first(...allOf(task), taskRows.byParent(id), taskRows.membershipByParent(id)));
   });
 
   test('inserted without assignee and parent: no list of nobody', async () => {
     const task = { ...one(), id: newId('task'), number: 99, assigneeId: null };
     const tags = await touched((tx) => tx.insert(tasks).values(task));
     expect(tags).toEqual(
-      first(...row(task), taskRows.byNumber(f.ops.id, 99), taskRows.byProject(f.ops.id), taskRows.byCreator(f.ada.id)),
+      first(
+        ...[...row(task), taskRows.byNumber(f.ops.id, 99), taskRows.byProject(f.ops.id), taskRows.byCreator(f.ada.id)],
+        ...aspects(task),
+      ),
     );
   });
 
   test.each([
-    ['status', { status: 'TODO' as const }],
-    ['priority', { priority: 'HIGH' as const }],
-    ['due date', { dueDate: '2030-02-03' }],
-  ])('with another %s: its id and the lists it is in, not what finds it by number', async (_, values) => {
-    expect(await touched((tx) => set(tx, values))).toEqual(first(...row(one()), ...lists(one())));
+    ['status', { status: 'TODO' as const }, taskRows.statusByProject],
+    ['priority', { priority: 'HIGH' as const }, taskRows.priorityByProject],
+    ['due date', { dueDate: '2030-02-03' }, taskRows.dueDateByProject],
+  ])(
+    'with another %s: its id, the lists it is in, its aspect of the project, the statistics, not what finds it by number',
+    async (_, values, aspect) => {
+      const expected = first(...row(one()), ...lists(one()), aspect(f.ops.id), taskRows.statsByProject(f.ops.id));
+      expect(await touched((tx) => set(tx, values))).toEqual(expected);
+    },
+  );
+
+  test('under another parent: both parents, and the aspect of its project', async () => {
+    const two = f.opsTasks[1] as TaskLike;
+    const three = f.opsTasks[2] as TaskLike;
+    await db.write.update(tasks).set({ parentId: two.id }).where(eq(tasks.id, one().id));
+    const parents = [two, three].flatMap(({ id }) => [taskRows.byParent(id), taskRows.membershipByParent(id)]);
+    expect(await touched((tx) => set(tx, { parentId: three.id }))).toEqual(
+      first(...row(one()), ...lists(one()), ...parents, taskRows.parentByProject(f.ops.id)),
+    );
+    await db.write.update(tasks).set({ parentId: null }).where(eq(tasks.id, one().id));
   });
 
   test.each([
@@ -132,6 +166,7 @@ describe('a task', () => {
       first(
         ...row(one()),
         taskRows.byProject(f.ops.id),
+        taskRows.assigneeByProject(f.ops.id),
         taskRows.byAssignee(f.ada.id),
         taskRows.byAssignee(f.bob.id),
         taskRows.byCreator(f.ada.id),
@@ -140,7 +175,9 @@ describe('a task', () => {
   });
 
   test('taken from its assignee: the list it left', async () => {
-    expect(await touched((tx) => set(tx, { assigneeId: null }))).toEqual(first(...row(one()), ...lists(one())));
+    expect(await touched((tx) => set(tx, { assigneeId: null }))).toEqual(
+      first(...row(one()), ...lists(one()), taskRows.assigneeByProject(f.ops.id)),
+    );
   });
 
   test('two tasks that swap their assignees in one statement: both lists, although each holds as many as before', async () => {
@@ -154,8 +191,9 @@ describe('a task', () => {
   });
 
   test('renumbered: both numbers', async () => {
+    const numbers = [one().number, 77].map((number) => taskRows.byNumber(f.ops.id, number));
     expect(await touched((tx) => set(tx, { number: 77 }))).toEqual(
-      first(...allOf(one()), taskRows.byNumber(f.ops.id, 77)),
+      first(...row(one()), ...lists(one()), ...numbers, taskRows.membershipByProject(f.ops.id)),
     );
   });
 
@@ -238,6 +276,7 @@ describe('a whole project', () => {
         memberRows.byProject(f.web.id),
         ...row(f.webTask),
         ...lists({ ...f.webTask, assigneeId: f.eve.id }),
+        taskRows.assigneeByProject(f.web.id),
       ),
     );
   });

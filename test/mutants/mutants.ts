@@ -32,6 +32,8 @@ const ANSWER_CACHE = 'src/engine/cache/answer-cache.ts';
 const FENCING = 'src/engine/cache/fencing.ts';
 const NEAR = 'src/engine/cache/near-cache.ts';
 const ENTRY = 'src/engine/cache/entry.ts';
+const BROUGHT = 'src/engine/cache/brought-values.ts';
+const READING = 'src/engine/cache/reading.ts';
 const REDIS = 'src/engine/redis/redis-store.ts';
 const GROUPS = 'src/engine/redis/groups.ts';
 const KEYS = 'src/engine/redis/key-layout.ts';
@@ -50,6 +52,8 @@ const INTERLEAVED = 'test/cache/interleavings.test.ts > nothing old is served, i
 const CONFORMANCE = 'test/cache/store-conformance.test.ts';
 const SCRIPTS = 'test/cache/redis-scripts.test.ts';
 const NEAR_TEST = 'test/cache/near-cache.test.ts';
+const BROUGHT_TEST = 'test/cache/brought-values.test.ts';
+const SHARED_TEST = 'test/cache/shared-loads.test.ts';
 const COUNTEREXAMPLES = 'test/cache/counterexamples.test.ts';
 const ON_THE_WAY = 'test/invalidation/counterexamples.test.ts';
 const RELAY_TEST = 'test/invalidation/relay.test.ts';
@@ -132,7 +136,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'RELEASE takes the whole fence away, also where other writers still hold it.',
     file: 'src/engine/redis/release-tags.lua',
     replace: [['if #left > 0 then', 'if false then']],
-    killedBy: `${CONFORMANCE} > release takes out its own id alone; the last one installs a token that never was`,
+    killedBy: `${CONFORMANCE} > release takes out its own id alone; the last one leaves nothing, and the next token is one that never was`,
   },
   {
     name: 'mut/ambiguous-release',
@@ -160,7 +164,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/engine/redis/fence.lua',
     replace: [
       [
-        "if #fences > 0 then redis.call('MSET', unpack(fences)) end",
+        "for from = 1, #fences, 2000 do redis.call('MSET', unpack(fences, from, math.min(from + 1999, #fences))) end",
         "for i = 1, #fences, 2 do redis.call('SET', fences[i], fences[i + 1], 'PX', 2000) end",
       ],
     ],
@@ -170,19 +174,14 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'mut/release-only-if-marker',
     what: 'RELEASE of a tag whose fence was lost does nothing.',
     file: 'src/engine/redis/release-tags.lua',
-    replace: [
-      [
-        "      else\n        redis.call('SET', key, token, 'PX', ttl_ms)",
-        "      elseif held and string.sub(held, 1, 1) == '!' then\n        redis.call('SET', key, token, 'PX', ttl_ms)",
-      ],
-    ],
-    killedBy: `${CONFORMANCE} > of a lost fence still installs a fresh token`,
+    replace: [['elseif text then', "elseif text and string.sub(text, 1, 1) == '!' then"]],
+    killedBy: `${CONFORMANCE} > of a lost fence still takes away the token that followed it`,
   },
   {
     name: 'mut/repeating-tokens',
     what: 'A tag that lost its token gets one that it had before.',
     file: REDIS,
-    replace: [['tagsFrom, TOKEN_TTL_MS, randomToken()', "tagsFrom, TOKEN_TTL_MS, 'the-first-one'"]],
+    replace: [['const token = randomToken();', "const token = 'the-first-one';"]],
     killedBy: `${COUNTEREXAMPLES} > a tag whose token is lost never has one again that an entry was stamped with`,
   },
   {
@@ -201,9 +200,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'mut/naive-single-flight',
     what: 'A read joins any load of its key that is under way.',
     file: FLIGHTS,
-    replace: [
-      ['return flight !== undefined && flight.stamps === stamps ? flight', 'return flight !== undefined ? flight'],
-    ],
+    replace: [['storable !== undefined && storable.stamps === stamps ? storable', 'storable !== undefined ? storable']],
     killedBy:
       'test/cache/cache.test.ts > a read that saw newer tokens never joins an older load, and the older one stores nothing that is served',
   },
@@ -229,8 +226,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: TRANSACT,
     replace: [
       [
-        'await this.#cache.fence(written.xid, written.tags, written.database)',
-        "await this.#cache.fence(written.xid, written.tags.filter((tag) => !tag.includes(':id=')), written.database)",
+        'await this.#cache.fence(xid, tags, database, fills?.expected)',
+        "await this.#cache.fence(xid, tags.filter((tag) => !tag.includes(':id=')), database, fills?.expected)",
       ],
     ],
     killedBy: `${ON_THE_WAY} > none is served old between its commit and its release`,
@@ -241,8 +238,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: TRANSACT,
     replace: [
       [
-        'fenced = await this.#cache.fence(written.xid, written.tags, written.database);',
-        'void this.#cache.fence(written.xid, written.tags, written.database);',
+        'const reply = await this.#cache.fence(xid, tags, database, fills?.expected);',
+        'const reply: boolean | string = true; void this.#cache.fence(xid, tags, database, fills?.expected);',
       ],
     ],
     killedBy: 'test/invalidation/interleavings.test.ts > an uncommitted write is never shown, and hinders no reader',
@@ -446,9 +443,16 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'A writer whose fence fails once commits without it.',
     file: FENCING,
     replace: [
-      ['if (fresh && (triedMs >= LEASE_MS || this.#store.outageMs(tags) >= LEASE_MS)) {', 'if (triedMs >= 0) {'],
+      ['if (fresh && (this.#store.outageMs(tags) >= LEASE_MS || triedMs >= MAX_TRY_MS)) {', 'if (triedMs >= 0) {'],
     ],
     killedBy: 'test/cache/cache.test.ts > it is given up only after LEASE_MS of attempts, and reported',
+  },
+  {
+    name: 'outage/own-attempts',
+    what: 'A writer whose own attempts fail for L commits without a fence, though others reach the store.',
+    file: FENCING,
+    replace: [['triedMs >= MAX_TRY_MS', 'triedMs >= LEASE_MS']],
+    killedBy: 'test/cache/cache.test.ts > one that fails while others are answered is tried for three times LEASE_MS',
   },
   {
     name: 'outage/pause-barrier-forever',
@@ -533,6 +537,124 @@ export const MUTANTS: readonly Mutant[] = [
     file: NEAR,
     replace: [['if (!this.#untouched(entry.tags, since)) return;', 'if (since < 0) return;']],
     killedBy: `${NEAR_TEST} > that a record names in the very answer: a cluster may be asked for the log last`,
+  },
+  {
+    name: 'page/memory-as-designed',
+    what: 'A value that a load brings along is kept under the log read before the load, whatever is fenced.',
+    file: BROUGHT,
+    replace: [[' || tags.some((tag) => fenced.has(tag))', ' || fenced === undefined']],
+    killedBy: `${BROUGHT_TEST} > is not kept where its write was logged before the READ and commits after the load`,
+  },
+  {
+    name: 'page-mut/first-tag',
+    what: 'Only the first tag is looked for in the notes.',
+    file: BROUGHT,
+    replace: [['tags.some((tag) => fenced.has(tag))', 'fenced.has(tags[0] as Tag)']],
+    killedBy: `${BROUGHT_TEST} > is not kept under a note of any of its tags`,
+  },
+  {
+    name: 'page-mut/fences-late',
+    what: 'The notes are those of after the load.',
+    file: 'src/engine/cache/memory-store.ts',
+    replace: [
+      [
+        'return this.#noted.size > MAX_NOTES_PER_READ ? undefined : new Set([...this.#noted.values()].flat());',
+        'return { has: (tag: Tag) => [...this.#noted.values()].flat().includes(tag) } as ReadonlySet<Tag>;',
+      ],
+    ],
+    killedBy: `${BROUGHT_TEST} > is not kept under the notes of after the load: the write may be over by then`,
+  },
+  {
+    name: 'page-mut/load-at-once',
+    what: 'The statement is sent together with the look that reads the notes.',
+    absent: 'A load begins with what its READ has missed, and is handed the notes that this READ brought.',
+  },
+  {
+    name: 'page-mut/no-put-check',
+    what: 'What a record has named since the READ is kept.',
+    file: NEAR,
+    replace: [['if (!this.#untouched(entry.tags, since)) return;', 'if (since < 0) return;']],
+    killedBy: `${BROUGHT_TEST} > is not kept if a record since the READ has named it, which another read has processed`,
+  },
+  {
+    name: 'page-mut/asked-late',
+    what: 'The value is kept under the mark of when it came.',
+    file: BROUGHT,
+    replace: [['near.put(cursor, key,', 'near.put(near.currentCursor, key,']],
+    killedBy: `${BROUGHT_TEST} > is not kept if a record since the READ has named it, which another read has processed`,
+  },
+  {
+    name: 'page-mut/release-logs',
+    what: 'In place of the notes RELEASE appends a record.',
+    absent: 'RELEASE of a fenced write appends a record only where its fence or its note is gone.',
+  },
+  {
+    name: 'ours/brought-to-a-snapshot',
+    what: 'A snapshot is given a copy without stamps.',
+    file: READING,
+    replace: [
+      [
+        'return stamps !== undefined || readSet?.snapshot !== true;',
+        'return stamps !== null || readSet === undefined;',
+      ],
+    ],
+    killedBy: `${BROUGHT_TEST} > a snapshot is not given it: it reads the row from the store, and holds`,
+  },
+  {
+    name: 'ours/brought-is-monitored',
+    what: 'The monitor takes a copy without stamps for proved.',
+    file: READER,
+    replace: [['    if (stamps === undefined) return; // nothing to prove a violation by\n', '']],
+    killedBy: `${BROUGHT_TEST} > the monitor does not compare it: it could not prove a violation`,
+  },
+  ...[
+    ['pfill/script-as-designed', 'A script stores it where the log ends as before the load, no notes read.'],
+    ['pfill-mut/no-lease', '… without looking at the lease.'],
+    ['pfill-mut/any-lease', '… under any lease.'],
+    ['pfill-mut/any-lease-purge', '… under any lease, with its purge.'],
+    ['pfill-mut/no-end', '… without looking at the log.'],
+    ['pfill-mut/no-check', '… without asking for records since the look.'],
+    ['pfill-mut/fences-late', '… with the fences of after the load.'],
+    ['pfill-mut/counter', '… comparing the number of the record alone.'],
+    ['pfill-mut/look-as-designed', 'A later look stores it, no fences known.'],
+    ['pfill-mut/look-log-first', '… having read the log before the tokens.'],
+    ['pfill-mut/look-any-order', '… having read tokens and log of a Cluster in any order.'],
+    ['pfill-mut/look-no-check', '… without asking for records since the first look.'],
+    ['pfill-mut/look-no-identity', '… under another identity.'],
+    ['pfill-mut/look-unproved', '… although the log group was not reached.'],
+  ].map(
+    ([name = '', what = '']): Absent => ({
+      name,
+      what,
+      absent:
+        'What a load brings along is not stored: a process that misses it in the store loads it, and stores it then.',
+    }),
+  ),
+  {
+    name: 'ours/shared-load-fails-all',
+    what: 'A load of several callers that fails for one of them fails for all.',
+    file: FLIGHTS,
+    replace: [
+      [
+        '      if (!this.#mayRetry(load, signal)) throw error;\n      return await this.#loadOwn(alone(source), misses, viewer, signal);\n',
+        '      throw error;\n',
+      ],
+    ],
+    killedBy: `${SHARED_TEST} > fails only the caller whose argument makes it throw, and the callers that joined that one`,
+  },
+  {
+    name: 'ours/shared-load-left-is-joined',
+    what: 'A load that all its callers have left before it began takes in more.',
+    file: FLIGHTS,
+    replace: [['const joins = room && !open.load.callers.signal.aborted;', 'const joins = room;']],
+    killedBy: `${SHARED_TEST} > is not joined, before its load began, by a later caller of`,
+  },
+  {
+    name: 'ours/shared-load-in-one-line',
+    what: 'A load of several viewers waits in the line of the first alone.',
+    file: FLIGHTS,
+    replace: [['      load.turn.share(viewer);\n', '']],
+    killedBy: `${SHARED_TEST} > is also in the line of a viewer who needs`,
   },
   {
     name: 'near-mut/no-floor',
@@ -650,8 +772,8 @@ export const MUTANTS: readonly Mutant[] = [
       ['if (!this.#reads.proves(reply)) return undefined;', ''],
       ['const copy = near.get(key, nowMs);\n    if (copy === undefined) return undefined;', 'const copy = held;'],
       [
-        'if (near?.get(key, this.#clock.nowMs()) === undefined) return undefined;',
-        'const held = near?.get(key, this.#clock.nowMs());\n    if (near === undefined || held === undefined) return undefined;',
+        'const startedMs = performance.now();',
+        'const startedMs = performance.now();\n    const held = near.get(key, this.#clock.nowMs());',
       ],
     ],
     killedBy: `${NEAR_TEST} > is gone with the record of any of its parts, and with no other`,
@@ -748,7 +870,19 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'ours/purge-when-full',
     what: 'A purge begins with a DEL, which a full server takes, and with it the lease.',
     file: APPLY,
-    replace: [["  redis.call('SET', KEYS[1], ARGV[2], 'XX')\n", '']],
+    replace: [["redis.call('SET', KEYS[1], ARGV[2], 'XX')\n", '']],
+    killedBy: `${REFUSED_TEST} > nothing of a refused fence or tick is written, and a purge renews no lease`,
+  },
+  {
+    name: 'ours/tick-when-full',
+    what: 'A tick that applies a row begins with a DEL, which a full server takes, and with it the lease.',
+    file: APPLY,
+    replace: [
+      [
+        "redis.call('SET', KEYS[1], ARGV[2], 'XX')\n",
+        "if string.match(position, ':(.*)$') ~= purge then redis.call('SET', KEYS[1], ARGV[2], 'XX') end\n",
+      ],
+    ],
     killedBy: `${REFUSED_TEST} > nothing of a refused fence or tick is written, and a purge renews no lease`,
   },
   {
@@ -868,14 +1002,14 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'identity/fence-anywhere',
     what: 'A writer fences in the keys of another database.',
     file: 'src/engine/redis/fence.lua',
-    replace: [["if is_foreign(redis.call('GET', KEYS[3]), ARGV[6]) then return 'foreign' end", '']],
+    replace: [["if is_foreign(held[3], ARGV[6]) then return 'foreign' end", '']],
     killedBy: `${CONFORMANCE} > take no fence of another database, and those of their own`,
   },
   {
     name: 'identity/foreign-fence',
     what: 'A write whose fence was refused by the keys of another database is answered at once, though readers may still know that one.',
     file: FENCING,
-    replace: [["reply === 'fenced' || startedMs - this.#writers.sinceMs >= LEASE_MS", 'reply !== undefined']],
+    replace: [["reply !== 'foreign' || startedMs - this.#writers.sinceMs >= LEASE_MS", 'reply !== undefined']],
     killedBy:
       'test/cache/cache.test.ts > under keys of another database counts as none until this process has written to its own',
   },
@@ -890,7 +1024,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'identity/release-anywhere',
     what: 'A writer releases in the keys of another database, where its id is another transaction.',
     file: 'src/engine/redis/release.lua',
-    replace: [["if is_foreign(redis.call('GET', KEYS[4]), ARGV[11]) then return 'foreign' end", '']],
+    replace: [["if is_foreign(held[4], ARGV[11]) then return 'foreign' end", '']],
     killedBy: `${CONFORMANCE} > keep their fences from the release of another database`,
   },
   {
@@ -972,7 +1106,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'near-mut/apply-nolog',
     what: 'APPLY does not log.',
     file: APPLY,
-    replace: [['if logs and (not released or row[6] == 1) then', 'if false then']],
+    replace: [['if logs and (not released or row[5] == 1) then', 'if false then']],
     killedBy: `${COUNTEREXAMPLES} > whose groups apply an unfenced write one by one, the log group last`,
   },
   {
@@ -981,10 +1115,13 @@ export const MUTANTS: readonly Mutant[] = [
     file: REDIS,
     replace: [
       [
-        'if (log !== undefined) this.#askLog(pipeline, group, log);\n      return allOf(pipeline.exec());',
+        'if (log !== undefined) this.#askLog(pipeline, group, log);',
         `const other = this.#groups.ticker.client.pipeline();
-      if (log !== undefined) this.#askLog(other, group, log);
-      return Promise.all([allOf(pipeline.exec()), allOf(other.exec())]).then((both) => both.flat());`,
+      if (log !== undefined) this.#askLog(other, group, log);`,
+      ],
+      [
+        'const results = (await pipeline.exec()) ?? [];',
+        'const results = [...((await pipeline.exec()) ?? []), ...((await other.exec()) ?? [])];',
       ],
     ],
     killedBy: `${RESEND} > the lease and the log of a READ are asked on one connection`,
@@ -1230,10 +1367,17 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${EVICTED} > leaves no old value in process memory, which may have kept what was read past it`,
   },
   {
+    name: 'ours/known-epoch-unchecked',
+    what: 'A writer appends to the log under the epoch that it knows, also where the log has begun again under a lower one.',
+    file: 'src/engine/redis/log-append.lua',
+    replace: [["if not string.match(id, '%-0$') then return end", 'if id then return end']],
+    killedBy: `${SCRIPTS} > begins again where it has a lower epoch`,
+  },
+  {
     name: 'ours/note-evicted',
     what: 'RELEASE does not log that the note of its fence is gone.',
     file: 'src/engine/redis/release.lua',
-    replace: [['lost = notes == 0 and #KEYS > 4', 'lost = notes == false']],
+    replace: [['lost = notes == 0 and last_tag > 4', 'lost = notes == false']],
     killedBy: `${EVICTED} > makes RELEASE append to the log`,
   },
   {
@@ -1308,6 +1452,106 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/engine/cache/fair-queue.ts',
     replace: [['(this.#held.get(owner) ?? 0) < Math.min(maxEach, max - this.#running)', 'true']],
     killedBy: 'test/fair-queue.test.ts > holds at most its share, also while no other owner wants a slot',
+  },
+  {
+    name: 'ours/list-without-aspect',
+    what: 'A list that filters by status depends on which tasks there are alone.',
+    file: 'src/domain/tasks/task.list-query.ts',
+    replace: [['status: taskRows.statusByProject', 'status: taskRows.membershipByProject']],
+    killedBy: 'test/api/surviving-lists.test.ts > drops what looks at what it changes, and nothing else',
+  },
+  {
+    name: 'ours/list-without-membership',
+    what: 'A list that filters by a column does not depend on which tasks there are.',
+    file: 'src/domain/tasks/task.list-query.ts',
+    replace: [['[...followed.add(taskRows.membershipByProject)]', '[...followed]']],
+    killedBy: 'test/api/surviving-lists.test.ts > drops what looks at what it changes, and nothing else',
+  },
+  {
+    name: 'ours/early-write-alone',
+    what: 'A statement that writes and is sent with BEGIN also writes where BEGIN has failed.',
+    file: 'src/db/migrations/0005_update_task.sql',
+    replace: [["current_setting('transaction_deferrable') <> 'on'", 'false']],
+    killedBy: 'test/db/update-at-once.test.ts > outside of a transaction it writes nothing',
+  },
+  {
+    name: 'ours/any-statement-early',
+    what: 'Whatever a transaction sends first goes with BEGIN, and is a transaction of its own where BEGIN fails.',
+    file: 'src/engine/postgres/write-pool.ts',
+    replace: [['const early = this.#early && ', 'const early = ']],
+    killedBy: 'test/db/begin.test.ts > one that may write waits until BEGIN has been answered',
+  },
+  {
+    name: 'fill-mut/no-exact',
+    what: 'RELEASE stores what its transaction wrote, whatever its tags hold.',
+    file: 'src/engine/redis/release.lua',
+    replace: [['if held[index] ~= own_fence then', 'if false then']],
+    killedBy: 'test/cache/store-conformance.test.ts > stores nothing when, under its fence,',
+  },
+  {
+    name: 'fill-mut/no-mark',
+    what: 'A fence does not show that another transaction was released under it.',
+    file: 'src/engine/redis/release-tags.lua',
+    replace: [
+      [
+        "redis.call('SET', keys[index], '!' .. table.concat(left, ',') .. ',')",
+        "redis.call('SET', keys[index], '!,' .. table.concat(left, ',') .. ',')",
+      ],
+    ],
+    killedBy: 'test/cache/store-conformance.test.ts > stores nothing when, under its fence,',
+  },
+  {
+    name: 'fill-mut/no-sole-rows',
+    what: 'FENCE does not compare the tokens that the writer expects.',
+    file: 'src/engine/redis/fence.lua',
+    replace: [['exact = exact and held[tonumber(index)] == token', '']],
+    killedBy: 'test/cache/store-conformance.test.ts > learns from FENCE that there is',
+  },
+  {
+    name: 'fill-mut/value-first',
+    what: 'The tokens of what a write stores may have been read after its statement.',
+    file: 'src/engine/cache/near-cache.ts',
+    replace: [['copy !== undefined && copy.put < before', 'copy !== undefined']],
+    killedBy:
+      'test/invalidation/written-values.test.ts > where a write of its labels ends between the statement and its FENCE',
+  },
+  {
+    name: 'fill-mut/dup-fills',
+    what: 'A write stores what it wrote also where an earlier FENCE may still be executed.',
+    file: 'src/engine/cache/fencing.ts',
+    replace: [["reply === 'exact' && attempt === 0", "reply === 'exact'"]],
+    killedBy: 'test/cache/cache.test.ts > failures, with the expected token there, it is',
+  },
+  {
+    name: 'fill-mut/fill-aborted',
+    what: 'A write stores what it wrote although it was rolled back.',
+    absent: 'Only the RELEASE behind an acknowledged COMMIT is given anything to store.',
+  },
+  {
+    name: 'fill-mut/stamp-at-release',
+    what: 'The token of a tag that the write did not touch is read by RELEASE.',
+    absent: 'The stamps of the entry in memory are the only source of tokens.',
+  },
+  {
+    name: 'ours/fill-two-statements',
+    what: 'A write stores what a statement returned although another one changed cached rows.',
+    file: 'src/engine/postgres/outbox.ts',
+    replace: [['rows === 1 && ', '']],
+    killedBy:
+      'test/invalidation/written-values.test.ts > where the statement has a trigger that changes the row once more',
+  },
+  {
+    name: 'ours/fill-not-last',
+    what: 'A write stores what a statement returned although another one followed.',
+    file: 'src/engine/postgres/outbox.ts',
+    replace: [
+      [
+        'known !== undefined && known.sent === statementCount(tx) ? known.values : []',
+        'known !== undefined ? known.values : []',
+      ],
+    ],
+    killedBy:
+      'test/invalidation/written-values.test.ts > where the statement returns the row as it was, and the one behind it changes it',
   },
   {
     name: 'fair/no-room',

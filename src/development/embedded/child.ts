@@ -4,6 +4,7 @@
  * process only, which can finish its requests before the service ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { createServer, Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
@@ -92,14 +93,27 @@ export async function startServer(command: ServerCommand): Promise<RunningServer
   return { pid: child.pid, stop };
 }
 
-/** A port of 127.0.0.1 that is free at this moment. */
+/**
+ * Below 32 768, from where on Linux chooses ports for outgoing connections, one of which could take the port meanwhile;
+ * by 10 000, since a Redis Cluster's node also listens at its port plus 10 000.
+ */
+const PORTS = { from: 10_240, to: 22_768 };
+const MAX_PORTS_TRIED = 100;
+
+/** A TCP port that nothing on this machine listened at a moment ago. */
 export async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve, reject) => probe.once('error', reject).listen(0, '127.0.0.1', resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === 'string') throw new TypeError('expected the address of a TCP socket');
-  return address.port;
+  for (let tried = 1; ; tried++) {
+    const port = randomInt(PORTS.from, PORTS.to);
+    const probe = createServer();
+    const failure = await new Promise<unknown>((resolve) =>
+      probe.once('error', resolve).listen(port, '127.0.0.1', () => resolve(undefined)),
+    );
+    if (failure === undefined) {
+      await new Promise((resolve) => probe.close(resolve));
+      return port;
+    }
+    if (tried === MAX_PORTS_TRIED) throw failure;
+  }
 }
 
 /** Resolves with a description of how the process ended. */

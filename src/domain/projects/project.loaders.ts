@@ -24,6 +24,7 @@ export const membershipsOf: Source<UserId, readonly Membership[]> = childrenSour
   shape: shapeOf(projectMembers),
   scope: 'viewer',
   tags: memberRows.byUser,
+  together: true, // memberships.ts bounds them
   table: projectMembers,
   parent: projectMembers.userId,
   columns: { projectId: projectMembers.projectId, role: projectMembers.role },

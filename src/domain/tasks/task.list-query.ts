@@ -5,7 +5,7 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { isInstant, isoText } from '../../db/columns.js';
-import { isId, type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
+import { isId, type ProjectId, type TaskId, toUuid } from '../../db/ids.js';
 import { behindSql, orderBySql, type Place, placeSql, reversed, type SortColumn } from '../../db/page-sql.js';
 import { MAX_TAGS, type Tag } from '../../engine/cache/index.js';
 import { badUserInput } from '../../graphql/errors.js';
@@ -104,6 +104,20 @@ export function isEmptyList({ projectIds, where }: TaskList): boolean {
   );
 }
 
+/** The fields that have an index within a project. */
+const INDEXED = [TaskOrderField.CREATED_AT, TaskOrderField.UPDATED_AT, TaskOrderField.PRIORITY];
+
+/** Whether an index gives the page as it is, however many tasks there are. */
+export function isQuick({ list, order }: TaskPageQuery): boolean {
+  const [first] = order;
+  return (
+    list.projectIds.length === 1 &&
+    conjuncts(list.where).length === 0 &&
+    order.length === 1 &&
+    INDEXED.includes(first?.field as TaskOrderField)
+  );
+}
+
 /** The values that a condition requires a column to equal; undefined if it requires anything else. */
 function equalities(condition: Condition, column: Column): readonly string[] | undefined {
   return 'in' in condition && condition.column === column && !condition.in.includes(null)
@@ -111,19 +125,25 @@ function equalities(condition: Condition, column: Column): readonly string[] | u
     : undefined;
 }
 
-/** Row-sets that a condition can name, narrowest first. */
+/** Row sets that a condition can name, narrowest first. */
 const NARROW = [
-  ['id', (id) => taskRows.byId(id as TaskId)],
-  ['parentId', (id) => taskRows.byParent(id as TaskId)],
-  ['assigneeId', (id) => taskRows.byAssignee(id as UserId)],
-  ['creatorId', (id) => taskRows.byCreator(id as UserId)],
-] as const satisfies readonly (readonly [Column, (id: string) => readonly Tag[]])[];
+  ['id', taskRows.byId],
+  ['parentId', taskRows.byParent],
+  ['assigneeId', taskRows.byAssignee],
+  ['creatorId', taskRows.byCreator],
+] as const satisfies readonly (readonly [Column, RowSet<never>])[];
 
-function narrow({ where }: TaskList): { column: Column; tags: readonly Tag[] } | undefined {
-  for (const [column, tagsOf] of NARROW) {
+interface Narrow {
+  readonly column: Column;
+  readonly ids: readonly string[];
+  readonly rows: RowSet<string>;
+}
+
+function narrow({ where }: TaskList): Narrow | undefined {
+  for (const [column, rows] of NARROW) {
     for (const condition of conjuncts(where)) {
       const ids = equalities(condition, column);
-      if (ids !== undefined) return { column, tags: ids.flatMap((id) => tagsOf(id)) };
+      if (ids !== undefined) return { column, ids, rows: rows as RowSet<string> };
     }
   }
   return undefined;
@@ -134,28 +154,78 @@ export function isNarrow(list: TaskList): boolean {
   return narrow(list) !== undefined;
 }
 
-/** Columns that row sets by project, assignee and so on do not watch. */
-const UNFOLLOWED = new Set<Column>(['title', 'description', 'updatedAt']);
-const UNFOLLOWED_FIELDS = new Set([TaskOrderField.TITLE, TaskOrderField.UPDATED_AT]);
+type RowSet<I> = (id: I) => readonly Tag[];
+
+/** The aspect of a project's tasks that follows a column. Each list has that of membership besides. */
+const ASPECTS: Record<Column, RowSet<ProjectId>> = {
+  id: taskRows.membershipByProject,
+  projectId: taskRows.membershipByProject,
+  number: taskRows.membershipByProject,
+  creatorId: taskRows.membershipByProject,
+  createdAt: taskRows.membershipByProject,
+  status: taskRows.statusByProject,
+  completedAt: taskRows.statusByProject,
+  priority: taskRows.priorityByProject,
+  assigneeId: taskRows.assigneeByProject,
+  dueDate: taskRows.dueDateByProject,
+  parentId: taskRows.parentByProject,
+  // Text and the time of any change, which `byProject` ignores as well.
+  title: taskRows.anyByProject,
+  description: taskRows.anyByProject,
+  updatedAt: taskRows.anyByProject,
+};
+
+const SORTED_BY: Record<TaskOrderField, Column> = {
+  CREATED_AT: 'createdAt',
+  UPDATED_AT: 'updatedAt',
+  COMPLETED_AT: 'completedAt',
+  DUE_DATE: 'dueDate',
+  PRIORITY: 'priority',
+  STATUS: 'status',
+  TITLE: 'title',
+};
+
+/** Tags cost a token each to read: above this many, a list has one tag for each project. */
+const MAX_ASPECT_TAGS = 60;
 
 export function taskListTags(list: TaskList, order: TaskListOrder = []): Tag[] {
-  const all = parts(list.where);
-  const unfollowed =
-    all.some((part) => 'search' in part || ('column' in part && UNFOLLOWED.has(part.column))) ||
-    order.some(({ field }) => UNFOLLOWED_FIELDS.has(field));
-  const narrowest = narrow(list);
-  // Lists with more tags are never stored.
-  const projectIds = list.projectIds.slice(0, MAX_TAGS + 1);
-  const rows =
-    narrowest?.column === 'id' || (narrowest !== undefined && !unfollowed)
-      ? narrowest.tags
-      : projectIds.flatMap((id) => (unfollowed ? taskRows.anyByProject(id) : taskRows.byProject(id)));
-  const labels = all.flatMap((part) => {
+  const labels = parts(list.where).flatMap((part) => {
     if (!('labels' in part)) return [];
     if (part.labels === 'some' && part.ids !== 'any') return part.ids.flatMap((id) => taskLabelRows.byLabel(id));
-    return projectIds.flatMap((id) => taskLabelRows.byProject(id));
+    return projectsOf(list).flatMap((id) => taskLabelRows.byProject(id));
   });
-  return [...new Set([...rows, ...labels])];
+  return [...new Set([...rowTags(list, columnsOf(list, order)), ...labels])];
+}
+
+/** The columns that decide which tasks are in the list, and where. */
+function columnsOf({ where }: TaskList, order: TaskListOrder): ReadonlySet<Column> {
+  const compared = parts(where).flatMap((part): readonly Column[] => {
+    if ('search' in part) return ['title', 'description'];
+    return 'column' in part ? [part.column] : [];
+  });
+  return new Set([...compared, ...order.map(({ field }) => SORTED_BY[field])]);
+}
+
+/** Lists with more tags are never stored. */
+const projectsOf = ({ projectIds }: TaskList) => projectIds.slice(0, MAX_TAGS + 1);
+
+function rowTags(list: TaskList, columns: ReadonlySet<Column>): readonly Tag[] {
+  const narrowest = narrow(list);
+  if (narrowest?.column === 'id') return narrowest.ids.flatMap((id) => narrowest.rows(id));
+  const projects = projectsOf(list);
+  const followed = new Set([...columns].map((column) => ASPECTS[column]));
+  if (followed.has(taskRows.anyByProject)) return projects.flatMap((id) => taskRows.anyByProject(id));
+  if (narrowest !== undefined) return narrowTags(narrowest, columns);
+  const aspects = [...followed.add(taskRows.membershipByProject)];
+  if (aspects.length * projects.length > MAX_ASPECT_TAGS) return projects.flatMap((id) => taskRows.byProject(id));
+  return projects.flatMap((id) => aspects.flatMap((aspect) => aspect(id)));
+}
+
+/** A parent's list that no other column decides, as the subtasks of a task are listed, outlives changes of the subtasks. */
+function narrowTags({ column, ids, rows }: Narrow, columns: ReadonlySet<Column>): readonly Tag[] {
+  const byMembership = [...columns].every((one) => one === column || ASPECTS[one] === taskRows.membershipByProject);
+  const narrowest = column === 'parentId' && byMembership ? (taskRows.membershipByParent as RowSet<string>) : rows;
+  return ids.flatMap((id) => narrowest(id));
 }
 
 export function taskListWhere({ projectIds, where }: TaskList): SQL {

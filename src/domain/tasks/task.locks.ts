@@ -110,14 +110,16 @@ interface Seen {
   readonly task: TaskRow | undefined;
 }
 
-const LOCKED = Object.fromEntries(
+/** The columns of the composite `w.task` that functions of the database return. */
+export const TASK_OF_FUNCTION = Object.fromEntries(
   Object.entries(getTableColumns(tasks)).map(([name, column]) => [
     name,
     sql`(w.task).${sql.identifier(column.name)}`.mapWith(column),
   ]),
 );
 
-const ROLES = `{${WRITING_ROLES.join(',')}}`;
+/** The roles that can write, as an array of Postgres. */
+export const ROLES = `{${WRITING_ROLES.join(',')}}`;
 
 /** Locks the existing tasks with the function of migration 0003, which takes all locks in order. */
 async function seenForWriting(
@@ -126,18 +128,22 @@ async function seenForWriting(
   { ids, others, tree }: Required<Holding> & { readonly ids: readonly TaskId[] },
 ): Promise<Map<TaskId, Seen>> {
   const { placeholder } = sql;
-  const statement = preparedIn(tx, 'tasks_to_write', (at, name) =>
-    at
-      .select({
-        id: sql<TaskId>`w.seen_id`.mapWith(tasks.id),
-        role: sql<Role | null>`w.role`,
-        archivedAt: sql<string | null>`w.archived_at`.mapWith(projects.archivedAt),
-        task: LOCKED,
-      })
-      .from(
-        sql`tasks_to_write(${placeholder('viewer')}, ${placeholder('ids')}, ${placeholder('others')}, ${ROLES}, ${placeholder('tree')}) as w`,
-      )
-      .prepare(name),
+  const statement = preparedIn(
+    tx,
+    'tasks_to_write',
+    (at, name) =>
+      at
+        .select({
+          id: sql<TaskId>`w.seen_id`.mapWith(tasks.id),
+          role: sql<Role | null>`w.role`,
+          archivedAt: sql<string | null>`w.archived_at`.mapWith(projects.archivedAt),
+          task: TASK_OF_FUNCTION,
+        })
+        .from(
+          sql`tasks_to_write(${placeholder('viewer')}, ${placeholder('ids')}, ${placeholder('others')}, ${ROLES}, ${placeholder('tree')}) as w`,
+        )
+        .prepare(name),
+    { early: true },
   );
   const rows = await statement.execute({
     viewer: toUuid(viewerId),

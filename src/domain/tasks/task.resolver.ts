@@ -42,6 +42,8 @@ import {
 } from './task.inputs.js';
 import { isNarrow, isTaskPlace, type TaskListOrder, taskListWithin, taskOrder } from './task.list-query.js';
 import {
+  bringTasksOf,
+  burndownTags,
   heavyRelativeTaskCounts,
   heavyRelativeTaskPages,
   heavyTaskCounts,
@@ -57,7 +59,7 @@ import {
   taskPages,
 } from './task.loaders.js';
 import type { TaskService } from './task.service.js';
-import { type TaskRow, taskRows } from './task.table.js';
+import type { TaskRow } from './task.table.js';
 import { DeleteTaskPayload, ProjectStats, Task, TaskConnection, TaskPayload, UpdateTasksPayload } from './task.type.js';
 import { isHeavy } from './task.work.js';
 
@@ -267,21 +269,20 @@ export class ProjectTasksResolver {
     return taskConnection(context, [project.id], TRUE, args);
   }
 
-  // The TTL is the only freshness guarantee here: two of the numbers change with time alone.
   @FieldResolver(() => ProjectStats, {
     description: 'Task statistics of the project. Expensive to compute; cached for a minute.',
     complexity: 50,
   })
-  @Cached<ProjectRow>({ ttlMs: MINUTE, scope: 'public', tags: (project) => taskRows.byProject(project.id) })
-  stats(@Root() project: ProjectRow, @Ctx() { loaders }: Context) {
-    return loaders.loadUncached(projectStats, project.id);
+  @Cached(projectStats)
+  stats(@Root() project: ProjectRow) {
+    return project.id;
   }
 
   @FieldResolver(() => [BurndownPoint], {
     description: 'Open and completed tasks for each of the last days. Expensive to compute; cached for a minute.',
     complexity: 50,
   })
-  @Cached<ProjectRow>({ ttlMs: MINUTE, scope: 'public', tags: (project) => taskRows.byProject(project.id) })
+  @Cached<ProjectRow>({ ttlMs: MINUTE, scope: 'public', tags: ({ id }) => burndownTags(id) })
   burndown(
     @Root() project: ProjectRow,
     @Ctx() { loaders }: Context,
@@ -345,10 +346,12 @@ async function taskConnection(
   const points = isNarrow(list) ? 0 : Math.floor(COSTS.project * list.projectIds.length);
   if (points > 0) await context.charge?.(points);
   const { pages, counts } = sourcesFor(isHeavy(list), relative);
+  const asked = { list, order, ...query };
   return connection({
     list: name,
     query,
-    page: () => loaders.load(pages, { list, order, ...query }),
+    page: () => loaders.load(pages, asked),
+    showsNodes: () => bringTasksOf(asked),
     // The viewer may not see a task that left these projects after the list was read.
     nodes: (ids) =>
       mapMaybe(loaders.loadMany(taskById, ids), (rows) =>

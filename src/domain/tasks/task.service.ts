@@ -8,6 +8,7 @@ import type { Writer } from '../../db/writer.js';
 import type { Executor, Transaction, Transactor } from '../../engine/postgres/index.js';
 import {
   changedTextInput,
+  fits,
   idempotencyKeyInput,
   idInput,
   listInput,
@@ -37,6 +38,7 @@ import type {
 import { type Holding, lockTaskForUpdate, lockTaskWithSubtasks, lockTree, TASK, tasksToWrite } from './task.locks.js';
 import { moveTask } from './task.move.js';
 import { MAX_LABELS, type TaskRow, taskPriority, taskStatus, tasks } from './task.table.js';
+import { type PlainChanges, updateAtOnce } from './task.update.js';
 import {
   applyChanges,
   type Changes,
@@ -106,6 +108,7 @@ const taskLabelsInput = z.object({
   taskId: idInput('task'),
   labelIds: listInput(idInput('label'), { min: 1, max: MAX_LABELS, what: 'labels' }),
 });
+type ChangedTask = z.output<typeof taskInput>;
 const LABELLED = { what: 'task', path: ['input', 'taskId'] };
 
 /** The result for one of many tasks. */
@@ -131,13 +134,16 @@ export class TaskService {
     return { value: { task: value }, tags };
   }
 
-  update(by: Writer, given: UpdateTaskInput) {
-    const { viewerId } = by;
+  async update(by: Writer, given: UpdateTaskInput) {
     const { id, expectedVersion, labelIds, ...changes } = parseInput(updateTaskInput, given);
+    const { description } = changes;
+    const isPlain =
+      labelIds === undefined && changes.parentId === undefined && fits(TEXTS.taskDescription, description);
+    const written = isPlain ? await this.#changeAtOnce(by, { id, expectedVersion }, changes) : undefined;
+    if (written !== undefined) return written;
     return this.transactor.transact(async (tx) => {
-      const task = await lockTaskForUpdate(tx, viewerId, id, TASK, holdingFor(changes));
+      const task = await lockTaskForUpdate(tx, by.viewerId, id, TASK, holdingFor(changes));
       requireVersion(task, expectedVersion);
-      const { description } = changes;
       requireFits(TEXTS.taskDescription, 'description', { given: description, stored: task.description });
       return { task: await applyChanges(tx, task, changes, labelIds === null ? [] : labelIds) };
     }, by);
@@ -166,7 +172,7 @@ export class TaskService {
   }
 
   complete(by: Writer, given: CompleteTaskInput) {
-    return this.#changeOne(by, parseInput(taskInput, given), () => ({ status: 'DONE' }));
+    return this.#changeOne(by, parseInput(taskInput, given), { status: 'DONE' });
   }
 
   /** A task that is still open stays unchanged. */
@@ -178,7 +184,7 @@ export class TaskService {
 
   assign(by: Writer, given: AssignTaskInput) {
     const { assigneeId, ...which } = parseInput(assignTaskInput, given);
-    return this.#changeOne(by, which, () => ({ assigneeId }));
+    return this.#changeOne(by, which, { assigneeId });
   }
 
   move(by: Writer, given: MoveTaskInput) {
@@ -207,12 +213,28 @@ export class TaskService {
     }, by);
   }
 
-  #changeOne(by: Writer, { id, expectedVersion }: z.output<typeof taskInput>, changesOf: (task: TaskRow) => Changes) {
+  async #changeOne(
+    by: Writer,
+    { id, expectedVersion }: ChangedTask,
+    changes: PlainChanges | ((task: TaskRow) => PlainChanges),
+  ) {
+    const isPlain = typeof changes === 'object';
+    const written = isPlain ? await this.#changeAtOnce(by, { id, expectedVersion }, changes) : undefined;
+    if (written !== undefined) return written;
     return this.transactor.transact(async (tx) => {
       const task = await lockTaskForUpdate(tx, by.viewerId, id);
       requireVersion(task, expectedVersion);
-      return { task: await applyChanges(tx, task, changesOf(task)) };
+      return { task: await applyChanges(tx, task, isPlain ? changes : changes(task)) };
     }, by);
+  }
+
+  /** Undefined if nothing was written: see task.update.ts. */
+  async #changeAtOnce(by: Writer, { id, expectedVersion }: ChangedTask, changes: PlainChanges) {
+    const { value: task, tags } = await this.transactor.transact(
+      (tx) => updateAtOnce(tx, by.viewerId, id, changes, expectedVersion),
+      by,
+    );
+    return task && { value: { task }, tags };
   }
 
   #relabel(

@@ -87,6 +87,9 @@ export type TaskRow = typeof tasks.$inferSelect;
 /** Cached lists contain ids. Columns that a list does not filter, sort or count by do not affect it. */
 const listsIgnore = [tasks.title, tasks.description, tasks.version, tasks.updatedAt, tasks.sourceUrl];
 
+/** Which tasks there are, of whom, and since when: a change of anything else leaves a list with no condition as it is. */
+const membership = [tasks.id, tasks.projectId, tasks.number, tasks.creatorId, tasks.createdAt];
+
 export const taskRows = rowSets(tasks, {
   byId: { columns: [tasks.id] },
   byNumber: { columns: [tasks.projectId, tasks.number], watches: [tasks.projectId, tasks.number, tasks.id] },
@@ -96,6 +99,24 @@ export const taskRows = rowSets(tasks, {
   byCreator: { columns: [tasks.creatorId], ignores: listsIgnore },
   /** For lists that depend on the columns the others ignore, such as titles and times of change. */
   anyByProject: { columns: [tasks.projectId], aspect: 'any' },
+  /** A list that names few columns has this aspect and those of its columns, in place of `byProject`. */
+  membershipByProject: { columns: [tasks.projectId], aspect: 'membership', watches: membership },
+  membershipByParent: { columns: [tasks.parentId], aspect: 'membership', watches: [tasks.parentId, ...membership] },
+  statusByProject: {
+    columns: [tasks.projectId],
+    aspect: 'status',
+    watches: [tasks.projectId, tasks.status, tasks.completedAt],
+  },
+  priorityByProject: { columns: [tasks.projectId], aspect: 'priority', watches: [tasks.projectId, tasks.priority] },
+  assigneeByProject: { columns: [tasks.projectId], aspect: 'assignee', watches: [tasks.projectId, tasks.assigneeId] },
+  dueDateByProject: { columns: [tasks.projectId], aspect: 'due_date', watches: [tasks.projectId, tasks.dueDate] },
+  parentByProject: { columns: [tasks.projectId], aspect: 'parent', watches: [tasks.projectId, tasks.parentId] },
+  /** For the statistics of a project: one tag in place of those of five aspects. */
+  statsByProject: {
+    columns: [tasks.projectId],
+    aspect: 'stats',
+    watches: [tasks.projectId, tasks.status, tasks.priority, tasks.dueDate, tasks.createdAt, tasks.completedAt],
+  },
 });
 
 export const taskLabels = pgTable(

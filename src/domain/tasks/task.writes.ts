@@ -10,6 +10,7 @@ import { preparedIn, runThenReadTags } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { labels } from '../labels/label.table.js';
 import { projectMembers, taskNumbers } from '../projects/project.table.js';
+import { LABELLED_TASK, type LabelledTask, taskById } from './task.loaders.js';
 import { MAX_LABELS, type TaskRow, taskLabels, tasks } from './task.table.js';
 
 type Changed = 'title' | 'description' | 'status' | 'priority' | 'assigneeId' | 'parentId' | 'dueDate';
@@ -39,8 +40,10 @@ export async function applyChanges(
   if (different !== undefined) await requireReferences(tx, task.projectId, different, task.id);
   const relabelled = labelIds !== undefined && (await setLabels(tx, task, labelIds, requireFewLabels));
   if (different === undefined && !relabelled) return task;
-  const [updated] = await runThenReadTags(tx, update(tx, task.id, different ?? {}));
-  return updated as TaskRow;
+  const [updated] = await runThenReadTags(tx, update(tx, task.id, different ?? {}), ([value]) => [
+    { source: taskById, arg: task.id, value },
+  ]);
+  return updated as LabelledTask;
 }
 
 /** The statement's text is the same for each set of columns. */
@@ -62,7 +65,7 @@ function update(tx: Transaction, id: TaskId, changes: Changes) {
         ...NEXT_VERSION,
       })
       .where(eq(tasks.id, sql.placeholder('id')))
-      .returning()
+      .returning(LABELLED_TASK)
       .prepare(name),
   );
   return statement.execute({ id: toUuid(id), ...changes });

@@ -48,22 +48,20 @@ export class AnswerCache {
     const { since, untilMs } = dependencies;
     const tags = [...dependencies.tags];
     const size = { chars: bytes, bytes: bytes + tags.length * BYTES_PER_TAG };
-    this.#near?.put(since, key, { value, tags, stamps: '', loadedAtMs: this.#clock.nowMs(), untilMs, ...size });
-  }
-
-  /** Whether memory holds an answer under this key that may still be valid. */
-  has(key: Key): boolean {
-    return this.#near?.get(key, this.#clock.nowMs()) !== undefined;
+    this.#near?.put(since, key, { value, tags, stamps: undefined, loadedAtMs: this.#clock.nowMs(), untilMs, ...size });
   }
 
   /**
    * The answer under this key if a log read proves it. Requests of the same event-loop tick share the log read, which
-   * is sent after the read set began. Sends nothing when memory holds no such answer. Never throws.
+   * is sent after the read set began. Sends nothing, and makes no promise, when memory holds no such answer. Never throws.
    */
-  async find(readSet: ReadSet, key: Key): Promise<unknown> {
-    const startedMs = performance.now();
+  find(readSet: ReadSet, key: Key): Promise<unknown> | undefined {
     const near = this.#near;
-    if (near?.get(key, this.#clock.nowMs()) === undefined) return undefined;
+    return near?.get(key, this.#clock.nowMs()) === undefined ? undefined : this.#prove(near, readSet, key);
+  }
+
+  async #prove(near: NearCache, readSet: ReadSet, key: Key): Promise<unknown> {
+    const startedMs = performance.now();
     if (insideLoad() && this.#groups > 1) return undefined; // as Reader does with entries
     const roundTrips: number[] = [];
     if (insideLoad() || !near.provedAfter(readSet.began)) {

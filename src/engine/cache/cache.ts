@@ -13,18 +13,21 @@ import { type FencePolicy, Fencing } from './fencing.js';
 import { Flights, UNENDING } from './flights.js';
 import type { Key } from './key.js';
 import { LoadQueue } from './load-queue.js';
+import { LoadRunner, type WrapLoad } from './load-runner.js';
 import { type Memoized, type MemoizePolicy, memoized } from './memoize.js';
 import { Monitor, stampsNow } from './monitor.js';
 import { NearCache, type NearCacheOptions } from './near-cache.js';
 import { type Parts, partsOf } from './part-cache.js';
 import type { Policy, Source } from './policy.js';
 import { ReadSet, type ReadSetOptions, type RecordedRead } from './read-set.js';
-import { type Peeked, Reader, type ReadOptions } from './reader.js';
-import type { Store } from './store.js';
+import { Reader } from './reader.js';
+import type { Peeked, ReadOptions } from './reading.js';
+import type { ReleaseOptions, Store } from './store.js';
 import { StoreReads } from './store-reads.js';
 import type { Tag } from './tag.js';
 import { type Clock, systemClock } from './time.js';
 import { Unawaited } from './unawaited.js';
+import { type WrittenFills, type WrittenValue, WrittenValues } from './written-values.js';
 
 const DEFAULT_MAX_LOADS = 10;
 
@@ -35,7 +38,7 @@ export interface CacheOptions {
   /** A number in [0, 1): for the jitter of times to live and for the monitor's sampling. */
   readonly random?: () => number;
   /** Wraps every load. Development and tests check here that a load reads only what its tags cover. */
-  readonly wrapLoad?: <T>(load: { name: string; tags: readonly Tag[] }, run: () => Promise<T>) => Promise<T>;
+  readonly wrapLoad?: WrapLoad;
   /** Default `available`. */
   readonly fencePolicy?: FencePolicy;
   /** Keeps parsed entries in this process. Default: none. */
@@ -55,6 +58,7 @@ export class Cache {
   readonly #reader: Reader;
   readonly #answers: AnswerCache;
   readonly #fencing: Fencing;
+  readonly #written: WrittenValues;
   readonly #unawaited = new Unawaited();
 
   constructor(options: CacheOptions) {
@@ -63,18 +67,20 @@ export class Cache {
     const queue = new LoadQueue(options.maxLoads ?? DEFAULT_MAX_LOADS);
     const reads = new StoreReads({ store, near, clock });
     const unawaited = this.#unawaited;
-    const flights = new Flights({ store, near, queue, clock, random, events, wrapLoad, unawaited });
-    const monitor = new Monitor({ store, clock, events });
     const names = new CallNames(store);
+    const runner = new LoadRunner(queue, wrapLoad);
+    const flights = new Flights({ store, names, near, queue, clock, random, events, unawaited, runner });
+    const monitor = new Monitor({ store, clock, events });
     this.store = store;
     this.#events = events;
     this.#near = near;
     this.#clock = clock;
     this.#queue = queue;
     this.#reader = new Reader({
-      ...{ store, names, near, reads, flights, queue, monitor, monitorShare, events, clock, random, unawaited },
+      ...{ store, names, near, reads, flights, runner, queue, monitor, monitorShare, events, clock, random, unawaited },
     });
     this.#answers = new AnswerCache({ near, reads, events, clock, groups: store.groups });
+    this.#written = new WrittenValues({ names, near, clock, random });
     this.#fencing = new Fencing({ store, clock, events, policy: options.fencePolicy ?? 'available' });
   }
 
@@ -104,13 +110,8 @@ export class Cache {
     this.#answers.store(readSet, key, value, bytes);
   }
 
-  /** See `AnswerCache.has`. */
-  hasAnswer(key: Key): boolean {
-    return this.#answers.has(key);
-  }
-
   /** See `AnswerCache.find`. */
-  findAnswer(readSet: ReadSet, key: Key): Promise<unknown> {
+  findAnswer(readSet: ReadSet, key: Key): Promise<unknown> | undefined {
     return this.#answers.find(readSet, key);
   }
 
@@ -202,25 +203,38 @@ export class Cache {
 
   /**
    * FENCE, before COMMIT: once it is acknowledged, nothing under these tags is served or stored until `release`.
-   * @returns false: commit without a fence, and answer no sooner than LEASE_MS after the commit. Two cases. Under the
+   * @returns false: commit without a fence, and answer no sooner than LEASE_MS after the commit. Three cases. Under the
    * policy `available`, the store has taken no writes for LEASE_MS (callers share what one of them observed, so in such
-   * an outage each makes one attempt). Or the keys belong to another database than `database`, and this process has
+   * an outage each makes one attempt), or this fence alone has failed for three times as long. Or the keys belong to another database than `database`, and this process has
    * known `database` for less than LEASE_MS.
+   * @returns 'exact': all of `expected`, tokens of some of the tags, were there, and `release` may store what was made
+   * under them
    * @throws CacheError FENCE_REFUSED under the policy `reject`: roll back
    */
-  fence(xid: bigint, tags: readonly Tag[], database?: string): Promise<boolean> {
-    return this.#fencing.fence(xid, tags, database);
+  fence(
+    xid: bigint,
+    tags: readonly Tag[],
+    database?: string,
+    expected?: ReadonlyMap<Tag, string>,
+  ): Promise<boolean | 'exact'> {
+    return this.#fencing.fence(xid, tags, database, expected);
+  }
+
+  /** See `NearCache.puts`: a writer notes it before its first statement, for `writtenFills`. */
+  get puts(): number {
+    return this.#near?.puts ?? 0;
+  }
+
+  /** See `WrittenValues.fillsOf`. */
+  writtenFills(values: readonly WrittenValue[], touched: readonly Tag[], before: number): WrittenFills | undefined {
+    // In a Cluster the tags of an entry are in several groups, which no one step releases.
+    return this.store.groups === 1 ? this.#written.fillsOf(values, touched, before) : undefined;
   }
 
   /**
    * RELEASE, only after COMMIT or ROLLBACK was acknowledged. Not awaited: the relay repairs what is lost here.
-   * `unfenced`: no fence logged this write, so RELEASE does.
    */
-  release(
-    xid: bigint,
-    tags: readonly Tag[],
-    options: { unfenced: boolean; database?: string | undefined } = { unfenced: false },
-  ): void {
+  release(xid: bigint, tags: readonly Tag[], options: ReleaseOptions = { unfenced: false }): void {
     this.#unawaited.add(this.#fencing.release(xid, tags, options));
   }
 

@@ -1,14 +1,14 @@
 /** A cached call: its key and tags, computed once for repeated arguments. */
-import { LRUCache } from 'lru-cache';
 import { CacheError } from './errors.js';
 import { type Key, keyOf } from './key.js';
 import type { Policy } from './policy.js';
+import { RecentMap } from './recent-map.js';
 import { type EntryStore, LOG_GROUP } from './store.js';
 import type { Tag } from './tag.js';
 
 /** An entry under more tags is not stored: reading that many tokens costs as much as the load. */
 export const MAX_TAGS = 200;
-/** Calls remembered for each policy. */
+/** Calls remembered for each policy, at most twice as many. */
 const MAX_CALLS_PER_POLICY = 10_000;
 const ONLY_LOG_GROUP: readonly number[] = [LOG_GROUP];
 
@@ -27,7 +27,7 @@ export interface IndexedCall<A> extends Call<A> {
 /** The remembered calls of one policy, with the fields that make their keys and tags. */
 interface PolicyCalls extends Pick<Policy<never>, 'tags' | 'shape'> {
   readonly key: Policy<never>['key'] | undefined;
-  readonly calls: LRUCache<string, Call<string>>;
+  readonly calls: RecentMap<string, Call<string>>;
 }
 
 export class CallNames {
@@ -49,7 +49,7 @@ export class CallNames {
     // Another policy object of the same name.
     if (known === undefined || known.tags !== policy.tags || known.shape !== policy.shape || known.key !== policy.key) {
       const { tags, shape, key } = policy;
-      known = { tags, shape, key, calls: new LRUCache({ max: MAX_CALLS_PER_POLICY }) };
+      known = { tags, shape, key, calls: new RecentMap(MAX_CALLS_PER_POLICY) };
       this.#callsByPolicy.set(policy.name, known);
     }
     const found = known.calls.get(arg) as Call<A & string> | undefined;

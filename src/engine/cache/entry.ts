@@ -7,6 +7,7 @@
  * validity depends on comes first, so one text comparison judges an entry, and only hits are parsed.
  */
 import { decode, encode, type Form } from './codec.js';
+import type { OutcomeReason } from './events.js';
 import type { Tag } from './tag.js';
 
 /** A part of every key: builds with different formats neither read nor overwrite each other's entries. */
@@ -59,7 +60,7 @@ export function isFence(token: string): boolean {
   return token.startsWith('!');
 }
 
-/** The transaction ids of a fence `!<xid>,<xid>,`. */
+/** The transaction ids of a fence: `!,<xid>,<xid>,`, or `!<xid>,<xid>,` once one of its transactions has left it. */
 export function fenceIds(fence: string): string[] {
   return fence.slice(1).split(',').filter(Boolean);
 }
@@ -100,6 +101,21 @@ export function purgeOf(leases: readonly (Lease | undefined)[], groups: readonly
   return purges.join(',');
 }
 
+/**
+ * The stamps under which a miss may be stored: tokens read before its load, none of them a fence, and a lease. `purge`:
+ * by `purgeOf`.
+ */
+export function stampsOf(
+  state: Exclude<State, { kind: 'fresh' }>,
+  purge: string | undefined,
+): { stamps: string | undefined; reason: OutcomeReason } {
+  if (state.kind === 'unleased' || purge === undefined) return { stamps: undefined, reason: 'no-lease' };
+  if (state.kind === 'fenced') return { stamps: undefined, reason: 'fenced' };
+  if (state.kind === 'stale') return { stamps: state.stamps, reason: 'expired' };
+  if (state.tokens.includes(undefined)) return { stamps: undefined, reason: 'store-unavailable' };
+  return { stamps: stampText(purge, state.tokens as string[]), reason: state.cause };
+}
+
 /** The first part of an entry. Loads are joined by it. */
 export function stampText(purge: string, tokens: readonly string[]): string {
   return `${purge}|${tokens.join(',')}|`;
@@ -109,6 +125,15 @@ export function stampText(purge: string, tokens: readonly string[]): string {
 export function entryText(entry: { stamps: string; value: unknown; loadedAtMs: number; ttlMs: number }): string {
   const { text, form } = encode(entry.value);
   return `${entry.stamps}${entry.loadedAtMs}|${entry.ttlMs}|${form}|${text}`;
+}
+
+/** Undefined for values that JSON cannot represent. */
+export function entryTextIfAny(entry: Parameters<typeof entryText>[0]): string | undefined {
+  try {
+    return entryText(entry);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Undefined when the entry is damaged or in another form: a miss. */

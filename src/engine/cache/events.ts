@@ -33,11 +33,11 @@ export interface Outcome {
   readonly key: Key;
   readonly tags: readonly Tag[];
   readonly kind: OutcomeKind;
-  readonly reason?: OutcomeReason;
+  readonly reason?: OutcomeReason | undefined;
   /** Age and remaining life in ms, size in characters, of the entry served. */
-  readonly ageMs?: number;
-  readonly ttlLeftMs?: number;
-  readonly chars?: number;
+  readonly ageMs?: number | undefined;
+  readonly ttlLeftMs?: number | undefined;
+  readonly chars?: number | undefined;
   /** Ms from the call to its answer. */
   readonly ms: number;
   /** The numbers of the store round trips that this call took part in. Calls that shared one have the same number. */

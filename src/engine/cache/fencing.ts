@@ -1,14 +1,16 @@
 /** FENCE and RELEASE: the writer's steps in the store around its commit. */
 import { CacheError } from './errors.js';
 import type { CacheEvents } from './events.js';
-import { LEASE_MS, type WriteProtocol } from './store.js';
+import { LEASE_MS, type ReleaseOptions, type WriteProtocol } from './store.js';
 import type { Tag } from './tag.js';
 import type { Clock } from './time.js';
 
 /** The pause between two attempts to fence. */
 const FENCE_RETRY_MS = 50;
+/** A write that cannot be fenced although the store answers others is held no longer: its rows are locked meanwhile. */
+const MAX_TRY_MS = 3 * LEASE_MS;
 
-/** When a fence cannot be placed: `available` commits without it after LEASE_MS, `reject` rolls back. */
+/** When a fence cannot be placed: `available` commits without it once the store has been lost for LEASE_MS, `reject` rolls back. */
 export type FencePolicy = 'available' | 'reject';
 
 export class Fencing {
@@ -27,17 +29,25 @@ export class Fencing {
   }
 
   /** See `Cache.fence`. */
-  async fence(xid: bigint, tags: readonly Tag[], database?: string): Promise<boolean> {
+  async fence(
+    xid: bigint,
+    tags: readonly Tag[],
+    database?: string,
+    expected?: ReadonlyMap<Tag, string>,
+  ): Promise<boolean | 'exact'> {
     const startedMs = this.#clock.monotonicMs();
     if (database !== this.#writers.database) this.#writers = { database, sinceMs: startedMs };
-    for (let attempt = 0; ; attempt++) {
-      // After a failure only a connection opened now, after the caller's writes, proves anything.
-      const fresh = attempt > 0 || this.#store.outageMs(tags) > 0;
+    // Attempts take turns. Only one on a connection opened for it shows that the store is lost, but where connections
+    // keep breaking, one that was opened again meanwhile is more likely to last long enough.
+    let fresh = this.#store.outageMs(tags) > 0;
+    for (let attempt = 0; ; attempt++, fresh = !fresh) {
       try {
-        const reply = await this.#store.fence(xid, tags, { fresh, database });
+        const reply = await this.#store.fence(xid, tags, { fresh, database, expected });
+        // After an attempt whose reply was lost, a copy of it may still set the fence again.
+        if (reply === 'exact' && attempt === 0) return 'exact';
         // A database with a new id: for LEASE_MS a reader may know it by its previous id and be served under that
         // lease.
-        if (reply === 'fenced' || startedMs - this.#writers.sinceMs >= LEASE_MS) return true;
+        if (reply !== 'foreign' || startedMs - this.#writers.sinceMs >= LEASE_MS) return true;
         this.#events.unfenced?.(xid);
         return false;
       } catch (error) {
@@ -48,7 +58,8 @@ export class Fencing {
           });
         }
         const triedMs = this.#clock.monotonicMs() - startedMs;
-        if (fresh && (triedMs >= LEASE_MS || this.#store.outageMs(tags) >= LEASE_MS)) {
+        // One writer's bad luck is no outage: while others reach the store, readers hold leases that prove old values.
+        if (fresh && (this.#store.outageMs(tags) >= LEASE_MS || triedMs >= MAX_TRY_MS)) {
           this.#events.unfenced?.(xid);
           return false;
         }
@@ -58,11 +69,7 @@ export class Fencing {
   }
 
   /** See `Cache.release`. Never rejects. */
-  release(
-    xid: bigint,
-    tags: readonly Tag[],
-    options: { unfenced: boolean; database?: string | undefined },
-  ): Promise<void> {
+  release(xid: bigint, tags: readonly Tag[], options: ReleaseOptions): Promise<void> {
     return this.#store.release(xid, tags, options).catch((error) => this.#events.storeFailed?.('release', error));
   }
 }

@@ -15,12 +15,13 @@
  * - `ended`: stored, not storable, failed, or left by all its callers. No call joins.
  */
 import { setMaxListeners } from 'node:events';
-import type { Call, IndexedCall } from './call.js';
-import { entryText } from './entry.js';
-import { CacheError } from './errors.js';
+import { bringAfter } from './brought-values.js';
+import type { CallNames, IndexedCall } from './call.js';
+import { entryTextIfAny } from './entry.js';
 import type { CacheEvents, OutcomeReason } from './events.js';
 import type { Key } from './key.js';
 import type { LoadQueue, LoadTurn } from './load-queue.js';
+import type { LoadRunner } from './load-runner.js';
 import type { LogCursor, NearCache } from './near-cache.js';
 import { DEFAULT_MAX_CHARS, entryTtlMs, type Policy, type Source } from './policy.js';
 import { SharedAbort } from './shared-abort.js';
@@ -31,6 +32,10 @@ import type { Clock } from './time.js';
 import type { Unawaited } from './unawaited.js';
 
 const MAX_FILLS_PER_TRIP = 2000;
+/** Misses of several callers in one load. */
+const MAX_TOGETHER = 100;
+/** A load that failed later than this, such as one that Postgres did not finish in time, is not tried again. */
+const RETRY_WITHIN_MS = 1000;
 
 /** The signal of loads that no caller can give up. */
 export const UNENDING: AbortSignal = new AbortController().signal;
@@ -44,6 +49,8 @@ export interface Miss<A> extends IndexedCall<A> {
   readonly stamps: string | undefined;
   /** The log read that came with the stamps. Absent: process memory may not keep the loaded value. */
   readonly cursor?: LogCursor | undefined;
+  /** The notes of fences that came with it, if the load may bring values along. */
+  readonly fenced?: ReadonlySet<Tag> | undefined;
 }
 
 /**
@@ -51,8 +58,8 @@ export interface Miss<A> extends IndexedCall<A> {
  * storing.
  */
 interface Filled {
-  readonly unstored?: OutcomeReason;
-  readonly untilMs?: number;
+  readonly unstored?: OutcomeReason | undefined;
+  readonly untilMs?: number | undefined;
 }
 
 export interface Landed<V> extends Filled {
@@ -74,20 +81,29 @@ interface Load {
   values: Promise<readonly unknown[]>;
   readonly callers: SharedAbort;
   readonly turn: LoadTurn;
+  /** Whether several callers have begun it together. If it fails, the fault may be one caller's: each loads alone. */
+  joint: boolean;
+  beganMs: number;
+}
+
+/** A load that has not begun. */
+interface Gathering {
+  readonly source: Source<never, unknown>;
+  readonly load: Load;
+  readonly flights: Flight[];
+  readonly misses: Miss<never>[];
 }
 
 export interface FlightsOptions {
   readonly store: EntryStore;
+  readonly names: CallNames;
   readonly near: NearCache | undefined;
   readonly queue: LoadQueue;
   readonly clock: Clock;
   readonly random: () => number;
   readonly events: CacheEvents;
   readonly unawaited: Unawaited;
-  /** See `CacheOptions.wrapLoad`. */
-  readonly wrapLoad:
-    | (<T>(load: { name: string; tags: readonly Tag[] }, run: () => Promise<T>) => Promise<T>)
-    | undefined;
+  readonly runner: LoadRunner;
 }
 
 const NOT_FILLED: Filled = {};
@@ -103,6 +119,8 @@ export class Flights {
    */
   readonly #storable = new Map<Key, Flight>();
   readonly #queued = new Map<Key, Flight>();
+  /** Loads that begin when this event-loop tick's promises are settled, by the object in `Source.shared`. */
+  readonly #gathering = new Map<object, Gathering>();
 
   constructor(options: FlightsOptions) {
     this.#options = options;
@@ -132,16 +150,39 @@ export class Flights {
     const loaded = await this.#loadOwn(source, own, viewer, signal);
     const landed: Landed<V>[] = [];
     let next = 0;
-    for (const flight of joined) {
+    for (const [i, flight] of joined.entries()) {
       if (flight === undefined) landed.push(loaded[next++] as Landed<V>);
-      else landed.push({ value: (await flight.load.values)[flight.index] as V, joined: true });
+      else landed.push(await this.#landed(source, misses[i] as Miss<A>, flight, viewer, signal));
     }
     return landed;
   }
 
+  /** What a flight that was joined brings. */
+  async #landed<A, V>(
+    source: Source<A, V>,
+    miss: Miss<A>,
+    { load, index }: Flight,
+    viewer: string | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Landed<V>> {
+    try {
+      return { value: (await load.values)[index] as V, joined: true };
+    } catch (error) {
+      if (!this.#mayRetry(load, signal)) throw error;
+      return (await this.loadAndFill(alone(source), [miss], viewer, signal))[0] as Landed<V>;
+    }
+  }
+
   #joinable({ key, stamps }: Miss<unknown>): Flight | undefined {
-    const flight = this.#storable.get(key);
-    return flight !== undefined && flight.stamps === stamps ? flight : this.#queued.get(key);
+    const storable = this.#storable.get(key);
+    const flight = storable !== undefined && storable.stamps === stamps ? storable : this.#queued.get(key);
+    return flight?.load.callers.signal.aborted === true ? undefined : flight;
+  }
+
+  /** Whether a caller of a load that failed may load alone: another caller's argument may be at fault. That shows at once. */
+  #mayRetry({ joint, beganMs, callers }: Load, signal: AbortSignal | undefined): boolean {
+    if (!joint || callers.signal.aborted || signal?.aborted === true) return false;
+    return this.#options.clock.monotonicMs() - beganMs < RETRY_WITHIN_MS;
   }
 
   async #loadOwn<A, V>(
@@ -153,41 +194,83 @@ export class Flights {
     if (misses.length === 0) return [];
     const { flights, load } = this.#depart(source, misses, viewer, signal);
     try {
-      const values = (await load.values) as readonly V[];
+      const loaded = await load.values;
+      const values = flights.map(({ index }) => loaded[index] as V);
       const filled = this.#fill(source, misses, values, flights);
-      return values.map((value, i) => ({ value, joined: false, ...filled[i] }));
+      return values.map((value, i) => {
+        const { unstored, untilMs } = filled[i] as Filled;
+        return { value, joined: false, unstored, untilMs };
+      });
     } catch (error) {
       for (const flight of flights) this.#enter(flight, 'ended');
-      throw error;
+      if (!this.#mayRetry(load, signal)) throw error;
+      return await this.#loadOwn(alone(source), misses, viewer, signal);
     } finally {
       load.callers.end();
     }
   }
 
-  /** Begins a load: now, or when it gets a slot. */
+  /** Begins a load: now, with those of others in this event-loop tick, or when it gets a slot. */
   #depart<A, V>(
     source: Source<A, V>,
     misses: readonly Miss<A>[],
     viewer: string | undefined,
     signal: AbortSignal | undefined,
   ): { flights: readonly Flight[]; load: Load } {
+    const by = this.#options.queue.inside ? undefined : sharedBy(source, misses);
+    const open = by && this.#gathering.get(by);
+    const room = open !== undefined && open.flights.length + misses.length <= (source.shared?.max ?? MAX_TOGETHER);
+    const joins = room && !open.load.callers.signal.aborted;
+    const gathering = joins ? open : this.#gather(source as unknown as Source<never, unknown>, viewer);
+    const { load } = gathering;
+    const from = gathering.flights.length;
+    const flights = misses.map(
+      ({ key, stamps }, i): Flight => ({ key, stamps, load, index: from + i, state: 'queued' }),
+    );
+    gathering.flights.push(...flights);
+    gathering.misses.push(...(misses as readonly Miss<never>[]));
+    if (joins) {
+      load.joint = true;
+      load.turn.share(viewer);
+    }
+    for (const flight of flights) {
+      if (flight.stamps !== undefined) this.#storable.set(flight.key, flight);
+      this.#queued.set(flight.key, flight);
+    }
+    load.callers.add(signal);
+    if (by === undefined) load.values = this.#begin(gathering);
+    else if (!joins) {
+      this.#gathering.set(by, gathering);
+      // Not setImmediate: all callers that waited for the same READ go on before this, and nothing else is worth waiting for.
+      load.values = new Promise((resolve) => {
+        process.nextTick(() => {
+          if (this.#gathering.get(by) === gathering) this.#gathering.delete(by);
+          resolve(this.#begin(gathering));
+        });
+      });
+    }
+    return { flights, load };
+  }
+
+  #gather(source: Source<never, unknown>, viewer: string | undefined): Gathering {
     const callers = new SharedAbort();
-    callers.add(signal);
     const turn = this.#options.queue.turn(viewer, source.heavy);
-    const load: Load = { values: NO_VALUES, callers, turn };
-    const flights = misses.map(({ key, stamps }, index): Flight => ({ key, stamps, load, index, state: 'queued' }));
-    const starting = () => {
-      for (const flight of flights) this.#enter(flight, 'running');
-    };
-    load.values = this.run(source, misses, { turn, starting, signal: callers.signal });
+    const flights: Flight[] = [];
     callers.signal.addEventListener('abort', () => {
       for (const flight of flights) this.#enter(flight, 'ended');
     });
-    for (const flight of flights) {
-      if (flight.stamps !== undefined) this.#storable.set(flight.key, flight);
-      if (flight.state === 'queued') this.#queued.set(flight.key, flight);
-    }
-    return { flights, load };
+    return { source, load: { values: NO_VALUES, callers, turn, joint: false, beganMs: 0 }, flights, misses: [] };
+  }
+
+  #begin({ source, load, flights, misses }: Gathering): Promise<readonly unknown[]> {
+    const { turn, callers } = load;
+    load.beganMs = this.#options.clock.monotonicMs();
+    const starting = () => {
+      for (const flight of flights) this.#enter(flight, 'running');
+    };
+    const [first] = misses;
+    const bring = first && bringAfter(first, this.#options);
+    return this.#options.runner.run(source, misses, { turn, starting, signal: callers.signal, bring });
   }
 
   /** The only place where a flight's state changes, and with it which calls may join. */
@@ -196,33 +279,6 @@ export class Flights {
     flight.state = state;
     if (state !== 'queued' && this.#queued.get(flight.key) === flight) this.#queued.delete(flight.key);
     if (state === 'ended' && this.#storable.get(flight.key) === flight) this.#storable.delete(flight.key);
-  }
-
-  /** LOAD: waits for a slot, then calls `starting`. `signal` aborts when the last caller has left. */
-  run<A, V>(
-    source: Source<A, V>,
-    calls: readonly Call<A>[],
-    { turn, starting, signal }: { turn: LoadTurn; starting: () => void; signal: AbortSignal },
-  ): Promise<V[]> {
-    const { wrapLoad, queue } = this.#options;
-    const load = () =>
-      source.load(
-        calls.map(({ arg }) => arg),
-        signal,
-      );
-    return queue.run(
-      async () => {
-        const values = await (wrapLoad === undefined ? load() : wrapLoad(describe(source, calls), load));
-        if (values.length !== calls.length) {
-          throw new CacheError(
-            'LOAD_SHAPE',
-            `${source.name}: ${calls.length} values expected, ${values.length} loaded`,
-          );
-        }
-        return [...values];
-      },
-      { turn, starting, signal, reentrant: source.reentrant !== false },
-    );
   }
 
   /** FILL. Not awaited: a late one is harmless, since it carries the stamps from before its load. */
@@ -262,7 +318,7 @@ export class Flights {
   ): Filled | { readonly fill: Fill; readonly untilMs: number } {
     if (stamps === undefined) return NOT_FILLED;
     const ttlMs = entryTtlMs(policy, value, this.#options.random());
-    const text = textOf({ stamps, value, loadedAtMs, ttlMs });
+    const text = entryTextIfAny({ stamps, value, loadedAtMs, ttlMs });
     if (text === undefined) return UNENCODABLE;
     if (text.length > (policy.maxChars ?? DEFAULT_MAX_CHARS)) return TOO_LARGE;
     const untilMs = loadedAtMs + ttlMs;
@@ -286,17 +342,13 @@ export class Flights {
   }
 }
 
+function sharedBy<A, V>({ shared }: Source<A, V>, misses: readonly Miss<A>[]): object | undefined {
+  return shared !== undefined && misses.every(({ arg }) => shared.when(arg)) ? shared.by : undefined;
+}
+
+/** The same, each caller for itself. */
+function alone<A, V>(source: Source<A, V>): Source<A, V> {
+  return { ...source, shared: undefined };
+}
+
 const NO_VALUES: Promise<readonly unknown[]> = Promise.resolve([]);
-
-/** Undefined for values that JSON cannot represent. */
-function textOf(entry: Parameters<typeof entryText>[0]): string | undefined {
-  try {
-    return entryText(entry);
-  } catch {
-    return undefined;
-  }
-}
-
-function describe({ name }: Policy<never>, calls: readonly Call<unknown>[]): { name: string; tags: Tag[] } {
-  return { name, tags: [...new Set(calls.flatMap(({ tags }) => tags))] };
-}

@@ -50,7 +50,7 @@ export function insideLoad(): boolean {
  * one that is not reentrant.
  */
 export function loadSignal(): AbortSignal | undefined {
-  return inside.getStore()?.signal;
+  return running > 0 ? inside.getStore()?.signal : undefined;
 }
 
 /** The fraction of the slots that heavy loads may hold. */
@@ -72,6 +72,7 @@ export class LoadTurn {
   begin(signal: AbortSignal): Promise<void> | undefined {
     const [first, ...others] = this.#stages as [Turn, ...Turn[]];
     const waiting = first.begin(signal);
+    for (const viewer of this.#viewers) first.share(viewer);
     return others.length === 0 ? waiting : this.#goOn(waiting, others, signal);
   }
 
@@ -89,9 +90,9 @@ export class LoadTurn {
     }
   }
 
-  /** Call while it waits, when another viewer needs the same load: the line that is served first starts it. */
+  /** Call before it runs, when another viewer needs the same load: the line that is served first starts it. */
   share(viewer: string | undefined): void {
-    if (this.#stages.length > 1) this.#viewers.add(viewer);
+    this.#viewers.add(viewer);
     for (const turn of this.#stages) turn.share(viewer);
   }
 

@@ -10,6 +10,7 @@ import type { Key } from './key.js';
 import { databaseOf, isForeign } from './purge.js';
 import {
   type ApplyReply,
+  type FenceOptions,
   type FenceReply,
   type Fill,
   type Head,
@@ -17,12 +18,14 @@ import {
   type LogMark,
   type LogSlice,
   MAX_LOG_RECORDS,
+  MAX_NOTES_PER_READ,
   MAX_ORPHANS_PER_TICK,
   MAX_RECORDS_PER_READ,
   MAX_RELEASED_KNOWN,
   MAX_TEXTS,
   type OrphanFence,
   type Position,
+  type ReleaseOptions,
   recordOf,
   type Store,
   type StoreEvent,
@@ -39,6 +42,12 @@ const MAX_ENTRIES = 20_000;
 const MAX_TOKENS = 100_000;
 const MAX_CLAIMS = 10_000;
 
+interface Fence {
+  readonly ids: Set<string>;
+  /** Whether a transaction was released while the fence stood, and others stayed. */
+  left: boolean;
+}
+
 interface OfDatabase {
   readonly database?: string | undefined;
 }
@@ -51,7 +60,7 @@ export class MemoryStore implements Store {
   readonly #entries: ExpiringMap<Key>;
   readonly #tokens: ExpiringMap<Tag>;
   /** Apart from the tokens, since fences have no expiry and are never evicted. */
-  readonly #fences = new Map<Tag, Set<string>>();
+  readonly #fences = new Map<Tag, Fence>();
   /** The notes: tags by transaction id. */
   readonly #noted = new Map<bigint, readonly Tag[]>();
   readonly #claims: ExpiringMap<Key>;
@@ -97,7 +106,12 @@ export class MemoryStore implements Store {
       entries: this.#entries.pick(keys),
       tokens,
       log: log && this.#logSince(log),
+      fenced: options.fenced === true ? this.#fenced() : undefined,
     };
+  }
+
+  #fenced(): ReadonlySet<Tag> | undefined {
+    return this.#noted.size > MAX_NOTES_PER_READ ? undefined : new Set([...this.#noted.values()].flat());
   }
 
   #logSince(since: LogMark | 'tail'): LogSlice {
@@ -141,24 +155,30 @@ export class MemoryStore implements Store {
     return this.#texts.get(name);
   }
 
-  async fence(xid: bigint, tags: readonly Tag[], options?: { fresh: boolean } & OfDatabase): Promise<FenceReply> {
+  async fence(xid: bigint, tags: readonly Tag[], options?: FenceOptions): Promise<FenceReply> {
     if (this.#isForeign(options)) return 'foreign';
+    const { expected } = options ?? {};
+    const exact = expected !== undefined && [...expected].every(([tag, token]) => this.#held(tag) === token);
     for (const tag of tags) {
-      const ids = this.#fences.get(tag);
-      if (ids === undefined) this.#fences.set(tag, new Set([String(xid)]));
-      else ids.add(String(xid));
+      const fence = this.#fences.get(tag);
+      if (fence === undefined) this.#fences.set(tag, { ids: new Set([String(xid)]), left: false });
+      else fence.ids.add(String(xid));
     }
     if (tags.length > 0) this.#noted.set(xid, tags);
     this.#append(tags);
-    return 'fenced';
+    return exact ? 'exact' : 'fenced';
   }
 
-  async release(xid: bigint, tags: readonly Tag[], options?: { unfenced: boolean } & OfDatabase): Promise<void> {
+  async release(xid: bigint, tags: readonly Tag[], options?: ReleaseOptions): Promise<void> {
     if (this.#isForeign(options)) return;
     const noted = this.#noted.delete(xid) || tags.length === 0;
-    const found = noted && tags.every((tag) => this.#fences.get(tag)?.has(String(xid)));
+    const found = noted && tags.every((tag) => this.#fences.get(tag)?.ids.has(String(xid)));
     if (options?.unfenced === true || !found) this.#append(tags);
-    for (const tag of tags) this.#release(tag, [String(xid)]);
+    const fills = options?.fills?.filter((fill) => found && fill.tags.every((tag) => this.#held(tag) === `!,${xid},`));
+    const fresh = randomToken();
+    const kept = new Set(fills?.flatMap((fill) => fill.tags));
+    for (const tag of tags) this.#release(tag, [String(xid)], kept.has(tag) ? fresh : undefined);
+    await this.fill((fills ?? []).map(({ key, ttlMs, text }) => ({ key, ttlMs, text: text(fresh) })));
     this.#released.add(xid);
     this.#tell([String(xid)], tags);
   }
@@ -302,16 +322,22 @@ export class MemoryStore implements Store {
 
   /** The tag's token, or its fence as the text that Redis would hold. */
   #held(tag: Tag): string | undefined {
-    const ids = this.#fences.get(tag);
-    return ids === undefined ? this.#tokens.get(tag) : `!${[...ids].join(',')},`;
+    const fence = this.#fences.get(tag);
+    if (fence === undefined) return this.#tokens.get(tag);
+    return `!${fence.left ? '' : ','}${[...fence.ids].join(',')},`;
   }
 
-  #release(tag: Tag, xids: readonly string[]): void {
-    const ids = this.#fences.get(tag);
-    for (const xid of xids) ids?.delete(xid);
-    if (ids !== undefined && ids.size > 0) return;
+  /** `token`: for a tag of an entry that is stored with it. The others get one from their next reader. */
+  #release(tag: Tag, xids: readonly string[], token?: string): void {
+    const fence = this.#fences.get(tag);
+    for (const xid of xids) fence?.ids.delete(xid);
+    if (fence !== undefined && fence.ids.size > 0) {
+      fence.left = true;
+      return;
+    }
     this.#fences.delete(tag);
-    this.#tokens.set(tag, randomToken(), TOKEN_TTL_MS);
+    if (token === undefined) this.#tokens.delete(tag);
+    else this.#tokens.set(tag, token, TOKEN_TTL_MS);
   }
 }
 
@@ -336,6 +362,10 @@ class ExpiringMap<K extends string> {
     if (held === undefined || held.untilMs > this.clock.nowMs()) return held?.value;
     this.#values.delete(key);
     return undefined;
+  }
+
+  delete(key: K): void {
+    this.#values.delete(key);
   }
 
   pick(keys: readonly K[]): Map<K, string> {

@@ -14,7 +14,7 @@
  *   before the load: whatever a load does not show commits later, so its record is yet to come, or has named a tag
  *   since.
  */
-import { LRUCache } from 'lru-cache';
+import { ClockMap, type Sized } from './clock-map.js';
 import type { Lease } from './entry.js';
 import type { Key } from './key.js';
 import { LOG_GROUP, type LogMark, type View } from './store.js';
@@ -46,7 +46,8 @@ const MAX_TOUCHED = 50_000;
 export interface NearEntry {
   readonly value: unknown;
   readonly tags: readonly Tag[];
-  readonly stamps: string;
+  /** Absent: no tokens were read for it. Answers, parts and values that a load brought along have none. */
+  readonly stamps: string | undefined;
   readonly loadedAtMs: number;
   readonly untilMs: number;
   readonly chars: number;
@@ -63,10 +64,12 @@ export interface LogCursor {
   readonly generations: readonly string[];
 }
 
-interface Copy {
+interface Copy extends Sized {
   readonly entry: NearEntry;
   /** The last record up to which the copy is known to hold. */
   known: number;
+  /** How many copies had been put before it. */
+  readonly put: number;
 }
 
 /**
@@ -74,9 +77,9 @@ interface Copy {
  * copy, and an answer with its hundred tags most of all, dearer to keep than to compute.
  */
 export class NearCache {
-  readonly #copies: LRUCache<Key, Copy>;
+  readonly #copies: ClockMap<Key, Copy>;
   /** Parts of answers, by the number of their row and their name. They have a space of their own, so that no row goes for them. */
-  readonly #parts: LRUCache<string, Copy>;
+  readonly #parts: ClockMap<string, Copy>;
   readonly #rowNumbers = new WeakMap<object, number>();
   #rows = 0;
   /**
@@ -94,6 +97,7 @@ export class NearCache {
   #generations: readonly string[] = NONE;
   #currentCursor: LogCursor = { log: 'tail', number: 0, identity: undefined, generations: NONE };
   #logReadsSent = 0;
+  #puts = 0;
   /** The number of the latest log read that was processed. */
   #processed = 0;
 
@@ -101,15 +105,14 @@ export class NearCache {
     const max = options.maxEntries ?? DEFAULT_MAX_ENTRIES;
     const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
     const partsBytes = Math.ceil(maxBytes * PARTS_SHARE);
-    const sizeCalculation = ({ entry: { chars, bytes = chars * BYTES_PER_CHAR } }: Copy) => BYTES_PER_ENTRY + bytes;
-    this.#copies = new LRUCache<Key, Copy>({ max, maxSize: maxBytes - partsBytes, sizeCalculation });
-    this.#parts = new LRUCache<string, Copy>({ max, maxSize: partsBytes, sizeCalculation });
+    this.#copies = new ClockMap({ max, maxSize: maxBytes - partsBytes });
+    this.#parts = new ClockMap({ max, maxSize: partsBytes });
   }
 
   /** Copies held, including some that no longer hold: they go when they are read or when space is needed. */
   get size(): { readonly entries: number; readonly bytes: number } {
     const [copies, parts] = [this.#copies, this.#parts];
-    return { entries: copies.size + parts.size, bytes: copies.calculatedSize + parts.calculatedSize };
+    return { entries: copies.count + parts.count, bytes: copies.size + parts.size };
   }
 
   /** The number of log reads sent. A log read with a higher number was sent later than now. */
@@ -176,13 +179,34 @@ export class NearCache {
     return this.#held(this.#copies, key, nowMs);
   }
 
+  /** How many copies have been put so far. */
+  get puts(): number {
+    return this.#puts;
+  }
+
+  /**
+   * The stamps under which a copy came, if it is among the first `before` that were put. It may hold no longer: for a
+   * writer, who compares the tokens.
+   */
+  stampsFrom(key: Key, before: number): string | undefined {
+    const copy = this.#copies.peek(key);
+    return copy !== undefined && copy.put < before ? copy.entry.stamps : undefined;
+  }
+
+  /** False the first time for each copy of a row. */
+  isKnownRow(row: object): boolean {
+    if (this.#rowNumbers.has(row)) return true;
+    this.#rowNumbers.set(row, ++this.#rows);
+    return false;
+  }
+
   /** A part that was made of `row` and put under this name. */
   getPart(name: string, row: object, nowMs: number): NearEntry | undefined {
     const number = this.#rowNumbers.get(row);
     return number === undefined ? undefined : this.#held(this.#parts, `${number} ${name}`, nowMs);
   }
 
-  #held<K extends string>(copies: LRUCache<K, Copy>, key: K, nowMs: number): NearEntry | undefined {
+  #held<K extends string>(copies: ClockMap<K, Copy>, key: K, nowMs: number): NearEntry | undefined {
     const copy = copies.get(key);
     if (copy === undefined) return undefined;
     const { entry, known } = copy;
@@ -209,14 +233,15 @@ export class NearCache {
     this.#keep(this.#parts, asked, `${number} ${name}`, entry);
   }
 
-  #keep<K extends string>(copies: LRUCache<K, Copy>, asked: LogCursor, key: K, entry: NearEntry): void {
+  #keep<K extends string>(copies: ClockMap<K, Copy>, asked: LogCursor, key: K, entry: NearEntry): void {
     const mark = this.#mark;
     if (asked.log === 'tail' || mark === undefined) return;
     if (asked.identity !== this.#identity || asked.log.epoch !== mark.epoch) return;
     const since = asked.log.sequence;
     if (!this.#untouched(entry.tags, since)) return;
     freeze(entry.value);
-    copies.set(key, { entry, known: mark.sequence });
+    const { chars, bytes = chars * BYTES_PER_CHAR } = entry;
+    copies.set(key, { entry, known: mark.sequence, put: this.#puts++, size: BYTES_PER_ENTRY + bytes });
   }
 
   drop(key: Key): void {

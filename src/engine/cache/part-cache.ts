@@ -35,6 +35,14 @@ export class Parts {
   }
 
   /**
+   * Whether this copy of the row has been asked about before. Parts are worth their making for rows that are shown
+   * again.
+   */
+  isKnown(row: object): boolean {
+    return this.#near.isKnownRow(row);
+  }
+
+  /**
    * The part that was made of `row` under this name, if memory may serve this read set now and the part is still valid.
    */
   find(name: string, row: object): Part | undefined {
@@ -58,20 +66,21 @@ export class Parts {
 
   /**
    * Ends a part, and keeps it unless it may depend on more than its reads. `name`: says everything besides the reads and
-   * the row that it depends on, such as the viewer. `bytes`: undefined if it is too large.
+   * the row that it depends on, such as the viewer. `make`: the part, made only if it is kept; undefined if it is too
+   * large.
    */
-  keep(open: OpenPart, name: string, row: object, value: object, bytesOf: () => number | undefined): void {
+  keep(open: OpenPart, name: string, row: object, make: () => Part | undefined): void {
     this.#readSet.closePart(open);
     const { tags, since, untilMs, uncacheable } = open.dependencies;
-    const bytes = open.spoilt || uncacheable || since === undefined ? undefined : bytesOf();
-    if (bytes === undefined || since === undefined) return;
-    const part: Part = { value, bytes };
+    if (open.spoilt || uncacheable || since === undefined) return;
+    const part = make();
+    if (part === undefined) return;
     const loadedAtMs = this.#clock.nowMs();
     this.#near.putPart(since, name, row, {
       value: part,
       tags: [...tags],
-      stamps: '',
-      chars: bytes,
+      stamps: undefined,
+      chars: part.bytes,
       loadedAtMs,
       untilMs,
     });

@@ -41,10 +41,30 @@ export interface Policy<A> {
   readonly maxChars?: number;
 }
 
+/**
+ * Takes a value of another source, `policy`: what that source would load for `arg`.
+ * @throws CacheError POLICY if its scope is not `public`
+ */
+export type Bring = <A>(policy: Policy<A>, arg: A, value: unknown) => void;
+
+export interface SharedLoads<A> {
+  readonly by: object;
+  readonly when: (arg: A) => boolean;
+  readonly max?: number | undefined;
+}
+
 /** A policy with its batch load: one value for every argument, in their order. */
 export interface Source<A, V> extends Policy<A> {
-  /** `signal` aborts when the last caller has left. */
-  readonly load: (args: readonly A[], signal: AbortSignal) => Promise<readonly V[]>;
+  /** `signal` aborts when the last caller has left. `bring`: see `brings`; absent where nothing would be kept. */
+  readonly load: (args: readonly A[], signal: AbortSignal, bring?: Bring) => Promise<readonly V[]>;
+  /** Its load may bring values of other sources along: see brought-values.ts. Default: false. */
+  readonly brings?: boolean;
+  /**
+   * Loads that begin in one event-loop tick may be one load, for several callers: those of sources with the same `by`,
+   * whose `load` functions must do the same, if `when` is true for each argument. Absent: each caller's misses are one
+   * load. `max`: misses in one load; default 100.
+   */
+  readonly shared?: SharedLoads<A> | undefined;
   /**
    * Whether the load may read through the cache itself. If not, no async context follows it, and it finds no
    * `loadSignal`. Default: true.

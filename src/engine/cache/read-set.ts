@@ -154,15 +154,19 @@ export class ReadSet {
     for (const part of this.#open ?? []) part.spoilt = true;
   }
 
-  /** Records a value that was given. `since`, `untilMs`: see `Dependencies.add`. */
+  /** Records a value that was given. `since`, `untilMs`: see `Dependencies.add`. Without stamps nothing can validate it. */
   record(
     { key, tags, groups }: Omit<RecordedRead, 'stamps'>,
-    stamps: string,
+    stamps: string | undefined,
     since: LogCursor | undefined,
     untilMs: number,
   ): void {
     this.dependencies?.add(tags, since, untilMs);
     if (!this.snapshot) return;
+    if (stamps === undefined) {
+      this.unverifiable = true;
+      return;
+    }
     const known = this.reads.get(key);
     // Two stamps for one key in one answer: it was read before and after a write.
     if (known !== undefined && known.stamps !== stamps) this.unverifiable = true;

@@ -3,59 +3,34 @@
  * an event-loop tick; then the load, whose value is stored under the tokens that were read before it.
  */
 import { type Call, type CallNames, type IndexedCall, MAX_TAGS } from './call.js';
-import { type Entry, isFence, purgeOf, type State, stampText, stateOf } from './entry.js';
-import { type CacheEvents, type Outcome, type OutcomeReason, reportOutcome } from './events.js';
+import { isFence, purgeOf, type State, stampsOf, stateOf } from './entry.js';
+import { type CacheEvents, type OutcomeKind, type OutcomeReason, reportOutcome } from './events.js';
 import { type Flights, type Landed, type Miss, UNENDING } from './flights.js';
 import { insideLoad, type LoadQueue, loadSignal } from './load-queue.js';
+import type { LoadRunner } from './load-runner.js';
 import type { Monitor } from './monitor.js';
 import type { LogCursor, NearCache, NearEntry } from './near-cache.js';
 import type { Source } from './policy.js';
 import type { ReadSet } from './read-set.js';
+import {
+  bringsAlong,
+  mayServeCopy,
+  mayServeStale,
+  type Peeked,
+  type Reading,
+  type ReadOptions,
+  type Served,
+} from './reading.js';
 import { abortable } from './shared-abort.js';
 import type { EntryStore, View } from './store.js';
 import { cursorOf, type StoreReads, type StoreReply } from './store-reads.js';
-import type { Tag } from './tag.js';
 import type { Clock } from './time.js';
 import type { Unawaited } from './unawaited.js';
 
 /** The process that refreshes a stale entry has this long before another may try. */
 const REFRESH_LOCK_MS = 10_000;
 const NO_TRIPS: readonly number[] = [];
-
-export interface ReadOptions {
-  /**
-   * The viewer: part of the key if the policy's scope is `viewer`, and the one whose share of the loads the misses
-   * take.
-   */
-  readonly viewer?: string | undefined;
-  /** The request's read set, from `Cache.readSet()`. */
-  readonly readSet?: ReadSet | undefined;
-  /**
-   * When it aborts, a read that has to load ends with its reason. A load that no other caller waits for is abandoned; its
-   * source sees this by `loadSignal`. Inside a load, that load's own signal counts instead.
-   */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** A value that memory served without a log read of its own, and what an answer that shows it depends on. */
-export interface Peeked<V> {
-  readonly value: V;
-  readonly tags: readonly Tag[];
-  readonly since: LogCursor;
-  readonly untilMs: number;
-}
-
-/** One `readMany` in progress. */
-interface Reading<A, V> {
-  readonly source: Source<A, V>;
-  readonly readSet: ReadSet | undefined;
-  readonly viewer: string | undefined;
-  /** Inside a load its signal is the load's. */
-  readonly caller: Pick<ReadOptions, 'signal'>;
-  readonly values: V[];
-  readonly trips: number[];
-  readonly ended: (call: Call<A>, how: Pick<Outcome, 'kind'> & Partial<Outcome>) => void;
-}
+const NOTHING_SERVED: Served = {};
 
 interface ReaderOptions {
   readonly store: EntryStore;
@@ -63,6 +38,7 @@ interface ReaderOptions {
   readonly near: NearCache | undefined;
   readonly reads: StoreReads;
   readonly flights: Flights;
+  readonly runner: LoadRunner;
   readonly queue: LoadQueue;
   readonly monitor: Monitor;
   readonly monitorShare: number;
@@ -96,21 +72,19 @@ export class Reader {
   /** See `Cache.readMany`. */
   async readMany<A, V>(source: Source<A, V>, args: readonly A[], options: ReadOptions = {}): Promise<V[]> {
     if (args.length === 0) return [];
-    const startedMs = performance.now();
-    const trips: number[] = [];
     const reading: Reading<A, V> = {
       source,
       readSet: options.readSet,
       viewer: options.viewer,
       caller: this.#queue.inside ? { signal: loadSignal() } : options,
       values: new Array(args.length),
-      trips,
-      ended: ({ arg, key, tags }, how) => {
-        const ms = performance.now() - startedMs;
-        reportOutcome(this.#events, { name: source.name, arg, key, tags, ms, roundTrips: trips, ...how });
-      },
+      trips: [],
+      startedMs: performance.now(),
     };
-    const calls = args.map((arg, index) => ({ ...this.#names.call(source, arg, options.viewer), index }));
+    const calls = args.map((arg, index) => {
+      const { key, tags, groups } = this.#names.call(source, arg, options.viewer);
+      return { arg, key, tags, groups, index };
+    });
     const open = this.#mayServeUnasked(options.readSet) ? this.#fromMemory(reading, calls) : calls;
     if (open.length === 0) return reading.values;
 
@@ -121,25 +95,29 @@ export class Reader {
 
   /** See `Cache.peek`. */
   peek<A, V>(source: Source<A, V>, arg: A, options: ReadOptions): Peeked<V> | undefined {
-    const near = this.#near;
-    if (near === undefined || !this.#mayServeUnasked(options.readSet)) return undefined;
-    const call = this.#names.call(source, arg, options.viewer);
     const nowMs = this.#clock.nowMs();
-    const copy = near.get(call.key, nowMs);
-    if (copy === undefined) return undefined;
-    this.#serveCopy(source, options, call, copy, nowMs);
-    return this.#peeked(near, copy) as Peeked<V>; // a copy of this policy's calls
+    const held = this.#heldFor(source, arg, options, nowMs);
+    if (held === undefined) return undefined;
+    this.#serveCopy(source, options, held.call, held.copy, nowMs);
+    return this.#peeked(held.near, held.copy) as Peeked<V>; // a copy of this policy's calls
   }
 
   /** See `Cache.peekSame`. */
   peekSame<A, V>(source: Source<A, V>, arg: A, value: V, options: ReadOptions): Peeked<V> | undefined {
-    const near = this.#near;
-    if (near === undefined || !this.#mayServeUnasked(options.readSet)) return undefined;
-    const call = this.#names.call(source, arg, options.viewer);
-    const copy = near.get(call.key, this.#clock.nowMs());
-    if (copy === undefined || copy.value !== value) return undefined;
+    const held = this.#heldFor(source, arg, options, this.#clock.nowMs());
+    if (held === undefined || held.copy.value !== value) return undefined;
+    const { near, call, copy } = held;
     options.readSet?.record(call, copy.stamps, near.currentCursor, copy.untilMs);
     return this.#peeked(near, copy) as Peeked<V>;
+  }
+
+  /** The copy that memory may serve this read set without a log read of its own. */
+  #heldFor<A, V>(source: Source<A, V>, arg: A, { readSet, viewer }: ReadOptions, nowMs: number) {
+    const near = this.#near;
+    if (near === undefined || !this.#mayServeUnasked(readSet)) return undefined;
+    const call = this.#names.call(source, arg, viewer);
+    const copy = near.get(call.key, nowMs);
+    return copy === undefined || !mayServeCopy(copy, readSet) ? undefined : { near, call, copy };
   }
 
   #peeked(near: NearCache, { value, tags, untilMs }: NearEntry): Peeked<unknown> {
@@ -159,7 +137,7 @@ export class Reader {
   /**
    * Whether memory may serve on a log read that goes with the READ. Inside a load only where one group has both the log
    * and the tokens. In a Cluster an unfenced write changes tokens first and is logged later, or not until the log group
-   * takes writes again. A load between the two would store what memory still holds under the new tokens.
+   * takes writes again. A load between the two would store what memory still holds under tokens made since.
    */
   get #mayServeOnLogRead(): boolean {
     return this.#near !== undefined && (this.#options.store.groups === 1 || !insideLoad());
@@ -173,7 +151,7 @@ export class Reader {
     const nowMs = this.#clock.nowMs();
     return calls.filter((call) => {
       const copy = this.#near?.get(call.key, nowMs);
-      if (copy === undefined) return true;
+      if (copy === undefined || !mayServeCopy(copy, reading.readSet)) return true;
       reading.values[call.index] = copy.value as V;
       this.#serveCopy(reading.source, reading, call, copy, nowMs, reading);
       return false;
@@ -195,7 +173,7 @@ export class Reader {
     const ageMs = Math.max(0, nowMs - loadedAtMs);
     const ttlLeftMs = untilMs - nowMs;
     const kind = 'near-hit';
-    if (reading !== undefined) reading.ended(call, { kind, ageMs, ttlLeftMs, chars });
+    if (reading !== undefined) this.#ended(reading, call, kind, undefined, { ageMs, ttlLeftMs, chars });
     else {
       const { arg, key, tags } = call;
       const { name } = source;
@@ -229,7 +207,7 @@ export class Reader {
   ): Promise<Miss<A>[]> {
     let reply: StoreReply;
     try {
-      reply = await this.#reads.read({ calls, memory });
+      reply = await this.#reads.read({ calls, memory, fenced: bringsAlong(reading) });
     } catch (error) {
       this.#events.storeFailed?.('read', error);
       return calls.map((call) => ({ ...call, reason: 'store-unavailable', stamps: undefined }));
@@ -250,14 +228,18 @@ export class Reader {
    */
   #classify<A, V>(reading: Reading<A, V>, calls: readonly IndexedCall<A>[], reply: StoreReply): Miss<A>[] {
     const misses: Miss<A>[] = [];
+    const fenced = bringsAlong(reading) ? reply.view.fenced : undefined;
     for (const call of calls) {
-      const state = this.#state(call, reply.view);
+      const purge = purgeOf(reply.view.leases, call.groups);
+      const state = this.#state(call, purge, reply.view);
       // Absent: neither memory nor an answer may keep the value.
       const cursor = cursorOf(reply, call);
       if (state.kind === 'fresh' || (state.kind === 'stale' && mayServeStale(reading, state.entry))) {
         this.#serve(reading, call, state, cursor);
       } else {
-        misses.push({ ...call, ...this.#stamps(call, state, reply.view), cursor });
+        const { arg, key, tags, groups, index } = call;
+        const { stamps, reason } = stampsOf(state, purge);
+        misses.push({ arg, key, tags, groups, index, stamps, reason, cursor, fenced });
       }
     }
     return misses;
@@ -274,17 +256,16 @@ export class Reader {
     const { value, ageMs, ttlMs, chars } = entry;
     reading.values[call.index] = value as V;
     const ttlLeftMs = Math.max(0, ttlMs - ageMs);
-    reading.ended(call, { kind: kind === 'fresh' ? 'hit' : 'stale', ageMs, ttlLeftMs, chars });
+    this.#ended(reading, call, kind === 'fresh' ? 'hit' : 'stale', undefined, { ageMs, ttlLeftMs, chars });
     const nowMs = this.#clock.nowMs();
     readSet?.record(call, stamps, kind === 'fresh' ? cursor : undefined, nowMs + ttlLeftMs);
     if (kind === 'stale') {
       this.#options.unawaited.add(this.#refresh(source, viewer, call, stamps));
       return;
     }
-    const copy = { value, tags: call.tags, stamps, chars };
-    if (cursor !== undefined) {
-      this.#near?.put(cursor, call.key, { ...copy, loadedAtMs: nowMs - ageMs, untilMs: nowMs + ttlLeftMs });
-    }
+    const { tags } = call;
+    const copy = { value, tags, stamps, chars, loadedAtMs: nowMs - ageMs, untilMs: nowMs + ttlLeftMs };
+    if (cursor !== undefined) this.#near?.put(cursor, call.key, copy);
     this.#maybeMonitor(source, viewer, call, copy);
   }
 
@@ -292,17 +273,16 @@ export class Reader {
     source: Source<A, V>,
     viewer: string | undefined,
     call: Call<A>,
-    copy: { value: unknown; stamps: string },
+    { value, stamps }: { value: unknown; stamps: string | undefined },
   ): void {
     if (this.#options.monitorShare === 0 || source.timeDependent === true || call.tags.length === 0) return;
+    if (stamps === undefined) return; // nothing to prove a violation by
     if (this.#options.random() >= this.#options.monitorShare) return;
     const load = async () => {
       const turn = this.#queue.turn(viewer, source.heavy);
-      return (await this.#flights.run(source, [call], { turn, starting: () => {}, signal: UNENDING }))[0];
+      return (await this.#options.runner.run(source, [call], { turn, starting: () => {}, signal: UNENDING }))[0];
     };
-    this.#options.unawaited.add(
-      this.#options.monitor.check(source.name, { ...call, stamps: copy.stamps }, copy.value, load),
-    );
+    this.#options.unawaited.add(this.#options.monitor.check(source.name, { ...call, stamps }, value, load));
   }
 
   /** Loads a stale entry again while it is served, in one process at a time. */
@@ -321,9 +301,20 @@ export class Reader {
     }
   }
 
-  #state(call: Call<unknown>, view: View): State {
+  #ended<A, V>(
+    { source: { name }, startedMs, trips: roundTrips }: Reading<A, V>,
+    { arg, key, tags }: Call<A>,
+    kind: OutcomeKind,
+    reason: OutcomeReason | undefined,
+    { ageMs, ttlLeftMs, chars }: Served = NOTHING_SERVED,
+  ): void {
+    const ms = performance.now() - startedMs;
+    reportOutcome(this.#events, { name, arg, key, tags, kind, reason, ageMs, ttlLeftMs, chars, ms, roundTrips });
+  }
+
+  #state(call: Call<unknown>, purge: string | undefined, view: View): State {
     const state = stateOf({
-      purge: purgeOf(view.leases, call.groups),
+      purge,
       text: view.entries.get(call.key),
       tags: call.tags,
       tokens: call.tags.map((tag) => view.tokens.get(tag)),
@@ -339,34 +330,19 @@ export class Reader {
     return state;
   }
 
-  /** The stamps under which a miss may be stored: tokens read before its load, none of them a fence, and a lease. */
-  #stamps(
-    call: Call<unknown>,
-    state: Exclude<State, { kind: 'fresh' }>,
-    view: View,
-  ): { stamps: string | undefined; reason: OutcomeReason } {
-    if (state.kind === 'unleased') return { stamps: undefined, reason: 'no-lease' };
-    if (state.kind === 'fenced') return { stamps: undefined, reason: 'fenced' };
-    if (state.kind === 'stale') return { stamps: state.stamps, reason: 'expired' };
-    if (state.tokens.includes(undefined)) return { stamps: undefined, reason: 'store-unavailable' };
-    const purge = purgeOf(view.leases, call.groups) as string; // otherwise the state is unleased
-    return { stamps: stampText(purge, state.tokens as string[]), reason: state.cause };
-  }
-
   /** Loads the misses, stores what may be stored, and reports how each call ended. */
-  async #loadMisses<A, V>(
-    { source, readSet, viewer, caller, values, ended }: Reading<A, V>,
-    misses: readonly Miss<A>[],
-  ): Promise<void> {
+  async #loadMisses<A, V>(reading: Reading<A, V>, misses: readonly Miss<A>[]): Promise<void> {
+    const { source, readSet, viewer, caller, values } = reading;
     const { signal } = caller;
     signal?.throwIfAborted();
-    const settled = await onRejected(
-      abortable(this.#flights.loadAndFill(source, misses, viewer, signal), signal),
-      () => {
-        readSet?.markUncacheable();
-        for (const miss of misses) ended(miss, { kind: 'error', reason: 'load-failed' });
-      },
-    );
+    let settled: Landed<V>[];
+    try {
+      settled = await abortable(this.#flights.loadAndFill(source, misses, viewer, signal), signal);
+    } catch (error) {
+      readSet?.markUncacheable();
+      for (const miss of misses) this.#ended(reading, miss, 'error', 'load-failed');
+      throw error;
+    }
     misses.forEach((miss, i) => {
       const { value, joined, unstored, untilMs } = settled[i] as Landed<V>;
       values[miss.index] = value;
@@ -375,26 +351,11 @@ export class Reader {
       else readSet?.record(miss, stamps, untilMs === undefined ? undefined : cursor, untilMs ?? 0);
       const lost = miss.stamps === undefined && miss.reason === 'store-unavailable';
       const kind = lost ? 'error' : joined ? 'joined' : miss.stamps === undefined ? 'bypass' : 'miss';
-      ended(miss, { kind, reason: unstored ?? miss.reason });
+      this.#ended(reading, miss, kind, unstored ?? miss.reason);
     });
   }
 }
 
 function isKept({ tags }: Call<unknown>): boolean {
   return tags.length <= MAX_TAGS;
-}
-
-/** A snapshot shows one moment, so it never takes a stale value. */
-function mayServeStale<A, V>({ source, readSet }: Reading<A, V>, { ageMs, ttlMs }: Entry): boolean {
-  return readSet?.snapshot !== true && ageMs < ttlMs + (source.staleMs ?? 0);
-}
-
-/** `work`; calls `onFailure` before it rejects. */
-async function onRejected<T>(work: Promise<T>, onFailure: () => void): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    onFailure();
-    throw error;
-  }
 }

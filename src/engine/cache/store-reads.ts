@@ -18,6 +18,8 @@ interface StoreRequest {
   readonly calls: readonly Call<unknown>[];
   /** Leave out entries that process memory holds. */
   readonly memory: boolean;
+  /** Read the notes of fences, too. */
+  readonly fenced?: boolean;
 }
 
 export interface StoreReply {
@@ -80,7 +82,8 @@ export class StoreReads {
       }
     }
     const trip = ++this.#trips;
-    const view = await this.#store.read([...keys], [...tags], { log: cursor?.log, mint: true });
+    const fenced = requests.some((request) => request.fenced === true);
+    const view = await this.#store.read([...keys], [...tags], { log: cursor?.log, mint: true, fenced });
     if (cursor !== undefined) this.#near?.applyLogRead(cursor, view);
     return { trip, view, cursor, keys };
   }

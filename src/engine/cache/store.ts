@@ -28,6 +28,8 @@ export const MAX_ORPHANS_PER_TICK = 5;
 export const MAX_LOG_RECORDS = 2000;
 /** A record with more tags names their tables instead: every entry carries those too. */
 export const MAX_TAGS_PER_RECORD = 200;
+/** Notes of standing fences that a READ takes. Of more it learns nothing. */
+export const MAX_NOTES_PER_READ = 100;
 /** A reader that is further behind begins again at the end. */
 export const MAX_RECORDS_PER_READ = 500;
 
@@ -58,6 +60,8 @@ export interface View {
   readonly tokens: ReadonlyMap<Tag, string>;
   /** Present if it was asked for. */
   readonly log: LogSlice | undefined;
+  /** The tags of all fences that stand, perhaps of some that no longer do. Absent: not asked for, or not known. */
+  readonly fenced?: ReadonlySet<Tag> | undefined;
 }
 
 export interface StoreReadOptions {
@@ -70,6 +74,8 @@ export interface StoreReadOptions {
    * no.
    */
   readonly mint?: boolean;
+  /** Read the notes of fences, too. Ignored by a store of several groups. Default: no. */
+  readonly fenced?: boolean;
 }
 
 export interface Fill {
@@ -162,7 +168,17 @@ export type StoreEvent =
  */
 export type Applied = 'applied' | 'moved' | 'raced' | 'late';
 
-export type FenceReply = 'fenced' | 'foreign';
+/** `exact`: fenced, and each expected token was there. */
+export type FenceReply = 'fenced' | 'exact' | 'foreign';
+
+/** An entry that RELEASE stores, under a fresh token for its own tags, unless another write of them came in between. */
+export interface ReleaseFill {
+  readonly key: Key;
+  /** Those that the transaction fenced. */
+  readonly tags: readonly Tag[];
+  readonly ttlMs: number;
+  readonly text: (fresh: string) => string;
+}
 
 /** The most texts that `setText` keeps, over all groups. */
 export const MAX_TEXTS = 1000;
@@ -187,34 +203,42 @@ export interface EntryStore {
   fill(fills: readonly Fill[]): Promise<void>;
   /** Takes the refresh lock of a stale entry for `ttlMs`. True for the first caller. */
   tryLockRefresh(key: Key, ttlMs: number): Promise<boolean>;
-  /** Gives these tags fresh tokens at once and logs it: for what no transaction writes. */
+  /** Takes the tokens of these tags away and logs it: for what no transaction writes. */
   invalidate(tags: readonly Tag[]): Promise<void>;
+}
+
+export interface FenceOptions {
+  /** On a connection opened by this call, after whatever the caller did before. */
+  readonly fresh: boolean;
+  readonly database?: string | undefined;
+  /** Tokens of some of the tags. A store of several groups compares none. */
+  readonly expected?: ReadonlyMap<Tag, string> | undefined;
+}
+
+export interface ReleaseOptions {
+  /** No fence logged this write, so RELEASE does. */
+  readonly unfenced: boolean;
+  readonly database?: string | undefined;
+  /** Only of a fence that was sent once and whose reply was `exact`. */
+  readonly fills?: readonly ReleaseFill[] | undefined;
 }
 
 /** What writers and the relay do around a commit. */
 export interface WriteProtocol {
   /**
    * FENCE: first the tags, then the log, so that a reader of the record cannot have read the tags before. Idempotent.
-   * `fresh`: on a connection opened by this call, after whatever the caller did before. `database`, here and below, is
-   * the transaction's: while the keys of a group belong to another database, the call does nothing in that group and
-   * succeeds, since the id means another transaction there. Absent: not compared.
+   * `database`, here and below, is the transaction's: while the keys of a group belong to another database, the call
+   * does nothing in that group and succeeds, since the id means another transaction there. Absent: not compared.
    * @returns `foreign` when the keys of some group belong to another database
    */
-  fence(
-    xid: bigint,
-    tags: readonly Tag[],
-    options: { fresh: boolean; database?: string | undefined },
-  ): Promise<FenceReply>;
+  fence(xid: bigint, tags: readonly Tag[], options: FenceOptions): Promise<FenceReply>;
   /**
    * RELEASE: the transaction is over, and this process knows it. Idempotent. Publishes the tags. Logs them if no fence
    * did (`unfenced`), or if its own fence is gone from a tag or its note from a group: then a reader may have kept,
-   * since the fence's record, what the transaction made old.
+   * since the fence's record, what the transaction made old. Each of `fills` is stored in the same step if its tags
+   * hold the fence of this transaction alone and no other was released while it stood.
    */
-  release(
-    xid: bigint,
-    tags: readonly Tag[],
-    options?: { unfenced: boolean; database?: string | undefined },
-  ): Promise<void>;
+  release(xid: bigint, tags: readonly Tag[], options?: ReleaseOptions): Promise<void>;
   /** RELEASE of transactions that Postgres says are over: the outbox still brings their tags. */
   releaseFinished(
     xids: readonly string[],

@@ -5,6 +5,7 @@
 import DataLoader from 'dataloader';
 import type { GraphQLResolveInfo } from 'graphql';
 import {
+  type Bring,
   type Cache,
   type Source as CachedSource,
   loadSignal,
@@ -26,8 +27,11 @@ export interface LoadDatabase<Db> {
   until(signal: AbortSignal): Db;
 }
 
-/** Loads one value for every argument, in their order, by one statement. */
-export type BatchLoad<A, V, Db> = (args: readonly A[], db: Db) => Promise<readonly V[]>;
+/**
+ * Loads one value for every argument, in their order, by one statement. `bring`: present where a source that declares
+ * `brings` may bring values of other sources along.
+ */
+export type BatchLoad<A, V, Db> = (args: readonly A[], db: Db, bring?: Bring) => Promise<readonly V[]>;
 
 /** A cached value that many fields read, such as a row by its id: a policy with the batch that loads misses. */
 export interface Source<A, V, Db> extends Policy<A> {
@@ -37,6 +41,43 @@ export interface Source<A, V, Db> extends Policy<A> {
    * with it.
    */
   readonly heavy?: boolean;
+  /**
+   * Its statement may read rows of other sources, too. Given to `bring`, such a row is found in process memory by the
+   * request that loads it next, if nothing is being written there. Default: false.
+   */
+  readonly brings?: boolean;
+  /**
+   * Whether what several requests miss in one event-loop tick may be one statement; or for which arguments. For those
+   * that are quick whatever the tables hold, such as rows by id: a slow one delays the others. Default: false.
+   */
+  readonly together?: boolean | ((arg: A) => boolean);
+  /** Values in such a statement. Default 100. */
+  readonly maxTogether?: number;
+}
+
+/** By database and source: the source as the cache reads it. */
+const cachedSources = new WeakMap<object, WeakMap<object, CachedSource<never, unknown>>>();
+
+function cachedSource<A, V, Db extends LoadDatabase<Db>>(source: Source<A, V, Db>, db: Db): CachedSource<A, V> {
+  let sources = cachedSources.get(db);
+  if (sources === undefined) {
+    sources = new WeakMap();
+    cachedSources.set(db, sources);
+  }
+  const known = sources.get(source) as CachedSource<A, V> | undefined;
+  if (known !== undefined) return known;
+  const { together = false } = source;
+  const cached: CachedSource<A, V> = {
+    ...source,
+    load: (args, signal, bring) => source.load(args, db.until(signal), bring),
+    reentrant: false,
+    shared:
+      together === false
+        ? undefined
+        : { by: {}, when: together === true ? () => true : together, max: source.maxTogether },
+  };
+  sources.set(source, cached as unknown as CachedSource<never, unknown>);
+  return cached;
 }
 
 type Loaders = Map<object, DataLoader<never, unknown, string>>;
@@ -45,15 +86,27 @@ type Loaders = Map<object, DataLoader<never, unknown, string>>;
  * A source as one request reads it. It remembers values for the request: a value read once stays the same for the rest
  * of the answer.
  */
-interface Reads<A, V> {
+class Reads<A, V> {
   readonly cached: CachedSource<A, V>;
-  readonly loader: DataLoader<A, V, string>;
   /** Values that the loader is loading or has loaded. */
-  readonly pending: Map<string, Promise<V>>;
+  readonly pending = new Map<string, Promise<V>>();
   /** What has been loaded of these. */
-  readonly landed: Map<string, V>;
+  readonly landed = new Map<string, V>();
   /** Values that memory returned without a promise. */
-  readonly peeked: Map<string, Peeked<V>>;
+  readonly peeked = new Map<string, Peeked<V>>();
+  readonly #makeLoader: (pending: Map<string, Promise<V>>) => DataLoader<A, V, string>;
+  #loader: DataLoader<A, V, string> | undefined;
+
+  constructor(cached: CachedSource<A, V>, makeLoader: (pending: Map<string, Promise<V>>) => DataLoader<A, V, string>) {
+    this.cached = cached;
+    this.#makeLoader = makeLoader;
+  }
+
+  /** Made when something has to be waited for: most requests find everything in memory. */
+  get loader(): DataLoader<A, V, string> {
+    this.#loader ??= this.#makeLoader(this.pending);
+    return this.#loader;
+  }
 }
 
 /** An argument of a plain batch function, and how long its caller waits. */
@@ -126,9 +179,13 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
    * memory has the value and may serve it now.
    */
   load<A, V>(source: Source<A, V, Db>, arg: A): MaybePromise<V> {
+    return this.#load(source, this.#readsOf(source), arg);
+  }
+
+  #load<A, V>(source: Source<A, V, Db>, reads: Reads<A, V>, arg: A): MaybePromise<V> {
     this.#tracer.asks(source.name, arg);
-    const { cached, loader, pending, landed, peeked } = this.#readsOf(source);
-    if (this.#bypass !== undefined) return loader.load(arg);
+    if (this.#bypass !== undefined) return reads.loader.load(arg);
+    const { cached, pending, landed, peeked } = reads;
     const key = argumentKey(arg);
     const known = peeked.get(key);
     if (known !== undefined) {
@@ -145,7 +202,7 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
       peeked.set(key, found);
       return found.value;
     }
-    const loading = loader.load(arg);
+    const loading = reads.loader.load(arg);
     if (!wasAsked) void loading.then((value) => landed.set(key, value)).catch(() => {}); // its caller gets the error
     return this.#promised(loading);
   }
@@ -156,7 +213,8 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
   }
 
   loadMany<A, V>(source: Source<A, V, Db>, args: readonly A[]): MaybePromise<V[]> {
-    const values = args.map((arg) => this.load(source, arg));
+    const reads = this.#readsOf(source);
+    const values = args.map((arg) => this.#load(source, reads, arg));
     return values.some((value) => value instanceof Promise) ? Promise.all(values) : (values as V[]);
   }
 
@@ -226,19 +284,8 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
     if (within !== undefined) this.#nested.set(within, sources);
     const known = sources.get(source) as Reads<A, V> | undefined;
     if (known !== undefined) return known;
-    const cached: CachedSource<A, V> = {
-      ...source,
-      load: (args, signal) => source.load(args, this.#db.until(signal)),
-      reentrant: false,
-    };
-    const pending = new Map<string, Promise<V>>();
-    const made = {
-      cached,
-      loader: this.#loader(source, cached, pending),
-      pending,
-      landed: new Map<string, V>(),
-      peeked: new Map<string, Peeked<V>>(),
-    };
+    const cached = cachedSource(source, this.#db);
+    const made = new Reads(cached, (pending) => this.#loader(source, cached, pending));
     sources.set(source, made as unknown as Reads<never, unknown>);
     return made;
   }

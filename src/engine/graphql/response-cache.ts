@@ -59,14 +59,11 @@ export class ResponseCache {
     this.#cache = cache;
   }
 
-  /** Whether an answer is kept that may still be valid. */
-  has(requestKey: RequestKey, viewer: string): boolean {
-    return this.#cache.hasAnswer(keyOf(requestKey, viewer));
-  }
-
-  /** The answer to this request if one is kept and proved current. */
-  async find(requestKey: RequestKey, viewer: string, readSet: ReadSet): Promise<CachedResponse | undefined> {
-    return (await this.#cache.findAnswer(readSet, keyOf(requestKey, viewer))) as CachedResponse | undefined;
+  /** The answer to this request if one is kept and proved current. Makes no promise if none is kept. */
+  find(requestKey: RequestKey, viewer: string, readSet: ReadSet): Promise<CachedResponse | undefined> | undefined {
+    return this.#cache.findAnswer(readSet, keyOf(requestKey, viewer)) as
+      | Promise<CachedResponse | undefined>
+      | undefined;
   }
 
   /** Keeps the answer if its read set can prove it. */

@@ -20,6 +20,8 @@ export interface Selecting {
 /** A policy with the batch that loads what is missing: one value for every argument, in their order. */
 export interface RowSource<A, V> extends Policy<A> {
   load(args: readonly A[], db: SourceDatabase): Promise<readonly V[]>;
+  /** What several requests miss in one event-loop tick may be one statement. */
+  readonly together?: boolean;
 }
 
 export interface ByIdOptions {
@@ -59,6 +61,7 @@ export function byId<T extends PgTable, R extends RowsOf<T>>(
     scope: 'public',
     tags,
     key: (id) => text(id),
+    together: true,
     async load(ids, db) {
       const found = (await db.read
         .select()

@@ -4,7 +4,7 @@
  * invalidated, so it fails.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { rowSetName, type Tag, tableTag } from '../cache/index.js';
+import { type DescribedLoad, rowSetName, type Tag, tableTag } from '../cache/index.js';
 import type { RowSetSpec, TableRowSets } from './row-sets.js';
 
 export class UncoveredRead extends Error {
@@ -12,20 +12,38 @@ export class UncoveredRead extends Error {
   readonly code = 'UNCOVERED_READ';
 }
 
-interface Load {
-  readonly name: string;
-  readonly tags: readonly Tag[];
+/**
+ * The part of a statement behind this comment, up to the next one, reads rows of `table` that the load brings along.
+ * They are kept under their own tags, and those must cover it.
+ */
+export function brings(table: string): string {
+  return `/* brings along ${table} */`;
+}
+
+const BRINGS = /\/\* brings along (\w+) \*\//;
+
+interface RunningLoad extends DescribedLoad {
+  /** What follows `brings` in the load's statements. */
+  readonly bringing: { readonly table: string; readonly part: string }[];
 }
 
 export class Coverage {
-  readonly #load = new AsyncLocalStorage<Load>();
+  readonly #load = new AsyncLocalStorage<RunningLoad>();
   readonly #tables: readonly TableRowSets[];
 
   constructor(tables: readonly TableRowSets[]) {
     this.#tables = tables;
   }
 
-  readonly around = <T>(load: Load, run: () => Promise<T>): Promise<T> => this.#load.run(load, run);
+  readonly around = async <T>(load: DescribedLoad, run: () => Promise<T>): Promise<T> => {
+    const bringing: { table: string; part: string }[] = [];
+    const result = await this.#load.run({ ...load, bringing }, run);
+    for (const { table, part } of bringing) {
+      const isKept = load.brought.some((tag) => tag === tableTag(table));
+      if (isKept) this.#require(`what ${load.name} brings along`, part, load.brought);
+    }
+    return result;
+  };
 
   /**
    * @throws UncoveredRead when the statement belongs to a cached load and reads a table or column that the load's tags
@@ -34,17 +52,25 @@ export class Coverage {
   check(statement: string): void {
     const load = this.#load.getStore();
     if (load === undefined) return;
+    const [own = '', ...marked] = statement.split(BRINGS);
+    for (let i = 0; i < marked.length; i += 2) {
+      load.bringing.push({ table: marked[i] as string, part: marked[i + 1] as string });
+    }
+    this.#require(load.name, own, load.tags);
+  }
+
+  #require(reader: string, statement: string, tags: readonly Tag[]): void {
     for (const table of this.#tables) {
       if (!mentions(statement, table.table)) continue;
-      const specs = specsOf(load.tags, table);
+      const specs = specsOf(tags, table);
       if (specs.length === 0) {
-        throw new UncoveredRead(`${load.name} reads ${table.table}, but none of its tags is of that table`);
+        throw new UncoveredRead(`${reader} reads ${table.table}, but none of its tags is of that table`);
       }
       const unseen = table.columns.find(
         (column) => !specs.some((spec) => sees(spec, column)) && reads(statement, table, column),
       );
       if (unseen !== undefined) {
-        throw new UncoveredRead(`${load.name} reads ${table.table}.${unseen}, whose change its tags do not follow`);
+        throw new UncoveredRead(`${reader} reads ${table.table}.${unseen}, whose change its tags do not follow`);
       }
     }
   }

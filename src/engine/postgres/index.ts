@@ -9,7 +9,7 @@ export { type CachedDatabaseOptions, cacheDatabase } from './cached-database.js'
 export { retryingConflicts } from './conflicts.js';
 export { isUnavailable } from './connection-errors.js';
 export { ConnectionUrlError, parseConnectionUrl } from './connection-url.js';
-export { Coverage } from './coverage.js';
+export { brings, Coverage } from './coverage.js';
 export {
   installedDriverFault,
   type MainDatabase,

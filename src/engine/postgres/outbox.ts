@@ -4,7 +4,7 @@
  */
 import { sql } from 'drizzle-orm';
 import type { Sql } from 'postgres';
-import type { Tag } from '../cache/index.js';
+import type { Tag, WrittenValue } from '../cache/index.js';
 import { HOUR, SECOND } from '../cache/time.js';
 import {
   DATABASE_ID_SQL,
@@ -41,9 +41,12 @@ export interface Written {
   readonly tags: readonly Tag[];
 }
 
-/** A transaction of this process, with the database that its id belongs to. */
+/** A transaction of this process. */
 export interface OwnWritten extends Written {
+  /** The database that its id belongs to. */
   readonly database: string;
+  /** Rows of the outbox: one for each statement that touched tags, and for each table among them. */
+  readonly rows: number;
 }
 
 /**
@@ -67,19 +70,25 @@ function tagsOf(xid: string): string {
 /** The tags that the open transaction has touched so far; undefined when it wrote nothing. */
 export async function readTouchedTags(tx: Transaction): Promise<OwnWritten | undefined> {
   if (!isPooled(tx)) return readTouchedTagsElsewhere(tx);
-  const statement = preparedIn(tx, 'touched_by', (at, name) =>
-    at
-      .select({
-        xid: sql<string | null>`own.xid::text`,
-        tags: sql<Tag[] | null>`(${sql.raw(tagsOf('own.xid'))})`,
-        database: sql<string | null>`${sql.raw(DATABASE_ID_SQL)}`,
-      })
-      .from(sql`(select pg_current_xact_id_if_assigned() as xid) as own`)
-      .prepare(name),
+  const statement = preparedIn(
+    tx,
+    'touched_by',
+    (at, name) =>
+      at
+        .select({
+          xid: sql<string | null>`own.xid::text`,
+          tags: sql<Tag[] | null>`(${sql.raw(tagsOf('own.xid'))})`,
+          rows: sql<number>`(select count(*)::int from public.cache_outbox where xid = own.xid)`,
+          database: sql<string | null>`${sql.raw(DATABASE_ID_SQL)}`,
+        })
+        .from(sql`(select pg_current_xact_id_if_assigned() as xid) as own`)
+        .prepare(name),
+    { early: true },
   );
   const [row] = await statement.execute();
   if (!row?.xid) return undefined;
-  return { xid: BigInt(row.xid), tags: row.tags ?? [], database: row.database || UNKNOWN_DATABASE };
+  const { xid, tags, rows, database } = row;
+  return { xid: BigInt(xid), tags: tags ?? [], rows, database: database || UNKNOWN_DATABASE };
 }
 
 /**
@@ -97,24 +106,46 @@ async function readTouchedTagsElsewhere(tx: Transaction): Promise<OwnWritten | u
   const rows = (Array.isArray(found) ? found : (found as { rows: unknown }).rows) as Record<string, string | null>[];
   const { xid, tags, database } = rows[0] ?? {};
   if (!xid) return undefined;
-  return { xid: BigInt(xid), tags: JSON.parse(tags ?? '[]') as Tag[], database: database || UNKNOWN_DATABASE };
+  return { xid: BigInt(xid), tags: JSON.parse(tags ?? '[]') as Tag[], rows: 0, database: database || UNKNOWN_DATABASE };
 }
 
-/** By transaction: what it had touched, and after how many statements. */
-const touched = new WeakMap<object, { readonly written: Promise<OwnWritten | undefined>; readonly sent: number }>();
+/** By transaction: what it had touched, what its statement returned, and after how many statements. */
+const touched = new WeakMap<object, Touched>();
+interface Touched {
+  readonly written: Promise<OwnWritten | undefined>;
+  readonly values: Promise<readonly WrittenValue[]>;
+  readonly sent: number;
+}
 
 /**
  * Runs what is probably the last statement of a write, and reads the touched tags right behind it, in the same round
  * trip. `touchedTags` uses that result if it was the last statement, and reads again if not: a wrong guess costs one
  * statement.
+ * @param valuesOf what sources would load once the transaction has committed, by what the statement returns: stored with
+ * the RELEASE if nothing else has touched cached rows
  */
-export function runThenReadTags<T>(tx: Transaction, statement: PromiseLike<T>): Promise<T> {
+export function runThenReadTags<T>(
+  tx: Transaction,
+  statement: PromiseLike<T>,
+  valuesOf: (returned: T) => readonly WrittenValue[] = () => [],
+): Promise<T> {
   const running = Promise.resolve(statement.then((value) => value)); // this sends it
   if (statementCount(tx) === undefined) return running; // a savepoint's statement: not the last
   const written = readTouchedTags(tx);
   written.catch(() => {}); // the statement's own failure is the one to report
-  touched.set(tx, { written, sent: statementCount(tx) as number });
+  const values = running.then(valuesOf);
+  values.catch(() => {});
+  touched.set(tx, { written, values, sent: statementCount(tx) as number });
   return running;
+}
+
+/**
+ * The values of the transaction's last statement, if it alone has touched cached rows. More than one row in the outbox:
+ * another statement has, before it or in a trigger of it, and what the statement returned may not be all.
+ */
+export async function writtenValues(tx: Transaction, { rows }: OwnWritten): Promise<readonly WrittenValue[]> {
+  const known = touched.get(tx);
+  return rows === 1 && known !== undefined && known.sent === statementCount(tx) ? known.values : [];
 }
 
 /** The tags that the transaction has touched, after its last statement was sent. */

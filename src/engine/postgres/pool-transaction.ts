@@ -9,8 +9,8 @@ export interface PoolClient {
   readonly pool: {
     /** Statements for any transaction: each runs in the one of `at`. */
     statement<S extends Prepared>(name: string, build: (at: Executor, name: string) => S): S;
-    /** Runs in `client` what `send` sends before it returns. */
-    at<T>(client: PoolClient, send: () => T): T;
+    /** Runs in `client` what `send` sends before it returns. `early`: see `preparedIn`. */
+    at<T>(client: PoolClient, send: () => T, options?: { readonly early?: boolean }): T;
   };
   /** Absent outside of transactions. */
   readonly transaction: { sent: number } | undefined;
@@ -26,16 +26,30 @@ export function enlist<C extends PoolClient>(client: C): C {
   return client;
 }
 
-/** A statement in this transaction, built once under its name for all transactions of the pool. */
+/**
+ * The characteristic that transactions of a pool begin with. It means nothing to a transaction that writes, so a
+ * function of the database knows by it that BEGIN has succeeded: `current_setting('transaction_deferrable')` is `on`.
+ */
+export const BEGINS_AS = 'deferrable';
+
+/**
+ * A statement in this transaction, built once under its name for all transactions of the pool. `early`: when all before
+ * it were early, it is sent in one message with BEGIN. Should BEGIN fail, it has run in a transaction of its own before
+ * the write fails: only for statements that read, take locks, or write nothing unless `BEGINS_AS` holds.
+ */
 export function preparedIn<S extends Prepared>(
   tx: Transaction,
   name: string,
   build: (at: Executor, name: string) => S,
+  options?: { readonly early?: boolean },
 ): Pick<S, 'execute'> {
   const client = clientOf(tx);
   if (client === undefined) throw new TypeError('expected a transaction of the write pool');
   const statement = client.pool.statement(name, build);
-  return { execute: (values) => client.pool.at(client, () => statement.execute(values)) } as Pick<S, 'execute'>;
+  return { execute: (values) => client.pool.at(client, () => statement.execute(values), options) } as Pick<
+    S,
+    'execute'
+  >;
 }
 
 /**

@@ -10,6 +10,7 @@ type Text = (value: unknown) => string;
 
 const INTEGER = /^(smallint|integer|bigint|smallserial|serial|bigserial|int[248]?)$/;
 const UUID = /^[0-9a-f]{32}$/;
+const PRINTED_UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const DATE = /^(\d{4}-\d\d-\d\d)(T[\d:.]+Z)?$/;
 
 /** @throws TypeError for a type whose equal values have several texts */
@@ -51,6 +52,7 @@ function integerText(value: unknown): string | undefined {
 
 /** As Postgres prints it: it also reads capitals, braces, and hyphens elsewhere or not at all. */
 function uuidText(value: unknown): string | undefined {
+  if (typeof value === 'string' && PRINTED_UUID.test(value)) return value;
   const digits = String(value).toLowerCase().replace(/[{}-]/g, '');
   return UUID.test(digits) ? digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-') : undefined;
 }

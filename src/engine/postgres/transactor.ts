@@ -2,12 +2,12 @@
  * The only way to write: `transact(fn)`. It runs `fn` in a transaction, reads back the tags that the triggers named,
  * fences them, commits and releases. When it has returned, no process serves a value that the commit made old.
  */
-import { type Cache, CacheError, LEASE_MS, type Tag } from '../cache/index.js';
+import { type Cache, CacheError, LEASE_MS, type Tag, type WrittenFills } from '../cache/index.js';
 import { type Clock, systemClock } from '../cache/time.js';
 import { retryingConflicts } from './conflicts.js';
 import type { Transaction } from './executor.js';
 import type { FenceWatch } from './fences.js';
-import { type OwnWritten, touchedTags } from './outbox.js';
+import { type OwnWritten, touchedTags, writtenValues } from './outbox.js';
 import { sqlStateOf } from './server-error.js';
 import { MAX_WRITES, WriteQueue } from './write-queue.js';
 import type { Writer } from './writer.js';
@@ -89,9 +89,11 @@ export class Transactor {
     by: Writer<string> | undefined,
   ): Promise<WriteResult<T> & { readonly fenced: boolean }> {
     let written: OwnWritten | undefined;
+    let fills: WrittenFills | undefined;
     let fenced = true;
     let committing = false;
     let value: T;
+    const before = this.#cache.puts;
     try {
       value = await this.#db.write.transaction(async (tx) => {
         by?.signal?.throwIfAborted(); // it may have aborted while the connection opened
@@ -99,7 +101,11 @@ export class Transactor {
         const result = await fn(tx);
         written = await touchedTags(tx);
         if (written !== undefined && written.tags.length > 0) {
-          fenced = await this.#cache.fence(written.xid, written.tags, written.database);
+          const { xid, tags, database } = written;
+          fills = this.#cache.writtenFills(await writtenValues(tx, written), tags, before);
+          const reply = await this.#cache.fence(xid, tags, database, fills?.expected);
+          fenced = reply !== false;
+          if (reply !== 'exact') fills = undefined;
         }
         committing = true; // the driver sends COMMIT as soon as this returns
         return result;
@@ -110,7 +116,7 @@ export class Transactor {
     }
     if (written === undefined || written.tags.length === 0) return { value, tags: [], fenced: true };
     const { database } = written;
-    this.#cache.release(written.xid, written.tags, { unfenced: !fenced, database });
+    this.#cache.release(written.xid, written.tags, { unfenced: !fenced, database, fills: fills?.fills });
     return { value, tags: written.tags, fenced };
   }
 

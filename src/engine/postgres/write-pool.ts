@@ -8,13 +8,17 @@ import type { DrizzleConfig } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import type { Sql, TransactionSql } from 'postgres';
 import { leave } from './leave.js';
-import { enlist, type PoolClient } from './pool-transaction.js';
+import { BEGINS_AS, enlist, type PoolClient } from './pool-transaction.js';
 import { repeatedStatements, statementCache } from './prepared-statements.js';
 
 type Unsafe = Sql['unsafe'];
 /** With the types of the driver. */
 type Client = PoolClient & { readonly unsafe: Unsafe };
-type Open = (run: (tx: TransactionSql) => unknown) => Promise<unknown>;
+type Open = (run: Run) => Promise<unknown>;
+/** `early`: of the mended driver, which then runs it as soon as BEGIN is sent. */
+type Run = ((tx: TransactionSql) => unknown) & { early?: boolean };
+/** `early`: of the mended driver, which then sends it behind BEGIN unless one waits that is not early. */
+type StatementOptions = Parameters<Unsafe>[2] & { readonly early?: boolean; readonly simple?: boolean };
 type Pool = PoolClient['pool'];
 type Logger = NonNullable<DrizzleConfig['logger']>;
 
@@ -29,6 +33,8 @@ export class WritePool implements Pool {
   readonly #first: string | undefined;
   /** The client in which the statement being sent runs. */
   #at: Client | undefined;
+  /** Whether it may be sent behind BEGIN. */
+  #early = false;
 
   /** @param first a statement that begins each transaction, in the same round trip as the next one */
   constructor(connect: () => Sql, logger: Logger, first?: string) {
@@ -39,7 +45,7 @@ export class WritePool implements Pool {
     const current = {
       options,
       unsafe: (...args: Parameters<Unsafe>) => this.#sql.unsafe(...args),
-      begin: (run: (tx: TransactionSql) => unknown) => this.#sql.begin(run),
+      begin: (as: string, run: (tx: TransactionSql) => unknown) => this.#sql.begin(as, run),
     } as unknown as Sql;
     this.client = this.#over(current, undefined, false);
     const unsafe: Unsafe = (...args) => (this.#at as Client).unsafe(...args);
@@ -57,14 +63,21 @@ export class WritePool implements Pool {
     await this.#sql.end(options);
   }
 
-  /** Runs in `client` what `send` sends before it returns. */
-  at<T>(client: PoolClient, send: () => T): T {
+  at<T>(client: PoolClient, send: () => T, { early = false }: { readonly early?: boolean } = {}): T {
     this.#at = client as Client;
+    this.#early = early;
     try {
       return send();
     } finally {
       this.#at = undefined;
+      this.#early = false;
     }
+  }
+
+  /** Without parameters the driver would send even a prepared statement as text, to be parsed and planned each time. */
+  #howSent(text: string): { readonly prepare: boolean; readonly simple?: false } {
+    const prepare = this.#comesAgain(text);
+    return { prepare, ...(prepare && !text.includes(';') && { simple: false }) };
   }
 
   #begin(tx: TransactionSql): void {
@@ -77,18 +90,24 @@ export class WritePool implements Pool {
   /** Wraps a client, and the transactions and savepoints that it opens. */
   #over<C extends Sql | TransactionSql>(sql: C, transaction: Client['transaction'], part: boolean): C {
     const unsafe = (...[text, parameters, options]: Parameters<Unsafe>) => {
-      const query = sql.unsafe(text, parameters, { ...options, prepare: this.#comesAgain(text) });
+      const early = this.#early && this.#first === undefined;
+      const query = sql.unsafe(text, parameters, { ...options, ...this.#howSent(text), early } as StatementOptions);
       if (transaction === undefined) return query;
       transaction.sent++;
       return query.execute(); // now, not when awaited
     };
-    const opening = (open: Open) => (run: (tx: TransactionSql) => unknown) =>
-      open((tx) => {
+    const opening = (open: Open) => (run: (tx: TransactionSql) => unknown) => {
+      const opened: Run = (tx) => {
         if (transaction === undefined) this.#begin(tx);
         return run(this.#over(tx, transaction ?? { sent: 0 }, transaction !== undefined));
-      });
+      };
+      opened.early = this.#first === undefined;
+      return open(opened);
+    };
     const opens =
-      'begin' in sql ? { begin: opening(sql.begin as Open) } : { savepoint: opening(sql.savepoint as Open) };
+      'begin' in sql
+        ? { begin: opening((run) => sql.begin(BEGINS_AS, run)) }
+        : { savepoint: opening(sql.savepoint as Open) };
     return enlist({ options: this.#sql.options, pool: this, unsafe, transaction, part, ...opens }) as unknown as C;
   }
 }

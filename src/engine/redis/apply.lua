@@ -4,10 +4,10 @@
 -- ARGV[3] new position: '<xid>:<purge>'          ARGV[4] our own transaction id for the barrier, '' for none
 -- ARGV[5] the server's clock at HEAD, ms         ARGV[6] L, ms
 -- ARGV[7] 'grant', 'hold' or 'force'             ARGV[8] generation for a new lease
--- ARGV[9] ttl of tokens, ms                      ARGV[10] channel, '' for none
--- ARGV[11] rows: [[xid, token, message, record for the log or '', [index of each tag in KEYS], 1 to log it in any case]]
--- ARGV[12] length of the log, '' in groups that do not keep it    ARGV[13] epoch, should the log be new
--- ARGV[14] of the log group in a Cluster: the generations of the other groups' leases, by group, comma separated; '' for none
+-- ARGV[9] channel, '' for none
+-- ARGV[10] rows: [[xid, message, record for the log or '', [index of each tag in KEYS], 1 to log it in any case]]
+-- ARGV[11] length of the log, '' in groups that do not keep it    ARGV[12] epoch, should the log be new
+-- ARGV[13] of the log group in a Cluster: the generations of the other groups' leases, by group, comma separated; '' for none
 -- Reply   {result, generation of the lease granted or renewed or '', ids of rows with tags here that were not released here before}
 --         result: 'applied'; 'moved' (another server), 'raced' (another position, or the lease of another database), 'late' (the lease
 --         it would grant is over)
@@ -25,31 +25,31 @@ local horizon, purge = string.match(ARGV[3], '^(%d+):(.*)$')
 local lease = redis.call('GET', KEYS[3])
 -- Under a lease of another database its readers are served. From here on its writers' fences are refused, so they would be served stale.
 if lease and owner_of(lease) ~= owner_of(ARGV[3]) then return { 'raced' } end
+-- A full server takes a DEL, and then every command of the script that did it: the lease would go on while fences are refused.
+redis.call('SET', KEYS[1], ARGV[2], 'XX')
 if string.match(position, ':(.*)$') ~= purge then
-  -- A full server takes a DEL, and then every command of the script that did it: the lease would go on while fences are refused.
-  redis.call('SET', KEYS[1], ARGV[2], 'XX')
   -- Another purge may mean another history of Postgres: it assigns the released ids again, and a barrier of the old one proves nothing.
   redis.call('DEL', KEYS[2], KEYS[4])
   if not lease then redis.call('DEL', KEYS[3]) end
 end
-local logs = ARGV[12] ~= ''
+local logs = ARGV[11] ~= ''
 local unreleased = {}
-for _, row in ipairs(cjson.decode(ARGV[11])) do
+for _, row in ipairs(cjson.decode(ARGV[10])) do
   local xid = row[1]
   local released = redis.call('ZSCORE', KEYS[2], xid)
   if not released then
-    if #row[5] > 0 then unreleased[#unreleased + 1] = xid end
+    if #row[4] > 0 then unreleased[#unreleased + 1] = xid end
     local tags = {}
-    for i, index in ipairs(row[5]) do tags[i] = KEYS[index] end
-    release_tags(tags, { [xid] = true }, row[2], ARGV[9])
+    for i, index in ipairs(row[4]) do tags[i] = KEYS[index] end
+    release_tags(tags, 1, #tags, held_by(tags, 1, #tags), { [xid] = true })
     redis.call('ZADD', KEYS[2], xid, xid)
-    if ARGV[10] ~= '' then redis.call('PUBLISH', ARGV[10], row[3]) end
+    if ARGV[9] ~= '' then redis.call('PUBLISH', ARGV[9], row[2]) end
   end
   -- What another group had not released, a reader may have kept in memory since the record of its fence.
-  if logs and (not released or row[6] == 1) then log_append(KEYS[5], row[4], ARGV[12], ARGV[13]) end
+  if logs and (not released or row[5] == 1) then log_append(KEYS[5], row[3], ARGV[11], ARGV[12]) end
 end
 -- Without a log no process could keep anything in memory.
-if logs and redis.call('EXISTS', KEYS[5]) == 0 then log_append(KEYS[5], '[]', ARGV[12], ARGV[13]) end
+if logs and redis.call('EXISTS', KEYS[5]) == 0 then log_append(KEYS[5], '[]', ARGV[11], ARGV[12]) end
 redis.call('SET', KEYS[1], ARGV[3])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', '(' .. horizon)
 
@@ -59,7 +59,7 @@ if ARGV[7] ~= 'hold' then
   local function replicate(what) if redis.set_repl then redis.set_repl(what) end end
   replicate(redis.REPL_NONE)
   local deadline = string.format('%.0f', until_ms)
-  local text = ':' .. purge .. (ARGV[14] == '' and '' or ':' .. ARGV[14])
+  local text = ':' .. purge .. (ARGV[13] == '' and '' or ':' .. ARGV[13])
   if lease then
     generation = string.match(lease, '^[^:]*')
     redis.call('SET', KEYS[3], generation .. text, 'PXAT', deadline)

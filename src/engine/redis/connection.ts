@@ -262,8 +262,9 @@ function watchNodes(client: Cluster, { waitMs, once }: ConnectOptions): Readonly
 }
 
 /**
- * Never queued, never sent twice by the client itself: what a late command may do is the caller's to say. Of a Cluster
- * see sends-once.ts.
+ * Never queued, never sent twice by the client itself: what a late command may do is the caller's to say. A second copy
+ * of a READ would mint the token of the first one again, after a write that took it away. Of a Cluster see
+ * sends-once.ts.
  */
 function commandOptions(waitMs: number): RedisOptions {
   return {

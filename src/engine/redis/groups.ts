@@ -194,7 +194,7 @@ export class Groups {
       return value;
     } catch (error) {
       // A server that answers may be read, also when it refuses to store something.
-      if (kind === 'write' && isRefusal((error as Error).cause)) group.breaker.succeeded();
+      if (kind === 'write' && mayBeRead((error as Error).cause)) group.breaker.succeeded();
       else group.breaker.failed();
       throw error;
     }
@@ -232,7 +232,7 @@ export class Groups {
   }
 
   #noteFailure({ outage }: Group, kind: Kind, startedMs: number, error: unknown): void {
-    if (!isRefusal(error) || kind === 'read') outage.failed(startedMs, textOf(error));
+    if (!mayBeRead(error) || kind === 'read') outage.failed(startedMs, textOf(error));
     else if (kind === 'fence') outage.refused(startedMs, textOf(error), 'fence');
     else if (kind === 'apply') outage.refused(startedMs, textOf(error), 'tick');
     else outage.answered();
@@ -253,9 +253,12 @@ export function unavailable(error: unknown): CacheError {
   return new CacheError('STORE_UNAVAILABLE', `Redis: ${messageOf(error)}`, { cause: error });
 }
 
-/** The server's own answer, not one of the connection. */
-function isRefusal(error: unknown): boolean {
-  return error instanceof Error && error.name === 'ReplyError';
+/** These answers are given to every command that names a key: such a server is as lost as one that does not answer. */
+const SERVES_NO_KEYS = /^(CLUSTERDOWN(?!.*only accepts read)|LOADING|MASTERDOWN)\b/;
+
+/** The server itself refused the command, and may serve reads all the same. */
+function mayBeRead(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError' && !SERVES_NO_KEYS.test(error.message);
 }
 
 function messageOf(error: unknown): string {

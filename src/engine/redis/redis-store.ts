@@ -8,20 +8,23 @@
  */
 
 import type { ChainableCommander, Cluster, Redis } from 'ioredis';
-import { LRUCache } from 'lru-cache';
 import { Binding } from '../cache/binding.js';
 import { type Lease, leaseOf } from '../cache/entry.js';
 import type { Key } from '../cache/key.js';
+import { RecentMap } from '../cache/recent-map.js';
 import {
   type ApplyReply,
+  type FenceOptions,
   type FenceReply,
   type Fill,
   type Head,
   LOG_GROUP,
   type LogMark,
   type LogSlice,
+  MAX_NOTES_PER_READ,
   MAX_RECORDS_PER_READ,
   type OrphanFence,
+  type ReleaseOptions,
   type Store,
   type StoreEvent,
   type StoreReadOptions,
@@ -33,14 +36,14 @@ import type { Tag } from '../cache/tag.js';
 import { type Clock, systemClock } from '../cache/time.js';
 import { randomToken } from '../cache/token.js';
 import type { RedisPlace } from './connection.js';
-import type { Group } from './groups.js';
+import type { Group, Part } from './groups.js';
 import { Groups, unavailable } from './groups.js';
 import { entryKey, protocolKey, refreshKey, runKey, tagKey, tagKeys } from './key-layout.js';
 import { listenTo } from './listener.js';
 import type { OutageListener } from './outage.js';
-import { allOf, fillScript, isUnknownScript, mintScript, runScript } from './scripts.js';
+import { fillScript, isUnknownScript, mintScript, repliesOf, runScript } from './scripts.js';
 import { RedisSharedValues } from './shared-values.js';
-import { endOf, readMessage, sinceMark } from './wire-format.js';
+import { endOf, fencedTags, readMessage, sinceMark } from './wire-format.js';
 import { RedisWriteProtocol } from './write-protocol.js';
 
 export type RedisStoreOptions = RedisPlace & {
@@ -57,6 +60,26 @@ export type RedisStoreOptions = RedisPlace & {
 
 /** Tags whose tokens are looked for before one is made. */
 const MAX_KNOWN_TOKENS = 50_000;
+const MAX_KEPT_TOKENS = 1000;
+/** Up to so many tags get a token, or entries are stored, by a command each; more by one script. */
+const MAX_SINGLY = 3;
+
+interface GroupRead {
+  readonly names: string[];
+  readonly tagsFrom: number | undefined;
+  readonly singly: readonly string[];
+  readonly log: LogMark | 'tail' | undefined;
+  readonly notes: boolean;
+}
+
+/** A `View` while its groups are being read. */
+interface Found {
+  readonly leases: (Lease | undefined)[];
+  readonly entries: Map<Key, string>;
+  readonly tokens: Map<Tag, string>;
+  log: LogSlice | undefined;
+  fenced: ReadonlySet<Tag> | undefined;
+}
 
 export class RedisStore implements Store {
   readonly kind = 'redis';
@@ -65,8 +88,10 @@ export class RedisStore implements Store {
   readonly channel: string;
   readonly #place: RedisPlace;
   readonly #waitMs: number;
-  /** Tags whose tokens this process has seen: a plain read will find them there, unless they have expired since. */
-  readonly #knownTokens = new LRUCache<Tag, true>({ max: MAX_KNOWN_TOKENS });
+  /** Tags whose tokens this process has seen: a plain read will find them there, unless they have gone since. */
+  readonly #knownTokens = new RecentMap<Tag, true>(MAX_KNOWN_TOKENS);
+  /** Tags that got a token by a RELEASE of this process, until the record of its FENCE is read. */
+  readonly #keptTokens = new RecentMap<Tag, true>(MAX_KEPT_TOKENS);
   readonly #groups: Groups;
   readonly #protocol: RedisWriteProtocol;
   readonly #values: RedisSharedValues;
@@ -100,76 +125,121 @@ export class RedisStore implements Store {
   }
 
   async read(keys: readonly Key[], tags: readonly Tag[], options: StoreReadOptions = {}): Promise<View> {
-    const { log } = options;
-    const mint = options.mint === true && this.#binding.owned;
-    const entries = new Map<Key, string>();
-    const tokens = new Map<Tag, string>();
-    const leases: (Lease | undefined)[] = new Array(this.groups).fill(undefined);
-    let logView: LogSlice | undefined;
-    const parts = this.#groups.split({ keys, tags }, log === undefined ? [] : [LOG_GROUP]);
+    const found: Found = {
+      leases: new Array(this.groups).fill(undefined),
+      entries: new Map(),
+      tokens: new Map(),
+      log: undefined,
+      fenced: undefined,
+    };
+    const parts = this.#groups.split({ keys, tags }, options.log === undefined ? [] : [LOG_GROUP]);
     const results = await Promise.allSettled(
-      parts.map(({ group, keys, tags }) =>
-        this.#groups.reading(group, 'read', async (client, { run }) => {
-          const names = [runKey('ok', group, run)];
-          for (const key of keys) names.push(entryKey(group, key));
-          for (const tag of tags) names.push(tagKey(group, tag));
-          const mints = mint && tags.some((tag) => this.#knownTokens.get(tag) === undefined);
-          const asked = group.index === LOG_GROUP ? log : undefined;
-          const tagsFrom = mints ? 1 + keys.length : undefined;
-          const [found, records] = await this.#readGroup(client, group, { names, tagsFrom, log: asked });
-          if (asked !== undefined) logView = asked === 'tail' ? endOf(records) : sinceMark(asked, records);
-          gather(entries, keys, found.slice(1));
-          gather(tokens, tags, found.slice(1 + keys.length));
-          if (mint && !mints) await this.#mint(client, group, tags, tokens);
-          for (const tag of tags) if (tokens.has(tag)) this.#knownTokens.set(tag, true);
-          const [generation, purge, generations] = found[0]?.split(':') ?? [];
-          if (generation !== undefined && purge !== undefined && this.#binding.believes(purge)) {
-            leases[group.index] = leaseOf(generation, purge, generations);
-          }
-        }),
+      parts.map((part) =>
+        this.#groups.reading(part.group, 'read', (client, { run }) =>
+          this.#readPart(client, part, { ...options, run }, found),
+        ),
       ),
     );
     // A group that cannot be read counts as one without a lease. Only if no group can be read does the read fail.
     const failed = results.find((result) => result.status === 'rejected');
     if (failed !== undefined && results.every(({ status }) => status === 'rejected')) throw failed.reason;
-    return { leases, entries, tokens, log: logView };
+    return found;
+  }
+
+  /** Reads one group's part, as of the server whose run is `run`, into `into`. */
+  async #readPart(
+    client: Redis | Cluster,
+    { group, keys, tags }: Part,
+    { run, log, mint: minting, fenced }: StoreReadOptions & { readonly run: string },
+    into: Found,
+  ): Promise<void> {
+    const mint = minting === true && this.#binding.owned;
+    const names = [runKey('ok', group, run)];
+    for (const key of keys) names.push(entryKey(group, key));
+    for (const tag of tags) names.push(tagKey(group, tag));
+    const unknown = mint ? tags.filter((tag) => this.#knownTokens.get(tag) === undefined) : [];
+    const singly = unknown.length > MAX_SINGLY ? [] : unknown;
+    const asked = group.index === LOG_GROUP ? log : undefined;
+    const tagsFrom = unknown.length > MAX_SINGLY ? 1 + keys.length : undefined;
+    const askedNotes = fenced === true && this.groups === 1;
+    const wanted = { names, tagsFrom, singly: tagKeys(group, singly), log: asked, notes: askedNotes };
+    const { found, minted, records, notes } = await this.#readGroup(client, group, wanted);
+    if (asked !== undefined) into.log = this.#noteLog(asked === 'tail' ? endOf(records) : sinceMark(asked, records));
+    if (askedNotes) into.fenced = fencedTags(notes);
+    gather(into.entries, keys, found.slice(1));
+    gather(into.tokens, tags, found.slice(1 + keys.length));
+    gather(into.tokens, singly, minted);
+    if (mint && tagsFrom === undefined) {
+      const missing = tags.filter((tag) => !into.tokens.has(tag) && !singly.includes(tag));
+      await this.#mint(client, group, missing, into.tokens);
+    }
+    for (const tag of tags) this.#noteToken(tag, into.tokens.get(tag));
+    const [generation, purge, generations] = found[0]?.split(':') ?? [];
+    if (generation !== undefined && purge !== undefined && this.#binding.believes(purge)) {
+      into.leases[group.index] = leaseOf(generation, purge, generations);
+    }
+  }
+
+  /** A RELEASE leaves nothing where there was a fence. */
+  #noteToken(tag: Tag, text: string | undefined): void {
+    if (text === undefined || text.startsWith('!')) this.#knownTokens.delete(tag);
+    else this.#knownTokens.set(tag, true);
+  }
+
+  /** What the log says of its end, and of the tags that have lost their tokens. */
+  #noteLog(log: LogSlice): LogSlice {
+    this.#protocol.noteLog(log.kind === 'gap' ? undefined : log.mark);
+    for (const tag of log.kind === 'records' ? log.records.flat() : []) {
+      if (this.#keptTokens.get(tag) === undefined) this.#knownTokens.delete(tag);
+      else this.#keptTokens.delete(tag);
+    }
+    return log;
   }
 
   #requireOwned(): void {
     if (!this.#binding.owned) throw unavailable(new Error('these keys are not known to be those of this database'));
   }
 
-  /** Tokens for those of `tags` that have none in `tokens`: they had one when this process saw them last. */
+  /** Tokens for tags that had one when this process saw them last. */
   async #mint(client: Redis | Cluster, group: Group, tags: readonly Tag[], tokens: Map<Tag, string>): Promise<void> {
-    const missing = tags.filter((tag) => !tokens.has(tag));
-    if (missing.length === 0) return;
-    const names = tagKeys(group, missing);
-    const [held] = await this.#readGroup(client, group, { names, tagsFrom: 0, log: undefined });
-    gather(tokens, missing, held);
+    if (tags.length === 0) return;
+    const wanted = { names: tagKeys(group, tags), tagsFrom: 0, singly: [], log: undefined, notes: false };
+    const { found } = await this.#readGroup(client, group, wanted);
+    gather(tokens, tags, found);
   }
 
-  /** Reads the names and the log. From the name `tagsFrom` on, names without a text get a fresh token. */
-  async #readGroup(
-    client: Redis | Cluster,
-    group: Group,
-    { names, tagsFrom, log }: { names: string[]; tagsFrom: number | undefined; log: LogMark | 'tail' | undefined },
-  ): Promise<[found: readonly (string | null)[], records: unknown]> {
-    const ask = (minting: 'by digest' | 'whole') => {
+  /**
+   * Reads the names, the log and the notes of fences, on one connection. From the name `tagsFrom` on, names without a
+   * text get a fresh token, and so do those of `singly`: `minted`.
+   */
+  async #readGroup(client: Redis | Cluster, group: Group, { names, tagsFrom, singly, log, notes }: GroupRead) {
+    const token = randomToken();
+    const ask = async (minting: 'by digest' | 'whole') => {
       const pipeline = client.pipeline();
       if (tagsFrom === undefined) pipeline.mget(names);
       else {
-        const args = [...names, tagsFrom, TOKEN_TTL_MS, randomToken()];
+        const args = [...names, tagsFrom, TOKEN_TTL_MS, token];
         if (minting === 'whole') pipeline.eval(mintScript.text, names.length, ...args);
         else pipeline.evalsha(mintScript.sha1, names.length, ...args);
       }
+      for (const name of singly) pipeline.set(name, token, 'PX', TOKEN_TTL_MS, 'NX', 'GET');
       if (log !== undefined) this.#askLog(pipeline, group, log);
-      return allOf(pipeline.exec());
+      if (notes) pipeline.zrange(protocolKey('fen', group), 0, MAX_NOTES_PER_READ);
+      const results = (await pipeline.exec()) ?? [];
+      return { sets: results.splice(1, singly.length), replies: repliesOf(results) };
     };
-    const replies = await ask('by digest').catch((error) => {
+    const { sets, replies } = await ask('by digest').catch((error) => {
       if (!isUnknownScript(error)) throw error;
       return ask('whole');
     });
-    return [replies[0] as (string | null)[], replies[1]];
+    const [found, records] = replies;
+    return {
+      found: found as (string | null)[],
+      // A server that takes no writes still answers: then nothing can be stored under the tag.
+      minted: sets.map(([error, held]) => (error === null ? ((held as string | null) ?? token) : null)),
+      records,
+      notes: replies.at(-1),
+    };
   }
 
   async fill(fills: readonly Fill[]): Promise<void> {
@@ -179,16 +249,18 @@ export class RedisStore implements Store {
     await Promise.all(
       this.#groups.split({ keys: [...byKey.keys()], tags: [] }).map(({ group, keys }) =>
         this.#groups.reading(group, 'write', async (client) => {
-          const args = keys.flatMap((key) => {
-            const { text, ttlMs } = byKey.get(key) as Fill;
-            return [text, ttlMs];
-          });
-          await runScript(
-            client,
-            fillScript,
-            keys.map((key) => entryKey(group, key)),
-            args,
-          );
+          const names = keys.map((key) => entryKey(group, key));
+          const args = keys.map((key) => byKey.get(key) as Fill);
+          if (keys.length > MAX_SINGLY) {
+            await runScript(
+              client,
+              fillScript,
+              names,
+              args.flatMap(({ text, ttlMs }) => [text, ttlMs]),
+            );
+          } else {
+            await Promise.all(args.map(({ text, ttlMs }, i) => client.set(names[i] as string, text, 'PX', ttlMs)));
+          }
         }),
       ),
     );
@@ -202,20 +274,18 @@ export class RedisStore implements Store {
     });
   }
 
-  fence(
-    xid: bigint,
-    tags: readonly Tag[],
-    options: { fresh: boolean; database?: string | undefined },
-  ): Promise<FenceReply> {
+  fence(xid: bigint, tags: readonly Tag[], options: FenceOptions): Promise<FenceReply> {
     return this.#protocol.fence(xid, tags, options);
   }
 
-  release(
-    xid: bigint,
-    tags: readonly Tag[],
-    options?: { unfenced: boolean; database?: string | undefined },
-  ): Promise<void> {
-    return this.#protocol.release(xid, tags, options);
+  async release(xid: bigint, tags: readonly Tag[], options?: ReleaseOptions): Promise<void> {
+    const fills = options?.fills?.filter(({ text }) => this.#binding.owned && this.#binding.allows(text('')));
+    await this.#protocol.release(xid, tags, options && { ...options, fills });
+    // Probably: where an entry was not stored, its next reader looks for the token and then makes one.
+    for (const tag of fills?.flatMap((fill) => fill.tags) ?? []) {
+      this.#knownTokens.set(tag, true);
+      this.#keptTokens.set(tag, true);
+    }
   }
 
   releaseFinished(

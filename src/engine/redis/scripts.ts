@@ -16,12 +16,12 @@ function script(...files: string[]): Script {
   return { text, sha1: createHash('sha1').update(text).digest('hex') };
 }
 
-export const mintScript = script('mint.lua');
+export const mintScript = script('held.lua', 'mint.lua');
 export const fillScript = script('fill.lua');
-export const fenceScript = script('foreign.lua', 'log-append.lua', 'fence.lua');
-export const releaseScript = script('foreign.lua', 'release-tags.lua', 'log-append.lua', 'release.lua');
+export const fenceScript = script('held.lua', 'foreign.lua', 'log-append.lua', 'fence.lua');
+export const releaseScript = script('held.lua', 'foreign.lua', 'release-tags.lua', 'log-append.lua', 'release.lua');
 export const headScript = script('head.lua');
-export const applyScript = script('foreign.lua', 'release-tags.lua', 'log-append.lua', 'apply.lua');
+export const applyScript = script('held.lua', 'foreign.lua', 'release-tags.lua', 'log-append.lua', 'apply.lua');
 
 export async function runScript(
   client: Redis | Cluster,
@@ -41,10 +41,9 @@ export function isUnknownScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT');
 }
 
-/** The replies of a pipeline, or its first error. */
-export async function allOf(exec: Promise<[Error | null, unknown][] | null>): Promise<unknown[]> {
-  const replies = (await exec) ?? [];
-  return replies.map(([error, reply]) => {
+/** The replies of a pipeline. @throws its first error */
+export function repliesOf(results: readonly [Error | null, unknown][] | null): unknown[] {
+  return (results ?? []).map(([error, reply]) => {
     if (error !== null) throw error;
     return reply;
   });

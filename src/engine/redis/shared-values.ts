@@ -3,7 +3,7 @@ import { MAX_TEXTS, type SharedValues } from '../cache/store.js';
 import { DAY } from '../cache/time.js';
 import type { Groups } from './groups.js';
 import { countersKey, textIndexKey, textKey } from './key-layout.js';
-import { allOf } from './scripts.js';
+import { repliesOf } from './scripts.js';
 
 const COUNTERS_TTL_MS = 8 * DAY;
 
@@ -48,7 +48,7 @@ export class RedisSharedValues implements SharedValues {
       const name = countersKey(group, day);
       const pipeline = client.pipeline();
       for (const [field, count] of counts) pipeline.hincrby(name, field, count);
-      await allOf(pipeline.pexpire(name, COUNTERS_TTL_MS).exec());
+      repliesOf(await pipeline.pexpire(name, COUNTERS_TTL_MS).exec());
     });
   }
 

@@ -2,6 +2,7 @@
 import {
   type LogMark,
   type LogSlice,
+  MAX_NOTES_PER_READ,
   MAX_RECORDS_PER_READ,
   type OrphanFence,
   type Position,
@@ -75,6 +76,17 @@ export function readPosition(text: string): Position | undefined {
 export function readNote(note: string): OrphanFence {
   const bar = note.indexOf('|');
   return { xid: note.slice(0, bar), tags: JSON.parse(note.slice(bar + 1)) as Tag[] };
+}
+
+/** The tags that the notes name; undefined if there are too many notes, or one is not ours. */
+export function fencedTags(notes: unknown): ReadonlySet<Tag> | undefined {
+  const texts = notes as readonly string[];
+  if (texts.length > MAX_NOTES_PER_READ) return undefined;
+  try {
+    return new Set(texts.flatMap((text) => readNote(text).tags));
+  } catch {
+    return undefined;
+  }
 }
 
 export function positionText({ xid, purge }: Position): string {

@@ -3,14 +3,18 @@ import type { Cluster, Redis } from 'ioredis';
 import { generationsText } from '../cache/entry.js';
 import {
   type ApplyReply,
+  type FenceOptions,
   type FenceReply,
   type Head,
   LEASE_MS,
   LOG_GROUP,
+  type LogMark,
   MAX_LOG_RECORDS,
   MAX_ORPHANS_PER_TICK,
   MAX_RELEASED_KNOWN,
   type OrphanFence,
+  type ReleaseFill,
+  type ReleaseOptions,
   type Tick,
   TOKEN_TTL_MS,
   type WriteProtocol,
@@ -20,10 +24,17 @@ import type { Clock } from '../cache/time.js';
 import { randomEpoch, randomToken } from '../cache/token.js';
 import type { Connection } from './connection.js';
 import { type Group, type Groups, logGroupLast } from './groups.js';
-import { protocolKey, runKey, tagKey, tagKeys } from './key-layout.js';
+import { entryKey, protocolKey, runKey, tagKey, tagKeys } from './key-layout.js';
 import { refusalText } from './outage.js';
 import { applyScript, fenceScript, headScript, releaseScript, runScript } from './scripts.js';
 import { type HeadReply, logRecord, message, positionText, readNote, readPosition } from './wire-format.js';
+
+const NOTHING_EXPECTED: ReadonlyMap<Tag, string> = new Map();
+
+/** The expected tokens as FENCE reads them: by the number of the tag's key, after `before` others. */
+function expectedText(tags: readonly Tag[], expected: ReadonlyMap<Tag, string>, before: number): string {
+  return [...expected].map(([tag, token]) => `${before + 1 + tags.indexOf(tag)}=${token}`).join(',');
+}
 
 /** Whether RELEASE appends to the log; `if lost`: where it does not find its own fence and note. */
 type Logs = 'always' | 'if lost' | 'never';
@@ -33,6 +44,7 @@ export class RedisWriteProtocol implements WriteProtocol {
   readonly #clock: Clock;
   /** Where released tags are published, as `{"xid": "…", "tags": […]}`. */
   readonly #channel: string;
+  #logEpoch = '';
 
   constructor(options: { readonly groups: Groups; readonly clock: Clock; readonly channel: string }) {
     this.#groups = options.groups;
@@ -40,14 +52,16 @@ export class RedisWriteProtocol implements WriteProtocol {
     this.#channel = options.channel;
   }
 
+  /** The epoch of the log as it was read last. */
+  noteLog(mark: LogMark | undefined): void {
+    this.#logEpoch = mark?.epoch ?? '';
+  }
+
   /** The log group last: its record says that every fence is set. */
-  async fence(
-    xid: bigint,
-    tags: readonly Tag[],
-    options: { fresh: boolean; database?: string | undefined },
-  ): Promise<FenceReply> {
-    const { fresh, database = '' } = options;
+  async fence(xid: bigint, tags: readonly Tag[], options: FenceOptions): Promise<FenceReply> {
+    const { fresh, database = '', expected = NOTHING_EXPECTED } = options;
     const record = logRecord(tags);
+    let exact = false;
     const parts = this.#groups.split({ keys: [], tags }, [LOG_GROUP]);
     let foreign = false;
     const fenceAll = (connection: Connection) =>
@@ -57,23 +71,22 @@ export class RedisWriteProtocol implements WriteProtocol {
           const keys = [...names, ...tagKeys(group, tags)];
           const logged = group.index === LOG_GROUP ? record : '';
           const args = [String(xid), logged, MAX_LOG_RECORDS, randomEpoch(), JSON.stringify(tags), database];
+          args.push(expectedText(tags, expected, names.length), this.#logEpoch);
           return runScript(client, fenceScript, keys, args);
         });
+        exact = reply === 'exact';
         if (reply === 'foreign') foreign = true;
         else group.outage.fenced();
       });
     await (fresh ? this.#groups.onNewConnection(parts, fenceAll) : fenceAll(this.#groups.writer));
-    return foreign ? 'foreign' : 'fenced';
+    if (foreign) return 'foreign';
+    return exact && this.#groups.all.length === 1 ? 'exact' : 'fenced';
   }
 
-  release(
-    xid: bigint,
-    tags: readonly Tag[],
-    options?: { unfenced: boolean; database?: string | undefined },
-  ): Promise<void> {
-    const { unfenced = false, database } = options ?? {};
+  release(xid: bigint, tags: readonly Tag[], options?: ReleaseOptions): Promise<void> {
+    const { unfenced = false, database, fills } = options ?? {};
     const logs = unfenced ? 'always' : 'if lost';
-    return this.#release({ xids: String(xid), tags, mode: 'record', logs, database });
+    return this.#release({ xids: String(xid), tags, mode: 'record', logs, database, fills });
   }
 
   releaseFinished(
@@ -159,7 +172,6 @@ export class RedisWriteProtocol implements WriteProtocol {
         LEASE_MS,
         grant,
         randomToken(),
-        TOKEN_TTL_MS,
         index === LOG_GROUP ? this.#channel : '',
         JSON.stringify(packed),
         index === LOG_GROUP ? MAX_LOG_RECORDS : '',
@@ -182,13 +194,13 @@ export class RedisWriteProtocol implements WriteProtocol {
       }
       const [published, record] = group.index === LOG_GROUP ? [message(String(xid), tags), logRecord(tags)] : ['', ''];
       const again = others?.unreleased.has(String(xid)) === true ? 1 : 0;
-      return [String(xid), randomToken(), published, record, own.map((tag) => indexOf.get(tag)), again];
+      return [String(xid), published, record, own.map((tag) => indexOf.get(tag)), again];
     });
   }
 
   /**
    * The log group has all ids, publishes, and logs what no fence did, or what a fence did that some group has lost
-   * since. It comes last: a reader of the record must find the fresh tokens, or it would keep in memory what it still
+   * since. It comes last: a reader of the record must not find the old tokens, or it would keep in memory what it still
    * reads under the old ones.
    */
   async #release(what: {
@@ -197,6 +209,7 @@ export class RedisWriteProtocol implements WriteProtocol {
     readonly mode: 'record' | 'resolve';
     readonly logs: Logs;
     readonly database: string | undefined;
+    readonly fills?: readonly ReleaseFill[] | undefined;
   }): Promise<void> {
     const { xids, tags, logs, ...same } = what;
     let lost = false;
@@ -227,16 +240,19 @@ export class RedisWriteProtocol implements WriteProtocol {
       readonly record: string;
       readonly logs: Logs;
       readonly database: string | undefined;
+      readonly fills?: readonly ReleaseFill[] | undefined;
     },
   ): Promise<'released' | 'lost' | 'foreign'> {
+    const { own, fills = [] } = what;
     const names = (['rel', 'log', 'fen', 'pos'] as const).map((name) => protocolKey(name, group));
     const channel = what.message === '' ? '' : this.#channel;
     const ends = [channel, what.message, what.record, MAX_LOG_RECORDS, randomEpoch(), what.logs];
-    const args = [what.xids, randomToken(), TOKEN_TTL_MS, what.mode, ...ends, what.database ?? ''];
-    return (await runScript(client, releaseScript, [...names, ...tagKeys(group, what.own)], args)) as
-      | 'released'
-      | 'lost'
-      | 'foreign';
+    const fresh = randomToken();
+    const args = [what.xids, fresh, TOKEN_TTL_MS, what.mode, ...ends, what.database ?? ''];
+    const keys = [...names, ...tagKeys(group, own), ...fills.map(({ key }) => entryKey(group, key))];
+    const stored = fills.map(({ ttlMs, tags }) => [ttlMs, tags.map((tag) => names.length + 1 + own.indexOf(tag))]);
+    args.push(stored.length === 0 ? '' : JSON.stringify(stored), ...fills.map(({ text }) => text(fresh)));
+    return (await runScript(client, releaseScript, keys, args)) as 'released' | 'lost' | 'foreign';
   }
 
   outageMs(tags?: readonly Tag[]): number {

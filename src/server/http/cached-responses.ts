@@ -39,8 +39,8 @@ export class CachedResponses {
 
   /** @throws RATE_LIMITED */
   async find({ key, readSet }: Received, { identity, caller }: Sender): Promise<FoundResponse | undefined> {
-    if (identity === undefined || !this.#responses.has(key, identity.userId)) return undefined;
-    const answer = await this.#responses.find(key, identity.userId, readSet);
+    const finding = identity && this.#responses.find(key, identity.userId, readSet);
+    const answer = finding && (await finding);
     if (answer === undefined || !this.#unread.allows(caller, answer.text.length)) return undefined;
     return { answer, caller, paid: await this.#rateLimits?.consume(caller, answer.cost) };
   }

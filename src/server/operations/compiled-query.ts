@@ -273,6 +273,10 @@ class CompiledQuery {
     const variables = this.#variablesBelow(place.nodes);
     let fields: readonly CompiledField[] | undefined;
     let keeps = false;
+    const name = (run: Run) => {
+      const given = variables.length === 0 ? '' : JSON.stringify(variables.map((variable) => run.variables[variable]));
+      return `${this.number}.${place.index} ${run.viewer} ${given}`;
+    };
     return (value, run) => {
       if (type.isTypeOf !== undefined) throw new Bailout();
       if (fields === undefined) {
@@ -281,10 +285,7 @@ class CompiledQuery {
         keeps = fields.some(({ definition }) => !isLeafType(getNamedType(definition.type)));
       }
       if (!keeps || !isRow(value)) return run.object(value, fields);
-      return run.item(value, fields, () => {
-        const given = variables.length === 0 ? '' : JSON.stringify(variables.map((name) => run.variables[name]));
-        return `${this.number}.${place.index} ${run.viewer} ${given}`;
-      });
+      return run.item(value, fields, place.index, name);
     };
   }
 

@@ -137,6 +137,7 @@ function tooExpensive(cost: number, message: string): GraphQLError {
  */
 function formOf({ operation, variables = {} }: CostRequest): string {
   const names = operation.variableDefinitions?.map(({ variable }) => variable.name.value) ?? [];
+  if (names.every((name) => typeof variables[name] === 'string')) return ''; // the usual form, without making its JSON
   const declared = Object.fromEntries(names.map((name) => [name, variables[name]]));
   return JSON.stringify(declared, (_, value) => (typeof value === 'string' ? '' : value));
 }

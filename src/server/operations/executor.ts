@@ -10,7 +10,7 @@ import type { GatewayExecutor, GatewayInterface } from '@apollo/server-gateway-i
 import { type ExecutionResult, execute as executeGraphql, type GraphQLSchema } from 'graphql';
 import type { Cache, ReadSet } from '../../engine/cache/index.js';
 import type { Database, MainDatabase } from '../../engine/postgres/index.js';
-import { Loads } from '../../graphql/context.js';
+import type { Loads, MakeLoads } from '../../graphql/context.js';
 import { badVariable } from '../../graphql/errors.js';
 import type { AcceptedOperation, RequestContext } from '../request-context.js';
 import { CompiledQueries } from './compiled-query.js';
@@ -60,7 +60,7 @@ export class OperationExecutor {
   constructor(schema: GraphQLSchema, options: ExecutorOptions) {
     this.#schema = schema;
     this.#options = options;
-    this.#sources = { cache: options.cache, db: options.db };
+    this.#sources = { cache: options.cache, db: options.db, makeLoads: options.makeLoads };
     this.#queries = new CompiledQueries(schema);
   }
 
@@ -127,6 +127,7 @@ export class OperationExecutor {
 interface Sources {
   readonly cache: Cache;
   readonly db: MainDatabase;
+  readonly makeLoads: MakeLoads;
 }
 
 /** Its fields are read from Postgres: they show its outcome, and nothing of it is cached. */
@@ -143,13 +144,14 @@ async function runOnce(run: Run, context: RequestContext, sources: Sources): Pro
   return result;
 }
 
-async function runSnapshot(run: Run, context: RequestContext, { cache, db }: Sources): Promise<ExecutionResult> {
+async function runSnapshot(run: Run, context: RequestContext, sources: Sources): Promise<ExecutionResult> {
+  const { cache, db } = sources;
   const { cost } = context.outcome.operation as AcceptedOperation; // it runs
   let runs = 1;
   for (; runs <= MAX_RUNS; runs++) {
     if (runs > 1) await context.charge(cost);
     const readSet = cache.readSet({ snapshot: true });
-    context.loaders = loadsOf(context, { cache, db, readSet });
+    context.loaders = loadsOf(context, { ...sources, readSet });
     const result = await run();
     // Errors are also reported only by a valid run: mixed data may have caused them.
     if (await cache.validate(readSet)) return withConsistency(result, { mode: 'snapshot', source: 'cache', runs });
@@ -157,7 +159,7 @@ async function runSnapshot(run: Run, context: RequestContext, { cache, db }: Sou
   }
   await context.charge(cost);
   const inTransaction = async (at: Database) => {
-    context.loaders = loadsOf(context, { cache, db: at, bypass: 'snapshot' });
+    context.loaders = loadsOf(context, { ...sources, db: at, bypass: 'snapshot' });
     return withConsistency(await run(), { mode: 'snapshot', source: 'database', runs: Math.min(runs, MAX_RUNS) + 1 });
   };
   const { viewerId: viewer, signal } = context;
@@ -166,10 +168,10 @@ async function runSnapshot(run: Run, context: RequestContext, { cache, db }: Sou
 
 function loadsOf(
   context: RequestContext,
-  from: { cache: Cache; db: Database; readSet?: ReadSet; bypass?: 'snapshot' | 'mutation' },
+  from: Omit<Sources, 'db'> & { db: Database; readSet?: ReadSet; bypass?: 'snapshot' | 'mutation' },
 ): Loads {
   const { viewerId: viewer, tracer } = context;
-  return new Loads({ ...from, viewer, tracer, caller: context });
+  return from.makeLoads({ ...from, viewer, tracer, caller: context });
 }
 
 function withConsistency(result: ExecutionResult, consistency: Consistency): ExecutionResult {

@@ -3,6 +3,7 @@
  * event-loop tick, and viewers take turns, so that a viewer with many of them only delays itself.
  */
 import type { UserId } from '../../db/ids.js';
+import { stringifyResult } from './json-text.js';
 import { ResponseTooLarge } from './response-size.js';
 import { type Turns, WHOLE_TURN } from './turns.js';
 
@@ -33,8 +34,8 @@ export class LargeResponses {
       : this.#turns.run(viewerId, WHOLE_TURN, async () => this.#write(result));
   };
 
-  #write(result: unknown): string {
-    const text = JSON.stringify(result);
+  #write(result: { readonly data?: unknown }): string {
+    const text = stringifyResult(result);
     // No unit of `length` takes more than 3 bytes of UTF-8.
     if (text.length * 3 > this.#maxBytes && Buffer.byteLength(text) > this.#maxBytes) {
       throw new ResponseTooLarge(this.#maxBytes);

@@ -7,7 +7,7 @@ import type { GraphQLSchema, OperationDefinitionNode } from 'graphql';
 import type { UserId } from '../../db/ids.js';
 import type { Cache } from '../../engine/cache/index.js';
 import type { MainDatabase } from '../../engine/postgres/index.js';
-import { Loads } from '../../graphql/context.js';
+import type { Loads, MakeLoads } from '../../graphql/context.js';
 import { badUserInput, noSuchOperation } from '../../graphql/errors.js';
 import { headersOf, type RateLimits } from '../rate-limit/rate-limit.js';
 import type { AcceptedOperation, RequestContext } from '../request-context.js';
@@ -19,6 +19,7 @@ export interface OperationGateOptions {
   readonly cache: Cache;
   readonly db: MainDatabase;
   readonly documents: Documents;
+  readonly makeLoads: MakeLoads;
   /** Called before a write, because a token can outlive its user. @throws UNAUTHENTICATED */
   readonly requireUser: (loads: Loads, id: UserId) => Promise<void>;
   /** Absent: no rate limits. */
@@ -97,8 +98,9 @@ export class OperationGate {
     context.outcome.operation = { type, cost };
     if (type !== 'mutation') return;
     const { viewerId, readSet, tracer } = context;
-    const loads = new Loads({ ...this.#options, viewer: viewerId, readSet, tracer, caller: context });
-    await this.#options.requireUser(loads, viewerId);
+    const { makeLoads, requireUser } = this.#options;
+    const loads = makeLoads({ ...this.#options, viewer: viewerId, readSet, tracer, caller: context });
+    await requireUser(loads, viewerId);
   }
 
   async #charge({ outcome, sender }: RequestContext, cost: Cost): Promise<void> {

@@ -9,8 +9,9 @@ import {
   getArgumentValues,
   type OperationDefinitionNode,
 } from 'graphql';
-import type { OpenPart, Parts } from '../../engine/cache/index.js';
-import { bytesOf, type ResponseSize } from './response-size.js';
+import type { OpenPart, Part, Parts } from '../../engine/cache/index.js';
+import { JsonText, noteTexts, writeJson } from './json-text.js';
+import type { ResponseSize } from './response-size.js';
 
 export type Field = ReturnType<GraphQLObjectType['getFields']>[string];
 export type Resolve = NonNullable<Field['resolve']>;
@@ -82,11 +83,15 @@ export class Run {
   readonly variables: Variables;
   readonly size: ResponseSize;
   readonly viewer: string;
+  /** Whether the answer contains `JsonText`. */
+  #hasTexts = false;
   readonly #parts: Parts | undefined;
   /** The part of the answer that is being worked on. */
   #part: PartInRun | undefined;
   /** Indexed by position of the field: all objects of a list call their resolvers with the same arguments. */
   readonly #calls: Call[] = [];
+  /** Of parts, indexed like `#calls`. */
+  readonly #names: string[] = [];
   /** Number of pending promises, plus one for the synchronous part. */
   #pending = 1;
   #over = false;
@@ -110,7 +115,10 @@ export class Run {
       };
       try {
         const data = this.#workOn(undefined, () => this.object(undefined, this.query.root(this.variables)));
-        this.#finish = () => resolve(data);
+        this.#finish = () => {
+          if (this.#hasTexts) noteTexts(data);
+          resolve(data);
+        };
         this.#settled();
       } catch (error) {
         this.#bailOut(error);
@@ -130,24 +138,33 @@ export class Run {
   }
 
   /**
-   * The object of a row as part of the answer, found or made and kept. `name` gives its name: see `Parts.keep`. Without
-   * parts `object` is called.
+   * The object of a row as part of the answer, found or made and kept. `name` gives the name of parts at the position
+   * `index`: see `Parts.keep`. Without parts, and for a copy of a row that is shown for the first time, `object` is
+   * called.
    */
-  item(row: object, fields: readonly CompiledField[], name: () => string): Into {
+  item(row: object, fields: readonly CompiledField[], index: number, name: (run: Run) => string): Into {
     const parts = this.#parts;
-    if (parts === undefined) return this.object(row, fields);
-    const named = name();
+    if (parts === undefined || !parts.isKnown(row)) return this.object(row, fields);
+    this.#names[index] ??= name(this);
+    const named = this.#names[index];
     const kept = parts.find(named, row);
     if (kept !== undefined) {
+      this.#hasTexts = true;
       this.size.add(kept.bytes);
-      return kept.value as Into;
+      return kept.value as Into; // a JsonText, in place of the object
     }
     const part: PartInRun = { open: parts.open(), around: this.#part, pending: 1, end: () => {} };
     if (part.around !== undefined) part.around.pending++;
     const value = this.#workOn(part, () => this.object(row, fields));
-    part.end = () => parts.keep(part.open, named, row, value, () => bytesOf(value, MAX_PART_BYTES));
+    part.end = () => parts.keep(part.open, named, row, () => this.#asText(value));
     this.#settledPart(part);
     return value;
+  }
+
+  #asText(value: Into): Part | undefined {
+    const text = (this.#hasTexts ? writeJson(value) : JSON.stringify(value)) as string;
+    const bytes = Buffer.byteLength(text);
+    return bytes > MAX_PART_BYTES ? undefined : { value: new JsonText(text), bytes };
   }
 
   /** Completes a value now, or when its promise is fulfilled. */

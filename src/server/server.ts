@@ -26,6 +26,7 @@ import { answerHttpErrors } from './http/http-errors.js';
 import { addHttpSecurity, addressOf, type HttpSecurityOptions, serverOptions, trustsOf } from './http/http-security.js';
 import { JsonBodies } from './http/json-body.js';
 import { NewConnections } from './http/new-connections.js';
+import { closePipelinedResponses } from './http/pipelined-responses.js';
 import { RecordedHeaders } from './http/recorded-headers.js';
 import { refusalLog } from './http/refusal-log.js';
 import { paceRequests } from './http/request-pacing.js';
@@ -119,6 +120,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   serveRequests(app, ENDPOINT, { ...options, admit, responses, known });
   serveQueries(app, ENDPOINT, { ...options, apollo, responses, headers, documents, unread, mask, admit });
   paceRequests(app.server, { connections, addressOf: addressOf(options) });
+  closePipelinedResponses(app.server);
   const limits = options.subscriptionLimits;
   serveSubscriptions(app, ENDPOINT, { ...options, mask, documents, listed, maxResponseBytes, connections, limits });
   addServiceRoutes(app, ENDPOINT, options);

@@ -252,6 +252,21 @@ describe('responses that are not read', () => {
     await closed;
   });
 
+  test('are let go with their connection, also those behind the one that is being sent', async () => {
+    const [task] = f.opsTasks as [Fixture['opsTasks'][number]];
+    const large = bodyFor(task.id, 3000);
+    expect((await askAndRead(f.bob.id, large)).status).toBe(200);
+    const socket = await notReading(f.bob.id, task.id);
+    await eventually(async () => {
+      for (let n = 0; n < 4; n++) socket.ask();
+      expect((await askAndRead(f.bob.id, large)).status).toBe(503);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      expect((await askAndRead(f.bob.id, large)).status).toBe(503);
+    });
+    socket.destroy();
+    await eventually(async () => expect((await askAndRead(f.bob.id, large)).status).toBe(200));
+  });
+
   test('a client that reads slowly, and reads, is not disconnected', async () => {
     const body = bodyFor(f.webTask.id, 2000);
     const headers = { ...(await headersFor({ as: f.ada.id })), 'content-type': 'application/json' };

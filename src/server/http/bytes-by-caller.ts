@@ -4,6 +4,12 @@
  */
 import type { EventEmitter } from 'node:events';
 
+interface HeldUntil {
+  readonly stream: EventEmitter & { readonly destroyed: boolean };
+  readonly events: readonly string[];
+  readonly onEnd?: () => void;
+}
+
 export class BytesByCaller {
   /** Callers for which nothing is held have no entry. */
   readonly #byCaller = new Map<string, number>();
@@ -17,12 +23,12 @@ export class BytesByCaller {
     return this.#byCaller.get(caller) ?? 0;
   }
 
-  /** Counts `bytes` until `stream` emits one of the events. Then calls `onEnd`, once. */
-  hold(
-    caller: string,
-    bytes: number,
-    until: { stream: EventEmitter; events: readonly string[]; onEnd?: () => void },
-  ): void {
+  /** Counts `bytes` until `stream` emits one of the events. Then, or at once if it is destroyed, calls `onEnd`, once. */
+  hold(caller: string, bytes: number, until: HeldUntil): void {
+    if (until.stream.destroyed) {
+      until.onEnd?.(); // no more events: the bytes would be counted for ever
+      return;
+    }
     this.#add(caller, bytes);
     let over = false;
     const end = () => {

@@ -61,11 +61,13 @@ export class UnreadResponses {
 
   /** Counts a response until its client has read it or has gone. Call it when, or just before, the response is sent. */
   track(response: ServerResponse, caller: string, bytes: number): void {
+    // A response behind others of its connection (HTTP pipelining) has none of its own yet.
+    const { socket } = response.req;
     // Node closes a connection without progress after this time; after the response Node sets its own time for idle
     // connections.
     // Fastify's `inject` has no connection.
-    if (response.socket instanceof Socket) response.socket.setTimeout(this.#stallMs);
-    const timer = setTimeout(() => response.destroy(), READ_WITHIN_MS).unref();
+    if (socket instanceof Socket) socket.setTimeout(this.#stallMs);
+    const timer = setTimeout(() => socket.destroy(), READ_WITHIN_MS).unref();
     this.#unread.hold(caller, bytes, {
       stream: response,
       events: ['finish', 'close'],

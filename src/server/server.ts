@@ -137,7 +137,7 @@ function operationsOf(
   return {
     documents,
     large,
-    gate: new OperationGate({ ...options, documents, makeLoads }),
+    gate: new OperationGate({ ...options, documents }),
     executor: new OperationExecutor(options.schema, { ...options, maxResponseBytes, large, makeLoads }),
     registered: new RegisteredDocuments(options.cache.store),
   };

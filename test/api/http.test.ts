@@ -64,13 +64,29 @@ describe('tokens', () => {
     expect(answer.errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
   });
 
-  test('a user who does not exist is nobody', async () => {
-    for (const document of [
-      '{ viewer { handle } }',
-      'mutation { createProject(input: { key: "XX", name: "X" }) { errors { code } } }',
-    ]) {
-      const answer = await app.ask(document, { as: newId('user') });
-      expect(answer.errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
+  test.each([
+    ['a query', '{ viewer { handle } }'],
+    ['a mutation', 'mutation { createProject(input: { key: "XX", name: "X" }) { errors { code } } }'],
+    [
+      'a mutation that a write would prove',
+      'mutation($id: ID!) { completeTask(input: { id: $id }) { errors { code } } }',
+    ],
+    [
+      'both of them',
+      `mutation($id: ID!) {
+        completeTask(input: { id: $id }) { errors { code } }
+        createProject(input: { key: "XX", name: "X" }) { errors { code } }
+      }`,
+    ],
+  ])('a user who does not exist is nobody: %s', async (_, query) => {
+    const [{ id }] = f.opsTasks as [Fixture['opsTasks'][number]];
+    for (const known of [false, true]) {
+      const answer = await app.ask(query, { as: newId('user'), variables: { id } });
+      expect([known, answer]).toMatchObject([
+        known,
+        { status: 401, errors: [{ extensions: { code: 'UNAUTHENTICATED' } }] },
+      ]);
+      expect(answer.data ?? null).toBeNull();
     }
   });
 

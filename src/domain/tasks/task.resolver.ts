@@ -13,6 +13,7 @@ import { COSTS } from '../../graphql/limits.js';
 import { exactlyOne, isGiven, readId } from '../../graphql/node.js';
 import { connection, edgeCursor, PageArgs, pageOf, pageQuery } from '../../graphql/page.js';
 import { Refusal, toPayload, userError } from '../../graphql/user-error.js';
+import { WritesAsMember } from '../../graphql/writes-as-member.js';
 import { MINUTE } from '../../std/time.js';
 import { labelById } from '../labels/label.loaders.js';
 import { LabelConnection } from '../labels/label.type.js';
@@ -168,6 +169,7 @@ export class TaskResolver {
     return taskPayload(context, () => this.service.create(context, input));
   }
 
+  @WritesAsMember()
   @Mutation(() => TaskPayload, { description: 'Updates fields and labels of a task.' })
   updateTask(
     @Ctx() context: Context,
@@ -204,6 +206,7 @@ export class TaskResolver {
     return toPayload(async () => recordInvalidations(context, await this.service.delete(context, input)));
   }
 
+  @WritesAsMember()
   @Mutation(() => TaskPayload, { description: 'Sets the status of a task to DONE.' })
   completeTask(
     @Ctx() context: Context,
@@ -222,6 +225,7 @@ export class TaskResolver {
     return taskPayload(context, () => this.service.reopen(context, input));
   }
 
+  @WritesAsMember()
   @Mutation(() => TaskPayload, { description: 'Assigns a task to a project member, or unassigns it.' })
   assignTask(
     @Ctx() context: Context,

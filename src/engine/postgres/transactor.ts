@@ -115,6 +115,7 @@ export class Transactor {
       throw committing && isOutcomeUnknown(error) ? new CommitOutcomeUnknown(error) : error;
     }
     if (written === undefined || written.tags.length === 0) return { value, tags: [], fenced: true };
+    if (by?.writes !== undefined) by.writes.effective = true;
     const { database } = written;
     this.#cache.release(written.xid, written.tags, { unfenced: !fenced, database, fills: fills?.fills });
     return { value, tags: written.tags, fenced };

@@ -10,7 +10,7 @@ import { ANSWER_TIMEOUT_MS } from '../../graphql/limits.js';
  * for the signal: all other waits of a request are short.
  */
 export class RequestLifetime {
-  readonly writes: WriteProgress = { begun: false };
+  readonly writes: WriteProgress = { begun: false, effective: false };
   readonly #response: ServerResponse;
   readonly #ms: number;
   readonly #startedMs = performance.now();

@@ -8,10 +8,12 @@
  */
 import type { GatewayExecutor, GatewayInterface } from '@apollo/server-gateway-interface';
 import { type ExecutionResult, execute as executeGraphql, type GraphQLSchema } from 'graphql';
+import type { UserId } from '../../db/ids.js';
 import type { Cache, ReadSet } from '../../engine/cache/index.js';
 import type { Database, MainDatabase } from '../../engine/postgres/index.js';
 import type { Loads, MakeLoads } from '../../graphql/context.js';
 import { badVariable } from '../../graphql/errors.js';
+import { writesAsMember } from '../../graphql/writes-as-member.js';
 import type { AcceptedOperation, RequestContext } from '../request-context.js';
 import { CompiledQueries } from './compiled-query.js';
 import type { LargeResponses } from './large-responses.js';
@@ -34,6 +36,8 @@ export interface ExecutorOptions extends Sources {
   readonly production: boolean;
   readonly maxResponseBytes: number;
   readonly large: LargeResponses;
+  /** Called for mutations, because a token can outlive its user. @throws UNAUTHENTICATED */
+  readonly requireUser: (loads: Loads, id: UserId) => Promise<void>;
 }
 
 /** Apollo's way to the executor. */
@@ -83,8 +87,24 @@ export class OperationExecutor {
       isQuery && !context.tracer.enabled
         ? () => this.#runCompiled(request, context)
         : () => this.#interpret(request, context);
-    if (!isQuery) return runMutation(run, context, this.#sources);
+    if (!isQuery) return this.#mutate(run, request, context);
     return context.snapshot ? runSnapshot(run, context, this.#sources) : runOnce(run, context, this.#sources);
+  }
+
+  /** Its fields are read from Postgres: they show its outcome, and nothing of it is cached. */
+  async #mutate(run: Run, { operation }: RequestedOperation, context: RequestContext): Promise<ExecutionResult> {
+    const proves = writesAsMember(this.#schema, operation);
+    if (!proves) await this.#requireUser(context);
+    context.loaders = loadsOf(context, { ...this.#sources, bypass: 'mutation' });
+    void context.signal; // the write may wait for rows that others hold
+    const result = await run();
+    if (proves && !context.writes.effective) await this.#requireUser(context);
+    return result;
+  }
+
+  #requireUser(context: RequestContext): Promise<void> {
+    const { readSet, viewerId } = context;
+    return this.#options.requireUser(loadsOf(context, { ...this.#sources, readSet }), viewerId);
   }
 
   async #interpret(
@@ -128,13 +148,6 @@ interface Sources {
   readonly cache: Cache;
   readonly db: MainDatabase;
   readonly makeLoads: MakeLoads;
-}
-
-/** Its fields are read from Postgres: they show its outcome, and nothing of it is cached. */
-function runMutation(run: Run, context: RequestContext, sources: Sources): Promise<ExecutionResult> {
-  context.loaders = loadsOf(context, { ...sources, bypass: 'mutation' });
-  void context.signal; // the write may wait for rows that others hold
-  return run();
 }
 
 async function runOnce(run: Run, context: RequestContext, sources: Sources): Promise<ExecutionResult> {

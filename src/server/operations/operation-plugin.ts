@@ -1,13 +1,9 @@
 /**
- * Decides whether an operation may run, and charges it. Its sender must be authenticated, it must cost no more than the
- * limit, and the user who writes must still exist.
+ * Decides whether an operation may run, and charges it. Its sender must be authenticated, and it must cost no more than
+ * the limit.
  */
 import type { ApolloServerPlugin } from '@apollo/server';
 import type { GraphQLSchema, OperationDefinitionNode } from 'graphql';
-import type { UserId } from '../../db/ids.js';
-import type { Cache } from '../../engine/cache/index.js';
-import type { MainDatabase } from '../../engine/postgres/index.js';
-import type { Loads, MakeLoads } from '../../graphql/context.js';
 import { badUserInput, noSuchOperation } from '../../graphql/errors.js';
 import { headersOf, type RateLimits } from '../rate-limit/rate-limit.js';
 import type { AcceptedOperation, RequestContext } from '../request-context.js';
@@ -16,12 +12,7 @@ import { type Documents, isIntrospectionOperation, noToken } from './documents.j
 
 export interface OperationGateOptions {
   readonly schema: GraphQLSchema;
-  readonly cache: Cache;
-  readonly db: MainDatabase;
   readonly documents: Documents;
-  readonly makeLoads: MakeLoads;
-  /** Called before a write, because a token can outlive its user. @throws UNAUTHENTICATED */
-  readonly requireUser: (loads: Loads, id: UserId) => Promise<void>;
   /** Absent: no rate limits. */
   readonly rateLimits?: RateLimits | undefined;
 }
@@ -96,11 +87,6 @@ export class OperationGate {
     const cost = typeof costing === 'number' ? costing : await costing;
     assertCostLimit(cost);
     context.outcome.operation = { type, cost };
-    if (type !== 'mutation') return;
-    const { viewerId, readSet, tracer } = context;
-    const { makeLoads, requireUser } = this.#options;
-    const loads = makeLoads({ ...this.#options, viewer: viewerId, readSet, tracer, caller: context });
-    await requireUser(loads, viewerId);
   }
 
   async #charge({ outcome, sender }: RequestContext, cost: Cost): Promise<void> {

@@ -79,6 +79,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     ...core,
     schema,
     verifyToken: verifierOf(options, core, rateLimits),
+    verifyClaims: options.verifyToken,
     requireUser,
     rateLimits,
   });

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { GraphQLError, type GraphQLFormattedError, Kind } from 'graphql';
 import { QueryTimeout } from '../engine/postgres/index.js';
 import type { Log } from '../platform/log.js';
+import { headerMap } from './http-headers.js';
 
 /**
  * An argument is malformed.
@@ -36,8 +37,10 @@ export function badRequest(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'BAD_REQUEST', http: { status: 400 } } });
 }
 
-export function unauthenticated(message: string): GraphQLError {
-  return new GraphQLError(message, { extensions: { code: 'UNAUTHENTICATED', http: { status: 401 } } });
+/** @param challenge the header `WWW-Authenticate`, as RFC 6750 wants it; by default that of a token that is not valid */
+export function unauthenticated(message: string, challenge = 'Bearer error="invalid_token"'): GraphQLError {
+  const headers = headerMap([['www-authenticate', challenge]]);
+  return new GraphQLError(message, { extensions: { code: 'UNAUTHENTICATED', http: { status: 401, headers } } });
 }
 
 /** The token could not be verified because its issuer does not respond. */

@@ -3,8 +3,11 @@
  * have been received by then.
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { GraphQLError } from 'graphql';
 import type { ReadSet } from '../engine/cache/index.js';
-import type { Identity, TokenSender } from '../graphql/identity.js';
+import { unauthenticated } from '../graphql/errors.js';
+import { headerMap } from '../graphql/http-headers.js';
+import type { Identity, TokenSender, VerifiedToken } from '../graphql/identity.js';
 import { bearerToken } from './auth/bearer.js';
 import { addressOf, type HttpSecurityOptions } from './http/http-security.js';
 import { callerOf, type RateLimits } from './rate-limit/rate-limit.js';
@@ -44,16 +47,26 @@ export function admission(options: AdmissionOptions): Admit {
   };
 }
 
-/** @throws an error that Fastify answers with 401 or 403 */
+export interface ScopeOptions {
+  /** The claims of a valid token, of a user or not. @throws UNAUTHENTICATED */
+  readonly verifyClaims: (token: string) => Promise<Pick<VerifiedToken, 'scopes'>>;
+}
+
+/**
+ * For programs, such as one that reads metrics: its token has the scope, and need not be a user's. None is created.
+ * @throws UNAUTHENTICATED, FORBIDDEN
+ */
 export async function requireScope(
-  options: AdmissionOptions,
-  { headers, ip: address }: { readonly headers: IncomingHttpHeaders; readonly ip: string },
+  { verifyClaims }: ScopeOptions,
+  { authorization }: IncomingHttpHeaders,
   scope: string,
 ): Promise<void> {
-  const identity = await identityOf(options, headers, { address }).catch(() => undefined);
-  if (identity?.scopes.includes(scope)) return;
-  const statusCode = identity === undefined ? 401 : 403;
-  throw Object.assign(new Error(`This requires a token with the scope ${scope}.`), { statusCode });
+  const message = `This requires a token with the scope ${scope}.`;
+  const token = bearerToken(authorization);
+  if (token === undefined) throw unauthenticated(message, 'Bearer');
+  if ((await verifyClaims(token)).scopes.includes(scope)) return;
+  const headers = headerMap([['www-authenticate', `Bearer error="insufficient_scope", scope="${scope}"`]]);
+  throw new GraphQLError(message, { extensions: { code: 'FORBIDDEN', http: { status: 403, headers } } });
 }
 
 async function identityOf(

@@ -5,19 +5,23 @@
  *
  * | stage | adds | in |
  * |---|---|---|
- * | arrived | `startedMs`, after a wait on a busy process; `received`, if the response may be cached | http/request-pipeline.ts |
+ * | arrived | `id`; `startedMs`, after a wait on a busy process; `received`, if the response may be cached | http/request-pipeline.ts |
  * | admitted | `sender` | http/request-pipeline.ts, or http/endpoint.ts |
  * | known operation | `context`, unless only Apollo can tell what is asked | operations/known-operations.ts |
  * | Apollo | `cacheableCost`, if the response may be kept | http/endpoint.ts |
  *
  * What the execution of its operation finds out is in `OperationOutcome` (request-context.ts).
  */
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import type { ReadSet } from '../engine/cache/index.js';
 import type { RequestKey } from '../engine/graphql/index.js';
 import type { Sender } from './admission.js';
 import type { RequestContext } from './request-context.js';
+
+/** Of requests and responses. */
+export const REQUEST_ID_HEADER = 'x-request-id';
 
 /** A request whose whole body has been read, and whose response may be cached. */
 export interface Received {
@@ -27,13 +31,29 @@ export interface Received {
   readonly readSet: ReadSet;
 }
 
+/** An id that a proxy or a client gives. Others are replaced, since the id goes into the log and into headers. */
+const GIVEN_ID = /^[\x21-\x7e]{1,128}$/;
+
 export class ApiRequest {
   readonly startedMs = performance.now();
+  readonly #givenId: string | string[] | undefined;
+  #id: string | undefined;
   #received: Received | undefined;
   #admission: Promise<Sender> | undefined;
   #sender: Sender | undefined;
   #context: RequestContext | undefined;
   #cacheableCost: number | undefined;
+
+  constructor({ headers }: Pick<IncomingMessage, 'headers'>) {
+    this.#givenId = headers[REQUEST_ID_HEADER];
+  }
+
+  /** In the response's headers, in the log, and in errors that are hidden from the client. */
+  get id(): string {
+    const given = this.#givenId;
+    this.#id ??= typeof given === 'string' && GIVEN_ID.test(given) ? given : randomUUID();
+    return this.#id;
+  }
 
   /** Absent: the response is neither looked up nor kept, and Fastify reads the body. */
   get received(): Received | undefined {
@@ -99,8 +119,9 @@ export function attach(message: ExaminedMessage, request: ApiRequest): void {
 /** Gives each Fastify request its `apiRequest`. Call it before hooks are added that use it. */
 export function decorateRequests(app: FastifyInstance): void {
   app.decorateRequest('apiRequest');
-  app.addHook('onRequest', (request, _reply, done) => {
-    request.apiRequest = (request.raw as ExaminedMessage).apiRequest ?? new ApiRequest();
+  app.addHook('onRequest', (request, reply, done) => {
+    request.apiRequest = (request.raw as ExaminedMessage).apiRequest ?? new ApiRequest(request.raw);
+    reply.header(REQUEST_ID_HEADER, request.apiRequest.id);
     done();
   });
 }

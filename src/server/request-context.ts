@@ -3,7 +3,6 @@
  * anything else states that with `markUncacheable`.
  */
 
-import { randomUUID } from 'node:crypto';
 import type { ExecutionResult, OperationTypeNode } from 'graphql';
 import type { UserId } from '../db/ids.js';
 import type { ReadSet } from '../engine/cache/index.js';
@@ -44,8 +43,6 @@ export interface OperationOutcome {
   decided: Promise<void> | undefined;
   /** The result of the operation, which runs once. Written by operations/executor.ts. */
   result: Promise<ExecutionResult> | undefined;
-  /** For the log and for errors that are hidden from the client. Written by `RequestContext` when it is first read. */
-  requestId: string | undefined;
 }
 
 export function emptyOutcome(): OperationOutcome {
@@ -56,7 +53,6 @@ export function emptyOutcome(): OperationOutcome {
     answered: false,
     decided: undefined,
     result: undefined,
-    requestId: undefined,
   };
 }
 
@@ -68,6 +64,7 @@ export interface RequestContextOptions {
   readonly snapshot: boolean;
   readonly lifetime: RequestLifetime;
   readonly rateLimits: RateLimits | undefined;
+  readonly request: { readonly id: string };
 }
 
 /**
@@ -87,8 +84,9 @@ export class RequestContext implements Context {
   /** Set by operations/executor.ts for each run. */
   loaders: Loads;
   private readonly rateLimits: RateLimits | undefined;
+  private readonly request: RequestContextOptions['request'];
 
-  constructor({ sender, readSet, outcome, tracer, snapshot, lifetime, rateLimits }: RequestContextOptions) {
+  constructor({ sender, readSet, outcome, tracer, snapshot, lifetime, rateLimits, request }: RequestContextOptions) {
     this.sender = sender;
     this.viewerId = sender.identity?.userId ?? ('' as UserId);
     this.readSet = readSet;
@@ -98,6 +96,7 @@ export class RequestContext implements Context {
     this.lifetime = lifetime;
     this.writes = lifetime.writes;
     this.rateLimits = rateLimits;
+    this.request = request;
   }
 
   get signal(): AbortSignal {
@@ -105,8 +104,7 @@ export class RequestContext implements Context {
   }
 
   get requestId(): string {
-    this.outcome.requestId ??= randomUUID();
-    return this.outcome.requestId;
+    return this.request.id;
   }
 
   markUncacheable(): UncacheableValues {

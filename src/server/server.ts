@@ -14,7 +14,7 @@ import { MAX_BODY_BYTES } from '../graphql/limits.js';
 import { DEFAULT_HTTP_CONNECTION_LIMITS } from '../platform/http-connection-limits.js';
 import type { Log } from '../platform/log.js';
 import type { SubscriptionLimits } from '../platform/subscription-limits.js';
-import { type AdmissionOptions, admission } from './admission.js';
+import { type AdmissionOptions, admission, type ScopeOptions } from './admission.js';
 import { decorateRequests } from './api-request.js';
 import { createApollo } from './apollo.js';
 import { CachedResponses } from './http/cached-responses.js';
@@ -49,7 +49,7 @@ import { serveSubscriptions } from './websocket/subscriptions.js';
 
 const ENDPOINT = '/graphql';
 
-export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions {
+export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, ScopeOptions {
   readonly schema: GraphQLSchema;
   readonly cache: Cache;
   readonly db: MainDatabase;

@@ -1,8 +1,10 @@
 /** What HTTP adds to the API: what browsers may do, what caches may keep, what is not said. */
 import type { IncomingMessage } from 'node:http';
 import type { FastifyHttpOptions } from 'fastify';
+import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { UserId } from '../../src/db/ids.js';
+import { users } from '../../src/domain/users/user.table.js';
 import { signToken } from '../../src/server/auth/tokens.js';
 import { addressOf } from '../../src/server/http/http-security.js';
 import { type TestApp, testApp } from '../support/app.js';
@@ -150,12 +152,37 @@ describe('browsers', () => {
   });
 
   test('none may where none is configured', async () => {
-    const closed = await testApp({ databaseUrl: app.databaseUrl, group: app.group, app: { corsOrigins: [] } });
+    const closed = await testApp({
+      databaseUrl: app.databaseUrl,
+      group: app.group,
+      app: { corsOrigins: [], production: true },
+    });
     try {
       const { headers } = await preflight(closed, OWN_PAGE);
       expect(Object.keys(headers).filter((name) => name.startsWith('access-control'))).toEqual([]);
     } finally {
       await closed.close();
+    }
+  });
+
+  test('in development any page of this machine may, in production none that is not configured', async () => {
+    const open = await testApp({ databaseUrl: app.databaseUrl, group: app.group, app: { corsOrigins: [] } });
+    const allowed = async (to: TestApp, origin: string) =>
+      (await preflight(to, origin)).headers['access-control-allow-origin'] === origin;
+    try {
+      for (const origin of [
+        'http://localhost:5173',
+        'http://127.0.0.1:3000',
+        'https://[::1]',
+        'http://app.localhost',
+      ]) {
+        expect([origin, await allowed(open, origin), await allowed(app, origin)]).toEqual([origin, true, false]);
+      }
+      for (const origin of ['http://localhost.evil.example', 'http://evillocalhost', 'http://10.0.0.1:3000', 'null']) {
+        expect([origin, await allowed(open, origin)]).toEqual([origin, false]);
+      }
+    } finally {
+      await open.close();
     }
   });
 
@@ -224,4 +251,74 @@ test('an address told by a proxy is believed of those that are trusted, of nobod
   expect(await toldBy(['10.0.0.0/8'])).toBe('203.0.113.7');
   expect(await toldBy(['192.168.0.0/16'])).toBe('10.1.2.3');
   expect(await toldBy(undefined)).toBe('10.1.2.3');
+});
+
+describe('a request has an id', () => {
+  const query = '{ viewer { handle } }';
+  const idOf = async (headers: Record<string, string> = {}) => (await post({ query }, headers)).headers['x-request-id'];
+
+  test('of its own, in the headers of every answer', async () => {
+    const ids = [await idOf(), await idOf(), await idOf()]; // the last ones are known operations or kept answers
+    for (const id of ids) expect(id).toMatch(/^[0-9a-f-]{36}$/);
+    expect(new Set(ids).size).toBe(3);
+    for (const url of ['/healthz', '/nowhere', '/metrics']) {
+      expect((await app.server.inject({ url })).headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
+    }
+  });
+
+  test('or that of its proxy, if it can be written into a log and a header', async () => {
+    expect(await idOf({ 'x-request-id': 'edge-7f3a' })).toBe('edge-7f3a');
+    for (const id of ['', 'a b', 'é', 'x'.repeat(129)])
+      expect(await idOf({ 'x-request-id': id })).toMatch(/^[0-9a-f-]{36}$/);
+  });
+});
+
+describe('a challenge says what is missing (RFC 6750)', () => {
+  const challenge = async (headers: Record<string, string>, url = '/graphql') => {
+    const { statusCode, headers: given } = await app.server.inject({
+      ...(url === '/graphql' ? { method: 'POST', payload: { query: '{ viewer { id } }' } } : { method: 'GET' }),
+      url,
+      headers,
+    });
+    return [statusCode, given['www-authenticate']];
+  };
+
+  test('a token, a valid token, a scope', async () => {
+    for (const url of ['/graphql', '/metrics']) {
+      expect(await challenge({}, url)).toEqual([401, 'Bearer']);
+      expect(await challenge({ authorization: 'Bearer x' }, url)).toEqual([401, 'Bearer error="invalid_token"']);
+    }
+    const authorization = await bearer(f.ada.id);
+    expect(await challenge({ authorization })).toEqual([200, undefined]);
+    expect(await challenge({ authorization }, '/metrics')).toEqual([
+      403,
+      'Bearer error="insufficient_scope", scope="metrics:read"',
+    ]);
+  });
+
+  test('a program with the scope reads metrics, is no user and becomes none', async () => {
+    const creating = await testApp({
+      databaseUrl: app.databaseUrl,
+      group: app.group,
+      app: { production: true, unknownUsers: 'create' },
+    });
+    try {
+      const payload = { sub: 'prometheus', scope: 'metrics:read', iss: 'tasks-api', aud: 'tasks-api' };
+      const token = await new SignJWT(payload)
+        .setProtectedHeader({ alg: 'HS256' })
+        .setExpirationTime('1h')
+        .sign(new TextEncoder().encode('only-for-tests-only-for-tests-only'));
+      const before = await creating.db.read.$count(users);
+      for (const to of [app, creating]) {
+        const { statusCode, body } = await to.server.inject({
+          url: '/metrics',
+          headers: { authorization: `Bearer ${token}` },
+        });
+        expect([statusCode, body]).toEqual([200, expect.stringContaining('cache_calls_total')]);
+      }
+      expect(await creating.db.read.$count(users)).toBe(before);
+    } finally {
+      await creating.close();
+    }
+  });
 });

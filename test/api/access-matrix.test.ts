@@ -482,7 +482,7 @@ async function fill(kind: string, one: Case, place: Place): Promise<void> {
 
 /** What may differ between two answers without telling anything: the ids that were sent, a request's id, times. */
 function neutral({ status, headers, body }: Answered, target: Target): string {
-  const ignored = new Set(['date', 'server-timing', 'connection', 'keep-alive']);
+  const ignored = new Set(['date', 'server-timing', 'x-request-id', 'connection', 'keep-alive']);
   const told = Object.entries(headers).filter(([name]) => !ignored.has(name));
   let text = JSON.stringify([status, told.sort(), body]);
   for (const [name, value] of Object.entries(target)) text = text.replaceAll(value, `<${name}>`);

@@ -22,7 +22,7 @@ const RANDOM_REQUESTS = Number(process.env.FUZZ_CASES || 400);
 const JSON_TYPE = { 'content-type': 'application/json' };
 const ORIGIN = 'https://studio.apollographql.com';
 /** Of the moment, in every response. */
-const OF_THE_MOMENT = ['date', 'server-timing', 'ratelimit-reset', 'retry-after'];
+const OF_THE_MOMENT = ['date', 'server-timing', 'x-request-id', 'ratelimit-reset', 'retry-after'];
 
 interface Sent {
   readonly body: string;

@@ -24,6 +24,7 @@ function contextOf(readSet: ReadSet): Context {
     snapshot: false,
     lifetime: new RequestLifetime(new ServerResponse({} as IncomingMessage)),
     rateLimits: undefined,
+    request: new ApiRequest({ headers: {} }),
   });
 }
 
@@ -46,7 +47,7 @@ test("a resolver gets the token's scopes and the rate limit only by making the a
 
 describe('a request', () => {
   test('is admitted once, whoever asks', async () => {
-    const request = new ApiRequest();
+    const request = new ApiRequest({ headers: {} });
     let times = 0;
     const begin = async () => ({ ...sender, caller: `viewer:${++times}` });
     expect(request.sender).toBeUndefined();
@@ -57,7 +58,7 @@ describe('a request', () => {
   });
 
   test('that is refused stays refused', async () => {
-    const request = new ApiRequest();
+    const request = new ApiRequest({ headers: {} });
     await expect(request.admit(() => Promise.reject(new Error('refused')))).rejects.toThrow('refused');
     await expect(request.admit(async () => sender)).rejects.toThrow('refused');
     expect(request.sender).toBeUndefined();

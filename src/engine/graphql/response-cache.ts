@@ -21,7 +21,7 @@ const BYPASS_HEADERS = ['x-cache-trace', 'x-consistency', 'apollo-cache-debuggin
 /** Headers of a single response. */
 const PER_RESPONSE_HEADERS = new Set([
   ...['connection', 'content-length', 'date', 'keep-alive', 'server-timing', 'transfer-encoding'],
-  ...['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset'],
+  ...['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset', 'x-request-id'],
 ]);
 
 export interface CachedResponse {

@@ -8,7 +8,7 @@ import type { Cache } from '../../engine/cache/index.js';
 import { type CachedResponse, ResponseCache } from '../../engine/graphql/index.js';
 import type { RateState } from '../../graphql/rate-state.js';
 import type { Sender } from '../admission.js';
-import type { ApiRequest, Received } from '../api-request.js';
+import { type ApiRequest, REQUEST_ID_HEADER, type Received } from '../api-request.js';
 import { headersOf, type RateLimits } from '../rate-limit/rate-limit.js';
 import type { UnreadResponses } from './unread-responses.js';
 
@@ -45,10 +45,10 @@ export class CachedResponses {
     return { answer, caller, paid: await this.#rateLimits?.consume(caller, answer.cost) };
   }
 
-  send({ answer, caller, paid }: FoundResponse, { startedMs }: ApiRequest, response: ServerResponse): void {
+  send({ answer, caller, paid }: FoundResponse, { id, startedMs }: ApiRequest, response: ServerResponse): void {
     const { text, headers } = answer;
     const bytes = Buffer.byteLength(text);
-    const own = ['content-length', String(bytes)];
+    const own = ['content-length', String(bytes), REQUEST_ID_HEADER, id];
     own.push('server-timing', `total;dur=${(performance.now() - startedMs).toFixed(2)}`);
     if (paid !== undefined) own.push(...headersOf(paid).flat());
     response.writeHead(200, [...headers, ...own]);

@@ -131,6 +131,7 @@ function contextOf(
     snapshot: wantsSnapshot(headers[CONSISTENCY_HEADER]),
     lifetime: new RequestLifetime(reply.raw, answerTimeoutMs),
     rateLimits,
+    request: apiRequest,
   });
 }
 

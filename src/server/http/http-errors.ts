@@ -18,14 +18,14 @@ export function answerHttpErrors(app: FastifyInstance, endpoint: string, mask: E
   app.setErrorHandler((error: FastifyError | GraphQLError, request, reply) => {
     const refused = statusOf(error);
     const isApi = request.url.split('?')[0] === endpoint;
+    const { headers = [] } = error instanceof GraphQLError ? httpOf(error.extensions) : {};
+    for (const [name, value] of headers) reply.header(name, value);
     if (refused !== undefined && !isApi) {
       return reply.code(refused).send({ statusCode: refused, message: error.message });
     }
     const known = refused !== undefined && !(error instanceof GraphQLError) ? badRequest(error.message) : error;
     const { http: _, ...extensions } = known instanceof GraphQLError ? known.extensions : {};
     const shown = mask.format({ message: known.message, extensions }, known);
-    const { headers = [] } = known instanceof GraphQLError ? httpOf(known.extensions) : {};
-    for (const [name, value] of headers) reply.header(name, value);
     // Sent as text, because Fastify would otherwise replace the media type.
     reply.code(refused ?? 500).type(mediaTypeFor(request.headers.accept));
     return reply.send(JSON.stringify({ errors: [shown] }));

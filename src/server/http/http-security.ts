@@ -23,11 +23,18 @@ const EXPOSED = [
   'RateLimit-Remaining',
   'RateLimit-Reset',
   'Server-Timing',
+  'X-Request-Id',
 ];
+
+/** In development a frontend may run on any port of this machine. */
+const LOCAL_ORIGIN = /^https?:\/\/(([\w-]+\.)*localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/;
 
 export interface HttpSecurityOptions {
   readonly production: boolean;
-  /** Origins of web pages that may call the API from a browser. Default: only its own. */
+  /**
+   * Origins of web pages that may call the API from a browser. Default: only its own. Outside production pages of this
+   * machine may, too.
+   */
   readonly corsOrigins?: readonly string[];
   /** Addresses of proxies whose forwarded client address is trusted. Default: none. */
   readonly trustProxy?: readonly string[] | undefined;
@@ -72,11 +79,12 @@ export async function addHttpSecurity(app: FastifyInstance, options: HttpSecurit
     xPoweredBy: true, // removes the header
   });
   app.addHook('onRequest', (request, reply, next) => secured(request.raw, reply.raw, next as () => void));
-  const { corsOrigins = [] } = options;
-  if (corsOrigins.length > 0) {
-    if (!options.production) allowPrivateNetwork(app, corsOrigins);
+  const { corsOrigins = [], production } = options;
+  const origin = production ? [...corsOrigins] : [...corsOrigins, LOCAL_ORIGIN];
+  if (origin.length > 0) {
+    if (!production) allowPrivateNetwork(app, corsOrigins);
     await app.register(cors, {
-      origin: [...corsOrigins],
+      origin,
       methods: ['GET', 'POST'],
       exposedHeaders: EXPOSED,
       maxAge: CORS_MAX_AGE_S,

@@ -60,7 +60,7 @@ export function serveRequests(
   app.server.removeListener('request', fastify);
   app.server.on('request', (message, response) => {
     if (closing || message.url !== url || !isCacheable(message)) return fastify(message, response);
-    const request = new ApiRequest();
+    const request = new ApiRequest(message);
     readBody(message, (body) => void serve({ request, message, response }, body));
   });
   app.addHook('preClose', async () => {

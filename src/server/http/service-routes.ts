@@ -1,6 +1,6 @@
 /** Routes beside the API: metrics, health checks and the explorer. */
 import type { FastifyInstance } from 'fastify';
-import { type AdmissionOptions, requireScope } from '../admission.js';
+import { type AdmissionOptions, requireScope, type ScopeOptions } from '../admission.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
 import { offlinePolicy, sandboxPolicy } from './http-security.js';
 
@@ -8,7 +8,7 @@ const OFFLINE_EXPLORER = '/explorer';
 /** The scope that allows reading /metrics in production. */
 const METRICS_SCOPE = 'metrics:read';
 
-export interface ServiceRoutesOptions extends AdmissionOptions {
+export interface ServiceRoutesOptions extends ScopeOptions, Pick<AdmissionOptions, 'rateLimits'> {
   readonly production: boolean;
   /** Whether Postgres responds, and the state of Redis, for /readyz. */
   readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
@@ -23,7 +23,7 @@ export function addServiceRoutes(app: FastifyInstance, endpoint: string, options
   app.get('/metrics', async (request, reply) => {
     if (production) {
       await rateLimits?.checkAddress(request.ip);
-      await requireScope(options, request, METRICS_SCOPE);
+      await requireScope(options, request.headers, METRICS_SCOPE);
     }
     return reply.type(metrics.contentType).send(await metrics.text());
   });

@@ -187,7 +187,7 @@ export class Documents {
 
 /** The request has no token, or an invalid one. */
 export function noToken(): GraphQLError {
-  return unauthenticated('Authentication required: send the header Authorization: Bearer <token>.');
+  return unauthenticated('Authentication required: send the header Authorization: Bearer <token>.', 'Bearer');
 }
 
 /** Whether it selects only introspection fields, which everyone may read if introspection is enabled. */

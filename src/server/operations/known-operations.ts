@@ -44,6 +44,13 @@ export interface KnownOperationsOptions {
 /** The body of a request, parsed. */
 type Body = Readonly<Record<string, unknown>>;
 
+interface Exchange {
+  readonly request: ApiRequest;
+  readonly received: Received;
+  readonly sender: Sender;
+  readonly response: ServerResponse;
+}
+
 const UNTRACED = new Tracer(false);
 
 export class KnownOperations {
@@ -62,7 +69,7 @@ export class KnownOperations {
     if (sent === undefined || unread.isBehind(sender.caller)) return false;
     const operation = this.#operationOf(received, sender);
     if (operation === undefined) return false;
-    const context = this.#contextOf(received, sender, response);
+    const context = this.#contextOf({ request, received, sender, response });
     request.begin(context);
     const text = await this.#run(operation, context).catch(() => undefined);
     if (text === undefined) return false;
@@ -82,12 +89,12 @@ export class KnownOperations {
     return result.errors === undefined ? this.#options.large.stringify(result) : undefined;
   }
 
-  #contextOf({ readSet }: Received, sender: Sender, response: ServerResponse): RequestContext {
+  #contextOf({ request, received: { readSet }, sender, response }: Exchange): RequestContext {
     const { rateLimits, answerTimeoutMs } = this.#options;
     const lifetime = new RequestLifetime(response, answerTimeoutMs);
     const outcome = emptyOutcome();
     return new RequestContext({
-      ...{ sender, readSet, outcome, tracer: UNTRACED, snapshot: false, lifetime, rateLimits },
+      ...{ sender, readSet, outcome, tracer: UNTRACED, snapshot: false, lifetime, rateLimits, request },
     });
   }
 

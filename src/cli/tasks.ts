@@ -39,6 +39,7 @@ function program(): Command {
     .showHelpAfterError()
     .exitOverride();
   addImport(tasks);
+  addUser(tasks);
   addToken(tasks);
   addMigrate(tasks);
   addCache(tasks);
@@ -63,6 +64,33 @@ ${ALL_VARIABLES}`,
     .action(async (file: string, { project, owner }: { project?: string; owner: string }) => {
       const { importFile } = await import('./import.js');
       console.log(await importFile({ file, project, owner }));
+    });
+}
+
+function addUser(tasks: Command): void {
+  const user = tasks.command('user').helpCommand(false).summary('create users').description('Creates users.');
+  user
+    .command('create')
+    .summary('create a user, and print a token')
+    .description(
+      'Creates a user. If JWT_SECRET is set, prints an access token on stdout, and nothing else; it is valid for 12 hours.',
+    )
+    .argument('<handle>', 'unique, without white space')
+    .option('--owner-of <key>', 'project that the user owns; created if there is none')
+    .option('--name <name>', 'shown to others (default: the handle)')
+    .option('--subject <subject>', 'subject of the tokens that an identity provider issues')
+    .addHelpText(
+      'after',
+      `${SERVERS}  JWT_SECRET                signs the token (default: .data/jwt-secret)
+  JWT_ISSUER, JWT_AUDIENCE  claims of the token (default: tasks-api)
+  NODE_ENV=production       requires what a server requires; migrates nothing
+${ALL_VARIABLES}`,
+    )
+    .action(async (handle: string, options: { ownerOf?: string; name?: string; subject?: string }) => {
+      const { createUserByCommand } = await import('./user.js');
+      const { summary, token } = await createUserByCommand({ handle, ...options });
+      console.error(summary);
+      if (token !== undefined) console.log(token);
     });
 }
 

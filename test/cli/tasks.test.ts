@@ -8,8 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { MINUTE } from '../../src/std/time.js';
+import { testApp } from '../support/app.js';
 import { built } from '../support/built.js';
-import { createEmptyDatabase } from '../support/database.js';
+import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
+import { redisUrl } from '../support/servers.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -72,11 +74,17 @@ async function packagesOf(line: string, env: Record<string, string> = {}): Promi
 
 describe('help', () => {
   test.each([
-    ['', 'tasks [options] [command]', ['import', 'token', 'migrate', 'cache']],
+    ['', 'tasks [options] [command]', ['import', 'user', 'token', 'migrate', 'cache']],
     [
       'import',
       'tasks import [options] <file>',
       ['--project <key>', '--owner <handle>', '(default: "ada")', 'DATABASE_URL'],
+    ],
+    ['user', 'tasks user [options] [command]', ['create [options] <handle>']],
+    [
+      'user create',
+      'tasks user create [options] <handle>',
+      ['--owner-of <key>', '--name <name>', '--subject <subject>', 'JWT_SECRET'],
     ],
     ['token', 'tasks token [options] [handle]', ['(default: "ada")', 'DATABASE_URL', 'JWT_SECRET']],
     ['migrate', 'tasks migrate [options]', ['DATABASE_URL']],
@@ -104,6 +112,13 @@ test.each([
   ],
   ['import /none.json', 'the file: expected one that can be read, got "/none.json" (ENOENT)', ''],
   ['token ada bob', "error: too many arguments for 'token'. Expected 1 argument but got 2.", 'Usage: tasks token'],
+  ['user create', "error: missing required argument 'handle'", 'Usage: tasks user create'],
+  ['user create a\tb', 'the handle: expected 1 to 64 characters without white space', ''],
+  [
+    'user create ada --owner-of ops --subject é',
+    '--subject: expected 1 to 255 printable ASCII characters',
+    '--owner-of: expected 2 to 10 capital letters or digits, a letter first',
+  ],
   ['migrate --force', "error: unknown option '--force'", 'Usage: tasks migrate'],
   ['cache clear', "error: unknown command 'clear'", 'Usage: tasks cache'],
   ['cache stats 2026-02-30', 'expected: stats [YYYY-MM-DD], got "2026-02-30"', ''],
@@ -115,7 +130,7 @@ test.each([
   expect(stderr).toContain(expected);
 });
 
-test.each(['', 'import', 'token', 'migrate', 'cache', 'cache stats'])(
+test.each(['', 'import', 'user create', 'token', 'migrate', 'cache', 'cache stats'])(
   'tasks %s --help ends quietly if its output is not read to the end',
   async (name) => {
     expect(await unread(`${name} --help`)).toEqual({ code: 0, stderr: '' });
@@ -148,6 +163,84 @@ test('the compiled command migrates a database', async () => {
   } finally {
     await database.drop();
   }
+});
+
+describe('tasks user create, in production', () => {
+  let database: TestDatabase;
+  let env: Record<string, string>;
+  beforeAll(async () => {
+    database = await createDatabase();
+    env = {
+      NODE_ENV: 'production',
+      DATABASE_URL: database.url,
+      REDIS_URL: redisUrl(),
+      REDIS_GROUP: `users-${process.pid}`,
+      JWT_SECRET: 'only-for-tests-only-for-tests-only',
+    };
+  });
+  afterAll(() => database?.drop());
+
+  test('makes a user who owns a new project, and whose token the server takes', async () => {
+    const { code, stdout, stderr } = await tasks('user create ada --owner-of OPS --name Ada', env);
+    expect([code, stderr]).toEqual([
+      0,
+      expect.stringMatching(/^Created the user ada \(user_\w{26}\), OWNER of the new project OPS\.\n$/),
+    ]);
+    expect(stdout).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+    const app = await testApp({ databaseUrl: database.url, group: env['REDIS_GROUP'] as string });
+    try {
+      const headers = { authorization: `Bearer ${stdout.trim()}` };
+      const found = await app.ask('{ viewer { handle name } projects { nodes { id key viewerRole } } }', { headers });
+      expect(found.data).toMatchObject({
+        viewer: { handle: 'ada', name: 'Ada' },
+        projects: { nodes: [{ key: 'OPS', viewerRole: 'OWNER' }] },
+      });
+      const projectId = found.data.projects.nodes[0].id;
+      const made = await app.ask(
+        'mutation($projectId: ID!) { createTask(input: { projectId: $projectId, title: "First" }) { task { identifier } } }',
+        { headers, variables: { projectId } },
+      );
+      expect(made.data.createTask.task.identifier).toBe('OPS-1');
+
+      // While the server runs: the next request of the new owner sees the project.
+      const bob = await tasks('user create bob --owner-of OPS', env);
+      expect([bob.code, bob.stderr]).toEqual([0, expect.stringContaining('OWNER of the project OPS.')]);
+      const seen = await app.ask('{ project(key: "OPS") { members(first: 5) { edges { node { handle } role } } } }', {
+        headers: { authorization: `Bearer ${bob.stdout.trim()}` },
+      });
+      expect(seen.data.project.members.edges).toEqual(
+        ['ada', 'bob'].map((handle) => ({ node: { handle }, role: 'OWNER' })),
+      );
+    } finally {
+      await app.close();
+    }
+  });
+
+  test('refuses what belongs to another user, and then makes nothing', async () => {
+    await tasks('user create grace --subject idp|1', env);
+    expect(await tasks('user create grace --owner-of NEW', env)).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: 'the handle: "grace" is taken by another user\n',
+    });
+    expect(await tasks('user create hopper --subject idp|1 --owner-of NEW', env)).toMatchObject({
+      code: 1,
+      stderr: '--subject: "idp|1" is taken by another user\n',
+    });
+    expect(await tasks('user create lin --owner-of NEW', env)).toMatchObject({
+      stderr: expect.stringContaining('OWNER of the new project NEW.'),
+    });
+  });
+
+  test('prints no token where they are issued elsewhere, but says what their subject is', async () => {
+    const { JWT_SECRET: _, ...rest } = env;
+    const issued = { ...rest, JWKS_URL: 'https://issuer.example/keys' };
+    expect(await tasks('user create sam --subject idp|2', issued)).toMatchObject({
+      code: 0,
+      stdout: '',
+      stderr: expect.stringMatching(/The subject of its tokens: idp\|2\n$/),
+    });
+  });
 });
 
 test('a command loads only what it needs', async () => {

@@ -1,0 +1,86 @@
+/** `tasks user create`: creates a user, and prints a token for it if this installation signs its own. */
+import { z } from 'zod';
+import { createCore, openStore } from '../core.js';
+import { checkDatabase, checkDriver } from '../database-check.js';
+import { prepareDemo } from '../development/demo/prepare.js';
+import { joinServices } from '../development/services.js';
+import { type CreatedUser, createUser, type NewUser } from '../domain/projects/create-user.js';
+import { PROJECT_KEY } from '../domain/projects/project.table.js';
+import { MAX_NAME_CHARS, USER_HANDLE } from '../domain/users/user.table.js';
+import { readConfig } from '../platform/config.js';
+import { ConfigError } from '../platform/config-error.js';
+import { createLog } from '../platform/log.js';
+import { signToken, type TokenOptions } from '../server/auth/tokens.js';
+
+interface UserArguments {
+  readonly handle: string;
+  /** Default: the handle. */
+  readonly name?: string | undefined;
+  readonly subject?: string | undefined;
+  /** A project's key. */
+  readonly ownerOf?: string | undefined;
+}
+
+const userArguments = z.object({
+  handle: z.string().regex(USER_HANDLE, 'expected 1 to 64 characters without white space'),
+  name: z
+    .string()
+    .trim()
+    .min(1, 'expected a name')
+    .max(MAX_NAME_CHARS, `expected at most ${MAX_NAME_CHARS} characters`),
+  subject: z
+    .string()
+    .regex(/^[\x20-\x7e]{1,255}$/, 'expected 1 to 255 printable ASCII characters')
+    .optional(),
+  ownerOf: z.string().regex(PROJECT_KEY, 'expected 2 to 10 capital letters or digits, a letter first').optional(),
+});
+const SHOWN = { handle: 'the handle', name: '--name', subject: '--subject', ownerOf: '--owner-of' };
+
+interface NewUserReport {
+  /** For people. */
+  readonly summary: string;
+  /** Absent if tokens are issued elsewhere. */
+  readonly token: string | undefined;
+}
+
+export async function createUserByCommand(given: UserArguments): Promise<NewUserReport> {
+  const user = parse(given);
+  await checkDriver();
+  const config = readConfig(process.env);
+  const log = createLog(config.logLevel);
+  const migrates = config.environment !== 'production';
+  if (config.databaseUrl !== undefined) await checkDatabase(config.databaseUrl, log, { migrates });
+  const services = await joinServices(config);
+  try {
+    if (migrates) await prepareDemo(services);
+    const store = await openStore(services.redis, log, { group: services.redisGroup });
+    const core = createCore({ databaseUrl: services.databaseUrl, store, log, checkCoverage: false });
+    try {
+      const { value } = await core.transactor.transact((tx) => createUser(tx, user));
+      return await reportOf(user, value, { ...config, ...config.access, tokens: services.tokens });
+    } finally {
+      await core.close();
+    }
+  } finally {
+    await services.stop();
+  }
+}
+
+/** @throws ConfigError that names every argument that is wrong */
+function parse(given: UserArguments): NewUser {
+  const parsed = userArguments.safeParse({ ...given, name: given.name ?? given.handle });
+  if (parsed.success) return { subject: undefined, ownerOf: undefined, ...parsed.data };
+  const faults = parsed.error.issues.map(({ path, message }) => `${SHOWN[path[0] as keyof typeof SHOWN]}: ${message}`);
+  throw new ConfigError(faults.join('\n'));
+}
+
+async function reportOf(
+  { handle, subject, ownerOf }: NewUser,
+  { id, projectCreated }: CreatedUser,
+  options: TokenOptions,
+): Promise<NewUserReport> {
+  const project = ownerOf === undefined ? '' : `, OWNER of the ${projectCreated ? 'new ' : ''}project ${ownerOf}`;
+  const created = `Created the user ${handle} (${id})${project}.`;
+  if (options.tokens.kind === 'secret') return { summary: created, token: await signToken(options, id, '12h') };
+  return { summary: `${created}\nThe subject of its tokens: ${subject ?? id}`, token: undefined };
+}

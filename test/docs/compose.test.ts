@@ -1,0 +1,55 @@
+/** docker-compose.yml, as far as it can be checked without Docker. */
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { readConfig, variables } from '../../src/platform/config.js';
+
+interface Service {
+  readonly image: string;
+  readonly environment?: Readonly<Record<string, string | number>>;
+}
+
+const text = await readFile(fileURLToPath(new URL('../../docker-compose.yml', import.meta.url)), 'utf8');
+const { services } = parse(text, { merge: true }) as { services: Record<'api' | 'migrate', Service> };
+
+/** What a service gets, as Compose interpolates `${NAME:-default}`. */
+function environmentOf(service: Service, shell: Readonly<Record<string, string>>): Record<string, string> {
+  const interpolated = (value: string) =>
+    value.replaceAll(/\$\{(\w+):-([^}]*)\}/g, (_, name: string, otherwise: string) => shell[name] || otherwise);
+  return Object.fromEntries(
+    Object.entries(service.environment ?? {}).map(([name, value]) => [name, interpolated(String(value))]),
+  );
+}
+
+/** Set by the image, or by what the file starts. */
+const FIXED = ['NODE_ENV', 'HOST', 'PORT', 'DATABASE_URL', 'REDIS_URL'];
+
+test('every variable of the server is passed on', () => {
+  const names = Object.keys(variables.shape).filter((name) => !FIXED.includes(name));
+  const given = environmentOf(services.api, Object.fromEntries(names.map((name) => [name, `of ${name}`])));
+  expect(Object.fromEntries(names.map((name) => [name, given[name]]))).toEqual(
+    Object.fromEntries(names.map((name) => [name, `of ${name}`])),
+  );
+});
+
+test.each([
+  ['a secret', { JWT_SECRET: 'x'.repeat(32) }, { kind: 'secret' }],
+  ['a key set', { JWKS_URL: 'https://issuer.example/keys' }, { kind: 'jwks' }],
+])('with %s and nothing else, the server accepts what it is given', (_, shell, tokens) => {
+  const config = readConfig({ NODE_ENV: 'production', ...environmentOf(services.api, shell) });
+  expect(config).toMatchObject({
+    tokens,
+    databaseUrl: 'postgres://tasks:tasks@postgres:5432/tasks',
+    redis: { url: 'redis://redis:6379' },
+    host: '0.0.0.0',
+    redisGroup: 'tasks',
+  });
+  expect(environmentOf(services.migrate, {})['DATABASE_URL']).toBe(config.databaseUrl);
+});
+
+test('without either, the server says which variables it needs', () => {
+  expect(() => readConfig({ NODE_ENV: 'production', ...environmentOf(services.api, {}) })).toThrow(
+    'JWT_SECRET or JWKS_URL: required in production',
+  );
+});

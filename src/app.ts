@@ -65,6 +65,8 @@ export interface App extends Core {
   readonly server: FastifyInstance;
   readonly schema: GraphQLSchema;
   readonly taskEvents: TaskEvents;
+  /** Tells load balancers, by /readyz, to send requests elsewhere. Those that still come are answered. */
+  drain(): void;
 }
 
 /** Creates the API, not yet listening. The relay has run once, so the cache can serve. */
@@ -74,9 +76,11 @@ export async function createApp(options: AppOptions): Promise<App> {
   const taskEvents = new TaskEvents({ ...core, store: options.store });
   const { schema } = createSchema({ ...core, store: options.store, taskEvents, guardRoots: options.checkCoverage });
   const { ratePoints, rateLimits } = rateLimiting(options, core);
+  let stopping = false;
   const server = await createServer({
     ...options,
     ...core,
+    readiness: async () => ({ ...(await core.readiness()), stopping }),
     schema,
     verifyToken: verifierOf(options, core, rateLimits),
     verifyClaims: options.verifyToken,
@@ -97,6 +101,9 @@ export async function createApp(options: AppOptions): Promise<App> {
     server,
     schema,
     taskEvents,
+    drain() {
+      stopping = true;
+    },
     async close() {
       await server.close();
       ratePoints?.close();

@@ -3,6 +3,8 @@
  * environment.
  */
 
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { type AppOptions, createApp } from './app.js';
 import { openStore } from './core.js';
@@ -13,6 +15,7 @@ import { SERVER_CONNECTIONS } from './engine/postgres/index.js';
 import { type Config, readConfig } from './platform/config.js';
 import { ConfigError } from './platform/config-error.js';
 import { createLog, type Log } from './platform/log.js';
+import { Interrupted, Shutdown } from './platform/shutdown.js';
 import { signToken, type TokenOptions, tokenVerifier } from './server/auth/tokens.js';
 import { readManifest } from './server/operations/persisted-documents.js';
 
@@ -35,41 +38,52 @@ const EXAMPLE = `# Run it twice: the second answer's extensions.cache says 0 SQL
 /** Fraction of hits that are compared with Postgres. */
 const MONITOR_SHARE = 1 / 10_000;
 
-class Interrupted extends Error {}
-
 /** What listening fails with if the host is not one of this machine's. */
 const NO_SUCH_ADDRESS: ReadonlySet<string> = new Set(['ENOTFOUND', 'EAI_AGAIN', 'EADDRNOTAVAIL']);
 
-/** Stops what has been started; called in reverse order. */
-const started: (() => Promise<void>)[] = [];
-let stopping = false;
+// A reader that has left, as `head` does, is no fault.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
 
+let shutdown: Shutdown | undefined;
 try {
-  await start(readConfig(process.env));
+  const config = readConfig(process.env);
+  const log = createLog(config.logLevel);
+  shutdown = new Shutdown(config.shutdown, log);
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void exit());
+  await start(config, log, shutdown);
 } catch (error) {
   if (!(error instanceof Interrupted)) {
     console.error(error instanceof ConfigError ? error.message : error);
     process.exitCode = 1;
   }
-  await stop();
+  await exit();
 }
 
-async function start(config: Config): Promise<void> {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop());
+/** Exits even if something keeps the event loop alive, such as the channel to a parent process. */
+async function exit(): Promise<void> {
+  const clean = await (shutdown?.end() ?? true);
+  process.exit(clean ? process.exitCode : 1);
+}
+
+async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void> {
   await checkDriver();
   const production = config.environment === 'production';
   const persistedDocuments = await readPersistedDocuments(config);
-  const log = createLog(config.logLevel);
+  await requireFreePort(config);
   if (config.databaseUrl !== undefined) {
     await checkDatabase(config.databaseUrl, log, { migrates: !production, connections: SERVER_CONNECTIONS });
   }
-  const services = production ? productionServices(config) : await developmentServices(config);
+  const services = production ? productionServices(config) : await developmentServices(config, shutdown);
   const tokens = tokenOptions(config, services, log);
   // The fault of one request must not end all others. No rejection is known to be left unhandled; if there is one, it
   // is logged.
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
   const store = await openStore(services.redis, log, { group: services.redisGroup, fencePolicy: config.fencePolicy });
-  running(() => store.close());
+  shutdown.add({ stop: () => store.close() });
   const token = production ? undefined : await demoToken(services.databaseUrl, tokens);
   const app = await createApp({
     ...appOptions(config, services),
@@ -79,7 +93,11 @@ async function start(config: Config): Promise<void> {
     verifyToken: tokenVerifier(tokens),
     ...(token !== undefined && { explorer: { token, document: EXAMPLE } }),
   });
-  running(() => app.close());
+  shutdown.add({
+    drain: () => app.drain(),
+    stop: () => app.close(),
+    cut: () => app.server.server.closeAllConnections(),
+  });
   const url = await listen(app.server, config);
   if (production) log.info({ url }, 'listening');
   else printAddresses(url, services, token);
@@ -138,11 +156,11 @@ function productionServices({ databaseUrl, redis, redisGroup, tokens }: Config):
 }
 
 /** Imported dynamically, because production has neither the embedded servers nor the demo data. */
-async function developmentServices(config: Config): Promise<Services> {
+async function developmentServices(config: Config, shutdown: Shutdown): Promise<Services> {
   const { ownServices } = await import('./development/services.js');
   const { prepareDemo } = await import('./development/demo/prepare.js');
   const services = await ownServices(config);
-  running(() => services.stop());
+  shutdown.add({ stop: () => services.stop() });
   await prepareDemo(services);
   return services;
 }
@@ -154,30 +172,35 @@ async function demoToken(databaseUrl: string, tokens: Parameters<typeof signToke
   return owner && (await signToken(tokens, owner, '12h'));
 }
 
-async function listen(server: FastifyInstance, { host: given, port }: Config): Promise<string> {
+/** Told at once, and not when the database and the demo data are ready. @throws ConfigError */
+async function requireFreePort(config: Config): Promise<void> {
+  const probe = createServer();
+  await listenAs(config, async (at) => {
+    probe.listen(at);
+    await once(probe, 'listening');
+  });
+  probe.close();
+  await once(probe, 'close');
+}
+
+function listen(server: FastifyInstance, config: Config): Promise<string> {
+  return listenAs(config, (at) => server.listen(at));
+}
+
+/** @throws ConfigError if HOST or PORT cannot be had */
+async function listenAs<T>(
+  { host: given, port }: Config,
+  open: (at: { host: string; port: number }) => Promise<T>,
+): Promise<T> {
   // For the name `localhost`, Fastify opens a server for each of its addresses. All but the first have neither the
   // limits of connections nor WebSockets.
   const host = given === 'localhost' ? '127.0.0.1' : given;
   try {
-    return await server.listen({ host, port });
+    return await open({ host, port });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EADDRINUSE') throw new ConfigError(`PORT: expected a free port, but ${port} is in use on ${host}`);
     if (code === undefined || !NO_SUCH_ADDRESS.has(code)) throw error;
     throw new ConfigError(`HOST: expected a name or address of this machine, got ${host} (${code})`);
-  }
-}
-
-/** Registers what has just been started. If a signal arrived in the meantime, the start ends here. */
-function running(stopIt: () => Promise<void>): void {
-  started.push(stopIt);
-  if (stopping) throw new Interrupted();
-}
-
-/** Stops everything once, however many signals arrive. */
-async function stop(): Promise<void> {
-  stopping = true;
-  for (let stopIt = started.pop(); stopIt !== undefined; stopIt = started.pop()) {
-    await stopIt().catch((error) => console.error(error));
   }
 }

@@ -24,6 +24,7 @@ test('a laptop needs no variable at all', () => {
     host: '127.0.0.1',
     port: 4000,
     logLevel: 'warn',
+    shutdown: { delayMs: 0, timeoutMs: 20_000 },
     databaseUrl: undefined,
     redis: undefined,
     redisGroup: 'tasks',
@@ -55,6 +56,13 @@ test('bounds of WebSockets and subscriptions are taken where they are set, and m
   const env = { MAX_WEBSOCKETS_PER_ADDRESS: '7', MAX_SUBSCRIPTIONS_PER_VIEWER: '3' };
   expect(readConfig(env).subscriptionLimits).toEqual({ maxConnectionsPerAddress: 7, maxSubscriptionsPerViewer: 3 });
   expect(faults({ MAX_WEBSOCKETS: '0' })).toContain('MAX_WEBSOCKETS: expected a whole number, at least 1');
+});
+
+test('in production a server is still reachable for some seconds when it stops, unless that is set', () => {
+  expect(readConfig(PRODUCTION).shutdown).toEqual({ delayMs: 5000, timeoutMs: 20_000 });
+  const chosen = { SHUTDOWN_DELAY_MS: '0', SHUTDOWN_TIMEOUT_MS: '1500' };
+  expect(readConfig({ ...PRODUCTION, ...chosen }).shutdown).toEqual({ delayMs: 0, timeoutMs: 1500 });
+  expect(faults({ SHUTDOWN_DELAY_MS: '5s' })).toContain('SHUTDOWN_DELAY_MS: expected a whole number of ms, 0 or more');
 });
 
 test('production with all it needs starts', () => {

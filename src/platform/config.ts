@@ -7,6 +7,7 @@ import { ConnectionUrlError, parseConnectionUrl } from '../engine/postgres/index
 import { databaseIn, type RedisPlace } from '../engine/redis/index.js';
 import { type AccessConfig, accessConfig, accessFaults, accessVariables } from './access-config.js';
 import { ConfigError } from './config-error.js';
+import type { ShutdownLimits } from './shutdown.js';
 import { subscriptionConfig, subscriptionVariables } from './subscription-config.js';
 import type { SubscriptionLimits } from './subscription-limits.js';
 import type { TokenConfig } from './token-config.js';
@@ -47,6 +48,14 @@ const megabytes = (otherwise: number) => {
   return z.coerce.number(expected).positive(expected).default(otherwise);
 };
 
+const milliseconds = () => {
+  const expected = 'expected a whole number of ms, 0 or more';
+  return z.coerce.number(expected).int(expected).min(0, expected);
+};
+
+/** Load balancers ask for readiness every few seconds. Outside production there are none. */
+const PRODUCTION_DELAY_MS = 5000;
+
 export const variables = z.object({
   NODE_ENV: z
     .enum(['development', 'test', 'production'], 'expected development, test or production')
@@ -64,6 +73,8 @@ export const variables = z.object({
       'expected a pino log level: fatal to trace, or silent',
     )
     .optional(),
+  SHUTDOWN_DELAY_MS: milliseconds().optional(),
+  SHUTDOWN_TIMEOUT_MS: milliseconds().default(20_000),
   DATABASE_URL: databaseUrl.optional(),
   REDIS_URL: urlOf('redis', 'rediss').optional(),
   REDIS_CLUSTER_NODES: addresses.optional(),
@@ -102,6 +113,7 @@ export interface Config {
   readonly host: string;
   readonly port: number;
   readonly logLevel: string;
+  readonly shutdown: ShutdownLimits;
   /** Absent outside production: a private PostgreSQL is started. */
   readonly databaseUrl: string | undefined;
   /** Absent outside production: a private Redis is started, or the memory store is used. */
@@ -165,6 +177,10 @@ function configOf(v: z.infer<typeof variables>): Config {
     host: v.HOST,
     port: v.PORT,
     logLevel: v.LOG_LEVEL ?? (v.NODE_ENV === 'production' ? 'info' : 'warn'),
+    shutdown: {
+      delayMs: v.SHUTDOWN_DELAY_MS ?? (v.NODE_ENV === 'production' ? PRODUCTION_DELAY_MS : 0),
+      timeoutMs: v.SHUTDOWN_TIMEOUT_MS,
+    },
     databaseUrl: v.DATABASE_URL,
     redis: redisPlace(v),
     redisGroup: v.REDIS_GROUP,

@@ -31,7 +31,7 @@ import { RecordedHeaders } from './http/recorded-headers.js';
 import { refusalLog } from './http/refusal-log.js';
 import { paceRequests } from './http/request-pacing.js';
 import { serveRequests } from './http/request-pipeline.js';
-import { addServiceRoutes } from './http/service-routes.js';
+import { addServiceRoutes, type Readiness } from './http/service-routes.js';
 import { UnreadResponses } from './http/unread-responses.js';
 import { Documents } from './operations/documents.js';
 import { OperationExecutor } from './operations/executor.js';
@@ -68,8 +68,8 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, Sc
   readonly maxUnreadBytes?: number;
   /** Time without a byte read after which a client is disconnected. Defaults to 20 s. */
   readonly unreadStallMs?: number;
-  /** Whether Postgres responds, and the state of Redis, for /readyz. */
-  readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
+  /** For /readyz. */
+  readonly readiness: () => Promise<Readiness>;
   /** Metrics in Prometheus's text format. */
   readonly metrics: { readonly contentType: string; text(): Promise<string>; unlistedDocument(): void };
   /**

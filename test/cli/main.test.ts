@@ -4,8 +4,9 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -21,6 +22,7 @@ import { MINUTE } from '../../src/std/time.js';
 import { eventually } from '../support/app.js';
 import { built } from '../support/built.js';
 import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
+import { redisUrl } from '../support/servers.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const { scripts } = createRequire(import.meta.url)('../../package.json') as {
@@ -205,6 +207,87 @@ test(
   },
   MINUTE,
 );
+
+test('a port in use is named at once, before anything is started', async () => {
+  const cwd = await mkdtemp(join(tmpdir(), 'tasks-port-'));
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const { port } = other.address() as AddressInfo;
+  try {
+    const { code, stdout, stderr } = await result(run(MAIN, [], { PORT: String(port) }, cwd));
+    const expected = `PORT: expected a free port, but ${port} is in use on 127.0.0.1\n`;
+    expect([code, stdout, stderr]).toEqual([1, '', expected]);
+    expect(await readdir(cwd)).toEqual([]);
+  } finally {
+    other.close();
+    await rm(cwd, { recursive: true, force: true });
+  }
+});
+
+describe('on SIGTERM a server', () => {
+  let database: TestDatabase;
+  beforeAll(async () => {
+    database = await createDatabase();
+  });
+  afterAll(() => database?.drop());
+
+  async function serving(env: Record<string, string>) {
+    const cwd = await mkdtemp(join(tmpdir(), 'tasks-stop-'));
+    const child = run(MAIN, [], { PORT: '0', DATABASE_URL: database.url, REDIS_URL: redisUrl(), ...env }, cwd);
+    const printed = await started(child);
+    const ended = once(child, 'close').then(([code]) => code as number | null);
+    return { child, printed, ended, url: new URL(printed['API'] as string).origin };
+  }
+
+  test('is not ready any more, answers requests until the delay has passed, and exits with 0', async () => {
+    const { child, printed, ended, url } = await serving({ SHUTDOWN_DELAY_MS: '60000' });
+    child.kill('SIGTERM');
+    await eventually(async () => expect((await fetch(`${url}/readyz`)).status).toBe(503));
+    expect(await (await fetch(`${url}/readyz`)).json()).toMatchObject({ postgres: 'up', server: 'stopping' });
+    expect((await askServer(printed, '{ viewer { handle } }')).data).toEqual({ viewer: { handle: 'ada' } });
+    child.kill('SIGTERM'); // skips the delay
+    expect(await ended).toBe(0);
+  });
+
+  test('cuts off a request that does not end in time: a stuck statement keeps it no longer', async () => {
+    const { child, printed, ended } = await serving({ SHUTDOWN_TIMEOUT_MS: '200' });
+    const sql = postgresClient(database.url, { max: 2 });
+    try {
+      await sql.begin(async (tx) => {
+        await tx`lock table tasks in access exclusive mode`;
+        const stuck = askServer(printed, '{ task(identifier: "OPS-1") { title } }').catch(() => 'cut off');
+        await eventually(async () => {
+          const [row] =
+            await sql`select count(*)::int as n from pg_locks where not granted and relation = 'tasks'::regclass`;
+          expect(row?.['n']).toBeGreaterThan(0);
+        });
+        const startedMs = Date.now();
+        child.kill('SIGTERM');
+        expect(await stuck).toBe('cut off');
+        expect(await ended).toBe(0);
+        expect(Date.now() - startedMs).toBeLessThan(15_000);
+      });
+    } finally {
+      await sql.end();
+    }
+  });
+
+  test('exits as a worker of a cluster, too, and goes on when its output is not read', async () => {
+    const cwd = await mkdtemp(join(tmpdir(), 'tasks-worker-'));
+    const child = spawn(process.execPath, [join(dist, MAIN)], {
+      cwd,
+      env: { PATH: process.env['PATH'] ?? '', PORT: '0', DATABASE_URL: database.url, REDIS_URL: redisUrl() },
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'], // the channel keeps a process alive
+    });
+    let stderr = '';
+    child.stderr?.on('data', (chunk) => (stderr += chunk));
+    child.stdout?.once('data', () => child.stdout?.destroy()); // as `head` does
+    await once(child.stdout as NodeJS.ReadableStream, 'close');
+    child.kill('SIGTERM');
+    const [code] = await once(child, 'exit');
+    expect([code, stderr]).toEqual([0, '']);
+  });
+});
 
 test(
   'a server on a computer without Redis keeps its cache in the process, and says so',

@@ -8,10 +8,16 @@ const OFFLINE_EXPLORER = '/explorer';
 /** The scope that allows reading /metrics in production. */
 const METRICS_SCOPE = 'metrics:read';
 
+export interface Readiness {
+  readonly postgres: boolean;
+  readonly redis: string;
+  readonly stopping: boolean;
+}
+
 export interface ServiceRoutesOptions extends ScopeOptions, Pick<AdmissionOptions, 'rateLimits'> {
   readonly production: boolean;
-  /** Whether Postgres responds, and the state of Redis, for /readyz. */
-  readonly readiness: () => Promise<{ postgres: boolean; redis: string }>;
+  /** Whether Postgres responds, the state of Redis, and whether the server is about to stop, for /readyz. */
+  readonly readiness: () => Promise<Readiness>;
   /** Metrics in Prometheus's text format. */
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
   /** Absent: no explorer. */
@@ -29,8 +35,11 @@ export function addServiceRoutes(app: FastifyInstance, endpoint: string, options
   });
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_, reply) => {
-    const { postgres, redis } = await readiness();
-    return reply.code(postgres ? 200 : 503).send({ postgres: postgres ? 'up' : 'down', redis });
+    const { postgres, redis, stopping } = await readiness();
+    const ready = postgres && !stopping;
+    return reply
+      .code(ready ? 200 : 503)
+      .send({ postgres: postgres ? 'up' : 'down', redis, ...(stopping && { server: 'stopping' }) });
   });
   if (explorer === undefined) return;
   const pages = { endpoint, fallback: OFFLINE_EXPLORER, ...explorer };

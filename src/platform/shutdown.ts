@@ -1,0 +1,94 @@
+/** Stops a process in bounded time: what was started is stopped in reverse order, whatever hangs. */
+import type { Log } from './log.js';
+
+export interface ShutdownLimits {
+  /** Time in which requests are still accepted while load balancers learn that the server is stopping, ms. */
+  readonly delayMs: number;
+  /** Time for requests that are under way, ms. */
+  readonly timeoutMs: number;
+}
+
+/** Something that was started. */
+export interface Running {
+  /** Called `delayMs` before anything is stopped. */
+  readonly drain?: () => void;
+  readonly stop: () => Promise<void>;
+  /** Called when `stop` has taken `timeoutMs`. Ends what it waits for. */
+  readonly cut?: () => void;
+}
+
+/** Ends a start during which a signal has arrived. */
+export class Interrupted extends Error {}
+
+/** Time to end after `cut`. */
+const CUT_MS = 2000;
+
+export class Shutdown {
+  readonly #limits: ShutdownLimits;
+  readonly #log: Log;
+  readonly #running: Running[] = [];
+  #begun = false;
+  #stopped: Promise<void> = Promise.resolve();
+  #clean = true;
+
+  constructor(limits: ShutdownLimits, log: Log) {
+    this.#limits = limits;
+    this.#log = log;
+  }
+
+  /** Registers what has just been started. @throws Interrupted if the process is already ending */
+  add(running: Running): void {
+    this.#running.push(running);
+    if (this.#begun) throw new Interrupted();
+  }
+
+  /** Stops everything. Called again, it skips what is left of the delay. @returns whether nothing hangs */
+  async end(): Promise<boolean> {
+    if (!this.#begun) await this.#drain();
+    this.#stopped = this.#stopped.then(() => this.#stopAll()); // one after the other, however many signals arrive
+    await this.#stopped;
+    return this.#clean;
+  }
+
+  async #drain(): Promise<void> {
+    this.#begun = true;
+    const draining = this.#running.filter(({ drain }) => drain !== undefined);
+    if (draining.length === 0) return;
+    for (const { drain } of draining) drain?.();
+    const { delayMs } = this.#limits;
+    this.#log.info({ delayMs }, 'stopping: /readyz says so, and requests are accepted until the delay has passed');
+    await sleep(delayMs);
+  }
+
+  async #stopAll(): Promise<void> {
+    for (let one = this.#running.pop(); one !== undefined; one = this.#running.pop()) await this.#stop(one);
+  }
+
+  async #stop({ stop, cut }: Running): Promise<void> {
+    const { timeoutMs } = this.#limits;
+    const ended = stop().catch((error) => this.#log.error({ err: error }, 'stopping failed'));
+    if (await within(ended, timeoutMs)) return;
+    this.#log.warn({ timeoutMs }, 'requests that have not ended in time are cut off');
+    cut?.();
+    if (await within(ended, CUT_MS)) return;
+    this.#log.error('something does not stop: the process exits without it');
+    this.#clean = false;
+  }
+}
+
+/** Whether the work has ended in time. */
+async function within(work: Promise<unknown>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  try {
+    return await Promise.race([work.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -9,6 +9,7 @@ import type { FastifyInstance } from 'fastify';
 import { type AppOptions, createApp } from './app.js';
 import { openStore } from './core.js';
 import { checkDatabase, checkDriver } from './database-check.js';
+import { EXAMPLE_QUERY } from './development/demo/example-query.js';
 import { DEMO_OWNER } from './development/demo/owner.js';
 import type { Services } from './development/services.js';
 import { SERVER_CONNECTIONS } from './engine/postgres/index.js';
@@ -18,22 +19,6 @@ import { createLog, type Log } from './platform/log.js';
 import { Interrupted, Shutdown } from './platform/shutdown.js';
 import { signToken, type TokenOptions, tokenVerifier } from './server/auth/tokens.js';
 import { readManifest } from './server/operations/persisted-documents.js';
-
-/** The first query shown in the explorer. Two levels, so that the trace shows several loads. */
-const EXAMPLE = `# Run it twice: the second answer's extensions.cache says 0 SQL statements.
-{
-  projects {
-    nodes {
-      key
-      name
-      stats { total overdue completedLast7Days }
-      tasks(first: 5, filter: { status: { in: [TODO, IN_PROGRESS] } }) {
-        nodes { identifier title priority assignee { name } labels { nodes { name } } commentCount }
-      }
-    }
-  }
-}
-`;
 
 /** Fraction of hits that are compared with Postgres. */
 const MONITOR_SHARE = 1 / 10_000;
@@ -91,7 +76,7 @@ async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void
     log,
     ...(persistedDocuments && { persistedDocuments }),
     verifyToken: tokenVerifier(tokens),
-    ...(token !== undefined && { explorer: { token, document: EXAMPLE } }),
+    ...(token !== undefined && { explorer: { token, document: EXAMPLE_QUERY } }),
   });
   shutdown.add({
     drain: () => app.drain(),

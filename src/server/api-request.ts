@@ -8,7 +8,7 @@
  * | arrived | `id`; `startedMs`, after a wait on a busy process; `received`, if the response may be cached | http/request-pipeline.ts |
  * | admitted | `sender` | http/request-pipeline.ts, or http/endpoint.ts |
  * | known operation | `context`, unless only Apollo can tell what is asked | operations/known-operations.ts |
- * | Apollo | `cacheableCost`, if the response may be kept | http/endpoint.ts |
+ * | Apollo | `isCacheable`, if the response may be kept | http/endpoint.ts |
  *
  * What the execution of its operation finds out is in `OperationOutcome` (request-context.ts).
  */
@@ -42,7 +42,7 @@ export class ApiRequest {
   #admission: Promise<Sender> | undefined;
   #sender: Sender | undefined;
   #context: RequestContext | undefined;
-  #cacheableCost: number | undefined;
+  #isCacheable = false;
 
   constructor({ headers }: Pick<IncomingMessage, 'headers'>) {
     this.#givenId = headers[REQUEST_ID_HEADER];
@@ -84,13 +84,13 @@ export class ApiRequest {
     this.#context = context;
   }
 
-  /** The points that serving the response from the cache costs. Absent: the response must not be kept. */
-  get cacheableCost(): number | undefined {
-    return this.#cacheableCost;
+  /** Whether the response may be kept. */
+  get isCacheable(): boolean {
+    return this.#isCacheable;
   }
 
-  markCacheable(cost: number): void {
-    this.#cacheableCost = cost;
+  markCacheable(): void {
+    this.#isCacheable = true;
   }
 
   async #admitted(begin: () => Promise<Sender>): Promise<Sender> {

@@ -2,7 +2,9 @@
 import { GraphQLSchema } from 'graphql';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newId, type UserId } from '../../src/db/ids.js';
+import { EXAMPLE_QUERY } from '../../src/development/demo/example-query.js';
 import { type EmbeddedRedis, startRedis } from '../../src/development/embedded/redis.js';
+import { readConfig } from '../../src/platform/config.js';
 import {
   OperationGate,
   type OperationGateOptions,
@@ -306,5 +308,43 @@ describe('through the API', () => {
     const answer = await raw(base, {});
     expect(Object.keys(answer.headers).filter((name) => name.startsWith('ratelimit'))).toEqual([]);
     expect(dataOf(await base.ask('{ rateLimit { limit } }', { as: f.ada.id }))).toEqual({ rateLimit: null });
+  });
+
+  describe('by default, in production', () => {
+    const { rateLimit } = readConfig({
+      NODE_ENV: 'production',
+      DATABASE_URL: 'postgres://db/tasks',
+      REDIS_URL: 'redis://redis',
+      JWT_SECRET: 'x'.repeat(32),
+    }).access;
+    const { points } = rateLimit as { points: number };
+    const BOARD = `query Board($id: ID!) {
+      project(id: $id) {
+        name
+        tasks(first: 50) {
+          nodes { identifier title status priority dueDate assignee { name } labels { nodes { name color } } commentCount }
+          pageInfo { hasNextPage endCursor }
+        }
+      }
+    }`;
+
+    test('a person who works with a board all day is never refused; a client that asks a hundred times as much is', async () => {
+      const app = await limited(points);
+      /** A body that no other is equal to, so that it is run. */
+      const view = (n: number) =>
+        app.ask(`${BOARD} # ${n}`, { as: f.ada.id, variables: { id: f.opsTasks[0]?.projectId } });
+      // Every two seconds somebody in the team changes a task, and the board is read again.
+      for (let n = 0; n < 30; n++) expect([n, (await view(n)).status]).toEqual([n, 200]);
+      let n = 30;
+      while (n < 3000 && (await view(n)).status === 200) n++;
+      expect(n).toBeLessThan(100);
+    });
+
+    test('the example of the explorer can be run every five seconds', async () => {
+      const app = await limited(points);
+      for (let n = 0; n < 12; n++) {
+        expect([n, (await app.ask(`${EXAMPLE_QUERY} # ${n}`, { as: f.bob.id })).status]).toEqual([n, 200]);
+      }
+    });
   });
 });

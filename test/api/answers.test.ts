@@ -48,13 +48,17 @@ async function post(of: LiveApp, body: object, headers: Record<string, string> =
 const names = (of: LiveApp) => of.outcomes.map(({ name, kind }) => `${name} ${kind}`);
 /**
  * Asked until it is known: the first look into the log only tells where it is, and the release of a write that was answered may still be on
- * its way.
+ * its way. On a busy machine Redis may count as lost for a moment.
  */
 async function known(document: string, options: AskOptions, of = app) {
+  const untilMs = performance.now() + 10_000;
   for (let attempt = 1; ; attempt++) {
     of.reset();
     const answer = await of.ask(document, options);
-    if (attempt < 20 && names(of)[0] !== 'Answer near-hit') continue;
+    if (names(of)[0] !== 'Answer near-hit' && performance.now() < untilMs) {
+      if (attempt > 20) await new Promise((resolve) => setTimeout(resolve, 50));
+      continue;
+    }
     expect(names(of)).toEqual(['Answer near-hit']);
     of.reset();
     return answer;
@@ -307,7 +311,7 @@ describe('a known answer is refused', () => {
     }
   });
 
-  test('to who has no points left, and costs as many as an execution', async () => {
+  test('to who has no points left, and costs one, whatever its operation costs', async () => {
     const limited = await liveApp({
       ...NEAR,
       databaseUrl: app.databaseUrl,
@@ -316,8 +320,10 @@ describe('a known answer is refused', () => {
     try {
       const ask = () => limited.ask('{ viewer { handle } projects(first: 1) { nodes { key } } }', { as: f.ada.id });
       const statuses = [];
-      for (let i = 0; i < 6; i++) statuses.push((await ask()).status);
-      expect(statuses).toEqual([200, 200, 200, 429, 429, 429]);
+      for (let i = 0; i < 10; i++) statuses.push((await ask()).status);
+      // It costs 3 where it runs: three of these would be all.
+      expect(statuses.filter((status) => status === 200).length).toBeGreaterThan(4);
+      expect(statuses.at(-1)).toBe(429);
       expect(names(limited)).toContain('Answer near-hit');
     } finally {
       await limited.close();
@@ -330,9 +336,11 @@ test('two processes under parallel writes and reads never show less than was ack
   const options = { as: f.ada.id, variables: { id } };
   let acknowledged = 0;
   let reads = 0;
-  let known = 0;
+  const known = () => [app, other].some((of) => names(of).includes('Answer near-hit'));
   const writer = async (of: LiveApp) => {
-    for (let i = 0; i < 25; i++) {
+    // At least 25, and until a reader has come between two of them.
+    for (let i = 0; i < 25 || (i < 500 && !known()); i++) {
+      await new Promise((resolve) => setTimeout(resolve, i % 10));
       const variables = { i: { id, description: `${Math.random()}` } };
       const { updateTask } = dataOf(await of.ask(RENAME, { as: f.ada.id, variables }));
       acknowledged = Math.max(acknowledged, updateTask.task.version);
@@ -349,9 +357,8 @@ test('two processes under parallel writes and reads never show less than was ack
     }
   };
   await Promise.all([app, other, app, other].map(reader));
-  for (const of of [app, other]) known += names(of).filter((name) => name === 'Answer near-hit').length;
   expect(reads).toBeGreaterThan(50);
-  expect(known).toBeGreaterThan(0);
+  expect(known()).toBe(true);
 });
 
 async function signTokenWith(scope: string, userId: UserId): Promise<string> {

@@ -28,8 +28,6 @@ export interface CachedResponse {
   readonly text: string;
   /** Names and values alternate, as `writeHead` takes them. */
   readonly headers: readonly string[];
-  /** The points that serving it costs, so that kept answers do not bypass the rate limit. */
-  readonly cost: number;
 }
 
 /** Identifies a request's answer for one viewer. */

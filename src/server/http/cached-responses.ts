@@ -12,6 +12,9 @@ import { type ApiRequest, REQUEST_ID_HEADER, type Received } from '../api-reques
 import { headersOf, type RateLimits } from '../rate-limit/rate-limit.js';
 import type { UnreadResponses } from './unread-responses.js';
 
+/** In points. It neither runs nor loads anything, whatever its operation costs. */
+const CACHED_COST = 1;
+
 export interface CachedResponsesOptions {
   readonly cache: Cache;
   readonly rateLimits?: RateLimits | undefined;
@@ -42,7 +45,7 @@ export class CachedResponses {
     const finding = identity && this.#responses.find(key, identity.userId, readSet);
     const answer = finding && (await finding);
     if (answer === undefined || !this.#unread.allows(caller, answer.text.length)) return undefined;
-    return { answer, caller, paid: await this.#rateLimits?.consume(caller, answer.cost) };
+    return { answer, caller, paid: await this.#rateLimits?.consume(caller, CACHED_COST) };
   }
 
   send({ answer, caller, paid }: FoundResponse, { id, startedMs }: ApiRequest, response: ServerResponse): void {

@@ -64,11 +64,11 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
       return send(options, exchange, await answer(options, exchange));
     },
     onSend: async ({ apiRequest, raw }, reply, payload) => {
-      const { received, sender, cacheableCost: cost } = apiRequest;
-      const isAnswer = received !== undefined && cost !== undefined && reply.statusCode === 200;
+      const { received, sender, isCacheable } = apiRequest;
+      const isAnswer = received !== undefined && isCacheable && reply.statusCode === 200;
       if (!isAnswer || sender?.identity === undefined) return payload;
       const lasting = headers.record(raw, reply.getHeaders());
-      responses.keep(received, sender.identity.userId, { text: payload as string, headers: lasting, cost });
+      responses.keep(received, sender.identity.userId, { text: payload as string, headers: lasting });
       return payload;
     },
   });
@@ -164,7 +164,7 @@ async function send(
   // The response of a mutation that has run is always sent.
   const mayWait = unread.allows(caller, bytes) || operation?.type === 'mutation';
   const { status, headers, text: sent } = mayWait ? head : refusal(mask);
-  if (mayWait && answered && operation !== undefined) apiRequest.markCacheable(operation.cost);
+  if (mayWait && answered) apiRequest.markCacheable();
   reply.code(status);
   for (const [name, value] of headers) reply.header(name, value);
   // Smaller responses are bounded by Node, which stops reading from a connection on which responses wait.

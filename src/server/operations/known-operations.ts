@@ -74,9 +74,8 @@ export class KnownOperations {
     const text = await this.#run(operation, context).catch(() => undefined);
     if (text === undefined) return false;
     const { outcome } = context;
-    const { type, cost } = outcome.operation ?? { type: 'query', cost: 1 };
-    if (type !== 'mutation' && !unread.allows(sender.caller, Buffer.byteLength(text))) return false;
-    const answer = { text, headers: sent, cost };
+    if (outcome.operation?.type !== 'mutation' && !unread.allows(sender.caller, Buffer.byteLength(text))) return false;
+    const answer = { text, headers: sent };
     if (outcome.answered) responses.keep(received, sender.identity.userId, answer);
     responses.send({ answer, caller: sender.caller, paid: outcome.rateLimit }, request, response);
     return true;

@@ -49,6 +49,7 @@ export interface AppOptions
       | 'subscriptionLimits'
       | 'explorer'
       | 'timeLimits'
+      | 'compression'
       | 'knownOperations'
     > {
   /** Builds what the API reads and writes through. Default `createCore`; the benchmark measures others beside it. */

@@ -118,6 +118,7 @@ function appOptions(config: Config, { databaseUrl, redis, redisGroup: group }: S
     maxUnreadBytes: config.maxUnreadBytes,
     monitorShare: MONITOR_SHARE,
     production,
+    compression: config.compression,
     knownOperations: config.knownOperations,
     introspection: config.introspection,
     ...config.access,

@@ -33,6 +33,7 @@ test('a laptop needs no variable at all', () => {
     maxLoads: 10,
     maxResponseBytes: 4 * 1024 * 1024,
     maxUnreadBytes: 64 * 1024 * 1024,
+    compression: true,
     knownOperations: true,
     introspection: true,
     persistedDocuments: undefined,

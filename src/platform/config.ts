@@ -96,6 +96,7 @@ export const variables = z.object({
     .default(10),
   MAX_RESPONSE_MB: megabytes(4),
   MAX_UNREAD_MB: megabytes(64),
+  COMPRESSION: z.enum(['on', 'off'], 'expected on or off').default('on'),
   KNOWN_OPERATIONS: z.enum(['on', 'off'], 'expected on or off').default('on'),
   INTROSPECTION: z.enum(['on', 'off'], 'expected on or off').optional(),
   PERSISTED_DOCUMENTS: z.string().optional(),
@@ -132,6 +133,8 @@ export interface Config {
   readonly maxResponseBytes: number;
   /** Maximum total size of responses in this process that clients have not read, in bytes. */
   readonly maxUnreadBytes: number;
+  /** Whether responses are compressed for clients that accept it. */
+  readonly compression: boolean;
   /** Whether operations of known documents are answered without Apollo. */
   readonly knownOperations: boolean;
   /** Whether introspection is answered. */
@@ -189,6 +192,7 @@ function configOf(v: z.infer<typeof variables>): Config {
     maxLoads: v.MAX_LOADS,
     maxResponseBytes: v.MAX_RESPONSE_MB * 1024 * 1024,
     maxUnreadBytes: v.MAX_UNREAD_MB * 1024 * 1024,
+    compression: v.COMPRESSION === 'on',
     knownOperations: v.KNOWN_OPERATIONS === 'on',
     introspection: v.INTROSPECTION === undefined ? v.NODE_ENV !== 'production' : v.INTROSPECTION === 'on',
     persistedDocuments: persistedDocuments(v),

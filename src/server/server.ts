@@ -18,6 +18,7 @@ import { type AdmissionOptions, admission, type ScopeOptions } from './admission
 import { decorateRequests } from './api-request.js';
 import { createApollo } from './apollo.js';
 import { CachedResponses } from './http/cached-responses.js';
+import { encodingFor as acceptedEncoding } from './http/compression.js';
 import { serveQueries } from './http/endpoint.js';
 import type { ExplorerOptions } from './http/explorer.js';
 import { addHttpCache } from './http/http-cache.js';
@@ -82,6 +83,8 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, Sc
    * yes.
    */
   readonly knownOperations?: boolean;
+  /** Whether responses are compressed for clients that accept it. Default: yes. */
+  readonly compression?: boolean;
   /** Absent: clients send any document. */
   readonly persistedDocuments?: Pick<PersistedDocumentsOptions, 'manifest' | 'mode'>;
   /** Defaults: see subscription-limits.ts. */
@@ -110,7 +113,8 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   await addHttpSecurity(app, options);
   addHttpCache(app, ENDPOINT);
   const unread = new UnreadResponses({ maxBytes: options.maxUnreadBytes, stallMs: options.unreadStallMs });
-  const responses = new CachedResponses({ ...options, unread });
+  const encodingFor = options.compression === false ? () => undefined : acceptedEncoding;
+  const responses = new CachedResponses({ ...options, unread, encodingFor });
   const headers = new RecordedHeaders();
   const admit = admission(options);
   const registered = registration ? operations.registered : undefined;
@@ -118,7 +122,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const known = options.knownOperations === false ? undefined : new KnownOperations(stages);
   // Pacing wraps the pipeline, which wraps Fastify: a request passes them in the reverse order of these calls.
   serveRequests(app, ENDPOINT, { ...options, admit, responses, known });
-  serveQueries(app, ENDPOINT, { ...options, apollo, responses, headers, documents, unread, mask, admit });
+  serveQueries(app, ENDPOINT, { ...options, apollo, responses, headers, documents, unread, mask, admit, encodingFor });
   paceRequests(app.server, { connections, addressOf: addressOf(options) });
   closePipelinedResponses(app.server);
   const limits = options.subscriptionLimits;

@@ -10,6 +10,7 @@ import type { RateState } from '../../graphql/rate-state.js';
 import type { Sender } from '../admission.js';
 import { type ApiRequest, REQUEST_ID_HEADER, type Received } from '../api-request.js';
 import { headersOf, type RateLimits } from '../rate-limit/rate-limit.js';
+import { CompressedTexts, type Encoding, type EncodingFor } from './compression.js';
 import type { UnreadResponses } from './unread-responses.js';
 
 /** In points. It neither runs nor loads anything, whatever its operation costs. */
@@ -19,6 +20,7 @@ export interface CachedResponsesOptions {
   readonly cache: Cache;
   readonly rateLimits?: RateLimits | undefined;
   readonly unread: UnreadResponses;
+  readonly encodingFor: EncodingFor;
 }
 
 /** A response that is proved, paid for and within its caller's limits. */
@@ -29,15 +31,25 @@ export interface FoundResponse {
   readonly paid: RateState | undefined;
 }
 
+interface Outgoing {
+  readonly response: ServerResponse;
+  readonly body: string | Buffer;
+  /** Absent: the body is the text. */
+  readonly encoding?: Encoding;
+}
+
 export class CachedResponses {
   readonly #responses: ResponseCache;
   readonly #rateLimits: RateLimits | undefined;
   readonly #unread: UnreadResponses;
+  readonly #encodingFor: EncodingFor;
+  readonly #compressed = new CompressedTexts<CachedResponse>();
 
-  constructor({ cache, rateLimits, unread }: CachedResponsesOptions) {
+  constructor({ cache, rateLimits, unread, encodingFor }: CachedResponsesOptions) {
     this.#responses = new ResponseCache(cache);
     this.#rateLimits = rateLimits;
     this.#unread = unread;
+    this.#encodingFor = encodingFor;
   }
 
   /** @throws RATE_LIMITED */
@@ -48,14 +60,26 @@ export class CachedResponses {
     return { answer, caller, paid: await this.#rateLimits?.consume(caller, CACHED_COST) };
   }
 
-  send({ answer, caller, paid }: FoundResponse, { id, startedMs }: ApiRequest, response: ServerResponse): void {
-    const { text, headers } = answer;
-    const bytes = Buffer.byteLength(text);
+  send(found: FoundResponse, request: ApiRequest, response: ServerResponse): void {
+    const { text } = found.answer;
+    const encoding = this.#encodingFor(response.req.headers['accept-encoding'], text.length);
+    const plain = () => this.#write(found, request, { response, body: text });
+    if (encoding === undefined) plain();
+    else {
+      const send = (body: Buffer) => this.#write(found, request, { response, body, encoding });
+      void this.#compressed.of(found.answer, encoding).then(send, plain);
+    }
+  }
+
+  #write({ answer, caller, paid }: FoundResponse, { id, startedMs }: ApiRequest, to: Outgoing): void {
+    const { response, body, encoding } = to;
+    const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
     const own = ['content-length', String(bytes), REQUEST_ID_HEADER, id];
+    if (encoding !== undefined) own.push('content-encoding', encoding);
     own.push('server-timing', `total;dur=${(performance.now() - startedMs).toFixed(2)}`);
     if (paid !== undefined) own.push(...headersOf(paid).flat());
-    response.writeHead(200, [...headers, ...own]);
-    response.end(text);
+    response.writeHead(200, [...answer.headers, ...own]);
+    response.end(body);
     // By now the network has usually taken all of it.
     if (!response.writableFinished) this.#unread.track(response, caller, bytes);
   }

@@ -2,6 +2,7 @@
  * The last stages of a request to the API, in Fastify: its body is parsed, Apollo Server runs its operation, and the
  * response is sent. A request that comes straight from its client is admitted first, before its body is read.
  */
+import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { type ApolloServer, HeaderMap, type HTTPGraphQLResponse } from '@apollo/server';
 import type { FastifyInstance, FastifyReply, FastifyRequest, RequestPayload } from 'fastify';
@@ -16,6 +17,7 @@ import type { RateLimits } from '../rate-limit/rate-limit.js';
 import { emptyOutcome, type OperationOutcome, RequestContext } from '../request-context.js';
 import { ArrivingBodies } from './arriving-bodies.js';
 import type { CachedResponses } from './cached-responses.js';
+import { compress, type EncodingFor } from './compression.js';
 import type { RecordedHeaders } from './recorded-headers.js';
 import { clientGone, RequestLifetime } from './request-lifetime.js';
 import { tooManyUnread, type UnreadResponses } from './unread-responses.js';
@@ -32,6 +34,7 @@ export interface EndpointOptions {
   readonly documents: Documents;
   readonly headers: RecordedHeaders;
   readonly unread: UnreadResponses;
+  readonly encodingFor: EncodingFor;
   readonly mask: ErrorMask;
   /** @throws the refusal of the request */
   readonly admit: Admit;
@@ -66,12 +69,28 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
     onSend: async ({ apiRequest, raw }, reply, payload) => {
       const { received, sender, isCacheable } = apiRequest;
       const isAnswer = received !== undefined && isCacheable && reply.statusCode === 200;
-      if (!isAnswer || sender?.identity === undefined) return payload;
-      const lasting = headers.record(raw, reply.getHeaders());
-      responses.keep(received, sender.identity.userId, { text: payload as string, headers: lasting });
-      return payload;
+      if (isAnswer && sender?.identity !== undefined) {
+        const lasting = headers.record(raw, reply.getHeaders());
+        responses.keep(received, sender.identity.userId, { text: payload as string, headers: lasting });
+      }
+      return encoded(options, raw, { reply, payload });
     },
   });
+}
+
+/** The last step, so that what is kept and what ETags are made of is not compressed. */
+async function encoded(
+  { encodingFor }: EndpointOptions,
+  { headers }: IncomingMessage,
+  { reply, payload }: { reply: FastifyReply; payload: unknown },
+): Promise<unknown> {
+  if (typeof payload !== 'string') return payload;
+  const encoding = encodingFor(headers['accept-encoding'], payload.length);
+  if (encoding === undefined) return payload;
+  const etag = reply.getHeader('etag');
+  if (typeof etag === 'string') reply.header('etag', `W/${etag}`); // the bytes depend on the encoding
+  reply.header('content-encoding', encoding).removeHeader('content-length');
+  return compress(payload, encoding);
 }
 
 /** @throws UNAUTHENTICATED before a long body is read that could not contain an answerable request */

@@ -10,7 +10,7 @@ import type { Context } from '../../graphql/context.js';
 const REVALIDATE = 'private, no-cache';
 const NEVER = 'no-store';
 /** Request headers that a response depends on, in addition to the URL. */
-const VARY = 'Accept, Authorization, X-Consistency, X-Cache-Trace, Apollo-Cache-Debugging';
+const VARY = 'Accept, Accept-Encoding, Authorization, X-Consistency, X-Cache-Trace, Apollo-Cache-Debugging';
 
 /** Marks responses that HTTP caches can store. */
 export function httpCachePlugin(): ApolloServerPlugin<Context> {

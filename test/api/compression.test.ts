@@ -1,0 +1,104 @@
+/** Responses are compressed for clients that accept it, whichever way they take, and say the same. */
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { headersFor, type TestApp, testApp } from '../support/app.js';
+import { type Fixture, fixture } from '../support/fixture.js';
+
+const DECOMPRESS = { br: promisify(brotliDecompress), gzip: promisify(gunzip) };
+const LIST = '{ tasks(first: 50) { nodes { id title identifier project { id name } assignee { name } } } }';
+const SMALL = '{ viewer { handle } }';
+
+let app: TestApp;
+let f: Fixture;
+beforeAll(async () => {
+  app = await testApp({ nearCacheBytes: 16 * 1024 * 1024 });
+  f = await fixture(app);
+});
+afterAll(() => app?.close());
+
+async function ask(encodings: string | undefined, { query = LIST, to = app, method = 'POST', more = {} } = {}) {
+  const headers = {
+    ...(await headersFor({ as: f.ada.id })),
+    'content-type': 'application/json',
+    ...(encodings !== undefined && { 'accept-encoding': encodings }),
+    ...more,
+  };
+  const body = JSON.stringify({ query });
+  const {
+    rawPayload,
+    headers: given,
+    statusCode,
+  } = await to.server.inject({
+    method: method as 'POST',
+    url: method === 'GET' ? `/graphql?query=${encodeURIComponent(query)}` : '/graphql',
+    headers:
+      method === 'GET'
+        ? { ...headers, 'apollo-require-preflight': '1' }
+        : { ...headers, 'content-length': String(body.length) },
+    ...(method === 'POST' && { payload: body }),
+  });
+  const encoding = given['content-encoding'] as keyof typeof DECOMPRESS | undefined;
+  const text = String(encoding === undefined ? rawPayload : await DECOMPRESS[encoding](rawPayload));
+  return { statusCode, encoding, bytes: rawPayload.length, headers: given, text };
+}
+
+describe('a response', () => {
+  test.each([
+    ['br', 'gzip, deflate, br'],
+    ['gzip', 'gzip, deflate'],
+    ['gzip', 'br;q=0.2, gzip;q=0.9'],
+    [undefined, 'identity'],
+    [undefined, 'br;q=0, gzip;q=0'],
+    [undefined, undefined],
+  ] as const)('is sent as %s to a client that accepts %s, and is the same to the byte', async (expected, accepted) => {
+    const plain = await ask(undefined);
+    // Of the first ones some go through Apollo, of the last ones all are kept.
+    for (let time = 0; time < 6; time++) {
+      const { encoding, text, bytes, headers } = await ask(accepted);
+      expect([encoding, text]).toEqual([expected, plain.text]);
+      expect(Number(headers['content-length'])).toBe(bytes);
+      if (expected !== undefined) expect(bytes).toBeLessThan(plain.bytes / 3);
+    }
+  });
+
+  test('that is small is sent as it is', async () => {
+    expect((await ask('br', { query: SMALL })).encoding).toBeUndefined();
+  });
+
+  test('whose errors are long is compressed, too', async () => {
+    const query = `{ ${Array.from({ length: 30 }, (_, n) => `a${n}: nothing${n}`).join(' ')} }`;
+    const { statusCode, encoding, text } = await ask('gzip', { query });
+    expect([statusCode, encoding]).toEqual([400, 'gzip']);
+    expect(JSON.parse(text).errors.length).toBeGreaterThan(10);
+  });
+
+  test('is never compressed where that is switched off', async () => {
+    const off = await testApp({ databaseUrl: app.databaseUrl, group: app.group, app: { compression: false } });
+    try {
+      for (let time = 0; time < 3; time++) expect((await ask('br', { to: off })).encoding).toBeUndefined();
+    } finally {
+      await off.close();
+    }
+  });
+});
+
+test('to a GET it has a weak ETag, since its bytes depend on the encoding, and is not sent again to a client that has it', async () => {
+  const plain = await ask(undefined, { method: 'GET' });
+  const small = await ask('br', { method: 'GET' });
+  expect(small.headers.vary).toMatch(/Accept-Encoding/);
+  expect([plain.headers.etag, small.headers.etag]).toEqual([plain.headers.etag, `W/${plain.headers.etag}`]);
+  const again = await ask('br', { method: 'GET', more: { 'if-none-match': small.headers.etag } });
+  expect([again.statusCode, again.bytes, again.encoding]).toEqual([304, 0, undefined]);
+});
+
+test('after a write the next one shows it', async () => {
+  const [{ id }] = f.opsTasks as [Fixture['opsTasks'][number]];
+  for (const title of ['One', 'Two', 'Three']) {
+    for (let time = 0; time < 3; time++) await ask('br');
+    const input = { id, title: `Renamed ${title}` };
+    const mutation = 'mutation($input: UpdateTaskInput!) { updateTask(input: $input) { errors { code } } }';
+    await app.ask(mutation, { as: f.ada.id, variables: { input } });
+    expect((await ask('br')).text).toContain(`Renamed ${title}`);
+  }
+});

@@ -225,13 +225,22 @@ function readinessCheck(background: BackgroundConnection, store: Store, relay: R
   );
   return shared(async () => {
     const postgres = await withTimeout(ping(), READINESS_MS).catch(() => false);
-    const state = stateOf(await store.head().catch(() => undefined), relay);
+    const state = await store.head().then((head) => stateOf(head, relay), downOf);
     return { postgres, redis: store.kind === 'redis' ? state : `${state} (in this process)` };
   });
 }
 
-function stateOf(head: Head | undefined, relay: Relay): string {
-  if (head === undefined) return 'down';
+/** The reason without addresses and names of hosts: /readyz is open to everyone who can reach the server. */
+function downOf(error: unknown): string {
+  const reason = error instanceof Error ? error.message.replace(/^Redis: /, '') : String(error);
+  const shown = reason
+    .replaceAll(/\b(E[A-Z_]{4,}) \S+/g, '$1') // Node: connect ECONNREFUSED 10.0.0.7:6379
+    .replaceAll(/\S+:\d{2,5}\b/g, '…')
+    .replace(/(altnames): .*/, '$1');
+  return `down: ${shown}`;
+}
+
+function stateOf(head: Head, relay: Relay): string {
   if (head.refusal !== undefined) return `refuses writes: ${head.refusal}`;
   if (relay.refused) {
     return (

@@ -5,6 +5,7 @@
  */
 import calculateSlot from 'cluster-key-slot';
 import { type Cluster, Redis, type RedisOptions } from 'ioredis';
+import { ConnectionFailure } from './connection-failure.js';
 import { SendsOnce } from './sends-once.js';
 import { withTimeout } from './with-timeout.js';
 
@@ -55,6 +56,8 @@ export interface Connection {
    * 0, which may belong to another installation.
    */
   readonly selected: boolean;
+  /** Why there is no connection, in words; undefined while there is one, or when it has only just been lost. */
+  readonly failure: string | undefined;
   /** The server's refusal of SELECT, for as long as no later SELECT has succeeded. */
   readonly refusal: Error | undefined;
   /** Leaves the connection that keys with this hash tag go by: it does not answer. The next is made by itself. */
@@ -123,6 +126,8 @@ function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Red
 function openSingle(place: SinglePlace, options: ConnectOptions): Connection {
   const { waitMs, once } = options;
   const client = singleClient(place, options);
+  const failure = new ConnectionFailure();
+  failure.watch(client);
   const selection = new Selection(client, 'server' in place ? (place.server.db ?? 0) : databaseIn(place.url), waitMs);
   let server: Server | undefined;
   client.on('ready', async () => {
@@ -142,6 +147,9 @@ function openSingle(place: SinglePlace, options: ConnectOptions): Connection {
     },
     get refusal() {
       return selection.refusal;
+    },
+    get failure() {
+      return failure.text;
     },
     drop: () => {
       if (client.status === 'ready') client.disconnect(true);
@@ -210,6 +218,8 @@ function clusterClient(place: ClusterPlace, { waitMs, once }: ConnectOptions): C
 
 function openCluster(place: ClusterPlace, options: ConnectOptions): Connection {
   const client = clusterClient(place, options);
+  const failure = new ConnectionFailure();
+  failure.watch(client);
   const nodes = watchNodes(client, options);
   const nodeOf = (hashTag: string) => {
     const name = client.slots[calculateSlot(hashTag)]?.[0];
@@ -222,6 +232,9 @@ function openCluster(place: ClusterPlace, options: ConnectOptions): Connection {
     serverOf: (hashTag) => nodeOf(hashTag)?.server,
     selected: true, // a Cluster has one database
     refusal: undefined,
+    get failure() {
+      return failure.text;
+    },
     drop: (hashTag) => {
       const node = nodeOf(hashTag)?.node;
       // Not again: a cluster that misses a node asks the others who has its slots now.

@@ -219,7 +219,10 @@ export class Groups {
         this.limited(`its database is refused, so nothing is cached: ${connection.refusal.message}`);
         throw connection.refusal;
       }
-      if (server === undefined || !connection.selected) throw new Error('there is no connection');
+      if (server === undefined || !connection.selected) {
+        const { failure } = connection;
+        throw new Error(`there is no connection${failure === undefined ? '' : `: ${failure}`}`);
+      }
       corkForNow(connection.client);
       const value = await withTimeout(run(connection.client, server), this.#waitMs);
       group.outage.answered();

@@ -1,0 +1,95 @@
+/** Why Redis is away is said in words: in errors and so in the log, and on /readyz, there without addresses. */
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openStore } from '../../src/core.js';
+import { startRedis } from '../../src/development/embedded/redis.js';
+import type { RedisPlace } from '../../src/engine/redis/index.js';
+import { createLog } from '../../src/platform/log.js';
+import { eventually, testApp } from '../support/app.js';
+
+type Server = NonNullable<Awaited<ReturnType<typeof startRedis>>>;
+
+let open: Server;
+let locked: Server;
+beforeAll(async () => {
+  open = (await startRedis()) as Server;
+  locked = (await startRedis()) as Server;
+  const redis = new Redis(locked.url);
+  await redis.config('SET', 'requirepass', 'secret');
+  redis.disconnect();
+});
+afterAll(async () => {
+  await open?.stop();
+  await locked?.stop();
+});
+
+const at = ({ url }: Server, login = '', protocol = 'redis') => {
+  const { host } = new URL(url);
+  return { url: `${protocol}://${login}${host}` };
+};
+
+describe('a store says why there is no connection', () => {
+  test.each<[string, () => RedisPlace, RegExp]>([
+    ['a password is missing', () => at(locked), /NOAUTH Authentication required/],
+    ['the password is wrong', () => at(locked, ':other@'), /WRONGPASS invalid username-password pair/],
+    [
+      'a Cluster whose nodes want a password',
+      () => ({ cluster: [addressOf(locked)] }),
+      /NOAUTH Authentication required/,
+    ],
+    ['nothing listens', () => ({ url: 'redis://127.0.0.1:1' }), /connect ECONNREFUSED 127\.0\.0\.1:1/],
+    ['no such host', () => ({ url: 'redis://nowhere.invalid:6379' }), /ENOTFOUND|EAI_AGAIN/],
+    [
+      'no Sentinel is there',
+      () => ({ sentinels: [{ host: '127.0.0.1', port: 1 }], master: 'm' }),
+      /no Sentinel answers: failed to connect to sentinel 127\.0\.0\.1:1/,
+    ],
+  ])('%s', async (_, place, reason) => {
+    const store = await openStore(place(), createLog('silent'));
+    try {
+      await eventually(() => expect(store.head()).rejects.toThrow(reason));
+    } finally {
+      await store.close();
+    }
+  });
+
+  test('and no longer, once there is one', async () => {
+    const server = (await startRedis()) as Server;
+    const redis = new Redis(server.url);
+    await redis.config('SET', 'requirepass', 'secret');
+    const store = await openStore(at(server, ':later@'), createLog('silent'));
+    try {
+      await eventually(() => expect(store.head()).rejects.toThrow(/WRONGPASS/));
+      await redis.config('SET', 'requirepass', 'later');
+      await eventually(() => store.head());
+    } finally {
+      redis.disconnect();
+      await store.close();
+      await server.stop();
+    }
+  });
+});
+
+test('/readyz says it, too, but no address', async () => {
+  const server = (await startRedis()) as Server;
+  const app = await testApp({ redisUrl: server.url });
+  try {
+    const redis = async () => (await app.server.inject('/readyz')).json().redis;
+    expect(await redis()).toBe('up');
+    const admin = new Redis(server.url);
+    await admin.config('SET', 'requirepass', 'secret');
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await eventually(async () => expect(await redis()).toMatch(/^down: there is no connection: .*NOAUTH/));
+    admin.disconnect();
+    await server.stop();
+    await eventually(async () => expect(await redis()).toBe('down: there is no connection: connect ECONNREFUSED'));
+  } finally {
+    await app.close();
+    await server.stop();
+  }
+});
+
+function addressOf({ url }: Server) {
+  const { hostname: host, port } = new URL(url);
+  return { host, port: Number(port) };
+}

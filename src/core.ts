@@ -32,6 +32,7 @@ import {
   requireTriggers,
 } from './engine/postgres/index.js';
 import { databaseIn, type OutageListener, type RedisPlace, RedisStore, withTimeout } from './engine/redis/index.js';
+import { ERROR_CODES } from './graphql/errors.js';
 import { ConfigError } from './platform/config-error.js';
 import type { Log } from './platform/log.js';
 import { createMetrics } from './platform/metrics.js';
@@ -119,7 +120,7 @@ export function createCore(options: CoreOptions) {
   const coverage = options.checkCoverage ? new Coverage(allRowSets) : undefined;
   const db = openCoreDatabase(options, coverage);
   const background = new BackgroundConnection(options.databaseUrl);
-  const metrics = createMetrics(() => cached.cache);
+  const metrics = createMetrics(() => cached.cache, ERROR_CODES);
   const statistics = new Statistics({ store, clock: systemClock });
   const cached: ReturnType<typeof cacheDatabase> = cacheDatabase({
     ...options,

@@ -132,13 +132,21 @@ function codeOfStatus(error: unknown): string | undefined {
   return code === undefined && http?.status === 400 ? 'BAD_REQUEST' : undefined;
 }
 
+const INTERNAL = 'INTERNAL_SERVER_ERROR';
+
+/** Of all errors that clients are sent. */
+export const ERROR_CODES: readonly string[] = [...SHOWN, INTERNAL];
+
 /** Hides internal errors from clients. They get a request id; the log contains it with the cause. */
 export class ErrorMask {
   readonly #log: Log;
+  readonly #onError: (code: string) => void;
   readonly #requestIds = new WeakMap<object, string>();
 
-  constructor(log: Log) {
+  /** @param onError called for each error that is sent */
+  constructor(log: Log, onError: (code: string) => void) {
     this.#log = log;
+    this.#onError = onError;
   }
 
   /** Assigns errors to a request. Errors before a request has its context get an id of their own. */
@@ -148,6 +156,12 @@ export class ErrorMask {
 
   /** For Apollo's `formatError`. */
   readonly format = (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
+    const shown = this.#shown(formatted, error);
+    this.#onError(String(shown.extensions?.['code'] ?? INTERNAL));
+    return shown;
+  };
+
+  #shown(formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError {
     const slow = queryTimeoutIn(error);
     if (slow !== undefined) {
       this.#log.warn({ path: formatted.path }, `a read was cancelled: ${slow.message}`);
@@ -162,7 +176,7 @@ export class ErrorMask {
       message: 'Something went wrong on our side.',
       ...(formatted.path && { path: formatted.path }),
       ...(formatted.locations && { locations: formatted.locations }),
-      extensions: { code: 'INTERNAL_SERVER_ERROR', requestId },
+      extensions: { code: INTERNAL, requestId },
     };
-  };
+  }
 }

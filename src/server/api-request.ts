@@ -8,7 +8,7 @@
  * | arrived | `id`; `startedMs`, after a wait on a busy process; `received`, if the response may be cached | http/request-pipeline.ts |
  * | admitted | `sender` | http/request-pipeline.ts, or http/endpoint.ts |
  * | known operation | `context`, unless only Apollo can tell what is asked | operations/known-operations.ts |
- * | Apollo | `isCacheable`, if the response may be kept | http/endpoint.ts |
+ * | Apollo | `operationName`; `isCacheable`, if the response may be kept | http/endpoint.ts |
  *
  * What the execution of its operation finds out is in `OperationOutcome` (request-context.ts).
  */
@@ -43,6 +43,7 @@ export class ApiRequest {
   #sender: Sender | undefined;
   #context: RequestContext | undefined;
   #isCacheable = false;
+  #operationName: string | undefined;
 
   constructor({ headers }: Pick<IncomingMessage, 'headers'>) {
     this.#givenId = headers[REQUEST_ID_HEADER];
@@ -91,6 +92,15 @@ export class ApiRequest {
 
   markCacheable(): void {
     this.#isCacheable = true;
+  }
+
+  /** Of an operation that Apollo has run, for the metrics. */
+  get operationName(): string | undefined {
+    return this.#operationName;
+  }
+
+  nameOperation(name: string | undefined): void {
+    this.#operationName = name;
   }
 
   async #admitted(begin: () => Promise<Sender>): Promise<Sender> {

@@ -16,6 +16,7 @@ import type { RateLimits } from './rate-limit/rate-limit.js';
 
 /** An operation that may run. */
 export interface AcceptedOperation {
+  readonly name: string | undefined;
   readonly type: `${OperationTypeNode}`;
   /** In points. */
   readonly cost: number;

@@ -13,6 +13,7 @@ import { ErrorMask } from '../graphql/errors.js';
 import { MAX_BODY_BYTES } from '../graphql/limits.js';
 import { DEFAULT_HTTP_CONNECTION_LIMITS } from '../platform/http-connection-limits.js';
 import type { Log } from '../platform/log.js';
+import type { Metrics } from '../platform/metrics.js';
 import type { SubscriptionLimits } from '../platform/subscription-limits.js';
 import { type AdmissionOptions, admission, type ScopeOptions } from './admission.js';
 import { decorateRequests } from './api-request.js';
@@ -72,7 +73,7 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, Sc
   /** For /readyz. */
   readonly readiness: () => Promise<Readiness>;
   /** Metrics in Prometheus's text format. */
-  readonly metrics: { readonly contentType: string; text(): Promise<string>; unlistedDocument(): void };
+  readonly metrics: Pick<Metrics, 'contentType' | 'text' | 'unlistedDocument' | 'requests'>;
   /**
    * Whether the processing time of a caller's documents, bodies and messages is limited: see time-budget.ts. Default:
    * no.
@@ -96,7 +97,8 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, Sc
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
   const { log, persistedDocuments, maxResponseBytes = MAX_RESPONSE_BYTES } = options;
   const app = createFastify(options);
-  const mask = new ErrorMask(log);
+  const { requests } = options.metrics;
+  const mask = new ErrorMask(log, requests.error);
   answerHttpErrors(app, ENDPOINT, mask);
   const unlisted = options.metrics.unlistedDocument;
   const listed = persistedDocuments && new PersistedDocuments({ ...persistedDocuments, log, unlisted });
@@ -114,7 +116,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   addHttpCache(app, ENDPOINT);
   const unread = new UnreadResponses({ maxBytes: options.maxUnreadBytes, stallMs: options.unreadStallMs });
   const encodingFor = options.compression === false ? () => undefined : acceptedEncoding;
-  const responses = new CachedResponses({ ...options, unread, encodingFor });
+  const responses = new CachedResponses({ ...options, unread, encodingFor, requests });
   const headers = new RecordedHeaders();
   const admit = admission(options);
   const registered = registration ? operations.registered : undefined;
@@ -122,7 +124,18 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const known = options.knownOperations === false ? undefined : new KnownOperations(stages);
   // Pacing wraps the pipeline, which wraps Fastify: a request passes them in the reverse order of these calls.
   serveRequests(app, ENDPOINT, { ...options, admit, responses, known });
-  serveQueries(app, ENDPOINT, { ...options, apollo, responses, headers, documents, unread, mask, admit, encodingFor });
+  serveQueries(app, ENDPOINT, {
+    ...options,
+    apollo,
+    responses,
+    headers,
+    documents,
+    unread,
+    mask,
+    admit,
+    encodingFor,
+    requests,
+  });
   paceRequests(app.server, { connections, addressOf: addressOf(options) });
   closePipelinedResponses(app.server);
   const limits = options.subscriptionLimits;

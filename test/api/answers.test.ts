@@ -91,6 +91,8 @@ describe('an answer that is known', () => {
       'x-content-type-options': 'nosniff',
     });
     expect(last.headers['server-timing']).toMatch(/^total;dur=/);
+    expect(last.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
+    expect(last.headers['x-request-id']).not.toBe(first.headers['x-request-id']);
   });
 
   test('is one for each viewer, document, set of variables, operation name and media type', async () => {

@@ -1,46 +1,41 @@
 /** Responses are compressed for clients that accept it, whichever way they take, and say the same. */
+import { type IncomingMessage, request } from 'node:http';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { headersFor, type TestApp, testApp } from '../support/app.js';
+import { headersFor } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
+import { type LiveApp, liveApp } from '../support/live.js';
 
 const DECOMPRESS = { br: promisify(brotliDecompress), gzip: promisify(gunzip) };
 const LIST = '{ tasks(first: 50) { nodes { id title identifier project { id name } assignee { name } } } }';
 const SMALL = '{ viewer { handle } }';
 
-let app: TestApp;
+let app: LiveApp;
 let f: Fixture;
 beforeAll(async () => {
-  app = await testApp({ nearCacheBytes: 16 * 1024 * 1024 });
+  app = await liveApp({ nearCacheBytes: 16 * 1024 * 1024 });
   f = await fixture(app);
 });
 afterAll(() => app?.close());
 
 async function ask(encodings: string | undefined, { query = LIST, to = app, method = 'POST', more = {} } = {}) {
+  const body = method === 'POST' ? JSON.stringify({ query }) : '';
   const headers = {
     ...(await headersFor({ as: f.ada.id })),
-    'content-type': 'application/json',
+    ...(body !== '' && { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) }),
     ...(encodings !== undefined && { 'accept-encoding': encodings }),
     ...more,
   };
-  const body = JSON.stringify({ query });
-  const {
-    rawPayload,
-    headers: given,
-    statusCode,
-  } = await to.server.inject({
-    method: method as 'POST',
-    url: method === 'GET' ? `/graphql?query=${encodeURIComponent(query)}` : '/graphql',
-    headers:
-      method === 'GET'
-        ? { ...headers, 'apollo-require-preflight': '1' }
-        : { ...headers, 'content-length': String(body.length) },
-    ...(method === 'POST' && { payload: body }),
+  const url = method === 'GET' ? `${to.url}?query=${encodeURIComponent(query)}` : to.url;
+  // Not fetch, which decompresses by itself.
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    request(url, { method, headers, agent: false }, resolve).once('error', reject).end(body);
   });
-  const encoding = given['content-encoding'] as keyof typeof DECOMPRESS | undefined;
-  const text = String(encoding === undefined ? rawPayload : await DECOMPRESS[encoding](rawPayload));
-  return { statusCode, encoding, bytes: rawPayload.length, headers: given, text };
+  const bytes = Buffer.concat(await response.toArray());
+  const encoding = response.headers['content-encoding'] as keyof typeof DECOMPRESS | undefined;
+  const text = String(encoding === undefined ? bytes : await DECOMPRESS[encoding](bytes));
+  return { statusCode: response.statusCode, encoding, bytes: bytes.length, headers: response.headers, text };
 }
 
 describe('a response', () => {
@@ -74,7 +69,7 @@ describe('a response', () => {
   });
 
   test('is never compressed where that is switched off', async () => {
-    const off = await testApp({ databaseUrl: app.databaseUrl, group: app.group, app: { compression: false } });
+    const off = await liveApp({ databaseUrl: app.databaseUrl, group: app.group, app: { compression: false } });
     try {
       for (let time = 0; time < 3; time++) expect((await ask('br', { to: off })).encoding).toBeUndefined();
     } finally {

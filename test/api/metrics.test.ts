@@ -1,7 +1,8 @@
 /** /metrics: what an operator watches, open in development and closed without a scope in production. */
-import { expect, test } from 'vitest';
-import { testApp } from '../support/app.js';
-import { fixture } from '../support/fixture.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { dataOf, headersFor, testApp } from '../support/app.js';
+import { type Fixture, fixture } from '../support/fixture.js';
+import { type LiveApp, liveApp } from '../support/live.js';
 
 test('metrics count cached calls, and name everything that should never happen', async () => {
   const app = await testApp();
@@ -25,4 +26,66 @@ test('metrics count cached calls, and name everything that should never happen',
     expect(body).toContain(`# TYPE ${name}`);
   }
   await app.close();
+});
+
+describe('requests are counted', () => {
+  let app: LiveApp;
+  let f: Fixture;
+  beforeAll(async () => {
+    app = await liveApp({ nearCacheBytes: 16 * 1024 * 1024 });
+    f = await fixture(app, 3);
+  });
+  afterAll(() => app?.close());
+
+  async function samples(): Promise<Map<string, number>> {
+    const { body } = await app.server.inject({ url: '/metrics' });
+    const lines = body.split('\n').filter((line) => line.startsWith('tasks_'));
+    return new Map(
+      lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ')))]),
+    );
+  }
+  const countOf = (labels: string) => `tasks_request_duration_seconds_count{${labels}}`;
+  const post = async (body: object) => {
+    const headers = { ...(await headersFor({ as: f.ada.id })), 'content-type': 'application/json' };
+    const response = await fetch(app.url, { method: 'POST', headers, body: JSON.stringify(body) });
+    await response.text();
+    return response.status;
+  };
+
+  test('by operation, how they were answered, and status', async () => {
+    const ask = (n: number) => post({ query: 'query Board { projects { nodes { key } } }', extra: n });
+    for (let n = 0; n < 4; n++) expect(await ask(0)).toBe(200);
+    for (let n = 1; n < 4; n++) expect(await ask(n)).toBe(200);
+    await post({ query: '{ nothing }' });
+    const found = await samples();
+    const of = (answered: string) => found.get(countOf(`operation="Board",answered="${answered}",status="200"`)) ?? 0;
+    expect(of('apollo') + of('known') + of('kept')).toBe(7);
+    expect(Math.min(of('apollo'), of('known'), of('kept'))).toBeGreaterThan(0);
+    expect(found.get(countOf('operation="",answered="apollo",status="400"'))).toBe(1);
+  });
+
+  test('and errors by code, each from 0 on', async () => {
+    const before = await samples();
+    expect(before.get('tasks_errors_total{code="INTERNAL_SERVER_ERROR"}')).toBe(0);
+    await app.ask('{ viewer { handle } }');
+    await app.ask('{ task(id: "x") { id } }', { as: f.ada.id });
+    const after = await samples();
+    for (const code of ['UNAUTHENTICATED', 'BAD_USER_INPUT']) {
+      const name = `tasks_errors_total{code="${code}"}`;
+      expect([code, (after.get(name) ?? 0) - (before.get(name) ?? 0)]).toEqual([code, 1]);
+    }
+  });
+
+  test('with at most 100 names, which clients choose', async () => {
+    for (let n = 0; n < 120; n++) dataOf(await app.ask(`query Named${n} { viewer { handle } }`, { as: f.ada.id }));
+    const names = new Set([...(await samples()).keys()].map((line) => /operation="(\w*)"/.exec(line)?.[1]));
+    expect(names).toContain('other');
+    expect(names.size).toBeLessThan(105);
+  });
+
+  test('and the build is named', async () => {
+    expect([...(await samples()).keys()]).toContainEqual(
+      expect.stringMatching(/^tasks_build_info\{version="\d+\.\d+\.\d+",node="v\d/),
+    );
+  });
 });

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Cache, OutcomeKind, OutcomeReason } from '../../src/engine/cache/index.js';
-import { SHOWN } from '../../src/graphql/errors.js';
+import { ERROR_CODES } from '../../src/graphql/errors.js';
 import { variables } from '../../src/platform/config.js';
 import { createMetrics } from '../../src/platform/metrics.js';
 import { subscriptionConfig, subscriptionVariables } from '../../src/platform/subscription-config.js';
@@ -106,18 +106,18 @@ test('docs/api-guide.md lists every error code that clients are shown, and no ot
   const { text } = readPage('docs/api-guide.md');
   const section = /\n## Errors\n([\s\S]*?)\n## /.exec(text)?.[1] ?? '';
   const listed = rowsOf(section).flatMap(([first]) => codesIn(first));
-  expect(listed.filter((code) => code !== 'code').toSorted()).toEqual([...SHOWN, 'INTERNAL_SERVER_ERROR'].toSorted());
+  expect(listed.filter((code) => code !== 'code').toSorted()).toEqual([...ERROR_CODES].toSorted());
 });
 
 const metricsDocumented = rowsOf(readPage('docs/operations.md').text)
   .flatMap(([first]) => codesIn(first))
   .map((code) => code.replace(/\{.*/, ''))
-  .filter((code) => /^(cache|graphql)_/.test(code));
+  .filter((code) => /^(cache|graphql|tasks)_/.test(code));
 
 test('docs/operations.md lists every metric of the server, and no other', async () => {
   const state = { loads: { running: 0, waiting: 0 } };
-  const metrics = createMetrics(() => ({ state, store: { outageMs: () => 0 } }) as unknown as Cache);
-  const own = [...(await metrics.text()).matchAll(/^# HELP ((?:cache|graphql)_\w+)/gm)].map(([, name]) => name);
+  const metrics = createMetrics(() => ({ state, store: { outageMs: () => 0 } }) as unknown as Cache, []);
+  const own = [...(await metrics.text()).matchAll(/^# HELP ((?:cache|graphql|tasks)_\w+)/gm)].map(([, name]) => name);
   expect(metricsDocumented.toSorted()).toEqual(own.toSorted());
 });
 

@@ -28,6 +28,8 @@ export interface CachedResponse {
   readonly text: string;
   /** Names and values alternate, as `writeHead` takes them. */
   readonly headers: readonly string[];
+  /** Name of its operation, for whoever counts responses. */
+  readonly operation?: string | undefined;
 }
 
 /** Identifies a request's answer for one viewer. */

@@ -7,6 +7,7 @@ import type { UserId } from '../../db/ids.js';
 import type { Cache } from '../../engine/cache/index.js';
 import { type CachedResponse, ResponseCache } from '../../engine/graphql/index.js';
 import type { RateState } from '../../graphql/rate-state.js';
+import type { RequestMetrics } from '../../platform/request-metrics.js';
 import type { Sender } from '../admission.js';
 import { type ApiRequest, REQUEST_ID_HEADER, type Received } from '../api-request.js';
 import { headersOf, type RateLimits } from '../rate-limit/rate-limit.js';
@@ -21,11 +22,13 @@ export interface CachedResponsesOptions {
   readonly rateLimits?: RateLimits | undefined;
   readonly unread: UnreadResponses;
   readonly encodingFor: EncodingFor;
+  readonly requests: RequestMetrics;
 }
 
 /** A response that is proved, paid for and within its caller's limits. */
 export interface FoundResponse {
   readonly answer: CachedResponse;
+  readonly as: 'kept' | 'known';
   readonly caller: string;
   /** Absent without a rate limit. */
   readonly paid: RateState | undefined;
@@ -43,13 +46,15 @@ export class CachedResponses {
   readonly #rateLimits: RateLimits | undefined;
   readonly #unread: UnreadResponses;
   readonly #encodingFor: EncodingFor;
+  readonly #requests: RequestMetrics;
   readonly #compressed = new CompressedTexts<CachedResponse>();
 
-  constructor({ cache, rateLimits, unread, encodingFor }: CachedResponsesOptions) {
+  constructor({ cache, rateLimits, unread, encodingFor, requests }: CachedResponsesOptions) {
     this.#responses = new ResponseCache(cache);
     this.#rateLimits = rateLimits;
     this.#unread = unread;
     this.#encodingFor = encodingFor;
+    this.#requests = requests;
   }
 
   /** @throws RATE_LIMITED */
@@ -57,7 +62,7 @@ export class CachedResponses {
     const finding = identity && this.#responses.find(key, identity.userId, readSet);
     const answer = finding && (await finding);
     if (answer === undefined || !this.#unread.allows(caller, answer.text.length)) return undefined;
-    return { answer, caller, paid: await this.#rateLimits?.consume(caller, CACHED_COST) };
+    return { answer, as: 'kept', caller, paid: await this.#rateLimits?.consume(caller, CACHED_COST) };
   }
 
   send(found: FoundResponse, request: ApiRequest, response: ServerResponse): void {
@@ -71,15 +76,17 @@ export class CachedResponses {
     }
   }
 
-  #write({ answer, caller, paid }: FoundResponse, { id, startedMs }: ApiRequest, to: Outgoing): void {
+  #write({ answer, as, caller, paid }: FoundResponse, { id, startedMs }: ApiRequest, to: Outgoing): void {
     const { response, body, encoding } = to;
     const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
     const own = ['content-length', String(bytes), REQUEST_ID_HEADER, id];
     if (encoding !== undefined) own.push('content-encoding', encoding);
-    own.push('server-timing', `total;dur=${(performance.now() - startedMs).toFixed(2)}`);
+    const ms = performance.now() - startedMs;
+    own.push('server-timing', `total;dur=${ms.toFixed(2)}`);
     if (paid !== undefined) own.push(...headersOf(paid).flat());
     response.writeHead(200, [...answer.headers, ...own]);
     response.end(body);
+    this.#requests.answered({ operation: answer.operation, as, status: 200, ms });
     // By now the network has usually taken all of it.
     if (!response.writableFinished) this.#unread.track(response, caller, bytes);
   }

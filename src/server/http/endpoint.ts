@@ -10,6 +10,7 @@ import type { Cache } from '../../engine/cache/index.js';
 import { badRequest, badUserInput, type ErrorMask } from '../../graphql/errors.js';
 import { httpOf } from '../../graphql/http-headers.js';
 import { MAX_ANONYMOUS_BODY_BYTES } from '../../graphql/limits.js';
+import type { RequestMetrics } from '../../platform/request-metrics.js';
 import type { Admit, Sender } from '../admission.js';
 import { type Documents, noToken } from '../operations/documents.js';
 import { tracerFor } from '../operations/trace-plugin.js';
@@ -35,6 +36,7 @@ export interface EndpointOptions {
   readonly headers: RecordedHeaders;
   readonly unread: UnreadResponses;
   readonly encodingFor: EncodingFor;
+  readonly requests: RequestMetrics;
   readonly mask: ErrorMask;
   /** @throws the refusal of the request */
   readonly admit: Admit;
@@ -67,12 +69,14 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
       return send(options, exchange, await answer(options, exchange));
     },
     onSend: async ({ apiRequest, raw }, reply, payload) => {
-      const { received, sender, isCacheable } = apiRequest;
+      const { received, sender, isCacheable, operationName: operation, startedMs } = apiRequest;
       const isAnswer = received !== undefined && isCacheable && reply.statusCode === 200;
       if (isAnswer && sender?.identity !== undefined) {
         const lasting = headers.record(raw, reply.getHeaders());
-        responses.keep(received, sender.identity.userId, { text: payload as string, headers: lasting });
+        responses.keep(received, sender.identity.userId, { text: payload as string, headers: lasting, operation });
       }
+      const ms = performance.now() - startedMs;
+      options.requests.answered({ operation, as: 'apollo', status: reply.statusCode, ms });
       return encoded(options, raw, { reply, payload });
     },
   });
@@ -183,6 +187,7 @@ async function send(
   // The response of a mutation that has run is always sent.
   const mayWait = unread.allows(caller, bytes) || operation?.type === 'mutation';
   const { status, headers, text: sent } = mayWait ? head : refusal(mask);
+  apiRequest.nameOperation(operation?.name);
   if (mayWait && answered) apiRequest.markCacheable();
   reply.code(status);
   for (const [name, value] of headers) reply.header(name, value);

@@ -75,9 +75,9 @@ export class KnownOperations {
     if (text === undefined) return false;
     const { outcome } = context;
     if (outcome.operation?.type !== 'mutation' && !unread.allows(sender.caller, Buffer.byteLength(text))) return false;
-    const answer = { text, headers: sent };
+    const answer = { text, headers: sent, operation: outcome.operation?.name };
     if (outcome.answered) responses.keep(received, sender.identity.userId, answer);
-    responses.send({ answer, caller: sender.caller, paid: outcome.rateLimit }, request, response);
+    responses.send({ answer, as: 'known', caller: sender.caller, paid: outcome.rateLimit }, request, response);
     return true;
   }
 

@@ -28,6 +28,7 @@ type Found = Omit<RequestedOperation, 'operation'> & { readonly operation: Opera
 type Cost = number | Promise<number>;
 
 interface PricedOperation {
+  readonly name: string | undefined;
   readonly type: AcceptedOperation['type'];
   readonly cost: Cost;
 }
@@ -75,18 +76,18 @@ export class OperationGate {
     if (operation === undefined) throw noSuchOperation(operationName ?? undefined);
     // Also applies to a registered document, which is named without its text.
     if (sender.identity === undefined && !isIntrospectionOperation(operation)) throw noToken();
-    const { operation: type } = operation;
+    const { operation: type, name } = operation;
     if (type === 'subscription') {
       throw badUserInput('query', 'expected a query or mutation: subscriptions go over a WebSocket', 400);
     }
     const timed: Timed = (work) => this.#options.documents.timed(sender, work, { wait: true });
-    return { type, cost: this.#costOf({ document, operation, variables }, timed) };
+    return { name: name?.value, type, cost: this.#costOf({ document, operation, variables }, timed) };
   }
 
-  async #accept(context: RequestContext, { type, cost: costing }: PricedOperation): Promise<void> {
+  async #accept(context: RequestContext, { name, type, cost: costing }: PricedOperation): Promise<void> {
     const cost = typeof costing === 'number' ? costing : await costing;
     assertCostLimit(cost);
-    context.outcome.operation = { type, cost };
+    context.outcome.operation = { name, type, cost };
   }
 
   async #charge({ outcome, sender }: RequestContext, cost: Cost): Promise<void> {

@@ -1,4 +1,7 @@
-import { expect, test } from 'vitest';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readConfig } from '../src/platform/config.js';
 import { ConfigError } from '../src/platform/config-error.js';
 
@@ -218,4 +221,45 @@ test('REDIS_URL names a database by its number, and none in a Cluster', () => {
   const cluster = (url: string) => faults({ REDIS_CLUSTER_NODES: 'a:1', REDIS_URL: url });
   expect(cluster('redis://user:password@any/0')).toBe('');
   expect(cluster('redis://any/1')).toContain('REDIS_URL: expected database 0, the only one of a Cluster');
+});
+
+describe('secrets in files', () => {
+  let dir: string;
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'tasks-secrets-'));
+  });
+  afterAll(() => rm(dir, { recursive: true }));
+
+  test('are read, without the line break at their end', async () => {
+    const files = { DATABASE_URL: 'postgres://db/tasks', REDIS_URL: 'redis://redis', JWT_SECRET: 's'.repeat(32) };
+    for (const [name, value] of Object.entries(files)) await writeFile(join(dir, name), `${value}\n`);
+    const env = Object.fromEntries(Object.keys(files).map((name) => [`${name}_FILE`, join(dir, name)]));
+    expect(readConfig({ NODE_ENV: 'production', ...env })).toMatchObject({
+      databaseUrl: files.DATABASE_URL,
+      redis: { url: files.REDIS_URL },
+      tokens: { kind: 'secret', secret: files.JWT_SECRET },
+    });
+  });
+
+  test('that cannot be read, or are given twice, are named', async () => {
+    await writeFile(join(dir, 'short'), 'short');
+    expect(faults({ JWT_SECRET_FILE: join(dir, 'none') })).toContain(
+      'JWT_SECRET_FILE: expected a file that can be read (ENOENT)',
+    );
+    expect(faults({ JWT_SECRET_FILE: join(dir, 'short') })).toContain('JWT_SECRET: expected at least 32 characters');
+    expect(faults({ REDIS_URL: 'redis://x', REDIS_URL_FILE: join(dir, 'short') })).toContain(
+      'REDIS_URL, REDIS_URL_FILE: expected only one of them',
+    );
+  });
+});
+
+test('previous secrets are accepted beside one, and long enough', () => {
+  const [JWT_SECRET, one, two] = ['a', 'b', 'c'].map((letter) => letter.repeat(32)) as [string, string, string];
+  expect(readConfig({ JWT_SECRET, JWT_PREVIOUS_SECRETS: `${one}\n${two} ` }).tokens).toEqual({
+    kind: 'secret',
+    secret: JWT_SECRET,
+    previous: [one, two],
+  });
+  expect(faults({ JWT_SECRET, JWT_PREVIOUS_SECRETS: 'short' })).toContain('JWT_PREVIOUS_SECRETS: expected secrets of');
+  expect(faults({ JWKS_URL: 'https://x.example/keys', JWT_PREVIOUS_SECRETS: one })).toContain('expected only one');
 });

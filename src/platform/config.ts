@@ -7,6 +7,7 @@ import { ConnectionUrlError, parseConnectionUrl } from '../engine/postgres/index
 import { databaseIn, type RedisPlace } from '../engine/redis/index.js';
 import { type AccessConfig, accessConfig, accessFaults, accessVariables } from './access-config.js';
 import { ConfigError } from './config-error.js';
+import { type Environment, withSecretFiles } from './secret-files.js';
 import type { ShutdownLimits } from './shutdown.js';
 import { subscriptionConfig, subscriptionVariables } from './subscription-config.js';
 import type { SubscriptionLimits } from './subscription-limits.js';
@@ -39,6 +40,14 @@ const addresses = z
       const [host = '', port] = address.split(':');
       return { host, port: Number(port) };
     }),
+  );
+
+const previousSecrets = z
+  .string()
+  .transform((text) => text.split(/\s+/).filter((secret) => secret !== ''))
+  .refine(
+    (secrets) => secrets.every(({ length }) => length >= MIN_SECRET_CHARS),
+    `expected secrets of at least ${MIN_SECRET_CHARS} characters, with white space between`,
   );
 
 const PORT_EXPECTED = 'expected a port, 0 to 65535';
@@ -102,6 +111,7 @@ export const variables = z.object({
   PERSISTED_DOCUMENTS: z.string().optional(),
   PERSISTED_DOCUMENTS_MODE: z.enum(['off', 'warn', 'enforce'], 'expected off, warn or enforce').optional(),
   JWT_SECRET: z.string().min(MIN_SECRET_CHARS, `expected at least ${MIN_SECRET_CHARS} characters`).optional(),
+  JWT_PREVIOUS_SECRETS: previousSecrets.optional(),
   JWKS_URL: urlOf('https', 'http').optional(),
   JWT_ISSUER: z.string().min(1).default('tasks-api'),
   JWT_AUDIENCE: z.string().min(1).default('tasks-api'),
@@ -153,14 +163,13 @@ export interface Config {
   readonly subscriptionLimits: Partial<SubscriptionLimits>;
 }
 
-type Given = Readonly<Record<string, string | undefined>>;
-
 /** @throws ConfigError that names every faulty variable and what was expected */
-export function readConfig(env: Given): Config {
+export function readConfig(env: Environment): Config {
   // `FOO=` in an env file means that the variable is not set.
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const { given, faults: fileFaults } = withSecretFiles(env);
   const parsed = variables.safeParse(given);
   const faults = [
+    ...fileFaults,
     ...(parsed.success ? [] : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)),
     ...missingInProduction(given),
     ...(parsed.success ? sizeFaults(parsed.data) : []),
@@ -196,7 +205,7 @@ function configOf(v: z.infer<typeof variables>): Config {
     knownOperations: v.KNOWN_OPERATIONS === 'on',
     introspection: v.INTROSPECTION === undefined ? v.NODE_ENV !== 'production' : v.INTROSPECTION === 'on',
     persistedDocuments: persistedDocuments(v),
-    tokens: tokenConfig(v.JWT_SECRET, v.JWKS_URL),
+    tokens: tokenConfig(v),
     issuer: v.JWT_ISSUER,
     audience: v.JWT_AUDIENCE,
     access: accessConfig(v, v.NODE_ENV === 'production'),
@@ -204,7 +213,7 @@ function configOf(v: z.infer<typeof variables>): Config {
   });
 }
 
-function missingInProduction(given: Given): string[] {
+function missingInProduction(given: Environment): string[] {
   if (given['NODE_ENV'] !== 'production') return [];
   const faults: string[] = [];
   if (given['DATABASE_URL'] === undefined) faults.push('DATABASE_URL: required in production');
@@ -224,24 +233,25 @@ function sizeFaults(v: z.infer<typeof variables>): string[] {
 }
 
 /** Variables of which at most one may be set. */
-function conflicts(given: Given): string[] {
+function conflicts(given: Environment): string[] {
   const pairs = [
     ['REDIS_CLUSTER_NODES', 'REDIS_SENTINELS'],
     ['JWT_SECRET', 'JWKS_URL'],
+    ['JWT_PREVIOUS_SECRETS', 'JWKS_URL'],
   ] as const;
   return pairs
     .filter(([one, other]) => given[one] !== undefined && given[other] !== undefined)
     .map(([one, other]) => `${one}, ${other}: expected only one of them`);
 }
 
-function manifestFaults(given: Given): string[] {
+function manifestFaults(given: Environment): string[] {
   const needed = ['warn', 'enforce'].includes(given['PERSISTED_DOCUMENTS_MODE'] ?? '');
   if (!needed || given['PERSISTED_DOCUMENTS']) return [];
   return ['PERSISTED_DOCUMENTS: required when PERSISTED_DOCUMENTS_MODE is warn or enforce'];
 }
 
 /** The path of REDIS_URL must be a number; in a Cluster it must be 0, the only database there. */
-function databaseFaults(given: Given): string[] {
+function databaseFaults(given: Environment): string[] {
   const { REDIS_URL: url, REDIS_CLUSTER_NODES: nodes } = given;
   if (url === undefined || !URL.canParse(url)) return [];
   try {
@@ -268,7 +278,11 @@ function persistedDocuments(v: z.infer<typeof variables>): Config['persistedDocu
   return path === undefined || mode === 'off' ? undefined : { path, mode };
 }
 
-function tokenConfig(secret: string | undefined, url: string | undefined): TokenConfig | undefined {
+function tokenConfig({
+  JWT_SECRET: secret,
+  JWT_PREVIOUS_SECRETS: previous,
+  JWKS_URL: url,
+}: z.infer<typeof variables>): TokenConfig | undefined {
   if (url !== undefined) return { kind: 'jwks', url };
-  return secret === undefined ? undefined : { kind: 'secret', secret };
+  return secret === undefined ? undefined : { kind: 'secret', secret, ...(previous && { previous }) };
 }

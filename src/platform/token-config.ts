@@ -1,7 +1,13 @@
 /** How tokens are verified, and which algorithms are allowed. */
 
 export type TokenConfig =
-  | { readonly kind: 'secret'; readonly secret: string }
+  | {
+      readonly kind: 'secret';
+      /** Signs. */
+      readonly secret: string;
+      /** Their tokens are accepted, too, while secrets are exchanged. */
+      readonly previous?: readonly string[];
+    }
   | { readonly kind: 'jwks'; readonly url: string };
 
 /** Algorithms for a shared secret. */

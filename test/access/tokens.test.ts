@@ -83,6 +83,20 @@ describe('with a secret', () => {
     await expect(verify(await make())).rejects.toMatchObject(REFUSED);
   });
 
+  test('while secrets are exchanged, tokens of the previous ones are good, too, if nothing else is wrong with them', async () => {
+    const [newest, older, oldest] = ['n', 'o', 'p'].map((letter) => letter.repeat(32)) as [string, string, string];
+    const exchanging = tokenVerifier({
+      ...CHECKS,
+      tokens: { kind: 'secret', secret: newest, previous: [older, oldest] },
+    });
+    for (const secret of [newest, older, oldest]) {
+      const payload = claims();
+      expect(await exchanging(await sign(payload, 'HS256', secret))).toMatchObject({ subject: payload.sub });
+      await expect(exchanging(await sign(claims({ aud: 'other' }), 'HS256', secret))).rejects.toMatchObject(REFUSED);
+    }
+    await expect(exchanging(await sign(claims()))).rejects.toMatchObject(REFUSED);
+  });
+
   test('a token that was good is refused from the second on in which it ends, like any other', async () => {
     vi.useFakeTimers({ toFake: ['Date'] });
     try {

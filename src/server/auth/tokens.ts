@@ -85,11 +85,23 @@ function signatureCheck({ tokens, issuer, audience, algorithms, keySet }: TokenO
     clockTolerance: CLOCK_TOLERANCE_S,
   };
   if (tokens.kind === 'secret') {
-    const key = secretKey(tokens.secret);
-    return (token: string) => jwtVerify(token, key, checks);
+    const keys = [tokens.secret, ...(tokens.previous ?? [])].map(secretKey);
+    return (token: string) => verifiedByOne(token, keys, checks);
   }
   const keys = remoteKeySet(new URL(tokens.url), keySet);
   return (token: string) => jwtVerify(token, keys, checks);
+}
+
+/** @throws JWSSignatureVerificationFailed if it is signed with none of the secrets */
+async function verifiedByOne(token: string, keys: readonly Uint8Array[], checks: JWTVerifyOptions) {
+  for (const key of keys.slice(0, -1)) {
+    try {
+      return await jwtVerify(token, key, checks);
+    } catch (error) {
+      if (!(error instanceof errors.JWSSignatureVerificationFailed)) throw error;
+    }
+  }
+  return jwtVerify(token, keys.at(-1) as Uint8Array, checks);
 }
 
 function verified({ sub, exp, scope, preferred_username: handle, name }: JWTPayload): VerifiedToken {

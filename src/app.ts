@@ -50,6 +50,7 @@ export interface AppOptions
       | 'explorer'
       | 'timeLimits'
       | 'compression'
+      | 'loggedRequests'
       | 'knownOperations'
     > {
   /** Builds what the API reads and writes through. Default `createCore`; the benchmark measures others beside it. */

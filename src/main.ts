@@ -119,6 +119,7 @@ function appOptions(config: Config, { databaseUrl, redis, redisGroup: group }: S
     monitorShare: MONITOR_SHARE,
     production,
     compression: config.compression,
+    loggedRequests: config.loggedRequests,
     knownOperations: config.knownOperations,
     introspection: config.introspection,
     ...config.access,

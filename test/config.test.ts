@@ -27,6 +27,7 @@ test('a laptop needs no variable at all', () => {
     host: '127.0.0.1',
     port: 4000,
     logLevel: 'warn',
+    loggedRequests: 0,
     shutdown: { delayMs: 0, timeoutMs: 20_000 },
     databaseUrl: undefined,
     redis: undefined,

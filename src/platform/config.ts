@@ -82,6 +82,11 @@ export const variables = z.object({
       'expected a pino log level: fatal to trace, or silent',
     )
     .optional(),
+  LOG_REQUESTS: z.coerce
+    .number('expected a share, 0 to 1')
+    .min(0, 'expected a share, 0 to 1')
+    .max(1, 'expected a share, 0 to 1')
+    .default(0),
   SHUTDOWN_DELAY_MS: milliseconds().optional(),
   SHUTDOWN_TIMEOUT_MS: milliseconds().default(20_000),
   DATABASE_URL: databaseUrl.optional(),
@@ -124,6 +129,8 @@ export interface Config {
   readonly host: string;
   readonly port: number;
   readonly logLevel: string;
+  /** Share of requests that are logged. */
+  readonly loggedRequests: number;
   readonly shutdown: ShutdownLimits;
   /** Absent outside production: a private PostgreSQL is started. */
   readonly databaseUrl: string | undefined;
@@ -189,6 +196,7 @@ function configOf(v: z.infer<typeof variables>): Config {
     host: v.HOST,
     port: v.PORT,
     logLevel: v.LOG_LEVEL ?? (v.NODE_ENV === 'production' ? 'info' : 'warn'),
+    loggedRequests: v.LOG_REQUESTS,
     shutdown: {
       delayMs: v.SHUTDOWN_DELAY_MS ?? (v.NODE_ENV === 'production' ? PRODUCTION_DELAY_MS : 0),
       timeoutMs: v.SHUTDOWN_TIMEOUT_MS,

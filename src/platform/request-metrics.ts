@@ -6,6 +6,8 @@ import { SECOND } from '../std/time.js';
 export type AnsweredAs = 'kept' | 'known' | 'apollo';
 
 export interface AnsweredRequest {
+  /** As in its header x-request-id. */
+  readonly id: string;
   /** The name that the client gave it. */
   readonly operation: string | undefined;
   readonly as: AnsweredAs;

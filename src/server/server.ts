@@ -11,6 +11,7 @@ import type { MainDatabase } from '../engine/postgres/index.js';
 import { Loads, type MakeLoads } from '../graphql/context.js';
 import { ErrorMask } from '../graphql/errors.js';
 import { MAX_BODY_BYTES } from '../graphql/limits.js';
+import { withAccessLog } from '../platform/access-log.js';
 import { DEFAULT_HTTP_CONNECTION_LIMITS } from '../platform/http-connection-limits.js';
 import type { Log } from '../platform/log.js';
 import type { Metrics } from '../platform/metrics.js';
@@ -86,6 +87,8 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, Sc
   readonly knownOperations?: boolean;
   /** Whether responses are compressed for clients that accept it. Default: yes. */
   readonly compression?: boolean;
+  /** Share of requests that are logged, 0 to 1. Default: none. */
+  readonly loggedRequests?: number;
   /** Absent: clients send any document. */
   readonly persistedDocuments?: Pick<PersistedDocumentsOptions, 'manifest' | 'mode'>;
   /** Defaults: see subscription-limits.ts. */
@@ -97,7 +100,7 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, Sc
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
   const { log, persistedDocuments, maxResponseBytes = MAX_RESPONSE_BYTES } = options;
   const app = createFastify(options);
-  const { requests } = options.metrics;
+  const requests = withAccessLog(options.metrics.requests, log, options.loggedRequests ?? 0);
   const mask = new ErrorMask(log, requests.error);
   answerHttpErrors(app, ENDPOINT, mask);
   const unlisted = options.metrics.unlistedDocument;

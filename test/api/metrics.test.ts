@@ -1,5 +1,6 @@
 /** /metrics: what an operator watches, open in development and closed without a scope in production. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createLog } from '../../src/platform/log.js';
 import { dataOf, headersFor, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { type LiveApp, liveApp } from '../support/live.js';
@@ -87,5 +88,33 @@ describe('requests are counted', () => {
     expect([...(await samples()).keys()]).toContainEqual(
       expect.stringMatching(/^tasks_build_info\{version="\d+\.\d+\.\d+",node="v\d/),
     );
+  });
+
+  test('and logged, where that is asked for', async () => {
+    const lines: string[] = [];
+    const log = createLog('info', { write: (line: string) => void lines.push(line) });
+    const logging = await liveApp({ databaseUrl: app.databaseUrl, app: { log, loggedRequests: 1 } });
+    try {
+      const headers = {
+        ...(await headersFor({ as: f.ada.id })),
+        'content-type': 'application/json',
+        'x-request-id': 'r-1',
+      };
+      const body = JSON.stringify({ query: 'query Me { viewer { handle } }' });
+      for (let n = 0; n < 3; n++) await (await fetch(logging.url, { method: 'POST', headers, body })).text();
+      const logged = lines.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'request');
+      expect(logged).toHaveLength(3);
+      for (const one of logged) {
+        expect(one).toMatchObject({
+          requestId: 'r-1',
+          operation: 'Me',
+          answered: expect.stringMatching(/^(apollo|known|kept)$/),
+          status: 200,
+          ms: expect.any(Number),
+        });
+      }
+    } finally {
+      await logging.close();
+    }
   });
 });

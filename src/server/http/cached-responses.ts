@@ -86,7 +86,7 @@ export class CachedResponses {
     if (paid !== undefined) own.push(...headersOf(paid).flat());
     response.writeHead(200, [...answer.headers, ...own]);
     response.end(body);
-    this.#requests.answered({ operation: answer.operation, as, status: 200, ms });
+    this.#requests.answered({ id, operation: answer.operation, as, status: 200, ms });
     // By now the network has usually taken all of it.
     if (!response.writableFinished) this.#unread.track(response, caller, bytes);
   }

@@ -69,14 +69,14 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
       return send(options, exchange, await answer(options, exchange));
     },
     onSend: async ({ apiRequest, raw }, reply, payload) => {
-      const { received, sender, isCacheable, operationName: operation, startedMs } = apiRequest;
+      const { received, sender, isCacheable, operationName: operation, startedMs, id } = apiRequest;
       const isAnswer = received !== undefined && isCacheable && reply.statusCode === 200;
       if (isAnswer && sender?.identity !== undefined) {
         const lasting = headers.record(raw, reply.getHeaders());
         responses.keep(received, sender.identity.userId, { text: payload as string, headers: lasting, operation });
       }
       const ms = performance.now() - startedMs;
-      options.requests.answered({ operation, as: 'apollo', status: reply.statusCode, ms });
+      options.requests.answered({ id, operation, as: 'apollo', status: reply.statusCode, ms });
       return encoded(options, raw, { reply, payload });
     },
   });

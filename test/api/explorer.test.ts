@@ -26,6 +26,18 @@ afterAll(async () => {
   await data?.close();
 });
 
+test('a browser that opens the address of the API is led to the explorer, where there is one; clients are not', async () => {
+  const get = (to: LiveApp, accept: string, url = '/graphql') =>
+    to.server.inject({ method: 'GET', url, headers: { accept, authorization: `Bearer ${token}` } });
+  const page = 'text/html,application/xhtml+xml,*/*;q=0.8';
+  const { statusCode, headers } = await get(app, page);
+  expect([statusCode, headers.location]).toEqual([302, '/']);
+  const query = '/graphql?query={viewer{id}}';
+  expect((await get(app, page, query)).statusCode).toBe(200);
+  expect((await get(app, 'application/json')).statusCode).toBe(400);
+  expect((await get(data, page)).statusCode).toBe(400);
+});
+
 describe('Sandbox at its own address', () => {
   const preflight = async (origin: string) => {
     const { statusCode, headers } = await app.server.inject({

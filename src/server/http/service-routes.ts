@@ -42,6 +42,11 @@ export function addServiceRoutes(app: FastifyInstance, endpoint: string, options
       .send({ postgres: postgres ? 'up' : 'down', redis, ...(stopping && { server: 'stopping' }) });
   });
   if (explorer === undefined) return;
+  // A person who opens the API's address in a browser.
+  app.addHook('onRequest', async ({ method, url, headers }, reply) => {
+    const opens = method === 'GET' && url === endpoint && headers.accept?.includes('text/html') === true;
+    if (opens) return reply.redirect('/');
+  });
   const pages = { endpoint, fallback: OFFLINE_EXPLORER, ...explorer };
   app.get('/', sandboxPolicy, async (_, reply) => reply.type('text/html').send(sandboxPage(pages)));
   app.get(OFFLINE_EXPLORER, offlinePolicy, async (_, reply) => reply.type('text/html').send(offlinePage(pages)));

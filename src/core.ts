@@ -231,14 +231,22 @@ function readinessCheck(background: BackgroundConnection, store: Store, relay: R
   });
 }
 
-/** The reason without addresses and names of hosts: /readyz is open to everyone who can reach the server. */
+/** What /readyz says: it is open to everyone who can reach the server, so the rest of a reason is in the log only. */
+const SHOWN_REASONS: readonly (readonly [RegExp, string])[] = [
+  [/WRONGPASS/, 'WRONGPASS: the user name or the password is wrong'],
+  [/NOAUTH/, 'NOAUTH: a password is required'],
+  [/NOPERM/, 'NOPERM: the user lacks rights'],
+  [/certificate|altnames|CERT_/i, 'its certificate is not trusted'],
+  [/sentinel/i, 'no Sentinel answers'],
+  [/ENOTFOUND|EAI_AGAIN/, 'its host name is not known'],
+  [/ECONNREFUSED/, 'ECONNREFUSED: nothing listens there'],
+  [/ETIMEDOUT|timed out/i, 'it does not answer in time'],
+];
+
 function downOf(error: unknown): string {
-  const reason = error instanceof Error ? error.message.replace(/^Redis: /, '') : String(error);
-  const shown = reason
-    .replaceAll(/\b(E[A-Z_]{4,}) \S+/g, '$1') // Node: connect ECONNREFUSED 10.0.0.7:6379
-    .replaceAll(/\S+:\d{2,5}\b/g, '…')
-    .replace(/(altnames): .*/, '$1');
-  return `down: ${shown}`;
+  const text = error instanceof Error ? error.message : String(error);
+  const shown = SHOWN_REASONS.find(([pattern]) => pattern.test(text))?.[1];
+  return `down: ${shown ?? 'there is no connection; the log says why'}`;
 }
 
 function stateOf(head: Head, relay: Relay): string {

@@ -41,7 +41,8 @@ try {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void exit());
   await start(config, log, shutdown);
 } catch (error) {
-  if (!(error instanceof Interrupted)) {
+  // A start that is interrupted may fail, because what it uses is stopped.
+  if (!(error instanceof Interrupted) && shutdown?.begun !== true) {
     console.error(error instanceof ConfigError ? error.message : error);
     process.exitCode = 1;
   }

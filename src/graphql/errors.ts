@@ -43,6 +43,10 @@ export function unauthenticated(message: string, challenge = 'Bearer error="inva
   return new GraphQLError(message, { extensions: { code: 'UNAUTHENTICATED', http: { status: 401, headers } } });
 }
 
+export function isUnauthenticated(error: unknown): boolean {
+  return error instanceof GraphQLError && error.extensions['code'] === 'UNAUTHENTICATED';
+}
+
 /** The token could not be verified because its issuer does not respond. */
 export function authenticationUnavailable(message: string): GraphQLError {
   return new GraphQLError(message, { extensions: { code: 'AUTHENTICATION_UNAVAILABLE', http: { status: 503 } } });

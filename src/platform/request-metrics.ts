@@ -1,4 +1,5 @@
 /** Metrics of requests to the API, for prom-client. */
+import { LRUCache } from 'lru-cache';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { SECOND } from '../std/time.js';
 
@@ -10,6 +11,8 @@ export interface AnsweredRequest {
   readonly id: string;
   /** The name that the client gave it. */
   readonly operation: string | undefined;
+  /** Absent: not admitted. */
+  readonly caller: string | undefined;
   readonly as: AnsweredAs;
   /** Of HTTP. */
   readonly status: number;
@@ -23,8 +26,13 @@ export interface RequestMetrics {
   error(code: string): void;
 }
 
-/** Clients choose the names. Further ones are counted as `other`. */
+/** Clients choose the names. Further ones, and long ones, are counted as OTHER, which is no name in GraphQL. */
 const MAX_OPERATIONS = 100;
+const MAX_NAME_CHARS = 64;
+/** One caller can keep no name of the others out. */
+const MAX_OPERATIONS_OF_CALLER = 40;
+const MAX_CALLERS = 10_000;
+const OTHER = '(other)';
 const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 /** @param codes of all errors: each has a sample from the start, so that its first increase is seen */
@@ -44,16 +52,29 @@ export function requestMetrics(registry: Registry, codes: Iterable<string>): Req
     registers,
   });
   for (const code of codes) errors.inc({ code }, 0);
-  const operations = new Set<string>();
-  const bounded = (name = ''): string => {
-    if (operations.size < MAX_OPERATIONS) operations.add(name);
-    return operations.has(name) ? name : 'other';
-  };
+  const names = new OperationNames();
   return {
-    answered: ({ operation, as: answered, status, ms }) =>
-      durations.observe({ operation: bounded(operation), answered, status }, ms / SECOND),
+    answered: ({ operation, caller, as: answered, status, ms }) =>
+      durations.observe({ operation: names.shown(operation, caller), answered, status }, ms / SECOND),
     error: (code) => errors.inc({ code }),
   };
+}
+
+/** The names that have samples of their own. */
+class OperationNames {
+  readonly #names = new Set(['']);
+  /** How many each caller has brought. */
+  readonly #brought = new LRUCache<string, number>({ max: MAX_CALLERS });
+
+  shown(name = '', caller = ''): string {
+    if (this.#names.has(name)) return name;
+    const brought = this.#brought.get(caller) ?? 0;
+    const full = this.#names.size > MAX_OPERATIONS || brought >= MAX_OPERATIONS_OF_CALLER;
+    if (full || name.length > MAX_NAME_CHARS) return OTHER;
+    this.#brought.set(caller, brought + 1);
+    this.#names.add(name);
+    return name;
+  }
 }
 
 /** A gauge of 1 whose labels say what runs. */

@@ -36,6 +36,11 @@ export class Shutdown {
     this.#log = log;
   }
 
+  /** Whether a signal has arrived. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+
   /** Registers what has just been started. @throws Interrupted if the process is already ending */
   add(running: Running): void {
     this.#running.push(running);

@@ -45,6 +45,9 @@ describe('a response', () => {
     ['gzip', 'br;q=0.2, gzip;q=0.9'],
     [undefined, 'identity'],
     [undefined, 'br;q=0, gzip;q=0'],
+    ['gzip', '*, br;q=0'],
+    ['br', 'BR'],
+    [undefined, 'identity;q=1, br;q=0.1'],
     [undefined, undefined],
   ] as const)('is sent as %s to a client that accepts %s, and is the same to the byte', async (expected, accepted) => {
     const plain = await ask(undefined);

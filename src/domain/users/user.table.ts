@@ -4,8 +4,9 @@ import { check, pgTable, text, unique } from 'drizzle-orm/pg-core';
 import { createdAt, primaryId, updatedAt } from '../../db/columns.js';
 import { rowSets } from '../../engine/postgres/index.js';
 
-/** Must match the constraint below. Also excludes NUL, which Postgres rejects even in a parameter. */
-export const USER_HANDLE = /^[^\s\0]{1,64}$/u;
+/** Must match the constraint below. Also excludes NUL, which Postgres rejects even in a
+ * parameter, and U+0085, which is white space to Postgres only. */
+export const USER_HANDLE = /^[^\s\0\u0085]{1,64}$/u;
 export const MAX_HANDLE_CHARS = 64;
 export const MAX_NAME_CHARS = 100;
 

@@ -111,11 +111,13 @@ export class Transactor {
         return result;
       });
     } catch (error) {
+      const unknown = committing && isOutcomeUnknown(error);
+      if (unknown && written !== undefined && written.tags.length > 0) noteEffect(by);
       await this.#afterFailure(written, committing, error);
-      throw committing && isOutcomeUnknown(error) ? new CommitOutcomeUnknown(error) : error;
+      throw unknown ? new CommitOutcomeUnknown(error) : error;
     }
     if (written === undefined || written.tags.length === 0) return { value, tags: [], fenced: true };
-    if (by?.writes !== undefined) by.writes.effective = true;
+    noteEffect(by);
     const { database } = written;
     this.#cache.release(written.xid, written.tags, { unfenced: !fenced, database, fills: fills?.fills });
     return { value, tags: written.tags, fenced };
@@ -132,6 +134,10 @@ export class Transactor {
       await this.#fences.resolve([String(written.xid)], written.tags);
     }
   }
+}
+
+function noteEffect(by: Writer<string> | undefined): void {
+  if (by?.writes !== undefined) by.writes.effective = true;
 }
 
 /** Any error except the server's own refusal of the COMMIT: the connection failed, or the server is shutting down. */

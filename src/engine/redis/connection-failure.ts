@@ -1,12 +1,16 @@
 /** Why there is no connection to Redis, in words. */
 import type { EventEmitter } from 'node:events';
 
+/** Some times the longest pause between two attempts to connect. */
+const RECENT_MS = 5000;
+
 export class ConnectionFailure {
   #text: string | undefined;
+  #atMs = 0;
 
-  /** The last failure of a client and, for a Cluster, of its nodes. Undefined while there is a connection. */
+  /** The last failure of a client and, for a Cluster, of its nodes, if it was recent: attempts are repeated. */
   get text(): string | undefined {
-    return this.#text;
+    return performance.now() - this.#atMs < RECENT_MS ? this.#text : undefined;
   }
 
   /** Commands report their own failures; these events tell of connections, passwords, certificates and Sentinels. */
@@ -16,17 +20,20 @@ export class ConnectionFailure {
       const words = wordsOf(error);
       // Its own end is that of the last connection, not why no Sentinel could be asked.
       const unreachable = words.startsWith('All sentinels are unreachable') && ofSentinels !== undefined;
-      this.#text = unreachable ? `no Sentinel answers: ${ofSentinels}` : words;
+      this.#note(unreachable ? `no Sentinel answers: ${ofSentinels}` : words);
     });
     client.on('sentinelError', (error: unknown) => {
       ofSentinels = wordsOf(error);
     });
-    client.on('node error', (error: unknown) => {
-      this.#text = wordsOf(error);
-    });
+    client.on('node error', (error: unknown) => this.#note(wordsOf(error)));
     client.on('ready', () => {
       this.#text = undefined;
     });
+  }
+
+  #note(text: string): void {
+    this.#text = text;
+    this.#atMs = performance.now();
   }
 }
 

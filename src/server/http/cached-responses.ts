@@ -47,6 +47,7 @@ export class CachedResponses {
   readonly #unread: UnreadResponses;
   readonly #encodingFor: EncodingFor;
   readonly #requests: RequestMetrics;
+  #closing = false;
   readonly #compressed = new CompressedTexts<CachedResponse>();
 
   constructor({ cache, rateLimits, unread, encodingFor, requests }: CachedResponsesOptions) {
@@ -55,6 +56,11 @@ export class CachedResponses {
     this.#unread = unread;
     this.#encodingFor = encodingFor;
     this.#requests = requests;
+  }
+
+  /** From now on clients are asked to disconnect: a connection that is kept alive would keep the server from closing. */
+  close(): void {
+    this.#closing = true;
   }
 
   /** @throws RATE_LIMITED */
@@ -84,9 +90,10 @@ export class CachedResponses {
     const ms = performance.now() - startedMs;
     own.push('server-timing', `total;dur=${ms.toFixed(2)}`);
     if (paid !== undefined) own.push(...headersOf(paid).flat());
+    if (this.#closing) response.shouldKeepAlive = false;
     response.writeHead(200, [...answer.headers, ...own]);
     response.end(body);
-    this.#requests.answered({ id, operation: answer.operation, as, status: 200, ms });
+    this.#requests.answered({ id, caller, operation: answer.operation, as, status: 200, ms });
     // By now the network has usually taken all of it.
     if (!response.writableFinished) this.#unread.track(response, caller, bytes);
   }

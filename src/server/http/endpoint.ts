@@ -76,7 +76,7 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
         responses.keep(received, sender.identity.userId, { text: payload as string, headers: lasting, operation });
       }
       const ms = performance.now() - startedMs;
-      options.requests.answered({ id, operation, as: 'apollo', status: reply.statusCode, ms });
+      options.requests.answered({ id, caller: sender?.caller, operation, as: 'apollo', status: reply.statusCode, ms });
       return encoded(options, raw, { reply, payload });
     },
   });
@@ -91,10 +91,11 @@ async function encoded(
   if (typeof payload !== 'string') return payload;
   const encoding = encodingFor(headers['accept-encoding'], payload.length);
   if (encoding === undefined) return payload;
+  const body = await compress(payload, encoding);
   const etag = reply.getHeader('etag');
   if (typeof etag === 'string') reply.header('etag', `W/${etag}`); // the bytes depend on the encoding
   reply.header('content-encoding', encoding).removeHeader('content-length');
-  return compress(payload, encoding);
+  return body;
 }
 
 /** @throws UNAUTHENTICATED before a long body is read that could not contain an answerable request */

@@ -50,7 +50,6 @@ export function serveRequests(
       .admit(() => admit(message, readSet))
       .then((sender) => responses.find(received, sender))
       .catch(() => undefined); // Fastify sends the refusal
-    if (closing) response.shouldKeepAlive = false;
     if (cached !== undefined) return responses.send(cached, request, response);
     if ((await known?.answer(request, message, response)) === true) return;
     attach(message, request);
@@ -65,6 +64,7 @@ export function serveRequests(
   });
   app.addHook('preClose', async () => {
     closing = true; // Fastify asks new clients to disconnect
+    responses.close();
   });
   // Existing connections are asked too; otherwise a kept-alive connection would keep the server from closing until it
   // is idle.

@@ -12,7 +12,7 @@ import type { UserId } from '../../db/ids.js';
 import type { Cache, ReadSet } from '../../engine/cache/index.js';
 import type { Database, MainDatabase } from '../../engine/postgres/index.js';
 import type { Loads, MakeLoads } from '../../graphql/context.js';
-import { badVariable } from '../../graphql/errors.js';
+import { badVariable, isUnauthenticated } from '../../graphql/errors.js';
 import { writesAsMember } from '../../graphql/writes-as-member.js';
 import type { AcceptedOperation, RequestContext } from '../request-context.js';
 import { CompiledQueries } from './compiled-query.js';
@@ -98,7 +98,13 @@ export class OperationExecutor {
     context.loaders = loadsOf(context, { ...this.#sources, bypass: 'mutation' });
     void context.signal; // the write may wait for rows that others hold
     const result = await run();
-    if (proves && !context.writes.effective) await this.#requireUser(context);
+    if (!proves || context.writes.effective) return result;
+    try {
+      await this.#requireUser(context);
+    } catch (error) {
+      // What went wrong with the write matters more than that the user cannot be read now.
+      if (result.errors === undefined || isUnauthenticated(error)) throw error;
+    }
     return result;
   }
 

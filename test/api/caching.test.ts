@@ -118,14 +118,22 @@ test('fields under a mutation bypass the cache: they neither read it nor fill it
   const document = `mutation($id: ID!) { completeTask(input: { id: $id }) { task { status project { name } assignee { handle } } } }`;
   const answer = await app.ask(document, { as: f.ada.id, variables: { id: f.opsTasks[0]?.id }, trace: true });
   expect(dataOf(answer).completeTask.task).toMatchObject({ status: 'DONE', project: { name: 'Operations' } });
-  // One read, of whether the viewer still exists.
-  expect(app.counts).toMatchObject({ reads: 1, fences: 1 });
-  expect(app.outcomes.map(({ name }) => name)).toEqual(['User']);
+  // Nothing is read of whether the viewer exists: the write proves it.
+  expect(app.counts).toMatchObject({ reads: 0, fences: 1 });
+  expect(app.outcomes).toEqual([]);
   expect(answer.cache?.calls.map(({ coordinate, outcome, reason }) => [coordinate, outcome, reason])).toEqual([
     ['Task.project', 'bypass', 'mutation'],
     ['Task.assignee', 'bypass', 'mutation'],
   ]);
   expect(answer.cache?.invalidated?.some((tag) => tag.startsWith('tasks:id='))).toBe(true);
+});
+
+test('a mutation that does not prove its viewer by what it writes reads whether that one exists, and nothing else', async () => {
+  const document = 'mutation($id: ID!) { reopenTask(input: { id: $id }) { task { status assignee { handle } } } }';
+  const answer = await app.ask(document, { as: f.ada.id, variables: { id: f.opsTasks[0]?.id } });
+  expect(dataOf(answer).reopenTask.task.status).toBe('TODO');
+  expect(app.counts).toMatchObject({ reads: 1, fences: 1 });
+  expect(app.outcomes.map(({ name }) => name)).toEqual(['User']);
 });
 
 test('outside of production the cached methods of the API get a root that throws on what their key does not name', () => {

@@ -824,8 +824,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: PIPELINE,
     replace: [
       [
-        'const request = new ApiRequest();',
-        'const request = Object.assign(new ApiRequest(), { begun: cache.readSet({ answer: true }) });',
+        'const request = new ApiRequest(message);',
+        'const request = Object.assign(new ApiRequest(message), { begun: cache.readSet({ answer: true }) });',
       ],
       ['const readSet = cache.readSet({ answer: true });', 'const readSet = (request as any).begun;'],
     ],
@@ -924,8 +924,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'answer/free-of-charge',
     what: 'A known answer costs no points.',
     file: CACHED_RESPONSES,
-    replace: [['await this.#rateLimits?.consume(caller, answer.cost)', 'undefined']],
-    killedBy: `${ANSWERS_TEST} > to who has no points left, and costs as many as an execution`,
+    replace: [['await this.#rateLimits?.consume(caller, CACHED_COST)', 'undefined']],
+    killedBy: `${ANSWERS_TEST} > to who has no points left, and costs one, whatever its operation costs`,
   },
   {
     name: 'identity/any-origin',

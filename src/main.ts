@@ -13,6 +13,7 @@ import { EXAMPLE_QUERY } from './development/demo/example-query.js';
 import { DEMO_OWNER } from './development/demo/owner.js';
 import type { Services } from './development/services.js';
 import { SERVER_CONNECTIONS } from './engine/postgres/index.js';
+import { tolerateClosedOutput } from './platform/closed-output.js';
 import { type Config, readConfig } from './platform/config.js';
 import { ConfigError } from './platform/config-error.js';
 import { createLog, type Log } from './platform/log.js';
@@ -26,12 +27,7 @@ const MONITOR_SHARE = 1 / 10_000;
 /** What listening fails with if the host is not one of this machine's. */
 const NO_SUCH_ADDRESS: ReadonlySet<string> = new Set(['ENOTFOUND', 'EAI_AGAIN', 'EADDRNOTAVAIL']);
 
-// A reader that has left, as `head` does, is no fault.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
-}
+tolerateClosedOutput();
 
 let shutdown: Shutdown | undefined;
 try {

@@ -4,15 +4,13 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
-import { createCore, openStore } from '../core.js';
-import { checkDatabase, checkDriver } from '../database-check.js';
-import { prepareDemo, userIdOf } from '../development/demo/prepare.js';
-import { joinServices } from '../development/services.js';
+import { checkDriver } from '../database-check.js';
+import { userIdOf } from '../development/demo/prepare.js';
 import { type ImportResult, runImport } from '../domain/import/import.service.js';
 import { openProgress } from '../domain/import/progress.js';
 import { readConfig } from '../platform/config.js';
 import { ConfigError } from '../platform/config-error.js';
-import { createLog } from '../platform/log.js';
+import { withCore } from './with-core.js';
 
 interface ImportArguments {
   readonly file: string;
@@ -27,33 +25,16 @@ export async function importFile({ file, project, owner }: ImportArguments): Pro
   const config = readConfig(process.env);
   await checkDriver();
   const text = await readText(file); // before any service is started for it
-  const log = createLog(config.logLevel);
-  const migrates = config.environment !== 'production';
-  if (config.databaseUrl !== undefined) await checkDatabase(config.databaseUrl, log, { migrates });
-  const services = await joinServices(config);
-  const progress = openProgress(process.stderr);
-  try {
-    if (migrates) await prepareDemo(services);
-    const ownerId = await userIdOf(services.databaseUrl, owner);
+  return withCore(config, async ({ transactor }, { databaseUrl }) => {
+    const ownerId = await userIdOf(databaseUrl, owner);
     if (ownerId === undefined) throw new Error(`--owner: there is no user with the handle ${JSON.stringify(owner)}`);
-    const core = createCore({
-      databaseUrl: services.databaseUrl,
-      // Without Redis the store is not shared; a server with its cache in its own process learns of the import from its
-      // relay.
-      store: await openStore(services.redis, log, { group: services.redisGroup }),
-      log,
-      checkCoverage: false,
-    });
+    const progress = openProgress(process.stderr);
     try {
-      const { transactor } = core;
       return summary(await runImport({ text, projectKey: project, ownerId, transactor, onProgress: progress.show }));
     } finally {
-      await core.close();
+      progress.stop();
     }
-  } finally {
-    progress.stop();
-    await services.stop();
-  }
+  });
 }
 
 /** Some shells redirect output in UTF-16, which would be read as different text. */

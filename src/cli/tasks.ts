@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { DEMO_OWNER } from '../development/demo/owner.js';
+import { tolerateClosedOutput } from '../platform/closed-output.js';
 
 /** 80 columns, as commander prints where it knows no width. */
 const SERVERS = `
@@ -16,12 +17,7 @@ Environment:
 `;
 const ALL_VARIABLES = 'All variables: docs/configuration.md';
 
-// A reader that has left, as `head` does, is no fault, and must not end a command before its work is done.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
-}
+tolerateClosedOutput();
 
 try {
   await program().parseAsync();

@@ -1,16 +1,13 @@
 /** `tasks user create`: creates a user, and prints a token for it if this installation signs its own. */
 import { z } from 'zod';
-import { createCore, openStore } from '../core.js';
-import { checkDatabase, checkDriver } from '../database-check.js';
-import { prepareDemo } from '../development/demo/prepare.js';
-import { joinServices } from '../development/services.js';
+import { checkDriver } from '../database-check.js';
 import { type CreatedUser, createUser, type NewUser } from '../domain/projects/create-user.js';
 import { PROJECT_KEY } from '../domain/projects/project.table.js';
-import { MAX_NAME_CHARS, USER_HANDLE } from '../domain/users/user.table.js';
+import { MAX_NAME_CHARS, USER_HANDLE, USER_SUBJECT } from '../domain/users/user.table.js';
 import { readConfig } from '../platform/config.js';
 import { ConfigError } from '../platform/config-error.js';
-import { createLog } from '../platform/log.js';
 import { signToken, type TokenOptions } from '../server/auth/tokens.js';
+import { withCore } from './with-core.js';
 
 interface UserArguments {
   readonly handle: string;
@@ -28,10 +25,7 @@ const userArguments = z.object({
     .trim()
     .min(1, 'expected a name')
     .max(MAX_NAME_CHARS, `expected at most ${MAX_NAME_CHARS} characters`),
-  subject: z
-    .string()
-    .regex(/^[\x20-\x7e]{1,255}$/, 'expected 1 to 255 printable ASCII characters')
-    .optional(),
+  subject: z.string().regex(USER_SUBJECT, 'expected 1 to 255 printable ASCII characters').optional(),
   ownerOf: z.string().regex(PROJECT_KEY, 'expected 2 to 10 capital letters or digits, a letter first').optional(),
 });
 const SHOWN = { handle: 'the handle', name: '--name', subject: '--subject', ownerOf: '--owner-of' };
@@ -47,23 +41,10 @@ export async function createUserByCommand(given: UserArguments): Promise<NewUser
   const user = parse(given);
   await checkDriver();
   const config = readConfig(process.env);
-  const log = createLog(config.logLevel);
-  const migrates = config.environment !== 'production';
-  if (config.databaseUrl !== undefined) await checkDatabase(config.databaseUrl, log, { migrates });
-  const services = await joinServices(config);
-  try {
-    if (migrates) await prepareDemo(services);
-    const store = await openStore(services.redis, log, { group: services.redisGroup });
-    const core = createCore({ databaseUrl: services.databaseUrl, store, log, checkCoverage: false });
-    try {
-      const { value } = await core.transactor.transact((tx) => createUser(tx, user));
-      return await reportOf(user, value, { ...config, ...config.access, tokens: services.tokens });
-    } finally {
-      await core.close();
-    }
-  } finally {
-    await services.stop();
-  }
+  return withCore(config, async ({ transactor }, { tokens }) => {
+    const { value } = await transactor.transact((tx) => createUser(tx, user));
+    return reportOf(user, value, { ...config, ...config.access, tokens });
+  });
 }
 
 /** @throws ConfigError that names every argument that is wrong */

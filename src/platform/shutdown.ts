@@ -1,4 +1,5 @@
 /** Stops a process in bounded time: what was started is stopped in reverse order, whatever hangs. */
+import { systemClock } from '../engine/cache/index.js';
 import type { Log } from './log.js';
 
 export interface ShutdownLimits {
@@ -62,7 +63,7 @@ export class Shutdown {
     for (const { drain } of draining) drain?.();
     const { delayMs } = this.#limits;
     this.#log.info({ delayMs }, 'stopping: /readyz says so, and requests are accepted until the delay has passed');
-    await sleep(delayMs);
+    await systemClock.sleep(delayMs);
   }
 
   async #stopAll(): Promise<void> {
@@ -92,8 +93,4 @@ async function within(work: Promise<unknown>, ms: number): Promise<boolean> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -9,7 +9,6 @@ import { createRequire } from 'node:module';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Redis } from 'ioredis';
 import { decodeJwt } from 'jose';
@@ -23,6 +22,7 @@ import { eventually } from '../support/app.js';
 import { built } from '../support/built.js';
 import { createDatabase, createEmptyDatabase, type TestDatabase } from '../support/database.js';
 import { redisUrl } from '../support/servers.js';
+import { started } from '../support/started.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const { scripts } = createRequire(import.meta.url)('../../package.json') as {
@@ -69,17 +69,6 @@ async function result(child: ChildProcess): Promise<{ code: number | null; stdou
   child.stderr?.on('data', (chunk) => (stderr += chunk));
   const [code] = await once(child, 'close');
   return { code, stdout, stderr };
-}
-
-/** The lines `Name   value` that a start prints, until the token. */
-async function started(child: ChildProcess): Promise<Record<string, string>> {
-  const printed: Record<string, string> = {};
-  for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
-    const [, name, value] = /^(\w+) +(.*)$/.exec(line) ?? [];
-    if (name !== undefined) printed[name] = value as string;
-    if (name === 'Token') return printed;
-  }
-  throw new Error(`the server ended before it had started: ${JSON.stringify(printed)}`);
 }
 
 /** Asks a started server, by the address and token that it printed. */

@@ -6,13 +6,13 @@ import { Agent, createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { MINUTE } from '../../src/std/time.js';
 import { eventually } from '../support/app.js';
 import { built } from '../support/built.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { redisUrl } from '../support/servers.js';
+import { started } from '../support/started.js';
 
 const PROCESSES = 3;
 const CLIENTS = 8;
@@ -55,12 +55,7 @@ async function startApi(): Promise<Api> {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = once(child, 'close').then(([code]) => code as number | null);
-  const printed: Record<string, string> = {};
-  for await (const line of createInterface({ input: child.stdout as NodeJS.ReadableStream })) {
-    const [, name = '', value = ''] = /^(\w+) +(.*)$/.exec(line) ?? [];
-    printed[name] = value;
-    if (name === 'Token') break;
-  }
+  const printed = await started(child);
   const port = Number(new URL(printed['API'] as string).port);
   const agent = new Agent({ keepAlive: true });
   const api = { child, port, token: printed['Token'] as string, ended, agent, ready: false, served: 0 };

@@ -1,9 +1,10 @@
-/** Creates a user for the command line: the first one of an installation has nobody to be added by. */
+/** Creates a user for the command line. In a new installation there is no other user who could add one. */
 import { eq } from 'drizzle-orm';
-import type { ProjectId, UserId } from '../../db/ids.js';
+import type { UserId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { users } from '../users/user.table.js';
-import { projectMembers, projects, taskNumbers } from './project.table.js';
+import { insertProject } from './insert-project.js';
+import { projectMembers, projects } from './project.table.js';
 import { lockExclusive } from './project-lock.js';
 
 export interface NewUser {
@@ -30,23 +31,16 @@ export async function createUser(tx: Transaction, { handle, name, subject, owner
     throw new Error(`${what}: ${JSON.stringify(value)} is taken by another user`);
   }
   if (ownerOf === undefined) return { id: user.id, projectCreated: undefined };
-  const project = await openProject(tx, ownerOf);
-  await tx.insert(projectMembers).values({ projectId: project.id, userId: user.id, role: 'OWNER' });
-  return { id: user.id, projectCreated: project.created };
+  return { id: user.id, projectCreated: await makeOwner(tx, user.id, ownerOf) };
 }
 
-async function openProject(tx: Transaction, key: string): Promise<{ id: ProjectId; created: boolean }> {
-  const [created] = await tx
-    .insert(projects)
-    .values({ key, name: key })
-    .onConflictDoNothing({ target: projects.key })
-    .returning({ id: projects.id });
-  if (created !== undefined) {
-    await tx.insert(taskNumbers).values({ projectId: created.id });
-    return { id: created.id, created: true };
-  }
+/** @returns whether the project is new */
+async function makeOwner(tx: Transaction, userId: UserId, key: string): Promise<boolean> {
+  const created = await insertProject(tx, { key, name: key }, { userId, addedBy: null });
+  if (created !== undefined) return true;
   const [known] = await tx.select({ id: projects.id }).from(projects).where(eq(projects.key, key));
   if (known === undefined) throw new Error(`--owner-of: the project ${key} has just been deleted`);
   await lockExclusive(tx, known.id); // as every write that changes permissions
-  return { id: known.id, created: false };
+  await tx.insert(projectMembers).values({ projectId: known.id, userId, role: 'OWNER' });
+  return false;
 }

@@ -22,8 +22,9 @@ import { readComparand, TEXTS } from '../../std/text.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
 import { MAX_HANDLE_CHARS } from '../users/user.table.js';
 import { forbidden, notFound, requireMember, requireOwner, requireWriter } from './access.js';
+import { insertProject } from './insert-project.js';
 import { lockUser, requireRoomToAdd, requireRoomToCreate } from './memberships.js';
-import { PROJECT_KEY, type ProjectRow, projectMembers, projectRole, projects, taskNumbers } from './project.table.js';
+import { PROJECT_KEY, type ProjectRow, projectMembers, projectRole, projects } from './project.table.js';
 import type {
   AddMemberInput,
   ArchiveProjectInput,
@@ -90,16 +91,11 @@ export class ProjectService {
       create: async (tx, id) => {
         await lockUser(tx, { id: viewerId });
         await requireRoomToCreate(tx, viewerId);
-        const [project] = await tx
-          .insert(projects)
-          .values({ id, key, name, description: description ?? null })
-          .onConflictDoNothing({ target: projects.key })
-          .returning();
+        const values = { id, key, name, description: description ?? null };
+        const project = await insertProject(tx, values, { userId: viewerId, addedBy: viewerId });
         if (project === undefined) {
           throw new Refusal(UserErrorCode.INVALID, `the key ${key} is taken`, ['input', 'key']);
         }
-        await tx.insert(projectMembers).values({ projectId: id, userId: viewerId, role: 'OWNER', addedBy: viewerId });
-        await tx.insert(taskNumbers).values({ projectId: id });
         return project;
       },
       find: (db, id) => visibleProject(db, viewerId, id),

@@ -17,16 +17,13 @@ import type { Identity, TokenSender, VerifiedToken } from '../../graphql/identit
 import { toLine, truncated } from '../../std/text.js';
 import { SECOND } from '../../std/time.js';
 import { userById, userIdBySubject } from './user.loaders.js';
-import { MAX_HANDLE_CHARS, MAX_NAME_CHARS, users } from './user.table.js';
+import { MAX_HANDLE_CHARS, MAX_NAME_CHARS, USER_SUBJECT, users } from './user.table.js';
 
 /**
  * All new users are created in one line of the write queue, with the share of one viewer. A flood of them therefore
  * does not block the writes of others.
  */
 const NEW_USERS = 'new users';
-
-/** The limits of OpenID Connect: ASCII, at most 255 characters. */
-const SUBJECT = /^[\x20-\x7e]{1,255}$/;
 
 export interface IdentitiesOptions {
   readonly cache: Cache;
@@ -66,7 +63,7 @@ export class Identities {
       // No read is needed: an unknown user sees nothing, and gets an error where it matters.
       if (!create || (await this.#read(userById, subject)) !== null) return subject;
     } else {
-      if (!SUBJECT.test(subject))
+      if (!USER_SUBJECT.test(subject))
         throw unauthenticated("The token's subject must have 1 to 255 printable ASCII characters.");
       const known = await this.#read(userIdBySubject, subject);
       if (known !== null) return known;

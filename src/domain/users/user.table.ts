@@ -7,6 +7,8 @@ import { rowSets } from '../../engine/postgres/index.js';
 /** Must match the constraint below. Also excludes NUL, which Postgres rejects even in a
  * parameter, and U+0085, which is white space to Postgres only. */
 export const USER_HANDLE = /^[^\s\0\u0085]{1,64}$/u;
+/** The limits of OpenID Connect: ASCII, at most 255 characters. */
+export const USER_SUBJECT = /^[\x20-\x7e]{1,255}$/;
 export const MAX_HANDLE_CHARS = 64;
 export const MAX_NAME_CHARS = 100;
 

@@ -28,7 +28,7 @@ export interface CachedResponse {
   readonly text: string;
   /** Names and values alternate, as `writeHead` takes them. */
   readonly headers: readonly string[];
-  /** Name of its operation, for whoever counts responses. */
+  /** Name of its operation, for metrics. */
   readonly operation?: string | undefined;
 }
 

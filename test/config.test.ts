@@ -175,7 +175,7 @@ test('production lets no page of another origin in, believes no proxy, and limit
     trustProxy: undefined,
     httpConnections: { maxConnections: 10_000, maxConnectionsPerAddress: 1000 },
     timeLimits: true,
-    rateLimit: { points: 10_000, seconds: 60 },
+    rateLimit: { points: 30_000, seconds: 60 },
   });
   const chosen = {
     CORS_ORIGINS: 'https://a.example, http://localhost:3000',
@@ -199,7 +199,7 @@ test('production lets no page of another origin in, believes no proxy, and limit
 test('time is limited in production, or where it is asked for, whatever the points', () => {
   expect(readConfig({ ...PRODUCTION, TIME_LIMITS: 'off' }).access).toMatchObject({
     timeLimits: false,
-    rateLimit: { points: 10_000 },
+    rateLimit: { points: 30_000 },
   });
   expect(readConfig({ TIME_LIMITS: 'on' }).access).toMatchObject({ timeLimits: true, rateLimit: undefined });
 });

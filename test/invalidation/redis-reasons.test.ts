@@ -110,9 +110,12 @@ describe('a connection that ends is counted by why', () => {
     await eventually(() => store.head());
   });
 
-  test('its server is a replica now', async () => {
+  test.each<[string, (store: Store) => Promise<unknown>]>([
+    ['a tick', ({ head }) => head.call(store)],
+    ['a write', ({ setText }) => setText.call(store, 'name', 'text', 1000).catch(() => {})],
+  ])('its server is a replica now, as %s finds', async (_, meet) => {
     await admin.replicaof('127.0.0.1', 1);
-    await store.head();
+    await meet(store);
     await eventually(() => expect(reconnects(store)).toEqual(['failover']));
   });
 

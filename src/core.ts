@@ -51,7 +51,7 @@ interface OpenStoreOptions extends Pick<CacheOptions, 'fencePolicy'> {
 /**
  * Opens the shared store and connects it if possible; without Redis, a store in this process.
  * @param fencePolicy named in the log of outages
- * @throws ConfigError if Redis refuses the database of REDIS_URL
+ * @throws ConfigError if Redis refuses the database of REDIS_URL, or is too old
  */
 export async function openStore(
   place: RedisPlace | undefined,
@@ -71,6 +71,7 @@ export async function openStore(
   } catch (error) {
     await store.close();
     if (!(error instanceof CacheError)) throw error;
+    if (error.code === 'SERVER_TOO_OLD') throw new ConfigError(`Redis cannot be used: ${error.message}`);
     const database = databaseIn('url' in place ? place.url : undefined);
     throw new ConfigError(
       `REDIS_URL: expected a database that this Redis has, but it refuses ${database}: ${error.message}`,
@@ -233,9 +234,14 @@ function readinessCheck(background: BackgroundConnection, store: Store, relay: R
 
 /** What /readyz says: it is open to everyone who can reach the server, so the rest of a reason is in the log only. */
 const SHOWN_REASONS: readonly (readonly [RegExp, string])[] = [
+  [/sentinel.*WRONGPASS/i, 'WRONGPASS: the user name or the password for the Sentinels is wrong'],
+  [/sentinel.*NOAUTH/i, 'NOAUTH: the Sentinels require a password'],
+  [/No such master/, 'the Sentinels know no primary of that name'],
   [/WRONGPASS/, 'WRONGPASS: the user name or the password is wrong'],
   [/NOAUTH/, 'NOAUTH: a password is required'],
   [/NOPERM/, 'NOPERM: the user lacks rights'],
+  [/or Valkey; this is/, 'it is older than Redis 7.0'],
+  [/before it answers|TLS: .* alert /, 'it closes connections: it may expect TLS, or a certificate of this client'],
   [/certificate|altnames|CERT_/i, 'its certificate is not trusted'],
   [/sentinel/i, 'no Sentinel answers'],
   [/ENOTFOUND|EAI_AGAIN/, 'its host name is not known'],

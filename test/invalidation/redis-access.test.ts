@@ -232,6 +232,20 @@ describe('a Redis that is too old', () => {
       await store.close();
     }
   });
+
+  test('is the reason that /readyz gives', async () => {
+    way.old = false;
+    const app = await testApp({ redisUrl: url });
+    try {
+      way.old = true;
+      way.hangUp();
+      await eventually(async () => {
+        expect((await app.server.inject('/readyz')).json().redis).toBe('down: it is older than Redis 7.0');
+      });
+    } finally {
+      await app.close();
+    }
+  });
 });
 
 describe('a user with the rights that docs/redis-layout.md names does all that the server does, and needs each', () => {

@@ -4,7 +4,8 @@ import type { EventEmitter } from 'node:events';
 /** Some times the longest pause between two attempts to connect. */
 const RECENT_MS = 5000;
 /** The end of a connection, not its reason: the server may have given that on the same connection, or never. */
-const ENDED = /(Connection is closed\.|Stream isn't writeable.*|(read|write) (ECONNRESET|EPIPE))$/;
+const ENDED =
+  /(Connection is closed\.|Stream isn't writeable.*|Reached the max retries.*|(read|write) (ECONNRESET|EPIPE))$/;
 const ENDED_EARLY =
   'the server closes connections before it answers: it may expect TLS, or a certificate of this client';
 /** OpenSSL names its thread, code, function and source file, too. */

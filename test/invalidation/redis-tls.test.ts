@@ -1,17 +1,19 @@
 /** The API on a Redis that wants certificates of its clients: one server, a Cluster, and what Sentinels name. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Cluster, Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openStore } from '../../src/core.js';
+import { createCache } from '../../src/engine/index.js';
 import type { RedisPlace } from '../../src/engine/redis/index.js';
 import { readConfig } from '../../src/platform/config.js';
 import { createLog } from '../../src/platform/log.js';
 import type { Environment } from '../../src/platform/secret-files.js';
 import { RatePoints } from '../../src/server/rate-limit/rate-points.js';
 import { startReaper } from '../chaos/reaper.js';
-import { startTopology, type Topology, type TopologyKind } from '../chaos/topology.js';
+import { type StoreAddress, startTopology, type Topology, type TopologyKind } from '../chaos/topology.js';
 import { eventually, type TestApp, testApp } from '../support/app.js';
 import { type Certificates, certificates, tlsLines } from '../support/certificates.js';
 import { type Fixture, fixture } from '../support/fixture.js';
@@ -26,7 +28,7 @@ const ENVIRONMENTS: Readonly<Record<TopologyKind, (topology: Topology) => Enviro
   cluster: (topology) => ({ REDIS_CLUSTER_NODES: addressesOf(topology) }),
   // Sentinels name addresses.
   sentinel: (topology) => {
-    const { sentinels, master } = topology.addressFor(0) as { sentinels: { port: number }[]; master: string };
+    const { sentinels, master } = topology.addressFor(0) as Extract<StoreAddress, { master: string }>;
     return {
       REDIS_SENTINELS: sentinels.map(({ port }) => `127.0.0.1:${port}`).join(),
       REDIS_SENTINEL_MASTER: master,
@@ -88,6 +90,26 @@ describe.each(['standalone', 'cluster', 'sentinel'] as const)('on a %s that want
     }
   });
 
+  test('an application gives createCache a client of ioredis that leads there', async () => {
+    const client = await clientOf(kind, topology);
+    const group = randomBytes(4).toString('hex');
+    const options = { redis: client, group, redisTimeoutMs: 5000 };
+    const [one, two] = [await createCache(options), await createCache(options)];
+    let runs = 0;
+    const load = (cache: typeof one) => cache.memoize('n', async () => ++runs, { ttlMs: 60_000 })();
+    try {
+      await eventually(async () => {
+        await load(one);
+        const before = runs;
+        await load(two);
+        expect(runs).toBe(before);
+      });
+    } finally {
+      await Promise.all([one.close(), two.close()]);
+      client.disconnect();
+    }
+  });
+
   test('points of rate limits are counted for all processes', async () => {
     const group = randomBytes(4).toString('hex');
     const [one, two] = [new RatePoints({ redis: place, group }), new RatePoints({ redis: place, group })];
@@ -104,6 +126,28 @@ describe.each(['standalone', 'cluster', 'sentinel'] as const)('on a %s that want
     }
   });
 });
+
+/** As the README of the engine shows it. */
+async function clientOf(kind: TopologyKind, topology: Topology): Promise<Redis | Cluster> {
+  const [ca, cert, key] = (await Promise.all(
+    [made.ca, made.client.cert, made.client.key].map((path) => readFile(path, 'utf8')),
+  )) as [string, string, string];
+  const tls = { ca, cert, key, servername: 'localhost' };
+  const nodes = topology.nodes.map(({ clientPort: port }) => ({ host: 'localhost', port }));
+  switch (kind) {
+    case 'standalone':
+      return new Redis({ ...nodes[0], tls });
+    case 'sentinel': {
+      const { sentinels, master: name } = topology.addressFor(0) as Extract<StoreAddress, { master: string }>;
+      return new Redis({ sentinels, name, tls, enableTLSForSentinelMode: true, sentinelTLS: tls });
+    }
+    case 'cluster':
+      return new Cluster(nodes, {
+        dnsLookup: (name, done) => done(null, name),
+        redisOptions: { tls: { ca, cert, key } },
+      });
+  }
+}
 
 function placeIn(environment: Environment, client: Certificates['client'] | undefined): RedisPlace {
   const own = client && { REDIS_TLS_CERT: client.cert, REDIS_TLS_KEY: client.key };

@@ -10,7 +10,8 @@ import type { Address, RedisPlace } from './place.js';
 export interface RedisClient {
   readonly options: object;
   readonly isCluster?: boolean;
-  on(event: string, listener: (...args: never[]) => void): unknown;
+  /** A method. Its type differs between the two. */
+  readonly on: object;
 }
 
 /**

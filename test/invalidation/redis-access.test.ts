@@ -291,13 +291,19 @@ async function unusedRights(admin: Redis, at: Environment, rules: readonly strin
     await points.take('ada', 1, limit);
     await admin.call('PERSIST', 'rate:tasks:100/60:ada'); // as if its expiry had been lost
     await points.take('ada', 1, limit);
-    expect(await admin.call('ACL', 'LOG')).toEqual([]);
+    expect((await refused(admin)).filter((name) => name !== 'client|setinfo')).toEqual([]);
   } finally {
     points.close();
     await app.close();
   }
   const sent = new Set([...(await admin.info('commandstats')).matchAll(/cmdstat_([^:]+):/g)].map(([, name]) => name));
   return rules.filter((rule) => rule.startsWith('+') && !sent.has(rule.slice(1)));
+}
+
+/** The commands in the log of the ACL. From Redis 7.2 on ioredis names itself to a Cluster, and goes on if it may not. */
+async function refused(admin: Redis): Promise<unknown[]> {
+  const entries = (await admin.call('ACL', 'LOG')) as unknown[][];
+  return entries.map((entry) => entry[entry.indexOf('object') + 1]);
 }
 
 /** Everything for which a server sends Redis a command of its own. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import postgres from 'postgres';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openStore } from '../../src/core.js';
 import { freePort } from '../../src/development/embedded/child.js';
 import { type EmbeddedRedis, installHint, startRedis } from '../../src/development/embedded/redis.js';
@@ -78,6 +78,18 @@ describe('Sentinels that want a password', () => {
     ['say that it is wrong', sentinelUser('other'), /no Sentinel answers: .* because WRONGPASS/],
   ])('%s', async (_, access, outcome) => {
     await eventually(async () => expect(await outcomeOf({ ...place, ...access })).toMatch(outcome));
+  });
+
+  test('are passed over without a word on stderr while one of them is down', async () => {
+    const printed = vi.spyOn(console, 'error');
+    try {
+      const sentinels = `${place['REDIS_SENTINELS']},127.0.0.1:1`;
+      const environment = { ...place, REDIS_SENTINELS: sentinels, REDIS_SENTINEL_PASSWORD: 'of-default' };
+      for (let i = 0; i < 3; i++) expect(await outcomeOf(environment)).toBe('connected');
+      expect(printed).not.toHaveBeenCalled();
+    } finally {
+      printed.mockRestore();
+    }
   });
 
   test('are passed over while they hang', async () => {

@@ -9,12 +9,14 @@ import {
   accessOf,
   type ClusterPlace,
   databaseIn,
+  isBehindSentinels,
   mapped,
   type RedisPlace,
   type SinglePlace,
   serverOptions,
   withoutLogin,
 } from './place.js';
+import { QuietSentinels } from './quiet-sentinels.js';
 import { SendsOnce } from './sends-once.js';
 import { ServerTooOld, tooOldIn } from './server-version.js';
 import { withTimeout } from './with-timeout.js';
@@ -92,7 +94,11 @@ function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Red
   const client =
     'url' in place && !('sentinels' in place)
       ? new Redis(withoutLogin(place.url), { ...accessOf(place), ...options })
-      : new Redis({ ...serverOptions(place), ...options });
+      : new Redis({
+          ...serverOptions(place),
+          ...options,
+          ...(isBehindSentinels(place) && { Connector: QuietSentinels }),
+        });
   client.on('error', () => {}); // every command reports its own failure; the event only repeats it
   client.on('close', () => {
     leaving = false;

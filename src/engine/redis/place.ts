@@ -60,6 +60,10 @@ export function serverOptions(place: SinglePlace): RedisOptions {
   };
 }
 
+export function isBehindSentinels(place: SinglePlace): boolean {
+  return 'sentinels' in place || ('server' in place && place.server.sentinels !== undefined);
+}
+
 export function accessOf({ url, access = {} }: { readonly url?: string; readonly access?: Access }): Access {
   return { ...(url !== undefined && loginIn(url)), ...access };
 }

@@ -7,6 +7,7 @@ import type { Store } from '../../src/engine/cache/index.js';
 import type { RedisPlace } from '../../src/engine/redis/index.js';
 import { createLog } from '../../src/platform/log.js';
 import { eventually, testApp } from '../support/app.js';
+import { type Reply, startScripted } from '../support/scripted-redis.js';
 
 type Server = NonNullable<Awaited<ReturnType<typeof startRedis>>>;
 
@@ -135,6 +136,36 @@ describe('a connection that ends is counted by why', () => {
 function reconnects({ link }: Store): string[] {
   return [...(link?.reconnects ?? [])].filter(([, times]) => times > 0).map(([reason]) => reason);
 }
+
+const alone = (port: number) => ({ url: `redis://127.0.0.1:${port}` });
+const sentinelsAt = (port: number) => ({ sentinels: [{ host: '127.0.0.1', port }], master: 'ours' });
+
+test.each<[string, (port: number) => RedisPlace, Reply, string]>([
+  ['wants TLS', alone, 'close', 'it closes connections: it may expect TLS, or a certificate of this client'],
+  [
+    'is behind Sentinels that want a password',
+    sentinelsAt,
+    new Error('NOAUTH Authentication required.'),
+    'NOAUTH: the Sentinels require a password',
+  ],
+  [
+    'is behind Sentinels that do not know it',
+    sentinelsAt,
+    new Error('ERR No such master with that name'),
+    'the Sentinels know no primary of that name',
+  ],
+])('/readyz says it of a Redis that %s', async (_, placeAt, reply, reason) => {
+  const server = await startScripted(() => reply);
+  const app = await testApp({ place: placeAt(server.port), waitMs: 1000, lease: false });
+  try {
+    await eventually(async () => {
+      expect((await app.server.inject('/readyz')).json().redis).toBe(`down: ${reason}`);
+    });
+  } finally {
+    await app.close();
+    await server.stop();
+  }
+});
 
 test('/readyz says it, too, but no address', async () => {
   const server = (await startRedis()) as Server;

@@ -36,12 +36,12 @@ import {
 import type { Tag } from '../cache/tag.js';
 import { type Clock, systemClock } from '../cache/time.js';
 import { randomToken } from '../cache/token.js';
-import type { RedisPlace } from './connection.js';
 import type { Group, Part } from './groups.js';
 import { Groups, unavailable } from './groups.js';
 import { entryKey, protocolKey, refreshKey, runKey, tagKey, tagKeys } from './key-layout.js';
 import { listenTo } from './listener.js';
 import type { OutageListener } from './outage.js';
+import type { RedisPlace } from './place.js';
 import { fillScript, isUnknownScript, mintScript, repliesOf, runScript } from './scripts.js';
 import { RedisSharedValues } from './shared-values.js';
 import { endOf, fencedTags, readMessage, sinceMark } from './wire-format.js';
@@ -111,7 +111,7 @@ export class RedisStore implements Store {
 
   /**
    * Resolves when the store answers, or after `waitMs`: a process may start without Redis.
-   * @throws CacheError DATABASE_REFUSED when the server refuses the database that the URL names
+   * @throws CacheError DATABASE_REFUSED when the server refuses the database that the URL names, SERVER_TOO_OLD
    */
   ready(): Promise<void> {
     return this.#groups.ready();

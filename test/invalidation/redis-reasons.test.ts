@@ -58,7 +58,7 @@ describe('a store says why there is no connection', () => {
     try {
       await eventually(() => expect(store.head()).rejects.toThrow(text));
       await eventually(() => expect(reconnects(store)).toEqual([reason]));
-      expect(store.link?.up).toBe(false);
+      expect(store.connections?.up).toBe(false);
     } finally {
       await store.close();
     }
@@ -89,7 +89,7 @@ describe('a connection that ends is counted by why', () => {
     server = (await startRedis()) as Server;
     admin = new Redis(server.url);
     store = await openStore({ url: server.url }, createLog('silent'));
-    await eventually(() => expect(store.link?.up).toBe(true));
+    await eventually(() => expect(store.connections?.up).toBe(true));
     expect(reconnects(store)).toEqual([]);
   });
   afterEach(async () => {
@@ -101,7 +101,7 @@ describe('a connection that ends is counted by why', () => {
   test('the other end closed it', async () => {
     await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     await eventually(() => expect(reconnects(store)).toEqual(['closed']));
-    await eventually(() => expect(store.link?.up).toBe(true));
+    await eventually(() => expect(store.connections?.up).toBe(true));
   });
 
   test('it did not answer in time', async () => {
@@ -121,7 +121,7 @@ describe('a connection that ends is counted by why', () => {
   });
 
   test('trips are timed by kind, also those that fail', async () => {
-    const count = (kind: string) => store.link?.trips.get(kind)?.cumulative.at(-1);
+    const count = (kind: string) => store.connections?.trips.get(kind)?.cumulative.at(-1);
     const before = count('read') ?? 0;
     await store.head();
     expect(count('read')).toBe(before + 1);
@@ -133,8 +133,8 @@ describe('a connection that ends is counted by why', () => {
 });
 
 /** The reasons that have been counted. */
-function reconnects({ link }: Store): string[] {
-  return [...(link?.reconnects ?? [])].filter(([, times]) => times > 0).map(([reason]) => reason);
+function reconnects({ connections }: Store): string[] {
+  return [...(connections?.reconnects ?? [])].filter(([, times]) => times > 0).map(([reason]) => reason);
 }
 
 const alone = (port: number) => ({ url: `redis://127.0.0.1:${port}` });

@@ -37,8 +37,8 @@ export {
   type Position,
   type SharedValues,
   type Store,
+  type StoreConnections,
   type StoreEvent,
-  type StoreLink,
   type Tick,
   type WriteProtocol,
 } from './store.js';

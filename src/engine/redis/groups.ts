@@ -8,7 +8,7 @@ import type { Cluster, Redis } from 'ioredis';
 import { Durations } from '../cache/durations.js';
 import { CacheError } from '../cache/errors.js';
 import type { Key } from '../cache/key.js';
-import { LOG_GROUP, type StoreLink } from '../cache/store.js';
+import { LOG_GROUP, type StoreConnections } from '../cache/store.js';
 import type { Tag } from '../cache/tag.js';
 import type { Clock } from '../cache/time.js';
 import { CircuitBreaker } from './circuit-breaker.js';
@@ -91,8 +91,8 @@ export class Groups {
     this.ticker = openConnection(place, { waitMs, onReconnect });
   }
 
-  /** See `StoreLink`. */
-  get link(): StoreLink {
+  /** See `StoreConnections`. */
+  get observed(): StoreConnections {
     return { up: this.#connections.every(this.#leadsToAll), reconnects: this.#reconnects, trips: this.#trips };
   }
 

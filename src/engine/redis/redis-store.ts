@@ -26,8 +26,8 @@ import {
   type OrphanFence,
   type ReleaseOptions,
   type Store,
+  type StoreConnections,
   type StoreEvent,
-  type StoreLink,
   type StoreReadOptions,
   type Tick,
   TOKEN_TTL_MS,
@@ -117,8 +117,8 @@ export class RedisStore implements Store {
     return this.#groups.ready();
   }
 
-  get link(): StoreLink {
-    return this.#groups.link;
+  get connections(): StoreConnections {
+    return this.#groups.observed;
   }
 
   groupOf(name: Key | Tag): number {

@@ -6,6 +6,13 @@ import { SECOND } from '../std/time.js';
 /** `kept`: a response that was made before. `known`: run without Apollo Server. `apollo`: parsed and run by it. */
 export type AnsweredAs = 'kept' | 'known' | 'apollo';
 
+/**
+ * Which limit a caller has reached: of points for a viewer, for a caller without a token, for an address, for new users
+ * of an address; or of processing time.
+ */
+export const RATE_LIMIT_NAMES = ['viewer', 'anonymous', 'address', 'new-users', 'time'] as const;
+export type RateLimitName = (typeof RATE_LIMIT_NAMES)[number];
+
 export interface AnsweredRequest {
   /** As in its header x-request-id. */
   readonly id: string;
@@ -24,6 +31,8 @@ export interface RequestMetrics {
   answered(request: AnsweredRequest): void;
   /** An error with this code is sent. */
   error(code: string): void;
+  /** An error is sent because this limit is reached. */
+  rateLimited(limit: RateLimitName): void;
 }
 
 /** Clients choose the names. Further ones, and long ones, are counted as OTHER, which is no name in GraphQL. */
@@ -52,11 +61,19 @@ export function requestMetrics(registry: Registry, codes: Iterable<string>): Req
     registers,
   });
   for (const code of codes) errors.inc({ code }, 0);
+  const limited = new Counter({
+    name: 'tasks_rate_limited_total',
+    help: 'Requests and events refused because their caller has reached a limit, by limit.',
+    labelNames: ['limit'],
+    registers,
+  });
+  for (const limit of RATE_LIMIT_NAMES) limited.inc({ limit }, 0);
   const names = new OperationNames();
   return {
     answered: ({ operation, caller, as: answered, status, ms }) =>
       durations.observe({ operation: names.shown(operation, caller), answered, status }, ms / SECOND),
     error: (code) => errors.inc({ code }),
+    rateLimited: (limit) => limited.inc({ limit }),
   };
 }
 

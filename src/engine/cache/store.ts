@@ -3,6 +3,7 @@
  * in each group, bounded in time. A failure rejects with CacheError STORE_UNAVAILABLE and with nothing else. One
  * conformance suite tests all stores.
  */
+import type { Durations } from './durations.js';
 import type { Lease } from './entry.js';
 import type { Key } from './key.js';
 import { type Tag, tableOf, tableTag } from './tag.js';
@@ -285,6 +286,16 @@ export interface SharedValues {
   readCounters(day: string): Promise<ReadonlyMap<string, number>>;
 }
 
+/** The connections to a store outside this process, for metrics. */
+export interface StoreLink {
+  /** Whether every group can be reached now. */
+  readonly up: boolean;
+  /** How often a connection was opened again, by reason: every reason, from the start. */
+  readonly reconnects: ReadonlyMap<string, number>;
+  /** How long trips took, by kind: every kind, from the start. */
+  readonly trips: ReadonlyMap<string, Durations>;
+}
+
 export interface Store extends EntryStore, WriteProtocol, Messages, SharedValues {
   /** `redis` or `memory`, for display. */
   readonly kind: string;
@@ -295,6 +306,8 @@ export interface Store extends EntryStore, WriteProtocol, Messages, SharedValues
    * do nothing, `invalidate`, `setText` and `addCounters` reject. An unbound store does all of it.
    */
   bind(database: () => string | undefined, owned?: () => boolean): void;
+  /** Absent: the store is in this process. */
+  readonly link?: StoreLink;
   close(): Promise<void>;
 }
 

@@ -23,6 +23,7 @@ export { type FenceEvents, FenceWatch } from './fences.js';
 export { leave } from './leave.js';
 export { postgresOutbox, runThenReadTags } from './outbox.js';
 export { preparedIn } from './pool-transaction.js';
+export { type PoolState, PoolWatch, type SlowStatements } from './pool-watch.js';
 export { QueryTimeout } from './read-pool.js';
 export { Relay } from './relay.js';
 export type { RelayEvents } from './relay-events.js';

@@ -1,7 +1,7 @@
 /**
  * What a process and its Redis need: the tables of docs/operations.md. A report, not a test: `npm run build`, then
  * `node --import tsx test/bench/sizing.ts` prints Markdown. Linux: memory is read from /proc. BENCH_TASKS (10000): tasks that are read;
- * BENCH_SECONDS (20): how long each process is kept busy.
+ * BENCH_REQUESTS (10000): what each process is asked.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,9 +18,9 @@ import { type Fixture, writeFixture } from '../support/fixture.js';
 import { type StartedServers, startServers } from '../support/services.js';
 
 const TASKS = Number(process.env['BENCH_TASKS'] ?? 10_000);
-const BUSY_MS = Number(process.env['BENCH_SECONDS'] ?? 20) * 1000;
-const CLIENTS = 64;
-const PAGE = 50;
+const REQUESTS = Number(process.env['BENCH_REQUESTS'] ?? 10_000);
+const CLIENTS = 16;
+const PAGE = 100;
 const NEAR_CACHE_MB = [0, 64, 256];
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const SECRET = 'x'.repeat(32);
@@ -34,7 +34,9 @@ interface Api {
   readonly child: ChildProcess;
   readonly agent: Agent;
   readonly port: number;
-  readonly token: string;
+  readonly metricsPort: number;
+  /** Of two viewers: one alone gets half of a process's loads and writes. */
+  readonly tokens: readonly string[];
 }
 
 async function fill(databaseUrl: string): Promise<Fixture> {
@@ -56,17 +58,18 @@ async function fill(databaseUrl: string): Promise<Fixture> {
   return fixture;
 }
 
-async function start(servers: StartedServers, nearCacheMb: number, token: string): Promise<Api> {
-  const port = await freePort();
+async function start(servers: StartedServers, nearCacheMb: number, tokens: readonly string[]): Promise<Api> {
+  const [port, metricsPort] = [await freePort(), await freePort()];
   const child = spawn(process.execPath, ['--max-semi-space-size=64', MAIN], {
     env: {
-      ...{ PATH: process.env['PATH'] ?? '', NODE_ENV: 'production', LOG_LEVEL: 'warn', PORT: String(port) },
+      ...{ PATH: process.env['PATH'] ?? '', NODE_ENV: 'production', LOG_LEVEL: 'error', PORT: String(port) },
       ...{ DATABASE_URL: servers.databaseUrl, REDIS_URL: servers.redisUrl, JWT_SECRET: SECRET, SHUTDOWN_DELAY_MS: '0' },
       ...{ NEAR_CACHE_MB: String(nearCacheMb), RATE_LIMIT_POINTS: '0', TIME_LIMITS: 'off' },
+      METRICS_PORT: String(metricsPort),
     },
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  const api = { child, port, token, agent: new Agent({ keepAlive: true, maxSockets: CLIENTS }) };
+  const api = { child, port, metricsPort, tokens, agent: new Agent({ keepAlive: true, maxSockets: CLIENTS }) };
   for (let ready = false; !ready; ) {
     ready = await fetch(`http://127.0.0.1:${port}/readyz`).then(
       async (answer) => ((await answer.json()) as { redis: string }).redis === 'up',
@@ -84,8 +87,8 @@ async function stop({ child, agent }: Api): Promise<void> {
   await gone;
 }
 
-async function ask({ port, agent, token }: Api, body: object): Promise<{ data: Record<string, unknown> }> {
-  const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` };
+async function ask({ port, agent, tokens }: Api, body: object, n = 0): Promise<{ data: Record<string, unknown> }> {
+  const headers = { 'content-type': 'application/json', authorization: `Bearer ${tokens[n % tokens.length]}` };
   const sent = request({ port, agent, method: 'POST', path: '/graphql', headers });
   sent.end(JSON.stringify(body));
   const [response] = await once(sent, 'response');
@@ -150,32 +153,37 @@ async function usage(redis: Redis) {
   return { entries, tokens, bytes: Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1]) };
 }
 
-/** A third of the requests are single tasks, the others lists whose responses are kept apart. Writes at the end use the write pool. */
+/** A third of the requests are single tasks, the others lists whose responses are kept apart; at the end misses and writes. */
 async function measureProcess(api: Api, ids: readonly string[], connections: () => Promise<number>): Promise<string> {
   const idleMib = await mibOf(api);
-  const untilMs = Date.now() + BUSY_MS;
   let mostMib = 0;
   await byAll(
     async (n) => {
-      if (n % 3 === 0) await ask(api, { query: ONE, variables: { id: ids[n % ids.length] } });
-      else await ask(api, { query: LIST, variables: { after: null }, extra: n });
-      if (n % 500 === 0) mostMib = Math.max(mostMib, await mibOf(api));
+      const list = { query: LIST, variables: { after: null }, extra: n };
+      await ask(api, n % 3 === 0 ? { query: ONE, variables: { id: ids[n % ids.length] } } : list);
+      if (n % 200 === 0) mostMib = Math.max(mostMib, await mibOf(api));
     },
-    () => Date.now() > untilMs,
+    (n) => n >= REQUESTS,
   );
+  const heldMib = await nearMib(api);
   await byAll(
-    (n) =>
-      ask(api, n % 2 === 0 ? { query: DONE, variables: { id: ids[n] } } : { query: ONE, variables: { id: ids[n] } }),
-    (n) => n >= 10 * CLIENTS,
+    (n) => ask(api, { query: n % 2 === 0 ? DONE : ONE, variables: { id: ids[n >> 2] } }, n),
+    (n) => n >= Math.min(40 * CLIENTS, ids.length),
   );
-  return `${Math.round(idleMib)} | ${Math.round(mostMib)} | ${await connections()}`;
+  const mib = [idleMib, mostMib, heldMib].map(Math.round);
+  return [...mib, await connections()].join(' | ');
+}
+
+async function nearMib({ metricsPort }: Api): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+  return Number(/^cache_near_bytes (.*)$/m.exec(text)?.[1]) / 1024 / 1024;
 }
 
 const servers = await startServers();
 try {
   const fixture = await fill(servers.databaseUrl);
-  const tokens = { tokens: { kind: 'secret', secret: SECRET }, issuer: 'tasks-api', audience: 'tasks-api' } as const;
-  const token = await signToken(tokens, fixture.ada.id, '1h');
+  const options = { tokens: { kind: 'secret', secret: SECRET }, issuer: 'tasks-api', audience: 'tasks-api' } as const;
+  const tokens = await Promise.all([fixture.ada, fixture.bob].map(({ id }) => signToken(options, id, '1h')));
   const redis = new Redis(servers.redisUrl);
   const sql = postgresClient(servers.databaseUrl, { max: 1 });
   const rows = await sql<{ id: string }[]>`select id from tasks where number > 1 order by number`;
@@ -187,14 +195,16 @@ try {
   };
   const [first] = NEAR_CACHE_MB;
   for (const nearCacheMb of NEAR_CACHE_MB) {
-    const api = await start(servers, nearCacheMb, token);
+    const api = await start(servers, nearCacheMb, tokens);
     if (nearCacheMb === first) {
       console.log('| 1000 entries of | measured with | tokens | MB |\n|---|--:|--:|--:|');
       console.log((await measureRedis(api, redis, ids)).join('\n'));
-      console.log('\n| NEAR_CACHE_MB | idle, MiB | busy, at most, MiB | connections |\n|--:|--:|--:|--:|');
+      console.log(
+        '\n| NEAR_CACHE_MB | resident when started, MiB | when busy, at most, MiB | kept in memory, MiB | connections |\n|--:|--:|--:|--:|--:|',
+      );
       await stop(api);
     }
-    const fresh = nearCacheMb === first ? await start(servers, nearCacheMb, token) : api;
+    const fresh = nearCacheMb === first ? await start(servers, nearCacheMb, tokens) : api;
     console.log(`| ${nearCacheMb} | ${await measureProcess(fresh, ids, connections)} |`);
     await stop(fresh);
   }

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { anchorsOf, ROOT, readPage } from '../docs/markdown.js';
-import { promtoolPath, run } from '../support/programs.js';
+import { needsPromtool, promtoolPath, runPromtool } from '../support/promtool.js';
 import { alertRules, ruleTests } from './queries.js';
 
 const RUNBOOK = 'docs/runbook.md';
@@ -37,13 +37,13 @@ test('every alert has a test in which it fires, and one in which it does not', (
   }
 });
 
-describe.skipIf(promtoolPath === undefined)('promtool, which is skipped where there is none', () => {
+describe.skipIf(promtoolPath === undefined)(`promtool${needsPromtool}`, () => {
   test.each([
     ['the rules are valid', ['check', 'rules', 'alerts.yml']],
     ['the configuration of Prometheus is valid', ['check', 'config', 'prometheus.yml']],
     ['the tests of the rules pass', ['test', 'rules', 'alerts.test.yml']],
   ])('%s', (_, args) => {
     const file = join(folder, args.at(-1) as string);
-    expect(run(promtoolPath as string, [...args.slice(0, -1), file])).not.toContain('FAILED');
+    expect(runPromtool([...args.slice(0, -1), file])).not.toContain('FAILED');
   });
 });

@@ -7,7 +7,7 @@ import { parse, parseAllDocuments, stringify } from 'yaml';
 import { readConfig, variables } from '../../src/platform/config.js';
 import { SECRETS } from '../../src/platform/secret-files.js';
 import { ROOT } from '../docs/markdown.js';
-import { helmPath, run } from '../support/programs.js';
+import { helmPath, needsHelm, runHelm } from '../support/helm.js';
 
 const CHART = join(ROOT, 'ops/helm/tasks-api');
 const SECRET_DIR = '/run/secrets/tasks-api';
@@ -27,7 +27,7 @@ afterAll(() => rmSync(dir, { recursive: true }));
 function helm(command: readonly string[], values: object): string {
   const file = join(dir, 'values.yaml');
   writeFileSync(file, stringify(values));
-  return run(helmPath as string, [...command, CHART, '--values', file]);
+  return runHelm([...command, CHART, '--values', file]);
 }
 
 function render(values: object = {}): Record<string, Manifest> {
@@ -81,7 +81,7 @@ test('the chart installs the version of this build', () => {
   expect(appVersion).toBe(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version);
 });
 
-describe.skipIf(helmPath === undefined)('helm, which is skipped where there is none (npm ci --prefix tools)', () => {
+describe.skipIf(helmPath === undefined)(`helm${needsHelm}`, () => {
   test('finds no fault in the chart', () => {
     const text = helm(['lint', '--strict'], { secret: { name: 'tasks-secrets' }, ...ALL });
     expect(text).toContain('1 chart(s) linted, 0 chart(s) failed');

@@ -57,7 +57,6 @@ export function intercepted(store: Store, before: (step: StoreStep) => Promise<v
     readCounters: through('readCounters', store.readCounters),
     subscribe: (hear) => store.subscribe(hear),
     outageMs: (tags) => store.outageMs(tags),
-    ...(store.link && { link: store.link }),
     close: () => store.close(),
   };
 }

@@ -45,6 +45,9 @@ const ALL = {
 const podOf = (manifest: Manifest) => manifest.spec.template.spec;
 const deployment = (values?: object): Manifest => render(values)['Deployment staging-tasks-api'];
 
+const mountedKeys = (manifest: Manifest): string[] =>
+  podOf(manifest).volumes[0].secret.items.map(({ key }: { key: string }) => key);
+
 /** What the process finds in its environment. @param secrets by key of the Secret */
 function environmentOf(manifest: Manifest, secrets: Record<string, string>): Record<string, string> {
   for (const [key, value] of Object.entries(secrets)) writeFileSync(join(dir, key), value);
@@ -52,12 +55,14 @@ function environmentOf(manifest: Manifest, secrets: Record<string, string>): Rec
   return Object.fromEntries(env.map(({ name, value }) => [name, value.replace(SECRET_DIR, dir)]));
 }
 
-test('the schema of the values names every variable of the server, and no other', () => {
-  const { config, secret } = JSON.parse(read('values.schema.json')).properties;
+test('the schema of the values names every variable of the server, and no other: npm run chart writes it', () => {
+  const { config, secret, migration } = JSON.parse(read('values.schema.json')).properties;
   const settable = Object.keys(variables.shape).filter((name) => !FIXED.includes(name));
-  const given = [...config.propertyNames.enum, ...secret.properties.keys.propertyNames.enum];
-  expect(given.toSorted()).toEqual(settable.toSorted());
-  expect(secret.properties.keys.propertyNames.enum.toSorted()).toEqual([...SECRETS].toSorted());
+  const plain: string[] = config.propertyNames.enum;
+  const ofServers: string[] = secret.properties.keys.propertyNames.enum;
+  const ofMigration: string[] = migration.properties.secretKeys.propertyNames.enum;
+  expect([...new Set([...plain, ...ofServers, ...ofMigration])].toSorted()).toEqual(settable.toSorted());
+  expect([...new Set([...ofServers, ...ofMigration])].toSorted()).toEqual([...SECRETS].toSorted());
 });
 
 test('the templates read every value of values.yaml, and no other', () => {
@@ -179,11 +184,17 @@ describe.skipIf(helmPath === undefined)(`helm${needsHelm}`, () => {
     expect(found['Deployment staging-tasks-api'].spec).not.toHaveProperty('replicas');
   });
 
-  test('migrates before an install and an upgrade, with a role of its own if one is named', () => {
-    const job = render({ migration: { databaseUrlKey: 'owner-url' } })['Job staging-tasks-api-migration'];
+  test('migrates before an install and an upgrade, with a role of its own if one is named, which servers do not see', () => {
+    const migration = { secretKeys: { DATABASE_URL: 'owner-url' } };
+    const found = render({ migration });
+    const job = found['Job staging-tasks-api-migration'];
     expect(job.metadata.annotations['helm.sh/hook']).toBe('pre-install,pre-upgrade');
     expect(podOf(job).containers[0].command).toEqual(['tasks', 'migrate']);
-    expect(environmentOf(job, {})['DATABASE_URL_FILE']).toMatch(/\/owner-url$/);
+    expect(environmentOf(job, {})).toEqual({ DATABASE_URL_FILE: join(dir, 'owner-url') });
+    expect(mountedKeys(job)).toEqual(['owner-url']);
+    const servers = found['Deployment staging-tasks-api'];
+    expect(mountedKeys(servers)).toEqual(['database-url', 'jwt-secret', 'redis-url']);
+    expect(mountedKeys(render()['Job staging-tasks-api-migration'])).toEqual(['database-url']);
   });
 
   test('runs without rights: as node, on a root that is read-only', () => {

@@ -46,8 +46,40 @@ securityContext:
     drop: [ALL]
 {{- end }}
 
-{{- define "tasks-api.secretName" -}}
-{{ required "secret.name: expected the name of an existing Secret" .Values.secret.name }}
+{{- /* Variables that come from the Secret, by name: of the servers, and of the migration. */}}
+{{- define "tasks-api.serverSecrets" -}}
+{{- range $name, $key := .Values.secret.keys }}{{ if $key }}
+{{ $name }}: {{ $key | quote }}
+{{- end }}{{ end }}
+{{- end }}
+
+{{- define "tasks-api.migrationSecrets" -}}
+{{- $keys := dict }}
+{{- range $name, $key := .Values.secret.keys }}{{ if hasPrefix "DATABASE_" $name }}{{ $_ := set $keys $name $key }}{{ end }}{{ end }}
+{{- range $name, $key := .Values.migration.secretKeys }}{{ $_ := set $keys $name $key }}{{ end }}
+{{- range $name, $key := $keys }}{{ if $key }}
+{{ $name }}: {{ $key | quote }}
+{{- end }}{{ end }}
+{{- end }}
+
+{{- define "tasks-api.secretEnv" -}}
+{{- range $name, $key := . }}
+- name: {{ $name }}_FILE
+  value: /run/secrets/tasks-api/{{ $key }}
+{{- end }}
+{{- end }}
+
+{{- /* Only the keys that are named: the servers do not see the migration's. */}}
+{{- define "tasks-api.secretVolume" -}}
+- name: secret
+  secret:
+    secretName: {{ required "secret.name: expected the name of an existing Secret" .name }}
+    defaultMode: 0440
+    items:
+      {{- range .keys | values | uniq | sortAlpha }}
+      - key: {{ . }}
+        path: {{ . }}
+      {{- end }}
 {{- end }}
 
 {{- /* More than SHUTDOWN_DELAY_MS and SHUTDOWN_TIMEOUT_MS together, in s; their defaults are those of the server. */}}
@@ -57,9 +89,9 @@ securityContext:
 {{- add (ceil (divf (add $config.SHUTDOWN_DELAY_MS $config.SHUTDOWN_TIMEOUT_MS) 1000)) 10 }}
 {{- end }}
 
-{{- /* YAML reads `off` as false, and Go writes 10000000 as 1e+07. */}}
+{{- /* YAML reads `off` as false, and Go writes 10000000 as 1e+07. Variables of OpenTelemetry are true or false. */}}
 {{- define "tasks-api.value" -}}
-{{- if kindIs "bool" . }}{{ ternary "on" "off" . | quote }}
-{{- else if kindIs "string" . }}{{ . | quote }}
-{{- else }}{{ . | toJson | quote }}{{ end }}
+{{- if and (kindIs "bool" .value) (not (hasPrefix "OTEL_" .name)) }}{{ ternary "on" "off" .value | quote }}
+{{- else if kindIs "string" .value }}{{ .value | quote }}
+{{- else }}{{ .value | toJson | quote }}{{ end }}
 {{- end }}

@@ -103,7 +103,7 @@ describe('the configuration in words', () => {
       redis: 'cache:6379',
       tokens: 'a secret, of the issuer tasks-api',
       nearCache: 'off',
-      rateLimit: '10000 points in 60 s',
+      rateLimit: '30000 points in 60 s',
       persistedDocuments: 'warn',
       logged: 'info; 0 % of requests, slow operations from 1000 ms, slow statements from 500 ms',
     });

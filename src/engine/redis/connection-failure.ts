@@ -75,7 +75,7 @@ export class ConnectionFailure {
     });
     client.on('reconnecting', () => this.reconnecting());
     client.on('sentinelError', (error: unknown) => {
-      ofSentinels = this.#wordsOf(error);
+      ofSentinels = inPlainWords(error); // ioredis says the same of a Sentinel that is not there
     });
     client.on('node error', (error: unknown) => this.note(this.#wordsOf(error)));
     client.on('ready', () => {
@@ -99,9 +99,13 @@ export class ConnectionFailure {
   }
 
   #wordsOf(error: unknown): string {
-    const words = wordsOf(error).replace(OF_OPENSSL, 'TLS: $1');
+    const words = inPlainWords(error);
     return this.#connected ? words : words.replace(ENDED, ENDED_EARLY);
   }
+}
+
+function inPlainWords(error: unknown): string {
+  return wordsOf(error).replace(OF_OPENSSL, 'TLS: $1');
 }
 
 interface WrappingError {

@@ -18,8 +18,11 @@ import { type Config, readConfig } from './platform/config.js';
 import { ConfigError } from './platform/config-error.js';
 import { createLog, type Log } from './platform/log.js';
 import { Interrupted, Shutdown } from './platform/shutdown.js';
+import { linkToPrimary } from './platform/worker-link.js';
+import { WorkerNotStarted } from './platform/worker-pool.js';
 import { signToken, type TokenOptions, tokenVerifier } from './server/auth/tokens.js';
 import { readManifest } from './server/operations/persisted-documents.js';
+import { primaryLimits, startWorkers } from './workers.js';
 
 /** Fraction of hits that are compared with Postgres. */
 const MONITOR_SHARE = 1 / 10_000;
@@ -30,16 +33,26 @@ const NO_SUCH_ADDRESS: ReadonlySet<string> = new Set(['ENOTFOUND', 'EAI_AGAIN', 
 tolerateClosedOutput();
 
 let shutdown: Shutdown | undefined;
+/** Absent unless this process is one of several WORKERS. */
+const link = linkToPrimary((now) => {
+  // A signal may have come before, to all processes at once: it is not a second one.
+  if (now || shutdown?.begun !== true) void exit();
+});
 try {
   const config = readConfig(process.env);
-  const log = createLog(config.logLevel);
-  shutdown = new Shutdown(config.shutdown, log);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void exit());
+  const log = link ? createLog(config.logLevel).child({ worker: link.number }) : createLog(config.logLevel);
+  const isPrimary = link === undefined && config.workers > 1;
+  shutdown = new Shutdown(isPrimary ? primaryLimits(config.shutdown) : config.shutdown, log);
+  process.on('SIGTERM', () => void exit());
+  // Ctrl-C reaches all processes of the terminal; the primary stops its workers.
+  process.on('SIGINT', () => {
+    if (link === undefined) void exit();
+  });
   await start(config, log, shutdown);
 } catch (error) {
   // A start that is interrupted may fail, because what it uses is stopped.
   if (!(error instanceof Interrupted) && shutdown?.begun !== true) {
-    console.error(error instanceof ConfigError ? error.message : error);
+    console.error(error instanceof ConfigError || error instanceof WorkerNotStarted ? error.message : error);
     process.exitCode = 1;
   }
   await exit();
@@ -48,25 +61,52 @@ try {
 /** Exits even if something keeps the event loop alive, such as the channel to a parent process. */
 async function exit(): Promise<void> {
   const clean = await (shutdown?.end() ?? true);
+  await link?.sendSamples();
   process.exit(clean ? process.exitCode : 1);
 }
 
 async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void> {
   await checkDriver();
   const production = config.environment === 'production';
-  const persistedDocuments = await readPersistedDocuments(config);
+  if (link !== undefined) {
+    // The primary has checked the environment, and started what it does not name.
+    await serve({ config, services: givenServices(config), log, shutdown });
+    return;
+  }
+  await readPersistedDocuments(config);
   await requireFreePort(config);
   if (config.databaseUrl !== undefined) {
     await checkDatabase(config.databaseUrl, log, { migrates: !production, connections: SERVER_CONNECTIONS });
   }
-  const services = production ? productionServices(config) : await developmentServices(config, shutdown);
+  const services = production ? givenServices(config) : await developmentServices(config, shutdown);
+  const from = { config, services, log, shutdown };
+  const { url } = await (config.workers > 1 ? startWorkers({ ...from, onGivenUp }) : serve(from));
+  if (production) log.info({ url, workers: config.workers }, 'listening');
+  else printAddresses(url, services, await demoToken(services.databaseUrl, tokenOptions(config, services, log)));
+}
+
+function onGivenUp(): void {
+  process.exitCode = 1;
+  void exit();
+}
+
+interface Started {
+  readonly config: Config;
+  readonly services: Services;
+  readonly log: Log;
+  readonly shutdown: Shutdown;
+}
+
+/** Serves in this process. */
+async function serve({ config, services, log, shutdown }: Started): Promise<{ url: string }> {
+  const persistedDocuments = await readPersistedDocuments(config);
   const tokens = tokenOptions(config, services, log);
   // The fault of one request must not end all others. No rejection is known to be left unhandled; if there is one, it
   // is logged.
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
   const store = await openStore(services.redis, log, { group: services.redisGroup, fencePolicy: config.fencePolicy });
   shutdown.add({ stop: () => store.close() });
-  const token = production ? undefined : await demoToken(services.databaseUrl, tokens);
+  const token = config.environment === 'production' ? undefined : await demoToken(services.databaseUrl, tokens);
   const app = await createApp({
     ...appOptions(config, services),
     store,
@@ -74,15 +114,15 @@ async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void
     ...(persistedDocuments && { persistedDocuments }),
     verifyToken: tokenVerifier(tokens),
     ...(token !== undefined && { explorer: { token, document: EXAMPLE_QUERY } }),
+    ...(link && { metricsText: link.metricsText }),
   });
+  link?.readSamplesBy(app.metrics.samples);
   shutdown.add({
     drain: () => app.drain(),
     stop: () => app.close(),
     cut: () => app.server.server.closeAllConnections(),
   });
-  const url = await listen(app.server, config);
-  if (production) log.info({ url }, 'listening');
-  else printAddresses(url, services, token);
+  return { url: await listen(app.server, config) };
 }
 
 async function readPersistedDocuments({
@@ -133,8 +173,9 @@ Redis     ${described.redis}
 Token     ${token}`);
 }
 
-function productionServices({ databaseUrl, redis, redisGroup, tokens }: Config): Services {
-  // readConfig refuses a production environment without them.
+/** Those that the environment names. */
+function givenServices({ databaseUrl, redis, redisGroup, tokens }: Config): Services {
+  // readConfig refuses a production environment without them, and a primary process passes them to its workers.
   const required = { databaseUrl, redis, redisGroup, tokens } as Omit<Services, 'described' | 'stop'>;
   return { ...required, described: { postgres: 'DATABASE_URL', redis: 'REDIS_URL' }, stop: async () => {} };
 }

@@ -26,6 +26,7 @@ test('a laptop needs no variable at all', () => {
     environment: 'development',
     host: '127.0.0.1',
     port: 4000,
+    workers: 1,
     logLevel: 'warn',
     loggedRequests: 0,
     shutdown: { delayMs: 0, timeoutMs: 20_000 },

@@ -2,6 +2,7 @@
  * Reads the environment once and checks it as a whole: one message reports every invalid or missing variable. In
  * production no default can hide a mistake; elsewhere missing services are started and missing secrets are generated.
  */
+import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { ConnectionUrlError, parseConnectionUrl } from '../engine/postgres/index.js';
 import { databaseIn, type RedisPlace } from '../engine/redis/index.js';
@@ -52,6 +53,9 @@ const previousSecrets = z
 
 const PORT_EXPECTED = 'expected a port, 0 to 65535';
 
+const MAX_WORKERS = 64;
+const WORKERS_EXPECTED = `expected a number of processes, 1 to ${MAX_WORKERS}, or auto`;
+
 const megabytes = (otherwise: number) => {
   const expected = 'expected a number of MiB above 0';
   return z.coerce.number(expected).positive(expected).default(otherwise);
@@ -76,6 +80,7 @@ export const variables = z.object({
     .min(0, PORT_EXPECTED)
     .max(65_535, PORT_EXPECTED)
     .default(4000),
+  WORKERS: z.union([z.literal('auto'), z.coerce.number().int().min(1).max(MAX_WORKERS)], WORKERS_EXPECTED).default(1),
   LOG_LEVEL: z
     .enum(
       ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
@@ -128,6 +133,8 @@ export interface Config {
   readonly environment: 'development' | 'test' | 'production';
   readonly host: string;
   readonly port: number;
+  /** Processes that serve. 1: this process serves. */
+  readonly workers: number;
   readonly logLevel: string;
   /** Share of requests that are logged. */
   readonly loggedRequests: number;
@@ -195,6 +202,7 @@ function configOf(v: z.infer<typeof variables>): Config {
     environment: v.NODE_ENV,
     host: v.HOST,
     port: v.PORT,
+    workers: v.WORKERS === 'auto' ? Math.min(availableParallelism(), MAX_WORKERS) : v.WORKERS,
     logLevel: v.LOG_LEVEL ?? (v.NODE_ENV === 'production' ? 'info' : 'warn'),
     loggedRequests: v.LOG_REQUESTS,
     shutdown: {

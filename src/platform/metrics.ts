@@ -9,6 +9,7 @@ import { cacheMetrics } from '../engine/metrics/index.js';
 import type { FenceEvents, RelayEvents } from '../engine/postgres/index.js';
 import { shared } from '../std/shared.js';
 import { buildInfo, type RequestMetrics, requestMetrics } from './request-metrics.js';
+import type { Samples } from './worker-messages.js';
 
 export interface Metrics {
   readonly events: CacheEvents & RelayEvents & FenceEvents;
@@ -17,6 +18,8 @@ export interface Metrics {
   readonly requests: RequestMetrics;
   readonly contentType: string;
   text(): Promise<string>;
+  /** For the metrics of several processes together. */
+  samples(): Promise<Samples>;
 }
 
 /** Next to the folder of the sources, and of the build. */
@@ -41,5 +44,6 @@ export function createMetrics(cache: () => Cache, errorCodes: Iterable<string>):
     requests: requestMetrics(registry, errorCodes),
     contentType: registry.contentType,
     text: shared(() => registry.metrics()),
+    samples: () => registry.getMetricsAsJSON(),
   };
 }

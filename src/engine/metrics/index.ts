@@ -78,10 +78,11 @@ function registerCounters(registry: Registry) {
 }
 
 function registerGauges(registry: Registry, cache: () => Pick<Cache, 'state' | 'store'>): void {
-  const gauge = (name: string, help: string, read: () => number) =>
+  const gauge = (name: string, help: string, read: () => number, aggregator: 'sum' | 'max' = 'sum') =>
     new Gauge({
       name,
       help,
+      aggregator,
       registers: [registry],
       collect: function () {
         this.set(read());
@@ -95,5 +96,6 @@ function registerGauges(registry: Registry, cache: () => Pick<Cache, 'state' | '
     'cache_store_lost_seconds',
     'For how long Redis has been away or refused writes, as this process knows; 0 while it takes them.',
     () => cache().store.outageMs() / SECOND,
+    'max',
   );
 }

@@ -26,6 +26,7 @@ import {
   leave,
   type MainDatabase,
   openDatabase,
+  type PoolSizes,
   postgresClient,
   postgresOutbox,
   type Relay,
@@ -107,6 +108,8 @@ export interface CoreOptions extends Pick<CacheOptions, 'fencePolicy' | 'maxLoad
   readonly onStatement?: (text: string) => void;
   /** Time limit of one read statement. Default: see engine/postgres/database.ts. */
   readonly readTimeoutMs?: number;
+  /** Connections for requests. Default: see engine/postgres/database.ts. */
+  readonly pools?: PoolSizes;
 }
 
 const STATISTICS_EVERY_MS = 10 * SECOND;
@@ -156,11 +159,12 @@ export function createCore(options: CoreOptions) {
 }
 
 function openCoreDatabase(
-  { databaseUrl, readTimeoutMs, onStatement }: CoreOptions,
+  { databaseUrl, readTimeoutMs, onStatement, pools }: CoreOptions,
   coverage: Coverage | undefined,
 ): MainDatabase {
   return openDatabase({
     url: databaseUrl,
+    pools,
     readTimeoutMs,
     signal: loadSignal,
     onStatement: (text) => {

@@ -150,6 +150,7 @@ function appOptions(config: Config, { databaseUrl, redis, redisGroup: group }: S
     checkCoverage: !production,
     fencePolicy: config.fencePolicy,
     nearCacheBytes: config.nearCacheBytes,
+    pools: config.pools,
     maxLoads: config.maxLoads,
     maxResponseBytes: config.maxResponseBytes,
     maxUnreadBytes: config.maxUnreadBytes,

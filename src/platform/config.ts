@@ -4,11 +4,13 @@
  */
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { ConnectionUrlError, parseConnectionUrl } from '../engine/postgres/index.js';
+import { ConnectionUrlError, type PoolSizes, parseConnectionUrl } from '../engine/postgres/index.js';
 import { databaseIn, type RedisPlace } from '../engine/redis/index.js';
 import { type AccessConfig, accessConfig, accessFaults, accessVariables } from './access-config.js';
 import { ConfigError } from './config-error.js';
-import { type Environment, withSecretFiles } from './secret-files.js';
+import { withSecrets } from './database-passwords.js';
+import { poolConfig, poolFaults, poolVariables } from './pool-sizes.js';
+import type { Environment } from './secret-files.js';
 import type { ShutdownLimits } from './shutdown.js';
 import { subscriptionConfig, subscriptionVariables } from './subscription-config.js';
 import type { SubscriptionLimits } from './subscription-limits.js';
@@ -95,6 +97,9 @@ export const variables = z.object({
   SHUTDOWN_DELAY_MS: milliseconds().optional(),
   SHUTDOWN_TIMEOUT_MS: milliseconds().default(20_000),
   DATABASE_URL: databaseUrl.optional(),
+  DATABASE_PASSWORD: z.string().optional(),
+  MIGRATION_DATABASE_URL: databaseUrl.optional(),
+  MIGRATION_DATABASE_PASSWORD: z.string().optional(),
   REDIS_URL: urlOf('redis', 'rediss').optional(),
   REDIS_CLUSTER_NODES: addresses.optional(),
   REDIS_SENTINELS: addresses.optional(),
@@ -108,11 +113,7 @@ export const variables = z.object({
     .number('expected a number of MiB, 0 for none')
     .min(0, 'expected a number of MiB, 0 for none')
     .default(64),
-  MAX_LOADS: z.coerce
-    .number('expected a number of loads')
-    .int('expected a whole number')
-    .min(1, 'expected at least 1')
-    .default(10),
+  ...poolVariables,
   MAX_RESPONSE_MB: megabytes(4),
   MAX_UNREAD_MB: megabytes(64),
   COMPRESSION: z.enum(['on', 'off'], 'expected on or off').default('on'),
@@ -141,6 +142,10 @@ export interface Config {
   readonly shutdown: ShutdownLimits;
   /** Absent outside production: a private PostgreSQL is started. */
   readonly databaseUrl: string | undefined;
+  /** Migrates, in place of `databaseUrl`. */
+  readonly migrationDatabaseUrl: string | undefined;
+  /** Connections of this process for requests. */
+  readonly pools: PoolSizes;
   /** Absent outside production: a private Redis is started, or the memory store is used. */
   readonly redis: RedisPlace | undefined;
   /** Prefix of this installation's keys in Redis. */
@@ -180,14 +185,17 @@ export interface Config {
 /** @throws ConfigError that names every faulty variable and what was expected */
 export function readConfig(env: Environment): Config {
   // `FOO=` in an env file means that the variable is not set.
-  const { given, faults: fileFaults } = withSecretFiles(env);
+  const { given, faults: fileFaults } = withSecrets(env);
   const parsed = variables.safeParse(given);
   const faults = [
     ...fileFaults,
     ...(parsed.success ? [] : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)),
     ...missingInProduction(given),
-    ...(parsed.success ? sizeFaults(parsed.data) : []),
+    ...(parsed.success ? [...sizeFaults(parsed.data), ...poolFaults(parsed.data)] : []),
     ...conflicts(given),
+    ...(given['MIGRATION_DATABASE_URL'] && !given['DATABASE_URL']
+      ? ['MIGRATION_DATABASE_URL: expected DATABASE_URL beside it']
+      : []),
     ...databaseFaults(given),
     ...accessFaults(given),
     ...manifestFaults(given),
@@ -210,11 +218,12 @@ function configOf(v: z.infer<typeof variables>): Config {
       timeoutMs: v.SHUTDOWN_TIMEOUT_MS,
     },
     databaseUrl: v.DATABASE_URL,
+    migrationDatabaseUrl: v.MIGRATION_DATABASE_URL,
+    ...poolConfig(v),
     redis: redisPlace(v),
     redisGroup: v.REDIS_GROUP,
     fencePolicy: v.FENCE_POLICY,
     nearCacheBytes: v.NEAR_CACHE_MB * 1024 * 1024,
-    maxLoads: v.MAX_LOADS,
     maxResponseBytes: v.MAX_RESPONSE_MB * 1024 * 1024,
     maxUnreadBytes: v.MAX_UNREAD_MB * 1024 * 1024,
     compression: v.COMPRESSION === 'on',

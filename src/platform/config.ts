@@ -82,7 +82,10 @@ export const variables = z.object({
     .min(0, PORT_EXPECTED)
     .max(65_535, PORT_EXPECTED)
     .default(4000),
-  WORKERS: z.union([z.literal('auto'), z.coerce.number().int().min(1).max(MAX_WORKERS)], WORKERS_EXPECTED).default(1),
+  WORKERS: z
+    .string()
+    .refine((text) => text === 'auto' || (/^\d+$/.test(text) && +text >= 1 && +text <= MAX_WORKERS), WORKERS_EXPECTED)
+    .default('1'),
   LOG_LEVEL: z
     .enum(
       ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
@@ -210,7 +213,7 @@ function configOf(v: z.infer<typeof variables>): Config {
     environment: v.NODE_ENV,
     host: v.HOST,
     port: v.PORT,
-    workers: v.WORKERS === 'auto' ? Math.min(availableParallelism(), MAX_WORKERS) : v.WORKERS,
+    workers: v.WORKERS === 'auto' ? Math.min(availableParallelism(), MAX_WORKERS) : Number(v.WORKERS),
     logLevel: v.LOG_LEVEL ?? (v.NODE_ENV === 'production' ? 'info' : 'warn'),
     loggedRequests: v.LOG_REQUESTS,
     shutdown: {

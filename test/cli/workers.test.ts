@@ -224,6 +224,33 @@ test('a worker that hangs is killed when the time is over, and the exit code say
   expect(() => process.kill(hanging as number, 0)).toThrow('ESRCH');
 });
 
+test('workers that die as soon as they are started are given up, and the exit code says so', async () => {
+  const api = await serving();
+  let ended = false;
+  void api.ended.then(() => (ended = true));
+  while (!ended) {
+    for (const pid of await workersOf(api).catch(() => [])) process.kill(pid, 'SIGKILL');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  expect(await api.ended).toEqual([1, null]);
+  const ends = api.log.filter(({ msg }) => msg === 'a worker has ended: another takes its place');
+  expect(ends.length).toBeGreaterThanOrEqual(10);
+  expect(api.log).toContainEqual(
+    expect.objectContaining({
+      msg: 'workers die as soon as they are started, and none serves: this process ends, too',
+    }),
+  );
+});
+
+test('workers end with the primary process, also if that is killed', async () => {
+  const api = await serving();
+  const workers = await workersOf(api);
+  api.child.kill('SIGKILL');
+  await eventually(() => {
+    for (const pid of workers) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+  });
+});
+
 test('what keeps workers from starting is said once, and the process ends', async () => {
   const child = spawned({
     NODE_ENV: 'production',

@@ -62,6 +62,8 @@ export interface AppOptions
   readonly unknownUsers?: IdentitiesOptions['unknownUsers'];
   /** Points per viewer and window. Absent: no rate limit. */
   readonly rateLimit?: (RatePointsOptions & { readonly points: number; readonly seconds: number }) | undefined;
+  /** What /metrics shows, in Prometheus's text format. Default: the metrics of this process. */
+  readonly metricsText?: () => Promise<string>;
 }
 
 export interface App extends Omit<Core, 'readiness'> {
@@ -91,6 +93,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const server = await createServer({
     ...options,
     ...core,
+    metrics: { ...core.metrics, ...(options.metricsText && { text: options.metricsText }) },
     readiness,
     schema,
     verifyToken: verifierOf(options, core, rateLimits),

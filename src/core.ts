@@ -26,6 +26,7 @@ import {
   leave,
   type MainDatabase,
   openDatabase,
+  type PoolSizes,
   postgresClient,
   postgresOutbox,
   type Relay,
@@ -119,6 +120,8 @@ export interface CoreOptions extends Pick<CacheOptions, 'fencePolicy' | 'maxLoad
   readonly slowStatementMs?: number;
   /** Time limit of one read statement. Default: see engine/postgres/database.ts. */
   readonly readTimeoutMs?: number;
+  /** Connections for requests. Default: see engine/postgres/database.ts. */
+  readonly pools?: PoolSizes;
 }
 
 /** In characters. */
@@ -176,11 +179,12 @@ function withQueue({ read, write }: MainDatabase['pools'], waiting: number): Mai
 }
 
 function openCoreDatabase(
-  { databaseUrl, readTimeoutMs, onStatement, slowStatementMs = 0, log }: CoreOptions,
+  { databaseUrl, readTimeoutMs, onStatement, slowStatementMs = 0, log, pools }: CoreOptions,
   coverage: Coverage | undefined,
 ): MainDatabase {
   return openDatabase({
     url: databaseUrl,
+    pools,
     readTimeoutMs,
     signal: loadSignal,
     slow: slowStatementMs > 0 && log.isLevelEnabled('warn') ? slowStatements(slowStatementMs, log) : undefined,

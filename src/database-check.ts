@@ -72,12 +72,15 @@ function requireAll({ missing }: MigrationDifference): void {
   throw new DatabaseUnusable(`this database lacks the migration ${first}${more}: run ${MIGRATE_COMMAND}`);
 }
 
-/** Runs code that uses DATABASE_URL. @throws ConfigError instead of an error about the URL or its database */
-export async function namingDatabaseUrl<T>(run: () => Promise<T>): Promise<T> {
+/**
+ * Runs code that uses DATABASE_URL, or the variable of another name.
+ * @throws ConfigError instead of an error about the URL or its database
+ */
+export async function namingDatabaseUrl<T>(run: () => Promise<T>, variable = 'DATABASE_URL'): Promise<T> {
   try {
     return await run();
   } catch (error) {
     if (!(error instanceof DatabaseUnusable || error instanceof ConnectionUrlError)) throw error;
-    throw new ConfigError(`DATABASE_URL: ${error.message}`, { cause: error });
+    throw new ConfigError(`${variable}: ${error.message}`, { cause: error });
   }
 }

@@ -21,9 +21,11 @@ import { reportFailedStart } from './platform/failed-start.js';
 import { createLog, type Log } from './platform/log.js';
 import type { Address } from './platform/observation-config.js';
 import { Interrupted, Shutdown } from './platform/shutdown.js';
+import { linkToPrimary } from './platform/worker-link.js';
 import { signToken, type TokenOptions, tokenVerifier } from './server/auth/tokens.js';
 import { createMetricsServer } from './server/metrics-server.js';
 import { readManifest } from './server/operations/persisted-documents.js';
+import { primaryLimits, startWorkers } from './workers.js';
 
 /** Fraction of hits that are compared with Postgres. */
 const MONITOR_SHARE = 1 / 10_000;
@@ -35,13 +37,24 @@ tolerateClosedOutput();
 
 let shutdown: Shutdown | undefined;
 let logStop = () => {};
+/** Absent unless this process is one of several WORKERS. */
+const link = linkToPrimary((now) => {
+  // A signal may have come before, to all processes at once: it is not a second one.
+  if (now || shutdown?.begun !== true) void stop('the primary process');
+});
+let log: Log | undefined;
 try {
   const config = readConfig(process.env);
-  const log = createLog(config.logLevel);
-  shutdown = new Shutdown(config.shutdown, log);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(signal, log));
-  if (config.environment === 'production') process.on('uncaughtException', (error) => endOfProcess(error, log));
-  log.info(configInWords(config), 'starting');
+  log = link ? createLog(config.logLevel).child({ worker: link.number }) : createLog(config.logLevel);
+  const isPrimary = link === undefined && config.workers > 1;
+  shutdown = new Shutdown(isPrimary ? primaryLimits(config.shutdown) : config.shutdown, log);
+  process.on('SIGTERM', () => void stop('SIGTERM'));
+  // Ctrl-C reaches all processes of the terminal; the primary stops its workers.
+  process.on('SIGINT', () => {
+    if (link === undefined) void stop('SIGINT');
+  });
+  if (config.environment === 'production') process.on('uncaughtException', endOfProcess);
+  if (link === undefined) log.info(configInWords(config), 'starting');
   await start(config, log, shutdown);
 } catch (error) {
   // A start that is interrupted may fail, because what it uses is stopped.
@@ -52,12 +65,12 @@ try {
   await exit();
 }
 
-async function stop(reason: NodeJS.Signals, log: Log): Promise<void> {
+async function stop(reason: string): Promise<void> {
   const startedMs = performance.now();
   if (shutdown?.begun !== true) {
     logStop = () => {
       const ms = Math.round(performance.now() - startedMs);
-      log.info({ reason, ms, upSeconds: Math.round(process.uptime()) }, 'stopped');
+      log?.info({ reason, ms, upSeconds: Math.round(process.uptime()) }, 'stopped');
     };
   }
   await exit();
@@ -67,32 +80,65 @@ async function stop(reason: NodeJS.Signals, log: Log): Promise<void> {
 async function exit(): Promise<void> {
   const clean = await (shutdown?.end() ?? true);
   logStop();
+  await link?.sendSamples();
   process.exit(clean ? process.exitCode : 1);
 }
 
-function endOfProcess(error: unknown, log: Log): void {
-  log.fatal({ err: error }, 'uncaught exception');
+function endOfProcess(error: unknown): void {
+  log?.fatal({ err: error }, 'uncaught exception');
   process.exit(1);
 }
 
 async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void> {
   await checkDriver();
   const production = config.environment === 'production';
-  const persistedDocuments = await readPersistedDocuments(config);
+  if (link !== undefined) {
+    // The primary has checked the environment, and started what it does not name.
+    await serve({ config, services: givenServices(config), log, shutdown });
+    return;
+  }
+  await readPersistedDocuments(config);
   const places = placesOf(config);
   await requireFreePort(places.api);
   if (places.metrics !== undefined) await requireFreePort(places.metrics);
   if (config.databaseUrl !== undefined) {
     await checkDatabase(config.databaseUrl, log, { migrates: !production, connections: SERVER_CONNECTIONS });
   }
-  const services = production ? productionServices(config) : await developmentServices(config, shutdown);
+  const services = production ? givenServices(config) : await developmentServices(config, shutdown);
+  const from = { config, services, log, shutdown };
+  const urls = await (config.workers > 1 ? startWorkers({ ...from, onGivenUp }) : serve(from));
+  if (production) log.info({ ...urls, workers: config.workers }, 'listening');
+  else printAddresses(urls, services, await demoToken(services.databaseUrl, tokenOptions(config, services, log)));
+}
+
+function onGivenUp(): void {
+  process.exitCode = 1;
+  void exit();
+}
+
+interface Started {
+  readonly config: Config;
+  readonly services: Services;
+  readonly log: Log;
+  readonly shutdown: Shutdown;
+}
+
+/** Where the API and, if it has an address of its own, /metrics are served. */
+interface Urls {
+  readonly url: string;
+  readonly metricsUrl?: string | undefined;
+}
+
+/** Serves in this process. */
+async function serve({ config, services, log, shutdown }: Started): Promise<Urls> {
+  const persistedDocuments = await readPersistedDocuments(config);
   const tokens = tokenOptions(config, services, log);
   // The fault of one request must not end all others. No rejection is known to be left unhandled; if there is one, it
   // is logged.
   process.on('unhandledRejection', (error) => log.error({ err: error }, 'unhandled rejection'));
   const store = await openStore(services.redis, log, { group: services.redisGroup, fencePolicy: config.fencePolicy });
   shutdown.add({ stop: () => store.close() });
-  const token = production ? undefined : await demoToken(services.databaseUrl, tokens);
+  const token = config.environment === 'production' ? undefined : await demoToken(services.databaseUrl, tokens);
   const app = await createApp({
     ...appOptions(config, services),
     store,
@@ -100,8 +146,13 @@ async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void
     ...(persistedDocuments && { persistedDocuments }),
     verifyToken: tokenVerifier(tokens),
     ...(token !== undefined && { explorer: { token, document: EXAMPLE_QUERY } }),
+    ...(link && { metricsText: link.metricsText }),
   });
-  const metricsServer = createMetricsServer(app);
+  const metricsServer = createMetricsServer({
+    readiness: app.readiness,
+    metrics: { ...app.metrics, ...(link && { text: link.metricsText }) },
+  });
+  link?.readSamplesBy(app.metrics.samples);
   shutdown.add({
     drain: () => app.drain(),
     async stop() {
@@ -110,10 +161,10 @@ async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void
     },
     cut: () => app.server.server.closeAllConnections(),
   });
-  const metricsUrl = places.metrics && (await listen(metricsServer, places.metrics));
+  const places = placesOf(config);
+  // The API first: the primary takes a worker's first address for that.
   const url = await listen(app.server, places.api);
-  if (production) log.info({ url, ...(metricsUrl !== undefined && { metricsUrl }) }, 'listening');
-  else printAddresses({ url, metricsUrl }, services, token);
+  return { url, metricsUrl: places.metrics && (await listen(metricsServer, places.metrics)) };
 }
 
 async function readPersistedDocuments({
@@ -141,6 +192,7 @@ function appOptions(config: Config, { databaseUrl, redis, redisGroup: group }: S
     checkCoverage: !production,
     fencePolicy: config.fencePolicy,
     nearCacheBytes: config.nearCacheBytes,
+    pools: config.pools,
     maxLoads: config.maxLoads,
     maxResponseBytes: config.maxResponseBytes,
     maxUnreadBytes: config.maxUnreadBytes,
@@ -158,11 +210,7 @@ function appOptions(config: Config, { databaseUrl, redis, redisGroup: group }: S
   };
 }
 
-function printAddresses(
-  { url, metricsUrl }: { url: string; metricsUrl: string | undefined },
-  { described }: Services,
-  token: string | undefined,
-): void {
+function printAddresses({ url, metricsUrl }: Urls, { described }: Services, token: string | undefined): void {
   console.log(`API       ${url}/graphql
 Explorer  ${url}/
 Metrics   ${metricsUrl ?? url}/metrics
@@ -171,8 +219,9 @@ Redis     ${described.redis}
 Token     ${token}`);
 }
 
-function productionServices({ databaseUrl, redis, redisGroup, tokens }: Config): Services {
-  // readConfig refuses a production environment without them.
+/** Those that the environment names. */
+function givenServices({ databaseUrl, redis, redisGroup, tokens }: Config): Services {
+  // readConfig refuses a production environment without them, and a primary process passes them to its workers.
   const required = { databaseUrl, redis, redisGroup, tokens } as Omit<Services, 'described' | 'stop'>;
   return { ...required, described: { postgres: 'DATABASE_URL', redis: 'REDIS_URL' }, stop: async () => {} };
 }

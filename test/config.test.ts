@@ -1,7 +1,8 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseConnectionUrl } from '../src/engine/postgres/index.js';
 import { readConfig } from '../src/platform/config.js';
 import { ConfigError } from '../src/platform/config-error.js';
 import { configInWords } from '../src/platform/config-words.js';
@@ -28,10 +29,13 @@ test('a laptop needs no variable at all', () => {
     environment: 'development',
     host: '127.0.0.1',
     port: 4000,
+    workers: 1,
     logLevel: 'warn',
     loggedRequests: 0,
     shutdown: { delayMs: 0, timeoutMs: 20_000 },
     databaseUrl: undefined,
+    migrationDatabaseUrl: undefined,
+    pools: { reads: 10, writes: 5 },
     redis: undefined,
     redisGroup: 'tasks',
     fencePolicy: 'available',
@@ -270,6 +274,62 @@ describe('certificates for Redis', () => {
   ])('are refused in one line that names the variable: %s', (_, env, line) => {
     const message = faults({ REDIS_URL, ...env() });
     expect(message.split('\n').slice(1)).toEqual([expect.stringContaining(line)]);
+  });
+});
+
+test('processes are counted, or as many as there are cores', () => {
+  expect(readConfig({ WORKERS: '3' }).workers).toBe(3);
+  expect(readConfig({ WORKERS: 'auto' }).workers).toBe(Math.min(availableParallelism(), 64));
+  for (const WORKERS of ['0', '65', '1.5', 'all']) {
+    expect(faults({ WORKERS })).toContain('WORKERS: expected a number of processes, 1 to 64, or auto');
+  }
+});
+
+test('a password of a database may be beside its URL, with any characters, and not in both', () => {
+  const password = 'p@ss/w#o:r?d%20&=+';
+  const env = { DATABASE_URL: 'postgres://app@db/tasks?sslmode=require', DATABASE_PASSWORD: password };
+  expect(parseConnectionUrl(readConfig(env).databaseUrl as string)).toMatchObject({ user: 'app', password });
+  const owner = { MIGRATION_DATABASE_URL: 'postgres://owner@db/tasks', MIGRATION_DATABASE_PASSWORD: password };
+  const { migrationDatabaseUrl } = readConfig({ ...env, ...owner });
+  expect(parseConnectionUrl(migrationDatabaseUrl as string)).toMatchObject({ user: 'owner', password });
+  expect(faults({ ...env, DATABASE_URL: 'postgres://app:one@db/tasks' })).toContain(
+    'DATABASE_URL, DATABASE_PASSWORD: expected a password in only one of them',
+  );
+  expect(faults({ DATABASE_PASSWORD: password })).toContain('DATABASE_PASSWORD: expected DATABASE_URL beside it');
+  expect(faults({ MIGRATION_DATABASE_URL: 'postgres://owner@db/tasks' })).toContain(
+    'MIGRATION_DATABASE_URL: expected DATABASE_URL beside it',
+  );
+});
+
+describe('connections to Postgres and loads', () => {
+  const DATABASE_URL = 'postgres://db/tasks';
+  const limited = `${DATABASE_URL}?connection_limit=14`;
+
+  test.each([
+    [{ MAX_LOADS: '4' }, { reads: 10, writes: 5 }, 4],
+    [{ MAX_LOADS: '20' }, { reads: 20, writes: 5 }, 20],
+    [{ DATABASE_READ_CONNECTIONS: '4' }, { reads: 4, writes: 5 }, 4],
+    [{ DATABASE_READ_CONNECTIONS: '30', MAX_LOADS: '20' }, { reads: 30, writes: 5 }, 20],
+    [{ DATABASE_WRITE_CONNECTIONS: '8' }, { reads: 10, writes: 8 }, 10],
+    [{ DATABASE_URL: limited }, { reads: 8, writes: 4 }, 8],
+    [{ DATABASE_URL: limited, DATABASE_WRITE_CONNECTIONS: '6' }, { reads: 6, writes: 6 }, 6],
+    [{ DATABASE_URL: `${DATABASE_URL}?connection_limit=4` }, { reads: 1, writes: 1 }, 1],
+    [{ DATABASE_URL: `${DATABASE_URL}?connection_limit=62` }, { reads: 40, writes: 20 }, 10],
+  ])('with %j there are %j and %i loads', (env, pools, maxLoads) => {
+    expect(readConfig(env)).toMatchObject({ pools, maxLoads });
+  });
+
+  test.each([
+    [{ DATABASE_READ_CONNECTIONS: '4', MAX_LOADS: '5' }, 'MAX_LOADS: expected at most 4'],
+    [{ DATABASE_URL: limited, MAX_LOADS: '9' }, 'MAX_LOADS: expected at most 8'],
+    [
+      { DATABASE_URL: limited, DATABASE_READ_CONNECTIONS: '10' },
+      'DATABASE_READ_CONNECTIONS, DATABASE_WRITE_CONNECTIONS: expected at most 12 together, since connection_limit of ' +
+        'DATABASE_URL is 14 and 2 are for invalidation',
+    ],
+    [{ DATABASE_WRITE_CONNECTIONS: '0' }, 'DATABASE_WRITE_CONNECTIONS: expected a number of connections, 1 to 500'],
+  ])('%j is refused', (env, message) => {
+    expect(faults(env as Record<string, string>)).toContain(message);
   });
 });
 

@@ -117,10 +117,24 @@ function addMigrate(tasks: Command): void {
     .description(
       'Migrates the database to the schema of this build. Deployments run it once before they start servers.',
     )
-    .addHelpText('after', '\nEnvironment:\n  DATABASE_URL  the database to migrate (required)')
-    .action(async () => {
-      const { migrate } = await import('./migrate.js');
-      await migrate();
+    .option('--status', 'print which migrations are applied and which are pending, and change nothing')
+    .addHelpText(
+      'after',
+      `
+Environment:
+  DATABASE_URL            the database to migrate (required)
+  MIGRATION_DATABASE_URL  in place of it: the same database, by the role that
+                          owns the tables
+  DATABASE_PASSWORD, MIGRATION_DATABASE_PASSWORD
+                          passwords that are not in the URLs
+
+Exit codes: 0 done, or with --status: nothing is pending; 1 failed; 2 with
+--status: migrations are pending
+${ALL_VARIABLES}`,
+    )
+    .action(async ({ status = false }: { status?: boolean }) => {
+      const { migrate, migrationStatus } = await import('./migrate.js');
+      await (status ? migrationStatus() : migrate());
     });
 }
 

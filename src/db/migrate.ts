@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readMigrationFiles } from 'drizzle-orm/migrator';
+import { systemClock } from '../engine/cache/index.js';
 import {
   DatabaseUnusable,
   type Sql,
@@ -13,6 +14,7 @@ import {
   transactionSettings,
   withDatabase,
 } from '../engine/postgres/index.js';
+import { SECOND } from '../std/time.js';
 
 /** Identifies the lock among the application's advisory locks. */
 const MIGRATION_LOCK = 7203_4410;
@@ -44,24 +46,81 @@ export function otherMigrationsMessage(database: string, remedy: string): string
 }
 
 export interface MigrateOptions {
-  /** Receives a line for the operator while another process holds the lock. Defaults to stderr. */
+  /** Receives a line for the operator while others hold locks. Defaults to stderr. */
   readonly onWait?: (line: string) => void;
+  /**
+   * How long a migration waits for the lock of a table, ms. Default 3 s. Other statements on the table queue behind a
+   * migration that waits.
+   */
+  readonly lockTimeoutMs?: number;
+  /** Time between two attempts, ms. Default 5 s. */
+  readonly pauseMs?: number;
 }
+
+const LOCK_TIMEOUT_MS = 3 * SECOND;
+const PAUSE_MS = 5 * SECOND;
+/** With the times above some 80 s. */
+const MAX_ATTEMPTS = 10;
+const LOCK_NOT_AVAILABLE = '55P03';
 
 /**
  * Runs in one transaction, under a lock that ends with it. A session lock could stay with a connection of a pooler, and
- * every later start would wait for it forever.
+ * every later start would wait for it forever. If others hold a table, the transaction is rolled back and tried again.
  * @throws OtherMigrations, DatabaseUnusable, ConnectionUrlError
  */
-export async function migrateDatabase(url: string, { onWait = console.error }: MigrateOptions = {}): Promise<void> {
-  await withDatabase(url, { max: 1, statementTimeoutMs: 0 }, (sql) =>
-    sql.begin(async (tx) => {
-      // A pooler's connection may have other settings.
-      await tx.unsafe(`${transactionSettings(0)}; set local lock_timeout = 0`);
-      await lock(tx, onWait);
-      await applyMissing(tx);
-    }),
-  );
+export async function migrateDatabase(
+  url: string,
+  { onWait = console.error, lockTimeoutMs = LOCK_TIMEOUT_MS, pauseMs = PAUSE_MS }: MigrateOptions = {},
+): Promise<void> {
+  await withDatabase(url, { max: 1, statementTimeoutMs: 0 }, async (sql) => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await sql.begin((tx) => migrateIn(tx, onWait, lockTimeoutMs));
+        return;
+      } catch (error) {
+        if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error;
+        const failed = `A table is in use: its lock was not to be had in ${lockTimeoutMs / SECOND} s. ${await oldest(sql)}`;
+        if (attempt === MAX_ATTEMPTS) throw new DatabaseUnusable(`${failed} Nothing was migrated`, { cause: error });
+        onWait(`${failed} Trying again in ${pauseMs / SECOND} s (${attempt + 1} of ${MAX_ATTEMPTS}).`);
+        await systemClock.sleep(pauseMs);
+      }
+    }
+  });
+}
+
+async function migrateIn(tx: TransactionSql, onWait: (line: string) => void, lockTimeoutMs: number): Promise<void> {
+  // A pooler's connection may have other settings.
+  await tx.unsafe(`${transactionSettings(0)}; set local lock_timeout = 0`);
+  await lock(tx, onWait);
+  await tx.unsafe(`set local lock_timeout = ${lockTimeoutMs}`);
+  await applyMissing(tx);
+}
+
+/** Who has most likely kept a migration from its locks. */
+async function oldest(sql: Sql): Promise<string> {
+  const [found] = await sql<{ pid: number; name: string; since: string }[]>`
+    select pid, application_name as name, xact_start::text as since from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null
+    order by xact_start limit 1`;
+  if (found === undefined) return 'No transaction is open now.';
+  return `The oldest open transaction is of process ${found.pid} of Postgres (${found.name || 'no name'}, since ${found.since}).`;
+}
+
+/** One migration, of this build or unknown to it. */
+export interface MigrationState {
+  /** Absent: of a newer build. */
+  readonly name: string | undefined;
+  readonly applied: boolean;
+}
+
+/** The migrations of this build, in order, and then those that only the database has. @throws as migrateDatabase */
+export function migrationStates(url: string): Promise<MigrationState[]> {
+  return withDatabase(url, { max: 1 }, async (sql) => {
+    const difference = await migrationDifference(sql);
+    if (difference === undefined) throw new DatabaseUnusable('this role may not read drizzle.__drizzle_migrations');
+    const states = migrations().map(({ name }) => ({ name, applied: !difference.missing.includes(name) }));
+    return [...states, ...Array.from({ length: difference.unknown }, () => ({ name: undefined, applied: true }))];
+  });
 }
 
 async function lock(tx: TransactionSql, onWait: (line: string) => void): Promise<void> {

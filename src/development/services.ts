@@ -21,6 +21,8 @@ const runningDir = () => join(dataDir(), 'running');
 
 export interface Services {
   readonly databaseUrl: string;
+  /** Migrates, in place of `databaseUrl`. */
+  readonly migrationUrl?: string | undefined;
   /** The data of the private PostgreSQL, if this process started it. */
   readonly postgresDir?: string;
   /** Absent: the store is in this process. */
@@ -48,6 +50,7 @@ export async function ownServices(config: Config): Promise<Services> {
   });
   return {
     databaseUrl,
+    migrationUrl: config.migrationDatabaseUrl,
     ...(postgres && { postgresDir: postgres.dataDir }),
     redis: place,
     redisGroup,
@@ -77,6 +80,7 @@ export async function joinServices(config: Config): Promise<Services> {
   const postgres = config.databaseUrl === undefined && running === undefined ? await privatePostgres() : undefined;
   return {
     databaseUrl: config.databaseUrl ?? running?.databaseUrl ?? (postgres as { url: string }).url,
+    migrationUrl: config.migrationDatabaseUrl,
     ...(postgres && { postgresDir: postgres.dataDir }),
     redis: redisOf(config, running),
     redisGroup: running?.redisGroup ?? config.redisGroup,

@@ -2,19 +2,22 @@
  * Reads the environment once and checks it as a whole: one message reports every invalid or missing variable. In
  * production no default can hide a mistake; elsewhere missing services are started and missing secrets are generated.
  */
+import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { ConnectionUrlError, parseConnectionUrl } from '../engine/postgres/index.js';
+import { ConnectionUrlError, type PoolSizes, parseConnectionUrl } from '../engine/postgres/index.js';
 import type { RedisPlace } from '../engine/redis/index.js';
 import { type AccessConfig, accessConfig, accessFaults, accessVariables } from './access-config.js';
 import { ConfigError } from './config-error.js';
+import { withSecrets } from './database-passwords.js';
 import {
   type ObservationConfig,
   observationConfig,
   observationFaults,
   observationVariables,
 } from './observation-config.js';
+import { poolConfig, poolFaults, poolVariables } from './pool-sizes.js';
 import { keyFaults, redisFaults, redisPlace, redisVariables } from './redis-config.js';
-import { type Environment, withSecretFiles } from './secret-files.js';
+import type { Environment } from './secret-files.js';
 import type { ShutdownLimits } from './shutdown.js';
 import { subscriptionConfig, subscriptionVariables } from './subscription-config.js';
 import type { SubscriptionLimits } from './subscription-limits.js';
@@ -49,6 +52,9 @@ const previousSecrets = z
 
 const PORT_EXPECTED = 'expected a port, 0 to 65535';
 
+const MAX_WORKERS = 64;
+const WORKERS_EXPECTED = `expected a number of processes, 1 to ${MAX_WORKERS}, or auto`;
+
 const megabytes = (otherwise: number) => {
   const expected = 'expected a number of MiB above 0';
   return z.coerce.number(expected).positive(expected).default(otherwise);
@@ -73,6 +79,10 @@ export const variables = z.object({
     .min(0, PORT_EXPECTED)
     .max(65_535, PORT_EXPECTED)
     .default(4000),
+  WORKERS: z
+    .string()
+    .refine((text) => text === 'auto' || (/^\d+$/.test(text) && +text >= 1 && +text <= MAX_WORKERS), WORKERS_EXPECTED)
+    .default('1'),
   LOG_LEVEL: z
     .enum(
       ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
@@ -87,17 +97,16 @@ export const variables = z.object({
   SHUTDOWN_DELAY_MS: milliseconds().optional(),
   SHUTDOWN_TIMEOUT_MS: milliseconds().default(20_000),
   DATABASE_URL: databaseUrl.optional(),
+  DATABASE_PASSWORD: z.string().optional(),
+  MIGRATION_DATABASE_URL: databaseUrl.optional(),
+  MIGRATION_DATABASE_PASSWORD: z.string().optional(),
   ...redisVariables,
   FENCE_POLICY: z.enum(['available', 'reject'], 'expected available or reject').default('available'),
   NEAR_CACHE_MB: z.coerce
     .number('expected a number of MiB, 0 for none')
     .min(0, 'expected a number of MiB, 0 for none')
     .default(64),
-  MAX_LOADS: z.coerce
-    .number('expected a number of loads')
-    .int('expected a whole number')
-    .min(1, 'expected at least 1')
-    .default(10),
+  ...poolVariables,
   MAX_RESPONSE_MB: megabytes(4),
   MAX_UNREAD_MB: megabytes(64),
   COMPRESSION: z.enum(['on', 'off'], 'expected on or off').default('on'),
@@ -119,12 +128,18 @@ export interface Config extends ObservationConfig {
   readonly environment: 'development' | 'test' | 'production';
   readonly host: string;
   readonly port: number;
+  /** Processes that serve. 1: this process serves. */
+  readonly workers: number;
   readonly logLevel: string;
   /** Share of requests that are logged. */
   readonly loggedRequests: number;
   readonly shutdown: ShutdownLimits;
   /** Absent outside production: a private PostgreSQL is started. */
   readonly databaseUrl: string | undefined;
+  /** Migrates, in place of `databaseUrl`. */
+  readonly migrationDatabaseUrl: string | undefined;
+  /** Connections of this process for requests. */
+  readonly pools: PoolSizes;
   /** Absent outside production: a private Redis is started, or the memory store is used. */
   readonly redis: RedisPlace | undefined;
   /** Prefix of this installation's keys in Redis. */
@@ -169,15 +184,18 @@ export function isProduction(env: Environment): boolean {
 /** @throws ConfigError that names every faulty variable and what was expected */
 export function readConfig(env: Environment): Config {
   // `FOO=` in an env file means that the variable is not set.
-  const { given, faults: fileFaults } = withSecretFiles(env);
+  const { given, faults: fileFaults } = withSecrets(env);
   const parsed = variables.safeParse(given);
   const faults = [
     ...fileFaults,
     ...(parsed.success ? [] : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)),
     ...missingInProduction(given),
-    ...(parsed.success ? [...sizeFaults(parsed.data), ...keyFaults(parsed.data)] : []),
+    ...(parsed.success ? [...sizeFaults(parsed.data), ...poolFaults(parsed.data), ...keyFaults(parsed.data)] : []),
     ...(parsed.success ? observationFaults(parsed.data, { host: parsed.data.HOST, port: parsed.data.PORT }) : []),
     ...conflicts(given),
+    ...(given['MIGRATION_DATABASE_URL'] && !given['DATABASE_URL']
+      ? ['MIGRATION_DATABASE_URL: expected DATABASE_URL beside it']
+      : []),
     ...redisFaults(given),
     ...accessFaults(given),
     ...manifestFaults(given),
@@ -192,6 +210,7 @@ function configOf(v: z.infer<typeof variables>): Config {
     environment: v.NODE_ENV,
     host: v.HOST,
     port: v.PORT,
+    workers: v.WORKERS === 'auto' ? Math.min(availableParallelism(), MAX_WORKERS) : Number(v.WORKERS),
     logLevel: v.LOG_LEVEL ?? (v.NODE_ENV === 'production' ? 'info' : 'warn'),
     loggedRequests: v.LOG_REQUESTS,
     shutdown: {
@@ -199,11 +218,12 @@ function configOf(v: z.infer<typeof variables>): Config {
       timeoutMs: v.SHUTDOWN_TIMEOUT_MS,
     },
     databaseUrl: v.DATABASE_URL,
+    migrationDatabaseUrl: v.MIGRATION_DATABASE_URL,
+    ...poolConfig(v),
     redis: redisPlace(v),
     redisGroup: v.REDIS_GROUP,
     fencePolicy: v.FENCE_POLICY,
     nearCacheBytes: v.NEAR_CACHE_MB * 1024 * 1024,
-    maxLoads: v.MAX_LOADS,
     maxResponseBytes: v.MAX_RESPONSE_MB * 1024 * 1024,
     maxUnreadBytes: v.MAX_UNREAD_MB * 1024 * 1024,
     compression: v.COMPRESSION === 'on',

@@ -9,6 +9,7 @@ import type { FenceEvents, PoolState, RelayEvents } from '../engine/postgres/ind
 import { shared } from '../std/shared.js';
 import { version } from './config-words.js';
 import { buildInfo, type RequestMetrics, requestMetrics } from './request-metrics.js';
+import type { Samples } from './worker-messages.js';
 
 /** Of this process. */
 export interface OpenConnections {
@@ -34,6 +35,8 @@ export interface Metrics {
   watchConnections(open: () => OpenConnections): void;
   readonly contentType: string;
   text(): Promise<string>;
+  /** For the metrics of several processes together. */
+  samples(): Promise<Samples>;
 }
 
 export function createMetrics({ cache, pools, errorCodes }: MetricsOptions): Metrics {
@@ -57,6 +60,7 @@ export function createMetrics({ cache, pools, errorCodes }: MetricsOptions): Met
     },
     contentType: registry.contentType,
     text: shared(() => registry.metrics()),
+    samples: () => registry.getMetricsAsJSON(),
   };
 }
 

@@ -101,6 +101,7 @@ export function buildInfo(registry: Registry, version: string): void {
     help: 'The build that runs.',
     labelNames: ['version', 'node'],
     registers: [registry],
+    aggregator: 'max',
   });
   gauge.set({ version, node: process.version }, 1);
 }

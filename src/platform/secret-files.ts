@@ -6,6 +6,9 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 /** The variables that may be given so. */
 export const SECRETS = [
   'DATABASE_URL',
+  'DATABASE_PASSWORD',
+  'MIGRATION_DATABASE_URL',
+  'MIGRATION_DATABASE_PASSWORD',
   'REDIS_URL',
   'REDIS_USERNAME',
   'REDIS_PASSWORD',

@@ -419,6 +419,36 @@ describe('with a database of its own', () => {
   );
 
   test(
+    'migrate works by MIGRATION_DATABASE_URL where that is given, and --status says by its exit code what is pending',
+    async () => {
+      const empty = await createEmptyDatabase();
+      try {
+        const { username, password } = new URL(empty.url);
+        const migration = new URL(empty.url);
+        Object.assign(migration, { password: '' });
+        const env = {
+          DATABASE_URL: `postgres://${username}:${password}@127.0.0.1:1/nowhere`,
+          MIGRATION_DATABASE_URL: migration.href,
+          MIGRATION_DATABASE_PASSWORD: password,
+        };
+        const before = await result(run(COMMANDS, ['migrate', '--status'], env));
+        expect([before.code, before.stderr]).toEqual([2, '']);
+        expect(before.stdout).toMatch(/^pending {2}0000_tables\npending {2}0001_cache\n/);
+        expect(await result(run(COMMANDS, ['migrate'], env))).toMatchObject({ code: 0, stdout: '' });
+        const after = await result(run(COMMANDS, ['migrate', '--status'], env));
+        expect([after.code, after.stderr]).toEqual([0, '']);
+        expect(after.stdout).toBe(before.stdout.replaceAll('pending', 'applied'));
+        const failed = await result(run(COMMANDS, ['migrate', '--status'], { ...env, MIGRATION_DATABASE_URL: '' }));
+        expect(failed).toMatchObject({ code: 1, stdout: '' });
+        expect(failed.stderr).toMatch(/^MIGRATION_DATABASE_PASSWORD: expected MIGRATION_DATABASE_URL beside it\n$/);
+      } finally {
+        await empty.drop();
+      }
+    },
+    2 * MINUTE,
+  );
+
+  test(
     'the commands migrate and token do with one connection, for a role that has no more',
     async () => {
       const admin = postgresClient(database.url, { max: 1 });

@@ -3,7 +3,7 @@ import { readMigrationFiles } from 'drizzle-orm/migrator';
 import type { Sql } from 'postgres';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkDatabase, namingDatabaseUrl } from '../../src/database-check.js';
-import { migrateDatabase } from '../../src/db/migrate.js';
+import { migrateDatabase, migrationStates } from '../../src/db/migrate.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
 import { ConfigError } from '../../src/platform/config-error.js';
 import { createEmptyDatabase, type TestDatabase } from '../support/database.js';
@@ -133,4 +133,57 @@ test('a role that may not read which migrations there are is accepted, and the l
     await sql.unsafe(`drop owned by ${role}`);
     await sql.unsafe(`drop role ${role}`);
   }
+});
+
+describe('a migration that needs a table which others use', () => {
+  const LAST = FILES.length - 1;
+  const quick = { lockTimeoutMs: 100, pauseMs: 1 };
+
+  test('does not make reads wait for it, says who is in the way, and migrates when the table is free', async () => {
+    await migrateWith(allBut((index) => index === LAST)); // replaces the triggers of all tables
+    const reader = postgresClient(database.url, { max: 1 });
+    const lines: string[] = [];
+    let migrated: Promise<void> | undefined;
+    await reader.begin(async (tx) => {
+      await tx`select 1 from tasks`;
+      await new Promise<void>((resolve) => {
+        const onWait = (line: string) => {
+          if (lines.push(line) === 2) resolve();
+        };
+        migrated = migrateDatabase(database.url, { ...quick, pauseMs: 300, onWait });
+      });
+      await sql`select 1 from tasks`; // between attempts nothing is locked
+    });
+    await migrated;
+    await reader.end();
+    expect(lines[0]).toMatch(
+      /^A table is in use: its lock was not to be had in 0.1 s. The oldest open transaction is of process \d+ of Postgres \(tasks-api, since .*\). Trying again in 0.3 s \(2 of 10\).$/,
+    );
+    expect(await checked()).toEqual([]);
+  });
+
+  test('gives up after ten attempts, in one line, and has changed nothing', async () => {
+    await migrateWith(allBut((index) => index === LAST));
+    const reader = postgresClient(database.url, { max: 1 });
+    const lines: string[] = [];
+    await reader.begin(async (tx) => {
+      await tx`select 1 from tasks`;
+      const options = { ...quick, onWait: (line: string) => lines.push(line) };
+      const failed = namingDatabaseUrl(() => migrateDatabase(database.url, options), 'MIGRATION_DATABASE_URL');
+      await expect(failed).rejects.toThrow(/^MIGRATION_DATABASE_URL: A table is in use.*Nothing was migrated$/);
+    });
+    await reader.end();
+    expect(lines).toHaveLength(9);
+    expect(await checked().catch((error) => error)).toBeInstanceOf(ConfigError);
+  });
+});
+
+test('which migrations are applied and which are pending can be asked, also of a database with later ones', async () => {
+  expect((await migrationStates(database.url)).every(({ applied }) => !applied)).toBe(true);
+  await migrateWith(allBut((index) => index === EVENTS));
+  const states = await migrationStates(database.url);
+  expect(states).toHaveLength(FILES.length);
+  expect(states.filter(({ applied }) => !applied)).toEqual([{ name: '0002_task_events', applied: false }]);
+  await sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ('later', 9999999999999)`;
+  expect((await migrationStates(database.url)).at(-1)).toEqual({ name: undefined, applied: true });
 });

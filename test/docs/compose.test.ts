@@ -3,7 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { parseConnectionUrl } from '../../src/engine/postgres/index.js';
 import { readConfig, variables } from '../../src/platform/config.js';
+import { withSecrets } from '../../src/platform/database-passwords.js';
 
 interface Service {
   readonly image: string;
@@ -11,7 +13,7 @@ interface Service {
 }
 
 const text = await readFile(fileURLToPath(new URL('../../docker-compose.yml', import.meta.url)), 'utf8');
-const { services } = parse(text, { merge: true }) as { services: Record<'api' | 'migrate', Service> };
+const { services } = parse(text, { merge: true }) as { services: Record<'api' | 'migrate' | 'postgres', Service> };
 
 /** What a service gets, as Compose interpolates `${NAME:-default}`. */
 function environmentOf(service: Service, shell: Readonly<Record<string, string>>): Record<string, string> {
@@ -23,11 +25,17 @@ function environmentOf(service: Service, shell: Readonly<Record<string, string>>
 }
 
 /** Set by the image, or by what the file starts. */
-const FIXED = ['NODE_ENV', 'HOST', 'PORT', 'DATABASE_URL', 'REDIS_URL'];
+const FIXED = ['NODE_ENV', 'HOST', 'PORT', 'DATABASE_URL', 'DATABASE_PASSWORD', 'REDIS_URL'];
+/** A server in production does not migrate, and needs no password of the role that owns the tables. */
+const OF_MIGRATE = ['MIGRATION_DATABASE_URL', 'MIGRATION_DATABASE_PASSWORD'];
 
 test('every variable of the server is passed on', () => {
   const names = Object.keys(variables.shape).filter((name) => !FIXED.includes(name));
-  const given = environmentOf(services.api, Object.fromEntries(names.map((name) => [name, `of ${name}`])));
+  const shell = Object.fromEntries(names.map((name) => [name, `of ${name}`]));
+  const ofMigrate = Object.entries(environmentOf(services.migrate, shell)).filter(([name]) =>
+    OF_MIGRATE.includes(name),
+  );
+  const given = { ...environmentOf(services.api, shell), ...Object.fromEntries(ofMigrate) };
   expect(Object.fromEntries(names.map((name) => [name, given[name]]))).toEqual(
     Object.fromEntries(names.map((name) => [name, `of ${name}`])),
   );
@@ -40,12 +48,28 @@ test.each([
   const config = readConfig({ NODE_ENV: 'production', ...environmentOf(services.api, shell) });
   expect(config).toMatchObject({
     tokens,
-    databaseUrl: 'postgres://tasks:tasks@postgres:5432/tasks',
+    databaseUrl: 'postgres://tasks@postgres:5432/tasks?password=tasks',
     redis: { url: 'redis://redis:6379' },
     host: '0.0.0.0',
     redisGroup: 'tasks',
   });
-  expect(environmentOf(services.migrate, {})['DATABASE_URL']).toBe(config.databaseUrl);
+  expect(withSecrets(environmentOf(services.migrate, {})).given['DATABASE_URL']).toBe(config.databaseUrl);
+});
+
+test('the password of Postgres may have any characters', () => {
+  const POSTGRES_PASSWORD = 'p@ss/w#o:r?d%20&=+ \u00e4';
+  const shell = { POSTGRES_PASSWORD, JWT_SECRET: 'x'.repeat(32) };
+  const { databaseUrl } = readConfig({ NODE_ENV: 'production', ...environmentOf(services.api, shell) });
+  const migrated = withSecrets(environmentOf(services.migrate, shell)).given['DATABASE_URL'];
+  for (const url of [databaseUrl, migrated]) {
+    expect(parseConnectionUrl(url as string)).toMatchObject({
+      user: 'tasks',
+      password: POSTGRES_PASSWORD,
+      host: 'postgres',
+      database: 'tasks',
+    });
+  }
+  expect(environmentOf(services.postgres, shell)['POSTGRES_PASSWORD']).toBe(POSTGRES_PASSWORD);
 });
 
 test('without either, the server says which variables it needs', () => {

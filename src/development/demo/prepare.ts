@@ -15,10 +15,11 @@ import { DEMO_OWNER } from './owner.js';
  */
 export async function prepareDemo({
   databaseUrl,
+  migrationUrl = databaseUrl,
   postgresDir,
-}: Pick<Services, 'databaseUrl' | 'postgresDir'>): Promise<void> {
+}: Pick<Services, 'databaseUrl' | 'migrationUrl' | 'postgresDir'>): Promise<void> {
   const { fillWithDemoData } = await import('./demo-data.js'); // the faker is not installed in production
-  await migrateDatabase(databaseUrl).catch((error: unknown) => {
+  await migrateDatabase(migrationUrl).catch((error: unknown) => {
     if (!(error instanceof OtherMigrations)) throw error;
     const remedy = 'remove that folder, which deletes the data in it, and run npm start';
     const message = postgresDir && otherMigrationsMessage(`the private PostgreSQL in ${postgresDir}`, remedy);

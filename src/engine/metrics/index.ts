@@ -86,10 +86,11 @@ function registerCounters(registry: Registry) {
 }
 
 function registerGauges(registry: Registry, cache: Watched): void {
-  const gauge = (name: string, help: string, read: () => number) =>
+  const gauge = (name: string, help: string, read: () => number, aggregator: 'sum' | 'max' = 'sum') =>
     new Gauge({
       name,
       help,
+      aggregator,
       registers: [registry],
       collect: function () {
         this.set(read());
@@ -103,6 +104,7 @@ function registerGauges(registry: Registry, cache: Watched): void {
     'cache_store_lost_seconds',
     'For how long Redis has been away or refused writes, as this process knows; 0 while it takes them.',
     () => cache().store.outageMs() / SECOND,
+    'max',
   );
 }
 
@@ -113,6 +115,7 @@ function registerConnections(registry: Registry, cache: Watched): void {
   new Gauge({
     name: 'cache_redis_up',
     help: 'Whether this process is connected to Redis, in a Cluster to the primary of every group.',
+    aggregator: 'min', // of several processes: whether all are
     registers,
     collect() {
       const now = connections();

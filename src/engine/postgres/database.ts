@@ -16,9 +16,15 @@ import { STATEMENT_TIMEOUT_MS, startupSettings, transactionSettings } from './se
 import { WritePool } from './write-pool.js';
 import { MAX_WRITES } from './write-queue.js';
 
-const MAX_READS = 10;
+export interface PoolSizes {
+  readonly reads: number;
+  readonly writes: number;
+}
+
+/** Connections of a process for requests, where nothing bounds them. */
+export const DEFAULT_POOLS: PoolSizes = { reads: 10, writes: MAX_WRITES };
 /** The relay and what resolves fences have a connection each (core.ts). */
-const BESIDE_POOLS = 2;
+export const BESIDE_POOLS = 2;
 /**
  * A server refuses a lower `connection_limit`. Commands work with one connection, since they close each before they
  * open the next.
@@ -52,13 +58,15 @@ export interface DatabaseOptions {
   readonly answerMs?: number;
   /** How long Postgres works on one statement of a read, ms. Default 10 s. */
   readonly readTimeoutMs?: number | undefined;
+  /** Default: `connection_limit` of the URL, divided, or DEFAULT_POOLS. */
+  readonly pools?: PoolSizes | undefined;
 }
 
 /** The database with its write pool and the methods that only its owner needs. */
 export type MainDatabase = ReturnType<typeof openDatabase>;
 export function openDatabase(options: DatabaseOptions) {
   const connection = parseConnectionUrl(options.url);
-  const max = poolSizes(connection);
+  const max = options.pools ?? poolSizes(connection);
   const logger = loggedBy(options.onStatement);
   const watches = { read: new PoolWatch(max.reads, options.slow), write: new PoolWatch(max.writes, options.slow) };
   const readers = openReadPool(connection, { max: max.reads, watch: watches.read }, options);
@@ -155,9 +163,12 @@ function loggedBy(onStatement: DatabaseOptions['onStatement']) {
   return { logger: onStatement === undefined ? (false as const) : { logQuery: (text: string) => onStatement(text) } };
 }
 
+function poolSizes({ maxConnections }: Connection): PoolSizes {
+  return maxConnections === undefined ? DEFAULT_POOLS : poolsWithin(maxConnections);
+}
+
 /** `connection_limit` bounds the process. Writes get a third of what invalidation leaves. Each gets at least one. */
-function poolSizes({ maxConnections }: Connection): { reads: number; writes: number } {
-  if (maxConnections === undefined) return { reads: MAX_READS, writes: MAX_WRITES };
+export function poolsWithin(maxConnections: number): PoolSizes {
   const left = Math.max(maxConnections - BESIDE_POOLS, 2);
   const writes = Math.max(1, Math.floor(left / 3));
   return { reads: left - writes, writes };

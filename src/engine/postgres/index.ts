@@ -11,9 +11,13 @@ export { isUnavailable } from './connection-errors.js';
 export { ConnectionUrlError, parseConnectionUrl } from './connection-url.js';
 export { brings, Coverage } from './coverage.js';
 export {
+  BESIDE_POOLS,
+  DEFAULT_POOLS,
   installedDriverFault,
   type MainDatabase,
   openDatabase,
+  type PoolSizes,
+  poolsWithin,
   postgresClient,
   SERVER_CONNECTIONS,
 } from './database.js';

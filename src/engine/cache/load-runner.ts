@@ -3,6 +3,7 @@ import type { Call } from './call.js';
 import { CacheError } from './errors.js';
 import type { LoadQueue, LoadTurn } from './load-queue.js';
 import type { Bring, Policy, Source } from './policy.js';
+import { inSpan, type Span, type SpanDescription } from './spans.js';
 import type { Tag } from './tag.js';
 
 /** A load as `wrapLoad` sees it. */
@@ -24,6 +25,8 @@ interface RunOptions {
   readonly signal: AbortSignal;
   /** Absent: the load brings nothing along. */
   readonly bring?: Bring | undefined;
+  /** Called when the load begins, if it is recorded. */
+  readonly recorded?: (span: Span) => void;
 }
 
 export class LoadRunner {
@@ -36,29 +39,37 @@ export class LoadRunner {
   run<A, V>(
     source: Source<A, V>,
     calls: readonly Call<A>[],
-    { turn, starting, signal, bring }: RunOptions,
+    { turn, starting, signal, bring, recorded }: RunOptions,
   ): Promise<V[]> {
     const { wrapLoad } = this;
+    const askedMs = performance.now();
     const load = (taking: Bring | undefined) =>
       source.load(
         calls.map(({ arg }) => arg),
         signal,
         taking,
       );
-    return this.queue.run(
-      async () => {
-        const values = await (wrapLoad === undefined ? load(bring) : wrapped(wrapLoad, source, calls, { load, bring }));
-        if (values.length !== calls.length) {
-          throw new CacheError(
-            'LOAD_SHAPE',
-            `${source.name}: ${calls.length} values expected, ${values.length} loaded`,
-          );
-        }
-        return [...values];
-      },
-      { turn, starting, signal, reentrant: source.reentrant !== false },
-    );
+    const run = async (span?: Span) => {
+      if (span !== undefined) recorded?.(span);
+      const values = await (wrapLoad === undefined ? load(bring) : wrapped(wrapLoad, source, calls, { load, bring }));
+      if (values.length !== calls.length) {
+        throw new CacheError('LOAD_SHAPE', `${source.name}: ${calls.length} values expected, ${values.length} loaded`);
+      }
+      return [...values];
+    };
+    const reentrant = source.reentrant !== false;
+    return this.queue.run(() => inSpan(() => loadSpan(source, calls.length, performance.now() - askedMs), run), {
+      turn,
+      starting,
+      signal,
+      reentrant,
+    });
   }
+}
+
+function loadSpan({ name }: Policy<never>, values: number, waitedMs: number): SpanDescription {
+  const attributes = { 'cache.policy': name, 'cache.load.values': values, 'cache.load.waited_ms': waitedMs };
+  return { name: `load ${name}`, attributes };
 }
 
 function wrapped<V>(

@@ -12,6 +12,7 @@ import type { Database, Executor, Prepared, Transaction } from './executor.js';
 import { statementCache } from './prepared-statements.js';
 import { ReadPool } from './read-pool.js';
 import { STATEMENT_TIMEOUT_MS, startupSettings, transactionSettings } from './session-settings.js';
+import { databaseAttributes } from './sql-span.js';
 import { WritePool } from './write-pool.js';
 import { MAX_WRITES } from './write-queue.js';
 
@@ -61,7 +62,8 @@ export function openDatabase(options: DatabaseOptions) {
   const readUntil = (signal?: AbortSignal) => drizzle(readers.client(signal), logger);
   const read = readUntil();
   const first = connection.pooled ? transactionSettings(STATEMENT_TIMEOUT_MS) : undefined;
-  const writers = new WritePool(() => connect(connection, { max: max.writes }), logger.logger, first);
+  const attributes = databaseAttributes(connection);
+  const writers = new WritePool(() => connect(connection, { max: max.writes }), logger.logger, { first, attributes });
   const prepared = statementCache(read);
   return {
     prepared,
@@ -106,6 +108,7 @@ function openReadPool(
     answerMs,
     statementTimeoutMs,
     cancelsLate: connection.pooled,
+    attributes: databaseAttributes(connection),
   });
 }
 

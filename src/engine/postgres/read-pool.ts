@@ -5,10 +5,12 @@
  */
 
 import type { PendingQuery, Row, Sql, TransactionSql } from 'postgres';
+import { type Attributes, inSpan, type SpanDescription } from '../cache/spans.js';
 import { SECOND } from '../cache/time.js';
 import { isConnectionLost } from './connection-errors.js';
 import { leave } from './leave.js';
 import { repeatedStatements } from './prepared-statements.js';
+import { sqlSpan } from './sql-span.js';
 
 /**
  * The interval between cancel requests for one statement: it may just be waiting for its turn, or be between two
@@ -34,6 +36,8 @@ export interface ReadPoolOptions {
   readonly statementTimeoutMs: number;
   /** The server does not enforce `statementTimeoutMs` on these connections, so the pool cancels late statements. */
   readonly cancelsLate: boolean;
+  /** Attributes of the spans of statements. */
+  readonly attributes: Attributes;
 }
 
 /**
@@ -69,7 +73,7 @@ export class ReadPool {
   client(until?: AbortSignal): Sql {
     const unsafe = (...args: Parameters<Unsafe>) => {
       const signal = until ?? this.#until ?? this.#options.signal();
-      return new Statement({ send: () => this.#sent(this.#sql, args), signal, again: true });
+      return this.#statement(args, { send: () => this.#sent(this.#sql, args), signal, again: true });
     };
     const begin = <T>(run: (tx: TransactionSql) => Promise<T>) => {
       const sql = this.#sql;
@@ -89,9 +93,15 @@ export class ReadPool {
 
   /** A transaction is not sent again: its reads belong together. */
   #within(tx: TransactionSql, sql: Sql, until: AbortSignal | undefined): TransactionSql {
-    const unsafe = (...args: Parameters<Unsafe>) =>
-      new Statement({ send: () => this.#sent(sql, args, tx), signal: until ?? this.#options.signal(), again: false });
+    const unsafe = (...args: Parameters<Unsafe>) => {
+      const signal = until ?? this.#options.signal();
+      return this.#statement(args, { send: () => this.#sent(sql, args, tx), signal, again: false });
+    };
     return { options: sql.options, unsafe } as unknown as TransactionSql;
+  }
+
+  #statement([text]: Parameters<Unsafe>, how: Omit<StatementOptions, 'describe'>): Statement {
+    return new Statement({ ...how, describe: () => sqlSpan(text, this.#options.attributes) });
   }
 
   #sent(pool: Sql, args: Parameters<Unsafe>, on: Pick<Sql, 'unsafe'> = pool): Sent {
@@ -115,18 +125,19 @@ interface Sent extends Pick<ReadPoolOptions, 'answerMs' | 'statementTimeoutMs' |
   readonly leave: () => void;
 }
 
+interface StatementOptions {
+  readonly send: () => Sent;
+  readonly signal: AbortSignal | undefined;
+  /** Whether it may be sent again when it was cancelled by mistake, or once when its connection died. */
+  readonly again: boolean;
+  readonly describe: () => SpanDescription;
+}
+
 /** Like the driver's query: sent when it is awaited, as rows of values if `values` was called before. */
 class Statement implements PromiseLike<unknown> {
   #asValues = false;
 
-  constructor(
-    private readonly how: {
-      readonly send: () => Sent;
-      readonly signal: AbortSignal | undefined;
-      /** Whether it may be sent again when it was cancelled by mistake, or once when its connection died. */
-      readonly again: boolean;
-    },
-  ) {}
+  constructor(private readonly how: StatementOptions) {}
 
   values(): this {
     this.#asValues = true;
@@ -138,7 +149,7 @@ class Statement implements PromiseLike<unknown> {
     onAnswer?: ((rows: unknown) => A | PromiseLike<A>) | null,
     onError?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return this.#run().then(onAnswer, onError);
+    return inSpan(this.how.describe, () => this.#run()).then(onAnswer, onError);
   }
 
   async #run(): Promise<unknown> {

@@ -7,9 +7,11 @@
 import type { DrizzleConfig } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import type { Sql, TransactionSql } from 'postgres';
+import { type Attributes, closeSpan, openSpan } from '../cache/spans.js';
 import { leave } from './leave.js';
 import { BEGINS_AS, enlist, type PoolClient } from './pool-transaction.js';
 import { repeatedStatements, statementCache } from './prepared-statements.js';
+import { sqlSpan } from './sql-span.js';
 
 type Unsafe = Sql['unsafe'];
 /** With the types of the driver. */
@@ -31,16 +33,25 @@ export class WritePool implements Pool {
   #sql: Sql;
   readonly #comesAgain = repeatedStatements();
   readonly #first: string | undefined;
+  readonly #attributes: Attributes;
   /** The client in which the statement being sent runs. */
   #at: Client | undefined;
   /** Whether it may be sent behind BEGIN. */
   #early = false;
 
-  /** @param first a statement that begins each transaction, in the same round trip as the next one */
-  constructor(connect: () => Sql, logger: Logger, first?: string) {
+  /**
+   * @param options first: a statement that begins each transaction, in the same round trip as the next one; attributes:
+   * of the spans of statements
+   */
+  constructor(
+    connect: () => Sql,
+    logger: Logger,
+    { first, attributes = {} }: { first?: string | undefined; attributes?: Attributes } = {},
+  ) {
     this.#connect = connect;
     this.#sql = connect();
     this.#first = first;
+    this.#attributes = attributes;
     const { options } = this.#sql;
     const current = {
       options,
@@ -94,7 +105,15 @@ export class WritePool implements Pool {
       const query = sql.unsafe(text, parameters, { ...options, ...this.#howSent(text), early } as StatementOptions);
       if (transaction === undefined) return query;
       transaction.sent++;
-      return query.execute(); // now, not when awaited
+      const span = openSpan(() => sqlSpan(text, this.#attributes));
+      const sent = query.execute(); // now, not when awaited
+      if (span !== undefined) {
+        sent.then(
+          () => closeSpan(span),
+          (error) => closeSpan(span, error),
+        );
+      }
+      return sent;
     };
     const opening = (open: Open) => (run: (tx: TransactionSql) => unknown) => {
       const opened: Run = (tx) => {

@@ -7,12 +7,14 @@ import calculateSlot from 'cluster-key-slot';
 import type { Cluster, Redis } from 'ioredis';
 import { CacheError } from '../cache/errors.js';
 import type { Key } from '../cache/key.js';
+import { inSpan } from '../cache/spans.js';
 import { LOG_GROUP } from '../cache/store.js';
 import type { Tag } from '../cache/tag.js';
 import type { Clock } from '../cache/time.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import { type Connection, corkForNow, openConnection, type RedisPlace, type Server } from './connection.js';
 import { lostTogetherMs, Outage, type OutageListener, refusalText, reportedOnce } from './outage.js';
+import { redisSpan } from './redis-span.js';
 import { TIMED_OUT, withTimeout } from './with-timeout.js';
 
 /**
@@ -31,11 +33,25 @@ export interface Group {
 }
 
 /**
- * What an attempt says about whether Redis takes writes. `fence`, `apply`: what they say themselves. `read`: nothing.
- * `write`: nothing, since some scripts begin with a command that a full server takes, and some writes need rights of
- * their own.
+ * What an attempt at each step says about whether Redis takes writes. `fence`, `apply`: what they say themselves.
+ * `read`: nothing. `write`: nothing, since some scripts begin with a command that a full server takes, and some writes
+ * need rights of their own.
  */
-type Kind = 'read' | 'write' | 'fence' | 'apply';
+const KINDS = {
+  READ: 'read',
+  FILL: 'write',
+  'LOCK REFRESH': 'write',
+  FENCE: 'fence',
+  RELEASE: 'write',
+  HEAD: 'read',
+  APPLY: 'apply',
+  'GET TEXT': 'read',
+  'SET TEXT': 'write',
+  'READ COUNTERS': 'read',
+  'ADD COUNTERS': 'write',
+} as const;
+/** A round trip to Redis, by the protocol's name. */
+type Step = keyof typeof KINDS;
 
 /** What of a call belongs to one group. */
 export interface Part {
@@ -182,19 +198,15 @@ export class Groups {
   }
 
   /** As `attempt`, behind the breaker: for what readers wait for. */
-  async reading<T>(
-    group: Group,
-    kind: 'read' | 'write',
-    run: (client: Redis | Cluster, server: Server) => Promise<T>,
-  ): Promise<T> {
+  async reading<T>(group: Group, step: Step, run: (client: Redis | Cluster, server: Server) => Promise<T>): Promise<T> {
     if (!group.breaker.allows()) throw unavailable(new Error('it failed several times in a row'));
     try {
-      const value = await this.attempt(group, this.#reader, kind, run);
+      const value = await this.attempt(group, this.#reader, step, run);
       group.breaker.succeeded();
       return value;
     } catch (error) {
       // A server that answers may be read, also when it refuses to store something.
-      if (kind === 'write' && mayBeRead((error as Error).cause)) group.breaker.succeeded();
+      if (KINDS[step] === 'write' && mayBeRead((error as Error).cause)) group.breaker.succeeded();
       else group.breaker.failed();
       throw error;
     }
@@ -204,10 +216,22 @@ export class Groups {
    * Turns every failure into STORE_UNAVAILABLE, keeps account of the outage, and leaves a connection that does not
    * answer.
    */
-  async attempt<T>(
+  attempt<T>(
     group: Group,
     connection: Connection,
-    kind: Kind,
+    step: Step,
+    run: (client: Redis | Cluster, server: Server) => Promise<T>,
+  ): Promise<T> {
+    return inSpan(
+      () => redisSpan(step, connection.client),
+      () => this.#attempt(group, connection, step, run),
+    );
+  }
+
+  async #attempt<T>(
+    group: Group,
+    connection: Connection,
+    step: Step,
     run: (client: Redis | Cluster, server: Server) => Promise<T>,
   ): Promise<T> {
     const startedMs = this.#clock.monotonicMs();
@@ -228,13 +252,14 @@ export class Groups {
       group.outage.answered();
       return value;
     } catch (error) {
-      this.#noteFailure(group, kind, startedMs, error);
+      this.#noteFailure(group, step, startedMs, error);
       if (error instanceof Error && error.message === TIMED_OUT) connection.drop(group.hashTag);
       throw unavailable(error);
     }
   }
 
-  #noteFailure({ outage }: Group, kind: Kind, startedMs: number, error: unknown): void {
+  #noteFailure({ outage }: Group, step: Step, startedMs: number, error: unknown): void {
+    const kind = KINDS[step];
     if (!mayBeRead(error) || kind === 'read') outage.failed(startedMs, textOf(error));
     else if (kind === 'fence') outage.refused(startedMs, textOf(error), 'fence');
     else if (kind === 'apply') outage.refused(startedMs, textOf(error), 'tick');

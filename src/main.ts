@@ -18,6 +18,7 @@ import { type Config, readConfig } from './platform/config.js';
 import { ConfigError } from './platform/config-error.js';
 import { createLog, type Log } from './platform/log.js';
 import { Interrupted, Shutdown } from './platform/shutdown.js';
+import { startTelemetry } from './platform/telemetry.js';
 import { signToken, type TokenOptions, tokenVerifier } from './server/auth/tokens.js';
 import { readManifest } from './server/operations/persisted-documents.js';
 
@@ -56,6 +57,7 @@ async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void
   const production = config.environment === 'production';
   const persistedDocuments = await readPersistedDocuments(config);
   await requireFreePort(config);
+  if (config.telemetry !== undefined) shutdown.add(await startTelemetry(config.telemetry, log));
   if (config.databaseUrl !== undefined) {
     await checkDatabase(config.databaseUrl, log, { migrates: !production, connections: SERVER_CONNECTIONS });
   }

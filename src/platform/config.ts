@@ -11,6 +11,7 @@ import { type Environment, withSecretFiles } from './secret-files.js';
 import type { ShutdownLimits } from './shutdown.js';
 import { subscriptionConfig, subscriptionVariables } from './subscription-config.js';
 import type { SubscriptionLimits } from './subscription-limits.js';
+import { type TelemetryConfig, telemetryConfig, telemetryVariables } from './telemetry-config.js';
 import type { TokenConfig } from './token-config.js';
 
 /** HS256 requires a key at least as long as its hash. */
@@ -122,6 +123,7 @@ export const variables = z.object({
   JWT_AUDIENCE: z.string().min(1).default('tasks-api'),
   ...accessVariables,
   ...subscriptionVariables,
+  ...telemetryVariables,
 });
 
 export interface Config {
@@ -168,6 +170,8 @@ export interface Config {
   readonly access: AccessConfig;
   /** Only the limits that differ from the defaults. */
   readonly subscriptionLimits: Partial<SubscriptionLimits>;
+  /** Absent: no traces. */
+  readonly telemetry: TelemetryConfig | undefined;
 }
 
 /** @throws ConfigError that names every faulty variable and what was expected */
@@ -218,6 +222,7 @@ function configOf(v: z.infer<typeof variables>): Config {
     audience: v.JWT_AUDIENCE,
     access: accessConfig(v, v.NODE_ENV === 'production'),
     subscriptionLimits: subscriptionConfig(v),
+    telemetry: telemetryConfig(v),
   });
 }
 

@@ -48,6 +48,7 @@ import {
 } from './operations/persisted-documents.js';
 import { MAX_RESPONSE_BYTES } from './operations/response-size.js';
 import { Turns } from './operations/turns.js';
+import { type RequestSpans, requestSpans } from './request-span.js';
 import { serveSubscriptions } from './websocket/subscriptions.js';
 
 const ENDPOINT = '/graphql';
@@ -99,7 +100,8 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, Sc
 
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
   const { log, persistedDocuments, maxResponseBytes = MAX_RESPONSE_BYTES } = options;
-  const app = createFastify(options);
+  const spans = requestSpans(ENDPOINT);
+  const app = createFastify(options, spans);
   const requests = withAccessLog(options.metrics.requests, log, options.loggedRequests ?? 0);
   const mask = new ErrorMask(log, requests.error);
   answerHttpErrors(app, ENDPOINT, mask);
@@ -126,7 +128,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const stages = { ...options, ...operations, bodies, listed, registered, headers, responses, unread };
   const known = options.knownOperations === false ? undefined : new KnownOperations(stages);
   // Pacing wraps the pipeline, which wraps Fastify: a request passes them in the reverse order of these calls.
-  serveRequests(app, ENDPOINT, { ...options, admit, responses, known });
+  serveRequests(app, ENDPOINT, { ...options, admit, responses, known, spans });
   serveQueries(app, ENDPOINT, {
     ...options,
     apollo,
@@ -163,7 +165,7 @@ function operationsOf(
   };
 }
 
-function createFastify(options: ServerOptions): FastifyInstance {
+function createFastify(options: ServerOptions, spans: RequestSpans | undefined): FastifyInstance {
   const app = fastify({
     ...serverOptions(options),
     bodyLimit: MAX_BODY_BYTES,
@@ -175,6 +177,6 @@ function createFastify(options: ServerOptions): FastifyInstance {
     trusts: trustsOf(options),
     onRefusal: refusalLog(options.log, 'HTTP connections'),
   });
-  decorateRequests(app);
+  decorateRequests(app, ENDPOINT, spans);
   return app;
 }

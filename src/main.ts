@@ -21,6 +21,7 @@ import { reportFailedStart } from './platform/failed-start.js';
 import { createLog, type Log } from './platform/log.js';
 import type { Address } from './platform/observation-config.js';
 import { Interrupted, Shutdown } from './platform/shutdown.js';
+import { startTelemetry } from './platform/telemetry.js';
 import { signToken, type TokenOptions, tokenVerifier } from './server/auth/tokens.js';
 import { createMetricsServer } from './server/metrics-server.js';
 import { readManifest } from './server/operations/persisted-documents.js';
@@ -82,6 +83,7 @@ async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void
   const places = placesOf(config);
   await requireFreePort(places.api);
   if (places.metrics !== undefined) await requireFreePort(places.metrics);
+  if (config.telemetry !== undefined) shutdown.add(await startTelemetry(config.telemetry, log));
   if (config.databaseUrl !== undefined) {
     await checkDatabase(config.databaseUrl, log, { migrates: !production, connections: SERVER_CONNECTIONS });
   }

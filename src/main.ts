@@ -21,6 +21,7 @@ import { reportFailedStart } from './platform/failed-start.js';
 import { createLog, type Log } from './platform/log.js';
 import type { Address } from './platform/observation-config.js';
 import { Interrupted, Shutdown } from './platform/shutdown.js';
+import { startTelemetry } from './platform/telemetry.js';
 import { linkToPrimary } from './platform/worker-link.js';
 import { signToken, type TokenOptions, tokenVerifier } from './server/auth/tokens.js';
 import { createMetricsServer } from './server/metrics-server.js';
@@ -131,6 +132,7 @@ interface Urls {
 
 /** Serves in this process. */
 async function serve({ config, services, log, shutdown }: Started): Promise<Urls> {
+  if (config.telemetry !== undefined) shutdown.add(await startTelemetry(config.telemetry, log));
   const persistedDocuments = await readPersistedDocuments(config);
   const tokens = tokenOptions(config, services, log);
   // The fault of one request must not end all others. No rejection is known to be left unhandled; if there is one, it

@@ -60,6 +60,7 @@ test('a laptop needs no variable at all', () => {
       rateLimit: undefined,
     },
     subscriptionLimits: {},
+    telemetry: undefined,
     metricsAddress: undefined,
     slowOperationMs: 1000,
     slowStatementMs: 500,
@@ -463,10 +464,16 @@ describe('secrets in files', () => {
   afterAll(() => rm(dir, { recursive: true }));
 
   test('are read, without the line break at their end', async () => {
-    const files = { DATABASE_URL: 'postgres://db/tasks', REDIS_URL: 'redis://redis', JWT_SECRET: 's'.repeat(32) };
+    const files = {
+      DATABASE_URL: 'postgres://db/tasks',
+      REDIS_URL: 'redis://redis',
+      JWT_SECRET: 's'.repeat(32),
+      OTEL_EXPORTER_OTLP_HEADERS: 'api-key=k',
+    };
     for (const [name, value] of Object.entries(files)) await writeFile(join(dir, name), `${value}\n`);
     const env = Object.fromEntries(Object.keys(files).map((name) => [`${name}_FILE`, join(dir, name)]));
-    expect(readConfig({ NODE_ENV: 'production', ...env })).toMatchObject({
+    expect(readConfig({ NODE_ENV: 'production', OTEL_TRACES_EXPORTER: 'otlp', ...env })).toMatchObject({
+      telemetry: { headers: { 'api-key': 'k' } },
       databaseUrl: files.DATABASE_URL,
       redis: { url: files.REDIS_URL },
       tokens: { kind: 'secret', secret: files.JWT_SECRET },
@@ -494,4 +501,52 @@ test('previous secrets are accepted beside one, and long enough', () => {
   });
   expect(faults({ JWT_SECRET, JWT_PREVIOUS_SECRETS: 'short' })).toContain('JWT_PREVIOUS_SECRETS: expected secrets of');
   expect(faults({ JWKS_URL: 'https://x.example/keys', JWT_PREVIOUS_SECRETS: one })).toContain('expected only one');
+});
+
+describe('traces', () => {
+  const telemetryOf = (env: Record<string, string>) => readConfig(env).telemetry;
+  const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318/' };
+
+  test('are sent to the path of the endpoint, as tasks-api', () => {
+    expect(telemetryOf(endpoint)).toEqual({
+      url: 'http://collector:4318/v1/traces',
+      protocol: 'http/protobuf',
+      headers: {},
+      resource: { 'service.name': 'tasks-api' },
+    });
+  });
+
+  test('take URL, headers and attributes from their variables', () => {
+    const env = {
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'https://vendor.example/otlp',
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
+      OTEL_EXPORTER_OTLP_HEADERS: 'api-key=a%20b=c, x-team=ops',
+      OTEL_RESOURCE_ATTRIBUTES: 'service.name=ignored,deployment.environment.name=staging',
+      OTEL_SERVICE_NAME: 'board',
+    };
+    expect(telemetryOf({ ...endpoint, ...env })).toEqual({
+      url: 'https://vendor.example/otlp',
+      protocol: 'http/json',
+      headers: { 'api-key': 'a b=c', 'x-team': 'ops' },
+      resource: { 'service.name': 'board', 'deployment.environment.name': 'staging' },
+    });
+  });
+
+  test('are on by the name of their exporter alone, and off by two variables', () => {
+    expect(telemetryOf({ OTEL_TRACES_EXPORTER: 'otlp' })?.url).toBe('http://localhost:4318/v1/traces');
+    expect(telemetryOf({ ...endpoint, OTEL_TRACES_EXPORTER: 'none' })).toBeUndefined();
+    expect(telemetryOf({ ...endpoint, OTEL_SDK_DISABLED: 'true' })).toBeUndefined();
+  });
+
+  test.each([
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4318', 'expected a URL like http://host:4318'],
+    ['OTEL_EXPORTER_OTLP_PROTOCOL', 'grpc', 'expected http/protobuf or http/json'],
+    ['OTEL_EXPORTER_OTLP_HEADERS', 'secret', 'expected name=value,name=value,…'],
+    ['OTEL_TRACES_EXPORTER', 'zipkin', 'expected otlp or none'],
+    ['OTEL_TRACES_SAMPLER', 'some', 'expected one of always_on, always_off'],
+    ['OTEL_TRACES_SAMPLER_ARG', '2', 'expected a share, 0 to 1'],
+    ['OTEL_SDK_DISABLED', 'yes', 'expected true or false'],
+  ])('%s=%s is refused with what was expected', (name, value, expected) => {
+    expect(faults({ [name]: value })).toContain(`${name}: ${expected}`);
+  });
 });

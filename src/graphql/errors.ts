@@ -136,7 +136,12 @@ function codeOfStatus(error: unknown): string | undefined {
   return code === undefined && http?.status === 400 ? 'BAD_REQUEST' : undefined;
 }
 
-const INTERNAL = 'INTERNAL_SERVER_ERROR';
+export const INTERNAL = 'INTERNAL_SERVER_ERROR';
+
+/** The code that clients are sent. */
+export function publicCode(error: GraphQLError): string {
+  return queryTimeoutIn(error)?.code ?? shownCode(error, error.extensions['code']) ?? INTERNAL;
+}
 
 /** Of all errors that clients are sent. */
 export const ERROR_CODES: readonly string[] = [...SHOWN, INTERNAL];

@@ -30,6 +30,7 @@ export function configInWords(config: Config): Readonly<Record<string, string>> 
     trustedProxies: config.access.trustProxy?.join(', ') ?? 'none',
     persistedDocuments: documents === undefined ? 'off' : documents.mode,
     logged: loggedOf(config),
+    traces: config.telemetry === undefined ? 'off' : `to ${new URL(config.telemetry.url).host}`,
     shutdown: `${config.shutdown.delayMs} ms of delay, then at most ${config.shutdown.timeoutMs} ms`,
   };
 }

@@ -21,6 +21,7 @@ import type { Environment } from './secret-files.js';
 import type { ShutdownLimits } from './shutdown.js';
 import { subscriptionConfig, subscriptionVariables } from './subscription-config.js';
 import type { SubscriptionLimits } from './subscription-limits.js';
+import { type TelemetryConfig, telemetryConfig, telemetryVariables } from './telemetry-config.js';
 import type { TokenConfig } from './token-config.js';
 
 /** HS256 requires a key at least as long as its hash. */
@@ -122,6 +123,7 @@ export const variables = z.object({
   ...accessVariables,
   ...observationVariables,
   ...subscriptionVariables,
+  ...telemetryVariables,
 });
 
 export interface Config extends ObservationConfig {
@@ -174,6 +176,8 @@ export interface Config extends ObservationConfig {
   readonly access: AccessConfig;
   /** Only the limits that differ from the defaults. */
   readonly subscriptionLimits: Partial<SubscriptionLimits>;
+  /** Absent: no traces. */
+  readonly telemetry: TelemetryConfig | undefined;
 }
 
 /** Also for what cannot be read as a whole. */
@@ -235,6 +239,7 @@ function configOf(v: z.infer<typeof variables>): Config {
     audience: v.JWT_AUDIENCE,
     access: accessConfig(v, v.NODE_ENV === 'production'),
     subscriptionLimits: subscriptionConfig(v),
+    telemetry: telemetryConfig(v),
     ...observationConfig(v, v.HOST),
   });
 }

@@ -77,8 +77,8 @@ export function requestMetrics(registry: Registry, codes: Iterable<string>): Req
   };
 }
 
-/** The names that have samples of their own. */
-class OperationNames {
+/** The names that are shown as they are. */
+export class OperationNames {
   readonly #names = new Set(['']);
   /** How many each caller has brought. */
   readonly #brought = new LRUCache<string, number>({ max: MAX_CALLERS });

@@ -16,6 +16,7 @@ export const SECRETS = [
   'REDIS_SENTINEL_PASSWORD',
   'JWT_SECRET',
   'JWT_PREVIOUS_SECRETS',
+  'OTEL_EXPORTER_OTLP_HEADERS',
 ] as const;
 
 /** The environment with the contents of the files, without the line break at their end. Empty variables are left out. */

@@ -19,6 +19,7 @@ import type { ReadSet } from '../engine/cache/index.js';
 import type { RequestKey } from '../engine/graphql/index.js';
 import type { Sender } from './admission.js';
 import type { RequestContext } from './request-context.js';
+import type { RequestSpan, RequestSpans } from './request-span.js';
 
 /** Of requests and responses. */
 export const REQUEST_ID_HEADER = 'x-request-id';
@@ -36,6 +37,8 @@ const GIVEN_ID = /^[\x21-\x7e]{1,128}$/;
 
 export class ApiRequest {
   readonly startedMs = performance.now();
+  /** Absent: nothing records spans. */
+  readonly span: RequestSpan | undefined;
   readonly #givenId: string | string[] | undefined;
   #id: string | undefined;
   #received: Received | undefined;
@@ -45,8 +48,9 @@ export class ApiRequest {
   #isCacheable = false;
   #operationName: string | undefined;
 
-  constructor({ headers }: Pick<IncomingMessage, 'headers'>) {
+  constructor({ headers }: Pick<IncomingMessage, 'headers'>, span?: RequestSpan) {
     this.#givenId = headers[REQUEST_ID_HEADER];
+    this.span = span;
   }
 
   /** In the response's headers, in the log, and in errors that are hidden from the client. */
@@ -63,6 +67,11 @@ export class ApiRequest {
 
   receive(received: Received): void {
     this.#received = received;
+  }
+
+  /** Runs work for this request: spans that it makes are below the request's. */
+  within<T>(work: () => T): T {
+    return this.span === undefined ? work() : this.span.run(work);
   }
 
   /** Admits the request once: later calls get the first result. @throws the refusal */
@@ -126,11 +135,16 @@ export function attach(message: ExaminedMessage, request: ApiRequest): void {
   message.apiRequest = request;
 }
 
-/** Gives each Fastify request its `apiRequest`. Call it before hooks are added that use it. */
-export function decorateRequests(app: FastifyInstance): void {
+/**
+ * Gives each Fastify request its `apiRequest`. Call it before hooks are added that use it.
+ * @param spans of requests with this URL
+ */
+export function decorateRequests(app: FastifyInstance, url: string, spans: RequestSpans | undefined): void {
   app.decorateRequest('apiRequest');
   app.addHook('onRequest', (request, reply, done) => {
-    request.apiRequest = (request.raw as ExaminedMessage).apiRequest ?? new ApiRequest(request.raw);
+    const { raw, routeOptions } = request;
+    const span = () => (routeOptions.url === url ? spans?.start(raw, reply.raw) : undefined);
+    request.apiRequest = (raw as ExaminedMessage).apiRequest ?? new ApiRequest(raw, span());
     reply.header(REQUEST_ID_HEADER, request.apiRequest.id);
     done();
   });

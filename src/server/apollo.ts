@@ -5,7 +5,7 @@ import {
   ApolloServerPluginLandingPageDisabled,
 } from '@apollo/server/plugin/disabled';
 import type { GraphQLSchema } from 'graphql';
-import type { ErrorMask } from '../graphql/errors.js';
+import { type ErrorMask, INTERNAL, publicCode } from '../graphql/errors.js';
 import { LIMITS, PARSE_OPTIONS } from '../graphql/limits.js';
 import type { Log } from '../platform/log.js';
 import { statusByMediaType } from './http/graphql-over-http.js';
@@ -77,7 +77,12 @@ export function createApollo(options: ApolloOptions): ApolloServer<RequestContex
 function errorPlugin(mask: ErrorMask): ApolloServerPlugin<RequestContext> {
   return {
     requestDidStart: async () => ({
-      didEncounterErrors: async ({ errors, contextValue: { requestId } }) => mask.note(errors, requestId),
+      didEncounterErrors: async ({ errors, contextValue: { requestId, span } }) => {
+        mask.note(errors, requestId);
+        const codes = errors.map(publicCode);
+        const internal = codes.includes(INTERNAL);
+        span?.failed(internal ? INTERNAL : (codes[0] ?? INTERNAL), { internal });
+      },
     }),
   };
 }

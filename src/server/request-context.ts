@@ -13,6 +13,7 @@ import type { RateState } from '../graphql/rate-state.js';
 import type { Sender } from './admission.js';
 import type { RequestLifetime } from './http/request-lifetime.js';
 import type { RateLimits } from './rate-limit/rate-limit.js';
+import type { RequestSpan } from './request-span.js';
 
 /** An operation that may run. */
 export interface AcceptedOperation {
@@ -65,7 +66,7 @@ export interface RequestContextOptions {
   readonly snapshot: boolean;
   readonly lifetime: RequestLifetime;
   readonly rateLimits: RateLimits | undefined;
-  readonly request: { readonly id: string };
+  readonly request: { readonly id: string; readonly span?: RequestSpan | undefined };
 }
 
 /**
@@ -106,6 +107,11 @@ export class RequestContext implements Context {
 
   get requestId(): string {
     return this.request.id;
+  }
+
+  /** Absent: nothing records spans. */
+  get span(): RequestSpan | undefined {
+    return this.request.span;
   }
 
   markUncacheable(): UncacheableValues {

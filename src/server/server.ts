@@ -50,6 +50,7 @@ import {
 import { MAX_RESPONSE_BYTES } from './operations/response-size.js';
 import { Turns } from './operations/turns.js';
 import { limitReached } from './rate-limit/rate-limit.js';
+import { type RequestSpans, requestSpans } from './request-span.js';
 import { serveSubscriptions } from './websocket/subscriptions.js';
 
 const ENDPOINT = '/graphql';
@@ -103,7 +104,8 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, Sc
 
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
   const { log, persistedDocuments, maxResponseBytes = MAX_RESPONSE_BYTES } = options;
-  const app = createFastify(options);
+  const spans = requestSpans(ENDPOINT);
+  const app = createFastify(options, spans);
   const { loggedRequests: share = 0, slowOperationMs: slowMs = 0 } = options;
   const requests = withRequestLog(options.metrics.requests, log, { share, slowMs });
   const mask = errorMask(log, requests);
@@ -131,7 +133,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const stages = { ...options, ...operations, bodies, listed, registered, headers, responses, unread };
   const known = options.knownOperations === false ? undefined : new KnownOperations(stages);
   // Pacing wraps the pipeline, which wraps Fastify: a request passes them in the reverse order of these calls.
-  serveRequests(app, ENDPOINT, { ...options, admit, responses, known });
+  serveRequests(app, ENDPOINT, { ...options, admit, responses, known, spans });
   serveQueries(app, ENDPOINT, {
     ...options,
     apollo,
@@ -176,7 +178,7 @@ function operationsOf(
   };
 }
 
-function createFastify(options: ServerOptions): FastifyInstance {
+function createFastify(options: ServerOptions, spans: RequestSpans | undefined): FastifyInstance {
   const app = fastify({
     ...serverOptions(options),
     bodyLimit: MAX_BODY_BYTES,
@@ -188,6 +190,6 @@ function createFastify(options: ServerOptions): FastifyInstance {
     trusts: trustsOf(options),
     onRefusal: refusalLog(options.log, 'HTTP connections'),
   });
-  decorateRequests(app);
+  decorateRequests(app, ENDPOINT, spans);
   return app;
 }

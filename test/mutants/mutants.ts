@@ -824,7 +824,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: PIPELINE,
     replace: [
       [
-        'const request = new ApiRequest(message);',
+        'const request = new ApiRequest(message, spans?.start(message, response));',
         'const request = Object.assign(new ApiRequest(message), { begun: cache.readSet({ answer: true }) });',
       ],
       ['const readSet = cache.readSet({ answer: true });', 'const readSet = (request as any).begun;'],

@@ -1,6 +1,7 @@
 /** FENCE and RELEASE: the writer's steps in the store around its commit. */
 import { CacheError } from './errors.js';
 import type { CacheEvents } from './events.js';
+import { inSpan } from './spans.js';
 import { LEASE_MS, type ReleaseOptions, type WriteProtocol } from './store.js';
 import type { Tag } from './tag.js';
 import type { Clock } from './time.js';
@@ -29,11 +30,27 @@ export class Fencing {
   }
 
   /** See `Cache.fence`. */
-  async fence(
+  fence(
     xid: bigint,
     tags: readonly Tag[],
     database?: string,
     expected?: ReadonlyMap<Tag, string>,
+  ): Promise<boolean | 'exact'> {
+    return inSpan(
+      () => ({ name: 'fence', attributes: { 'cache.tags': tags.length } }),
+      async (span) => {
+        const placed = await this.#fence(xid, tags, database, expected);
+        span?.setAttribute('cache.fenced', placed !== false);
+        return placed;
+      },
+    );
+  }
+
+  async #fence(
+    xid: bigint,
+    tags: readonly Tag[],
+    database: string | undefined,
+    expected: ReadonlyMap<Tag, string> | undefined,
   ): Promise<boolean | 'exact'> {
     const startedMs = this.#clock.monotonicMs();
     if (database !== this.#writers.database) this.#writers = { database, sinceMs: startedMs };
@@ -70,6 +87,9 @@ export class Fencing {
 
   /** See `Cache.release`. Never rejects. */
   release(xid: bigint, tags: readonly Tag[], options: ReleaseOptions): Promise<void> {
-    return this.#store.release(xid, tags, options).catch((error) => this.#events.storeFailed?.('release', error));
+    const released = () => this.#store.release(xid, tags, options);
+    return inSpan(() => ({ name: 'release', attributes: { 'cache.tags': tags.length } }), released).catch((error) =>
+      this.#events.storeFailed?.('release', error),
+    );
   }
 }

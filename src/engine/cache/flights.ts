@@ -25,6 +25,7 @@ import type { LoadRunner } from './load-runner.js';
 import type { LogCursor, NearCache } from './near-cache.js';
 import { DEFAULT_MAX_CHARS, entryTtlMs, type Policy, type Source } from './policy.js';
 import { SharedAbort } from './shared-abort.js';
+import { type Context, callerContext, forCallers, linkTo, type Span } from './spans.js';
 import type { EntryStore, Fill } from './store.js';
 import type { Tag } from './tag.js';
 import { TickBatch } from './tick-batch.js';
@@ -84,6 +85,8 @@ interface Load {
   /** Whether several callers have begun it together. If it fails, the fault may be one caller's: each loads alone. */
   joint: boolean;
   beganMs: number;
+  /** Present when it has begun and is recorded. */
+  span: Span | undefined;
 }
 
 /** A load that has not begun. */
@@ -92,6 +95,7 @@ interface Gathering {
   readonly load: Load;
   readonly flights: Flight[];
   readonly misses: Miss<never>[];
+  readonly callers: Context[];
 }
 
 export interface FlightsOptions {
@@ -166,7 +170,9 @@ export class Flights {
     signal: AbortSignal | undefined,
   ): Promise<Landed<V>> {
     try {
-      return { value: (await load.values)[index] as V, joined: true };
+      const value = (await load.values)[index] as V;
+      linkTo(load.span);
+      return { value, joined: true };
     } catch (error) {
       if (!this.#mayRetry(load, signal)) throw error;
       return (await this.loadAndFill(alone(source), [miss], viewer, signal))[0] as Landed<V>;
@@ -229,6 +235,7 @@ export class Flights {
     );
     gathering.flights.push(...flights);
     gathering.misses.push(...(misses as readonly Miss<never>[]));
+    gathering.callers.push(callerContext());
     if (joins) {
       load.joint = true;
       load.turn.share(viewer);
@@ -259,18 +266,25 @@ export class Flights {
     callers.signal.addEventListener('abort', () => {
       for (const flight of flights) this.#enter(flight, 'ended');
     });
-    return { source, load: { values: NO_VALUES, callers, turn, joint: false, beganMs: 0 }, flights, misses: [] };
+    const load: Load = { values: NO_VALUES, callers, turn, joint: false, beganMs: 0, span: undefined };
+    return { source, load, flights, misses: [], callers: [] };
   }
 
-  #begin({ source, load, flights, misses }: Gathering): Promise<readonly unknown[]> {
-    const { turn, callers } = load;
+  #begin({ source, load, flights, misses, callers }: Gathering): Promise<readonly unknown[]> {
+    const { turn } = load;
+    const { signal } = load.callers;
     load.beganMs = this.#options.clock.monotonicMs();
     const starting = () => {
       for (const flight of flights) this.#enter(flight, 'running');
     };
     const [first] = misses;
     const bring = first && bringAfter(first, this.#options);
-    return this.#options.runner.run(source, misses, { turn, starting, signal: callers.signal, bring });
+    const recorded = (span: Span) => {
+      load.span = span;
+    };
+    return forCallers(callers, () =>
+      this.#options.runner.run(source, misses, { turn, starting, signal, bring, recorded }),
+    );
   }
 
   /** The only place where a flight's state changes, and with it which calls may join. */

@@ -4,6 +4,7 @@ import { CacheError } from './errors.js';
 import type { CacheEvents } from './events.js';
 import type { LoadQueue, LoadTurn } from './load-queue.js';
 import type { Bring, Policy, Source } from './policy.js';
+import { inSpan, type Span, type SpanDescription } from './spans.js';
 import type { Tag } from './tag.js';
 import type { Clock } from './time.js';
 
@@ -26,6 +27,8 @@ interface RunOptions {
   readonly signal: AbortSignal;
   /** Absent: the load brings nothing along. */
   readonly bring?: Bring | undefined;
+  /** Called when the load begins, if it is recorded. */
+  readonly recorded?: (span: Span) => void;
 }
 
 export class LoadRunner {
@@ -42,35 +45,38 @@ export class LoadRunner {
   run<A, V>(
     source: Source<A, V>,
     calls: readonly Call<A>[],
-    { turn, starting, signal, bring }: RunOptions,
+    { turn, starting, signal, bring, recorded }: RunOptions,
   ): Promise<V[]> {
     const { queue, wrapLoad, events, clock } = this.options;
+    const askedMs = clock.monotonicMs();
     const load = (taking: Bring | undefined) =>
       source.load(
         calls.map(({ arg }) => arg),
         signal,
         taking,
       );
-    return queue.run(
-      async () => {
-        const startedMs = clock.monotonicMs();
-        let values: readonly V[];
-        try {
-          values = await (wrapLoad === undefined ? load(bring) : wrapped(wrapLoad, source, calls, { load, bring }));
-        } finally {
-          events.loaded?.({ name: source.name, ms: clock.monotonicMs() - startedMs });
-        }
-        if (values.length !== calls.length) {
-          throw new CacheError(
-            'LOAD_SHAPE',
-            `${source.name}: ${calls.length} values expected, ${values.length} loaded`,
-          );
-        }
-        return [...values];
-      },
-      { turn, starting, signal, reentrant: source.reentrant !== false },
-    );
+    const run = async (span?: Span) => {
+      if (span !== undefined) recorded?.(span);
+      const startedMs = clock.monotonicMs();
+      let values: readonly V[];
+      try {
+        values = await (wrapLoad === undefined ? load(bring) : wrapped(wrapLoad, source, calls, { load, bring }));
+      } finally {
+        events.loaded?.({ name: source.name, ms: clock.monotonicMs() - startedMs });
+      }
+      if (values.length !== calls.length) {
+        throw new CacheError('LOAD_SHAPE', `${source.name}: ${calls.length} values expected, ${values.length} loaded`);
+      }
+      return [...values];
+    };
+    const recordedRun = () => inSpan(() => loadSpan(source, calls.length, clock.monotonicMs() - askedMs), run);
+    return queue.run(recordedRun, { turn, starting, signal, reentrant: source.reentrant !== false });
   }
+}
+
+function loadSpan({ name }: Policy<never>, values: number, waitedMs: number): SpanDescription {
+  const attributes = { 'cache.policy': name, 'cache.load.values': values, 'cache.load.waited_ms': waitedMs };
+  return { name: `load ${name}`, attributes };
 }
 
 function wrapped<V>(

@@ -16,12 +16,15 @@ import {
   bringsAlong,
   mayServeCopy,
   mayServeStale,
+  outcomeAttributes,
   type Peeked,
   type Reading,
   type ReadOptions,
+  readSpan,
   type Served,
 } from './reading.js';
 import { abortable } from './shared-abort.js';
+import { inSpan, sampledSpan } from './spans.js';
 import type { EntryStore, View } from './store.js';
 import { cursorOf, type StoreReads, type StoreReply } from './store-reads.js';
 import type { Clock } from './time.js';
@@ -80,6 +83,7 @@ export class Reader {
       values: new Array(args.length),
       trips: [],
       startedMs: performance.now(),
+      counts: sampledSpan() && new Map(),
     };
     const calls = args.map((arg, index) => {
       const { key, tags, groups } = this.#names.call(source, arg, options.viewer);
@@ -88,9 +92,21 @@ export class Reader {
     const open = this.#mayServeUnasked(options.readSet) ? this.#fromMemory(reading, calls) : calls;
     if (open.length === 0) return reading.values;
 
+    if (reading.counts === undefined) await this.#readOpen(reading, open);
+    else await this.#recorded(reading, open);
+    return reading.values;
+  }
+
+  async #readOpen<A, V>(reading: Reading<A, V>, open: readonly IndexedCall<A>[]): Promise<void> {
     const misses = await this.#missing(reading, open);
     if (misses.length > 0) await this.#loadMisses(reading, misses);
-    return reading.values;
+  }
+
+  #recorded<A, V>(reading: Reading<A, V>, open: readonly IndexedCall<A>[]): Promise<void> {
+    return inSpan(
+      () => readSpan(reading),
+      (span) => this.#readOpen(reading, open).finally(() => span?.setAttributes(outcomeAttributes(reading))),
+    );
   }
 
   /** See `Cache.peek`. */
@@ -302,13 +318,14 @@ export class Reader {
   }
 
   #ended<A, V>(
-    { source: { name }, startedMs, trips: roundTrips }: Reading<A, V>,
+    { source: { name }, startedMs, trips: roundTrips, counts }: Reading<A, V>,
     { arg, key, tags }: Call<A>,
     kind: OutcomeKind,
     reason: OutcomeReason | undefined,
     { ageMs, ttlLeftMs, chars }: Served = NOTHING_SERVED,
   ): void {
     const ms = performance.now() - startedMs;
+    counts?.set(kind, (counts.get(kind) ?? 0) + 1);
     reportOutcome(this.#events, { name, arg, key, tags, kind, reason, ageMs, ttlLeftMs, chars, ms, roundTrips });
   }
 

@@ -1,10 +1,11 @@
 /** What a read of cached calls is given, and what it may be served. */
 import type { Entry } from './entry.js';
-import type { Outcome } from './events.js';
+import type { Outcome, OutcomeKind } from './events.js';
 import { insideLoad } from './load-queue.js';
 import type { LogCursor, NearEntry } from './near-cache.js';
 import type { Source } from './policy.js';
 import type { ReadSet } from './read-set.js';
+import type { Attributes, SpanDescription } from './spans.js';
 import type { Tag } from './tag.js';
 
 export interface ReadOptions {
@@ -40,6 +41,17 @@ export interface Reading<A, V> {
   readonly values: V[];
   readonly trips: number[];
   readonly startedMs: number;
+  /** How the calls ended. Absent where nothing is recorded. */
+  readonly counts: Map<OutcomeKind, number> | undefined;
+}
+
+export function readSpan({ source: { name }, values: { length } }: Reading<never, unknown>): SpanDescription {
+  return { name: `cache read ${name}`, attributes: { 'cache.policy': name, 'cache.calls': length } };
+}
+
+/** `cache.outcome.near_hit` and others, for the span of a read. */
+export function outcomeAttributes({ counts = new Map() }: Reading<never, unknown>): Attributes {
+  return Object.fromEntries([...counts].map(([kind, count]) => [`cache.outcome.${kind.replace('-', '_')}`, count]));
 }
 
 /** What an outcome tells of the entry that was served. */

@@ -1,4 +1,5 @@
 /** Collects the items of one event-loop tick and runs them as one batch. */
+import { type Context, callerContext, forCallers } from './spans.js';
 
 let ending: (() => void)[] = [];
 
@@ -16,7 +17,7 @@ function atTickEnd(run: () => void): void {
 }
 
 export class TickBatch<I, O> {
-  #waiting: { item: I; resolve: (output: O) => void; reject: (error: unknown) => void }[] = [];
+  #waiting: { item: I; caller: Context; resolve: (output: O) => void; reject: (error: unknown) => void }[] = [];
 
   /**
    * `run` gets the items of one event-loop tick and resolves all of them together. Callers that waited together
@@ -31,7 +32,7 @@ export class TickBatch<I, O> {
 
   add(item: I): Promise<O> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, resolve, reject });
+      this.#waiting.push({ item, caller: callerContext(), resolve, reject });
       if (this.#waiting.length === 1) atTickEnd(() => this.#flush());
     });
   }
@@ -47,7 +48,11 @@ export class TickBatch<I, O> {
         to++;
       }
       const part = all.slice(from, to);
-      this.run(part.map(({ item }) => item)).then(
+      const run = () => this.run(part.map(({ item }) => item));
+      forCallers(
+        part.map(({ caller }) => caller),
+        run,
+      ).then(
         (output) => {
           for (const { resolve } of part) resolve(output);
         },

@@ -30,6 +30,8 @@ export interface CachedResponse {
   readonly headers: readonly string[];
   /** Name of its operation, for metrics. */
   readonly operation?: string | undefined;
+  /** For spans. */
+  readonly documentHash?: string | undefined;
 }
 
 /** Identifies a request's answer for one viewer. */

@@ -13,6 +13,7 @@ import { type PoolState, PoolWatch, type SlowStatements } from './pool-watch.js'
 import { statementCache } from './prepared-statements.js';
 import { ReadPool } from './read-pool.js';
 import { STATEMENT_TIMEOUT_MS, startupSettings, transactionSettings } from './session-settings.js';
+import { databaseAttributes } from './sql-span.js';
 import { WritePool } from './write-pool.js';
 import { MAX_WRITES } from './write-queue.js';
 
@@ -73,10 +74,12 @@ export function openDatabase(options: DatabaseOptions) {
   const readUntil = (signal?: AbortSignal) => drizzle(readers.client(signal), logger);
   const read = readUntil();
   const first = connection.pooled ? transactionSettings(STATEMENT_TIMEOUT_MS) : undefined;
+  const attributes = databaseAttributes(connection);
   const writers = new WritePool(() => connect(connection, { max: max.writes }), {
     logger: logger.logger,
     watch: watches.write,
     first,
+    attributes,
   });
   const prepared = statementCache(read);
   return {
@@ -127,6 +130,7 @@ function openReadPool(
     statementTimeoutMs,
     cancelsLate: connection.pooled,
     watch,
+    attributes: databaseAttributes(connection),
   });
 }
 

@@ -5,11 +5,13 @@
  */
 
 import type { PendingQuery, Row, Sql, TransactionSql } from 'postgres';
+import { type Attributes, inSpan, type SpanDescription } from '../cache/spans.js';
 import { SECOND } from '../cache/time.js';
 import { isConnectionLost } from './connection-errors.js';
 import { leave } from './leave.js';
 import type { PoolWatch } from './pool-watch.js';
 import { repeatedStatements } from './prepared-statements.js';
+import { sqlSpan } from './sql-span.js';
 
 /**
  * The interval between cancel requests for one statement: it may just be waiting for its turn, or be between two
@@ -36,6 +38,8 @@ export interface ReadPoolOptions {
   /** The server does not enforce `statementTimeoutMs` on these connections, so the pool cancels late statements. */
   readonly cancelsLate: boolean;
   readonly watch: PoolWatch;
+  /** Attributes of the spans of statements. */
+  readonly attributes: Attributes;
 }
 
 /**
@@ -71,8 +75,7 @@ export class ReadPool {
   client(until?: AbortSignal): Sql {
     const unsafe = (...args: Parameters<Unsafe>) => {
       const signal = until ?? this.#until ?? this.#options.signal();
-      const { watch } = this.#options;
-      return new Statement({ send: () => this.#sent(this.#sql, args), text: args[0], signal, watch, pooled: true });
+      return this.#statement(args, { send: () => this.#sent(this.#sql, args), signal, pooled: true });
     };
     const begin = async <T>(run: (tx: TransactionSql) => Promise<T>) => {
       const sql = this.#sql;
@@ -97,12 +100,16 @@ export class ReadPool {
 
   /** A transaction is not sent again: its reads belong together. */
   #within(tx: TransactionSql, sql: Sql, until: AbortSignal | undefined): TransactionSql {
-    const { watch } = this.#options;
     const unsafe = (...args: Parameters<Unsafe>) => {
       const signal = until ?? this.#options.signal();
-      return new Statement({ send: () => this.#sent(sql, args, tx), text: args[0], signal, watch, pooled: false });
+      return this.#statement(args, { send: () => this.#sent(sql, args, tx), signal, pooled: false });
     };
     return { options: sql.options, unsafe } as unknown as TransactionSql;
+  }
+
+  #statement([text]: Parameters<Unsafe>, how: Pick<StatementOptions, 'send' | 'signal' | 'pooled'>): Statement {
+    const { watch, attributes } = this.#options;
+    return new Statement({ ...how, text, watch, describe: () => sqlSpan(text, attributes) });
   }
 
   #sent(pool: Sql, args: Parameters<Unsafe>, on: Pick<Sql, 'unsafe'> = pool): Sent {
@@ -126,23 +133,24 @@ interface Sent extends Pick<ReadPoolOptions, 'answerMs' | 'statementTimeoutMs' |
   readonly leave: () => void;
 }
 
+interface StatementOptions {
+  readonly send: () => Sent;
+  readonly text: string;
+  readonly signal: AbortSignal | undefined;
+  readonly watch: PoolWatch;
+  /**
+   * Whether it takes a connection for itself. It may then be sent again when it was cancelled by mistake, or once when
+   * its connection died.
+   */
+  readonly pooled: boolean;
+  readonly describe: () => SpanDescription;
+}
+
 /** Like the driver's query: sent when it is awaited, as rows of values if `values` was called before. */
 class Statement implements PromiseLike<unknown> {
   #asValues = false;
 
-  constructor(
-    private readonly how: {
-      readonly send: () => Sent;
-      readonly text: string;
-      readonly signal: AbortSignal | undefined;
-      readonly watch: PoolWatch;
-      /**
-       * Whether it takes a connection for itself. It may then be sent again when it was cancelled by mistake, or once
-       * when its connection died.
-       */
-      readonly pooled: boolean;
-    },
-  ) {}
+  constructor(private readonly how: StatementOptions) {}
 
   values(): this {
     this.#asValues = true;
@@ -154,7 +162,7 @@ class Statement implements PromiseLike<unknown> {
     onAnswer?: ((rows: unknown) => A | PromiseLike<A>) | null,
     onError?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return (this.how.pooled ? this.#runPooled() : this.#run()).then(onAnswer, onError);
+    return inSpan(this.how.describe, () => (this.how.pooled ? this.#runPooled() : this.#run())).then(onAnswer, onError);
   }
 
   async #runPooled(): Promise<unknown> {

@@ -2,7 +2,9 @@
  * The only way to write: `transact(fn)`. It runs `fn` in a transaction, reads back the tags that the triggers named,
  * fences them, commits and releases. When it has returned, no process serves a value that the commit made old.
  */
+import { SpanKind } from '@opentelemetry/api';
 import { type Cache, CacheError, LEASE_MS, type Tag, type WrittenFills } from '../cache/index.js';
+import { closeSpan, inSpan, openSpan, type Span, type SpanDescription } from '../cache/spans.js';
 import { type Clock, systemClock } from '../cache/time.js';
 import { retryingConflicts } from './conflicts.js';
 import type { Transaction } from './executor.js';
@@ -67,7 +69,18 @@ export class Transactor {
    * @throws what `fn` throws, after ROLLBACK; CommitOutcomeUnknown; CacheError FENCE_REFUSED under the fence policy
    * `reject`; before anything is written TooManyWrites and the reason of the writer's signal
    */
-  async transact<T>(fn: (tx: Transaction) => Promise<T>, by?: Writer<string>): Promise<WriteResult<T>> {
+  transact<T>(fn: (tx: Transaction) => Promise<T>, by?: Writer<string>): Promise<WriteResult<T>> {
+    return inSpan(
+      () => ({ name: 'write' }),
+      async (span) => {
+        const result = await this.#transact(fn, by);
+        span?.setAttribute('cache.tags', result.tags.length);
+        return result;
+      },
+    );
+  }
+
+  async #transact<T>(fn: (tx: Transaction) => Promise<T>, by: Writer<string> | undefined): Promise<WriteResult<T>> {
     const attempts = () =>
       retryingConflicts(
         () => this.#write(fn, by),
@@ -93,6 +106,7 @@ export class Transactor {
     let fenced = true;
     let committing = false;
     let value: T;
+    let commit: Span | undefined;
     const before = this.#cache.puts;
     try {
       value = await this.#db.write.transaction(async (tx) => {
@@ -108,9 +122,12 @@ export class Transactor {
           if (reply !== 'exact') fills = undefined;
         }
         committing = true; // the driver sends COMMIT as soon as this returns
+        commit = openSpan(commitSpan);
         return result;
       });
+      closeSpan(commit);
     } catch (error) {
+      closeSpan(commit, error);
       const unknown = committing && isOutcomeUnknown(error);
       if (unknown && written !== undefined && written.tags.length > 0) noteEffect(by);
       await this.#afterFailure(written, committing, error);
@@ -134,6 +151,11 @@ export class Transactor {
       await this.#fences.resolve([String(written.xid)], written.tags);
     }
   }
+}
+
+function commitSpan(): SpanDescription {
+  const attributes = { 'db.system.name': 'postgresql', 'db.operation.name': 'COMMIT' };
+  return { name: 'COMMIT', kind: SpanKind.CLIENT, attributes };
 }
 
 function noteEffect(by: Writer<string> | undefined): void {

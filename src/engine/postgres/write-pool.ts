@@ -7,10 +7,12 @@
 import type { DrizzleConfig } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import type { Sql, TransactionSql } from 'postgres';
+import { type Attributes, closeSpan, openSpan } from '../cache/spans.js';
 import { leave } from './leave.js';
 import { BEGINS_AS, enlist, type PoolClient } from './pool-transaction.js';
 import type { PoolWatch } from './pool-watch.js';
 import { repeatedStatements, statementCache } from './prepared-statements.js';
+import { sqlSpan } from './sql-span.js';
 
 type Unsafe = Sql['unsafe'];
 /** With the types of the driver. */
@@ -33,24 +35,35 @@ export class WritePool implements Pool {
   readonly #comesAgain = repeatedStatements();
   readonly #first: string | undefined;
   readonly #watch: PoolWatch;
+  readonly #attributes: Attributes;
   /** The client in which the statement being sent runs. */
   #at: Client | undefined;
   /** Whether it may be sent behind BEGIN. */
   #early = false;
 
-  /** @param first a statement that begins each transaction, in the same round trip as the next one */
+  /**
+   * @param options first: a statement that begins each transaction, in the same round trip as the next one; attributes:
+   * of the spans of statements
+   */
   constructor(
     connect: () => Sql,
     {
       logger,
       watch,
       first,
-    }: { readonly logger: Logger; readonly watch: PoolWatch; readonly first?: string | undefined },
+      attributes = {},
+    }: {
+      readonly logger: Logger;
+      readonly watch: PoolWatch;
+      readonly first?: string | undefined;
+      readonly attributes?: Attributes;
+    },
   ) {
     this.#connect = connect;
     this.#watch = watch;
     this.#sql = connect();
     this.#first = first;
+    this.#attributes = attributes;
     const { options } = this.#sql;
     const current = {
       options,
@@ -119,8 +132,15 @@ export class WritePool implements Pool {
       const query = sql.unsafe(text, parameters, { ...options, ...this.#howSent(text), early } as StatementOptions);
       if (transaction === undefined) return query;
       transaction.sent++;
+      const span = openSpan(() => sqlSpan(text, this.#attributes));
       const sent = query.execute(); // now, not when awaited
       if (this.#watch.timesStatements) this.#time(text, sent);
+      if (span !== undefined) {
+        sent.then(
+          () => closeSpan(span),
+          (error) => closeSpan(span, error),
+        );
+      }
       return sent;
     };
     const opening = (open: Open) => (run: (tx: TransactionSql) => unknown) => {

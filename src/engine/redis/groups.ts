@@ -8,6 +8,7 @@ import type { Cluster, Redis } from 'ioredis';
 import { Durations } from '../cache/durations.js';
 import { CacheError } from '../cache/errors.js';
 import type { Key } from '../cache/key.js';
+import { inSpan } from '../cache/spans.js';
 import { LOG_GROUP, type StoreConnections } from '../cache/store.js';
 import type { Tag } from '../cache/tag.js';
 import type { Clock } from '../cache/time.js';
@@ -16,6 +17,7 @@ import { type Connection, corkForNow, openConnection, type Server } from './conn
 import { FAILURE_REASONS, type FailureReason } from './connection-failure.js';
 import { lostTogetherMs, Outage, type OutageListener, refusalText, reportedOnce } from './outage.js';
 import type { RedisPlace } from './place.js';
+import { redisSpan } from './redis-span.js';
 import { ServerTooOld } from './server-version.js';
 import { TIMED_OUT, withTimeout } from './with-timeout.js';
 
@@ -35,12 +37,26 @@ export interface Group {
 }
 
 /**
- * What an attempt says about whether Redis takes writes. `fence`, `apply`: what they say themselves. `read`: nothing.
- * `write`: nothing, since some scripts begin with a command that a full server takes, and some writes need rights of
- * their own.
+ * What an attempt at each step says about whether Redis takes writes. `fence`, `apply`: what they say themselves.
+ * `read`: nothing. `write`: nothing, since some scripts begin with a command that a full server takes, and some writes
+ * need rights of their own.
  */
-type Kind = (typeof KINDS)[number];
-const KINDS = ['read', 'write', 'fence', 'apply'] as const;
+const KINDS = {
+  READ: 'read',
+  FILL: 'write',
+  'LOCK REFRESH': 'write',
+  FENCE: 'fence',
+  RELEASE: 'write',
+  HEAD: 'read',
+  APPLY: 'apply',
+  'GET TEXT': 'read',
+  'SET TEXT': 'write',
+  'READ COUNTERS': 'read',
+  'ADD COUNTERS': 'write',
+} as const;
+/** A round trip to Redis, by the protocol's name. */
+type Step = keyof typeof KINDS;
+type Kind = (typeof KINDS)[Step];
 
 /** What of a call belongs to one group. */
 export interface Part {
@@ -60,7 +76,7 @@ export class Groups {
   readonly #onLimit: (text: string) => void;
   readonly #limits = new Set<string>();
   readonly #reconnects = new Map<FailureReason, number>(FAILURE_REASONS.map((reason) => [reason, 0]));
-  readonly #trips = new Map<Kind, Durations>(KINDS.map((kind) => [kind, new Durations()]));
+  readonly #trips = new Map<Kind, Durations>(Object.values(KINDS).map((kind) => [kind, new Durations()]));
 
   constructor(options: {
     readonly place: RedisPlace;
@@ -208,19 +224,15 @@ export class Groups {
   }
 
   /** As `attempt`, behind the breaker: for what readers wait for. */
-  async reading<T>(
-    group: Group,
-    kind: 'read' | 'write',
-    run: (client: Redis | Cluster, server: Server) => Promise<T>,
-  ): Promise<T> {
+  async reading<T>(group: Group, step: Step, run: (client: Redis | Cluster, server: Server) => Promise<T>): Promise<T> {
     if (!group.breaker.allows()) throw unavailable(new Error('it failed several times in a row'));
     try {
-      const value = await this.attempt(group, this.#reader, kind, run);
+      const value = await this.attempt(group, this.#reader, step, run);
       group.breaker.succeeded();
       return value;
     } catch (error) {
       // A server that answers may be read, also when it refuses to store something.
-      if (kind === 'write' && mayBeRead((error as Error).cause)) group.breaker.succeeded();
+      if (KINDS[step] === 'write' && mayBeRead((error as Error).cause)) group.breaker.succeeded();
       else group.breaker.failed();
       throw error;
     }
@@ -230,10 +242,22 @@ export class Groups {
    * Turns every failure into STORE_UNAVAILABLE, keeps account of the outage, and leaves a connection that does not
    * answer.
    */
-  async attempt<T>(
+  attempt<T>(
     group: Group,
     connection: Connection,
-    kind: Kind,
+    step: Step,
+    run: (client: Redis | Cluster, server: Server) => Promise<T>,
+  ): Promise<T> {
+    return inSpan(
+      () => redisSpan(step, connection.client),
+      () => this.#attempt(group, connection, step, run),
+    );
+  }
+
+  async #attempt<T>(
+    group: Group,
+    connection: Connection,
+    step: Step,
     run: (client: Redis | Cluster, server: Server) => Promise<T>,
   ): Promise<T> {
     const startedMs = this.#clock.monotonicMs();
@@ -256,15 +280,16 @@ export class Groups {
       group.outage.answered();
       return value;
     } catch (error) {
-      this.#noteFailure(group, kind, startedMs, error);
+      this.#noteFailure(group, step, startedMs, error);
       if (error instanceof Error && error.message === TIMED_OUT) connection.drop(group.hashTag, TIMED_OUT);
       throw unavailable(error);
     } finally {
-      if (sent) this.#trips.get(kind)?.observe(this.#clock.monotonicMs() - startedMs);
+      if (sent) this.#trips.get(KINDS[step])?.observe(this.#clock.monotonicMs() - startedMs);
     }
   }
 
-  #noteFailure({ outage }: Group, kind: Kind, startedMs: number, error: unknown): void {
+  #noteFailure({ outage }: Group, step: Step, startedMs: number, error: unknown): void {
+    const kind = KINDS[step];
     if (!mayBeRead(error) || kind === 'read') outage.failed(startedMs, textOf(error));
     else if (kind === 'fence') outage.refused(startedMs, textOf(error), 'fence');
     else if (kind === 'apply') outage.refused(startedMs, textOf(error), 'tick');

@@ -140,7 +140,7 @@ export class RedisStore implements Store {
     const parts = this.#groups.split({ keys, tags }, options.log === undefined ? [] : [LOG_GROUP]);
     const results = await Promise.allSettled(
       parts.map((part) =>
-        this.#groups.reading(part.group, 'read', (client, { run }) =>
+        this.#groups.reading(part.group, 'READ', (client, { run }) =>
           this.#readPart(client, part, { ...options, run }, found),
         ),
       ),
@@ -253,7 +253,7 @@ export class RedisStore implements Store {
     const byKey = new Map(own.map((fill) => [fill.key, fill]));
     await Promise.all(
       this.#groups.split({ keys: [...byKey.keys()], tags: [] }).map(({ group, keys }) =>
-        this.#groups.reading(group, 'write', async (client) => {
+        this.#groups.reading(group, 'FILL', async (client) => {
           const names = keys.map((key) => entryKey(group, key));
           const args = keys.map((key) => byKey.get(key) as Fill);
           if (keys.length > MAX_SINGLY) {
@@ -274,7 +274,7 @@ export class RedisStore implements Store {
   async tryLockRefresh(key: Key, ttlMs: number): Promise<boolean> {
     if (!this.#binding.owned) return false;
     const group = this.#groups.at(this.groupOf(key));
-    return this.#groups.reading(group, 'write', async (client) => {
+    return this.#groups.reading(group, 'LOCK REFRESH', async (client) => {
       return (await client.set(refreshKey(group, key), '1', 'PX', ttlMs, 'NX')) === 'OK';
     });
   }

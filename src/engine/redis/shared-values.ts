@@ -22,7 +22,7 @@ export class RedisSharedValues implements SharedValues {
     const group = this.#groups.at(this.#groups.indexOf(name));
     const [key, index] = [textKey(group, name), textIndexKey(group)];
     const maxTexts = Math.ceil(MAX_TEXTS / this.#groups.all.length);
-    await this.#groups.reading(group, 'write', async (client) => {
+    await this.#groups.reading(group, 'SET TEXT', async (client) => {
       // In the index first: a text that is not in it could not be dropped. All in one trip, but for what must be
       // dropped.
       const [, , count] = await Promise.all([
@@ -38,13 +38,13 @@ export class RedisSharedValues implements SharedValues {
 
   async getText(name: string): Promise<string | undefined> {
     const group = this.#groups.at(this.#groups.indexOf(name));
-    return (await this.#groups.reading(group, 'read', (client) => client.get(textKey(group, name)))) ?? undefined;
+    return (await this.#groups.reading(group, 'GET TEXT', (client) => client.get(textKey(group, name)))) ?? undefined;
   }
 
   async addCounters(day: string, counts: ReadonlyMap<string, number>): Promise<void> {
     this.#requireOwned();
     const group = this.#groups.logGroup;
-    await this.#groups.reading(group, 'write', async (client) => {
+    await this.#groups.reading(group, 'ADD COUNTERS', async (client) => {
       const name = countersKey(group, day);
       const pipeline = client.pipeline();
       for (const [field, count] of counts) pipeline.hincrby(name, field, count);
@@ -54,7 +54,9 @@ export class RedisSharedValues implements SharedValues {
 
   async readCounters(day: string): Promise<ReadonlyMap<string, number>> {
     const group = this.#groups.logGroup;
-    const found = await this.#groups.reading(group, 'read', (client) => client.hgetall(countersKey(group, day)));
+    const found = await this.#groups.reading(group, 'READ COUNTERS', (client) =>
+      client.hgetall(countersKey(group, day)),
+    );
     return new Map(Object.entries(found).map(([field, count]) => [field, Number(count)]));
   }
 }

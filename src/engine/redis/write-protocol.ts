@@ -66,7 +66,7 @@ export class RedisWriteProtocol implements WriteProtocol {
     let foreign = false;
     const fenceAll = (connection: Connection) =>
       logGroupLast(parts, async ({ group, tags }) => {
-        const reply = await this.#groups.attempt(group, connection, 'fence', (client) => {
+        const reply = await this.#groups.attempt(group, connection, 'FENCE', (client) => {
           const names = (['log', 'fen', 'pos'] as const).map((name) => protocolKey(name, group));
           const keys = [...names, ...tagKeys(group, tags)];
           const logged = group.index === LOG_GROUP ? record : '';
@@ -114,14 +114,16 @@ export class RedisWriteProtocol implements WriteProtocol {
         logs: 'never',
         database,
       } as const;
-      await this.#groups.attempt(group, this.#groups.ticker, 'write', (client) => this.#releaseIn(client, group, what));
+      await this.#groups.attempt(group, this.#groups.ticker, 'RELEASE', (client) =>
+        this.#releaseIn(client, group, what),
+      );
     }
   }
 
   head(index = LOG_GROUP): Promise<Head> {
     const group = this.#groups.at(index);
     const startedMs = this.#clock.monotonicMs();
-    return this.#groups.attempt(group, this.#groups.ticker, 'read', async (client, server) => {
+    return this.#groups.attempt(group, this.#groups.ticker, 'HEAD', async (client, server) => {
       const keys = (['pos', 'rel', 'ok', 'fen'] as const).map((name) => protocolKey(name, group));
       const reply = (await runScript(client, headScript, keys, [
         server.run,
@@ -153,7 +155,7 @@ export class RedisWriteProtocol implements WriteProtocol {
 
   apply({ head, next, rows, barrier, grant, others }: Tick, index = LOG_GROUP): Promise<ApplyReply> {
     const group = this.#groups.at(index);
-    return this.#groups.attempt(group, this.#groups.ticker, 'apply', async (client, server) => {
+    return this.#groups.attempt(group, this.#groups.ticker, 'APPLY', async (client, server) => {
       if (head.link !== undefined && head.link !== server.link) return { result: 'moved', unreleased: [] };
       const keys = [
         protocolKey('pos', group),
@@ -222,7 +224,7 @@ export class RedisWriteProtocol implements WriteProtocol {
               logs: logs === 'if lost' && lost ? 'always' : logs,
             }
           : { message: '', record: '', logs };
-      const reply = await this.#groups.attempt(group, this.#groups.writer, 'write', (client) =>
+      const reply = await this.#groups.attempt(group, this.#groups.writer, 'RELEASE', (client) =>
         this.#releaseIn(client, group, { ...same, xids, own, ...texts }),
       );
       if (reply === 'lost') lost = true;

@@ -82,7 +82,7 @@ export class CachedResponses {
     }
   }
 
-  #write({ answer, as, caller, paid }: FoundResponse, { id, startedMs }: ApiRequest, to: Outgoing): void {
+  #write({ answer, as, caller, paid }: FoundResponse, { id, startedMs, span }: ApiRequest, to: Outgoing): void {
     const { response, body, encoding } = to;
     const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
     const own = ['content-length', String(bytes), REQUEST_ID_HEADER, id];
@@ -94,6 +94,8 @@ export class CachedResponses {
     response.writeHead(200, [...answer.headers, ...own]);
     response.end(body);
     this.#requests.answered({ id, caller, operation: answer.operation, as, status: 200, ms });
+    if (as === 'kept') span?.kept({ name: answer.operation, hash: answer.documentHash }, caller);
+    span?.answered({ as, id, status: 200 });
     // By now the network has usually taken all of it.
     if (!response.writableFinished) this.#unread.track(response, caller, bytes);
   }

@@ -56,7 +56,7 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
     onRequest: async ({ raw, socket, apiRequest }) => {
       // The address of a closed connection is unknown and cannot be counted.
       if (socket.destroyed) throw clientGone();
-      const sender = await apiRequest.admit(() => admit(raw));
+      const sender = await apiRequest.within(() => apiRequest.admit(() => admit(raw)));
       if (sender.identity === undefined) requireSmallBody(raw.headers);
       if (apiRequest.received === undefined) arriving.admit(raw, sender.caller);
     },
@@ -66,17 +66,21 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
     handler: async (request, reply) => {
       const sender = request.apiRequest.sender as Sender; // admitted in onRequest
       const exchange = { sender, request, reply };
-      return send(options, exchange, await answer(options, exchange));
+      const answered = await request.apiRequest.within(() => answer(options, exchange));
+      return send(options, exchange, answered);
     },
     onSend: async ({ apiRequest, raw }, reply, payload) => {
-      const { received, sender, isCacheable, operationName: operation, startedMs, id } = apiRequest;
+      const { received, sender, isCacheable, operationName: operation, startedMs, id, span } = apiRequest;
       const isAnswer = received !== undefined && isCacheable && reply.statusCode === 200;
       if (isAnswer && sender?.identity !== undefined) {
         const lasting = headers.record(raw, reply.getHeaders());
-        responses.keep(received, sender.identity.userId, { text: payload as string, headers: lasting, operation });
+        const documentHash = span?.documentHash;
+        const answer = { text: payload as string, headers: lasting, operation, documentHash };
+        responses.keep(received, sender.identity.userId, answer);
       }
       const ms = performance.now() - startedMs;
       options.requests.answered({ id, caller: sender?.caller, operation, as: 'apollo', status: reply.statusCode, ms });
+      span?.answered({ as: 'apollo', id, status: reply.statusCode });
       return encoded(options, raw, { reply, payload });
     },
   });

@@ -14,6 +14,7 @@ import { isCacheable, requestKeyOf } from '../../engine/graphql/index.js';
 import type { Admit } from '../admission.js';
 import { ApiRequest, attach } from '../api-request.js';
 import type { KnownOperations } from '../operations/known-operations.js';
+import type { RequestSpans } from '../request-span.js';
 import type { CachedResponses } from './cached-responses.js';
 
 export interface PipelineOptions {
@@ -23,6 +24,8 @@ export interface PipelineOptions {
   readonly responses: CachedResponses;
   /** Absent: Apollo runs every operation. */
   readonly known?: KnownOperations | undefined;
+  /** Absent: nothing records spans. */
+  readonly spans?: RequestSpans | undefined;
 }
 
 /** A request on its way through the first stages. */
@@ -36,7 +39,7 @@ interface Early {
 export function serveRequests(
   app: FastifyInstance,
   url: string,
-  { cache, admit, responses, known }: PipelineOptions,
+  { cache, admit, responses, known, spans }: PipelineOptions,
 ): void {
   const [fastify] = app.server.listeners('request') as [RequestListener];
   let closing = false;
@@ -59,8 +62,8 @@ export function serveRequests(
   app.server.removeListener('request', fastify);
   app.server.on('request', (message, response) => {
     if (closing || message.url !== url || !isCacheable(message)) return fastify(message, response);
-    const request = new ApiRequest(message);
-    readBody(message, (body) => void serve({ request, message, response }, body));
+    const request = new ApiRequest(message, spans?.start(message, response));
+    readBody(message, (body) => void request.within(() => serve({ request, message, response }, body)));
   });
   app.addHook('preClose', async () => {
     closing = true; // Fastify asks new clients to disconnect

@@ -75,7 +75,8 @@ export class KnownOperations {
     if (text === undefined) return false;
     const { outcome } = context;
     if (outcome.operation?.type !== 'mutation' && !unread.allows(sender.caller, Buffer.byteLength(text))) return false;
-    const answer = { text, headers: sent, operation: outcome.operation?.name };
+    const { span } = request;
+    const answer = { text, headers: sent, operation: outcome.operation?.name, documentHash: span?.documentHash };
     if (outcome.answered) responses.keep(received, sender.identity.userId, answer);
     responses.send({ answer, as: 'known', caller: sender.caller, paid: outcome.rateLimit }, request, response);
     return true;

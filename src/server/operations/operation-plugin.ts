@@ -61,6 +61,7 @@ export class OperationGate {
   }
 
   async #decide(found: Found, context: RequestContext): Promise<void> {
+    context.span?.operation(found, context.sender.caller);
     let priced: PricedOperation;
     try {
       priced = this.#priced(found, context);

@@ -1,0 +1,284 @@
+/** Traces as a collector receives them: which spans a request has, what they tell, and that without an SDK there are none. */
+import { createHash, randomBytes } from 'node:crypto';
+import { context, ProxyTracer, propagation, SpanKind, trace } from '@opentelemetry/api';
+import { sql } from 'drizzle-orm';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { OutcomeKind, Source } from '../../src/engine/cache/index.js';
+import { createLog } from '../../src/platform/log.js';
+import { startTelemetry } from '../../src/platform/telemetry.js';
+import { RequestSpans } from '../../src/server/request-span.js';
+import { codesIn, proseOf, readPage } from '../docs/markdown.js';
+import { eventually, headersFor } from '../support/app.js';
+import { Gate } from '../support/barrier.js';
+import { type Fixture, fixture } from '../support/fixture.js';
+import { type LiveApp, liveApp } from '../support/live.js';
+import { type Collector, outline, type ReceivedSpan, type SpanTree, startCollector, treesOf } from '../support/otlp.js';
+
+const NEAR_CACHE_BYTES = 16 * 1024 * 1024;
+const BOARD = 'query Board { projects { nodes { key tasks(first: 3) { nodes { title } } } } }';
+/** A text of a user, which no trace may show. */
+const SECRET = 'tango7731';
+/** In OTLP kinds are counted from one. */
+const SERVER = SpanKind.SERVER + 1;
+const CLIENT = SpanKind.CLIENT + 1;
+
+let app: LiveApp;
+let f: Fixture;
+
+async function start(): Promise<void> {
+  app = await liveApp({ nearCacheBytes: NEAR_CACHE_BYTES });
+  f = await fixture(app, 3);
+}
+
+interface Sent {
+  readonly traceId: string;
+  readonly status: number;
+}
+
+/** Sends an operation as part of a trace of its own. */
+async function send(query: string, { sampled = true, body = {} } = {}): Promise<Sent> {
+  const traceId = randomBytes(16).toString('hex');
+  const traceparent = `00-${traceId}-${'ab'.repeat(8)}-0${sampled ? 1 : 0}`;
+  const headers = { ...(await headersFor({ as: f.ada.id })), 'content-type': 'application/json', traceparent };
+  const response = await fetch(app.url, { method: 'POST', headers, body: JSON.stringify({ query, ...body }) });
+  await response.text();
+  return { traceId, status: response.status };
+}
+
+const complete = (task = f.opsTasks[0]) =>
+  `mutation Done { completeTask(input: { id: "${task?.id}" }) { task { status } } }`;
+
+describe('without an SDK', () => {
+  beforeAll(start);
+  afterAll(() => app?.close());
+
+  test('misses, hits, kept answers and writes make no span', async () => {
+    const made = vi.spyOn(ProxyTracer.prototype, 'startSpan');
+    const begun = vi.spyOn(RequestSpans.prototype, 'start');
+    for (let time = 0; time < 4; time++) expect(await send(BOARD)).toMatchObject({ status: 200 });
+    expect(await send(complete())).toMatchObject({ status: 200 });
+    await app.settled();
+    expect(made.mock.calls.length + begun.mock.calls.length).toBe(0);
+    made.mockRestore();
+    begun.mockRestore();
+  });
+});
+
+describe('with an SDK', () => {
+  let collector: Collector;
+  let telemetry: Awaited<ReturnType<typeof startTelemetry>>;
+  beforeAll(async () => {
+    vi.stubEnv('OTEL_BSP_SCHEDULE_DELAY', '10');
+    collector = await startCollector();
+    const url = `${collector.endpoint}/v1/traces`;
+    const resource = { 'service.name': 'tasks-api' };
+    telemetry = await startTelemetry({ url, protocol: 'http/json', headers: {}, resource }, createLog('silent'));
+    await start();
+  });
+  afterAll(async () => {
+    await app?.close();
+    await telemetry?.stop();
+    await collector?.close();
+    vi.unstubAllEnvs();
+    for (const api of [trace, context, propagation]) api.disable();
+  });
+
+  /** Its trees, when they have these spans. */
+  async function traceOf({ traceId }: Pick<Sent, 'traceId'>, names: readonly string[]): Promise<SpanTree> {
+    await eventually(() => expect(outline(treesOf(collector.spans, traceId))).toEqual(names));
+    return treesOf(collector.spans, traceId)[0] as SpanTree;
+  }
+  const spansOf = ({ traceId }: Sent) => collector.spans.filter((span) => span.traceId === traceId);
+  const spanOf = (traceId: string, name: string): ReceivedSpan | undefined =>
+    collector.spans.find((span) => span.traceId === traceId && span.name === name);
+  const named = ({ traceId }: Sent, name: string) => spanOf(traceId, name) as ReceivedSpan;
+
+  test('a query with misses has its reads, with their trips to Redis, loads and statements', async () => {
+    const sent = await send(BOARD);
+    const root = await traceOf(sent, [
+      'query Board',
+      ...['  cache read Memberships', '    redis READ', '    load Memberships', '      SELECT project_members'],
+      '    redis FILL',
+      ...['  cache read Project', '    redis READ', '    load Project', '      SELECT projects', '    redis FILL'],
+      ...['  cache read TaskPage', '    redis READ', '    load TaskPage', '      SELECT listed', '    redis FILL'],
+    ]);
+    expect(root).toMatchObject({
+      kind: SERVER,
+      parentSpanId: 'ab'.repeat(8),
+      failed: false,
+      resource: { 'service.name': 'tasks-api', 'service.version': expect.any(String) },
+      attributes: {
+        'http.request.method': 'POST',
+        'http.route': '/graphql',
+        'url.path': '/graphql',
+        'url.scheme': 'http',
+        'server.address': '127.0.0.1',
+        'server.port': expect.any(Number),
+        'http.response.status_code': 200,
+        'graphql.operation.type': 'query',
+        'graphql.operation.name': 'Board',
+        'graphql.document.hash': createHash('sha256').update(BOARD).digest('hex'),
+        'graphql.document': expect.stringContaining('tasks(first: _)'),
+        'tasks.answered': 'apollo',
+        'tasks.request.id': expect.any(String),
+      },
+    });
+    expect(named(sent, 'cache read Project').attributes).toEqual({
+      ...{ 'cache.policy': 'Project', 'cache.calls': 2, 'cache.outcome.miss': 2 },
+    });
+    expect(named(sent, 'load Project').attributes).toEqual({
+      ...{ 'cache.policy': 'Project', 'cache.load.values': 2, 'cache.load.waited_ms': expect.any(Number) },
+    });
+    expect(named(sent, 'redis READ')).toMatchObject({
+      kind: CLIENT,
+      attributes: { 'db.system.name': 'redis', 'db.operation.name': 'READ', 'server.port': expect.any(Number) },
+    });
+    expect(named(sent, 'SELECT projects')).toMatchObject({
+      kind: CLIENT,
+      attributes: {
+        'db.system.name': 'postgresql',
+        'db.namespace': expect.stringContaining('test_'),
+        'db.query.summary': 'SELECT projects',
+        'db.query.text': expect.stringContaining('= any($1::uuid[])'),
+      },
+    });
+  });
+
+  test('a query whose values are in memory has one trip to Redis, which proves them', async () => {
+    await send(BOARD, { body: { extra: 0 } });
+    const sent = await send(BOARD, { body: { extra: 1 } });
+    const root = await traceOf(sent, ['query Board', '  cache read Memberships', '    redis READ']);
+    expect(root.attributes).toMatchObject({ 'tasks.answered': 'known', 'graphql.operation.name': 'Board' });
+    expect(named(sent, 'cache read Memberships').attributes).toMatchObject({ 'cache.outcome.near_hit': 1 });
+  });
+
+  test('a kept answer has its span, with the trip that proves it', async () => {
+    const body = { extra: 2 };
+    await send(BOARD, { body });
+    const sent = await send(BOARD, { body });
+    const root = await traceOf(sent, ['query Board', '  redis READ']);
+    expect(root).toMatchObject({
+      kind: SERVER,
+      attributes: {
+        'graphql.operation.type': 'query',
+        'graphql.operation.name': 'Board',
+        'graphql.document.hash': createHash('sha256').update(BOARD).digest('hex'),
+        'http.response.status_code': 200,
+        'tasks.answered': 'kept',
+      },
+    });
+  });
+
+  test('a mutation has its write, with statements, fence, commit and release', async () => {
+    const sent = await send(complete());
+    const root = await traceOf(sent, [
+      'mutation Done',
+      ...['  write', '    SELECT update_task', '    SELECT', '    fence', '      redis FENCE', '    COMMIT'],
+      ...['    release', '      redis RELEASE'],
+    ]);
+    expect(root.attributes).toMatchObject({ 'graphql.operation.type': 'mutation', 'tasks.answered': 'apollo' });
+    const [write] = root.below;
+    expect(write?.attributes).toEqual({ 'cache.tags': expect.any(Number) });
+    const [, , fence, commit] = write?.below ?? [];
+    expect(fence?.attributes).toEqual({ 'cache.tags': write?.attributes['cache.tags'], 'cache.fenced': true });
+    expect(commit?.attributes).toEqual({ 'db.system.name': 'postgresql', 'db.operation.name': 'COMMIT' });
+  });
+
+  test('a trace shows no value of a user', async () => {
+    const create = `mutation { createTask(input: { projectId: "${f.ops.id}", title: "${SECRET}" }) { task { id } } }`;
+    const find = `{ tasks(first: 5, filter: { title: { contains: "${SECRET}" } }) { nodes { title } } }`;
+    for (const document of [create, find]) {
+      const sent = await send(document);
+      expect(sent.status).toBe(200);
+      await eventually(() => expect(spansOf(sent).some(({ kind }) => kind === SERVER)).toBe(true));
+      expect(spansOf(sent).length).toBeGreaterThan(3);
+      expect(JSON.stringify(spansOf(sent))).not.toContain(SECRET);
+    }
+  });
+
+  test('a request that its client does not sample has no spans', async () => {
+    const sent = await send(BOARD, { sampled: false, body: { extra: 3 } });
+    const after = await send(BOARD, { body: { extra: 4 } });
+    await eventually(() => expect(spansOf(after).some(({ kind }) => kind === SERVER)).toBe(true));
+    expect(spansOf(sent)).toEqual([]);
+  });
+
+  test('a refused request has its span and the code of its error, and has not failed', async () => {
+    const sent = await send('query Wrong { nothing }');
+    const root = await traceOf(sent, ['POST /graphql']);
+    expect(root).toMatchObject({
+      failed: false,
+      attributes: { 'error.type': 'GRAPHQL_VALIDATION_FAILED', 'http.response.status_code': 400 },
+    });
+  });
+
+  describe('below the span of another program', () => {
+    /** Runs work in a trace of its own, whose root is `test`. */
+    function inTrace<T>(work: () => Promise<T>): { readonly traceId: string; readonly done: Promise<T> } {
+      const span = trace.getTracer('test').startSpan('test');
+      const done = context.with(trace.setSpan(context.active(), span), work).finally(() => span.end());
+      return { traceId: span.spanContext().traceId, done };
+    }
+
+    test('a statement that fails has the code of its error, and so has its write', async () => {
+      const write = () => app.transactor.transact(async (tx) => tx.execute(sql`select 1 / 0`));
+      const { traceId, done } = inTrace(write);
+      await expect(done).rejects.toThrow();
+      const root = await traceOf({ traceId }, ['test', '  write', '    SELECT']);
+      const [failed] = root.below;
+      for (const span of [failed, failed?.below[0]]) {
+        expect(span).toMatchObject({ failed: true, attributes: { 'error.type': '22012' } });
+      }
+    });
+
+    test('what callers share is below the first one, with links to the others; who joins later has a link to it', async () => {
+      const gate = new Gate();
+      const source: Source<number, number> = {
+        ...{ name: 'Shared', shape: '1', ttlMs: 60_000, scope: 'public', reentrant: false },
+        shared: { by: {}, when: () => true },
+        tags: () => [],
+        load: async (args) => {
+          await gate.pass();
+          return args;
+        },
+      };
+      const read = (arg: number) => inTrace(() => app.cache.readMany(source, [arg]));
+      const [first, second] = [read(1), read(2)];
+      await gate.arrived;
+      const third = read(1);
+      const trip = ['test', '  cache read Shared', '    redis READ'];
+      await eventually(() => expect(spanOf(third.traceId, 'redis READ')).toBeDefined()); // it has joined by then
+      gate.open();
+      expect(await Promise.all([first.done, second.done, third.done])).toEqual([[1], [2], [1]]);
+
+      await traceOf(first, [...trip, '    load Shared', '    redis FILL']);
+      await traceOf(second, ['test', '  cache read Shared']);
+      await traceOf(third, trip);
+      const toSecond = { traceId: second.traceId, spanId: spanOf(second.traceId, 'cache read Shared')?.spanId };
+      const load = spanOf(first.traceId, 'load Shared');
+      expect(spanOf(first.traceId, 'redis READ')?.links).toMatchObject([toSecond]);
+      expect(load?.links).toMatchObject([toSecond]);
+      expect(load?.attributes).toMatchObject({ 'cache.load.values': 2 });
+      const joined = spanOf(third.traceId, 'cache read Shared');
+      expect(joined?.links).toMatchObject([{ traceId: first.traceId, spanId: load?.spanId }]);
+      expect(joined?.attributes).toMatchObject({ 'cache.outcome.joined': 1 });
+    });
+  });
+
+  test('docs/operations.md names every attribute of these traces, and no other', () => {
+    const [, section = ''] = /\n## Traces\n([\s\S]*?)\n## /.exec(proseOf(readPage('docs/operations.md'))) ?? [];
+    const isAttribute = (code: string) =>
+      /^(http|url|network|server|user_agent|graphql|tasks|cache|db|error)[._]/.test(code);
+    const documented = new Set(codesIn(section).filter((code) => isAttribute(code) && !code.startsWith('tasks_')));
+    const seen = new Set(collector.spans.flatMap(({ attributes }) => Object.keys(attributes)));
+    expect([...seen].filter((name) => !documented.has(name) && name !== 'test')).toEqual([]);
+    const kinds = [...documented].filter((name) => name.startsWith('cache.outcome.'));
+    expect([...documented].filter((name) => !seen.has(name) && !kinds.includes(name))).toEqual([]);
+    const all: Record<OutcomeKind, true> = {
+      ...{ 'near-hit': true, hit: true, stale: true, joined: true, miss: true, bypass: true, error: true },
+    };
+    expect(kinds.map((name) => name.slice('cache.outcome.'.length).replace('_', '-')).toSorted()).toEqual(
+      Object.keys(all).toSorted(),
+    );
+  });
+});

@@ -25,7 +25,7 @@ export { postgresOutbox, runThenReadTags } from './outbox.js';
 export { preparedIn } from './pool-transaction.js';
 export { QueryTimeout } from './read-pool.js';
 export { Relay } from './relay.js';
-export type { RelayEvents } from './relay-events.js';
+export type { RelayEvents, Ticked } from './relay-events.js';
 export { DatabaseUnusable, withDatabase } from './requirements.js';
 export { type RowSetSpec, rowSets, type TableRowSets } from './row-sets.js';
 export { transactionSettings } from './session-settings.js';

@@ -107,7 +107,7 @@ export function readMessage(text: string): StoreEvent | undefined {
     const { xid, tags, by } = JSON.parse(text) as { xid: unknown; tags: unknown; by: unknown };
     if (typeof xid !== 'string' || !Array.isArray(tags)) return undefined;
     const xids = xid.split(',').filter((id) => id !== '');
-    // Builds before 1.2 do not say who.
+    // Another build of this product may publish without saying who.
     return { kind: 'released', xids, tags: tags as Tag[], by: RELEASED_BY.has(by) ? (by as ReleasedBy) : 'writer' };
   } catch {
     return undefined;

@@ -30,7 +30,7 @@ import { type Clock, systemClock } from './time.js';
 import { Unawaited } from './unawaited.js';
 import { type WrittenFills, type WrittenValue, WrittenValues } from './written-values.js';
 
-const DEFAULT_MAX_LOADS = 10;
+export const DEFAULT_MAX_LOADS = 10;
 
 export interface CacheOptions {
   readonly store: Store;

@@ -1,5 +1,5 @@
 /** The engine's door. The cache knows nothing of GraphQL, SQL or tasks. */
-export { Cache, type CacheOptions } from './cache.js';
+export { Cache, type CacheOptions, DEFAULT_MAX_LOADS } from './cache.js';
 export { MAX_TAGS } from './call.js';
 export { fenceIds, isFence } from './entry.js';
 export { CacheError, type CacheErrorCode } from './errors.js';
@@ -13,7 +13,7 @@ export type { Log } from './log.js';
 export { type MaybePromise, mapMaybe, zipMaybe } from './maybe-promise.js';
 export type { Memoized, MemoizePolicy } from './memoize.js';
 export { MemoryStore } from './memory-store.js';
-export { ANSWERS, type HeldCopy, type HeldSum, MemoryView } from './memory-view.js';
+export { type HeldCopy, type HeldSum, MemoryView } from './memory-view.js';
 export type { NearCacheOptions } from './near-cache.js';
 export type { Part, Parts } from './part-cache.js';
 export { type Bring, checkPolicy, type Policy, type Scope, type Source } from './policy.js';
@@ -37,6 +37,7 @@ export {
   type Messages,
   type Position,
   type ReleasedBy,
+  recordOf,
   type Samples,
   type SharedValues,
   type Store,

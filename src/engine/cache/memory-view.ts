@@ -1,11 +1,10 @@
 /** What process memory holds, for operators. Each method looks at all copies: milliseconds where memory is full. */
+import { ANSWER } from './answer-cache.js';
 import type { Key } from './key.js';
 import type { NearCache, NearEntry } from './near-cache.js';
 import type { Tag } from './tag.js';
 import type { Clock } from './time.js';
 
-/** The name under which kept answers are shown: no policy has it. */
-export const ANSWERS = '(answer)';
 const ANSWER_KEY = 'answer ';
 
 export interface HeldCopy {
@@ -102,5 +101,5 @@ function isAnswer(key: Key): boolean {
 
 /** Keys begin with it: see key.ts and graphql/response-cache.ts. */
 function policyOf(key: Key): string {
-  return isAnswer(key) ? ANSWERS : key.slice(0, key.indexOf(':'));
+  return isAnswer(key) ? ANSWER : key.slice(0, key.indexOf(':'));
 }

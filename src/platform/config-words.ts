@@ -42,7 +42,7 @@ function postgresPlace(url: string): string {
   const { host, port, socketPath, database, tls, pooled } = parseConnectionUrl(url);
   const place = socketPath ?? addressOf({ host, port });
   const words = [`${place}/${database ?? ''}`];
-  if (tls !== undefined && tls !== false) words.push('with TLS');
+  if (tls !== false) words.push(tls === 'prefer' ? 'with TLS where it offers that' : 'with TLS');
   if (pooled) words.push('through a pooler');
   return words.join(' ');
 }

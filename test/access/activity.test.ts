@@ -97,6 +97,27 @@ test('one who watches a process sees what every process has answered, each opera
   expect(sum(watcher, ({ work }) => work.sqlStatementsSaved)).toBeGreaterThan(0);
 });
 
+test('an operation counts under the dearest place of its values: Postgres, Redis, memory, or past the cache', async () => {
+  const watcher = watching();
+  await withBoth(watcher);
+  const shown = '{ task(identifier: "OPS-3") { title } }';
+  dataOf(await app.ask(`query Cold ${shown}`, asAda));
+  await app.settled();
+  dataOf(await other.ask(`query Stored ${shown}`, asAda));
+  dataOf(await other.ask(`query Warm ${shown}`, asAda));
+  const write = 'mutation Write ($input: UpdateTaskInput!) { updateTask(input: $input) { errors { message } } }';
+  const variables = { input: { id: f.opsTasks[3]?.id, title: 'Past the cache' } };
+  dataOf(await other.ask(write, { ...asAda, variables }));
+  const placesOf = (name: string) =>
+    watcher.messages
+      .flatMap(({ operations }) => operations.filter((operation) => operation.name === name))
+      .flatMap(({ answered }) => Object.entries(answered).filter(([, count]) => count > 0));
+  const places = ['postgres', 'redis', 'memory', 'bypassed'];
+  await eventually(() =>
+    expect(['Cold', 'Stored', 'Warm', 'Write'].map(placesOf)).toEqual(places.map((place) => [[place, 1]])),
+  );
+});
+
 test('one who watches sees writes of another process and of psql, and tells them apart', async () => {
   const watcher = watching();
   await withBoth(watcher);

@@ -15,7 +15,12 @@ export interface Message {
     readonly redisReads: number;
     readonly redisReadsSaved: number;
   };
-  readonly operations: readonly { readonly name: string; readonly count: number; readonly p50Ms: number }[];
+  readonly operations: readonly {
+    readonly name: string;
+    readonly count: number;
+    readonly answered: Readonly<Record<string, number>>;
+    readonly p50Ms: number;
+  }[];
   readonly policies: readonly (Readonly<Record<string, number>> & { readonly name: string })[];
   readonly misses: readonly { readonly policy: string; readonly reason: string; readonly process: string }[];
   readonly groups: readonly { readonly name: string; readonly leaseLeftMs: number; readonly position: string | null }[];

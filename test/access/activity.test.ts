@@ -100,6 +100,11 @@ test('one who watches a process sees what every process has answered, each opera
 test('an operation counts under the dearest place of its values: Postgres, Redis, memory, or past the cache', async () => {
   const watcher = watching();
   await withBoth(watcher);
+  // What every operation reads of its viewer and project is known to both processes.
+  for (const process of [app, other, app, other]) {
+    dataOf(await process.ask('query Before { task(identifier: "OPS-4") { title } }', asAda));
+    await process.settled();
+  }
   const shown = '{ task(identifier: "OPS-3") { title } }';
   dataOf(await app.ask(`query Cold ${shown}`, asAda));
   await app.settled();

@@ -14,6 +14,7 @@ const UNIT = [
   'test/docs/{architecture,compose,pages,scaling}.test.ts',
   'test/import/github-issues.test.ts',
   'test/invalidation/scheduler.test.ts',
+  'test/ops/{alerts,helm-chart,observability}.test.ts',
 ];
 const HOSTILE = ['test/hostile/*.test.ts'];
 

@@ -63,7 +63,7 @@ interface OpenStoreOptions extends Pick<CacheOptions, 'fencePolicy'> {
 /**
  * Opens the shared store and connects it if possible; without Redis, a store in this process.
  * @param fencePolicy named in the log of outages
- * @throws ConfigError if Redis refuses the database of REDIS_URL
+ * @throws ConfigError if Redis refuses the database of REDIS_URL, or is too old
  */
 export async function openStore(
   place: RedisPlace | undefined,
@@ -83,6 +83,7 @@ export async function openStore(
   } catch (error) {
     await store.close();
     if (!(error instanceof CacheError)) throw error;
+    if (error.code === 'SERVER_TOO_OLD') throw new ConfigError(`Redis cannot be used: ${error.message}`);
     const database = databaseIn('url' in place ? place.url : undefined);
     throw new ConfigError(
       `REDIS_URL: expected a database that this Redis has, but it refuses ${database}: ${error.message}`,

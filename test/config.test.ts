@@ -1,10 +1,11 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readConfig } from '../src/platform/config.js';
 import { ConfigError } from '../src/platform/config-error.js';
 import { configInWords } from '../src/platform/config-words.js';
+import { type Certificates, certificates } from './support/certificates.js';
 
 const PRODUCTION = {
   NODE_ENV: 'production',
@@ -102,7 +103,7 @@ describe('the configuration in words', () => {
       redis: 'cache:6379',
       tokens: 'a secret, of the issuer tasks-api',
       nearCache: 'off',
-      rateLimit: '10000 points in 60 s',
+      rateLimit: '30000 points in 60 s',
       persistedDocuments: 'warn',
       logged: 'info; 0 % of requests, slow operations from 1000 ms, slow statements from 500 ms',
     });
@@ -171,6 +172,105 @@ test('Redis may be one server, a Cluster, or what Sentinels name', () => {
     master: 'cache',
   });
   expect(faults({ REDIS_SENTINELS: 's1:26379', REDIS_CLUSTER_NODES: 'a:7000' })).toContain('only one of them');
+});
+
+test('addresses of Redis may be IPv6, and may be mapped', () => {
+  const NAT = '[fd00::5]:6379=[::1]:7001,10.0.0.5:6379=here:7002';
+  expect(readConfig({ REDIS_CLUSTER_NODES: '[::1]:7000,b:7001', REDIS_NAT_MAP: NAT }).redis).toEqual({
+    cluster: [
+      { host: '::1', port: 7000 },
+      { host: 'b', port: 7001 },
+    ],
+    natMap: { 'fd00::5:6379': { host: '::1', port: 7001 }, '10.0.0.5:6379': { host: 'here', port: 7002 } },
+  });
+  expect(faults({ REDIS_CLUSTER_NODES: '::1:7000' })).toContain('IPv6 addresses in brackets');
+  expect(faults({ REDIS_CLUSTER_NODES: 'a:1', REDIS_NAT_MAP: 'a:1' })).toContain('REDIS_NAT_MAP: expected host:port=');
+  expect(faults({ REDIS_URL: 'redis://a', REDIS_NAT_MAP: 'a:1=b:2' })).toContain('REDIS_NAT_MAP: expected together');
+});
+
+test('user and password of Redis may be beside its URL, and in one place only', () => {
+  const REDIS_PASSWORD = 'p@ss/w#rd%';
+  expect(readConfig({ REDIS_URL: 'redis://app@cache', REDIS_PASSWORD }).redis).toEqual({
+    url: 'redis://app@cache',
+    access: { password: REDIS_PASSWORD },
+  });
+  const sentinels = { REDIS_SENTINELS: 's:1', REDIS_SENTINEL_USERNAME: 'other', REDIS_SENTINEL_PASSWORD: 'theirs' };
+  expect(readConfig({ ...sentinels, REDIS_USERNAME: 'app', REDIS_PASSWORD }).redis).toEqual({
+    sentinels: [{ host: 's', port: 1 }],
+    master: 'mymaster',
+    access: { username: 'app', password: REDIS_PASSWORD },
+    sentinelAccess: { username: 'other', password: 'theirs' },
+  });
+  const REDIS_URL = 'redis://app:secret@cache';
+  expect(faults({ REDIS_URL, REDIS_PASSWORD })).toContain('REDIS_PASSWORD, REDIS_URL: expected a password in one');
+  expect(faults({ REDIS_URL, REDIS_USERNAME: 'a' })).toContain('REDIS_USERNAME, REDIS_URL: expected a user in one');
+  expect(faults({ REDIS_URL: 'redis://:100%@cache' })).toContain(
+    'REDIS_URL: expected % in user and password to be %25',
+  );
+  expect(faults({ REDIS_URL: 'redis://:p/w@cache' })).toContain('REDIS_PASSWORD');
+  expect(faults({ REDIS_PASSWORD })).toContain('REDIS_PASSWORD: expected together with REDIS_URL');
+  expect(faults({ REDIS_URL, REDIS_SENTINEL_PASSWORD: 'x' })).toContain('REDIS_SENTINEL_PASSWORD: expected together');
+});
+
+describe('certificates for Redis', () => {
+  let dir: string;
+  let made: Certificates;
+  const REDIS_URL = 'rediss://cache';
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'tasks-certificates-'));
+    made = await certificates(dir, 'DNS:cache');
+  });
+  afterAll(() => rm(dir, { recursive: true }));
+
+  test('are read from their files, for servers and Sentinels', async () => {
+    const { cert, key } = made.client;
+    const env = { REDIS_TLS_CA: made.ca, REDIS_TLS_CERT: cert, REDIS_TLS_KEY: key, REDIS_TLS_SERVERNAME: 'cache' };
+    const [ca, certificate, secret] = await Promise.all([made.ca, cert, key].map((path) => readFile(path, 'utf8')));
+    const tls = { ca, cert: certificate, key: secret, servername: 'cache' };
+    expect(readConfig({ REDIS_URL, ...env }).redis).toEqual({ url: REDIS_URL, access: { tls } });
+    const REDIS_SENTINELS = 's:1';
+    const sentinels = { sentinels: [{ host: 's', port: 1 }], master: 'mymaster', access: { tls } };
+    expect(readConfig({ REDIS_SENTINELS, ...env }).redis).toEqual({ ...sentinels, sentinelAccess: { tls } });
+    expect(readConfig({ REDIS_SENTINELS, REDIS_SENTINEL_TLS: 'off', ...env }).redis).toEqual(sentinels);
+    expect(readConfig({ REDIS_SENTINELS, REDIS_URL }).redis).toMatchObject({ sentinelAccess: { tls: {} } });
+  });
+
+  test.each<[string, () => Record<string, string>, string]>([
+    [
+      'a file that is not there',
+      () => ({ REDIS_TLS_CA: '/none' }),
+      'REDIS_TLS_CA: expected a file that can be read (ENOENT)',
+    ],
+    ['a key for authorities', () => ({ REDIS_TLS_CA: made.caKey }), 'REDIS_TLS_CA: expected certificates in PEM'],
+    [
+      'a certificate as key',
+      () => ({ REDIS_TLS_CERT: made.client.cert, REDIS_TLS_KEY: made.client.cert }),
+      'REDIS_TLS_KEY: expected a private key in PEM',
+    ],
+    [
+      'a certificate without its key',
+      () => ({ REDIS_TLS_CERT: made.client.cert }),
+      'REDIS_TLS_CERT, REDIS_TLS_KEY: expected both or neither',
+    ],
+    [
+      'the key of another certificate',
+      () => ({ REDIS_TLS_CERT: made.client.cert, REDIS_TLS_KEY: made.server.key }),
+      'REDIS_TLS_KEY: expected the key of the certificate in REDIS_TLS_CERT',
+    ],
+    [
+      'with a URL without TLS',
+      () => ({ REDIS_URL: 'redis://cache', REDIS_TLS_CA: made.ca }),
+      'REDIS_TLS_CA: expected REDIS_URL to begin with rediss://',
+    ],
+    [
+      'without a Redis',
+      () => ({ REDIS_URL: '', REDIS_TLS_CA: made.ca }),
+      'REDIS_TLS_CA: expected together with REDIS_URL',
+    ],
+  ])('are refused in one line that names the variable: %s', (_, env, line) => {
+    const message = faults({ REDIS_URL, ...env() });
+    expect(message.split('\n').slice(1)).toEqual([expect.stringContaining(line)]);
+  });
 });
 
 test('production names all missing variables at once', () => {

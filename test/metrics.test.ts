@@ -13,7 +13,7 @@ const trips = new Map(KINDS.map((kind) => [kind, new Durations()]));
 function untouched(declared = POLICIES) {
   const cache = {
     state: { loads: { running: 0, waiting: 0 } },
-    store: { outageMs: () => 0, link: { up: true, reconnects: new Map([['closed', 0]]), trips } },
+    store: { outageMs: () => 0, connections: { up: true, reconnects: new Map([['closed', 0]]), trips } },
     declared: new Set(declared),
   } as unknown as Cache;
   return idleMetrics({ cache: () => cache, errorCodes: ERROR_CODES });

@@ -50,7 +50,8 @@ function postgresPlace(url: string): string {
 function redisPlace(place: RedisPlace | undefined): string {
   if (place === undefined) return 'private, or this process';
   const login = 'url' in place && place.url !== undefined ? new URL(place.url) : undefined;
-  const tls = login?.protocol === 'rediss:' ? ' with TLS' : '';
+  const tls =
+    login?.protocol === 'rediss:' || ('access' in place && place.access?.tls !== undefined) ? ' with TLS' : '';
   const database = login === undefined || login.pathname.length < 2 ? '' : login.pathname;
   if ('cluster' in place) return `a Cluster: ${place.cluster.map(addressOf).join(', ')}${tls}`;
   if ('sentinels' in place) {

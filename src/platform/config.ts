@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { ConnectionUrlError, parseConnectionUrl } from '../engine/postgres/index.js';
-import { databaseIn, type RedisPlace } from '../engine/redis/index.js';
+import type { RedisPlace } from '../engine/redis/index.js';
 import { type AccessConfig, accessConfig, accessFaults, accessVariables } from './access-config.js';
 import { ConfigError } from './config-error.js';
 import {
@@ -13,6 +13,7 @@ import {
   observationFaults,
   observationVariables,
 } from './observation-config.js';
+import { keyFaults, redisFaults, redisPlace, redisVariables } from './redis-config.js';
 import { type Environment, withSecretFiles } from './secret-files.js';
 import type { ShutdownLimits } from './shutdown.js';
 import { subscriptionConfig, subscriptionVariables } from './subscription-config.js';
@@ -37,16 +38,6 @@ const databaseUrl = z.string().check((context) => {
     context.issues.push({ code: 'custom', input: context.value, message: error.message });
   }
 });
-
-const addresses = z
-  .string()
-  .regex(/^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$/, 'expected host:port,host:port,…')
-  .transform((text) =>
-    text.split(',').map((address) => {
-      const [host = '', port] = address.split(':');
-      return { host, port: Number(port) };
-    }),
-  );
 
 const previousSecrets = z
   .string()
@@ -96,14 +87,7 @@ export const variables = z.object({
   SHUTDOWN_DELAY_MS: milliseconds().optional(),
   SHUTDOWN_TIMEOUT_MS: milliseconds().default(20_000),
   DATABASE_URL: databaseUrl.optional(),
-  REDIS_URL: urlOf('redis', 'rediss').optional(),
-  REDIS_CLUSTER_NODES: addresses.optional(),
-  REDIS_SENTINELS: addresses.optional(),
-  REDIS_SENTINEL_MASTER: z.string().min(1).default('mymaster'),
-  REDIS_GROUP: z
-    .string()
-    .regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 letters, digits, - or _')
-    .default('tasks'),
+  ...redisVariables,
   FENCE_POLICY: z.enum(['available', 'reject'], 'expected available or reject').default('available'),
   NEAR_CACHE_MB: z.coerce
     .number('expected a number of MiB, 0 for none')
@@ -191,10 +175,10 @@ export function readConfig(env: Environment): Config {
     ...fileFaults,
     ...(parsed.success ? [] : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)),
     ...missingInProduction(given),
-    ...(parsed.success ? sizeFaults(parsed.data) : []),
+    ...(parsed.success ? [...sizeFaults(parsed.data), ...keyFaults(parsed.data)] : []),
     ...(parsed.success ? observationFaults(parsed.data, { host: parsed.data.HOST, port: parsed.data.PORT }) : []),
     ...conflicts(given),
-    ...databaseFaults(given),
+    ...redisFaults(given),
     ...accessFaults(given),
     ...manifestFaults(given),
   ];
@@ -270,28 +254,6 @@ function manifestFaults(given: Environment): string[] {
   const needed = ['warn', 'enforce'].includes(given['PERSISTED_DOCUMENTS_MODE'] ?? '');
   if (!needed || given['PERSISTED_DOCUMENTS']) return [];
   return ['PERSISTED_DOCUMENTS: required when PERSISTED_DOCUMENTS_MODE is warn or enforce'];
-}
-
-/** The path of REDIS_URL must be a number; in a Cluster it must be 0, the only database there. */
-function databaseFaults(given: Environment): string[] {
-  const { REDIS_URL: url, REDIS_CLUSTER_NODES: nodes } = given;
-  if (url === undefined || !URL.canParse(url)) return [];
-  try {
-    const number = databaseIn(url);
-    return nodes !== undefined && number > 0 ? ['REDIS_URL: expected database 0, the only one of a Cluster'] : [];
-  } catch (error) {
-    return [`REDIS_URL: ${(error as RangeError).message}`];
-  }
-}
-
-/** With cluster nodes or Sentinels, REDIS_URL provides user, password, database and TLS of the servers they name. */
-function redisPlace(v: z.infer<typeof variables>): RedisPlace | undefined {
-  const login = v.REDIS_URL !== undefined && { url: v.REDIS_URL };
-  if (v.REDIS_CLUSTER_NODES !== undefined) return { cluster: v.REDIS_CLUSTER_NODES, ...login };
-  if (v.REDIS_SENTINELS !== undefined) {
-    return { sentinels: v.REDIS_SENTINELS, master: v.REDIS_SENTINEL_MASTER, ...login };
-  }
-  return login || undefined;
 }
 
 /** Defaults to `warn` when a manifest is set: the first step is to see what it lacks. */

@@ -4,7 +4,16 @@ import { readFileSync } from 'node:fs';
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The variables that may be given so. */
-export const SECRETS = ['DATABASE_URL', 'REDIS_URL', 'JWT_SECRET', 'JWT_PREVIOUS_SECRETS'] as const;
+export const SECRETS = [
+  'DATABASE_URL',
+  'REDIS_URL',
+  'REDIS_USERNAME',
+  'REDIS_PASSWORD',
+  'REDIS_SENTINEL_USERNAME',
+  'REDIS_SENTINEL_PASSWORD',
+  'JWT_SECRET',
+  'JWT_PREVIOUS_SECRETS',
+] as const;
 
 /** The environment with the contents of the files, without the line break at their end. Empty variables are left out. */
 export function withSecretFiles(env: Environment): { given: Environment; faults: readonly string[] } {

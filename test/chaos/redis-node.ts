@@ -17,31 +17,44 @@ export const REPLICATION_USER = 'repl';
 export type RedisRole = 'data' | 'sentinel';
 
 export class RedisNode {
+  /** Without TLS: where tests and the reaper ask it. */
   readonly port: number;
+  /** Where its clients, replicas and Sentinels come: with TLS, if it was given. */
+  readonly clientPort: number;
   readonly dir: string;
   readonly #role: RedisRole;
   readonly #reaper: Reaper;
   readonly #file: string;
   #process: ChildProcess | undefined;
 
-  private constructor(port: number, dir: string, role: RedisRole, reaper: Reaper, file: string) {
-    this.port = port;
-    this.dir = dir;
-    this.#role = role;
-    this.#reaper = reaper;
-    this.#file = file;
+  private constructor(options: {
+    port: number;
+    clientPort: number;
+    dir: string;
+    role: RedisRole;
+    reaper: Reaper;
+    file: string;
+  }) {
+    this.port = options.port;
+    this.clientPort = options.clientPort;
+    this.dir = options.dir;
+    this.#role = options.role;
+    this.#reaper = options.reaper;
+    this.#file = options.file;
   }
 
-  /** Not yet started. `lines`: of its configuration. */
+  /** Not yet started. `lines`: of its configuration. `tls`: the same, for a port with TLS beside the other. */
   static async create(options: {
     dir: string;
     role: RedisRole;
     reaper: Reaper;
     lines: readonly string[];
+    tls?: readonly string[] | undefined;
   }): Promise<RedisNode> {
     const file = findRedisServer();
     if (file === undefined) throw new Error(installHint());
     const port = await freePort();
+    const tls = options.tls && { port: await freePort(), lines: options.tls };
     const dir = join(options.dir, `${options.role}-${port}`);
     await mkdir(dir, { recursive: true });
     const data = [
@@ -62,11 +75,13 @@ export class RedisNode {
       `dir ${dir}`,
       `logfile ${join(dir, 'log')}`,
       ...(options.role === 'data' ? data : []),
+      ...(tls ? [`tls-port ${tls.port}`, ...tls.lines] : []),
       ...options.lines,
     ];
     // Sentinel and CONFIG REWRITE change the file: what a node has learnt outlives a restart.
     await writeFile(join(dir, 'redis.conf'), `${lines.join('\n')}\n`);
-    return new RedisNode(port, dir, options.role, options.reaper, file);
+    const { role, reaper } = options;
+    return new RedisNode({ port, clientPort: tls?.port ?? port, dir, role, reaper, file });
   }
 
   get pid(): number | undefined {

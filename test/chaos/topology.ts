@@ -53,13 +53,15 @@ export async function startDatabase(reaper: Reaper): Promise<EmbeddedPostgres> {
   return server;
 }
 
+/** `tls`: lines of redis.conf for a port with TLS, to which clients, replicas and Sentinels then come. */
 export async function startTopology(
   kind: TopologyKind,
-  { children, reaper }: { children: number; reaper: Reaper },
+  { children, reaper, tls }: { children: number; reaper: Reaper; tls?: readonly string[] },
 ): Promise<Topology> {
   const dir = await mkdtemp(join(tmpdir(), 'tasks-chaos-redis-'));
   reaper.removes(dir);
-  const make = (role: 'data' | 'sentinel', lines: readonly string[]) => RedisNode.create({ dir, role, reaper, lines });
+  const make = (role: 'data' | 'sentinel', lines: readonly string[]) =>
+    RedisNode.create({ dir, role, reaper, lines, tls });
   switch (kind) {
     case 'standalone':
       return await standalone(make, children);
@@ -91,13 +93,13 @@ async function standalone(make: Make, children: number): Promise<Topology> {
 async function sentinel(make: Make, children: number): Promise<Topology> {
   const first = await make('data', []);
   await first.start();
-  const second = await make('data', [`replicaof 127.0.0.1 ${first.port}`]);
+  const second = await make('data', [`replicaof 127.0.0.1 ${first.clientPort}`]);
   await second.start();
   const nodes = [first, second];
   const sentinels = await Promise.all(
     [1, 2, 3].map(() =>
       make('sentinel', [
-        `sentinel monitor ${MASTER} 127.0.0.1 ${first.port} 2`,
+        `sentinel monitor ${MASTER} 127.0.0.1 ${first.clientPort} 2`,
         `sentinel down-after-milliseconds ${MASTER} 1000`,
         `sentinel failover-timeout ${MASTER} 3000`,
       ]),
@@ -107,13 +109,13 @@ async function sentinel(make: Make, children: number): Promise<Topology> {
   const fronts = await frontsOf(nodes, children);
   const primaryBy = async (one: RedisNode) => {
     const [, port] = (await one.command('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', MASTER)) as [string, string];
-    return nodes.find((node) => node.port === Number(port)) as RedisNode;
+    return nodes.find((node) => node.clientPort === Number(port)) as RedisNode;
   };
   const topology: Topology = {
     kind: 'sentinel',
     nodes,
     addressFor: (child) => ({
-      sentinels: sentinels.map(({ port }) => ({ host: '127.0.0.1', port })),
+      sentinels: sentinels.map(({ clientPort: port }) => ({ host: '127.0.0.1', port })),
       master: MASTER,
       natMap: fronts.natMapOf(child),
     }),
@@ -162,7 +164,7 @@ async function cluster(make: Make, children: number): Promise<Topology> {
   }
   const [meeting, ...others] = nodes as [RedisNode, ...RedisNode[]];
   for (const other of others)
-    await meeting.command('CLUSTER', 'MEET', '127.0.0.1', other.port, busPorts.get(other) as string);
+    await meeting.command('CLUSTER', 'MEET', '127.0.0.1', other.clientPort, busPorts.get(other) as string);
   const firsts = nodes.slice(0, SHARDS);
   for (const [shard, node] of firsts.entries()) {
     const from = Math.floor((SLOTS / SHARDS) * shard);
@@ -271,7 +273,7 @@ interface Fronts {
 async function frontsOf(nodes: readonly RedisNode[], children: number): Promise<Fronts> {
   const proxies = await Promise.all(
     Array.from({ length: children }, () =>
-      Promise.all(nodes.map(({ port }) => chaosProxy(() => ({ host: '127.0.0.1', port })))),
+      Promise.all(nodes.map(({ clientPort: port }) => chaosProxy(() => ({ host: '127.0.0.1', port })))),
     ),
   );
   const of = (child: number) => proxies[child] as ChaosProxy[];
@@ -279,7 +281,7 @@ async function frontsOf(nodes: readonly RedisNode[], children: number): Promise<
     of,
     natMapOf: (child) =>
       Object.fromEntries(
-        nodes.map(({ port }, i) => [
+        nodes.map(({ clientPort: port }, i) => [
           `127.0.0.1:${port}`,
           { host: '127.0.0.1', port: (of(child)[i] as ChaosProxy).port },
         ]),

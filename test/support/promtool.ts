@@ -21,3 +21,10 @@ export function checkMetrics(text: string): string {
   });
   return status === 0 ? '' : `${stdout}${stderr}`;
 }
+
+/** @throws Error with what it said */
+export function runPromtool(args: readonly string[]): string {
+  const { status, stdout, stderr } = spawnSync(promtoolPath as string, args, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`promtool ${args.join(' ')}: ${stdout}${stderr}`);
+  return stdout;
+}

@@ -4,6 +4,7 @@ export type CacheErrorCode =
   | 'POLICY'
   | 'STORE_UNAVAILABLE'
   | 'DATABASE_REFUSED'
+  | 'SERVER_TOO_OLD'
   | 'UNENCODABLE'
   | 'LOAD_SHAPE'
   | 'FENCE_REFUSED';

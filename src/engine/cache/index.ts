@@ -42,8 +42,8 @@ export {
   type Samples,
   type SharedValues,
   type Store,
+  type StoreConnections,
   type StoreEvent,
-  type StoreLink,
   type Tick,
   type WriteProtocol,
 } from './store.js';

@@ -337,7 +337,7 @@ export interface Inspection {
 }
 
 /** The connections to a store outside this process, for metrics. */
-export interface StoreLink {
+export interface StoreConnections {
   /** Whether every group can be reached now. */
   readonly up: boolean;
   /** How often a connection was opened again, by reason: every reason, from the start. */
@@ -359,7 +359,7 @@ export interface Store extends EntryStore, WriteProtocol, Messages, SharedValues
    */
   bind(database: () => string | undefined, owned?: () => boolean): void;
   /** Absent: the store is in this process. */
-  readonly link?: StoreLink;
+  readonly connections?: StoreConnections;
   close(): Promise<void>;
 }
 

@@ -90,13 +90,13 @@ export interface DatabaseCache<Db extends DrizzleDatabase> extends StandaloneCac
 
 /**
  * @throws TypeError that names the wrong option; TriggersMissing when the database lacks the generated migration;
- * CacheError DATABASE_REFUSED when Redis refuses the database of its URL; the driver's error when Postgres does not
- * answer. A Redis that is away keeps no application from starting.
+ * CacheError DATABASE_REFUSED when Redis refuses the database of its URL, SERVER_TOO_OLD when it is older than 7.0; the
+ * driver's error when Postgres does not answer. A Redis that is away keeps no application from starting.
  */
 export function createCache<Db extends DrizzleDatabase>(options: DatabaseOptions<Db>): Promise<DatabaseCache<Db>>;
 /**
  * @throws TypeError that names the wrong option; CacheError DATABASE_REFUSED when Redis refuses the database of its
- * URL. A Redis that is away keeps no application from starting.
+ * URL, SERVER_TOO_OLD when it is older than 7.0. A Redis that is away keeps no application from starting.
  */
 export function createCache(options?: StandaloneOptions): Promise<StandaloneCache>;
 export async function createCache(

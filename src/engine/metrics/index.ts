@@ -3,7 +3,7 @@
  * rarely happen.
  */
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { Cache, CacheEvents, CheckResult, StoreLink, StoreStep } from '../cache/index.js';
+import type { Cache, CacheEvents, CheckResult, StoreConnections, StoreStep } from '../cache/index.js';
 import { SECOND } from '../cache/time.js';
 import type { FenceEvents, RelayEvents } from '../postgres/index.js';
 import { showDurations } from './histograms.js';
@@ -24,7 +24,7 @@ export function cacheMetrics(registry: Registry, cache: Watched): CacheMetrics {
   const policies = new PolicyCounts(registry, cache);
   const counters = registerCounters(registry);
   registerGauges(registry, cache);
-  registerLink(registry, cache);
+  registerConnections(registry, cache);
   return {
     outcome: ({ name, kind }) => policies.called(name, kind),
     loaded: ({ name, ms }) => policies.loaded(name, ms),
@@ -107,15 +107,15 @@ function registerGauges(registry: Registry, cache: Watched): void {
 }
 
 /** What is known of the connections to Redis. Without Redis these families have no samples. */
-function registerLink(registry: Registry, cache: Watched): void {
+function registerConnections(registry: Registry, cache: Watched): void {
   const registers = [registry];
-  const link = (): StoreLink | undefined => cache().store.link;
+  const connections = (): StoreConnections | undefined => cache().store.connections;
   new Gauge({
     name: 'cache_redis_up',
     help: 'Whether this process is connected to Redis, in a Cluster to the primary of every group.',
     registers,
     collect() {
-      const now = link();
+      const now = connections();
       if (now === undefined) this.remove();
       else this.set(now.up ? 1 : 0);
     },
@@ -127,13 +127,13 @@ function registerLink(registry: Registry, cache: Watched): void {
     registers,
     collect() {
       this.reset();
-      for (const [reason, times] of link()?.reconnects ?? []) this.inc({ reason }, times);
+      for (const [reason, times] of connections()?.reconnects ?? []) this.inc({ reason }, times);
     },
   });
   showDurations(registry, {
     name: 'cache_redis_trip_duration_seconds',
     help: 'Time of one trip to Redis, by kind, also of those that failed.',
     label: 'kind',
-    read: () => link()?.trips ?? new Map(),
+    read: () => connections()?.trips ?? new Map(),
   });
 }

@@ -3,14 +3,15 @@
  * commands that are never queued and never sent twice, and on knowing which server each connection leads to. The client
  * itself is not used, and stays the application's.
  */
-import type { RedisOptions } from 'ioredis';
-import type { Address, RedisPlace } from './connection.js';
+import type { ClusterOptions } from 'ioredis';
+import type { Address, RedisPlace } from './place.js';
 
 /** A `Redis` or a `Cluster` of ioredis, of whatever version. */
 export interface RedisClient {
   readonly options: object;
   readonly isCluster?: boolean;
-  on(event: string, listener: (...args: never[]) => void): unknown;
+  /** A method. Its type differs between the two. */
+  readonly on: object;
 }
 
 /**
@@ -32,17 +33,18 @@ const WHERE = [
 
 interface ClusterClient extends RedisClient {
   readonly startupNodes: readonly (string | number | { host?: string; port?: number })[];
-  readonly options: { readonly redisOptions?: RedisOptions; readonly natMap?: Readonly<Record<string, Address>> };
+  readonly options: Pick<ClusterOptions, 'redisOptions' | 'natMap' | 'dnsLookup'>;
 }
 
 /** @throws TypeError when it is no client of ioredis */
 export function placeOf(client: RedisClient): RedisPlace {
   if (isCluster(client)) {
-    const { redisOptions: { username, password, tls } = {}, natMap } = client.options;
+    const { redisOptions: { username, password, tls } = {}, natMap, dnsLookup } = client.options;
     return {
       cluster: client.startupNodes.map(addressOf),
-      nodes: { ...(username && { username }), ...(password && { password }), ...(tls && { tls }) },
-      ...(typeof natMap === 'object' && { natMap }),
+      access: { ...(username && { username }), ...(password && { password }), ...(tls && { tls }) },
+      ...(natMap && { natMap }),
+      ...(dnsLookup && { dnsLookup }),
     };
   }
   const { options } = client as { options?: Record<string, unknown> };
@@ -62,5 +64,5 @@ function addressOf(node: ClusterClient['startupNodes'][number]): Address {
   if (typeof node === 'number') return { host: '127.0.0.1', port: node };
   if (typeof node === 'object') return { host: node.host ?? '127.0.0.1', port: node.port ?? 6379 };
   const { hostname, port } = new URL(node.includes('://') ? node : `redis://${node}`);
-  return { host: hostname, port: Number(port || 6379) };
+  return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 6379) };
 }

@@ -3,9 +3,18 @@ import type { EventEmitter } from 'node:events';
 
 /** By a word for metrics: what the server or the network says, and that without addresses. The first that fits counts. */
 const REASONS = [
+  ['wrong-password', /sentinel.*WRONGPASS/i, 'WRONGPASS: the user name or the password for the Sentinels is wrong'],
+  ['no-password', /sentinel.*NOAUTH/i, 'NOAUTH: the Sentinels require a password'],
+  ['no-primary', /No such master/, 'the Sentinels know no primary of that name'],
   ['wrong-password', /WRONGPASS/, 'WRONGPASS: the user name or the password is wrong'],
   ['no-password', /NOAUTH/, 'NOAUTH: a password is required'],
   ['no-rights', /NOPERM/, 'NOPERM: the user lacks rights'],
+  ['too-old', /or Valkey; this is/, 'it is older than Redis 7.0'],
+  [
+    'tls',
+    /before it answers|TLS: .* alert /,
+    'it closes connections: it may expect TLS, or a certificate of this client',
+  ],
   ['certificate', /certificate|altnames|CERT_/i, 'its certificate is not trusted'],
   ['no-sentinel', /sentinel/i, 'no Sentinel answers'],
   ['unknown-host', /ENOTFOUND|EAI_AGAIN/, 'its host name is not known'],
@@ -17,7 +26,7 @@ const REASONS = [
 
 export type FailureReason = (typeof REASONS)[number][0] | 'other';
 
-export const FAILURE_REASONS: readonly FailureReason[] = [...REASONS.map(([reason]) => reason), 'other'];
+export const FAILURE_REASONS: readonly FailureReason[] = [...new Set(REASONS.map(([reason]) => reason)), 'other'];
 
 /** @returns the reason, and words that everyone may read; none for `other` */
 export function failureReason(text: string): { readonly reason: FailureReason; readonly shown?: string } {
@@ -30,11 +39,19 @@ const SENTINELS_AGAIN = 'All sentinels are unreachable. Retrying';
 
 /** Some times the longest pause between two attempts to connect. */
 const RECENT_MS = 5000;
+/** The end of a connection, not its reason: the server may have given that on the same connection, or never. */
+const ENDED =
+  /(Connection is closed\.|Stream isn't writeable.*|Reached the max retries.*|(read|write) (ECONNRESET|EPIPE))$/;
+const ENDED_EARLY =
+  'the server closes connections before it answers: it may expect TLS, or a certificate of this client';
+/** OpenSSL names its thread, code, function and source file, too. */
+const OF_OPENSSL = /^.*SSL routines:[^:]*:([^:]+):.*$/s;
 
 export class ConnectionFailure {
   readonly #onReconnect: (reason: FailureReason) => void;
   #text: string | undefined;
   #atMs = 0;
+  #connected = false;
 
   /** @param onReconnect called when a connection is about to be opened again */
   constructor(onReconnect: (reason: FailureReason) => void = () => {}) {
@@ -50,7 +67,7 @@ export class ConnectionFailure {
   watch(client: EventEmitter): void {
     let ofSentinels: string | undefined;
     client.on('error', (error: unknown) => {
-      const words = wordsOf(error);
+      const words = this.#wordsOf(error);
       // Its own end is that of the last connection, not why no Sentinel could be asked.
       const unreachable = words.startsWith('All sentinels are unreachable') && ofSentinels !== undefined;
       this.note(unreachable ? `no Sentinel answers: ${ofSentinels}` : words);
@@ -58,11 +75,15 @@ export class ConnectionFailure {
     });
     client.on('reconnecting', () => this.reconnecting());
     client.on('sentinelError', (error: unknown) => {
-      ofSentinels = wordsOf(error);
+      ofSentinels = inPlainWords(error); // ioredis says the same of a Sentinel that is not there
     });
-    client.on('node error', (error: unknown) => this.note(wordsOf(error)));
+    client.on('node error', (error: unknown) => this.note(this.#wordsOf(error)));
     client.on('ready', () => {
       this.#text = undefined;
+      this.#connected = true;
+    });
+    client.on('close', () => {
+      this.#connected = false;
     });
   }
 
@@ -72,9 +93,19 @@ export class ConnectionFailure {
   }
 
   note(text: string): void {
+    if (text.endsWith(ENDED_EARLY) && this.text?.endsWith(ENDED_EARLY) === false) return;
     this.#text = text;
     this.#atMs = performance.now();
   }
+
+  #wordsOf(error: unknown): string {
+    const words = inPlainWords(error);
+    return this.#connected ? words : words.replace(ENDED, ENDED_EARLY);
+  }
+}
+
+function inPlainWords(error: unknown): string {
+  return wordsOf(error).replace(OF_OPENSSL, 'TLS: $1');
 }
 
 interface WrappingError {

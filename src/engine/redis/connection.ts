@@ -1,38 +1,25 @@
 /**
- * Where Redis is and how it is reached: one server, the primary that Sentinels name, or a Cluster. A command goes out
- * on a live connection now or fails now; it is never kept for later. Every connection knows the run id of the server it
- * leads to, since the lease is one run's alone.
+ * How Redis is reached. A command goes out on a live connection now or fails now; it is never kept for later. Every
+ * connection knows the run id of the server it leads to, since the lease is one run's alone.
  */
 import calculateSlot from 'cluster-key-slot';
-import { type Cluster, Redis, type RedisOptions } from 'ioredis';
+import { type Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import { ConnectionFailure, type FailureReason } from './connection-failure.js';
+import {
+  accessOf,
+  type ClusterPlace,
+  databaseIn,
+  isBehindSentinels,
+  mapped,
+  type RedisPlace,
+  type SinglePlace,
+  serverOptions,
+  withoutLogin,
+} from './place.js';
+import { QuietSentinels } from './quiet-sentinels.js';
 import { SendsOnce } from './sends-once.js';
+import { ServerTooOld, tooOldIn } from './server-version.js';
 import { withTimeout } from './with-timeout.js';
-
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** `natMap`: where to reach the nodes that Sentinels and Clusters name, by `host:port`, if not there. */
-export type RedisPlace =
-  | { readonly url: string }
-  /** Options of ioredis that say where a server is and who connects: see client-place.ts. */
-  | { readonly server: RedisOptions }
-  | {
-      readonly sentinels: readonly Address[];
-      readonly master: string;
-      /** For user, password, database and TLS of the primary itself. Default: none, 0, none. */
-      readonly url?: string;
-      readonly natMap?: Readonly<Record<string, Address>>;
-    }
-  | {
-      readonly cluster: readonly Address[];
-      readonly url?: string;
-      /** For user, password and TLS of the nodes, in place of `url`. */
-      readonly nodes?: Pick<RedisOptions, 'username' | 'password' | 'tls'>;
-      readonly natMap?: Readonly<Record<string, Address>>;
-    };
 
 const MAX_RECONNECT_MS = 500;
 const SLOTS_REFRESH_MS = 2000;
@@ -58,7 +45,10 @@ export interface Connection {
   readonly selected: boolean;
   /** Why there is no connection, in words; undefined while there is one, or when it has only just been lost. */
   readonly failure: string | undefined;
-  /** The server's refusal of SELECT, for as long as no later SELECT has succeeded. */
+  /**
+   * Why the server behind it must not be used: it refuses SELECT, for as long as no later SELECT has succeeded, or it is
+   * a `ServerTooOld`.
+   */
   readonly refusal: Error | undefined;
   /** Leaves the connection that keys with this hash tag go by. The next is made by itself. `why`: in words. */
   drop(hashTag: string, why: string): void;
@@ -78,9 +68,6 @@ export interface ConnectOptions {
 export function openConnection(place: RedisPlace, options: ConnectOptions): Connection {
   return 'cluster' in place ? openCluster(place, options) : openSingle(place, options);
 }
-
-type SinglePlace = Exclude<RedisPlace, { cluster: unknown }>;
-type ClusterPlace = Extract<RedisPlace, { cluster: unknown }>;
 
 /** A client that knows nothing of the server behind it. */
 export function openClient(place: RedisPlace, options: ConnectOptions): Redis | Cluster {
@@ -103,22 +90,18 @@ function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions, fail
       if (leave) failure?.note(error.message);
       return leave;
     },
-    ...('server' in place &&
-      place.server.sentinels && { sentinelRetryStrategy: retryStrategy, failoverDetector: once !== true }),
-    ...('sentinels' in place && {
-      sentinels: [...place.sentinels],
-      name: place.master,
-      sentinelRetryStrategy: retryStrategy,
-      failoverDetector: once !== true,
-      ...(place.natMap && { natMap: { ...place.natMap } }),
-    }),
+    sentinelRetryStrategy: retryStrategy,
+    sentinelCommandTimeout: 2 * waitMs, // to connect, and to ask
+    failoverDetector: once !== true,
   };
   const client =
-    'server' in place
-      ? new Redis({ ...place.server, ...options })
-      : 'sentinels' in place
-        ? new Redis({ ...ofUrl(place.url), ...options })
-        : new Redis(place.url, options);
+    'url' in place && !('sentinels' in place)
+      ? new Redis(withoutLogin(place.url), { ...accessOf(place), ...options })
+      : new Redis({
+          ...serverOptions(place),
+          ...options,
+          ...(isBehindSentinels(place) && { Connector: QuietSentinels }),
+        });
   client.on('error', () => {}); // every command reports its own failure; the event only repeats it
   client.on('close', () => {
     leaving = false;
@@ -133,13 +116,16 @@ function openSingle(place: SinglePlace, options: ConnectOptions): Connection {
   failure.watch(client);
   const selection = new Selection(client, 'server' in place ? (place.server.db ?? 0) : databaseIn(place.url), waitMs);
   let server: Server | undefined;
+  let tooOld: ServerTooOld | undefined;
   client.on('ready', async () => {
     const [behind] = await Promise.all([serverBehind(client, waitMs), selection.select()]).catch(() => [undefined]);
-    server = behind;
-    if (server === undefined && client.status === 'ready') client.disconnect(once !== true);
+    tooOld = behind instanceof ServerTooOld ? behind : undefined;
+    server = behind instanceof ServerTooOld ? undefined : behind;
+    if (behind === undefined && client.status === 'ready') client.disconnect(once !== true);
   });
   client.on('close', () => {
     server = undefined;
+    tooOld = undefined;
     selection.lost();
   });
   return {
@@ -149,7 +135,7 @@ function openSingle(place: SinglePlace, options: ConnectOptions): Connection {
       return selection.selected;
     },
     get refusal() {
-      return selection.refusal;
+      return tooOld ?? selection.refusal;
     },
     get failure() {
       return failure.text;
@@ -201,7 +187,8 @@ class Selection {
 }
 
 function clusterClient(place: ClusterPlace, { waitMs, once }: ConnectOptions): Cluster {
-  const { tls, username, password } = place.nodes ?? ofUrl(place.url);
+  const { tls, username, password } = accessOf(place);
+  const dnsLookup = place.dnsLookup ?? (tls && keepName);
   const client = new SendsOnce([...place.cluster], {
     enableReadyCheck: false, // with one shard away the others serve
     enableOfflineQueue: false,
@@ -215,11 +202,15 @@ function clusterClient(place: ClusterPlace, { waitMs, once }: ConnectOptions): C
       ...(username && { username }),
       ...(password && { password }),
     },
-    ...(place.natMap && { natMap: { ...place.natMap } }),
+    ...(place.natMap && { natMap: place.natMap }),
+    ...(dnsLookup && { dnsLookup }),
   });
   client.on('error', () => {}); // as above
   return client;
 }
+
+/** A certificate holds the name that an operator gave, seldom an address. */
+const keepName: NonNullable<ClusterOptions['dnsLookup']> = (name, callback) => callback(null, name);
 
 function openCluster(place: ClusterPlace, options: ConnectOptions): Connection {
   const client = clusterClient(place, options);
@@ -228,15 +219,15 @@ function openCluster(place: ClusterPlace, options: ConnectOptions): Connection {
   const nodes = watchNodes(client, options, failure);
   const nodeOf = (hashTag: string) => {
     const name = client.slots[calculateSlot(hashTag)]?.[0];
-    if (name === undefined) return undefined;
-    const mapped = place.natMap?.[name];
-    return nodes.get(mapped === undefined ? name : `${mapped.host}:${mapped.port}`);
+    return name === undefined ? undefined : nodes.get(mapped(name, place.natMap));
   };
   return {
     client,
     serverOf: (hashTag) => nodeOf(hashTag)?.server,
     selected: true, // a Cluster has one database
-    refusal: undefined,
+    get refusal() {
+      return [...nodes.values()].find(({ tooOld }) => tooOld !== undefined)?.tooOld;
+    },
     get failure() {
       return failure.text;
     },
@@ -255,6 +246,7 @@ interface ClusterNode {
   readonly node: Redis;
   /** Undefined while there is no connection to it. */
   server: Server | undefined;
+  tooOld: ServerTooOld | undefined;
 }
 
 /** The nodes of a cluster by `host:port`, kept up to date. */
@@ -265,17 +257,20 @@ function watchNodes(
 ): ReadonlyMap<string, ClusterNode> {
   const nodes = new Map<string, ClusterNode>();
   client.on('+node', (node: Redis) => {
-    const known: ClusterNode = { node, server: undefined };
+    const known: ClusterNode = { node, server: undefined, tooOld: undefined };
     const name = `${node.options.host}:${node.options.port}`;
     nodes.set(name, known);
     // A cluster's nodes connect when a command wants them; here none is sent before its server is known.
     if (once !== true) node.connect().catch(() => {});
     node.on('ready', async () => {
-      known.server = await serverBehind(node, waitMs);
-      if (known.server === undefined && node.status === 'ready') node.disconnect();
+      const behind = await serverBehind(node, waitMs);
+      known.tooOld = behind instanceof ServerTooOld ? behind : undefined;
+      known.server = behind instanceof ServerTooOld ? undefined : behind;
+      if (behind === undefined && node.status === 'ready') node.disconnect();
     });
     node.on('close', () => {
       known.server = undefined;
+      known.tooOld = undefined;
       failure.reconnecting(); // the cluster opens it again when it next asks who has which slots
     });
     node.on('end', () => {
@@ -294,32 +289,9 @@ function commandOptions(waitMs: number): RedisOptions {
   return {
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
-    connectTimeout: waitMs, // of commands: see bounded.ts
+    disableClientInfo: true, // a user may have no right to CLIENT, and each refusal would be in the log of its ACL
+    connectTimeout: waitMs, // of commands: see with-timeout.ts
   };
-}
-
-/** What a Sentinel or a Cluster does not say of its nodes. */
-function ofUrl(url: string | undefined): Pick<RedisOptions, 'username' | 'password' | 'db' | 'tls'> {
-  if (url === undefined) return {};
-  const { protocol, username, password } = new URL(url);
-  return {
-    ...(username && { username: decodeURIComponent(username) }),
-    ...(password && { password: decodeURIComponent(password) }),
-    db: databaseIn(url),
-    ...(protocol === 'rediss:' && { tls: {} }),
-  };
-}
-
-/**
- * The number of the database that a URL names, as ioredis reads it: `/1`, else `?db=1`, else 0.
- * @throws RangeError for what is no number
- */
-export function databaseIn(url: string | undefined): number {
-  if (url === undefined) return 0;
-  const { pathname, searchParams } = new URL(url);
-  const text = pathname.slice(1) || (searchParams.get('db') ?? '');
-  if (/^\d{0,6}$/.test(text)) return Number(text);
-  throw new RangeError(`expected a database number, as in redis://host:6379/1, got ${JSON.stringify(text)}`);
 }
 
 /** What is sent from now to the end of this tick leaves in one write. A cluster's nodes write each for itself. */
@@ -334,10 +306,11 @@ export function corkForNow(client: Redis | Cluster): void {
 let links = 0;
 
 /** Undefined when the connection failed meanwhile. */
-async function serverBehind(client: Redis, waitMs: number): Promise<Server | undefined> {
+async function serverBehind(client: Redis, waitMs: number): Promise<Server | ServerTooOld | undefined> {
   const link = ++links;
   try {
-    return { run: /run_id:(\w+)/.exec(await withTimeout(client.info('server'), waitMs))?.[1] ?? UNKNOWN_RUN, link };
+    const info = await withTimeout(client.info('server'), waitMs);
+    return tooOldIn(info) ?? { run: /run_id:(\w+)/.exec(info)?.[1] ?? UNKNOWN_RUN, link };
   } catch (error) {
     const refused = error instanceof Error && error.name === 'ReplyError';
     return refused ? { run: UNKNOWN_RUN, link } : undefined;

@@ -8,13 +8,15 @@ import type { Cluster, Redis } from 'ioredis';
 import { Durations } from '../cache/durations.js';
 import { CacheError } from '../cache/errors.js';
 import type { Key } from '../cache/key.js';
-import { LOG_GROUP, type StoreLink } from '../cache/store.js';
+import { LOG_GROUP, type StoreConnections } from '../cache/store.js';
 import type { Tag } from '../cache/tag.js';
 import type { Clock } from '../cache/time.js';
 import { CircuitBreaker } from './circuit-breaker.js';
-import { type Connection, corkForNow, openConnection, type RedisPlace, type Server } from './connection.js';
+import { type Connection, corkForNow, openConnection, type Server } from './connection.js';
 import { FAILURE_REASONS, type FailureReason } from './connection-failure.js';
 import { lostTogetherMs, Outage, type OutageListener, refusalText, reportedOnce } from './outage.js';
+import type { RedisPlace } from './place.js';
+import { ServerTooOld } from './server-version.js';
 import { TIMED_OUT, withTimeout } from './with-timeout.js';
 
 /**
@@ -89,8 +91,8 @@ export class Groups {
     this.ticker = openConnection(place, { waitMs, onReconnect });
   }
 
-  /** See `StoreLink`. */
-  get link(): StoreLink {
+  /** See `StoreConnections`. */
+  get observed(): StoreConnections {
     return { up: this.#connections.every(this.#leadsToAll), reconnects: this.#reconnects, trips: this.#trips };
   }
 
@@ -112,7 +114,7 @@ export class Groups {
 
   /**
    * Resolves when the store answers, or after `waitMs`: a process may start without Redis.
-   * @throws CacheError DATABASE_REFUSED when the server refuses the database that the URL names
+   * @throws CacheError DATABASE_REFUSED when the server refuses the database that the URL names, SERVER_TOO_OLD
    */
   async ready(): Promise<void> {
     const deadlineMs = this.#clock.monotonicMs() + this.#waitMs;
@@ -121,7 +123,10 @@ export class Groups {
       this.all.every(({ hashTag }) => connection.serverOf(hashTag) !== undefined);
     while (!connections.every(connected) && this.#clock.monotonicMs() < deadlineMs) {
       const refusal = connections.find((connection) => connection.refusal !== undefined)?.refusal;
-      if (refusal !== undefined) throw new CacheError('DATABASE_REFUSED', refusal.message, { cause: refusal });
+      if (refusal !== undefined) {
+        const code = refusal instanceof ServerTooOld ? 'SERVER_TOO_OLD' : 'DATABASE_REFUSED';
+        throw new CacheError(code, refusal.message, { cause: refusal });
+      }
       await this.#clock.sleep(READY_POLL_MS);
     }
     await this.#checkEviction();
@@ -238,7 +243,7 @@ export class Groups {
       const known = connection.serverOf(group.hashTag);
       const server = known ?? (connection === this.#reader || connection === this.ticker ? undefined : UNKNOWN_SERVER);
       if (connection.refusal !== undefined) {
-        this.limited(`its database is refused, so nothing is cached: ${connection.refusal.message}`);
+        this.limited(`it cannot be used, so nothing is cached: ${connection.refusal.message}`);
         throw connection.refusal;
       }
       if (server === undefined || !connection.selected) {

@@ -3,7 +3,8 @@
  * anybody: whenever one may have been missed, because the connection is new or gone, the listener says so.
  */
 import type { Cluster, Redis } from 'ioredis';
-import { openClient, type RedisPlace } from './connection.js';
+import { openClient } from './connection.js';
+import type { RedisPlace } from './place.js';
 import { withTimeout } from './with-timeout.js';
 
 /** A connection whose other end is gone without a word is noticed after so long. */

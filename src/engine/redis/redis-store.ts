@@ -26,8 +26,8 @@ import {
   type OrphanFence,
   type ReleaseOptions,
   type Store,
+  type StoreConnections,
   type StoreEvent,
-  type StoreLink,
   type StoreReadOptions,
   type Tick,
   TOKEN_TTL_MS,
@@ -36,13 +36,13 @@ import {
 import type { Tag } from '../cache/tag.js';
 import { type Clock, systemClock } from '../cache/time.js';
 import { randomToken } from '../cache/token.js';
-import type { RedisPlace } from './connection.js';
 import type { Group, Part } from './groups.js';
 import { Groups, unavailable } from './groups.js';
 import { RedisInspection } from './inspection.js';
 import { entryKey, protocolKey, refreshKey, runKey, tagKey, tagKeys } from './key-layout.js';
 import { listenTo } from './listener.js';
 import type { OutageListener } from './outage.js';
+import type { RedisPlace } from './place.js';
 import { RedisSamples } from './samples.js';
 import { fillScript, isUnknownScript, mintScript, repliesOf, runScript } from './scripts.js';
 import { RedisSharedValues } from './shared-values.js';
@@ -117,14 +117,14 @@ export class RedisStore implements Store {
 
   /**
    * Resolves when the store answers, or after `waitMs`: a process may start without Redis.
-   * @throws CacheError DATABASE_REFUSED when the server refuses the database that the URL names
+   * @throws CacheError DATABASE_REFUSED when the server refuses the database that the URL names, SERVER_TOO_OLD
    */
   ready(): Promise<void> {
     return this.#groups.ready();
   }
 
-  get link(): StoreLink {
-    return this.#groups.link;
+  get connections(): StoreConnections {
+    return this.#groups.observed;
   }
 
   groupOf(name: Key | Tag): number {

@@ -207,7 +207,7 @@ export class Activity {
         sqlStatements,
         sqlStatementsSaved,
         redisRoundTrips: roundTripsOf(store) - roundTrips,
-        redisReads: store.link === undefined ? 0 : state.storeReads - reads,
+        redisReads: store.connections === undefined ? 0 : state.storeReads - reads,
       },
       operations,
       policies,
@@ -244,6 +244,6 @@ export class Activity {
 }
 
 /** Round trips to Redis so far. 0 without Redis. */
-function roundTripsOf({ link }: Store): number {
-  return [...(link?.trips.values() ?? [])].reduce((sum, trips) => sum + (trips.cumulative.at(-1) ?? 0), 0);
+function roundTripsOf({ connections }: Store): number {
+  return [...(connections?.trips.values() ?? [])].reduce((sum, trips) => sum + (trips.cumulative.at(-1) ?? 0), 0);
 }

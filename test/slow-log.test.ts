@@ -14,6 +14,8 @@ const REQUEST: AnsweredRequest = {
   as: 'known',
   status: 200,
   ms: 99.994,
+  from: 'memory',
+  policiesSaved: 0,
 };
 
 test('at most 10 slow lines are logged in a second, and the next one says how many were left out', () => {

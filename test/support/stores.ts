@@ -35,6 +35,8 @@ export function intercepted(store: Store, before: (step: StoreStep) => Promise<v
     };
   return {
     kind: store.kind,
+    samples: store.samples,
+    inspection: store.inspection,
     groups: store.groups,
     get connections() {
       return store.connections as StoreConnections; // `undefined` in place of absent, where the store is in this process

@@ -15,6 +15,7 @@ import type { Key } from './key.js';
 import { LoadQueue } from './load-queue.js';
 import { LoadRunner, type WrapLoad } from './load-runner.js';
 import { type Memoized, type MemoizePolicy, memoized } from './memoize.js';
+import { MemoryView } from './memory-view.js';
 import { Monitor, stampsNow } from './monitor.js';
 import { NearCache, type NearCacheOptions } from './near-cache.js';
 import { type Parts, partsOf } from './part-cache.js';
@@ -29,7 +30,7 @@ import { type Clock, systemClock } from './time.js';
 import { Unawaited } from './unawaited.js';
 import { type WrittenFills, type WrittenValue, WrittenValues } from './written-values.js';
 
-const DEFAULT_MAX_LOADS = 10;
+export const DEFAULT_MAX_LOADS = 10;
 /** Far more than an application declares. */
 const MAX_DECLARED = 1000;
 
@@ -53,6 +54,9 @@ export interface CacheOptions {
 
 export class Cache {
   readonly store: Store;
+  /** What this process holds, for operators. */
+  readonly memory: MemoryView;
+  readonly #reads: StoreReads;
   readonly #events: CacheEvents;
   readonly #near: NearCache | undefined;
   readonly #clock: Clock;
@@ -68,13 +72,15 @@ export class Cache {
     const { store, events = {}, clock = systemClock, random = Math.random, wrapLoad, monitorShare = 0 } = options;
     const near = options.near && new NearCache(options.near);
     const queue = new LoadQueue(options.maxLoads ?? DEFAULT_MAX_LOADS);
-    const reads = new StoreReads({ store, near, clock });
+    const reads = new StoreReads({ store, near, clock, events });
     const unawaited = this.#unawaited;
     const names = new CallNames(store);
     const runner = new LoadRunner({ queue, wrapLoad, events, clock });
     const flights = new Flights({ store, names, near, queue, clock, random, events, unawaited, runner });
     const monitor = new Monitor({ store, clock, events });
     this.store = store;
+    this.memory = new MemoryView({ near, clock });
+    this.#reads = reads;
     this.#events = events;
     this.#near = near;
     this.#clock = clock;
@@ -87,9 +93,9 @@ export class Cache {
     this.#fencing = new Fencing({ store, clock, events, policy: options.fencePolicy ?? 'available' });
   }
 
-  /** Entries in process memory; loads running and waiting. */
+  /** Entries in process memory; loads running and waiting; how often the store was read so far. */
   get state() {
-    return { near: this.#near?.size, loads: this.#queue.state };
+    return { near: this.#near?.size, loads: this.#queue.state, storeReads: this.#reads.sent };
   }
 
   /** Names of policies that are known before their first call: metrics have their samples from the start. */

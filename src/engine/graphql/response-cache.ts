@@ -32,6 +32,8 @@ export interface CachedResponse {
   readonly operation?: string | undefined;
   /** For spans. */
   readonly documentHash?: string | undefined;
+  /** How many policies the run that made it has read: statements that its repetition saves, or more. */
+  readonly policiesRead?: number | undefined;
 }
 
 /** Identifies a request's answer for one viewer. */

@@ -53,6 +53,10 @@ const KINDS = {
   'SET TEXT': 'write',
   'READ COUNTERS': 'read',
   'ADD COUNTERS': 'write',
+  WATCH: 'write',
+  'ADD SAMPLE': 'write',
+  'READ SAMPLES': 'read',
+  INSPECT: 'read',
 } as const;
 /** A round trip to Redis, by the protocol's name. */
 type Step = keyof typeof KINDS;

@@ -70,16 +70,21 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
       return send(options, exchange, answered);
     },
     onSend: async ({ apiRequest, raw }, reply, payload) => {
-      const { received, sender, isCacheable, operationName: operation, startedMs, id, span } = apiRequest;
+      const { received, sender, isCacheable, outcome, startedMs, id, span } = apiRequest;
+      const operation = outcome?.operation?.name;
+      const policiesRead = outcome?.policiesRead ?? 0;
       const isAnswer = received !== undefined && isCacheable && reply.statusCode === 200;
       if (isAnswer && sender?.identity !== undefined) {
         const lasting = headers.record(raw, reply.getHeaders());
         const documentHash = span?.documentHash;
-        const answer = { text: payload as string, headers: lasting, operation, documentHash };
-        responses.keep(received, sender.identity.userId, answer);
+        const kept = { text: payload as string, headers: lasting, operation, documentHash, policiesRead };
+        responses.keep(received, sender.identity.userId, kept);
       }
       const ms = performance.now() - startedMs;
-      options.requests.answered({ id, caller: sender?.caller, operation, as: 'apollo', status: reply.statusCode, ms });
+      const { caller } = sender ?? {};
+      const policiesSaved = Math.max(0, policiesRead - (outcome?.policiesLoaded ?? 0));
+      const answered = { id, caller, operation, as: 'apollo', status: reply.statusCode, ms } as const;
+      options.requests.answered({ ...answered, from: outcome?.from, policiesSaved });
       span?.answered({ as: 'apollo', id, status: reply.statusCode });
       return encoded(options, raw, { reply, payload });
     },
@@ -184,15 +189,16 @@ interface Head {
 async function send(
   { unread, mask }: EndpointOptions,
   { sender: { caller }, request: { apiRequest }, reply }: Exchange,
-  { response, outcome: { operation, answered } }: ApolloResult,
+  { response, outcome }: ApolloResult,
 ): Promise<string> {
+  const { operation, answered } = outcome;
   const text = await textOf(response);
   const bytes = Buffer.byteLength(text);
   const head: Head = { status: response.status ?? 200, headers: response.headers, text };
   // The response of a mutation that has run is always sent.
   const mayWait = unread.allows(caller, bytes) || operation?.type === 'mutation';
   const { status, headers, text: sent } = mayWait ? head : refusal(mask);
-  apiRequest.nameOperation(operation?.name);
+  apiRequest.ran(outcome);
   if (mayWait && answered) apiRequest.markCacheable();
   reply.code(status);
   for (const [name, value] of headers) reply.header(name, value);

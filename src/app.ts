@@ -48,6 +48,7 @@ export interface AppOptions
       | 'unreadStallMs'
       | 'subscriptionLimits'
       | 'explorer'
+      | 'console'
       | 'timeLimits'
       | 'compression'
       | 'loggedRequests'

@@ -19,10 +19,15 @@ import { ConfigError } from './platform/config-error.js';
 import { createLog, type Log } from './platform/log.js';
 import { Interrupted, Shutdown } from './platform/shutdown.js';
 import { signToken, type TokenOptions, tokenVerifier } from './server/auth/tokens.js';
+import { consoleBundle } from './server/http/console-bundle.js';
+import { CONSOLE_PATH } from './server/http/console-page.js';
 import { readManifest } from './server/operations/persisted-documents.js';
 
 /** Fraction of hits that are compared with Postgres. */
 const MONITOR_SHARE = 1 / 10_000;
+
+/** The demo token is an operator's, too: the console shows everything. */
+const DEMO_SCOPES = ['cache:admin', 'cache:trace'];
 
 /** What listening fails with if the host is not one of this machine's. */
 const NO_SUCH_ADDRESS: ReadonlySet<string> = new Set(['ENOTFOUND', 'EAI_AGAIN', 'EADDRNOTAVAIL']);
@@ -74,6 +79,7 @@ async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void
     ...(persistedDocuments && { persistedDocuments }),
     verifyToken: tokenVerifier(tokens),
     ...(token !== undefined && { explorer: { token, document: EXAMPLE_QUERY } }),
+    ...(config.console && { console: { token, document: EXAMPLE_QUERY, bundle: consoleBundle } }),
   });
   shutdown.add({
     drain: () => app.drain(),
@@ -82,7 +88,7 @@ async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void
   });
   const url = await listen(app.server, config);
   if (production) log.info({ url }, 'listening');
-  else printAddresses(url, services, token);
+  else printAddresses(url, services, { ...config, token });
 }
 
 async function readPersistedDocuments({
@@ -125,9 +131,13 @@ function appOptions(config: Config, { databaseUrl, redis, redisGroup: group }: S
   };
 }
 
-function printAddresses(url: string, { described }: Services, token: string | undefined): void {
+function printAddresses(
+  url: string,
+  { described }: Services,
+  { console: hasConsole, token }: Pick<Config, 'console'> & { token: string | undefined },
+): void {
   console.log(`API       ${url}/graphql
-Explorer  ${url}/
+Explorer  ${url}/${hasConsole ? `\nConsole   ${url}${CONSOLE_PATH}` : ''}
 Postgres  ${described.postgres}
 Redis     ${described.redis}
 Token     ${token}`);
@@ -153,7 +163,7 @@ async function demoToken(databaseUrl: string, tokens: Parameters<typeof signToke
   if (tokens.tokens.kind !== 'secret') return undefined;
   const { userIdOf } = await import('./development/demo/prepare.js');
   const owner = await userIdOf(databaseUrl, DEMO_OWNER);
-  return owner && (await signToken(tokens, owner, '12h'));
+  return owner && (await signToken({ ...tokens, scopes: DEMO_SCOPES }, owner, '12h'));
 }
 
 /** Told at once, and not when the database and the demo data are ready. @throws ConfigError */

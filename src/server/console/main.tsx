@@ -1,0 +1,4 @@
+import { render } from 'preact';
+import './console.css';
+
+render(<main>Console</main>, document.querySelector('#console') as HTMLElement);

@@ -1,4 +1,4 @@
-/** Script and style of the console: built by `npm run build`, or in a checkout from their source, at the first view. */
+/** Script and style of the console: written by `npm run build`, or in a checkout bundled from their source at start. */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { ConsoleBundle } from './console-page.js';
@@ -26,7 +26,7 @@ async function builtBundle(): Promise<ConsoleBundle | undefined> {
 
 /** The bundler is a tool of development: an installation without it has what the build wrote. */
 export async function bundleConsole(entry: string): Promise<ConsoleBundle> {
-  const { build } = await import('esbuild');
+  const { build, stop } = await import('esbuild');
   const { outputFiles } = await build({
     entryPoints: [entry],
     outdir: '/',
@@ -41,6 +41,7 @@ export async function bundleConsole(entry: string): Promise<ConsoleBundle> {
     legalComments: 'none',
     logLevel: 'silent', // a fault is thrown
   });
+  await stop(); // its process
   const textOf = (extension: string) => outputFiles.find(({ path }) => path.endsWith(extension))?.text ?? '';
   return { script: textOf('.js'), style: textOf('.css') };
 }

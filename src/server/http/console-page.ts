@@ -22,7 +22,7 @@ export interface ConsoleOptions {
   readonly token?: string | undefined;
   /** The operation that the page explains first. */
   readonly document?: string | undefined;
-  /** Called when the page is opened for the first time. */
+  /** Called once when the server listens, and again only after a failure. */
   readonly bundle: () => Promise<ConsoleBundle>;
 }
 
@@ -40,6 +40,8 @@ export function serveConsole(app: FastifyInstance, endpoint: string, options: Co
     });
     return served;
   };
+  // The bundler of a checkout needs longer than a person wants to wait. A fault is reported to the first visitor.
+  app.addHook('onListen', async () => void load().catch(() => {}));
   app.get(CONSOLE_PATH, consolePolicy, async (request, reply) => {
     const { page } = await load();
     return send(request, reply.type('text/html').header('cache-control', 'no-store'), page);

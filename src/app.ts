@@ -6,6 +6,7 @@ import 'reflect-metadata'; // must come first: type-graphql's decorators need it
 import type { FastifyInstance } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import { type Core, type CoreOptions, createCore } from './core.js';
+import { ActivityResolver } from './domain/admin/activity.resolver.js';
 import { AdminResolver } from './domain/admin/admin.resolver.js';
 import { CommentResolver, TaskCommentsResolver } from './domain/comments/comment.resolver.js';
 import { CommentService } from './domain/comments/comment.service.js';
@@ -78,6 +79,9 @@ export async function createApp(options: AppOptions): Promise<App> {
   const core = makeCore(options);
   const taskEvents = new TaskEvents({ ...core, store: options.store });
   const { schema } = createSchema({ ...core, store: options.store, taskEvents, guardRoots: options.checkCoverage });
+  const onSubscriptions = (change: 1 | -1) => {
+    core.activity.subscriptions += change;
+  };
   const { ratePoints, rateLimits } = rateLimiting(options, core);
   let stopping = false;
   const server = await createServer({
@@ -89,6 +93,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     verifyClaims: options.verifyToken,
     requireUser,
     rateLimits,
+    onSubscriptions,
   });
   try {
     await ratePoints?.ready();
@@ -140,14 +145,23 @@ function verifierOf(
   return async (token, from) => identities.of(await verifyToken(token), from);
 }
 
+interface SchemaParts extends Pick<Core, 'transactor' | 'db' | 'cache' | 'activity' | 'background'> {
+  readonly store: Store;
+  readonly taskEvents: TaskEvents;
+  readonly guardRoots?: boolean;
+}
+
 /** The schema and its cache policies; also for commands that only print them. */
 export function createSchema({
   transactor,
   db,
+  cache,
+  activity,
+  background,
   store,
   taskEvents,
   guardRoots = false,
-}: Pick<Core, 'transactor' | 'db'> & { store: Store; taskEvents: TaskEvents; guardRoots?: boolean }): BuiltSchema {
+}: SchemaParts): BuiltSchema {
   const idempotency = new Idempotency({ transactor, db, store });
   const resolvers = [
     new NodeResolver(),
@@ -162,7 +176,8 @@ export function createSchema({
     new UserTasksResolver(),
     new CommentResolver(new CommentService(transactor, idempotency)),
     new TaskCommentsResolver(),
-    new AdminResolver({ store, policies: () => built.policies }),
+    new AdminResolver({ store, cache, activity, sql: background, policies: () => built.policies }),
+    new ActivityResolver(activity),
   ];
   const built = buildApiSchema(resolvers, [ConflictError], allSources, { guardRoots });
   return built;

@@ -11,6 +11,7 @@ import {
   type CacheEvents,
   type CacheOptions,
   combineListeners,
+  DEFAULT_MAX_LOADS,
   type Head,
   LEASE_MS,
   loadSignal,
@@ -33,9 +34,10 @@ import {
 } from './engine/postgres/index.js';
 import { databaseIn, type OutageListener, type RedisPlace, RedisStore, withTimeout } from './engine/redis/index.js';
 import { ERROR_CODES } from './graphql/errors.js';
+import { Activity, RELAY_EVENTS } from './platform/activity/index.js';
 import { ConfigError } from './platform/config-error.js';
 import type { Log } from './platform/log.js';
-import { createMetrics } from './platform/metrics.js';
+import { createMetrics, version } from './platform/metrics.js';
 import { shared } from './std/shared.js';
 import { SECOND } from './std/time.js';
 
@@ -118,18 +120,27 @@ export type Core = ReturnType<typeof createCore>;
 export function createCore(options: CoreOptions) {
   const { store, log } = options;
   const coverage = options.checkCoverage ? new Coverage(allRowSets) : undefined;
-  const db = openCoreDatabase(options, coverage);
+  const db = openCoreDatabase(options, coverage, () => activity.statement());
   const background = new BackgroundConnection(options.databaseUrl);
   const metrics = createMetrics(() => cached.cache, ERROR_CODES);
   const statistics = new Statistics({ store, clock: systemClock });
+  const activity: Activity = new Activity({
+    version,
+    cache: () => cached.cache,
+    transactor: () => cached.transactor,
+    maxLoads: options.maxLoads ?? DEFAULT_MAX_LOADS,
+    maxWrites: db.maxWrites,
+    sql: () => background.sql,
+  });
+  const own = coreListeners({ statistics, activity, log });
   const cached: ReturnType<typeof cacheDatabase> = cacheDatabase({
     ...options,
     db,
     sql: () => background.sql,
     connectOutbox: () => postgresOutbox(background.open(), eventTables),
     events: {
-      ...metrics.events,
-      ...combineListeners([metrics.events, options.events ?? {}, coreListeners(statistics, log)], CACHE_EVENTS),
+      ...combineListeners([metrics.events, activity.events], RELAY_EVENTS),
+      ...combineListeners<CacheEvents>([metrics.events, activity.events, options.events ?? {}, own], CACHE_EVENTS),
       moved: () => reconnect(db, background),
     },
     near: options.nearCacheBytes ? { maxBytes: options.nearCacheBytes } : undefined,
@@ -139,13 +150,17 @@ export function createCore(options: CoreOptions) {
   return {
     db,
     ...cached,
-    metrics,
+    metrics: { ...metrics, requests: activity.around(metrics.requests) },
+    activity,
+    /** For statements outside requests. */
+    background: () => background.sql,
     log,
     /** Must be called before the cache is served or filled. @throws TriggersMissing */
     requireTriggers: () => requireTriggers(background.sql, allRowSets),
     readiness: readinessCheck(background, store, cached.relay),
     async close() {
       clearInterval(flushing);
+      activity.close();
       await cached.relay.stop();
       await cached.cache.flush(); // a lost release costs other processes a fence to resolve
       await statistics.flush();
@@ -158,6 +173,7 @@ export function createCore(options: CoreOptions) {
 function openCoreDatabase(
   { databaseUrl, readTimeoutMs, onStatement }: CoreOptions,
   coverage: Coverage | undefined,
+  counted: () => void,
 ): MainDatabase {
   return openDatabase({
     url: databaseUrl,
@@ -165,6 +181,7 @@ function openCoreDatabase(
     signal: loadSignal,
     onStatement: (text) => {
       Tracer.statement();
+      counted();
       onStatement?.(text);
       coverage?.check(text);
     },
@@ -199,11 +216,20 @@ class BackgroundConnection {
   }
 }
 
-function coreListeners(statistics: Statistics, log: Log): CacheEvents {
+function coreListeners({
+  statistics,
+  activity,
+  log,
+}: {
+  readonly statistics: Statistics;
+  readonly activity: Activity;
+  readonly log: Log;
+}): CacheEvents {
   return {
     outcome: (outcome) => {
       Tracer.outcome(outcome);
       statistics.note(outcome);
+      activity.outcome(outcome);
     },
     storeFailed: (what, error) => log.debug({ err: error }, `the cache's store failed: ${what}`),
     unfenced: (xid) => log.debug({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s'),

@@ -20,7 +20,7 @@ export interface Metrics {
 }
 
 /** Next to the folder of the sources, and of the build. */
-const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+export const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
 
 /**
  * @param cache called when the metrics are read

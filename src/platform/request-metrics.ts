@@ -1,10 +1,14 @@
 /** Metrics of requests to the API, for prom-client. */
 import { LRUCache } from 'lru-cache';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import type { ReadFrom } from '../engine/cache/index.js';
 import { SECOND } from '../std/time.js';
 
 /** `kept`: a response that was made before. `known`: run without Apollo Server. `apollo`: parsed and run by it. */
 export type AnsweredAs = 'kept' | 'known' | 'apollo';
+
+/** `kept`: a response that was made before. Else where the values of the operation came from. */
+export type AnsweredFrom = 'kept' | ReadFrom;
 
 export interface AnsweredRequest {
   /** As in its header x-request-id. */
@@ -18,6 +22,10 @@ export interface AnsweredRequest {
   readonly status: number;
   /** From its arrival until its response is sent. */
   readonly ms: number;
+  /** Absent: no operation ran. */
+  readonly from: AnsweredFrom | undefined;
+  /** Cached policies that were read and of which nothing was loaded. Each saved a statement, or more. */
+  readonly policiesSaved: number;
 }
 
 export interface RequestMetrics {

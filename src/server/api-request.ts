@@ -8,7 +8,7 @@
  * | arrived | `id`; `startedMs`, after a wait on a busy process; `received`, if the response may be cached | http/request-pipeline.ts |
  * | admitted | `sender` | http/request-pipeline.ts, or http/endpoint.ts |
  * | known operation | `context`, unless only Apollo can tell what is asked | operations/known-operations.ts |
- * | Apollo | `operationName`; `isCacheable`, if the response may be kept | http/endpoint.ts |
+ * | Apollo | `outcome`; `isCacheable`, if the response may be kept | http/endpoint.ts |
  *
  * What the execution of its operation finds out is in `OperationOutcome` (request-context.ts).
  */
@@ -18,7 +18,7 @@ import type { FastifyInstance } from 'fastify';
 import type { ReadSet } from '../engine/cache/index.js';
 import type { RequestKey } from '../engine/graphql/index.js';
 import type { Sender } from './admission.js';
-import type { RequestContext } from './request-context.js';
+import type { OperationOutcome, RequestContext } from './request-context.js';
 
 /** Of requests and responses. */
 export const REQUEST_ID_HEADER = 'x-request-id';
@@ -43,7 +43,7 @@ export class ApiRequest {
   #sender: Sender | undefined;
   #context: RequestContext | undefined;
   #isCacheable = false;
-  #operationName: string | undefined;
+  #outcome: OperationOutcome | undefined;
 
   constructor({ headers }: Pick<IncomingMessage, 'headers'>) {
     this.#givenId = headers[REQUEST_ID_HEADER];
@@ -95,12 +95,12 @@ export class ApiRequest {
   }
 
   /** Of an operation that Apollo has run, for the metrics. */
-  get operationName(): string | undefined {
-    return this.#operationName;
+  get outcome(): OperationOutcome | undefined {
+    return this.#outcome;
   }
 
-  nameOperation(name: string | undefined): void {
-    this.#operationName = name;
+  ran(outcome: OperationOutcome): void {
+    this.#outcome = outcome;
   }
 
   async #admitted(begin: () => Promise<Sender>): Promise<Sender> {

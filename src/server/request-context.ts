@@ -5,7 +5,7 @@
 
 import type { ExecutionResult, OperationTypeNode } from 'graphql';
 import type { UserId } from '../db/ids.js';
-import type { ReadSet } from '../engine/cache/index.js';
+import type { ReadFrom, ReadSet } from '../engine/cache/index.js';
 import type { Tracer } from '../engine/graphql/index.js';
 import type { WriteProgress } from '../engine/postgres/index.js';
 import type { Context, Loads, UncacheableValues } from '../graphql/context.js';
@@ -40,6 +40,11 @@ export interface OperationOutcome {
   rateLimit: RateState | undefined;
   /** Whether one run has answered a query without errors. Written by operations/executor.ts. */
   answered: boolean;
+  /** Where the answer's values came from. Absent: nothing ran. Written by operations/executor.ts. */
+  from: ReadFrom | undefined;
+  /** How many cached policies it has read, and of how many something was loaded. Written by operations/executor.ts. */
+  policiesRead: number;
+  policiesLoaded: number;
   /** Whether the operation may run; rejects with the refusal. Written by operations/operation-plugin.ts, once. */
   decided: Promise<void> | undefined;
   /** The result of the operation, which runs once. Written by operations/executor.ts. */
@@ -52,6 +57,9 @@ export function emptyOutcome(): OperationOutcome {
     operation: undefined,
     rateLimit: undefined,
     answered: false,
+    from: undefined,
+    policiesRead: 0,
+    policiesLoaded: 0,
     decided: undefined,
     result: undefined,
   };

@@ -94,6 +94,8 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, Sc
   readonly persistedDocuments?: Pick<PersistedDocumentsOptions, 'manifest' | 'mode'>;
   /** Defaults: see subscription-limits.ts. */
   readonly subscriptionLimits?: Partial<SubscriptionLimits>;
+  /** Called when a subscription opens (1) and when it ends (-1). */
+  readonly onSubscriptions?: (change: 1 | -1) => void;
   /** Absent: no explorer. */
   readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;
   /** Absent: no console. */

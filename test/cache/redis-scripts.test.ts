@@ -205,9 +205,9 @@ test('RELEASE and APPLY publish their tags, and APPLY nothing that was released'
   await expect
     .poll(() => messages)
     .toEqual([
-      { xid: '107', tags: [A, B] },
-      { xid: '108,109', tags: [B] },
-      { xid: '110', tags: [B, A] },
+      { xid: '107', tags: [A, B], by: 'writer' },
+      { xid: '108,109', tags: [B], by: 'recovery' },
+      { xid: '110', tags: [B, A], by: 'relay' },
     ]);
 });
 
@@ -226,8 +226,14 @@ test('who listens is told when something may have been missed: with a connection
   await expect.poll(() => heard).toEqual([gap, gap, gap]);
   await client.publish(store.channel, 'of somebody else');
   await client.publish(store.channel, '{"xid":7}');
+  await client.publish(store.channel, '{"xid":"106","tags":[]}'); // by a build that does not say who
   await store.release(107n, [A]);
-  await expect.poll(() => heard.slice(3)).toEqual([{ kind: 'released', xids: ['107'], tags: [A] }]);
+  await expect
+    .poll(() => heard.slice(3))
+    .toEqual([
+      { kind: 'released', xids: ['106'], tags: [], by: 'writer' },
+      { kind: 'released', xids: ['107'], tags: [A], by: 'writer' },
+    ]);
   stop();
   await expect.poll(subscribers).toBe(0);
 });

@@ -12,7 +12,7 @@ import {
   type StoreEvent,
   type Tag,
 } from '../../src/engine/cache/index.js';
-import { MAX_NOTES_PER_READ, MAX_TEXTS } from '../../src/engine/cache/store.js';
+import { MAX_NOTES_PER_READ, MAX_SAMPLES, MAX_TEXTS, type ReleasedBy } from '../../src/engine/cache/store.js';
 import { RedisStore } from '../../src/engine/redis/index.js';
 import { redisUrl } from '../support/servers.js';
 import { FakeClock, keyOfText, tagOf, tick } from './world.js';
@@ -129,24 +129,84 @@ describe.each([
     const stop = store.subscribe((news) => heard.push(news));
     const hearsNow = async () => {
       await store.release(1n, []);
-      expect(heard).toContainEqual({ kind: 'released', xids: ['1'], tags: [] });
+      expect(heard).toContainEqual({ kind: 'released', xids: ['1'], tags: [], by: 'writer' });
     };
     await opened.eventually(0, hearsNow);
     await tick(store);
     const told = () => heard.filter((news) => news.kind === 'released' && news.xids[0] !== '1');
-    const released = (xids: string[], ...tags: Tag[]) => ({ kind: 'released', xids, tags });
+    const released = (by: ReleasedBy, xids: string[], ...tags: Tag[]) => ({ kind: 'released', xids, tags, by });
     await fence(107n, A, B);
     await store.release(107n, [A, B]);
     await store.releaseFinished(['108', '109'], [B]);
     await store.invalidate([A]);
     const rows = [107n, 110n].map((xid) => ({ xid, tags: [B, A] }));
     expect(await tick(store, { rows })).toBe('applied');
-    const expected = [released(['107'], A, B), released(['108', '109'], B), released([], A), released(['110'], B, A)];
+    const expected = [
+      released('writer', ['107'], A, B),
+      released('recovery', ['108', '109'], B),
+      released('hand', [], A),
+      released('relay', ['110'], B, A),
+    ];
     await opened.eventually(0, async () => expect(told()).toEqual(expected));
     stop();
     await store.release(111n, [A]);
     await store.read([], []);
     expect(told()).toEqual(expected);
+  });
+
+  describe('samples', () => {
+    test('HEAD says that samples are wanted, for as long as somebody asked', async () => {
+      expect(await store.head()).not.toHaveProperty('samplesWanted');
+      await store.samples.want(300);
+      expect(await store.head()).toMatchObject({ samplesWanted: true });
+      await opened.eventually(301, async () => expect(await store.head()).not.toHaveProperty('samplesWanted'));
+    });
+
+    test('a reader gets each sample once and in order, from where it began', async () => {
+      const { samples } = store;
+      const none = await samples.since(undefined);
+      expect(none.texts).toEqual([]);
+      await samples.add('before');
+      const begun = await samples.since(undefined);
+      expect(begun.texts).toEqual([]);
+      await samples.add('one');
+      await samples.add('two');
+      const both = await samples.since(begun.mark);
+      expect(both.texts).toEqual(['one', 'two']);
+      await samples.add('three');
+      expect((await samples.since(both.mark)).texts).toEqual(['three']);
+      expect((await samples.since(none.mark)).texts).toEqual(['before', 'one', 'two', 'three']);
+    });
+
+    test('of more samples than are kept the oldest are dropped', async () => {
+      const { mark } = await store.samples.since(undefined);
+      await Promise.all(Array.from({ length: MAX_SAMPLES + 300 }, (_, i) => store.samples.add(String(i))));
+      const { texts } = await store.samples.since(mark);
+      expect(texts.length).toBeLessThan(MAX_SAMPLES + 200); // Redis drops some hundred at a time
+      expect(texts.at(-1)).toBe(String(MAX_SAMPLES + 299));
+    });
+
+    test('a process that does not know whose the keys are neither asks for samples, nor adds or reads any', async () => {
+      store.bind(
+        () => undefined,
+        () => false,
+      );
+      const { samples } = store;
+      for (const asking of [samples.want(1000), samples.add('x'), samples.since(undefined)])
+        await expect(asking).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' });
+    });
+  });
+
+  test('an operator sees what is held for tags: a token and its time to live, a fence, nothing', async () => {
+    const token = await mintOne(A);
+    await fence(107n, B);
+    const held = await store.inspection.heldTags([A, B, tagOf('c')]);
+    expect([...held.keys()].sort()).toEqual([A, B].sort());
+    expect(held.get(A)).toEqual({ text: token, ttlMs: expect.any(Number) });
+    expect(held.get(A)?.ttlMs).toBeGreaterThan(0);
+    expect(held.get(B)?.ttlMs).toBeUndefined();
+    expect(isFence(held.get(B)?.text ?? '')).toBe(true);
+    expect([store.inspection.openBreakers, store.inspection.outageReason]).toEqual([0, undefined]);
   });
 
   describe('entries and tokens', () => {

@@ -123,6 +123,8 @@ function scheduledStore(turn: Turn, clock: FakeClock) {
     };
   const store: Store = {
     kind: memory.kind,
+    samples: memory.samples,
+    inspection: memory.inspection,
     groups: memory.groups,
     groupOf: () => 0,
     bind: () => {},

@@ -8,6 +8,8 @@ export function memoryCluster(home: Store, primary: () => Store): Store {
   const of = (group: number | undefined) => (group === 1 ? primary() : home);
   return {
     kind: 'memory',
+    samples: home.samples,
+    inspection: home.inspection,
     groups: 2,
     groupOf: () => 1,
     bind: () => {},

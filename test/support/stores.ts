@@ -35,6 +35,8 @@ export function intercepted(store: Store, before: (step: StoreStep) => Promise<v
     };
   return {
     kind: store.kind,
+    samples: store.samples,
+    inspection: store.inspection,
     groups: store.groups,
     groupOf: (name) => store.groupOf(name),
     bind: (database, owned) => store.bind(database, owned),

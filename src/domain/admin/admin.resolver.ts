@@ -1,35 +1,51 @@
-/** Operator API, for tokens with the scope `cache:admin`: invalidation by tag and cache statistics. */
+/** Operator API, for tokens with the scope `cache:admin`: invalidation by tag, statistics, policies and tags. */
 import { GraphQLError } from 'graphql';
 import { GraphQLDate } from 'graphql-scalars';
 import { Arg, Ctx, Mutation, Query, Resolver } from 'type-graphql';
 import {
+  type Cache,
   dayOf,
-  type OutcomeKind,
+  fenceIds,
+  isFence,
   type StatisticsLine,
   type Store,
   statisticsOf,
   type Tag,
 } from '../../engine/cache/index.js';
 import type { PolicyLine } from '../../engine/graphql/index.js';
+import { lastInvalidations, type Sql } from '../../engine/postgres/index.js';
 import { type Context, recordInvalidations } from '../../graphql/context.js';
-import { badUserInput, forbidden } from '../../graphql/errors.js';
+import { badUserInput } from '../../graphql/errors.js';
+import type { Activity } from '../../platform/activity/index.js';
 import { allRowSets } from '../registry.js';
+import { missOf } from './activity.resolver.js';
 import { CacheStatistics, InvalidateCacheInput, InvalidateCachePayload } from './admin.type.js';
+import { CachePolicy, type CacheTag, CacheTagLookup, CacheTagLookupKind, CacheTagState } from './inspection.type.js';
+import { outcomeCounts } from './outcome-counts.js';
+import { requireAdmin } from './require-admin.js';
+import { TagLookup } from './tag-lookup.js';
 import { readTag } from './tag-text.js';
 
-/** The word in a token's `scope` claim that grants access. */
-const ADMIN_SCOPE = 'cache:admin';
 const MAX_TAGS = 100;
+const MAX_ENTRIES_SHOWN = 50;
 
 export interface AdminOptions {
   readonly store: Store;
+  readonly cache: Cache;
+  readonly activity: Activity;
+  /** On a connection apart from those of requests. */
+  readonly sql: () => Sql;
   /** Called when statistics are requested; the policies exist once the schema is built. */
   readonly policies: () => readonly PolicyLine[];
 }
 
 @Resolver()
 export class AdminResolver {
-  constructor(private readonly options: AdminOptions) {}
+  readonly #lookup: TagLookup;
+
+  constructor(private readonly options: AdminOptions) {
+    this.#lookup = new TagLookup(options.sql, allRowSets);
+  }
 
   @Mutation(() => InvalidateCachePayload, {
     description:
@@ -66,12 +82,84 @@ export class AdminResolver {
     const lines = await orUnavailable(statisticsOf(store, dayOf((day ?? new Date()).getTime())));
     return lines.map((line) => statisticsLine(line, fields.get(line.name) ?? []));
   }
-}
 
-/** @throws FORBIDDEN */
-function requireAdmin(context: Context): void {
-  const { scopes } = context.markUncacheable();
-  if (!scopes.includes(ADMIN_SCOPE)) throw forbidden(`This requires a token with the scope ${ADMIN_SCOPE}.`);
+  @Query(() => [CachePolicy], {
+    description:
+      'All cached sources and fields: what each declares, its calls today, and what this process holds of it. ' +
+      'Requires a token with the scope cache:admin.',
+  })
+  async cachePolicies(@Ctx() context: Context): Promise<CachePolicy[]> {
+    requireAdmin(context);
+    const { store, cache, activity, policies } = this.options;
+    const lines = await orUnavailable(statisticsOf(store, dayOf(Date.now())));
+    const held = cache.memory.byPolicy();
+    return policies().map(({ name, fields: coordinates, ttlMs, staleMs, scope, shape }) => {
+      const today = lines.find((line) => line.name === name);
+      return {
+        ...{ name, coordinates, ttlMs, staleMs, scope, shape },
+        today: today === undefined ? null : statisticsLine(today, coordinates),
+        memoryEntries: held.get(name)?.entries ?? 0,
+        memoryBytes: held.get(name)?.bytes ?? 0,
+        lastMisses: activity.lastMisses(name).map((miss) => missOf({ ...miss, process: activity.processId })),
+      };
+    });
+  }
+
+  @Query(() => CacheTagLookup, {
+    description:
+      'What the cache knows of a row or tag: tokens and fences in Redis, the last invalidation, entries in the memory ' +
+      'of this process. Keys and tags show ids and search texts of all users. Requires a token with the scope ' +
+      'cache:admin.',
+  })
+  async cacheTag(
+    @Ctx() context: Context,
+    @Arg('text', () => String, {
+      description:
+        'A task such as OPS-42, an id of the API, a UUID, or a tag: a table (tasks) or some of its rows ' +
+        '(tasks:id=task_…).',
+    })
+    text: string,
+  ): Promise<CacheTagLookup> {
+    requireAdmin(context);
+    const named = await this.#lookup.find(text);
+    if ('expected' in named) throw badUserInput('text', `expected ${named.expected}`);
+    const isRow = named.kind === 'row';
+    return {
+      text,
+      kind: isRow ? CacheTagLookupKind.ROW : CacheTagLookupKind.TAG,
+      table: named.table,
+      found: isRow ? named.found : true,
+      id: isRow ? named.id : null,
+      tags: await this.#describe(named.tags),
+    };
+  }
+
+  async #describe(tags: readonly Tag[]): Promise<CacheTag[]> {
+    const { store, cache, sql } = this.options;
+    const [held, last] = await Promise.all([
+      orUnavailable(store.inspection.heldTags(tags)),
+      lastInvalidations(sql(), tags),
+    ]);
+    return tags.map((tag): CacheTag => {
+      const { text = null, ttlMs = null } = held.get(tag) ?? {};
+      const invalidation = last.get(tag);
+      const { copies, byPolicy } = cache.memory.under(tag, MAX_ENTRIES_SHOWN);
+      const policies = [...byPolicy].map(([name, sum]) => ({ name, ...sum }));
+      const entries = policies.reduce((sum, one) => sum + one.entries, 0);
+      const fenced = text !== null && isFence(text);
+      return {
+        tag,
+        state: fenced ? CacheTagState.FENCED : text === null ? CacheTagState.NONE : CacheTagState.TOKEN,
+        text,
+        fencedBy: fenced ? fenceIds(text) : [],
+        ttlMs,
+        lastInvalidation: invalidation === undefined ? null : { transaction: invalidation.xid, at: invalidation.at },
+        entries: copies,
+        entriesOmitted: entries - copies.length,
+        policies,
+      };
+    });
+  }
 }
 
 /** @throws BAD_USER_INPUT */
@@ -92,19 +180,8 @@ async function orUnavailable<T>(asking: Promise<T>): Promise<T> {
 }
 
 function statisticsLine({ name, counts }: StatisticsLine, coordinates: readonly string[]): CacheStatistics {
-  const count = (kind: OutcomeKind) => counts[kind] ?? 0;
-  const served = count('near-hit') + count('hit') + count('stale') + count('joined');
-  const all = served + count('miss') + count('bypass') + count('error');
-  return {
-    name,
-    coordinates,
-    nearHits: count('near-hit'),
-    hits: count('hit'),
-    stale: count('stale'),
-    joined: count('joined'),
-    misses: count('miss'),
-    bypasses: count('bypass'),
-    errors: count('error'),
-    hitRate: all === 0 ? null : served / all,
-  };
+  const calls = outcomeCounts(counts);
+  const served = calls.nearHits + calls.hits + calls.stale + calls.joined;
+  const all = served + calls.misses + calls.bypasses + calls.errors;
+  return { name, coordinates, ...calls, hitRate: all === 0 ? null : served / all };
 }

@@ -11,7 +11,7 @@ import type { StoreReads } from './store-reads.js';
 import type { Clock } from './time.js';
 
 /** The name of answers in outcomes. */
-const ANSWER = 'Answer';
+export const ANSWER = 'Answer';
 /** What is charged for each tag of an answer. Most tag texts belong to entries that memory holds as well. */
 const BYTES_PER_TAG = 20;
 

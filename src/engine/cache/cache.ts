@@ -15,6 +15,7 @@ import type { Key } from './key.js';
 import { LoadQueue } from './load-queue.js';
 import { LoadRunner, type WrapLoad } from './load-runner.js';
 import { type Memoized, type MemoizePolicy, memoized } from './memoize.js';
+import { MemoryView } from './memory-view.js';
 import { Monitor, stampsNow } from './monitor.js';
 import { NearCache, type NearCacheOptions } from './near-cache.js';
 import { type Parts, partsOf } from './part-cache.js';
@@ -29,7 +30,7 @@ import { type Clock, systemClock } from './time.js';
 import { Unawaited } from './unawaited.js';
 import { type WrittenFills, type WrittenValue, WrittenValues } from './written-values.js';
 
-const DEFAULT_MAX_LOADS = 10;
+export const DEFAULT_MAX_LOADS = 10;
 
 export interface CacheOptions {
   readonly store: Store;
@@ -51,6 +52,9 @@ export interface CacheOptions {
 
 export class Cache {
   readonly store: Store;
+  /** What this process holds, for operators. */
+  readonly memory: MemoryView;
+  readonly #reads: StoreReads;
   readonly #events: CacheEvents;
   readonly #near: NearCache | undefined;
   readonly #clock: Clock;
@@ -72,6 +76,8 @@ export class Cache {
     const flights = new Flights({ store, names, near, queue, clock, random, events, unawaited, runner });
     const monitor = new Monitor({ store, clock, events });
     this.store = store;
+    this.memory = new MemoryView({ near, clock });
+    this.#reads = reads;
     this.#events = events;
     this.#near = near;
     this.#clock = clock;
@@ -84,9 +90,9 @@ export class Cache {
     this.#fencing = new Fencing({ store, clock, events, policy: options.fencePolicy ?? 'available' });
   }
 
-  /** Entries in process memory; loads running and waiting. */
+  /** Entries in process memory; loads running and waiting; how often the store was read so far. */
   get state() {
-    return { near: this.#near?.size, loads: this.#queue.state };
+    return { near: this.#near?.size, loads: this.#queue.state, storeReads: this.#reads.sent };
   }
 
   /**

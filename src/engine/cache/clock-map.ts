@@ -54,6 +54,11 @@ export class ClockMap<K, V extends Sized> {
     return this.#places.get(key)?.entry;
   }
 
+  /** Without counting as a use. `visit` may not change the map. */
+  forEach(visit: (key: K, entry: V) => void): void {
+    for (const { key, entry } of this.#places.values()) visit(key, entry);
+  }
+
   /** An entry that is larger than the map may be is not kept. */
   set(key: K, entry: V): void {
     this.delete(key);

@@ -6,7 +6,9 @@
 import { Binding } from './binding.js';
 import { generationsText, type Lease, leaseOf } from './entry.js';
 import { CacheError } from './errors.js';
+import { ExpiringMap } from './expiring-map.js';
 import type { Key } from './key.js';
+import { inMemory, MemorySamples } from './memory-samples.js';
 import { databaseOf, isForeign } from './purge.js';
 import {
   type ApplyReply,
@@ -14,6 +16,8 @@ import {
   type FenceReply,
   type Fill,
   type Head,
+  type HeldTag,
+  type Inspection,
   LEASE_MS,
   type LogMark,
   type LogSlice,
@@ -25,6 +29,7 @@ import {
   MAX_TEXTS,
   type OrphanFence,
   type Position,
+  type ReleasedBy,
   type ReleaseOptions,
   recordOf,
   type Store,
@@ -55,6 +60,8 @@ interface OfDatabase {
 export class MemoryStore implements Store {
   readonly kind = 'memory';
   readonly groups = 1;
+  readonly samples: MemorySamples;
+  readonly inspection: Inspection;
   readonly #clock: Clock;
   readonly #run = randomToken();
   readonly #entries: ExpiringMap<Key>;
@@ -80,6 +87,8 @@ export class MemoryStore implements Store {
     this.#tokens = new ExpiringMap(MAX_TOKENS, clock);
     this.#claims = new ExpiringMap(MAX_CLAIMS, clock);
     this.#texts = new ExpiringMap(MAX_TEXTS, clock);
+    this.samples = new MemorySamples(clock, () => this.#requireOwned());
+    this.inspection = inMemory((tag) => this.#heldTag(tag));
   }
 
   groupOf(): number {
@@ -180,13 +189,13 @@ export class MemoryStore implements Store {
     for (const tag of tags) this.#release(tag, [String(xid)], kept.has(tag) ? fresh : undefined);
     await this.fill((fills ?? []).map(({ key, ttlMs, text }) => ({ key, ttlMs, text: text(fresh) })));
     this.#released.add(xid);
-    this.#tell([String(xid)], tags);
+    this.#tell([String(xid)], tags, 'writer');
   }
 
   async releaseFinished(xids: readonly string[], tags: readonly Tag[], options?: OfDatabase): Promise<void> {
     if (this.#isForeign(options)) return;
     for (const tag of tags) this.#release(tag, xids);
-    this.#tell(xids, tags);
+    this.#tell(xids, tags, 'recovery');
   }
 
   async releaseOrphans(orphans: readonly OrphanFence[], _group?: number, options?: OfDatabase): Promise<void> {
@@ -194,7 +203,7 @@ export class MemoryStore implements Store {
     for (const { xid, tags } of orphans) {
       for (const tag of tags) this.#release(tag, [xid]);
       this.#noted.delete(BigInt(xid));
-      this.#tell([xid], tags);
+      this.#tell([xid], tags, 'recovery');
     }
   }
 
@@ -202,7 +211,7 @@ export class MemoryStore implements Store {
     this.#requireOwned();
     for (const tag of tags) this.#release(tag, []);
     this.#append(tags);
-    this.#tell([], tags);
+    this.#tell([], tags, 'hand');
   }
 
   subscribe(hear: (news: StoreEvent) => void): () => void {
@@ -227,6 +236,7 @@ export class MemoryStore implements Store {
         .filter(([xid]) => this.#position !== undefined && xid < this.#position.xid)
         .slice(0, MAX_ORPHANS_PER_TICK)
         .map(([xid, tags]) => ({ xid: String(xid), tags })),
+      ...(this.samples.wanted && { samplesWanted: true as const }),
     };
   }
 
@@ -253,7 +263,7 @@ export class MemoryStore implements Store {
       if (tags.length > 0) unreleased.push(String(xid));
       for (const tag of tags) this.#release(tag, [String(xid)]);
       this.#released.add(xid);
-      this.#tell([String(xid)], tags);
+      this.#tell([String(xid)], tags, 'relay');
     }
     if (this.#log === undefined) this.#append([]);
     this.#position = next;
@@ -287,8 +297,8 @@ export class MemoryStore implements Store {
       throw new CacheError('STORE_UNAVAILABLE', 'the keys are not known to be those of this database');
   }
 
-  #tell(xids: readonly string[], tags: readonly Tag[]): void {
-    for (const hear of this.#listeners) hear({ kind: 'released', xids, tags });
+  #tell(xids: readonly string[], tags: readonly Tag[], by: ReleasedBy): void {
+    for (const hear of this.#listeners) hear({ kind: 'released', xids, tags, by });
   }
 
   #grant(given: {
@@ -320,6 +330,13 @@ export class MemoryStore implements Store {
     return this.#lease !== undefined && this.#lease.untilMs > this.#clock.nowMs() ? this.#lease : undefined;
   }
 
+  #heldTag(tag: Tag): HeldTag | undefined {
+    const text = this.#held(tag);
+    return text === undefined
+      ? undefined
+      : { text, ttlMs: this.#fences.has(tag) ? undefined : this.#tokens.ttlOf(tag) };
+  }
+
   /** The tag's token, or its fence as the text that Redis would hold. */
   #held(tag: Tag): string | undefined {
     const fence = this.#fences.get(tag);
@@ -347,42 +364,4 @@ function refused(result: ApplyReply['result']): ApplyReply {
 
 function samePosition(a: Position | undefined, b: Position | undefined): boolean {
   return a?.xid === b?.xid && a?.purge === b?.purge;
-}
-
-class ExpiringMap<K extends string> {
-  readonly #values = new Map<K, { value: string; untilMs: number }>();
-
-  constructor(
-    private readonly max: number,
-    private readonly clock: Clock,
-  ) {}
-
-  get(key: K): string | undefined {
-    const held = this.#values.get(key);
-    if (held === undefined || held.untilMs > this.clock.nowMs()) return held?.value;
-    this.#values.delete(key);
-    return undefined;
-  }
-
-  delete(key: K): void {
-    this.#values.delete(key);
-  }
-
-  pick(keys: readonly K[]): Map<K, string> {
-    const found = new Map<K, string>();
-    for (const key of keys) {
-      const value = this.get(key);
-      if (value !== undefined) found.set(key, value);
-    }
-    return found;
-  }
-
-  set(key: K, value: string, ttlMs: number): void {
-    this.#values.delete(key);
-    this.#values.set(key, { value, untilMs: this.clock.nowMs() + ttlMs });
-    for (const oldest of this.#values.keys()) {
-      if (this.#values.size <= this.max) break;
-      this.#values.delete(oldest);
-    }
-  }
 }

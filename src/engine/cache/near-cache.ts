@@ -100,10 +100,14 @@ export class NearCache {
   #puts = 0;
   /** The number of the latest log read that was processed. */
   #processed = 0;
+  readonly maxBytes: number;
+  /** Called with the tags of each record before it is applied. For operators. */
+  beforeInvalidation: ((tags: readonly Tag[]) => void) | undefined;
 
   constructor(options: NearCacheOptions = {}) {
     const max = options.maxEntries ?? DEFAULT_MAX_ENTRIES;
     const maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+    this.maxBytes = maxBytes;
     const partsBytes = Math.ceil(maxBytes * PARTS_SHARE);
     this.#copies = new ClockMap({ max, maxSize: maxBytes - partsBytes });
     this.#parts = new ClockMap({ max, maxSize: partsBytes });
@@ -168,7 +172,9 @@ export class NearCache {
     if (asked.log === 'tail' || asked.log.sequence > this.#mark.sequence) return false;
     const first = log.mark.sequence - log.records.length + 1;
     log.records.forEach((tags, i) => {
-      if (first + i > (this.#mark as LogMark).sequence) this.#invalidate(tags, first + i);
+      if (first + i <= (this.#mark as LogMark).sequence) return;
+      this.beforeInvalidation?.(tags);
+      this.#invalidate(tags, first + i);
     });
     if (log.mark.sequence > this.#mark.sequence) this.#mark = log.mark;
     this.#processed = Math.max(this.#processed, asked.number);
@@ -177,6 +183,13 @@ export class NearCache {
 
   get(key: Key, nowMs: number): NearEntry | undefined {
     return this.#held(this.#copies, key, nowMs);
+  }
+
+  /** The copies that still hold, as far as memory knows, with their estimated sizes. Parts are left out. */
+  forEachHeld(nowMs: number, visit: (key: Key, entry: NearEntry, bytes: number) => void): void {
+    this.#copies.forEach((key, { entry, known, size }) => {
+      if (entry.untilMs > nowMs && this.#untouched(entry.tags, known)) visit(key, entry, size);
+    });
   }
 
   /** How many copies have been put so far. */

@@ -85,7 +85,19 @@ export interface ReadSetOptions {
   readonly answer?: boolean;
 }
 
+/** Where the values of a read set came from: the dearest place of all. */
+const PLACES = ['memory', 'redis', 'postgres', 'bypassed'] as const;
+/**
+ * `memory`: all from process memory. `redis`: some from the store. `postgres`: some were loaded. `bypassed`: some were
+ * loaded without the cache.
+ */
+export type ReadFrom = (typeof PLACES)[number];
+const RANKS: Readonly<Record<ReadFrom, number>> = { memory: 0, redis: 1, postgres: 2, bypassed: 3 };
+
 export class ReadSet {
+  #rank = 0;
+  /** Made with the first load. Bounded by the number of policies. */
+  #loaded: Set<string> | undefined;
   readonly snapshot: boolean;
   readonly #answer: Dependencies | undefined;
   /** Made with the first part: most read sets have none. */
@@ -114,6 +126,27 @@ export class ReadSet {
     if (typeof this.#within === 'object') return this.#within.dependencies;
     if (this.#within === undefined) this.#spoilOpen();
     return this.#answer;
+  }
+
+  /** The dearest place that a value came from. */
+  get from(): ReadFrom {
+    return PLACES[this.#rank] as ReadFrom;
+  }
+
+  /** How many policies had something loaded. */
+  get policiesLoaded(): number {
+    return this.#loaded?.size ?? 0;
+  }
+
+  noteFrom(place: ReadFrom): void {
+    const rank = RANKS[place];
+    if (rank > this.#rank) this.#rank = rank;
+  }
+
+  noteLoad(policy: string): void {
+    this.#loaded ??= new Set();
+    this.#loaded.add(policy);
+    this.noteFrom('postgres');
   }
 
   /** A value was promised. What it depends on is recorded elsewhere, or was recorded before. */
@@ -180,6 +213,7 @@ export class ReadSet {
 
   /** Records a value that nothing can validate. */
   recordUnverifiable(): void {
+    this.noteFrom('bypassed');
     this.unverifiable = true;
     this.markUncacheable();
   }

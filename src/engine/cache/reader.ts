@@ -255,6 +255,7 @@ export class Reader {
     const { kind, entry, stamps } = state;
     const { value, ageMs, ttlMs, chars } = entry;
     reading.values[call.index] = value as V;
+    readSet?.noteFrom('redis');
     const ttlLeftMs = Math.max(0, ttlMs - ageMs);
     this.#ended(reading, call, kind === 'fresh' ? 'hit' : 'stale', undefined, { ageMs, ttlLeftMs, chars });
     const nowMs = this.#clock.nowMs();
@@ -335,6 +336,7 @@ export class Reader {
     const { source, readSet, viewer, caller, values } = reading;
     const { signal } = caller;
     signal?.throwIfAborted();
+    readSet?.noteLoad(source.name);
     let settled: Landed<V>[];
     try {
       settled = await abortable(this.#flights.loadAndFill(source, misses, viewer, signal), signal);

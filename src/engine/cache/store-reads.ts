@@ -52,6 +52,11 @@ export class StoreReads {
     );
   }
 
+  /** READs sent so far, of the log alone too. */
+  get sent(): number {
+    return this.#trips;
+  }
+
   /** @throws what the store throws */
   read(request: StoreRequest): Promise<StoreReply> {
     return this.#batch.add(request);

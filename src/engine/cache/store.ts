@@ -123,6 +123,8 @@ export interface Head {
    * acknowledged. Absent where that cannot be known.
    */
   readonly history?: string;
+  /** Somebody asks all processes for samples: see `Samples`. Told by the log group. Absent: no. */
+  readonly samplesWanted?: true;
 }
 
 export interface Tick {
@@ -152,13 +154,24 @@ export interface AppliedElsewhere {
   readonly unreleased: ReadonlySet<string>;
 }
 
+/**
+ * Who made a release known. `writer`: the process that wrote. `relay`: it found the transaction in the outbox, and no
+ * writer had released it. `recovery`: a fence outlived its transaction. `hand`: `invalidate`.
+ */
+export type ReleasedBy = 'writer' | 'relay' | 'recovery' | 'hand';
+
 /** Events of a store. */
 export type StoreEvent =
   /**
    * These transactions are over, and the store knows what they made old. Sent after RELEASE, and by APPLY for what was
    * not released.
    */
-  | { readonly kind: 'released'; readonly xids: readonly string[]; readonly tags: readonly Tag[] }
+  | {
+      readonly kind: 'released';
+      readonly xids: readonly string[];
+      readonly tags: readonly Tag[];
+      readonly by: ReleasedBy;
+    }
   /** Events may have been missed: the connection is new, or gone. */
   | { readonly kind: 'disconnected' };
 
@@ -285,14 +298,55 @@ export interface SharedValues {
   readCounters(day: string): Promise<ReadonlyMap<string, number>>;
 }
 
+/** Samples that are kept for those that read them. */
+export const MAX_SAMPLES = 1000;
+export const SAMPLES_TTL_MS = 10_000;
+
+/**
+ * Short texts that processes give each other while one of them wants to know how all are doing. Best effort: callers
+ * must work without any. Nothing is written unless some process calls `want`.
+ */
+export interface Samples {
+  /** For `ttlMs` HEAD tells all processes that samples are wanted. */
+  want(ttlMs: number): Promise<void>;
+  /** Keeps a sample for SAMPLES_TTL_MS at least, until the next one comes; of more than MAX_SAMPLES the oldest go. */
+  add(text: string): Promise<void>;
+  /** The samples after a mark, oldest first, and the mark of the last. Without a mark none: only where they end. */
+  since(mark: string | undefined): Promise<{ readonly mark: string; readonly texts: readonly string[] }>;
+}
+
+/** What the store holds for a tag. */
+export interface HeldTag {
+  /** A token, or a fence. */
+  readonly text: string;
+  /** Remaining life in ms. Absent: it has no end. */
+  readonly ttlMs: number | undefined;
+}
+
+/** What an operator is shown of a store. */
+export interface Inspection {
+  /** Round trips to a server so far. 0 for a store in this process. */
+  readonly roundTrips: number;
+  /** Circuit breakers that are open now. */
+  readonly openBreakers: number;
+  /** Why the store takes no writes, in words. Undefined while it takes them. */
+  readonly outageReason: string | undefined;
+  /** The name of a group: what its keys share. */
+  groupName(group: number): string;
+  /** Tokens and fences of these tags. Tags without either are absent. */
+  heldTags(tags: readonly Tag[]): Promise<ReadonlyMap<Tag, HeldTag>>;
+}
+
 export interface Store extends EntryStore, WriteProtocol, Messages, SharedValues {
   /** `redis` or `memory`, for display. */
   readonly kind: string;
+  readonly samples: Samples;
+  readonly inspection: Inspection;
   /**
    * From now on `read` returns only leases of the database that `database` returns, and none while it returns none;
    * `fill` leaves out entries whose purge token names another. While `owned` is false, this process does not know that
    * the keys belong to its database and leaves them to their owner: `read` mints nothing, `fill` and `tryLockRefresh`
-   * do nothing, `invalidate`, `setText` and `addCounters` reject. An unbound store does all of it.
+   * do nothing, `invalidate`, `setText`, `addCounters` and all of `samples` reject. An unbound store does all of it.
    */
   bind(database: () => string | undefined, owned?: () => boolean): void;
   close(): Promise<void>;

@@ -151,6 +151,8 @@ export interface PolicyLine {
   /** The fields that declare it. Sources may also be read elsewhere. */
   readonly fields: readonly string[];
   readonly ttlMs: number;
+  /** 0: never served stale. */
+  readonly staleMs: number;
   readonly scope: Scope;
   readonly shape: string;
 }
@@ -188,8 +190,8 @@ export function bindPolicies(
   }
   const lines = [...fieldsOf].map(([policy, fields]) => {
     checkPolicy(policy);
-    const { name, ttlMs, scope, shape } = policy;
-    return { name, fields, ttlMs, scope, shape };
+    const { name, ttlMs, staleMs = 0, scope, shape } = policy;
+    return { name, fields, ttlMs, staleMs, scope, shape };
   });
   const names = lines.map(({ name }) => name);
   const double = names.find((name, i) => names.indexOf(name) !== i);

@@ -150,6 +150,8 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
    */
   readonly #nested = new WeakMap<AbortSignal, Map<object, Reads<never, unknown>>>();
   readonly #batches: Loaders = new Map();
+  /** Names of the cached methods that were called. Bounded by the number of policies. */
+  #methods: Set<string> | undefined;
   /** Plain batches called inside loads. */
   readonly #batchesInLoads: Loaders = new Map();
 
@@ -172,6 +174,11 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
     this.#options = new CallersReads(options.viewer, options.readSet, options.caller);
     this.#bypass = options.bypass;
     this.#tracer = options.tracer;
+  }
+
+  /** How many sources and cached methods were read, whatever answered. Without the cache each is a statement or more. */
+  get policiesRead(): number {
+    return this.#sources.size + (this.#methods?.size ?? 0);
   }
 
   /**
@@ -220,7 +227,11 @@ export class RequestLoaders<Db extends LoadDatabase<Db>> {
 
   /** The result of a resolver method under its policy. `next` runs the method. */
   read<A, V>(policy: Policy<A>, arg: A, next: () => Promise<V>): Promise<V> {
-    if (this.#bypass === undefined) return this.#promised(this.#cache.read(policy, arg, next, this.#options));
+    if (this.#bypass === undefined) {
+      this.#methods ??= new Set();
+      this.#methods.add(policy.name);
+      return this.#promised(this.#cache.read(policy, arg, next, this.#options));
+    }
     this.#tracer.bypassed(policy.name, this.#bypass);
     return next();
   }

@@ -22,10 +22,17 @@ export type { Database, Executor, Transaction } from './executor.js';
 export { type FenceEvents, FenceWatch } from './fences.js';
 export { leave } from './leave.js';
 export { postgresOutbox, runThenReadTags } from './outbox.js';
+export {
+  ageOfTransactions,
+  type LastInvalidation,
+  lastInvalidations,
+  type OutboxSize,
+  outboxSize,
+} from './outbox-inspection.js';
 export { preparedIn } from './pool-transaction.js';
 export { QueryTimeout } from './read-pool.js';
 export { Relay } from './relay.js';
-export type { RelayEvents } from './relay-events.js';
+export type { RelayEvents, Ticked } from './relay-events.js';
 export { DatabaseUnusable, withDatabase } from './requirements.js';
 export { type RowSetSpec, rowSets, type TableRowSets } from './row-sets.js';
 export { transactionSettings } from './session-settings.js';

@@ -220,7 +220,7 @@ export class Relay {
     }
     const more = ticks.some(({ more }, i) => more && results[i] === 'applied');
     const result = results.find((one) => one !== 'applied') ?? 'applied';
-    return this.#ticked(reached, { result, more });
+    return this.#ticked(reached, { result, more }, view.horizon - view.upTo);
   }
 
   /** Records the identity. True when it has changed: what this tick has read so far is then of no use. */
@@ -362,7 +362,7 @@ export class Relay {
   }
 
   /** Records since when each group has had no lease, and reports the tick. */
-  #ticked<R extends { result: TickResult }>(reached: readonly GroupHead[], ended: R): R {
+  #ticked<R extends { result: TickResult }>(reached: readonly GroupHead[], ended: R, behind?: bigint): R {
     const nowMs = this.#clock.monotonicMs();
     const database = this.#database.latest;
     const own = reached.filter(({ head }) => database !== undefined && isOf(head, database));
@@ -378,6 +378,8 @@ export class Relay {
       result: ended.result,
       late: leaseLeftMs < LATE_MS,
       unleasedMs: leaseLeftMs === 0 ? sinceMs : 0,
+      heads: reached,
+      behind,
     });
     return ended;
   }

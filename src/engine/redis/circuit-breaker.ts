@@ -22,6 +22,11 @@ export class CircuitBreaker {
     return true;
   }
 
+  /** Whether calls are left out now. */
+  get isOpen(): boolean {
+    return this.#failures >= FAILURES_TO_OPEN;
+  }
+
   succeeded(): void {
     this.#failures = 0;
   }

@@ -54,6 +54,7 @@ export class Groups {
   readonly #clock: Clock;
   readonly #onLimit: (text: string) => void;
   readonly #limits = new Set<string>();
+  #roundTrips = 0;
 
   constructor(options: {
     readonly place: RedisPlace;
@@ -79,6 +80,11 @@ export class Groups {
     this.#reader = openConnection(place, { waitMs });
     this.writer = openConnection(place, { waitMs });
     this.ticker = openConnection(place, { waitMs });
+  }
+
+  /** Calls that were sent so far: each is one round trip. */
+  get roundTrips(): number {
+    return this.#roundTrips;
   }
 
   /** The group that holds the log. */
@@ -223,6 +229,7 @@ export class Groups {
         const { failure } = connection;
         throw new Error(`there is no connection${failure === undefined ? '' : `: ${failure}`}`);
       }
+      this.#roundTrips++;
       corkForNow(connection.client);
       const value = await withTimeout(run(connection.client, server), this.#waitMs);
       group.outage.answered();

@@ -5,7 +5,8 @@
 -- Reply    {seconds, microseconds, pos or '', ms the lease still runs (0: none), run id, released ids,
 --           'checked' when APPLY can compare the run id, 'local' when it can keep the lease from being replicated, notes of fences
 --           whose transactions are below pos, and so over (the fence itself may be gone already), why this server takes no writes now: '' when it does, or
---           while there is a lease, the replication id of this primary: '' on a replica, or where it cannot be read}
+--           while there is a lease, the replication id of this primary: '' on a replica, or where it cannot be read,
+--           1 while samples are wanted: 0 or an error if not}
 -- Without a lease it writes pos as it is: a barrier closes an outage only if this server took writes before the barrier's id was assigned.
 -- Otherwise a writer with a later id could be refused its fence, commit without one, and the same tick could then grant a lease.
 -- A script because all of it must come from one server, whose name the client may not know yet.
@@ -28,8 +29,10 @@ end
 local replication = redis.pcall('INFO', 'replication')
 replication = type(replication) == 'string' and replication or ''
 local history = string.find(replication, 'role:master', 1, true) and string.match(replication, 'master_replid:(%x+)') or ''
+-- Its name is no key of this call: a user without the right to it must get all the rest.
+local wanted = redis.pcall('EXISTS', 'want' .. string.sub(KEYS[1], 4))
 local released = redis.call('ZRANGE', KEYS[2], 0, tonumber(ARGV[2]) - 1)
 return {
   time[1], time[2], position, left, run, released, checked, redis.set_repl and 'local' or 'replicated', orphans,
-  refusal, history,
+  refusal, history, type(wanted) == 'number' and wanted or 0,
 }

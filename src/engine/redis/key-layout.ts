@@ -50,6 +50,15 @@ export function textIndexKey({ hashTag }: Tagged): string {
   return `qi:${hashTag}`;
 }
 
+/** There while samples are wanted. Its name is made in head.lua, too. */
+export function samplesWantedKey({ hashTag }: Tagged): string {
+  return `want:${hashTag}`;
+}
+
+export function samplesKey({ hashTag }: Tagged): string {
+  return `smp:${hashTag}`;
+}
+
 export function countersKey({ hashTag }: Tagged, day: string): string {
   return `stat:${hashTag}:${day}`;
 }

@@ -34,6 +34,7 @@ export class Outage {
   readonly #refused = new Failures();
   #ofThisUser = false;
   #reported = false;
+  #reason: string | undefined;
 
   constructor(clock: Clock, listener: OutageListener) {
     this.#clock = clock;
@@ -88,6 +89,11 @@ export class Outage {
     this.#reportBegin(`Redis refuses writes: ${reason}`);
   }
 
+  /** Of the latest failure, in words. Undefined after a success. */
+  get reason(): string | undefined {
+    return this.lostForMs > 0 ? this.#reason : undefined;
+  }
+
   /** 0 after a success. */
   get lostForMs(): number {
     const since = [this.#unanswered.sinceMs, this.#refused.sinceMs].filter((ms) => ms !== undefined);
@@ -95,6 +101,7 @@ export class Outage {
   }
 
   #reportBegin(reason: string): void {
+    this.#reason = reason;
     if (this.#reported || this.lostForMs < LEASE_MS) return;
     this.#reported = true;
     this.#listener.began(reason);

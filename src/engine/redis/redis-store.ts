@@ -38,9 +38,11 @@ import { randomToken } from '../cache/token.js';
 import type { RedisPlace } from './connection.js';
 import type { Group, Part } from './groups.js';
 import { Groups, unavailable } from './groups.js';
+import { RedisInspection } from './inspection.js';
 import { entryKey, protocolKey, refreshKey, runKey, tagKey, tagKeys } from './key-layout.js';
 import { listenTo } from './listener.js';
 import type { OutageListener } from './outage.js';
+import { RedisSamples } from './samples.js';
 import { fillScript, isUnknownScript, mintScript, repliesOf, runScript } from './scripts.js';
 import { RedisSharedValues } from './shared-values.js';
 import { endOf, fencedTags, readMessage, sinceMark } from './wire-format.js';
@@ -95,6 +97,8 @@ export class RedisStore implements Store {
   readonly #groups: Groups;
   readonly #protocol: RedisWriteProtocol;
   readonly #values: RedisSharedValues;
+  readonly samples: RedisSamples;
+  readonly inspection: RedisInspection;
   readonly #binding = new Binding();
 
   constructor(options: RedisStoreOptions) {
@@ -103,6 +107,8 @@ export class RedisStore implements Store {
     this.#waitMs = waitMs;
     this.#groups = new Groups({ place, group, waitMs, clock, onLimit, onOutage });
     this.#values = new RedisSharedValues(this.#groups, () => this.#requireOwned());
+    this.samples = new RedisSamples(this.#groups, () => this.#requireOwned());
+    this.inspection = new RedisInspection(this.#groups);
     this.groups = this.#groups.all.length;
     this.channel = `inv:{${group}}`;
     this.#protocol = new RedisWriteProtocol({ groups: this.#groups, clock, channel: this.channel });

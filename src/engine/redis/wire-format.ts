@@ -6,6 +6,7 @@ import {
   MAX_RECORDS_PER_READ,
   type OrphanFence,
   type Position,
+  type ReleasedBy,
   recordOf,
   type StoreEvent,
 } from '../cache/store.js';
@@ -24,6 +25,7 @@ export type HeadReply = [
   orphans: string[],
   refusal: string,
   history: string,
+  samplesWanted: 0 | 1,
 ];
 
 type StreamRecord = [id: string, fields: string[]];
@@ -93,16 +95,20 @@ export function positionText({ xid, purge }: Position): string {
   return `${xid}:${purge}`;
 }
 
-export function message(xid: string, tags: readonly Tag[]): string {
-  return JSON.stringify({ xid, tags });
+export function message(xid: string, tags: readonly Tag[], by: ReleasedBy): string {
+  return JSON.stringify({ xid, tags, by });
 }
+
+const RELEASED_BY: ReadonlySet<unknown> = new Set<ReleasedBy>(['writer', 'relay', 'recovery', 'hand']);
 
 /** Undefined for what we do not write: anybody may publish. */
 export function readMessage(text: string): StoreEvent | undefined {
   try {
-    const { xid, tags } = JSON.parse(text) as { xid: unknown; tags: unknown };
+    const { xid, tags, by } = JSON.parse(text) as { xid: unknown; tags: unknown; by: unknown };
     if (typeof xid !== 'string' || !Array.isArray(tags)) return undefined;
-    return { kind: 'released', xids: xid.split(',').filter((id) => id !== ''), tags: tags as Tag[] };
+    const xids = xid.split(',').filter((id) => id !== '');
+    // Another build of this product may publish without saying who.
+    return { kind: 'released', xids, tags: tags as Tag[], by: RELEASED_BY.has(by) ? (by as ReleasedBy) : 'writer' };
   } catch {
     return undefined;
   }

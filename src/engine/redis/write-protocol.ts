@@ -13,6 +13,7 @@ import {
   MAX_ORPHANS_PER_TICK,
   MAX_RELEASED_KNOWN,
   type OrphanFence,
+  type ReleasedBy,
   type ReleaseFill,
   type ReleaseOptions,
   type Tick,
@@ -86,7 +87,7 @@ export class RedisWriteProtocol implements WriteProtocol {
   release(xid: bigint, tags: readonly Tag[], options?: ReleaseOptions): Promise<void> {
     const { unfenced = false, database, fills } = options ?? {};
     const logs = unfenced ? 'always' : 'if lost';
-    return this.#release({ xids: String(xid), tags, mode: 'record', logs, database, fills });
+    return this.#release({ xids: String(xid), tags, mode: 'record', logs, by: 'writer', database, fills });
   }
 
   releaseFinished(
@@ -94,7 +95,8 @@ export class RedisWriteProtocol implements WriteProtocol {
     tags: readonly Tag[],
     options?: { database?: string | undefined },
   ): Promise<void> {
-    return this.#release({ xids: xids.join(','), tags, mode: 'resolve', logs: 'never', database: options?.database });
+    const database = options?.database;
+    return this.#release({ xids: xids.join(','), tags, mode: 'resolve', logs: 'never', by: 'recovery', database });
   }
 
   async releaseOrphans(
@@ -109,7 +111,7 @@ export class RedisWriteProtocol implements WriteProtocol {
         xids: xid,
         own: tags,
         mode: 'over',
-        message: message(xid, tags),
+        message: message(xid, tags, 'recovery'),
         record: '',
         logs: 'never',
         database,
@@ -128,7 +130,7 @@ export class RedisWriteProtocol implements WriteProtocol {
         MAX_RELEASED_KNOWN,
         MAX_ORPHANS_PER_TICK,
       ])) as HeadReply;
-      const [seconds, micros, position, pttl, run, released, checked, lease, orphans, refusal, history] = reply;
+      const [seconds, micros, position, pttl, run, released, checked, lease, orphans, refusal, history, wanted] = reply;
       this.#groups.oneServer(group, run);
       if (refusal !== '') this.#groups.refusedInHead(group, startedMs, refusal);
       else if (pttl > 0) group.outage.leased(pttl);
@@ -147,6 +149,7 @@ export class RedisWriteProtocol implements WriteProtocol {
         orphans: orphans.map(readNote),
         ...(refusal !== '' && { refusal: refusalText(refusal) }),
         ...(checked === 'checked' && history !== '' && { history: `${run}/${history}` }),
+        ...(wanted === 1 && { samplesWanted: true as const }),
       };
     });
   }
@@ -192,7 +195,8 @@ export class RedisWriteProtocol implements WriteProtocol {
       for (const tag of own) {
         if (!indexOf.has(tag)) indexOf.set(tag, keys.push(tagKey(group, tag)));
       }
-      const [published, record] = group.index === LOG_GROUP ? [message(String(xid), tags), logRecord(tags)] : ['', ''];
+      const [published, record] =
+        group.index === LOG_GROUP ? [message(String(xid), tags, 'relay'), logRecord(tags)] : ['', ''];
       const again = others?.unreleased.has(String(xid)) === true ? 1 : 0;
       return [String(xid), published, record, own.map((tag) => indexOf.get(tag)), again];
     });
@@ -208,16 +212,17 @@ export class RedisWriteProtocol implements WriteProtocol {
     readonly tags: readonly Tag[];
     readonly mode: 'record' | 'resolve';
     readonly logs: Logs;
+    readonly by: ReleasedBy;
     readonly database: string | undefined;
     readonly fills?: readonly ReleaseFill[] | undefined;
   }): Promise<void> {
-    const { xids, tags, logs, ...same } = what;
+    const { xids, tags, logs, by, ...same } = what;
     let lost = false;
     await logGroupLast(this.#groups.split({ keys: [], tags }, [LOG_GROUP]), async ({ group, tags: own }) => {
       const texts =
         group.index === LOG_GROUP
           ? {
-              message: message(xids, tags),
+              message: message(xids, tags, by),
               record: logRecord(tags),
               logs: logs === 'if lost' && lost ? 'always' : logs,
             }
@@ -261,6 +266,6 @@ export class RedisWriteProtocol implements WriteProtocol {
 
   /** RELEASE of what no transaction wrote. */
   invalidate(tags: readonly Tag[]): Promise<void> {
-    return this.#release({ xids: '', tags, mode: 'resolve', logs: 'always', database: undefined });
+    return this.#release({ xids: '', tags, mode: 'resolve', logs: 'always', by: 'hand', database: undefined });
   }
 }

@@ -7,7 +7,7 @@ import type { UserId } from '../../db/ids.js';
 import type { Cache } from '../../engine/cache/index.js';
 import { type CachedResponse, ResponseCache } from '../../engine/graphql/index.js';
 import type { RateState } from '../../graphql/rate-state.js';
-import type { RequestMetrics } from '../../platform/request-metrics.js';
+import type { AnsweredFrom, RequestMetrics } from '../../platform/request-metrics.js';
 import type { Sender } from '../admission.js';
 import { type ApiRequest, REQUEST_ID_HEADER, type Received } from '../api-request.js';
 import { headersOf, type RateLimits } from '../rate-limit/rate-limit.js';
@@ -29,6 +29,8 @@ export interface CachedResponsesOptions {
 export interface FoundResponse {
   readonly answer: CachedResponse;
   readonly as: 'kept' | 'known';
+  readonly from: AnsweredFrom | undefined;
+  readonly policiesSaved: number;
   readonly caller: string;
   /** Absent without a rate limit. */
   readonly paid: RateState | undefined;
@@ -68,7 +70,8 @@ export class CachedResponses {
     const finding = identity && this.#responses.find(key, identity.userId, readSet);
     const answer = finding && (await finding);
     if (answer === undefined || !this.#unread.allows(caller, answer.text.length)) return undefined;
-    return { answer, as: 'kept', caller, paid: await this.#rateLimits?.consume(caller, CACHED_COST) };
+    const paid = await this.#rateLimits?.consume(caller, CACHED_COST);
+    return { answer, as: 'kept', from: 'kept', policiesSaved: answer.policiesRead ?? 0, caller, paid };
   }
 
   send(found: FoundResponse, request: ApiRequest, response: ServerResponse): void {
@@ -82,7 +85,8 @@ export class CachedResponses {
     }
   }
 
-  #write({ answer, as, caller, paid }: FoundResponse, { id, startedMs }: ApiRequest, to: Outgoing): void {
+  #write(found: FoundResponse, { id, startedMs }: ApiRequest, to: Outgoing): void {
+    const { answer, as, from, policiesSaved, caller, paid } = found;
     const { response, body, encoding } = to;
     const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
     const own = ['content-length', String(bytes), REQUEST_ID_HEADER, id];
@@ -93,7 +97,9 @@ export class CachedResponses {
     if (this.#closing) response.shouldKeepAlive = false;
     response.writeHead(200, [...answer.headers, ...own]);
     response.end(body);
-    this.#requests.answered({ id, caller, operation: answer.operation, as, status: 200, ms });
+    this.#requests.answered({
+      ...{ id, caller, operation: answer.operation, as, status: 200, ms, from, policiesSaved },
+    });
     // By now the network has usually taken all of it.
     if (!response.writableFinished) this.#unread.track(response, caller, bytes);
   }

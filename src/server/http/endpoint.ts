@@ -69,14 +69,22 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
       return send(options, exchange, await answer(options, exchange));
     },
     onSend: async ({ apiRequest, raw }, reply, payload) => {
-      const { received, sender, isCacheable, operationName: operation, startedMs, id } = apiRequest;
+      const { received, sender, isCacheable, outcome, startedMs, id } = apiRequest;
+      const operation = outcome?.operation?.name;
+      const policiesRead = outcome?.policiesRead ?? 0;
       const isAnswer = received !== undefined && isCacheable && reply.statusCode === 200;
       if (isAnswer && sender?.identity !== undefined) {
         const lasting = headers.record(raw, reply.getHeaders());
-        responses.keep(received, sender.identity.userId, { text: payload as string, headers: lasting, operation });
+        responses.keep(received, sender.identity.userId, {
+          ...{ text: payload as string, headers: lasting, operation, policiesRead },
+        });
       }
       const ms = performance.now() - startedMs;
-      options.requests.answered({ id, caller: sender?.caller, operation, as: 'apollo', status: reply.statusCode, ms });
+      options.requests.answered({
+        ...{ id, caller: sender?.caller, operation, as: 'apollo', status: reply.statusCode, ms },
+        from: outcome?.from,
+        policiesSaved: Math.max(0, policiesRead - (outcome?.policiesLoaded ?? 0)),
+      });
       return encoded(options, raw, { reply, payload });
     },
   });
@@ -180,15 +188,16 @@ interface Head {
 async function send(
   { unread, mask }: EndpointOptions,
   { sender: { caller }, request: { apiRequest }, reply }: Exchange,
-  { response, outcome: { operation, answered } }: ApolloResult,
+  { response, outcome }: ApolloResult,
 ): Promise<string> {
+  const { operation, answered } = outcome;
   const text = await textOf(response);
   const bytes = Buffer.byteLength(text);
   const head: Head = { status: response.status ?? 200, headers: response.headers, text };
   // The response of a mutation that has run is always sent.
   const mayWait = unread.allows(caller, bytes) || operation?.type === 'mutation';
   const { status, headers, text: sent } = mayWait ? head : refusal(mask);
-  apiRequest.nameOperation(operation?.name);
+  apiRequest.ran(outcome);
   if (mayWait && answered) apiRequest.markCacheable();
   reply.code(status);
   for (const [name, value] of headers) reply.header(name, value);

@@ -96,6 +96,7 @@ export class OperationExecutor {
     const proves = writesAsMember(this.#schema, operation);
     if (!proves) await this.#requireUser(context);
     context.loaders = loadsOf(context, { ...this.#sources, bypass: 'mutation' });
+    context.outcome.from = 'bypassed';
     void context.signal; // the write may wait for rows that others hold
     const result = await run();
     if (!proves || context.writes.effective) return result;
@@ -159,8 +160,15 @@ interface Sources {
 async function runOnce(run: Run, context: RequestContext, sources: Sources): Promise<ExecutionResult> {
   context.loaders = loadsOf(context, { ...sources, readSet: context.readSet });
   const result = await run();
+  noteReads(context, context.readSet);
   if (result.errors === undefined) context.outcome.answered = true;
   return result;
+}
+
+function noteReads({ outcome, loaders }: RequestContext, { from, policiesLoaded }: ReadSet): void {
+  outcome.from = from;
+  outcome.policiesRead = loaders.policiesRead;
+  outcome.policiesLoaded = policiesLoaded;
 }
 
 async function runSnapshot(run: Run, context: RequestContext, sources: Sources): Promise<ExecutionResult> {
@@ -172,11 +180,13 @@ async function runSnapshot(run: Run, context: RequestContext, sources: Sources):
     const readSet = cache.readSet({ snapshot: true });
     context.loaders = loadsOf(context, { ...sources, readSet });
     const result = await run();
+    noteReads(context, readSet);
     // Errors are also reported only by a valid run: mixed data may have caused them.
     if (await cache.validate(readSet)) return withConsistency(result, { mode: 'snapshot', source: 'cache', runs });
     if (readSet.unverifiable) break; // fenced or without a lease: another run now would not help
   }
   await context.charge(cost);
+  context.outcome.from = 'bypassed';
   const inTransaction = async (at: Database) => {
     context.loaders = loadsOf(context, { ...sources, db: at, bypass: 'snapshot' });
     return withConsistency(await run(), { mode: 'snapshot', source: 'database', runs: Math.min(runs, MAX_RUNS) + 1 });

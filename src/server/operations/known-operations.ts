@@ -75,9 +75,12 @@ export class KnownOperations {
     if (text === undefined) return false;
     const { outcome } = context;
     if (outcome.operation?.type !== 'mutation' && !unread.allows(sender.caller, Buffer.byteLength(text))) return false;
-    const answer = { text, headers: sent, operation: outcome.operation?.name };
+    const { from, policiesRead, policiesLoaded } = outcome;
+    const answer = { text, headers: sent, operation: outcome.operation?.name, policiesRead };
     if (outcome.answered) responses.keep(received, sender.identity.userId, answer);
-    responses.send({ answer, as: 'known', caller: sender.caller, paid: outcome.rateLimit }, request, response);
+    const policiesSaved = Math.max(0, policiesRead - policiesLoaded);
+    const { caller } = sender;
+    responses.send({ answer, as: 'known', from, policiesSaved, caller, paid: outcome.rateLimit }, request, response);
     return true;
   }
 

@@ -57,6 +57,8 @@ export interface SubscriptionRequestOptions {
   readonly connections?: NewConnections;
   /** Absent: clients send any document. */
   readonly listed?: PersistedDocuments | undefined;
+  /** Called when a subscription opens (1) and when it ends (-1). */
+  readonly onSubscriptions?: ((change: 1 | -1) => void) | undefined;
 }
 
 /** The context of one subscription, with what its stream needs. */
@@ -124,12 +126,14 @@ export class SubscriptionRequests {
     }
     client.subscriptions++;
     this.#counts.add(userId);
+    this.#options.onSubscriptions?.(1);
     let held = true;
     return () => {
       if (!held) return;
       held = false;
       client.subscriptions--;
       this.#counts.remove(userId);
+      this.#options.onSubscriptions?.(-1);
     };
   }
 

@@ -1,0 +1,231 @@
+/**
+ * What the processes are doing, for those who watch. While nobody does, a process counts only what rarely happens, and
+ * sends nothing: HEAD, which its relay sends in any case, says when samples are wanted. Then it counts requests and
+ * cached calls, and gives the store a sample a second.
+ */
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { type Cache, type GroupHead, LOG_GROUP, type Outcome } from '../../engine/cache/index.js';
+import type { Sql, Transactor } from '../../engine/postgres/index.js';
+import { SECOND } from '../../std/time.js';
+import type { RequestMetrics } from '../request-metrics.js';
+import type { ActivityMessage } from './activity-message.js';
+import { everySecond } from './every-second.js';
+import { IntervalCounts, Ring } from './interval-counts.js';
+import { type HealthEvents, ProcessHealth } from './process-health.js';
+import { type Gauges, MAX_POLICIES, type MissSample, type ProcessIdentity, type Sample, sampleText } from './sample.js';
+import { Watching } from './watching.js';
+
+/** After the last tick that said that samples are wanted. */
+const WANTED_MS = 3 * SECOND;
+/** Of each policy. */
+const MAX_LAST_MISSES = 20;
+/** Samples of this process between two messages. */
+const MAX_OWN_SAMPLES = 5;
+
+export interface ActivityOptions {
+  readonly version: string;
+  readonly cache: () => Cache;
+  readonly transactor: () => Transactor;
+  readonly maxLoads: number;
+  readonly maxWrites: number;
+  /** On a connection apart from those of requests. */
+  readonly sql: () => Sql;
+}
+
+type Watcher = (message: ActivityMessage) => void;
+
+export class Activity {
+  readonly #options: ActivityOptions;
+  readonly #process: ProcessIdentity;
+  readonly #health = new ProcessHealth((heads) => this.#onTick(heads));
+  readonly #watchers = new Set<Watcher>();
+  #watching: Watching | undefined;
+  #ownSamples: Sample[] = [];
+  #wantedUntilMs = 0;
+  #counts: IntervalCounts | undefined;
+  #countedFrom = { ms: 0, roundTrips: 0, reads: 0 };
+  #stopSampling: (() => void) | undefined;
+  /** Bounded by MAX_POLICIES. */
+  #lastMisses = new Map<string, Ring<MissSample>>();
+  #closed = false;
+  /** Subscriptions that are open on this process. */
+  subscriptions = 0;
+
+  constructor(options: ActivityOptions) {
+    this.#options = options;
+    const startedAtMs = Math.round(Date.now() - performance.now());
+    this.#process = {
+      ...{ id: randomUUID(), host: hostname(), pid: process.pid, version: options.version, startedAtMs },
+    };
+  }
+
+  get processId(): string {
+    return this.#process.id;
+  }
+
+  /** To be called with these events, whether somebody watches or not. */
+  get events(): HealthEvents {
+    return this.#health.events;
+  }
+
+  /** Called for each cached call. */
+  outcome(outcome: Outcome): void {
+    this.#counts?.outcome(outcome);
+  }
+
+  /** Called for each statement of requests and loads. */
+  statement(): void {
+    if (this.#counts !== undefined) this.#counts.sqlStatements++;
+  }
+
+  /** Counts requests besides. */
+  around(requests: RequestMetrics): RequestMetrics {
+    return {
+      ...requests,
+      answered: (request) => {
+        requests.answered(request);
+        this.#counts?.answered(request);
+      },
+    };
+  }
+
+  /** Calls `watcher` about once a second with the activity of all processes. @returns what ends it */
+  watch(watcher: Watcher): () => void {
+    this.#watchers.add(watcher);
+    if (!this.#closed) {
+      this.#begin();
+      this.#watching ??= this.#beginWatching();
+    }
+    return () => {
+      if (this.#watchers.delete(watcher) && this.#watchers.size === 0) this.#endWatching();
+    };
+  }
+
+  /** The last misses of a policy on this process since somebody began to watch, newest first. */
+  lastMisses(policy: string): readonly MissSample[] {
+    return [...(this.#lastMisses.get(policy)?.items ?? [])].reverse();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#endWatching();
+    this.#end();
+  }
+
+  #beginWatching(): Watching {
+    const { cache, sql } = this.#options;
+    return new Watching({
+      process: this.#process.id,
+      cache: cache(),
+      sql,
+      groups: () => this.#health.groups,
+      ownSamples: () => this.#ownSamples.splice(0),
+      tell: (message) => {
+        for (const watcher of this.#watchers) watcher(message);
+      },
+    });
+  }
+
+  #endWatching(): void {
+    this.#watching?.stop();
+    this.#watching = undefined;
+    this.#ownSamples = [];
+  }
+
+  #onTick(heads: readonly GroupHead[]): void {
+    const wanted = heads.some(({ group, head }) => group === LOG_GROUP && head.samplesWanted === true);
+    if (!wanted || this.#closed) return;
+    this.#wantedUntilMs = performance.now() + WANTED_MS;
+    this.#begin();
+  }
+
+  #begin(): void {
+    if (this.#stopSampling !== undefined) return;
+    this.#lastMisses = new Map();
+    this.#countAfresh();
+    this.#stopSampling = everySecond(0, () => this.#sample());
+  }
+
+  #end(): void {
+    this.#stopSampling?.();
+    this.#stopSampling = undefined;
+    this.#counts = undefined;
+  }
+
+  #countAfresh(): void {
+    const cache = this.#options.cache();
+    this.#counts = new IntervalCounts((miss) => this.#noteMiss(miss));
+    const { roundTrips } = cache.store.inspection;
+    this.#countedFrom = { ms: performance.now(), roundTrips, reads: cache.state.storeReads };
+  }
+
+  #noteMiss(miss: MissSample): void {
+    let ring = this.#lastMisses.get(miss.policy);
+    if (ring === undefined) {
+      if (this.#lastMisses.size >= MAX_POLICIES) return;
+      ring = new Ring(MAX_LAST_MISSES);
+      this.#lastMisses.set(miss.policy, ring);
+    }
+    ring.put(miss);
+  }
+
+  #sample(): void {
+    const watched = this.#watching !== undefined;
+    if (!watched && performance.now() > this.#wantedUntilMs) {
+      this.#end();
+      return;
+    }
+    const sample = this.#take(this.#counts as IntervalCounts); // it counts while it samples
+    this.#countAfresh();
+    if (watched && this.#ownSamples.length < MAX_OWN_SAMPLES) this.#ownSamples.push(sample);
+    const { store } = this.#options.cache();
+    store.samples.add(sampleText(sample)).catch(() => {}); // then others see less
+  }
+
+  #take(counts: IntervalCounts): Sample {
+    const { store, state } = this.#options.cache();
+    const { ms, roundTrips, reads } = this.#countedFrom;
+    const { outageReason, openBreakers } = store.inspection;
+    const { sqlStatements, sqlStatementsSaved, operations, policies, misses, rateLimited, rateLimitedCallers } = counts;
+    return {
+      process: this.#process,
+      atMs: Date.now(),
+      intervalMs: Math.round(performance.now() - ms),
+      gauges: this.#gauges(),
+      work: {
+        sqlStatements,
+        sqlStatementsSaved,
+        redisRoundTrips: store.inspection.roundTrips - roundTrips,
+        redisReads: store.kind === 'memory' ? 0 : state.storeReads - reads,
+      },
+      operations,
+      policies,
+      misses,
+      health: {
+        ...this.#health.totals,
+        ...{ outageMs: store.outageMs(), outageReason, breakersOpen: openBreakers, rateLimited, rateLimitedCallers },
+      },
+      relay: this.#health.relay,
+    };
+  }
+
+  #gauges(): Gauges {
+    const { cache, transactor, maxLoads, maxWrites } = this.#options;
+    const { near, loads } = cache().state;
+    const writes = transactor().state;
+    return {
+      memoryEntries: near?.entries ?? 0,
+      memoryBytes: near?.bytes ?? 0,
+      memoryMaxBytes: cache().memory.maxBytes,
+      heapBytes: process.memoryUsage().heapUsed,
+      loadsRunning: loads.running,
+      loadsWaiting: loads.waiting,
+      maxLoads,
+      writesRunning: writes.running,
+      writesWaiting: writes.waiting,
+      maxWrites,
+      subscriptions: this.subscriptions,
+    };
+  }
+}

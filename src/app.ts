@@ -53,6 +53,7 @@ export interface AppOptions
       | 'timeLimits'
       | 'compression'
       | 'loggedRequests'
+      | 'slowOperationMs'
       | 'knownOperations'
     > {
   /** Builds what the API reads and writes through. Default `createCore`; the benchmark measures others beside it. */
@@ -65,7 +66,8 @@ export interface AppOptions
   readonly rateLimit?: (RatePointsOptions & { readonly points: number; readonly seconds: number }) | undefined;
 }
 
-export interface App extends Core {
+export interface App extends Omit<Core, 'readiness'> {
+  readonly readiness: ServerOptions['readiness'];
   readonly server: FastifyInstance;
   readonly schema: GraphQLSchema;
   readonly taskEvents: TaskEvents;
@@ -78,22 +80,25 @@ export async function createApp(options: AppOptions): Promise<App> {
   const { makeCore = createCore } = options;
   const core = makeCore(options);
   const taskEvents = new TaskEvents({ ...core, store: options.store });
-  const { schema } = createSchema({ ...core, store: options.store, taskEvents, guardRoots: options.checkCoverage });
-  const onSubscriptions = (change: 1 | -1) => {
-    core.activity.subscriptions += change;
-  };
+  const { schema, policies } = createSchema({
+    ...core,
+    store: options.store,
+    taskEvents,
+    guardRoots: options.checkCoverage,
+  });
+  core.cache.declare(policies.map(({ name }) => name));
   const { ratePoints, rateLimits } = rateLimiting(options, core);
   let stopping = false;
+  const readiness = async () => ({ ...(await core.readiness()), stopping });
   const server = await createServer({
     ...options,
     ...core,
-    readiness: async () => ({ ...(await core.readiness()), stopping }),
+    readiness,
     schema,
     verifyToken: verifierOf(options, core, rateLimits),
     verifyClaims: options.verifyToken,
     requireUser,
     rateLimits,
-    onSubscriptions,
   });
   try {
     await ratePoints?.ready();
@@ -109,6 +114,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     server,
     schema,
     taskEvents,
+    readiness,
     drain() {
       stopping = true;
     },

@@ -31,13 +31,22 @@ import {
   postgresOutbox,
   type Relay,
   requireTriggers,
+  type SlowStatements,
 } from './engine/postgres/index.js';
-import { databaseIn, type OutageListener, type RedisPlace, RedisStore, withTimeout } from './engine/redis/index.js';
+import {
+  databaseIn,
+  failureReason,
+  type OutageListener,
+  type RedisPlace,
+  RedisStore,
+  withTimeout,
+} from './engine/redis/index.js';
 import { ERROR_CODES } from './graphql/errors.js';
 import { Activity, RELAY_EVENTS } from './platform/activity/index.js';
 import { ConfigError } from './platform/config-error.js';
+import { version } from './platform/config-words.js';
 import type { Log } from './platform/log.js';
-import { createMetrics, version } from './platform/metrics.js';
+import { createMetrics } from './platform/metrics.js';
 import { shared } from './std/shared.js';
 import { SECOND } from './std/time.js';
 
@@ -107,10 +116,14 @@ export interface CoreOptions extends Pick<CacheOptions, 'fencePolicy' | 'maxLoad
   /** Listeners in addition to the core's own. */
   readonly events?: CacheEvents;
   readonly onStatement?: (text: string) => void;
+  /** Statements that take as long are logged, in ms; 0: none. Default: none. */
+  readonly slowStatementMs?: number;
   /** Time limit of one read statement. Default: see engine/postgres/database.ts. */
   readonly readTimeoutMs?: number;
 }
 
+/** In characters. */
+const MAX_LOGGED_SQL = 4000;
 const STATISTICS_EVERY_MS = 10 * SECOND;
 /** Time limit of `select 1` in the readiness check. */
 const READINESS_MS = 2 * SECOND;
@@ -122,14 +135,14 @@ export function createCore(options: CoreOptions) {
   const coverage = options.checkCoverage ? new Coverage(allRowSets) : undefined;
   const db = openCoreDatabase(options, coverage, () => activity.statement());
   const background = new BackgroundConnection(options.databaseUrl);
-  const metrics = createMetrics(() => cached.cache, ERROR_CODES);
+  const pools = () => withQueue(db.pools, cached.transactor.state.waiting);
+  const metrics = createMetrics({ cache: () => cached.cache, pools, errorCodes: ERROR_CODES });
   const statistics = new Statistics({ store, clock: systemClock });
   const activity: Activity = new Activity({
     version,
     cache: () => cached.cache,
-    transactor: () => cached.transactor,
+    pools,
     maxLoads: options.maxLoads ?? DEFAULT_MAX_LOADS,
-    maxWrites: db.maxWrites,
     sql: () => background.sql,
   });
   const own = coreListeners({ statistics, activity, log });
@@ -150,7 +163,7 @@ export function createCore(options: CoreOptions) {
   return {
     db,
     ...cached,
-    metrics: { ...metrics, requests: activity.around(metrics.requests) },
+    metrics: activity.around(metrics),
     activity,
     /** For statements outside requests. */
     background: () => background.sql,
@@ -170,8 +183,13 @@ export function createCore(options: CoreOptions) {
   };
 }
 
+/** Writes wait in a queue in front of their pool. */
+function withQueue({ read, write }: MainDatabase['pools'], waiting: number): MainDatabase['pools'] {
+  return { read, write: { ...write, waiting: write.waiting + waiting } };
+}
+
 function openCoreDatabase(
-  { databaseUrl, readTimeoutMs, onStatement }: CoreOptions,
+  { databaseUrl, readTimeoutMs, onStatement, slowStatementMs = 0, log }: CoreOptions,
   coverage: Coverage | undefined,
   counted: () => void,
 ): MainDatabase {
@@ -179,6 +197,7 @@ function openCoreDatabase(
     url: databaseUrl,
     readTimeoutMs,
     signal: loadSignal,
+    slow: slowStatementMs > 0 && log.isLevelEnabled('warn') ? slowStatements(slowStatementMs, log) : undefined,
     onStatement: (text) => {
       Tracer.statement();
       counted();
@@ -186,6 +205,15 @@ function openCoreDatabase(
       coverage?.check(text);
     },
   });
+}
+
+/** Values of a statement are not part of its text. */
+function slowStatements(fromMs: number, log: Log): SlowStatements {
+  const report: SlowStatements['report'] = ({ text, ms }) => {
+    const statement = text.length > MAX_LOGGED_SQL ? `${text.slice(0, MAX_LOGGED_SQL)}…` : text;
+    log.warn({ statement, ms: Math.round(ms) }, 'slow statement');
+  };
+  return { fromMs, report };
 }
 
 /** The address leads to another database; open connections may still lead to the previous one. */
@@ -258,21 +286,9 @@ function readinessCheck(background: BackgroundConnection, store: Store, relay: R
 }
 
 /** What /readyz says: it is open to everyone who can reach the server, so the rest of a reason is in the log only. */
-const SHOWN_REASONS: readonly (readonly [RegExp, string])[] = [
-  [/WRONGPASS/, 'WRONGPASS: the user name or the password is wrong'],
-  [/NOAUTH/, 'NOAUTH: a password is required'],
-  [/NOPERM/, 'NOPERM: the user lacks rights'],
-  [/certificate|altnames|CERT_/i, 'its certificate is not trusted'],
-  [/sentinel/i, 'no Sentinel answers'],
-  [/ENOTFOUND|EAI_AGAIN/, 'its host name is not known'],
-  [/ECONNREFUSED/, 'ECONNREFUSED: nothing listens there'],
-  [/ETIMEDOUT|timed out/i, 'it does not answer in time'],
-];
-
 function downOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  const shown = SHOWN_REASONS.find(([pattern]) => pattern.test(text))?.[1];
-  return `down: ${shown ?? 'there is no connection; the log says why'}`;
+  return `down: ${failureReason(text).shown ?? 'there is no connection; the log says why'}`;
 }
 
 function stateOf(head: Head, relay: Relay): string {

@@ -14,13 +14,17 @@ import { DEMO_OWNER } from './development/demo/owner.js';
 import type { Services } from './development/services.js';
 import { SERVER_CONNECTIONS } from './engine/postgres/index.js';
 import { tolerateClosedOutput } from './platform/closed-output.js';
-import { type Config, readConfig } from './platform/config.js';
+import { type Config, isProduction, readConfig } from './platform/config.js';
 import { ConfigError } from './platform/config-error.js';
+import { configInWords } from './platform/config-words.js';
+import { reportFailedStart } from './platform/failed-start.js';
 import { createLog, type Log } from './platform/log.js';
+import type { Address } from './platform/observation-config.js';
 import { Interrupted, Shutdown } from './platform/shutdown.js';
 import { signToken, type TokenOptions, tokenVerifier } from './server/auth/tokens.js';
 import { consoleBundle } from './server/http/console-bundle.js';
 import { CONSOLE_PATH } from './server/http/console-page.js';
+import { createMetricsServer } from './server/metrics-server.js';
 import { readManifest } from './server/operations/persisted-documents.js';
 
 /** Fraction of hits that are compared with Postgres. */
@@ -35,17 +39,31 @@ const NO_SUCH_ADDRESS: ReadonlySet<string> = new Set(['ENOTFOUND', 'EAI_AGAIN', 
 tolerateClosedOutput();
 
 let shutdown: Shutdown | undefined;
+let logStop = () => {};
 try {
   const config = readConfig(process.env);
   const log = createLog(config.logLevel);
   shutdown = new Shutdown(config.shutdown, log);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void exit());
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(signal, log));
+  if (config.environment === 'production') process.on('uncaughtException', (error) => endOfProcess(error, log));
+  log.info(configInWords(config), 'starting');
   await start(config, log, shutdown);
 } catch (error) {
   // A start that is interrupted may fail, because what it uses is stopped.
   if (!(error instanceof Interrupted) && shutdown?.begun !== true) {
-    console.error(error instanceof ConfigError ? error.message : error);
+    reportFailedStart(error, { production: isProduction(process.env) });
     process.exitCode = 1;
+  }
+  await exit();
+}
+
+async function stop(reason: NodeJS.Signals, log: Log): Promise<void> {
+  const startedMs = performance.now();
+  if (shutdown?.begun !== true) {
+    logStop = () => {
+      const ms = Math.round(performance.now() - startedMs);
+      log.info({ reason, ms, upSeconds: Math.round(process.uptime()) }, 'stopped');
+    };
   }
   await exit();
 }
@@ -53,14 +71,22 @@ try {
 /** Exits even if something keeps the event loop alive, such as the channel to a parent process. */
 async function exit(): Promise<void> {
   const clean = await (shutdown?.end() ?? true);
+  logStop();
   process.exit(clean ? process.exitCode : 1);
+}
+
+function endOfProcess(error: unknown, log: Log): void {
+  log.fatal({ err: error }, 'uncaught exception');
+  process.exit(1);
 }
 
 async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void> {
   await checkDriver();
   const production = config.environment === 'production';
   const persistedDocuments = await readPersistedDocuments(config);
-  await requireFreePort(config);
+  const places = placesOf(config);
+  await requireFreePort(places.api);
+  if (places.metrics !== undefined) await requireFreePort(places.metrics);
   if (config.databaseUrl !== undefined) {
     await checkDatabase(config.databaseUrl, log, { migrates: !production, connections: SERVER_CONNECTIONS });
   }
@@ -81,14 +107,22 @@ async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void
     ...(token !== undefined && { explorer: { token, document: EXAMPLE_QUERY } }),
     ...(config.console && { console: { token, document: EXAMPLE_QUERY, bundle: consoleBundle } }),
   });
+  const metricsServer = createMetricsServer(app);
   shutdown.add({
     drain: () => app.drain(),
-    stop: () => app.close(),
+    async stop() {
+      await app.close(); // the metrics show it until it has ended
+      await metricsServer.close();
+    },
     cut: () => app.server.server.closeAllConnections(),
   });
-  const url = await listen(app.server, config);
-  if (production) log.info({ url }, 'listening');
-  else printAddresses(url, services, { ...config, token });
+  const metricsUrl = places.metrics && (await listen(metricsServer, places.metrics));
+  const url = await listen(app.server, places.api);
+  if (production) log.info({ url, ...(metricsUrl !== undefined && { metricsUrl }) }, 'listening');
+  else {
+    const consoleUrl = config.console ? `${url}${CONSOLE_PATH}` : undefined;
+    printAddresses({ url, metricsUrl, consoleUrl }, services, token);
+  }
 }
 
 async function readPersistedDocuments({
@@ -123,6 +157,8 @@ function appOptions(config: Config, { databaseUrl, redis, redisGroup: group }: S
     production,
     compression: config.compression,
     loggedRequests: config.loggedRequests,
+    slowOperationMs: config.slowOperationMs,
+    slowStatementMs: config.slowStatementMs,
     knownOperations: config.knownOperations,
     introspection: config.introspection,
     ...config.access,
@@ -131,13 +167,21 @@ function appOptions(config: Config, { databaseUrl, redis, redisGroup: group }: S
   };
 }
 
+interface Addresses {
+  readonly url: string;
+  readonly metricsUrl: string | undefined;
+  readonly consoleUrl: string | undefined;
+}
+
 function printAddresses(
-  url: string,
+  { url, metricsUrl, consoleUrl }: Addresses,
   { described }: Services,
-  { console: hasConsole, token }: Pick<Config, 'console'> & { token: string | undefined },
+  token: string | undefined,
 ): void {
   console.log(`API       ${url}/graphql
-Explorer  ${url}/${hasConsole ? `\nConsole   ${url}${CONSOLE_PATH}` : ''}
+Explorer  ${url}/
+Console   ${consoleUrl ?? 'off (CONSOLE)'}
+Metrics   ${metricsUrl ?? url}/metrics
 Postgres  ${described.postgres}
 Redis     ${described.redis}
 Token     ${token}`);
@@ -166,10 +210,22 @@ async function demoToken(databaseUrl: string, tokens: Parameters<typeof signToke
   return owner && (await signToken({ ...tokens, scopes: DEMO_SCOPES }, owner, '12h'));
 }
 
+/** What a server listens on, with the names of the variables that say where. */
+interface Place extends Address {
+  readonly portName: 'PORT' | 'METRICS_PORT';
+  readonly hostName: 'HOST' | 'METRICS_HOST';
+}
+
+function placesOf({ host, port, metricsAddress }: Config): { api: Place; metrics: Place | undefined } {
+  const metrics =
+    metricsAddress && ({ ...metricsAddress, portName: 'METRICS_PORT', hostName: 'METRICS_HOST' } as const);
+  return { api: { host, port, portName: 'PORT', hostName: 'HOST' }, metrics };
+}
+
 /** Told at once, and not when the database and the demo data are ready. @throws ConfigError */
-async function requireFreePort(config: Config): Promise<void> {
+async function requireFreePort(place: Place): Promise<void> {
   const probe = createServer();
-  await listenAs(config, async (at) => {
+  await listenAs(place, async (at) => {
     probe.listen(at);
     await once(probe, 'listening');
   });
@@ -177,13 +233,13 @@ async function requireFreePort(config: Config): Promise<void> {
   await once(probe, 'close');
 }
 
-function listen(server: FastifyInstance, config: Config): Promise<string> {
-  return listenAs(config, (at) => server.listen(at));
+function listen(server: FastifyInstance, place: Place): Promise<string> {
+  return listenAs(place, (at) => server.listen(at));
 }
 
-/** @throws ConfigError if HOST or PORT cannot be had */
+/** @throws ConfigError if host or port cannot be had */
 async function listenAs<T>(
-  { host: given, port }: Config,
+  { host: given, port, portName, hostName }: Place,
   open: (at: { host: string; port: number }) => Promise<T>,
 ): Promise<T> {
   // For the name `localhost`, Fastify opens a server for each of its addresses. All but the first have neither the
@@ -193,8 +249,10 @@ async function listenAs<T>(
     return await open({ host, port });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EADDRINUSE') throw new ConfigError(`PORT: expected a free port, but ${port} is in use on ${host}`);
+    if (code === 'EADDRINUSE') {
+      throw new ConfigError(`${portName}: expected a free port, but ${port} is in use on ${host}`);
+    }
     if (code === undefined || !NO_SUCH_ADDRESS.has(code)) throw error;
-    throw new ConfigError(`HOST: expected a name or address of this machine, got ${host} (${code})`);
+    throw new ConfigError(`${hostName}: expected a name or address of this machine, got ${host} (${code})`);
   }
 }

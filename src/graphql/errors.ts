@@ -144,11 +144,11 @@ export const ERROR_CODES: readonly string[] = [...SHOWN, INTERNAL];
 /** Hides internal errors from clients. They get a request id; the log contains it with the cause. */
 export class ErrorMask {
   readonly #log: Log;
-  readonly #onError: (code: string) => void;
+  readonly #onError: (code: string, cause: unknown) => void;
   readonly #requestIds = new WeakMap<object, string>();
 
-  /** @param onError called for each error that is sent */
-  constructor(log: Log, onError: (code: string) => void) {
+  /** @param onError called for each error that is sent, with what a resolver or stage has thrown */
+  constructor(log: Log, onError: (code: string, cause: unknown) => void) {
     this.#log = log;
     this.#onError = onError;
   }
@@ -161,7 +161,7 @@ export class ErrorMask {
   /** For Apollo's `formatError`. */
   readonly format = (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
     const shown = this.#shown(formatted, error);
-    this.#onError(String(shown.extensions?.['code'] ?? INTERNAL));
+    this.#onError(String(shown.extensions?.['code'] ?? INTERNAL), causeOf(error));
     return shown;
   };
 

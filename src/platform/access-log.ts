@@ -1,17 +1,37 @@
-/** Writes a line into the log for a share of the requests to the API. */
+/** Log lines about requests to the API: for a share of them, and for those that took long. */
 import type { Log } from './log.js';
 import type { RequestMetrics } from './request-metrics.js';
 
-/** @param share 0 to 1 of all requests, drawn at random */
-export function withAccessLog(requests: RequestMetrics, log: Log, share: number): RequestMetrics {
-  if (share === 0 || !log.isLevelEnabled('info')) return requests;
+export interface RequestLogOptions {
+  /** Of all requests, drawn at random: 0 to 1. */
+  readonly share: number;
+  /** Requests that take as long are logged as slow, ms. 0: none. */
+  readonly slowMs: number;
+}
+
+export function withRequestLog(
+  requests: RequestMetrics,
+  log: Log,
+  { share, slowMs }: RequestLogOptions,
+): RequestMetrics {
+  const sampled = log.isLevelEnabled('info') ? share : 0;
+  const slowFromMs = slowMs > 0 && log.isLevelEnabled('warn') ? slowMs : Number.POSITIVE_INFINITY;
+  if (sampled === 0 && slowFromMs === Number.POSITIVE_INFINITY) return requests;
   return {
     ...requests,
     answered(request) {
       requests.answered(request);
-      if (share < 1 && Math.random() >= share) return;
-      const { id: requestId, operation, as: answered, status, ms } = request;
-      log.info({ requestId, operation, answered, status, ms: Math.round(ms * 100) / 100 }, 'request');
+      const isSlow = request.ms >= slowFromMs;
+      if (!isSlow && (sampled === 0 || (sampled < 1 && Math.random() >= sampled))) return;
+      const { id: requestId, operation, caller, as: answered, status, ms } = request;
+      const line = { requestId, operation, answered, status, ms: Math.round(ms * 100) / 100 };
+      if (isSlow) log.warn({ ...line, viewer: viewerOf(caller) }, 'slow operation');
+      else log.info(line, 'request');
     },
   };
+}
+
+/** Undefined for a caller without a token. */
+function viewerOf(caller: string | undefined): string | undefined {
+  return /^viewer:(.*)$/s.exec(caller ?? '')?.[1];
 }

@@ -7,6 +7,12 @@ import { ConnectionUrlError, parseConnectionUrl } from '../engine/postgres/index
 import { databaseIn, type RedisPlace } from '../engine/redis/index.js';
 import { type AccessConfig, accessConfig, accessFaults, accessVariables } from './access-config.js';
 import { ConfigError } from './config-error.js';
+import {
+  type ObservationConfig,
+  observationConfig,
+  observationFaults,
+  observationVariables,
+} from './observation-config.js';
 import { type Environment, withSecretFiles } from './secret-files.js';
 import type { ShutdownLimits } from './shutdown.js';
 import { subscriptionConfig, subscriptionVariables } from './subscription-config.js';
@@ -122,10 +128,11 @@ export const variables = z.object({
   JWT_ISSUER: z.string().min(1).default('tasks-api'),
   JWT_AUDIENCE: z.string().min(1).default('tasks-api'),
   ...accessVariables,
+  ...observationVariables,
   ...subscriptionVariables,
 });
 
-export interface Config {
+export interface Config extends ObservationConfig {
   readonly environment: 'development' | 'test' | 'production';
   readonly host: string;
   readonly port: number;
@@ -173,6 +180,11 @@ export interface Config {
   readonly subscriptionLimits: Partial<SubscriptionLimits>;
 }
 
+/** Also for what cannot be read as a whole. */
+export function isProduction(env: Environment): boolean {
+  return env['NODE_ENV'] === 'production';
+}
+
 /** @throws ConfigError that names every faulty variable and what was expected */
 export function readConfig(env: Environment): Config {
   // `FOO=` in an env file means that the variable is not set.
@@ -183,6 +195,7 @@ export function readConfig(env: Environment): Config {
     ...(parsed.success ? [] : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)),
     ...missingInProduction(given),
     ...(parsed.success ? sizeFaults(parsed.data) : []),
+    ...(parsed.success ? observationFaults(parsed.data, { host: parsed.data.HOST, port: parsed.data.PORT }) : []),
     ...conflicts(given),
     ...databaseFaults(given),
     ...accessFaults(given),
@@ -222,11 +235,12 @@ function configOf(v: z.infer<typeof variables>): Config {
     audience: v.JWT_AUDIENCE,
     access: accessConfig(v, v.NODE_ENV === 'production'),
     subscriptionLimits: subscriptionConfig(v),
+    ...observationConfig(v, v.HOST),
   });
 }
 
 function missingInProduction(given: Environment): string[] {
-  if (given['NODE_ENV'] !== 'production') return [];
+  if (!isProduction(given)) return [];
   const faults: string[] = [];
   if (given['DATABASE_URL'] === undefined) faults.push('DATABASE_URL: required in production');
   if (!['REDIS_URL', 'REDIS_CLUSTER_NODES', 'REDIS_SENTINELS'].some((name) => given[name] !== undefined)) {

@@ -2,34 +2,47 @@
  * What an operator watches, in Prometheus's text format: the process, requests, the cache, and documents that the
  * manifest lacks.
  */
-import { createRequire } from 'node:module';
-import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { Cache, CacheEvents } from '../engine/cache/index.js';
 import { cacheMetrics } from '../engine/metrics/index.js';
-import type { FenceEvents, RelayEvents } from '../engine/postgres/index.js';
+import type { FenceEvents, PoolState, RelayEvents } from '../engine/postgres/index.js';
 import { shared } from '../std/shared.js';
+import { version } from './config-words.js';
 import { buildInfo, type RequestMetrics, requestMetrics } from './request-metrics.js';
+
+/** Of this process. */
+export interface OpenConnections {
+  readonly websockets: number;
+  readonly subscriptions: number;
+}
+
+export interface MetricsOptions {
+  /** Called when the metrics are read. */
+  readonly cache: () => Cache;
+  /** Called when the metrics are read. */
+  readonly pools: () => Readonly<Record<'read' | 'write', PoolState>>;
+  /** Of all errors that clients are sent. */
+  readonly errorCodes: Iterable<string>;
+}
 
 export interface Metrics {
   readonly events: CacheEvents & RelayEvents & FenceEvents;
   /** A document ran that is not in the manifest. */
   unlistedDocument(): void;
   readonly requests: RequestMetrics;
+  /** From now on the metrics show what is open. */
+  watchConnections(open: () => OpenConnections): void;
   readonly contentType: string;
   text(): Promise<string>;
 }
 
-/** Next to the folder of the sources, and of the build. */
-export const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
-
-/**
- * @param cache called when the metrics are read
- * @param errorCodes of all errors that clients are sent
- */
-export function createMetrics(cache: () => Cache, errorCodes: Iterable<string>): Metrics {
+export function createMetrics({ cache, pools, errorCodes }: MetricsOptions): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   buildInfo(registry, version);
+  poolGauges(registry, pools);
+  let open = (): OpenConnections => ({ websockets: 0, subscriptions: 0 });
+  connectionGauges(registry, () => open());
   const unlisted = new Counter({
     name: 'graphql_unlisted_documents_total',
     help: 'Requests with documents that the manifest lacks.',
@@ -39,7 +52,44 @@ export function createMetrics(cache: () => Cache, errorCodes: Iterable<string>):
     events: cacheMetrics(registry, cache),
     unlistedDocument: () => unlisted.inc(),
     requests: requestMetrics(registry, errorCodes),
+    watchConnections: (watched) => {
+      open = watched;
+    },
     contentType: registry.contentType,
     text: shared(() => registry.metrics()),
   };
+}
+
+function poolGauges(registry: Registry, pools: MetricsOptions['pools']): void {
+  const gauge = (name: string, help: string, of: (pool: PoolState) => number) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ['pool'],
+      registers: [registry],
+      collect() {
+        for (const [pool, state] of Object.entries(pools())) this.set({ pool }, of(state));
+      },
+    });
+  gauge('tasks_postgres_pool_connections', 'The most connections to Postgres that a pool opens.', ({ size }) => size);
+  gauge('tasks_postgres_pool_in_use', 'Connections to Postgres in use, by pool.', ({ inUse }) => inUse);
+  gauge(
+    'tasks_postgres_pool_waiting',
+    'Statements, or transactions that write, that wait for a connection to Postgres.',
+    ({ waiting }) => waiting,
+  );
+}
+
+function connectionGauges(registry: Registry, open: () => OpenConnections): void {
+  const gauge = (name: string, help: string, of: (open: OpenConnections) => number) =>
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(of(open()));
+      },
+    });
+  gauge('tasks_websockets_open', 'WebSockets that are open.', ({ websockets }) => websockets);
+  gauge('tasks_subscriptions_open', 'Subscriptions that are open.', ({ subscriptions }) => subscriptions);
 }

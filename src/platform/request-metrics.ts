@@ -10,6 +10,13 @@ export type AnsweredAs = 'kept' | 'known' | 'apollo';
 /** `kept`: a response that was made before. Else where the values of the operation came from. */
 export type AnsweredFrom = 'kept' | ReadFrom;
 
+/**
+ * Which limit a caller has reached: of points for a viewer, for a caller without a token, for an address, for new users
+ * of an address; or of processing time.
+ */
+export const RATE_LIMIT_NAMES = ['viewer', 'anonymous', 'address', 'new-users', 'time'] as const;
+export type RateLimitName = (typeof RATE_LIMIT_NAMES)[number];
+
 export interface AnsweredRequest {
   /** As in its header x-request-id. */
   readonly id: string;
@@ -32,6 +39,8 @@ export interface RequestMetrics {
   answered(request: AnsweredRequest): void;
   /** An error with this code is sent. */
   error(code: string): void;
+  /** An error is sent because this limit is reached. */
+  rateLimited(limit: RateLimitName): void;
 }
 
 /** Clients choose the names. Further ones, and long ones, are counted as OTHER, which is no name in GraphQL. */
@@ -60,11 +69,19 @@ export function requestMetrics(registry: Registry, codes: Iterable<string>): Req
     registers,
   });
   for (const code of codes) errors.inc({ code }, 0);
+  const limited = new Counter({
+    name: 'tasks_rate_limited_total',
+    help: 'Requests and events refused because their caller has reached a limit, by limit.',
+    labelNames: ['limit'],
+    registers,
+  });
+  for (const limit of RATE_LIMIT_NAMES) limited.inc({ limit }, 0);
   const names = new OperationNames();
   return {
     answered: ({ operation, caller, as: answered, status, ms }) =>
       durations.observe({ operation: names.shown(operation, caller), answered, status }, ms / SECOND),
     error: (code) => errors.inc({ code }),
+    rateLimited: (limit) => limited.inc({ limit }),
   };
 }
 

@@ -11,10 +11,11 @@ import type { MainDatabase } from '../engine/postgres/index.js';
 import { Loads, type MakeLoads } from '../graphql/context.js';
 import { ErrorMask } from '../graphql/errors.js';
 import { MAX_BODY_BYTES } from '../graphql/limits.js';
-import { withAccessLog } from '../platform/access-log.js';
+import { withRequestLog } from '../platform/access-log.js';
 import { DEFAULT_HTTP_CONNECTION_LIMITS } from '../platform/http-connection-limits.js';
 import type { Log } from '../platform/log.js';
 import type { Metrics } from '../platform/metrics.js';
+import type { RequestMetrics } from '../platform/request-metrics.js';
 import type { SubscriptionLimits } from '../platform/subscription-limits.js';
 import { type AdmissionOptions, admission, type ScopeOptions } from './admission.js';
 import { decorateRequests } from './api-request.js';
@@ -49,6 +50,7 @@ import {
 } from './operations/persisted-documents.js';
 import { MAX_RESPONSE_BYTES } from './operations/response-size.js';
 import { Turns } from './operations/turns.js';
+import { limitReached } from './rate-limit/rate-limit.js';
 import { serveSubscriptions } from './websocket/subscriptions.js';
 
 const ENDPOINT = '/graphql';
@@ -75,7 +77,7 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, Sc
   /** For /readyz. */
   readonly readiness: () => Promise<Readiness>;
   /** Metrics in Prometheus's text format. */
-  readonly metrics: Pick<Metrics, 'contentType' | 'text' | 'unlistedDocument' | 'requests'>;
+  readonly metrics: Pick<Metrics, 'contentType' | 'text' | 'unlistedDocument' | 'requests' | 'watchConnections'>;
   /**
    * Whether the processing time of a caller's documents, bodies and messages is limited: see time-budget.ts. Default:
    * no.
@@ -90,12 +92,12 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, Sc
   readonly compression?: boolean;
   /** Share of requests that are logged, 0 to 1. Default: none. */
   readonly loggedRequests?: number;
+  /** Requests that take as long are logged as slow, in ms; 0: none. Default: none. */
+  readonly slowOperationMs?: number;
   /** Absent: clients send any document. */
   readonly persistedDocuments?: Pick<PersistedDocumentsOptions, 'manifest' | 'mode'>;
   /** Defaults: see subscription-limits.ts. */
   readonly subscriptionLimits?: Partial<SubscriptionLimits>;
-  /** Called when a subscription opens (1) and when it ends (-1). */
-  readonly onSubscriptions?: (change: 1 | -1) => void;
   /** Absent: no explorer. */
   readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;
   /** Absent: no console. */
@@ -105,8 +107,9 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, Sc
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
   const { log, persistedDocuments, maxResponseBytes = MAX_RESPONSE_BYTES } = options;
   const app = createFastify(options);
-  const requests = withAccessLog(options.metrics.requests, log, options.loggedRequests ?? 0);
-  const mask = new ErrorMask(log, requests.error);
+  const { loggedRequests: share = 0, slowOperationMs: slowMs = 0 } = options;
+  const requests = withRequestLog(options.metrics.requests, log, { share, slowMs });
+  const mask = errorMask(log, requests);
   answerHttpErrors(app, ENDPOINT, mask);
   const unlisted = options.metrics.unlistedDocument;
   const listed = persistedDocuments && new PersistedDocuments({ ...persistedDocuments, log, unlisted });
@@ -147,9 +150,17 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   paceRequests(app.server, { connections, addressOf: addressOf(options) });
   closePipelinedResponses(app.server);
   const limits = options.subscriptionLimits;
-  serveSubscriptions(app, ENDPOINT, { ...options, mask, documents, listed, maxResponseBytes, connections, limits });
+  const subscribing = { ...options, mask, documents, listed, maxResponseBytes, connections, limits };
+  options.metrics.watchConnections(serveSubscriptions(app, ENDPOINT, subscribing));
   addServiceRoutes(app, ENDPOINT, options);
   return app;
+}
+
+function errorMask(log: Log, requests: RequestMetrics): ErrorMask {
+  return new ErrorMask(log, (code, cause) => {
+    requests.error(code);
+    if (code === 'RATE_LIMITED') requests.rateLimited(limitReached(cause as object));
+  });
 }
 
 /** What Apollo's way and that of known operations share. */

@@ -6,6 +6,7 @@ import postgres from 'postgres';
 import { expect, test } from 'vitest';
 import type { Transaction } from '../../src/engine/postgres/executor.js';
 import { preparedIn } from '../../src/engine/postgres/pool-transaction.js';
+import { PoolWatch } from '../../src/engine/postgres/pool-watch.js';
 import { WritePool } from '../../src/engine/postgres/write-pool.js';
 
 /** One message of the protocol: its type, its length, its body. */
@@ -75,7 +76,10 @@ class ScriptedPostgres extends EventEmitter {
 function scripted() {
   const server = new ScriptedPostgres();
   const options = { socket: () => server, max: 1, fetch_types: false, prepare: false, connect_timeout: 0 };
-  const pool = new WritePool(() => postgres({ ...options, host: 'none', user: 'none', ssl: false } as object), false);
+  const pool = new WritePool(() => postgres({ ...options, host: 'none', user: 'none', ssl: false } as object), {
+    logger: false,
+    watch: new PoolWatch(1, undefined),
+  });
   return { server, db: drizzle(pool.client) };
 }
 

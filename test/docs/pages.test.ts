@@ -2,12 +2,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Cache, OutcomeKind, OutcomeReason } from '../../src/engine/cache/index.js';
+import type { OutcomeKind, OutcomeReason } from '../../src/engine/cache/index.js';
 import { ERROR_CODES } from '../../src/graphql/errors.js';
 import { variables } from '../../src/platform/config.js';
-import { createMetrics } from '../../src/platform/metrics.js';
 import { subscriptionConfig, subscriptionVariables } from '../../src/platform/subscription-config.js';
 import { DEFAULT_LIMITS } from '../../src/platform/subscription-limits.js';
+import { idleMetrics } from '../support/metrics.js';
 import { anchorsOf, codesIn, linksOf, named, PAGES, proseOf, ROOT, readPage, rowsOf, SNIPPETS } from './markdown.js';
 
 const MAX_README_WORDS = 1200;
@@ -115,9 +115,9 @@ const metricsDocumented = rowsOf(readPage('docs/operations.md').text)
   .filter((code) => /^(cache|graphql|tasks)_/.test(code));
 
 test('docs/operations.md lists every metric of the server, and no other', async () => {
-  const state = { loads: { running: 0, waiting: 0 } };
-  const metrics = createMetrics(() => ({ state, store: { outageMs: () => 0 } }) as unknown as Cache, []);
-  const own = [...(await metrics.text()).matchAll(/^# HELP ((?:cache|graphql|tasks)_\w+)/gm)].map(([, name]) => name);
+  const own = [...(await idleMetrics().text()).matchAll(/^# HELP ((?:cache|graphql|tasks)_\w+)/gm)].map(
+    ([, name]) => name,
+  );
   expect(metricsDocumented.toSorted()).toEqual(own.toSorted());
 });
 

@@ -42,7 +42,7 @@ export interface Watcher {
 const COUNTS = 'kept memory redis postgres bypassed';
 const DOCUMENT = `subscription { cacheActivity {
   at intervalMs process
-  processes { id host pid version startedAt memoryEntries memoryBytes memoryMaxBytes heapBytes loadsRunning loadsWaiting
+  processes { id host pid version startedAt memoryEntries memoryBytes memoryMaxBytes heapBytes loadsRunning loadsWaiting readsRunning readsWaiting maxReads
     maxLoads writesRunning writesWaiting maxWrites subscriptions }
   work { operations answered { ${COUNTS} } sqlStatements sqlStatementsSaved redisRoundTrips redisReads redisReadsSaved }
   operations { name count answered { ${COUNTS} } p50Ms p95Ms }

@@ -73,7 +73,7 @@ export class CacheProcess {
   @Field(() => Float, { description: 'Used JavaScript heap in bytes.' })
   heapBytes: number;
 
-  @Field(() => Int, { description: 'Loads from Postgres that run now. Each uses a connection.' })
+  @Field(() => Int, { description: 'Loads from Postgres that run now.' })
   loadsRunning: number;
 
   @Field(() => Int, { description: 'Loads that wait for one of maxLoads places.' })
@@ -82,7 +82,16 @@ export class CacheProcess {
   @Field(() => Int, { description: 'Limit of loads that run at once.' })
   maxLoads: number;
 
-  @Field(() => Int, { description: 'Transactions that write now. Each uses a connection.' })
+  @Field(() => Int, { description: 'Connections for reads that are in use.' })
+  readsRunning: number;
+
+  @Field(() => Int, { description: 'Statements that wait for one of maxReads connections.' })
+  readsWaiting: number;
+
+  @Field(() => Int, { description: 'Limit of connections for reads.' })
+  maxReads: number;
+
+  @Field(() => Int, { description: 'Connections for writes that are in use, each by a transaction.' })
   writesRunning: number;
 
   @Field(() => Int, { description: 'Transactions that wait for one of maxWrites connections.' })

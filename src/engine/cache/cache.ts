@@ -31,6 +31,8 @@ import { Unawaited } from './unawaited.js';
 import { type WrittenFills, type WrittenValue, WrittenValues } from './written-values.js';
 
 export const DEFAULT_MAX_LOADS = 10;
+/** Far more than an application declares. */
+const MAX_DECLARED = 1000;
 
 export interface CacheOptions {
   readonly store: Store;
@@ -64,6 +66,7 @@ export class Cache {
   readonly #fencing: Fencing;
   readonly #written: WrittenValues;
   readonly #unawaited = new Unawaited();
+  readonly #declared = new Set<string>();
 
   constructor(options: CacheOptions) {
     const { store, events = {}, clock = systemClock, random = Math.random, wrapLoad, monitorShare = 0 } = options;
@@ -72,7 +75,7 @@ export class Cache {
     const reads = new StoreReads({ store, near, clock });
     const unawaited = this.#unawaited;
     const names = new CallNames(store);
-    const runner = new LoadRunner(queue, wrapLoad);
+    const runner = new LoadRunner({ queue, wrapLoad, events, clock });
     const flights = new Flights({ store, names, near, queue, clock, random, events, unawaited, runner });
     const monitor = new Monitor({ store, clock, events });
     this.store = store;
@@ -93,6 +96,16 @@ export class Cache {
   /** Entries in process memory; loads running and waiting; how often the store was read so far. */
   get state() {
     return { near: this.#near?.size, loads: this.#queue.state, storeReads: this.#reads.sent };
+  }
+
+  /** Names of policies that are known before their first call: metrics have their samples from the start. */
+  get declared(): ReadonlySet<string> {
+    return this.#declared;
+  }
+
+  /** Adds to `declared`, up to 1000 names. */
+  declare(names: Iterable<string>): void {
+    for (const name of names) if (this.#declared.size < MAX_DECLARED) this.#declared.add(name);
   }
 
   /**
@@ -204,7 +217,9 @@ export class Cache {
     fn: (...args: Args) => R,
     policy: MemoizePolicy<Args>,
   ): Memoized<Args, R> {
-    return memoized(this, name, fn, policy);
+    const cached = memoized(this, name, fn, policy);
+    this.declare([name]);
+    return cached;
   }
 
   /**

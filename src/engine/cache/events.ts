@@ -44,18 +44,26 @@ export interface Outcome {
   readonly roundTrips: readonly number[];
 }
 
+/** A step at which the store can fail. */
+export type StoreStep = 'read' | 'fill' | 'fence' | 'release' | 'refresh' | 'validate';
+
+/** See `CacheEvents.checked`. */
+export type CheckResult = 'same' | 'changed' | 'violation';
+
 export interface CacheEvents {
   outcome?(outcome: Outcome): void;
   /** A read met a fence. A fence watch uses this to find writers that died. */
   fenceSeen?(tag: Tag, fence: string): void;
   /** The store failed. The relay repairs what fills and releases lose. */
-  storeFailed?(what: 'read' | 'fill' | 'fence' | 'release' | 'refresh' | 'validate', error: unknown): void;
+  storeFailed?(what: StoreStep, error: unknown): void;
   /** A transaction commits without a fence: it is visible everywhere after at most LEASE_MS. */
   unfenced?(xid: bigint): void;
+  /** A load has ended, well or not. `ms`: from its slot to its end. */
+  loaded?(load: { readonly name: string; readonly ms: number }): void;
   /** The result of `Cache.validate`. */
   validated?(held: boolean): void;
   /** The monitor compared a served value with its source. `violation`: the value served was provably old. */
-  checked?(result: 'same' | 'changed' | 'violation', call: { readonly name: string; readonly key: Key }): void;
+  checked?(result: CheckResult, call: { readonly name: string; readonly key: Key }): void;
 }
 
 /**

@@ -1,9 +1,10 @@
 /** The engine's door. The cache knows nothing of GraphQL, SQL or tasks. */
 export { Cache, type CacheOptions, DEFAULT_MAX_LOADS } from './cache.js';
 export { MAX_TAGS } from './call.js';
+export { DURATION_BOUNDS, Durations } from './durations.js';
 export { fenceIds, isFence } from './entry.js';
 export { CacheError, type CacheErrorCode } from './errors.js';
-export type { CacheEvents, Outcome, OutcomeKind, OutcomeReason } from './events.js';
+export type { CacheEvents, CheckResult, Outcome, OutcomeKind, OutcomeReason, StoreStep } from './events.js';
 export { canonical, digest, type Key } from './key.js';
 export { type GroupHead, isDue, nextTickMs, readHeads, TICK_INTERVAL_MS, withLogGroup } from './lease-ticks.js';
 export { CACHE_EVENTS, combineListeners } from './listeners.js';
@@ -42,6 +43,7 @@ export {
   type SharedValues,
   type Store,
   type StoreEvent,
+  type StoreLink,
   type Tick,
   type WriteProtocol,
 } from './store.js';

@@ -15,4 +15,6 @@ export function combineListeners<L extends object>(listeners: readonly L[], name
 }
 
 /** The names of `CacheEvents`. */
-export const CACHE_EVENTS = ['outcome', 'fenceSeen', 'storeFailed', 'unfenced', 'validated', 'checked'] as const;
+export const CACHE_EVENTS = [
+  ...(['outcome', 'loaded', 'fenceSeen', 'storeFailed', 'unfenced', 'validated', 'checked'] as const),
+];

@@ -1,9 +1,11 @@
 /** Runs loads in their slots. */
 import type { Call } from './call.js';
 import { CacheError } from './errors.js';
+import type { CacheEvents } from './events.js';
 import type { LoadQueue, LoadTurn } from './load-queue.js';
 import type { Bring, Policy, Source } from './policy.js';
 import type { Tag } from './tag.js';
+import type { Clock } from './time.js';
 
 /** A load as `wrapLoad` sees it. */
 export interface DescribedLoad {
@@ -28,8 +30,12 @@ interface RunOptions {
 
 export class LoadRunner {
   constructor(
-    private readonly queue: LoadQueue,
-    private readonly wrapLoad: WrapLoad | undefined,
+    private readonly options: {
+      readonly queue: LoadQueue;
+      readonly wrapLoad: WrapLoad | undefined;
+      readonly events: CacheEvents;
+      readonly clock: Clock;
+    },
   ) {}
 
   /** LOAD: waits for a slot, then calls `starting`. @throws CacheError LOAD_SHAPE; what the load throws */
@@ -38,16 +44,22 @@ export class LoadRunner {
     calls: readonly Call<A>[],
     { turn, starting, signal, bring }: RunOptions,
   ): Promise<V[]> {
-    const { wrapLoad } = this;
+    const { queue, wrapLoad, events, clock } = this.options;
     const load = (taking: Bring | undefined) =>
       source.load(
         calls.map(({ arg }) => arg),
         signal,
         taking,
       );
-    return this.queue.run(
+    return queue.run(
       async () => {
-        const values = await (wrapLoad === undefined ? load(bring) : wrapped(wrapLoad, source, calls, { load, bring }));
+        const startedMs = clock.monotonicMs();
+        let values: readonly V[];
+        try {
+          values = await (wrapLoad === undefined ? load(bring) : wrapped(wrapLoad, source, calls, { load, bring }));
+        } finally {
+          events.loaded?.({ name: source.name, ms: clock.monotonicMs() - startedMs });
+        }
         if (values.length !== calls.length) {
           throw new CacheError(
             'LOAD_SHAPE',

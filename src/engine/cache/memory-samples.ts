@@ -44,7 +44,6 @@ export class MemorySamples implements Samples {
 /** There is no server, and so no trip, outage or breaker. */
 export function inMemory(heldTag: (tag: Tag) => HeldTag | undefined): Inspection {
   return {
-    roundTrips: 0,
     openBreakers: 0,
     outageReason: undefined,
     groupName: () => '{memory}',

@@ -6,7 +6,7 @@
 
 import { encode } from './codec.js';
 import { purgeOf, stampText } from './entry.js';
-import type { CacheEvents } from './events.js';
+import type { CacheEvents, CheckResult } from './events.js';
 import type { RecordedRead } from './read-set.js';
 import { type EntryStore, LEASE_MS } from './store.js';
 import type { Clock } from './time.js';
@@ -42,11 +42,7 @@ export class Monitor {
     }
   }
 
-  async #compare(
-    use: RecordedRead,
-    served: unknown,
-    load: () => Promise<unknown>,
-  ): Promise<'same' | 'changed' | 'violation'> {
+  async #compare(use: RecordedRead, served: unknown, load: () => Promise<unknown>): Promise<CheckResult> {
     if (!(await this.#holds(use))) return 'changed';
     const loaded = await load();
     if (encode(loaded).text === encode(served).text) return 'same';

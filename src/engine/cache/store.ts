@@ -3,6 +3,7 @@
  * in each group, bounded in time. A failure rejects with CacheError STORE_UNAVAILABLE and with nothing else. One
  * conformance suite tests all stores.
  */
+import type { Durations } from './durations.js';
 import type { Lease } from './entry.js';
 import type { Key } from './key.js';
 import { type Tag, tableOf, tableTag } from './tag.js';
@@ -325,8 +326,6 @@ export interface HeldTag {
 
 /** What an operator is shown of a store. */
 export interface Inspection {
-  /** Round trips to a server so far. 0 for a store in this process. */
-  readonly roundTrips: number;
   /** Circuit breakers that are open now. */
   readonly openBreakers: number;
   /** Why the store takes no writes, in words. Undefined while it takes them. */
@@ -335,6 +334,16 @@ export interface Inspection {
   groupName(group: number): string;
   /** Tokens and fences of these tags. Tags without either are absent. */
   heldTags(tags: readonly Tag[]): Promise<ReadonlyMap<Tag, HeldTag>>;
+}
+
+/** The connections to a store outside this process, for metrics. */
+export interface StoreLink {
+  /** Whether every group can be reached now. */
+  readonly up: boolean;
+  /** How often a connection was opened again, by reason: every reason, from the start. */
+  readonly reconnects: ReadonlyMap<string, number>;
+  /** How long trips took, by kind: every kind, from the start. */
+  readonly trips: ReadonlyMap<string, Durations>;
 }
 
 export interface Store extends EntryStore, WriteProtocol, Messages, SharedValues {
@@ -349,6 +358,8 @@ export interface Store extends EntryStore, WriteProtocol, Messages, SharedValues
    * do nothing, `invalidate`, `setText`, `addCounters` and all of `samples` reject. An unbound store does all of it.
    */
   bind(database: () => string | undefined, owned?: () => boolean): void;
+  /** Absent: the store is in this process. */
+  readonly link?: StoreLink;
   close(): Promise<void>;
 }
 

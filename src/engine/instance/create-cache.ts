@@ -43,7 +43,7 @@ export interface StandaloneCache extends Pick<Cache, 'memoize' | 'read' | 'readM
    */
   invalidate(tags: readonly Tag[]): Promise<void>;
   /**
-   * Registers counters and gauges (`cache_…`) in a registry of prom-client. Counts from then on. @throws where
+   * Registers counters, gauges and histograms (`cache_…`) in a registry of prom-client. Counts from then on. @throws where
    * prom-client is not installed
    */
   metrics(registry: Registry): Promise<void>;
@@ -225,7 +225,11 @@ function databaseCache<Db extends DrizzleDatabase>(parts: DatabaseParts<Db>): Da
   };
   return {
     ...assembled({ ...parts, db: database }),
-    byId,
+    byId: ((...given: Parameters<typeof byId>) => {
+      const source = byId(...given);
+      cache.declare([source.name]);
+      return source;
+    }) as typeof byId,
     async load(source, arg) {
       const [value] = await cache.readMany(
         { ...source, load: (args) => source.load(args, database), reentrant: false },
@@ -312,7 +316,9 @@ function graphqlMethods(
     bind(schema) {
       const { bindPolicies } = needed();
       executions?.bind(schema);
-      policies.set(schema, bindPolicies(schema, [], { guardRoots: check }));
+      const lines = bindPolicies(schema, [], { guardRoots: check });
+      policies.set(schema, lines);
+      sources.cache.declare(lines.map(({ name }) => name));
       return schema;
     },
     policies: (schema) => policies.get(schema) ?? [],

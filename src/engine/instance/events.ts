@@ -1,6 +1,6 @@
 /** The events of a cache, for any number of listeners that come and go. */
 import { EventEmitter } from 'node:events';
-import type { CacheEvents, Log } from '../cache/index.js';
+import { CACHE_EVENTS, type CacheEvents, type Log } from '../cache/index.js';
 import type { FenceEvents } from '../postgres/fences.js';
 import type { RelayEvents } from '../postgres/relay-events.js';
 
@@ -9,10 +9,7 @@ export type AllEvents = CacheEvents & RelayEvents & FenceEvents;
 export type CacheEventMap = { [E in keyof AllEvents]-?: Parameters<NonNullable<AllEvents[E]>> };
 export type CacheEmitter = EventEmitter<CacheEventMap>;
 
-const NAMES = [
-  ...(['outcome', 'fenceSeen', 'storeFailed', 'unfenced', 'validated', 'checked'] as const),
-  ...(['ticked', 'forced', 'purged', 'moved', 'old'] as const),
-];
+const NAMES = [...CACHE_EVENTS, ...(['ticked', 'forced', 'purged', 'moved', 'old'] as const)];
 
 /**
  * An emitter, and the listener that emits by it. The error of a listener is logged; it keeps only later listeners of

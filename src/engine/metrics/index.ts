@@ -3,24 +3,34 @@
  * rarely happen.
  */
 import { Counter, Gauge, type Registry } from 'prom-client';
-import { type Cache, type CacheEvents, count } from '../cache/index.js';
+import type { Cache, CacheEvents, CheckResult, StoreLink, StoreStep } from '../cache/index.js';
 import { SECOND } from '../cache/time.js';
 import type { FenceEvents, RelayEvents } from '../postgres/index.js';
+import { showDurations } from './histograms.js';
+import { PolicyCounts } from './policy-counts.js';
 
 type CacheMetrics = Required<Omit<CacheEvents, 'fenceSeen'>> &
   Required<Omit<RelayEvents, 'moved'>> &
   Required<FenceEvents>;
 
-/** Registers counters and gauges. `cache`: asked when the metrics are read. Returns the listener that counts. */
-export function cacheMetrics(registry: Registry, cache: () => Pick<Cache, 'state' | 'store'>): CacheMetrics {
-  const outcome = callCounter(registry);
+/** What is read when the metrics are read. */
+type Watched = () => Pick<Cache, 'state' | 'store' | 'declared'>;
+
+/**
+ * Registers counters, gauges and histograms. Every label value that is known has its sample from the start, so that the
+ * first increase is seen. `cache`: called when the metrics are read. Returns the listener that counts.
+ */
+export function cacheMetrics(registry: Registry, cache: Watched): CacheMetrics {
+  const policies = new PolicyCounts(registry, cache);
   const counters = registerCounters(registry);
   registerGauges(registry, cache);
+  registerLink(registry, cache);
   return {
-    outcome,
+    outcome: ({ name, kind }) => policies.called(name, kind),
+    loaded: ({ name, ms }) => policies.loaded(name, ms),
     checked: (result, { name }) => {
       counters.checks.inc({ result });
-      if (result === 'violation') counters.violations.inc({ name });
+      if (result === 'violation') policies.violated(name);
     },
     storeFailed: (step) => counters.failures.inc({ step }),
     unfenced: () => counters.unfenced.inc(),
@@ -35,41 +45,39 @@ export function cacheMetrics(registry: Registry, cache: () => Pick<Cache, 'state
   };
 }
 
-/**
- * Counts in a map of its own, which is handed over when the metrics are read: the library's own counting would take
- * longer than most of the calls.
- */
-function callCounter(registry: Registry): CacheMetrics['outcome'] {
-  const calls = new Map<string, Map<string, number>>();
-  new Counter({
-    name: 'cache_calls_total',
-    help: 'Cached calls, by policy and outcome.',
-    labelNames: ['name', 'outcome'],
-    registers: [registry],
-    collect() {
-      this.reset();
-      for (const [name, outcomes] of calls) {
-        for (const [outcome, count] of outcomes) this.inc({ name, outcome }, count);
-      }
-    },
-  });
-  return ({ name, kind }) => count(calls, name, kind);
-}
+const RESULTS: Readonly<Record<CheckResult, true>> = { same: true, changed: true, violation: true };
+const STEPS: Readonly<Record<StoreStep, true>> = {
+  read: true,
+  fill: true,
+  fence: true,
+  release: true,
+  refresh: true,
+  validate: true,
+};
 
 function registerCounters(registry: Registry) {
   const registers = [registry];
-  const counter = (name: string, help: string, ...labelNames: string[]) =>
-    new Counter({ name, help, labelNames, registers });
+  const counter = (name: string, help: string) => new Counter({ name, help, registers });
+  const labelled = (name: string, help: string, [label, values]: [string, readonly string[]]) => {
+    const made = new Counter({ name, help, labelNames: [label], registers });
+    for (const value of values) made.inc({ [label]: value }, 0);
+    return made;
+  };
   return {
-    checks: counter('cache_monitor_checks_total', 'Hits compared with Postgres, by result.', 'result'),
-    violations: counter('cache_violations_total', 'Hits proved old: any is a bug.', 'name'),
-    failures: counter('cache_store_failures_total', 'Steps at which Redis failed.', 'step'),
+    checks: labelled('cache_monitor_checks_total', 'Hits compared with Postgres, by result.', [
+      'result',
+      Object.keys(RESULTS),
+    ]),
+    failures: labelled('cache_store_failures_total', 'Steps at which Redis failed.', ['step', Object.keys(STEPS)]),
     unfenced: counter(
       'cache_unfenced_commits_total',
       'Writes committed without a fence, because Redis was away or refused writes.',
     ),
     fences: counter('cache_old_fences_total', 'Fences met that were older than a second.'),
-    validations: counter('cache_snapshot_validations_total', 'Snapshots validated, by whether they held.', 'held'),
+    validations: labelled('cache_snapshot_validations_total', 'Snapshots validated, by whether they held.', [
+      'held',
+      ['true', 'false'],
+    ]),
     late: counter('cache_late_ticks_total', 'Ticks that found less than half of the lease left.'),
     unleased: counter('cache_unleased_seconds_total', 'Time without a lease, as this process saw it.'),
     forced: counter('cache_forced_leases_total', 'Leases granted over a transaction that wrote for too long.'),
@@ -77,7 +85,7 @@ function registerCounters(registry: Registry) {
   };
 }
 
-function registerGauges(registry: Registry, cache: () => Pick<Cache, 'state' | 'store'>): void {
+function registerGauges(registry: Registry, cache: Watched): void {
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
       name,
@@ -96,4 +104,36 @@ function registerGauges(registry: Registry, cache: () => Pick<Cache, 'state' | '
     'For how long Redis has been away or refused writes, as this process knows; 0 while it takes them.',
     () => cache().store.outageMs() / SECOND,
   );
+}
+
+/** What is known of the connections to Redis. Without Redis these families have no samples. */
+function registerLink(registry: Registry, cache: Watched): void {
+  const registers = [registry];
+  const link = (): StoreLink | undefined => cache().store.link;
+  new Gauge({
+    name: 'cache_redis_up',
+    help: 'Whether this process is connected to Redis, in a Cluster to the primary of every group.',
+    registers,
+    collect() {
+      const now = link();
+      if (now === undefined) this.remove();
+      else this.set(now.up ? 1 : 0);
+    },
+  });
+  new Counter({
+    name: 'cache_redis_reconnects_total',
+    help: 'Connections to Redis opened again, by why the one before ended or failed.',
+    labelNames: ['reason'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [reason, times] of link()?.reconnects ?? []) this.inc({ reason }, times);
+    },
+  });
+  showDurations(registry, {
+    name: 'cache_redis_trip_duration_seconds',
+    help: 'Time of one trip to Redis, by kind, also of those that failed.',
+    label: 'kind',
+    read: () => link()?.trips ?? new Map(),
+  });
 }

@@ -9,6 +9,7 @@ import { SECOND } from '../cache/time.js';
 import { type Connection, parseConnectionUrl } from './connection-url.js';
 import { driverFault } from './driver-check.js';
 import type { Database, Executor, Prepared, Transaction } from './executor.js';
+import { type PoolState, PoolWatch, type SlowStatements } from './pool-watch.js';
 import { statementCache } from './prepared-statements.js';
 import { ReadPool } from './read-pool.js';
 import { STATEMENT_TIMEOUT_MS, startupSettings, transactionSettings } from './session-settings.js';
@@ -43,6 +44,8 @@ export interface DatabaseOptions {
   readonly url: string;
   /** Sees the text of every statement, except BEGIN and COMMIT. */
   readonly onStatement?: (text: string) => void;
+  /** Hears of statements of both pools that take long. Absent: they are not timed. */
+  readonly slow?: SlowStatements | undefined;
   /** The signal of the read that issues a statement without `until`: when it aborts, the statement is cancelled. */
   readonly signal?: () => AbortSignal | undefined;
   /** For tests. */
@@ -57,11 +60,16 @@ export function openDatabase(options: DatabaseOptions) {
   const connection = parseConnectionUrl(options.url);
   const max = poolSizes(connection);
   const logger = loggedBy(options.onStatement);
-  const readers = openReadPool(connection, max.reads, options);
+  const watches = { read: new PoolWatch(max.reads, options.slow), write: new PoolWatch(max.writes, options.slow) };
+  const readers = openReadPool(connection, { max: max.reads, watch: watches.read }, options);
   const readUntil = (signal?: AbortSignal) => drizzle(readers.client(signal), logger);
   const read = readUntil();
   const first = connection.pooled ? transactionSettings(STATEMENT_TIMEOUT_MS) : undefined;
-  const writers = new WritePool(() => connect(connection, { max: max.writes }), logger.logger, first);
+  const writers = new WritePool(() => connect(connection, { max: max.writes }), {
+    logger: logger.logger,
+    watch: watches.write,
+    first,
+  });
   const prepared = statementCache(read);
   return {
     prepared,
@@ -70,6 +78,10 @@ export function openDatabase(options: DatabaseOptions) {
     write: drizzle(writers.client, logger),
     /** Transactions that write at once: the size of the write pool. */
     maxWrites: max.writes,
+    /** Connections of both pools. */
+    get pools(): { readonly read: PoolState; readonly write: PoolState } {
+      return { read: watches.read.state, write: watches.write.state };
+    },
     /**
      * `fn` sees the database of one moment, in one read-only transaction. Its statements are cancelled when `signal`
      * aborts.
@@ -93,7 +105,7 @@ export function openDatabase(options: DatabaseOptions) {
 
 function openReadPool(
   connection: Connection,
-  max: number,
+  { max, watch }: { readonly max: number; readonly watch: PoolWatch },
   {
     signal = () => undefined,
     answerMs = ANSWER_MS,
@@ -106,6 +118,7 @@ function openReadPool(
     answerMs,
     statementTimeoutMs,
     cancelsLate: connection.pooled,
+    watch,
   });
 }
 

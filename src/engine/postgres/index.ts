@@ -30,6 +30,7 @@ export {
   outboxSize,
 } from './outbox-inspection.js';
 export { preparedIn } from './pool-transaction.js';
+export { type PoolState, PoolWatch, type SlowStatements } from './pool-watch.js';
 export { QueryTimeout } from './read-pool.js';
 export { Relay } from './relay.js';
 export type { RelayEvents, Ticked } from './relay-events.js';

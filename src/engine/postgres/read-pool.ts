@@ -8,6 +8,7 @@ import type { PendingQuery, Row, Sql, TransactionSql } from 'postgres';
 import { SECOND } from '../cache/time.js';
 import { isConnectionLost } from './connection-errors.js';
 import { leave } from './leave.js';
+import type { PoolWatch } from './pool-watch.js';
 import { repeatedStatements } from './prepared-statements.js';
 
 /**
@@ -34,6 +35,7 @@ export interface ReadPoolOptions {
   readonly statementTimeoutMs: number;
   /** The server does not enforce `statementTimeoutMs` on these connections, so the pool cancels late statements. */
   readonly cancelsLate: boolean;
+  readonly watch: PoolWatch;
 }
 
 /**
@@ -69,11 +71,17 @@ export class ReadPool {
   client(until?: AbortSignal): Sql {
     const unsafe = (...args: Parameters<Unsafe>) => {
       const signal = until ?? this.#until ?? this.#options.signal();
-      return new Statement({ send: () => this.#sent(this.#sql, args), signal, again: true });
+      const { watch } = this.#options;
+      return new Statement({ send: () => this.#sent(this.#sql, args), text: args[0], signal, watch, pooled: true });
     };
-    const begin = <T>(run: (tx: TransactionSql) => Promise<T>) => {
+    const begin = async <T>(run: (tx: TransactionSql) => Promise<T>) => {
       const sql = this.#sql;
-      return sql.begin((tx) => run(this.#within(tx, sql, until)));
+      this.#options.watch.begin();
+      try {
+        return await sql.begin((tx) => run(this.#within(tx, sql, until)));
+      } finally {
+        this.#options.watch.end();
+      }
     };
     return { options: this.#sql.options, unsafe, begin } as unknown as Sql;
   }
@@ -89,8 +97,11 @@ export class ReadPool {
 
   /** A transaction is not sent again: its reads belong together. */
   #within(tx: TransactionSql, sql: Sql, until: AbortSignal | undefined): TransactionSql {
-    const unsafe = (...args: Parameters<Unsafe>) =>
-      new Statement({ send: () => this.#sent(sql, args, tx), signal: until ?? this.#options.signal(), again: false });
+    const { watch } = this.#options;
+    const unsafe = (...args: Parameters<Unsafe>) => {
+      const signal = until ?? this.#options.signal();
+      return new Statement({ send: () => this.#sent(sql, args, tx), text: args[0], signal, watch, pooled: false });
+    };
     return { options: sql.options, unsafe } as unknown as TransactionSql;
   }
 
@@ -122,9 +133,14 @@ class Statement implements PromiseLike<unknown> {
   constructor(
     private readonly how: {
       readonly send: () => Sent;
+      readonly text: string;
       readonly signal: AbortSignal | undefined;
-      /** Whether it may be sent again when it was cancelled by mistake, or once when its connection died. */
-      readonly again: boolean;
+      readonly watch: PoolWatch;
+      /**
+       * Whether it takes a connection for itself. It may then be sent again when it was cancelled by mistake, or once
+       * when its connection died.
+       */
+      readonly pooled: boolean;
     },
   ) {}
 
@@ -138,11 +154,20 @@ class Statement implements PromiseLike<unknown> {
     onAnswer?: ((rows: unknown) => A | PromiseLike<A>) | null,
     onError?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    return this.#run().then(onAnswer, onError);
+    return (this.how.pooled ? this.#runPooled() : this.#run()).then(onAnswer, onError);
+  }
+
+  async #runPooled(): Promise<unknown> {
+    this.how.watch.begin();
+    try {
+      return await this.#run();
+    } finally {
+      this.how.watch.end();
+    }
   }
 
   async #run(): Promise<unknown> {
-    const { send, signal, again } = this.how;
+    const { send, text, signal, watch, pooled: again } = this.how;
     let resent = false;
     for (let attempt = 1; ; attempt++) {
       signal?.throwIfAborted();
@@ -161,6 +186,8 @@ class Statement implements PromiseLike<unknown> {
         const byMistake = code === QUERY_CANCELED && performance.now() - startedMs < sent.statementTimeoutMs;
         if (code === QUERY_CANCELED && !byMistake) throw new QueryTimeout(sent.statementTimeoutMs, error);
         if (!again || !byMistake || attempt === MAX_ATTEMPTS) throw error;
+      } finally {
+        watch.ended(text, startedMs);
       }
     }
   }

@@ -9,6 +9,7 @@ import { drizzle } from 'drizzle-orm/postgres-js';
 import type { Sql, TransactionSql } from 'postgres';
 import { leave } from './leave.js';
 import { BEGINS_AS, enlist, type PoolClient } from './pool-transaction.js';
+import type { PoolWatch } from './pool-watch.js';
 import { repeatedStatements, statementCache } from './prepared-statements.js';
 
 type Unsafe = Sql['unsafe'];
@@ -31,21 +32,30 @@ export class WritePool implements Pool {
   #sql: Sql;
   readonly #comesAgain = repeatedStatements();
   readonly #first: string | undefined;
+  readonly #watch: PoolWatch;
   /** The client in which the statement being sent runs. */
   #at: Client | undefined;
   /** Whether it may be sent behind BEGIN. */
   #early = false;
 
   /** @param first a statement that begins each transaction, in the same round trip as the next one */
-  constructor(connect: () => Sql, logger: Logger, first?: string) {
+  constructor(
+    connect: () => Sql,
+    {
+      logger,
+      watch,
+      first,
+    }: { readonly logger: Logger; readonly watch: PoolWatch; readonly first?: string | undefined },
+  ) {
     this.#connect = connect;
+    this.#watch = watch;
     this.#sql = connect();
     this.#first = first;
     const { options } = this.#sql;
     const current = {
       options,
       unsafe: (...args: Parameters<Unsafe>) => this.#sql.unsafe(...args),
-      begin: (as: string, run: (tx: TransactionSql) => unknown) => this.#sql.begin(as, run),
+      begin: (as: string, run: (tx: TransactionSql) => unknown) => this.#transaction(as, run),
     } as unknown as Sql;
     this.client = this.#over(current, undefined, false);
     const unsafe: Unsafe = (...args) => (this.#at as Client).unsafe(...args);
@@ -61,6 +71,15 @@ export class WritePool implements Pool {
 
   async end(options: { timeout: number }): Promise<void> {
     await this.#sql.end(options);
+  }
+
+  async #transaction(as: string, run: (tx: TransactionSql) => unknown): Promise<unknown> {
+    this.#watch.begin();
+    try {
+      return await this.#sql.begin(as, run);
+    } finally {
+      this.#watch.end();
+    }
   }
 
   at<T>(client: PoolClient, send: () => T, { early = false }: { readonly early?: boolean } = {}): T {
@@ -87,6 +106,12 @@ export class WritePool implements Pool {
       .catch(() => {}); // the transaction fails with it, and its next statement reports that
   }
 
+  #time(text: string, sent: PromiseLike<unknown>): void {
+    const startedMs = performance.now();
+    const ended = () => this.#watch.ended(text, startedMs);
+    sent.then(ended, ended);
+  }
+
   /** Wraps a client, and the transactions and savepoints that it opens. */
   #over<C extends Sql | TransactionSql>(sql: C, transaction: Client['transaction'], part: boolean): C {
     const unsafe = (...[text, parameters, options]: Parameters<Unsafe>) => {
@@ -94,7 +119,9 @@ export class WritePool implements Pool {
       const query = sql.unsafe(text, parameters, { ...options, ...this.#howSent(text), early } as StatementOptions);
       if (transaction === undefined) return query;
       transaction.sent++;
-      return query.execute(); // now, not when awaited
+      const sent = query.execute(); // now, not when awaited
+      if (this.#watch.timesStatements) this.#time(text, sent);
+      return sent;
     };
     const opening = (open: Open) => (run: (tx: TransactionSql) => unknown) => {
       const opened: Run = (tx) => {

@@ -5,7 +5,7 @@
  */
 import calculateSlot from 'cluster-key-slot';
 import { type Cluster, Redis, type RedisOptions } from 'ioredis';
-import { ConnectionFailure } from './connection-failure.js';
+import { ConnectionFailure, type FailureReason } from './connection-failure.js';
 import { SendsOnce } from './sends-once.js';
 import { withTimeout } from './with-timeout.js';
 
@@ -60,8 +60,8 @@ export interface Connection {
   readonly failure: string | undefined;
   /** The server's refusal of SELECT, for as long as no later SELECT has succeeded. */
   readonly refusal: Error | undefined;
-  /** Leaves the connection that keys with this hash tag go by: it does not answer. The next is made by itself. */
-  drop(hashTag: string): void;
+  /** Leaves the connection that keys with this hash tag go by. The next is made by itself. `why`: in words. */
+  drop(hashTag: string, why: string): void;
   connect(): Promise<void>;
   end(): void;
 }
@@ -71,6 +71,8 @@ export interface ConnectOptions {
   readonly waitMs: number;
   /** One attempt on `connect()` and no more. Default: connects by itself, again and again. */
   readonly once?: boolean;
+  /** Called when a connection is about to be opened again, with why the last one ended or failed. */
+  readonly onReconnect?: (reason: FailureReason) => void;
 }
 
 export function openConnection(place: RedisPlace, options: ConnectOptions): Connection {
@@ -85,7 +87,7 @@ export function openClient(place: RedisPlace, options: ConnectOptions): Redis | 
   return 'cluster' in place ? clusterClient(place, options) : singleClient(place, options);
 }
 
-function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Redis {
+function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions, failure?: ConnectionFailure): Redis {
   const retryStrategy = (attempt: number) => (once === true ? null : Math.min(25 * 2 ** attempt, MAX_RECONNECT_MS));
   let leaving = false;
   const options: RedisOptions = {
@@ -98,6 +100,7 @@ function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Red
     reconnectOnError: (error) => {
       const leave = !leaving && error.message.startsWith('READONLY');
       leaving ||= leave;
+      if (leave) failure?.note(error.message);
       return leave;
     },
     ...('server' in place &&
@@ -125,8 +128,8 @@ function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions): Red
 
 function openSingle(place: SinglePlace, options: ConnectOptions): Connection {
   const { waitMs, once } = options;
-  const client = singleClient(place, options);
-  const failure = new ConnectionFailure();
+  const failure = new ConnectionFailure(options.onReconnect);
+  const client = singleClient(place, options, failure);
   failure.watch(client);
   const selection = new Selection(client, 'server' in place ? (place.server.db ?? 0) : databaseIn(place.url), waitMs);
   let server: Server | undefined;
@@ -151,8 +154,10 @@ function openSingle(place: SinglePlace, options: ConnectOptions): Connection {
     get failure() {
       return failure.text;
     },
-    drop: () => {
-      if (client.status === 'ready') client.disconnect(true);
+    drop: (_, why) => {
+      if (client.status !== 'ready') return;
+      failure.note(why);
+      client.disconnect(true);
     },
     async connect() {
       await client.connect();
@@ -218,9 +223,9 @@ function clusterClient(place: ClusterPlace, { waitMs, once }: ConnectOptions): C
 
 function openCluster(place: ClusterPlace, options: ConnectOptions): Connection {
   const client = clusterClient(place, options);
-  const failure = new ConnectionFailure();
+  const failure = new ConnectionFailure(options.onReconnect);
   failure.watch(client);
-  const nodes = watchNodes(client, options);
+  const nodes = watchNodes(client, options, failure);
   const nodeOf = (hashTag: string) => {
     const name = client.slots[calculateSlot(hashTag)]?.[0];
     if (name === undefined) return undefined;
@@ -235,10 +240,11 @@ function openCluster(place: ClusterPlace, options: ConnectOptions): Connection {
     get failure() {
       return failure.text;
     },
-    drop: (hashTag) => {
+    drop: (hashTag, why) => {
       const node = nodeOf(hashTag)?.node;
-      // Not again: a cluster that misses a node asks the others who has its slots now.
-      if (node?.status === 'ready') node.disconnect();
+      if (node?.status !== 'ready') return;
+      failure.note(why);
+      node.disconnect(); // not again: a cluster that misses a node asks the others who has its slots now
     },
     connect: () => client.connect(),
     end: () => client.disconnect(),
@@ -252,7 +258,11 @@ interface ClusterNode {
 }
 
 /** The nodes of a cluster by `host:port`, kept up to date. */
-function watchNodes(client: Cluster, { waitMs, once }: ConnectOptions): ReadonlyMap<string, ClusterNode> {
+function watchNodes(
+  client: Cluster,
+  { waitMs, once }: ConnectOptions,
+  failure: ConnectionFailure,
+): ReadonlyMap<string, ClusterNode> {
   const nodes = new Map<string, ClusterNode>();
   client.on('+node', (node: Redis) => {
     const known: ClusterNode = { node, server: undefined };
@@ -266,6 +276,7 @@ function watchNodes(client: Cluster, { waitMs, once }: ConnectOptions): Readonly
     });
     node.on('close', () => {
       known.server = undefined;
+      failure.reconnecting(); // the cluster opens it again when it next asks who has which slots
     });
     node.on('end', () => {
       if (nodes.get(name) === known) nodes.delete(name);

@@ -5,13 +5,15 @@
  */
 import calculateSlot from 'cluster-key-slot';
 import type { Cluster, Redis } from 'ioredis';
+import { Durations } from '../cache/durations.js';
 import { CacheError } from '../cache/errors.js';
 import type { Key } from '../cache/key.js';
-import { LOG_GROUP } from '../cache/store.js';
+import { LOG_GROUP, type StoreLink } from '../cache/store.js';
 import type { Tag } from '../cache/tag.js';
 import type { Clock } from '../cache/time.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import { type Connection, corkForNow, openConnection, type RedisPlace, type Server } from './connection.js';
+import { FAILURE_REASONS, type FailureReason } from './connection-failure.js';
 import { lostTogetherMs, Outage, type OutageListener, refusalText, reportedOnce } from './outage.js';
 import { TIMED_OUT, withTimeout } from './with-timeout.js';
 
@@ -35,7 +37,8 @@ export interface Group {
  * `write`: nothing, since some scripts begin with a command that a full server takes, and some writes need rights of
  * their own.
  */
-type Kind = 'read' | 'write' | 'fence' | 'apply';
+type Kind = (typeof KINDS)[number];
+const KINDS = ['read', 'write', 'fence', 'apply'] as const;
 
 /** What of a call belongs to one group. */
 export interface Part {
@@ -54,7 +57,8 @@ export class Groups {
   readonly #clock: Clock;
   readonly #onLimit: (text: string) => void;
   readonly #limits = new Set<string>();
-  #roundTrips = 0;
+  readonly #reconnects = new Map<FailureReason, number>(FAILURE_REASONS.map((reason) => [reason, 0]));
+  readonly #trips = new Map<Kind, Durations>(KINDS.map((kind) => [kind, new Durations()]));
 
   constructor(options: {
     readonly place: RedisPlace;
@@ -77,15 +81,25 @@ export class Groups {
       breaker: new CircuitBreaker(clock),
       outage: new Outage(clock, outages),
     }));
-    this.#reader = openConnection(place, { waitMs });
-    this.writer = openConnection(place, { waitMs });
-    this.ticker = openConnection(place, { waitMs });
+    const onReconnect = (reason: FailureReason) => {
+      this.#reconnects.set(reason, (this.#reconnects.get(reason) ?? 0) + 1);
+    };
+    this.#reader = openConnection(place, { waitMs, onReconnect });
+    this.writer = openConnection(place, { waitMs, onReconnect });
+    this.ticker = openConnection(place, { waitMs, onReconnect });
   }
 
-  /** Calls that were sent so far: each is one round trip. */
-  get roundTrips(): number {
-    return this.#roundTrips;
+  /** See `StoreLink`. */
+  get link(): StoreLink {
+    return { up: this.#connections.every(this.#leadsToAll), reconnects: this.#reconnects, trips: this.#trips };
   }
+
+  get #connections(): readonly Connection[] {
+    return [this.#reader, this.writer, this.ticker];
+  }
+
+  readonly #leadsToAll = (connection: Connection): boolean =>
+    connection.selected && this.all.every(({ hashTag }) => connection.serverOf(hashTag) !== undefined);
 
   /** The group that holds the log. */
   get logGroup(): Group {
@@ -102,7 +116,7 @@ export class Groups {
    */
   async ready(): Promise<void> {
     const deadlineMs = this.#clock.monotonicMs() + this.#waitMs;
-    const connections = [this.#reader, this.writer, this.ticker];
+    const connections = this.#connections;
     const connected = (connection: Connection) =>
       this.all.every(({ hashTag }) => connection.serverOf(hashTag) !== undefined);
     while (!connections.every(connected) && this.#clock.monotonicMs() < deadlineMs) {
@@ -153,7 +167,7 @@ export class Groups {
   }
 
   close(): void {
-    for (const connection of [this.#reader, this.writer, this.ticker]) connection.end();
+    for (const connection of this.#connections) connection.end();
   }
 
   /** Reports something that this Redis does not offer, once. */
@@ -170,7 +184,8 @@ export class Groups {
       return server !== undefined && server.run !== run;
     });
     if (others.length === 0) return;
-    for (const connection of [...others, this.ticker]) connection.drop(group.hashTag);
+    const why = 'the connections lead to different servers';
+    for (const connection of [...others, this.ticker]) connection.drop(group.hashTag, why);
   }
 
   async onNewConnection(parts: readonly Part[], run: (connection: Connection) => Promise<void>): Promise<void> {
@@ -217,6 +232,7 @@ export class Groups {
     run: (client: Redis | Cluster, server: Server) => Promise<T>,
   ): Promise<T> {
     const startedMs = this.#clock.monotonicMs();
+    let sent = false;
     try {
       // A writer need not know the run of its server.
       const known = connection.serverOf(group.hashTag);
@@ -229,15 +245,17 @@ export class Groups {
         const { failure } = connection;
         throw new Error(`there is no connection${failure === undefined ? '' : `: ${failure}`}`);
       }
-      this.#roundTrips++;
       corkForNow(connection.client);
+      sent = true;
       const value = await withTimeout(run(connection.client, server), this.#waitMs);
       group.outage.answered();
       return value;
     } catch (error) {
       this.#noteFailure(group, kind, startedMs, error);
-      if (error instanceof Error && error.message === TIMED_OUT) connection.drop(group.hashTag);
+      if (error instanceof Error && error.message === TIMED_OUT) connection.drop(group.hashTag, TIMED_OUT);
       throw unavailable(error);
+    } finally {
+      if (sent) this.#trips.get(kind)?.observe(this.#clock.monotonicMs() - startedMs);
     }
   }
 
@@ -251,7 +269,7 @@ export class Groups {
   /** HEAD's own write was refused. After READONLY the next connection may lead to the present primary. */
   refusedInHead(group: Group, startedMs: number, refusal: string): void {
     group.outage.refused(startedMs, refusalText(refusal), 'tick');
-    if (refusal.includes('READONLY')) this.ticker.drop(group.hashTag);
+    if (refusal.includes('READONLY')) this.ticker.drop(group.hashTag, refusal);
   }
 }
 

@@ -12,10 +12,6 @@ export class RedisInspection implements Inspection {
     this.#groups = groups;
   }
 
-  get roundTrips(): number {
-    return this.#groups.roundTrips;
-  }
-
   get openBreakers(): number {
     return this.#groups.all.filter(({ breaker }) => breaker.isOpen).length;
   }

@@ -27,6 +27,7 @@ import {
   type ReleaseOptions,
   type Store,
   type StoreEvent,
+  type StoreLink,
   type StoreReadOptions,
   type Tick,
   TOKEN_TTL_MS,
@@ -120,6 +121,10 @@ export class RedisStore implements Store {
    */
   ready(): Promise<void> {
     return this.#groups.ready();
+  }
+
+  get link(): StoreLink {
+    return this.#groups.link;
   }
 
   groupOf(name: Key | Tag): number {

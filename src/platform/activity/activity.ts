@@ -5,10 +5,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { type Cache, type GroupHead, LOG_GROUP, type Outcome } from '../../engine/cache/index.js';
-import type { Sql, Transactor } from '../../engine/postgres/index.js';
+import { type Cache, type GroupHead, LOG_GROUP, type Outcome, type Store } from '../../engine/cache/index.js';
+import type { PoolState, Sql } from '../../engine/postgres/index.js';
 import { SECOND } from '../../std/time.js';
-import type { RequestMetrics } from '../request-metrics.js';
+import type { Metrics, OpenConnections } from '../metrics.js';
 import type { ActivityMessage } from './activity-message.js';
 import { everySecond } from './every-second.js';
 import { IntervalCounts, Ring } from './interval-counts.js';
@@ -26,9 +26,8 @@ const MAX_OWN_SAMPLES = 5;
 export interface ActivityOptions {
   readonly version: string;
   readonly cache: () => Cache;
-  readonly transactor: () => Transactor;
+  readonly pools: () => Readonly<Record<'read' | 'write', PoolState>>;
   readonly maxLoads: number;
-  readonly maxWrites: number;
   /** On a connection apart from those of requests. */
   readonly sql: () => Sql;
 }
@@ -48,9 +47,8 @@ export class Activity {
   #stopSampling: (() => void) | undefined;
   /** Bounded by MAX_POLICIES. */
   #lastMisses = new Map<string, Ring<MissSample>>();
+  #openConnections = (): OpenConnections => ({ websockets: 0, subscriptions: 0 });
   #closed = false;
-  /** Subscriptions that are open on this process. */
-  subscriptions = 0;
 
   constructor(options: ActivityOptions) {
     this.#options = options;
@@ -79,13 +77,25 @@ export class Activity {
     if (this.#counts !== undefined) this.#counts.sqlStatements++;
   }
 
-  /** Counts requests besides. */
-  around(requests: RequestMetrics): RequestMetrics {
+  /** These metrics, of which some are counted here, too. */
+  around(metrics: Metrics): Metrics {
+    const { requests } = metrics;
     return {
-      ...requests,
-      answered: (request) => {
-        requests.answered(request);
-        this.#counts?.answered(request);
+      ...metrics,
+      requests: {
+        ...requests,
+        answered: (request) => {
+          requests.answered(request);
+          this.#counts?.answered(request);
+        },
+        rateLimited: (limit) => {
+          requests.rateLimited(limit);
+          if (this.#counts !== undefined) this.#counts.rateLimited++;
+        },
+      },
+      watchConnections: (open) => {
+        metrics.watchConnections(open);
+        this.#openConnections = open;
       },
     };
   }
@@ -156,8 +166,8 @@ export class Activity {
   #countAfresh(): void {
     const cache = this.#options.cache();
     this.#counts = new IntervalCounts((miss) => this.#noteMiss(miss));
-    const { roundTrips } = cache.store.inspection;
-    this.#countedFrom = { ms: performance.now(), roundTrips, reads: cache.state.storeReads };
+    const { storeReads: reads } = cache.state;
+    this.#countedFrom = { ms: performance.now(), roundTrips: roundTripsOf(cache.store), reads };
   }
 
   #noteMiss(miss: MissSample): void {
@@ -196,8 +206,8 @@ export class Activity {
       work: {
         sqlStatements,
         sqlStatementsSaved,
-        redisRoundTrips: store.inspection.roundTrips - roundTrips,
-        redisReads: store.kind === 'memory' ? 0 : state.storeReads - reads,
+        redisRoundTrips: roundTripsOf(store) - roundTrips,
+        redisReads: store.link === undefined ? 0 : state.storeReads - reads,
       },
       operations,
       policies,
@@ -211,9 +221,9 @@ export class Activity {
   }
 
   #gauges(): Gauges {
-    const { cache, transactor, maxLoads, maxWrites } = this.#options;
+    const { cache, pools, maxLoads } = this.#options;
     const { near, loads } = cache().state;
-    const writes = transactor().state;
+    const { read, write } = pools();
     return {
       memoryEntries: near?.entries ?? 0,
       memoryBytes: near?.bytes ?? 0,
@@ -222,10 +232,18 @@ export class Activity {
       loadsRunning: loads.running,
       loadsWaiting: loads.waiting,
       maxLoads,
-      writesRunning: writes.running,
-      writesWaiting: writes.waiting,
-      maxWrites,
-      subscriptions: this.subscriptions,
+      readsRunning: read.inUse,
+      readsWaiting: read.waiting,
+      maxReads: read.size,
+      writesRunning: write.inUse,
+      writesWaiting: write.waiting,
+      maxWrites: write.size,
+      subscriptions: this.#openConnections().subscriptions,
     };
   }
+}
+
+/** Round trips to Redis so far. 0 without Redis. */
+function roundTripsOf({ link }: Store): number {
+  return [...(link?.trips.values() ?? [])].reduce((sum, trips) => sum + (trips.cumulative.at(-1) ?? 0), 0);
 }

@@ -70,7 +70,6 @@ export class IntervalCounts {
 
   answered({ operation = '', caller, status, ms, from, policiesSaved }: AnsweredRequest): void {
     if (status === RATE_LIMITED_STATUS) {
-      this.rateLimited++;
       if (caller !== undefined && this.#limitedCallers.size < MAX_CALLERS) this.#limitedCallers.add(caller);
     }
     if (from === undefined) return;

@@ -56,6 +56,9 @@ export interface Gauges {
   readonly loadsRunning: number;
   readonly loadsWaiting: number;
   readonly maxLoads: number;
+  readonly readsRunning: number;
+  readonly readsWaiting: number;
+  readonly maxReads: number;
   readonly writesRunning: number;
   readonly writesWaiting: number;
   readonly maxWrites: number;

@@ -2,11 +2,11 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot, { type AlignedData, type Options } from 'uplot';
 import 'uplot/dist/uPlot.min.css';
-import { WINDOW_S } from './activity.js';
 import { number } from './format.js';
 
 const HEIGHT = 200;
-const AXIS_WIDTH = 52;
+const AXIS_WIDTH = 44;
+const MIN_WINDOW_S = 30;
 
 export interface Series {
   readonly name: string;
@@ -103,15 +103,21 @@ function optionsOf(
     cursor: { drag: { x: false, y: false }, points: { show: false }, y: false },
     hooks: { setCursor: [({ cursor }) => onCursor(cursor.idx ?? undefined)] },
     scales: {
-      x: { range: () => [Date.now() / 1000 - WINDOW_S, Date.now() / 1000] },
+      x: { range: windowOf },
       y: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.1)] },
     },
     axes: [
-      { stroke: text, grid: { show: false }, ticks: grid, font, space: 70, values: '{HH}:{mm}:{ss}' },
+      { stroke: text, grid: { show: false }, ticks: grid, font, size: 32, space: 70, values: '{HH}:{mm}:{ss}' },
       { stroke: text, grid, ticks: { show: false }, font, size: AXIS_WIDTH, values: (_, at) => at.map(number) },
     ],
     series: [{}, ...colours.map((colour) => ({ stroke: colour, fill: colour, width: 1, points: { show: false } }))],
   };
+}
+
+/** From the first value on, at least half a minute, at most the window. */
+function windowOf({ data }: uPlot): [number, number] {
+  const end = data[0].at(-1) ?? Date.now() / 1000;
+  return [Math.min(data[0][0] ?? end, end - MIN_WINDOW_S), end];
 }
 
 /** Canvas cannot resolve variables and light-dark(). */

@@ -7,7 +7,7 @@ export const ACTIVITY = `subscription ConsoleActivity {
     at intervalMs process
     processes {
       id host pid version startedAt memoryEntries memoryBytes memoryMaxBytes heapBytes loadsRunning loadsWaiting maxLoads
-      writesRunning writesWaiting maxWrites subscriptions
+      readsRunning readsWaiting maxReads writesRunning writesWaiting maxWrites subscriptions
     }
     work {
       operations sqlStatements sqlStatementsSaved redisRoundTrips redisReads redisReadsSaved
@@ -34,7 +34,7 @@ export const ACTIVITY = `subscription ConsoleActivity {
 
 export const POLICIES = `query ConsolePolicies {
   cachePolicies {
-    name coordinates ttlMs staleMs scope shape tables memoryEntries memoryBytes
+    name coordinates ttlMs staleMs scope shape memoryEntries memoryBytes
     today { nearHits hits stale joined misses bypasses errors hitRate }
     lastMisses { ${MISS} }
   }

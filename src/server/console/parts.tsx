@@ -89,6 +89,18 @@ export function Badge({ name, children }: Readonly<{ name: string; children: Com
 
 const TAGS_SHOWN = 3;
 
+const UUID_START = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}(?=[0-9a-f]{8}\b)/g;
+
+/** Ids of one age begin alike: their ends tell them apart. */
+export function shortTag(tag: string): string {
+  return tag.replaceAll(UUID_START, '…');
+}
+
+/** The row itself before the sets that it is in. */
+function rank(tag: string): number {
+  return tag.includes(':id=') ? 0 : tag.includes(':') ? 1 : 2;
+}
+
 /** Tags as links to the view of a tag. */
 export function Tags({
   tags,
@@ -96,13 +108,16 @@ export function Tags({
   shown = TAGS_SHOWN,
 }: Readonly<{ tags: readonly string[]; omitted?: number; shown?: number }>) {
   const [open, setOpen] = useState(false);
-  const listed = open ? tags : tags.slice(0, shown);
+  const sorted = [...tags].sort((a, b) => rank(a) - rank(b));
+  const listed = open ? sorted : sorted.slice(0, shown);
   const rest = tags.length - listed.length;
   return (
     <ul class="tags">
       {listed.map((tag) => (
         <li key={tag}>
-          <a href={linkTo('lookup', { text: tag })}>{tag}</a>
+          <a href={linkTo('lookup', { text: tag })} title={tag}>
+            {shortTag(tag)}
+          </a>
         </li>
       ))}
       {rest > 0 && (

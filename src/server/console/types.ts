@@ -21,6 +21,9 @@ export interface ProcessInfo {
   readonly loadsRunning: number;
   readonly loadsWaiting: number;
   readonly maxLoads: number;
+  readonly readsRunning: number;
+  readonly readsWaiting: number;
+  readonly maxReads: number;
   readonly writesRunning: number;
   readonly writesWaiting: number;
   readonly maxWrites: number;
@@ -146,7 +149,6 @@ export interface Policy {
   readonly staleMs: number;
   readonly scope: string;
   readonly shape: string;
-  readonly tables: readonly string[];
   readonly memoryEntries: number;
   readonly memoryBytes: number;
   readonly today: (OutcomeCounts & { readonly hitRate: number | null }) | null;
@@ -173,7 +175,7 @@ export interface TagState {
 
 export interface TagLookup {
   readonly text: string;
-  readonly kind: string;
+  readonly kind: 'ROW' | 'TAG';
   readonly table: string;
   readonly found: boolean;
   readonly id: string | null;

@@ -15,12 +15,21 @@ export interface Readiness {
   readonly stopping: boolean;
 }
 
-export interface ServiceRoutesOptions extends ScopeOptions, Pick<AdmissionOptions, 'rateLimits'> {
-  readonly production: boolean;
+/** Metrics in Prometheus's text format. */
+export interface MetricsText {
+  readonly contentType: string;
+  text(): Promise<string>;
+}
+
+export interface HealthOptions {
   /** Whether Postgres responds, the state of Redis, and whether the server is about to stop, for /readyz. */
   readonly readiness: () => Promise<Readiness>;
-  /** Metrics in Prometheus's text format. */
-  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+}
+
+export interface ServiceRoutesOptions extends ScopeOptions, Pick<AdmissionOptions, 'rateLimits'> {
+  readonly production: boolean;
+  readonly readiness: HealthOptions['readiness'];
+  readonly metrics: MetricsText;
   /** Absent: no explorer. */
   readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;
   /** Absent: no console. */
@@ -28,7 +37,7 @@ export interface ServiceRoutesOptions extends ScopeOptions, Pick<AdmissionOption
 }
 
 export function addServiceRoutes(app: FastifyInstance, endpoint: string, options: ServiceRoutesOptions): void {
-  const { production, rateLimits, readiness, metrics, explorer } = options;
+  const { production, rateLimits, metrics, explorer } = options;
   app.get('/metrics', async (request, reply) => {
     if (production) {
       await rateLimits?.checkAddress(request.ip);
@@ -36,15 +45,8 @@ export function addServiceRoutes(app: FastifyInstance, endpoint: string, options
     }
     return reply.type(metrics.contentType).send(await metrics.text());
   });
-  app.get('/healthz', async () => ({ status: 'ok' }));
-  app.get('/readyz', async (_, reply) => {
-    const { postgres, redis, stopping } = await readiness();
-    const ready = postgres && !stopping;
-    return reply
-      .code(ready ? 200 : 503)
-      .send({ postgres: postgres ? 'up' : 'down', redis, ...(stopping && { server: 'stopping' }) });
-  });
   if (options.console !== undefined) serveConsole(app, endpoint, options.console);
+  addHealthRoutes(app, options);
   if (explorer === undefined) return;
   // A person who opens the API's address in a browser.
   app.addHook('onRequest', async ({ method, url, headers }, reply) => {
@@ -55,4 +57,15 @@ export function addServiceRoutes(app: FastifyInstance, endpoint: string, options
   const pages = { endpoint, fallback: OFFLINE_EXPLORER, consolePath, ...explorer };
   app.get('/', sandboxPolicy, async (_, reply) => reply.type('text/html').send(sandboxPage(pages)));
   app.get(OFFLINE_EXPLORER, offlinePolicy, async (_, reply) => reply.type('text/html').send(offlinePage(pages)));
+}
+
+export function addHealthRoutes(app: FastifyInstance, { readiness }: HealthOptions): void {
+  app.get('/healthz', async () => ({ status: 'ok' }));
+  app.get('/readyz', async (_, reply) => {
+    const { postgres, redis, stopping } = await readiness();
+    const ready = postgres && !stopping;
+    return reply
+      .code(ready ? 200 : 503)
+      .send({ postgres: postgres ? 'up' : 'down', redis, ...(stopping && { server: 'stopping' }) });
+  });
 }

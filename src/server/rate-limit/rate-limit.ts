@@ -12,6 +12,7 @@ import { LRUCache } from 'lru-cache';
 import { type Clock, systemClock } from '../../engine/cache/index.js';
 import { headerMap } from '../../graphql/http-headers.js';
 import type { RateState } from '../../graphql/rate-state.js';
+import type { RateLimitName } from '../../platform/request-metrics.js';
 import { SECOND } from '../../std/time.js';
 
 /** A prefetch is this fraction of the limit. */
@@ -109,7 +110,8 @@ export class RateLimits {
 
   async #consumeFrom(allowance: Allowance, cost: number): Promise<RateState> {
     while (allowance.left < cost || this.#isOver(allowance)) {
-      if (cost > allowance.limit || !this.#mayHaveMore(allowance)) throw rateLimited(this.#stateOf(allowance, cost));
+      if (cost > allowance.limit || !this.#mayHaveMore(allowance))
+        throw rateLimited(this.#stateOf(allowance, cost), allowance.key);
       await this.#fetchPoints(allowance, cost - allowance.left);
     }
     allowance.left -= cost;
@@ -174,13 +176,23 @@ export function callerOf({ userId }: { readonly userId: string | undefined }, ad
   return userId === undefined ? `anonymous:${networkOf(address)}` : `viewer:${userId}`;
 }
 
-function rateLimited(state: RateState): GraphQLError {
+/** By the errors that say so. Not in their extensions, which clients see. */
+const reached = new WeakMap<object, RateLimitName>();
+
+/** The limit that an error with the code RATE_LIMITED is about. Other files throw it for processing time alone. */
+export function limitReached(error: object): RateLimitName {
+  return reached.get(error) ?? 'time';
+}
+
+function rateLimited(state: RateState, key: string): GraphQLError {
   const { limit, cost, remaining, resetAt, resetMs } = state;
   const headers = headerMap([...headersOf(state), ['retry-after', String(secondsOf(resetMs))]]);
   const message = `Too many requests: this one costs ${cost} of ${limit} points, of which ${remaining} are left.`;
   const http = { status: 429, headers };
   const extensions: Record<string, unknown> = { code: 'RATE_LIMITED', limit, remaining, resetAt, http };
-  return new GraphQLError(message, { extensions });
+  const error = new GraphQLError(message, { extensions });
+  reached.set(error, key.slice(0, key.indexOf(':')) as RateLimitName); // keys begin with the name of their limit
+  return error;
 }
 
 export function headersOf({ limit, remaining, resetMs }: RateState): [string, string][] {

@@ -57,8 +57,6 @@ export interface SubscriptionRequestOptions {
   readonly connections?: NewConnections;
   /** Absent: clients send any document. */
   readonly listed?: PersistedDocuments | undefined;
-  /** Called when a subscription opens (1) and when it ends (-1). */
-  readonly onSubscriptions?: ((change: 1 | -1) => void) | undefined;
 }
 
 /** The context of one subscription, with what its stream needs. */
@@ -84,7 +82,12 @@ export class SubscriptionRequests {
     this.#costOf = costsOf(options.schema);
   }
 
-  /** Accepts a subscription for `open`. @throws GraphQLError the refusal */
+  /** Subscriptions that are open or being accepted. */
+  get open(): number {
+    return this.#counts.total;
+  }
+
+  /** Accepts a subscription for `run`. @throws GraphQLError the refusal */
   async accept(client: Client, payload: SubscribePayload): Promise<ExecutionArgs | readonly GraphQLError[]> {
     // Before the first await, so that in a burst exactly the excess is refused.
     const release = this.#take(client);
@@ -103,7 +106,7 @@ export class SubscriptionRequests {
   }
 
   /** Runs an accepted subscription. */
-  open(args: ExecutionArgs): ReturnType<typeof openEvents> {
+  run(args: ExecutionArgs): ReturnType<typeof openEvents> {
     const { release, viewerId, cost, untilAvailable } = args.contextValue as RunningContext;
     return openEvents(args, {
       pay: () => this.#pay(viewerId, cost),
@@ -126,14 +129,12 @@ export class SubscriptionRequests {
     }
     client.subscriptions++;
     this.#counts.add(userId);
-    this.#options.onSubscriptions?.(1);
     let held = true;
     return () => {
       if (!held) return;
       held = false;
       client.subscriptions--;
       this.#counts.remove(userId);
-      this.#options.onSubscriptions?.(-1);
     };
   }
 
@@ -184,7 +185,7 @@ export class SubscriptionRequests {
       const message =
         `An event costs ${cost} of ${limit} points, of which ${remaining} are left: subscribe again after ` +
         `${resetAt}, then refetch.`;
-      throw new GraphQLError(message, { extensions: { ...error.extensions, cost } });
+      throw new GraphQLError(message, { originalError: error, extensions: { ...error.extensions, cost } });
     }
   }
 

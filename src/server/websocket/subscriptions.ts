@@ -18,6 +18,7 @@ import { availabilityOf } from '../../engine/postgres/index.js';
 import type { ErrorMask } from '../../graphql/errors.js';
 import type { Identity, TokenSender } from '../../graphql/identity.js';
 import type { Log } from '../../platform/log.js';
+import type { OpenConnections } from '../../platform/metrics.js';
 import { DEFAULT_LIMITS, type SubscriptionLimits } from '../../platform/subscription-limits.js';
 import { DAY, SECOND } from '../../std/time.js';
 import { bearerToken } from '../auth/bearer.js';
@@ -51,8 +52,15 @@ export interface SubscriptionOptions
 
 type Connection = Connected<Record<string, unknown> | undefined, Client>;
 
-/** Serves subscriptions on the same port until the application closes. */
-export function serveSubscriptions(app: FastifyInstance, endpoint: string, options: SubscriptionOptions): void {
+/**
+ * Serves subscriptions on the same port until the application closes.
+ * @returns what is open
+ */
+export function serveSubscriptions(
+  app: FastifyInstance,
+  endpoint: string,
+  options: SubscriptionOptions,
+): () => OpenConnections {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const upgrades = new Upgrades(options, limits);
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -61,6 +69,7 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
     return upgrades.admit(request, socket, head);
   });
   app.addHook('preClose', () => upgrades.close());
+  return () => upgrades.open;
 }
 
 /** Turns HTTP connections into WebSockets, within the limits of the process and of each address. */
@@ -71,6 +80,7 @@ class Upgrades {
   readonly #addressOf: (request: IncomingMessage) => string;
   readonly #logRefusal: ReturnType<typeof refusalLog>;
   readonly #rateLimits: SubscriptionOptions['rateLimits'];
+  readonly #requests: SubscriptionRequests;
   readonly #connectOptions: Omit<ConnectOptions, 'address' | 'slot'>;
   #closing = false;
 
@@ -87,7 +97,13 @@ class Upgrades {
     this.#logRefusal = refusalLog(options.log, 'WebSockets');
     this.#rateLimits = options.rateLimits;
     const messageTime = options.timeLimits === true ? new MessageTime(limits) : undefined;
-    this.#connectOptions = { protocol: protocolServer(options, limits), limits, log: options.log, messageTime };
+    this.#requests = new SubscriptionRequests({ ...options, availability: availabilityOf(options.db) }, limits);
+    this.#connectOptions = {
+      protocol: protocolServer(options, limits, this.#requests),
+      limits,
+      log: options.log,
+      messageTime,
+    };
   }
 
   async admit(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
@@ -115,6 +131,10 @@ class Upgrades {
   #takeSlot(address: string): ReturnType<ConnectionSlots['take']> {
     if (this.#closing || this.#sockets.clients.size >= this.#limits.maxConnections) return 'process';
     return this.#slots.take(address);
+  }
+
+  get open(): OpenConnections {
+    return { websockets: this.#sockets.clients.size, subscriptions: this.#requests.open };
   }
 
   async close(): Promise<void> {
@@ -223,9 +243,8 @@ function keepAlive(socket: WebSocket, everyMs: number): () => void {
   return () => clearInterval(timer);
 }
 
-function protocolServer(options: SubscriptionOptions, limits: SubscriptionLimits) {
-  const { mask, db, maxResponseBytes } = options;
-  const requests = new SubscriptionRequests({ ...options, availability: availabilityOf(db) }, limits);
+function protocolServer(options: SubscriptionOptions, limits: SubscriptionLimits, requests: SubscriptionRequests) {
+  const { mask, maxResponseBytes } = options;
   const masked = (error: GraphQLError): GraphQLFormattedError => mask.format(formatted(error), error);
   return makeServer<Record<string, unknown> | undefined, Client>({
     connectionInitWaitTimeout: limits.initWaitMs,
@@ -237,7 +256,7 @@ function protocolServer(options: SubscriptionOptions, limits: SubscriptionLimits
         return [error instanceof GraphQLError ? error : new GraphQLError('failed', { originalError: error as Error })];
       }
     },
-    subscribe: (args) => requests.open(args as ExecutionArgs),
+    subscribe: (args) => requests.run(args as ExecutionArgs),
     onNext: (_connection, _id, _payload, _args, { data = null, errors }) => {
       if (bytesOf(data, maxResponseBytes) === undefined)
         return { data: null, errors: [masked(new ResponseTooLarge(maxResponseBytes))] };

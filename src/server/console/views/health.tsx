@@ -170,6 +170,7 @@ function Pools({ processes }: Readonly<{ processes: readonly ProcessInfo[] }>) {
             <span class="label">pid {one.pid}</span>
             <span class="value">{plural(one.subscriptions, 'subscription')}</span>
             <Pool label="loads" running={one.loadsRunning} waiting={one.loadsWaiting} max={one.maxLoads} />
+            <Pool label="reads" running={one.readsRunning} waiting={one.readsWaiting} max={one.maxReads} />
             <Pool label="writes" running={one.writesRunning} waiting={one.writesWaiting} max={one.maxWrites} />
           </li>
         ))}

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { LOOKUP } from '../documents.js';
 import { ago, bytes, duration, NONE, number, plural } from '../format.js';
-import { Badge, Empty, Fault, Panel } from '../parts.js';
+import { Badge, Empty, Fault, Panel, shortTag } from '../parts.js';
 import { linkTo, type Route, useQuery } from '../session.js';
 import type { TagLookup, TagState } from '../types.js';
 
@@ -55,29 +55,50 @@ function Found({ lookup: { kind, table, found, id, tags } }: Readonly<{ lookup: 
   return (
     <>
       <p class="lead" role="status">
-        {kind === 'row' && (found ? `A row of ${table}` : `No such row of ${table}: the tag of its id`)}
-        {kind === 'tag' && `A tag of ${table}`}
-        {id !== null && (
-          <>
-            {' '}
-            <code>{id}</code>
-          </>
-        )}
-        {kind === 'row' && found && `. A change of it touches ${plural(tags.length, 'tag')}.`}
+        {kind === 'TAG' && `A tag of ${table}. `}
+        {kind === 'ROW' && (found ? `A row of ${table}: ` : `There is no such row of ${table}. `)}
+        {id !== null && <code>{id}</code>}
+        {kind === 'ROW' && found && `. A change of it touches up to ${plural(tags.length, 'tag')}.`}
       </p>
-      {tags.map((tag) => (
-        <Tag key={tag.tag} tag={tag} />
-      ))}
+      <Panel title="Tags" aside="Entries are those in the memory of this process">
+        <ul class="lookup">
+          {tags.map((tag) => (
+            <li key={tag.tag}>
+              <details open={tags.length === 1}>
+                <TagSummary tag={tag} />
+                <TagDetails tag={tag} />
+              </details>
+            </li>
+          ))}
+        </ul>
+      </Panel>
     </>
   );
 }
 
-function Tag({ tag }: Readonly<{ tag: TagState }>) {
-  const { name, label } = STATES[tag.state];
-  const held = tag.entries.length + tag.entriesOmitted;
+function TagSummary({ tag: { tag, state, lastInvalidation, policies } }: Readonly<{ tag: TagState }>) {
+  const { name, label } = STATES[state];
+  const entries = policies.reduce((sum, policy) => sum + policy.entries, 0);
   return (
-    <Panel title={tag.tag} aside={<Badge name={name}>{label}</Badge>}>
+    <summary>
+      <code class="subject" title={tag}>
+        {shortTag(tag)}
+      </code>
+      <Badge name={name}>{label}</Badge>
+      <span class="note">{lastInvalidation === null ? 'not lately' : ago(lastInvalidation.at)}</span>
+      <span class="num">{entries === 0 ? NONE : plural(entries, 'entry', 'entries')}</span>
+    </summary>
+  );
+}
+
+function TagDetails({ tag }: Readonly<{ tag: TagState }>) {
+  return (
+    <>
       <dl class="pairs">
+        <dt>Tag</dt>
+        <dd>
+          <code>{tag.tag}</code>
+        </dd>
         {tag.text !== null && (
           <>
             <dt>{tag.state === 'FENCED' ? 'Fence' : 'Token'}</dt>
@@ -96,56 +117,56 @@ function Tag({ tag }: Readonly<{ tag: TagState }>) {
         <dt>Last invalidated</dt>
         <dd>
           {tag.lastInvalidation === null
-            ? 'not in the rows that the outbox keeps'
+            ? 'not by what the outbox still holds'
             : `${ago(tag.lastInvalidation.at)}, by transaction ${tag.lastInvalidation.transaction}`}
         </dd>
         <dt>Held here</dt>
         <dd>
-          {held === 0 ? NONE : tag.policies.map((policy) => `${policy.name} ${number(policy.entries)}`).join(', ')}
+          {tag.policies.length === 0 && 'nothing'}
+          {tag.policies
+            .map(({ name, entries, bytes: size }) => `${name} ${number(entries)} (${bytes(size)})`)
+            .join(', ')}
         </dd>
       </dl>
       {tag.entries.length > 0 && <Entries tag={tag} />}
-    </Panel>
+    </>
   );
 }
 
 function Entries({ tag: { tag, entries, entriesOmitted } }: Readonly<{ tag: TagState }>) {
   return (
-    <details>
-      <summary>{plural(entries.length + entriesOmitted, 'entry', 'entries')} in the memory of this process</summary>
-      <div class="scroll">
-        <table aria-label={`Entries under ${tag}`}>
-          <thead>
-            <tr>
-              <th scope="col">Policy</th>
-              <th scope="col" class="num">
-                Age
-              </th>
-              <th scope="col" class="num">
-                TTL left
-              </th>
-              <th scope="col" class="num">
-                Size
-              </th>
-              <th scope="col">Key</th>
+    <div class="scroll">
+      <table aria-label={`Entries under ${tag}`}>
+        <thead>
+          <tr>
+            <th scope="col">Policy</th>
+            <th scope="col" class="num">
+              Age
+            </th>
+            <th scope="col" class="num">
+              TTL left
+            </th>
+            <th scope="col" class="num">
+              Size
+            </th>
+            <th scope="col">Key</th>
+          </tr>
+        </thead>
+        <tbody>
+          {entries.map((entry) => (
+            <tr key={`${entry.policy} ${entry.key}`}>
+              <th scope="row">{entry.policy}</th>
+              <td class="num">{duration(entry.ageMs)}</td>
+              <td class="num">{duration(entry.ttlLeftMs)}</td>
+              <td class="num">{bytes(entry.bytes)}</td>
+              <td>
+                <code class="key">{entry.key}</code>
+              </td>
             </tr>
-          </thead>
-          <tbody>
-            {entries.map((entry) => (
-              <tr key={`${entry.policy} ${entry.key}`}>
-                <th scope="row">{entry.policy === '(answer)' ? <i>kept answer</i> : entry.policy}</th>
-                <td class="num">{duration(entry.ageMs)}</td>
-                <td class="num">{duration(entry.ttlLeftMs)}</td>
-                <td class="num">{bytes(entry.bytes)}</td>
-                <td>
-                  <code class="key">{entry.key}</code>
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-        {entriesOmitted > 0 && <p class="note">{number(entriesOmitted)} more are not listed.</p>}
-      </div>
-    </details>
+          ))}
+        </tbody>
+      </table>
+      {entriesOmitted > 0 && <p class="note">{number(entriesOmitted)} more are not listed.</p>}
+    </div>
   );
 }

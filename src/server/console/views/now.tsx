@@ -63,7 +63,7 @@ function Figures({ messages }: Readonly<{ messages: readonly ActivityMessage[] }
 }
 
 function Saving({ label, done, saved, note }: Readonly<{ label: string; done: number; saved: number; note?: string }>) {
-  const share = saved + done === 0 ? '' : ` (${percent(saved / (saved + done))})`;
+  const share = saved === 0 ? '' : ` (${percent(saved / (saved + done))})`;
   return (
     <Figure
       label={label}

@@ -163,8 +163,6 @@ function Details({ row: { policy, reasons, seen }, misses }: Readonly<{ row: Row
         <dl class="pairs">
           <dt>Fields</dt>
           <dd>{policy.coordinates.length === 0 ? 'only as a part of others' : policy.coordinates.join(', ')}</dd>
-          <dt>Tables</dt>
-          <dd>{policy.tables.join(', ') || 'not read yet by this process'}</dd>
           <dt>Why it was loaded</dt>
           <dd>{reasons || 'it was not'}</dd>
           <dt>Served</dt>

@@ -1,0 +1,38 @@
+/**
+ * How long something took, in the buckets of a histogram. Plain counts, since it runs for every trip to Redis; the
+ * metrics show them when they are read.
+ */
+import { SECOND } from './time.js';
+
+/** Upper bounds of the buckets, s. */
+export const DURATION_BOUNDS: readonly number[] = [
+  ...[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05],
+  ...[0.1, 0.25, 0.5, 1, 2.5, 10],
+];
+
+export class Durations {
+  /** By bucket, and last those above all bounds. */
+  readonly #counts: number[] = new Array(DURATION_BOUNDS.length + 1).fill(0);
+  #sumS = 0;
+
+  observe(ms: number): void {
+    const seconds = ms / SECOND;
+    let bucket = 0;
+    while (bucket < DURATION_BOUNDS.length && seconds > (DURATION_BOUNDS[bucket] as number)) bucket++;
+    (this.#counts[bucket] as number)++;
+    this.#sumS += seconds;
+  }
+
+  get sumS(): number {
+    return this.#sumS;
+  }
+
+  /** By bound, and last of all: how many took no longer. */
+  get cumulative(): readonly number[] {
+    let total = 0;
+    return this.#counts.map((count) => {
+      total += count;
+      return total;
+    });
+  }
+}

@@ -63,7 +63,7 @@ function Shell() {
       <header class="top">
         <a class="brand" href="#/now">
           <span class="mark" aria-hidden="true" />
-          Cache console
+          <span class="words">Cache console</span>
         </a>
         <Connection />
         {settings.token !== undefined && (

@@ -4,7 +4,7 @@ import { Badge, Empty, Meter, Panel } from '../parts.js';
 import { useActivity } from '../session.js';
 import type { ActivityMessage, HealthState, ProcessInfo } from '../types.js';
 
-type Verdict = 'good' | 'look' | 'bad';
+type Verdict = 'good' | 'look' | 'bad' | 'unknown';
 
 interface Check {
   readonly label: string;
@@ -18,6 +18,7 @@ const VERDICTS: Readonly<Record<Verdict, { readonly name: string; readonly label
   good: { name: 'kept', label: 'good' },
   look: { name: 'postgres', label: 'look' },
   bad: { name: 'error', label: 'bad' },
+  unknown: { name: 'joined', label: '?' },
 };
 /** As many rows as are counted. */
 const MAX_OUTBOX_ROWS = 10_000;
@@ -132,12 +133,12 @@ function postgres({ health, relay }: ActivityMessage): readonly Check[] {
     {
       label: 'Outbox',
       value: rows === null ? NONE : `${number(rows)}${more ? ' or more' : ''} rows`,
-      verdict: 'good',
-      note: health.outboxBytes === null ? 'its size is not known' : `${bytes(health.outboxBytes)}, kept for an hour`,
+      verdict: rows === null ? 'unknown' : 'good',
+      note: health.outboxBytes === null ? 'not read yet' : `${bytes(health.outboxBytes)}, kept for an hour`,
     },
     {
       label: 'Refused requests',
-      value: `${number(health.rateLimited)} in the last second`,
+      value: `${number(health.rateLimited)}/s`,
       verdict: zeroIsGood(health.rateLimited, 'look'),
       note: `of ${plural(health.rateLimitedCallers, 'caller')} over the rate limit`,
     },

@@ -129,7 +129,7 @@ function Operations({ activity }: Readonly<{ activity: Activity }>) {
               <tr>
                 <th scope="col">Name</th>
                 <th scope="col" class="num">
-                  per second
+                  /s
                 </th>
                 <th scope="col" class="num">
                   p50

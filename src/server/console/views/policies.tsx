@@ -19,17 +19,24 @@ interface Row {
   readonly reasons: string;
 }
 
-const COLUMNS = [
+interface Column {
+  readonly key: string;
+  readonly label: string;
+  /** Narrow windows show it among the details only. */
+  readonly rest?: boolean;
+  readonly of: (row: Row) => string | number;
+}
+
+const COLUMNS: readonly Column[] = [
   { key: 'name', label: 'Policy', of: ({ policy }: Row) => policy.name },
-  { key: 'ttl', label: 'TTL', of: ({ policy }: Row) => policy.ttlMs },
-  { key: 'scope', label: 'Scope', of: ({ policy }: Row) => policy.scope },
+  { key: 'ttl', label: 'TTL', rest: true, of: ({ policy }: Row) => policy.ttlMs },
+  { key: 'scope', label: 'Scope', rest: true, of: ({ policy }: Row) => policy.scope },
   { key: 'calls', label: 'Calls', of: ({ calls }: Row) => calls },
   { key: 'hits', label: 'Hit ratio', of: ({ hitRate }: Row) => hitRate },
   { key: 'load', label: 'Load time', of: ({ loadMs }: Row) => loadMs },
-  { key: 'entries', label: 'Entries', of: ({ policy }: Row) => policy.memoryEntries },
-  { key: 'bytes', label: 'Memory', of: ({ policy }: Row) => policy.memoryBytes },
-] as const;
-type Column = (typeof COLUMNS)[number];
+  { key: 'entries', label: 'Entries', rest: true, of: ({ policy }: Row) => policy.memoryEntries },
+  { key: 'bytes', label: 'Memory', rest: true, of: ({ policy }: Row) => policy.memoryBytes },
+];
 /** Numbers are aligned, and sorted from the largest. */
 const TEXTS: ReadonlySet<string> = new Set(['name', 'scope']);
 
@@ -37,7 +44,7 @@ export function PoliciesView({ parameters }: Route) {
   const activity = useActivity();
   const { value, error } = useQuery<{ cachePolicies: readonly Policy[] }>(POLICIES, {}, RELOAD_MS);
   const [sort, setSort] = useState<{ readonly column: Column; readonly down: boolean }>({
-    column: COLUMNS[3],
+    column: COLUMNS[3] as Column,
     down: true,
   });
   if (value === undefined) return error === undefined ? <Empty>Loading…</Empty> : <Fault>{error}</Fault>;
@@ -108,10 +115,10 @@ interface HeadingProps {
   readonly onSort: (down: boolean) => void;
 }
 
-function Heading({ column: { key, label }, sorted, onSort }: HeadingProps) {
+function Heading({ column: { key, label, rest }, sorted, onSort }: HeadingProps) {
   const direction = sorted === undefined ? undefined : sorted ? 'descending' : 'ascending';
   return (
-    <th scope="col" class={TEXTS.has(key) ? '' : 'num'} aria-sort={direction}>
+    <th scope="col" class={`${TEXTS.has(key) ? '' : 'num'} ${rest ? 'rest' : ''}`} aria-sort={direction}>
       <button type="button" class="sort" onClick={() => onSort(sorted === undefined ? !TEXTS.has(key) : !sorted)}>
         {label}
         <span aria-hidden="true">{sorted === undefined ? '' : sorted ? ' ↓' : ' ↑'}</span>
@@ -130,16 +137,16 @@ function PolicyRow({ row, open }: Readonly<{ row: Row; open: boolean }>) {
           {policy.name}
         </a>
       </th>
-      <td class="num">{duration(policy.ttlMs)}</td>
-      <td>{policy.scope}</td>
+      <td class="num rest">{duration(policy.ttlMs)}</td>
+      <td class="rest">{policy.scope}</td>
       <td class="num">{number(calls)}</td>
       <td class="num ratio">
         {seen === undefined || calls === 0 ? NONE : percent(hitRate)}
         {seen !== undefined && <Shares of={tiersOf(seen)} />}
       </td>
       <td class="num">{loadMs === 0 ? NONE : duration(loadMs)}</td>
-      <td class="num">{number(policy.memoryEntries)}</td>
-      <td class="num">{bytes(policy.memoryBytes)}</td>
+      <td class="num rest">{number(policy.memoryEntries)}</td>
+      <td class="num rest">{bytes(policy.memoryBytes)}</td>
     </tr>
   );
 }
@@ -163,18 +170,21 @@ function Details({ row: { policy, reasons, seen }, misses }: Readonly<{ row: Row
         <dl class="pairs">
           <dt>Fields</dt>
           <dd>{policy.coordinates.length === 0 ? 'only as a part of others' : policy.coordinates.join(', ')}</dd>
+          <dt>Policy</dt>
+          <dd>
+            {policy.scope}, {duration(policy.ttlMs)} to live
+            {policy.staleMs > 0 && `, and ${duration(policy.staleMs)} longer while it is refreshed`}
+          </dd>
+          <dt>Held here</dt>
+          <dd>
+            {plural(policy.memoryEntries, 'entry', 'entries')}, {bytes(policy.memoryBytes)}
+          </dd>
           <dt>Why it was loaded</dt>
           <dd>{reasons || 'it was not'}</dd>
           <dt>Served</dt>
           <dd>{seen === undefined ? NONE : bytes(seen.servedBytes)}</dd>
           <dt>Today</dt>
           <dd>{todayOf(policy)}</dd>
-          {policy.staleMs > 0 && (
-            <>
-              <dt>Served while refreshed</dt>
-              <dd>{duration(policy.staleMs)} past its TTL</dd>
-            </>
-          )}
         </dl>
         <h3>Last misses</h3>
         {misses.length === 0 ? <Empty>None since the console was opened.</Empty> : <Misses misses={misses} />}

@@ -125,7 +125,7 @@ function Effects({ of: { tags, effects } }: Readonly<{ of: Written }>) {
     <div class="effects" role="status">
       <h3>{plural(tags.length, 'tag')} went</h3>
       <Tags tags={tags} shown={8} />
-      <h3>{plural(effects.length, 'field')} read again</h3>
+      <h3>{plural(effects.length, 'field')} had one of them; in the run after:</h3>
       {effects.length === 0 && <p class="note">No value of this operation had one of these tags.</p>}
       <ul>
         {effects.map(({ subject, field, name, tags, outcomes }) => (

@@ -198,6 +198,7 @@ function openCoreDatabase(
     readTimeoutMs,
     signal: loadSignal,
     slow: slowStatementMs > 0 && log.isLevelEnabled('warn') ? slowStatements(slowStatementMs, log) : undefined,
+    trace: { wanted: () => Tracer.tracing, ended: (text, startedMs) => Tracer.statementEnded(text, startedMs) },
     onStatement: (text) => {
       Tracer.statement();
       counted();
@@ -254,6 +255,7 @@ function coreListeners({
   readonly log: Log;
 }): CacheEvents {
   return {
+    roundTrip: (trip) => Tracer.roundTrip(trip),
     outcome: (outcome) => {
       Tracer.outcome(outcome);
       statistics.note(outcome);

@@ -176,7 +176,10 @@ test('the trace says of every cached field where its value came from', async () 
     ageMs: expect.any(Number),
     ttlLeftMs: expect.any(Number),
     bytes: expect.any(Number),
+    startMs: expect.any(Number),
     ms: expect.any(Number),
+    roundTrips: [expect.any(Number)],
+    key: expect.stringMatching(/^User:/),
   });
   expect(warm.cache?.totals.sqlStatements).toBe(0);
   expect((await app.ask(query, { as: f.ada.id })).cache).toBeUndefined();

@@ -78,7 +78,7 @@ function scripted() {
   const options = { socket: () => server, max: 1, fetch_types: false, prepare: false, connect_timeout: 0 };
   const pool = new WritePool(() => postgres({ ...options, host: 'none', user: 'none', ssl: false } as object), {
     logger: false,
-    watch: new PoolWatch(1, undefined),
+    watch: new PoolWatch(1, {}),
   });
   return { server, db: drizzle(pool.client) };
 }

@@ -72,7 +72,7 @@ export class Cache {
     const { store, events = {}, clock = systemClock, random = Math.random, wrapLoad, monitorShare = 0 } = options;
     const near = options.near && new NearCache(options.near);
     const queue = new LoadQueue(options.maxLoads ?? DEFAULT_MAX_LOADS);
-    const reads = new StoreReads({ store, near, clock });
+    const reads = new StoreReads({ store, near, clock, events });
     const unawaited = this.#unawaited;
     const names = new CallNames(store);
     const runner = new LoadRunner({ queue, wrapLoad, events, clock });

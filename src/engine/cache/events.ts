@@ -50,7 +50,20 @@ export type StoreStep = 'read' | 'fill' | 'fence' | 'release' | 'refresh' | 'val
 /** See `CacheEvents.checked`. */
 export type CheckResult = 'same' | 'changed' | 'violation';
 
+/** A READ that was answered. Calls of one event-loop tick share it. */
+export interface RoundTrip {
+  /** As in `Outcome.roundTrips`. */
+  readonly number: number;
+  /** By `performance.now()`. */
+  readonly startedMs: number;
+  readonly ms: number;
+  /** Entries and tokens that it asked for. Neither: the log alone. */
+  readonly keys: number;
+  readonly tags: number;
+}
+
 export interface CacheEvents {
+  roundTrip?(trip: RoundTrip): void;
   outcome?(outcome: Outcome): void;
   /** A read met a fence. A fence watch uses this to find writers that died. */
   fenceSeen?(tag: Tag, fence: string): void;

@@ -4,7 +4,7 @@ export { MAX_TAGS } from './call.js';
 export { DURATION_BOUNDS, Durations } from './durations.js';
 export { fenceIds, isFence } from './entry.js';
 export { CacheError, type CacheErrorCode } from './errors.js';
-export type { CacheEvents, CheckResult, Outcome, OutcomeKind, OutcomeReason, StoreStep } from './events.js';
+export type { CacheEvents, CheckResult, Outcome, OutcomeKind, OutcomeReason, RoundTrip, StoreStep } from './events.js';
 export { canonical, digest, type Key } from './key.js';
 export { type GroupHead, isDue, nextTickMs, readHeads, TICK_INTERVAL_MS, withLogGroup } from './lease-ticks.js';
 export { CACHE_EVENTS, combineListeners } from './listeners.js';

@@ -16,5 +16,5 @@ export function combineListeners<L extends object>(listeners: readonly L[], name
 
 /** The names of `CacheEvents`. */
 export const CACHE_EVENTS = [
-  ...(['outcome', 'loaded', 'fenceSeen', 'storeFailed', 'unfenced', 'validated', 'checked'] as const),
+  ...(['outcome', 'roundTrip', 'loaded', 'fenceSeen', 'storeFailed', 'unfenced', 'validated', 'checked'] as const),
 ];

@@ -3,6 +3,7 @@
  * invalidations.
  */
 import type { Call } from './call.js';
+import type { CacheEvents } from './events.js';
 import type { Key } from './key.js';
 import { type LogCursor, leasedAsNamed, type NearCache } from './near-cache.js';
 import type { EntryStore, View } from './store.js';
@@ -38,11 +39,23 @@ export class StoreReads {
   readonly #store: EntryStore;
   readonly #near: NearCache | undefined;
   readonly #clock: Clock;
+  readonly #events: CacheEvents;
   readonly #batch: TickBatch<StoreRequest, StoreReply>;
   #trips = 0;
 
-  constructor({ store, near, clock }: { store: EntryStore; near: NearCache | undefined; clock: Clock }) {
+  constructor({
+    store,
+    near,
+    clock,
+    events,
+  }: {
+    readonly store: EntryStore;
+    readonly near: NearCache | undefined;
+    readonly clock: Clock;
+    readonly events: CacheEvents;
+  }) {
     this.#store = store;
+    this.#events = events;
     this.#near = near;
     this.#clock = clock;
     this.#batch = new TickBatch(
@@ -87,8 +100,11 @@ export class StoreReads {
       }
     }
     const trip = ++this.#trips;
+    const startedMs = performance.now();
     const fenced = requests.some((request) => request.fenced === true);
     const view = await this.#store.read([...keys], [...tags], { log: cursor?.log, mint: true, fenced });
+    const ms = performance.now() - startedMs;
+    this.#events.roundTrip?.({ number: trip, startedMs, ms, keys: keys.size, tags: tags.size });
     if (cursor !== undefined) this.#near?.applyLogRead(cursor, view);
     return { trip, view, cursor, keys };
   }

@@ -48,12 +48,12 @@ export function cacheDebugging(noted: readonly NotedCall[], nowMs: number): Cach
   return { version: VERSION, data: noted.map((one) => entryOf(one, nowMs)) };
 }
 
-function entryOf({ call, key, arg, info }: NotedCall, nowMs: number): CacheDebuggerEntry {
+function entryOf({ call, arg, info }: NotedCall, nowMs: number): CacheDebuggerEntry {
   const { outcome, reason, ageMs = 0, ttlLeftMs, name } = call;
   const served = outcome === 'near-hit' || outcome === 'hit' || outcome === 'stale';
   const stored = served || (outcome === 'miss' && STORED.has(reason));
   return {
-    key: key ?? name,
+    key: call.key ?? name,
     invalidationKeys: call.tags,
     kind: kindOf(call, arg),
     subgraphName: SUBGRAPH,

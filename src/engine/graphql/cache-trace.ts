@@ -5,11 +5,24 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type GraphQLResolveInfo, responsePathAsArray } from 'graphql';
-import { canonical, type Key, type Outcome, type OutcomeKind, type OutcomeReason, type Tag } from '../cache/index.js';
+import {
+  canonical,
+  type Key,
+  type Outcome,
+  type OutcomeKind,
+  type OutcomeReason,
+  type RoundTrip,
+  type Tag,
+} from '../cache/index.js';
 import { SECOND } from '../cache/time.js';
 
 /** Longer traces are cut: a request of many thousand fields must not double its response. */
 const MAX_CALLS = 1000;
+const MAX_TRIPS = 200;
+const MAX_STATEMENTS = 200;
+const MAX_STATEMENT_CHARS = 4000;
+/** Trips that may still be asked for. Their calls are told in the same event-loop tick. */
+const RECENT_TRIPS = 256;
 
 export interface TracedCall {
   readonly path: readonly (string | number)[] | null;
@@ -23,12 +36,39 @@ export interface TracedCall {
   readonly ageMs?: number;
   readonly ttlLeftMs?: number;
   readonly bytes?: number;
+  /** When the call was made, ms since the trace began. */
+  readonly startMs: number;
+  readonly ms: number;
+  /** Numbers of the trips in `redis` that it took part in. */
+  readonly roundTrips: readonly number[];
+  /** Absent when the cache was bypassed. */
+  readonly key?: Key;
+}
+
+/** A READ that calls of this request took part in. Other requests may share it. */
+export interface TracedTrip {
+  readonly trip: number;
+  readonly startMs: number;
+  readonly ms: number;
+  /** Entries and tokens that were asked for. */
+  readonly keys: number;
+  readonly tags: number;
+}
+
+/** A statement that has ended. One that several requests share belongs to the one that began it. */
+export interface TracedStatement {
+  /** With `$1` for the first value. */
+  readonly text: string;
+  readonly startMs: number;
   readonly ms: number;
 }
 
 export interface CacheTrace {
   readonly calls: readonly TracedCall[];
   readonly totals: { readonly redisRoundTrips: number; readonly sqlStatements: number; readonly ms: number };
+  /** At most 200, like `sql`. */
+  readonly redis: readonly TracedTrip[];
+  readonly sql: readonly TracedStatement[];
   /** The tags that a mutation invalidated. */
   readonly invalidated?: readonly Tag[];
 }
@@ -36,8 +76,6 @@ export interface CacheTrace {
 /** A recorded call, with details that only other formats of the trace show. */
 export interface NotedCall {
   readonly call: TracedCall;
-  /** Absent when the cache was bypassed. */
-  readonly key?: Key;
   readonly arg?: unknown;
   readonly info: GraphQLResolveInfo | undefined;
 }
@@ -61,11 +99,17 @@ function follow(place: Place): void {
   unfollowing.refresh();
 }
 
+const recentTrips: RoundTrip[] = [];
+/** Where the events of the cache are not handed to `Tracer.roundTrip`. */
+const UNKNOWN_TRIP: RoundTrip = { number: 0, startedMs: 0, ms: 0, keys: 0, tags: 0 };
+
 /** A request's tracer. A disabled one records nothing. */
 export class Tracer {
   readonly #startedMs = performance.now();
   readonly #noted: NotedCall[] = [];
-  readonly #roundTrips = new Set<number>();
+  /** By the number that the cache gave them. */
+  readonly #roundTrips = new Map<number, TracedTrip>();
+  readonly #sql: TracedStatement[] = [];
   readonly #invalidated = new Set<Tag>();
   /**
    * The field that asked first, by source and argument: a batch runs in the async context of only one of its callers.
@@ -90,7 +134,11 @@ export class Tracer {
   bypassed(name: string, reason: OutcomeReason): void {
     if (!this.enabled) return;
     const info = here.getStore()?.info;
-    this.#note({ call: { ...fieldOf(info), name, outcome: 'bypass', reason, tags: [], ms: 0 }, info });
+    const startMs = this.#sinceStart(performance.now());
+    const call: TracedCall = {
+      ...{ ...fieldOf(info), name, outcome: 'bypass', reason, tags: [], startMs, ms: 0, roundTrips: [] },
+    };
+    this.#note({ call, info });
   }
 
   invalidated(tags: readonly Tag[]): void {
@@ -109,6 +157,8 @@ export class Tracer {
         sqlStatements: this.#statements,
         ms: round(performance.now() - this.#startedMs),
       },
+      redis: [...this.#roundTrips.values()].slice(0, MAX_TRIPS),
+      sql: [...this.#sql].sort((a, b) => a.startMs - b.startMs),
       ...(this.#invalidated.size > 0 && { invalidated: [...this.#invalidated] }),
     };
   }
@@ -117,7 +167,7 @@ export class Tracer {
   static outcome(outcome: Outcome): void {
     const tracer = here.getStore()?.tracer;
     if (tracer === undefined) return;
-    for (const trip of outcome.roundTrips) tracer.#roundTrips.add(trip);
+    const roundTrips = outcome.roundTrips.map((number) => tracer.#tripOf(number));
     const { name, arg, key, kind, reason, tags, ageMs, ttlLeftMs, chars, ms } = outcome;
     const info = tracer.#askers.get(`${name} ${argumentKey(arg)}`) ?? here.getStore()?.info;
     const call: TracedCall = {
@@ -129,9 +179,17 @@ export class Tracer {
       ...(ageMs !== undefined && { ageMs }),
       ...(ttlLeftMs !== undefined && { ttlLeftMs }),
       ...(chars !== undefined && { bytes: chars }),
+      startMs: tracer.#sinceStart(performance.now() - ms),
       ms: round(ms),
+      roundTrips,
+      key,
     };
-    tracer.#note({ call, key, arg, info });
+    tracer.#note({ call, arg, info });
+  }
+
+  /** Runs for every READ, before the outcomes of its calls. */
+  static roundTrip(trip: RoundTrip): void {
+    recentTrips[trip.number % RECENT_TRIPS] = trip;
   }
 
   /** Called for every write that has ended, in the async context of its caller. */
@@ -143,6 +201,33 @@ export class Tracer {
   static statement(): void {
     const place = here.getStore();
     if (place !== undefined) place.tracer.#statements++;
+  }
+
+  /** Whether statements of this async context are traced. */
+  static get tracing(): boolean {
+    return here.getStore() !== undefined;
+  }
+
+  /** Called in the same async context when a statement has ended. `startedMs`: by `performance.now()`. */
+  static statementEnded(given: string, startedMs: number): void {
+    const tracer = here.getStore()?.tracer;
+    if (tracer === undefined || tracer.#sql.length >= MAX_STATEMENTS) return;
+    const text = given.length > MAX_STATEMENT_CHARS ? `${given.slice(0, MAX_STATEMENT_CHARS - 1)}…` : given;
+    tracer.#sql.push({ text, startMs: tracer.#sinceStart(startedMs), ms: round(performance.now() - startedMs) });
+  }
+
+  /** The number of a trip in this trace, from 1. */
+  #tripOf(number: number): number {
+    const known = this.#roundTrips.get(number);
+    if (known !== undefined) return known.trip;
+    const { startedMs, ms, keys, tags } = recentTrips[number % RECENT_TRIPS] ?? UNKNOWN_TRIP;
+    const trip = this.#roundTrips.size + 1;
+    this.#roundTrips.set(number, { trip, startMs: this.#sinceStart(startedMs), ms: round(ms), keys, tags });
+    return trip;
+  }
+
+  #sinceStart(ms: number): number {
+    return Math.max(0, round(ms - this.#startedMs));
   }
 
   #note(call: NotedCall): void {

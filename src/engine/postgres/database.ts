@@ -9,7 +9,7 @@ import { SECOND } from '../cache/time.js';
 import { type Connection, parseConnectionUrl } from './connection-url.js';
 import { driverFault } from './driver-check.js';
 import type { Database, Executor, Prepared, Transaction } from './executor.js';
-import { type PoolState, PoolWatch, type SlowStatements } from './pool-watch.js';
+import { type PoolState, PoolWatch, type SlowStatements, type StatementTrace } from './pool-watch.js';
 import { statementCache } from './prepared-statements.js';
 import { ReadPool } from './read-pool.js';
 import { STATEMENT_TIMEOUT_MS, startupSettings, transactionSettings } from './session-settings.js';
@@ -46,6 +46,8 @@ export interface DatabaseOptions {
   readonly onStatement?: (text: string) => void;
   /** Hears of statements of both pools that take long. Absent: they are not timed. */
   readonly slow?: SlowStatements | undefined;
+  /** Hears of the end of statements of both pools. Default: none. */
+  readonly trace?: StatementTrace | undefined;
   /** The signal of the read that issues a statement without `until`: when it aborts, the statement is cancelled. */
   readonly signal?: () => AbortSignal | undefined;
   /** For tests. */
@@ -60,7 +62,7 @@ export function openDatabase(options: DatabaseOptions) {
   const connection = parseConnectionUrl(options.url);
   const max = poolSizes(connection);
   const logger = loggedBy(options.onStatement);
-  const watches = { read: new PoolWatch(max.reads, options.slow), write: new PoolWatch(max.writes, options.slow) };
+  const watches = { read: new PoolWatch(max.reads, options), write: new PoolWatch(max.writes, options) };
   const readers = openReadPool(connection, { max: max.reads, watch: watches.read }, options);
   const readUntil = (signal?: AbortSignal) => drizzle(readers.client(signal), logger);
   const read = readUntil();

@@ -14,6 +14,14 @@ export interface SlowStatements {
   readonly report: (statement: SlowStatement) => void;
 }
 
+/** Hears of each statement that has ended, in the async context that sent it. */
+export interface StatementTrace {
+  /** Whether statements that are sent now, in this async context, are traced. */
+  readonly wanted: () => boolean;
+  /** `startedMs`: by `performance.now()`. */
+  readonly ended: (text: string, startedMs: number) => void;
+}
+
 export interface PoolState {
   /** The most connections that the pool opens. */
   readonly size: number;
@@ -26,11 +34,16 @@ export interface PoolState {
 export class PoolWatch {
   readonly #size: number;
   readonly #slow: SlowStatements | undefined;
+  readonly #trace: StatementTrace | undefined;
   #active = 0;
 
-  constructor(size: number, slow: SlowStatements | undefined) {
+  constructor(
+    size: number,
+    { slow, trace }: { slow?: SlowStatements | undefined; trace?: StatementTrace | undefined },
+  ) {
     this.#size = size;
     this.#slow = slow;
+    this.#trace = trace;
   }
 
   /** A statement on its own, or a transaction, wants a connection. */
@@ -50,11 +63,12 @@ export class PoolWatch {
 
   /** Whether `ended` does anything. */
   get timesStatements(): boolean {
-    return this.#slow !== undefined;
+    return this.#slow !== undefined || this.#trace?.wanted() === true;
   }
 
   /** A statement that began at `startedMs` of `performance.now()` has ended, well or not. */
   ended(text: string, startedMs: number): void {
+    this.#trace?.ended(text, startedMs);
     if (this.#slow === undefined) return;
     const ms = performance.now() - startedMs;
     if (ms >= this.#slow.fromMs) this.#slow.report({ text, ms });

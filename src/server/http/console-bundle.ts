@@ -8,7 +8,18 @@ const FOLDER = new URL('../console/', import.meta.url);
 export const SCRIPT_FILE = 'console.js';
 export const STYLE_FILE = 'console.css';
 
-export async function consoleBundle(): Promise<ConsoleBundle> {
+let bundled: Promise<ConsoleBundle> | undefined;
+
+/** Makes it once; after a failure, again. */
+export function consoleBundle(): Promise<ConsoleBundle> {
+  bundled ??= readOrBundle();
+  bundled.catch(() => {
+    bundled = undefined;
+  });
+  return bundled;
+}
+
+async function readOrBundle(): Promise<ConsoleBundle> {
   return (await builtBundle()) ?? bundleConsole(fileURLToPath(new URL('main.tsx', FOLDER)));
 }
 
@@ -24,7 +35,10 @@ async function builtBundle(): Promise<ConsoleBundle | undefined> {
   }
 }
 
-/** The bundler is a tool of development: an installation without it has what the build wrote. */
+/**
+ * The bundler is a tool of development: an installation without it has what the build wrote. One call at a time, since
+ * it ends the bundler's process.
+ */
 export async function bundleConsole(entry: string): Promise<ConsoleBundle> {
   const { build, stop } = await import('esbuild');
   const { outputFiles } = await build({

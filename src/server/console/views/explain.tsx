@@ -213,7 +213,7 @@ function Outcome({ current, before }: Readonly<{ current: Run; before: Run | und
         />
         <Figure label="SQL statements" value={number(totals.sqlStatements)} note={compared(was?.sqlStatements)} />
         <Figure
-          label="Values from the cache"
+          label="Values without a load"
           value={`${number(all - loaded)} of ${number(all)}`}
           note={`in ${plural(current.levels.length, 'level')}`}
         />

@@ -65,7 +65,7 @@ function LineSummary({
           <span class="subject">
             Redis read{' '}
             <span class="note">
-              {plural(keys, 'entry', 'entries')}, {plural(tags, 'tag')}
+              {keys + tags === 0 ? 'log only' : `${plural(keys, 'entry', 'entries')}, ${plural(tags, 'tag')}`}
               {shared && ', shared with other requests'}
             </span>
           </span>

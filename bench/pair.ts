@@ -6,6 +6,7 @@
  *
  *   PAIR_CELLS      names of cells, with commas; default: all
  *   PAIR_TURNS      of each build and cell; default 24
+ *   PAIR_WATCH      1: somebody subscribes to cacheActivity of this work tree's server all the time. With REF = HEAD it shows what that costs
  *   PAIR_NODE       the executable that runs REF's build; default: the one that runs this. With REF = HEAD it compares two versions of Node
  *   BENCH_SEED, BENCH_TASKS, TEST_DATABASE_URL   as in run.ts
  *
@@ -18,8 +19,11 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { SignJWT } from 'jose';
 import { until } from '../test/chaos/wait.js';
+import { type Watcher, watch } from '../test/support/watcher.js';
 import { type CellSpec, CLIENTS, cellsOf } from './cells.js';
+import { viewerId } from './dataset.js';
 import { Client, closedLoop } from './generator.js';
 import { median, Tally } from './tally.js';
 import { DIALECTS, Workload } from './workload.js';
@@ -52,9 +56,12 @@ class Build {
   readonly workload: Workload;
   readonly client: Client;
   readonly #process: ChildProcess;
+  readonly #origin: string;
+  #watcher: Watcher | undefined;
 
   private constructor(started: ChildProcess, origin: string, tasks: Tasks) {
     this.#process = started;
+    this.#origin = origin;
     this.workload = new Workload(tasks.data, seed);
     this.client = new Client({ origins: [origin], dialect: DIALECTS.api, tokens: tasks.tokens });
   }
@@ -118,7 +125,28 @@ class Build {
     return answers === 0 ? undefined : ((await this.cpuMs()) - before.ms) / answers;
   }
 
+  /** Subscribes to cacheActivity, until the end. */
+  async watch(): Promise<void> {
+    const token = await new SignJWT({ scope: 'cache:admin' })
+      .setProtectedHeader({ alg: 'HS256' })
+      .setSubject(viewerId(1))
+      .setIssuer('tasks-api')
+      .setAudience('tasks-api')
+      .setExpirationTime('12h')
+      .sign(new TextEncoder().encode(JWT_SECRET));
+    const watcher = watch({ url: `${this.#origin}/graphql` }, `Bearer ${token}`);
+    this.#watcher = watcher;
+    const told = async () => watcher.messages.length > 0;
+    await until('the watcher is told something', told, { withinMs: READY_WITHIN_MS, everyMs: 50 });
+  }
+
+  /** Messages that the watcher got. */
+  get watched(): number {
+    return this.#watcher?.messages.length ?? 0;
+  }
+
   async stop(): Promise<void> {
+    await this.#watcher?.stop();
     await this.client.close();
     const gone = once(this.#process, 'exit');
     this.#process.kill('SIGKILL');
@@ -202,6 +230,7 @@ async function main(ref: string | undefined): Promise<number> {
       builds.push(await Build.start(tree, node, slot, await tasksOf(tree, world), world));
     }
     for (const build of builds) await build.warmUp();
+    if (env['PAIR_WATCH'] === '1') await builds[0]?.watch();
     process.stdout.write(
       `| cell | this: CPU ms | ${ref} | ratio (middle half of the turns) | turns | |\n|---|--:|--:|--:|--:|---|\n`,
     );
@@ -212,6 +241,7 @@ async function main(ref: string | undefined): Promise<number> {
       process.stdout.write(`${result.line}\n`);
       failed ||= result.failed;
     }
+    if (env['PAIR_WATCH'] === '1') process.stdout.write(`messages to the watcher of this: ${builds[0]?.watched}\n`);
     return failed ? 1 : 0;
   } finally {
     await Promise.all(builds.map((build) => build.stop()));

@@ -40,6 +40,7 @@ class PlainLoads implements Omit<Loads, 'bypassing'> {
   readonly #db: Database;
   readonly #memoizes: boolean;
   readonly #loaders: Loaders = new Map();
+  readonly policiesRead = 0;
 
   constructor(db: Database, memoizes: boolean) {
     this.#db = db;

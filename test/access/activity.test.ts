@@ -125,11 +125,22 @@ test('one who watches sees writes of another process and of psql, and tells them
   expect(seen()[0]?.oldEntries).toBeGreaterThan(0);
 });
 
-test('nothing is exchanged while no one watches', async () => {
-  const keys = () => redis.exists(`smp:{${app.group}}`, `want:{${app.group}}`);
+test('nothing is exchanged while no one watches, though every tick of a relay asks', async () => {
+  const [samples, wanted] = [`smp:{${app.group}}`, `want:{${app.group}}`];
   const watcher = watching();
   await withBoth(watcher);
-  expect(await keys()).toBe(2);
+  expect(await redis.exists(samples, wanted)).toBe(2);
   await watcher.stop();
-  await eventually(async () => expect(await keys()).toBe(0));
+  await eventually(async () => expect(await redis.exists(samples, wanted)).toBe(0));
+  const monitor = await redis.monitor();
+  try {
+    const commands: string[] = [];
+    monitor.on('monitor', (_, [command = '', ...args]: string[]) => {
+      if (args.includes(samples) || args.includes(wanted)) commands.push(command.toUpperCase());
+    });
+    await eventually(() => expect(commands.length).toBeGreaterThan(10));
+    expect(new Set(commands)).toEqual(new Set(['EXISTS'])); // inside HEAD
+  } finally {
+    monitor.disconnect();
+  }
 });

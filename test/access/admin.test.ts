@@ -46,6 +46,8 @@ afterAll(async () => {
 test.each([
   ['invalidateCache', INVALIDATE, { tags: ['tasks'] }],
   ['cacheStatistics', STATISTICS, {}],
+  ['cachePolicies', '{ cachePolicies { name } }', {}],
+  ['cacheTag', '{ cacheTag(text: "tasks") { table } }', {}],
 ])('%s is refused to everyone without the scope, with FORBIDDEN', async (_, document, variables) => {
   for (const options of [token(f.ada.id), token(f.ada.id, 'cache:trace', 'cache:administrator')]) {
     const answer = await app.ask(document, { ...options, variables });

@@ -97,9 +97,8 @@ export class CachedResponses {
     if (this.#closing) response.shouldKeepAlive = false;
     response.writeHead(200, [...answer.headers, ...own]);
     response.end(body);
-    this.#requests.answered({
-      ...{ id, caller, operation: answer.operation, as, status: 200, ms, from, policiesSaved },
-    });
+    const { operation } = answer;
+    this.#requests.answered({ id, caller, operation, as, status: 200, ms, from, policiesSaved });
     // By now the network has usually taken all of it.
     if (!response.writableFinished) this.#unread.track(response, caller, bytes);
   }

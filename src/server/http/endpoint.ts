@@ -75,16 +75,14 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
       const isAnswer = received !== undefined && isCacheable && reply.statusCode === 200;
       if (isAnswer && sender?.identity !== undefined) {
         const lasting = headers.record(raw, reply.getHeaders());
-        responses.keep(received, sender.identity.userId, {
-          ...{ text: payload as string, headers: lasting, operation, policiesRead },
-        });
+        const kept = { text: payload as string, headers: lasting, operation, policiesRead };
+        responses.keep(received, sender.identity.userId, kept);
       }
       const ms = performance.now() - startedMs;
-      options.requests.answered({
-        ...{ id, caller: sender?.caller, operation, as: 'apollo', status: reply.statusCode, ms },
-        from: outcome?.from,
-        policiesSaved: Math.max(0, policiesRead - (outcome?.policiesLoaded ?? 0)),
-      });
+      const { caller } = sender ?? {};
+      const policiesSaved = Math.max(0, policiesRead - (outcome?.policiesLoaded ?? 0));
+      const answered = { id, caller, operation, as: 'apollo', status: reply.statusCode, ms } as const;
+      options.requests.answered({ ...answered, from: outcome?.from, policiesSaved });
       return encoded(options, raw, { reply, payload });
     },
   });

@@ -1,9 +1,6 @@
 /**
- * The console as a person uses it, in a browser: two processes under load, writes of the other one and by SQL. With
- * CONSOLE_SCREENSHOTS=on it also makes the pictures of docs/images.
+ * The console as a person uses it, in a browser: two processes under load, writes of the other one and by SQL.
  */
-import { mkdir } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import type { Browser, Page } from 'playwright-core';
 import type { Sql } from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -21,8 +18,6 @@ const VIEWS = ['now', 'policies', 'invalidations', 'explain', 'lookup?text=OPS-1
 /** Not a multiple of the priorities: each change of a task is one. */
 const TASKS = 37;
 const PRIORITIES = ['LOW', 'HIGH', 'MEDIUM', 'URGENT'];
-const PICTURES =
-  process.env['CONSOLE_SCREENSHOTS'] === 'on' ? new URL('../../docs/images/', import.meta.url) : undefined;
 
 let database: TestDatabase;
 let app: LiveApp;
@@ -44,8 +39,10 @@ beforeAll(async () => {
   await first.close();
   const { group } = first;
   const page = { bundle: consoleBundle, document: EXAMPLE_QUERY };
-  app = await liveApp({ databaseUrl, group, nearCacheBytes: NEAR_CACHE_BYTES, app: { console: { ...page, token } } });
-  other = await liveApp({ databaseUrl, group, nearCacheBytes: NEAR_CACHE_BYTES, app: { console: page } });
+  const explorer = { token, document: EXAMPLE_QUERY };
+  const options = { databaseUrl, group, nearCacheBytes: NEAR_CACHE_BYTES };
+  app = await liveApp({ ...options, explorer, app: { console: { ...page, token } } });
+  other = await liveApp({ ...options, app: { console: page } });
 });
 afterAll(async () => {
   await load?.stop();
@@ -216,6 +213,15 @@ describe.skipIf(chromiumPath === undefined)(`in Chromium${needsChromium}`, () =>
       .waitFor();
   }
 
+  test('the explorer leads to Explain with its operation, and the console back to the explorer', async () => {
+    const { page } = await openPage(browser, app.origin);
+    await page.goto(`${app.origin}/explorer`);
+    await page.getByRole('link', { name: 'Explain in the console' }).click();
+    await page.getByRole('heading', { name: 'Explain' }).waitFor();
+    expect(await page.getByLabel('GraphQL').inputValue()).toBe(EXAMPLE_QUERY);
+    expect(await page.getByRole('link', { name: 'Explorer' }).getAttribute('href')).toBe('/');
+  });
+
   test('the operation of a link is in Explain, and a wrong one is answered in words', async () => {
     const { page } = await open(`explain?${new URLSearchParams({ query: 'query Mine { viewer { nick } }' })}`);
     expect(await page.getByLabel('GraphQL').inputValue()).toBe('query Mine { viewer { nick } }');
@@ -273,7 +279,6 @@ describe.skipIf(chromiumPath === undefined)(`in Chromium${needsChromium}`, () =>
       })`);
       expect({ view, ...(shown as object) }).toEqual({ view, overflow: 0, background });
       expect(faults).toEqual([]);
-      await picture(page, `console-${view.replace(/\?.*/, '')}-${theme}-${width}`, view);
       await page.context().close();
     }
   });
@@ -290,14 +295,6 @@ describe.skipIf(chromiumPath === undefined)(`in Chromium${needsChromium}`, () =>
       await page.getByRole('button', { name: 'Write and run again' }).click();
       await page.getByText(/tags went/).waitFor();
     } else await page.getByText(/A change of it touches/).waitFor();
-  }
-
-  async function picture(page: Page, name: string, view: string): Promise<void> {
-    if (PICTURES === undefined) return;
-    await mkdir(PICTURES, { recursive: true });
-    if (view === 'now') await page.waitForTimeout(60_000); // lines of a minute
-    if (view === 'invalidations') await page.waitForTimeout(4000);
-    await page.screenshot({ path: fileURLToPath(new URL(`${name}.png`, PICTURES)) });
   }
 
   test('the theme that a person chooses wins over that of the system, and stays', async () => {
@@ -317,7 +314,7 @@ describe.skipIf(chromiumPath === undefined)(`in Chromium${needsChromium}`, () =>
         outline: getComputedStyle(document.activeElement).outlineStyle,
       })`) as Promise<{ text: string; outline: string }>;
     const reached: string[] = [];
-    for (let i = 0; i < 9; i++) {
+    for (let i = 0; i < 10; i++) {
       await page.keyboard.press('Tab');
       const { text, outline } = await focused();
       reached.push(text.trim().split('\n')[0] as string);

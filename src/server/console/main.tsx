@@ -66,8 +66,8 @@ function Shell() {
           <span class="words">Cache console</span>
         </a>
         <Connection />
-        {settings.token !== undefined && (
-          <a class="explorer" href="/">
+        {settings.explorer !== undefined && (
+          <a class="explorer" href={settings.explorer}>
             Explorer
           </a>
         )}

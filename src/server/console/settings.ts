@@ -3,6 +3,8 @@
 export interface Settings {
   /** Path of the API. */
   readonly endpoint: string;
+  /** Path of the explorer, where there is one. */
+  readonly explorer?: string;
   /** In development: a token that is filled in. */
   readonly token?: string;
   /** The operation that Explain shows first. */

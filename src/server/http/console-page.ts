@@ -31,10 +31,17 @@ interface Served {
   readonly files: ReadonlyMap<string, { readonly type: string; readonly text: string }>;
 }
 
-export function serveConsole(app: FastifyInstance, endpoint: string, options: ConsoleOptions): void {
+export interface ConsolePaths {
+  /** Of the API. */
+  readonly endpoint: string;
+  /** Absent: no explorer. */
+  readonly explorer: string | undefined;
+}
+
+export function serveConsole(app: FastifyInstance, paths: ConsolePaths, options: ConsoleOptions): void {
   let served: Promise<Served> | undefined;
   const load = () => {
-    served ??= options.bundle().then((bundle) => servedOf(bundle, endpoint, options));
+    served ??= options.bundle().then((bundle) => servedOf(bundle, paths, options));
     served.catch(() => {
       served = undefined; // the next visit tries again
     });
@@ -60,11 +67,11 @@ async function send({ headers }: FastifyRequest, reply: FastifyReply, text: stri
   return reply.header('content-encoding', encoding).send(await compress(text, encoding));
 }
 
-function servedOf({ script, style }: ConsoleBundle, endpoint: string, options: ConsoleOptions): Served {
+function servedOf({ script, style }: ConsoleBundle, paths: ConsolePaths, options: ConsoleOptions): Served {
   const scriptName = `console.${fingerprint(script)}.js`;
   const styleName = `console.${fingerprint(style)}.css`;
   const { token, document } = options;
-  const settings = JSON.stringify({ endpoint, token, document }).replaceAll('<', '\\u003c');
+  const settings = JSON.stringify({ ...paths, token, document }).replaceAll('<', '\\u003c');
   const page = `<!doctype html>
 <html lang="en">
 <head>
@@ -79,7 +86,7 @@ function servedOf({ script, style }: ConsoleBundle, endpoint: string, options: C
 </head>
 <body>
 <div id="console"></div>
-<noscript>The console needs JavaScript. The API answers at ${endpoint}.</noscript>
+<noscript>The console needs JavaScript. The API answers at ${paths.endpoint}.</noscript>
 </body>
 </html>`;
   const files = new Map([

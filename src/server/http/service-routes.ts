@@ -45,7 +45,7 @@ export function addServiceRoutes(app: FastifyInstance, endpoint: string, options
     }
     return reply.type(metrics.contentType).send(await metrics.text());
   });
-  if (options.console !== undefined) serveConsole(app, endpoint, options.console);
+  if (options.console !== undefined) serveConsole(app, { endpoint, explorer: explorer && '/' }, options.console);
   addHealthRoutes(app, options);
   if (explorer === undefined) return;
   // A person who opens the API's address in a browser.

@@ -15,6 +15,7 @@ interface Row {
   readonly seen: PolicyActivity | undefined;
   readonly calls: number;
   readonly hitRate: number;
+  readonly misses: number;
   readonly loadMs: number;
   readonly reasons: string;
 }
@@ -33,6 +34,7 @@ const COLUMNS: readonly Column[] = [
   { key: 'scope', label: 'Scope', rest: true, of: ({ policy }: Row) => policy.scope },
   { key: 'calls', label: 'Calls', of: ({ calls }: Row) => calls },
   { key: 'hits', label: 'Hit ratio', of: ({ hitRate }: Row) => hitRate },
+  { key: 'misses', label: 'Misses', rest: true, of: ({ misses }: Row) => misses },
   { key: 'load', label: 'Load time', of: ({ loadMs }: Row) => loadMs },
   { key: 'entries', label: 'Entries', rest: true, of: ({ policy }: Row) => policy.memoryEntries },
   { key: 'bytes', label: 'Memory', rest: true, of: ({ policy }: Row) => policy.memoryBytes },
@@ -94,7 +96,7 @@ function compare(a: string | number, b: string | number): number {
 }
 
 function rowOf(policy: Policy, seen: PolicyActivity | undefined): Row {
-  if (seen === undefined) return { policy, seen, calls: 0, hitRate: 0, loadMs: 0, reasons: '' };
+  if (seen === undefined) return { policy, seen, calls: 0, hitRate: 0, misses: 0, loadMs: 0, reasons: '' };
   const served = seen.nearHits + seen.hits + seen.stale + seen.joined;
   const calls = served + seen.misses + seen.bypasses + seen.errors;
   const reasons = [...seen.reasons].sort((a, b) => b.count - a.count);
@@ -103,6 +105,7 @@ function rowOf(policy: Policy, seen: PolicyActivity | undefined): Row {
     seen,
     calls,
     hitRate: calls === 0 ? 0 : served / calls,
+    misses: seen.misses + seen.bypasses + seen.errors,
     loadMs: seen.misses === 0 ? 0 : seen.missMs / seen.misses,
     reasons: reasons.map(({ reason, count }) => `${reason} ${number(count)}`).join(', '),
   };
@@ -128,7 +131,7 @@ function Heading({ column: { key, label, rest }, sorted, onSort }: HeadingProps)
 }
 
 function PolicyRow({ row, open }: Readonly<{ row: Row; open: boolean }>) {
-  const { policy, seen, calls, hitRate, loadMs } = row;
+  const { policy, seen, calls, hitRate, misses, loadMs, reasons } = row;
   const parameters: Record<string, string> = open ? {} : { policy: policy.name };
   return (
     <tr class={open ? 'open' : ''}>
@@ -143,6 +146,10 @@ function PolicyRow({ row, open }: Readonly<{ row: Row; open: boolean }>) {
       <td class="num ratio">
         {seen === undefined || calls === 0 ? NONE : percent(hitRate)}
         {seen !== undefined && <Shares of={tiersOf(seen)} />}
+      </td>
+      <td class="num rest reasons">
+        {number(misses)}
+        <span class="note">{reasons}</span>
       </td>
       <td class="num">{loadMs === 0 ? NONE : duration(loadMs)}</td>
       <td class="num rest">{number(policy.memoryEntries)}</td>

@@ -47,6 +47,7 @@ import { ConfigError } from './platform/config-error.js';
 import { version } from './platform/config-words.js';
 import type { Log } from './platform/log.js';
 import { createMetrics } from './platform/metrics.js';
+import { slowLog } from './platform/slow-log.js';
 import { shared } from './std/shared.js';
 import { SECOND } from './std/time.js';
 
@@ -210,9 +211,10 @@ function openCoreDatabase(
 
 /** Values of a statement are not part of its text. */
 function slowStatements(fromMs: number, log: Log): SlowStatements {
+  const logSlow = slowLog(log, 'slow statement');
   const report: SlowStatements['report'] = ({ text, ms }) => {
     const statement = text.length > MAX_LOGGED_SQL ? `${text.slice(0, MAX_LOGGED_SQL)}…` : text;
-    log.warn({ statement, ms: Math.round(ms) }, 'slow statement');
+    logSlow({ statement, ms: Math.round(ms) });
   };
   return { fromMs, report };
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readConfig } from '../src/platform/config.js';
 import { ConfigError } from '../src/platform/config-error.js';
+import { configInWords } from '../src/platform/config-words.js';
 
 const PRODUCTION = {
   NODE_ENV: 'production',
@@ -55,6 +56,76 @@ test('a laptop needs no variable at all', () => {
       rateLimit: undefined,
     },
     subscriptionLimits: {},
+    metricsAddress: undefined,
+    slowOperationMs: 1000,
+    slowStatementMs: 500,
+  });
+});
+
+test('metrics have an address of their own where METRICS_PORT is set, by default on the host of the API', () => {
+  expect(readConfig({ METRICS_PORT: '9464', HOST: '::' }).metricsAddress).toEqual({ host: '::', port: 9464 });
+  expect(readConfig({ METRICS_PORT: '0', METRICS_HOST: '10.0.0.1' }).metricsAddress).toEqual({
+    host: '10.0.0.1',
+    port: 0,
+  });
+  expect(readConfig({ METRICS_HOST: '10.0.0.1' }).metricsAddress).toBeUndefined();
+  for (const port of ['-1', '65536', 'http', '1.5']) {
+    expect(faults({ METRICS_PORT: port })).toContain('METRICS_PORT: expected a port, 0 to 65535');
+  }
+  expect(faults({ METRICS_PORT: '4000' })).toContain('METRICS_PORT: expected another port than PORT');
+  expect(faults({ METRICS_PORT: '4000', METRICS_HOST: '10.0.0.1' })).toBe('');
+});
+
+test('what counts as slow is a whole number of ms, and 0 is for none', () => {
+  expect(readConfig({ SLOW_OPERATION_MS: '0', SLOW_STATEMENT_MS: '20' })).toMatchObject({
+    slowOperationMs: 0,
+    slowStatementMs: 20,
+  });
+  for (const name of ['SLOW_OPERATION_MS', 'SLOW_STATEMENT_MS']) {
+    for (const value of ['-1', '0.5', 'slow']) {
+      expect(faults({ [name]: value })).toContain(`${name}: expected a whole number of ms, 0 for none`);
+    }
+  }
+});
+
+describe('the configuration in words', () => {
+  const wordsOf = (env: Record<string, string>) => configInWords(readConfig({ ...PRODUCTION, ...env }));
+
+  test('says where everything is and what is on', () => {
+    expect(
+      wordsOf({ METRICS_PORT: '9464', HOST: '::', NEAR_CACHE_MB: '0', PERSISTED_DOCUMENTS: 'x.json' }),
+    ).toMatchObject({
+      version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+      environment: 'production',
+      api: '[::]:4000',
+      metrics: '[::]:9464',
+      postgres: 'db:5432/tasks with TLS where it offers that',
+      redis: 'cache:6379',
+      tokens: 'a secret, of the issuer tasks-api',
+      nearCache: 'off',
+      rateLimit: '10000 points in 60 s',
+      persistedDocuments: 'warn',
+      logged: 'info; 0 % of requests, slow operations from 1000 ms, slow statements from 500 ms',
+    });
+    expect(wordsOf({ REDIS_URL: 'rediss://cache:6380/2' })['redis']).toBe('cache:6380/2 with TLS');
+    expect(wordsOf({ REDIS_URL: '', REDIS_CLUSTER_NODES: 'a:1,b:2' })['redis']).toBe('a Cluster: a:1, b:2');
+    expect(wordsOf({ REDIS_URL: '', REDIS_SENTINELS: 'a:1' })['redis']).toBe('mymaster of the Sentinels a:1');
+    expect(wordsOf({ JWT_SECRET: '', JWKS_URL: 'https://id.example/keys?key=hidden' })['tokens']).toBe(
+      'keys of https://id.example, of the issuer tasks-api',
+    );
+  });
+
+  test('has no password, no secret and no user name', () => {
+    const hidden = 'q7W/hidden@word';
+    const words = wordsOf({
+      DATABASE_URL: `postgres://owner:${encodeURIComponent(hidden)}@db/tasks`,
+      REDIS_URL: `redis://owner:${encodeURIComponent(hidden)}@cache:6379`,
+      JWT_SECRET: hidden.repeat(4),
+      JWT_PREVIOUS_SECRETS: hidden.repeat(3),
+    });
+    const text = JSON.stringify(words);
+    expect(text).not.toMatch(/hidden|q7W|owner/);
+    expect(text).toContain('a secret, and 1 of before');
   });
 });
 
@@ -179,7 +250,7 @@ test('production lets no page of another origin in, believes no proxy, and limit
     trustProxy: undefined,
     httpConnections: { maxConnections: 10_000, maxConnectionsPerAddress: 1000 },
     timeLimits: true,
-    rateLimit: { points: 10_000, seconds: 60 },
+    rateLimit: { points: 30_000, seconds: 60 },
   });
   const chosen = {
     CORS_ORIGINS: 'https://a.example, http://localhost:3000',
@@ -203,7 +274,7 @@ test('production lets no page of another origin in, believes no proxy, and limit
 test('time is limited in production, or where it is asked for, whatever the points', () => {
   expect(readConfig({ ...PRODUCTION, TIME_LIMITS: 'off' }).access).toMatchObject({
     timeLimits: false,
-    rateLimit: { points: 10_000 },
+    rateLimit: { points: 30_000 },
   });
   expect(readConfig({ TIME_LIMITS: 'on' }).access).toMatchObject({ timeLimits: true, rateLimit: undefined });
 });

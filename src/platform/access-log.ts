@@ -1,6 +1,7 @@
 /** Log lines about requests to the API: for a share of them, and for those that took long. */
 import type { Log } from './log.js';
 import type { RequestMetrics } from './request-metrics.js';
+import { slowLog } from './slow-log.js';
 
 export interface RequestLogOptions {
   /** Of all requests, drawn at random: 0 to 1. */
@@ -17,6 +18,7 @@ export function withRequestLog(
   const sampled = log.isLevelEnabled('info') ? share : 0;
   const slowFromMs = slowMs > 0 && log.isLevelEnabled('warn') ? slowMs : Number.POSITIVE_INFINITY;
   if (sampled === 0 && slowFromMs === Number.POSITIVE_INFINITY) return requests;
+  const logSlow = slowLog(log, 'slow operation');
   return {
     ...requests,
     answered(request) {
@@ -25,7 +27,7 @@ export function withRequestLog(
       if (!isSlow && (sampled === 0 || (sampled < 1 && Math.random() >= sampled))) return;
       const { id: requestId, operation, caller, as: answered, status, ms } = request;
       const line = { requestId, operation, answered, status, ms: Math.round(ms * 100) / 100 };
-      if (isSlow) log.warn({ ...line, viewer: viewerOf(caller) }, 'slow operation');
+      if (isSlow) logSlow({ ...line, viewer: viewerOf(caller) });
       else log.info(line, 'request');
     },
   };

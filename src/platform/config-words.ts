@@ -28,6 +28,7 @@ export function configInWords(config: Config): Readonly<Record<string, string>> 
     loads: `at most ${config.maxLoads} at once`,
     rateLimit: rateLimit === undefined ? 'off' : `${rateLimit.points} points in ${rateLimit.seconds} s`,
     trustedProxies: config.access.trustProxy?.join(', ') ?? 'none',
+    console: config.console ? 'on' : 'off',
     persistedDocuments: documents === undefined ? 'off' : documents.mode,
     logged: loggedOf(config),
     shutdown: `${config.shutdown.delayMs} ms of delay, then at most ${config.shutdown.timeoutMs} ms`,
@@ -42,7 +43,7 @@ function postgresPlace(url: string): string {
   const { host, port, socketPath, database, tls, pooled } = parseConnectionUrl(url);
   const place = socketPath ?? addressOf({ host, port });
   const words = [`${place}/${database ?? ''}`];
-  if (tls !== undefined && tls !== false) words.push('with TLS');
+  if (tls !== false) words.push(tls === 'prefer' ? 'with TLS where it offers that' : 'with TLS');
   if (pooled) words.push('through a pooler');
   return words.join(' ');
 }

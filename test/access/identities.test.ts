@@ -268,7 +268,7 @@ describe('a flood of new users', () => {
   });
 
   test('of one address is bounded in each window; its users, and other addresses, are served', async () => {
-    const app = await own({ rateLimit: { points: 10, seconds: 3600 } }); // 2 users of an address
+    const app = await own({ rateLimit: { points: 30, seconds: 3600 } }); // 2 users of an address
     try {
       const first = await ask(app, 'rate|0');
       expect(first.statusCode).toBe(200);

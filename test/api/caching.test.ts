@@ -2,6 +2,10 @@
 import type { GraphQLField, GraphQLObjectType } from 'graphql';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { newId, type ProjectId } from '../../src/db/ids.js';
+import { projectStats } from '../../src/domain/tasks/task.loaders.js';
+import { Tracer } from '../../src/engine/graphql/index.js';
+import { Loads } from '../../src/graphql/context.js';
 import { dataOf, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { redisUrl } from '../support/servers.js';
@@ -80,6 +84,17 @@ test(`${TASKS} tasks with assignee, project and labels on a cold cache: one Redi
   // One for each level, or for each table of a level if its loads end in different ticks.
   expect(app.counts.fills).toBeGreaterThanOrEqual(4);
   expect(app.counts.fills).toBeLessThanOrEqual(7);
+});
+
+test('the statistics that several requests miss in one event-loop tick are read by one statement', async () => {
+  const projects = [...new Set(f.opsTasks.map(({ projectId }) => projectId)), newId('project')];
+  const requests = projects.map(() => {
+    const caller = new AbortController();
+    return new Loads({ ...app, viewer: f.ada.id, tracer: new Tracer(false), caller });
+  });
+  const stats = await Promise.all(requests.map((loads, i) => loads.load(projectStats, projects[i] as ProjectId)));
+  expect(stats.map(({ total }) => total)).toEqual([f.opsTasks.length, 0]);
+  expect(app.counts.statements).toHaveLength(1);
 });
 
 test('several lists in one query are read by one statement', async () => {

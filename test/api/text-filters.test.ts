@@ -48,6 +48,17 @@ describe('cost', () => {
     expect(costOf(filter) - alone()).toBe(cost);
   });
 
+  test('of an order that the client chose is counted, whatever it names and however it is sent', () => {
+    const document = 'query ($o: [TaskOrder!]) { tasks(first: 1, orderBy: $o) { nodes { title } } }';
+    const cost = costsOf(app.schema);
+    const ordered = (o: unknown) => cost({ ...operation(document), variables: { o } }) - alone();
+    const title = { field: 'TITLE' };
+    expect([[title], title, [{ field: 'CREATED_AT' }, title]].map(ordered)).toEqual(Array(3).fill(COSTS.order));
+    expect([[], null, undefined].map(ordered)).toEqual([0, 0, 0]);
+    const literal = '{ tasks(first: 1, orderBy: [{ field: TITLE }]) { nodes { title } } }';
+    expect(cost({ ...operation(literal), variables: {} }) - alone()).toBe(COSTS.order);
+  });
+
   test('is that of a list for each object that has it', async () => {
     const document =
       'query ($f: TaskFilter) { projects(first: 40) { nodes { tasks(first: 1, filter: $f) { nodes { id } } } } }';

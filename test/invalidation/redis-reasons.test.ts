@@ -1,8 +1,9 @@
 /** Why Redis is away is said in words: in errors and so in the log, and on /readyz, there without addresses. */
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { openStore } from '../../src/core.js';
 import { startRedis } from '../../src/development/embedded/redis.js';
+import type { Store } from '../../src/engine/cache/index.js';
 import type { RedisPlace } from '../../src/engine/redis/index.js';
 import { createLog } from '../../src/platform/log.js';
 import { eventually, testApp } from '../support/app.js';
@@ -29,25 +30,34 @@ const at = ({ url }: Server, login = '', protocol = 'redis') => {
 };
 
 describe('a store says why there is no connection', () => {
-  test.each<[string, () => RedisPlace, RegExp]>([
-    ['a password is missing', () => at(locked), /NOAUTH Authentication required/],
-    ['the password is wrong', () => at(locked, ':other@'), /WRONGPASS invalid username-password pair/],
+  test.each<[string, () => RedisPlace, RegExp, string]>([
+    ['a password is missing', () => at(locked), /NOAUTH Authentication required/, 'no-password'],
+    [
+      'the password is wrong',
+      () => at(locked, ':other@'),
+      /WRONGPASS invalid username-password pair/,
+      'wrong-password',
+    ],
     [
       'a Cluster whose nodes want a password',
       () => ({ cluster: [addressOf(locked)] }),
       /NOAUTH Authentication required/,
+      'no-password',
     ],
-    ['nothing listens', () => ({ url: 'redis://127.0.0.1:1' }), /connect ECONNREFUSED 127\.0\.0\.1:1/],
-    ['no such host', () => ({ url: 'redis://nowhere.invalid:6379' }), /ENOTFOUND|EAI_AGAIN/],
+    ['nothing listens', () => ({ url: 'redis://127.0.0.1:1' }), /connect ECONNREFUSED 127\.0\.0\.1:1/, 'refused'],
+    ['no such host', () => ({ url: 'redis://nowhere.invalid:6379' }), /ENOTFOUND|EAI_AGAIN/, 'unknown-host'],
     [
       'no Sentinel is there',
       () => ({ sentinels: [{ host: '127.0.0.1', port: 1 }], master: 'm' }),
       /no Sentinel answers: failed to connect to sentinel 127\.0\.0\.1:1/,
+      'no-sentinel',
     ],
-  ])('%s', async (_, place, reason) => {
+  ])('%s, and counts its attempts by that', async (_, place, text, reason) => {
     const store = await openStore(place(), createLog('silent'));
     try {
-      await eventually(() => expect(store.head()).rejects.toThrow(reason));
+      await eventually(() => expect(store.head()).rejects.toThrow(text));
+      await eventually(() => expect(reconnects(store)).toEqual([reason]));
+      expect(store.link?.up).toBe(false);
     } finally {
       await store.close();
     }
@@ -69,6 +79,62 @@ describe('a store says why there is no connection', () => {
     }
   });
 });
+
+describe('a connection that ends is counted by why', () => {
+  let server: Server;
+  let admin: Redis;
+  let store: Store;
+  beforeEach(async () => {
+    server = (await startRedis()) as Server;
+    admin = new Redis(server.url);
+    store = await openStore({ url: server.url }, createLog('silent'));
+    await eventually(() => expect(store.link?.up).toBe(true));
+    expect(reconnects(store)).toEqual([]);
+  });
+  afterEach(async () => {
+    admin.disconnect();
+    await store.close();
+    await server.stop();
+  });
+
+  test('the other end closed it', async () => {
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await eventually(() => expect(reconnects(store)).toEqual(['closed']));
+    await eventually(() => expect(store.link?.up).toBe(true));
+  });
+
+  test('it did not answer in time', async () => {
+    await admin.call('CLIENT', 'PAUSE', '1000', 'ALL');
+    await expect(store.head()).rejects.toThrow('no answer in time');
+    await eventually(() => expect(reconnects(store)).toEqual(['no-answer']));
+    await eventually(() => store.head());
+  });
+
+  test.each<[string, (store: Store) => Promise<unknown>]>([
+    ['a tick', ({ head }) => head.call(store)],
+    ['a write', ({ setText }) => setText.call(store, 'name', 'text', 1000).catch(() => {})],
+  ])('its server is a replica now, as %s finds', async (_, meet) => {
+    await admin.replicaof('127.0.0.1', 1);
+    await meet(store);
+    await eventually(() => expect(reconnects(store)).toEqual(['failover']));
+  });
+
+  test('trips are timed by kind, also those that fail', async () => {
+    const count = (kind: string) => store.link?.trips.get(kind)?.cumulative.at(-1);
+    const before = count('read') ?? 0;
+    await store.head();
+    expect(count('read')).toBe(before + 1);
+    await admin.call('CLIENT', 'PAUSE', '1000', 'ALL');
+    await expect(store.head()).rejects.toThrow('no answer in time');
+    expect(count('read')).toBe(before + 2);
+    expect(count('fence')).toBe(0);
+  });
+});
+
+/** The reasons that have been counted. */
+function reconnects({ link }: Store): string[] {
+  return [...(link?.reconnects ?? [])].filter(([, times]) => times > 0).map(([reason]) => reason);
+}
 
 test('/readyz says it, too, but no address', async () => {
   const server = (await startRedis()) as Server;

@@ -10,6 +10,7 @@ import { installHint, startRedis } from '../../src/development/embedded/redis.js
 import { taskRows } from '../../src/domain/tasks/task.table.js';
 import { databaseOf, type StoreEvent } from '../../src/engine/cache/index.js';
 import { RedisStore } from '../../src/engine/redis/index.js';
+import type { ActivityMessage } from '../../src/platform/activity/index.js';
 import { keyOfText, tagOf, tick } from '../cache/world.js';
 import { type Reaper, startReaper } from '../chaos/reaper.js';
 import { startTopology, type Topology } from '../chaos/topology.js';
@@ -60,6 +61,32 @@ describe.each(['cluster', 'sentinel'] as const)('on a %s', (kind) => {
       for (let i = 0; i < 3; i++) await rename(app, { id, title: `Told ${i}` }, f.ada.id);
       const told = () => heard.filter((news) => news.kind === 'released' && news.tags.includes(taskRows.byId(id)[0]));
       await eventually(() => expect(told()).toHaveLength(3));
+    } finally {
+      stop();
+    }
+  });
+
+  test('one who watches sees both processes, the lease of every group, and what is held for tags of any group', async () => {
+    const messages: ActivityMessage[] = [];
+    const stop = app.activity.watch((message) => messages.push(message));
+    try {
+      await eventually(() => expect(messages.at(-1)?.processes).toHaveLength(2));
+      const groups = messages.at(-1)?.groups ?? [];
+      expect(new Set(groups.map(({ name }) => name)).size).toBe(app.cache.store.groups);
+      for (const { leaseLeftMs } of groups) expect(leaseLeftMs).toBeGreaterThan(0);
+      const { id } = f.opsTasks[1] as Fixture['opsTasks'][number];
+      await rename(other, { id, title: 'Watched' }, f.ada.id);
+      const [byId] = taskRows.byId(id);
+      const told = () =>
+        messages.flatMap(({ invalidations }) => invalidations).filter(({ tags }) => tags.includes(byId));
+      await eventually(() => expect(told()).toMatchObject([{ by: 'writer' }]));
+      await eventually(async () => {
+        await taskOf(app, id, f.ada.id);
+        await app.settled();
+        const held = await app.cache.store.inspection.heldTags(taskRows.byId(id));
+        expect([...held.keys()].sort()).toEqual([...taskRows.byId(id)].sort());
+        for (const { ttlMs } of held.values()) expect(ttlMs).toBeGreaterThan(0);
+      });
     } finally {
       stop();
     }

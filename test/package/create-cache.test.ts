@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { eq } from 'drizzle-orm';
 import { integer, pgTable, text } from 'drizzle-orm/pg-core';
 import { drizzle } from 'drizzle-orm/postgres-js';
-import { graphql, parse } from 'graphql';
+import { GraphQLInt, GraphQLObjectType, GraphQLSchema, graphql, parse } from 'graphql';
 import { createSchema, createYoga } from 'graphql-yoga';
 import { Redis } from 'ioredis';
 import postgres, { type Sql } from 'postgres';
@@ -238,6 +238,31 @@ describe('over a Drizzle of its own', () => {
     await cache.metrics(registry);
     await cache.load(cache.byId(authorRows), 1);
     expect(await registry.metrics()).toMatch(/cache_calls_total\{name="authors",outcome="(hit|miss)"\} 1/);
+  });
+
+  test('metrics have a sample for what is declared before its first call, and time loads and trips', async () => {
+    const { cache } = await opened();
+    const registry = new Registry();
+    await cache.metrics(registry);
+    cache.memoize('double', (n: number) => 2 * n, { ttlMs: 1000 });
+    const author = cache.byId(authorRows);
+    const extensions = { cache: { declared: { ttlMs: 1000, scope: 'public', tags: () => [] } } }; // as of `@Cached`
+    const fields = { answer: { type: GraphQLInt, resolve: () => 42, extensions } };
+    cache.bind(new GraphQLSchema({ query: new GraphQLObjectType({ name: 'Query', fields }) }));
+    const sample = async (name: string) => {
+      const line = (await registry.metrics()).split('\n').find((one) => one.startsWith(`${name} `));
+      return line === undefined ? undefined : Number(line.slice(name.length));
+    };
+    for (const name of ['double', 'authors', 'Query.answer']) {
+      expect([name, await sample(`cache_violations_total{name="${name}"}`)]).toEqual([name, 0]);
+      expect([name, await sample(`cache_load_duration_seconds_count{name="${name}"}`)]).toEqual([name, 0]);
+      expect([name, await sample(`cache_calls_total{name="${name}",outcome="near-hit"}`)]).toEqual([name, 0]);
+    }
+    expect(await sample('cache_redis_up')).toBe(1);
+    expect(await sample('cache_redis_reconnects_total{reason="wrong-password"}')).toBe(0);
+    await cache.load(author, 987); // which no other test reads
+    expect(await sample('cache_load_duration_seconds_count{name="authors"}')).toBe(1);
+    expect(await sample('cache_redis_trip_duration_seconds_count{kind="read"}')).toBeGreaterThan(0);
   });
 
   /** A schema of plain resolvers. */

@@ -1,5 +1,5 @@
 /** Stores for tests: over any store, one that counts the trips made, one whose steps can be held. */
-import type { Store } from '../../src/engine/cache/index.js';
+import type { Store, StoreLink } from '../../src/engine/cache/index.js';
 import type { Gates } from './barrier.js';
 
 export interface StoreCounts {
@@ -38,6 +38,9 @@ export function intercepted(store: Store, before: (step: StoreStep) => Promise<v
     samples: store.samples,
     inspection: store.inspection,
     groups: store.groups,
+    get link() {
+      return store.link as StoreLink; // `undefined` in place of absent, where the store is in this process
+    },
     groupOf: (name) => store.groupOf(name),
     bind: (database, owned) => store.bind(database, owned),
     read: through('read', store.read),

@@ -6,6 +6,7 @@ import {
   type Cache,
   dayOf,
   fenceIds,
+  type HeldUnder,
   isFence,
   type StatisticsLine,
   type Store,
@@ -140,10 +141,11 @@ export class AdminResolver {
       orUnavailable(store.inspection.heldTags(tags)),
       lastInvalidations(sql(), tags),
     ]);
+    const inMemory = cache.memory.under(tags, MAX_ENTRIES_SHOWN);
     return tags.map((tag): CacheTag => {
       const { text = null, ttlMs = null } = held.get(tag) ?? {};
       const invalidation = last.get(tag);
-      const { copies, byPolicy } = cache.memory.under(tag, MAX_ENTRIES_SHOWN);
+      const { copies, byPolicy } = inMemory.get(tag) as HeldUnder; // one for each tag
       const policies = [...byPolicy].map(([name, sum]) => ({ name, ...sum }));
       const entries = policies.reduce((sum, one) => sum + one.entries, 0);
       const fenced = text !== null && isFence(text);

@@ -272,6 +272,9 @@ export const burndownTags = (id: ProjectId): Tag[] => [
   ...new Set([...taskRows.membershipByProject(id), ...taskRows.statusByProject(id)]),
 ];
 
+/** One project of many tasks keeps at most so many others waiting. */
+const MAX_STATS_TOGETHER = 8;
+
 /** The TTL is the only freshness guarantee here: two of the numbers change with time alone. */
 export const projectStats: Source<ProjectId, TaskStats> = {
   name: 'Project.stats',
@@ -280,6 +283,8 @@ export const projectStats: Source<ProjectId, TaskStats> = {
   timeDependent: true,
   scope: 'public',
   tags: taskRows.statsByProject,
+  together: true,
+  maxTogether: MAX_STATS_TOGETHER,
   load: statsOfProjects,
 };
 

@@ -275,7 +275,7 @@ export class ProjectTasksResolver {
 
   @FieldResolver(() => ProjectStats, {
     description: 'Task statistics of the project. Expensive to compute; cached for a minute.',
-    complexity: 50,
+    complexity: COSTS.statistics,
   })
   @Cached(projectStats)
   stats(@Root() project: ProjectRow) {
@@ -284,7 +284,7 @@ export class ProjectTasksResolver {
 
   @FieldResolver(() => [BurndownPoint], {
     description: 'Open and completed tasks for each of the last days. Expensive to compute; cached for a minute.',
-    complexity: 50,
+    complexity: COSTS.statistics,
   })
   @Cached<ProjectRow>({ ttlMs: MINUTE, scope: 'public', tags: ({ id }) => burndownTags(id) })
   burndown(

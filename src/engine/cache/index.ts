@@ -14,7 +14,7 @@ export type { Log } from './log.js';
 export { type MaybePromise, mapMaybe, zipMaybe } from './maybe-promise.js';
 export type { Memoized, MemoizePolicy } from './memoize.js';
 export { MemoryStore } from './memory-store.js';
-export { type HeldCopy, type HeldSum, MemoryView } from './memory-view.js';
+export { type HeldCopy, type HeldSum, type HeldUnder, MemoryView } from './memory-view.js';
 export type { NearCacheOptions } from './near-cache.js';
 export type { Part, Parts } from './part-cache.js';
 export { type Bring, checkPolicy, type Policy, type Scope, type Source } from './policy.js';

@@ -22,6 +22,13 @@ export interface HeldSum {
   readonly bytes: number;
 }
 
+export interface HeldUnder {
+  /** The first of them. */
+  readonly copies: HeldCopy[];
+  /** Of all of them. */
+  readonly byPolicy: Map<string, HeldSum>;
+}
+
 export class MemoryView {
   readonly #near: NearCache | undefined;
   readonly #clock: Clock;
@@ -56,17 +63,19 @@ export class MemoryView {
     return { entries, answers };
   }
 
-  /** Copies under a tag: the first `max` of them, and the sums of all by policy. */
-  under(tag: Tag, max: number): { readonly copies: readonly HeldCopy[]; readonly byPolicy: Map<string, HeldSum> } {
-    const copies: HeldCopy[] = [];
-    const byPolicy = new Map<string, HeldSum>();
+  /** Copies under each of these tags: the first `max` of them, and the sums of all by policy. */
+  under(tags: readonly Tag[], max: number): ReadonlyMap<Tag, HeldUnder> {
+    const found = new Map(tags.map((tag): [Tag, HeldUnder] => [tag, { copies: [], byPolicy: new Map() }]));
     const nowMs = this.#clock.nowMs();
     this.#near?.forEachHeld(nowMs, (key, entry, bytes) => {
-      if (!entry.tags.includes(tag)) return;
-      if (copies.length < max) copies.push(shown(key, entry, { bytes, nowMs }));
-      add(byPolicy, policyOf(key), bytes);
+      for (const tag of entry.tags) {
+        const under = found.get(tag);
+        if (under === undefined) continue;
+        if (under.copies.length < max) under.copies.push(shown(key, entry, { bytes, nowMs }));
+        add(under.byPolicy, policyOf(key), bytes);
+      }
     });
-    return { copies, byPolicy };
+    return found;
   }
 
   byPolicy(): Map<string, HeldSum> {

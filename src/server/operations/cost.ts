@@ -180,7 +180,7 @@ const estimate: ComplexityEstimator = ({ args, childComplexity, context, field, 
   const searched = costOfTexts(args['filter']);
   if (!isConnection(of)) return base + searched + (givenIds(args) ?? 1) * childComplexity;
   const counted = selects(node, 'totalCount', context as Fragments) ? COSTS.totalCount + searched : 0;
-  return base + searched + pageSize(args) * childComplexity + counted;
+  return base + searched + costOfOrder(args['orderBy']) + pageSize(args) * childComplexity + counted;
 };
 
 function isConnection(type: unknown): boolean {
@@ -197,6 +197,11 @@ function pageSize({ first, last }: ComplexityEstimatorArgs['args']): number {
 function givenIds(args: ComplexityEstimatorArgs['args']): number | undefined {
   const ids = args['ids'] ?? args['input']?.ids;
   return Array.isArray(ids) ? ids.length : undefined;
+}
+
+/** Independent of the field it names: see `formOf`, which leaves out the values of enums, as they are texts. */
+function costOfOrder(orderBy: unknown): number {
+  return Array.isArray(orderBy) && orderBy.length > 0 ? COSTS.order : 0;
 }
 
 /** Filter members on long texts. */

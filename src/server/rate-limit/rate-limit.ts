@@ -20,7 +20,7 @@ const PREFETCHES_PER_WINDOW = 50;
 /** An address may be shared by a whole company, so its limit is only an outer bound. */
 const ADDRESS_FACTOR = 20;
 /** Points of an address that a new user costs, in a separate count. */
-const NEW_USER_POINTS = 100;
+const NEW_USER_POINTS = 300;
 /** Callers with a local allowance. An evicted caller prefetches again. */
 const MAX_ALLOWANCES = 50_000;
 

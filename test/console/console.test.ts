@@ -334,6 +334,12 @@ describe.skipIf(chromiumPath === undefined)(`in Chromium${needsChromium}`, () =>
   test('a page without a token shows nothing, refuses one without the scope, and opens with one that has it', async () => {
     const { page } = await open('now', { of: other });
     expect(await page.content()).not.toContain('eyJ');
+    await page.getByLabel('Token').fill('not a token');
+    await page.getByRole('button', { name: 'Open' }).click();
+    await page
+      .getByRole('alert')
+      .getByText(/token is invalid/)
+      .waitFor();
     await page.getByLabel('Token').fill(await app.tokenOf(f.ada.id));
     await page.getByRole('button', { name: 'Open' }).click();
     await page

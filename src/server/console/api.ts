@@ -3,6 +3,8 @@ import { type Client, createClient } from 'graphql-ws/client';
 import { settings } from './settings.js';
 
 const RETRY_MS = 1500;
+/** Close codes of graphql-ws: Unauthorized and Forbidden. */
+const REFUSALS: ReadonlySet<number> = new Set([4401, 4403]);
 
 export interface ApiFault {
   readonly message: string;
@@ -50,7 +52,7 @@ export class Api {
     this.#socket = createClient({
       url: url.href,
       connectionParams: { authorization: `Bearer ${token}` },
-      shouldRetry: () => true,
+      shouldRetry: (closed) => !isRefusal(closed),
       retryAttempts: Number.POSITIVE_INFINITY,
       retryWait: () => new Promise((resolve) => setTimeout(resolve, RETRY_MS)),
       on: {
@@ -109,9 +111,16 @@ export class Api {
   }
 }
 
+function isRefusal(fault: unknown): fault is CloseEvent {
+  return fault instanceof CloseEvent && REFUSALS.has(fault.code);
+}
+
 /** graphql-ws reports errors of the operation, a closed connection or an exception. */
 function errorOf(fault: unknown): ApiError {
   if (Array.isArray(fault) && fault[0] !== undefined) return new ApiError(fault[0] as ApiFault);
+  if (isRefusal(fault)) {
+    return new ApiError({ message: fault.reason || 'The token was refused.', extensions: { code: 'UNAUTHENTICATED' } });
+  }
   if (fault instanceof CloseEvent) return new ApiError({ message: fault.reason || 'The connection was closed.' });
   return new ApiError({ message: fault instanceof Error ? fault.message : 'The connection failed.' });
 }

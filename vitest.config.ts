@@ -11,6 +11,7 @@ const UNIT = [
   'test/chaos/history.test.ts',
   'test/cli/{running,unpatched-driver}.test.ts',
   'test/db/{availability,connection-url,driver-check,columns}.test.ts',
+  'test/console/{documents,explain-model}.test.ts',
   'test/docs/{architecture,compose,pages,scaling}.test.ts',
   'test/import/github-issues.test.ts',
   'test/invalidation/scheduler.test.ts',
@@ -21,6 +22,7 @@ const HOSTILE = ['test/hostile/*.test.ts'];
 /** They take the longest, the longest first: begun before the others, they end before them. */
 const LONG = [
   'chaos/smoke',
+  'console/console',
   'api/access-matrix',
   'cli/main',
   'api/known-operations',

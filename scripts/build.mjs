@@ -1,9 +1,9 @@
 /**
  * `npm run build`: src → dist. Compiles, then copies what the compiled files read at run time (Lua, SQL, the journal of
- * migrations) to the same places. dist begins empty, so that it never holds a file whose source is gone.
+ * migrations) to the same places, and bundles the console. dist begins empty, so that it never holds a file whose source is gone.
  */
 import { spawnSync } from 'node:child_process';
-import { chmod, cp, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,8 +27,18 @@ await cp(join(root, 'src'), join(root, 'dist'), {
   filter: async (path) => !PACKAGE.test(path) && ((await stat(path)).isDirectory() || ASSETS.has(extname(path))),
 });
 await removeEmpty(join(root, 'dist'));
+await buildConsole();
 /** The `bin` of package.json: a link to it can be run. */
 await chmod(join(root, 'dist', 'cli', 'tasks.js'), 0o755);
+
+async function buildConsole() {
+  const { bundleConsole, SCRIPT_FILE, STYLE_FILE } = await import('../dist/server/http/console-bundle.js');
+  const { script, style } = await bundleConsole(join(root, 'src', 'server', 'console', 'main.tsx'));
+  const folder = join(root, 'dist', 'server', 'console');
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, SCRIPT_FILE), script);
+  await writeFile(join(folder, STYLE_FILE), style);
+}
 
 /** A folder that holds only types compiles to nothing, and cp makes every folder. */
 async function removeEmpty(dir) {

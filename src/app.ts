@@ -49,6 +49,7 @@ export interface AppOptions
       | 'unreadStallMs'
       | 'subscriptionLimits'
       | 'explorer'
+      | 'console'
       | 'timeLimits'
       | 'compression'
       | 'loggedRequests'

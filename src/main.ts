@@ -24,12 +24,17 @@ import { Interrupted, Shutdown } from './platform/shutdown.js';
 import { startTelemetry } from './platform/telemetry.js';
 import { linkToPrimary } from './platform/worker-link.js';
 import { signToken, type TokenOptions, tokenVerifier } from './server/auth/tokens.js';
+import { consoleBundle } from './server/http/console-bundle.js';
+import { CONSOLE_PATH } from './server/http/console-page.js';
 import { createMetricsServer } from './server/metrics-server.js';
 import { readManifest } from './server/operations/persisted-documents.js';
 import { primaryLimits, startWorkers } from './workers.js';
 
 /** Fraction of hits that are compared with Postgres. */
 const MONITOR_SHARE = 1 / 10_000;
+
+/** The demo token is an operator's, too: the console shows everything. */
+const DEMO_SCOPES = ['cache:admin', 'cache:trace'];
 
 /** What listening fails with if the host is not one of this machine's. */
 const NO_SUCH_ADDRESS: ReadonlySet<string> = new Set(['ENOTFOUND', 'EAI_AGAIN', 'EADDRNOTAVAIL']);
@@ -109,7 +114,11 @@ async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void
   const from = { config, services, log, shutdown };
   const urls = await (config.workers > 1 ? startWorkers({ ...from, onGivenUp }) : serve(from));
   if (production) log.info({ ...urls, workers: config.workers }, 'listening');
-  else printAddresses(urls, services, await demoToken(services.databaseUrl, tokenOptions(config, services, log)));
+  else {
+    const token = await demoToken(services.databaseUrl, tokenOptions(config, services, log));
+    const consoleUrl = config.console ? `${urls.url}${CONSOLE_PATH}` : undefined;
+    printAddresses({ ...urls, consoleUrl }, services, token);
+  }
 }
 
 function onGivenUp(): void {
@@ -149,6 +158,7 @@ async function serve({ config, services, log, shutdown }: Started): Promise<Urls
     verifyToken: tokenVerifier(tokens),
     ...(token !== undefined && { explorer: { token, document: EXAMPLE_QUERY } }),
     ...(link && { metricsText: link.metricsText }),
+    ...(config.console && { console: { token, document: EXAMPLE_QUERY, bundle: consoleBundle } }),
   });
   const metricsServer = createMetricsServer({
     readiness: app.readiness,
@@ -212,9 +222,14 @@ function appOptions(config: Config, { databaseUrl, redis, redisGroup: group }: S
   };
 }
 
-function printAddresses({ url, metricsUrl }: Urls, { described }: Services, token: string | undefined): void {
+function printAddresses(
+  { url, metricsUrl, consoleUrl }: Urls & { consoleUrl: string | undefined },
+  { described }: Services,
+  token: string | undefined,
+): void {
   console.log(`API       ${url}/graphql
 Explorer  ${url}/
+Console   ${consoleUrl ?? 'off (CONSOLE)'}
 Metrics   ${metricsUrl ?? url}/metrics
 Postgres  ${described.postgres}
 Redis     ${described.redis}
@@ -242,7 +257,7 @@ async function demoToken(databaseUrl: string, tokens: Parameters<typeof signToke
   if (tokens.tokens.kind !== 'secret') return undefined;
   const { userIdOf } = await import('./development/demo/prepare.js');
   const owner = await userIdOf(databaseUrl, DEMO_OWNER);
-  return owner && (await signToken(tokens, owner, '12h'));
+  return owner && (await signToken({ ...tokens, scopes: DEMO_SCOPES }, owner, '12h'));
 }
 
 /** What a server listens on, with the names of the variables that say where. */

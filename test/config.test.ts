@@ -46,6 +46,7 @@ test('a laptop needs no variable at all', () => {
     compression: true,
     knownOperations: true,
     introspection: true,
+    console: true,
     persistedDocuments: undefined,
     tokens: undefined,
     issuer: 'tasks-api',
@@ -155,6 +156,8 @@ test('production with all it needs starts', () => {
     tokens: { kind: 'secret' },
   });
   expect(readConfig({ ...PRODUCTION, INTROSPECTION: 'on' }).introspection).toBe(true);
+  expect(readConfig(PRODUCTION).console).toBe(false);
+  expect(readConfig({ ...PRODUCTION, CONSOLE: 'on' }).console).toBe(true);
   const { JWT_SECRET: _, ...rest } = PRODUCTION;
   expect(readConfig({ ...rest, JWKS_URL: 'https://id.example/keys' }).tokens).toEqual({
     kind: 'jwks',
@@ -355,6 +358,7 @@ test.each([
   ['NEAR_CACHE_MB', '-1'],
   ['MAX_LOADS', '0'],
   ['INTROSPECTION', 'maybe'],
+  ['CONSOLE', 'true'],
   ['JWT_SECRET', 'short'],
   ['JWKS_URL', 'ftp://x'],
   ['LOG_LEVEL', 'loud'],

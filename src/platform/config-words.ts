@@ -28,6 +28,7 @@ export function configInWords(config: Config): Readonly<Record<string, string>> 
     loads: `at most ${config.maxLoads} at once`,
     rateLimit: rateLimit === undefined ? 'off' : `${rateLimit.points} points in ${rateLimit.seconds} s`,
     trustedProxies: config.access.trustProxy?.join(', ') ?? 'none',
+    console: config.console ? 'on' : 'off',
     persistedDocuments: documents === undefined ? 'off' : documents.mode,
     logged: loggedOf(config),
     traces: config.telemetry === undefined ? 'off' : `to ${new URL(config.telemetry.url).host}`,

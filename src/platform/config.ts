@@ -113,6 +113,7 @@ export const variables = z.object({
   COMPRESSION: z.enum(['on', 'off'], 'expected on or off').default('on'),
   KNOWN_OPERATIONS: z.enum(['on', 'off'], 'expected on or off').default('on'),
   INTROSPECTION: z.enum(['on', 'off'], 'expected on or off').optional(),
+  CONSOLE: z.enum(['on', 'off'], 'expected on or off').optional(),
   PERSISTED_DOCUMENTS: z.string().optional(),
   PERSISTED_DOCUMENTS_MODE: z.enum(['off', 'warn', 'enforce'], 'expected off, warn or enforce').optional(),
   JWT_SECRET: z.string().min(MIN_SECRET_CHARS, `expected at least ${MIN_SECRET_CHARS} characters`).optional(),
@@ -164,6 +165,8 @@ export interface Config extends ObservationConfig {
   readonly knownOperations: boolean;
   /** Whether introspection is answered. */
   readonly introspection: boolean;
+  /** Whether the console is served. */
+  readonly console: boolean;
   /**
    * A manifest of persisted documents. Other documents are run and reported (`warn`) or refused (`enforce`). Absent: no
    * manifest.
@@ -233,6 +236,7 @@ function configOf(v: z.infer<typeof variables>): Config {
     compression: v.COMPRESSION === 'on',
     knownOperations: v.KNOWN_OPERATIONS === 'on',
     introspection: v.INTROSPECTION === undefined ? v.NODE_ENV !== 'production' : v.INTROSPECTION === 'on',
+    console: v.CONSOLE === undefined ? v.NODE_ENV !== 'production' : v.CONSOLE === 'on',
     persistedDocuments: persistedDocuments(v),
     tokens: tokenConfig(v),
     issuer: v.JWT_ISSUER,

@@ -1,5 +1,5 @@
 /**
- * The HTTP server: the API at /graphql, the explorer at /, health checks at /healthz and /readyz. A request to the API
+ * The HTTP server: the API at /graphql, the explorer at /, the console at /console, health checks at /healthz and /readyz. A request to the API
  * passes through the stages of http/request-pipeline.ts, and has one context and one set of loaders.
  */
 
@@ -22,6 +22,7 @@ import { decorateRequests } from './api-request.js';
 import { createApollo } from './apollo.js';
 import { CachedResponses } from './http/cached-responses.js';
 import { encodingFor as acceptedEncoding } from './http/compression.js';
+import type { ConsoleOptions } from './http/console-page.js';
 import { serveQueries } from './http/endpoint.js';
 import type { ExplorerOptions } from './http/explorer.js';
 import { addHttpCache } from './http/http-cache.js';
@@ -100,6 +101,8 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, Sc
   readonly subscriptionLimits?: Partial<SubscriptionLimits>;
   /** Absent: no explorer. */
   readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;
+  /** Absent: no console. */
+  readonly console?: ConsoleOptions;
 }
 
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {

@@ -1,11 +1,12 @@
 /** The explorers as a person meets them, in a browser: Sandbox where its script can be loaded, and what takes its place where not. */
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { EXAMPLE_QUERY } from '../../src/development/demo/example-query.js';
 import { chromiumPath, coloursOf, launchChromium, needsChromium, openPage } from '../support/chromium.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { type LiveApp, liveApp } from '../support/live.js';
 
-const DOCUMENT = '{ tasks(first: 1) { nodes { identifier title } } }';
+const DOCUMENT = 'query Example { tasks(first: 1) { nodes { identifier title } } }';
 const NEWEST = 'Task 6';
 const SANDBOX_SCRIPT = /^https:\/\/embeddable-sandbox\.cdn\.apollographql\.com\/.*\.js$/;
 const STUDIO = 'https://studio.apollographql.com/sandbox/explorer';
@@ -108,10 +109,60 @@ describe.skipIf(chromiumPath === undefined)(`in Chromium${needsChromium}`, () =>
     expect(outside).toEqual([]);
   });
 
+  test('every visit shows the example with its token, also the second and third time', async () => {
+    const { page } = await open();
+    const run = page.getByRole('button', { name: /execute query/i });
+    const editor = page.locator('.graphiql-query-editor');
+    const answered = async () => {
+      await run.click();
+      await page.locator('.result-window').getByText(`"${NEWEST}"`).waitFor();
+    };
+    for (let visit = 1; visit <= 3; visit++) {
+      await page.goto(`${app.origin}/explorer`);
+      await editor.getByText('identifier').waitFor();
+      await answered();
+      expect(await page.getByRole('tab').count()).toBe(1);
+    }
+  });
+
+  test('tabs of an earlier visit stay beside the example, and run with the token of today', async () => {
+    const { page } = await open();
+    await page.goto(`${app.origin}/healthz`); // of the same origin: GraphiQL is not running yet
+    await page.evaluate(`localStorage.setItem('graphiql:tabState', JSON.stringify({
+      activeTabIndex: 0,
+      tabs: [{ id: 'a', title: 'Mine', query: '{ viewer { handle } }', variables: null, headers: null, operationName: null, response: null }],
+    }))`);
+    await page.goto(`${app.origin}/explorer`);
+    await page.locator('.graphiql-query-editor').getByText('identifier').waitFor();
+    expect(await page.getByRole('tab').allInnerTexts()).toEqual(['Mine', 'Example']);
+    await page.getByRole('button', { name: 'Mine' }).press('Enter');
+    await page.locator('.graphiql-query-editor').getByText('handle').waitFor();
+    await page.getByRole('button', { name: /execute query/i }).click();
+    await page.locator('.result-window').getByText('"ada"').waitFor();
+  });
+
+  test('the example has a name, and a hint that fits the editor', async () => {
+    const live = await liveApp({ databaseUrl: data.databaseUrl, explorer: { token, document: EXAMPLE_QUERY } });
+    try {
+      const { page } = await openPage(browser, live.origin);
+      await page.goto(`${live.origin}/explorer`);
+      await page.getByRole('tab', { name: 'Board' }).waitFor();
+      await page.locator('.graphiql-query-editor').getByText('SQL statements').waitFor();
+      const scrolls = await page.evaluate(`(() => {
+        const lines = [...document.querySelectorAll('.graphiql-query-editor .view-line > span')];
+        const buttons = document.querySelector('.graphiql-toolbar').getBoundingClientRect().left;
+        return lines.filter((line) => line.getBoundingClientRect().right > buttons).map((line) => line.innerText);
+      })()`);
+      expect(scrolls).toEqual([]);
+    } finally {
+      await live.close();
+    }
+  });
+
   test('/ without a network becomes the page that needs none', async () => {
     const { page, outside } = await open();
     await page.goto(app.origin);
-    await page.waitForURL('**/explorer');
+    await page.waitForURL('**/explorer?*');
     await page.getByRole('button', { name: /execute query/i }).waitFor();
     expect(outside).toEqual([expect.stringMatching(SANDBOX_SCRIPT)]);
   });

@@ -518,6 +518,11 @@ describe('a server started with nothing set', () => {
       projects: { nodes: expect.arrayContaining([{ key: 'OPS', stats: { total: 120 } }]) },
     });
     expect((await fetch(printed['Explorer'] as string)).status).toBe(200);
+    const page = await (await fetch(printed['Console'] as string)).text();
+    expect(page).toContain(printed['Token']);
+    const [script] = /\/console\/[^"]*\.js/.exec(page) ?? [];
+    expect((await fetch(new URL(script as string, printed['API']))).status).toBe(200);
+    expect(decodeJwt(printed['Token'] as string)).toMatchObject({ scope: 'cache:admin cache:trace' });
   });
 
   test("answers README's first query from the cache, with the totals that README shows", async () => {

@@ -8,7 +8,7 @@ export interface LiveApp extends TestApp {
   readonly origin: string;
   /** Of the API. */
   readonly url: string;
-  tokenOf(user: UserId): Promise<string>;
+  tokenOf(user: UserId, ...scopes: string[]): Promise<string>;
 }
 
 export async function liveApp(options: TestAppOptions = {}): Promise<LiveApp> {
@@ -19,7 +19,7 @@ export async function liveApp(options: TestAppOptions = {}): Promise<LiveApp> {
     ...app,
     origin,
     url,
-    tokenOf: (user) => signToken(TOKENS, user, '1h'),
+    tokenOf: (user, ...scopes) => signToken({ ...TOKENS, scopes }, user, '1h'),
     async ask(document, options = {}) {
       const response = await fetch(url, {
         method: 'POST',

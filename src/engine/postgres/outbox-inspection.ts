@@ -29,7 +29,7 @@ export interface OutboxSize {
 
 export async function outboxSize(client: Sql): Promise<OutboxSize> {
   const [row] = await client<OutboxSize[]>`
-    select (select count(*)::int from (select 1 from public.cache_outbox limit ${MAX_COUNTED}) as some) as rows,
+    select (select count(*)::int from (select 1 from public.cache_outbox limit ${MAX_COUNTED}) as counted) as rows,
       pg_total_relation_size('public.cache_outbox')::float8 as bytes`;
   return row as OutboxSize;
 }

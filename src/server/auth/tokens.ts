@@ -118,13 +118,18 @@ function text(claim: unknown): string | undefined {
   return typeof claim === 'string' ? claim : undefined;
 }
 
+export interface SigningOptions extends TokenOptions {
+  /** What the token allows beside what its user may do. Default: nothing. */
+  readonly scopes?: readonly string[];
+}
+
 /**
  * Signs a token for a user, valid for `expiresIn` (`12h`). Only with a secret; tokens for a key set are issued
  * elsewhere.
  */
-export async function signToken(options: TokenOptions, userId: UserId, expiresIn: string): Promise<string> {
+export async function signToken(options: SigningOptions, userId: UserId, expiresIn: string): Promise<string> {
   if (options.tokens.kind !== 'secret') throw new Error('tokens are issued elsewhere: JWKS_URL is set');
-  return await new SignJWT({})
+  return await new SignJWT(options.scopes === undefined ? {} : { scope: options.scopes.join(' ') })
     .setProtectedHeader({ alg: options.algorithms?.[0] ?? 'HS256' })
     .setSubject(userId)
     .setIssuer(options.issuer)

@@ -128,6 +128,17 @@ export const offlinePolicy = policyOfRoute({
   'frame-ancestors': ["'none'"],
 });
 
+/** For the console: its own files and the API, nothing inline. */
+export const consolePolicy = policyOfRoute({
+  'default-src': ["'none'"],
+  'script-src': ["'self'"],
+  'style-src': ["'self'"],
+  'img-src': ["'self'", 'data:'],
+  'connect-src': ["'self'"],
+  'form-action': ["'none'"],
+  'frame-ancestors': ["'none'"],
+});
+
 /** Replaces the default policy on a route. */
 function policyOfRoute(directives: Record<string, string[]>): { onRequest: onRequestHookHandler } {
   const policy = helmet.contentSecurityPolicy(csp(directives));

@@ -1,6 +1,7 @@
-/** Routes beside the API: metrics, health checks and the explorer. */
+/** Routes beside the API: metrics, health checks, the explorer and the console. */
 import type { FastifyInstance } from 'fastify';
 import { type AdmissionOptions, requireScope, type ScopeOptions } from '../admission.js';
+import { CONSOLE_PATH, type ConsoleOptions, serveConsole } from './console-page.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
 import { offlinePolicy, sandboxPolicy } from './http-security.js';
 
@@ -31,6 +32,8 @@ export interface ServiceRoutesOptions extends ScopeOptions, Pick<AdmissionOption
   readonly metrics: MetricsText;
   /** Absent: no explorer. */
   readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;
+  /** Absent: no console. */
+  readonly console?: ConsoleOptions;
 }
 
 export function addServiceRoutes(app: FastifyInstance, endpoint: string, options: ServiceRoutesOptions): void {
@@ -42,6 +45,7 @@ export function addServiceRoutes(app: FastifyInstance, endpoint: string, options
     }
     return reply.type(metrics.contentType).send(await metrics.text());
   });
+  if (options.console !== undefined) serveConsole(app, { endpoint, explorer: explorer && '/' }, options.console);
   addHealthRoutes(app, options);
   if (explorer === undefined) return;
   // A person who opens the API's address in a browser.
@@ -49,7 +53,8 @@ export function addServiceRoutes(app: FastifyInstance, endpoint: string, options
     const opens = method === 'GET' && url === endpoint && headers.accept?.includes('text/html') === true;
     if (opens) return reply.redirect('/');
   });
-  const pages = { endpoint, fallback: OFFLINE_EXPLORER, ...explorer };
+  const consolePath = options.console && CONSOLE_PATH;
+  const pages = { endpoint, fallback: OFFLINE_EXPLORER, consolePath, ...explorer };
   app.get('/', sandboxPolicy, async (_, reply) => reply.type('text/html').send(sandboxPage(pages)));
   app.get(OFFLINE_EXPLORER, offlinePolicy, async (_, reply) => reply.type('text/html').send(offlinePage(pages)));
 }

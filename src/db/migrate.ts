@@ -96,7 +96,7 @@ async function migrateIn(tx: TransactionSql, onWait: (line: string) => void, loc
   await applyMissing(tx);
 }
 
-/** Who has most likely kept a migration from its locks. */
+/** In words: the transaction that has most likely kept a migration from its locks. */
 async function oldest(sql: Sql): Promise<string> {
   const [found] = await sql<{ pid: number; name: string; since: string }[]>`
     select pid, application_name as name, xact_start::text as since from pg_stat_activity

@@ -110,7 +110,9 @@ export class WorkerPool {
     closeConnectionsNotTaken(worker);
     worker.on('listening', () => this.#listeningSince.set(worker, performance.now()));
     worker.on('message', (message: ToPrimary) => this.#receive(worker, message));
-    worker.on('error', (error) => this.#options.log.warn({ err: error, worker: worker.id }, 'the channel to a worker'));
+    worker.on('error', (error) =>
+      this.#options.log.warn({ err: error, worker: worker.id }, 'the channel to a worker failed'),
+    );
     worker.once('exit', (code, signal) => this.#ended(worker, signal ?? code));
     worker.once('disconnect', () => this.#metrics.end(worker.id)); // its last message has come
     return worker;
@@ -122,7 +124,7 @@ export class WorkerPool {
     if (!this.#stopping) return;
     if (how !== 0) {
       this.#allClean = false;
-      this.#options.log.error({ worker: worker.id, how }, 'a worker has not ended by itself, or with a fault');
+      this.#options.log.error({ worker: worker.id, how }, 'a worker was killed, or ended with a fault, while stopping');
     }
     if (this.#running.size === 0) this.#onEmpty();
   }
@@ -137,11 +139,11 @@ export class WorkerPool {
     const { pid, exitCode, signalCode } = worker.process;
     const how = { worker: worker.id, workerPid: pid, exitCode, signal: signalCode };
     if (pauseMs === undefined) {
-      log.fatal(how, 'workers die as soon as they are started, and none serves: this process ends, too');
+      log.fatal(how, 'workers die right after they start, and none serves: giving up');
       onGivenUp();
       return;
     }
-    log.error({ ...how, pauseMs }, 'a worker has ended: another takes its place');
+    log.error({ ...how, pauseMs }, 'a worker has ended and is replaced');
     void this.#forkAfter(pauseMs);
   }
 

@@ -80,7 +80,7 @@ test('a subscription without the scope cache:admin is refused with FORBIDDEN', a
   expect(watcher.messages).toEqual([]);
 });
 
-test('one who watches a process sees what every process has answered, each operation once', async () => {
+test('a watcher of one process sees what every process has answered, each operation once', async () => {
   const watcher = watching();
   await withBoth(watcher);
   const query = 'query Counted { task(identifier: "OPS-1") { title assignee { name } } }';
@@ -97,7 +97,7 @@ test('one who watches a process sees what every process has answered, each opera
   expect(sum(watcher, ({ work }) => work.sqlStatementsSaved)).toBeGreaterThan(0);
 });
 
-test('an operation counts under the dearest place of its values: Postgres, Redis, memory, or past the cache', async () => {
+test('an operation counts under the most expensive of its values: from Postgres, Redis or memory, or past the cache', async () => {
   const watcher = watching();
   await withBoth(watcher);
   // What every operation reads of its viewer and project is known to both processes.
@@ -123,7 +123,7 @@ test('an operation counts under the dearest place of its values: Postgres, Redis
   );
 });
 
-test('one who watches sees writes of another process and of psql, and tells them apart', async () => {
+test('a watcher sees writes of another process and of psql, and can tell them apart', async () => {
   const watcher = watching();
   await withBoth(watcher);
   const task = f.opsTasks[0]?.id as TaskId;

@@ -156,7 +156,7 @@ test('a worker that is killed under requests is replaced, and the other one answ
   await Promise.all(clients);
   expect(failed).toBeLessThanOrEqual(clients.length); // those that were under way on the killed one
   expect(api.log).toContainEqual(
-    expect.objectContaining({ msg: 'a worker has ended: another takes its place', signal: 'SIGKILL' }),
+    expect.objectContaining({ msg: 'a worker has ended and is replaced', signal: 'SIGKILL' }),
   );
   // Prometheus would take a smaller sum for a restart.
   expect(await requestsCounted(api, 'Before')).toBe(10);
@@ -227,7 +227,7 @@ test('a worker that hangs is killed when the time is over, and the exit code say
   expect(() => process.kill(hanging as number, 0)).toThrow('ESRCH');
 });
 
-test('workers that die as soon as they are started are given up, and the exit code says so', async () => {
+test('the primary process gives up on workers that die right after they start, and its exit code says so', async () => {
   const api = await serving();
   let ended = false;
   void api.ended.then(() => (ended = true));
@@ -236,11 +236,11 @@ test('workers that die as soon as they are started are given up, and the exit co
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   expect(await api.ended).toEqual([1, null]);
-  const ends = api.log.filter(({ msg }) => msg === 'a worker has ended: another takes its place');
+  const ends = api.log.filter(({ msg }) => msg === 'a worker has ended and is replaced');
   expect(ends.length).toBeGreaterThanOrEqual(10);
   expect(api.log).toContainEqual(
     expect.objectContaining({
-      msg: 'workers die as soon as they are started, and none serves: this process ends, too',
+      msg: 'workers die right after they start, and none serves: giving up',
     }),
   );
 });

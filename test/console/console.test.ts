@@ -175,7 +175,7 @@ describe.skipIf(chromiumPath === undefined)(`in Chromium${needsChromium}`, () =>
     await page.getByLabel('Table').selectOption('all tables');
     await page.getByRole('button', { name: 'Pause' }).click();
     const shown = await page.locator('.stream').innerText();
-    await page.getByText(/Paused; [1-9]\d* more came/).waitFor();
+    await page.getByText(/Paused; [1-9]\d* more arrived/).waitFor();
     expect(await page.locator('.stream').innerText()).toBe(shown);
     await page.getByRole('button', { name: 'Continue' }).click();
     await expect.poll(() => page.locator('.stream').innerText()).not.toBe(shown);
@@ -199,7 +199,7 @@ describe.skipIf(chromiumPath === undefined)(`in Chromium${needsChromium}`, () =>
     await totals.getByText('0 in the run before').waitFor();
     await page.getByRole('button', { name: 'Write and run again' }).click();
     const touched = panel(page, 'Touch a row');
-    await touched.getByText(/\d tags went/).waitFor();
+    await touched.getByText(/\d tags invalidated/).waitFor();
     await touched.getByRole('link', { name: /^tasks:id=…/ }).waitFor();
     await touched.getByRole('listitem').filter({ hasText: 'Project.stats' }).getByText('loaded').waitFor();
     const statement = panel(page, 'Waterfall')
@@ -293,7 +293,7 @@ describe.skipIf(chromiumPath === undefined)(`in Chromium${needsChromium}`, () =>
       await page.getByRole('button', { name: 'Run twice' }).click();
       await page.getByText('in the run before').first().waitFor();
       await page.getByRole('button', { name: 'Write and run again' }).click();
-      await page.getByText(/tags went/).waitFor();
+      await page.getByText(/tags invalidated/).waitFor();
     } else await page.getByText(/A change of it touches/).waitFor();
   }
 

@@ -66,7 +66,7 @@ describe.each(['cluster', 'sentinel'] as const)('on a %s', (kind) => {
     }
   });
 
-  test('one who watches sees both processes, the lease of every group, and what is held for tags of any group', async () => {
+  test('a watcher sees both processes, the lease of every group, and what is held for tags of any group', async () => {
     const messages: ActivityMessage[] = [];
     const stop = app.activity.watch((message) => messages.push(message));
     try {

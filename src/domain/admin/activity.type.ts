@@ -10,25 +10,31 @@ export enum CacheInvalidationOrigin {
 }
 registerEnumType(CacheInvalidationOrigin, {
   name: 'CacheInvalidationOrigin',
-  description: 'Who made a cached value old, as far as is known.',
+  description: 'Where an invalidation came from, as far as is known.',
   valuesConfig: {
     API: { description: 'A write through the API, or an import. Its process released it after COMMIT.' },
     OUTSIDE: {
       description:
-        'A write around the API, such as psql, found in the outbox. Or one of the API whose process ended before it ' +
-        'released the write.',
+        'A write outside the API, such as psql, found in the outbox; or a write of the API whose process ended ' +
+        'before it released the write.',
     },
-    RECOVERED: { description: 'A write of the API whose process ended. Postgres says that its transaction is over.' },
+    RECOVERED: {
+      description:
+        'A write of the API whose process ended: its fence was resolved after Postgres reported that the ' +
+        'transaction was over.',
+    },
     MANUAL: { description: 'The mutation invalidateCache.' },
   },
 });
 
 @ObjectType({
-  description: 'Operations by what answered them. Each counts once, under the dearest of its values.',
+  description: 'Operations by what answered them. Each counts once, under the most expensive of its values.',
   simpleResolvers: true,
 })
 export class CacheAnswerCounts {
-  @Field(() => Int, { description: 'Answered with a response that was made before and proved to be valid still.' })
+  @Field(() => Int, {
+    description: 'Answered with a kept answer: a whole response, stored earlier and proved to be still valid.',
+  })
   kept: number;
 
   @Field(() => Int, { description: 'Run with all values from the memory of the process.' })
@@ -76,7 +82,7 @@ export class CacheProcess {
   @Field(() => Int, { description: 'Loads from Postgres that run now.' })
   loadsRunning: number;
 
-  @Field(() => Int, { description: 'Loads that wait for one of maxLoads places.' })
+  @Field(() => Int, { description: 'Loads that wait for one of maxLoads slots.' })
   loadsWaiting: number;
 
   @Field(() => Int, { description: 'Limit of loads that run at once.' })
@@ -114,7 +120,7 @@ export class CacheOperationActivity {
   @Field(() => Int, { description: 'How often it was answered.' })
   count: number;
 
-  @Field(() => CacheAnswerCounts, { description: 'The same by what answered.' })
+  @Field(() => CacheAnswerCounts, { description: 'The runs of this operation by what answered them.' })
   answered: CacheAnswerCounts;
 
   @Field(() => Float, { description: 'Half of the responses took at most this long, in ms, within 8 %.' })
@@ -132,7 +138,7 @@ export class CacheWork {
   @Field(() => Int, { description: 'Operations that were answered.' })
   operations: number;
 
-  @Field(() => CacheAnswerCounts, { description: 'The same by what answered.' })
+  @Field(() => CacheAnswerCounts, { description: 'All operations by what answered them.' })
   answered: CacheAnswerCounts;
 
   @Field(() => Int, { description: 'SQL statements of operations and loads.' })
@@ -146,7 +152,7 @@ export class CacheWork {
   })
   sqlStatementsSaved: number;
 
-  @Field(() => Int, { description: 'Round trips to Redis, with those of writes and of the relay.' })
+  @Field(() => Int, { description: 'Round trips to Redis, including those of writes and of the relay.' })
   redisRoundTrips: number;
 
   @Field(() => Int, { description: 'Round trips to Redis that read entries or the log of invalidations.' })
@@ -244,11 +250,12 @@ export class CacheGroup {
   @Field(() => Int, { description: 'Number of the group, from 0. Group 0 has the log of invalidations.' })
   index: number;
 
-  @Field(() => String, { description: 'What the names of its keys contain.' })
+  @Field(() => String, { description: 'Hash tag in the names of its keys.' })
   name: string;
 
   @Field(() => Int, {
-    description: 'Remaining life of the lease in ms. Without a lease nothing of the group is served from the cache.',
+    description:
+      'Remaining life of the lease in ms. 0 without a lease: then nothing of the group is served from the cache.',
   })
   leaseLeftMs: number;
 
@@ -260,7 +267,9 @@ export class CacheGroup {
 
   @Field(() => String, {
     nullable: true,
-    description: 'Part of every entry. Another one means that all entries were voided. Null before the first tick.',
+    description:
+      'Purge token of the group, part of every entry. A change means that all entries were voided. Null ' +
+      'before the first tick of the relay.',
   })
   purge: string | null;
 
@@ -275,13 +284,13 @@ export class CacheGroup {
 export class CacheRelay {
   @Field(() => ID, {
     nullable: true,
-    description: 'Process that renewed last. Null if none of the known processes has.',
+    description: 'Id of the process that renewed the leases last. Null if none of the known processes has.',
   })
   process: string | null;
 
   @Field(() => GraphQLDateTime, {
     nullable: true,
-    description: 'When that was. Null if none of the known processes has.',
+    description: 'When the leases were last renewed. Null if none of the known processes has renewed them.',
   })
   appliedAt: Date | null;
 
@@ -294,11 +303,11 @@ export class CacheRelay {
   @Field(() => Int, { description: 'Transaction ids that had ended in Postgres and did not fit into the last tick.' })
   lagTransactions: number;
 
-  @Field(() => Int, { description: 'Time since the last tick that renewed, in ms.' })
+  @Field(() => Int, { description: 'Time since appliedAt in ms. 0 while appliedAt is null.' })
   lagMs: number;
 }
 
-@ObjectType({ description: 'What one transaction made old.', simpleResolvers: true })
+@ObjectType({ description: 'Tags invalidated together, usually by one transaction.', simpleResolvers: true })
 export class CacheInvalidation {
   @Field(() => GraphQLDateTime, { description: 'When this process heard of it.' })
   at: Date;
@@ -306,7 +315,7 @@ export class CacheInvalidation {
   @Field(() => [String], { description: 'Transaction ids, usually one. Empty for an invalidation by hand.' })
   transactions: readonly string[];
 
-  @Field(() => CacheInvalidationOrigin, { description: 'Who wrote, as far as is known.' })
+  @Field(() => CacheInvalidationOrigin, { description: 'Where the write came from, as far as is known.' })
   origin: CacheInvalidationOrigin;
 
   @Field(() => [String], { description: 'Tables of the tags.' })
@@ -321,23 +330,23 @@ export class CacheInvalidation {
   @Field(() => Float, {
     nullable: true,
     description:
-      'Time from the commit until this process heard of it, in ms. From the begin of the transaction unless ' +
-      'Postgres tracks commit timestamps. Null for an invalidation by hand, after a rollback, or if Postgres does ' +
-      'not answer.',
+      'Time from the commit until this process heard of it, in ms. Measured from the start of the ' +
+      'transaction unless Postgres tracks commit timestamps. Null for an invalidation by hand, after a ' +
+      'rollback, or if Postgres does not answer.',
   })
   knownAfterMs: number | null;
 
   @Field(() => Int, {
     nullable: true,
     description:
-      'Entries in the memory of this process that it made old. Null if they were not counted: no process memory, or ' +
-      'too many invalidations at once.',
+      'Entries invalidated in the memory of this process. Null if they were not counted: no process memory, ' +
+      'or too many invalidations at once.',
   })
   oldEntries: number | null;
 
   @Field(() => Int, {
     nullable: true,
-    description: 'Kept answers of this process that it made old. Null if they were not counted.',
+    description: 'Kept answers invalidated in this process. Null if they were not counted.',
   })
   oldAnswers: number | null;
 }
@@ -381,7 +390,10 @@ export class CacheHealth {
   })
   outageMs: number;
 
-  @Field(() => String, { nullable: true, description: 'Why, in words. Null without an outage.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Why Redis takes no writes, in words. Null while it takes them.',
+  })
   outageReason: string | null;
 
   @Field(() => Int, { description: 'Circuit breakers that are open now. Behind one, reads skip Redis.' })
@@ -400,7 +412,9 @@ export class CacheHealth {
   rateLimited: number;
 
   @Field(() => Int, {
-    description: 'Callers of those requests. A caller that several processes refuse counts for each.',
+    description:
+      'Callers refused with RATE_LIMITED in the interval. A caller that several processes refuse counts once ' +
+      'for each.',
   })
   rateLimitedCallers: number;
 }

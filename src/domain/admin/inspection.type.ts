@@ -25,7 +25,7 @@ export enum CacheTagLookupKind {
 }
 registerEnumType(CacheTagLookupKind, {
   name: 'CacheTagLookupKind',
-  description: 'What a text names that cacheTag looks up.',
+  description: 'What the text given to cacheTag names.',
   valuesConfig: {
     ROW: { description: 'A row of a cached table.' },
     TAG: { description: 'A tag.' },
@@ -67,10 +67,10 @@ export class CachePolicy {
   })
   today: CacheStatistics | null;
 
-  @Field(() => Int, { description: 'Its entries in the memory of this process.' })
+  @Field(() => Int, { description: 'Number of its entries in the memory of this process.' })
   memoryEntries: number;
 
-  @Field(() => Float, { description: 'Their estimated size in bytes.' })
+  @Field(() => Float, { description: 'Estimated size of memoryEntries in bytes.' })
   memoryBytes: number;
 
   @Field(() => [CacheMiss], {
@@ -81,12 +81,15 @@ export class CachePolicy {
   lastMisses: readonly CacheMiss[];
 }
 
-@ObjectType({ description: 'The last transaction that made the entries under a tag old.', simpleResolvers: true })
+@ObjectType({
+  description: 'The last transaction that touched a tag, and so invalidated the entries under it.',
+  simpleResolvers: true,
+})
 export class CacheTagInvalidation {
   @Field(() => String, { description: 'Its transaction id.' })
   transaction: string;
 
-  @Field(() => GraphQLDateTime, { description: 'When it began, by the clock of the database.' })
+  @Field(() => GraphQLDateTime, { description: 'When the transaction began, by the clock of the database.' })
   at: Date;
 }
 
@@ -113,15 +116,15 @@ export class CacheTagPolicy {
   @Field(() => String, { description: 'Name of the cached source or field; `Answer` for kept answers.' })
   name: string;
 
-  @Field(() => Int, { description: 'How many entries.' })
+  @Field(() => Int, { description: 'Number of its entries under the tag in the memory of this process.' })
   entries: number;
 
-  @Field(() => Float, { description: 'Their estimated size in bytes.' })
+  @Field(() => Float, { description: 'Estimated size of entries in bytes.' })
   bytes: number;
 }
 
 @ObjectType({
-  description: 'What is known of a tag: a name of rows, under which entries are invalidated together.',
+  description: 'State of a tag: the name of a set of rows. Entries under one tag are invalidated together.',
   simpleResolvers: true,
 })
 export class CacheTag {
@@ -146,8 +149,8 @@ export class CacheTag {
   @Field(() => CacheTagInvalidation, {
     nullable: true,
     description:
-      'The last transaction that made entries under it old. Null if none of the newest 20000 rows of the outbox ' +
-      'names the tag; rows are kept for about an hour.',
+      'The last transaction that touched the tag. Null if none of the newest 20000 rows of the outbox names ' +
+      'the tag; rows are kept for about an hour.',
   })
   lastInvalidation: CacheTagInvalidation | null;
 
@@ -182,8 +185,8 @@ export class CacheTagLookup {
 
   @Field(() => [CacheTag], {
     description:
-      'The tag. For a row all tags that a change of any of its columns makes old, that of its id first, that of the ' +
-      'table last.',
+      'The tag. For a row, all tags that a change to any of its columns touches: the tag of its id first, ' +
+      'that of the table last.',
   })
   tags: readonly CacheTag[];
 }

@@ -9,7 +9,7 @@ const ANSWER_KEY = 'answer ';
 
 export interface HeldCopy {
   readonly policy: string;
-  /** Of an answer without the request, which only its viewer sent. */
+  /** For a kept answer, only the viewer: the request is private to it. */
   readonly key: string;
   readonly ageMs: number;
   readonly ttlLeftMs: number;

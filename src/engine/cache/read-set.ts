@@ -85,7 +85,7 @@ export interface ReadSetOptions {
   readonly answer?: boolean;
 }
 
-/** Where the values of a read set came from: the dearest place of all. */
+/** Where the values of a read set came from: the most expensive place of all. */
 const PLACES = ['memory', 'redis', 'postgres', 'bypassed'] as const;
 /**
  * `memory`: all from process memory. `redis`: some from the store. `postgres`: some were loaded. `bypassed`: some were
@@ -128,7 +128,7 @@ export class ReadSet {
     return this.#answer;
   }
 
-  /** The dearest place that a value came from. */
+  /** The most expensive place that a value came from. */
   get from(): ReadFrom {
     return PLACES[this.#rank] as ReadFrom;
   }

@@ -124,7 +124,7 @@ export interface Head {
    * acknowledged. Absent where that cannot be known.
    */
   readonly history?: string;
-  /** Somebody asks all processes for samples: see `Samples`. Told by the log group. Absent: no. */
+  /** Some process wants samples of all: see `Samples`. Reported by the log group. Absent: none does. */
   readonly samplesWanted?: true;
 }
 

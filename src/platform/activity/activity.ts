@@ -1,5 +1,5 @@
 /**
- * What the processes are doing, for those who watch. While nobody does, a process counts only what rarely happens, and
+ * What the processes are doing, for watchers. Without a watcher, a process counts only what rarely happens, and
  * sends nothing: HEAD, which its relay sends in any case, says when samples are wanted. Then it counts requests and
  * cached calls, and gives the store a sample a second.
  */
@@ -16,9 +16,9 @@ import { type HealthEvents, ProcessHealth } from './process-health.js';
 import { type Gauges, MAX_POLICIES, type MissSample, type ProcessIdentity, type Sample, sampleText } from './sample.js';
 import { Watching } from './watching.js';
 
-/** After the last tick that said that samples are wanted. */
+/** How long samples are sent after the last tick that said they are wanted. */
 const WANTED_MS = 3 * SECOND;
-/** Of each policy. */
+/** Kept for each policy. */
 const MAX_LAST_MISSES = 20;
 /** Samples of this process between two messages. */
 const MAX_OWN_SAMPLES = 5;

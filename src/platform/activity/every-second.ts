@@ -4,7 +4,7 @@
  */
 import { SECOND } from '../../std/time.js';
 
-/** @param offsetMs after the begin of each second. @returns what ends it */
+/** @param offsetMs after the start of each second. @returns what ends it */
 export function everySecond(offsetMs: number, work: () => void): () => void {
   let timer: NodeJS.Timeout;
   const schedule = () => {

@@ -8,12 +8,12 @@ import { InvalidationFeed } from './invalidation-feed.js';
 import type { SeenGroups } from './process-health.js';
 import { readSample, type Sample } from './sample.js';
 
-/** For so long the other processes send samples after the last time that they were asked for any. */
+/** How long the other processes go on sending samples after the last request for them. */
 const WANTED_MS = 5 * SECOND;
 /** A process that has sent nothing for so long is gone. */
 const GONE_AFTER_MS = 5 * SECOND;
 const MAX_PROCESSES = 100;
-/** Samples are made at the begin of each second; by now all have arrived. */
+/** Samples are made at the start of each second; by now all have arrived. */
 const GATHER_OFFSET_MS = 300;
 const OUTBOX_EVERY_MS = 5 * SECOND;
 
@@ -160,7 +160,7 @@ export class Watching {
     };
   }
 
-  /** Not awaited: what it found last is told. */
+  /** Not awaited: messages have the last size it found. */
   async #measureOutbox(): Promise<void> {
     const nowMs = performance.now();
     if (nowMs - this.#outboxAtMs < OUTBOX_EVERY_MS) return;

@@ -11,7 +11,7 @@ export function TokenForm({ why, onToken }: Readonly<{ why?: string | undefined;
       <h1>Cache console</h1>
       <p>
         The console shows what the cache of all processes does. It needs a token with the scope <code>cache:admin</code>
-        ; its view Explain needs <code>cache:trace</code>, too.
+        ; its view Explain also needs <code>cache:trace</code>.
       </p>
       {why !== undefined && <Fault>{why}</Fault>}
       <form

@@ -45,7 +45,7 @@ export function Fault({ children }: Readonly<{ children: ComponentChildren }>) {
 /** How an operation is answered, cheapest first. */
 export const ANSWERS: readonly { readonly key: keyof AnswerCounts; readonly label: string; readonly title: string }[] =
   [
-    { key: 'kept', label: 'kept answer', title: 'A ready answer, proved to be valid' },
+    { key: 'kept', label: 'kept answer', title: 'A whole response, stored earlier and proved still valid' },
     { key: 'memory', label: 'memory', title: 'Run with values from process memory' },
     { key: 'redis', label: 'Redis', title: 'Run with at least one value from Redis' },
     { key: 'postgres', label: 'Postgres', title: 'Run with at least one value loaded from Postgres' },

@@ -73,7 +73,7 @@ function promises(health: HealthState): readonly Check[] {
       label: 'Old fences',
       value: number(health.oldFences),
       verdict: zeroIsGood(health.oldFences, 'look'),
-      note: 'fences that readers met for too long',
+      note: 'fences older than a second that readers met',
     },
     {
       label: 'Forced leases',
@@ -109,10 +109,10 @@ function redis({ health, groups }: ActivityMessage): readonly Check[] {
       label: 'Time without a lease',
       value: duration(health.unleasedMs),
       verdict: 'good',
-      note: 'in all, with the time before the first',
+      note: 'in total, including the time before the first lease',
     },
     {
-      label: 'Failed calls',
+      label: 'Failed steps',
       value: number(health.storeFailures),
       verdict: zeroIsGood(health.storeFailures, 'look'),
       note: `${plural(health.purges, 'purge')} of all entries`,

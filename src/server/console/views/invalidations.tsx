@@ -13,7 +13,7 @@ const ORIGINS: Readonly<Record<Origin, { readonly label: string; readonly name: 
     name: 'postgres',
     title: 'Found in the outbox: psql, or a process that died before its release',
   },
-  RECOVERED: { label: 'recovered', name: 'bypassed', title: 'A fence whose writer was gone' },
+  RECOVERED: { label: 'recovered', name: 'bypassed', title: 'A fence whose writer had died' },
   MANUAL: { label: 'by hand', name: 'redis', title: 'The mutation invalidateCache' },
 };
 const ALL = '';
@@ -46,7 +46,7 @@ export function InvalidationsView() {
           {paused === undefined ? 'Pause' : 'Continue'}
         </button>
         <span class="note" role="status">
-          {paused !== undefined && `Paused; ${number(waiting)} more came`}
+          {paused !== undefined && `Paused; ${number(waiting)} more arrived`}
           {activity.invalidationsOmitted > 0 && ` ${number(activity.invalidationsOmitted)} were too many to list`}
         </span>
       </div>

@@ -117,7 +117,7 @@ function TagDetails({ tag }: Readonly<{ tag: TagState }>) {
         <dt>Last invalidated</dt>
         <dd>
           {tag.lastInvalidation === null
-            ? 'not by what the outbox still holds'
+            ? 'not in the newest rows of the outbox'
             : `${ago(tag.lastInvalidation.at)}, by transaction ${tag.lastInvalidation.transaction}`}
         </dd>
         <dt>Held here</dt>

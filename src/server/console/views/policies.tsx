@@ -187,7 +187,7 @@ function Details({ row: { policy, reasons, seen }, misses }: Readonly<{ row: Row
             {plural(policy.memoryEntries, 'entry', 'entries')}, {bytes(policy.memoryBytes)}
           </dd>
           <dt>Why it was loaded</dt>
-          <dd>{reasons || 'it was not'}</dd>
+          <dd>{reasons || 'not loaded'}</dd>
           <dt>Served</dt>
           <dd>{seen === undefined ? NONE : bytes(seen.servedBytes)}</dd>
           <dt>Today</dt>

@@ -1,4 +1,4 @@
-/** Changes a task of the answer, and shows which of its tags go and which fields the next run reads again. */
+/** Changes a task of the answer, and shows which tags that invalidates and which fields the next run reads again. */
 import { useState } from 'preact/hooks';
 import type { Answer } from '../api.js';
 import { TOUCH_TASK } from '../documents.js';
@@ -41,7 +41,7 @@ export function TouchForm({ run, again }: Readonly<{ run: Run; again: () => Prom
   return (
     <Panel title="Touch a row">
       {tasks.length === 0 ? (
-        <Empty>The answer has no task with its id. Ask for the field id of a task.</Empty>
+        <Empty>The answer has no task with an id. Select the field id of a task.</Empty>
       ) : (
         <TaskForm tasks={tasks} onWrite={write} />
       )}
@@ -120,13 +120,13 @@ function TaskForm({ tasks, onWrite }: TaskFormProps) {
 }
 
 function Effects({ of: { tags, effects } }: Readonly<{ of: Written }>) {
-  if (tags.length === 0) return <p class="lead">The write changed nothing, so no tag went.</p>;
+  if (tags.length === 0) return <p class="lead">The write changed nothing, so no tag was invalidated.</p>;
   return (
     <div class="effects" role="status">
-      <h3>{plural(tags.length, 'tag')} went</h3>
+      <h3>{plural(tags.length, 'tag')} invalidated</h3>
       <Tags tags={tags} shown={8} />
-      <h3>{plural(effects.length, 'field')} had one of them; in the run after:</h3>
-      {effects.length === 0 && <p class="note">No value of this operation had one of these tags.</p>}
+      <h3>{plural(effects.length, 'field')} carried one of them; in the next run:</h3>
+      {effects.length === 0 && <p class="note">No value of this operation carried one of these tags.</p>}
       <ul>
         {effects.map(({ subject, field, name, tags, outcomes }) => (
           <li key={subject} title={tags.join('\n')}>

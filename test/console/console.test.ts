@@ -165,7 +165,7 @@ describe.skipIf(chromiumPath === undefined)(`in Chromium${needsChromium}`, () =>
     const list = page.getByRole('listitem');
     await list.filter({ hasText: 'API' }).filter({ hasText: 'tasks' }).first().waitFor();
     await sql`update users set name = 'By SQL' where id = ${toUuid(f.eve.id)}`;
-    await list.filter({ hasText: 'around the API' }).filter({ hasText: 'users' }).first().waitFor();
+    await list.filter({ hasText: 'outside the API' }).filter({ hasText: 'users' }).first().waitFor();
     await page.getByLabel('Table').selectOption('users');
     expect(await list.filter({ hasText: 'tasks:' }).count()).toBe(0);
     await list

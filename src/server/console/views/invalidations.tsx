@@ -9,7 +9,7 @@ import type { Origin } from '../types.js';
 const ORIGINS: Readonly<Record<Origin, { readonly label: string; readonly name: string; readonly title: string }>> = {
   API: { label: 'API', name: 'kept', title: 'A mutation or an import; released right after COMMIT' },
   OUTSIDE: {
-    label: 'around the API',
+    label: 'outside the API',
     name: 'postgres',
     title: 'Found in the outbox: psql, or a process that died before its release',
   },

@@ -35,6 +35,7 @@ import { RateLimits } from './server/rate-limit/rate-limit.js';
 import { RateLimitResolver } from './server/rate-limit/rate-limit.resolver.js';
 import { RatePoints, type RatePointsOptions } from './server/rate-limit/rate-points.js';
 import { createServer, type ServerOptions } from './server/server.js';
+import { shared } from './std/shared.js';
 
 export interface AppOptions
   extends CoreOptions,
@@ -91,7 +92,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   core.cache.declare(policies.map(({ name }) => name));
   const { ratePoints, rateLimits } = rateLimiting(options, core);
   let stopping = false;
-  const readiness = async () => ({ ...(await core.readiness()), stopping });
+  const readiness = shared(async () => ({ ...(await core.readiness()), stopping }));
   const server = await createServer({
     ...options,
     ...core,

@@ -60,7 +60,7 @@ export const MAX_COST = 10_000;
  */
 export const COSTS = {
   /** A count over all pages. */
-  totalCount: 60,
+  totalCount: 20,
   /** An order that the client chose: no index has it in all lists, so it may sort every task in reach. */
   order: 120,
   /** Each full-text search in a list's filter. */
@@ -70,7 +70,7 @@ export const COSTS = {
   /** Each substring search in a short text: a title. */
   shortText: 15,
   /** Statistics over all tasks of a project. */
-  statistics: 90,
+  statistics: 50,
   /** A mutation field: a transaction with its fence. */
   write: 30,
   /** A text of up to 65,536 characters: a task description, a comment. */

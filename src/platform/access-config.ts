@@ -13,7 +13,7 @@ const SANDBOX_ORIGIN = 'https://studio.apollographql.com';
 const SECRET_CHARS: Readonly<Record<string, number>> = { HS256: 32, HS384: 48, HS512: 64 };
 /**
  * In RATE_LIMIT_SECONDS. A board of 50 tasks with assignees and labels costs some 1400 when it is run, and 1 when its
- * answer is known. What Postgres works longest for costs 360, so an attacker gets it 83 times a minute (test/hostile).
+ * answer is known. What Postgres works longest for costs 320, so an attacker gets it 93 times a minute (test/hostile).
  */
 const DEFAULT_RATE_POINTS = 30_000;
 

@@ -212,7 +212,7 @@ describe('pages', () => {
 
   test('/readyz is one check for all that ask while it runs', async () => {
     const together = await Promise.all(Array.from({ length: 100 }, () => app.readiness())); // as the route asks
-    expect(new Set(together)).toEqual(new Set([{ postgres: true, redis: 'up' }]));
+    expect(new Set(together)).toEqual(new Set([{ postgres: true, redis: 'up', stopping: false }]));
     expect(await app.readiness()).not.toBe(together[0]);
   });
 

@@ -119,7 +119,7 @@ function withoutNews(text: string): string {
       Math.abs(Date.parse(JSON.parse(at)) - Date.now()) < 3_600_000 ? '"now"' : at,
     )
     .replaceAll(/(?<=:)\d+(\.\d+(e-\d+)?|e-\d+)/g, '"duration"') // medianCycleTimeHours, under any alias
-    .replaceAll(/"(cursor|startCursor|endCursor)":"[^"]+"/g, '"$1":"cursor"')
+    .replaceAll(/"Wz[\w-]{20,}"/g, '"cursor"') // a JSON array in base64url, under any alias
     .replaceAll(/"requestId":"[^"]+"/g, '"requestId":"id"');
 }
 

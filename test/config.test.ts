@@ -542,6 +542,21 @@ describe('traces', () => {
     expect(telemetryOf({ ...endpoint, OTEL_SDK_DISABLED: 'true' })).toBeUndefined();
   });
 
+  test.each<[string, Record<string, string>]>([
+    ['OTEL_SDK_DISABLED', { ...endpoint, OTEL_SDK_DISABLED: 'true', OTEL_TRACES_EXPORTER: 'console' }],
+    ['OTEL_TRACES_EXPORTER', { ...endpoint, OTEL_TRACES_EXPORTER: 'none' }],
+    ['no endpoint', {}],
+  ])('that are off by %s leave what a platform sets for other programs unchecked', (_, off) => {
+    const others = {
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+      OTEL_EXPORTER_OTLP_HEADERS: 'secret',
+      OTEL_TRACES_SAMPLER: 'xray',
+      OTEL_TRACES_SAMPLER_ARG: 'endpoint=http://localhost:2000',
+      OTEL_RESOURCE_ATTRIBUTES: 'team',
+    };
+    expect(telemetryOf({ ...others, ...off })).toBeUndefined();
+  });
+
   test.each([
     ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4318', 'expected a URL like http://host:4318'],
     ['OTEL_EXPORTER_OTLP_PROTOCOL', 'grpc', 'expected http/protobuf or http/json'],
@@ -551,6 +566,6 @@ describe('traces', () => {
     ['OTEL_TRACES_SAMPLER_ARG', '2', 'expected a share, 0 to 1'],
     ['OTEL_SDK_DISABLED', 'yes', 'expected true or false'],
   ])('%s=%s is refused with what was expected', (name, value, expected) => {
-    expect(faults({ [name]: value })).toContain(`${name}: ${expected}`);
+    expect(faults({ ...endpoint, [name]: value })).toContain(`${name}: ${expected}`);
   });
 });

@@ -243,6 +243,20 @@ describe('certificates for Redis', () => {
     expect(readConfig({ REDIS_SENTINELS, REDIS_URL }).redis).toMatchObject({ sentinelAccess: { tls: {} } });
   });
 
+  test('are for Sentinels alone where these speak TLS and the URL of the primary says that it does not', async () => {
+    const ca = await readFile(made.ca, 'utf8');
+    const url = 'redis://app@any';
+    const env = { REDIS_SENTINELS: 's:1', REDIS_SENTINEL_TLS: 'on', REDIS_URL: url, REDIS_TLS_CA: made.ca };
+    expect(readConfig(env).redis).toEqual({
+      sentinels: [{ host: 's', port: 1 }],
+      master: 'mymaster',
+      url,
+      sentinelAccess: { tls: { ca } },
+    });
+    const { REDIS_URL: _, ...withoutUrl } = env;
+    expect(readConfig(withoutUrl).redis).toMatchObject({ access: { tls: { ca } }, sentinelAccess: { tls: { ca } } });
+  });
+
   test.each<[string, () => Record<string, string>, string]>([
     [
       'a file that is not there',
@@ -269,6 +283,11 @@ describe('certificates for Redis', () => {
       'with a URL without TLS',
       () => ({ REDIS_URL: 'redis://cache', REDIS_TLS_CA: made.ca }),
       'REDIS_TLS_CA: expected REDIS_URL to begin with rediss://',
+    ],
+    [
+      'for Sentinels, which do as their servers unless REDIS_SENTINEL_TLS is on',
+      () => ({ REDIS_SENTINELS: 's:1', REDIS_URL: 'redis://cache', REDIS_TLS_CA: made.ca }),
+      'REDIS_TLS_CA: expected REDIS_URL to begin with rediss://, or REDIS_SENTINEL_TLS=on',
     ],
     [
       'without a Redis',

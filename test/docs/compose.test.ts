@@ -1,11 +1,14 @@
 /** docker-compose.yml, as far as it can be checked without Docker. */
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { parseConnectionUrl } from '../../src/engine/postgres/index.js';
 import { readConfig, variables } from '../../src/platform/config.js';
 import { withSecrets } from '../../src/platform/database-passwords.js';
+import { certificates } from '../support/certificates.js';
 
 interface Service {
   readonly image: string;
@@ -15,10 +18,12 @@ interface Service {
 const text = await readFile(fileURLToPath(new URL('../../docker-compose.yml', import.meta.url)), 'utf8');
 const { services } = parse(text, { merge: true }) as { services: Record<'api' | 'migrate' | 'postgres', Service> };
 
-/** What a service gets, as Compose interpolates `${NAME:-default}`. */
+/** What a service gets, as Compose interpolates `${NAME:-default}` and, in that, `${NAME:+text}`. */
 function environmentOf(service: Service, shell: Readonly<Record<string, string>>): Record<string, string> {
   const interpolated = (value: string) =>
-    value.replaceAll(/\$\{(\w+):-([^}]*)\}/g, (_, name: string, otherwise: string) => shell[name] || otherwise);
+    value
+      .replaceAll(/\$\{(\w+):\+([^}]*)\}/g, (_, name: string, text: string) => (shell[name] ? text : ''))
+      .replaceAll(/\$\{(\w+):-([^}]*)\}/g, (_, name: string, otherwise: string) => shell[name] || otherwise);
   return Object.fromEntries(
     Object.entries(service.environment ?? {}).map(([name, value]) => [name, interpolated(String(value))]),
   );
@@ -54,6 +59,18 @@ test.each([
     redisGroup: 'tasks',
   });
   expect(withSecrets(environmentOf(services.migrate, {})).given['DATABASE_URL']).toBe(config.databaseUrl);
+});
+
+test.each([
+  ['Sentinels', { REDIS_SENTINELS: 's:26379' }],
+  ['a Cluster', { REDIS_CLUSTER_NODES: 'a:7000' }],
+])('with the address and the CA of %s, the server speaks TLS to them', async (_, shell) => {
+  const dir = await mkdtemp(join(tmpdir(), 'tasks-compose-'));
+  const { ca } = await certificates(dir, 'DNS:cache');
+  const env = environmentOf(services.api, { JWT_SECRET: 'x'.repeat(32), REDIS_TLS_CA: ca, ...shell });
+  const tls = { ca: await readFile(ca, 'utf8') };
+  expect(readConfig({ NODE_ENV: 'production', ...env }).redis).toMatchObject({ access: { tls } });
+  await rm(dir, { recursive: true });
 });
 
 test('the password of Postgres may have any characters', () => {

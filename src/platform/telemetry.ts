@@ -48,15 +48,19 @@ async function packages({ protocol }: TelemetryConfig) {
   }
 }
 
-/** Logs one line when spans begin to be lost, and one when they are delivered again. */
+/**
+ * Logs one line when spans begin to be lost, and one when they are delivered again. Path, query and user of the URL may
+ * be secrets: the lines have only its host.
+ */
 function reported(exporter: SpanExporter, url: string, log: Log): SpanExporter {
+  const { host } = new URL(url);
   let failing = false;
   return {
     export(spans, done) {
       exporter.export(spans, (result) => {
         const failed = result.code !== SUCCEEDED;
-        if (failed && !failing) log.warn(`traces cannot be delivered to ${url}: ${reasonOf(result.error)}`);
-        if (!failed && failing) log.warn(`traces are delivered to ${url} again`);
+        if (failed && !failing) log.warn(`traces cannot be delivered to ${host}: ${reasonOf(result.error)}`);
+        if (!failed && failing) log.warn(`traces are delivered to ${host} again`);
         failing = failed;
         done(result);
       });

@@ -12,6 +12,8 @@ import type { TelemetryConfig } from './telemetry-config.js';
 
 /** Time for the last spans at shutdown. */
 const FLUSH_MS = 3 * SECOND;
+/** Longer values are cut: clients choose some, such as `user_agent.original`. */
+const MAX_ATTRIBUTE_CHARS = 4096;
 const PACKAGES =
   '@opentelemetry/sdk-trace-node @opentelemetry/resources @opentelemetry/exporter-trace-otlp-{proto,http}';
 const SUCCEEDED = 0;
@@ -24,6 +26,7 @@ export async function startTelemetry(config: TelemetryConfig, log: Log): Promise
     resource: resources
       .defaultResource()
       .merge(resources.resourceFromAttributes({ 'service.version': version, ...resource })),
+    spanLimits: { attributeValueLengthLimit: MAX_ATTRIBUTE_CHARS },
     spanProcessors: [new sdk.BatchSpanProcessor(reported(new Exporter({ url, headers }), url, log))],
   });
   provider.register();

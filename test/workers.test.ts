@@ -4,6 +4,8 @@ import { expect, test } from 'vitest';
 import { GatheredMetrics } from '../src/platform/gathered-metrics.js';
 import { WorkerRestarts } from '../src/platform/worker-restarts.js';
 import { HOUR, SECOND } from '../src/std/time.js';
+import { readPage } from './docs/markdown.js';
+import { idleMetrics } from './support/metrics.js';
 
 test('a worker that served for a while is replaced at once', () => {
   const restarts = new WorkerRestarts();
@@ -69,4 +71,33 @@ test('what ended processes have counted stays, at each moment, and what they hel
     expect(lines).toContain(`seconds_count ${process}`);
     expect(lines.some((line) => line.startsWith('entries '))).toBe(false);
   }
+});
+
+test('one worker whose event loop lags is seen beside others that do not', async () => {
+  const gathered = new GatheredMetrics();
+  const lags = ['_seconds', '_mean_seconds', '_p50_seconds', '_p99_seconds', '_max_seconds'];
+  const names = lags.map((lag) => `nodejs_eventloop_lag${lag}`);
+  for (const [process, value] of [0.01, 0.9, 0.01].entries()) {
+    const samples = await idleMetrics().samples();
+    gathered.note(
+      process,
+      samples.map((sample) =>
+        names.includes(String(sample.name)) ? { ...sample, values: [{ labels: {}, value }] } : sample,
+      ),
+    );
+  }
+  const lines = (await gathered.text()).split('\n');
+  expect(lines).toEqual(expect.arrayContaining(names.map((name) => `${name} 0.9`)));
+});
+
+test('docs/operations.md names every gauge of several processes that is not summed', async () => {
+  const [, row = ''] =
+    /^\| `\/metrics` \| (of all workers together.*)$/m.exec(readPage('docs/operations.md').text) ?? [];
+  const samples = (await idleMetrics().samples()) as unknown as { name: string; type: string; aggregator: string }[];
+  const others = samples.filter(({ type, aggregator }) => type === 'gauge' && aggregator !== 'sum');
+  const named = ({ name }: { name: string }) =>
+    row.includes(`\`${name}\``) ||
+    (name.startsWith('nodejs_eventloop_lag_') && row.includes('`nodejs_eventloop_lag_…`'));
+  expect(others.length).toBeGreaterThan(3);
+  expect(others.filter((gauge) => !named(gauge)).map(({ name }) => name)).toEqual([]);
 });

@@ -134,8 +134,9 @@ export class WorkerPool {
     this.#listeningSince.delete(worker);
     if (this.#stopping) return;
     const { log, onGivenUp } = this.#options;
-    const servedMs = since === undefined ? 0 : performance.now() - since;
-    const pauseMs = this.#restarts.pauseAfter(servedMs, this.#listeningSince.size);
+    const nowMs = performance.now();
+    const servedMs = since === undefined ? 0 : nowMs - since;
+    const pauseMs = this.#restarts.pauseAfter(servedMs, this.#listeningSince.size, nowMs);
     const { pid, exitCode, signalCode } = worker.process;
     const how = { worker: worker.id, workerPid: pid, exitCode, signal: signalCode };
     if (pauseMs === undefined) {

@@ -3,10 +3,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { freePort } from '../../src/development/embedded/child.js';
 import { postgresClient, type Sql } from '../../src/engine/postgres/index.js';
 import { MINUTE } from '../../src/std/time.js';
 import { eventually } from '../support/app.js';
@@ -164,6 +166,33 @@ test('a worker that is killed under requests is replaced, and the other one answ
     await ask(api, 'query After { viewer { handle } }');
     expect(await requestsCounted(api, 'After')).toBeGreaterThan(0);
   });
+});
+
+/** Sends a request, or its beginning, on a connection of its own. */
+function connected(port: number, text: string): { closed: boolean } {
+  const state = { closed: false };
+  const socket = connect(port, '127.0.0.1', () => socket.write(text));
+  socket.on('error', () => {}); // 'close' follows
+  socket.once('close', () => (state.closed = true)).resume();
+  return state;
+}
+
+test('connections at each address that a worker was handed before it died are closed', async () => {
+  const metricsPort = await freePort();
+  const api = await serving({ METRICS_PORT: String(metricsPort) });
+  const [dying] = await workersOf(api);
+  process.kill(dying as number, 'SIGSTOP');
+  const all: { closed: boolean }[] = [];
+  for (const port of [Number(api.url.port), metricsPort]) {
+    const requests = [1, 2, 3].map(() =>
+      connected(port, 'GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'),
+    );
+    // The stopped worker has been handed one, since workers have turns.
+    await eventually(() => expect(requests.filter(({ closed }) => closed)).toHaveLength(2));
+    all.push(...requests);
+  }
+  process.kill(dying as number, 'SIGKILL');
+  await eventually(() => expect(all.filter(({ closed }) => !closed)).toEqual([]));
 });
 
 test('a worker that gets SIGTERM ends what it has begun, and is replaced', async () => {

@@ -11,7 +11,7 @@ import type { Log } from './log.js';
 import type { TelemetryConfig } from './telemetry-config.js';
 
 /** Time for the last spans at shutdown. */
-const FLUSH_MS = 3 * SECOND;
+export const FLUSH_MS = 3 * SECOND;
 /** Longer values are cut: clients choose some, such as `user_agent.original`. */
 const MAX_ATTRIBUTE_CHARS = 4096;
 const PACKAGES =

@@ -8,10 +8,12 @@ import { parse } from 'yaml';
 import { parseConnectionUrl } from '../../src/engine/postgres/index.js';
 import { readConfig, variables } from '../../src/platform/config.js';
 import { withSecrets } from '../../src/platform/database-passwords.js';
+import { primaryLimits } from '../../src/workers.js';
 import { certificates } from '../support/certificates.js';
 
 interface Service {
   readonly image: string;
+  readonly stop_grace_period?: string;
   readonly environment?: Readonly<Record<string, string | number>>;
 }
 
@@ -87,6 +89,14 @@ test('the password of Postgres may have any characters', () => {
     });
   }
   expect(environmentOf(services.postgres, shell)['POSTGRES_PASSWORD']).toBe(POSTGRES_PASSWORD);
+});
+
+test('the server, with however many workers, has ended or killed them before Compose kills it', () => {
+  const shell = { JWT_SECRET: 'x'.repeat(32) };
+  const { shutdown } = readConfig({ NODE_ENV: 'production', ...environmentOf(services.api, shell) });
+  const { delayMs, timeoutMs } = primaryLimits(shutdown);
+  const [, seconds] = /^(\d+)s$/.exec(services.api.stop_grace_period ?? '') ?? [];
+  expect(Number(seconds) * 1000).toBeGreaterThan(delayMs + timeoutMs);
 });
 
 test('without either, the server says which variables it needs', () => {

@@ -287,7 +287,7 @@ describe('certificates for Redis', () => {
     [
       'for Sentinels, which do as their servers unless REDIS_SENTINEL_TLS is on',
       () => ({ REDIS_SENTINELS: 's:1', REDIS_URL: 'redis://cache', REDIS_TLS_CA: made.ca }),
-      'REDIS_TLS_CA: expected REDIS_URL to begin with rediss://, or REDIS_SENTINEL_TLS=on',
+      'REDIS_TLS_CA: expected REDIS_URL to begin with rediss://, or REDIS_SENTINEL_TLS=on and REDIS_TLS_CA',
     ],
     [
       'without a Redis',

@@ -139,8 +139,10 @@ function urlFaults(url: string, given: Environment): string[] {
     faults.push('REDIS_URL: expected % in user and password to be %25');
   }
   const sentinels = given['REDIS_SENTINELS'] !== undefined;
-  if (url.startsWith('redis:') && !(sentinels && given['REDIS_SENTINEL_TLS'] === 'on')) {
-    const other = sentinels ? ', or REDIS_SENTINEL_TLS=on' : '';
+  // docker-compose.yml names a redis:// by itself unless a CA is given: only beside a CA is it an operator's word.
+  const ofSentinelsAlone = sentinels && given['REDIS_SENTINEL_TLS'] === 'on' && given['REDIS_TLS_CA'] !== undefined;
+  if (url.startsWith('redis:') && !ofSentinelsAlone) {
+    const other = sentinels ? ', or REDIS_SENTINEL_TLS=on and REDIS_TLS_CA' : '';
     for (const name of TLS.filter((name) => given[name] !== undefined)) {
       faults.push(`${name}: expected REDIS_URL to begin with rediss://${other}`);
     }

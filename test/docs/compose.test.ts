@@ -75,6 +75,14 @@ test.each([
   await rm(dir, { recursive: true });
 });
 
+test('where Sentinels speak TLS without a CA, the address that Compose names by itself takes TLS from no primary', () => {
+  const sentinels = { REDIS_SENTINELS: 's:26379', REDIS_SENTINEL_TLS: 'on', REDIS_TLS_SERVERNAME: 'cache' };
+  const env = environmentOf(services.api, { JWT_SECRET: 'x'.repeat(32), ...sentinels });
+  expect(() => readConfig({ NODE_ENV: 'production', ...env })).toThrow(
+    'REDIS_TLS_SERVERNAME: expected REDIS_URL to begin with rediss://, or REDIS_SENTINEL_TLS=on and REDIS_TLS_CA',
+  );
+});
+
 test('the password of Postgres may have any characters', () => {
   const POSTGRES_PASSWORD = 'p@ss/w#o:r?d%20&=+ \u00e4';
   const shell = { POSTGRES_PASSWORD, JWT_SECRET: 'x'.repeat(32) };

@@ -3,12 +3,13 @@ import type { Services } from './development/services.js';
 import type { Config } from './platform/config.js';
 import { ConfigError } from './platform/config-error.js';
 import type { Log } from './platform/log.js';
-import type { Shutdown, ShutdownLimits } from './platform/shutdown.js';
+import { CUT_MS, type Shutdown, type ShutdownLimits } from './platform/shutdown.js';
+import { FLUSH_MS } from './platform/telemetry.js';
 import { WorkerPool } from './platform/worker-pool.js';
 import { SECOND } from './std/time.js';
 
-/** A worker ends by the same limits; what it does after them takes less than this. */
-const KILL_AFTER_MS = 3 * SECOND;
+/** A worker ends by the same limits; then it cuts connections, sends its last spans, and its last metrics. */
+const KILL_AFTER_MS = CUT_MS + FLUSH_MS + 2 * SECOND;
 
 /** The limits of the primary process: workers that have not ended by theirs are killed. */
 export function primaryLimits({ delayMs, timeoutMs }: ShutdownLimits): ShutdownLimits {

@@ -243,6 +243,20 @@ describe('certificates for Redis', () => {
     expect(readConfig({ REDIS_SENTINELS, REDIS_URL }).redis).toMatchObject({ sentinelAccess: { tls: {} } });
   });
 
+  test('are for Sentinels alone where these speak TLS and the URL of the primary says that it does not', async () => {
+    const ca = await readFile(made.ca, 'utf8');
+    const url = 'redis://app@any';
+    const env = { REDIS_SENTINELS: 's:1', REDIS_SENTINEL_TLS: 'on', REDIS_URL: url, REDIS_TLS_CA: made.ca };
+    expect(readConfig(env).redis).toEqual({
+      sentinels: [{ host: 's', port: 1 }],
+      master: 'mymaster',
+      url,
+      sentinelAccess: { tls: { ca } },
+    });
+    const { REDIS_URL: _, ...withoutUrl } = env;
+    expect(readConfig(withoutUrl).redis).toMatchObject({ access: { tls: { ca } }, sentinelAccess: { tls: { ca } } });
+  });
+
   test.each<[string, () => Record<string, string>, string]>([
     [
       'a file that is not there',
@@ -269,6 +283,11 @@ describe('certificates for Redis', () => {
       'with a URL without TLS',
       () => ({ REDIS_URL: 'redis://cache', REDIS_TLS_CA: made.ca }),
       'REDIS_TLS_CA: expected REDIS_URL to begin with rediss://',
+    ],
+    [
+      'for Sentinels, which do as their servers unless REDIS_SENTINEL_TLS is on',
+      () => ({ REDIS_SENTINELS: 's:1', REDIS_URL: 'redis://cache', REDIS_TLS_CA: made.ca }),
+      'REDIS_TLS_CA: expected REDIS_URL to begin with rediss://, or REDIS_SENTINEL_TLS=on and REDIS_TLS_CA',
     ],
     [
       'without a Redis',
@@ -542,6 +561,21 @@ describe('traces', () => {
     expect(telemetryOf({ ...endpoint, OTEL_SDK_DISABLED: 'true' })).toBeUndefined();
   });
 
+  test.each<[string, Record<string, string>]>([
+    ['OTEL_SDK_DISABLED', { ...endpoint, OTEL_SDK_DISABLED: 'true', OTEL_TRACES_EXPORTER: 'console' }],
+    ['OTEL_TRACES_EXPORTER', { ...endpoint, OTEL_TRACES_EXPORTER: 'none' }],
+    ['no endpoint', {}],
+  ])('that are off by %s leave what a platform sets for other programs unchecked', (_, off) => {
+    const others = {
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+      OTEL_EXPORTER_OTLP_HEADERS: 'secret',
+      OTEL_TRACES_SAMPLER: 'xray',
+      OTEL_TRACES_SAMPLER_ARG: 'endpoint=http://localhost:2000',
+      OTEL_RESOURCE_ATTRIBUTES: 'team',
+    };
+    expect(telemetryOf({ ...others, ...off })).toBeUndefined();
+  });
+
   test.each([
     ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4318', 'expected a URL like http://host:4318'],
     ['OTEL_EXPORTER_OTLP_PROTOCOL', 'grpc', 'expected http/protobuf or http/json'],
@@ -551,6 +585,6 @@ describe('traces', () => {
     ['OTEL_TRACES_SAMPLER_ARG', '2', 'expected a share, 0 to 1'],
     ['OTEL_SDK_DISABLED', 'yes', 'expected true or false'],
   ])('%s=%s is refused with what was expected', (name, value, expected) => {
-    expect(faults({ [name]: value })).toContain(`${name}: ${expected}`);
+    expect(faults({ ...endpoint, [name]: value })).toContain(`${name}: ${expected}`);
   });
 });

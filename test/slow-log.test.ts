@@ -54,3 +54,12 @@ test('a request is slow from the limit on, and then logged once, whatever share 
 test('without a share and without a limit requests pass the log by', () => {
   expect(withRequestLog(NONE, readableLog().log, { share: 0, slowMs: 0 })).toBe(NONE);
 });
+
+test('the name of an operation is cut to 64 characters in a line, since clients choose it', () => {
+  const { log, lines } = readableLog();
+  const { answered } = withRequestLog(NONE, log, { share: 1, slowMs: 100 });
+  const names = ['a'.repeat(64), 'a'.repeat(65)];
+  for (const operation of names) for (const ms of [1, 100]) answered({ ...REQUEST, operation, ms });
+  const [whole, cut] = ['a'.repeat(64), `${'a'.repeat(63)}…`];
+  expect(lines.map(({ operation }) => operation)).toEqual([whole, whole, cut, cut]);
+});

@@ -1,6 +1,6 @@
 /** Log lines about requests to the API: for a share of them, and for those that took long. */
 import type { Log } from './log.js';
-import type { RequestMetrics } from './request-metrics.js';
+import { cutName, type RequestMetrics } from './request-metrics.js';
 import { slowLog } from './slow-log.js';
 
 export interface RequestLogOptions {
@@ -26,7 +26,8 @@ export function withRequestLog(
       const isSlow = request.ms >= slowFromMs;
       if (!isSlow && (sampled === 0 || (sampled < 1 && Math.random() >= sampled))) return;
       const { id: requestId, operation, caller, as: answered, status, ms } = request;
-      const line = { requestId, operation, answered, status, ms: Math.round(ms * 100) / 100 };
+      const name = operation && cutName(operation);
+      const line = { requestId, operation: name, answered, status, ms: Math.round(ms * 100) / 100 };
       if (isSlow) logSlow({ ...line, viewer: viewerOf(caller) });
       else log.info(line, 'request');
     },

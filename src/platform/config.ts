@@ -21,7 +21,12 @@ import type { Environment } from './secret-files.js';
 import type { ShutdownLimits } from './shutdown.js';
 import { subscriptionConfig, subscriptionVariables } from './subscription-config.js';
 import type { SubscriptionLimits } from './subscription-limits.js';
-import { type TelemetryConfig, telemetryConfig, telemetryVariables } from './telemetry-config.js';
+import {
+  type TelemetryConfig,
+  telemetryConfig,
+  telemetryVariables,
+  withoutUnusedTelemetry,
+} from './telemetry-config.js';
 import type { TokenConfig } from './token-config.js';
 
 /** HS256 requires a key at least as long as its hash. */
@@ -192,7 +197,7 @@ export function isProduction(env: Environment): boolean {
 export function readConfig(env: Environment): Config {
   // `FOO=` in an env file means that the variable is not set.
   const { given, faults: fileFaults } = withSecrets(env);
-  const parsed = variables.safeParse(given);
+  const parsed = variables.safeParse(withoutUnusedTelemetry(given));
   const faults = [
     ...fileFaults,
     ...(parsed.success ? [] : parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)),

@@ -42,6 +42,7 @@ export interface Metrics {
 export function createMetrics({ cache, pools, errorCodes }: MetricsOptions): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
+  showWorstProcess(registry);
   buildInfo(registry, version);
   poolGauges(registry, pools);
   let open = (): OpenConnections => ({ websockets: 0, subscriptions: 0 });
@@ -62,6 +63,13 @@ export function createMetrics({ cache, pools, errorCodes }: MetricsOptions): Met
     text: shared(() => registry.metrics()),
     samples: () => registry.getMetricsAsJSON(),
   };
+}
+
+/** Of several processes, an average would hide one whose event loop lags. */
+function showWorstProcess(registry: Registry): void {
+  for (const metric of registry.getMetricsAsArray()) {
+    if (metric.aggregator === 'average') metric.aggregator = 'max';
+  }
 }
 
 function poolGauges(registry: Registry, pools: MetricsOptions['pools']): void {

@@ -56,14 +56,17 @@ const PLACES = ['REDIS_URL', 'REDIS_CLUSTER_NODES', 'REDIS_SENTINELS'] as const;
 const TLS = ['REDIS_TLS_CA', 'REDIS_TLS_CERT', 'REDIS_TLS_KEY', 'REDIS_TLS_SERVERNAME'] as const;
 const OF_SENTINELS = ['REDIS_SENTINEL_USERNAME', 'REDIS_SENTINEL_PASSWORD', 'REDIS_SENTINEL_TLS'] as const;
 
-/** Undefined: no Redis is named. With cluster nodes or Sentinels, REDIS_URL says who connects to what they name. */
+/**
+ * Undefined: no Redis is named. With cluster nodes or Sentinels, REDIS_URL says who connects to what they name; if it
+ * begins with redis://, certificates are for Sentinels alone.
+ */
 export function redisPlace(v: Variables): RedisPlace | undefined {
   const url = v.REDIS_URL;
   const tls = tlsOf(v);
   const access: Access = {
     ...(v.REDIS_USERNAME && { username: v.REDIS_USERNAME }),
     ...(v.REDIS_PASSWORD && { password: v.REDIS_PASSWORD }),
-    ...(Object.keys(tls).length > 0 && { tls }),
+    ...(Object.keys(tls).length > 0 && url?.startsWith('redis:') !== true && { tls }),
   };
   const login = { ...(url !== undefined && { url }), ...(Object.keys(access).length > 0 && { access }) };
   const mapped = v.REDIS_NAT_MAP && { natMap: v.REDIS_NAT_MAP };
@@ -135,9 +138,13 @@ function urlFaults(url: string, given: Environment): string[] {
   } catch {
     faults.push('REDIS_URL: expected % in user and password to be %25');
   }
-  if (url.startsWith('redis:')) {
+  const sentinels = given['REDIS_SENTINELS'] !== undefined;
+  // docker-compose.yml names a redis:// by itself unless a CA is given: only beside a CA is it an operator's word.
+  const ofSentinelsAlone = sentinels && given['REDIS_SENTINEL_TLS'] === 'on' && given['REDIS_TLS_CA'] !== undefined;
+  if (url.startsWith('redis:') && !ofSentinelsAlone) {
+    const other = sentinels ? ', or REDIS_SENTINEL_TLS=on and REDIS_TLS_CA' : '';
     for (const name of TLS.filter((name) => given[name] !== undefined)) {
-      faults.push(`${name}: expected REDIS_URL to begin with rediss://`);
+      faults.push(`${name}: expected REDIS_URL to begin with rediss://${other}`);
     }
   }
   return [...faults, ...databaseFaults(url, given['REDIS_CLUSTER_NODES'] !== undefined)];

@@ -85,6 +85,11 @@ export function requestMetrics(registry: Registry, codes: Iterable<string>): Req
   };
 }
 
+/** A client's name of an operation, cut to 64 characters: for spans and log lines. */
+export function cutName(name: string): string {
+  return name.length > MAX_NAME_CHARS ? `${name.slice(0, MAX_NAME_CHARS - 1)}…` : name;
+}
+
 /** The names that are shown as they are. */
 export class OperationNames {
   readonly #names = new Set(['']);

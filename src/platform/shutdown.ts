@@ -22,7 +22,7 @@ export interface Running {
 export class Interrupted extends Error {}
 
 /** Time to end after `cut`. */
-const CUT_MS = 2000;
+export const CUT_MS = 2000;
 
 export class Shutdown {
   readonly #limits: ShutdownLimits;

@@ -4,6 +4,7 @@
  * is checked here.
  */
 import { z } from 'zod';
+import type { Environment } from './secret-files.js';
 
 const PROTOCOLS = ['http/protobuf', 'http/json'] as const;
 const SAMPLERS = [
@@ -41,6 +42,19 @@ export interface TelemetryConfig {
   readonly headers: Readonly<Record<string, string>>;
   /** `service.name` and others. */
   readonly resource: Readonly<Record<string, string>>;
+}
+
+/**
+ * The environment without what says how traces are sent, if none are. A platform may set that for all its programs,
+ * with values that this server does not support.
+ */
+export function withoutUnusedTelemetry(given: Environment): Environment {
+  const { OTEL_SDK_DISABLED: disabled, OTEL_TRACES_EXPORTER: to } = given;
+  const endpoint = given['OTEL_EXPORTER_OTLP_ENDPOINT'] ?? given['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'];
+  if (disabled !== 'true' && to !== 'none' && (to ?? endpoint) !== undefined) return given;
+  const checked = disabled === 'true' ? ['OTEL_SDK_DISABLED'] : ['OTEL_SDK_DISABLED', 'OTEL_TRACES_EXPORTER'];
+  const isUnused = (name: string) => name in telemetryVariables && !checked.includes(name);
+  return Object.fromEntries(Object.entries(given).filter(([name]) => !isUnused(name)));
 }
 
 const DEFAULT_ENDPOINT = 'http://localhost:4318';

@@ -11,7 +11,9 @@ import type { Log } from './log.js';
 import type { TelemetryConfig } from './telemetry-config.js';
 
 /** Time for the last spans at shutdown. */
-const FLUSH_MS = 3 * SECOND;
+export const FLUSH_MS = 3 * SECOND;
+/** Longer values are cut: clients choose some, such as `user_agent.original`. */
+const MAX_ATTRIBUTE_CHARS = 4096;
 const PACKAGES =
   '@opentelemetry/sdk-trace-node @opentelemetry/resources @opentelemetry/exporter-trace-otlp-{proto,http}';
 const SUCCEEDED = 0;
@@ -24,6 +26,7 @@ export async function startTelemetry(config: TelemetryConfig, log: Log): Promise
     resource: resources
       .defaultResource()
       .merge(resources.resourceFromAttributes({ 'service.version': version, ...resource })),
+    spanLimits: { attributeValueLengthLimit: MAX_ATTRIBUTE_CHARS },
     spanProcessors: [new sdk.BatchSpanProcessor(reported(new Exporter({ url, headers }), url, log))],
   });
   provider.register();
@@ -48,15 +51,19 @@ async function packages({ protocol }: TelemetryConfig) {
   }
 }
 
-/** Logs one line when spans begin to be lost, and one when they are delivered again. */
+/**
+ * Logs one line when spans begin to be lost, and one when they are delivered again. Path, query and user of the URL may
+ * be secrets: the lines have only its host.
+ */
 function reported(exporter: SpanExporter, url: string, log: Log): SpanExporter {
+  const { host } = new URL(url);
   let failing = false;
   return {
     export(spans, done) {
       exporter.export(spans, (result) => {
         const failed = result.code !== SUCCEEDED;
-        if (failed && !failing) log.warn(`traces cannot be delivered to ${url}: ${reasonOf(result.error)}`);
-        if (!failed && failing) log.warn(`traces are delivered to ${url} again`);
+        if (failed && !failing) log.warn(`traces cannot be delivered to ${host}: ${reasonOf(result.error)}`);
+        if (!failed && failing) log.warn(`traces are delivered to ${host} again`);
         failing = failed;
         done(result);
       });

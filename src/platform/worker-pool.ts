@@ -134,8 +134,9 @@ export class WorkerPool {
     this.#listeningSince.delete(worker);
     if (this.#stopping) return;
     const { log, onGivenUp } = this.#options;
-    const servedMs = since === undefined ? 0 : performance.now() - since;
-    const pauseMs = this.#restarts.pauseAfter(servedMs, this.#listeningSince.size);
+    const nowMs = performance.now();
+    const servedMs = since === undefined ? 0 : nowMs - since;
+    const pauseMs = this.#restarts.pauseAfter(servedMs, this.#listeningSince.size, nowMs);
     const { pid, exitCode, signalCode } = worker.process;
     const how = { worker: worker.id, workerPid: pid, exitCode, signal: signalCode };
     if (pauseMs === undefined) {
@@ -191,17 +192,20 @@ export class WorkerPool {
 
 /**
  * A connection that a worker was handed as it died would stay open without an answer: `node:cluster` hands a worker one
- * at a time, and closes or hands on only what that worker replies to.
+ * at a time for each address, whose `key` is in the message, and closes or hands on only what that worker replies to.
  */
 function closeConnectionsNotTaken(worker: Worker): void {
   const child = worker.process;
-  let handed: { close?(): void } | undefined;
+  /** The last one of each address. */
+  const handed = new Map<unknown, { close?(): void }>();
   const sendOn = child.send.bind(child) as (...args: unknown[]) => boolean;
   child.send = (message: unknown, handle?: unknown, ...rest: unknown[]) => {
-    if (typeof handle === 'object' && handle !== null) handed = handle;
+    if (typeof handle === 'object' && handle !== null) handed.set((message as { key?: unknown }).key, handle);
     return sendOn(message, handle, ...rest);
   };
-  worker.once('exit', () => handed?.close?.());
+  worker.once('exit', () => {
+    for (const handle of handed.values()) handle.close?.();
+  });
 }
 
 /** To a worker that may be ending: then nothing is sent. */

@@ -17,7 +17,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import { type DocumentNode, Kind, type OperationDefinitionNode, print, visit } from 'graphql';
-import { type AnsweredAs, OperationNames } from '../platform/request-metrics.js';
+import { type AnsweredAs, cutName, OperationNames } from '../platform/request-metrics.js';
 
 const TRACER = 'tasks-api';
 const SERVER_ERROR = 500;
@@ -119,7 +119,7 @@ export class RequestSpan {
     const shown = this.#names.shown(name, caller);
     this.#span.updateName(shown === '' ? type : `${type} ${shown}`);
     this.#span.setAttribute('graphql.operation.type', type);
-    if (name !== undefined) this.#span.setAttribute('graphql.operation.name', name);
+    if (name !== undefined) this.#span.setAttribute('graphql.operation.name', cutName(name));
   }
 
   /** The response has an error. `internal`: not of the client's making. */

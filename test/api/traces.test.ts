@@ -36,10 +36,11 @@ interface Sent {
 }
 
 /** Sends an operation as part of a trace of its own. */
-async function send(query: string, { sampled = true, body = {} } = {}): Promise<Sent> {
+async function send(query: string, { sampled = true, body = {}, userAgent = 'test' } = {}): Promise<Sent> {
   const traceId = randomBytes(16).toString('hex');
   const traceparent = `00-${traceId}-${'ab'.repeat(8)}-0${sampled ? 1 : 0}`;
-  const headers = { ...(await headersFor({ as: f.ada.id })), 'content-type': 'application/json', traceparent };
+  const more = { 'content-type': 'application/json', 'user-agent': userAgent, traceparent };
+  const headers = { ...(await headersFor({ as: f.ada.id })), ...more };
   const response = await fetch(app.url, { method: 'POST', headers, body: JSON.stringify({ query, ...body }) });
   await response.text();
   return { traceId, status: response.status };
@@ -193,6 +194,18 @@ describe('with an SDK', () => {
       await eventually(() => expect(spansOf(sent).some(({ kind }) => kind === SERVER)).toBe(true));
       expect(spansOf(sent).length).toBeGreaterThan(3);
       expect(JSON.stringify(spansOf(sent))).not.toContain(SECRET);
+    }
+  });
+
+  test('what a client chooses is cut in a span: the name of its operation to 64 characters, other values to 4096', async () => {
+    const document = `query ${'N'.repeat(65)} { viewer { handle } }`;
+    for (let time = 0; time < 2; time++) {
+      const sent = await send(document, { userAgent: 'u'.repeat(5000) });
+      await eventually(() => expect(spansOf(sent).some(({ kind }) => kind === SERVER)).toBe(true));
+      expect(spansOf(sent).find(({ kind }) => kind === SERVER)).toMatchObject({
+        name: 'query (other)',
+        attributes: { 'graphql.operation.name': `${'N'.repeat(63)}…`, 'user_agent.original': 'u'.repeat(4096) },
+      });
     }
   });
 

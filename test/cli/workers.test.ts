@@ -2,11 +2,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
-import { Agent, request } from 'node:http';
+import { Agent, createServer, request } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { freePort } from '../../src/development/embedded/child.js';
 import { postgresClient, type Sql } from '../../src/engine/postgres/index.js';
 import { MINUTE } from '../../src/std/time.js';
 import { eventually } from '../support/app.js';
@@ -166,6 +168,33 @@ test('a worker that is killed under requests is replaced, and the other one answ
   });
 });
 
+/** Sends a request, or its beginning, on a connection of its own. */
+function connected(port: number, text: string): { closed: boolean } {
+  const state = { closed: false };
+  const socket = connect(port, '127.0.0.1', () => socket.write(text));
+  socket.on('error', () => {}); // 'close' follows
+  socket.once('close', () => (state.closed = true)).resume();
+  return state;
+}
+
+test('connections at each address that a worker was handed before it died are closed', async () => {
+  const metricsPort = await freePort();
+  const api = await serving({ METRICS_PORT: String(metricsPort) });
+  const [dying] = await workersOf(api);
+  process.kill(dying as number, 'SIGSTOP');
+  const all: { closed: boolean }[] = [];
+  for (const port of [Number(api.url.port), metricsPort]) {
+    const requests = [1, 2, 3].map(() =>
+      connected(port, 'GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'),
+    );
+    // The stopped worker has been handed one, since workers have turns.
+    await eventually(() => expect(requests.filter(({ closed }) => closed)).toHaveLength(2));
+    all.push(...requests);
+  }
+  process.kill(dying as number, 'SIGKILL');
+  await eventually(() => expect(all.filter(({ closed }) => !closed)).toEqual([]));
+});
+
 test('a worker that gets SIGTERM ends what it has begun, and is replaced', async () => {
   const api = await serving();
   const before = await workersOf(api);
@@ -216,6 +245,28 @@ test('SIGTERM ends all workers with exit code 0, and each request that they have
   }
   expect(await api.ended).toEqual([0, null]);
   for (const pid of before) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+});
+
+test('a worker that uses up its time for requests, and then that for its last spans, is not killed', async () => {
+  const collector = createServer(() => {}); // never answers
+  collector.listen(0, '127.0.0.1');
+  await once(collector, 'listening');
+  const { port } = collector.address() as AddressInfo;
+  const api = await serving({
+    SHUTDOWN_TIMEOUT_MS: '2000',
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
+    OTEL_BSP_SCHEDULE_DELAY: String(10 * MINUTE),
+  });
+  for (let i = 0; i < 4; i++) expect((await ask(api, '{ viewer { handle } }')).status).toBe(200);
+  const headers = 'POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n';
+  for (let i = 0; i < 2; i++) connected(Number(api.url.port), headers); // and no body
+  for (let i = 0; i < 4; i++) expect((await ask(api, '{ viewer { handle } }')).status).toBe(200);
+  api.child.kill('SIGTERM');
+  expect(await api.ended).toEqual([0, null]);
+  const logged = new Set(api.log.map(({ msg }) => msg));
+  expect(logged).toContain('requests that have not ended in time are cut off');
+  collector.closeAllConnections();
+  collector.close();
 });
 
 test('a worker that hangs is killed when the time is over, and the exit code says so', async () => {

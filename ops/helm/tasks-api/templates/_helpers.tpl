@@ -82,7 +82,7 @@ securityContext:
       {{- end }}
 {{- end }}
 
-{{- /* More than SHUTDOWN_DELAY_MS and SHUTDOWN_TIMEOUT_MS together, in s; their defaults are those of the server. */}}
+{{- /* 10 s more than SHUTDOWN_DELAY_MS and SHUTDOWN_TIMEOUT_MS together, in s; their defaults are those of the server. */}}
 {{- define "tasks-api.graceSeconds" -}}
 {{- $config := dict "SHUTDOWN_DELAY_MS" 5000 "SHUTDOWN_TIMEOUT_MS" 20000 }}
 {{- range $name, $value := .Values.config }}{{ $_ := set $config $name $value }}{{ end }}

@@ -230,6 +230,15 @@ describe('cost', () => {
     'query($a: Int, $b: Int) { tasks(first: $a) { totalCount nodes { labels(first: $b) { nodes { name } } } } }';
   const costOf = (a: number, b: number) => 1 + COSTS.totalCount + a * (1 + 1 + b);
 
+  test('a message of cacheActivity costs 5, whatever is selected of it', () => {
+    const costOfActivity = costsOf(app.schema);
+    for (const parts of ['at', 'at processes { id } work { answered { kept } } health { violations }']) {
+      const document = parse(`subscription { cacheActivity { ${parts} } }`);
+      const operation = document.definitions[0] as OperationDefinitionNode;
+      expect(costOfActivity({ document, operation, variables: {} })).toBe(5);
+    }
+  });
+
   test('as much as allowed is answered, one more is refused and told both', async () => {
     const [a, b] = [100, 97];
     expect(costOf(a, b)).toBeLessThanOrEqual(MAX_COST);

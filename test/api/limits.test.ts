@@ -231,13 +231,26 @@ describe('cost', () => {
   const costOf = (a: number, b: number) => 1 + COSTS.totalCount + a * (1 + 1 + b);
 
   test('a message of cacheActivity costs 5, whatever is selected of it', () => {
-    const costOfActivity = costsOf(app.schema);
     for (const parts of ['at', 'at processes { id } work { answered { kept } } health { violations }']) {
-      const document = parse(`subscription { cacheActivity { ${parts} } }`);
-      const operation = document.definitions[0] as OperationDefinitionNode;
-      expect(costOfActivity({ document, operation, variables: {} })).toBe(5);
+      expect(costOfText(`subscription { cacheActivity { ${parts} } }`)).toBe(5);
     }
   });
+
+  test.each(['{ cacheTag(text: "tasks") { table } }', '{ cachePolicies { name } }', '{ cacheStatistics { name } }'])(
+    'a lookup of an operator costs as much as a search: %s',
+    (text) => {
+      expect(costOfText(text)).toBeGreaterThanOrEqual(COSTS.search);
+    },
+  );
+
+  function costOfText(text: string): number {
+    const document = parse(text);
+    return costsOf(app.schema)({
+      document,
+      operation: document.definitions[0] as OperationDefinitionNode,
+      variables: {},
+    });
+  }
 
   test('as much as allowed is answered, one more is refused and told both', async () => {
     const [a, b] = [100, 97];

@@ -155,7 +155,7 @@ function verifierOf(
   return async (token, from) => identities.of(await verifyToken(token), from);
 }
 
-interface SchemaParts extends Pick<Core, 'transactor' | 'db' | 'cache' | 'activity' | 'background'> {
+interface SchemaParts extends Pick<Core, 'transactor' | 'db' | 'cache' | 'activity'> {
   readonly store: Store;
   readonly taskEvents: TaskEvents;
   readonly guardRoots?: boolean;
@@ -167,7 +167,6 @@ export function createSchema({
   db,
   cache,
   activity,
-  background,
   store,
   taskEvents,
   guardRoots = false,
@@ -186,7 +185,7 @@ export function createSchema({
     new UserTasksResolver(),
     new CommentResolver(new CommentService(transactor, idempotency)),
     new TaskCommentsResolver(),
-    new AdminResolver({ store, cache, activity, sql: background, policies: () => built.policies }),
+    new AdminResolver({ store, cache, activity, db, policies: () => built.policies }),
     new ActivityResolver(activity),
   ];
   const built = buildApiSchema(resolvers, [ConflictError], allSources, { guardRoots });

@@ -170,8 +170,6 @@ export function createCore(options: CoreOptions) {
     ...cached,
     metrics: activity.around(metrics),
     activity,
-    /** For statements outside requests. */
-    background: () => background.sql,
     log,
     /** Must be called before the cache is served or filled. @throws TriggersMissing */
     requireTriggers: () => requireTriggers(background.sql, allRowSets),

@@ -54,13 +54,22 @@ describe('percentiles', () => {
 describe('what one process counts in an interval', () => {
   test('names of operations are bounded, and long and further ones are counted together', () => {
     const counts = new IntervalCounts(() => {});
-    for (let i = 0; i < 300; i++) counts.answered(request({ operation: `Operation${i}` }));
+    for (let i = 0; i < 300; i++) counts.answered(request({ operation: `Operation${i}`, caller: `viewer:${i}` }));
     counts.answered(request({ operation: 'x'.repeat(65) }));
     const names = counts.operations.map(({ name }) => name);
     expect(names.length).toBeLessThanOrEqual(101);
     expect(names).toContain('(other)');
     const total = counts.operations.reduce((sum, { answered }) => sum + (answered.memory ?? 0), 0);
     expect(total).toBe(301);
+  });
+
+  test('one caller brings at most 40 names of operations, so that those of others are still counted by name', () => {
+    const counts = new IntervalCounts(() => {});
+    for (let i = 0; i < 300; i++) counts.answered(request({ operation: `Many${i}`, caller: 'viewer:many' }));
+    counts.answered(request({ operation: 'Board', caller: 'viewer:other' }));
+    const names = counts.operations.map(({ name }) => name);
+    expect(names).toContain('Board');
+    expect(names.filter((name) => name.startsWith('Many'))).toHaveLength(40);
   });
 
   test('a request that ran no operation is no operation, and refused callers are counted once each', () => {

@@ -71,6 +71,8 @@ export const COSTS = {
   shortText: 15,
   /** Statistics over all tasks of a project. */
   statistics: 50,
+  /** What an operator looks up: a search in thousands of rows, or in all of process memory. */
+  lookup: 300,
   /** A mutation field: a transaction with its fence. */
   write: 30,
   /** A text of up to 65,536 characters: a task description, a comment. */

@@ -1,5 +1,4 @@
 /** Metrics of requests to the API, for prom-client. */
-import { LRUCache } from 'lru-cache';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { ReadFrom } from '../engine/cache/index.js';
 import { SECOND } from '../std/time.js';
@@ -48,7 +47,6 @@ const MAX_OPERATIONS = 100;
 const MAX_NAME_CHARS = 64;
 /** One caller can keep no name of the others out. */
 const MAX_OPERATIONS_OF_CALLER = 40;
-const MAX_CALLERS = 10_000;
 const OTHER = '(other)';
 const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
@@ -93,8 +91,8 @@ export function cutName(name: string): string {
 /** The names that are shown as they are. */
 export class OperationNames {
   readonly #names = new Set(['']);
-  /** How many each caller has brought. */
-  readonly #brought = new LRUCache<string, number>({ max: MAX_CALLERS });
+  /** How many each caller has brought. Bounded by the names. */
+  readonly #brought = new Map<string, number>();
 
   shown(name = '', caller = ''): string {
     if (this.#names.has(name)) return name;

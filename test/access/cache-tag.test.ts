@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fromUuid, type TaskId, toUuid, type UserId } from '../../src/db/ids.js';
 import type { Tag } from '../../src/engine/cache/index.js';
+import { postgresClient } from '../../src/engine/postgres/database.js';
 import type { VerifiedToken } from '../../src/graphql/identity.js';
 import { dataOf, eventually } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
@@ -136,6 +137,33 @@ describe('cacheTag', () => {
     expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT', argument: 'text' } }]);
     expect(errors?.[0]?.message).toContain(message);
   });
+});
+
+test('lookups run one at a time, 60 of a viewer wait, and /readyz waits for none', async () => {
+  const sql = postgresClient(app.databaseUrl, { max: 2 });
+  const many = `{ ${Array.from({ length: 30 }, (_, i) => `t${i}: cacheTag(text: "OPS-1") { table }`).join(' ')} }`;
+  const blocked = async () => {
+    const [row] = await sql<{ count: number }[]>`
+      select count(*)::int from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    return row?.count;
+  };
+  try {
+    const asked = await sql.begin(async (tx) => {
+      await tx`lock table tasks in access exclusive mode`;
+      const answers = Array.from({ length: 4 }, () => app.ask(many, as(f.eve.id, 'cache:admin')));
+      await eventually(async () => expect(await blocked()).toBe(1));
+      expect((await app.server.inject('/readyz')).json()).toMatchObject({ postgres: 'up' });
+      expect(await blocked()).toBe(1);
+      return { answers }; // not awaited while the lock is held
+    });
+    const answers = await Promise.all(asked.answers);
+    const refusals = answers.flatMap(({ errors }) => errors ?? []).map(({ extensions }) => extensions);
+    const refusal = expect.objectContaining({ code: 'RATE_LIMITED', retryAfterMs: 1000 });
+    expect(refusals).toEqual([refusal, refusal]); // 30 and 30 of four times 30 are within the bound
+  } finally {
+    await sql.end();
+  }
+  expect(await found('OPS-1')).toMatchObject({ found: true });
 });
 
 test('cachePolicies lists every cached field with its policy, and what this process holds of it', async () => {

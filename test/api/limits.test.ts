@@ -230,6 +230,28 @@ describe('cost', () => {
     'query($a: Int, $b: Int) { tasks(first: $a) { totalCount nodes { labels(first: $b) { nodes { name } } } } }';
   const costOf = (a: number, b: number) => 1 + COSTS.totalCount + a * (1 + 1 + b);
 
+  test('a message of cacheActivity costs 5, whatever is selected of it', () => {
+    for (const parts of ['at', 'at processes { id } work { answered { kept } } health { violations }']) {
+      expect(costOfText(`subscription { cacheActivity { ${parts} } }`)).toBe(5);
+    }
+  });
+
+  test.each(['{ cacheTag(text: "tasks") { table } }', '{ cachePolicies { name } }', '{ cacheStatistics { name } }'])(
+    'a lookup of an operator costs as much as a search: %s',
+    (text) => {
+      expect(costOfText(text)).toBeGreaterThanOrEqual(COSTS.search);
+    },
+  );
+
+  function costOfText(text: string): number {
+    const document = parse(text);
+    return costsOf(app.schema)({
+      document,
+      operation: document.definitions[0] as OperationDefinitionNode,
+      variables: {},
+    });
+  }
+
   test('as much as allowed is answered, one more is refused and told both', async () => {
     const [a, b] = [100, 97];
     expect(costOf(a, b)).toBeLessThanOrEqual(MAX_COST);

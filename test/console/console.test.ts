@@ -1,6 +1,7 @@
 /**
  * The console as a person uses it, in a browser: two processes under load, writes of the other one and by SQL.
  */
+import { createHook } from 'node:async_hooks';
 import type { Browser, Page } from 'playwright-core';
 import type { Sql } from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -93,6 +94,43 @@ test('the page and its files come from the server, and its policy allows nothing
   expect(own).toEqual([expect.stringMatching(/^\/console\/.*\.css$/), expect.stringMatching(/^\/console\/.*\.js$/)]);
   for (const url of own) expect((await get(url)).headers['cache-control']).toContain('immutable');
   expect((await get('/console/other.js')).statusCode).toBe(404);
+});
+
+test('each file of the page is compressed once for all who get it', async () => {
+  const { body } = await app.server.inject({ method: 'GET', url: '/console' });
+  const [script] = /\/console\/[^"]+\.js/.exec(body) ?? [];
+  const headers = { 'accept-encoding': 'br' };
+  let compressions = 0;
+  const hook = createHook({
+    init(_, type) {
+      if (type === 'ZLIB') compressions++;
+    },
+  }).enable();
+  try {
+    for (let i = 0; i < 5; i++) {
+      const file = await app.server.inject({ method: 'GET', url: script as string, headers });
+      expect([file.statusCode, file.headers['content-encoding']]).toEqual([200, 'br']);
+    }
+    expect(compressions).toBe(1);
+  } finally {
+    hook.disable();
+  }
+});
+
+test('in production the page and its files count for the address that requests them', async () => {
+  const console = { bundle: consoleBundle };
+  const options = { production: true, console, rateLimit: { points: 1, seconds: 3600 } };
+  const limited = await liveApp({ databaseUrl: app.databaseUrl, app: options });
+  try {
+    const statuses: number[] = [];
+    for (let i = 0; i < 25; i++) {
+      const url = i % 2 === 0 ? '/console' : '/console/other.js';
+      statuses.push((await limited.server.inject({ method: 'GET', url })).statusCode);
+    }
+    expect(statuses.filter((status) => status === 429)).toHaveLength(5); // an address has 20 times the points
+  } finally {
+    await limited.close();
+  }
 });
 
 test('without the option there is no console', async () => {

@@ -289,6 +289,28 @@ describe('a user with the rights that docs/redis-layout.md names does all that t
   });
 });
 
+test('a user who may not read samples is named in the log once, and all else goes on', async () => {
+  const server = await started();
+  const admin = new Redis(server.url);
+  await admin.call('ACL', 'SETUSER', 'default', 'resetkeys', '~e*', '~t:*', '%W~smp:*');
+  admin.disconnect();
+  const told: string[] = [];
+  const store = new RedisStore({ url: server.url, waitMs: 5000, onLimit: (text) => told.push(text) });
+  try {
+    await store.ready();
+    for (let i = 0; i < 5; i++) {
+      await store.samples.add('sample');
+      await expect(store.samples.since('0-0')).rejects.toThrow(/NOPERM/);
+      expect([store.outageMs(), store.inspection.openBreakers]).toEqual([0, 0]);
+    }
+    expect(await store.inspection.heldTags([tagOf('any')])).toEqual(new Map());
+    expect(told).toEqual([expect.stringMatching(/^it refuses READ SAMPLES: NOPERM/)]);
+  } finally {
+    await store.close();
+    await server.stop();
+  }
+});
+
 /** The rights that a server did not use. Fails if it lacked one. */
 async function unusedRights(admin: Redis, at: Environment, rules: readonly string[]): Promise<string[]> {
   await admin.call('ACL', 'SETUSER', 'tasks', ...rules);
@@ -354,6 +376,11 @@ async function used(app: TestApp): Promise<void> {
   await store.getText('apq:0');
   await store.addCounters('2026-01-01', new Map([['Task hit', 1]]));
   await store.readCounters('2026-01-01');
+  await store.samples.want(60_000);
+  const { mark } = await store.samples.since(undefined);
+  await store.samples.add('sample');
+  expect(await store.samples.since(mark)).toMatchObject({ texts: ['sample'] });
+  await store.inspection.heldTags([tagOf('any')]);
   // Two writers of one tag, and one of them dies: its fence is found by its note.
   await store.fence(999_999n, [tagOf('noted')], { fresh: false });
   await store.fence(999_998n, [tagOf('noted')], { fresh: true });

@@ -9,7 +9,7 @@ import { CacheActivity, CacheInvalidationOrigin, type CacheMiss, type CachePolic
 import { outcomeCounts } from './outcome-counts.js';
 import { requireAdmin } from './require-admin.js';
 
-/** In points, of each message. */
+/** In points, of each message, whatever is selected of it: its parts were made before. */
 const COST = 5;
 
 const ORIGINS: Readonly<Record<ReleasedBy, CacheInvalidationOrigin>> = {
@@ -28,7 +28,7 @@ export class ActivityResolver {
       'What all processes do, about once a second: how operations were answered, calls of cached fields, ' +
       'invalidations, and the state of the cache. Processes count only while someone subscribes. Requires a token ' +
       'with the scope cache:admin.',
-    complexity: COST,
+    complexity: () => COST,
     subscribe: ({ context, info }) => instanceOf(info, ActivityResolver).subscribe(context),
   })
   cacheActivity(@Root() message: ActivityMessage, @Ctx() _context: SubscriptionContext): CacheActivity {

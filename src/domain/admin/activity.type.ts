@@ -113,7 +113,9 @@ export class CacheProcess {
 @ObjectType({ description: 'The runs of one operation in the interval.', simpleResolvers: true })
 export class CacheOperationActivity {
   @Field(() => String, {
-    description: 'Name of the operation. Empty for operations without one; `(other)` for names beyond 100.',
+    description:
+      'Name of the operation. Empty for operations without one; `(other)` for names beyond 100 of a process or 40 of ' +
+      'a caller, and for longer ones than 64 characters.',
   })
   name: string;
 

@@ -14,14 +14,16 @@ import {
   type Tag,
 } from '../../engine/cache/index.js';
 import type { PolicyLine } from '../../engine/graphql/index.js';
-import { lastInvalidations, type Sql } from '../../engine/postgres/index.js';
+import { type Database, lastInvalidations } from '../../engine/postgres/index.js';
 import { type Context, recordInvalidations } from '../../graphql/context.js';
 import { badUserInput } from '../../graphql/errors.js';
+import { COSTS } from '../../graphql/limits.js';
 import type { Activity } from '../../platform/activity/index.js';
 import { allRowSets } from '../registry.js';
 import { missOf } from './activity.resolver.js';
 import { CacheStatistics, InvalidateCacheInput, InvalidateCachePayload } from './admin.type.js';
 import { CachePolicy, type CacheTag, CacheTagLookup, CacheTagLookupKind, CacheTagState } from './inspection.type.js';
+import { LookupQueue } from './lookup-queue.js';
 import { outcomeCounts } from './outcome-counts.js';
 import { requireAdmin } from './require-admin.js';
 import { TagLookup } from './tag-lookup.js';
@@ -34,18 +36,18 @@ export interface AdminOptions {
   readonly store: Store;
   readonly cache: Cache;
   readonly activity: Activity;
-  /** On a connection apart from those of requests. */
-  readonly sql: () => Sql;
+  readonly db: Pick<Database, 'read'>;
   /** Called when statistics are requested; the policies exist once the schema is built. */
   readonly policies: () => readonly PolicyLine[];
 }
 
 @Resolver()
 export class AdminResolver {
-  readonly #lookup: TagLookup;
+  readonly #tags: TagLookup;
+  readonly #lookups = new LookupQueue();
 
   constructor(private readonly options: AdminOptions) {
-    this.#lookup = new TagLookup(options.sql, allRowSets);
+    this.#tags = new TagLookup(options.db, allRowSets);
   }
 
   @Mutation(() => InvalidateCachePayload, {
@@ -71,6 +73,7 @@ export class AdminResolver {
     description:
       'Outcomes of cached calls on one day, for each cached source or field. Kept for about a week; the numbers ' +
       'lag by a few seconds. Requires a token with the scope cache:admin.',
+    complexity: COSTS.lookup,
   })
   async cacheStatistics(
     @Ctx() context: Context,
@@ -78,9 +81,9 @@ export class AdminResolver {
     day?: Date | null,
   ): Promise<CacheStatistics[]> {
     requireAdmin(context);
-    const { store, policies } = this.options;
+    const { policies } = this.options;
     const fields = new Map(policies().map((policy) => [policy.name, policy.fields]));
-    const lines = await orUnavailable(statisticsOf(store, dayOf((day ?? new Date()).getTime())));
+    const lines = await this.#lookups.run(context, () => this.#statistics(day ?? new Date()));
     return lines.map((line) => statisticsLine(line, fields.get(line.name) ?? []));
   }
 
@@ -88,11 +91,16 @@ export class AdminResolver {
     description:
       'All cached sources and fields: what each declares, its calls today, and what this process holds of it. ' +
       'Requires a token with the scope cache:admin.',
+    complexity: COSTS.lookup,
   })
   async cachePolicies(@Ctx() context: Context): Promise<CachePolicy[]> {
     requireAdmin(context);
-    const { store, cache, activity, policies } = this.options;
-    const lines = await orUnavailable(statisticsOf(store, dayOf(Date.now())));
+    return this.#lookups.run(context, () => this.#describePolicies());
+  }
+
+  async #describePolicies(): Promise<CachePolicy[]> {
+    const { cache, activity, policies } = this.options;
+    const lines = await this.#statistics(new Date());
     const held = cache.memory.byPolicy();
     return policies().map(({ name, fields: coordinates, ttlMs, staleMs, scope, shape }) => {
       const today = lines.find((line) => line.name === name);
@@ -111,6 +119,7 @@ export class AdminResolver {
       'What the cache knows of a row or tag: tokens and fences in Redis, the last invalidation, entries in the memory ' +
       'of this process. Keys and tags show ids and search texts of all users. Requires a token with the scope ' +
       'cache:admin.',
+    complexity: COSTS.lookup,
   })
   async cacheTag(
     @Ctx() context: Context,
@@ -122,7 +131,11 @@ export class AdminResolver {
     text: string,
   ): Promise<CacheTagLookup> {
     requireAdmin(context);
-    const named = await this.#lookup.find(text);
+    return this.#lookups.run(context, () => this.#lookUp(text));
+  }
+
+  async #lookUp(text: string): Promise<CacheTagLookup> {
+    const named = await this.#tags.find(text);
     if ('expected' in named) throw badUserInput('text', `expected ${named.expected}`);
     const isRow = named.kind === 'row';
     return {
@@ -135,11 +148,15 @@ export class AdminResolver {
     };
   }
 
+  #statistics(day: Date): Promise<StatisticsLine[]> {
+    return orUnavailable(statisticsOf(this.options.store, dayOf(day.getTime())));
+  }
+
   async #describe(tags: readonly Tag[]): Promise<CacheTag[]> {
-    const { store, cache, sql } = this.options;
+    const { store, cache, db } = this.options;
     const [held, last] = await Promise.all([
       orUnavailable(store.inspection.heldTags(tags)),
-      lastInvalidations(sql(), tags),
+      lastInvalidations(db.read, tags),
     ]);
     const inMemory = cache.memory.under(tags, MAX_ENTRIES_SHOWN);
     return tags.map((tag): CacheTag => {

@@ -1,8 +1,8 @@
 /** Finds out what a text names that an operator typed: a row, by its identifier or id, or a tag. */
-import { getTableColumns } from 'drizzle-orm';
+import { getTableColumns, sql } from 'drizzle-orm';
 import { fromUuid, type Id, idPrefix, toUuid } from '../../db/ids.js';
 import { rowSetTag, type Tag, tableOf, tableTag } from '../../engine/cache/index.js';
-import type { Sql, TableRowSets } from '../../engine/postgres/index.js';
+import type { Database, TableRowSets } from '../../engine/postgres/index.js';
 import { columnType, readTag } from './tag-text.js';
 
 /** `OPS-42` */
@@ -29,11 +29,11 @@ interface RowTable {
 type RowTexts = Readonly<Record<string, string | null>>;
 
 export class TagLookup {
-  readonly #sql: () => Sql;
+  readonly #db: Pick<Database, 'read'>;
   readonly #tables: readonly TableRowSets[];
 
-  constructor(sql: () => Sql, tables: readonly TableRowSets[]) {
-    this.#sql = sql;
+  constructor(db: Pick<Database, 'read'>, tables: readonly TableRowSets[]) {
+    this.#db = db;
     this.#tables = tables;
   }
 
@@ -56,10 +56,10 @@ export class TagLookup {
   }
 
   async #byIdentifier(key: string, number: number): Promise<NamedTags | { readonly expected: string }> {
-    const [row] = await this.#sql()<{ project: string; task: string | null }[]>`
+    const [row] = await this.#db.read.execute<{ project: string; task: string | null }>(sql`
       select projects.id::text as project, tasks.id::text as task
       from projects left join tasks on tasks.project_id = projects.id and tasks.number = ${number}
-      where projects.key = ${key}`;
+      where projects.key = ${key}`);
     if (row === undefined) return { expected: `the key of a project, such as OPS in OPS-42, not ${key}` };
     const of = this.#rowTables().find(({ prefix }) => prefix === 'task') as RowTable;
     if (row.task !== null) return this.#row(of, row.task);
@@ -82,10 +82,9 @@ export class TagLookup {
 
   async #row({ table, prefix }: RowTable, uuid: string) {
     const columns = [...new Set(['id', ...table.specs.flatMap((spec) => spec.columns)])];
-    const sql = this.#sql();
-    const texts = columns.map((column) => `"${column}"::text as "${column}"`).join(', '); // declared in the code
-    const [row] = await sql<RowTexts[]>`
-      select ${sql.unsafe(texts)} from ${sql(table.table)} where id = ${uuid}::uuid`;
+    const texts = columns.map((column) => sql`${sql.identifier(column)}::text as ${sql.identifier(column)}`);
+    const [row] = await this.#db.read.execute<RowTexts>(sql`
+      select ${sql.join(texts, sql`, `)} from ${sql.identifier(table.table)} where id = ${uuid}::uuid`);
     const tags = tagsOfRow(table, row ?? { id: uuid });
     return { kind: 'row' as const, table: table.table, found: row !== undefined, id: fromUuid(prefix, uuid), tags };
   }

@@ -5,6 +5,7 @@ export { DURATION_BOUNDS, Durations } from './durations.js';
 export { fenceIds, isFence } from './entry.js';
 export { CacheError, type CacheErrorCode } from './errors.js';
 export type { CacheEvents, CheckResult, Outcome, OutcomeKind, OutcomeReason, RoundTrip, StoreStep } from './events.js';
+export { FairQueue, QueueFull } from './fair-queue.js';
 export { canonical, digest, type Key } from './key.js';
 export { type GroupHead, isDue, nextTickMs, readHeads, TICK_INTERVAL_MS, withLogGroup } from './lease-ticks.js';
 export { CACHE_EVENTS, combineListeners } from './listeners.js';

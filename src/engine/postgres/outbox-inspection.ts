@@ -1,6 +1,8 @@
 /** What an operator is shown of the outbox. Each is one statement of bounded work. */
+import { sql } from 'drizzle-orm';
 import type { Sql } from 'postgres';
 import type { Tag } from '../cache/index.js';
+import type { Executor } from './executor.js';
 
 /** Rows that are counted; rows in which an invalidation is looked for. */
 const MAX_COUNTED = 10_000;
@@ -42,16 +44,17 @@ export interface LastInvalidation {
 
 /** The last transaction in the newest 20 000 rows that touched each tag. Tags without one are absent. */
 export async function lastInvalidations(
-  client: Sql,
+  read: Executor,
   tags: readonly Tag[],
 ): Promise<ReadonlyMap<string, LastInvalidation>> {
-  const rows = await client<{ tag: string; xid: string; at: string }[]>`
+  const wanted = sql`${sql.param([...tags])}::text[]`;
+  const rows = await read.execute<{ tag: string; xid: string; at: string }>(sql`
     with latest as (
       select xid, seq, tags, written_at from public.cache_outbox order by xid desc, seq desc limit ${MAX_SEARCHED}
     )
     select distinct on (tag) tag, xid::text as xid, (extract(epoch from written_at) * 1000)::text as at
     from latest, unnest(latest.tags) as touched(tag)
-    where latest.tags && ${[...tags]}::text[] and tag = any(${[...tags]}::text[])
-    order by tag, latest.xid desc, latest.seq desc`;
+    where latest.tags && ${wanted} and tag = any(${wanted})
+    order by tag, latest.xid desc, latest.seq desc`);
   return new Map(rows.map(({ tag, xid, at }) => [tag, { xid, at: new Date(Number(at)) }]));
 }

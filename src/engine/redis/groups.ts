@@ -62,6 +62,17 @@ const KINDS = {
 type Step = keyof typeof KINDS;
 type Kind = (typeof KINDS)[Step];
 
+/** Steps that no request needs: a user may lack the rights to them. */
+const FOR_OPERATORS: ReadonlySet<Step> = new Set<Step>([
+  ...(['READ COUNTERS', 'ADD COUNTERS', 'INSPECT'] as const),
+  ...(['WATCH', 'ADD SAMPLE', 'READ SAMPLES'] as const),
+]);
+
+/** Whether requests cannot be served from a server that refuses the step. */
+function serves(step: Step): boolean {
+  return KINDS[step] === 'read' && !FOR_OPERATORS.has(step);
+}
+
 /** What of a call belongs to one group. */
 export interface Part {
   readonly group: Group;
@@ -235,8 +246,8 @@ export class Groups {
       group.breaker.succeeded();
       return value;
     } catch (error) {
-      // A server that answers may be read, also when it refuses to store something.
-      if (KINDS[step] === 'write' && mayBeRead((error as Error).cause)) group.breaker.succeeded();
+      // A server that answers may be read, also when it refuses to store something, or what only operators need.
+      if (!serves(step) && mayBeRead((error as Error).cause)) group.breaker.succeeded();
       else group.breaker.failed();
       throw error;
     }
@@ -294,10 +305,13 @@ export class Groups {
 
   #noteFailure({ outage }: Group, step: Step, startedMs: number, error: unknown): void {
     const kind = KINDS[step];
-    if (!mayBeRead(error) || kind === 'read') outage.failed(startedMs, textOf(error));
+    if (!mayBeRead(error) || serves(step)) outage.failed(startedMs, textOf(error));
     else if (kind === 'fence') outage.refused(startedMs, textOf(error), 'fence');
     else if (kind === 'apply') outage.refused(startedMs, textOf(error), 'tick');
     else outage.answered();
+    // Its callers do without, so only this says why statistics or samples are missing.
+    const refusal = textOf(error);
+    if (FOR_OPERATORS.has(step) && refusal.startsWith('NOPERM')) this.limited(`it refuses ${step}: ${refusal}`);
   }
 
   /** HEAD's own write was refused. After READONLY the next connection may lead to the present primary. */

@@ -40,7 +40,9 @@ export class RedisSamples implements Samples {
     const name = samplesKey(group);
     const found = await this.#groups.reading(group, 'READ SAMPLES', async (client): Promise<StreamRecord[]> => {
       if (mark === undefined) return client.xrevrange(name, '+', '-', 'COUNT', 1);
-      return client.xrange(name, `(${mark}`, '+', 'COUNT', MAX_SAMPLES);
+      // Not XRANGE: the server needs the right to XREAD in any case.
+      const streams = await client.xread('COUNT', MAX_SAMPLES, 'STREAMS', name, mark);
+      return streams?.[0]?.[1] ?? [];
     });
     const last = found.at(-1)?.[0] ?? mark ?? BEFORE_ALL;
     return { mark: last, texts: mark === undefined ? [] : found.map(([, [, text = '']]) => text) };

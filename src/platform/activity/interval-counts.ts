@@ -1,16 +1,13 @@
 /** What one process counts while somebody watches: since the last sample. Bounded by names of operations and policies. */
 import { canonical, type Outcome, type OutcomeKind, type OutcomeReason } from '../../engine/cache/index.js';
-import type { AnsweredFrom, AnsweredRequest } from '../request-metrics.js';
+import { type AnsweredFrom, type AnsweredRequest, OperationNames } from '../request-metrics.js';
 import { addLatency, type Latencies } from './latencies.js';
 import {
   MAX_CALLERS,
   MAX_MISSES_PER_SAMPLE,
-  MAX_NAME_CHARS,
-  MAX_OPERATIONS,
   MAX_POLICIES,
   type MissSample,
   type OperationSample,
-  OTHER,
   type PolicySample,
 } from './sample.js';
 
@@ -54,6 +51,8 @@ export class Ring<T> {
 }
 
 export class IntervalCounts {
+  readonly #names = new OperationNames();
+  /** By name. */
   readonly #operations = new Map<string, OperationCounts>();
   readonly #policies = new Map<string, PolicyCounts>();
   readonly #misses = new Ring<MissSample>(MAX_MISSES_PER_SAMPLE);
@@ -68,13 +67,13 @@ export class IntervalCounts {
     this.#onMiss = onMiss;
   }
 
-  answered({ operation = '', caller, status, ms, from, policiesSaved }: AnsweredRequest): void {
+  answered({ operation, caller, status, ms, from, policiesSaved }: AnsweredRequest): void {
     if (status === RATE_LIMITED_STATUS) {
       if (caller !== undefined && this.#limitedCallers.size < MAX_CALLERS) this.#limitedCallers.add(caller);
     }
     if (from === undefined) return;
     this.sqlStatementsSaved += policiesSaved;
-    const counts = this.#operationOf(operation);
+    const counts = this.#operationOf(this.#names.shown(operation, caller));
     counts.answered[from]++;
     addLatency(counts.latencies, ms);
   }
@@ -121,14 +120,12 @@ export class IntervalCounts {
     }));
   }
 
-  #operationOf(given: string): OperationCounts {
-    const known = this.#operations.get(given);
+  #operationOf(name: string): OperationCounts {
+    const known = this.#operations.get(name);
     if (known !== undefined) return known;
-    const isOther = given.length > MAX_NAME_CHARS || this.#operations.size >= MAX_OPERATIONS;
-    if (isOther && given !== OTHER) return this.#operationOf(OTHER);
     const answered = { kept: 0, memory: 0, redis: 0, postgres: 0, bypassed: 0 };
     const made: OperationCounts = { answered, latencies: new Map() };
-    this.#operations.set(given, made);
+    this.#operations.set(name, made);
     return made;
   }
 

@@ -2,10 +2,8 @@
 import type { OutcomeKind, OutcomeReason } from '../../engine/cache/index.js';
 import type { AnsweredFrom } from '../request-metrics.js';
 
-/** Names of operations in one sample; more are counted as OTHER. Clients choose the names. */
+/** Names of operations in one message. Samples have those that OperationNames shows. */
 export const MAX_OPERATIONS = 100;
-export const MAX_NAME_CHARS = 64;
-export const OTHER = '(other)';
 /** An application declares fewer. */
 export const MAX_POLICIES = 200;
 export const MAX_MISSES_PER_SAMPLE = 20;

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { compress, encodingFor } from './compression.js';
+import { CompressedTexts, encodingFor } from './compression.js';
 import { consolePolicy } from './http-security.js';
 
 export const CONSOLE_PATH = '/console';
@@ -26,9 +26,14 @@ export interface ConsoleOptions {
   readonly bundle: () => Promise<ConsoleBundle>;
 }
 
+interface ServedFile {
+  readonly type: string;
+  readonly text: string;
+}
+
 interface Served {
-  readonly page: string;
-  readonly files: ReadonlyMap<string, { readonly type: string; readonly text: string }>;
+  readonly page: ServedFile;
+  readonly files: ReadonlyMap<string, ServedFile>;
 }
 
 export interface ConsolePaths {
@@ -38,7 +43,12 @@ export interface ConsolePaths {
   readonly explorer: string | undefined;
 }
 
-export function serveConsole(app: FastifyInstance, paths: ConsolePaths, options: ConsoleOptions): void {
+/** @param admit called before each response. Rejects with what is sent in its place */
+export function serveConsole(
+  app: FastifyInstance,
+  paths: ConsolePaths,
+  { admit, ...options }: ConsoleOptions & { readonly admit: (address: string) => Promise<void> },
+): void {
   let served: Promise<Served> | undefined;
   const load = () => {
     served ??= options.bundle().then((bundle) => servedOf(bundle, paths, options));
@@ -50,21 +60,25 @@ export function serveConsole(app: FastifyInstance, paths: ConsolePaths, options:
   // The bundler of a checkout needs longer than a person wants to wait. A fault is reported to the first visitor.
   app.addHook('onListen', async () => void load().catch(() => {}));
   app.get(CONSOLE_PATH, consolePolicy, async (request, reply) => {
+    await admit(request.ip);
     const { page } = await load();
-    return send(request, reply.type('text/html').header('cache-control', 'no-store'), page);
+    return send(request, reply.header('cache-control', 'no-store'), page);
   });
   app.get<{ Params: { file: string } }>(`${CONSOLE_PATH}/:file`, async (request, reply) => {
+    await admit(request.ip);
     const file = (await load()).files.get(request.params.file);
     if (file === undefined) return reply.callNotFound();
-    return send(request, reply.type(file.type).header('cache-control', FOREVER), file.text);
+    return send(request, reply.header('cache-control', FOREVER), file);
   });
 }
 
-async function send({ headers }: FastifyRequest, reply: FastifyReply, text: string): Promise<FastifyReply> {
-  const encoding = encodingFor(headers['accept-encoding'], text.length);
-  reply.header('vary', 'accept-encoding');
-  if (encoding === undefined) return reply.send(text);
-  return reply.header('content-encoding', encoding).send(await compress(text, encoding));
+const compressed = new CompressedTexts<ServedFile>();
+
+async function send({ headers }: FastifyRequest, reply: FastifyReply, file: ServedFile): Promise<FastifyReply> {
+  const encoding = encodingFor(headers['accept-encoding'], file.text.length);
+  reply.type(file.type).header('vary', 'accept-encoding');
+  if (encoding === undefined) return reply.send(file.text);
+  return reply.header('content-encoding', encoding).send(await compressed.of(file, encoding));
 }
 
 function servedOf({ script, style }: ConsoleBundle, paths: ConsolePaths, options: ConsoleOptions): Served {
@@ -93,7 +107,7 @@ function servedOf({ script, style }: ConsoleBundle, paths: ConsolePaths, options
     [scriptName, { type: 'text/javascript; charset=utf-8', text: script }],
     [styleName, { type: 'text/css; charset=utf-8', text: style }],
   ]);
-  return { page, files };
+  return { page: { type: 'text/html; charset=utf-8', text: page }, files };
 }
 
 function fingerprint(text: string): string {

@@ -38,14 +38,17 @@ export interface ServiceRoutesOptions extends ScopeOptions, Pick<AdmissionOption
 
 export function addServiceRoutes(app: FastifyInstance, endpoint: string, options: ServiceRoutesOptions): void {
   const { production, rateLimits, metrics, explorer } = options;
+  const admit = async (address: string) => {
+    if (production) await rateLimits?.checkAddress(address);
+  };
   app.get('/metrics', async (request, reply) => {
-    if (production) {
-      await rateLimits?.checkAddress(request.ip);
-      await requireScope(options, request.headers, METRICS_SCOPE);
-    }
+    await admit(request.ip);
+    if (production) await requireScope(options, request.headers, METRICS_SCOPE);
     return reply.type(metrics.contentType).send(await metrics.text());
   });
-  if (options.console !== undefined) serveConsole(app, { endpoint, explorer: explorer && '/' }, options.console);
+  if (options.console !== undefined) {
+    serveConsole(app, { endpoint, explorer: explorer && '/' }, { ...options.console, admit });
+  }
   addHealthRoutes(app, options);
   if (explorer === undefined) return;
   // A person who opens the API's address in a browser.

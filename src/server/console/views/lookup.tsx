@@ -6,7 +6,8 @@ import { Badge, Empty, Fault, Panel, shortTag } from '../parts.js';
 import { linkTo, type Route, useQuery } from '../session.js';
 import type { TagLookup, TagState } from '../types.js';
 
-const RELOAD_MS = 2000;
+/** A lookup costs points. */
+const RELOAD_MS = 5000;
 
 const STATES: Readonly<Record<TagState['state'], { readonly name: string; readonly label: string }>> = {
   TOKEN: { name: 'kept', label: 'token' },

@@ -369,6 +369,62 @@ describe.skipIf(chromiumPath === undefined)(`in Chromium${needsChromium}`, () =>
     await page.getByRole('columnheader', { name: 'Calls' }).and(page.locator('[aria-sort=ascending]')).waitFor();
   });
 
+  test('a stream that reaches its rate limit goes on by itself when there are points again', async () => {
+    const console = { bundle: consoleBundle, token };
+    const rateLimit = { points: 12, seconds: 6 }; // a message and the subscription cost 5 each
+    const limited = await liveApp({ databaseUrl: app.databaseUrl, app: { console, rateLimit } });
+    try {
+      const { page } = await open('health', { of: limited });
+      const status = page.getByRole('status');
+      for (let round = 0; round < 2; round++) {
+        await status.getByText(/^Rate limit reached, trying again at \d\d:\d\d:\d\d$/).waitFor();
+        await status.getByText(/^Live · /).waitFor();
+      }
+    } finally {
+      await limited.close();
+    }
+  });
+
+  test('a stream that the server ends begins again, and a message that failed is named until the next one', async () => {
+    const { page } = await openPage(browser, app.origin);
+    let fail: 'end' | 'refuse' | 'next' | undefined;
+    let streams = 0;
+    await page.routeWebSocket(/graphql/, (socket) => {
+      const server = socket.connectToServer();
+      socket.onMessage((text) => {
+        if (String(text).includes('"subscribe"')) streams++;
+        server.send(text);
+      });
+      server.onMessage((text) => {
+        const { type, id } = JSON.parse(String(text));
+        if (type !== 'next' || fail === undefined) return socket.send(text);
+        const errors = [{ message: 'Too large.' }];
+        if (fail === 'next') return socket.send(JSON.stringify({ type, id, payload: { errors } }));
+        const last = fail === 'end' ? { type: 'complete', id } : { type: 'error', id, payload: errors };
+        fail = undefined;
+        socket.send(JSON.stringify(last));
+      });
+    });
+    await page.goto(`${app.origin}/console#/health`);
+    const status = page.getByRole('status');
+    const live = status.getByText('Live · 2 processes');
+    await live.waitFor();
+    fail = 'next';
+    await status.getByText('The last message failed · Too large.').waitFor();
+    fail = undefined;
+    await live.waitFor();
+    expect(streams).toBe(1);
+    for (const [how, shown] of [
+      ['end', 'Stream ended, trying again'],
+      ['refuse', 'Stream ended, trying again · Too large.'],
+    ] as const) {
+      fail = how;
+      await status.getByText(shown, { exact: true }).waitFor();
+      await live.waitFor();
+    }
+    expect(streams).toBe(3);
+  });
+
   test('a page without a token shows nothing, refuses one without the scope, and opens with one that has it', async () => {
     const { page } = await open('now', { of: other });
     expect(await page.content()).not.toContain('eyJ');

@@ -1,5 +1,6 @@
 /** What the subscription has reported: the last minutes for the charts, and sums since the page was opened. */
-import type { ConnectionState } from './api.js';
+import type { ApiError } from './api-error.js';
+import type { ConnectionState } from './stream.js';
 import type { ActivityMessage, Invalidation, Miss, OperationActivity, PolicyActivity } from './types.js';
 
 /** Three minutes of one message a second. */
@@ -17,6 +18,8 @@ export interface ShownInvalidation extends Invalidation {
 
 export class Activity {
   state: ConnectionState = 'connecting';
+  /** Of the state. */
+  error: ApiError | undefined;
   /** Oldest first. */
   readonly messages: ActivityMessage[] = [];
   /** Newest first. */
@@ -46,8 +49,9 @@ export class Activity {
     this.#changed();
   }
 
-  setState(state: ConnectionState): void {
+  setState(state: ConnectionState, error?: ApiError): void {
     this.state = state;
+    this.error = error;
     this.#changed();
   }
 

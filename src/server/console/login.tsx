@@ -1,6 +1,6 @@
 /** The token that the page asks for, and whether the stream of activity is open. */
 import { useState } from 'preact/hooks';
-import { plural } from './format.js';
+import { plural, timeOfDay } from './format.js';
 import { Fault } from './parts.js';
 import { useActivity } from './session.js';
 
@@ -37,15 +37,22 @@ export function TokenForm({ why, onToken }: Readonly<{ why?: string | undefined;
   );
 }
 
-const STATES = { connecting: 'Connecting', live: 'Live', lost: 'Connection lost, trying again' } as const;
+const STATES = {
+  connecting: 'Connecting',
+  live: 'Live',
+  faulty: 'The last message failed',
+  lost: 'Connection lost, trying again',
+  ended: 'Stream ended, trying again',
+} as const;
 
 export function Connection() {
-  const { state, latest } = useActivity();
+  const { state, error, latest } = useActivity();
   const processes = latest === undefined ? '' : ` · ${plural(latest.processes.length, 'process', 'processes')}`;
   return (
     <p class={`connection is-${state}`} role="status">
-      {STATES[state]}
+      {error?.resetAt === undefined ? STATES[state] : `Rate limit reached, trying again at ${timeOfDay(error.resetAt)}`}
       {state === 'live' && processes}
+      {error !== undefined && error.resetAt === undefined && ` · ${error.message}`}
     </p>
   );
 }

@@ -2,7 +2,8 @@
 import { createContext } from 'preact';
 import { useContext, useEffect, useState } from 'preact/hooks';
 import { Activity } from './activity.js';
-import { Api, ApiError } from './api.js';
+import { Api } from './api.js';
+import { ApiError } from './api-error.js';
 import { ACTIVITY } from './documents.js';
 import type { ActivityMessage } from './types.js';
 
@@ -27,8 +28,8 @@ export function openSession(token: string, refuse: (why: string) => void): { ses
   const activity = new Activity();
   const close = api.subscribe<{ cacheActivity: ActivityMessage }>(ACTIVITY, {
     next: ({ cacheActivity }) => activity.add(cacheActivity),
-    state: (state) => activity.setState(state),
-    error: (error) => (error.refused ? refuse(error.message) : activity.setState('lost')),
+    state: (state, error) => activity.setState(state, error),
+    refused: (error) => refuse(error.message),
   });
   return { session: { api, activity, refuse }, close };
 }

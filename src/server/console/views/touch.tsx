@@ -1,6 +1,6 @@
 /** Changes a task of the answer, and shows which tags that invalidates and which fields the next run reads again. */
 import { useState } from 'preact/hooks';
-import type { Answer } from '../api.js';
+import type { Answer } from '../api-error.js';
 import { TOUCH_TASK } from '../documents.js';
 import { type Effect, effectsOf, type Run, type TaskInAnswer, tasksIn } from '../explain-model.js';
 import { plural } from '../format.js';

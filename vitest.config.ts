@@ -21,20 +21,21 @@ const HOSTILE = ['test/hostile/*.test.ts'];
 
 /** They take the longest, the longest first: begun before the others, they end before them. */
 const LONG = [
-  'chaos/smoke',
-  'console/console',
   'api/access-matrix',
   'cli/main',
+  'cli/workers',
+  'console/console',
+  'chaos/smoke',
   'api/known-operations',
+  'package/bookshop',
   'api/filters',
+  'invalidation/another-database',
   'api/fuzz',
   'invalidation/physical-copies',
   'invalidation/refused-writes',
-  'invalidation/another-database',
-  'invalidation/interleavings',
-  'api/websocket',
-  'invalidation/topologies',
-  'access/identities',
+  'api/answers',
+  'api/explorer',
+  'cli/traces',
 ].map((name) => `/test/${name}.test.ts`);
 
 class LongFirst extends BaseSequencer {

@@ -112,10 +112,12 @@ async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void
   }
   const services = production ? givenServices(config) : await developmentServices(config, shutdown);
   const from = { config, services, log, shutdown };
-  const urls = await (config.workers > 1 ? startWorkers({ ...from, onGivenUp }) : serve(from));
+  const { token: served, ...urls }: Serving = await (config.workers > 1
+    ? startWorkers({ ...from, onGivenUp })
+    : serve(from));
   if (production) log.info({ ...urls, workers: config.workers }, 'listening');
   else {
-    const token = await demoToken(services.databaseUrl, tokenOptions(config, services, log));
+    const token = served ?? (await demoToken(services.databaseUrl, tokenOptions(config, services, log)));
     const consoleUrl = config.console ? `${urls.url}${CONSOLE_PATH}` : undefined;
     printAddresses({ ...urls, consoleUrl }, services, token);
   }
@@ -139,8 +141,13 @@ interface Urls {
   readonly metricsUrl?: string | undefined;
 }
 
+interface Serving extends Urls {
+  /** Of the explorer and the console. Absent: they have none, or workers have one each. */
+  readonly token?: string | undefined;
+}
+
 /** Serves in this process. */
-async function serve({ config, services, log, shutdown }: Started): Promise<Urls> {
+async function serve({ config, services, log, shutdown }: Started): Promise<Serving> {
   if (config.telemetry !== undefined) shutdown.add(await startTelemetry(config.telemetry, log));
   const persistedDocuments = await readPersistedDocuments(config);
   const tokens = tokenOptions(config, services, log);
@@ -176,7 +183,7 @@ async function serve({ config, services, log, shutdown }: Started): Promise<Urls
   const places = placesOf(config);
   // The API first: the primary takes a worker's first address for that.
   const url = await listen(app.server, places.api);
-  return { url, metricsUrl: places.metrics && (await listen(metricsServer, places.metrics)) };
+  return { token, url, metricsUrl: places.metrics && (await listen(metricsServer, places.metrics)) };
 }
 
 async function readPersistedDocuments({

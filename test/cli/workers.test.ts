@@ -278,12 +278,21 @@ test('a worker that hangs is killed when the time is over, and the exit code say
   expect(() => process.kill(hanging as number, 0)).toThrow('ESRCH');
 });
 
+/** It may have ended since it was listed. */
+function killIfAlive(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 test('the primary process gives up on workers that die right after they start, and its exit code says so', async () => {
   const api = await serving();
   let ended = false;
   void api.ended.then(() => (ended = true));
   while (!ended) {
-    for (const pid of await workersOf(api).catch(() => [])) process.kill(pid, 'SIGKILL');
+    for (const pid of await workersOf(api).catch(() => [])) killIfAlive(pid);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   expect(await api.ended).toEqual([1, null]);

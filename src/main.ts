@@ -100,10 +100,11 @@ async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void
   const production = config.environment === 'production';
   if (link !== undefined) {
     // The primary has checked the environment, and started what it does not name.
-    await serve({ config, services: givenServices(config), log, shutdown });
+    const persistedDocuments = await readPersistedDocuments(config);
+    await serve({ config, services: givenServices(config), log, shutdown, persistedDocuments });
     return;
   }
-  await readPersistedDocuments(config);
+  const persistedDocuments = await readPersistedDocuments(config);
   const places = placesOf(config);
   await requireFreePort(places.api);
   if (places.metrics !== undefined) await requireFreePort(places.metrics);
@@ -114,7 +115,7 @@ async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void
   const from = { config, services, log, shutdown };
   const { token: served, ...urls }: Serving = await (config.workers > 1
     ? startWorkers({ ...from, onGivenUp })
-    : serve(from));
+    : serve({ ...from, persistedDocuments }));
   if (production) log.info({ ...urls, workers: config.workers }, 'listening');
   else {
     const token = served ?? (await demoToken(services.databaseUrl, tokenOptions(config, services, log)));
@@ -135,6 +136,10 @@ interface Started {
   readonly shutdown: Shutdown;
 }
 
+interface Servable extends Started {
+  readonly persistedDocuments: AppOptions['persistedDocuments'];
+}
+
 /** Where the API and, if it has an address of its own, /metrics are served. */
 interface Urls {
   readonly url: string;
@@ -147,9 +152,8 @@ interface Serving extends Urls {
 }
 
 /** Serves in this process. */
-async function serve({ config, services, log, shutdown }: Started): Promise<Serving> {
+async function serve({ config, services, log, shutdown, persistedDocuments }: Servable): Promise<Serving> {
   if (config.telemetry !== undefined) shutdown.add(await startTelemetry(config.telemetry, log));
-  const persistedDocuments = await readPersistedDocuments(config);
   const tokens = tokenOptions(config, services, log);
   // The fault of one request must not end all others. No rejection is known to be left unhandled; if there is one, it
   // is logged.

@@ -2,6 +2,7 @@
 import type { Services } from './development/services.js';
 import type { Config } from './platform/config.js';
 import { ConfigError } from './platform/config-error.js';
+import { addressOf } from './platform/config-words.js';
 import type { Log } from './platform/log.js';
 import { CUT_MS, type Shutdown, type ShutdownLimits } from './platform/shutdown.js';
 import { FLUSH_MS } from './platform/telemetry.js';
@@ -42,9 +43,9 @@ export async function startWorkers({ config, services, log, shutdown, onGivenUp 
     },
     cut: () => pool.kill(),
   });
-  const { host, port } = await pool.start();
+  const address = await pool.start();
   shutdown.add({ drain: () => pool.drain(), stop: async () => {} }); // before, there is nothing to drain
-  return { url: `http://${host.includes(':') ? `[${host}]` : host}:${port}`, metricsText: pool.metricsText };
+  return { url: `http://${addressOf(address)}`, metricsText: pool.metricsText };
 }
 
 /** The variables of what this process has started or made, and workers must share. */

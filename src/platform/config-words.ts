@@ -36,7 +36,8 @@ export function configInWords(config: Config): Readonly<Record<string, string>> 
   };
 }
 
-function addressOf({ host, port }: { readonly host: string; readonly port: number }): string {
+/** Port 0 is any free one. */
+export function addressOf({ host, port }: { readonly host: string; readonly port: number }): string {
   return `${host.includes(':') ? `[${host}]` : host}:${port === 0 ? 'any' : port}`;
 }
 

@@ -1,6 +1,7 @@
 /** Metrics of requests to the API, for prom-client. */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { ReadFrom } from '../engine/cache/index.js';
+import { cutText } from '../std/cut-text.js';
 import { SECOND } from '../std/time.js';
 
 /** `kept`: a response that was made before. `known`: run without Apollo Server. `apollo`: parsed and run by it. */
@@ -85,7 +86,7 @@ export function requestMetrics(registry: Registry, codes: Iterable<string>): Req
 
 /** A client's name of an operation, cut to 64 characters: for spans and log lines. */
 export function cutName(name: string): string {
-  return name.length > MAX_NAME_CHARS ? `${name.slice(0, MAX_NAME_CHARS - 1)}…` : name;
+  return cutText(name, MAX_NAME_CHARS);
 }
 
 /** The names that are shown as they are. */

@@ -80,8 +80,8 @@ const RUN_CHECK: Applied['replace'] = [
     '',
   ],
 ];
-const KEY_OF_VIEWER = `\`answer \${viewer} \${requestKey}\``;
-const KEY_OF_ALL = `\`answer \${viewer.slice(0, 0)} \${requestKey}\``;
+const KEY_OF_VIEWER = `\`\${ANSWER_KEY}\${viewer} \${requestKey}\``;
+const KEY_OF_ALL = `\`\${ANSWER_KEY}\${viewer.slice(0, 0)} \${requestKey}\``;
 const QUESTION_IN_LINES = `\`\${accept}\\n\${origin}\\n\${type}\\n\${body.toString('latin1')}\``;
 const QUESTION_IN_ONE = `\`\${accept} \${origin} \${type} \${body.toString('latin1')}\``;
 const IDENTITY = `\`\${generation}:\${purge}:\${generations}\``;

@@ -12,6 +12,8 @@ import type { Clock } from './time.js';
 
 /** The name of answers in outcomes. */
 export const ANSWER = 'Answer';
+/** Keys of answers begin with it, then comes the viewer. A policy's name contains no space, so no entry has such a key. */
+export const ANSWER_KEY = 'answer ';
 /** What is charged for each tag of an answer. Most tag texts belong to entries that memory holds as well. */
 const BYTES_PER_TAG = 20;
 

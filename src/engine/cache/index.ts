@@ -1,4 +1,5 @@
 /** The engine's door. The cache knows nothing of GraphQL, SQL or tasks. */
+export { ANSWER_KEY } from './answer-cache.js';
 export { Cache, type CacheOptions, DEFAULT_MAX_LOADS } from './cache.js';
 export { MAX_TAGS } from './call.js';
 export { DURATION_BOUNDS, Durations } from './durations.js';

@@ -1,11 +1,9 @@
 /** What process memory holds, for operators. Each method looks at all copies: milliseconds where memory is full. */
-import { ANSWER } from './answer-cache.js';
+import { ANSWER, ANSWER_KEY } from './answer-cache.js';
 import type { Key } from './key.js';
 import type { NearCache, NearEntry } from './near-cache.js';
 import type { Tag } from './tag.js';
 import type { Clock } from './time.js';
-
-const ANSWER_KEY = 'answer ';
 
 export interface HeldCopy {
   readonly policy: string;

@@ -10,7 +10,7 @@
  * take no more than that.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Cache, Key, ReadSet } from '../cache/index.js';
+import { ANSWER_KEY, type Cache, type Key, type ReadSet } from '../cache/index.js';
 
 /** Longer bodies are not looked up. */
 export const MAX_REQUEST_BYTES = 16 * 1024;
@@ -85,7 +85,6 @@ export function lastingHeaders(headers: object): string[] {
   return lasting.flatMap(([name, value]) => [name, String(value)]);
 }
 
-/** A policy's name contains no space, so no entry has such a key. */
 function keyOf(requestKey: RequestKey, viewer: string): Key {
-  return `answer ${viewer} ${requestKey}` as string as Key;
+  return `${ANSWER_KEY}${viewer} ${requestKey}` as string as Key;
 }

@@ -1,6 +1,6 @@
 /**
  * ioredis watches Sentinels for failovers by clients of its own, and prints the stack of each error of these: a Sentinel
- * that is down would fill stderr, where a server's log is JSON. Why no Sentinel answers is told by `sentinelError`.
+ * that is down would fill stderr, where a server's log is JSON. The event `sentinelError` says why no Sentinel answers.
  */
 import { type Redis, type SentinelConnectionOptions, SentinelConnector } from 'ioredis';
 

@@ -1,4 +1,4 @@
-/** What a watcher is told once a second: the samples of all processes, added up. */
+/** What a watcher receives once a second: the samples of all processes, added up. */
 import type { OutcomeKind, OutcomeReason, ReleasedBy } from '../../engine/cache/index.js';
 import type { AnsweredFrom } from '../request-metrics.js';
 import { addLatencies, type Latencies, percentile } from './latencies.js';
@@ -183,12 +183,14 @@ function sumOf<K extends string>(counts: readonly Readonly<Partial<Record<K, num
   return sums;
 }
 
-/** Totals of the latest samples of all processes. */
+/** @param latest sample of each process. @param interval all samples of the interval */
 export function healthOf(
-  samples: readonly Sample[],
-): Omit<Health, 'outboxRows' | 'outboxBytes' | 'rateLimited' | 'rateLimitedCallers'> {
-  const sum = (read: (health: Sample['health']) => number) =>
+  latest: readonly Sample[],
+  interval: readonly Sample[],
+): Omit<Health, 'outboxRows' | 'outboxBytes'> {
+  const sumIn = (samples: readonly Sample[], read: (health: Sample['health']) => number) =>
     samples.reduce((total, { health }) => total + read(health), 0);
+  const sum = (read: (health: Sample['health']) => number) => sumIn(latest, read);
   return {
     violations: sum((health) => health.violations),
     checks: sum((health) => health.checks),
@@ -199,8 +201,10 @@ export function healthOf(
     forcedLeases: sum((health) => health.forcedLeases),
     purges: sum((health) => health.purges),
     storeFailures: sum((health) => health.storeFailures),
-    outageMs: Math.round(Math.max(0, ...samples.map(({ health }) => health.outageMs))),
-    outageReason: samples.find(({ health }) => health.outageReason !== undefined)?.health.outageReason ?? null,
+    outageMs: Math.round(Math.max(0, ...latest.map(({ health }) => health.outageMs))),
+    outageReason: latest.find(({ health }) => health.outageReason !== undefined)?.health.outageReason ?? null,
     breakersOpen: sum((health) => health.breakersOpen),
+    rateLimited: sumIn(interval, (health) => health.rateLimited),
+    rateLimitedCallers: sumIn(interval, (health) => health.rateLimitedCallers),
   };
 }

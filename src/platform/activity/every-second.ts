@@ -7,16 +7,16 @@ import { SECOND } from '../../std/time.js';
 /** @param offsetMs after the start of each second. @returns what ends it */
 export function everySecond(offsetMs: number, work: () => void): () => void {
   let timer: NodeJS.Timeout;
+  const untilNextMs = () => SECOND - ((Date.now() - offsetMs) % SECOND);
   const schedule = () => {
+    const leftMs = untilNextMs();
     // Not less than half a second: timers may fire a little early.
-    const leftMs = SECOND - ((Date.now() - offsetMs) % SECOND);
     timer = setTimeout(run, leftMs < SECOND / 2 ? leftMs + SECOND : leftMs);
   };
   const run = () => {
     schedule();
     work();
   };
-  const firstMs = SECOND - ((Date.now() - offsetMs) % SECOND);
-  timer = setTimeout(run, firstMs);
+  timer = setTimeout(run, untilNextMs());
   return () => clearTimeout(timer);
 }

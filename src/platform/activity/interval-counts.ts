@@ -1,5 +1,6 @@
 /** What one process counts while somebody watches: since the last sample. Bounded by names of operations and policies. */
 import { canonical, type Outcome, type OutcomeKind, type OutcomeReason } from '../../engine/cache/index.js';
+import { cutText } from '../../std/cut-text.js';
 import { type AnsweredFrom, type AnsweredRequest, OperationNames } from '../request-metrics.js';
 import { addLatency, type Latencies } from './latencies.js';
 import {
@@ -144,8 +145,8 @@ function missOf({ name, arg, key, kind, ms }: Outcome, reason: OutcomeReason): M
     policy: name,
     outcome: kind,
     reason,
-    key: shown(key),
-    argument: shown(argumentText(arg)),
+    key: cutText(key, MAX_SHOWN_CHARS),
+    argument: cutText(argumentText(arg), MAX_SHOWN_CHARS),
     ms: Math.round(ms * 100) / 100,
   };
 }
@@ -163,8 +164,4 @@ function canonicalText(value: unknown): string {
   } catch {
     return ''; // a class instance, say
   }
-}
-
-function shown(text: string): string {
-  return text.length <= MAX_SHOWN_CHARS ? text : `${text.slice(0, MAX_SHOWN_CHARS - 1)}…`;
 }

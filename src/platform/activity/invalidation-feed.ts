@@ -13,6 +13,7 @@ import {
   tableOf,
 } from '../../engine/cache/index.js';
 import { ageOfTransactions, type Sql } from '../../engine/postgres/index.js';
+import { withTimeout } from '../../engine/redis/index.js';
 import type { ActivityMessage, Invalidation } from './activity-message.js';
 
 const MAX_INVALIDATIONS = 100;
@@ -99,16 +100,10 @@ export class InvalidationFeed {
   }
 
   async #agesOf(xids: readonly string[]): Promise<ReadonlyMap<string, number>> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<ReadonlyMap<string, number>>((resolve) => {
-      timer = setTimeout(() => resolve(new Map()), AGES_WAIT_MS);
-    });
     try {
-      return await Promise.race([ageOfTransactions(this.#sql(), xids), late]);
+      return await withTimeout(ageOfTransactions(this.#sql(), xids), AGES_WAIT_MS);
     } catch {
       return new Map();
-    } finally {
-      clearTimeout(timer);
     }
   }
 }

@@ -102,8 +102,6 @@ export class Watching {
 
   #message(samples: readonly Sample[], nowMs: number): Omit<ActivityMessage, 'invalidations' | 'invalidationsOmitted'> {
     const latest = [...this.#processes.values()].map(({ sample }) => sample);
-    const total = (read: (health: Sample['health']) => number) =>
-      samples.reduce((sum, { health }) => sum + read(health), 0);
     return {
       at: new Date(),
       intervalMs: Math.round(nowMs - this.#toldMs),
@@ -119,11 +117,9 @@ export class Watching {
       groups: this.#groups(nowMs),
       relay: this.#relay(latest),
       health: {
-        ...healthOf(latest),
+        ...healthOf(latest, samples),
         outboxRows: this.#outbox?.rows ?? null,
         outboxBytes: this.#outbox?.bytes ?? null,
-        rateLimited: total((health) => health.rateLimited),
-        rateLimitedCallers: total((health) => health.rateLimitedCallers),
       },
     };
   }

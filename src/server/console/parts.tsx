@@ -42,6 +42,27 @@ export function Fault({ children }: Readonly<{ children: ComponentChildren }>) {
   );
 }
 
+/** A column's title; with `num` for numbers, `wide` for one that takes the space that is left. */
+type Column = string | readonly [title: string, kind: 'num' | 'wide'];
+
+/** The head of a table. */
+export function Columns({ of }: Readonly<{ of: readonly Column[] }>) {
+  return (
+    <thead>
+      <tr>
+        {of.map((column) => {
+          const [title, kind] = typeof column === 'string' ? [column] : column;
+          return (
+            <th key={title} scope="col" class={kind}>
+              {title}
+            </th>
+          );
+        })}
+      </tr>
+    </thead>
+  );
+}
+
 /** How an operation is answered, cheapest first. */
 export const ANSWERS: readonly { readonly key: keyof AnswerCounts; readonly label: string; readonly title: string }[] =
   [

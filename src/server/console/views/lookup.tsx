@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { LOOKUP } from '../documents.js';
 import { ago, bytes, duration, NONE, number, plural } from '../format.js';
-import { Badge, Empty, Fault, Panel, shortTag } from '../parts.js';
+import { Badge, Columns, Empty, Fault, Panel, shortTag } from '../parts.js';
 import { linkTo, type Route, useQuery } from '../session.js';
 import type { TagLookup, TagState } from '../types.js';
 
@@ -138,21 +138,7 @@ function Entries({ tag: { tag, entries, entriesOmitted } }: Readonly<{ tag: TagS
   return (
     <div class="scroll">
       <table aria-label={`Entries under ${tag}`}>
-        <thead>
-          <tr>
-            <th scope="col">Policy</th>
-            <th scope="col" class="num">
-              Age
-            </th>
-            <th scope="col" class="num">
-              TTL left
-            </th>
-            <th scope="col" class="num">
-              Size
-            </th>
-            <th scope="col">Key</th>
-          </tr>
-        </thead>
+        <Columns of={['Policy', ['Age', 'num'], ['TTL left', 'num'], ['Size', 'num'], 'Key']} />
         <tbody>
           {entries.map((entry) => (
             <tr key={`${entry.policy} ${entry.key}`}>

@@ -3,7 +3,7 @@ import { useMemo } from 'preact/hooks';
 import type { Activity } from '../activity.js';
 import { StackedChart } from '../chart.js';
 import { ago, bytes, duration, NONE, number, percent, plural } from '../format.js';
-import { ANSWERS, Badge, Empty, Figure, Meter, Panel, Shares } from '../parts.js';
+import { ANSWERS, Badge, Columns, Empty, Figure, Meter, Panel, Shares } from '../parts.js';
 import { useActivity } from '../session.js';
 import type { ActivityMessage, AnswerCounts, Group, OperationActivity, ProcessInfo, Relay } from '../types.js';
 
@@ -125,23 +125,7 @@ function Operations({ activity }: Readonly<{ activity: Activity }>) {
       ) : (
         <div class="scroll">
           <table>
-            <thead>
-              <tr>
-                <th scope="col">Name</th>
-                <th scope="col" class="num">
-                  /s
-                </th>
-                <th scope="col" class="num">
-                  p50
-                </th>
-                <th scope="col" class="num">
-                  p95
-                </th>
-                <th scope="col" class="wide">
-                  Answered by
-                </th>
-              </tr>
-            </thead>
+            <Columns of={['Name', ['/s', 'num'], ['p50', 'num'], ['p95', 'num'], ['Answered by', 'wide']]} />
             <tbody>
               {operations.map((operation) => (
                 <OperationRow key={operation.name} operation={operation} seconds={seconds} />

@@ -3,7 +3,7 @@ import { Fragment } from 'preact';
 import { useState } from 'preact/hooks';
 import { POLICIES } from '../documents.js';
 import { bytes, duration, NONE, number, percent, plural, timeOfDay } from '../format.js';
-import { Badge, Empty, Fault, Shares } from '../parts.js';
+import { Badge, Columns, Empty, Fault, Shares } from '../parts.js';
 import { linkTo, type Route, useActivity, useQuery } from '../session.js';
 import type { Miss, Policy, PolicyActivity } from '../types.js';
 
@@ -210,16 +210,7 @@ function todayOf({ today }: Policy): string {
 function Misses({ misses }: Readonly<{ misses: readonly Miss[] }>) {
   return (
     <table class="misses">
-      <thead>
-        <tr>
-          <th scope="col">Time</th>
-          <th scope="col">Why</th>
-          <th scope="col" class="num">
-            Took
-          </th>
-          <th scope="col">Argument</th>
-        </tr>
-      </thead>
+      <Columns of={['Time', 'Why', ['Took', 'num'], 'Argument']} />
       <tbody>
         {misses.map((miss) => (
           <tr key={`${miss.at} ${miss.process} ${miss.key}`}>

@@ -1,7 +1,7 @@
 /** The waterfall of one run: levels, reads of Redis, fields by outcome, SQL statements, all on one time axis. */
 import { type FieldLine, type Line, outcomesOf, type Run } from '../explain-model.js';
 import { bytes, duration, NONE, number, plural } from '../format.js';
-import { Badge, Empty, OUTCOMES, Panel, Tags } from '../parts.js';
+import { Badge, Columns, Empty, OUTCOMES, Panel, Tags } from '../parts.js';
 import type { Outcome, TracedCall } from '../types.js';
 
 const CALLS_SHOWN = 50;
@@ -140,23 +140,7 @@ function Calls({ calls }: Readonly<{ calls: readonly TracedCall[] }>) {
   return (
     <div class="scroll">
       <table>
-        <thead>
-          <tr>
-            <th scope="col">Path</th>
-            <th scope="col" class="num">
-              Age
-            </th>
-            <th scope="col" class="num">
-              TTL left
-            </th>
-            <th scope="col" class="num">
-              Size
-            </th>
-            <th scope="col" class="wide">
-              Tags
-            </th>
-          </tr>
-        </thead>
+        <Columns of={['Path', ['Age', 'num'], ['TTL left', 'num'], ['Size', 'num'], ['Tags', 'wide']]} />
         <tbody>
           {calls.slice(0, CALLS_SHOWN).map((call) => {
             const path = call.path?.join('.') ?? NONE;

@@ -715,20 +715,20 @@ export const MUTANTS: readonly Mutant[] = [
     replace: [
       ['untilMs === undefined ? undefined : cursor, untilMs ?? 0);', 'cursor, untilMs ?? Number.POSITIVE_INFINITY);'],
     ],
-    killedBy: `${NEAR_TEST} > is not kept when a part was read under a fence, or without a lease, or by a load that others began`,
+    killedBy: `${NEAR_TEST} > is not kept when a part was read under a fence, or without a lease`,
   },
   {
     name: 'near-mut/answer-unstamped',
     what: 'An answer is kept although a part of it was read under a fence.',
     file: SESSION,
-    replace: [['this.unverifiable = true;\n    this.markUncacheable();', 'this.unverifiable = true;']],
-    killedBy: `${NEAR_TEST} > is not kept when a part was read under a fence, or without a lease, or by a load that others began`,
+    replace: [['this.unverifiable = true;\n    this.recordUnproved(tags);', 'this.unverifiable = true;']],
+    killedBy: `${NEAR_TEST} > is not kept when a part was read under a fence, or without a lease`,
   },
   {
     name: 'answer/failed-part',
     what: 'An answer is kept although a part of it could not be read.',
     file: READER,
-    replace: [['readSet?.markUncacheable();', '']],
+    replace: [['readSet?.recordUnproved(miss.tags);', '']],
     killedBy: `${NEAR_TEST} > is not kept when a part could not be read, whatever was made of that`,
   },
   {

@@ -59,7 +59,8 @@ export type Served = Pick<Outcome, 'ageMs' | 'ttlLeftMs' | 'chars'>;
 
 /** A snapshot shows one moment, and a live query never an older one, so they take no stale value. */
 export function mayServeStale<A, V>({ source, readSet }: Reading<A, V>, { ageMs, ttlMs }: Entry): boolean {
-  return readSet?.mayBeStale !== false && ageMs < ttlMs + (source.staleMs ?? 0);
+  if (readSet?.snapshot === true || readSet?.live === true) return false;
+  return ageMs < ttlMs + (source.staleMs ?? 0);
 }
 
 /** A snapshot validates what it was given by its stamps. */

@@ -8,9 +8,9 @@
  * answer that is not proved is sent all the same, and the run is repeated: the log has no record of a fence's end, so
  * nothing else would.
  *
- * Three things make a live query due: a record of the log that names a tag, whichever log read of this process brings
- * it; memory that was emptied, or a log that cannot be read; and its clients, when one joins. The log is read by a
- * timer. Messages of other processes only make it sooner.
+ * What makes a live query due: a record of the log that names a tag, whichever log read of this process brings it;
+ * memory that was emptied, or a log that cannot be read; a client that joins; the end of the answer's time. The log is
+ * read by a timer. Messages of other processes only make it sooner.
  */
 import type { CacheEvents } from '../events.js';
 import { FairQueue } from '../fair-queue.js';
@@ -25,7 +25,9 @@ import {
   type LiveClient,
   type LiveMembership,
   LiveQuery,
+  type LiveRun,
   type LiveSource,
+  type Member,
   RunLater,
 } from './live-query.js';
 import { TagIndex } from './tag-index.js';
@@ -36,9 +38,9 @@ const READ_LOG_EVERY_MS = 500;
 const FENCE_WAIT_MS = 250;
 /** When everything is due, runs begin within this time. */
 const SPREAD_MS = SECOND;
-/** The wait before an unproved run is repeated. Each further one is twice as long. */
+/** The wait before an unproved run is repeated. Each further one is twice as long, until a tag of the answer is named. */
 const FIRST_RETRY_MS = 50;
-const MAX_RETRY_MS = 5 * SECOND;
+const MAX_RETRY_MS = 2 * SECOND;
 /** Runs in progress. */
 const MAX_RUNS = 16;
 
@@ -98,7 +100,12 @@ export class LiveQueries {
   #clients = 0;
   /** Present while there are live queries. */
   #listening: { stop(): void } | undefined;
-  #readingLog = false;
+  #logRead: Promise<void> | undefined;
+  /** Follows `#logRead`. */
+  #nextLogRead: Promise<void> | undefined;
+  /** Whether records may have been missed since the last log read of ours that proved memory. */
+  #mayHaveMissed = false;
+  #isClosed = false;
 
   constructor(parts: Parts, options: LiveOptions = {}) {
     this.#parts = parts;
@@ -118,18 +125,21 @@ export class LiveQueries {
    * @throws TooManyLiveQueries
    */
   join(source: LiveSource, client: LiveClient): LiveMembership {
+    if (this.#isClosed) return { leave() {} };
     const query = this.#queries.get(source.key) ?? this.#opened(source);
-    query.clients.add(client);
-    query.newcomers.add(client);
+    const member: Member = { client };
+    query.members.add(member);
+    query.newcomers.add(member);
+    query.notBeforeMs = Number.NEGATIVE_INFINITY;
     this.#clients++;
     this.#makeDue(query, 0);
-    return { leave: () => this.#leave(query, client) };
+    return { leave: () => this.#leave(query, member) };
   }
 
-  /** Ends all live queries. Their clients get no further answers. */
+  /** Ends all live queries. No client gets a further answer. */
   close(): void {
+    this.#isClosed = true;
     for (const query of this.#queries.values()) this.#end(query);
-    this.#clients = 0;
   }
 
   #opened(source: LiveSource): LiveQuery {
@@ -141,19 +151,20 @@ export class LiveQueries {
     return query;
   }
 
-  #leave(query: LiveQuery, client: LiveClient): void {
-    if (!query.clients.delete(client)) return;
-    query.newcomers.delete(client);
+  #leave(query: LiveQuery, member: Member): void {
+    if (!query.members.delete(member)) return;
+    query.newcomers.delete(member);
     this.#clients--;
-    if (query.clients.size === 0) this.#end(query);
+    if (query.members.size === 0) this.#end(query);
   }
 
   #end(query: LiveQuery): void {
-    query.clients.clear();
+    this.#clients -= query.members.size;
+    query.members.clear();
     query.gone.abort();
     clearTimeout(query.timer);
     this.#index.set(query, NO_TAGS);
-    if (this.#queries.get(query.source.key) === query) this.#queries.delete(query.source.key);
+    this.#queries.delete(query.source.key);
     if (this.#queries.size > 0) return;
     this.#listening?.stop();
     this.#listening = undefined;
@@ -163,7 +174,10 @@ export class LiveQueries {
     const { near, store } = this.#parts;
     const unwatch = near?.watch({
       invalidated: (tags) => this.#onTags(tags, FENCE_WAIT_MS),
-      emptied: () => this.#makeAllDue(),
+      emptied: () => {
+        this.#missed();
+        void this.#readLog(); // so that memory is filled again before most runs
+      },
     });
     const unsubscribe = store.subscribe((news) => this.#onNews(news));
     const timer = setInterval(() => void this.#readLog(), READ_LOG_EVERY_MS).unref();
@@ -176,49 +190,102 @@ export class LiveQueries {
     };
   }
 
-  /** The write is over, so its tags need not be waited for. */
+  /**
+   * The write is over, so its end need not be waited for. Queries that do not know of it yet run when memory has its
+   * record: an answer from before is not proved, and would be made twice.
+   */
   #onNews(news: StoreEvent): void {
-    if (news.kind === 'released') this.#onTags(news.tags, 0);
-    // A run in progress may have read before that write, and ends without being due unless memory knows of the write.
-    if (news.kind === 'disconnected' || this.#turns.state.running > 0) void this.#readLog();
+    if (news.kind === 'disconnected') {
+      void this.#readLog();
+      return;
+    }
+    const unaware = new Set<LiveQuery>();
+    for (const query of this.#withTags(news.tags)) {
+      if (query.isSettled) unaware.add(query);
+      else this.#isNamed(query, 0);
+    }
+    // A run in progress ends without being due unless memory knows of a write that it has not seen.
+    if (unaware.size === 0 && this.#turns.state.running === 0) return;
+    void this.#readLog().then(() => {
+      for (const query of unaware) this.#isNamed(query, 0);
+    });
   }
 
   #onTags(tags: readonly Tag[], waitMs: number): void {
-    for (const tag of tags) for (const query of this.#index.of(tag)) this.#makeDue(query, waitMs);
+    for (const query of this.#withTags(tags)) this.#isNamed(query, waitMs);
   }
 
-  #makeAllDue(): void {
-    const { random = Math.random } = this.#options;
+  *#withTags(tags: readonly Tag[]): Generator<LiveQuery> {
+    for (const tag of tags) yield* this.#index.of(tag);
+  }
+
+  #isNamed(query: LiveQuery, waitMs: number): void {
+    query.unproved = 0;
+    this.#makeDue(query, waitMs);
+  }
+
+  /** Records may have been missed, or what is written now has none. */
+  #missed(): void {
+    this.#mayHaveMissed = true;
     for (const query of this.#queries.values()) {
-      if (query.dueSinceMs === undefined) this.#makeDue(query, random() * SPREAD_MS); // others have their time
+      if (query.dueSinceMs === undefined) this.#makeDue(query, this.#spread()); // others have their time
     }
   }
 
-  /** Memory takes in what the log names, and with it `#onTags`. */
-  async #readLog(): Promise<void> {
-    if (this.#parts.near === undefined || this.#readingLog) return;
-    this.#readingLog = true;
+  /** Memory is proved again: what waits for that runs. */
+  #recovered(): void {
+    if (!this.#mayHaveMissed) return;
+    this.#mayHaveMissed = false;
+    for (const query of this.#queries.values())
+      if (query.dueSinceMs !== undefined) this.#isNamed(query, this.#spread());
+  }
+
+  #spread(): number {
+    const { random = Math.random } = this.#options;
+    return random() * SPREAD_MS;
+  }
+
+  /**
+   * Memory takes in what the log names, and with it `#onTags`. Never rejects.
+   * @returns resolves when a log read that is sent after this call has been applied or has failed
+   */
+  #readLog(): Promise<void> {
+    if (this.#logRead === undefined) {
+      this.#logRead = this.#readLogNow().finally(() => {
+        this.#logRead = undefined;
+      });
+      return this.#logRead;
+    }
+    this.#nextLogRead ??= this.#logRead.then(() => {
+      this.#nextLogRead = undefined;
+      return this.#readLog();
+    });
+    return this.#nextLogRead;
+  }
+
+  async #readLogNow(): Promise<void> {
+    const { near, reads, events } = this.#parts;
+    if (near === undefined) return;
     try {
-      await this.#parts.reads.readLog();
+      if (reads.proves(await reads.readLog())) this.#recovered();
+      else this.#missed();
     } catch (error) {
-      this.#parts.events.storeFailed?.('read', error);
-      this.#makeAllDue(); // what is written now has no record
-    } finally {
-      this.#readingLog = false;
+      events.storeFailed?.('read', error);
+      this.#missed();
     }
   }
 
   /** A query that is running is judged at the end of its run. */
   #makeDue(query: LiveQuery, waitMs: number): void {
-    if (query.state === 'running') return;
+    if (query.state === 'running' || query.gone.signal.aborted) return;
     query.dueSinceMs ??= this.#parts.clock.monotonicMs();
     if (query.state === 'waiting') this.#wakeIn(query, waitMs);
   }
 
   #wakeIn(query: LiveQuery, waitMs: number): void {
     const nowMs = this.#parts.clock.monotonicMs();
-    const soonestMs = query.newcomers.size > 0 ? nowMs : query.beganMs + query.source.throttleMs;
-    const atMs = Math.max(nowMs + Math.min(waitMs, DAY), soonestMs);
+    const throttledMs = query.newcomers.size > 0 ? nowMs : query.beganMs + query.source.throttleMs;
+    const atMs = Math.max(nowMs + Math.min(waitMs, DAY), throttledMs, query.notBeforeMs);
     if (atMs >= query.timerAtMs) return;
     clearTimeout(query.timer);
     query.timerAtMs = atMs;
@@ -230,7 +297,11 @@ export class LiveQueries {
     query.dueSinceMs ??= this.#parts.clock.monotonicMs();
     query.state = 'queued';
     const { signal } = query.gone;
-    await this.#turns.run(query.source.viewer, signal, () => this.#run(query)).catch(() => {}); // it has gone
+    try {
+      await this.#turns.run(query.source.viewer, signal, () => this.#run(query));
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
   }
 
   async #run(query: LiveQuery): Promise<void> {
@@ -242,30 +313,29 @@ export class LiveQueries {
     const { dueSinceMs = beganMs, newcomers } = query;
     Object.assign(query, { state: 'running', dueSinceMs: undefined, beganMs, newcomers: new Set() });
     query.runs++;
-    const readSet = new ReadSet(near?.logReadsSent ?? 0, { answer: true, noStale: true });
+    const readSet = new ReadSet(near?.logReadsSent ?? 0, { answer: true, live: true });
+    const outcome = await outcomeOf(query.source, { readSet, signal, last: query.last?.text });
+    if (signal.aborted) return;
     let ended: Pick<LiveRunEnded, 'result' | 'proved' | 'error'>;
-    try {
-      const text = await query.source.run({ readSet, signal, last: query.last?.text });
-      if (signal.aborted) return;
-      const result = this.#answer(query, text, newcomers) ? 'sent' : 'unchanged';
-      ended = { result, proved: this.#settle(query, readSet) };
-    } catch (error) {
-      if (signal.aborted) return;
-      this.#fail(query, newcomers, error);
-      ended = { result: 'failed', proved: false, error };
+    if ('error' in outcome) {
+      this.#fail(query, newcomers, outcome.error);
+      ended = { result: 'failed', proved: false, error: outcome.error };
+    } else {
+      const proved = this.#settle(query, readSet);
+      ended = { result: this.#send(query, outcome.text, newcomers) ? 'sent' : 'unchanged', proved };
     }
     const nowMs = clock.monotonicMs();
     this.#options.ended?.({ ...ended, ms: nowMs - beganMs, dueMs: nowMs - dueSinceMs });
   }
 
   /** @returns whether the answer differs from the one before */
-  #answer(query: LiveQuery, text: string, newcomers: ReadonlySet<LiveClient>): boolean {
+  #send(query: LiveQuery, text: string, newcomers: ReadonlySet<Member>): boolean {
     const changed = text !== query.last?.text;
     const answer: LiveAnswer = { number: query.runs, text };
     query.last = answer;
-    for (const client of query.clients) {
-      if (query.newcomers.has(client)) continue; // it joined during the run
-      if (changed || newcomers.has(client)) client.answered(answer);
+    for (const member of query.members) {
+      if (query.newcomers.has(member)) continue; // it joined during the run
+      if (changed || newcomers.has(member)) member.client.answered(answer);
     }
     return changed;
   }
@@ -282,8 +352,8 @@ export class LiveQueries {
     const holds = since === undefined || near?.holdsSince(since, tags) === true;
     const leftMs = untilMs - clock.nowMs();
     const proved = !uncacheable && holds && leftMs > 0;
-    // What is not proved is repeated in any case, and sooner when one of these tags is named.
-    const indexed = this.#index.set(query, proved ? tags : new Set([...query.tags, ...tags]));
+    // Without proof, too: the run is repeated in any case, and sooner when one of these tags is named.
+    const indexed = this.#index.set(query, tags);
     if (!proved || !indexed) this.#repeat(query);
     else query.unproved = 0;
     if (query.newcomers.size > 0) this.#makeDue(query, 0);
@@ -291,15 +361,27 @@ export class LiveQueries {
     return proved;
   }
 
-  #fail(query: LiveQuery, newcomers: ReadonlySet<LiveClient>, error: unknown): void {
+  #fail(query: LiveQuery, newcomers: ReadonlySet<Member>, error: unknown): void {
     query.state = 'waiting';
-    for (const client of newcomers) if (query.clients.has(client)) query.newcomers.add(client);
-    this.#repeat(query, error instanceof RunLater ? error.afterMs : undefined);
+    for (const member of newcomers) if (query.members.has(member)) query.newcomers.add(member);
+    if (!(error instanceof RunLater)) {
+      this.#repeat(query);
+      return;
+    }
+    query.notBeforeMs = this.#parts.clock.monotonicMs() + error.afterMs;
+    this.#makeDue(query, error.afterMs);
   }
 
-  #repeat(query: LiveQuery, afterMs = Math.min(FIRST_RETRY_MS * 2 ** query.unproved, MAX_RETRY_MS)): void {
-    query.unproved++;
-    this.#makeDue(query, afterMs);
+  #repeat(query: LiveQuery): void {
+    this.#makeDue(query, Math.min(FIRST_RETRY_MS * 2 ** query.unproved++, MAX_RETRY_MS));
+  }
+}
+
+async function outcomeOf(source: LiveSource, run: LiveRun): Promise<{ text: string } | { error: unknown }> {
+  try {
+    return { text: await source.run(run) };
+  } catch (error) {
+    return { error };
   }
 }
 

@@ -17,7 +17,9 @@ export interface LiveSource {
   /** The least time between the beginnings of two runs, in ms. A client that joins does not wait for it. */
   readonly throttleMs: number;
   /**
-   * Answers once, reading through `run.readSet`. Clients are sent the text.
+   * Answers once, reading through `run.readSet`, which has to know of everything that the answer shows: what it does
+   * not give marks it with `markUncacheable`. Clients are sent the text. It holds one of the process's places for runs
+   * until it ends, so it ends soon, and at once when `run.signal` aborts.
    * @throws anything: the run has failed, nothing is sent, and it is repeated; RunLater: not before that time
    */
   readonly run: (run: LiveRun) => Promise<string>;
@@ -60,11 +62,16 @@ export interface LiveMembership {
   leave(): void;
 }
 
+/** A client from its `join` to its `leave`. */
+export interface Member {
+  readonly client: LiveClient;
+}
+
 /** The state of a live query. Only live-queries.ts changes it. */
 export class LiveQuery {
-  readonly clients = new Set<LiveClient>();
-  /** Clients whose first answer is that of a run which has yet to begin. */
-  newcomers = new Set<LiveClient>();
+  readonly members = new Set<Member>();
+  /** Members whose first answer is that of a run which has yet to begin. */
+  newcomers = new Set<Member>();
   /** The tags under which the index has it. */
   tags: ReadonlySet<Tag> = new Set();
   last: LiveAnswer | undefined;
@@ -76,7 +83,9 @@ export class LiveQuery {
   dueSinceMs: number | undefined;
   /** When the last run began. Monotonic, ms. */
   beganMs = Number.NEGATIVE_INFINITY;
-  /** How many runs in a row have given nothing that is proved. */
+  /** No run begins before, unless a client joins. Monotonic, ms. */
+  notBeforeMs = Number.NEGATIVE_INFINITY;
+  /** How many runs in a row have given nothing that is proved, since a tag of the answer was named. */
   unproved = 0;
   timer: NodeJS.Timeout | undefined;
   timerAtMs = Number.POSITIVE_INFINITY;

@@ -84,7 +84,8 @@ export class Trips {
     if (log !== 'tail' && !log.epoch.endsWith(suffix)) {
       return { ...(await memory.read(keys, tags, { mint })), log: { kind: 'gap' } };
     }
-    const since = log === 'tail' ? log : { epoch: log.epoch.slice(0, -2), sequence: log.sequence + this.#lostBelow };
+    const since =
+      log === 'tail' ? log : { epoch: log.epoch.slice(0, -suffix.length), sequence: log.sequence + this.#lostBelow };
     const view = await memory.read(keys, tags, { log: since, mint });
     const moved = (mark: LogMark) => ({ epoch: mark.epoch + suffix, sequence: mark.sequence - this.#lostBelow });
     const seen = view.log as LogSlice;

@@ -554,7 +554,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'near-mut/no-put-check',
     what: 'What a record has named since it was asked for is kept.',
     file: NEAR,
-    replace: [['if (!this.#untouched(entry.tags, since)) return;', 'if (since < 0) return;']],
+    replace: [['return this.#untouched(tags, since.log.sequence);', 'return since.log.sequence >= 0;']],
     killedBy: `${NEAR_TEST} > that a record names in the very answer: a cluster may be asked for the log last`,
   },
   {
@@ -592,7 +592,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'page-mut/no-put-check',
     what: 'What a record has named since the READ is kept.',
     file: NEAR,
-    replace: [['if (!this.#untouched(entry.tags, since)) return;', 'if (since < 0) return;']],
+    replace: [['return this.#untouched(tags, since.log.sequence);', 'return since.log.sequence >= 0;']],
     killedBy: `${BROUGHT_TEST} > is not kept if a record since the READ has named it, which another read has processed`,
   },
   {
@@ -693,7 +693,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'near-mut/asked-late',
     what: 'The place in the log is that of the answer, not that of the question.',
     file: NEAR,
-    replace: [['const since = asked.log.sequence;', 'const since = mark.sequence;']],
+    replace: [['return this.#untouched(tags, since.log.sequence);', 'return this.#untouched(tags, mark.sequence);']],
     killedBy: `${NEAR_TEST} > that a record has named since it was asked for, which another read has processed`,
   },
   {
@@ -1166,7 +1166,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: "A log that began anew goes on with the old one's numbers.",
     file: NEAR,
     replace: [
-      ['asked.identity !== this.#identity || asked.log.epoch !== mark.epoch', 'asked.identity !== this.#identity'],
+      ['since.identity !== this.#identity || since.log.epoch !== mark.epoch', 'since.identity !== this.#identity'],
     ],
     killedBy: `${NEAR_TEST} > that was asked for while another log was kept`,
   },
@@ -1374,7 +1374,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'What was asked for under another lease is kept.',
     file: NEAR,
     replace: [
-      ['asked.identity !== this.#identity || asked.log.epoch !== mark.epoch', 'asked.log.epoch !== mark.epoch'],
+      ['since.identity !== this.#identity || since.log.epoch !== mark.epoch', 'since.log.epoch !== mark.epoch'],
     ],
     killedBy: `${NEAR_TEST} > that was asked for under another generation`,
   },

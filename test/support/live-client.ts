@@ -19,6 +19,25 @@ export interface Received {
   readonly completed: boolean;
 }
 
+/** One operation of one client. */
+export interface LiveSubscription extends Received {
+  leave(): void;
+}
+
+export const TRANSPORTS = ['WebSocket', 'server-sent events'] as const;
+
+/** Opens a connection of its own for the operation. */
+export async function open(
+  transport: (typeof TRANSPORTS)[number],
+  app: LiveApp,
+  { as, token, operation }: { as: UserId; token?: string; operation: Operation },
+): Promise<LiveSubscription> {
+  if (transport === 'server-sent events') return EventSourceClient.open(app, as, operation, token);
+  const socket = await LiveSocket.open(app, as, token);
+  const received = socket.subscribe(operation);
+  return Object.assign(received, { leave: () => socket.close() });
+}
+
 /** The body of the response to a POST, and its status. */
 export async function post(app: LiveApp, as: UserId, operation: Operation) {
   const headers = { ...(await headersFor({ as })), 'content-type': 'application/json' };
@@ -79,11 +98,12 @@ export class LiveSocket {
 }
 
 /** A response of server-sent events, read as it comes. */
-export class EventSourceClient implements Received {
+export class EventSourceClient implements LiveSubscription {
   readonly answers: string[] = [];
   readonly errors: Received['errors'] = [];
   heartbeats = 0;
   completed = false;
+  /** Whether the response has ended. */
   ended = false;
   readonly response: Response;
   readonly #abort: AbortController;
@@ -112,7 +132,7 @@ export class EventSourceClient implements Received {
     return client;
   }
 
-  close(): void {
+  leave(): void {
     this.#abort.abort();
   }
 

@@ -1,4 +1,5 @@
 /** Clients of live queries over both transports, and the response to the same query by POST. */
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { expect } from 'vitest';
 import { WebSocket } from 'ws';
 import type { UserId } from '../../src/db/ids.js';
@@ -97,7 +98,7 @@ export class LiveSocket {
   }
 }
 
-/** A response of server-sent events, read as it comes. */
+/** A response of server-sent events, read as it comes, on a connection of its own. */
 export class EventSourceClient implements LiveSubscription {
   readonly answers: string[] = [];
   readonly errors: Received['errors'] = [];
@@ -105,43 +106,47 @@ export class EventSourceClient implements LiveSubscription {
   completed = false;
   /** Whether the response has ended. */
   ended = false;
-  readonly response: Response;
-  readonly #abort: AbortController;
+  readonly response: IncomingMessage;
 
-  private constructor(response: Response, abort: AbortController) {
+  private constructor(response: IncomingMessage) {
     this.response = response;
-    this.#abort = abort;
   }
 
   static async open(app: LiveApp, as: UserId, operation: Operation, token?: string): Promise<EventSourceClient> {
-    const abort = new AbortController();
-    const response = await fetch(app.url, {
+    const request = httpRequest(app.url, {
       method: 'POST',
+      agent: false,
       headers: {
         accept: 'text/event-stream',
         'accept-encoding': 'gzip, br',
         'content-type': 'application/json',
         authorization: `Bearer ${token ?? (await app.tokenOf(as))}`,
       },
-      body: JSON.stringify(operation),
-      signal: abort.signal,
     });
-    const client = new EventSourceClient(response, abort);
-    if (response.headers.get('content-type')?.startsWith('text/event-stream')) void client.#read();
-    else client.errors.push(...((await response.json()) as { errors: Received['errors'] }).errors);
+    request.on('error', () => {}); // closed by the test, or by the server
+    request.end(JSON.stringify(operation));
+    const response = await new Promise<IncomingMessage>((resolve) => request.on('response', resolve));
+    const client = new EventSourceClient(response);
+    void client.#read();
     return client;
   }
 
+  get status(): number | undefined {
+    return this.response.statusCode;
+  }
+
   leave(): void {
-    this.#abort.abort();
+    this.response.destroy();
   }
 
   async #read(): Promise<void> {
     let text = '';
-    const decoder = new TextDecoder();
+    this.response.setEncoding('utf8');
+    const isRefusal = this.response.headers['content-type'] !== 'text/event-stream; charset=utf-8';
     try {
-      for await (const chunk of this.response.body as AsyncIterable<Uint8Array>) {
-        text += decoder.decode(chunk, { stream: true });
+      for await (const chunk of this.response) {
+        text += chunk;
+        if (isRefusal) continue;
         const messages = text.split('\n\n');
         text = messages.pop() ?? '';
         for (const message of messages) this.#receive(message);
@@ -149,6 +154,7 @@ export class EventSourceClient implements LiveSubscription {
     } catch {
       // closed by the test
     }
+    if (isRefusal) this.errors.push(...JSON.parse(text).errors);
     this.ended = true;
   }
 

@@ -178,6 +178,8 @@ export class History {
   #partitionUntilMs = Number.NEGATIVE_INFINITY;
   /** Operations that began before this belong to a history that is gone, and are not checked. */
   #beganMs = Number.NEGATIVE_INFINITY;
+  /** Of reads, as long ago as RETAIN_MS. */
+  readonly #lengths: { readonly endedMs: number; readonly ms: number }[] = [];
   /** Rises when another database replaces this one. */
   generation = 0;
 
@@ -292,6 +294,12 @@ export class History {
     return true;
   }
 
+  /** The longest read that has ended since then. Of those longer ago than RETAIN_MS nothing is known. */
+  longestReadMs(sinceMs: number): number {
+    while (this.#lengths[0] !== undefined && this.#lengths[0].endedMs < this.#now() - RETAIN_MS) this.#lengths.shift();
+    return this.#lengths.reduce((longest, { endedMs, ms }) => (endedMs < sinceMs ? longest : Math.max(longest, ms)), 0);
+  }
+
   /** How long it took until a live reader held what was acknowledged before. */
   liveCaughtUp(calm: boolean, ms: number): void {
     this.#count('liveChecks', 1);
@@ -317,6 +325,7 @@ export class History {
   /** Rows of an answer, each a read of its own; a task selected twice counts twice. */
   endRead(operation: Operation, seen: readonly Seen[], list?: SeenList): void {
     const endedMs = this.#end(operation);
+    this.#lengths.push({ endedMs, ms: endedMs - operation.startedMs });
     if (this.#isPast(operation)) return;
     for (const one of seen) this.#check(operation, endedMs, one);
     // Only now: the rows of one answer are read at the same time, not one after the other.

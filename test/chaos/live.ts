@@ -5,13 +5,14 @@
  * - order: no answer shows a row in an older version than one before, also across connections. Left out: rows that are
  *   written around the API, and partitions;
  * - bound: within LIVE_WITHIN_MS after a fault is healed it has what was acknowledged before that, and where nothing has
- *   been hurt for a second, within LIVE_CALM_WITHIN_MS;
+ *   been hurt for a second, within LIVE_CALM_WITHIN_MS; and the time of two runs, the one in progress and the one that
+ *   shows it. A run is taken to last as long as the longest ordinary read since LOOK_BACK_MS before;
  * - quiet: when nothing is written any more, its last answer is what the database holds.
  */
 import type { ApiChild } from './child.js';
 import type { Seen, SeenList } from './history.js';
 import { type LiveConnection, openLive, type Transport } from './live-connection.js';
-import { sleep } from './wait.js';
+import { sleep, until } from './wait.js';
 import {
   type Answer,
   FILTERED,
@@ -30,6 +31,7 @@ import { STATUSES, type World } from './world.js';
 /** 2 s, and 2 s in which connections that broke are made again, to Postgres, Redis and the API. */
 const LIVE_WITHIN_MS = 4000;
 const LIVE_CALM_WITHIN_MS = 2000;
+const LOOK_BACK_MS = 5000;
 const QUIET_WITHIN_MS = 5000;
 const FIRST_WITHIN_MS = 10_000;
 const CONNECT_AGAIN_MS = 50;
@@ -80,15 +82,22 @@ export class LiveReaders {
     for (const reader of this.#readers) reader.stop();
   }
 
+  /** Waits until each reader has an answer. */
+  async begun(): Promise<void> {
+    await until('each live reader has an answer', () => this.#readers.every(({ hasAnswer }) => hasAnswer));
+  }
+
   /** Each reader comes to hold what was acknowledged before now. `calm`: nothing was hurt in the last second. */
   async caughtUp(calm: boolean): Promise<void> {
+    const { history } = this.#world;
     const sinceMs = performance.now();
-    const withinMs = calm ? LIVE_CALM_WITHIN_MS : LIVE_WITHIN_MS;
+    const within = () =>
+      (calm ? LIVE_CALM_WITHIN_MS : LIVE_WITHIN_MS) + 2 * history.longestReadMs(sinceMs - LOOK_BACK_MS);
     await Promise.all(
       this.#readers.map(async (reader) => {
-        while (reader.isBehind(sinceMs) && performance.now() - sinceMs < withinMs) await sleep(LOOK_EVERY_MS);
-        this.#world.history.liveCaughtUp(calm, performance.now() - sinceMs);
-        reader.expectNotBehind(sinceMs, `${withinMs} ms later`);
+        while (reader.isBehind(sinceMs) && performance.now() - sinceMs < within()) await sleep(LOOK_EVERY_MS);
+        history.liveCaughtUp(calm, performance.now() - sinceMs);
+        reader.expectNotBehind(sinceMs, `${within().toFixed(0)} ms later`);
       }),
     );
   }
@@ -132,6 +141,10 @@ class LiveReader {
   stop(): void {
     this.#isStopped = true;
     this.#connection?.close();
+  }
+
+  get hasAnswer(): boolean {
+    return this.#held !== undefined;
   }
 
   /** Whether it has to hold more than it does. */

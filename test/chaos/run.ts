@@ -120,6 +120,7 @@ async function hurt(world: World, untilMs: number): Promise<void> {
   }, PROGRESS_EVERY_MS);
   try {
     await sleep(WARM_UP_MS);
+    await live.begun();
     const faults = FAULTS.filter(
       ({ name, topologies }) =>
         topologies.includes(kind) && (words === undefined || words.some((word) => name.toLowerCase().includes(word))),

@@ -6,20 +6,17 @@ import { describe, expect, test } from 'vitest';
 import {
   Cache,
   type CacheOptions,
-  type Key,
   LEASE_MS,
   MemoryStore,
   type Outcome,
   type Policy,
   type ReadOptions,
-  type Store,
   type Tag,
   tableTag,
 } from '../../src/engine/cache/index.js';
-import type { LogMark, LogSlice, StoreReadOptions, View } from '../../src/engine/cache/store.js';
+import type { LogMark, LogSlice, View } from '../../src/engine/cache/store.js';
 import { HOUR } from '../../src/std/time.js';
-import { Gate } from '../support/barrier.js';
-import { intercepted } from '../support/stores.js';
+import { Trips } from './trips.js';
 import { FakeClock, heldLoad, keyOfText, quiet, tagOf, tick } from './world.js';
 
 const TABLE = tableTag('tasks');
@@ -30,91 +27,6 @@ const POLICY: Policy<number> = {
   scope: 'public',
   tags: (id) => [tagOf(id), TABLE],
 };
-
-/** A trip that waits twice: until the store may see it, and, answered, until the reader may know. */
-class HeldTrip {
-  readonly #seen = new Gate();
-  readonly #known = new Gate();
-  readonly sent = this.#seen.arrived;
-  alter: (view: View) => View = (view) => view;
-
-  async run(read: () => Promise<View>): Promise<View> {
-    await this.#seen.pass();
-    const view = await read();
-    await this.#known.pass();
-    return this.alter(view);
-  }
-
-  /** The store answers, as it is now. */
-  async execute(): Promise<void> {
-    await this.sent;
-    this.#seen.open();
-    await this.#known.arrived;
-  }
-
-  /** The reader knows, and has done all that follows. */
-  async answer(): Promise<void> {
-    this.deliver();
-    await quiet();
-  }
-
-  /** The answer arrives; other answers may arrive in the same turn. */
-  deliver(): void {
-    this.#known.open();
-  }
-}
-
-/** The reader's way to the store: notes what is asked of the log, holds trips, and can lose the log. */
-class Trips {
-  readonly asked: (LogMark | 'tail' | undefined)[] = [];
-  #held: HeldTrip | undefined;
-  #logsLost = 0;
-  #lostBelow = 0;
-
-  /** The next trip. */
-  hold(): HeldTrip {
-    this.#held = new HeldTrip();
-    return this.#held;
-  }
-
-  /** As if Redis had lost the stream: the next record begins another. */
-  async loseLog(memory: MemoryStore): Promise<void> {
-    const { log } = await memory.read([], [], { log: 'tail' });
-    this.#lostBelow = log?.kind === 'tail' ? (log.mark?.sequence ?? 0) : 0;
-    this.#logsLost++;
-  }
-
-  over(memory: MemoryStore): Store {
-    return {
-      ...intercepted(memory, () => {}),
-      read: async (keys, tags, options = {}) => {
-        this.asked.push(options.log);
-        const held = this.#held;
-        this.#held = undefined;
-        const read = async () => this.#read(memory, { keys, tags, options });
-        return held === undefined ? read() : held.run(read);
-      },
-    };
-  }
-
-  async #read(
-    memory: MemoryStore,
-    { keys, tags, options }: { keys: readonly Key[]; tags: readonly Tag[]; options: StoreReadOptions },
-  ): Promise<View> {
-    const { log, mint = false } = options;
-    if (this.#logsLost === 0 || log === undefined) return memory.read(keys, tags, options);
-    const suffix = ` ${this.#logsLost}`;
-    if (log !== 'tail' && !log.epoch.endsWith(suffix)) {
-      return { ...(await memory.read(keys, tags, { mint })), log: { kind: 'gap' } };
-    }
-    const since = log === 'tail' ? log : { epoch: log.epoch.slice(0, -2), sequence: log.sequence + this.#lostBelow };
-    const view = await memory.read(keys, tags, { log: since, mint });
-    const moved = (mark: LogMark) => ({ epoch: mark.epoch + suffix, sequence: mark.sequence - this.#lostBelow });
-    const seen = view.log as LogSlice;
-    if (seen.kind === 'gap') return view;
-    return { ...view, log: { ...seen, mark: seen.mark && moved(seen.mark) } as LogSlice };
-  }
-}
 
 interface WorldOptions extends Partial<CacheOptions> {
   readonly policy?: Policy<number>;
@@ -895,7 +807,7 @@ describe("an answer made of a session's reads", () => {
     expect(await served(w)).toBeUndefined();
   });
 
-  test('is not kept when a part was read under a fence, or without a lease, or by a load that others began', async () => {
+  test('is not kept when a part was read under a fence, or without a lease', async () => {
     const w = await world();
     await w.warm(1, 2);
     await w.fence(tagOf(1));
@@ -903,6 +815,15 @@ describe("an answer made of a session's reads", () => {
     expect(await served(w)).toBeUndefined();
     await w.release(tagOf(1));
 
+    w.clock.advance(LEASE_MS);
+    await answered(w, 2, 1);
+    await tick(w.memory);
+    expect(await served(w)).toBeUndefined();
+  });
+
+  test('is kept when a part was loaded by others under the tokens that it read itself', async () => {
+    const w = await world();
+    await w.warm(1, 2);
     const load = heldLoad<unknown>();
     const others = w.cache.read(POLICY, 5, load);
     await load.started;
@@ -914,11 +835,28 @@ describe("an answer made of a session's reads", () => {
     await Promise.all([others, joining]);
     expect(w.ends().slice(-2).sort()).toEqual(['joined absent', 'miss absent']);
     w.cache.storeAnswer(readSet, KEY, { text: 'old' }, 10);
+    expect(await served(w)).toBe('old');
+    await w.write(5, 'new');
     expect(await served(w)).toBeUndefined();
+  });
 
-    w.clock.advance(LEASE_MS);
-    await answered(w, 2, 1);
-    await tick(w.memory);
+  test('is not kept when a part was loaded by others under tokens from before', async () => {
+    const w = await world({ maxLoads: 1 });
+    await w.warm(1, 2);
+    const blocking = heldLoad<unknown>();
+    const busy = w.cache.read(POLICY, 9, blocking);
+    await blocking.started;
+    const others = w.read(5);
+    await quiet();
+    await w.write(5, 'new');
+    const readSet = w.cache.readSet({ answer: true });
+    await w.read(2, { readSet });
+    const joining = w.read(5, { readSet });
+    await quiet();
+    blocking.give('old');
+    expect(await Promise.all([busy, others, joining])).toEqual(['old', 'new', 'new']);
+    expect(w.ends().filter((end) => end.startsWith('joined'))).toHaveLength(1);
+    w.cache.storeAnswer(readSet, KEY, { text: 'new' }, 10);
     expect(await served(w)).toBeUndefined();
   });
 

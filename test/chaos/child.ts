@@ -67,6 +67,11 @@ export class ApiChild {
     return this.#port !== undefined;
   }
 
+  /** Undefined: it is down. */
+  get port(): number | undefined {
+    return this.#port;
+  }
+
   /** Whether it was dead, or not yet started, at some time since then. */
   wasDownSince(ms: number): boolean {
     return !this.up || this.#upSinceMs >= ms || this.#downSinceMs >= ms;

@@ -57,6 +57,12 @@ export interface Tally {
   worstInsideMs: number;
   worstOutsideMs: number;
   worstBareMs: number;
+  /** Answers of live queries after the first. */
+  liveAnswers: number;
+  /** How often a live reader came to hold what was acknowledged before; at the latest, after a fault and in calm. */
+  liveChecks: number;
+  worstLiveMs: number;
+  worstLiveCalmMs: number;
 }
 
 export const emptyTally = (): Tally => ({
@@ -68,10 +74,14 @@ export const emptyTally = (): Tally => ({
   worstInsideMs: 0,
   worstOutsideMs: 0,
   worstBareMs: 0,
+  liveAnswers: 0,
+  liveChecks: 0,
+  worstLiveMs: 0,
+  worstLiveCalmMs: 0,
 });
 
 export interface Violation {
-  readonly rule: 'stale' | 'future' | 'state' | 'list' | 'snapshot';
+  readonly rule: 'stale' | 'future' | 'state' | 'list' | 'snapshot' | 'order' | 'bound' | 'quiet';
   readonly row: string;
   readonly label: string;
   readonly what: string;
@@ -168,6 +178,10 @@ export class History {
   #partitionUntilMs = Number.NEGATIVE_INFINITY;
   /** Operations that began before this belong to a history that is gone, and are not checked. */
   #beganMs = Number.NEGATIVE_INFINITY;
+  /** Of reads, as long ago as RETAIN_MS. */
+  readonly #lengths: { readonly endedMs: number; readonly ms: number }[] = [];
+  /** Rises when another database replaces this one. */
+  generation = 0;
 
   /** `now`: monotonic, ms. */
   constructor(now: () => number = () => performance.now()) {
@@ -222,6 +236,86 @@ export class History {
     }
     this.#vectors.clear();
     this.#beganMs = nowMs;
+    this.generation++;
+  }
+
+  /** An answer of a live query after the first: nobody asked for it at a known time, but it is not older than `sinceMs`. */
+  checkLive(what: string, sinceMs: number, seen: readonly Seen[], list: SeenList | undefined): void {
+    const operation: Operation = { id: -1, kind: 'read', startedMs: sinceMs, what };
+    this.#count('liveAnswers', 1);
+    if (this.#now() < this.#beganMs) return;
+    const endedMs = this.#now();
+    const checked = { ...operation, startedMs: Math.max(sinceMs, this.#beganMs) };
+    for (const one of seen) this.#check(checked, endedMs, one);
+    if (list !== undefined) this.#checkList(checked, endedMs, list);
+  }
+
+  /**
+   * No row of `seen` is older than one client was sent before: `versions`, which is brought up to date. Rows that are
+   * written around the API may be, and all in a partition.
+   */
+  checkOrder(what: string, versions: Map<string, number>, seen: readonly Seen[]): void {
+    const nowMs = this.#now();
+    for (const { row, version } of seen) {
+      const before = versions.get(row) ?? version;
+      versions.set(row, version);
+      if (version >= before || nowMs < this.#beganMs || this.#row(row).kind === 'bare') continue;
+      if (nowMs < this.#partitionUntilMs) this.#count('tolerated', 1);
+      else this.liveViolation('order', `${what}: ${row} was version ${before}, then ${version}`);
+    }
+  }
+
+  /** Whether an answer is older than what was acknowledged before `sinceMs`. */
+  isBehind(sinceMs: number, seen: readonly Seen[], list: SeenList | undefined): boolean {
+    if (sinceMs < this.#beganMs) return false;
+    const held = new Map(seen.map(({ row, version }) => [row, version]));
+    const floorOf = (row: string) => this.#row(row).floorAt(sinceMs)?.version ?? 0;
+    for (const [row, version] of held) if (version < floorOf(row)) return true;
+    return list?.rows.some((row) => !held.has(row) && this.#mustBeIn(list, row, floorOf(row))) === true;
+  }
+
+  /** The rows that make it so. */
+  behind(sinceMs: number, seen: readonly Seen[]): string {
+    const rows = seen.flatMap(({ row, version }) => {
+      const floor = this.#row(row).floorAt(sinceMs);
+      return floor !== undefined && version < floor.version
+        ? [`${row} ${version} < ${floor.version} by ${floor.by}`]
+        : [];
+    });
+    return rows.length === 0 ? 'a row is not in the list' : rows.join(', ');
+  }
+
+  #mustBeIn({ states }: SeenList, id: string, floor: number): boolean {
+    const row = this.#row(id);
+    for (let version = floor; version <= row.base + row.begun; version++) {
+      const state = row.states.get(version);
+      if (state === undefined || !states.has(state)) return false;
+    }
+    return true;
+  }
+
+  /** The longest read that has ended since then. Of those longer ago than RETAIN_MS nothing is known. */
+  longestReadMs(sinceMs: number): number {
+    while (this.#lengths[0] !== undefined && this.#lengths[0].endedMs < this.#now() - RETAIN_MS) this.#lengths.shift();
+    return this.#lengths.reduce((longest, { endedMs, ms }) => (endedMs < sinceMs ? longest : Math.max(longest, ms)), 0);
+  }
+
+  /** How long it took until a live reader held what was acknowledged before. */
+  liveCaughtUp(calm: boolean, ms: number): void {
+    this.#count('liveChecks', 1);
+    const worst = calm ? 'worstLiveCalmMs' : 'worstLiveMs';
+    for (const tally of [this.total, this.#tally]) tally[worst] = Math.max(tally[worst], ms);
+  }
+
+  liveViolation(rule: 'order' | 'bound' | 'quiet', got: string): void {
+    const nowMs = this.#now();
+    const places = { what: 'live', startedMs: nowMs, endedMs: nowMs, inPartition: nowMs < this.#partitionUntilMs };
+    this.#violate({ ...places, rule, row: '', got, expected: '', contradictedBy: '', staleMs: 0 });
+  }
+
+  /** So many live readers were compared with the database when nothing was written any more. */
+  liveQuiet(readers: number): void {
+    this.#count('liveChecks', readers);
   }
 
   beginRead(what: string): Operation {
@@ -231,6 +325,7 @@ export class History {
   /** Rows of an answer, each a read of its own; a task selected twice counts twice. */
   endRead(operation: Operation, seen: readonly Seen[], list?: SeenList): void {
     const endedMs = this.#end(operation);
+    this.#lengths.push({ endedMs, ms: endedMs - operation.startedMs });
     if (this.#isPast(operation)) return;
     for (const one of seen) this.#check(operation, endedMs, one);
     // Only now: the rows of one answer are read at the same time, not one after the other.
@@ -475,7 +570,10 @@ export class History {
     if (this.violations.length < MAX_DETAILS) this.violations.push({ ...violation, label: this.#label });
   }
 
-  #count(what: 'reads' | 'lists' | 'snapshots' | 'violations' | 'tolerated', times: number): void {
+  #count(
+    what: 'reads' | 'lists' | 'snapshots' | 'violations' | 'tolerated' | 'liveAnswers' | 'liveChecks',
+    times: number,
+  ): void {
     this.total[what] += times;
     this.#tally[what] += times;
   }

@@ -16,6 +16,7 @@ import { rm } from 'node:fs/promises';
 import { SECOND } from '../../src/std/time.js';
 import { FAULTS, type Fault } from './faults.js';
 import { emptyTally, History, type Tally } from './history.js';
+import { LiveReaders } from './live.js';
 import { randomOf } from './random.js';
 import { startReaper } from './reaper.js';
 import { startDatabase, TOPOLOGIES, type TopologyKind } from './topology.js';
@@ -57,6 +58,7 @@ const history = new History();
 const matrix = new Map<string, Map<TopologyKind, Cell>>();
 const unexpected: string[] = [];
 const calls: Record<string, number> = {};
+const endings: string[] = [];
 /** Of the API processes; kept when the run finds something. */
 const logDirs: string[] = [];
 
@@ -97,6 +99,7 @@ async function main(): Promise<number> {
 async function hurt(world: World, untilMs: number): Promise<void> {
   const { kind, random } = world;
   const workload = new Workload(world);
+  const live = new LiveReaders(world, workload);
   const enter = (cell: Cell, name: string) => {
     history.countIn(`${name} / ${kind}`, cell.tally);
     workload.countErrorsIn(cell.errors);
@@ -105,17 +108,19 @@ async function hurt(world: World, untilMs: number): Promise<void> {
   enter(calm, 'no fault');
   calm.runs++;
   workload.start();
+  live.start();
   let current = 'no fault';
   const progress = setInterval(() => {
-    const { reads, violations, lists, snapshots } = history.total;
+    const { reads, violations, lists, snapshots, liveAnswers } = history.total;
     const counts = callsOf(world);
     say(
-      `${seconds()}  ${kind}: ${reads} reads, ${lists} lists, ${snapshots} snapshots, ${violations} violations, ` +
+      `${seconds()}  ${kind}: ${reads} reads, ${lists} lists, ${snapshots} snapshots, ${liveAnswers} live, ${violations} violations, ` +
         `${errorsOf(() => true)} errors; hits ${counts.hitPercent} %, known answers ${counts.answers}, unfenced ${counts.unfenced}; ${current}`,
     );
   }, PROGRESS_EVERY_MS);
   try {
     await sleep(WARM_UP_MS);
+    await live.begun();
     const faults = FAULTS.filter(
       ({ name, topologies }) =>
         topologies.includes(kind) && (words === undefined || words.some((word) => name.toLowerCase().includes(word))),
@@ -124,6 +129,7 @@ async function hurt(world: World, untilMs: number): Promise<void> {
     while (performance.now() < untilMs) {
       if (settings.breaks !== undefined || faults.length === 0) {
         await sleep(Math.min(SECOND, Math.max(0, untilMs - performance.now())));
+        await live.caughtUp(true);
         continue;
       }
       if (deck.length === 0) deck = random.shuffled(faults);
@@ -142,7 +148,10 @@ async function hurt(world: World, untilMs: number): Promise<void> {
       if (fault.writesSucceed) workload.writesSucceedEnds();
       if (fault.hurtsPostgres) workload.postgresIsWell(POSTGRES_GRACE_MS);
       current = `after ${fault.name}`;
-      await sleep(random.between(...CALM_MS));
+      const calmUntilMs = performance.now() + random.between(...CALM_MS);
+      await live.caughtUp(false);
+      await sleep(Math.max(0, calmUntilMs - performance.now()));
+      await live.caughtUp(true);
       cell.errors.crashes += world.crashes.length - crashed;
       await until('all API processes are up', () => world.children.every(({ up }) => up));
     }
@@ -150,6 +159,9 @@ async function hurt(world: World, untilMs: number): Promise<void> {
   } finally {
     clearInterval(progress);
     await workload.stop();
+    await live.quiet();
+    live.stop();
+    endings.push(`${kind}: ${live.endings}`);
     const { hitPercent, answers } = callsOf(world);
     if (hitPercent < MIN_HIT_PERCENT) {
       calm.errors.unexpected++;
@@ -204,9 +216,9 @@ function report(topologies: readonly TopologyKind[]): number {
   const errors = errorsOf(() => true);
   say('');
   say(
-    '| fault | topology | times | reads | violations | worst staleness, ms | in partitions, ms | around the API, ms | tolerated | errors to readers |',
+    '| fault | topology | times | reads | violations | worst staleness, ms | in partitions, ms | around the API, ms | live behind after it, ms | in calm, ms | tolerated | errors to readers |',
   );
-  say('|---|---|--:|--:|--:|--:|--:|--:|--:|---|');
+  say('|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|');
   for (const [fault, row] of matrix) {
     for (const kind of topologies) {
       const cell = row.get(kind);
@@ -216,6 +228,7 @@ function report(topologies: readonly TopologyKind[]): number {
   say('');
   say(`reads served as known answers: ${calls['answer'] ?? 0} of ${calls['reads'] ?? 0}`);
   say(`cached calls and workload: ${JSON.stringify(calls)}`);
+  say(`live queries: connections ended by ${endings.join('; ')}`);
   say(`all: ${JSON.stringify(history.total)}`);
   for (const violation of history.violations.slice(0, 20)) say(`violation: ${JSON.stringify(violation)}`);
   for (const text of unexpected) say(`error: ${text}`);
@@ -237,6 +250,8 @@ function cellText({ tally, errors, runs, missed }: Cell): string {
     tally.worstOutsideMs.toFixed(0),
     tally.worstInsideMs.toFixed(0),
     tally.worstBareMs.toFixed(0),
+    tally.worstLiveMs.toFixed(0),
+    tally.worstLiveCalmMs.toFixed(0),
     tally.tolerated,
     [
       errors.unexpected,

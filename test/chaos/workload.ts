@@ -21,14 +21,14 @@ const NEWS_OF_DEATH_MS = 300;
 const MAX_ERRORS_KEPT = 20;
 /** Longer than a request is waited for. */
 const WRITES_END_WITHIN_MS = 40_000;
-const OPEN_STATUSES = ['TODO', 'IN_PROGRESS', 'IN_REVIEW'] as const;
+export const OPEN_STATUSES = ['TODO', 'IN_PROGRESS', 'IN_REVIEW'] as const;
 
 const NESTED = 'assignee { name } project { key } labels { nodes { name } }';
-const TASK = `query ($id: ID!) { task(id: $id) { id version status title ${NESTED} } }`;
-const LIST = `query ($project: ID!) {
+export const TASK = `query ($id: ID!) { task(id: $id) { id version status title ${NESTED} } }`;
+export const LIST = `query ($project: ID!) {
   tasks(first: 100, filter: { project: { id: { eq: $project } } }) { nodes { id version status title ${NESTED} } }
 }`;
-const FILTERED = `query ($project: ID!, $statuses: [TaskStatus!]) {
+export const FILTERED = `query ($project: ID!, $statuses: [TaskStatus!]) {
   tasks(first: 100, filter: { project: { id: { eq: $project } }, status: { in: $statuses } }) {
     nodes { id version status title }
   }
@@ -43,14 +43,14 @@ const UPDATE = `mutation ($input: UpdateTaskInput!) {
   updateTask(input: $input) { task { id version status } errors { message } }
 }`;
 
-interface TaskNode {
+export interface TaskNode {
   readonly id: string;
   readonly version: number;
   readonly status: string;
   readonly title: string;
 }
 
-interface Answer {
+export interface Answer {
   readonly data?: {
     readonly task?: TaskNode | null;
     readonly tasks?: { readonly nodes: readonly TaskNode[] };
@@ -287,7 +287,7 @@ export class Workload {
       this.answers.reads++;
     } catch (error) {
       history.dropRead(operation);
-      await this.#requestFailed(child, operation, error);
+      await this.failed(child, operation, error);
     }
   }
 
@@ -327,12 +327,13 @@ export class Workload {
       return answer;
     } catch (error) {
       history.dropRead(operation);
-      await this.#requestFailed(child, operation, error);
+      await this.failed(child, operation, error);
       return undefined;
     }
   }
 
-  async #requestFailed(child: ApiChild, { startedMs, what }: Operation, error: unknown): Promise<void> {
+  /** A reader got no answer: counted with what excuses it. */
+  async failed(child: ApiChild, { startedMs, what }: Operation, error: unknown): Promise<void> {
     const errors = this.#errors;
     const tookMs = performance.now() - startedMs;
     const excusedByPostgres = startedMs < this.#postgresHurtUntilMs;
@@ -393,7 +394,7 @@ export class Workload {
     this.answers.failedWrites++;
     const { fromMs, untilMs } = this.#writesSucceed;
     if (operation.startedMs >= fromMs && operation.startedMs < untilMs) {
-      await this.#requestFailed(child, operation, error);
+      await this.failed(child, operation, error);
     }
   }
 
@@ -423,11 +424,15 @@ export function seenInPostgres({ id, version, status }: RawRow): Seen {
   return { row: fromUuid('task', id), version, state: status };
 }
 
-function seenInAnswer({ id, version, status }: TaskNode): Seen {
+export function seenInAnswer({ id, version, status }: TaskNode): Seen {
   return { row: id, version, state: status };
 }
 
-function listOf(project: ProjectOfTasks, nodes: readonly TaskNode[] | undefined, states: readonly string[]): SeenList {
+export function listOf(
+  project: ProjectOfTasks,
+  nodes: readonly TaskNode[] | undefined,
+  states: readonly string[],
+): SeenList {
   return { rows: project.tasks, present: new Set(nodes?.map(({ id }) => id)), states: new Set(states) };
 }
 

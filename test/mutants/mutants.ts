@@ -69,11 +69,30 @@ const NESTED = 'test/cache/nested-memory.test.ts';
 const CLUSTER = 'test/cache/cluster-memory.test.ts';
 const EVICTED = 'test/cache/evicted-fence.test.ts';
 const RESEND = 'test/cache/cluster-resend.test.ts';
+const LIVE = 'src/engine/cache/live/live-queries.ts';
+const LIVE_TEST = 'test/cache/live-queries.test.ts';
+const LIVE_RANDOM = 'test/cache/live-interleavings.test.ts > no answer is old, none goes back, none stays behind';
 
 const UNASKED = 'return readSet.snapshot || this.#near.provedAfter(readSet.began);';
 const INSIDE = 'readSet === undefined || insideLoad()) return false;';
 const NAMED = 'if (generation === undefined || generation !== generations[group]) return false;';
 
+const UNGROUND: Applied['replace'] = [['const proved = !uncacheable && holds', 'const proved = holds']];
+const SINCE_END: Applied['replace'] = [
+  [
+    'const holds = since === undefined || near?.holdsSince(since, tags) === true;',
+    "const holds = since === undefined || (near !== undefined && since.log !== 'tail');",
+  ],
+];
+const ONLY_POLL: Applied['replace'] = [
+  [
+    'invalidated: (tags) => this.#onTags(tags, FENCE_WAIT_MS),',
+    'invalidated: (tags) => this.#logRead && this.#onTags(tags, FENCE_WAIT_MS),',
+  ],
+];
+const FORGETS: Applied['replace'] = [
+  ['if (query.dueSinceMs === undefined) this.#makeDue(query, this.#spread()); // others have their time', ''],
+];
 const RUN_CHECK: Applied['replace'] = [
   [
     "if ARGV[1] ~= '' and string.match(redis.call('INFO', 'server'), 'run_id:(%x+)') ~= ARGV[1] then return { 'moved' } end",
@@ -535,7 +554,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'near-mut/no-put-check',
     what: 'What a record has named since it was asked for is kept.',
     file: NEAR,
-    replace: [['if (!this.#untouched(entry.tags, since)) return;', 'if (since < 0) return;']],
+    replace: [['return this.#untouched(tags, since.log.sequence);', 'return since.log.sequence >= 0;']],
     killedBy: `${NEAR_TEST} > that a record names in the very answer: a cluster may be asked for the log last`,
   },
   {
@@ -573,7 +592,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'page-mut/no-put-check',
     what: 'What a record has named since the READ is kept.',
     file: NEAR,
-    replace: [['if (!this.#untouched(entry.tags, since)) return;', 'if (since < 0) return;']],
+    replace: [['return this.#untouched(tags, since.log.sequence);', 'return since.log.sequence >= 0;']],
     killedBy: `${BROUGHT_TEST} > is not kept if a record since the READ has named it, which another read has processed`,
   },
   {
@@ -674,7 +693,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'near-mut/asked-late',
     what: 'The place in the log is that of the answer, not that of the question.',
     file: NEAR,
-    replace: [['const since = asked.log.sequence;', 'const since = mark.sequence;']],
+    replace: [['return this.#untouched(tags, since.log.sequence);', 'return this.#untouched(tags, mark.sequence);']],
     killedBy: `${NEAR_TEST} > that a record has named since it was asked for, which another read has processed`,
   },
   {
@@ -715,20 +734,20 @@ export const MUTANTS: readonly Mutant[] = [
     replace: [
       ['untilMs === undefined ? undefined : cursor, untilMs ?? 0);', 'cursor, untilMs ?? Number.POSITIVE_INFINITY);'],
     ],
-    killedBy: `${NEAR_TEST} > is not kept when a part was read under a fence, or without a lease, or by a load that others began`,
+    killedBy: `${NEAR_TEST} > is not kept when a part was loaded by others under tokens from before`,
   },
   {
     name: 'near-mut/answer-unstamped',
     what: 'An answer is kept although a part of it was read under a fence.',
     file: SESSION,
-    replace: [['this.unverifiable = true;\n    this.markUncacheable();', 'this.unverifiable = true;']],
-    killedBy: `${NEAR_TEST} > is not kept when a part was read under a fence, or without a lease, or by a load that others began`,
+    replace: [['this.unverifiable = true;\n    this.recordUnproved(tags);', 'this.unverifiable = true;']],
+    killedBy: `${NEAR_TEST} > is not kept when a part was read under a fence, or without a lease`,
   },
   {
     name: 'answer/failed-part',
     what: 'An answer is kept although a part of it could not be read.',
     file: READER,
-    replace: [['readSet?.markUncacheable();', '']],
+    replace: [['readSet?.recordUnproved(miss.tags);', '']],
     killedBy: `${NEAR_TEST} > is not kept when a part could not be read, whatever was made of that`,
   },
   {
@@ -1147,7 +1166,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: "A log that began anew goes on with the old one's numbers.",
     file: NEAR,
     replace: [
-      ['asked.identity !== this.#identity || asked.log.epoch !== mark.epoch', 'asked.identity !== this.#identity'],
+      ['since.identity !== this.#identity || since.log.epoch !== mark.epoch', 'since.identity !== this.#identity'],
     ],
     killedBy: `${NEAR_TEST} > that was asked for while another log was kept`,
   },
@@ -1355,7 +1374,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'What was asked for under another lease is kept.',
     file: NEAR,
     replace: [
-      ['asked.identity !== this.#identity || asked.log.epoch !== mark.epoch', 'asked.log.epoch !== mark.epoch'],
+      ['since.identity !== this.#identity || since.log.epoch !== mark.epoch', 'since.log.epoch !== mark.epoch'],
     ],
     killedBy: `${NEAR_TEST} > that was asked for under another generation`,
   },
@@ -1578,6 +1597,279 @@ export const MUTANTS: readonly Mutant[] = [
     file: READER,
     replace: [['return tags.length <= MAX_TAGS;', 'return true;']],
     killedBy: 'test/cache/engine.test.ts > a value under more tags than are worth proving',
+  },
+  {
+    name: 'live-mut/no-timer',
+    what: 'The log is read only when a message comes.',
+    file: LIVE,
+    replace: [
+      ['const timer = setInterval(() => void this.#readLog(), READ_LOG_EVERY_MS).unref();', 'const timer = undefined;'],
+    ],
+    killedBy: `${LIVE_TEST} > is read by a timer: a write is found although no message of it arrives`,
+  },
+  {
+    name: 'live-mut/order-outside',
+    what: 'The order of answers holds for writes around the API from their commit on.',
+    absent: 'It is not promised: another process may store what it loaded before such a write.',
+  },
+  {
+    name: 'live-mut/order-outside-lease',
+    what: 'The same, without another process.',
+    absent: 'As live-mut/order-outside.',
+  },
+  {
+    name: 'live-mut/unground',
+    what: 'An answer that was read under a fence or without a lease counts as proved.',
+    file: LIVE,
+    replace: UNGROUND,
+    killedBy: `${LIVE_TEST} > whose fence the run has met is repeated by time until it is proved: no record and no message comes`,
+  },
+  {
+    name: 'live-mut/bound-unground',
+    what: 'The same: the bound.',
+    file: LIVE,
+    replace: UNGROUND,
+    killedBy: LIVE_RANDOM,
+  },
+  {
+    name: 'live-mut/since-latest',
+    what: 'An answer counts from the latest log read of its parts.',
+    file: SESSION,
+    replace: [['since.log.sequence < earliest.log.sequence', 'since.log.sequence > earliest.log.sequence']],
+    killedBy: `${LIVE_TEST} > counts for each part from that part on, although later parts were read after it`,
+  },
+  {
+    name: 'live-mut/since-end',
+    what: 'An answer counts from its end: a run that began before the record is taken for newer.',
+    file: LIVE,
+    replace: SINCE_END,
+    killedBy: `${LIVE_TEST} > that memory knows of at its end is held against the answer from its first read on`,
+  },
+  {
+    name: 'live-mut/bound-since-end',
+    what: 'The same: the bound.',
+    file: LIVE,
+    replace: SINCE_END,
+    killedBy: LIVE_RANDOM,
+  },
+  {
+    name: 'live-mut/known-mark',
+    what: 'Records that come during a run are held against the tags of the answer before it only.',
+    file: LIVE,
+    replace: [
+      ...SINCE_END,
+      ["if (query.state === 'running' || query.gone.signal.aborted) return;", 'if (query.gone.signal.aborted) return;'],
+      ['const proved = !uncacheable &&', 'const proved = query.dueSinceMs === undefined && !uncacheable &&'],
+    ],
+    killedBy: `${LIVE_TEST} > is held against the tags of the new answer, which the one before did not have`,
+  },
+  {
+    name: 'live-mut/drop-early',
+    what: 'Tags are dropped when a run begins, and the new ones entered at its end without looking back.',
+    file: LIVE,
+    replace: [...SINCE_END, ['query.runs++;', 'query.runs++;\n    this.#index.set(query, NO_TAGS);']],
+    killedBy: `${LIVE_TEST} > that memory knows of at its end is held against the answer from its first read on`,
+  },
+  {
+    name: 'live-mut/old-index',
+    what: 'The tags of the new answer are not entered.',
+    file: LIVE,
+    replace: [
+      [
+        'const indexed = this.#index.set(query, tags);',
+        'const indexed = query.runs > 2 || this.#index.set(query, tags);',
+      ],
+    ],
+    killedBy: `${LIVE_TEST} > sends no answer that is equal to the one before, and goes on under the tags of the new one`,
+  },
+  {
+    name: 'live-mut/fail-forgets',
+    what: 'A run that fails is not made again.',
+    file: LIVE,
+    replace: [
+      ['if (!(error instanceof RunLater)) {\n      this.#repeat(query);', 'if (!(error instanceof RunLater)) {'],
+    ],
+    killedBy: `${LIVE_TEST} > that fails is made again`,
+  },
+  {
+    name: 'live-mut/only-poll',
+    what: 'Records that other log reads bring do not make a live query due.',
+    file: LIVE,
+    replace: ONLY_POLL,
+    killedBy: `${LIVE_TEST} > is heard whoever reads it: the record that a request brings makes the query due`,
+  },
+  {
+    name: 'live-mut/bound-only-poll',
+    what: 'The same: the bound.',
+    file: LIVE,
+    replace: ONLY_POLL,
+    killedBy: LIVE_RANDOM,
+  },
+  {
+    name: 'live-mut/forget',
+    what: 'Memory is emptied by a gap, and no live query is due.',
+    file: LIVE,
+    replace: FORGETS,
+    killedBy: `${LIVE_TEST} > with a gap says nothing: every query runs`,
+  },
+  {
+    name: 'live-mut/forget-lapse',
+    what: 'Memory is emptied by another lease, and no live query is due.',
+    file: LIVE,
+    replace: FORGETS,
+    killedBy: `${LIVE_TEST} > of another lease or another life says nothing about this one: every query runs`,
+  },
+  {
+    name: 'live-mut/bound-forget',
+    what: 'The same: the bound.',
+    file: LIVE,
+    replace: FORGETS,
+    killedBy: LIVE_RANDOM,
+  },
+  {
+    name: 'live-mut/overlap',
+    what: 'Runs of one live query overlap, and each answer is sent.',
+    file: LIVE,
+    replace: [
+      ["if (query.state === 'running' || query.gone.signal.aborted) return;", 'if (query.gone.signal.aborted) return;'],
+      ["if (query.state === 'waiting') this.#wakeIn(query, waitMs);", 'this.#wakeIn(query, waitMs);'],
+    ],
+    killedBy: `${LIVE_TEST} > does not begin another run before the first has ended, so no older answer can follow`,
+  },
+  {
+    name: 'live-mut/overlap-by-number',
+    what: 'Runs overlap, and an answer is dropped if that of a run which began later was sent.',
+    absent: 'Runs of one live query do not overlap, so there is nothing to compare.',
+  },
+  {
+    name: 'live-mut/overlap-by-ground',
+    what: 'Runs overlap, and an answer is dropped if its ground is before that of the last one sent.',
+    absent: 'As live-mut/overlap-by-number.',
+  },
+  {
+    name: 'live-mut/attach-joins',
+    what: 'A client that joins gets the answer of the run in progress.',
+    file: LIVE,
+    replace: [
+      ['if (query.newcomers.has(member)) continue; // it joined during the run', ''],
+      [
+        'if (changed || newcomers.has(member))',
+        'if (changed || newcomers.has(member) || query.newcomers.delete(member))',
+      ],
+    ],
+    killedBy: `${LIVE_TEST} > that joins during a run gets the answer of one that begins afterwards`,
+  },
+  {
+    name: 'live-mut/attach-last',
+    what: 'A client that joins gets the last answer at once.',
+    file: LIVE,
+    replace: [
+      [
+        'this.#makeDue(query, 0);\n    return {',
+        'if (query.last === undefined) this.#makeDue(query, 0);\n    else client.answered(query.last);\n    return {',
+      ],
+    ],
+    killedBy: `${LIVE_TEST} > that joins later gets an answer of its own, not the last one as it lies there`,
+  },
+  {
+    name: 'live-mut/attach-owed-only',
+    what: 'A client that joins gets the last answer on a log read, although a run is in progress.',
+    absent: 'Its first answer is always that of a run.',
+  },
+  {
+    name: 'live-mut/join-any',
+    what: 'A load joins whatever load of its key is in progress, and counts from its own log read.',
+    file: FLIGHTS,
+    replace: [
+      ['storable !== undefined && storable.stamps === stamps ?', 'storable !== undefined ?'],
+      ['const isOwn = flight.stamps !== undefined && flight.stamps === miss.stamps;', 'const isOwn = true;'],
+    ],
+    killedBy: `${LIVE_TEST} > joins no load that began before the tokens it has read itself`,
+  },
+  {
+    name: 'live/named-unheard',
+    what: 'An emptied memory makes live queries due only if a log read of theirs finds it.',
+    file: LIVE,
+    replace: [['emptied: () => {\n        this.#missed();', 'emptied: () => {']],
+    killedBy: `${LIVE_TEST} > that another request finds lost makes every query due, however short the loss`,
+  },
+  {
+    name: 'live/failed-look',
+    what: 'A log read that fails makes no live query due.',
+    file: LIVE,
+    replace: [["events.storeFailed?.('read', error);\n      this.#missed();", "events.storeFailed?.('read', error);"]],
+    killedBy: `${LIVE_TEST} > that cannot be read makes every query due: what is written now may have no record`,
+  },
+  {
+    name: 'live/no-recovery',
+    what: 'When memory is proved again, what waits for that goes on waiting.',
+    file: LIVE,
+    replace: [
+      [
+        'if (reads.proves(await reads.readLog())) this.#recovered();',
+        'if (reads.proves(await reads.readLog())) return;',
+      ],
+    ],
+    killedBy: `${LIVE_TEST} > that can be read again ends long waits, for what could not be proved without it`,
+  },
+  {
+    name: 'live/full-index',
+    what: 'A live query whose tags do not fit into the index is settled.',
+    file: LIVE,
+    replace: [['if (!proved || !indexed) this.#repeat(query);', 'if (!proved) this.#repeat(query);']],
+    killedBy: `${LIVE_TEST} > whose tags do not fit into the index is repeated by time`,
+  },
+  {
+    name: 'live/stale-value',
+    what: 'A run is served values past their time to live.',
+    file: READING,
+    replace: [['readSet?.snapshot === true || readSet?.live === true', 'readSet?.snapshot === true']],
+    killedBy: `${LIVE_TEST} > is never served a value past its time to live`,
+  },
+  {
+    name: 'live/time-over',
+    what: 'An answer whose time is over stays.',
+    file: LIVE,
+    replace: [
+      [
+        'else if (query.dueSinceMs === undefined && leftMs !== Number.POSITIVE_INFINITY) this.#wakeIn(query, leftMs);',
+        '',
+      ],
+    ],
+    killedBy: `${LIVE_TEST} > is made again when the time of its answer is over`,
+  },
+  {
+    name: 'live/kept-answer',
+    what: 'An answer that was kept is given to a run without what it depends on.',
+    file: ANSWER_CACHE,
+    replace: [['if (readSet.live) readSet.dependencies?.add(tags, near.currentCursor, untilMs);', '']],
+    killedBy: `${LIVE_TEST} > that is given a kept answer depends on what that answer depends on`,
+  },
+  {
+    name: 'live/tags-of-unproved',
+    what: 'The tags of an answer that nothing can prove are not recorded, so no message ends its wait.',
+    file: SESSION,
+    replace: [['if (this.#uncacheable && !this.#keepsAllTags) return;', 'if (this.#uncacheable) return;']],
+    killedBy: `${LIVE_TEST} > ends the wait of a run that met its fence and has grown long, by its release`,
+  },
+  {
+    name: 'live/gone-is-indexed',
+    what: 'What a run found whose clients have left is entered.',
+    file: LIVE,
+    replace: [['if (signal.aborted) return;\n    let ended:', 'let ended:']],
+    killedBy: `${LIVE_TEST} > that has no client left ends: nothing of it stays, and nothing is sent`,
+  },
+  {
+    name: 'live/settled-after-sending',
+    what: 'An answer is sent before its tags are entered, and a client leaves with it.',
+    file: LIVE,
+    replace: [
+      [
+        "const proved = this.#settle(query, readSet);\n      ended = { result: this.#send(query, outcome.text, newcomers) ? 'sent' : 'unchanged', proved };",
+        "const result = this.#send(query, outcome.text, newcomers) ? 'sent' : 'unchanged';\n      ended = { result, proved: this.#settle(query, readSet) };",
+      ],
+    ],
+    killedBy: `${LIVE_TEST} > ends also when its last client leaves with its answer`,
   },
 ];
 

@@ -3,7 +3,7 @@
 export class Gate {
   #open: () => void = () => {};
   #arrived: () => void = () => {};
-  readonly #opened = new Promise<void>((resolve) => {
+  readonly opened = new Promise<void>((resolve) => {
     this.#open = resolve;
   });
 
@@ -15,7 +15,7 @@ export class Gate {
   /** For the step: tells that it is here, waits to be let through. */
   async pass(): Promise<void> {
     this.#arrived();
-    await this.#opened;
+    await this.opened;
   }
 
   open(): void {

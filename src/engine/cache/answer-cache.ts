@@ -80,6 +80,7 @@ export class AnswerCache {
     const copy = near.get(key, nowMs);
     if (copy === undefined) return undefined;
     const { value, tags, chars, loadedAtMs, untilMs } = copy;
+    if (readSet.live) readSet.dependencies?.add(tags, near.currentCursor, untilMs); // others need none: it is all they read
     reportOutcome(this.#events, {
       name: ANSWER,
       arg: undefined,

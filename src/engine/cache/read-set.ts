@@ -24,11 +24,16 @@ export class Dependencies {
   since: LogCursor | undefined;
   untilMs = Number.POSITIVE_INFINITY;
   readonly #around: Dependencies | undefined;
+  readonly #keepsAllTags: boolean;
   #uncacheable = false;
 
-  /** `around`: of the answer or the part that this part belongs to. It depends on the same. */
-  constructor(around?: Dependencies) {
+  /**
+   * `around`: of the answer or the part that this part belongs to. It depends on the same. `keepsAllTags`: even those
+   * of an answer that nothing can prove.
+   */
+  constructor(around?: Dependencies, keepsAllTags = false) {
     this.#around = around;
+    this.#keepsAllTags = keepsAllTags;
   }
 
   /** Nothing can prove the answer: a part was not proved, or did not come from the cache. */
@@ -44,15 +49,13 @@ export class Dependencies {
   /** `since`: the log read as of which memory knows the value; undefined if memory could not keep it. */
   add(tags: readonly Tag[], since: LogCursor | undefined, untilMs: number): void {
     this.#around?.add(tags, since, untilMs);
-    if (this.#uncacheable) return;
-    if (since === undefined) {
-      this.#uncacheable = true;
-      return;
-    }
+    if (since === undefined) this.#uncacheable = true;
+    if (this.#uncacheable && !this.#keepsAllTags) return;
+    for (const tag of tags) this.tags.add(tag);
+    if (since === undefined) return;
     this.since ??= since;
     if (since !== this.since) this.#extendBack(since);
     if (untilMs < this.untilMs) this.untilMs = untilMs;
-    for (const tag of tags) this.tags.add(tag);
   }
 
   #extendBack(since: LogCursor): void {
@@ -83,6 +86,11 @@ export interface ReadSetOptions {
   readonly snapshot?: boolean;
   /** Record what the answer depends on, for `Cache.storeAnswer`. */
   readonly answer?: boolean;
+  /**
+   * For a run of a live query: never serve a value past its time to live, within `staleMs`, and record all tags of the
+   * answer, even if nothing can prove it.
+   */
+  readonly live?: boolean;
 }
 
 /** Where the values of a read set came from: the most expensive place of all. */
@@ -99,6 +107,7 @@ export class ReadSet {
   /** Made with the first load. Bounded by the number of policies. */
   #loaded: Set<string> | undefined;
   readonly snapshot: boolean;
+  readonly live: boolean;
   readonly #answer: Dependencies | undefined;
   /** Made with the first part: most read sets have none. */
   #open: Set<OpenPart> | undefined;
@@ -108,10 +117,11 @@ export class ReadSet {
   /** `began`: the number of log reads sent before it began, or began again (`Cache.renew`). */
   constructor(
     public began: number,
-    { snapshot = false, answer = false }: ReadSetOptions,
+    { snapshot = false, answer = false, live = false }: ReadSetOptions,
   ) {
     this.snapshot = snapshot;
-    this.#answer = answer ? new Dependencies() : undefined;
+    this.live = live;
+    this.#answer = answer ? new Dependencies(undefined, live) : undefined;
   }
 
   readonly reads = new Map<Key, RecordedRead>();
@@ -212,9 +222,14 @@ export class ReadSet {
   }
 
   /** Records a value that nothing can validate. */
-  recordUnverifiable(): void {
+  recordUnverifiable(tags: readonly Tag[] = []): void {
     this.noteFrom('bypassed');
     this.unverifiable = true;
-    this.markUncacheable();
+    this.recordUnproved(tags);
+  }
+
+  /** What has these tags may be shown by the answer, and nothing proves it. */
+  recordUnproved(tags: readonly Tag[]): void {
+    this.dependencies?.add(tags, undefined, 0);
   }
 }

@@ -358,15 +358,17 @@ export class Reader {
     try {
       settled = await abortable(this.#flights.loadAndFill(source, misses, viewer, signal), signal);
     } catch (error) {
-      readSet?.markUncacheable();
-      for (const miss of misses) this.#ended(reading, miss, 'error', 'load-failed');
+      for (const miss of misses) {
+        readSet?.recordUnproved(miss.tags);
+        this.#ended(reading, miss, 'error', 'load-failed');
+      }
       throw error;
     }
     misses.forEach((miss, i) => {
       const { value, joined, unstored, untilMs } = settled[i] as Landed<V>;
       values[miss.index] = value;
       const { stamps, cursor } = miss;
-      if (stamps === undefined) readSet?.recordUnverifiable();
+      if (stamps === undefined) readSet?.recordUnverifiable(miss.tags);
       else readSet?.record(miss, stamps, untilMs === undefined ? undefined : cursor, untilMs ?? 0);
       const lost = miss.stamps === undefined && miss.reason === 'store-unavailable';
       const kind = lost ? 'error' : joined ? 'joined' : miss.stamps === undefined ? 'bypass' : 'miss';

@@ -442,8 +442,11 @@ async function run(kind: string, one: Case, actor: Actor, target: Target): Promi
   }
   if (actor !== 'anonymous' && made.status === 200) {
     const pushed = { ...made, body: await firstLive(live, world.actors[actor].id, operation) };
-    if (neutral(pushed, target) !== neutral(made, target)) {
-      faults.push(`${field} (${describeCase(one)}), ${actor}: live and by POST differ:\n  ${pushed.body}\n  ${made.body}`);
+    const placed = (answer: Answered) => neutral(answer, target).replaceAll(/"column\\":\d+/g, 'column');
+    if (placed(pushed) !== placed(made)) {
+      faults.push(
+        `${field} (${describeCase(one)}), ${actor}: live and by POST differ:\n  ${pushed.body}\n  ${made.body}`,
+      );
     }
   }
   return known;

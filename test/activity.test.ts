@@ -99,12 +99,17 @@ test('the counts of several processes add up', () => {
     counts.answered(request({ from: 'kept' }));
     counts.answered(request({ from: 'redis' }));
     counts.outcome(miss(1));
-    const { operations, policies, misses, sqlStatementsSaved } = counts;
+    for (const result of ['sent', 'unchanged', 'sent'] as const) {
+      counts.liveRun({ result, proved: true, ms: 1, dueMs: result === 'sent' ? 10 : 1000 });
+    }
+    const { operations, policies, misses, live, sqlStatementsSaved } = counts;
     const work = { sqlStatements: 1, sqlStatementsSaved, redisRoundTrips: 5, redisReads: 1 };
-    return { process: { id }, work, operations, policies, misses } as unknown as Sample;
+    return { process: { id }, work, live, operations, policies, misses } as unknown as Sample;
   };
   const samples = ['a', 'b'].map((id) => readSample(sampleText(sampleOf(id))) as Sample);
-  const { work, operations, policies, misses } = countsOf(samples);
+  const { work, live, operations, policies, misses } = countsOf(samples);
+  expect(live).toMatchObject({ sent: 4, unchanged: 2, failed: 0 });
+  expect(live.p95Ms / 10).toBeCloseTo(1, 0);
   expect(work).toEqual({
     ...{ operations: 4, answered: { kept: 2, memory: 0, redis: 2, postgres: 0, bypassed: 0 } },
     ...{ sqlStatements: 2, sqlStatementsSaved: 8, redisRoundTrips: 10, redisReads: 2, redisReadsSaved: 2 },
@@ -115,7 +120,7 @@ test('the counts of several processes add up', () => {
 });
 
 test('a sample of another build is left out', () => {
-  expect(readSample('{"format":2,"sample":{}}')).toBeUndefined();
+  expect(readSample('{"format":1,"sample":{}}')).toBeUndefined();
   expect(readSample('not JSON')).toBeUndefined();
 });
 

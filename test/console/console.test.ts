@@ -13,6 +13,7 @@ import { chromiumPath, launchChromium, needsChromium, type OpenedPage, openPage 
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { type LiveApp, liveApp } from '../support/live.js';
+import { open as openLive } from '../support/live-client.js';
 
 const NEAR_CACHE_BYTES = 16 * 1024 * 1024;
 const VIEWS = ['now', 'policies', 'invalidations', 'explain', 'lookup?text=OPS-1', 'health'];
@@ -183,6 +184,20 @@ describe.skipIf(chromiumPath === undefined)(`in Chromium${needsChromium}`, () =>
     expect(await panel(page, 'Processes').getByText('this one').count()).toBe(1);
     expect(faults).toEqual([]);
     expect(outside).toEqual([]);
+  });
+
+  test('Now shows live queries: how many, their runs, and the time to an answer', async () => {
+    const { page } = await open('now');
+    const query = 'query Titles @live { tasks(first: 20) { nodes { title priority } } }';
+    const client = await openLive('WebSocket', app, { as: f.ada.id, operation: { query } });
+    try {
+      const live = panel(page, 'Live queries');
+      await live.getByText('1 query of 1 client').waitFor();
+      await live.getByText(/^p50 .+, p95 /).waitFor(); // the load changes priorities
+    } finally {
+      client.leave();
+    }
+    await panel(page, 'Live queries').getByText('0 queries of 0 clients').waitFor();
   });
 
   test('Policies are sorted by any column, and a click shows the last misses of one', async () => {

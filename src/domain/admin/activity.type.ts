@@ -109,6 +109,28 @@ export class CacheWork {
   redisReadsSaved: number;
 }
 
+@ObjectType({ description: 'The runs of live queries in the interval.', simpleResolvers: true })
+export class CacheLiveActivity {
+  @Field(() => Int, { description: 'Runs whose answer was sent, because it differs from the one before.' })
+  sent: number;
+
+  @Field(() => Int, { description: 'Runs whose answer was the same as before.' })
+  unchanged: number;
+
+  @Field(() => Int, { description: 'Runs without an answer. They are repeated.' })
+  failed: number;
+
+  @Field(() => Float, {
+    description:
+      'Half of the changed answers were sent within this time, in ms, within 8 %, from when the process learned that ' +
+      'they may have changed.',
+  })
+  p50Ms: number;
+
+  @Field(() => Float, { description: 'As p50Ms, for 95 % of the changed answers.' })
+  p95Ms: number;
+}
+
 @ObjectType({ description: 'How often a cached call ended for one reason.', simpleResolvers: true })
 export class CacheReasonCount {
   @Field(() => String, {
@@ -248,6 +270,9 @@ export class CacheActivity {
 
   @Field(() => CacheWork, { description: 'What the operations needed, and what the cache saved.' })
   work: CacheWork;
+
+  @Field(() => CacheLiveActivity, { description: 'What live queries did.' })
+  live: CacheLiveActivity;
 
   @Field(() => [CacheOperationActivity], { description: 'Operations by name, the most frequent first, at most 100.' })
   operations: readonly CacheOperationActivity[];

@@ -60,6 +60,12 @@ export class CacheProcess {
 
   @Field(() => Int, { description: 'Open subscriptions.' })
   subscriptions: number;
+
+  @Field(() => Int, { description: 'Live queries. Equal ones of a viewer are one.' })
+  liveQueries: number;
+
+  @Field(() => Int, { description: 'Clients of live queries.' })
+  liveClients: number;
 }
 
 @ObjectType({

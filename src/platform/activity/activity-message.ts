@@ -6,6 +6,7 @@ import type {
   AnsweredCounts,
   Gauges,
   HealthTotals,
+  LiveSample,
   MissSample,
   OperationSample,
   PolicySample,
@@ -35,6 +36,14 @@ export interface Work extends WorkSample {
   readonly operations: number;
   readonly answered: AnswerTotals;
   readonly redisReadsSaved: number;
+}
+
+export interface LiveActivity {
+  readonly sent: number;
+  readonly unchanged: number;
+  readonly failed: number;
+  readonly p50Ms: number;
+  readonly p95Ms: number;
 }
 
 export interface PolicyActivity {
@@ -95,6 +104,7 @@ export interface ActivityMessage {
   readonly process: string;
   readonly processes: readonly ProcessState[];
   readonly work: Work;
+  readonly live: LiveActivity;
   readonly operations: readonly OperationActivity[];
   readonly policies: readonly PolicyActivity[];
   readonly misses: readonly Miss[];
@@ -108,7 +118,7 @@ export interface ActivityMessage {
 /** Adds up what all processes counted. */
 export function countsOf(
   samples: readonly Sample[],
-): Pick<ActivityMessage, 'work' | 'operations' | 'policies' | 'misses'> {
+): Pick<ActivityMessage, 'work' | 'live' | 'operations' | 'policies' | 'misses'> {
   const operations = operationsOf(samples.flatMap((sample) => sample.operations));
   const answered = answeredTotals(operations.map((operation) => operation.answered));
   const count = operations.reduce((sum, operation) => sum + operation.count, 0);
@@ -128,6 +138,7 @@ export function countsOf(
       redisReads,
       redisReadsSaved: Math.max(0, count - redisReads),
     },
+    live: liveOf(samples.map(({ live }) => live)),
     operations: operations.slice(0, MAX_OPERATIONS),
     policies: policiesOf(samples.flatMap((sample) => sample.policies)),
     misses,
@@ -148,6 +159,19 @@ function operationsOf(samples: readonly OperationSample[]): OperationActivity[] 
     return { name, count, answered: totals, p50Ms: percentile(latencies, 0.5), p95Ms: percentile(latencies, 0.95) };
   });
   return operations.sort((a, b) => b.count - a.count);
+}
+
+function liveOf(samples: readonly LiveSample[]): LiveActivity {
+  const total = (read: (live: LiveSample) => number) => samples.reduce((sum, live) => sum + read(live), 0);
+  const all: Latencies = new Map();
+  for (const { delays } of samples) addLatencies(all, delays);
+  return {
+    sent: total(({ sent }) => sent),
+    unchanged: total(({ unchanged }) => unchanged),
+    failed: total(({ failed }) => failed),
+    p50Ms: percentile(all, 0.5),
+    p95Ms: percentile(all, 0.95),
+  };
 }
 
 function answeredTotals(counts: readonly AnsweredCounts[]): AnswerTotals {

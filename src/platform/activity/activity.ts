@@ -93,6 +93,10 @@ export class Activity {
           if (this.#counts !== undefined) this.#counts.rateLimited++;
         },
       },
+      liveRun: (run) => {
+        metrics.liveRun(run);
+        this.#counts?.liveRun(run);
+      },
       watchConnections: (open) => {
         metrics.watchConnections(open);
         this.#openConnections = open;
@@ -197,7 +201,8 @@ export class Activity {
     const { store, state } = this.#options.cache();
     const { ms, roundTrips, reads } = this.#countedFrom;
     const { outageReason, openBreakers } = store.inspection;
-    const { sqlStatements, sqlStatementsSaved, operations, policies, misses, rateLimited, rateLimitedCallers } = counts;
+    const { sqlStatements, sqlStatementsSaved, live, operations, policies, misses } = counts;
+    const { rateLimited, rateLimitedCallers } = counts;
     return {
       process: this.#process,
       atMs: Date.now(),
@@ -209,6 +214,7 @@ export class Activity {
         redisRoundTrips: roundTripsOf(store) - roundTrips,
         redisReads: store.connections === undefined ? 0 : state.storeReads - reads,
       },
+      live,
       operations,
       policies,
       misses,
@@ -224,6 +230,7 @@ export class Activity {
     const { cache, pools, maxLoads } = this.#options;
     const { near, loads } = cache().state;
     const { read, write } = pools();
+    const { subscriptions, live } = this.#openConnections();
     return {
       memoryEntries: near?.entries ?? 0,
       memoryBytes: near?.bytes ?? 0,
@@ -238,7 +245,9 @@ export class Activity {
       writesRunning: write.inUse,
       writesWaiting: write.waiting,
       maxWrites: write.size,
-      subscriptions: this.#openConnections().subscriptions,
+      subscriptions,
+      liveQueries: live.queries,
+      liveClients: live.clients,
     };
   }
 }

@@ -1,9 +1,16 @@
 /** What one process counts while somebody watches: since the last sample. Bounded by names of operations and policies. */
-import { canonical, type Outcome, type OutcomeKind, type OutcomeReason } from '../../engine/cache/index.js';
+import {
+  canonical,
+  type LiveRunEnded,
+  type Outcome,
+  type OutcomeKind,
+  type OutcomeReason,
+} from '../../engine/cache/index.js';
 import { cutText } from '../../std/cut-text.js';
 import { type AnsweredFrom, type AnsweredRequest, OperationNames } from '../request-metrics.js';
 import { addLatency, type Latencies } from './latencies.js';
 import {
+  type LiveSample,
   MAX_CALLERS,
   MAX_MISSES_PER_SAMPLE,
   MAX_POLICIES,
@@ -58,6 +65,8 @@ export class IntervalCounts {
   readonly #policies = new Map<string, PolicyCounts>();
   readonly #misses = new Ring<MissSample>(MAX_MISSES_PER_SAMPLE);
   readonly #limitedCallers = new Set<string>();
+  readonly #liveRuns: Record<LiveRunEnded['result'], number> = { sent: 0, unchanged: 0, failed: 0 };
+  readonly #liveDelays: Latencies = new Map();
   readonly #onMiss: (miss: MissSample) => void;
   sqlStatements = 0;
   sqlStatementsSaved = 0;
@@ -93,6 +102,15 @@ export class IntervalCounts {
     const miss = missOf(outcome, reason);
     this.#misses.put(miss);
     this.#onMiss(miss);
+  }
+
+  liveRun({ result, dueMs }: LiveRunEnded): void {
+    this.#liveRuns[result]++;
+    if (result === 'sent') addLatency(this.#liveDelays, dueMs);
+  }
+
+  get live(): LiveSample {
+    return { ...this.#liveRuns, delays: [...this.#liveDelays] };
   }
 
   get rateLimitedCallers(): number {

@@ -45,6 +45,16 @@ export interface WorkSample {
   readonly redisReads: number;
 }
 
+/** The runs of live queries. */
+export interface LiveSample {
+  /** Runs whose answer was sent, because it differs from the one before. */
+  readonly sent: number;
+  readonly unchanged: number;
+  readonly failed: number;
+  /** From when a query was due until its answer was sent: counts by bucket, see latencies.ts. */
+  readonly delays: readonly (readonly [bucket: number, count: number])[];
+}
+
 /** As the process is now. */
 export interface Gauges {
   readonly memoryEntries: number;
@@ -61,6 +71,8 @@ export interface Gauges {
   readonly writesWaiting: number;
   readonly maxWrites: number;
   readonly subscriptions: number;
+  readonly liveQueries: number;
+  readonly liveClients: number;
 }
 
 /** Since the process started. */
@@ -105,6 +117,7 @@ export interface Sample {
   readonly intervalMs: number;
   readonly gauges: Gauges;
   readonly work: WorkSample;
+  readonly live: LiveSample;
   readonly operations: readonly OperationSample[];
   readonly policies: readonly PolicySample[];
   readonly misses: readonly MissSample[];
@@ -113,7 +126,7 @@ export interface Sample {
 }
 
 /** The format of samples: processes of another build may run beside this one. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 export function sampleText(sample: Sample): string {
   return JSON.stringify({ format: FORMAT, sample });

@@ -8,11 +8,13 @@ export const ACTIVITY = `subscription ConsoleActivity {
     processes {
       id host pid version startedAt memoryEntries memoryBytes memoryMaxBytes heapBytes loadsRunning loadsWaiting maxLoads
       readsRunning readsWaiting maxReads writesRunning writesWaiting maxWrites subscriptions
+      liveQueries liveClients
     }
     work {
       operations sqlStatements sqlStatementsSaved redisRoundTrips redisReads redisReadsSaved
       answered { kept memory redis postgres bypassed }
     }
+    live { sent unchanged failed p50Ms p95Ms }
     operations { name count p50Ms p95Ms answered { kept memory redis postgres bypassed } }
     policies {
       name nearHits hits stale joined misses bypasses errors missMs servedBytes

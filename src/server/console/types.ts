@@ -28,6 +28,8 @@ export interface ProcessInfo {
   readonly writesWaiting: number;
   readonly maxWrites: number;
   readonly subscriptions: number;
+  readonly liveQueries: number;
+  readonly liveClients: number;
 }
 
 export interface OperationActivity {
@@ -46,6 +48,14 @@ export interface Work {
   readonly redisRoundTrips: number;
   readonly redisReads: number;
   readonly redisReadsSaved: number;
+}
+
+export interface LiveActivity {
+  readonly sent: number;
+  readonly unchanged: number;
+  readonly failed: number;
+  readonly p50Ms: number;
+  readonly p95Ms: number;
 }
 
 export interface OutcomeCounts {
@@ -132,6 +142,7 @@ export interface ActivityMessage {
   readonly process: string;
   readonly processes: readonly ProcessInfo[];
   readonly work: Work;
+  readonly live: LiveActivity;
   readonly operations: readonly OperationActivity[];
   readonly policies: readonly PolicyActivity[];
   readonly misses: readonly Miss[];

@@ -169,7 +169,9 @@ function Pools({ processes }: Readonly<{ processes: readonly ProcessInfo[] }>) {
         {processes.map((one) => (
           <li key={one.id}>
             <span class="label">pid {one.pid}</span>
-            <span class="value">{plural(one.subscriptions, 'subscription')}</span>
+            <span class="value">
+              {plural(one.subscriptions, 'subscription')} · {plural(one.liveQueries, 'live query', 'live queries')}
+            </span>
             <Pool label="loads" running={one.loadsRunning} waiting={one.loadsWaiting} max={one.maxLoads} />
             <Pool label="reads" running={one.readsRunning} waiting={one.readsWaiting} max={one.maxReads} />
             <Pool label="writes" running={one.writesRunning} waiting={one.writesWaiting} max={one.maxWrites} />

@@ -5,7 +5,15 @@ import { StackedChart } from '../chart.js';
 import { ago, bytes, duration, NONE, number, percent, plural } from '../format.js';
 import { ANSWERS, Badge, Columns, Empty, Figure, Meter, Panel, Shares } from '../parts.js';
 import { useActivity } from '../session.js';
-import type { ActivityMessage, AnswerCounts, Group, OperationActivity, ProcessInfo, Relay } from '../types.js';
+import type {
+  ActivityMessage,
+  AnswerCounts,
+  Group,
+  LiveActivity,
+  OperationActivity,
+  ProcessInfo,
+  Relay,
+} from '../types.js';
 
 /** The length of a lease: see the engine. */
 const LEASE_MS = 2000;
@@ -21,6 +29,7 @@ export function NowView() {
       <Figures messages={activity.messages.slice(-FIGURES_OF)} />
       <Charts activity={activity} />
       <Operations activity={activity} />
+      <LiveQueries messages={activity.messages.slice(-FIGURES_OF)} />
       <div class="columns">
         <Leases groups={latest.groups} relay={latest.relay} />
         <Processes processes={latest.processes} serving={latest.process} />
@@ -134,6 +143,48 @@ function Operations({ activity }: Readonly<{ activity: Activity }>) {
           </table>
         </div>
       )}
+    </Panel>
+  );
+}
+
+/** Delays are those of the worst of the last seconds. */
+function LiveQueries({ messages }: Readonly<{ messages: readonly ActivityMessage[] }>) {
+  const processes = messages.at(-1)?.processes ?? [];
+  const open = (of: (process: ProcessInfo) => number) => processes.reduce((sum, process) => sum + of(process), 0);
+  const seconds = messages.reduce((sum, { intervalMs }) => sum + intervalMs / 1000, 0);
+  const rate = (of: (live: LiveActivity) => number) =>
+    `${number(messages.reduce((sum, { live }) => sum + of(live), 0) / seconds)}/s`;
+  const changed = messages.some(({ live }) => live.sent > 0);
+  const worst = (of: (live: LiveActivity) => number) => Math.max(...messages.map(({ live }) => of(live)));
+  return (
+    <Panel title="Live queries" aside={`last ${Math.round(seconds)} s`}>
+      <dl class="pairs">
+        <dt>Open</dt>
+        <dd>
+          {plural(
+            open(({ liveQueries }) => liveQueries),
+            'query',
+            'queries',
+          )}{' '}
+          of{' '}
+          {plural(
+            open(({ liveClients }) => liveClients),
+            'client',
+          )}
+        </dd>
+        <dt>Answers sent</dt>
+        <dd>{rate(({ sent }) => sent)}</dd>
+        <dt>Runs without a change</dt>
+        <dd>{rate(({ unchanged }) => unchanged)}</dd>
+        <dt>Failed runs</dt>
+        <dd>{rate(({ failed }) => failed)}</dd>
+        <dt>From the change to its answer</dt>
+        <dd>
+          {changed
+            ? `p50 ${duration(worst(({ p50Ms }) => p50Ms))}, p95 ${duration(worst(({ p95Ms }) => p95Ms))}`
+            : NONE}
+        </dd>
+      </dl>
     </Panel>
   );
 }

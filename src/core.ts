@@ -261,6 +261,7 @@ function coreListeners({
 }): CacheEvents {
   return {
     roundTrip: (trip) => Tracer.roundTrip(trip),
+    writeStep: (step) => Tracer.writeStep(step),
     outcome: (outcome) => {
       Tracer.outcome(outcome);
       statistics.note(outcome);

@@ -9,7 +9,7 @@ import type { FenceEvents, RelayEvents } from '../postgres/index.js';
 import { showDurations } from './histograms.js';
 import { PolicyCounts } from './policy-counts.js';
 
-type CacheMetrics = Required<Omit<CacheEvents, 'fenceSeen' | 'roundTrip'>> &
+type CacheMetrics = Required<Omit<CacheEvents, 'fenceSeen' | 'roundTrip' | 'writeStep'>> &
   Required<Omit<RelayEvents, 'moved'>> &
   Required<FenceEvents>;
 

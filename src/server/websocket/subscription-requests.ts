@@ -25,6 +25,7 @@ import { callerOf, type RateLimits } from '../rate-limit/rate-limit.js';
 import { CLOSE, type Ending } from './close-codes.js';
 import { type ConnectionSlot, Counts } from './connection-slots.js';
 import { openEvents } from './event-stream.js';
+import { type SubscriptionSpan, subscriptionSpans } from './subscription-spans.js';
 
 /** Maximum number of variable errors in one answer, as in graphql-js. */
 const MAX_FAULTS = 50;
@@ -39,6 +40,8 @@ export interface Client {
   readonly signal: AbortSignal;
   readonly end: (why: Ending) => void;
   identity?: Identity;
+  /** The payload of its `connection_init`. */
+  params?: Readonly<Record<string, unknown>> | undefined;
   /** Number of its subscriptions. */
   subscriptions: number;
 }
@@ -65,6 +68,14 @@ interface RunningContext extends SubscriptionContext {
   /** In points, of each event. */
   readonly cost: number;
   readonly release: () => void;
+  /** Absent: nothing records spans. */
+  readonly span: SubscriptionSpan | undefined;
+}
+
+/** A subscription that is being accepted. */
+interface Acceptance {
+  readonly release: () => void;
+  readonly span: SubscriptionSpan | undefined;
 }
 
 export class SubscriptionRequests {
@@ -72,6 +83,7 @@ export class SubscriptionRequests {
   readonly #limits: SubscriptionLimits;
   readonly #costOf: CostOf;
   readonly #turns: Turns;
+  readonly #spans = subscriptionSpans();
   /** Number of subscriptions by viewer. */
   readonly #counts = new Counts();
 
@@ -91,27 +103,35 @@ export class SubscriptionRequests {
   async accept(client: Client, payload: SubscribePayload): Promise<ExecutionArgs | readonly GraphQLError[]> {
     // Before the first await, so that in a burst exactly the excess is refused.
     const release = this.#take(client);
-    try {
+    const span = this.#spans?.start(client.params);
+    const checked = async () => {
       // As over HTTP: also for requests that never become an operation.
       await this.#options.rateLimits?.checkAddress(client.address);
       if (release instanceof GraphQLError) throw release;
-      const args = await this.#checked(client, payload, release);
+      return this.#checked(client, payload, { release, span });
+    };
+    try {
+      const args = await (span === undefined ? checked() : span.run(checked));
       if ('schema' in args) return args;
-      release();
+      if (typeof release === 'function') release();
+      span?.accepted(args);
       return args;
     } catch (error) {
       if (typeof release === 'function') release();
+      span?.accepted([error]);
       throw error;
     }
   }
 
   /** Runs an accepted subscription. */
   run(args: ExecutionArgs): ReturnType<typeof openEvents> {
-    const { release, viewerId, cost, untilAvailable } = args.contextValue as RunningContext;
+    const { release, viewerId, cost, span, untilAvailable } = args.contextValue as RunningContext;
     return openEvents(args, {
       pay: () => this.#pay(viewerId, cost),
       inTurn: (work) => this.#turns.run(viewerId, cost, work),
       retrying: untilAvailable,
+      executing: (work) => (span === undefined ? work() : span.event(work)),
+      onOpened: (errors) => span?.accepted(errors),
       onEnd: release,
     });
   }
@@ -141,7 +161,7 @@ export class SubscriptionRequests {
   async #checked(
     client: Client,
     { query, operationName, variables }: SubscribePayload,
-    release: () => void,
+    acceptance: Acceptance,
   ): Promise<ExecutionArgs | readonly GraphQLError[]> {
     const { schema, documents, listed, rateLimits, production } = this.#options;
     listed?.textOf({ documentId: undefined, query });
@@ -155,6 +175,7 @@ export class SubscriptionRequests {
       const message = `WebSockets are for subscriptions only: send this ${operation.operation} over HTTP.`;
       throw refusal('BAD_REQUEST', message);
     }
+    acceptance.span?.operation({ document, operation }, caller);
     const asked = { document, operation, variables: variables ?? undefined };
     const cost = await this.#costOf(asked, (work) => documents.timed(sender, work, { wait: true }));
     assertCostLimit(cost);
@@ -171,7 +192,7 @@ export class SubscriptionRequests {
       document,
       operationName: operationName || null,
       variableValues: variables ?? null,
-      contextValue: this.#contextOf(client, cost, release),
+      contextValue: this.#contextOf(client, cost, acceptance),
     };
   }
 
@@ -189,7 +210,7 @@ export class SubscriptionRequests {
     }
   }
 
-  #contextOf({ signal, identity, end }: Client, cost: number, release: () => void): RunningContext {
+  #contextOf({ signal, identity, end }: Client, cost: number, acceptance: Acceptance): RunningContext {
     const { cache, db } = this.#options;
     const { userId: viewerId, scopes } = identity as Identity; // a connection without an identity cannot subscribe
     const tracer = new Tracer(false);
@@ -205,7 +226,7 @@ export class SubscriptionRequests {
       signal,
       loaders: loadsOf(false),
       markUncacheable: () => ({ scopes, rateLimit: undefined }), // events are not cached
-      release,
+      ...acceptance,
       // Events of one subscription are executed one after the other, so none changes the loaders of another.
       renew({ direct }) {
         renewedDirect = direct;

@@ -276,6 +276,7 @@ async function authenticate(
   { connectionParams, extra }: Connection,
   { verifyToken, log }: SubscriptionOptions,
 ): Promise<boolean> {
+  extra.params = connectionParams;
   const token = tokenIn(connectionParams);
   if (token === undefined) return refused(extra, CLOSE.unauthorized);
   try {

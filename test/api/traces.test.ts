@@ -75,7 +75,8 @@ describe('with an SDK', () => {
     collector = await startCollector();
     const url = `${collector.endpoint}/v1/traces`;
     const resource = { 'service.name': 'tasks-api' };
-    telemetry = await startTelemetry({ url, protocol: 'http/json', headers: {}, resource }, createLog('silent'));
+    const config = { tracesUrl: url, metrics: undefined, protocol: 'http/json', headers: {}, resource } as const;
+    telemetry = await startTelemetry(config, createLog('silent'));
     await start();
   });
   afterAll(async () => {

@@ -24,6 +24,7 @@ import { Tracer } from './engine/graphql/index.js';
 import {
   Coverage,
   cacheDatabase,
+  estimatedOutboxSize,
   leave,
   type MainDatabase,
   openDatabase,
@@ -141,7 +142,8 @@ export function createCore(options: CoreOptions) {
   const db = openCoreDatabase(options, coverage, () => activity.statement());
   const background = new BackgroundConnection(options.databaseUrl);
   const pools = () => withQueue(db.pools, cached.transactor.state.waiting);
-  const metrics = createMetrics({ cache: () => cached.cache, pools, errorCodes: ERROR_CODES });
+  const outbox = () => estimatedOutboxSize(background.sql);
+  const metrics = createMetrics({ cache: () => cached.cache, pools, outbox, errorCodes: ERROR_CODES });
   const statistics = new Statistics({ store, clock: systemClock });
   const activity: Activity = new Activity({
     version,

@@ -154,7 +154,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const limits = options.subscriptionLimits;
   const subscribing = { ...options, mask, documents, listed, maxResponseBytes, connections, limits };
   options.metrics.watchConnections(serveSubscriptions(app, ENDPOINT, subscribing));
-  addServiceRoutes(app, ENDPOINT, options);
+  addServiceRoutes(app, ENDPOINT, { ...options, encodingFor });
   return app;
 }
 

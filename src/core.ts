@@ -24,6 +24,7 @@ import { Tracer } from './engine/graphql/index.js';
 import {
   Coverage,
   cacheDatabase,
+  estimatedOutboxSize,
   leave,
   type MainDatabase,
   openDatabase,
@@ -32,7 +33,6 @@ import {
   postgresOutbox,
   type Relay,
   requireTriggers,
-  type SlowStatements,
 } from './engine/postgres/index.js';
 import {
   databaseIn,
@@ -48,7 +48,7 @@ import { ConfigError } from './platform/config-error.js';
 import { version } from './platform/config-words.js';
 import type { Log } from './platform/log.js';
 import { createMetrics } from './platform/metrics.js';
-import { slowLog } from './platform/slow-log.js';
+import { slowStatements } from './platform/slow-log.js';
 import { shared } from './std/shared.js';
 import { SECOND } from './std/time.js';
 
@@ -127,8 +127,6 @@ export interface CoreOptions extends Pick<CacheOptions, 'fencePolicy' | 'maxLoad
   readonly pools?: PoolSizes;
 }
 
-/** In characters. */
-const MAX_LOGGED_SQL = 4000;
 const STATISTICS_EVERY_MS = 10 * SECOND;
 /** Time limit of `select 1` in the readiness check. */
 const READINESS_MS = 2 * SECOND;
@@ -141,7 +139,8 @@ export function createCore(options: CoreOptions) {
   const db = openCoreDatabase(options, coverage, () => activity.statement());
   const background = new BackgroundConnection(options.databaseUrl);
   const pools = () => withQueue(db.pools, cached.transactor.state.waiting);
-  const metrics = createMetrics({ cache: () => cached.cache, pools, errorCodes: ERROR_CODES });
+  const outbox = () => estimatedOutboxSize(background.sql);
+  const metrics = createMetrics({ cache: () => cached.cache, pools, outbox, errorCodes: ERROR_CODES });
   const statistics = new Statistics({ store, clock: systemClock });
   const activity: Activity = new Activity({
     version,
@@ -212,16 +211,6 @@ function openCoreDatabase(
   });
 }
 
-/** Values of a statement are not part of its text. */
-function slowStatements(fromMs: number, log: Log): SlowStatements {
-  const logSlow = slowLog(log, 'slow statement');
-  const report: SlowStatements['report'] = ({ text, ms }) => {
-    const statement = text.length > MAX_LOGGED_SQL ? `${text.slice(0, MAX_LOGGED_SQL)}…` : text;
-    logSlow({ statement, ms: Math.round(ms) });
-  };
-  return { fromMs, report };
-}
-
 /** The address leads to another database; open connections may still lead to the previous one. */
 function reconnect(db: MainDatabase, background: BackgroundConnection): void {
   db.reconnect();
@@ -261,6 +250,7 @@ function coreListeners({
 }): CacheEvents {
   return {
     roundTrip: (trip) => Tracer.roundTrip(trip),
+    writeStep: (step) => Tracer.writeStep(step),
     outcome: (outcome) => {
       Tracer.outcome(outcome);
       statistics.note(outcome);

@@ -153,7 +153,8 @@ interface Serving extends Urls {
 
 /** Serves in this process. */
 async function serve({ config, services, log, shutdown, persistedDocuments }: Servable): Promise<Serving> {
-  if (config.telemetry !== undefined) shutdown.add(await startTelemetry(config.telemetry, log));
+  const telemetry = config.telemetry && (await startTelemetry(config.telemetry, log));
+  if (telemetry !== undefined) shutdown.add(telemetry);
   const tokens = tokenOptions(config, services, log);
   // The fault of one request must not end all others. No rejection is known to be left unhandled; if there is one, it
   // is logged.
@@ -176,6 +177,7 @@ async function serve({ config, services, log, shutdown, persistedDocuments }: Se
     metrics: { ...app.metrics, ...(link && { text: link.metricsText }) },
   });
   link?.readSamplesBy(app.metrics.samples);
+  telemetry?.sendMetrics(app.metrics.samples);
   shutdown.add({
     drain: () => app.drain(),
     async stop() {

@@ -1,7 +1,8 @@
 /** Counting for watchers: what is counted is right, and everything has a bound. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Cache, MemoryStore, type Outcome, type Tag } from '../src/engine/cache/index.js';
-import { countsOf } from '../src/platform/activity/activity-message.js';
+import { Activity } from '../src/platform/activity/activity.js';
+import { type ActivityMessage, countsOf } from '../src/platform/activity/activity-message.js';
 import { IntervalCounts } from '../src/platform/activity/interval-counts.js';
 import { InvalidationFeed } from '../src/platform/activity/invalidation-feed.js';
 import { addLatency, type Latencies, percentile } from '../src/platform/activity/latencies.js';
@@ -92,6 +93,31 @@ describe('what one process counts in an interval', () => {
     expect(told.length).toBeLessThanOrEqual(200); // more in one second are only counted
   });
 });
+
+test.each([50, 299, 301, 900])(
+  'who begins to watch %i ms after a second began is shown this process in the first message',
+  async (ms) => {
+    vi.useFakeTimers({ now: 1_000_000 + ms });
+    const pool = { size: 1, inUse: 0, waiting: 0 };
+    const cache = new Cache({ store: new MemoryStore() });
+    const activity = new Activity({
+      version: '0',
+      cache: () => cache,
+      pools: () => ({ read: pool, write: pool }),
+      maxLoads: 1,
+      sql: () => (() => Promise.reject(new Error('no Postgres'))) as never,
+    });
+    const messages: ActivityMessage[] = [];
+    activity.watch((message) => messages.push(message));
+    await vi.advanceTimersByTimeAsync(2500);
+    activity.close();
+    vi.useRealTimers();
+    expect(messages.length).toBeGreaterThanOrEqual(1);
+    expect(messages.map(({ processes }) => processes.map(({ id }) => id))).toEqual(
+      messages.map(() => [activity.processId]),
+    );
+  },
+);
 
 test('the counts of several processes add up', () => {
   const sampleOf = (id: string): Sample => {

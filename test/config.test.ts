@@ -526,13 +526,14 @@ test('previous secrets are accepted beside one, and long enough', () => {
   expect(faults({ JWKS_URL: 'https://x.example/keys', JWT_PREVIOUS_SECRETS: one })).toContain('expected only one');
 });
 
-describe('traces', () => {
+describe('traces and metrics', () => {
   const telemetryOf = (env: Record<string, string>) => readConfig(env).telemetry;
   const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318/' };
 
   test('are sent to the path of the endpoint, as tasks-api', () => {
     expect(telemetryOf(endpoint)).toEqual({
-      url: 'http://collector:4318/v1/traces',
+      tracesUrl: 'http://collector:4318/v1/traces',
+      metrics: { url: 'http://collector:4318/v1/metrics', everyMs: 60_000 },
       protocol: 'http/protobuf',
       headers: {},
       resource: { 'service.name': 'tasks-api' },
@@ -542,28 +543,43 @@ describe('traces', () => {
   test('take URL, headers and attributes from their variables', () => {
     const env = {
       OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'https://vendor.example/otlp',
+      OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: 'https://vendor.example/m',
+      OTEL_METRIC_EXPORT_INTERVAL: '15000',
       OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
       OTEL_EXPORTER_OTLP_HEADERS: 'api-key=a%20b=c, x-team=ops',
       OTEL_RESOURCE_ATTRIBUTES: 'service.name=ignored,deployment.environment.name=staging',
       OTEL_SERVICE_NAME: 'board',
     };
     expect(telemetryOf({ ...endpoint, ...env })).toEqual({
-      url: 'https://vendor.example/otlp',
+      tracesUrl: 'https://vendor.example/otlp',
+      metrics: { url: 'https://vendor.example/m', everyMs: 15_000 },
       protocol: 'http/json',
       headers: { 'api-key': 'a b=c', 'x-team': 'ops' },
       resource: { 'service.name': 'board', 'deployment.environment.name': 'staging' },
     });
   });
 
-  test('are on by the name of their exporter alone, and off by two variables', () => {
-    expect(telemetryOf({ OTEL_TRACES_EXPORTER: 'otlp' })?.url).toBe('http://localhost:4318/v1/traces');
-    expect(telemetryOf({ ...endpoint, OTEL_TRACES_EXPORTER: 'none' })).toBeUndefined();
+  test('are on by the name of their exporter alone, each for itself', () => {
+    const tracesUrl = 'http://localhost:4318/v1/traces';
+    expect(telemetryOf({ OTEL_TRACES_EXPORTER: 'otlp' })).toMatchObject({ tracesUrl, metrics: undefined });
+    const metrics = { url: 'http://localhost:4318/v1/metrics' };
+    expect(telemetryOf({ OTEL_METRICS_EXPORTER: 'otlp' })).toMatchObject({ tracesUrl: undefined, metrics });
+    const url = { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: 'http://collector/m' };
+    expect(telemetryOf(url)).toMatchObject({ tracesUrl: undefined, metrics: { url: 'http://collector/m' } });
+  });
+
+  test('are off by a variable of each, and by one for both', () => {
+    expect(telemetryOf({ ...endpoint, OTEL_TRACES_EXPORTER: 'none' })?.tracesUrl).toBeUndefined();
+    expect(telemetryOf({ ...endpoint, OTEL_METRICS_EXPORTER: 'none' })?.metrics).toBeUndefined();
+    expect(telemetryOf({ ...endpoint, OTEL_METRICS_EXPORTER: 'none' })?.tracesUrl).toBeDefined();
+    const neither = { OTEL_TRACES_EXPORTER: 'none', OTEL_METRICS_EXPORTER: 'none' };
+    expect(telemetryOf({ ...endpoint, ...neither })).toBeUndefined();
     expect(telemetryOf({ ...endpoint, OTEL_SDK_DISABLED: 'true' })).toBeUndefined();
   });
 
   test.each<[string, Record<string, string>]>([
     ['OTEL_SDK_DISABLED', { ...endpoint, OTEL_SDK_DISABLED: 'true', OTEL_TRACES_EXPORTER: 'console' }],
-    ['OTEL_TRACES_EXPORTER', { ...endpoint, OTEL_TRACES_EXPORTER: 'none' }],
+    ['their exporters', { ...endpoint, OTEL_TRACES_EXPORTER: 'none', OTEL_METRICS_EXPORTER: 'none' }],
     ['no endpoint', {}],
   ])('that are off by %s leave what a platform sets for other programs unchecked', (_, off) => {
     const others = {
@@ -581,6 +597,8 @@ describe('traces', () => {
     ['OTEL_EXPORTER_OTLP_PROTOCOL', 'grpc', 'expected http/protobuf or http/json'],
     ['OTEL_EXPORTER_OTLP_HEADERS', 'secret', 'expected name=value,name=value,…'],
     ['OTEL_TRACES_EXPORTER', 'zipkin', 'expected otlp or none'],
+    ['OTEL_METRICS_EXPORTER', 'prometheus', 'expected otlp or none'],
+    ['OTEL_METRIC_EXPORT_INTERVAL', '1', 'expected milliseconds, at least 100'],
     ['OTEL_TRACES_SAMPLER', 'some', 'expected one of always_on, always_off'],
     ['OTEL_TRACES_SAMPLER_ARG', '2', 'expected a share, 0 to 1'],
     ['OTEL_SDK_DISABLED', 'yes', 'expected true or false'],

@@ -1,5 +1,5 @@
 /** The metrics of server and engine are named as Prometheus wants it, and each has its samples from the start. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { type Cache, Durations } from '../src/engine/cache/index.js';
 import { ERROR_CODES } from '../src/graphql/errors.js';
 import { idleMetrics, ownFamilies } from './support/metrics.js';
@@ -101,6 +101,35 @@ test('names that an application makes up get samples up to a bound, and are coun
   for (const family of ['cache_calls_total', 'cache_load_duration_seconds', 'cache_violations_total']) {
     expect([family, namesOf(family).size <= 1001, namesOf(family).has('(other)')]).toEqual([family, true, true]);
   }
+});
+
+describe('the size of the outbox', () => {
+  const shown = async (own: ReturnType<typeof idleMetrics>) =>
+    ownFamilies(await own.text())
+      .filter(({ name }) => name.startsWith('cache_outbox_'))
+      .flatMap(({ samples }) => [...samples]);
+
+  test('is measured once, however often and by however many it is read in half a minute', async () => {
+    const outbox = vi.fn(async () => ({ rows: 7, bytes: 8192 }));
+    const own = idleMetrics({ outbox });
+    for (let time = 0; time < 3; time++) {
+      const both = await Promise.all([shown(own), own.samples()]);
+      expect(both[0]).toEqual([
+        ['cache_outbox_rows', 7],
+        ['cache_outbox_bytes', 8192],
+      ]);
+    }
+    expect(outbox).toHaveBeenCalledTimes(1);
+  });
+
+  test.each([
+    ['fails', () => Promise.reject(new Error('no Postgres'))],
+    ['does not answer', () => new Promise<never>(() => {})],
+  ])('has no sample while Postgres %s, and keeps no other metric waiting', async (_, outbox) => {
+    const own = idleMetrics({ outbox });
+    expect(await shown(own)).toEqual([]);
+    expect(await own.text()).toContain('cache_near_bytes');
+  });
 });
 
 test.skipIf(promtoolPath === undefined)(`promtool finds nothing wrong with them${needsPromtool}`, () => {

@@ -1,7 +1,7 @@
 /** A process ends in bounded time, in reverse order of its start, however many signals arrive. */
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Interrupted, Shutdown } from '../src/platform/shutdown.js';
+import { CUT_MS, Interrupted, Shutdown } from '../src/platform/shutdown.js';
 
 const silent = pino({ level: 'silent' });
 const done: string[] = [];
@@ -60,13 +60,28 @@ test('what does not end in time is cut off; what hangs even then is left', async
     },
   });
   const ended = shutdown.end();
-  await vi.advanceTimersByTimeAsync(500);
-  expect(done).toEqual(['cut']);
-  await vi.advanceTimersByTimeAsync(500);
+  await vi.advanceTimersByTimeAsync(499);
+  expect(done).toEqual([]);
+  await vi.advanceTimersByTimeAsync(10); // the next one has no time of its own
   expect(done).toEqual(['cut', 'in vain']);
-  await vi.advanceTimersByTimeAsync(3000);
+  await vi.advanceTimersByTimeAsync(CUT_MS);
   expect(done).toEqual(['cut', 'in vain', 'store']);
   expect(await ended).toBe(false);
+});
+
+test('all steps together have the time limit, but for those with a time of their own', async () => {
+  const shutdown = shutdownOf(0, 500);
+  shutdown.add({ ...named('telemetry', 2900), ownMs: 3000 });
+  shutdown.add({ ...named('slow', 400), cut: () => void done.push('cut slow') });
+  shutdown.add({ ...named('app', 300), cut: () => void done.push('cut app') });
+  const ended = shutdown.end();
+  await vi.advanceTimersByTimeAsync(699);
+  expect(done).toEqual(['app', 'cut slow']);
+  await vi.advanceTimersByTimeAsync(10);
+  expect(done).toEqual(['app', 'cut slow', 'slow']);
+  await vi.advanceTimersByTimeAsync(2900);
+  expect(done).toEqual(['app', 'cut slow', 'slow', 'telemetry']);
+  expect(await ended).toBe(true);
 });
 
 test('what fails to stop does not keep the others', async () => {

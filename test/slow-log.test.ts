@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { Clock } from '../src/engine/cache/index.js';
 import { withRequestLog } from '../src/platform/access-log.js';
 import type { AnsweredRequest, RequestMetrics } from '../src/platform/request-metrics.js';
-import { slowLog } from '../src/platform/slow-log.js';
+import { slowLog, slowStatements } from '../src/platform/slow-log.js';
 import { readableLog } from './support/log.js';
 
 const NONE: RequestMetrics = { answered: () => {}, error: () => {}, rateLimited: () => {} };
@@ -62,4 +62,15 @@ test('the name of an operation is cut to 64 characters in a line, since clients 
   for (const operation of names) for (const ms of [1, 100]) answered({ ...REQUEST, operation, ms });
   const [whole, cut] = ['a'.repeat(64), `${'a'.repeat(63)}…`];
   expect(lines.map(({ operation }) => operation)).toEqual([whole, whole, cut, cut]);
+});
+
+test('a slow statement is logged with at most 4000 characters of its text', () => {
+  const { log, lines } = readableLog();
+  const { report } = slowStatements(100, log);
+  report({ text: 'x'.repeat(4000), ms: 100.4 });
+  report({ text: 'x'.repeat(4001), ms: 200 });
+  expect(lines).toMatchObject([
+    { statement: 'x'.repeat(4000), ms: 100 },
+    { statement: `${'x'.repeat(3999)}…`, ms: 200 },
+  ]);
 });

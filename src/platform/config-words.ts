@@ -31,9 +31,14 @@ export function configInWords(config: Config): Readonly<Record<string, string>> 
     console: config.console ? 'on' : 'off',
     persistedDocuments: documents === undefined ? 'off' : documents.mode,
     logged: loggedOf(config),
-    traces: config.telemetry === undefined ? 'off' : `to ${new URL(config.telemetry.url).host}`,
+    traces: sentTo(config.telemetry?.tracesUrl),
+    sentMetrics: sentTo(config.telemetry?.metrics?.url),
     shutdown: `${config.shutdown.delayMs} ms of delay, then at most ${config.shutdown.timeoutMs} ms`,
   };
+}
+
+function sentTo(url: string | undefined): string {
+  return url === undefined ? 'off' : `to ${new URL(url).host}`;
 }
 
 /** Port 0 is any free one. */

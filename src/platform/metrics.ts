@@ -5,10 +5,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Cache, CacheEvents, LiveRunEnded, LiveState } from '../engine/cache/index.js';
 import { cacheMetrics } from '../engine/metrics/index.js';
-import type { FenceEvents, PoolState, RelayEvents } from '../engine/postgres/index.js';
+import type { FenceEvents, OutboxSize, PoolState, RelayEvents } from '../engine/postgres/index.js';
 import { shared } from '../std/shared.js';
 import { SECOND } from '../std/time.js';
 import { version } from './config-words.js';
+import { outboxGauges } from './outbox-metrics.js';
 import { buildInfo, type RequestMetrics, requestMetrics } from './request-metrics.js';
 import type { Samples } from './worker-messages.js';
 
@@ -32,6 +33,8 @@ export interface MetricsOptions {
   readonly cache: () => Cache;
   /** Called when the metrics are read. */
   readonly pools: () => Readonly<Record<'read' | 'write', PoolState>>;
+  /** Called when the metrics are read, but seldom. */
+  readonly outbox: () => Promise<OutboxSize>;
   /** Of all errors that clients are sent. */
   readonly errorCodes: Iterable<string>;
 }
@@ -51,12 +54,13 @@ export interface Metrics {
   samples(): Promise<Samples>;
 }
 
-export function createMetrics({ cache, pools, errorCodes }: MetricsOptions): Metrics {
+export function createMetrics({ cache, pools, outbox, errorCodes }: MetricsOptions): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   showWorstProcess(registry);
   buildInfo(registry, version);
   poolGauges(registry, pools);
+  outboxGauges(registry, outbox);
   let open = () => NOTHING_OPEN;
   connectionGauges(registry, () => open());
   const unlisted = new Counter({

@@ -5,7 +5,7 @@ import type { Log } from './log.js';
 export interface ShutdownLimits {
   /** Time in which requests are still accepted while load balancers learn that the server is stopping, ms. */
   readonly delayMs: number;
-  /** Time for requests that are under way, ms. */
+  /** Time for requests that are under way, and for all that is stopped after them, ms. */
   readonly timeoutMs: number;
 }
 
@@ -14,8 +14,10 @@ export interface Running {
   /** Called `delayMs` before anything is stopped. */
   readonly drain?: () => void;
   readonly stop: () => Promise<void>;
-  /** Called when `stop` has taken `timeoutMs`. Ends what it waits for. */
+  /** Called when `timeoutMs` has passed. Ends what `stop` waits for. */
   readonly cut?: () => void;
+  /** How long `stop` may take in any case, ms, however much of `timeoutMs` is left. Default: 0. */
+  readonly ownMs?: number;
 }
 
 /** Ends a start during which a signal has arrived. */
@@ -60,22 +62,26 @@ export class Shutdown {
     this.#begun = true;
     const draining = this.#running.filter(({ drain }) => drain !== undefined);
     if (draining.length === 0) return;
-    for (const { drain } of draining) drain?.();
+    for (const one of draining) one.drain?.();
     const { delayMs } = this.#limits;
     this.#log.info({ delayMs }, 'stopping: /readyz says so, and requests are accepted until the delay has passed');
     await systemClock.sleep(delayMs);
   }
 
   async #stopAll(): Promise<void> {
-    for (let one = this.#running.pop(); one !== undefined; one = this.#running.pop()) await this.#stop(one);
+    const untilMs = performance.now() + this.#limits.timeoutMs;
+    for (let one = this.#running.pop(); one !== undefined; one = this.#running.pop()) await this.#stop(one, untilMs);
   }
 
-  async #stop({ stop, cut }: Running): Promise<void> {
-    const { timeoutMs } = this.#limits;
-    const ended = stop().catch((error) => this.#log.error({ err: error }, 'stopping failed'));
-    if (await within(ended, timeoutMs)) return;
-    this.#log.warn({ timeoutMs }, 'requests that have not ended in time are cut off');
-    cut?.();
+  async #stop(one: Running, untilMs: number): Promise<void> {
+    const { ownMs = 0 } = one;
+    const ended = one.stop().catch((error) => this.#log.error({ err: error }, 'stopping failed'));
+    if (await within(ended, Math.max(ownMs, untilMs - performance.now()))) return;
+    if (one.cut !== undefined) {
+      const { timeoutMs } = this.#limits;
+      this.#log.warn({ timeoutMs }, 'requests that have not ended in time are cut off');
+      one.cut();
+    }
     if (await within(ended, CUT_MS)) return;
     this.#log.error('something does not stop: the process exits without it');
     this.#clean = false;

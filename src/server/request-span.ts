@@ -23,12 +23,17 @@ const TRACER = 'tasks-api';
 const SERVER_ERROR = 500;
 const MAX_DOCUMENT_CHARS = 4096;
 
-/** Undefined without an SDK: then requests have no span. */
-export function requestSpans(route: string): RequestSpans | undefined {
+/** Undefined without an SDK. */
+export function serverTracer(): Tracer | undefined {
   const provider = trace.getTracerProvider();
   // Where no SDK is registered, the API's own provider has nothing to delegate to.
   const isOwn = provider instanceof ProxyTracerProvider;
-  const tracer = isOwn ? provider.getDelegateTracer(TRACER) : provider.getTracer(TRACER);
+  return isOwn ? provider.getDelegateTracer(TRACER) : provider.getTracer(TRACER);
+}
+
+/** Undefined without an SDK: then requests have no span. */
+export function requestSpans(route: string): RequestSpans | undefined {
+  const tracer = serverTracer();
   return tracer && new RequestSpans(tracer, route);
 }
 
@@ -65,7 +70,7 @@ export class RequestSpans {
 }
 
 /** An operation that a request names, as far as the document has it. */
-interface NamedOperation {
+export interface NamedOperation {
   readonly document: DocumentNode;
   readonly operation: OperationDefinitionNode | undefined;
 }
@@ -101,25 +106,15 @@ export class RequestSpan {
     return context.with(this.#context, work);
   }
 
-  operation({ document, operation }: NamedOperation, caller: string): void {
-    const { hash, text } = describedDocument(document);
-    this.#documentHash = hash;
-    if (operation === undefined) return;
-    this.#describe(operation.operation, operation.name?.value, caller);
-    this.#span.setAttributes({ 'graphql.document.hash': hash, 'graphql.document': text });
+  operation(named: NamedOperation, caller: string): void {
+    this.#documentHash = describedDocument(named.document).hash;
+    describeOperation(this.#span, named, { caller, names: this.#names });
   }
 
   /** A kept response to a query. */
   kept({ name, hash }: { name: string | undefined; hash: string | undefined }, caller: string): void {
-    this.#describe('query', name, caller);
+    nameOperation(this.#span, { type: 'query', name }, { caller, names: this.#names });
     if (hash !== undefined) this.#span.setAttribute('graphql.document.hash', hash);
-  }
-
-  #describe(type: string, name: string | undefined, caller: string): void {
-    const shown = this.#names.shown(name, caller);
-    this.#span.updateName(shown === '' ? type : `${type} ${shown}`);
-    this.#span.setAttribute('graphql.operation.type', type);
-    if (name !== undefined) this.#span.setAttribute('graphql.operation.name', cutName(name));
   }
 
   /** The response has an error. `internal`: not of the client's making. */
@@ -145,6 +140,31 @@ export class RequestSpan {
     this.#ended = true;
     this.#span.end();
   }
+}
+
+/** Who has named an operation, and the names that are shown. */
+interface Naming {
+  readonly caller: string;
+  readonly names: OperationNames;
+}
+
+/** Names a span by its operation, if the document has it. */
+export function describeOperation(span: Span, { document, operation }: NamedOperation, naming: Naming): void {
+  if (operation === undefined) return;
+  const { hash, text } = describedDocument(document);
+  nameOperation(span, { type: operation.operation, name: operation.name?.value }, naming);
+  span.setAttributes({ 'graphql.document.hash': hash, 'graphql.document': text });
+}
+
+function nameOperation(
+  span: Span,
+  { type, name }: { readonly type: string; readonly name: string | undefined },
+  { caller, names }: Naming,
+): void {
+  const shown = names.shown(name, caller);
+  span.updateName(shown === '' ? type : `${type} ${shown}`);
+  span.setAttribute('graphql.operation.type', type);
+  if (name !== undefined) span.setAttribute('graphql.operation.name', cutName(name));
 }
 
 interface DescribedDocument {

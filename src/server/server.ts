@@ -171,7 +171,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     subscriptions: streaming.requests.open - streaming.live.state.clients,
     live: streaming.live.state,
   }));
-  addServiceRoutes(app, ENDPOINT, options);
+  addServiceRoutes(app, ENDPOINT, { ...options, encodingFor });
   return app;
 }
 

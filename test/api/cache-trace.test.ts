@@ -1,6 +1,6 @@
 /** `extensions.cache`: what a timeline of one operation needs. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type CacheTrace, Tracer } from '../../src/engine/graphql/cache-trace.js';
+import { type CacheTrace, type TracedWriteStep, Tracer } from '../../src/engine/graphql/cache-trace.js';
 import { dataOf, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 
@@ -57,6 +57,38 @@ test('the trace of a mutation shows the statements of its transaction', async ()
   expect(sql).toHaveLength(totals.sqlStatements);
   expect(sql.some(({ text }) => text.includes('cache_outbox'))).toBe(true);
   expect(JSON.stringify(sql)).not.toContain('Traced');
+});
+
+test('the trace of a mutation shows FENCE and, after it, RELEASE, which is not awaited', async () => {
+  const document = 'mutation ($input: UpdateTaskInput!) { updateTask(input: $input) { errors { message } } }';
+  const { writes = [], totals } = await traced(document, { input: { id: f.opsTasks[0]?.id, title: 'Fenced' } });
+  const tags = expect.any(Number);
+  expect(writes).toEqual([
+    { step: 'FENCE', startMs: expect.any(Number), ms: expect.any(Number), tags },
+    { step: 'RELEASE', startMs: expect.any(Number), ms: writes[1]?.ms === null ? null : expect.any(Number), tags },
+  ]);
+  const [fence, release] = writes as [TracedWriteStep, TracedWriteStep];
+  expect(fence.tags).toBeGreaterThan(0);
+  expect(release.tags).toBe(fence.tags);
+  expect(release.startMs).toBeGreaterThanOrEqual(fence.startMs + (fence.ms as number) - 0.02); // each is rounded
+  expect(release.startMs).toBeLessThanOrEqual(totals.ms + 0.02);
+});
+
+test('a release that has not ended when the answer is made has no duration, and one that has ended has', () => {
+  const tracer = new Tracer(true);
+  tracer.enter();
+  const step = { step: 'RELEASE' as const, tags: 3, startedMs: performance.now(), ms: undefined as number | undefined };
+  Tracer.writeStep(step);
+  expect(tracer.report().writes).toMatchObject([{ step: 'RELEASE', ms: null, tags: 3 }]);
+  step.ms = 1.5;
+  expect(tracer.report().writes).toMatchObject([{ step: 'RELEASE', ms: 1.5, tags: 3 }]);
+});
+
+test('a query and a mutation that changes nothing have no steps of a write', async () => {
+  expect((await traced(QUERY)).writes).toBeUndefined();
+  const document = 'mutation ($input: UpdateTaskInput!) { updateTask(input: $input) { errors { message } } }';
+  const same = { input: { id: f.opsTasks[0]?.id, title: 'Fenced' } };
+  expect((await traced(document, same)).writes).toBeUndefined();
 });
 
 test('a trace lists no more than 200 statements, and cuts long ones', () => {

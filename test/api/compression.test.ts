@@ -100,3 +100,19 @@ test('after a write the next one shows it', async () => {
     expect((await ask('br')).text).toContain(`Renamed ${title}`);
   }
 });
+
+test.each([
+  [undefined, 'br'],
+  [false, undefined],
+] as const)(
+  'the files of the console are compressed as responses are: with compression %s as %s',
+  async (compression, encoding) => {
+    const bundle = async () => ({ script: '1;'.repeat(2000), style: 'a {}'.repeat(1000) });
+    const other = await liveApp({ app: { console: { bundle }, ...(compression === false && { compression }) } });
+    const get = (url: string) => other.server.inject({ url, headers: { 'accept-encoding': 'br' } });
+    const [, script = ''] = /src="(\/console\/[^"]+)"/.exec((await other.server.inject('/console')).body) ?? [];
+    const { headers, statusCode } = await get(script);
+    expect([statusCode, headers['content-encoding']]).toEqual([200, encoding]);
+    await other.close();
+  },
+);

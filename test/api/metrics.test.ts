@@ -53,6 +53,14 @@ describe('requests are counted', () => {
     return response.status;
   };
 
+  test('the outbox has its size, which the writes of the fixture have made', async () => {
+    const { body } = await app.server.inject({ url: '/metrics' });
+    const [, rows] = /^cache_outbox_rows (\S+)$/m.exec(body) ?? [];
+    const [, bytes] = /^cache_outbox_bytes (\S+)$/m.exec(body) ?? [];
+    expect(Number(rows)).toBeGreaterThanOrEqual(0); // statistics come a second later
+    expect(Number(bytes)).toBeGreaterThan(8192);
+  });
+
   test('by operation, how they were answered, and status', async () => {
     const ask = (n: number) => post({ query: 'query Board { projects { nodes { key } } }', extra: n });
     for (let n = 0; n < 4; n++) expect(await ask(0)).toBe(200);

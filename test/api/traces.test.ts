@@ -13,6 +13,7 @@ import { Gate } from '../support/barrier.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { type LiveApp, liveApp } from '../support/live.js';
 import { type Collector, outline, type ReceivedSpan, type SpanTree, startCollector, treesOf } from '../support/otlp.js';
+import { connect } from '../support/subscriber.js';
 
 const NEAR_CACHE_BYTES = 16 * 1024 * 1024;
 const BOARD = 'query Board { projects { nodes { key tasks(first: 3) { nodes { title } } } } }';
@@ -21,6 +22,7 @@ const SECRET = 'tango7731';
 /** In OTLP kinds are counted from one. */
 const SERVER = SpanKind.SERVER + 1;
 const CLIENT = SpanKind.CLIENT + 1;
+const INTERNAL = SpanKind.INTERNAL + 1;
 
 let app: LiveApp;
 let f: Fixture;
@@ -73,7 +75,8 @@ describe('with an SDK', () => {
     collector = await startCollector();
     const url = `${collector.endpoint}/v1/traces`;
     const resource = { 'service.name': 'tasks-api' };
-    telemetry = await startTelemetry({ url, protocol: 'http/json', headers: {}, resource }, createLog('silent'));
+    const config = { tracesUrl: url, metrics: undefined, protocol: 'http/json', headers: {}, resource } as const;
+    telemetry = await startTelemetry(config, createLog('silent'));
     await start();
   });
   afterAll(async () => {
@@ -92,6 +95,10 @@ describe('with an SDK', () => {
   const spansOf = ({ traceId }: Sent) => collector.spans.filter((span) => span.traceId === traceId);
   const spanOf = (traceId: string, name: string): ReceivedSpan | undefined =>
     collector.spans.find((span) => span.traceId === traceId && span.name === name);
+  async function eventuallyGiven<T>(find: () => readonly T[]): Promise<readonly T[]> {
+    await eventually(() => expect(find()).not.toEqual([]));
+    return find();
+  }
   const named = ({ traceId }: Sent, name: string) => spanOf(traceId, name) as ReceivedSpan;
 
   test('a query with misses has its reads, with their trips to Redis, loads and statements', async () => {
@@ -222,6 +229,76 @@ describe('with an SDK', () => {
     expect(root).toMatchObject({
       failed: false,
       attributes: { 'error.type': 'GRAPHQL_VALIDATION_FAILED', 'http.response.status_code': 400 },
+    });
+  });
+
+  describe('of a subscription', () => {
+    /** Subscribes in a trace of its own, on a connection that names it. */
+    async function subscribed(query: string, { sampled = true } = {}) {
+      const traceId = randomBytes(16).toString('hex');
+      const authorization = `Bearer ${await app.tokenOf(f.ada.id)}`;
+      const traceparent = `00-${traceId}-${'cd'.repeat(8)}-0${sampled ? 1 : 0}`;
+      const connection = connect(app, f.ada.id, { authorization, traceparent });
+      const before = app.taskEvents.subscribers;
+      const subscription = connection.send(query);
+      await eventually(() => expect(app.taskEvents.subscribers > before || subscription.ended).toBe(true));
+      return { traceId, status: 200, connection, subscription };
+    }
+    const watch = (name: string) => `subscription ${name} { taskChanged { type taskId version task { title } } }`;
+    const change = (version: number) =>
+      send(
+        `mutation { updateTask(input: { id: "${f.opsTasks[2]?.id}", title: "v${version}" }) { errors { message } } }`,
+      );
+
+    test('its acceptance has a span below that of the client, and each event a trace of its own with a link to it', async () => {
+      const sent = await subscribed(watch('Watch'));
+      const [accepted] = await eventuallyGiven(() => spansOf(sent));
+      const attributes = {
+        'graphql.operation.type': 'subscription',
+        'graphql.operation.name': 'Watch',
+        'graphql.document.hash': createHash('sha256').update(watch('Watch')).digest('hex'),
+        'graphql.document': expect.stringContaining('taskChanged'),
+      };
+      expect(accepted).toMatchObject({
+        ...{ name: 'subscription Watch', kind: SERVER, parentSpanId: 'cd'.repeat(8), failed: false, attributes },
+      });
+      for (const version of [1, 2]) await change(version);
+      const link = { traceId: sent.traceId, spanId: accepted?.spanId };
+      const ofEvents = () => collector.spans.filter(({ links }) => links.some(({ spanId }) => spanId === link.spanId));
+      await eventually(() => expect(ofEvents()).toHaveLength(2));
+      const numbers = ofEvents().map((span) => span.attributes['tasks.subscription.event']);
+      expect(numbers).toEqual([1, 2]);
+      for (const event of ofEvents()) {
+        expect(event).toMatchObject({
+          ...{ name: 'subscription Watch', kind: INTERNAL, parentSpanId: undefined, links: [link], attributes },
+        });
+        expect(event.traceId).not.toBe(sent.traceId);
+        expect(outline(treesOf(collector.spans, event.traceId))).toContain('  cache read Task');
+      }
+      // What all subscriptions share has begun with this one, and is not part of its trace.
+      expect(outline(treesOf(collector.spans, sent.traceId))).toEqual(['subscription Watch']);
+      await sent.connection.close();
+    });
+
+    test('a refused one has the code of its error', async () => {
+      const sent = await subscribed('subscription Wrong { nothing }');
+      const [refused] = await eventuallyGiven(() => spansOf(sent));
+      expect(refused).toMatchObject({ name: 'subscription', failed: false });
+      expect(refused?.attributes).toEqual({ 'error.type': 'GRAPHQL_VALIDATION_FAILED' });
+      await sent.connection.close();
+    });
+
+    test('one that its client does not sample has no spans, nor have its events', async () => {
+      const unsampled = await subscribed(watch('Unsampled'), { sampled: false });
+      const sampled = await subscribed(watch('Sampled'));
+      await change(3);
+      const told = () => unsampled.subscription.changes.length;
+      await eventually(() => expect(told()).toBe(1));
+      await eventually(() =>
+        expect(collector.spans.filter(({ name }) => name === 'subscription Sampled')).toHaveLength(2),
+      );
+      expect(collector.spans.filter(({ name }) => name === 'subscription Unsampled')).toEqual([]);
+      for (const { connection } of [unsampled, sampled]) await connection.close();
     });
   });
 

@@ -1,4 +1,4 @@
-/** The server sends traces by itself where the environment names a collector, whatever the collector does. */
+/** The server sends traces and metrics by itself where the environment names a collector, whatever the collector does. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
@@ -80,16 +80,23 @@ async function listening(server: Server): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-test('a server that is given a collector sends its spans there, the last ones when it stops', async () => {
+test('a server that is given a collector sends its spans and metrics there, the last ones when it stops', async () => {
   const collector = await startCollector();
   const never = String(10 * MINUTE);
-  const api = await startApi({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, OTEL_BSP_SCHEDULE_DELAY: never });
+  const seldom = { OTEL_BSP_SCHEDULE_DELAY: never, OTEL_METRIC_EXPORT_INTERVAL: never };
+  const api = await startApi({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, ...seldom });
   expect(await api.ask()).toBe(200);
   expect(collector.requests).toEqual([]);
   expect(await api.stop()).toBe(0);
-  expect(collector.requests.map(({ path, type }) => [path, type])).toEqual([['/v1/traces', 'application/x-protobuf']]);
+  const sent = (path: string) => collector.requests.filter((request) => request.path === path);
+  const type = 'application/x-protobuf';
+  expect(sent('/v1/traces')).toMatchObject([{ type }]);
+  expect(sent('/v1/metrics')).toMatchObject([{ type }]);
   for (const text of ['tasks-api', 'query WhoAmI', 'redis READ']) {
-    expect(String(collector.requests[0]?.body)).toContain(text);
+    expect(String(sent('/v1/traces')[0]?.body)).toContain(text);
+  }
+  for (const text of ['tasks-api', 'service.instance.id', 'http.server.request.duration', 'WhoAmI', 'cache.calls']) {
+    expect(String(sent('/v1/metrics')[0]?.body)).toContain(text);
   }
   await collector.close();
 });
@@ -104,7 +111,8 @@ test('a collector that refuses spans is logged once by its host, and once more w
   });
   const place = await listening(server);
   const url = `${place.replace('://', '://user:secret@')}/key-secret/v1/traces?api-key=secret`;
-  const api = await startApi({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: url, OTEL_BSP_SCHEDULE_DELAY: '10' });
+  const env = { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: url, OTEL_BSP_SCHEDULE_DELAY: '10' };
+  const api = await startApi(env);
   const exportedAfter = async (count: number) => {
     await eventually(async () => {
       expect(await api.ask()).toBe(200);
@@ -125,9 +133,13 @@ test('a collector that refuses spans is logged once by its host, and once more w
   server.close();
 });
 
-test('a collector that never answers keeps no request waiting, and no process from ending', async () => {
+test('a collector that never answers keeps no request waiting, and no process from ending well in time', async () => {
   const server = createServer(() => {});
-  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: await listening(server), OTEL_BSP_SCHEDULE_DELAY: '10' };
+  const env = {
+    OTEL_EXPORTER_OTLP_ENDPOINT: await listening(server),
+    OTEL_BSP_SCHEDULE_DELAY: '10',
+    SHUTDOWN_TIMEOUT_MS: '300', // less than what the last spans have
+  };
   const api = await startApi(env);
   const asked = once(server, 'request');
   for (let time = 0; time < 5; time++) expect(await api.ask()).toBe(200);
@@ -154,7 +166,9 @@ test('without the packages of the SDK a server that is given a collector says in
   const lines = linesOf(child);
   expect(await once(child, 'close')).toEqual([1, null]);
   expect(lines).toEqual([
-    expect.stringMatching(/^OTEL_\*: traces need packages that are not installed: npm install @opentelemetry\/sdk/),
+    expect.stringMatching(
+      /^OTEL_\*: traces and metrics need packages that are not installed: npm install @opentelemetry\/sdk/,
+    ),
   ]);
   await rm(folder, { recursive: true, force: true });
 });

@@ -48,6 +48,30 @@ test('a level has what waits for one read of Redis, and the statements that foll
   expect(levels[1]?.lines[2]?.endMs).toBe(20); // not finished: up to the answer
 });
 
+test('the steps of a write are in the order of their start among the statements, and end with the answer at the latest', () => {
+  const { levels } = runOf(
+    null,
+    [],
+    trace([], {
+      sql: [
+        { text: 'update', startMs: 1, ms: 3 },
+        { text: 'commit', startMs: 7, ms: 2 },
+      ],
+      writes: [
+        { step: 'FENCE', startMs: 5, ms: 1, tags: 4 },
+        { step: 'RELEASE', startMs: 9, ms: null, tags: 4 },
+      ],
+    }),
+  );
+  expect(levels).toHaveLength(1);
+  expect(levels[0]?.lines.map(({ kind, endMs }) => [kind, endMs])).toEqual([
+    ['statement', 4],
+    ['write', 6],
+    ['statement', 9],
+    ['write', 20],
+  ]);
+});
+
 test('values that no read of Redis was needed for make one level', () => {
   const { levels } = runOf(null, [], trace([call('Query.viewer', 'near-hit'), call('User.name', 'near-hit')]));
   expect(levels).toHaveLength(1);

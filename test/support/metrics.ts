@@ -9,7 +9,9 @@ export function idleMetrics(options: Partial<MetricsOptions> = {}): Metrics {
     declared: new Set<string>(),
   } as unknown as Cache;
   const pool = { size: 1, inUse: 0, waiting: 0 };
-  return createMetrics({ cache: () => cache, pools: () => ({ read: pool, write: pool }), errorCodes: [], ...options });
+  const outbox = async () => ({ rows: 0, bytes: 0 });
+  const pools = () => ({ read: pool, write: pool });
+  return createMetrics({ cache: () => cache, pools, outbox, errorCodes: [], ...options });
 }
 
 export interface Family {

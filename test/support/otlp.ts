@@ -1,4 +1,4 @@
-/** A collector of OpenTelemetry for tests: takes OTLP over HTTP as JSON, and shows traces as trees. */
+/** A collector of OpenTelemetry for tests: takes OTLP over HTTP as JSON, shows traces as trees, and the last metrics. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -24,10 +24,31 @@ export interface SpanTree extends ReceivedSpan {
   readonly below: readonly SpanTree[];
 }
 
+export interface ReceivedMetric {
+  readonly name: string;
+  readonly unit: string;
+  /** As in OTLP: what each has besides is one of these. */
+  readonly kind: 'sum' | 'gauge' | 'histogram';
+  readonly isMonotonic: boolean | undefined;
+  readonly points: readonly ReceivedPoint[];
+  readonly resource: Readonly<Record<string, unknown>>;
+}
+
+export interface ReceivedPoint {
+  readonly attributes: Readonly<Record<string, unknown>>;
+  /** Of a histogram: how many. */
+  readonly value: number;
+  readonly sum: number | undefined;
+  readonly bounds: readonly number[];
+  readonly counts: readonly number[];
+}
+
 export interface Collector {
   /** Without a path. */
   readonly endpoint: string;
   readonly spans: readonly ReceivedSpan[];
+  /** As they were sent last, by name. */
+  readonly metrics: ReadonlyMap<string, ReceivedMetric>;
   /** Content types and bodies of all requests. */
   readonly requests: readonly { readonly path: string; readonly type: string; readonly body: Buffer }[];
   close(): Promise<void>;
@@ -55,16 +76,44 @@ interface OtlpSpan extends Pick<ReceivedSpan, 'traceId' | 'spanId' | 'name' | 'k
   readonly status?: { readonly code?: number };
 }
 
+interface OtlpMetrics {
+  readonly resourceMetrics: readonly {
+    readonly resource: { readonly attributes: readonly OtlpAttribute[] };
+    readonly scopeMetrics: readonly { readonly metrics: readonly OtlpMetric[] }[];
+  }[];
+}
+
+interface OtlpPoint {
+  readonly attributes?: readonly OtlpAttribute[];
+  readonly asDouble?: number;
+  readonly asInt?: number;
+  readonly count?: number;
+  readonly sum?: number;
+  readonly explicitBounds?: readonly number[];
+  readonly bucketCounts?: readonly number[];
+}
+
+interface OtlpMetric
+  extends Partial<Record<ReceivedMetric['kind'], { dataPoints: OtlpPoint[]; isMonotonic?: boolean }>> {
+  readonly name: string;
+  readonly unit: string;
+}
+
 const ERROR_STATUS = 2;
 
 export async function startCollector(): Promise<Collector> {
   const spans: ReceivedSpan[] = [];
+  const metrics = new Map<string, ReceivedMetric>();
   const requests: { path: string; type: string; body: Buffer }[] = [];
   const server = createServer(async (request, response) => {
     const body = await bodyOf(request);
     const type = request.headers['content-type'] ?? '';
     requests.push({ path: request.url ?? '', type, body });
-    if (type.includes('json')) spans.push(...spansIn(JSON.parse(body.toString())));
+    if (type.includes('json')) {
+      const sent = JSON.parse(body.toString()) as OtlpTraces | OtlpMetrics;
+      if ('resourceSpans' in sent) spans.push(...spansIn(sent));
+      else for (const metric of metricsIn(sent)) metrics.set(metric.name, metric);
+    }
     response.setHeader('content-type', 'application/json').end('{}');
   });
   server.listen(0, '127.0.0.1');
@@ -72,6 +121,7 @@ export async function startCollector(): Promise<Collector> {
   return {
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     spans,
+    metrics,
     requests,
     async close() {
       server.closeAllConnections();
@@ -103,6 +153,26 @@ function spansIn({ resourceSpans }: OtlpTraces): ReceivedSpan[] {
         startMs: Number(BigInt(span.startTimeUnixNano) / 1000n) / 1000,
         ms: Number(BigInt(span.endTimeUnixNano) - BigInt(span.startTimeUnixNano)) / 1_000_000,
       })),
+    ),
+  );
+}
+
+function metricsIn({ resourceMetrics }: OtlpMetrics): ReceivedMetric[] {
+  return resourceMetrics.flatMap(({ resource, scopeMetrics }) =>
+    scopeMetrics.flatMap(({ metrics }) =>
+      metrics.map(({ name, unit, ...of }) => {
+        const [kind, data] = Object.entries(of).find(
+          ([, value]) => typeof value === 'object' && 'dataPoints' in value,
+        ) as [ReceivedMetric['kind'], { dataPoints: OtlpPoint[]; isMonotonic?: boolean }];
+        const points = data.dataPoints.map((point) => ({
+          attributes: valuesOf(point.attributes),
+          value: Number(point.asDouble ?? point.asInt ?? point.count),
+          sum: point.sum,
+          bounds: point.explicitBounds ?? [],
+          counts: (point.bucketCounts ?? []).map(Number),
+        }));
+        return { name, unit, kind, isMonotonic: data.isMonotonic, points, resource: valuesOf(resource.attributes) };
+      }),
     ),
   );
 }

@@ -4,21 +4,28 @@
  */
 import { SECOND } from './time.js';
 
-/** Upper bounds of the buckets, s. */
+/** Upper bounds of the buckets unless others are given, s. */
 export const DURATION_BOUNDS: readonly number[] = [
   ...[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05],
   ...[0.1, 0.25, 0.5, 1, 2.5, 10],
 ];
 
 export class Durations {
+  /** Upper bounds of the buckets, s. */
+  readonly bounds: readonly number[];
   /** By bucket, and last those above all bounds. */
-  readonly #counts: number[] = new Array(DURATION_BOUNDS.length + 1).fill(0);
+  readonly #counts: number[];
   #sumS = 0;
+
+  constructor(bounds = DURATION_BOUNDS) {
+    this.bounds = bounds;
+    this.#counts = new Array(bounds.length + 1).fill(0);
+  }
 
   observe(ms: number): void {
     const seconds = ms / SECOND;
     let bucket = 0;
-    while (bucket < DURATION_BOUNDS.length && seconds > (DURATION_BOUNDS[bucket] as number)) bucket++;
+    while (bucket < this.bounds.length && seconds > (this.bounds[bucket] as number)) bucket++;
     (this.#counts[bucket] as number)++;
     this.#sumS += seconds;
   }

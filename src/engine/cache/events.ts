@@ -62,8 +62,20 @@ export interface RoundTrip {
   readonly tags: number;
 }
 
+/** FENCE or RELEASE of a write. */
+export interface WriteStep {
+  readonly step: 'FENCE' | 'RELEASE';
+  readonly tags: number;
+  /** By `performance.now()`. */
+  readonly startedMs: number;
+  /** With its repetitions. Undefined while it runs: a release is not awaited. */
+  readonly ms: number | undefined;
+}
+
 export interface CacheEvents {
   roundTrip?(trip: RoundTrip): void;
+  /** A step of a write begins, in the async context of the write. */
+  writeStep?(step: WriteStep): void;
   outcome?(outcome: Outcome): void;
   /** A read met a fence. A fence watch uses this to find writers that died. */
   fenceSeen?(tag: Tag, fence: string): void;

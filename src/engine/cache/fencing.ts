@@ -1,6 +1,6 @@
 /** FENCE and RELEASE: the writer's steps in the store around its commit. */
 import { CacheError } from './errors.js';
-import type { CacheEvents } from './events.js';
+import type { CacheEvents, WriteStep } from './events.js';
 import { inSpan } from './spans.js';
 import { LEASE_MS, type ReleaseOptions, type WriteProtocol } from './store.js';
 import type { Tag } from './tag.js';
@@ -39,7 +39,7 @@ export class Fencing {
     return inSpan(
       () => ({ name: 'fence', attributes: { 'cache.tags': tags.length } }),
       async (span) => {
-        const placed = await this.#fence(xid, tags, database, expected);
+        const placed = await this.#timed('FENCE', tags, () => this.#fence(xid, tags, database, expected));
         span?.setAttribute('cache.fenced', placed !== false);
         return placed;
       },
@@ -87,9 +87,20 @@ export class Fencing {
 
   /** See `Cache.release`. Never rejects. */
   release(xid: bigint, tags: readonly Tag[], options: ReleaseOptions): Promise<void> {
-    const released = () => this.#store.release(xid, tags, options);
+    const released = () => this.#timed('RELEASE', tags, () => this.#store.release(xid, tags, options));
     return inSpan(() => ({ name: 'release', attributes: { 'cache.tags': tags.length } }), released).catch((error) =>
       this.#events.storeFailed?.('release', error),
     );
+  }
+
+  async #timed<T>(step: WriteStep['step'], tags: readonly Tag[], run: () => Promise<T>): Promise<T> {
+    const startedMs = performance.now();
+    const timed = { step, tags: tags.length, startedMs, ms: undefined as number | undefined };
+    this.#events.writeStep?.(timed);
+    try {
+      return await run();
+    } finally {
+      timed.ms = performance.now() - startedMs;
+    }
   }
 }

@@ -5,7 +5,16 @@ export { MAX_TAGS } from './call.js';
 export { DURATION_BOUNDS, Durations } from './durations.js';
 export { fenceIds, isFence } from './entry.js';
 export { CacheError, type CacheErrorCode } from './errors.js';
-export type { CacheEvents, CheckResult, Outcome, OutcomeKind, OutcomeReason, RoundTrip, StoreStep } from './events.js';
+export type {
+  CacheEvents,
+  CheckResult,
+  Outcome,
+  OutcomeKind,
+  OutcomeReason,
+  RoundTrip,
+  StoreStep,
+  WriteStep,
+} from './events.js';
 export { FairQueue, QueueFull } from './fair-queue.js';
 export { canonical, digest, type Key } from './key.js';
 export { type GroupHead, isDue, nextTickMs, readHeads, TICK_INTERVAL_MS, withLogGroup } from './lease-ticks.js';

@@ -16,5 +16,15 @@ export function combineListeners<L extends object>(listeners: readonly L[], name
 
 /** The names of `CacheEvents`. */
 export const CACHE_EVENTS = [
-  ...(['outcome', 'roundTrip', 'loaded', 'fenceSeen', 'storeFailed', 'unfenced', 'validated', 'checked'] as const),
+  ...([
+    'outcome',
+    'roundTrip',
+    'writeStep',
+    'loaded',
+    'fenceSeen',
+    'storeFailed',
+    'unfenced',
+    'validated',
+    'checked',
+  ] as const),
 ];

@@ -34,6 +34,7 @@ const MAX_LINKS = 32;
 
 /** The span of this context, if it is sampled. It may have ended: what is not awaited goes on. */
 export function sampledSpan(at: Context = context.active()): Span | undefined {
+  if (at === ROOT_CONTEXT) return undefined; // as always where no SDK is registered
   const span = trace.getSpan(at);
   return span !== undefined && (span.spanContext().traceFlags & TraceFlags.SAMPLED) !== 0 ? span : undefined;
 }

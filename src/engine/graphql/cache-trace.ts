@@ -13,6 +13,7 @@ import {
   type OutcomeReason,
   type RoundTrip,
   type Tag,
+  type WriteStep,
 } from '../cache/index.js';
 import { SECOND } from '../cache/time.js';
 
@@ -20,6 +21,7 @@ import { SECOND } from '../cache/time.js';
 const MAX_CALLS = 1000;
 const MAX_TRIPS = 200;
 const MAX_STATEMENTS = 200;
+const MAX_WRITE_STEPS = 200;
 const MAX_STATEMENT_CHARS = 4000;
 /** Trips that may still be asked for. Their calls are told in the same event-loop tick. */
 const RECENT_TRIPS = 256;
@@ -63,12 +65,23 @@ export interface TracedStatement {
   readonly ms: number;
 }
 
+/** What a mutation's write does in Redis: FENCE before its COMMIT, RELEASE after it. */
+export interface TracedWriteStep {
+  readonly step: WriteStep['step'];
+  readonly startMs: number;
+  /** Null: it had not ended when the answer was made. A release is not awaited. */
+  readonly ms: number | null;
+  readonly tags: number;
+}
+
 export interface CacheTrace {
   readonly calls: readonly TracedCall[];
   readonly totals: { readonly redisRoundTrips: number; readonly sqlStatements: number; readonly ms: number };
-  /** At most 200, like `sql`. */
+  /** At most 200, like `sql` and `writes`. */
   readonly redis: readonly TracedTrip[];
   readonly sql: readonly TracedStatement[];
+  /** Absent: nothing was fenced. */
+  readonly writes?: readonly TracedWriteStep[];
   /** The tags that a mutation invalidated. */
   readonly invalidated?: readonly Tag[];
 }
@@ -110,6 +123,7 @@ export class Tracer {
   /** By the number that the cache gave them. */
   readonly #roundTrips = new Map<number, TracedTrip>();
   readonly #sql: TracedStatement[] = [];
+  readonly #writeSteps: WriteStep[] = [];
   readonly #invalidated = new Set<Tag>();
   /**
    * The field that asked first, by source and argument: a batch runs in the async context of only one of its callers.
@@ -159,6 +173,7 @@ export class Tracer {
       },
       redis: [...this.#roundTrips.values()].slice(0, MAX_TRIPS),
       sql: [...this.#sql].sort((a, b) => a.startMs - b.startMs),
+      ...(this.#writeSteps.length > 0 && { writes: this.#writeSteps.map((step) => this.#written(step)) }),
       ...(this.#invalidated.size > 0 && { invalidated: [...this.#invalidated] }),
     };
   }
@@ -197,6 +212,12 @@ export class Tracer {
     here.getStore()?.tracer.invalidated(tags);
   }
 
+  /** Called for every step of a write that begins, in the async context of the write. */
+  static writeStep(step: WriteStep): void {
+    const tracer = here.getStore()?.tracer;
+    if (tracer !== undefined && tracer.#writeSteps.length < MAX_WRITE_STEPS) tracer.#writeSteps.push(step);
+  }
+
   /** Called for every SQL statement, in the async context that issued it. */
   static statement(): void {
     const place = here.getStore();
@@ -224,6 +245,10 @@ export class Tracer {
     const trip = this.#roundTrips.size + 1;
     this.#roundTrips.set(number, { trip, startMs: this.#sinceStart(startedMs), ms: round(ms), keys, tags });
     return trip;
+  }
+
+  #written({ step, startedMs, ms, tags }: WriteStep): TracedWriteStep {
+    return { step, startMs: this.#sinceStart(startedMs), ms: ms === undefined ? null : round(ms), tags };
   }
 
   #sinceStart(ms: number): number {

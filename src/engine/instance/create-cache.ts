@@ -252,7 +252,10 @@ const MOVED =
 function listened(log: Log, graphql: GraphQLSide | undefined) {
   const made = cacheEmitter(log);
   const { emitter } = made;
-  if (graphql !== undefined) emitter.on('outcome', graphql.Tracer.outcome);
+  if (graphql !== undefined) {
+    emitter.on('outcome', graphql.Tracer.outcome);
+    emitter.on('writeStep', graphql.Tracer.writeStep);
+  }
   emitter.on('storeFailed', (what, error) => log.debug({ err: error }, `the store failed: ${what}`));
   emitter.on('unfenced', (xid) =>
     log.debug({ xid }, 'a write commits without a fence: it is visible everywhere within 2 s'),

@@ -1,30 +1,31 @@
 /** Durations that were counted elsewhere, as histograms of prom-client. */
 import type { Metric, Registry } from 'prom-client';
-import { DURATION_BOUNDS, type Durations } from '../cache/index.js';
+import type { Durations } from '../cache/index.js';
 
-interface ShownHistogram {
+type Labels = Readonly<Record<string, string | number>>;
+
+export interface ShownHistogram {
   readonly name: string;
   readonly help: string;
-  readonly label: string;
-  /** By the label's value. Called when the metrics are read. */
-  readonly read: () => ReadonlyMap<string, Durations>;
+  /** Called when the metrics are read. */
+  readonly read: () => Iterable<readonly [labels: Labels, Durations]>;
 }
 
 interface Sample {
   readonly metricName: string;
-  readonly labels: Readonly<Record<string, string | number>>;
+  readonly labels: Labels;
   readonly value: number;
 }
 
 /** Registers a histogram that shows what `read` returns. */
-export function showDurations(registry: Registry, { name, help, label, read }: ShownHistogram): void {
+export function showDurations(registry: Registry, { name, help, read }: ShownHistogram): void {
   const shown = {
     name,
     help,
     type: 'histogram',
     aggregator: 'sum',
     get: async () => {
-      const values = [...read()].flatMap(([value, durations]) => samplesOf(name, { [label]: value }, durations));
+      const values = [...read()].flatMap(([labels, durations]) => samplesOf(name, labels, durations));
       return { name, help, type: 'histogram', aggregator: 'sum', values };
     },
     reset: () => {}, // the counts belong to what is measured
@@ -33,7 +34,7 @@ export function showDurations(registry: Registry, { name, help, label, read }: S
   registry.registerMetric(shown as unknown as Metric);
 }
 
-function samplesOf(name: string, labels: Readonly<Record<string, string>>, durations: Durations): Sample[] {
+function samplesOf(name: string, labels: Labels, durations: Durations): Sample[] {
   const counts = durations.cumulative;
   const bucket = (le: number | string, i: number): Sample => ({
     metricName: `${name}_bucket`,
@@ -41,9 +42,14 @@ function samplesOf(name: string, labels: Readonly<Record<string, string>>, durat
     value: counts[i] as number,
   });
   return [
-    ...DURATION_BOUNDS.map(bucket),
-    bucket('+Inf', DURATION_BOUNDS.length),
+    ...durations.bounds.map(bucket),
+    bucket('+Inf', durations.bounds.length),
     { metricName: `${name}_sum`, labels, value: durations.sumS },
     { metricName: `${name}_count`, labels, value: counts.at(-1) as number },
   ];
+}
+
+/** Durations by the value of one label. */
+export function* byLabel(label: string, durations: Iterable<readonly [string, Durations]>) {
+  for (const [value, of] of durations) yield [{ [label]: value }, of] as const;
 }

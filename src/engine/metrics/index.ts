@@ -6,10 +6,12 @@ import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Cache, CacheEvents, CheckResult, StoreConnections, StoreStep } from '../cache/index.js';
 import { SECOND } from '../cache/time.js';
 import type { FenceEvents, RelayEvents } from '../postgres/index.js';
-import { showDurations } from './histograms.js';
+import { byLabel, showDurations } from './histograms.js';
 import { PolicyCounts } from './policy-counts.js';
 
-type CacheMetrics = Required<Omit<CacheEvents, 'fenceSeen' | 'roundTrip'>> &
+export { showDurations } from './histograms.js';
+
+type CacheMetrics = Required<Omit<CacheEvents, 'fenceSeen' | 'roundTrip' | 'writeStep'>> &
   Required<Omit<RelayEvents, 'moved'>> &
   Required<FenceEvents>;
 
@@ -136,7 +138,6 @@ function registerConnections(registry: Registry, cache: Watched): void {
   showDurations(registry, {
     name: 'cache_redis_trip_duration_seconds',
     help: 'Time of one trip to Redis, by kind, also of those that failed.',
-    label: 'kind',
-    read: () => connections()?.trips ?? new Map(),
+    read: () => byLabel('kind', connections()?.trips ?? []),
   });
 }

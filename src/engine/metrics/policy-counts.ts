@@ -1,7 +1,7 @@
 /** What is counted for each policy. Policies are known from their declaration, others from their first call. */
 import { Counter, type Registry } from 'prom-client';
 import { type Cache, count, Durations, type OutcomeKind } from '../cache/index.js';
-import { showDurations } from './histograms.js';
+import { byLabel, showDurations } from './histograms.js';
 
 /** Names of policies that have samples of their own: more than an application has, unless it makes them up. */
 const MAX_NAMES = 1000;
@@ -35,8 +35,7 @@ export class PolicyCounts {
     showDurations(registry, {
       name: 'cache_load_duration_seconds',
       help: 'Time that a load took once it had its slot, by policy.',
-      label: 'name',
-      read: () => this.#loadsWithZeros(),
+      read: () => byLabel('name', this.#loadsWithZeros()),
     });
     const names = () => this.#names();
     this.#violations = new Counter({

@@ -28,6 +28,7 @@ export { leave } from './leave.js';
 export { postgresOutbox, runThenReadTags } from './outbox.js';
 export {
   ageOfTransactions,
+  estimatedOutboxSize,
   type LastInvalidation,
   lastInvalidations,
   type OutboxSize,

@@ -24,14 +24,22 @@ export async function ageOfTransactions(client: Sql, xids: readonly string[]): P
 }
 
 export interface OutboxSize {
-  /** At most 10 000, which means as many or more. */
   readonly rows: number;
   readonly bytes: number;
 }
 
+/** Rows: at most 10 000, which means as many or more. */
 export async function outboxSize(client: Sql): Promise<OutboxSize> {
   const [row] = await client<OutboxSize[]>`
     select (select count(*)::int from (select 1 from public.cache_outbox limit ${MAX_COUNTED}) as counted) as rows,
+      pg_total_relation_size('public.cache_outbox')::float8 as bytes`;
+  return row as OutboxSize;
+}
+
+/** Without reading its rows: their number is an estimate of Postgres's statistics. */
+export async function estimatedOutboxSize(client: Sql): Promise<OutboxSize> {
+  const [row] = await client<OutboxSize[]>`
+    select pg_stat_get_live_tuples('public.cache_outbox'::regclass)::float8 as rows,
       pg_total_relation_size('public.cache_outbox')::float8 as bytes`;
   return row as OutboxSize;
 }

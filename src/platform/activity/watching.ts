@@ -44,6 +44,8 @@ export class Watching {
   #outbox: OutboxSize | undefined;
   #outboxAtMs = Number.NEGATIVE_INFINITY;
   #toldMs = performance.now();
+  /** Of the clock. */
+  readonly #beganInSecond = Math.floor(Date.now() / SECOND);
   #gathering = false;
   #stopped = false;
 
@@ -63,6 +65,8 @@ export class Watching {
   }
 
   async #gather(): Promise<void> {
+    // The first sample of this process is made at the start of the next second: a message before would show none.
+    if (Math.floor(Date.now() / SECOND) === this.#beganInSecond) return;
     if (this.#gathering) return; // what is missed now comes with the next message
     this.#gathering = true;
     try {

@@ -1,5 +1,5 @@
 /** Turns the trace of a run into levels and lines, and tells what changed since the run before. */
-import type { Outcome, RedisTrip, Trace, TracedCall, TracedStatement } from './types.js';
+import type { Outcome, RedisTrip, Trace, TracedCall, TracedStatement, TracedWriteStep } from './types.js';
 
 /** Calls of one field from one source with one outcome: a list of 50 tasks has 50 assignees, and one line. */
 export interface FieldLine {
@@ -32,7 +32,15 @@ export interface StatementLine {
   readonly endMs: number;
 }
 
-export type Line = FieldLine | TripLine | StatementLine;
+export interface WriteLine {
+  readonly kind: 'write';
+  readonly id: string;
+  readonly write: TracedWriteStep;
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+export type Line = FieldLine | TripLine | StatementLine | WriteLine;
 
 /** What begins with one read of Redis, up to the next one. */
 export interface Level {
@@ -50,7 +58,7 @@ export interface Run {
 }
 
 export function runOf(data: unknown, errors: Run['errors'], trace: Trace): Run {
-  const lines = [...tripLines(trace), ...statementLines(trace), ...fieldLines(trace)];
+  const lines = [...tripLines(trace), ...statementLines(trace), ...writeLines(trace), ...fieldLines(trace)];
   const endMs = Math.max(trace.totals.ms, ...lines.map((line) => line.endMs));
   return { data, errors, trace, levels: levelsOf(lines), endMs };
 }
@@ -71,8 +79,23 @@ function statementLines({ sql = [], totals }: Trace): StatementLine[] {
     id: `statement ${i}`,
     statement,
     startMs: statement.startMs,
-    endMs: statement.ms === null ? totals.ms : statement.startMs + statement.ms,
+    endMs: endOf(statement, totals.ms),
   }));
+}
+
+function writeLines({ writes = [], totals }: Trace): WriteLine[] {
+  return writes.map((write, i) => ({
+    kind: 'write',
+    id: `write ${i}`,
+    write,
+    startMs: write.startMs,
+    endMs: endOf(write, totals.ms),
+  }));
+}
+
+/** What had not ended when the answer was made is drawn up to there. */
+function endOf({ startMs, ms }: TracedStatement | TracedWriteStep, answeredMs: number): number {
+  return ms === null ? Math.max(startMs, answeredMs) : startMs + ms;
 }
 
 function fieldLines({ calls }: Trace): FieldLine[] {
@@ -123,7 +146,7 @@ function levelsOf(lines: readonly Line[]): Level[] {
     if (level === undefined) byStart.set(start, [line]);
     else level.push(line);
   }
-  const order = { trip: 0, field: 1, statement: 2 };
+  const order = { trip: 0, field: 1, statement: 2, write: 2 };
   return [...byStart]
     .sort(([a], [b]) => a - b)
     .map(([startMs, level]) => ({

@@ -227,10 +227,20 @@ export interface TracedStatement {
   readonly ms: number | null;
 }
 
+/** FENCE before a COMMIT, RELEASE after it. */
+export interface TracedWriteStep {
+  readonly step: 'FENCE' | 'RELEASE';
+  readonly startMs: number;
+  /** Null: it had not ended when the answer was made. */
+  readonly ms: number | null;
+  readonly tags: number;
+}
+
 export interface Trace {
   readonly calls: readonly TracedCall[];
   readonly totals: { readonly redisRoundTrips: number; readonly sqlStatements: number; readonly ms: number };
   readonly invalidated?: readonly string[];
   readonly redis?: readonly RedisTrip[];
   readonly sql?: readonly TracedStatement[];
+  readonly writes?: readonly TracedWriteStep[];
 }

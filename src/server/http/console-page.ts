@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { CompressedTexts, encodingFor } from './compression.js';
+import { CompressedTexts, type EncodingFor } from './compression.js';
 import { consolePolicy } from './http-security.js';
 
 export const CONSOLE_PATH = '/console';
@@ -43,12 +43,18 @@ export interface ConsolePaths {
   readonly explorer: string | undefined;
 }
 
-/** @param admit called before each response. Rejects with what is sent in its place */
+interface ServeOptions extends ConsoleOptions {
+  /** Called before each response. Rejects with what is sent in its place. */
+  readonly admit: (address: string) => Promise<void>;
+  readonly encodingFor: EncodingFor;
+}
+
 export function serveConsole(
   app: FastifyInstance,
   paths: ConsolePaths,
-  { admit, ...options }: ConsoleOptions & { readonly admit: (address: string) => Promise<void> },
+  { admit, encodingFor, ...options }: ServeOptions,
 ): void {
+  const send = sender(encodingFor);
   let served: Promise<Served> | undefined;
   const load = () => {
     served ??= options.bundle().then((bundle) => servedOf(bundle, paths, options));
@@ -74,11 +80,13 @@ export function serveConsole(
 
 const compressed = new CompressedTexts<ServedFile>();
 
-async function send({ headers }: FastifyRequest, reply: FastifyReply, file: ServedFile): Promise<FastifyReply> {
-  const encoding = encodingFor(headers['accept-encoding'], file.text.length);
-  reply.type(file.type).header('vary', 'accept-encoding');
-  if (encoding === undefined) return reply.send(file.text);
-  return reply.header('content-encoding', encoding).send(await compressed.of(file, encoding));
+function sender(encodingFor: EncodingFor) {
+  return async ({ headers }: FastifyRequest, reply: FastifyReply, file: ServedFile): Promise<FastifyReply> => {
+    const encoding = encodingFor(headers['accept-encoding'], file.text.length);
+    reply.type(file.type).header('vary', 'accept-encoding');
+    if (encoding === undefined) return reply.send(file.text);
+    return reply.header('content-encoding', encoding).send(await compressed.of(file, encoding));
+  };
 }
 
 function servedOf({ script, style }: ConsoleBundle, paths: ConsolePaths, options: ConsoleOptions): Served {

@@ -1,6 +1,7 @@
 /** Routes beside the API: metrics, health checks, the explorer and the console. */
 import type { FastifyInstance } from 'fastify';
 import { type AdmissionOptions, requireScope, type ScopeOptions } from '../admission.js';
+import type { EncodingFor } from './compression.js';
 import { CONSOLE_PATH, type ConsoleOptions, serveConsole } from './console-page.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
 import { offlinePolicy, sandboxPolicy } from './http-security.js';
@@ -34,10 +35,11 @@ export interface ServiceRoutesOptions extends ScopeOptions, Pick<AdmissionOption
   readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;
   /** Absent: no console. */
   readonly console?: ConsoleOptions;
+  readonly encodingFor: EncodingFor;
 }
 
 export function addServiceRoutes(app: FastifyInstance, endpoint: string, options: ServiceRoutesOptions): void {
-  const { production, rateLimits, metrics, explorer } = options;
+  const { production, rateLimits, metrics, explorer, encodingFor } = options;
   const admit = async (address: string) => {
     if (production) await rateLimits?.checkAddress(address);
   };
@@ -47,7 +49,7 @@ export function addServiceRoutes(app: FastifyInstance, endpoint: string, options
     return reply.type(metrics.contentType).send(await metrics.text());
   });
   if (options.console !== undefined) {
-    serveConsole(app, { endpoint, explorer: explorer && '/' }, { ...options.console, admit });
+    serveConsole(app, { endpoint, explorer: explorer && '/' }, { ...options.console, admit, encodingFor });
   }
   addHealthRoutes(app, options);
   if (explorer === undefined) return;

@@ -2,6 +2,7 @@
  * Runs the work of subscriptions in small portions. One commit may be an event for thousands of subscribers; executing
  * all at once would block the process. Viewers take turns, so a viewer with many subscriptions delays only itself.
  */
+import { context } from '@opentelemetry/api';
 import { SECOND } from '../../std/time.js';
 import type { NewConnections } from '../http/new-connections.js';
 
@@ -45,7 +46,9 @@ export class Turns {
     const line = this.#lines.get(viewer) ?? { jobs: [], points: 0 };
     this.#lines.set(viewer, line);
     return new Promise<T>((resolve, reject) => {
-      const start = () => work().then(resolve, reject);
+      // Jobs start in the async context of whichever job was added first.
+      const bound = context.bind(context.active(), work);
+      const start = () => bound().then(resolve, reject);
       line.jobs.push({ points, start });
       this.#schedule();
     });

@@ -14,6 +14,10 @@ export interface EventStreamOptions {
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
   /** Runs work that only reads, and repeats it if Postgres was unavailable. */
   readonly retrying: <T>(work: () => Promise<T>) => Promise<T>;
+  /** Runs all of one event, from its payment to its result. */
+  readonly executing: (work: () => Promise<ExecutionResult>) => Promise<ExecutionResult>;
+  /** Called once, when events can come, or with the errors of the refusal. */
+  readonly onOpened: (errors?: readonly unknown[]) => void;
   /** Called once, when the subscription has ended or failed to start. */
   readonly onEnd: () => void;
 }
@@ -30,10 +34,12 @@ export async function openEvents(
       const opened = await createSourceEventStream(args);
       return Symbol.asyncIterator in opened ? opened : available(opened);
     });
+    options.onOpened('errors' in source ? source.errors : undefined);
     if (Symbol.asyncIterator in source) return new EventStream(source[Symbol.asyncIterator](), args, options);
     options.onEnd();
     return source;
   } catch (error) {
+    options.onOpened([error]);
     options.onEnd();
     throw error;
   }
@@ -53,14 +59,12 @@ class EventStream implements AsyncIterableIterator<ExecutionResult> {
   }
 
   async next(): Promise<IteratorResult<ExecutionResult>> {
-    const { pay, inTurn, retrying } = this.#options;
+    const { pay, inTurn, retrying, executing } = this.#options;
     try {
       const event = await this.#source.next();
       if (event.done === true || this.#ended) return await this.return();
-      await pay();
-      const result = await retrying(() =>
-        inTurn(async () => available(await execute({ ...this.#args, rootValue: event.value }))),
-      );
+      const execution = () => inTurn(async () => available(await execute({ ...this.#args, rootValue: event.value })));
+      const result = await executing(() => pay().then(() => retrying(execution)));
       return { value: result, done: false };
     } catch (error) {
       await this.return();

@@ -27,6 +27,7 @@ import { callerOf, type RateLimits } from '../rate-limit/rate-limit.js';
 import { CLOSE, type Ending } from './close-codes.js';
 import { Counts } from './connection-slots.js';
 import { openEvents } from './event-stream.js';
+import { type SubscriptionSpan, subscriptionSpans } from './subscription-spans.js';
 
 /** Maximum number of variable errors in one answer, as in graphql-js. */
 const MAX_FAULTS = 50;
@@ -40,6 +41,8 @@ export interface Subscriber {
   readonly end: (why: Ending) => void;
   readonly outbox: Outbox;
   readonly identity?: Identity;
+  /** The payload of its `connection_init`. */
+  readonly params?: Readonly<Record<string, unknown>> | undefined;
   /** Number of its subscriptions and live queries. */
   subscriptions: number;
 }
@@ -84,6 +87,14 @@ interface RunningContext extends SubscriptionContext {
   /** In points, of each event. */
   readonly cost: number;
   readonly release: () => void;
+  /** Absent: nothing records spans. */
+  readonly span: SubscriptionSpan | undefined;
+}
+
+/** A subscription that is being accepted. */
+interface Acceptance {
+  readonly release: () => void;
+  readonly span: SubscriptionSpan | undefined;
 }
 
 export class SubscriptionRequests {
@@ -91,6 +102,7 @@ export class SubscriptionRequests {
   readonly #limits: SubscriptionLimits;
   readonly #costOf: CostOf;
   readonly #turns: Turns;
+  readonly #spans = subscriptionSpans();
   /** Number of subscriptions by viewer. */
   readonly #counts = new Counts();
 
@@ -110,26 +122,36 @@ export class SubscriptionRequests {
   async accept(client: Subscriber, payload: SubscribePayload): Promise<Accepted | readonly GraphQLError[]> {
     // Before the first await, so that in a burst exactly the excess is refused.
     const release = this.#take(client);
-    try {
+    const span = this.#spans?.start(client.params);
+    const checked = async () => {
       // As over HTTP: also for requests that never become an operation.
       if (client.address !== undefined) await this.#options.rateLimits?.checkAddress(client.address);
       if (release instanceof GraphQLError) throw release;
-      const accepted = await this.#checked(client, payload, release);
-      if (!('kind' in accepted)) release();
+      return this.#checked(client, payload, { release, span });
+    };
+    try {
+      const accepted = await (span === undefined ? checked() : span.run(checked));
+      if (!('kind' in accepted)) {
+        if (typeof release === 'function') release();
+        span?.accepted(accepted);
+      } else if (accepted.kind === 'query') span?.accepted(undefined);
       return accepted;
     } catch (error) {
       if (typeof release === 'function') release();
+      span?.accepted([error]);
       throw error;
     }
   }
 
   /** Runs an accepted subscription. */
   run(args: ExecutionArgs): ReturnType<typeof openEvents> {
-    const { release, viewerId, cost, untilAvailable } = args.contextValue as RunningContext;
+    const { release, viewerId, cost, span, untilAvailable } = args.contextValue as RunningContext;
     return openEvents(args, {
       pay: () => this.#pay(viewerId, cost),
       inTurn: (work) => this.#turns.run(viewerId, cost, work),
       retrying: untilAvailable,
+      executing: (work) => (span === undefined ? work() : span.event(work)),
+      onOpened: (errors) => span?.accepted(errors),
       onEnd: release,
     });
   }
@@ -178,7 +200,7 @@ export class SubscriptionRequests {
   async #checked(
     client: Subscriber,
     payload: SubscribePayload,
-    release: () => void,
+    { release, span }: Acceptance,
   ): Promise<Accepted | readonly GraphQLError[]> {
     const { schema, documents, rateLimits, production } = this.#options;
     const identity = client.identity as Identity; // a connection without one cannot subscribe
@@ -189,7 +211,9 @@ export class SubscriptionRequests {
     const operationName = payload.operationName || undefined;
     const operation = getOperationAST(document, operationName);
     if (!operation) throw noSuchOperation(operationName);
-    if (operation.operation === 'mutation') throw refusal('BAD_REQUEST', 'Mutations go over HTTP: send this one by POST.');
+    if (operation.operation === 'mutation')
+      throw refusal('BAD_REQUEST', 'Mutations go over HTTP: send this one by POST.');
+    span?.operation({ document, operation }, caller);
     const variables = payload.variables ?? undefined;
     const asked = { document, operation, variables };
     const cost = await this.#costOf(asked, (work) => documents.timed(sender, work, { wait: true }));
@@ -204,7 +228,10 @@ export class SubscriptionRequests {
     if (read.errors !== undefined) return read.errors.map(badVariable);
     const args = { schema, document, operationName: operationName ?? null, variableValues: variables ?? null };
     if (operation.operation === 'subscription') {
-      return { kind: 'subscription', args: { ...args, contextValue: this.#contextOf(client, cost, release) } };
+      return {
+        kind: 'subscription',
+        args: { ...args, contextValue: this.#contextOf(client, cost, { release, span }) },
+      };
     }
     const live = liveArguments(operation, read.coerced);
     const query = { operation: { ...asked, operationName }, identity, caller, cost, rateLimit, live };
@@ -232,7 +259,7 @@ export class SubscriptionRequests {
     }
   }
 
-  #contextOf({ signal, identity, end }: Subscriber, cost: number, release: () => void): RunningContext {
+  #contextOf({ signal, identity, end }: Subscriber, cost: number, acceptance: Acceptance): RunningContext {
     const { cache, db } = this.#options;
     const { userId: viewerId, scopes } = identity as Identity; // a connection without an identity cannot subscribe
     const tracer = new Tracer(false);
@@ -248,7 +275,7 @@ export class SubscriptionRequests {
       signal,
       loaders: loadsOf(false),
       markUncacheable: () => ({ scopes, rateLimit: undefined }), // events are not cached
-      release,
+      ...acceptance,
       // Events of one subscription are executed one after the other, so none changes the loaders of another.
       renew({ direct }) {
         renewedDirect = direct;

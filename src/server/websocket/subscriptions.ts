@@ -56,6 +56,7 @@ interface Client extends Subscriber {
   readonly socket: WebSocket;
   readonly slot: ConnectionSlot;
   identity?: Identity;
+  params?: Connection['connectionParams'];
 }
 
 type Connection = Connected<Record<string, unknown> | undefined, Client>;
@@ -278,6 +279,7 @@ async function authenticate(
   { connectionParams, extra }: Connection,
   { verifyToken, log }: SubscriptionOptions,
 ): Promise<boolean> {
+  extra.params = connectionParams;
   const token = tokenIn(connectionParams);
   if (token === undefined) return refused(extra, CLOSE.unauthorized);
   try {

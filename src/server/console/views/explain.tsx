@@ -206,11 +206,7 @@ function Outcome({ current, before }: Readonly<{ current: Run; before: Run | und
       {current.errors[0] !== undefined && <Fault>{current.errors[0].message}</Fault>}
       <dl class="figures" aria-label="Totals of the run">
         <Figure label="Time" value={`${number(totals.ms)} ms`} note={compared(was?.ms, ' ms')} />
-        <Figure
-          label="Redis round trips"
-          value={number(totals.redisRoundTrips)}
-          note={compared(was?.redisRoundTrips)}
-        />
+        <Figure label="Redis reads" value={number(totals.redisRoundTrips)} note={compared(was?.redisRoundTrips)} />
         <Figure label="SQL statements" value={number(totals.sqlStatements)} note={compared(was?.sqlStatements)} />
         <Figure
           label="Values without a load"

@@ -1,4 +1,7 @@
-/** The waterfall of one run: levels, reads of Redis, fields by outcome, SQL statements, all on one time axis. */
+/**
+ * The waterfall of one run: levels, reads of Redis, fields by outcome, SQL statements, a write's steps in Redis, all on one
+ * time axis.
+ */
 import { type FieldLine, type Line, outcomesOf, type Run } from '../explain-model.js';
 import { bytes, duration, NONE, number, plural } from '../format.js';
 import { Badge, Columns, Empty, OUTCOMES, Panel, Tags } from '../parts.js';
@@ -38,11 +41,14 @@ export function Waterfall({ run, before }: Readonly<{ run: Run; before: Run | un
   );
 }
 
+const BARS = { trip: 'redis', statement: 'sql', write: 'redis' } as const;
+
 function Track({ line, endMs }: Readonly<{ line: Line; endMs: number }>) {
-  const name = line.kind === 'trip' ? 'redis' : line.kind === 'statement' ? 'sql' : OUTCOMES[line.outcome].name;
+  const name = line.kind === 'field' ? OUTCOMES[line.outcome].name : BARS[line.kind];
   const left = (100 * line.startMs) / endMs;
   const width = (100 * (line.endMs - line.startMs)) / endMs;
-  const unfinished = line.kind === 'statement' && line.statement.ms === null;
+  const unfinished =
+    (line.kind === 'statement' && line.statement.ms === null) || (line.kind === 'write' && line.write.ms === null);
   return (
     <>
       <span class="track" aria-hidden="true">
@@ -52,6 +58,17 @@ function Track({ line, endMs }: Readonly<{ line: Line; endMs: number }>) {
     </>
   );
 }
+
+const WRITE_STEPS = {
+  FENCE: {
+    label: 'Fence',
+    meaning: 'Before COMMIT: nothing under these tags is served or stored from now on, in any process.',
+  },
+  RELEASE: {
+    label: 'Release',
+    meaning: 'After COMMIT: these tags get new versions, and what depends on them is read again. Not awaited.',
+  },
+} as const;
 
 function LineSummary({
   line,
@@ -81,6 +98,17 @@ function LineSummary({
           <code class="subject">{shortened(line.statement.text)}</code>
           <span class="outcome">
             <Badge name="sql">SQL</Badge>
+          </span>
+        </>
+      );
+    case 'write':
+      return (
+        <>
+          <span class="subject">
+            {WRITE_STEPS[line.write.step].label} <span class="note">{plural(line.write.tags, 'tag')}</span>
+          </span>
+          <span class="outcome">
+            <Badge name="redis">{line.write.step}</Badge>
           </span>
         </>
       );
@@ -131,6 +159,8 @@ function LineDetails({ line }: Readonly<{ line: Line }>) {
       return <p class="note">One round trip for all values that this level asks for, and for the log.</p>;
     case 'statement':
       return <pre>{line.statement.text}</pre>;
+    case 'write':
+      return <p class="note">{WRITE_STEPS[line.write.step].meaning}</p>;
     case 'field':
       return <Calls calls={line.calls} />;
   }

@@ -28,6 +28,7 @@ import { consoleBundle } from './server/http/console-bundle.js';
 import { CONSOLE_PATH } from './server/http/console-page.js';
 import { createMetricsServer } from './server/metrics-server.js';
 import { readManifest } from './server/operations/persisted-documents.js';
+import { SECOND } from './std/time.js';
 import { primaryLimits, startWorkers } from './workers.js';
 
 /** Fraction of hits that are compared with Postgres. */
@@ -35,6 +36,9 @@ const MONITOR_SHARE = 1 / 10_000;
 
 /** The demo token is an operator's, too: the console shows everything. */
 const DEMO_SCOPES = ['cache:admin', 'cache:trace'];
+
+/** Time for private servers to end: killed, PostgreSQL would have to recover at the next start. */
+const SERVICES_STOP_MS = 10 * SECOND;
 
 /** What listening fails with if the host is not one of this machine's. */
 const NO_SUCH_ADDRESS: ReadonlySet<string> = new Set(['ENOTFOUND', 'EAI_AGAIN', 'EADDRNOTAVAIL']);
@@ -261,7 +265,7 @@ async function developmentServices(config: Config, shutdown: Shutdown): Promise<
   const { ownServices } = await import('./development/services.js');
   const { prepareDemo } = await import('./development/demo/prepare.js');
   const services = await ownServices(config);
-  shutdown.add({ stop: () => services.stop() });
+  shutdown.add({ stop: () => services.stop(), ownMs: SERVICES_STOP_MS });
   await prepareDemo(services);
   return services;
 }

@@ -291,6 +291,17 @@ describe.skipIf(chromiumPath === undefined)(`in Chromium${needsChromium}`, () =>
       .waitFor();
   });
 
+  test('Explain shows the fence of a mutation before its commit, and the release after it', async () => {
+    const id = f.opsTasks[0]?.id;
+    const query = `mutation { updateTask(input: { id: "${id}", title: "Fenced ${Date.now()}" }) { errors { message } } }`;
+    const { page } = await open(`explain?${new URLSearchParams({ query })}`);
+    await page.getByRole('button', { name: 'Run', exact: true }).click();
+    const waterfall = panel(page, 'Waterfall');
+    for (const step of ['FENCE', 'RELEASE']) await waterfall.getByText(step, { exact: true }).waitFor();
+    await waterfall.getByText('FENCE', { exact: true }).click();
+    await waterfall.getByText(/^Before COMMIT:/).waitFor();
+  });
+
   test('A row or tag finds a task by its identifier, with the tags of a change and what is held under them', async () => {
     const { page } = await open('lookup');
     await page.getByLabel('Row or tag').fill('OPS-1');

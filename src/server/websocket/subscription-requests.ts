@@ -212,7 +212,7 @@ export class SubscriptionRequests {
     const operation = getOperationAST(document, operationName);
     if (!operation) throw noSuchOperation(operationName);
     if (operation.operation === 'mutation')
-      throw refusal('BAD_REQUEST', 'Mutations go over HTTP: send this one by POST.');
+      throw refusal('BAD_REQUEST', 'Mutations go by HTTP: send this one by POST.');
     span?.operation({ document, operation }, caller);
     const variables = payload.variables ?? undefined;
     const asked = { document, operation, variables };

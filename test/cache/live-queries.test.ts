@@ -375,9 +375,9 @@ describe('the log', () => {
     const w = await liveWorld({ deaf: true });
     const client = await w.joined(w.values('q', [1]));
     w.storeClock.advance(2000); // no lease
-    await w.request(); // finds that
     await w.write(1, 5);
-    await tick(w.memory);
+    await tick(w.memory); // another one
+    await w.request(); // finds that
     await pass(2000);
     expect(client.texts).toEqual(['0', '5']);
     expect(w.live.state.due).toBe(0);
@@ -607,8 +607,9 @@ describe('a run', () => {
     const w = await liveWorld({ policy: { ...POLICY, ttlMs: 3000, staleMs: HOUR } });
     const client = await w.joined(w.values('q', [1]));
     w.database.set(1, 5);
+    w.ends();
     await pass(3000);
-    expect(client.texts).toEqual(['0', '5']);
+    expect([client.texts, w.ends()]).toEqual([['0', '5'], ['sent']]);
   });
 
   test('whose tags do not fit into the index is repeated by time', async () => {

@@ -106,7 +106,7 @@ export class LiveReaders {
   async quiet(): Promise<void> {
     const { sql, ops, raw, history } = this.#world;
     const ids = [...ops.tasks, ...raw.tasks];
-    const untilMs = performance.now() + QUIET_WITHIN_MS;
+    const untilMs = performance.now() + QUIET_WITHIN_MS + 2 * history.longestReadMs(performance.now() - LOOK_BACK_MS);
     let wrong: string[] = [];
     do {
       await sleep(100);

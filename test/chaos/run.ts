@@ -156,10 +156,11 @@ async function hurt(world: World, untilMs: number): Promise<void> {
       await until('all API processes are up', () => world.children.every(({ up }) => up));
     }
     await whole(world);
+    await workload.stop();
+    await live.quiet();
   } finally {
     clearInterval(progress);
     await workload.stop();
-    await live.quiet();
     live.stop();
     endings.push(`${kind}: ${live.endings}`);
     const { hitPercent, answers } = callsOf(world);
@@ -210,6 +211,10 @@ function errorsOf(fits: (kind: TopologyKind) => boolean): number {
   return errors;
 }
 
+function sayViolations(): void {
+  for (const violation of history.violations.slice(0, 20)) say(`violation: ${JSON.stringify(violation)}`);
+}
+
 /** @returns the exit code */
 function report(topologies: readonly TopologyKind[]): number {
   const { reads, violations } = history.total;
@@ -230,7 +235,7 @@ function report(topologies: readonly TopologyKind[]): number {
   say(`cached calls and workload: ${JSON.stringify(calls)}`);
   say(`live queries: connections ended by ${endings.join('; ')}`);
   say(`all: ${JSON.stringify(history.total)}`);
-  for (const violation of history.violations.slice(0, 20)) say(`violation: ${JSON.stringify(violation)}`);
+  sayViolations();
   for (const text of unexpected) say(`error: ${text}`);
   say(`seed ${seed}, ${((performance.now() - startedMs) / SECOND).toFixed(0)} s`);
   say(`reads checked: ${reads}, violations: ${violations}, errors: ${errors}`);
@@ -280,6 +285,7 @@ main().then(
   (error) => {
     process.stderr.write(`the run failed: ${error instanceof Error ? error.stack : error}\n`);
     if (error instanceof Error && error.cause !== undefined) process.stderr.write(`because: ${error.cause}\n`);
+    sayViolations();
     say(
       `reads checked: ${history.total.reads}, violations: ${history.total.violations}, errors: ${errorsOf(() => true)}`,
     );

@@ -12,6 +12,7 @@ import { eventually, headersFor } from '../support/app.js';
 import { Gate } from '../support/barrier.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { type LiveApp, liveApp } from '../support/live.js';
+import { open as openLive } from '../support/live-client.js';
 import { type Collector, outline, type ReceivedSpan, type SpanTree, startCollector, treesOf } from '../support/otlp.js';
 import { connect } from '../support/subscriber.js';
 
@@ -300,6 +301,25 @@ describe('with an SDK', () => {
       expect(collector.spans.filter(({ name }) => name === 'subscription Unsampled')).toEqual([]);
       for (const { connection } of [unsampled, sampled]) await connection.close();
     });
+  });
+
+  test('each run of a live query has a trace of its own, which says whether its answer was sent', async () => {
+    const query = 'query Board @live { projects { nodes { tasks(first: 5) { nodes { title } } } } }';
+    const client = await openLive('WebSocket', app, { as: f.ada.id, operation: { query } });
+    try {
+      await eventually(() => expect(client.answers).toHaveLength(1));
+      await send(`mutation { updateTask(input: { id: "${f.opsTasks[1]?.id}", title: "pushed" }) { errors { code } } }`);
+      await eventually(() => expect(client.answers).toHaveLength(2));
+    } finally {
+      client.leave();
+    }
+    const runs = () => collector.spans.filter(({ attributes }) => attributes['tasks.live.result'] === 'sent');
+    await eventually(() => expect(runs()).toHaveLength(2));
+    for (const run of runs()) {
+      expect(run).toMatchObject({ name: 'query Board', kind: INTERNAL, parentSpanId: undefined, failed: false });
+    }
+    const pushed = runs()[1] as ReceivedSpan;
+    await eventually(() => expect(outline(treesOf(collector.spans, pushed.traceId))).toContain('  cache read Task'));
   });
 
   describe('below the span of another program', () => {

@@ -53,6 +53,7 @@ export class EventResponse {
     for (const [name, value] of Object.entries(this.#reply.getHeaders())) {
       if (value !== undefined) this.#response.setHeader(name, value);
     }
+    this.#response.shouldKeepAlive = false; // the connection ends with the response
     this.#response.writeHead(200, HEADERS);
     this.#response.write(HEARTBEAT); // with the headers, so that the client learns that it is connected
     const timer = setInterval(() => this.#beat(), this.#pingEveryMs).unref();
@@ -82,7 +83,7 @@ export class EventResponse {
     if (this.#isOver) return;
     this.#isOver = true;
     const { socket } = this.#response.req;
-    this.#response.end(() => socket.end());
+    this.#response.end();
     const timer = setTimeout(() => socket.destroy(), GOODBYE_MS).unref();
     this.onClose(() => clearTimeout(timer));
   }

@@ -18,6 +18,7 @@ import type { LiveArguments } from '../../graphql/live-directive.js';
 import { SECOND } from '../../std/time.js';
 import type { RateLimits } from '../rate-limit/rate-limit.js';
 import type { AcceptedQuery, QueryAnswer, QueryAnswers } from './query-answers.js';
+import { runSpans } from './run-spans.js';
 
 /** A client of a live query. */
 export interface LiveReceiver extends LiveClient {
@@ -49,6 +50,7 @@ export interface LiveRunsOptions {
 export class LiveRuns {
   readonly #options: LiveRunsOptions;
   readonly #shared = new Map<string, Shared>();
+  readonly #spans = runSpans();
 
   constructor(options: LiveRunsOptions) {
     this.#options = options;
@@ -65,7 +67,10 @@ export class LiveRuns {
       key,
       viewer: query.identity.userId,
       throttleMs: query.live.throttleMs,
-      run: (run: LiveRun) => this.#run(query, shared, run),
+      run: (run: LiveRun) => {
+        const work = () => this.#run(query, shared, run);
+        return this.#spans === undefined ? work() : this.#spans.run(query, run.last, work);
+      },
     };
     const membership = this.#joined(() => this.#options.queries.join(source, filtered(receiver, shared)));
     this.#shared.set(key, shared);

@@ -78,7 +78,7 @@ export class SubscriptionSpan {
 
   /** The end of the acceptance. @param errors of the refusal */
   accepted(errors: readonly unknown[] | undefined): void {
-    ending(this.#accepting, errors);
+    endSpan(this.#accepting, errors);
   }
 
   /** Runs the execution of an event. Spans that it makes are below that of the event. @throws what `work` throws */
@@ -90,16 +90,17 @@ export class SubscriptionSpan {
     this.#describe(span);
     try {
       const result = await context.with(trace.setSpan(ROOT_CONTEXT, span), work);
-      ending(span, result.errors);
+      endSpan(span, result.errors);
       return result;
     } catch (error) {
-      ending(span, [error]);
+      endSpan(span, [error]);
       throw error;
     }
   }
 }
 
-function ending(span: Span, errors: readonly unknown[] = []): void {
+/** @param errors of the result, or the one thrown */
+export function endSpan(span: Span, errors: readonly unknown[] = []): void {
   const codes = errors.map(codeOf);
   const [first] = codes;
   if (first !== undefined) span.setAttribute('error.type', codes.includes(INTERNAL) ? INTERNAL : first);

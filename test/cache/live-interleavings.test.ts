@@ -5,7 +5,7 @@
  *
  * - Fresh: no answer is older than what was acknowledged before its run began, and no client's first one than what was
  *   acknowledged before it joined.
- * - Order: no answer is older than one that the client was sent before. Writes that nobody fenced are left out.
+ * - Order: no answer is older than one that the client was sent before. Writes without a fence are left out.
  * - Bound: where all queries are settled, none is older than what was acknowledged before the latest look that memory took
  *   in was executed.
  * - Quiet: when nothing happens any more, each client's last answer is the database's.

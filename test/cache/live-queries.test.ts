@@ -137,7 +137,7 @@ describe('a live query', () => {
       'q',
       async (read, run) => {
         ({ signal } = run);
-        await read(1).catch(() => 0); // it ends although nobody waits
+        await read(1).catch(() => 0); // the run ends although its client has left
         return String(w.database.get(1));
       },
       { load: loads.load },
@@ -328,7 +328,7 @@ describe('the log', () => {
     expect(client.texts).toEqual(['0', '5']);
   });
 
-  test('is heard whoever reads it: the record that a request brings makes the query due', async () => {
+  test('is heard by whichever log read: the record that a request brings makes the query due', async () => {
     const w = await liveWorld({ deaf: true });
     const client = await w.joined(w.values('q', [1]));
     await w.write(1, 5);

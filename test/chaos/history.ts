@@ -239,7 +239,7 @@ export class History {
     this.generation++;
   }
 
-  /** An answer of a live query after the first: nobody asked for it at a known time, but it is not older than `sinceMs`. */
+  /** An answer of a live query after the first: when its run began is not known, but not before `sinceMs`. */
   checkLive(what: string, sinceMs: number, seen: readonly Seen[], list: SeenList | undefined): void {
     const operation: Operation = { id: -1, kind: 'read', startedMs: sinceMs, what };
     this.#count('liveAnswers', 1);

@@ -150,7 +150,7 @@ class LiveReader {
   /** Whether it has to hold more than it does. */
   isBehind(sinceMs: number): boolean {
     const { history } = this.#options.world;
-    if (!this.#options.child.up) return false; // nobody can answer it
+    if (!this.#options.child.up) return false; // nothing can answer it
     return this.#held === undefined || history.isBehind(sinceMs, this.#held.seen, this.#held.list);
   }
 

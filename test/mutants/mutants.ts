@@ -1696,7 +1696,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'Records that other log reads bring do not make a live query due.',
     file: LIVE,
     replace: ONLY_POLL,
-    killedBy: `${LIVE_TEST} > is heard whoever reads it: the record that a request brings makes the query due`,
+    killedBy: `${LIVE_TEST} > is heard by whichever log read: the record that a request brings makes the query due`,
   },
   {
     name: 'live-mut/bound-only-poll',

@@ -27,11 +27,11 @@ export function liveQueryExchange(transport: LiveTransport): Exchange {
         operations$,
         filter(isLiveQuery),
         mergeMap((operation) => {
-          const tornDownOrAskedAgain$ = pipe(
+          const tornDownOrRestarted$ = pipe(
             operations$,
             filter(({ key }) => key === operation.key),
           );
-          return pipe(answersTo(operation, transport), takeUntil(tornDownOrAskedAgain$));
+          return pipe(answersTo(operation, transport), takeUntil(tornDownOrRestarted$));
         }),
       );
       return merge([live$, forward(others$)]);

@@ -40,9 +40,6 @@ interface Context {
   readonly servers: LiveServers;
   readonly data: LiveData;
   readonly options: LiveOptions;
-  readonly writer: Writer;
-  /** CPU of the servers in a second of writes without clients. */
-  readonly writesCpuMsPerS: number;
   readonly reaper: Reaper;
   readonly check: Check;
 }
@@ -50,34 +47,37 @@ interface Context {
 /** What a measurement without clients takes of the time of one with them. */
 const WITHOUT_CLIENTS = 0.5;
 const QUIET = 0.5;
-const WARM_UP_S = 1;
+const WARM_UP_S = 2;
+/** For the end of all connections. */
+const SETTLE_S = 2;
 
-/** Of one kind of servers: with live queries, and then, with `polling`, without them and with pollers. */
-export async function measureServers(
-  given: Omit<Context, 'writer' | 'writesCpuMsPerS'> & { readonly polling: boolean },
-): Promise<Measured[]> {
+/** Of one kind of servers: with live queries, without clients, and then, with `polling`, with pollers. */
+export async function measureServers(given: Context & { readonly polling: boolean }): Promise<Measured[]> {
   const { servers, data, options } = given;
   const writer = new Writer(servers, data, options);
+  const context = { ...given, writer };
+  const urls = servers.processes.map(({ url }) => url);
+  const connections = connectionsOf({ data, options, tokens: servers.tokens, urls });
   await writer.writeFor(WARM_UP_S);
-  const alone = await cpuDuring(servers, () => writer.writeFor(options.seconds * WITHOUT_CLIENTS));
-  const context = { ...given, writer, writesCpuMsPerS: alone.cpuMs / alone.seconds };
-  const connections = connectionsOf({
-    data,
-    options,
-    tokens: servers.tokens,
-    urls: servers.processes.map(({ url }) => url),
-  });
   const live = await measureClients(context, 'live', connections);
-  if (!given.polling) return [live];
-  return [live, await measureClients(context, 'polling', connections.slice(0, options.pollers))];
+  await sleep(1000 * SETTLE_S);
+  // Now, since before the code was not yet compiled.
+  const alone = await cpuDuring(servers, () => writer.writeFor(options.seconds * WITHOUT_CLIENTS));
+  const polled = given.polling && (await measureClients(context, 'polling', connections.slice(0, options.pollers)));
+  return [live, ...(polled ? [polled] : [])].map((one) => ({
+    ...one,
+    cpuOfWritesMs: (alone.cpuMs / alone.seconds) * one.seconds,
+  }));
 }
 
+type MeasuredClients = Omit<Measured, 'cpuOfWritesMs'>;
+
 async function measureClients(
-  context: Context,
+  context: Context & { readonly writer: Writer },
   kind: ClientKind,
   connections: readonly ClientConnection[],
-): Promise<Measured> {
-  const { data, options, writesCpuMsPerS } = context;
+): Promise<MeasuredClients> {
+  const { data, options } = context;
   const clients = ClientProcess.start(context.reaper);
   try {
     const name = kind === 'live' ? context.name : `${context.name}, polled`;
@@ -95,7 +95,6 @@ async function measureClients(
       writes: during.result.count,
       seconds: during.seconds,
       cpuMs: during.cpuMs,
-      cpuOfWritesMs: writesCpuMsPerS * during.seconds,
       cpuOfQuietMs: (quiet.cpuMs / quiet.seconds) * during.seconds,
       ...added,
       delays: delaysOf(report.receipts, during.result.acknowledged, hotTaskOf(data)),
@@ -124,7 +123,10 @@ async function begin(
   };
 }
 
-async function writeBeside(clients: ClientProcess, { servers, writer, options }: Context) {
+async function writeBeside(
+  clients: ClientProcess,
+  { servers, writer, options }: Context & { readonly writer: Writer },
+) {
   await clients.reset();
   const before = machineTimes();
   const during = await cpuDuring(servers, () => writer.writeFor(options.seconds));

@@ -29,7 +29,7 @@ function lineOf(one: Measured): string {
     perWrite(quietMs),
     perWrite(restMs),
     (restMs / Math.max(1, delays.all.count)).toFixed(2),
-    ((1000 * (cpuMs - cpuOfWritesMs)) / queries / seconds).toFixed(0),
+    ((1000 * Math.max(0, cpuMs - cpuOfWritesMs)) / queries / seconds).toFixed(0),
     kib(one.queryBytes, queries),
     kib(one.connectionBytes, clients),
     quantiles(delays.all),

@@ -58,9 +58,9 @@ export async function measureServers(given: Context & { readonly polling: boolea
   const context = { ...given, writer };
   const urls = servers.processes.map(({ url }) => url);
   const connections = connectionsOf({ data, options, tokens: servers.tokens, urls });
-  await writer.writeFor(WARM_UP_S);
+  await writer.writeFor(Math.min(WARM_UP_S, options.seconds));
   const live = await measureClients(context, 'live', connections);
-  await sleep(1000 * SETTLE_S);
+  await sleep(1000 * Math.min(SETTLE_S, options.seconds));
   // Now, since before the code was not yet compiled.
   const alone = await cpuDuring(servers, () => writer.writeFor(options.seconds * WITHOUT_CLIENTS));
   const polled = given.polling && (await measureClients(context, 'polling', connections.slice(0, options.pollers)));

@@ -45,7 +45,7 @@ const percent = (share: number) => `${Math.round(100 * share)} %`;
 
 /** What one poll and one live query cost in a second, and what polling all of them would take. */
 export function comparisonOf(live: Measured, polled: Measured): string {
-  const cores = ({ cpuMs, cpuOfWritesMs, seconds }: Measured) => (cpuMs - cpuOfWritesMs) / 1000 / seconds;
+  const cores = ({ cpuMs, cpuOfWritesMs, seconds }: Measured) => Math.max(0, cpuMs - cpuOfWritesMs) / 1000 / seconds;
   const perQuery = (one: Measured) => (1e6 * cores(one)) / one.queries;
   const [pushed, pulled] = [perQuery(live), perQuery(polled)];
   return (

@@ -138,14 +138,14 @@ function liveMetrics(registry: Registry): Metrics['liveRun'] {
     registers,
   });
   for (const result of LIVE_RESULTS) runs.inc({ result }, 0);
-  const delays = new Histogram({
-    name: 'tasks_live_delay_seconds',
+  const durations = new Histogram({
+    name: 'tasks_live_answer_duration_seconds',
     help: 'Time from when a live query had to be answered again until its answer was sent.',
     buckets: LIVE_BUCKETS_S,
     registers,
   });
   return ({ result, dueMs }) => {
     runs.inc({ result });
-    if (result === 'sent') delays.observe(dueMs / SECOND);
+    if (result === 'sent') durations.observe(dueMs / SECOND);
   };
 }

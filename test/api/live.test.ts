@@ -130,8 +130,7 @@ describe.each(TRANSPORTS)('by %s', (transport) => {
 
   test('errors and nulls are as by POST, and an answer with errors stays live', async () => {
     const operation = {
-      query:
-        'query @live { project(key: "OPS") { name } task { id } hidden: project(key: "NONE") { name } }',
+      query: 'query @live { project(key: "OPS") { name } task { id } hidden: project(key: "NONE") { name } }',
     };
     const subscription = await live(operation);
     expect(await current(subscription, operation)).toMatch(/^\{"errors":\[.*"BAD_USER_INPUT".*"data":/);

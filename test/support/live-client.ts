@@ -82,6 +82,15 @@ export class LiveSocket {
     this.socket.terminate();
   }
 
+  /** Reads nothing more until `resume`. */
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
   #send(message: object): void {
     this.socket.send(JSON.stringify(message));
   }
@@ -107,6 +116,7 @@ export class EventSourceClient implements LiveSubscription {
   /** Whether the response has ended. */
   ended = false;
   readonly response: IncomingMessage;
+  #resumed: Promise<void> | undefined;
 
   private constructor(response: IncomingMessage) {
     this.response = response;
@@ -137,7 +147,17 @@ export class EventSourceClient implements LiveSubscription {
 
   leave(): void {
     this.response.destroy();
+    this.resume();
   }
+
+  /** Reads nothing more until `resume`. */
+  pause(): void {
+    this.#resumed = new Promise((resolve) => {
+      this.resume = resolve;
+    });
+  }
+
+  resume: () => void = () => {};
 
   async #read(): Promise<void> {
     let text = '';
@@ -145,6 +165,7 @@ export class EventSourceClient implements LiveSubscription {
     const isRefusal = this.response.headers['content-type'] !== 'text/event-stream; charset=utf-8';
     try {
       for await (const chunk of this.response) {
+        await this.#resumed;
         text += chunk;
         if (isRefusal) continue;
         const messages = text.split('\n\n');

@@ -15,6 +15,8 @@ const READY_WITHIN_MS = 30_000;
 const COUNT_WITHIN_MS = 10_000;
 /** A connection for every reader of a process. */
 const MAX_SOCKETS = 1000;
+/** A connection that is idle for longer is not used again: the server is about to close it. */
+const IDLE_MS = 30_000;
 
 const NOTHING: Counts = {
   statements: 0,
@@ -27,7 +29,7 @@ const NOTHING: Counts = {
 };
 
 export class ApiProcess {
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS });
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS, timeout: IDLE_MS });
   readonly #process: ChildProcess;
   #port = 0;
   #counts = NOTHING;

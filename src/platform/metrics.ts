@@ -133,7 +133,7 @@ function liveMetrics(registry: Registry): Metrics['liveRun'] {
   const registers = [registry];
   const runs = new Counter({
     name: 'tasks_live_runs_total',
-    help: 'Runs of live queries, by result: an answer that was sent, one that had not changed, or a failure.',
+    help: 'Runs of live queries, by result: an answer that was sent, one that had not changed, or none: it failed or waits for points.',
     labelNames: ['result'],
     registers,
   });

@@ -237,7 +237,7 @@ test('by POST a live query is an ordinary one', async () => {
 
 test('what the README shows of the link and the exchange is what is tested here', async () => {
   const at = (path: string) => readFile(new URL(`../${path}`, import.meta.url), 'utf8');
-  const shown = [...(await at('README.md')).matchAll(/^```ts (\S+)\n([\s\S]*?)^```$/gm)];
+  const shown = [...(await at('README.md')).matchAll(/^`(\S+)`:\n\n```typescript\n([\s\S]*?)^```$/gm)];
   expect(shown).toHaveLength(6);
   for (const [, file = '', lines = ''] of shown) expect(await at(file), file).toContain(lines);
 });

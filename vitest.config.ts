@@ -26,6 +26,7 @@ const LONG = [
   'cli/workers',
   'console/console',
   'chaos/smoke',
+  'load/smoke',
   'api/known-operations',
   'package/bookshop',
   'api/filters',

@@ -19,6 +19,8 @@ export interface Usage {
   /** User and system, all threads. */
   readonly cpuMs: number;
   readonly rssBytes: number;
+  /** The heap, and what lies outside of it; with --expose-gc after a collection of what is no longer used. */
+  readonly memoryBytes: number;
   /** As Drizzle issued them; BEGIN and COMMIT are not among them, nor are the relay's. */
   readonly statements: number;
 }
@@ -42,8 +44,11 @@ const tell = (message: FromChild) => process.send?.(message);
 
 process.on('message', (message: ToChild) => {
   if (message.kind === 'profile') return void profile(message.file);
+  globalThis.gc?.();
   const { user, system } = process.cpuUsage();
-  tell({ kind: 'usage', cpuMs: (user + system) / 1000, rssBytes: process.memoryUsage.rss(), statements });
+  const { rss, heapUsed, external } = process.memoryUsage();
+  const memoryBytes = heapUsed + external;
+  tell({ kind: 'usage', cpuMs: (user + system) / 1000, rssBytes: rss, memoryBytes, statements });
 });
 
 const SAMPLE_US = 200;

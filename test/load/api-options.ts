@@ -1,4 +1,5 @@
 /** What the runner and an API process say to each other. */
+import type { SubscriptionLimits } from '../../src/platform/subscription-limits.js';
 import type { TokenOptions } from '../../src/server/auth/tokens.js';
 
 export interface ApiOptions {
@@ -8,6 +9,16 @@ export interface ApiOptions {
   /** 0: nothing is kept in process memory. */
   readonly nearCacheBytes: number;
   readonly maxLoads: number;
+  /** Absent: as in production by default. */
+  readonly subscriptionLimits?: SubscriptionLimits;
+}
+
+/** Since the process began; memory as it is now, after a collection of what is no longer used. */
+export interface Usage {
+  /** User and system, all threads. */
+  readonly cpuMs: number;
+  /** The heap, and what lies outside of it. */
+  readonly memoryBytes: number;
 }
 
 /** Since the process began. */
@@ -30,7 +41,8 @@ export interface Counts {
 
 export type FromApi =
   | { readonly kind: 'ready'; readonly port: number }
+  | ({ readonly kind: 'usage' } & Usage)
   /** `asked`: the answer to `count`, and not by the clock. `loadsPeak`: most that ran at once since the report before. */
   | { readonly kind: 'counts'; readonly asked: boolean; readonly counts: Counts; readonly loadsPeak: number };
 
-export type ToApi = { readonly kind: 'count' };
+export type ToApi = { readonly kind: 'count' } | { readonly kind: 'usage' };

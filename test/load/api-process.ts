@@ -1,19 +1,22 @@
 /** The runner's side of an API process: started, asked by GraphQL, asked what it counted. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { Agent, request } from 'node:http';
+import { Agent } from 'node:http';
+import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Reaper } from '../chaos/reaper.js';
 import { until } from '../chaos/wait.js';
-import type { ApiOptions, Counts, FromApi, ToApi } from './api-options.js';
+import type { ApiOptions, Counts, FromApi, ToApi, Usage } from './api-options.js';
+import { postForData } from './post.js';
 
-const FILE = fileURLToPath(new URL('./api.ts', import.meta.url));
+/** As this file: compiled or not. */
+const FILE = fileURLToPath(new URL(`./api${extname(fileURLToPath(import.meta.url))}`, import.meta.url));
 const READY_WITHIN_MS = 30_000;
 const COUNT_WITHIN_MS = 10_000;
-/** Above all that an outage may cost a write: who waits longer gets an error. */
-const REQUEST_WITHIN_MS = 30_000;
 /** A connection for every reader of a process. */
 const MAX_SOCKETS = 1000;
+/** A connection that is idle for longer is not used again: the server is about to close it. */
+const IDLE_MS = 30_000;
 
 const NOTHING: Counts = {
   statements: 0,
@@ -26,12 +29,14 @@ const NOTHING: Counts = {
 };
 
 export class ApiProcess {
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS });
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS, timeout: IDLE_MS });
   readonly #process: ChildProcess;
   #port = 0;
   #counts = NOTHING;
   #answers = 0;
   #loadsPeak = 0;
+  #usage: Usage = { cpuMs: 0, memoryBytes: 0 };
+  #usages = 0;
   /** It ended, and nobody had asked it to. */
   died = false;
 
@@ -39,10 +44,16 @@ export class ApiProcess {
     this.#process = started;
   }
 
-  static async start(options: ApiOptions, reaper: Reaper): Promise<ApiProcess> {
-    const started = fork(FILE, {
-      execArgv: ['--import', 'tsx'],
-      env: { ...process.env, LOAD_API: JSON.stringify(options) },
+  static start(options: ApiOptions, reaper: Reaper): Promise<ApiProcess> {
+    return ApiProcess.startProgram(FILE, { LOAD_API: JSON.stringify(options) }, reaper);
+  }
+
+  /** Another server that says the same of itself, in the environment of this process and `env`. */
+  static async startProgram(file: string, env: NodeJS.ProcessEnv, reaper: Reaper): Promise<ApiProcess> {
+    const started = fork(file, {
+      // The young generation as in `npm start`.
+      execArgv: ['--expose-gc', '--max-semi-space-size=64', ...(extname(file) === '.ts' ? ['--import', 'tsx'] : [])],
+      env: { ...process.env, ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       detached: true, // a Ctrl-C in the terminal is for us
     });
@@ -58,6 +69,11 @@ export class ApiProcess {
         api.#port = message.port;
         return;
       }
+      if (message.kind === 'usage') {
+        api.#usage = message;
+        api.#usages++;
+        return;
+      }
       api.#counts = message.counts;
       api.#loadsPeak = Math.max(api.#loadsPeak, message.loadsPeak);
       if (message.asked) api.#answers++;
@@ -65,6 +81,10 @@ export class ApiProcess {
     await until('the API process is ready', () => api.died || api.#port !== 0, { withinMs: READY_WITHIN_MS });
     if (api.died) throw new Error('the API process ended before it was ready');
     return api;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}/graphql`;
   }
 
   /** As it told last: some 100 ms old. */
@@ -87,39 +107,19 @@ export class ApiProcess {
     return this.#counts;
   }
 
+  async usage(): Promise<Usage> {
+    const before = this.#usages;
+    this.#process.send({ kind: 'usage' } satisfies ToApi);
+    await until('the API process has measured itself', () => this.#usages > before, {
+      withinMs: COUNT_WITHIN_MS,
+      everyMs: 5,
+    });
+    return this.#usage;
+  }
+
   /** The data of an answer without errors. @throws everything else */
   ask<Data>(body: string, headers: Readonly<Record<string, string>>): Promise<Data> {
-    return new Promise((resolve, reject) => {
-      const sent = request(
-        {
-          host: '127.0.0.1',
-          port: this.#port,
-          path: '/graphql',
-          method: 'POST',
-          agent: this.#agent,
-          headers: { ...headers, 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
-        },
-        (response) => {
-          const chunks: Buffer[] = [];
-          response.on('data', (chunk: Buffer) => chunks.push(chunk));
-          response.on('error', reject);
-          response.on('end', () => {
-            const text = Buffer.concat(chunks).toString();
-            try {
-              if (response.statusCode !== 200) throw new Error(`HTTP ${response.statusCode}: ${text.slice(0, 300)}`);
-              const { data, errors } = JSON.parse(text) as { data?: Data | null; errors?: unknown };
-              if (errors !== undefined || !data) throw new Error(`an answer with errors: ${text.slice(0, 300)}`);
-              resolve(data);
-            } catch (error) {
-              reject(error);
-            }
-          });
-        },
-      );
-      sent.setTimeout(REQUEST_WITHIN_MS, () => sent.destroy(new Error(`no answer within ${REQUEST_WITHIN_MS} ms`)));
-      sent.on('error', reject);
-      sent.end(body);
-    });
+    return postForData(body, { url: this.url, agent: this.#agent, headers });
   }
 
   async stop(): Promise<void> {

@@ -5,7 +5,7 @@ import { createApp } from '../../src/app.js';
 import { RedisStore } from '../../src/engine/redis/index.js';
 import { createLog } from '../../src/platform/log.js';
 import { tokenVerifier } from '../../src/server/auth/tokens.js';
-import type { ApiOptions, FromApi } from './api-options.js';
+import type { ApiOptions, FromApi, ToApi } from './api-options.js';
 
 const REPORT_EVERY_MS = 100;
 /** How `rowsById` asks for tasks; a write asks for its row in other words. */
@@ -33,6 +33,7 @@ const app = await createApp({
   production: true,
   nearCacheBytes: options.nearCacheBytes,
   maxLoads: options.maxLoads,
+  ...(options.subscriptionLimits && { subscriptionLimits: options.subscriptionLimits }),
   verifyToken: tokenVerifier(options.tokens),
   onStatement: (text) => {
     statements++;
@@ -69,7 +70,14 @@ function report(asked: boolean): void {
   loadsPeak = 0;
 }
 
-process.on('message', () => report(true));
+function reportUsage(): void {
+  globalThis.gc?.();
+  const { user, system } = process.cpuUsage();
+  const { heapUsed, external } = process.memoryUsage();
+  tell({ kind: 'usage', cpuMs: (user + system) / 1000, memoryBytes: heapUsed + external });
+}
+
+process.on('message', ({ kind }: ToApi) => (kind === 'usage' ? reportUsage() : report(true)));
 process.on('disconnect', () => process.exit());
 setInterval(() => report(false), REPORT_EVERY_MS);
 

@@ -6,11 +6,13 @@ import { join } from 'node:path';
 import postgres, { type Sql } from 'postgres';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { openDatabase } from '../../src/engine/postgres/database.js';
+import type { Transaction } from '../../src/engine/postgres/executor.js';
 import { signToken, type TokenOptions } from '../../src/server/auth/tokens.js';
 import type { Reaper } from '../chaos/reaper.js';
 import { RedisNode } from '../chaos/redis-node.js';
 import { startDatabase } from '../chaos/topology.js';
 import { type Fixture, writeFixture } from '../support/fixture.js';
+import type { ApiOptions } from './api-options.js';
 import { ApiProcess } from './api-process.js';
 
 export const PROCESSES = 4;
@@ -21,7 +23,7 @@ export const CONNECTIONS_PER_PROCESS = 17;
 export const NEAR_CACHE_BYTES = 64 * 1024 * 1024;
 const TASKS = 1000;
 
-const TOKENS: TokenOptions = {
+export const TOKENS: TokenOptions = {
   tokens: { kind: 'secret', secret: 'only-for-tests-only-for-tests-only' },
   issuer: 'tasks-api',
   audience: 'tasks-api',
@@ -61,28 +63,12 @@ export async function startWorld(options: {
   reaper: Reaper;
 }): Promise<World> {
   const { nearCacheBytes, writingApart, reaper } = options;
-  const admin = connect(options.databaseUrl);
-  const name = `load_${randomBytes(4).toString('hex')}`;
-  await admin.unsafe(`create database ${name}`);
-  const url = new URL(options.databaseUrl);
-  url.pathname = `/${name}`;
-  const databaseUrl = url.href;
-  await migrateDatabase(databaseUrl);
-  const database = openDatabase({ url: databaseUrl });
-  const fixture = await database.write.transaction((tx) => writeFixture(tx, TASKS));
-  await database.close();
-  const sql = connect(databaseUrl);
-  await sql`analyze`;
-
-  const dir = await mkdtemp(join(tmpdir(), 'tasks-load-redis-'));
-  reaper.removes(dir);
-  const redis = await RedisNode.create({ dir, role: 'data', reaper, lines: [] });
-  await redis.start();
-  const redisUrl = `redis://127.0.0.1:${redis.port}`;
-  const api = { databaseUrl, redisUrl, tokens: TOKENS, nearCacheBytes, maxLoads: MAX_LOADS };
+  const backends = await startBackends({ ...options, fill: (tx) => writeFixture(tx, TASKS) });
+  const api = { ...backends.api, nearCacheBytes };
   const start = () => ApiProcess.start(api, reaper);
   const apis = await Promise.all(Array.from({ length: PROCESSES }, start));
   const writing = writingApart ? await start() : undefined;
+  const { redis, sql, filled: fixture } = backends;
   return {
     apis,
     writing,
@@ -92,6 +78,51 @@ export async function startWorld(options: {
     headers: { authorization: `Bearer ${await signToken(TOKENS, fixture.ada.id, '12h')}` },
     async stop() {
       await Promise.all([...apis, ...(writing ? [writing] : [])].map((one) => one.stop()));
+      await backends.stop();
+    },
+  };
+}
+
+export interface Backends<Filled> {
+  /** For API processes on them, but for the size of their memory. */
+  readonly api: Omit<ApiOptions, 'nearCacheBytes'>;
+  readonly redis: RedisNode;
+  readonly sql: Sql;
+  readonly filled: Filled;
+  stop(): Promise<void>;
+}
+
+/** A database of its own with what `fill` puts there, and a Redis. */
+export async function startBackends<Filled>(options: {
+  databaseUrl: string;
+  fill: (tx: Transaction) => Promise<Filled>;
+  reaper: Reaper;
+}): Promise<Backends<Filled>> {
+  const { fill, reaper } = options;
+  const admin = connect(options.databaseUrl);
+  const name = `load_${randomBytes(4).toString('hex')}`;
+  await admin.unsafe(`create database ${name}`);
+  const url = new URL(options.databaseUrl);
+  url.pathname = `/${name}`;
+  const databaseUrl = url.href;
+  await migrateDatabase(databaseUrl);
+  const database = openDatabase({ url: databaseUrl });
+  const filled = await database.write.transaction(fill);
+  await database.close();
+  const sql = connect(databaseUrl);
+  await sql`analyze`;
+
+  const dir = await mkdtemp(join(tmpdir(), 'tasks-load-redis-'));
+  reaper.removes(dir);
+  const redis = await RedisNode.create({ dir, role: 'data', reaper, lines: [] });
+  await redis.start();
+  const redisUrl = `redis://127.0.0.1:${redis.port}`;
+  return {
+    api: { databaseUrl, redisUrl, tokens: TOKENS, maxLoads: MAX_LOADS },
+    redis,
+    sql,
+    filled,
+    async stop() {
       await Promise.all([redis.kill(), sql.end({ timeout: 2 })]);
       await admin.unsafe(`drop database if exists ${name} with (force)`);
       await admin.end({ timeout: 2 });

@@ -26,7 +26,14 @@ export function built(): Promise<string> {
   });
 }
 
-const PROGRAMS = ['test/chaos/run.ts', 'test/chaos/api-child.ts', 'test/invalidation/crash-child.ts'];
+const PROGRAMS = [
+  'test/chaos/run.ts',
+  'test/chaos/api-child.ts',
+  'test/invalidation/crash-child.ts',
+  'test/load/run.ts',
+  'test/load/api.ts',
+  'test/load/live/clients.ts',
+];
 
 /** A folder with `test` and `src`, in which the programs that tests start are compiled. */
 export function compiledPrograms(): Promise<string> {

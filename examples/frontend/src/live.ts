@@ -1,17 +1,26 @@
-/** Changes of tasks as they happen, over a WebSocket: what others write shows without being asked for. */
+/** Subscriptions: changes of tasks as they happen, over a WebSocket. What others write shows without being asked for. */
 import { ApolloClient, ApolloLink } from '@apollo/client';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { type Exchange, type ExecutionResult, subscriptionExchange } from '@urql/core';
 import { OperationTypeNode } from 'graphql';
-import { createClient, type Client as Socket } from 'graphql-ws';
+import { createClient, type Client as Socket, type ClientOptions as SocketOptions } from 'graphql-ws';
 import { type ClientOptions, createCache, httpLink } from './apollo.js';
+import { pauseBetween } from './live-transport.js';
 
-/** One connection for all subscriptions of a client; it ends when the token does, and is opened again with the next one. */
-export function openSocket({ url, token }: Pick<ClientOptions, 'url' | 'token'>, webSocketImpl?: unknown): Socket {
+/**
+ * One connection for all subscriptions and live queries of a client; it ends when the token does, and is opened again with the next one.
+ * `more`: elsewhere than in a browser the `webSocketImpl`.
+ */
+export function openSocket(
+  { url, token }: Pick<ClientOptions, 'url' | 'token'>,
+  more: Partial<SocketOptions> = {},
+): Socket {
   return createClient({
     url: url.replace(/^http/, 'ws'),
     connectionParams: () => ({ authorization: `Bearer ${token}` }),
-    ...(webSocketImpl !== undefined && { webSocketImpl }), // browsers have one
+    retryAttempts: Number.POSITIVE_INFINITY,
+    retryWait: pauseBetween,
+    ...more,
   });
 }
 

@@ -51,6 +51,27 @@ export const TaskList = graphql(`
   }
 `);
 
+/** The same, answered again whenever the answer changes: each time in whole, or with `patch` as the difference to the answer before. */
+export const LiveTaskList = graphql(`
+  query LiveTaskList($project: ID!, $first: Int! = 25, $patch: Boolean! = false) @live(patch: $patch) {
+    tasks(first: $first, filter: { project: { id: { eq: $project } } }) {
+      edges {
+        cursor
+        node {
+          id
+          ...TaskRow
+        }
+      }
+      pageInfo {
+        startCursor
+        endCursor
+        hasNextPage
+        hasPreviousPage
+      }
+    }
+  }
+`);
+
 /** What every object has: a fragment on an interface. */
 export const Identity = graphql(`
   fragment Identity on Node {

@@ -19,7 +19,7 @@ import { type Outcome, outcomeOf } from './outcome.js';
 export interface UrqlOptions extends ClientOptions {
   /** Told what the cache finds odd. Default: the console. */
   readonly logger?: (severity: 'debug' | 'error' | 'warn', message: string) => void;
-  /** After the cache and HTTP: subscriptions. */
+  /** Between the cache and HTTP: subscriptions, live queries. */
   readonly more?: readonly Exchange[];
 }
 
@@ -42,8 +42,8 @@ export function createUrqlClient({ url, token, fetch, logger, more = [] }: UrqlO
           },
         },
       }),
-      fetchExchange,
       ...more,
+      fetchExchange,
     ],
   });
 }

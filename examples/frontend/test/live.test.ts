@@ -29,7 +29,7 @@ async function renamedUntil(told: () => boolean, title: string): Promise<void> {
 
 test('Apollo Client: what is told is in the cache, and the list shows it without a request', async () => {
   const { options, counted } = connection(w);
-  const socket = openSocket(options, WebSocket);
+  const socket = openSocket(options, { webSocketImpl: WebSocket });
   stops.push(() => socket.dispose());
   const client = createLiveApolloClient(options, socket);
   const list = client.watchQuery({ query: TaskList, variables: { project: w.project.id, first: 10 } });
@@ -54,7 +54,7 @@ test('Apollo Client: what is told is in the cache, and the list shows it without
 
 test('urql: the same', async () => {
   const { options } = connection(w);
-  const socket = openSocket(options, WebSocket);
+  const socket = openSocket(options, { webSocketImpl: WebSocket });
   stops.push(() => socket.dispose());
   const client = createUrqlClient({ ...options, more: [liveExchange(socket)], logger: () => {} });
   const told: TaskRowFragment[] = [];

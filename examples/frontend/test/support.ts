@@ -30,6 +30,7 @@ const CREATE_PROJECT =
 const ADD_MEMBER = 'mutation($input: AddMemberInput!) { addMember(input: $input) { errors { message } } }';
 const CREATE_TASK =
   'mutation($input: CreateTaskInput!) { createTask(input: $input) { task { id title } errors { message } } }';
+const DELETE_TASK = 'mutation($input: DeleteTaskInput!) { deleteTask(input: $input) { errors { message } } }';
 const RENAME = 'mutation($input: UpdateTaskInput!) { updateTask(input: $input) { errors { message } } }';
 
 /** Set before the first test of a file; each file has a project of its own. */
@@ -83,4 +84,12 @@ export function taskOf({ tasks }: World, number: number): Task {
 /** Someone else changes the task first. */
 export async function bobRenames({ bob }: World, id: string, title: string): Promise<void> {
   await mutate(bob, RENAME, { id, title });
+}
+
+export async function bobCreates({ bob, project }: World, title: string): Promise<Task> {
+  return (await mutate(bob, CREATE_TASK, { projectId: project.id, title }))['task'] as Task;
+}
+
+export async function bobDeletes({ bob }: World, id: string): Promise<void> {
+  await mutate(bob, DELETE_TASK, { id });
 }

@@ -1,0 +1,74 @@
+/** One project: two live queries, one of its people and labels, one of its tasks. */
+import { useMemo, useState } from 'react';
+import { useQuery } from 'urql';
+import { Board as BoardQuery, ProjectHead } from '../api/operations.js';
+import { go, useSettled } from '../hooks.js';
+import { Fault, type Person } from '../parts.js';
+import { ConflictDialog } from '../task/conflict-dialog.js';
+import { withEdits } from '../task/edits.js';
+import { TaskPanel } from '../task/panel.js';
+import { useEdits } from '../task/use-edits.js';
+import { Board } from './board.js';
+import { FilterBar, NO_FILTERS, taskFilterOf } from './filters.js';
+import { Members } from './members.js';
+
+const TYPING_MS = 250;
+
+export interface BoardPageProps {
+  readonly projectKey: string;
+  /** Identifier of the task whose panel is open. */
+  readonly task: string | undefined;
+  readonly viewer: Person;
+}
+
+export function BoardPage({ projectKey, task, viewer }: BoardPageProps) {
+  const [filters, setFilters] = useState(NO_FILTERS);
+  const filter = useSettled(filters, TYPING_MS);
+  const variables = useMemo(() => ({ key: projectKey, filter: taskFilterOf(filter) }), [projectKey, filter]);
+  const [head] = useQuery({ query: ProjectHead, variables: { key: projectKey } });
+  const [board] = useQuery({ query: BoardQuery, variables });
+  const { state } = useEdits();
+
+  const answered = board.data?.project?.tasks;
+  const tasks = useMemo(
+    () => answered?.nodes.map((node) => withEdits(node, state.edits)) ?? [],
+    [answered, state.edits],
+  );
+
+  const error = head.error ?? board.error;
+  if (head.data?.project === null)
+    return <p className="empty">There is no project {projectKey}, or you are not on it.</p>;
+  const project = head.data?.project;
+  const members = project?.members.edges ?? [];
+  const people = members.map(({ node }) => node);
+  const readOnly = project?.viewerRole === 'VIEWER' || project?.archivedAt != null;
+  return (
+    <main>
+      {error && <Fault error={error} />}
+      <SaveFault />
+      <div className="bar">
+        <FilterBar filters={filters} members={people} labels={project?.labels.nodes ?? []} onChange={setFilters} />
+        <Members members={members} viewer={viewer} />
+      </div>
+      {answered?.pageInfo.hasNextPage && <p className="note">The newest 100 tasks that match are shown.</p>}
+      <Board tasks={tasks} disabled={readOnly} onOpen={({ identifier }) => go(projectKey, identifier)} />
+      {task !== undefined && (
+        <TaskPanel key={task} identifier={task} people={people} viewer={viewer} onClose={() => go(projectKey)} />
+      )}
+      <ConflictDialog />
+    </main>
+  );
+}
+
+/** A change that was not saved, and has been taken back. */
+function SaveFault() {
+  const { edits, state } = useEdits();
+  if (state.failure === undefined) return null;
+  const { base, change, message } = state.failure;
+  return (
+    <Fault
+      error={`${base.identifier} was not changed: ${message}`}
+      action={{ name: 'Try again', run: () => void edits.change(base, change) }}
+    />
+  );
+}

@@ -64,6 +64,11 @@ export function tooManyChanges(): GraphQLError {
   });
 }
 
+/** A connection, a viewer or the process has its maximum of subscriptions or live queries. */
+export function tooManySubscriptions(message: string, status = 429): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'TOO_MANY_SUBSCRIPTIONS', http: { status } } });
+}
+
 /** Some changes since this cursor are no longer known. */
 export function cursorExpired(): GraphQLError {
   return new GraphQLError('cursor: expired. Refetch, then call without a cursor to get a new one.', {
@@ -109,6 +114,13 @@ export const SHOWN = new Set([
   'FENCE_REFUSED',
   'TOO_MANY_WRITES',
 ]);
+
+/** Anything that was thrown, as an error of GraphQL. */
+export function asGraphQLError(error: unknown): GraphQLError {
+  if (error instanceof GraphQLError) return error;
+  const cause = error instanceof Error ? error : new Error(String(error));
+  return new GraphQLError(cause.message, { originalError: cause });
+}
 
 /** Unwraps the error that a resolver threw from graphql-js's error. */
 export function causeOf(error: unknown): unknown {

@@ -5,10 +5,12 @@ import {
   type GraphQLSchema,
   lexicographicSortSchema,
   printSchema,
+  specifiedDirectives,
 } from 'graphql';
 import { buildSchemaSync } from 'type-graphql';
 import type { Source } from '../db/sources.js';
 import { bindPolicies, type PolicyLine } from '../engine/graphql/index.js';
+import { LiveDirective } from './live-directive.js';
 import { userErrorTypes } from './user-error.js';
 
 export interface BuiltSchema {
@@ -23,7 +25,7 @@ const RESOLVERS = 'resolvers';
 const ROOTS = {
   Query: 'Reads. Every field returns only what the viewer can see; an object the viewer cannot see is null.',
   Mutation: 'Writes. An expected refusal is returned in `errors` of the payload; nothing was changed in that case.',
-  Subscription: 'Events pushed over a WebSocket as they happen.',
+  Subscription: 'Events, sent over a WebSocket or as server-sent events when they happen.',
 } as const;
 
 /**
@@ -55,6 +57,7 @@ export function buildApiSchema(
   const instances = new Map(resolvers.map((resolver) => [resolver.constructor, resolver]));
   const schema = buildSchemaSync({
     resolvers: resolvers.map((resolver) => resolver.constructor) as [never],
+    directives: [...specifiedDirectives, LiveDirective],
     orphanedTypes: [...userErrorTypes, ...orphanedTypes] as never[],
     container: { get: (someClass) => instances.get(someClass) },
     validate: false, // services validate inputs themselves, with their own messages

@@ -2,11 +2,12 @@
  * What an operator watches, in Prometheus's text format: the process, requests, the cache, and documents that the
  * manifest lacks.
  */
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { Cache, CacheEvents } from '../engine/cache/index.js';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Cache, CacheEvents, LiveRunEnded, LiveState } from '../engine/cache/index.js';
 import { cacheMetrics } from '../engine/metrics/index.js';
 import type { FenceEvents, PoolState, RelayEvents } from '../engine/postgres/index.js';
 import { shared } from '../std/shared.js';
+import { SECOND } from '../std/time.js';
 import { version } from './config-words.js';
 import { buildInfo, type RequestMetrics, requestMetrics } from './request-metrics.js';
 import type { Samples } from './worker-messages.js';
@@ -14,8 +15,17 @@ import type { Samples } from './worker-messages.js';
 /** Of this process. */
 export interface OpenConnections {
   readonly websockets: number;
+  readonly eventStreams: number;
   readonly subscriptions: number;
+  readonly live: Pick<LiveState, 'queries' | 'clients'>;
 }
+
+export const NOTHING_OPEN: OpenConnections = {
+  websockets: 0,
+  eventStreams: 0,
+  subscriptions: 0,
+  live: { queries: 0, clients: 0 },
+};
 
 export interface MetricsOptions {
   /** Called when the metrics are read. */
@@ -31,6 +41,8 @@ export interface Metrics {
   /** A document ran that is not in the manifest. */
   unlistedDocument(): void;
   readonly requests: RequestMetrics;
+  /** A run of a live query has ended. */
+  liveRun(run: LiveRunEnded): void;
   /** From now on the metrics show what is open. */
   watchConnections(open: () => OpenConnections): void;
   readonly contentType: string;
@@ -45,7 +57,7 @@ export function createMetrics({ cache, pools, errorCodes }: MetricsOptions): Met
   showWorstProcess(registry);
   buildInfo(registry, version);
   poolGauges(registry, pools);
-  let open = (): OpenConnections => ({ websockets: 0, subscriptions: 0 });
+  let open = () => NOTHING_OPEN;
   connectionGauges(registry, () => open());
   const unlisted = new Counter({
     name: 'graphql_unlisted_documents_total',
@@ -56,6 +68,7 @@ export function createMetrics({ cache, pools, errorCodes }: MetricsOptions): Met
     events: cacheMetrics(registry, cache),
     unlistedDocument: () => unlisted.inc(),
     requests: requestMetrics(registry, errorCodes),
+    liveRun: liveMetrics(registry),
     watchConnections: (watched) => {
       open = watched;
     },
@@ -103,5 +116,36 @@ function connectionGauges(registry: Registry, open: () => OpenConnections): void
       },
     });
   gauge('tasks_websockets_open', 'WebSockets that are open.', ({ websockets }) => websockets);
+  gauge('tasks_event_streams_open', 'Responses of server-sent events that are open.', (open) => open.eventStreams);
   gauge('tasks_subscriptions_open', 'Subscriptions that are open.', ({ subscriptions }) => subscriptions);
+  gauge('tasks_live_queries_open', 'Live queries; equal ones of a viewer are one.', ({ live }) => live.queries);
+  gauge(
+    'tasks_live_clients_open',
+    'Clients of live queries, each with its own copy of answers.',
+    (open) => open.live.clients,
+  );
+}
+
+const LIVE_RESULTS = ['sent', 'unchanged', 'failed'] as const;
+const LIVE_BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+function liveMetrics(registry: Registry): Metrics['liveRun'] {
+  const registers = [registry];
+  const runs = new Counter({
+    name: 'tasks_live_runs_total',
+    help: 'Runs of live queries, by result: an answer that was sent, one that had not changed, or a failure.',
+    labelNames: ['result'],
+    registers,
+  });
+  for (const result of LIVE_RESULTS) runs.inc({ result }, 0);
+  const delays = new Histogram({
+    name: 'tasks_live_delay_seconds',
+    help: 'Time from when a live query had to be answered again until its answer was sent.',
+    buckets: LIVE_BUCKETS_S,
+    registers,
+  });
+  return ({ result, dueMs }) => {
+    runs.inc({ result });
+    if (result === 'sent') delays.observe(dueMs / SECOND);
+  };
 }

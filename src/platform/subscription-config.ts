@@ -12,6 +12,7 @@ export const subscriptionVariables = {
   MAX_WEBSOCKETS_UNAUTHENTICATED: bound,
   MAX_WEBSOCKETS_UNAUTHENTICATED_PER_ADDRESS: bound,
   MAX_SUBSCRIPTIONS_PER_VIEWER: bound,
+  MAX_LIVE_QUERIES: bound,
 };
 
 const variables = z.object(subscriptionVariables);
@@ -25,6 +26,7 @@ export function subscriptionConfig(v: z.output<typeof variables>): Partial<Subsc
     maxUnauthenticated: v.MAX_WEBSOCKETS_UNAUTHENTICATED,
     maxUnauthenticatedPerAddress: v.MAX_WEBSOCKETS_UNAUTHENTICATED_PER_ADDRESS,
     maxSubscriptionsPerViewer: v.MAX_SUBSCRIPTIONS_PER_VIEWER,
+    maxLiveQueries: v.MAX_LIVE_QUERIES,
   };
   return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
 }

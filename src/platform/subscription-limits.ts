@@ -1,4 +1,7 @@
-/** Limits on WebSockets and subscriptions, per process, address, viewer and connection. */
+/**
+ * Limits on connections that stay open (WebSockets, server-sent events), on subscriptions and on live queries, per
+ * process, address, viewer and connection.
+ */
 import { SECOND } from '../std/time.js';
 
 export interface ConnectionLimits {
@@ -22,9 +25,11 @@ export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
 };
 
 export interface SubscriptionLimits extends ConnectionLimits {
-  /** Subscriptions per connection. Further ones are refused; the others continue. */
+  /** Live queries per process; equal ones of a viewer count once. */
+  readonly maxLiveQueries: number;
+  /** Subscriptions and live queries per connection. Further ones are refused; the others continue. */
   readonly maxSubscriptions: number;
-  /** Subscriptions per viewer, over all its connections to this process. */
+  /** Subscriptions and live queries per viewer, over all its connections to this process. */
   readonly maxSubscriptionsPerViewer: number;
   /** Events per subscription that are queued for sending. */
   readonly maxQueued: number;
@@ -34,7 +39,10 @@ export interface SubscriptionLimits extends ConnectionLimits {
   readonly maxMessageBytes: number;
   /** Maximum time until a connection must send `connection_init`. */
   readonly initWaitMs: number;
-  /** Interval of pings. A client that does not answer one ping before the next is disconnected. */
+  /**
+   * Interval of pings. A WebSocket that does not answer one ping before the next is closed. Event streams have a
+   * comment as often.
+   */
   readonly pingEveryMs: number;
   /** Maximum time for the closing handshake of a connection. */
   readonly goodbyeMs: number;
@@ -42,6 +50,7 @@ export interface SubscriptionLimits extends ConnectionLimits {
 
 export const DEFAULT_LIMITS: SubscriptionLimits = {
   ...DEFAULT_CONNECTION_LIMITS,
+  maxLiveQueries: 20_000,
   maxSubscriptions: 50,
   maxSubscriptionsPerViewer: 200,
   maxQueued: 2000,

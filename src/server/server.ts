@@ -7,7 +7,7 @@ import fastify, { type FastifyInstance } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import type { UserId } from '../db/ids.js';
 import type { Cache } from '../engine/cache/index.js';
-import type { MainDatabase } from '../engine/postgres/index.js';
+import { availabilityOf, type MainDatabase } from '../engine/postgres/index.js';
 import { Loads, type MakeLoads } from '../graphql/context.js';
 import { ErrorMask } from '../graphql/errors.js';
 import { MAX_BODY_BYTES } from '../graphql/limits.js';
@@ -16,7 +16,7 @@ import { DEFAULT_HTTP_CONNECTION_LIMITS } from '../platform/http-connection-limi
 import type { Log } from '../platform/log.js';
 import type { Metrics } from '../platform/metrics.js';
 import type { RequestMetrics } from '../platform/request-metrics.js';
-import type { SubscriptionLimits } from '../platform/subscription-limits.js';
+import { DEFAULT_LIMITS, type SubscriptionLimits } from '../platform/subscription-limits.js';
 import { type AdmissionOptions, admission, type ScopeOptions } from './admission.js';
 import { decorateRequests } from './api-request.js';
 import { createApollo } from './apollo.js';
@@ -38,6 +38,10 @@ import { paceRequests } from './http/request-pacing.js';
 import { serveRequests } from './http/request-pipeline.js';
 import { addServiceRoutes, type Readiness } from './http/service-routes.js';
 import { UnreadResponses } from './http/unread-responses.js';
+import { EventStreams } from './live/event-streams.js';
+import { LiveRuns } from './live/live-runs.js';
+import { QueryAnswers } from './live/query-answers.js';
+import { QueryStreams } from './live/query-streams.js';
 import { Documents } from './operations/documents.js';
 import { OperationExecutor } from './operations/executor.js';
 import { KnownOperations } from './operations/known-operations.js';
@@ -52,6 +56,9 @@ import { MAX_RESPONSE_BYTES } from './operations/response-size.js';
 import { Turns } from './operations/turns.js';
 import { limitReached } from './rate-limit/rate-limit.js';
 import { type RequestSpans, requestSpans } from './request-span.js';
+import { ConnectionSlots } from './websocket/connection-slots.js';
+import { ResultForm } from './websocket/result-form.js';
+import { type SubscriptionRequestOptions, SubscriptionRequests } from './websocket/subscription-requests.js';
 import { serveSubscriptions } from './websocket/subscriptions.js';
 
 const ENDPOINT = '/graphql';
@@ -78,7 +85,10 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, Sc
   /** For /readyz. */
   readonly readiness: () => Promise<Readiness>;
   /** Metrics in Prometheus's text format. */
-  readonly metrics: Pick<Metrics, 'contentType' | 'text' | 'unlistedDocument' | 'requests' | 'watchConnections'>;
+  readonly metrics: Pick<
+    Metrics,
+    'contentType' | 'text' | 'unlistedDocument' | 'requests' | 'watchConnections' | 'liveRun'
+  >;
   /**
    * Whether the processing time of a caller's documents, bodies and messages is limited: see time-budget.ts. Default:
    * no.
@@ -118,11 +128,12 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   listed?.serve(app, ENDPOINT);
   const connections = new NewConnections(app.server);
   const turns = new Turns(connections);
-  const documents = new Documents({ limited: options.timeLimits === true, turns });
+  const introspection = options.introspection ?? !options.production;
+  const documents = new Documents({ limited: options.timeLimits === true, introspection, turns });
   const bodies = new JsonBodies(app, documents);
   const registration = persistedDocuments?.mode !== 'enforce';
   const operations = operationsOf(options, { documents, turns, maxResponseBytes });
-  const apollo = createApollo({ ...options, ...operations, mask, registration });
+  const apollo = createApollo({ ...options, ...operations, introspection, mask, registration });
   await apollo.start();
 
   await addHttpSecurity(app, options);
@@ -137,8 +148,10 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const known = options.knownOperations === false ? undefined : new KnownOperations(stages);
   // Pacing wraps the pipeline, which wraps Fastify: a request passes them in the reverse order of these calls.
   serveRequests(app, ENDPOINT, { ...options, admit, responses, known, spans });
+  const streaming = streamingOf(app, options, { ...operations, listed, maxResponseBytes, mask, turns });
   serveQueries(app, ENDPOINT, {
     ...options,
+    ...streaming,
     apollo,
     responses,
     headers,
@@ -151,9 +164,13 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   });
   paceRequests(app.server, { connections, addressOf: addressOf(options) });
   closePipelinedResponses(app.server);
-  const limits = options.subscriptionLimits;
-  const subscribing = { ...options, mask, documents, listed, maxResponseBytes, connections, limits };
-  options.metrics.watchConnections(serveSubscriptions(app, ENDPOINT, subscribing));
+  const websockets = serveSubscriptions(app, ENDPOINT, { ...options, ...streaming });
+  options.metrics.watchConnections(() => ({
+    websockets: websockets(),
+    eventStreams: streaming.events.open,
+    subscriptions: streaming.requests.open - streaming.live.state.clients,
+    live: streaming.live.state,
+  }));
   addServiceRoutes(app, ENDPOINT, options);
   return app;
 }
@@ -175,10 +192,33 @@ function operationsOf(
   return {
     documents,
     large,
+    makeLoads,
     gate: new OperationGate({ ...options, documents }),
     executor: new OperationExecutor(options.schema, { ...options, maxResponseBytes, large, makeLoads }),
     registered: new RegisteredDocuments(options.cache.store),
   };
+}
+
+type StreamedOperations = ReturnType<typeof operationsOf> &
+  Pick<SubscriptionRequestOptions, 'listed' | 'turns'> &
+  ConstructorParameters<typeof ResultForm>[0];
+
+/** What subscriptions and live queries over WebSockets and over server-sent events share. */
+function streamingOf(app: FastifyInstance, options: ServerOptions, operations: StreamedOperations) {
+  const { cache, db, subscriptionLimits, log } = options;
+  const limits = { ...DEFAULT_LIMITS, ...subscriptionLimits };
+  const live = cache.liveQueries({ maxQueries: limits.maxLiveQueries, ended: options.metrics.liveRun });
+  const answers = new QueryAnswers({ ...options, ...operations });
+  const runs = new LiveRuns({ ...options, queries: live, answers });
+  const queries = new QueryStreams({ cache, answers, runs });
+  const availability = availabilityOf(db);
+  const requests = new SubscriptionRequests({ ...options, ...operations, availability, queries }, limits);
+  const slots = new ConnectionSlots(limits);
+  const results = new ResultForm(operations);
+  const events = new EventStreams({ requests, slots, limits, results, log });
+  app.addHook('preClose', async () => events.close());
+  app.addHook('onClose', async () => live.close());
+  return { live, requests, slots, limits, results, events };
 }
 
 function createFastify(options: ServerOptions, spans: RequestSpans | undefined): FastifyInstance {

@@ -242,7 +242,7 @@ test('a budget of time fills steadily, up to its burst, for each caller by itsel
 
 test('without time a viewer has known documents answered, valid or not, and no new ones', async () => {
   const clock = { nowMs: () => 0, monotonicMs: () => 0, sleep: async () => {} };
-  const documents = new Documents({ limited: true, turns: new Turns(), clock });
+  const documents = new Documents({ limited: true, introspection: true, turns: new Turns(), clock });
   const senderOf = (userId: UserId) => ({
     caller: `viewer:${userId}`,
     identity: { userId, scopes: [], expiresAtMs: 0 },
@@ -267,7 +267,7 @@ test('without time a viewer has known documents answered, valid or not, and no n
 });
 
 test('where the time is not limited, it is not', async () => {
-  const documents = new Documents({ limited: false, turns: new Turns() });
+  const documents = new Documents({ limited: false, introspection: true, turns: new Turns() });
   const sender = {
     caller: 'viewer:x',
     identity: { userId: f.ada.id, scopes: [], expiresAtMs: 0 },

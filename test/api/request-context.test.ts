@@ -6,7 +6,7 @@ import { ReadSet } from '../../src/engine/cache/read-set.js';
 import { Tracer } from '../../src/engine/graphql/index.js';
 import type { Context } from '../../src/graphql/context.js';
 import { ApiRequest } from '../../src/server/api-request.js';
-import { RequestLifetime } from '../../src/server/http/request-lifetime.js';
+import { RequestLifetime, untilClosed } from '../../src/server/http/request-lifetime.js';
 import { emptyOutcome, RequestContext } from '../../src/server/request-context.js';
 
 const rateLimit = { limit: 10, cost: 1, remaining: 9, resetAt: '', resetMs: 0 };
@@ -22,7 +22,7 @@ function contextOf(readSet: ReadSet): Context {
     outcome: { ...emptyOutcome(), rateLimit },
     tracer: new Tracer(false),
     snapshot: false,
-    lifetime: new RequestLifetime(new ServerResponse({} as IncomingMessage)),
+    lifetime: new RequestLifetime(untilClosed(new ServerResponse({} as IncomingMessage))),
     rateLimits: undefined,
     request: new ApiRequest({ headers: {} }),
   });

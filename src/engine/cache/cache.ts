@@ -12,6 +12,7 @@ import type { CacheEvents } from './events.js';
 import { type FencePolicy, Fencing } from './fencing.js';
 import { Flights, UNENDING } from './flights.js';
 import type { Key } from './key.js';
+import { type LiveOptions, LiveQueries } from './live/live-queries.js';
 import { LoadQueue } from './load-queue.js';
 import { LoadRunner, type WrapLoad } from './load-runner.js';
 import { type Memoized, type MemoizePolicy, memoized } from './memoize.js';
@@ -132,6 +133,12 @@ export class Cache {
   /** See `AnswerCache.find`. */
   findAnswer(readSet: ReadSet, key: Key): Promise<unknown> | undefined {
     return this.#answers.find(readSet, key);
+  }
+
+  /** Live queries of this process. Make one for all. */
+  liveQueries(options?: LiveOptions): LiveQueries {
+    const parts = { near: this.#near, reads: this.#reads, store: this.store, clock: this.#clock, events: this.#events };
+    return new LiveQueries(parts, options);
   }
 
   /** Parts of the answer of this read set: see part-cache.ts. Undefined: none are kept for it. */

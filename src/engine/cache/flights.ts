@@ -75,6 +75,8 @@ interface Flight {
   /** The index of its value in the load's values. */
   readonly index: number;
   state: 'queued' | 'running' | 'landed' | 'ended';
+  /** Until when its entry may be served. Absent: it was not stored, or has not landed. */
+  untilMs: number | undefined;
 }
 
 /** Shared by the flights of one load. */
@@ -165,14 +167,17 @@ export class Flights {
   async #landed<A, V>(
     source: Source<A, V>,
     miss: Miss<A>,
-    { load, index }: Flight,
+    flight: Flight,
     viewer: string | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Landed<V>> {
+    const { load, index } = flight;
     try {
       const value = (await load.values)[index] as V;
       linkTo(load.span);
-      return { value, joined: true };
+      // Under the tokens that this caller read, it holds as of this caller's own log read.
+      const isOwn = flight.stamps !== undefined && flight.stamps === miss.stamps;
+      return { value, joined: true, untilMs: isOwn ? flight.untilMs : undefined };
     } catch (error) {
       if (!this.#mayRetry(load, signal)) throw error;
       return (await this.loadAndFill(alone(source), [miss], viewer, signal))[0] as Landed<V>;
@@ -231,7 +236,7 @@ export class Flights {
     const { load } = gathering;
     const from = gathering.flights.length;
     const flights = misses.map(
-      ({ key, stamps }, i): Flight => ({ key, stamps, load, index: from + i, state: 'queued' }),
+      ({ key, stamps }, i): Flight => ({ key, stamps, load, index: from + i, state: 'queued', untilMs: undefined }),
     );
     gathering.flights.push(...flights);
     gathering.misses.push(...(misses as readonly Miss<never>[]));
@@ -313,6 +318,7 @@ export class Flights {
         return entry;
       }
       this.#enter(flight, 'landed');
+      flight.untilMs = entry.untilMs;
       fills.push(entry.fill);
       stored.push(flight);
       return { untilMs: entry.untilMs };

@@ -64,6 +64,14 @@ export interface LogCursor {
   readonly generations: readonly string[];
 }
 
+/** Hears what memory learns from the log, whichever log read brings it. It must neither throw nor wait. */
+export interface MemoryWatcher {
+  /** A record names these tags. Memory has applied it. */
+  invalidated(tags: readonly Tag[]): void;
+  /** Memory was emptied: records may have been missed. */
+  emptied(): void;
+}
+
 interface Copy extends Sized {
   readonly entry: NearEntry;
   /** The last record up to which the copy is known to hold. */
@@ -101,6 +109,7 @@ export class NearCache {
   /** The number of the latest log read that was processed. */
   #processed = 0;
   readonly maxBytes: number;
+  readonly #watchers = new Set<MemoryWatcher>();
   /** Called with the tags of each record before it is applied. For operators. */
   beforeInvalidation: ((tags: readonly Tag[]) => void) | undefined;
 
@@ -175,10 +184,28 @@ export class NearCache {
       if (first + i <= (this.#mark as LogMark).sequence) return;
       this.beforeInvalidation?.(tags);
       this.#invalidate(tags, first + i);
+      for (const watcher of this.#watchers) watcher.invalidated(tags);
     });
     if (log.mark.sequence > this.#mark.sequence) this.#mark = log.mark;
     this.#processed = Math.max(this.#processed, asked.number);
     return true;
+  }
+
+  /** @returns the function that ends it */
+  watch(watcher: MemoryWatcher): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  /**
+   * Whether no record after `since` names one of the tags, as far as memory knows. False where memory knows too little
+   * to tell.
+   */
+  holdsSince(since: LogCursor, tags: Iterable<Tag>): boolean {
+    const mark = this.#mark;
+    if (since.log === 'tail' || mark === undefined) return false;
+    if (since.identity !== this.#identity || since.log.epoch !== mark.epoch) return false;
+    return this.#untouched(tags, since.log.sequence);
   }
 
   get(key: Key, nowMs: number): NearEntry | undefined {
@@ -247,11 +274,8 @@ export class NearCache {
   }
 
   #keep<K extends string>(copies: ClockMap<K, Copy>, asked: LogCursor, key: K, entry: NearEntry): void {
-    const mark = this.#mark;
-    if (asked.log === 'tail' || mark === undefined) return;
-    if (asked.identity !== this.#identity || asked.log.epoch !== mark.epoch) return;
-    const since = asked.log.sequence;
-    if (!this.#untouched(entry.tags, since)) return;
+    if (!this.holdsSince(asked, entry.tags)) return;
+    const mark = this.#mark as LogMark;
     freeze(entry.value);
     const { chars, bytes = chars * BYTES_PER_CHAR } = entry;
     copies.set(key, { entry, known: mark.sequence, put: this.#puts++, size: BYTES_PER_ENTRY + bytes });
@@ -274,6 +298,7 @@ export class NearCache {
   }
 
   #forget(): false {
+    const wasFilled = this.#mark !== undefined;
     this.#copies.clear();
     this.#parts.clear();
     this.#lastInvalidation.clear();
@@ -281,6 +306,7 @@ export class NearCache {
     this.#mark = undefined;
     this.#identity = undefined;
     this.#generations = NONE;
+    if (wasFilled) for (const watcher of this.#watchers) watcher.emptied();
     return false;
   }
 
@@ -295,7 +321,7 @@ export class NearCache {
   }
 
   /** Whether no record after `since` names one of the tags. */
-  #untouched(tags: readonly Tag[], since: number): boolean {
+  #untouched(tags: Iterable<Tag>, since: number): boolean {
     if (since === this.#mark?.sequence) return true;
     if (since < this.#completeSince) return false;
     for (const tag of tags) {

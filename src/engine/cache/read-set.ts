@@ -83,6 +83,8 @@ export interface ReadSetOptions {
   readonly snapshot?: boolean;
   /** Record what the answer depends on, for `Cache.storeAnswer`. */
   readonly answer?: boolean;
+  /** Never serve a value past its time to live, within `staleMs`. For an answer that must not be older than one before. */
+  readonly noStale?: boolean;
 }
 
 /** Where the values of a read set came from: the most expensive place of all. */
@@ -99,6 +101,8 @@ export class ReadSet {
   /** Made with the first load. Bounded by the number of policies. */
   #loaded: Set<string> | undefined;
   readonly snapshot: boolean;
+  /** Whether a value may be served within its policy's `staleMs`. */
+  readonly mayBeStale: boolean;
   readonly #answer: Dependencies | undefined;
   /** Made with the first part: most read sets have none. */
   #open: Set<OpenPart> | undefined;
@@ -108,9 +112,10 @@ export class ReadSet {
   /** `began`: the number of log reads sent before it began, or began again (`Cache.renew`). */
   constructor(
     public began: number,
-    { snapshot = false, answer = false }: ReadSetOptions,
+    { snapshot = false, answer = false, noStale = snapshot }: ReadSetOptions,
   ) {
     this.snapshot = snapshot;
+    this.mayBeStale = !noStale;
     this.#answer = answer ? new Dependencies() : undefined;
   }
 

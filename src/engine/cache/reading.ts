@@ -57,9 +57,9 @@ export function outcomeAttributes({ counts = new Map() }: Reading<never, unknown
 /** What an outcome tells of the entry that was served. */
 export type Served = Pick<Outcome, 'ageMs' | 'ttlLeftMs' | 'chars'>;
 
-/** A snapshot shows one moment, so it never takes a stale value. */
+/** A snapshot shows one moment, and a live query never an older one, so they take no stale value. */
 export function mayServeStale<A, V>({ source, readSet }: Reading<A, V>, { ageMs, ttlMs }: Entry): boolean {
-  return readSet?.snapshot !== true && ageMs < ttlMs + (source.staleMs ?? 0);
+  return readSet?.mayBeStale !== false && ageMs < ttlMs + (source.staleMs ?? 0);
 }
 
 /** A snapshot validates what it was given by its stamps. */

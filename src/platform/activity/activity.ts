@@ -8,7 +8,7 @@ import { hostname } from 'node:os';
 import { type Cache, type GroupHead, LOG_GROUP, type Outcome, type Store } from '../../engine/cache/index.js';
 import type { PoolState, Sql } from '../../engine/postgres/index.js';
 import { SECOND } from '../../std/time.js';
-import type { Metrics, OpenConnections } from '../metrics.js';
+import { type Metrics, NOTHING_OPEN } from '../metrics.js';
 import type { ActivityMessage } from './activity-message.js';
 import { everySecond } from './every-second.js';
 import { IntervalCounts, Ring } from './interval-counts.js';
@@ -47,7 +47,7 @@ export class Activity {
   #stopSampling: (() => void) | undefined;
   /** Bounded by MAX_POLICIES. */
   #lastMisses = new Map<string, Ring<MissSample>>();
-  #openConnections = (): OpenConnections => ({ websockets: 0, subscriptions: 0 });
+  #openConnections = () => NOTHING_OPEN;
   #closed = false;
 
   constructor(options: ActivityOptions) {

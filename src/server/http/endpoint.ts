@@ -12,6 +12,7 @@ import { httpOf } from '../../graphql/http-headers.js';
 import { MAX_ANONYMOUS_BODY_BYTES } from '../../graphql/limits.js';
 import type { RequestMetrics } from '../../platform/request-metrics.js';
 import type { Admit, Sender } from '../admission.js';
+import { type EventStreams, wantsEvents } from '../live/event-streams.js';
 import { type Documents, noToken } from '../operations/documents.js';
 import { tracerFor } from '../operations/trace-plugin.js';
 import type { RateLimits } from '../rate-limit/rate-limit.js';
@@ -20,7 +21,7 @@ import { ArrivingBodies } from './arriving-bodies.js';
 import type { CachedResponses } from './cached-responses.js';
 import { compress, type EncodingFor } from './compression.js';
 import type { RecordedHeaders } from './recorded-headers.js';
-import { clientGone, RequestLifetime } from './request-lifetime.js';
+import { clientGone, RequestLifetime, untilClosed } from './request-lifetime.js';
 import { tooManyUnread, type UnreadResponses } from './unread-responses.js';
 
 /** A response up to this size is not tracked until it is read; tracking would cost more than the response. */
@@ -38,6 +39,8 @@ export interface EndpointOptions {
   readonly encodingFor: EncodingFor;
   readonly requests: RequestMetrics;
   readonly mask: ErrorMask;
+  /** Of requests that are answered with events. */
+  readonly events: EventStreams;
   /** @throws the refusal of the request */
   readonly admit: Admit;
   readonly rateLimits?: RateLimits | undefined;
@@ -65,6 +68,7 @@ export function serveQueries(app: FastifyInstance, url: string, options: Endpoin
       done(null, received === undefined ? payload : (Readable.from(received.body) as RequestPayload)),
     handler: async (request, reply) => {
       const sender = request.apiRequest.sender as Sender; // admitted in onRequest
+      if (wantsEvents(request.raw)) return options.events.serve(request, reply, sender);
       const exchange = { sender, request, reply };
       const answered = await request.apiRequest.within(() => answer(options, exchange));
       return send(options, exchange, answered);
@@ -162,7 +166,7 @@ function contextOf(
     outcome,
     tracer: tracerFor(headers, { production, identity: sender.identity }),
     snapshot: wantsSnapshot(headers[CONSISTENCY_HEADER]),
-    lifetime: new RequestLifetime(reply.raw, answerTimeoutMs),
+    lifetime: new RequestLifetime(untilClosed(reply.raw), answerTimeoutMs),
     rateLimits,
     request: apiRequest,
   });

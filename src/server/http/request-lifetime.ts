@@ -6,19 +6,33 @@ import type { WriteProgress } from '../../engine/postgres/index.js';
 import { ANSWER_TIMEOUT_MS } from '../../graphql/limits.js';
 
 /**
+ * Reports once when an answer is no longer waited for: with a reason if it has not been sent.
+ */
+export type Waiting = (over: (unsent?: GraphQLError) => void) => void;
+
+/** A response is waited for until it is sent or its client has gone. */
+export function untilClosed(response: ServerResponse): Waiting {
+  return (over) => {
+    const closed = () => over(response.writableFinished ? undefined : clientGone());
+    if (response.destroyed) closed();
+    else response.once('close', closed);
+  };
+}
+
+/**
  * Ends when an answer that has not been sent is no longer needed. Watches for that only from when a load or a write asks
  * for the signal: all other waits of a request are short.
  */
 export class RequestLifetime {
   readonly writes: WriteProgress = { begun: false, effective: false };
-  readonly #response: ServerResponse;
+  readonly #waiting: Waiting;
   readonly #ms: number;
   readonly #startedMs = performance.now();
   #signal: AbortSignal | undefined;
   #giveUp: ((reason: unknown) => void) | undefined;
 
-  constructor(response: ServerResponse, ms = ANSWER_TIMEOUT_MS) {
-    this.#response = response;
+  constructor(waiting: Waiting, ms = ANSWER_TIMEOUT_MS) {
+    this.#waiting = waiting;
     this.#ms = ms;
   }
 
@@ -42,7 +56,6 @@ export class RequestLifetime {
   }
 
   #watch(): AbortSignal {
-    const response = this.#response;
     const gone = new AbortController();
     // Every load of the request listens; their number is bounded by the cost limit, so this is not a leak.
     setMaxListeners(0, gone.signal);
@@ -52,12 +65,10 @@ export class RequestLifetime {
     };
     const leftMs = this.#startedMs + this.#ms - performance.now();
     const timer = setTimeout(() => end(timedOut(this.#ms, this.writes)), leftMs).unref();
-    const closed = () => {
+    this.#waiting((unsent) => {
       clearTimeout(timer);
-      if (!response.writableFinished) end(clientGone());
-    };
-    if (response.destroyed) closed();
-    else response.once('close', closed);
+      if (unsent !== undefined) end(unsent);
+    });
     return gone.signal;
   }
 }

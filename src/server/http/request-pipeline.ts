@@ -13,6 +13,7 @@ import type { Cache } from '../../engine/cache/index.js';
 import { isCacheable, requestKeyOf } from '../../engine/graphql/index.js';
 import type { Admit } from '../admission.js';
 import { ApiRequest, attach } from '../api-request.js';
+import { wantsEvents } from '../live/event-streams.js';
 import type { KnownOperations } from '../operations/known-operations.js';
 import type { RequestSpans } from '../request-span.js';
 import type { CachedResponses } from './cached-responses.js';
@@ -61,7 +62,8 @@ export function serveRequests(
 
   app.server.removeListener('request', fastify);
   app.server.on('request', (message, response) => {
-    if (closing || message.url !== url || !isCacheable(message)) return fastify(message, response);
+    const isUsual = message.url === url && isCacheable(message) && !wantsEvents(message);
+    if (closing || !isUsual) return fastify(message, response);
     const request = new ApiRequest(message, spans?.start(message, response));
     readBody(message, (body) => void request.within(() => serve({ request, message, response }, body)));
   });

@@ -149,11 +149,18 @@ export class CompiledQueries {
   }
 }
 
-/** The variables used in directives. Other values select other fields. */
+/** Directives that select fields. */
+const CONDITIONS = new Set([GraphQLSkipDirective.name, GraphQLIncludeDirective.name]);
+
+/** The variables of `@skip` and `@include`. Other values select other fields. */
 function conditionsOf(document: DocumentNode): string[] {
   const names = new Set<string>();
   const note = { Variable: ({ name }: VariableNode) => void names.add(name.value) };
-  visit(document, { Directive: (node) => void visit(node, note) });
+  visit(document, {
+    Directive(node) {
+      if (CONDITIONS.has(node.name.value)) visit(node, note);
+    },
+  });
   return [...names];
 }
 

@@ -10,9 +10,11 @@ import {
   GraphQLError,
   type GraphQLSchema,
   Kind,
+  NoSchemaIntrospectionCustomRule,
   type OperationDefinitionNode,
   parse,
   specifiedRules,
+  type ValidationRule,
   validate,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
@@ -37,6 +39,8 @@ const ANONYMOUS_TIME = { burstMs: 250, msPerSecond: 10 };
 export interface DocumentsOptions {
   /** Whether the time of one caller is limited. */
   readonly limited: boolean;
+  /** Whether introspection is answered. Apollo has its own option for what it reads. */
+  readonly introspection: boolean;
   /** New documents are read one per event-loop tick. */
   readonly turns: Turns;
   readonly clock?: Clock;
@@ -52,10 +56,12 @@ export class Documents {
   readonly #viewers: TimeBudget;
   readonly #anonymous: TimeBudget;
   readonly #limited: boolean;
+  readonly #rules: readonly ValidationRule[];
   readonly #turns: Turns;
 
-  constructor({ limited, turns, clock = systemClock }: DocumentsOptions) {
+  constructor({ limited, introspection, turns, clock = systemClock }: DocumentsOptions) {
     this.#limited = limited;
+    this.#rules = [...specifiedRules, ...LIMITS, ...(introspection ? [] : [NoSchemaIntrospectionCustomRule])];
     this.#turns = turns;
     this.#viewers = new TimeBudget({ ...VIEWERS_TIME, clock });
     this.#anonymous = new TimeBudget({ ...ANONYMOUS_TIME, clock });
@@ -91,7 +97,7 @@ export class Documents {
     try {
       const document = parse(text, PARSE_OPTIONS);
       const { hideSuggestions } = sender;
-      const errors = validate(schema, document, [...specifiedRules, ...LIMITS], { hideSuggestions });
+      const errors = validate(schema, document, this.#rules, { hideSuggestions });
       if (errors.length > 0) return errors.map((error) => coded(error, 'GRAPHQL_VALIDATION_FAILED'));
       this.store.add(text, document);
       return document;

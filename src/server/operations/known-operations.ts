@@ -14,7 +14,7 @@ import type { ApiRequest, Received } from '../api-request.js';
 import type { CachedResponses } from '../http/cached-responses.js';
 import type { JsonBodies } from '../http/json-body.js';
 import type { RecordedHeaders } from '../http/recorded-headers.js';
-import { RequestLifetime } from '../http/request-lifetime.js';
+import { RequestLifetime, untilClosed } from '../http/request-lifetime.js';
 import type { UnreadResponses } from '../http/unread-responses.js';
 import type { RateLimits } from '../rate-limit/rate-limit.js';
 import { emptyOutcome, RequestContext } from '../request-context.js';
@@ -94,7 +94,7 @@ export class KnownOperations {
 
   #contextOf({ request, received: { readSet }, sender, response }: Exchange): RequestContext {
     const { rateLimits, answerTimeoutMs } = this.#options;
-    const lifetime = new RequestLifetime(response, answerTimeoutMs);
+    const lifetime = new RequestLifetime(untilClosed(response), answerTimeoutMs);
     const outcome = emptyOutcome();
     return new RequestContext({
       ...{ sender, readSet, outcome, tracer: UNTRACED, snapshot: false, lifetime, rateLimits, request },

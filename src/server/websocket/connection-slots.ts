@@ -1,6 +1,7 @@
 /**
- * Limits the open WebSockets of this process: in total, per address, per viewer, and those not authenticated yet. A
- * connection takes a slot before it is upgraded, sets the slot's viewer once, and releases the slot when it has closed.
+ * Limits the connections that stay open for what the server sends: WebSockets and server-sent events, of this process,
+ * per address, per viewer, and those not authenticated yet. A WebSocket takes a slot before it is upgraded, sets the
+ * slot's viewer once, and releases the slot when it has closed.
  */
 import type { ConnectionLimits } from '../../platform/subscription-limits.js';
 import type { Full } from '../http/refusal-log.js';
@@ -39,15 +40,32 @@ export class ConnectionSlots {
     if (waiting >= limits.maxUnauthenticatedPerAddress) return 'address';
     if (this.#total >= limits.maxConnections) return 'process';
     if (this.#totalUnauthenticated >= limits.maxUnauthenticated && !this.#evict(waiting)) return 'process';
-    const slot = new ConnectionSlot({
+    const slot = this.#open(network);
+    const slots = this.#unauthenticated.get(network) ?? new Set();
+    this.#unauthenticated.set(network, slots.add(slot));
+    this.#totalUnauthenticated++;
+    return slot;
+  }
+
+  /** Takes a slot for a connection whose viewer is known. */
+  takeFor(viewer: string, address: string): ConnectionSlot | Full | 'viewer' {
+    const limits = this.#limits;
+    const network = networkOf(address);
+    if (this.#byViewer.of(viewer) >= limits.maxConnectionsPerViewer) return 'viewer';
+    if (this.#byNetwork.of(network) >= limits.maxConnectionsPerAddress) return 'address';
+    if (this.#total >= limits.maxConnections) return 'process';
+    const slot = this.#open(network);
+    slot.authenticate(viewer);
+    return slot;
+  }
+
+  #open(network: string): ConnectionSlot {
+    const slot: ConnectionSlot = new ConnectionSlot({
       authenticated: (viewer) => this.#authenticated(slot, network, viewer),
       release: (viewer) => this.#release(slot, network, viewer),
     });
     this.#total++;
     this.#byNetwork.add(network);
-    const slots = this.#unauthenticated.get(network) ?? new Set();
-    this.#unauthenticated.set(network, slots.add(slot));
-    this.#totalUnauthenticated++;
     return slot;
   }
 

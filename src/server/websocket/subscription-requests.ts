@@ -1,47 +1,65 @@
 /**
- * Handles a client's `subscribe`: validates it like a query over HTTP, checks the limits of connection and viewer,
- * charges it, and runs it as a stream of events.
+ * Handles what a connected client subscribes to: validates it like a query over HTTP, checks the limits of connection
+ * and viewer, charges it, and runs it as a stream of events, or of answers if it is a query.
  */
 import { randomUUID } from 'node:crypto';
 import { type ExecutionArgs, GraphQLError, type GraphQLSchema, getOperationAST, getVariableValues } from 'graphql';
-import type { SubscribePayload } from 'graphql-ws';
-import type { WebSocket } from 'ws';
 import type { Cache } from '../../engine/cache/index.js';
 import { Tracer } from '../../engine/graphql/index.js';
 import type { Availability, MainDatabase } from '../../engine/postgres/index.js';
 import { isUnavailable } from '../../engine/postgres/index.js';
 import type { SubscriptionContext } from '../../graphql/context.js';
 import { Loads } from '../../graphql/context.js';
-import { badVariable } from '../../graphql/errors.js';
+import { badVariable, noSuchOperation, tooManySubscriptions } from '../../graphql/errors.js';
 import { EventQueue } from '../../graphql/event-queue.js';
 import type { Identity } from '../../graphql/identity.js';
+import { liveArguments } from '../../graphql/live-directive.js';
 import type { SubscriptionLimits } from '../../platform/subscription-limits.js';
-import type { NewConnections } from '../http/new-connections.js';
+import type { AnswerStream } from '../live/answer-stream.js';
+import type { Outbox } from '../live/outbox.js';
+import type { AcceptedQuery } from '../live/query-answers.js';
+import type { QueryStreams } from '../live/query-streams.js';
 import { assertCostLimit, type CostOf, costsOf } from '../operations/cost.js';
 import type { Documents } from '../operations/documents.js';
 import type { PersistedDocuments } from '../operations/persisted-documents.js';
-import { Turns } from '../operations/turns.js';
+import type { Turns } from '../operations/turns.js';
 import { callerOf, type RateLimits } from '../rate-limit/rate-limit.js';
 import { CLOSE, type Ending } from './close-codes.js';
-import { type ConnectionSlot, Counts } from './connection-slots.js';
+import { Counts } from './connection-slots.js';
 import { openEvents } from './event-stream.js';
 
 /** Maximum number of variable errors in one answer, as in graphql-js. */
 const MAX_FAULTS = 50;
 
-/** A connected client. */
-export interface Client {
-  readonly socket: WebSocket;
-  /** Network address of the client. */
-  readonly address: string;
-  readonly slot: ConnectionSlot;
+/** A connected client: a WebSocket, or the receiver of server-sent events. */
+export interface Subscriber {
+  /** Network address of the client. Absent: what it sends was counted for its address before. */
+  readonly address?: string;
   /** Aborts when the connection has ended. */
   readonly signal: AbortSignal;
   readonly end: (why: Ending) => void;
-  identity?: Identity;
-  /** Number of its subscriptions. */
+  readonly outbox: Outbox;
+  readonly identity?: Identity;
+  /** Number of its subscriptions and live queries. */
   subscriptions: number;
 }
+
+/** What a client subscribes to. */
+export interface SubscribePayload {
+  readonly query: unknown;
+  readonly operationName?: string | null | undefined;
+  readonly variables?: Record<string, unknown> | null | undefined;
+}
+
+/** An operation that may run, and has its place among those of its viewer until `release`. */
+export type Accepted =
+  | { readonly kind: 'subscription'; readonly args: ExecutionArgs }
+  | {
+      readonly kind: 'query';
+      readonly args: ExecutionArgs;
+      readonly query: AcceptedQuery;
+      readonly release: () => void;
+    };
 
 export interface SubscriptionRequestOptions {
   readonly schema: GraphQLSchema;
@@ -53,8 +71,9 @@ export interface SubscriptionRequestOptions {
   /** Absent: no rate limits. */
   readonly rateLimits?: RateLimits | undefined;
   readonly documents: Documents;
-  /** New connections, which go before events. */
-  readonly connections?: NewConnections;
+  readonly queries: QueryStreams;
+  /** Events wait for their viewer's turn. */
+  readonly turns: Turns;
   /** Absent: clients send any document. */
   readonly listed?: PersistedDocuments | undefined;
 }
@@ -78,27 +97,26 @@ export class SubscriptionRequests {
   constructor(options: SubscriptionRequestOptions, limits: SubscriptionLimits) {
     this.#options = options;
     this.#limits = limits;
-    this.#turns = new Turns(options.connections);
+    this.#turns = options.turns;
     this.#costOf = costsOf(options.schema);
   }
 
-  /** Subscriptions that are open or being accepted. */
+  /** Subscriptions and queries that are open or being accepted. */
   get open(): number {
     return this.#counts.total;
   }
 
-  /** Accepts a subscription for `run`. @throws GraphQLError the refusal */
-  async accept(client: Client, payload: SubscribePayload): Promise<ExecutionArgs | readonly GraphQLError[]> {
+  /** Accepts an operation for `run` or `answer`. @throws GraphQLError the refusal */
+  async accept(client: Subscriber, payload: SubscribePayload): Promise<Accepted | readonly GraphQLError[]> {
     // Before the first await, so that in a burst exactly the excess is refused.
     const release = this.#take(client);
     try {
       // As over HTTP: also for requests that never become an operation.
-      await this.#options.rateLimits?.checkAddress(client.address);
+      if (client.address !== undefined) await this.#options.rateLimits?.checkAddress(client.address);
       if (release instanceof GraphQLError) throw release;
-      const args = await this.#checked(client, payload, release);
-      if ('schema' in args) return args;
-      release();
-      return args;
+      const accepted = await this.#checked(client, payload, release);
+      if (!('kind' in accepted)) release();
+      return accepted;
     } catch (error) {
       if (typeof release === 'function') release();
       throw error;
@@ -116,16 +134,35 @@ export class SubscriptionRequests {
     });
   }
 
+  /**
+   * Answers an accepted query. Each answer is written to the client in a message of its protocol.
+   * @throws TOO_MANY_SUBSCRIPTIONS
+   */
+  answer(
+    { query, release }: Accepted & { kind: 'query' },
+    { outbox, end }: Subscriber,
+    message: (payload: string) => string,
+  ): AnswerStream {
+    try {
+      const viewerGone = () => end(CLOSE.viewerGone);
+      return this.#options.queries.open(query, { outbox, message, onEnd: release, viewerGone });
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
   /** @returns a function that releases the place, or the refusal */
-  #take(client: Client): (() => void) | GraphQLError {
+  #take(client: Subscriber): (() => void) | GraphQLError {
     const { maxSubscriptions, maxSubscriptionsPerViewer } = this.#limits;
     const { userId } = client.identity as Identity;
     if (client.subscriptions >= maxSubscriptions) {
-      return refusal('TOO_MANY_SUBSCRIPTIONS', `A connection can have at most ${maxSubscriptions} subscriptions.`);
+      const message = `A connection can have at most ${maxSubscriptions} subscriptions and live queries.`;
+      return tooManySubscriptions(message);
     }
     if (this.#counts.of(userId) >= maxSubscriptionsPerViewer) {
-      const message = `A viewer can have at most ${maxSubscriptionsPerViewer} subscriptions on all connections.`;
-      return refusal('TOO_MANY_SUBSCRIPTIONS', message);
+      const message = `A viewer can have at most ${maxSubscriptionsPerViewer} subscriptions and live queries on all connections.`;
+      return tooManySubscriptions(message);
     }
     client.subscriptions++;
     this.#counts.add(userId);
@@ -139,26 +176,25 @@ export class SubscriptionRequests {
   }
 
   async #checked(
-    client: Client,
-    { query, operationName, variables }: SubscribePayload,
+    client: Subscriber,
+    payload: SubscribePayload,
     release: () => void,
-  ): Promise<ExecutionArgs | readonly GraphQLError[]> {
-    const { schema, documents, listed, rateLimits, production } = this.#options;
-    listed?.textOf({ documentId: undefined, query });
-    const caller = callerOf({ userId: client.identity?.userId }, '');
-    const sender = { caller, identity: client.identity, hideSuggestions: production };
-    const document = await documents.read(schema, query, sender);
+  ): Promise<Accepted | readonly GraphQLError[]> {
+    const { schema, documents, rateLimits, production } = this.#options;
+    const identity = client.identity as Identity; // a connection without one cannot subscribe
+    const caller = callerOf(identity, '');
+    const sender = { caller, identity, hideSuggestions: production };
+    const document = await documents.read(schema, this.#textOf(payload), sender);
     if (Array.isArray(document)) return document;
-    const operation = getOperationAST(document, operationName || null);
-    if (!operation) throw refusal('OPERATION_RESOLUTION_FAILURE', 'operationName: expected the name of an operation');
-    if (operation.operation !== 'subscription') {
-      const message = `WebSockets are for subscriptions only: send this ${operation.operation} over HTTP.`;
-      throw refusal('BAD_REQUEST', message);
-    }
-    const asked = { document, operation, variables: variables ?? undefined };
+    const operationName = payload.operationName || undefined;
+    const operation = getOperationAST(document, operationName);
+    if (!operation) throw noSuchOperation(operationName);
+    if (operation.operation === 'mutation') throw refusal('BAD_REQUEST', 'Mutations go over HTTP: send this one by POST.');
+    const variables = payload.variables ?? undefined;
+    const asked = { document, operation, variables };
     const cost = await this.#costOf(asked, (work) => documents.timed(sender, work, { wait: true }));
     assertCostLimit(cost);
-    await rateLimits?.consume(caller, cost);
+    const rateLimit = await rateLimits?.consume(caller, cost);
     // `subscribe` reports invalid variables without a code, so they would count as internal errors.
     const definitions = operation.variableDefinitions ?? [];
     const read = getVariableValues(schema, definitions, variables ?? {}, {
@@ -166,13 +202,20 @@ export class SubscriptionRequests {
       maxErrors: MAX_FAULTS,
     });
     if (read.errors !== undefined) return read.errors.map(badVariable);
-    return {
-      schema,
-      document,
-      operationName: operationName || null,
-      variableValues: variables ?? null,
-      contextValue: this.#contextOf(client, cost, release),
-    };
+    const args = { schema, document, operationName: operationName ?? null, variableValues: variables ?? null };
+    if (operation.operation === 'subscription') {
+      return { kind: 'subscription', args: { ...args, contextValue: this.#contextOf(client, cost, release) } };
+    }
+    const live = liveArguments(operation, read.coerced);
+    const query = { operation: { ...asked, operationName }, identity, caller, cost, rateLimit, live };
+    return { kind: 'query', args, query, release };
+  }
+
+  /** @throws BAD_REQUEST, and what the manifest refuses */
+  #textOf({ query }: SubscribePayload): string {
+    const text = this.#options.listed?.textOf({ documentId: undefined, query }) ?? query;
+    if (typeof text === 'string' && text !== '') return text;
+    throw refusal('BAD_REQUEST', 'query: expected a GraphQL document as text');
   }
 
   /** @throws RATE_LIMITED, which says when to subscribe again */
@@ -189,7 +232,7 @@ export class SubscriptionRequests {
     }
   }
 
-  #contextOf({ signal, identity, end }: Client, cost: number, release: () => void): RunningContext {
+  #contextOf({ signal, identity, end }: Subscriber, cost: number, release: () => void): RunningContext {
     const { cache, db } = this.#options;
     const { userId: viewerId, scopes } = identity as Identity; // a connection without an identity cannot subscribe
     const tracer = new Tracer(false);
@@ -223,7 +266,7 @@ export class SubscriptionRequests {
   /** @param again called before each attempt but the first */
   async #untilAvailable<T>(
     work: () => Promise<T>,
-    { signal, end, again }: Pick<Client, 'signal' | 'end'> & { again: () => void },
+    { signal, end, again }: Pick<Subscriber, 'signal' | 'end'> & { again: () => void },
   ): Promise<T> {
     let attempts = 0;
     const attempt = () => {
@@ -241,5 +284,5 @@ export class SubscriptionRequests {
 }
 
 function refusal(code: string, message: string): GraphQLError {
-  return new GraphQLError(message, { extensions: { code } });
+  return new GraphQLError(message, { extensions: { code, http: { status: 400 } } });
 }

@@ -1,7 +1,6 @@
 /**
- * Subscriptions: WebSockets at the API's URL with the subprotocol graphql-transport-ws (the package graphql-ws). A
- * connection authenticates in `connection_init`, lives as long as its token, and is for subscriptions only; queries and
- * mutations go over HTTP.
+ * Subscriptions and queries over WebSockets at the API's URL with the subprotocol graphql-transport-ws (the package
+ * graphql-ws). A connection authenticates in `connection_init` and lives as long as its token. Mutations go over HTTP.
  *
  * Close codes in addition to those of graphql-ws: 4290, 4291, 4292, 4403, 1001 and 1013, see close-codes.ts. After
  * these a client may reconnect.
@@ -11,58 +10,62 @@ import { setMaxListeners } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
-import { type ExecutionArgs, GraphQLError, type GraphQLFormattedError } from 'graphql';
+import { type ExecutionArgs, GraphQLError } from 'graphql';
 import { type Context as Connected, handleProtocols, makeServer } from 'graphql-ws';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
-import { availabilityOf } from '../../engine/postgres/index.js';
-import type { ErrorMask } from '../../graphql/errors.js';
+import { asGraphQLError } from '../../graphql/errors.js';
 import type { Identity, TokenSender } from '../../graphql/identity.js';
 import type { Log } from '../../platform/log.js';
-import type { OpenConnections } from '../../platform/metrics.js';
-import { DEFAULT_LIMITS, type SubscriptionLimits } from '../../platform/subscription-limits.js';
-import { DAY, SECOND } from '../../std/time.js';
+import type { SubscriptionLimits } from '../../platform/subscription-limits.js';
+import { SECOND } from '../../std/time.js';
 import { bearerToken } from '../auth/bearer.js';
 import { addressOf, type HttpSecurityOptions } from '../http/http-security.js';
 import { refusalLog } from '../http/refusal-log.js';
 import { clientGone } from '../http/request-lifetime.js';
-import { bytesOf, ResponseTooLarge } from '../operations/response-size.js';
+import type { AnswerStream } from '../live/answer-stream.js';
+import { Outbox } from '../live/outbox.js';
+import type { RateLimits } from '../rate-limit/rate-limit.js';
 import { CLOSE, type Ending } from './close-codes.js';
-import { type ConnectionSlot, ConnectionSlots } from './connection-slots.js';
+import type { ConnectionSlot, ConnectionSlots } from './connection-slots.js';
 import { MessageTime } from './message-time.js';
-import { type Client, type SubscriptionRequestOptions, SubscriptionRequests } from './subscription-requests.js';
+import type { ResultForm } from './result-form.js';
+import type { Subscriber, SubscriptionRequests } from './subscription-requests.js';
+import { whenTokenEnds } from './token-end.js';
 
 /** Time limit for connections to close when the process shuts down. */
 const DRAIN_MS = SECOND;
 /** A connection that is closed in favor of another has lost its slot, so it must end soon. */
 const EVICTED_GOODBYE_MS = 100;
 
-export interface SubscriptionOptions
-  extends Omit<SubscriptionRequestOptions, 'availability'>,
-    Pick<HttpSecurityOptions, 'trustProxy'> {
+export interface SubscriptionOptions extends Pick<HttpSecurityOptions, 'trustProxy'> {
+  readonly requests: SubscriptionRequests;
+  readonly slots: ConnectionSlots;
+  readonly limits: SubscriptionLimits;
   readonly log: Log;
+  readonly rateLimits?: RateLimits | undefined;
   /** Whether the processing time of an address's messages is limited. */
   readonly timeLimits?: boolean;
-  readonly mask: ErrorMask;
-  /** Maximum size of one event. */
-  readonly maxResponseBytes: number;
+  readonly results: ResultForm;
   /** @throws UNAUTHENTICATED; RATE_LIMITED if the token would create a new user */
   readonly verifyToken: (token: string, from: TokenSender) => Promise<Identity>;
-  readonly limits?: Partial<SubscriptionLimits> | undefined;
+}
+
+/** A client that is connected by a WebSocket. */
+interface Client extends Subscriber {
+  readonly address: string;
+  readonly socket: WebSocket;
+  readonly slot: ConnectionSlot;
+  identity?: Identity;
 }
 
 type Connection = Connected<Record<string, unknown> | undefined, Client>;
 
 /**
- * Serves subscriptions on the same port until the application closes.
- * @returns what is open
+ * Serves WebSockets on the same port until the application closes.
+ * @returns how many are open
  */
-export function serveSubscriptions(
-  app: FastifyInstance,
-  endpoint: string,
-  options: SubscriptionOptions,
-): () => OpenConnections {
-  const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const upgrades = new Upgrades(options, limits);
+export function serveSubscriptions(app: FastifyInstance, endpoint: string, options: SubscriptionOptions): () => number {
+  const upgrades = new Upgrades(options);
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => {}); // the client may have gone already
     if (request.url?.split('?')[0] !== endpoint) return refuse(socket, '404 Not Found');
@@ -80,11 +83,11 @@ class Upgrades {
   readonly #addressOf: (request: IncomingMessage) => string;
   readonly #logRefusal: ReturnType<typeof refusalLog>;
   readonly #rateLimits: SubscriptionOptions['rateLimits'];
-  readonly #requests: SubscriptionRequests;
   readonly #connectOptions: Omit<ConnectOptions, 'address' | 'slot'>;
   #closing = false;
 
-  constructor(options: SubscriptionOptions, limits: SubscriptionLimits) {
+  constructor(options: SubscriptionOptions) {
+    const { limits, slots } = options;
     this.#sockets = new WebSocketServer({
       noServer: true,
       handleProtocols,
@@ -92,14 +95,13 @@ class Upgrades {
       allowSynchronousEvents: false, // one message of a connection per tick: a chunk may contain thousands
     });
     this.#limits = limits;
-    this.#slots = new ConnectionSlots(limits);
+    this.#slots = slots;
     this.#addressOf = addressOf(options);
     this.#logRefusal = refusalLog(options.log, 'WebSockets');
     this.#rateLimits = options.rateLimits;
     const messageTime = options.timeLimits === true ? new MessageTime(limits) : undefined;
-    this.#requests = new SubscriptionRequests({ ...options, availability: availabilityOf(options.db) }, limits);
     this.#connectOptions = {
-      protocol: protocolServer(options, limits, this.#requests),
+      protocol: protocolServer(options),
       limits,
       log: options.log,
       messageTime,
@@ -133,8 +135,8 @@ class Upgrades {
     return this.#slots.take(address);
   }
 
-  get open(): OpenConnections {
-    return { websockets: this.#sockets.clients.size, subscriptions: this.#requests.open };
+  get open(): number {
+    return this.#sockets.clients.size;
   }
 
   async close(): Promise<void> {
@@ -187,7 +189,8 @@ function connect(socket: WebSocket, options: ConnectOptions): void {
   const gone = new AbortController();
   setMaxListeners(0, gone.signal); // every load of every subscription may listen
   const ending = (why: Ending) => end(socket, why, limits.goodbyeMs);
-  const client: Client = { socket, address, slot, signal: gone.signal, end: ending, subscriptions: 0 };
+  const outbox = new Outbox({ send: (text) => write(socket, text), failed: () => socket.terminate() });
+  const client: Client = { socket, address, slot, outbox, signal: gone.signal, end: ending, subscriptions: 0 };
   slot.evict = () => end(socket, CLOSE.evicted, EVICTED_GOODBYE_MS);
   // Nothing more is read from it, so its closing handshake is not seen.
   const tooFast = () => end(socket, CLOSE.tooFast, EVICTED_GOODBYE_MS);
@@ -209,14 +212,17 @@ function connect(socket: WebSocket, options: ConnectOptions): void {
 }
 
 /** Resolves when the network has taken the message, so the next event is requested at the client's pace. */
-function send({ socket, end }: Client, text: string, maxBufferedBytes: number): Promise<void> {
+async function send({ socket, outbox, end }: Client, text: string, maxBufferedBytes: number): Promise<void> {
+  // Answers wait for the network by themselves.
+  if (socket.bufferedAmount - outbox.unsentBytes > maxBufferedBytes) end(CLOSE.tooSlow);
+  else await write(socket, text);
+}
+
+/** Resolves when the network has taken the message, or the connection is being closed. */
+function write(socket: WebSocket, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (socket.readyState !== socket.OPEN) return resolve();
-    if (socket.bufferedAmount > maxBufferedBytes) {
-      end(CLOSE.tooSlow);
-      return resolve();
-    }
-    socket.send(text, (error) => (error ? reject(error) : resolve()));
+    if (socket.readyState !== socket.OPEN) resolve();
+    else socket.send(text, (error) => (error ? reject(error) : resolve()));
   });
 }
 
@@ -243,33 +249,27 @@ function keepAlive(socket: WebSocket, everyMs: number): () => void {
   return () => clearInterval(timer);
 }
 
-function protocolServer(options: SubscriptionOptions, limits: SubscriptionLimits, requests: SubscriptionRequests) {
-  const { mask, maxResponseBytes } = options;
-  const masked = (error: GraphQLError): GraphQLFormattedError => mask.format(formatted(error), error);
+function protocolServer(options: SubscriptionOptions) {
+  const { limits, requests, results } = options;
   return makeServer<Record<string, unknown> | undefined, Client>({
     connectionInitWaitTimeout: limits.initWaitMs,
     onConnect: (connection) => authenticate(connection, options),
-    onSubscribe: async ({ extra }, _, payload) => {
+    onSubscribe: async ({ extra }, id, payload) => {
       try {
-        return await requests.accept(extra, payload);
+        const accepted = await requests.accept(extra, payload);
+        if (!('kind' in accepted)) return accepted;
+        if (accepted.kind === 'subscription') return accepted.args;
+        const message = (answer: string) => `{"id":${JSON.stringify(id)},"type":"next","payload":${answer}}`;
+        return { ...accepted.args, contextValue: requests.answer(accepted, extra, message) };
       } catch (error) {
-        return [error instanceof GraphQLError ? error : new GraphQLError('failed', { originalError: error as Error })];
+        return [asGraphQLError(error)];
       }
     },
     subscribe: (args) => requests.run(args as ExecutionArgs),
-    onNext: (_connection, _id, _payload, _args, { data = null, errors }) => {
-      if (bytesOf(data, maxResponseBytes) === undefined)
-        return { data: null, errors: [masked(new ResponseTooLarge(maxResponseBytes))] };
-      return errors && { data, errors: errors.map(masked) };
-    },
-    onError: (_connection, _id, _payload, errors) => errors.map(masked),
+    execute: ({ contextValue }) => contextValue as AnswerStream,
+    onNext: (_connection, _id, _payload, _args, result) => results.changed(result),
+    onError: (_connection, _id, _payload, errors) => errors.map(results.error),
   });
-}
-
-/** Like `toJSON`, without the extensions meant for HTTP. */
-function formatted(error: GraphQLError): GraphQLFormattedError {
-  const { http: _, ...extensions } = error.extensions;
-  return { ...error.toJSON(), extensions };
 }
 
 async function authenticate(
@@ -288,7 +288,11 @@ async function authenticate(
     return refused(extra, CLOSE.tryAgain);
   }
   if (!extra.slot.authenticate(extra.identity.userId)) return refused(extra, CLOSE.tooMany);
-  endWithToken(extra, extra.identity.expiresAtMs);
+  const { socket, end } = extra;
+  if (socket.readyState === socket.OPEN) {
+    const cancel = whenTokenEnds(extra.identity, () => end(CLOSE.tokenEnded));
+    socket.once('close', cancel);
+  }
   return true;
 }
 
@@ -302,17 +306,4 @@ function tokenIn(params: Record<string, unknown> | undefined): string | undefine
   if (typeof token === 'string') return token;
   const header = authorization ?? Authorization;
   return typeof header === 'string' ? bearerToken(header) : undefined;
-}
-
-/** A timer can run for 24 days at most; a token may be valid for longer. */
-function endWithToken({ socket, end }: Client, expiresAtMs: number): void {
-  let timer: NodeJS.Timeout | undefined;
-  const wait = () => {
-    const leftMs = expiresAtMs - Date.now();
-    if (leftMs <= 0) end(CLOSE.tokenEnded);
-    else timer = setTimeout(wait, Math.min(leftMs, DAY));
-  };
-  if (socket.readyState !== socket.OPEN) return;
-  wait();
-  socket.once('close', () => clearTimeout(timer));
 }

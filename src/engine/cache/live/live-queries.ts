@@ -1,0 +1,306 @@
+/**
+ * Runs live queries again when their answers may have changed. By PROTOCOL.md, "Live queries"; the rules are
+ * model-checked.
+ *
+ * A live query is *due* when another run must be made, and *settled* when none is due or running. One run of it is made
+ * at a time. Its answer is *proved* if memory knows everything that the log has named since the earliest log read of its
+ * parts, and none of it is one of the answer's tags: then it is settled, and the index has it under these tags. An
+ * answer that is not proved is sent all the same, and the run is repeated: the log has no record of a fence's end, so
+ * nothing else would.
+ *
+ * Three things make a live query due: a record of the log that names a tag, whichever log read of this process brings
+ * it; memory that was emptied, or a log that cannot be read; and its clients, when one joins. The log is read by a
+ * timer. Messages of other processes only make it sooner.
+ */
+import type { CacheEvents } from '../events.js';
+import { FairQueue } from '../fair-queue.js';
+import type { NearCache } from '../near-cache.js';
+import { type Dependencies, ReadSet } from '../read-set.js';
+import type { Messages, StoreEvent } from '../store.js';
+import type { StoreReads } from '../store-reads.js';
+import type { Tag } from '../tag.js';
+import { type Clock, DAY, SECOND } from '../time.js';
+import {
+  type LiveAnswer,
+  type LiveClient,
+  type LiveMembership,
+  LiveQuery,
+  type LiveSource,
+  RunLater,
+} from './live-query.js';
+import { TagIndex } from './tag-index.js';
+
+/** How often the log is read when nothing else reads it. */
+const READ_LOG_EVERY_MS = 500;
+/** How long a run waits for the end of the write that has fenced its tags. Its release ends the wait. */
+const FENCE_WAIT_MS = 250;
+/** When everything is due, runs begin within this time. */
+const SPREAD_MS = SECOND;
+/** The wait before an unproved run is repeated. Each further one is twice as long. */
+const FIRST_RETRY_MS = 50;
+const MAX_RETRY_MS = 5 * SECOND;
+/** Runs in progress. */
+const MAX_RUNS = 16;
+
+/** How a run of a live query ended. */
+export interface LiveRunEnded {
+  /** `sent`: with an answer that differs from the one before. */
+  readonly result: 'sent' | 'unchanged' | 'failed';
+  readonly proved: boolean;
+  /** Of a run that failed. */
+  readonly error?: unknown;
+  readonly ms: number;
+  /** From when it was due to its end, in ms. */
+  readonly dueMs: number;
+}
+
+export interface LiveOptions {
+  /** Live queries in this process. Default 20 000. */
+  readonly maxQueries?: number;
+  /** Tags of all their answers, as the index holds them. Those that do not fit are repeated by time. Default 1 000 000. */
+  readonly maxTags?: number;
+  /** Called at the end of each run. */
+  readonly ended?: (run: LiveRunEnded) => void;
+  /** A number in [0, 1), to spread runs. */
+  readonly random?: () => number;
+}
+
+export interface LiveState {
+  readonly queries: number;
+  readonly clients: number;
+  /** Runs in progress. */
+  readonly running: number;
+  /** Live queries that are not settled. */
+  readonly due: number;
+  /** In the index. */
+  readonly tags: number;
+}
+
+/** The process has its maximum of live queries. */
+export class TooManyLiveQueries extends Error {
+  override readonly name = 'TooManyLiveQueries';
+}
+
+interface Parts {
+  readonly near: NearCache | undefined;
+  readonly reads: StoreReads;
+  readonly store: Messages;
+  readonly clock: Clock;
+  readonly events: CacheEvents;
+}
+
+export class LiveQueries {
+  readonly #parts: Parts;
+  readonly #options: LiveOptions;
+  readonly #queries = new Map<string, LiveQuery>();
+  readonly #index: TagIndex<LiveQuery>;
+  readonly #turns = new FairQueue({ max: MAX_RUNS });
+  #clients = 0;
+  /** Present while there are live queries. */
+  #listening: { stop(): void } | undefined;
+  #readingLog = false;
+
+  constructor(parts: Parts, options: LiveOptions = {}) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#index = new TagIndex(options.maxTags ?? 1_000_000);
+  }
+
+  get state(): LiveState {
+    let due = 0;
+    for (const query of this.#queries.values()) if (!query.isSettled) due++;
+    const { size: queries } = this.#queries;
+    return { queries, clients: this.#clients, running: this.#turns.state.running, due, tags: this.#index.size };
+  }
+
+  /**
+   * Sends the client the answer of a run that begins after this call, and each answer that differs from the one before.
+   * @throws TooManyLiveQueries
+   */
+  join(source: LiveSource, client: LiveClient): LiveMembership {
+    const query = this.#queries.get(source.key) ?? this.#opened(source);
+    query.clients.add(client);
+    query.newcomers.add(client);
+    this.#clients++;
+    this.#makeDue(query, 0);
+    return { leave: () => this.#leave(query, client) };
+  }
+
+  /** Ends all live queries. Their clients get no further answers. */
+  close(): void {
+    for (const query of this.#queries.values()) this.#end(query);
+    this.#clients = 0;
+  }
+
+  #opened(source: LiveSource): LiveQuery {
+    const { maxQueries = 20_000 } = this.#options;
+    if (this.#queries.size >= maxQueries) throw new TooManyLiveQueries(`this process has ${maxQueries} live queries`);
+    const query = new LiveQuery(source);
+    this.#queries.set(source.key, query);
+    this.#listening ??= this.#listen();
+    return query;
+  }
+
+  #leave(query: LiveQuery, client: LiveClient): void {
+    if (!query.clients.delete(client)) return;
+    query.newcomers.delete(client);
+    this.#clients--;
+    if (query.clients.size === 0) this.#end(query);
+  }
+
+  #end(query: LiveQuery): void {
+    query.clients.clear();
+    query.gone.abort();
+    clearTimeout(query.timer);
+    this.#index.set(query, NO_TAGS);
+    if (this.#queries.get(query.source.key) === query) this.#queries.delete(query.source.key);
+    if (this.#queries.size > 0) return;
+    this.#listening?.stop();
+    this.#listening = undefined;
+  }
+
+  #listen(): { stop(): void } {
+    const { near, store } = this.#parts;
+    const unwatch = near?.watch({
+      invalidated: (tags) => this.#onTags(tags, FENCE_WAIT_MS),
+      emptied: () => this.#makeAllDue(),
+    });
+    const unsubscribe = store.subscribe((news) => this.#onNews(news));
+    const timer = setInterval(() => void this.#readLog(), READ_LOG_EVERY_MS).unref();
+    return {
+      stop() {
+        unwatch?.();
+        unsubscribe();
+        clearInterval(timer);
+      },
+    };
+  }
+
+  /** The write is over, so its tags need not be waited for. */
+  #onNews(news: StoreEvent): void {
+    if (news.kind === 'released') this.#onTags(news.tags, 0);
+    // A run in progress may have read before that write, and ends without being due unless memory knows of the write.
+    if (news.kind === 'disconnected' || this.#turns.state.running > 0) void this.#readLog();
+  }
+
+  #onTags(tags: readonly Tag[], waitMs: number): void {
+    for (const tag of tags) for (const query of this.#index.of(tag)) this.#makeDue(query, waitMs);
+  }
+
+  #makeAllDue(): void {
+    const { random = Math.random } = this.#options;
+    for (const query of this.#queries.values()) {
+      if (query.dueSinceMs === undefined) this.#makeDue(query, random() * SPREAD_MS); // others have their time
+    }
+  }
+
+  /** Memory takes in what the log names, and with it `#onTags`. */
+  async #readLog(): Promise<void> {
+    if (this.#parts.near === undefined || this.#readingLog) return;
+    this.#readingLog = true;
+    try {
+      await this.#parts.reads.readLog();
+    } catch (error) {
+      this.#parts.events.storeFailed?.('read', error);
+      this.#makeAllDue(); // what is written now has no record
+    } finally {
+      this.#readingLog = false;
+    }
+  }
+
+  /** A query that is running is judged at the end of its run. */
+  #makeDue(query: LiveQuery, waitMs: number): void {
+    if (query.state === 'running') return;
+    query.dueSinceMs ??= this.#parts.clock.monotonicMs();
+    if (query.state === 'waiting') this.#wakeIn(query, waitMs);
+  }
+
+  #wakeIn(query: LiveQuery, waitMs: number): void {
+    const nowMs = this.#parts.clock.monotonicMs();
+    const soonestMs = query.newcomers.size > 0 ? nowMs : query.beganMs + query.source.throttleMs;
+    const atMs = Math.max(nowMs + Math.min(waitMs, DAY), soonestMs);
+    if (atMs >= query.timerAtMs) return;
+    clearTimeout(query.timer);
+    query.timerAtMs = atMs;
+    query.timer = setTimeout(() => void this.#queue(query), atMs - nowMs).unref();
+  }
+
+  async #queue(query: LiveQuery): Promise<void> {
+    query.timerAtMs = Number.POSITIVE_INFINITY;
+    query.dueSinceMs ??= this.#parts.clock.monotonicMs();
+    query.state = 'queued';
+    const { signal } = query.gone;
+    await this.#turns.run(query.source.viewer, signal, () => this.#run(query)).catch(() => {}); // it has gone
+  }
+
+  async #run(query: LiveQuery): Promise<void> {
+    await new Promise(setImmediate); // requests that have arrived go first
+    const { signal } = query.gone;
+    if (signal.aborted) return;
+    const { near, clock } = this.#parts;
+    const beganMs = clock.monotonicMs();
+    const { dueSinceMs = beganMs, newcomers } = query;
+    Object.assign(query, { state: 'running', dueSinceMs: undefined, beganMs, newcomers: new Set() });
+    query.runs++;
+    const readSet = new ReadSet(near?.logReadsSent ?? 0, { answer: true, noStale: true });
+    let ended: Pick<LiveRunEnded, 'result' | 'proved' | 'error'>;
+    try {
+      const text = await query.source.run({ readSet, signal, last: query.last?.text });
+      if (signal.aborted) return;
+      const result = this.#answer(query, text, newcomers) ? 'sent' : 'unchanged';
+      ended = { result, proved: this.#settle(query, readSet) };
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#fail(query, newcomers, error);
+      ended = { result: 'failed', proved: false, error };
+    }
+    const nowMs = clock.monotonicMs();
+    this.#options.ended?.({ ...ended, ms: nowMs - beganMs, dueMs: nowMs - dueSinceMs });
+  }
+
+  /** @returns whether the answer differs from the one before */
+  #answer(query: LiveQuery, text: string, newcomers: ReadonlySet<LiveClient>): boolean {
+    const changed = text !== query.last?.text;
+    const answer: LiveAnswer = { number: query.runs, text };
+    query.last = answer;
+    for (const client of query.clients) {
+      if (query.newcomers.has(client)) continue; // it joined during the run
+      if (changed || newcomers.has(client)) client.answered(answer);
+    }
+    return changed;
+  }
+
+  /**
+   * Asks what memory knows and enters the new tags into the index, without waiting in between.
+   * @returns whether the answer is proved
+   */
+  #settle(query: LiveQuery, { dependencies }: ReadSet): boolean {
+    const { near, clock } = this.#parts;
+    query.state = 'waiting';
+    const { tags, since, untilMs, uncacheable } = dependencies as Dependencies; // it was opened for answers
+    // Without any read the answer depends on no data.
+    const holds = since === undefined || near?.holdsSince(since, tags) === true;
+    const leftMs = untilMs - clock.nowMs();
+    const proved = !uncacheable && holds && leftMs > 0;
+    // What is not proved is repeated in any case, and sooner when one of these tags is named.
+    const indexed = this.#index.set(query, proved ? tags : new Set([...query.tags, ...tags]));
+    if (!proved || !indexed) this.#repeat(query);
+    else query.unproved = 0;
+    if (query.newcomers.size > 0) this.#makeDue(query, 0);
+    else if (query.dueSinceMs === undefined && leftMs !== Number.POSITIVE_INFINITY) this.#wakeIn(query, leftMs);
+    return proved;
+  }
+
+  #fail(query: LiveQuery, newcomers: ReadonlySet<LiveClient>, error: unknown): void {
+    query.state = 'waiting';
+    for (const client of newcomers) if (query.clients.has(client)) query.newcomers.add(client);
+    this.#repeat(query, error instanceof RunLater ? error.afterMs : undefined);
+  }
+
+  #repeat(query: LiveQuery, afterMs = Math.min(FIRST_RETRY_MS * 2 ** query.unproved, MAX_RETRY_MS)): void {
+    query.unproved++;
+    this.#makeDue(query, afterMs);
+  }
+}
+
+const NO_TAGS: ReadonlySet<Tag> = new Set();

@@ -1,0 +1,90 @@
+/**
+ * Live queries, as their clients and their server see them. A live query is an operation of one viewer, answered again
+ * when its answer changes. All its clients share its runs.
+ */
+import type { ReadSet } from '../read-set.js';
+import type { Tag } from '../tag.js';
+
+/** What a live query answers, and how. */
+export interface LiveSource {
+  /**
+   * Names all that an answer depends on besides data: operation, variables, viewer, scopes. Clients with equal keys
+   * share runs.
+   */
+  readonly key: string;
+  /** Runs of different viewers take turns. */
+  readonly viewer: string;
+  /** The least time between the beginnings of two runs, in ms. A client that joins does not wait for it. */
+  readonly throttleMs: number;
+  /**
+   * Answers once, reading through `run.readSet`. Clients are sent the text.
+   * @throws anything: the run has failed, nothing is sent, and it is repeated; RunLater: not before that time
+   */
+  readonly run: (run: LiveRun) => Promise<string>;
+}
+
+export interface LiveRun {
+  /** Opened for answers, when the run began. */
+  readonly readSet: ReadSet;
+  /** Aborts when the last client has left. */
+  readonly signal: AbortSignal;
+  /** The answer before this one. An equal one is sent only to clients that have had none. */
+  readonly last: string | undefined;
+}
+
+/** Thrown by a run that cannot be made now. */
+export class RunLater extends Error {
+  override readonly name = 'RunLater';
+
+  constructor(
+    /** From now, in ms. */
+    readonly afterMs: number,
+  ) {
+    super(`not for ${afterMs} ms`);
+  }
+}
+
+export interface LiveAnswer {
+  /** Rises from answer to answer of one live query. */
+  readonly number: number;
+  readonly text: string;
+}
+
+export interface LiveClient {
+  /** Takes a new answer. Called while a run ends, so it must neither throw nor wait. */
+  answered(answer: LiveAnswer): void;
+}
+
+export interface LiveMembership {
+  /** No answer comes after this. */
+  leave(): void;
+}
+
+/** The state of a live query. Only live-queries.ts changes it. */
+export class LiveQuery {
+  readonly clients = new Set<LiveClient>();
+  /** Clients whose first answer is that of a run which has yet to begin. */
+  newcomers = new Set<LiveClient>();
+  /** The tags under which the index has it. */
+  tags: ReadonlySet<Tag> = new Set();
+  last: LiveAnswer | undefined;
+  /** The number of runs begun. */
+  runs = 0;
+  /** `waiting`: for its time, or for nothing. `queued`: for its turn. */
+  state: 'waiting' | 'queued' | 'running' = 'waiting';
+  /** When its next run became due. Undefined: none is due. Monotonic, ms. */
+  dueSinceMs: number | undefined;
+  /** When the last run began. Monotonic, ms. */
+  beganMs = Number.NEGATIVE_INFINITY;
+  /** How many runs in a row have given nothing that is proved. */
+  unproved = 0;
+  timer: NodeJS.Timeout | undefined;
+  timerAtMs = Number.POSITIVE_INFINITY;
+  readonly gone = new AbortController();
+
+  constructor(readonly source: LiveSource) {}
+
+  get isSettled(): boolean {
+    return this.dueSinceMs === undefined && this.state !== 'running';
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * What one client of a query is sent: of the answers that have come only the newest, in its form. For the protocol it
+ * is a stream without values that ends after the last answer: answers are text, and are written to the connection as
+ * they are.
+ */
+import type { LiveAnswer } from '../../engine/cache/index.js';
+import type { AnswerForm } from './answer-form.js';
+import type { LiveReceiver } from './live-runs.js';
+import type { AnswerSource, Outbox } from './outbox.js';
+
+export interface AnswerStreamOptions {
+  readonly outbox: Outbox;
+  /** The message of the protocol with this payload. */
+  readonly message: (payload: string) => string;
+  readonly form: AnswerForm;
+  /** Called once, when the stream has ended. */
+  readonly onEnd: () => void;
+  /** Ends the connection, because its viewer no longer exists. */
+  readonly viewerGone: () => void;
+}
+
+const ENDED: IteratorResult<never> = { value: undefined, done: true };
+
+/** Not a generator: its `return` would queue behind a waiting `next`. */
+export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver, AnswerSource {
+  readonly #options: AnswerStreamOptions;
+  readonly #gone = new AbortController();
+  #waiting: LiveAnswer | undefined;
+  /** The last answer that was sent. */
+  #sent: string | undefined;
+  #isLast = false;
+
+  constructor(options: AnswerStreamOptions) {
+    this.#options = options;
+  }
+
+  /** Aborts at the end. */
+  get signal(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  /** Takes the place of an answer that has not been sent. */
+  answered(answer: LiveAnswer): void {
+    if (this.signal.aborted) return;
+    this.#waiting = answer;
+    this.#options.outbox.add(this);
+  }
+
+  /** The answer of a query that has only one. */
+  answeredOnce(text: string): void {
+    this.#isLast = true;
+    this.answered({ number: 1, text });
+  }
+
+  viewerGone(): void {
+    this.#options.viewerGone();
+  }
+
+  take(): string | undefined {
+    const { text } = this.#waiting ?? {};
+    this.#waiting = undefined;
+    if (text === undefined || text === this.#sent) return undefined;
+    this.#sent = text;
+    return this.#options.message(this.#options.form(text));
+  }
+
+  sent(): void {
+    if (this.#isLast) void this.return();
+  }
+
+  next(): Promise<IteratorResult<never>> {
+    return new Promise((resolve) => {
+      if (this.signal.aborted) resolve(ENDED);
+      else this.signal.addEventListener('abort', () => resolve(ENDED), { once: true });
+    });
+  }
+
+  async return(): Promise<IteratorResult<never>> {
+    if (this.signal.aborted) return ENDED;
+    this.#gone.abort();
+    this.#waiting = undefined;
+    this.#options.outbox.remove(this);
+    this.#options.onEnd();
+    return ENDED;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * Server-sent events, for clients whose network has no WebSockets: an operation is sent by POST with the media type
+ * text/event-stream, and its results come in the response, in the distinct connections mode of graphql-sse. The
+ * response ends with the event `complete` when the operation has ended. It ends without one when the client should
+ * connect again: its token has expired, or the process shuts down.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type ExecutionResult, GraphQLError } from 'graphql';
+import Negotiator from 'negotiator';
+import { asGraphQLError, badRequest, badUserInput } from '../../graphql/errors.js';
+import { headerMap } from '../../graphql/http-headers.js';
+import type { Identity } from '../../graphql/identity.js';
+import type { Log } from '../../platform/log.js';
+import type { SubscriptionLimits } from '../../platform/subscription-limits.js';
+import type { Sender } from '../admission.js';
+import { mediaTypeFor } from '../http/graphql-over-http.js';
+import { type Full, refusalLog } from '../http/refusal-log.js';
+import { noToken } from '../operations/documents.js';
+import { CLOSE } from '../websocket/close-codes.js';
+import type { ConnectionSlot, ConnectionSlots } from '../websocket/connection-slots.js';
+import type { ResultForm } from '../websocket/result-form.js';
+import type { SubscribePayload, SubscriptionRequests } from '../websocket/subscription-requests.js';
+import { whenTokenEnds } from '../websocket/token-end.js';
+import { EventResponse } from './event-response.js';
+
+const EVENTS = 'text/event-stream';
+/** In the order in which they are preferred by a client that accepts anything. */
+const MEDIA_TYPES = ['application/json', 'application/graphql-response+json', EVENTS];
+const RETRY_AFTER_SECONDS = 5;
+
+/** Whether a client wants events rather than a response in JSON. */
+export function wantsEvents({ method, headers: { accept } }: Pick<IncomingMessage, 'method' | 'headers'>): boolean {
+  if (method !== 'POST' || accept?.includes(EVENTS) !== true) return false;
+  return new Negotiator({ headers: { accept } }).mediaType(MEDIA_TYPES) === EVENTS;
+}
+
+export interface EventStreamsOptions {
+  readonly requests: SubscriptionRequests;
+  readonly slots: ConnectionSlots;
+  readonly limits: SubscriptionLimits;
+  readonly results: ResultForm;
+  readonly log: Log;
+}
+
+export class EventStreams {
+  readonly #options: EventStreamsOptions;
+  readonly #logRefusal: ReturnType<typeof refusalLog>;
+  readonly #open = new Set<EventResponse>();
+  #closing = false;
+
+  constructor(options: EventStreamsOptions) {
+    this.#options = options;
+    this.#logRefusal = refusalLog(options.log, 'WebSockets and event streams');
+  }
+
+  /** Responses that are open. */
+  get open(): number {
+    return this.#open.size;
+  }
+
+  /** Answers a request of an admitted sender. @throws GraphQLError the refusal, before the response begins */
+  async serve(request: FastifyRequest, reply: FastifyReply, { identity }: Sender): Promise<unknown> {
+    if (identity === undefined) throw noToken();
+    const payload = payloadOf(request.body);
+    const slot = this.#takeSlot(identity, request.ip);
+    const events = new EventResponse(reply, this.#options.limits);
+    events.onClose(() => slot.release());
+    try {
+      return await this.#begin(payload, { identity, events, reply });
+    } catch (error) {
+      slot.release();
+      throw error;
+    }
+  }
+
+  /** Ends all responses, without `complete`. */
+  close(): void {
+    this.#closing = true;
+    for (const events of this.#open) events.end();
+  }
+
+  #takeSlot({ userId }: Identity, address: string): ConnectionSlot {
+    const slot = this.#closing ? 'process' : this.#options.slots.takeFor(userId, address);
+    if (typeof slot !== 'string') return slot;
+    if (slot !== 'viewer') this.#logRefusal(slot, address);
+    throw tooManyConnections(slot);
+  }
+
+  async #begin(
+    payload: SubscribePayload,
+    { identity, events, reply }: { identity: Identity; events: EventResponse; reply: FastifyReply },
+  ): Promise<unknown> {
+    const { requests } = this.#options;
+    const { signal, outbox } = events;
+    const end = () => events.end();
+    const client = { signal, end, outbox, identity, subscriptions: 0 };
+    const accepted = await requests.accept(client, payload);
+    if (!('kind' in accepted)) return this.#refuse(reply, accepted);
+    const begin = () => this.#opened(events, identity);
+    if (accepted.kind === 'query') {
+      const answers = requests.answer(accepted, client, eventOf);
+      begin();
+      void events.onClose(() => void answers.return());
+      void answers.next().then(() => events.complete());
+      return reply;
+    }
+    const stream = await requests.run(accepted.args);
+    if (!(Symbol.asyncIterator in stream)) return this.#refuse(reply, stream.errors ?? []);
+    begin();
+    events.onClose(() => void stream.return?.());
+    void this.#sendEvents(events, stream);
+    return reply;
+  }
+
+  #opened(events: EventResponse, identity: Identity): void {
+    this.#open.add(events);
+    events.onClose(() => this.#open.delete(events));
+    events.onClose(whenTokenEnds(identity, () => events.end()));
+    events.begin();
+    if (this.#closing) events.end();
+  }
+
+  async #sendEvents(events: EventResponse, stream: AsyncIterable<ExecutionResult>): Promise<void> {
+    const { results } = this.#options;
+    try {
+      for await (const result of stream) await events.write(eventOf(JSON.stringify(results.changed(result) ?? result)));
+    } catch (error) {
+      const errors = [results.error(asGraphQLError(error))];
+      await events.write(eventOf(JSON.stringify({ errors }))).catch(() => {}); // the client has gone
+    }
+    events.complete();
+  }
+
+  /** As the response to a POST, with a status that says so in each media type. */
+  #refuse(reply: FastifyReply, errors: readonly GraphQLError[]): FastifyReply {
+    const { results } = this.#options;
+    reply.code(400).type(mediaTypeFor(undefined));
+    return reply.send(JSON.stringify({ errors: errors.map(results.error) }));
+  }
+}
+
+function eventOf(payload: string): string {
+  return `event: next\ndata: ${payload}\n\n`;
+}
+
+/** @throws BAD_REQUEST, BAD_USER_INPUT */
+function payloadOf(body: unknown): SubscribePayload {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw badRequest('expected a JSON object with a query');
+  }
+  const { query, variables, operationName } = body as Record<string, unknown>;
+  const isObject = typeof variables === 'object' && !Array.isArray(variables); // or null
+  if (variables !== undefined && !isObject) throw badUserInput('variables', 'expected an object', 400);
+  if (operationName !== undefined && operationName !== null && typeof operationName !== 'string') {
+    throw badUserInput('operationName', 'expected a text', 400);
+  }
+  return { query, variables: variables as Record<string, unknown> | null | undefined, operationName };
+}
+
+function tooManyConnections(full: Full | 'viewer'): GraphQLError {
+  const [, reason] = CLOSE.tooMany;
+  const message =
+    full === 'viewer' ? reason : `Too many connections of this ${full}: close another one, or try again later`;
+  const headers = headerMap([['retry-after', String(RETRY_AFTER_SECONDS)]]);
+  const status = full === 'process' ? 503 : 429;
+  return new GraphQLError(message, { extensions: { code: 'TOO_MANY_SUBSCRIPTIONS', http: { status, headers } } });
+}

@@ -1,0 +1,159 @@
+/**
+ * The live queries of this process as the server runs them: what each depends on, which failures are answers, and what
+ * an answer costs. When they run again is decided by engine/cache/live.
+ */
+import type { GraphQLError } from 'graphql';
+import {
+  canonical,
+  digest,
+  type LiveClient,
+  type LiveMembership,
+  type LiveQueries,
+  type LiveRun,
+  RunLater,
+  TooManyLiveQueries,
+} from '../../engine/cache/index.js';
+import { causeOf, INTERNAL, isUnauthenticated, publicCode, tooManySubscriptions } from '../../graphql/errors.js';
+import type { LiveArguments } from '../../graphql/live-directive.js';
+import { SECOND } from '../../std/time.js';
+import type { RateLimits } from '../rate-limit/rate-limit.js';
+import type { AcceptedQuery, QueryAnswer, QueryAnswers } from './query-answers.js';
+
+/** A client of a live query. */
+export interface LiveReceiver extends LiveClient {
+  /** The viewer no longer exists. */
+  viewerGone(): void;
+}
+
+/** What the clients of one live query have in common. */
+interface Shared {
+  readonly receivers: Set<LiveReceiver>;
+  /** Those that have had no answer. They are shown failures, too. */
+  readonly unanswered: Set<LiveReceiver>;
+  /** The last answer that shows a failure. Clients that have had an answer are not sent it. */
+  failure: string | undefined;
+}
+
+/** Failures of the server. The next run may give an answer, so a client that has one is not sent these. */
+const FAILURES = new Set([INTERNAL, 'REQUEST_TIMEOUT', 'QUERY_TIMEOUT', 'CACHE_UNAVAILABLE', 'CLIENT_CLOSED_REQUEST']);
+/** The wait of a viewer without points, where the error does not say how long. */
+const NO_POINTS_MS = 5 * SECOND;
+
+export interface LiveRunsOptions {
+  readonly queries: LiveQueries;
+  readonly answers: QueryAnswers;
+  /** Absent: no rate limits. */
+  readonly rateLimits?: RateLimits | undefined;
+}
+
+export class LiveRuns {
+  readonly #options: LiveRunsOptions;
+  readonly #shared = new Map<string, Shared>();
+
+  constructor(options: LiveRunsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * From now on the receiver gets answers, the first one also if it shows a failure.
+   * @throws TOO_MANY_SUBSCRIPTIONS
+   */
+  join(query: AcceptedQuery & { readonly live: LiveArguments }, receiver: LiveReceiver): LiveMembership {
+    const key = keyOf(query);
+    const shared = this.#shared.get(key) ?? { receivers: new Set(), unanswered: new Set(), failure: undefined };
+    const source = {
+      key,
+      viewer: query.identity.userId,
+      throttleMs: query.live.throttleMs,
+      run: (run: LiveRun) => this.#run(query, shared, run),
+    };
+    const membership = this.#joined(() => this.#options.queries.join(source, filtered(receiver, shared)));
+    this.#shared.set(key, shared);
+    shared.receivers.add(receiver);
+    shared.unanswered.add(receiver);
+    return {
+      leave: () => {
+        membership.leave();
+        shared.receivers.delete(receiver);
+        shared.unanswered.delete(receiver);
+        if (shared.receivers.size === 0 && this.#shared.get(key) === shared) this.#shared.delete(key);
+      },
+    };
+  }
+
+  #joined(join: () => LiveMembership): LiveMembership {
+    try {
+      return join();
+    } catch (error) {
+      if (!(error instanceof TooManyLiveQueries)) throw error;
+      throw tooManySubscriptions('This process has its maximum of live queries. Try again later.', 503);
+    }
+  }
+
+  async #run(query: AcceptedQuery, shared: Shared, run: LiveRun): Promise<string> {
+    const { answers } = this.#options;
+    await this.#requireUser(query, shared, run);
+    const answer = await answers.run(query, run);
+    const failure = failureIn(answer);
+    if (failure !== undefined && shared.unanswered.size === 0) throw failure;
+    const text = await answers.write(answer);
+    shared.failure = failure === undefined ? undefined : text;
+    // A client that has had no answer has paid for this one.
+    const isPaid = failure !== undefined || run.last === undefined || shared.unanswered.size > 0;
+    if (!isPaid && text !== run.last) await this.#pay(query);
+    return text;
+  }
+
+  async #requireUser(query: AcceptedQuery, { receivers, unanswered }: Shared, run: LiveRun): Promise<void> {
+    try {
+      await this.#options.answers.requireUser(query, run);
+    } catch (error) {
+      if (isUnauthenticated(causeOf(error))) for (const receiver of [...receivers]) receiver.viewerGone();
+      else if (unanswered.size > 0) return; // the answer shows what is wrong
+      throw error;
+    }
+  }
+
+  /** @throws RunLater: the change is sent when the viewer has points again */
+  async #pay({ caller, cost }: AcceptedQuery): Promise<void> {
+    try {
+      await this.#options.rateLimits?.consume(caller, cost);
+    } catch (error) {
+      const later = laterIn(error);
+      throw later === undefined ? error : new RunLater(later);
+    }
+  }
+}
+
+/** Answers that this client may be sent: not a failure in place of an answer that it has. */
+function filtered(receiver: LiveReceiver, shared: Shared): LiveClient {
+  return {
+    answered(answer) {
+      if (!shared.unanswered.delete(receiver) && answer.text === shared.failure) return;
+      receiver.answered(answer);
+    },
+  };
+}
+
+/** All that an answer depends on besides data. */
+function keyOf({ operation, identity }: AcceptedQuery): string {
+  const { document, operationName = null, variables = {} } = operation;
+  const text = document.loc?.source.body ?? '';
+  return digest(canonical([identity.userId, [...identity.scopes].sort(), operationName, variables, text]));
+}
+
+/** @throws RunLater if the viewer has no points for what the query found to do while it ran */
+function failureIn({ result: { errors = [] } }: QueryAnswer): GraphQLError | undefined {
+  const later = errors.map(laterIn).find((ms) => ms !== undefined);
+  if (later !== undefined) throw new RunLater(later);
+  return errors.find((error) => FAILURES.has(publicCode(error)));
+}
+
+/** For how long a caller has no points, in ms. Undefined: that is not what the error says. */
+function laterIn(error: unknown): number | undefined {
+  const { extensions } = causeOf(error) as { extensions?: Record<string, unknown> };
+  if (extensions?.['code'] !== 'RATE_LIMITED') return undefined;
+  const { resetAt, retryAfterMs = NO_POINTS_MS } = extensions;
+  if (typeof resetAt !== 'string') return Number(retryAfterMs);
+  return Math.max(0, Date.parse(resetAt) - Date.now());
+}

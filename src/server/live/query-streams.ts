@@ -1,0 +1,43 @@
+/** Answers accepted queries to clients that stay connected: live ones until the client leaves, others once. */
+import type { Cache, LiveMembership } from '../../engine/cache/index.js';
+import { patchedAnswers, wholeAnswers } from './answer-form.js';
+import { AnswerStream, type AnswerStreamOptions } from './answer-stream.js';
+import type { LiveRuns } from './live-runs.js';
+import type { AcceptedQuery, QueryAnswers } from './query-answers.js';
+
+export interface QueryStreamsOptions {
+  readonly cache: Cache;
+  readonly answers: QueryAnswers;
+  readonly runs: LiveRuns;
+}
+
+export class QueryStreams {
+  readonly #options: QueryStreamsOptions;
+
+  constructor(options: QueryStreamsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws TOO_MANY_SUBSCRIPTIONS if the process has its maximum of live queries */
+  open(query: AcceptedQuery, to: Omit<AnswerStreamOptions, 'form'>): AnswerStream {
+    const { live } = query;
+    let membership: LiveMembership | undefined;
+    const stream = new AnswerStream({
+      ...to,
+      form: live?.patch === true ? patchedAnswers() : wholeAnswers,
+      onEnd() {
+        membership?.leave();
+        to.onEnd();
+      },
+    });
+    if (live !== undefined) membership = this.#options.runs.join({ ...query, live }, stream);
+    else void this.#answerOnce(query, stream);
+    return stream;
+  }
+
+  async #answerOnce(query: AcceptedQuery, stream: AnswerStream): Promise<void> {
+    const { cache, answers } = this.#options;
+    const answer = await answers.run(query, { readSet: cache.readSet(), signal: stream.signal });
+    stream.answeredOnce(await answers.write(answer));
+  }
+}

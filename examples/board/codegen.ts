@@ -4,7 +4,7 @@ import type { CodegenConfig } from '@graphql-codegen/cli';
 import { apiDir } from './api.js';
 
 const config: CodegenConfig = {
-  schema: [join(apiDir, 'schema.graphql'), 'live.graphql'],
+  schema: join(apiDir, 'schema.graphql'),
   documents: ['src/**/*.ts', '!src/gql/**'],
   emitLegacyCommonJSImports: false,
   generates: {

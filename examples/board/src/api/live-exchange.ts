@@ -13,6 +13,7 @@ import {
 } from '@urql/core';
 import type { Client as Socket } from 'graphql-ws';
 import { filter, make, merge, mergeMap, pipe, takeUntil } from 'wonka';
+import { keepEqual } from './keep-equal.js';
 
 export function liveExchange(socket: Socket): Exchange {
   return ({ forward }) =>
@@ -48,8 +49,12 @@ function isLive({ kind, query }: Operation): boolean {
 function answersOf(operation: Operation, socket: Socket) {
   const { query, variables } = operation;
   return make<OperationResult>(({ next, complete }) => {
-    // `hasNext` keeps urql from sending the query once more for each component that shows it.
-    const answered = (answer: ExecutionResult) => next({ ...makeResult(operation, answer), hasNext: true });
+    let shown: ExecutionResult['data'] = null;
+    const answered = (answer: ExecutionResult) => {
+      shown = keepEqual(shown, answer.data ?? null);
+      // `hasNext` keeps urql from sending the query once more for each component that shows it.
+      next({ ...makeResult(operation, { ...answer, data: shown }), hasNext: true });
+    };
     return socket.subscribe(
       { query: stringifyDocument(query), variables: variables as Record<string, unknown> },
       {

@@ -1,5 +1,5 @@
 /** One project: two live queries, one of its people and labels, one of its tasks. */
-import { useMemo, useState } from 'react';
+import { useCallback, useMemo, useState } from 'react';
 import { useQuery } from 'urql';
 import { Board as BoardQuery, ProjectHead } from '../api/operations.js';
 import { go, useSettled } from '../hooks.js';
@@ -35,6 +35,8 @@ export function BoardPage({ projectKey, task, viewer }: BoardPageProps) {
     [answered, state.edits],
   );
 
+  const open = useCallback(({ identifier }: { identifier: string }) => go(projectKey, identifier), [projectKey]);
+
   const error = head.error ?? board.error;
   if (head.data?.project === null)
     return <p className="empty">There is no project {projectKey}, or you are not on it.</p>;
@@ -51,7 +53,7 @@ export function BoardPage({ projectKey, task, viewer }: BoardPageProps) {
         <Members members={members} viewer={viewer} />
       </div>
       {answered?.pageInfo.hasNextPage && <p className="note">The newest 100 tasks that match are shown.</p>}
-      <Board tasks={tasks} disabled={readOnly} onOpen={({ identifier }) => go(projectKey, identifier)} />
+      <Board tasks={tasks} disabled={readOnly} onOpen={open} />
       {task !== undefined && (
         <TaskPanel key={task} identifier={task} people={people} viewer={viewer} onClose={() => go(projectKey)} />
       )}

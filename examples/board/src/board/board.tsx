@@ -6,6 +6,7 @@ import type { TaskCardFragment, TaskStatus } from '../gql/graphql.js';
 import { useMedia } from '../hooks.js';
 import { useEdits } from '../task/use-edits.js';
 import { COLUMNS, PRIORITIES } from '../task/words.js';
+import { focusCard } from './card.js';
 import { Column } from './column.js';
 import { PLUGINS, SENSORS, statusOver, taskOf } from './drag.js';
 
@@ -23,7 +24,13 @@ export function Board({ tasks, disabled, onOpen }: BoardProps) {
   const narrow = useMedia('(max-width: 760px)');
   /** The lifted card as it was then. It stays in its column, and what others do to it meanwhile may be a conflict. */
   const [lifted, setLifted] = useState<Task>();
-  const focusOn = useFocusAfter(tasks);
+
+  const moved = useRef<string>(undefined);
+  useEffect(() => {
+    if (lifted !== undefined || moved.current === undefined) return;
+    focusCard(moved.current); // in another column it is another element
+    moved.current = undefined;
+  }, [lifted]);
 
   const lift = (event: DragStartEvent) => setLifted(taskOf(event));
   const drop = (event: DragEndEvent) => {
@@ -31,7 +38,7 @@ export function Board({ tasks, disabled, onOpen }: BoardProps) {
     const status = statusOver(event);
     if (event.canceled || !lifted || status === undefined) return;
     if (event.operation.activatorEvent instanceof KeyboardEvent) {
-      focusOn(lifted);
+      moved.current = lifted.identifier;
       setShown(status);
     }
     if (status !== lifted.status) void edits.change(lifted, { status });
@@ -62,19 +69,4 @@ function byPriority(a: Task, b: Task): number {
     PRIORITIES.indexOf(a.priority) - PRIORITIES.indexOf(b.priority) ||
     b.identifier.localeCompare(a.identifier, 'en', { numeric: true })
   );
-}
-
-/** A card in another column is another element: when the keyboard has moved it, the focus follows. */
-function useFocusAfter(tasks: readonly Task[]): (task: Task) => void {
-  const moved = useRef<Task>(undefined);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the card is in its new column once the tasks have changed
-  useEffect(() => {
-    const { identifier } = moved.current ?? {};
-    if (identifier === undefined) return;
-    moved.current = undefined;
-    document.querySelector<HTMLElement>(`[data-task="${identifier}"]`)?.focus();
-  }, [tasks]);
-  return (task) => {
-    moved.current = task;
-  };
 }

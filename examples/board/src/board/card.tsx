@@ -1,4 +1,5 @@
 import { useDraggable } from '@dnd-kit/react';
+import { memo } from 'react';
 import type { TaskCardFragment } from '../gql/graphql.js';
 import { Avatar } from '../parts.js';
 import { PRIORITY_NAMES } from '../task/words.js';
@@ -10,7 +11,7 @@ export interface CardProps {
 }
 
 /** A button, so that it is reached by Tab: Enter or a click opens it, Space or the pointer moves it. */
-export function Card({ task, disabled, onOpen }: CardProps) {
+export const Card = memo(function Card({ task, disabled, onOpen }: CardProps) {
   const { ref, isDragSource } = useDraggable({ id: task.id, data: { task, status: task.status }, disabled });
   return (
     <li>
@@ -38,8 +39,11 @@ export function Card({ task, disabled, onOpen }: CardProps) {
             </span>
           ))}
           {task.commentCount > 0 && (
-            <span title="Comments">
-              <span aria-hidden="true">💬</span> {task.commentCount}
+            <span className="comment-count">
+              <svg viewBox="0 0 16 16" aria-hidden="true">
+                <path d="M2 3h12v8H7l-3 3v-3H2z" />
+              </svg>
+              {task.commentCount}
               <span className="visually-hidden"> comments</span>
             </span>
           )}
@@ -48,4 +52,8 @@ export function Card({ task, disabled, onOpen }: CardProps) {
       </button>
     </li>
   );
+});
+
+export function focusCard(identifier: string): void {
+  document.querySelector<HTMLElement>(`[data-task="${CSS.escape(identifier)}"]`)?.focus();
 }

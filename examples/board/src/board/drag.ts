@@ -68,7 +68,7 @@ function nameOver(event: Pick<DragStartEvent, 'operation'>): string {
   return status === undefined ? 'no column' : STATUS_NAMES[status];
 }
 
-/** The card stays where it is, and a copy of it moves: answers may come meanwhile and render the columns again. */
-const moving = Feedback.configure({ feedback: 'clone', dropAnimation: null });
+/** A copy stays in the card's place. Without an animation the card is in its column at once. */
+const moving = Feedback.configure({ feedback: 'clone', dropAnimation: () => {} });
 
 export const PLUGINS = [speaking, AutoScroller, Cursor, moving, PreventSelection];

@@ -2,6 +2,7 @@
 import { type ReactNode, useEffect, useRef } from 'react';
 import { useQuery } from 'urql';
 import { TaskPanel as TaskPanelQuery } from '../api/operations.js';
+import { focusCard } from '../board/card.js';
 import type { TaskDetailsFragment } from '../gql/graphql.js';
 import { Fault, type Person } from '../parts.js';
 import { Comments } from './comments.js';
@@ -25,7 +26,7 @@ export function TaskPanel({ identifier, people, viewer, onClose }: TaskPanelProp
   useEffect(() => {
     close.current?.focus();
     // Back to the card that opened it.
-    return () => document.querySelector<HTMLElement>(`[data-task="${identifier}"]`)?.focus();
+    return () => focusCard(identifier);
   }, [identifier]);
 
   const task = data?.task && withEdits(data.task, state.edits);

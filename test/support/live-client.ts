@@ -1,4 +1,5 @@
 /** Clients of live queries over both transports, and the response to the same query by POST. */
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { expect } from 'vitest';
 import { WebSocket } from 'ws';
 import type { UserId } from '../../src/db/ids.js';
@@ -17,6 +18,25 @@ export interface Received {
   readonly answers: string[];
   readonly errors: { message: string; extensions: Record<string, unknown> }[];
   readonly completed: boolean;
+}
+
+/** One operation of one client. */
+export interface LiveSubscription extends Received {
+  leave(): void;
+}
+
+export const TRANSPORTS = ['WebSocket', 'server-sent events'] as const;
+
+/** Opens a connection of its own for the operation. */
+export async function open(
+  transport: (typeof TRANSPORTS)[number],
+  app: LiveApp,
+  { as, token, operation }: { as: UserId; token?: string; operation: Operation },
+): Promise<LiveSubscription> {
+  if (transport === 'server-sent events') return EventSourceClient.open(app, as, operation, token);
+  const socket = await LiveSocket.open(app, as, token);
+  const received = socket.subscribe(operation);
+  return Object.assign(received, { leave: () => socket.close() });
 }
 
 /** The body of the response to a POST, and its status. */
@@ -62,6 +82,15 @@ export class LiveSocket {
     this.socket.terminate();
   }
 
+  /** Reads nothing more until `resume`. */
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
   #send(message: object): void {
     this.socket.send(JSON.stringify(message));
   }
@@ -78,50 +107,67 @@ export class LiveSocket {
   }
 }
 
-/** A response of server-sent events, read as it comes. */
-export class EventSourceClient implements Received {
+/** A response of server-sent events, read as it comes, on a connection of its own. */
+export class EventSourceClient implements LiveSubscription {
   readonly answers: string[] = [];
   readonly errors: Received['errors'] = [];
   heartbeats = 0;
   completed = false;
+  /** Whether the response has ended. */
   ended = false;
-  readonly response: Response;
-  readonly #abort: AbortController;
+  readonly response: IncomingMessage;
+  #resumed: Promise<void> | undefined;
 
-  private constructor(response: Response, abort: AbortController) {
+  private constructor(response: IncomingMessage) {
     this.response = response;
-    this.#abort = abort;
   }
 
   static async open(app: LiveApp, as: UserId, operation: Operation, token?: string): Promise<EventSourceClient> {
-    const abort = new AbortController();
-    const response = await fetch(app.url, {
+    const request = httpRequest(app.url, {
       method: 'POST',
+      agent: false,
       headers: {
         accept: 'text/event-stream',
         'accept-encoding': 'gzip, br',
         'content-type': 'application/json',
         authorization: `Bearer ${token ?? (await app.tokenOf(as))}`,
       },
-      body: JSON.stringify(operation),
-      signal: abort.signal,
     });
-    const client = new EventSourceClient(response, abort);
-    if (response.headers.get('content-type')?.startsWith('text/event-stream')) void client.#read();
-    else client.errors.push(...((await response.json()) as { errors: Received['errors'] }).errors);
+    request.on('error', () => {}); // closed by the test, or by the server
+    request.end(JSON.stringify(operation));
+    const response = await new Promise<IncomingMessage>((resolve) => request.on('response', resolve));
+    const client = new EventSourceClient(response);
+    void client.#read();
     return client;
   }
 
-  close(): void {
-    this.#abort.abort();
+  get status(): number | undefined {
+    return this.response.statusCode;
   }
+
+  leave(): void {
+    this.response.destroy();
+    this.resume();
+  }
+
+  /** Reads nothing more until `resume`. */
+  pause(): void {
+    this.#resumed = new Promise((resolve) => {
+      this.resume = resolve;
+    });
+  }
+
+  resume: () => void = () => {};
 
   async #read(): Promise<void> {
     let text = '';
-    const decoder = new TextDecoder();
+    this.response.setEncoding('utf8');
+    const isRefusal = this.response.headers['content-type'] !== 'text/event-stream; charset=utf-8';
     try {
-      for await (const chunk of this.response.body as AsyncIterable<Uint8Array>) {
-        text += decoder.decode(chunk, { stream: true });
+      for await (const chunk of this.response) {
+        await this.#resumed;
+        text += chunk;
+        if (isRefusal) continue;
         const messages = text.split('\n\n');
         text = messages.pop() ?? '';
         for (const message of messages) this.#receive(message);
@@ -129,6 +175,7 @@ export class EventSourceClient implements Received {
     } catch {
       // closed by the test
     }
+    if (isRefusal) this.errors.push(...JSON.parse(text).errors);
     this.ended = true;
   }
 

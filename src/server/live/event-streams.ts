@@ -62,7 +62,7 @@ export class EventStreams {
   /** Answers a request of an admitted sender. @throws GraphQLError the refusal, before the response begins */
   async serve(request: FastifyRequest, reply: FastifyReply, { identity }: Sender): Promise<unknown> {
     if (identity === undefined) throw noToken();
-    const payload = payloadOf(request.body);
+    const payload = payloadOf(request, this.#options.limits);
     const slot = this.#takeSlot(identity, request.ip);
     const events = new EventResponse(reply, this.#options.limits);
     events.onClose(() => slot.release());
@@ -145,7 +145,12 @@ function eventOf(payload: string): string {
 }
 
 /** @throws BAD_REQUEST, BAD_USER_INPUT */
-function payloadOf(body: unknown): SubscribePayload {
+function payloadOf({ body, headers }: FastifyRequest, { maxMessageBytes }: SubscriptionLimits): SubscribePayload {
+  // As over a WebSocket: it is held for as long as the client listens.
+  const isShort = Number(headers['content-length']) <= maxMessageBytes;
+  if (!isShort && Buffer.byteLength(JSON.stringify(body)) > maxMessageBytes) {
+    throw badRequest(`expected a body of at most ${maxMessageBytes} bytes for ${EVENTS}`);
+  }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw badRequest('expected a JSON object with a query');
   }

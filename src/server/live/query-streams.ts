@@ -37,7 +37,7 @@ export class QueryStreams {
 
   async #answerOnce(query: AcceptedQuery, stream: AnswerStream): Promise<void> {
     const { cache, answers } = this.#options;
-    const answer = await answers.run(query, { readSet: cache.readSet(), signal: stream.signal });
+    const answer = await answers.run(query, { readSet: cache.readSet({ answer: true }), signal: stream.signal });
     stream.answeredOnce(await answers.write(answer));
   }
 }

@@ -1,0 +1,265 @@
+/** What live queries may hold and cost, what a client that reads slowly gets, and how they end with the process. */
+import type { Sql } from 'postgres';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { AppOptions } from '../../src/app.js';
+import { toUuid, type UserId } from '../../src/db/ids.js';
+import { tableTag } from '../../src/engine/cache/index.js';
+import { postgresClient } from '../../src/engine/postgres/database.js';
+import { HOUR } from '../../src/std/time.js';
+import { dataOf, eventually } from '../support/app.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
+import { type Fixture, fixture } from '../support/fixture.js';
+import { type LiveApp, liveApp } from '../support/live.js';
+import { EventSourceClient, LiveSocket, open, post, TRANSPORTS } from '../support/live-client.js';
+
+const NAME = { query: 'query @live { project(key: "OPS") { name } }' };
+/** Clients are paused for as long as a test takes. */
+const UNHURRIED = { pingEveryMs: HOUR, goodbyeMs: HOUR };
+
+let database: TestDatabase;
+/** Without limits of points; it writes. */
+let writer: LiveApp;
+let sql: Sql;
+let f: Fixture;
+const apps: LiveApp[] = [];
+const opened: { leave(): void }[] = [];
+
+beforeAll(async () => {
+  database = await createDatabase();
+  writer = await liveApp({ databaseUrl: database.url });
+  sql = postgresClient(database.url, { max: 2 });
+  f = await fixture(writer, 12);
+});
+afterEach(async () => {
+  for (const one of opened.splice(0)) one.leave();
+  await Promise.all(apps.splice(0).map((app) => app.close()));
+});
+afterAll(async () => {
+  await sql?.end();
+  await writer?.close();
+  await database?.drop();
+});
+
+async function started(options: Partial<AppOptions> = {}): Promise<LiveApp> {
+  const { databaseUrl } = writer;
+  const app = await liveApp({ databaseUrl, group: writer.group, nearCacheBytes: 32 * 1024 * 1024, app: options });
+  apps.push(app);
+  return app;
+}
+
+async function socketOf(app: LiveApp, as: UserId = f.ada.id): Promise<LiveSocket> {
+  const socket = await LiveSocket.open(app, as);
+  opened.push({ leave: () => socket.close() });
+  return socket;
+}
+
+async function eventsOf(app: LiveApp, operation: Parameters<typeof post>[2] = NAME, as: UserId = f.ada.id) {
+  const events = await EventSourceClient.open(app, as, operation);
+  opened.push(events);
+  return events;
+}
+
+async function renameProject(name: string): Promise<void> {
+  const document = 'mutation($input: UpdateProjectInput!) { updateProject(input: $input) { errors { message } } }';
+  const answer = await writer.ask(document, { as: f.ada.id, variables: { input: { id: f.ops.id, name } } });
+  expect(dataOf(answer).updateProject.errors).toEqual([]);
+}
+
+async function measured(app: LiveApp, name: string): Promise<number> {
+  const line = (await app.metrics.text()).split('\n').find((one) => one.startsWith(`${name} `));
+  return Number(line?.split(' ')[1]);
+}
+
+describe('a client that reads slowly gets the newest answer, and not all of them', () => {
+  const WRITES = 16;
+  const board = {
+    query: 'query @live { project(key: "OPS") { name tasks(first: 50) { nodes { title description } } } }',
+  };
+
+  test.each(TRANSPORTS)('by %s', async (transport) => {
+    await sql`update tasks set description = repeat('long ', 13000)`; // answers of 800 kB
+    const app = await started({ subscriptionLimits: UNHURRIED });
+    const socket = await socketOf(app);
+    const quick = socket.subscribe(board);
+    const { client, slow } = await pausable(transport, app);
+    await eventually(() => expect(slow.answers).toHaveLength(1));
+    client.pause();
+    for (let i = 1; i <= WRITES; i++) {
+      await renameProject(`Name ${i} ${transport}`);
+      await eventually(() => expect(quick.answers.at(-1)).toContain(`Name ${i} ${transport}`));
+    }
+    client.resume();
+    await eventually(() => expect(slow.answers.at(-1)).toBe(quick.answers.at(-1)));
+    expect(slow.answers.length).toBeLessThan(WRITES);
+    const names = slow.answers.map((answer) => quick.answers.indexOf(answer));
+    expect(names).toEqual(names.toSorted((a, b) => a - b)); // never back
+  });
+
+  async function pausable(transport: (typeof TRANSPORTS)[number], app: LiveApp) {
+    if (transport === 'server-sent events') {
+      const events = await eventsOf(app, board);
+      return { client: events, slow: events };
+    }
+    const client = await socketOf(app);
+    return { client, slow: client.subscribe(board) };
+  }
+});
+
+describe('more are refused', () => {
+  const refused = (message: RegExp) => [
+    { message: expect.stringMatching(message), extensions: { code: 'TOO_MANY_SUBSCRIPTIONS' } },
+  ];
+
+  test('than one connection may have, subscriptions included', async () => {
+    const app = await started({ subscriptionLimits: { maxSubscriptions: 2 } });
+    const socket = await socketOf(app);
+    socket.subscribe({ query: 'subscription { taskChanged { type } }' });
+    const live = socket.subscribe(NAME);
+    const another = socket.subscribe(NAME);
+    await eventually(() =>
+      expect(another.errors).toMatchObject(refused(/connection can have at most 2 .*live queries/)),
+    );
+    live.complete();
+    await eventually(async () => expect(await measured(app, 'tasks_live_clients_open')).toBe(0));
+    const next = socket.subscribe(NAME);
+    await eventually(() => expect(next.answers).toHaveLength(1));
+  });
+
+  test('than one viewer may have on all connections', async () => {
+    const app = await started({ subscriptionLimits: { maxSubscriptionsPerViewer: 2 } });
+    const [first, second] = [await eventsOf(app), (await socketOf(app)).subscribe(NAME)];
+    await eventually(() => expect([first.answers.length, second.answers.length]).toEqual([1, 1]));
+    const more = await eventsOf(app);
+    await eventually(() => expect(more.errors).toMatchObject(refused(/viewer can have at most 2/)));
+    expect(more.status).toBe(429);
+    const other = await eventsOf(app, NAME, f.bob.id);
+    await eventually(() => expect(other.answers).toHaveLength(1));
+  });
+
+  test('than the process may have: different ones', async () => {
+    const app = await started({ subscriptionLimits: { maxLiveQueries: 1 } });
+    const [first, same] = [await eventsOf(app), await eventsOf(app)];
+    await eventually(() => expect([first.answers.length, same.answers.length]).toEqual([1, 1]));
+    const other = await eventsOf(app, NAME, f.bob.id);
+    await eventually(() => expect(other.errors).toMatchObject(refused(/process has its maximum of live queries/)));
+    expect(other.status).toBe(503);
+    const bySocket = (await socketOf(app, f.bob.id)).subscribe(NAME);
+    await eventually(() => expect(bySocket.errors).toMatchObject(refused(/process has its maximum/)));
+  });
+
+  test('connections than a viewer or the process may have, of both kinds together', async () => {
+    const app = await started({ subscriptionLimits: { maxConnectionsPerViewer: 2, maxConnections: 3 } });
+    await socketOf(app);
+    const events = await eventsOf(app);
+    await eventually(() => expect(events.answers).toHaveLength(1));
+    const third = await eventsOf(app);
+    await eventually(() => expect(third.errors).toMatchObject(refused(/connections of this viewer/)));
+    expect([third.status, third.response.headers['retry-after']]).toEqual([429, '5']);
+    await socketOf(app, f.bob.id);
+    const fourth = await eventsOf(app, NAME, f.vic.id);
+    await eventually(() => expect(fourth.errors).toMatchObject(refused(/connections of this process/)));
+    expect(fourth.status).toBe(503);
+    events.leave();
+    await eventually(async () => expect(await measured(app, 'tasks_event_streams_open')).toBe(0));
+    const next = await eventsOf(app, NAME, f.vic.id);
+    await eventually(() => expect(next.answers).toHaveLength(1));
+  });
+});
+
+test('a viewer without points gets the change when there are points again', async () => {
+  const app = await started({ rateLimit: { points: 30, seconds: 4 } });
+  const live = (await socketOf(app)).subscribe(NAME);
+  await eventually(() => expect(live.answers).toHaveLength(1));
+  let resetAt: string | undefined;
+  while (resetAt === undefined) {
+    const { errors } = await app.ask('{ __typename }', { as: f.ada.id });
+    resetAt = errors?.[0]?.extensions['resetAt'] as string | undefined;
+  }
+  await renameProject('Paid for later');
+  await eventually(() => expect(live.answers.at(-1)).toContain('Paid for later'));
+  expect(Date.now()).toBeGreaterThan(Date.parse(resetAt) - 100);
+});
+
+test('each changed answer costs its points, an unchanged one nothing', async () => {
+  const app = await started({ rateLimit: { points: 1000, seconds: 3600 } });
+  const left = async () => dataOf(await app.ask('{ rateLimit { remaining } }', { as: f.ada.id })).rateLimit.remaining;
+  const own = (await left()) - (await left());
+  const query = 'query @live { project(key: "OPS") { name tasks(first: 9) { nodes { title } } } }';
+  const live = (await socketOf(app)).subscribe({ query });
+  await eventually(() => expect(live.answers).toHaveLength(1));
+  const before = await left();
+  await renameProject('Costs points');
+  await eventually(() => expect(live.answers).toHaveLength(2));
+  const after = await left();
+  expect(before - after).toBeGreaterThan(own + 9);
+  const runs = await measured(app, 'tasks_live_runs_total{result="unchanged"}');
+  await sql`update projects set description = 'Not shown' where id = ${toUuid(f.ops.id)}`;
+  await eventually(async () =>
+    expect(await measured(app, 'tasks_live_runs_total{result="unchanged"}')).toBeGreaterThan(runs),
+  );
+  expect(after - (await left())).toBe(own);
+});
+
+test('an event stream has comments while nothing happens', async () => {
+  const app = await started({ subscriptionLimits: { pingEveryMs: 20 } });
+  const events = await eventsOf(app);
+  await eventually(() => expect(events.heartbeats).toBeGreaterThan(3));
+});
+
+test('the end of the process ends connections without `complete`', async () => {
+  const app = await started();
+  const [socket, events] = [await socketOf(app), await eventsOf(app)];
+  const live = socket.subscribe(NAME);
+  await eventually(() => expect([live.answers.length, events.answers.length]).toEqual([1, 1]));
+  apps.splice(apps.indexOf(app), 1);
+  await app.close();
+  expect(await socket.closed).toMatchObject({ code: 1001 });
+  await eventually(() => expect(events.ended).toBe(true));
+  expect([live.completed, events.completed]).toEqual([false, false]);
+});
+
+test('where introspection is off, a live query has none, and its document is not known to others', async () => {
+  const app = await started({ introspection: false });
+  const operation = { query: 'query @live { __schema { queryType { name } } }' };
+  const live = (await socketOf(app)).subscribe(operation);
+  await eventually(() => expect(live.errors[0]?.extensions).toEqual({ code: 'GRAPHQL_VALIDATION_FAILED' }));
+  expect((await post(app, f.ada.id, operation)).text).toContain('GRAPHQL_VALIDATION_FAILED');
+});
+
+test('where only listed documents run, a listed one runs live', async () => {
+  const persistedDocuments = { mode: 'enforce', manifest: new Map([['one', NAME.query]]) } as const;
+  const app = await started({ persistedDocuments });
+  const socket = await socketOf(app);
+  const [listed, other] = [socket.subscribe(NAME), socket.subscribe({ query: 'query @live { viewer { id } }' })];
+  await eventually(() => expect(listed.answers).toHaveLength(1));
+  await eventually(() => expect(other.errors).toMatchObject([{ extensions: { code: 'PERSISTED_DOCUMENT_REQUIRED' } }]));
+  const byId = await eventsOf(app, { documentId: 'sha256:one' } as never);
+  await eventually(() => expect(byId.answers).toEqual(listed.answers));
+});
+
+test('a fault of the server is shown to a client that has no answer, and not to one that has', async () => {
+  const app = await started();
+  const [live, { text }] = [
+    await open('WebSocket', app, { as: f.ada.id, operation: NAME }),
+    await post(app, f.ada.id, NAME),
+  ];
+  opened.push(live);
+  await eventually(() => expect(live.answers).toEqual([text]));
+  await sql`alter table projects rename column name to name_away`;
+  try {
+    await app.cache.store.invalidate([tableTag('projects')]);
+    await eventually(async () =>
+      expect(await measured(app, 'tasks_live_runs_total{result="failed"}')).toBeGreaterThan(0),
+    );
+    const late = await eventsOf(app);
+    await eventually(() => expect(late.answers.at(-1)).toContain('INTERNAL_SERVER_ERROR'));
+    expect(live.answers).toEqual([text]);
+    await sql`alter table projects rename column name_away to name`;
+    await eventually(() => expect(late.answers.at(-1)).toBe(text));
+    await renameProject('After the fault');
+    await eventually(() => expect(live.answers.at(-1)).toContain('After the fault'));
+    expect(live.answers).toHaveLength(2);
+  } finally {
+    await sql`alter table projects rename column name_away to name`.catch(() => {});
+  }
+});

@@ -1,4 +1,5 @@
 /** Small things that several views show. */
+import type { ReactNode } from 'react';
 import type { CombinedError } from 'urql';
 
 export interface Person {
@@ -6,15 +7,16 @@ export interface Person {
   readonly name: string;
 }
 
-/** A message, and what can be done about it. Without an action, a reload of the page. */
-export function Fault({ error, action }: { error: CombinedError | string; action?: { name: string; run(): void } }) {
-  const { name, run } = action ?? { name: 'Reload', run: () => location.reload() };
+/** A message, and buttons for what can be done about it: by default to load the page again. */
+export function Fault({ error, children }: { error: CombinedError | string; children?: ReactNode }) {
   return (
     <div className="fault" role="alert">
       <p>{typeof error === 'string' ? error : error.message}</p>
-      <button type="button" onClick={run}>
-        {name}
-      </button>
+      {children ?? (
+        <button type="button" onClick={() => location.reload()}>
+          Reload
+        </button>
+      )}
     </div>
   );
 }

@@ -71,7 +71,10 @@ describe.skipIf(chromiumPath === undefined)(`the board in Chromium${needsChromiu
       await rename(identifier, `Written by SQL: ${i}`);
       await titled(ada, identifier, `Written by SQL: ${i}`);
     });
-    await bob.panel().getByRole('heading', { name: `Written by SQL: ${CHANGES - 1}`, exact: true }).waitFor();
+    await bob
+      .panel()
+      .getByRole('heading', { name: `Written by SQL: ${CHANGES - 1}`, exact: true })
+      .waitFor();
     console.log(`median of ${CHANGES} changes: ${byWindow} ms from window to window, ${bySql} ms from SQL to a window`);
     expect(byWindow).toBeLessThan(2_000);
     expect(bySql).toBeLessThan(4_000);
@@ -89,7 +92,9 @@ describe.skipIf(chromiumPath === undefined)(`the board in Chromium${needsChromiu
     await bob.column('In progress').locator(bob.card(identifier)).waitFor();
     await ada.column('In progress').locator(ada.card(identifier)).waitFor();
     await expect.poll(() => focused(ada)).toBe(identifier);
-    await expect.poll(() => page.locator('[aria-live]').allTextContents()).toContain(`${identifier} is in In progress.`);
+    await expect
+      .poll(() => page.locator('[aria-live]').allTextContents())
+      .toContain(`${identifier} is in In progress.`);
   });
 
   test('Escape leaves a lifted card where it is, and Enter opens it', async () => {

@@ -50,7 +50,13 @@ export function Comments({ taskId, comments, more, viewer, disabled }: CommentsP
         ))}
         {waiting.map((one) => (
           <Entry key={one.key} author={viewer} body={one.body} when="sending…">
-            {one.fault && <Fault error={one.fault} action={{ name: 'Try again', run: () => void send(one) }} />}
+            {one.fault && (
+              <Fault error={one.fault}>
+                <button type="button" onClick={() => void send(one)}>
+                  Try again
+                </button>
+              </Fault>
+            )}
           </Entry>
         ))}
       </ol>

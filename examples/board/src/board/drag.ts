@@ -50,8 +50,7 @@ export const SENSORS = [PointerSensor, ColumnSensor];
 
 const speaking = Accessibility.configure({
   screenReaderInstructions: {
-    draggable:
-      'Enter opens the task. Space lifts it: then the left and right arrow keys move it, Space drops it, Escape cancels.',
+    draggable: 'Enter opens the task. Space lifts it: then arrow keys move it, Space drops it, and Escape cancels.',
   },
   announcements: {
     dragstart: (event: DragStartEvent) => `${taskOf(event)?.identifier} is lifted.`,

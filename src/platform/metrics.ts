@@ -133,19 +133,19 @@ function liveMetrics(registry: Registry): Metrics['liveRun'] {
   const registers = [registry];
   const runs = new Counter({
     name: 'tasks_live_runs_total',
-    help: 'Runs of live queries, by result: an answer that was sent, one that had not changed, or a failure.',
+    help: 'Runs of live queries, by result: an answer that was sent, one that had not changed, or none: it failed or waits for points.',
     labelNames: ['result'],
     registers,
   });
   for (const result of LIVE_RESULTS) runs.inc({ result }, 0);
-  const delays = new Histogram({
-    name: 'tasks_live_delay_seconds',
+  const durations = new Histogram({
+    name: 'tasks_live_answer_duration_seconds',
     help: 'Time from when a live query had to be answered again until its answer was sent.',
     buckets: LIVE_BUCKETS_S,
     registers,
   });
   return ({ result, dueMs }) => {
     runs.inc({ result });
-    if (result === 'sent') delays.observe(dueMs / SECOND);
+    if (result === 'sent') durations.observe(dueMs / SECOND);
   };
 }

@@ -6,7 +6,7 @@
 import fastify, { type FastifyInstance } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import type { UserId } from '../db/ids.js';
-import type { Cache } from '../engine/cache/index.js';
+import type { Cache, LiveRunEnded } from '../engine/cache/index.js';
 import { availabilityOf, type MainDatabase } from '../engine/postgres/index.js';
 import { Loads, type MakeLoads } from '../graphql/context.js';
 import { ErrorMask } from '../graphql/errors.js';
@@ -39,6 +39,7 @@ import { serveRequests } from './http/request-pipeline.js';
 import { addServiceRoutes, type Readiness } from './http/service-routes.js';
 import { UnreadResponses } from './http/unread-responses.js';
 import { EventStreams } from './live/event-streams.js';
+import { failureLog } from './live/failure-log.js';
 import { LiveRuns } from './live/live-runs.js';
 import { QueryAnswers } from './live/query-answers.js';
 import { QueryStreams } from './live/query-streams.js';
@@ -207,7 +208,12 @@ type StreamedOperations = ReturnType<typeof operationsOf> &
 function streamingOf(app: FastifyInstance, options: ServerOptions, operations: StreamedOperations) {
   const { cache, db, subscriptionLimits, log } = options;
   const limits = { ...DEFAULT_LIMITS, ...subscriptionLimits };
-  const live = cache.liveQueries({ maxQueries: limits.maxLiveQueries, ended: options.metrics.liveRun });
+  const logFailure = failureLog(log);
+  const ended = (run: LiveRunEnded) => {
+    options.metrics.liveRun(run);
+    logFailure(run);
+  };
+  const live = cache.liveQueries({ maxQueries: limits.maxLiveQueries, ended });
   const answers = new QueryAnswers({ ...options, ...operations });
   const runs = new LiveRuns({ ...options, queries: live, answers });
   const queries = new QueryStreams({ cache, answers, runs });

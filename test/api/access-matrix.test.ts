@@ -2,7 +2,8 @@
  * Who may see and do what, for everything that the schema has: every role × every operation × a project of the viewer's and one of
  * others × a warm and a cold cache. A leak is any text of a project in an answer to somebody who is no member of it, or any
  * difference, to the byte, between the answer about what is hidden and about what does not exist. All queries once more through a
- * port with process memory, where warm means that the whole answer is known: to somebody who may see it, and to whoever asks.
+ * port with process memory, where warm means that the whole answer is known: to somebody who may see it, and to whoever asks; there each is
+ * asked for as a live query, too.
  *
  * A new field of Query or Mutation fails this test until it has rows in OPERATIONS.
  */
@@ -18,8 +19,9 @@ import { users } from '../../src/domain/users/user.table.js';
 import { tableTag } from '../../src/engine/cache/index.js';
 import type { Transaction } from '../../src/engine/postgres/executor.js';
 import { signToken } from '../../src/server/auth/tokens.js';
-import { type TestApp, TOKENS, testApp } from '../support/app.js';
+import { eventually, type TestApp, TOKENS, testApp } from '../support/app.js';
 import { type LiveApp, liveApp } from '../support/live.js';
+import { EventSourceClient, type Operation } from '../support/live-client.js';
 import { fullDocument } from '../support/selection.js';
 
 /** What a case is about: one of each kind, all of one project, or all of none. */
@@ -426,11 +428,11 @@ interface Answered {
 
 async function run(kind: string, one: Case, actor: Actor, target: Target): Promise<Answered> {
   const { args = '', variables = '', depth = 1, field } = one;
-  const asking = () =>
-    ask(actor === 'anonymous' ? undefined : world.actors[actor].id, {
-      query: fullDocument(app.schema, { kind, field, args, variables, depth }),
-      variables: one.given?.(target, ownOf(actor)) ?? {},
-    });
+  const operation = {
+    query: fullDocument(app.schema, { kind, field, args, variables, depth }),
+    variables: one.given?.(target, ownOf(actor)) ?? {},
+  };
+  const asking = () => ask(actor === 'anonymous' ? undefined : world.actors[actor].id, operation);
   const made = await asking();
   if (live === undefined || NEVER_KNOWN.includes(field)) return made;
   // Now as known, where it may be: what is looked at is the text that was kept.
@@ -438,7 +440,24 @@ async function run(kind: string, one: Case, actor: Actor, target: Target): Promi
   if (neutral(known, target) !== neutral(made, target)) {
     faults.push(`${field} (${describeCase(one)}), ${actor}: made and known differ:\n  ${made.body}\n  ${known.body}`);
   }
+  if (actor !== 'anonymous' && made.status === 200) {
+    const pushed = { ...made, body: await firstLive(live, world.actors[actor].id, operation) };
+    const placed = (answer: Answered) => neutral(answer, target).replaceAll(/"column\\":\d+/g, 'column');
+    if (placed(pushed) !== placed(made)) {
+      faults.push(
+        `${field} (${describeCase(one)}), ${actor}: live and by POST differ:\n  ${pushed.body}\n  ${made.body}`,
+      );
+    }
+  }
   return known;
+}
+
+/** The first answer of the query as a live one. */
+async function firstLive(to: LiveApp, as: UserId, { query, variables }: Operation): Promise<string> {
+  const events = await EventSourceClient.open(to, as, { query: query.replace('{', '@live {'), variables });
+  await eventually(() => expect(events.answers.length + events.errors.length).toBeGreaterThan(0));
+  events.leave();
+  return events.answers[0] ?? JSON.stringify(events.errors);
 }
 
 async function ask(as: UserId | undefined, payload: object): Promise<Answered> {

@@ -189,7 +189,8 @@ export class SubscriptionRequests {
     const operationName = payload.operationName || undefined;
     const operation = getOperationAST(document, operationName);
     if (!operation) throw noSuchOperation(operationName);
-    if (operation.operation === 'mutation') throw refusal('BAD_REQUEST', 'Mutations go over HTTP: send this one by POST.');
+    if (operation.operation === 'mutation')
+      throw refusal('BAD_REQUEST', 'Mutations go by HTTP: send this one by POST.');
     const variables = payload.variables ?? undefined;
     const asked = { document, operation, variables };
     const cost = await this.#costOf(asked, (work) => documents.timed(sender, work, { wait: true }));

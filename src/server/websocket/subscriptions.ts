@@ -188,7 +188,9 @@ function connect(socket: WebSocket, options: ConnectOptions): void {
   const stopPinging = keepAlive(socket, limits.pingEveryMs);
   const gone = new AbortController();
   setMaxListeners(0, gone.signal); // every load of every subscription may listen
-  const ending = (why: Ending) => end(socket, why, limits.goodbyeMs);
+  const ending = (why: Ending) => {
+    if (socket.readyState === socket.OPEN) end(socket, why, limits.goodbyeMs);
+  };
   const outbox = new Outbox({ send: (text) => write(socket, text), failed: () => socket.terminate() });
   const client: Client = { socket, address, slot, outbox, signal: gone.signal, end: ending, subscriptions: 0 };
   slot.evict = () => end(socket, CLOSE.evicted, EVICTED_GOODBYE_MS);

@@ -1,0 +1,18 @@
+/** Logs failed runs of live queries: at most one line a minute, because in an outage all of them fail. */
+import { type LiveRunEnded, RunLater } from '../../engine/cache/index.js';
+import { causeOf, isUnauthenticated } from '../../graphql/errors.js';
+import type { Log } from '../../platform/log.js';
+import { MINUTE } from '../../std/time.js';
+
+const EVERY_MS = MINUTE;
+
+export function failureLog(log: Log): (run: Pick<LiveRunEnded, 'result' | 'error'>) => void {
+  let silentUntilMs = 0;
+  return ({ result, error }) => {
+    // A viewer without points waits, and one that was deleted has no more answers.
+    if (result !== 'failed' || error instanceof RunLater || isUnauthenticated(causeOf(error))) return;
+    if (Date.now() < silentUntilMs) return;
+    silentUntilMs = Date.now() + EVERY_MS;
+    log.error({ err: causeOf(error) }, 'live queries could not be answered; they are tried again');
+  };
+}

@@ -196,6 +196,31 @@ describe.skipIf(chromiumPath === undefined)(`the board in Chromium${needsChromiu
     expect(await ada.page.getByRole('dialog').count()).toBe(0);
   });
 
+  test('a second change of a task shows at once, and waits for the first: the two are no conflict', async () => {
+    const identifier = await taskIn('TODO');
+    await open(ada, identifier);
+    const priority = (await ada.panel().getByLabel('Priority').inputValue()) === 'LOW' ? 'High' : 'Low';
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    let requests = 0;
+    await ada.page.route('**/graphql', async (route) => {
+      requests++;
+      await released;
+      await route.continue();
+    });
+    await ada.panel().getByLabel('Status').selectOption('In review');
+    await ada.panel().getByLabel('Priority').selectOption(priority);
+    await ada.column('In review').locator(ada.card(identifier)).getByText(priority).waitFor();
+    expect(requests).toBe(1);
+    release();
+    await bob.column('In review').locator(bob.card(identifier)).getByText(priority).waitFor();
+    expect(requests).toBe(2);
+    expect(await ada.page.getByRole('dialog').count()).toBe(0);
+    await ada.page.unroute('**/graphql');
+  });
+
   async function titleInDatabase(identifier: string): Promise<unknown> {
     const [task] = await stage.sql`
       select title from tasks join projects on projects.id = project_id

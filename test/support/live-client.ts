@@ -8,7 +8,7 @@ import type { LiveApp } from './live.js';
 
 export interface Operation {
   readonly query: string;
-  readonly variables?: Record<string, unknown>;
+  readonly variables?: Record<string, unknown> | undefined;
   readonly operationName?: string;
 }
 

@@ -92,8 +92,8 @@ export class LiveRuns {
 
   async #run(query: AcceptedQuery, shared: Shared, run: LiveRun): Promise<string> {
     const { answers } = this.#options;
-    await this.#requireUser(query, shared, run);
     const answer = await answers.run(query, run);
+    await this.#requireUser(query, shared, run); // afterwards: the answer may show that the viewer was just deleted
     const failure = failureIn(answer);
     if (failure !== undefined && shared.unanswered.size === 0) throw failure;
     const text = await answers.write(answer);
@@ -109,7 +109,7 @@ export class LiveRuns {
       await this.#options.answers.requireUser(query, run);
     } catch (error) {
       if (isUnauthenticated(causeOf(error))) for (const receiver of [...receivers]) receiver.viewerGone();
-      else if (unanswered.size > 0) return; // the answer shows what is wrong
+      else if (unanswered.size > 0) return; // as by POST, which does not ask
       throw error;
     }
   }

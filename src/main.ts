@@ -247,6 +247,7 @@ function printAddresses(
   console.log(`API       ${url}/graphql
 Explorer  ${url}/
 Console   ${consoleUrl ?? 'off (CONSOLE)'}
+Board     npm run board
 Metrics   ${metricsUrl ?? url}/metrics
 Postgres  ${described.postgres}
 Redis     ${described.redis}

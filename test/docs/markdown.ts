@@ -25,7 +25,7 @@ export function readPage(path: string): Page {
 
 /** What these tests hold to its word. */
 export const PAGES: readonly Page[] = [
-  ...['README.md', 'CAVEATS.md', 'bench/README.md', 'examples/frontend/README.md'],
+  ...['README.md', 'CAVEATS.md', 'bench/README.md', 'examples/frontend/README.md', 'examples/board/README.md'],
   ...readdirSync(`${ROOT}/docs`)
     .filter((name) => name.endsWith('.md'))
     .map((name) => `docs/${name}`),

@@ -340,9 +340,9 @@ test('two processes under parallel writes and reads never show less than was ack
   let reads = 0;
   const known = () => [app, other].some((of) => names(of).includes('Answer near-hit'));
   const writer = async (of: LiveApp) => {
-    // At least 25, and until a reader has come between two of them.
-    for (let i = 0; i < 25 || (i < 500 && !known()); i++) {
-      await new Promise((resolve) => setTimeout(resolve, i % 10));
+    // At least 25, and until a reader has come between two of them: on a slow machine that takes longer pauses.
+    for (let i = 0; i < 25 || (i < 250 && !known()); i++) {
+      await new Promise((resolve) => setTimeout(resolve, (i % 10) * Math.ceil((i + 1) / 25)));
       const variables = { i: { id, description: `${Math.random()}` } };
       const { updateTask } = dataOf(await of.ask(RENAME, { as: f.ada.id, variables }));
       acknowledged = Math.max(acknowledged, updateTask.task.version);

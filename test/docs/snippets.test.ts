@@ -1,7 +1,10 @@
 /** The snippets of README and docs/ work: queries on demo data, TypeScript by its types, curl as it is written. */
 
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { buildSchema, type DocumentNode, Kind, parse, validate } from 'graphql';
@@ -99,7 +102,25 @@ function curlsIn({ code }: Snippet): CurlRequest[] {
   });
 }
 
+/** The first answer of an event stream, which goes on for as long as its connection. */
+async function firstEvent({ payload, headers }: CurlRequest) {
+  if (!app.server.server.listening) await app.server.listen({ host: '127.0.0.1', port: 0 });
+  const [{ port }] = app.server.addresses() as [AddressInfo];
+  const sent = httpRequest(`http://127.0.0.1:${port}/graphql`, { method: 'POST', agent: false, headers });
+  sent.end(payload);
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  let text = '';
+  let data: string | undefined;
+  for await (const chunk of response.setEncoding('utf8')) {
+    text += chunk;
+    [, data] = /^data: (.*)\n\n/m.exec(text) ?? [];
+    if (data !== undefined) break; // which closes the connection
+  }
+  return answerOf(response.statusCode ?? 0, JSON.parse(data ?? text));
+}
+
 async function send(request: CurlRequest) {
+  if (request.headers['accept'] === 'text/event-stream') return firstEvent(request);
   const response = await app.server.inject({ method: 'POST', url: '/graphql', ...request });
   return answerOf(response.statusCode, response.json());
 }

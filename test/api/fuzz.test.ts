@@ -10,7 +10,7 @@ import { Fuzz, type FuzzedRequest } from '../support/fuzz.js';
 import { heapBytes } from '../support/heap.js';
 import { type Line, readableLog } from '../support/log.js';
 
-const CASES = Number(process.env.FUZZ_CASES || 10_000);
+const CASES = Number(process.env.FUZZ_CASES || 4_000);
 const SEED = Number(process.env.FUZZ_SEED || Date.now() % 1_000_000);
 /** At once: they share the loads of a turn. */
 const AT_ONCE = 16;

@@ -328,23 +328,28 @@ describe.skipIf(chromiumPath === undefined)(`in Chromium${needsChromium}`, () =>
     expect(await panel(page, 'Pools and subscriptions').getByText('writes').count()).toBe(2);
   });
 
-  test.each([
+  const LOOKS = [
     ['light', 1280, 'rgb(246, 247, 249)'],
     ['light', 400, 'rgb(246, 247, 249)'],
-    ['dark', 1280, 'rgb(14, 18, 22)'],
     ['dark', 400, 'rgb(14, 18, 22)'],
-  ] as const)('each view in %s fits a window of %i pixels', async (theme, width, background) => {
-    for (const view of VIEWS) {
-      const { page, faults } = await open(view, { theme, width });
-      await filled(page, view);
-      const shown = await page.evaluate(`({
-        overflow: document.documentElement.scrollWidth - innerWidth,
-        background: getComputedStyle(document.body).backgroundColor,
-      })`);
-      expect({ view, ...(shown as object) }).toEqual({ view, overflow: 0, background });
-      expect(faults).toEqual([]);
-      await page.context().close();
+    ['dark', 1280, 'rgb(14, 18, 22)'],
+  ] as const;
+
+  test.each(VIEWS)('the view %s fits a wide and a narrow window, in light and dark', async (view) => {
+    const { page, faults } = await open(view);
+    await filled(page, view);
+    for (const [colorScheme, width, background] of LOOKS) {
+      await page.setViewportSize({ width, height: 800 });
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      const shown = () =>
+        page.evaluate(`({
+          overflow: document.documentElement.scrollWidth - innerWidth,
+          background: getComputedStyle(document.body).backgroundColor,
+        })`);
+      await expect.poll(shown, { message: `${colorScheme}, ${width}` }).toEqual({ overflow: 0, background });
     }
+    expect(faults).toEqual([]);
+    await page.context().close();
   });
 
   /** Waits for what a view shows once it has data. */

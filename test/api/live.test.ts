@@ -1,12 +1,16 @@
 /** Live queries, over WebSockets and server-sent events: what a client is sent, when, and when it no longer is. */
+import { once } from 'node:events';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { eq } from 'drizzle-orm';
+import { decodeJwt } from 'jose';
 import type { Sql } from 'postgres';
 import { applyPatch } from 'rfc6902';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { newId, toUuid, type UserId } from '../../src/db/ids.js';
 import { users } from '../../src/domain/users/user.table.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
 import { signToken } from '../../src/server/auth/tokens.js';
+import { Documents } from '../../src/server/operations/documents.js';
 import { dataOf, eventually, TOKENS } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { type LiveApp, liveApp } from '../support/live.js';
@@ -327,6 +331,45 @@ describe('runs', () => {
     await shown(lasting, 'After complete');
     expect(ended.answers).toHaveLength(length);
   });
+});
+
+test('an id that is used again while it is being accepted leaves nothing open', async () => {
+  const socket = await LiveSocket.open(app, f.ada.id);
+  const { read } = Documents.prototype;
+  let goOn = () => {};
+  const held = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  vi.spyOn(Documents.prototype, 'read').mockImplementationOnce(async function (this: Documents, ...args) {
+    await held;
+    return read.apply(this, args);
+  });
+  socket.subscribe(board(), 'again').complete();
+  const second = socket.subscribe(board(), 'again');
+  await eventually(() => expect(second.answers.length).toBeGreaterThan(0));
+  goOn();
+  await eventually(async () => expect(await measured(app, 'tasks_live_clients_open')).toBe(2));
+  socket.close();
+  await eventually(async () => expect(await measured(app, 'tasks_live_clients_open')).toBe(0));
+});
+
+test('a token that ends before the body has come leaves nothing open', async () => {
+  const token = await signToken(TOKENS, f.ada.id, '2s');
+  const body = JSON.stringify(board());
+  const headers = {
+    accept: 'text/event-stream',
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    authorization: `Bearer ${token}`,
+  };
+  const request = httpRequest(app.url, { method: 'POST', agent: false, headers });
+  request.write(body.slice(0, 1));
+  await new Promise((resolve) => setTimeout(resolve, (decodeJwt(token).exp as number) * 1000 + 100 - Date.now()));
+  request.end(body.slice(1));
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  response.resume();
+  await once(response, 'close');
+  await eventually(async () => expect(await measured(app, 'tasks_live_clients_open')).toBe(0));
 });
 
 async function runsOf(result: string): Promise<number> {

@@ -70,8 +70,7 @@ export class LiveSocket {
     return client;
   }
 
-  subscribe(operation: Operation): Received & { complete(): void } {
-    const id = String(++this.#last);
+  subscribe(operation: Operation, id = String(++this.#last)): Received & { complete(): void } {
     const received: Received & { completed: boolean } = { answers: [], errors: [], completed: false };
     this.#received.set(id, received);
     this.#send({ type: 'subscribe', id, payload: operation });

@@ -101,14 +101,13 @@ export class EventStreams {
     if (accepted.kind === 'query') {
       const answers = requests.answer(accepted, client, eventOf);
       begin();
-      void events.onClose(() => void answers.return());
       void answers.next().then(() => events.complete());
       return reply;
     }
     const stream = await requests.run(accepted.args);
     if (!(Symbol.asyncIterator in stream)) return this.#refuse(reply, stream.errors ?? []);
-    begin();
     events.onClose(() => void stream.return?.());
+    begin();
     void this.#sendEvents(events, stream);
     return reply;
   }
@@ -116,8 +115,8 @@ export class EventStreams {
   #opened(events: EventResponse, identity: Identity): void {
     this.#open.add(events);
     events.onClose(() => this.#open.delete(events));
-    events.onClose(whenTokenEnds(identity, () => events.end()));
     events.begin();
+    events.onClose(whenTokenEnds(identity, () => events.end())); // it may have ended while the body arrived
     if (this.#closing) events.end();
   }
 

@@ -33,10 +33,15 @@ interface Shared {
   readonly unanswered: Set<LiveReceiver>;
   /** The last answer that shows a failure. Clients that have had an answer are not sent it. */
   failure: string | undefined;
+  /** Since when each run has failed, or since such an answer was sent to all. By `performance.now()`. */
+  failingSinceMs: number | undefined;
 }
 
 /** Failures of the server. The next run may give an answer, so a client that has one is not sent these. */
 const FAILURES = new Set([INTERNAL, 'REQUEST_TIMEOUT', 'QUERY_TIMEOUT', 'CACHE_UNAVAILABLE', 'CLIENT_CLOSED_REQUEST']);
+/** How long these are hidden from clients that have an answer. Then one answer is sent as by POST, with its errors. */
+const HIDDEN_MS = 30 * SECOND;
+const NO_FAILURE = { failure: undefined, failingSinceMs: undefined } as const;
 /** The wait of a viewer without points, where the error does not say how long. */
 const NO_POINTS_MS = 5 * SECOND;
 
@@ -62,7 +67,7 @@ export class LiveRuns {
    */
   join(query: AcceptedQuery & { readonly live: LiveArguments }, receiver: LiveReceiver): LiveMembership {
     const key = keyOf(query);
-    const shared = this.#shared.get(key) ?? { receivers: new Set(), unanswered: new Set(), failure: undefined };
+    const shared = this.#shared.get(key) ?? { receivers: new Set(), unanswered: new Set(), ...NO_FAILURE };
     const source = {
       key,
       viewer: query.identity.userId,
@@ -100,9 +105,11 @@ export class LiveRuns {
     const answer = await answers.run(query, run);
     await this.#requireUser(query, shared, run); // afterwards: the answer may show that the viewer was just deleted
     const failure = failureIn(answer);
-    if (failure !== undefined && shared.unanswered.size === 0) throw failure;
+    const isHidden = failure !== undefined && !lasts(shared);
+    if (isHidden && shared.unanswered.size === 0) throw failure;
     const text = await answers.write(answer);
-    shared.failure = failure === undefined ? undefined : text;
+    if (failure === undefined) Object.assign(shared, NO_FAILURE);
+    else shared.failure = isHidden ? text : undefined;
     // A client that has had no answer has paid for this one.
     const isPaid = failure !== undefined || run.last === undefined || shared.unanswered.size > 0;
     if (!isPaid && text !== run.last) await this.#pay(query);
@@ -128,6 +135,15 @@ export class LiveRuns {
       throw later === undefined ? error : new RunLater(later);
     }
   }
+}
+
+/** Notes a failure. @returns whether failures have lasted so long that all clients are sent this answer */
+function lasts(shared: Shared): boolean {
+  const nowMs = performance.now();
+  shared.failingSinceMs ??= nowMs;
+  if (nowMs - shared.failingSinceMs < HIDDEN_MS) return false;
+  shared.failingSinceMs = nowMs; // each failure has an id of its own, so its answer differs from the one before
+  return true;
 }
 
 /** Answers that this client may be sent: not a failure in place of an answer that it has. */

@@ -157,17 +157,22 @@ export class SubscriptionRequests {
   }
 
   /**
-   * Answers an accepted query. Each answer is written to the client in a message of its protocol.
+   * Answers an accepted query until its stream or the connection ends. Each answer is written to the client in a
+   * message of its protocol.
    * @throws TOO_MANY_SUBSCRIPTIONS
    */
   answer(
     { query, release }: Accepted & { kind: 'query' },
-    { outbox, end }: Subscriber,
+    { outbox, signal, end }: Subscriber,
     message: (payload: string) => string,
   ): AnswerStream {
     try {
       const viewerGone = () => end(CLOSE.viewerGone);
-      return this.#options.queries.open(query, { outbox, message, onEnd: release, viewerGone });
+      const stream = this.#options.queries.open(query, { outbox, message, onEnd: release, viewerGone });
+      // graphql-ws ends one stream of each id, and a client may use an id again while it is being accepted.
+      signal.addEventListener('abort', () => void stream.return(), { once: true, signal: stream.signal });
+      if (signal.aborted) void stream.return();
+      return stream;
     } catch (error) {
       release();
       throw error;

@@ -27,7 +27,7 @@ export const LiveDirective = new GraphQLDirective({
     throttleMs: {
       type: new GraphQLNonNull(GraphQLInt),
       defaultValue: 0,
-      description: `The least time between two answers, in milliseconds: 0 to ${MAX_THROTTLE_MS}.`,
+      description: `The least time between the beginnings of two runs, in milliseconds: 0 to ${MAX_THROTTLE_MS}.`,
     },
     patch: {
       type: new GraphQLNonNull(GraphQLBoolean),

@@ -3,6 +3,7 @@
  * none of their connections.
  */
 import { context, ROOT_CONTEXT, type Tracer, trace } from '@opentelemetry/api';
+import { RunLater } from '../../engine/cache/index.js';
 import { OperationNames } from '../../platform/request-metrics.js';
 import { describeOperation, serverTracer } from '../request-span.js';
 import { endSpan } from '../websocket/subscription-spans.js';
@@ -40,8 +41,9 @@ export class RunSpans {
       endSpan(span, undefined);
       return text;
     } catch (error) {
-      span.setAttribute('tasks.live.result', 'failed');
-      endSpan(span, [error]);
+      const isPostponed = error instanceof RunLater;
+      span.setAttribute('tasks.live.result', isPostponed ? 'postponed' : 'failed');
+      endSpan(span, isPostponed ? undefined : [error]);
       throw error;
     }
   }

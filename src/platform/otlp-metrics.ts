@@ -112,7 +112,7 @@ function timeOf(ms: number): HrTime {
   return [Math.floor(ms / SECOND), Math.round((ms % SECOND) * 1_000_000)];
 }
 
-/** Undefined: a type that OpenTelemetry has not. */
+/** Undefined: a type that OpenTelemetry does not have. */
 function metricOf(family: Family, interval: Interval): MetricData | undefined {
   const convention = CONVENTIONS[family.name];
   const attributesOf = convention?.attributes ?? ((labels: Labels) => ({ ...labels }));

@@ -1,4 +1,4 @@
-/** The size of the outbox, for the metrics. It is the same for all processes, and measured seldom: while it is read. */
+/** The size of the outbox, for the metrics. It is the same for all processes, and cached for a while: measuring it takes a statement. */
 import { Gauge, type Registry } from 'prom-client';
 import type { OutboxSize } from '../engine/postgres/index.js';
 import { withTimeout } from '../engine/redis/index.js';

@@ -1,7 +1,7 @@
 /**
  * The settings of OpenTelemetry in the environment, under the names of its specification. Read by config.ts. What is
  * not named here, such as limits of batches (`OTEL_BSP_…`), the SDK reads by itself; so it does with the sampler, which
- * is checked here. Traces and metrics are turned on and off apart from each other.
+ * is checked here. Traces and metrics are turned on and off independently.
  */
 import { z } from 'zod';
 import { MINUTE } from '../std/time.js';

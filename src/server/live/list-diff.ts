@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { createPatch, type Operation, type Pointer } from 'rfc6902';
 
-/** @returns undefined if these are no lists: the library compares them */
+/** @returns undefined if either is not a list: the library compares them */
 export function diffLists(before: unknown, after: unknown, pointer: Pointer): Operation[] | undefined {
   if (!Array.isArray(before) || !Array.isArray(after)) return undefined;
   const path = pointer.toString();

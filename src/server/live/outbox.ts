@@ -1,11 +1,11 @@
 /**
- * The way of answers onto one connection: one after the other, each when the network has taken the one before. An
- * answer is fetched only when it can be sent, so a client that reads slowly gets the newest.
+ * Sends answers over one connection, one at a time: each when the network has taken the one before. An answer is
+ * fetched only when it can be sent, so a client that reads slowly gets the newest.
  */
 
 /** What answers are fetched from. */
 export interface AnswerSource {
-  /** The next message. Undefined: there is none any more. */
+  /** The next message. Undefined: there is no longer one. */
   take(): string | undefined;
   /** The network has taken it. */
   sent(): void;

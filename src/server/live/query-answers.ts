@@ -71,7 +71,7 @@ export class QueryAnswers {
     this.#options = options;
   }
 
-  /** Runs the query when it is its viewer's turn. Errors are in the result, whoever threw them. */
+  /** Runs the query when it is its viewer's turn. All errors are in the result. */
   run(query: AcceptedQuery, run: QueryRun): Promise<QueryAnswer> {
     const { turns, cache } = this.#options;
     return turns.run(query.identity.userId, query.cost, () => {

@@ -49,7 +49,7 @@ export interface LiveRunEnded {
   /** `sent`: with an answer that differs from the one before. */
   readonly result: 'sent' | 'unchanged' | 'failed';
   readonly proved: boolean;
-  /** Of a run that failed. */
+  /** Why the run failed. */
   readonly error?: unknown;
   readonly ms: number;
   /** From when it was due to its end, in ms. */
@@ -74,7 +74,7 @@ export interface LiveState {
   readonly running: number;
   /** Live queries that are not settled. */
   readonly due: number;
-  /** In the index. */
+  /** Tags in the index. */
   readonly tags: number;
 }
 

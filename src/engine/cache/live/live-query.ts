@@ -42,7 +42,7 @@ export class RunLater extends Error {
     /** From now, in ms. */
     readonly afterMs: number,
   ) {
-    super(`not for ${afterMs} ms`);
+    super(`try again in ${afterMs} ms`);
   }
 }
 

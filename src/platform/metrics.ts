@@ -130,14 +130,14 @@ function connectionGauges(registry: Registry, open: () => OpenConnections): void
   );
 }
 
-const LIVE_RESULTS = ['sent', 'unchanged', 'failed'] as const;
+const LIVE_RESULTS = ['sent', 'unchanged', 'postponed', 'failed'] as const;
 const LIVE_BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 function liveMetrics(registry: Registry): Metrics['liveRun'] {
   const registers = [registry];
   const runs = new Counter({
     name: 'tasks_live_runs_total',
-    help: 'Runs of live queries, by result: an answer that was sent, one that had not changed, or none: it failed or waits for points.',
+    help: 'Runs of live queries, by result: an answer that was sent, one that had not changed, or none: it waits for points, or it failed.',
     labelNames: ['result'],
     registers,
   });

@@ -1,8 +1,10 @@
 /** JSON Patches of answers: what they make of the answer before is the answer after, in time that grows with the lists. */
 import { applyPatch, createPatch } from 'rfc6902';
 import { describe, expect, test } from 'vitest';
+import { digest } from '../../src/engine/cache/index.js';
 import { patchedAnswers } from '../../src/server/live/answer-form.js';
 import { diffLists } from '../../src/server/live/list-diff.js';
+import { Patches } from '../../src/server/live/patches.js';
 import { type Random, randomOf } from '../chaos/random.js';
 
 type Json = unknown;
@@ -115,31 +117,69 @@ test('100 items that all change and turn around take no more operations than twi
 describe('the answers of a client with patches', () => {
   const text = (data: Json) => JSON.stringify({ data });
 
-  test('are whole where a patch is longer', () => {
+  /** A live query, and the messages of a client that is sent each of its answers, or those that it does not miss. */
+  function client() {
+    const patches = new Patches();
     const form = patchedAnswers();
-    expect(form(text({ a: 1, b: 'long enough to be worth a patch, with the path and all that' }))).toMatch(
-      /^\{"data":.*"revision":1\}$/,
-    );
-    expect(form(text({ a: 2, b: 'long enough to be worth a patch, with the path and all that' }))).toBe(
-      '{"patch":[{"op":"replace","path":"/a","value":2}],"revision":2}',
-    );
-    expect(form(text({ a: 3 }))).toBe('{"data":{"a":3},"revision":3}');
+    let number = 0;
+    let before: string | undefined;
+    return (answer: string, { missed = false } = {}) => {
+      const patched = patches.next('q', { number: ++number, text: answer, digest: digest(answer) });
+      if (missed) return '';
+      const message = form(patched, before);
+      before = patched.digest;
+      return message;
+    };
+  }
+
+  test('are whole where a patch is longer', () => {
+    const sent = client();
+    const b = 'long enough to be worth a patch, with the path and all that';
+    expect(sent(text({ a: 1, b }))).toMatch(/^\{"data":.*"revision":1\}$/);
+    expect(sent(text({ a: 2, b }))).toBe('{"patch":[{"op":"replace","path":"/a","value":2}],"revision":2}');
+    expect(sent(text({ a: 3 }))).toBe('{"data":{"a":3},"revision":3}');
   });
 
   test('are whole with errors, and after them', () => {
-    const form = patchedAnswers();
+    const sent = client();
     const data = { a: 'x'.repeat(200), b: 1 };
-    form(text(data));
+    sent(text(data));
     const errors = JSON.stringify({ errors: [{ message: 'm' }], data });
-    expect(form(errors)).toBe(`${errors.slice(0, -1)},"revision":2}`);
-    expect(form(text(data))).toBe(`${text(data).slice(0, -1)},"revision":3}`);
-    expect(form(text({ ...data, b: 2 }))).toContain('"patch"');
+    expect(sent(errors)).toBe(`${errors.slice(0, -1)},"revision":2}`);
+    expect(sent(text(data))).toBe(`${text(data).slice(0, -1)},"revision":3}`);
+    expect(sent(text({ ...data, b: 2 }))).toContain('"patch"');
   });
 
   test('are whole if they are large', () => {
-    const form = patchedAnswers();
+    const sent = client();
     const data = { a: 'x'.repeat(300_000), b: 1 };
-    form(text(data));
-    expect(form(text({ ...data, b: 2 }))).toBe(`${text({ ...data, b: 2 }).slice(0, -1)},"revision":2}`);
+    sent(text(data));
+    expect(sent(text({ ...data, b: 2 }))).toBe(`${text({ ...data, b: 2 }).slice(0, -1)},"revision":2}`);
   });
+
+  test('are whole after one that the client missed, and patches of what it was sent', () => {
+    const sent = client();
+    const data = { a: 'x'.repeat(200), b: 1 };
+    sent(text(data));
+    sent(text({ ...data, b: 2 }), { missed: true });
+    expect(sent(text({ ...data, b: 3 }))).toBe(`${text({ ...data, b: 3 }).slice(0, -1)},"revision":2}`);
+    expect(sent(text({ ...data, b: 4 }))).toBe('{"patch":[{"op":"replace","path":"/b","value":4}],"revision":3}');
+  });
+});
+
+test('an answer is compared once, however many clients it has, and has its patch again when it is made again', () => {
+  const patches = new Patches();
+  const answer = (b: number) => {
+    const text = JSON.stringify({ data: { b } });
+    return { number: b, text, digest: digest(text) };
+  };
+  patches.next('q', answer(1));
+  const first = patches.next('q', answer(2));
+  expect(first.patch).toEqual({
+    from: digest('{"data":{"b":1}}'),
+    operations: '[{"op":"replace","path":"/b","value":2}]',
+  });
+  expect(patches.next('q', { ...answer(2), number: 3 }).patch).toBe(first.patch);
+  patches.delete('q');
+  expect(patches.next('q', answer(3)).patch).toBeUndefined();
 });

@@ -74,7 +74,7 @@ describe('a live query', () => {
     await pass(1, 1);
     expect(client.texts).toEqual(['0 0', '0 5']);
     expect(w.ends()).toEqual(['sent']);
-    expect(w.live.state).toEqual({ queries: 1, clients: 1, running: 0, due: 0, tags: 3 });
+    expect(w.live.state).toEqual({ queries: 1, clients: 1, running: 0, due: 0, tags: 3, unindexed: 0 });
   });
 
   test('does not run for a write that touches none of its tags', async () => {
@@ -154,7 +154,7 @@ describe('a live query', () => {
     gate.open();
     await pass(WITHIN_MS);
     expect(client.texts).toEqual(['undefined']);
-    expect(w.live.state).toEqual({ queries: 0, clients: 0, running: 0, due: 0, tags: 0 });
+    expect(w.live.state).toEqual({ queries: 0, clients: 0, running: 0, due: 0, tags: 0, unindexed: 0 });
     expect(w.hearing.size).toBe(0);
     expect(vi.getTimerCount()).toBe(0);
   });
@@ -164,7 +164,7 @@ describe('a live query', () => {
     const client = { answered: () => membership.leave() };
     const membership = w.live.join(w.values('q', [1]), client);
     await pass(WITHIN_MS);
-    expect(w.live.state).toEqual({ queries: 0, clients: 0, running: 0, due: 0, tags: 0 });
+    expect(w.live.state).toEqual({ queries: 0, clients: 0, running: 0, due: 0, tags: 0, unindexed: 0 });
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -493,6 +493,43 @@ describe('a client', () => {
     expect(client.texts).toEqual(['0']);
   });
 
+  test('that wants the answer again gets that of a run which begins afterwards, and the others do not get it', async () => {
+    const w = await liveWorld();
+    const source = w.values('q', [1]);
+    const other = await w.joined(source);
+    const client = new Received();
+    const membership = w.live.join(source, client);
+    await pass(200);
+    membership.again();
+    await pass(200);
+    expect([client.texts, other.texts]).toEqual([['0', '0'], ['0']]);
+    membership.leave();
+    membership.again();
+    await pass(200);
+    expect(client.texts).toEqual(['0', '0']);
+  });
+
+  test('that waits for its first answer makes the run a first one; one that wants the answer again does not', async () => {
+    const w = await liveWorld();
+    const firsts: boolean[] = [];
+    const source = w.source('q', async (read, { isFirst }) => {
+      firsts.push(isFirst);
+      return String(await read(1));
+    });
+    const client = new Received();
+    const membership = w.live.join(source, client);
+    await pass(200);
+    expect(firsts.at(0)).toBe(true);
+    firsts.length = 0;
+    membership.again();
+    await w.write(1, 5);
+    await pass(200);
+    expect([client.texts.at(-1), firsts.includes(true)]).toEqual(['5', false]);
+    w.live.join(source, new Received());
+    await pass(200);
+    expect(firsts.at(-1)).toBe(true);
+  });
+
   test('is refused where the process has its maximum of live queries, unless the query is there', async () => {
     const w = await liveWorld({ live: { maxQueries: 1 } });
     await w.joined(w.values('q', [1]));
@@ -505,7 +542,7 @@ describe('a client', () => {
     const source = w.values('q', [1]);
     const client = await w.joined(source);
     w.live.close();
-    expect(w.live.state).toEqual({ queries: 0, clients: 0, running: 0, due: 0, tags: 0 });
+    expect(w.live.state).toEqual({ queries: 0, clients: 0, running: 0, due: 0, tags: 0, unindexed: 0 });
     await w.write(1, 5);
     expect((await w.joined(source)).texts).toEqual([]);
     expect(client.texts).toEqual(['0']);
@@ -531,7 +568,7 @@ describe('a run', () => {
     expect(w.live.state.due).toBe(0);
   });
 
-  test('that fails again and again is made less often, and at once when a tag of it is named', async () => {
+  test('that fails again and again is made less often, however often a tag of it is named', async () => {
     const w = await liveWorld();
     let isDown = false;
     let runs = 0;
@@ -542,13 +579,18 @@ describe('a run', () => {
     });
     const client = await w.joined(source);
     isDown = true;
-    await w.write(1, 5);
-    await pass(10_000, 50);
+    for (let value = 1; value <= 100; value++) {
+      await w.write(1, value);
+      await pass(100, 50);
+    }
     expect(runs).toBeLessThan(15);
     isDown = false;
-    await w.write(1, 6);
+    await pass(2000, 50);
+    expect(client.texts).toEqual(['0', '100']);
+    const before = runs;
+    await w.write(1, 101);
     await pass(10);
-    expect(client.texts).toEqual(['0', '6']);
+    expect([client.texts, runs]).toEqual([['0', '100', '101'], before + 1]);
   });
 
   test('that may not be made now is made when it may, however often it is named; a client that joins does not wait', async () => {
@@ -615,10 +657,20 @@ describe('a run', () => {
   test('whose tags do not fit into the index is repeated by time', async () => {
     const w = await liveWorld({ deaf: true, live: { maxTags: 3 } });
     const client = await w.joined(w.values('q', [1, 2, 3]));
-    expect(w.live.state).toMatchObject({ tags: 0, due: 1 });
+    expect(w.live.state).toMatchObject({ tags: 0, due: 1, unindexed: 1 });
     await w.write(1, 5);
     await pass(2100);
     expect(client.texts).toEqual(['0 0 0', '5 0 0']);
+  });
+
+  test('takes no more than a quarter of the index for one viewer', async () => {
+    const w = await liveWorld({ live: { maxTags: 20 } });
+    for (const id of [1, 2, 3]) await w.joined(w.values(`ada ${id}`, [id])); // each has its row's tag and the table's
+    expect(w.live.state).toMatchObject({ queries: 3, tags: 4, unindexed: 1 });
+    await w.joined(w.values('bob', [3], { viewer: 'bob' }));
+    expect(w.live.state).toMatchObject({ queries: 4, tags: 6, unindexed: 1 });
+    w.live.close();
+    expect(w.live.state).toMatchObject({ queries: 0, tags: 0, unindexed: 0 });
   });
 
   test('whose answer nothing can prove is repeated by time, and soon when one of its tags is named', async () => {
@@ -633,6 +685,24 @@ describe('a run', () => {
     await pass(10);
     expect(client.texts).toEqual(['0', '5']);
     expect(w.live.state).toMatchObject({ due: 1, tags: 2 });
+  });
+
+  test('whose answer nothing can prove is repeated no more often because its tags are named', async () => {
+    const w = await liveWorld();
+    let runs = 0;
+    const source = w.source('q', async (read, { readSet }) => {
+      runs++;
+      readSet.markUncacheable();
+      return String(await read(1));
+    });
+    await w.joined(source);
+    await pass(10_000, 50);
+    const before = runs;
+    for (let value = 1; value <= 10; value++) {
+      await w.write(1, value);
+      await pass(100, 50);
+    }
+    expect(runs - before).toBeLessThanOrEqual(11); // one for each write, and at most one by time
   });
 
   test('that is given a kept answer depends on what that answer depends on', async () => {

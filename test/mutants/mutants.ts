@@ -1676,8 +1676,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: LIVE,
     replace: [
       [
-        'const indexed = this.#index.set(query, tags);',
-        'const indexed = query.runs > 2 || this.#index.set(query, tags);',
+        'query.isIndexed = this.#index.set(query, tags);',
+        'query.isIndexed = query.runs > 2 || this.#index.set(query, tags);',
       ],
     ],
     killedBy: `${LIVE_TEST} > sends no answer that is equal to the one before, and goes on under the tags of the new one`,
@@ -1686,9 +1686,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'live-mut/fail-forgets',
     what: 'A run that fails is not made again.',
     file: LIVE,
-    replace: [
-      ['if (!(error instanceof RunLater)) {\n      this.#repeat(query);', 'if (!(error instanceof RunLater)) {'],
-    ],
+    replace: [['this.#makeDue(query, afterMs);', 'if (isPostponed) this.#makeDue(query, afterMs);']],
     killedBy: `${LIVE_TEST} > that fails is made again`,
   },
   {
@@ -1751,10 +1749,9 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'A client that joins gets the answer of the run in progress.',
     file: LIVE,
     replace: [
-      ['if (query.newcomers.has(member)) continue; // it joined during the run', ''],
       [
-        'if (changed || newcomers.has(member))',
-        'if (changed || newcomers.has(member) || query.newcomers.delete(member))',
+        'if (!waiting.has(member) && (!changed || !member.isAnswered)) continue;',
+        'if (!waiting.has(member) && !query.waiting.delete(member) && !changed) continue;',
       ],
     ],
     killedBy: `${LIVE_TEST} > that joins during a run gets the answer of one that begins afterwards`,
@@ -1762,14 +1759,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'live-mut/attach-last',
     what: 'A client that joins gets the last answer at once.',
-    file: LIVE,
-    replace: [
-      [
-        'this.#makeDue(query, 0);\n    return {',
-        'if (query.last === undefined) this.#makeDue(query, 0);\n    else client.answered(query.last);\n    return {',
-      ],
-    ],
-    killedBy: `${LIVE_TEST} > that joins later gets an answer of its own, not the last one as it lies there`,
+    absent: 'No answer is kept, only its digest.',
   },
   {
     name: 'live-mut/attach-owed-only',
@@ -1816,8 +1806,34 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'live/full-index',
     what: 'A live query whose tags do not fit into the index is settled.',
     file: LIVE,
-    replace: [['if (!proved || !indexed) this.#repeat(query);', 'if (!proved) this.#repeat(query);']],
+    replace: [['if (!proved || !query.isIndexed)', 'if (!proved)']],
     killedBy: `${LIVE_TEST} > whose tags do not fit into the index is repeated by time`,
+  },
+  {
+    name: 'live/index-for-one',
+    what: 'One viewer can fill the index.',
+    file: 'src/engine/cache/live/tag-index.ts',
+    replace: [[' && held + more <= this.#max / SHARES', '']],
+    killedBy: `${LIVE_TEST} > takes no more than a quarter of the index for one viewer`,
+  },
+  {
+    name: 'live/failure-named',
+    what: 'A run that fails is repeated whenever a tag is named.',
+    file: LIVE,
+    replace: [
+      [
+        'query.notBeforeMs = this.#parts.clock.monotonicMs() + afterMs;',
+        'if (isPostponed) query.notBeforeMs = this.#parts.clock.monotonicMs() + afterMs;',
+      ],
+    ],
+    killedBy: `${LIVE_TEST} > that fails again and again is made less often, however often a tag of it is named`,
+  },
+  {
+    name: 'live/uncacheable-named',
+    what: 'An answer that nothing can ever prove is repeated soon after each record that names it.',
+    file: LIVE,
+    replace: [['if (!query.isUncacheable) query.unproved = 0;', 'query.unproved = 0;']],
+    killedBy: `${LIVE_TEST} > whose answer nothing can prove is repeated no more often because its tags are named`,
   },
   {
     name: 'live/stale-value',
@@ -1865,8 +1881,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: LIVE,
     replace: [
       [
-        "const proved = this.#settle(query, readSet);\n      ended = { result: this.#send(query, outcome.text, newcomers) ? 'sent' : 'unchanged', proved };",
-        "const result = this.#send(query, outcome.text, newcomers) ? 'sent' : 'unchanged';\n      ended = { result, proved: this.#settle(query, readSet) };",
+        'const proved = this.#settle(query, readSet);\n      const { text } = outcome;\n      ended = { result: this.#send(query, { number: query.runs, text, digest: digestOf(text) }, waiting), proved };',
+        'const { text } = outcome;\n      const result = this.#send(query, { number: query.runs, text, digest: digestOf(text) }, waiting);\n      ended = { result, proved: this.#settle(query, readSet) };',
       ],
     ],
     killedBy: `${LIVE_TEST} > ends also when its last client leaves with its answer`,

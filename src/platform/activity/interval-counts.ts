@@ -65,7 +65,7 @@ export class IntervalCounts {
   readonly #policies = new Map<string, PolicyCounts>();
   readonly #misses = new Ring<MissSample>(MAX_MISSES_PER_SAMPLE);
   readonly #limitedCallers = new Set<string>();
-  readonly #liveRuns: Record<LiveRunEnded['result'], number> = { sent: 0, unchanged: 0, failed: 0 };
+  readonly #liveRuns: Record<LiveRunEnded['result'], number> = { sent: 0, unchanged: 0, postponed: 0, failed: 0 };
   readonly #liveDelays: Latencies = new Map();
   readonly #onMiss: (miss: MissSample) => void;
   sqlStatements = 0;
@@ -110,7 +110,8 @@ export class IntervalCounts {
   }
 
   get live(): LiveSample {
-    return { ...this.#liveRuns, delays: [...this.#liveDelays] };
+    const { sent, unchanged, postponed, failed } = this.#liveRuns;
+    return { sent, unchanged, failed: failed + postponed, delays: [...this.#liveDelays] };
   }
 
   get rateLimitedCallers(): number {

@@ -2,41 +2,29 @@
  * The forms in which a client gets the answers of a live query: each as a whole, or what has changed in it as a JSON
  * Patch (RFC 6902), in the format of the live query tools of n1ru4l.
  */
-import { createPatch, type Operation } from 'rfc6902';
-import { diffLists } from './list-diff.js';
+import type { PatchedAnswer } from './patches.js';
 
-/** Writes an answer, which is a response's body, for one client. Called for each answer that is sent, in their order. */
-export type AnswerForm = (text: string) => string;
-
-/** From this size on answers are sent as a whole: to compare two of them takes milliseconds. In characters. */
-const MAX_COMPARED_CHARS = 256 * 1024;
-const DATA = '{"data":';
+/**
+ * Writes an answer for one client. Called for each answer that is sent, in their order.
+ * @param before the digest of the answer that the client was sent last
+ */
+export type AnswerForm = (answer: PatchedAnswer, before: string | undefined) => string;
 
 /** The body of the response by POST. */
-export const wholeAnswers: AnswerForm = (text) => text;
+export const wholeAnswers: AnswerForm = ({ text }) => text;
 
 /**
  * With a number that rises by one from message to message: `{"data":…,"revision":1}`, then the shorter of that and
- * `{"patch":[…],"revision":2}`. What has errors, and what comes after it, is whole.
+ * `{"patch":[…],"revision":2}`. What has errors, what comes after it, and what comes after an answer that this client
+ * was not sent, is whole.
  */
 export function patchedAnswers(): AnswerForm {
-  let before: string | undefined;
   let revision = 0;
-  return (text) => {
+  return ({ text, patch }, before) => {
     revision++;
     const whole = `${text.slice(0, -1)},"revision":${revision}}`;
-    const patch = before === undefined ? undefined : patchOf(before, text);
-    before = text;
-    if (patch === undefined) return whole;
-    const patched = `{"patch":${patch},"revision":${revision}}`;
+    if (patch === undefined || patch.from !== before) return whole;
+    const patched = `{"patch":${patch.operations},"revision":${revision}}`;
     return patched.length < whole.length ? patched : whole;
   };
-}
-
-function patchOf(before: string, text: string): string | undefined {
-  if (Math.max(before.length, text.length) > MAX_COMPARED_CHARS) return undefined;
-  if (!before.startsWith(DATA) || !text.startsWith(DATA)) return undefined; // an answer with errors begins with them
-  const [{ data: from }, { data: to }] = [JSON.parse(before), JSON.parse(text)];
-  const operations: Operation[] = createPatch(from, to, diffLists);
-  return JSON.stringify(operations);
 }

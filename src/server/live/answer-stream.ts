@@ -3,16 +3,18 @@
  * is a stream without values that ends after the last answer: answers are text, and are written to the connection as
  * they are.
  */
-import type { LiveAnswer } from '../../engine/cache/index.js';
 import type { AnswerForm } from './answer-form.js';
 import type { LiveReceiver } from './live-runs.js';
 import type { AnswerSource, Outbox } from './outbox.js';
+import type { PatchedAnswer } from './patches.js';
 
 export interface AnswerStreamOptions {
   readonly outbox: Outbox;
   /** The message of the protocol with this payload. */
   readonly message: (payload: string) => string;
   readonly form: AnswerForm;
+  /** Whether the form uses them. */
+  readonly wantsPatches: boolean;
   /** Called once, when the stream has ended. */
   readonly onEnd: () => void;
   /** Ends the connection, because its viewer no longer exists. */
@@ -25,8 +27,8 @@ const ENDED: IteratorResult<never> = { value: undefined, done: true };
 export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver, AnswerSource {
   readonly #options: AnswerStreamOptions;
   readonly #gone = new AbortController();
-  #waiting: LiveAnswer | undefined;
-  /** The last answer that was sent. */
+  #waiting: PatchedAnswer | undefined;
+  /** The digest of the last answer that was sent. */
   #sent: string | undefined;
   #isLast = false;
 
@@ -39,8 +41,12 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
     return this.#gone.signal;
   }
 
+  get wantsPatches(): boolean {
+    return this.#options.wantsPatches;
+  }
+
   /** Takes the place of an answer that has not been sent. */
-  answered(answer: LiveAnswer): void {
+  answered(answer: PatchedAnswer): void {
     if (this.signal.aborted) return;
     this.#waiting = answer;
     this.#options.outbox.add(this);
@@ -49,7 +55,7 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
   /** The answer of a query that has only one. */
   answeredOnce(text: string): void {
     this.#isLast = true;
-    this.answered({ number: 1, text });
+    this.answered({ number: 1, text, digest: '' });
   }
 
   viewerGone(): void {
@@ -57,11 +63,12 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
   }
 
   take(): string | undefined {
-    const { text } = this.#waiting ?? {};
+    const answer = this.#waiting;
     this.#waiting = undefined;
-    if (text === undefined || text === this.#sent) return undefined;
-    this.#sent = text;
-    return this.#options.message(this.#options.form(text));
+    if (answer === undefined || answer.digest === this.#sent) return undefined;
+    const before = this.#sent;
+    this.#sent = answer.digest;
+    return this.#options.message(this.#options.form(answer, before));
   }
 
   sent(): void {

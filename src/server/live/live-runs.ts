@@ -17,11 +17,16 @@ import { causeOf, INTERNAL, isUnauthenticated, publicCode, tooManySubscriptions 
 import type { LiveArguments } from '../../graphql/live-directive.js';
 import { SECOND } from '../../std/time.js';
 import type { RateLimits } from '../rate-limit/rate-limit.js';
+import { LivePoints, laterIn } from './live-points.js';
+import { type PatchedAnswer, Patches } from './patches.js';
 import type { AcceptedQuery, QueryAnswer, QueryAnswers } from './query-answers.js';
 import { runSpans } from './run-spans.js';
 
 /** A client of a live query. */
-export interface LiveReceiver extends LiveClient {
+export interface LiveReceiver {
+  readonly wantsPatches: boolean;
+  /** Called while a run ends, so it must neither throw nor wait. */
+  answered(answer: PatchedAnswer): void;
   /** The viewer no longer exists. */
   viewerGone(): void;
 }
@@ -42,8 +47,6 @@ const FAILURES = new Set([INTERNAL, 'REQUEST_TIMEOUT', 'QUERY_TIMEOUT', 'CACHE_U
 /** How long these are hidden from clients that have an answer. Then one answer is sent as by POST, with its errors. */
 const HIDDEN_MS = 30 * SECOND;
 const NO_FAILURE = { failure: undefined, failingSinceMs: undefined } as const;
-/** The wait of a viewer without points, where the error does not say how long. */
-const NO_POINTS_MS = 5 * SECOND;
 
 export interface LiveRunsOptions {
   readonly queries: LiveQueries;
@@ -55,10 +58,13 @@ export interface LiveRunsOptions {
 export class LiveRuns {
   readonly #options: LiveRunsOptions;
   readonly #shared = new Map<string, Shared>();
+  readonly #patches = new Patches();
+  readonly #points: LivePoints;
   readonly #spans = runSpans();
 
   constructor(options: LiveRunsOptions) {
     this.#options = options;
+    this.#points = new LivePoints(options.rateLimits);
   }
 
   /**
@@ -74,19 +80,32 @@ export class LiveRuns {
       throttleMs: query.live.throttleMs,
       run: (run: LiveRun) => {
         const work = () => this.#run(query, shared, run);
-        return this.#spans === undefined ? work() : this.#spans.run(query, run.last, work);
+        return this.#spans === undefined ? work() : this.#spans.run(query, run, work);
       },
     };
-    const membership = this.#joined(() => this.#options.queries.join(source, filtered(receiver, shared)));
+    const membership = this.#joined(() => this.#options.queries.join(source, this.#clientOf(key, receiver, shared)));
     this.#shared.set(key, shared);
     shared.receivers.add(receiver);
     shared.unanswered.add(receiver);
     return {
+      ...membership,
       leave: () => {
         membership.leave();
         shared.receivers.delete(receiver);
         shared.unanswered.delete(receiver);
-        if (shared.receivers.size === 0 && this.#shared.get(key) === shared) this.#shared.delete(key);
+        if (shared.receivers.size > 0 || this.#shared.get(key) !== shared) return;
+        this.#shared.delete(key);
+        this.#patches.delete(key);
+      },
+    };
+  }
+
+  /** Gives the receiver the answers that it may be sent: not a failure in place of an answer that it has. */
+  #clientOf(key: string, receiver: LiveReceiver, shared: Shared): LiveClient {
+    return {
+      answered: (answer) => {
+        if (!shared.unanswered.delete(receiver) && answer.text === shared.failure) return;
+        receiver.answered(receiver.wantsPatches ? this.#patches.next(key, answer) : answer);
       },
     };
   }
@@ -102,6 +121,7 @@ export class LiveRuns {
 
   async #run(query: AcceptedQuery, shared: Shared, run: LiveRun): Promise<string> {
     const { answers } = this.#options;
+    if (!run.isFirst) await this.#points.payRun(query);
     const answer = await answers.run(query, run);
     await this.#requireUser(query, shared, run); // afterwards: the answer may show that the viewer was just deleted
     const failure = failureIn(answer);
@@ -110,9 +130,9 @@ export class LiveRuns {
     const text = await answers.write(answer);
     if (failure === undefined) Object.assign(shared, NO_FAILURE);
     else shared.failure = isHidden ? text : undefined;
-    // A client that has had no answer has paid for this one.
-    const isPaid = failure !== undefined || run.last === undefined || shared.unanswered.size > 0;
-    if (!isPaid && text !== run.last) await this.#pay(query);
+    // A client that joined has paid for its first answer.
+    const isPaid = failure !== undefined || run.isFirst;
+    if (!isPaid && !run.isUnchanged(text)) await this.#points.payAnswer(query);
     return text;
   }
 
@@ -125,16 +145,6 @@ export class LiveRuns {
       throw error;
     }
   }
-
-  /** @throws RunLater: the change is sent when the viewer has points again */
-  async #pay({ caller, cost }: AcceptedQuery): Promise<void> {
-    try {
-      await this.#options.rateLimits?.consume(caller, cost);
-    } catch (error) {
-      const later = laterIn(error);
-      throw later === undefined ? error : new RunLater(later);
-    }
-  }
 }
 
 /** Notes a failure. @returns whether failures have lasted so long that all clients are sent this answer */
@@ -144,16 +154,6 @@ function lasts(shared: Shared): boolean {
   if (nowMs - shared.failingSinceMs < HIDDEN_MS) return false;
   shared.failingSinceMs = nowMs; // each failure has an id of its own, so its answer differs from the one before
   return true;
-}
-
-/** Answers that this client may be sent: not a failure in place of an answer that it has. */
-function filtered(receiver: LiveReceiver, shared: Shared): LiveClient {
-  return {
-    answered(answer) {
-      if (!shared.unanswered.delete(receiver) && answer.text === shared.failure) return;
-      receiver.answered(answer);
-    },
-  };
 }
 
 /** All that an answer depends on besides data. */
@@ -168,13 +168,4 @@ function failureIn({ result: { errors = [] } }: QueryAnswer): GraphQLError | und
   const later = errors.map(laterIn).find((ms) => ms !== undefined);
   if (later !== undefined) throw new RunLater(later);
   return errors.find((error) => FAILURES.has(publicCode(error)));
-}
-
-/** For how long a caller has no points, in ms. Undefined: that is not what the error says. */
-function laterIn(error: unknown): number | undefined {
-  const { extensions } = causeOf(error) as { extensions?: Record<string, unknown> };
-  if (extensions?.['code'] !== 'RATE_LIMITED') return undefined;
-  const { resetAt, retryAfterMs = NO_POINTS_MS } = extensions;
-  if (typeof resetAt !== 'string') return Number(retryAfterMs);
-  return Math.max(0, Date.parse(resetAt) - Date.now());
 }

@@ -60,6 +60,8 @@ export interface QueryAnswersOptions {
 export interface QueryRun {
   readonly readSet: ReadSet;
   readonly signal: AbortSignal;
+  /** Whether what it finds to do is charged: later runs of a live query have their own points (live-points.ts). */
+  readonly isFirst: boolean;
 }
 
 const UNTRACED = new Tracer(false);
@@ -82,8 +84,9 @@ export class QueryAnswers {
 
   async #run({ operation, identity, caller, rateLimit }: AcceptedQuery, run: QueryRun): Promise<QueryAnswer> {
     const { executor, rateLimits, answerTimeoutMs } = this.#options;
-    const waited = waitedFor(run.signal);
     const requestId = randomUUID();
+    if (run.signal.aborted) return { result: { errors: [clientGone()] }, requestId };
+    const waited = waitedFor(run.signal);
     const context = new RequestContext({
       sender: { identity, caller },
       readSet: run.readSet,
@@ -91,7 +94,7 @@ export class QueryAnswers {
       tracer: UNTRACED,
       snapshot: false,
       lifetime: new RequestLifetime(waited.waiting, answerTimeoutMs),
-      rateLimits,
+      rateLimits: run.isFirst ? rateLimits : undefined,
       request: { id: requestId },
     });
     try {

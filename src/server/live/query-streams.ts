@@ -19,12 +19,14 @@ export class QueryStreams {
   }
 
   /** @throws TOO_MANY_SUBSCRIPTIONS if the process has its maximum of live queries */
-  open(query: AcceptedQuery, to: Omit<AnswerStreamOptions, 'form'>): AnswerStream {
+  open(query: AcceptedQuery, to: Omit<AnswerStreamOptions, 'form' | 'wantsPatches'>): AnswerStream {
     const { live } = query;
+    const wantsPatches = live?.patch === true;
     let membership: LiveMembership | undefined;
     const stream = new AnswerStream({
       ...to,
-      form: live?.patch === true ? patchedAnswers() : wholeAnswers,
+      form: wantsPatches ? patchedAnswers() : wholeAnswers,
+      wantsPatches,
       onEnd() {
         membership?.leave();
         to.onEnd();
@@ -37,7 +39,8 @@ export class QueryStreams {
 
   async #answerOnce(query: AcceptedQuery, stream: AnswerStream): Promise<void> {
     const { cache, answers } = this.#options;
-    const answer = await answers.run(query, { readSet: cache.readSet({ answer: true }), signal: stream.signal });
+    const run = { readSet: cache.readSet({ answer: true }), signal: stream.signal, isFirst: true };
+    const answer = await answers.run(query, run);
     stream.answeredOnce(await answers.write(answer));
   }
 }

@@ -3,7 +3,7 @@
  * none of their connections.
  */
 import { context, ROOT_CONTEXT, type Tracer, trace } from '@opentelemetry/api';
-import { RunLater } from '../../engine/cache/index.js';
+import { type LiveRun, RunLater } from '../../engine/cache/index.js';
 import { OperationNames } from '../../platform/request-metrics.js';
 import { describeOperation, serverTracer } from '../request-span.js';
 import { endSpan } from '../websocket/subscription-spans.js';
@@ -25,19 +25,18 @@ export class RunSpans {
 
   /**
    * Runs `work`, whose spans are below that of the run.
-   * @param last the answer before, by which the span says whether the new one is sent
    * @throws what `work` throws
    */
   async run(
     { operation, caller }: AcceptedQuery,
-    last: string | undefined,
+    { isUnchanged }: LiveRun,
     work: () => Promise<string>,
   ): Promise<string> {
     const span = this.#tracer.startSpan('query', { root: true }, ROOT_CONTEXT);
     describeOperation(span, operation, { caller, names: this.#names });
     try {
       const text = await context.with(trace.setSpan(ROOT_CONTEXT, span), work);
-      span.setAttribute('tasks.live.result', text === last ? 'unchanged' : 'sent');
+      span.setAttribute('tasks.live.result', isUnchanged(text) ? 'unchanged' : 'sent');
       endSpan(span, undefined);
       return text;
     } catch (error) {

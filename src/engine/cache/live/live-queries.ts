@@ -14,6 +14,7 @@
  */
 import type { CacheEvents } from '../events.js';
 import { FairQueue } from '../fair-queue.js';
+import { digest } from '../key.js';
 import type { NearCache } from '../near-cache.js';
 import { type Dependencies, ReadSet } from '../read-set.js';
 import type { Messages, StoreEvent } from '../store.js';
@@ -46,8 +47,8 @@ const MAX_RUNS = 16;
 
 /** How a run of a live query ended. */
 export interface LiveRunEnded {
-  /** `sent`: with an answer that differs from the one before. */
-  readonly result: 'sent' | 'unchanged' | 'failed';
+  /** `sent`: with an answer that differs from the one before. `postponed`: with `RunLater`. */
+  readonly result: 'sent' | 'unchanged' | 'postponed' | 'failed';
   readonly proved: boolean;
   /** Why the run failed. */
   readonly error?: unknown;
@@ -59,7 +60,10 @@ export interface LiveRunEnded {
 export interface LiveOptions {
   /** Live queries in this process. Default 20 000. */
   readonly maxQueries?: number;
-  /** Tags of all their answers, as the index holds them. Those that do not fit are repeated by time. Default 1 000 000. */
+  /**
+   * Tags of all their answers, as the index holds them; a quarter of them at most are of one viewer. Those that do not fit
+   * are repeated by time. Default 1 000 000.
+   */
   readonly maxTags?: number;
   /** Called at the end of each run. */
   readonly ended?: (run: LiveRunEnded) => void;
@@ -76,6 +80,8 @@ export interface LiveState {
   readonly due: number;
   /** Tags in the index. */
   readonly tags: number;
+  /** Live queries whose tags do not fit into it. */
+  readonly unindexed: number;
 }
 
 /** The process has its maximum of live queries. */
@@ -115,9 +121,13 @@ export class LiveQueries {
 
   get state(): LiveState {
     let due = 0;
-    for (const query of this.#queries.values()) if (!query.isSettled) due++;
-    const { size: queries } = this.#queries;
-    return { queries, clients: this.#clients, running: this.#turns.state.running, due, tags: this.#index.size };
+    let unindexed = 0;
+    for (const query of this.#queries.values()) {
+      if (!query.isSettled) due++;
+      if (!query.isIndexed) unindexed++;
+    }
+    const { running } = this.#turns.state;
+    return { queries: this.#queries.size, clients: this.#clients, running, due, tags: this.#index.size, unindexed };
   }
 
   /**
@@ -125,15 +135,14 @@ export class LiveQueries {
    * @throws TooManyLiveQueries
    */
   join(source: LiveSource, client: LiveClient): LiveMembership {
-    if (this.#isClosed) return { leave() {} };
+    if (this.#isClosed) return { again() {}, leave() {} };
     const query = this.#queries.get(source.key) ?? this.#opened(source);
-    const member: Member = { client };
+    const member: Member = { client, isAnswered: false };
     query.members.add(member);
-    query.newcomers.add(member);
     query.notBeforeMs = Number.NEGATIVE_INFINITY;
     this.#clients++;
-    this.#makeDue(query, 0);
-    return { leave: () => this.#leave(query, member) };
+    this.#await(query, member);
+    return { again: () => this.#await(query, member), leave: () => this.#leave(query, member) };
   }
 
   /** Ends all live queries. No client gets a further answer. */
@@ -151,9 +160,15 @@ export class LiveQueries {
     return query;
   }
 
+  #await(query: LiveQuery, member: Member): void {
+    if (!query.members.has(member)) return;
+    query.waiting.add(member);
+    this.#makeDue(query, 0);
+  }
+
   #leave(query: LiveQuery, member: Member): void {
     if (!query.members.delete(member)) return;
-    query.newcomers.delete(member);
+    query.waiting.delete(member);
     this.#clients--;
     if (query.members.size === 0) this.#end(query);
   }
@@ -220,7 +235,7 @@ export class LiveQueries {
   }
 
   #isNamed(query: LiveQuery, waitMs: number): void {
-    query.unproved = 0;
+    if (!query.isUncacheable) query.unproved = 0;
     this.#makeDue(query, waitMs);
   }
 
@@ -284,7 +299,7 @@ export class LiveQueries {
 
   #wakeIn(query: LiveQuery, waitMs: number): void {
     const nowMs = this.#parts.clock.monotonicMs();
-    const throttledMs = query.newcomers.size > 0 ? nowMs : query.beganMs + query.source.throttleMs;
+    const throttledMs = query.waiting.size > 0 ? nowMs : query.beganMs + query.source.throttleMs;
     const atMs = Math.max(nowMs + Math.min(waitMs, DAY), throttledMs, query.notBeforeMs);
     if (atMs >= query.timerAtMs) return;
     clearTimeout(query.timer);
@@ -310,34 +325,39 @@ export class LiveQueries {
     if (signal.aborted) return;
     const { near, clock } = this.#parts;
     const beganMs = clock.monotonicMs();
-    const { dueSinceMs = beganMs, newcomers } = query;
-    Object.assign(query, { state: 'running', dueSinceMs: undefined, beganMs, newcomers: new Set() });
+    const { dueSinceMs = beganMs, waiting } = query;
+    Object.assign(query, { state: 'running', dueSinceMs: undefined, beganMs, waiting: new Set() });
     query.runs++;
     const readSet = new ReadSet(near?.logReadsSent ?? 0, { answer: true, live: true });
-    const outcome = await outcomeOf(query.source, { readSet, signal, last: query.last?.text });
+    const digestOf = lastDigest();
+    const outcome = await outcomeOf(query.source, {
+      readSet,
+      signal,
+      isFirst: [...waiting].some(({ isAnswered }) => !isAnswered),
+      isUnchanged: (text) => digestOf(text) === query.digest,
+    });
     if (signal.aborted) return;
     let ended: Pick<LiveRunEnded, 'result' | 'proved' | 'error'>;
     if ('error' in outcome) {
-      this.#fail(query, newcomers, outcome.error);
-      ended = { result: 'failed', proved: false, error: outcome.error };
+      ended = this.#fail(query, waiting, outcome.error);
     } else {
       const proved = this.#settle(query, readSet);
-      ended = { result: this.#send(query, outcome.text, newcomers) ? 'sent' : 'unchanged', proved };
+      const { text } = outcome;
+      ended = { result: this.#send(query, { number: query.runs, text, digest: digestOf(text) }, waiting), proved };
     }
     const nowMs = clock.monotonicMs();
     this.#options.ended?.({ ...ended, ms: nowMs - beganMs, dueMs: nowMs - dueSinceMs });
   }
 
-  /** @returns whether the answer differs from the one before */
-  #send(query: LiveQuery, text: string, newcomers: ReadonlySet<Member>): boolean {
-    const changed = text !== query.last?.text;
-    const answer: LiveAnswer = { number: query.runs, text };
-    query.last = answer;
+  #send(query: LiveQuery, answer: LiveAnswer, waiting: ReadonlySet<Member>): 'sent' | 'unchanged' {
+    const changed = answer.digest !== query.digest;
+    query.digest = answer.digest;
     for (const member of query.members) {
-      if (query.newcomers.has(member)) continue; // it joined during the run
-      if (changed || newcomers.has(member)) member.client.answered(answer);
+      if (!waiting.has(member) && (!changed || !member.isAnswered)) continue; // or it joined during the run
+      member.isAnswered = true;
+      member.client.answered(answer);
     }
-    return changed;
+    return changed ? 'sent' : 'unchanged';
   }
 
   /**
@@ -352,29 +372,45 @@ export class LiveQueries {
     const holds = since === undefined || near?.holdsSince(since, tags) === true;
     const leftMs = untilMs - clock.nowMs();
     const proved = !uncacheable && holds && leftMs > 0;
+    query.isUncacheable = uncacheable;
+    query.failures = 0;
     // Without proof, too: the run is repeated in any case, and sooner when one of these tags is named.
-    const indexed = this.#index.set(query, tags);
-    if (!proved || !indexed) this.#repeat(query);
+    query.isIndexed = this.#index.set(query, tags);
+    if (!proved || !query.isIndexed) this.#makeDue(query, retryMs(query.unproved++));
     else query.unproved = 0;
-    if (query.newcomers.size > 0) this.#makeDue(query, 0);
+    if (query.waiting.size > 0) this.#makeDue(query, 0);
     else if (query.dueSinceMs === undefined && leftMs !== Number.POSITIVE_INFINITY) this.#wakeIn(query, leftMs);
     return proved;
   }
 
-  #fail(query: LiveQuery, newcomers: ReadonlySet<Member>, error: unknown): void {
+  /** The run is repeated, by its time alone: a tag that is named does not bring it sooner. */
+  #fail(
+    query: LiveQuery,
+    waiting: ReadonlySet<Member>,
+    error: unknown,
+  ): Pick<LiveRunEnded, 'result' | 'proved' | 'error'> {
     query.state = 'waiting';
-    for (const member of newcomers) if (query.members.has(member)) query.newcomers.add(member);
-    if (!(error instanceof RunLater)) {
-      this.#repeat(query);
-      return;
-    }
-    query.notBeforeMs = this.#parts.clock.monotonicMs() + error.afterMs;
-    this.#makeDue(query, error.afterMs);
+    for (const member of waiting) if (query.members.has(member)) query.waiting.add(member);
+    const isPostponed = error instanceof RunLater;
+    const afterMs = isPostponed ? error.afterMs : retryMs(query.failures++);
+    query.notBeforeMs = this.#parts.clock.monotonicMs() + afterMs;
+    this.#makeDue(query, afterMs);
+    return { result: isPostponed ? 'postponed' : 'failed', proved: false, error };
   }
+}
 
-  #repeat(query: LiveQuery): void {
-    this.#makeDue(query, Math.min(FIRST_RETRY_MS * 2 ** query.unproved++, MAX_RETRY_MS));
-  }
+/** The wait before the run that repeats one which was not proved or has failed. */
+function retryMs(repetitions: number): number {
+  return Math.min(FIRST_RETRY_MS * 2 ** repetitions, MAX_RETRY_MS);
+}
+
+/** Computes the digest of a text once, however often it is asked for in a row. */
+function lastDigest(): (text: string) => string {
+  let last: { readonly text: string; readonly digest: string } | undefined;
+  return (text) => {
+    if (last?.text !== text) last = { text, digest: digest(text) };
+    return last.digest;
+  };
 }
 
 async function outcomeOf(source: LiveSource, run: LiveRun): Promise<{ text: string } | { error: unknown }> {

@@ -30,8 +30,10 @@ export interface LiveRun {
   readonly readSet: ReadSet;
   /** Aborts when the last client has left. */
   readonly signal: AbortSignal;
-  /** The answer before this one. An equal one is sent only to clients that have had none. */
-  readonly last: string | undefined;
+  /** Whether its answer is the first one of a client. */
+  readonly isFirst: boolean;
+  /** Whether the answer before had this text. Then it is sent only to clients that wait for an answer. */
+  isUnchanged(text: string): boolean;
 }
 
 /** Thrown by a run that cannot be made now. */
@@ -50,6 +52,8 @@ export interface LiveAnswer {
   /** Rises from answer to answer of one live query. */
   readonly number: number;
   readonly text: string;
+  /** Equal for equal texts, and for no others: 43 characters of SHA-256. */
+  readonly digest: string;
 }
 
 export interface LiveClient {
@@ -58,6 +62,8 @@ export interface LiveClient {
 }
 
 export interface LiveMembership {
+  /** Sends the answer of a run that begins after this call, also if it has not changed. */
+  again(): void;
   /** No answer comes after this. */
   leave(): void;
 }
@@ -65,16 +71,20 @@ export interface LiveMembership {
 /** A client from its `join` to its `leave`. */
 export interface Member {
   readonly client: LiveClient;
+  isAnswered: boolean;
 }
 
 /** The state of a live query. Only live-queries.ts changes it. */
 export class LiveQuery {
   readonly members = new Set<Member>();
-  /** Members whose first answer is that of a run which has yet to begin. */
-  newcomers = new Set<Member>();
+  /** Members that are sent the answer of the next run in any case. */
+  waiting = new Set<Member>();
   /** The tags under which the index has it. */
   tags: ReadonlySet<Tag> = new Set();
-  last: LiveAnswer | undefined;
+  /** Whether these are all tags of its answer. */
+  isIndexed = true;
+  /** Of the last answer. The text is not kept. */
+  digest: string | undefined;
   /** The number of runs begun. */
   runs = 0;
   /** `waiting`: for its time, or for nothing. `queued`: for its turn. */
@@ -87,11 +97,20 @@ export class LiveQuery {
   notBeforeMs = Number.NEGATIVE_INFINITY;
   /** How many runs in a row have given nothing that is proved, since a tag of the answer was named. */
   unproved = 0;
+  /** Whether the last answer shows what no record names: then being named does not bring it nearer to a proof. */
+  isUncacheable = false;
+  /** How many runs in a row have failed. */
+  failures = 0;
   timer: NodeJS.Timeout | undefined;
   timerAtMs = Number.POSITIVE_INFINITY;
   readonly gone = new AbortController();
 
   constructor(readonly source: LiveSource) {}
+
+  /** Whose share of the index it takes. */
+  get owner(): string {
+    return this.source.viewer;
+  }
 
   get isSettled(): boolean {
     return this.dueSinceMs === undefined && this.state !== 'running';

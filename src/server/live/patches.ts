@@ -1,0 +1,57 @@
+/**
+ * How each answer of a live query differs from the one before, computed once for all clients. For that the last answers
+ * are kept, within a bound: after one that was not kept the next one has no patch, and is sent as a whole.
+ */
+import { LRUCache } from 'lru-cache';
+import { createPatch, type Operation } from 'rfc6902';
+import type { LiveAnswer } from '../../engine/cache/index.js';
+import { diffLists } from './list-diff.js';
+
+export interface PatchedAnswer extends LiveAnswer {
+  /** Absent: it is sent as a whole. */
+  readonly patch?: Patch | undefined;
+}
+
+export interface Patch {
+  /** The digest of the answer that it applies to. */
+  readonly from: string;
+  /** A JSON Patch of `data`, as text. */
+  readonly operations: string;
+}
+
+/** Larger answers have no patch: to compare two of them takes milliseconds. In characters. */
+const MAX_COMPARED_CHARS = 256 * 1024;
+/** Of all answers that are kept, in characters. */
+const MAX_KEPT_CHARS = 32 * 1024 * 1024;
+const DATA = '{"data":';
+
+export class Patches {
+  readonly #last = new LRUCache<string, PatchedAnswer>({
+    maxSize: MAX_KEPT_CHARS,
+    maxEntrySize: 2 * MAX_COMPARED_CHARS,
+    sizeCalculation: ({ text, patch }) => text.length + (patch?.operations.length ?? 0),
+  });
+
+  /** @param key names the live query. Called for each of its answers, in their order, or for none */
+  next(key: string, answer: LiveAnswer): PatchedAnswer {
+    const before = this.#last.get(key);
+    if (before?.digest === answer.digest) return { ...answer, patch: before.patch };
+    const patched = { ...answer, patch: before && patchOf(before, answer) };
+    if (answer.text.length <= MAX_COMPARED_CHARS) this.#last.set(key, patched);
+    else this.#last.delete(key);
+    return patched;
+  }
+
+  /** The live query has ended. */
+  delete(key: string): void {
+    this.#last.delete(key);
+  }
+}
+
+function patchOf(before: LiveAnswer, { text }: LiveAnswer): Patch | undefined {
+  if (text.length > MAX_COMPARED_CHARS) return undefined;
+  if (!before.text.startsWith(DATA) || !text.startsWith(DATA)) return undefined; // an answer with errors begins with them
+  const [{ data: from }, { data: to }] = [JSON.parse(before.text), JSON.parse(text)];
+  const operations: Operation[] = createPatch(from, to, diffLists);
+  return { from: before.digest, operations: JSON.stringify(operations) };
+}

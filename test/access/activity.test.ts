@@ -164,7 +164,7 @@ test('nothing is exchanged while no one watches, though every tick of a relay as
     monitor.on('monitor', (_, [command = '', ...args]: string[]) => {
       if (args.includes(samples) || args.includes(wanted)) commands.push(command.toUpperCase());
     });
-    await eventually(() => expect(commands.length).toBeGreaterThan(10));
+    await eventually(() => expect(commands.length).toBeGreaterThan(3));
     expect(new Set(commands)).toEqual(new Set(['EXISTS'])); // inside HEAD
   } finally {
     monitor.disconnect();

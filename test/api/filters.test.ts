@@ -12,7 +12,7 @@ import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { type LiveApp, liveApp } from '../support/live.js';
 
-const RUNS = Number(process.env['FILTER_RUNS'] ?? 60);
+const RUNS = Number(process.env['FILTER_RUNS'] ?? 30);
 const STATUSES = ['BACKLOG', 'TODO', 'IN_PROGRESS', 'IN_REVIEW', 'DONE', 'CANCELED'];
 const PRIORITIES = ['NONE', 'LOW', 'MEDIUM', 'HIGH', 'URGENT'];
 const TITLES = ['Alpha 50%', 'beta_x', 'Gamma "quoted"', 'delta\\', 'ALPHA again', 'Ünïcödé 🎈'];

@@ -16,6 +16,8 @@ import { started } from '../support/started.js';
 
 const PROCESSES = 3;
 const CLIENTS = 8;
+/** Of a client, between two requests: enough come at any moment, and the start of a process has CPU left. */
+const PAUSE_MS = 20;
 /** The proxy learns within CHECK_MS that a server is stopping. */
 const CHECK_MS = 100;
 const DELAY_MS = 10 * CHECK_MS;
@@ -122,6 +124,7 @@ test(
             `mutation { updateTask(input: { id: "${data.task.id}", title: "Title ${n} ${i}" }) { errors { code } } }`,
           );
         } else await ask(`{ projects { nodes { key tasks(first: ${1 + (i % 50)}) { nodes { identifier title } } } } }`);
+        await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
       }
     };
     const clients = Array.from({ length: CLIENTS }, (_, n) => client(n));

@@ -2,7 +2,12 @@
  * Limits on connections that stay open (WebSockets, server-sent events), on subscriptions and on live queries, per
  * process, address, viewer and connection.
  */
-import { SECOND } from '../std/time.js';
+import { MINUTE, SECOND } from '../std/time.js';
+
+/** Time after which a connection is closed if bytes wait for the network and it takes none of them. */
+export const STALL_MS = 20 * SECOND;
+/** Time limit for the network to take one response or message, however slowly: 4 MiB at 300 kbit/s. */
+export const READ_WITHIN_MS = 2 * MINUTE;
 
 export interface ConnectionLimits {
   /** Connections per process. */
@@ -40,10 +45,14 @@ export interface SubscriptionLimits extends ConnectionLimits {
   /** Maximum time until a connection must send `connection_init`. */
   readonly initWaitMs: number;
   /**
-   * Interval of pings. A WebSocket that does not answer one ping before the next is closed. Event streams have a
-   * comment as often.
+   * Interval of pings. A WebSocket that does not answer one ping before the next is closed, unless messages wait for the
+   * network: then `stallMs` and `maxWaitMs` decide. Event streams have a comment as often.
    */
   readonly pingEveryMs: number;
+  /** A connection is closed if messages wait and the network takes no byte of them for this long. */
+  readonly stallMs: number;
+  /** A connection is closed if the network has not taken a message after this time. */
+  readonly maxWaitMs: number;
   /** Maximum time for the closing handshake of a connection. */
   readonly goodbyeMs: number;
 }
@@ -58,5 +67,7 @@ export const DEFAULT_LIMITS: SubscriptionLimits = {
   maxMessageBytes: 64 * 1024,
   initWaitMs: 5 * SECOND,
   pingEveryMs: 15 * SECOND,
+  stallMs: STALL_MS,
+  maxWaitMs: READ_WITHIN_MS,
   goodbyeMs: 2 * SECOND,
 };

@@ -31,7 +31,7 @@ import { answerHttpErrors } from './http/http-errors.js';
 import { addHttpSecurity, addressOf, type HttpSecurityOptions, serverOptions, trustsOf } from './http/http-security.js';
 import { JsonBodies } from './http/json-body.js';
 import { NewConnections } from './http/new-connections.js';
-import { closePipelinedResponses } from './http/pipelined-responses.js';
+import { PipelinedResponses } from './http/pipelined-responses.js';
 import { RecordedHeaders } from './http/recorded-headers.js';
 import { refusalLog } from './http/refusal-log.js';
 import { paceRequests } from './http/request-pacing.js';
@@ -43,6 +43,7 @@ import { failureLog } from './live/failure-log.js';
 import { LiveRuns } from './live/live-runs.js';
 import { QueryAnswers } from './live/query-answers.js';
 import { QueryStreams } from './live/query-streams.js';
+import { StalledClients } from './live/stalled-clients.js';
 import { Documents } from './operations/documents.js';
 import { OperationExecutor } from './operations/executor.js';
 import { KnownOperations } from './operations/known-operations.js';
@@ -149,7 +150,9 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
   const known = options.knownOperations === false ? undefined : new KnownOperations(stages);
   // Pacing wraps the pipeline, which wraps Fastify: a request passes them in the reverse order of these calls.
   serveRequests(app, ENDPOINT, { ...options, admit, responses, known, spans });
-  const streaming = streamingOf(app, options, { ...operations, listed, maxResponseBytes, mask, turns });
+  const pipelined = new PipelinedResponses();
+  const shared = { ...operations, listed, maxResponseBytes, mask, turns, unread, pipelined };
+  const streaming = streamingOf(app, options, shared);
   serveQueries(app, ENDPOINT, {
     ...options,
     ...streaming,
@@ -164,7 +167,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     requests,
   });
   paceRequests(app.server, { connections, addressOf: addressOf(options) });
-  closePipelinedResponses(app.server);
+  pipelined.watch(app.server);
   const websockets = serveSubscriptions(app, ENDPOINT, { ...options, ...streaming });
   options.metrics.watchConnections(() => ({
     websockets: websockets(),
@@ -200,8 +203,10 @@ function operationsOf(
   };
 }
 
-type StreamedOperations = ReturnType<typeof operationsOf> &
-  Pick<SubscriptionRequestOptions, 'listed' | 'turns'> &
+type StreamedOperations = ReturnType<typeof operationsOf> & {
+  readonly unread: UnreadResponses;
+  readonly pipelined: PipelinedResponses;
+} & Pick<SubscriptionRequestOptions, 'listed' | 'turns'> &
   ConstructorParameters<typeof ResultForm>[0];
 
 /** What subscriptions and live queries over WebSockets and over server-sent events share. */
@@ -221,10 +226,20 @@ function streamingOf(app: FastifyInstance, options: ServerOptions, operations: S
   const requests = new SubscriptionRequests({ ...options, ...operations, availability, queries }, limits);
   const slots = new ConnectionSlots(limits);
   const results = new ResultForm(operations);
-  const events = new EventStreams({ requests, slots, limits, results, log });
+  const { unread, pipelined } = operations;
+  const logRefusal = refusalLog(log, 'WebSockets and event streams');
+  const connections = {
+    requests,
+    slots,
+    limits,
+    results,
+    logRefusal,
+    stalled: new StalledClients({ ...limits, unread }),
+  };
+  const events = new EventStreams({ ...connections, pipelined });
   app.addHook('preClose', async () => events.close());
   app.addHook('onClose', async () => live.close());
-  return { live, requests, slots, limits, results, events };
+  return { ...connections, live, events };
 }
 
 function createFastify(options: ServerOptions, spans: RequestSpans | undefined): FastifyInstance {

@@ -1,4 +1,7 @@
 /** What live queries may hold and cost, what a client that reads slowly gets, and how they end with the process. */
+import { once } from 'node:events';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import type { Sql } from 'postgres';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { AppOptions } from '../../src/app.js';
@@ -14,7 +17,7 @@ import { EventSourceClient, LiveSocket, open, post, TRANSPORTS } from '../suppor
 
 const NAME = { query: 'query @live { project(key: "OPS") { name } }' };
 /** Clients are paused for as long as a test takes. */
-const UNHURRIED = { pingEveryMs: HOUR, goodbyeMs: HOUR };
+const UNHURRIED = { pingEveryMs: HOUR, goodbyeMs: HOUR, stallMs: HOUR, maxWaitMs: HOUR };
 
 let database: TestDatabase;
 /** Without limits of points; it writes. */
@@ -210,6 +213,31 @@ test('the end of the process ends connections without `complete`', async () => {
   expect(await socket.closed).toMatchObject({ code: 1001 });
   await eventually(() => expect(events.ended).toBe(true));
   expect([live.completed, events.completed]).toEqual([false, false]);
+});
+
+test('a request for events that comes while the process ends is refused with the reason', async () => {
+  const app = await started();
+  const events = await eventsOf(app);
+  const body = JSON.stringify(NAME);
+  const headers = {
+    accept: 'text/event-stream',
+    'content-type': 'application/json',
+    'content-length': body.length,
+    authorization: `Bearer ${await app.tokenOf(f.ada.id)}`,
+    expect: '100-continue',
+  };
+  const request = httpRequest(app.url, { method: 'POST', agent: false, headers });
+  const response = once(request, 'response');
+  request.flushHeaders();
+  await once(request, 'continue'); // the server waits for the body
+  apps.splice(apps.indexOf(app), 1);
+  const closed = app.close();
+  await eventually(() => expect(events.ended).toBe(true));
+  request.end(body);
+  const [refusal] = (await response) as [IncomingMessage];
+  expect([refusal.statusCode, refusal.headers['retry-after']]).toEqual([503, '5']);
+  expect(await text(refusal)).toMatch(/shutting down: connect again/);
+  await closed;
 });
 
 test('where introspection is off, a live query has none, and its document is not known to others', async () => {

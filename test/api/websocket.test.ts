@@ -1,7 +1,7 @@
 /** The connection that carries subscriptions: who gets in, until when, how much it holds, and how it ends. */
 import type { Sql } from 'postgres';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { WebSocket } from 'ws';
+import { type ClientOptions, WebSocket } from 'ws';
 import { newId, toUuid, type UserId } from '../../src/db/ids.js';
 import { MemoryStore } from '../../src/engine/cache/index.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
@@ -21,7 +21,7 @@ let app: LiveApp;
 let sql: Sql;
 let f: Fixture;
 /** For clients that are paused until the test goes on, however long that takes it. */
-const UNHURRIED = { pingEveryMs: HOUR, goodbyeMs: HOUR };
+const UNHURRIED = { pingEveryMs: HOUR, goodbyeMs: HOUR, stallMs: HOUR, maxWaitMs: HOUR };
 const connections: Connection[] = [];
 const sockets: WebSocket[] = [];
 
@@ -49,8 +49,8 @@ function connected(params?: Record<string, unknown>, to = app, as: UserId = f.ad
 }
 
 /** A socket without a client of GraphQL: it says only what the test says. */
-function bare(to = app, path = '/graphql', protocols = ['graphql-transport-ws']) {
-  const socket = new WebSocket(to.origin.replace(/^http/, 'ws') + path, protocols);
+function bare(to = app, path = '/graphql', protocols = ['graphql-transport-ws'], options: ClientOptions = {}) {
+  const socket = new WebSocket(to.origin.replace(/^http/, 'ws') + path, protocols, options);
   sockets.push(socket);
   const messages: { type: string; id?: string; payload?: unknown }[] = [];
   socket.on('message', (data) => messages.push(JSON.parse(String(data))));
@@ -69,8 +69,8 @@ function bare(to = app, path = '/graphql', protocols = ['graphql-transport-ws'])
   };
 }
 
-async function signedIn(to = app) {
-  const client = bare(to);
+async function signedIn(to = app, options: ClientOptions = {}) {
+  const client = bare(to, undefined, undefined, options);
   await client.opened;
   client.send({ type: 'connection_init', payload: { token: await to.tokenOf(f.ada.id) } });
   await eventually(() => expect(client.messages).toMatchObject([{ type: 'connection_ack' }]));
@@ -363,6 +363,12 @@ describe('ends', () => {
     await eventually(() => expect(app.taskEvents.subscribers).toBe(1));
     client.socket.pause();
     await eventually(() => expect(app.taskEvents.subscribers).toBe(0));
+  });
+
+  test('for a client whose pongs are not those of the last ping', async () => {
+    const client = await signedIn(app, { autoPong: false });
+    client.socket.on('ping', () => client.socket.pong('another'));
+    expect(await client.closed).toBe(1006);
   });
 
   test('when the process does: 1001 for those who listen, and at once though one does not', async () => {

@@ -14,6 +14,12 @@ export class BytesByCaller {
   /** Callers for which nothing is held have no entry. */
   readonly #byCaller = new Map<string, number>();
   #total = 0;
+  readonly #onRelease: () => void;
+
+  /** @param onRelease called whenever bytes are no longer held */
+  constructor(onRelease: () => void = () => {}) {
+    this.#onRelease = onRelease;
+  }
 
   get total(): number {
     return this.#total;
@@ -29,15 +35,24 @@ export class BytesByCaller {
       until.onEnd?.(); // no more events: the bytes would be counted for ever
       return;
     }
-    this.#add(caller, bytes);
-    let over = false;
+    const release = this.holdUntilReleased(caller, bytes);
     const end = () => {
-      if (over) return;
-      over = true;
-      this.#add(caller, -bytes);
-      until.onEnd?.();
+      if (release()) until.onEnd?.();
     };
     for (const event of until.events) until.stream.once(event, end);
+  }
+
+  /** Counts `bytes` until the returned function is called, which returns whether that was the first call. */
+  holdUntilReleased(caller: string, bytes: number): () => boolean {
+    this.#add(caller, bytes);
+    let held = true;
+    return () => {
+      if (!held) return false;
+      held = false;
+      this.#add(caller, -bytes);
+      this.#onRelease();
+      return true;
+    };
   }
 
   #add(caller: string, bytes: number): void {

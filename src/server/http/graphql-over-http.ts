@@ -15,9 +15,14 @@ const REQUEST_ERRORS = new Set([
   'BAD_USER_INPUT',
 ]);
 
+/** Whether a header `accept` names the media type, in any case. */
+export function accepts(accept: string | undefined, mediaType: string): boolean {
+  return accept?.toLowerCase().includes(mediaType) === true;
+}
+
 /** The media type of a response that Apollo does not write. */
 export function mediaTypeFor(accept: string | undefined): string {
-  return `${accept?.includes(GRAPHQL_MEDIA_TYPE) ? GRAPHQL_MEDIA_TYPE : 'application/json'}; charset=utf-8`;
+  return `${accepts(accept, GRAPHQL_MEDIA_TYPE) ? GRAPHQL_MEDIA_TYPE : 'application/json'}; charset=utf-8`;
 }
 
 export const statusByMediaType: ApolloServerPlugin = {
@@ -27,7 +32,7 @@ export const statusByMediaType: ApolloServerPlugin = {
       const refused = body.singleResult.errors?.every(({ extensions }) =>
         REQUEST_ERRORS.has(String(extensions?.['code'])),
       );
-      if (refused && !request.http?.headers.get('accept')?.includes(GRAPHQL_MEDIA_TYPE)) http.status = 200;
+      if (refused && !accepts(request.http?.headers.get('accept'), GRAPHQL_MEDIA_TYPE)) http.status = 200;
     },
   }),
 };

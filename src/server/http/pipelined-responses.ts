@@ -2,16 +2,50 @@
  * Closes pipelined responses with their connection. A connection sends its responses in the order of their requests.
  * When it closes, Node emits 'close' for the one that is being sent, but not for those behind it, so that what is held
  * until the end of a response would be held for ever.
+ *
+ * A response that does not end by itself may have its connection alone.
  */
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
-/** Emits 'close' for every response whose connection has closed. */
-export function closePipelinedResponses(server: Server): void {
-  const behind = new WeakMap<Socket, Set<ServerResponse>>();
-  const begin = (socket: Socket) => {
+export class PipelinedResponses {
+  readonly #behind = new WeakMap<Socket, Set<ServerResponse>>();
+  readonly #claimed = new WeakSet<Socket>();
+
+  /** Emits 'close' for every response whose connection has closed. */
+  watch(server: Server): void {
+    // Before other listeners: they can see that the connection of a request was closed.
+    server.prependListener('request', ({ socket }, response) => {
+      if (this.#claimed.has(socket)) socket.destroy();
+      if (response.socket !== null) return; // the first in line has its connection
+      const responses = this.#behind.get(socket) ?? this.#begin(socket);
+      responses.add(response);
+      response.once('close', () => responses.delete(response));
+    });
+  }
+
+  /** Whether another response of the connection is being sent, or waits behind this one. */
+  sharesConnection(response: ServerResponse): boolean {
+    const { socket } = response.req;
+    return response.socket === null || this.#others(response, socket) > 0;
+  }
+
+  /** No other response is sent on the connection: one more request closes it, as does one that has come already. */
+  claimConnection(response: ServerResponse): void {
+    const { socket } = response.req;
+    this.#claimed.add(socket);
+    if (this.sharesConnection(response)) socket.destroy();
+  }
+
+  /** Responses behind the one that is being sent. */
+  #others(response: ServerResponse, socket: Socket): number {
+    const responses = this.#behind.get(socket);
+    return responses === undefined ? 0 : responses.size - Number(responses.has(response));
+  }
+
+  #begin(socket: Socket): Set<ServerResponse> {
     const responses = new Set<ServerResponse>();
-    behind.set(socket, responses);
+    this.#behind.set(socket, responses);
     socket.once('close', () => {
       for (const response of responses) {
         response.destroy();
@@ -19,11 +53,5 @@ export function closePipelinedResponses(server: Server): void {
       }
     });
     return responses;
-  };
-  server.on('request', ({ socket }, response) => {
-    if (response.socket !== null) return; // the first in line has its connection
-    const responses = behind.get(socket) ?? begin(socket);
-    responses.add(response);
-    response.once('close', () => responses.delete(response));
-  });
+  }
 }

@@ -4,6 +4,7 @@ import { type AdmissionOptions, requireScope, type ScopeOptions } from '../admis
 import type { EncodingFor } from './compression.js';
 import { CONSOLE_PATH, type ConsoleOptions, serveConsole } from './console-page.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
+import { accepts } from './graphql-over-http.js';
 import { offlinePolicy, sandboxPolicy } from './http-security.js';
 
 const OFFLINE_EXPLORER = '/explorer';
@@ -55,7 +56,7 @@ export function addServiceRoutes(app: FastifyInstance, endpoint: string, options
   if (explorer === undefined) return;
   // A person who opens the API's address in a browser.
   app.addHook('onRequest', async ({ method, url, headers }, reply) => {
-    const opens = method === 'GET' && url === endpoint && headers.accept?.includes('text/html') === true;
+    const opens = method === 'GET' && url === endpoint && accepts(headers.accept, 'text/html');
     if (opens) return reply.redirect('/');
   });
   const consolePath = options.console && CONSOLE_PATH;

@@ -1,12 +1,13 @@
 /**
- * Limits the bytes of responses that clients have not read yet, per caller and per process. A client that reads nothing
- * is disconnected after a time. A caller that requests more than it reads is refused, and others are still served.
+ * Limits the bytes of responses that clients have not read yet, per caller and per process, messages over WebSockets and
+ * server-sent events included. A client that reads nothing is disconnected after a time. A caller that requests more
+ * than it reads is refused, and others are still served.
  */
 import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { GraphQLError } from 'graphql';
 import { headerMap } from '../../graphql/http-headers.js';
-import { MINUTE, SECOND } from '../../std/time.js';
+import { READ_WITHIN_MS, STALL_MS } from '../../platform/subscription-limits.js';
 import { BytesByCaller } from './bytes-by-caller.js';
 
 /** Default of MAX_UNREAD_MB, in bytes. */
@@ -17,23 +18,31 @@ const CALLERS = 4;
  * A response up to this size is sent even if the process has no room, so viewers with small pages are not affected by
  * others.
  */
-const SMALL_BYTES = 64 * 1024;
-/** Time after which a connection is closed if the network takes no bytes. */
-const STALL_MS = 20 * SECOND;
-/** Time limit for reading a response, however slowly: 4 MiB at 300 kbit/s. */
-const READ_WITHIN_MS = 2 * MINUTE;
+export const SMALL_BYTES = 64 * 1024;
 const RETRY_AFTER_SECONDS = 2;
+/** Answers that wait for room are looked at this often, because bytes are released thousands of times a second. */
+const WAKE_EVERY_MS = 50;
 
 export interface UnreadResponsesOptions {
   readonly maxBytes?: number | undefined;
   readonly stallMs?: number | undefined;
 }
 
+/** An answer that is fetched when there is room for it. */
+interface Waiting {
+  readonly caller: string;
+  readonly bytes: number;
+  readonly begin: () => void;
+}
+
 export class UnreadResponses {
   readonly #maxBytes: number;
   readonly #maxBytesOfCaller: number;
   readonly #stallMs: number;
-  readonly #unread = new BytesByCaller();
+  readonly #unread = new BytesByCaller(() => this.#wakeSoon());
+  /** In the order in which they came. Each connection has at most one. */
+  readonly #waiting = new Set<Waiting>();
+  #wake: NodeJS.Timeout | undefined;
 
   constructor({ maxBytes = MAX_UNREAD_BYTES, stallMs = STALL_MS }: UnreadResponsesOptions = {}) {
     this.#maxBytes = maxBytes;
@@ -73,6 +82,37 @@ export class UnreadResponses {
       events: ['finish', 'close'],
       onEnd: () => clearTimeout(timer),
     });
+  }
+
+  /** Counts `bytes` until the returned function is called. */
+  hold(caller: string, bytes: number): () => void {
+    return this.#unread.holdUntilReleased(caller, bytes);
+  }
+
+  /**
+   * Calls `begin` as soon as `bytes` can be sent, at once if they can be now. It must `hold` them before it returns.
+   * @returns a function that ends the wait
+   */
+  whenAllowed(caller: string, bytes: number, begin: () => void): () => void {
+    if (this.allows(caller, bytes)) {
+      begin();
+      return () => {};
+    }
+    const waiting = { caller, bytes, begin };
+    this.#waiting.add(waiting);
+    return () => this.#waiting.delete(waiting);
+  }
+
+  #wakeSoon(): void {
+    if (this.#waiting.size === 0) return;
+    this.#wake ??= setTimeout(() => {
+      this.#wake = undefined;
+      for (const waiting of this.#waiting) {
+        if (!this.allows(waiting.caller, waiting.bytes)) continue;
+        this.#waiting.delete(waiting);
+        waiting.begin();
+      }
+    }, WAKE_EVERY_MS).unref();
   }
 }
 

@@ -5,9 +5,8 @@ import type { SubscriptionLimits } from '../../platform/subscription-limits.js';
 import { SECOND } from '../../std/time.js';
 import { clientGone } from '../http/request-lifetime.js';
 import { Outbox } from './outbox.js';
+import type { StalledClients, UnsentMessages } from './stalled-clients.js';
 
-/** Time after which a client is disconnected if the network takes nothing of what is written. */
-const STALL_MS = 20 * SECOND;
 /** Time limit for the network to take the end of a response. */
 const GOODBYE_MS = SECOND;
 const HEADERS = {
@@ -19,21 +18,30 @@ const COMPLETE = 'event: complete\ndata:\n\n';
 /** Comments, which clients ignore. They keep proxies from closing a connection as idle. */
 const HEARTBEAT = ':\n\n';
 
+export interface EventResponseOptions {
+  readonly limits: Pick<SubscriptionLimits, 'pingEveryMs'>;
+  readonly stalled: StalledClients;
+  /** The caller that is charged: see rate-limit.ts. */
+  readonly caller: string;
+}
+
 export class EventResponse {
   readonly outbox: Outbox;
   readonly #reply: FastifyReply;
   readonly #response: ServerResponse;
   readonly #pingEveryMs: number;
   readonly #gone = new AbortController();
-  /** Messages that the network has not taken. */
-  #unsent = 0;
+  readonly #unsent: UnsentMessages;
   #isOver = false;
 
-  constructor(reply: FastifyReply, { pingEveryMs }: Pick<SubscriptionLimits, 'pingEveryMs'>) {
+  constructor(reply: FastifyReply, { limits, stalled, caller }: EventResponseOptions) {
+    const response = reply.raw;
     this.#reply = reply;
-    this.#response = reply.raw;
-    this.#pingEveryMs = pingEveryMs;
-    this.outbox = new Outbox({ send: (event) => this.write(event), failed: () => this.#response.destroy() });
+    this.#response = response;
+    this.#pingEveryMs = limits.pingEveryMs;
+    const destroy = () => void response.destroy();
+    this.#unsent = stalled.watch({ network: response.req.socket, caller: () => caller, end: destroy });
+    this.outbox = new Outbox({ room: this.#unsent, send: (event) => this.#write(event), failed: destroy });
     this.onClose(() => this.#gone.abort(clientGone()));
   }
 
@@ -60,18 +68,10 @@ export class EventResponse {
     this.onClose(() => clearInterval(timer));
   }
 
-  /** Resolves when the network has taken the event, or the response is over. */
-  write(event: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#isOver || this.#response.destroyed) return resolve();
-      const { socket } = this.#response.req;
-      if (this.#unsent++ === 0) socket.setTimeout(STALL_MS); // Node closes a connection that makes no progress
-      this.#response.write(event, (error) => {
-        if (--this.#unsent === 0 && !this.#isOver) socket.setTimeout(0);
-        if (error) reject(error);
-        else resolve();
-      });
-    });
+  /** Resolves when the network has taken the event, or the response is over. It is ended if there is no room. */
+  async sendEvent(event: string): Promise<void> {
+    if (this.#unsent.hasForEvent(Buffer.byteLength(event))) await this.#write(event);
+    else this.end();
   }
 
   complete(): void {
@@ -88,7 +88,20 @@ export class EventResponse {
     this.onClose(() => clearTimeout(timer));
   }
 
+  /** Resolves when the network has taken the event, or the response is over. */
+  #write(event: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#isOver || this.#response.destroyed) return resolve();
+      const taken = this.#unsent.add(Buffer.byteLength(event));
+      this.#response.write(event, (error) => {
+        taken();
+        if (error) reject(error);
+        else resolve();
+      });
+    });
+  }
+
   #beat(): void {
-    if (this.#unsent === 0 && !this.#isOver) this.#response.write(HEARTBEAT);
+    if (!this.#unsent.any && !this.#isOver) this.#response.write(HEARTBEAT);
   }
 }

@@ -11,11 +11,11 @@ import Negotiator from 'negotiator';
 import { asGraphQLError, badRequest, badUserInput } from '../../graphql/errors.js';
 import { headerMap } from '../../graphql/http-headers.js';
 import type { Identity } from '../../graphql/identity.js';
-import type { Log } from '../../platform/log.js';
 import type { SubscriptionLimits } from '../../platform/subscription-limits.js';
 import type { Sender } from '../admission.js';
-import { mediaTypeFor } from '../http/graphql-over-http.js';
-import { type Full, refusalLog } from '../http/refusal-log.js';
+import { accepts, mediaTypeFor } from '../http/graphql-over-http.js';
+import type { PipelinedResponses } from '../http/pipelined-responses.js';
+import type { Full, refusalLog } from '../http/refusal-log.js';
 import { noToken } from '../operations/documents.js';
 import { CLOSE } from '../websocket/close-codes.js';
 import type { ConnectionSlot, ConnectionSlots } from '../websocket/connection-slots.js';
@@ -23,6 +23,7 @@ import type { ResultForm } from '../websocket/result-form.js';
 import type { SubscribePayload, SubscriptionRequests } from '../websocket/subscription-requests.js';
 import { whenTokenEnds } from '../websocket/token-end.js';
 import { EventResponse } from './event-response.js';
+import type { StalledClients } from './stalled-clients.js';
 
 const EVENTS = 'text/event-stream';
 /** In the order in which they are preferred by a client that accepts anything. */
@@ -31,7 +32,7 @@ const RETRY_AFTER_SECONDS = 5;
 
 /** Whether a client wants events rather than a response in JSON. */
 export function wantsEvents({ method, headers: { accept } }: Pick<IncomingMessage, 'method' | 'headers'>): boolean {
-  if (method !== 'POST' || accept?.includes(EVENTS) !== true) return false;
+  if (method !== 'POST' || !accepts(accept, EVENTS)) return false;
   return new Negotiator({ headers: { accept } }).mediaType(MEDIA_TYPES) === EVENTS;
 }
 
@@ -40,18 +41,18 @@ export interface EventStreamsOptions {
   readonly slots: ConnectionSlots;
   readonly limits: SubscriptionLimits;
   readonly results: ResultForm;
-  readonly log: Log;
+  readonly stalled: StalledClients;
+  readonly pipelined: PipelinedResponses;
+  readonly logRefusal: ReturnType<typeof refusalLog>;
 }
 
 export class EventStreams {
   readonly #options: EventStreamsOptions;
-  readonly #logRefusal: ReturnType<typeof refusalLog>;
   readonly #open = new Set<EventResponse>();
   #closing = false;
 
   constructor(options: EventStreamsOptions) {
     this.#options = options;
-    this.#logRefusal = refusalLog(options.log, 'WebSockets and event streams');
   }
 
   /** Responses that are open. */
@@ -60,11 +61,13 @@ export class EventStreams {
   }
 
   /** Answers a request of an admitted sender. @throws GraphQLError the refusal, before the response begins */
-  async serve(request: FastifyRequest, reply: FastifyReply, { identity }: Sender): Promise<unknown> {
+  async serve(request: FastifyRequest, reply: FastifyReply, { identity, caller }: Sender): Promise<unknown> {
     if (identity === undefined) throw noToken();
+    if (this.#closing) throw goingAway();
+    if (this.#options.pipelined.sharesConnection(reply.raw)) throw notAlone();
     const payload = payloadOf(request, this.#options.limits);
     const slot = this.#takeSlot(identity, request.ip);
-    const events = new EventResponse(reply, this.#options.limits);
+    const events = new EventResponse(reply, { ...this.#options, caller });
     events.onClose(() => slot.release());
     try {
       return await this.#begin(payload, { identity, events, reply });
@@ -81,9 +84,9 @@ export class EventStreams {
   }
 
   #takeSlot({ userId }: Identity, address: string): ConnectionSlot {
-    const slot = this.#closing ? 'process' : this.#options.slots.takeFor(userId, address);
+    const slot = this.#options.slots.takeFor(userId, address);
     if (typeof slot !== 'string') return slot;
-    if (slot !== 'viewer') this.#logRefusal(slot, address);
+    if (slot !== 'viewer') this.#options.logRefusal(slot, address);
     throw tooManyConnections(slot);
   }
 
@@ -97,7 +100,7 @@ export class EventStreams {
     const client = { signal, end, outbox, identity, subscriptions: 0 };
     const accepted = await requests.accept(client, payload);
     if (!('kind' in accepted)) return this.#refuse(reply, accepted);
-    const begin = () => this.#opened(events, identity);
+    const begin = () => this.#opened(events, identity, reply);
     if (accepted.kind === 'query') {
       const answers = requests.answer(accepted, client, eventOf);
       begin();
@@ -112,7 +115,8 @@ export class EventStreams {
     return reply;
   }
 
-  #opened(events: EventResponse, identity: Identity): void {
+  #opened(events: EventResponse, identity: Identity, { raw }: FastifyReply): void {
+    this.#options.pipelined.claimConnection(raw);
     this.#open.add(events);
     events.onClose(() => this.#open.delete(events));
     events.begin();
@@ -123,10 +127,12 @@ export class EventStreams {
   async #sendEvents(events: EventResponse, stream: AsyncIterable<ExecutionResult>): Promise<void> {
     const { results } = this.#options;
     try {
-      for await (const result of stream) await events.write(eventOf(JSON.stringify(results.changed(result) ?? result)));
+      for await (const result of stream) {
+        await events.sendEvent(eventOf(JSON.stringify(results.changed(result) ?? result)));
+      }
     } catch (error) {
       const errors = [results.error(asGraphQLError(error))];
-      await events.write(eventOf(JSON.stringify({ errors }))).catch(() => {}); // the client has gone
+      await events.sendEvent(eventOf(JSON.stringify({ errors }))).catch(() => {}); // the client has gone
     }
     events.complete();
   }
@@ -162,11 +168,23 @@ function payloadOf({ body, headers }: FastifyRequest, { maxMessageBytes }: Subsc
   return { query, variables: variables as Record<string, unknown> | null | undefined, operationName };
 }
 
+function goingAway(): GraphQLError {
+  return refusal('This server is shutting down: connect again.', 503);
+}
+
+/** A stream does not end, so a response behind it would never be sent, and one before it would share its time limits. */
+function notAlone(): GraphQLError {
+  return badRequest(`a request for ${EVENTS} needs a connection of its own: do not pipeline it with others`);
+}
+
 function tooManyConnections(full: Full | 'viewer'): GraphQLError {
   const [, reason] = CLOSE.tooMany;
   const message =
     full === 'viewer' ? reason : `Too many connections of this ${full}: close another one, or try again later`;
+  return refusal(message, full === 'process' ? 503 : 429);
+}
+
+function refusal(message: string, status: number): GraphQLError {
   const headers = headerMap([['retry-after', String(RETRY_AFTER_SECONDS)]]);
-  const status = full === 'process' ? 503 : 429;
   return new GraphQLError(message, { extensions: { code: 'TOO_MANY_SUBSCRIPTIONS', http: { status, headers } } });
 }

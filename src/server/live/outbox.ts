@@ -1,7 +1,8 @@
 /**
- * Sends answers over one connection, one at a time: each when the network has taken the one before. An answer is
- * fetched only when it can be sent, so a client that reads slowly gets the newest.
+ * Sends answers over one connection, one at a time: each when the network has taken the one before and the process has
+ * room for it. An answer is fetched only when it can be sent, so a client that reads slowly gets the newest.
  */
+import { SMALL_BYTES } from '../http/unread-responses.js';
 
 /** What answers are fetched from. */
 export interface AnswerSource {
@@ -11,19 +12,34 @@ export interface AnswerSource {
   sent(): void;
 }
 
+/** Room for answers among all that this process holds for clients that have not read it. Sizes may be estimates. */
+export interface Room {
+  has(bytes: number): boolean;
+  /** Calls `begin` when there is room, at once if there is now. @returns a function that ends the wait */
+  when(bytes: number, begin: () => void): () => void;
+}
+
 export interface OutboxOptions {
-  /** Resolves when the network has taken the message. */
+  readonly room: Room;
+  /** Begins at once. Resolves when the network has taken the message. */
   readonly send: (message: string) => Promise<void>;
   /** The connection has failed. */
   readonly failed: (error: unknown) => void;
 }
 
+/** The size of a source's first message is not known before it is fetched: it needs room as a large one does. */
+const UNKNOWN_BYTES = SMALL_BYTES + 1;
+
 export class Outbox {
   readonly #options: OutboxOptions;
   /** In the order in which they had something to send. */
   readonly #ready = new Set<AnswerSource>();
-  #sending = false;
+  /** Size of the last message of each source, which the next one is expected to have, too. */
+  readonly #lastBytes = new WeakMap<AnswerSource, number>();
+  /** Whether one is being sent, or waits for room. */
+  #busy = false;
   #unsentBytes = 0;
+  #waiting: { readonly source: AnswerSource; readonly stop: () => void } | undefined;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -37,30 +53,68 @@ export class Outbox {
   /** The source has a message. It is fetched soon, not within this call. */
   add(source: AnswerSource): void {
     this.#ready.add(source);
-    if (this.#sending) return;
-    this.#sending = true;
-    setImmediate(() => void this.#sendAll());
+    if (!this.#busy) this.#nextSoon();
+    else if (this.#waiting && this.#bytesOf(source) < this.#bytesOf(this.#waiting.source)) this.#chooseAgain();
   }
 
   remove(source: AnswerSource): void {
     this.#ready.delete(source);
+    if (this.#waiting?.source === source) this.#chooseAgain();
   }
 
-  async #sendAll(): Promise<void> {
+  #chooseAgain(): void {
+    this.#waiting?.stop();
+    this.#waiting = undefined;
+    this.#nextSoon();
+  }
+
+  #nextSoon(): void {
+    this.#busy = true;
+    setImmediate(() => this.#next());
+  }
+
+  #next(): void {
+    const source = this.#chosen();
+    if (source === undefined) {
+      this.#busy = false;
+      return;
+    }
+    let begun = false;
+    const stop = this.#options.room.when(this.#bytesOf(source), () => {
+      begun = true;
+      this.#waiting = undefined;
+      void this.#send(source);
+    });
+    if (!begun) this.#waiting = { source, stop };
+  }
+
+  /** The first one; without room for that, the smallest, which may need none. */
+  #chosen(): AnswerSource | undefined {
+    const [first] = this.#ready;
+    if (first === undefined || this.#options.room.has(this.#bytesOf(first))) return first;
+    let smallest = first;
+    for (const source of this.#ready) if (this.#bytesOf(source) < this.#bytesOf(smallest)) smallest = source;
+    return smallest;
+  }
+
+  #bytesOf(source: AnswerSource): number {
+    return this.#lastBytes.get(source) ?? UNKNOWN_BYTES;
+  }
+
+  async #send(source: AnswerSource): Promise<void> {
+    this.#ready.delete(source); // one that is added again comes after the others
     try {
-      for (const source of this.#ready) {
-        this.#ready.delete(source); // one that is added again comes after the others
-        const message = source.take();
-        if (message === undefined) continue;
+      const message = source.take();
+      if (message !== undefined) {
         this.#unsentBytes = Buffer.byteLength(message);
+        this.#lastBytes.set(source, this.#unsentBytes);
         await this.#options.send(message);
         source.sent();
       }
     } catch (error) {
       this.#options.failed(error);
-    } finally {
-      this.#unsentBytes = 0;
-      this.#sending = false;
     }
+    this.#unsentBytes = 0;
+    this.#nextSoon();
   }
 }

@@ -10,7 +10,7 @@ export type Ending = readonly [number, string];
  */
 export const CLOSE = {
   /** The client reads messages more slowly than they arrive. */
-  tooSlow: [4290, 'Too slow: the send queue is full'],
+  tooSlow: [4290, 'Too slow: messages wait for the client to read them'],
   /** Messages of this address use more time than allowed. */
   tooFast: [4292, 'Too many messages: send them more slowly'],
   /** The viewer has the maximum number of connections. */

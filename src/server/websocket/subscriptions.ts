@@ -20,11 +20,12 @@ import type { SubscriptionLimits } from '../../platform/subscription-limits.js';
 import { SECOND } from '../../std/time.js';
 import { bearerToken } from '../auth/bearer.js';
 import { addressOf, type HttpSecurityOptions } from '../http/http-security.js';
-import { refusalLog } from '../http/refusal-log.js';
+import type { refusalLog } from '../http/refusal-log.js';
 import { clientGone } from '../http/request-lifetime.js';
 import type { AnswerStream } from '../live/answer-stream.js';
 import { Outbox } from '../live/outbox.js';
-import type { RateLimits } from '../rate-limit/rate-limit.js';
+import type { StalledClients, UnsentMessages } from '../live/stalled-clients.js';
+import { callerOf, type RateLimits } from '../rate-limit/rate-limit.js';
 import { CLOSE, type Ending } from './close-codes.js';
 import type { ConnectionSlot, ConnectionSlots } from './connection-slots.js';
 import { MessageTime } from './message-time.js';
@@ -42,6 +43,8 @@ export interface SubscriptionOptions extends Pick<HttpSecurityOptions, 'trustPro
   readonly slots: ConnectionSlots;
   readonly limits: SubscriptionLimits;
   readonly log: Log;
+  readonly logRefusal: ReturnType<typeof refusalLog>;
+  readonly stalled: StalledClients;
   readonly rateLimits?: RateLimits | undefined;
   /** Whether the processing time of an address's messages is limited. */
   readonly timeLimits?: boolean;
@@ -54,6 +57,7 @@ export interface SubscriptionOptions extends Pick<HttpSecurityOptions, 'trustPro
 interface Client extends Subscriber {
   readonly address: string;
   readonly socket: WebSocket;
+  readonly unsent: UnsentMessages;
   readonly slot: ConnectionSlot;
   identity?: Identity;
   params?: Connection['connectionParams'];
@@ -84,11 +88,11 @@ class Upgrades {
   readonly #addressOf: (request: IncomingMessage) => string;
   readonly #logRefusal: ReturnType<typeof refusalLog>;
   readonly #rateLimits: SubscriptionOptions['rateLimits'];
-  readonly #connectOptions: Omit<ConnectOptions, 'address' | 'slot'>;
+  readonly #connectOptions: Omit<ConnectOptions, 'address' | 'network' | 'slot'>;
   #closing = false;
 
   constructor(options: SubscriptionOptions) {
-    const { limits, slots } = options;
+    const { limits, slots, log, stalled } = options;
     this.#sockets = new WebSocketServer({
       noServer: true,
       handleProtocols,
@@ -98,18 +102,14 @@ class Upgrades {
     this.#limits = limits;
     this.#slots = slots;
     this.#addressOf = addressOf(options);
-    this.#logRefusal = refusalLog(options.log, 'WebSockets');
+    this.#logRefusal = options.logRefusal;
     this.#rateLimits = options.rateLimits;
     const messageTime = options.timeLimits === true ? new MessageTime(limits) : undefined;
-    this.#connectOptions = {
-      protocol: protocolServer(options),
-      limits,
-      log: options.log,
-      messageTime,
-    };
+    this.#connectOptions = { protocol: protocolServer(options), limits, log, stalled, messageTime };
   }
 
   async admit(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    if (this.#closing) return refuse(socket, '503 Service Unavailable');
     const address = this.#addressOf(request);
     const slot = this.#takeSlot(address);
     if (typeof slot === 'string') {
@@ -126,13 +126,13 @@ class Upgrades {
     }
     if (this.#closing) return refuse(socket, '503 Service Unavailable');
     this.#sockets.handleUpgrade(request, socket, head, (client) =>
-      connect(client, { ...this.#connectOptions, address, slot }),
+      connect(client, { ...this.#connectOptions, address, network: socket, slot }),
     );
   }
 
   /** @returns the slot, or whose limit is reached */
   #takeSlot(address: string): ReturnType<ConnectionSlots['take']> {
-    if (this.#closing || this.#sockets.clients.size >= this.#limits.maxConnections) return 'process';
+    if (this.#sockets.clients.size >= this.#limits.maxConnections) return 'process';
     return this.#slots.take(address);
   }
 
@@ -173,7 +173,10 @@ function end(socket: WebSocket, [code, reason]: Ending, graceMs: number): void {
 
 interface ConnectOptions {
   readonly address: string;
+  /** The connection below the WebSocket. */
+  readonly network: Duplex;
   readonly slot: ConnectionSlot;
+  readonly stalled: StalledClients;
   readonly protocol: ReturnType<typeof protocolServer>;
   readonly limits: SubscriptionLimits;
   readonly log: Log;
@@ -183,18 +186,13 @@ interface ConnectOptions {
 
 /** Connects a socket with the protocol. */
 function connect(socket: WebSocket, options: ConnectOptions): void {
-  const { address, slot, protocol, limits, log, messageTime } = options;
+  const { address, protocol, limits, log, messageTime } = options;
   // Network errors and invalid frames: the socket closes itself with a suitable code.
   socket.on('error', (error) => log.debug({ err: error }, 'a WebSocket failed'));
-  const stopPinging = keepAlive(socket, limits.pingEveryMs);
   const gone = new AbortController();
   setMaxListeners(0, gone.signal); // every load of every subscription may listen
-  const ending = (why: Ending) => {
-    if (socket.readyState === socket.OPEN) end(socket, why, limits.goodbyeMs);
-  };
-  const outbox = new Outbox({ send: (text) => write(socket, text), failed: () => socket.terminate() });
-  const client: Client = { socket, address, slot, outbox, signal: gone.signal, end: ending, subscriptions: 0 };
-  slot.evict = () => end(socket, CLOSE.evicted, EVICTED_GOODBYE_MS);
+  const client = clientOf(socket, gone.signal, options);
+  const stopPinging = keepAlive(client, limits.pingEveryMs);
   // Nothing more is read from it, so its closing handshake is not seen.
   const tooFast = () => end(socket, CLOSE.tooFast, EVICTED_GOODBYE_MS);
   const handle = messageTime?.guard(socket, address, tooFast) ?? ((work: () => void) => work());
@@ -214,18 +212,45 @@ function connect(socket: WebSocket, options: ConnectOptions): void {
   });
 }
 
+function clientOf(
+  socket: WebSocket,
+  signal: AbortSignal,
+  { address, network, slot, limits, stalled }: ConnectOptions,
+): Client {
+  const ending = (why: Ending) => {
+    if (socket.readyState === socket.OPEN) end(socket, why, limits.goodbyeMs);
+  };
+  const unsent = stalled.watch({
+    network,
+    caller: () => callerOf({ userId: client.identity?.userId }, address),
+    end: () => ending(CLOSE.tooSlow),
+  });
+  const write = (text: string) => writeTo(client, text);
+  const outbox = new Outbox({ room: unsent, send: write, failed: () => socket.terminate() });
+  const client: Client = { socket, address, slot, unsent, outbox, signal, end: ending, subscriptions: 0 };
+  slot.evict = () => end(socket, CLOSE.evicted, EVICTED_GOODBYE_MS);
+  return client;
+}
+
 /** Resolves when the network has taken the message, so the next event is requested at the client's pace. */
-async function send({ socket, outbox, end }: Client, text: string, maxBufferedBytes: number): Promise<void> {
+async function send(client: Client, text: string, maxBufferedBytes: number): Promise<void> {
+  const { socket, unsent, outbox, end } = client;
   // Answers wait for the network by themselves.
-  if (socket.bufferedAmount - outbox.unsentBytes > maxBufferedBytes) end(CLOSE.tooSlow);
-  else await write(socket, text);
+  const isFull = socket.bufferedAmount - outbox.unsentBytes > maxBufferedBytes;
+  if (isFull || !unsent.hasForEvent(Buffer.byteLength(text))) end(CLOSE.tooSlow);
+  else await writeTo(client, text);
 }
 
 /** Resolves when the network has taken the message, or the connection is being closed. */
-function write(socket: WebSocket, text: string): Promise<void> {
+function writeTo({ socket, unsent }: Client, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (socket.readyState !== socket.OPEN) resolve();
-    else socket.send(text, (error) => (error ? reject(error) : resolve()));
+    if (socket.readyState !== socket.OPEN) return resolve();
+    const taken = unsent.add(Buffer.byteLength(text));
+    socket.send(text, (error) => {
+      taken();
+      if (error) reject(error);
+      else resolve();
+    });
   });
 }
 
@@ -237,17 +262,24 @@ function receiveText({ socket, end }: Client, receive: (text: string) => Promise
   });
 }
 
-/** @returns a function that stops it */
-function keepAlive(socket: WebSocket, everyMs: number): () => void {
+/**
+ * Pings a connection on which nothing waits for the network, and ends it if the pong of the last ping has not come by the
+ * next one. A ping would wait behind the messages: stalled-clients.ts ends a connection that does not take those.
+ * @returns a function that stops it
+ */
+function keepAlive({ socket, unsent }: Client, everyMs: number): () => void {
+  let pings = 0;
   let answered = true;
-  socket.on('pong', () => {
-    answered = true;
+  socket.on('pong', (data) => {
+    if (String(data) === String(pings)) answered = true;
   });
   const timer = setInterval(() => {
-    if (!answered) return socket.terminate();
-    if (socket.readyState !== socket.OPEN) return;
-    answered = false;
-    socket.ping();
+    if (unsent.anyWithin(everyMs)) answered = true;
+    else if (!answered) socket.terminate();
+    else if (socket.readyState === socket.OPEN) {
+      answered = false;
+      socket.ping(String(++pings));
+    }
   }, everyMs);
   return () => clearInterval(timer);
 }

@@ -1,0 +1,134 @@
+/** Answers of one connection: which is sent next, and which waits for room. */
+import { setImmediate } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { UnreadResponses } from '../../src/server/http/unread-responses.js';
+import { Outbox, type Room } from '../../src/server/live/outbox.js';
+import { eventually } from '../support/app.js';
+
+const KIB = 1024;
+const MAX_BYTES = 16 * 1024 * KIB;
+
+/** A connection whose network takes a message when the test says so. */
+function connection(unread: UnreadResponses, caller: string) {
+  const sent: string[] = [];
+  const takers: (() => void)[] = [];
+  const room: Room = {
+    has: (bytes) => unread.allows(caller, bytes),
+    when: (bytes, begin) => unread.whenAllowed(caller, bytes, begin),
+  };
+  const outbox = new Outbox({
+    room,
+    send(message) {
+      sent.push(message);
+      const release = unread.hold(caller, message.length);
+      return new Promise((resolve) => {
+        takers.push(() => {
+          release();
+          resolve();
+        });
+      });
+    },
+    failed: () => {},
+  });
+  return { outbox, sent, taken: () => takers.shift()?.() };
+}
+
+/** Its message is the newest that was set. */
+function sourceOf(outbox: Outbox) {
+  let message: string | undefined;
+  const source = {
+    take() {
+      const newest = message;
+      message = undefined;
+      return newest;
+    },
+    sent() {},
+  };
+  return {
+    source,
+    set(next: string) {
+      message = next;
+      outbox.add(source);
+    },
+  };
+}
+
+test('an answer that waits for room is the newest when it is sent', async () => {
+  const unread = new UnreadResponses({ maxBytes: MAX_BYTES });
+  const release = unread.hold('ada', MAX_BYTES);
+  const { outbox, sent } = connection(unread, 'ada');
+  const answers = sourceOf(outbox);
+  answers.set('first');
+  await setImmediate();
+  answers.set('second');
+  await setImmediate();
+  expect(sent).toEqual([]);
+  release();
+  await eventually(() => expect(sent).toEqual(['second']));
+});
+
+test('room that comes goes to as many as it has room for, in their order', async () => {
+  const unread = new UnreadResponses({ maxBytes: MAX_BYTES });
+  const release = unread.hold('mallory', MAX_BYTES);
+  const clients = ['ada', 'bob', 'vic'].map((caller) => connection(unread, caller));
+  for (const { outbox } of clients) {
+    sourceOf(outbox).set('x'.repeat(MAX_BYTES / 2));
+    await setImmediate();
+  }
+  release();
+  await eventually(() => expect(clients[1]?.sent).toHaveLength(1));
+  expect(clients.map(({ sent }) => sent.length)).toEqual([1, 1, 0]);
+  expect(unread.bytes).toBe(MAX_BYTES);
+  clients[0]?.taken();
+  await eventually(() => expect(clients[2]?.sent).toHaveLength(1));
+});
+
+test('answers that are small go on while the process has no room, though a large one waits before them', async () => {
+  const unread = new UnreadResponses({ maxBytes: MAX_BYTES });
+  const { outbox, sent, taken } = connection(unread, 'ada');
+  const [large, small] = [sourceOf(outbox), sourceOf(outbox)];
+  large.set('x'.repeat(KIB * KIB));
+  await eventually(() => expect(sent).toHaveLength(1));
+  taken();
+  small.set('one');
+  await eventually(() => expect(sent.at(-1)).toBe('one'));
+  taken();
+  await setImmediate();
+  unread.hold('mallory', MAX_BYTES);
+  large.set('y'.repeat(KIB * KIB));
+  await setImmediate();
+  small.set('two');
+  await eventually(() => expect(sent.at(-1)).toBe('two'));
+  taken();
+  small.set('three');
+  await eventually(() => expect(sent.at(-1)).toBe('three'));
+  expect(sent).toHaveLength(4);
+});
+
+test('a source that leaves while it waits makes way for the next, and nothing waits after the last', async () => {
+  const unread = new UnreadResponses({ maxBytes: MAX_BYTES });
+  const release = unread.hold('ada', MAX_BYTES);
+  const { outbox, sent, taken } = connection(unread, 'ada');
+  const [first, second] = [sourceOf(outbox), sourceOf(outbox)];
+  first.set('first');
+  second.set('second');
+  await setImmediate();
+  outbox.remove(first.source);
+  await setImmediate();
+  release();
+  await eventually(() => expect(sent).toEqual(['second']));
+  taken();
+  await setImmediate();
+  first.set('again');
+  await eventually(() => expect(sent).toEqual(['second', 'again']));
+});
+
+test('a caller whose share is used up waits, and others do not', async () => {
+  const unread = new UnreadResponses({ maxBytes: MAX_BYTES });
+  unread.hold('ada', MAX_BYTES / 4);
+  const [ada, bob] = [connection(unread, 'ada'), connection(unread, 'bob')];
+  sourceOf(ada.outbox).set('for ada');
+  sourceOf(bob.outbox).set('for bob');
+  await eventually(() => expect(bob.sent).toEqual(['for bob']));
+  expect(ada.sent).toEqual([]);
+});

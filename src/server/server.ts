@@ -221,7 +221,7 @@ function streamingOf(app: FastifyInstance, options: ServerOptions, operations: S
   const live = cache.liveQueries({ maxQueries: limits.maxLiveQueries, ended });
   const answers = new QueryAnswers({ ...options, ...operations });
   const runs = new LiveRuns({ ...options, queries: live, answers });
-  const queries = new QueryStreams({ cache, answers, runs });
+  const queries = new QueryStreams({ ...options, answers, runs });
   const availability = availabilityOf(db);
   const requests = new SubscriptionRequests({ ...options, ...operations, availability, queries }, limits);
   const slots = new ConnectionSlots(limits);

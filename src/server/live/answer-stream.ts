@@ -3,6 +3,8 @@
  * is a stream without values that ends after the last answer: answers are text, and are written to the connection as
  * they are.
  */
+import { digest } from '../../engine/cache/index.js';
+import { SECOND } from '../../std/time.js';
 import type { AnswerForm } from './answer-form.js';
 import type { LiveReceiver } from './live-runs.js';
 import type { AnswerSource, Outbox } from './outbox.js';
@@ -15,19 +17,28 @@ export interface AnswerStreamOptions {
   readonly form: AnswerForm;
   /** Whether the form uses them. */
   readonly wantsPatches: boolean;
+  /** Keeps an answer until the returned function is called. Undefined: there is no room for it. */
+  readonly keep: (answer: PatchedAnswer) => (() => void) | undefined;
+  /** Asks for an answer, for one that was not kept. */
+  readonly again: () => void;
   /** Called once, when the stream has ended. */
   readonly onEnd: () => void;
   /** Ends the connection, because its viewer no longer exists. */
   readonly viewerGone: () => void;
 }
 
+/** The wait before an answer that was not kept is made again. */
+const AGAIN_MS = SECOND;
 const ENDED: IteratorResult<never> = { value: undefined, done: true };
 
 /** Not a generator: its `return` would queue behind a waiting `next`. */
 export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver, AnswerSource {
   readonly #options: AnswerStreamOptions;
   readonly #gone = new AbortController();
-  #waiting: PatchedAnswer | undefined;
+  #waiting: { readonly answer: PatchedAnswer; readonly release: () => void } | undefined;
+  /** Whether an answer that came was not kept. */
+  #isOwed = false;
+  #again: NodeJS.Timeout | undefined;
   /** The digest of the last answer that was sent. */
   #sent: string | undefined;
   #isLast = false;
@@ -48,14 +59,16 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
   /** Takes the place of an answer that has not been sent. */
   answered(answer: PatchedAnswer): void {
     if (this.signal.aborted) return;
-    this.#waiting = answer;
+    this.#isOwed = !this.#keep(answer);
     this.#options.outbox.add(this);
   }
 
-  /** The answer of a query that has only one. */
-  answeredOnce(text: string): void {
-    this.#isLast = true;
-    this.answered({ number: 1, text, digest: '' });
+  /** The answer of a query that has only one. @returns false: there is no room for it */
+  answeredOnce(text: string): boolean {
+    if (this.signal.aborted) return true;
+    this.#isLast = this.#keep({ number: 1, text, digest: digest(text) });
+    if (this.#isLast) this.#options.outbox.add(this);
+    return this.#isLast;
   }
 
   viewerGone(): void {
@@ -63,8 +76,9 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
   }
 
   take(): string | undefined {
-    const answer = this.#waiting;
-    this.#waiting = undefined;
+    const { answer } = this.#waiting ?? {};
+    this.#drop();
+    if (this.#isOwed) this.#again ??= setTimeout(() => this.#askAgain(), AGAIN_MS).unref();
     if (answer === undefined || answer.digest === this.#sent) return undefined;
     const before = this.#sent;
     this.#sent = answer.digest;
@@ -85,7 +99,8 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
   async return(): Promise<IteratorResult<never>> {
     if (this.signal.aborted) return ENDED;
     this.#gone.abort();
-    this.#waiting = undefined;
+    this.#drop();
+    clearTimeout(this.#again);
     this.#options.outbox.remove(this);
     this.#options.onEnd();
     return ENDED;
@@ -93,5 +108,22 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
 
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  #keep(answer: PatchedAnswer): boolean {
+    this.#drop();
+    const release = this.#options.keep(answer);
+    if (release !== undefined) this.#waiting = { answer, release };
+    return release !== undefined;
+  }
+
+  #drop(): void {
+    this.#waiting?.release();
+    this.#waiting = undefined;
+  }
+
+  #askAgain(): void {
+    this.#again = undefined;
+    if (this.#isOwed) this.#options.again();
   }
 }

@@ -1,7 +1,9 @@
 /** Answers accepted queries to clients that stay connected: live ones until the client leaves, others once. */
 import type { Cache, LiveMembership } from '../../engine/cache/index.js';
+import { tooManyUnread } from '../http/unread-responses.js';
 import { patchedAnswers, wholeAnswers } from './answer-form.js';
 import { AnswerStream, type AnswerStreamOptions } from './answer-stream.js';
+import { KeptAnswers } from './kept-answers.js';
 import type { LiveRuns } from './live-runs.js';
 import type { AcceptedQuery, QueryAnswers } from './query-answers.js';
 
@@ -9,24 +11,30 @@ export interface QueryStreamsOptions {
   readonly cache: Cache;
   readonly answers: QueryAnswers;
   readonly runs: LiveRuns;
+  /** For answers that wait, besides those that are being sent. */
+  readonly maxUnreadBytes?: number | undefined;
 }
 
 export class QueryStreams {
   readonly #options: QueryStreamsOptions;
+  readonly #kept: KeptAnswers;
 
   constructor(options: QueryStreamsOptions) {
     this.#options = options;
+    this.#kept = new KeptAnswers(options.maxUnreadBytes);
   }
 
   /** @throws TOO_MANY_SUBSCRIPTIONS if the process has its maximum of live queries */
-  open(query: AcceptedQuery, to: Omit<AnswerStreamOptions, 'form' | 'wantsPatches'>): AnswerStream {
-    const { live } = query;
+  open(query: AcceptedQuery, to: Omit<AnswerStreamOptions, 'form' | 'wantsPatches' | 'keep' | 'again'>): AnswerStream {
+    const { live, caller } = query;
     const wantsPatches = live?.patch === true;
     let membership: LiveMembership | undefined;
     const stream = new AnswerStream({
       ...to,
       form: wantsPatches ? patchedAnswers() : wholeAnswers,
       wantsPatches,
+      keep: (answer) => this.#kept.keep(caller, answer),
+      again: () => membership?.again(),
       onEnd() {
         membership?.leave();
         to.onEnd();
@@ -41,6 +49,7 @@ export class QueryStreams {
     const { cache, answers } = this.#options;
     const run = { readSet: cache.readSet({ answer: true }), signal: stream.signal, isFirst: true };
     const answer = await answers.run(query, run);
-    stream.answeredOnce(await answers.write(answer));
+    if (stream.answeredOnce(await answers.write(answer))) return;
+    stream.answeredOnce(await answers.write({ ...answer, result: { errors: [tooManyUnread()] } }));
   }
 }

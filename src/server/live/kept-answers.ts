@@ -1,0 +1,62 @@
+/**
+ * Bounds the answers that wait for slow clients, in all and for each caller. An answer that does not fit is dropped: a
+ * live query makes it again when its client can take it.
+ */
+import type { LiveAnswer } from '../../engine/cache/index.js';
+import { MAX_UNREAD_BYTES } from '../http/unread-responses.js';
+
+/** A caller may use at most one fourth of all characters. */
+const CALLERS = 4;
+/** Those up to this size are kept in any case: their number is that of the live queries of a viewer. */
+const SMALL_CHARS = 4 * 1024;
+
+export class KeptAnswers {
+  readonly #maxChars: number;
+  readonly #chars = new Map<string, number>();
+  #total = 0;
+  /** By caller and digest: the clients of a live query share one text. */
+  readonly #clients = new Map<string, number>();
+
+  /** @param maxChars of all callers together, at least CALLERS times as many as an answer can have */
+  constructor(maxChars = MAX_UNREAD_BYTES) {
+    this.#maxChars = maxChars;
+  }
+
+  /** Characters of all answers that are kept. */
+  get chars(): number {
+    return this.#total;
+  }
+
+  /** @returns a function to call when the answer is no longer kept. Undefined: there is no room for it */
+  keep(caller: string, { digest, text }: Pick<LiveAnswer, 'digest' | 'text'>): (() => void) | undefined {
+    const key = `${caller} ${digest}`;
+    const clients = this.#clients.get(key) ?? 0;
+    if (clients === 0 && !this.#hasRoom(caller, text.length)) return undefined;
+    this.#clients.set(key, clients + 1);
+    if (clients === 0) this.#add(caller, text.length);
+    return () => this.#release(key, caller, text.length);
+  }
+
+  #hasRoom(caller: string, chars: number): boolean {
+    if (chars <= SMALL_CHARS) return true;
+    const own = this.#chars.get(caller) ?? 0;
+    return own + chars <= this.#maxChars / CALLERS && this.#total + chars <= this.#maxChars;
+  }
+
+  #release(key: string, caller: string, chars: number): void {
+    const clients = (this.#clients.get(key) ?? 0) - 1;
+    if (clients > 0) {
+      this.#clients.set(key, clients);
+      return;
+    }
+    this.#clients.delete(key);
+    this.#add(caller, -chars);
+  }
+
+  #add(caller: string, chars: number): void {
+    this.#total += chars;
+    const own = (this.#chars.get(caller) ?? 0) + chars;
+    if (own > 0) this.#chars.set(caller, own);
+    else this.#chars.delete(caller);
+  }
+}

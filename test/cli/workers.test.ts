@@ -42,6 +42,8 @@ if (process.env.NODE_UNIQUE_ID === undefined) process.once('SIGUSR2', () => {
 
 /** Of pino. */
 const FATAL = 60;
+/** A connection that comes while the last worker closes may be left unanswered: a poll gives it up, and makes another. */
+const POLL_MS = 5000;
 
 let database: TestDatabase;
 let cwd: string;
@@ -104,14 +106,24 @@ interface Answer {
   readonly body: string;
 }
 
+interface AskOptions {
+  readonly agent?: Agent | false;
+  /** Gives the request up. */
+  readonly signal?: AbortSignal;
+}
+
 /** A connection of its own for each request, so that they are spread, unless an agent is given. */
-function ask({ url, token }: Served, query: string, agent: Agent | false = false): Promise<Answer> {
+function ask({ url, token }: Served, query: string, { agent = false, signal }: AskOptions = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
-    const sent = request(url, { method: 'POST', agent, headers }, async (response) => {
-      let body = '';
-      for await (const chunk of response) body += chunk;
-      resolve({ status: response.statusCode as number, body });
+    const sent = request(url, { method: 'POST', agent, headers, ...(signal && { signal }) }, async (response) => {
+      try {
+        let body = '';
+        for await (const chunk of response) body += chunk;
+        resolve({ status: response.statusCode as number, body });
+      } catch (error) {
+        reject(error);
+      }
     });
     sent.once('error', reject);
     sent.end(JSON.stringify({ query }));
@@ -218,7 +230,7 @@ test('a worker that gets SIGTERM ends what it has begun, and is replaced', async
   const client = async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     while (loading) {
-      const { status } = await ask(api, '{ viewer { handle } }', agent).catch((error) => ({ status: error }));
+      const { status } = await ask(api, '{ viewer { handle } }', { agent }).catch((error) => ({ status: error }));
       // A connection that its server closes as the next request is sent is opened again, by clients as by proxies.
       if (status !== 200 && status.code !== 'ECONNRESET') failures.push(status);
     }
@@ -249,10 +261,14 @@ test('SIGTERM ends all workers with exit code 0, and each request that they have
     await eventually(async () => expect(await waitingWrites(sql)).toHaveLength(2));
     api.child.kill('SIGTERM');
     await eventually(async () => {
-      const ready = await fetch(new URL('/readyz', api.url));
+      const ready = await fetch(new URL('/readyz', api.url), { signal: AbortSignal.timeout(POLL_MS) });
       expect([ready.status, await ready.json()]).toMatchObject([503, { server: 'stopping' }]);
     });
-    await eventually(() => expect(ask(api, '{ viewer { handle } }')).rejects.toMatchObject({ code: 'ECONNREFUSED' }));
+    await eventually(() =>
+      expect(ask(api, '{ viewer { handle } }', { signal: AbortSignal.timeout(POLL_MS) })).rejects.toMatchObject({
+        code: 'ECONNREFUSED',
+      }),
+    );
   });
   await sql.end();
   for (const { status, body } of await Promise.all(answers)) {

@@ -1,18 +1,21 @@
 /** The API on a Redis that wants certificates of its clients: one server, a Cluster, and what Sentinels name. */
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import tls from 'node:tls';
 import { Cluster, Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { openStore } from '../../src/core.js';
 import { createCache } from '../../src/engine/index.js';
-import type { RedisPlace } from '../../src/engine/redis/index.js';
+import { openConnection, type RedisPlace } from '../../src/engine/redis/index.js';
 import { readConfig } from '../../src/platform/config.js';
 import { createLog } from '../../src/platform/log.js';
 import type { Environment } from '../../src/platform/secret-files.js';
 import { RatePoints } from '../../src/server/rate-limit/rate-points.js';
 import { startReaper } from '../chaos/reaper.js';
+import type { RedisNode } from '../chaos/redis-node.js';
 import { type StoreAddress, startTopology, type Topology, type TopologyKind } from '../chaos/topology.js';
 import { eventually, type TestApp, testApp } from '../support/app.js';
 import { type Certificates, certificates, tlsLines } from '../support/certificates.js';
@@ -110,6 +113,24 @@ describe.each(['standalone', 'cluster', 'sentinel'] as const)('on a %s that want
     }
   });
 
+  test('an error of a socket has a listener, however many came before it', async () => {
+    const opened = socketsOpened();
+    const store = await openStore(place, createLog('silent'));
+    const heard: string[] = [];
+    const stop = store.subscribe((news) => heard.push(news.kind));
+    try {
+      await eventually(() => store.head());
+      await eventually(() => expect(heard).toContain('disconnected'));
+      expect(opened.sockets.length).toBeGreaterThanOrEqual(kind === 'standalone' ? 4 : 10);
+      for (const socket of opened.sockets)
+        for (let i = 1; i <= 3; i++) expect(() => socket.emit('error', new Error(`error ${i}`))).not.toThrow();
+    } finally {
+      opened.restore();
+      stop();
+      await store.close();
+    }
+  });
+
   test('points of rate limits are counted for all processes', async () => {
     const group = randomBytes(4).toString('hex');
     const [one, two] = [new RatePoints({ redis: place, group }), new RatePoints({ redis: place, group })];
@@ -126,6 +147,40 @@ describe.each(['standalone', 'cluster', 'sentinel'] as const)('on a %s that want
     }
   });
 });
+
+/** The sockets that are opened with TLS from now on. */
+function socketsOpened() {
+  const sockets: tls.TLSSocket[] = [];
+  const { connect } = tls;
+  const spy = vi.spyOn(tls, 'connect').mockImplementation((...args: unknown[]) => {
+    const socket: tls.TLSSocket = Reflect.apply(connect, tls, args);
+    sockets.push(socket);
+    return socket;
+  });
+  syncBuiltinESMExports();
+  return {
+    sockets,
+    restore() {
+      spy.mockRestore();
+      syncBuiltinESMExports();
+    },
+  };
+}
+
+/** The errors that would end a process from now on, in place of what the test runner makes of them. */
+function uncaughtErrors() {
+  const others = process.listeners('uncaughtException');
+  const errors: Error[] = [];
+  const note = (error: Error) => void errors.push(error);
+  process.removeAllListeners('uncaughtException').on('uncaughtException', note);
+  return {
+    errors,
+    restore() {
+      process.off('uncaughtException', note);
+      for (const other of others) process.on('uncaughtException', other);
+    },
+  };
+}
 
 /** As the README of the engine shows it. */
 async function clientOf(kind: TopologyKind, topology: Topology): Promise<Redis | Cluster> {
@@ -197,6 +252,22 @@ describe('a Redis that wants certificates says what is wrong with those of a cli
       await eventually(() => expect(store.head()).rejects.toThrow(reason));
     } finally {
       await store.close();
+    }
+  });
+
+  test('a client that refuses the certificate of the server leaves no uncaught error', async () => {
+    const uncaught = uncaughtErrors();
+    try {
+      // Whether the server's alert still reaches the socket is chance: with ioredis's own connectors, nearly every second time.
+      for (let i = 0; i < 30; i++) {
+        const connection = openConnection({ url: named().REDIS_URL }, { waitMs: 5000, once: true });
+        await expect(connection.connect()).rejects.toThrow();
+      }
+      // The server has sent its alerts before it answers this.
+      await (topology.nodes[0] as RedisNode).command('PING');
+      expect(uncaught.errors).toEqual([]);
+    } finally {
+      uncaught.restore();
     }
   });
 

@@ -27,6 +27,9 @@ export interface StagedAnswer {
   readonly answer: { readonly contentType: string; readonly body: string } | 'never';
 }
 
+/** How long a page may take on a machine whose processors others use, too; less than a test may take. */
+const PAGE_MS = 90_000;
+
 export interface OpenedPage {
   readonly page: Page;
   /** Errors in the console and exceptions, as they come. */
@@ -41,6 +44,7 @@ export async function openPage(
   staged: readonly StagedAnswer[] = [],
 ): Promise<OpenedPage> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+  context.setDefaultTimeout(PAGE_MS);
   const outside: string[] = [];
   await context.route('**', async (route) => {
     const url = route.request().url();

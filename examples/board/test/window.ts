@@ -2,6 +2,8 @@
 import type { BrowserContextOptions, Locator, Page } from 'playwright-core';
 import type { Stage, Viewer } from './stage.js';
 
+/** How long a page may take on a machine whose processors others use, too; less than a test may take. */
+const PAGE_MS = 90_000;
 const OWN_HOSTS: ReadonlySet<string> = new Set(['localhost', '127.0.0.1']);
 
 export interface Window {
@@ -24,6 +26,7 @@ export async function openWindow(
 ): Promise<Window> {
   const { path = '/OPS', ...context } = options;
   const opened = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...context });
+  opened.setDefaultTimeout(PAGE_MS);
   const page = await opened.newPage();
   const faults: string[] = [];
   page.on('pageerror', (error) => faults.push(String(error)));

@@ -5,6 +5,7 @@
 import calculateSlot from 'cluster-key-slot';
 import { type Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import { ConnectionFailure, type FailureReason } from './connection-failure.js';
+import { SentinelServerConnector, ServerConnector, watchSubscriber } from './connectors.js';
 import {
   accessOf,
   type ClusterPlace,
@@ -16,7 +17,6 @@ import {
   serverOptions,
   withoutLogin,
 } from './place.js';
-import { QuietSentinels } from './quiet-sentinels.js';
 import { SendsOnce } from './sends-once.js';
 import { ServerTooOld, tooOldIn } from './server-version.js';
 import { withTimeout } from './with-timeout.js';
@@ -93,15 +93,12 @@ function singleClient(place: SinglePlace, { waitMs, once }: ConnectOptions, fail
     sentinelRetryStrategy: retryStrategy,
     sentinelCommandTimeout: 2 * waitMs, // to connect, and to ask
     failoverDetector: once !== true,
+    Connector: isBehindSentinels(place) ? SentinelServerConnector : ServerConnector,
   };
   const client =
     'url' in place && !('sentinels' in place)
       ? new Redis(withoutLogin(place.url), { ...accessOf(place), ...options })
-      : new Redis({
-          ...serverOptions(place),
-          ...options,
-          ...(isBehindSentinels(place) && { Connector: QuietSentinels }),
-        });
+      : new Redis({ ...serverOptions(place), ...options });
   client.on('error', () => {}); // every command reports its own failure; the event only repeats it
   client.on('close', () => {
     leaving = false;
@@ -198,6 +195,7 @@ function clusterClient(place: ClusterPlace, { waitMs, once }: ConnectOptions): C
     clusterRetryStrategy: (attempt) => (once === true ? null : Math.min(25 * 2 ** attempt, MAX_RECONNECT_MS)),
     redisOptions: {
       ...commandOptions(waitMs),
+      Connector: ServerConnector,
       ...(tls && { tls }),
       ...(username && { username }),
       ...(password && { password }),
@@ -205,6 +203,7 @@ function clusterClient(place: ClusterPlace, { waitMs, once }: ConnectOptions): C
     ...(place.natMap && { natMap: place.natMap }),
     ...(dnsLookup && { dnsLookup }),
   });
+  watchSubscriber(client);
   client.on('error', () => {}); // as above
   return client;
 }

@@ -18,14 +18,14 @@ export interface OpenConnections {
   readonly websockets: number;
   readonly eventStreams: number;
   readonly subscriptions: number;
-  readonly live: Pick<LiveState, 'queries' | 'clients'>;
+  readonly live: Pick<LiveState, 'queries' | 'clients' | 'unindexed'>;
 }
 
 export const NOTHING_OPEN: OpenConnections = {
   websockets: 0,
   eventStreams: 0,
   subscriptions: 0,
-  live: { queries: 0, clients: 0 },
+  live: { queries: 0, clients: 0, unindexed: 0 },
 };
 
 export interface MetricsOptions {
@@ -127,6 +127,11 @@ function connectionGauges(registry: Registry, open: () => OpenConnections): void
     'tasks_live_clients_open',
     'Clients of live queries, each with its own copy of answers.',
     (open) => open.live.clients,
+  );
+  gauge(
+    'tasks_live_queries_unindexed',
+    'Live queries that are run every 2 seconds, because what they depend on is more than the index has room for.',
+    (open) => open.live.unindexed,
   );
 }
 

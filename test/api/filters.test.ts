@@ -479,6 +479,7 @@ describe('at random', () => {
       fc.array(write, { minLength: 1, maxLength: 3 }),
       size,
       async (filters, orders, writes, pageSize) => {
+        let backwards = false;
         for (const next of [...writes, undefined]) {
           const all = await rows();
           for (const one of filters) {
@@ -492,9 +493,9 @@ describe('at random', () => {
             expect(await page(uncached, { ...question, first: 100 })).toEqual(answer);
             expect(await page(app, { ...question, first: 100 })).toEqual(answer);
             for (let i = 0; i < 2; i++) expect(await page(knowing, { ...question, first: 100 })).toEqual(answer);
-            expect(await leafThrough(app, question, pageSize, false)).toEqual(expected);
-            expect(await leafThrough(app, question, pageSize, true)).toEqual(expected);
+            expect(await leafThrough(app, question, pageSize, backwards)).toEqual(expected);
           }
+          backwards = !backwards;
           if (next !== undefined) await carryOut(next);
         }
       },

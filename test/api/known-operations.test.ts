@@ -92,7 +92,7 @@ const tokenOf = async (user: UserId) => ({ authorization: `Bearer ${await signTo
 async function expectSame({ known, apollo }: Pair, sent: Sent, form = (text: string) => text): Promise<Response> {
   let last: Response | undefined;
   for (let time = 0; time < 2; time++) {
-    const [expected, got] = [await send(apollo, sent), await send(known, sent)].map((response) => ({
+    const [expected, got] = (await Promise.all([send(apollo, sent), send(known, sent)])).map((response) => ({
       ...response,
       headers: { ...response.headers, 'content-length': undefined },
       text: form(response.text),

@@ -182,7 +182,14 @@ dns.lookup = (host, options, callback = options) => {
   else callback(null, '127.0.0.1', 4);
 };`,
     );
-    const server = run(MAIN, [], { PORT: '0', HOST: 'localhost', NODE_OPTIONS: `--import=${bothFamilies}` }, cwd);
+    const database = await createDatabase();
+    const given = { DATABASE_URL: database.url, REDIS_URL: redisUrl() };
+    const server = run(
+      MAIN,
+      [],
+      { ...given, PORT: '0', HOST: 'localhost', NODE_OPTIONS: `--import=${bothFamilies}` },
+      cwd,
+    );
     try {
       const { port } = new URL((await started(server))['API'] as string);
       expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
@@ -191,6 +198,7 @@ dns.lookup = (host, options, callback = options) => {
     } finally {
       server.kill('SIGTERM');
       await once(server, 'close');
+      await database.drop();
       await rm(cwd, { recursive: true, force: true });
     }
   },

@@ -7,7 +7,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { freePort } from '../../src/development/embedded/child.js';
 import { postgresClient, type Sql } from '../../src/engine/postgres/index.js';
 import { MINUTE } from '../../src/std/time.js';
@@ -143,57 +143,8 @@ async function requestsCounted(api: Served, operation: string): Promise<number> 
 const waitingWrites = (sql: Sql) => sql`
   select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
 
-const workersThatLogged = ({ log }: Served, msg: string) =>
+const workersThatLogged = ({ log }: Pick<Served, 'log'>, msg: string) =>
   new Set(log.filter((line) => line['msg'] === msg).map((line) => line['worker']));
-
-test('two workers answer at one address, their metrics add up, and the log says which worker answered', async () => {
-  const api = await serving({ LOG_REQUESTS: '1' });
-  expect(await workersOf(api)).toHaveLength(2);
-  for (let i = 0; i < 10; i++) expect((await ask(api, 'query Counted { viewer { handle } }')).status).toBe(200);
-  expect(await requestsCounted(api, 'Counted')).toBe(10);
-  expect([...workersThatLogged(api, 'request')].toSorted()).toEqual([1, 2]);
-  const text = await metricsOf(api);
-  expect(text).toMatch(/^tasks_build_info{.*} 1$/m);
-  expect(text).toMatch(/^cache_store_lost_seconds 0$/m);
-});
-
-test('a worker that is killed under requests is replaced, and the other one answers meanwhile', async () => {
-  const api = await serving();
-  for (let i = 0; i < 10; i++) await ask(api, 'query Before { viewer { handle } }');
-  expect(await requestsCounted(api, 'Before')).toBe(10);
-  const before = await workersOf(api);
-  let killed = false;
-  let failed = 0;
-  let answeredSince = 0;
-  let loading = true;
-  const client = async () => {
-    while (loading) {
-      const { status } = await ask(api, '{ viewer { handle } }').catch(() => ({ status: 0 }));
-      if (status !== 200) failed++;
-      else if (killed) answeredSince++;
-    }
-  };
-  const clients = [client(), client(), client()];
-  process.kill(before[0] as number, 'SIGKILL');
-  killed = true;
-  await eventually(async () => {
-    const workers = await workersOf(api);
-    expect([workers.length, workers.includes(before[0] as number)]).toEqual([2, false]);
-    expect(answeredSince).toBeGreaterThan(20);
-  });
-  loading = false;
-  await Promise.all(clients);
-  expect(failed).toBeLessThanOrEqual(clients.length); // those that were under way on the killed one
-  expect(api.log).toContainEqual(
-    expect.objectContaining({ msg: 'a worker has ended and is replaced', signal: 'SIGKILL' }),
-  );
-  // Prometheus would take a smaller sum for a restart.
-  expect(await requestsCounted(api, 'Before')).toBe(10);
-  await eventually(async () => {
-    await ask(api, 'query After { viewer { handle } }');
-    expect(await requestsCounted(api, 'After')).toBeGreaterThan(0);
-  });
-});
 
 /** Sends a request, or its beginning, on a connection of its own. */
 function connected(port: number, text: string): { closed: boolean } {
@@ -204,47 +155,118 @@ function connected(port: number, text: string): { closed: boolean } {
   return state;
 }
 
-test('connections at each address that a worker was handed before it died are closed', async () => {
-  const metricsPort = await freePort();
-  const api = await serving({ METRICS_PORT: String(metricsPort) });
-  const [dying] = await workersOf(api);
-  process.kill(dying as number, 'SIGSTOP');
-  const all: { closed: boolean }[] = [];
-  for (const port of [Number(api.url.port), metricsPort]) {
-    const requests = [1, 2, 3].map(() =>
-      connected(port, 'GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'),
-    );
-    // The stopped worker has been handed one, since workers have turns.
-    await eventually(() => expect(requests.filter(({ closed }) => closed)).toHaveLength(2));
-    all.push(...requests);
-  }
-  process.kill(dying as number, 'SIGKILL');
-  await eventually(() => expect(all.filter(({ closed }) => !closed)).toEqual([]));
-});
-
-test('a worker that gets SIGTERM ends what it has begun, and is replaced', async () => {
-  const api = await serving();
-  const before = await workersOf(api);
-  let loading = true;
-  const failures: unknown[] = [];
-  const client = async () => {
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    while (loading) {
-      const { status } = await ask(api, '{ viewer { handle } }', { agent }).catch((error) => ({ status: error }));
-      // A connection that its server closes as the next request is sent is opened again, by clients as by proxies.
-      if (status !== 200 && status.code !== 'ECONNRESET') failures.push(status);
-    }
-    agent.destroy();
-  };
-  const clients = [client(), client()];
-  process.kill(before[0] as number, 'SIGTERM');
-  await eventually(async () => {
-    const workers = await workersOf(api);
-    expect([workers.length, workers.includes(before[0] as number)]).toEqual([2, false]);
+describe('two workers that share a port', () => {
+  let api: Served;
+  let metricsPort: number;
+  beforeAll(async () => {
+    metricsPort = await freePort();
+    api = await serving({ LOG_REQUESTS: '1', METRICS_PORT: String(metricsPort) });
+    running = []; // it runs on from test to test
   });
-  loading = false;
-  await Promise.all(clients);
-  expect(failures).toEqual([]);
+  afterAll(() => void api?.child.kill('SIGKILL'));
+  // A worker that took the place of another may not listen yet.
+  beforeEach(async () => {
+    const linesBefore = api.log.length;
+    await eventually(async () => {
+      await ask(api, '{ viewer { handle } }');
+      expect(workersThatLogged({ log: api.log.slice(linesBefore) }, 'request').size).toBe(2);
+    });
+  });
+
+  test('two workers answer at one address, their metrics add up, and the log says which worker answered', async () => {
+    expect(await workersOf(api)).toHaveLength(2);
+    for (let i = 0; i < 10; i++) expect((await ask(api, 'query Counted { viewer { handle } }')).status).toBe(200);
+    expect(await requestsCounted(api, 'Counted')).toBe(10);
+    expect([...workersThatLogged(api, 'request')].toSorted()).toEqual([1, 2]);
+    const text = await metricsOf(api);
+    expect(text).toMatch(/^tasks_build_info{.*} 1$/m);
+    expect(text).toMatch(/^cache_store_lost_seconds 0$/m);
+  });
+
+  test('a worker that is killed under requests is replaced, and the other one answers meanwhile', async () => {
+    for (let i = 0; i < 10; i++) await ask(api, 'query Before { viewer { handle } }');
+    expect(await requestsCounted(api, 'Before')).toBe(10);
+    const before = await workersOf(api);
+    let killed = false;
+    let failed = 0;
+    let answeredSince = 0;
+    let loading = true;
+    const client = async () => {
+      while (loading) {
+        const { status } = await ask(api, '{ viewer { handle } }').catch(() => ({ status: 0 }));
+        if (status !== 200) failed++;
+        else if (killed) answeredSince++;
+      }
+    };
+    const clients = [client(), client(), client()];
+    process.kill(before[0] as number, 'SIGKILL');
+    killed = true;
+    await eventually(async () => {
+      const workers = await workersOf(api);
+      expect([workers.length, workers.includes(before[0] as number)]).toEqual([2, false]);
+      expect(answeredSince).toBeGreaterThan(20);
+    });
+    loading = false;
+    await Promise.all(clients);
+    expect(failed).toBeLessThanOrEqual(clients.length); // those that were under way on the killed one
+    expect(api.log).toContainEqual(
+      expect.objectContaining({ msg: 'a worker has ended and is replaced', signal: 'SIGKILL' }),
+    );
+    // Prometheus would take a smaller sum for a restart.
+    expect(await requestsCounted(api, 'Before')).toBe(10);
+    await eventually(async () => {
+      await ask(api, 'query After { viewer { handle } }');
+      expect(await requestsCounted(api, 'After')).toBeGreaterThan(0);
+    });
+  });
+
+  test('connections at each address that a worker was handed before it died are closed', async () => {
+    const [dying] = await workersOf(api);
+    process.kill(dying as number, 'SIGSTOP');
+    const all: { closed: boolean }[] = [];
+    for (const port of [Number(api.url.port), metricsPort]) {
+      const requests = [1, 2, 3].map(() =>
+        connected(port, 'GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'),
+      );
+      // The stopped worker has been handed one, since workers have turns.
+      await eventually(() => expect(requests.filter(({ closed }) => closed)).toHaveLength(2));
+      all.push(...requests);
+    }
+    process.kill(dying as number, 'SIGKILL');
+    await eventually(() => expect(all.filter(({ closed }) => !closed)).toEqual([]));
+  });
+
+  test('a worker that gets SIGTERM ends what it has begun, and is replaced', async () => {
+    const before = await workersOf(api);
+    let loading = true;
+    const failures: unknown[] = [];
+    const client = async () => {
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      while (loading) {
+        const { status } = await ask(api, '{ viewer { handle } }', { agent }).catch((error) => ({ status: error }));
+        // A connection that its server closes as the next request is sent is opened again, by clients as by proxies.
+        if (status !== 200 && status.code !== 'ECONNRESET') failures.push(status);
+      }
+      agent.destroy();
+    };
+    const clients = [client(), client()];
+    process.kill(before[0] as number, 'SIGTERM');
+    await eventually(async () => {
+      const workers = await workersOf(api);
+      expect([workers.length, workers.includes(before[0] as number)]).toEqual([2, false]);
+    });
+    loading = false;
+    await Promise.all(clients);
+    expect(failures).toEqual([]);
+  });
+
+  test('workers end with the primary process, also if that is killed', async () => {
+    const workers = await workersOf(api);
+    api.child.kill('SIGKILL');
+    await eventually(() => {
+      for (const pid of workers) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+    });
+  });
 });
 
 test('SIGTERM ends all workers with exit code 0, and each request that they have accepted is answered', async () => {
@@ -336,15 +358,6 @@ test('the primary process gives up on workers that die right after they start, a
       msg: 'workers die right after they start, and none serves: giving up',
     }),
   );
-});
-
-test('workers end with the primary process, also if that is killed', async () => {
-  const api = await serving();
-  const workers = await workersOf(api);
-  api.child.kill('SIGKILL');
-  await eventually(() => {
-    for (const pid of workers) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
-  });
 });
 
 test('what keeps workers from starting is said once, and the process ends', async () => {

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { postgresClient } from '../../src/engine/postgres/database.js';
+import { packedEngine } from '../support/built.js';
 import { createEmptyDatabase, type TestDatabase } from '../support/database.js';
 import { redisUrl } from '../support/servers.js';
-import { ask, folder, type Installed, packed, type Server, started } from './installed.js';
+import { ask, folder, type Installed, type Server, started } from './installed.js';
 
 const MINUTES = 60_000;
 const AUTHOR = '{ author(id: 1) { name books { title author { name } } } }';
@@ -23,14 +24,14 @@ const BOOKSHOPS = [
 const apps = new Map<string, Installed>();
 
 beforeAll(async () => {
-  const { tarball, remove } = await packed();
+  const tarball = await packedEngine();
   const installing = BOOKSHOPS.map(async ({ example }) => {
     const app = await folder(`examples/${example}`);
     apps.set(example, app);
     await copyFile(tarball, join(app.dir, 'tagfence-0.1.0.tgz'));
     await app.install();
   });
-  await Promise.all(installing).finally(remove);
+  await Promise.all(installing);
 }, 5 * MINUTES);
 afterAll(() => Promise.all([...apps.values()].map((app) => app.remove())));
 

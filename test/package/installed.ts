@@ -1,8 +1,8 @@
 /** The packed engine, installed into folders of their own as an application would: nothing there sees this repository. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -15,18 +15,6 @@ export interface Installed {
   run(command: string, args: readonly string[], env?: NodeJS.ProcessEnv): Promise<string>;
   install(...packages: string[]): Promise<void>;
   remove(): Promise<void>;
-}
-
-/** `npm pack` of a copy of the engine: files of tests that run at the same time pack it, too. */
-export async function packed(): Promise<{ readonly tarball: string; remove(): Promise<void> }> {
-  const dir = await mkdtemp(join(tmpdir(), 'tagfence-pack-'));
-  const engine = join(dir, 'src/engine');
-  await cp(join(ROOT, 'src/engine'), engine, { recursive: true, filter: (path) => basename(path) !== 'dist' });
-  await cp(join(ROOT, 'tsconfig.json'), join(dir, 'tsconfig.json'));
-  await symlink(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
-  const { stdout } = await promisify(execFile)('npm', ['pack', '--json', '--pack-destination', dir], { cwd: engine });
-  const [{ filename }] = JSON.parse(stdout);
-  return { tarball: join(dir, filename), remove: () => rm(dir, { recursive: true, force: true }) };
 }
 
 /** A copy of `from`, or an empty folder. */

@@ -5,21 +5,21 @@ import { join } from 'node:path';
 import type { Sql } from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { postgresClient } from '../../src/engine/postgres/database.js';
+import { packedEngine } from '../support/built.js';
 import { createEmptyDatabase, type TestDatabase } from '../support/database.js';
 import { redisUrl } from '../support/servers.js';
-import { ask, folder, type Installed, packed, type Server, started } from './installed.js';
+import { ask, folder, type Installed, type Server, started } from './installed.js';
 
 const MINUTES = 60_000;
-let tarball: Awaited<ReturnType<typeof packed>>;
+let tarball: string;
 
 beforeAll(async () => {
-  tarball = await packed();
+  tarball = await packedEngine();
 }, 5 * MINUTES);
-afterAll(() => tarball?.remove());
 
 test('the tarball holds the build, its texts and the license, and nothing else', async () => {
   const app = await folder();
-  const files = (await app.run('tar', ['tzf', tarball.tarball])).trim().split('\n');
+  const files = (await app.run('tar', ['tzf', tarball])).trim().split('\n');
   await app.remove();
   const outside = files.filter((file) => !file.startsWith('package/dist/')).sort();
   expect(outside).toEqual(
@@ -38,7 +38,7 @@ test(
     const app = await folder();
     try {
       await app.run('npm', ['init', '-y']);
-      await app.install(tarball.tarball);
+      await app.install(tarball);
       const installed = (await readdir(join(app.dir, 'node_modules'))).filter((name) => !name.startsWith('.'));
       expect(installed.sort()).toEqual(['@opentelemetry', 'cluster-key-slot', 'lru-cache', 'tagfence']);
       const script = `import { createCache } from 'tagfence';
@@ -70,7 +70,7 @@ describe('with pg and Yoga', () => {
 
   beforeAll(async () => {
     app = await folder('test/package/pg-app');
-    await app.install(tarball.tarball);
+    await app.install(tarball);
     database = await createEmptyDatabase();
     sql = postgresClient(database.url, { max: 1 });
     await sql.unsafe(

@@ -3,7 +3,7 @@
  * `dist` of a developer stays as it is. The first worker that asks makes it; the others wait.
  */
 import { execFile } from 'node:child_process';
-import { cp, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -49,6 +49,18 @@ export function compiledPrograms(): Promise<string> {
     const compiler = dirname(createRequire(import.meta.url).resolve('typescript/package.json'));
     await node(join(compiler, 'bin', 'tsc'), ['--project', tsconfig], folder);
   });
+}
+
+/** The engine as `npm pack` packs it: the path of its tarball. */
+export async function packedEngine(): Promise<string> {
+  const folder = await once('packed', async (folder) => {
+    const filter = (path: string) => !NOT_COPIED.test(path);
+    await cp(join(ROOT, 'src/engine'), join(folder, 'src/engine'), { recursive: true, filter });
+    await copied(folder, ['tsconfig.json']);
+    await promisify(execFile)('npm', ['pack', '--pack-destination', folder], { cwd: join(folder, 'src/engine') });
+  });
+  const tarball = (await readdir(folder)).find((name) => name.endsWith('.tgz'));
+  return join(folder, tarball as string);
 }
 
 async function once(name: string, make: (folder: string) => Promise<void>): Promise<string> {

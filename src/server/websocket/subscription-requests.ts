@@ -26,7 +26,7 @@ import type { Turns } from '../operations/turns.js';
 import { callerOf, type RateLimits } from '../rate-limit/rate-limit.js';
 import { CLOSE, type Ending } from './close-codes.js';
 import { Counts } from './connection-slots.js';
-import { openEvents } from './event-stream.js';
+import { openEvents } from './subscription-events.js';
 import { type SubscriptionSpan, subscriptionSpans } from './subscription-spans.js';
 
 /** Maximum number of variable errors in one answer, as in graphql-js. */

@@ -4,7 +4,7 @@ import { digest } from '../../src/engine/cache/index.js';
 import { wholeAnswers } from '../../src/server/live/answer-form.js';
 import { AnswerStream } from '../../src/server/live/answer-stream.js';
 import { KeptAnswers } from '../../src/server/live/kept-answers.js';
-import { Outbox } from '../../src/server/live/outbox.js';
+import { SendQueue } from '../../src/server/live/send-queue.js';
 
 const MIB = 1024 * 1024;
 const answer = (name: string, chars: number) => {
@@ -42,7 +42,7 @@ afterEach(() => void vi.useRealTimers());
 function client() {
   const sent: string[] = [];
   let taken = () => {};
-  const outbox = new Outbox({
+  const sendQueue = new SendQueue({
     room: {
       has: () => true,
       when(_, begin) {
@@ -62,7 +62,7 @@ function client() {
   const again = vi.fn();
   const onEnd = vi.fn();
   const stream = new AnswerStream({
-    outbox,
+    sendQueue,
     message: (payload) => payload,
     form: wholeAnswers,
     wantsPatches: false,

@@ -7,11 +7,11 @@ import { digest } from '../../engine/cache/index.js';
 import { SECOND } from '../../std/time.js';
 import type { AnswerForm } from './answer-form.js';
 import type { LiveReceiver } from './live-runs.js';
-import type { AnswerSource, Outbox } from './outbox.js';
 import type { PatchedAnswer } from './patches.js';
+import type { AnswerSource, SendQueue } from './send-queue.js';
 
 export interface AnswerStreamOptions {
-  readonly outbox: Outbox;
+  readonly sendQueue: SendQueue;
   /** The message of the protocol with this payload. */
   readonly message: (payload: string) => string;
   readonly form: AnswerForm;
@@ -60,14 +60,14 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
   answered(answer: PatchedAnswer): void {
     if (this.signal.aborted) return;
     this.#isOwed = !this.#keep(answer);
-    this.#options.outbox.add(this);
+    this.#options.sendQueue.add(this);
   }
 
   /** The answer of a query that has only one. @returns false: there is no room for it */
   answeredOnce(text: string): boolean {
     if (this.signal.aborted) return true;
     this.#isLast = this.#keep({ number: 1, text, digest: digest(text) });
-    if (this.#isLast) this.#options.outbox.add(this);
+    if (this.#isLast) this.#options.sendQueue.add(this);
     return this.#isLast;
   }
 
@@ -101,7 +101,7 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
     this.#gone.abort();
     this.#drop();
     clearTimeout(this.#again);
-    this.#options.outbox.remove(this);
+    this.#options.sendQueue.remove(this);
     this.#options.onEnd();
     return ENDED;
   }

@@ -4,7 +4,7 @@ import type { FastifyReply } from 'fastify';
 import type { SubscriptionLimits } from '../../platform/subscription-limits.js';
 import { SECOND } from '../../std/time.js';
 import { clientGone } from '../http/request-lifetime.js';
-import { Outbox } from './outbox.js';
+import { SendQueue } from './send-queue.js';
 import type { StalledClients, UnsentMessages } from './stalled-clients.js';
 
 /** Time limit for the network to take the end of a response. */
@@ -26,7 +26,7 @@ export interface EventResponseOptions {
 }
 
 export class EventResponse {
-  readonly outbox: Outbox;
+  readonly sendQueue: SendQueue;
   readonly #reply: FastifyReply;
   readonly #response: ServerResponse;
   readonly #pingEveryMs: number;
@@ -41,7 +41,7 @@ export class EventResponse {
     this.#pingEveryMs = limits.pingEveryMs;
     const destroy = () => void response.destroy();
     this.#unsent = stalled.watch({ network: response.req.socket, caller: () => caller, end: destroy });
-    this.outbox = new Outbox({ room: this.#unsent, send: (event) => this.#write(event), failed: destroy });
+    this.sendQueue = new SendQueue({ room: this.#unsent, send: (event) => this.#write(event), failed: destroy });
     this.onClose(() => this.#gone.abort(clientGone()));
   }
 

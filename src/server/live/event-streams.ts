@@ -95,9 +95,9 @@ export class EventStreams {
     { identity, events, reply }: { identity: Identity; events: EventResponse; reply: FastifyReply },
   ): Promise<unknown> {
     const { requests } = this.#options;
-    const { signal, outbox } = events;
+    const { signal, sendQueue } = events;
     const end = () => events.end();
-    const client = { signal, end, outbox, identity, subscriptions: 0 };
+    const client = { signal, end, sendQueue, identity, subscriptions: 0 };
     const accepted = await requests.accept(client, payload);
     if (!('kind' in accepted)) return this.#refuse(reply, accepted);
     const begin = () => this.#opened(events, identity, reply);

@@ -6,7 +6,7 @@
 import type { Duplex } from 'node:stream';
 import type { SubscriptionLimits } from '../../platform/subscription-limits.js';
 import { SMALL_BYTES, type UnreadResponses } from '../http/unread-responses.js';
-import type { Room } from './outbox.js';
+import type { Room } from './send-queue.js';
 
 /** Checks within the shorter limit. A client is ended up to two intervals late. */
 const CHECKS = 4;

@@ -16,9 +16,9 @@ import type { Identity } from '../../graphql/identity.js';
 import { liveArguments } from '../../graphql/live-directive.js';
 import type { SubscriptionLimits } from '../../platform/subscription-limits.js';
 import type { AnswerStream } from '../live/answer-stream.js';
-import type { Outbox } from '../live/outbox.js';
 import type { AcceptedQuery } from '../live/query-answers.js';
 import type { QueryStreams } from '../live/query-streams.js';
+import type { SendQueue } from '../live/send-queue.js';
 import { assertCostLimit, type CostOf, costsOf } from '../operations/cost.js';
 import type { Documents } from '../operations/documents.js';
 import type { PersistedDocuments } from '../operations/persisted-documents.js';
@@ -39,7 +39,7 @@ export interface Subscriber {
   /** Aborts when the connection has ended. */
   readonly signal: AbortSignal;
   readonly end: (why: Ending) => void;
-  readonly outbox: Outbox;
+  readonly sendQueue: SendQueue;
   readonly identity?: Identity;
   /** The payload of its `connection_init`. */
   readonly params?: Readonly<Record<string, unknown>> | undefined;
@@ -163,12 +163,12 @@ export class SubscriptionRequests {
    */
   answer(
     { query, release }: Accepted & { kind: 'query' },
-    { outbox, signal, end }: Subscriber,
+    { sendQueue, signal, end }: Subscriber,
     message: (payload: string) => string,
   ): AnswerStream {
     try {
       const viewerGone = () => end(CLOSE.viewerGone);
-      const stream = this.#options.queries.open(query, { outbox, message, onEnd: release, viewerGone });
+      const stream = this.#options.queries.open(query, { sendQueue, message, onEnd: release, viewerGone });
       // graphql-ws ends one stream of each id, and a client may use an id again while it is being accepted.
       signal.addEventListener('abort', () => void stream.return(), { once: true, signal: stream.signal });
       if (signal.aborted) void stream.return();

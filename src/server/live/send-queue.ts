@@ -19,7 +19,7 @@ export interface Room {
   when(bytes: number, begin: () => void): () => void;
 }
 
-export interface OutboxOptions {
+export interface SendQueueOptions {
   readonly room: Room;
   /** Begins at once. Resolves when the network has taken the message. */
   readonly send: (message: string) => Promise<void>;
@@ -30,8 +30,8 @@ export interface OutboxOptions {
 /** The size of a source's first message is not known before it is fetched: it needs room as a large one does. */
 const UNKNOWN_BYTES = SMALL_BYTES + 1;
 
-export class Outbox {
-  readonly #options: OutboxOptions;
+export class SendQueue {
+  readonly #options: SendQueueOptions;
   /** In the order in which they had something to send. */
   readonly #ready = new Set<AnswerSource>();
   /** Size of the last message of each source, which the next one is expected to have, too. */
@@ -41,7 +41,7 @@ export class Outbox {
   #unsentBytes = 0;
   #waiting: { readonly source: AnswerSource; readonly stop: () => void } | undefined;
 
-  constructor(options: OutboxOptions) {
+  constructor(options: SendQueueOptions) {
     this.#options = options;
   }
 

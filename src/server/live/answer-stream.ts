@@ -17,9 +17,9 @@ export interface AnswerStreamOptions {
   readonly form: AnswerForm;
   /** Whether the form uses them. */
   readonly wantsPatches: boolean;
-  /** Keeps an answer until the returned function is called. Undefined: there is no room for it. */
-  readonly keep: (answer: PatchedAnswer) => (() => void) | undefined;
-  /** Asks for an answer, for one that was not kept. */
+  /** Holds an answer until the returned function is called. Undefined: there is no room for it. */
+  readonly hold: (answer: PatchedAnswer) => (() => void) | undefined;
+  /** Asks for an answer, for one that was not held. */
   readonly again: () => void;
   /** Called once, when the stream has ended. */
   readonly onEnd: () => void;
@@ -27,7 +27,7 @@ export interface AnswerStreamOptions {
   readonly viewerGone: () => void;
 }
 
-/** The wait before an answer that was not kept is made again. */
+/** The wait before an answer that was not held is made again. */
 const AGAIN_MS = SECOND;
 const ENDED: IteratorResult<never> = { value: undefined, done: true };
 
@@ -36,7 +36,7 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
   readonly #options: AnswerStreamOptions;
   readonly #gone = new AbortController();
   #waiting: { readonly answer: PatchedAnswer; readonly release: () => void } | undefined;
-  /** Whether an answer that came was not kept. */
+  /** Whether an answer that came was not held. */
   #isOwed = false;
   #again: NodeJS.Timeout | undefined;
   /** The digest of the last answer that was sent. */
@@ -59,14 +59,14 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
   /** Takes the place of an answer that has not been sent. */
   answered(answer: PatchedAnswer): void {
     if (this.signal.aborted) return;
-    this.#isOwed = !this.#keep(answer);
+    this.#isOwed = !this.#hold(answer);
     this.#options.sendQueue.add(this);
   }
 
   /** The answer of a query that has only one. @returns false: there is no room for it */
   answeredOnce(text: string): boolean {
     if (this.signal.aborted) return true;
-    this.#isLast = this.#keep({ number: 1, text, digest: digest(text) });
+    this.#isLast = this.#hold({ number: 1, text, digest: digest(text) });
     if (this.#isLast) this.#options.sendQueue.add(this);
     return this.#isLast;
   }
@@ -110,9 +110,9 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
     return this;
   }
 
-  #keep(answer: PatchedAnswer): boolean {
+  #hold(answer: PatchedAnswer): boolean {
     this.#drop();
-    const release = this.#options.keep(answer);
+    const release = this.#options.hold(answer);
     if (release !== undefined) this.#waiting = { answer, release };
     return release !== undefined;
   }

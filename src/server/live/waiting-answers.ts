@@ -7,10 +7,10 @@ import { MAX_UNREAD_BYTES } from '../http/unread-responses.js';
 
 /** A caller may use at most one fourth of all characters. */
 const CALLERS = 4;
-/** Those up to this size are kept in any case: their number is that of the live queries of a viewer. */
+/** Those up to this size are held in any case: their number is that of the live queries of a viewer. */
 const SMALL_CHARS = 4 * 1024;
 
-export class KeptAnswers {
+export class WaitingAnswers {
   readonly #maxChars: number;
   readonly #chars = new Map<string, number>();
   #total = 0;
@@ -22,13 +22,13 @@ export class KeptAnswers {
     this.#maxChars = maxChars;
   }
 
-  /** Characters of all answers that are kept. */
+  /** Characters of all answers that are held. */
   get chars(): number {
     return this.#total;
   }
 
-  /** @returns a function to call when the answer is no longer kept. Undefined: there is no room for it */
-  keep(caller: string, { digest, text }: Pick<LiveAnswer, 'digest' | 'text'>): (() => void) | undefined {
+  /** @returns a function to call when the answer is no longer held. Undefined: there is no room for it */
+  hold(caller: string, { digest, text }: Pick<LiveAnswer, 'digest' | 'text'>): (() => void) | undefined {
     const key = `${caller} ${digest}`;
     const clients = this.#clients.get(key) ?? 0;
     if (clients === 0 && !this.#hasRoom(caller, text.length)) return undefined;

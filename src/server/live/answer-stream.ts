@@ -1,7 +1,6 @@
 /**
- * What one client of a query is sent: of the answers that have come only the newest, in its form. For the protocol it
- * is a stream without values that ends after the last answer: answers are text, and are written to the connection as
- * they are.
+ * Sends one client the answers of its query: the newest one only, in the client's form. As an iterator it has no values
+ * and ends after the last answer: answers are text, which the send queue writes to the connection as it is.
  */
 import { digest } from '../../engine/cache/index.js';
 import { SECOND } from '../../std/time.js';
@@ -12,14 +11,14 @@ import type { AnswerSource, SendQueue } from './send-queue.js';
 
 export interface AnswerStreamOptions {
   readonly sendQueue: SendQueue;
-  /** The message of the protocol with this payload. */
+  /** Makes the protocol's message with this payload. */
   readonly message: (payload: string) => string;
   readonly form: AnswerForm;
-  /** Whether the form uses them. */
+  /** Whether the form uses the patches of answers. */
   readonly wantsPatches: boolean;
-  /** Holds an answer until the returned function is called. Undefined: there is no room for it. */
+  /** Counts an answer until the returned function is called. Undefined: there is no room for it. */
   readonly hold: (answer: PatchedAnswer) => (() => void) | undefined;
-  /** Asks for an answer, for one that was not held. */
+  /** Asks for an answer in place of one that was not held. */
   readonly again: () => void;
   /** Called once, when the stream has ended. */
   readonly onEnd: () => void;
@@ -27,7 +26,7 @@ export interface AnswerStreamOptions {
   readonly viewerGone: () => void;
 }
 
-/** The wait before an answer that was not held is made again. */
+/** The wait before an answer is asked for again, because the last one was not held. */
 const AGAIN_MS = SECOND;
 const ENDED: IteratorResult<never> = { value: undefined, done: true };
 
@@ -36,7 +35,7 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
   readonly #options: AnswerStreamOptions;
   readonly #gone = new AbortController();
   #waiting: { readonly answer: PatchedAnswer; readonly release: () => void } | undefined;
-  /** Whether an answer that came was not held. */
+  /** Whether the newest answer was not held. */
   #isOwed = false;
   #again: NodeJS.Timeout | undefined;
   /** The digest of the last answer that was sent. */
@@ -47,7 +46,7 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
     this.#options = options;
   }
 
-  /** Aborts at the end. */
+  /** Aborts when the stream ends. */
   get signal(): AbortSignal {
     return this.#gone.signal;
   }
@@ -56,14 +55,14 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
     return this.#options.wantsPatches;
   }
 
-  /** Takes the place of an answer that has not been sent. */
+  /** Replaces an answer that waits. */
   answered(answer: PatchedAnswer): void {
     if (this.signal.aborted) return;
     this.#isOwed = !this.#hold(answer);
     this.#options.sendQueue.add(this);
   }
 
-  /** The answer of a query that has only one. @returns false: there is no room for it */
+  /** Sends the only answer of a query that is not live. @returns whether there was room for it */
   answeredOnce(text: string): boolean {
     if (this.signal.aborted) return true;
     this.#isLast = this.#hold({ number: 1, text, digest: digest(text) });

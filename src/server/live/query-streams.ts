@@ -11,7 +11,7 @@ export interface QueryStreamsOptions {
   readonly cache: Cache;
   readonly answers: QueryAnswers;
   readonly runs: LiveRuns;
-  /** For answers that wait, besides those that are being sent. */
+  /** Of the answers that wait for slow clients; counted in characters. Default MAX_UNREAD_BYTES. */
   readonly maxUnreadBytes?: number | undefined;
 }
 

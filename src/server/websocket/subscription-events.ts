@@ -14,9 +14,9 @@ export interface SubscriptionEventsOptions {
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
   /** Runs work that only reads, and repeats it if Postgres was unavailable. */
   readonly retrying: <T>(work: () => Promise<T>) => Promise<T>;
-  /** Runs all of one event, from its payment to its result. */
+  /** Wraps the whole work on one event, from its payment to its result. */
   readonly executing: (work: () => Promise<ExecutionResult>) => Promise<ExecutionResult>;
-  /** Called once, when events can come, or with the errors of the refusal. */
+  /** Called once: when events can come, or with the errors of a refusal. */
   readonly onOpened: (errors?: readonly unknown[]) => void;
   /** Called once, when the subscription has ended or failed to start. */
   readonly onEnd: () => void;

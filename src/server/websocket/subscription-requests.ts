@@ -29,12 +29,12 @@ import { Counts } from './connection-slots.js';
 import { openEvents } from './subscription-events.js';
 import { type SubscriptionSpan, subscriptionSpans } from './subscription-spans.js';
 
-/** Maximum number of variable errors in one answer, as in graphql-js. */
+/** Maximum number of variable errors in one refusal, as in graphql-js. */
 const MAX_FAULTS = 50;
 
-/** A connected client: a WebSocket, or the receiver of server-sent events. */
+/** A connection on which a client subscribes: a WebSocket, or a stream of server-sent events. */
 export interface Subscriber {
-  /** Network address of the client. Absent: what it sends was counted for its address before. */
+  /** Network address of the client. Absent: its request was counted by address before. */
   readonly address?: string;
   /** Aborts when the connection has ended. */
   readonly signal: AbortSignal;
@@ -43,7 +43,7 @@ export interface Subscriber {
   readonly identity?: Identity;
   /** The payload of its `connection_init`. */
   readonly params?: Readonly<Record<string, unknown>> | undefined;
-  /** Number of its subscriptions and live queries. */
+  /** Number of its operations: subscriptions and queries that are open or being accepted. */
   subscriptions: number;
 }
 
@@ -54,7 +54,7 @@ export interface SubscribePayload {
   readonly variables?: Record<string, unknown> | null | undefined;
 }
 
-/** An operation that may run, and has its place among those of its viewer until `release`. */
+/** An operation that may run. It counts among those of its viewer until it is released. */
 export type Accepted =
   | { readonly kind: 'subscription'; readonly args: ExecutionArgs }
   | {
@@ -75,7 +75,7 @@ export interface SubscriptionRequestOptions {
   readonly rateLimits?: RateLimits | undefined;
   readonly documents: Documents;
   readonly queries: QueryStreams;
-  /** Events wait for their viewer's turn. */
+  /** Where events wait for their viewer's turn. */
   readonly turns: Turns;
   /** Absent: clients send any document. */
   readonly listed?: PersistedDocuments | undefined;
@@ -91,7 +91,7 @@ interface RunningContext extends SubscriptionContext {
   readonly span: SubscriptionSpan | undefined;
 }
 
-/** A subscription that is being accepted. */
+/** An operation that is being accepted. */
 interface Acceptance {
   readonly release: () => void;
   readonly span: SubscriptionSpan | undefined;
@@ -103,7 +103,7 @@ export class SubscriptionRequests {
   readonly #costOf: CostOf;
   readonly #turns: Turns;
   readonly #spans = subscriptionSpans();
-  /** Number of subscriptions by viewer. */
+  /** Number of operations by viewer. */
   readonly #counts = new Counts();
 
   constructor(options: SubscriptionRequestOptions, limits: SubscriptionLimits) {
@@ -179,7 +179,7 @@ export class SubscriptionRequests {
     }
   }
 
-  /** @returns a function that releases the place, or the refusal */
+  /** Counts an operation. @returns a function that releases it, or the refusal */
   #take(client: Subscriber): (() => void) | GraphQLError {
     const { maxSubscriptions, maxSubscriptionsPerViewer } = this.#limits;
     const { userId } = client.identity as Identity;
@@ -243,7 +243,7 @@ export class SubscriptionRequests {
     return { kind: 'query', args, query, release };
   }
 
-  /** @throws BAD_REQUEST, and what the manifest refuses */
+  /** @throws BAD_REQUEST if it is no text; PERSISTED_DOCUMENT_REQUIRED */
   #textOf({ query }: SubscribePayload): string {
     const text = this.#options.listed?.textOf({ documentId: undefined, query }) ?? query;
     if (typeof text === 'string' && text !== '') return text;

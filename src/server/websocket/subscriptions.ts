@@ -235,7 +235,7 @@ function clientOf(
 /** Resolves when the network has taken the message, so the next event is requested at the client's pace. */
 async function send(client: Client, text: string, maxBufferedBytes: number): Promise<void> {
   const { socket, unsent, sendQueue, end } = client;
-  // Answers wait for the network by themselves.
+  // The send queue has its own bound: one message.
   const isFull = socket.bufferedAmount - sendQueue.unsentBytes > maxBufferedBytes;
   if (isFull || !unsent.hasForEvent(Buffer.byteLength(text))) end(CLOSE.tooSlow);
   else await writeTo(client, text);
@@ -263,8 +263,8 @@ function receiveText({ socket, end }: Client, receive: (text: string) => Promise
 }
 
 /**
- * Pings a connection on which nothing waits for the network, and ends it if the pong of the last ping has not come by the
- * next one. A ping would wait behind the messages: stalled-clients.ts ends a connection that does not take those.
+ * Pings a connection on which nothing waits for the network, and ends it if the pong has not come by the next ping.
+ * While messages wait, a ping would wait behind them; then stalled-clients.ts ends a connection that takes none.
  * @returns a function that stops it
  */
 function keepAlive({ socket, unsent }: Client, everyMs: number): () => void {

@@ -1,6 +1,7 @@
 /**
- * How ioredis opens sockets here. By itself it listens for one error of each socket. A TLS socket that refuses the
- * server's certificate emits two: its own, and the alert that the server answers with. The second would end the process.
+ * Connectors that open the sockets of ioredis. Its own ones listen for one error of each socket, but a TLS socket that
+ * refuses the server's certificate emits two: its own, and the alert that the server answers with. The second, without
+ * a listener, would end the process.
  */
 import { createConnection, type NetConnectOpts, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -13,7 +14,7 @@ import {
   type StandaloneConnectionOptions,
 } from 'ioredis';
 
-/** The first error reaches ioredis by its own listener. Later ones say nothing new: the socket has failed. */
+/** ioredis has a listener for the first error. Later ones say nothing new: the socket has failed. */
 function ignoreLaterErrors(socket: Socket): void {
   socket.on('error', () => {});
 }
@@ -31,7 +32,7 @@ export class ServerConnector extends AbstractConnector {
 
   override async connect(): Promise<Socket> {
     this.connecting = true;
-    // ioredis expects to be disconnected, perhaps, before there is a socket.
+    // As in ioredis's own connector: the client may be disconnected before there is a socket.
     await new Promise<void>((resolve) => process.nextTick(resolve));
     if (!this.connecting) throw new Error('Connection is closed.');
     const { tls, path, host, port, family } = this.#options;
@@ -78,7 +79,7 @@ interface Subscribing {
   readonly subscriber: { selectSubscriber(): void; getInstance(): Redis | null };
 }
 
-/** A Cluster makes the client that it subscribes with by itself, and gives it no `Connector`. */
+/** Does the same for the client that a Cluster subscribes with: the Cluster makes it itself, without a `Connector`. */
 export function watchSubscriber(cluster: Cluster): void {
   const { subscriber } = cluster as unknown as Subscribing;
   const select = subscriber.selectSubscriber.bind(subscriber);

@@ -16,7 +16,7 @@ export class BytesByCaller {
   #total = 0;
   readonly #onRelease: () => void;
 
-  /** @param onRelease called whenever bytes are no longer held */
+  /** @param onRelease called each time bytes are released */
   constructor(onRelease: () => void = () => {}) {
     this.#onRelease = onRelease;
   }

@@ -39,7 +39,7 @@ export interface EndpointOptions {
   readonly encodingFor: EncodingFor;
   readonly requests: RequestMetrics;
   readonly mask: ErrorMask;
-  /** Of requests that are answered with events. */
+  /** Answers requests for server-sent events. */
   readonly events: EventStreams;
   /** @throws the refusal of the request */
   readonly admit: Admit;

@@ -3,7 +3,7 @@
  * When it closes, Node emits 'close' for the one that is being sent, but not for those behind it, so that what is held
  * until the end of a response would be held for ever.
  *
- * A response that does not end by itself may have its connection alone.
+ * A response that does not end by itself can claim its connection, so that no other response is sent on it.
  */
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -14,7 +14,7 @@ export class PipelinedResponses {
 
   /** Emits 'close' for every response whose connection has closed. */
   watch(server: Server): void {
-    // Before other listeners: they can see that the connection of a request was closed.
+    // Prepended, so that other listeners see whether the connection of a request was closed here.
     server.prependListener('request', ({ socket }, response) => {
       if (this.#claimed.has(socket)) socket.destroy();
       if (response.socket !== null) return; // the first in line has its connection
@@ -24,20 +24,20 @@ export class PipelinedResponses {
     });
   }
 
-  /** Whether another response of the connection is being sent, or waits behind this one. */
+  /** Whether another response of the connection is being sent, or waits. */
   sharesConnection(response: ServerResponse): boolean {
     const { socket } = response.req;
     return response.socket === null || this.#others(response, socket) > 0;
   }
 
-  /** No other response is sent on the connection: one more request closes it, as does one that has come already. */
+  /** Closes the connection if another request of it has come, and as soon as another one comes. */
   claimConnection(response: ServerResponse): void {
     const { socket } = response.req;
     this.#claimed.add(socket);
     if (this.sharesConnection(response)) socket.destroy();
   }
 
-  /** Responses behind the one that is being sent. */
+  /** Number of responses that wait, without this one. */
   #others(response: ServerResponse, socket: Socket): number {
     const responses = this.#behind.get(socket);
     return responses === undefined ? 0 : responses.size - Number(responses.has(response));

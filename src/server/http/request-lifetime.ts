@@ -5,12 +5,10 @@ import { GraphQLError } from 'graphql';
 import type { WriteProgress } from '../../engine/postgres/index.js';
 import { ANSWER_TIMEOUT_MS } from '../../graphql/limits.js';
 
-/**
- * Reports once when an answer is no longer waited for: with a reason if it has not been sent.
- */
+/** Calls `over` once, when an answer is no longer waited for: with the reason if it has not been sent. */
 export type Waiting = (over: (unsent?: GraphQLError) => void) => void;
 
-/** A response is waited for until it is sent or its client has gone. */
+/** A response is waited for until it has been sent or its client has gone. */
 export function untilClosed(response: ServerResponse): Waiting {
   return (over) => {
     const closed = () => over(response.writableFinished ? undefined : clientGone());
@@ -20,8 +18,8 @@ export function untilClosed(response: ServerResponse): Waiting {
 }
 
 /**
- * Ends when an answer that has not been sent is no longer needed. Watches for that only from when a load or a write asks
- * for the signal: all other waits of a request are short.
+ * Ends when an answer that has not been sent is no longer needed. Watches for that only from when a load or a write
+ * asks for the signal: all other waits of a request are short.
  */
 export class RequestLifetime {
   readonly writes: WriteProgress = { begun: false, effective: false };

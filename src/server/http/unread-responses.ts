@@ -1,7 +1,7 @@
 /**
- * Limits the bytes of responses that clients have not read yet, per caller and per process, messages over WebSockets and
- * server-sent events included. A client that reads nothing is disconnected after a time. A caller that requests more
- * than it reads is refused, and others are still served.
+ * Limits the bytes of responses that clients have not read yet, per caller and per process, messages over WebSockets
+ * and server-sent events included. A client that reads nothing is disconnected after a time. A caller that requests
+ * more than it reads is refused, and others are still served.
  */
 import type { ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
@@ -20,7 +20,7 @@ const CALLERS = 4;
  */
 export const SMALL_BYTES = 64 * 1024;
 const RETRY_AFTER_SECONDS = 2;
-/** Answers that wait for room are looked at this often, because bytes are released thousands of times a second. */
+/** Least time between two checks of what waits for room: bytes are released thousands of times a second. */
 const WAKE_EVERY_MS = 50;
 
 export interface UnreadResponsesOptions {
@@ -28,8 +28,8 @@ export interface UnreadResponsesOptions {
   readonly stallMs?: number | undefined;
 }
 
-/** An answer that is fetched when there is room for it. */
-interface Waiting {
+/** A connection that waits for room for its next answer. */
+interface RoomRequest {
   readonly caller: string;
   readonly bytes: number;
   readonly begin: () => void;
@@ -41,7 +41,7 @@ export class UnreadResponses {
   readonly #stallMs: number;
   readonly #unread = new BytesByCaller(() => this.#wakeSoon());
   /** In the order in which they came. Each connection has at most one. */
-  readonly #waiting = new Set<Waiting>();
+  readonly #waiting = new Set<RoomRequest>();
   #wake: NodeJS.Timeout | undefined;
 
   constructor({ maxBytes = MAX_UNREAD_BYTES, stallMs = STALL_MS }: UnreadResponsesOptions = {}) {
@@ -90,7 +90,8 @@ export class UnreadResponses {
   }
 
   /**
-   * Calls `begin` as soon as `bytes` can be sent, at once if they can be now. It must `hold` them before it returns.
+   * Calls `begin` when there is room for `bytes`: at once, or up to 50 ms after it has come. It must `hold` them before
+   * it returns.
    * @returns a function that ends the wait
    */
   whenAllowed(caller: string, bytes: number, begin: () => void): () => void {

@@ -1,22 +1,22 @@
 /**
- * The forms in which a client gets the answers of a live query: each as a whole, or what has changed in it as a JSON
- * Patch (RFC 6902), in the format of the live query tools of n1ru4l.
+ * The forms in which a client is sent the answers of a query: each one whole, or as a JSON Patch (RFC 6902) of the one
+ * before, in the format of n1ru4l's live query tools.
  */
 import type { PatchedAnswer } from './patches.js';
 
 /**
  * Writes an answer for one client. Called for each answer that is sent, in their order.
- * @param before the digest of the answer that the client was sent last
+ * @param before the digest of the answer that the client was sent last. Undefined: it was sent none
  */
 export type AnswerForm = (answer: PatchedAnswer, before: string | undefined) => string;
 
-/** The body of the response by POST. */
+/** Each answer is the body of the response to the same query by POST. */
 export const wholeAnswers: AnswerForm = ({ text }) => text;
 
 /**
- * With a number that rises by one from message to message: `{"data":…,"revision":1}`, then the shorter of that and
- * `{"patch":[…],"revision":2}`. What has errors, what comes after it, and what comes after an answer that this client
- * was not sent, is whole.
+ * Numbers the messages from 1. The first is `{"data":…,"revision":1}`; each further one is the shorter of
+ * `{"data":…,"revision":2}` and `{"patch":[…],"revision":2}`. An answer is whole if it has errors, if the one before
+ * had some, or if this client was not sent the one before.
  */
 export function patchedAnswers(): AnswerForm {
   let revision = 0;

@@ -1,25 +1,24 @@
 /**
- * What one client of a query is sent: of the answers that have come only the newest, in its form. For the protocol it
- * is a stream without values that ends after the last answer: answers are text, and are written to the connection as
- * they are.
+ * Sends one client the answers of its query: the newest one only, in the client's form. As an iterator it has no values
+ * and ends after the last answer: answers are text, which the send queue writes to the connection as it is.
  */
 import { digest } from '../../engine/cache/index.js';
 import { SECOND } from '../../std/time.js';
 import type { AnswerForm } from './answer-form.js';
 import type { LiveReceiver } from './live-runs.js';
-import type { AnswerSource, Outbox } from './outbox.js';
 import type { PatchedAnswer } from './patches.js';
+import type { AnswerSource, SendQueue } from './send-queue.js';
 
 export interface AnswerStreamOptions {
-  readonly outbox: Outbox;
-  /** The message of the protocol with this payload. */
+  readonly sendQueue: SendQueue;
+  /** Makes the protocol's message with this payload. */
   readonly message: (payload: string) => string;
   readonly form: AnswerForm;
-  /** Whether the form uses them. */
+  /** Whether the form uses the patches of answers. */
   readonly wantsPatches: boolean;
-  /** Keeps an answer until the returned function is called. Undefined: there is no room for it. */
-  readonly keep: (answer: PatchedAnswer) => (() => void) | undefined;
-  /** Asks for an answer, for one that was not kept. */
+  /** Counts an answer until the returned function is called. Undefined: there is no room for it. */
+  readonly hold: (answer: PatchedAnswer) => (() => void) | undefined;
+  /** Asks for an answer in place of one that was not held. */
   readonly again: () => void;
   /** Called once, when the stream has ended. */
   readonly onEnd: () => void;
@@ -27,7 +26,7 @@ export interface AnswerStreamOptions {
   readonly viewerGone: () => void;
 }
 
-/** The wait before an answer that was not kept is made again. */
+/** The wait before an answer is asked for again, because the last one was not held. */
 const AGAIN_MS = SECOND;
 const ENDED: IteratorResult<never> = { value: undefined, done: true };
 
@@ -36,7 +35,7 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
   readonly #options: AnswerStreamOptions;
   readonly #gone = new AbortController();
   #waiting: { readonly answer: PatchedAnswer; readonly release: () => void } | undefined;
-  /** Whether an answer that came was not kept. */
+  /** Whether the newest answer was not held. */
   #isOwed = false;
   #again: NodeJS.Timeout | undefined;
   /** The digest of the last answer that was sent. */
@@ -47,7 +46,7 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
     this.#options = options;
   }
 
-  /** Aborts at the end. */
+  /** Aborts when the stream ends. */
   get signal(): AbortSignal {
     return this.#gone.signal;
   }
@@ -56,18 +55,18 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
     return this.#options.wantsPatches;
   }
 
-  /** Takes the place of an answer that has not been sent. */
+  /** Replaces an answer that waits. */
   answered(answer: PatchedAnswer): void {
     if (this.signal.aborted) return;
-    this.#isOwed = !this.#keep(answer);
-    this.#options.outbox.add(this);
+    this.#isOwed = !this.#hold(answer);
+    this.#options.sendQueue.add(this);
   }
 
-  /** The answer of a query that has only one. @returns false: there is no room for it */
+  /** Sends the only answer of a query that is not live. @returns whether there was room for it */
   answeredOnce(text: string): boolean {
     if (this.signal.aborted) return true;
-    this.#isLast = this.#keep({ number: 1, text, digest: digest(text) });
-    if (this.#isLast) this.#options.outbox.add(this);
+    this.#isLast = this.#hold({ number: 1, text, digest: digest(text) });
+    if (this.#isLast) this.#options.sendQueue.add(this);
     return this.#isLast;
   }
 
@@ -101,7 +100,7 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
     this.#gone.abort();
     this.#drop();
     clearTimeout(this.#again);
-    this.#options.outbox.remove(this);
+    this.#options.sendQueue.remove(this);
     this.#options.onEnd();
     return ENDED;
   }
@@ -110,9 +109,9 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
     return this;
   }
 
-  #keep(answer: PatchedAnswer): boolean {
+  #hold(answer: PatchedAnswer): boolean {
     this.#drop();
-    const release = this.#options.keep(answer);
+    const release = this.#options.hold(answer);
     if (release !== undefined) this.#waiting = { answer, release };
     return release !== undefined;
   }

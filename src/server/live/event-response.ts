@@ -1,13 +1,13 @@
-/** A response of server-sent events: its head, its events at the pace of the client, and its end. */
+/** A response of server-sent events: its headers, its events at the pace of the client, and its end. */
 import type { ServerResponse } from 'node:http';
 import type { FastifyReply } from 'fastify';
 import type { SubscriptionLimits } from '../../platform/subscription-limits.js';
 import { SECOND } from '../../std/time.js';
 import { clientGone } from '../http/request-lifetime.js';
-import { Outbox } from './outbox.js';
+import { SendQueue } from './send-queue.js';
 import type { StalledClients, UnsentMessages } from './stalled-clients.js';
 
-/** Time limit for the network to take the end of a response. */
+/** Time limit for the network to take the end of a response. Then the connection is destroyed. */
 const GOODBYE_MS = SECOND;
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -26,7 +26,7 @@ export interface EventResponseOptions {
 }
 
 export class EventResponse {
-  readonly outbox: Outbox;
+  readonly sendQueue: SendQueue;
   readonly #reply: FastifyReply;
   readonly #response: ServerResponse;
   readonly #pingEveryMs: number;
@@ -41,7 +41,7 @@ export class EventResponse {
     this.#pingEveryMs = limits.pingEveryMs;
     const destroy = () => void response.destroy();
     this.#unsent = stalled.watch({ network: response.req.socket, caller: () => caller, end: destroy });
-    this.outbox = new Outbox({ room: this.#unsent, send: (event) => this.#write(event), failed: destroy });
+    this.sendQueue = new SendQueue({ room: this.#unsent, send: (event) => this.#write(event), failed: destroy });
     this.onClose(() => this.#gone.abort(clientGone()));
   }
 
@@ -55,7 +55,7 @@ export class EventResponse {
     else this.#response.once('close', listener);
   }
 
-  /** From now on the response is no longer Fastify's. */
+  /** Sends the headers. Fastify has no part in the response from here on. */
   begin(): void {
     this.#reply.hijack();
     for (const [name, value] of Object.entries(this.#reply.getHeaders())) {
@@ -63,22 +63,27 @@ export class EventResponse {
     }
     this.#response.shouldKeepAlive = false; // the connection ends with the response
     this.#response.writeHead(200, HEADERS);
-    this.#response.write(HEARTBEAT); // with the headers, so that the client learns that it is connected
+    this.#response.write(HEARTBEAT); // sends the headers at once, so the client knows that it is connected
     const timer = setInterval(() => this.#beat(), this.#pingEveryMs).unref();
     this.onClose(() => clearInterval(timer));
   }
 
-  /** Resolves when the network has taken the event, or the response is over. It is ended if there is no room. */
+  /**
+   * Resolves when the network has taken the event, or the response is over. Ends the response if there is no room for
+   * the event. @throws the error of the connection
+   */
   async sendEvent(event: string): Promise<void> {
     if (this.#unsent.hasForEvent(Buffer.byteLength(event))) await this.#write(event);
     else this.end();
   }
 
+  /** Ends the response with `complete`: the operation has ended. */
   complete(): void {
     if (!this.#isOver && !this.#response.destroyed) this.#response.write(COMPLETE);
     this.end();
   }
 
+  /** Ends the response without `complete`, so the client connects again. */
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -88,7 +93,7 @@ export class EventResponse {
     this.onClose(() => clearTimeout(timer));
   }
 
-  /** Resolves when the network has taken the event, or the response is over. */
+  /** Resolves when the network has taken the event, or the response is over. @throws the error of the connection */
   #write(event: string): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#isOver || this.#response.destroyed) return resolve();

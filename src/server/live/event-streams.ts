@@ -1,8 +1,8 @@
 /**
- * Server-sent events, for clients whose network has no WebSockets: an operation is sent by POST with the media type
- * text/event-stream, and its results come in the response, in the distinct connections mode of graphql-sse. The
+ * Server-sent events, for clients whose network has no WebSockets: a client sends an operation by POST, accepts
+ * text/event-stream, and gets the results in the response, in the distinct connections mode of graphql-sse. The
  * response ends with the event `complete` when the operation has ended. It ends without one when the client should
- * connect again: its token has expired, or the process shuts down.
+ * connect again: its token has expired, it reads too slowly, or the process shuts down.
  */
 import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -26,7 +26,7 @@ import { EventResponse } from './event-response.js';
 import type { StalledClients } from './stalled-clients.js';
 
 const EVENTS = 'text/event-stream';
-/** In the order in which they are preferred by a client that accepts anything. */
+/** In order of preference for a client that accepts anything. */
 const MEDIA_TYPES = ['application/json', 'application/graphql-response+json', EVENTS];
 const RETRY_AFTER_SECONDS = 5;
 
@@ -95,9 +95,9 @@ export class EventStreams {
     { identity, events, reply }: { identity: Identity; events: EventResponse; reply: FastifyReply },
   ): Promise<unknown> {
     const { requests } = this.#options;
-    const { signal, outbox } = events;
+    const { signal, sendQueue } = events;
     const end = () => events.end();
-    const client = { signal, end, outbox, identity, subscriptions: 0 };
+    const client = { signal, end, sendQueue, identity, subscriptions: 0 };
     const accepted = await requests.accept(client, payload);
     if (!('kind' in accepted)) return this.#refuse(reply, accepted);
     const begin = () => this.#opened(events, identity, reply);
@@ -137,7 +137,7 @@ export class EventStreams {
     events.complete();
   }
 
-  /** As the response to a POST, with a status that says so in each media type. */
+  /** Refuses as by POST, in JSON, but always with status 400: the client sees by it that no events follow. */
   #refuse(reply: FastifyReply, errors: readonly GraphQLError[]): FastifyReply {
     const { results } = this.#options;
     reply.code(400).type(mediaTypeFor(undefined));
@@ -149,9 +149,9 @@ function eventOf(payload: string): string {
   return `event: next\ndata: ${payload}\n\n`;
 }
 
-/** @throws BAD_REQUEST, BAD_USER_INPUT */
+/** @throws BAD_REQUEST if the body is too large or not an object; BAD_USER_INPUT */
 function payloadOf({ body, headers }: FastifyRequest, { maxMessageBytes }: SubscriptionLimits): SubscribePayload {
-  // As over a WebSocket: it is held for as long as the client listens.
+  // As over a WebSocket: the payload stays in memory for as long as the client listens.
   const isShort = Number(headers['content-length']) <= maxMessageBytes;
   if (!isShort && Buffer.byteLength(JSON.stringify(body)) > maxMessageBytes) {
     throw badRequest(`expected a body of at most ${maxMessageBytes} bytes for ${EVENTS}`);
@@ -172,7 +172,7 @@ function goingAway(): GraphQLError {
   return refusal('This server is shutting down: connect again.', 503);
 }
 
-/** A stream does not end, so a response behind it would never be sent, and one before it would share its time limits. */
+/** A stream does not end, so a response behind it is never sent, and one before it would share its time limits. */
 function notAlone(): GraphQLError {
   return badRequest(`a request for ${EVENTS} needs a connection of its own: do not pipeline it with others`);
 }

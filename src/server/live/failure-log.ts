@@ -9,7 +9,7 @@ const EVERY_MS = MINUTE;
 export function failureLog(log: Log): (run: Pick<LiveRunEnded, 'result' | 'error'>) => void {
   let silentUntilMs = 0;
   return ({ result, error }) => {
-    // A viewer without points waits, and one that was deleted has no more answers.
+    // A viewer without points waits, and a deleted one gets no more answers: neither is a fault.
     if (result !== 'failed' || error instanceof RunLater || isUnauthenticated(causeOf(error))) return;
     if (Date.now() < silentUntilMs) return;
     silentUntilMs = Date.now() + EVERY_MS;

@@ -11,9 +11,9 @@ import type { AcceptedQuery } from './query-answers.js';
 
 /** An answer that is sent costs one tenth of its query. */
 const ANSWERS_FOR_ONE = 10;
-/** So does a run, whatever comes of it: one twentieth, of other points. It bounds runs that change nothing. */
+/** A run costs one twentieth, from points of its own, whatever comes of it: this bounds runs that change nothing. */
 const RUNS_FOR_ONE = 20;
-/** The wait where an error does not say how long. */
+/** The wait for points where an error does not say how long. */
 const NO_POINTS_MS = 5 * SECOND;
 
 type Charged = Pick<AcceptedQuery, 'caller' | 'cost'>;
@@ -21,12 +21,12 @@ type Charged = Pick<AcceptedQuery, 'caller' | 'cost'>;
 export class LivePoints {
   readonly #rateLimits: RateLimits | undefined;
 
-  /** Absent: no rate limits. */
+  /** @param rateLimits undefined: nothing is charged */
   constructor(rateLimits: RateLimits | undefined) {
     this.#rateLimits = rateLimits;
   }
 
-  /** @throws RunLater */
+  /** @throws RunLater: the run is made when the viewer has points again */
   payRun({ caller, cost }: Charged): Promise<void> {
     return this.#pay(`live-runs:${caller}`, cost / RUNS_FOR_ONE);
   }
@@ -46,7 +46,7 @@ export class LivePoints {
   }
 }
 
-/** For how long a caller has no points, in ms. Undefined: that is not what the error says. */
+/** The time until the caller has points again, in ms. Undefined if the error is not RATE_LIMITED. */
 export function laterIn(error: unknown): number | undefined {
   const { extensions } = causeOf(error) as { extensions?: Record<string, unknown> };
   if (extensions?.['code'] !== 'RATE_LIMITED') return undefined;

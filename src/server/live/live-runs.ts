@@ -1,6 +1,6 @@
 /**
- * The live queries of this process as the server runs them: what each depends on, which failures are answers, and what
- * an answer costs. When they run again is decided by engine/cache/live.
+ * Runs the live queries of this process: decides which queries are equal, which failures are answers, and what an
+ * answer costs. engine/cache/live decides when a query is run again.
  */
 import type { GraphQLError } from 'graphql';
 import {
@@ -22,29 +22,32 @@ import { type PatchedAnswer, Patches } from './patches.js';
 import type { AcceptedQuery, QueryAnswer, QueryAnswers } from './query-answers.js';
 import { runSpans } from './run-spans.js';
 
-/** A client of a live query. */
+/** Takes the answers of a live query for one of its clients. */
 export interface LiveReceiver {
   readonly wantsPatches: boolean;
-  /** Called while a run ends, so it must neither throw nor wait. */
+  /** Takes a new answer. Called while a run ends, so it must neither throw nor wait. */
   answered(answer: PatchedAnswer): void;
-  /** The viewer no longer exists. */
+  /** The viewer no longer exists, so no answer comes any more. */
   viewerGone(): void;
 }
 
 /** What the clients of one live query have in common. */
 interface Shared {
   readonly receivers: Set<LiveReceiver>;
-  /** Those that have had no answer. They are shown failures, too. */
+  /** Receivers that have had no answer. They are sent failures, too. */
   readonly unanswered: Set<LiveReceiver>;
-  /** The last answer that shows a failure. Clients that have had an answer are not sent it. */
+  /** The last answer, if it shows a failure that is hidden from receivers which have had an answer. */
   failure: string | undefined;
-  /** Since when each run has failed, or since such an answer was sent to all. By `performance.now()`. */
+  /**
+   * When the current series of failed runs began, or when a failure was last sent to all receivers, by
+   * `performance.now()`. Undefined while runs do not fail.
+   */
   failingSinceMs: number | undefined;
 }
 
-/** Failures of the server. The next run may give an answer, so a client that has one is not sent these. */
+/** Failures of the server. The next run may succeed, so a client that has an answer is not sent these. */
 const FAILURES = new Set([INTERNAL, 'REQUEST_TIMEOUT', 'QUERY_TIMEOUT', 'CACHE_UNAVAILABLE', 'CLIENT_CLOSED_REQUEST']);
-/** How long these are hidden from clients that have an answer. Then one answer is sent as by POST, with its errors. */
+/** How long these are hidden from clients that have an answer. Then all are sent one with its errors, as by POST. */
 const HIDDEN_MS = 30 * SECOND;
 const NO_FAILURE = { failure: undefined, failingSinceMs: undefined } as const;
 
@@ -68,7 +71,7 @@ export class LiveRuns {
   }
 
   /**
-   * From now on the receiver gets answers, the first one also if it shows a failure.
+   * Gives the receiver all answers from here on, the first one even if it shows a failure.
    * @throws TOO_MANY_SUBSCRIPTIONS
    */
   join(query: AcceptedQuery & { readonly live: LiveArguments }, receiver: LiveReceiver): LiveMembership {
@@ -141,7 +144,7 @@ export class LiveRuns {
       await this.#options.answers.requireUser(query, run);
     } catch (error) {
       if (isUnauthenticated(causeOf(error))) for (const receiver of [...receivers]) receiver.viewerGone();
-      else if (unanswered.size > 0) return; // as by POST, which does not ask
+      else if (unanswered.size > 0) return; // as by POST, which does not check that
       throw error;
     }
   }
@@ -156,14 +159,14 @@ function lasts(shared: Shared): boolean {
   return true;
 }
 
-/** All that an answer depends on besides data. */
+/** A key of all that an answer depends on besides data. Queries with equal keys share their runs. */
 function keyOf({ operation, identity }: AcceptedQuery): string {
   const { document, operationName = null, variables = {} } = operation;
   const text = document.loc?.source.body ?? '';
   return digest(canonical([identity.userId, [...identity.scopes].sort(), operationName, variables, text]));
 }
 
-/** @throws RunLater if the viewer has no points for what the query found to do while it ran */
+/** The failure that the answer shows. @throws RunLater if points ran out for work that the query found while it ran */
 function failureIn({ result: { errors = [] } }: QueryAnswer): GraphQLError | undefined {
   const later = errors.map(laterIn).find((ms) => ms !== undefined);
   if (later !== undefined) throw new RunLater(later);

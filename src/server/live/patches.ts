@@ -1,6 +1,6 @@
 /**
- * How each answer of a live query differs from the one before, computed once for all clients. For that the last answers
- * are kept, within a bound: after one that was not kept the next one has no patch, and is sent as a whole.
+ * Computes how each answer of a live query differs from the one before, once for all its clients. For that the last
+ * answers stay in memory, within a bound. An answer has no patch, and is sent whole, if the one before is not there.
  */
 import { LRUCache } from 'lru-cache';
 import { createPatch, type Operation } from 'rfc6902';
@@ -8,7 +8,7 @@ import type { LiveAnswer } from '../../engine/cache/index.js';
 import { diffLists } from './list-diff.js';
 
 export interface PatchedAnswer extends LiveAnswer {
-  /** Absent: it is sent as a whole. */
+  /** Absent: the answer is sent whole. */
   readonly patch?: Patch | undefined;
 }
 
@@ -19,9 +19,9 @@ export interface Patch {
   readonly operations: string;
 }
 
-/** Larger answers have no patch: to compare two of them takes milliseconds. In characters. */
+/** In characters. Larger answers have no patch: comparing two of them takes milliseconds. */
 const MAX_COMPARED_CHARS = 256 * 1024;
-/** Of all answers that are kept, in characters. */
+/** Of all answers in memory, with their patches, in characters. */
 const MAX_KEPT_CHARS = 32 * 1024 * 1024;
 const DATA = '{"data":';
 
@@ -32,7 +32,7 @@ export class Patches {
     sizeCalculation: ({ text, patch }) => text.length + (patch?.operations.length ?? 0),
   });
 
-  /** @param key names the live query. Called for each of its answers, in their order, or for none */
+  /** The answer with its patch. Called for answers of a live query in their order. @param key names the live query */
   next(key: string, answer: LiveAnswer): PatchedAnswer {
     const before = this.#last.get(key);
     if (before?.digest === answer.digest) return { ...answer, patch: before.patch };
@@ -50,7 +50,7 @@ export class Patches {
 
 function patchOf(before: LiveAnswer, { text }: LiveAnswer): Patch | undefined {
   if (text.length > MAX_COMPARED_CHARS) return undefined;
-  if (!before.text.startsWith(DATA) || !text.startsWith(DATA)) return undefined; // an answer with errors begins with them
+  if (!before.text.startsWith(DATA) || !text.startsWith(DATA)) return undefined; // one with errors begins with them
   const [{ data: from }, { data: to }] = [JSON.parse(before.text), JSON.parse(text)];
   const operations: Operation[] = createPatch(from, to, diffLists);
   return { from: before.digest, operations: JSON.stringify(operations) };

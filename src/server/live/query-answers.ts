@@ -1,6 +1,6 @@
 /**
- * Answers a query without an HTTP request of its own: one that came over a WebSocket or for server-sent events, once or
- * as a live query. The text is that of the response to the same query by POST, byte for byte.
+ * Answers queries that came over a WebSocket or for server-sent events: once, or as a live query. The text of an answer
+ * is that of the response to the same query by POST, byte for byte.
  */
 import { randomUUID } from 'node:crypto';
 import type { ExecutionResult, GraphQLError, GraphQLFormattedError } from 'graphql';
@@ -35,10 +35,10 @@ export interface AcceptedQuery {
   readonly live: LiveArguments | undefined;
 }
 
-/** An answer that is not written yet. */
+/** An answer that is not text yet. */
 export interface QueryAnswer {
   readonly result: ExecutionResult;
-  /** In the log, and in errors that are hidden from the client. */
+  /** Names the run in the log, and in masked errors. */
   readonly requestId: string;
 }
 
@@ -53,6 +53,7 @@ export interface QueryAnswersOptions {
   readonly rateLimits?: RateLimits | undefined;
   /** @throws UNAUTHENTICATED */
   readonly requireUser: (loads: Loads, id: UserId) => Promise<void>;
+  /** Time limit of one answer. Default: ANSWER_TIMEOUT_MS. */
   readonly answerTimeoutMs?: number | undefined;
 }
 
@@ -77,7 +78,7 @@ export class QueryAnswers {
   run(query: AcceptedQuery, run: QueryRun): Promise<QueryAnswer> {
     const { turns, cache } = this.#options;
     return turns.run(query.identity.userId, query.cost, () => {
-      cache.renew(run.readSet); // what was written while it waited is read
+      cache.renew(run.readSet); // so that it reads what was written while it waited
       return this.#run(query, run);
     });
   }
@@ -116,7 +117,7 @@ export class QueryAnswers {
     await requireUser(loads, userId);
   }
 
-  /** The body of the response. */
+  /** @returns the body of the response by POST; that of an error, if the answer is too large, for example */
   async write({ result, requestId }: QueryAnswer): Promise<string> {
     const { large } = this.#options;
     try {
@@ -134,13 +135,13 @@ export class QueryAnswers {
   }
 }
 
-/** As Apollo Server formats errors: without what is meant for HTTP, and with a code. */
+/** Formats errors as Apollo Server does: without what is meant for HTTP, and with a code. */
 function formatted(error: GraphQLError): GraphQLFormattedError {
   const { http: _, ...extensions } = error.extensions;
   return { ...error.toJSON(), extensions: { ...extensions, code: extensions['code'] ?? INTERNAL } };
 }
 
-/** A run is waited for until it has ended, or its signal aborts. */
+/** A run is waited for until `end` is called, or until the signal aborts. */
 function waitedFor(signal: AbortSignal): { waiting: Waiting; end: () => void } {
   let end = () => {};
   const waiting: Waiting = (over) => {

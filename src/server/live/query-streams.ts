@@ -3,29 +3,29 @@ import type { Cache, LiveMembership } from '../../engine/cache/index.js';
 import { tooManyUnread } from '../http/unread-responses.js';
 import { patchedAnswers, wholeAnswers } from './answer-form.js';
 import { AnswerStream, type AnswerStreamOptions } from './answer-stream.js';
-import { KeptAnswers } from './kept-answers.js';
 import type { LiveRuns } from './live-runs.js';
 import type { AcceptedQuery, QueryAnswers } from './query-answers.js';
+import { WaitingAnswers } from './waiting-answers.js';
 
 export interface QueryStreamsOptions {
   readonly cache: Cache;
   readonly answers: QueryAnswers;
   readonly runs: LiveRuns;
-  /** For answers that wait, besides those that are being sent. */
+  /** Of the answers that wait for slow clients; counted in characters. Default MAX_UNREAD_BYTES. */
   readonly maxUnreadBytes?: number | undefined;
 }
 
 export class QueryStreams {
   readonly #options: QueryStreamsOptions;
-  readonly #kept: KeptAnswers;
+  readonly #waiting: WaitingAnswers;
 
   constructor(options: QueryStreamsOptions) {
     this.#options = options;
-    this.#kept = new KeptAnswers(options.maxUnreadBytes);
+    this.#waiting = new WaitingAnswers(options.maxUnreadBytes);
   }
 
   /** @throws TOO_MANY_SUBSCRIPTIONS if the process has its maximum of live queries */
-  open(query: AcceptedQuery, to: Omit<AnswerStreamOptions, 'form' | 'wantsPatches' | 'keep' | 'again'>): AnswerStream {
+  open(query: AcceptedQuery, to: Omit<AnswerStreamOptions, 'form' | 'wantsPatches' | 'hold' | 'again'>): AnswerStream {
     const { live, caller } = query;
     const wantsPatches = live?.patch === true;
     let membership: LiveMembership | undefined;
@@ -33,7 +33,7 @@ export class QueryStreams {
       ...to,
       form: wantsPatches ? patchedAnswers() : wholeAnswers,
       wantsPatches,
-      keep: (answer) => this.#kept.keep(caller, answer),
+      hold: (answer) => this.#waiting.hold(caller, answer),
       again: () => membership?.again(),
       onEnd() {
         membership?.leave();

@@ -1,6 +1,6 @@
 /**
- * Spans of the runs of live queries. A run answers all clients of its query, so it is a trace of its own, and belongs to
- * none of their connections.
+ * Spans of the runs of live queries. A run answers all clients of its query, so it is a trace of its own, below none of
+ * their connections.
  */
 import { context, ROOT_CONTEXT, type Tracer, trace } from '@opentelemetry/api';
 import { type LiveRun, RunLater } from '../../engine/cache/index.js';
@@ -24,7 +24,7 @@ export class RunSpans {
   }
 
   /**
-   * Runs `work`, whose spans are below that of the run.
+   * Runs `work`. Spans that it makes are below that of the run.
    * @throws what `work` throws
    */
   async run(

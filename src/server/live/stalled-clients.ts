@@ -6,16 +6,16 @@
 import type { Duplex } from 'node:stream';
 import type { SubscriptionLimits } from '../../platform/subscription-limits.js';
 import { SMALL_BYTES, type UnreadResponses } from '../http/unread-responses.js';
-import type { Room } from './outbox.js';
+import type { Room } from './send-queue.js';
 
-/** Checks within the shorter limit. A client is ended up to two intervals late. */
+/** How many checks fall into the shorter of the two limits. A client is ended up to two intervals late. */
 const CHECKS = 4;
-/** A message that waited for this long was held up by the network. */
+/** A message that has waited for this long was delayed by the network. */
 const DELAYED_MS = 100;
 
 export interface StalledClientsOptions extends Pick<SubscriptionLimits, 'stallMs' | 'maxWaitMs'> {
   readonly unread: UnreadResponses;
-  /** Monotonic. Default: that of the process. */
+  /** A monotonic clock. Default: that of the process. */
   readonly nowMs?: () => number;
 }
 
@@ -31,7 +31,7 @@ export interface WatchedClient {
 export class StalledClients {
   readonly #options: StalledClientsOptions;
   readonly #nowMs: () => number;
-  /** Those with messages that wait. */
+  /** The connections on which messages wait. */
   readonly #waiting = new Set<UnsentMessages>();
   #timer: NodeJS.Timeout | undefined;
 
@@ -40,6 +40,7 @@ export class StalledClients {
     this.#nowMs = options.nowMs ?? (() => performance.now());
   }
 
+  /** @returns where the connection counts its messages */
   watch(client: WatchedClient): UnsentMessages {
     const messages: UnsentMessages = new UnsentMessages(client, {
       unread: this.#options.unread,
@@ -49,7 +50,7 @@ export class StalledClients {
     return messages;
   }
 
-  /** Ends those that are too slow. Runs by itself while messages wait. */
+  /** Ends the clients that are too slow. A timer calls it while messages wait. */
   check(): void {
     for (const messages of this.#waiting) if (messages.isTooSlow(this.#options)) messages.client.end();
   }
@@ -77,29 +78,29 @@ interface Message {
   readonly sinceMs: number;
 }
 
-interface Surroundings {
+interface UnsentMessagesOptions {
   readonly unread: UnreadResponses;
   readonly nowMs: () => number;
-  /** Called when the first message has come, and when the last one has gone. */
+  /** Called when the first message begins to wait, and when none waits any more. */
   readonly changed: () => void;
 }
 
 /** The messages of one connection that the network has not taken. */
 export class UnsentMessages implements Room {
   readonly client: WatchedClient;
-  readonly #around: Surroundings;
+  readonly #options: UnsentMessagesOptions;
   /** The oldest first: the network takes them in order. */
   readonly #messages = new Set<Message>();
   /** Number of messages that the network has taken. */
   #taken = 0;
-  /** What was seen when the network took bytes for the last time. */
+  /** What the check saw when it last found that the network had taken bytes. */
   #progress = { taken: 0, bytesLeft: 0, seenMs: 0 };
-  /** When the network took a message that had waited. */
+  /** When the network last took a message that it had delayed. */
   #delayedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(client: WatchedClient, around: Surroundings) {
+  constructor(client: WatchedClient, options: UnsentMessagesOptions) {
     this.client = client;
-    this.#around = around;
+    this.#options = options;
   }
 
   /** Whether messages wait for the network. */
@@ -107,14 +108,14 @@ export class UnsentMessages implements Room {
     return this.#messages.size > 0;
   }
 
-  /** Whether messages wait, or one had to wait within the last `ms`. */
+  /** Whether messages wait, or one was delayed within the last `ms`. */
   anyWithin(ms: number): boolean {
-    return this.any || this.#around.nowMs() - this.#delayedMs < ms;
+    return this.any || this.#options.nowMs() - this.#delayedMs < ms;
   }
 
-  /** A message that is being written. @returns a function to call when the network has taken it or has failed */
+  /** Counts a message that is being written. @returns a function to call when the network has taken it or has failed */
   add(bytes: number): () => void {
-    const { unread, nowMs, changed } = this.#around;
+    const { unread, nowMs, changed } = this.#options;
     const message: Message = { sinceMs: nowMs() };
     const release = unread.hold(this.client.caller(), bytes);
     this.#messages.add(message);
@@ -132,11 +133,11 @@ export class UnsentMessages implements Room {
   }
 
   has(bytes: number): boolean {
-    return this.#around.unread.allows(this.client.caller(), bytes);
+    return this.#options.unread.allows(this.client.caller(), bytes);
   }
 
   when(bytes: number, begin: () => void): () => void {
-    return this.#around.unread.whenAllowed(this.client.caller(), bytes, begin);
+    return this.#options.unread.whenAllowed(this.client.caller(), bytes, begin);
   }
 
   /**
@@ -148,7 +149,7 @@ export class UnsentMessages implements Room {
   }
 
   isTooSlow({ stallMs, maxWaitMs }: Pick<SubscriptionLimits, 'stallMs' | 'maxWaitMs'>): boolean {
-    const nowMs = this.#around.nowMs();
+    const nowMs = this.#options.nowMs();
     const [oldest] = this.#messages;
     if (oldest === undefined) return false;
     const seen = { taken: this.#taken, bytesLeft: bytesLeft(this.client.network), seenMs: nowMs };
@@ -160,9 +161,9 @@ export class UnsentMessages implements Room {
 }
 
 /**
- * Bytes of the current write that the kernel has not taken. `writableLength` and `bytesWritten` count a write as a whole,
- * and a large answer is one write. Node's own `socket.setTimeout` looks at this count, too, but a byte that the client
- * sends extends that time.
+ * Bytes of the current write that the kernel has not taken. `writableLength` and `bytesWritten` count a write as a
+ * whole, and a large answer is one write. Node's own `socket.setTimeout` reads the same count, but a byte that the
+ * client sends extends that time.
  */
 function bytesLeft(network: Duplex): number {
   const handle: unknown = Reflect.get(network, '_handle');

@@ -1,7 +1,7 @@
 /**
- * Limits the connections that stay open for what the server sends: WebSockets and server-sent events, of this process,
- * per address, per viewer, and those not authenticated yet. A WebSocket takes a slot before it is upgraded, sets the
- * slot's viewer once, and releases the slot when it has closed.
+ * Limits the connections that stay open, WebSockets and streams of server-sent events: in total, per address, per
+ * viewer, and those not authenticated yet. A WebSocket takes a slot before it is upgraded, and sets the slot's viewer
+ * once; an event stream takes one with its viewer. Each releases its slot when it has closed.
  */
 import type { ConnectionLimits } from '../../platform/subscription-limits.js';
 import type { Full } from '../http/refusal-log.js';
@@ -47,7 +47,7 @@ export class ConnectionSlots {
     return slot;
   }
 
-  /** Takes a slot for a connection whose viewer is known. */
+  /** Takes a slot for a connection whose viewer is known. @returns the slot, or whose limit is reached */
   takeFor(viewer: string, address: string): ConnectionSlot | Full | 'viewer' {
     const limits = this.#limits;
     const network = networkOf(address);

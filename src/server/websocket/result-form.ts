@@ -1,9 +1,9 @@
-/** The results of subscriptions and refusals as clients get them: within the size limit, errors masked. */
+/** The form in which clients get the results and errors of subscriptions: within the size limit, errors masked. */
 import type { ExecutionResult, FormattedExecutionResult, GraphQLError, GraphQLFormattedError } from 'graphql';
 import type { ErrorMask } from '../../graphql/errors.js';
 import { bytesOf, ResponseTooLarge } from '../operations/response-size.js';
 
-/** As graphql-ws declares it, too. */
+/** A result as both graphql-js and graphql-ws declare it. */
 interface Result {
   readonly data?: ExecutionResult['data'] | undefined;
   readonly errors?: readonly GraphQLError[] | undefined;
@@ -11,7 +11,7 @@ interface Result {
 
 export interface ResultFormOptions {
   readonly mask: ErrorMask;
-  /** Maximum size of one result. */
+  /** Maximum size of one result. A larger one becomes RESPONSE_TOO_LARGE. */
   readonly maxResponseBytes: number;
 }
 
@@ -22,7 +22,7 @@ export class ResultForm {
     this.#options = options;
   }
 
-  /** The result in place of this one. Undefined: it can be sent as it is. */
+  /** @returns the result to send in place of this one; undefined if that can be sent as it is */
   changed({ data = null, errors }: Result): FormattedExecutionResult | undefined {
     const { maxResponseBytes } = this.#options;
     if (bytesOf(data, maxResponseBytes) === undefined)

@@ -16,9 +16,9 @@ import type { Identity } from '../../graphql/identity.js';
 import { liveArguments } from '../../graphql/live-directive.js';
 import type { SubscriptionLimits } from '../../platform/subscription-limits.js';
 import type { AnswerStream } from '../live/answer-stream.js';
-import type { Outbox } from '../live/outbox.js';
 import type { AcceptedQuery } from '../live/query-answers.js';
 import type { QueryStreams } from '../live/query-streams.js';
+import type { SendQueue } from '../live/send-queue.js';
 import { assertCostLimit, type CostOf, costsOf } from '../operations/cost.js';
 import type { Documents } from '../operations/documents.js';
 import type { PersistedDocuments } from '../operations/persisted-documents.js';
@@ -26,24 +26,24 @@ import type { Turns } from '../operations/turns.js';
 import { callerOf, type RateLimits } from '../rate-limit/rate-limit.js';
 import { CLOSE, type Ending } from './close-codes.js';
 import { Counts } from './connection-slots.js';
-import { openEvents } from './event-stream.js';
+import { openEvents } from './subscription-events.js';
 import { type SubscriptionSpan, subscriptionSpans } from './subscription-spans.js';
 
-/** Maximum number of variable errors in one answer, as in graphql-js. */
+/** Maximum number of variable errors in one refusal, as in graphql-js. */
 const MAX_FAULTS = 50;
 
-/** A connected client: a WebSocket, or the receiver of server-sent events. */
+/** A connection on which a client subscribes: a WebSocket, or a stream of server-sent events. */
 export interface Subscriber {
-  /** Network address of the client. Absent: what it sends was counted for its address before. */
+  /** Network address of the client. Absent: its request was counted by address before. */
   readonly address?: string;
   /** Aborts when the connection has ended. */
   readonly signal: AbortSignal;
   readonly end: (why: Ending) => void;
-  readonly outbox: Outbox;
+  readonly sendQueue: SendQueue;
   readonly identity?: Identity;
   /** The payload of its `connection_init`. */
   readonly params?: Readonly<Record<string, unknown>> | undefined;
-  /** Number of its subscriptions and live queries. */
+  /** Number of its operations: subscriptions and queries that are open or being accepted. */
   subscriptions: number;
 }
 
@@ -54,7 +54,7 @@ export interface SubscribePayload {
   readonly variables?: Record<string, unknown> | null | undefined;
 }
 
-/** An operation that may run, and has its place among those of its viewer until `release`. */
+/** An operation that may run. It counts among those of its viewer until it is released. */
 export type Accepted =
   | { readonly kind: 'subscription'; readonly args: ExecutionArgs }
   | {
@@ -75,7 +75,7 @@ export interface SubscriptionRequestOptions {
   readonly rateLimits?: RateLimits | undefined;
   readonly documents: Documents;
   readonly queries: QueryStreams;
-  /** Events wait for their viewer's turn. */
+  /** Where events wait for their viewer's turn. */
   readonly turns: Turns;
   /** Absent: clients send any document. */
   readonly listed?: PersistedDocuments | undefined;
@@ -91,7 +91,7 @@ interface RunningContext extends SubscriptionContext {
   readonly span: SubscriptionSpan | undefined;
 }
 
-/** A subscription that is being accepted. */
+/** An operation that is being accepted. */
 interface Acceptance {
   readonly release: () => void;
   readonly span: SubscriptionSpan | undefined;
@@ -103,7 +103,7 @@ export class SubscriptionRequests {
   readonly #costOf: CostOf;
   readonly #turns: Turns;
   readonly #spans = subscriptionSpans();
-  /** Number of subscriptions by viewer. */
+  /** Number of operations by viewer. */
   readonly #counts = new Counts();
 
   constructor(options: SubscriptionRequestOptions, limits: SubscriptionLimits) {
@@ -163,12 +163,12 @@ export class SubscriptionRequests {
    */
   answer(
     { query, release }: Accepted & { kind: 'query' },
-    { outbox, signal, end }: Subscriber,
+    { sendQueue, signal, end }: Subscriber,
     message: (payload: string) => string,
   ): AnswerStream {
     try {
       const viewerGone = () => end(CLOSE.viewerGone);
-      const stream = this.#options.queries.open(query, { outbox, message, onEnd: release, viewerGone });
+      const stream = this.#options.queries.open(query, { sendQueue, message, onEnd: release, viewerGone });
       // graphql-ws ends one stream of each id, and a client may use an id again while it is being accepted.
       signal.addEventListener('abort', () => void stream.return(), { once: true, signal: stream.signal });
       if (signal.aborted) void stream.return();
@@ -179,7 +179,7 @@ export class SubscriptionRequests {
     }
   }
 
-  /** @returns a function that releases the place, or the refusal */
+  /** Counts an operation. @returns a function that releases it, or the refusal */
   #take(client: Subscriber): (() => void) | GraphQLError {
     const { maxSubscriptions, maxSubscriptionsPerViewer } = this.#limits;
     const { userId } = client.identity as Identity;
@@ -243,7 +243,7 @@ export class SubscriptionRequests {
     return { kind: 'query', args, query, release };
   }
 
-  /** @throws BAD_REQUEST, and what the manifest refuses */
+  /** @throws BAD_REQUEST if it is no text; PERSISTED_DOCUMENT_REQUIRED */
   #textOf({ query }: SubscribePayload): string {
     const text = this.#options.listed?.textOf({ documentId: undefined, query }) ?? query;
     if (typeof text === 'string' && text !== '') return text;

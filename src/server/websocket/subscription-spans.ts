@@ -51,8 +51,8 @@ export class SubscriptionSpan {
   readonly #names: OperationNames;
   readonly #accepting: Span;
   readonly #context: Context;
-  /** Whether the client leaves its trace out. Then it is without events, too. */
-  readonly #leftOut: boolean;
+  /** Whether the client does not sample its trace. Then events have no spans either. */
+  readonly #isUnsampled: boolean;
   #describe: (span: Span) => void = () => {};
   #events = 0;
 
@@ -61,7 +61,7 @@ export class SubscriptionSpan {
     this.#names = names;
     const client = trace.getSpanContext(from);
     const sampled = ((client?.traceFlags ?? TraceFlags.NONE) & TraceFlags.SAMPLED) !== 0;
-    this.#leftOut = client !== undefined && isSpanContextValid(client) && !sampled;
+    this.#isUnsampled = client !== undefined && isSpanContextValid(client) && !sampled;
     this.#accepting = tracer.startSpan('subscription', { kind: SpanKind.SERVER }, from);
     this.#context = trace.setSpan(from, this.#accepting);
   }
@@ -83,7 +83,7 @@ export class SubscriptionSpan {
 
   /** Runs the execution of an event. Spans that it makes are below that of the event. @throws what `work` throws */
   async event(work: () => Promise<ExecutionResult>): Promise<ExecutionResult> {
-    if (this.#leftOut) return work();
+    if (this.#isUnsampled) return work();
     const links = [{ context: this.#accepting.spanContext() }];
     const attributes = { 'tasks.subscription.event': ++this.#events };
     const span = this.#tracer.startSpan('subscription', { attributes, links, root: true }, ROOT_CONTEXT);

@@ -23,7 +23,7 @@ import { addressOf, type HttpSecurityOptions } from '../http/http-security.js';
 import type { refusalLog } from '../http/refusal-log.js';
 import { clientGone } from '../http/request-lifetime.js';
 import type { AnswerStream } from '../live/answer-stream.js';
-import { Outbox } from '../live/outbox.js';
+import { SendQueue } from '../live/send-queue.js';
 import type { StalledClients, UnsentMessages } from '../live/stalled-clients.js';
 import { callerOf, type RateLimits } from '../rate-limit/rate-limit.js';
 import { CLOSE, type Ending } from './close-codes.js';
@@ -226,17 +226,17 @@ function clientOf(
     end: () => ending(CLOSE.tooSlow),
   });
   const write = (text: string) => writeTo(client, text);
-  const outbox = new Outbox({ room: unsent, send: write, failed: () => socket.terminate() });
-  const client: Client = { socket, address, slot, unsent, outbox, signal, end: ending, subscriptions: 0 };
+  const sendQueue = new SendQueue({ room: unsent, send: write, failed: () => socket.terminate() });
+  const client: Client = { socket, address, slot, unsent, sendQueue, signal, end: ending, subscriptions: 0 };
   slot.evict = () => end(socket, CLOSE.evicted, EVICTED_GOODBYE_MS);
   return client;
 }
 
 /** Resolves when the network has taken the message, so the next event is requested at the client's pace. */
 async function send(client: Client, text: string, maxBufferedBytes: number): Promise<void> {
-  const { socket, unsent, outbox, end } = client;
-  // Answers wait for the network by themselves.
-  const isFull = socket.bufferedAmount - outbox.unsentBytes > maxBufferedBytes;
+  const { socket, unsent, sendQueue, end } = client;
+  // The send queue has its own bound: one message.
+  const isFull = socket.bufferedAmount - sendQueue.unsentBytes > maxBufferedBytes;
   if (isFull || !unsent.hasForEvent(Buffer.byteLength(text))) end(CLOSE.tooSlow);
   else await writeTo(client, text);
 }
@@ -263,8 +263,8 @@ function receiveText({ socket, end }: Client, receive: (text: string) => Promise
 }
 
 /**
- * Pings a connection on which nothing waits for the network, and ends it if the pong of the last ping has not come by the
- * next one. A ping would wait behind the messages: stalled-clients.ts ends a connection that does not take those.
+ * Pings a connection on which nothing waits for the network, and ends it if the pong has not come by the next ping.
+ * While messages wait, a ping would wait behind them; then stalled-clients.ts ends a connection that takes none.
  * @returns a function that stops it
  */
 function keepAlive({ socket, unsent }: Client, everyMs: number): () => void {

@@ -1,12 +1,12 @@
 /**
- * Runs live queries again when their answers may have changed. By PROTOCOL.md, "Live queries"; the rules are
- * model-checked.
+ * Runs live queries again when their answers may have changed. The rules are those of PROTOCOL.md, "Live queries"; they
+ * are model-checked.
  *
  * A live query is *due* when another run must be made, and *settled* when none is due or running. One run of it is made
- * at a time. Its answer is *proved* if memory knows everything that the log has named since the earliest log read of its
- * parts, and none of it is one of the answer's tags: then it is settled, and the index has it under these tags. An
- * answer that is not proved is sent all the same, and the run is repeated: the log has no record of a fence's end, so
- * nothing else would.
+ * at a time. Its answer is *proved* if memory knows everything that the log has named since the earliest log read of
+ * its parts, and none of it is one of the answer's tags: then the live query is settled, and the index has it under
+ * these tags. An answer that is not proved is sent all the same, and a timer repeats the run: the log has no record of
+ * a fence's end, so nothing else would make the live query due.
  *
  * What makes a live query due: a record of the log that names a tag, whichever log read of this process brings it;
  * memory that was emptied, or a log that cannot be read; a client that joins; the end of the answer's time. The log is
@@ -33,16 +33,16 @@ import {
 } from './live-query.js';
 import { TagIndex } from './tag-index.js';
 
-/** How often the log is read when nothing else reads it. */
+/** Interval at which the log is read, whatever else reads it. */
 const READ_LOG_EVERY_MS = 500;
-/** How long a run waits for the end of the write that has fenced its tags. Its release ends the wait. */
+/** How long a run waits for the end of the write that has fenced a tag of the answer. Its release ends the wait. */
 const FENCE_WAIT_MS = 250;
-/** When everything is due, runs begin within this time. */
+/** When all live queries become due at once, their runs begin at random moments within this time. */
 const SPREAD_MS = SECOND;
-/** The wait before an unproved run is repeated. Each further one is twice as long, until a tag of the answer is named. */
+/** The wait before an unproved run is repeated. The next is twice as long, until a tag of the answer is named. */
 const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 2 * SECOND;
-/** Runs in progress. */
+/** Maximum number of runs in progress. */
 const MAX_RUNS = 16;
 
 /** How a run of a live query ended. */
@@ -52,22 +52,23 @@ export interface LiveRunEnded {
   readonly proved: boolean;
   /** Why the run failed. */
   readonly error?: unknown;
+  /** Duration of the run. */
   readonly ms: number;
-  /** From when it was due to its end, in ms. */
+  /** From when the run became due to its end, in ms. */
   readonly dueMs: number;
 }
 
 export interface LiveOptions {
-  /** Live queries in this process. Default 20 000. */
+  /** Maximum number of live queries in this process. Default 20 000. */
   readonly maxQueries?: number;
   /**
-   * Tags of all their answers, as the index holds them; a quarter of them at most are of one viewer. Those that do not fit
-   * are repeated by time. Default 1 000 000.
+   * Maximum number of tags in the index, of all answers together; one viewer gets at most a quarter. Live queries whose
+   * tags do not fit are repeated by a timer. Default 1 000 000.
    */
   readonly maxTags?: number;
-  /** Called at the end of each run. */
+  /** Called at the end of each run. It must not throw. */
   readonly ended?: (run: LiveRunEnded) => void;
-  /** A number in [0, 1), to spread runs. */
+  /** A number in [0, 1), to spread runs. Default: Math.random. */
   readonly random?: () => number;
 }
 
@@ -84,7 +85,7 @@ export interface LiveState {
   readonly unindexed: number;
 }
 
-/** The process has its maximum of live queries. */
+/** The process has its maximum number of live queries. */
 export class TooManyLiveQueries extends Error {
   override readonly name = 'TooManyLiveQueries';
 }
@@ -131,7 +132,8 @@ export class LiveQueries {
   }
 
   /**
-   * Sends the client the answer of a run that begins after this call, and each answer that differs from the one before.
+   * Sends the client the answer of a run that begins after this call, then each answer that differs from the one
+   * before. After `close` it sends nothing.
    * @throws TooManyLiveQueries
    */
   join(source: LiveSource, client: LiveClient): LiveMembership {
@@ -194,7 +196,7 @@ export class LiveQueries {
         void this.#readLog(); // so that memory is filled again before most runs
       },
     });
-    const unsubscribe = store.subscribe((news) => this.#onNews(news));
+    const unsubscribe = store.subscribe((event) => this.#onStoreEvent(event));
     const timer = setInterval(() => void this.#readLog(), READ_LOG_EVERY_MS).unref();
     return {
       stop() {
@@ -206,40 +208,40 @@ export class LiveQueries {
   }
 
   /**
-   * The write is over, so its end need not be waited for. Queries that do not know of it yet run when memory has its
-   * record: an answer from before is not proved, and would be made twice.
+   * A message says that a write is over, so its queries run at once. Those that are settled run when memory has its
+   * record: a run that begins before is not proved, and would be repeated.
    */
-  #onNews(news: StoreEvent): void {
-    if (news.kind === 'disconnected') {
+  #onStoreEvent(event: StoreEvent): void {
+    if (event.kind === 'disconnected') {
       void this.#readLog();
       return;
     }
     const unaware = new Set<LiveQuery>();
-    for (const query of this.#withTags(news.tags)) {
+    for (const query of this.#withTags(event.tags)) {
       if (query.isSettled) unaware.add(query);
-      else this.#isNamed(query, 0);
+      else this.#onNamed(query, 0);
     }
     // A run in progress ends without being due unless memory knows of a write that it has not seen.
     if (unaware.size === 0 && this.#turns.state.running === 0) return;
     void this.#readLog().then(() => {
-      for (const query of unaware) this.#isNamed(query, 0);
+      for (const query of unaware) this.#onNamed(query, 0);
     });
   }
 
   #onTags(tags: readonly Tag[], waitMs: number): void {
-    for (const query of this.#withTags(tags)) this.#isNamed(query, waitMs);
+    for (const query of this.#withTags(tags)) this.#onNamed(query, waitMs);
   }
 
   *#withTags(tags: readonly Tag[]): Generator<LiveQuery> {
     for (const tag of tags) yield* this.#index.of(tag);
   }
 
-  #isNamed(query: LiveQuery, waitMs: number): void {
+  #onNamed(query: LiveQuery, waitMs: number): void {
     if (!query.isUncacheable) query.unproved = 0;
     this.#makeDue(query, waitMs);
   }
 
-  /** Records may have been missed, or what is written now has none. */
+  /** Records may have been missed, or writes made now may have none. */
   #missed(): void {
     this.#mayHaveMissed = true;
     for (const query of this.#queries.values()) {
@@ -247,12 +249,12 @@ export class LiveQueries {
     }
   }
 
-  /** Memory is proved again: what waits for that runs. */
+  /** Memory is proved again, so live queries that wait for that run. */
   #recovered(): void {
     if (!this.#mayHaveMissed) return;
     this.#mayHaveMissed = false;
     for (const query of this.#queries.values())
-      if (query.dueSinceMs !== undefined) this.#isNamed(query, this.#spread());
+      if (query.dueSinceMs !== undefined) this.#onNamed(query, this.#spread());
   }
 
   #spread(): number {
@@ -261,7 +263,7 @@ export class LiveQueries {
   }
 
   /**
-   * Memory takes in what the log names, and with it `#onTags`. Never rejects.
+   * Applies the log to memory, which calls `#onTags` for each record. Never rejects.
    * @returns resolves when a log read that is sent after this call has been applied or has failed
    */
   #readLog(): Promise<void> {
@@ -290,7 +292,7 @@ export class LiveQueries {
     }
   }
 
-  /** A query that is running is judged at the end of its run. */
+  /** A query whose run is in progress is judged at the end of that run (`#settle`). */
   #makeDue(query: LiveQuery, waitMs: number): void {
     if (query.state === 'running' || query.gone.signal.aborted) return;
     query.dueSinceMs ??= this.#parts.clock.monotonicMs();
@@ -361,20 +363,21 @@ export class LiveQueries {
   }
 
   /**
-   * Asks what memory knows and enters the new tags into the index, without waiting in between.
+   * Judges the answer by what memory knows, and enters its tags into the index: in one step, so that no record comes
+   * between.
    * @returns whether the answer is proved
    */
   #settle(query: LiveQuery, { dependencies }: ReadSet): boolean {
     const { near, clock } = this.#parts;
     query.state = 'waiting';
     const { tags, since, untilMs, uncacheable } = dependencies as Dependencies; // it was opened for answers
-    // Without any read the answer depends on no data.
+    // Without any read, the answer depends on no data.
     const holds = since === undefined || near?.holdsSince(since, tags) === true;
     const leftMs = untilMs - clock.nowMs();
     const proved = !uncacheable && holds && leftMs > 0;
     query.isUncacheable = uncacheable;
     query.failures = 0;
-    // Without proof, too: the run is repeated in any case, and sooner when one of these tags is named.
+    // Without a proof, too: then the run is repeated sooner when one of these tags is named.
     query.isIndexed = this.#index.set(query, tags);
     if (!proved || !query.isIndexed) this.#makeDue(query, retryMs(query.unproved++));
     else query.unproved = 0;
@@ -383,7 +386,7 @@ export class LiveQueries {
     return proved;
   }
 
-  /** The run is repeated, by its time alone: a tag that is named does not bring it sooner. */
+  /** Repeats the run by a timer alone: a tag that is named does not bring it sooner. */
   #fail(
     query: LiveQuery,
     waiting: ReadonlySet<Member>,
@@ -399,7 +402,7 @@ export class LiveQueries {
   }
 }
 
-/** The wait before the run that repeats one which was not proved or has failed. */
+/** The wait before a run that was not proved, or has failed, is repeated. In ms. */
 function retryMs(repetitions: number): number {
   return Math.min(FIRST_RETRY_MS * 2 ** repetitions, MAX_RETRY_MS);
 }

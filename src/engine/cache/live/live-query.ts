@@ -1,11 +1,11 @@
 /**
- * Live queries, as their clients and their server see them. A live query is an operation of one viewer, answered again
- * when its answer changes. All its clients share its runs.
+ * Live queries, as their clients and the server see them. A live query is an operation of one viewer that is answered
+ * again when its answer changes. All its clients share its runs.
  */
 import type { ReadSet } from '../read-set.js';
 import type { Tag } from '../tag.js';
 
-/** What a live query answers, and how. */
+/** What a live query is, and how it is answered. */
 export interface LiveSource {
   /**
    * Names all that an answer depends on besides data: operation, variables, viewer, scopes. Clients with equal keys
@@ -17,22 +17,23 @@ export interface LiveSource {
   /** The least time between the beginnings of two runs, in ms. A client that joins does not wait for it. */
   readonly throttleMs: number;
   /**
-   * Answers once, reading through `run.readSet`, which has to know of everything that the answer shows: what it does
-   * not give marks it with `markUncacheable`. Clients are sent the text. It holds one of the process's places for runs
-   * until it ends, so it ends soon, and at once when `run.signal` aborts.
-   * @throws anything: the run has failed, nothing is sent, and it is repeated; RunLater: not before that time
+   * Answers once; clients are sent the text. It reads through `run.readSet`, and calls that one's `markUncacheable` if
+   * the answer shows anything else. At most 16 runs are in progress in a process, so it must end soon, and at once when
+   * `run.signal` aborts.
+   * @throws RunLater: the run is made again when that time is over; anything else: it has failed, and is repeated after
+   * 50 ms to 2 s. Nothing is sent in either case
    */
   readonly run: (run: LiveRun) => Promise<string>;
 }
 
 export interface LiveRun {
-  /** Opened for answers, when the run began. */
+  /** A read set for an answer, opened when the run began. */
   readonly readSet: ReadSet;
   /** Aborts when the last client has left. */
   readonly signal: AbortSignal;
-  /** Whether its answer is the first one of a client. */
+  /** Whether a client waits for its first answer. */
   readonly isFirst: boolean;
-  /** Whether the answer before had this text. Then it is sent only to clients that wait for an answer. */
+  /** Whether the last answer had this text. Then the answer is sent only to clients that wait for one. */
   isUnchanged(text: string): boolean;
 }
 
@@ -41,7 +42,7 @@ export class RunLater extends Error {
   override readonly name = 'RunLater';
 
   constructor(
-    /** From now, in ms. */
+    /** The least time until the next run, in ms. */
     readonly afterMs: number,
   ) {
     super(`try again in ${afterMs} ms`);
@@ -57,14 +58,14 @@ export interface LiveAnswer {
 }
 
 export interface LiveClient {
-  /** Takes a new answer. Called while a run ends, so it must neither throw nor wait. */
+  /** Takes an answer. Called while a run ends, so it must neither throw nor wait. */
   answered(answer: LiveAnswer): void;
 }
 
 export interface LiveMembership {
-  /** Sends the answer of a run that begins after this call, also if it has not changed. */
+  /** Sends the answer of a run that begins after this call, even if it has not changed. */
   again(): void;
-  /** No answer comes after this. */
+  /** The client gets no answer after this call. */
   leave(): void;
 }
 
@@ -77,9 +78,9 @@ export interface Member {
 /** The state of a live query. Only live-queries.ts changes it. */
 export class LiveQuery {
   readonly members = new Set<Member>();
-  /** Members that are sent the answer of the next run in any case. */
+  /** Members that are sent the answer of the next run even if it has not changed. */
   waiting = new Set<Member>();
-  /** The tags under which the index has it. */
+  /** The tags under which it is in the index. */
   tags: ReadonlySet<Tag> = new Set();
   /** Whether these are all tags of its answer. */
   isIndexed = true;
@@ -87,27 +88,29 @@ export class LiveQuery {
   digest: string | undefined;
   /** The number of runs begun. */
   runs = 0;
-  /** `waiting`: for its time, or for nothing. `queued`: for its turn. */
+  /** `waiting`: for its timer, or for nothing. `queued`: for its turn. */
   state: 'waiting' | 'queued' | 'running' = 'waiting';
   /** When its next run became due. Undefined: none is due. Monotonic, ms. */
   dueSinceMs: number | undefined;
   /** When the last run began. Monotonic, ms. */
   beganMs = Number.NEGATIVE_INFINITY;
-  /** No run begins before, unless a client joins. Monotonic, ms. */
+  /** No run begins before this time, unless a client joins. Monotonic, ms. */
   notBeforeMs = Number.NEGATIVE_INFINITY;
-  /** How many runs in a row have given nothing that is proved, since a tag of the answer was named. */
+  /** Unproved runs in a row, since a tag of the answer was last named. */
   unproved = 0;
-  /** Whether the last answer shows what no record names: then being named does not bring it nearer to a proof. */
+  /** Whether the last answer shows what no record names. Then a record of its tags brings a proof no nearer. */
   isUncacheable = false;
-  /** How many runs in a row have failed. */
+  /** Failed runs in a row. */
   failures = 0;
   timer: NodeJS.Timeout | undefined;
+  /** When the timer is due. Monotonic, ms. */
   timerAtMs = Number.POSITIVE_INFINITY;
+  /** Aborts when the last client has left. */
   readonly gone = new AbortController();
 
   constructor(readonly source: LiveSource) {}
 
-  /** Whose share of the index it takes. */
+  /** Takes the index entries of this viewer's share. */
   get owner(): string {
     return this.source.viewer;
   }

@@ -1,4 +1,4 @@
-/** Leads from a tag to the live queries whose answers carry it. */
+/** Finds the live queries whose answers carry a tag. */
 import type { Tag } from '../tag.js';
 
 interface Tagged {
@@ -6,22 +6,22 @@ interface Tagged {
   tags: ReadonlySet<Tag>;
 }
 
-/** One owner holds at most one in so many tags. */
+/** One owner holds at most a quarter of the tags. */
 const SHARES = 4;
 
 export class TagIndex<T extends Tagged> {
   readonly #max: number;
   readonly #byTag = new Map<Tag, Set<T>>();
-  /** How many tags each owner holds; only owners that hold some. */
+  /** Number of tags by owner. Owners without tags have no entry. */
   readonly #held = new Map<string, number>();
   #size = 0;
 
-  /** `max`: tags of all members together. */
+  /** @param max maximum number of tags, of all items together */
   constructor(max: number) {
     this.#max = max;
   }
 
-  /** Tags of all members together. */
+  /** Number of tags, of all items together. */
   get size(): number {
     return this.#size;
   }
@@ -31,36 +31,36 @@ export class TagIndex<T extends Tagged> {
   }
 
   /**
-   * Enters `member` under these tags in place of those it has.
-   * @returns false: the index or its owner's share is full, and the member is not in it
+   * Enters `item` under these tags in place of those it has.
+   * @returns false if the index or the owner's share is full: then the item is not in the index
    */
-  set(member: T, tags: ReadonlySet<Tag>): boolean {
-    const before = member.tags;
+  set(item: T, tags: ReadonlySet<Tag>): boolean {
+    const before = item.tags;
     const more = tags.size - before.size;
-    const held = this.#held.get(member.owner) ?? 0;
+    const held = this.#held.get(item.owner) ?? 0;
     const fits = more <= 0 || (this.#size + more <= this.#max && held + more <= this.#max / SHARES);
     const after: ReadonlySet<Tag> = fits ? tags : NO_TAGS;
-    for (const tag of before) if (!after.has(tag)) this.#remove(tag, member);
-    for (const tag of after) if (!before.has(tag)) this.#add(tag, member);
-    member.tags = after;
+    for (const tag of before) if (!after.has(tag)) this.#remove(tag, item);
+    for (const tag of after) if (!before.has(tag)) this.#add(tag, item);
+    item.tags = after;
     const holds = held - before.size + after.size;
-    if (holds === 0) this.#held.delete(member.owner);
-    else this.#held.set(member.owner, holds);
+    if (holds === 0) this.#held.delete(item.owner);
+    else this.#held.set(item.owner, holds);
     return fits;
   }
 
-  #add(tag: Tag, member: T): void {
-    const members = this.#byTag.get(tag);
-    if (members === undefined) this.#byTag.set(tag, new Set([member]));
-    else members.add(member);
+  #add(tag: Tag, item: T): void {
+    const items = this.#byTag.get(tag);
+    if (items === undefined) this.#byTag.set(tag, new Set([item]));
+    else items.add(item);
     this.#size++;
   }
 
-  #remove(tag: Tag, member: T): void {
-    const members = this.#byTag.get(tag);
-    if (members?.delete(member) !== true) return;
+  #remove(tag: Tag, item: T): void {
+    const items = this.#byTag.get(tag);
+    if (items?.delete(item) !== true) return;
     this.#size--;
-    if (members.size === 0) this.#byTag.delete(tag);
+    if (items.size === 0) this.#byTag.delete(tag);
   }
 }
 

@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { UnreadResponses } from '../../src/server/http/unread-responses.js';
-import { Outbox, type Room } from '../../src/server/live/outbox.js';
+import { type Room, SendQueue } from '../../src/server/live/send-queue.js';
 import { eventually } from '../support/app.js';
 
 const KIB = 1024;
@@ -16,7 +16,7 @@ function connection(unread: UnreadResponses, caller: string) {
     has: (bytes) => unread.allows(caller, bytes),
     when: (bytes, begin) => unread.whenAllowed(caller, bytes, begin),
   };
-  const outbox = new Outbox({
+  const sendQueue = new SendQueue({
     room,
     send(message) {
       sent.push(message);
@@ -30,11 +30,11 @@ function connection(unread: UnreadResponses, caller: string) {
     },
     failed: () => {},
   });
-  return { outbox, sent, taken: () => takers.shift()?.() };
+  return { sendQueue, sent, taken: () => takers.shift()?.() };
 }
 
 /** Its message is the newest that was set. */
-function sourceOf(outbox: Outbox) {
+function sourceOf(sendQueue: SendQueue) {
   let message: string | undefined;
   const source = {
     take() {
@@ -48,7 +48,7 @@ function sourceOf(outbox: Outbox) {
     source,
     set(next: string) {
       message = next;
-      outbox.add(source);
+      sendQueue.add(source);
     },
   };
 }
@@ -56,8 +56,8 @@ function sourceOf(outbox: Outbox) {
 test('an answer that waits for room is the newest when it is sent', async () => {
   const unread = new UnreadResponses({ maxBytes: MAX_BYTES });
   const release = unread.hold('ada', MAX_BYTES);
-  const { outbox, sent } = connection(unread, 'ada');
-  const answers = sourceOf(outbox);
+  const { sendQueue, sent } = connection(unread, 'ada');
+  const answers = sourceOf(sendQueue);
   answers.set('first');
   await setImmediate();
   answers.set('second');
@@ -71,8 +71,8 @@ test('room that comes goes to as many as it has room for, in their order', async
   const unread = new UnreadResponses({ maxBytes: MAX_BYTES });
   const release = unread.hold('mallory', MAX_BYTES);
   const clients = ['ada', 'bob', 'vic'].map((caller) => connection(unread, caller));
-  for (const { outbox } of clients) {
-    sourceOf(outbox).set('x'.repeat(MAX_BYTES / 2));
+  for (const { sendQueue } of clients) {
+    sourceOf(sendQueue).set('x'.repeat(MAX_BYTES / 2));
     await setImmediate();
   }
   release();
@@ -85,8 +85,8 @@ test('room that comes goes to as many as it has room for, in their order', async
 
 test('answers that are small go on while the process has no room, though a large one waits before them', async () => {
   const unread = new UnreadResponses({ maxBytes: MAX_BYTES });
-  const { outbox, sent, taken } = connection(unread, 'ada');
-  const [large, small] = [sourceOf(outbox), sourceOf(outbox)];
+  const { sendQueue, sent, taken } = connection(unread, 'ada');
+  const [large, small] = [sourceOf(sendQueue), sourceOf(sendQueue)];
   large.set('x'.repeat(KIB * KIB));
   await eventually(() => expect(sent).toHaveLength(1));
   taken();
@@ -108,12 +108,12 @@ test('answers that are small go on while the process has no room, though a large
 test('a source that leaves while it waits makes way for the next, and nothing waits after the last', async () => {
   const unread = new UnreadResponses({ maxBytes: MAX_BYTES });
   const release = unread.hold('ada', MAX_BYTES);
-  const { outbox, sent, taken } = connection(unread, 'ada');
-  const [first, second] = [sourceOf(outbox), sourceOf(outbox)];
+  const { sendQueue, sent, taken } = connection(unread, 'ada');
+  const [first, second] = [sourceOf(sendQueue), sourceOf(sendQueue)];
   first.set('first');
   second.set('second');
   await setImmediate();
-  outbox.remove(first.source);
+  sendQueue.remove(first.source);
   await setImmediate();
   release();
   await eventually(() => expect(sent).toEqual(['second']));
@@ -127,8 +127,8 @@ test('a caller whose share is used up waits, and others do not', async () => {
   const unread = new UnreadResponses({ maxBytes: MAX_BYTES });
   unread.hold('ada', MAX_BYTES / 4);
   const [ada, bob] = [connection(unread, 'ada'), connection(unread, 'bob')];
-  sourceOf(ada.outbox).set('for ada');
-  sourceOf(bob.outbox).set('for bob');
+  sourceOf(ada.sendQueue).set('for ada');
+  sourceOf(bob.sendQueue).set('for bob');
   await eventually(() => expect(bob.sent).toEqual(['for bob']));
   expect(ada.sent).toEqual([]);
 });

@@ -1,14 +1,15 @@
 /**
  * Sends answers over one connection, one at a time: each when the network has taken the one before and the process has
- * room for it. An answer is fetched only when it can be sent, so a client that reads slowly gets the newest.
+ * room for it. An answer is taken from its source only when it can be sent, so a client that reads slowly gets the
+ * newest.
  */
 import { SMALL_BYTES } from '../http/unread-responses.js';
 
-/** What answers are fetched from. */
+/** What answers are taken from. */
 export interface AnswerSource {
-  /** The next message. Undefined: there is no longer one. */
+  /** The message to send now. Undefined: there is nothing to send any more. */
   take(): string | undefined;
-  /** The network has taken it. */
+  /** The network has taken the last message. */
   sent(): void;
 }
 
@@ -19,7 +20,7 @@ export interface Room {
   when(bytes: number, begin: () => void): () => void;
 }
 
-export interface OutboxOptions {
+export interface SendQueueOptions {
   readonly room: Room;
   /** Begins at once. Resolves when the network has taken the message. */
   readonly send: (message: string) => Promise<void>;
@@ -27,30 +28,30 @@ export interface OutboxOptions {
   readonly failed: (error: unknown) => void;
 }
 
-/** The size of a source's first message is not known before it is fetched: it needs room as a large one does. */
+/** The size of a source's first message is not known before it is taken: it needs room as a large one does. */
 const UNKNOWN_BYTES = SMALL_BYTES + 1;
 
-export class Outbox {
-  readonly #options: OutboxOptions;
+export class SendQueue {
+  readonly #options: SendQueueOptions;
   /** In the order in which they had something to send. */
   readonly #ready = new Set<AnswerSource>();
-  /** Size of the last message of each source, which the next one is expected to have, too. */
+  /** Size of the last message of each source: the estimate for the next one. */
   readonly #lastBytes = new WeakMap<AnswerSource, number>();
-  /** Whether one is being sent, or waits for room. */
+  /** Whether a message is being sent or waits for room, or the next one is about to be chosen. */
   #busy = false;
   #unsentBytes = 0;
   #waiting: { readonly source: AnswerSource; readonly stop: () => void } | undefined;
 
-  constructor(options: OutboxOptions) {
+  constructor(options: SendQueueOptions) {
     this.#options = options;
   }
 
-  /** Bytes of the message that the network has not taken, at most. */
+  /** Size of the message that the network has not taken yet, in bytes. 0 without one. */
   get unsentBytes(): number {
     return this.#unsentBytes;
   }
 
-  /** The source has a message. It is fetched soon, not within this call. */
+  /** The source has a message. It is taken soon, never within this call. */
   add(source: AnswerSource): void {
     this.#ready.add(source);
     if (!this.#busy) this.#nextSoon();
@@ -88,7 +89,7 @@ export class Outbox {
     if (!begun) this.#waiting = { source, stop };
   }
 
-  /** The first one; without room for that, the smallest, which may need none. */
+  /** The first source; without room for its message the one with the smallest, which may need no room. */
   #chosen(): AnswerSource | undefined {
     const [first] = this.#ready;
     if (first === undefined || this.#options.room.has(this.#bytesOf(first))) return first;

@@ -1,10 +1,10 @@
-/** Answers that wait for slow clients: how many are kept, and what becomes of one that is not. */
+/** Answers that wait for slow clients: how many are held, and what becomes of one that is not. */
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { digest } from '../../src/engine/cache/index.js';
 import { wholeAnswers } from '../../src/server/live/answer-form.js';
 import { AnswerStream } from '../../src/server/live/answer-stream.js';
-import { KeptAnswers } from '../../src/server/live/kept-answers.js';
-import { Outbox } from '../../src/server/live/outbox.js';
+import { SendQueue } from '../../src/server/live/send-queue.js';
+import { WaitingAnswers } from '../../src/server/live/waiting-answers.js';
 
 const MIB = 1024 * 1024;
 const answer = (name: string, chars: number) => {
@@ -13,26 +13,26 @@ const answer = (name: string, chars: number) => {
 };
 
 test('a caller can have one answer of the greatest size, however many clients share it, and others have their own', () => {
-  const kept = new KeptAnswers(16 * MIB);
-  const first = kept.keep('ada', answer('a', 4 * MIB));
-  const shared = kept.keep('ada', answer('a', 4 * MIB));
-  expect(kept.chars).toBe(4 * MIB);
-  expect(kept.keep('ada', answer('b', MIB))).toBeUndefined();
-  expect(kept.keep('ada', answer('c', 100))).toBeDefined(); // a small one
-  const other = kept.keep('bob', answer('a', 4 * MIB));
-  expect(kept.chars).toBe(8 * MIB + 100);
+  const waiting = new WaitingAnswers(16 * MIB);
+  const first = waiting.hold('ada', answer('a', 4 * MIB));
+  const shared = waiting.hold('ada', answer('a', 4 * MIB));
+  expect(waiting.chars).toBe(4 * MIB);
+  expect(waiting.hold('ada', answer('b', MIB))).toBeUndefined();
+  expect(waiting.hold('ada', answer('c', 100))).toBeDefined(); // a small one
+  const other = waiting.hold('bob', answer('a', 4 * MIB));
+  expect(waiting.chars).toBe(8 * MIB + 100);
   first?.();
-  expect(kept.keep('ada', answer('b', MIB))).toBeUndefined();
+  expect(waiting.hold('ada', answer('b', MIB))).toBeUndefined();
   shared?.();
-  expect(kept.keep('ada', answer('b', MIB))).toBeDefined();
+  expect(waiting.hold('ada', answer('b', MIB))).toBeDefined();
   other?.();
-  expect(kept.chars).toBe(MIB + 100);
+  expect(waiting.chars).toBe(MIB + 100);
 });
 
 test('all callers together have their bound', () => {
-  const kept = new KeptAnswers(16 * MIB);
-  for (let i = 0; i < 4; i++) expect(kept.keep(`viewer ${i}`, answer(String(i), 4 * MIB))).toBeDefined();
-  expect(kept.keep('one more', answer('x', MIB))).toBeUndefined();
+  const waiting = new WaitingAnswers(16 * MIB);
+  for (let i = 0; i < 4; i++) expect(waiting.hold(`viewer ${i}`, answer(String(i), 4 * MIB))).toBeDefined();
+  expect(waiting.hold('one more', answer('x', MIB))).toBeUndefined();
 });
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
@@ -42,7 +42,7 @@ afterEach(() => void vi.useRealTimers());
 function client() {
   const sent: string[] = [];
   let taken = () => {};
-  const outbox = new Outbox({
+  const sendQueue = new SendQueue({
     room: {
       has: () => true,
       when(_, begin) {
@@ -58,15 +58,15 @@ function client() {
     },
     failed: () => {},
   });
-  const kept = new KeptAnswers(16 * MIB);
+  const waiting = new WaitingAnswers(16 * MIB);
   const again = vi.fn();
   const onEnd = vi.fn();
   const stream = new AnswerStream({
-    outbox,
+    sendQueue,
     message: (payload) => payload,
     form: wholeAnswers,
     wantsPatches: false,
-    keep: (one) => kept.keep('ada', one),
+    hold: (one) => waiting.hold('ada', one),
     again,
     onEnd,
     viewerGone: () => {},
@@ -74,31 +74,31 @@ function client() {
   const settle = async () => {
     for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
   };
-  return { stream, sent, kept, again, onEnd, settle, take: () => taken() };
+  return { stream, sent, waiting, again, onEnd, settle, take: () => taken() };
 }
 
-test('the newest answer is kept while one is being sent, and nothing is kept once it is sent or the client has gone', async () => {
+test('the newest answer is held while one is being sent, and nothing is held once it is sent or the client has gone', async () => {
   const c = client();
   c.stream.answered(answer('first', MIB));
   await c.settle();
-  expect([c.sent.length, c.kept.chars]).toEqual([1, 0]);
+  expect([c.sent.length, c.waiting.chars]).toEqual([1, 0]);
   c.stream.answered(answer('second', MIB));
   c.stream.answered(answer('third', 2 * MIB));
   await c.settle();
-  expect([c.sent.length, c.kept.chars]).toEqual([1, 2 * MIB]);
+  expect([c.sent.length, c.waiting.chars]).toEqual([1, 2 * MIB]);
   c.take();
   await c.settle();
   expect(c.sent[1]).toMatch(/^third/);
   c.stream.answered(answer('fourth', MIB));
   await c.stream.return();
-  expect(c.kept.chars).toBe(0);
+  expect(c.waiting.chars).toBe(0);
 });
 
-test('an answer without room is not kept: it is made again when the client can take it', async () => {
+test('an answer without room is not held: it is made again when the client can take it', async () => {
   const c = client();
   c.stream.answered(answer('first', MIB));
   await c.settle();
-  const release = c.kept.keep('ada', answer('of another client', 4 * MIB));
+  const release = c.waiting.hold('ada', answer('of another client', 4 * MIB));
   c.stream.answered(answer('second', MIB));
   await c.settle();
   vi.advanceTimersByTime(10_000);
@@ -116,9 +116,9 @@ test('an answer without room is not kept: it is made again when the client can t
   expect(c.again).toHaveBeenCalledTimes(1);
 });
 
-test('an answer that comes in the meantime takes the place of the one that was not kept', async () => {
+test('an answer that comes in the meantime takes the place of the one that was not held', async () => {
   const c = client();
-  const release = c.kept.keep('ada', answer('of another client', 4 * MIB));
+  const release = c.waiting.hold('ada', answer('of another client', 4 * MIB));
   c.stream.answered(answer('first', MIB));
   await c.settle();
   release?.();
@@ -131,7 +131,7 @@ test('an answer that comes in the meantime takes the place of the one that was n
 
 test('the answer of a query that has only one is refused without room; a small one ends the stream when it is sent', async () => {
   const c = client();
-  c.kept.keep('ada', answer('of another client', 4 * MIB));
+  c.waiting.hold('ada', answer('of another client', 4 * MIB));
   expect(c.stream.answeredOnce('x'.repeat(MIB))).toBe(false);
   expect(c.stream.answeredOnce('{"errors":[]}')).toBe(true);
   await c.settle();

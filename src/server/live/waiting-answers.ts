@@ -5,30 +5,30 @@
 import type { LiveAnswer } from '../../engine/cache/index.js';
 import { MAX_UNREAD_BYTES } from '../http/unread-responses.js';
 
-/** A caller may use at most one fourth of all characters. */
+/** A caller may use at most a quarter of all characters. */
 const CALLERS = 4;
-/** Those up to this size are kept in any case: their number is that of the live queries of a viewer. */
+/** Answers up to this size are always held: the limit of subscriptions per viewer bounds their number. */
 const SMALL_CHARS = 4 * 1024;
 
-export class KeptAnswers {
+export class WaitingAnswers {
   readonly #maxChars: number;
   readonly #chars = new Map<string, number>();
   #total = 0;
-  /** By caller and digest: the clients of a live query share one text. */
+  /** How many clients wait for an answer, by caller and digest: they share one text, which counts once. */
   readonly #clients = new Map<string, number>();
 
-  /** @param maxChars of all callers together, at least CALLERS times as many as an answer can have */
+  /** @param maxChars of all callers together: at least CALLERS times the length of the longest answer */
   constructor(maxChars = MAX_UNREAD_BYTES) {
     this.#maxChars = maxChars;
   }
 
-  /** Characters of all answers that are kept. */
+  /** Characters of all answers that are held. */
   get chars(): number {
     return this.#total;
   }
 
-  /** @returns a function to call when the answer is no longer kept. Undefined: there is no room for it */
-  keep(caller: string, { digest, text }: Pick<LiveAnswer, 'digest' | 'text'>): (() => void) | undefined {
+  /** Counts an answer until the returned function is called. Undefined: there is no room for it. */
+  hold(caller: string, { digest, text }: Pick<LiveAnswer, 'digest' | 'text'>): (() => void) | undefined {
     const key = `${caller} ${digest}`;
     const clients = this.#clients.get(key) ?? 0;
     if (clients === 0 && !this.#hasRoom(caller, text.length)) return undefined;

@@ -7,16 +7,16 @@
 import { createSourceEventStream, type ExecutionArgs, type ExecutionResult, execute } from 'graphql';
 import { isUnavailable } from '../../engine/postgres/index.js';
 
-export interface EventStreamOptions {
+export interface SubscriptionEventsOptions {
   /** Takes the cost of one event from the viewer's rate limit. @throws RATE_LIMITED, which ends the subscription */
   readonly pay: () => Promise<unknown>;
   /** Runs the execution of one event when it is the viewer's turn. */
   readonly inTurn: <T>(work: () => Promise<T>) => Promise<T>;
   /** Runs work that only reads, and repeats it if Postgres was unavailable. */
   readonly retrying: <T>(work: () => Promise<T>) => Promise<T>;
-  /** Runs all of one event, from its payment to its result. */
+  /** Wraps the whole work on one event, from its payment to its result. */
   readonly executing: (work: () => Promise<ExecutionResult>) => Promise<ExecutionResult>;
-  /** Called once, when events can come, or with the errors of the refusal. */
+  /** Called once: when events can come, or with the errors of a refusal. */
   readonly onOpened: (errors?: readonly unknown[]) => void;
   /** Called once, when the subscription has ended or failed to start. */
   readonly onEnd: () => void;
@@ -27,7 +27,7 @@ const ENDED: IteratorResult<ExecutionResult> = { value: undefined, done: true };
 /** @returns the events, or the errors with which the subscription was refused */
 export async function openEvents(
   args: ExecutionArgs,
-  options: EventStreamOptions,
+  options: SubscriptionEventsOptions,
 ): Promise<AsyncIterableIterator<ExecutionResult> | ExecutionResult> {
   try {
     const source = await options.retrying(async () => {
@@ -35,7 +35,7 @@ export async function openEvents(
       return Symbol.asyncIterator in opened ? opened : available(opened);
     });
     options.onOpened('errors' in source ? source.errors : undefined);
-    if (Symbol.asyncIterator in source) return new EventStream(source[Symbol.asyncIterator](), args, options);
+    if (Symbol.asyncIterator in source) return new SubscriptionEvents(source[Symbol.asyncIterator](), args, options);
     options.onEnd();
     return source;
   } catch (error) {
@@ -46,13 +46,13 @@ export async function openEvents(
 }
 
 /** Not a generator: its `return` would queue behind a waiting `next`. */
-class EventStream implements AsyncIterableIterator<ExecutionResult> {
+class SubscriptionEvents implements AsyncIterableIterator<ExecutionResult> {
   readonly #source: AsyncIterator<unknown>;
   readonly #args: ExecutionArgs;
-  readonly #options: EventStreamOptions;
+  readonly #options: SubscriptionEventsOptions;
   #ended = false;
 
-  constructor(source: AsyncIterator<unknown>, args: ExecutionArgs, options: EventStreamOptions) {
+  constructor(source: AsyncIterator<unknown>, args: ExecutionArgs, options: SubscriptionEventsOptions) {
     this.#source = source;
     this.#args = args;
     this.#options = options;

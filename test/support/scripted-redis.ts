@@ -6,6 +6,8 @@ export type Reply = string | number | null | Error | 'close' | readonly Reply[];
 
 export interface ScriptedRedis {
   readonly port: number;
+  /** Closes all connections. */
+  drop(): void;
   stop(): Promise<void>;
 }
 
@@ -33,10 +35,14 @@ export async function startScripted(
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  const drop = () => {
+    for (const socket of sockets) socket.destroy();
+  };
   return {
     port: (server.address() as AddressInfo).port,
+    drop,
     async stop() {
-      for (const socket of sockets) socket.destroy();
+      drop();
       server.close();
       await once(server, 'close');
     },

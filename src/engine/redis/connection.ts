@@ -288,6 +288,7 @@ function commandOptions(waitMs: number): RedisOptions {
   return {
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
+    autoResubscribe: false, // ioredis handles no failure of that, which would end the process; listener.ts subscribes again
     disableClientInfo: true, // a user may have no right to CLIENT, and each refusal would be in the log of its ACL
     connectTimeout: waitMs, // of commands: see with-timeout.ts
   };

@@ -20,7 +20,7 @@ const NAME = { query: 'query @live { project(key: "OPS") { name } }' };
 const UNHURRIED = { pingEveryMs: HOUR, goodbyeMs: HOUR, stallMs: HOUR, maxWaitMs: HOUR };
 
 let database: TestDatabase;
-/** Without limits of points; it writes. */
+/** Without rate limits: it makes the writes. */
 let writer: LiveApp;
 let sql: Sql;
 let f: Fixture;

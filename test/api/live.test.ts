@@ -1,4 +1,4 @@
-/** Live queries, over WebSockets and server-sent events: what a client is sent, when, and when it no longer is. */
+/** Live queries, over WebSockets and server-sent events: what a client is sent, when, and how it ends. */
 import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { eq } from 'drizzle-orm';
@@ -249,7 +249,7 @@ describe.each(TRANSPORTS)('by %s', (transport) => {
     expect(answers.length).toBeGreaterThan(8);
   });
 
-  test('what the viewer may no longer see is in no answer, and what it may see then is', async () => {
+  test('an answer has all that the viewer may see when it is made, and nothing else', async () => {
     const subscription = await live(board('@live', 'WEB'), f.bob.id);
     expect(await current(subscription, board('', 'WEB'), f.bob.id)).toBe('{"data":{"project":null}}');
     const input = { projectId: f.web.id, userId: f.bob.id };
@@ -306,7 +306,7 @@ describe('runs', () => {
     await Promise.all([first, second, third].map((one) => shown(one, 'Seen by all')));
   });
 
-  test('are no closer together than the throttle, but for a client that comes', async () => {
+  test('are no closer together than the throttle, except for a client that joins', async () => {
     const slow = await subscribed(board('@live(throttleMs: 60000)'));
     const quick = await subscribed(board());
     await Promise.all([current(slow), current(quick)]);

@@ -67,7 +67,7 @@ test('an answer that waits for room is the newest when it is sent', async () => 
   await eventually(() => expect(sent).toEqual(['second']));
 });
 
-test('room that comes goes to as many as it has room for, in their order', async () => {
+test('room that becomes free goes to as many answers as fit, in their order', async () => {
   const unread = new UnreadResponses({ maxBytes: MAX_BYTES });
   const release = unread.hold('mallory', MAX_BYTES);
   const clients = ['ada', 'bob', 'vic'].map((caller) => connection(unread, caller));
@@ -83,7 +83,7 @@ test('room that comes goes to as many as it has room for, in their order', async
   await eventually(() => expect(clients[2]?.sent).toHaveLength(1));
 });
 
-test('answers that are small go on while the process has no room, though a large one waits before them', async () => {
+test('small answers are sent while the process has no room, although a large one waits before them', async () => {
   const unread = new UnreadResponses({ maxBytes: MAX_BYTES });
   const { sendQueue, sent, taken } = connection(unread, 'ada');
   const [large, small] = [sourceOf(sendQueue), sourceOf(sendQueue)];

@@ -16,7 +16,7 @@ import { EventSourceClient, LiveSocket, type Operation, TRANSPORTS } from '../su
 const MIB = 1024 * 1024;
 const UNHURRIED = { pingEveryMs: HOUR, goodbyeMs: HOUR, stallMs: HOUR, maxWaitMs: HOUR };
 const NAME: Operation = { query: 'query @live { project(key: "OPS") { name } }' };
-/** An answer of 16 MiB: more than the network keeps. */
+/** An answer of 16 MiB: more than the buffers of the network hold. */
 const LARGE: Operation = {
   query: `query @live { project(key: "OPS") { name ${Array.from(
     { length: 20 },
@@ -25,7 +25,7 @@ const LARGE: Operation = {
 };
 
 let database: TestDatabase;
-/** It writes. */
+/** It makes the writes. */
 let writer: LiveApp;
 let sql: Sql;
 let f: Fixture;
@@ -168,7 +168,7 @@ describe.each(TRANSPORTS)('by %s', (transport) => {
     }
   });
 
-  test('a message that takes longer than a message may ends its client', async () => {
+  test('a message that takes longer than the limit ends its client', async () => {
     const app = await started({ ...UNHURRIED, goodbyeMs: 10, maxWaitMs: 1000 });
     const client = await stuck(transport, app);
     const reading = setInterval(() => {

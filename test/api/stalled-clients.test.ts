@@ -1,4 +1,4 @@
-/** When a client that reads slowly is ended: by what the network takes, in one write as in many. */
+/** When a client that reads slowly is ended: the bytes that the network takes decide, in one write as in many. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -131,14 +131,14 @@ test('the wait of a message begins with it, and not with the first one that wait
   expect(pass(100 * SECOND)).toBe(0);
 });
 
-test('a connection on which nothing waits is not looked at, and its bytes are not counted', async () => {
+test('a connection on which nothing waits is not checked, and its bytes are not counted', async () => {
   write(Buffer.alloc(10));
   expect(unread.bytes).toBe(10);
   await eventually(() => expect(messages.any).toBe(false));
   expect([unread.bytes, pass(10 * MINUTE)]).toEqual([0, 0]);
 });
 
-test('messages that were held up are remembered for a while', async () => {
+test('messages that were delayed are remembered for a while', async () => {
   write(LARGE);
   pass(SECOND);
   await reads(LARGE.length);

@@ -1,4 +1,4 @@
-/** Live queries: every rule of PROTOCOL.md, "Live queries", held through the engine's door. */
+/** Live queries: every rule of PROTOCOL.md, "Live queries", tested through the public calls of the engine. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   CacheError,
@@ -29,13 +29,13 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Until a run begins for the fence of a write that has not ended. */
+/** How long a run waits for a write that has fenced its tags and has not ended. */
 const FENCE_WAIT_MS = 250;
 const READ_LOG_EVERY_MS = 500;
-/** Within it, a live query that no message reaches has the answer after a write. */
+/** A live query that gets no message has the answer after a write within this time. */
 const WITHIN_MS = READ_LOG_EVERY_MS + FENCE_WAIT_MS + 50;
 
-/** A load that a test holds: `next` is the next one, which waits when it has read, before it gives. */
+/** Loads that a test holds: `next` is the next one, which waits after it has read, before it returns. */
 function heldLoads(w: LiveWorld) {
   let held: Gate | undefined;
   return {
@@ -155,7 +155,7 @@ describe('a live query', () => {
     await pass(WITHIN_MS);
     expect(client.texts).toEqual(['undefined']);
     expect(w.live.state).toEqual({ queries: 0, clients: 0, running: 0, due: 0, tags: 0, unindexed: 0 });
-    expect(w.hearing.size).toBe(0);
+    expect(w.listeners.size).toBe(0);
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -197,7 +197,7 @@ describe('a live query', () => {
 
 describe('a write while a run is under way', () => {
   test('that memory knows of at its end is held against the answer from its first read on', async () => {
-    const w = await liveWorld({ deaf: true });
+    const w = await liveWorld({ withoutMessages: true });
     const loads = heldLoads(w);
     const client = await w.joined(w.values('q', [1], { load: loads.load }));
     await during(w, loads, async () => {
@@ -210,8 +210,8 @@ describe('a write while a run is under way', () => {
     expect(w.live.state.due).toBe(0);
   });
 
-  test('counts for each part from that part on, although later parts were read after it', async () => {
-    const w = await liveWorld({ deaf: true });
+  test('is held against each part from the read of that part on, although later parts were read after it', async () => {
+    const w = await liveWorld({ withoutMessages: true });
     const between = heldLoads(w);
     const source = w.source('q', async (read) => `${await read(1)} ${await read(2)}`, { load: between.load });
     const client = await w.joined(source);
@@ -227,7 +227,7 @@ describe('a write while a run is under way', () => {
   });
 
   test('is held against the tags of the new answer, which the one before did not have', async () => {
-    const w = await liveWorld({ deaf: true });
+    const w = await liveWorld({ withoutMessages: true });
     const loads = heldLoads(w);
     const client = await w.joined(w.source('q', async (read) => String(await read((await read(1)) + 2)), loads));
     await w.fence(1);
@@ -273,7 +273,7 @@ describe('a write while a run is under way', () => {
   });
 
   test('whose fence the run has met is repeated by time until it is proved: no record and no message comes', async () => {
-    const w = await liveWorld({ deaf: true });
+    const w = await liveWorld({ withoutMessages: true });
     await w.request();
     await w.fence(1);
     const client = new Received();
@@ -287,7 +287,7 @@ describe('a write while a run is under way', () => {
     expect(w.live.state.due).toBe(0);
   });
 
-  test('is waited for a while when its fence is named, and no longer than its release', async () => {
+  test('is waited for when its fence is named: until its release, and for 250 ms at most', async () => {
     const w = await liveWorld();
     const client = await w.joined(w.values('q', [1]));
     w.ends();
@@ -305,7 +305,7 @@ describe('a write while a run is under way', () => {
     expect(w.ends()).toEqual(['unchanged, unproved']);
   });
 
-  test('ends the wait of a run that met its fence and has grown long, by its release', async () => {
+  test('ends by its release the long wait of a run that met its fence', async () => {
     const w = await liveWorld();
     await w.request();
     await w.fence(1);
@@ -321,15 +321,15 @@ describe('a write while a run is under way', () => {
 
 describe('the log', () => {
   test('is read by a timer: a write is found although no message of it arrives', async () => {
-    const w = await liveWorld({ deaf: true });
+    const w = await liveWorld({ withoutMessages: true });
     const client = await w.joined(w.values('q', [1]));
     await w.write(1, 5);
     await pass(WITHIN_MS);
     expect(client.texts).toEqual(['0', '5']);
   });
 
-  test('is heard by whichever log read: the record that a request brings makes the query due', async () => {
-    const w = await liveWorld({ deaf: true });
+  test('makes the query due by whichever log read brings the record, that of a request included', async () => {
+    const w = await liveWorld({ withoutMessages: true });
     const client = await w.joined(w.values('q', [1]));
     await w.write(1, 5);
     await w.request();
@@ -338,7 +338,7 @@ describe('the log', () => {
   });
 
   test("names tables where a write touches very many rows: the query has its tables' tags", async () => {
-    const w = await liveWorld({ deaf: true });
+    const w = await liveWorld({ withoutMessages: true });
     const client = await w.joined(w.values('q', [1]));
     const tags = Array.from({ length: 300 }, (_, i) => tagOf(i));
     await w.writer.fence(900n, tags);
@@ -348,8 +348,8 @@ describe('the log', () => {
     expect(client.texts).toEqual(['0', '5']);
   });
 
-  test('with a gap says nothing: every query runs', async () => {
-    const w = await liveWorld({ deaf: true });
+  test('with a gap proves nothing: every query runs', async () => {
+    const w = await liveWorld({ withoutMessages: true });
     const clients = [await w.joined(w.values('q', [1])), await w.joined(w.values('r', [2]))];
     await w.write(1, 5);
     for (let record = 0; record < 501; record++) await w.memory.invalidate([tagOf(99)]);
@@ -359,8 +359,8 @@ describe('the log', () => {
     expect(w.live.state.due).toBe(0);
   });
 
-  test('of another lease or another life says nothing about this one: every query runs', async () => {
-    const w = await liveWorld({ deaf: true });
+  test('of another lease or another life proves nothing about this one: every query runs', async () => {
+    const w = await liveWorld({ withoutMessages: true });
     const client = await w.joined(w.values('q', [1]));
     await w.fence(1);
     w.database.set(1, 5);
@@ -372,7 +372,7 @@ describe('the log', () => {
   });
 
   test('that another request finds lost makes every query due, however short the loss', async () => {
-    const w = await liveWorld({ deaf: true });
+    const w = await liveWorld({ withoutMessages: true });
     const client = await w.joined(w.values('q', [1]));
     w.storeClock.advance(2000); // no lease
     await w.write(1, 5);
@@ -384,7 +384,7 @@ describe('the log', () => {
   });
 
   test('that cannot be read makes every query due: what is written now may have no record', async () => {
-    const w = await liveWorld({ deaf: true });
+    const w = await liveWorld({ withoutMessages: true });
     const client = await w.joined(w.values('q', [1]));
     w.ends();
     w.trips.fail = new CacheError('STORE_UNAVAILABLE', 'away');
@@ -395,7 +395,7 @@ describe('the log', () => {
   });
 
   test('that can be read again ends long waits, for what could not be proved without it', async () => {
-    const w = await liveWorld({ deaf: true });
+    const w = await liveWorld({ withoutMessages: true });
     await w.joined(w.values('q', [1]));
     w.trips.fail = new CacheError('STORE_UNAVAILABLE', 'away');
     await pass(10_000, 50); // the wait between two runs has reached its maximum
@@ -408,12 +408,12 @@ describe('the log', () => {
   });
 
   test('is read when the channel may have lost something', async () => {
-    const w = await liveWorld({ deaf: true });
+    const w = await liveWorld({ withoutMessages: true });
     await w.joined(w.values('q', [1]));
     await pass(READ_LOG_EVERY_MS);
     await pass(10);
     const { storeReads } = w.cache.state;
-    for (const hear of w.hearing) hear({ kind: 'disconnected' } satisfies StoreEvent);
+    for (const listener of w.listeners) listener({ kind: 'disconnected' } satisfies StoreEvent);
     await settled();
     expect(w.cache.state.storeReads).toBe(storeReads + 1);
   });
@@ -445,11 +445,11 @@ describe('a client', () => {
     expect(client.texts).toEqual(['5']);
   });
 
-  test('that joins later gets an answer of its own, not the last one as it lies there', async () => {
-    const w = await liveWorld({ deaf: true });
+  test('that joins later gets the answer of a new run, not the last one', async () => {
+    const w = await liveWorld({ withoutMessages: true });
     const source = w.values('q', [1]);
     const before = await w.joined(source);
-    await w.write(1, 5); // no look has found its record
+    await w.write(1, 5); // no log read has found its record
     const client = await w.joined(source);
     expect([before.texts, client.texts]).toEqual([['0', '5'], ['5']]);
   });
@@ -546,7 +546,7 @@ describe('a client', () => {
     await w.write(1, 5);
     expect((await w.joined(source)).texts).toEqual([]);
     expect(client.texts).toEqual(['0']);
-    expect([w.hearing.size, vi.getTimerCount()]).toEqual([0, 0]);
+    expect([w.listeners.size, vi.getTimerCount()]).toEqual([0, 0]);
   });
 });
 
@@ -655,7 +655,7 @@ describe('a run', () => {
   });
 
   test('whose tags do not fit into the index is repeated by time', async () => {
-    const w = await liveWorld({ deaf: true, live: { maxTags: 3 } });
+    const w = await liveWorld({ withoutMessages: true, live: { maxTags: 3 } });
     const client = await w.joined(w.values('q', [1, 2, 3]));
     expect(w.live.state).toMatchObject({ tags: 0, due: 1, unindexed: 1 });
     await w.write(1, 5);
@@ -736,7 +736,7 @@ describe('a run', () => {
   });
 
   test('joins no load that began before the tokens it has read itself', async () => {
-    const w = await liveWorld({ deaf: true });
+    const w = await liveWorld({ withoutMessages: true });
     const loads = heldLoads(w);
     const other = await w.joined(w.values('q', [1], loads));
     const gate = loads.hold();
@@ -774,7 +774,7 @@ describe('a run', () => {
 });
 
 test('a record of the table makes all queries of it due', async () => {
-  const w = await liveWorld({ deaf: true });
+  const w = await liveWorld({ withoutMessages: true });
   await w.joined(w.values('q', [1]));
   await w.joined(w.values('r', [2]));
   w.ends();

@@ -1,6 +1,6 @@
 /**
- * A process with live queries, another that writes, and a database of one number for each id. The time of this process is
- * the test's: it passes only in `pass`. The store has a clock of its own, so a lease ends only where the test says so.
+ * A process with live queries, another that writes, and a database of one number for each id. The time of this process
+ * passes only in `pass`. The store has a clock of its own, so a lease ends only where the test says so.
  */
 import { vi } from 'vitest';
 import {
@@ -36,12 +36,12 @@ export function useFakeTime(): void {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'] });
 }
 
-/** Until all that waits for no time has happened. A run that reads twice takes some ten turns of the event loop. */
+/** Lets everything happen that waits for no timer. A run that reads twice takes some ten event-loop ticks. */
 export async function settled(): Promise<void> {
   for (let turn = 0; turn < 16; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Lets this process's time pass, and what it brings happen. */
+/** Lets time of this process pass, and everything happen that it brings. */
 export async function pass(ms: number, step = 10): Promise<void> {
   await settled();
   for (let left = ms; left > 0; left -= step) {
@@ -50,7 +50,7 @@ export async function pass(ms: number, step = 10): Promise<void> {
   }
 }
 
-/** What a client was sent. */
+/** A client that records what it is sent. */
 export class Received {
   readonly answers: LiveAnswer[] = [];
   readonly answered = (answer: LiveAnswer): void => {
@@ -67,23 +67,28 @@ export type Read = (id: number) => Promise<number>;
 interface LiveWorldOptions extends Partial<CacheOptions> {
   readonly policy?: Policy<number>;
   readonly live?: LiveOptions;
-  /** No message of another process arrives. */
-  readonly deaf?: boolean;
+  /** No message of another process arrives. Default false. */
+  readonly withoutMessages?: boolean;
 }
 
-export async function liveWorld({ policy = POLICY, live: options, deaf = false, ...more }: LiveWorldOptions = {}) {
+export async function liveWorld({
+  policy = POLICY,
+  live: options,
+  withoutMessages = false,
+  ...more
+}: LiveWorldOptions = {}) {
   const storeClock = new FakeClock();
   const memory = new MemoryStore(storeClock);
   await tick(memory);
   const trips = new Trips();
-  const hearing = new Set<(news: StoreEvent) => void>();
+  const listeners = new Set<(event: StoreEvent) => void>();
   const store: Store = {
     ...trips.over(memory),
-    subscribe: (hear) => {
-      hearing.add(hear);
-      const unsubscribe = deaf ? () => {} : memory.subscribe(hear);
+    subscribe: (listener) => {
+      listeners.add(listener);
+      const unsubscribe = withoutMessages ? () => {} : memory.subscribe(listener);
       return () => {
-        hearing.delete(hear);
+        listeners.delete(listener);
         unsubscribe();
       };
     },
@@ -101,7 +106,7 @@ export async function liveWorld({ policy = POLICY, live: options, deaf = false, 
     memory,
     storeClock,
     trips,
-    hearing,
+    listeners,
     writer,
     database,
     live,
@@ -140,9 +145,9 @@ export async function liveWorld({ policy = POLICY, live: options, deaf = false, 
       database.set(id, value);
       await w.release(id);
     },
-    /** As if Redis had lost its data, and the relay had found the database's writes since: `tags`. */
+    /** Redis has lost its data, and the relay has found writes of `tags` since. */
     async loseStore(...tags: Tag[]) {
-      storeClock.advance(2000); // the lease with it
+      storeClock.advance(2000); // the lease is lost with it
       await trips.loseLog(memory);
       await memory.releaseFinished(
         [...Array(10).keys()].map((i) => String(xid - BigInt(i))),

@@ -71,7 +71,8 @@ const EVICTED = 'test/cache/evicted-fence.test.ts';
 const RESEND = 'test/cache/cluster-resend.test.ts';
 const LIVE = 'src/engine/cache/live/live-queries.ts';
 const LIVE_TEST = 'test/cache/live-queries.test.ts';
-const LIVE_RANDOM = 'test/cache/live-interleavings.test.ts > no answer is old, none goes back, none stays behind';
+const LIVE_RANDOM =
+  'test/cache/live-interleavings.test.ts > no answer is stale or out of order, and the last one is current';
 
 const UNASKED = 'return readSet.snapshot || this.#near.provedAfter(readSet.began);';
 const INSIDE = 'readSet === undefined || insideLoad()) return false;';
@@ -1636,7 +1637,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'An answer counts from the latest log read of its parts.',
     file: SESSION,
     replace: [['since.log.sequence < earliest.log.sequence', 'since.log.sequence > earliest.log.sequence']],
-    killedBy: `${LIVE_TEST} > counts for each part from that part on, although later parts were read after it`,
+    killedBy: `${LIVE_TEST} > is held against each part from the read of that part on, although later parts were read after it`,
   },
   {
     name: 'live-mut/since-end',
@@ -1694,7 +1695,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'Records that other log reads bring do not make a live query due.',
     file: LIVE,
     replace: ONLY_POLL,
-    killedBy: `${LIVE_TEST} > is heard by whichever log read: the record that a request brings makes the query due`,
+    killedBy: `${LIVE_TEST} > makes the query due by whichever log read brings the record, that of a request included`,
   },
   {
     name: 'live-mut/bound-only-poll',
@@ -1708,14 +1709,14 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'Memory is emptied by a gap, and no live query is due.',
     file: LIVE,
     replace: FORGETS,
-    killedBy: `${LIVE_TEST} > with a gap says nothing: every query runs`,
+    killedBy: `${LIVE_TEST} > with a gap proves nothing: every query runs`,
   },
   {
     name: 'live-mut/forget-lapse',
     what: 'Memory is emptied by another lease, and no live query is due.',
     file: LIVE,
     replace: FORGETS,
-    killedBy: `${LIVE_TEST} > of another lease or another life says nothing about this one: every query runs`,
+    killedBy: `${LIVE_TEST} > of another lease or another life proves nothing about this one: every query runs`,
   },
   {
     name: 'live-mut/bound-forget',
@@ -1866,7 +1867,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'The tags of an answer that nothing can prove are not recorded, so no message ends its wait.',
     file: SESSION,
     replace: [['if (this.#uncacheable && !this.#keepsAllTags) return;', 'if (this.#uncacheable) return;']],
-    killedBy: `${LIVE_TEST} > ends the wait of a run that met its fence and has grown long, by its release`,
+    killedBy: `${LIVE_TEST} > ends by its release the long wait of a run that met its fence`,
   },
   {
     name: 'live/gone-is-indexed',

@@ -97,12 +97,12 @@ export class EventStreams {
     const { requests } = this.#options;
     const { signal, sendQueue } = events;
     const end = () => events.end();
-    const client = { signal, end, sendQueue, identity, subscriptions: 0 };
-    const accepted = await requests.accept(client, payload);
+    const subscriber = { signal, end, sendQueue, identity, subscriptions: 0 };
+    const accepted = await requests.accept(subscriber, payload);
     if (!('kind' in accepted)) return this.#refuse(reply, accepted);
     const begin = () => this.#opened(events, identity, reply);
     if (accepted.kind === 'query') {
-      const answers = requests.answer(accepted, client, eventOf);
+      const answers = requests.answer(accepted, subscriber, eventOf);
       begin();
       void answers.next().then(() => events.complete());
       return reply;

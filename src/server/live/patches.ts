@@ -21,7 +21,7 @@ export interface Patch {
 
 /** In characters. Larger answers have no patch: comparing two of them takes milliseconds. */
 const MAX_COMPARED_CHARS = 256 * 1024;
-/** Of all answers in memory, with their patches, in characters. */
+/** Maximum length of all answers in memory and their patches, in characters. */
 const MAX_KEPT_CHARS = 32 * 1024 * 1024;
 const DATA = '{"data":';
 

@@ -11,7 +11,7 @@ export interface QueryStreamsOptions {
   readonly cache: Cache;
   readonly answers: QueryAnswers;
   readonly runs: LiveRuns;
-  /** Of the answers that wait for slow clients; counted in characters. Default MAX_UNREAD_BYTES. */
+  /** Maximum length of all answers that wait for slow clients, in characters. Default MAX_UNREAD_BYTES. */
   readonly maxUnreadBytes?: number | undefined;
 }
 

@@ -119,15 +119,15 @@ export class SubscriptionRequests {
   }
 
   /** Accepts an operation for `run` or `answer`. @throws GraphQLError the refusal */
-  async accept(client: Subscriber, payload: SubscribePayload): Promise<Accepted | readonly GraphQLError[]> {
+  async accept(subscriber: Subscriber, payload: SubscribePayload): Promise<Accepted | readonly GraphQLError[]> {
     // Before the first await, so that in a burst exactly the excess is refused.
-    const release = this.#take(client);
-    const span = this.#spans?.start(client.params);
+    const release = this.#take(subscriber);
+    const span = this.#spans?.start(subscriber.params);
     const checked = async () => {
       // As over HTTP: also for requests that never become an operation.
-      if (client.address !== undefined) await this.#options.rateLimits?.checkAddress(client.address);
+      if (subscriber.address !== undefined) await this.#options.rateLimits?.checkAddress(subscriber.address);
       if (release instanceof GraphQLError) throw release;
-      return this.#checked(client, payload, { release, span });
+      return this.#checked(subscriber, payload, { release, span });
     };
     try {
       const accepted = await (span === undefined ? checked() : span.run(checked));
@@ -180,10 +180,10 @@ export class SubscriptionRequests {
   }
 
   /** Counts an operation. @returns a function that releases it, or the refusal */
-  #take(client: Subscriber): (() => void) | GraphQLError {
+  #take(subscriber: Subscriber): (() => void) | GraphQLError {
     const { maxSubscriptions, maxSubscriptionsPerViewer } = this.#limits;
-    const { userId } = client.identity as Identity;
-    if (client.subscriptions >= maxSubscriptions) {
+    const { userId } = subscriber.identity as Identity;
+    if (subscriber.subscriptions >= maxSubscriptions) {
       const message = `A connection can have at most ${maxSubscriptions} subscriptions and live queries.`;
       return tooManySubscriptions(message);
     }
@@ -191,24 +191,24 @@ export class SubscriptionRequests {
       const message = `A viewer can have at most ${maxSubscriptionsPerViewer} subscriptions and live queries on all connections.`;
       return tooManySubscriptions(message);
     }
-    client.subscriptions++;
+    subscriber.subscriptions++;
     this.#counts.add(userId);
     let held = true;
     return () => {
       if (!held) return;
       held = false;
-      client.subscriptions--;
+      subscriber.subscriptions--;
       this.#counts.remove(userId);
     };
   }
 
   async #checked(
-    client: Subscriber,
+    subscriber: Subscriber,
     payload: SubscribePayload,
     { release, span }: Acceptance,
   ): Promise<Accepted | readonly GraphQLError[]> {
     const { schema, documents, rateLimits, production } = this.#options;
-    const identity = client.identity as Identity; // a connection without one cannot subscribe
+    const identity = subscriber.identity as Identity; // a connection without one cannot subscribe
     const caller = callerOf(identity, '');
     const sender = { caller, identity, hideSuggestions: production };
     const document = await documents.read(schema, this.#textOf(payload), sender);
@@ -235,7 +235,7 @@ export class SubscriptionRequests {
     if (operation.operation === 'subscription') {
       return {
         kind: 'subscription',
-        args: { ...args, contextValue: this.#contextOf(client, cost, { release, span }) },
+        args: { ...args, contextValue: this.#contextOf(subscriber, cost, { release, span }) },
       };
     }
     const live = liveArguments(operation, read.coerced);

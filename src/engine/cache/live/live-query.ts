@@ -17,8 +17,8 @@ export interface LiveSource {
   /** The least time between the beginnings of two runs, in ms. A client that joins does not wait for it. */
   readonly throttleMs: number;
   /**
-   * Answers once; clients are sent the text. It reads through `run.readSet`, and calls that one's `markUncacheable` if
-   * the answer shows anything else. At most 16 runs are in progress in a process, so it must end soon, and at once when
+   * Answers once; clients are sent the text. It reads through `run.readSet`, and calls `markUncacheable` on it if the
+   * answer shows anything else. At most 16 runs are in progress in a process, so it must end soon, and at once when
    * `run.signal` aborts.
    * @throws RunLater: the run is made again when that time is over; anything else: it has failed, and is repeated after
    * 50 ms to 2 s. Nothing is sent in either case
@@ -84,7 +84,7 @@ export class LiveQuery {
   tags: ReadonlySet<Tag> = new Set();
   /** Whether these are all tags of its answer. */
   isIndexed = true;
-  /** Of the last answer. The text is not kept. */
+  /** The digest of the last answer, whose text is not kept. Undefined before the first. */
   digest: string | undefined;
   /** The number of runs begun. */
   runs = 0;
@@ -110,7 +110,7 @@ export class LiveQuery {
 
   constructor(readonly source: LiveSource) {}
 
-  /** Takes the index entries of this viewer's share. */
+  /** The viewer: the tags count towards its share of the index. */
   get owner(): string {
     return this.source.viewer;
   }

@@ -21,22 +21,25 @@ const HOSTILE = ['test/hostile/*.test.ts'];
 
 /** They take the longest, the longest first: begun before the others, they end before them. */
 const LONG = [
-  'api/access-matrix',
   'cli/main',
-  'cli/workers',
-  'console/console',
   'chaos/smoke',
-  'load/smoke',
-  'api/known-operations',
-  'package/bookshop',
-  'api/filters',
-  'invalidation/another-database',
-  'api/fuzz',
-  'invalidation/physical-copies',
+  'console/console',
+  'cli/workers',
+  'api/access-matrix',
   'invalidation/refused-writes',
-  'api/answers',
+  'load/smoke',
+  'invalidation/physical-copies',
+  'package/bookshop',
   'api/explorer',
+  'api/filters',
+  'api/known-operations',
+  'invalidation/another-database',
+  'access/activity',
+  'cli/rolling-deploy',
   'cli/traces',
+  'package/installs',
+  'invalidation/relay',
+  'invalidation/topologies',
 ].map((name) => `/test/${name}.test.ts`);
 
 class LongFirst extends BaseSequencer {
@@ -68,6 +71,7 @@ const project = (name: string, test: TestProjectInlineConfiguration['test']): Te
     isolate: false, // a worker loads the server's modules, which takes seconds, once
     testTimeout: 120_000,
     hookTimeout: 180_000,
+    expect: { poll: { timeout: 30_000 } }, // as generous as `eventually`; the default is a second
     ...test,
   },
 });

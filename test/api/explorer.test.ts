@@ -1,6 +1,6 @@
 /** The explorers as a person meets them, in a browser: Sandbox where its script can be loaded, and what takes its place where not. */
 import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { EXAMPLE_QUERY } from '../../src/development/demo/example-query.js';
 import { chromiumPath, coloursOf, launchChromium, needsChromium, openPage } from '../support/chromium.js';
 import { type Fixture, fixture } from '../support/fixture.js';
@@ -90,6 +90,7 @@ describe.skipIf(chromiumPath === undefined)(`in Chromium${needsChromium}`, () =>
   beforeAll(async () => {
     browser = await launchChromium();
   });
+  afterEach(() => Promise.all(browser.contexts().map((context) => context.close())));
   afterAll(() => browser?.close());
 
   /** With nothing but the server: as on a machine without a network. */

@@ -183,7 +183,7 @@ dns.lookup = (host, options, callback = options) => {
 };`,
     );
     const database = await createDatabase();
-    const given = { DATABASE_URL: database.url, REDIS_URL: redisUrl() };
+    const given = { DATABASE_URL: database.url, REDIS_URL: redisUrl(), REDIS_GROUP: database.name };
     const server = run(
       MAIN,
       [],

@@ -3,109 +3,121 @@
  * which that happens, or another installation uses the same keys: no value of the one is ever served for the other.
  */
 import { createHash } from 'node:crypto';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { databaseOf } from '../../src/engine/cache/index.js';
 import { MINUTE } from '../../src/std/time.js';
-import { eventually, type TestApp, testApp } from '../support/app.js';
+import { eventually, type TestApp, type TestAppOptions, testApp } from '../support/app.js';
 import { createDatabase } from '../support/database.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { redisUrl } from '../support/servers.js';
 import { type Dump, drop, dropAndCreate, dumpOf, exchange, restore, restoredCopy, templateCopy } from './databases.js';
 import { GroupKeys, lastOutcome, rename, served, taskOf } from './world.js';
 
-let url: string;
-let app: TestApp;
-let f: Fixture;
-let id: string;
-let keys: GroupKeys;
-/** The database as it was before the last write. */
-let copy: string;
-let dump: Dump;
-let ending: (() => Promise<unknown>)[];
-
 const NEAR = { nearCacheBytes: 16 * 1024 * 1024 };
+const TIMEOUT_MS = 4 * MINUTE; // several tests run at once, and wait for leases most of the time
 
-beforeEach(async () => {
-  ending = [];
-  ({ url } = await createDatabase());
+interface World {
+  readonly url: string;
+  readonly app: TestApp;
+  readonly f: Fixture;
+  readonly id: string;
+  readonly keys: GroupKeys;
+  /** The database as it was before the last write. */
+  readonly copy: string;
+  readonly dump: Dump;
+  /** What ends the test's own servers and databases, the last one first. */
+  readonly ending: (() => Promise<unknown>)[];
+  started(databaseUrl: string, options?: TestAppOptions): Promise<TestApp>;
+}
+
+/** Runs a test in a world of its own. */
+function inWorld(run: (world: World) => Promise<void>): () => Promise<void> {
+  return async () => {
+    const ending: World['ending'] = [];
+    try {
+      await run(await makeWorld(ending));
+    } finally {
+      for (const end of ending.reverse()) await end().catch(() => {});
+    }
+  };
+}
+
+async function makeWorld(ending: World['ending']): Promise<World> {
+  const { url } = await createDatabase();
   ending.push(() => drop(url));
-  app = await testApp({ databaseUrl: url, ...NEAR });
-  f = await fixture(app);
-  id = (f.opsTasks[0] as Fixture['opsTasks'][number]).id;
-  keys = new GroupKeys(redisUrl(), app.group);
-  ending.push(
-    () => keys.close(),
-    () => app.close(),
-  );
+  const app = await testApp({ databaseUrl: url, ...NEAR });
+  ending.push(() => app.close());
+  const f = await fixture(app);
+  const { id } = f.opsTasks[0] as Fixture['opsTasks'][number];
+  const keys = new GroupKeys(redisUrl(), app.group);
+  ending.push(async () => keys.close());
   await served(app, id, f.ada.id);
-  dump = await dumpOf(url);
-  copy = await templateCopy(url);
+  const dump = await dumpOf(url);
+  const copy = await templateCopy(url);
   ending.push(() => drop(copy));
   await rename(app, { id, title: 'Written after the copy' }, f.ada.id);
   await served(app, id, f.ada.id);
-});
-
-afterEach(async () => {
-  for (const end of (ending ?? []).reverse()) await end().catch(() => {});
-});
-
-async function started(databaseUrl: string, options = {}): Promise<TestApp> {
-  const made = await testApp({ databaseUrl, group: app.group, ...NEAR, lease: false, ...options });
-  ending.push(() => made.close());
-  return made;
+  const started = async (databaseUrl: string, options: TestAppOptions = {}) => {
+    const made = await testApp({ databaseUrl, group: app.group, ...NEAR, lease: false, ...options });
+    ending.push(() => made.close());
+    return made;
+  };
+  return { url, app, f, id, keys, copy, dump, ending, started };
 }
 
-const WAYS: Record<string, () => Promise<unknown>> = {
-  'a dump was restored into it': () => restore(url, dump),
-  'one of its tables was restored, with triggers disabled': () => restore(url, dump, ['tasks']),
-  'a database restored from a dump has its name now': async () => {
+const WAYS: Record<string, (world: World) => Promise<unknown>> = {
+  'a dump was restored into it': ({ url, dump }) => restore(url, dump),
+  'one of its tables was restored, with triggers disabled': ({ url, dump }) => restore(url, dump, ['tasks']),
+  'a database restored from a dump has its name now': async ({ url, dump, ending }) => {
     const restored = await restoredCopy(url, dump);
     const old = await exchange(url, restored);
     ending.push(() => drop(old));
   },
-  'it has exchanged its name with a template copy': async () => {
+  'it has exchanged its name with a template copy': async ({ url, copy, ending }) => {
     const old = await exchange(url, copy);
     ending.push(() => drop(old));
   },
-  'it was dropped and created from a template': () => dropAndCreate(url, copy),
+  'it was dropped and created from a template': ({ url, copy }) => dropAndCreate(url, copy),
 };
 
-describe.each(Object.entries(WAYS))('the database is in an older state: %s', (_, replace) => {
+describe.concurrent.each(Object.entries(WAYS))('the database is in an older state: %s', (_, replace) => {
   test(
     'what is cached of the newer one is not served after a start',
-    async () => {
+    inWorld(async (world) => {
+      const { url, app, f, id, started } = world;
       await app.close();
-      await replace();
+      await replace(world);
       const restarted = await started(url);
       expect((await taskOf(restarted, id, f.ada.id)).title).toBe('Task 1');
       expect(lastOutcome(restarted, 'Task')).not.toMatchObject({ kind: 'hit' });
       expect((await served(restarted, id, f.ada.id)).title).toBe('Task 1');
       const version = await rename(restarted, { id, title: 'Written after the restore' }, f.ada.id);
       expect(await served(restarted, id, f.ada.id)).toEqual({ title: 'Written after the restore', version });
-    },
-    2 * MINUTE,
+    }),
+    TIMEOUT_MS,
   );
 
   test(
     'what is cached of the newer one is not served by a server that runs on',
-    async () => {
+    inWorld(async (world) => {
+      const { app, f, id, keys } = world;
       const before = await keys.position();
-      await replace();
+      await replace(world);
       // Queries fail while connections are cut, and old values are served until the lease ends. Unnoticed, they would be served for hours.
       await eventually(async () => expect((await taskOf(app, id, f.ada.id)).title).toBe('Task 1'));
       expect((await served(app, id, f.ada.id)).title).toBe('Task 1');
       expect((await keys.position())?.purge).not.toBe(before?.purge);
       const version = await rename(app, { id, title: 'Written after the restore' }, f.ada.id);
       expect(await served(app, id, f.ada.id)).toEqual({ title: 'Written after the restore', version });
-    },
-    2 * MINUTE,
+    }),
+    TIMEOUT_MS,
   );
 });
 
-describe('two installations with the same ids on one Redis and one group', () => {
+describe.concurrent('two installations with the same ids on one Redis and one group', () => {
   test(
     'never serve each other’s values, the first keeps its cache, and the second says what to do',
-    async () => {
+    inWorld(async ({ app, f, id, keys, copy, started }) => {
       const first = await keys.position();
       const staging = await started(copy);
       for (let i = 0; i < 5; i++) {
@@ -125,13 +137,13 @@ describe('two installations with the same ids on one Redis and one group', () =>
       expect(ready.statusCode).toBe(200);
       expect(ready.json()).toEqual({ postgres: 'up', redis: expect.stringMatching(/another database.*REDIS_GROUP/) });
       expect((await app.server.inject('/readyz')).json()).toEqual({ postgres: 'up', redis: 'up' });
-    },
-    2 * MINUTE,
+    }),
+    TIMEOUT_MS,
   );
 
   test(
     'write nothing into the keys of the first: no counters, documents, hints, tokens or points of limits',
-    async () => {
+    inWorld(async ({ app, f, keys, copy, started }) => {
       const redis = { url: redisUrl() };
       const rateLimit = { points: 1000, seconds: 60, redis, group: app.group, waitMs: 5000 };
       const verifyToken = async (subject: string) => {
@@ -164,13 +176,13 @@ describe('two installations with the same ids on one Redis and one group', () =>
       await staging.close(); // which hands over the statistics
       const changed = await keys.all();
       expect([...changed.keys()].filter((name) => changed.get(name) !== before.get(name))).toEqual([]);
-    },
-    2 * MINUTE,
+    }),
+    TIMEOUT_MS,
   );
 
   test(
     'change places only when the first is gone, and then all that it left is void',
-    async () => {
+    inWorld(async ({ url, app, f, id, keys, copy, started }) => {
       const staging = await started(copy);
       expect((await taskOf(staging, id, f.ada.id)).title).toBe('Task 1');
       await app.close();
@@ -183,25 +195,25 @@ describe('two installations with the same ids on one Redis and one group', () =>
       expect((await taskOf(back, id, f.ada.id)).title).toBe('Written after the copy');
       expect((await served(staging, id, f.ada.id)).title).toBe('Task 1');
       expect((await keys.position())?.purge).toBe(taken?.purge);
-    },
-    2 * MINUTE,
+    }),
+    TIMEOUT_MS,
   );
 
   test(
     'serve both from the cache under groups of their own',
-    async () => {
+    inWorld(async ({ app, f, id, copy, ending }) => {
       const staging = await testApp({ databaseUrl: copy, group: `${app.group}-b`, ...NEAR });
       ending.push(() => staging.close());
       expect((await served(staging, id, f.ada.id)).title).toBe('Task 1');
       expect((await served(app, id, f.ada.id)).title).toBe('Written after the copy');
-    },
-    2 * MINUTE,
+    }),
+    TIMEOUT_MS,
   );
 });
 
-test(
+test.concurrent(
   'an unrelated database takes and purges keys that have been unused for some seconds',
-  async () => {
+  inWorld(async ({ app, keys, ending, started }) => {
     await app.close();
     const before = await keys.position();
     const other = await createDatabase();
@@ -213,6 +225,6 @@ test(
       30_000,
     );
     await eventually(async () => expect(await keys.lease()).not.toBeNull());
-  },
-  2 * MINUTE,
+  }),
+  TIMEOUT_MS,
 );

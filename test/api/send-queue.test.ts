@@ -1,6 +1,6 @@
 /** Answers of one connection: which is sent next, and which waits for room. */
 import { setImmediate } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { UnreadResponses } from '../../src/server/http/unread-responses.js';
 import { type Room, SendQueue } from '../../src/server/live/send-queue.js';
 import { eventually } from '../support/app.js';
@@ -37,6 +37,10 @@ function connection(unread: UnreadResponses, caller: string) {
 function sourceOf(sendQueue: SendQueue) {
   let message: string | undefined;
   const source = {
+    get bytes() {
+      return message?.length ?? 0;
+    },
+    waits: vi.fn(),
     take() {
       const newest = message;
       message = undefined;
@@ -131,4 +135,21 @@ test('a caller whose share is used up waits, and others do not', async () => {
   sourceOf(bob.sendQueue).set('for bob');
   await eventually(() => expect(bob.sent).toEqual(['for bob']));
   expect(ada.sent).toEqual([]);
+});
+
+test('a first answer that is small is sent while others use up the room; a large one after a small one waits, and hears of it', async () => {
+  const unread = new UnreadResponses({ maxBytes: MAX_BYTES });
+  unread.hold('mallory', MAX_BYTES);
+  const { sendQueue, sent, taken } = connection(unread, 'ada');
+  const answers = sourceOf(sendQueue);
+  answers.set('first');
+  await eventually(() => expect(sent).toEqual(['first']));
+  expect(answers.source.waits).not.toHaveBeenCalled();
+  taken();
+  await setImmediate();
+  answers.set('x'.repeat(KIB * KIB));
+  await eventually(() => expect(answers.source.waits).toHaveBeenCalledTimes(1));
+  expect([sent.length, unread.bytes]).toEqual([1, MAX_BYTES]);
+  answers.set('small again'); // in its place
+  await eventually(() => expect(sent).toEqual(['first', 'small again']));
 });

@@ -12,18 +12,16 @@ const answer = (name: string, chars: number) => {
   return { number: 1, text, digest: digest(text) };
 };
 
-test('a caller can have one answer of the greatest size, however many clients share it, and others have their own', () => {
+test('a caller can have one answer of the greatest size, patch included, and others have their own', () => {
   const waiting = new WaitingAnswers(16 * MIB);
-  const first = waiting.hold('ada', answer('a', 4 * MIB));
-  const shared = waiting.hold('ada', answer('a', 4 * MIB));
+  const patch = { from: '', operations: 'x'.repeat(MIB) };
+  const first = waiting.hold('ada', { ...answer('a', 3 * MIB), patch });
   expect(waiting.chars).toBe(4 * MIB);
-  expect(waiting.hold('ada', answer('b', MIB))).toBeUndefined();
+  expect(waiting.hold('ada', answer('a', MIB))).toBeUndefined(); // the same text of another live query is another string
   expect(waiting.hold('ada', answer('c', 100))).toBeDefined(); // a small one
   const other = waiting.hold('bob', answer('a', 4 * MIB));
   expect(waiting.chars).toBe(8 * MIB + 100);
   first?.();
-  expect(waiting.hold('ada', answer('b', MIB))).toBeUndefined();
-  shared?.();
   expect(waiting.hold('ada', answer('b', MIB))).toBeDefined();
   other?.();
   expect(waiting.chars).toBe(MIB + 100);
@@ -38,16 +36,20 @@ test('all callers together have their bound', () => {
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
 afterEach(() => void vi.useRealTimers());
 
-/** A client whose network takes a message when the test says so. */
-function client() {
+/** A client whose network takes a message when the test says so, and a process that has room when it says so. */
+function client({ hasRoom = true } = {}) {
   const sent: string[] = [];
   let taken = () => {};
+  let whenRoom = () => {};
   const sendQueue = new SendQueue({
     room: {
-      has: () => true,
+      has: () => hasRoom,
       when(_, begin) {
-        begin();
-        return () => {};
+        if (hasRoom) begin();
+        else whenRoom = begin;
+        return () => {
+          whenRoom = () => {};
+        };
       },
     },
     send(message) {
@@ -61,20 +63,25 @@ function client() {
   const waiting = new WaitingAnswers(16 * MIB);
   const again = vi.fn();
   const onEnd = vi.fn();
-  const stream = new AnswerStream({
-    sendQueue,
-    message: (payload) => payload,
-    form: wholeAnswers,
-    wantsPatches: false,
-    hold: (one) => waiting.hold('ada', one),
-    again,
-    onEnd,
-    viewerGone: () => {},
-  });
+  const opened = () =>
+    new AnswerStream({
+      sendQueue,
+      message: (payload) => payload,
+      form: wholeAnswers,
+      wantsPatches: false,
+      hold: (one) => waiting.hold('ada', one),
+      again,
+      onEnd,
+      viewerGone: () => {},
+    });
   const settle = async () => {
     for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
   };
-  return { stream, sent, waiting, again, onEnd, settle, take: () => taken() };
+  const room = () => {
+    hasRoom = true;
+    whenRoom();
+  };
+  return { stream: opened(), opened, sent, waiting, again, onEnd, settle, take: () => taken(), room };
 }
 
 test('the newest answer is held while one is being sent, and nothing is held once it is sent or the client has gone', async () => {
@@ -118,24 +125,68 @@ test('an answer without room is not held: it is made again when the client can t
 
 test('an answer that comes in the meantime takes the place of the one that was not held', async () => {
   const c = client();
-  const release = c.waiting.hold('ada', answer('of another client', 4 * MIB));
   c.stream.answered(answer('first', MIB));
   await c.settle();
-  release?.();
+  const release = c.waiting.hold('ada', answer('of another client', 4 * MIB));
   c.stream.answered(answer('second', MIB));
+  release?.();
+  c.stream.answered(answer('third', MIB));
+  c.take();
   await c.settle();
-  expect(c.sent[0]).toMatch(/^second/);
+  expect(c.sent[1]).toMatch(/^third/);
   vi.advanceTimersByTime(10_000);
   expect(c.again).not.toHaveBeenCalled();
 });
 
-test('the answer of a query that has only one is refused without room; a small one ends the stream when it is sent', async () => {
+test('a connection that can take an answer at once is sent it, however much waits for others', async () => {
   const c = client();
   c.waiting.hold('ada', answer('of another client', 4 * MIB));
-  expect(c.stream.answeredOnce('x'.repeat(MIB))).toBe(false);
-  expect(c.stream.answeredOnce('{"errors":[]}')).toBe(true);
+  for (const name of ['first', 'second']) {
+    c.stream.answered(answer(name, MIB));
+    await c.settle();
+    c.take();
+    await c.settle();
+  }
+  expect(c.sent.map((text) => text.slice(0, 6))).toEqual(['first.', 'second']);
+});
+
+test('an answer that waits for the room of the process is counted, or made again when there is room', async () => {
+  const c = client({ hasRoom: false });
+  c.stream.answered(answer('first', MIB));
+  await c.settle();
+  expect(c.waiting.chars).toBe(MIB);
+  const release = c.waiting.hold('ada', answer('of another client', 3 * MIB));
+  c.stream.answered(answer('second', 2 * MIB));
+  await c.settle();
+  expect([c.waiting.chars, c.sent]).toEqual([3 * MIB, []]);
+  release?.();
+  c.room();
+  await c.settle();
+  vi.advanceTimersByTime(1000);
+  expect([c.again.mock.calls.length, c.sent]).toEqual([1, []]);
+});
+
+test('the answer of a query that has only one is refused without room; a small one ends the stream when it is sent', async () => {
+  const c = client();
+  c.stream.answered(answer('of a live query', MIB));
+  await c.settle();
+  c.waiting.hold('ada', answer('of another client', 4 * MIB));
+  const once = c.opened();
+  expect(once.answeredOnce('x'.repeat(MIB))).toBe(false);
+  expect(once.answeredOnce('{"errors":[]}')).toBe(true);
+  c.take();
   await c.settle();
   c.take();
   await c.settle();
-  expect([c.sent, c.onEnd.mock.calls.length]).toEqual([['{"errors":[]}'], 1]);
+  expect([c.sent[1], c.onEnd.mock.calls.length]).toEqual(['{"errors":[]}', 1]);
+});
+
+test('the answer of a query that has only one waits for the room of the process', async () => {
+  const c = client({ hasRoom: false });
+  c.waiting.hold('ada', answer('of another client', 4 * MIB));
+  expect(c.stream.answeredOnce('x'.repeat(MIB))).toBe(true);
+  await c.settle();
+  c.room();
+  await c.settle();
+  expect(c.sent).toHaveLength(1);
 });

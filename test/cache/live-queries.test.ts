@@ -530,6 +530,41 @@ describe('a client', () => {
     expect(firsts.at(-1)).toBe(true);
   });
 
+  test('that joins during a run which is postponed, or fails, does not wait for the next attempt', async () => {
+    for (const error of [new RunLater(60_000), new Error('the database is away')]) {
+      const w = await liveWorld();
+      let fails = false;
+      const source = w.source('q', async (read) => {
+        const value = await read(1);
+        if (!fails) return String(value);
+        fails = false;
+        w.live.join(source, late);
+        throw error;
+      });
+      const late = new Received();
+      await w.joined(source);
+      fails = true;
+      await w.write(1, 5);
+      await pass(20);
+      expect(late.texts).toEqual(['5']);
+      w.live.close();
+    }
+  });
+
+  test('that wants the answer again waits for `throttleMs`', async () => {
+    const w = await liveWorld();
+    let runs = 0;
+    const source = w.source('q', async (read) => String(++runs && (await read(1))), { throttleMs: 1000 });
+    const membership = w.live.join(source, new Received());
+    await pass(2000);
+    const before = runs;
+    for (let i = 0; i < 10; i++) {
+      membership.again();
+      await pass(200);
+    }
+    expect(runs - before).toBeLessThanOrEqual(3);
+  });
+
   test('is refused where the process has its maximum of live queries, unless the query is there', async () => {
     const w = await liveWorld({ live: { maxQueries: 1 } });
     await w.joined(w.values('q', [1]));

@@ -16,7 +16,7 @@ export interface AnswerStreamOptions {
   readonly form: AnswerForm;
   /** Whether the form uses the patches of answers. */
   readonly wantsPatches: boolean;
-  /** Counts an answer until the returned function is called. Undefined: there is no room for it. */
+  /** Counts an answer that waits until the returned function is called. Undefined: there is no room for it. */
   readonly hold: (answer: PatchedAnswer) => (() => void) | undefined;
   /** Asks for an answer in place of one that was not held. */
   readonly again: () => void;
@@ -34,7 +34,8 @@ const ENDED: IteratorResult<never> = { value: undefined, done: true };
 export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver, AnswerSource {
   readonly #options: AnswerStreamOptions;
   readonly #gone = new AbortController();
-  #waiting: { readonly answer: PatchedAnswer; readonly release: () => void } | undefined;
+  /** Not counted: it is about to be taken. */
+  #waiting: { readonly answer: PatchedAnswer; readonly release: (() => void) | undefined } | undefined;
   /** Whether the newest answer was not held. */
   #isOwed = false;
   #again: NodeJS.Timeout | undefined;
@@ -58,20 +59,30 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
   /** Replaces an answer that waits. */
   answered(answer: PatchedAnswer): void {
     if (this.signal.aborted) return;
-    this.#isOwed = !this.#hold(answer);
+    this.#isOwed = !this.#put(answer);
     this.#options.sendQueue.add(this);
   }
 
   /** Sends the only answer of a query that is not live. @returns whether there was room for it */
   answeredOnce(text: string): boolean {
     if (this.signal.aborted) return true;
-    this.#isLast = this.#hold({ number: 1, text, digest: digest(text) });
+    this.#isLast = this.#put({ number: 1, text, digest: digest(text) });
     if (this.#isLast) this.#options.sendQueue.add(this);
     return this.#isLast;
   }
 
   viewerGone(): void {
     this.#options.viewerGone();
+  }
+
+  get bytes(): number {
+    return this.#waiting === undefined ? 0 : Buffer.byteLength(this.#waiting.answer.text);
+  }
+
+  waits(): void {
+    if (this.#waiting === undefined || this.#waiting.release !== undefined) return;
+    if (this.#isLast) return; // it cannot be asked for again
+    this.#isOwed = !this.#hold(this.#waiting.answer);
   }
 
   take(): string | undefined {
@@ -109,6 +120,14 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
     return this;
   }
 
+  /** An answer that the connection can take at once needs no room: there is one for each connection. */
+  #put(answer: PatchedAnswer): boolean {
+    if (!this.#options.sendQueue.isIdle) return this.#hold(answer);
+    this.#drop();
+    this.#waiting = { answer, release: undefined };
+    return true;
+  }
+
   #hold(answer: PatchedAnswer): boolean {
     this.#drop();
     const release = this.#options.hold(answer);
@@ -117,7 +136,7 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
   }
 
   #drop(): void {
-    this.#waiting?.release();
+    this.#waiting?.release?.();
     this.#waiting = undefined;
   }
 

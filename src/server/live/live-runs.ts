@@ -36,7 +36,7 @@ interface Shared {
   readonly receivers: Set<LiveReceiver>;
   /** Receivers that have had no answer. They are sent failures, too. */
   readonly unanswered: Set<LiveReceiver>;
-  /** The last answer, if it shows a failure that is hidden from receivers which have had an answer. */
+  /** The digest of the last answer, if that shows a failure that is hidden from receivers which have had an answer. */
   failure: string | undefined;
   /**
    * When the current series of failed runs began, or when a failure was last sent to all receivers, by
@@ -107,7 +107,7 @@ export class LiveRuns {
   #clientOf(key: string, receiver: LiveReceiver, shared: Shared): LiveClient {
     return {
       answered: (answer) => {
-        if (!shared.unanswered.delete(receiver) && answer.text === shared.failure) return;
+        if (!shared.unanswered.delete(receiver) && answer.digest === shared.failure) return;
         receiver.answered(receiver.wantsPatches ? this.#patches.next(key, answer) : answer);
       },
     };
@@ -126,25 +126,30 @@ export class LiveRuns {
     const { answers } = this.#options;
     if (!run.isFirst) await this.#points.payRun(query);
     const answer = await answers.run(query, run);
-    await this.#requireUser(query, shared, run); // afterwards: the answer may show that the viewer was just deleted
     const failure = failureIn(answer);
+    // Afterwards: the answer may show that the viewer was just deleted.
+    await this.#requireUser(query, run, { ...shared, failure });
     const isHidden = failure !== undefined && !lasts(shared);
     if (isHidden && shared.unanswered.size === 0) throw failure;
     const text = await answers.write(answer);
     if (failure === undefined) Object.assign(shared, NO_FAILURE);
-    else shared.failure = isHidden ? text : undefined;
+    else shared.failure = isHidden ? digest(text) : undefined;
     // A client that joined has paid for its first answer.
     const isPaid = failure !== undefined || run.isFirst;
     if (!isPaid && !run.isUnchanged(text)) await this.#points.payAnswer(query);
     return text;
   }
 
-  async #requireUser(query: AcceptedQuery, { receivers, unanswered }: Shared, run: LiveRun): Promise<void> {
+  async #requireUser(
+    query: AcceptedQuery,
+    run: LiveRun,
+    { receivers, unanswered, failure }: Pick<Shared, 'receivers' | 'unanswered'> & { failure: unknown },
+  ): Promise<void> {
     try {
       await this.#options.answers.requireUser(query, run);
     } catch (error) {
       if (isUnauthenticated(causeOf(error))) for (const receiver of [...receivers]) receiver.viewerGone();
-      else if (unanswered.size > 0) return; // as by POST, which does not check that
+      else if (failure !== undefined || unanswered.size > 0) return; // as by POST, which does not check that
       throw error;
     }
   }

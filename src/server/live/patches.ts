@@ -19,8 +19,8 @@ export interface Patch {
   readonly operations: string;
 }
 
-/** In characters. Larger answers have no patch: comparing two of them takes milliseconds. */
-const MAX_COMPARED_CHARS = 256 * 1024;
+/** In characters. Larger answers have no patch: comparing two of them can take more than 30 ms. */
+const MAX_COMPARED_CHARS = 64 * 1024;
 /** Maximum length of all answers in memory and their patches, in characters. */
 const MAX_KEPT_CHARS = 32 * 1024 * 1024;
 const DATA = '{"data":';
@@ -52,6 +52,7 @@ function patchOf(before: LiveAnswer, { text }: LiveAnswer): Patch | undefined {
   if (text.length > MAX_COMPARED_CHARS) return undefined;
   if (!before.text.startsWith(DATA) || !text.startsWith(DATA)) return undefined; // one with errors begins with them
   const [{ data: from }, { data: to }] = [JSON.parse(before.text), JSON.parse(text)];
-  const operations: Operation[] = createPatch(from, to, diffLists);
-  return { from: before.digest, operations: JSON.stringify(operations) };
+  const changes: Operation[] = createPatch(from, to, diffLists);
+  const operations = JSON.stringify(changes);
+  return operations.length < text.length ? { from: before.digest, operations } : undefined;
 }

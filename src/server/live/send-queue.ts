@@ -3,17 +3,19 @@
  * room for it. An answer is taken from its source only when it can be sent, so a client that reads slowly gets the
  * newest.
  */
-import { SMALL_BYTES } from '../http/unread-responses.js';
-
 /** What answers are taken from. */
 export interface AnswerSource {
+  /** Size of the message to send, without what the protocol adds. 0: there is nothing to send any more. */
+  readonly bytes: number;
+  /** The message is not taken yet, because there is no room for it. */
+  waits(): void;
   /** The message to send now. Undefined: there is nothing to send any more. */
   take(): string | undefined;
   /** The network has taken the last message. */
   sent(): void;
 }
 
-/** Room for answers among all that this process holds for clients that have not read it. Sizes may be estimates. */
+/** Room for answers among all that this process holds for clients that have not read it. */
 export interface Room {
   has(bytes: number): boolean;
   /** Calls `begin` when there is room, at once if there is now. @returns a function that ends the wait */
@@ -28,19 +30,14 @@ export interface SendQueueOptions {
   readonly failed: (error: unknown) => void;
 }
 
-/** The size of a source's first message is not known before it is taken: it needs room as a large one does. */
-const UNKNOWN_BYTES = SMALL_BYTES + 1;
-
 export class SendQueue {
   readonly #options: SendQueueOptions;
   /** In the order in which they had something to send. */
   readonly #ready = new Set<AnswerSource>();
-  /** Size of the last message of each source: the estimate for the next one. */
-  readonly #lastBytes = new WeakMap<AnswerSource, number>();
   /** Whether a message is being sent or waits for room, or the next one is about to be chosen. */
   #busy = false;
   #unsentBytes = 0;
-  #waiting: { readonly source: AnswerSource; readonly stop: () => void } | undefined;
+  #waiting: { readonly source: AnswerSource; readonly bytes: number; readonly stop: () => void } | undefined;
 
   constructor(options: SendQueueOptions) {
     this.#options = options;
@@ -51,11 +48,17 @@ export class SendQueue {
     return this.#unsentBytes;
   }
 
-  /** The source has a message. It is taken soon, never within this call. */
+  /** Whether a message that is added now is taken in the next turn of the event loop, if there is room for it. */
+  get isIdle(): boolean {
+    return !this.#busy;
+  }
+
+  /** The source has a message, or another one. It is taken soon, never within this call. */
   add(source: AnswerSource): void {
     this.#ready.add(source);
+    const waiting = this.#waiting;
     if (!this.#busy) this.#nextSoon();
-    else if (this.#waiting && this.#bytesOf(source) < this.#bytesOf(this.#waiting.source)) this.#chooseAgain();
+    else if (waiting && (source === waiting.source || source.bytes < waiting.bytes)) this.#chooseAgain();
   }
 
   remove(source: AnswerSource): void {
@@ -81,25 +84,23 @@ export class SendQueue {
       return;
     }
     let begun = false;
-    const stop = this.#options.room.when(this.#bytesOf(source), () => {
+    const stop = this.#options.room.when(source.bytes, () => {
       begun = true;
       this.#waiting = undefined;
       void this.#send(source);
     });
-    if (!begun) this.#waiting = { source, stop };
+    if (begun) return;
+    this.#waiting = { source, bytes: source.bytes, stop };
+    source.waits();
   }
 
   /** The first source; without room for its message the one with the smallest, which may need no room. */
   #chosen(): AnswerSource | undefined {
     const [first] = this.#ready;
-    if (first === undefined || this.#options.room.has(this.#bytesOf(first))) return first;
+    if (first === undefined || this.#options.room.has(first.bytes)) return first;
     let smallest = first;
-    for (const source of this.#ready) if (this.#bytesOf(source) < this.#bytesOf(smallest)) smallest = source;
+    for (const source of this.#ready) if (source.bytes < smallest.bytes) smallest = source;
     return smallest;
-  }
-
-  #bytesOf(source: AnswerSource): number {
-    return this.#lastBytes.get(source) ?? UNKNOWN_BYTES;
   }
 
   async #send(source: AnswerSource): Promise<void> {
@@ -108,7 +109,6 @@ export class SendQueue {
       const message = source.take();
       if (message !== undefined) {
         this.#unsentBytes = Buffer.byteLength(message);
-        this.#lastBytes.set(source, this.#unsentBytes);
         await this.#options.send(message);
         source.sent();
       }

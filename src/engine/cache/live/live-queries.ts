@@ -301,7 +301,7 @@ export class LiveQueries {
 
   #wakeIn(query: LiveQuery, waitMs: number): void {
     const nowMs = this.#parts.clock.monotonicMs();
-    const throttledMs = query.waiting.size > 0 ? nowMs : query.beganMs + query.source.throttleMs;
+    const throttledMs = hasUnanswered(query.waiting) ? nowMs : query.beganMs + query.source.throttleMs;
     const atMs = Math.max(nowMs + Math.min(waitMs, DAY), throttledMs, query.notBeforeMs);
     if (atMs >= query.timerAtMs) return;
     clearTimeout(query.timer);
@@ -335,7 +335,7 @@ export class LiveQueries {
     const outcome = await outcomeOf(query.source, {
       readSet,
       signal,
-      isFirst: [...waiting].some(({ isAnswered }) => !isAnswered),
+      isFirst: hasUnanswered(waiting),
       isUnchanged: (text) => digestOf(text) === query.digest,
     });
     if (signal.aborted) return;
@@ -393,13 +393,19 @@ export class LiveQueries {
     error: unknown,
   ): Pick<LiveRunEnded, 'result' | 'proved' | 'error'> {
     query.state = 'waiting';
-    for (const member of waiting) if (query.members.has(member)) query.waiting.add(member);
     const isPostponed = error instanceof RunLater;
-    const afterMs = isPostponed ? error.afterMs : retryMs(query.failures++);
+    const retryAfterMs = isPostponed ? error.afterMs : retryMs(query.failures++);
+    const afterMs = hasUnanswered(query.waiting) ? 0 : retryAfterMs; // a client that joined during the run does not wait
+    for (const member of waiting) if (query.members.has(member)) query.waiting.add(member);
     query.notBeforeMs = this.#parts.clock.monotonicMs() + afterMs;
     this.#makeDue(query, afterMs);
     return { result: isPostponed ? 'postponed' : 'failed', proved: false, error };
   }
+}
+
+function hasUnanswered(members: ReadonlySet<Member>): boolean {
+  for (const { isAnswered } of members) if (!isAnswered) return true;
+  return false;
 }
 
 /** The wait before a run that was not proved, or has failed, is repeated. In ms. */

@@ -236,6 +236,38 @@ describe('a request for events on a connection with other requests', () => {
     await closed;
     await eventually(async () => expect(await measured(writer, 'tasks_event_streams_open')).toBe(0));
   });
+
+  const upgradeTo = (path: string) =>
+    [
+      `GET ${path} HTTP/1.1`,
+      'host: x',
+      'connection: upgrade',
+      'upgrade: websocket',
+      'sec-websocket-version: 13',
+      'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
+      'sec-websocket-protocol: graphql-transport-ws',
+      '\r\n',
+    ].join('\r\n');
+
+  test.each(['/graphql', '/elsewhere'])('an upgrade at %s behind it ends the connection', async (path) => {
+    const { network, text } = await received(await events());
+    const closed = new Promise<void>((resolve) => network.once('close', () => resolve()));
+    await eventually(() => expect(text()).toContain('event: next'));
+    network.write(upgradeTo(path));
+    await closed;
+    expect(text().match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200']);
+    await eventually(async () => expect(await measured(writer, 'tasks_event_streams_open')).toBe(0));
+  });
+
+  test('an upgrade that comes with a request before it ends the connection; one after the response is accepted', async () => {
+    const early = await received((await plain()) + upgradeTo('/graphql'));
+    await new Promise<void>((resolve) => early.network.once('close', () => resolve()));
+    expect(early.text()).toBe('');
+    const late = await received(await plain());
+    await eventually(() => expect(late.text()).toMatch(/HTTP\/1\.1 200 [\s\S]*"name".*\}$/));
+    late.network.write(upgradeTo('/graphql'));
+    await eventually(() => expect(late.text()).toContain('HTTP/1.1 101'));
+  });
 });
 
 describe.each(TRANSPORTS)('answers that wait for the network, by %s', (transport) => {

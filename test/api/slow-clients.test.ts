@@ -1,11 +1,13 @@
 /** Clients that stay connected and read slowly or not at all: which of them are ended, and what they may hold. */
 import { connect, type Socket } from 'node:net';
 import type { Sql } from 'postgres';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import type { UserId } from '../../src/db/ids.js';
+import { Availability } from '../../src/engine/postgres/availability.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
 import type { SubscriptionLimits } from '../../src/platform/subscription-limits.js';
+import { EventResponse } from '../../src/server/live/event-response.js';
 import { HOUR } from '../../src/std/time.js';
 import { dataOf, eventually, headersFor } from '../support/app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
@@ -302,4 +304,24 @@ test('a request for events is known by its media type in any case', async () => 
   });
   client.write(await requestOf(NAME, { as: f.ada.id, accept: 'Text/Event-Stream' }));
   await eventually(() => expect(text).toContain('event: next'));
+});
+
+test('a subscription by events whose queue is full before its response begins is refused with TOO_MANY_CHANGES', async () => {
+  const app = await started({ maxQueued: 1 });
+  const ended = vi.spyOn(EventResponse.prototype, 'end');
+  const opening = vi.spyOn(Availability.prototype, 'retrying').mockImplementationOnce(async (work) => {
+    const stream = await work();
+    await sql`update tasks set version = version + 1`;
+    await eventually(() => expect(ended).toHaveBeenCalled());
+    return stream;
+  });
+  onTestFinished(() => {
+    ended.mockRestore();
+    opening.mockRestore();
+  });
+  const client = await EventSourceClient.open(app, f.ada.id, { query: 'subscription { taskChanged { type } }' });
+  opened.push(client);
+  expect([client.status, client.response.headers['retry-after']]).toEqual([503, '5']);
+  await eventually(() => expect(client.errors).toMatchObject([{ extensions: { code: 'TOO_MANY_CHANGES' } }]));
+  await eventually(() => expect(app.taskEvents.subscribers).toBe(0));
 });

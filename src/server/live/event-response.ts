@@ -52,6 +52,11 @@ export class EventResponse {
     return this.#gone.signal;
   }
 
+  /** Whether it has ended, or is to be refused because it was ended before `begin`. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   onClose(listener: () => void): void {
     if (this.#response.destroyed) listener();
     else this.#response.once('close', listener);
@@ -85,10 +90,11 @@ export class EventResponse {
     this.end();
   }
 
-  /** Ends the response without `complete`, so the client connects again. */
+  /** Ends the response without `complete`, so the client connects again. Before `begin` it sends nothing. */
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    if (!this.#response.headersSent) return; // an empty response would look like a stream that has ended
     const { socket } = this.#response.req;
     this.#response.end();
     const timer = setTimeout(() => socket.destroy(), GOODBYE_MS).unref();

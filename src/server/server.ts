@@ -235,8 +235,9 @@ function streamingOf(app: FastifyInstance, options: ServerOptions, operations: S
     results,
     logRefusal,
     stalled: new StalledClients({ ...limits, unread }),
+    pipelined,
   };
-  const events = new EventStreams({ ...connections, pipelined });
+  const events = new EventStreams(connections);
   app.addHook('preClose', async () => events.close());
   app.addHook('onClose', async () => live.close());
   return { ...connections, live, events };

@@ -8,6 +8,7 @@ import { applyPatch } from 'rfc6902';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { newId, toUuid, type UserId } from '../../src/db/ids.js';
 import { users } from '../../src/domain/users/user.table.js';
+import { Availability } from '../../src/engine/postgres/availability.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
 import { signToken } from '../../src/server/auth/tokens.js';
 import { Documents } from '../../src/server/operations/documents.js';
@@ -435,4 +436,25 @@ test('events need a token, and a body with a query', async () => {
     'BAD_REQUEST',
     expect.stringContaining('65536'),
   ]);
+});
+
+test('a subscription by events that has waited too long for Postgres is refused with 503 and an error as by POST', async () => {
+  const away = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' });
+  vi.spyOn(Availability.prototype, 'retrying').mockRejectedValueOnce(away);
+  const client = await EventSourceClient.open(app, f.ada.id, { query: 'subscription { taskChanged { type } }' });
+  opened.push(client);
+  const { statusCode, headers } = client.response;
+  expect([statusCode, headers['content-type'], headers['retry-after']]).toEqual([
+    503,
+    expect.stringMatching(/^application\/(graphql-response\+)?json/),
+    '5',
+  ]);
+  await eventually(() => expect(client.errors).toHaveLength(1));
+  expect(client.errors).toMatchObject([
+    {
+      message: 'Something went wrong on our side.',
+      extensions: { code: 'INTERNAL_SERVER_ERROR', requestId: expect.any(String) },
+    },
+  ]);
+  await eventually(() => expect(app.taskEvents.subscribers).toBe(0));
 });

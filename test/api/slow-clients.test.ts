@@ -1,11 +1,13 @@
 /** Clients that stay connected and read slowly or not at all: which of them are ended, and what they may hold. */
 import { connect, type Socket } from 'node:net';
 import type { Sql } from 'postgres';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import type { UserId } from '../../src/db/ids.js';
+import { Availability } from '../../src/engine/postgres/availability.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
 import type { SubscriptionLimits } from '../../src/platform/subscription-limits.js';
+import { EventResponse } from '../../src/server/live/event-response.js';
 import { HOUR } from '../../src/std/time.js';
 import { dataOf, eventually, headersFor } from '../support/app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
@@ -236,6 +238,38 @@ describe('a request for events on a connection with other requests', () => {
     await closed;
     await eventually(async () => expect(await measured(writer, 'tasks_event_streams_open')).toBe(0));
   });
+
+  const upgradeTo = (path: string) =>
+    [
+      `GET ${path} HTTP/1.1`,
+      'host: x',
+      'connection: upgrade',
+      'upgrade: websocket',
+      'sec-websocket-version: 13',
+      'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
+      'sec-websocket-protocol: graphql-transport-ws',
+      '\r\n',
+    ].join('\r\n');
+
+  test.each(['/graphql', '/elsewhere'])('an upgrade at %s behind it ends the connection', async (path) => {
+    const { network, text } = await received(await events());
+    const closed = new Promise<void>((resolve) => network.once('close', () => resolve()));
+    await eventually(() => expect(text()).toContain('event: next'));
+    network.write(upgradeTo(path));
+    await closed;
+    expect(text().match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200']);
+    await eventually(async () => expect(await measured(writer, 'tasks_event_streams_open')).toBe(0));
+  });
+
+  test('an upgrade that comes with a request before it ends the connection; one after the response is accepted', async () => {
+    const early = await received((await plain()) + upgradeTo('/graphql'));
+    await new Promise<void>((resolve) => early.network.once('close', () => resolve()));
+    expect(early.text()).toBe('');
+    const late = await received(await plain());
+    await eventually(() => expect(late.text()).toMatch(/HTTP\/1\.1 200 [\s\S]*"name".*\}$/));
+    late.network.write(upgradeTo('/graphql'));
+    await eventually(() => expect(late.text()).toContain('HTTP/1.1 101'));
+  });
 });
 
 describe.each(TRANSPORTS)('answers that wait for the network, by %s', (transport) => {
@@ -270,4 +304,24 @@ test('a request for events is known by its media type in any case', async () => 
   });
   client.write(await requestOf(NAME, { as: f.ada.id, accept: 'Text/Event-Stream' }));
   await eventually(() => expect(text).toContain('event: next'));
+});
+
+test('a subscription by events whose queue is full before its response begins is refused with TOO_MANY_CHANGES', async () => {
+  const app = await started({ maxQueued: 1 });
+  const ended = vi.spyOn(EventResponse.prototype, 'end');
+  const opening = vi.spyOn(Availability.prototype, 'retrying').mockImplementationOnce(async (work) => {
+    const stream = await work();
+    await sql`update tasks set version = version + 1`;
+    await eventually(() => expect(ended).toHaveBeenCalled());
+    return stream;
+  });
+  onTestFinished(() => {
+    ended.mockRestore();
+    opening.mockRestore();
+  });
+  const client = await EventSourceClient.open(app, f.ada.id, { query: 'subscription { taskChanged { type } }' });
+  opened.push(client);
+  expect([client.status, client.response.headers['retry-after']]).toEqual([503, '5']);
+  await eventually(() => expect(client.errors).toMatchObject([{ extensions: { code: 'TOO_MANY_CHANGES' } }]));
+  await eventually(() => expect(app.taskEvents.subscribers).toBe(0));
 });

@@ -37,6 +37,12 @@ export class PipelinedResponses {
     if (this.sharesConnection(response)) socket.destroy();
   }
 
+  /** Whether a response is being sent on the connection, or has claimed it: no other bytes may be written to it. */
+  isInUse(socket: Socket): boolean {
+    // Node keeps the response that has the connection there. Finding it otherwise would cost each request a listener.
+    return this.#claimed.has(socket) || Boolean(Reflect.get(socket, '_httpMessage'));
+  }
+
   /** Number of responses that wait, without this one. */
   #others(response: ServerResponse, socket: Socket): number {
     const responses = this.#behind.get(socket);

@@ -32,6 +32,8 @@ export class EventResponse {
   readonly #pingEveryMs: number;
   readonly #gone = new AbortController();
   readonly #unsent: UnsentMessages;
+  /** Settles the writes that the network has not taken. */
+  readonly #writes = new Set<() => void>();
   #isOver = false;
 
   constructor(reply: FastifyReply, { limits, stalled, caller }: EventResponseOptions) {
@@ -42,12 +44,17 @@ export class EventResponse {
     const destroy = () => void response.destroy();
     this.#unsent = stalled.watch({ network: response.req.socket, caller: () => caller, end: destroy });
     this.sendQueue = new SendQueue({ room: this.#unsent, send: (event) => this.#write(event), failed: destroy });
-    this.onClose(() => this.#gone.abort(clientGone()));
+    this.onClose(() => this.#closed());
   }
 
   /** Aborts when the connection has closed. */
   get signal(): AbortSignal {
     return this.#gone.signal;
+  }
+
+  /** Whether it has ended, or is to be refused because it was ended before `begin`. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   onClose(listener: () => void): void {
@@ -83,10 +90,11 @@ export class EventResponse {
     this.end();
   }
 
-  /** Ends the response without `complete`, so the client connects again. */
+  /** Ends the response without `complete`, so the client connects again. Before `begin` it sends nothing. */
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    if (!this.#response.headersSent) return; // an empty response would look like a stream that has ended
     const { socket } = this.#response.req;
     this.#response.end();
     const timer = setTimeout(() => socket.destroy(), GOODBYE_MS).unref();
@@ -98,12 +106,21 @@ export class EventResponse {
     return new Promise((resolve, reject) => {
       if (this.#isOver || this.#response.destroyed) return resolve();
       const taken = this.#unsent.add(Buffer.byteLength(event));
-      this.#response.write(event, (error) => {
+      const settle = (error?: Error | null) => {
+        this.#writes.delete(settle);
         taken();
         if (error) reject(error);
         else resolve();
-      });
+      };
+      this.#writes.add(settle);
+      this.#response.write(event, settle);
     });
+  }
+
+  /** Node does not call back for a write to a connection that is destroyed, or whose client has ended its side. */
+  #closed(): void {
+    for (const settle of this.#writes) settle();
+    this.#gone.abort(clientGone());
   }
 
   #beat(): void {

@@ -8,7 +8,8 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type ExecutionResult, GraphQLError } from 'graphql';
 import Negotiator from 'negotiator';
-import { asGraphQLError, badRequest, badUserInput } from '../../graphql/errors.js';
+import { isUnavailable } from '../../engine/postgres/index.js';
+import { asGraphQLError, badRequest, badUserInput, tooManyChanges } from '../../graphql/errors.js';
 import { headerMap } from '../../graphql/http-headers.js';
 import type { Identity } from '../../graphql/identity.js';
 import type { SubscriptionLimits } from '../../platform/subscription-limits.js';
@@ -73,7 +74,7 @@ export class EventStreams {
       return await this.#begin(payload, { identity, events, reply });
     } catch (error) {
       slot.release();
-      throw error;
+      throw isUnavailable(error) ? tryAgain(asGraphQLError(error)) : error;
     }
   }
 
@@ -110,6 +111,7 @@ export class EventStreams {
     const stream = await requests.run(accepted.args);
     if (!(Symbol.asyncIterator in stream)) return this.#refuse(reply, stream.errors ?? []);
     events.onClose(() => void stream.return?.());
+    if (events.isOver) throw tryAgain(tooManyChanges()); // more than its queue takes have come meanwhile
     begin();
     void this.#sendEvents(events, stream);
     return reply;
@@ -185,6 +187,15 @@ function tooManyConnections(full: Full | 'viewer'): GraphQLError {
 }
 
 function refusal(message: string, status: number): GraphQLError {
-  const headers = headerMap([['retry-after', String(RETRY_AFTER_SECONDS)]]);
-  return new GraphQLError(message, { extensions: { code: 'TOO_MANY_SUBSCRIPTIONS', http: { status, headers } } });
+  return new GraphQLError(message, { extensions: { code: 'TOO_MANY_SUBSCRIPTIONS', http: retryLater(status) } });
+}
+
+/** The same error with status 503 and `retry-after`. */
+function tryAgain(error: GraphQLError): GraphQLError {
+  const { message, originalError, extensions } = error;
+  return new GraphQLError(message, { originalError, extensions: { ...extensions, http: retryLater(503) } });
+}
+
+function retryLater(status: number) {
+  return { status, headers: headerMap([['retry-after', String(RETRY_AFTER_SECONDS)]]) };
 }

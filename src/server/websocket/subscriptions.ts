@@ -20,6 +20,7 @@ import type { SubscriptionLimits } from '../../platform/subscription-limits.js';
 import { SECOND } from '../../std/time.js';
 import { bearerToken } from '../auth/bearer.js';
 import { addressOf, type HttpSecurityOptions } from '../http/http-security.js';
+import type { PipelinedResponses } from '../http/pipelined-responses.js';
 import type { refusalLog } from '../http/refusal-log.js';
 import { clientGone } from '../http/request-lifetime.js';
 import type { AnswerStream } from '../live/answer-stream.js';
@@ -45,6 +46,7 @@ export interface SubscriptionOptions extends Pick<HttpSecurityOptions, 'trustPro
   readonly log: Log;
   readonly logRefusal: ReturnType<typeof refusalLog>;
   readonly stalled: StalledClients;
+  readonly pipelined: PipelinedResponses;
   readonly rateLimits?: RateLimits | undefined;
   /** Whether the processing time of an address's messages is limited. */
   readonly timeLimits?: boolean;
@@ -73,6 +75,8 @@ export function serveSubscriptions(app: FastifyInstance, endpoint: string, optio
   const upgrades = new Upgrades(options);
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => {}); // the client may have gone already
+    // A client may not change the protocol before it has its responses: the bytes would come in the middle of one.
+    if (options.pipelined.isInUse(request.socket)) return socket.destroy();
     if (request.url?.split('?')[0] !== endpoint) return refuse(socket, '404 Not Found');
     return upgrades.admit(request, socket, head);
   });

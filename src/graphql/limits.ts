@@ -41,11 +41,8 @@ export const MAX_VARIABLE_VALUES = 5000;
 export const MAX_VARIABLE_DEPTH = 25;
 /** Objects, lists and members in a request's body, counted before it is parsed: room for the largest variables. */
 export const MAX_BODY_VALUES = 2 * MAX_VARIABLE_VALUES + 1000;
-/**
- * Characters of all documents kept in parsed form; each takes about 75 bytes. Room for about 350 documents of a
- * frontend.
- */
-export const MAX_STORED_DOCUMENT_CHARS = 512 * 1024;
+/** Memory of all documents kept in parsed form. Room for about 350 documents of a frontend, of 250 tokens each. */
+export const MAX_STORED_DOCUMENT_BYTES = 32 * 1024 * 1024;
 /** Fields selected by all queries kept in compiled form; each takes about 800 bytes. */
 export const MAX_COMPILED_FIELDS = 20_000;
 /**

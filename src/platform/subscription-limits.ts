@@ -36,6 +36,10 @@ export interface SubscriptionLimits extends ConnectionLimits {
   readonly maxSubscriptions: number;
   /** Subscriptions and live queries per viewer, over all its connections to this process. */
   readonly maxSubscriptionsPerViewer: number;
+  /** Memory of documents and variables that the subscriptions and live queries of the process hold. */
+  readonly maxHeldBytes: number;
+  /** Of these, for one viewer. */
+  readonly maxHeldBytesPerViewer: number;
   /** Events per subscription that are queued for sending. */
   readonly maxQueued: number;
   /** Bytes per connection that were handed to the socket but not yet sent. */
@@ -62,6 +66,8 @@ export const DEFAULT_LIMITS: SubscriptionLimits = {
   maxLiveQueries: 20_000,
   maxSubscriptions: 50,
   maxSubscriptionsPerViewer: 200,
+  maxHeldBytes: 64 * 1024 * 1024,
+  maxHeldBytesPerViewer: 8 * 1024 * 1024,
   maxQueued: 2000,
   maxBufferedBytes: 1024 * 1024,
   maxMessageBytes: 64 * 1024,

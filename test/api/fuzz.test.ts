@@ -3,7 +3,7 @@
  * `FUZZ_SEED` for the same again.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { MAX_STORED_DOCUMENT_CHARS } from '../../src/graphql/limits.js';
+import { MAX_STORED_DOCUMENT_BYTES } from '../../src/graphql/limits.js';
 import { signToken } from '../../src/server/auth/tokens.js';
 import { type TestApp, TOKENS, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
@@ -18,7 +18,7 @@ const AT_ONCE = 16;
 /** Of the second half, without parsed documents: these are bounded, but not yet full by then. */
 const MAX_GROWTH_BYTES = 4 * 1024 * 1024;
 const MAX_TOLD = 5;
-const PADDING_CHARS = 32 * 1024;
+const PADDING_CHARS = 256 * 1024;
 
 const DOCUMENTS = [
   '{ projects { nodes { key name stats { total overdue completedLast7Days } tasks(first: 5, filter: { status: { in: [TODO, IN_PROGRESS] } }) { nodes { identifier title priority assignee { name } labels { nodes { name } } commentCount } } } } }',
@@ -88,11 +88,11 @@ test(
   60_000 + CASES * 20,
 );
 
-/** Replaces the parsed documents by some that count for many characters and take little memory. */
+/** Replaces the parsed documents by some that are counted for more memory than they take. */
 async function replaceDocuments(ask: (query: string) => Promise<unknown>): Promise<void> {
   const padding = ' '.repeat(PADDING_CHARS);
-  for (let chars = 0; chars <= MAX_STORED_DOCUMENT_CHARS; chars += padding.length) {
-    await ask(`query Filler${chars} { viewer { handle } }${padding}`);
+  for (let bytes = 0; bytes <= MAX_STORED_DOCUMENT_BYTES; bytes += 2 * padding.length) {
+    await ask(`query Filler${bytes} { viewer { handle } }${padding}`);
   }
 }
 

@@ -139,6 +139,27 @@ describe('more are refused', () => {
     await eventually(() => expect(other.answers).toHaveLength(1));
   });
 
+  test('than fit into the memory for the documents of one viewer, which equal queries share', async () => {
+    const app = await started({ subscriptionLimits: { maxHeldBytesPerViewer: 1024 * 1024 } });
+    const socket = await socketOf(app);
+    const comments = '#\n'.repeat(7000); // in memory some 600 kB
+    const long = (name: string) => ({ query: `query ${name} @live { project(key: "OPS") { name } } ${comments}` });
+    const answered = [long('A'), long('A'), long('A')].map((operation) => socket.subscribe(operation));
+    await eventually(() => expect(answered.map(({ answers }) => answers.length)).toEqual([1, 1, 1]));
+    for (const operation of [long('B'), { query: `subscription { taskChanged { type } } ${comments}` }]) {
+      const more = socket.subscribe(operation);
+      await eventually(() =>
+        expect(more.errors).toMatchObject(refused(/documents and variables of a viewer's .* 1 MiB/)),
+      );
+    }
+    const other = (await socketOf(app, f.bob.id)).subscribe(long('B'));
+    await eventually(() => expect(other.answers).toHaveLength(1));
+    for (const one of answered) one.complete();
+    await eventually(async () => expect(await measured(app, 'tasks_live_clients_open')).toBe(1));
+    const next = socket.subscribe(long('B'));
+    await eventually(() => expect(next.answers).toHaveLength(1));
+  });
+
   test('than the process may have: different ones', async () => {
     const app = await started({ subscriptionLimits: { maxLiveQueries: 1 } });
     const [first, same] = [await eventsOf(app), await eventsOf(app)];

@@ -1,7 +1,8 @@
 /** Caches parsed and validated documents. Clients choose the documents, so the memory used for them is bounded here. */
 import type { DocumentNode } from 'graphql';
 import { LRUCache } from 'lru-cache';
-import { MAX_STORED_DOCUMENT_CHARS } from '../../graphql/limits.js';
+import { MAX_STORED_DOCUMENT_BYTES } from '../../graphql/limits.js';
+import { documentBytes } from './document-size.js';
 
 interface Stored {
   readonly document: DocumentNode;
@@ -10,14 +11,14 @@ interface Stored {
 }
 
 /**
- * Implements Apollo's `documentStore`. Apollo's own is bounded by the size of documents as JSON; their objects take
- * about five times that.
+ * Implements Apollo's `documentStore`. Apollo's own is bounded by the size of documents as JSON, and their objects take
+ * many times that.
  */
 export class DocumentStore {
   /** Documents by text. */
   readonly #documents = new LRUCache<string, Stored>({
-    maxSize: MAX_STORED_DOCUMENT_CHARS,
-    sizeCalculation: (_, text) => Math.max(1, text.length),
+    maxSize: MAX_STORED_DOCUMENT_BYTES,
+    sizeCalculation: ({ document }) => documentBytes(document),
     dispose: ({ key }) => key !== undefined && this.#texts.delete(key),
   });
   /** Texts by Apollo's key. */

@@ -93,6 +93,8 @@ export class Documents {
     const known = this.store.find(text);
     if (known !== undefined) return known;
     await this.#takeTurn(sender);
+    const readMeanwhile = this.store.find(text); // so that clients which connect at once share it
+    if (readMeanwhile !== undefined) return readMeanwhile;
     const startedMs = performance.now();
     try {
       const document = parse(text, PARSE_OPTIONS);

@@ -132,23 +132,16 @@ export class ConnectionSlot {
 /** Counts by name. A name with count 0 takes no memory. */
 export class Counts {
   readonly #counts = new Map<string, number>();
-  #total = 0;
-
-  get total(): number {
-    return this.#total;
-  }
 
   of(name: string): number {
     return this.#counts.get(name) ?? 0;
   }
 
   add(name: string): void {
-    this.#total++;
     this.#counts.set(name, this.of(name) + 1);
   }
 
   remove(name: string): void {
-    this.#total--;
     const left = this.of(name) - 1;
     if (left > 0) this.#counts.set(name, left);
     else this.#counts.delete(name);

@@ -10,7 +10,7 @@ import type { Availability, MainDatabase } from '../../engine/postgres/index.js'
 import { isUnavailable } from '../../engine/postgres/index.js';
 import type { SubscriptionContext } from '../../graphql/context.js';
 import { Loads } from '../../graphql/context.js';
-import { badVariable, noSuchOperation, tooManySubscriptions } from '../../graphql/errors.js';
+import { badVariable, noSuchOperation } from '../../graphql/errors.js';
 import { EventQueue } from '../../graphql/event-queue.js';
 import type { Identity } from '../../graphql/identity.js';
 import { liveArguments } from '../../graphql/live-directive.js';
@@ -25,7 +25,7 @@ import type { PersistedDocuments } from '../operations/persisted-documents.js';
 import type { Turns } from '../operations/turns.js';
 import { callerOf, type RateLimits } from '../rate-limit/rate-limit.js';
 import { CLOSE, type Ending } from './close-codes.js';
-import { Counts } from './connection-slots.js';
+import { type OperationSlot, OperationSlots } from './operation-slots.js';
 import { openEvents } from './subscription-events.js';
 import { type SubscriptionSpan, subscriptionSpans } from './subscription-spans.js';
 
@@ -93,7 +93,7 @@ interface RunningContext extends SubscriptionContext {
 
 /** An operation that is being accepted. */
 interface Acceptance {
-  readonly release: () => void;
+  readonly slot: OperationSlot;
   readonly span: SubscriptionSpan | undefined;
 }
 
@@ -103,41 +103,42 @@ export class SubscriptionRequests {
   readonly #costOf: CostOf;
   readonly #turns: Turns;
   readonly #spans = subscriptionSpans();
-  /** Number of operations by viewer. */
-  readonly #counts = new Counts();
+  readonly #slots: OperationSlots;
 
   constructor(options: SubscriptionRequestOptions, limits: SubscriptionLimits) {
     this.#options = options;
     this.#limits = limits;
+    this.#slots = new OperationSlots(limits);
     this.#turns = options.turns;
     this.#costOf = costsOf(options.schema);
   }
 
   /** Subscriptions and queries that are open or being accepted. */
   get open(): number {
-    return this.#counts.total;
+    return this.#slots.taken;
   }
 
   /** Accepts an operation for `run` or `answer`. @throws GraphQLError the refusal */
   async accept(subscriber: Subscriber, payload: SubscribePayload): Promise<Accepted | readonly GraphQLError[]> {
     // Before the first await, so that in a burst exactly the excess is refused.
-    const release = this.#take(subscriber);
+    const slot = this.#slots.take(subscriber, (subscriber.identity as Identity).userId);
+    const release = () => void (slot instanceof GraphQLError || slot.release());
     const span = this.#spans?.start(subscriber.params);
     const checked = async () => {
       // As over HTTP: also for requests that never become an operation.
       if (subscriber.address !== undefined) await this.#options.rateLimits?.checkAddress(subscriber.address);
-      if (release instanceof GraphQLError) throw release;
-      return this.#checked(subscriber, payload, { release, span });
+      if (slot instanceof GraphQLError) throw slot;
+      return this.#checked(subscriber, payload, { slot, span });
     };
     try {
       const accepted = await (span === undefined ? checked() : span.run(checked));
       if (!('kind' in accepted)) {
-        if (typeof release === 'function') release();
+        release();
         span?.accepted(accepted);
       } else if (accepted.kind === 'query') span?.accepted(undefined);
       return accepted;
     } catch (error) {
-      if (typeof release === 'function') release();
+      release();
       span?.accepted([error]);
       throw error;
     }
@@ -179,39 +180,17 @@ export class SubscriptionRequests {
     }
   }
 
-  /** Counts an operation. @returns a function that releases it, or the refusal */
-  #take(subscriber: Subscriber): (() => void) | GraphQLError {
-    const { maxSubscriptions, maxSubscriptionsPerViewer } = this.#limits;
-    const { userId } = subscriber.identity as Identity;
-    if (subscriber.subscriptions >= maxSubscriptions) {
-      const message = `A connection can have at most ${maxSubscriptions} subscriptions and live queries.`;
-      return tooManySubscriptions(message);
-    }
-    if (this.#counts.of(userId) >= maxSubscriptionsPerViewer) {
-      const message = `A viewer can have at most ${maxSubscriptionsPerViewer} subscriptions and live queries on all connections.`;
-      return tooManySubscriptions(message);
-    }
-    subscriber.subscriptions++;
-    this.#counts.add(userId);
-    let held = true;
-    return () => {
-      if (!held) return;
-      held = false;
-      subscriber.subscriptions--;
-      this.#counts.remove(userId);
-    };
-  }
-
   async #checked(
     subscriber: Subscriber,
     payload: SubscribePayload,
-    { release, span }: Acceptance,
+    { slot, span }: Acceptance,
   ): Promise<Accepted | readonly GraphQLError[]> {
     const { schema, documents, rateLimits, production } = this.#options;
     const identity = subscriber.identity as Identity; // a connection without one cannot subscribe
     const caller = callerOf(identity, '');
     const sender = { caller, identity, hideSuggestions: production };
-    const document = await documents.read(schema, this.#textOf(payload), sender);
+    const text = this.#textOf(payload);
+    const document = this.#slots.documentOf(text) ?? (await documents.read(schema, text, sender));
     if (Array.isArray(document)) return document;
     const operationName = payload.operationName || undefined;
     const operation = getOperationAST(document, operationName);
@@ -223,6 +202,7 @@ export class SubscriptionRequests {
     const asked = { document, operation, variables };
     const cost = await this.#costOf(asked, (work) => documents.timed(sender, work, { wait: true }));
     assertCostLimit(cost);
+    slot.hold(document, variables);
     const rateLimit = await rateLimits?.consume(caller, cost);
     // `subscribe` reports invalid variables without a code, so they would count as internal errors.
     const definitions = operation.variableDefinitions ?? [];
@@ -235,12 +215,12 @@ export class SubscriptionRequests {
     if (operation.operation === 'subscription') {
       return {
         kind: 'subscription',
-        args: { ...args, contextValue: this.#contextOf(subscriber, cost, { release, span }) },
+        args: { ...args, contextValue: this.#contextOf(subscriber, cost, { slot, span }) },
       };
     }
     const live = liveArguments(operation, read.coerced);
     const query = { operation: { ...asked, operationName }, identity, caller, cost, rateLimit, live };
-    return { kind: 'query', args, query, release };
+    return { kind: 'query', args, query, release: () => slot.release() };
   }
 
   /** @throws BAD_REQUEST if it is no text; PERSISTED_DOCUMENT_REQUIRED */
@@ -264,7 +244,7 @@ export class SubscriptionRequests {
     }
   }
 
-  #contextOf({ signal, identity, end }: Subscriber, cost: number, acceptance: Acceptance): RunningContext {
+  #contextOf({ signal, identity, end }: Subscriber, cost: number, { slot, span }: Acceptance): RunningContext {
     const { cache, db } = this.#options;
     const { userId: viewerId, scopes } = identity as Identity; // a connection without an identity cannot subscribe
     const tracer = new Tracer(false);
@@ -280,7 +260,8 @@ export class SubscriptionRequests {
       signal,
       loaders: loadsOf(false),
       markUncacheable: () => ({ scopes, rateLimit: undefined }), // events are not cached
-      ...acceptance,
+      release: () => slot.release(),
+      span,
       // Events of one subscription are executed one after the other, so none changes the loaders of another.
       renew({ direct }) {
         renewedDirect = direct;

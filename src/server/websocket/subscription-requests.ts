@@ -189,8 +189,7 @@ export class SubscriptionRequests {
     const identity = subscriber.identity as Identity; // a connection without one cannot subscribe
     const caller = callerOf(identity, '');
     const sender = { caller, identity, hideSuggestions: production };
-    const text = this.#textOf(payload);
-    const document = this.#slots.documentOf(text) ?? (await documents.read(schema, text, sender));
+    const document = await this.#read(this.#textOf(payload), sender);
     if (Array.isArray(document)) return document;
     const operationName = payload.operationName || undefined;
     const operation = getOperationAST(document, operationName);
@@ -213,14 +212,18 @@ export class SubscriptionRequests {
     if (read.errors !== undefined) return read.errors.map(badVariable);
     const args = { schema, document, operationName: operationName ?? null, variableValues: variables ?? null };
     if (operation.operation === 'subscription') {
-      return {
-        kind: 'subscription',
-        args: { ...args, contextValue: this.#contextOf(subscriber, cost, { slot, span }) },
-      };
+      const contextValue = this.#contextOf(subscriber, cost, { slot, span });
+      return { kind: 'subscription', args: { ...args, contextValue } };
     }
     const live = liveArguments(operation, read.coerced);
     const query = { operation: { ...asked, operationName }, identity, caller, cost, rateLimit, live };
     return { kind: 'query', args, query, release: () => slot.release() };
+  }
+
+  #read(text: string, sender: Parameters<Documents['read']>[2]): ReturnType<Documents['read']> {
+    const { schema, documents } = this.#options;
+    const held = this.#slots.documentOf(text);
+    return held === undefined ? documents.read(schema, text, sender) : Promise.resolve(held);
   }
 
   /** @throws BAD_REQUEST if it is no text; PERSISTED_DOCUMENT_REQUIRED */

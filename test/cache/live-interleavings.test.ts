@@ -363,6 +363,9 @@ function latest(a: Values, b: Values): Values {
   return new Map(IDS.map((id) => [id, Math.max(a.get(id) ?? 0, b.get(id) ?? 0)]));
 }
 
+/** Among them are orders that only a few of a hundred seeds give: with these every mutant that names this test is killed. */
+const SEEDS = Array.from({ length: 24 }, (_, i) => 103 + i);
+
 describe.each([
   { writes: 'each fenced', outside: false },
   { writes: 'some unfenced', outside: true },
@@ -373,20 +376,17 @@ describe.each([
     vi.restoreAllMocks();
   });
 
-  test.each([...Array(20).keys()])(
-    'no answer is stale or out of order, and the last one is current: seed %i',
-    async (seed) => {
-      const world = new World(1 + seed + (outside ? 1000 : 0), outside);
-      const { applyLogRead } = NearCache.prototype;
-      vi.spyOn(NearCache.prototype, 'applyLogRead').mockImplementation(function (this: NearCache, asked, view) {
-        const proved = applyLogRead.call(this, asked, view);
-        world.took(view, this.provedAfter(-1), proved);
-        return proved;
-      });
-      await world.begin();
-      for (let step = 0; step < STEPS && world.faults.length === 0; step++) await world.step();
-      if (world.faults.length === 0) await world.quiet();
-      expect(world.faults.join('\n')).toBe('');
-    },
-  );
+  test.each(SEEDS)('no answer is stale or out of order, and the last one is current: seed %i', async (seed) => {
+    const world = new World(1 + seed + (outside ? 1000 : 0), outside);
+    const { applyLogRead } = NearCache.prototype;
+    vi.spyOn(NearCache.prototype, 'applyLogRead').mockImplementation(function (this: NearCache, asked, view) {
+      const proved = applyLogRead.call(this, asked, view);
+      world.took(view, this.provedAfter(-1), proved);
+      return proved;
+    });
+    await world.begin();
+    for (let step = 0; step < STEPS && world.faults.length === 0; step++) await world.step();
+    if (world.faults.length === 0) await world.quiet();
+    expect(world.faults.join('\n')).toBe('');
+  });
 });

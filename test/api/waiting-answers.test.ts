@@ -181,12 +181,16 @@ test('the answer of a query that has only one is refused without room; a small o
   expect([c.sent[1], c.onEnd.mock.calls.length]).toEqual(['{"errors":[]}', 1]);
 });
 
-test('the answer of a query that has only one waits for the room of the process', async () => {
-  const c = client({ hasRoom: false });
-  c.waiting.hold('ada', answer('of another client', 4 * MIB));
-  expect(c.stream.answeredOnce('x'.repeat(MIB))).toBe(true);
-  await c.settle();
-  c.room();
-  await c.settle();
-  expect(c.sent).toHaveLength(1);
+test('the answer of a query that has only one waits for the room of the process, and counts if there is room', async () => {
+  for (const others of [0, 4 * MIB]) {
+    const c = client({ hasRoom: false });
+    const release = c.waiting.hold('ada', answer('of another client', others));
+    expect(c.stream.answeredOnce('x'.repeat(MIB))).toBe(true);
+    await c.settle();
+    release?.();
+    expect(c.waiting.chars).toBe(others === 0 ? MIB : 0);
+    c.room();
+    await c.settle();
+    expect([c.sent.length, c.waiting.chars]).toEqual([1, 0]);
+  }
 });

@@ -81,8 +81,10 @@ export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver,
 
   waits(): void {
     if (this.#waiting === undefined || this.#waiting.release !== undefined) return;
-    if (this.#isLast) return; // it cannot be asked for again
-    this.#isOwed = !this.#hold(this.#waiting.answer);
+    const { answer } = this.#waiting;
+    // The only answer cannot be asked for again: it stays, and counts if there is room.
+    if (this.#isLast) this.#waiting = { answer, release: this.#options.hold(answer) };
+    else this.#isOwed = !this.#hold(answer);
   }
 
   take(): string | undefined {

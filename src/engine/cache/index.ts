@@ -19,20 +19,18 @@ export { FairQueue, QueueFull } from './fair-queue.js';
 export { canonical, digest, type Key } from './key.js';
 export { type GroupHead, isDue, nextTickMs, readHeads, TICK_INTERVAL_MS, withLogGroup } from './lease-ticks.js';
 export { CACHE_EVENTS, combineListeners } from './listeners.js';
-export {
-  type LiveOptions,
-  LiveQueries,
-  type LiveRunEnded,
-  type LiveState,
-  TooManyLiveQueries,
-} from './live/live-queries.js';
+export { LiveQueries } from './live/live-queries.js';
 export {
   type LiveAnswer,
   type LiveClient,
   type LiveMembership,
+  type LiveOptions,
   type LiveRun,
+  type LiveRunEnded,
   type LiveSource,
+  type LiveState,
   RunLater,
+  TooManyLiveQueries,
 } from './live/live-query.js';
 export { loadSignal } from './load-queue.js';
 export type { DescribedLoad } from './load-runner.js';

@@ -25,15 +25,19 @@ import {
   type LiveAnswer,
   type LiveClient,
   type LiveMembership,
+  type LiveOptions,
   LiveQuery,
   type LiveRun,
+  type LiveRunEnded,
   type LiveSource,
+  type LiveState,
   type Member,
   RunLater,
+  TooManyLiveQueries,
 } from './live-query.js';
 import { TagIndex } from './tag-index.js';
 
-/** Interval at which the log is read, whatever else reads it. */
+/** How often the timer reads the log. */
 const READ_LOG_EVERY_MS = 500;
 /** How long a run waits for the end of the write that has fenced a tag of the answer. Its release ends the wait. */
 const FENCE_WAIT_MS = 250;
@@ -44,51 +48,6 @@ const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 2 * SECOND;
 /** Maximum number of runs in progress. */
 const MAX_RUNS = 16;
-
-/** How a run of a live query ended. */
-export interface LiveRunEnded {
-  /** `sent`: with an answer that differs from the one before. `postponed`: with `RunLater`. */
-  readonly result: 'sent' | 'unchanged' | 'postponed' | 'failed';
-  readonly proved: boolean;
-  /** Why the run failed. */
-  readonly error?: unknown;
-  /** Duration of the run. */
-  readonly ms: number;
-  /** From when the run became due to its end, in ms. */
-  readonly dueMs: number;
-}
-
-export interface LiveOptions {
-  /** Maximum number of live queries in this process. Default 20 000. */
-  readonly maxQueries?: number;
-  /**
-   * Maximum number of tags in the index, of all answers together; one viewer gets at most a quarter. Live queries whose
-   * tags do not fit are repeated by a timer. Default 1 000 000.
-   */
-  readonly maxTags?: number;
-  /** Called at the end of each run. It must not throw. */
-  readonly ended?: (run: LiveRunEnded) => void;
-  /** A number in [0, 1), to spread runs. Default: Math.random. */
-  readonly random?: () => number;
-}
-
-export interface LiveState {
-  readonly queries: number;
-  readonly clients: number;
-  /** Runs in progress. */
-  readonly running: number;
-  /** Live queries that are not settled. */
-  readonly due: number;
-  /** Tags in the index. */
-  readonly tags: number;
-  /** Live queries whose tags do not fit into it. */
-  readonly unindexed: number;
-}
-
-/** The process has its maximum number of live queries. */
-export class TooManyLiveQueries extends Error {
-  override readonly name = 'TooManyLiveQueries';
-}
 
 interface Parts {
   readonly near: NearCache | undefined;

@@ -34,7 +34,7 @@ const ENDED: IteratorResult<never> = { value: undefined, done: true };
 export class AnswerStream implements AsyncIterableIterator<never>, LiveReceiver, AnswerSource {
   readonly #options: AnswerStreamOptions;
   readonly #gone = new AbortController();
-  /** Not counted: it is about to be taken. */
+  /** The answer that waits. Without `release` it is not counted: it is about to be taken, or found no room. */
   #waiting: { readonly answer: PatchedAnswer; readonly release: (() => void) | undefined } | undefined;
   /** Whether the newest answer was not held. */
   #isOwed = false;

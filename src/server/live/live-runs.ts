@@ -128,7 +128,7 @@ export class LiveRuns {
     const answer = await answers.run(query, run);
     const failure = failureIn(answer);
     // Afterwards: the answer may show that the viewer was just deleted.
-    await this.#requireUser(query, run, { ...shared, failure });
+    await this.#requireUser(query, run, { shared, failure });
     const isHidden = failure !== undefined && !lasts(shared);
     if (isHidden && shared.unanswered.size === 0) throw failure;
     const text = await answers.write(answer);
@@ -143,13 +143,13 @@ export class LiveRuns {
   async #requireUser(
     query: AcceptedQuery,
     run: LiveRun,
-    { receivers, unanswered, failure }: Pick<Shared, 'receivers' | 'unanswered'> & { failure: unknown },
+    { shared, failure }: { readonly shared: Shared; readonly failure: GraphQLError | undefined },
   ): Promise<void> {
     try {
       await this.#options.answers.requireUser(query, run);
     } catch (error) {
-      if (isUnauthenticated(causeOf(error))) for (const receiver of [...receivers]) receiver.viewerGone();
-      else if (failure !== undefined || unanswered.size > 0) return; // as by POST, which does not check that
+      if (isUnauthenticated(causeOf(error))) for (const receiver of [...shared.receivers]) receiver.viewerGone();
+      else if (failure !== undefined || shared.unanswered.size > 0) return; // as by POST, which does not check that
       throw error;
     }
   }

@@ -12,7 +12,7 @@ import { HOUR, MINUTE } from '../../src/std/time.js';
 import { dataOf, eventually } from '../support/app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { type Fixture, fixture } from '../support/fixture.js';
-import { type LiveApp, liveApp } from '../support/live.js';
+import { type LiveApp, liveApp, measured, renamed } from '../support/live.js';
 import { EventSourceClient, LiveSocket, open, post, TRANSPORTS } from '../support/live-client.js';
 
 const NAME = { query: 'query @live { project(key: "OPS") { name } }' };
@@ -62,16 +62,7 @@ async function eventsOf(app: LiveApp, operation: Parameters<typeof post>[2] = NA
   return events;
 }
 
-async function renameProject(name: string): Promise<void> {
-  const document = 'mutation($input: UpdateProjectInput!) { updateProject(input: $input) { errors { message } } }';
-  const answer = await writer.ask(document, { as: f.ada.id, variables: { input: { id: f.ops.id, name } } });
-  expect(dataOf(answer).updateProject.errors).toEqual([]);
-}
-
-async function measured(app: LiveApp, name: string): Promise<number> {
-  const line = (await app.metrics.text()).split('\n').find((one) => one.startsWith(`${name} `));
-  return Number(line?.split(' ')[1]);
-}
+const renameProject = (name: string) => renamed(writer, f.ops.id, { name, as: f.ada.id });
 
 describe('a client that reads slowly gets the newest answer, and not all of them', () => {
   const WRITES = 16;

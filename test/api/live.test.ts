@@ -14,7 +14,7 @@ import { signToken } from '../../src/server/auth/tokens.js';
 import { Documents } from '../../src/server/operations/documents.js';
 import { dataOf, eventually, TOKENS } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
-import { type LiveApp, liveApp } from '../support/live.js';
+import { type LiveApp, liveApp, measured } from '../support/live.js';
 import {
   EventSourceClient,
   LiveSocket,
@@ -65,11 +65,6 @@ function board(directive = '@live', key = 'OPS'): Operation {
 }
 
 const task = (i: number) => (f.opsTasks[i] as Fixture['opsTasks'][number]).id;
-
-async function measured(of: LiveApp, name: string): Promise<number> {
-  const line = (await of.metrics.text()).split('\n').find((one) => one.startsWith(`${name} `));
-  return Number(line?.split(' ')[1]);
-}
 
 async function subscribed(
   operation: Operation,

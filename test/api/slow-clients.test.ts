@@ -9,10 +9,10 @@ import { postgresClient } from '../../src/engine/postgres/database.js';
 import type { SubscriptionLimits } from '../../src/platform/subscription-limits.js';
 import { EventResponse } from '../../src/server/live/event-response.js';
 import { HOUR } from '../../src/std/time.js';
-import { dataOf, eventually, headersFor } from '../support/app.js';
+import { eventually, headersFor } from '../support/app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { type Fixture, fixture } from '../support/fixture.js';
-import { type LiveApp, liveApp } from '../support/live.js';
+import { type LiveApp, liveApp, measured, renamed } from '../support/live.js';
 import { EventSourceClient, LiveSocket, type Operation, TRANSPORTS } from '../support/live-client.js';
 
 const MIB = 1024 * 1024;
@@ -61,16 +61,7 @@ async function started(subscriptionLimits: Partial<SubscriptionLimits>, options:
   return app;
 }
 
-async function measured(app: LiveApp, name: string): Promise<number> {
-  const line = (await app.metrics.text()).split('\n').find((one) => one.startsWith(`${name} `));
-  return Number(line?.split(' ')[1]);
-}
-
-async function renameProject(name: string): Promise<void> {
-  const document = 'mutation($input: UpdateProjectInput!) { updateProject(input: $input) { errors { message } } }';
-  const answer = await writer.ask(document, { as: f.ada.id, variables: { input: { id: f.ops.id, name } } });
-  expect(dataOf(answer).updateProject.errors).toEqual([]);
-}
+const renameProject = (name: string) => renamed(writer, f.ops.id, { name, as: f.ada.id });
 
 /** A client that stops reading as soon as the answer begins to arrive. */
 async function stuck(transport: (typeof TRANSPORTS)[number], app: LiveApp, as: UserId = f.ada.id) {

@@ -1,7 +1,8 @@
 /** The API on a port, for clients that speak HTTP themselves. */
-import type { UserId } from '../../src/db/ids.js';
+import { expect } from 'vitest';
+import type { ProjectId, UserId } from '../../src/db/ids.js';
 import { signToken } from '../../src/server/auth/tokens.js';
-import { answerOf, headersFor, type TestApp, type TestAppOptions, TOKENS, testApp } from './app.js';
+import { answerOf, dataOf, headersFor, type TestApp, type TestAppOptions, TOKENS, testApp } from './app.js';
 
 export interface LiveApp extends TestApp {
   /** Of the server, without a path. */
@@ -29,4 +30,20 @@ export async function liveApp(options: TestAppOptions = {}): Promise<LiveApp> {
       return answerOf(response.status, (await response.json()) as Parameters<typeof answerOf>[1]);
     },
   };
+}
+
+/** The value of a metric, named as its sample is: with its labels. */
+export async function measured({ metrics }: Pick<LiveApp, 'metrics'>, name: string): Promise<number> {
+  const line = (await metrics.text()).split('\n').find((one) => one.startsWith(`${name} `));
+  return Number(line?.split(' ')[1]);
+}
+
+export async function renamed(
+  app: LiveApp,
+  id: ProjectId,
+  { name, as }: { readonly name: string; readonly as: UserId },
+): Promise<void> {
+  const document = 'mutation($input: UpdateProjectInput!) { updateProject(input: $input) { errors { message } } }';
+  const answer = await app.ask(document, { as, variables: { input: { id, name } } });
+  expect(dataOf(answer).updateProject.errors).toEqual([]);
 }

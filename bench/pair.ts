@@ -6,7 +6,9 @@
  *
  *   PAIR_CELLS      names of cells, with commas; default: all
  *   PAIR_TURNS      of each build and cell; default 24
- *   PAIR_WATCH      1: somebody subscribes to cacheActivity of this work tree's server all the time. With REF = HEAD it shows what that costs
+ *   PAIR_WATCH      1: what it costs to watch. Both servers are of this work tree, REF is left out. A client subscribes to cacheActivity of
+ *                   one of them, then of the other, and so on: what is measured is the watched one against the other, so that
+ *                   what differs between the two processes is the same on both sides
  *   PAIR_NODE       the executable that runs REF's build; default: the one that runs this. With REF = HEAD it compares two versions of Node
  *   BENCH_SEED, BENCH_TASKS, TEST_DATABASE_URL   as in run.ts
  *
@@ -18,6 +20,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { SignJWT } from 'jose';
 import { until } from '../test/chaos/wait.js';
@@ -37,6 +40,11 @@ const READY_WITHIN_MS = 30_000;
 
 const env = process.env;
 const turns = Number(env['PAIR_TURNS'] || 24);
+const watching = env['PAIR_WATCH'] === '1';
+/** How many times the watcher changes sides in a cell: an even number. */
+const WATCHED_BLOCKS = 4;
+/** By then processes have stopped counting for a watcher that left. */
+const UNWATCHED_AFTER_MS = 10_000;
 const seed = Number(env['BENCH_SEED'] || 1);
 const CELLS: readonly CellSpec[] = cellsOf(
   ['Q3', 'Q1 hits', 'Q2 hits', 'mixed', 'Q1 run', 'Q2 run', 'Q1 cold', 'Q2 cold', 'writes'],
@@ -125,7 +133,7 @@ class Build {
     return answers === 0 ? undefined : ((await this.cpuMs()) - before.ms) / answers;
   }
 
-  /** Subscribes to cacheActivity, until the end. */
+  /** Subscribes to cacheActivity. */
   async watch(): Promise<void> {
     const token = await new SignJWT({ scope: 'cache:admin' })
       .setProtectedHeader({ alg: 'HS256' })
@@ -136,13 +144,14 @@ class Build {
       .sign(new TextEncoder().encode(JWT_SECRET));
     const watcher = watch({ url: `${this.#origin}/graphql` }, `Bearer ${token}`);
     this.#watcher = watcher;
-    const told = async () => watcher.messages.length > 0;
-    await until('the watcher is told something', told, { withinMs: READY_WITHIN_MS, everyMs: 50 });
+    const received = async () => watcher.messages.length > 0;
+    await until('the watcher receives a message', received, { withinMs: READY_WITHIN_MS, everyMs: 50 });
   }
 
-  /** Messages that the watcher got. */
-  get watched(): number {
-    return this.#watcher?.messages.length ?? 0;
+  async unwatch(): Promise<void> {
+    await this.#watcher?.stop();
+    this.#watcher = undefined;
+    await setTimeout(UNWATCHED_AFTER_MS);
   }
 
   async stop(): Promise<void> {
@@ -183,38 +192,76 @@ async function checkedOut(ref: string, world: World): Promise<string> {
   return tree;
 }
 
+const ratiosOf = ([mine, other]: Compared['costs']) => mine.map((ms, i) => ms / (other[i] as number));
+
 /** Median of the turns' ratios, and the middle half of them. */
-function ratioOf(mine: readonly number[], other: readonly number[]): string {
-  if (mine.length === 0) return 'nothing was left to ask';
-  const ratios = mine.map((ms, i) => ms / (other[i] as number)).sort((a, b) => a - b);
-  const at = (share: number) => (ratios[Math.floor(share * (ratios.length - 1))] as number).toFixed(2);
-  return `${median(ratios).toFixed(3)} (${at(0.25)} to ${at(0.75)})`;
+function middleOf(ratios: readonly number[]): string {
+  if (ratios.length === 0) return 'nothing was left to ask';
+  const sorted = [...ratios].sort((a, b) => a - b);
+  const at = (share: number) => (sorted[Math.floor(share * (sorted.length - 1))] as number).toFixed(2);
+  return `${median(sorted).toFixed(3)} (${at(0.25)} to ${at(0.75)})`;
 }
 
-async function compare(cell: CellSpec, builds: readonly [Build, Build]): Promise<{ line: string; failed: boolean }> {
-  const tallies = [new Tally(), new Tally()] as const;
-  const costs: [number[], number[]] = [[], []];
-  for (let turn = -WARM_UP_TURNS; turn < turns; turn++) {
+type Pair = readonly [Build, Build];
+
+interface Compared {
+  /** CPU ms per request of each turn: the first build's, and the second's. */
+  readonly costs: [number[], number[]];
+  readonly tallies: readonly [Tally, Tally];
+}
+
+/** Takes `count` turns in pairs, after some that are not counted. */
+async function takeTurns(cell: CellSpec, builds: Pair, count: number, { costs, tallies }: Compared): Promise<void> {
+  for (let turn = -WARM_UP_TURNS; turn < count; turn++) {
     const first = turn & 1;
     const taken: (number | undefined)[] = [];
     for (const which of [first, 1 - first] as (0 | 1)[]) taken[which] = await builds[which].turn(cell, tallies[which]);
     const [mine, other] = taken;
     if (mine === undefined || other === undefined) break;
-    if (turn >= 0) {
-      costs[0].push(mine);
-      costs[1].push(other);
-    }
+    if (turn < 0) continue;
+    costs[0].push(mine);
+    costs[1].push(other);
   }
+}
+
+/**
+ * The first is the watched one, in each block the other build.
+ * @returns the geometric mean of the blocks' ratios, and each of them
+ */
+async function compareWatched(cell: CellSpec, [one, other]: Pair, { costs, tallies }: Compared): Promise<string> {
+  const ratios: number[] = [];
+  for (let block = 0; block < WATCHED_BLOCKS; block++) {
+    const builds: Pair = block % 2 === 0 ? [one, other] : [other, one];
+    const inBlock: Compared = { costs: [[], []], tallies };
+    await builds[0].watch();
+    await takeTurns(cell, builds, Math.ceil(turns / WATCHED_BLOCKS), inBlock);
+    await builds[0].unwatch();
+    for (const side of [0, 1] as const) costs[side].push(...inBlock.costs[side]);
+    ratios.push(median(ratiosOf(inBlock.costs)));
+  }
+  const mean = Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length);
+  return `${mean.toFixed(3)} (${ratios.map((ratio) => ratio.toFixed(2)).join(', ')})`;
+}
+
+async function compareTrees(cell: CellSpec, builds: Pair, compared: Compared): Promise<string> {
+  await takeTurns(cell, builds, turns, compared);
+  return middleOf(ratiosOf(compared.costs));
+}
+
+async function compare(cell: CellSpec, builds: Pair): Promise<{ line: string; failed: boolean }> {
+  const compared: Compared = { costs: [[], []], tallies: [new Tally(), new Tally()] };
+  const ratio = await (watching ? compareWatched : compareTrees)(cell, builds, compared);
+  const { costs, tallies } = compared;
   const wrong = tallies.map(({ errors, first }, i) =>
-    errors > 0 ? `${errors} wrong by ${i === 0 ? 'this' : 'REF'}: ${first}` : '',
+    errors > 0 ? `${errors} wrong by ${i === 0 ? 'the first' : 'the second'}: ${first}` : '',
   );
   const [mine, other] = costs.map((of) => median(of).toFixed(3));
-  const cells = [cell.name, mine, other, ratioOf(...costs), `${costs[0].length}`, wrong.filter(Boolean).join('; ')];
+  const cells = [cell.name, mine, other, ratio, `${costs[0].length}`, wrong.filter(Boolean).join('; ')];
   return { line: `| ${cells.join(' | ')} |`, failed: wrong.some(Boolean) };
 }
 
 async function main(ref: string | undefined): Promise<number> {
-  if (ref === undefined) throw new Error('expected a commit to compare with: npm run bench:pair -- REF');
+  if (ref === undefined && !watching) throw new Error('expected a commit to compare with: npm run bench:pair -- REF');
   const wanted = (env['PAIR_CELLS'] || CELLS.map(({ name }) => name).join(',')).split(',');
   const unknown = wanted.find((name) => !CELLS.some((cell) => cell.name === name));
   if (unknown !== undefined)
@@ -224,24 +271,23 @@ async function main(ref: string | undefined): Promise<number> {
   let other: string | undefined;
   try {
     run(ROOT, 'npm', ['run', '--silent', 'build']);
-    other = await checkedOut(ref, world);
-    for (const [slot, tree] of [ROOT, other].entries()) {
+    if (ref !== undefined) other = await checkedOut(ref, world);
+    for (const [slot, tree] of [ROOT, other ?? ROOT].entries()) {
       const node = slot === 1 ? env['PAIR_NODE'] || process.execPath : process.execPath;
       builds.push(await Build.start(tree, node, slot, await tasksOf(tree, world), world));
     }
     for (const build of builds) await build.warmUp();
-    if (env['PAIR_WATCH'] === '1') await builds[0]?.watch();
+    const [first, second] = watching ? ['watched', 'not watched'] : ['this', ref];
     process.stdout.write(
-      `| cell | this: CPU ms | ${ref} | ratio (middle half of the turns) | turns | |\n|---|--:|--:|--:|--:|---|\n`,
+      `| cell | ${first}: CPU ms | ${second} | ratio (${watching ? 'of each block' : 'middle half of the turns'}) | turns | |\n|---|--:|--:|--:|--:|---|\n`,
     );
     let failed = false;
     for (const name of wanted) {
       const cell = CELLS.find((spec) => spec.name === name) as CellSpec;
-      const result = await compare(cell, builds as [Build, Build]);
+      const result = await compare(cell, builds as unknown as Pair);
       process.stdout.write(`${result.line}\n`);
       failed ||= result.failed;
     }
-    if (env['PAIR_WATCH'] === '1') process.stdout.write(`messages to the watcher of this: ${builds[0]?.watched}\n`);
     return failed ? 1 : 0;
   } finally {
     await Promise.all(builds.map((build) => build.stop()));

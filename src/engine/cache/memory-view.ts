@@ -51,13 +51,12 @@ export class MemoryView {
 
   /** Entries and answers that carry one of these tags and are still valid. */
   countUnder(tags: readonly Tag[]): { readonly entries: number; readonly answers: number } {
-    const wanted = new Set(tags);
     let [entries, answers] = [0, 0];
-    this.#near?.forEachHeld(this.#clock.nowMs(), (key, entry) => {
-      if (!entry.tags.some((tag) => wanted.has(tag))) return;
+    const count = (key: Key) => {
       if (isAnswer(key)) answers++;
       else entries++;
-    });
+    };
+    this.#near?.forEachHeld(this.#clock.nowMs(), count, new Set(tags));
     return { entries, answers };
   }
 
@@ -65,14 +64,15 @@ export class MemoryView {
   under(tags: readonly Tag[], max: number): ReadonlyMap<Tag, HeldUnder> {
     const found = new Map(tags.map((tag): [Tag, HeldUnder] => [tag, { copies: [], byPolicy: new Map() }]));
     const nowMs = this.#clock.nowMs();
-    this.#near?.forEachHeld(nowMs, (key, entry, bytes) => {
+    const note = (key: Key, entry: NearEntry, bytes: number) => {
       for (const tag of entry.tags) {
         const under = found.get(tag);
         if (under === undefined) continue;
         if (under.copies.length < max) under.copies.push(shown(key, entry, { bytes, nowMs }));
         add(under.byPolicy, policyOf(key), bytes);
       }
-    });
+    };
+    this.#near?.forEachHeld(nowMs, note, new Set(tags));
     return found;
   }
 

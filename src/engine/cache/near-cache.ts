@@ -212,9 +212,17 @@ export class NearCache {
     return this.#held(this.#copies, key, nowMs);
   }
 
-  /** The copies that still hold, as far as memory knows, with their estimated sizes. Parts are left out. */
-  forEachHeld(nowMs: number, visit: (key: Key, entry: NearEntry, bytes: number) => void): void {
+  /**
+   * The copies that still hold, as far as memory knows, with their estimated sizes. Parts are left out.
+   * @param under copies that carry none of these tags are left out
+   */
+  forEachHeld(
+    nowMs: number,
+    visit: (key: Key, entry: NearEntry, bytes: number) => void,
+    under?: ReadonlySet<Tag>,
+  ): void {
     this.#copies.forEach((key, { entry, known, size }) => {
+      if (under !== undefined && !entry.tags.some((tag) => under.has(tag))) return;
       if (entry.untilMs > nowMs && this.#untouched(entry.tags, known)) visit(key, entry, size);
     });
   }

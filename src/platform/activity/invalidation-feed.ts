@@ -19,8 +19,11 @@ import type { ActivityMessage, Invalidation } from './activity-message.js';
 const MAX_INVALIDATIONS = 100;
 const MAX_TAGS_SHOWN = 50;
 const MAX_COUNTS = 1000;
-/** Counting looks at all copies. More than 1 % of a second is not spent on it. */
-const MAX_COUNTING_MS = 10;
+/**
+ * Counting looks at all copies: milliseconds where memory is full. This much time is spent on it between two messages, a
+ * second apart; what is spent beyond it is taken off the next time.
+ */
+const MAX_COUNTING_MS = 5;
 /** Postgres may be away: then the rest of the message is sent without these times. */
 const AGES_WAIT_MS = 200;
 
@@ -69,7 +72,7 @@ export class InvalidationFeed {
     this.#heard = [];
     this.#omitted = 0;
     const counted = heard.map(({ tags }) => this.#counts.get(recordOf(tags).join('\n')) ?? this.#count(tags));
-    this.#countingMs = 0;
+    this.#countingMs = Math.max(0, this.#countingMs - MAX_COUNTING_MS);
     const ages = await this.#agesOf(heard.flatMap(({ xids }) => xids));
     const nowMs = performance.now();
     const invalidations = heard.map((one, i) => {
@@ -92,7 +95,7 @@ export class InvalidationFeed {
 
   /** Undefined: no memory, or no time left for counting. */
   #count(tags: readonly Tag[]): OldCopies | undefined {
-    if (this.#memory.maxBytes === 0 || this.#countingMs > MAX_COUNTING_MS) return undefined;
+    if (this.#memory.maxBytes === 0 || this.#countingMs >= MAX_COUNTING_MS) return undefined;
     const startedMs = performance.now();
     const old = this.#memory.countUnder(tags);
     this.#countingMs += performance.now() - startedMs;

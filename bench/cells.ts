@@ -28,6 +28,9 @@ export type CellName =
   | 'Q1 run'
   | 'Q2 run'
   | 'writes'
+  | 'nodes 1'
+  | 'nodes 10'
+  | 'nodes 100'
   | 'mixed, 2 processes'
   | 'races, 2 processes';
 
@@ -67,6 +70,15 @@ export const runCell = (kind: 'Q1' | 'Q2'): CellSpec => {
   const next = (workload: Workload): Operation => ({ ...workload.next({ [kind]: 1 }, 0), unlike: ++asked });
   return { name: `${kind} run`, next, warmUp: next, clients: CLIENTS };
 };
+
+/** How many entries a request of the cells of growth is answered from. */
+export const ENTRIES = [1, 10, 100] as const;
+
+/** Hits of as many entries. */
+export function nodesCell(entries: (typeof ENTRIES)[number]): CellSpec {
+  const next = (workload: Workload) => workload.nodes(entries);
+  return { name: `nodes ${entries}`, next, warmUp: next, clients: CLIENTS };
+}
 
 /** Writes alone wait for each other's rows: fewer at once. */
 const WRITERS = 4;

@@ -1,11 +1,9 @@
 /** Whether a request costs the same on a large table as on a small one: hits of 1, 10 and 100 entries by 1 and 2 processes, and cold reads. */
-import { CLIENTS, cold } from './cells.js';
+import { cold, ENTRIES, nodesCell } from './cells.js';
 import { contender } from './contender.js';
-import { type Cell, type RunningTurn, within } from './measure.js';
+import { type Cell, within } from './measure.js';
 import { type CellSummary, cellSummary } from './summary.js';
 import type { Tasks, World } from './world.js';
-
-const ENTRIES = [1, 10, 100] as const;
 
 export interface GrowthRow {
   /** `1 process, 10 entries` or `cold Q1`. */
@@ -35,12 +33,12 @@ export async function measureGrowth(options: {
       const turn = { world, tasks, contender: contender('tasks-api'), answers: {}, seed: seed + round, seconds };
       await within(turn, async (running) => {
         for (const entries of ENTRIES)
-          note(`1 process, ${counted(entries)}`, tasks.data.tasks, await hits(running, entries));
+          note(`1 process, ${counted(entries)}`, tasks.data.tasks, await running.measure(nodesCell(entries)));
         note('cold Q1', tasks.data.tasks, await running.measure(cold('Q1 cold', 'Q1', 'adjacent')));
         note('cold Q2', tasks.data.tasks, await running.measure(cold('Q2 cold', 'Q2')));
         await running.addProcess();
         for (const entries of ENTRIES)
-          note(`2 processes, ${counted(entries)}`, tasks.data.tasks, await hits(running, entries));
+          note(`2 processes, ${counted(entries)}`, tasks.data.tasks, await running.measure(nodesCell(entries)));
       });
       say(`growth: round ${round + 1}, ${tasks.data.tasks} tasks`);
     }
@@ -49,8 +47,3 @@ export async function measureGrowth(options: {
 }
 
 const counted = (entries: number) => `${entries} ${entries === 1 ? 'entry' : 'entries'}`;
-
-function hits(running: RunningTurn, entries: number): Promise<Cell> {
-  const next = () => running.workload.nodes(entries);
-  return running.measure({ name: 'Q1 hits', next, warmUp: next, clients: CLIENTS });
-}

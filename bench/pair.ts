@@ -9,6 +9,8 @@
  *   PAIR_WATCH      1: what it costs to watch. Both servers are of this work tree, REF is left out. A client subscribes to cacheActivity of
  *                   one of them, then of the other, and so on: what is measured is the watched one against the other, so that
  *                   what differs between the two processes is the same on both sides
+ *   PAIR_SIZES      two numbers of tasks, such as 1000000,10000: what a request costs on a large table. Both servers are of this work tree,
+ *                   REF is left out; the first number's against the second's. PAIR_CELLS has more to choose from: nodes 1, nodes 10, nodes 100
  *   PAIR_NODE       the executable that runs REF's build; default: the one that runs this. With REF = HEAD it compares two versions of Node
  *   BENCH_SEED, BENCH_TASKS, TEST_DATABASE_URL   as in run.ts
  *
@@ -25,7 +27,7 @@ import { fileURLToPath } from 'node:url';
 import { SignJWT } from 'jose';
 import { until } from '../test/chaos/wait.js';
 import { type Watcher, watch } from '../test/support/watcher.js';
-import { type CellSpec, CLIENTS, cellsOf } from './cells.js';
+import { type CellSpec, CLIENTS, cellsOf, ENTRIES, nodesCell } from './cells.js';
 import { viewerId } from './dataset.js';
 import { Client, closedLoop } from './generator.js';
 import { median, Tally } from './tally.js';
@@ -41,15 +43,16 @@ const READY_WITHIN_MS = 30_000;
 const env = process.env;
 const turns = Number(env['PAIR_TURNS'] || 24);
 const watching = env['PAIR_WATCH'] === '1';
+const sizes = env['PAIR_SIZES']?.split(',').map(Number);
 /** How many times the watcher changes sides in a cell: an even number. */
 const WATCHED_BLOCKS = 4;
 /** By then processes have stopped counting for a watcher that left. */
 const UNWATCHED_AFTER_MS = 10_000;
 const seed = Number(env['BENCH_SEED'] || 1);
-const CELLS: readonly CellSpec[] = cellsOf(
-  ['Q3', 'Q1 hits', 'Q2 hits', 'mixed', 'Q1 run', 'Q2 run', 'Q1 cold', 'Q2 cold', 'writes'],
-  0,
-);
+const CELLS: readonly CellSpec[] = [
+  ...cellsOf(['Q3', 'Q1 hits', 'Q2 hits', 'mixed', 'Q1 run', 'Q2 run', 'Q1 cold', 'Q2 cold', 'writes'], 0),
+  ...(sizes === undefined ? [] : ENTRIES.map(nodesCell)),
+];
 
 /** Loaded into a server before its own code: answers every message with the CPU time used so far, in ms. */
 const METER = `data:text/javascript,${encodeURIComponent(`
@@ -175,8 +178,8 @@ const run = (cwd: string, command: string, args: readonly string[], more: NodeJS
   execFileSync(command, args, { cwd, env: { ...env, ...more }, stdio: ['ignore', 'ignore', 'inherit'] });
 
 /** Both trees take their own migrations. */
-async function tasksOf(tree: string, world: World): Promise<Tasks> {
-  const count = Number(env['BENCH_TASKS'] || 100_000);
+async function tasksOf(tree: string, slot: number, world: World): Promise<Tasks> {
+  const count = sizes?.[slot] ?? Number(env['BENCH_TASKS'] || 100_000);
   return world.tasks(count, async (url) => {
     run(tree, 'npm', ['run', '--silent', 'migrate'], { DATABASE_URL: url });
   });
@@ -274,10 +277,12 @@ async function main(ref: string | undefined): Promise<number> {
     if (ref !== undefined) other = await checkedOut(ref, world);
     for (const [slot, tree] of [ROOT, other ?? ROOT].entries()) {
       const node = slot === 1 ? env['PAIR_NODE'] || process.execPath : process.execPath;
-      builds.push(await Build.start(tree, node, slot, await tasksOf(tree, world), world));
+      builds.push(await Build.start(tree, node, slot, await tasksOf(tree, slot, world), world));
     }
     for (const build of builds) await build.warmUp();
-    const [first, second] = watching ? ['watched', 'not watched'] : ['this', ref];
+    const [first, second] = watching
+      ? ['watched', 'not watched']
+      : (sizes?.map((size) => `${size} tasks`) ?? ['this', ref]);
     process.stdout.write(
       `| cell | ${first}: CPU ms | ${second} | ratio (${watching ? 'of each block' : 'middle half of the turns'}) | turns | |\n|---|--:|--:|--:|--:|---|\n`,
     );

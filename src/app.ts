@@ -16,6 +16,9 @@ import { LabelService } from './domain/labels/label.service.js';
 import { NodeResolver } from './domain/node.resolver.js';
 import { ProjectResolver } from './domain/projects/project.resolver.js';
 import { ProjectService } from './domain/projects/project.service.js';
+import { DEFAULT_TRASH_DAYS } from './domain/projects/trashed.type.js';
+import { TrashedProjectResolver } from './domain/projects/trashed-project.resolver.js';
+import { TrashedProjectService } from './domain/projects/trashed-project.service.js';
 import { allSources } from './domain/sources.js';
 import { TaskEvents } from './domain/tasks/task.events.js';
 import { ProjectTasksResolver, TaskResolver, UserTasksResolver } from './domain/tasks/task.resolver.js';
@@ -24,6 +27,9 @@ import { ConflictError } from './domain/tasks/task.type.js';
 import { unassign } from './domain/tasks/task.writes.js';
 import { TaskChangeResolver } from './domain/tasks/task-change.resolver.js';
 import { TaskChangesSinceResolver } from './domain/tasks/task-changes-since.resolver.js';
+import { TrashUpkeep } from './domain/trash/trash-upkeep.js';
+import { ProjectTrashResolver, TrashedTaskResolver } from './domain/trash/trashed-task.resolver.js';
+import { TrashedTaskService } from './domain/trash/trashed-task.service.js';
 import { Identities, type IdentitiesOptions } from './domain/users/identities.js';
 import { requireUser, UserResolver } from './domain/users/user.resolver.js';
 import type { Store } from './engine/cache/index.js';
@@ -63,6 +69,8 @@ export interface AppOptions
   readonly verifyToken: (token: string) => Promise<VerifiedToken>;
   /** Defaults to `refuse`. */
   readonly unknownUsers?: IdentitiesOptions['unknownUsers'];
+  /** How long deleted tasks and projects can be restored. Defaults to 30. */
+  readonly trashDays?: number;
   /** Points per viewer and window. Absent: no rate limit. */
   readonly rateLimit?: (RatePointsOptions & { readonly points: number; readonly seconds: number }) | undefined;
   /** What /metrics shows, in Prometheus's text format. Default: the metrics of this process. */
@@ -74,20 +82,23 @@ export interface App extends Omit<Core, 'readiness'> {
   readonly server: FastifyInstance;
   readonly schema: GraphQLSchema;
   readonly taskEvents: TaskEvents;
+  readonly trashUpkeep: TrashUpkeep;
   /** Tells load balancers, by /readyz, to send requests elsewhere. Those that still come are answered. */
   drain(): void;
 }
 
 /** Creates the API, not yet listening. The relay has run once, so the cache can serve. */
 export async function createApp(options: AppOptions): Promise<App> {
-  const { makeCore = createCore } = options;
+  const { makeCore = createCore, trashDays = DEFAULT_TRASH_DAYS } = options;
   const core = makeCore(options);
   const taskEvents = new TaskEvents({ ...core, store: options.store });
+  const trashUpkeep = new TrashUpkeep({ ...core, trashDays });
   const { schema, policies } = createSchema({
     ...core,
     store: options.store,
     taskEvents,
     guardRoots: options.checkCoverage,
+    trashDays,
   });
   core.cache.declare(policies.map(({ name }) => name));
   const { ratePoints, rateLimits } = rateLimiting(options, core);
@@ -108,6 +119,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     await ratePoints?.ready();
     await core.requireTriggers();
     await core.relay.start();
+    trashUpkeep.start();
   } catch (error) {
     ratePoints?.close();
     await core.close();
@@ -118,6 +130,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     server,
     schema,
     taskEvents,
+    trashUpkeep,
     readiness,
     drain() {
       stopping = true;
@@ -126,6 +139,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       await server.close();
       ratePoints?.close();
       await taskEvents.close();
+      await trashUpkeep.stop();
       await core.close();
     },
   };
@@ -159,6 +173,7 @@ interface SchemaParts extends Pick<Core, 'transactor' | 'db' | 'cache' | 'activi
   readonly store: Store;
   readonly taskEvents: TaskEvents;
   readonly guardRoots?: boolean;
+  readonly trashDays: number;
 }
 
 /** The schema and its cache policies; also for commands that only print them. */
@@ -170,6 +185,7 @@ export function createSchema({
   store,
   taskEvents,
   guardRoots = false,
+  trashDays,
 }: SchemaParts): BuiltSchema {
   const idempotency = new Idempotency({ transactor, db, store });
   const resolvers = [
@@ -177,6 +193,7 @@ export function createSchema({
     new RateLimitResolver(),
     new UserResolver(),
     new ProjectResolver(new ProjectService(transactor, idempotency, unassign)),
+    new TrashedProjectResolver(new TrashedProjectService(transactor), trashDays),
     new LabelResolver(new LabelService(transactor, idempotency)),
     new TaskResolver(new TaskService(transactor, idempotency)),
     new TaskChangeResolver(taskEvents),
@@ -185,6 +202,8 @@ export function createSchema({
     new UserTasksResolver(),
     new CommentResolver(new CommentService(transactor, idempotency)),
     new TaskCommentsResolver(),
+    new TrashedTaskResolver(new TrashedTaskService(transactor), trashDays),
+    new ProjectTrashResolver(),
     new AdminResolver({ store, cache, activity, db, policies: () => built.policies }),
     new ActivityResolver(activity),
   ];

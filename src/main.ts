@@ -227,6 +227,7 @@ function appOptions(config: Config, { databaseUrl, redis, redisGroup: group }: S
     maxUnreadBytes: config.maxUnreadBytes,
     monitorShare: MONITOR_SHARE,
     production,
+    trashDays: config.trashDays,
     compression: config.compression,
     loggedRequests: config.loggedRequests,
     slowOperationMs: config.slowOperationMs,

@@ -53,6 +53,8 @@ function summary(result: ImportResult): string {
   });
   if (result.assigneesLeftOut > 0)
     lines.push(`  ${result.assigneesLeftOut} issue(s) had several assignees: the first was used`);
+  if (result.tasksInTrash > 0)
+    lines.push(`  ${result.tasksInTrash} issue(s) were left out: their tasks are in the trash`);
   if (result.commentsLeftOut > 0) lines.push(`  ${result.commentsLeftOut} comment(s) without text were skipped`);
   return `Imported into ${result.projectKey}:\n${lines.join('\n')}`;
 }

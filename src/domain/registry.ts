@@ -8,8 +8,11 @@ import type { TableRowSets } from '../engine/postgres/index.js';
 import { commentRows } from './comments/comment.table.js';
 import { labelRows } from './labels/label.table.js';
 import { memberRows, projectRows } from './projects/project.table.js';
+import { trashedMemberRows, trashedProjectRows } from './projects/trashed-project.table.js';
+import { formerNumberRows } from './tasks/former-number.table.js';
 import { taskLabelRows, taskRows } from './tasks/task.table.js';
 import { taskEvents } from './tasks/task-event.table.js';
+import { trashedTaskRows } from './trash/trashed-task.table.js';
 import { userRows } from './users/user.table.js';
 
 export const allRowSets: readonly TableRowSets[] = [
@@ -20,6 +23,10 @@ export const allRowSets: readonly TableRowSets[] = [
   taskRows,
   taskLabelRows,
   commentRows,
+  formerNumberRows,
+  trashedTaskRows,
+  trashedProjectRows,
+  trashedMemberRows,
 ];
 
 /** These tables are trimmed together with the outbox. */

@@ -4,6 +4,8 @@ import type { Source } from '../db/sources.js';
 import { commentById, commentCountOf, commentPages } from './comments/comment.loaders.js';
 import { labelById, labelsOfProject } from './labels/label.loaders.js';
 import { membershipsOf, membersOf, projectById, projectIdByKey } from './projects/project.loaders.js';
+import { trashedProjectById, trashedProjectCounts, trashedProjectPages } from './projects/trashed-project.loaders.js';
+import { formerNumbersOf, taskIdByFormerNumber } from './tasks/former-number.loaders.js';
 import {
   heavyRelativeTaskCounts,
   heavyRelativeTaskPages,
@@ -18,6 +20,7 @@ import {
   taskIdByNumber,
   taskPages,
 } from './tasks/task.loaders.js';
+import { trashedTaskById, trashedTaskCounts, trashedTaskPages } from './trash/trashed-task.loaders.js';
 import { userById, userIdByHandle, userIdBySubject } from './users/user.loaders.js';
 
 export const allSources = [
@@ -45,4 +48,12 @@ export const allSources = [
   commentById,
   commentPages,
   commentCountOf,
+  taskIdByFormerNumber,
+  formerNumbersOf,
+  trashedTaskById,
+  trashedTaskPages,
+  trashedTaskCounts,
+  trashedProjectById,
+  trashedProjectPages,
+  trashedProjectCounts,
 ] as readonly Source<never, unknown>[];

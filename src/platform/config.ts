@@ -61,6 +61,9 @@ const PORT_EXPECTED = 'expected a port, 0 to 65535';
 const MAX_WORKERS = 64;
 const WORKERS_EXPECTED = `expected a number of processes, 1 to ${MAX_WORKERS}, or auto`;
 
+const MAX_TRASH_DAYS = 3650;
+const TRASH_DAYS_EXPECTED = `expected a whole number of days, 1 to ${MAX_TRASH_DAYS}`;
+
 const megabytes = (otherwise: number) => {
   const expected = 'expected a number of MiB above 0';
   return z.coerce.number(expected).positive(expected).default(otherwise);
@@ -115,6 +118,12 @@ export const variables = z.object({
   ...poolVariables,
   MAX_RESPONSE_MB: megabytes(4),
   MAX_UNREAD_MB: megabytes(64),
+  TRASH_DAYS: z.coerce
+    .number(TRASH_DAYS_EXPECTED)
+    .int(TRASH_DAYS_EXPECTED)
+    .min(1, TRASH_DAYS_EXPECTED)
+    .max(MAX_TRASH_DAYS, TRASH_DAYS_EXPECTED)
+    .default(30),
   COMPRESSION: z.enum(['on', 'off'], 'expected on or off').default('on'),
   KNOWN_OPERATIONS: z.enum(['on', 'off'], 'expected on or off').default('on'),
   INTROSPECTION: z.enum(['on', 'off'], 'expected on or off').optional(),
@@ -164,6 +173,8 @@ export interface Config extends ObservationConfig {
   readonly maxResponseBytes: number;
   /** Maximum total size of responses in this process that clients have not read, in bytes. */
   readonly maxUnreadBytes: number;
+  /** How long deleted tasks and projects can be restored. */
+  readonly trashDays: number;
   /** Whether responses are compressed for clients that accept it. */
   readonly compression: boolean;
   /** Whether operations of known documents are answered without Apollo. */
@@ -238,6 +249,7 @@ function configOf(v: z.infer<typeof variables>): Config {
     nearCacheBytes: v.NEAR_CACHE_MB * 1024 * 1024,
     maxResponseBytes: v.MAX_RESPONSE_MB * 1024 * 1024,
     maxUnreadBytes: v.MAX_UNREAD_MB * 1024 * 1024,
+    trashDays: v.TRASH_DAYS,
     compression: v.COMPRESSION === 'on',
     knownOperations: v.KNOWN_OPERATIONS === 'on',
     introspection: v.INTROSPECTION === undefined ? v.NODE_ENV !== 'production' : v.INTROSPECTION === 'on',

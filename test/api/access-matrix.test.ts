@@ -7,14 +7,16 @@
  *
  * A new field of Query or Mutation fails this test until it has rows in OPERATIONS.
  */
-import { sql } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newId, type ProjectId, type TaskId, toUuid, type UserId } from '../../src/db/ids.js';
 import { comments } from '../../src/domain/comments/comment.table.js';
 import { labels } from '../../src/domain/labels/label.table.js';
 import { projectMembers, projects, type Role, taskNumbers } from '../../src/domain/projects/project.table.js';
+import { trashedMembers, trashedProjects } from '../../src/domain/projects/trashed-project.table.js';
 import { allRowSets } from '../../src/domain/registry.js';
 import { taskLabels, tasks } from '../../src/domain/tasks/task.table.js';
+import { moveIntoTrash } from '../../src/domain/trash/move-into-trash.js';
 import { users } from '../../src/domain/users/user.table.js';
 import { tableTag } from '../../src/engine/cache/index.js';
 import type { Transaction } from '../../src/engine/postgres/executor.js';
@@ -36,6 +38,11 @@ interface Target {
   readonly userId: string;
   readonly handle: string;
   readonly label: string;
+  readonly trashedTaskId: string;
+  /** A project of the same members that is only there to be deleted, and one that has been deleted. */
+  readonly otherProjectId: string;
+  readonly otherKey: string;
+  readonly deletedProjectId: string;
 }
 
 const READERS: readonly Actor[] = ['VIEWER', 'MEMBER', 'OWNER'];
@@ -142,6 +149,7 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
       unbound('taskChangesSince'),
       unbound('tasks'),
       unbound('projects'),
+      unbound('deletedProjects'),
       unbound('viewer'),
       unbound('rateLimit'),
       unbound('cacheStatistics', []),
@@ -185,6 +193,12 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
       write('assignTask', 'AssignTaskInput', ({ taskId, userId }) => ({ id: taskId, assigneeId: userId })),
       across('assignTask', 'AssignTaskInput', ({ userId }, { taskId }) => ({ id: taskId, assigneeId: userId })),
       { ...write('deleteTask', 'DeleteTaskInput', ({ taskId }) => ({ id: taskId })), shows: false },
+      write('restoreTask', 'RestoreTaskInput', ({ trashedTaskId }) => ({ id: trashedTaskId })),
+      {
+        ...write('purgeTask', 'PurgeTaskInput', ({ trashedTaskId }) => ({ id: trashedTaskId })),
+        allowed: ['OWNER'],
+        shows: false,
+      },
       write('reopenTask', 'ReopenTaskInput', ({ taskId }) => ({ id: taskId })),
       {
         ...write('moveTask', 'MoveTaskInput', ({ taskId }, own) => ({ id: taskId, projectId: own.projectId })),
@@ -216,6 +230,18 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
       },
       {
         ...write('archiveProject', 'ArchiveProjectInput', ({ projectId }) => ({ id: projectId, archived: false })),
+        allowed: ['OWNER'],
+      },
+      {
+        ...write('deleteProject', 'DeleteProjectInput', ({ otherProjectId, otherKey }) => ({
+          id: otherProjectId,
+          key: otherKey,
+        })),
+        allowed: ['OWNER'],
+        shows: false,
+      },
+      {
+        ...write('restoreProject', 'RestoreProjectInput', ({ deletedProjectId }) => ({ id: deletedProjectId })),
         allowed: ['OWNER'],
       },
       {
@@ -562,6 +588,10 @@ const NAMES: Target = {
   userId: 'userId',
   handle: 'handle',
   label: 'label',
+  trashedTaskId: 'trashedTaskId',
+  otherProjectId: 'otherProjectId',
+  otherKey: 'otherKey',
+  deletedProjectId: 'deletedProjectId',
 };
 const OWN_NAMES: Target = { ...NAMES, projectId: 'own projectId', taskId: 'own taskId' };
 
@@ -577,6 +607,10 @@ function missingTarget(): Target {
     userId: newId('user'),
     handle: 'zqnone-someone',
     label: 'zqnone-label',
+    trashedTaskId: newId('task'),
+    otherProjectId: newId('project'),
+    otherKey: 'ZQNONE1000',
+    deletedProjectId: newId('project'),
   };
 }
 
@@ -590,7 +624,9 @@ async function digestOfRows(): Promise<string> {
     (select string_agg(t::text, ';' order by t.id) from tasks t), (select string_agg(c::text, ';' order by c.id) from comments c),
     (select string_agg(l::text, ';' order by l.id) from labels l), (select string_agg(p::text, ';' order by p.id) from projects p),
     (select string_agg(m::text, ';' order by m.project_id, m.user_id) from project_members m),
-    (select string_agg(l::text, ';' order by l.task_id, l.label_id) from task_labels l))) as digest`);
+    (select string_agg(l::text, ';' order by l.task_id, l.label_id) from task_labels l),
+    (select string_agg(t::text, ';' order by t.id) from trashed_tasks t),
+    (select string_agg(m::text, ';' order by m.project_id, m.user_id) from trashed_members m))) as digest`);
   return row?.digest ?? '';
 }
 
@@ -602,11 +638,12 @@ async function join(userId: UserId, role: Role): Promise<void> {
 
 let numbers = 1000;
 
-/** Another task with a comment and a label, in the same project. */
+/** Another task with a comment and a label, in the same project, and other projects to delete and restore. */
 async function freshTarget(place: Place): Promise<Target> {
-  const { value } = await app.transactor.transact((tx) =>
-    writeTask(tx, place.projectId, place.target.userId as UserId, { mark: place.mark, number: numbers++ }),
-  );
+  const { value } = await app.transactor.transact(async (tx) => ({
+    ...(await writeTask(tx, place.projectId, place.target.userId as UserId, { mark: place.mark, number: numbers++ })),
+    ...(await writeOtherProjects(tx, place.projectId, place.mark)),
+  }));
   return { ...place.target, ...value };
 }
 
@@ -629,7 +666,26 @@ async function writeWorld(tx: Transaction): Promise<World> {
   for (const role of ['VIEWER', 'MEMBER', 'OWNER'] as const) {
     await tx.insert(projectMembers).values({ projectId: mine.projectId, userId: actors[role].id, role });
   }
-  return { mine, foreign, actors };
+  const others = await writeOtherProjects(tx, mine.projectId, mine.mark);
+  return { mine: { ...mine, target: { ...mine.target, ...others } }, foreign, actors };
+}
+
+/** Two projects with the members of another: one to delete, and one that has been deleted. */
+async function writeOtherProjects(tx: Transaction, projectId: ProjectId, mark: string) {
+  const [otherProjectId, deletedProjectId] = [newId('project'), newId('project')];
+  const otherKey = `ZQKEPT${numbers++}`;
+  const name = `${mark} other project`;
+  await tx.insert(projects).values([
+    { id: otherProjectId, key: otherKey, name },
+    { id: deletedProjectId, key: `ZQGONE${numbers++}`, name },
+  ]);
+  await tx.insert(trashedProjects).values({ id: deletedProjectId, deletedAt: sql`now()` });
+  const members = await tx.select().from(projectMembers).where(eq(projectMembers.projectId, projectId));
+  await tx.insert(projectMembers).values(members.map((member) => ({ ...member, projectId: otherProjectId })));
+  await tx
+    .insert(trashedMembers)
+    .values(members.map((member) => ({ ...member, projectId: deletedProjectId, deletedAt: sql`now()` })));
+  return { otherProjectId, otherKey, deletedProjectId };
 }
 
 /** A project whose every text has the mark, with an owner of its own besides `owner`. */
@@ -649,7 +705,10 @@ async function writePlace(tx: Transaction, mark: string, owner?: UserId): Promis
   await tx.insert(projectMembers).values({ projectId, userId: insider, role: 'OWNER' });
   if (owner !== undefined) await tx.insert(projectMembers).values({ projectId, userId: owner, role: 'OWNER' });
   await tx.insert(taskNumbers).values({ projectId, last: 5000 });
-  const target = await writeTask(tx, projectId, insider, { mark, number: 1 });
+  const target = {
+    ...(await writeTask(tx, projectId, insider, { mark, number: 1 })),
+    ...(await writeOtherProjects(tx, projectId, mark)),
+  };
   return {
     mark,
     projectId,
@@ -677,5 +736,18 @@ async function writeTask(
     .values({ id: ids.labelId, projectId, name: label, color: '#112233', description: `${mark} label` });
   await tx.insert(taskLabels).values({ projectId, taskId: ids.taskId, labelId: ids.labelId });
   await tx.insert(comments).values({ id: ids.commentId, taskId: ids.taskId, authorId: by, body: `${mark} body` });
-  return { ...ids, label };
+  const trashed = await writeTrashedTask(tx, projectId, by, { mark, number: number + 20_000 });
+  return { ...ids, label, trashedTaskId: trashed };
+}
+
+async function writeTrashedTask(
+  tx: Transaction,
+  projectId: ProjectId,
+  by: UserId,
+  { mark, number }: { mark: string; number: number },
+) {
+  const id = newId('task');
+  await tx.insert(tasks).values({ id, projectId, number, creatorId: by, title: `${mark} deleted task` });
+  await moveIntoTrash(tx, { id, subtaskIds: [], deletedBy: by });
+  return id;
 }

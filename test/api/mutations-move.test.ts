@@ -67,7 +67,7 @@ test('a moved task has a new number, its comments, and what both projects have',
     commentCount: 1,
   });
   expect(await w.read(everywhere, variables)).toEqual({
-    old: null,
+    old: { id: task.id },
     new: { id: task.id },
     ops: { stats: { total: before.ops.stats.total - 1 }, tasks: { totalCount: before.ops.tasks.totalCount - 1 } },
     web: {

@@ -164,6 +164,7 @@ test('issues become tasks with their authors, assignees, labels and comments, an
     tasks: { created: 2, ...ALL_NEW },
     comments: { created: 1, ...ALL_NEW },
     assigneesLeftOut: 0,
+    tasksInTrash: 0,
     commentsLeftOut: 0,
   });
   const people = new Map((await db.read.select().from(users)).map(({ handle, name, id }) => [handle, { id, name }]));
@@ -565,6 +566,7 @@ test.skipIf(!existsSync(QLOG))(
       tasks: { created: 269, ...ALL_NEW },
       comments: { created: 722, ...ALL_NEW },
       assigneesLeftOut: 1,
+      tasksInTrash: 0,
       commentsLeftOut: 0,
     });
     expect(await db.read.select({ rows: count() }).from(tasks).where(eq(tasks.status, 'TODO'))).toEqual([{ rows: 3 }]);

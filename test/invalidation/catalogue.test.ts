@@ -28,6 +28,7 @@ const UNCACHED = [
   'task_events',
   'task_events_trim',
   'task_numbers',
+  'trashed_comments',
 ];
 
 const projectId = newId('project');
@@ -80,6 +81,14 @@ const ARGUMENTS: Record<string, unknown[]> = {
   Comment: [newId('comment')],
   TaskComments: [{ taskId: newId('task'), ...page }],
   TaskCommentCount: [newId('task')],
+  FormerTaskNumber: [{ projectId, number: 1 }],
+  FormerNumbers: [newId('task')],
+  TrashedTask: [newId('task')],
+  TrashedTaskPage: [{ parentId: projectId, ...page }],
+  TrashedTaskCount: [projectId],
+  TrashedProject: [projectId],
+  TrashedProjectPage: [{ parentId: newId('user'), ...page }],
+  TrashedProjectCount: [newId('user')],
 };
 
 let database: TestDatabase;

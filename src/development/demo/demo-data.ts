@@ -4,11 +4,13 @@
  */
 import { base, en, Faker } from '@faker-js/faker';
 import { sql } from 'drizzle-orm';
-import { type Id, type LabelId, newId, type ProjectId, type UserId } from '../../db/ids.js';
+import { type Id, type LabelId, newId, type ProjectId, type TaskId, type UserId } from '../../db/ids.js';
 import { comments } from '../../domain/comments/comment.table.js';
 import { labels } from '../../domain/labels/label.table.js';
 import { projectMembers, projects, taskNumbers } from '../../domain/projects/project.table.js';
+import { formerNumbers } from '../../domain/tasks/former-number.table.js';
 import { taskLabels, taskPriority, taskStatus, tasks } from '../../domain/tasks/task.table.js';
+import { moveIntoTrash } from '../../domain/trash/move-into-trash.js';
 import { users } from '../../domain/users/user.table.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { DAY, HOUR } from '../../std/time.js';
@@ -16,6 +18,9 @@ import { DAY, HOUR } from '../../std/time.js';
 const SEED = 42;
 const USERS = 12;
 const TASKS_PER_PROJECT = 120;
+const TRASHED_PER_PROJECT = 2;
+/** Of a task that has moved to another project. */
+const LAST_NUMBER = TASKS_PER_PROJECT + TRASHED_PER_PROJECT + 1;
 const PROJECTS = [
   { key: 'OPS', name: 'Operations', description: 'Keeping it running.' },
   { key: 'WEB', name: 'Website', description: 'What customers see first.' },
@@ -42,8 +47,23 @@ export async function fillWithDemoData(tx: Transaction, owner: string, nowMs: nu
   const demo = new DemoRows(nowMs);
   const people = demo.people(owner);
   await tx.insert(users).values(people);
-  for (const project of PROJECTS) await insertProject(tx, demo, project, people);
+  const inserted: InsertedProject[] = [];
+  for (const project of PROJECTS) inserted.push(await insertProject(tx, demo, project, people));
+  for (const project of inserted) await insertTrash(tx, demo, project);
+  const [one, other] = inserted as [InsertedProject, InsertedProject];
+  await tx.insert(formerNumbers).values({
+    projectId: other.projectId,
+    number: LAST_NUMBER,
+    taskId: one.lastTaskId,
+    until: iso(nowMs),
+  });
   return true;
+}
+
+interface InsertedProject {
+  readonly projectId: ProjectId;
+  readonly members: readonly Person[];
+  readonly lastTaskId: TaskId;
 }
 
 async function insertProject(
@@ -51,7 +71,7 @@ async function insertProject(
   demo: DemoRows,
   project: (typeof PROJECTS)[number],
   people: readonly Person[],
-): Promise<void> {
+): Promise<InsertedProject> {
   const row = demo.project(project);
   const projectId = row.id;
   await tx.insert(projects).values(row);
@@ -65,11 +85,21 @@ async function insertProject(
   );
   const own = demo.labels(projectId);
   await tx.insert(labels).values(own);
-  await tx.insert(taskNumbers).values({ projectId, last: TASKS_PER_PROJECT });
+  await tx.insert(taskNumbers).values({ projectId, last: LAST_NUMBER });
   const rows = Array.from({ length: TASKS_PER_PROJECT }, (_, i) => demo.task(projectId, i + 1, members));
   await tx.insert(tasks).values(rows);
   await tx.insert(taskLabels).values(rows.flatMap((task) => demo.labelsOf(task, own)));
   await tx.insert(comments).values(rows.flatMap((task) => demo.commentsOn(task, members)));
+  return { projectId, members, lastTaskId: (rows.at(-1) as Task).id };
+}
+
+/** Deleted tasks, for the trash of the project. */
+async function insertTrash(tx: Transaction, demo: DemoRows, { projectId, members }: InsertedProject): Promise<void> {
+  for (let i = 1; i <= TRASHED_PER_PROJECT; i++) {
+    const task = demo.task(projectId, TASKS_PER_PROJECT + i, members);
+    await tx.insert(tasks).values(task);
+    await moveIntoTrash(tx, { id: task.id, subtaskIds: [], deletedBy: task.creatorId });
+  }
 }
 
 type Person = ReturnType<DemoRows['people']>[number];

@@ -11,6 +11,7 @@ import { type LabelRow, labels } from '../labels/label.table.js';
 import { projectMembers, projects, type Role, taskNumbers } from '../projects/project.table.js';
 import { lockShared } from '../projects/project-lock.js';
 import { type TaskRow, type TaskStatus, taskLabels, tasks } from '../tasks/task.table.js';
+import { trashedTasks } from '../trash/trashed-task.table.js';
 import { users } from '../users/user.table.js';
 
 /**
@@ -177,6 +178,22 @@ export async function lockTasks(
     .orderBy(tasks.id)
     .for('no key update');
   return new Map(rows.map((row) => [row.sourceUrl, row]));
+}
+
+/**
+ * Of `urls` those that tasks in the project's trash were imported from. Certain once `lockTasks` has returned: the
+ * project lock keeps tasks from being restored.
+ */
+export async function urlsInTrash(
+  tx: Transaction,
+  projectId: ProjectId,
+  urls: readonly string[],
+): Promise<Set<string>> {
+  const rows = await tx
+    .select({ url: sql<string>`${trashedTasks.sourceUrl}` })
+    .from(trashedTasks)
+    .where(and(eq(trashedTasks.projectId, projectId), isOneOf(trashedTasks.sourceUrl, urls)));
+  return new Set(rows.map(({ url }) => url));
 }
 
 /** The highest task number ever used in the project. Blocks the creation of tasks until the transaction ends. */

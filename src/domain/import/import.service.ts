@@ -32,6 +32,7 @@ import {
   updateTasks,
   upsertComments,
   upsertLabels,
+  urlsInTrash,
   type WantedComment,
 } from './import.repository.js';
 import type { ImportProgress } from './progress.js';
@@ -60,6 +61,8 @@ export interface ImportResult {
   readonly comments: Counts;
   /** Issues with several assignees. A task has one; the first is used. */
   readonly assigneesLeftOut: number;
+  /** Issues whose task is in the trash: it stays there as it is, with its comments. */
+  readonly tasksInTrash: number;
   /** Comments without visible characters. */
   readonly commentsLeftOut: number;
 }
@@ -95,18 +98,20 @@ export async function importIssues(
   progress(labels.length);
 
   const imported = await importTasks(tx, issues, { projectId, userId, labelId, progress });
-  const written = issues.flatMap((issue) => commentsOf(issue, known(imported.ids, issue.url), userId));
-  progress(commentCount - written.length);
+  const kept = issues.filter(({ url }) => imported.ids.has(url));
+  const written = kept.flatMap((issue) => commentsOf(issue, known(imported.ids, issue.url), userId));
+  progress(issues.length - kept.length + commentCount - written.length);
   const discussed = await upsertComments(tx, written, progress);
 
   return {
     projectKey: key,
     users: counts(logins.length, { created: people.created, updated: 0 }),
     labels: counts(labels.length, labelled),
-    tasks: counts(issues.length, imported),
+    tasks: counts(kept.length, imported),
     comments: counts(written.length, discussed),
     assigneesLeftOut: issues.filter((issue) => issue.assignees.length > 1).length,
-    commentsLeftOut: commentCount - written.length,
+    tasksInTrash: issues.length - kept.length,
+    commentsLeftOut: kept.reduce((sum, { comments }) => sum + comments.length, 0) - written.length,
   };
 }
 
@@ -191,15 +196,14 @@ interface Target {
   readonly progress: OnRows;
 }
 
-/** @returns the task id of every issue, by URL */
-async function importTasks(tx: Transaction, issues: readonly Issue[], target: Target) {
+/** @returns the task id of every issue whose task is not in the trash, by URL */
+async function importTasks(tx: Transaction, all: readonly Issue[], target: Target) {
   const { projectId, labelId, progress } = target;
   // Tasks are locked before numbers are taken; creating a subtask takes its locks in the same order.
-  const existing = await lockTasks(
-    tx,
-    projectId,
-    issues.map(({ url }) => url),
-  );
+  const urls = all.map(({ url }) => url);
+  const existing = await lockTasks(tx, projectId, urls);
+  const trashed = await urlsInTrash(tx, projectId, urls);
+  const issues = all.filter(({ url }) => existing.has(url) || !trashed.has(url));
   const created = await createTasks(
     tx,
     issues.filter(({ url }) => !existing.has(url)),

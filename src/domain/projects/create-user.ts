@@ -6,6 +6,7 @@ import { users } from '../users/user.table.js';
 import { insertProject } from './insert-project.js';
 import { projectMembers, projects } from './project.table.js';
 import { lockExclusive } from './project-lock.js';
+import { trashedProjects } from './trashed-project.table.js';
 
 export interface NewUser {
   readonly handle: string;
@@ -41,6 +42,9 @@ async function makeOwner(tx: Transaction, userId: UserId, key: string): Promise<
   const [known] = await tx.select({ id: projects.id }).from(projects).where(eq(projects.key, key));
   if (known === undefined) throw new Error(`--owner-of: the project ${key} has just been deleted`);
   await lockExclusive(tx, known.id); // as every write that changes permissions
+  if ((await tx.$count(trashedProjects, eq(trashedProjects.id, known.id))) > 0) {
+    throw new Error(`--owner-of: the project ${key} is deleted; one of its OWNERs can restore it with restoreProject`);
+  }
   await tx.insert(projectMembers).values({ projectId: known.id, userId, role: 'OWNER' });
   return false;
 }

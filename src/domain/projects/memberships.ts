@@ -2,14 +2,17 @@
  * Limits on the number of projects of a user. A list of all the viewer's tasks reads each of the viewer's projects, so
  * other users must not be able to make that number arbitrary. Projects that a user was added to do not count against
  * projects that the user creates. No single person can use up the limit for additions. Members leave a project with
- * `removeMember`. Memberships older than these limits stay; imports are not limited.
+ * `removeMember`. Deleted projects count until they are purged. Memberships older than these limits stay; imports are
+ * not limited.
  */
 import { and, count, eq, sql } from 'drizzle-orm';
-import type { ProjectId, UserId } from '../../db/ids.js';
+import { unionAll } from 'drizzle-orm/pg-core';
+import { type ProjectId, toUuid, type UserId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { type UserRow, users } from '../users/user.table.js';
 import { projectMembers } from './project.table.js';
+import { trashedMembers } from './trashed-project.table.js';
 
 /** Projects created by the user. Postgres reads a list over that many projects in some milliseconds. */
 export const MAX_CREATED = 500;
@@ -34,7 +37,8 @@ export async function lockUser(
 export async function requireRoomToCreate(tx: Transaction, viewerId: UserId): Promise<void> {
   const { own } = await countOf(tx, viewerId, viewerId);
   if (own < MAX_CREATED) return;
-  const message = `you have created ${own} projects that you are a member of; expected at most ${MAX_CREATED}`;
+  const counted = `you have created ${own} projects that you are a member of, deleted ones included`;
+  const message = `${counted}; expected at most ${MAX_CREATED}`;
   throw new Refusal(UserErrorCode.CONFLICT, message, ['input']);
 }
 
@@ -67,16 +71,22 @@ function full(message: string, path: readonly string[]): Refusal {
   return new Refusal(UserErrorCode.CONFLICT, message, path);
 }
 
-/** The user's memberships, counted by how they began: own projects, added by others, added by `one`. */
+/**
+ * The user's memberships, counted by how they began: own projects, added by others, added by `one`. Those of deleted
+ * projects count too, since a project can be restored at any time. One statement, so that a membership that is moved
+ * meanwhile counts once.
+ */
 async function countOf(tx: Transaction, userId: UserId, one: UserId) {
-  const { addedBy } = projectMembers;
+  const columns = (table: typeof projectMembers | typeof trashedMembers) =>
+    tx.select({ userId: table.userId, addedBy: table.addedBy }).from(table).where(eq(table.userId, userId));
+  const all = unionAll(columns(projectMembers), columns(trashedMembers)).as('memberships');
+  const { addedBy } = all;
   const [counts] = await tx
     .select({
-      own: count(sql`case when ${addedBy} = ${projectMembers.userId} then 1 end`),
-      byOthers: count(sql`case when ${addedBy} <> ${projectMembers.userId} then 1 end`),
-      byOne: count(sql`case when ${eq(addedBy, one)} then 1 end`),
+      own: count(sql`case when ${addedBy} = ${all.userId} then 1 end`),
+      byOthers: count(sql`case when ${addedBy} <> ${all.userId} then 1 end`),
+      byOne: count(sql`case when ${addedBy} = ${toUuid(one)}::uuid then 1 end`),
     })
-    .from(projectMembers)
-    .where(eq(projectMembers.userId, userId));
+    .from(all);
   return counts as { own: number; byOthers: number; byOne: number };
 }

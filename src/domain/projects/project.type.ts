@@ -167,7 +167,7 @@ export class RemoveMemberInput {
 }
 
 @ObjectType({ simpleResolvers: true })
-abstract class ProjectPayload {
+export abstract class ProjectPayload {
   @Field(() => Project, { nullable: true, description: 'The project after the mutation. Null if there are errors.' })
   project?: ProjectRow | null;
 

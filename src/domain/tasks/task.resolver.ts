@@ -8,7 +8,6 @@ import { mapMaybe } from '../../engine/cache/index.js';
 import { Cached } from '../../engine/graphql/index.js';
 import type { WriteResult } from '../../engine/postgres/index.js';
 import { type Context, limitAnswerTtl, recordInvalidations } from '../../graphql/context.js';
-import { badUserInput } from '../../graphql/errors.js';
 import { COSTS } from '../../graphql/limits.js';
 import { exactlyOne, isGiven, readId } from '../../graphql/node.js';
 import { connection, edgeCursor, PageArgs, pageOf, pageQuery } from '../../graphql/page.js';
@@ -18,7 +17,7 @@ import { MINUTE } from '../../std/time.js';
 import { labelById } from '../labels/label.loaders.js';
 import { LabelConnection } from '../labels/label.type.js';
 import { ifVisible, visibleProjectIds, writingRoleIn } from '../projects/access.js';
-import { projectById, projectIdByKey } from '../projects/project.loaders.js';
+import { projectById } from '../projects/project.loaders.js';
 import type { ProjectRow } from '../projects/project.table.js';
 import { Project } from '../projects/project.type.js';
 import { userById } from '../users/user.loaders.js';
@@ -29,12 +28,12 @@ import { validUntil } from './relative-date.js';
 import { all, type Condition, oneOf, TRUE } from './task.condition.js';
 import { type TaskFilter, TaskListArgs } from './task.filter-inputs.js';
 import { readFilter } from './task.filter-parser.js';
+import { previousIdentifiers, taskIdOf } from './task.identifier.js';
 import {
   AddLabelsInput,
   AssignTaskInput,
   CompleteTaskInput,
   CreateTaskInput,
-  DeleteTaskInput,
   MoveTaskInput,
   RemoveLabelsInput,
   ReopenTaskInput,
@@ -56,12 +55,11 @@ import {
   relativeTaskPages,
   taskById,
   taskCounts,
-  taskIdByNumber,
   taskPages,
 } from './task.loaders.js';
 import type { TaskService } from './task.service.js';
 import type { TaskRow } from './task.table.js';
-import { DeleteTaskPayload, ProjectStats, Task, TaskConnection, TaskPayload, UpdateTasksPayload } from './task.type.js';
+import { ProjectStats, Task, TaskConnection, TaskPayload, UpdateTasksPayload } from './task.type.js';
 import { isHeavy } from './task.work.js';
 
 @Resolver(() => Task)
@@ -77,7 +75,10 @@ export class TaskResolver {
   async task(
     @Ctx() context: Context,
     @Arg('id', () => ID, { nullable: true, description: 'Id of the task.' }) id?: string | null,
-    @Arg('identifier', () => String, { nullable: true, description: 'Identifier of the task, for example OPS-42.' })
+    @Arg('identifier', () => String, {
+      nullable: true,
+      description: 'Identifier of the task, for example OPS-42, or one it had before it moved to another project.',
+    })
     identifier?: string | null,
   ) {
     exactlyOne({ id, identifier }, 'id', 'identifier');
@@ -97,6 +98,16 @@ export class TaskResolver {
   })
   identifier(@Root() task: TaskRow, @Ctx() { loaders }: Context) {
     return mapMaybe(loaders.load(projectById, task.projectId), (project) => `${project?.key}-${task.number}`);
+  }
+
+  @FieldResolver(() => [String], {
+    description:
+      'The last 50 identifiers the task had before it moved, latest first; Query.task finds it by each of them. Only ' +
+      'those in projects the viewer is a member of.',
+    complexity: 1,
+  })
+  previousIdentifiers(@Root() task: TaskRow, @Ctx() context: Context) {
+    return previousIdentifiers(context, task.id);
   }
 
   @FieldResolver(() => Project, { description: 'Project the task belongs to.' })
@@ -198,14 +209,6 @@ export class TaskResolver {
     return payload.then((given) => ({ results: [], ...given }));
   }
 
-  @Mutation(() => DeleteTaskPayload, { description: 'Deletes a task and its comments.' })
-  deleteTask(
-    @Ctx() context: Context,
-    @Arg('input', () => DeleteTaskInput, { description: 'The task to delete.' }) input: DeleteTaskInput,
-  ) {
-    return toPayload(async () => recordInvalidations(context, await this.service.delete(context, input)));
-  }
-
   @WritesAsMember()
   @Mutation(() => TaskPayload, { description: 'Sets the status of a task to DONE.' })
   completeTask(
@@ -236,8 +239,8 @@ export class TaskResolver {
 
   @Mutation(() => TaskPayload, {
     description:
-      'Moves a task to another project. Its id stays, its number and identifier change, and the old identifier ' +
-      'no longer finds it. Comments are kept, as are labels that exist by name in the new project and an ' +
+      'Moves a task to another project. Its id stays, its number and identifier change, and Query.task still finds ' +
+      'it by the old identifier. Comments are kept, as are labels that exist by name in the new project and an ' +
       'assignee who is a member there. The links to its parent and its subtasks are removed.',
   })
   moveTask(
@@ -316,7 +319,7 @@ export class UserTasksResolver {
 }
 
 /** Runs a mutation of one task. */
-function taskPayload(context: Context, write: () => Promise<WriteResult<{ readonly task: TaskRow }>>) {
+export function taskPayload(context: Context, write: () => Promise<WriteResult<{ readonly task: TaskRow }>>) {
   return toPayload(async () => {
     const { task } = recordInvalidations(context, await write());
     const cursor = edgeCursor(listName(undefined, taskOrder(undefined), TRUE), { id: task.id, sort: [task.createdAt] });
@@ -372,12 +375,4 @@ function sourcesFor(heavy: boolean, relative: boolean) {
       : { pages: heavyTaskPages, counts: heavyTaskCounts };
   }
   return relative ? { pages: relativeTaskPages, counts: relativeTaskCounts } : { pages: taskPages, counts: taskCounts };
-}
-
-/** @throws BAD_USER_INPUT if the text is not an identifier */
-async function taskIdOf(context: Context, identifier: string) {
-  const [, key, number] = /^([A-Z][A-Z0-9]{1,9})-([1-9][0-9]{0,8})$/.exec(identifier) ?? [];
-  if (key === undefined) throw badUserInput('identifier', 'expected a project key and a number, like OPS-42');
-  const projectId = await ifVisible(context, context.loaders.load(projectIdByKey, key), (found) => found);
-  return projectId && context.loaders.load(taskIdByNumber, { projectId, number: Number(number) });
 }

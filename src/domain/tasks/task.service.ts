@@ -28,21 +28,19 @@ import type {
   AssignTaskInput,
   CompleteTaskInput,
   CreateTaskInput,
-  DeleteTaskInput,
   MoveTaskInput,
   RemoveLabelsInput,
   ReopenTaskInput,
   UpdateTaskInput,
   UpdateTasksInput,
 } from './task.inputs.js';
-import { type Holding, lockTaskForUpdate, lockTaskWithSubtasks, lockTree, TASK, tasksToWrite } from './task.locks.js';
+import { type Holding, lockTaskForUpdate, lockTree, TASK, tasksToWrite } from './task.locks.js';
 import { moveTask } from './task.move.js';
 import { MAX_LABELS, type TaskRow, taskPriority, taskStatus, tasks } from './task.table.js';
 import { type PlainChanges, updateAtOnce } from './task.update.js';
 import {
   applyChanges,
   type Changes,
-  detachSubtasks,
   labelIdsOfTask,
   nextNumber,
   requireReferences,
@@ -89,7 +87,7 @@ const changes = {
   priority: notNull(priority),
   labelIds,
 };
-const taskInput = z.object({ id: idInput('task'), expectedVersion: z.int().nullish() });
+export const taskInput = z.object({ id: idInput('task'), expectedVersion: z.int().nullish() });
 const updateTaskInput = taskInput.extend({
   ...changes,
   description: changedTextInput(TEXTS.taskDescription),
@@ -199,18 +197,6 @@ export class TaskService {
 
   removeLabels(by: Writer, given: RemoveLabelsInput) {
     return this.#relabel(by, given, (before, labelIds) => before.filter((id) => !labelIds.includes(id)));
-  }
-
-  delete(by: Writer, given: DeleteTaskInput) {
-    const { viewerId } = by;
-    const { id, expectedVersion } = parseInput(taskInput, given);
-    return this.transactor.transact(async (tx) => {
-      const { task, parts } = await lockTaskWithSubtasks(tx, viewerId, id);
-      requireVersion(task, expectedVersion);
-      await detachSubtasks(tx, parts);
-      await tx.delete(tasks).where(eq(tasks.id, id));
-      return { deletedTaskId: id };
-    }, by);
   }
 
   async #changeOne(

@@ -1,0 +1,127 @@
+/**
+ * Brings a task back from the trash with what still fits: labels that exist, an assignee who is a member, a parent in
+ * the project, and subtasks that have no other parent.
+ */
+import { and, asc, eq, inArray, sql } from 'drizzle-orm';
+import { uuids } from '../../db/by-id.js';
+import { fromUuid, type LabelId, type ProjectId, type TaskId, toUuid } from '../../db/ids.js';
+import { violatesUnique } from '../../db/violations.js';
+import type { Transaction } from '../../engine/postgres/index.js';
+import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
+import { comments } from '../comments/comment.table.js';
+import { labels } from '../labels/label.table.js';
+import { lockTree } from '../tasks/task.locks.js';
+import { type TaskRow, taskLabels, tasks } from '../tasks/task.table.js';
+import { isMember, NEXT_VERSION } from '../tasks/task.writes.js';
+import { trashedComments, trashedTasks } from './trashed-task.table.js';
+
+/** The references of a task in the trash. Any of them may be gone. Ids of the task's own columns are UUIDs. */
+export interface TrashedReferences {
+  readonly id: TaskId;
+  readonly projectId: ProjectId;
+  readonly labelIds: readonly string[];
+  readonly subtaskIds: readonly string[];
+  readonly parentId: string | null;
+  readonly assigneeId: string | null;
+}
+
+/** Requires the exclusive project lock, and a lock on the row in the trash. @throws Refusal CONFLICT */
+export async function restoreTask(tx: Transaction, trashed: TrashedReferences): Promise<TaskRow> {
+  const { id, projectId } = trashed;
+  const assigneeId = await currentAssignee(tx, trashed);
+  await lockTree(tx, projectId);
+  const { parentId, subtaskIds } = await currentRelatives(tx, trashed);
+  const labelIds = await currentLabels(tx, trashed);
+  await insertTask(tx, id, { parentId, assigneeId });
+  if (labelIds.length > 0) {
+    await tx.insert(taskLabels).values(labelIds.map((labelId) => ({ projectId, taskId: id, labelId })));
+  }
+  await tx.execute(sql`
+    insert into ${comments} select restored.*
+    from ${trashedComments} t, jsonb_populate_record(null::comments, t.comment) as restored
+    where t.task_id = ${toUuid(id)}`);
+  if (subtaskIds.length > 0) {
+    await tx
+      .update(tasks)
+      .set({ parentId: id, ...NEXT_VERSION })
+      .where(inArray(tasks.id, subtaskIds));
+  }
+  await linkInTrash(tx, trashed);
+  await tx.delete(trashedTasks).where(eq(trashedTasks.id, id)); // and with it its comments there
+  const [task] = await tx.select().from(tasks).where(eq(tasks.id, id));
+  return task as TaskRow;
+}
+
+async function currentAssignee(tx: Transaction, { projectId, assigneeId }: TrashedReferences): Promise<string | null> {
+  if (assigneeId === null) return null;
+  return (await isMember(tx, projectId, fromUuid('user', assigneeId))) ? assigneeId : null;
+}
+
+/** Locks the relatives. No subtask is among the parent's ancestors, or the tree would become a cycle. */
+async function currentRelatives(tx: Transaction, { projectId, parentId, subtaskIds }: TrashedReferences) {
+  const ids = [...subtaskIds, ...(parentId === null ? [] : [parentId])].map((uuid) => fromUuid('task', uuid));
+  const known = await tx
+    .select({ id: tasks.id, parentId: tasks.parentId })
+    .from(tasks)
+    .where(and(eq(tasks.projectId, projectId), inArray(tasks.id, ids)))
+    .orderBy(asc(tasks.id))
+    .for('update');
+  const parent = known.find(({ id }) => toUuid(id) === parentId)?.id;
+  const above = parent === undefined ? [] : await ancestors(tx, parent);
+  const free = known.filter((task) => task.id !== parent && task.parentId === null && !above.includes(task.id));
+  return { parentId: parent === undefined ? null : parentId, subtaskIds: free.map(({ id }) => id) };
+}
+
+async function ancestors(tx: Transaction, id: TaskId): Promise<TaskId[]> {
+  const rows = await tx.execute<{ id: string }>(sql`
+    with recursive up as (
+      select id, parent_id from ${tasks} where ${eq(tasks.id, id)}
+      union
+      select t.id, t.parent_id from ${tasks} t join up on t.id = up.parent_id
+    )
+    select id from up`);
+  return rows.map((row) => fromUuid('task', row.id));
+}
+
+/** Locks labels before rows that reference them; deleting a label takes locks in the same order. */
+async function currentLabels(tx: Transaction, { projectId, labelIds }: TrashedReferences): Promise<LabelId[]> {
+  const ids = labelIds.map((uuid) => fromUuid('label', uuid));
+  const known = await tx
+    .select({ id: labels.id })
+    .from(labels)
+    .where(and(eq(labels.projectId, projectId), inArray(labels.id, ids)))
+    .orderBy(asc(labels.id))
+    .for('key share');
+  return known.map(({ id }) => id);
+}
+
+async function insertTask(
+  tx: Transaction,
+  id: TaskId,
+  { parentId, assigneeId }: { parentId: string | null; assigneeId: string | null },
+): Promise<void> {
+  try {
+    await tx.execute(sql`
+      insert into ${tasks} select restored.*
+      from ${trashedTasks} t, jsonb_populate_record(null::tasks, t.task || jsonb_build_object(
+        'parent_id', ${parentId}::uuid, 'assignee_id', ${assigneeId}::uuid,
+        'version', (t.task->>'version')::int + 1, 'updated_at', now())) as restored
+      where t.id = ${toUuid(id)}`);
+  } catch (error) {
+    if (!violatesUnique(error, 'tasks_source')) throw error;
+    const message = 'the project has a task imported from the same source';
+    throw new Refusal(UserErrorCode.CONFLICT, message, ['input', 'id']);
+  }
+}
+
+/** Relatives that are in the trash themselves find the task when they are restored. */
+async function linkInTrash(tx: Transaction, { id, projectId, parentId, subtaskIds }: TrashedReferences): Promise<void> {
+  const ids = subtaskIds.map((uuid) => fromUuid('task', uuid));
+  await tx.execute(sql`
+    update ${trashedTasks} set task = jsonb_set(task, '{parent_id}', to_jsonb(${toUuid(id)}::uuid))
+    where id = any(${uuids(ids)}) and project_id = ${toUuid(projectId)} and task->>'parent_id' is null`);
+  if (parentId === null) return;
+  await tx.execute(sql`
+    update ${trashedTasks} set subtask_ids = subtask_ids || ${toUuid(id)}::uuid
+    where id = ${parentId}::uuid and project_id = ${toUuid(projectId)}`);
+}

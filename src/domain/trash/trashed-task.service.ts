@@ -1,0 +1,93 @@
+/** Moves tasks into the trash of their project and out of it. Each is one transaction. */
+import { eq, sql } from 'drizzle-orm';
+import { z } from 'zod';
+import type { ProjectId, TaskId } from '../../db/ids.js';
+import type { Writer } from '../../db/writer.js';
+import type { Transaction, Transactor } from '../../engine/postgres/index.js';
+import { idInput, parseInput } from '../../graphql/user-error.js';
+import { forbidden, notFound, roleOfWriter } from '../projects/access.js';
+import { lockExclusive } from '../projects/project-lock.js';
+import type { DeleteTaskInput } from '../tasks/task.inputs.js';
+import { lockTaskWithSubtasks } from '../tasks/task.locks.js';
+import { taskInput } from '../tasks/task.service.js';
+import { detachSubtasks, requireVersion } from '../tasks/task.writes.js';
+import { moveIntoTrash } from './move-into-trash.js';
+import { restoreTask, type TrashedReferences } from './restore-task.js';
+import { trashedTasks } from './trashed-task.table.js';
+import type { PurgeTaskInput, RestoreTaskInput } from './trashed-task.type.js';
+
+const trashedTaskInput = z.object({ id: idInput('task') });
+
+const TRASHED = { what: 'task in the trash', path: ['input', 'id'] };
+
+export class TrashedTaskService {
+  constructor(private readonly transactor: Transactor) {}
+
+  delete(by: Writer, given: DeleteTaskInput) {
+    const { viewerId } = by;
+    const { id, expectedVersion } = parseInput(taskInput, given);
+    return this.transactor.transact(async (tx) => {
+      const { task, parts } = await lockTaskWithSubtasks(tx, viewerId, id);
+      requireVersion(task, expectedVersion);
+      await detachSubtasks(tx, parts);
+      await moveIntoTrash(tx, { id, subtaskIds: parts, deletedBy: viewerId });
+      return { deletedTaskId: id };
+    }, by);
+  }
+
+  /**
+   * The lock is exclusive, so no import looks for the task in both places while it moves, and its assignee stays a
+   * member.
+   */
+  restore(by: Writer, given: RestoreTaskInput) {
+    const { viewerId } = by;
+    const { id } = parseInput(trashedTaskInput, given);
+    return this.transactor.transact(async (tx) => {
+      const projectId = await lockProjectOf(tx, id);
+      await roleOfWriter(tx, viewerId, projectId, TRASHED);
+      return { task: await restoreTask(tx, await lockTrashed(tx, id)) };
+    }, by);
+  }
+
+  purge(by: Writer, given: PurgeTaskInput) {
+    const { viewerId } = by;
+    const { id } = parseInput(trashedTaskInput, given);
+    return this.transactor.transact(async (tx) => {
+      const role = await roleOfWriter(tx, viewerId, await lockProjectOf(tx, id), TRASHED);
+      if (role !== 'OWNER') throw forbidden(`your role in this project is ${role}; this needs OWNER`, TRASHED.path);
+      await lockTrashed(tx, id);
+      await tx.delete(trashedTasks).where(eq(trashedTasks.id, id));
+      return { purgedTaskId: id };
+    }, by);
+  }
+}
+
+/** A task in the trash never changes its project. @throws Refusal NOT_FOUND */
+async function lockProjectOf(tx: Transaction, id: TaskId): Promise<ProjectId> {
+  const [known] = await tx
+    .select({ projectId: trashedTasks.projectId })
+    .from(trashedTasks)
+    .where(eq(trashedTasks.id, id));
+  if (known === undefined) throw notFound(TRASHED.what, TRASHED.path);
+  await lockExclusive(tx, known.projectId);
+  return known.projectId;
+}
+
+/** @throws Refusal NOT_FOUND if it has been restored or purged meanwhile */
+async function lockTrashed(tx: Transaction, id: TaskId): Promise<TrashedReferences> {
+  const { projectId, labelIds, subtaskIds, task } = trashedTasks;
+  const [trashed] = await tx
+    .select({
+      id: trashedTasks.id,
+      projectId,
+      labelIds,
+      subtaskIds,
+      parentId: sql<string | null>`${task}->>'parent_id'`,
+      assigneeId: sql<string | null>`${task}->>'assignee_id'`,
+    })
+    .from(trashedTasks)
+    .where(eq(trashedTasks.id, id))
+    .for('update');
+  if (trashed === undefined) throw notFound(TRASHED.what, TRASHED.path);
+  return trashed;
+}

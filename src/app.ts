@@ -10,6 +10,9 @@ import { ActivityResolver } from './domain/admin/activity.resolver.js';
 import { AdminResolver } from './domain/admin/admin.resolver.js';
 import { CommentResolver, TaskCommentsResolver } from './domain/comments/comment.resolver.js';
 import { CommentService } from './domain/comments/comment.service.js';
+import { EXPORT_PATH, ExportResolver } from './domain/export/export.resolver.js';
+import { ExportLinks } from './domain/export/export-links.js';
+import { signedExports } from './domain/export/signed-exports.js';
 import { Idempotency } from './domain/idempotency/idempotency.js';
 import { LabelResolver } from './domain/labels/label.resolver.js';
 import { LabelService } from './domain/labels/label.service.js';
@@ -73,6 +76,8 @@ export interface AppOptions
   readonly trashDays?: number;
   /** Points per viewer and window. Absent: no rate limit. */
   readonly rateLimit?: (RatePointsOptions & { readonly points: number; readonly seconds: number }) | undefined;
+  /** Signs the addresses of exports. Absent: none are made. */
+  readonly exportSecret?: string | undefined;
   /** What /metrics shows, in Prometheus's text format. Default: the metrics of this process. */
   readonly metricsText?: () => Promise<string>;
 }
@@ -93,8 +98,10 @@ export async function createApp(options: AppOptions): Promise<App> {
   const core = makeCore(options);
   const taskEvents = new TaskEvents({ ...core, store: options.store });
   const trashUpkeep = new TrashUpkeep({ ...core, trashDays });
+  const exportLinks = options.exportSecret === undefined ? undefined : new ExportLinks(options.exportSecret);
   const { schema, policies } = createSchema({
     ...core,
+    exportLinks,
     store: options.store,
     taskEvents,
     guardRoots: options.checkCoverage,
@@ -114,6 +121,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     verifyClaims: options.verifyToken,
     requireUser,
     rateLimits,
+    ...(exportLinks && { exports: { path: EXPORT_PATH, read: signedExports(exportLinks, options.databaseUrl) } }),
   });
   try {
     await ratePoints?.ready();
@@ -172,6 +180,7 @@ function verifierOf(
 interface SchemaParts extends Pick<Core, 'transactor' | 'db' | 'cache' | 'activity'> {
   readonly store: Store;
   readonly taskEvents: TaskEvents;
+  readonly exportLinks?: ExportLinks | undefined;
   readonly guardRoots?: boolean;
   readonly trashDays: number;
 }
@@ -184,6 +193,7 @@ export function createSchema({
   activity,
   store,
   taskEvents,
+  exportLinks,
   guardRoots = false,
   trashDays,
 }: SchemaParts): BuiltSchema {
@@ -204,6 +214,7 @@ export function createSchema({
     new TaskCommentsResolver(),
     new TrashedTaskResolver(new TrashedTaskService(transactor), trashDays),
     new ProjectTrashResolver(),
+    new ExportResolver(exportLinks),
     new AdminResolver({ store, cache, activity, db, policies: () => built.policies }),
     new ActivityResolver(activity),
   ];

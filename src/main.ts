@@ -213,11 +213,12 @@ function tokenOptions(config: Config, services: Services, log: Log): TokenOption
 }
 
 /** The options that the environment decides. */
-function appOptions(config: Config, { databaseUrl, redis, redisGroup: group }: Services) {
+function appOptions(config: Config, { databaseUrl, redis, redisGroup: group, tokens }: Services) {
   const production = config.environment === 'production';
   const { rateLimit } = config.access;
   return {
     databaseUrl,
+    exportSecret: config.exportSecret ?? (tokens.kind === 'secret' ? tokens.secret : undefined),
     checkCoverage: !production,
     fencePolicy: config.fencePolicy,
     nearCacheBytes: config.nearCacheBytes,

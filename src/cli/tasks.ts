@@ -6,6 +6,8 @@
 import { Command, CommanderError } from 'commander';
 import { DEMO_OWNER } from '../development/demo/owner.js';
 import { tolerateClosedOutput } from '../platform/closed-output.js';
+import type { ExportArguments } from './export.js';
+import type { ImportArguments } from './import.js';
 
 /** 80 columns, as commander prints where it knows no width. */
 const SERVERS = `
@@ -35,6 +37,7 @@ function program(): Command {
     .showHelpAfterError()
     .exitOverride();
   addImport(tasks);
+  addExport(tasks);
   addUser(tasks);
   addToken(tasks);
   addMigrate(tasks);
@@ -45,21 +48,50 @@ function program(): Command {
 function addImport(tasks: Command): void {
   tasks
     .command('import')
-    .summary('import issues of GitHub')
-    .description(
-      'Imports the issues that `gh issue list --json …` wrote, in one transaction: the whole file or nothing.',
-    )
-    .argument('<file>', 'JSON in UTF-8')
-    .option('--project <key>', 'project to import into (default: its key is the name of the repository)')
+    .summary('import tasks of GitHub, Linear, Jira, CSV or an export')
+    .description('Imports tasks in one transaction: the whole file or nothing. Importing a file again updates.')
+    .argument('<file>', 'in UTF-8')
+    .option('--format <format>', 'github, csv, linear, jira or jsonl (default: found by the content)')
+    .option('--project <key>', 'project to import into (default: the one that the file names)')
     .option('--owner <handle>', 'user who imports; owns the project if it is created', DEMO_OWNER)
+    .option('--map <pairs>', 'columns of a CSV file and the fields they hold: "Summary=title,Key=id"')
+    .option('--values <pairs>', 'words for statuses and priorities: "QA=IN_REVIEW,P1=URGENT"')
+    .option('--dry-run', 'show what would be done, and write nothing')
+    .addHelpText(
+      'after',
+      `
+Formats:
+  github  what \`gh issue list --json ...\` writes
+  csv     a header with the names of fields: id or url, title, ...
+  linear  the CSV file that Linear exports
+  jira    the CSV file that Jira exports
+  jsonl   what \`tasks export\` writes
+${SERVERS}  NODE_ENV=production       requires what a server requires; migrates nothing
+${ALL_VARIABLES}`,
+    )
+    .action(async (file: string, options: Omit<ImportArguments, 'file'>) => {
+      const { importFile } = await import('./import.js');
+      console.log(await importFile({ file, ...options }));
+    });
+}
+
+function addExport(tasks: Command): void {
+  tasks
+    .command('export')
+    .summary('export a project')
+    .description('Writes a project as it is at one moment. `tasks import` reads what this writes.')
+    .requiredOption('--project <key>', 'project to export')
+    .option('--format <format>', 'jsonl, with everything; or csv, with tasks alone', 'jsonl')
+    .option('--output <file>', 'file to write (default: stdout)')
+    .option('--no-protect-formulas', 'csv: no apostrophe before cells that spreadsheets execute')
     .addHelpText(
       'after',
       `${SERVERS}  NODE_ENV=production       requires what a server requires; migrates nothing
 ${ALL_VARIABLES}`,
     )
-    .action(async (file: string, { project, owner }: { project?: string; owner: string }) => {
-      const { importFile } = await import('./import.js');
-      console.log(await importFile({ file, project, owner }));
+    .action(async (options: ExportArguments) => {
+      const { exportProject } = await import('./export.js');
+      await exportProject(options);
     });
 }
 

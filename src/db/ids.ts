@@ -41,6 +41,11 @@ export function fromUuid<P extends string>(prefix: P, uuid: string): Id<P> {
   return id;
 }
 
+/** For large reads, whose ids must not displace those in use. */
+export function fromUuidOnce<P extends string>(prefix: P, uuid: string): Id<P> {
+  return TypeID.fromUUID(prefix, uuid).toString() as Id<P>;
+}
+
 /** Lower case with hyphens, the format of Postgres, which tags contain. */
 export function toUuid(id: Id): string {
   const known = uuids.get(id);

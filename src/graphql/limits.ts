@@ -70,6 +70,8 @@ export const COSTS = {
   statistics: 50,
   /** What an operator looks up: a search in thousands of rows, or in all of process memory. */
   lookup: 300,
+  /** A download of an export: reads a whole project. */
+  export: 300,
   /** A mutation field: a transaction with its fence. */
   write: 30,
   /** A text of up to 65,536 characters: a task description, a comment. */

@@ -133,6 +133,7 @@ export const variables = z.object({
   JWT_SECRET: z.string().min(MIN_SECRET_CHARS, `expected at least ${MIN_SECRET_CHARS} characters`).optional(),
   JWT_PREVIOUS_SECRETS: previousSecrets.optional(),
   JWKS_URL: urlOf('https', 'http').optional(),
+  EXPORT_SECRET: z.string().min(MIN_SECRET_CHARS, `expected at least ${MIN_SECRET_CHARS} characters`).optional(),
   JWT_ISSUER: z.string().min(1).default('tasks-api'),
   JWT_AUDIENCE: z.string().min(1).default('tasks-api'),
   ...accessVariables,
@@ -190,6 +191,8 @@ export interface Config extends ObservationConfig {
   readonly persistedDocuments: { readonly path: string; readonly mode: 'warn' | 'enforce' } | undefined;
   /** Absent outside production: a secret is generated and stored with the embedded data. */
   readonly tokens: TokenConfig | undefined;
+  /** Signs the addresses of exports. Absent: the secret of `tokens`, if that is one. */
+  readonly exportSecret: string | undefined;
   readonly issuer: string;
   readonly audience: string;
   readonly access: AccessConfig;
@@ -256,6 +259,7 @@ function configOf(v: z.infer<typeof variables>): Config {
     console: v.CONSOLE === undefined ? v.NODE_ENV !== 'production' : v.CONSOLE === 'on',
     persistedDocuments: persistedDocuments(v),
     tokens: tokenConfig(v),
+    exportSecret: v.EXPORT_SECRET,
     issuer: v.JWT_ISSUER,
     audience: v.JWT_AUDIENCE,
     access: accessConfig(v, v.NODE_ENV === 'production'),

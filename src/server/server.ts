@@ -25,6 +25,7 @@ import { encodingFor as acceptedEncoding } from './http/compression.js';
 import type { ConsoleOptions } from './http/console-page.js';
 import { serveQueries } from './http/endpoint.js';
 import type { ExplorerOptions } from './http/explorer.js';
+import { type ExportRouteOptions, serveExports } from './http/export-route.js';
 import { addHttpCache } from './http/http-cache.js';
 import { boundConnections } from './http/http-connections.js';
 import { answerHttpErrors } from './http/http-errors.js';
@@ -111,6 +112,8 @@ export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, Sc
   readonly persistedDocuments?: Pick<PersistedDocumentsOptions, 'manifest' | 'mode'>;
   /** Defaults: see subscription-limits.ts. */
   readonly subscriptionLimits?: Partial<SubscriptionLimits>;
+  /** Absent: no exports. */
+  readonly exports?: Pick<ExportRouteOptions, 'path' | 'read'>;
   /** Absent: no explorer. */
   readonly explorer?: Pick<ExplorerOptions, 'token' | 'document'>;
   /** Absent: no console. */
@@ -175,6 +178,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     subscriptions: streaming.requests.open - streaming.live.state.clients,
     live: streaming.live.state,
   }));
+  if (options.exports !== undefined) serveExports(app, { ...options, ...options.exports });
   addServiceRoutes(app, ENDPOINT, { ...options, encodingFor });
   return app;
 }

@@ -263,6 +263,11 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
         tells: 'keys are unique in the whole installation, so a key that is taken cannot be given again',
       },
       {
+        ...write('exportProject', 'ExportProjectInput', ({ projectId }) => ({ projectId, format: 'JSONL' })),
+        allowed: READERS,
+        shows: false,
+      },
+      {
         ...write('invalidateCache', 'InvalidateCacheInput', () => ({ tags: ['tasks'] })),
         allowed: [],
       },

@@ -2,6 +2,7 @@
 import { eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId, toUuid } from '../../src/db/ids.js';
+import { githubFile } from '../../src/domain/import/github-issues.js';
 import { runImport } from '../../src/domain/import/import.service.js';
 import { tasks } from '../../src/domain/tasks/task.table.js';
 import { trashedComments, trashedTasks } from '../../src/domain/trash/trashed-task.table.js';
@@ -216,7 +217,8 @@ test('an import leaves out an issue whose task is in the trash, and updates it o
         url: 'https://github.com/acme/ops/issues/900',
       },
     ]);
-  const run = (text: string) => runImport({ text, projectKey: 'OPS', ownerId: ada.id, transactor: w.here.transactor });
+  const run = (text: string) =>
+    runImport({ file: githubFile(text), projectKey: 'OPS', ownerId: ada.id, transactor: w.here.transactor });
   expect(await run(issue('First'))).toMatchObject({ tasks: { created: 1 }, comments: { created: 1 }, tasksInTrash: 0 });
   const find = 'query { task(identifier: "OPS-900") { id title commentCount } }';
   const { id } = (await w.read(find)).task;

@@ -14,6 +14,7 @@ import { type App, createApp } from '../../src/app.js';
 import { createCore } from '../../src/core.js';
 import { fromUuid, newId, toUuid, type UserId } from '../../src/db/ids.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
+import { githubFile } from '../../src/domain/import/github-issues.js';
 import { runImport } from '../../src/domain/import/import.service.js';
 import { tasks } from '../../src/domain/tasks/task.table.js';
 import type { Store } from '../../src/engine/cache/index.js';
@@ -49,7 +50,12 @@ async function importInProcess([databaseUrl, group, ownerId, from, to, suffix]: 
     checkCoverage: false,
   });
   const startedMs = performance.now();
-  await runImport({ text, ownerId: ownerId as UserId, projectKey: 'BIG', transactor: core.transactor });
+  await runImport({
+    file: githubFile(text),
+    ownerId: ownerId as UserId,
+    projectKey: 'BIG',
+    transactor: core.transactor,
+  });
   process.send?.({ kind: 'done', ms: performance.now() - startedMs });
   await core.close();
 }

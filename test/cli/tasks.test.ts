@@ -74,11 +74,11 @@ async function packagesOf(line: string, env: Record<string, string> = {}): Promi
 
 describe('help', () => {
   test.each([
-    ['', 'tasks [options] [command]', ['import', 'user', 'token', 'migrate', 'cache']],
+    ['', 'tasks [options] [command]', ['import', 'export', 'user', 'token', 'migrate', 'cache']],
     [
       'import',
       'tasks import [options] <file>',
-      ['--project <key>', '--owner <handle>', '(default: "ada")', 'DATABASE_URL'],
+      ['--project <key>', '--owner <handle>', '(default: "ada")', '--dry-run', '--format <format>', 'DATABASE_URL'],
     ],
     ['user', 'tasks user [options] [command]', ['create [options] <handle>']],
     [

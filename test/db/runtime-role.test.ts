@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkDatabase } from '../../src/database-check.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { type EmbeddedPostgres, startPostgres } from '../../src/development/embedded/postgres.js';
+import { githubFile } from '../../src/domain/import/github-issues.js';
 import { runImport } from '../../src/domain/import/import.service.js';
 import { createUser } from '../../src/domain/projects/create-user.js';
 import { postgresClient } from '../../src/engine/postgres/index.js';
@@ -123,7 +124,12 @@ describe('the server by that role', () => {
     const { value } = await app.transactor.transact((tx) => createUser(tx, user));
     const as = value.id;
     const text = JSON.stringify([ISSUE]);
-    const imported = await runImport({ text, projectKey: 'SHOP', ownerId: as, transactor: app.transactor });
+    const imported = await runImport({
+      file: githubFile(text),
+      projectKey: 'SHOP',
+      ownerId: as,
+      transactor: app.transactor,
+    });
     expect(imported).toMatchObject({ projectKey: 'SHOP', tasks: { created: 1 } });
 
     const { data } = await app.ask('{ task(identifier: "SHOP-1") { id title comments { nodes { body } } } }', { as });

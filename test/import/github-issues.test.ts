@@ -1,6 +1,7 @@
 /** A file of issues is read whole or refused with the record, the field, what was expected and what came. */
 import { expect, test } from 'vitest';
-import { ImportError, parseIssues } from '../../src/domain/import/github-issues.js';
+import { parseIssues } from '../../src/domain/import/github-issues.js';
+import { ImportError } from '../../src/domain/import/import-error.js';
 
 const URL = 'https://github.com/acme/rocket-shop/issues';
 
@@ -187,10 +188,10 @@ test.each<[string, unknown, string]>([
   expect(refusalOf(bad)).toEqual({ code: 'BAD_RECORD', message });
 });
 
-test('every fault is told, up to ten of them', () => {
-  const bad = Array.from({ length: 12 }, (_, i) => record(i + 1, { state: 'MERGED' }));
+test('a message lists a hundred faults, and counts the others', () => {
+  const bad = Array.from({ length: 102 }, (_, i) => record(i + 1, { state: 'MERGED' }));
   const lines = refusalOf(...bad).message.split('\n');
-  expect(lines).toHaveLength(11);
+  expect(lines).toHaveLength(101);
   expect(lines.at(-1)).toBe('and 2 more');
 });
 

@@ -8,8 +8,9 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { newId, type UserId } from '../../src/db/ids.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { comments } from '../../src/domain/comments/comment.table.js';
-import { ImportError, parseIssues } from '../../src/domain/import/github-issues.js';
-import { type ImportOptions, importIssues, runImport } from '../../src/domain/import/import.service.js';
+import { githubFile } from '../../src/domain/import/github-issues.js';
+import { type ImportOptions, importFile, runImport } from '../../src/domain/import/import.service.js';
+import { ImportError } from '../../src/domain/import/import-error.js';
 import { type ImportProgress, openProgress } from '../../src/domain/import/progress.js';
 import { labels } from '../../src/domain/labels/label.table.js';
 import { projectMembers, projects, taskNumbers } from '../../src/domain/projects/project.table.js';
@@ -92,7 +93,7 @@ const label = (name: string, color = 'ff0000', description = '') => ({ name, col
 const logins = (...names: string[]) => names.map((login) => ({ login }));
 
 const importText = async (text: string, options: Partial<ImportOptions> = {}) =>
-  db.write.transaction((tx) => importIssues(tx, parseIssues(text), { ownerId, ...options }));
+  db.write.transaction((tx) => importFile(tx, githubFile(text), { ownerId, ...options }));
 const importAll = (records: object[], options: Partial<ImportOptions> = {}) =>
   importText(JSON.stringify(records), options);
 
@@ -163,9 +164,13 @@ test('issues become tasks with their authors, assignees, labels and comments, an
     labels: { created: 1, ...ALL_NEW },
     tasks: { created: 2, ...ALL_NEW },
     comments: { created: 1, ...ALL_NEW },
+    projectCreated: true,
+    createdUsers: ['ada', 'bob', 'eve'],
+    createdLabels: ['bug'],
     assigneesLeftOut: 0,
     tasksInTrash: 0,
     commentsLeftOut: 0,
+    parentsLeftOut: 0,
   });
   const people = new Map((await db.read.select().from(users)).map(({ handle, name, id }) => [handle, { id, name }]));
   expect(people.get('bob')?.name).toBe('bob');
@@ -236,7 +241,7 @@ test.each([
     [issue(1, { url: 'https://github.com/acme/42/issues/1' })],
     {},
     'BAD_PROJECT_KEY',
-    'from the repository\'s name "42"',
+    'from the name "42"',
   ],
   ['a key that is none', [issue(1)], { projectKey: 'ops' }, 'BAD_PROJECT_KEY', 'a letter first, got "ops"'],
   ['an owner who does not exist', [issue(1)], { ownerId: newId('user') }, 'UNKNOWN_OWNER', 'expected the id of a user'],
@@ -538,17 +543,24 @@ test('where there is no terminal, progress is one line at the end', () => {
   expect(written).toEqual(['import: 3 of 3 records read\n']);
 });
 
-test('runImport parses before it opens a transaction, and answers what the import counted', async () => {
+test('runImport checks the file before it opens a transaction, and answers what the import counted', async () => {
   let transactions = 0;
   const transactor = {
-    transact: async <T>(fn: (tx: Parameters<typeof importIssues>[0]) => Promise<T>) => {
+    transact: async <T>(fn: (tx: Parameters<typeof importFile>[0]) => Promise<T>) => {
       transactions++;
       return { value: await db.write.transaction(fn), tags: [] };
     },
   };
-  await expect(runImport({ text: '{}', ownerId, transactor })).rejects.toMatchObject({ code: 'NOT_AN_ARRAY' });
+  await expect(runImport({ file: { items: () => [] }, ownerId, transactor })).rejects.toMatchObject({
+    code: 'NO_TASKS',
+  });
   expect(transactions).toBe(0);
-  const result = await runImport({ text: JSON.stringify([issue(1)]), projectKey: 'OPS', ownerId, transactor });
+  const result = await runImport({
+    file: githubFile(JSON.stringify([issue(1)])),
+    projectKey: 'OPS',
+    ownerId,
+    transactor,
+  });
   expect(result).toMatchObject({ projectKey: 'OPS', tasks: { created: 1 } });
 });
 
@@ -559,7 +571,7 @@ test.skipIf(!existsSync(QLOG))(
     const startMs = performance.now();
     const result = await importText(text);
     expect(performance.now() - startMs).toBeLessThan(2000);
-    expect(result).toEqual({
+    expect(result).toMatchObject({
       projectKey: 'QLOG',
       users: { created: 32, ...ALL_NEW },
       labels: { created: 9, ...ALL_NEW },

@@ -98,6 +98,7 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
     nearCacheBytes: options.nearCacheBytes ?? (process.env.TEST_NEAR_CACHE === 'on' ? NEAR_CACHE_BYTES : 0),
     ...(options.explorer && { explorer: options.explorer }),
     verifyToken: tokenVerifier(TOKENS),
+    exportSecret: TOKENS.tokens.secret,
     events: { ...options.events, outcome: (outcome) => outcomes.push(outcome) },
     onStatement: (text) => counts.statements.push(text),
     ...options.app,

@@ -2,6 +2,7 @@
 import { expect } from 'vitest';
 import { toUuid } from '../../src/db/ids.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
+import { githubFile } from '../../src/domain/import/github-issues.js';
 import { runImport } from '../../src/domain/import/import.service.js';
 import { openDatabase } from '../../src/engine/postgres/database.js';
 import { dataOf, eventually, type TestAppOptions } from './app.js';
@@ -45,7 +46,7 @@ export async function journey(databaseUrl: string, options: TestAppOptions = {})
   try {
     const f = await fixture(app);
     const said: unknown[] = [await changes(app, f)];
-    await runImport({ text: ISSUES, ownerId: f.ada.id, transactor: app.transactor });
+    await runImport({ file: githubFile(ISSUES), ownerId: f.ada.id, transactor: app.transactor });
     for (let i = 0; i < 2; i++) said.push(dataOf(await app.ask(EVERYTHING, { as: f.ada.id })));
     said.push(await pages(app, f));
     said.push(await snapshot(app, f));

@@ -4,45 +4,17 @@
  * completely or not at all; the result fits the constraints of the tables. Unknown members are ignored.
  */
 import { z } from 'zod';
-import { readText, TEXTS, type TextRule, truncated } from '../../std/text.js';
+import { readText, TEXTS, type TextRule } from '../../std/text.js';
 import { MAX_LABELS } from '../tasks/task.table.js';
-
-export type ImportErrorCode =
-  | 'NOT_JSON'
-  | 'NOT_AN_ARRAY'
-  | 'NO_ISSUES'
-  | 'BAD_RECORD'
-  | 'DUPLICATE_ISSUE'
-  | 'SEVERAL_REPOSITORIES'
-  | 'BAD_PROJECT_KEY'
-  | 'UNKNOWN_OWNER'
-  | 'NOT_A_WRITER'
-  | 'ARCHIVED';
-
-/** Nothing was imported. The message names the record and field, what was expected and what was found. */
-export class ImportError extends Error {
-  override readonly name = 'ImportError';
-
-  constructor(
-    readonly code: ImportErrorCode,
-    message: string,
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-  }
-}
+import { Faults, ImportError } from './import-error.js';
+import type { ImportFile, Item, Person, TaskItem } from './items.js';
+import { emptyAsNull, expected, instant, shown, text } from './values.js';
 
 const SOURCE_URL: TextRule = { kind: 'opaque', minChars: 0, maxChars: 2000 };
+const MAX_KEY_CHARS = 10;
 const MAX_INTEGER = 2 ** 31 - 1; // Postgres's `integer`
-/** Faults listed in one message; further faults are only counted. */
-const MAX_FAULTS = 10;
 /** GitHub's own name for the author of what a deleted account left behind. */
 const DELETED_ACCOUNT = 'ghost';
-
-const instant = z.iso
-  .datetime({ offset: true, abort: true, ...expected('an ISO date-time') })
-  .refine((text) => Date.parse(text) >= 0, expected('a date-time after 1970')) // ids contain it as an unsigned number
-  .transform((text) => new Date(text).toISOString());
 
 const account = z
   // Printable ASCII without spaces: a login, `app/dependabot`, `dependabot[bot]`.
@@ -138,19 +110,83 @@ export interface Repository {
 export function parseIssues(fileText: string): IssueFile {
   const records = recordsOf(fileText);
   const issues: Issue[] = [];
-  const faults: string[] = [];
+  const faults = new Faults();
   for (const [place, record] of records.entries()) {
     const parsed = issue.safeParse(record);
     if (parsed.success) issues.push(parsed.data);
     else
-      faults.push(
-        ...parsed.error.issues.map(({ path, message }) =>
-          [recordName(place, record), ...(path.length > 0 ? [path.join('.')] : []), message].join(': '),
-        ),
-      );
+      for (const { path, message } of parsed.error.issues)
+        faults.add([recordName(place, record), ...(path.length > 0 ? [path.join('.')] : []), message].join(': '));
   }
-  if (faults.length > 0) throw new ImportError('BAD_RECORD', listed(faults));
+  faults.throwIfAny();
   return { repository: onlyRepository(issues), issues };
+}
+
+/** The issues as items of an import. @throws ImportError */
+export function githubFile(fileText: string): ImportFile {
+  const { repository, issues } = parseIssues(fileText);
+  return {
+    *items() {
+      yield { kind: 'project', key: keyFrom(repository.name), name: repository.name };
+      for (const one of issues) yield* itemsOf(one);
+    },
+  };
+}
+
+/** A key from the capital letters and digits of a repository's name: `qlog` → `QLOG`. */
+function keyFrom(name: string): string {
+  return name
+    .toUpperCase()
+    .replace(/^[^A-Z]+|[^A-Z0-9]/g, '')
+    .slice(0, MAX_KEY_CHARS);
+}
+
+function* itemsOf(given: Issue): Generator<Item> {
+  for (const one of given.labels) yield { kind: 'label', ...one };
+  for (const login of given.assignees) yield { kind: 'user', ...personOf(login) };
+  if (given.assignees.length > 1) yield { kind: 'leftOut', what: 'assignees' };
+  yield taskOf(given);
+  yield* commentsOf(given);
+}
+
+/** Only the fields that a file contains: no priority, due date or parent. */
+function taskOf(given: Issue): TaskItem {
+  const [assignee] = given.assignees;
+  return {
+    kind: 'task',
+    at: `issue #${given.number}`,
+    key: given.url,
+    number: given.number,
+    title: given.title,
+    description: given.body,
+    status: given.state,
+    assignee: assignee === undefined ? null : personOf(assignee),
+    creator: personOf(given.author),
+    labels: given.labels.map(({ name }) => name),
+    createdAt: given.createdAt,
+    updatedAt: given.updatedAt,
+    completedAt: given.closedAt ?? given.updatedAt,
+  };
+}
+
+/** A comment is identified by its URL; without one, by author and instant, numbered among those that share both. */
+function* commentsOf({ url: taskKey, comments, updatedAt: editedAt }: Issue): Generator<Item> {
+  const seen = new Map<string, number>();
+  for (const { author, body, createdAt, url } of comments) {
+    const name = `${author} ${createdAt}`;
+    const nth = (seen.get(name) ?? 0) + 1;
+    seen.set(name, nth);
+    if (body === '') yield { kind: 'leftOut', what: 'comments' };
+    else {
+      const sourceKey = url ?? `${name} ${nth}`;
+      const times = { createdAt, updatedAt: createdAt, editedAt }; // the file does not contain when it was edited
+      yield { kind: 'comment', taskKey, sourceKey, author: personOf(author), body, ...times };
+    }
+  }
+}
+
+function personOf(login: string): Person {
+  return { handle: login, name: login };
 }
 
 function recordsOf(fileText: string): unknown[] {
@@ -209,22 +245,8 @@ function partsOf(url: string): { repository: Repository; number: number } | unde
   return { repository: { url: repositoryUrl, name }, number: Number(number) };
 }
 
-/** The same rules as for texts in the API. */
-function text(rule: TextRule) {
-  return z.string(expected(`text of ${rule.minChars} to ${rule.maxChars} characters`)).transform((given, context) => {
-    const read = readText(rule, given);
-    if ('text' in read) return read.text;
-    context.addIssue(read.fault);
-    return z.NEVER;
-  });
-}
-
 function countNames(labels: readonly { readonly name: string }[]): number {
   return new Set(labels.map(({ name }) => name)).size;
-}
-
-function emptyAsNull(value: string | null | undefined): string | null {
-  return value ? value : null;
 }
 
 function urlsDiffer(comments: readonly { readonly url: string | null }[]): boolean {
@@ -236,21 +258,4 @@ function urlsDiffer(comments: readonly { readonly url: string | null }[]): boole
 function recordName(place: number, record: unknown): string {
   const number = typeof record === 'object' && record !== null && 'number' in record ? record.number : undefined;
   return Number.isInteger(number) ? `record ${place} (issue #${number})` : `record ${place}`;
-}
-
-function listed(faults: readonly string[]): string {
-  const more = faults.length - MAX_FAULTS;
-  return [...faults.slice(0, MAX_FAULTS), ...(more > 0 ? [`and ${more} more`] : [])].join('\n');
-}
-
-function expected(what: string) {
-  return { error: ({ input }: { input?: unknown }) => `expected ${what}, got ${shown(input)}` };
-}
-
-function shown(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (Array.isArray(value)) return 'an array';
-  if (typeof value === 'object' && value !== null) return 'an object';
-  const json = JSON.stringify(value);
-  return json.length <= 80 ? json : `${truncated(json, 80)}…`;
 }

@@ -2,15 +2,14 @@
  * The SQL statements of an import. A read is one statement for any number of rows. A write is one statement per
  * `ROWS_PER_STATEMENT` rows and skips rows that would not change. Row locks are held until the transaction ends.
  */
-import { and, eq, type SQL, sql } from 'drizzle-orm';
+import { and, eq, or, type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn } from 'drizzle-orm/pg-core';
-import { type CommentId, type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
+import { type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
-import { comments } from '../comments/comment.table.js';
-import { type LabelRow, labels } from '../labels/label.table.js';
+import { DEFAULT_COLOR, labels } from '../labels/label.table.js';
 import { projectMembers, projects, type Role, taskNumbers } from '../projects/project.table.js';
 import { lockShared } from '../projects/project-lock.js';
-import { type TaskRow, type TaskStatus, taskLabels, tasks } from '../tasks/task.table.js';
+import { type TaskRow, taskLabels, tasks } from '../tasks/task.table.js';
 import { trashedTasks } from '../trash/trashed-task.table.js';
 import { users } from '../users/user.table.js';
 
@@ -23,40 +22,35 @@ const ROWS_PER_STATEMENT = 500;
 /** Called after each statement with the number of rows it processed. */
 export type OnRows = (count: number) => void;
 
-export interface KnownTask {
-  readonly id: TaskId;
-  readonly sourceUrl: string;
-  readonly status: TaskStatus;
-}
-
-/** The fields of a task that a file contains. */
+/** The fields of a task that an import changes. */
 export type TaskContent = Pick<
   TaskRow,
-  'title' | 'description' | 'assigneeId' | 'status' | 'completedAt' | 'updatedAt'
+  'title' | 'description' | 'assigneeId' | 'status' | 'priority' | 'dueDate' | 'parentId' | 'completedAt'
 >;
+export type KnownTask = TaskContent & { readonly id: TaskId };
 export type TaskChange = TaskContent & {
   readonly id: TaskId;
+  /** Null if the file does not say when the task was changed. */
+  readonly updatedAt: string | null;
   /** Whether its labels changed, which is a change of the task. */
   readonly relabelled: boolean;
 };
 export type NewTask = TaskContent &
-  Pick<TaskRow, 'id' | 'projectId' | 'number' | 'creatorId' | 'createdAt'> & { readonly sourceUrl: string };
+  Pick<TaskRow, 'id' | 'projectId' | 'number' | 'creatorId' | 'createdAt' | 'updatedAt'> & {
+    readonly sourceUrl: string;
+  };
+
+export interface ParentChange {
+  readonly id: TaskId;
+  readonly parentId: TaskId;
+  /** New tasks keep their version and time of change. */
+  readonly isNew: boolean;
+  readonly updatedAt: string | null;
+}
 
 export interface TaskLabel {
   readonly taskId: TaskId;
   readonly labelId: LabelId;
-}
-
-export interface WantedComment {
-  /** Used if the comment is new. */
-  readonly id: CommentId;
-  readonly taskId: TaskId;
-  readonly authorId: UserId;
-  readonly body: string;
-  readonly sourceKey: string;
-  readonly createdAt: string;
-  /** Becomes `updatedAt` if the body of an existing comment changes. */
-  readonly editedAt: string;
 }
 
 /** Locks the user against deletion. @returns whether the user exists */
@@ -68,11 +62,11 @@ export async function lockUser(tx: Transaction, id: UserId): Promise<boolean> {
 /** Undefined if the key is taken. */
 export async function createProject(
   tx: Transaction,
-  { key, name, ownerId }: { key: string; name: string; ownerId: UserId },
+  { ownerId, ...project }: { key: string; name: string; description: string | null; ownerId: UserId },
 ): Promise<ProjectId | undefined> {
   const [created] = await tx
     .insert(projects)
-    .values({ key, name })
+    .values(project)
     .onConflictDoNothing({ target: projects.key })
     .returning({ id: projects.id });
   if (created === undefined) return undefined;
@@ -106,17 +100,18 @@ export async function lockRole(tx: Transaction, projectId: ProjectId, userId: Us
   return member?.role;
 }
 
-/** The users with these handles, by handle. Missing users are created. */
-export async function ensureUsers(tx: Transaction, handles: readonly string[]) {
-  let created = 0;
-  for (const chunk of chunksOf(handles)) {
+/** The users with these handles, by handle. Missing users are created with the names. */
+export async function ensureUsers(tx: Transaction, names: ReadonlyMap<string, string>) {
+  const created: string[] = [];
+  for (const chunk of chunksOf([...names])) {
     const inserted = await tx
       .insert(users)
-      .values(chunk.map((handle) => ({ handle, name: handle })))
+      .values(chunk.map(([handle, name]) => ({ handle, name })))
       .onConflictDoNothing({ target: users.handle })
-      .returning({ id: users.id });
-    created += inserted.length;
+      .returning({ handle: users.handle });
+    created.push(...inserted.map(({ handle }) => handle));
   }
+  const handles = [...names.keys()];
   const rows = await tx
     .select({ id: users.id, handle: users.handle })
     .from(users)
@@ -132,27 +127,39 @@ export async function addMembers(tx: Transaction, projectId: ProjectId, userIds:
   }
 }
 
-/** Creates or updates labels to match `wanted`. @returns the labels by name */
+/**
+ * Creates or updates labels to match `wanted`. What is absent stays as it is, or has its default.
+ * @returns the labels by name
+ */
 export async function upsertLabels(
   tx: Transaction,
   projectId: ProjectId,
-  wanted: readonly Pick<LabelRow, 'name' | 'color' | 'description'>[],
+  wanted: readonly { readonly name: string; readonly color?: string; readonly description?: string | null }[],
 ) {
-  let created = 0;
+  const created: string[] = [];
   let updated = 0;
   for (const chunk of chunksOf(wanted)) {
     const inserted = await tx
       .insert(labels)
-      .values(chunk.map((label) => ({ projectId, ...label })))
+      .values(
+        chunk.map(({ name, color = DEFAULT_COLOR, description = null }) => ({ projectId, name, color, description })),
+      )
       .onConflictDoNothing({ target: [labels.projectId, labels.name] })
-      .returning({ id: labels.id });
+      .returning({ name: labels.name });
+    const given = chunk.map(({ name, color, description }) => ({
+      name,
+      color,
+      description,
+      described: description !== undefined,
+    }));
     const changed = await tx.execute(sql`
-      update labels l set color = given.color, description = given.description, updated_at = now()
-      from ${recordset(chunk, sql`name text, color text, description text`)}
+      update labels l set color = coalesce(given.color, l.color), updated_at = now(),
+        description = case when given.described then given.description else l.description end
+      from ${recordset(given, sql`name text, color text, description text, described boolean`)}
       where l.project_id = ${toUuid(projectId)} and l.name = given.name
-        and (l.color, l.description) is distinct from (given.color, given.description)
+        and (l.color <> given.color or given.described and l.description is distinct from given.description)
       returning l.id`);
-    created += inserted.length;
+    created.push(...inserted.map(({ name }) => name));
     updated += changed.length;
   }
   const names = wanted.map(({ name }) => name);
@@ -164,36 +171,51 @@ export async function upsertLabels(
   return { ids: new Map(rows.map(({ name, id }) => [name, id])), created, updated };
 }
 
-/** The project's tasks imported from `urls`, by URL. They are locked against changes and deletion. */
+/**
+ * The project's tasks that were imported with `keys`, by key, and those with `ids`, by id. They are locked against
+ * changes and deletion.
+ */
 export async function lockTasks(
   tx: Transaction,
   projectId: ProjectId,
-  urls: readonly string[],
-): Promise<Map<string, KnownTask>> {
-  const sourceUrl = sql<string>`${tasks.sourceUrl}`; // not null, because it is one of `urls`
+  { keys, ids }: { readonly keys: readonly string[]; readonly ids: readonly TaskId[] },
+): Promise<{ byKey: Map<string, TaskId>; ids: Set<TaskId> }> {
+  const isOneOfIds = sql`${tasks.id} = any(${sql.param(ids.map(toUuid))}::uuid[])`;
   const rows = await tx
-    .select({ id: tasks.id, sourceUrl, status: tasks.status })
+    .select({ id: tasks.id, sourceUrl: tasks.sourceUrl })
     .from(tasks)
-    .where(and(eq(tasks.projectId, projectId), isOneOf(tasks.sourceUrl, urls)))
+    .where(and(eq(tasks.projectId, projectId), or(isOneOf(tasks.sourceUrl, keys), isOneOfIds)))
     .orderBy(tasks.id)
     .for('no key update');
-  return new Map(rows.map((row) => [row.sourceUrl, row]));
+  const byKey = new Map(rows.flatMap(({ id, sourceUrl }) => (sourceUrl === null ? [] : [[sourceUrl, id]])));
+  return { byKey, ids: new Set(rows.map(({ id }) => id)) };
 }
 
 /**
- * Of `urls` those that tasks in the project's trash were imported from. Certain once `lockTasks` has returned: the
- * project lock keeps tasks from being restored.
+ * What of `keys` and `ids` names tasks in the project's trash. Certain once `lockTasks` has returned: the project lock
+ * keeps tasks from being restored.
  */
-export async function urlsInTrash(
+export async function findInTrash(
   tx: Transaction,
   projectId: ProjectId,
-  urls: readonly string[],
+  { keys, ids }: { readonly keys: readonly string[]; readonly ids: readonly TaskId[] },
 ): Promise<Set<string>> {
+  const isOneOfIds = sql`${trashedTasks.id} = any(${sql.param(ids.map(toUuid))}::uuid[])`;
   const rows = await tx
-    .select({ url: sql<string>`${trashedTasks.sourceUrl}` })
+    .select({ id: trashedTasks.id, sourceUrl: trashedTasks.sourceUrl })
     .from(trashedTasks)
-    .where(and(eq(trashedTasks.projectId, projectId), isOneOf(trashedTasks.sourceUrl, urls)));
-  return new Set(rows.map(({ url }) => url));
+    .where(and(eq(trashedTasks.projectId, projectId), or(isOneOf(trashedTasks.sourceUrl, keys), isOneOfIds)));
+  return new Set(rows.flatMap(({ id, sourceUrl }) => [id, ...(sourceUrl === null ? [] : [sourceUrl])]));
+}
+
+/** The present content of locked tasks. */
+export async function contentOf(tx: Transaction, ids: readonly TaskId[]): Promise<Map<TaskId, KnownTask>> {
+  const { id, title, description, assigneeId, status, priority, dueDate, parentId, completedAt } = tasks;
+  const rows = await tx
+    .select({ id, title, description, assigneeId, status, priority, dueDate, parentId, completedAt })
+    .from(tasks)
+    .where(sql`${tasks.id} = any(${sql.param(ids.map(toUuid))}::uuid[])`);
+  return new Map(rows.map((row) => [row.id, row]));
 }
 
 /** The highest task number ever used in the project. Blocks the creation of tasks until the transaction ends. */
@@ -219,34 +241,73 @@ export async function insertTasks(tx: Transaction, rows: readonly NewTask[], onR
 }
 
 /**
- * @returns how many tasks changed. `updated_at` never moves back behind a change made in the API; columns that a file
- * does not contain stay.
+ * @returns the UUIDs of the tasks that changed. `updated_at` never moves back behind a change made in the API.
  */
-export async function updateTasks(tx: Transaction, rows: readonly TaskChange[], onRows: OnRows): Promise<number> {
-  let updated = 0;
+export async function updateTasks(tx: Transaction, rows: readonly TaskChange[], onRows: OnRows): Promise<string[]> {
+  const updated: string[] = [];
   for (const chunk of chunksOf(rows)) {
-    const given = chunk.map(({ id, assigneeId, completedAt, updatedAt, ...rest }) => ({
+    const given = chunk.map(({ id, assigneeId, parentId, dueDate, completedAt, updatedAt, ...rest }) => ({
       ...rest,
       id: toUuid(id),
       assignee_id: assigneeId && toUuid(assigneeId),
+      parent_id: parentId && toUuid(parentId),
+      due_date: dueDate,
       completed_at: completedAt,
       updated_at: updatedAt,
     }));
     const columns = sql`id uuid, title text, description text, assignee_id uuid, status task_status,
-      completed_at timestamptz, updated_at timestamptz, relabelled boolean`;
-    const changed = await tx.execute(sql`
+      priority task_priority, due_date date, parent_id uuid, completed_at timestamptz, updated_at timestamptz,
+      relabelled boolean`;
+    const changed = await tx.execute<{ id: string }>(sql`
       update tasks t set
         title = given.title, description = given.description, assignee_id = given.assignee_id, status = given.status,
-        completed_at = given.completed_at, updated_at = greatest(t.updated_at, given.updated_at), version = t.version + 1
+        priority = given.priority, due_date = given.due_date, parent_id = given.parent_id,
+        completed_at = given.completed_at, version = t.version + 1,
+        updated_at = greatest(t.updated_at, coalesce(given.updated_at, now()))
       from ${recordset(given, columns)}
       where t.id = given.id and (given.relabelled or t.updated_at < given.updated_at or
-        (t.title, t.description, t.assignee_id, t.status, t.completed_at) is distinct from
-        (given.title, given.description, given.assignee_id, given.status, given.completed_at))
+        (t.title, t.description, t.assignee_id, t.status, t.priority, t.due_date, t.parent_id, t.completed_at)
+        is distinct from (given.title, given.description, given.assignee_id, given.status, given.priority,
+          given.due_date, given.parent_id, given.completed_at))
       returning t.id`);
-    updated += changed.length;
+    updated.push(...changed.map(({ id }) => id));
     onRows(chunk.length);
   }
   return updated;
+}
+
+/** Sets parents that did not exist yet when their subtasks were written. @returns the UUIDs of the changed tasks */
+export async function setParents(tx: Transaction, changes: readonly ParentChange[]): Promise<string[]> {
+  const updated: string[] = [];
+  for (const chunk of chunksOf(changes)) {
+    const given = chunk.map(({ id, parentId, isNew, updatedAt }) => ({
+      id: toUuid(id),
+      parent_id: toUuid(parentId),
+      is_new: isNew,
+      updated_at: updatedAt,
+    }));
+    const changed = await tx.execute<{ id: string }>(sql`
+      update tasks t set parent_id = given.parent_id, version = t.version + (not given.is_new)::int,
+        updated_at = case when given.is_new then t.updated_at
+          else greatest(t.updated_at, coalesce(given.updated_at, now())) end
+      from ${recordset(given, sql`id uuid, parent_id uuid, is_new boolean, updated_at timestamptz`)}
+      where t.id = given.id and t.parent_id is distinct from given.parent_id
+      returning t.id`);
+    updated.push(...changed.map(({ id }) => id));
+  }
+  return updated;
+}
+
+/** A task that is its own parent, at any distance from one of these. */
+export async function findCycle(tx: Transaction, ids: readonly TaskId[]): Promise<{ title: string } | undefined> {
+  const [found] = await tx.execute<{ title: string }>(sql`
+    with recursive up as (
+      select id as start, parent_id from tasks where id = any(${sql.param(ids.map(toUuid))}::uuid[])
+      union
+      select up.start, t.parent_id from up join tasks t on t.id = up.parent_id
+    )
+    select t.title from up join tasks t on t.id = up.start where up.parent_id = up.start limit 1`);
+  return found;
 }
 
 export function labelsOfTasks(tx: Transaction, taskIds: readonly TaskId[]): Promise<TaskLabel[]> {
@@ -276,47 +337,14 @@ export async function insertTaskLabels(
   }
 }
 
-/** A comment is identified by its task and source key. Only its body can change. */
-export async function upsertComments(tx: Transaction, wanted: readonly WantedComment[], onRows: OnRows) {
-  let created = 0;
-  let updated = 0;
-  for (const chunk of chunksOf(wanted)) {
-    const inserted = await tx
-      .insert(comments)
-      .values(chunk.map(({ editedAt, ...row }) => ({ ...row, updatedAt: row.createdAt })))
-      .onConflictDoNothing({ target: [comments.taskId, comments.sourceKey] })
-      .returning({ id: comments.id });
-    created += inserted.length;
-    // Comments that were just inserted are equal and stay untouched.
-    if (inserted.length < chunk.length) updated += await updateComments(tx, chunk);
-    onRows(chunk.length);
-  }
-  return { created, updated };
-}
-
-async function updateComments(tx: Transaction, chunk: readonly WantedComment[]): Promise<number> {
-  const given = chunk.map(({ taskId, sourceKey, body, editedAt }) => ({
-    task_id: toUuid(taskId),
-    source_key: sourceKey,
-    body,
-    edited_at: editedAt,
-  }));
-  const changed = await tx.execute(sql`
-    update comments c set body = given.body, updated_at = greatest(c.updated_at, given.edited_at)
-    from ${recordset(given, sql`task_id uuid, source_key text, body text, edited_at timestamptz`)}
-    where c.task_id = given.task_id and c.source_key = given.source_key and c.body is distinct from given.body
-    returning c.id`);
-  return changed.length;
-}
-
-function* chunksOf<T>(rows: readonly T[]): Generator<T[]> {
+export function* chunksOf<T>(rows: readonly T[]): Generator<T[]> {
   for (let i = 0; i < rows.length; i += ROWS_PER_STATEMENT) yield rows.slice(i, i + ROWS_PER_STATEMENT);
 }
 
 /**
  * `rows` as a table named `given`, passed as one parameter: the statement's text does not depend on the number of rows.
  */
-function recordset(rows: readonly object[], columns: SQL): SQL {
+export function recordset(rows: readonly object[], columns: SQL): SQL {
   return sql`jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as given(${columns})`;
 }
 

@@ -22,10 +22,8 @@ import { TEXTS } from '../../std/text.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
 import { notFound, requireWriter } from '../projects/access.js';
 import { projectMembers } from '../projects/project.table.js';
-import { type LabelRow, labels } from './label.table.js';
+import { DEFAULT_COLOR, type LabelRow, labels } from './label.table.js';
 import type { CreateLabelInput, DeleteLabelInput, UpdateLabelInput } from './label.type.js';
-
-const DEFAULT_COLOR = '#8b949e';
 
 const name = textInput(TEXTS.labelName);
 const color = z

@@ -5,6 +5,9 @@ import { createdAt, idColumn, primaryId, updatedAt } from '../../db/columns.js';
 import { rowSets } from '../../engine/postgres/index.js';
 import { projects } from '../projects/project.table.js';
 
+/** Of a label that is created without one. */
+export const DEFAULT_COLOR = '#8b949e';
+
 export const labels = pgTable(
   'labels',
   {

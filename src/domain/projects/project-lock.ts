@@ -4,7 +4,7 @@
  * commits.
  *
  * All writes take their locks in one order, so no two can deadlock: project locks by project id, memberships, the
- * parent tree (task.locks.ts), tasks by id, the number counter, labels by id, then rows that depend on them.
+ * parent tree (tasks/tree-lock.ts), tasks by id, the number counter, labels by id, then rows that depend on them.
  *
  * These are advisory locks because Postgres queues them fairly. With row locks, a steady stream of shared lockers could
  * delay an exclusive one forever.

@@ -4,7 +4,6 @@
  * lock, the write is refused: taking the next project's lock could break the order.
  */
 import { asc, eq, getTableColumns, inArray, or, sql } from 'drizzle-orm';
-import { uuids } from '../../db/by-id.js';
 import { type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { preparedIn } from '../../engine/postgres/index.js';
@@ -13,6 +12,7 @@ import { type ErrorTarget, notFound, type ProjectAccess, roleOfWriter, whyNotWri
 import { projects, type Role, WRITING_ROLES } from '../projects/project.table.js';
 import { sharedLockSql } from '../projects/project-lock.js';
 import { type TaskRow, tasks } from './task.table.js';
+import { lockTree } from './tree-lock.js';
 
 export const TASK: ErrorTarget = { what: 'task', path: ['input', 'id'] };
 
@@ -157,12 +157,6 @@ async function seenForWriting(
       return [id, { place, task: task['id'] === null ? undefined : (task as unknown as TaskRow) }];
     }),
   );
-}
-
-/** Serializes changes of parents within a project. */
-export async function lockTree(tx: Transaction, projectId: ProjectId): Promise<void> {
-  await tx.execute(sql`
-    select pg_advisory_xact_lock(hashtextextended(id::text, 0)) from unnest(${uuids([projectId])}) as tree(id)`);
 }
 
 /**

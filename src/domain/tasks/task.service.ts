@@ -34,7 +34,7 @@ import type {
   UpdateTaskInput,
   UpdateTasksInput,
 } from './task.inputs.js';
-import { type Holding, lockTaskForUpdate, lockTree, TASK, tasksToWrite } from './task.locks.js';
+import { type Holding, lockTaskForUpdate, TASK, tasksToWrite } from './task.locks.js';
 import { moveTask } from './task.move.js';
 import { MAX_LABELS, type TaskRow, taskPriority, taskStatus, tasks } from './task.table.js';
 import { type PlainChanges, updateAtOnce } from './task.update.js';
@@ -47,6 +47,7 @@ import {
   requireVersion,
   setLabels,
 } from './task.writes.js';
+import { lockTree } from './tree-lock.js';
 
 const MAX_TASKS = 100;
 

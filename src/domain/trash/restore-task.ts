@@ -10,9 +10,9 @@ import type { Transaction } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { comments } from '../comments/comment.table.js';
 import { labels } from '../labels/label.table.js';
-import { lockTree } from '../tasks/task.locks.js';
 import { type TaskRow, taskLabels, tasks } from '../tasks/task.table.js';
 import { isMember, NEXT_VERSION } from '../tasks/task.writes.js';
+import { lockTree } from '../tasks/tree-lock.js';
 import { trashedComments, trashedTasks } from './trashed-task.table.js';
 
 /** The references of a task in the trash. Any of them may be gone. Ids of the task's own columns are UUIDs. */

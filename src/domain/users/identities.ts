@@ -14,8 +14,9 @@ import { TooManyWrites } from '../../engine/postgres/index.js';
 import { unauthenticated } from '../../graphql/errors.js';
 import { headerMap } from '../../graphql/http-headers.js';
 import type { Identity, TokenSender, VerifiedToken } from '../../graphql/identity.js';
-import { toLine, truncated } from '../../std/text.js';
+import { toLine } from '../../std/text.js';
 import { SECOND } from '../../std/time.js';
+import { handleFrom } from './handle.js';
 import { userById, userIdBySubject } from './user.loaders.js';
 import { MAX_HANDLE_CHARS, MAX_NAME_CHARS, USER_SUBJECT, users } from './user.table.js';
 
@@ -24,6 +25,8 @@ import { MAX_HANDLE_CHARS, MAX_NAME_CHARS, USER_SUBJECT, users } from './user.ta
  * does not block the writes of others.
  */
 const NEW_USERS = 'new users';
+/** Room in a handle for what distinguishes it from a taken one. */
+const SUFFIX_CHARS = 7;
 
 export interface IdentitiesOptions {
   readonly cache: Cache;
@@ -130,12 +133,6 @@ async function createUser(tx: Transaction, { subject, profile }: VerifiedToken):
 /** In order of preference. A taken handle belongs to another user and is never given to the new one. */
 function handlesFor(wanted: string | undefined, id: UserId): string[] {
   const suffix = id.slice(id.indexOf('_') + 1);
-  const given = handleOf(wanted ?? '');
+  const given = handleFrom(wanted ?? '', MAX_HANDLE_CHARS - SUFFIX_CHARS);
   return [...(given === '' ? [] : [given, `${given}-${suffix.slice(-6)}`]), `user-${suffix}`];
-}
-
-/** Leaves room for a suffix. Empty if the wanted handle has no visible characters. */
-function handleOf(wanted: string): string {
-  const line = toLine(wanted.replaceAll(/\p{Default_Ignorable_Code_Point}/gu, ''), wanted.length);
-  return truncated(line.replaceAll(/[\s\p{C}\p{Z}]+/gu, '-'), MAX_HANDLE_CHARS - 7);
 }

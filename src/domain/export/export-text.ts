@@ -1,0 +1,93 @@
+/** An export as text, made while it is read: JSON Lines with everything that an import reads, or CSV with the tasks. */
+import { stringify } from 'csv-stringify/sync';
+import { fromUuidOnce } from '../../db/ids.js';
+import { protectFormula } from '../import/formulas.js';
+import type { ExportedComment, ExportedTask, ExportSnapshot } from './export.repository.js';
+
+export const EXPORT_FORMATS = ['jsonl', 'csv'] as const;
+export type ExportFormat = (typeof EXPORT_FORMATS)[number];
+
+export interface ExportTextOptions {
+  readonly format: ExportFormat;
+  /** For CSV: whether cells that a spreadsheet would execute get an apostrophe before them. Default: yes. */
+  readonly protectFormulas?: boolean;
+}
+
+const CSV_COLUMNS = [
+  ...['id', 'identifier', 'title', 'description', 'status', 'priority', 'assignee', 'creator', 'labels', 'parent'],
+  ...['dueDate', 'createdAt', 'updatedAt', 'completedAt'],
+];
+/** RFC 4180. */
+const CSV_RULES = { record_delimiter: '\r\n' } as const;
+
+/** The text in pieces of a batch. */
+export function exportText(
+  snapshot: ExportSnapshot,
+  { format, protectFormulas = true }: ExportTextOptions,
+): AsyncGenerator<string> {
+  return format === 'jsonl' ? jsonl(snapshot) : csv(snapshot, protectFormulas ? protectFormula : (text) => text);
+}
+
+async function* jsonl(snapshot: ExportSnapshot): AsyncGenerator<string> {
+  const { key, name, description } = snapshot.project;
+  yield lines([{ type: 'project', key, name, description }]);
+  for await (const users of snapshot.users()) yield lines(users.map((user) => ({ type: 'user', ...user })));
+  for await (const labels of snapshot.labels()) yield lines(labels.map((label) => ({ type: 'label', ...label })));
+  for await (const tasks of snapshot.tasks()) yield* tasksWithComments(snapshot, tasks);
+}
+
+/** Each task with its comments behind it. */
+async function* tasksWithComments(snapshot: ExportSnapshot, tasks: readonly ExportedTask[]): AsyncGenerator<string> {
+  const { key } = snapshot.project;
+  let written = 0;
+  for await (const comments of snapshot.comments(tasks.map(({ id }) => id))) {
+    const batch: object[] = [];
+    for (const comment of comments) {
+      while (tasks[written - 1]?.id !== comment.task) {
+        const task = tasks[written++];
+        if (task === undefined) throw new TypeError(`expected the task ${comment.task} of a comment in its batch`);
+        batch.push(taskLine(task, key));
+      }
+      batch.push(commentLine(comment));
+    }
+    yield lines(batch);
+  }
+  yield lines(tasks.slice(written).map((task) => taskLine(task, key)));
+}
+
+function taskLine({ id, number, parent, ...task }: ExportedTask, key: string) {
+  return {
+    type: 'task',
+    id: fromUuidOnce('task', id),
+    identifier: `${key}-${number}`,
+    ...task,
+    parent: parent && fromUuidOnce('task', parent),
+  };
+}
+
+function commentLine({ id, task, ...comment }: ExportedComment) {
+  return { type: 'comment', id: fromUuidOnce('comment', id), task: fromUuidOnce('task', task), ...comment };
+}
+
+function lines(objects: readonly object[]): string {
+  return objects.map((object) => `${JSON.stringify(object)}\n`).join('');
+}
+
+async function* csv(snapshot: ExportSnapshot, protect: (text: string) => string): AsyncGenerator<string> {
+  yield stringify([CSV_COLUMNS], CSV_RULES);
+  for await (const tasks of snapshot.tasks()) {
+    const rows = tasks.map((task) => cellsOf(task, snapshot.project.key).map((cell) => protect(cell ?? '')));
+    yield stringify(rows, CSV_RULES);
+  }
+}
+
+function cellsOf(task: ExportedTask, key: string): (string | null)[] {
+  return [
+    fromUuidOnce('task', task.id),
+    `${key}-${task.number}`,
+    ...[task.title, task.description, task.status, task.priority, task.assignee, task.creator],
+    task.labels.length === 0 ? '' : stringify([[...task.labels]], { eof: false }),
+    task.parent && fromUuidOnce('task', task.parent),
+    ...[task.dueDate, task.createdAt, task.updatedAt, task.completedAt],
+  ];
+}

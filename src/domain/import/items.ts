@@ -1,0 +1,104 @@
+/** What a file holds, whatever its format: a sequence of items that the import checks and then writes. */
+import type { CommentId, TaskId } from '../../db/ids.js';
+import type { TaskPriority, TaskStatus } from '../tasks/task.table.js';
+
+export interface ImportFile {
+  /** Reads the file from its beginning, each time it is called. */
+  items(): AsyncIterable<Item> | Iterable<Item>;
+}
+
+export type Item = ProjectItem | UserItem | AccountItem | LabelItem | TaskItem | CommentItem | LeftOutItem | FaultItem;
+
+/** The project that the file names. The first one counts. */
+export interface ProjectItem {
+  readonly kind: 'project';
+  /** May be no valid key. */
+  readonly key: string;
+  readonly name: string;
+  readonly description?: string | null;
+}
+
+export interface Person {
+  readonly handle: string;
+  /** Given to the user if it is created. */
+  readonly name: string;
+}
+
+export interface UserItem extends Person {
+  readonly kind: 'user';
+}
+
+/** A person by the id of an account, which other items may name instead. */
+export interface AccountItem {
+  readonly kind: 'account';
+  readonly id: string;
+  readonly person: Person;
+}
+
+export interface LabelItem {
+  readonly kind: 'label';
+  readonly name: string;
+  /** Absent: an existing label keeps its color, a new one is gray. */
+  readonly color?: string;
+  /** Absent: an existing label keeps its description. */
+  readonly description?: string | null;
+}
+
+/** OPEN and CLOSED leave a status that already agrees with them as it is. */
+export type GivenStatus = TaskStatus | 'OPEN' | 'CLOSED';
+
+/** A task. What is absent stays as it is in an existing task, and has its default in a new one. */
+export interface TaskItem {
+  readonly kind: 'task';
+  /** For messages: `line 12 (PAY-1)`. */
+  readonly at: string;
+  /** Identifies the task: importing the key again updates the task. */
+  readonly key: string;
+  /** Another name by which `parentKey` of other tasks may name this one. */
+  readonly alias?: string;
+  /** The id of the task that was exported. A task of the project with this id is updated, whatever its key. */
+  readonly exportedId?: TaskId;
+  /** Becomes the task's number if it is above every number the project has used. */
+  readonly number?: number;
+  readonly title: string;
+  readonly description?: string | null;
+  readonly status?: GivenStatus;
+  readonly priority?: TaskPriority;
+  readonly dueDate?: string | null;
+  readonly assignee?: Person | null;
+  /** Default: the owner of the import. */
+  readonly creator?: Person;
+  readonly labels?: readonly string[];
+  /** Key or alias of another task. */
+  readonly parentKey?: string | null;
+  readonly createdAt?: string;
+  readonly updatedAt?: string;
+  readonly completedAt?: string | null;
+}
+
+/** A comment. Its task comes before it. */
+export interface CommentItem {
+  readonly kind: 'comment';
+  readonly taskKey: string;
+  /** Identifies the comment within its task. */
+  readonly sourceKey: string;
+  readonly exportedId?: CommentId;
+  readonly author: Person | { readonly account: string };
+  readonly body: string;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+  /** Becomes `updatedAt` if the body of an existing comment changes. */
+  readonly editedAt: string;
+}
+
+/** Something that the tasks of the API have no room for. */
+export interface LeftOutItem {
+  readonly kind: 'leftOut';
+  readonly what: 'assignees' | 'comments';
+}
+
+export interface FaultItem {
+  readonly kind: 'fault';
+  /** Says where, which field, what was expected and what was found. */
+  readonly message: string;
+}

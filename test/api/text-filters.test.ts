@@ -42,6 +42,7 @@ describe('cost', () => {
     ['each long text', texts(50), 50 * COSTS.longText],
     ['the beginning of one', { description: { startsWith: 'x' } }, COSTS.longText],
     ['a short text', { title: { contains: 'x', startsWith: 'y' } }, 2 * COSTS.shortText],
+    ['a text in any case', { title: { containsIgnoreCase: 'x', startsWithIgnoreCase: 'y' } }, 2 * COSTS.shortText],
     ['each search, wherever it is', { search: 'x', not: { and: [{ search: 'y' }] } }, 2 * COSTS.search],
     ['what is not looked into', { title: { eq: 'contains' }, status: { eq: 'TODO' } }, 0],
   ])('%s is counted', (_, filter, cost) => {

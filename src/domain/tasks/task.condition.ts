@@ -4,6 +4,7 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { type LabelId, toUuid } from '../../db/ids.js';
+import type { PartialMatch } from './task.comparators.js';
 import { taskLabels, taskPriority, taskStatus, tasks } from './task.table.js';
 
 /** Columns that can be compared, with their Postgres types. `id`: the values are global ids. */
@@ -35,7 +36,7 @@ export type Condition =
   /** Sorted, without duplicates, at least one; null matches a missing value. */
   | { readonly column: Column; readonly in: readonly (string | null)[] }
   | { readonly column: Column; readonly is: Comparison; readonly value: string }
-  | { readonly column: Column; readonly like: 'contains' | 'startsWith'; readonly value: string }
+  | { readonly column: Column; readonly like: PartialMatch; readonly value: string }
   /** `some`: has at least one of these labels; `only`: has no other labels. */
   | { readonly labels: 'some' | 'only'; readonly ids: readonly LabelId[] | 'any' }
   | { readonly search: string };
@@ -112,10 +113,7 @@ export function conditionSql(condition: Condition): SQL {
     const { sql: column, type } = COLUMNS[condition.column];
     return sql`${column} ${sql.raw(condition.is)} ${condition.value}::${sql.raw(type)}`;
   }
-  if ('like' in condition) {
-    const text = condition.value.replaceAll(/[\\%_]/g, '\\$&');
-    return sql`${COLUMNS[condition.column].sql} ilike ${condition.like === 'contains' ? `%${text}%` : `${text}%`}`;
-  }
+  if ('like' in condition) return likeSql(condition);
   if ('labels' in condition) return labelsSql(condition);
   return sql`${SEARCHED} @@ websearch_to_tsquery('english', ${condition.search})`;
 }
@@ -125,6 +123,12 @@ const SEARCHED = sql`to_tsvector('english', ${tasks.title} || ' ' || coalesce(${
 
 function joinedSql(conditions: readonly Condition[], by: SQL, empty: SQL): SQL {
   return conditions.length === 0 ? empty : sql`(${sql.join(conditions.map(conditionSql), by)})`;
+}
+
+function likeSql({ column, like, value }: { column: Column; like: PartialMatch; value: string }): SQL {
+  const operator = sql.raw(like.endsWith('IgnoreCase') ? 'ilike' : 'like');
+  const text = value.replaceAll(/[\\%_]/g, '\\$&');
+  return sql`${COLUMNS[column].sql} ${operator} ${like.startsWith('contains') ? `%${text}%` : `${text}%`}`;
 }
 
 function inSql({ column: name, in: values }: { column: Column; in: readonly (string | null)[] }): SQL {

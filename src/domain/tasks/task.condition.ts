@@ -4,8 +4,10 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { type LabelId, toUuid } from '../../db/ids.js';
+import { searchSql } from './search-query.js';
 import type { PartialMatch } from './task.comparators.js';
 import { taskLabels, taskPriority, taskStatus, tasks } from './task.table.js';
+import { taskDocuments } from './task-document.table.js';
 
 /** Columns that can be compared, with their Postgres types. `id`: the values are global ids. */
 const COLUMNS = {
@@ -107,7 +109,7 @@ export function parts(condition: Condition): readonly Condition[] {
 export function conditionSql(condition: Condition): SQL {
   if ('all' in condition) return joinedSql(condition.all, sql` and `, sql`true`);
   if ('any' in condition) return joinedSql(condition.any, sql` or `, sql`false`);
-  if ('not' in condition) return sql`(${conditionSql(condition.not)}) is not true`;
+  if ('not' in condition) return notSql(condition.not);
   if ('in' in condition) return inSql(condition);
   if ('is' in condition) {
     const { sql: column, type } = COLUMNS[condition.column];
@@ -115,11 +117,16 @@ export function conditionSql(condition: Condition): SQL {
   }
   if ('like' in condition) return likeSql(condition);
   if ('labels' in condition) return labelsSql(condition);
-  return sql`${SEARCHED} @@ websearch_to_tsquery('english', ${condition.search})`;
+  return sql`exists (
+    select from ${taskDocuments}
+    where ${taskDocuments.taskId} = ${tasks.id} and ${taskDocuments.words} @@ ${searchSql(condition.search)})`;
 }
 
-/** The searched text; must equal the expression of its index. */
-const SEARCHED = sql`to_tsvector('english', ${tasks.title} || ' ' || coalesce(${tasks.description}, ''))`;
+function notSql(condition: Condition): SQL {
+  // Never null, and in this form Postgres can read the documents that match once, instead of each task's.
+  if ('search' in condition) return sql`not ${conditionSql(condition)}`;
+  return sql`(${conditionSql(condition)}) is not true`;
+}
 
 function joinedSql(conditions: readonly Condition[], by: SQL, empty: SQL): SQL {
   return conditions.length === 0 ? empty : sql`(${sql.join(conditions.map(conditionSql), by)})`;

@@ -78,7 +78,10 @@ const project = (n: number): ProjectId => fromUuid('project', uuid(1, n));
 const task = (n: number): TaskId => fromUuid('task', uuid(3, n));
 const at = '2026-01-05T00:00:00.000Z';
 
-/** Who sees everything counts everything: pages of this scope must use an index, aggregates over it may read the table. */
+/**
+ * Who sees everything counts everything: pages of this scope must use an index. Aggregates over it may read the table, and so
+ * may searches for words that many tasks have: in any order, that is less than to look each of these tasks up.
+ */
 const EVERYTHING = 'all projects';
 
 /** What the viewer may see. */
@@ -156,7 +159,7 @@ function explaining(read: Executor): Database {
         /((?:\w+ )*Scan)(?: using (\w+))?(?: on (\w+))?/.exec(line)?.slice(1, 4).filter(Boolean).join(' ') ?? [],
     );
     const all = lines.find((line) => SCANS_ALL.test(line));
-    const mayReadAll = kind.endsWith(EVERYTHING) && /^(count:|stats|burndown)/.test(kind);
+    const mayReadAll = kind.endsWith(EVERYTHING) && /^(count:|stats|burndown|search, |search in)/.test(kind);
     if (all !== undefined && !mayReadAll) {
       failed = true;
       console.log(`\nSCANS A WHOLE TABLE: ${kind}\n${lines.join('\n')}\n`);

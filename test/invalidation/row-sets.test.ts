@@ -7,6 +7,7 @@ import { newId, toUuid } from '../../src/db/ids.js';
 import { commentRows, comments } from '../../src/domain/comments/comment.table.js';
 import { labelRows, labels } from '../../src/domain/labels/label.table.js';
 import { memberRows, projectMembers, projectRows, projects } from '../../src/domain/projects/project.table.js';
+import { formerNumberRows } from '../../src/domain/tasks/former-number.table.js';
 import { taskLabelRows, taskLabels, taskRows, tasks } from '../../src/domain/tasks/task.table.js';
 import { taskDocumentRows } from '../../src/domain/tasks/task-document.table.js';
 import { userRows, users } from '../../src/domain/users/user.table.js';
@@ -207,7 +208,10 @@ describe('a task', () => {
   test('renumbered: both numbers', async () => {
     const numbers = [one().number, 77].map((number) => taskRows.byNumber(f.ops.id, number));
     expect(await touched((tx) => set(tx, { number: 77 }))).toEqual(
-      first(...row(one()), words(one()), ...lists(one()), ...numbers, taskRows.membershipByProject(f.ops.id)),
+      first(
+        ...[...row(one()), words(one()), ...lists(one()), ...numbers, taskRows.membershipByProject(f.ops.id)],
+        ...[formerNumberRows.byNumber(f.ops.id, one().number), formerNumberRows.byTask(one().id)],
+      ),
     );
   });
 
@@ -277,13 +281,8 @@ describe('a whole project', () => {
   test('TRUNCATE … CASCADE touches every table it empties', async () => {
     const tags = await touched((tx) => tx.execute(sql`truncate ${projects} cascade`));
     expect(tags).toEqual([
-      'comments',
-      'labels',
-      'project_members',
-      'projects',
-      'task_documents',
-      'task_labels',
-      'tasks',
+      ...['comments', 'former_numbers', 'labels', 'project_members', 'projects', 'task_documents', 'task_labels'],
+      ...['tasks', 'trashed_members', 'trashed_projects', 'trashed_tasks'],
     ]);
   });
 

@@ -59,6 +59,11 @@ export interface MigrateOptions {
 
 const LOCK_TIMEOUT_MS = 3 * SECOND;
 const PAUSE_MS = 5 * SECOND;
+/**
+ * A migration that begins with this comment commits by itself. Several processes may run it at the same time, and an
+ * interrupted one runs again: each of its statements must allow that.
+ */
+const OUTSIDE = '-- Outside of a transaction';
 /** With the times above some 80 s. */
 const MAX_ATTEMPTS = 10;
 const LOCK_NOT_AVAILABLE = '55P03';
@@ -66,6 +71,7 @@ const LOCK_NOT_AVAILABLE = '55P03';
 /**
  * Runs in one transaction, under a lock that ends with it. A session lock could stay with a connection of a pooler, and
  * every later start would wait for it forever. If others hold a table, the transaction is rolled back and tried again.
+ * A migration outside of a transaction ends the transaction before it; what follows has another one.
  * @throws OtherMigrations, DatabaseUnusable, ConnectionUrlError
  */
 export async function migrateDatabase(
@@ -75,7 +81,7 @@ export async function migrateDatabase(
   await withDatabase(url, { max: 1, statementTimeoutMs: 0 }, async (sql) => {
     for (let attempt = 1; ; attempt++) {
       try {
-        await sql.begin((tx) => migrateIn(tx, onWait, lockTimeoutMs));
+        await migrateBy(sql, onWait, lockTimeoutMs);
         return;
       } catch (error) {
         if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error;
@@ -88,12 +94,23 @@ export async function migrateDatabase(
   });
 }
 
-async function migrateIn(tx: TransactionSql, onWait: (line: string) => void, lockTimeoutMs: number): Promise<void> {
-  // A pooler's connection may have other settings.
-  await tx.unsafe(`${transactionSettings(0)}; set local lock_timeout = 0`);
-  await lock(tx, onWait);
-  await tx.unsafe(`set local lock_timeout = ${lockTimeoutMs}`);
-  await applyMissing(tx);
+async function migrateBy(sql: Sql, onWait: (line: string) => void, lockTimeoutMs: number): Promise<void> {
+  const begin = (apply: (tx: TransactionSql) => Promise<Migration | undefined>) =>
+    sql.begin(async (tx) => {
+      // A pooler's connection may have other settings.
+      await tx.unsafe(`${transactionSettings(0)}; set local lock_timeout = 0`);
+      await lock(tx, onWait);
+      await tx.unsafe(`set local lock_timeout = ${lockTimeoutMs}`);
+      return apply(tx);
+    });
+  for (let next = await begin(applyMissing); next !== undefined; next = await begin(applyMissing)) {
+    const done = next;
+    for (const statement of done.statements) await sql.unsafe(statement);
+    await begin(async (tx) => {
+      if (!(await appliedIn(tx)).has(done.createdAt)) await record(tx, done);
+      return undefined;
+    });
+  }
 }
 
 /** In words: the transaction that has most likely kept a migration from its locks. */
@@ -158,19 +175,26 @@ export async function migrationDifference(sql: Sql): Promise<MigrationDifference
 /**
  * Reads Drizzle's table of applied migrations under the lock; Drizzle's own migrator reads it before its transaction
  * begins.
+ * @returns the next migration, if it is one outside of a transaction
  */
-async function applyMissing(tx: TransactionSql): Promise<void> {
+async function applyMissing(tx: TransactionSql): Promise<Migration | undefined> {
   await tx`create schema if not exists drizzle`;
   await tx`
     create table if not exists drizzle.__drizzle_migrations (id serial primary key, hash text not null, created_at bigint)`;
   const applied = await appliedIn(tx);
   const known = migrations();
   requireSameSet(applied, known);
-  for (const { createdAt, hash, statements } of known) {
-    if (applied.has(createdAt)) continue;
-    for (const statement of statements) await tx.unsafe(statement);
-    await tx`insert into drizzle.__drizzle_migrations (hash, created_at) values (${hash}, ${createdAt})`;
+  for (const migration of known) {
+    if (applied.has(migration.createdAt)) continue;
+    if (migration.statements[0]?.startsWith(OUTSIDE)) return migration;
+    for (const statement of migration.statements) await tx.unsafe(statement);
+    await record(tx, migration);
   }
+  return undefined;
+}
+
+async function record(tx: TransactionSql, { hash, createdAt }: Migration): Promise<void> {
+  await tx`insert into drizzle.__drizzle_migrations (hash, created_at) values (${hash}, ${createdAt})`;
 }
 
 /** @throws OtherMigrations */

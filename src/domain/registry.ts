@@ -11,6 +11,7 @@ import { memberRows, projectRows } from './projects/project.table.js';
 import { trashedMemberRows, trashedProjectRows } from './projects/trashed-project.table.js';
 import { formerNumberRows } from './tasks/former-number.table.js';
 import { taskLabelRows, taskRows } from './tasks/task.table.js';
+import { taskDocumentRows } from './tasks/task-document.table.js';
 import { taskEvents } from './tasks/task-event.table.js';
 import { trashedTaskRows } from './trash/trashed-task.table.js';
 import { userRows } from './users/user.table.js';
@@ -22,6 +23,7 @@ export const allRowSets: readonly TableRowSets[] = [
   labelRows,
   taskRows,
   taskLabelRows,
+  taskDocumentRows,
   commentRows,
   formerNumberRows,
   trashedTaskRows,

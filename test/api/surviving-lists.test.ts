@@ -16,6 +16,7 @@ const LISTS = {
   'without parent': list('filter: { parent: { null: true } }'),
   'by label': list('filter: { labels: { some: { name: { eq: "bug" } } } }'),
   'by title': list('orderBy: [{ field: TITLE }]'),
+  'by search': list('filter: { search: "child" }'),
   'last changed': list('orderBy: [{ field: UPDATED_AT }]'),
   subtasks: '{ task(id: "$task") { subtasks(first: 5) { nodes { id } } } }',
   'open subtasks': '{ task(id: "$task") { subtasks(filter: { status: { in: [TODO] } }) { nodes { id } } } }',
@@ -35,8 +36,13 @@ const allBut = (...kept: List[]) => ALL.filter((name) => !kept.includes(name));
 const update = (change: string) => `mutation { updateTask(input: { id: "$child", ${change} }) { errors { message } } }`;
 /** A write of a subtask of `$task`, assigned to `$user`, and the lists that it drops. */
 const WRITES: [string, string, List[]][] = [
-  ['a title', update('title: "Another"'), TEXTS],
-  ['a description', update('description: "Other words"'), TEXTS],
+  ['a title', update('title: "Another"'), ['by search', ...TEXTS]],
+  ['a description', update('description: "Other words"'), ['by search', ...TEXTS]],
+  [
+    'a comment',
+    'mutation { createComment(input: { taskId: "$child", body: "More words" }) { errors { message } } }',
+    ['by search'],
+  ],
   [
     'a status',
     update('status: IN_PROGRESS'),

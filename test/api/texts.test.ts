@@ -304,9 +304,9 @@ test('description comparisons combine with null as SQL combines them', async () 
     'in: []': () => false,
     'in: ["a", "b"]': (text) => text === 'a' || text === 'b',
     'nin: ["a", "b"]': (text) => text !== 'a' && text !== 'b',
-    'contains: "B"': (text) => text?.includes('b') ?? false,
+    'containsIgnoreCase: "B"': (text) => text?.includes('b') ?? false,
     'contains: ""': (text) => text !== null,
-    'startsWith: "a"': (text) => text?.startsWith('a') ?? false,
+    'startsWithIgnoreCase: "A"': (text) => text?.startsWith('a') ?? false,
   };
   const operators = Object.keys(fits);
   for (const first of operators) {

@@ -7,7 +7,9 @@ import { newId, toUuid } from '../../src/db/ids.js';
 import { commentRows, comments } from '../../src/domain/comments/comment.table.js';
 import { labelRows, labels } from '../../src/domain/labels/label.table.js';
 import { memberRows, projectMembers, projectRows, projects } from '../../src/domain/projects/project.table.js';
+import { formerNumberRows } from '../../src/domain/tasks/former-number.table.js';
 import { taskLabelRows, taskLabels, taskRows, tasks } from '../../src/domain/tasks/task.table.js';
+import { taskDocumentRows } from '../../src/domain/tasks/task-document.table.js';
 import { userRows, users } from '../../src/domain/users/user.table.js';
 import type { Tag } from '../../src/engine/cache/index.js';
 import { type MainDatabase, openDatabase } from '../../src/engine/postgres/database.js';
@@ -77,8 +79,11 @@ const row = (task: Pick<TaskLike, 'id' | 'projectId'>) => [
   taskRows.byId(task.id),
   taskRows.anyByProject(task.projectId),
 ];
+/** What a change of its texts touches besides. */
+const words = ({ projectId }: Pick<TaskLike, 'projectId'>) => taskDocumentRows.byProject(projectId);
 const allOf = (task: TaskLike) => [
   ...row(task),
+  words(task),
   taskRows.byNumber(task.projectId, task.number),
   ...lists(task),
   ...aspects(task),
@@ -113,7 +118,13 @@ describe('a task', () => {
     const tags = await touched((tx) => tx.insert(tasks).values(task));
     expect(tags).toEqual(
       first(
-        ...[...row(task), taskRows.byNumber(f.ops.id, 99), taskRows.byProject(f.ops.id), taskRows.byCreator(f.ada.id)],
+        ...[
+          ...row(task),
+          words(task),
+          taskRows.byNumber(f.ops.id, 99),
+          taskRows.byProject(f.ops.id),
+          taskRows.byCreator(f.ada.id),
+        ],
         ...aspects(task),
       ),
     );
@@ -145,8 +156,12 @@ describe('a task', () => {
   test.each([
     ['title', { title: 'Another, with "quotes" and ünïcödé 🎈' }],
     ['description', { description: 'x' }],
-    ['version and time of change', { version: 7, updatedAt: '2031-01-01T00:00:00.000Z' }],
-  ])('with another %s, which no list shows: its id, and the lists that look at everything', async (_, values) => {
+  ])('with another %s, which no list shows: its id, the lists that look at everything, searches', async (_, values) => {
+    expect(await touched((tx) => set(tx, values))).toEqual(first(...row(one()), words(one())));
+  });
+
+  test('with another version and time of change: its id, and the lists that look at everything', async () => {
+    const values = { version: 7, updatedAt: '2031-01-01T00:00:00.000Z' };
     expect(await touched((tx) => set(tx, values))).toEqual(first(...row(one())));
   });
 
@@ -157,7 +172,7 @@ describe('a task', () => {
       await touched((tx) =>
         set(tx, { title: 'nobody' }).then(() => tx.update(tasks).set({ title: 'x' }).where(sql`false`)),
       ),
-    ).toEqual(first(...row(one())));
+    ).toEqual(first(...row(one()), words(one())));
   });
 
   test('moved between assignees: both lists, and the one of its project', async () => {
@@ -193,7 +208,10 @@ describe('a task', () => {
   test('renumbered: both numbers', async () => {
     const numbers = [one().number, 77].map((number) => taskRows.byNumber(f.ops.id, number));
     expect(await touched((tx) => set(tx, { number: 77 }))).toEqual(
-      first(...row(one()), ...lists(one()), ...numbers, taskRows.membershipByProject(f.ops.id)),
+      first(
+        ...[...row(one()), words(one()), ...lists(one()), ...numbers, taskRows.membershipByProject(f.ops.id)],
+        ...[formerNumberRows.byNumber(f.ops.id, one().number), formerNumberRows.byTask(one().id)],
+      ),
     );
   });
 
@@ -223,20 +241,21 @@ describe('many rows by one statement', () => {
     const updated = await touched((tx) =>
       tx
         .update(tasks)
-        .set({ title: sql`${tasks.title} || '!'` })
+        .set({ title: sql`${tasks.title} || ' more'` })
         .where(sql`${tasks.number} >= 1000`),
     );
-    expect(updated).toEqual(first(...many.flatMap(row)));
+    expect(updated).toEqual(first(...many.flatMap(row), ...many.map(words)));
     const deleted = await touched((tx) => tx.delete(tasks).where(sql`${tasks.number} >= 1000`));
     expect(deleted).toEqual(first(...many.flatMap(allOf)));
   });
 
   test('more than 500 touch the whole table', async () => {
     const many = newTasks(501);
-    expect(await touched((tx) => tx.insert(tasks).values(many))).toEqual(['tasks']);
+    const whole = ['task_documents', 'tasks'];
+    expect(await touched((tx) => tx.insert(tasks).values(many))).toEqual(whole);
     const all = sql`${tasks.number} >= 1000`;
-    expect(await touched((tx) => tx.update(tasks).set({ title: 'x' }).where(all))).toEqual(['tasks']);
-    expect(await touched((tx) => tx.delete(tasks).where(all))).toEqual(['tasks']);
+    expect(await touched((tx) => tx.update(tasks).set({ title: 'x' }).where(all))).toEqual(whole);
+    expect(await touched((tx) => tx.delete(tasks).where(all))).toEqual(whole);
   });
 });
 
@@ -261,7 +280,10 @@ describe('a whole project', () => {
 
   test('TRUNCATE … CASCADE touches every table it empties', async () => {
     const tags = await touched((tx) => tx.execute(sql`truncate ${projects} cascade`));
-    expect(tags).toEqual(['comments', 'labels', 'project_members', 'projects', 'task_labels', 'tasks']);
+    expect(tags).toEqual([
+      ...['comments', 'former_numbers', 'labels', 'project_members', 'projects', 'task_documents', 'task_labels'],
+      ...['tasks', 'trashed_members', 'trashed_projects', 'trashed_tasks'],
+    ]);
   });
 
   test('a user who is deleted: the lists his tasks leave', async () => {

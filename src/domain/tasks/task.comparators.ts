@@ -7,6 +7,10 @@ import { TaskPriorityType, TaskStatusType } from './task.type.js';
 /** Maximum number of values in one comparator. */
 export const MAX_IN = 50;
 
+/** Comparisons with a part of a text. */
+export const PARTIAL = ['contains', 'containsIgnoreCase', 'startsWith', 'startsWithIgnoreCase'] as const;
+export type PartialMatch = (typeof PARTIAL)[number];
+
 @InputType({ description: 'Conditions on an id. All given conditions must hold.' })
 export class IdComparator {
   @Field(() => ID, { nullable: true, description: 'Is equal to this id.' })
@@ -53,11 +57,17 @@ export class StringComparator {
   @Field(() => [String], { nullable: true, description: `Is none of these texts, at most ${MAX_IN}.` })
   nin?: string[] | null;
 
-  @Field(() => String, { nullable: true, description: 'Contains this text, ignoring case.' })
+  @Field(() => String, { nullable: true, description: 'Contains this text, case-sensitively.' })
   contains?: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Starts with this text, ignoring case.' })
+  @Field(() => String, { nullable: true, description: 'Contains this text, ignoring case.' })
+  containsIgnoreCase?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Starts with this text, case-sensitively.' })
   startsWith?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Starts with this text, ignoring case.' })
+  startsWithIgnoreCase?: string | null;
 }
 
 @InputType({ description: 'Conditions on a text that can be null. All given conditions must hold.' })

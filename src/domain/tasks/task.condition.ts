@@ -4,7 +4,10 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { type LabelId, toUuid } from '../../db/ids.js';
+import { searchSql } from './search-query.js';
+import type { PartialMatch } from './task.comparators.js';
 import { taskLabels, taskPriority, taskStatus, tasks } from './task.table.js';
+import { taskDocuments } from './task-document.table.js';
 
 /** Columns that can be compared, with their Postgres types. `id`: the values are global ids. */
 const COLUMNS = {
@@ -35,7 +38,7 @@ export type Condition =
   /** Sorted, without duplicates, at least one; null matches a missing value. */
   | { readonly column: Column; readonly in: readonly (string | null)[] }
   | { readonly column: Column; readonly is: Comparison; readonly value: string }
-  | { readonly column: Column; readonly like: 'contains' | 'startsWith'; readonly value: string }
+  | { readonly column: Column; readonly like: PartialMatch; readonly value: string }
   /** `some`: has at least one of these labels; `only`: has no other labels. */
   | { readonly labels: 'some' | 'only'; readonly ids: readonly LabelId[] | 'any' }
   | { readonly search: string };
@@ -106,25 +109,33 @@ export function parts(condition: Condition): readonly Condition[] {
 export function conditionSql(condition: Condition): SQL {
   if ('all' in condition) return joinedSql(condition.all, sql` and `, sql`true`);
   if ('any' in condition) return joinedSql(condition.any, sql` or `, sql`false`);
-  if ('not' in condition) return sql`(${conditionSql(condition.not)}) is not true`;
+  if ('not' in condition) return notSql(condition.not);
   if ('in' in condition) return inSql(condition);
   if ('is' in condition) {
     const { sql: column, type } = COLUMNS[condition.column];
     return sql`${column} ${sql.raw(condition.is)} ${condition.value}::${sql.raw(type)}`;
   }
-  if ('like' in condition) {
-    const text = condition.value.replaceAll(/[\\%_]/g, '\\$&');
-    return sql`${COLUMNS[condition.column].sql} ilike ${condition.like === 'contains' ? `%${text}%` : `${text}%`}`;
-  }
+  if ('like' in condition) return likeSql(condition);
   if ('labels' in condition) return labelsSql(condition);
-  return sql`${SEARCHED} @@ websearch_to_tsquery('english', ${condition.search})`;
+  return sql`exists (
+    select from ${taskDocuments}
+    where ${taskDocuments.taskId} = ${tasks.id} and ${taskDocuments.words} @@ ${searchSql(condition.search)})`;
 }
 
-/** The searched text; must equal the expression of its index. */
-const SEARCHED = sql`to_tsvector('english', ${tasks.title} || ' ' || coalesce(${tasks.description}, ''))`;
+function notSql(condition: Condition): SQL {
+  // Never null, and in this form Postgres can read the documents that match once, instead of each task's.
+  if ('search' in condition) return sql`not ${conditionSql(condition)}`;
+  return sql`(${conditionSql(condition)}) is not true`;
+}
 
 function joinedSql(conditions: readonly Condition[], by: SQL, empty: SQL): SQL {
   return conditions.length === 0 ? empty : sql`(${sql.join(conditions.map(conditionSql), by)})`;
+}
+
+function likeSql({ column, like, value }: { column: Column; like: PartialMatch; value: string }): SQL {
+  const operator = sql.raw(like.endsWith('IgnoreCase') ? 'ilike' : 'like');
+  const text = value.replaceAll(/[\\%_]/g, '\\$&');
+  return sql`${COLUMNS[column].sql} ${operator} ${like.startsWith('contains') ? `%${text}%` : `${text}%`}`;
 }
 
 function inSql({ column: name, in: values }: { column: Column; in: readonly (string | null)[] }): SQL {

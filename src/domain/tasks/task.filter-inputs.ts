@@ -4,6 +4,7 @@
  */
 import { ArgsType, Field, InputType, registerEnumType } from 'type-graphql';
 import { PageArgs } from '../../graphql/page.js';
+import { MAX_SEARCH_TERMS } from './search-query.js';
 import {
   DateTimeComparator,
   IdComparator,
@@ -23,6 +24,8 @@ export const MAX_CONDITIONS = 50;
 /** Maximum number of filters in all `and` and `or` lists; empty ones count. */
 export const MAX_FILTERS = 100;
 export const MAX_SEARCH_CHARS = 200;
+/** Maximum number of tasks in a list that is ordered by how well they match: to rank one, its words are read. */
+export const MAX_RANKED = 1000;
 export const MAX_ORDERS = 3;
 
 @InputType({ description: 'Conditions on the project of a task. All given conditions must hold.' })
@@ -155,8 +158,9 @@ export class TaskFilter {
   @Field(() => String, {
     nullable: true,
     description:
-      'English full-text search in title and description. Matches all forms of a word; supports "phrases", or, and ' +
-      `-exclusion. At most ${MAX_SEARCH_CHARS} characters.`,
+      'Full-text search in identifier, title, description and comments. Finds all words, in any English form and by ' +
+      'their beginnings; supports "phrases", or, and -exclusion. Without `orderBy` the list contains the newest ' +
+      `${MAX_RANKED} matches, best match first. At most ${MAX_SEARCH_CHARS} characters and ${MAX_SEARCH_TERMS} words.`,
   })
   search?: string | null;
 }
@@ -239,7 +243,7 @@ export class TaskListArgs extends PageArgs {
     nullable: true,
     description:
       `Up to ${MAX_ORDERS} sort criteria, the most significant first. Defaults to newest first (CREATED_AT ` +
-      'descending).',
+      'descending), and to the best match first if the filter has a `search`.',
   })
   orderBy?: TaskOrder[] | null;
 }

@@ -15,7 +15,8 @@ import { PROJECT_KEY } from '../projects/project.table.js';
 import { userIdByHandle } from '../users/user.loaders.js';
 import { USER_HANDLE } from '../users/user.table.js';
 import { dayOf, instantOf, type MomentInput } from './relative-date.js';
-import { MAX_IN, type NameComparator } from './task.comparators.js';
+import { MAX_SEARCH_TERMS, searchTerms } from './search-query.js';
+import { MAX_IN, type NameComparator, PARTIAL } from './task.comparators.js';
 import {
   all,
   any,
@@ -195,7 +196,7 @@ class Reading {
   #text(column: 'title' | 'description', comparator: NonNullable<TaskFilter['description']>, at: string): Condition {
     const toText = column === 'title' ? titleText : descriptionText;
     const conditions = [this.#values(column, comparator, at, toText), this.#missing(column, comparator, at)];
-    for (const like of ['contains', 'startsWith'] as const) {
+    for (const like of PARTIAL) {
       const value = comparator[like];
       if (!isGiven(value)) continue;
       this.#count(at);
@@ -347,6 +348,9 @@ class Reading {
     this.#count(at);
     const read = readText(SEARCH, text.trim());
     if ('fault' in read) throw badUserInput(at, read.fault);
+    if (searchTerms(read.text).flat().length > MAX_SEARCH_TERMS) {
+      throw badUserInput(at, `expected at most ${MAX_SEARCH_TERMS} words and phrases`);
+    }
     return { search: read.text };
   }
 }

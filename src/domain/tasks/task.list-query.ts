@@ -11,9 +11,18 @@ import { MAX_TAGS, type Tag } from '../../engine/cache/index.js';
 import { badUserInput } from '../../graphql/errors.js';
 import type { PageQuery } from '../../graphql/page.js';
 import { isStorable } from '../../std/text.js';
+import { rankedWordsSql } from './search-query.js';
 import { type Column, type Condition, conditionSql, conjuncts, isOneOf, parts } from './task.condition.js';
-import { MAX_ORDERS, OrderDirection, OrderNulls, type TaskOrder, TaskOrderField } from './task.filter-inputs.js';
+import {
+  MAX_ORDERS,
+  MAX_RANKED,
+  OrderDirection,
+  OrderNulls,
+  type TaskOrder,
+  TaskOrderField,
+} from './task.filter-inputs.js';
 import { taskLabelRows, taskPriority, taskRows, taskStatus, tasks } from './task.table.js';
+import { taskDocumentRows, taskDocuments } from './task-document.table.js';
 
 export interface TaskList {
   /** Only projects that the viewer can see. */
@@ -23,7 +32,8 @@ export interface TaskList {
 
 /** At least one. Ties are broken by id, in the direction of the last field. */
 export type TaskListOrder = readonly {
-  readonly field: TaskOrderField;
+  /** `RANK`: how well a task matches the searches of the list. It occurs in `BEST_MATCH_FIRST` only. */
+  readonly field: TaskOrderField | 'RANK';
   readonly descending: boolean;
   /** Absent for fields that are never null. */
   readonly nulls?: 'first' | 'last';
@@ -34,17 +44,25 @@ export interface TaskPageQuery extends PageQuery {
   readonly order: TaskListOrder;
 }
 
+export const BEST_MATCH_FIRST: TaskListOrder = [
+  { field: 'RANK', descending: true },
+  { field: TaskOrderField.CREATED_AT, descending: true },
+];
+
 /** The sort fields: the column, and a check whether a text is one of its values. */
-const FIELDS: Record<TaskOrderField, Omit<SortColumn, 'descending'> & { readonly isValue: (text: string) => boolean }> =
-  {
-    CREATED_AT: instantField(sql`${tasks.createdAt}`),
-    UPDATED_AT: instantField(sql`${tasks.updatedAt}`),
-    COMPLETED_AT: { ...instantField(sql`${tasks.completedAt}`), nulls: 'last' },
-    DUE_DATE: { column: sql`${tasks.dueDate}`, type: 'date', nulls: 'last', isValue: (text) => isDay(text) },
-    PRIORITY: enumField(sql`${tasks.priority}`, taskPriority),
-    STATUS: enumField(sql`${tasks.status}`, taskStatus),
-    TITLE: { column: sql`${tasks.title} collate "C"`, type: 'text', isValue: isStorable },
-  };
+const FIELDS: Record<
+  TaskListOrder[number]['field'],
+  Omit<SortColumn, 'descending'> & { readonly isValue: (text: string) => boolean }
+> = {
+  CREATED_AT: instantField(sql`${tasks.createdAt}`),
+  UPDATED_AT: instantField(sql`${tasks.updatedAt}`),
+  COMPLETED_AT: { ...instantField(sql`${tasks.completedAt}`), nulls: 'last' },
+  DUE_DATE: { column: sql`${tasks.dueDate}`, type: 'date', nulls: 'last', isValue: (text) => isDay(text) },
+  PRIORITY: enumField(sql`${tasks.priority}`, taskPriority),
+  STATUS: enumField(sql`${tasks.status}`, taskStatus),
+  TITLE: { column: sql`${tasks.title} collate "C"`, type: 'text', isValue: isStorable },
+  RANK: { column: sql`found.rank`, type: 'int', isValue: (text) => /^\d{1,9}$/.test(text) },
+};
 
 function instantField(column: SQL) {
   return { column, type: 'timestamptz', text: isoText(column), isValue: isInstant };
@@ -59,9 +77,14 @@ export function isDay(text: string): boolean {
   return /^\d{4}-\d\d-\d\d$/.test(text) && isInstant(`${text}T00:00:00.000Z`);
 }
 
-/** @throws BAD_USER_INPUT */
-export function taskOrder(orderBy: readonly TaskOrder[] | null | undefined): TaskListOrder {
-  if (!orderBy || orderBy.length === 0) return [{ field: TaskOrderField.CREATED_AT, descending: true }];
+/**
+ * @param isSearch whether the list's filter has a search that every task must match
+ * @throws BAD_USER_INPUT
+ */
+export function taskOrder(orderBy: readonly TaskOrder[] | null | undefined, isSearch: boolean): TaskListOrder {
+  if (!orderBy || orderBy.length === 0) {
+    return isSearch ? BEST_MATCH_FIRST : [{ field: TaskOrderField.CREATED_AT, descending: true }];
+  }
   if (orderBy.length > MAX_ORDERS) throw badUserInput('orderBy', `expected at most ${MAX_ORDERS} sort criteria`);
   if (new Set(orderBy.map(({ field }) => field)).size < orderBy.length) {
     throw badUserInput('orderBy', 'expected each field only once');
@@ -194,16 +217,15 @@ export function taskListTags(list: TaskList, order: TaskListOrder = []): Tag[] {
     if (part.labels === 'some' && part.ids !== 'any') return part.ids.flatMap((id) => taskLabelRows.byLabel(id));
     return projectsOf(list).flatMap((id) => taskLabelRows.byProject(id));
   });
-  return [...new Set([...rowTags(list, columnsOf(list, order)), ...labels])];
+  const searched = parts(list.where).some((part) => 'search' in part);
+  const documents = searched ? projectsOf(list).flatMap((id) => taskDocumentRows.byProject(id)) : [];
+  return [...new Set([...rowTags(list, columnsOf(list, order)), ...labels, ...documents])];
 }
 
 /** The columns that decide which tasks are in the list, and where. */
 function columnsOf({ where }: TaskList, order: TaskListOrder): ReadonlySet<Column> {
-  const compared = parts(where).flatMap((part): readonly Column[] => {
-    if ('search' in part) return ['title', 'description'];
-    return 'column' in part ? [part.column] : [];
-  });
-  return new Set([...compared, ...order.map(({ field }) => SORTED_BY[field])]);
+  const compared = parts(where).flatMap((part) => ('column' in part ? [part.column] : []));
+  return new Set([...compared, ...order.flatMap(({ field }) => (field === 'RANK' ? [] : [SORTED_BY[field]]))]);
 }
 
 /** Lists with more tags are never stored. */
@@ -233,15 +255,12 @@ export function taskListWhere({ projectIds, where }: TaskList): SQL {
 }
 
 /** The SQL of a page, for `selectPages`. */
-export function taskPageSql({ list, order, limit, backward, after, before }: TaskPageQuery): SQL {
+export function taskPageSql(query: TaskPageQuery): SQL {
+  const { list, order, limit, backward } = query;
+  if (order[0]?.field === 'RANK') return rankedPageSql(query);
   const forward = sortColumns(order);
   const columns = backward ? reversed(forward) : forward;
-  const conditions = [
-    conditionSql(list.where),
-    ...(after === null ? [] : [behindSql(forward, uuidPlace(after))]),
-    ...(before === null ? [] : [behindSql(reversed(forward), uuidPlace(before))]),
-  ];
-  const where = sql.join(conditions, sql` and `);
+  const where = sql.join([conditionSql(list.where), ...betweenSql(query, forward)], sql` and `);
   const sorted = orderBySql(columns);
   const wanted = limit + 1;
   if (list.projectIds.length === 1 || narrow(list) !== undefined || hasSearch(list)) {
@@ -262,8 +281,44 @@ export function taskPageSql({ list, order, limit, backward, after, before }: Tas
     order by ${outer} limit ${wanted}`;
 }
 
-function hasSearch({ where }: TaskList): boolean {
-  return conjuncts(where).some((condition) => 'search' in condition);
+const BY_RANK: readonly SortColumn[] = [
+  { column: sql`found.rank`, type: 'int', descending: true },
+  { column: sql`found.created_at`, type: 'timestamptz', descending: true, text: isoText(sql`found.created_at`) },
+  { column: sql`found.id`, type: 'uuid', descending: true },
+];
+
+/** Ranks are integers, so that a position in the list compares exactly. */
+function rankedPageSql(query: TaskPageQuery): SQL {
+  const { list, limit, backward } = query;
+  const sorted = orderBySql(backward ? reversed(BY_RANK) : BY_RANK);
+  const words = rankedWordsSql(searchesOf(list));
+  return sql`
+    select found.id, ${placeSql(BY_RANK.slice(0, -1))} as sort, row_number() over (order by ${sorted}) as place
+    from (
+      select newest.id, newest.created_at, (ts_rank(${taskDocuments.words}, ${words}) * 1000000)::int as rank
+      from (
+        select ${tasks.id} as id, ${tasks.createdAt} as created_at from ${tasks} where ${taskListWhere(list)}
+        order by ${tasks.createdAt} desc, ${tasks.id} desc limit ${sql.raw(String(MAX_RANKED))}
+      ) as newest join ${taskDocuments} on ${taskDocuments.taskId} = newest.id
+    ) as found
+    where ${sql.join([sql`true`, ...betweenSql(query, BY_RANK)], sql` and `)} order by ${sorted} limit ${limit + 1}`;
+}
+
+/** The conditions of the positions that the page is between. */
+function betweenSql({ after, before }: TaskPageQuery, forward: readonly SortColumn[]): SQL[] {
+  return [
+    ...(after === null ? [] : [behindSql(forward, uuidPlace(after))]),
+    ...(before === null ? [] : [behindSql(reversed(forward), uuidPlace(before))]),
+  ];
+}
+
+/** The searches that every task of the list matches. */
+function searchesOf({ where }: TaskList): string[] {
+  return conjuncts(where).flatMap((condition) => ('search' in condition ? [condition.search] : []));
+}
+
+function hasSearch(list: TaskList): boolean {
+  return searchesOf(list).length > 0;
 }
 
 function sortColumns(order: TaskListOrder): SortColumn[] {

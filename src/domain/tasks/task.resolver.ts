@@ -322,7 +322,10 @@ export class UserTasksResolver {
 export function taskPayload(context: Context, write: () => Promise<WriteResult<{ readonly task: TaskRow }>>) {
   return toPayload(async () => {
     const { task } = recordInvalidations(context, await write());
-    const cursor = edgeCursor(listName(undefined, taskOrder(undefined), TRUE), { id: task.id, sort: [task.createdAt] });
+    const cursor = edgeCursor(listName(undefined, taskOrder(undefined, false), TRUE), {
+      id: task.id,
+      sort: [task.createdAt],
+    });
     return { task, taskEdge: { cursor, node: task } };
   });
 }
@@ -343,7 +346,7 @@ async function taskConnection(
   { filter, orderBy, ...page }: TaskListArgs,
 ) {
   const { loaders } = context;
-  const order = taskOrder(orderBy);
+  const order = taskOrder(orderBy, isGiven(filter?.search));
   const name = listName(filter, order, within);
   const query = pageQuery(page, name, (place) => isTaskPlace(order, place));
   const nowMs = Date.now();

@@ -73,10 +73,6 @@ export const tasks = pgTable(
     index('tasks_by_creator').on(table.creatorId, table.createdAt, table.id),
     index('tasks_by_project_updated').on(table.projectId, table.updatedAt, table.id),
     index('tasks_by_project_due').on(table.projectId, table.dueDate, table.id),
-    index('tasks_search').using(
-      'gin',
-      sql`to_tsvector('english', ${table.title} || ' ' || coalesce(${table.description}, ''))`,
-    ),
   ],
 );
 /** Labels per task, in the API and in imports. Tasks of earlier imports can have more. */

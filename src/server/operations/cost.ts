@@ -214,7 +214,7 @@ function costOfTexts(value: unknown, of = ''): number {
   for (const [name, inner] of Object.entries(value)) {
     if (typeof inner !== 'string') cost += costOfTexts(inner, Array.isArray(value) ? of : name);
     else if (name === 'search') cost += COSTS.search;
-    else if (name === 'contains' || name === 'startsWith') cost += LONG.has(of) ? COSTS.longText : COSTS.shortText;
+    else if (/^(contains|startsWith)(IgnoreCase)?$/.test(name)) cost += LONG.has(of) ? COSTS.longText : COSTS.shortText;
   }
   return cost;
 }

@@ -20,7 +20,7 @@ export function taskFilterOf({ assignee, label, text }: Filters): TaskFilter {
     status: { in: [...COLUMNS] },
     ...(assignee !== '' && { assignee: assignee === UNASSIGNED ? { null: true } : { id: { eq: assignee } } }),
     ...(label !== '' && { labels: { some: { id: { eq: label } } } }),
-    ...(text.trim() !== '' && { title: { contains: text.trim() } }),
+    ...(text.trim() !== '' && { title: { containsIgnoreCase: text.trim() } }),
   };
 }
 

@@ -62,13 +62,13 @@ test('what is refused of one leaves nothing of it behind, the labels neither', a
   const label = (await w.mutate('createLabel', { projectId: w.f.web.id, name: 'web' })).label.id;
   const labelled = await w.mutate('updateTasks', { ids: [ops, web], status: 'TODO', labelIds: [label] });
   expect(labelled.results).toMatchObject([
-    { id: ops, task: null, errors: [{ __typename: 'ValidationError', path: ['input', 'labelIds'] }] },
+    { id: ops, task: null, errors: [{ __typename: 'NotFoundError', path: ['input', 'labelIds'] }] },
     { id: web, task: { status: 'TODO', labels: { nodes: [{ name: 'web' }] } }, errors: [] },
   ]);
   const assigned = await w.mutate('updateTasks', { ids: [ops, web], assigneeId: w.f.bob.id, labelIds: null });
   expect(assigned.results).toMatchObject([
     { id: ops, errors: [] },
-    { id: web, task: null, errors: [{ __typename: 'ValidationError', path: ['input', 'assigneeId'] }] },
+    { id: web, task: null, errors: [{ __typename: 'NotFoundError', path: ['input', 'assigneeId'] }] },
   ]);
   const read = 'query($id: ID!) { task(id: $id) { version status labels { nodes { name } } } }';
   expect((await w.read(read, { id: web })).task).toEqual({

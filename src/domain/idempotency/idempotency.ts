@@ -13,6 +13,7 @@ import { fromUuid, type Id, newId, toUuid, type UserId } from '../../db/ids.js';
 import type { Writer } from '../../db/writer.js';
 import { canonical, type EntryStore, type Key, digest as sha256 } from '../../engine/cache/index.js';
 import type { Database, Executor, Transaction, Transactor, WriteResult } from '../../engine/postgres/index.js';
+import type { Form } from '../../graphql/form.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { DAY } from '../../std/time.js';
 import { idempotencyKeys } from './idempotency.table.js';
@@ -30,8 +31,11 @@ export interface Creation<P extends string, Row> {
   readonly operation: string;
   /** Prefix of the object's id. */
   readonly prefix: P;
-  /** The input after parsing, so that equivalent spellings have equal digests. */
-  readonly input: object & { readonly idempotencyKey?: string | null | undefined };
+  /**
+   * The input after parsing, so that equivalent spellings have equal digests. With faults it is refused, whatever the
+   * key.
+   */
+  readonly form: Form<{ readonly idempotencyKey?: string | null | undefined }>;
   /** Writes the object with this id. */
   readonly create: (tx: Transaction, id: Id<P>) => Promise<Row>;
   /** The current object, if the viewer can see it. */
@@ -94,13 +98,9 @@ export class Idempotency {
   }
 }
 
-function useOf({
-  by,
-  operation,
-  input,
-}: Pick<Creation<string, unknown>, 'by' | 'operation' | 'input'>): Use | undefined {
-  const { idempotencyKey, ...rest } = input;
-  if (idempotencyKey === undefined || idempotencyKey === null) return undefined;
+function useOf({ by, operation, form }: Pick<Creation<string, unknown>, 'by' | 'operation' | 'form'>): Use | undefined {
+  const { idempotencyKey, ...rest } = form.fields;
+  if (form.faults.length > 0 || idempotencyKey === undefined || idempotencyKey === null) return undefined;
   // In create mutations `null` means absent. Absent fields are left out, so the digest stays equal when a later build
   // has more fields.
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));

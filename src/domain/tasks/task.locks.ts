@@ -4,14 +4,13 @@
  * lock, the write is refused: taking the next project's lock could break the order.
  */
 import { asc, eq, getTableColumns, inArray, or, sql } from 'drizzle-orm';
-import { uuids } from '../../db/by-id.js';
 import { type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { preparedIn } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { type ErrorTarget, notFound, type ProjectAccess, roleOfWriter, whyNotWritable } from '../projects/access.js';
 import { projects, type Role, WRITING_ROLES } from '../projects/project.table.js';
-import { sharedLockSql } from '../projects/project-lock.js';
+import { inOrder, sharedLockSql } from '../projects/project-lock.js';
 import { type TaskRow, tasks } from './task.table.js';
 
 export const TASK: ErrorTarget = { what: 'task', path: ['input', 'id'] };
@@ -91,7 +90,7 @@ export async function lockTaskWithSubtasks(
   const projectId = passed ?? (await lockProjectOf(tx, id));
   if (projectId === undefined) throw notFound(TASK.what, TASK.path);
   await roleOfWriter(tx, viewerId, projectId, TASK);
-  await lockTree(tx, projectId);
+  await lockTrees(tx, [projectId]);
   const rows = await tx
     .select()
     .from(tasks)
@@ -159,10 +158,11 @@ async function seenForWriting(
   );
 }
 
-/** Serializes changes of parents within a project. */
-export async function lockTree(tx: Transaction, projectId: ProjectId): Promise<void> {
+/** Serializes changes of parents within projects. */
+export async function lockTrees(tx: Transaction, projectIds: readonly ProjectId[]): Promise<void> {
+  if (projectIds.length === 0) return;
   await tx.execute(sql`
-    select pg_advisory_xact_lock(hashtextextended(id::text, 0)) from unnest(${uuids([projectId])}) as tree(id)`);
+    select pg_advisory_xact_lock(hashtextextended(id::text, 0)) from unnest(${inOrder(projectIds)}) as tree(id)`);
 }
 
 /**

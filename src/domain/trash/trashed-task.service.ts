@@ -7,9 +7,9 @@ import type { Transaction, Transactor } from '../../engine/postgres/index.js';
 import { idInput, parseInput } from '../../graphql/user-error.js';
 import { forbidden, notFound, roleOfWriter } from '../projects/access.js';
 import { lockExclusive } from '../projects/project-lock.js';
+import { taskForm } from '../tasks/task.forms.js';
 import type { DeleteTaskInput } from '../tasks/task.inputs.js';
 import { lockTaskWithSubtasks } from '../tasks/task.locks.js';
-import { taskInput } from '../tasks/task.service.js';
 import { detachSubtasks, requireVersion } from '../tasks/task.writes.js';
 import { moveIntoTrash } from './move-into-trash.js';
 import { restoreTask, type TrashedReferences } from './restore-task.js';
@@ -25,7 +25,7 @@ export class TrashedTaskService {
 
   delete(by: Writer, given: DeleteTaskInput) {
     const { viewerId } = by;
-    const { id, expectedVersion } = parseInput(taskInput, given);
+    const { id, expectedVersion } = parseInput(taskForm, given);
     return this.transactor.transact(async (tx) => {
       const { task, parts } = await lockTaskWithSubtasks(tx, viewerId, id);
       requireVersion(task, expectedVersion);

@@ -234,6 +234,7 @@ function appOptions(config: Config, { databaseUrl, redis, redisGroup: group }: S
     slowStatementMs: config.slowStatementMs,
     knownOperations: config.knownOperations,
     introspection: config.introspection,
+    publicUrl: config.publicUrl,
     ...config.access,
     subscriptionLimits: config.subscriptionLimits,
     rateLimit: rateLimit && { ...rateLimit, redis, group },

@@ -39,6 +39,11 @@ registerEnumType(TaskPriorityType, {
 export class Task extends Node {
   declare id: TaskRow['id'];
 
+  @Field(() => Int, {
+    description: 'Number of the task within its project: 42 in OPS-42. Changes when the task moves to another project.',
+  })
+  number: number;
+
   @Field(() => String, { description: 'Title, a single line of 1-500 characters.' })
   title: string;
 

@@ -21,6 +21,8 @@ import { DEFAULT_TRASH_DAYS } from './domain/projects/trashed.type.js';
 import { TrashedProjectResolver } from './domain/projects/trashed-project.resolver.js';
 import { TrashedProjectService } from './domain/projects/trashed-project.service.js';
 import { allSources } from './domain/sources.js';
+import { ManyTasksResolver } from './domain/tasks/many-tasks.resolver.js';
+import { ManyTasksService } from './domain/tasks/many-tasks.service.js';
 import { TaskEvents } from './domain/tasks/task.events.js';
 import { TaskResolver } from './domain/tasks/task.resolver.js';
 import { TaskService } from './domain/tasks/task.service.js';
@@ -220,6 +222,7 @@ export function createSchema({
     new LabelFieldsResolver(),
     new LabelResolver(new LabelService(transactor, idempotency)),
     new TaskResolver(new TaskService(transactor, idempotency)),
+    new ManyTasksResolver(new ManyTasksService(idempotency)),
     new TaskPresentationResolver(publicUrl, html),
     new TaskChangeResolver(taskEvents),
     new TaskChangesSinceResolver(),

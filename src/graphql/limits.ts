@@ -72,6 +72,8 @@ export const COSTS = {
   lookup: 300,
   /** A mutation field: a transaction with its fence. */
   write: 30,
+  /** Each task of a mutation of many. */
+  writtenTask: 3,
   /** A text of up to 65,536 characters: a task description, a comment. */
   longTextField: 3,
   /** A text of up to 10,000 characters: a project description. */

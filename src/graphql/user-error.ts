@@ -227,6 +227,11 @@ export function listInput<T extends z.ZodType>(
 export const IDEMPOTENCY_KEY =
   'A client-chosen key, 1-200 characters. Repeating the mutation with the same key and input within 24 hours returns ' +
   'the object created the first time. Reusing the key with different input returns a ConflictError.';
+/** The same of mutations of many objects. */
+export const IDEMPOTENCY_KEY_OF_MANY =
+  'A client-chosen key, 1-200 characters. Repeating the mutation with the same key and input within 24 hours changes ' +
+  'nothing and returns the results of the first time, with the tasks as they are now. Reusing the key with different ' +
+  'input returns a ConflictError.';
 export const idempotencyKeyInput = textInput(TEXTS.idempotencyKey).nullish();
 
 /** Only referenced through the interface, so they must be passed to the schema explicitly. */

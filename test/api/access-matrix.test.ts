@@ -183,6 +183,13 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
         title: 'Mine',
         parentId: taskId,
       })),
+      {
+        ...write('createTasks', 'CreateTasksInput', ({ projectId }) => ({ tasks: [{ projectId, title: 'Mine' }] })),
+        depth: 2,
+      },
+      across('createTasks', 'CreateTasksInput', ({ labelId }, { projectId }) => ({
+        tasks: [{ projectId, title: 'Mine', labelIds: [labelId] }],
+      })),
       write('updateTask', 'UpdateTaskInput', ({ taskId }) => ({ id: taskId, title: 'Mine' })),
       // With all that could be told before the right is asked for.
       { ...write('updateTask', 'UpdateTaskInput', ({ taskId }) => ({ id: taskId, expectedVersion: 99 })), allowed: [] },
@@ -208,6 +215,10 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
         ...write('updateTasks', 'UpdateTasksInput', ({ taskId }) => ({ ids: [taskId], priority: 'LOW' })),
         depth: 2,
       },
+      across('updateTasks', 'UpdateTasksInput', ({ labelId }, own) => ({
+        tasks: [{ id: own.taskId }],
+        addLabelIds: [labelId],
+      })),
       across('updateTasks', 'UpdateTasksInput', ({ taskId }, own) => ({ ids: [own.taskId], parentId: taskId })),
       write('addLabels', 'AddLabelsInput', ({ taskId, labelId }) => ({ taskId, labelIds: [labelId] })),
       across('addLabels', 'AddLabelsInput', ({ labelId }, own) => ({ taskId: own.taskId, labelIds: [labelId] })),

@@ -1,9 +1,11 @@
 /** Inserts tasks: permissions, then rules, then rows. Many tasks cost as many statements as one. */
-import { getTableColumns, type SQL, sql } from 'drizzle-orm';
+import { and, eq, getTableColumns, type SQL, sql } from 'drizzle-orm';
+import { uuids } from '../../db/by-id.js';
 import type { LabelId, ProjectId, TaskId, UserId } from '../../db/ids.js';
-import type { Transaction } from '../../engine/postgres/index.js';
+import type { Executor, Transaction } from '../../engine/postgres/index.js';
 import type { Faults, Form } from '../../graphql/form.js';
 import { lockAccess, whyNotWritable } from '../projects/access.js';
+import { projectMembers } from '../projects/project.table.js';
 import { lockShared } from '../projects/project-lock.js';
 import type { NewTaskFields } from './task.forms.js';
 import { relabel } from './task.labels.js';
@@ -49,10 +51,25 @@ export async function insertTasks(
   return inserted;
 }
 
+/** Those of the tasks that the viewer can see, for a repeated mutation. */
+export async function visibleTasks(
+  db: Executor,
+  viewerId: UserId,
+  ids: readonly TaskId[],
+): Promise<Map<TaskId, TaskRow>> {
+  const rows = await db
+    .select({ task: tasks })
+    .from(tasks)
+    .innerJoin(projectMembers, and(eq(projectMembers.projectId, tasks.projectId), eq(projectMembers.userId, viewerId)))
+    .where(sql`${tasks.id} = any(${uuids(ids)})`);
+  return new Map(rows.map(({ task }) => [task.id, task]));
+}
+
 /** The tasks of projects that the viewer can write in; the others get a fault. */
 async function checkProjects(tx: Transaction, viewerId: UserId, given: readonly NewTask[]): Promise<NewTask[]> {
   const named = given.filter(({ form }) => form.fields.projectId !== undefined);
   const projectIds = named.map(({ form }) => form.fields.projectId as ProjectId);
+  if (projectIds.length === 0) return [];
   await lockShared(tx, ...projectIds);
   const access = await lockAccess(tx, viewerId, projectIds);
   return named.filter(({ form, faults }) => {

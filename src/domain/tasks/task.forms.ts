@@ -1,5 +1,6 @@
 /** Forms of the inputs of task mutations: what each field must look like before the database is asked. */
 import { z } from 'zod';
+import { isGiven } from '../../graphql/node.js';
 import {
   changedTextInput,
   fault,
@@ -11,6 +12,7 @@ import {
   textInput,
 } from '../../graphql/user-error.js';
 import { TEXTS } from '../../std/text.js';
+import type { NewTaskInput } from './task.inputs.js';
 import { MAX_LABELS, taskPriority, taskStatus } from './task.table.js';
 
 /** Tasks of one mutation. */
@@ -44,13 +46,18 @@ const changes = {
   labelIds,
 };
 
-export const createTaskForm = z.object({
+export const newTaskForm = z.object({
   projectId: idInput('project'),
   title,
   status: status.nullish(),
   priority: priority.nullish(),
   labelIds,
   ...fields,
+});
+export const createTaskForm = newTaskForm.extend({ idempotencyKey: idempotencyKeyInput });
+/** Each task has a form of its own: one that is faulty does not keep the others from being created. */
+export const createTasksForm = z.object({
+  tasks: listInput(z.custom<NewTaskInput>(), { min: 1, max: MAX_TASKS, what: 'tasks' }),
   idempotencyKey: idempotencyKeyInput,
 });
 export const taskForm = z.object({ id: idInput('task'), expectedVersion: z.int().nullish() });
@@ -59,13 +66,35 @@ export const updateTaskForm = taskForm.extend({
   description: changedTextInput(TEXTS.taskDescription),
   labelIds: labelIdList(MAX_LABELS_GIVEN),
 });
-export const updateTasksForm = z.object({
-  ids: listInput(idInput('task'), { min: 1, max: MAX_TASKS, what: 'tasks' }).refine(
-    (ids) => new Set(ids).size === ids.length,
-    fault('INVALID', 'expected each task only once'),
-  ),
-  ...changes,
-});
+const once = fault('INVALID', 'expected each task only once');
+const areDistinct = (ids: readonly string[]) => new Set(ids).size === ids.length;
+const TASKS = { min: 1, max: MAX_TASKS, what: 'tasks' };
+/** Tasks by id, or by id and the version they must have. */
+const manyTasks = {
+  ids: listInput(idInput('task'), TASKS).refine(areDistinct, once).nullish(),
+  tasks: listInput(taskForm, TASKS)
+    .refine((tasks) => areDistinct(tasks.map(({ id }) => id)), once)
+    .nullish(),
+  idempotencyKey: idempotencyKeyInput,
+};
+type ManyTasks = z.output<z.ZodObject<typeof manyTasks>>;
+const namesOnce = ({ ids, tasks }: Pick<ManyTasks, 'ids' | 'tasks'>) => isGiven(ids) !== isGiven(tasks);
+const eitherWay = { path: ['ids'], ...fault('INVALID', 'expected exactly one of ids and tasks') };
+
+export const updateTasksForm = z
+  .object({ ...manyTasks, ...changes, addLabelIds: labelIds, removeLabelIds: labelIds })
+  .refine(namesOnce, eitherWay)
+  .refine(
+    ({ labelIds: exact, addLabelIds, removeLabelIds }) => exact === undefined || !(addLabelIds || removeLabelIds),
+    {
+      path: ['labelIds'],
+      ...fault('INVALID', 'expected either labelIds, or addLabelIds and removeLabelIds'),
+    },
+  )
+  .refine(({ addLabelIds, removeLabelIds }) => !addLabelIds?.some((id) => removeLabelIds?.includes(id)), {
+    path: ['removeLabelIds'],
+    ...fault('INVALID', 'expected no label that is also in addLabelIds'),
+  });
 export const assignTaskForm = taskForm.extend({ assigneeId: idInput('user').nullish() });
 export const moveTaskForm = taskForm.extend({ projectId: idInput('project') });
 export const taskLabelsForm = z.object({
@@ -73,5 +102,5 @@ export const taskLabelsForm = z.object({
   labelIds: listInput(idInput('label'), { min: 1, max: MAX_LABELS, what: 'labels' }),
 });
 
-export type NewTaskFields = Omit<z.output<typeof createTaskForm>, 'idempotencyKey'>;
+export type NewTaskFields = z.output<typeof newTaskForm>;
 export type NamedTask = z.output<typeof taskForm>;

@@ -7,7 +7,7 @@ import type { WriteResult } from '../../engine/postgres/index.js';
 import { type Context, recordInvalidations } from '../../graphql/context.js';
 import { exactlyOne, isGiven, readId } from '../../graphql/node.js';
 import { connection, edgeCursor, PageArgs, pageOf, pageQuery } from '../../graphql/page.js';
-import { Refusal, toPayload, userError } from '../../graphql/user-error.js';
+import { toPayload } from '../../graphql/user-error.js';
 import { WritesAsMember } from '../../graphql/writes-as-member.js';
 import { labelById } from '../labels/label.loaders.js';
 import { LabelConnection } from '../labels/label.type.js';
@@ -29,13 +29,12 @@ import {
   RemoveLabelsInput,
   ReopenTaskInput,
   UpdateTaskInput,
-  UpdateTasksInput,
 } from './task.inputs.js';
 import { taskOrder } from './task.list-query.js';
 import { type LabelledTask, labelIdsOf, taskById } from './task.loaders.js';
 import type { TaskService } from './task.service.js';
 import type { TaskRow } from './task.table.js';
-import { Task, TaskConnection, TaskPayload, UpdateTasksPayload } from './task.type.js';
+import { Task, TaskConnection, TaskPayload } from './task.type.js';
 
 @Resolver(() => Task)
 export class TaskResolver {
@@ -162,26 +161,6 @@ export class TaskResolver {
     @Arg('input', () => UpdateTaskInput, { description: 'The task and the fields to change.' }) input: UpdateTaskInput,
   ) {
     return taskPayload(context, () => this.service.update(context, input));
-  }
-
-  @Mutation(() => UpdateTasksPayload, {
-    description: 'Applies the same change to up to 100 tasks. Each task succeeds or is refused independently.',
-  })
-  updateTasks(
-    @Ctx() context: Context,
-    @Arg('input', () => UpdateTasksInput, { description: 'The tasks and the fields to change.' })
-    input: UpdateTasksInput,
-  ) {
-    const payload = toPayload(async () => {
-      const updated = recordInvalidations(context, await this.service.updateMany(context, input));
-      const results = updated.map(({ id, outcome }) =>
-        outcome instanceof Refusal
-          ? { id, task: null, errors: [userError(outcome)] }
-          : { id, task: outcome, errors: [] },
-      );
-      return { results };
-    });
-    return payload.then((given) => ({ results: [], ...given }));
   }
 
   @WritesAsMember()

@@ -1,16 +1,14 @@
 /**
  * Writes of tasks. Each is one transaction: permissions, then rules, then rows. Triggers record what it invalidates.
  */
-import { and, eq } from 'drizzle-orm';
 import type { LabelId, TaskId, UserId } from '../../db/ids.js';
 import type { Writer } from '../../db/writer.js';
 import type { Executor, Transactor } from '../../engine/postgres/index.js';
 import { Faults, type Form, readForm, requireField } from '../../graphql/form.js';
-import { fits, misfit, parseInput, Refusal } from '../../graphql/user-error.js';
+import { fits, misfit } from '../../graphql/user-error.js';
 import { TEXTS } from '../../std/text.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
-import { projectMembers } from '../projects/project.table.js';
-import { insertTasks } from './task.create.js';
+import { insertTasks, visibleTasks } from './task.create.js';
 import {
   assignTaskForm,
   createTaskForm,
@@ -19,7 +17,6 @@ import {
   taskForm,
   taskLabelsForm,
   updateTaskForm,
-  updateTasksForm,
 } from './task.forms.js';
 import type {
   AddLabelsInput,
@@ -30,25 +27,14 @@ import type {
   RemoveLabelsInput,
   ReopenTaskInput,
   UpdateTaskInput,
-  UpdateTasksInput,
 } from './task.inputs.js';
-import { type Holding, lockTaskForUpdate, TASK, tasksToWrite } from './task.locks.js';
+import { lockTaskForUpdate, TASK } from './task.locks.js';
 import { moveTask } from './task.move.js';
-import { type TaskRow, tasks } from './task.table.js';
+import type { TaskRow } from './task.table.js';
 import { type PlainChanges, updateAtOnce } from './task.update.js';
-import {
-  applyChanges,
-  applyEdit,
-  type Changes,
-  type EditedTask,
-  type LabelChange,
-  versionConflict,
-} from './task.writes.js';
+import { applyChanges, exactly, holdingFor, versionConflict } from './task.writes.js';
 
 const LABELLED = { what: 'task', path: ['input', 'taskId'] };
-
-/** The result for one of many tasks. */
-export type UpdateResult = { readonly id: TaskId; readonly outcome: TaskRow | Refusal };
 
 export class TaskService {
   constructor(
@@ -94,29 +80,6 @@ export class TaskService {
       faults.add(versionConflict(task, expectedVersion));
       faults.add(misfit(TEXTS.taskDescription, 'description', { given: description, stored: task.description }));
       return { task: await applyChanges(tx, task, changes, { labels: exactly(labelIds), faults }) };
-    }, by);
-  }
-
-  /**
-   * One transaction, in which the tasks without faults are changed. Separate transactions would cost up to a hundred
-   * fences and commits, each of which waits for Redis during an outage. A crash would leave some tasks changed without
-   * the client knowing.
-   */
-  updateMany(by: Writer, given: UpdateTasksInput) {
-    const { viewerId } = by;
-    const { ids, labelIds, ...changes } = parseInput(updateTasksForm, given);
-    return this.transactor.transact(async (tx) => {
-      const named = (id: TaskId) => ({ what: 'task', path: ['input', 'ids', String(ids.indexOf(id))] });
-      const found = await tasksToWrite(tx, viewerId, ids, named, holdingFor(changes));
-      const edited = new Map<TaskId, EditedTask>();
-      for (const task of found.values()) {
-        if (!(task instanceof Refusal)) edited.set(task.id, { task, faults: new Faults() });
-      }
-      const written = await applyEdit(tx, [...edited.values()], { changes, labels: exactly(labelIds) });
-      return ids.map((id): UpdateResult => {
-        const refusal = edited.get(id)?.faults.refusal ?? found.get(id);
-        return { id, outcome: written.get(id) ?? (refusal as Refusal) };
-      });
     }, by);
   }
 
@@ -191,21 +154,6 @@ export class TaskService {
   }
 }
 
-/** The labels given, and no others. `null` for none; undefined leaves the labels as they are. */
-function exactly(labelIds: readonly LabelId[] | null | undefined): LabelChange | undefined {
-  return labelIds === undefined ? undefined : { wanted: () => labelIds ?? [], field: 'labelIds' };
-}
-
-/** Setting a parent needs the parent tree locked, and the parent unchanged. */
-function holdingFor({ parentId }: Changes): Holding {
-  return parentId ? { tree: true, others: [parentId] } : {};
-}
-
 async function visibleTask(db: Executor, viewerId: UserId, id: TaskId): Promise<TaskRow | undefined> {
-  const [found] = await db
-    .select({ task: tasks })
-    .from(tasks)
-    .innerJoin(projectMembers, and(eq(projectMembers.projectId, tasks.projectId), eq(projectMembers.userId, viewerId)))
-    .where(eq(tasks.id, id));
-  return found?.task;
+  return (await visibleTasks(db, viewerId, [id])).get(id);
 }

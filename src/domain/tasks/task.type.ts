@@ -172,32 +172,6 @@ export class TaskPayload {
   errors: UserError[];
 }
 
-@ObjectType({ description: 'Result of updateTasks for one task.', simpleResolvers: true })
-export class UpdateTasksResult {
-  @Field(() => ID, { description: 'Id of the task, as passed in `ids`.' })
-  id: TaskRow['id'];
-
-  @Field(() => Task, { nullable: true, description: 'The task after the mutation. Null if there are errors.' })
-  task?: TaskRow | null;
-
-  @Field(() => [UserError], { description: 'Why the update of this task was refused. Empty if it succeeded.' })
-  errors: UserError[];
-}
-
-@ObjectType({ description: 'Result of the mutation updateTasks.', simpleResolvers: true })
-export class UpdateTasksPayload {
-  @Field(() => [UpdateTasksResult], {
-    description: 'One result for each id, in the order of `ids`. Empty if there are errors.',
-  })
-  results: UpdateTasksResult[];
-
-  @Field(() => [UserError], {
-    description:
-      'Why the whole mutation was refused. Empty if the tasks were processed, even if some of them were refused.',
-  })
-  errors: UserError[];
-}
-
 @ObjectType({ description: 'Result of the mutation deleteTask.', simpleResolvers: true })
 export class DeleteTaskPayload {
   @Field(() => ID, { nullable: true, description: 'Id of the deleted task. Null if there are errors.' })

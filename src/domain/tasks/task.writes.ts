@@ -11,6 +11,7 @@ import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { taskNumbers } from '../projects/project.table.js';
 import { labelIdsOfTasks, type Relabelling, relabel } from './task.labels.js';
 import { LABELLED_TASK, type LabelledTask, taskById } from './task.loaders.js';
+import type { Holding } from './task.locks.js';
 import { ancestorsOf, checkReferences } from './task.references.js';
 import { MAX_LABELS, type TaskRow, tasks } from './task.table.js';
 
@@ -35,6 +36,16 @@ export interface TaskEdit {
 export interface EditedTask {
   readonly task: TaskRow;
   readonly faults: Faults;
+}
+
+/** The labels given, and no others. `null` for none; undefined leaves the labels as they are. */
+export function exactly(labelIds: readonly LabelId[] | null | undefined): LabelChange | undefined {
+  return labelIds === undefined ? undefined : { wanted: () => labelIds ?? [], field: 'labelIds' };
+}
+
+/** Setting a parent needs the parent tree locked, and the parent unchanged. */
+export function holdingFor({ parentId }: Changes): Holding {
+  return parentId ? { tree: true, others: [parentId] } : {};
 }
 
 /** Columns that every change of a task sets. */

@@ -231,7 +231,7 @@ export function createSchema({
     new LabelTasksResolver(),
     new CommentResolver(new CommentService(transactor, idempotency), html),
     new TaskCommentsResolver(),
-    new TrashedTaskResolver(new TrashedTaskService(transactor), trashDays),
+    new TrashedTaskResolver(new TrashedTaskService(transactor, idempotency), trashDays),
     new ProjectTrashResolver(),
     new AdminResolver({ store, cache, activity, db, policies: () => built.policies }),
     new ActivityResolver(activity),

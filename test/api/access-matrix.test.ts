@@ -200,6 +200,11 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
       write('assignTask', 'AssignTaskInput', ({ taskId, userId }) => ({ id: taskId, assigneeId: userId })),
       across('assignTask', 'AssignTaskInput', ({ userId }, { taskId }) => ({ id: taskId, assigneeId: userId })),
       { ...write('deleteTask', 'DeleteTaskInput', ({ taskId }) => ({ id: taskId })), shows: false },
+      {
+        ...write('deleteTasks', 'DeleteTasksInput', ({ taskId }) => ({ ids: [taskId] })),
+        depth: 2,
+        shows: false,
+      },
       write('restoreTask', 'RestoreTaskInput', ({ trashedTaskId }) => ({ id: trashedTaskId })),
       {
         ...write('purgeTask', 'PurgeTaskInput', ({ trashedTaskId }) => ({ id: trashedTaskId })),
@@ -759,6 +764,6 @@ async function writeTrashedTask(
 ) {
   const id = newId('task');
   await tx.insert(tasks).values({ id, projectId, number, creatorId: by, title: `${mark} deleted task` });
-  await moveIntoTrash(tx, { id, subtaskIds: [], deletedBy: by });
+  await moveIntoTrash(tx, { removed: [{ id, subtaskIds: [] }], deletedBy: by });
   return id;
 }

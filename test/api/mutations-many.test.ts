@@ -4,11 +4,13 @@ import { newId } from '../../src/db/ids.js';
 import { expectRefusal, type TwoProcesses, twoProcesses } from '../support/mutations.js';
 
 const FIELDS: Record<string, string> = {
+  deleteTasks: 'results { id deletedTaskId errors { __typename code path ... on ConflictError { task { version } } } }',
   createTasks:
     'results { task { id number title version parent { id } assignee { handle } labels { nodes { name } } } errors { __typename code path } }',
   createTask: 'task { id }',
   createLabel: 'label { id }',
   deleteTask: 'deletedTaskId',
+  restoreTask: 'task { id }',
   updateTasks:
     'results { id task { id status version parent { id } labels { nodes { name } } } errors { __typename code message path } }',
 };
@@ -292,5 +294,72 @@ describe('updateTasks by versions and labels', () => {
     ],
   ])('is refused with %s', async (_, input, path) => {
     expectRefusal(await w.mutate('updateTasks', input(w.f.opsTasks[0]?.id ?? '')), 'ValidationError', ...path);
+  });
+});
+
+describe('deleteTasks', () => {
+  const COUNT = '{ project(key: "OPS") { tasks { totalCount } } }';
+  const count = async () => (await w.read(COUNT)).project.tasks.totalCount;
+
+  test('deletes 100 tasks by as many statements as one, with one fence, and no list shows them any more', async () => {
+    const tasks = Array.from({ length: 99 }, (_, i) => ({ projectId: w.f.ops.id, title: `D${i}` }));
+    const { results } = await w.mutate('createTasks', { tasks });
+    const [parent = '', kept = '', single = '', part = ''] = await made(4);
+    await w.mutate('updateTasks', { ids: [kept], parentId: parent });
+    await w.mutate('updateTasks', { ids: [part], parentId: single });
+    const before = await count();
+    w.here.reset();
+    await w.mutate('deleteTasks', { ids: [single] });
+    const ofOne = statements();
+    w.here.reset();
+    const ids = [parent, ...results.map(({ task }: { task: { id: string } }) => task.id)];
+    const deleted = await w.mutate('deleteTasks', { ids });
+    expect([statements(), w.here.counts.fences]).toEqual([ofOne, 1]);
+    expect(deleted).toMatchObject({ results: ids.map((id) => ({ id, deletedTaskId: id, errors: [] })), errors: [] });
+    expect(await count()).toBe(before - 101);
+    const read = await w.read('query($id: ID!) { task(id: $id) { parent { id } version } }', { id: kept });
+    expect(read.task).toEqual({ parent: null, version: 3 });
+    await w.mutate('restoreTask', { id: parent });
+    const again = await w.read('query($id: ID!) { task(id: $id) { parent { id } } }', { id: kept });
+    expect(again.task.parent).toEqual({ id: parent });
+  });
+
+  test('refuses each on its own, and answers a repetition with the same key as the first time', async () => {
+    const [a = '', b = '', c = ''] = await made(3);
+    await w.mutate('updateTasks', { ids: [c], parentId: a });
+    const missing = newId('task');
+    const input = {
+      tasks: [{ id: a, expectedVersion: 1 }, { id: missing }, { id: b, expectedVersion: 9 }, { id: c }],
+      idempotencyKey: 'delete',
+    };
+    const fault = (code: string, ...path: string[]) => ({ code, path: ['input', 'tasks', ...path] });
+    const answered = [
+      { id: a, deletedTaskId: a, errors: [] },
+      { id: missing, deletedTaskId: null, errors: [fault('NOT_FOUND', '1', 'id')] },
+      { id: b, deletedTaskId: null, errors: [{ ...fault('CONFLICT', '2', 'expectedVersion'), task: { version: 1 } }] },
+      { id: c, deletedTaskId: c, errors: [] },
+    ];
+    expect((await w.mutate('deleteTasks', input)).results).toMatchObject(answered);
+    const before = await count();
+    expect((await w.mutate('deleteTasks', input, { on: w.there })).results).toMatchObject(answered);
+    expect(await count()).toBe(before);
+    const { results } = await w.mutate('deleteTasks', { ids: [b] }, { as: w.f.vic.id });
+    expect(results).toMatchObject([
+      { deletedTaskId: null, errors: [{ code: 'FORBIDDEN', path: ['input', 'ids', '0'] }] },
+    ]);
+  });
+
+  test('crossing calls of parents, parts and updates never wait for each other for good', async () => {
+    for (let i = 0; i < 3; i++) {
+      const [part = '', parent = '', other = ''] = await made(3);
+      await w.mutate('updateTasks', { ids: [part, other], parentId: parent });
+      const answers = await Promise.all([
+        w.mutate('deleteTasks', { ids: [parent, other] }),
+        w.mutate('deleteTasks', { ids: [other, parent] }, { on: w.there }),
+        w.mutate('updateTasks', { ids: [parent, part], title: 'Crossing' }, { on: w.there }),
+      ]);
+      for (const { errors } of answers) expect(errors).toEqual([]);
+      expect(answers[2].results[1].errors).toEqual([]);
+    }
   });
 });

@@ -56,6 +56,11 @@ export interface ManyWrites<P extends string, Row> {
   readonly run: (tx: Transaction) => Promise<readonly ManyResult<P, Row>[]>;
   /** Those of the objects that the viewer can see, as they are now. */
   readonly find: (db: Executor, ids: readonly Id<P>[]) => Promise<ReadonlyMap<Id<P>, Row>>;
+  /**
+   * What a repetition answers for an object that was not refused. Default: the object as it is now, or a refusal if it
+   * is gone.
+   */
+  readonly outcomeOf?: (id: Id<P>) => Row;
 }
 
 /** One of many objects after the mutation, or why it was refused. */
@@ -126,7 +131,7 @@ export class Idempotency {
   runMany<P extends string, Row extends object>(
     many: ManyWrites<P, Row>,
   ): Promise<WriteResult<readonly ManyResult<P, Row>[]>> {
-    const { by, operation, prefix, key, input, run, find } = many;
+    const { by, operation, key, input, run } = many;
     if (key === undefined || key === null) return this.#transactor.transact(run, by);
     const use = { userId: by.viewerId, operation, key, digest: sha256(canonical(input)) };
     return this.#once(by, use, {
@@ -138,11 +143,7 @@ export class Idempotency {
           .where(isRowOf(use));
         return results;
       },
-      again: async (db, { results }) => {
-        const stored = results ?? [];
-        const ids = stored.map(({ uuid }) => fromUuid(prefix, uuid));
-        return resultsAgain(prefix, stored, await find(db, ids));
-      },
+      again: (db, { results }) => resultsAgain(db, many, results ?? []),
     });
   }
 
@@ -240,12 +241,13 @@ function storedResult<P extends string, Row>({ id, outcome }: ManyResult<P, Row>
   return { uuid: toUuid(id), faults: refusals.map(({ code, message, path }) => ({ code, message, path })) };
 }
 
-/** @param rows those of the objects that the viewer can see */
-function resultsAgain<P extends string, Row extends object>(
-  prefix: P,
+async function resultsAgain<P extends string, Row extends object>(
+  db: Executor,
+  { prefix, find, outcomeOf }: ManyWrites<P, Row>,
   stored: readonly StoredResult[],
-  rows: ReadonlyMap<Id<P>, Row>,
-): ManyResult<P, Row>[] {
+): Promise<ManyResult<P, Row>[]> {
+  const ids = stored.map(({ uuid }) => fromUuid(prefix, uuid));
+  const rows = await find(db, ids);
   return stored.map(({ uuid, faults }) => {
     const id = fromUuid(prefix, uuid);
     const row = rows.get(id);
@@ -253,7 +255,8 @@ function resultsAgain<P extends string, Row extends object>(
       const current = code === UserErrorCode.CONFLICT ? (row ?? null) : null;
       return new Refusal(code as UserErrorCode, message, path, current);
     });
-    return { id, outcome: refusals.length > 0 ? together(refusals) : (row ?? gone(prefix)) };
+    if (refusals.length > 0) return { id, outcome: together(refusals) };
+    return { id, outcome: outcomeOf?.(id) ?? row ?? gone(prefix) };
   });
 }
 

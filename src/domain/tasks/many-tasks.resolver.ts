@@ -1,5 +1,6 @@
 /** Mutations of many tasks. */
 import { Arg, Ctx, Mutation, Resolver } from 'type-graphql';
+import type { TaskId } from '../../db/ids.js';
 import type { WriteResult } from '../../engine/postgres/index.js';
 import { type Context, recordInvalidations } from '../../graphql/context.js';
 import { Refusal, toPayload, userError } from '../../graphql/user-error.js';
@@ -7,7 +8,6 @@ import type { ManyResult } from '../idempotency/idempotency.js';
 import type { ManyTasksService } from './many-tasks.service.js';
 import { CreateTasksPayload, UpdateTasksPayload } from './many-tasks.type.js';
 import { CreateTasksInput, UpdateTasksInput } from './task.inputs.js';
-import type { TaskRow } from './task.table.js';
 
 @Resolver()
 export class ManyTasksResolver {
@@ -37,11 +37,20 @@ export class ManyTasksResolver {
   }
 }
 
+export interface ManyPayload {
+  readonly results: readonly {
+    readonly id: TaskId;
+    readonly task: object | null;
+    readonly errors: readonly object[];
+  }[];
+  readonly errors: readonly object[];
+}
+
 /** Runs a mutation of many tasks. */
-async function manyPayload(
+export async function manyPayload(
   context: Context,
-  write: () => Promise<WriteResult<readonly ManyResult<'task', TaskRow>[]>>,
-) {
+  write: () => Promise<WriteResult<readonly ManyResult<'task', object>[]>>,
+): Promise<ManyPayload> {
   const payload = await toPayload(async () => {
     const results = recordInvalidations(context, await write());
     return {
@@ -52,5 +61,5 @@ async function manyPayload(
       ),
     };
   });
-  return { results: [], ...payload };
+  return { results: [], errors: [], ...payload };
 }

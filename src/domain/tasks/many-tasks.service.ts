@@ -9,8 +9,9 @@ import type { Executor, Transaction } from '../../engine/postgres/index.js';
 import { Faults, INPUT, readForm } from '../../graphql/form.js';
 import { parseInput, Refusal } from '../../graphql/user-error.js';
 import type { Idempotency, ManyResult } from '../idempotency/idempotency.js';
+import { type NamedInList, namedTasks, targetIn } from './named-tasks.js';
 import { insertTasks, type NewTask, visibleTasks } from './task.create.js';
-import { createTasksForm, type NamedTask, newTaskForm, updateTasksForm } from './task.forms.js';
+import { createTasksForm, newTaskForm, updateTasksForm } from './task.forms.js';
 import type { CreateTasksInput, UpdateTasksInput } from './task.inputs.js';
 import { tasksToWrite } from './task.locks.js';
 import type { TaskRow } from './task.table.js';
@@ -69,28 +70,6 @@ export class ManyTasksService {
 
 const findFor = (viewerId: UserId) => (db: Executor, ids: readonly TaskId[]) => visibleTasks(db, viewerId, ids);
 
-/** A task as the input names it. */
-interface Named extends NamedTask {
-  readonly path: readonly string[];
-  readonly versionPath: readonly string[];
-}
-
-function namedTasks({
-  ids,
-  tasks,
-}: {
-  readonly ids: readonly TaskId[] | null | undefined;
-  readonly tasks: readonly NamedTask[] | null | undefined;
-}): Named[] {
-  const at = (list: string, i: number, ...rest: string[]) => [...INPUT, list, String(i), ...rest];
-  if (ids) return ids.map((id, i) => ({ id, path: at('ids', i), versionPath: [] }));
-  return (tasks ?? []).map((task, i) => ({
-    ...task,
-    path: at('tasks', i, 'id'),
-    versionPath: at('tasks', i, 'expectedVersion'),
-  }));
-}
-
 /** Undefined if the labels stay as they are. */
 function relative(
   added: readonly LabelId[] | null | undefined,
@@ -104,17 +83,11 @@ function relative(
 async function updateMany(
   tx: Transaction,
   viewerId: UserId,
-  named: readonly Named[],
+  named: readonly NamedInList[],
   edit: TaskEdit,
 ): Promise<TaskResult[]> {
-  const pathOf = new Map(named.map(({ id, path }) => [id, path]));
-  const found = await tasksToWrite(
-    tx,
-    viewerId,
-    named.map(({ id }) => id),
-    (id) => ({ what: 'task', path: pathOf.get(id) as readonly string[] }),
-    holdingFor(edit.changes),
-  );
+  const ids = named.map(({ id }) => id);
+  const found = await tasksToWrite(tx, viewerId, ids, targetIn(named), holdingFor(edit.changes));
   const edited = new Map<TaskId, EditedTask>();
   for (const { id, expectedVersion, versionPath } of named) {
     const task = found.get(id) as TaskRow | Refusal;

@@ -49,3 +49,23 @@ export class UpdateTasksPayload extends ManyTasksPayload {
   })
   results: UpdateTasksResult[];
 }
+
+@ObjectType({ description: 'Result of deleteTasks for one task.', simpleResolvers: true })
+export class DeleteTasksResult {
+  @Field(() => ID, { description: 'Id of the task, as passed in the input.' })
+  id: TaskRow['id'];
+
+  @Field(() => ID, { nullable: true, description: 'Id of the deleted task. Null if there are errors.' })
+  deletedTaskId?: TaskRow['id'] | null;
+
+  @Field(() => [UserError], { description: 'Why the task was not deleted. Empty if it was.' })
+  errors: UserError[];
+}
+
+@ObjectType({ description: 'Result of the mutation deleteTasks.', simpleResolvers: true })
+export class DeleteTasksPayload extends ManyTasksPayload {
+  @Field(() => [DeleteTasksResult], {
+    description: 'One result for each task, in the order of the input. Empty if there are errors.',
+  })
+  results: DeleteTasksResult[];
+}

@@ -81,6 +81,7 @@ type ManyTasks = z.output<z.ZodObject<typeof manyTasks>>;
 const namesOnce = ({ ids, tasks }: Pick<ManyTasks, 'ids' | 'tasks'>) => isGiven(ids) !== isGiven(tasks);
 const eitherWay = { path: ['ids'], ...fault('INVALID', 'expected exactly one of ids and tasks') };
 
+export const deleteTasksForm = z.object(manyTasks).refine(namesOnce, eitherWay);
 export const updateTasksForm = z
   .object({ ...manyTasks, ...changes, addLabelIds: labelIds, removeLabelIds: labelIds })
   .refine(namesOnce, eitherWay)

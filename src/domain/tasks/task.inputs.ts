@@ -153,6 +153,26 @@ export class DeleteTaskInput extends SeenTaskInput {
   id: TaskId;
 }
 
+@InputType({ description: 'Input for the mutation deleteTasks.' })
+export class DeleteTasksInput {
+  @Field(() => [ID], {
+    nullable: true,
+    description:
+      'Ids of the tasks to delete, 1-100, without duplicates. Their subtasks are kept and lose their parent. Pass ' +
+      'either `ids` or `tasks`.',
+  })
+  ids?: TaskId[] | null;
+
+  @Field(() => [VersionedTaskInput], {
+    nullable: true,
+    description: 'The tasks to delete with the versions they must have, 1-100, without duplicates.',
+  })
+  tasks?: VersionedTaskInput[] | null;
+
+  @Field(() => String, { nullable: true, description: IDEMPOTENCY_KEY_OF_MANY })
+  idempotencyKey?: string | null;
+}
+
 @InputType({ description: 'Input for the mutation completeTask.' })
 export class CompleteTaskInput extends SeenTaskInput {
   @Field(() => ID, { description: 'Id of the task to complete.' })

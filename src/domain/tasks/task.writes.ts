@@ -2,7 +2,8 @@
  * Rules and rows of a change, for writes that already hold the tasks' locks (task.locks.ts). All checks come before the
  * first row is written. The change of many tasks costs as many statements as the change of one.
  */
-import { and, eq, inArray, sql } from 'drizzle-orm';
+import { and, eq, sql } from 'drizzle-orm';
+import { uuids } from '../../db/by-id.js';
 import { changedFields } from '../../db/differences.js';
 import { type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import { preparedIn, runThenReadTags, type Transaction } from '../../engine/postgres/index.js';
@@ -212,7 +213,7 @@ export async function detachSubtasks(tx: Transaction, parts: readonly TaskId[]):
   await tx
     .update(tasks)
     .set({ parentId: null, ...NEXT_VERSION })
-    .where(inArray(tasks.id, [...parts]));
+    .where(sql`${tasks.id} = any(${uuids(parts)})`);
 }
 
 /** Unassigns every task of a former member. Requires the exclusive project lock. */

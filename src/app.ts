@@ -14,8 +14,9 @@ import { EXPORT_PATH, ExportResolver } from './domain/export/export.resolver.js'
 import { ExportLinks } from './domain/export/export-links.js';
 import { signedExports } from './domain/export/signed-exports.js';
 import { Idempotency } from './domain/idempotency/idempotency.js';
-import { LabelResolver } from './domain/labels/label.resolver.js';
+import { LabelFieldsResolver, LabelResolver } from './domain/labels/label.resolver.js';
 import { LabelService } from './domain/labels/label.service.js';
+import { type MarkdownHtml, markdownHtml } from './domain/markdown/markdown.js';
 import { NodeResolver } from './domain/node.resolver.js';
 import { ProjectResolver } from './domain/projects/project.resolver.js';
 import { ProjectService } from './domain/projects/project.service.js';
@@ -23,13 +24,17 @@ import { DEFAULT_TRASH_DAYS } from './domain/projects/trashed.type.js';
 import { TrashedProjectResolver } from './domain/projects/trashed-project.resolver.js';
 import { TrashedProjectService } from './domain/projects/trashed-project.service.js';
 import { allSources } from './domain/sources.js';
+import { ManyTasksResolver } from './domain/tasks/many-tasks.resolver.js';
+import { ManyTasksService } from './domain/tasks/many-tasks.service.js';
 import { TaskEvents } from './domain/tasks/task.events.js';
-import { ProjectTasksResolver, TaskResolver, UserTasksResolver } from './domain/tasks/task.resolver.js';
+import { TaskResolver } from './domain/tasks/task.resolver.js';
 import { TaskService } from './domain/tasks/task.service.js';
 import { ConflictError } from './domain/tasks/task.type.js';
 import { unassign } from './domain/tasks/task.writes.js';
 import { TaskChangeResolver } from './domain/tasks/task-change.resolver.js';
 import { TaskChangesSinceResolver } from './domain/tasks/task-changes-since.resolver.js';
+import { LabelTasksResolver, ProjectTasksResolver, UserTasksResolver } from './domain/tasks/task-lists.resolver.js';
+import { TaskPresentationResolver } from './domain/tasks/task-presentation.resolver.js';
 import { TrashUpkeep } from './domain/trash/trash-upkeep.js';
 import { ProjectTrashResolver, TrashedTaskResolver } from './domain/trash/trashed-task.resolver.js';
 import { TrashedTaskService } from './domain/trash/trashed-task.service.js';
@@ -78,6 +83,8 @@ export interface AppOptions
   readonly rateLimit?: (RatePointsOptions & { readonly points: number; readonly seconds: number }) | undefined;
   /** Signs the addresses of exports. Absent: none are made. */
   readonly exportSecret?: string | undefined;
+  /** Address of the web application, without a slash at the end. Default: the origin that the server listens on. */
+  readonly publicUrl?: string | undefined;
   /** What /metrics shows, in Prometheus's text format. Default: the metrics of this process. */
   readonly metricsText?: () => Promise<string>;
 }
@@ -104,6 +111,8 @@ export async function createApp(options: AppOptions): Promise<App> {
     exportLinks,
     store: options.store,
     taskEvents,
+    publicUrl: () => options.publicUrl ?? originOf(server),
+    html: markdownHtml(core.cache),
     guardRoots: options.checkCoverage,
     trashDays,
   });
@@ -111,7 +120,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const { ratePoints, rateLimits } = rateLimiting(options, core);
   let stopping = false;
   const readiness = shared(async () => ({ ...(await core.readiness()), stopping }));
-  const server = await createServer({
+  const server: FastifyInstance = await createServer({
     ...options,
     ...core,
     metrics: { ...core.metrics, ...(options.metricsText && { text: options.metricsText }) },
@@ -153,6 +162,17 @@ export async function createApp(options: AppOptions): Promise<App> {
   };
 }
 
+/** A server that listens on all addresses is named `localhost`, as one that does not listen yet. */
+function originOf(server: FastifyInstance): string {
+  const { address, family, port } = server.addresses().find((one) => typeof one === 'object') ?? {
+    address: '::',
+    family: 'IPv6',
+    port: 80,
+  };
+  const named = family === 'IPv6' ? `[${address}]` : address;
+  return `http://${['0.0.0.0', '[::]'].includes(named) ? 'localhost' : named}:${port}`;
+}
+
 /** Empty without a rate limit. */
 function rateLimiting(
   { rateLimit }: AppOptions,
@@ -181,6 +201,9 @@ interface SchemaParts extends Pick<Core, 'transactor' | 'db' | 'cache' | 'activi
   readonly store: Store;
   readonly taskEvents: TaskEvents;
   readonly exportLinks?: ExportLinks | undefined;
+  /** Without a slash at the end. */
+  readonly publicUrl: () => string;
+  readonly html: MarkdownHtml;
   readonly guardRoots?: boolean;
   readonly trashDays: number;
 }
@@ -194,6 +217,8 @@ export function createSchema({
   store,
   taskEvents,
   exportLinks,
+  publicUrl,
+  html,
   guardRoots = false,
   trashDays,
 }: SchemaParts): BuiltSchema {
@@ -204,15 +229,19 @@ export function createSchema({
     new UserResolver(),
     new ProjectResolver(new ProjectService(transactor, idempotency, unassign)),
     new TrashedProjectResolver(new TrashedProjectService(transactor), trashDays),
+    new LabelFieldsResolver(),
     new LabelResolver(new LabelService(transactor, idempotency)),
     new TaskResolver(new TaskService(transactor, idempotency)),
+    new ManyTasksResolver(new ManyTasksService(idempotency)),
+    new TaskPresentationResolver(publicUrl, html),
     new TaskChangeResolver(taskEvents),
     new TaskChangesSinceResolver(),
     new ProjectTasksResolver(),
     new UserTasksResolver(),
-    new CommentResolver(new CommentService(transactor, idempotency)),
+    new LabelTasksResolver(),
+    new CommentResolver(new CommentService(transactor, idempotency), html),
     new TaskCommentsResolver(),
-    new TrashedTaskResolver(new TrashedTaskService(transactor), trashDays),
+    new TrashedTaskResolver(new TrashedTaskService(transactor, idempotency), trashDays),
     new ProjectTrashResolver(),
     new ExportResolver(exportLinks),
     new AdminResolver({ store, cache, activity, db, policies: () => built.policies }),

@@ -235,6 +235,7 @@ function appOptions(config: Config, { databaseUrl, redis, redisGroup: group, tok
     slowStatementMs: config.slowStatementMs,
     knownOperations: config.knownOperations,
     introspection: config.introspection,
+    publicUrl: config.publicUrl,
     ...config.access,
     subscriptionLimits: config.subscriptionLimits,
     rateLimit: rateLimit && { ...rateLimit, redis, group },

@@ -74,10 +74,14 @@ export const COSTS = {
   export: 300,
   /** A mutation field: a transaction with its fence. */
   write: 30,
+  /** Each task of a mutation of many. */
+  writtenTask: 3,
   /** A text of up to 65,536 characters: a task description, a comment. */
   longTextField: 3,
   /** A text of up to 10,000 characters: a project description. */
   shortTextField: 1,
+  /** Each character of Markdown that is made HTML, charged when the text is known. 65,536 take up to 300 ms. */
+  renderedChar: 1 / 200,
   /** Each project that a task list reads, charged when the projects are known. */
   project: 0.3,
 } as const;

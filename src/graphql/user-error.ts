@@ -5,6 +5,11 @@ import { type Id, isId } from '../db/ids.js';
 import { countChars, readText, TEXTS, type TextRule } from '../std/text.js';
 
 export enum UserErrorCode {
+  BLANK = 'BLANK',
+  TOO_SHORT = 'TOO_SHORT',
+  TOO_LONG = 'TOO_LONG',
+  TAKEN = 'TAKEN',
+  LIMIT = 'LIMIT',
   INVALID = 'INVALID',
   NOT_FOUND = 'NOT_FOUND',
   FORBIDDEN = 'FORBIDDEN',
@@ -14,8 +19,16 @@ registerEnumType(UserErrorCode, {
   name: 'UserErrorCode',
   description: 'Machine-readable code of a UserError.',
   valuesConfig: {
-    INVALID: { description: 'A value in the input is invalid.' },
-    NOT_FOUND: { description: 'An object named in the input does not exist, or the viewer cannot see it.' },
+    BLANK: { description: 'A required value is null, or a text without visible characters.' },
+    TOO_SHORT: { description: 'A text has too few characters, or a list too few items.' },
+    TOO_LONG: { description: 'A text has too many characters.' },
+    TAKEN: { description: 'Another object already has this key or name.' },
+    LIMIT: { description: 'There would be too many: items of a list, labels of a task, or projects of a user.' },
+    INVALID: { description: 'A value in the input is invalid for another reason, which the message states.' },
+    NOT_FOUND: {
+      description:
+        'An object named in the input does not exist, is not in the project concerned, or the viewer cannot see it.',
+    },
     FORBIDDEN: { description: 'The viewer can see the object but lacks the permission for this change.' },
     CONFLICT: {
       description: 'The input conflicts with the current state, for example because `expectedVersion` does not match.',
@@ -67,7 +80,8 @@ export class ValidationError extends UserError {}
 
 @ObjectType({
   implements: UserError,
-  description: 'An object named in the input does not exist, or the viewer cannot see it.',
+  description:
+    'An object named in the input does not exist, is not in the project concerned, or the viewer cannot see it.',
   simpleResolvers: true,
 })
 export class NotFoundError extends UserError {}
@@ -80,6 +94,11 @@ export class NotFoundError extends UserError {}
 export class PermissionError extends UserError {}
 
 const TYPE_NAMES: Record<UserErrorCode, string> = {
+  BLANK: 'ValidationError',
+  TOO_SHORT: 'ValidationError',
+  TOO_LONG: 'ValidationError',
+  TAKEN: 'ValidationError',
+  LIMIT: 'ValidationError',
   INVALID: 'ValidationError',
   NOT_FOUND: 'NotFoundError',
   FORBIDDEN: 'PermissionError',
@@ -101,25 +120,40 @@ export function userError({ code, message, path, current }: Refusal): object {
   return { code, message, path: [...path], task: current };
 }
 
-/** Parses the input by `schema`. @throws Refusal INVALID for the first faulty field, with those of the other fields */
+/** Parses the input by `schema`. @throws Refusal for the first faulty field, with those of the other fields */
 export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.output<T> {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
-  const faults = new Map<string, z.core.$ZodIssue>();
-  for (const issue of parsed.error.issues) {
-    const path = issue.path.join('.');
-    if (faults.size < MAX_FAULTS && !faults.has(path)) faults.set(path, issue);
-  }
-  const [first, ...others] = faults.values();
-  throw invalid(
-    first,
-    others.map((issue) => invalid(issue)),
-  );
+  throw together(faultsOf(parsed.error, ['input']));
 }
 
-function invalid(issue: z.core.$ZodIssue | undefined, others: readonly Refusal[] = []): Refusal {
-  const path = ['input', ...(issue?.path ?? []).map(String)];
-  return new Refusal(UserErrorCode.INVALID, issue?.message ?? 'invalid value', path, null, others);
+/** One refusal that brings the others. @param refusals at least one; those beyond the maximum are left out */
+export function together(refusals: readonly Refusal[]): Refusal {
+  const [{ code, message, path, current }, ...others] = refusals.slice(0, MAX_FAULTS) as [Refusal, ...Refusal[]];
+  return new Refusal(code, message, path, current, others);
+}
+
+/** The faults of an input's form, one for each value at fault. @param path of the input */
+export function faultsOf({ issues }: z.ZodError, path: readonly string[]): Refusal[] {
+  const faults = new Map<string, Refusal>();
+  for (const issue of issues) {
+    const at = issue.path.join('.');
+    if (faults.has(at)) continue;
+    faults.set(at, new Refusal(codeOf(issue), issue.message, [...path, ...issue.path.map(String)]));
+  }
+  return [...faults.values()];
+}
+
+function codeOf(issue: z.core.$ZodIssue): UserErrorCode {
+  if (issue.code === 'too_small') return UserErrorCode.TOO_SHORT;
+  if (issue.code === 'too_big' && issue.origin === 'array') return UserErrorCode.LIMIT;
+  if (issue.code === 'custom') return (issue.params?.['code'] as UserErrorCode | undefined) ?? UserErrorCode.INVALID;
+  return UserErrorCode.INVALID;
+}
+
+/** A fault of a value as Zod keeps it, for `addIssue` and `refine`. */
+export function fault(code: keyof typeof UserErrorCode, message: string) {
+  return { code: 'custom' as const, message, params: { code } };
 }
 
 /** A text, normalized to the form in which it is stored. */
@@ -127,7 +161,7 @@ export function textInput(rule: TextRule) {
   return z.string().transform((given, context) => {
     const read = readText(rule, given);
     if ('text' in read) return read.text;
-    context.addIssue(read.fault);
+    context.addIssue(fault(read.code, read.fault));
     return z.NEVER;
   });
 }
@@ -140,29 +174,29 @@ export function optionalTextInput(rule: TextRule) {
 }
 
 /**
- * For updates, followed by `requireFits`: a stored text may exceed a limit that was introduced later, and its owner
+ * For updates, followed by `misfit`: a stored text may exceed a limit that was introduced later, and its owner
  * must be able to shorten it.
  */
 export function changedTextInput(rule: TextRule) {
   return optionalTextInput({ ...rule, maxChars: Number.POSITIVE_INFINITY });
 }
 
-/** Whether a text is within its limit. Stored texts may exceed it: see `requireFits`. */
+/** Whether a text is within its limit. Stored texts may exceed it: see `misfit`. */
 export function fits({ maxChars }: TextRule, given: string | null | undefined): boolean {
   return !given || countChars(given) <= maxChars;
 }
 
-/** @throws Refusal if a text exceeds its limit and is not shorter than the stored one */
-export function requireFits(
+/** Why a text is refused that exceeds its limit and is not shorter than the stored one. */
+export function misfit(
   rule: TextRule,
   field: string,
   { given, stored }: { given: string | null | undefined; stored: string | null },
-): void {
+): Refusal | undefined {
   if (!given || given === stored || fits(rule, given)) return;
   const chars = countChars(given);
   if (chars < countChars(stored ?? '')) return;
   const message = `expected at most ${rule.maxChars} characters, got ${chars}`;
-  throw new Refusal(UserErrorCode.INVALID, message, ['input', field]);
+  return new Refusal(UserErrorCode.TOO_LONG, message, ['input', field]);
 }
 
 /** An id of this type. */
@@ -177,7 +211,7 @@ export function idInput<P extends string>(prefix: P) {
 export function notNull<T extends z.ZodType>(type: T) {
   return type
     .nullish()
-    .refine((value) => value !== null, 'cannot be null: omit it or give a value')
+    .refine((value) => value !== null, fault('BLANK', 'cannot be null: omit it or give a value'))
     .transform((value) => value as NonNullable<z.output<T>> | undefined);
 }
 
@@ -193,6 +227,11 @@ export function listInput<T extends z.ZodType>(
 export const IDEMPOTENCY_KEY =
   'A client-chosen key, 1-200 characters. Repeating the mutation with the same key and input within 24 hours returns ' +
   'the object created the first time. Reusing the key with different input returns a ConflictError.';
+/** The same of mutations of many objects. */
+export const IDEMPOTENCY_KEY_OF_MANY =
+  'A client-chosen key, 1-200 characters. Repeating the mutation with the same key and input within 24 hours changes ' +
+  'nothing and returns the results of the first time, with the tasks as they are now. Reusing the key with different ' +
+  'input returns a ConflictError.';
 export const idempotencyKeyInput = textInput(TEXTS.idempotencyKey).nullish();
 
 /** Only referenced through the interface, so they must be passed to the schema explicitly. */

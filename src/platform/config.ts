@@ -88,6 +88,9 @@ export const variables = z.object({
     .min(0, PORT_EXPECTED)
     .max(65_535, PORT_EXPECTED)
     .default(4000),
+  PUBLIC_URL: urlOf('https', 'http')
+    .transform((url) => url.replace(/\/+$/, ''))
+    .optional(),
   WORKERS: z
     .string()
     .refine((text) => text === 'auto' || (/^\d+$/.test(text) && +text >= 1 && +text <= MAX_WORKERS), WORKERS_EXPECTED)
@@ -146,6 +149,8 @@ export interface Config extends ObservationConfig {
   readonly environment: 'development' | 'test' | 'production';
   readonly host: string;
   readonly port: number;
+  /** Address of the web application, without a slash at the end. Absent: the origin that the server listens on. */
+  readonly publicUrl: string | undefined;
   /** Processes that serve. 1: this process serves. */
   readonly workers: number;
   readonly logLevel: string;
@@ -236,6 +241,7 @@ function configOf(v: z.infer<typeof variables>): Config {
     environment: v.NODE_ENV,
     host: v.HOST,
     port: v.PORT,
+    publicUrl: v.PUBLIC_URL,
     workers: v.WORKERS === 'auto' ? Math.min(availableParallelism(), MAX_WORKERS) : Number(v.WORKERS),
     logLevel: v.LOG_LEVEL ?? (v.NODE_ENV === 'production' ? 'info' : 'warn'),
     loggedRequests: v.LOG_REQUESTS,

@@ -27,7 +27,10 @@ export const TEXTS = {
 } as const satisfies Record<string, TextRule>;
 
 /** The text as it is stored, or a sentence that says what was expected and what was given. */
-export type ReadText = { readonly text: string } | { readonly fault: string };
+export type ReadText = { readonly text: string } | { readonly fault: string; readonly code: TextFault };
+
+/** The kind of a text's fault, for programs. */
+export type TextFault = 'BLANK' | 'TOO_LONG' | 'INVALID';
 
 /** NUL, which Postgres cannot store, and unpaired surrogates, which UTF-8 cannot encode. */
 const UNSTORABLE = /[\0\p{Surrogate}]/u;
@@ -61,22 +64,23 @@ export function readText({ kind, minChars, maxChars }: TextRule, given: string):
   if ('fault' in read) return read;
   const text = kind === 'line' ? trimmed(read.text) : read.text;
   const fault = kind === 'line' ? lineFault(text) : undefined;
-  if (fault !== undefined) return { fault };
+  if (fault !== undefined) return { fault, code: 'INVALID' };
   const range =
     minChars > 0 ? `expected ${minChars} to ${maxChars} characters` : `expected at most ${maxChars} characters`;
   if (isBlank(text)) {
     if (minChars === 0) return { text: '' };
-    return { fault: `${range}, got ${given === '' ? 'none' : 'none that is visible'}` };
+    return { fault: `${range}, got ${given === '' ? 'none' : 'none that is visible'}`, code: 'BLANK' };
   }
   const chars = countChars(text);
-  return chars > maxChars ? { fault: `${range}, got ${chars}` } : { text };
+  return chars > maxChars ? { fault: `${range}, got ${chars}`, code: 'TOO_LONG' } : { text };
 }
 
 /** Reads a text that is compared with stored ones: normalized, but not trimmed or otherwise changed. */
 export function readComparand(kind: TextRule['kind'], given: string, maxChars: number): ReadText {
   const read = normalized(kind, given);
   const chars = 'text' in read ? countChars(read.text) : 0;
-  return chars > maxChars ? { fault: `expected at most ${maxChars} characters, got ${chars}` } : read;
+  if (chars <= maxChars) return read;
+  return { fault: `expected at most ${maxChars} characters, got ${chars}`, code: 'TOO_LONG' };
 }
 
 /**
@@ -146,13 +150,14 @@ function normalized(kind: TextRule['kind'], given: string): ReadText {
   const at = given.search(UNSTORABLE);
   if (at >= 0) {
     const what = given[at] === '\0' ? 'NUL (U+0000)' : `an unpaired surrogate (${codePoint(given, at)})`;
-    return { fault: `expected a text that can be stored, got ${what} ${place(given, at)}` };
+    return { fault: `expected a text that can be stored, got ${what} ${place(given, at)}`, code: 'INVALID' };
   }
   if (kind === 'opaque') return { text: given };
   const text = kind === 'line' ? given.replaceAll(WITHOUT_EFFECT, '') : given.replaceAll(/\r\n?/g, '\n');
   const marksAt = text.search(TOO_MANY_MARKS);
   if (marksAt < 0) return { text: text.normalize('NFC') };
-  return { fault: `expected at most ${MAX_MARKS} combining marks in a row, got more ${place(text, marksAt)}` };
+  const message = `expected at most ${MAX_MARKS} combining marks in a row, got more ${place(text, marksAt)}`;
+  return { fault: message, code: 'INVALID' };
 }
 
 function lineFault(text: string): string | undefined {

@@ -183,6 +183,13 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
         title: 'Mine',
         parentId: taskId,
       })),
+      {
+        ...write('createTasks', 'CreateTasksInput', ({ projectId }) => ({ tasks: [{ projectId, title: 'Mine' }] })),
+        depth: 2,
+      },
+      across('createTasks', 'CreateTasksInput', ({ labelId }, { projectId }) => ({
+        tasks: [{ projectId, title: 'Mine', labelIds: [labelId] }],
+      })),
       write('updateTask', 'UpdateTaskInput', ({ taskId }) => ({ id: taskId, title: 'Mine' })),
       // With all that could be told before the right is asked for.
       { ...write('updateTask', 'UpdateTaskInput', ({ taskId }) => ({ id: taskId, expectedVersion: 99 })), allowed: [] },
@@ -193,6 +200,11 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
       write('assignTask', 'AssignTaskInput', ({ taskId, userId }) => ({ id: taskId, assigneeId: userId })),
       across('assignTask', 'AssignTaskInput', ({ userId }, { taskId }) => ({ id: taskId, assigneeId: userId })),
       { ...write('deleteTask', 'DeleteTaskInput', ({ taskId }) => ({ id: taskId })), shows: false },
+      {
+        ...write('deleteTasks', 'DeleteTasksInput', ({ taskId }) => ({ ids: [taskId] })),
+        depth: 2,
+        shows: false,
+      },
       write('restoreTask', 'RestoreTaskInput', ({ trashedTaskId }) => ({ id: trashedTaskId })),
       {
         ...write('purgeTask', 'PurgeTaskInput', ({ trashedTaskId }) => ({ id: trashedTaskId })),
@@ -208,6 +220,10 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
         ...write('updateTasks', 'UpdateTasksInput', ({ taskId }) => ({ ids: [taskId], priority: 'LOW' })),
         depth: 2,
       },
+      across('updateTasks', 'UpdateTasksInput', ({ labelId }, own) => ({
+        tasks: [{ id: own.taskId }],
+        addLabelIds: [labelId],
+      })),
       across('updateTasks', 'UpdateTasksInput', ({ taskId }, own) => ({ ids: [own.taskId], parentId: taskId })),
       write('addLabels', 'AddLabelsInput', ({ taskId, labelId }) => ({ taskId, labelIds: [labelId] })),
       across('addLabels', 'AddLabelsInput', ({ labelId }, own) => ({ taskId: own.taskId, labelIds: [labelId] })),
@@ -753,6 +769,6 @@ async function writeTrashedTask(
 ) {
   const id = newId('task');
   await tx.insert(tasks).values({ id, projectId, number, creatorId: by, title: `${mark} deleted task` });
-  await moveIntoTrash(tx, { id, subtaskIds: [], deletedBy: by });
+  await moveIntoTrash(tx, { removed: [{ id, subtaskIds: [] }], deletedBy: by });
   return id;
 }

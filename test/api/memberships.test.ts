@@ -70,7 +70,7 @@ describe('a user', () => {
     await join(founder, MAX_CREATED - 1, { by: founder, role: 'OWNER' });
     const projectId = await firstProjectOf(founder); // has another owner
     expect(await create(founder)).toEqual(OK);
-    expectRefusal(await create(founder), 'ConflictError');
+    expectRefusal(await create(founder), 'ValidationError');
     expect(await mutate('removeMember', { projectId, userId: founder }, founder)).toEqual(OK);
     expect(await create(founder)).toEqual(OK);
   });
@@ -85,7 +85,7 @@ describe('a user', () => {
   test('is added by one person to as many projects as allowed, then by others still', async () => {
     const victim = await newUser('victim');
     await join(victim, MAX_ADDED_BY_ONE, { by: f.ada.id, role: 'MEMBER' });
-    expectRefusal(await add(victim, f.ada.id), 'ConflictError', 'userId');
+    expectRefusal(await add(victim, f.ada.id), 'ValidationError', 'userId');
     expect(await mutate('createProject', { key: 'BOBS', name: "Bob's" }, f.bob.id)).toEqual(OK);
     const { project } = dataOf(await app.ask('{ project(key: "BOBS") { id } }', { as: f.bob.id }));
     expect(await add(victim, f.bob.id, project.id)).toEqual(OK);
@@ -98,7 +98,7 @@ describe('a user', () => {
   test('is added by all others together to as many as allowed, and keeps and changes the roles it has', async () => {
     const popular = await newUser('popular');
     await join(popular, MAX_ADDED, { by: f.bob.id, role: 'MEMBER' });
-    expectRefusal(await add(popular, f.ada.id), 'ConflictError', 'userId');
+    expectRefusal(await add(popular, f.ada.id), 'ValidationError', 'userId');
     expect(await add(popular, f.ada.id, await firstProjectOf(popular), 'VIEWER')).toEqual(OK);
   });
 

@@ -135,7 +135,7 @@ test('a key whose object is gone is not found, nor is one whose object the viewe
 
 test('a create that is refused leaves the key unused', async () => {
   const input = taskInput({ assigneeId: w.f.eve.id });
-  expectRefusal(await w.mutate('createTask', input), 'ValidationError', 'assigneeId');
+  expectRefusal(await w.mutate('createTask', input), 'NotFoundError', 'assigneeId');
   expect((await w.mutate('createTask', { ...input, assigneeId: w.f.bob.id })).errors).toEqual([]);
 });
 

@@ -105,8 +105,15 @@ test('a move needs the right to write in both projects', async () => {
   const { ops, web, ada, bob, vic, eve } = w.f;
   const task = await created();
   const move = (as: typeof bob.id) => w.mutate('moveTask', { id: task.id, projectId: web.id }, { as });
-  expectRefusal(await move(eve.id), 'NotFoundError', 'id');
-  expectRefusal(await move(vic.id), 'PermissionError', 'id');
+  const strangerToBoth = { __typename: 'NotFoundError', path: ['input', 'projectId'] };
+  expect((await move(eve.id)).errors).toMatchObject([
+    { __typename: 'NotFoundError', path: ['input', 'id'] },
+    strangerToBoth,
+  ]);
+  expect((await move(vic.id)).errors).toMatchObject([
+    { __typename: 'PermissionError', path: ['input', 'id'] },
+    strangerToBoth,
+  ]);
   expectRefusal(await move(bob.id), 'NotFoundError', 'projectId'); // a stranger in WEB
   await w.mutate('addMember', { projectId: web.id, userId: bob.id, role: 'VIEWER' });
   expectRefusal(await move(bob.id), 'PermissionError', 'projectId');

@@ -76,24 +76,29 @@ describe('createTask', () => {
   });
 
   test.each([
-    ['title', { title: ' ' }],
-    ['title', { title: 'x'.repeat(501) }],
-    ['title', { title: 'nothing\0' }],
-    ['title', { title: 'two\nlines' }],
-    ['description', { description: '\0' }],
-    ['dueDate', { dueDate: '0000-01-01' }],
-    ['assigneeId', () => ({ assigneeId: f.eve.id })],
-    ['assigneeId', { assigneeId: 'ada' }],
-    ['parentId', () => ({ parentId: f.webTask.id })],
-    ['labelIds', () => ({ labelIds: [newId('label')] })],
-    ['projectId', { projectId: 'OPS' }],
-  ])('refuses a bad %s and writes nothing', async (field, input) => {
+    ['title', 'BLANK', { title: ' ' }],
+    ['title', 'TOO_LONG', { title: 'x'.repeat(501) }],
+    ['title', 'INVALID', { title: 'nothing\0' }],
+    ['title', 'INVALID', { title: 'two\nlines' }],
+    ['description', 'INVALID', { description: '\0' }],
+    ['dueDate', 'INVALID', { dueDate: '0000-01-01' }],
+    ['assigneeId', 'NOT_FOUND', () => ({ assigneeId: f.eve.id })],
+    ['assigneeId', 'INVALID', { assigneeId: 'ada' }],
+    ['parentId', 'NOT_FOUND', () => ({ parentId: f.webTask.id })],
+    ['labelIds', 'NOT_FOUND', () => ({ labelIds: [newId('label')] })],
+    ['labelIds', 'LIMIT', () => ({ labelIds: Array(51).fill(f.bug.id) })],
+    ['projectId', 'INVALID', { projectId: 'OPS' }],
+  ])('refuses a bad %s with %s and writes nothing', async (field, code, input) => {
     const given = typeof input === 'function' ? input() : input;
     const before = await read('{ project(key: "OPS") { tasks { totalCount } } }');
     const { task, errors } = await mutate('createTask', { projectId: f.ops.id, title: 'T', ...given });
     expect(task).toBeNull();
     expect(errors).toMatchObject([
-      { __typename: 'ValidationError', code: 'INVALID', path: expect.arrayContaining(['input', field]) },
+      {
+        __typename: code === 'NOT_FOUND' ? 'NotFoundError' : 'ValidationError',
+        code,
+        path: expect.arrayContaining(['input', field]),
+      },
     ]);
     expect(await read('{ project(key: "OPS") { tasks { totalCount } } }')).toEqual(before);
   });
@@ -250,7 +255,7 @@ test('createProject makes its creator the owner; a key is taken once', async () 
   expect(project).toMatchObject({ key: 'NEW', members: { nodes: [{ handle: 'ada' }] } });
   expect((await read(query)).projects.nodes).toContainEqual({ key: 'NEW' });
   expect((await mutate('createProject', { key: 'NEW', name: 'Again' })).errors).toMatchObject([
-    { code: 'INVALID', path: ['input', 'key'] },
+    { code: 'TAKEN', path: ['input', 'key'] },
   ]);
   expect((await mutate('createProject', { key: 'n', name: 'Bad' })).errors).toMatchObject([{ path: ['input', 'key'] }]);
 });

@@ -414,7 +414,7 @@ test('a mutation names every field at fault', async () => {
   ]);
   expect(errors[1]).toEqual({
     __typename: 'ValidationError',
-    code: 'INVALID',
+    code: 'BLANK',
     message: 'expected 1 to 500 characters, got none that is visible',
     path: ['input', 'title'],
   });

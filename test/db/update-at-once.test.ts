@@ -202,6 +202,6 @@ test('a plain change is two statements: the change, and the question for its tag
   expect(await change({ assigneeId: f.bob.id, title: 'Again' })).toMatchObject({ errors: [], statements: 2 });
   expect(await change({ assigneeId: f.eve.id })).toMatchObject({
     task: null,
-    errors: [{ message: 'expected a member of the project' }],
+    errors: [{ message: 'there is no such member of the project' }],
   });
 });

@@ -98,7 +98,7 @@ async function insertTrash(tx: Transaction, demo: DemoRows, { projectId, members
   for (let i = 1; i <= TRASHED_PER_PROJECT; i++) {
     const task = demo.task(projectId, TASKS_PER_PROJECT + i, members);
     await tx.insert(tasks).values(task);
-    await moveIntoTrash(tx, { id: task.id, subtaskIds: [], deletedBy: task.creatorId });
+    await moveIntoTrash(tx, { removed: [{ id: task.id, subtaskIds: [] }], deletedBy: task.creatorId });
   }
 }
 

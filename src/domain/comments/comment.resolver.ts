@@ -1,11 +1,14 @@
 /** Fields and mutations of Comment, and the comment fields of Task. */
+import { GraphQLDateTime } from 'graphql-scalars';
 import { Arg, Args, Ctx, FieldResolver, Int, Mutation, Resolver, Root } from 'type-graphql';
 import { isInstant } from '../../db/columns.js';
 import { isId } from '../../db/ids.js';
 import { Cached } from '../../engine/graphql/index.js';
 import { type Context, recordInvalidations } from '../../graphql/context.js';
+import { COSTS } from '../../graphql/limits.js';
 import { connection, PageArgs, pageQuery, type SortValues } from '../../graphql/page.js';
 import { toPayload } from '../../graphql/user-error.js';
+import type { MarkdownHtml } from '../markdown/markdown.js';
 import { writingRoleIn } from '../projects/access.js';
 import type { Role } from '../projects/project.table.js';
 import { taskById } from '../tasks/task.loaders.js';
@@ -29,7 +32,26 @@ import {
 
 @Resolver(() => Comment)
 export class CommentResolver {
-  constructor(private readonly service: CommentService) {}
+  constructor(
+    private readonly service: CommentService,
+    private readonly markdownHtml: MarkdownHtml,
+  ) {}
+
+  @FieldResolver(() => String, {
+    description: 'Text as HTML that is safe to insert into a page. HTML in the Markdown shows as text.',
+    complexity: COSTS.longTextField,
+  })
+  bodyHTML(@Root() { body }: CommentRow, @Ctx() context: Context) {
+    return this.markdownHtml(context, body);
+  }
+
+  @FieldResolver(() => GraphQLDateTime, {
+    nullable: true,
+    description: 'When the text was last changed. Null if it never was.',
+  })
+  editedAt(@Root() { createdAt, updatedAt }: CommentRow) {
+    return updatedAt === createdAt ? null : updatedAt;
+  }
 
   @FieldResolver(() => User, { description: 'User who wrote the comment.' })
   @Cached(userById)

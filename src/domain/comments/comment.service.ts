@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { CommentId, UserId } from '../../db/ids.js';
 import type { Writer } from '../../db/writer.js';
 import type { Executor, Transaction, Transactor } from '../../engine/postgres/index.js';
+import { Faults, readForm, requireField } from '../../graphql/form.js';
 import { idempotencyKeyInput, idInput, notNull, parseInput, textInput } from '../../graphql/user-error.js';
 import { TEXTS } from '../../std/text.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
@@ -29,15 +30,17 @@ export class CommentService {
 
   async create(by: Writer, given: CreateCommentInput) {
     const { viewerId } = by;
-    const input = parseInput(createCommentInput, given);
-    const { taskId, body } = input;
+    const form = readForm(createCommentInput, given);
+    const taskId = requireField(form, 'taskId');
     const { value, tags } = await this.idempotency.create({
       by,
       operation: 'createComment',
       prefix: 'comment',
-      input,
+      form,
       create: async (tx, id) => {
-        await lockTaskShared(tx, viewerId, taskId, { what: 'task', path: ['input', 'taskId'] });
+        const faults = new Faults(form);
+        await faults.check(() => lockTaskShared(tx, viewerId, taskId, { what: 'task', path: ['input', 'taskId'] }));
+        const { body } = faults.complete(form);
         const [comment] = await tx.insert(comments).values({ id, taskId, authorId: viewerId, body }).returning();
         return comment as CommentRow;
       },
@@ -48,12 +51,15 @@ export class CommentService {
 
   update(by: Writer, given: UpdateCommentInput) {
     const { viewerId } = by;
-    const { id, body } = parseInput(updateCommentInput, given);
+    const form = readForm(updateCommentInput, given);
+    const id = requireField(form, 'id');
     return this.transactor.transact(async (tx) => {
-      const { comment, role } = await commentToWrite(tx, viewerId, id);
+      const faults = new Faults(form);
+      const { comment, role } = await faults.require(() => commentToWrite(tx, viewerId, id));
       if (!mayUpdateComment(comment, viewerId, role)) {
-        throw forbidden('only its author may change a comment', COMMENT.path);
+        faults.add(forbidden('only its author may change a comment', COMMENT.path));
       }
+      const { body } = faults.complete(form);
       if (body === undefined || body === comment.body) return { comment };
       const [updated] = await tx
         .update(comments)

@@ -1,8 +1,21 @@
 /** Idempotency keys, each with the object that was created under it. Not cached, so without triggers. */
 import { sql } from 'drizzle-orm';
-import { check, index, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core';
+import { check, index, jsonb, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core';
 import { createdAt, idColumn } from '../../db/columns.js';
 import { users } from '../users/user.table.js';
+
+/** The result for one of many objects. */
+export interface StoredResult {
+  readonly uuid: string;
+  /** Empty if it was not refused. */
+  readonly faults: readonly StoredFault[];
+}
+
+export interface StoredFault {
+  readonly code: string;
+  readonly message: string;
+  readonly path: readonly string[];
+}
 
 export const idempotencyKeys = pgTable(
   'idempotency_keys',
@@ -15,8 +28,10 @@ export const idempotencyKeys = pgTable(
     key: text().notNull(),
     /** Digest of the input. A repeated key with another digest is refused. */
     digest: text().notNull(),
-    /** An object of any type, which may have been deleted since. */
+    /** An object of any type, which may have been deleted since. Of a mutation of many objects, a random UUID. */
     createdId: uuid('created_id').notNull(),
+    /** What a mutation of many objects answered. Null for others. */
+    results: jsonb().$type<readonly StoredResult[]>(),
     createdAt: createdAt(),
   },
   (table) => [

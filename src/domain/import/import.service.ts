@@ -7,7 +7,7 @@
 import { isId, type LabelId, type ProjectId, type TaskId, type UserId } from '../../db/ids.js';
 import type { Transaction, Transactor } from '../../engine/postgres/index.js';
 import { mayWrite, PROJECT_KEY } from '../projects/project.table.js';
-import { lockTree } from '../tasks/tree-lock.js';
+import { lockTrees } from '../tasks/tree-lock.js';
 import { CheckedFile, type TaskEntry } from './checked-file.js';
 import {
   addMembers,
@@ -209,7 +209,7 @@ function keyOf(given: string | undefined, project: CheckedFile['project']): stri
 async function openTasks(tx: Transaction, projectId: ProjectId, checked: CheckedFile) {
   const entries = [...checked.tasks.values()];
   const parents = new Set(entries.flatMap(({ parentKey }) => (parentKey ? checked.keyOf(parentKey) : [])));
-  if (parents.size > 0) await lockTree(tx, projectId);
+  if (parents.size > 0) await lockTrees(tx, [projectId]);
   const exportedParents = [...parents].filter((key): key is TaskId => isId('task', key));
   const named = {
     keys: [...new Set([...checked.tasks.keys(), ...parents])],

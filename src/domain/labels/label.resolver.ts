@@ -1,20 +1,24 @@
-/** The label fields of Project, and the mutations of labels. */
+/** The fields of Label, the label fields of Project, and the mutations of labels. */
 import { Arg, Args, Ctx, FieldResolver, Mutation, Resolver, Root } from 'type-graphql';
 import { isId } from '../../db/ids.js';
+import { Cached } from '../../engine/graphql/index.js';
 import { type Context, recordInvalidations } from '../../graphql/context.js';
 import { isGiven } from '../../graphql/node.js';
 import { connection, PageArgs, pageOf, pageQuery, type SortValues } from '../../graphql/page.js';
 import { toPayload } from '../../graphql/user-error.js';
 import { isStorable } from '../../std/text.js';
+import { projectById } from '../projects/project.loaders.js';
 import type { ProjectRow } from '../projects/project.table.js';
 import { Project } from '../projects/project.type.js';
 import { labelById, labelsOfProject } from './label.loaders.js';
 import type { LabelService } from './label.service.js';
+import type { LabelRow } from './label.table.js';
 import {
   CreateLabelInput,
   CreateLabelPayload,
   DeleteLabelInput,
   DeleteLabelPayload,
+  Label,
   LabelConnection,
   UpdateLabelInput,
   UpdateLabelPayload,
@@ -62,6 +66,15 @@ export class LabelResolver {
     @Arg('input', () => DeleteLabelInput, { description: 'The label to delete.' }) input: DeleteLabelInput,
   ) {
     return toPayload(async () => recordInvalidations(context, await this.service.delete(context, input)));
+  }
+}
+
+@Resolver(() => Label)
+export class LabelFieldsResolver {
+  @FieldResolver(() => Project, { description: 'Project the label belongs to.' })
+  @Cached(projectById)
+  project(@Root() label: LabelRow) {
+    return label.projectId;
   }
 }
 

@@ -2,19 +2,20 @@
 import { and, eq, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import { changedFields } from '../../db/differences.js';
-import type { LabelId, UserId } from '../../db/ids.js';
+import type { LabelId, ProjectId, UserId } from '../../db/ids.js';
 import { violatesUnique } from '../../db/violations.js';
 import type { Writer } from '../../db/writer.js';
 import type { Executor, Transaction, Transactor } from '../../engine/postgres/index.js';
+import { Faults, readForm, requireField } from '../../graphql/form.js';
 import {
   changedTextInput,
   idempotencyKeyInput,
   idInput,
+  misfit,
   notNull,
   optionalTextInput,
   parseInput,
   Refusal,
-  requireFits,
   textInput,
   UserErrorCode,
 } from '../../graphql/user-error.js';
@@ -52,15 +53,19 @@ export class LabelService {
 
   async create(by: Writer, given: CreateLabelInput) {
     const { viewerId } = by;
-    const input = parseInput(createLabelInput, given);
-    const { projectId, name, color, description } = input;
+    const form = readForm(createLabelInput, given);
+    const projectId = requireField(form, 'projectId');
     const { value, tags } = await this.idempotency.create({
       by,
       operation: 'createLabel',
       prefix: 'label',
-      input,
+      form,
       create: async (tx, id) => {
-        await requireWriter(tx, viewerId, projectId, { what: 'project', path: ['input', 'projectId'] });
+        const faults = new Faults(form);
+        const named = { what: 'project', path: ['input', 'projectId'] };
+        await faults.require(() => requireWriter(tx, viewerId, projectId, named));
+        await checkName(tx, faults, { projectId, name: form.fields.name });
+        const { name, color, description } = faults.complete(form);
         const values = { id, projectId, name, color: color ?? DEFAULT_COLOR, description: description ?? null };
         const [label] = await nameOnce(name, () => tx.insert(labels).values(values).returning());
         return label as LabelRow;
@@ -72,10 +77,15 @@ export class LabelService {
 
   update(by: Writer, given: UpdateLabelInput) {
     const { viewerId } = by;
-    const { id, ...changes } = parseInput(updateLabelInput, given);
+    const form = readForm(updateLabelInput, given);
+    const id = requireField(form, 'id');
     return this.transactor.transact(async (tx) => {
-      const label = await labelToWrite(tx, viewerId, id);
-      requireFits(TEXTS.labelDescription, 'description', { given: changes.description, stored: label.description });
+      const faults = new Faults(form);
+      const label = await faults.require(() => labelToWrite(tx, viewerId, id));
+      const { description, name } = form.fields;
+      faults.add(misfit(TEXTS.labelDescription, 'description', { given: description, stored: label.description }));
+      await checkName(tx, faults, { projectId: label.projectId, name, id });
+      const { id: _, ...changes } = faults.complete(form);
       const different = changedFields(label, changes);
       if (different === undefined) return { label };
       const [updated] = await nameOnce(changes.name, () =>
@@ -111,14 +121,35 @@ async function labelToWrite(tx: Transaction, viewerId: UserId, id: LabelId): Pro
   return label;
 }
 
+/**
+ * Adds a fault if another label has the name, for an answer that is a refusal anyway. Otherwise the unique constraint
+ * decides, without a statement of its own.
+ */
+async function checkName(
+  tx: Transaction,
+  faults: Faults,
+  { projectId, name, id }: { projectId: ProjectId; name: string | undefined; id?: LabelId },
+): Promise<void> {
+  if (!faults.any || name === undefined) return;
+  const [known] = await tx
+    .select({ id: labels.id })
+    .from(labels)
+    .where(and(eq(labels.projectId, projectId), eq(labels.name, name)));
+  if (known !== undefined && known.id !== id) faults.add(nameTaken(name));
+}
+
 /** Relies on the unique constraint, because two writes can use one name at once. */
 async function nameOnce<T>(name: string | undefined, write: () => Promise<T>): Promise<T> {
   try {
     return await write();
   } catch (error) {
     if (!violatesUnique(error, 'labels_name')) throw error;
-    throw new Refusal(UserErrorCode.INVALID, `the project has a label named ${name}`, ['input', 'name']);
+    throw nameTaken(name);
   }
+}
+
+function nameTaken(name: string | undefined): Refusal {
+  return new Refusal(UserErrorCode.TAKEN, `the project has a label named ${name}`, ['input', 'name']);
 }
 
 async function visibleLabel(db: Executor, viewerId: UserId, id: LabelId): Promise<LabelRow | undefined> {

@@ -3,7 +3,8 @@
  * exactly, so a removed member loses access with the next request. Writes check the table itself, inside their
  * transaction.
  */
-import { and, eq } from 'drizzle-orm';
+import { and, eq, sql } from 'drizzle-orm';
+import { uuids } from '../../db/by-id.js';
 import type { ProjectId, UserId } from '../../db/ids.js';
 import { type MaybePromise, mapMaybe, zipMaybe } from '../../engine/cache/index.js';
 import type { Transaction } from '../../engine/postgres/index.js';
@@ -145,15 +146,28 @@ export async function requireMember(
   return place.role;
 }
 
-/** Row locks, against removals that do not take the project lock: by an operator, or by deleting a user. */
 async function lockPlace(tx: Transaction, viewerId: UserId, projectId: ProjectId): Promise<ProjectAccess | undefined> {
-  const [place] = await tx
-    .select({ role: projectMembers.role, archivedAt: projects.archivedAt })
+  return (await lockAccess(tx, viewerId, [projectId])).get(projectId);
+}
+
+/**
+ * The viewer's access to those of the projects that the viewer is a member of. Their locks must be held. Row locks,
+ * against removals that do not take the project lock: by an operator, or by deleting a user.
+ */
+export async function lockAccess(
+  tx: Transaction,
+  viewerId: UserId,
+  projectIds: readonly ProjectId[],
+): Promise<Map<ProjectId, ProjectAccess>> {
+  const { projectId, role } = projectMembers;
+  const rows = await tx
+    .select({ projectId, role, archivedAt: projects.archivedAt })
     .from(projectMembers)
-    .innerJoin(projects, eq(projects.id, projectMembers.projectId))
-    .where(and(eq(projectMembers.projectId, projectId), eq(projectMembers.userId, viewerId)))
+    .innerJoin(projects, eq(projects.id, projectId))
+    .where(and(sql`${projectId} = any(${uuids(projectIds)})`, eq(projectMembers.userId, viewerId)))
+    .orderBy(projectId)
     .for('share', { of: projectMembers });
-  return place;
+  return new Map(rows.map(({ projectId, ...access }) => [projectId, access]));
 }
 
 /** The reason why the viewer cannot write, undefined if the viewer can. `place` must be read under the project lock. */

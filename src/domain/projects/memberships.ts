@@ -39,7 +39,7 @@ export async function requireRoomToCreate(tx: Transaction, viewerId: UserId): Pr
   if (own < MAX_CREATED) return;
   const counted = `you have created ${own} projects that you are a member of, deleted ones included`;
   const message = `${counted}; expected at most ${MAX_CREATED}`;
-  throw new Refusal(UserErrorCode.CONFLICT, message, ['input']);
+  throw new Refusal(UserErrorCode.LIMIT, message, ['input']);
 }
 
 /**
@@ -68,7 +68,7 @@ export async function requireRoomToAdd(
 }
 
 function full(message: string, path: readonly string[]): Refusal {
-  return new Refusal(UserErrorCode.CONFLICT, message, path);
+  return new Refusal(UserErrorCode.LIMIT, message, path);
 }
 
 /**

@@ -4,7 +4,7 @@
  * commits.
  *
  * All writes take their locks in one order, so no two can deadlock: project locks by project id, memberships, the
- * parent tree (tasks/tree-lock.ts), tasks by id, the number counter, labels by id, then rows that depend on them.
+ * parent tree (tasks/tree-lock.ts), tasks by id, labels by id, the number counter, then rows that depend on them.
  *
  * These are advisory locks because Postgres queues them fairly. With row locks, a steady stream of shared lockers could
  * delay an exclusive one forever.
@@ -24,9 +24,14 @@ const PROJECT_LOCK = sql.raw('1');
 export const sharedLockSql = (projectId: SQL) =>
   sql`pg_advisory_xact_lock_shared(hashtextextended(${projectId}::text, ${PROJECT_LOCK}))`;
 
-/** Takes the lock shared until the transaction ends. Ids of one type sort like their UUIDs. */
-export async function lockShared(tx: Transaction, projectId: ProjectId): Promise<void> {
-  await tx.execute(sql`select ${sharedLockSql(sql`id`)} from unnest(${uuids([projectId])}) as gate(id)`);
+/** Takes the locks shared until the transaction ends. */
+export async function lockShared(tx: Transaction, ...projectIds: readonly ProjectId[]): Promise<void> {
+  await tx.execute(sql`select ${sharedLockSql(sql`id`)} from unnest(${inOrder(projectIds)}) as gate(id)`);
+}
+
+/** The ids in the order of locks. Ids of one type sort like their UUIDs. */
+export function inOrder(projectIds: readonly ProjectId[]): SQL {
+  return uuids([...new Set(projectIds)].sort());
 }
 
 /** Takes the lock exclusively until the transaction ends. */

@@ -5,16 +5,18 @@ import { changedFields } from '../../db/differences.js';
 import type { ProjectId, UserId } from '../../db/ids.js';
 import type { Writer } from '../../db/writer.js';
 import type { Executor, Transaction, Transactor } from '../../engine/postgres/index.js';
+import { Faults, type Form, readForm, requireField } from '../../graphql/form.js';
 import { isGiven } from '../../graphql/node.js';
 import {
   changedTextInput,
+  fault,
   idempotencyKeyInput,
   idInput,
+  misfit,
   notNull,
   optionalTextInput,
   parseInput,
   Refusal,
-  requireFits,
   textInput,
   UserErrorCode,
 } from '../../graphql/user-error.js';
@@ -35,8 +37,14 @@ import type {
 import { lockExclusive } from './project-lock.js';
 
 const name = textInput(TEXTS.projectName);
+const keyInput = z.string().transform((key, context) => {
+  if (PROJECT_KEY.test(key)) return key;
+  const code = key === '' ? 'BLANK' : key.length < 2 ? 'TOO_SHORT' : key.length > 10 ? 'TOO_LONG' : 'INVALID';
+  context.addIssue(fault(code, 'expected 2 to 10 capital letters or digits, a letter first'));
+  return z.NEVER;
+});
 const createProjectInput = z.object({
-  key: z.string().regex(PROJECT_KEY, 'expected 2 to 10 capital letters or digits, a letter first'),
+  key: keyInput,
   name,
   description: optionalTextInput(TEXTS.projectDescription),
   idempotencyKey: idempotencyKeyInput,
@@ -50,7 +58,7 @@ const archiveProjectInput = projectInput.extend({ archived: z.boolean() });
 const handleInput = z.string().transform((given, context) => {
   const read = readComparand('line', given, MAX_HANDLE_CHARS);
   if ('text' in read) return read.text;
-  context.addIssue(read.fault);
+  context.addIssue(fault(read.code, read.fault));
   return z.NEVER;
 });
 const memberInput = z.object({ projectId: idInput('project'), userId: idInput('user') });
@@ -81,21 +89,21 @@ export class ProjectService {
 
   async create(by: Writer, given: CreateProjectInput) {
     const { viewerId } = by;
-    const input = parseInput(createProjectInput, given);
-    const { key, name, description } = input;
+    const form = readForm(createProjectInput, given);
     const { value, tags } = await this.idempotency.create({
       by,
       operation: 'createProject',
       prefix: 'project',
-      input,
+      form,
       create: async (tx, id) => {
+        const faults = new Faults(form);
         await lockUser(tx, { id: viewerId });
-        await requireRoomToCreate(tx, viewerId);
+        await faults.check(() => requireRoomToCreate(tx, viewerId));
+        if (faults.any && (await isTaken(tx, form.fields.key))) faults.add(keyTaken(form.fields.key));
+        const { key, name, description } = faults.complete(form);
         const values = { id, key, name, description: description ?? null };
         const project = await insertProject(tx, values, { userId: viewerId, addedBy: viewerId });
-        if (project === undefined) {
-          throw new Refusal(UserErrorCode.INVALID, `the key ${key} is taken`, ['input', 'key']);
-        }
+        if (project === undefined) throw keyTaken(key);
         return project;
       },
       find: (db, id) => visibleProject(db, viewerId, id),
@@ -105,11 +113,15 @@ export class ProjectService {
 
   update(by: Writer, given: UpdateProjectInput) {
     const { viewerId } = by;
-    const { id, ...changes } = parseInput(updateProjectInput, given);
+    const form = readForm(updateProjectInput, given);
+    const id = requireField(form, 'id');
     return this.transactor.transact(async (tx) => {
-      const role = await requireWriter(tx, viewerId, id, PROJECT);
-      if (role !== 'OWNER') throw forbidden(`your role in this project is ${role}; this needs OWNER`, PROJECT.path);
-      return { project: await change(tx, id, changes) };
+      const faults = new Faults(form);
+      const role = await faults.require(() => requireWriter(tx, viewerId, id, PROJECT));
+      if (role !== 'OWNER') {
+        faults.add(forbidden(`your role in this project is ${role}; this needs OWNER`, PROJECT.path));
+      }
+      return { project: await change(tx, id, { form, faults }) };
     }, by);
   }
 
@@ -132,16 +144,20 @@ export class ProjectService {
 
   addMember(by: Writer, given: AddMemberInput) {
     const { viewerId } = by;
-    const { projectId, role, ...who } = parseInput(addMemberInput, given);
+    const form = readForm(addMemberInput, given);
+    const projectId = requireField(form, 'projectId');
     return this.transactor.transact(async (tx) => {
+      const faults = new Faults(form);
       await lockExclusive(tx, projectId);
-      await requireOwner(tx, viewerId, projectId, PROJECT_OF_MEMBER);
+      await faults.require(() => requireOwner(tx, viewerId, projectId, PROJECT_OF_MEMBER));
+      const { role, ...who } = faults.complete(form);
       const user = await lockUser(tx, isGiven(who.userId) ? { id: who.userId } : { handle: who.handle ?? '' });
       const path = ['input', isGiven(who.userId) ? 'userId' : 'handle'];
       if (user === undefined) throw notFound('user', path);
       const userId = user.id;
-      await requireRoomToAdd(tx, { by: viewerId, userId, projectId, path });
-      if (role !== 'OWNER') await requireOtherOwner(tx, projectId, userId, ['input', 'role']);
+      await faults.check(() => requireRoomToAdd(tx, { by: viewerId, userId, projectId, path }));
+      if (role !== 'OWNER') await faults.check(() => requireOtherOwner(tx, projectId, userId, ['input', 'role']));
+      faults.throwIfAny();
       await tx
         .insert(projectMembers)
         .values({ projectId, userId, role, addedBy: viewerId })
@@ -156,10 +172,13 @@ export class ProjectService {
 
   removeMember(by: Writer, given: RemoveMemberInput) {
     const { viewerId } = by;
-    const { projectId, userId } = parseInput(memberInput, given);
+    const form = readForm(memberInput, given);
+    const projectId = requireField(form, 'projectId');
     return this.transactor.transact(async (tx) => {
+      const faults = new Faults(form);
       await lockExclusive(tx, projectId);
-      const role = await requireMember(tx, viewerId, projectId, PROJECT_OF_MEMBER);
+      const role = await faults.require(() => requireMember(tx, viewerId, projectId, PROJECT_OF_MEMBER));
+      const { userId } = faults.complete(form);
       if (userId !== viewerId && role !== 'OWNER') {
         throw forbidden(`your role in this project is ${role}; removing others needs OWNER`, PROJECT_OF_MEMBER.path);
       }
@@ -177,10 +196,12 @@ export class ProjectService {
 async function change(
   tx: Transaction,
   id: ProjectId,
-  changes: { name?: string | undefined; description?: string | null | undefined },
+  { form, faults }: { readonly form: Form<z.output<typeof updateProjectInput>>; readonly faults: Faults },
 ): Promise<ProjectRow> {
   const project = await lockProject(tx, id);
-  requireFits(TEXTS.projectDescription, 'description', { given: changes.description, stored: project.description });
+  const { description } = form.fields;
+  faults.add(misfit(TEXTS.projectDescription, 'description', { given: description, stored: project.description }));
+  const { id: _, ...changes } = faults.complete(form);
   const different = changedFields(project, changes);
   if (different === undefined) return project;
   const [updated] = await tx
@@ -189,6 +210,16 @@ async function change(
     .where(eq(projects.id, id))
     .returning();
   return updated as ProjectRow;
+}
+
+async function isTaken(tx: Transaction, key: string | undefined): Promise<boolean> {
+  if (key === undefined) return false;
+  const known = await tx.select({ id: projects.id }).from(projects).where(eq(projects.key, key));
+  return known.length > 0;
+}
+
+function keyTaken(key: string | undefined): Refusal {
+  return new Refusal(UserErrorCode.TAKEN, `the key ${key} is taken`, ['input', 'key']);
 }
 
 /** The viewer is a member, so the project exists. */

@@ -219,7 +219,9 @@ export class TaskOrder {
   @Field(() => OrderDirection, {
     nullable: true,
     defaultValue: OrderDirection.DESC,
-    description: 'Sort direction, descending by default.',
+    description:
+      'Sort direction, descending by default. State it: the default is deprecated, and from 2027-06-01 on the field ' +
+      'is required.',
   })
   direction?: OrderDirection | null;
 

@@ -2,7 +2,7 @@
 import { GraphQLDate } from 'graphql-scalars';
 import { Field, ID, InputType, Int } from 'type-graphql';
 import type { LabelId, ProjectId, TaskId, UserId } from '../../db/ids.js';
-import { IDEMPOTENCY_KEY } from '../../graphql/user-error.js';
+import { IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_OF_MANY } from '../../graphql/user-error.js';
 import type { TaskPriority, TaskStatus } from './task.table.js';
 import { TaskPriorityType, TaskStatusType } from './task.type.js';
 
@@ -34,8 +34,8 @@ abstract class TaskFieldsInput {
   dueDate?: string | null;
 }
 
-@InputType({ description: 'Input for the mutation createTask. `null` means the same as omitting a field.' })
-export class CreateTaskInput extends TaskFieldsInput {
+@InputType({ description: 'One task to create. `null` means the same as omitting a field.' })
+export class NewTaskInput extends TaskFieldsInput {
   @Field(() => ID, { description: 'Id of the project to create the task in.' })
   projectId: ProjectId;
 
@@ -50,8 +50,20 @@ export class CreateTaskInput extends TaskFieldsInput {
 
   @Field(() => [ID], { nullable: true, description: 'Ids of up to 50 labels of the project. Defaults to no labels.' })
   labelIds?: LabelId[] | null;
+}
 
+@InputType({ description: 'Input for the mutation createTask. `null` means the same as omitting a field.' })
+export class CreateTaskInput extends NewTaskInput {
   @Field(() => String, { nullable: true, description: IDEMPOTENCY_KEY })
+  idempotencyKey?: string | null;
+}
+
+@InputType({ description: 'Input for the mutation createTasks.' })
+export class CreateTasksInput {
+  @Field(() => [NewTaskInput], { description: 'The tasks to create, 1-100, in the order of their numbers.' })
+  tasks: NewTaskInput[];
+
+  @Field(() => String, { nullable: true, description: IDEMPOTENCY_KEY_OF_MANY })
   idempotencyKey?: string | null;
 }
 
@@ -90,16 +102,75 @@ export class UpdateTaskInput extends TaskChangesInput {
   expectedVersion?: number | null;
 }
 
+@InputType({ description: 'A task, and the version it must have.' })
+export class VersionedTaskInput {
+  @Field(() => ID, { description: 'Id of the task.' })
+  id: TaskId;
+
+  @Field(() => Int, {
+    nullable: true,
+    description:
+      'Version the task must have; otherwise it alone is refused with a ConflictError. Omit it to skip the check.',
+  })
+  expectedVersion?: number | null;
+}
+
 @InputType({ description: 'Input for the mutation updateTasks. Omitted fields stay unchanged; `null` clears a field.' })
 export class UpdateTasksInput extends TaskChangesInput {
-  @Field(() => [ID], { description: 'Ids of the tasks to update, 1-100, without duplicates.' })
-  ids: TaskId[];
+  @Field(() => [ID], {
+    nullable: true,
+    description: 'Ids of the tasks to update, 1-100, without duplicates. Pass either `ids` or `tasks`.',
+  })
+  ids?: TaskId[] | null;
+
+  @Field(() => [VersionedTaskInput], {
+    nullable: true,
+    description: 'The tasks to update with the versions they must have, 1-100, without duplicates.',
+  })
+  tasks?: VersionedTaskInput[] | null;
+
+  @Field(() => [ID], {
+    nullable: true,
+    description:
+      'Ids of up to 50 labels to add. Labels that a task has already are ignored. Not together with `labelIds`.',
+  })
+  addLabelIds?: LabelId[] | null;
+
+  @Field(() => [ID], {
+    nullable: true,
+    description:
+      'Ids of up to 50 labels to remove. Labels that a task lacks are ignored. Not together with `labelIds`.',
+  })
+  removeLabelIds?: LabelId[] | null;
+
+  @Field(() => String, { nullable: true, description: IDEMPOTENCY_KEY_OF_MANY })
+  idempotencyKey?: string | null;
 }
 
 @InputType({ description: 'Input for the mutation deleteTask.' })
 export class DeleteTaskInput extends SeenTaskInput {
   @Field(() => ID, { description: 'Id of the task to delete. Its subtasks are kept and lose their parent.' })
   id: TaskId;
+}
+
+@InputType({ description: 'Input for the mutation deleteTasks.' })
+export class DeleteTasksInput {
+  @Field(() => [ID], {
+    nullable: true,
+    description:
+      'Ids of the tasks to delete, 1-100, without duplicates. Their subtasks are kept and lose their parent. Pass ' +
+      'either `ids` or `tasks`.',
+  })
+  ids?: TaskId[] | null;
+
+  @Field(() => [VersionedTaskInput], {
+    nullable: true,
+    description: 'The tasks to delete with the versions they must have, 1-100, without duplicates.',
+  })
+  tasks?: VersionedTaskInput[] | null;
+
+  @Field(() => String, { nullable: true, description: IDEMPOTENCY_KEY_OF_MANY })
+  idempotencyKey?: string | null;
 }
 
 @InputType({ description: 'Input for the mutation completeTask.' })

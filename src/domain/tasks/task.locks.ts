@@ -3,16 +3,24 @@
  * The project of a task is only certain under its project lock. If the task moves away while a write waits for that
  * lock, the write is refused: taking the next project's lock could break the order.
  */
-import { asc, eq, getTableColumns, inArray, or, sql } from 'drizzle-orm';
+import { asc, eq, getTableColumns, inArray, sql } from 'drizzle-orm';
+import { uuids } from '../../db/by-id.js';
 import { type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { preparedIn } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
-import { type ErrorTarget, notFound, type ProjectAccess, roleOfWriter, whyNotWritable } from '../projects/access.js';
+import {
+  type ErrorTarget,
+  lockAccess,
+  notFound,
+  type ProjectAccess,
+  roleOfWriter,
+  whyNotWritable,
+} from '../projects/access.js';
 import { projects, type Role, WRITING_ROLES } from '../projects/project.table.js';
 import { sharedLockSql } from '../projects/project-lock.js';
 import { type TaskRow, tasks } from './task.table.js';
-import { lockTree } from './tree-lock.js';
+import { lockTrees } from './tree-lock.js';
 
 export const TASK: ErrorTarget = { what: 'task', path: ['input', 'id'] };
 
@@ -66,13 +74,19 @@ export async function tasksToWrite(
  * @returns the viewer's role. @throws Refusal
  */
 export async function lockTaskShared(tx: Transaction, viewerId: UserId, id: TaskId, named: ErrorTarget): Promise<Role> {
-  const projectId = await lockProjectOf(tx, id);
+  const projectId = (await lockProjectsOf(tx, [id])).get(id);
   if (projectId === undefined) throw notFound(named.what, named.path);
   const role = await roleOfWriter(tx, viewerId, projectId, named);
   const [held] = await tx.select({ projectId: tasks.projectId }).from(tasks).where(eq(tasks.id, id)).for('key share');
   if (held === undefined) throw notFound(named.what, named.path);
   if (held.projectId !== projectId) throw movedConflict(named);
   return role;
+}
+
+/** A locked task with its locked subtasks. */
+export interface WithSubtasks {
+  readonly task: TaskRow;
+  readonly parts: readonly TaskId[];
 }
 
 /**
@@ -87,21 +101,62 @@ export async function lockTaskWithSubtasks(
   viewerId: UserId,
   id: TaskId,
   passed?: ProjectId,
-): Promise<{ readonly task: TaskRow; readonly parts: readonly TaskId[] }> {
-  const projectId = passed ?? (await lockProjectOf(tx, id));
-  if (projectId === undefined) throw notFound(TASK.what, TASK.path);
-  await roleOfWriter(tx, viewerId, projectId, TASK);
-  await lockTree(tx, projectId);
-  const rows = await tx
+): Promise<WithSubtasks> {
+  const places = passed && new Map([[id, passed]] as const);
+  const locked = (await lockTasksWithSubtasks(tx, viewerId, [id], () => TASK, places)).get(id) as
+    | WithSubtasks
+    | Refusal;
+  if (locked instanceof Refusal) throw locked;
+  return locked;
+}
+
+/**
+ * The same for many tasks, for each of which it returns why the viewer cannot write it instead.
+ * @param named how the input names a task
+ */
+export async function lockTasksWithSubtasks(
+  tx: Transaction,
+  viewerId: UserId,
+  ids: readonly TaskId[],
+  named: (id: TaskId) => ErrorTarget,
+  passed?: ReadonlyMap<TaskId, ProjectId>,
+): Promise<Map<TaskId, WithSubtasks | Refusal>> {
+  const places = passed ?? (await lockProjectsOf(tx, ids));
+  const access = await lockAccess(tx, viewerId, [...new Set(places.values())]);
+  const missing = (id: TaskId) => notFound(named(id).what, named(id).path);
+  const refusalOf = (id: TaskId) => {
+    const projectId = places.get(id);
+    return projectId === undefined ? missing(id) : whyNotWritable(access.get(projectId), named(id));
+  };
+  const open = ids.filter((id) => refusalOf(id) === undefined);
+  const rows = await lockWithSubtasks(tx, open, places);
+  return new Map(
+    ids.map((id): [TaskId, WithSubtasks | Refusal] => {
+      const task = rows.find((row) => row.id === id);
+      const refusal = refusalOf(id) ?? (task === undefined ? missing(id) : undefined);
+      if (refusal !== undefined || task === undefined) return [id, refusal as Refusal];
+      if (task.projectId !== places.get(id)) return [id, movedConflict(named(id))];
+      return [id, { task, parts: rows.filter((row) => row.parentId === id).map((row) => row.id) }];
+    }),
+  );
+}
+
+async function lockWithSubtasks(
+  tx: Transaction,
+  ids: readonly TaskId[],
+  places: ReadonlyMap<TaskId, ProjectId>,
+): Promise<TaskRow[]> {
+  if (ids.length === 0) return [];
+  await lockTrees(
+    tx,
+    ids.map((id) => places.get(id) as ProjectId),
+  );
+  return tx
     .select()
     .from(tasks)
-    .where(or(eq(tasks.id, id), eq(tasks.parentId, id)))
+    .where(sql`${tasks.id} = any(${uuids(ids)}) or ${tasks.parentId} = any(${uuids(ids)})`)
     .orderBy(asc(tasks.id))
     .for('update');
-  const task = rows.find((row) => row.id === id);
-  if (task === undefined) throw notFound(TASK.what, TASK.path);
-  if (task.projectId !== projectId) throw movedConflict(TASK);
-  return { task, parts: rows.filter((row) => row.id !== id).map((row) => row.id) };
 }
 
 interface Seen {
@@ -160,14 +215,16 @@ async function seenForWriting(
 }
 
 /**
- * Takes the lock of the project that this statement finds the task in. Certain only if the task is found there again.
+ * Takes the locks of the projects that this statement finds the tasks in. Certain only if a task is found there again.
+ * Postgres calls volatile functions of a select list after it has sorted, so the locks are taken in order.
  */
-async function lockProjectOf(tx: Transaction, id: TaskId): Promise<ProjectId | undefined> {
-  const [known] = await tx
-    .select({ projectId: tasks.projectId, passed: sharedLockSql(sql`${tasks.projectId}`) })
+async function lockProjectsOf(tx: Transaction, ids: readonly TaskId[]): Promise<Map<TaskId, ProjectId>> {
+  const known = await tx
+    .select({ id: tasks.id, projectId: tasks.projectId, passed: sharedLockSql(sql`${tasks.projectId}`) })
     .from(tasks)
-    .where(eq(tasks.id, id));
-  return known?.projectId;
+    .where(sql`${tasks.id} = any(${uuids(ids)})`)
+    .orderBy(asc(tasks.projectId));
+  return new Map(known.map(({ id, projectId }) => [id, projectId]));
 }
 
 /** Reads without locks: the result is only a hint where to look. */

@@ -4,50 +4,66 @@
  * removed.
  */
 import { and, eq, inArray } from 'drizzle-orm';
+import type { z } from 'zod';
 import type { LabelId, ProjectId, TaskId, UserId } from '../../db/ids.js';
 import { violatesUnique } from '../../db/violations.js';
 import type { Transaction } from '../../engine/postgres/index.js';
+import { Faults, type Form } from '../../graphql/form.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { labels } from '../labels/label.table.js';
 import { notFound, roleOfWriter } from '../projects/access.js';
 import { lockExclusive, lockShared } from '../projects/project-lock.js';
+import type { moveTaskForm } from './task.forms.js';
+import { labelIdsOfTasks, relabel } from './task.labels.js';
 import { lockTaskWithSubtasks, projectsOf, TASK } from './task.locks.js';
+import { isMember } from './task.references.js';
 import { type TaskRow, tasks } from './task.table.js';
-import {
-  detachSubtasks,
-  isMember,
-  labelIdsOfTask,
-  NEXT_VERSION,
-  nextNumber,
-  requireVersion,
-  setLabels,
-} from './task.writes.js';
+import { detachSubtasks, NEXT_VERSION, takeNumbers, versionConflict } from './task.writes.js';
+
+type Locked = Awaited<ReturnType<typeof lockTaskWithSubtasks>>;
 
 const TARGET = { what: 'project', path: ['input', 'projectId'] };
 
 export async function moveTask(
   tx: Transaction,
   viewerId: UserId,
-  {
-    id,
-    projectId: to,
-    expectedVersion,
-  }: { id: TaskId; projectId: ProjectId; expectedVersion?: number | null | undefined },
+  form: Form<z.output<typeof moveTaskForm>>,
 ): Promise<TaskRow> {
-  const from = (await projectsOf(tx, [id])).get(id);
-  if (from === undefined) throw notFound(TASK.what, TASK.path);
+  const faults = new Faults(form);
+  const { id, projectId: to, expectedVersion } = form.fields;
+  const from = id && (await projectsOf(tx, [id])).get(id);
   await passBoth(tx, from, to);
-  const { task, parts } = await lockTaskWithSubtasks(tx, viewerId, id, from);
-  await roleOfWriter(tx, viewerId, to, TARGET);
-  requireVersion(task, expectedVersion);
-  if (from === to) return task;
-  const number = await nextNumber(tx, to);
-  const kept = await labelsNamed(tx, to, await labelNames(tx, await labelIdsOfTask(tx, id)));
+  const found = id && (await faults.check(() => lockMoving(tx, viewerId, { id, from })));
+  if (to) await faults.check(() => roleOfWriter(tx, viewerId, to, TARGET));
+  faults.add(found && versionConflict(found.task, expectedVersion));
+  const target = faults.complete(form).projectId;
+  const { task, parts } = found as Locked;
+  return from === target ? task : transfer(tx, task, { parts, to: target });
+}
+
+async function lockMoving(
+  tx: Transaction,
+  viewerId: UserId,
+  { id, from }: { readonly id: TaskId; readonly from: ProjectId | undefined },
+): Promise<Locked> {
+  if (from === undefined) throw notFound(TASK.what, TASK.path);
+  return lockTaskWithSubtasks(tx, viewerId, id, from);
+}
+
+/** Checks are done, and locks held except those of labels and of the number counter. */
+async function transfer(
+  tx: Transaction,
+  task: TaskRow,
+  { parts, to }: { readonly parts: readonly TaskId[]; readonly to: ProjectId },
+): Promise<TaskRow> {
+  const [dropped = []] = await labelIdsOfTasks(tx, [task.id]);
+  const added = await labelsNamed(tx, to, await labelNames(tx, dropped));
+  const number = (await takeNumbers(tx, new Map([[to, 1]]))).get(to) as number;
   // Rows that refer to the task in its old project must go before the task does.
-  await setLabels(tx, task, []);
+  await relabel(tx, [{ task, dropped, added: [] }]);
   await detachSubtasks(tx, parts);
   const arrived = await arrive(tx, task, { projectId: to, number });
-  await setLabels(tx, arrived, kept);
+  await relabel(tx, [{ task: arrived, dropped: [], added }]);
   return arrived;
 }
 
@@ -55,10 +71,10 @@ export async function moveTask(
  * Exclusive where the task is now, so writes that hold that lock find every task where they looked for it. Locks are
  * taken in the order of all project locks.
  */
-async function passBoth(tx: Transaction, from: ProjectId, to: ProjectId): Promise<void> {
-  if (to < from) await lockShared(tx, to);
-  await lockExclusive(tx, from);
-  if (to > from) await lockShared(tx, to);
+async function passBoth(tx: Transaction, from: ProjectId | undefined, to: ProjectId | undefined): Promise<void> {
+  if (to && (!from || to < from)) await lockShared(tx, to);
+  if (from) await lockExclusive(tx, from);
+  if (to && from && to > from) await lockShared(tx, to);
 }
 
 async function arrive(
@@ -88,7 +104,7 @@ async function labelNames(tx: Transaction, ids: readonly LabelId[]): Promise<str
   return rows.map(({ name }) => name);
 }
 
-/** Locks the labels now: `setLabels` would refuse one that is deleted meanwhile. */
+/** Locks the labels, so that none is deleted meanwhile. */
 async function labelsNamed(tx: Transaction, projectId: ProjectId, names: readonly string[]): Promise<LabelId[]> {
   const rows = await tx
     .select({ id: labels.id })

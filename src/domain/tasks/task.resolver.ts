@@ -1,33 +1,24 @@
-/**
- * Queries, fields and mutations of tasks, and the task fields of Project and User. Access to a task is checked where a
- * request first reaches it.
- */
-import { Arg, Args, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
-import { isId, type ProjectId } from '../../db/ids.js';
+/** Queries, fields and mutations of tasks. Access to a task is checked where a request first reaches it. */
+import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { isId } from '../../db/ids.js';
 import { mapMaybe } from '../../engine/cache/index.js';
 import { Cached } from '../../engine/graphql/index.js';
 import type { WriteResult } from '../../engine/postgres/index.js';
-import { type Context, limitAnswerTtl, recordInvalidations } from '../../graphql/context.js';
-import { COSTS } from '../../graphql/limits.js';
+import { type Context, recordInvalidations } from '../../graphql/context.js';
 import { exactlyOne, isGiven, readId } from '../../graphql/node.js';
 import { connection, edgeCursor, PageArgs, pageOf, pageQuery } from '../../graphql/page.js';
-import { Refusal, toPayload, userError } from '../../graphql/user-error.js';
+import { toPayload } from '../../graphql/user-error.js';
 import { WritesAsMember } from '../../graphql/writes-as-member.js';
-import { MINUTE } from '../../std/time.js';
 import { labelById } from '../labels/label.loaders.js';
 import { LabelConnection } from '../labels/label.type.js';
 import { ifVisible, visibleProjectIds, writingRoleIn } from '../projects/access.js';
 import { projectById } from '../projects/project.loaders.js';
-import type { ProjectRow } from '../projects/project.table.js';
 import { Project } from '../projects/project.type.js';
 import { userById } from '../users/user.loaders.js';
-import type { UserRow } from '../users/user.table.js';
 import { User } from '../users/user.type.js';
-import { BurndownPoint, burndowns, checkDays } from './burndown.js';
-import { validUntil } from './relative-date.js';
-import { all, type Condition, oneOf, TRUE } from './task.condition.js';
-import { type TaskFilter, TaskListArgs } from './task.filter-inputs.js';
-import { readFilter } from './task.filter-parser.js';
+import { oneOf, TRUE } from './task.condition.js';
+import { listName, taskConnection } from './task.connection.js';
+import { TaskListArgs } from './task.filter-inputs.js';
 import { previousIdentifiers, taskIdOf } from './task.identifier.js';
 import {
   AddLabelsInput,
@@ -38,29 +29,12 @@ import {
   RemoveLabelsInput,
   ReopenTaskInput,
   UpdateTaskInput,
-  UpdateTasksInput,
 } from './task.inputs.js';
-import { isNarrow, isTaskPlace, type TaskListOrder, taskListWithin, taskOrder } from './task.list-query.js';
-import {
-  bringTasksOf,
-  burndownTags,
-  heavyRelativeTaskCounts,
-  heavyRelativeTaskPages,
-  heavyTaskCounts,
-  heavyTaskPages,
-  type LabelledTask,
-  labelIdsOf,
-  projectStats,
-  relativeTaskCounts,
-  relativeTaskPages,
-  taskById,
-  taskCounts,
-  taskPages,
-} from './task.loaders.js';
+import { taskOrder } from './task.list-query.js';
+import { type LabelledTask, labelIdsOf, taskById } from './task.loaders.js';
 import type { TaskService } from './task.service.js';
 import type { TaskRow } from './task.table.js';
-import { ProjectStats, Task, TaskConnection, TaskPayload, UpdateTasksPayload } from './task.type.js';
-import { isHeavy } from './task.work.js';
+import { Task, TaskConnection, TaskPayload } from './task.type.js';
 
 @Resolver(() => Task)
 export class TaskResolver {
@@ -189,26 +163,6 @@ export class TaskResolver {
     return taskPayload(context, () => this.service.update(context, input));
   }
 
-  @Mutation(() => UpdateTasksPayload, {
-    description: 'Applies the same change to up to 100 tasks. Each task succeeds or is refused independently.',
-  })
-  updateTasks(
-    @Ctx() context: Context,
-    @Arg('input', () => UpdateTasksInput, { description: 'The tasks and the fields to change.' })
-    input: UpdateTasksInput,
-  ) {
-    const payload = toPayload(async () => {
-      const updated = recordInvalidations(context, await this.service.updateMany(context, input));
-      const results = updated.map(({ id, outcome }) =>
-        outcome instanceof Refusal
-          ? { id, task: null, errors: [userError(outcome)] }
-          : { id, task: outcome, errors: [] },
-      );
-      return { results };
-    });
-    return payload.then((given) => ({ results: [], ...given }));
-  }
-
   @WritesAsMember()
   @Mutation(() => TaskPayload, { description: 'Sets the status of a task to DONE.' })
   completeTask(
@@ -268,56 +222,6 @@ export class TaskResolver {
   }
 }
 
-/** The task fields of Project; this folder owns the foreign key. */
-@Resolver(() => Project)
-export class ProjectTasksResolver {
-  @FieldResolver(() => TaskConnection, { description: 'Tasks of the project, including subtasks.' })
-  tasks(@Root() project: ProjectRow, @Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
-    return taskConnection(context, [project.id], TRUE, args);
-  }
-
-  @FieldResolver(() => ProjectStats, {
-    description: 'Task statistics of the project. Expensive to compute; cached for a minute.',
-    complexity: COSTS.statistics,
-  })
-  @Cached(projectStats)
-  stats(@Root() project: ProjectRow) {
-    return project.id;
-  }
-
-  @FieldResolver(() => [BurndownPoint], {
-    description: 'Open and completed tasks for each of the last days. Expensive to compute; cached for a minute.',
-    complexity: COSTS.statistics,
-  })
-  @Cached<ProjectRow>({ ttlMs: MINUTE, scope: 'public', tags: ({ id }) => burndownTags(id) })
-  burndown(
-    @Root() project: ProjectRow,
-    @Ctx() { loaders }: Context,
-    @Arg('days', () => Int, { defaultValue: 30, description: 'Number of days up to and including today, 1-365.' })
-    days: number,
-  ) {
-    return loaders.loadUncached(burndowns, { projectId: project.id, days: checkDays(days) });
-  }
-}
-
-/** The task fields of User. */
-@Resolver(() => User)
-export class UserTasksResolver {
-  @FieldResolver(() => TaskConnection, {
-    description: 'Tasks assigned to the user, in projects the viewer is a member of.',
-  })
-  async assignedTasks(@Root() user: UserRow, @Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
-    return taskConnection(context, await visibleProjectIds(context), oneOf('assigneeId', [user.id]), args);
-  }
-
-  @FieldResolver(() => TaskConnection, {
-    description: 'Tasks created by the user, in projects the viewer is a member of.',
-  })
-  async createdTasks(@Root() user: UserRow, @Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
-    return taskConnection(context, await visibleProjectIds(context), oneOf('creatorId', [user.id]), args);
-  }
-}
-
 /** Runs a mutation of one task. */
 export function taskPayload(context: Context, write: () => Promise<WriteResult<{ readonly task: TaskRow }>>) {
   return toPayload(async () => {
@@ -328,54 +232,4 @@ export function taskPayload(context: Context, write: () => Promise<WriteResult<{
     });
     return { task, taskEdge: { cursor, node: task } };
   });
-}
-
-/**
- * Names a list in cursors by its arguments, not its result: while a client pages, the viewer may join a project and
- * time passes.
- */
-function listName(filter: TaskFilter | null | undefined, order: TaskListOrder, within: Condition): string {
-  return JSON.stringify([filter ?? null, order, within]);
-}
-
-/** @param within a condition in addition to the filter */
-async function taskConnection(
-  context: Context,
-  projectIds: readonly ProjectId[],
-  within: Condition,
-  { filter, orderBy, ...page }: TaskListArgs,
-) {
-  const { loaders } = context;
-  const order = taskOrder(orderBy, isGiven(filter?.search));
-  const name = listName(filter, order, within);
-  const query = pageQuery(page, name, (place) => isTaskPlace(order, place));
-  const nowMs = Date.now();
-  const { condition, relative } = await readFilter(context, filter, projectIds, nowMs);
-  if (relative) limitAnswerTtl(context, validUntil(nowMs));
-  const list = taskListWithin(projectIds, all([within, condition]));
-  const points = isNarrow(list) ? 0 : Math.floor(COSTS.project * list.projectIds.length);
-  if (points > 0) await context.charge?.(points);
-  const { pages, counts } = sourcesFor(isHeavy(list), relative);
-  const asked = { list, order, ...query };
-  return connection({
-    list: name,
-    query,
-    page: () => loaders.load(pages, asked),
-    showsNodes: () => bringTasksOf(asked),
-    // The viewer may not see a task that left these projects after the list was read.
-    nodes: (ids) =>
-      mapMaybe(loaders.loadMany(taskById, ids), (rows) =>
-        rows.map((task) => (task && list.projectIds.includes(task.projectId) ? task : null)),
-      ),
-    count: () => loaders.load(counts, list),
-  });
-}
-
-function sourcesFor(heavy: boolean, relative: boolean) {
-  if (heavy) {
-    return relative
-      ? { pages: heavyRelativeTaskPages, counts: heavyRelativeTaskCounts }
-      : { pages: heavyTaskPages, counts: heavyTaskCounts };
-  }
-  return relative ? { pages: relativeTaskPages, counts: relativeTaskCounts } : { pages: taskPages, counts: taskCounts };
 }

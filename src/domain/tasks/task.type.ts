@@ -39,6 +39,11 @@ registerEnumType(TaskPriorityType, {
 export class Task extends Node {
   declare id: TaskRow['id'];
 
+  @Field(() => Int, {
+    description: 'Number of the task within its project: 42 in OPS-42. Changes when the task moves to another project.',
+  })
+  number: number;
+
   @Field(() => String, { description: 'Title, a single line of 1-500 characters.' })
   title: string;
 
@@ -164,32 +169,6 @@ export class TaskPayload {
   taskEdge?: InstanceType<typeof TaskEdge> | null;
 
   @Field(() => [UserError], { description: 'Why the mutation was refused. Empty if it succeeded.' })
-  errors: UserError[];
-}
-
-@ObjectType({ description: 'Result of updateTasks for one task.', simpleResolvers: true })
-export class UpdateTasksResult {
-  @Field(() => ID, { description: 'Id of the task, as passed in `ids`.' })
-  id: TaskRow['id'];
-
-  @Field(() => Task, { nullable: true, description: 'The task after the mutation. Null if there are errors.' })
-  task?: TaskRow | null;
-
-  @Field(() => [UserError], { description: 'Why the update of this task was refused. Empty if it succeeded.' })
-  errors: UserError[];
-}
-
-@ObjectType({ description: 'Result of the mutation updateTasks.', simpleResolvers: true })
-export class UpdateTasksPayload {
-  @Field(() => [UpdateTasksResult], {
-    description: 'One result for each id, in the order of `ids`. Empty if there are errors.',
-  })
-  results: UpdateTasksResult[];
-
-  @Field(() => [UserError], {
-    description:
-      'Why the whole mutation was refused. Empty if the tasks were processed, even if some of them were refused.',
-  })
   errors: UserError[];
 }
 

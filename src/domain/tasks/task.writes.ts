@@ -1,62 +1,127 @@
 /**
- * Rules and rows of a change, for writes that already hold the task's lock (task.locks.ts). All checks come before the
- * first row is written.
+ * Rules and rows of a change, for writes that already hold the tasks' locks (task.locks.ts). All checks come before the
+ * first row is written. The change of many tasks costs as many statements as the change of one.
  */
-import { and, eq, inArray, sql } from 'drizzle-orm';
+import { and, eq, sql } from 'drizzle-orm';
+import { uuids } from '../../db/by-id.js';
 import { changedFields } from '../../db/differences.js';
 import { type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
-import type { Transaction } from '../../engine/postgres/index.js';
-import { preparedIn, runThenReadTags } from '../../engine/postgres/index.js';
+import { preparedIn, runThenReadTags, type Transaction } from '../../engine/postgres/index.js';
+import { Faults } from '../../graphql/form.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
-import { labels } from '../labels/label.table.js';
-import { projectMembers, taskNumbers } from '../projects/project.table.js';
+import { taskNumbers } from '../projects/project.table.js';
+import { labelIdsOfTasks, type Relabelling, relabel } from './task.labels.js';
 import { LABELLED_TASK, type LabelledTask, taskById } from './task.loaders.js';
-import { MAX_LABELS, type TaskRow, taskLabels, tasks } from './task.table.js';
+import type { Holding } from './task.locks.js';
+import { ancestorsOf, checkReferences } from './task.references.js';
+import { MAX_LABELS, type TaskRow, tasks } from './task.table.js';
 
 type Changed = 'title' | 'description' | 'status' | 'priority' | 'assigneeId' | 'parentId' | 'dueDate';
 export type Changes = { [C in Changed]?: TaskRow[C] | undefined };
 
+/** How the labels of a task change. */
+export interface LabelChange {
+  /** The labels wanted, from those it has. */
+  readonly wanted: (before: readonly LabelId[]) => readonly LabelId[];
+  /** The input's field that names labels to add. */
+  readonly field: string;
+}
+
+/** A change of one or many tasks. */
+export interface TaskEdit {
+  readonly changes: Changes;
+  readonly labels?: LabelChange | undefined;
+}
+
+/** A locked task that is to change, unless there are faults. */
+export interface EditedTask {
+  readonly task: TaskRow;
+  readonly faults: Faults;
+}
+
+/** The labels given, and no others. `null` for none; undefined leaves the labels as they are. */
+export function exactly(labelIds: readonly LabelId[] | null | undefined): LabelChange | undefined {
+  return labelIds === undefined ? undefined : { wanted: () => labelIds ?? [], field: 'labelIds' };
+}
+
+/** Setting a parent needs the parent tree locked, and the parent unchanged. */
+export function holdingFor({ parentId }: Changes): Holding {
+  return parentId ? { tree: true, others: [parentId] } : {};
+}
+
 /** Columns that every change of a task sets. */
 export const NEXT_VERSION = { version: sql`${tasks.version} + 1`, updatedAt: sql`now()` };
 
+/** Why a task is not the one that the client has seen. */
+export function versionConflict(
+  task: TaskRow,
+  expected: number | null | undefined,
+  path: readonly string[] = ['input', 'expectedVersion'],
+): Refusal | undefined {
+  if (expected === undefined || expected === null || expected === task.version) return undefined;
+  const message = `expected version ${expected}, but the task has version ${task.version}`;
+  return new Refusal(UserErrorCode.CONFLICT, message, path, task);
+}
+
 /** @throws Refusal CONFLICT with the current task */
 export function requireVersion(task: TaskRow, expected: number | null | undefined): void {
-  if (expected === undefined || expected === null || expected === task.version) return;
-  const message = `expected version ${expected}, but the task has version ${task.version}`;
-  throw new Refusal(UserErrorCode.CONFLICT, message, ['input', 'expectedVersion'], task);
+  const conflict = versionConflict(task, expected);
+  if (conflict !== undefined) throw conflict;
 }
 
 /**
- * Writes the fields that differ, and the labels if given. A change without effect leaves the row, its version and all
- * caches untouched.
+ * Changes one task, and its labels if given. A change without effect leaves the row, its version and all caches
+ * untouched. @throws Refusal with the faults given and those found
  */
 export async function applyChanges(
   tx: Transaction,
   task: TaskRow,
   changes: Changes,
-  labelIds?: readonly LabelId[] | undefined,
+  { labels, faults = new Faults() }: { labels?: LabelChange | undefined; faults?: Faults } = {},
 ): Promise<TaskRow> {
-  const different = changedFields(task, changes);
-  if (different !== undefined) await requireReferences(tx, task.projectId, different, task.id);
-  const relabelled = labelIds !== undefined && (await setLabels(tx, task, labelIds, requireFewLabels));
-  if (different === undefined && !relabelled) return task;
-  const [updated] = await runThenReadTags(tx, update(tx, task.id, different ?? {}), ([value]) => [
-    { source: taskById, arg: task.id, value },
-  ]);
-  return updated as LabelledTask;
+  const written = await applyEdit(tx, [{ task, faults }], { changes, labels });
+  faults.throwIfAny();
+  return written.get(task.id) as TaskRow;
+}
+
+/** Checks all tasks, then changes those without faults. @returns these, as they are now */
+export async function applyEdit(
+  tx: Transaction,
+  edited: readonly EditedTask[],
+  { changes, labels }: TaskEdit,
+): Promise<Map<TaskId, TaskRow>> {
+  const changing = edited.map((one) => ({ ...one, different: changedFields(one.task, changes) ?? {} }));
+  await checkChanged(tx, changing);
+  const relabelled = labels === undefined ? [] : await relabellings(tx, edited, labels);
+  const accepted = changing.filter(({ faults }) => !faults.any);
+  const relabellable = relabelled.filter(({ faults }) => !faults.any);
+  await relabel(tx, relabellable);
+  const touched = accepted.filter(
+    ({ task, different }) => Object.keys(different).length > 0 || relabellable.some((one) => one.task === task),
+  );
+  const columns: Changes = Object.assign({}, ...touched.map(({ different }) => different));
+  const rows = await update(
+    tx,
+    touched.map(({ task }) => task.id),
+    columns,
+  );
+  const written = new Map<TaskId, TaskRow>(rows.map((row) => [row.id, row]));
+  return new Map(accepted.map(({ task }) => [task.id, written.get(task.id) ?? task]));
 }
 
 /** The statement's text is the same for each set of columns. */
-function update(tx: Transaction, id: TaskId, changes: Changes) {
+async function update(tx: Transaction, ids: readonly TaskId[], changes: Changes): Promise<LabelledTask[]> {
+  if (ids.length === 0) return [];
   const { status } = changes;
   const columns = Object.entries(changes).map(([column, value]) => ({
     column,
     name: value === null ? `no ${column}` : column,
     value: value === null ? null : sql.placeholder(column),
   }));
-  const completion = status === undefined ? {} : { completedAt: status === 'DONE' ? sql`now()` : null };
+  const done = sql`coalesce(${tasks.completedAt}, now())`;
+  const completion = status === undefined ? {} : { completedAt: status === 'DONE' ? done : null };
   const names = columns.map(({ name }) => name).join();
-  const statement = preparedIn(tx, `update_task:${names}${status === 'DONE' ? ':done' : ''}`, (at, name) =>
+  const statement = preparedIn(tx, `update_tasks:${names}${status === 'DONE' ? ':done' : ''}`, (at, name) =>
     at
       .update(tasks)
       .set({
@@ -64,131 +129,82 @@ function update(tx: Transaction, id: TaskId, changes: Changes) {
         ...completion,
         ...NEXT_VERSION,
       })
-      .where(eq(tasks.id, sql.placeholder('id')))
+      .where(sql`${tasks.id} = any(${sql.placeholder('ids')}::uuid[])`)
       .returning(LABELLED_TASK)
       .prepare(name),
   );
-  return statement.execute({ id: toUuid(id), ...changes });
-}
-
-/**
- * @throws Refusal if the assignee is not a member, or the parent is in another project or is a subtask of the task
- * itself
- */
-export async function requireReferences(
-  tx: Transaction,
-  projectId: ProjectId,
-  { assigneeId, parentId }: Changes,
-  id?: TaskId,
-): Promise<void> {
-  if (assigneeId && !(await isMember(tx, projectId, assigneeId))) {
-    throw new Refusal(UserErrorCode.INVALID, 'expected a member of the project', ['input', 'assigneeId']);
-  }
-  if (!parentId) return;
-  const [parent] = await tx
-    .select({ id: tasks.id })
-    .from(tasks)
-    .where(and(eq(tasks.id, parentId), eq(tasks.projectId, projectId)))
-    .for('share');
-  if (parent === undefined)
-    throw new Refusal(UserErrorCode.INVALID, 'expected a task of the same project', ['input', 'parentId']);
-  if (id !== undefined && (await isDescendant(tx, parentId, id))) {
-    throw new Refusal(UserErrorCode.INVALID, 'expected a task that is neither this one nor one of its subtasks', [
-      'input',
-      'parentId',
-    ]);
-  }
-}
-
-/** Locks the membership, so the member is not removed meanwhile. */
-export async function isMember(tx: Transaction, projectId: ProjectId, userId: UserId): Promise<boolean> {
-  const { projectId: project, userId: user } = projectMembers;
-  const statement = preparedIn(tx, 'hold_member', (at, name) =>
-    at
-      .select({ user })
-      .from(projectMembers)
-      .where(and(eq(project, sql.placeholder('projectId')), eq(user, sql.placeholder('userId'))))
-      .for('share')
-      .prepare(name),
+  return runThenReadTags(tx, statement.execute({ ids: ids.map(toUuid), ...changes }), (rows) =>
+    rows.map((value) => ({ source: taskById, arg: value.id, value })),
   );
-  const [member] = await statement.execute({ projectId: toUuid(projectId), userId: toUuid(userId) });
-  return member !== undefined;
 }
 
-/** Whether `id` is `ancestor` or one of its subtasks, at any depth. */
-async function isDescendant(tx: Transaction, id: TaskId, ancestor: TaskId): Promise<boolean> {
-  const [found] = await tx.execute<{ below: boolean }>(sql`
-    with recursive up as (
-      select ${tasks.id} as id, ${tasks.parentId} as parent_id from ${tasks} where ${eq(tasks.id, id)}
-      union
-      select t.id, t.parent_id from ${tasks} t join up on t.id = up.parent_id
-    )
-    select exists (select from up where ${eq(sql`id`, sql.param(ancestor, tasks.id))}) as below`);
-  return found?.below ?? false;
-}
-
-export async function nextNumber(tx: Transaction, projectId: ProjectId): Promise<number> {
-  const [counter] = await tx
-    .insert(taskNumbers)
-    .values({ projectId, last: 1 })
-    .onConflictDoUpdate({ target: taskNumbers.projectId, set: { last: sql`${taskNumbers.last} + 1` } })
-    .returning();
-  return (counter as { last: number }).last;
-}
-
-export async function labelIdsOfTask(tx: Transaction, taskId: TaskId): Promise<LabelId[]> {
-  const rows = await tx.select({ id: taskLabels.labelId }).from(taskLabels).where(eq(taskLabels.taskId, taskId));
-  return rows.map(({ id }) => id);
-}
-
-/**
- * A task imported before the limit existed may exceed it. It can keep its labels and lose some.
- * @throws Refusal
- */
-function requireFewLabels(before: readonly LabelId[], wanted: ReadonlySet<LabelId>): void {
-  if (wanted.size <= Math.max(MAX_LABELS, before.length)) return;
-  const message = `expected at most ${MAX_LABELS} labels on a task, got ${wanted.size}`;
-  throw new Refusal(UserErrorCode.INVALID, message, ['input', 'labelIds']);
-}
-
-/**
- * Gives the task exactly these labels.
- * @param check validates the new labels against the current ones
- * @returns whether the labels changed
- * @throws Refusal if a label is not of the task's project; errors of `check`
- */
-export async function setLabels(
+/** Adds faults where the assignee is not a member, or the parent is in another project or below the task itself. */
+async function checkChanged(
   tx: Transaction,
-  { id: taskId, projectId }: Pick<TaskRow, 'id' | 'projectId'>,
-  labelIds: readonly LabelId[],
-  check?: (before: readonly LabelId[], wanted: ReadonlySet<LabelId>) => void,
-): Promise<boolean> {
-  const before = await labelIdsOfTask(tx, taskId);
-  const wanted = new Set(labelIds);
-  check?.(before, wanted);
-  const dropped = before.filter((id) => !wanted.has(id));
-  const added = [...wanted].filter((id) => !before.includes(id));
-  if (added.length > 0) await holdLabels(tx, projectId, added);
-  if (dropped.length > 0) {
-    await tx.delete(taskLabels).where(and(eq(taskLabels.taskId, taskId), inArray(taskLabels.labelId, dropped)));
+  changing: readonly (EditedTask & { readonly different: Changes })[],
+): Promise<void> {
+  const naming = (field: 'assigneeId' | 'parentId') =>
+    changing.flatMap(({ task: { projectId }, different: { [field]: id }, faults }) =>
+      id ? [{ projectId, ids: [id], field, faults }] : [],
+    );
+  await checkReferences(tx, 'member', naming('assigneeId'));
+  await checkReferences(tx, 'parent', naming('parentId'));
+  const parentId = changing.find(({ different }) => different.parentId)?.different.parentId;
+  if (!parentId) return;
+  const above = await ancestorsOf(tx, parentId);
+  for (const { task, faults } of changing) {
+    if (!above.has(task.id)) continue;
+    faults.addTo('parentId', UserErrorCode.INVALID, 'expected a task that is neither this one nor one of its subtasks');
   }
-  if (added.length > 0) {
-    await tx.insert(taskLabels).values(added.map((labelId) => ({ projectId, taskId, labelId })));
-  }
-  return dropped.length + added.length > 0;
 }
 
-/** Locks labels before rows that reference them; deleting a label takes locks in the same order. */
-async function holdLabels(tx: Transaction, projectId: ProjectId, ids: readonly LabelId[]): Promise<void> {
-  const known = await tx
-    .select({ id: labels.id })
-    .from(labels)
-    .where(and(eq(labels.projectId, projectId), inArray(labels.id, [...ids])))
-    .orderBy(labels.id)
-    .for('key share');
-  if (known.length < ids.length) {
-    throw new Refusal(UserErrorCode.INVALID, 'expected labels of the project', ['input', 'labelIds']);
-  }
+/** The tasks whose labels change, with faults where there would be too many or a label is not in the project. */
+async function relabellings(
+  tx: Transaction,
+  edited: readonly EditedTask[],
+  { wanted, field }: LabelChange,
+): Promise<(Relabelling & EditedTask)[]> {
+  const before = await labelIdsOfTasks(
+    tx,
+    edited.map(({ task }) => task.id),
+  );
+  const relabelled = edited.map(({ task, faults }, i) => {
+    const has = before[i] as LabelId[];
+    const labelIds = new Set(wanted(has));
+    requireFewLabels(has, labelIds, { faults, field });
+    const dropped = has.filter((id) => !labelIds.has(id));
+    return { task, faults, dropped, added: [...labelIds].filter((id) => !has.includes(id)) };
+  });
+  await checkReferences(
+    tx,
+    'label',
+    relabelled.map(({ task: { projectId }, added: ids, faults }) => ({ projectId, ids, field, faults })),
+  );
+  return relabelled.filter(({ dropped, added }) => dropped.length + added.length > 0);
+}
+
+/** A task imported before the limit existed may exceed it. It can keep its labels and lose some. */
+function requireFewLabels(
+  before: readonly LabelId[],
+  wanted: ReadonlySet<LabelId>,
+  { faults, field }: { readonly faults: Faults; readonly field: string },
+): void {
+  if (wanted.size <= Math.max(MAX_LABELS, before.length)) return;
+  faults.addTo(field, UserErrorCode.LIMIT, `expected at most ${MAX_LABELS} labels on a task, got ${wanted.size}`);
+}
+
+/** Takes the next numbers of a project. @returns the last of them */
+export async function takeNumbers(
+  tx: Transaction,
+  counts: ReadonlyMap<ProjectId, number>,
+): Promise<Map<ProjectId, number>> {
+  const values = [...counts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([projectId, last]) => ({ projectId, last }));
+  const counters = await tx
+    .insert(taskNumbers)
+    .values(values)
+    .onConflictDoUpdate({ target: taskNumbers.projectId, set: { last: sql`${taskNumbers.last} + excluded.last` } })
+    .returning();
+  return new Map(counters.map(({ projectId, last }) => [projectId, last]));
 }
 
 /** Removes the parent of these subtasks, because the parent is about to go. */
@@ -197,7 +213,7 @@ export async function detachSubtasks(tx: Transaction, parts: readonly TaskId[]):
   await tx
     .update(tasks)
     .set({ parentId: null, ...NEXT_VERSION })
-    .where(inArray(tasks.id, [...parts]));
+    .where(sql`${tasks.id} = any(${uuids(parts)})`);
 }
 
 /** Unassigns every task of a former member. Requires the exclusive project lock. */

@@ -1,5 +1,5 @@
-/** Moves the row of a task, its labels and its comments into the trash. */
-import { eq, sql } from 'drizzle-orm';
+/** Moves the rows of tasks, their labels and their comments into the trash. */
+import { sql } from 'drizzle-orm';
 import { uuids } from '../../db/by-id.js';
 import { type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
@@ -8,23 +8,36 @@ import { taskLabels, tasks } from '../tasks/task.table.js';
 import { trashedComments, trashedTasks } from './trashed-task.table.js';
 
 /**
- * The task must be locked for update, which keeps others from adding comments, and it must have no subtasks any longer.
- * @param subtaskIds the subtasks it had
+ * Many tasks cost as many statements as one. They must be locked for update, which keeps others from adding comments,
+ * and they must have no subtasks any longer.
  */
 export async function moveIntoTrash(
   tx: Transaction,
-  { id, subtaskIds, deletedBy }: { id: TaskId; subtaskIds: readonly TaskId[]; deletedBy: UserId },
+  { removed, deletedBy }: { removed: readonly RemovedTask[]; deletedBy: UserId },
 ): Promise<void> {
+  const ids = uuids(removed.map(({ id }) => id));
+  const subtasks = removed.flatMap(({ id: parentId, subtaskIds }) => subtaskIds.map((id) => ({ id, parentId })));
   await tx.execute(sql`
     insert into ${trashedTasks}
       (id, project_id, number, title, source_url, creator_id, task, label_ids, subtask_ids, deleted_by)
-    select id, project_id, number, title, source_url, creator_id, to_jsonb(t),
-      array(select l.label_id from ${taskLabels} l where l.task_id = t.id order by l.label_id), ${uuids(subtaskIds)},
+    select t.id, project_id, number, title, source_url, creator_id, to_jsonb(t),
+      array(select l.label_id from ${taskLabels} l where l.task_id = t.id order by l.label_id),
+      array(
+        select s.id
+        from unnest(${uuids(subtasks.map(({ id }) => id))}, ${uuids(subtasks.map(({ parentId }) => parentId))})
+          as s(id, parent_id)
+        where s.parent_id = t.id),
       ${toUuid(deletedBy)}
-    from ${tasks} t where id = ${toUuid(id)}`);
+    from ${tasks} t where t.id = any(${ids})`);
   await tx.execute(sql`
     insert into ${trashedComments} (id, task_id, author_id, comment)
-    select id, task_id, author_id, to_jsonb(c) from ${comments} c where task_id = ${toUuid(id)}`);
+    select id, task_id, author_id, to_jsonb(c) from ${comments} c where task_id = any(${ids})`);
   // Afterwards: a task that is in the trash keeps its former numbers.
-  await tx.delete(tasks).where(eq(tasks.id, id));
+  await tx.delete(tasks).where(sql`${tasks.id} = any(${ids})`);
+}
+
+export interface RemovedTask {
+  readonly id: TaskId;
+  /** The subtasks it had. */
+  readonly subtaskIds: readonly TaskId[];
 }

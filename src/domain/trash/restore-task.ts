@@ -10,9 +10,10 @@ import type { Transaction } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { comments } from '../comments/comment.table.js';
 import { labels } from '../labels/label.table.js';
+import { isMember } from '../tasks/task.references.js';
 import { type TaskRow, taskLabels, tasks } from '../tasks/task.table.js';
-import { isMember, NEXT_VERSION } from '../tasks/task.writes.js';
-import { lockTree } from '../tasks/tree-lock.js';
+import { NEXT_VERSION } from '../tasks/task.writes.js';
+import { lockTrees } from '../tasks/tree-lock.js';
 import { trashedComments, trashedTasks } from './trashed-task.table.js';
 
 /** The references of a task in the trash. Any of them may be gone. Ids of the task's own columns are UUIDs. */
@@ -29,7 +30,7 @@ export interface TrashedReferences {
 export async function restoreTask(tx: Transaction, trashed: TrashedReferences): Promise<TaskRow> {
   const { id, projectId } = trashed;
   const assigneeId = await currentAssignee(tx, trashed);
-  await lockTree(tx, projectId);
+  await lockTrees(tx, [projectId]);
   const { parentId, subtaskIds } = await currentRelatives(tx, trashed);
   const labelIds = await currentLabels(tx, trashed);
   await insertTask(tx, id, { parentId, assigneeId });

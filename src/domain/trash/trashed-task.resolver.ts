@@ -12,7 +12,9 @@ import { projectById } from '../projects/project.loaders.js';
 import { mayWrite, type ProjectRow } from '../projects/project.table.js';
 import { Project } from '../projects/project.type.js';
 import { DELETED_BY, EXPIRES_AT, expiryOf } from '../projects/trashed.type.js';
-import { DeleteTaskInput } from '../tasks/task.inputs.js';
+import { manyPayload } from '../tasks/many-tasks.resolver.js';
+import { DeleteTasksPayload } from '../tasks/many-tasks.type.js';
+import { DeleteTaskInput, DeleteTasksInput } from '../tasks/task.inputs.js';
 import { taskPayload } from '../tasks/task.resolver.js';
 import { DeleteTaskPayload, TaskPayload } from '../tasks/task.type.js';
 import { userById } from '../users/user.loaders.js';
@@ -63,6 +65,19 @@ export class TrashedTaskResolver {
     @Arg('input', () => DeleteTaskInput, { description: 'The task to delete.' }) input: DeleteTaskInput,
   ) {
     return toPayload(async () => recordInvalidations(context, await this.service.delete(context, input)));
+  }
+
+  @Mutation(() => DeleteTasksPayload, {
+    description:
+      'Moves up to 100 tasks into the trash of their projects, as deleteTask does. Each task is deleted or refused ' +
+      'independently.',
+  })
+  async deleteTasks(
+    @Ctx() context: Context,
+    @Arg('input', () => DeleteTasksInput, { description: 'The tasks to delete.' }) input: DeleteTasksInput,
+  ) {
+    const { results, errors } = await manyPayload(context, () => this.service.deleteMany(context, input));
+    return { results: results.map(({ task, ...rest }) => ({ ...rest, deletedTaskId: task && rest.id })), errors };
   }
 
   @Mutation(() => TaskPayload, {

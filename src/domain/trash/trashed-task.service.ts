@@ -1,16 +1,20 @@
 /** Moves tasks into the trash of their project and out of it. Each is one transaction. */
 import { eq, sql } from 'drizzle-orm';
 import { z } from 'zod';
-import type { ProjectId, TaskId } from '../../db/ids.js';
+import type { ProjectId, TaskId, UserId } from '../../db/ids.js';
 import type { Writer } from '../../db/writer.js';
 import type { Transaction, Transactor } from '../../engine/postgres/index.js';
-import { idInput, parseInput } from '../../graphql/user-error.js';
+import { idInput, parseInput, Refusal } from '../../graphql/user-error.js';
+import type { Idempotency, ManyResult } from '../idempotency/idempotency.js';
 import { forbidden, notFound, roleOfWriter } from '../projects/access.js';
 import { lockExclusive } from '../projects/project-lock.js';
-import type { DeleteTaskInput } from '../tasks/task.inputs.js';
-import { lockTaskWithSubtasks } from '../tasks/task.locks.js';
-import { taskInput } from '../tasks/task.service.js';
-import { detachSubtasks, requireVersion } from '../tasks/task.writes.js';
+import { type NamedInList, namedTasks, targetIn } from '../tasks/named-tasks.js';
+import { visibleTasks } from '../tasks/task.create.js';
+import { deleteTasksForm, taskForm } from '../tasks/task.forms.js';
+import type { DeleteTaskInput, DeleteTasksInput } from '../tasks/task.inputs.js';
+import { lockTasksWithSubtasks, lockTaskWithSubtasks, type WithSubtasks } from '../tasks/task.locks.js';
+import type { TaskRow } from '../tasks/task.table.js';
+import { detachSubtasks, requireVersion, versionConflict } from '../tasks/task.writes.js';
 import { moveIntoTrash } from './move-into-trash.js';
 import { restoreTask, type TrashedReferences } from './restore-task.js';
 import { trashedTasks } from './trashed-task.table.js';
@@ -21,18 +25,37 @@ const trashedTaskInput = z.object({ id: idInput('task') });
 const TRASHED = { what: 'task in the trash', path: ['input', 'id'] };
 
 export class TrashedTaskService {
-  constructor(private readonly transactor: Transactor) {}
+  constructor(
+    private readonly transactor: Transactor,
+    private readonly idempotency: Idempotency,
+  ) {}
 
   delete(by: Writer, given: DeleteTaskInput) {
     const { viewerId } = by;
-    const { id, expectedVersion } = parseInput(taskInput, given);
+    const { id, expectedVersion } = parseInput(taskForm, given);
     return this.transactor.transact(async (tx) => {
       const { task, parts } = await lockTaskWithSubtasks(tx, viewerId, id);
       requireVersion(task, expectedVersion);
       await detachSubtasks(tx, parts);
-      await moveIntoTrash(tx, { id, subtaskIds: parts, deletedBy: viewerId });
+      await moveIntoTrash(tx, { removed: [{ id, subtaskIds: parts }], deletedBy: viewerId });
       return { deletedTaskId: id };
     }, by);
+  }
+
+  deleteMany(by: Writer, given: DeleteTasksInput) {
+    const { viewerId } = by;
+    const { idempotencyKey, ...input } = parseInput(deleteTasksForm, given);
+    const named = namedTasks(input);
+    return this.idempotency.runMany<'task', TaskRow | Deleted>({
+      by,
+      operation: 'deleteTasks',
+      prefix: 'task',
+      key: idempotencyKey,
+      input,
+      run: (tx) => deleteMany(tx, viewerId, named),
+      find: (db, ids) => visibleTasks(db, viewerId, ids),
+      outcomeOf: (id) => ({ id }),
+    });
   }
 
   /**
@@ -60,6 +83,39 @@ export class TrashedTaskService {
       return { purgedTaskId: id };
     }, by);
   }
+}
+
+/** A task that is deleted. */
+interface Deleted {
+  readonly id: TaskId;
+}
+
+/** Moves those that the viewer can write into the trash. */
+async function deleteMany(
+  tx: Transaction,
+  viewerId: UserId,
+  named: readonly NamedInList[],
+): Promise<ManyResult<'task', Deleted>[]> {
+  const ids = named.map(({ id }) => id);
+  const locked = await lockTasksWithSubtasks(tx, viewerId, ids, targetIn(named));
+  const outcomes = named.map(({ id, expectedVersion, versionPath }) => {
+    const found = locked.get(id) as WithSubtasks | Refusal;
+    if (found instanceof Refusal) return found;
+    return versionConflict(found.task, expectedVersion, versionPath) ?? found;
+  });
+  const deleted = outcomes.filter((outcome): outcome is WithSubtasks => !(outcome instanceof Refusal));
+  if (deleted.length > 0) {
+    await detachSubtasks(
+      tx,
+      deleted.flatMap(({ parts }) => parts),
+    );
+    const removed = deleted.map(({ task, parts }) => ({ id: task.id, subtaskIds: parts }));
+    await moveIntoTrash(tx, { removed, deletedBy: viewerId });
+  }
+  return ids.map((id, i) => {
+    const outcome = outcomes[i];
+    return { id, outcome: outcome instanceof Refusal ? outcome : { id } };
+  });
 }
 
 /** A task in the trash never changes its project. @throws Refusal NOT_FOUND */

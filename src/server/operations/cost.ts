@@ -176,7 +176,8 @@ const estimate: ComplexityEstimator = ({ args, childComplexity, context, field, 
   const own = field.extensions['complexity'] ?? (isCompositeType(of) ? 1 : 0);
   // A field with its own function for the number of objects.
   if (typeof own === 'function') return own({ args, childComplexity });
-  const base = (typeof own === 'number' ? own : 1) + (type.name === 'Mutation' ? COSTS.write : 0);
+  const write = type.name === 'Mutation' ? COSTS.write + COSTS.writtenTask * (givenIds(args) ?? 0) : 0;
+  const base = (typeof own === 'number' ? own : 1) + write;
   const searched = costOfTexts(args['filter']);
   if (!isConnection(of)) return base + searched + (givenIds(args) ?? 1) * childComplexity;
   const counted = selects(node, 'totalCount', context as Fragments) ? COSTS.totalCount + searched : 0;
@@ -193,9 +194,9 @@ function pageSize({ first, last }: ComplexityEstimatorArgs['args']): number {
   return Math.min(Math.max(size, 1), MAX_PAGE);
 }
 
-/** The number of objects requested by id, as an argument or in a mutation's input. */
+/** The number of objects that are named one by one, as an argument or in a mutation's input. */
 function givenIds(args: ComplexityEstimatorArgs['args']): number | undefined {
-  const ids = args['ids'] ?? args['input']?.ids;
+  const ids = args['ids'] ?? args['input']?.ids ?? args['input']?.tasks;
   return Array.isArray(ids) ? ids.length : undefined;
 }
 

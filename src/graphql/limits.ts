@@ -66,6 +66,8 @@ export const COSTS = {
   longText: 90,
   /** Each substring search in a short text: a title. */
   shortText: 15,
+  /** A list of the members of all the viewer's projects. */
+  people: 50,
   /** Statistics over all tasks of a project. */
   statistics: 50,
   /** What an operator looks up: a search in thousands of rows, or in all of process memory. */
@@ -78,7 +80,7 @@ export const COSTS = {
   longTextField: 3,
   /** A text of up to 10,000 characters: a project description. */
   shortTextField: 1,
-  /** Each project that a task list reads, charged when the projects are known. */
+  /** Each project that a list of tasks or users reads, charged when the projects are known. */
   project: 0.3,
 } as const;
 

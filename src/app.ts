@@ -8,6 +8,7 @@ import type { GraphQLSchema } from 'graphql';
 import { type Core, type CoreOptions, createCore } from './core.js';
 import { ActivityResolver } from './domain/admin/activity.resolver.js';
 import { AdminResolver } from './domain/admin/admin.resolver.js';
+import { UserStateResolver } from './domain/admin/user-state.resolver.js';
 import { CommentResolver, TaskCommentsResolver } from './domain/comments/comment.resolver.js';
 import { CommentService } from './domain/comments/comment.service.js';
 import { EXPORT_PATH, ExportResolver } from './domain/export/export.resolver.js';
@@ -18,6 +19,9 @@ import { LabelFieldsResolver, LabelResolver } from './domain/labels/label.resolv
 import { LabelService } from './domain/labels/label.service.js';
 import { type MarkdownHtml, markdownHtml } from './domain/markdown/markdown.js';
 import { NodeResolver } from './domain/node.resolver.js';
+import { InvitationResolver, ProjectInvitationsResolver } from './domain/projects/invitation.resolver.js';
+import { InvitationService } from './domain/projects/invitation.service.js';
+import { PeopleResolver } from './domain/projects/people.resolver.js';
 import { ProjectResolver } from './domain/projects/project.resolver.js';
 import { ProjectService } from './domain/projects/project.service.js';
 import { DEFAULT_TRASH_DAYS } from './domain/projects/trashed.type.js';
@@ -39,7 +43,8 @@ import { TrashUpkeep } from './domain/trash/trash-upkeep.js';
 import { ProjectTrashResolver, TrashedTaskResolver } from './domain/trash/trashed-task.resolver.js';
 import { TrashedTaskService } from './domain/trash/trashed-task.service.js';
 import { Identities, type IdentitiesOptions } from './domain/users/identities.js';
-import { requireUser, UserResolver } from './domain/users/user.resolver.js';
+import { refuseDeactivated, requireUser, UserResolver } from './domain/users/user.resolver.js';
+import { UserService } from './domain/users/user.service.js';
 import type { Store } from './engine/cache/index.js';
 import type { MakeLoads } from './graphql/context.js';
 import type { VerifiedToken } from './graphql/identity.js';
@@ -129,6 +134,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     verifyToken: verifierOf(options, core, rateLimits),
     verifyClaims: options.verifyToken,
     requireUser,
+    refuseDeactivated,
     rateLimits,
     ...(exportLinks && { exports: { path: EXPORT_PATH, read: signedExports(exportLinks, options.databaseUrl) } }),
   });
@@ -223,13 +229,18 @@ export function createSchema({
   trashDays,
 }: SchemaParts): BuiltSchema {
   const idempotency = new Idempotency({ transactor, db, store });
+  const userService = new UserService(transactor);
   const resolvers = [
     new NodeResolver(),
     new RateLimitResolver(),
-    new UserResolver(),
+    new UserResolver(userService),
+    new UserStateResolver(userService),
     new ProjectResolver(new ProjectService(transactor, idempotency, unassign)),
     new TrashedProjectResolver(new TrashedProjectService(transactor), trashDays),
     new LabelFieldsResolver(),
+    new PeopleResolver(),
+    new ProjectInvitationsResolver(),
+    new InvitationResolver(new InvitationService(transactor)),
     new LabelResolver(new LabelService(transactor, idempotency)),
     new TaskResolver(new TaskService(transactor, idempotency)),
     new ManyTasksResolver(new ManyTasksService(idempotency)),

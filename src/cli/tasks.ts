@@ -96,7 +96,34 @@ ${ALL_VARIABLES}`,
 }
 
 function addUser(tasks: Command): void {
-  const user = tasks.command('user').helpCommand(false).summary('create users').description('Creates users.');
+  const user = tasks
+    .command('user')
+    .helpCommand(false)
+    .summary('create, deactivate and reactivate users')
+    .description('Creates, deactivates and reactivates users.');
+  addUserCreate(user);
+  addUserState(user, 'deactivate', 'Refuses all requests of a user from now on, on every server. Nothing is deleted.');
+  addUserState(user, 'reactivate', 'Lets a deactivated user sign in again.');
+}
+
+function addUserState(user: Command, name: 'deactivate' | 'reactivate', description: string): void {
+  user
+    .command(name)
+    .summary(`${name} a user`)
+    .description(description)
+    .argument('<handle>', 'the user')
+    .addHelpText(
+      'after',
+      `${SERVERS}  NODE_ENV=production       requires what a server requires; migrates nothing
+${ALL_VARIABLES}`,
+    )
+    .action(async (handle: string) => {
+      const { setStateByCommand } = await import('./user.js');
+      console.error(await setStateByCommand(handle, name === 'deactivate' ? 'DEACTIVATED' : 'ACTIVE'));
+    });
+}
+
+function addUserCreate(user: Command): void {
   user
     .command('create')
     .summary('create a user, and print a token')

@@ -1,9 +1,10 @@
-/** `tasks user create`: creates a user, and prints a token for it if this installation signs its own. */
+/** `tasks user`: creates a user, and prints a token for it if this installation signs its own; deactivates one. */
 import { z } from 'zod';
 import { checkDriver } from '../database-check.js';
 import { type CreatedUser, createUser, type NewUser } from '../domain/projects/create-user.js';
 import { PROJECT_KEY } from '../domain/projects/project.table.js';
-import { MAX_NAME_CHARS, USER_HANDLE, USER_SUBJECT } from '../domain/users/user.table.js';
+import { MAX_NAME_CHARS, USER_HANDLE, USER_SUBJECT, type UserState } from '../domain/users/user.table.js';
+import { setUserState } from '../domain/users/user-state.js';
 import { readConfig } from '../platform/config.js';
 import { ConfigError } from '../platform/config-error.js';
 import { signToken, type TokenOptions } from '../server/auth/tokens.js';
@@ -44,6 +45,16 @@ export async function createUserByCommand(given: UserArguments): Promise<NewUser
   return withCore(config, async ({ transactor }, { tokens }) => {
     const { value } = await transactor.transact((tx) => createUser(tx, user));
     return reportOf(user, value, { ...config, ...config.access, tokens });
+  });
+}
+
+/** @returns what was done, for people. @throws Error if there is no such user */
+export async function setStateByCommand(handle: string, state: UserState): Promise<string> {
+  await checkDriver();
+  return withCore(readConfig(process.env), async ({ transactor }) => {
+    const { value: user } = await transactor.transact((tx) => setUserState(tx, { handle }, state));
+    if (user === undefined) throw new Error(`the handle: there is no user ${JSON.stringify(handle)}`);
+    return `The user ${handle} (${user.id}) is ${state === 'ACTIVE' ? 'active' : 'deactivated'}.`;
   });
 }
 

@@ -8,6 +8,7 @@ export type UserId = Id<'user'>;
 export type ProjectId = Id<'project'>;
 export type TaskId = Id<'task'>;
 export type LabelId = Id<'label'>;
+export type InvitationId = Id<'invitation'>;
 export type CommentId = Id<'comment'>;
 
 /**

@@ -7,6 +7,7 @@ import { getTableName } from 'drizzle-orm';
 import type { TableRowSets } from '../engine/postgres/index.js';
 import { commentRows } from './comments/comment.table.js';
 import { labelRows } from './labels/label.table.js';
+import { invitationRows } from './projects/invitation.table.js';
 import { memberRows, projectRows } from './projects/project.table.js';
 import { trashedMemberRows, trashedProjectRows } from './projects/trashed-project.table.js';
 import { formerNumberRows } from './tasks/former-number.table.js';
@@ -20,6 +21,7 @@ export const allRowSets: readonly TableRowSets[] = [
   userRows,
   projectRows,
   memberRows,
+  invitationRows,
   labelRows,
   taskRows,
   taskLabelRows,

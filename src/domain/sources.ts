@@ -3,6 +3,8 @@
 import type { Source } from '../db/sources.js';
 import { commentById, commentCountOf, commentPages } from './comments/comment.loaders.js';
 import { labelById, labelsOfProject } from './labels/label.loaders.js';
+import { invitationsOf } from './projects/invitation.loaders.js';
+import { peopleCounts, peoplePages } from './projects/people.loaders.js';
 import { membershipsOf, membersOf, projectById, projectIdByKey } from './projects/project.loaders.js';
 import { trashedProjectById, trashedProjectCounts, trashedProjectPages } from './projects/trashed-project.loaders.js';
 import { formerNumbersOf, taskIdByFormerNumber } from './tasks/former-number.loaders.js';
@@ -31,6 +33,9 @@ export const allSources = [
   projectIdByKey,
   membershipsOf,
   membersOf,
+  invitationsOf,
+  peoplePages,
+  peopleCounts,
   labelById,
   labelsOfProject,
   taskById,

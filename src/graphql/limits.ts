@@ -66,6 +66,8 @@ export const COSTS = {
   longText: 90,
   /** Each substring search in a short text: a title. */
   shortText: 15,
+  /** A list of the members of all the viewer's projects. */
+  people: 50,
   /** Statistics over all tasks of a project. */
   statistics: 50,
   /** What an operator looks up: a search in thousands of rows, or in all of process memory. */
@@ -82,7 +84,7 @@ export const COSTS = {
   shortTextField: 1,
   /** Each character of Markdown that is made HTML, charged when the text is known. 65,536 take up to 300 ms. */
   renderedChar: 1 / 200,
-  /** Each project that a task list reads, charged when the projects are known. */
+  /** Each project that a list of tasks or users reads, charged when the projects are known. */
   project: 0.3,
 } as const;
 

@@ -5,7 +5,6 @@
 
 import fastify, { type FastifyInstance } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
-import type { UserId } from '../db/ids.js';
 import type { Cache, LiveRunEnded } from '../engine/cache/index.js';
 import { availabilityOf, type MainDatabase } from '../engine/postgres/index.js';
 import { Loads, type MakeLoads } from '../graphql/context.js';
@@ -46,7 +45,7 @@ import { QueryAnswers } from './live/query-answers.js';
 import { QueryStreams } from './live/query-streams.js';
 import { StalledClients } from './live/stalled-clients.js';
 import { Documents } from './operations/documents.js';
-import { OperationExecutor } from './operations/executor.js';
+import { OperationExecutor, type ViewerChecks } from './operations/executor.js';
 import { KnownOperations } from './operations/known-operations.js';
 import { LargeResponses } from './operations/large-responses.js';
 import { OperationGate } from './operations/operation-plugin.js';
@@ -66,15 +65,13 @@ import { serveSubscriptions } from './websocket/subscriptions.js';
 
 const ENDPOINT = '/graphql';
 
-export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, ScopeOptions {
+export interface ServerOptions extends HttpSecurityOptions, AdmissionOptions, ScopeOptions, ViewerChecks {
   readonly schema: GraphQLSchema;
   readonly cache: Cache;
   readonly db: MainDatabase;
   readonly log: Log;
   /** Makes the loaders of operations over HTTP. Default: loaders that read through the cache. */
   readonly makeLoads?: MakeLoads;
-  /** Called before a write, because a token can outlive its user. @throws UNAUTHENTICATED */
-  readonly requireUser: (loads: Loads, id: UserId) => Promise<void>;
   /** Whether introspection is answered. Default: not in production. */
   readonly introspection?: boolean;
   /** Time limit from the start of a request's execution to its answer, in ms. Defaults to 30 s. */

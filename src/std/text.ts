@@ -23,6 +23,8 @@ export const TEXTS = {
   labelDescription: { kind: 'block', minChars: 0, maxChars: 1000 },
   projectName: { kind: 'line', minChars: 1, maxChars: 100 },
   projectDescription: { kind: 'block', minChars: 0, maxChars: 10_000 },
+  userHandle: { kind: 'line', minChars: 1, maxChars: 64 },
+  userName: { kind: 'line', minChars: 1, maxChars: 100 },
   idempotencyKey: { kind: 'opaque', minChars: 1, maxChars: 200 },
 } as const satisfies Record<string, TextRule>;
 

@@ -7,7 +7,7 @@ const FIELDS: Record<string, string> = {
   createComment: 'comment { id body viewerCanUpdate viewerCanDelete }',
   updateComment: 'comment { id body createdAt updatedAt }',
   deleteComment: 'deletedCommentId',
-  addMember: 'memberEdge { role }',
+  updateMember: 'memberEdge { role }',
   archiveProject: 'project { id }',
 };
 
@@ -82,10 +82,10 @@ test('its author may change and delete a comment, an OWNER delete it, others nei
 
   // An author who may only look now.
   const late = await created(bob.id);
-  await w.mutate('addMember', { projectId: ops.id, userId: bob.id, role: 'VIEWER' });
+  await w.mutate('updateMember', { projectId: ops.id, userId: bob.id, role: 'VIEWER' });
   expect(await rights(late, bob.id)).toEqual({ viewerCanUpdate: false, viewerCanDelete: false });
   expectRefusal(await w.mutate('updateComment', { id: late, body: 'x' }, { as: bob.id }), 'PermissionError', 'id');
-  await w.mutate('addMember', { projectId: ops.id, userId: bob.id, role: 'MEMBER' });
+  await w.mutate('updateMember', { projectId: ops.id, userId: bob.id, role: 'MEMBER' });
 
   await w.mutate('archiveProject', { id: ops.id });
   expect(await rights(late, bob.id)).toEqual({ viewerCanUpdate: false, viewerCanDelete: false });

@@ -14,6 +14,7 @@ const FIELDS: Record<string, string> = {
   createLabel: 'label { id }',
   createComment: 'comment { id }',
   addMember: 'memberEdge { role }',
+  updateMember: 'memberEdge { role }',
   archiveProject: 'project { id }',
   moveTask: MOVED,
   updateTasks: 'results { errors { message } }',
@@ -117,7 +118,7 @@ test('a move needs the right to write in both projects', async () => {
   expectRefusal(await move(bob.id), 'NotFoundError', 'projectId'); // a stranger in WEB
   await w.mutate('addMember', { projectId: web.id, userId: bob.id, role: 'VIEWER' });
   expectRefusal(await move(bob.id), 'PermissionError', 'projectId');
-  await w.mutate('addMember', { projectId: web.id, userId: bob.id, role: 'MEMBER' });
+  await w.mutate('updateMember', { projectId: web.id, userId: bob.id, role: 'MEMBER' });
   expect((await move(bob.id)).errors).toEqual([]);
   expectRefusal(await w.mutate('moveTask', { id: task.id, projectId: newId('project') }), 'NotFoundError', 'projectId');
   expectRefusal(await w.mutate('moveTask', { id: task.id, projectId: 'OPS' }), 'ValidationError', 'projectId');

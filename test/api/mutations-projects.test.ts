@@ -11,6 +11,7 @@ const FIELDS: Record<string, string> = {
   updateProject: PROJECT,
   archiveProject: PROJECT,
   addMember: `${PROJECT} memberEdge { cursor role node { handle } }`,
+  updateMember: `${PROJECT} memberEdge { cursor role node { handle } }`,
   removeMember: `removedUserId ${PROJECT}`,
   createTask: 'task { id version viewerCanUpdate viewerCanDelete }',
   updateTask: 'task { id }',
@@ -163,7 +164,7 @@ describe('addMember', () => {
     expect(seen.members.edges).toContainEqual(memberEdge);
     const create = { projectId: id, title: 'Mine' };
     expectRefusal(await w.mutate('createTask', create, { as: eve.id, on: w.there }), 'PermissionError', 'projectId');
-    await w.mutate('addMember', { projectId: id, userId: eve.id, role: 'MEMBER' });
+    await w.mutate('updateMember', { projectId: id, userId: eve.id, role: 'MEMBER' });
     expect(rolesOf(await read())).toEqual({ ada: 'OWNER', bob: 'MEMBER', vic: 'VIEWER', eve: 'MEMBER' });
     expect((await read(eve.id)).viewerRole).toBe('MEMBER');
     expect((await w.mutate('createTask', create, { as: eve.id, on: w.there })).errors).toEqual([]);
@@ -181,20 +182,42 @@ describe('addMember', () => {
     expectRefusal(await w.mutate('addMember', { ...input, userId: 'eve' }), 'ValidationError', 'userId');
   });
 
+  test('refuses another role for a member, and names updateMember', async () => {
+    const refused = await w.mutate('addMember', { projectId: id, userId: w.f.bob.id, role: 'OWNER' });
+    expectRefusal(refused, 'ConflictError', 'role');
+    expect(refused.errors[0].message).toContain('updateMember');
+    expect(rolesOf(await read())).toMatchObject({ bob: 'MEMBER' });
+  });
+});
+
+describe('updateMember', () => {
+  test('is for OWNERs and for members; the role that the member has changes nothing', async () => {
+    const { bob, vic, eve } = w.f;
+    const input = { projectId: id, userId: vic.id, role: 'MEMBER' };
+    expectRefusal(await w.mutate('updateMember', input, { as: bob.id }), 'PermissionError', 'projectId');
+    expectRefusal(await w.mutate('updateMember', input, { as: eve.id }), 'NotFoundError', 'projectId');
+    expectRefusal(await w.mutate('updateMember', { ...input, userId: eve.id }), 'NotFoundError', 'userId');
+    w.here.reset();
+    const { memberEdge } = await w.mutate('updateMember', { ...input, role: 'VIEWER' });
+    expect(memberEdge).toMatchObject({ role: 'VIEWER', node: { handle: 'vic' } });
+    expect(w.here.counts.fences).toBe(0);
+    expect(rolesOf(await read())).toEqual({ ada: 'OWNER', bob: 'MEMBER', vic: 'VIEWER' });
+  });
+
   test('the last OWNER keeps the role; of two, one may give it up', async () => {
     const demote = { projectId: id, userId: w.f.ada.id, role: 'MEMBER' };
-    expectRefusal(await w.mutate('addMember', demote), 'ConflictError', 'role');
-    await w.mutate('addMember', { projectId: id, userId: w.f.bob.id, role: 'OWNER' });
-    expect((await w.mutate('addMember', demote)).project.viewerRole).toBe('MEMBER');
+    expectRefusal(await w.mutate('updateMember', demote), 'ConflictError', 'role');
+    await w.mutate('updateMember', { projectId: id, userId: w.f.bob.id, role: 'OWNER' });
+    expect((await w.mutate('updateMember', demote)).project.viewerRole).toBe('MEMBER');
     expect(rolesOf(await read())).toMatchObject({ ada: 'MEMBER', bob: 'OWNER' });
   });
 
   test('of two OWNERs who demote or remove each other at once, one stays', async () => {
     const { ada, bob } = w.f;
     const owners = async () => Object.values(rolesOf(await read(w.f.vic.id))).filter((role) => role === 'OWNER');
-    await w.mutate('addMember', { projectId: id, userId: bob.id, role: 'OWNER' });
+    await w.mutate('updateMember', { projectId: id, userId: bob.id, role: 'OWNER' });
     await Promise.all([
-      w.mutate('addMember', { projectId: id, userId: bob.id, role: 'VIEWER' }, { as: ada.id }),
+      w.mutate('updateMember', { projectId: id, userId: bob.id, role: 'VIEWER' }, { as: ada.id }),
       w.mutate('removeMember', { projectId: id, userId: ada.id }, { as: bob.id, on: w.there }),
     ]);
     expect(await owners()).toEqual(['OWNER']);
@@ -249,7 +272,7 @@ describe('removeMember', () => {
   test('the last OWNER can neither be removed nor leave', async () => {
     const { ada, bob } = w.f;
     expectRefusal(await w.mutate('removeMember', { projectId: id, userId: ada.id }), 'ConflictError', 'userId');
-    await w.mutate('addMember', { projectId: id, userId: bob.id, role: 'OWNER' });
+    await w.mutate('updateMember', { projectId: id, userId: bob.id, role: 'OWNER' });
     expect((await w.mutate('removeMember', { projectId: id, userId: ada.id })).errors).toEqual([]);
     expectRefusal(
       await w.mutate('removeMember', { projectId: id, userId: bob.id }, { as: bob.id }),

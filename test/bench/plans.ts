@@ -7,6 +7,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import { fromUuid, type ProjectId, type TaskId, type UserId } from '../../src/db/ids.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { commentPages } from '../../src/domain/comments/comment.loaders.js';
+import { peopleCounts, peoplePages } from '../../src/domain/projects/people.loaders.js';
 import { trashedProjectPages } from '../../src/domain/projects/trashed-project.loaders.js';
 import { burndowns } from '../../src/domain/tasks/burndown.js';
 import { formerNumbersOf } from '../../src/domain/tasks/former-number.loaders.js';
@@ -30,7 +31,11 @@ import type { PageQuery } from '../../src/graphql/page.js';
 
 const TASKS = Number(process.env.PLAN_TASKS ?? 1_000_000);
 const PROJECTS = 200;
+/** Those who have tasks. */
 const USERS = 500;
+/** Those who are members of projects, a thousand of each. */
+const PEOPLE = 20_000;
+const MEMBERS = 1000;
 const DATABASE_URL = process.env.TEST_DATABASE_URL ?? 'postgres://postgres@127.0.0.1:5432/postgres';
 
 /** A project's share falls with its number: the first has some 5 % of all. */
@@ -39,6 +44,13 @@ const seedSql = `
     select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'user' || n, 'User ' || n from generate_series(1, ${USERS}) n;
   insert into projects (id, key, name)
     select ('00000000-0000-7000-8001-' || lpad(n::text, 12, '0'))::uuid, 'P' || n, 'Project ' || n from generate_series(1, ${PROJECTS}) n;
+  insert into users (id, handle, name)
+    select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'user' || n, 'User ' || n
+    from generate_series(${USERS} + 1, ${PEOPLE}) n;
+  insert into project_members (project_id, user_id, role)
+    select ('00000000-0000-7000-8001-' || lpad(p::text, 12, '0'))::uuid,
+      ('00000000-0000-7000-8000-' || lpad((1 + (p * 97 + n * 17) % ${PEOPLE})::text, 12, '0'))::uuid, 'MEMBER'
+    from generate_series(1, ${PROJECTS}) p, generate_series(1, ${MEMBERS}) n;
   insert into labels (id, project_id, name, color)
     select ('00000000-0000-7000-8002-' || lpad((p * 10 + n)::text, 12, '0'))::uuid,
       ('00000000-0000-7000-8001-' || lpad(p::text, 12, '0'))::uuid, 'label' || n, '#112233'
@@ -143,7 +155,7 @@ interface Plan {
 }
 
 /** Tables that hold as many rows as there are tasks. */
-const SCANS_ALL = /Seq Scan on (tasks|trashed_tasks|trashed_members|former_numbers)\b/;
+const SCANS_ALL = /Seq Scan on (tasks|users|project_members|trashed_tasks|trashed_members|former_numbers)\b/;
 
 let failed = false;
 const plans = new Map<string, Plan[]>();
@@ -159,7 +171,7 @@ function explaining(read: Executor): Database {
         /((?:\w+ )*Scan)(?: using (\w+))?(?: on (\w+))?/.exec(line)?.slice(1, 4).filter(Boolean).join(' ') ?? [],
     );
     const all = lines.find((line) => SCANS_ALL.test(line));
-    const mayReadAll = kind.endsWith(EVERYTHING) && /^(count:|stats|burndown|search, |search in)/.test(kind);
+    const mayReadAll = kind.endsWith(EVERYTHING) && /^(count:|stats|burndown|users|search, |search in)/.test(kind);
     if (all !== undefined && !mayReadAll) {
       failed = true;
       console.log(`\nSCANS A WHOLE TABLE: ${kind}\n${lines.join('\n')}\n`);
@@ -190,6 +202,7 @@ async function main(): Promise<void> {
     const tables = [
       'users',
       'projects',
+      'project_members',
       'labels',
       'tasks',
       'task_labels',
@@ -228,6 +241,14 @@ async function explainAll(db: Database): Promise<void> {
       }
       kind = `count: ${kind}`;
       await taskCounts.load([list], db);
+    }
+    for (const search of [null, 'user 1']) {
+      const list = { projectIds, alone: null, search };
+      const place = ['User 5', user(5)];
+      kind = `users, ${search === null ? 'all' : 'searched'}, in ${scope}`;
+      await peoplePages.load([{ list, limit: 25, backward: false, after: null, before: null }], db);
+      await peoplePages.load([{ list, limit: 25, backward: true, after: null, before: place }], db);
+      await peopleCounts.load([list], db).catch(() => []);
     }
     kind = `stats of ${scope}`;
     await statsOfProjects(projectIds, db);

@@ -80,7 +80,7 @@ describe('help', () => {
       'tasks import [options] <file>',
       ['--project <key>', '--owner <handle>', '(default: "ada")', '--dry-run', '--format <format>', 'DATABASE_URL'],
     ],
-    ['user', 'tasks user [options] [command]', ['create [options] <handle>']],
+    ['user', 'tasks user [options] [command]', ['create [options] <handle>', 'deactivate <handle>']],
     [
       'user create',
       'tasks user create [options] <handle>',
@@ -211,6 +211,22 @@ describe('tasks user create, in production', () => {
       expect(seen.data.project.members.edges).toEqual(
         ['ada', 'bob'].map((handle) => ({ node: { handle }, role: 'OWNER' })),
       );
+    } finally {
+      await app.close();
+    }
+  });
+
+  test('deactivates a user while the server runs', async () => {
+    const { stdout: token } = await tasks('user create leaver', env);
+    const app = await testApp({ databaseUrl: database.url, group: env['REDIS_GROUP'] as string });
+    try {
+      const statusOf = async () =>
+        (await app.ask('{ viewer { handle } }', { headers: { authorization: `Bearer ${token.trim()}` } })).status;
+      expect(await statusOf()).toBe(200);
+      expect(await tasks('user deactivate leaver', env)).toMatchObject({
+        ...{ code: 0, stdout: '', stderr: expect.stringMatching(/^The user leaver \(user_\w+\) is deactivated\.\n$/) },
+      });
+      expect(await statusOf()).toBe(401);
     } finally {
       await app.close();
     }

@@ -56,6 +56,10 @@ const lists = [
   { list: { projectIds: [projectId], where: oneOf('id', [newId('task')]) }, order: created, ...page },
 ];
 /** An argument for every source: one that brings in as many tables as can be. */
+const people = [
+  { projectIds: [projectId], alone: null, search: 'a' },
+  { projectIds: [], alone: newId('user'), search: null },
+];
 const ARGUMENTS: Record<string, unknown[]> = {
   User: [newId('user')],
   UserHandle: ['ada'],
@@ -64,6 +68,9 @@ const ARGUMENTS: Record<string, unknown[]> = {
   ProjectKey: ['OPS'],
   Memberships: [newId('user')],
   ProjectMembers: [projectId],
+  ProjectInvitations: [projectId],
+  PeoplePage: people.map((one) => ({ list: one, ...page })),
+  PeopleCount: people,
   Label: [newId('label')],
   ProjectLabels: [projectId],
   Task: [newId('task')],

@@ -124,7 +124,8 @@ class DemoRows {
     return Array.from({ length: USERS }, (_, i) => {
       const name = i === 0 ? 'Ada Lovelace' : this.#faker.person.fullName();
       const handle = i === 0 ? owner : `${name.toLowerCase().replaceAll(/[^a-z]+/g, '.')}`;
-      return { id: this.#id('user', this.#beganMs), handle, name, ...this.#began() };
+      const email = `${handle}@example.com`;
+      return { id: this.#id('user', this.#beganMs), handle, name, email, ...this.#began() };
     });
   }
 

@@ -57,7 +57,7 @@ export interface ExportedComment {
   readonly updatedAt: string;
 }
 
-/** A project by key, for operators; or by id, if this user is a member of it. */
+/** A project by key, for operators; or by id, if this user is active and a member of it. */
 export type ExportTarget = { readonly key: string } | { readonly projectId: ProjectId; readonly viewerId: UserId };
 
 export class ExportSnapshot {
@@ -66,7 +66,7 @@ export class ExportSnapshot {
     readonly project: ExportedProject,
   ) {}
 
-  /** @returns undefined if there is no such project, or the viewer is not a member */
+  /** @returns undefined if there is no such project, or the viewer is not an active member */
   static async open(databaseUrl: string, target: ExportTarget): Promise<ExportSnapshot | undefined> {
     const sql = postgresClient(databaseUrl, { max: 1 });
     try {
@@ -167,6 +167,7 @@ async function findProject(sql: Sql, target: ExportTarget): Promise<ExportedProj
       : await sql<ExportedProject[]>`
           select p.id, p.key, p.name, p.description from projects p
             join project_members m on m.project_id = p.id and m.user_id = ${toUuid(target.viewerId)}
+            join users u on u.id = m.user_id and u.state = 'ACTIVE'
           where p.id = ${toUuid(target.projectId)}`;
   return project;
 }

@@ -11,7 +11,7 @@ import { type ProjectId, toUuid, type UserId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { type UserRow, users } from '../users/user.table.js';
-import { projectMembers } from './project.table.js';
+import { projectMembers, type Role } from './project.table.js';
 import { trashedMembers } from './trashed-project.table.js';
 
 /** Projects created by the user. Postgres reads a list over that many projects in some milliseconds. */
@@ -42,19 +42,36 @@ export async function requireRoomToCreate(tx: Transaction, viewerId: UserId): Pr
   throw new Refusal(UserErrorCode.LIMIT, message, ['input']);
 }
 
+/** A membership to add. */
+export interface Addition {
+  /** Who adds the member. Null if that user was deleted. */
+  readonly by: UserId | null;
+  readonly userId: UserId;
+  readonly projectId: ProjectId;
+  readonly role: Role;
+  /** The path of the argument that names the user. */
+  readonly path: readonly string[];
+}
+
 /**
- * Checks that `by` can add the user to another project. The user's row must be locked. Always allowed for an existing
- * member, whose role changes. @throws Refusal
+ * Adds a member; an existing one keeps its role. The project lock must be held exclusively, and the user's row be locked.
+ * @returns the member's role
+ * @throws Refusal if the user has no room for another project
  */
-export async function requireRoomToAdd(
-  tx: Transaction,
-  { by, userId, projectId, path }: { by: UserId; userId: UserId; projectId: ProjectId; path: readonly string[] },
-): Promise<void> {
-  const known = await tx
+export async function addAs(tx: Transaction, addition: Addition): Promise<Role> {
+  const { by: addedBy, userId, projectId, role } = addition;
+  const [known] = await tx
     .select({ role: projectMembers.role })
     .from(projectMembers)
     .where(and(eq(projectMembers.projectId, projectId), eq(projectMembers.userId, userId)));
-  if (known.length > 0) return;
+  if (known !== undefined) return known.role;
+  await requireRoomToAdd(tx, addition);
+  await tx.insert(projectMembers).values({ projectId, userId, role, addedBy });
+  return role;
+}
+
+/** Checks that `by` can add the user to another project. The user's row must be locked. @throws Refusal */
+async function requireRoomToAdd(tx: Transaction, { by, userId, path }: Addition): Promise<void> {
   const { byOne, byOthers } = await countOf(tx, userId, by);
   if (by !== userId && byOne >= MAX_ADDED_BY_ONE) {
     throw full(
@@ -76,7 +93,7 @@ function full(message: string, path: readonly string[]): Refusal {
  * projects count too, since a project can be restored at any time. One statement, so that a membership that is moved
  * meanwhile counts once.
  */
-async function countOf(tx: Transaction, userId: UserId, one: UserId) {
+async function countOf(tx: Transaction, userId: UserId, one: UserId | null) {
   const columns = (table: typeof projectMembers | typeof trashedMembers) =>
     tx.select({ userId: table.userId, addedBy: table.addedBy }).from(table).where(eq(table.userId, userId));
   const all = unionAll(columns(projectMembers), columns(trashedMembers)).as('memberships');
@@ -85,7 +102,7 @@ async function countOf(tx: Transaction, userId: UserId, one: UserId) {
     .select({
       own: count(sql`case when ${addedBy} = ${all.userId} then 1 end`),
       byOthers: count(sql`case when ${addedBy} <> ${all.userId} then 1 end`),
-      byOne: count(sql`case when ${addedBy} = ${toUuid(one)}::uuid then 1 end`),
+      byOne: count(sql`case when ${addedBy} = ${one && toUuid(one)}::uuid then 1 end`),
     })
     .from(all);
   return counts as { own: number; byOthers: number; byOne: number };

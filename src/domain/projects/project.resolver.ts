@@ -2,15 +2,17 @@
 import { Arg, Args, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { isId, type ProjectId } from '../../db/ids.js';
 import { type MaybePromise, mapMaybe } from '../../engine/cache/index.js';
+import type { WriteResult } from '../../engine/postgres/index.js';
 import { type Context, recordInvalidations } from '../../graphql/context.js';
 import { exactlyOne, isGiven, readId } from '../../graphql/node.js';
 import { connection, edgeCursor, PageArgs, pageOf, pageQuery } from '../../graphql/page.js';
 import { toPayload } from '../../graphql/user-error.js';
 import { userById } from '../users/user.loaders.js';
+import type { UserRow } from '../users/user.table.js';
 import { ifVisible, roleIn, visibleProjectIds } from './access.js';
 import { membersOf, projectById, projectIdByKey } from './project.loaders.js';
 import type { ProjectService } from './project.service.js';
-import { PROJECT_KEY, type ProjectRow } from './project.table.js';
+import { PROJECT_KEY, type ProjectRow, type Role } from './project.table.js';
 import {
   AddMemberInput,
   AddMemberPayload,
@@ -25,6 +27,8 @@ import {
   ProjectRoleType,
   RemoveMemberInput,
   RemoveMemberPayload,
+  UpdateMemberInput,
+  UpdateMemberPayload,
   UpdateProjectInput,
   UpdateProjectPayload,
 } from './project.type.js';
@@ -134,18 +138,26 @@ export class ProjectResolver {
 
   @Mutation(() => AddMemberPayload, {
     description:
-      'Adds a member to a project or changes the role of one. Requires the role OWNER. The last OWNER cannot get ' +
-      'another role.',
+      'Adds a member to a project. Requires the role OWNER. Nothing changes for a member who already has this role; ' +
+      'use updateMember to change a role.',
   })
   addMember(
     @Ctx() context: Context,
     @Arg('input', () => AddMemberInput, { description: 'The user, the project and the role.' }) input: AddMemberInput,
   ) {
-    return toPayload(async () => {
-      const { project, member } = recordInvalidations(context, await this.service.addMember(context, input));
-      const { user, role } = member;
-      return { project, memberEdge: { cursor: edgeCursor(MEMBERS, onlyId(user.id)), node: user, role } };
-    });
+    return memberPayload(context, () => this.service.addMember(context, input));
+  }
+
+  @Mutation(() => UpdateMemberPayload, {
+    description:
+      "Changes a member's role in a project. Requires the role OWNER. The last OWNER cannot get another role.",
+  })
+  updateMember(
+    @Ctx() context: Context,
+    @Arg('input', () => UpdateMemberInput, { description: 'The project, the member and the new role.' })
+    input: UpdateMemberInput,
+  ) {
+    return memberPayload(context, () => this.service.updateMember(context, input));
   }
 
   @Mutation(() => RemoveMemberPayload, {
@@ -167,5 +179,22 @@ export function visibleProject(context: Context, id: ProjectId): MaybePromise<Pr
   return ifVisible(context, context.loaders.load(projectById, id), (project) => project.id);
 }
 
+/** Runs a mutation of one member. */
+export function memberPayload(
+  context: Context,
+  write: () => Promise<WriteResult<{ readonly project: ProjectRow; readonly member: MemberOfWrite }>>,
+) {
+  return toPayload(async () => {
+    const { project, member } = recordInvalidations(context, await write());
+    const { user, role } = member;
+    return { project, memberEdge: { cursor: edgeCursor(MEMBERS, onlyId(user.id)), node: user, role } };
+  });
+}
+
+interface MemberOfWrite {
+  readonly user: UserRow;
+  readonly role: Role;
+}
+
 /** An item of a list sorted by id. */
-const onlyId = <Id extends string>(id: Id) => ({ id, sort: [] });
+export const onlyId = <Id extends string>(id: Id) => ({ id, sort: [] });

@@ -1,5 +1,5 @@
 /** Writes of projects and memberships. */
-import { and, eq, ne, sql } from 'drizzle-orm';
+import { and, eq, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import { changedFields } from '../../db/differences.js';
 import type { ProjectId, UserId } from '../../db/ids.js';
@@ -22,16 +22,17 @@ import {
 } from '../../graphql/user-error.js';
 import { readComparand, TEXTS } from '../../std/text.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
-import { MAX_HANDLE_CHARS } from '../users/user.table.js';
+import { MAX_HANDLE_CHARS, users } from '../users/user.table.js';
 import { forbidden, notFound, requireMember, requireOwner, requireWriter } from './access.js';
 import { insertProject } from './insert-project.js';
-import { lockUser, requireRoomToAdd, requireRoomToCreate } from './memberships.js';
+import { addAs, lockUser, requireRoomToCreate } from './memberships.js';
 import { PROJECT_KEY, type ProjectRow, projectMembers, projectRole, projects } from './project.table.js';
 import type {
   AddMemberInput,
   ArchiveProjectInput,
   CreateProjectInput,
   RemoveMemberInput,
+  UpdateMemberInput,
   UpdateProjectInput,
 } from './project.type.js';
 import { lockExclusive } from './project-lock.js';
@@ -62,6 +63,7 @@ const handleInput = z.string().transform((given, context) => {
   return z.NEVER;
 });
 const memberInput = z.object({ projectId: idInput('project'), userId: idInput('user') });
+const updateMemberInput = memberInput.extend({ role: z.enum(projectRole.enumValues) });
 const addMemberInput = z
   .object({
     projectId: idInput('project'),
@@ -155,18 +157,32 @@ export class ProjectService {
       const path = ['input', isGiven(who.userId) ? 'userId' : 'handle'];
       if (user === undefined) throw notFound('user', path);
       const userId = user.id;
-      await faults.check(() => requireRoomToAdd(tx, { by: viewerId, userId, projectId, path }));
-      if (role !== 'OWNER') await faults.check(() => requireOtherOwner(tx, projectId, userId, ['input', 'role']));
-      faults.throwIfAny();
-      await tx
-        .insert(projectMembers)
-        .values({ projectId, userId, role, addedBy: viewerId })
-        .onConflictDoUpdate({
-          target: [projectMembers.projectId, projectMembers.userId],
-          set: { role },
-          setWhere: ne(projectMembers.role, role),
-        });
+      const known = await addAs(tx, { by: viewerId, userId, projectId, role, path });
+      if (known !== role) {
+        const message = `the user is already a member, with the role ${known}: updateMember changes roles`;
+        throw new Refusal(UserErrorCode.CONFLICT, message, ['input', 'role']);
+      }
       return { project: await projectOf(tx, projectId), member: { user, role } };
+    }, by);
+  }
+
+  updateMember(by: Writer, given: UpdateMemberInput) {
+    const { viewerId } = by;
+    const { projectId, userId, role } = parseInput(updateMemberInput, given);
+    const isMember = and(eq(projectMembers.projectId, projectId), eq(projectMembers.userId, userId));
+    return this.transactor.transact(async (tx) => {
+      await lockExclusive(tx, projectId);
+      await requireOwner(tx, viewerId, projectId, PROJECT_OF_MEMBER);
+      const [member] = await tx
+        .select({ user: users, role: projectMembers.role })
+        .from(projectMembers)
+        .innerJoin(users, eq(users.id, projectMembers.userId))
+        .where(isMember)
+        .for('update', { of: projectMembers });
+      if (member === undefined) throw notFound('member', ['input', 'userId']);
+      if (role !== 'OWNER') await requireOtherOwner(tx, projectId, userId, ['input', 'role']);
+      if (member.role !== role) await tx.update(projectMembers).set({ role }).where(isMember);
+      return { project: await projectOf(tx, projectId), member: { user: member.user, role } };
     }, by);
   }
 
@@ -193,6 +209,7 @@ export class ProjectService {
     }, by);
   }
 }
+
 async function change(
   tx: Transaction,
   id: ProjectId,

@@ -152,8 +152,20 @@ export class AddMemberInput {
   handle?: string | null;
 
   @Field(() => ProjectRoleType, {
-    description: 'Role of the user in the project. Replaces the current role of a member.',
+    description: 'Role of the user in the project. An existing member must have the same one.',
   })
+  role: Role;
+}
+
+@InputType({ description: 'Input for the mutation updateMember.' })
+export class UpdateMemberInput {
+  @Field(() => ID, { description: 'Id of the project.' })
+  projectId: ProjectId;
+
+  @Field(() => ID, { description: 'Id of the member.' })
+  userId: UserId;
+
+  @Field(() => ProjectRoleType, { description: 'New role of the member.' })
   role: Role;
 }
 
@@ -184,14 +196,20 @@ export class UpdateProjectPayload extends ProjectPayload {}
 @ObjectType({ description: 'Result of the mutation archiveProject.', simpleResolvers: true })
 export class ArchiveProjectPayload extends ProjectPayload {}
 
-@ObjectType({ description: 'Result of the mutation addMember.', simpleResolvers: true })
-export class AddMemberPayload extends ProjectPayload {
+@ObjectType({ simpleResolvers: true })
+abstract class MemberPayload extends ProjectPayload {
   @Field(() => ProjectMemberEdge, {
     nullable: true,
     description: 'Edge of the member in the member list. Null if there are errors.',
   })
   memberEdge?: ProjectMemberEdge | null;
 }
+
+@ObjectType({ description: 'Result of the mutation addMember.', simpleResolvers: true })
+export class AddMemberPayload extends MemberPayload {}
+
+@ObjectType({ description: 'Result of the mutation updateMember.', simpleResolvers: true })
+export class UpdateMemberPayload extends MemberPayload {}
 
 @ObjectType({ description: 'Result of the mutation removeMember.', simpleResolvers: true })
 export class RemoveMemberPayload {

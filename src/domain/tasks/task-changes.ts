@@ -7,6 +7,7 @@ import type { SubscriptionContext } from '../../graphql/context.js';
 import { tooManyChanges } from '../../graphql/errors.js';
 import type { EventQueue } from '../../graphql/event-queue.js';
 import { visibleProjectIds } from '../projects/access.js';
+import { refuseDeactivated } from '../users/user.resolver.js';
 import type { TaskEvent, TaskNews, TaskSubscriber } from './task.events.js';
 import { type TaskChange, TaskChangeType } from './task-change.type.js';
 
@@ -89,7 +90,9 @@ export class TaskChanges implements AsyncIterableIterator<TaskChange>, TaskSubsc
   /** The change to send, by the current memberships. Sets `#last` when no more may follow. */
   async #judge(news: TaskNews): Promise<TaskChange | undefined> {
     this.#context.renew({ direct: news.kind === 'event' && !news.applied });
-    const visible = new Set(await visibleProjectIds(this.#context));
+    const { loaders } = this.#context;
+    const [ids] = await Promise.all([visibleProjectIds(this.#context), refuseDeactivated(loaders, this.viewerId)]);
+    const visible = new Set(ids);
     if (news.kind === 'lost' && this.#mayMiss(news.projectId, visible)) throw tooManyChanges();
     const change = news.kind === 'event' && this.#concerns(news.event) ? this.#seen(news.event, visible) : undefined;
     const { kind, projectId } = { projectId: undefined, ...(this.#scope as TaskScope) };

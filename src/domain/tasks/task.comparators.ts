@@ -76,6 +76,15 @@ export class NullableStringComparator extends StringComparator {
   null?: boolean | null;
 }
 
+@InputType({ description: 'Conditions on a truth value. All given conditions must hold.' })
+export class BooleanComparator {
+  @Field(() => Boolean, { nullable: true, description: 'Is equal to this value.' })
+  eq?: boolean | null;
+
+  @Field(() => Boolean, { nullable: true, description: 'Is not equal to this value.' })
+  neq?: boolean | null;
+}
+
 @InputType({ description: 'Conditions on a number. All given conditions must hold.' })
 export class IntComparator {
   @Field(() => Int, { nullable: true, description: 'Is equal to this number.' })

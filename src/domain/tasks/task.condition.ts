@@ -67,6 +67,21 @@ export function oneOf(column: Column, values: readonly (string | null)[]): Condi
   return { column, in: [...new Set(values)].sort() };
 }
 
+/**
+ * All conditions of one comparator. Two lists of values of its column that exclude each other match nothing. This is
+ * detected here, so nothing is read for it.
+ */
+export function together(conditions: readonly Condition[]): Condition {
+  const sets = conditions.flatMap((condition) => ('in' in condition ? [condition] : []));
+  const [first, second] = sets;
+  if (first === undefined || second === undefined) return all(conditions);
+  const common = oneOf(
+    first.column,
+    first.in.filter((value) => second.in.includes(value)),
+  );
+  return all([common, ...conditions.filter((condition) => !('in' in condition))]);
+}
+
 /** Has at least one of these labels. */
 export function someLabel(ids: readonly LabelId[] | 'any'): Condition {
   if (ids === 'any') return { labels: 'some', ids };

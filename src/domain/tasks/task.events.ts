@@ -23,6 +23,7 @@ import type { Database } from '../../engine/postgres/index.js';
 import type { Log } from '../../platform/log.js';
 import { MINUTE } from '../../std/time.js';
 import { memberRows } from '../projects/project.table.js';
+import { userRows } from '../users/user.table.js';
 import { taskLabelRows, taskRows } from './task.table.js';
 import { taskEvents } from './task-event.table.js';
 
@@ -56,7 +57,7 @@ export interface TaskEvent {
 export type TaskNews =
   /** `applied`: the cache has been invalidated. Otherwise values for this event must be read past the cache. */
   | { readonly kind: 'event'; readonly event: TaskEvent; readonly applied: boolean }
-  /** The viewer's memberships may have changed. */
+  /** The viewer or the viewer's memberships may have changed. */
   | { readonly kind: 'members' }
   /** Some changes of this project, or of any project if null, are not delivered. */
   | { readonly kind: 'lost'; readonly projectId: ProjectId | null };
@@ -74,8 +75,8 @@ export interface TaskEventsOptions {
 }
 
 interface Membership {
-  /** The membership tag of the subscriber's viewer. */
-  readonly tag: Tag;
+  /** Those of the viewer's memberships and of its row in `users`. */
+  readonly tags: readonly [Tag, Tag];
   /** Whether it receives every commit from now on. */
   ready: boolean;
 }
@@ -103,7 +104,9 @@ export class TaskEvents {
     const leave = () => {
       if (this.#subscribers.delete(subscriber) && this.#subscribers.size === 0) void this.close();
     };
-    const membership = { tag: memberRows.byUser(subscriber.viewerId)[0], ready: false };
+    const { viewerId } = subscriber;
+    const tags = [memberRows.byUser(viewerId)[0], userRows.byId(viewerId)[0]] as const;
+    const membership = { tags, ready: false };
     this.#subscribers.set(subscriber, membership);
     this.#feed ??= new TaskEventPoller(this.#options, {
       news: (news) => this.#tellAll(news),
@@ -131,8 +134,8 @@ export class TaskEvents {
   }
 
   #tellMembers(tags: ReadonlySet<Tag> | 'all'): void {
-    for (const [subscriber, { tag }] of this.#subscribers) {
-      if (tags === 'all' || tags.has(tag)) subscriber.tell({ kind: 'members' });
+    for (const [subscriber, membership] of this.#subscribers) {
+      if (tags === 'all' || membership.tags.some((tag) => tags.has(tag))) subscriber.tell({ kind: 'members' });
     }
   }
 }
@@ -196,9 +199,10 @@ class TaskEventPoller {
       return;
     }
     const tables = new Set(news.tags.map(tableOf));
-    if (tables.has(memberRows.table)) {
+    if (tables.has(memberRows.table) || tables.has(userRows.table)) {
       const tags = new Set(news.tags);
-      this.#tell.members(tags.has(memberRows.table as Tag) ? 'all' : tags);
+      const whole = tags.has(memberRows.table as Tag) || tags.has(userRows.table as Tag);
+      this.#tell.members(whole ? 'all' : tags);
     }
     if (!tables.has(taskRows.table) && !tables.has(taskLabelRows.table)) return;
     for (const xid of news.xids) this.#reported.add(xid);

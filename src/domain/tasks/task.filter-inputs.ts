@@ -6,6 +6,7 @@ import { ArgsType, Field, InputType, registerEnumType } from 'type-graphql';
 import { PageArgs } from '../../graphql/page.js';
 import { MAX_SEARCH_TERMS } from './search-query.js';
 import {
+  BooleanComparator,
   DateTimeComparator,
   IdComparator,
   IntComparator,
@@ -44,6 +45,12 @@ export class UserFilter {
 
   @Field(() => NameComparator, { nullable: true, description: 'Filters by user handle.' })
   handle?: NameComparator | null;
+
+  @Field(() => BooleanComparator, {
+    nullable: true,
+    description: 'Filters by whether the user is the viewer. False also matches null, where there is no user.',
+  })
+  isMe?: BooleanComparator | null;
 }
 
 @InputType({ description: 'Conditions on a user field that can be null. All given conditions must hold.' })

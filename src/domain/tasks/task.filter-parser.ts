@@ -16,7 +16,7 @@ import { userIdByHandle } from '../users/user.loaders.js';
 import { USER_HANDLE } from '../users/user.table.js';
 import { dayOf, instantOf, type MomentInput } from './relative-date.js';
 import { MAX_SEARCH_TERMS, searchTerms } from './search-query.js';
-import { MAX_IN, type NameComparator, PARTIAL } from './task.comparators.js';
+import { type BooleanComparator, MAX_IN, type NameComparator, PARTIAL } from './task.comparators.js';
 import {
   all,
   any,
@@ -29,6 +29,7 @@ import {
   onlyLabels,
   someLabel,
   TRUE,
+  together,
 } from './task.condition.js';
 import {
   type LabelFilter,
@@ -259,15 +260,25 @@ class Reading {
     at: string,
   ): Promise<Condition> {
     refuseNulls(filter, at);
-    const { id, handle } = filter;
+    const { id, handle, isMe } = filter;
     const readUserId = (text: string, where: string) => readId('user', text, where);
     const load = (text: string): MaybePromise<UserId | null> =>
       USER_HANDLE.test(text) ? this.context.loaders.load(userIdByHandle, text) : null;
     return all([
       id ? this.#values(column, id, `${at}.id`, readUserId) : TRUE,
       await this.#named(column, handle, `${at}.handle`, load),
+      isMe ? this.#isMe(column, isMe, `${at}.isMe`) : TRUE,
       this.#missing(column, filter, at),
     ]);
+  }
+
+  /** Becomes a condition on the viewer's id, so lists of different viewers have different keys. */
+  #isMe(column: Column, comparator: BooleanComparator, at: string): Condition {
+    refuseNulls(comparator, at);
+    const isViewer = oneOf(column, [this.context.viewerId]);
+    const wanted = [comparator.eq, isGiven(comparator.neq) ? !comparator.neq : undefined].filter(isGiven);
+    for (const _ of wanted) this.#count(at);
+    return together(wanted.map((value) => (value ? isViewer : not(isViewer))));
   }
 
   #parent(filter: NonNullable<TaskFilter['parent']>, at: string): Condition {
@@ -353,20 +364,6 @@ class Reading {
     }
     return { search: read.text };
   }
-}
-
-/**
- * `eq` and `in` on one column that exclude each other match nothing. This is detected here, so nothing is read for it.
- */
-function together(conditions: readonly Condition[]): Condition {
-  const sets = conditions.flatMap((condition) => ('in' in condition ? [condition] : []));
-  const [first, second] = sets;
-  if (first === undefined || second === undefined) return all(conditions);
-  const common = oneOf(
-    first.column,
-    first.in.filter((value) => second.in.includes(value)),
-  );
-  return all([common, ...conditions.filter((condition) => !('in' in condition))]);
 }
 
 function within(priority: string, bound: Condition): boolean {

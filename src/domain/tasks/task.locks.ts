@@ -3,7 +3,7 @@
  * The project of a task is only certain under its project lock. If the task moves away while a write waits for that
  * lock, the write is refused: taking the next project's lock could break the order.
  */
-import { asc, eq, getTableColumns, inArray, sql } from 'drizzle-orm';
+import { asc, eq, getTableColumns, inArray, type Placeholder, type SQL, sql } from 'drizzle-orm';
 import { uuids } from '../../db/by-id.js';
 import { type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
@@ -176,6 +176,11 @@ export const TASK_OF_FUNCTION = Object.fromEntries(
 /** The roles that can write, as an array of Postgres. */
 export const ROLES = `{${WRITING_ROLES.join(',')}}`;
 
+/** The viewer, or null if deactivated: a membership proves the viewer to a write (graphql/writes-as-member.ts). */
+export function activeViewer(id: Placeholder): SQL {
+  return sql`(select id from users where id = ${id} and state = 'ACTIVE')`;
+}
+
 /** Locks the existing tasks with the function of migration 0003, which takes all locks in order. */
 async function seenForWriting(
   tx: Transaction,
@@ -195,7 +200,7 @@ async function seenForWriting(
           task: TASK_OF_FUNCTION,
         })
         .from(
-          sql`tasks_to_write(${placeholder('viewer')}, ${placeholder('ids')}, ${placeholder('others')}, ${ROLES}, ${placeholder('tree')}) as w`,
+          sql`tasks_to_write(${activeViewer(placeholder('viewer'))}, ${placeholder('ids')}, ${placeholder('others')}, ${ROLES}, ${placeholder('tree')}) as w`,
         )
         .prepare(name),
     { early: true },

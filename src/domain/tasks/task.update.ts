@@ -7,7 +7,7 @@ import { getTableColumns, sql } from 'drizzle-orm';
 import { type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import { type Executor, preparedIn, runThenReadTags, type Transaction } from '../../engine/postgres/index.js';
 import { type LabelledTask, labelIdsFrom, taskById } from './task.loaders.js';
-import { ROLES, TASK_OF_FUNCTION } from './task.locks.js';
+import { activeViewer, ROLES, TASK_OF_FUNCTION } from './task.locks.js';
 import { tasks } from './task.table.js';
 import type { Changes } from './task.writes.js';
 
@@ -46,7 +46,7 @@ function buildUpdate(at: Executor, name: string) {
   return at
     .select({ ...TASK_OF_FUNCTION, labelIds })
     .from(
-      sql`update_task(${placeholder('viewer')}, ${placeholder('id')}, ${ROLES}, ${placeholder('expected')}, ${placeholder('changes')}::text::jsonb) as w`,
+      sql`update_task(${activeViewer(placeholder('viewer'))}, ${placeholder('id')}, ${ROLES}, ${placeholder('expected')}, ${placeholder('changes')}::text::jsonb) as w`,
     )
     .prepare(name);
 }

@@ -1,6 +1,6 @@
 /** Users, who create tasks, are assigned to them and comment. */
 import { sql } from 'drizzle-orm';
-import { check, pgTable, text, unique } from 'drizzle-orm/pg-core';
+import { check, pgEnum, pgTable, text, unique } from 'drizzle-orm/pg-core';
 import { createdAt, primaryId, updatedAt } from '../../db/columns.js';
 import { rowSets } from '../../engine/postgres/index.js';
 
@@ -11,6 +11,12 @@ export const USER_HANDLE = /^[^\s\0\u0085]{1,64}$/u;
 export const USER_SUBJECT = /^[\x20-\x7e]{1,255}$/;
 export const MAX_HANDLE_CHARS = 64;
 export const MAX_NAME_CHARS = 100;
+/** As in SMTP (RFC 5321). */
+export const MAX_EMAIL_CHARS = 254;
+export const MAX_URL_CHARS = 2000;
+
+export const userState = pgEnum('user_state', ['ACTIVE', 'DEACTIVATED']);
+export type UserState = (typeof userState.enumValues)[number];
 
 export const users = pgTable(
   'users',
@@ -21,6 +27,12 @@ export const users = pgTable(
     name: text().notNull(),
     /** The user's subject at an identity provider, `auth0|5f7c…`. Null if tokens contain the user id. Never shown. */
     subject: text(),
+    /** In lower case. Stated by the user and not verified, so neither unique nor used for sign-in. */
+    email: text(),
+    /** An https URL. */
+    avatarUrl: text('avatar_url'),
+    /** A deactivated user keeps memberships and tasks, and is refused like a user who does not exist. */
+    state: userState().notNull().default('ACTIVE'),
     createdAt: createdAt(),
     updatedAt: updatedAt(),
   },
@@ -28,6 +40,8 @@ export const users = pgTable(
     unique('users_subject').on(table.subject),
     check('users_handle', sql`${table.handle} ~ '^[^[:space:]]{1,64}$'`),
     check('users_subject_length', sql`length(${table.subject}) between 1 and 255`),
+    check('users_email', sql`length(${table.email}) between 3 and 254`),
+    check('users_avatar_url', sql`length(${table.avatarUrl}) between 1 and 2000`),
   ],
 );
 export type UserRow = typeof users.$inferSelect;
@@ -36,4 +50,6 @@ export const userRows = rowSets(users, {
   byId: { columns: [users.id] },
   byHandle: { columns: [users.handle], watches: [users.handle, users.id] },
   bySubject: { columns: [users.subject], watches: [users.subject, users.id] },
+  // For lists sorted and searched by name: renaming any of the users touches them.
+  namesByState: { columns: [users.state], aspect: 'names', watches: [users.state, users.id, users.handle, users.name] },
 });

@@ -9,7 +9,7 @@
 import type { GatewayExecutor, GatewayInterface } from '@apollo/server-gateway-interface';
 import { type ExecutionResult, execute as executeGraphql, type GraphQLSchema } from 'graphql';
 import type { UserId } from '../../db/ids.js';
-import type { Cache, ReadSet } from '../../engine/cache/index.js';
+import type { Cache, MaybePromise, ReadSet } from '../../engine/cache/index.js';
 import type { Database, MainDatabase } from '../../engine/postgres/index.js';
 import type { Loads, MakeLoads } from '../../graphql/context.js';
 import { badVariable, isUnauthenticated } from '../../graphql/errors.js';
@@ -32,12 +32,18 @@ export interface Consistency {
 
 type Run = () => Promise<ExecutionResult>;
 
-export interface ExecutorOptions extends Sources {
+export interface ExecutorOptions extends Sources, ViewerChecks {
   readonly production: boolean;
   readonly maxResponseBytes: number;
   readonly large: LargeResponses;
-  /** Called for mutations, because a token can outlive its user. @throws UNAUTHENTICATED */
+}
+
+/** A token can outlive its user. */
+export interface ViewerChecks {
+  /** For mutations and live queries. @throws UNAUTHENTICATED if the user does not exist or is deactivated */
   readonly requireUser: (loads: Loads, id: UserId) => Promise<void>;
+  /** For all other operations: a user who does not exist sees nothing. @throws UNAUTHENTICATED */
+  readonly refuseDeactivated: (loads: Loads, id: UserId) => MaybePromise<void>;
 }
 
 /** Apollo's way to the executor. */
@@ -88,7 +94,15 @@ export class OperationExecutor {
         ? () => this.#runCompiled(request, context)
         : () => this.#interpret(request, context);
     if (!isQuery) return this.#mutate(run, request, context);
-    return context.snapshot ? runSnapshot(run, context, this.#sources) : runOnce(run, context, this.#sources);
+    const admitted = () => this.#runAdmitted(run, context);
+    return context.snapshot ? runSnapshot(admitted, context, this.#sources) : runOnce(admitted, context, this.#sources);
+  }
+
+  /** The viewer is checked by what the run reads through, so the check is in the run's first round trip. */
+  async #runAdmitted(run: Run, { sender, loaders, viewerId }: RequestContext): Promise<ExecutionResult> {
+    if (sender.identity === undefined) return run(); // introspection
+    const [, result] = await Promise.all([this.#options.refuseDeactivated(loaders, viewerId), run()]);
+    return result;
   }
 
   /** Its fields are read from Postgres: they show its outcome, and nothing of it is cached. */

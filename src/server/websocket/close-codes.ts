@@ -22,7 +22,7 @@ export const CLOSE = {
   /** The token is invalid or has expired. */
   badToken: [CloseCode.Forbidden, 'Forbidden: the token is invalid'],
   tokenEnded: [CloseCode.Forbidden, 'Forbidden: the token has expired'],
-  viewerGone: [CloseCode.Forbidden, 'Forbidden: the user of the token does not exist'],
+  viewerGone: [CloseCode.Forbidden, 'Forbidden: the user of the token does not exist or is deactivated'],
   /** Others wait to authenticate, and this connection has been silent for the longest time. */
   evicted: [CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout'],
   /** The process is shutting down. */

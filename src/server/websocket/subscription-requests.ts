@@ -21,6 +21,7 @@ import type { QueryStreams } from '../live/query-streams.js';
 import type { SendQueue } from '../live/send-queue.js';
 import { assertCostLimit, type CostOf, costsOf } from '../operations/cost.js';
 import type { Documents } from '../operations/documents.js';
+import type { ViewerChecks } from '../operations/executor.js';
 import type { PersistedDocuments } from '../operations/persisted-documents.js';
 import type { Turns } from '../operations/turns.js';
 import { callerOf, type RateLimits } from '../rate-limit/rate-limit.js';
@@ -64,7 +65,7 @@ export type Accepted =
       readonly release: () => void;
     };
 
-export interface SubscriptionRequestOptions {
+export interface SubscriptionRequestOptions extends Pick<ViewerChecks, 'refuseDeactivated'> {
   readonly schema: GraphQLSchema;
   readonly cache: Cache;
   readonly db: MainDatabase;
@@ -213,6 +214,8 @@ export class SubscriptionRequests {
     const args = { schema, document, operationName: operationName ?? null, variableValues: variables ?? null };
     if (operation.operation === 'subscription') {
       const contextValue = this.#contextOf(subscriber, cost, { slot, span });
+      const { refuseDeactivated } = this.#options;
+      await contextValue.untilAvailable(async () => refuseDeactivated(contextValue.loaders, identity.userId));
       return { kind: 'subscription', args: { ...args, contextValue } };
     }
     const live = liveArguments(operation, read.coerced);

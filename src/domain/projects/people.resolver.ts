@@ -1,0 +1,109 @@
+/** Users as others see them: those who share a project with the viewer. */
+import { Arg, Args, ArgsType, Ctx, Field, FieldResolver, ID, Query, Resolver, Root } from 'type-graphql';
+import { isId } from '../../db/ids.js';
+import type { Context } from '../../graphql/context.js';
+import { badUserInput } from '../../graphql/errors.js';
+import { COSTS } from '../../graphql/limits.js';
+import { exactlyOne, isGiven, readId } from '../../graphql/node.js';
+import { connection, PageArgs, pageQuery, type SortValues } from '../../graphql/page.js';
+import { isStorable, readComparand } from '../../std/text.js';
+import { userById, userIdByHandle } from '../users/user.loaders.js';
+import { USER_HANDLE, type UserRow } from '../users/user.table.js';
+import { User, UserConnection } from '../users/user.type.js';
+import { visibleProjectIds, visibleUser } from './access.js';
+import { peopleCounts, peoplePages } from './people.loaders.js';
+import { membershipsOf } from './project.loaders.js';
+
+const MAX_SEARCH_CHARS = 100;
+
+@ArgsType()
+class UsersArgs extends PageArgs {
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Only users whose handle or name begins with this text, ignoring case. A blank text selects all users. At most ' +
+      `${MAX_SEARCH_CHARS} characters.`,
+  })
+  search?: string | null;
+}
+
+@Resolver(() => User)
+export class PeopleResolver {
+  @Query(() => UserConnection, {
+    description:
+      'The viewer and everyone who shares a project with the viewer, sorted by name in code point order: uppercase ' +
+      'before lowercase.',
+    complexity: ({ childComplexity }) => COSTS.people + childComplexity,
+  })
+  async users(@Ctx() context: Context, @Args(() => UsersArgs) { search: given, ...args }: UsersArgs) {
+    const search = searchOf(given);
+    const name = `users ${search ?? ''}`;
+    const query = pageQuery(args, name, isPosition);
+    const projectIds = await visibleProjectIds(context);
+    const list = { projectIds, alone: projectIds.length === 0 ? context.viewerId : null, search };
+    const points = Math.floor(COSTS.project * projectIds.length);
+    if (points > 0) await context.charge?.(points);
+    return connection({
+      list: name,
+      query,
+      page: () => context.loaders.load(peoplePages, { ...query, list }),
+      nodes: (ids) => context.loaders.loadMany(userById, ids),
+      count: () => context.loaders.load(peopleCounts, list),
+    });
+  }
+
+  @Query(() => User, {
+    nullable: true,
+    description:
+      'Finds a user by id or handle; pass exactly one of them. Null if the user does not exist or shares no project ' +
+      'with the viewer. An OWNER of any project finds every user by handle, to add them to it.',
+  })
+  async user(
+    @Ctx() context: Context,
+    @Arg('id', () => ID, { nullable: true, description: 'Id of the user.' }) id?: string | null,
+    @Arg('handle', () => String, { nullable: true, description: 'Exact handle of the user.' }) handle?: string | null,
+  ): Promise<UserRow | null> {
+    exactlyOne({ id, handle }, 'id', 'handle');
+    if (isGiven(id)) return visibleUser(context, readId('user', id, 'id'));
+    return userByHandle(context, handle as string);
+  }
+
+  @FieldResolver(() => String, {
+    nullable: true,
+    description:
+      'E-mail address in lower case, as the user has stated it. Null if the user has none, or if the viewer is neither ' +
+      'the user nor an OWNER of a project that the user is a member of.',
+  })
+  async email(@Root() { id, email }: UserRow, @Ctx() { loaders, viewerId }: Context): Promise<string | null> {
+    if (email === null || id === viewerId) return email;
+    const owned = (await loaders.load(membershipsOf, viewerId)).filter(({ role }) => role === 'OWNER');
+    if (owned.length === 0) return null;
+    const theirs = new Set((await loaders.load(membershipsOf, id)).map(({ projectId }) => projectId));
+    return owned.some(({ projectId }) => theirs.has(projectId)) ? email : null;
+  }
+}
+
+async function userByHandle(context: Context, handle: string): Promise<UserRow | null> {
+  const { loaders, viewerId } = context;
+  const read = readComparand('line', handle, handle.length);
+  if ('fault' in read || !USER_HANDLE.test(read.text)) return null;
+  const [id, memberships] = await Promise.all([
+    loaders.load(userIdByHandle, read.text),
+    loaders.load(membershipsOf, viewerId),
+  ]);
+  if (id === null) return null;
+  if (memberships.some(({ role }) => role === 'OWNER')) return loaders.load(userById, id);
+  return visibleUser(context, id);
+}
+
+/** @throws BAD_USER_INPUT */
+function searchOf(given: string | null | undefined): string | null {
+  if (!isGiven(given)) return null;
+  const read = readComparand('line', given.trim(), MAX_SEARCH_CHARS);
+  if ('fault' in read) throw badUserInput('search', read.fault);
+  return read.text === '' ? null : read.text;
+}
+
+function isPosition([name, id]: SortValues): boolean {
+  return isGiven(name) && isStorable(name) && isId('user', id ?? '');
+}

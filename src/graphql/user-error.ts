@@ -22,8 +22,10 @@ registerEnumType(UserErrorCode, {
     BLANK: { description: 'A required value is null, or a text without visible characters.' },
     TOO_SHORT: { description: 'A text has too few characters, or a list too few items.' },
     TOO_LONG: { description: 'A text has too many characters.' },
-    TAKEN: { description: 'Another object already has this key or name.' },
-    LIMIT: { description: 'There would be too many: items of a list, labels of a task, or projects of a user.' },
+    TAKEN: { description: 'Another object already has this key, name, handle or address.' },
+    LIMIT: {
+      description: 'There would be too many: items of a list, labels of a task, projects of a user, or invitations.',
+    },
     INVALID: { description: 'A value in the input is invalid for another reason, which the message states.' },
     NOT_FOUND: {
       description:

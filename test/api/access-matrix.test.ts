@@ -148,7 +148,7 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
       },
       unbound('taskChangesSince'),
       unbound('tasks'),
-      unbound('projects'),
+      { ...unbound('projects'), args: 'first: 10' },
       unbound('deletedProjects'),
       unbound('viewer'),
       // By handle an OWNER of any project finds everyone: see people.test.ts.

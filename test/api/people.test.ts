@@ -381,7 +381,7 @@ describe('invitations', () => {
     expectRefusal(await invite('a@example.com', { as: eve.id }), 'NotFoundError', 'projectId');
     expectRefusal(await invite('no address'), 'ValidationError', 'email');
     expect((await invite('twice@example.com')).errors).toEqual([]);
-    expectRefusal(await invite('Twice@example.com'), 'ConflictError', 'email');
+    expect((await invite('Twice@example.com')).errors).toMatchObject([{ code: 'TAKEN', path: ['input', 'email'] }]);
     const open = (await listed()).totalCount;
     await here.transactor.transact((tx) =>
       tx.insert(invitations).values(
@@ -392,6 +392,6 @@ describe('invitations', () => {
       ),
     );
     expect((await listed()).totalCount).toBe(MAX_OPEN_OF_PROJECT);
-    expectRefusal(await invite('more@example.com'), 'ConflictError', 'projectId');
+    expect((await invite('more@example.com')).errors).toMatchObject([{ code: 'LIMIT', path: ['input', 'projectId'] }]);
   });
 });

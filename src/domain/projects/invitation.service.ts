@@ -142,11 +142,11 @@ async function requireRoom(
     .where(and(eq(invitations.projectId, projectId), OPEN));
   if (ofProject.some((open) => open.email === email)) {
     const message = 'this address has an open invitation to the project: revoke it to send another one';
-    throw new Refusal(UserErrorCode.CONFLICT, message, ['input', 'email']);
+    throw new Refusal(UserErrorCode.TAKEN, message, ['input', 'email']);
   }
   if (ofProject.length >= MAX_OPEN_OF_PROJECT) {
     const message = `the project has ${ofProject.length} open invitations; expected at most ${MAX_OPEN_OF_PROJECT}`;
-    throw new Refusal(UserErrorCode.CONFLICT, message, PROJECT.path);
+    throw new Refusal(UserErrorCode.LIMIT, message, PROJECT.path);
   }
   const [byUser] = await tx
     .select({ open: count() })
@@ -155,7 +155,7 @@ async function requireRoom(
   const { open } = byUser as { open: number };
   if (open >= MAX_OPEN_BY_USER) {
     const message = `you have ${open} open invitations; expected at most ${MAX_OPEN_BY_USER}`;
-    throw new Refusal(UserErrorCode.CONFLICT, message, ['input']);
+    throw new Refusal(UserErrorCode.LIMIT, message, ['input']);
   }
 }
 

@@ -74,7 +74,7 @@ async function change(tx: Transaction, id: UserId, changes: z.output<typeof upda
     return updated as UserRow;
   } catch (error) {
     if (!violatesUnique(error, 'users_handle_unique')) throw error;
-    throw new Refusal(UserErrorCode.INVALID, `the handle ${changes.handle} is taken`, ['input', 'handle']);
+    throw new Refusal(UserErrorCode.TAKEN, `the handle ${changes.handle} is taken`, ['input', 'handle']);
   }
 }
 

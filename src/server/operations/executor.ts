@@ -101,8 +101,15 @@ export class OperationExecutor {
   /** The viewer is checked by what the run reads through, so the check is in the run's first round trip. */
   async #runAdmitted(run: Run, { sender, loaders, viewerId }: RequestContext): Promise<ExecutionResult> {
     if (sender.identity === undefined) return run(); // introspection
-    const [, result] = await Promise.all([this.#options.refuseDeactivated(loaders, viewerId), run()]);
-    return result;
+    const check = async () => this.#options.refuseDeactivated(loaders, viewerId);
+    const [checked, ran] = await Promise.allSettled([check(), run()]);
+    if (checked.status === 'rejected') {
+      // What made the check fail may have failed the run, too, whose result then shows where.
+      const showsNothing = ran.status === 'fulfilled' && !ran.value.data;
+      if (!showsNothing || isUnauthenticated(checked.reason)) throw checked.reason;
+    }
+    if (ran.status === 'rejected') throw ran.reason;
+    return ran.value;
   }
 
   /** Its fields are read from Postgres: they show its outcome, and nothing of it is cached. */

@@ -140,13 +140,13 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
       // Without a cursor no change is shown, so what is compared here is the refusal; task-changes-since.test.ts reads changes.
       {
         field: 'taskChangesSince',
-        args: 'projectId: $projectId',
+        args: 'projectId: $projectId, first: 50',
         variables: '$projectId: ID!',
         given: ({ projectId }) => ({ projectId }),
         allowed: READERS,
         shows: false,
       },
-      unbound('taskChangesSince'),
+      { ...unbound('taskChangesSince'), args: 'first: 50' },
       unbound('tasks'),
       { ...unbound('projects'), args: 'first: 10' },
       unbound('deletedProjects'),

@@ -460,14 +460,14 @@ describe('addMember', () => {
   });
 });
 
-test('after moveTask the old identifier finds nothing and the id still finds the task', async () => {
+test('after moveTask the old identifier, the new one and the id find the task', async () => {
   const { task } = await w.mutate('createTask', { projectId: w.f.web.id, title: 'Moving' });
   const find = 'query($id: ID!) { task(id: $id) { identifier } }';
   const before = (await w.read(find, { id: task.id })).task.identifier;
   const byIdentifier = 'query($identifier: String!) { task(identifier: $identifier) { id } }';
   expect((await w.read(byIdentifier, { identifier: before })).task.id).toBe(task.id);
   const moved = await w.mutate('moveTask', { id: task.id, projectId: w.f.ops.id });
-  expect((await w.read(byIdentifier, { identifier: before })).task).toBeNull();
+  expect((await w.read(byIdentifier, { identifier: before })).task.id).toBe(task.id);
   expect((await w.read(byIdentifier, { identifier: moved.task.identifier })).task.id).toBe(task.id);
   expect((await w.read(find, { id: task.id })).task.identifier).toBe(moved.task.identifier);
 });

@@ -150,7 +150,7 @@ test('a deleted project counts as one that its creator has, so that it can alway
   });
   expect((await w.mutate('deleteProject', { id: own?.id, key: own?.key }, { as: eve.id })).errors).toEqual([]);
   const refused = await w.mutate('createProject', { key: 'EVEMORE', name: 'More' }, { as: eve.id });
-  expect(refused.errors).toMatchObject([{ __typename: 'ConflictError' }]);
+  expect(refused.errors).toMatchObject([{ __typename: 'ValidationError', code: 'LIMIT' }]);
   expect((await w.mutate('restoreProject', { id: own?.id }, { as: eve.id })).errors).toEqual([]);
 });
 

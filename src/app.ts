@@ -14,6 +14,7 @@ import { CommentService } from './domain/comments/comment.service.js';
 import { EXPORT_PATH, ExportResolver } from './domain/export/export.resolver.js';
 import { ExportLinks } from './domain/export/export-links.js';
 import { signedExports } from './domain/export/signed-exports.js';
+import { historyResolvers } from './domain/history/history.resolver.js';
 import { Idempotency } from './domain/idempotency/idempotency.js';
 import { LabelFieldsResolver, LabelResolver } from './domain/labels/label.resolver.js';
 import { LabelService } from './domain/labels/label.service.js';
@@ -27,6 +28,7 @@ import { ProjectService } from './domain/projects/project.service.js';
 import { DEFAULT_TRASH_DAYS } from './domain/projects/trashed.type.js';
 import { TrashedProjectResolver } from './domain/projects/trashed-project.resolver.js';
 import { TrashedProjectService } from './domain/projects/trashed-project.service.js';
+import { recordedTables } from './domain/registry.js';
 import { allSources } from './domain/sources.js';
 import { ManyTasksResolver } from './domain/tasks/many-tasks.resolver.js';
 import { ManyTasksService } from './domain/tasks/many-tasks.service.js';
@@ -108,7 +110,7 @@ export interface App extends Omit<Core, 'readiness'> {
 export async function createApp(options: AppOptions): Promise<App> {
   const { makeCore = createCore, trashDays = DEFAULT_TRASH_DAYS } = options;
   const core = makeCore(options);
-  const taskEvents = new TaskEvents({ ...core, store: options.store });
+  const taskEvents = new TaskEvents({ ...core, store: options.store, tables: recordedTables });
   const trashUpkeep = new TrashUpkeep({ ...core, trashDays });
   const exportLinks = options.exportSecret === undefined ? undefined : new ExportLinks(options.exportSecret);
   const { schema, policies } = createSchema({
@@ -255,6 +257,7 @@ export function createSchema({
     new TrashedTaskResolver(new TrashedTaskService(transactor, idempotency), trashDays),
     new ProjectTrashResolver(),
     new ExportResolver(exportLinks),
+    ...historyResolvers(),
     new AdminResolver({ store, cache, activity, db, policies: () => built.policies }),
     new ActivityResolver(activity),
   ];

@@ -4,6 +4,8 @@
  */
 
 import type { Sql } from 'postgres';
+import { actorSettings } from './db/actor.js';
+import { trimHistory } from './domain/history/history.trim.js';
 import { allRowSets, eventTables } from './domain/registry.js';
 import {
   CACHE_EVENTS,
@@ -125,6 +127,8 @@ export interface CoreOptions extends Pick<CacheOptions, 'fencePolicy' | 'maxLoad
   readonly readTimeoutMs?: number;
   /** Connections for requests. Default: see engine/postgres/database.ts. */
   readonly pools?: PoolSizes;
+  /** How long history is kept. Default 0: until the task or project is purged. */
+  readonly historyDays?: number;
 }
 
 const STATISTICS_EVERY_MS = 10 * SECOND;
@@ -149,12 +153,14 @@ export function createCore(options: CoreOptions) {
     maxLoads: options.maxLoads ?? DEFAULT_MAX_LOADS,
     sql: () => background.sql,
   });
+  const trims = options.historyDays ? [trimHistory(options.historyDays)] : [];
   const own = coreListeners({ statistics, activity, log });
   const cached: ReturnType<typeof cacheDatabase> = cacheDatabase({
     ...options,
     db,
     sql: () => background.sql,
-    connectOutbox: () => postgresOutbox(background.open(), eventTables),
+    connectOutbox: () => postgresOutbox(background.open(), eventTables, trims),
+    settingsOf: actorSettings,
     events: {
       ...combineListeners([metrics.events, activity.events], RELAY_EVENTS),
       ...combineListeners<CacheEvents>([metrics.events, activity.events, options.events ?? {}, own], CACHE_EVENTS),

@@ -222,6 +222,7 @@ function appOptions(config: Config, { databaseUrl, redis, redisGroup: group, tok
     checkCoverage: !production,
     fencePolicy: config.fencePolicy,
     nearCacheBytes: config.nearCacheBytes,
+    historyDays: config.historyDays,
     pools: config.pools,
     maxLoads: config.maxLoads,
     maxResponseBytes: config.maxResponseBytes,

@@ -27,6 +27,7 @@ function faults(env: Record<string, string>): string {
 test('a laptop needs no variable at all', () => {
   expect(readConfig({})).toEqual({
     environment: 'development',
+    historyDays: 0,
     host: '127.0.0.1',
     port: 4000,
     workers: 1,

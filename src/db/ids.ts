@@ -10,6 +10,8 @@ export type TaskId = Id<'task'>;
 export type LabelId = Id<'label'>;
 export type InvitationId = Id<'invitation'>;
 export type CommentId = Id<'comment'>;
+/** Of an entry: `history_` and its number, no TypeID. */
+export type HistoryId = Id<'history'>;
 
 /**
  * A new id that sorts by `atMs` (default: now), so ids of one type are in order of creation.

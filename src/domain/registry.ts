@@ -6,6 +6,7 @@
 import { getTableName } from 'drizzle-orm';
 import type { TableRowSets } from '../engine/postgres/index.js';
 import { commentRows } from './comments/comment.table.js';
+import { historyRows } from './history/history.table.js';
 import { labelRows } from './labels/label.table.js';
 import { invitationRows } from './projects/invitation.table.js';
 import { memberRows, projectRows } from './projects/project.table.js';
@@ -31,7 +32,11 @@ export const allRowSets: readonly TableRowSets[] = [
   trashedTaskRows,
   trashedProjectRows,
   trashedMemberRows,
+  historyRows,
 ];
 
 /** These tables are trimmed together with the outbox. */
 export const eventTables: readonly string[] = [getTableName(taskEvents)];
+
+/** Tables whose writes are recorded as events of tasks. */
+export const recordedTables: readonly string[] = [taskRows, taskLabelRows, commentRows].map(({ table }) => table);

@@ -2,6 +2,7 @@
 
 import type { Source } from '../db/sources.js';
 import { commentById, commentCountOf, commentPages } from './comments/comment.loaders.js';
+import { projectActivity, taskHistory } from './history/history.loaders.js';
 import { labelById, labelsOfProject } from './labels/label.loaders.js';
 import { invitationsOf } from './projects/invitation.loaders.js';
 import { peopleCounts, peoplePages } from './projects/people.loaders.js';
@@ -61,4 +62,6 @@ export const allSources = [
   trashedProjectById,
   trashedProjectPages,
   trashedProjectCounts,
+  taskHistory,
+  projectActivity,
 ] as readonly Source<never, unknown>[];

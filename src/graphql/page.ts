@@ -159,6 +159,18 @@ export class PageInfo {
 
 /** Creates the `…Edge` and `…Connection` types of a node type. */
 export function connectionTypes<Node extends object>(name: string, node: () => ClassType<Node>) {
+  const { Edge, Connection: Uncounted } = uncountedConnectionTypes(name, node);
+
+  @ObjectType(`${name}Connection`, { description: `A page of a ${name} list.`, simpleResolvers: true })
+  class Connection extends Uncounted {
+    @Field(() => Int, { description: `Number of ${name}s on all pages. Counted only if selected.` })
+    totalCount: number;
+  }
+  return { Edge, Connection };
+}
+
+/** The same without `totalCount`, for lists that grow with every write. */
+export function uncountedConnectionTypes<Node extends object>(name: string, node: () => ClassType<Node>) {
   @ObjectType(`${name}Edge`, {
     description: `An edge of a ${name} list: the node and its cursor.`,
     simpleResolvers: true,
@@ -181,9 +193,6 @@ export function connectionTypes<Node extends object>(name: string, node: () => C
 
     @Field(() => PageInfo, { description: 'Pagination state of this page.', complexity: 0 })
     pageInfo: PageInfo;
-
-    @Field(() => Int, { description: `Number of ${name}s on all pages. Counted only if selected.` })
-    totalCount: number;
   }
   return { Edge, Connection };
 }
@@ -197,7 +206,8 @@ export interface ConnectionSource<Id extends string, Row> {
   /** Called before `page`, if the nodes are shown. */
   readonly showsNodes?: () => void;
   readonly nodes: (ids: readonly Id[]) => MaybePromise<readonly (Row | null)[]>;
-  readonly count: () => MaybePromise<number>;
+  /** Absent of lists without `totalCount`. */
+  readonly count?: () => MaybePromise<number>;
 }
 
 /** The root value of a connection. graphql-js calls its functions as resolvers. */
@@ -236,7 +246,7 @@ export function connection<Id extends string, Row>(source: ConnectionSource<Id, 
           endCursor: last === undefined ? null : cursorOf(last, mark),
         };
       }),
-    totalCount: () => source.count(),
+    ...(source.count && { totalCount: source.count }),
   };
 }
 

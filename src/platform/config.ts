@@ -63,6 +63,8 @@ const WORKERS_EXPECTED = `expected a number of processes, 1 to ${MAX_WORKERS}, o
 
 const MAX_TRASH_DAYS = 3650;
 const TRASH_DAYS_EXPECTED = `expected a whole number of days, 1 to ${MAX_TRASH_DAYS}`;
+const MAX_HISTORY_DAYS = 36_500;
+const HISTORY_DAYS_EXPECTED = `expected a whole number of days, 0 (for ever) to ${MAX_HISTORY_DAYS}`;
 
 const megabytes = (otherwise: number) => {
   const expected = 'expected a number of MiB above 0';
@@ -127,6 +129,12 @@ export const variables = z.object({
     .min(1, TRASH_DAYS_EXPECTED)
     .max(MAX_TRASH_DAYS, TRASH_DAYS_EXPECTED)
     .default(30),
+  HISTORY_DAYS: z.coerce
+    .number(HISTORY_DAYS_EXPECTED)
+    .int(HISTORY_DAYS_EXPECTED)
+    .min(0, HISTORY_DAYS_EXPECTED)
+    .max(MAX_HISTORY_DAYS, HISTORY_DAYS_EXPECTED)
+    .default(0),
   COMPRESSION: z.enum(['on', 'off'], 'expected on or off').default('on'),
   KNOWN_OPERATIONS: z.enum(['on', 'off'], 'expected on or off').default('on'),
   INTROSPECTION: z.enum(['on', 'off'], 'expected on or off').optional(),
@@ -181,6 +189,8 @@ export interface Config extends ObservationConfig {
   readonly maxUnreadBytes: number;
   /** How long deleted tasks and projects can be restored. */
   readonly trashDays: number;
+  /** How long history is kept; 0: until the task or project is purged. */
+  readonly historyDays: number;
   /** Whether responses are compressed for clients that accept it. */
   readonly compression: boolean;
   /** Whether operations of known documents are answered without Apollo. */
@@ -259,6 +269,7 @@ function configOf(v: z.infer<typeof variables>): Config {
     maxResponseBytes: v.MAX_RESPONSE_MB * 1024 * 1024,
     maxUnreadBytes: v.MAX_UNREAD_MB * 1024 * 1024,
     trashDays: v.TRASH_DAYS,
+    historyDays: v.HISTORY_DAYS,
     compression: v.COMPRESSION === 'on',
     knownOperations: v.KNOWN_OPERATIONS === 'on',
     introspection: v.INTROSPECTION === undefined ? v.NODE_ENV !== 'production' : v.INTROSPECTION === 'on',

@@ -98,6 +98,13 @@ describe('is told', () => {
     ]);
   });
 
+  test('comments on a task, as updates that leave its version', async () => {
+    const subscription = await connected().subscribe({ taskId: task(7) });
+    await mutate('createComment', { taskId: task(7), body: 'Heard?' }, 'comment { id }');
+    await eventually(() => expect(subscription.changes).toHaveLength(1));
+    expect(subscription.changes).toMatchObject([{ type: 'UPDATED', version: 1, changedFields: ['comments'] }]);
+  });
+
   test('what plain SQL does, with the task as it then is', async () => {
     const subscription = await connected().subscribe({ taskId: task(0) });
     await app.ask('query($id: ID!) { task(id: $id) { title version } }', { as: f.ada.id, variables: { id: task(0) } });

@@ -7,6 +7,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import { fromUuid, type ProjectId, type TaskId, type UserId } from '../../src/db/ids.js';
 import { migrateDatabase } from '../../src/db/migrate.js';
 import { commentPages } from '../../src/domain/comments/comment.loaders.js';
+import { projectActivity, taskHistory } from '../../src/domain/history/history.loaders.js';
 import { peopleCounts, peoplePages } from '../../src/domain/projects/people.loaders.js';
 import { trashedProjectPages } from '../../src/domain/projects/trashed-project.loaders.js';
 import { burndowns } from '../../src/domain/tasks/burndown.js';
@@ -82,6 +83,9 @@ const seedSql = `
   insert into trashed_projects (id, deleted_at) select id, now() from projects;
   insert into trashed_members (project_id, user_id, role, deleted_at)
     select p.id, u.id, 'OWNER', timestamptz '2026-01-01' from projects p, users u;
+  insert into history_entries (at, actor_id, project_id, from_project_id, task_id, changes)
+    select created_at, creator_id, project_id, case when number % 1000 = 0 then ('00000000-0000-7000-8001-' || lpad('1', 12, '0'))::uuid end,
+      id, '[{"kind": "STATUS", "from": "TODO", "to": "DONE"}]' from tasks;
   analyze`;
 
 const uuid = (kind: number, n: number) => `00000000-0000-7000-800${kind}-${String(n).padStart(12, '0')}`;
@@ -155,7 +159,8 @@ interface Plan {
 }
 
 /** Tables that hold as many rows as there are tasks. */
-const SCANS_ALL = /Seq Scan on (tasks|users|project_members|trashed_tasks|trashed_members|former_numbers)\b/;
+const SCANS_ALL =
+  /Seq Scan on (tasks|users|project_members|trashed_tasks|trashed_members|former_numbers|history_entries)\b/;
 
 let failed = false;
 const plans = new Map<string, Plan[]>();
@@ -209,6 +214,7 @@ async function main(): Promise<void> {
       'comments',
       'trashed_tasks',
       'trashed_members',
+      'history_entries',
     ];
     await seeding.unsafe(tables.map((table) => `alter table ${table} disable trigger all`).join(';'));
     await seeding.unsafe(seedSql);
@@ -265,6 +271,27 @@ async function explainAll(db: Database): Promise<void> {
     Array.from({ length: 25 }, (_, i) => ({ taskId: task(5 * i + 5), ...page })),
     db,
   );
+  await explainHistory(db);
+}
+
+async function explainHistory(db: Database): Promise<void> {
+  const place = ['history_500000'];
+  const pages: PageQuery[] = [
+    { limit: 25, backward: false, after: null, before: null },
+    { limit: 25, backward: false, after: place, before: null },
+    { limit: 25, backward: true, after: null, before: place },
+  ];
+  for (const page of pages) {
+    kind = 'history of 25 tasks';
+    await taskHistory.load(
+      Array.from({ length: 25 }, (_, i) => ({ of: task(5 * i + 5), ...page })),
+      db,
+    );
+    for (const n of [1, 190]) {
+      kind = `activity of project ${n}`;
+      await projectActivity.load([{ of: project(n), ...page }], db);
+    }
+  }
 }
 
 async function explainTrash(db: Database): Promise<void> {

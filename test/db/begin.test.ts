@@ -5,7 +5,7 @@ import { drizzle } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
 import { expect, test } from 'vitest';
 import type { Transaction } from '../../src/engine/postgres/executor.js';
-import { preparedIn } from '../../src/engine/postgres/pool-transaction.js';
+import { preparedIn, withSettings } from '../../src/engine/postgres/pool-transaction.js';
 import { PoolWatch } from '../../src/engine/postgres/pool-watch.js';
 import { WritePool } from '../../src/engine/postgres/write-pool.js';
 
@@ -125,6 +125,15 @@ test('the first ones that are early are sent with BEGIN, and all behind one that
     'commit',
   ]);
   expect(server.arrived[0]).toEqual(['begin deferrable', 'select locks from rows', 'select tags from rows']);
+});
+
+test('the settings of a transaction are sent with BEGIN, and its first statement behind them', async () => {
+  const { server, db } = scripted();
+  await db.transaction(withSettings({ 'app.user': 'ada' }, (tx) => statement(tx, 'locks', true)));
+  expect(server.arrived).toEqual([
+    ['begin deferrable', "set local app.user = 'ada'", 'select locks from rows'],
+    ['commit'],
+  ]);
 });
 
 test('one that may write waits until BEGIN has been answered', async () => {

@@ -96,6 +96,8 @@ const ARGUMENTS: Record<string, unknown[]> = {
   TrashedProject: [projectId],
   TrashedProjectPage: [{ parentId: newId('user'), ...page }],
   TrashedProjectCount: [newId('user')],
+  TaskHistory: [{ of: newId('task'), ...page }],
+  ProjectActivity: [{ of: projectId, ...page }],
 };
 
 let database: TestDatabase;

@@ -5,6 +5,7 @@ import { bigint, boolean, date, integer, pgTable, text, uuid } from 'drizzle-orm
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { newId, toUuid } from '../../src/db/ids.js';
 import { commentRows, comments } from '../../src/domain/comments/comment.table.js';
+import { historyRows } from '../../src/domain/history/history.table.js';
 import { labelRows, labels } from '../../src/domain/labels/label.table.js';
 import { memberRows, projectMembers, projectRows, projects } from '../../src/domain/projects/project.table.js';
 import { formerNumberRows } from '../../src/domain/tasks/former-number.table.js';
@@ -43,8 +44,14 @@ const named = sql`
   select distinct tag from cache_outbox, unnest(tags) as tag
   where xid = pg_current_xact_id_if_assigned()`;
 
-/** The tags in the outbox of one transaction. */
+/** The tags in the outbox of one transaction, without those of the history that triggers write. */
 async function touched(run: (tx: Transaction) => Promise<unknown>): Promise<string[]> {
+  return (await allTouched(run)).filter((tag) => !ofHistory(tag));
+}
+
+const ofHistory = (tag: string) => tag.startsWith(historyRows.table);
+
+async function allTouched(run: (tx: Transaction) => Promise<unknown>): Promise<string[]> {
   return await db.write.transaction(async (tx) => {
     await run(tx);
     return (await tx.execute<{ tag: string }>(named)).map(({ tag }) => tag).sort();
@@ -163,6 +170,12 @@ describe('a task', () => {
   test('with another version and time of change: its id, and the lists that look at everything', async () => {
     const values = { version: 7, updatedAt: '2031-01-01T00:00:00.000Z' };
     expect(await touched((tx) => set(tx, values))).toEqual(first(...row(one())));
+  });
+
+  test('changed: its history, and that of its project', async () => {
+    const tags = await allTouched((tx) => set(tx, { title: 'Recorded' }));
+    expect(tags.filter(ofHistory)).toEqual(first(historyRows.byTask(one().id), historyRows.byProject(one().projectId)));
+    expect(await allTouched((tx) => set(tx, { version: 7 }))).toEqual(first(...row(one())));
   });
 
   test('written as it was: nothing', async () => {

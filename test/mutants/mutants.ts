@@ -1556,7 +1556,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'ours/fill-two-statements',
     what: 'A write stores what a statement returned although another one changed cached rows.',
     file: 'src/engine/postgres/outbox.ts',
-    replace: [['rows === 1 && ', '']],
+    replace: [['depends.has(table)).length === 1', 'depends.has(table)).length >= 1']],
     killedBy:
       'test/invalidation/written-values.test.ts > where the statement has a trigger that changes the row once more',
   },
@@ -1565,10 +1565,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'A write stores what a statement returned although another one followed.',
     file: 'src/engine/postgres/outbox.ts',
     replace: [
-      [
-        'known !== undefined && known.sent === statementCount(tx) ? known.values : []',
-        'known !== undefined ? known.values : []',
-      ],
+      ['const isLast = known !== undefined && known.sent === statementCount(tx)', 'const isLast = known !== undefined'],
     ],
     killedBy:
       'test/invalidation/written-values.test.ts > where the statement returns the row as it was, and the one behind it changes it',

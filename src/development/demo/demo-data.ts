@@ -14,6 +14,7 @@ import { moveIntoTrash } from '../../domain/trash/move-into-trash.js';
 import { users } from '../../domain/users/user.table.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { DAY, HOUR } from '../../std/time.js';
+import { writeDemoHistory } from './demo-history.js';
 
 const SEED = 42;
 const USERS = 12;
@@ -57,6 +58,7 @@ export async function fillWithDemoData(tx: Transaction, owner: string, nowMs: nu
     taskId: one.lastTaskId,
     until: iso(nowMs),
   });
+  await writeDemoHistory(tx);
   return true;
 }
 

@@ -7,6 +7,8 @@ import { badUserInput } from '../../graphql/errors.js';
 import { isGiven, readId } from '../../graphql/node.js';
 import { instanceOf } from '../../graphql/schema.js';
 import { ifVisible, visibleProjectIds } from '../projects/access.js';
+import { userById } from '../users/user.loaders.js';
+import { User } from '../users/user.type.js';
 import type { TaskEvents } from './task.events.js';
 import { taskById } from './task.loaders.js';
 import { Task } from './task.type.js';
@@ -47,6 +49,14 @@ export class TaskChangeResolver {
   async task(@Root() { type, taskId, loads = undefined }: TaskChange & { loads?: Loads }, @Ctx() context: Context) {
     if (type === TaskChangeType.DELETED) return null;
     return ifVisible(context, (loads ?? context.loaders).load(taskById, taskId), (task) => task.projectId);
+  }
+
+  @FieldResolver(() => User, {
+    nullable: true,
+    description: 'User who made the change. Null if it was made outside the API or the user was deleted.',
+  })
+  actor(@Root() { actorId, loads = undefined }: TaskChange & { loads?: Loads }, @Ctx() context: Context) {
+    return actorId && (loads ?? context.loaders).load(userById, actorId);
   }
 
   /** Subscribes before it checks access, so no change falls in between. @throws BAD_USER_INPUT */

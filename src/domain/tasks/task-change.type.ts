@@ -1,7 +1,7 @@
 /** GraphQL types of task changes. */
 import { GraphQLDateTime } from 'graphql-scalars';
 import { Field, ID, Int, ObjectType, registerEnumType } from 'type-graphql';
-import type { TaskId } from '../../db/ids.js';
+import type { TaskId, UserId } from '../../db/ids.js';
 
 export enum TaskChangeType {
   CREATED = 'CREATED',
@@ -13,7 +13,7 @@ registerEnumType(TaskChangeType, {
   description: 'Kind of a task change, relative to the projects the subscriber can see.',
   valuesConfig: {
     CREATED: { description: 'The task was created, or was moved in from a project outside the subscription.' },
-    UPDATED: { description: 'Fields or labels of the task changed.' },
+    UPDATED: { description: 'Fields, labels or comments of the task changed.' },
     DELETED: { description: 'The task was deleted, or was moved to a project outside the subscription.' },
   },
 });
@@ -37,8 +37,12 @@ export class TaskChange {
 
   @Field(() => [String], {
     description:
-      'Names of the Task fields that an update changed, sorted; `labels` if labels were added or removed. ' +
+      'Names of the Task fields that an update changed, sorted; `labels` if labels were added or removed, ' +
+      '`comments` if comments were added, edited or deleted, which leaves the version of the task as it is. ' +
       '`version` and `updatedAt` are not listed. Empty unless the type is UPDATED.',
   })
   changedFields: string[];
+
+  /** Null if unknown. */
+  actorId: UserId | null;
 }

@@ -117,7 +117,7 @@ export class TaskChanges implements AsyncIterableIterator<TaskChange>, TaskSubsc
  * @param only limits the projects to this one
  */
 export function changeSeen(
-  { type, taskId, projectId, fromProjectId, version, at, changedFields }: TaskEvent,
+  { type, taskId, projectId, fromProjectId, version, at, actorId, changedFields }: TaskEvent,
   visible: ReadonlySet<ProjectId>,
   only: ProjectId | undefined,
 ): TaskChange | undefined {
@@ -127,5 +127,5 @@ export function changeSeen(
   if (!before && !now) return undefined;
   const seenAs = before && now ? TaskChangeType.UPDATED : now ? TaskChangeType.CREATED : TaskChangeType.DELETED;
   const fields = seenAs === TaskChangeType.UPDATED ? [...changedFields].sort() : [];
-  return { type: seenAs, taskId, version, at, changedFields: fields };
+  return { type: seenAs, taskId, version, at, actorId, changedFields: fields };
 }

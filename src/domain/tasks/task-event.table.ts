@@ -4,6 +4,7 @@
  */
 import { sql } from 'drizzle-orm';
 import { bigint, boolean, check, index, integer, pgEnum, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
+import { ACTOR } from '../../db/actor.js';
 import { idColumn, instant } from '../../db/columns.js';
 import { xid8 } from '../../engine/postgres/index.js';
 
@@ -27,6 +28,8 @@ export const taskEvents = pgTable(
     /** For updates: the changed fields, by their names in the API. */
     changedFields: text('changed_fields').array().notNull().default(sql`'{}'`),
     at: instant('at').notNull().default(sql`now()`),
+    /** Null if unknown. Not a reference: a user may be deleted before the event is. */
+    actorId: idColumn('user', 'actor_id').default(ACTOR),
   },
   (table) => [
     primaryKey({ columns: [table.xid, table.seq] }),

@@ -24,7 +24,6 @@ import type { Log } from '../../platform/log.js';
 import { MINUTE } from '../../std/time.js';
 import { memberRows } from '../projects/project.table.js';
 import { userRows } from '../users/user.table.js';
-import { taskLabelRows, taskRows } from './task.table.js';
 import { taskEvents } from './task-event.table.js';
 
 /** Poll interval without news. */
@@ -51,6 +50,8 @@ export interface TaskEvent {
   readonly version: number;
   readonly changedFields: readonly string[];
   readonly at: string;
+  /** Null if unknown. */
+  readonly actorId: UserId | null;
 }
 
 /** A message to a subscriber. */
@@ -71,6 +72,8 @@ export interface TaskEventsOptions {
   readonly db: Database;
   readonly store: Messages;
   readonly log: Log;
+  /** The tables whose writes are recorded as task events. */
+  readonly tables: readonly string[];
   readonly clock?: Clock;
 }
 
@@ -160,6 +163,7 @@ class TaskEventPoller {
   readonly #db: Database;
   readonly #log: Log;
   readonly #clock: Clock;
+  readonly #tables: readonly string[];
   readonly #tell: Listeners;
   readonly #stopListening: () => void;
   #snapshot: string | undefined;
@@ -173,8 +177,9 @@ class TaskEventPoller {
   #stopped = false;
   #failing = false;
 
-  constructor({ db, store, log, clock = systemClock }: TaskEventsOptions, tell: Listeners) {
+  constructor({ db, store, log, tables, clock = systemClock }: TaskEventsOptions, tell: Listeners) {
     this.#db = db;
+    this.#tables = tables;
     this.#log = log;
     this.#clock = clock;
     this.#tell = tell;
@@ -204,7 +209,7 @@ class TaskEventPoller {
       const whole = tags.has(memberRows.table as Tag) || tags.has(userRows.table as Tag);
       this.#tell.members(whole ? 'all' : tags);
     }
-    if (!tables.has(taskRows.table) && !tables.has(taskLabelRows.table)) return;
+    if (!this.#tables.some((table) => tables.has(table))) return;
     for (const xid of news.xids) this.#reported.add(xid);
     if (this.#reported.size > MAX_REPORTED) {
       this.#reported.clear();
@@ -305,6 +310,7 @@ export interface EventRow {
   readonly version: number | null;
   readonly changedFields: string[];
   readonly at: string;
+  readonly actorId: string | null;
 }
 
 type SingleRow = EventRow & { type: TaskEventType; taskId: string; projectId: string; version: number };
@@ -313,9 +319,10 @@ export function isEvent<R extends EventRow>(row: R): row is R & SingleRow {
   return row.type !== 'MANY';
 }
 
-export function toEvent({ taskId, projectId, fromProjectId, ...rest }: SingleRow): TaskEvent {
+export function toEvent({ taskId, projectId, fromProjectId, actorId, ...rest }: SingleRow): TaskEvent {
   return {
     ...rest,
+    actorId: actorId === null ? null : fromUuid('user', actorId),
     taskId: fromUuid('task', taskId),
     projectId: fromUuid('project', projectId),
     fromProjectId: projectOf(fromProjectId),
@@ -345,9 +352,10 @@ async function newRows(db: Database, since: string | undefined): Promise<{ snaps
 }
 
 export function eventColumns(): SQL {
-  const { xid, type, taskId, projectId, fromProjectId, version, changedFields, at } = taskEvents;
+  const { xid, type, taskId, projectId, fromProjectId, version, changedFields, at, actorId } = taskEvents;
   return sql`'xid', ${xid}::text, 'type', ${type}, 'taskId', ${taskId}, 'projectId', ${projectId},
-    'fromProjectId', ${fromProjectId}, 'version', ${version}, 'changedFields', ${changedFields}, 'at', ${isoText(sql`${at}`)}`;
+    'fromProjectId', ${fromProjectId}, 'version', ${version}, 'changedFields', ${changedFields}, 'at', ${isoText(sql`${at}`)},
+    'actorId', ${actorId}`;
 }
 
 /** A restored Postgres reuses transaction ids that an older snapshot has seen. */

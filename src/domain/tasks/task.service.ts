@@ -133,6 +133,7 @@ export class TaskService {
     const { value: task, tags } = await this.transactor.transact(
       (tx) => updateAtOnce(tx, by.viewerId, id, changes, expectedVersion),
       by,
+      { setsOwn: true },
     );
     return task && { value: { task }, tags };
   }

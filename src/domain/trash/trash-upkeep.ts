@@ -9,6 +9,7 @@ import { systemClock } from '../../engine/cache/index.js';
 import type { Database, Transaction, Transactor } from '../../engine/postgres/index.js';
 import { MINUTE } from '../../std/time.js';
 import { comments } from '../comments/comment.table.js';
+import { historyEntries } from '../history/history.table.js';
 import { projectMembers, projects } from '../projects/project.table.js';
 import { lockExclusive } from '../projects/project-lock.js';
 import { trashedMembers, trashedProjects } from '../projects/trashed-project.table.js';
@@ -25,6 +26,7 @@ const MAX_TRASHED_TASKS = 20;
 /** A transaction of so many tasks and comments names its rows one by one: see engine/postgres/outbox.ts. */
 const MAX_TASKS = 100;
 const MAX_COMMENTS = 500;
+const MAX_ENTRIES = 500;
 
 export interface TrashUpkeepOptions {
   readonly db: Pick<Database, 'read'>;
@@ -112,6 +114,7 @@ async function purgePartOfProject(tx: Transaction, id: ProjectId, isDue: SQL): P
   if ((await purgeTrashedTasks(tx, sql`project_id = ${toUuid(id)}`)) > 0) return;
   const ids = await someLeaves(tx, id);
   if (ids.length === 0) {
+    if (!(await purgeHistory(tx, id))) return;
     await tx.delete(projects).where(eq(projects.id, id)); // and with it its labels
     return;
   }
@@ -129,6 +132,15 @@ async function someLeaves(tx: Transaction, projectId: ProjectId): Promise<TaskId
     where t.project_id = ${toUuid(projectId)} and subtask.id is null
     order by t.project_id desc, t.id desc limit ${MAX_TASKS}`);
   return rows.map((row) => fromUuid('task', row.id));
+}
+
+/** @returns whether none are left */
+async function purgeHistory(tx: Transaction, projectId: ProjectId): Promise<boolean> {
+  const purged = await tx.execute(sql`
+    delete from ${historyEntries} where seq = any(array(
+      select seq from ${historyEntries} where project_id = ${toUuid(projectId)} order by seq limit ${MAX_ENTRIES}))
+    returning seq`);
+  return purged.length < MAX_ENTRIES;
 }
 
 /** @returns whether none are left */

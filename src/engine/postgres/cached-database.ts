@@ -17,7 +17,8 @@ import { type FenceEvents, FenceWatch } from './fences.js';
 import type { Outbox } from './outbox.js';
 import { Relay } from './relay.js';
 import type { RelayEvents } from './relay-events.js';
-import { Transactor, type WriteDatabase } from './transactor.js';
+import { type TransactionSettings, Transactor, type WriteDatabase } from './transactor.js';
+import type { Writer } from './writer.js';
 
 export interface CachedDatabaseOptions extends Omit<CacheOptions, 'store' | 'events'> {
   readonly store: Store;
@@ -30,6 +31,8 @@ export interface CachedDatabaseOptions extends Omit<CacheOptions, 'store' | 'eve
   readonly events: CacheEvents & RelayEvents & FenceEvents;
   /** Whether the relay applies the outbox and renews the lease; if not, another process must. Default: yes. */
   readonly renews?: boolean;
+  /** Settings of each transaction of a writer: see `Transactor`. Default: none. */
+  readonly settingsOf?: (by: Writer) => TransactionSettings | undefined;
 }
 
 export function cacheDatabase({
@@ -39,13 +42,14 @@ export function cacheDatabase({
   log,
   events,
   renews = true,
+  settingsOf,
   ...options
 }: CachedDatabaseOptions) {
   const { store } = options;
   const fences = new FenceWatch({ store, sql, log, events });
   const watch: CacheEvents = { fenceSeen: (tag, fence) => fences.seen(tag, fence) };
   const cache = new Cache({ ...options, events: combineListeners([events, watch], CACHE_EVENTS) });
-  const transactor = new Transactor({ db, cache, fences });
+  const transactor = new Transactor({ db, cache, fences, settingsOf });
   const database = new KnownDatabase();
   const relay = new Relay({ store, connect: connectOutbox, log, events, database, renews });
   store.bind(

@@ -25,7 +25,7 @@ export { KnownDatabase } from './database-identity.js';
 export type { Database, Executor, Transaction } from './executor.js';
 export { type FenceEvents, FenceWatch } from './fences.js';
 export { leave } from './leave.js';
-export { postgresOutbox, runThenReadTags } from './outbox.js';
+export { postgresOutbox, runThenReadTags, type Trim } from './outbox.js';
 export {
   ageOfTransactions,
   estimatedOutboxSize,
@@ -42,7 +42,7 @@ export type { RelayEvents, Ticked } from './relay-events.js';
 export { DatabaseUnusable, withDatabase } from './requirements.js';
 export { type RowSetSpec, rowSets, type TableRowSets } from './row-sets.js';
 export { transactionSettings } from './session-settings.js';
-export { Transactor, type WriteResult } from './transactor.js';
+export { type TransactionSettings, Transactor, type WriteResult } from './transactor.js';
 export { requireTriggers } from './triggers.js';
 export type { WriteProgress } from './write-progress.js';
 export { TooManyWrites } from './write-queue.js';

@@ -45,9 +45,12 @@ export interface Written {
 export interface OwnWritten extends Written {
   /** The database that its id belongs to. */
   readonly database: string;
-  /** Rows of the outbox: one for each statement that touched tags, and for each table among them. */
-  readonly rows: number;
+  /** The table of each row of the outbox: one for each statement that touched tags, and for each table among them. */
+  readonly tables: readonly string[];
 }
+
+/** A write that stores what it wrote has touched fewer tables. */
+const MAX_ROWS_LOOKED_AT = 10;
 
 /**
  * A transaction's tags, in SQL; `$xid` is its id. Writers fence by it and the relay releases by it, so there is one
@@ -62,6 +65,8 @@ const TAGS_OF = `
       from (select distinct tag from public.cache_outbox, unnest(tags) as tag where xid = $xid) as named
     )
   end`;
+
+const TABLES = `select split_part(tags[1], ':', 1) from public.cache_outbox where xid = own.xid limit ${MAX_ROWS_LOOKED_AT}`;
 
 function tagsOf(xid: string): string {
   return TAGS_OF.replaceAll('$xid', xid);
@@ -78,7 +83,7 @@ export async function readTouchedTags(tx: Transaction): Promise<OwnWritten | und
         .select({
           xid: sql<string | null>`own.xid::text`,
           tags: sql<Tag[] | null>`(${sql.raw(tagsOf('own.xid'))})`,
-          rows: sql<number>`(select count(*)::int from public.cache_outbox where xid = own.xid)`,
+          tables: sql<string[]>`array(${sql.raw(TABLES)})`,
           database: sql<string | null>`${sql.raw(DATABASE_ID_SQL)}`,
         })
         .from(sql`(select pg_current_xact_id_if_assigned() as xid) as own`)
@@ -87,8 +92,8 @@ export async function readTouchedTags(tx: Transaction): Promise<OwnWritten | und
   );
   const [row] = await statement.execute();
   if (!row?.xid) return undefined;
-  const { xid, tags, rows, database } = row;
-  return { xid: BigInt(xid), tags: tags ?? [], rows, database: database || UNKNOWN_DATABASE };
+  const { xid, tags, tables, database } = row;
+  return { xid: BigInt(xid), tags: tags ?? [], tables, database: database || UNKNOWN_DATABASE };
 }
 
 /**
@@ -106,7 +111,12 @@ async function readTouchedTagsElsewhere(tx: Transaction): Promise<OwnWritten | u
   const rows = (Array.isArray(found) ? found : (found as { rows: unknown }).rows) as Record<string, string | null>[];
   const { xid, tags, database } = rows[0] ?? {};
   if (!xid) return undefined;
-  return { xid: BigInt(xid), tags: JSON.parse(tags ?? '[]') as Tag[], rows: 0, database: database || UNKNOWN_DATABASE };
+  return {
+    xid: BigInt(xid),
+    tags: JSON.parse(tags ?? '[]') as Tag[],
+    tables: [],
+    database: database || UNKNOWN_DATABASE,
+  };
 }
 
 /** By transaction: what it had touched, what its statement returned, and after how many statements. */
@@ -122,7 +132,7 @@ interface Touched {
  * trip. `touchedTags` uses that result if it was the last statement, and reads again if not: a wrong guess costs one
  * statement.
  * @param valuesOf what sources would load once the transaction has committed, by what the statement returns: stored with
- * the RELEASE if nothing else has touched cached rows
+ * the RELEASE if nothing else has touched their tables
  */
 export function runThenReadTags<T>(
   tx: Transaction,
@@ -140,12 +150,18 @@ export function runThenReadTags<T>(
 }
 
 /**
- * The values of the transaction's last statement, if it alone has touched cached rows. More than one row in the outbox:
+ * Those values of the transaction's last statement whose tables it alone has touched. More than one row in the outbox:
  * another statement has, before it or in a trigger of it, and what the statement returned may not be all.
  */
-export async function writtenValues(tx: Transaction, { rows }: OwnWritten): Promise<readonly WrittenValue[]> {
+export async function writtenValues(tx: Transaction, { tables }: OwnWritten): Promise<readonly WrittenValue[]> {
   const known = touched.get(tx);
-  return rows === 1 && known !== undefined && known.sent === statementCount(tx) ? known.values : [];
+  const isLast = known !== undefined && known.sent === statementCount(tx);
+  if (!isLast || tables.length >= MAX_ROWS_LOOKED_AT) return [];
+  const values = await known.values;
+  return values.filter(({ source, arg }) => {
+    const depends = new Set<string>(source.tags(arg as never));
+    return tables.filter((table) => depends.has(table)).length === 1;
+  });
 }
 
 /** The tags that the transaction has touched, after its last statement was sent. */
@@ -181,11 +197,14 @@ export interface Outbox {
   close(options: { timeoutS: number }): Promise<void>;
 }
 
+/** Deletes some rows that are no longer needed. @returns whether there is more to delete */
+export type Trim = (client: Sql) => Promise<boolean>;
+
 /**
  * `events`: tables of events (`xid`, `seq`, `at`) that are trimmed with the outbox, each with its trim line
- * (`<table>_trim`).
+ * (`<table>_trim`). `trims`: run with them; several processes may run one at the same time.
  */
-export function postgresOutbox(client: Sql, events: readonly string[] = []): Outbox {
+export function postgresOutbox(client: Sql, events: readonly string[] = [], trims: readonly Trim[] = []): Outbox {
   return {
     identity: () => readIdentity(client),
     read: (from, applied) => readOutbox(client, from, applied),
@@ -193,6 +212,7 @@ export function postgresOutbox(client: Sql, events: readonly string[] = []): Out
     async trim() {
       const more = [await trimOutbox(client)];
       for (const table of events) more.push(await trimEvents(client, table));
+      for (const trim of trims) more.push(await trim(client));
       return more.includes(true);
     },
     close: ({ timeoutS }) => client.end({ timeout: timeoutS }),

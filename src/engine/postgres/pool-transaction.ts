@@ -16,6 +16,8 @@ export interface PoolClient {
   readonly transaction: { sent: number } | undefined;
   /** Whether it is a savepoint, which may be undone alone. */
   readonly part: boolean;
+  /** Sends statements without parameters that belong to BEGIN: they are neither counted nor logged. */
+  set(text: string): Promise<unknown>;
 }
 
 const clients = new WeakSet<object>();
@@ -50,6 +52,26 @@ export function preparedIn<S extends Prepared>(
     S,
     'execute'
   >;
+}
+
+/** Runs `fn` in a transaction with these settings, which are sent in one message with BEGIN. */
+export function withSettings<T>(
+  settings: Readonly<Record<string, string>>,
+  fn: (tx: Transaction) => Promise<T>,
+): (tx: Transaction) => Promise<T> {
+  const text = Object.entries(settings).map(setLocal).join('; ');
+  return (tx) => {
+    const client = clientOf(tx);
+    if (client === undefined) throw new TypeError('expected a transaction of the write pool');
+    client.set(text).catch(() => {}); // the transaction fails with it, and its next statement reports that
+    return fn(tx);
+  };
+}
+
+/** @throws TypeError if the name is none of an application's settings */
+function setLocal([name, value]: [string, string]): string {
+  if (!/^[a-z_]+\.[a-z_]+$/.test(name)) throw new TypeError(`expected a setting like app.user, got ${name}`);
+  return `set local ${name} = '${value.replaceAll("'", "''")}'`;
 }
 
 /**

@@ -10,6 +10,7 @@ import { retryingConflicts } from './conflicts.js';
 import type { Transaction } from './executor.js';
 import type { FenceWatch } from './fences.js';
 import { type OwnWritten, touchedTags, writtenValues } from './outbox.js';
+import { withSettings } from './pool-transaction.js';
 import { sqlStateOf } from './server-error.js';
 import { MAX_WRITES, WriteQueue } from './write-queue.js';
 import type { Writer } from './writer.js';
@@ -31,6 +32,14 @@ export interface WriteDatabase {
   readonly maxWrites?: number;
 }
 
+/** Settings of a transaction by name, such as `app.user`: triggers and functions read them by `current_setting`. */
+export type TransactionSettings = Readonly<Record<string, string>>;
+
+export interface TransactOptions {
+  /** The first statement of `fn` makes the writer's settings itself, so they are not sent. Default: false. */
+  readonly setsOwn?: boolean;
+}
+
 export interface WriteResult<T> {
   readonly value: T;
   /** The tags that the write invalidated, for traces. */
@@ -43,18 +52,25 @@ export class Transactor {
   readonly #fences: FenceWatch;
   readonly #clock: Clock;
   readonly #queue: WriteQueue;
+  readonly #settingsOf: (by: Writer<string>) => TransactionSettings | undefined;
 
+  /**
+   * @param options settingsOf: the settings of each transaction of a writer, sent with BEGIN; only where `db` is a write
+   * pool. Default: none
+   */
   constructor(options: {
     db: WriteDatabase;
     cache: Cache;
     fences: FenceWatch;
     clock?: Clock;
+    settingsOf?: ((by: Writer<string>) => TransactionSettings | undefined) | undefined;
   }) {
     this.#queue = new WriteQueue(options.db.maxWrites ?? MAX_WRITES);
     this.#db = options.db;
     this.#cache = options.cache;
     this.#fences = options.fences;
     this.#clock = options.clock ?? systemClock;
+    this.#settingsOf = options.settingsOf ?? (() => undefined);
   }
 
   /** Writes running and waiting for a connection. */
@@ -69,11 +85,17 @@ export class Transactor {
    * @throws what `fn` throws, after ROLLBACK; CommitOutcomeUnknown; CacheError FENCE_REFUSED under the fence policy
    * `reject`; before anything is written TooManyWrites and the reason of the writer's signal
    */
-  transact<T>(fn: (tx: Transaction) => Promise<T>, by?: Writer<string>): Promise<WriteResult<T>> {
+  transact<T>(
+    fn: (tx: Transaction) => Promise<T>,
+    by?: Writer<string>,
+    { setsOwn = false }: TransactOptions = {},
+  ): Promise<WriteResult<T>> {
+    const settings = by === undefined || setsOwn ? undefined : this.#settingsOf(by);
+    const run = settings === undefined ? fn : withSettings(settings, fn);
     return inSpan(
       () => ({ name: 'write' }),
       async (span) => {
-        const result = await this.#transact(fn, by);
+        const result = await this.#transact(run, by);
         span?.setAttribute('cache.tags', result.tags.length);
         return result;
       },

@@ -143,6 +143,8 @@ export class WritePool implements Pool {
       }
       return sent;
     };
+    const set = (text: string) =>
+      sql.unsafe(text, [], { early: this.#first === undefined } as StatementOptions).execute();
     const opening = (open: Open) => (run: (tx: TransactionSql) => unknown) => {
       const opened: Run = (tx) => {
         if (transaction === undefined) this.#begin(tx);
@@ -155,6 +157,6 @@ export class WritePool implements Pool {
       'begin' in sql
         ? { begin: opening((run) => sql.begin(BEGINS_AS, run)) }
         : { savepoint: opening(sql.savepoint as Open) };
-    return enlist({ options: this.#sql.options, pool: this, unsafe, transaction, part, ...opens }) as unknown as C;
+    return enlist({ options: this.#sql.options, pool: this, unsafe, set, transaction, part, ...opens }) as unknown as C;
   }
 }

@@ -1,0 +1,125 @@
+/** The changes of an entry, as triggers write them and as the API returns them. */
+import type { CommentId, LabelId, ProjectId, TaskId, UserId } from '../../db/ids.js';
+import { fromUuid } from '../../db/ids.js';
+import type { Role } from '../projects/project.table.js';
+import type { TaskPriority, TaskStatus } from '../tasks/task.table.js';
+import type { StoredChange } from './history.table.js';
+
+export enum HistoryChangeKind {
+  CREATED = 'CREATED',
+  RESTORED = 'RESTORED',
+  DELETED = 'DELETED',
+  TITLE = 'TITLE',
+  DESCRIPTION = 'DESCRIPTION',
+  STATUS = 'STATUS',
+  PRIORITY = 'PRIORITY',
+  ASSIGNEE = 'ASSIGNEE',
+  PARENT = 'PARENT',
+  DUE_DATE = 'DUE_DATE',
+  PROJECT = 'PROJECT',
+  LABEL_ADDED = 'LABEL_ADDED',
+  LABEL_REMOVED = 'LABEL_REMOVED',
+  COMMENT_ADDED = 'COMMENT_ADDED',
+  COMMENT_EDITED = 'COMMENT_EDITED',
+  COMMENT_DELETED = 'COMMENT_DELETED',
+  PROJECT_CREATED = 'PROJECT_CREATED',
+  PROJECT_NAME = 'PROJECT_NAME',
+  PROJECT_DESCRIPTION = 'PROJECT_DESCRIPTION',
+  PROJECT_ARCHIVED = 'PROJECT_ARCHIVED',
+  PROJECT_REOPENED = 'PROJECT_REOPENED',
+  MEMBER_ADDED = 'MEMBER_ADDED',
+  MEMBER_REMOVED = 'MEMBER_REMOVED',
+  MEMBER_ROLE = 'MEMBER_ROLE',
+  LABEL_CREATED = 'LABEL_CREATED',
+  LABEL_RENAMED = 'LABEL_RENAMED',
+  LABEL_EDITED = 'LABEL_EDITED',
+  LABEL_DELETED = 'LABEL_DELETED',
+}
+
+/** What a change says besides its kind. Each kind has some of these. */
+export interface ChangeDetails {
+  readonly identifier?: string;
+  readonly title?: string;
+  readonly fromText?: string;
+  readonly toText?: string;
+  readonly fromStatus?: TaskStatus;
+  readonly toStatus?: TaskStatus;
+  readonly fromPriority?: TaskPriority;
+  readonly toPriority?: TaskPriority;
+  readonly fromDueDate?: string | null;
+  readonly toDueDate?: string | null;
+  readonly fromAssigneeId?: UserId | null;
+  readonly toAssigneeId?: UserId | null;
+  readonly fromParentId?: TaskId | null;
+  readonly toParentId?: TaskId | null;
+  readonly fromProjectId?: ProjectId;
+  readonly toProjectId?: ProjectId;
+  readonly labelId?: LabelId;
+  readonly labelName?: string;
+  readonly previousLabelName?: string;
+  /** The project of the label. */
+  readonly projectId?: ProjectId;
+  readonly commentId?: CommentId;
+  readonly userId?: UserId;
+  readonly fromRole?: Role | null;
+  readonly toRole?: Role | null;
+}
+
+export interface ChangeValue extends ChangeDetails {
+  readonly kind: HistoryChangeKind;
+}
+
+/** Undefined for a kind that only a newer build knows. `projectId`: of the entry. */
+export function readChange(stored: StoredChange, projectId: ProjectId): ChangeValue | undefined {
+  const kind = HistoryChangeKind[stored.kind as HistoryChangeKind];
+  return kind && { kind, ...(detailsOf(kind, stored, projectId) as ChangeDetails) };
+}
+
+/** The triggers write what these columns hold, so the types are theirs. */
+function detailsOf(kind: HistoryChangeKind, stored: StoredChange, projectId: ProjectId): object {
+  const { from = null, to = null } = stored;
+  switch (kind) {
+    case HistoryChangeKind.DELETED:
+      return { identifier: stored['identifier'], title: stored['title'] };
+    case HistoryChangeKind.TITLE:
+    case HistoryChangeKind.PROJECT_NAME:
+      return { fromText: from, toText: to };
+    case HistoryChangeKind.STATUS:
+      return { fromStatus: from, toStatus: to };
+    case HistoryChangeKind.PRIORITY:
+      return { fromPriority: from, toPriority: to };
+    case HistoryChangeKind.DUE_DATE:
+      return { fromDueDate: from, toDueDate: to };
+    case HistoryChangeKind.ASSIGNEE:
+      return { fromAssigneeId: idOf('user', from), toAssigneeId: idOf('user', to) };
+    case HistoryChangeKind.PARENT:
+      return { fromParentId: idOf('task', from), toParentId: idOf('task', to) };
+    case HistoryChangeKind.PROJECT:
+      return { fromProjectId: idOf('project', from), toProjectId: idOf('project', to) };
+    case HistoryChangeKind.COMMENT_ADDED:
+    case HistoryChangeKind.COMMENT_EDITED:
+    case HistoryChangeKind.COMMENT_DELETED:
+      return { commentId: idOf('comment', stored['comment']) };
+    case HistoryChangeKind.MEMBER_ADDED:
+    case HistoryChangeKind.MEMBER_REMOVED:
+    case HistoryChangeKind.MEMBER_ROLE:
+      return { userId: idOf('user', stored['user']), fromRole: from, toRole: to };
+    case HistoryChangeKind.LABEL_ADDED:
+    case HistoryChangeKind.LABEL_REMOVED:
+    case HistoryChangeKind.LABEL_CREATED:
+    case HistoryChangeKind.LABEL_RENAMED:
+    case HistoryChangeKind.LABEL_EDITED:
+    case HistoryChangeKind.LABEL_DELETED:
+      return labelDetails(stored, projectId);
+    default:
+      return {};
+  }
+}
+
+function labelDetails({ label, name, previousName = null }: StoredChange, projectId: ProjectId): object {
+  return { labelId: idOf('label', label), labelName: name, previousLabelName: previousName, projectId };
+}
+
+function idOf(prefix: string, uuid: unknown): string | null {
+  return typeof uuid === 'string' ? fromUuid(prefix, uuid) : null;
+}

@@ -47,6 +47,7 @@ beforeAll(async () => {
     updateProject: 'project { id }',
     archiveProject: 'project { id }',
     addMember: 'project { id }',
+    updateMember: 'project { id }',
     removeMember: 'removedUserId',
   });
   sql = postgresClient(p.here.databaseUrl, { max: 1 });
@@ -287,7 +288,7 @@ describe('the activity of a project', () => {
   test('has its members, its name and its archive', async () => {
     const projectId = p.f.web.id;
     await p.mutate('addMember', { projectId, userId: p.f.bob.id, role: 'VIEWER' });
-    await p.mutate('addMember', { projectId, userId: p.f.bob.id, role: 'MEMBER' });
+    await p.mutate('updateMember', { projectId, userId: p.f.bob.id, role: 'MEMBER' });
     await p.mutate('removeMember', { projectId, userId: p.f.bob.id });
     await p.mutate('updateProject', { id: projectId, name: 'Web', description: 'All of it' });
     await p.mutate('archiveProject', { id: projectId, archived: true });

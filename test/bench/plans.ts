@@ -159,7 +159,8 @@ interface Plan {
 }
 
 /** Tables that hold as many rows as there are tasks. */
-const SCANS_ALL = /Seq Scan on (tasks|users|project_members|trashed_tasks|trashed_members|former_numbers|history_entries)\b/;
+const SCANS_ALL =
+  /Seq Scan on (tasks|users|project_members|trashed_tasks|trashed_members|former_numbers|history_entries)\b/;
 
 let failed = false;
 const plans = new Map<string, Plan[]>();

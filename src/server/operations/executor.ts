@@ -99,17 +99,10 @@ export class OperationExecutor {
   }
 
   /** The viewer is checked by what the run reads through, so the check is in the run's first round trip. */
-  async #runAdmitted(run: Run, { sender, loaders, viewerId }: RequestContext): Promise<ExecutionResult> {
+  #runAdmitted(run: Run, { sender, loaders, viewerId }: RequestContext): Promise<ExecutionResult> {
     if (sender.identity === undefined) return run(); // introspection
-    const check = async () => this.#options.refuseDeactivated(loaders, viewerId);
-    const [checked, ran] = await Promise.allSettled([check(), run()]);
-    if (checked.status === 'rejected') {
-      // What made the check fail may have failed the run, too, whose result then shows where.
-      const showsNothing = ran.status === 'fulfilled' && !ran.value.data;
-      if (!showsNothing || isUnauthenticated(checked.reason)) throw checked.reason;
-    }
-    if (ran.status === 'rejected') throw ran.reason;
-    return ran.value;
+    const checking = this.#options.refuseDeactivated(loaders, viewerId);
+    return checking === undefined ? run() : resultOfAdmitted(checking, run);
   }
 
   /** Its fields are read from Postgres: they show its outcome, and nothing of it is cached. */
@@ -232,4 +225,15 @@ function withConsistency(result: ExecutionResult, consistency: Consistency): Exe
 function blamed(result: ExecutionResult): ExecutionResult {
   if (result.data !== undefined || result.errors === undefined) return result;
   return { ...result, errors: result.errors.map(badVariable) };
+}
+
+async function resultOfAdmitted(checking: Promise<void>, run: Run): Promise<ExecutionResult> {
+  const [checked, ran] = await Promise.allSettled([checking, run()]);
+  if (checked.status === 'rejected') {
+    // What made the check fail may have failed the run, too, whose result then shows where.
+    const showsNothing = ran.status === 'fulfilled' && !ran.value.data;
+    if (!showsNothing || isUnauthenticated(checked.reason)) throw checked.reason;
+  }
+  if (ran.status === 'rejected') throw ran.reason;
+  return ran.value;
 }

@@ -150,7 +150,7 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
       },
       { ...unbound('taskChangesSince'), args: 'first: 50' },
       unbound('tasks'),
-      { ...unbound('projects'), args: 'first: 10' },
+      { ...unbound('projects'), args: 'first: 8' },
       unbound('deletedProjects'),
       unbound('viewer'),
       // By handle an OWNER of any project finds everyone: see people.test.ts.

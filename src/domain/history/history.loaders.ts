@@ -8,6 +8,7 @@ import { ROW_TTL_MS, type Source } from '../../db/sources.js';
 import type { Tag } from '../../engine/cache/index.js';
 import type { Database } from '../../engine/postgres/index.js';
 import { type Page, type PageItem, type PageQuery, type SortValues, toPage } from '../../graphql/page.js';
+import { taskRows } from '../tasks/task.table.js';
 import { type ChangeValue, readChange } from './history.change.js';
 import { historyEntries, historyRows, type StoredChange } from './history.table.js';
 
@@ -30,13 +31,22 @@ export interface HistoryList<Owner extends Id> extends PageQuery {
   readonly of: Owner;
 }
 
-export const taskHistory = historySource<TaskId>('TaskHistory', [historyEntries.taskId], historyRows.byTask);
+export const taskHistory = historySource<TaskId>('TaskHistory', [historyEntries.taskId], (id) => [
+  ...taskRows.byId(id),
+  ...historyRows.byTask(id),
+  ...historyRows.aloneByTask(id),
+]);
 
 /** Of a project's tasks and of itself. A task that left it is in its list, too. */
 export const projectActivity = historySource<ProjectId>(
   'ProjectActivity',
   [historyEntries.projectId, historyEntries.fromProjectId],
-  (id) => [...historyRows.byProject(id), ...historyRows.byFromProject(id)],
+  (id) => [
+    ...taskRows.anyByProject(id),
+    ...historyRows.byProject(id),
+    ...historyRows.byFromProject(id),
+    ...historyRows.aloneByProject(id),
+  ],
 );
 
 /** @param columns each of which may hold the owner */

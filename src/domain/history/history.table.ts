@@ -3,7 +3,7 @@
  * transaction changed on one task, or what one statement changed of a project.
  */
 import { sql } from 'drizzle-orm';
-import { bigint, index, jsonb, pgTable, timestamp } from 'drizzle-orm/pg-core';
+import { bigint, boolean, index, jsonb, pgTable, timestamp } from 'drizzle-orm/pg-core';
 import { ACTOR } from '../../db/actor.js';
 import { idColumn } from '../../db/columns.js';
 import { rowSets } from '../../engine/postgres/index.js';
@@ -29,6 +29,10 @@ export const historyEntries = pgTable(
     fromProjectId: idColumn('project', 'from_project_id'),
     /** Null if the project itself changed. */
     taskId: idColumn('task', 'task_id'),
+    /** Whether the row of the task stayed as it was. If it changed, its own tags are touched. */
+    alone: boolean().notNull().default(true),
+    aloneTaskId: idColumn('task', 'alone_task_id').generatedAlwaysAs(sql`case when alone then task_id end`),
+    aloneProjectId: idColumn('project', 'alone_project_id').generatedAlwaysAs(sql`case when alone then project_id end`),
     changes: jsonb().$type<readonly StoredChange[]>().notNull(),
   },
   (table) => [
@@ -38,8 +42,14 @@ export const historyEntries = pgTable(
   ],
 );
 
+/**
+ * Most entries are written with a change of the task's row. They touch no tags of their own: a write of a task would have
+ * two more to fence. What reads history depends on the rows of tasks besides: see history.loaders.ts.
+ */
 export const historyRows = rowSets(historyEntries, {
-  byTask: { columns: [historyEntries.taskId] },
-  byProject: { columns: [historyEntries.projectId] },
-  byFromProject: { columns: [historyEntries.fromProjectId] },
+  byTask: { columns: [historyEntries.taskId], ignoresInserts: true },
+  byProject: { columns: [historyEntries.projectId], ignoresInserts: true },
+  byFromProject: { columns: [historyEntries.fromProjectId], ignoresInserts: true },
+  aloneByTask: { columns: [historyEntries.aloneTaskId] },
+  aloneByProject: { columns: [historyEntries.aloneProjectId] },
 });

@@ -23,4 +23,7 @@ export const taskDocuments = pgTable(
   (table) => [index('task_documents_words').using('gin', table.words)],
 );
 
-export const taskDocumentRows = rowSets(taskDocuments, { byProject: { columns: [taskDocuments.projectId] } });
+/** A document is inserted with its task, and every list depends on which tasks there are. */
+export const taskDocumentRows = rowSets(taskDocuments, {
+  byProject: { columns: [taskDocuments.projectId], ignoresInserts: true },
+});

@@ -69,7 +69,7 @@ $$;--> statement-breakpoint
 
 -- The one trigger function of all cached tables: writes the tags of the rows that a statement touched into the outbox, in
 -- the statement's own transaction.
---   tg_argv[0]  the table's row-sets: [{"columns": […], "of": …, "aspect": …, "ignores": […] or "watches": […]}]
+--   tg_argv[0]  the table's row-sets: [{"columns": […], "of": …, "aspect": …, "ignores": […] or "watches": […], "ignoresInserts": true}]
 --   tg_argv[1]  statements that change more rows touch the whole table
 -- An UPDATE touches a row-set where the looked-at parts of old and new rows differ, compared as multisets: no primary
 -- key is needed, and a row that moves between sets touches both. SECURITY DEFINER: a role that may write a table need
@@ -101,6 +101,7 @@ begin
     from (
       select cache_row_tag(tg_table_name, spec, to_jsonb(n)) as tag
       from new_rows n, jsonb_array_elements(specs) as s(spec)
+      where not spec @> '{"ignoresInserts": true}'
     ) as tags
     where tag is not null;
   elsif tg_op = 'DELETE' then

@@ -20,8 +20,13 @@ export interface RowSetDeclaration {
   readonly of?: readonly PgColumn[];
   /** An UPDATE of these columns alone does not touch the set: nothing that depends on the set depends on them. */
   readonly ignores?: readonly PgColumn[];
-  /** Instead of `ignores`: the only columns whose UPDATE touches the set. Inserts and deletes always touch it. */
+  /** Instead of `ignores`: the only columns whose UPDATE touches the set. Inserts and deletes touch it in any case. */
   readonly watches?: readonly PgColumn[];
+  /**
+   * An INSERT does not touch the set. For rows that triggers write when rows of another table change: what reads them
+   * must depend on those rows, too.
+   */
+  readonly ignoresInserts?: true;
 }
 
 /** The columns alone, or with what else a row set can say. */
@@ -45,6 +50,7 @@ export interface RowSetSpec {
   readonly aspect?: string;
   readonly ignores?: readonly string[];
   readonly watches?: readonly string[];
+  readonly ignoresInserts?: true;
 }
 
 export interface TableRowSets {
@@ -106,7 +112,7 @@ const RESERVED: ReadonlySet<string> = new Set<keyof TableRowSets>([
   'definition',
 ]);
 
-function specOf({ columns, of, aspect, ignores, watches }: RowSetDeclaration): RowSetSpec {
+function specOf({ columns, of, aspect, ignores, watches, ignoresInserts }: RowSetDeclaration): RowSetSpec {
   const names = (list: readonly PgColumn[]) => list.map((column) => column.name);
   return {
     columns: names(columns),
@@ -114,6 +120,7 @@ function specOf({ columns, of, aspect, ignores, watches }: RowSetDeclaration): R
     ...(aspect !== undefined && { aspect }),
     ...(ignores && { ignores: names(ignores) }),
     ...(watches && { watches: names(watches) }),
+    ...(ignoresInserts && { ignoresInserts }),
   };
 }
 

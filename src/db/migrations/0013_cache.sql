@@ -69,7 +69,7 @@ $$;--> statement-breakpoint
 
 -- The one trigger function of all cached tables: writes the tags of the rows that a statement touched into the outbox, in
 -- the statement's own transaction.
---   tg_argv[0]  the table's row-sets: [{"columns": […], "of": …, "aspect": …, "ignores": […] or "watches": […]}]
+--   tg_argv[0]  the table's row-sets: [{"columns": […], "of": …, "aspect": …, "ignores": […] or "watches": […], "ignoresInserts": true}]
 --   tg_argv[1]  statements that change more rows touch the whole table
 -- An UPDATE touches a row-set where the looked-at parts of old and new rows differ, compared as multisets: no primary
 -- key is needed, and a row that moves between sets touches both. SECURITY DEFINER: a role that may write a table need
@@ -101,6 +101,7 @@ begin
     from (
       select cache_row_tag(tg_table_name, spec, to_jsonb(n)) as tag
       from new_rows n, jsonb_array_elements(specs) as s(spec)
+      where not spec @> '{"ignoresInserts": true}'
     ) as tags
     where tag is not null;
   elsif tg_op = 'DELETE' then
@@ -173,6 +174,30 @@ alter table "former_numbers" enable always trigger cache_delete;--> statement-br
 drop trigger if exists cache_truncate on "former_numbers";--> statement-breakpoint
 create trigger cache_truncate after truncate on "former_numbers" for each statement execute function cache_name_rows('[{"columns":["project_id","number"]},{"columns":["task_id"]}]', '500');--> statement-breakpoint
 alter table "former_numbers" enable always trigger cache_truncate;--> statement-breakpoint
+drop trigger if exists cache_insert on "history_entries";--> statement-breakpoint
+create trigger cache_insert after insert on "history_entries" referencing new table as new_rows for each statement execute function cache_name_rows('[{"columns":["task_id"],"ignoresInserts":true},{"columns":["project_id"],"ignoresInserts":true},{"columns":["from_project_id"],"ignoresInserts":true},{"columns":["alone_task_id"]},{"columns":["alone_project_id"]}]', '500');--> statement-breakpoint
+alter table "history_entries" enable always trigger cache_insert;--> statement-breakpoint
+drop trigger if exists cache_update on "history_entries";--> statement-breakpoint
+create trigger cache_update after update on "history_entries" referencing old table as old_rows new table as new_rows for each statement execute function cache_name_rows('[{"columns":["task_id"],"ignoresInserts":true},{"columns":["project_id"],"ignoresInserts":true},{"columns":["from_project_id"],"ignoresInserts":true},{"columns":["alone_task_id"]},{"columns":["alone_project_id"]}]', '500');--> statement-breakpoint
+alter table "history_entries" enable always trigger cache_update;--> statement-breakpoint
+drop trigger if exists cache_delete on "history_entries";--> statement-breakpoint
+create trigger cache_delete after delete on "history_entries" referencing old table as old_rows for each statement execute function cache_name_rows('[{"columns":["task_id"],"ignoresInserts":true},{"columns":["project_id"],"ignoresInserts":true},{"columns":["from_project_id"],"ignoresInserts":true},{"columns":["alone_task_id"]},{"columns":["alone_project_id"]}]', '500');--> statement-breakpoint
+alter table "history_entries" enable always trigger cache_delete;--> statement-breakpoint
+drop trigger if exists cache_truncate on "history_entries";--> statement-breakpoint
+create trigger cache_truncate after truncate on "history_entries" for each statement execute function cache_name_rows('[{"columns":["task_id"],"ignoresInserts":true},{"columns":["project_id"],"ignoresInserts":true},{"columns":["from_project_id"],"ignoresInserts":true},{"columns":["alone_task_id"]},{"columns":["alone_project_id"]}]', '500');--> statement-breakpoint
+alter table "history_entries" enable always trigger cache_truncate;--> statement-breakpoint
+drop trigger if exists cache_insert on "invitations";--> statement-breakpoint
+create trigger cache_insert after insert on "invitations" referencing new table as new_rows for each statement execute function cache_name_rows('[{"columns":["project_id"]}]', '500');--> statement-breakpoint
+alter table "invitations" enable always trigger cache_insert;--> statement-breakpoint
+drop trigger if exists cache_update on "invitations";--> statement-breakpoint
+create trigger cache_update after update on "invitations" referencing old table as old_rows new table as new_rows for each statement execute function cache_name_rows('[{"columns":["project_id"]}]', '500');--> statement-breakpoint
+alter table "invitations" enable always trigger cache_update;--> statement-breakpoint
+drop trigger if exists cache_delete on "invitations";--> statement-breakpoint
+create trigger cache_delete after delete on "invitations" referencing old table as old_rows for each statement execute function cache_name_rows('[{"columns":["project_id"]}]', '500');--> statement-breakpoint
+alter table "invitations" enable always trigger cache_delete;--> statement-breakpoint
+drop trigger if exists cache_truncate on "invitations";--> statement-breakpoint
+create trigger cache_truncate after truncate on "invitations" for each statement execute function cache_name_rows('[{"columns":["project_id"]}]', '500');--> statement-breakpoint
+alter table "invitations" enable always trigger cache_truncate;--> statement-breakpoint
 drop trigger if exists cache_insert on "labels";--> statement-breakpoint
 create trigger cache_insert after insert on "labels" referencing new table as new_rows for each statement execute function cache_name_rows('[{"columns":["id"]},{"columns":["project_id"],"watches":["project_id","name","id"]}]', '500');--> statement-breakpoint
 alter table "labels" enable always trigger cache_insert;--> statement-breakpoint
@@ -210,16 +235,16 @@ drop trigger if exists cache_truncate on "projects";--> statement-breakpoint
 create trigger cache_truncate after truncate on "projects" for each statement execute function cache_name_rows('[{"columns":["id"]},{"columns":["key"],"watches":["key","id"]}]', '500');--> statement-breakpoint
 alter table "projects" enable always trigger cache_truncate;--> statement-breakpoint
 drop trigger if exists cache_insert on "task_documents";--> statement-breakpoint
-create trigger cache_insert after insert on "task_documents" referencing new table as new_rows for each statement execute function cache_name_rows('[{"columns":["project_id"]}]', '500');--> statement-breakpoint
+create trigger cache_insert after insert on "task_documents" referencing new table as new_rows for each statement execute function cache_name_rows('[{"columns":["project_id"],"ignoresInserts":true}]', '500');--> statement-breakpoint
 alter table "task_documents" enable always trigger cache_insert;--> statement-breakpoint
 drop trigger if exists cache_update on "task_documents";--> statement-breakpoint
-create trigger cache_update after update on "task_documents" referencing old table as old_rows new table as new_rows for each statement execute function cache_name_rows('[{"columns":["project_id"]}]', '500');--> statement-breakpoint
+create trigger cache_update after update on "task_documents" referencing old table as old_rows new table as new_rows for each statement execute function cache_name_rows('[{"columns":["project_id"],"ignoresInserts":true}]', '500');--> statement-breakpoint
 alter table "task_documents" enable always trigger cache_update;--> statement-breakpoint
 drop trigger if exists cache_delete on "task_documents";--> statement-breakpoint
-create trigger cache_delete after delete on "task_documents" referencing old table as old_rows for each statement execute function cache_name_rows('[{"columns":["project_id"]}]', '500');--> statement-breakpoint
+create trigger cache_delete after delete on "task_documents" referencing old table as old_rows for each statement execute function cache_name_rows('[{"columns":["project_id"],"ignoresInserts":true}]', '500');--> statement-breakpoint
 alter table "task_documents" enable always trigger cache_delete;--> statement-breakpoint
 drop trigger if exists cache_truncate on "task_documents";--> statement-breakpoint
-create trigger cache_truncate after truncate on "task_documents" for each statement execute function cache_name_rows('[{"columns":["project_id"]}]', '500');--> statement-breakpoint
+create trigger cache_truncate after truncate on "task_documents" for each statement execute function cache_name_rows('[{"columns":["project_id"],"ignoresInserts":true}]', '500');--> statement-breakpoint
 alter table "task_documents" enable always trigger cache_truncate;--> statement-breakpoint
 drop trigger if exists cache_insert on "task_labels";--> statement-breakpoint
 create trigger cache_insert after insert on "task_labels" referencing new table as new_rows for each statement execute function cache_name_rows('[{"columns":["task_id"]},{"columns":["task_id"],"of":{"table":"tasks","columns":["id"]}},{"columns":["label_id"]},{"columns":["project_id"]}]', '500');--> statement-breakpoint
@@ -282,14 +307,14 @@ drop trigger if exists cache_truncate on "trashed_tasks";--> statement-breakpoin
 create trigger cache_truncate after truncate on "trashed_tasks" for each statement execute function cache_name_rows('[{"columns":["id"]},{"columns":["project_id"],"watches":["project_id","id","deleted_at"]}]', '500');--> statement-breakpoint
 alter table "trashed_tasks" enable always trigger cache_truncate;--> statement-breakpoint
 drop trigger if exists cache_insert on "users";--> statement-breakpoint
-create trigger cache_insert after insert on "users" referencing new table as new_rows for each statement execute function cache_name_rows('[{"columns":["id"]},{"columns":["handle"],"watches":["handle","id"]},{"columns":["subject"],"watches":["subject","id"]}]', '500');--> statement-breakpoint
+create trigger cache_insert after insert on "users" referencing new table as new_rows for each statement execute function cache_name_rows('[{"columns":["id"]},{"columns":["handle"],"watches":["handle","id"]},{"columns":["subject"],"watches":["subject","id"]},{"columns":["state"],"aspect":"names","watches":["state","id","handle","name"]}]', '500');--> statement-breakpoint
 alter table "users" enable always trigger cache_insert;--> statement-breakpoint
 drop trigger if exists cache_update on "users";--> statement-breakpoint
-create trigger cache_update after update on "users" referencing old table as old_rows new table as new_rows for each statement execute function cache_name_rows('[{"columns":["id"]},{"columns":["handle"],"watches":["handle","id"]},{"columns":["subject"],"watches":["subject","id"]}]', '500');--> statement-breakpoint
+create trigger cache_update after update on "users" referencing old table as old_rows new table as new_rows for each statement execute function cache_name_rows('[{"columns":["id"]},{"columns":["handle"],"watches":["handle","id"]},{"columns":["subject"],"watches":["subject","id"]},{"columns":["state"],"aspect":"names","watches":["state","id","handle","name"]}]', '500');--> statement-breakpoint
 alter table "users" enable always trigger cache_update;--> statement-breakpoint
 drop trigger if exists cache_delete on "users";--> statement-breakpoint
-create trigger cache_delete after delete on "users" referencing old table as old_rows for each statement execute function cache_name_rows('[{"columns":["id"]},{"columns":["handle"],"watches":["handle","id"]},{"columns":["subject"],"watches":["subject","id"]}]', '500');--> statement-breakpoint
+create trigger cache_delete after delete on "users" referencing old table as old_rows for each statement execute function cache_name_rows('[{"columns":["id"]},{"columns":["handle"],"watches":["handle","id"]},{"columns":["subject"],"watches":["subject","id"]},{"columns":["state"],"aspect":"names","watches":["state","id","handle","name"]}]', '500');--> statement-breakpoint
 alter table "users" enable always trigger cache_delete;--> statement-breakpoint
 drop trigger if exists cache_truncate on "users";--> statement-breakpoint
-create trigger cache_truncate after truncate on "users" for each statement execute function cache_name_rows('[{"columns":["id"]},{"columns":["handle"],"watches":["handle","id"]},{"columns":["subject"],"watches":["subject","id"]}]', '500');--> statement-breakpoint
+create trigger cache_truncate after truncate on "users" for each statement execute function cache_name_rows('[{"columns":["id"]},{"columns":["handle"],"watches":["handle","id"]},{"columns":["subject"],"watches":["subject","id"]},{"columns":["state"],"aspect":"names","watches":["state","id","handle","name"]}]', '500');--> statement-breakpoint
 alter table "users" enable always trigger cache_truncate;

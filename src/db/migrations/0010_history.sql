@@ -5,6 +5,9 @@ CREATE TABLE "history_entries" (
 	"project_id" uuid NOT NULL,
 	"from_project_id" uuid,
 	"task_id" uuid,
+	"alone" boolean DEFAULT true NOT NULL,
+	"alone_task_id" uuid GENERATED ALWAYS AS (case when alone then task_id end) STORED,
+	"alone_project_id" uuid GENERATED ALWAYS AS (case when alone then project_id end) STORED,
 	"changes" jsonb NOT NULL
 );
 --> statement-breakpoint
@@ -16,7 +19,10 @@ CREATE INDEX "history_by_from_project" ON "history_entries" USING btree ("from_p
 -- Writes entries of tasks. A transaction has one entry per task and project: what it changes later is added to it. What it writes on a
 -- task that it creates is part of the creation. The arrays are parallel; each task occurs once.
 --   from_projects  where the task was before, if it moved
-create function write_task_history(of_tasks uuid[], in_projects uuid[], from_projects uuid[], entries jsonb[]) returns void
+--   is_alone       whether the rows of the tasks stay as they are
+create function write_task_history(
+  of_tasks uuid[], in_projects uuid[], from_projects uuid[], entries jsonb[], is_alone boolean
+) returns void
 language plpgsql
 as $$
 declare
@@ -35,8 +41,8 @@ begin
     from unnest(own, entries) as e(seq, changes)
     where h.seq = e.seq and h.changes #>> '{0,kind}' not in ('CREATED', 'RESTORED');
   end if;
-  insert into history_entries (task_id, project_id, from_project_id, changes)
-  select e.task_id, e.project_id, e.from_project_id, e.changes
+  insert into history_entries (task_id, project_id, from_project_id, alone, changes)
+  select e.task_id, e.project_id, e.from_project_id, is_alone, e.changes
   from unnest(own, of_tasks, in_projects, from_projects, entries) as e(seq, task_id, project_id, from_project_id, changes)
   where e.seq is null;
 end
@@ -58,8 +64,8 @@ begin
     if (select count(*) from (select from new_rows limit max_rows + 1) as some_rows) > max_rows then
       return null;
     end if;
-    insert into history_entries (task_id, project_id, changes)
-    select n.id, n.project_id, jsonb_build_array(jsonb_build_object('kind',
+    insert into history_entries (task_id, project_id, alone, changes)
+    select n.id, n.project_id, false, jsonb_build_array(jsonb_build_object('kind',
       case when exists (select from history_entries h where h.task_id = n.id) then 'RESTORED' else 'CREATED' end))
     from new_rows n order by n.project_id, n.number;
     return null;
@@ -69,8 +75,8 @@ begin
     return null;
   elsif tg_op = 'DELETE' then
     -- Those of a project that is purged have no history any longer.
-    insert into history_entries (task_id, project_id, changes)
-    select o.id, o.project_id, jsonb_build_array(jsonb_build_object(
+    insert into history_entries (task_id, project_id, alone, changes)
+    select o.id, o.project_id, false, jsonb_build_array(jsonb_build_object(
       'kind', 'DELETED', 'identifier', p.key || '-' || o.number, 'title', o.title))
     from old_rows o join projects p on p.id = o.project_id
     where not exists (select from trashed_projects t where t.id = p.id) order by o.project_id, o.number;
@@ -99,7 +105,7 @@ begin
   ) as compared
   where changes <> '{}';
   if of_tasks is not null then
-    perform write_task_history(of_tasks, in_projects, from_projects, entries);
+    perform write_task_history(of_tasks, in_projects, from_projects, entries, false);
   end if;
   return null;
 end
@@ -143,7 +149,7 @@ begin
     group by t.id order by t.id
   ) as changed;
   if of_tasks is not null then
-    perform write_task_history(of_tasks, in_projects, array_fill(null::uuid, array[cardinality(of_tasks)]), entries);
+    perform write_task_history(of_tasks, in_projects, array_fill(null::uuid, array[cardinality(of_tasks)]), entries, true);
   end if;
   return null;
 end

@@ -129,14 +129,14 @@ describe('updateProfile', () => {
 describe('the filter isMe', () => {
   const list = (condition: string) => `{ tasks(filter: { ${condition} }) { totalCount } }`;
 
-  test('selects by the viewer, for each viewer anew', async () => {
+  test('selects by the viewer, for each viewer its own tasks', async () => {
     const { ada, bob } = f;
     for (const as of [ada.id, bob.id, ada.id]) {
       const mine = await read(list('assignee: { isMe: { eq: true } }'), as);
       expect(mine).toEqual(await read(list(`assignee: { id: { eq: "${as}" } }`), as));
       expect(mine.tasks.totalCount).toBe(as === ada.id ? 4 : 3);
     }
-    await mutate('createTask', { projectId: f.ops.id, title: 'Of nobody yet' });
+    await mutate('createTask', { projectId: f.ops.id, title: 'Unassigned' });
     expect((await read(list('assignee: { isMe: { eq: false } }'))).tasks.totalCount).toBe(4);
     expect((await read(list('assignee: { isMe: { neq: true }, null: false }'))).tasks.totalCount).toBe(3);
     expect((await read(list('assignee: { isMe: { eq: true, neq: true } }'))).tasks.totalCount).toBe(0);
@@ -290,7 +290,7 @@ describe('invitations', () => {
   const accept = (token: string, as: UserId) => mutate('acceptInvitation', { token }, { as });
   const UNKNOWN = 'A'.repeat(43);
 
-  test('an invitation is accepted once, by whoever is signed in, and leaves the list of OWNERs on every process', async () => {
+  test('an invitation is accepted once, by any user, and leaves the list of OWNERs on every process', async () => {
     const { bob, eve, vic, ops } = f;
     expect(await listed()).toEqual({ totalCount: 0, nodes: [] });
     const { invitation, token, errors } = await invite(' Eve@Example.com ', { role: 'VIEWER' });

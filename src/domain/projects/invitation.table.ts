@@ -1,4 +1,4 @@
-/** Invitations to projects: whoever presents the token of an open one becomes a member. */
+/** Invitations to projects: a user who presents the token of an open one becomes a member. */
 import { sql } from 'drizzle-orm';
 import { check, index, pgTable, text } from 'drizzle-orm/pg-core';
 import { createdAt, idColumn, instant, primaryId } from '../../db/columns.js';

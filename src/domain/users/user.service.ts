@@ -13,7 +13,7 @@ import { MAX_EMAIL_CHARS, MAX_URL_CHARS, USER_HANDLE, type UserRow, type UserSta
 import type { DeactivateUserInput, UpdateProfileInput } from './user.type.js';
 import { setUserState } from './user-state.js';
 
-/** Handles are ids of people in texts, so they have no spaces; other characters as in names. */
+/** Without spaces, so that texts can mention it. */
 const handle = textInput(TEXTS.userHandle).refine((text) => USER_HANDLE.test(text), 'expected no spaces');
 export const emailInput = z
   .string()

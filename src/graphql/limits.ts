@@ -82,8 +82,11 @@ export const COSTS = {
   longTextField: 3,
   /** A text of up to 10,000 characters: a project description. */
   shortTextField: 1,
-  /** Each character of Markdown that is made HTML, charged when the text is known. 65,536 take up to 300 ms. */
-  renderedChar: 1 / 200,
+  /**
+   * Each character of Markdown that is made HTML, charged when the text is known. 65,536 of the worst kind keep the
+   * process busy for 0.2 to 0.4 s.
+   */
+  renderedChar: 1 / 100,
   /** Each project that a list of tasks or users reads, charged when the projects are known. */
   project: 0.3,
 } as const;

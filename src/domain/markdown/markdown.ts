@@ -47,8 +47,12 @@ const sanitizer = new FilterXSS({
 });
 
 export function renderMarkdown(text: string): string {
-  const html = sanitizer.process(markdown.render(text));
-  return html.length <= MAX_HTML_CHARS ? html : `<pre>${markdown.utils.escapeHtml(text)}</pre>\n`;
+  const rendered = markdown.render(text);
+  if (rendered.length <= MAX_HTML_CHARS) {
+    const html = sanitizer.process(rendered); // takes as long as rendering
+    if (html.length <= MAX_HTML_CHARS) return html;
+  }
+  return `<pre>${markdown.utils.escapeHtml(text)}</pre>\n`;
 }
 
 /** The HTML of a text that the viewer may see. Charges for its length. @throws RATE_LIMITED */

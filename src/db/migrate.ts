@@ -66,7 +66,8 @@ const PAUSE_MS = 5 * SECOND;
 const OUTSIDE = '-- Outside of a transaction';
 /** With the times above some 80 s. */
 const MAX_ATTEMPTS = 10;
-const LOCK_NOT_AVAILABLE = '55P03';
+/** A lock was not to be had in time, or would have closed a circle of transactions that wait for each other. */
+const IN_USE: ReadonlySet<unknown> = new Set(['55P03', '40P01']);
 
 /**
  * Runs in one transaction, under a lock that ends with it. A session lock could stay with a connection of a pooler, and
@@ -84,7 +85,7 @@ export async function migrateDatabase(
         await migrateBy(sql, onWait, lockTimeoutMs);
         return;
       } catch (error) {
-        if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error;
+        if (!IN_USE.has((error as { code?: unknown }).code)) throw error;
         const failed = `A table is in use: its lock was not to be had in ${lockTimeoutMs / SECOND} s. ${await oldest(sql)}`;
         if (attempt === MAX_ATTEMPTS) throw new DatabaseUnusable(`${failed} Nothing was migrated`, { cause: error });
         onWait(`${failed} Trying again in ${pauseMs / SECOND} s (${attempt + 1} of ${MAX_ATTEMPTS}).`);
@@ -184,6 +185,7 @@ async function applyMissing(tx: TransactionSql): Promise<Migration | undefined> 
   const applied = await appliedIn(tx);
   const known = migrations();
   requireSameSet(applied, known);
+  if (known.some(({ createdAt }) => !applied.has(createdAt))) await lockCachedTables(tx);
   for (const migration of known) {
     if (applied.has(migration.createdAt)) continue;
     if (migration.statements[0]?.startsWith(OUTSIDE)) return migration;
@@ -191,6 +193,19 @@ async function applyMissing(tx: TransactionSql): Promise<Migration | undefined> 
     await record(tx, migration);
   }
   return undefined;
+}
+
+/**
+ * The tables whose triggers a migration replaces. Taken one after the other as it goes, their locks would close a circle
+ * with writes, which hold a weaker lock of a table when they come to the next.
+ */
+async function lockCachedTables(tx: TransactionSql): Promise<void> {
+  const tables = await tx<{ name: string }[]>`
+    select distinct c.oid::regclass::text as name
+    from pg_trigger t join pg_class c on c.oid = t.tgrelid
+    where t.tgname = 'cache_insert' and c.relnamespace = 'public'::regnamespace order by 1`;
+  if (tables.length > 0)
+    await tx.unsafe(`lock table ${tables.map(({ name }) => name).join()} in access exclusive mode`);
 }
 
 async function record(tx: TransactionSql, { hash, createdAt }: Migration): Promise<void> {

@@ -374,7 +374,7 @@ describe('with a database that cannot be used', () => {
 
   test.each([
     ['the command migrate', COMMANDS, ['migrate'], { DATABASE_URL: nowhere }, closed],
-    ['the command import', COMMANDS, ['import', 'issues.json'], { DATABASE_URL: nowhere }, closed],
+    ['the command import', COMMANDS, ['import', 'tasks.csv'], { DATABASE_URL: nowhere }, closed],
     [
       'the command token, whose URL has a parameter that is not known',
       COMMANDS,
@@ -385,7 +385,7 @@ describe('with a database that cannot be used', () => {
   ])(
     '%s ends in one line that names DATABASE_URL',
     async (_, file, args, env, message) => {
-      await writeFile(join(directory, 'issues.json'), '[]');
+      await writeFile(join(directory, 'tasks.csv'), 'id,title\n1,One\n');
       expect(await result(run(file, args, env))).toEqual({ code: 1, stdout: '', stderr: message });
     },
     2 * MINUTE,

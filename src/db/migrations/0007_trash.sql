@@ -75,7 +75,6 @@ end
 $$;--> statement-breakpoint
 create trigger keep_former_number after update of project_id, number on tasks for each row
 when ((old.project_id, old.number) is distinct from (new.project_id, new.number)) execute function keep_former_number();--> statement-breakpoint
-alter table tasks enable always trigger keep_former_number;--> statement-breakpoint
 
 -- Deletes the former numbers of a task that is neither in use nor in the trash.
 create function drop_former_numbers() returns trigger
@@ -90,6 +89,4 @@ begin
 end
 $$;--> statement-breakpoint
 create trigger drop_former_numbers after delete on tasks for each row execute function drop_former_numbers();--> statement-breakpoint
-alter table tasks enable always trigger drop_former_numbers;--> statement-breakpoint
-create trigger drop_former_numbers after delete on trashed_tasks for each row execute function drop_former_numbers();--> statement-breakpoint
-alter table trashed_tasks enable always trigger drop_former_numbers;
+create trigger drop_former_numbers after delete on trashed_tasks for each row execute function drop_former_numbers();

@@ -66,7 +66,7 @@ begin
     end if;
     insert into history_entries (task_id, project_id, alone, changes)
     select n.id, n.project_id, false, jsonb_build_array(jsonb_build_object('kind',
-      case when exists (select from history_entries h where h.task_id = n.id) then 'RESTORED' else 'CREATED' end))
+      case when exists (select from trashed_tasks t where t.id = n.id) then 'RESTORED' else 'CREATED' end))
     from new_rows n order by n.project_id, n.number;
     return null;
   end if;
@@ -185,6 +185,10 @@ begin
     return null;
   end if;
 
+  -- Those of a project that is purged have no history any longer.
+  if exists (select from trashed_projects p join tasks t on t.project_id = p.id where t.id = of_tasks[1]) then
+    return null;
+  end if;
   touched := array(select distinct task_id from unnest(of_tasks) as t(task_id));
   if cardinality(touched) > max_tasks then
     insert into task_events (type, project_id)
@@ -297,45 +301,25 @@ end
 $$;--> statement-breakpoint
 
 create trigger history_delete after delete on trashed_tasks referencing old table as old_rows for each statement execute function drop_task_history();--> statement-breakpoint
-alter table trashed_tasks enable always trigger history_delete;--> statement-breakpoint
 create trigger history_insert after insert on tasks referencing new table as new_rows for each statement execute function note_task_history('10000');--> statement-breakpoint
-alter table tasks enable always trigger history_insert;--> statement-breakpoint
 create trigger history_update after update on tasks referencing old table as old_rows new table as new_rows for each statement execute function note_task_history('10000');--> statement-breakpoint
-alter table tasks enable always trigger history_update;--> statement-breakpoint
 create trigger history_delete after delete on tasks referencing old table as old_rows for each statement execute function note_task_history('10000');--> statement-breakpoint
-alter table tasks enable always trigger history_delete;--> statement-breakpoint
 create trigger history_insert after insert on task_labels referencing new table as new_rows for each statement execute function note_task_label_history('10000');--> statement-breakpoint
-alter table task_labels enable always trigger history_insert;--> statement-breakpoint
 create trigger history_update after update on task_labels referencing old table as old_rows new table as new_rows for each statement execute function note_task_label_history('10000');--> statement-breakpoint
-alter table task_labels enable always trigger history_update;--> statement-breakpoint
 create trigger history_delete after delete on task_labels referencing old table as old_rows for each statement execute function note_task_label_history('10000');--> statement-breakpoint
-alter table task_labels enable always trigger history_delete;--> statement-breakpoint
 create trigger history_insert after insert on comments referencing new table as new_rows for each statement execute function note_comment_changes('500', '10000');--> statement-breakpoint
-alter table comments enable always trigger history_insert;--> statement-breakpoint
 create trigger history_update after update on comments referencing old table as old_rows new table as new_rows for each statement execute function note_comment_changes('500', '10000');--> statement-breakpoint
-alter table comments enable always trigger history_update;--> statement-breakpoint
 create trigger history_delete after delete on comments referencing old table as old_rows for each statement execute function note_comment_changes('500', '10000');--> statement-breakpoint
-alter table comments enable always trigger history_delete;--> statement-breakpoint
 create trigger history_truncate after truncate on comments for each statement execute function note_comment_changes('500', '10000');--> statement-breakpoint
-alter table comments enable always trigger history_truncate;--> statement-breakpoint
 create trigger history_insert after insert on projects referencing new table as new_rows for each statement execute function note_project_history();--> statement-breakpoint
-alter table projects enable always trigger history_insert;--> statement-breakpoint
 create trigger history_update after update on projects referencing old table as old_rows new table as new_rows for each statement execute function note_project_history();--> statement-breakpoint
-alter table projects enable always trigger history_update;--> statement-breakpoint
 create trigger history_delete after delete on projects referencing old table as old_rows for each statement execute function note_project_history();--> statement-breakpoint
-alter table projects enable always trigger history_delete;--> statement-breakpoint
 create trigger history_insert after insert on project_members referencing new table as new_rows for each statement execute function note_member_history();--> statement-breakpoint
-alter table project_members enable always trigger history_insert;--> statement-breakpoint
 create trigger history_update after update on project_members referencing old table as old_rows new table as new_rows for each statement execute function note_member_history();--> statement-breakpoint
-alter table project_members enable always trigger history_update;--> statement-breakpoint
 create trigger history_delete after delete on project_members referencing old table as old_rows for each statement execute function note_member_history();--> statement-breakpoint
-alter table project_members enable always trigger history_delete;--> statement-breakpoint
 create trigger history_insert after insert on labels referencing new table as new_rows for each statement execute function note_label_history();--> statement-breakpoint
-alter table labels enable always trigger history_insert;--> statement-breakpoint
 create trigger history_update after update on labels referencing old table as old_rows new table as new_rows for each statement execute function note_label_history();--> statement-breakpoint
-alter table labels enable always trigger history_update;--> statement-breakpoint
 create trigger history_delete after delete on labels referencing old table as old_rows for each statement execute function note_label_history();--> statement-breakpoint
-alter table labels enable always trigger history_delete;--> statement-breakpoint
 
 -- Updates one task in one statement that may be sent together with BEGIN: takes the locks, checks what can be checked without a message
 -- for people, and writes. Each statement of a function sees what was committed before it began, so nothing is read before its lock is held.

@@ -111,18 +111,24 @@ begin
 end
 $$;--> statement-breakpoint
 
+-- The identifiers of a project's tasks change with its key. The API does not change keys.
+create function note_project_key() returns trigger
+language plpgsql security definer set search_path = public, pg_temp
+as $$
+begin
+  perform write_task_documents(array(select id from tasks where project_id = new.id));
+  return null;
+end
+$$;--> statement-breakpoint
+
+create trigger text_key after update of key on projects for each row
+when (old.key <> new.key) execute function note_project_key();--> statement-breakpoint
 create trigger text_insert after insert on tasks referencing new table as new_rows for each statement execute function note_task_texts();--> statement-breakpoint
-alter table tasks enable always trigger text_insert;--> statement-breakpoint
 create trigger text_update after update on tasks referencing old table as old_rows new table as new_rows for each statement execute function note_task_texts();--> statement-breakpoint
-alter table tasks enable always trigger text_update;--> statement-breakpoint
 create trigger text_insert after insert on comments referencing new table as new_rows for each statement execute function note_comment_texts();--> statement-breakpoint
-alter table comments enable always trigger text_insert;--> statement-breakpoint
 create trigger text_update after update on comments referencing old table as old_rows new table as new_rows for each statement execute function note_comment_texts();--> statement-breakpoint
-alter table comments enable always trigger text_update;--> statement-breakpoint
 create trigger text_delete after delete on comments referencing old table as old_rows for each statement execute function note_comment_texts();--> statement-breakpoint
-alter table comments enable always trigger text_delete;--> statement-breakpoint
 create trigger text_truncate after truncate on comments for each statement execute function note_comment_texts();--> statement-breakpoint
-alter table comments enable always trigger text_truncate;--> statement-breakpoint
 
 -- Writes the documents of tasks that have none, 500 in a transaction. It may run beside writes, and again. A document that a write makes
 -- meanwhile is newer than what is read here, and is kept.
@@ -134,7 +140,7 @@ declare
   last uuid := '00000000-0000-0000-0000-000000000000';
 begin
   loop
-    ids := array(select id from tasks where id > last order by id limit 500);
+    ids := array(select id from tasks where id > last order by id limit 500 for key share);
     exit when ids = '{}';
     insert into task_documents (task_id, project_id, words)
     select t.id, t.project_id, task_words(t.id, p.key || '-' || t.number, t.title, t.description)

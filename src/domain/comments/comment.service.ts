@@ -12,6 +12,7 @@ import { forbidden, notFound } from '../projects/access.js';
 import { projectMembers, type Role } from '../projects/project.table.js';
 import { lockTaskShared } from '../tasks/task.locks.js';
 import { tasks } from '../tasks/task.table.js';
+import { taskDocuments } from '../tasks/task-document.table.js';
 import { type CommentRow, comments, mayDeleteComment, mayUpdateComment } from './comment.table.js';
 import type { CreateCommentInput, DeleteCommentInput, UpdateCommentInput } from './comment.type.js';
 
@@ -86,7 +87,8 @@ export class CommentService {
 
 /**
  * Locks the comment if the viewer can write in its project; also returns the viewer's role. A comment never changes its
- * task. @throws Refusal
+ * task. The document of the task is locked before it, since a change of several comments holds that from the first one
+ * on. @throws Refusal
  */
 async function commentToWrite(
   tx: Transaction,
@@ -96,6 +98,7 @@ async function commentToWrite(
   const [known] = await tx.select({ taskId: comments.taskId }).from(comments).where(eq(comments.id, id));
   if (known === undefined) throw notFound(COMMENT.what, COMMENT.path);
   const role = await lockTaskShared(tx, viewerId, known.taskId, COMMENT);
+  await tx.execute(sql`select from ${taskDocuments} where ${eq(taskDocuments.taskId, known.taskId)} for update`);
   const [comment] = await tx.select().from(comments).where(eq(comments.id, id)).for('update');
   if (comment === undefined) throw notFound(COMMENT.what, COMMENT.path);
   return { comment, role };

@@ -74,7 +74,8 @@ export async function createProject(
   return created.id;
 }
 
-/** Takes the project lock, and a row lock against other imports. Tasks can still be created and changed. */
+/** Takes the project lock, and a row lock against other imports. Tasks can still be created and changed, but
+ * for those that the import changes, and comments on them. */
 export async function lockProject(
   tx: Transaction,
   key: string,

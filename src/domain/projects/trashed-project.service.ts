@@ -29,11 +29,17 @@ export class TrashedProjectService {
       await lockExclusive(tx, id);
       await requireOwner(tx, viewerId, id, PROJECT);
       await requireKey(tx, id, key);
-      await tx.insert(trashedProjects).values({ id, deletedBy: viewerId, deletedAt: sql`now()` });
+      const deleted = { deletedBy: viewerId, deletedAt: sql`now()` };
+      // It can be in the trash and have members: those that an operator has given it.
+      await tx
+        .insert(trashedProjects)
+        .values({ id, ...deleted })
+        .onConflictDoUpdate({ target: trashedProjects.id, set: deleted });
       await tx.execute(sql`
         with gone as (delete from ${projectMembers} where ${eq(projectMembers.projectId, id)} returning *)
         insert into ${trashedMembers} (project_id, user_id, role, added_by, created_at, deleted_at)
-        select project_id, user_id, role, added_by, created_at, now() from gone`);
+        select project_id, user_id, role, added_by, created_at, now() from gone
+        on conflict (project_id, user_id) do update set role = excluded.role, deleted_at = excluded.deleted_at`);
       return { deletedProjectId: id };
     }, by);
   }

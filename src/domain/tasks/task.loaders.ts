@@ -172,7 +172,7 @@ function asHeavy<A, V>(source: Source<A, V>, listOf: (arg: A) => TaskList): Sour
 function pagesSource(name: string, ttlMs: number): Source<TaskPageQuery, Page<TaskId>> {
   return {
     name,
-    shape: 'page.2',
+    shape: 'page.3',
     ttlMs,
     scope: 'public',
     tags: ({ list, order }) => taskListTags(list, order),
@@ -237,7 +237,7 @@ function bringBeside([labelTexts, userTexts]: BesideTasks, bring: Bring): void {
 function countsSource(name: string, ttlMs: number): Source<TaskList, number> {
   return {
     name,
-    shape: 'count',
+    shape: 'count.2',
     ttlMs,
     scope: 'public',
     tags: (list) => taskListTags(list),

@@ -2,7 +2,8 @@
  * Brings a task back from the trash with what still fits: labels that exist, an assignee who is a member, a parent in
  * the project, and subtasks that have no other parent.
  */
-import { and, asc, eq, inArray, sql } from 'drizzle-orm';
+import { and, asc, eq, getTableColumns, inArray, type SQL, sql } from 'drizzle-orm';
+import type { PgTable } from 'drizzle-orm/pg-core';
 import { uuids } from '../../db/by-id.js';
 import { fromUuid, type LabelId, type ProjectId, type TaskId, toUuid } from '../../db/ids.js';
 import { violatesUnique } from '../../db/violations.js';
@@ -37,10 +38,7 @@ export async function restoreTask(tx: Transaction, trashed: TrashedReferences): 
   if (labelIds.length > 0) {
     await tx.insert(taskLabels).values(labelIds.map((labelId) => ({ projectId, taskId: id, labelId })));
   }
-  await tx.execute(sql`
-    insert into ${comments} select restored.*
-    from ${trashedComments} t, jsonb_populate_record(null::comments, t.comment) as restored
-    where t.task_id = ${toUuid(id)}`);
+  await insertComments(tx, id);
   if (subtaskIds.length > 0) {
     await tx
       .update(tasks)
@@ -101,18 +99,45 @@ async function insertTask(
   id: TaskId,
   { parentId, assigneeId }: { parentId: string | null; assigneeId: string | null },
 ): Promise<void> {
+  const columns = await columnsOf(tx, tasks, sql`select task as row from ${trashedTasks} where id = ${toUuid(id)}`);
   try {
     await tx.execute(sql`
-      insert into ${tasks} select restored.*
-      from ${trashedTasks} t, jsonb_populate_record(null::tasks, t.task || jsonb_build_object(
+      insert into ${tasks} (${columns}) select ${columns}
+      from (select restored.* from ${trashedTasks} t, jsonb_populate_record(null::tasks, t.task || jsonb_build_object(
         'parent_id', ${parentId}::uuid, 'assignee_id', ${assigneeId}::uuid,
         'version', (t.task->>'version')::int + 1, 'updated_at', now())) as restored
-      where t.id = ${toUuid(id)}`);
+      where t.id = ${toUuid(id)}) as task`);
   } catch (error) {
     if (!violatesUnique(error, 'tasks_source')) throw error;
     const message = 'the project has a task imported from the same source';
     throw new Refusal(UserErrorCode.CONFLICT, message, ['input', 'id']);
   }
+}
+
+async function insertComments(tx: Transaction, taskId: TaskId): Promise<void> {
+  const ofTask = sql`from ${trashedComments} t where t.task_id = ${toUuid(taskId)}`;
+  const columns = await columnsOf(tx, comments, sql`select comment as row ${ofTask} limit 1`);
+  if (columns === undefined) return;
+  await tx.execute(sql`
+    insert into ${comments} (${columns}) select ${columns}
+    from (select restored.* from ${trashedComments} t, jsonb_populate_record(null::comments, t.comment) as restored
+      where t.task_id = ${toUuid(taskId)}) as comment`);
+}
+
+/**
+ * The columns of a row in the trash. Those that were added to the table since are not among them, and take their
+ * defaults. Undefined if there is no such row.
+ */
+async function columnsOf(tx: Transaction, table: PgTable, stored: SQL): Promise<SQL | undefined> {
+  const [found] = await tx.execute<{ names: string[] }>(
+    sql`select array(select jsonb_object_keys(stored.row)) as names from (${stored}) as stored`,
+  );
+  if (found === undefined) return undefined;
+  const columns = Object.values(getTableColumns(table)).filter(({ name }) => found.names.includes(name));
+  return sql.join(
+    columns.map(({ name }) => sql.identifier(name)),
+    sql`, `,
+  );
 }
 
 /** Relatives that are in the trash themselves find the task when they are restored. */

@@ -24,8 +24,8 @@ export const trashedTasks = pgTable(
       .notNull()
       .references(() => users.id),
     /**
-     * The row of `tasks`, by column. A migration that adds a NOT NULL column to `tasks` without a default must add it
-     * here too.
+     * The row of `tasks`, by column. Columns that `tasks` gained later take their defaults. A migration that adds a NOT
+     * NULL column without a default must add it here too.
      */
     task: jsonb().notNull(),
     labelIds: uuid('label_ids').array().notNull(),

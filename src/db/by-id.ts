@@ -4,7 +4,7 @@
  */
 import { getTableColumns, getTableName, type InferSelectModel, type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn, PgColumn, PgTable } from 'drizzle-orm/pg-core';
-import type { Database } from '../engine/postgres/index.js';
+import { type Database, MAX_ROWS_NAMED } from '../engine/postgres/index.js';
 import { type Id, toUuid } from './ids.js';
 
 export type TableWithId = PgTable & { id: AnyPgColumn };
@@ -66,6 +66,12 @@ export function rowReader(table: PgTable) {
 /** The ids as one parameter: the statement's text does not depend on their number. */
 export function uuids(ids: readonly Id[]): SQL {
   return sql`${`{${ids.map(toUuid).join(',')}}`}::uuid[]`;
+}
+
+/** In parts that one statement changes without invalidating what is cached of the whole table. */
+export function batchesOf<T>(items: readonly T[]): T[][] {
+  const count = Math.ceil(items.length / MAX_ROWS_NAMED);
+  return Array.from({ length: count }, (_, i) => items.slice(i * MAX_ROWS_NAMED, (i + 1) * MAX_ROWS_NAMED));
 }
 
 /** Groups `rows` by key, in the order of `keys`; each group keeps the order of `rows`. */

@@ -185,8 +185,9 @@ begin
     return null;
   end if;
 
-  -- Those of a project that is purged have no history any longer.
-  if exists (select from trashed_projects p join tasks t on t.project_id = p.id where t.id = of_tasks[1]) then
+  -- Those of a project that is purged have no history any longer, and those of a task go into the trash and come back with it.
+  if exists (select from trashed_projects p join tasks t on t.project_id = p.id where t.id = of_tasks[1])
+    or exists (select from trashed_tasks where id = of_tasks[1]) then
     return null;
   end if;
   touched := array(select distinct task_id from unnest(of_tasks) as t(task_id));

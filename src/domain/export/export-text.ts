@@ -17,8 +17,8 @@ const CSV_COLUMNS = [
   ...['id', 'identifier', 'title', 'description', 'status', 'priority', 'assignee', 'creator', 'labels', 'parent'],
   ...['dueDate', 'createdAt', 'updatedAt', 'completedAt'],
 ];
-/** RFC 4180. */
-const CSV_RULES = { record_delimiter: '\r\n' } as const;
+/** RFC 4180. Cells with another program's separators or line breaks are quoted, too. */
+const CSV_RULES = { record_delimiter: '\r\n', quoted_match: /[\r\n;\t]/ } as const;
 
 /** The text in pieces of a batch. */
 export function exportText(

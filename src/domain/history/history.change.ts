@@ -57,8 +57,6 @@ export interface ChangeDetails {
   readonly labelId?: LabelId;
   readonly labelName?: string;
   readonly previousLabelName?: string;
-  /** The project of the label. */
-  readonly projectId?: ProjectId;
   readonly commentId?: CommentId;
   readonly userId?: UserId;
   readonly fromRole?: Role | null;
@@ -69,14 +67,14 @@ export interface ChangeValue extends ChangeDetails {
   readonly kind: HistoryChangeKind;
 }
 
-/** Undefined for a kind that only a newer build knows. `projectId`: of the entry. */
-export function readChange(stored: StoredChange, projectId: ProjectId): ChangeValue | undefined {
+/** Undefined for a kind that only a newer build knows. */
+export function readChange(stored: StoredChange): ChangeValue | undefined {
   const kind = HistoryChangeKind[stored.kind as HistoryChangeKind];
-  return kind && { kind, ...(detailsOf(kind, stored, projectId) as ChangeDetails) };
+  return kind && { kind, ...(detailsOf(kind, stored) as ChangeDetails) };
 }
 
 /** The triggers write what these columns hold, so the types are theirs. */
-function detailsOf(kind: HistoryChangeKind, stored: StoredChange, projectId: ProjectId): object {
+function detailsOf(kind: HistoryChangeKind, stored: StoredChange): object {
   const { from = null, to = null } = stored;
   switch (kind) {
     case HistoryChangeKind.DELETED:
@@ -110,14 +108,14 @@ function detailsOf(kind: HistoryChangeKind, stored: StoredChange, projectId: Pro
     case HistoryChangeKind.LABEL_RENAMED:
     case HistoryChangeKind.LABEL_EDITED:
     case HistoryChangeKind.LABEL_DELETED:
-      return labelDetails(stored, projectId);
+      return labelDetails(stored);
     default:
       return {};
   }
 }
 
-function labelDetails({ label, name, previousName = null }: StoredChange, projectId: ProjectId): object {
-  return { labelId: idOf('label', label), labelName: name, previousLabelName: previousName, projectId };
+function labelDetails({ label, name, previousName = null }: StoredChange): object {
+  return { labelId: idOf('label', label), labelName: name, previousLabelName: previousName };
 }
 
 function idOf(prefix: string, uuid: unknown): string | null {

@@ -138,6 +138,6 @@ function entryOf(id: HistoryId, { at, actor_id, project_id, task_id, changes }: 
     actorId: actor_id === null ? null : fromUuid('user', actor_id),
     projectId,
     taskId: task_id === null ? null : fromUuid('task', task_id),
-    changes: changes.flatMap((change) => readChange(change, projectId) ?? []),
+    changes: changes.flatMap((change) => readChange(change) ?? []),
   };
 }

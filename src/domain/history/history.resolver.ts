@@ -42,6 +42,9 @@ import {
   HistoryProjectChange,
 } from './history.type.js';
 
+/** Most entries have fewer, but one of labels can have many. */
+const TYPICAL_CHANGES = 3;
+
 @Resolver(() => Task)
 export class TaskHistoryResolver {
   @FieldResolver(() => HistoryEntryConnection, {
@@ -110,10 +113,11 @@ export class HistoryEntryResolver {
   }
 
   @FieldResolver(() => [HistoryChange], {
-    description: 'The changes, in the order in which they were made.',
+    description: 'The changes, in the order in which they were made. Empty if the viewer cannot see the project.',
+    complexity: ({ childComplexity }) => 1 + TYPICAL_CHANGES * childComplexity,
   })
-  changes(@Root() entry: HistoryEntryValue) {
-    return entry.changes;
+  changes(@Root() entry: HistoryEntryValue, @Ctx() context: Context): MaybePromise<readonly ChangeValue[]> {
+    return mapMaybe(visibleProjectIds(context), (ids) => (ids.includes(entry.projectId) ? entry.changes : []));
   }
 }
 
@@ -179,22 +183,6 @@ export class HistoryLabelResolver {
   label(@Root() { labelId }: ChangeValue, @Ctx() context: Context) {
     return labelId ? ifVisible(context, context.loaders.load(labelById, labelId), (label) => label.projectId) : null;
   }
-
-  @FieldResolver(() => String, {
-    nullable: true,
-    description: 'Name of the label after the change. Null if the viewer cannot see its project.',
-  })
-  labelName(@Root() change: ChangeValue, @Ctx() context: Context) {
-    return inVisibleProject(context, change, change.labelName);
-  }
-
-  @FieldResolver(() => String, {
-    nullable: true,
-    description: 'Name of the label before LABEL_RENAMED or LABEL_EDITED; otherwise null.',
-  })
-  previousLabelName(@Root() change: ChangeValue, @Ctx() context: Context) {
-    return inVisibleProject(context, change, change.previousLabelName);
-  }
 }
 
 @Resolver(() => HistoryCommentChange)
@@ -224,10 +212,6 @@ function visibleTask(context: Context, id: TaskId | null | undefined): MaybeProm
 
 function visibleProject(context: Context, id: ProjectId | null | undefined): MaybePromise<ProjectRow | null> {
   return id ? ifVisible(context, context.loaders.load(projectById, id), (project) => project.id) : null;
-}
-
-function inVisibleProject(context: Context, { projectId }: ChangeValue, text: string | undefined) {
-  return mapMaybe(visibleProjectIds(context), (ids) => (projectId && ids.includes(projectId) ? (text ?? null) : null));
 }
 
 export function historyResolvers(): object[] {

@@ -151,7 +151,16 @@ export class HistoryProjectChange extends HistoryChange {}
   description: 'A label was added to a task or removed from it, or a label of the project changed.',
   simpleResolvers: true,
 })
-export class HistoryLabelChange extends HistoryChange {}
+export class HistoryLabelChange extends HistoryChange {
+  @Field(() => String, { description: 'Name of the label after the change.' })
+  labelName: Value<'labelName'>;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Name of the label before LABEL_RENAMED or LABEL_EDITED; otherwise null.',
+  })
+  previousLabelName: string | null;
+}
 
 @ObjectType({
   implements: HistoryChange,

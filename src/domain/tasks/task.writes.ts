@@ -3,7 +3,7 @@
  * first row is written. The change of many tasks costs as many statements as the change of one.
  */
 import { and, eq, sql } from 'drizzle-orm';
-import { uuids } from '../../db/by-id.js';
+import { batchesOf, uuids } from '../../db/by-id.js';
 import { changedFields } from '../../db/differences.js';
 import { type LabelId, type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import { preparedIn, runThenReadTags, type Transaction } from '../../engine/postgres/index.js';
@@ -209,11 +209,12 @@ export async function takeNumbers(
 
 /** Removes the parent of these subtasks, because the parent is about to go. */
 export async function detachSubtasks(tx: Transaction, parts: readonly TaskId[]): Promise<void> {
-  if (parts.length === 0) return;
-  await tx
-    .update(tasks)
-    .set({ parentId: null, ...NEXT_VERSION })
-    .where(sql`${tasks.id} = any(${uuids(parts)})`);
+  for (const some of batchesOf(parts)) {
+    await tx
+      .update(tasks)
+      .set({ parentId: null, ...NEXT_VERSION })
+      .where(sql`${tasks.id} = any(${uuids(some)})`);
+  }
 }
 
 /** Unassigns every task of a former member. Requires the exclusive project lock. */

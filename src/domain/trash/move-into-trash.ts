@@ -1,8 +1,8 @@
 /** Moves the rows of tasks, their labels and their comments into the trash. */
-import { sql } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
 import { uuids } from '../../db/by-id.js';
 import { type TaskId, toUuid, type UserId } from '../../db/ids.js';
-import type { Transaction } from '../../engine/postgres/index.js';
+import { MAX_ROWS_NAMED, type Transaction } from '../../engine/postgres/index.js';
 import { comments } from '../comments/comment.table.js';
 import { taskLabels, tasks } from '../tasks/task.table.js';
 import { trashedComments, trashedTasks } from './trashed-task.table.js';
@@ -29,11 +29,22 @@ export async function moveIntoTrash(
         where s.parent_id = t.id),
       ${toUuid(deletedBy)}
     from ${tasks} t where t.id = any(${ids})`);
-  await tx.execute(sql`
+  const copied = await tx.execute(sql`
     insert into ${trashedComments} (id, task_id, author_id, comment)
-    select id, task_id, author_id, to_jsonb(c) from ${comments} c where task_id = any(${ids})`);
+    select id, task_id, author_id, to_jsonb(c) from ${comments} c where task_id = any(${ids}) returning 1`);
+  if (copied.length > MAX_ROWS_NAMED) await deleteComments(tx, ids);
   // Afterwards: a task that is in the trash keeps its former numbers.
   await tx.delete(tasks).where(sql`${tasks.id} = any(${ids})`);
+}
+
+/** A cascade would delete them in one statement, and invalidate those of all tasks. */
+async function deleteComments(tx: Transaction, taskIds: SQL): Promise<void> {
+  const deleteSome = () =>
+    tx.execute(sql`
+      delete from ${comments}
+      where id = any(array(select id from ${comments} where task_id = any(${taskIds}) limit ${MAX_ROWS_NAMED}))
+      returning 1`);
+  while ((await deleteSome()).length === MAX_ROWS_NAMED);
 }
 
 export interface RemovedTask {

@@ -4,10 +4,10 @@
  */
 import { and, asc, eq, getTableColumns, inArray, type SQL, sql } from 'drizzle-orm';
 import type { PgTable } from 'drizzle-orm/pg-core';
-import { uuids } from '../../db/by-id.js';
+import { batchesOf, uuids } from '../../db/by-id.js';
 import { fromUuid, type LabelId, type ProjectId, type TaskId, toUuid } from '../../db/ids.js';
 import { violatesUnique } from '../../db/violations.js';
-import type { Transaction } from '../../engine/postgres/index.js';
+import { MAX_ROWS_NAMED, type Transaction } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { comments } from '../comments/comment.table.js';
 import { labels } from '../labels/label.table.js';
@@ -39,11 +39,11 @@ export async function restoreTask(tx: Transaction, trashed: TrashedReferences): 
     await tx.insert(taskLabels).values(labelIds.map((labelId) => ({ projectId, taskId: id, labelId })));
   }
   await insertComments(tx, id);
-  if (subtaskIds.length > 0) {
+  for (const some of batchesOf(subtaskIds)) {
     await tx
       .update(tasks)
       .set({ parentId: id, ...NEXT_VERSION })
-      .where(inArray(tasks.id, subtaskIds));
+      .where(inArray(tasks.id, some));
   }
   await linkInTrash(tx, trashed);
   await tx.delete(trashedTasks).where(eq(trashedTasks.id, id)); // and with it its comments there
@@ -115,14 +115,27 @@ async function insertTask(
 }
 
 async function insertComments(tx: Transaction, taskId: TaskId): Promise<void> {
-  const ofTask = sql`from ${trashedComments} t where t.task_id = ${toUuid(taskId)}`;
-  const columns = await columnsOf(tx, comments, sql`select comment as row ${ofTask} limit 1`);
+  const stored = sql`select comment as row from ${trashedComments} where task_id = ${toUuid(taskId)} limit 1`;
+  const columns = await columnsOf(tx, comments, stored);
   if (columns === undefined) return;
-  await tx.execute(sql`
-    insert into ${comments} (${columns}) select ${columns}
-    from (select restored.* from ${trashedComments} t, jsonb_populate_record(null::comments, t.comment) as restored
-      where t.task_id = ${toUuid(taskId)}) as comment`);
+  const insertAfter = (id: string) =>
+    tx.execute<{ id: string }>(sql`
+      insert into ${comments} (${columns}) select ${columns}
+      from (select restored.* from ${trashedComments} t, jsonb_populate_record(null::comments, t.comment) as restored
+        where t.task_id = ${toUuid(taskId)} and t.id > ${id}::uuid order by t.id limit ${MAX_ROWS_NAMED}) as comment
+      returning id`);
+  let inserted = await insertAfter(NIL);
+  while (inserted.length === MAX_ROWS_NAMED) {
+    const last = inserted
+      .map(({ id }) => id)
+      .sort()
+      .at(-1);
+    inserted = await insertAfter(last as string);
+  }
 }
+
+/** Before all ids. */
+const NIL = '00000000-0000-0000-0000-000000000000';
 
 /**
  * The columns of a row in the trash. Those that were added to the table since are not among them, and take their

@@ -43,7 +43,7 @@ export { DatabaseUnusable, withDatabase } from './requirements.js';
 export { type RowSetSpec, rowSets, type TableRowSets } from './row-sets.js';
 export { transactionSettings } from './session-settings.js';
 export { type TransactionSettings, Transactor, type WriteResult } from './transactor.js';
-export { requireTriggers } from './triggers.js';
+export { MAX_ROWS_NAMED, requireTriggers } from './triggers.js';
 export type { WriteProgress } from './write-progress.js';
 export { TooManyWrites } from './write-queue.js';
 export type { Writer } from './writer.js';

@@ -6,7 +6,7 @@ import type { Sql } from 'postgres';
 import type { RowSetSpec, TableRowSets } from './row-sets.js';
 
 /** A statement that changes more rows touches its whole table instead of naming row sets. */
-const MAX_ROWS_NAMED = 500;
+export const MAX_ROWS_NAMED = 500;
 
 const EVENTS = [
   { name: 'cache_insert', event: 'insert', referencing: 'referencing new table as new_rows ' },

@@ -300,7 +300,9 @@ test('a request for events is known by its media type in any case', async () => 
 test('a subscription by events whose queue is full before its response begins is refused with TOO_MANY_CHANGES', async () => {
   const app = await started({ maxQueued: 1 });
   const ended = vi.spyOn(EventResponse.prototype, 'end');
-  const opening = vi.spyOn(Availability.prototype, 'retrying').mockImplementationOnce(async (work) => {
+  const opening = vi.spyOn(Availability.prototype, 'retrying');
+  opening.mockImplementationOnce((checkViewer) => checkViewer());
+  opening.mockImplementationOnce(async (work) => {
     const stream = await work();
     await sql`update tasks set version = version + 1`;
     await eventually(() => expect(ended).toHaveBeenCalled());

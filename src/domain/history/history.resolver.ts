@@ -113,11 +113,16 @@ export class HistoryEntryResolver {
   }
 
   @FieldResolver(() => [HistoryChange], {
-    description: 'The changes, in the order in which they were made. Empty if the viewer cannot see the project.',
+    description:
+      'The changes, in the order in which they were made. Empty if the viewer can see neither the project nor the one ' +
+      'that the task was moved from.',
     complexity: ({ childComplexity }) => 1 + TYPICAL_CHANGES * childComplexity,
   })
   changes(@Root() entry: HistoryEntryValue, @Ctx() context: Context): MaybePromise<readonly ChangeValue[]> {
-    return mapMaybe(visibleProjectIds(context), (ids) => (ids.includes(entry.projectId) ? entry.changes : []));
+    const places = [entry.projectId, ...entry.changes.map(({ fromProjectId }) => fromProjectId)];
+    return mapMaybe(visibleProjectIds(context), (visible) =>
+      places.some((id) => id !== undefined && visible.includes(id)) ? entry.changes : [],
+    );
   }
 }
 

@@ -115,6 +115,29 @@ describe('HTML made of Markdown', () => {
   });
 
   test.each([
+    '[a](//evil.example/x)',
+    '![a](//evil.example/x)',
+    '[a]( //evil.example)',
+    '[a](///evil.example)',
+    '[a](/\\evil.example)',
+    '[a](/&#92;evil.example)',
+    '[a](&#47;&#x2F;evil.example)',
+    '[a](</\t/evil.example>)',
+    '[a](</&#10;/evil.example>)',
+    '[a]\n\n[a]: //evil.example',
+    'see //evil.example/x',
+  ])('leads to no other site by an address without a scheme: %j', (text) => {
+    const origins = [...renderMarkdown(text).matchAll(/(?:href|src)="([^"]*)"/g)].map(
+      ([, address]) => new URL(address as string, 'https://tasks.example.com').origin,
+    );
+    expect(origins.filter((origin) => origin !== 'https://tasks.example.com')).toEqual([]);
+  });
+
+  test.each(['/tasks/OPS-7', '/', '#top', 'https://x.example/a'])('links to %s', (address) => {
+    expect(renderMarkdown(`[a](${address})`)).toContain(`<a href="${address}" `);
+  });
+
+  test.each([
     ['quotes', '>'.repeat(65_536)],
     ['lists', Array.from({ length: 360 }, (_, i) => `${' '.repeat(i)}- a`).join('\n')],
     ['images', '!['.repeat(32_768)],

@@ -1,5 +1,5 @@
 /** The sources that most features have: rows by id, ids by a unique text, and the rows that belong to a parent. */
-import { getTableName, type SQL, sql } from 'drizzle-orm';
+import { and, getTableName, type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { Policy, Tag } from '../engine/cache/index.js';
 import type { BatchLoad as BatchLoadFrom, Source as SourceFrom } from '../engine/graphql/index.js';
@@ -63,14 +63,16 @@ interface ChildrenSource<P extends Id, Row, V> extends Pick<Policy<P>, 'name' | 
   readonly table: PgTable;
   /** The column that contains the parent's id. */
   readonly parent: AnyPgColumn;
+  /** Selects some of the parent's rows. The default is all. */
+  readonly where?: SQL;
   readonly columns: { readonly [N in keyof Row]: AnyPgColumn };
   readonly orderBy: SQL;
   readonly toValue: (row: Row) => V;
 }
 
-/** The values of all rows of a parent, in one order. */
+/** The values of a parent's rows, in one order. */
 export function childrenSource<P extends Id, Row, V>(of: ChildrenSource<P, Row, V>): Source<P, readonly V[]> {
-  const { name, shape, scope, tags, together = false, table, parent, columns, orderBy, toValue } = of;
+  const { name, shape, scope, tags, together = false, table, parent, where, columns, orderBy, toValue } = of;
   return {
     name,
     shape,
@@ -83,7 +85,7 @@ export function childrenSource<P extends Id, Row, V>(of: ChildrenSource<P, Row, 
         read
           .select({ parentId: parent, ...columns })
           .from(table)
-          .where(sql`${parent} = any(${sql.placeholder('ids')}::uuid[])`)
+          .where(and(sql`${parent} = any(${sql.placeholder('ids')}::uuid[])`, where))
           .orderBy(orderBy)
           .prepare(statementName),
       );

@@ -6,7 +6,7 @@ import { projectActivity, taskHistory } from './history/history.loaders.js';
 import { labelById, labelsOfProject } from './labels/label.loaders.js';
 import { invitationsOf } from './projects/invitation.loaders.js';
 import { peopleCounts, peoplePages } from './projects/people.loaders.js';
-import { membershipsOf, membersOf, projectById, projectIdByKey } from './projects/project.loaders.js';
+import { membershipsOf, membersOf, projectById, projectIdByKey, projectsJoinedBy } from './projects/project.loaders.js';
 import { trashedProjectById, trashedProjectCounts, trashedProjectPages } from './projects/trashed-project.loaders.js';
 import { formerNumbersOf, taskIdByFormerNumber } from './tasks/former-number.loaders.js';
 import {
@@ -33,6 +33,7 @@ export const allSources = [
   projectById,
   projectIdByKey,
   membershipsOf,
+  projectsJoinedBy,
   membersOf,
   invitationsOf,
   peoplePages,

@@ -82,7 +82,7 @@ test('HTML is charged by the length of its Markdown', async () => {
   const charged: number[] = [];
   const charge = async (points: number) => charged.push(points);
   const html = markdownHtml(w.here.cache);
-  for (const chars of [199, 1000, 65_536]) await html({ charge } as unknown as Context, 'x'.repeat(chars));
+  for (const chars of [99, 1000, 65_536]) await html({ charge } as unknown as Context, 'x'.repeat(chars));
   expect(charged).toEqual([10, 655]);
 });
 
@@ -112,6 +112,29 @@ describe('HTML made of Markdown', () => {
       expect(['href', 'src', 'alt', 'title', 'rel']).toEqual(expect.arrayContaining(names));
       for (const [, address] of tag.matchAll(/(?:href|src)="([^"]*)"/g)) expect(address).toMatch(/^(https?:|mailto:)/);
     }
+  });
+
+  test.each([
+    '[a](//evil.example/x)',
+    '![a](//evil.example/x)',
+    '[a]( //evil.example)',
+    '[a](///evil.example)',
+    '[a](/\\evil.example)',
+    '[a](/&#92;evil.example)',
+    '[a](&#47;&#x2F;evil.example)',
+    '[a](</\t/evil.example>)',
+    '[a](</&#10;/evil.example>)',
+    '[a]\n\n[a]: //evil.example',
+    'see //evil.example/x',
+  ])('leads to no other site by an address without a scheme: %j', (text) => {
+    const origins = [...renderMarkdown(text).matchAll(/(?:href|src)="([^"]*)"/g)].map(
+      ([, address]) => new URL(address as string, 'https://tasks.example.com').origin,
+    );
+    expect(origins.filter((origin) => origin !== 'https://tasks.example.com')).toEqual([]);
+  });
+
+  test.each(['/tasks/OPS-7', '/', '#top', 'https://x.example/a'])('links to %s', (address) => {
+    expect(renderMarkdown(`[a](${address})`)).toContain(`<a href="${address}" `);
   });
 
   test.each([

@@ -102,6 +102,29 @@ describe('a user', () => {
     expect(await add(popular, f.ada.id, await firstProjectOf(popular), 'MEMBER')).toEqual(OK);
   });
 
+  test('creates projects and joins them by invitations, together as many as allowed', async () => {
+    const guest = await newUser('guest');
+    await join(guest, MAX_CREATED - 1, { by: guest, role: 'MEMBER' });
+    const projectId = await firstProjectOf(guest);
+    const invite = async (id: string, as: UserId) => {
+      const input = { projectId: id, email: 'guest@example.com', role: 'MEMBER' };
+      const document = 'mutation ($i: InviteMemberInput!) { inviteMember(input: $i) { token } }';
+      return dataOf(await app.ask(document, { as, variables: { i: input } })).inviteMember.token as string;
+    };
+    const accept = (token: string) => mutate('acceptInvitation', { token }, guest);
+    const [first, second] = [await invite(f.ops.id, f.ada.id), await invite(f.web.id, f.ada.id)];
+    expect(await accept(first)).toEqual(OK);
+    const refused = await accept(second);
+    expectRefusal(refused, 'ValidationError', 'token');
+    expect(refused.errors).toMatchObject([{ code: 'LIMIT' }]);
+    expectRefusal(await create(guest), 'ValidationError');
+    expect(await mutate('removeMember', { projectId, userId: guest }, guest)).toEqual(OK);
+    expect(await accept(second)).toEqual(OK); // the refusal has not used it up
+    expectRefusal(await create(guest), 'ValidationError');
+    // What others add the user to has bounds of its own.
+    expect(await add(guest, f.ada.id, projectId)).toEqual(OK);
+  });
+
   test('is not added twice to the last place by two writes at once', async () => {
     const wanted = await newUser('wanted');
     await join(wanted, MAX_ADDED - 1, { by: f.bob.id, role: 'MEMBER' });

@@ -20,6 +20,7 @@ const FIELDS: Record<string, string> = {
   addMember: 'project { id }',
   deleteProject: 'deletedProjectId',
   restoreProject: 'project { id }',
+  updateMember: 'project { id }',
   removeMember: 'project { id }',
   completeTask: 'task { id }',
   createTask: 'task { id }',
@@ -76,7 +77,8 @@ describe('updateProfile', () => {
       email: 'bob@example.com',
     };
     expect(user).toEqual({ ...after, isMe: true });
-    expect((await read(USER, ada.id, { id: bob.id })).user).toEqual({ ...after, isMe: false, active: true });
+    const toOthers = { ...after, email: null, isMe: false, active: true };
+    expect((await read(USER, ada.id, { id: bob.id })).user).toEqual(toOthers);
     expect(
       (await read('{ tasks(filter: { assignee: { handle: { eq: "bob" } } }) { totalCount } }')).tasks.totalCount,
     ).toBe(0);
@@ -107,22 +109,46 @@ describe('updateProfile', () => {
     expect(errors).toMatchObject([{ path: ['input', field] }]);
   });
 
-  test('shows the e-mail address to its user and to OWNERs of a shared project only, as roles change', async () => {
+  test('shows the e-mail address to its user and to OWNERs of a project that the user joined itself, as memberships change', async () => {
     const { ada, bob, vic, ops } = f;
     const EMAIL = 'query($id: ID!) { user(id: $id) { email } node(id: $id) { ... on User { email } } }';
     await mutate('updateProfile', { email: 'vic@example.com' }, { as: vic.id });
     const shown = { user: { email: 'vic@example.com' }, node: { email: 'vic@example.com' } };
     const hidden = { user: { email: null }, node: { email: null } };
     expect(await read(EMAIL, vic.id, { id: vic.id })).toEqual(shown);
+    expect(await read(EMAIL, ada.id, { id: vic.id })).toEqual(hidden); // an imported member
+    await mutate('removeMember', { projectId: ops.id, userId: vic.id });
+    expect(await read(EMAIL, ada.id, { id: vic.id })).toEqual({ user: null, node: null });
+    const invitation = { projectId: ops.id, email: 'vic@example.com', role: 'VIEWER' };
+    const { token } = await mutate('inviteMember', invitation);
+    expect((await mutate('acceptInvitation', { token }, { as: vic.id })).errors).toEqual([]);
     expect(await read(EMAIL, ada.id, { id: vic.id })).toEqual(shown);
     expect(await read(EMAIL, bob.id, { id: vic.id })).toEqual(hidden);
     // An OWNER of another project sees no more.
     await mutate('createProject', { key: 'BOBS', name: 'Of Bob' }, { as: bob.id });
     expect(await read(EMAIL, bob.id, { id: vic.id })).toEqual(hidden);
     await mutate('removeMember', { projectId: ops.id, userId: vic.id });
-    expect(await read(EMAIL, ada.id, { id: vic.id })).toEqual({ user: null, node: null });
     await mutate('addMember', { projectId: ops.id, userId: vic.id, role: 'VIEWER' });
-    expect(await read(EMAIL, ada.id, { id: vic.id })).toEqual(shown);
+    expect(await read(EMAIL, ada.id, { id: vic.id })).toEqual(hidden);
+  });
+
+  test('hides the e-mail address from an OWNER who added the user by handle', async () => {
+    const { bob, eve } = f;
+    await mutate('updateProfile', { email: 'bob@example.com' }, { as: bob.id });
+    const { project } = await mutate('createProject', { key: 'EVES', name: 'Of Eve' }, { as: eve.id });
+    const input = { projectId: project.id, handle: 'bob', role: 'OWNER' };
+    const document = `mutation($input: AddMemberInput!) { addMember(input: $input) {
+      memberEdge { node { email } } errors { code } } }`;
+    const added = dataOf(await here.ask(document, { as: eve.id, variables: { input } })).addMember;
+    expect(added).toEqual({ memberEdge: { node: { email: null } }, errors: [] });
+    const MEMBERS = 'query($id: ID!) { project(id: $id) { members { nodes { handle email } } } }';
+    const emails = async (as: UserId) =>
+      (await read(MEMBERS, as, { id: project.id })).project.members.nodes.map((one: { email: string }) => one.email);
+    expect(await emails(eve.id)).toEqual([null, null]);
+    // The creator's membership is its own act.
+    await mutate('updateProfile', { email: 'eve@example.com' }, { as: eve.id });
+    expect(await emails(bob.id)).toEqual(['bob@example.com', 'eve@example.com']);
+    await mutate('deleteProject', { id: project.id, key: 'EVES' }, { as: eve.id });
   });
 });
 
@@ -321,6 +347,31 @@ describe('invitations', () => {
     expectRefusal(used, 'NotFoundError', 'token');
     await mutate('removeMember', { projectId: ops.id, userId: eve.id });
     expect((await accept(token, eve.id)).errors).toEqual(used.errors);
+  });
+
+  test('one is accepted only while its inviter is an active OWNER', async () => {
+    const { ada, bob, eve } = f;
+    const { project } = await mutate('createProject', { key: 'LEFT', name: 'Left by an OWNER' });
+    const projectId = project.id;
+    await mutate('addMember', { projectId, userId: bob.id, role: 'OWNER' });
+    const inviting = { projectId, role: 'OWNER' };
+    const own = await mutate('inviteMember', { ...inviting, email: 'back@example.com' }, { as: bob.id });
+    const { token } = await mutate('inviteMember', { ...inviting, email: 'eve@example.com' }, { as: bob.id });
+    const missing = (await accept(UNKNOWN, eve.id)).errors;
+    await mutate('updateMember', { projectId, userId: bob.id, role: 'MEMBER' });
+    expect((await accept(token, eve.id)).errors).toEqual(missing);
+    await mutate('removeMember', { projectId, userId: bob.id });
+    expect((await accept(own.token, bob.id)).errors).toEqual(missing);
+    expect((await accept(token, eve.id)).errors).toEqual(missing);
+    await mutate('addMember', { projectId, userId: bob.id, role: 'OWNER' });
+    await mutate('deactivateUser', { id: bob.id }, { admin: true });
+    expect((await accept(token, eve.id)).errors).toEqual(missing);
+    await mutate('reactivateUser', { id: bob.id }, { admin: true });
+    expect((await accept(token, eve.id)).errors).toEqual([]);
+    // Repeating it depends on the inviter no longer.
+    await mutate('removeMember', { projectId, userId: bob.id }, { as: ada.id });
+    expect((await accept(token, eve.id)).errors).toEqual([]);
+    await mutate('removeMember', { projectId, userId: eve.id }, { as: eve.id });
   });
 
   test('a member who accepts one keeps the present role', async () => {

@@ -20,6 +20,7 @@ const FIELDS: Record<string, string> = {
   deleteProject: 'deletedProjectId',
   restoreProject: 'project { id key name viewerRole }',
   addMember: 'memberEdge { role }',
+  removeMember: 'removedUserId project { id }',
   archiveProject: 'project { id }',
   createTask: 'task { id identifier }',
   updateTask: 'task { id }',
@@ -129,6 +130,49 @@ test('a restored project has the members whose users still exist', async () => {
   await w.mutate('addMember', { projectId: own.id, userId: id, role: 'OWNER' });
   await remove(own);
   await w.here.transactor.transact((tx) => tx.delete(users).where(eq(users.id, id)));
+  await w.mutate('restoreProject', { id: own.id });
+  const read = 'query($id: ID!) { project(id: $id) { members { nodes { handle } } } }';
+  expect((await w.read(read, { id: own.id })).project.members.nodes).toEqual([{ handle: 'ada' }]);
+});
+
+test('a member leaves a deleted project and stays out when it is restored; the last OWNER cannot leave', async () => {
+  const { ada, bob, vic, eve } = w.f;
+  const own = await project();
+  const projectId = own.id;
+  await w.mutate('addMember', { projectId, userId: bob.id, role: 'OWNER' });
+  await w.mutate('addMember', { projectId, userId: vic.id, role: 'MEMBER' });
+  const { task } = await w.mutate('createTask', { projectId, title: 'Of one who leaves', assigneeId: vic.id });
+  await remove(own);
+  const leave = (as: UserId, userId = as) => w.mutate('removeMember', { projectId, userId }, { as });
+  expectRefusal(await leave(eve.id), 'NotFoundError', 'projectId');
+  expectRefusal(await leave(ada.id, vic.id), 'NotFoundError', 'projectId');
+  expect((await deletedOf(bob.id)).totalCount).toBe(1);
+  for (const as of [vic.id, bob.id]) {
+    expect(await leave(as)).toEqual({ removedUserId: as, project: null, errors: [] });
+    expectRefusal(await leave(as), 'NotFoundError', 'projectId');
+  }
+  expect((await deletedOf(bob.id)).totalCount).toBe(0);
+  expectRefusal(await w.mutate('restoreProject', { id: projectId }, { as: bob.id }), 'NotFoundError', 'id');
+  expectRefusal(await leave(ada.id), 'ConflictError', 'userId');
+  await w.mutate('restoreProject', { id: projectId });
+  const read =
+    'query($id: ID!, $task: ID!) { project(id: $id) { members { nodes { handle } } } task(id: $task) { assignee { handle } } }';
+  expect(await w.read(read, { id: projectId, task: task.id })).toEqual({
+    project: { members: { nodes: [{ handle: 'ada' }] } },
+    task: { assignee: null },
+  });
+});
+
+test('a member of a deleted project whom an operator has added again leaves it altogether', async () => {
+  const { vic } = w.f;
+  const own = await project();
+  await w.mutate('addMember', { projectId: own.id, userId: vic.id, role: 'MEMBER' });
+  await remove(own);
+  await w.here.transactor.transact((tx) =>
+    tx.insert(projectMembers).values({ projectId: own.id, userId: vic.id, role: 'MEMBER' }),
+  );
+  const input = { projectId: own.id, userId: vic.id };
+  expect((await w.mutate('removeMember', input, { as: vic.id })).errors).toEqual([]);
   await w.mutate('restoreProject', { id: own.id });
   const read = 'query($id: ID!) { project(id: $id) { members { nodes { handle } } } }';
   expect((await w.read(read, { id: own.id })).project.members.nodes).toEqual([{ handle: 'ada' }]);

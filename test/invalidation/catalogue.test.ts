@@ -67,6 +67,7 @@ const ARGUMENTS: Record<string, unknown[]> = {
   Project: [projectId],
   ProjectKey: ['OPS'],
   Memberships: [newId('user')],
+  ProjectsJoined: [newId('user')],
   ProjectMembers: [projectId],
   ProjectInvitations: [projectId],
   PeoplePage: people.map((one) => ({ list: one, ...page })),

@@ -20,8 +20,11 @@ const MAX_HTML_CHARS = 400_000;
 /** In JSON, where some characters take two. */
 const MAX_STORED_CHARS = 2 * MAX_HTML_CHARS;
 
-/** Links of web pages, mail addresses, and links within the page's own site. */
-const ALLOWED_LINK = /^(https?:\/\/|mailto:|[/#])/i;
+/**
+ * Links of web pages, mail addresses, and links within the page's own site: browsers read `//host` and `/\host` as
+ * addresses of other sites.
+ */
+const ALLOWED_LINK = /^(https?:\/\/|mailto:|\/(?![/\\])|#)/i;
 
 const markdown = new MarkdownIt({ html: false, linkify: true, maxNesting: MAX_NESTING });
 markdown.validateLink = (url) => ALLOWED_LINK.test(url);
@@ -65,7 +68,7 @@ export function markdownHtml(cache: Pick<Cache, 'memoize'>): MarkdownHtml {
       await nextTick(); // between long texts the process serves other requests
       return renderMarkdown(text);
     },
-    { ttlMs: ROW_TTL_MS, maxChars: MAX_STORED_CHARS },
+    { ttlMs: ROW_TTL_MS, maxChars: MAX_STORED_CHARS, version: 2 },
   );
   return async (context, text) => {
     const points = Math.floor(text.length * COSTS.renderedChar);

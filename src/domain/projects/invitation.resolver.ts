@@ -54,7 +54,9 @@ export class InvitationResolver {
 
   @FieldResolver(() => User, {
     nullable: true,
-    description: 'User who created the invitation. Null if that user was deleted.',
+    description:
+      'User who created the invitation, which can be accepted only while this user is an active OWNER of the project. ' +
+      'Null if that user was deleted.',
   })
   invitedBy(@Root() { invitedBy }: ListedInvitation, @Ctx() { loaders }: Context) {
     return invitedBy && loaders.load(userById, invitedBy);
@@ -75,8 +77,9 @@ export class InvitationResolver {
 
   @Mutation(() => AcceptInvitationPayload, {
     description:
-      'Makes the viewer a member of the project of an invitation. A member keeps the present role. A token is used ' +
-      'once; repeating the mutation as the same viewer succeeds.',
+      "Makes the viewer a member of the project of an invitation, whose OWNERs then see the viewer's e-mail address. " +
+      'An existing member keeps its role, and its address is shown as before. A token is used once; repeating the ' +
+      'mutation as the same viewer succeeds.',
   })
   acceptInvitation(
     @Ctx() context: Context,

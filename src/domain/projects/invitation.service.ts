@@ -1,6 +1,7 @@
 /**
  * Writes of invitations. The token is a random secret of 256 bits, of which only the SHA-256 is stored: a copy of the
- * database accepts no invitation. A token that is wrong, expired, revoked or used by another user is refused alike.
+ * database accepts no invitation. A token that is wrong, expired, revoked or used by another user is refused alike, as
+ * is one whose inviter is not an active OWNER of the project now: a former OWNER cannot return by a token it has kept.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { and, count, eq, gt, isNull, sql } from 'drizzle-orm';
@@ -12,6 +13,7 @@ import { unauthenticated } from '../../graphql/errors.js';
 import { idInput, parseInput, Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { DAY } from '../../std/time.js';
 import { emailInput } from '../users/user.service.js';
+import { users } from '../users/user.table.js';
 import { notFound, requireOwner } from './access.js';
 import { type InvitationRow, invitations } from './invitation.table.js';
 import type { AcceptInvitationInput, InviteMemberInput, RevokeInvitationInput } from './invitation.type.js';
@@ -127,8 +129,27 @@ async function joined(tx: Transaction, invitation: InvitationRow, viewerId: User
     if (acceptedBy !== viewerId || member === undefined) throw noInvitation();
     return member.role;
   }
+  if (invitedBy === null || !(await isActiveOwner(tx, projectId, invitedBy))) throw noInvitation();
   await tx.update(invitations).set({ acceptedBy: viewerId }).where(eq(invitations.id, id));
-  return addAs(tx, { by: invitedBy, userId: viewerId, projectId, role, path: ['input', 'token'] });
+  return addAs(tx, { by: viewerId, userId: viewerId, projectId, role, path: ['input', 'token'] });
+}
+
+/** The project lock must be held exclusively. */
+async function isActiveOwner(tx: Transaction, projectId: ProjectId, userId: UserId): Promise<boolean> {
+  const found = await tx
+    .select({ id: users.id })
+    .from(projectMembers)
+    .innerJoin(users, eq(users.id, projectMembers.userId))
+    .where(
+      and(
+        eq(projectMembers.projectId, projectId),
+        eq(projectMembers.userId, userId),
+        eq(projectMembers.role, 'OWNER'),
+        eq(users.state, 'ACTIVE'),
+      ),
+    )
+    .for('share', { of: projectMembers });
+  return found.length > 0;
 }
 
 /** Checks that another invitation may be open. Project and viewer must be locked. @throws Refusal */

@@ -1,9 +1,9 @@
 /**
  * Limits on the number of projects of a user. A list of all the viewer's tasks reads each of the viewer's projects, so
  * other users must not be able to make that number arbitrary. Projects that a user was added to do not count against
- * projects that the user creates. No single person can use up the limit for additions. Members leave a project with
- * `removeMember`. Deleted projects count until they are purged. Memberships older than these limits stay; imports are
- * not limited.
+ * those that the user creates or joins by invitations. No single person can use up the limit for additions. Members
+ * leave a project with `removeMember`. Deleted projects count until they are purged. Memberships older than these
+ * limits stay; imports are not limited.
  */
 import { and, count, eq, sql } from 'drizzle-orm';
 import { unionAll } from 'drizzle-orm/pg-core';
@@ -14,7 +14,10 @@ import { type UserRow, users } from '../users/user.table.js';
 import { projectMembers, type Role } from './project.table.js';
 import { trashedMembers } from './trashed-project.table.js';
 
-/** Projects created by the user. Postgres reads a list over that many projects in some milliseconds. */
+/**
+ * Projects that the user has created or joined by invitations. Postgres reads a list over that many projects in some
+ * milliseconds.
+ */
 export const MAX_CREATED = 500;
 /** Projects that others have added the user to. */
 export const MAX_ADDED = 500;
@@ -36,20 +39,17 @@ export async function lockUser(
 /** Checks that the viewer can create another project. The viewer's row must be locked. @throws Refusal */
 export async function requireRoomToCreate(tx: Transaction, viewerId: UserId): Promise<void> {
   const { own } = await countOf(tx, viewerId, viewerId);
-  if (own < MAX_CREATED) return;
-  const counted = `you have created ${own} projects that you are a member of, deleted ones included`;
-  const message = `${counted}; expected at most ${MAX_CREATED}`;
-  throw new Refusal(UserErrorCode.LIMIT, message, ['input']);
+  requireOwnRoom(own, ['input']);
 }
 
 /** A membership to add. */
 export interface Addition {
-  /** Who adds the member. Null if that user was deleted. */
-  readonly by: UserId | null;
+  /** Who adds the member: the member itself if it accepts an invitation. */
+  readonly by: UserId;
   readonly userId: UserId;
   readonly projectId: ProjectId;
   readonly role: Role;
-  /** The path of the argument that names the user. */
+  /** The path of the argument that an error names. */
   readonly path: readonly string[];
 }
 
@@ -72,8 +72,9 @@ export async function addAs(tx: Transaction, addition: Addition): Promise<Role> 
 
 /** Checks that `by` can add the user to another project. The user's row must be locked. @throws Refusal */
 async function requireRoomToAdd(tx: Transaction, { by, userId, path }: Addition): Promise<void> {
-  const { byOne, byOthers } = await countOf(tx, userId, by);
-  if (by !== userId && byOne >= MAX_ADDED_BY_ONE) {
+  const { own, byOne, byOthers } = await countOf(tx, userId, by);
+  if (by === userId) return requireOwnRoom(own, path);
+  if (byOne >= MAX_ADDED_BY_ONE) {
     throw full(
       `you have added this user to ${byOne} projects; expected at most ${MAX_ADDED_BY_ONE} by one person`,
       path,
@@ -84,16 +85,23 @@ async function requireRoomToAdd(tx: Transaction, { by, userId, path }: Addition)
   }
 }
 
+/** @throws Refusal if the viewer has created or joined too many projects */
+function requireOwnRoom(own: number, path: readonly string[]): void {
+  if (own < MAX_CREATED) return;
+  const counted = `you are a member of ${own} projects that you have created or joined by invitations`;
+  throw full(`${counted}, deleted ones included; expected at most ${MAX_CREATED}`, path);
+}
+
 function full(message: string, path: readonly string[]): Refusal {
   return new Refusal(UserErrorCode.LIMIT, message, path);
 }
 
 /**
- * The user's memberships, counted by how they began: own projects, added by others, added by `one`. Those of deleted
+ * The user's memberships, counted by how they began: by the user itself, by others and by `one`. Those of deleted
  * projects count too, since a project can be restored at any time. One statement, so that a membership that is moved
  * meanwhile counts once.
  */
-async function countOf(tx: Transaction, userId: UserId, one: UserId | null) {
+async function countOf(tx: Transaction, userId: UserId, one: UserId) {
   const columns = (table: typeof projectMembers | typeof trashedMembers) =>
     tx.select({ userId: table.userId, addedBy: table.addedBy }).from(table).where(eq(table.userId, userId));
   const all = unionAll(columns(projectMembers), columns(trashedMembers)).as('memberships');
@@ -102,7 +110,7 @@ async function countOf(tx: Transaction, userId: UserId, one: UserId | null) {
     .select({
       own: count(sql`case when ${addedBy} = ${all.userId} then 1 end`),
       byOthers: count(sql`case when ${addedBy} <> ${all.userId} then 1 end`),
-      byOne: count(sql`case when ${addedBy} = ${one && toUuid(one)}::uuid then 1 end`),
+      byOne: count(sql`case when ${addedBy} = ${toUuid(one)}::uuid then 1 end`),
     })
     .from(all);
   return counts as { own: number; byOthers: number; byOne: number };

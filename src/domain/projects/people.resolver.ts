@@ -12,7 +12,7 @@ import { USER_HANDLE, type UserRow } from '../users/user.table.js';
 import { User, UserConnection } from '../users/user.type.js';
 import { visibleProjectIds, visibleUser } from './access.js';
 import { peopleCounts, peoplePages } from './people.loaders.js';
-import { membershipsOf } from './project.loaders.js';
+import { membershipsOf, projectsJoinedBy } from './project.loaders.js';
 
 const MAX_SEARCH_CHARS = 100;
 
@@ -72,14 +72,14 @@ export class PeopleResolver {
     nullable: true,
     description:
       'E-mail address in lower case, as the user has stated it. Null if the user has none, or if the viewer is neither ' +
-      'the user nor an OWNER of a project that the user is a member of.',
+      'the user nor an OWNER of a project that the user has created or joined by accepting an invitation.',
   })
   async email(@Root() { id, email }: UserRow, @Ctx() { loaders, viewerId }: Context): Promise<string | null> {
     if (email === null || id === viewerId) return email;
     const owned = (await loaders.load(membershipsOf, viewerId)).filter(({ role }) => role === 'OWNER');
     if (owned.length === 0) return null;
-    const theirs = new Set((await loaders.load(membershipsOf, id)).map(({ projectId }) => projectId));
-    return owned.some(({ projectId }) => theirs.has(projectId)) ? email : null;
+    const joined = new Set(await loaders.load(projectsJoinedBy, id));
+    return owned.some(({ projectId }) => joined.has(projectId)) ? email : null;
   }
 }
 

@@ -1,5 +1,5 @@
 /** Reads of projects and memberships. */
-import { asc } from 'drizzle-orm';
+import { asc, eq } from 'drizzle-orm';
 import type { ProjectId, UserId } from '../../db/ids.js';
 import { childrenSource, idSource, rowSource, type Source } from '../../db/sources.js';
 import { shapeOf } from '../../engine/postgres/index.js';
@@ -30,6 +30,24 @@ export const membershipsOf: Source<UserId, readonly Membership[]> = childrenSour
   columns: { projectId: projectMembers.projectId, role: projectMembers.role },
   orderBy: asc(projectMembers.projectId),
   toValue: ({ projectId, role }: Membership) => ({ projectId, role }),
+});
+
+/**
+ * The projects that a user is a member of by an act of its own: it created them or accepted an invitation. OWNERs of
+ * these see its e-mail address.
+ */
+export const projectsJoinedBy: Source<UserId, readonly ProjectId[]> = childrenSource({
+  name: 'ProjectsJoined',
+  shape: shapeOf(projectMembers),
+  scope: 'public',
+  tags: memberRows.byUser,
+  together: true, // memberships.ts bounds them
+  table: projectMembers,
+  parent: projectMembers.userId,
+  where: eq(projectMembers.addedBy, projectMembers.userId),
+  columns: { projectId: projectMembers.projectId },
+  orderBy: asc(projectMembers.projectId),
+  toValue: ({ projectId }: { projectId: ProjectId }) => projectId,
 });
 
 export interface Member {

@@ -163,7 +163,7 @@ export class ProjectResolver {
   @Mutation(() => RemoveMemberPayload, {
     description:
       "Removes a member from a project and unassigns the member's tasks in it. An OWNER can remove anyone, other " +
-      'members only themselves. The last OWNER cannot be removed.',
+      'members only themselves. The last OWNER cannot be removed. Members can leave a deleted project, too.',
   })
   removeMember(
     @Ctx() context: Context,

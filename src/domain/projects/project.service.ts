@@ -36,6 +36,7 @@ import type {
   UpdateProjectInput,
 } from './project.type.js';
 import { lockExclusive } from './project-lock.js';
+import { trashedMembers } from './trashed-project.table.js';
 
 const name = textInput(TEXTS.projectName);
 const keyInput = z.string().transform((key, context) => {
@@ -78,6 +79,9 @@ const addMemberInput = z
 
 const PROJECT = { what: 'project', path: ['input', 'id'] };
 const PROJECT_OF_MEMBER = { what: 'project', path: ['input', 'projectId'] };
+
+/** Members of a project, or of a deleted one. */
+type MemberTable = typeof projectMembers | typeof trashedMembers;
 
 /** Called in the transaction that removes a member, for features that this one does not know. */
 export type OnMemberRemoved = (tx: Transaction, projectId: ProjectId, userId: UserId) => Promise<void>;
@@ -180,7 +184,7 @@ export class ProjectService {
         .where(isMember)
         .for('update', { of: projectMembers });
       if (member === undefined) throw notFound('member', ['input', 'userId']);
-      if (role !== 'OWNER') await requireOtherOwner(tx, projectId, userId, ['input', 'role']);
+      if (role !== 'OWNER') await requireOtherOwner(tx, projectMembers, { projectId, userId, path: ['input', 'role'] });
       if (member.role !== role) await tx.update(projectMembers).set({ role }).where(isMember);
       return { project: await projectOf(tx, projectId), member: { user: member.user, role } };
     }, by);
@@ -193,12 +197,15 @@ export class ProjectService {
     return this.transactor.transact(async (tx) => {
       const faults = new Faults(form);
       await lockExclusive(tx, projectId);
+      if (form.fields.userId === viewerId && (await this.#leaveDeleted(tx, projectId, viewerId))) {
+        return { removedUserId: viewerId, project: null };
+      }
       const role = await faults.require(() => requireMember(tx, viewerId, projectId, PROJECT_OF_MEMBER));
       const { userId } = faults.complete(form);
       if (userId !== viewerId && role !== 'OWNER') {
         throw forbidden(`your role in this project is ${role}; removing others needs OWNER`, PROJECT_OF_MEMBER.path);
       }
-      await requireOtherOwner(tx, projectId, userId, ['input', 'userId']);
+      await requireOtherOwner(tx, projectMembers, { projectId, userId, path: ['input', 'userId'] });
       const removed = await tx
         .delete(projectMembers)
         .where(and(eq(projectMembers.projectId, projectId), eq(projectMembers.userId, userId)))
@@ -207,6 +214,20 @@ export class ProjectService {
       await this.onMemberRemoved(tx, projectId, userId);
       return { removedUserId: userId, project: userId === viewerId ? null : await projectOf(tx, projectId) };
     }, by);
+  }
+
+  /**
+   * Ends the user's membership of a deleted project, so that restoring the project does not bring it back.
+   * @returns true if the user is no longer a member. False if there was none, or if an operator has added it since.
+   */
+  async #leaveDeleted(tx: Transaction, projectId: ProjectId, userId: UserId): Promise<boolean> {
+    const isMember = (table: MemberTable) => and(eq(table.projectId, projectId), eq(table.userId, userId));
+    if ((await tx.$count(trashedMembers, isMember(trashedMembers))) === 0) return false;
+    await requireOtherOwner(tx, trashedMembers, { projectId, userId, path: ['input', 'userId'] });
+    await tx.delete(trashedMembers).where(isMember(trashedMembers));
+    if ((await tx.$count(projectMembers, isMember(projectMembers))) > 0) return false;
+    await this.onMemberRemoved(tx, projectId, userId);
+    return true;
   }
 }
 
@@ -251,11 +272,15 @@ async function projectOf(tx: Transaction, id: ProjectId): Promise<ProjectRow> {
 }
 
 /** @throws Refusal CONFLICT when the project would be left without an OWNER. */
-async function requireOtherOwner(tx: Transaction, projectId: ProjectId, userId: UserId, path: readonly string[]) {
+async function requireOtherOwner(
+  tx: Transaction,
+  table: MemberTable,
+  { projectId, userId, path }: { projectId: ProjectId; userId: UserId; path: readonly string[] },
+): Promise<void> {
   const owners = await tx
-    .select({ userId: projectMembers.userId })
-    .from(projectMembers)
-    .where(and(eq(projectMembers.projectId, projectId), eq(projectMembers.role, 'OWNER')))
+    .select({ userId: table.userId })
+    .from(table)
+    .where(and(eq(table.projectId, projectId), eq(table.role, 'OWNER')))
     .limit(2);
   if (owners.length === 1 && owners[0]?.userId === userId) {
     throw new Refusal(

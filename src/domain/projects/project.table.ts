@@ -52,8 +52,9 @@ export const projectMembers = pgTable(
       .references(() => users.id, { onDelete: 'cascade' }),
     role: projectRole().notNull(),
     /**
-     * The user who added this member; for the project's creator, the user itself. Null for imported members. Limits how
-     * many projects others can add a user to.
+     * The user who added this member; the member itself if it created the project or accepted an invitation. Null for
+     * imported members, and if that user was deleted. Limits how many projects others can add a user to, and decides
+     * whether OWNERs see the member's e-mail address.
      */
     addedBy: idColumn('user', 'added_by').references(() => users.id, { onDelete: 'set null' }),
     createdAt: createdAt(),

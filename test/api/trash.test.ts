@@ -2,6 +2,7 @@
 import { eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newId, toUuid } from '../../src/db/ids.js';
+import { comments } from '../../src/domain/comments/comment.table.js';
 import { githubFile } from '../../src/domain/import/github-issues.js';
 import { runImport } from '../../src/domain/import/import.service.js';
 import { tasks } from '../../src/domain/tasks/task.table.js';
@@ -88,6 +89,45 @@ test('a restored task is what it was, with its comments, its parent and its subt
   expect(await taskOf(task.id)).toEqual({ ...before, version: 2 });
   expect(await w.read(everywhere, variables)).toEqual(seen);
   expect(await isInTrash(task.id)).toBe(false);
+});
+
+test('columns that tasks gained while a task was in the trash have their defaults when it is restored', async () => {
+  const task = await created({ priority: 'HIGH' });
+  await remove(task.id);
+  const isTask = eq(trashedTasks.id, task.id);
+  await w.here.transactor.transact((tx) =>
+    tx
+      .update(trashedTasks)
+      .set({ task: sql`${trashedTasks.task} - 'priority'` })
+      .where(isTask),
+  );
+  await restore(task.id);
+  expect(await taskOf(task.id)).toMatchObject({ title: 'To delete', priority: 'NONE' });
+});
+
+test('a task with many comments and subtasks goes into the trash and back without dropping what is cached of others', async () => {
+  const task = await created();
+  const { transactor } = w.here;
+  await transactor.transact(async (tx) => {
+    const projectId = w.f.ops.id;
+    const authorId = w.f.ada.id;
+    const taskId = task.id;
+    await tx.insert(comments).values(Array.from({ length: 501 }, () => ({ taskId, authorId, body: 'x' })));
+    const subtask = { projectId, creatorId: authorId, parentId: taskId, title: 'Part' };
+    await tx.insert(tasks).values(Array.from({ length: 501 }, (_, i) => ({ ...subtask, number: 5000 + i })));
+  });
+  const touched = async (name: string) => {
+    const answer = await w.here.ask(`mutation { ${name}(input: { id: "${task.id}" }) { errors { message } } }`, {
+      as: w.f.ada.id,
+      headers: { 'x-cache-trace': '1' },
+    });
+    expect(dataOf(answer)[name].errors).toEqual([]);
+    return (answer.cache?.invalidated ?? []).filter((tag) => !tag.includes(':'));
+  };
+  expect(await touched('deleteTask')).toEqual([]);
+  expect(await touched('restoreTask')).toEqual([]);
+  expect(await taskOf(task.id)).toMatchObject({ commentCount: 501 });
+  await transactor.transact((tx) => tx.delete(tasks).where(eq(tasks.parentId, task.id)));
 });
 
 test('subscribers learn that a task was deleted and created again', async () => {

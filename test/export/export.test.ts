@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { and, eq } from 'drizzle-orm';
 import fastify from 'fastify';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { newId, type UserId } from '../../src/db/ids.js';
+import { newId, type TaskId, type UserId } from '../../src/db/ids.js';
 import { comments } from '../../src/domain/comments/comment.table.js';
 import { ExportSnapshot } from '../../src/domain/export/export.repository.js';
 import { ExportLinks } from '../../src/domain/export/export-links.js';
@@ -164,6 +164,19 @@ test('CSV holds tasks as spreadsheets may show them, and is read back as it was'
   expect(text).toContain(`"""bug, """"real"""""",docs"`);
   expect((await textOf(app.databaseUrl, 'csv', false)).includes(`"'=HYPERLINK`)).toBe(false);
   expect(await importText(text, app.transactor, f.ada.id)).toMatchObject({ tasks: { unchanged: 6 } });
+});
+
+test('CSV quotes what other programs take for the end of a cell or a row, and marks a formula behind a line break', async () => {
+  const description = '\n=1+1';
+  const [task] = await app.db.read.select({ id: tasks.id }).from(tasks).where(eq(tasks.projectId, f.ops.id)).limit(1);
+  const id = task?.id as TaskId;
+  const [before] = await app.db.read.select().from(tasks).where(eq(tasks.id, id));
+  await app.transactor.transact((tx) => tx.update(tasks).set({ title: 'a;=1+1', description }).where(eq(tasks.id, id)));
+  const text = await textOf(app.databaseUrl, 'csv');
+  expect(text).toContain(`"a;=1+1","'\n=1+1"`);
+  expect(await importText(text, app.transactor, f.ada.id)).toMatchObject({ tasks: { unchanged: 6 } });
+  const { title, description: old } = before as typeof tasks.$inferSelect;
+  await app.transactor.transact((tx) => tx.update(tasks).set({ title, description: old }).where(eq(tasks.id, id)));
 });
 
 test('an address is made for members alone, and a project that is hidden looks like one that does not exist', async () => {

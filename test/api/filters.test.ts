@@ -35,7 +35,7 @@ const SEARCHES: Record<string, Search> = {
   },
   'again or beta_x': {
     finds: (words, text) => begin(words, 'again') || text.includes('beta_x'),
-    ranked: `'again':* | 'beta' <-> 'x' | 'beta':* <-> 'x':*`,
+    ranked: `'again':* | 'beta' <-> 'x'`,
   },
   '-delta': { finds: (words) => !words.includes('delta'), ranked: '' },
   'notes the quote': {

@@ -39,7 +39,7 @@ const SEARCHES: Record<string, Search> = {
   },
   '-delta': { finds: (words) => !words.includes('delta'), ranked: '' },
   'notes the quote': {
-    finds: (words) => words.includes('note') && words.includes('quoted'),
+    finds: (words) => words.some((word) => /^note[ds]?$/.test(word)) && words.includes('quoted'),
     ranked: `'note' | 'notes':* | 'quot' | 'quote':*`,
   },
   'ops-7': { finds: (_, text) => /\bOPS-7\b/.test(text), ranked: `'op' <-> '-7' | 'ops' <-> '-7'` },

@@ -35,11 +35,11 @@ const SEARCHES: Record<string, Search> = {
   },
   'again or beta_x': {
     finds: (words, text) => begin(words, 'again') || text.includes('beta_x'),
-    ranked: `'again':* | 'beta' <-> 'x' | 'beta':* <-> 'x':*`,
+    ranked: `'again':* | 'beta' <-> 'x'`,
   },
   '-delta': { finds: (words) => !words.includes('delta'), ranked: '' },
   'notes the quote': {
-    finds: (words) => words.includes('note') && words.includes('quoted'),
+    finds: (words) => words.some((word) => /^note[ds]?$/.test(word)) && words.includes('quoted'),
     ranked: `'note' | 'notes':* | 'quot' | 'quote':*`,
   },
   'ops-7': { finds: (_, text) => /\bOPS-7\b/.test(text), ranked: `'op' <-> '-7' | 'ops' <-> '-7'` },

@@ -5,10 +5,12 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 
-/** Maximum number of words and phrases in a search. */
+/** Maximum number of words in a search, those of phrases and of words with hyphens included. */
 export const MAX_SEARCH_TERMS = 20;
 /** Each of the words that begin with a shorter text would have to be read from the index. */
 const MIN_PREFIX_CHARS = 2;
+
+const WORDS = /[\p{L}\p{N}\p{M}]+/gu;
 
 export interface SearchTerm {
   readonly text: string;
@@ -27,6 +29,12 @@ export function searchTerms(search: string): SearchTerm[][] {
     }
   }
   return alternatives.filter((terms) => terms.length > 0).map(withoutStopWords);
+}
+
+/** Each word of a phrase is one, as is each part of a word with hyphens or other punctuation. */
+export function countWords(search: string): number {
+  const counts = searchTerms(search).flatMap((terms) => terms.map(({ text }) => text.match(WORDS)?.length ?? 1));
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 /** English words that a search leaves out, unless it has no others. Those of Postgres. */
@@ -69,12 +77,12 @@ function joined(queries: readonly SQL[], by: SQL): SQL {
 
 function termSql(term: SearchTerm): SQL {
   const { text, kind, excluded } = term;
-  const stems = sql`phraseto_tsquery('english', ${text})`;
-  const words = sql`phraseto_tsquery('simple', ${text})`;
+  const stems = sql`phraseto_tsquery('english', search_text(${text}))`;
+  const words = sql`phraseto_tsquery('simple', search_text(${text}))`;
   if (excluded) return kind === 'phrase' ? sql`!!${stems}` : sql`!!(${stems} || ${words})`;
   if (kind === 'phrase') return isStopWord(term) ? words : stems;
   if (isWhole(text)) return sql`(${stems} || ${words})`;
-  return sql`(${stems} || to_tsquery('simple', ${`'${text.replaceAll(/['\\]/g, '$&$&')}':*`}))`;
+  return sql`(${stems} || prefix_query(${text.replace(/[^\p{L}\p{N}\p{M}]+$/u, '')}))`;
 }
 
 /** Not the beginning of a longer word: OPS-4 does not find OPS-42. */

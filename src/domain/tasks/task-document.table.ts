@@ -17,7 +17,9 @@ export const taskDocuments = pgTable(
       .references(() => tasks.id, { onDelete: 'cascade' }),
     /** That of the task. */
     projectId: idColumn('project', 'project_id').notNull(),
-    /** English stems, and the words as they are. Weights: A identifier and title, C description, D comments. */
+    /** Those of its comments, which a new title or comment does not parse again. */
+    commentWords: tsvector('comment_words').notNull(),
+    /** All words: English stems, and the words as they are. Weights: A identifier and title, C description, D comments. */
     words: tsvector().notNull(),
   },
   (table) => [index('task_documents_words').using('gin', table.words)],

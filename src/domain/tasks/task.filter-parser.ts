@@ -15,7 +15,7 @@ import { PROJECT_KEY } from '../projects/project.table.js';
 import { userIdByHandle } from '../users/user.loaders.js';
 import { USER_HANDLE } from '../users/user.table.js';
 import { dayOf, instantOf, type MomentInput } from './relative-date.js';
-import { MAX_SEARCH_TERMS, searchTerms } from './search-query.js';
+import { countWords, MAX_SEARCH_TERMS } from './search-query.js';
 import { type BooleanComparator, MAX_IN, type NameComparator, PARTIAL } from './task.comparators.js';
 import {
   all,
@@ -359,8 +359,8 @@ class Reading {
     this.#count(at);
     const read = readText(SEARCH, text.trim());
     if ('fault' in read) throw badUserInput(at, read.fault);
-    if (searchTerms(read.text).flat().length > MAX_SEARCH_TERMS) {
-      throw badUserInput(at, `expected at most ${MAX_SEARCH_TERMS} words and phrases`);
+    if (countWords(read.text) > MAX_SEARCH_TERMS) {
+      throw badUserInput(at, `expected at most ${MAX_SEARCH_TERMS} words`);
     }
     return { search: read.text };
   }

@@ -8,6 +8,7 @@
  */
 import type { GatewayExecutor, GatewayInterface } from '@apollo/server-gateway-interface';
 import { type ExecutionResult, execute as executeGraphql, type GraphQLSchema } from 'graphql';
+import { LRUCache } from 'lru-cache';
 import type { UserId } from '../../db/ids.js';
 import type { Cache, MaybePromise, ReadSet } from '../../engine/cache/index.js';
 import type { Database, MainDatabase } from '../../engine/postgres/index.js';
@@ -31,6 +32,9 @@ export interface Consistency {
 }
 
 type Run = () => Promise<ExecutionResult>;
+
+/** Some 100 bytes each. */
+const MAX_VIEWERS = 10_000;
 
 export interface ExecutorOptions extends Sources, ViewerChecks {
   readonly production: boolean;
@@ -66,6 +70,8 @@ export class OperationExecutor {
   readonly #options: ExecutorOptions;
   readonly #sources: Sources;
   readonly #queries: CompiledQueries;
+  /** Viewers who have been checked: a guess whose rows memory holds. */
+  readonly #inMemory = new LRUCache<UserId, true>({ max: MAX_VIEWERS });
 
   constructor(schema: GraphQLSchema, options: ExecutorOptions) {
     this.#schema = schema;
@@ -98,11 +104,25 @@ export class OperationExecutor {
     return context.snapshot ? runSnapshot(admitted, context, this.#sources) : runOnce(admitted, context, this.#sources);
   }
 
-  /** The viewer is checked by what the run reads through, so the check is in the run's first round trip. */
-  #runAdmitted(run: Run, { sender, loaders, viewerId }: RequestContext): Promise<ExecutionResult> {
+  /** Where memory is likely to hold the viewer's row, the viewer is checked after the run, which proves what memory holds. */
+  async #runAdmitted(run: Run, context: RequestContext): Promise<ExecutionResult> {
+    const { viewerId, sender } = context;
     if (sender.identity === undefined) return run(); // introspection
-    const checking = this.#options.refuseDeactivated(loaders, viewerId);
-    return checking === undefined ? run() : resultOfAdmitted(checking, run);
+    if (!this.#inMemory.has(viewerId)) return this.#runWhileChecking(run, context);
+    const result = await run();
+    const checking = this.#options.refuseDeactivated(context.loaders, viewerId);
+    if (checking !== undefined) await checked(checking, result);
+    return result;
+  }
+
+  /** The check is in the run's first round trip. */
+  async #runWhileChecking(run: Run, { loaders, viewerId }: RequestContext): Promise<ExecutionResult> {
+    const checking = (async () => this.#options.refuseDeactivated(loaders, viewerId))();
+    checking.catch(() => {}); // until it is awaited
+    const result = await run();
+    await checked(checking, result);
+    if (this.#sources.cache.memory.maxBytes > 0) this.#inMemory.set(viewerId, true);
+    return result;
   }
 
   /** Its fields are read from Postgres: they show its outcome, and nothing of it is cached. */
@@ -227,13 +247,11 @@ function blamed(result: ExecutionResult): ExecutionResult {
   return { ...result, errors: result.errors.map(badVariable) };
 }
 
-async function resultOfAdmitted(checking: Promise<void>, run: Run): Promise<ExecutionResult> {
-  const [checked, ran] = await Promise.allSettled([checking, run()]);
-  if (checked.status === 'rejected') {
-    // What made the check fail may have failed the run, too, whose result then shows where.
-    const showsNothing = ran.status === 'fulfilled' && !ran.value.data;
-    if (!showsNothing || isUnauthenticated(checked.reason)) throw checked.reason;
+/** What makes the check fail has failed a run that shows nothing, too, whose result shows where. */
+async function checked(checking: Promise<void>, result: ExecutionResult): Promise<void> {
+  try {
+    await checking;
+  } catch (error) {
+    if (result.data || isUnauthenticated(error)) throw error;
   }
-  if (ran.status === 'rejected') throw ran.reason;
-  return ran.value;
 }

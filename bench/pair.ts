@@ -264,7 +264,8 @@ async function compare(cell: CellSpec, builds: Pair): Promise<{ line: string; fa
 }
 
 async function main(ref: string | undefined): Promise<number> {
-  if (ref === undefined && !watching) throw new Error('expected a commit to compare with: npm run bench:pair -- REF');
+  if (ref === undefined && !watching && sizes === undefined)
+    throw new Error('expected a commit to compare with: npm run bench:pair -- REF');
   const wanted = (env['PAIR_CELLS'] || CELLS.map(({ name }) => name).join(',')).split(',');
   const unknown = wanted.find((name) => !CELLS.some((cell) => cell.name === name));
   if (unknown !== undefined)

@@ -1,10 +1,11 @@
 /** Moves the rows of tasks, their labels and their comments into the trash. */
-import { type SQL, sql } from 'drizzle-orm';
+import { sql } from 'drizzle-orm';
 import { uuids } from '../../db/by-id.js';
 import { type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import { MAX_ROWS_NAMED, type Transaction } from '../../engine/postgres/index.js';
 import { comments } from '../comments/comment.table.js';
 import { taskLabels, tasks } from '../tasks/task.table.js';
+import { deleteSomeComments } from './delete-comments.js';
 import { trashedComments, trashedTasks } from './trashed-task.table.js';
 
 /**
@@ -15,7 +16,8 @@ export async function moveIntoTrash(
   tx: Transaction,
   { removed, deletedBy }: { removed: readonly RemovedTask[]; deletedBy: UserId },
 ): Promise<void> {
-  const ids = uuids(removed.map(({ id }) => id));
+  const taskIds = removed.map(({ id }) => id);
+  const ids = uuids(taskIds);
   const subtasks = removed.flatMap(({ id: parentId, subtaskIds }) => subtaskIds.map((id) => ({ id, parentId })));
   await tx.execute(sql`
     insert into ${trashedTasks}
@@ -32,19 +34,9 @@ export async function moveIntoTrash(
   const copied = await tx.execute(sql`
     insert into ${trashedComments} (id, task_id, author_id, comment)
     select id, task_id, author_id, to_jsonb(c) from ${comments} c where task_id = any(${ids}) returning 1`);
-  if (copied.length > MAX_ROWS_NAMED) await deleteComments(tx, ids);
+  if (copied.length > MAX_ROWS_NAMED) while (!(await deleteSomeComments(tx, taskIds)));
   // Afterwards: a task that is in the trash keeps its former numbers.
   await tx.delete(tasks).where(sql`${tasks.id} = any(${ids})`);
-}
-
-/** A cascade would delete them in one statement, and invalidate those of all tasks. */
-async function deleteComments(tx: Transaction, taskIds: SQL): Promise<void> {
-  const deleteSome = () =>
-    tx.execute(sql`
-      delete from ${comments}
-      where id = any(array(select id from ${comments} where task_id = any(${taskIds}) limit ${MAX_ROWS_NAMED}))
-      returning 1`);
-  while ((await deleteSome()).length === MAX_ROWS_NAMED);
 }
 
 export interface RemovedTask {

@@ -11,7 +11,7 @@ import { MAX_ROWS_NAMED, type Transaction } from '../../engine/postgres/index.js
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { comments } from '../comments/comment.table.js';
 import { labels } from '../labels/label.table.js';
-import { isMember } from '../tasks/task.references.js';
+import { ancestorsOf, isMember } from '../tasks/task.references.js';
 import { type TaskRow, taskLabels, tasks } from '../tasks/task.table.js';
 import { NEXT_VERSION } from '../tasks/task.writes.js';
 import { lockTrees } from '../tasks/tree-lock.js';
@@ -66,20 +66,9 @@ async function currentRelatives(tx: Transaction, { projectId, parentId, subtaskI
     .orderBy(asc(tasks.id))
     .for('update');
   const parent = known.find(({ id }) => toUuid(id) === parentId)?.id;
-  const above = parent === undefined ? [] : await ancestors(tx, parent);
-  const free = known.filter((task) => task.id !== parent && task.parentId === null && !above.includes(task.id));
+  const above = parent === undefined ? undefined : await ancestorsOf(tx, parent);
+  const free = known.filter((task) => task.id !== parent && task.parentId === null && !above?.has(task.id));
   return { parentId: parent === undefined ? null : parentId, subtaskIds: free.map(({ id }) => id) };
-}
-
-async function ancestors(tx: Transaction, id: TaskId): Promise<TaskId[]> {
-  const rows = await tx.execute<{ id: string }>(sql`
-    with recursive up as (
-      select id, parent_id from ${tasks} where ${eq(tasks.id, id)}
-      union
-      select t.id, t.parent_id from ${tasks} t join up on t.id = up.parent_id
-    )
-    select id from up`);
-  return rows.map((row) => fromUuid('task', row.id));
 }
 
 /** Locks labels before rows that reference them; deleting a label takes locks in the same order. */

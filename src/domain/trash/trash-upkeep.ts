@@ -3,17 +3,16 @@
  * that a project of any size neither holds locks nor fences tags for long.
  */
 import { eq, inArray, type SQL, sql } from 'drizzle-orm';
-import { uuids } from '../../db/by-id.js';
 import { fromUuid, type ProjectId, type TaskId, toUuid } from '../../db/ids.js';
 import { systemClock } from '../../engine/cache/index.js';
-import type { Database, Transaction, Transactor } from '../../engine/postgres/index.js';
+import { type Database, MAX_ROWS_NAMED, type Transaction, type Transactor } from '../../engine/postgres/index.js';
 import { MINUTE } from '../../std/time.js';
-import { comments } from '../comments/comment.table.js';
 import { historyEntries } from '../history/history.table.js';
 import { projectMembers, projects } from '../projects/project.table.js';
 import { lockExclusive } from '../projects/project-lock.js';
 import { trashedMembers, trashedProjects } from '../projects/trashed-project.table.js';
 import { tasks } from '../tasks/task.table.js';
+import { deleteSomeComments } from './delete-comments.js';
 import { trashedTasks } from './trashed-task.table.js';
 
 const RUN_EVERY_MS = 10 * MINUTE;
@@ -25,8 +24,6 @@ const PAUSE_MS = 20;
 const MAX_TRASHED_TASKS = 20;
 /** A transaction of so many tasks and comments names its rows one by one: see engine/postgres/outbox.ts. */
 const MAX_TASKS = 100;
-const MAX_COMMENTS = 500;
-const MAX_ENTRIES = 500;
 
 export interface TrashUpkeepOptions {
   readonly db: Pick<Database, 'read'>;
@@ -118,7 +115,7 @@ async function purgePartOfProject(tx: Transaction, id: ProjectId, isDue: SQL): P
     await tx.delete(projects).where(eq(projects.id, id)); // and with it its labels
     return;
   }
-  if (await purgeComments(tx, ids)) await tx.delete(tasks).where(inArray(tasks.id, ids));
+  if (await deleteSomeComments(tx, ids)) await tx.delete(tasks).where(inArray(tasks.id, ids));
 }
 
 /**
@@ -138,16 +135,7 @@ async function someLeaves(tx: Transaction, projectId: ProjectId): Promise<TaskId
 async function purgeHistory(tx: Transaction, projectId: ProjectId): Promise<boolean> {
   const purged = await tx.execute(sql`
     delete from ${historyEntries} where seq = any(array(
-      select seq from ${historyEntries} where project_id = ${toUuid(projectId)} order by seq limit ${MAX_ENTRIES}))
+      select seq from ${historyEntries} where project_id = ${toUuid(projectId)} order by seq limit ${MAX_ROWS_NAMED}))
     returning seq`);
-  return purged.length < MAX_ENTRIES;
-}
-
-/** @returns whether none are left */
-async function purgeComments(tx: Transaction, taskIds: readonly TaskId[]): Promise<boolean> {
-  const purged = await tx.execute(sql`
-    delete from ${comments} where id = any(array(
-      select id from ${comments} where task_id = any(${uuids(taskIds)}) limit ${MAX_COMMENTS}))
-    returning id`);
-  return purged.length < MAX_COMMENTS;
+  return purged.length < MAX_ROWS_NAMED;
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type EmbeddedRedis, installHint, startRedis } from '../../src/development/embedded/redis.js';
-import { CacheError, LEASE_MS, type StoreEvent, type Tag } from '../../src/engine/cache/index.js';
+import { CacheError, LEASE_MS, randomToken, type StoreEvent, type Tag } from '../../src/engine/cache/index.js';
 import { TOKEN_TTL_MS } from '../../src/engine/cache/store.js';
 import { type Clock, systemClock } from '../../src/engine/cache/time.js';
 import { RedisStore } from '../../src/engine/redis/index.js';
@@ -109,8 +109,8 @@ describe('what is stored', () => {
   test('the token of an entry that a RELEASE stores expires, as every token does', async () => {
     const token = (await store.read([], [A], { mint: true })).tokens.get(A) as string;
     await store.fence(107n, [A], { fresh: false, expected: new Map([[A, token]]) });
-    const fill = { key: keyOfText('written'), tags: [A], ttlMs: 60_000, text: () => 'written' };
-    await store.release(107n, [A], { unfenced: false, fills: [fill] });
+    const fill = { key: keyOfText('written'), tags: [A], ttlMs: 60_000, text: 'written' };
+    await store.release(107n, [A], { unfenced: false, fills: { token: randomToken(), entries: [fill] } });
     expect(await client.get(tagKey(A))).toMatch(/^[\w-]{16}$/);
     expect(await client.pttl(tagKey(A))).toBeGreaterThan(TOKEN_TTL_MS - 60_000);
   });

@@ -12,7 +12,13 @@ import {
   type StoreEvent,
   type Tag,
 } from '../../src/engine/cache/index.js';
-import { MAX_NOTES_PER_READ, MAX_SAMPLES, MAX_TEXTS, type ReleasedBy } from '../../src/engine/cache/store.js';
+import {
+  type LogSlice,
+  MAX_NOTES_PER_READ,
+  MAX_SAMPLES,
+  MAX_TEXTS,
+  type ReleasedBy,
+} from '../../src/engine/cache/store.js';
 import { RedisStore } from '../../src/engine/redis/index.js';
 import { redisUrl } from '../support/servers.js';
 import { FakeClock, keyOfText, tagOf, tick } from './world.js';
@@ -343,17 +349,33 @@ describe.each([
     const key = keyOfText('written');
     const expecting = (xid: bigint, token: string, ...tags: Tag[]) =>
       store.fence(xid, tags, { fresh: false, expected: new Map([[A, token]]) });
-    const fill = { key, tags: [A], ttlMs: 60_000, text: (fresh: string) => `by ${fresh}` };
-    const release = (xid: bigint, ...tags: Tag[]) => store.release(xid, tags, { unfenced: false, fills: [fill] });
+    const release = (xid: bigint, ...tags: Tag[]) => {
+      const token = randomToken();
+      const entries = [{ key, tags: [A], ttlMs: 60_000, text: `by ${token}` }];
+      return store.release(xid, tags, { unfenced: false, fills: { token, entries } });
+    };
     const stored = async () => (await store.read([key], [])).entries.get(key);
 
     test('has stored it under the token of its release, where FENCE found the token it expected', async () => {
-      expect(await expecting(7n, await mintOne(A), A, B)).toBe('exact');
+      expect(await expecting(7n, await mintOne(A), A, B)).toMatchObject({ kind: 'exact' });
       expect(await stored()).toBeUndefined();
       await release(7n, A, B);
       expect(await held(A)).toMatch(/^[\w-]{16}$/);
       expect(await stored()).toBe(`by ${await held(A)}`);
       expect(await held(B)).toBeUndefined();
+    });
+
+    test('learns from FENCE which record is its own, and the lease of that moment', async () => {
+      await tick(store);
+      await fence(6n, B);
+      const reply = await expecting(7n, await mintOne(A), A);
+      const { leases, log } = await store.read([], [], { log: 'tail' });
+      expect(leases[0]).toBeDefined();
+      expect(reply).toEqual({ kind: 'exact', mark: (log as LogSlice & { kind: 'tail' }).mark, lease: leases[0] });
+    });
+
+    test('finds no lease in the reply of a FENCE that found none', async () => {
+      expect(await expecting(7n, await mintOne(A), A)).toMatchObject({ kind: 'exact', lease: undefined });
     });
 
     test.each([
@@ -386,7 +408,7 @@ describe.each([
       ['the tag is invalidated by hand', () => store.invalidate([A])],
       ['its own fence is resolved', () => store.releaseFinished(['7'], [A])],
     ])('stores nothing when, under its fence, %s', async (_, meanwhile) => {
-      expect(await expecting(7n, await mintOne(A), A, B)).toBe('exact');
+      expect(await expecting(7n, await mintOne(A), A, B)).toMatchObject({ kind: 'exact' });
       await meanwhile();
       await release(7n, A, B);
       expect(await stored()).toBeUndefined();

@@ -25,7 +25,7 @@ import type { Policy, Source } from './policy.js';
 import { ReadSet, type ReadSetOptions, type RecordedRead } from './read-set.js';
 import { Reader } from './reader.js';
 import type { Peeked, ReadOptions } from './reading.js';
-import type { ReleaseOptions, Store } from './store.js';
+import type { ExactFence, ReleaseOptions, Store } from './store.js';
 import { StoreReads } from './store-reads.js';
 import type { Tag } from './tag.js';
 import { type Clock, systemClock } from './time.js';
@@ -236,7 +236,7 @@ export class Cache {
    * policy `available`, the store has taken no writes for LEASE_MS (callers share what one of them observed, so in such
    * an outage each makes one attempt), or this fence alone has failed for three times as long. Or the keys belong to another database than `database`, and this process has
    * known `database` for less than LEASE_MS.
-   * @returns 'exact': all of `expected`, tokens of some of the tags, were there, and `release` may store what was made
+   * @returns ExactFence: all of `expected`, tokens of some of the tags, were there, and `release` may store what was made
    * under them
    * @throws CacheError FENCE_REFUSED under the policy `reject`: roll back
    */
@@ -245,7 +245,7 @@ export class Cache {
     tags: readonly Tag[],
     database?: string,
     expected?: ReadonlyMap<Tag, string>,
-  ): Promise<boolean | 'exact'> {
+  ): Promise<boolean | ExactFence> {
     return this.#fencing.fence(xid, tags, database, expected);
   }
 
@@ -258,6 +258,11 @@ export class Cache {
   writtenFills(values: readonly WrittenValue[], touched: readonly Tag[], before: number): WrittenFills | undefined {
     // In a Cluster the tags of an entry are in several groups, which no one step releases.
     return this.store.groups === 1 ? this.#written.fillsOf(values, touched, before) : undefined;
+  }
+
+  /** Keeps in memory what a transaction has written: once its COMMIT was acknowledged, with the reply of its FENCE. */
+  keepWritten({ copies }: WrittenFills, fence: ExactFence): void {
+    for (const copy of copies) this.#near?.keepWritten(copy, fence);
   }
 
   /**

@@ -2,7 +2,7 @@
 import { CacheError } from './errors.js';
 import type { CacheEvents, WriteStep } from './events.js';
 import { inSpan } from './spans.js';
-import { LEASE_MS, type ReleaseOptions, type WriteProtocol } from './store.js';
+import { type ExactFence, LEASE_MS, type ReleaseOptions, type WriteProtocol } from './store.js';
 import type { Tag } from './tag.js';
 import type { Clock } from './time.js';
 
@@ -35,7 +35,7 @@ export class Fencing {
     tags: readonly Tag[],
     database?: string,
     expected?: ReadonlyMap<Tag, string>,
-  ): Promise<boolean | 'exact'> {
+  ): Promise<boolean | ExactFence> {
     return inSpan(
       () => ({ name: 'fence', attributes: { 'cache.tags': tags.length } }),
       async (span) => {
@@ -51,7 +51,7 @@ export class Fencing {
     tags: readonly Tag[],
     database: string | undefined,
     expected: ReadonlyMap<Tag, string> | undefined,
-  ): Promise<boolean | 'exact'> {
+  ): Promise<boolean | ExactFence> {
     const startedMs = this.#clock.monotonicMs();
     if (database !== this.#writers.database) this.#writers = { database, sinceMs: startedMs };
     // Attempts take turns. Only one on a connection opened for it shows that the store is lost, but where connections
@@ -61,7 +61,7 @@ export class Fencing {
       try {
         const reply = await this.#store.fence(xid, tags, { fresh, database, expected });
         // After an attempt whose reply was lost, a copy of it may still set the fence again.
-        if (reply === 'exact' && attempt === 0) return 'exact';
+        if (typeof reply === 'object' && attempt === 0) return reply;
         // A database with a new id: for LEASE_MS a reader may know it by its previous id and be served under that
         // lease.
         if (reply !== 'foreign' || startedMs - this.#writers.sinceMs >= LEASE_MS) return true;

@@ -54,6 +54,7 @@ export {
   type AppliedElsewhere,
   type ApplyReply,
   type EntryStore,
+  type ExactFence,
   type Head,
   type HeldTag,
   LEASE_MS,

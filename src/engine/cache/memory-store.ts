@@ -108,10 +108,9 @@ export class MemoryStore implements Store {
       const held = this.#held(tag);
       if (held !== undefined) tokens.set(tag, held);
     }
-    const lease = this.#liveLease();
-    const believed = lease && this.#binding.believes(lease.purge);
+    const lease = this.#leaseNow();
     return {
-      leases: [believed ? leaseOf(lease.generation, lease.purge, lease.generations) : undefined],
+      leases: [lease !== undefined && this.#binding.believes(lease.purge) ? lease : undefined],
       entries: this.#entries.pick(keys),
       tokens,
       log: log && this.#logSince(log),
@@ -125,13 +124,18 @@ export class MemoryStore implements Store {
 
   #logSince(since: LogMark | 'tail'): LogSlice {
     const log = this.#log;
-    const end = log && { epoch: log.epoch, sequence: log.first + log.records.length - 1 };
+    const end = this.#logEnd();
     if (since === 'tail') return { kind: 'tail', mark: end };
     if (log === undefined || end === undefined || log.epoch !== since.epoch) return { kind: 'gap' };
     const records = log.records.slice(since.sequence - log.first + 1);
     const reached = since.sequence >= log.first && since.sequence <= end.sequence;
     if (!reached || records.length > MAX_RECORDS_PER_READ) return { kind: 'gap' };
     return { kind: 'records', mark: end, records };
+  }
+
+  #logEnd(): LogMark | undefined {
+    const log = this.#log;
+    return log && { epoch: log.epoch, sequence: log.first + log.records.length - 1 };
   }
 
   #append(tags: readonly Tag[]): void {
@@ -175,7 +179,7 @@ export class MemoryStore implements Store {
     }
     if (tags.length > 0) this.#noted.set(xid, tags);
     this.#append(tags);
-    return exact ? 'exact' : 'fenced';
+    return exact ? { kind: 'exact', mark: this.#logEnd() as LogMark, lease: this.#leaseNow() } : 'fenced';
   }
 
   async release(xid: bigint, tags: readonly Tag[], options?: ReleaseOptions): Promise<void> {
@@ -183,11 +187,11 @@ export class MemoryStore implements Store {
     const noted = this.#noted.delete(xid) || tags.length === 0;
     const found = noted && tags.every((tag) => this.#fences.get(tag)?.ids.has(String(xid)));
     if (options?.unfenced === true || !found) this.#append(tags);
-    const fills = options?.fills?.filter((fill) => found && fill.tags.every((tag) => this.#held(tag) === `!,${xid},`));
-    const fresh = randomToken();
-    const kept = new Set(fills?.flatMap((fill) => fill.tags));
-    for (const tag of tags) this.#release(tag, [String(xid)], kept.has(tag) ? fresh : undefined);
-    await this.fill((fills ?? []).map(({ key, ttlMs, text }) => ({ key, ttlMs, text: text(fresh) })));
+    const { token, entries } = options?.fills ?? { token: undefined, entries: [] };
+    const fills = entries.filter((fill) => found && fill.tags.every((tag) => this.#held(tag) === `!,${xid},`));
+    const kept = new Set(fills.flatMap((fill) => fill.tags));
+    for (const tag of tags) this.#release(tag, [String(xid)], kept.has(tag) ? token : undefined);
+    await this.fill(fills);
     this.#released.add(xid);
     this.#tell([String(xid)], tags, 'writer');
   }
@@ -320,6 +324,11 @@ export class MemoryStore implements Store {
       this.#lease = { generation: randomToken(), purge: next.purge, untilMs, generations };
       this.#barrier = undefined;
     }
+  }
+
+  #leaseNow(): Lease | undefined {
+    const lease = this.#liveLease();
+    return lease && leaseOf(lease.generation, lease.purge, lease.generations);
   }
 
   #isForeign({ database }: OfDatabase = {}): boolean {

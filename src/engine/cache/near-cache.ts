@@ -17,7 +17,7 @@
 import { ClockMap, type Sized } from './clock-map.js';
 import type { Lease } from './entry.js';
 import type { Key } from './key.js';
-import { LOG_GROUP, type LogMark, type View } from './store.js';
+import { type ExactFence, LOG_GROUP, type LogMark, type View } from './store.js';
 import type { Tag } from './tag.js';
 
 export interface NearCacheOptions {
@@ -42,6 +42,8 @@ const PARTS_SHARE = 1 / 8;
  * invalidated is discarded.
  */
 const MAX_TOUCHED = 50_000;
+/** What was written and waits for a log read that brings its own record. */
+const MAX_WRITTEN = 1000;
 
 export interface NearEntry {
   readonly value: unknown;
@@ -62,6 +64,17 @@ export interface LogCursor {
   readonly identity: string | undefined;
   /** By group, the lease generations that the identity names. */
   readonly generations: readonly string[];
+}
+
+/** What a transaction has written, for the memory of its process. */
+export interface WrittenCopy {
+  readonly key: Key;
+  readonly entry: NearEntry;
+  /** The entry's tags that the transaction fenced. */
+  readonly own: readonly Tag[];
+  readonly others: readonly Tag[];
+  /** Up to where the copy is known to hold that memory had before the transaction. */
+  readonly since: LogCursor;
 }
 
 /** Hears what memory learns from the log, whichever log read brings it. It must neither throw nor wait. */
@@ -109,6 +122,8 @@ export class NearCache {
   /** The number of the latest log read that was processed. */
   #processed = 0;
   readonly maxBytes: number;
+  /** In the order of their commits. */
+  #written: { readonly copy: WrittenCopy; readonly fenced: LogCursor & { log: LogMark } }[] = [];
   readonly #watchers = new Set<MemoryWatcher>();
   /** Called with the tags of each record before it is applied. For operators. */
   beforeInvalidation: ((tags: readonly Tag[]) => void) | undefined;
@@ -188,6 +203,7 @@ export class NearCache {
     });
     if (log.mark.sequence > this.#mark.sequence) this.#mark = log.mark;
     this.#processed = Math.max(this.#processed, asked.number);
+    if (this.#written.length > 0) this.#keepWritten();
     return true;
   }
 
@@ -233,12 +249,41 @@ export class NearCache {
   }
 
   /**
-   * The stamps under which a copy came, if it is among the first `before` that were put. It may hold no longer: for a
-   * writer, who compares the tokens.
+   * The stamps under which a copy came, and up to where it is known to hold, if it is among the first `before` that were put.
+   * It may hold no longer: for a writer, who compares the tokens.
    */
-  stampsFrom(key: Key, before: number): string | undefined {
+  heldBefore(key: Key, before: number): { readonly stamps: string; readonly since: LogCursor } | undefined {
     const copy = this.#copies.peek(key);
-    return copy !== undefined && copy.put < before ? copy.entry.stamps : undefined;
+    const stamps = copy?.entry.stamps;
+    if (copy === undefined || copy.put >= before || stamps === undefined || this.#mark === undefined) return undefined;
+    const log = { epoch: this.#mark.epoch, sequence: copy.known };
+    return { stamps, since: { ...this.#currentCursor, log, identity: this.#identity } };
+  }
+
+  /**
+   * Keeps what a transaction has written. Call this when its COMMIT was acknowledged, with the reply of its FENCE, which was sent once.
+   *
+   * FENCE found the tokens under which memory had its copy before the first statement, so until then no other write of the
+   * transaction's own tags had ended. One that ends later appends a record behind that of this fence: FENCE and APPLY
+   * do so first, and a RELEASE that lost its fence. So the copy is kept if memory has processed the fence's record, no
+   * later one names one of these tags, and none since the copy of before names one of the others. All of it is of one lease: FENCE found
+   * the one under which memory is filled. PROTOCOL.md, section 12, rule 12.
+   */
+  keepWritten(copy: WrittenCopy, { mark, lease }: ExactFence): void {
+    if (lease === undefined || identityOf(lease) !== this.#identity) return;
+    if (this.#written.length >= MAX_WRITTEN) this.#written.shift();
+    this.#written.push({ copy, fenced: { ...copy.since, log: mark, identity: this.#identity } });
+    this.#keepWritten();
+  }
+
+  #keepWritten(): void {
+    const waiting = this.#written;
+    this.#written = [];
+    for (const written of waiting) {
+      const { copy, fenced } = written;
+      if (this.#mark !== undefined && fenced.log.sequence > this.#mark.sequence) this.#written.push(written);
+      else if (this.holdsSince(fenced, copy.own)) this.put(copy.since, copy.key, copy.entry, copy.others);
+    }
   }
 
   /** False the first time for each copy of a row. */
@@ -269,20 +314,27 @@ export class NearCache {
   /**
    * Keeps what the READ with the cursor `asked` found, or what was loaded after it, unless the log has named one of its
    * tags since.
+   * @param tags those of the entry to look for. Default: all
    */
-  put(asked: LogCursor, key: Key, entry: NearEntry): void {
-    this.#keep(this.#copies, asked, key, entry);
+  put(asked: LogCursor, key: Key, entry: NearEntry, tags = entry.tags): void {
+    this.#keep(this.#copies, asked, key, entry, tags);
   }
 
   /** Keeps a part of an answer, by the same rule. It is found for as long as its row is this object. */
   putPart(asked: LogCursor, name: string, row: object, entry: NearEntry): void {
     const number = this.#rowNumbers.get(row) ?? ++this.#rows;
     this.#rowNumbers.set(row, number);
-    this.#keep(this.#parts, asked, `${number} ${name}`, entry);
+    this.#keep(this.#parts, asked, `${number} ${name}`, entry, entry.tags);
   }
 
-  #keep<K extends string>(copies: ClockMap<K, Copy>, asked: LogCursor, key: K, entry: NearEntry): void {
-    if (!this.holdsSince(asked, entry.tags)) return;
+  #keep<K extends string>(
+    copies: ClockMap<K, Copy>,
+    asked: LogCursor,
+    key: K,
+    entry: NearEntry,
+    tags: readonly Tag[],
+  ): void {
+    if (!this.holdsSince(asked, tags)) return;
     const mark = this.#mark as LogMark;
     freeze(entry.value);
     const { chars, bytes = chars * BYTES_PER_CHAR } = entry;
@@ -309,6 +361,7 @@ export class NearCache {
     const wasFilled = this.#mark !== undefined;
     this.#copies.clear();
     this.#parts.clear();
+    this.#written = [];
     this.#lastInvalidation.clear();
     this.#lastInvalidationBefore.clear();
     this.#mark = undefined;

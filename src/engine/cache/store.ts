@@ -182,16 +182,30 @@ export type StoreEvent =
  */
 export type Applied = 'applied' | 'moved' | 'raced' | 'late';
 
-/** `exact`: fenced, and each expected token was there. */
-export type FenceReply = 'fenced' | 'exact' | 'foreign';
+/** Each expected token was there when the fence was set. */
+export interface ExactFence {
+  readonly kind: 'exact';
+  /** The record of this fence in the log. */
+  readonly mark: LogMark;
+  /** The log group's lease at that moment, if there was one. */
+  readonly lease: Lease | undefined;
+}
 
-/** An entry that RELEASE stores, under a fresh token for its own tags, unless another write of them came in between. */
+export type FenceReply = 'fenced' | 'foreign' | ExactFence;
+
 export interface ReleaseFill {
   readonly key: Key;
   /** Those that the transaction fenced. */
   readonly tags: readonly Tag[];
   readonly ttlMs: number;
-  readonly text: (fresh: string) => string;
+  readonly text: string;
+}
+
+/** Entries that RELEASE stores, each unless another write of its tags came in between. */
+export interface ReleaseFills {
+  /** Never used before. Becomes the token of the entries' tags; their texts carry it. */
+  readonly token: string;
+  readonly entries: readonly ReleaseFill[];
 }
 
 /** The most texts that `setText` keeps, over all groups. */
@@ -233,8 +247,8 @@ export interface ReleaseOptions {
   /** No fence logged this write, so RELEASE does. */
   readonly unfenced: boolean;
   readonly database?: string | undefined;
-  /** Only of a fence that was sent once and whose reply was `exact`. */
-  readonly fills?: readonly ReleaseFill[] | undefined;
+  /** Only of a fence that was sent once and whose reply was exact. */
+  readonly fills?: ReleaseFills | undefined;
 }
 
 /** What writers and the relay do around a commit. */

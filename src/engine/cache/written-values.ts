@@ -1,18 +1,22 @@
 /**
- * Values that a write has changed and stores itself, with its RELEASE: the next reader finds them and loads nothing.
+ * Values that a write has changed. It stores them itself, with its RELEASE, and its own process keeps them in memory once the
+ * COMMIT is acknowledged: the next reader loads nothing.
  *
  * The value was read inside the transaction, before its FENCE. It is the committed state when the RELEASE runs if no
  * other write of the entry's tags ended between the moment its tokens were read and the RELEASE. Three comparisons prove that:
  * the tokens are those of a copy that memory held before the transaction's first statement; FENCE finds the same tokens;
  * RELEASE finds the fence of this transaction alone, under which no other was released. PROTOCOL.md, section 8.
+ *
+ * Memory needs the first two, and the log in place of the third: see `NearCache.keepWritten`.
  */
 import type { CallNames } from './call.js';
 import { entryTextIfAny, stampText } from './entry.js';
-import type { NearCache } from './near-cache.js';
+import type { NearCache, WrittenCopy } from './near-cache.js';
 import { DEFAULT_MAX_CHARS, entryTtlMs, type Policy } from './policy.js';
-import type { ReleaseFill } from './store.js';
+import type { ReleaseFill, ReleaseFills } from './store.js';
 import type { Tag } from './tag.js';
 import type { Clock } from './time.js';
+import { randomToken } from './token.js';
 
 /** What a source would load for an argument, once the transaction has committed. */
 export interface WrittenValue {
@@ -22,10 +26,23 @@ export interface WrittenValue {
   readonly value: unknown;
 }
 
-/** What FENCE must find for the values to be stored, and the entries that RELEASE stores then. */
+/** What FENCE must find for the values to be stored, the entries that RELEASE stores then, and the copies for memory. */
 export interface WrittenFills {
   readonly expected: ReadonlyMap<Tag, string>;
-  readonly fills: readonly ReleaseFill[];
+  readonly fills: ReleaseFills;
+  readonly copies: readonly WrittenCopy[];
+}
+
+/** A value as RELEASE stores it, and as memory keeps it. */
+interface Written {
+  readonly fill: ReleaseFill;
+  readonly copy: WrittenCopy;
+}
+
+/** `before`: `NearCache.puts` from before the transaction's first statement. */
+interface Write {
+  readonly touched: readonly Tag[];
+  readonly before: number;
 }
 
 export class WrittenValues {
@@ -47,39 +64,46 @@ export class WrittenValues {
    */
   fillsOf(values: readonly WrittenValue[], touched: readonly Tag[], before: number): WrittenFills | undefined {
     const expected = new Map<Tag, string>();
-    const fills: ReleaseFill[] = [];
-    for (const value of values) {
-      const fill = this.#fillOf(value, touched, before, expected);
-      if (fill !== undefined) fills.push(fill);
-    }
-    return fills.length === 0 ? undefined : { expected, fills };
+    const token = randomToken();
+    const written = values
+      .map((value) => this.#writtenOf(value, { touched, before }, expected, token))
+      .filter((one) => one !== undefined);
+    if (written.length === 0) return undefined;
+    const entries = written.map(({ fill }) => fill);
+    return { expected, fills: { token, entries }, copies: written.map(({ copy }) => copy) };
   }
 
-  #fillOf(
+  /** Adds to `expected`. */
+  #writtenOf(
     { source, arg, value }: WrittenValue,
-    touched: readonly Tag[],
-    before: number,
+    { touched, before }: Write,
     expected: Map<Tag, string>,
-  ): ReleaseFill | undefined {
+    token: string,
+  ): Written | undefined {
     if (source.scope !== 'public' || value === undefined) return undefined;
     const { key, tags } = this.#names.call(source as Policy<unknown>, arg, undefined);
     const own = tags.filter((tag) => touched.includes(tag));
-    const stamps = this.#near?.stampsFrom(key, before);
-    if (own.length === 0 || stamps === undefined) return undefined;
+    const held = this.#near?.heldBefore(key, before);
+    if (own.length === 0 || held === undefined) return undefined;
     const loadedAtMs = this.#clock.nowMs();
     const ttlMs = entryTtlMs(source, value, this.#random());
     const rest = entryTextIfAny({ stamps: '', value, loadedAtMs, ttlMs });
-    if (rest === undefined || stamps.length + rest.length > (source.maxChars ?? DEFAULT_MAX_CHARS)) return undefined;
-    const [purge, tokens] = stamps.split('|') as [string, string];
-    const held = tokens.split(',');
+    if (rest === undefined) return undefined;
+    const [purge, tokens] = held.stamps.split('|') as [string, string];
+    const tokensBefore = tokens.split(',');
+    const stamps = stampText(
+      purge,
+      tags.map((tag, i) => (own.includes(tag) ? token : (tokensBefore[i] as string))),
+    );
+    const text = stamps + rest;
+    if (text.length > (source.maxChars ?? DEFAULT_MAX_CHARS)) return undefined;
     tags.forEach((tag, i) => {
-      if (own.includes(tag)) expected.set(tag, held[i] as string);
+      if (own.includes(tag)) expected.set(tag, tokensBefore[i] as string);
     });
-    const text = (fresh: string) =>
-      stampText(
-        purge,
-        tags.map((tag, i) => (own.includes(tag) ? fresh : (held[i] as string))),
-      ) + rest;
-    return { key, tags: own, ttlMs: ttlMs + (source.staleMs ?? 0), text };
+    const entry = { value, tags, stamps, loadedAtMs, untilMs: loadedAtMs + ttlMs, chars: text.length };
+    return {
+      fill: { key, tags: own, ttlMs: ttlMs + (source.staleMs ?? 0), text },
+      copy: { key, entry, own, others: tags.filter((tag) => !own.includes(tag)), since: held.since },
+    };
   }
 }

@@ -3,7 +3,7 @@
  * fences them, commits and releases. When it has returned, no process serves a value that the commit made old.
  */
 import { SpanKind } from '@opentelemetry/api';
-import { type Cache, CacheError, LEASE_MS, type Tag, type WrittenFills } from '../cache/index.js';
+import { type Cache, CacheError, type ExactFence, LEASE_MS, type Tag, type WrittenFills } from '../cache/index.js';
 import { closeSpan, inSpan, openSpan, type Span, type SpanDescription } from '../cache/spans.js';
 import { type Clock, systemClock } from '../cache/time.js';
 import { retryingConflicts } from './conflicts.js';
@@ -125,7 +125,7 @@ export class Transactor {
   ): Promise<WriteResult<T> & { readonly fenced: boolean }> {
     let written: OwnWritten | undefined;
     let fills: WrittenFills | undefined;
-    let fenced = true;
+    let fence: boolean | ExactFence | undefined;
     let committing = false;
     let value: T;
     let commit: Span | undefined;
@@ -139,9 +139,7 @@ export class Transactor {
         if (written !== undefined && written.tags.length > 0) {
           const { xid, tags, database } = written;
           fills = this.#cache.writtenFills(await writtenValues(tx, written), tags, before);
-          const reply = await this.#cache.fence(xid, tags, database, fills?.expected);
-          fenced = reply !== false;
-          if (reply !== 'exact') fills = undefined;
+          fence = await this.#cache.fence(xid, tags, database, fills?.expected);
         }
         committing = true; // the driver sends COMMIT as soon as this returns
         commit = openSpan(commitSpan);
@@ -157,9 +155,21 @@ export class Transactor {
     }
     if (written === undefined || written.tags.length === 0) return { value, tags: [], fenced: true };
     noteEffect(by);
-    const { database } = written;
-    this.#cache.release(written.xid, written.tags, { unfenced: !fenced, database, fills: fills?.fills });
+    const fenced = fence !== false;
+    this.#committed(written, fence, fills);
     return { value, tags: written.tags, fenced };
+  }
+
+  /** COMMIT was acknowledged. */
+  #committed(
+    { xid, tags, database }: OwnWritten,
+    fence: boolean | ExactFence | undefined,
+    written: WrittenFills | undefined,
+  ): void {
+    const exact = typeof fence === 'object' ? fence : undefined;
+    if (exact !== undefined && written !== undefined) this.#cache.keepWritten(written, exact);
+    const fills = exact && written?.fills;
+    this.#cache.release(xid, tags, { unfenced: fence === false, database, fills });
   }
 
   async #afterFailure(written: OwnWritten | undefined, committing: boolean, error: unknown): Promise<void> {

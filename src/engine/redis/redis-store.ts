@@ -9,7 +9,7 @@
 
 import type { ChainableCommander, Cluster, Redis } from 'ioredis';
 import { Binding } from '../cache/binding.js';
-import { type Lease, leaseOf } from '../cache/entry.js';
+import type { Lease } from '../cache/entry.js';
 import type { Key } from '../cache/key.js';
 import { RecentMap } from '../cache/recent-map.js';
 import {
@@ -46,7 +46,7 @@ import type { RedisPlace } from './place.js';
 import { RedisSamples } from './samples.js';
 import { fillScript, isUnknownScript, mintScript, repliesOf, runScript } from './scripts.js';
 import { RedisSharedValues } from './shared-values.js';
-import { endOf, fencedTags, readMessage, sinceMark } from './wire-format.js';
+import { endOf, fencedTags, readLease, readMessage, sinceMark } from './wire-format.js';
 import { RedisWriteProtocol } from './write-protocol.js';
 
 export type RedisStoreOptions = RedisPlace & {
@@ -185,10 +185,8 @@ export class RedisStore implements Store {
       await this.#mint(client, group, missing, into.tokens);
     }
     for (const tag of tags) this.#noteToken(tag, into.tokens.get(tag));
-    const [generation, purge, generations] = found[0]?.split(':') ?? [];
-    if (generation !== undefined && purge !== undefined && this.#binding.believes(purge)) {
-      into.leases[group.index] = leaseOf(generation, purge, generations);
-    }
+    const lease = readLease(found[0]);
+    if (lease !== undefined && this.#binding.believes(lease.purge)) into.leases[group.index] = lease;
   }
 
   /** A RELEASE leaves nothing where there was a fence. */
@@ -290,8 +288,11 @@ export class RedisStore implements Store {
   }
 
   async release(xid: bigint, tags: readonly Tag[], options?: ReleaseOptions): Promise<void> {
-    const fills = options?.fills?.filter(({ text }) => this.#binding.owned && this.#binding.allows(text('')));
-    await this.#protocol.release(xid, tags, options && { ...options, fills });
+    const fills = options?.fills?.entries.filter(({ text }) => this.#binding.owned && this.#binding.allows(text));
+    await this.#protocol.release(xid, tags, {
+      ...{ unfenced: false, ...options },
+      fills: fills && { token: options?.fills?.token ?? '', entries: fills },
+    });
     // Probably: where an entry was not stored, its next reader looks for the token and then makes one.
     for (const tag of fills?.flatMap((fill) => fill.tags) ?? []) {
       this.#knownTokens.set(tag, true);

@@ -1,4 +1,5 @@
 /** The texts in Redis: positions, records of the log, notes of fences and published messages. */
+import { type Lease, leaseOf } from '../cache/entry.js';
 import {
   type LogMark,
   type LogSlice,
@@ -51,7 +52,7 @@ export function sinceMark(since: LogMark, reply: unknown): LogSlice {
   return { kind: 'records', mark: { epoch: since.epoch, sequence }, records };
 }
 
-function markOf(id: string): LogMark {
+export function markOf(id: string): LogMark {
   const [epoch = '', sequence] = id.split('-');
   return { epoch, sequence: Number(sequence) };
 }
@@ -68,6 +69,12 @@ function tagsOf(text: string | undefined): readonly Tag[] | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The lease of a group, from the text of its key. Undefined: there is none. */
+export function readLease(text: string | null | undefined): Lease | undefined {
+  const [generation, purge, generations] = text?.split(':') ?? [];
+  return generation === undefined || purge === undefined ? undefined : leaseOf(generation, purge, generations);
 }
 
 export function readPosition(text: string): Position | undefined {

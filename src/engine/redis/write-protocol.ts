@@ -3,6 +3,7 @@ import type { Cluster, Redis } from 'ioredis';
 import { generationsText } from '../cache/entry.js';
 import {
   type ApplyReply,
+  type ExactFence,
   type FenceOptions,
   type FenceReply,
   type Head,
@@ -14,7 +15,7 @@ import {
   MAX_RELEASED_KNOWN,
   type OrphanFence,
   type ReleasedBy,
-  type ReleaseFill,
+  type ReleaseFills,
   type ReleaseOptions,
   type Tick,
   TOKEN_TTL_MS,
@@ -28,8 +29,25 @@ import { type Group, type Groups, logGroupLast } from './groups.js';
 import { entryKey, protocolKey, runKey, tagKey, tagKeys } from './key-layout.js';
 import { refusalText } from './outage.js';
 import { applyScript, fenceScript, headScript, releaseScript, runScript } from './scripts.js';
-import { type HeadReply, logRecord, message, positionText, readNote, readPosition } from './wire-format.js';
+import {
+  type HeadReply,
+  logRecord,
+  markOf,
+  message,
+  positionText,
+  readLease,
+  readNote,
+  readPosition,
+} from './wire-format.js';
 
+/** See fence.lua. */
+function exactFence(reply: unknown): ExactFence | undefined {
+  if (!Array.isArray(reply)) return undefined;
+  const [, record, lease] = reply as ['exact', record: string | null, lease: string | null];
+  return record === null ? undefined : { kind: 'exact', mark: markOf(record), lease: readLease(lease) };
+}
+
+const NO_FILLS: ReleaseFills = { token: '', entries: [] };
 const NOTHING_EXPECTED: ReadonlyMap<Tag, string> = new Map();
 
 /** The expected tokens as FENCE reads them: by the number of the tag's key, after `before` others. */
@@ -62,26 +80,27 @@ export class RedisWriteProtocol implements WriteProtocol {
   async fence(xid: bigint, tags: readonly Tag[], options: FenceOptions): Promise<FenceReply> {
     const { fresh, database = '', expected = NOTHING_EXPECTED } = options;
     const record = logRecord(tags);
-    let exact = false;
+    let exact: ExactFence | undefined;
     const parts = this.#groups.split({ keys: [], tags }, [LOG_GROUP]);
     let foreign = false;
     const fenceAll = (connection: Connection) =>
       logGroupLast(parts, async ({ group, tags }) => {
-        const reply = await this.#groups.attempt(group, connection, 'FENCE', (client) => {
+        const reply = await this.#groups.attempt(group, connection, 'FENCE', (client, { run }) => {
           const names = (['log', 'fen', 'pos'] as const).map((name) => protocolKey(name, group));
+          names.push(runKey('ok', group, run));
           const keys = [...names, ...tagKeys(group, tags)];
           const logged = group.index === LOG_GROUP ? record : '';
           const args = [String(xid), logged, MAX_LOG_RECORDS, randomEpoch(), JSON.stringify(tags), database];
           args.push(expectedText(tags, expected, names.length), this.#logEpoch);
           return runScript(client, fenceScript, keys, args);
         });
-        exact = reply === 'exact';
+        exact = exactFence(reply);
         if (reply === 'foreign') foreign = true;
         else group.outage.fenced();
       });
     await (fresh ? this.#groups.onNewConnection(parts, fenceAll) : fenceAll(this.#groups.writer));
     if (foreign) return 'foreign';
-    return exact && this.#groups.all.length === 1 ? 'exact' : 'fenced';
+    return exact !== undefined && this.#groups.all.length === 1 ? exact : 'fenced';
   }
 
   release(xid: bigint, tags: readonly Tag[], options?: ReleaseOptions): Promise<void> {
@@ -216,7 +235,7 @@ export class RedisWriteProtocol implements WriteProtocol {
     readonly logs: Logs;
     readonly by: ReleasedBy;
     readonly database: string | undefined;
-    readonly fills?: readonly ReleaseFill[] | undefined;
+    readonly fills?: ReleaseFills | undefined;
   }): Promise<void> {
     const { xids, tags, logs, by, ...same } = what;
     let lost = false;
@@ -247,18 +266,18 @@ export class RedisWriteProtocol implements WriteProtocol {
       readonly record: string;
       readonly logs: Logs;
       readonly database: string | undefined;
-      readonly fills?: readonly ReleaseFill[] | undefined;
+      readonly fills?: ReleaseFills | undefined;
     },
   ): Promise<'released' | 'lost' | 'foreign'> {
-    const { own, fills = [] } = what;
+    const { own, fills = NO_FILLS } = what;
+    const { token, entries } = fills;
     const names = (['rel', 'log', 'fen', 'pos'] as const).map((name) => protocolKey(name, group));
     const channel = what.message === '' ? '' : this.#channel;
     const ends = [channel, what.message, what.record, MAX_LOG_RECORDS, randomEpoch(), what.logs];
-    const fresh = randomToken();
-    const args = [what.xids, fresh, TOKEN_TTL_MS, what.mode, ...ends, what.database ?? ''];
-    const keys = [...names, ...tagKeys(group, own), ...fills.map(({ key }) => entryKey(group, key))];
-    const stored = fills.map(({ ttlMs, tags }) => [ttlMs, tags.map((tag) => names.length + 1 + own.indexOf(tag))]);
-    args.push(stored.length === 0 ? '' : JSON.stringify(stored), ...fills.map(({ text }) => text(fresh)));
+    const args = [what.xids, token, TOKEN_TTL_MS, what.mode, ...ends, what.database ?? ''];
+    const keys = [...names, ...tagKeys(group, own), ...entries.map(({ key }) => entryKey(group, key))];
+    const stored = entries.map(({ ttlMs, tags }) => [ttlMs, tags.map((tag) => names.length + 1 + own.indexOf(tag))]);
+    args.push(stored.length === 0 ? '' : JSON.stringify(stored), ...entries.map(({ text }) => text));
     return (await runScript(client, releaseScript, keys, args)) as 'released' | 'lost' | 'foreign';
   }
 

@@ -35,6 +35,8 @@ registerEnumType(HistoryChangeKind, {
     PROJECT_DESCRIPTION: { description: 'The description of the project changed.' },
     PROJECT_ARCHIVED: { description: 'The project was archived.' },
     PROJECT_REOPENED: { description: 'The project is no longer archived.' },
+    PROJECT_DELETED: { description: 'The project was deleted: moved into the trash.' },
+    PROJECT_RESTORED: { description: 'The project was restored from the trash.' },
     MEMBER_ADDED: { description: 'A member was added to the project.' },
     MEMBER_REMOVED: { description: 'A member left the project or was removed from it.' },
     MEMBER_ROLE: { description: 'The role of a member changed.' },

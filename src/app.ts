@@ -19,6 +19,7 @@ import { Idempotency } from './domain/idempotency/idempotency.js';
 import { LabelFieldsResolver, LabelResolver } from './domain/labels/label.resolver.js';
 import { LabelService } from './domain/labels/label.service.js';
 import { type MarkdownHtml, markdownHtml } from './domain/markdown/markdown.js';
+import { RenderThread } from './domain/markdown/render-thread.js';
 import { NodeResolver } from './domain/node.resolver.js';
 import { InvitationResolver, ProjectInvitationsResolver } from './domain/projects/invitation.resolver.js';
 import { InvitationService } from './domain/projects/invitation.service.js';
@@ -116,6 +117,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const taskEvents = new TaskEvents({ ...core, store: options.store, tables: recordedTables });
   const projectEvents = new ProjectEvents({ store: options.store, partTags: projectPartTags });
   const trashUpkeep = new TrashUpkeep({ ...core, trashDays });
+  const renderThread = new RenderThread();
   const exportLinks = options.exportSecret === undefined ? undefined : new ExportLinks(options.exportSecret);
   const { schema, policies } = createSchema({
     ...core,
@@ -124,7 +126,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     taskEvents,
     projectEvents,
     publicUrl: () => options.publicUrl ?? originOf(server),
-    html: markdownHtml(core.cache),
+    html: markdownHtml(core.cache, renderThread),
     guardRoots: options.checkCoverage,
     trashDays,
   });
@@ -172,6 +174,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       projectEvents.close();
       await taskEvents.close();
       await trashUpkeep.stop();
+      await renderThread.close();
       await core.close();
     },
   };

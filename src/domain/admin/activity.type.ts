@@ -176,7 +176,7 @@ export class CachePolicyActivity {
   @Field(() => Float, { description: 'Total time of the misses in ms, each from its call to its value.' })
   missMs: number;
 
-  @Field(() => Float, { description: 'Size of the entries served from memory and Redis. One for each character.' })
+  @Field(() => Float, { description: 'Size of the entries served from memory and Redis, in characters.' })
   servedBytes: number;
 }
 

@@ -19,16 +19,19 @@ import { Idempotency } from './domain/idempotency/idempotency.js';
 import { LabelFieldsResolver, LabelResolver } from './domain/labels/label.resolver.js';
 import { LabelService } from './domain/labels/label.service.js';
 import { type MarkdownHtml, markdownHtml } from './domain/markdown/markdown.js';
+import { RenderThread } from './domain/markdown/render-thread.js';
 import { NodeResolver } from './domain/node.resolver.js';
 import { InvitationResolver, ProjectInvitationsResolver } from './domain/projects/invitation.resolver.js';
 import { InvitationService } from './domain/projects/invitation.service.js';
 import { PeopleResolver } from './domain/projects/people.resolver.js';
+import { ProjectEvents } from './domain/projects/project.events.js';
 import { ProjectResolver } from './domain/projects/project.resolver.js';
 import { ProjectService } from './domain/projects/project.service.js';
+import { ProjectChangeResolver } from './domain/projects/project-change.resolver.js';
 import { DEFAULT_TRASH_DAYS } from './domain/projects/trashed.type.js';
 import { TrashedProjectResolver } from './domain/projects/trashed-project.resolver.js';
 import { TrashedProjectService } from './domain/projects/trashed-project.service.js';
-import { recordedTables } from './domain/registry.js';
+import { projectPartTags, recordedTables } from './domain/registry.js';
 import { allSources } from './domain/sources.js';
 import { ManyTasksResolver } from './domain/tasks/many-tasks.resolver.js';
 import { ManyTasksService } from './domain/tasks/many-tasks.service.js';
@@ -101,6 +104,7 @@ export interface App extends Omit<Core, 'readiness'> {
   readonly server: FastifyInstance;
   readonly schema: GraphQLSchema;
   readonly taskEvents: TaskEvents;
+  readonly projectEvents: ProjectEvents;
   readonly trashUpkeep: TrashUpkeep;
   /** Tells load balancers, by /readyz, to send requests elsewhere. Those that still come are answered. */
   drain(): void;
@@ -111,15 +115,18 @@ export async function createApp(options: AppOptions): Promise<App> {
   const { makeCore = createCore, trashDays = DEFAULT_TRASH_DAYS } = options;
   const core = makeCore(options);
   const taskEvents = new TaskEvents({ ...core, store: options.store, tables: recordedTables });
+  const projectEvents = new ProjectEvents({ store: options.store, partTags: projectPartTags });
   const trashUpkeep = new TrashUpkeep({ ...core, trashDays });
+  const renderThread = new RenderThread();
   const exportLinks = options.exportSecret === undefined ? undefined : new ExportLinks(options.exportSecret);
   const { schema, policies } = createSchema({
     ...core,
     exportLinks,
     store: options.store,
     taskEvents,
+    projectEvents,
     publicUrl: () => options.publicUrl ?? originOf(server),
-    html: markdownHtml(core.cache),
+    html: markdownHtml(core.cache, renderThread),
     guardRoots: options.checkCoverage,
     trashDays,
   });
@@ -155,6 +162,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     server,
     schema,
     taskEvents,
+    projectEvents,
     trashUpkeep,
     readiness,
     drain() {
@@ -163,8 +171,10 @@ export async function createApp(options: AppOptions): Promise<App> {
     async close() {
       await server.close();
       ratePoints?.close();
+      projectEvents.close();
       await taskEvents.close();
       await trashUpkeep.stop();
+      await renderThread.close();
       await core.close();
     },
   };
@@ -208,6 +218,7 @@ function verifierOf(
 interface SchemaParts extends Pick<Core, 'transactor' | 'db' | 'cache' | 'activity'> {
   readonly store: Store;
   readonly taskEvents: TaskEvents;
+  readonly projectEvents: ProjectEvents;
   readonly exportLinks?: ExportLinks | undefined;
   /** Without a slash at the end. */
   readonly publicUrl: () => string;
@@ -224,6 +235,7 @@ export function createSchema({
   activity,
   store,
   taskEvents,
+  projectEvents,
   exportLinks,
   publicUrl,
   html,
@@ -248,6 +260,7 @@ export function createSchema({
     new ManyTasksResolver(new ManyTasksService(idempotency)),
     new TaskPresentationResolver(publicUrl, html),
     new TaskChangeResolver(taskEvents),
+    new ProjectChangeResolver(projectEvents),
     new TaskChangesSinceResolver(),
     new ProjectTasksResolver(),
     new UserTasksResolver(),

@@ -403,6 +403,16 @@ test.each([
   expect(faults({ [name]: value })).toMatch(new RegExp(`${name}: .*expected`, 'i'));
 });
 
+test.each([
+  ['https://tasks.example.com/app/', 'https://tasks.example.com/app'],
+  ['https://tasks.example.com/?team=ops', undefined],
+  ['https://tasks.example.com/#board', undefined],
+  ['https://tasks.example.com/?', undefined],
+])('PUBLIC_URL %s is %s: paths are appended to it', (PUBLIC_URL, read) => {
+  if (read === undefined) expect(faults({ PUBLIC_URL })).toContain('PUBLIC_URL: expected a URL without ? and #');
+  else expect(readConfig({ PUBLIC_URL }).publicUrl).toBe(read);
+});
+
 test.each(['abc', '70000', '-1', '1.5'])('a port of %s is refused in the same words', (value) => {
   expect(faults({ PORT: value })).toContain('PORT: expected a port, 0 to 65535');
 });

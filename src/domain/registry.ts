@@ -9,6 +9,7 @@ import { commentRows } from './comments/comment.table.js';
 import { historyRows } from './history/history.table.js';
 import { labelRows } from './labels/label.table.js';
 import { invitationRows } from './projects/invitation.table.js';
+import type { ProjectPartTags } from './projects/project.events.js';
 import { memberRows, projectRows } from './projects/project.table.js';
 import { trashedMemberRows, trashedProjectRows } from './projects/trashed-project.table.js';
 import { formerNumberRows } from './tasks/former-number.table.js';
@@ -40,3 +41,10 @@ export const eventTables: readonly string[] = [getTableName(taskEvents)];
 
 /** Tables whose writes are recorded as events of tasks. */
 export const recordedTables: readonly string[] = [taskRows, taskLabelRows, commentRows].map(({ table }) => table);
+
+/** The rows of each part of a project that `projectChanged` reports. */
+export const projectPartTags: ProjectPartTags = {
+  PROJECT: projectRows.byId,
+  LABELS: labelRows.anyByProject,
+  MEMBERS: memberRows.byProject,
+};

@@ -27,13 +27,12 @@ export const LiveDirective = new GraphQLDirective({
     throttleMs: {
       type: new GraphQLNonNull(GraphQLInt),
       defaultValue: 0,
-      description: `The least time between the beginnings of two runs, in milliseconds: 0 to ${MAX_THROTTLE_MS}.`,
+      description: `Minimum time between the starts of two runs, in ms: 0 to ${MAX_THROTTLE_MS}.`,
     },
     patch: {
       type: new GraphQLNonNull(GraphQLBoolean),
       defaultValue: false,
-      description:
-        'After the first answer send what has changed in `data` as a JSON Patch (RFC 6902), where that is shorter.',
+      description: 'Sends answers after the first as a JSON Patch of `data` (RFC 6902), where that is shorter.',
     },
   },
 });

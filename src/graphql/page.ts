@@ -161,9 +161,9 @@ export class PageInfo {
 export function connectionTypes<Node extends object>(name: string, node: () => ClassType<Node>) {
   const { Edge, Connection: Uncounted } = uncountedConnectionTypes(name, node);
 
-  @ObjectType(`${name}Connection`, { description: `A page of a ${name} list.`, simpleResolvers: true })
+  @ObjectType(`${name}Connection`, { description: `A page of a list of ${name} objects.`, simpleResolvers: true })
   class Connection extends Uncounted {
-    @Field(() => Int, { description: `Number of ${name}s on all pages. Counted only if selected.` })
+    @Field(() => Int, { description: 'Number of items on all pages. Counted only if selected.' })
     totalCount: number;
   }
   return { Edge, Connection };
@@ -172,23 +172,23 @@ export function connectionTypes<Node extends object>(name: string, node: () => C
 /** The same without `totalCount`, for lists that grow with every write. */
 export function uncountedConnectionTypes<Node extends object>(name: string, node: () => ClassType<Node>) {
   @ObjectType(`${name}Edge`, {
-    description: `An edge of a ${name} list: the node and its cursor.`,
+    description: `An item of a list of ${name} objects, with its cursor.`,
     simpleResolvers: true,
   })
   class Edge {
     @Field(() => String, { description: 'Opaque cursor of this edge, for `after` and `before`.' })
     cursor: string;
 
-    @Field(node, { description: `The ${name} at this edge.` })
+    @Field(node, { description: 'The item itself.' })
     node: Node;
   }
 
-  @ObjectType(`${name}Connection`, { description: `A page of a ${name} list.`, simpleResolvers: true })
+  @ObjectType(`${name}Connection`, { description: `A page of a list of ${name} objects.`, simpleResolvers: true })
   class Connection {
-    @Field(() => [Edge], { description: `${name}s of this page with their cursors.`, complexity: 0 })
+    @Field(() => [Edge], { description: 'Items of this page with their cursors.', complexity: 0 })
     edges: Edge[];
 
-    @Field(() => [node()], { description: `${name}s of this page without cursors.` })
+    @Field(() => [node()], { description: 'Items of this page without cursors.' })
     nodes: Node[];
 
     @Field(() => PageInfo, { description: 'Pagination state of this page.', complexity: 0 })

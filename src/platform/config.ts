@@ -91,6 +91,10 @@ export const variables = z.object({
     .max(65_535, PORT_EXPECTED)
     .default(4000),
   PUBLIC_URL: urlOf('https', 'http')
+    .refine(
+      (url) => !/[?#]/.test(url),
+      'expected a URL without ? and #: paths such as /tasks/OPS-42 are appended to it',
+    )
     .transform((url) => url.replace(/\/+$/, ''))
     .optional(),
   WORKERS: z

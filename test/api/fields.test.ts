@@ -1,6 +1,8 @@
 /** Fields that are made from a row for people: addresses, HTML, times of edits; and the tasks and project of a label. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { markdownHtml, renderMarkdown } from '../../src/domain/markdown/markdown.js';
+import { markdownHtml } from '../../src/domain/markdown/markdown.js';
+import { renderMarkdown } from '../../src/domain/markdown/render.js';
+import { RenderThread } from '../../src/domain/markdown/render-thread.js';
 import type { Context } from '../../src/graphql/context.js';
 import { type TwoProcesses, twoProcesses } from '../support/mutations.js';
 
@@ -81,9 +83,40 @@ test('a description without a text has no HTML, and equal texts are rendered onc
 test('HTML is charged by the length of its Markdown', async () => {
   const charged: number[] = [];
   const charge = async (points: number) => charged.push(points);
-  const html = markdownHtml(w.here.cache);
+  const html = markdownHtml(w.here.cache, { render: async (text) => text });
   for (const chars of [99, 1000, 65_536]) await html({ charge } as unknown as Context, 'x'.repeat(chars));
   expect(charged).toEqual([10, 655]);
+});
+
+test('texts of more than 8192 characters are rendered in another thread, with the same result', async () => {
+  const ofLength = (chars: number) => '*Long* <b>'.padEnd(chars, ' text');
+  const rendered: string[] = [];
+  const html = markdownHtml(w.here.cache, { render: async (text) => String(rendered.push(text)) });
+  const context = {} as Context;
+  expect(await html(context, ofLength(8192))).toBe(renderMarkdown(ofLength(8192)));
+  expect(await html(context, ofLength(8193))).toBe('1');
+  expect(rendered).toEqual([ofLength(8193)]);
+
+  const description = ofLength(20_000);
+  const { task } = await w.mutate('createTask', { projectId: w.f.ops.id, title: 'Long', description });
+  const { descriptionHTML } = (await w.read('query($id: ID!) { task(id: $id) { descriptionHTML } }', task)).task;
+  expect(descriptionHTML).toBe(renderMarkdown(description));
+});
+
+test('texts that wait for the thread are rejected when it is closed, and so are later ones', async () => {
+  const thread = new RenderThread();
+  expect(await thread.render('*a*')).toBe('<p><em>a</em></p>\n');
+  const waiting = Promise.allSettled(['b', 'c', 'd'].map((text) => thread.render(text)));
+  await thread.close();
+  expect((await waiting).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+  await expect(thread.render('e')).rejects.toThrow('closed');
+});
+
+test('a text that makes the thread fail is rejected, and the next one is rendered', async () => {
+  const thread = new RenderThread();
+  await expect(thread.render(null as never)).rejects.toThrow(/String/);
+  expect(await thread.render('after')).toBe('<p>after</p>\n');
+  await thread.close();
 });
 
 describe('HTML made of Markdown', () => {

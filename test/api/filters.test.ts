@@ -1,6 +1,7 @@
 /**
  * Filters, orders and pages at random, beside random writes: every answer is the one that the rows give by a second reading of
  * the grammar in plain JavaScript; the same query with the cache off gives it, too, and so does a process that knows whole answers.
+ * `Label.tasks` is the part of it that has the label.
  */
 import { eq } from 'drizzle-orm';
 import fc from 'fast-check';
@@ -365,6 +366,14 @@ async function page(from: TestApp, variables: Record<string, unknown>) {
   return dataOf(await from.ask(LIST, { as: f.ada.id, variables })).tasks;
 }
 
+const OF_LABEL = `query($label: ID!, $filter: TaskFilter, $orderBy: [TaskOrder!]) {
+  node(id: $label) { ... on Label { tasks(first: 100, filter: $filter, orderBy: $orderBy) { totalCount nodes { id } } } }
+}`;
+
+async function tasksOfLabel(from: TestApp, variables: Record<string, unknown>) {
+  return dataOf(await from.ask(OF_LABEL, { as: f.ada.id, variables })).node.tasks;
+}
+
 const idsOf = ({ nodes }: { nodes: { id: string }[] }) => nodes.map(({ id }) => id);
 
 async function leafThrough(from: TestApp, question: object, size: number, backward: boolean): Promise<string[]> {
@@ -516,17 +525,23 @@ describe('at random', () => {
           const all = await rows();
           for (const one of filters) {
             const question = { filter: one, orderBy: orders };
-            const expected = sorted(
+            const found = sorted(
               all.filter((row) => fits(one, row)),
               orders as Order[],
               one.search,
-            ).map(({ id }) => id);
+            );
+            const expected = found.map(({ id }) => id);
             const answer = await page(app, { ...question, first: 100 });
             expect([answer.totalCount, idsOf(answer)]).toEqual([expected.length, expected]);
             expect(await page(uncached, { ...question, first: 100 })).toEqual(answer);
             expect(await page(app, { ...question, first: 100 })).toEqual(answer);
             for (let i = 0; i < 2; i++) expect(await page(knowing, { ...question, first: 100 })).toEqual(answer);
             expect(await leafThrough(app, question, pageSize, backwards)).toEqual(expected);
+            const labelled = found.filter(({ labels }) => labels.includes(f.bug.id)).map(({ id }) => id);
+            for (const from of [app, knowing]) {
+              const { totalCount, nodes } = await tasksOfLabel(from, { ...question, label: f.bug.id });
+              expect([totalCount, idsOf({ nodes })]).toEqual([labelled.length, labelled]);
+            }
           }
           backwards = !backwards;
           if (next !== undefined) await carryOut(next);

@@ -49,6 +49,9 @@ beforeAll(async () => {
     addMember: 'project { id }',
     updateMember: 'project { id }',
     removeMember: 'removedUserId',
+    createProject: 'project { id }',
+    deleteProject: 'deletedProjectId',
+    restoreProject: 'project { id }',
   });
   sql = postgresClient(p.here.databaseUrl, { max: 1 });
 });
@@ -303,6 +306,21 @@ describe('the activity of a project', () => {
       [{ kind: 'MEMBER_ADDED', user: bob, fromRole: null, toRole: 'VIEWER' }],
     ]);
     expect(entries).toMatchObject(entries.map(() => ({ actor: ada, task: null, project: { key: 'WEB' } })));
+  });
+
+  test('shows when the project was deleted and restored, by whom, and no member that came back with it', async () => {
+    const { project } = await p.mutate('createProject', { key: 'GONE', name: 'Gone' });
+    const first = { first: 9 };
+    await activityOf(project.id, first); // the other process has it in its cache
+    await p.mutate('deleteProject', { id: project.id, key: 'GONE' });
+    await p.mutate('restoreProject', { id: project.id });
+    const kinds = ['PROJECT_RESTORED', 'PROJECT_DELETED', 'MEMBER_ADDED', 'PROJECT_CREATED'];
+    expect(await activityOf(project.id, first)).toMatchObject(
+      kinds.map((kind) => ({ actor: ada, task: null, changes: [{ kind }] })),
+    );
+    await p.mutate('deleteProject', { id: project.id, key: 'GONE' });
+    await sql`delete from projects where id = ${toUuid(project.id)}`;
+    expect(await sql`select from history_entries where project_id = ${toUuid(project.id)}`).toHaveLength(0);
   });
 
   test('is deleted with the project', async () => {

@@ -73,6 +73,23 @@ function variablesOf(document: DocumentNode, snippet: Snippet): Record<string, u
   return Object.fromEntries(names.map((name) => [name, behind[name] ?? variables[name]]));
 }
 
+test('demo data shows Markdown, an open invitation and tasks in the trash', async () => {
+  const { data } = await ask(`{
+    task(identifier: "OPS-120") { descriptionHTML comments(last: 1) { nodes { bodyHTML } } }
+    project(key: "OPS") { invitations { nodes { email role } } trash(first: 1) { nodes { title } } }
+  }`);
+  expect(data).toMatchObject({
+    task: {
+      descriptionHTML: expect.stringMatching(/<strong>.*<ol>.*<table>.*<a href=/s),
+      comments: { nodes: [{ bodyHTML: expect.stringContaining('<code>') }] },
+    },
+    project: {
+      invitations: { nodes: [{ email: 'grace.hopper@example.com', role: 'MEMBER' }] },
+      trash: { nodes: [{ title: expect.any(String) }] },
+    },
+  });
+});
+
 test.for(withNames('graphql'))(
   'the operation of $name is valid, and runs on demo data without an error',
   async (snippet) => {

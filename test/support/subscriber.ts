@@ -33,8 +33,12 @@ export interface Connection {
   readonly closed: Promise<Close>;
   /** Resolves when the server tells of every commit from now on. */
   subscribe(variables?: { projectId?: string; taskId?: string }): Promise<Subscription>;
-  /** Any document. Resolves at once. */
-  send(query: string, variables?: Record<string, unknown>): Subscription;
+  /** Any document. Resolves at once. `onData` gets the data of each event. */
+  send(
+    query: string,
+    variables?: Record<string, unknown>,
+    onData?: (data: Record<string, unknown>) => void,
+  ): Subscription;
   /** Of the socket underneath. */
   socket(): WebSocket;
   close(): Promise<void>;
@@ -68,7 +72,7 @@ export function connect(app: LiveApp, as: UserId, params?: Record<string, unknow
       },
     },
   });
-  const send: Connection['send'] = (query, variables) => {
+  const send: Connection['send'] = (query, variables, onData) => {
     const told = { changes: [] as Change[], errors: [] as Subscription['errors'], ended: false, stop: () => {} };
     const end = () => {
       told.ended = true;
@@ -78,6 +82,7 @@ export function connect(app: LiveApp, as: UserId, params?: Record<string, unknow
       {
         next({ data, errors }) {
           if (data?.taskChanged) told.changes.push(data.taskChanged);
+          if (data) onData?.(data);
           told.errors.push(...((errors ?? []) as Subscription['errors']));
         },
         error(error) {

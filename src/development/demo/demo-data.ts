@@ -7,6 +7,7 @@ import { sql } from 'drizzle-orm';
 import { type Id, type LabelId, newId, type ProjectId, type TaskId, type UserId } from '../../db/ids.js';
 import { comments } from '../../domain/comments/comment.table.js';
 import { labels } from '../../domain/labels/label.table.js';
+import { invitations } from '../../domain/projects/invitation.table.js';
 import { projectMembers, projects, taskNumbers } from '../../domain/projects/project.table.js';
 import { formerNumbers } from '../../domain/tasks/former-number.table.js';
 import { taskLabels, taskPriority, taskStatus, tasks } from '../../domain/tasks/task.table.js';
@@ -14,12 +15,14 @@ import { moveIntoTrash } from '../../domain/trash/move-into-trash.js';
 import { users } from '../../domain/users/user.table.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { DAY, HOUR } from '../../std/time.js';
+import { EXAMPLE_COMMENT, EXAMPLE_INVITATION, EXAMPLE_TASK, hashOfNoToken } from './demo-example.js';
 import { writeDemoHistory } from './demo-history.js';
 
 const SEED = 42;
 const USERS = 12;
 const TASKS_PER_PROJECT = 120;
 const TRASHED_PER_PROJECT = 2;
+const INVITED_FOR_MS = 14 * DAY;
 /** Of a task that has moved to another project. */
 const LAST_NUMBER = TASKS_PER_PROJECT + TRASHED_PER_PROJECT + 1;
 const PROJECTS = [
@@ -58,6 +61,7 @@ export async function fillWithDemoData(tx: Transaction, owner: string, nowMs: nu
     taskId: one.lastTaskId,
     until: iso(nowMs),
   });
+  await insertExamples(tx, demo, one);
   await writeDemoHistory(tx);
   return true;
 }
@@ -89,6 +93,7 @@ async function insertProject(
   await tx.insert(labels).values(own);
   await tx.insert(taskNumbers).values({ projectId, last: LAST_NUMBER });
   const rows = Array.from({ length: TASKS_PER_PROJECT }, (_, i) => demo.task(projectId, i + 1, members));
+  if (project === PROJECTS[0]) Object.assign(rows.at(-1) as Task, EXAMPLE_TASK);
   await tx.insert(tasks).values(rows);
   await tx.insert(taskLabels).values(rows.flatMap((task) => demo.labelsOf(task, own)));
   await tx.insert(comments).values(rows.flatMap((task) => demo.commentsOn(task, members)));
@@ -102,6 +107,12 @@ async function insertTrash(tx: Transaction, demo: DemoRows, { projectId, members
     await tx.insert(tasks).values(task);
     await moveIntoTrash(tx, { removed: [{ id: task.id, subtaskIds: [] }], deletedBy: task.creatorId });
   }
+}
+
+/** After all others: the rows of the random sequence stay the same. */
+async function insertExamples(tx: Transaction, demo: DemoRows, project: InsertedProject): Promise<void> {
+  await tx.insert(comments).values(demo.exampleComment(project));
+  await tx.insert(invitations).values(demo.exampleInvitation(project));
 }
 
 type Person = ReturnType<DemoRows['people']>[number];
@@ -184,6 +195,28 @@ class DemoRows {
         updatedAt: iso(atMs),
       };
     });
+  }
+
+  exampleComment({ lastTaskId: taskId, members }: InsertedProject) {
+    const author = members.at(-1) as Person;
+    const at = iso(this.#nowMs);
+    return {
+      id: this.#id('comment', this.#nowMs),
+      taskId,
+      authorId: author.id,
+      body: EXAMPLE_COMMENT,
+      createdAt: at,
+      updatedAt: at,
+    };
+  }
+
+  exampleInvitation({ projectId, members }: InsertedProject) {
+    return {
+      ...{ ...EXAMPLE_INVITATION, projectId, id: this.#id('invitation', this.#nowMs), tokenHash: hashOfNoToken() },
+      invitedBy: (members[0] as Person).id,
+      createdAt: iso(this.#nowMs),
+      expiresAt: iso(this.#nowMs + INVITED_FOR_MS),
+    };
   }
 
   /** Ids are as deterministic as the rest: a UUIDv7 made of a date and the faker's bytes. */

@@ -47,7 +47,7 @@ export class CacheAnswerCounts {
   @Field(() => Int, { description: 'Run with values that were loaded from Postgres, and stored where possible.' })
   postgres: number;
 
-  @Field(() => Int, { description: 'Mutations, and queries of which a value was loaded without the cache.' })
+  @Field(() => Int, { description: 'Mutations, and queries with a value that was loaded without the cache.' })
   bypassed: number;
 }
 
@@ -56,7 +56,7 @@ export class CacheOperationActivity {
   @Field(() => String, {
     description:
       'Name of the operation. Empty for operations without one; `(other)` for names beyond 100 of a process or 40 of ' +
-      'a caller, and for longer ones than 64 characters.',
+      'a caller, and for names longer than 64 characters.',
   })
   name: string;
 
@@ -66,10 +66,10 @@ export class CacheOperationActivity {
   @Field(() => CacheAnswerCounts, { description: 'The runs of this operation by what answered them.' })
   answered: CacheAnswerCounts;
 
-  @Field(() => Float, { description: 'Half of the responses took at most this long, in ms, within 8 %.' })
+  @Field(() => Float, { description: 'Median response time in ms, accurate to 8 %.' })
   p50Ms: number;
 
-  @Field(() => Float, { description: '95 % of the responses took at most this long, in ms, within 8 %.' })
+  @Field(() => Float, { description: '95th percentile of the response time in ms, accurate to 8 %.' })
   p95Ms: number;
 }
 
@@ -122,12 +122,12 @@ export class CacheLiveActivity {
 
   @Field(() => Float, {
     description:
-      'Half of the changed answers were sent within this time, in ms, within 8 %, from when the process learned that ' +
-      'they may have changed.',
+      'Median time in ms, accurate to 8 %, from when a process learned that an answer may have changed until the ' +
+      'changed answer was sent. 0 if none was sent.',
   })
   p50Ms: number;
 
-  @Field(() => Float, { description: 'As p50Ms, for 95 % of the changed answers.' })
+  @Field(() => Float, { description: '95th percentile of the time that p50Ms is the median of, in ms.' })
   p95Ms: number;
 }
 
@@ -176,7 +176,7 @@ export class CachePolicyActivity {
   @Field(() => Float, { description: 'Total time of the misses in ms, each from its call to its value.' })
   missMs: number;
 
-  @Field(() => Float, { description: 'Characters of the entries that were served from memory and Redis.' })
+  @Field(() => Float, { description: 'Size of the entries served from memory and Redis, in characters.' })
   servedBytes: number;
 }
 
@@ -209,7 +209,7 @@ export class CacheMiss {
 
 @ObjectType({ description: 'Tags invalidated together, usually by one transaction.', simpleResolvers: true })
 export class CacheInvalidation {
-  @Field(() => GraphQLDateTime, { description: 'When this process heard of it.' })
+  @Field(() => GraphQLDateTime, { description: 'When this process learned of it.' })
   at: Date;
 
   @Field(() => [String], { description: 'Transaction ids, usually one. Empty for an invalidation by hand.' })
@@ -230,7 +230,7 @@ export class CacheInvalidation {
   @Field(() => Float, {
     nullable: true,
     description:
-      'Time from the commit until this process heard of it, in ms. Measured from the start of the ' +
+      'Time from the commit until this process learned of it, in ms. Measured from the start of the ' +
       'transaction unless Postgres tracks commit timestamps. Null for an invalidation by hand, after a ' +
       'rollback, or if Postgres does not answer.',
   })
@@ -265,7 +265,7 @@ export class CacheActivity {
   @Field(() => ID, { description: 'Id of the process that serves this subscription.' })
   process: string;
 
-  @Field(() => [CacheProcess], { description: 'Processes that were heard of within 5 seconds, at most 100.' })
+  @Field(() => [CacheProcess], { description: 'Processes that reported within the last 5 seconds, at most 100.' })
   processes: readonly CacheProcess[];
 
   @Field(() => CacheWork, { description: 'What the operations needed, and what the cache saved.' })

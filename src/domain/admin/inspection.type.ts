@@ -98,7 +98,7 @@ export class CacheMemoryEntry {
   @Field(() => String, { description: 'Name of the cached source or field; `Answer` for a kept answer.' })
   policy: string;
 
-  @Field(() => String, { description: 'Key of the entry. Of a kept answer only the viewer is shown.' })
+  @Field(() => String, { description: 'Key of the entry. For a kept answer, only its viewer.' })
   key: string;
 
   @Field(() => Float, { description: 'Time since it was loaded in ms.' })
@@ -131,7 +131,7 @@ export class CacheTag {
   @Field(() => String, { description: 'The tag in the form shown in traces.' })
   tag: string;
 
-  @Field(() => CacheTagState, { description: 'What Redis holds for it.' })
+  @Field(() => CacheTagState, { description: 'What Redis holds for the tag.' })
   state: CacheTagState;
 
   @Field(() => String, { nullable: true, description: 'The token or fence that Redis holds. Null if it holds none.' })

@@ -19,8 +19,8 @@ export class ExportResolver {
 
   @Mutation(() => ExportProjectPayload, {
     description:
-      'Makes an address from which the project can be downloaded for five minutes. Open to every member. The file holds ' +
-      'the project of the moment at which the download begins.',
+      'Creates an address from which the project can be downloaded for five minutes. Every member can do this. The file ' +
+      'shows the project at the moment at which the download begins.',
   })
   exportProject(
     @Ctx() context: Context,

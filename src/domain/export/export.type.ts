@@ -26,7 +26,7 @@ export class ExportProjectInput {
   format: ExportFormatType;
 }
 
-@ObjectType({ description: 'Payload of the mutation exportProject.', simpleResolvers: true })
+@ObjectType({ description: 'Result of the mutation exportProject.', simpleResolvers: true })
 export class ExportProjectPayload {
   @Field(() => String, {
     nullable: true,
@@ -42,6 +42,6 @@ export class ExportProjectPayload {
   })
   expiresAt?: string;
 
-  @Field(() => [UserError], { description: 'Why no address was made. Empty on success.' })
+  @Field(() => [UserError], { description: 'Why the mutation was refused. Empty if it succeeded.' })
   errors: UserError[];
 }

@@ -106,7 +106,7 @@ export class HistoryEntryResolver {
   @FieldResolver(() => Task, {
     nullable: true,
     description:
-      'Task that changed. Null if the change is one of the project, the task was deleted, or the viewer cannot see it.',
+      'Task that changed. Null if the project itself changed, the task was deleted, or the viewer cannot see it.',
   })
   task(@Root() entry: HistoryEntryValue, @Ctx() context: Context) {
     return visibleTask(context, entry.taskId);

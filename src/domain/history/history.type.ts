@@ -35,6 +35,8 @@ registerEnumType(HistoryChangeKind, {
     PROJECT_DESCRIPTION: { description: 'The description of the project changed.' },
     PROJECT_ARCHIVED: { description: 'The project was archived.' },
     PROJECT_REOPENED: { description: 'The project is no longer archived.' },
+    PROJECT_DELETED: { description: 'The project was deleted: moved into the trash.' },
+    PROJECT_RESTORED: { description: 'The project was restored from the trash.' },
     MEMBER_ADDED: { description: 'A member was added to the project.' },
     MEMBER_REMOVED: { description: 'A member left the project or was removed from it.' },
     MEMBER_ROLE: { description: 'The role of a member changed.' },
@@ -99,7 +101,7 @@ export class HistoryDeletion extends HistoryChange {
 
 @ObjectType({
   implements: HistoryChange,
-  description: 'Another title of a task, or another name of a project.',
+  description: 'The title of a task or the name of a project changed.',
   simpleResolvers: true,
 })
 export class HistoryTextChange extends HistoryChange {
@@ -110,7 +112,7 @@ export class HistoryTextChange extends HistoryChange {
   toText: Value<'toText'>;
 }
 
-@ObjectType({ implements: HistoryChange, description: 'Another status of a task.', simpleResolvers: true })
+@ObjectType({ implements: HistoryChange, description: 'The status of a task changed.', simpleResolvers: true })
 export class HistoryStatusChange extends HistoryChange {
   @Field(() => TaskStatusType, { description: 'The status before.' })
   fromStatus: Value<'fromStatus'>;
@@ -119,7 +121,7 @@ export class HistoryStatusChange extends HistoryChange {
   toStatus: Value<'toStatus'>;
 }
 
-@ObjectType({ implements: HistoryChange, description: 'Another priority of a task.', simpleResolvers: true })
+@ObjectType({ implements: HistoryChange, description: 'The priority of a task changed.', simpleResolvers: true })
 export class HistoryPriorityChange extends HistoryChange {
   @Field(() => TaskPriorityType, { description: 'The priority before.' })
   fromPriority: Value<'fromPriority'>;
@@ -128,7 +130,7 @@ export class HistoryPriorityChange extends HistoryChange {
   toPriority: Value<'toPriority'>;
 }
 
-@ObjectType({ implements: HistoryChange, description: 'Another due date of a task.', simpleResolvers: true })
+@ObjectType({ implements: HistoryChange, description: 'The due date of a task changed.', simpleResolvers: true })
 export class HistoryDueDateChange extends HistoryChange {
   @Field(() => GraphQLDate, { nullable: true, description: 'The due date before. Null if there was none.' })
   fromDueDate: string | null;
@@ -137,10 +139,10 @@ export class HistoryDueDateChange extends HistoryChange {
   toDueDate: string | null;
 }
 
-@ObjectType({ implements: HistoryChange, description: 'Another assignee of a task.', simpleResolvers: true })
+@ObjectType({ implements: HistoryChange, description: 'A task was assigned or unassigned.', simpleResolvers: true })
 export class HistoryAssigneeChange extends HistoryChange {}
 
-@ObjectType({ implements: HistoryChange, description: 'Another parent of a task.', simpleResolvers: true })
+@ObjectType({ implements: HistoryChange, description: 'The parent of a task changed.', simpleResolvers: true })
 export class HistoryParentChange extends HistoryChange {}
 
 @ObjectType({ implements: HistoryChange, description: 'A task moved to another project.', simpleResolvers: true })
@@ -171,7 +173,7 @@ export class HistoryCommentChange extends HistoryChange {}
 
 @ObjectType({
   implements: HistoryChange,
-  description: 'A member of the project was added or removed, or has another role.',
+  description: 'A member of the project was added or removed, or got another role.',
   simpleResolvers: true,
 })
 export class HistoryMemberChange extends HistoryChange {

@@ -78,7 +78,7 @@ export class InvitationResolver {
   @Mutation(() => AcceptInvitationPayload, {
     description:
       "Makes the viewer a member of the project of an invitation, whose OWNERs then see the viewer's e-mail address. " +
-      'An existing member keeps its role, and its address is shown as before. A token is used once; repeating the ' +
+      'For an existing member, neither the role nor who sees the address changes. A token works once; repeating the ' +
       'mutation as the same viewer succeeds.',
   })
   acceptInvitation(

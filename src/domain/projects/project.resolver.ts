@@ -125,12 +125,12 @@ export class ProjectResolver {
 
   @Mutation(() => ArchiveProjectPayload, {
     description:
-      'Archives or restores a project. Requires the role OWNER. An archived project stays readable; only its ' +
+      'Archives a project, or unarchives it. Requires the role OWNER. An archived project stays readable; only its ' +
       'members can be changed.',
   })
   archiveProject(
     @Ctx() context: Context,
-    @Arg('input', () => ArchiveProjectInput, { description: 'The project to archive or restore.' })
+    @Arg('input', () => ArchiveProjectInput, { description: 'The project to archive or unarchive.' })
     input: ArchiveProjectInput,
   ) {
     return toPayload(async () => recordInvalidations(context, await this.service.archive(context, input)));

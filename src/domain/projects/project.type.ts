@@ -16,7 +16,8 @@ registerEnumType(ProjectRoleType, {
   description: 'Role of a project member, which decides what the member can do.',
   valuesConfig: {
     OWNER: {
-      description: 'Everything a MEMBER can do, and edit the project and its members. Every project has at least one.',
+      description:
+        'Can do everything a MEMBER can, and edit the project and its members. Every project has at least one.',
     },
     MEMBER: { description: 'Can read everything in the project and write tasks, labels and comments.' },
     VIEWER: { description: 'Can read everything in the project.' },
@@ -127,10 +128,10 @@ export class UpdateProjectInput {
 
 @InputType({ description: 'Input for the mutation archiveProject.' })
 export class ArchiveProjectInput {
-  @Field(() => ID, { description: 'Id of the project to archive or restore.' })
+  @Field(() => ID, { description: 'Id of the project to archive or unarchive.' })
   id: ProjectId;
 
-  @Field(() => Boolean, { defaultValue: true, description: 'True archives the project, false restores it.' })
+  @Field(() => Boolean, { defaultValue: true, description: 'True archives the project, false unarchives it.' })
   archived: boolean;
 }
 

@@ -5,7 +5,7 @@
 import type { ProjectId, TaskId, UserId } from '../../db/ids.js';
 import type { SubscriptionContext } from '../../graphql/context.js';
 import { tooManyChanges } from '../../graphql/errors.js';
-import type { EventQueue } from '../../graphql/event-queue.js';
+import { EventStream } from '../../graphql/event-stream.js';
 import { visibleProjectIds } from '../projects/access.js';
 import { refuseDeactivated } from '../users/user.resolver.js';
 import type { TaskEvent, TaskNews, TaskSubscriber } from './task.events.js';
@@ -17,66 +17,21 @@ export type TaskScope =
   /** `projectId`: the task's current project. */
   | { readonly kind: 'task'; readonly taskId: TaskId; readonly projectId: ProjectId };
 
-const ENDED: IteratorResult<TaskChange> = { value: undefined, done: true };
-
-/** Not a generator: `return` must end a waiting `next`, and a generator would queue it behind `next`. */
-export class TaskChanges implements AsyncIterableIterator<TaskChange>, TaskSubscriber {
+export class TaskChanges extends EventStream<TaskNews, TaskChange> implements TaskSubscriber {
   readonly viewerId: UserId;
-  readonly #context: SubscriptionContext;
-  readonly #queue: EventQueue<TaskNews>;
   #scope: TaskScope | undefined;
-  #leave: (() => void) | undefined;
-  #last = false;
 
   constructor(context: SubscriptionContext) {
+    super(context);
     this.viewerId = context.viewerId;
-    this.#context = context;
-    this.#queue = context.queue();
-  }
-
-  /** Called once, when the subscription has ended. */
-  onEnd(leave: () => void): void {
-    this.#leave = leave;
   }
 
   begin(scope: TaskScope): void {
     this.#scope = scope;
   }
 
-  end(): void {
-    this.#queue.close();
-    this.#leave?.();
-    this.#leave = undefined;
-  }
-
   tell(news: TaskNews): void {
-    if (news.kind !== 'event' || this.#concerns(news.event)) this.#queue.put(news);
-  }
-
-  async next(): Promise<IteratorResult<TaskChange>> {
-    try {
-      while (!this.#last) {
-        const news = await this.#queue.take();
-        if (news === undefined) break;
-        const change = await this.#context.untilAvailable(() => this.#context.inTurn(() => this.#judge(news)));
-        if (this.#queue.closed) break;
-        if (change !== undefined) return { value: change, done: false };
-      }
-    } catch (error) {
-      this.end();
-      throw error;
-    }
-    this.end();
-    return ENDED;
-  }
-
-  async return(): Promise<IteratorResult<TaskChange>> {
-    this.end();
-    return ENDED;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
+    if (news.kind !== 'event' || this.#concerns(news.event)) this.put(news);
   }
 
   /** A check without permissions: events outside the scope need not be queued. */
@@ -87,17 +42,17 @@ export class TaskChanges implements AsyncIterableIterator<TaskChange>, TaskSubsc
     return true;
   }
 
-  /** The change to send, by the current memberships. Sets `#last` when no more may follow. */
-  async #judge(news: TaskNews): Promise<TaskChange | undefined> {
-    this.#context.renew({ direct: news.kind === 'event' && !news.applied });
-    const { loaders } = this.#context;
-    const [ids] = await Promise.all([visibleProjectIds(this.#context), refuseDeactivated(loaders, this.viewerId)]);
+  /** The change to send, by the current memberships. */
+  protected async judge(news: TaskNews): Promise<TaskChange | undefined> {
+    this.context.renew({ direct: news.kind === 'event' && !news.applied });
+    const { loaders } = this.context;
+    const [ids] = await Promise.all([visibleProjectIds(this.context), refuseDeactivated(loaders, this.viewerId)]);
     const visible = new Set(ids);
     if (news.kind === 'lost' && this.#mayMiss(news.projectId, visible)) throw tooManyChanges();
     const change = news.kind === 'event' && this.#concerns(news.event) ? this.#seen(news.event, visible) : undefined;
     const { kind, projectId } = { projectId: undefined, ...(this.#scope as TaskScope) };
-    if (kind !== 'all' && !visible.has(projectId as ProjectId)) this.#last = true;
-    if (kind === 'task' && change?.type === TaskChangeType.DELETED) this.#last = true;
+    if (kind !== 'all' && !visible.has(projectId as ProjectId)) this.endAfterThis();
+    if (kind === 'task' && change?.type === TaskChangeType.DELETED) this.endAfterThis();
     return change;
   }
 

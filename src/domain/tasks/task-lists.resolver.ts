@@ -27,7 +27,7 @@ export class ProjectTasksResolver {
   }
 
   @FieldResolver(() => ProjectStats, {
-    description: 'Task statistics of the project. Expensive to compute; cached for a minute.',
+    description: 'Task statistics of the project. Costs many points: they are expensive to compute.',
     complexity: COSTS.statistics,
   })
   @Cached(projectStats)
@@ -36,7 +36,7 @@ export class ProjectTasksResolver {
   }
 
   @FieldResolver(() => [BurndownPoint], {
-    description: 'Open and completed tasks for each of the last days. Expensive to compute; cached for a minute.',
+    description: 'Open and completed tasks for each of the last days, oldest first. Costs many points.',
     complexity: COSTS.statistics,
   })
   @Cached<ProjectRow>({ ttlMs: MINUTE, scope: 'public', tags: ({ id }) => burndownTags(id) })

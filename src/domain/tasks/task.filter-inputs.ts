@@ -244,7 +244,7 @@ export class TaskOrder {
 export class TaskListArgs extends PageArgs {
   @Field(() => TaskFilter, {
     nullable: true,
-    description: 'Selects tasks. Omit it to get every task the viewer can see.',
+    description: 'Selects tasks of the list. Omit it to get the whole list.',
   })
   filter?: TaskFilter | null;
 

@@ -60,7 +60,7 @@ export class CreateTaskInput extends NewTaskInput {
 
 @InputType({ description: 'Input for the mutation createTasks.' })
 export class CreateTasksInput {
-  @Field(() => [NewTaskInput], { description: 'The tasks to create, 1-100, in the order of their numbers.' })
+  @Field(() => [NewTaskInput], { description: 'The tasks to create, 1-100. They are numbered in this order.' })
   tasks: NewTaskInput[];
 
   @Field(() => String, { nullable: true, description: IDEMPOTENCY_KEY_OF_MANY })
@@ -132,7 +132,7 @@ export class UpdateTasksInput extends TaskChangesInput {
   @Field(() => [ID], {
     nullable: true,
     description:
-      'Ids of up to 50 labels to add. Labels that a task has already are ignored. Not together with `labelIds`.',
+      'Ids of up to 50 labels to add. Labels that a task already has are ignored. Not together with `labelIds`.',
   })
   addLabelIds?: LabelId[] | null;
 

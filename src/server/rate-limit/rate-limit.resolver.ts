@@ -12,7 +12,7 @@ export class RateLimit {
   cost: number;
 
   @Field(() => Int, {
-    description: 'Points left after this request. An estimate: other servers may have granted some of them.',
+    description: 'Points left after this request. An estimate: other servers may have spent some of them.',
   })
   remaining: number;
 

@@ -15,6 +15,7 @@ import { users } from '../../domain/users/user.table.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { DAY, HOUR } from '../../std/time.js';
 import { writeDemoHistory } from './demo-history.js';
+import { writeDemoWebhook } from './demo-webhooks.js';
 
 const SEED = 42;
 const USERS = 12;
@@ -59,6 +60,7 @@ export async function fillWithDemoData(tx: Transaction, owner: string, nowMs: nu
     until: iso(nowMs),
   });
   await writeDemoHistory(tx);
+  await writeDemoWebhook(tx, { projectId: one.projectId, taskId: one.lastTaskId, nowMs });
   return true;
 }
 

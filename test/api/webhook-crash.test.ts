@@ -1,6 +1,6 @@
 /**
- * Processes that are killed with SIGKILL lose no message: one that dies after a commit and before any process has looked
- * at the event, and one that dies while the receiver has the message and has not responded.
+ * Processes that are killed with SIGKILL lose no message: one that dies after a commit and before any process has
+ * looked at the event, and one that dies while the receiver has the message and has not responded.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -68,7 +68,7 @@ async function mutate(name: string, input: object) {
   expect(dataOf(answer)[name].errors).toEqual([]);
 }
 
-test('what was committed before all processes died is sent by the next one, and what one was sending is sent again', async () => {
+test('the next process sends what was committed while none ran, and again what one was sending when it died', async () => {
   await mutate('createWebhook', { projectId: f.ops.id, url: receiver.url });
   const [task] = f.opsTasks;
   const renamed = (title: string) => mutate('updateTask', { id: task?.id, title });

@@ -1,4 +1,7 @@
-/** Webhooks: what is sent, in which order, how often, when it is given up, and who manages them. Time passes in the rows. */
+/**
+ * Webhooks: what is sent, in which order, how often, when it is given up, and who manages them. Time passes in the
+ * rows.
+ */
 import { createHmac } from 'node:crypto';
 import type { Sql } from 'postgres';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';

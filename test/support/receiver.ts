@@ -1,4 +1,4 @@
-/** An HTTP server that webhooks send to: it keeps what comes and answers as it is told. */
+/** An HTTP server that webhooks send to: it keeps what comes, and a test decides the response. */
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -71,7 +71,10 @@ interface Wanted {
   readonly maxPending: number;
 }
 
-/** The enabled webhooks of the projects of these events, but of deleted ones, and the identifiers of their tasks, those in the trash too. */
+/**
+ * The enabled webhooks of the projects of these events, but of deleted ones, and the identifiers of their tasks, those
+ * in the trash too.
+ */
 export async function readTargets(sql: Sql, { events, bulk, maxPending }: Wanted) {
   const ofEvents = events.flatMap(({ projectId, fromProjectId }) => [projectId, fromProjectId ?? projectId]);
   const projects = [...ofEvents.map(toUuid), ...bulk.flatMap(({ projectId }) => projectId ?? [])];

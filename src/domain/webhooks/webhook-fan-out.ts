@@ -1,6 +1,6 @@
 /**
- * Turns task events into pending deliveries. Any number of processes run it; a compare-and-swap on the cursor makes each
- * event one delivery for each webhook that wants it. The cursor and the deliveries are written by one statement, so an
+ * Turns task events into pending deliveries. Any number of processes run it; a compare-and-swap on the cursor makes
+ * each event one delivery for each webhook that wants it. The cursor and the deliveries are written by one statement, so an
  * event that was committed cannot be lost with a process: the next run, of any process, continues at the cursor.
  *
  * A run reads exactly what became visible since the cursor, by Postgres snapshots, as task-changes-since.ts does. It

@@ -87,8 +87,8 @@ export class WebhookResolver {
 
   @Mutation(() => WebhookSecretPayload, {
     description:
-      'Creates a webhook: changes of the project that are made from now on are sent to its address, at least once and ' +
-      'in order for each task. Requires the role OWNER. A project has at most 10 webhooks.',
+      'Creates a webhook: changes of the project that are made from now on are sent to its address, at least once ' +
+      'and in order for each task. Requires the role OWNER. A project has at most 10 webhooks.',
   })
   createWebhook(
     @Ctx() context: Context,

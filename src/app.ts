@@ -50,10 +50,18 @@ import { TrashedTaskService } from './domain/trash/trashed-task.service.js';
 import { Identities, type IdentitiesOptions } from './domain/users/identities.js';
 import { refuseDeactivated, requireUser, UserResolver } from './domain/users/user.resolver.js';
 import { UserService } from './domain/users/user.service.js';
+import {
+  ProjectWebhooksResolver,
+  WebhookDeliveryResolver,
+  WebhookResolver,
+} from './domain/webhooks/webhook.resolver.js';
+import { WebhookService } from './domain/webhooks/webhook.service.js';
+import { WebhookWorker } from './domain/webhooks/webhook-worker.js';
 import type { Store } from './engine/cache/index.js';
 import type { MakeLoads } from './graphql/context.js';
 import type { VerifiedToken } from './graphql/identity.js';
 import { type BuiltSchema, buildApiSchema } from './graphql/schema.js';
+import { version } from './platform/config-words.js';
 import type { HttpSecurityOptions } from './server/http/http-security.js';
 import { RateLimits } from './server/rate-limit/rate-limit.js';
 import { RateLimitResolver } from './server/rate-limit/rate-limit.resolver.js';
@@ -89,6 +97,7 @@ export interface AppOptions
   readonly unknownUsers?: IdentitiesOptions['unknownUsers'];
   /** How long deleted tasks and projects can be restored. Defaults to 30. */
   readonly trashDays?: number;
+  readonly webhooks?: WebhookOptions;
   /** Points per viewer and window. Absent: no rate limit. */
   readonly rateLimit?: (RatePointsOptions & { readonly points: number; readonly seconds: number }) | undefined;
   /** Signs the addresses of exports. Absent: none are made. */
@@ -99,6 +108,13 @@ export interface AppOptions
   readonly metricsText?: () => Promise<string>;
 }
 
+export interface WebhookOptions {
+  /** Whether this process delivers messages. Default: no. */
+  readonly deliver?: boolean;
+  /** Whether they may go to addresses of private networks and of this machine. Default: no. */
+  readonly allowPrivate?: boolean;
+}
+
 export interface App extends Omit<Core, 'readiness'> {
   readonly readiness: ServerOptions['readiness'];
   readonly server: FastifyInstance;
@@ -106,6 +122,7 @@ export interface App extends Omit<Core, 'readiness'> {
   readonly taskEvents: TaskEvents;
   readonly projectEvents: ProjectEvents;
   readonly trashUpkeep: TrashUpkeep;
+  readonly webhookWorker: WebhookWorker;
   /** Tells load balancers, by /readyz, to send requests elsewhere. Those that still come are answered. */
   drain(): void;
 }
@@ -118,6 +135,11 @@ export async function createApp(options: AppOptions): Promise<App> {
   const projectEvents = new ProjectEvents({ store: options.store, partTags: projectPartTags });
   const trashUpkeep = new TrashUpkeep({ ...core, trashDays });
   const renderThread = new RenderThread();
+  const { allowPrivate = false, deliver = false } = options.webhooks ?? {};
+  const webhookWorker = new WebhookWorker({
+    ...{ ...core, allowPrivate, userAgent: `tasks-api/${version}` },
+    onOutcome: (outcome) => core.metrics.webhookDelivery(outcome),
+  });
   const exportLinks = options.exportSecret === undefined ? undefined : new ExportLinks(options.exportSecret);
   const { schema, policies } = createSchema({
     ...core,
@@ -129,6 +151,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     html: markdownHtml(core.cache, renderThread),
     guardRoots: options.checkCoverage,
     trashDays,
+    allowPrivateWebhooks: allowPrivate,
   });
   core.cache.declare(policies.map(({ name }) => name));
   const { ratePoints, rateLimits } = rateLimiting(options, core);
@@ -152,6 +175,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     await core.requireTriggers();
     await core.relay.start();
     trashUpkeep.start();
+    if (deliver) webhookWorker.start();
   } catch (error) {
     ratePoints?.close();
     await core.close();
@@ -164,6 +188,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     taskEvents,
     projectEvents,
     trashUpkeep,
+    webhookWorker,
     readiness,
     drain() {
       stopping = true;
@@ -175,6 +200,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       await taskEvents.close();
       await trashUpkeep.stop();
       await renderThread.close();
+      await webhookWorker.stop();
       await core.close();
     },
   };
@@ -225,6 +251,7 @@ interface SchemaParts extends Pick<Core, 'transactor' | 'db' | 'cache' | 'activi
   readonly html: MarkdownHtml;
   readonly guardRoots?: boolean;
   readonly trashDays: number;
+  readonly allowPrivateWebhooks?: boolean;
 }
 
 /** The schema and its cache policies; also for commands that only print them. */
@@ -241,6 +268,7 @@ export function createSchema({
   html,
   guardRoots = false,
   trashDays,
+  allowPrivateWebhooks = false,
 }: SchemaParts): BuiltSchema {
   const idempotency = new Idempotency({ transactor, db, store });
   const userService = new UserService(transactor);
@@ -269,6 +297,9 @@ export function createSchema({
     new TaskCommentsResolver(),
     new TrashedTaskResolver(new TrashedTaskService(transactor, idempotency), trashDays),
     new ProjectTrashResolver(),
+    new ProjectWebhooksResolver(),
+    new WebhookResolver(new WebhookService(transactor, { allowPrivate: allowPrivateWebhooks })),
+    new WebhookDeliveryResolver(),
     new ExportResolver(exportLinks),
     ...historyResolvers(),
     new AdminResolver({ store, cache, activity, db, policies: () => built.policies }),

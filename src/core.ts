@@ -7,6 +7,8 @@ import type { Sql } from 'postgres';
 import { actorSettings } from './db/actor.js';
 import { trimHistory } from './domain/history/history.trim.js';
 import { allRowSets, eventTables } from './domain/registry.js';
+import { trimWebhookDeliveries } from './domain/webhooks/webhook.trim.js';
+import { countPending } from './domain/webhooks/webhook-queue.js';
 import {
   CACHE_EVENTS,
   CacheError,
@@ -144,7 +146,10 @@ export function createCore(options: CoreOptions) {
   const background = new BackgroundConnection(options.databaseUrl);
   const pools = () => withQueue(db.pools, cached.transactor.state.waiting);
   const outbox = () => estimatedOutboxSize(background.sql);
-  const metrics = createMetrics({ cache: () => cached.cache, pools, outbox, errorCodes: ERROR_CODES });
+  const pendingDeliveries = () => countPending(background.sql);
+  const metrics = createMetrics({
+    ...{ cache: () => cached.cache, pools, outbox, pendingDeliveries, errorCodes: ERROR_CODES },
+  });
   const statistics = new Statistics({ store, clock: systemClock });
   const activity: Activity = new Activity({
     version,
@@ -153,7 +158,7 @@ export function createCore(options: CoreOptions) {
     maxLoads: options.maxLoads ?? DEFAULT_MAX_LOADS,
     sql: () => background.sql,
   });
-  const trims = options.historyDays ? [trimHistory(options.historyDays)] : [];
+  const trims = [trimWebhookDeliveries, ...(options.historyDays ? [trimHistory(options.historyDays)] : [])];
   const own = coreListeners({ statistics, activity, log });
   const cached: ReturnType<typeof cacheDatabase> = cacheDatabase({
     ...options,
@@ -176,6 +181,8 @@ export function createCore(options: CoreOptions) {
     metrics: activity.around(metrics),
     activity,
     log,
+    /** The connection for short statements that no request waits for. */
+    backgroundSql: () => background.sql,
     /** Must be called before the cache is served or filled. @throws TriggersMissing */
     requireTriggers: () => requireTriggers(background.sql, allRowSets),
     readiness: readinessCheck(background, store, cached.relay),

@@ -230,6 +230,7 @@ function appOptions(config: Config, { databaseUrl, redis, redisGroup: group, tok
     monitorShare: MONITOR_SHARE,
     production,
     trashDays: config.trashDays,
+    webhooks: { deliver: true, allowPrivate: config.webhookAllowPrivate },
     compression: config.compression,
     loggedRequests: config.loggedRequests,
     slowOperationMs: config.slowOperationMs,

@@ -10,6 +10,8 @@ export type TaskId = Id<'task'>;
 export type LabelId = Id<'label'>;
 export type InvitationId = Id<'invitation'>;
 export type CommentId = Id<'comment'>;
+export type WebhookId = Id<'webhook'>;
+export type DeliveryId = Id<'delivery'>;
 /** Of an entry: `history_` and its number, no TypeID. */
 export type HistoryId = Id<'history'>;
 

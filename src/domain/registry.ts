@@ -18,6 +18,7 @@ import { taskDocumentRows } from './tasks/task-document.table.js';
 import { taskEvents } from './tasks/task-event.table.js';
 import { trashedTaskRows } from './trash/trashed-task.table.js';
 import { userRows } from './users/user.table.js';
+import { webhookRows } from './webhooks/webhook.table.js';
 
 export const allRowSets: readonly TableRowSets[] = [
   userRows,
@@ -34,6 +35,7 @@ export const allRowSets: readonly TableRowSets[] = [
   trashedProjectRows,
   trashedMemberRows,
   historyRows,
+  webhookRows,
 ];
 
 /** These tables are trimmed together with the outbox. */

@@ -25,6 +25,7 @@ import {
 } from './tasks/task.loaders.js';
 import { trashedTaskById, trashedTaskCounts, trashedTaskPages } from './trash/trashed-task.loaders.js';
 import { userById, userIdByHandle, userIdBySubject } from './users/user.loaders.js';
+import { webhooksOf } from './webhooks/webhook.loaders.js';
 
 export const allSources = [
   userById,
@@ -64,5 +65,6 @@ export const allSources = [
   trashedProjectPages,
   trashedProjectCounts,
   taskHistory,
+  webhooksOf,
   projectActivity,
 ] as readonly Source<never, unknown>[];

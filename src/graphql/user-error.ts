@@ -24,7 +24,8 @@ registerEnumType(UserErrorCode, {
     TOO_LONG: { description: 'A text has too many characters.' },
     TAKEN: { description: 'Another object already has this key, name, handle or address.' },
     LIMIT: {
-      description: 'There would be too many: items of a list, labels of a task, projects of a user, or invitations.',
+      description:
+        'There would be too many: items of a list, labels of a task, projects of a user, invitations, or webhooks.',
     },
     INVALID: { description: 'A value in the input is invalid for another reason, which the message states.' },
     NOT_FOUND: {

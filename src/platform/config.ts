@@ -139,6 +139,7 @@ export const variables = z.object({
     .min(0, HISTORY_DAYS_EXPECTED)
     .max(MAX_HISTORY_DAYS, HISTORY_DAYS_EXPECTED)
     .default(0),
+  WEBHOOK_ALLOW_PRIVATE: z.enum(['on', 'off'], 'expected on or off').optional(),
   COMPRESSION: z.enum(['on', 'off'], 'expected on or off').default('on'),
   KNOWN_OPERATIONS: z.enum(['on', 'off'], 'expected on or off').default('on'),
   INTROSPECTION: z.enum(['on', 'off'], 'expected on or off').optional(),
@@ -195,6 +196,8 @@ export interface Config extends ObservationConfig {
   readonly trashDays: number;
   /** How long history is kept; 0: until the task or project is purged. */
   readonly historyDays: number;
+  /** Whether webhooks may have addresses of private networks and of this machine. */
+  readonly webhookAllowPrivate: boolean;
   /** Whether responses are compressed for clients that accept it. */
   readonly compression: boolean;
   /** Whether operations of known documents are answered without Apollo. */
@@ -274,6 +277,8 @@ function configOf(v: z.infer<typeof variables>): Config {
     maxUnreadBytes: v.MAX_UNREAD_MB * 1024 * 1024,
     trashDays: v.TRASH_DAYS,
     historyDays: v.HISTORY_DAYS,
+    webhookAllowPrivate:
+      v.WEBHOOK_ALLOW_PRIVATE === undefined ? v.NODE_ENV !== 'production' : v.WEBHOOK_ALLOW_PRIVATE === 'on',
     compression: v.COMPRESSION === 'on',
     knownOperations: v.KNOWN_OPERATIONS === 'on',
     introspection: v.INTROSPECTION === undefined ? v.NODE_ENV !== 'production' : v.INTROSPECTION === 'on',

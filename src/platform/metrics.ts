@@ -11,7 +11,10 @@ import { SECOND } from '../std/time.js';
 import { version } from './config-words.js';
 import { outboxGauges } from './outbox-metrics.js';
 import { buildInfo, type RequestMetrics, requestMetrics } from './request-metrics.js';
+import { deliveryMetrics, pendingDeliveriesGauge, type WebhookOutcome } from './webhook-metrics.js';
 import type { Samples } from './worker-messages.js';
+
+export type { WebhookOutcome };
 
 /** Of this process. */
 export interface OpenConnections {
@@ -35,6 +38,8 @@ export interface MetricsOptions {
   readonly pools: () => Readonly<Record<'read' | 'write', PoolState>>;
   /** Called when the metrics are read, but seldom. */
   readonly outbox: () => Promise<OutboxSize>;
+  /** Deliveries to webhooks that wait. Called when the metrics are read, but seldom. */
+  readonly pendingDeliveries: () => Promise<number>;
   /** Of all errors that clients are sent. */
   readonly errorCodes: Iterable<string>;
 }
@@ -46,6 +51,8 @@ export interface Metrics {
   readonly requests: RequestMetrics;
   /** A run of a live query has ended. */
   liveRun(run: LiveRunEnded): void;
+  /** An attempt to deliver a message to a webhook has ended. */
+  webhookDelivery(outcome: WebhookOutcome): void;
   /** From now on the metrics show what is open. */
   watchConnections(open: () => OpenConnections): void;
   readonly contentType: string;
@@ -54,13 +61,14 @@ export interface Metrics {
   samples(): Promise<Samples>;
 }
 
-export function createMetrics({ cache, pools, outbox, errorCodes }: MetricsOptions): Metrics {
+export function createMetrics({ cache, pools, outbox, pendingDeliveries, errorCodes }: MetricsOptions): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   showWorstProcess(registry);
   buildInfo(registry, version);
   poolGauges(registry, pools);
   outboxGauges(registry, outbox);
+  pendingDeliveriesGauge(registry, pendingDeliveries);
   let open = () => NOTHING_OPEN;
   connectionGauges(registry, () => open());
   const unlisted = new Counter({
@@ -73,6 +81,7 @@ export function createMetrics({ cache, pools, outbox, errorCodes }: MetricsOptio
     unlistedDocument: () => unlisted.inc(),
     requests: requestMetrics(registry, errorCodes),
     liveRun: liveMetrics(registry),
+    webhookDelivery: deliveryMetrics(registry),
     watchConnections: (watched) => {
       open = watched;
     },

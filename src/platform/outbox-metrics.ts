@@ -26,9 +26,9 @@ export function outboxGauges(registry: Registry, measure: () => Promise<OutboxSi
   gauge('cache_outbox_bytes', 'Size of the outbox in Postgres with its indexes.', ({ bytes }) => bytes);
 }
 
-/** @returns undefined while Postgres does not answer */
-function seldom(measure: () => Promise<OutboxSize>): () => Promise<OutboxSize | undefined> {
-  let measured: Promise<OutboxSize | undefined> = Promise.resolve(undefined);
+/** Measures once in a while. @returns undefined while Postgres does not answer */
+export function seldom<T>(measure: () => Promise<T>): () => Promise<T | undefined> {
+  let measured: Promise<T | undefined> = Promise.resolve(undefined);
   let atMs = Number.NEGATIVE_INFINITY;
   return () => {
     const nowMs = performance.now();

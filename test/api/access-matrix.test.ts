@@ -312,6 +312,22 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
       // Their ids and tokens name no target; people.test.ts compares what is hidden with what does not exist.
       { ...write('acceptInvitation', 'AcceptInvitationInput', () => ({ token: 'A'.repeat(43) })), allowed: [] },
       { ...write('revokeInvitation', 'RevokeInvitationInput', () => ({ id: newId('invitation') })), allowed: [] },
+      {
+        ...write('createWebhook', 'CreateWebhookInput', ({ projectId }) => ({
+          ...{ projectId, url: 'https://hooks.example.com/tasks' },
+        })),
+        allowed: ['OWNER'],
+        shows: false,
+      },
+      // Their ids name no target, either; webhooks.test.ts compares what is hidden with what does not exist.
+      ...['updateWebhook', 'rotateWebhookSecret', 'deleteWebhook'].map((field) => ({
+        ...write(field, `${field[0]?.toUpperCase()}${field.slice(1)}Input`, () => ({ id: newId('webhook') })),
+        allowed: [],
+      })),
+      {
+        ...write('redeliverWebhook', 'RedeliverWebhookInput', () => ({ deliveryId: newId('delivery') })),
+        allowed: [],
+      },
       { ...write('updateProfile', 'UpdateProfileInput', () => ({})), allowed: SIGNED_IN, shows: false },
       { ...write('deactivateUser', 'DeactivateUserInput', ({ userId }) => ({ id: userId })), allowed: [] },
       { ...write('reactivateUser', 'ReactivateUserInput', ({ userId }) => ({ id: userId })), allowed: [] },

@@ -29,6 +29,9 @@ const UNCACHED = [
   'task_events_trim',
   'task_numbers',
   'trashed_comments',
+  'webhook_cursor',
+  'webhook_deliveries',
+  'webhook_states',
 ];
 
 const projectId = newId('project');
@@ -70,6 +73,7 @@ const ARGUMENTS: Record<string, unknown[]> = {
   ProjectsJoined: [newId('user')],
   ProjectMembers: [projectId],
   ProjectInvitations: [projectId],
+  ProjectWebhooks: [projectId],
   PeoplePage: people.map((one) => ({ list: one, ...page })),
   PeopleCount: people,
   Label: [newId('label')],

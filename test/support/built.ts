@@ -30,6 +30,7 @@ const PROGRAMS = [
   'test/chaos/run.ts',
   'test/chaos/api-child.ts',
   'test/invalidation/crash-child.ts',
+  'test/api/webhook-child.ts',
   'test/load/run.ts',
   'test/load/api.ts',
   'test/load/live/clients.ts',

@@ -11,7 +11,8 @@ export function idleMetrics(options: Partial<MetricsOptions> = {}): Metrics {
   const pool = { size: 1, inUse: 0, waiting: 0 };
   const outbox = async () => ({ rows: 0, bytes: 0 });
   const pools = () => ({ read: pool, write: pool });
-  return createMetrics({ cache: () => cache, pools, outbox, errorCodes: [], ...options });
+  const pendingDeliveries = async () => 0;
+  return createMetrics({ cache: () => cache, pools, outbox, pendingDeliveries, errorCodes: [], ...options });
 }
 
 export interface Family {

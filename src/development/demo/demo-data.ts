@@ -17,6 +17,7 @@ import type { Transaction } from '../../engine/postgres/index.js';
 import { DAY, HOUR } from '../../std/time.js';
 import { EXAMPLE_COMMENT, EXAMPLE_INVITATION, EXAMPLE_TASK, hashOfNoToken } from './demo-example.js';
 import { writeDemoHistory } from './demo-history.js';
+import { writeDemoWebhook } from './demo-webhooks.js';
 
 const SEED = 42;
 const USERS = 12;
@@ -63,6 +64,7 @@ export async function fillWithDemoData(tx: Transaction, owner: string, nowMs: nu
   });
   await insertExamples(tx, demo, one);
   await writeDemoHistory(tx);
+  await writeDemoWebhook(tx, { projectId: one.projectId, taskId: one.lastTaskId, nowMs });
   return true;
 }
 

@@ -317,4 +317,16 @@ create trigger cache_delete after delete on "users" referencing old table as old
 alter table "users" enable always trigger cache_delete;--> statement-breakpoint
 drop trigger if exists cache_truncate on "users";--> statement-breakpoint
 create trigger cache_truncate after truncate on "users" for each statement execute function cache_name_rows('[{"columns":["id"]},{"columns":["handle"],"watches":["handle","id"]},{"columns":["subject"],"watches":["subject","id"]},{"columns":["state"],"aspect":"names","watches":["state","id","handle","name"]}]', '500');--> statement-breakpoint
-alter table "users" enable always trigger cache_truncate;
+alter table "users" enable always trigger cache_truncate;--> statement-breakpoint
+drop trigger if exists cache_insert on "webhooks";--> statement-breakpoint
+create trigger cache_insert after insert on "webhooks" referencing new table as new_rows for each statement execute function cache_name_rows('[{"columns":["project_id"]}]', '500');--> statement-breakpoint
+alter table "webhooks" enable always trigger cache_insert;--> statement-breakpoint
+drop trigger if exists cache_update on "webhooks";--> statement-breakpoint
+create trigger cache_update after update on "webhooks" referencing old table as old_rows new table as new_rows for each statement execute function cache_name_rows('[{"columns":["project_id"]}]', '500');--> statement-breakpoint
+alter table "webhooks" enable always trigger cache_update;--> statement-breakpoint
+drop trigger if exists cache_delete on "webhooks";--> statement-breakpoint
+create trigger cache_delete after delete on "webhooks" referencing old table as old_rows for each statement execute function cache_name_rows('[{"columns":["project_id"]}]', '500');--> statement-breakpoint
+alter table "webhooks" enable always trigger cache_delete;--> statement-breakpoint
+drop trigger if exists cache_truncate on "webhooks";--> statement-breakpoint
+create trigger cache_truncate after truncate on "webhooks" for each statement execute function cache_name_rows('[{"columns":["project_id"]}]', '500');--> statement-breakpoint
+alter table "webhooks" enable always trigger cache_truncate;

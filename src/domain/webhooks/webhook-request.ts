@@ -1,0 +1,84 @@
+/** Sends one message by HTTP. Redirects are not followed: they could lead to an address that is not checked. */
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { SECOND } from '../../std/time.js';
+import { leadsInside, NOT_PUBLIC, publicLookup, type Resolve } from './webhook-address.js';
+
+/** From the first look at the name to the last byte of the response that is read. */
+const TIMEOUT_MS = 10 * SECOND;
+/** The rest of a response is not read. */
+export const MAX_RESPONSE_BYTES = 4096;
+const MAX_ERROR_CHARS = 500;
+
+export interface WebhookRequest {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  readonly allowPrivate: boolean;
+  /** Default: the resolver of the system. */
+  readonly resolve?: Resolve;
+  /** Gives the attempt up. */
+  readonly signal: AbortSignal;
+}
+
+/** What came back. Without a response `status` is null and `error` says why. */
+export interface WebhookResponse {
+  readonly status: number | null;
+  readonly body: string | null;
+  readonly error: string | null;
+}
+
+export async function sendMessage(request: WebhookRequest): Promise<WebhookResponse> {
+  const url = new URL(request.url);
+  if (!request.allowPrivate && leadsInside(url)) return failed(NOT_PUBLIC);
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  try {
+    const response = await post(url, request, AbortSignal.any([timeout, request.signal]));
+    return { status: response.statusCode ?? 0, body: await beginningOf(response), error: null };
+  } catch (error) {
+    request.signal.throwIfAborted();
+    if (timeout.aborted) return failed(`no response within ${TIMEOUT_MS / SECOND} s`);
+    return failed(error instanceof Error ? error.message : String(error));
+  }
+}
+
+export function isDelivered({ status }: WebhookResponse): boolean {
+  return status !== null && status >= 200 && status < 300;
+}
+
+function failed(reason: string): WebhookResponse {
+  return { status: null, body: null, error: storable(reason).slice(0, MAX_ERROR_CHARS) };
+}
+
+function post(url: URL, request: WebhookRequest, signal: AbortSignal): Promise<IncomingMessage> {
+  const { headers, body, allowPrivate, resolve: resolveName } = request;
+  const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
+  return new Promise((resolve, reject) => {
+    const sent = send(url, {
+      method: 'POST',
+      headers: { ...headers, 'content-length': String(Buffer.byteLength(body)) },
+      agent: false, // a connection that was opened earlier may lead elsewhere
+      signal,
+      ...(!allowPrivate && { lookup: publicLookup(resolveName) }),
+    });
+    sent.on('response', resolve);
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+async function beginningOf(response: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of response) {
+    parts.push(part as Buffer);
+    bytes += (part as Buffer).length;
+    if (bytes >= MAX_RESPONSE_BYTES) break; // leaving the loop ends the connection
+  }
+  return storable(Buffer.concat(parts).subarray(0, MAX_RESPONSE_BYTES).toString());
+}
+
+/** Postgres stores no NUL. */
+function storable(text: string): string {
+  return text.replaceAll('\0', '\ufffd');
+}

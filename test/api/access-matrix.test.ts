@@ -31,6 +31,8 @@ interface Target {
   readonly projectId: string;
   readonly key: string;
   readonly taskId: string;
+  /** The parent of that task. */
+  readonly parentTaskId: string;
   readonly identifier: string;
   readonly labelId: string;
   readonly commentId: string;
@@ -227,6 +229,11 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
         ...write('moveTask', 'MoveTaskInput', ({ taskId }, own) => ({ id: taskId, projectId: own.projectId })),
         shows: false,
       },
+      write('moveTaskInList', 'MoveTaskInListInput', ({ taskId, parentTaskId }) => ({
+        id: taskId,
+        before: parentTaskId,
+      })),
+      across('moveTaskInList', 'MoveTaskInListInput', ({ taskId }, own) => ({ id: own.taskId, after: taskId })),
       {
         ...write('updateTasks', 'UpdateTasksInput', ({ taskId }) => ({ ids: [taskId], priority: 'LOW' })),
         depth: 2,
@@ -635,6 +642,7 @@ const NAMES: Target = {
   projectId: 'projectId',
   key: 'key',
   taskId: 'taskId',
+  parentTaskId: 'parentTaskId',
   identifier: 'identifier',
   labelId: 'labelId',
   commentId: 'commentId',
@@ -654,6 +662,7 @@ function missingTarget(): Target {
     projectId: newId('project'),
     key: 'ZQNONEKEY',
     taskId: newId('task'),
+    parentTaskId: newId('task'),
     identifier: 'ZQNONEKEY-1',
     labelId: newId('label'),
     commentId: newId('comment'),
@@ -790,7 +799,7 @@ async function writeTask(
   await tx.insert(taskLabels).values({ projectId, taskId: ids.taskId, labelId: ids.labelId });
   await tx.insert(comments).values({ id: ids.commentId, taskId: ids.taskId, authorId: by, body: `${mark} body` });
   const trashed = await writeTrashedTask(tx, projectId, by, { mark, number: number + 20_000 });
-  return { ...ids, label, trashedTaskId: trashed };
+  return { ...ids, parentTaskId: parent, label, trashedTaskId: trashed };
 }
 
 async function writeTrashedTask(

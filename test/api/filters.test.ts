@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fromUuid, type ProjectId, type TaskId, toUuid } from '../../src/db/ids.js';
 import { comments } from '../../src/domain/comments/comment.table.js';
+import { sortOrderOf } from '../../src/domain/tasks/sort-key.js';
 import { taskLabels, tasks } from '../../src/domain/tasks/task.table.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
 import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';
@@ -91,6 +92,7 @@ interface Row {
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly completedAt: string | null;
+  readonly sortOrder: string | null;
   readonly projectId: string;
   readonly parentId: string | null;
   readonly assigneeId: string | null;
@@ -126,6 +128,7 @@ async function rows(): Promise<Row[]> {
         createdAt: at(row['created_at']),
         updatedAt: at(row['updated_at']),
         completedAt: at(row['completed_at']),
+        sortOrder: row['sort_order'],
         projectId: id('project', row['project_id']),
         parentId: id('task', row['parent_id']),
         assigneeId: id('user', row['assignee_id']),
@@ -229,6 +232,7 @@ const KEYS: Record<string, (row: Row) => string | number | null> = {
   STATUS: (row) => STATUSES.indexOf(row.status),
   // As UTF-8 sorts it.
   TITLE: (row) => Buffer.from(row.title).toString('hex'),
+  MANUAL: sortOrderOf,
 };
 
 interface Order {
@@ -343,12 +347,14 @@ function arbitraries() {
   };
   const { parentId: _, ...ofNew } = values;
   const body = fc.constantFrom(...COMMENTS);
+  const place = fc.oneof(fc.record({ before: taskIds }), fc.record({ after: taskIds }));
   const write = fc.oneof(
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('update'), task, values: optional(values) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('sql'), task, values: optional(columns) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('comes'), task, values: optional(ofNew) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('goes', 'unlabelled'), task, values: fc.constant({}) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('there', 'back'), task, values: fc.constant({}) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('placed'), task, values: place }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('commented'), task, values: fc.record({ body }) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('uncommented'), task, values: fc.constant({}) }) },
   );
@@ -422,6 +428,9 @@ async function carryOut({ kind, task, values }: Write): Promise<void> {
     }
     case 'unlabelled':
       await app.transactor.transact((tx) => tx.delete(taskLabels).where(eq(taskLabels.taskId, id)));
+      return;
+    case 'placed':
+      await mutate('moveTaskInList', 'MoveTaskInListInput', { id, ...values });
       return;
     case 'commented':
       await mutate('createComment', 'CreateCommentInput', { taskId: id, ...values });

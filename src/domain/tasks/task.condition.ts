@@ -6,7 +6,7 @@ import { type SQL, sql } from 'drizzle-orm';
 import { type LabelId, toUuid } from '../../db/ids.js';
 import { searchSql } from './search-query.js';
 import type { PartialMatch } from './task.comparators.js';
-import { taskLabels, taskPriority, taskStatus, tasks } from './task.table.js';
+import { MANUAL_ORDER, taskLabels, taskPriority, taskStatus, tasks } from './task.table.js';
 import { taskDocuments } from './task-document.table.js';
 
 /** Columns that can be compared, with their Postgres types. `id`: the values are global ids. */
@@ -25,6 +25,7 @@ const COLUMNS = {
   createdAt: { sql: sql`${tasks.createdAt}`, type: 'timestamptz', id: false },
   updatedAt: { sql: sql`${tasks.updatedAt}`, type: 'timestamptz', id: false },
   completedAt: { sql: sql`${tasks.completedAt}`, type: 'timestamptz', id: false },
+  sortOrder: { sql: MANUAL_ORDER, type: 'text', id: false },
 } as const;
 
 export type Column = keyof typeof COLUMNS;

@@ -180,6 +180,7 @@ export enum TaskOrderField {
   PRIORITY = 'PRIORITY',
   STATUS = 'STATUS',
   TITLE = 'TITLE',
+  MANUAL = 'MANUAL',
 }
 registerEnumType(TaskOrderField, {
   name: 'TaskOrderField',
@@ -192,6 +193,11 @@ registerEnumType(TaskOrderField, {
     PRIORITY: { description: 'Sort by priority, from NONE to URGENT.' },
     STATUS: { description: 'Sort by status, from BACKLOG to CANCELED.' },
     TITLE: { description: 'Sort by title in code point order: uppercase before lowercase.' },
+    MANUAL: {
+      description:
+        'Sort by Task.sortOrder, which moveTaskInList changes. Tasks that were never moved are in the order of their ' +
+        'numbers. Meant for lists of one project: tasks of several projects are merged by their keys.',
+    },
   },
 });
 

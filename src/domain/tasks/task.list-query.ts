@@ -12,6 +12,7 @@ import { badUserInput } from '../../graphql/errors.js';
 import type { PageQuery } from '../../graphql/page.js';
 import { isStorable } from '../../std/text.js';
 import { rankedWordsSql } from './search-query.js';
+import { isSortKey } from './sort-key.js';
 import { type Column, type Condition, conditionSql, conjuncts, isOneOf, parts } from './task.condition.js';
 import {
   MAX_ORDERS,
@@ -21,7 +22,7 @@ import {
   type TaskOrder,
   TaskOrderField,
 } from './task.filter-inputs.js';
-import { taskLabelRows, taskPriority, taskRows, taskStatus, tasks } from './task.table.js';
+import { MANUAL_ORDER, taskLabelRows, taskPriority, taskRows, taskStatus, tasks } from './task.table.js';
 import { taskDocumentRows, taskDocuments } from './task-document.table.js';
 
 export interface TaskList {
@@ -61,6 +62,7 @@ const FIELDS: Record<
   PRIORITY: enumField(sql`${tasks.priority}`, taskPriority),
   STATUS: enumField(sql`${tasks.status}`, taskStatus),
   TITLE: { column: sql`${tasks.title} collate "C"`, type: 'text', isValue: isStorable },
+  MANUAL: { column: MANUAL_ORDER, type: 'text', isValue: isSortKey },
   RANK: { column: sql`found.rank`, type: 'int', isValue: (text) => /^\d{1,9}$/.test(text) },
 };
 
@@ -128,7 +130,7 @@ export function isEmptyList({ projectIds, where }: TaskList): boolean {
 }
 
 /** The fields that have an index within a project. */
-const INDEXED = [TaskOrderField.CREATED_AT, TaskOrderField.UPDATED_AT, TaskOrderField.PRIORITY];
+const INDEXED = [TaskOrderField.CREATED_AT, TaskOrderField.UPDATED_AT, TaskOrderField.PRIORITY, TaskOrderField.MANUAL];
 
 /** Whether an index gives the page as it is, however many tasks there are. */
 export function isQuick({ list, order }: TaskPageQuery): boolean {
@@ -192,6 +194,7 @@ const ASPECTS: Record<Column, RowSet<ProjectId>> = {
   assigneeId: taskRows.assigneeByProject,
   dueDate: taskRows.dueDateByProject,
   parentId: taskRows.parentByProject,
+  sortOrder: taskRows.orderByProject,
   // Text and the time of any change, which `byProject` ignores as well.
   title: taskRows.anyByProject,
   description: taskRows.anyByProject,
@@ -206,6 +209,7 @@ const SORTED_BY: Record<TaskOrderField, Column> = {
   PRIORITY: 'priority',
   STATUS: 'status',
   TITLE: 'title',
+  MANUAL: 'sortOrder',
 };
 
 /** Tags cost a token each to read: above this many, a list has one tag for each project. */
@@ -237,15 +241,21 @@ function rowTags(list: TaskList, columns: ReadonlySet<Column>): readonly Tag[] {
   const projects = projectsOf(list);
   const followed = new Set([...columns].map((column) => ASPECTS[column]));
   if (followed.has(taskRows.anyByProject)) return projects.flatMap((id) => taskRows.anyByProject(id));
-  if (narrowest !== undefined) return narrowTags(narrowest, columns);
+  // All row sets that are wider than an aspect ignore the manual order.
+  const order = columns.has('sortOrder') ? projects.flatMap((id) => taskRows.orderByProject(id)) : [];
+  if (narrowest !== undefined) return [...narrowTags(narrowest, columns), ...order];
   const aspects = [...followed.add(taskRows.membershipByProject)];
-  if (aspects.length * projects.length > MAX_ASPECT_TAGS) return projects.flatMap((id) => taskRows.byProject(id));
+  if (aspects.length * projects.length > MAX_ASPECT_TAGS) {
+    return [...projects.flatMap((id) => taskRows.byProject(id)), ...order];
+  }
   return projects.flatMap((id) => aspects.flatMap((aspect) => aspect(id)));
 }
 
 /** A parent's list that no other column decides, as the subtasks of a task are listed, outlives changes of the subtasks. */
 function narrowTags({ column, ids, rows }: Narrow, columns: ReadonlySet<Column>): readonly Tag[] {
-  const byMembership = [...columns].every((one) => one === column || ASPECTS[one] === taskRows.membershipByProject);
+  const byMembership = [...columns].every(
+    (one) => one === column || one === 'sortOrder' || ASPECTS[one] === taskRows.membershipByProject,
+  );
   const narrowest = column === 'parentId' && byMembership ? (taskRows.membershipByParent as RowSet<string>) : rows;
   return ids.flatMap((id) => narrowest(id));
 }

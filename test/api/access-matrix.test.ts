@@ -16,6 +16,7 @@ import { projectMembers, projects, type Role, taskNumbers } from '../../src/doma
 import { trashedMembers, trashedProjects } from '../../src/domain/projects/trashed-project.table.js';
 import { allRowSets } from '../../src/domain/registry.js';
 import { taskLabels, tasks } from '../../src/domain/tasks/task.table.js';
+import { taskRelations } from '../../src/domain/tasks/task-relation.table.js';
 import { moveIntoTrash } from '../../src/domain/trash/move-into-trash.js';
 import { users } from '../../src/domain/users/user.table.js';
 import { tableTag } from '../../src/engine/cache/index.js';
@@ -131,6 +132,7 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
       },
       filtered(({ projectId }) => ({ project: { id: { eq: projectId } } })),
       filtered(({ key }) => ({ project: { key: { eq: key } } })),
+      filtered(({ projectId }) => ({ project: { id: { eq: projectId } }, isBlocked: true })),
       filtered(({ taskId }) => ({ id: { eq: taskId } })),
       filtered(({ userId }) => ({ assignee: { id: { eq: userId } } })),
       filtered(({ handle }) => ({ creator: { handle: { eq: handle } } })),
@@ -243,6 +245,21 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
         addLabelIds: [labelId],
       })),
       across('updateTasks', 'UpdateTasksInput', ({ taskId }, own) => ({ ids: [own.taskId], parentId: taskId })),
+      write('addTaskRelation', 'AddTaskRelationInput', ({ taskId, parentTaskId }) => ({
+        taskId,
+        type: 'RELATES_TO',
+        relatedTaskId: parentTaskId,
+      })),
+      write('addTaskRelation', 'AddTaskRelationInput', ({ taskId }, own) => ({
+        taskId: own.taskId,
+        type: 'BLOCKED_BY',
+        relatedTaskId: taskId,
+      })),
+      write('removeTaskRelation', 'RemoveTaskRelationInput', ({ taskId, parentTaskId }) => ({
+        taskId,
+        type: 'BLOCKED_BY',
+        relatedTaskId: parentTaskId,
+      })),
       write('addLabels', 'AddLabelsInput', ({ taskId, labelId }) => ({ taskId, labelIds: [labelId] })),
       across('addLabels', 'AddLabelsInput', ({ labelId }, own) => ({ taskId: own.taskId, labelIds: [labelId] })),
       write('removeLabels', 'RemoveLabelsInput', ({ taskId, labelId }) => ({ taskId, labelIds: [labelId] })),
@@ -687,6 +704,7 @@ async function digestOfRows(): Promise<string> {
     (select string_agg(l::text, ';' order by l.id) from labels l), (select string_agg(p::text, ';' order by p.id) from projects p),
     (select string_agg(m::text, ';' order by m.project_id, m.user_id) from project_members m),
     (select string_agg(l::text, ';' order by l.task_id, l.label_id) from task_labels l),
+    (select string_agg(r::text, ';' order by r.task_id, r.type, r.related_task_id) from task_relations r),
     (select string_agg(t::text, ';' order by t.id) from trashed_tasks t),
     (select string_agg(m::text, ';' order by m.project_id, m.user_id) from trashed_members m))) as digest`);
   return row?.digest ?? '';
@@ -728,6 +746,8 @@ async function writeWorld(tx: Transaction): Promise<World> {
   for (const role of ['VIEWER', 'MEMBER', 'OWNER'] as const) {
     await tx.insert(projectMembers).values({ projectId: mine.projectId, userId: actors[role].id, role });
   }
+  // What is hidden is related to what is not.
+  await relate(tx, { from: foreign.target, to: mine.target });
   const others = await writeOtherProjects(tx, mine.projectId, mine.mark);
   return { mine: { ...mine, target: { ...mine.target, ...others } }, foreign, actors };
 }
@@ -793,6 +813,7 @@ async function writeTask(
     { ...task, id: parent, number: number + 10_000, title: `${mark}-label parent` },
     { ...task, id: ids.taskId, number, title: `${mark}-label task`, parentId: parent },
   ]);
+  await relate(tx, { from: { projectId, taskId: parent }, to: { projectId, taskId: ids.taskId } });
   await tx
     .insert(labels)
     .values({ id: ids.labelId, projectId, name: label, color: '#112233', description: `${mark} label` });
@@ -800,6 +821,21 @@ async function writeTask(
   await tx.insert(comments).values({ id: ids.commentId, taskId: ids.taskId, authorId: by, body: `${mark} body` });
   const trashed = await writeTrashedTask(tx, projectId, by, { mark, number: number + 20_000 });
   return { ...ids, parentTaskId: parent, label, trashedTaskId: trashed };
+}
+
+interface End {
+  readonly projectId: string;
+  readonly taskId: string;
+}
+
+async function relate(tx: Transaction, { from, to }: { from: End; to: End }) {
+  await tx.insert(taskRelations).values({
+    taskId: from.taskId as TaskId,
+    projectId: from.projectId as ProjectId,
+    type: 'BLOCKS',
+    relatedTaskId: to.taskId as TaskId,
+    relatedProjectId: to.projectId as ProjectId,
+  });
 }
 
 async function writeTrashedTask(

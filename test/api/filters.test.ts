@@ -98,6 +98,8 @@ interface Row {
   readonly assigneeId: string | null;
   readonly creatorId: string;
   readonly labels: readonly string[];
+  /** By an open task. */
+  readonly isBlocked: boolean;
   readonly comments: readonly string[];
   /** By search. */
   readonly ranks: Readonly<Record<string, number>>;
@@ -108,6 +110,8 @@ async function rows(): Promise<Row[]> {
     select t.*, p.key, due_date::text as due_day,
       array(select label_id::text from task_labels l where l.task_id = t.id) as label_ids,
       array(select body from comments c where c.task_id = t.id) as comments,
+      exists (select from task_relations r join tasks b on b.id = r.task_id where r.related_task_id = t.id and r.type = 'BLOCKS'
+        and b.status not in ('DONE', 'CANCELED')) as is_blocked,
       (select json_object_agg(search, (ts_rank(words, ranked::tsquery) * 1000000)::int)
         from unnest(${Object.keys(SEARCHES)}::text[], ${Object.values(SEARCHES).map(({ ranked }) => ranked)}::text[])
           as s(search, ranked)) as ranks
@@ -134,6 +138,7 @@ async function rows(): Promise<Row[]> {
         assigneeId: id('user', row['assignee_id']),
         creatorId: id('user', row['creator_id']),
         labels: row['label_ids'].map((uuid: string) => fromUuid('label', uuid)),
+        isBlocked: row['is_blocked'],
         comments: row['comments'],
         ranks: row['ranks'],
       }) as Row,
@@ -213,6 +218,7 @@ function fits(filter: Filter, row: Row): boolean {
       (!some || row.labels.some(label(some))) &&
       (!every || row.labels.every(label(every))) &&
       (!none || !row.labels.some(label(none))),
+    isBlocked: (one) => row.isBlocked === (one as unknown as boolean),
     search: (one) => isFound(one, row),
   };
   return Object.entries(filter).every(([name, part]) => (tests[name] as (part: Filter) => boolean)(part));
@@ -311,6 +317,7 @@ function arbitraries() {
         ]),
       ),
     ),
+    isBlocked: fc.boolean(),
     search: fc.constantFrom(...Object.keys(SEARCHES)),
   });
   const { filter } = fc.letrec((tie) => ({
@@ -347,6 +354,10 @@ function arbitraries() {
   };
   const { parentId: _, ...ofNew } = values;
   const body = fc.constantFrom(...COMMENTS);
+  const relation = fc.record({
+    type: fc.constantFrom('BLOCKS', 'BLOCKED_BY', 'RELATES_TO', 'DUPLICATE_OF'),
+    relatedTaskId: taskIds,
+  });
   const place = fc.oneof(fc.record({ before: taskIds }), fc.record({ after: taskIds }));
   const write = fc.oneof(
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('update'), task, values: optional(values) }) },
@@ -354,6 +365,10 @@ function arbitraries() {
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('comes'), task, values: optional(ofNew) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('goes', 'unlabelled'), task, values: fc.constant({}) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('there', 'back'), task, values: fc.constant({}) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({ kind: fc.constantFrom('related', 'related', 'unrelated'), task, values: relation }),
+    },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('placed'), task, values: place }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('commented'), task, values: fc.record({ body }) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('uncommented'), task, values: fc.constant({}) }) },
@@ -428,6 +443,12 @@ async function carryOut({ kind, task, values }: Write): Promise<void> {
     }
     case 'unlabelled':
       await app.transactor.transact((tx) => tx.delete(taskLabels).where(eq(taskLabels.taskId, id)));
+      return;
+    case 'related':
+      await mutate('addTaskRelation', 'AddTaskRelationInput', { taskId: id, ...values });
+      return;
+    case 'unrelated':
+      await mutate('removeTaskRelation', 'RemoveTaskRelationInput', { taskId: id, ...values });
       return;
     case 'placed':
       await mutate('moveTaskInList', 'MoveTaskInListInput', { id, ...values });

@@ -20,6 +20,7 @@ const LISTS = {
   'assigned in manual order': list(
     'filter: { assignee: { id: { eq: "$user" } } }, orderBy: [{ field: MANUAL, direction: ASC }]',
   ),
+  blocked: list('filter: { isBlocked: true }'),
   'by search': list('filter: { search: "child" }'),
   'last changed': list('orderBy: [{ field: UPDATED_AT }]'),
   subtasks: '{ task(id: "$task") { subtasks(first: 5) { nodes { id } } } }',
@@ -90,6 +91,16 @@ const WRITES: [string, string, List[]][] = [
     'mutation { assignTask(input: { id: "$child", assigneeId: null }) { errors { message } } }',
     [...TEXTS, 'by assignee', 'assigned in manual order', 'without assignee', 'open subtasks'],
   ],
+  [
+    'addTaskRelation: RELATES_TO',
+    'mutation { addTaskRelation(input: { taskId: "$child", type: RELATES_TO, relatedTaskId: "$task" }) { errors { message } } }',
+    [],
+  ],
+  [
+    'addTaskRelation: BLOCKS',
+    'mutation { addTaskRelation(input: { taskId: "$child", type: BLOCKS, relatedTaskId: "$task" }) { errors { message } } }',
+    ['blocked'],
+  ],
   // Labels are followed by label; the write counts as a change of the task.
   [
     'labels',
@@ -119,6 +130,9 @@ let f: Fixture;
 beforeAll(async () => {
   app = await testApp();
   f = await fixture(app);
+  const [one, other] = f.opsTasks.slice(1).map(({ id }) => id);
+  const RELATE = `mutation { addTaskRelation(input: { taskId: "${one}", type: BLOCKS, relatedTaskId: "${other}" }) { errors { message } } }`;
+  expect(dataOf(await app.ask(RELATE, as())).addTaskRelation.errors).toEqual([]);
 });
 afterAll(() => app?.close());
 

@@ -303,7 +303,7 @@ describe('a whole project', () => {
     const tags = await touched((tx) => tx.execute(sql`truncate ${projects} cascade`));
     expect(tags).toEqual([
       ...['comments', 'former_numbers', 'invitations', 'labels', 'project_members', 'projects', 'task_documents'],
-      ...['task_labels', 'tasks', 'trashed_members', 'trashed_projects', 'trashed_tasks'],
+      ...['task_labels', 'task_relations', 'tasks', 'trashed_members', 'trashed_projects', 'trashed_tasks'],
     ]);
   });
 

@@ -8,7 +8,7 @@ import type { HistoryId } from '../../db/ids.js';
 import { uncountedConnectionTypes } from '../../graphql/page.js';
 import { ProjectRoleType } from '../projects/project.type.js';
 import { TaskPriorityType, TaskStatusType } from '../tasks/task.type.js';
-import { type ChangeDetails, type ChangeValue, HistoryChangeKind } from './history.change.js';
+import { type ChangeDetails, type ChangeValue, HistoryChangeKind, HistoryRelation } from './history.change.js';
 
 registerEnumType(HistoryChangeKind, {
   name: 'HistoryChangeKind',
@@ -27,6 +27,10 @@ registerEnumType(HistoryChangeKind, {
     PROJECT: { description: 'The task was moved to another project.' },
     LABEL_ADDED: { description: 'A label was added to the task.' },
     LABEL_REMOVED: { description: 'A label was removed from the task. Not recorded when the label itself is deleted.' },
+    RELATION_ADDED: { description: 'A relation to another task was added.' },
+    RELATION_REMOVED: {
+      description: 'A relation to another task was removed. Not recorded when the other task is deleted.',
+    },
     COMMENT_ADDED: { description: 'A comment was added to the task.' },
     COMMENT_EDITED: { description: 'The text of a comment on the task changed.' },
     COMMENT_DELETED: { description: 'A comment on the task was deleted.' },
@@ -42,6 +46,18 @@ registerEnumType(HistoryChangeKind, {
     LABEL_RENAMED: { description: 'The name of a label changed.' },
     LABEL_EDITED: { description: 'The color or description of a label changed.' },
     LABEL_DELETED: { description: 'A label of the project was deleted. It was removed from all tasks.' },
+  },
+});
+
+registerEnumType(HistoryRelation, {
+  name: 'HistoryRelation',
+  description: 'What a task was to the related task.',
+  valuesConfig: {
+    BLOCKS: { description: 'The task blocked the related task.' },
+    BLOCKED_BY: { description: 'The related task blocked the task.' },
+    RELATES_TO: { description: 'The tasks had something in common.' },
+    DUPLICATE_OF: { description: 'The task was a duplicate of the related task.' },
+    DUPLICATED_BY: { description: 'The related task was a duplicate of the task.' },
   },
 });
 
@@ -62,6 +78,8 @@ const TYPES: { readonly [K in HistoryChangeKind]?: string } = {
   LABEL_RENAMED: 'HistoryLabelChange',
   LABEL_EDITED: 'HistoryLabelChange',
   LABEL_DELETED: 'HistoryLabelChange',
+  RELATION_ADDED: 'HistoryRelationChange',
+  RELATION_REMOVED: 'HistoryRelationChange',
   COMMENT_ADDED: 'HistoryCommentChange',
   COMMENT_EDITED: 'HistoryCommentChange',
   COMMENT_DELETED: 'HistoryCommentChange',
@@ -160,6 +178,16 @@ export class HistoryLabelChange extends HistoryChange {
     description: 'Name of the label before LABEL_RENAMED or LABEL_EDITED; otherwise null.',
   })
   previousLabelName: string | null;
+}
+
+@ObjectType({
+  implements: HistoryChange,
+  description: 'A relation to another task was added or removed. Left out if the viewer cannot see its project.',
+  simpleResolvers: true,
+})
+export class HistoryRelationChange extends HistoryChange {
+  @Field(() => HistoryRelation, { description: 'What the task was to the related task.' })
+  relation: Value<'relation'>;
 }
 
 @ObjectType({

@@ -1,6 +1,6 @@
 /**
- * Keys of the manual order: texts that sort by code point, and between two of which there is always another one. See
- * D. Greenspan, "Implementing Fractional Indexing". A task that was never moved has no stored key: its number gives one.
+ * Keys of the manual order: texts that sort by code point. Between two of them there is always another one. See
+ * D. Greenspan, "Implementing Fractional Indexing". A task that was never moved has no stored key: its number gives it.
  */
 import { generateKeyBetween, generateNKeysBetween } from 'fractional-indexing';
 import type { TaskRow } from './task.table.js';
@@ -11,7 +11,7 @@ const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 /** Sorts before the key of each number. */
 const FIRST = 'a0';
 
-/** The key of the integer, as the function `default_sort_order` of the database computes it. @param number at least 0 */
+/** The key of a number, at least 0, as the function `default_sort_order` of the database computes it. */
 export function defaultSortOrder(number: number): string {
   let rest = number;
   let digits = 1;

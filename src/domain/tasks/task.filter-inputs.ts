@@ -162,6 +162,14 @@ export class TaskFilter {
   @Field(() => LabelsFilter, { nullable: true, description: 'Filters by labels of the task.' })
   labels?: LabelsFilter | null;
 
+  @Field(() => Boolean, {
+    nullable: true,
+    description:
+      'True matches tasks blocked by a task that is neither DONE nor CANCELED, false matches the others. Tasks that ' +
+      'the viewer cannot see do not count.',
+  })
+  isBlocked?: boolean | null;
+
   @Field(() => String, {
     nullable: true,
     description:

@@ -13,7 +13,7 @@ import type { PageQuery } from '../../graphql/page.js';
 import { isStorable } from '../../std/text.js';
 import { rankedWordsSql } from './search-query.js';
 import { isSortKey } from './sort-key.js';
-import { type Column, type Condition, conditionSql, conjuncts, isOneOf, parts } from './task.condition.js';
+import { type Column, type Condition, conditionSql, conjuncts, isOneOf, narrowed, parts } from './task.condition.js';
 import {
   MAX_ORDERS,
   MAX_RANKED,
@@ -24,6 +24,7 @@ import {
 } from './task.filter-inputs.js';
 import { MANUAL_ORDER, taskLabelRows, taskPriority, taskRows, taskStatus, tasks } from './task.table.js';
 import { taskDocumentRows, taskDocuments } from './task-document.table.js';
+import { taskRelationRows } from './task-relation.table.js';
 
 export interface TaskList {
   /** Only projects that the viewer can see. */
@@ -119,7 +120,14 @@ export function taskListWithin(projectIds: readonly ProjectId[], where: Conditio
     if (among === undefined) rest.push(condition);
     else ids = ids.filter((id) => among.includes(id));
   }
+  if (ids.length < projectIds.length && rest.some(hasBlocked))
+    return { projectIds: ids, where: narrowed({ all: rest }, ids) };
   return { projectIds: ids, where: rest.length === 1 ? (rest[0] as Condition) : { all: rest } };
+}
+
+/** Whether blocking tasks decide, which can be in other projects. */
+function hasBlocked(condition: Condition): boolean {
+  return parts(condition).some((part) => 'blocked' in part);
 }
 
 /** True if no task can match, whatever the tables contain: nothing needs to be read. */
@@ -223,7 +231,12 @@ export function taskListTags(list: TaskList, order: TaskListOrder = []): Tag[] {
   });
   const searched = parts(list.where).some((part) => 'search' in part);
   const documents = searched ? projectsOf(list).flatMap((id) => taskDocumentRows.byProject(id)) : [];
-  return [...new Set([...rowTags(list, columnsOf(list, order)), ...labels, ...documents])];
+  const blockers = parts(list.where).flatMap((part) => ('blocked' in part ? part.blocked : []));
+  const relations = blockers.flatMap(([id, blocking]) => [
+    ...taskRelationRows.byBlockedProject(id),
+    ...blocking.flatMap((by) => taskRows.statusByProject(by)),
+  ]);
+  return [...new Set([...rowTags(list, columnsOf(list, order)), ...labels, ...documents, ...relations])];
 }
 
 /** The columns that decide which tasks are in the list, and where. */

@@ -25,6 +25,11 @@ export const taskPriority = pgEnum('task_priority', ['NONE', 'LOW', 'MEDIUM', 'H
 export type TaskStatus = (typeof taskStatus.enumValues)[number];
 export type TaskPriority = (typeof taskPriority.enumValues)[number];
 
+/** Whether something remains to be done. */
+export function isOpenStatus(status: TaskStatus): boolean {
+  return status !== 'DONE' && status !== 'CANCELED';
+}
+
 /** The key of a task in the manual order, which sorts by code point. */
 function manualOrderSql({ sortOrder, number }: { readonly sortOrder: AnyPgColumn; readonly number: AnyPgColumn }): SQL {
   return sql`(coalesce(${sortOrder}, default_sort_order(${number})) collate "C")`;

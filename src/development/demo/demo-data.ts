@@ -105,9 +105,10 @@ function relationsOf(rows: readonly Task[]) {
     const isDuplicate = task.status === 'CANCELED' && i % 2 === 0;
     const type = i % 8 === 1 ? ('BLOCKS' as const) : i % 8 === 5 ? ('RELATES_TO' as const) : undefined;
     if (next === undefined || (type === undefined && !isDuplicate)) return [];
-    const { id: taskId, projectId } = task;
-    const relation = { taskId, relatedTaskId: next.id, projectId, relatedProjectId: projectId };
-    return [{ ...relation, type: type ?? ('DUPLICATE_OF' as const) }];
+    const isBackward = type === 'RELATES_TO' && next.id < task.id;
+    const [from, to] = isBackward ? [next, task] : [task, next];
+    const ends = { projectId: task.projectId, relatedProjectId: task.projectId };
+    return [{ taskId: from.id, relatedTaskId: to.id, ...ends, type: type ?? ('DUPLICATE_OF' as const) }];
   });
 }
 

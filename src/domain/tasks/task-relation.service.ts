@@ -29,7 +29,7 @@ interface Relation {
   readonly relatedTaskId: TaskId;
 }
 
-interface Related {
+export interface Related {
   readonly task: TaskRow;
   readonly relatedTask: TaskRow;
 }

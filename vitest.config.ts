@@ -6,7 +6,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const UNIT = [
   'test/*.test.ts',
   'test/access/tokens.test.ts',
-  'test/api/{bytes-by-caller,cached-root,document-store,event-response,json-text,list-diff,live-points,live-runs,loads,operation-slots,request-context,schema,send-queue,stalled-clients,turns,waiting-answers,webhook-address}.test.ts',
+  'test/api/{bytes-by-caller,cached-root,document-store,event-response,json-text,list-diff,live-points,live-runs,loads,operation-slots,request-context,schema,send-queue,stalled-clients,turns,waiting-answers,webhook-address,sort-key}.test.ts',
   'test/cache/{cache,callers,cluster-memory,codec,engine,entry,interleavings,key,live-interleavings,live-queries,memoize,near-cache,nested-memory,outage,policy,tag,turn-batch,shared-loads,clock-map,recent-map,brought-values,written-copies}.test.ts',
   'test/chaos/history.test.ts',
   'test/cli/{running,unpatched-driver}.test.ts',

@@ -44,6 +44,8 @@ import { TaskChangeResolver } from './domain/tasks/task-change.resolver.js';
 import { TaskChangesSinceResolver } from './domain/tasks/task-changes-since.resolver.js';
 import { LabelTasksResolver, ProjectTasksResolver, UserTasksResolver } from './domain/tasks/task-lists.resolver.js';
 import { TaskPresentationResolver } from './domain/tasks/task-presentation.resolver.js';
+import { TaskRelationResolver } from './domain/tasks/task-relation.resolver.js';
+import { TaskRelationService } from './domain/tasks/task-relation.service.js';
 import { TrashUpkeep } from './domain/trash/trash-upkeep.js';
 import { ProjectTrashResolver, TrashedTaskResolver } from './domain/trash/trashed-task.resolver.js';
 import { TrashedTaskService } from './domain/trash/trashed-task.service.js';
@@ -285,6 +287,7 @@ export function createSchema({
     new InvitationResolver(new InvitationService(transactor)),
     new LabelResolver(new LabelService(transactor, idempotency)),
     new TaskResolver(new TaskService(transactor, idempotency)),
+    new TaskRelationResolver(new TaskRelationService(transactor)),
     new ManyTasksResolver(new ManyTasksService(idempotency)),
     new TaskPresentationResolver(publicUrl, html),
     new TaskChangeResolver(taskEvents),

@@ -16,6 +16,7 @@ import { formerNumberRows } from './tasks/former-number.table.js';
 import { taskLabelRows, taskRows } from './tasks/task.table.js';
 import { taskDocumentRows } from './tasks/task-document.table.js';
 import { taskEvents } from './tasks/task-event.table.js';
+import { taskRelationRows } from './tasks/task-relation.table.js';
 import { trashedTaskRows } from './trash/trashed-task.table.js';
 import { userRows } from './users/user.table.js';
 import { webhookRows } from './webhooks/webhook.table.js';
@@ -29,6 +30,7 @@ export const allRowSets: readonly TableRowSets[] = [
   taskRows,
   taskLabelRows,
   taskDocumentRows,
+  taskRelationRows,
   commentRows,
   formerNumberRows,
   trashedTaskRows,
@@ -42,7 +44,9 @@ export const allRowSets: readonly TableRowSets[] = [
 export const eventTables: readonly string[] = [getTableName(taskEvents)];
 
 /** Tables whose writes are recorded as events of tasks. */
-export const recordedTables: readonly string[] = [taskRows, taskLabelRows, commentRows].map(({ table }) => table);
+export const recordedTables: readonly string[] = [taskRows, taskLabelRows, taskRelationRows, commentRows].map(
+  ({ table }) => table,
+);
 
 /** The rows of each part of a project that `projectChanged` reports. */
 export const projectPartTags: ProjectPartTags = {

@@ -23,6 +23,7 @@ import {
   taskIdByNumber,
   taskPages,
 } from './tasks/task.loaders.js';
+import { blockingProjectsOf, relationsOf } from './tasks/task-relation.loaders.js';
 import { trashedTaskById, trashedTaskCounts, trashedTaskPages } from './trash/trashed-task.loaders.js';
 import { userById, userIdByHandle, userIdBySubject } from './users/user.loaders.js';
 import { webhooksOf } from './webhooks/webhook.loaders.js';
@@ -52,6 +53,8 @@ export const allSources = [
   relativeTaskCounts,
   heavyRelativeTaskCounts,
   labelIdsOf,
+  relationsOf,
+  blockingProjectsOf,
   projectStats,
   commentById,
   commentPages,

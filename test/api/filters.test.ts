@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fromUuid, type ProjectId, type TaskId, toUuid } from '../../src/db/ids.js';
 import { comments } from '../../src/domain/comments/comment.table.js';
+import { sortOrderOf } from '../../src/domain/tasks/sort-key.js';
 import { taskLabels, tasks } from '../../src/domain/tasks/task.table.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
 import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';
@@ -92,11 +93,14 @@ interface Row {
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly completedAt: string | null;
+  readonly sortOrder: string | null;
   readonly projectId: string;
   readonly parentId: string | null;
   readonly assigneeId: string | null;
   readonly creatorId: string;
   readonly labels: readonly string[];
+  /** By an open task. */
+  readonly isBlocked: boolean;
   readonly comments: readonly string[];
   /** By search. */
   readonly ranks: Readonly<Record<string, number>>;
@@ -107,6 +111,8 @@ async function rows(): Promise<Row[]> {
     select t.*, p.key, due_date::text as due_day,
       array(select label_id::text from task_labels l where l.task_id = t.id) as label_ids,
       array(select body from comments c where c.task_id = t.id) as comments,
+      exists (select from task_relations r join tasks b on b.id = r.task_id where r.related_task_id = t.id and r.type = 'BLOCKS'
+        and b.status not in ('DONE', 'CANCELED')) as is_blocked,
       (select json_object_agg(search, (ts_rank(words, ranked::tsquery) * 1000000)::int)
         from unnest(${Object.keys(SEARCHES)}::text[], ${Object.values(SEARCHES).map(({ ranked }) => ranked)}::text[])
           as s(search, ranked)) as ranks
@@ -127,11 +133,13 @@ async function rows(): Promise<Row[]> {
         createdAt: at(row['created_at']),
         updatedAt: at(row['updated_at']),
         completedAt: at(row['completed_at']),
+        sortOrder: row['sort_order'],
         projectId: id('project', row['project_id']),
         parentId: id('task', row['parent_id']),
         assigneeId: id('user', row['assignee_id']),
         creatorId: id('user', row['creator_id']),
         labels: row['label_ids'].map((uuid: string) => fromUuid('label', uuid)),
+        isBlocked: row['is_blocked'],
         comments: row['comments'],
         ranks: row['ranks'],
       }) as Row,
@@ -211,6 +219,7 @@ function fits(filter: Filter, row: Row): boolean {
       (!some || row.labels.some(label(some))) &&
       (!every || row.labels.every(label(every))) &&
       (!none || !row.labels.some(label(none))),
+    isBlocked: (one) => row.isBlocked === (one as unknown as boolean),
     search: (one) => isFound(one, row),
   };
   return Object.entries(filter).every(([name, part]) => (tests[name] as (part: Filter) => boolean)(part));
@@ -230,6 +239,7 @@ const KEYS: Record<string, (row: Row) => string | number | null> = {
   STATUS: (row) => STATUSES.indexOf(row.status),
   // As UTF-8 sorts it.
   TITLE: (row) => Buffer.from(row.title).toString('hex'),
+  MANUAL: sortOrderOf,
 };
 
 interface Order {
@@ -308,6 +318,7 @@ function arbitraries() {
         ]),
       ),
     ),
+    isBlocked: fc.boolean(),
     search: fc.constantFrom(...Object.keys(SEARCHES)),
   });
   const { filter } = fc.letrec((tie) => ({
@@ -344,12 +355,22 @@ function arbitraries() {
   };
   const { parentId: _, ...ofNew } = values;
   const body = fc.constantFrom(...COMMENTS);
+  const relation = fc.record({
+    type: fc.constantFrom('BLOCKS', 'BLOCKED_BY', 'RELATES_TO', 'DUPLICATE_OF'),
+    relatedTaskId: taskIds,
+  });
+  const place = fc.oneof(fc.record({ before: taskIds }), fc.record({ after: taskIds }));
   const write = fc.oneof(
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('update'), task, values: optional(values) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('sql'), task, values: optional(columns) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('comes'), task, values: optional(ofNew) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('goes', 'unlabelled'), task, values: fc.constant({}) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('there', 'back'), task, values: fc.constant({}) }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({ kind: fc.constantFrom('related', 'related', 'unrelated'), task, values: relation }),
+    },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('placed'), task, values: place }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('commented'), task, values: fc.record({ body }) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('uncommented'), task, values: fc.constant({}) }) },
   );
@@ -431,6 +452,15 @@ async function carryOut({ kind, task, values }: Write): Promise<void> {
     }
     case 'unlabelled':
       await app.transactor.transact((tx) => tx.delete(taskLabels).where(eq(taskLabels.taskId, id)));
+      return;
+    case 'related':
+      await mutate('addTaskRelation', 'AddTaskRelationInput', { taskId: id, ...values });
+      return;
+    case 'unrelated':
+      await mutate('removeTaskRelation', 'RemoveTaskRelationInput', { taskId: id, ...values });
+      return;
+    case 'placed':
+      await mutate('moveTaskInList', 'MoveTaskInListInput', { id, ...values });
       return;
     case 'commented':
       await mutate('createComment', 'CreateCommentInput', { taskId: id, ...values });

@@ -71,6 +71,27 @@ test.each<[string, () => object, string[]]>([
     ['expectedVersion CONFLICT', 'projectId NOT_FOUND'],
   ],
   ['moveTask', () => ({ id: 'OPS-1', projectId: newId('project') }), ['id INVALID', 'projectId NOT_FOUND']],
+  [
+    'moveTaskInList',
+    () => ({ id: f.opsTasks[0]?.id, expectedVersion: 7, before: newId('task') }),
+    ['before NOT_FOUND', 'expectedVersion CONFLICT'],
+  ],
+  [
+    'addTaskRelation',
+    () => ({ taskId: newId('task'), type: 'BLOCKS', relatedTaskId: newId('task') }),
+    ['relatedTaskId NOT_FOUND', 'taskId NOT_FOUND'],
+  ],
+  [
+    'removeTaskRelation',
+    () => ({ taskId: 'OPS-1', type: 'BLOCKS', relatedTaskId: newId('task') }),
+    ['relatedTaskId NOT_FOUND', 'taskId INVALID'],
+  ],
+  [
+    'addTaskRelation',
+    () => ({ taskId: f.opsTasks[0]?.id, type: 'RELATES_TO', relatedTaskId: f.opsTasks[0]?.id }),
+    ['relatedTaskId INVALID'],
+  ],
+  ['moveTaskInList', () => ({ id: newId('task'), after: 'OPS-1' }), ['after INVALID', 'id NOT_FOUND']],
   ['createLabel', () => ({ projectId: f.ops.id, name: 'bug', color: 'red' }), ['color INVALID', 'name TAKEN']],
   ['createLabel', () => ({ projectId: f.ops.id, name: 'bug' }), ['name TAKEN']],
   ['updateLabel', () => ({ id: f.docs.id, name: 'bug', color: null }), ['color BLANK', 'name TAKEN']],

@@ -208,7 +208,11 @@ describe('is told', () => {
       await tx`delete from task_labels where task_id = ${uuid(6)}`;
       await tx`update tasks set project_id = ${toUuid(f.web.id)}, number = 77, version = version + 1 where id = ${uuid(6)}`;
     });
-    const moved = { type: 'UPDATED', changedFields: ['identifier', 'labels', 'project'], task: { version: 2 } };
+    const moved = {
+      type: 'UPDATED',
+      changedFields: ['identifier', 'labels', 'project', 'sortOrder'],
+      task: { version: 2 },
+    };
     await eventually(() => {
       expect(ops.changes).toMatchObject([{ type: 'DELETED', changedFields: [], task: null }]);
       expect(web.changes).toMatchObject([{ type: 'CREATED', changedFields: [], task: { version: 2 } }]);

@@ -16,6 +16,11 @@ const LISTS = {
   'without parent': list('filter: { parent: { null: true } }'),
   'by label': list('filter: { labels: { some: { name: { eq: "bug" } } } }'),
   'by title': list('orderBy: [{ field: TITLE }]'),
+  'in manual order': list('orderBy: [{ field: MANUAL, direction: ASC }]'),
+  'assigned in manual order': list(
+    'filter: { assignee: { id: { eq: "$user" } } }, orderBy: [{ field: MANUAL, direction: ASC }]',
+  ),
+  blocked: list('filter: { isBlocked: true }'),
   'by search': list('filter: { search: "child" }'),
   'last changed': list('orderBy: [{ field: UPDATED_AT }]'),
   subtasks: '{ task(id: "$task") { subtasks(first: 5) { nodes { id } } } }',
@@ -46,23 +51,57 @@ const WRITES: [string, string, List[]][] = [
   [
     'a status',
     update('status: IN_PROGRESS'),
-    [...TEXTS, 'by status', 'by completion', 'by assignee', 'open subtasks', 'statistics', 'burndown'],
+    [
+      ...TEXTS,
+      'by status',
+      'by completion',
+      'blocked',
+      'by assignee',
+      'assigned in manual order',
+      'open subtasks',
+      'statistics',
+      'burndown',
+    ],
   ],
   [
     'completeTask',
     'mutation { completeTask(input: { id: "$child" }) { errors { message } } }',
-    [...TEXTS, 'by status', 'by completion', 'by assignee', 'open subtasks', 'statistics', 'burndown'],
+    [
+      ...TEXTS,
+      'by status',
+      'by completion',
+      'blocked',
+      'by assignee',
+      'assigned in manual order',
+      'open subtasks',
+      'statistics',
+      'burndown',
+    ],
   ],
-  ['a priority', update('priority: URGENT'), [...TEXTS, 'by priority', 'by assignee', 'open subtasks', 'statistics']],
+  [
+    'a priority',
+    update('priority: URGENT'),
+    [...TEXTS, 'by priority', 'by assignee', 'assigned in manual order', 'open subtasks', 'statistics'],
+  ],
   [
     'a due date',
     update('dueDate: "2031-01-01"'),
-    [...TEXTS, 'by due date', 'by assignee', 'open subtasks', 'statistics'],
+    [...TEXTS, 'by due date', 'by assignee', 'assigned in manual order', 'open subtasks', 'statistics'],
   ],
   [
     'assignTask',
     'mutation { assignTask(input: { id: "$child", assigneeId: null }) { errors { message } } }',
-    [...TEXTS, 'by assignee', 'without assignee', 'open subtasks'],
+    [...TEXTS, 'by assignee', 'assigned in manual order', 'without assignee', 'open subtasks'],
+  ],
+  [
+    'addTaskRelation: RELATES_TO',
+    'mutation { addTaskRelation(input: { taskId: "$child", type: RELATES_TO, relatedTaskId: "$task" }) { errors { message } } }',
+    [],
+  ],
+  [
+    'addTaskRelation: BLOCKS',
+    'mutation { addTaskRelation(input: { taskId: "$child", type: BLOCKS, relatedTaskId: "$task" }) { errors { message } } }',
+    ['blocked'],
   ],
   // Labels are followed by label; the write counts as a change of the task.
   [
@@ -70,11 +109,20 @@ const WRITES: [string, string, List[]][] = [
     'mutation { removeLabels(input: { taskId: "$child", labelIds: ["$label"] }) { errors { message } } }',
     [...TEXTS, 'by label'],
   ],
-  ['no parent', update('parentId: null'), [...TEXTS, 'without parent', 'by assignee', 'subtasks', 'open subtasks']],
+  [
+    'no parent',
+    update('parentId: null'),
+    [...TEXTS, 'without parent', 'by assignee', 'assigned in manual order', 'subtasks', 'open subtasks'],
+  ],
   [
     'createTask',
     'mutation { createTask(input: { projectId: "$project", title: "New" }) { errors { message } } }',
-    allBut('by assignee', 'subtasks', 'open subtasks'),
+    allBut('by assignee', 'assigned in manual order', 'subtasks', 'open subtasks'),
+  ],
+  [
+    'moveTaskInList',
+    'mutation { moveTaskInList(input: { id: "$child", before: "$task" }) { errors { message } } }',
+    [...TEXTS, 'in manual order', 'assigned in manual order'],
   ],
   ['deleteTask', 'mutation { deleteTask(input: { id: "$child" }) { errors { message } } }', ALL],
 ];
@@ -84,6 +132,9 @@ let f: Fixture;
 beforeAll(async () => {
   app = await testApp();
   f = await fixture(app);
+  const [one, other] = f.opsTasks.slice(1).map(({ id }) => id);
+  const RELATE = `mutation { addTaskRelation(input: { taskId: "${one}", type: BLOCKS, relatedTaskId: "${other}" }) { errors { message } } }`;
+  expect(dataOf(await app.ask(RELATE, as())).addTaskRelation.errors).toEqual([]);
 });
 afterAll(() => app?.close());
 

@@ -151,6 +151,7 @@ const VALUES: Record<TaskListOrder[number]['field'], string> = {
   PRIORITY: 'MEDIUM',
   STATUS: 'TODO',
   TITLE: 'Task 5',
+  MANUAL: 'c2Vk',
 };
 
 interface Plan {

@@ -39,8 +39,10 @@ beforeAll(async () => {
   app = await testApp({ nearCacheBytes: NEAR_CACHE_BYTES, app: { verifyToken } });
   await app.transactor.transact((tx) => fillWithDemoData(tx, OWNER, Date.now()));
   ada = (await userIdOf(app.databaseUrl, OWNER)) as UserId;
-  const { data } = await ask('{ task(identifier: "OPS-42") { id project { id } } }');
-  variables = { id: data.task.id, projectId: data.task.project.id, key: 'once' };
+  const { data } = await ask(
+    '{ task(identifier: "OPS-42") { id project { id } } other: task(identifier: "OPS-7") { id } }',
+  );
+  variables = { id: data.task.id, projectId: data.task.project.id, otherId: data.other.id, key: 'once' };
 });
 
 afterAll(() => app.close());

@@ -89,6 +89,8 @@ const ARGUMENTS: Record<string, unknown[]> = {
   TaskCountHeavy: lists.map((one) => one.list),
   TaskCountRelativeHeavy: [list],
   TaskLabels: [newId('task')],
+  TaskRelations: [newId('task')],
+  BlockingProjects: [newId('project')],
   'Project.stats': [newId('project')],
   Comment: [newId('comment')],
   TaskComments: [{ taskId: newId('task'), ...page }],

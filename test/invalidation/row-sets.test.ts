@@ -88,6 +88,8 @@ const row = (task: Pick<TaskLike, 'id' | 'projectId'>) => [
 ];
 /** What a change of its texts touches besides. */
 const words = ({ projectId }: Pick<TaskLike, 'projectId'>) => taskDocumentRows.byProject(projectId);
+/** Its place in the manual order, which a new task has by its number. */
+const placeOf = ({ projectId }: Pick<TaskLike, 'projectId'>) => taskRows.orderByProject(projectId);
 const allOf = (task: TaskLike) => [
   ...row(task),
   taskRows.byNumber(task.projectId, task.number),
@@ -234,6 +236,7 @@ describe('a task', () => {
       first(
         ...allOf(one()),
         words(one()),
+        placeOf(one()),
         taskLabelRows.byProject(f.ops.id),
         taskLabelRows.byTask(one().id),
         taskLabelRows.byLabel(f.bug.id),
@@ -258,7 +261,7 @@ describe('many rows by one statement', () => {
     );
     expect(updated).toEqual(first(...many.flatMap(row), ...many.map(words)));
     const deleted = await touched((tx) => tx.delete(tasks).where(sql`${tasks.number} >= 1000`));
-    expect(deleted).toEqual(first(...many.flatMap((task) => [...allOf(task), words(task)])));
+    expect(deleted).toEqual(first(...many.flatMap((task) => [...allOf(task), words(task), placeOf(task)])));
   });
 
   test('more than 500 touch the whole table', async () => {
@@ -288,6 +291,7 @@ describe('a whole project', () => {
         ...f.opsTasks.flatMap((task) => [
           ...allOf(task),
           words(task),
+          placeOf(task),
           taskLabelRows.byTask(task.id),
           commentRows.byTask(task.id),
         ]),
@@ -300,7 +304,7 @@ describe('a whole project', () => {
     const tags = await touched((tx) => tx.execute(sql`truncate ${projects} cascade`));
     expect(tags).toEqual([
       ...['comments', 'former_numbers', 'invitations', 'labels', 'project_members', 'projects', 'task_documents'],
-      ...['task_labels', 'tasks', 'trashed_members', 'trashed_projects', 'trashed_tasks'],
+      ...['task_labels', 'task_relations', 'tasks', 'trashed_members', 'trashed_projects', 'trashed_tasks'],
     ]);
   });
 

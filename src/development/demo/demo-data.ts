@@ -10,7 +10,9 @@ import { labels } from '../../domain/labels/label.table.js';
 import { invitations } from '../../domain/projects/invitation.table.js';
 import { projectMembers, projects, taskNumbers } from '../../domain/projects/project.table.js';
 import { formerNumbers } from '../../domain/tasks/former-number.table.js';
+import { defaultSortOrder, type Gap, keyBetween } from '../../domain/tasks/sort-key.js';
 import { taskLabels, taskPriority, taskStatus, tasks } from '../../domain/tasks/task.table.js';
+import { taskRelations } from '../../domain/tasks/task-relation.table.js';
 import { moveIntoTrash } from '../../domain/trash/move-into-trash.js';
 import { users } from '../../domain/users/user.table.js';
 import type { Transaction } from '../../engine/postgres/index.js';
@@ -99,7 +101,22 @@ async function insertProject(
   await tx.insert(tasks).values(rows);
   await tx.insert(taskLabels).values(rows.flatMap((task) => demo.labelsOf(task, own)));
   await tx.insert(comments).values(rows.flatMap((task) => demo.commentsOn(task, members)));
+  await tx.insert(taskRelations).values(relationsOf(rows));
   return { projectId, members, lastTaskId: (rows.at(-1) as Task).id };
+}
+
+/** Some tasks block the next one, some have something in common, and some that are canceled are duplicates. */
+function relationsOf(rows: readonly Task[]) {
+  return rows.flatMap((task, i) => {
+    const next = rows[i + 1];
+    const isDuplicate = task.status === 'CANCELED' && i % 2 === 0;
+    const type = i % 8 === 1 ? ('BLOCKS' as const) : i % 8 === 5 ? ('RELATES_TO' as const) : undefined;
+    if (next === undefined || (type === undefined && !isDuplicate)) return [];
+    const isBackward = type === 'RELATES_TO' && next.id < task.id;
+    const [from, to] = isBackward ? [next, task] : [task, next];
+    const ends = { projectId: task.projectId, relatedProjectId: task.projectId };
+    return [{ taskId: from.id, relatedTaskId: to.id, ...ends, type: type ?? ('DUPLICATE_OF' as const) }];
+  });
 }
 
 /** Deleted tasks, for the trash of the project. */
@@ -115,6 +132,11 @@ async function insertTrash(tx: Transaction, demo: DemoRows, { projectId, members
 async function insertExamples(tx: Transaction, demo: DemoRows, project: InsertedProject): Promise<void> {
   await tx.insert(comments).values(demo.exampleComment(project));
   await tx.insert(invitations).values(demo.exampleInvitation(project));
+}
+
+/** The place in the manual order after the task with this number. */
+function placeAfter(number: number): Gap {
+  return { after: defaultSortOrder(number), before: defaultSortOrder(number + 1) };
 }
 
 type Person = ReturnType<DemoRows['people']>[number];
@@ -177,6 +199,8 @@ class DemoRows {
       createdAt: iso(createdMs),
       updatedAt: iso(changedMs),
       completedAt: status === 'DONE' ? iso(doneMs) : null,
+      // Every 17th task has been moved up.
+      sortOrder: number % 17 === 0 ? keyBetween(placeAfter(number % 16)) : null,
     };
   }
 

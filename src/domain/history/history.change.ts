@@ -19,6 +19,8 @@ export enum HistoryChangeKind {
   PROJECT = 'PROJECT',
   LABEL_ADDED = 'LABEL_ADDED',
   LABEL_REMOVED = 'LABEL_REMOVED',
+  RELATION_ADDED = 'RELATION_ADDED',
+  RELATION_REMOVED = 'RELATION_REMOVED',
   COMMENT_ADDED = 'COMMENT_ADDED',
   COMMENT_EDITED = 'COMMENT_EDITED',
   COMMENT_DELETED = 'COMMENT_DELETED',
@@ -36,6 +38,15 @@ export enum HistoryChangeKind {
   LABEL_RENAMED = 'LABEL_RENAMED',
   LABEL_EDITED = 'LABEL_EDITED',
   LABEL_DELETED = 'LABEL_DELETED',
+}
+
+/** What a task was to the related task. */
+export enum HistoryRelation {
+  BLOCKS = 'BLOCKS',
+  BLOCKED_BY = 'BLOCKED_BY',
+  RELATES_TO = 'RELATES_TO',
+  DUPLICATE_OF = 'DUPLICATE_OF',
+  DUPLICATED_BY = 'DUPLICATED_BY',
 }
 
 /** What a change says besides its kind. Each kind has some of these. */
@@ -59,6 +70,10 @@ export interface ChangeDetails {
   readonly labelId?: LabelId;
   readonly labelName?: string;
   readonly previousLabelName?: string;
+  readonly relation?: HistoryRelation;
+  readonly relatedTaskId?: TaskId;
+  /** Of the related task when the change was made. */
+  readonly relatedProjectId?: ProjectId;
   readonly commentId?: CommentId;
   readonly userId?: UserId;
   readonly fromRole?: Role | null;
@@ -96,6 +111,13 @@ function detailsOf(kind: HistoryChangeKind, stored: StoredChange): object {
       return { fromParentId: idOf('task', from), toParentId: idOf('task', to) };
     case HistoryChangeKind.PROJECT:
       return { fromProjectId: idOf('project', from), toProjectId: idOf('project', to) };
+    case HistoryChangeKind.RELATION_ADDED:
+    case HistoryChangeKind.RELATION_REMOVED:
+      return {
+        relation: stored['relation'],
+        relatedTaskId: idOf('task', stored['task']),
+        relatedProjectId: idOf('project', stored['project']),
+      };
     case HistoryChangeKind.COMMENT_ADDED:
     case HistoryChangeKind.COMMENT_EDITED:
     case HistoryChangeKind.COMMENT_DELETED:

@@ -40,6 +40,7 @@ import {
   HistoryMemberChange,
   HistoryParentChange,
   HistoryProjectChange,
+  HistoryRelationChange,
 } from './history.type.js';
 
 /** Most entries have fewer, but one of labels can have many. */
@@ -121,7 +122,9 @@ export class HistoryEntryResolver {
   changes(@Root() entry: HistoryEntryValue, @Ctx() context: Context): MaybePromise<readonly ChangeValue[]> {
     const places = [entry.projectId, ...entry.changes.map(({ fromProjectId }) => fromProjectId)];
     return mapMaybe(visibleProjectIds(context), (visible) =>
-      places.some((id) => id !== undefined && visible.includes(id)) ? entry.changes : [],
+      places.some((id) => id !== undefined && visible.includes(id))
+        ? entry.changes.filter(({ relatedProjectId: id }) => id === undefined || visible.includes(id))
+        : [],
     );
   }
 }
@@ -190,6 +193,17 @@ export class HistoryLabelResolver {
   }
 }
 
+@Resolver(() => HistoryRelationChange)
+export class HistoryRelationResolver {
+  @FieldResolver(() => Task, {
+    nullable: true,
+    description: 'The related task as it is now. Null if it was deleted or the viewer cannot see it.',
+  })
+  relatedTask(@Root() change: ChangeValue, @Ctx() context: Context) {
+    return visibleTask(context, change.relatedTaskId);
+  }
+}
+
 @Resolver(() => HistoryCommentChange)
 export class HistoryCommentResolver {
   @FieldResolver(() => Comment, {
@@ -228,6 +242,7 @@ export function historyResolvers(): object[] {
     new HistoryParentResolver(),
     new HistoryProjectResolver(),
     new HistoryLabelResolver(),
+    new HistoryRelationResolver(),
     new HistoryCommentResolver(),
     new HistoryMemberResolver(),
   ];

@@ -8,7 +8,7 @@ import type { HistoryId } from '../../db/ids.js';
 import { uncountedConnectionTypes } from '../../graphql/page.js';
 import { ProjectRoleType } from '../projects/project.type.js';
 import { TaskPriorityType, TaskStatusType } from '../tasks/task.type.js';
-import { type ChangeDetails, type ChangeValue, HistoryChangeKind } from './history.change.js';
+import { type ChangeDetails, type ChangeValue, HistoryChangeKind, HistoryRelation } from './history.change.js';
 
 registerEnumType(HistoryChangeKind, {
   name: 'HistoryChangeKind',
@@ -27,6 +27,10 @@ registerEnumType(HistoryChangeKind, {
     PROJECT: { description: 'The task was moved to another project.' },
     LABEL_ADDED: { description: 'A label was added to the task.' },
     LABEL_REMOVED: { description: 'A label was removed from the task. Not recorded when the label itself is deleted.' },
+    RELATION_ADDED: { description: 'A relation to another task was added.' },
+    RELATION_REMOVED: {
+      description: 'A relation to another task was removed. Not recorded when the other task is deleted.',
+    },
     COMMENT_ADDED: { description: 'A comment was added to the task.' },
     COMMENT_EDITED: { description: 'The text of a comment on the task changed.' },
     COMMENT_DELETED: { description: 'A comment on the task was deleted.' },
@@ -47,6 +51,18 @@ registerEnumType(HistoryChangeKind, {
   },
 });
 
+registerEnumType(HistoryRelation, {
+  name: 'HistoryRelation',
+  description: 'What a task was to the related task.',
+  valuesConfig: {
+    BLOCKS: { description: 'The task blocked the related task.' },
+    BLOCKED_BY: { description: 'The related task blocked the task.' },
+    RELATES_TO: { description: 'The tasks had something in common.' },
+    DUPLICATE_OF: { description: 'The task was a duplicate of the related task.' },
+    DUPLICATED_BY: { description: 'The related task was a duplicate of the task.' },
+  },
+});
+
 /** Kinds that are not listed have no details. */
 const TYPES: { readonly [K in HistoryChangeKind]?: string } = {
   DELETED: 'HistoryDeletion',
@@ -64,6 +80,8 @@ const TYPES: { readonly [K in HistoryChangeKind]?: string } = {
   LABEL_RENAMED: 'HistoryLabelChange',
   LABEL_EDITED: 'HistoryLabelChange',
   LABEL_DELETED: 'HistoryLabelChange',
+  RELATION_ADDED: 'HistoryRelationChange',
+  RELATION_REMOVED: 'HistoryRelationChange',
   COMMENT_ADDED: 'HistoryCommentChange',
   COMMENT_EDITED: 'HistoryCommentChange',
   COMMENT_DELETED: 'HistoryCommentChange',
@@ -162,6 +180,16 @@ export class HistoryLabelChange extends HistoryChange {
     description: 'Name of the label before LABEL_RENAMED or LABEL_EDITED; otherwise null.',
   })
   previousLabelName: string | null;
+}
+
+@ObjectType({
+  implements: HistoryChange,
+  description: 'A relation to another task was added or removed. Left out if the viewer cannot see its project.',
+  simpleResolvers: true,
+})
+export class HistoryRelationChange extends HistoryChange {
+  @Field(() => HistoryRelation, { description: 'What the task was to the related task.' })
+  relation: Value<'relation'>;
 }
 
 @ObjectType({

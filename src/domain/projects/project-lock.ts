@@ -4,8 +4,8 @@
  * commits.
  *
  * All writes take their locks in one order, so no two can deadlock: project locks by project id, memberships, the
- * parent tree (tasks/tree-lock.ts), tasks by id, labels by id, the number counter, documents of tasks (tasks/task-document.table.ts), then rows that
- * depend on them.
+ * parent tree (tasks/tree-lock.ts), tasks by id, labels by id, the number counter, documents of tasks
+ * (tasks/task-document.table.ts), the graph of relations (tasks/task-relation.graph.ts), then rows that depend on them.
  *
  * These are advisory locks because Postgres queues them fairly. With row locks, a steady stream of shared lockers could
  * delay an exclusive one forever.

@@ -38,7 +38,8 @@ export class TaskChange {
   @Field(() => [String], {
     description:
       'Names of the Task fields that an update changed, sorted; `labels` if labels were added or removed, ' +
-      '`comments` if comments were added, edited or deleted, which leaves the version of the task as it is. ' +
+      '`comments` if comments were added, edited or deleted, or `blocks` and the other fields of relations: both ' +
+      'leave the version of the task as it is. ' +
       '`version` and `updatedAt` are not listed. Empty unless the type is UPDATED.',
   })
   changedFields: string[];

@@ -3,11 +3,12 @@
  * missing value is false, and its negation is true.
  */
 import { type SQL, sql } from 'drizzle-orm';
-import { type LabelId, toUuid } from '../../db/ids.js';
+import { type LabelId, type ProjectId, toUuid } from '../../db/ids.js';
 import { searchSql } from './search-query.js';
 import type { PartialMatch } from './task.comparators.js';
-import { taskLabels, taskPriority, taskStatus, tasks } from './task.table.js';
+import { MANUAL_ORDER, taskLabels, taskPriority, taskStatus, tasks } from './task.table.js';
 import { taskDocuments } from './task-document.table.js';
+import { taskRelations } from './task-relation.table.js';
 
 /** Columns that can be compared, with their Postgres types. `id`: the values are global ids. */
 const COLUMNS = {
@@ -25,6 +26,7 @@ const COLUMNS = {
   createdAt: { sql: sql`${tasks.createdAt}`, type: 'timestamptz', id: false },
   updatedAt: { sql: sql`${tasks.updatedAt}`, type: 'timestamptz', id: false },
   completedAt: { sql: sql`${tasks.completedAt}`, type: 'timestamptz', id: false },
+  sortOrder: { sql: MANUAL_ORDER, type: 'text', id: false },
 } as const;
 
 export type Column = keyof typeof COLUMNS;
@@ -41,7 +43,11 @@ export type Condition =
   | { readonly column: Column; readonly like: PartialMatch; readonly value: string }
   /** `some`: has at least one of these labels; `only`: has no other labels. */
   | { readonly labels: 'some' | 'only'; readonly ids: readonly LabelId[] | 'any' }
+  /** Blocked by an open task: for each project of the list, the projects whose tasks count. Not empty, sorted. */
+  | { readonly blocked: BlockingProjects }
   | { readonly search: string };
+
+export type BlockingProjects = readonly (readonly [ProjectId, readonly ProjectId[]])[];
 
 export const TRUE: Condition = { all: [] };
 export const FALSE: Condition = { any: [] };
@@ -93,6 +99,20 @@ export function onlyLabels(ids: readonly LabelId[] | 'any'): Condition {
   return ids === 'any' ? TRUE : { labels: 'only', ids: [...new Set(ids)].sort() };
 }
 
+/** Blocked by an open task of certain projects. */
+export function blockedBy(blocking: BlockingProjects): Condition {
+  const some = blocking.filter(([, projectIds]) => projectIds.length > 0);
+  return some.length === 0 ? FALSE : { blocked: some.sort(([a], [b]) => (a < b ? -1 : 1)) };
+}
+
+/** The condition for tasks of these projects: the others do not decide who is blocked there. */
+export function narrowed(condition: Condition, projectIds: readonly ProjectId[]): Condition {
+  if ('blocked' in condition) return blockedBy(condition.blocked.filter(([id]) => projectIds.includes(id)));
+  if ('not' in condition) return not(narrowed(condition.not, projectIds));
+  if ('all' in condition) return all(condition.all.map((part) => narrowed(part, projectIds)));
+  return 'any' in condition ? any(condition.any.map((part) => narrowed(part, projectIds))) : condition;
+}
+
 /** Sorted and without duplicates. If `absorbing` is among them, the result is `absorbing`. */
 function joined(
   conditions: readonly Condition[],
@@ -132,9 +152,23 @@ export function conditionSql(condition: Condition): SQL {
   }
   if ('like' in condition) return likeSql(condition);
   if ('labels' in condition) return labelsSql(condition);
+  if ('blocked' in condition) return blockedSql(condition);
   return sql`exists (
     select from ${taskDocuments}
     where ${taskDocuments.taskId} = ${tasks.id} and ${taskDocuments.words} @@ ${searchSql(condition.search)})`;
+}
+
+/** The statuses are looked up one by one: joined, Postgres would read all tasks of the installation for them. */
+function blockedSql({ blocked }: { blocked: BlockingProjects }): SQL {
+  const ids = blocked.flatMap(([id, blocking]) => blocking.map(() => toUuid(id)));
+  const blockingIds = blocked.flatMap(([, blocking]) => blocking.map(toUuid));
+  const { taskId, relatedTaskId, projectId, blockedProjectId } = taskRelations;
+  return sql`exists (
+    select from ${taskRelations}
+    where ${relatedTaskId} = ${tasks.id} and ${isOneOf(sql`${blockedProjectId}`, [...new Set(ids)], 'uuid')}
+      and (${blockedProjectId}, ${projectId}) in (
+        select * from unnest(${arrayLiteral(ids)}::uuid[], ${arrayLiteral(blockingIds)}::uuid[]))
+      and (select blocker.status from ${tasks} as blocker where blocker.id = ${taskId}) not in ('DONE', 'CANCELED'))`;
 }
 
 function notSql(condition: Condition): SQL {

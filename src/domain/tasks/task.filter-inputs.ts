@@ -162,6 +162,14 @@ export class TaskFilter {
   @Field(() => LabelsFilter, { nullable: true, description: 'Filters by labels of the task.' })
   labels?: LabelsFilter | null;
 
+  @Field(() => Boolean, {
+    nullable: true,
+    description:
+      'True matches tasks blocked by a task that is neither DONE nor CANCELED, false matches the others. Tasks that ' +
+      'the viewer cannot see do not count.',
+  })
+  isBlocked?: boolean | null;
+
   @Field(() => String, {
     nullable: true,
     description:
@@ -180,6 +188,7 @@ export enum TaskOrderField {
   PRIORITY = 'PRIORITY',
   STATUS = 'STATUS',
   TITLE = 'TITLE',
+  MANUAL = 'MANUAL',
 }
 registerEnumType(TaskOrderField, {
   name: 'TaskOrderField',
@@ -192,6 +201,11 @@ registerEnumType(TaskOrderField, {
     PRIORITY: { description: 'Sort by priority, from NONE to URGENT.' },
     STATUS: { description: 'Sort by status, from BACKLOG to CANCELED.' },
     TITLE: { description: 'Sort by title in code point order: uppercase before lowercase.' },
+    MANUAL: {
+      description:
+        'Sort by Task.sortOrder, which moveTaskInList changes. Tasks that were never moved are in the order of their ' +
+        'numbers. Meant for lists of one project: tasks of several projects are merged by their keys.',
+    },
   },
 });
 

@@ -16,6 +16,7 @@ import { userIdByHandle } from '../users/user.loaders.js';
 import { USER_HANDLE } from '../users/user.table.js';
 import { dayOf, instantOf, type MomentInput } from './relative-date.js';
 import { countWords, MAX_SEARCH_TERMS } from './search-query.js';
+import { blockedCondition } from './task.blocked.js';
 import { type BooleanComparator, MAX_IN, type NameComparator, PARTIAL } from './task.comparators.js';
 import {
   all,
@@ -142,6 +143,10 @@ class Reading {
     }
     if (filter.parent) add(this.#parent(filter.parent, `${at}.parent`));
     if (filter.labels) add(this.#labels(filter.labels, `${at}.labels`));
+    if (isGiven(filter.isBlocked)) {
+      this.#count(`${at}.isBlocked`);
+      add(blockedCondition(this.context, this.projectIds, filter.isBlocked));
+    }
   }
 
   /** @throws before the filters are read, if there are too many */
@@ -283,9 +288,8 @@ class Reading {
 
   #parent(filter: NonNullable<TaskFilter['parent']>, at: string): Condition {
     refuseNulls(filter, at);
-    const readTaskId = (text: string, where: string) => readId('task', text, where);
     return all([
-      filter.id ? this.#values('parentId', filter.id, `${at}.id`, readTaskId) : TRUE,
+      filter.id ? this.#values('parentId', filter.id, `${at}.id`, (text, where) => readId('task', text, where)) : TRUE,
       this.#missing('parentId', filter, at),
     ]);
   }

@@ -67,6 +67,7 @@ export const updateTaskForm = taskForm.extend({
   labelIds: labelIdList(MAX_LABELS_GIVEN),
 });
 const once = fault('INVALID', 'expected each task only once');
+const anotherTask = fault('INVALID', 'expected another task');
 const areDistinct = (ids: readonly string[]) => new Set(ids).size === ids.length;
 const TASKS = { min: 1, max: MAX_TASKS, what: 'tasks' };
 /** Tasks by id, or by id and the version they must have. */
@@ -98,6 +99,14 @@ export const updateTasksForm = z
   });
 export const assignTaskForm = taskForm.extend({ assigneeId: idInput('user').nullish() });
 export const moveTaskForm = taskForm.extend({ projectId: idInput('project') });
+export const moveTaskInListForm = taskForm
+  .extend({ before: idInput('task').nullish(), after: idInput('task').nullish() })
+  .refine(({ before, after }) => isGiven(before) !== isGiven(after), {
+    path: ['before'],
+    ...fault('INVALID', 'expected exactly one of before and after'),
+  })
+  .refine(({ id, before }) => before !== id, { path: ['before'], ...anotherTask })
+  .refine(({ id, after }) => after !== id, { path: ['after'], ...anotherTask });
 export const taskLabelsForm = z.object({
   taskId: idInput('task'),
   labelIds: listInput(idInput('label'), { min: 1, max: MAX_LABELS, what: 'labels' }),

@@ -206,6 +206,24 @@ export class MoveTaskInput extends SeenTaskInput {
   projectId: ProjectId;
 }
 
+@InputType({ description: 'Input for the mutation moveTaskInList. Pass exactly one of `before` and `after`.' })
+export class MoveTaskInListInput extends SeenTaskInput {
+  @Field(() => ID, { description: 'Id of the task to move.' })
+  id: TaskId;
+
+  @Field(() => ID, {
+    nullable: true,
+    description: 'Id of the task to put this one directly before. It must be in the same project.',
+  })
+  before?: TaskId | null;
+
+  @Field(() => ID, {
+    nullable: true,
+    description: 'Id of the task to put this one directly after. It must be in the same project.',
+  })
+  after?: TaskId | null;
+}
+
 @InputType({ description: 'Labels to add to a task.' })
 export class AddLabelsInput {
   @Field(() => ID, { description: 'Id of the task to label.' })

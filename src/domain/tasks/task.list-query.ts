@@ -12,7 +12,8 @@ import { badUserInput } from '../../graphql/errors.js';
 import type { PageQuery } from '../../graphql/page.js';
 import { isStorable } from '../../std/text.js';
 import { rankedWordsSql } from './search-query.js';
-import { type Column, type Condition, conditionSql, conjuncts, isOneOf, parts } from './task.condition.js';
+import { isSortKey } from './sort-key.js';
+import { type Column, type Condition, conditionSql, conjuncts, isOneOf, narrowed, parts } from './task.condition.js';
 import {
   MAX_ORDERS,
   MAX_RANKED,
@@ -21,8 +22,9 @@ import {
   type TaskOrder,
   TaskOrderField,
 } from './task.filter-inputs.js';
-import { taskLabelRows, taskPriority, taskRows, taskStatus, tasks } from './task.table.js';
+import { MANUAL_ORDER, taskLabelRows, taskPriority, taskRows, taskStatus, tasks } from './task.table.js';
 import { taskDocumentRows, taskDocuments } from './task-document.table.js';
+import { taskRelationRows } from './task-relation.table.js';
 
 export interface TaskList {
   /** Only projects that the viewer can see. */
@@ -61,6 +63,7 @@ const FIELDS: Record<
   PRIORITY: enumField(sql`${tasks.priority}`, taskPriority),
   STATUS: enumField(sql`${tasks.status}`, taskStatus),
   TITLE: { column: sql`${tasks.title} collate "C"`, type: 'text', isValue: isStorable },
+  MANUAL: { column: MANUAL_ORDER, type: 'text', isValue: isSortKey },
   RANK: { column: sql`found.rank`, type: 'int', isValue: (text) => /^\d{1,9}$/.test(text) },
 };
 
@@ -117,7 +120,14 @@ export function taskListWithin(projectIds: readonly ProjectId[], where: Conditio
     if (among === undefined) rest.push(condition);
     else ids = ids.filter((id) => among.includes(id));
   }
+  if (ids.length < projectIds.length && rest.some(hasBlocked))
+    return { projectIds: ids, where: narrowed({ all: rest }, ids) };
   return { projectIds: ids, where: rest.length === 1 ? (rest[0] as Condition) : { all: rest } };
+}
+
+/** Whether blocking tasks decide, which can be in other projects. */
+function hasBlocked(condition: Condition): boolean {
+  return parts(condition).some((part) => 'blocked' in part);
 }
 
 /** True if no task can match, whatever the tables contain: nothing needs to be read. */
@@ -128,7 +138,7 @@ export function isEmptyList({ projectIds, where }: TaskList): boolean {
 }
 
 /** The fields that have an index within a project. */
-const INDEXED = [TaskOrderField.CREATED_AT, TaskOrderField.UPDATED_AT, TaskOrderField.PRIORITY];
+const INDEXED = [TaskOrderField.CREATED_AT, TaskOrderField.UPDATED_AT, TaskOrderField.PRIORITY, TaskOrderField.MANUAL];
 
 /** Whether an index gives the page as it is, however many tasks there are. */
 export function isQuick({ list, order }: TaskPageQuery): boolean {
@@ -192,6 +202,7 @@ const ASPECTS: Record<Column, RowSet<ProjectId>> = {
   assigneeId: taskRows.assigneeByProject,
   dueDate: taskRows.dueDateByProject,
   parentId: taskRows.parentByProject,
+  sortOrder: taskRows.orderByProject,
   // Text and the time of any change, which `byProject` ignores as well.
   title: taskRows.anyByProject,
   description: taskRows.anyByProject,
@@ -206,6 +217,7 @@ const SORTED_BY: Record<TaskOrderField, Column> = {
   PRIORITY: 'priority',
   STATUS: 'status',
   TITLE: 'title',
+  MANUAL: 'sortOrder',
 };
 
 /** Tags cost a token each to read: above this many, a list has one tag for each project. */
@@ -219,7 +231,12 @@ export function taskListTags(list: TaskList, order: TaskListOrder = []): Tag[] {
   });
   const searched = parts(list.where).some((part) => 'search' in part);
   const documents = searched ? projectsOf(list).flatMap((id) => taskDocumentRows.byProject(id)) : [];
-  return [...new Set([...rowTags(list, columnsOf(list, order)), ...labels, ...documents])];
+  const blockers = parts(list.where).flatMap((part) => ('blocked' in part ? part.blocked : []));
+  const relations = blockers.flatMap(([id, blocking]) => [
+    ...taskRelationRows.byBlockedProject(id),
+    ...blocking.flatMap((by) => taskRows.statusByProject(by)),
+  ]);
+  return [...new Set([...rowTags(list, columnsOf(list, order)), ...labels, ...documents, ...relations])];
 }
 
 /** The columns that decide which tasks are in the list, and where. */
@@ -237,15 +254,21 @@ function rowTags(list: TaskList, columns: ReadonlySet<Column>): readonly Tag[] {
   const projects = projectsOf(list);
   const followed = new Set([...columns].map((column) => ASPECTS[column]));
   if (followed.has(taskRows.anyByProject)) return projects.flatMap((id) => taskRows.anyByProject(id));
-  if (narrowest !== undefined) return narrowTags(narrowest, columns);
+  // All row sets that are wider than an aspect ignore the manual order.
+  const order = columns.has('sortOrder') ? projects.flatMap((id) => taskRows.orderByProject(id)) : [];
+  if (narrowest !== undefined) return [...narrowTags(narrowest, columns), ...order];
   const aspects = [...followed.add(taskRows.membershipByProject)];
-  if (aspects.length * projects.length > MAX_ASPECT_TAGS) return projects.flatMap((id) => taskRows.byProject(id));
+  if (aspects.length * projects.length > MAX_ASPECT_TAGS) {
+    return [...projects.flatMap((id) => taskRows.byProject(id)), ...order];
+  }
   return projects.flatMap((id) => aspects.flatMap((aspect) => aspect(id)));
 }
 
 /** A parent's list that no other column decides, as the subtasks of a task are listed, outlives changes of the subtasks. */
 function narrowTags({ column, ids, rows }: Narrow, columns: ReadonlySet<Column>): readonly Tag[] {
-  const byMembership = [...columns].every((one) => one === column || ASPECTS[one] === taskRows.membershipByProject);
+  const byMembership = [...columns].every(
+    (one) => one === column || one === 'sortOrder' || ASPECTS[one] === taskRows.membershipByProject,
+  );
   const narrowest = column === 'parentId' && byMembership ? (taskRows.membershipByParent as RowSet<string>) : rows;
   return ids.flatMap((id) => narrowest(id));
 }

@@ -83,6 +83,18 @@ export async function lockTaskShared(tx: Transaction, viewerId: UserId, id: Task
   return role;
 }
 
+/**
+ * Locks the tree of the task's project, and with it the manual order of the project. The viewer must be able to write
+ * in the project. @throws Refusal
+ */
+export async function lockTreeOf(tx: Transaction, viewerId: UserId, id: TaskId): Promise<ProjectId> {
+  const projectId = (await lockProjectsOf(tx, [id])).get(id);
+  if (projectId === undefined) throw notFound(TASK.what, TASK.path);
+  await roleOfWriter(tx, viewerId, projectId, TASK);
+  await lockTrees(tx, [projectId]);
+  return projectId;
+}
+
 /** A locked task with its locked subtasks. */
 export interface WithSubtasks {
   readonly task: TaskRow;

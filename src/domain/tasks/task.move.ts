@@ -1,7 +1,7 @@
 /**
  * Moves a task to another project. It gets a new number and keeps its comments. It keeps what the target project has
  * too: labels of the same name, and an assignee who is a member there. The links to its parent and its subtasks are
- * removed.
+ * removed, and it takes the place of its new number in the manual order.
  */
 import { and, eq, inArray } from 'drizzle-orm';
 import type { z } from 'zod';
@@ -86,7 +86,7 @@ async function arrive(
   try {
     const [arrived] = await tx
       .update(tasks)
-      .set({ ...place, parentId: null, assigneeId: kept, ...NEXT_VERSION })
+      .set({ ...place, parentId: null, assigneeId: kept, sortOrder: null, ...NEXT_VERSION })
       .where(eq(tasks.id, id))
       .returning();
     return arrived as TaskRow;

@@ -16,6 +16,7 @@ import { projectById } from '../projects/project.loaders.js';
 import { Project } from '../projects/project.type.js';
 import { userById } from '../users/user.loaders.js';
 import { User } from '../users/user.type.js';
+import { sortOrderOf } from './sort-key.js';
 import { oneOf, TRUE } from './task.condition.js';
 import { listName, taskConnection } from './task.connection.js';
 import { TaskListArgs } from './task.filter-inputs.js';
@@ -25,6 +26,7 @@ import {
   AssignTaskInput,
   CompleteTaskInput,
   CreateTaskInput,
+  MoveTaskInListInput,
   MoveTaskInput,
   RemoveLabelsInput,
   ReopenTaskInput,
@@ -72,6 +74,15 @@ export class TaskResolver {
   })
   identifier(@Root() task: TaskRow, @Ctx() { loaders }: Context) {
     return mapMaybe(loaders.load(projectById, task.projectId), (project) => `${project?.key}-${task.number}`);
+  }
+
+  @FieldResolver(() => String, {
+    description:
+      'Key of the task in the manual order of its project, up to 200 characters. Keys sort by code point, as `<` ' +
+      'compares them in JavaScript. Changes with moveTaskInList, and when the task moves to another project.',
+  })
+  sortOrder(@Root() task: TaskRow) {
+    return sortOrderOf(task);
   }
 
   @FieldResolver(() => [String], {
@@ -202,6 +213,19 @@ export class TaskResolver {
     @Arg('input', () => MoveTaskInput, { description: 'The task and the target project.' }) input: MoveTaskInput,
   ) {
     return taskPayload(context, () => this.service.move(context, input));
+  }
+
+  @Mutation(() => TaskPayload, {
+    description:
+      'Moves a task within the manual order of its project, directly before or after another task. Lists sorted by ' +
+      'MANUAL show it. The history of the task does not.',
+  })
+  moveTaskInList(
+    @Ctx() context: Context,
+    @Arg('input', () => MoveTaskInListInput, { description: 'The task and its new place.' })
+    input: MoveTaskInListInput,
+  ) {
+    return taskPayload(context, () => this.service.moveInList(context, input));
   }
 
   @Mutation(() => TaskPayload, { description: 'Adds labels to a task.' })

@@ -13,6 +13,7 @@ import {
   assignTaskForm,
   createTaskForm,
   moveTaskForm,
+  moveTaskInListForm,
   type NamedTask,
   taskForm,
   taskLabelsForm,
@@ -23,6 +24,7 @@ import type {
   AssignTaskInput,
   CompleteTaskInput,
   CreateTaskInput,
+  MoveTaskInListInput,
   MoveTaskInput,
   RemoveLabelsInput,
   ReopenTaskInput,
@@ -30,6 +32,7 @@ import type {
 } from './task.inputs.js';
 import { lockTaskForUpdate, TASK } from './task.locks.js';
 import { moveTask } from './task.move.js';
+import { moveTaskInList } from './task.order.js';
 import type { TaskRow } from './task.table.js';
 import { type PlainChanges, updateAtOnce } from './task.update.js';
 import { applyChanges, exactly, holdingFor, versionConflict } from './task.writes.js';
@@ -103,6 +106,12 @@ export class TaskService {
   move(by: Writer, given: MoveTaskInput) {
     const form = readForm(moveTaskForm, given);
     return this.transactor.transact(async (tx) => ({ task: await moveTask(tx, by.viewerId, form) }), by);
+  }
+
+  moveInList(by: Writer, given: MoveTaskInListInput) {
+    const form = readForm(moveTaskInListForm, given);
+    requireField(form, 'id');
+    return this.transactor.transact(async (tx) => ({ task: await moveTaskInList(tx, by.viewerId, form) }), by);
   }
 
   addLabels(by: Writer, given: AddLabelsInput) {

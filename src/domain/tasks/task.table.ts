@@ -1,6 +1,7 @@
 /** Tasks and their labels. */
-import { sql } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
 import {
+  type AnyPgColumn,
   check,
   date,
   foreignKey,
@@ -23,6 +24,16 @@ export const taskStatus = pgEnum('task_status', ['BACKLOG', 'TODO', 'IN_PROGRESS
 export const taskPriority = pgEnum('task_priority', ['NONE', 'LOW', 'MEDIUM', 'HIGH', 'URGENT']);
 export type TaskStatus = (typeof taskStatus.enumValues)[number];
 export type TaskPriority = (typeof taskPriority.enumValues)[number];
+
+/** Whether something remains to be done. */
+export function isOpenStatus(status: TaskStatus): boolean {
+  return status !== 'DONE' && status !== 'CANCELED';
+}
+
+/** The key of a task in the manual order, which sorts by code point. */
+function manualOrderSql({ sortOrder, number }: { readonly sortOrder: AnyPgColumn; readonly number: AnyPgColumn }): SQL {
+  return sql`(coalesce(${sortOrder}, default_sort_order(${number})) collate "C")`;
+}
 
 export const tasks = pgTable(
   'tasks',
@@ -50,6 +61,8 @@ export const tasks = pgTable(
     createdAt: createdAt(),
     updatedAt: updatedAt(),
     completedAt: instant('completed_at'),
+    /** Key in the manual order. Null until the task is moved: then its number gives the key (sort-key.ts). */
+    sortOrder: text('sort_order'),
   },
   (table) => [
     unique('tasks_number').on(table.projectId, table.number),
@@ -73,6 +86,7 @@ export const tasks = pgTable(
     index('tasks_by_creator').on(table.creatorId, table.createdAt, table.id),
     index('tasks_by_project_updated').on(table.projectId, table.updatedAt, table.id),
     index('tasks_by_project_due').on(table.projectId, table.dueDate, table.id),
+    index('tasks_by_project_manual').on(table.projectId, manualOrderSql(table), table.id),
   ],
 );
 /** Labels per task, in the API and in imports. Tasks of earlier imports can have more. */
@@ -80,8 +94,10 @@ export const MAX_LABELS = 50;
 
 export type TaskRow = typeof tasks.$inferSelect;
 
+export const MANUAL_ORDER = manualOrderSql(tasks);
+
 /** Cached lists contain ids. Columns that a list does not filter, sort or count by do not affect it. */
-const listsIgnore = [tasks.title, tasks.description, tasks.version, tasks.updatedAt, tasks.sourceUrl];
+const listsIgnore = [tasks.title, tasks.description, tasks.version, tasks.updatedAt, tasks.sourceUrl, tasks.sortOrder];
 
 /** Which tasks there are, of whom, and since when: a change of anything else leaves a list with no condition as it is. */
 const membership = [tasks.id, tasks.projectId, tasks.number, tasks.creatorId, tasks.createdAt];
@@ -106,6 +122,13 @@ export const taskRows = rowSets(tasks, {
   priorityByProject: { columns: [tasks.projectId], aspect: 'priority', watches: [tasks.projectId, tasks.priority] },
   assigneeByProject: { columns: [tasks.projectId], aspect: 'assignee', watches: [tasks.projectId, tasks.assigneeId] },
   dueDateByProject: { columns: [tasks.projectId], aspect: 'due_date', watches: [tasks.projectId, tasks.dueDate] },
+  /** For lists in the manual order, besides what else decides them. A new task has no stored key. */
+  orderByProject: {
+    columns: [tasks.projectId],
+    aspect: 'order',
+    watches: [tasks.projectId, tasks.sortOrder],
+    ignoresInserts: true,
+  },
   parentByProject: { columns: [tasks.projectId], aspect: 'parent', watches: [tasks.projectId, tasks.parentId] },
   /** For the statistics of a project: one tag in place of those of five aspects. */
   statsByProject: {

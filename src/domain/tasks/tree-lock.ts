@@ -4,7 +4,7 @@ import type { ProjectId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { inOrder } from '../projects/project-lock.js';
 
-/** Serializes changes of parents within projects. */
+/** Serializes changes of parents within projects, and of the manual order. */
 export async function lockTrees(tx: Transaction, projectIds: readonly ProjectId[]): Promise<void> {
   if (projectIds.length === 0) return;
   await tx.execute(sql`

@@ -1,10 +1,11 @@
-/** Moves the rows of tasks, their labels and their comments into the trash. */
+/** Moves the rows of tasks, their labels, relations and comments into the trash. */
 import { sql } from 'drizzle-orm';
 import { uuids } from '../../db/by-id.js';
 import { type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import { MAX_ROWS_NAMED, type Transaction } from '../../engine/postgres/index.js';
 import { comments } from '../comments/comment.table.js';
 import { taskLabels, tasks } from '../tasks/task.table.js';
+import { taskRelations } from '../tasks/task-relation.table.js';
 import { deleteSomeComments } from './delete-comments.js';
 import { trashedComments, trashedTasks } from './trashed-task.table.js';
 
@@ -21,7 +22,7 @@ export async function moveIntoTrash(
   const subtasks = removed.flatMap(({ id: parentId, subtaskIds }) => subtaskIds.map((id) => ({ id, parentId })));
   await tx.execute(sql`
     insert into ${trashedTasks}
-      (id, project_id, number, title, source_url, creator_id, task, label_ids, subtask_ids, deleted_by)
+      (id, project_id, number, title, source_url, creator_id, task, label_ids, subtask_ids, relations, deleted_by)
     select t.id, project_id, number, title, source_url, creator_id, to_jsonb(t),
       array(select l.label_id from ${taskLabels} l where l.task_id = t.id order by l.label_id),
       array(
@@ -29,6 +30,8 @@ export async function moveIntoTrash(
         from unnest(${uuids(subtasks.map(({ id }) => id))}, ${uuids(subtasks.map(({ parentId }) => parentId))})
           as s(id, parent_id)
         where s.parent_id = t.id),
+      (select coalesce(jsonb_agg(jsonb_build_object('task', r.task_id, 'type', r.type, 'related', r.related_task_id)), '[]')
+        from ${taskRelations} r where r.task_id = t.id or r.related_task_id = t.id),
       ${toUuid(deletedBy)}
     from ${tasks} t where t.id = any(${ids})`);
   const copied = await tx.execute(sql`

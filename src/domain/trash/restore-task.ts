@@ -1,6 +1,6 @@
 /**
  * Brings a task back from the trash with what still fits: labels that exist, an assignee who is a member, a parent in
- * the project, and subtasks that have no other parent.
+ * the project, subtasks that have no other parent, and relations to tasks that exist.
  */
 import { and, asc, eq, getTableColumns, inArray, type SQL, sql } from 'drizzle-orm';
 import type { PgTable } from 'drizzle-orm/pg-core';
@@ -15,7 +15,8 @@ import { ancestorsOf, isMember } from '../tasks/task.references.js';
 import { type TaskRow, taskLabels, tasks } from '../tasks/task.table.js';
 import { NEXT_VERSION } from '../tasks/task.writes.js';
 import { lockTrees } from '../tasks/tree-lock.js';
-import { trashedComments, trashedTasks } from './trashed-task.table.js';
+import { restoreRelations } from './restore-relations.js';
+import { type TrashedRelation, trashedComments, trashedTasks } from './trashed-task.table.js';
 
 /** The references of a task in the trash. Any of them may be gone. Ids of the task's own columns are UUIDs. */
 export interface TrashedReferences {
@@ -23,6 +24,7 @@ export interface TrashedReferences {
   readonly projectId: ProjectId;
   readonly labelIds: readonly string[];
   readonly subtaskIds: readonly string[];
+  readonly relations: readonly TrashedRelation[];
   readonly parentId: string | null;
   readonly assigneeId: string | null;
 }
@@ -45,6 +47,7 @@ export async function restoreTask(tx: Transaction, trashed: TrashedReferences): 
       .set({ parentId: id, ...NEXT_VERSION })
       .where(inArray(tasks.id, some));
   }
+  await restoreRelations(tx, trashed);
   await linkInTrash(tx, trashed);
   await tx.delete(trashedTasks).where(eq(trashedTasks.id, id)); // and with it its comments there
   const [task] = await tx.select().from(tasks).where(eq(tasks.id, id));

@@ -83,8 +83,8 @@ export class TrashedTaskResolver {
   @Mutation(() => TaskPayload, {
     description:
       'Restores a task from the trash with its identifier, fields and comments. It keeps labels that still exist, an ' +
-      'assignee who is still a member, its parent if that is in the project, and subtasks that have no other parent. ' +
-      'Its version increases by one.',
+      'assignee who is still a member, its parent if that is in the project, subtasks that have no other parent, and ' +
+      'relations to tasks that exist. Its version increases by one.',
   })
   restoreTask(
     @Ctx() context: Context,

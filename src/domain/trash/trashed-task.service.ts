@@ -131,13 +131,14 @@ async function lockProjectOf(tx: Transaction, id: TaskId): Promise<ProjectId> {
 
 /** @throws Refusal NOT_FOUND if it has been restored or purged meanwhile */
 async function lockTrashed(tx: Transaction, id: TaskId): Promise<TrashedReferences> {
-  const { projectId, labelIds, subtaskIds, task } = trashedTasks;
+  const { projectId, labelIds, subtaskIds, relations, task } = trashedTasks;
   const [trashed] = await tx
     .select({
       id: trashedTasks.id,
       projectId,
       labelIds,
       subtaskIds,
+      relations,
       parentId: sql<string | null>`${task}->>'parent_id'`,
       assigneeId: sql<string | null>`${task}->>'assignee_id'`,
     })

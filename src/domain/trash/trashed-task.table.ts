@@ -7,7 +7,15 @@ import { index, integer, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core'
 import { idColumn, instant } from '../../db/columns.js';
 import { rowSets } from '../../engine/postgres/index.js';
 import { projects } from '../projects/project.table.js';
+import type { StoredRelationType } from '../tasks/task-relation.table.js';
 import { users } from '../users/user.table.js';
+
+/** A relation of a deleted task. Ids are UUIDs; one of them is its own. */
+export interface TrashedRelation {
+  readonly task: string;
+  readonly type: StoredRelationType;
+  readonly related: string;
+}
 
 export const trashedTasks = pgTable(
   'trashed_tasks',
@@ -31,6 +39,8 @@ export const trashedTasks = pgTable(
     labelIds: uuid('label_ids').array().notNull(),
     /** Subtasks that lost their parent with this deletion. */
     subtaskIds: uuid('subtask_ids').array().notNull(),
+    /** Those it had. A process of an earlier build leaves them out. */
+    relations: jsonb().$type<readonly TrashedRelation[]>().notNull().default([]),
     /** Null if the user no longer exists. */
     deletedBy: idColumn('user', 'deleted_by').references(() => users.id, { onDelete: 'set null' }),
     deletedAt: instant('deleted_at').notNull().default(sql`now()`),

@@ -1,0 +1,171 @@
+/** Writes of relations between tasks. Each locks both tasks, so no one else relates them meanwhile. */
+import { and, eq, or, sql } from 'drizzle-orm';
+import { z } from 'zod';
+import { fromUuid, type TaskId, toUuid, type UserId } from '../../db/ids.js';
+import type { Writer } from '../../db/writer.js';
+import type { Transaction, Transactor } from '../../engine/postgres/index.js';
+import { Faults, type Form, readForm } from '../../graphql/form.js';
+import { fault, idInput, Refusal, UserErrorCode } from '../../graphql/user-error.js';
+import type { ErrorTarget } from '../projects/access.js';
+import { projectMembers, projects } from '../projects/project.table.js';
+import { tasksToWrite } from './task.locks.js';
+import { isOpenStatus, type TaskRow, tasks } from './task.table.js';
+import { applyChanges } from './task.writes.js';
+import { type CycleStep, findCycle, lockRelations } from './task-relation.graph.js';
+import { MAX_RELATIONS, type StoredRelationType, taskRelations } from './task-relation.table.js';
+import { type AddTaskRelationInput, type RemoveTaskRelationInput, TaskRelationType } from './task-relation.type.js';
+
+const relationForm = z
+  .object({ taskId: idInput('task'), type: z.enum(TaskRelationType), relatedTaskId: idInput('task') })
+  .refine(({ taskId, relatedTaskId }) => taskId !== relatedTaskId, {
+    path: ['relatedTaskId'],
+    ...fault('INVALID', 'expected another task'),
+  });
+
+/** A relation as it is stored: RELATES_TO begins at the smaller id. */
+interface Relation {
+  readonly taskId: TaskId;
+  readonly type: StoredRelationType;
+  readonly relatedTaskId: TaskId;
+}
+
+export interface Related {
+  readonly task: TaskRow;
+  readonly relatedTask: TaskRow;
+}
+
+export class TaskRelationService {
+  constructor(private readonly transactor: Transactor) {}
+
+  add(by: Writer, given: AddTaskRelationInput) {
+    const form = readForm(relationForm, given);
+    return this.transactor.transact(async (tx) => {
+      const locked = await lockRelated(tx, by.viewerId, form);
+      const { taskId, type, relatedTaskId } = form.fields as z.output<typeof relationForm>;
+      const relation = storedRelation(taskId, type, relatedTaskId);
+      const others = await relationsOfBoth(tx, relation);
+      if (others.some((other) => isSame(other, relation))) return locked;
+      refuseTooMany(others, relation);
+      if (relation.type !== 'RELATES_TO') await refuseCycle(tx, by.viewerId, relation);
+      const task = relation.type === 'DUPLICATE_OF' ? await cancel(tx, locked.task) : locked.task;
+      await insertRelation(tx, relation, locked);
+      return { ...locked, task };
+    }, by);
+  }
+
+  remove(by: Writer, given: RemoveTaskRelationInput) {
+    const form = readForm(relationForm, given);
+    return this.transactor.transact(async (tx) => {
+      const locked = await lockRelated(tx, by.viewerId, form);
+      const { taskId, type, relatedTaskId } = form.fields as z.output<typeof relationForm>;
+      const relation = storedRelation(taskId, type, relatedTaskId);
+      await tx
+        .delete(taskRelations)
+        .where(
+          and(
+            eq(taskRelations.taskId, relation.taskId),
+            eq(taskRelations.type, relation.type),
+            eq(taskRelations.relatedTaskId, relation.relatedTaskId),
+          ),
+        );
+      return locked;
+    }, by);
+  }
+}
+
+function storedRelation(taskId: TaskId, type: TaskRelationType, relatedTaskId: TaskId): Relation {
+  if (type === TaskRelationType.BLOCKED_BY) return { taskId: relatedTaskId, type: 'BLOCKS', relatedTaskId: taskId };
+  if (type === TaskRelationType.RELATES_TO && relatedTaskId < taskId) {
+    return { taskId: relatedTaskId, type, relatedTaskId: taskId };
+  }
+  return { taskId, type, relatedTaskId };
+}
+
+/** Locks both tasks. @throws Refusal with all faults */
+async function lockRelated(
+  tx: Transaction,
+  viewerId: UserId,
+  form: Form<z.output<typeof relationForm>>,
+): Promise<Related> {
+  const faults = new Faults(form);
+  const { taskId, relatedTaskId } = form.fields;
+  const ids = [...new Set([taskId, relatedTaskId])].filter((id) => id !== undefined);
+  const named = (id: TaskId): ErrorTarget => ({
+    what: 'task',
+    path: faults.pathOf(id === taskId ? 'taskId' : 'relatedTaskId'),
+  });
+  const locked = ids.length > 0 ? await tasksToWrite(tx, viewerId, ids, named) : new Map<TaskId, TaskRow | Refusal>();
+  for (const outcome of locked.values()) if (outcome instanceof Refusal) faults.add(outcome);
+  faults.throwIfAny();
+  return { task: locked.get(taskId as TaskId) as TaskRow, relatedTask: locked.get(relatedTaskId as TaskId) as TaskRow };
+}
+
+function relationsOfBoth(tx: Transaction, { taskId, relatedTaskId }: Relation): Promise<Relation[]> {
+  const { taskId: from, type, relatedTaskId: to } = taskRelations;
+  const ofOne = (id: TaskId) => or(eq(from, id), eq(to, id));
+  return tx
+    .select({ taskId: from, type, relatedTaskId: to })
+    .from(taskRelations)
+    .where(or(ofOne(taskId), ofOne(relatedTaskId)));
+}
+
+function isSame(a: Relation, b: Relation): boolean {
+  return a.taskId === b.taskId && a.type === b.type && a.relatedTaskId === b.relatedTaskId;
+}
+
+/** @throws Refusal LIMIT, or CONFLICT for a second DUPLICATE_OF */
+function refuseTooMany(others: readonly Relation[], { taskId, type, relatedTaskId }: Relation): void {
+  const alike = others.filter((other) => other.type === type);
+  const path = ['input', 'type'];
+  if (type === 'DUPLICATE_OF' && alike.some((other) => other.taskId === taskId)) {
+    const message = 'the task is a duplicate of another task: remove that relation first';
+    throw new Refusal(UserErrorCode.CONFLICT, message, path);
+  }
+  const atEnd = (id: TaskId, end: 'taskId' | 'relatedTaskId') => alike.filter((other) => other[end] === id).length;
+  const atBoth = (id: TaskId) => atEnd(id, 'taskId') + atEnd(id, 'relatedTaskId');
+  const counts =
+    type === 'RELATES_TO'
+      ? [atBoth(taskId), atBoth(relatedTaskId)]
+      : [atEnd(taskId, 'taskId'), atEnd(relatedTaskId, 'relatedTaskId')];
+  if (Math.max(...counts) < MAX_RELATIONS) return;
+  const message = `expected at most ${MAX_RELATIONS} relations of this kind on each of the tasks`;
+  throw new Refusal(UserErrorCode.LIMIT, message, path);
+}
+
+/** @throws Refusal INVALID that says which tasks form the cycle */
+async function refuseCycle(tx: Transaction, viewerId: UserId, relation: Relation): Promise<void> {
+  await lockRelations(tx);
+  const cycle = await findCycle(tx, relation);
+  if (cycle === undefined) return;
+  const names = await namesOf(tx, viewerId, cycle);
+  const verb = relation.type === 'BLOCKS' ? 'blocks' : 'is a duplicate of';
+  const steps = cycle.slice(1).map(({ id }, i) => `${i === 0 ? '' : 'which '}${verb} ${names.get(id) ?? HIDDEN}`);
+  const message = `expected no cycle: ${names.get(cycle[0]?.id as TaskId) ?? HIDDEN} ${steps.join(', ')}`;
+  throw new Refusal(UserErrorCode.INVALID, message, ['input', 'relatedTaskId']);
+}
+
+const HIDDEN = 'a task that you cannot see';
+
+/** The identifiers of those tasks that the viewer can see. */
+async function namesOf(tx: Transaction, viewerId: UserId, steps: readonly CycleStep[]): Promise<Map<TaskId, string>> {
+  const ids = steps.map(({ id }) => toUuid(id));
+  const rows = await tx.execute<{ id: string; name: string }>(sql`
+    select t.id, p.key || '-' || t.number as name
+    from ${tasks} t join ${projects} p on p.id = t.project_id
+      join ${projectMembers} m on m.project_id = p.id and m.user_id = ${toUuid(viewerId)}
+    where t.id = any(${`{${ids.join()}}`}::uuid[])`);
+  return new Map(rows.map(({ id, name }) => [fromUuid('task', id), name]));
+}
+
+async function cancel(tx: Transaction, task: TaskRow): Promise<TaskRow> {
+  return isOpenStatus(task.status) ? applyChanges(tx, task, { status: 'CANCELED' }) : task;
+}
+
+async function insertRelation(tx: Transaction, relation: Relation, { task, relatedTask }: Related): Promise<void> {
+  const projectOf = (id: TaskId) => (id === task.id ? task : relatedTask).projectId;
+  await tx.insert(taskRelations).values({
+    ...relation,
+    projectId: projectOf(relation.taskId),
+    relatedProjectId: projectOf(relation.relatedTaskId),
+  });
+}

@@ -1,0 +1,74 @@
+/** Brings back the relations of a task that is restored, as far as its related tasks exist and no cycle comes about. */
+import { asc, inArray, type SQL, sql } from 'drizzle-orm';
+import { fromUuid, type TaskId, toUuid } from '../../db/ids.js';
+import type { Transaction } from '../../engine/postgres/index.js';
+import { tasks } from '../tasks/task.table.js';
+import { lockRelations } from '../tasks/task-relation.graph.js';
+import { taskRelations } from '../tasks/task-relation.table.js';
+import { type TrashedRelation, trashedTasks } from './trashed-task.table.js';
+
+interface TrashedRelations {
+  readonly id: TaskId;
+  readonly relations: readonly TrashedRelation[];
+}
+
+/**
+ * The task is in its table again, and still in the trash: history does not list what comes from there. Related tasks
+ * that are in the trash themselves find the task when they are restored.
+ */
+export async function restoreRelations(tx: Transaction, { id, relations }: TrashedRelations): Promise<void> {
+  if (relations.length === 0) return;
+  const own = toUuid(id);
+  const others = relations.map(({ task, related }) => fromUuid('task', task === own ? related : task));
+  await tx
+    .select({ id: tasks.id })
+    .from(tasks)
+    .where(inArray(tasks.id, others))
+    .orderBy(asc(tasks.id))
+    .for('key share');
+  await lockRelations(tx);
+  await insertRelations(
+    tx,
+    relations.filter(({ task }) => task === own),
+    sql`true`,
+  );
+  // Those that begin at the task are there, so a cycle would lead from it to the task that the relation begins at.
+  await insertRelations(
+    tx,
+    relations.filter(({ task }) => task !== own),
+    sql`not exists (
+      with recursive reached(id) as (
+        select ${own}::uuid
+        union
+        select next.related_task_id
+        from reached join ${taskRelations} next on next.task_id = reached.id and next.type = r.type::task_relation_type
+      )
+      select from reached where id = r.task and r.type <> 'RELATES_TO')`,
+  );
+  await handOver(tx, id, relations);
+}
+
+/** A task that has become a duplicate of another one meanwhile stays that. */
+async function insertRelations(tx: Transaction, relations: readonly TrashedRelation[], where: SQL): Promise<void> {
+  if (relations.length === 0) return;
+  await tx.execute(sql`
+    insert into ${taskRelations} (task_id, type, related_task_id, project_id, related_project_id)
+    select a.id, r.type::task_relation_type, b.id, a.project_id, b.project_id
+    from ${recordsSql(relations)} join ${tasks} a on a.id = r.task join ${tasks} b on b.id = r.related
+    where ${where}
+    on conflict do nothing`);
+}
+
+async function handOver(tx: Transaction, id: TaskId, relations: readonly TrashedRelation[]): Promise<void> {
+  await tx.execute(sql`
+    update ${trashedTasks} t set relations = t.relations || r.missing
+    from (
+      select case when r.task = ${toUuid(id)}::uuid then r.related else r.task end as other, jsonb_agg(to_jsonb(r)) as missing
+      from ${recordsSql(relations)} group by 1
+    ) as r
+    where t.id = r.other and not t.relations @> r.missing`);
+}
+
+function recordsSql(relations: readonly TrashedRelation[]): SQL {
+  return sql`jsonb_to_recordset(${JSON.stringify(relations)}::text::jsonb) as r(task uuid, type text, related uuid)`;
+}

@@ -1,0 +1,42 @@
+/** Keys of the manual order. */
+import { generateKeyBetween } from 'fractional-indexing';
+import { expect, test } from 'vitest';
+import { defaultSortOrder, isSortKey, keyBetween, keysBetween } from '../../src/domain/tasks/sort-key.js';
+
+test('the key of a number is the integer that the library counts to', () => {
+  let key = defaultSortOrder(0);
+  expect(key).toBe('a0');
+  for (let number = 1; number <= 250_000; number++) {
+    key = generateKeyBetween(key, null);
+    if (key !== defaultSortOrder(number)) expect(defaultSortOrder(number)).toBe(key);
+  }
+});
+
+test.each([15_018_569, 931_151_401])('the key of %i is followed by that of the next number', (number) => {
+  expect(generateKeyBetween(defaultSortOrder(number), null)).toBe(defaultSortOrder(number + 1));
+});
+
+test('a key between two others is never that of a number', () => {
+  const number = (n: number) => defaultSortOrder(n);
+  expect(keyBetween({ after: null, before: number(100_000) })).toBe('Zz');
+  expect(keyBetween({ after: null, before: 'Zz' })).toBe('Zy');
+  expect(keyBetween({ after: number(3), before: number(4) })).toBe('a3V');
+  expect(keyBetween({ after: number(3), before: number(9) })).toBe('a3V');
+  expect(keyBetween({ after: 'a3V', before: number(9) })).toBe('a3l');
+  expect(keyBetween({ after: number(61), before: number(70) })).toBe('azV');
+});
+
+test('many keys are in rising order within their gap, and none is that of a number', () => {
+  for (const gap of [
+    { after: null, before: 'a1' },
+    { after: null, before: 'c123' },
+    { after: 'a3', before: 'b50' },
+    { after: 'a3', before: 'a3V' },
+  ]) {
+    const keys = keysBetween(gap, 100);
+    expect([gap.after ?? '', ...keys, gap.before]).toEqual([gap.after ?? '', ...keys, gap.before].sort());
+    expect(new Set(keys).size).toBe(100);
+    expect(keys.every(isSortKey)).toBe(true);
+    expect(keys.filter((key) => /^(a.|b..|c...)$/.test(key))).toEqual([]);
+  }
+});

@@ -3,7 +3,7 @@
  * missing value is false, and its negation is true.
  */
 import { type SQL, sql } from 'drizzle-orm';
-import { type LabelId, toUuid } from '../../db/ids.js';
+import { type LabelId, toUuid, type UserId } from '../../db/ids.js';
 import { searchSql } from './search-query.js';
 import type { PartialMatch } from './task.comparators.js';
 import { taskLabels, taskPriority, taskStatus, tasks } from './task.table.js';
@@ -22,6 +22,8 @@ const COLUMNS = {
   status: { sql: sql`${tasks.status}`, type: taskStatus.enumName, id: false },
   priority: { sql: sql`${tasks.priority}`, type: taskPriority.enumName, id: false },
   dueDate: { sql: sql`${tasks.dueDate}`, type: 'date', id: false },
+  startDate: { sql: sql`${tasks.startDate}`, type: 'date', id: false },
+  estimate: { sql: sql`${tasks.estimate}`, type: 'int', id: false },
   createdAt: { sql: sql`${tasks.createdAt}`, type: 'timestamptz', id: false },
   updatedAt: { sql: sql`${tasks.updatedAt}`, type: 'timestamptz', id: false },
   completedAt: { sql: sql`${tasks.completedAt}`, type: 'timestamptz', id: false },
@@ -41,6 +43,8 @@ export type Condition =
   | { readonly column: Column; readonly like: PartialMatch; readonly value: string }
   /** `some`: has at least one of these labels; `only`: has no other labels. */
   | { readonly labels: 'some' | 'only'; readonly ids: readonly LabelId[] | 'any' }
+  /** `some`: has at least one of these assignees; `only`: has no other assignees. */
+  | { readonly assignees: 'some' | 'only'; readonly ids: readonly UserId[] | 'any' }
   | { readonly search: string };
 
 export const TRUE: Condition = { all: [] };
@@ -67,6 +71,12 @@ export function oneOf(column: Column, values: readonly (string | null)[]): Condi
   return { column, in: [...new Set(values)].sort() };
 }
 
+/** The values of which a condition requires one; undefined if it requires anything else. */
+export function valuesOf(condition: Condition): readonly (string | null)[] | undefined {
+  if ('in' in condition) return condition.in;
+  return same(condition, FALSE) ? [] : undefined;
+}
+
 /**
  * All conditions of one comparator. Two lists of values of its column that exclude each other match nothing. This is
  * detected here, so nothing is read for it.
@@ -91,6 +101,17 @@ export function someLabel(ids: readonly LabelId[] | 'any'): Condition {
 /** Has no labels other than these. */
 export function onlyLabels(ids: readonly LabelId[] | 'any'): Condition {
   return ids === 'any' ? TRUE : { labels: 'only', ids: [...new Set(ids)].sort() };
+}
+
+/** Has at least one of these assignees. */
+export function someAssignee(ids: readonly UserId[] | 'any'): Condition {
+  if (ids === 'any') return { assignees: 'some', ids };
+  return ids.length === 0 ? FALSE : { assignees: 'some', ids: [...new Set(ids)].sort() };
+}
+
+/** Has no assignees other than these. */
+export function onlyAssignees(ids: readonly UserId[] | 'any'): Condition {
+  return ids === 'any' ? TRUE : { assignees: 'only', ids: [...new Set(ids)].sort() };
 }
 
 /** Sorted and without duplicates. If `absorbing` is among them, the result is `absorbing`. */
@@ -132,6 +153,7 @@ export function conditionSql(condition: Condition): SQL {
   }
   if ('like' in condition) return likeSql(condition);
   if ('labels' in condition) return labelsSql(condition);
+  if ('assignees' in condition) return assigneesSql(condition);
   return sql`exists (
     select from ${taskDocuments}
     where ${taskDocuments.taskId} = ${tasks.id} and ${taskDocuments.words} @@ ${searchSql(condition.search)})`;
@@ -167,6 +189,30 @@ function labelsSql({ labels, ids }: { labels: 'some' | 'only'; ids: readonly Lab
   const which = ids === 'any' ? sql`` : labels === 'some' ? sql` and ${matching}` : sql` and not (${matching})`;
   const exists = sql`exists (select from ${taskLabels} where ${taskLabels.taskId} = ${tasks.id}${which})`;
   return labels === 'some' ? exists : sql`not ${exists}`;
+}
+
+function assigneesSql({ assignees, ids }: { assignees: 'some' | 'only'; ids: readonly UserId[] | 'any' }): SQL {
+  // A task without a first assignee has no others.
+  if (ids === 'any') return assignees === 'some' ? sql`${tasks.assigneeId} is not null` : sql`true`;
+  if (assignees === 'some') return hasAssigneeSql(ids);
+  const isFirst = isOneOf(sql`${tasks.assigneeId}`, ids.map(toUuid), 'uuid');
+  return sql`((${tasks.assigneeId} is null or ${isFirst})
+    and ${tasks.otherAssigneeIds} <@ ${arrayLiteral(ids.map(toUuid))}::uuid[])`;
+}
+
+/** Whether one of these users is an assignee. */
+export function hasAssigneeSql(ids: readonly UserId[]): SQL {
+  const { first, other } = assigneePlaces(ids);
+  return sql`(${first} or ${other})`;
+}
+
+/** Whether one of these users is the first assignee, or another one. Each has an index; the second repeats its condition. */
+export function assigneePlaces(ids: readonly UserId[]): { readonly first: SQL; readonly other: SQL } {
+  const uuids = ids.map(toUuid);
+  return {
+    first: isOneOf(sql`${tasks.assigneeId}`, uuids, 'uuid'),
+    other: sql`(${tasks.otherAssigneeIds} <> '{}' and ${tasks.otherAssigneeIds} && ${arrayLiteral(uuids)}::uuid[])`,
+  };
 }
 
 /** Uses `=` for one value, so that an index on the column also provides the order. */

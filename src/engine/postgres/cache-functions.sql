@@ -56,6 +56,15 @@ as $$
   end
 $$;--> statement-breakpoint
 
+-- The tags of a row for a row-set of an array: one for each element. None where the array is null.
+create or replace function public.cache_element_tags(table_name text, spec jsonb, r jsonb) returns setof text
+language sql immutable
+as $$
+  select cache_row_tag(table_name, spec, jsonb_build_object(spec #>> '{columns,0}', element))
+  from jsonb_path_query(r -> (spec #>> '{columns,0}'), '$[*]') as e(element)
+  where jsonb_typeof(element) <> 'null'
+$$;--> statement-breakpoint
+
 -- The part of a row that a row-set looks at: all but what it ignores, or only what it watches.
 create or replace function public.cache_row_part(spec jsonb, r jsonb) returns jsonb
 language sql immutable
@@ -69,7 +78,8 @@ $$;--> statement-breakpoint
 
 -- The one trigger function of all cached tables: writes the tags of the rows that a statement touched into the outbox, in
 -- the statement's own transaction.
---   tg_argv[0]  the table's row-sets: [{"columns": […], "of": …, "aspect": …, "ignores": […] or "watches": […], "ignoresInserts": true}]
+--   tg_argv[0]  the table's row-sets: [{"columns": […], "of": …, "aspect": …, "ignores": […] or "watches": […], "ignoresInserts": true}],
+--               those of arrays last: {"columns": ["…"], "elements": true, …}
 --   tg_argv[1]  statements that change more rows touch the whole table
 -- An UPDATE touches a row-set where the looked-at parts of old and new rows differ, compared as multisets: no primary
 -- key is needed, and a row that moves between sets touches both. SECURITY DEFINER: a role that may write a table need
@@ -85,7 +95,14 @@ declare
   old_row jsonb;
   new_row jsonb;
   changed text[];
+  array_spec jsonb;
+  array_specs jsonb[];
+  more text[];
 begin
+  while specs -> -1 ? 'elements' loop
+    array_specs := (specs -> -1) || array_specs;
+    specs := specs - -1;
+  end loop;
   if tg_op = 'INSERT' then
     select count(*) into rows_changed from (select from new_rows limit max_rows + 1) as some_rows;
   elsif tg_op <> 'TRUNCATE' then
@@ -142,6 +159,38 @@ begin
       ) as changed
     ) as tags
     where tag is not null;
+  end if;
+
+  if array_specs is not null and tg_op <> 'TRUNCATE' and rows_changed <= max_rows then
+    foreach array_spec in array array_specs loop
+      if tg_op = 'INSERT' then
+        select array_agg(distinct tag) into more
+        from new_rows n, cache_element_tags(tg_table_name, array_spec, to_jsonb(n)) as tag
+        where not array_spec @> '{"ignoresInserts": true}';
+      elsif tg_op = 'DELETE' then
+        select array_agg(distinct tag) into more
+        from old_rows o, cache_element_tags(tg_table_name, array_spec, to_jsonb(o)) as tag;
+      elsif rows_changed = 1 and old_row -> (array_spec #>> '{columns,0}') = '[]'
+        and new_row -> (array_spec #>> '{columns,0}') = '[]'
+      then
+        more := null; -- most rows of most tables
+      else
+        select array_agg(distinct tag) into more
+        from (
+          with
+            before as materialized (
+              select cache_row_part(array_spec, r) as part from (select to_jsonb(o) as r from old_rows o) as o
+              where r -> (array_spec #>> '{columns,0}') <> '[]'),
+            after as materialized (
+              select cache_row_part(array_spec, r) as part from (select to_jsonb(n) as r from new_rows n) as n
+              where r -> (array_spec #>> '{columns,0}') <> '[]')
+          (select part from before except all select part from after)
+          union all
+          (select part from after except all select part from before)
+        ) as changed, cache_element_tags(tg_table_name, array_spec, part) as tag;
+      end if;
+      touched := touched || more;
+    end loop;
   end if;
 
   if touched is not null then

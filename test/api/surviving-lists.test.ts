@@ -11,6 +11,10 @@ const LISTS = {
   'by completion': list('orderBy: [{ field: COMPLETED_AT }]'),
   'by priority': list('orderBy: [{ field: PRIORITY }]'),
   'by due date': list('filter: { dueDate: { gte: "2030-01-01" } }'),
+  'by start date': list('orderBy: [{ field: START_DATE, direction: ASC }]'),
+  'by estimate': list('filter: { estimate: { gte: 3 } }'),
+  'by several assignees': list('filter: { assignees: { every: { isMe: { eq: true } } } }'),
+  'by one of the assignees': list('filter: { assignees: { some: { id: { eq: "$user" } } } }'),
   'by assignee': list('filter: { assignee: { id: { eq: "$user" } } }'),
   'without assignee': list('filter: { assignee: { null: true } }'),
   'without parent': list('filter: { parent: { null: true } }'),
@@ -46,23 +50,69 @@ const WRITES: [string, string, List[]][] = [
   [
     'a status',
     update('status: IN_PROGRESS'),
-    [...TEXTS, 'by status', 'by completion', 'by assignee', 'open subtasks', 'statistics', 'burndown'],
+    [
+      ...TEXTS,
+      'by status',
+      'by completion',
+      'by one of the assignees',
+      'by assignee',
+      'open subtasks',
+      'statistics',
+      'burndown',
+    ],
   ],
   [
     'completeTask',
     'mutation { completeTask(input: { id: "$child" }) { errors { message } } }',
-    [...TEXTS, 'by status', 'by completion', 'by assignee', 'open subtasks', 'statistics', 'burndown'],
+    [
+      ...TEXTS,
+      'by status',
+      'by completion',
+      'by one of the assignees',
+      'by assignee',
+      'open subtasks',
+      'statistics',
+      'burndown',
+    ],
   ],
-  ['a priority', update('priority: URGENT'), [...TEXTS, 'by priority', 'by assignee', 'open subtasks', 'statistics']],
+  [
+    'a priority',
+    update('priority: URGENT'),
+    [...TEXTS, 'by priority', 'by one of the assignees', 'by assignee', 'open subtasks', 'statistics'],
+  ],
   [
     'a due date',
     update('dueDate: "2031-01-01"'),
-    [...TEXTS, 'by due date', 'by assignee', 'open subtasks', 'statistics'],
+    [...TEXTS, 'by due date', 'by one of the assignees', 'by assignee', 'open subtasks', 'statistics'],
   ],
   [
     'assignTask',
     'mutation { assignTask(input: { id: "$child", assigneeId: null }) { errors { message } } }',
-    [...TEXTS, 'by assignee', 'without assignee', 'open subtasks'],
+    [
+      ...TEXTS,
+      ...([
+        'by several assignees',
+        'by one of the assignees',
+        'by assignee',
+        'without assignee',
+        'open subtasks',
+      ] as const),
+    ],
+  ],
+  [
+    'another assignee',
+    update('assigneeIds: ["$user", "$other"]'),
+    [...TEXTS, 'by several assignees', 'by one of the assignees', 'by assignee', 'open subtasks'],
+  ],
+  [
+    'a start date',
+    update('startDate: "2029-01-01"'),
+    [...TEXTS, 'by start date', 'by one of the assignees', 'by assignee', 'open subtasks'],
+  ],
+  [
+    'an estimate',
+    update('estimate: 5'),
+    [...TEXTS, 'by estimate', 'by one of the assignees', 'by assignee', 'open subtasks'],
   ],
   // Labels are followed by label; the write counts as a change of the task.
   [
@@ -70,11 +120,15 @@ const WRITES: [string, string, List[]][] = [
     'mutation { removeLabels(input: { taskId: "$child", labelIds: ["$label"] }) { errors { message } } }',
     [...TEXTS, 'by label'],
   ],
-  ['no parent', update('parentId: null'), [...TEXTS, 'without parent', 'by assignee', 'subtasks', 'open subtasks']],
+  [
+    'no parent',
+    update('parentId: null'),
+    [...TEXTS, 'without parent', 'by one of the assignees', 'by assignee', 'subtasks', 'open subtasks'],
+  ],
   [
     'createTask',
     'mutation { createTask(input: { projectId: "$project", title: "New" }) { errors { message } } }',
-    allBut('by assignee', 'subtasks', 'open subtasks'),
+    allBut('by one of the assignees', 'by assignee', 'subtasks', 'open subtasks'),
   ],
   ['deleteTask', 'mutation { deleteTask(input: { id: "$child" }) { errors { message } } }', ALL],
 ];
@@ -111,6 +165,7 @@ test.each(WRITES)('%s drops what looks at what it changes, and nothing else', as
   const values: Record<string, string> = {
     project: f.ops.id,
     user: f.ada.id,
+    other: f.bob.id,
     task: parent.id,
     label: f.bug.id,
     child,

@@ -1,5 +1,5 @@
 /**
- * A change of one task in one statement, sent together with BEGIN: the function of migration 0015 locks, checks and
+ * A change of one task in one statement, sent together with BEGIN: the function `update_task` locks, checks and
  * writes. It repeats rules of task.locks.ts and task.writes.ts and gives no reason when one of them refuses the change:
  * the caller then takes that way, in a transaction of its own, since this one holds locks.
  */

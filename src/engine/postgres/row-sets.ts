@@ -25,8 +25,8 @@ export interface RowSetDeclaration {
   /** Instead of `ignores`: the only columns whose UPDATE touches the set. Inserts and deletes touch it in any case. */
   readonly watches?: readonly PgColumn[];
   /**
-   * An INSERT does not touch the set. For rows that triggers write when rows of another table change: what reads them
-   * must depend on those rows, too.
+   * An INSERT does not touch the set. What depends on the set must then depend on another one that the INSERT touches:
+   * a set of the same rows, or, of rows that triggers write when rows of another table change, a set of those.
    */
   readonly ignoresInserts?: true;
 }

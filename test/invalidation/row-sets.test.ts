@@ -516,6 +516,8 @@ describe('values of any kind', () => {
     big: bigint({ mode: 'bigint' }),
     on: boolean(),
     day: date({ mode: 'string' }),
+    words: text().array(),
+    numbers: integer().array(),
   });
   const thingRows = rowSets(things, {
     byId: { columns: [things.id] },
@@ -524,12 +526,15 @@ describe('values of any kind', () => {
     byToken: { columns: [things.token] },
     byBig: { columns: [things.big] },
     byOn: { columns: [things.on] },
+    byWord: { columns: [things.words], ignores: [things.place] },
     byDay: { columns: [things.day] },
+    byNumber: { columns: [things.numbers], aspect: 'own', watches: [things.numbers] },
   });
 
   beforeAll(async () => {
     await db.write.execute(
-      sql`create table things (id int primary key, owner text, place text, token uuid, big bigint, "on" boolean, day date)`,
+      sql`create table things (id int primary key, owner text, place text, token uuid, big bigint, "on" boolean, day date,
+        words text[], numbers int[])`,
     );
     await db.write.execute(sql.raw(triggersSql(thingRows)));
   });
@@ -566,6 +571,44 @@ describe('values of any kind', () => {
         thingRows.byOn(on),
         thingRows.byDay(day),
       ),
+    );
+  });
+
+  test('a row is in a set for each element of an array, and touches those of old and new elements', async () => {
+    await db.write.delete(things);
+    const words = ['a,b', '"c"', '{}', 'é', 'a,b'];
+    const insert = (tx: Transaction) => tx.insert(things).values({ id: 1, words, numbers: [-1, 7] });
+    const byWords = words.map((word) => thingRows.byWord(word));
+    const byNumbers = [-1, 7].map((number) => thingRows.byNumber(number));
+    expect(await touched(insert)).toEqual(first(thingRows.byId(1), ...byWords, ...byNumbers));
+    const set = (values: Partial<typeof things.$inferInsert>) => touched((tx) => tx.update(things).set(values));
+    expect(await set({ place: 'p' })).toEqual(first(thingRows.byId(1)));
+    expect(await set({ owner: 'o' })).toEqual(
+      first(thingRows.byId(1), thingRows.byOwner('o'), ...byWords, thingRows.byOwnerAndPlace('o', 'p')),
+    );
+    expect(await set({ numbers: null })).toEqual(expect.arrayContaining(first(thingRows.byId(1), ...byNumbers)));
+    expect(await set({ words: [] })).toEqual(expect.arrayContaining(first(thingRows.byId(1), ...byWords)));
+    expect(await touched((tx) => tx.execute(sql`update things set words = array[null, 'x']`))).toEqual(
+      expect.arrayContaining(first(thingRows.byWord('x'))),
+    );
+    expect(await touched((tx) => tx.delete(things))).toEqual(expect.arrayContaining(first(thingRows.byWord('x'))));
+  });
+
+  test('several rows with arrays by one statement touch the sets of those that differ', async () => {
+    await db.write.delete(things);
+    await db.write.insert(things).values([1, 2, 3].map((id) => ({ id, words: [`w${id}`] })));
+    const swap = sql`update things set words = case id when 1 then array['w2'] when 2 then array['w1'] else words end`;
+    expect(await touched((tx) => tx.execute(swap))).toEqual(
+      first(thingRows.byId(1), thingRows.byId(2), thingRows.byWord('w1'), thingRows.byWord('w2')),
+    );
+    expect(await touched((tx) => tx.delete(things))).toEqual(
+      first(...[1, 2, 3].flatMap((id) => [thingRows.byId(id), thingRows.byWord(`w${id}`)])),
+    );
+  });
+
+  test('an array beside another column is refused', () => {
+    expect(() => rowSets(things, { both: [things.words, things.owner] })).toThrow(
+      'an array is expected to be its only',
     );
   });
 

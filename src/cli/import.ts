@@ -8,6 +8,7 @@ import { userIdOf } from '../development/demo/prepare.js';
 import { type ImportResult, runImport } from '../domain/import/import.service.js';
 import { IMPORT_FORMATS, type ImportFormat, openImport } from '../domain/import/import-file.js';
 import { openProgress } from '../domain/import/progress.js';
+import { MAX_ASSIGNEES } from '../domain/tasks/task.table.js';
 import { readConfig } from '../platform/config.js';
 import { ConfigError } from '../platform/config-error.js';
 import { withCore } from './with-core.js';
@@ -84,7 +85,9 @@ function summary(result: ImportResult, dryRun: boolean): string {
     return `  ${kind.padEnd(9)} ${created} created, ${updated} updated, ${unchanged} unchanged`;
   });
   if (result.assigneesLeftOut > 0)
-    lines.push(`  ${result.assigneesLeftOut} issue(s) had several assignees: the first was used`);
+    lines.push(
+      `  ${result.assigneesLeftOut} issue(s) had more than ${MAX_ASSIGNEES} assignees: the first ${MAX_ASSIGNEES} were used`,
+    );
   if (result.tasksInTrash > 0) lines.push(`  ${result.tasksInTrash} task(s) are in the trash: left out`);
   if (result.commentsLeftOut > 0) lines.push(`  ${result.commentsLeftOut} comment(s) without text were skipped`);
   if (result.parentsLeftOut > 0)

@@ -111,6 +111,16 @@ describe('cacheTag', () => {
     });
   });
 
+  test('a task with several assignees names the list of each', async () => {
+    const [id, users] = [f.opsTasks[5]?.id as TaskId, [f.ada.id, f.bob.id, f.vic.id]];
+    const assign = 'mutation($i: AssignTaskInput!) { assignTask(input: $i) { errors { message } } }';
+    dataOf(await app.ask(assign, { ...as(f.ada.id), variables: { i: { id, assigneeIds: users } } }));
+    const tags = (await found(id)).tags.map(({ tag }: { tag: string }) => tag);
+    expect(tags.filter((tag: string) => tag.startsWith('tasks:assignee_id'))).toEqual(
+      users.map((user) => `tasks:assignee_id=${toUuid(user)}`),
+    );
+  });
+
   test('a row that does not exist is said so, with the tags that its appearance would touch', async () => {
     const id = fromUuid('task', fromSome());
     expect(await found(id)).toMatchObject({

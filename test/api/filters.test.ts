@@ -90,6 +90,8 @@ interface Row {
   readonly status: string;
   readonly priority: string;
   readonly dueDate: string | null;
+  readonly startDate: string | null;
+  readonly estimate: number | null;
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly completedAt: string | null;
@@ -97,6 +99,7 @@ interface Row {
   readonly projectId: string;
   readonly parentId: string | null;
   readonly assigneeId: string | null;
+  readonly assigneeIds: readonly string[];
   readonly creatorId: string;
   readonly labels: readonly string[];
   /** By an open task. */
@@ -108,7 +111,8 @@ interface Row {
 
 async function rows(): Promise<Row[]> {
   const found = await sql`
-    select t.*, p.key, due_date::text as due_day,
+    select t.*, p.key, due_date::text as due_day, start_date::text as start_day,
+      array_remove(assignee_id || other_assignee_ids, null)::text[] as assignee_ids,
       array(select label_id::text from task_labels l where l.task_id = t.id) as label_ids,
       array(select body from comments c where c.task_id = t.id) as comments,
       exists (select from task_relations r join tasks b on b.id = r.task_id where r.related_task_id = t.id and r.type = 'BLOCKS'
@@ -130,6 +134,8 @@ async function rows(): Promise<Row[]> {
         status: row['status'],
         priority: row['priority'],
         dueDate: row['due_day'],
+        startDate: row['start_day'],
+        estimate: row['estimate'],
         createdAt: at(row['created_at']),
         updatedAt: at(row['updated_at']),
         completedAt: at(row['completed_at']),
@@ -137,6 +143,7 @@ async function rows(): Promise<Row[]> {
         projectId: id('project', row['project_id']),
         parentId: id('task', row['parent_id']),
         assigneeId: id('user', row['assignee_id']),
+        assigneeIds: row['assignee_ids'].map((uuid: string) => fromUuid('user', uuid)),
         creatorId: id('user', row['creator_id']),
         labels: row['label_ids'].map((uuid: string) => fromUuid('label', uuid)),
         isBlocked: row['is_blocked'],
@@ -187,7 +194,8 @@ function fits(filter: Filter, row: Row): boolean {
       const names = (name === 'eq' ? [value] : value) as string[];
       return id !== null && names.map(of).includes(id);
     });
-  const user = ({ id, handle, null: missing }: Filter, value: string | null) =>
+  const user = ({ id, handle, isMe, null: missing }: Filter, value: string | null) =>
+    (!isMe || value === f.ada.id) &&
     (!id || compares(id, value)) &&
     (!handle || byName(handle, (name) => handles[name], value)) &&
     (missing === undefined || (value === null) === missing);
@@ -207,11 +215,17 @@ function fits(filter: Filter, row: Row): boolean {
     status: (one) => compares(one, row.status),
     priority: (one) => compares(one, row.priority, (value) => PRIORITIES.indexOf(value as string)),
     dueDate: (one) => compares(one, row.dueDate),
+    startDate: (one) => compares(one, row.startDate),
+    estimate: (one) => compares(one, row.estimate),
     createdAt: (one) => compares(absolute(one), row.createdAt),
     updatedAt: (one) => compares(absolute(one), row.updatedAt),
     completedAt: (one) => compares(absolute(one), row.completedAt),
     project: ({ id, key }) => (!id || compares(id, row.projectId)) && (!key || byName(key, (name) => name, row.key)),
     assignee: (one) => user(one, row.assigneeId),
+    assignees: ({ some, every, none }) =>
+      (!some || row.assigneeIds.some((id) => user(some, id))) &&
+      (!every || row.assigneeIds.every((id) => user(every, id))) &&
+      (!none || !row.assigneeIds.some((id) => user(none, id))),
     creator: (one) => user(one, row.creatorId),
     parent: ({ id, null: missing }) =>
       (!id || compares(id, row.parentId)) && (missing === undefined || (row.parentId === null) === missing),
@@ -235,6 +249,8 @@ const KEYS: Record<string, (row: Row) => string | number | null> = {
   UPDATED_AT: (row) => row.updatedAt,
   COMPLETED_AT: (row) => row.completedAt,
   DUE_DATE: (row) => row.dueDate,
+  START_DATE: (row) => row.startDate,
+  ESTIMATE: (row) => row.estimate,
   PRIORITY: (row) => PRIORITIES.indexOf(row.priority),
   STATUS: (row) => STATUSES.indexOf(row.status),
   // As UTF-8 sorts it.
@@ -290,6 +306,12 @@ function arbitraries() {
     YESTERDAY,
   );
   const user = optional({ id: optional(equal(users)), handle: names('ada', 'bob', 'nobody') });
+  const someUser = optional({
+    id: optional({ eq: users, in: some(users) }),
+    handle: names('ada', 'bob', 'nobody'),
+    isMe: fc.constant({ eq: true }),
+  });
+  const estimates = fc.constantFrom(0, 3, 1000);
   const leaf = optional({
     id: optional(equal(taskIds)),
     number: optional({ ...equal(fc.integer({ min: 1, max: 15 })), ...bounds(fc.integer({ min: 1, max: 15 })) }),
@@ -303,11 +325,14 @@ function arbitraries() {
       ...bounds(fc.constantFrom(...DAYS)),
       null: fc.boolean(),
     }),
+    startDate: optional({ eq: fc.constantFrom(...DAYS), ...bounds(fc.constantFrom(...DAYS)), null: fc.boolean() }),
+    estimate: optional({ ...equal(estimates), ...bounds(estimates), null: fc.boolean() }),
     createdAt: optional(bounds(instants)),
     updatedAt: optional(bounds(instants)),
     completedAt: optional({ ...bounds(instants), null: fc.boolean() }),
     project: optional({ id: optional(equal(fc.constantFrom(f.ops.id, f.web.id))), key: names('OPS', 'WEB', 'NONE') }),
     assignee: fc.oneof(user, optional({ null: fc.boolean() })),
+    assignees: optional({ some: someUser, every: someUser, none: someUser }),
     creator: user,
     parent: optional({ id: optional(equal(taskIds)), null: fc.boolean() }),
     labels: optional(
@@ -345,15 +370,21 @@ function arbitraries() {
     description: fc.option(fc.constantFrom(...TITLES)),
     priority: fc.constantFrom(...PRIORITIES),
     dueDate: fc.option(fc.constantFrom(...DAYS)),
+    startDate: fc.option(fc.constantFrom(...DAYS)),
+    estimate: fc.option(estimates),
     assigneeId: fc.option(fc.constantFrom(f.ada.id, f.bob.id)),
   };
+  const people = fc.uniqueArray(fc.constantFrom(f.ada.id, f.bob.id, f.vic.id), { maxLength: 3 });
   const values = {
     ...columns,
+    assigneeIds: people,
     status: fc.constantFrom(...STATUSES),
     parentId: fc.option(fc.constantFrom(...f.opsTasks.slice(0, 2).map(({ id }) => id))),
     labelIds: some(labels),
   };
   const { parentId: _, ...ofNew } = values;
+  const ofRow = { ...columns, otherAssigneeIds: people };
+  const oneByOne = { addAssigneeIds: people, removeAssigneeIds: people };
   const body = fc.constantFrom(...COMMENTS);
   const relation = fc.record({
     type: fc.constantFrom('BLOCKS', 'BLOCKED_BY', 'RELATES_TO', 'DUPLICATE_OF'),
@@ -362,7 +393,9 @@ function arbitraries() {
   const place = fc.oneof(fc.record({ before: taskIds }), fc.record({ after: taskIds }));
   const write = fc.oneof(
     { weight: 4, arbitrary: fc.record({ kind: fc.constant('update'), task, values: optional(values) }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant('sql'), task, values: optional(columns) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('sql'), task, values: optional(ofRow) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('assigned'), task, values: optional(oneByOne) }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('leaves', 'joins'), task, values: fc.constant({}) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('comes'), task, values: optional(ofNew) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('goes', 'unlabelled'), task, values: fc.constant({}) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('there', 'back'), task, values: fc.constant({}) }) },
@@ -434,9 +467,22 @@ async function carryOut({ kind, task, values }: Write): Promise<void> {
       return;
     case 'sql': {
       if (Object.keys(values).length === 0) return;
-      await app.transactor.transact((tx) => tx.update(tasks).set(values).where(eq(tasks.id, id)));
+      const written = app.transactor.transact((tx) => tx.update(tasks).set(values).where(eq(tasks.id, id)));
+      await written.catch((error) => expect(error).toMatchObject({ cause: { constraint_name: 'tasks_dates' } }));
       return;
     }
+    case 'assigned':
+      await app.ask('mutation($i: UpdateTasksInput!) { updateTasks(input: $i) { errors { message } } }', {
+        as: f.ada.id,
+        variables: { i: { ids: [id, f.opsTasks[0]?.id], ...values } },
+      });
+      return;
+    case 'leaves':
+      await mutate('removeMember', 'RemoveMemberInput', { projectId: f.ops.id, userId: f.vic.id });
+      return;
+    case 'joins':
+      await mutate('addMember', 'AddMemberInput', { projectId: f.ops.id, userId: f.vic.id, role: 'VIEWER' });
+      return;
     case 'comes': {
       if (extra.length >= MAX_EXTRA) return;
       const create = 'mutation($i: CreateTaskInput!) { createTask(input: $i) { task { id } } }';

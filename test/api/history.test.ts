@@ -14,6 +14,9 @@ const CHANGES = `changes {
   ... on HistoryStatusChange { fromStatus toStatus }
   ... on HistoryPriorityChange { fromPriority toPriority }
   ... on HistoryDueDateChange { fromDueDate toDueDate }
+  ... on HistoryStartDateChange { fromStartDate toStartDate }
+  ... on HistoryEstimateChange { fromEstimate toEstimate }
+  ... on HistoryAssigneesChange { fromAssignees { handle } toAssignees { handle } }
   ... on HistoryAssigneeChange { fromAssignee { handle } toAssignee { handle } }
   ... on HistoryParentChange { fromParent { id } toParent { id } }
   ... on HistoryProjectChange { fromProject { key } toProject { key } }
@@ -93,6 +96,12 @@ describe('the history of a task', () => {
     ['priority', { priority: 'HIGH' }, [{ kind: 'PRIORITY', fromPriority: 'NONE', toPriority: 'HIGH' }]],
     ['due date', { dueDate: '2031-02-03' }, [{ kind: 'DUE_DATE', fromDueDate: null, toDueDate: '2031-02-03' }]],
     [
+      'start date',
+      { startDate: '2031-02-03' },
+      [{ kind: 'START_DATE', fromStartDate: null, toStartDate: '2031-02-03' }],
+    ],
+    ['estimate', { estimate: 0 }, [{ kind: 'ESTIMATE', fromEstimate: null, toEstimate: 0 }]],
+    [
       'assignee and title',
       { assigneeHandle: 'bob', title: 'Both' },
       [
@@ -113,6 +122,21 @@ describe('the history of a task', () => {
       expect(await historyOf(id)).toMatchObject([{ actor: bob, changes }]);
     },
   );
+
+  test('has all assignees where there were or are several, and otherwise the one', async () => {
+    const id = await created('Shared', { assigneeId: p.f.ada.id });
+    const kinds: [object, object][] = [
+      [{ assigneeIds: [p.f.ada.id, p.f.bob.id] }, { fromAssignees: [ada], toAssignees: [ada, bob] }],
+      [{ assigneeIds: [p.f.bob.id] }, { fromAssignees: [ada, bob], toAssignees: [bob] }],
+      [{ assigneeId: null }, { fromAssignee: bob, toAssignee: null }],
+      [{ assigneeIds: [p.f.bob.id, p.f.ada.id] }, { fromAssignees: [], toAssignees: [bob, ada] }],
+    ];
+    for (const [input, change] of kinds) {
+      await p.mutate('updateTask', { id, ...input });
+      const kind = 'fromAssignee' in change ? 'ASSIGNEE' : 'ASSIGNEES';
+      expect((await historyOf(id))[0].changes).toEqual([{ kind, ...change }]);
+    }
+  });
 
   test('has one entry for all that a mutation changes on the task, labels and parent included', async () => {
     const parent = await created('Parent');

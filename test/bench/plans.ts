@@ -18,7 +18,9 @@ import {
   type Condition,
   not,
   oneOf,
+  onlyAssignees,
   onlyLabels,
+  someAssignee,
   someLabel,
   TRUE,
 } from '../../src/domain/tasks/task.condition.js';
@@ -70,6 +72,10 @@ const seedSql = `
   ) as s;
   update tasks c set parent_id = p.id from tasks p
     where c.number % 20 = 0 and p.number = c.number - 1000 and p.project_id = c.project_id;
+  update tasks set other_assignee_ids =
+    array[('00000000-0000-7000-8000-' || lpad((1 + number::bigint * 13 % ${USERS})::text, 12, '0'))::uuid]
+    where number % 10 = 1 and assignee_id is not null;
+  update tasks set estimate = number % 20, start_date = due_date - 7 where number % 4 = 0;
   insert into task_labels (project_id, task_id, label_id)
     select t.project_id, t.id, l.id from tasks t join labels l on l.project_id = t.project_id and l.name = 'label' || t.number % 10;
   insert into comments (id, task_id, author_id, body)
@@ -113,6 +119,9 @@ const FILTERS: Record<string, Condition> = {
   'by ids': oneOf('id', [task(5), task(6)]),
   'parts of a task': oneOf('parentId', [task(7)]),
   'assigned to somebody': oneOf('assigneeId', [user(7)]),
+  'assigned to somebody, also besides others': someAssignee([user(7)]),
+  'assigned to one of two': someAssignee([user(7), user(8)]),
+  'assigned to nobody else': onlyAssignees([user(7)]),
   'assigned to nobody': oneOf('assigneeId', [null]),
   'created by somebody': oneOf('creatorId', [user(7)]),
   'by number': oneOf('number', ['4711']),
@@ -132,9 +141,10 @@ const FILTERS: Record<string, Condition> = {
   'search among others': any([{ search: 'boiler' }, oneOf('status', ['DONE'])]),
 };
 
+const NULLABLE = ['DUE_DATE', 'START_DATE', 'ESTIMATE', 'COMPLETED_AT'];
 const ORDERS: TaskListOrder[] = Object.values(TaskOrderField).flatMap((field) =>
   [true, false].map((descending) => [
-    { field, descending, ...(field === 'DUE_DATE' || field === 'COMPLETED_AT' ? { nulls: 'last' as const } : {}) },
+    { field, descending, ...(NULLABLE.includes(field) ? { nulls: 'last' as const } : {}) },
   ]),
 );
 ORDERS.push([
@@ -147,6 +157,8 @@ const VALUES: Record<TaskListOrder[number]['field'], string> = {
   CREATED_AT: at,
   UPDATED_AT: at,
   COMPLETED_AT: at,
+  START_DATE: '2026-05-05',
+  ESTIMATE: '5',
   DUE_DATE: '2026-06-01',
   PRIORITY: 'MEDIUM',
   STATUS: 'TODO',

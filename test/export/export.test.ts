@@ -61,9 +61,10 @@ async function writeDetails(tx: Transaction): Promise<void> {
   if (!first || !middle || !last) throw new Error('expected six tasks');
   const at = '2026-03-01T10:00:00.123Z';
   const done = { status: 'DONE', completedAt: at, priority: 'URGENT', dueDate: '2026-12-24' } as const;
+  const plan = { startDate: '2026-12-01', estimate: 8, otherAssigneeIds: [f.vic.id, f.bob.id] };
   await tx
     .update(tasks)
-    .set({ ...done, title: '=HYPERLINK("x")', description: 'a,\n"b"\n', parentId: last.id, updatedAt: at })
+    .set({ ...done, ...plan, title: '=HYPERLINK("x")', description: 'a,\n"b"\n', parentId: last.id, updatedAt: at })
     .where(eq(tasks.id, first.id));
   await tx
     .update(tasks)
@@ -141,6 +142,7 @@ test('JSON Lines bring a project to another database as it was, and change nothi
         status: 'DONE',
         priority: 'URGENT',
       },
+      ...{ assignees: ['ada', 'vic', 'bob'], startDate: '2026-12-01', estimate: 8 },
       ...{ assignee: 'ada', labels: ['bug, "real"', 'docs'], parent: 'OPS-6', dueDate: '2026-12-24' },
       ...{ createdAt: '2026-01-01T00:01:00.000Z', completedAt: '2026-03-01T10:00:00.123Z' },
     }),
@@ -157,10 +159,12 @@ test('JSON Lines bring a project to another database as it was, and change nothi
 test('CSV holds tasks as spreadsheets may show them, and is read back as it was', async () => {
   const text = (await second.server.inject({ url: await linkFor(f.bob.id, 'CSV') })).body;
   expect(text.split('\r\n', 1)).toEqual([
-    'id,identifier,title,description,status,priority,assignee,creator,labels,parent,dueDate,createdAt,updatedAt,completedAt',
+    'id,identifier,title,description,status,priority,assignee,assignees,creator,labels,parent,dueDate,startDate,estimate,' +
+      'createdAt,updatedAt,completedAt',
   ]);
   expect(text).toContain(`"'=HYPERLINK(""x"")"`);
   expect(text).toContain(`''-1`);
+  expect(text).toContain(`,ada,"ada,vic,bob",`);
   expect(text).toContain(`"""bug, """"real"""""",docs"`);
   expect((await textOf(app.databaseUrl, 'csv', false)).includes(`"'=HYPERLINK`)).toBe(false);
   expect(await importText(text, app.transactor, f.ada.id)).toMatchObject({ tasks: { unchanged: 6 } });

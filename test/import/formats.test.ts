@@ -244,3 +244,38 @@ test('a parent far behind its subtask is set, also of an existing task; a cycle 
   expect((await allTasks())[1]).toMatchObject({ parent: 1, version: 2 });
   expect(await refusal('id,title,parent\n501,T,2\n', options)).toContain('not one of its own subtasks');
 });
+
+const plans = () =>
+  db.read.execute(sql`
+    select start_date::text as start, estimate, array(
+      select u.handle from unnest(t.assignee_id || t.other_assignee_ids) with ordinality as a(id, place)
+      join users u on u.id = a.id order by place) as assignees
+    from tasks t order by title`);
+
+test('CSV sets start dates, estimates and all assignees; a column of one assignee leaves the others', async () => {
+  const into = { projectKey: 'PLAN' };
+  const header = 'id,title,startDate,Points,assignees,assignee,dueDate';
+  const map = { open: { columns: new Map([['Points', 'estimate']]) } };
+  const rows = ['1,a,2026-01-02,8,"ada,bob",eve,2026-01-02', '2,b,,,,eve,', '3,c,,0,,,'];
+  await importText([header, ...rows].join('\n'), { ...into, ...map });
+  const planned = { start: '2026-01-02', estimate: 8 };
+  const rest = [
+    { start: null, estimate: null, assignees: ['eve'] },
+    { start: null, estimate: 0, assignees: [] },
+  ];
+  expect(await plans()).toEqual([{ ...planned, assignees: ['ada', 'bob'] }, ...rest]);
+  await importText('id,title,assignee\n1,a,eve', into);
+  expect(await plans()).toEqual([{ ...planned, assignees: ['eve', 'bob'] }, ...rest]);
+  await importText('id,title,assignee\n1,a,', into);
+  expect(await plans()).toEqual([{ ...planned, assignees: [] }, ...rest]);
+});
+
+test('CSV with a start after the due date, in the file or with what the task has, or no estimate is refused', async () => {
+  const into = { projectKey: 'PLAN' };
+  const faulty = ['id,title,startDate,dueDate,estimate', '1,a,2026-01-03,2026-01-02,', '2,b,,,1001'].join('\n');
+  const message = await refusal(faulty, into);
+  expect(message).toContain('line 2 (1): startDate: expected the task to start no later than it is due');
+  expect(message).toContain('line 3 (2): estimate: expected 0 to 1000 points, got "1001"');
+  await importText('id,title,startDate\n1,a,2026-01-03', into);
+  expect(await refusal('id,title,dueDate\n1,a,2026-01-02', into)).toContain('from 2026-01-03 to 2026-01-02');
+});

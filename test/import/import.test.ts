@@ -430,15 +430,22 @@ test('of two repositories in one project, equal numbers become two tasks', async
   expect(rows).toEqual([{ number: 1 }, { number: 2 }]);
 });
 
-test('of several assignees the first is assigned, and the issue is counted', async () => {
-  const result = await importAll([
-    issue(1, { assignees: logins('bob', 'eve', 'kim') }),
-    issue(2, { assignees: logins('eve') }),
-  ]);
-  expect(result.assigneesLeftOut).toBe(1);
-  const [bob] = await db.read.select().from(users).where(eq(users.handle, 'bob'));
-  expect((await taskOf(1)).assigneeId).toBe(bob?.id);
+test('all assignees are assigned in order; of more than ten the first ones, and the issue is counted', async () => {
+  const many = Array.from({ length: 11 }, (_, i) => `many-${i}`);
+  const issues = [issue(1, { assignees: logins('bob', 'eve', 'kim') }), issue(2, { assignees: logins(...many) })];
+  expect((await importAll(issues)).assigneesLeftOut).toBe(1);
+  expect(await assigneesOf(1)).toEqual(['bob', 'eve', 'kim']);
+  expect(await assigneesOf(2)).toEqual(many.slice(0, 10));
+  expect(await importAll(issues)).toMatchObject({ tasks: { unchanged: 2 } });
+  await importAll([issue(1, { assignees: logins('kim', 'bob') })]);
+  expect(await assigneesOf(1)).toEqual(['kim', 'bob']);
 });
+
+async function assigneesOf(number: number): Promise<(string | undefined)[]> {
+  const { assigneeId, otherAssigneeIds } = await taskOf(number);
+  const all = await db.read.select().from(users);
+  return [assigneeId, ...otherAssigneeIds].map((id) => all.find((user) => user.id === id)?.handle);
+}
 
 test('a role that somebody has is not changed by being assigned', async () => {
   await importAll([issue(1)]);

@@ -97,6 +97,13 @@ const allOf = (task: TaskLike) => [
   ...aspects(task),
 ];
 
+/** Aspects that lists have besides that of membership, which sees new tasks: what a deleted task touches more than a new one. */
+const onceThere = ({ projectId }: Pick<TaskLike, 'projectId'>) => [
+  taskRows.otherAssigneesByProject(projectId),
+  taskRows.startDateByProject(projectId),
+  taskRows.estimateByProject(projectId),
+];
+
 function newTasks(count: number) {
   return Array.from({ length: count }, (_, i) => ({
     id: newId('task'),
@@ -235,6 +242,7 @@ describe('a task', () => {
     expect(tags).toEqual(
       first(
         ...allOf(one()),
+        ...onceThere(one()),
         words(one()),
         placeOf(one()),
         taskLabelRows.byProject(f.ops.id),
@@ -245,6 +253,84 @@ describe('a task', () => {
         commentRows.byTask(one().id),
       ),
     );
+  });
+});
+
+describe('a task with other assignees', () => {
+  const one = () => f.opsTasks[0] as Fixture['opsTasks'][number];
+  const give = (values: Partial<typeof tasks.$inferInsert>) =>
+    touched((tx) => tx.update(tasks).set(values).where(eq(tasks.id, one().id)));
+  const listsOf = (...users: readonly { id: `user_${string}` }[]) => [
+    ...users.map(({ id }) => taskRows.byAssignee(id)),
+    taskRows.byProject(f.ops.id),
+    taskRows.byCreator(f.ada.id),
+  ];
+  const others = () => taskRows.otherAssigneesByProject(f.ops.id);
+
+  test('given others: the lists of all of them, those of the one it had, and the aspect of its project', async () => {
+    expect(await give({ otherAssigneeIds: [f.bob.id, f.vic.id] })).toEqual(
+      first(...row(one()), ...listsOf(f.ada, f.bob, f.vic), others()),
+    );
+  });
+
+  test('with another of them, or another order: the lists of old and new', async () => {
+    await give({ otherAssigneeIds: [f.bob.id, f.vic.id] });
+    expect(await give({ otherAssigneeIds: [f.vic.id, f.eve.id] })).toEqual(
+      first(...row(one()), ...listsOf(f.ada, f.bob, f.vic, f.eve), others()),
+    );
+    expect(await give({ otherAssigneeIds: [f.eve.id, f.vic.id] })).toEqual(
+      first(...row(one()), ...listsOf(f.ada, f.vic, f.eve), others()),
+    );
+  });
+
+  test('with another status: the list of each; with another title: none', async () => {
+    await give({ otherAssigneeIds: [f.bob.id] });
+    expect(await give({ status: 'TODO' })).toEqual(
+      first(
+        ...[...row(one()), ...listsOf(f.ada, f.bob)],
+        ...[taskRows.statusByProject(f.ops.id), taskRows.statsByProject(f.ops.id)],
+      ),
+    );
+    expect(await give({ title: 'Another' })).toEqual(first(...row(one()), words(one())));
+  });
+
+  test('several by one statement: the lists of those that changed', async () => {
+    const two = f.opsTasks[1] as TaskLike;
+    await db.write
+      .update(tasks)
+      .set({ otherAssigneeIds: [f.vic.id] })
+      .where(eq(tasks.id, one().id));
+    const swap = sql`update ${tasks} set other_assignee_ids =
+      case when id = ${toUuid(one().id)}::uuid then '{}' else ${`{${toUuid(f.eve.id)}}`}::uuid[] end
+      where id in (${toUuid(one().id)}::uuid, ${toUuid(two.id)}::uuid)`;
+    expect(await touched((tx) => tx.execute(swap))).toEqual(
+      first(...row(one()), ...row(two), ...listsOf(f.ada, f.bob, f.vic, f.eve), others()),
+    );
+  });
+
+  test('inserted and deleted: the list of each', async () => {
+    const task = { ...one(), id: newId('task'), number: 99, otherAssigneeIds: [f.bob.id, f.vic.id] };
+    const ofOthers = [taskRows.byAssignee(f.bob.id), taskRows.byAssignee(f.vic.id)];
+    expect(await touched((tx) => tx.insert(tasks).values(task))).toEqual(first(...allOf(task), ...ofOthers));
+    expect(await touched((tx) => tx.delete(tasks).where(eq(tasks.id, task.id)))).toEqual(
+      first(...allOf(task), ...onceThere(task), ...ofOthers, words(task)),
+    );
+  });
+
+  test('whose users are deleted: the next one moves up, and the lists are touched', async () => {
+    await give({ assigneeId: f.eve.id, otherAssigneeIds: [f.vic.id, f.bob.id] });
+    const gone = sql`delete from ${users} where id in (${toUuid(f.eve.id)}::uuid, ${toUuid(f.vic.id)}::uuid)`;
+    const tags = await touched((tx) => tx.execute(gone));
+    expect(tags).toEqual(expect.arrayContaining(first(...row(one()), ...listsOf(f.eve, f.vic, f.bob), others())));
+    const [task] = await db.read.select().from(tasks).where(eq(tasks.id, one().id));
+    expect(task).toMatchObject({ assigneeId: f.bob.id, otherAssigneeIds: [] });
+  });
+
+  test('keeps each user once and refuses one who does not exist', async () => {
+    await give({ otherAssigneeIds: [f.bob.id, f.ada.id, f.bob.id, f.vic.id] });
+    const [task] = await db.read.select().from(tasks).where(eq(tasks.id, one().id));
+    expect(task).toMatchObject({ assigneeId: f.ada.id, otherAssigneeIds: [f.bob.id, f.vic.id] });
+    await expect(give({ otherAssigneeIds: [newId('user')] })).rejects.toMatchObject({ cause: { code: '23503' } });
   });
 });
 
@@ -261,7 +347,9 @@ describe('many rows by one statement', () => {
     );
     expect(updated).toEqual(first(...many.flatMap(row), ...many.map(words)));
     const deleted = await touched((tx) => tx.delete(tasks).where(sql`${tasks.number} >= 1000`));
-    expect(deleted).toEqual(first(...many.flatMap((task) => [...allOf(task), words(task), placeOf(task)])));
+    expect(deleted).toEqual(
+      first(...many.flatMap((task) => [...allOf(task), ...onceThere(task), words(task), placeOf(task)])),
+    );
   });
 
   test('more than 500 touch the whole table', async () => {
@@ -290,6 +378,7 @@ describe('a whole project', () => {
         ...[f.bug, f.docs].flatMap(({ id }) => [labelRows.byId(id), taskLabelRows.byLabel(id)]),
         ...f.opsTasks.flatMap((task) => [
           ...allOf(task),
+          ...onceThere(task),
           words(task),
           placeOf(task),
           taskLabelRows.byTask(task.id),
@@ -440,6 +529,8 @@ describe('values of any kind', () => {
     big: bigint({ mode: 'bigint' }),
     on: boolean(),
     day: date({ mode: 'string' }),
+    words: text().array(),
+    numbers: integer().array(),
   });
   const thingRows = rowSets(things, {
     byId: { columns: [things.id] },
@@ -448,12 +539,15 @@ describe('values of any kind', () => {
     byToken: { columns: [things.token] },
     byBig: { columns: [things.big] },
     byOn: { columns: [things.on] },
+    byWord: { columns: [things.words], ignores: [things.place] },
     byDay: { columns: [things.day] },
+    byNumber: { columns: [things.numbers], aspect: 'own', watches: [things.numbers] },
   });
 
   beforeAll(async () => {
     await db.write.execute(
-      sql`create table things (id int primary key, owner text, place text, token uuid, big bigint, "on" boolean, day date)`,
+      sql`create table things (id int primary key, owner text, place text, token uuid, big bigint, "on" boolean, day date,
+        words text[], numbers int[])`,
     );
     await db.write.execute(sql.raw(triggersSql(thingRows)));
   });
@@ -490,6 +584,44 @@ describe('values of any kind', () => {
         thingRows.byOn(on),
         thingRows.byDay(day),
       ),
+    );
+  });
+
+  test('a row is in a set for each element of an array, and touches those of old and new elements', async () => {
+    await db.write.delete(things);
+    const words = ['a,b', '"c"', '{}', 'é', 'a,b'];
+    const insert = (tx: Transaction) => tx.insert(things).values({ id: 1, words, numbers: [-1, 7] });
+    const byWords = words.map((word) => thingRows.byWord(word));
+    const byNumbers = [-1, 7].map((number) => thingRows.byNumber(number));
+    expect(await touched(insert)).toEqual(first(thingRows.byId(1), ...byWords, ...byNumbers));
+    const set = (values: Partial<typeof things.$inferInsert>) => touched((tx) => tx.update(things).set(values));
+    expect(await set({ place: 'p' })).toEqual(first(thingRows.byId(1)));
+    expect(await set({ owner: 'o' })).toEqual(
+      first(thingRows.byId(1), thingRows.byOwner('o'), ...byWords, thingRows.byOwnerAndPlace('o', 'p')),
+    );
+    expect(await set({ numbers: null })).toEqual(expect.arrayContaining(first(thingRows.byId(1), ...byNumbers)));
+    expect(await set({ words: [] })).toEqual(expect.arrayContaining(first(thingRows.byId(1), ...byWords)));
+    expect(await touched((tx) => tx.execute(sql`update things set words = array[null, 'x']`))).toEqual(
+      expect.arrayContaining(first(thingRows.byWord('x'))),
+    );
+    expect(await touched((tx) => tx.delete(things))).toEqual(expect.arrayContaining(first(thingRows.byWord('x'))));
+  });
+
+  test('several rows with arrays by one statement touch the sets of those that differ', async () => {
+    await db.write.delete(things);
+    await db.write.insert(things).values([1, 2, 3].map((id) => ({ id, words: [`w${id}`] })));
+    const swap = sql`update things set words = case id when 1 then array['w2'] when 2 then array['w1'] else words end`;
+    expect(await touched((tx) => tx.execute(swap))).toEqual(
+      first(thingRows.byId(1), thingRows.byId(2), thingRows.byWord('w1'), thingRows.byWord('w2')),
+    );
+    expect(await touched((tx) => tx.delete(things))).toEqual(
+      first(...[1, 2, 3].flatMap((id) => [thingRows.byId(id), thingRows.byWord(`w${id}`)])),
+    );
+  });
+
+  test('an array beside another column is refused', () => {
+    expect(() => rowSets(things, { both: [things.words, things.owner] })).toThrow(
+      'an array is expected to be its only',
     );
   });
 

@@ -33,6 +33,11 @@ const PROJECTS = [
   { key: 'WEB', name: 'Website', description: 'What customers see first.' },
   { key: 'APP', name: 'Mobile app', description: 'What they carry with them.' },
 ];
+const ESTIMATES = [1, 2, 3, 5, 8];
+/** From start to due date. */
+const WORK_DAYS = 5;
+/** One task of so many has several assignees. */
+const SHARED_EVERY = 8;
 const LABELS = [
   { name: 'bug', color: '#d73a4a', description: 'Something does not work' },
   { name: 'chore', color: '#8b949e', description: 'Has to be done' },
@@ -185,7 +190,7 @@ class DemoRows {
     const status = faker.helpers.arrayElement(taskStatus.enumValues);
     const doneMs = Math.min(createdMs + faker.number.int({ min: HOUR, max: 20 * DAY }), this.#nowMs);
     const changedMs = status === 'DONE' ? doneMs : createdMs;
-    return {
+    const task = {
       id: this.#id('task', createdMs),
       projectId,
       number,
@@ -202,6 +207,7 @@ class DemoRows {
       // Every 17th task has been moved up.
       sortOrder: number % 17 === 0 ? keyBetween(placeAfter(number % 16)) : null,
     };
+    return { ...task, ...planOf(task, members) };
   }
 
   labelsOf({ projectId, id: taskId }: Task, labels: readonly { id: LabelId }[]) {
@@ -258,6 +264,20 @@ class DemoRows {
   #dueDate(): string {
     return iso(this.#today + this.#faker.number.int({ min: -20, max: 40 }) * DAY).slice(0, 10);
   }
+}
+
+/** Drawn from the number: the random values of other fields stay as they are. */
+function planOf(
+  { number, assigneeId, dueDate }: { number: number; assigneeId: UserId | null; dueDate: string | null },
+  members: readonly { id: UserId }[],
+) {
+  const others = [number, number + 1].map((n) => (members[n % members.length] as { id: UserId }).id);
+  return {
+    estimate: number % 3 === 0 ? null : (ESTIMATES[number % ESTIMATES.length] as number),
+    startDate: dueDate === null || number % 2 === 0 ? null : iso(Date.parse(dueDate) - WORK_DAYS * DAY).slice(0, 10),
+    otherAssigneeIds:
+      assigneeId !== null && number % SHARED_EVERY === 0 ? others.filter((id) => id !== assigneeId) : [],
+  };
 }
 
 function iso(atMs: number): string {

@@ -100,10 +100,16 @@ export class TagLookup {
 
 /** The tags that a change of any column of the row may touch. Rows that hold NULL in a column have no tag for it. */
 function tagsOfRow({ table, specs }: TableRowSets, row: RowTexts): Tag[] {
-  const tags = specs.flatMap(({ columns, of, aspect }) => {
+  const tags = specs.flatMap(({ columns, elements, of, aspect }) => {
     const values = columns.map((column) => row[column]);
     if (values.some((value) => typeof value !== 'string')) return [];
-    return [rowSetTag(of?.table ?? table, (of ?? { columns }).columns, values as string[], aspect)];
+    const rows = elements ? elementsOf(values[0] as string).map((value) => [value]) : [values as string[]];
+    return rows.map((texts) => rowSetTag(of?.table ?? table, (of ?? { columns }).columns, texts, aspect));
   });
   return [...new Set([...tags, tableTag(table)])];
+}
+
+/** The elements of an array of UUIDs in the text of Postgres. */
+function elementsOf(text: string): string[] {
+  return text.slice(1, -1).split(',').filter(Boolean);
 }

@@ -14,8 +14,8 @@ export interface ExportTextOptions {
 }
 
 const CSV_COLUMNS = [
-  ...['id', 'identifier', 'title', 'description', 'status', 'priority', 'assignee', 'creator', 'labels', 'parent'],
-  ...['dueDate', 'createdAt', 'updatedAt', 'completedAt'],
+  ...['id', 'identifier', 'title', 'description', 'status', 'priority', 'assignee', 'assignees', 'creator', 'labels'],
+  ...['parent', 'dueDate', 'startDate', 'estimate', 'createdAt', 'updatedAt', 'completedAt'],
 ];
 /** RFC 4180. Cells with another program's separators or line breaks are quoted, too. */
 const CSV_RULES = { record_delimiter: '\r\n', quoted_match: /[\r\n;\t]/ } as const;
@@ -85,9 +85,14 @@ function cellsOf(task: ExportedTask, key: string): (string | null)[] {
   return [
     fromUuidOnce('task', task.id),
     `${key}-${task.number}`,
-    ...[task.title, task.description, task.status, task.priority, task.assignee, task.creator],
-    task.labels.length === 0 ? '' : stringify([[...task.labels]], { eof: false }),
+    ...[task.title, task.description, task.status, task.priority, task.assignee, namesText(task.assignees)],
+    ...[task.creator, namesText(task.labels)],
     task.parent && fromUuidOnce('task', task.parent),
-    ...[task.dueDate, task.createdAt, task.updatedAt, task.completedAt],
+    ...[task.dueDate, task.startDate, task.estimate === null ? null : String(task.estimate)],
+    ...[task.createdAt, task.updatedAt, task.completedAt],
   ];
+}
+
+function namesText(names: readonly string[]): string {
+  return names.length === 0 ? '' : stringify([[...names]], { eof: false });
 }

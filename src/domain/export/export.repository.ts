@@ -38,10 +38,13 @@ export interface ExportedTask {
   readonly status: TaskStatus;
   readonly priority: TaskPriority;
   readonly assignee: string | null;
+  readonly assignees: readonly string[];
   readonly creator: string;
   readonly labels: readonly string[];
   readonly parent: string | null;
   readonly dueDate: string | null;
+  readonly startDate: string | null;
+  readonly estimate: number | null;
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly completedAt: string | null;
@@ -96,6 +99,7 @@ export class ExportSnapshot {
       select handle, name from users where id in (
         select creator_id from tasks where project_id = ${project}
         union select assignee_id from tasks where project_id = ${project}
+        union select unnest(other_assignee_ids) from tasks where project_id = ${project}
         union select c.author_id from comments c join tasks t on t.id = c.task_id where t.project_id = ${project}
       ) order by handle`,
     );
@@ -117,7 +121,11 @@ export class ExportSnapshot {
       'export_tasks',
       sql`
       select t.id, t.number, t.source_url as source, t.title, t.description, t.status, t.priority,
-        assignee.handle as assignee, creator.handle as creator, t.parent_id as parent, t.due_date::text as "dueDate",
+        assignee.handle as assignee,
+        array(select u.handle from unnest(t.assignee_id || t.other_assignee_ids) with ordinality as a(id, place)
+          join users u on u.id = a.id order by a.place) as assignees,
+        creator.handle as creator, t.parent_id as parent, t.due_date::text as "dueDate",
+        t.start_date::text as "startDate", t.estimate,
         ${this.#iso('t.created_at')} as "createdAt", ${this.#iso('t.updated_at')} as "updatedAt",
         ${this.#iso('t.completed_at')} as "completedAt",
         array(select l.name from task_labels tl join labels l on l.id = tl.label_id where tl.task_id = t.id

@@ -14,8 +14,11 @@ export enum HistoryChangeKind {
   STATUS = 'STATUS',
   PRIORITY = 'PRIORITY',
   ASSIGNEE = 'ASSIGNEE',
+  ASSIGNEES = 'ASSIGNEES',
   PARENT = 'PARENT',
   DUE_DATE = 'DUE_DATE',
+  START_DATE = 'START_DATE',
+  ESTIMATE = 'ESTIMATE',
   PROJECT = 'PROJECT',
   LABEL_ADDED = 'LABEL_ADDED',
   LABEL_REMOVED = 'LABEL_REMOVED',
@@ -61,8 +64,14 @@ export interface ChangeDetails {
   readonly toPriority?: TaskPriority;
   readonly fromDueDate?: string | null;
   readonly toDueDate?: string | null;
+  readonly fromStartDate?: string | null;
+  readonly toStartDate?: string | null;
+  readonly fromEstimate?: number | null;
+  readonly toEstimate?: number | null;
   readonly fromAssigneeId?: UserId | null;
   readonly toAssigneeId?: UserId | null;
+  readonly fromAssigneeIds?: readonly UserId[];
+  readonly toAssigneeIds?: readonly UserId[];
   readonly fromParentId?: TaskId | null;
   readonly toParentId?: TaskId | null;
   readonly fromProjectId?: ProjectId;
@@ -105,8 +114,14 @@ function detailsOf(kind: HistoryChangeKind, stored: StoredChange): object {
       return { fromPriority: from, toPriority: to };
     case HistoryChangeKind.DUE_DATE:
       return { fromDueDate: from, toDueDate: to };
+    case HistoryChangeKind.START_DATE:
+      return { fromStartDate: from, toStartDate: to };
+    case HistoryChangeKind.ESTIMATE:
+      return { fromEstimate: from, toEstimate: to };
     case HistoryChangeKind.ASSIGNEE:
       return { fromAssigneeId: idOf('user', from), toAssigneeId: idOf('user', to) };
+    case HistoryChangeKind.ASSIGNEES:
+      return { fromAssigneeIds: idsOf('user', from), toAssigneeIds: idsOf('user', to) };
     case HistoryChangeKind.PARENT:
       return { fromParentId: idOf('task', from), toParentId: idOf('task', to) };
     case HistoryChangeKind.PROJECT:
@@ -144,4 +159,8 @@ function labelDetails({ label, name, previousName = null }: StoredChange): objec
 
 function idOf(prefix: string, uuid: unknown): string | null {
   return typeof uuid === 'string' ? fromUuid(prefix, uuid) : null;
+}
+
+function idsOf(prefix: string, uuids: unknown): string[] {
+  return Array.isArray(uuids) ? uuids.map((uuid) => fromUuid(prefix, uuid)) : [];
 }

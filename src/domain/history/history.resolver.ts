@@ -3,7 +3,7 @@
  * null then.
  */
 import { Args, Ctx, FieldResolver, Resolver, Root } from 'type-graphql';
-import type { Id, ProjectId, TaskId } from '../../db/ids.js';
+import type { Id, ProjectId, TaskId, UserId } from '../../db/ids.js';
 import { type MaybePromise, mapMaybe } from '../../engine/cache/index.js';
 import { Cached } from '../../engine/graphql/index.js';
 import type { Context } from '../../graphql/context.js';
@@ -20,6 +20,7 @@ import { taskById } from '../tasks/task.loaders.js';
 import type { TaskRow } from '../tasks/task.table.js';
 import { Task } from '../tasks/task.type.js';
 import { userById } from '../users/user.loaders.js';
+import type { UserRow } from '../users/user.table.js';
 import { User } from '../users/user.type.js';
 import type { ChangeValue } from './history.change.js';
 import {
@@ -32,6 +33,7 @@ import {
 } from './history.loaders.js';
 import {
   HistoryAssigneeChange,
+  HistoryAssigneesChange,
   HistoryChange,
   HistoryCommentChange,
   HistoryEntry,
@@ -144,6 +146,25 @@ export class HistoryAssigneeResolver {
   }
 }
 
+@Resolver(() => HistoryAssigneesChange)
+export class HistoryAssigneesResolver {
+  @FieldResolver(() => [User], {
+    description: 'The assignees before, in order, without users who were deleted since.',
+    complexity: ({ childComplexity }) => 1 + TYPICAL_CHANGES * childComplexity,
+  })
+  fromAssignees(@Root() change: ChangeValue, @Ctx() context: Context) {
+    return existingUsers(context, change.fromAssigneeIds);
+  }
+
+  @FieldResolver(() => [User], {
+    description: 'The assignees after, in order, without users who were deleted since.',
+    complexity: ({ childComplexity }) => 1 + TYPICAL_CHANGES * childComplexity,
+  })
+  toAssignees(@Root() change: ChangeValue, @Ctx() context: Context) {
+    return existingUsers(context, change.toAssigneeIds);
+  }
+}
+
 @Resolver(() => HistoryParentChange)
 export class HistoryParentResolver {
   @FieldResolver(() => Task, {
@@ -225,6 +246,10 @@ export class HistoryMemberResolver {
   }
 }
 
+function existingUsers({ loaders }: Context, ids: readonly UserId[] = []): MaybePromise<UserRow[]> {
+  return mapMaybe(loaders.loadMany(userById, ids), (users) => users.filter((user) => user !== null));
+}
+
 function visibleTask(context: Context, id: TaskId | null | undefined): MaybePromise<TaskRow | null> {
   return id ? ifVisible(context, context.loaders.load(taskById, id), (task) => task.projectId) : null;
 }
@@ -239,6 +264,7 @@ export function historyResolvers(): object[] {
     new ProjectActivityResolver(),
     new HistoryEntryResolver(),
     new HistoryAssigneeResolver(),
+    new HistoryAssigneesResolver(),
     new HistoryParentResolver(),
     new HistoryProjectResolver(),
     new HistoryLabelResolver(),

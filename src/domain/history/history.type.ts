@@ -3,7 +3,7 @@
  * that one query can select all without aliases.
  */
 import { GraphQLDate, GraphQLDateTime } from 'graphql-scalars';
-import { Field, ID, InterfaceType, ObjectType, registerEnumType } from 'type-graphql';
+import { Field, ID, Int, InterfaceType, ObjectType, registerEnumType } from 'type-graphql';
 import type { HistoryId } from '../../db/ids.js';
 import { uncountedConnectionTypes } from '../../graphql/page.js';
 import { ProjectRoleType } from '../projects/project.type.js';
@@ -21,9 +21,12 @@ registerEnumType(HistoryChangeKind, {
     DESCRIPTION: { description: 'The description of the task changed.' },
     STATUS: { description: 'The status of the task changed.' },
     PRIORITY: { description: 'The priority of the task changed.' },
-    ASSIGNEE: { description: 'The task was assigned or unassigned.' },
+    ASSIGNEE: { description: 'The task was assigned or unassigned. Before and after it had at most one assignee.' },
+    ASSIGNEES: { description: 'The assignees of the task changed. Before or after it had several.' },
     PARENT: { description: 'The parent of the task changed.' },
     DUE_DATE: { description: 'The due date of the task changed.' },
+    START_DATE: { description: 'The start date of the task changed.' },
+    ESTIMATE: { description: 'The estimate of the task changed.' },
     PROJECT: { description: 'The task was moved to another project.' },
     LABEL_ADDED: { description: 'A label was added to the task.' },
     LABEL_REMOVED: { description: 'A label was removed from the task. Not recorded when the label itself is deleted.' },
@@ -71,7 +74,10 @@ const TYPES: { readonly [K in HistoryChangeKind]?: string } = {
   STATUS: 'HistoryStatusChange',
   PRIORITY: 'HistoryPriorityChange',
   DUE_DATE: 'HistoryDueDateChange',
+  START_DATE: 'HistoryStartDateChange',
+  ESTIMATE: 'HistoryEstimateChange',
   ASSIGNEE: 'HistoryAssigneeChange',
+  ASSIGNEES: 'HistoryAssigneesChange',
   PARENT: 'HistoryParentChange',
   PROJECT: 'HistoryProjectChange',
   LABEL_ADDED: 'HistoryLabelChange',
@@ -157,8 +163,33 @@ export class HistoryDueDateChange extends HistoryChange {
   toDueDate: string | null;
 }
 
+@ObjectType({ implements: HistoryChange, description: 'The start date of a task changed.', simpleResolvers: true })
+export class HistoryStartDateChange extends HistoryChange {
+  @Field(() => GraphQLDate, { nullable: true, description: 'The start date before. Null if there was none.' })
+  fromStartDate: string | null;
+
+  @Field(() => GraphQLDate, { nullable: true, description: 'The start date after. Null if it was cleared.' })
+  toStartDate: string | null;
+}
+
+@ObjectType({ implements: HistoryChange, description: 'The estimate of a task changed.', simpleResolvers: true })
+export class HistoryEstimateChange extends HistoryChange {
+  @Field(() => Int, { nullable: true, description: 'The estimate before, in points. Null if there was none.' })
+  fromEstimate: number | null;
+
+  @Field(() => Int, { nullable: true, description: 'The estimate after, in points. Null if it was cleared.' })
+  toEstimate: number | null;
+}
+
 @ObjectType({ implements: HistoryChange, description: 'A task was assigned or unassigned.', simpleResolvers: true })
 export class HistoryAssigneeChange extends HistoryChange {}
+
+@ObjectType({
+  implements: HistoryChange,
+  description: 'The assignees of a task changed, and it has or had more than one.',
+  simpleResolvers: true,
+})
+export class HistoryAssigneesChange extends HistoryChange {}
 
 @ObjectType({ implements: HistoryChange, description: 'The parent of a task changed.', simpleResolvers: true })
 export class HistoryParentChange extends HistoryChange {}

@@ -2,6 +2,7 @@
  * The first reading of a file: finds every fault, and gathers what must be known before the first row is written. It
  * keeps keys, names and numbers, no texts; the second reading writes what it meets.
  */
+import { LATE_START, startsLate } from '../tasks/task.forms.js';
 import { handleFrom } from '../users/handle.js';
 import { MAX_HANDLE_CHARS } from '../users/user.table.js';
 import { Faults, ImportError } from './import-error.js';
@@ -110,7 +111,7 @@ export class CheckedFile {
     }
   }
 
-  #addTask({ at, key, alias, number, exportedId, parentKey, assignee, creator, labels = [] }: TaskItem): void {
+  #addTask({ at, key, alias, number, exportedId, parentKey, creator, labels = [], ...item }: TaskItem): void {
     const same = this.#tasks.get(key);
     if (same !== undefined) {
       this.#faults.add(`${at}: expected each task once, got that of ${same.at} again`);
@@ -121,10 +122,11 @@ export class CheckedFile {
     this.#tasks.set(key, { at, key, ...optional });
     if (alias !== undefined) this.#aliases.set(alias, key);
     if (creator) this.#addPerson(creator);
-    if (assignee) {
+    for (const assignee of item.assignees ?? (item.assignee ? [item.assignee] : [])) {
       this.#addPerson(assignee);
       this.#assignees.add(assignee.handle);
     }
+    if (startsLate(item)) this.#faults.add(`${at}: startDate: ${LATE_START}`);
     for (const name of labels) if (!this.#labels.has(name)) this.#labels.set(name, { kind: 'label', name });
   }
 

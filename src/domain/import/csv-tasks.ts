@@ -1,11 +1,11 @@
 /** CSV files whose columns are named after the fields of a task, as `tasks export --format csv` writes them. */
 import { parse } from 'csv-parse/sync';
 import { isId } from '../../db/ids.js';
-import { MAX_LABELS } from '../tasks/task.table.js';
+import { MAX_ASSIGNEES, MAX_LABELS } from '../tasks/task.table.js';
 import { Columns, columnsOf, type Row, recordsOf } from './csv-table.js';
 import { unprotectFormula } from './formulas.js';
 import { ImportError } from './import-error.js';
-import type { ImportFile, Item, TaskItem } from './items.js';
+import type { ImportFile, Item, Person, TaskItem } from './items.js';
 import { RowFields, type ValueNames } from './task-fields.js';
 import { shown } from './values.js';
 
@@ -19,10 +19,13 @@ export const CSV_FIELDS = [
   'status',
   'priority',
   'assignee',
+  'assignees',
   'creator',
   'labels',
   'parent',
   'dueDate',
+  'startDate',
+  'estimate',
   'createdAt',
   'updatedAt',
   'completedAt',
@@ -103,22 +106,37 @@ function taskOf(fields: RowFields, cell: (field: CsvField) => string, columns: C
     ...given('status', (text) => (text === '' ? undefined : fields.status('status', text))),
     ...given('priority', (text) => fields.priority('priority', text)),
     ...given('assignee', (text) => fields.person('assignee', text)),
+    ...given('assignees', (text) => (text === '' && columns.has('assignee') ? undefined : assigneesOf(fields, text))),
     ...given('labels', (text) => labelsOf(fields, text)),
     ...given('dueDate', (text) => fields.day('due date', text)),
+    ...given('startDate', (text) => fields.day('start date', text)),
+    ...given('estimate', (text) => fields.estimate('estimate', text)),
     ...instant('createdAt'),
     ...instant('updatedAt'),
     ...instant('completedAt'),
   };
 }
 
-/** The cell is itself a record of CSV, so that names may contain commas. */
 function labelsOf(fields: RowFields, text: string): string[] | undefined {
+  const names = namesIn(fields, 'labels', text);
+  return names && labelsWithin(fields, 'labels', names);
+}
+
+function assigneesOf(fields: RowFields, text: string): Person[] | undefined {
+  const names = namesIn(fields, 'assignees', text);
+  const people = names?.flatMap((name) => fields.person('assignees', name) ?? []);
+  if (people === undefined || people.length <= MAX_ASSIGNEES) return people;
+  return fields.fault('assignees', `expected at most ${MAX_ASSIGNEES} assignees, got ${people.length}`);
+}
+
+/** The cell is itself a record of CSV, so that names may contain commas. */
+function namesIn(fields: RowFields, field: 'labels' | 'assignees', text: string): string[] | undefined {
   if (text === '') return [];
   try {
     const [names = []] = parse(text, { trim: true, relax_column_count: true }) as string[][];
-    return labelsWithin(fields, 'labels', names);
+    return names;
   } catch {
-    return fields.fault('labels', `expected names with commas between, like bug,"a, b", got ${shown(text)}`);
+    return fields.fault(field, `expected names with commas between, like bug,"a, b", got ${shown(text)}`);
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { readText, TEXTS, type TextRule } from '../../std/text.js';
-import { MAX_LABELS } from '../tasks/task.table.js';
+import { MAX_ASSIGNEES, MAX_LABELS } from '../tasks/task.table.js';
 import { Faults, ImportError } from './import-error.js';
 import type { ImportFile, Item, Person, TaskItem } from './items.js';
 import { emptyAsNull, expected, instant, shown, text } from './values.js';
@@ -144,14 +144,13 @@ function keyFrom(name: string): string {
 function* itemsOf(given: Issue): Generator<Item> {
   for (const one of given.labels) yield { kind: 'label', ...one };
   for (const login of given.assignees) yield { kind: 'user', ...personOf(login) };
-  if (given.assignees.length > 1) yield { kind: 'leftOut', what: 'assignees' };
+  if (given.assignees.length > MAX_ASSIGNEES) yield { kind: 'leftOut', what: 'assignees' };
   yield taskOf(given);
   yield* commentsOf(given);
 }
 
-/** Only the fields that a file contains: no priority, due date or parent. */
+/** Only the fields that a file contains: no priority, dates, estimate or parent. */
 function taskOf(given: Issue): TaskItem {
-  const [assignee] = given.assignees;
   return {
     kind: 'task',
     at: `issue #${given.number}`,
@@ -160,7 +159,7 @@ function taskOf(given: Issue): TaskItem {
     title: given.title,
     description: given.body,
     status: given.state,
-    assignee: assignee === undefined ? null : personOf(assignee),
+    assignees: [...new Set(given.assignees)].slice(0, MAX_ASSIGNEES).map(personOf),
     creator: personOf(given.author),
     labels: given.labels.map(({ name }) => name),
     createdAt: given.createdAt,

@@ -15,6 +15,7 @@ export type ImportErrorCode =
   | 'UNKNOWN_OWNER'
   | 'NOT_A_WRITER'
   | 'ARCHIVED'
+  | 'LATE_START'
   | 'PARENT_CYCLE';
 
 /** Nothing was imported. The message names the record and field, what was expected and what was found. */

@@ -1,6 +1,8 @@
 /** The second reading of a file: writes what it meets, in batches. */
 import { type CommentId, type LabelId, newId, type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
+import { assigneeColumns, assigneeIdsOf } from '../tasks/task.assignees.js';
+import { LATE_START, startsLate } from '../tasks/task.forms.js';
 import type { TaskStatus } from '../tasks/task.table.js';
 import type { CheckedFile } from './checked-file.js';
 import {
@@ -156,18 +158,30 @@ export class ImportWriter {
   /** What the task will be. The file decides what it contains; the rest stays as it is. */
   #contentOf(item: TaskItem, before: KnownTask | undefined): TaskContent {
     const status = statusOf(item.status, before?.status);
-    const { assignee } = item;
-    const assigneeId = assignee && this.#to.userId(assignee.handle);
+    const startDate = item.startDate === undefined ? (before?.startDate ?? null) : item.startDate;
+    const dueDate = item.dueDate === undefined ? (before?.dueDate ?? null) : item.dueDate;
+    if (startsLate({ startDate, dueDate })) {
+      throw new ImportError('LATE_START', `${item.at}: ${LATE_START}: from ${startDate} to ${dueDate}`);
+    }
     return {
       title: item.title,
       description: item.description === undefined ? (before?.description ?? null) : item.description,
       status,
       priority: item.priority ?? before?.priority ?? 'NONE',
-      dueDate: item.dueDate === undefined ? (before?.dueDate ?? null) : item.dueDate,
-      assigneeId: assigneeId === undefined ? (before?.assigneeId ?? null) : assigneeId,
+      ...{ startDate, dueDate },
+      estimate: item.estimate === undefined ? (before?.estimate ?? null) : item.estimate,
+      ...assigneeColumns(this.#assigneesOf(item, before)),
       parentId: this.#parentOf(item, before),
       completedAt: status === 'DONE' ? this.#completedAt(item, before) : null,
     };
+  }
+
+  /** A file that knows one assignee decides who is first: the others stay, unless the task is unassigned. */
+  #assigneesOf({ assignee, assignees }: TaskItem, before: KnownTask | undefined): UserId[] {
+    if (assignees !== undefined) return assignees.map(({ handle }) => this.#to.userId(handle));
+    if (assignee === null) return [];
+    const stay = before === undefined ? [] : assigneeIdsOf(before);
+    return assignee === undefined ? stay : [this.#to.userId(assignee.handle), ...(before?.otherAssigneeIds ?? [])];
   }
 
   #completedAt({ completedAt, updatedAt, createdAt }: TaskItem, before: KnownTask | undefined): string {

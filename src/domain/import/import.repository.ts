@@ -25,7 +25,17 @@ export type OnRows = (count: number) => void;
 /** The fields of a task that an import changes. */
 export type TaskContent = Pick<
   TaskRow,
-  'title' | 'description' | 'assigneeId' | 'status' | 'priority' | 'dueDate' | 'parentId' | 'completedAt'
+  | 'title'
+  | 'description'
+  | 'assigneeId'
+  | 'otherAssigneeIds'
+  | 'status'
+  | 'priority'
+  | 'dueDate'
+  | 'startDate'
+  | 'estimate'
+  | 'parentId'
+  | 'completedAt'
 >;
 export type KnownTask = TaskContent & { readonly id: TaskId };
 export type TaskChange = TaskContent & {
@@ -211,9 +221,23 @@ export async function findInTrash(
 
 /** The present content of locked tasks. */
 export async function contentOf(tx: Transaction, ids: readonly TaskId[]): Promise<Map<TaskId, KnownTask>> {
-  const { id, title, description, assigneeId, status, priority, dueDate, parentId, completedAt } = tasks;
+  const { id, title, description, assigneeId, otherAssigneeIds, status, priority, parentId, completedAt } = tasks;
+  const { dueDate, startDate, estimate } = tasks;
+  const assignees = { assigneeId, otherAssigneeIds };
   const rows = await tx
-    .select({ id, title, description, assigneeId, status, priority, dueDate, parentId, completedAt })
+    .select({
+      id,
+      title,
+      description,
+      ...assignees,
+      status,
+      priority,
+      dueDate,
+      startDate,
+      estimate,
+      parentId,
+      completedAt,
+    })
     .from(tasks)
     .where(sql`${tasks.id} = any(${sql.param(ids.map(toUuid))}::uuid[])`);
   return new Map(rows.map((row) => [row.id, row]));
@@ -247,29 +271,36 @@ export async function insertTasks(tx: Transaction, rows: readonly NewTask[], onR
 export async function updateTasks(tx: Transaction, rows: readonly TaskChange[], onRows: OnRows): Promise<string[]> {
   const updated: string[] = [];
   for (const chunk of chunksOf(rows)) {
-    const given = chunk.map(({ id, assigneeId, parentId, dueDate, completedAt, updatedAt, ...rest }) => ({
-      ...rest,
-      id: toUuid(id),
-      assignee_id: assigneeId && toUuid(assigneeId),
-      parent_id: parentId && toUuid(parentId),
-      due_date: dueDate,
-      completed_at: completedAt,
-      updated_at: updatedAt,
-    }));
-    const columns = sql`id uuid, title text, description text, assignee_id uuid, status task_status,
-      priority task_priority, due_date date, parent_id uuid, completed_at timestamptz, updated_at timestamptz,
+    const given = chunk.map(({ id, parentId, dueDate, startDate, completedAt, updatedAt, ...content }) => {
+      const { assigneeId, otherAssigneeIds, ...rest } = content;
+      return {
+        ...rest,
+        id: toUuid(id),
+        other_assignee_ids: otherAssigneeIds.map(toUuid),
+        start_date: startDate,
+        assignee_id: assigneeId && toUuid(assigneeId),
+        parent_id: parentId && toUuid(parentId),
+        due_date: dueDate,
+        completed_at: completedAt,
+        updated_at: updatedAt,
+      };
+    });
+    const columns = sql`id uuid, title text, description text, assignee_id uuid, other_assignee_ids uuid[],
+      status task_status, priority task_priority, due_date date, start_date date, estimate int, parent_id uuid, completed_at timestamptz, updated_at timestamptz,
       relabelled boolean`;
     const changed = await tx.execute<{ id: string }>(sql`
       update tasks t set
-        title = given.title, description = given.description, assignee_id = given.assignee_id, status = given.status,
-        priority = given.priority, due_date = given.due_date, parent_id = given.parent_id,
+        title = given.title, description = given.description, assignee_id = given.assignee_id,
+        other_assignee_ids = given.other_assignee_ids, status = given.status, priority = given.priority,
+        due_date = given.due_date, start_date = given.start_date, estimate = given.estimate, parent_id = given.parent_id,
         completed_at = given.completed_at, version = t.version + 1,
         updated_at = greatest(t.updated_at, coalesce(given.updated_at, now()))
       from ${recordset(given, columns)}
       where t.id = given.id and (given.relabelled or t.updated_at < given.updated_at or
-        (t.title, t.description, t.assignee_id, t.status, t.priority, t.due_date, t.parent_id, t.completed_at)
-        is distinct from (given.title, given.description, given.assignee_id, given.status, given.priority,
-          given.due_date, given.parent_id, given.completed_at))
+        (t.title, t.description, t.assignee_id, t.other_assignee_ids, t.status, t.priority, t.due_date, t.start_date,
+          t.estimate, t.parent_id, t.completed_at)
+        is distinct from (given.title, given.description, given.assignee_id, given.other_assignee_ids, given.status,
+          given.priority, given.due_date, given.start_date, given.estimate, given.parent_id, given.completed_at))
       returning t.id`);
     updated.push(...changed.map(({ id }) => id));
     onRows(chunk.length);

@@ -51,7 +51,7 @@ export interface ImportResult {
   readonly comments: Counts;
   readonly createdUsers: readonly string[];
   readonly createdLabels: readonly string[];
-  /** Tasks with several assignees. A task has one; the first is used. */
+  /** Tasks with more assignees than a task can have. The first ones are used. */
   readonly assigneesLeftOut: number;
   /** Tasks that are in the trash: they stay there as they are, with their comments. */
   readonly tasksInTrash: number;

@@ -65,7 +65,12 @@ export interface TaskItem {
   readonly status?: GivenStatus;
   readonly priority?: TaskPriority;
   readonly dueDate?: string | null;
+  readonly startDate?: string | null;
+  readonly estimate?: number | null;
+  /** The first assignee. Others that an existing task has stay. */
   readonly assignee?: Person | null;
+  /** All assignees, in place of `assignee`. */
+  readonly assignees?: readonly Person[];
   /** Default: the owner of the import. */
   readonly creator?: Person;
   readonly labels?: readonly string[];

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { isId } from '../../db/ids.js';
 import { TEXTS } from '../../std/text.js';
-import { MAX_LABELS, taskPriority, taskStatus } from '../tasks/task.table.js';
+import { MAX_ASSIGNEES, MAX_ESTIMATE, MAX_LABELS, taskPriority, taskStatus } from '../tasks/task.table.js';
 import { MAX_NAME_CHARS, USER_HANDLE } from '../users/user.table.js';
 import type { CommentItem, ImportFile, Item, TaskItem } from './items.js';
 import { linesOf } from './text-file.js';
@@ -22,6 +22,9 @@ const idOf = <P extends 'task' | 'comment'>(prefix: P) =>
 const optionalText = (rule: Parameters<typeof text>[0]) => text(rule).nullish().transform(emptyAsNull);
 const oneOf = <T extends readonly [string, ...string[]]>(values: T) =>
   z.enum(values, expected(`one of ${values.join(', ')}`));
+
+const day = z.string(expected('a day')).refine(isDay, expected('a day like 2026-11-30'));
+const ESTIMATE = expected(`0 to ${MAX_ESTIMATE} points`);
 
 const project = z.object({
   type: z.literal('project'),
@@ -50,12 +53,19 @@ const task = z.object({
   status: oneOf(taskStatus.enumValues),
   priority: oneOf(taskPriority.enumValues),
   assignee: handle.nullable(),
+  /** Absent from exports of earlier builds. */
+  assignees: z
+    .array(handle, expected('an array of handles'))
+    .max(MAX_ASSIGNEES, { error: () => `expected at most ${MAX_ASSIGNEES} assignees` })
+    .optional(),
   creator: handle,
   labels: z.array(text(TEXTS.labelName), expected('an array of names')).max(MAX_LABELS, {
     error: () => `expected at most ${MAX_LABELS} labels`,
   }),
   parent: idOf('task').nullable(),
-  dueDate: z.string(expected('a day')).refine(isDay, expected('a day like 2026-11-30')).nullable(),
+  dueDate: day.nullable(),
+  startDate: day.nullish(),
+  estimate: z.int(expected('a whole number')).min(0, ESTIMATE).max(MAX_ESTIMATE, ESTIMATE).nullish(),
   createdAt: instant,
   updatedAt: instant,
   completedAt: instant.nullable(),
@@ -129,7 +139,19 @@ function itemOf(value: Line, { at, taskKey }: { at: string; taskKey: string }): 
 }
 
 function taskItem(
-  { type, id, identifier, source, parent, assignee, creator, ...fields }: z.output<typeof task>,
+  {
+    type,
+    id,
+    identifier,
+    source,
+    parent,
+    assignee,
+    assignees,
+    creator,
+    startDate,
+    estimate,
+    ...fields
+  }: z.output<typeof task>,
   at: string,
 ): TaskItem {
   return {
@@ -141,6 +163,9 @@ function taskItem(
     ...(source && { alias: id }), // other tasks name it by its id
     number: Number(identifier.slice(identifier.lastIndexOf('-') + 1)),
     assignee: assignee === null ? null : personOf(assignee),
+    ...(assignees && { assignees: assignees.map(personOf) }),
+    ...(startDate !== undefined && { startDate }),
+    ...(estimate !== undefined && { estimate }),
     creator: personOf(creator),
     labels: [...new Set(fields.labels)],
     parentKey: parent,

@@ -1,6 +1,6 @@
 /** Reads the cells of one row of a CSV file as fields of a task, and gathers the faults of the row. */
 import { readText, TEXTS, type TextRule, toLine } from '../../std/text.js';
-import { type TaskPriority, type TaskStatus, taskPriority, taskStatus } from '../tasks/task.table.js';
+import { MAX_ESTIMATE, type TaskPriority, type TaskStatus, taskPriority, taskStatus } from '../tasks/task.table.js';
 import { handleFrom } from '../users/handle.js';
 import { MAX_HANDLE_CHARS, MAX_NAME_CHARS } from '../users/user.table.js';
 import type { FaultItem, Person } from './items.js';
@@ -96,6 +96,12 @@ export class RowFields {
       field,
       `expected a date and time after 1970 like 2026-11-30T17:05:00Z or 30/Nov/26 5:05 PM, got ${shown(given)}`,
     );
+  }
+
+  estimate(field: string, given: string): number | null | undefined {
+    if (given === '') return null;
+    if (/^\d{1,4}$/.test(given) && Number(given) <= MAX_ESTIMATE) return Number(given);
+    return this.fault(field, `expected 0 to ${MAX_ESTIMATE} points, got ${shown(given)}`);
   }
 
   /** A day. Of a time, the day whose midnight is nearest: some exports write midnight in another time zone. */

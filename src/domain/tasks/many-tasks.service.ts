@@ -6,24 +6,18 @@
 import { type LabelId, newId, type TaskId, type UserId } from '../../db/ids.js';
 import type { Writer } from '../../db/writer.js';
 import type { Executor, Transaction } from '../../engine/postgres/index.js';
-import { Faults, INPUT, readForm } from '../../graphql/form.js';
+import { Faults, INPUT } from '../../graphql/form.js';
 import { parseInput, Refusal } from '../../graphql/user-error.js';
 import type { Idempotency, ManyResult } from '../idempotency/idempotency.js';
 import { type NamedInList, namedTasks, targetIn } from './named-tasks.js';
+import { assigneeField, givenColumns } from './task.assignees.js';
 import { insertTasks, type NewTask, visibleTasks } from './task.create.js';
-import { createTasksForm, newTaskForm, updateTasksForm } from './task.forms.js';
+import type { AssigneeChange, EditedTask, LabelChange, TaskEdit } from './task.edit.js';
+import { createTasksForm, newTaskForm, readNewTask, updateTasksForm } from './task.forms.js';
 import type { CreateTasksInput, UpdateTasksInput } from './task.inputs.js';
 import { tasksToWrite } from './task.locks.js';
 import type { TaskRow } from './task.table.js';
-import {
-  applyEdit,
-  type EditedTask,
-  exactly,
-  holdingFor,
-  type LabelChange,
-  type TaskEdit,
-  versionConflict,
-} from './task.writes.js';
+import { applyEdit, exactly, holdingFor, versionConflict } from './task.writes.js';
 
 type TaskResult = ManyResult<'task', TaskRow>;
 
@@ -32,7 +26,7 @@ export class ManyTasksService {
 
   create(by: Writer, given: CreateTasksInput) {
     const { tasks, idempotencyKey } = parseInput(createTasksForm, given);
-    const forms = tasks.map((task, i) => readForm(newTaskForm, task, [...INPUT, 'tasks', String(i)]));
+    const forms = tasks.map((task, i) => readNewTask(newTaskForm, task, [...INPUT, 'tasks', String(i)]));
     return this.idempotency.runMany({
       by,
       operation: 'createTasks',
@@ -53,8 +47,15 @@ export class ManyTasksService {
 
   update(by: Writer, given: UpdateTasksInput) {
     const { idempotencyKey, ...input } = parseInput(updateTasksForm, given);
-    const { ids, tasks, labelIds, addLabelIds, removeLabelIds, ...changes } = input;
+    const { ids, tasks, labelIds, addLabelIds, removeLabelIds, ...fields } = input;
+    const { assigneeId, assigneeIds, addAssigneeIds, removeAssigneeIds, ...rest } = fields;
     const labels = labelIds === undefined ? relative(addLabelIds, removeLabelIds) : exactly(labelIds);
+    const assignees = relativeAssignees(addAssigneeIds, removeAssigneeIds);
+    const edit = {
+      changes: { ...rest, ...givenColumns({ assigneeId, assigneeIds }) },
+      ...{ labels, assignees },
+      assigneeField: assignees ? 'addAssigneeIds' : assigneeField({ assigneeIds }),
+    };
     const named = namedTasks({ ids, tasks });
     return this.idempotency.runMany({
       by,
@@ -62,7 +63,7 @@ export class ManyTasksService {
       prefix: 'task',
       key: idempotencyKey,
       input,
-      run: (tx) => updateMany(tx, by.viewerId, named, { changes, labels }),
+      run: (tx) => updateMany(tx, by.viewerId, named, edit),
       find: findFor(by.viewerId),
     });
   }
@@ -78,6 +79,15 @@ function relative(
   if (!added?.length && !removed?.length) return undefined;
   const wanted = (before: readonly LabelId[]) => [...before.filter((id) => !removed?.includes(id)), ...(added ?? [])];
   return { wanted, field: 'addLabelIds' };
+}
+
+/** Undefined if the assignees are not changed one by one. */
+function relativeAssignees(
+  added: readonly UserId[] | null | undefined,
+  removed: readonly UserId[] | null | undefined,
+): AssigneeChange | undefined {
+  if (!added?.length && !removed?.length) return undefined;
+  return { added: added ?? [], removed: removed ?? [] };
 }
 
 async function updateMany(

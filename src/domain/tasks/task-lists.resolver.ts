@@ -12,7 +12,7 @@ import { Project } from '../projects/project.type.js';
 import type { UserRow } from '../users/user.table.js';
 import { User } from '../users/user.type.js';
 import { BurndownPoint, burndowns, checkDays } from './burndown.js';
-import { oneOf, someLabel, TRUE } from './task.condition.js';
+import { oneOf, someAssignee, someLabel, TRUE } from './task.condition.js';
 import { taskConnection } from './task.connection.js';
 import { TaskListArgs } from './task.filter-inputs.js';
 import { burndownTags, projectStats } from './task.loaders.js';
@@ -54,10 +54,10 @@ export class ProjectTasksResolver {
 @Resolver(() => User)
 export class UserTasksResolver {
   @FieldResolver(() => TaskConnection, {
-    description: 'Tasks assigned to the user, in projects the viewer is a member of.',
+    description: 'Tasks that the user is an assignee of, in projects the viewer is a member of.',
   })
   async assignedTasks(@Root() user: UserRow, @Ctx() context: Context, @Args(() => TaskListArgs) args: TaskListArgs) {
-    return taskConnection(context, await visibleProjectIds(context), oneOf('assigneeId', [user.id]), args);
+    return taskConnection(context, await visibleProjectIds(context), someAssignee([user.id]), args);
   }
 
   @FieldResolver(() => TaskConnection, {

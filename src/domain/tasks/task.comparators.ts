@@ -112,6 +112,12 @@ export class IntComparator {
   lte?: number | null;
 }
 
+@InputType({ description: 'Conditions on a number that can be null. All given conditions must hold.' })
+export class NullableIntComparator extends IntComparator {
+  @Field(() => Boolean, { nullable: true, description: 'True matches null, false matches any number.' })
+  null?: boolean | null;
+}
+
 @InputType({ description: 'Conditions on the status of a task. All given conditions must hold.' })
 export class TaskStatusComparator {
   @Field(() => TaskStatusType, { nullable: true, description: 'Is equal to this status.' })

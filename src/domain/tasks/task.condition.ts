@@ -3,7 +3,7 @@
  * missing value is false, and its negation is true.
  */
 import { type SQL, sql } from 'drizzle-orm';
-import { type LabelId, type ProjectId, toUuid } from '../../db/ids.js';
+import { type LabelId, type ProjectId, toUuid, type UserId } from '../../db/ids.js';
 import { searchSql } from './search-query.js';
 import type { PartialMatch } from './task.comparators.js';
 import { MANUAL_ORDER, taskLabels, taskPriority, taskStatus, tasks } from './task.table.js';
@@ -23,6 +23,8 @@ const COLUMNS = {
   status: { sql: sql`${tasks.status}`, type: taskStatus.enumName, id: false },
   priority: { sql: sql`${tasks.priority}`, type: taskPriority.enumName, id: false },
   dueDate: { sql: sql`${tasks.dueDate}`, type: 'date', id: false },
+  startDate: { sql: sql`${tasks.startDate}`, type: 'date', id: false },
+  estimate: { sql: sql`${tasks.estimate}`, type: 'int', id: false },
   createdAt: { sql: sql`${tasks.createdAt}`, type: 'timestamptz', id: false },
   updatedAt: { sql: sql`${tasks.updatedAt}`, type: 'timestamptz', id: false },
   completedAt: { sql: sql`${tasks.completedAt}`, type: 'timestamptz', id: false },
@@ -45,6 +47,8 @@ export type Condition =
   | { readonly labels: 'some' | 'only'; readonly ids: readonly LabelId[] | 'any' }
   /** Blocked by an open task: for each project of the list, the projects whose tasks count. Not empty, sorted. */
   | { readonly blocked: BlockingProjects }
+  /** `some`: has at least one of these assignees; `only`: has no other assignees. */
+  | { readonly assignees: 'some' | 'only'; readonly ids: readonly UserId[] | 'any' }
   | { readonly search: string };
 
 export type BlockingProjects = readonly (readonly [ProjectId, readonly ProjectId[]])[];
@@ -71,6 +75,12 @@ export function not(condition: Condition): Condition {
 export function oneOf(column: Column, values: readonly (string | null)[]): Condition {
   if (values.length === 0) return FALSE;
   return { column, in: [...new Set(values)].sort() };
+}
+
+/** The values of which a condition requires one; undefined if it requires anything else. */
+export function valuesOf(condition: Condition): readonly (string | null)[] | undefined {
+  if ('in' in condition) return condition.in;
+  return same(condition, FALSE) ? [] : undefined;
 }
 
 /**
@@ -113,6 +123,17 @@ export function narrowed(condition: Condition, projectIds: readonly ProjectId[])
   return 'any' in condition ? any(condition.any.map((part) => narrowed(part, projectIds))) : condition;
 }
 
+/** Has at least one of these assignees. */
+export function someAssignee(ids: readonly UserId[] | 'any'): Condition {
+  if (ids === 'any') return { assignees: 'some', ids };
+  return ids.length === 0 ? FALSE : { assignees: 'some', ids: [...new Set(ids)].sort() };
+}
+
+/** Has no assignees other than these. */
+export function onlyAssignees(ids: readonly UserId[] | 'any'): Condition {
+  return ids === 'any' ? TRUE : { assignees: 'only', ids: [...new Set(ids)].sort() };
+}
+
 /** Sorted and without duplicates. If `absorbing` is among them, the result is `absorbing`. */
 function joined(
   conditions: readonly Condition[],
@@ -153,6 +174,7 @@ export function conditionSql(condition: Condition): SQL {
   if ('like' in condition) return likeSql(condition);
   if ('labels' in condition) return labelsSql(condition);
   if ('blocked' in condition) return blockedSql(condition);
+  if ('assignees' in condition) return assigneesSql(condition);
   return sql`exists (
     select from ${taskDocuments}
     where ${taskDocuments.taskId} = ${tasks.id} and ${taskDocuments.words} @@ ${searchSql(condition.search)})`;
@@ -201,6 +223,30 @@ function labelsSql({ labels, ids }: { labels: 'some' | 'only'; ids: readonly Lab
   const which = ids === 'any' ? sql`` : labels === 'some' ? sql` and ${matching}` : sql` and not (${matching})`;
   const exists = sql`exists (select from ${taskLabels} where ${taskLabels.taskId} = ${tasks.id}${which})`;
   return labels === 'some' ? exists : sql`not ${exists}`;
+}
+
+function assigneesSql({ assignees, ids }: { assignees: 'some' | 'only'; ids: readonly UserId[] | 'any' }): SQL {
+  // A task without a first assignee has no others.
+  if (ids === 'any') return assignees === 'some' ? sql`${tasks.assigneeId} is not null` : sql`true`;
+  if (assignees === 'some') return hasAssigneeSql(ids);
+  const isFirst = isOneOf(sql`${tasks.assigneeId}`, ids.map(toUuid), 'uuid');
+  return sql`((${tasks.assigneeId} is null or ${isFirst})
+    and ${tasks.otherAssigneeIds} <@ ${arrayLiteral(ids.map(toUuid))}::uuid[])`;
+}
+
+/** Whether one of these users is an assignee. */
+export function hasAssigneeSql(ids: readonly UserId[]): SQL {
+  const { first, other } = assigneePlaces(ids);
+  return sql`(${first} or ${other})`;
+}
+
+/** Whether one of these users is the first assignee, or another one. Each has an index; the second repeats its condition. */
+export function assigneePlaces(ids: readonly UserId[]): { readonly first: SQL; readonly other: SQL } {
+  const uuids = ids.map(toUuid);
+  return {
+    first: isOneOf(sql`${tasks.assigneeId}`, uuids, 'uuid'),
+    other: sql`(${tasks.otherAssigneeIds} <> '{}' and ${tasks.otherAssigneeIds} && ${arrayLiteral(uuids)}::uuid[])`,
+  };
 }
 
 /** Uses `=` for one value, so that an index on the column also provides the order. */

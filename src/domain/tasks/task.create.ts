@@ -7,6 +7,7 @@ import type { Faults, Form } from '../../graphql/form.js';
 import { lockAccess, whyNotWritable } from '../projects/access.js';
 import { projectMembers } from '../projects/project.table.js';
 import { lockShared } from '../projects/project-lock.js';
+import { givenColumns } from './task.assignees.js';
 import type { NewTaskFields } from './task.forms.js';
 import { relabel } from './task.labels.js';
 import { checkReferences, type References } from './task.references.js';
@@ -33,7 +34,7 @@ export async function insertTasks(
     tx,
     parents.map(({ projectId }) => projectId),
   );
-  await checkReferences(tx, 'member', referencesOf(placed, 'assigneeId'));
+  await checkReferences(tx, 'member', [...referencesOf(placed, 'assigneeId'), ...referencesOf(placed, 'assigneeIds')]);
   await checkReferences(tx, 'parent', parents);
   await checkReferences(tx, 'label', referencesOf(placed, 'labelIds'));
   const accepted = placed.filter(({ faults }) => !faults.any);
@@ -80,7 +81,10 @@ async function checkProjects(tx: Transaction, viewerId: UserId, given: readonly 
   });
 }
 
-function referencesOf(placed: readonly NewTask[], field: 'assigneeId' | 'parentId' | 'labelIds'): References[] {
+function referencesOf(
+  placed: readonly NewTask[],
+  field: 'assigneeId' | 'assigneeIds' | 'parentId' | 'labelIds',
+): References[] {
   return placed.flatMap(({ form, faults }) => {
     const ids = [form.fields[field] ?? []].flat();
     return ids.length === 0 ? [] : [{ projectId: form.fields.projectId as ProjectId, ids, field, faults }];
@@ -105,8 +109,10 @@ async function insertRows(
   given: readonly (NewTaskFields & { readonly id: TaskId })[],
 ): Promise<TaskRow[]> {
   const numbers = await numbersFor(tx, given);
-  const rows = given.map(({ labelIds: _, status, priority, ...task }, i) => ({
+  const rows = given.map(({ labelIds: _, assigneeId, assigneeIds, status, priority, ...task }, i) => ({
     ...task,
+    otherAssigneeIds: [],
+    ...givenColumns({ assigneeId, assigneeIds }),
     number: numbers[i],
     status: status ?? 'BACKLOG',
     priority: priority ?? 'NONE',

@@ -13,6 +13,7 @@ import {
   NameComparator,
   NullableDateComparator,
   NullableDateTimeComparator,
+  NullableIntComparator,
   NullableStringComparator,
   StringComparator,
   TaskPriorityComparator,
@@ -57,6 +58,25 @@ export class UserFilter {
 export class NullableUserFilter extends UserFilter {
   @Field(() => Boolean, { nullable: true, description: 'True matches null, false matches any user.' })
   null?: boolean | null;
+}
+
+@InputType({
+  description:
+    'Conditions on the assignees of a task. All given conditions must hold. In them only `eq` and `in` of ids and ' +
+    'handles, and `isMe` with `eq: true`, select users: use `none` for users who must not be assigned.',
+})
+export class AssigneesFilter {
+  @Field(() => UserFilter, { nullable: true, description: 'At least one assignee of the task matches.' })
+  some?: UserFilter | null;
+
+  @Field(() => UserFilter, {
+    nullable: true,
+    description: 'Every assignee of the task matches. Also true for a task without assignees.',
+  })
+  every?: UserFilter | null;
+
+  @Field(() => UserFilter, { nullable: true, description: 'No assignee of the task matches.' })
+  none?: UserFilter | null;
 }
 
 @InputType({ description: 'Conditions on a related task that can be null. All given conditions must hold.' })
@@ -131,6 +151,12 @@ export class TaskFilter {
   @Field(() => NullableDateComparator, { nullable: true, description: 'Filters by due date.' })
   dueDate?: NullableDateComparator | null;
 
+  @Field(() => NullableDateComparator, { nullable: true, description: 'Filters by start date.' })
+  startDate?: NullableDateComparator | null;
+
+  @Field(() => NullableIntComparator, { nullable: true, description: 'Filters by estimate, in points.' })
+  estimate?: NullableIntComparator | null;
+
   @Field(() => DateTimeComparator, { nullable: true, description: 'Filters by creation time.' })
   createdAt?: DateTimeComparator | null;
 
@@ -147,8 +173,11 @@ export class TaskFilter {
   @Field(() => ProjectFilter, { nullable: true, description: 'Filters by project of the task.' })
   project?: ProjectFilter | null;
 
-  @Field(() => NullableUserFilter, { nullable: true, description: 'Filters by assignee of the task.' })
+  @Field(() => NullableUserFilter, { nullable: true, description: 'Filters by first assignee of the task.' })
   assignee?: NullableUserFilter | null;
+
+  @Field(() => AssigneesFilter, { nullable: true, description: 'Filters by all assignees of the task.' })
+  assignees?: AssigneesFilter | null;
 
   @Field(() => UserFilter, { nullable: true, description: 'Filters by creator of the task.' })
   creator?: UserFilter | null;
@@ -185,6 +214,8 @@ export enum TaskOrderField {
   UPDATED_AT = 'UPDATED_AT',
   COMPLETED_AT = 'COMPLETED_AT',
   DUE_DATE = 'DUE_DATE',
+  START_DATE = 'START_DATE',
+  ESTIMATE = 'ESTIMATE',
   PRIORITY = 'PRIORITY',
   STATUS = 'STATUS',
   TITLE = 'TITLE',
@@ -198,6 +229,8 @@ registerEnumType(TaskOrderField, {
     UPDATED_AT: { description: 'Sort by time of the last update.' },
     COMPLETED_AT: { description: 'Sort by completion time. Null unless the task is DONE.' },
     DUE_DATE: { description: 'Sort by due date.' },
+    START_DATE: { description: 'Sort by start date.' },
+    ESTIMATE: { description: 'Sort by estimate.' },
     PRIORITY: { description: 'Sort by priority, from NONE to URGENT.' },
     STATUS: { description: 'Sort by status, from BACKLOG to CANCELED.' },
     TITLE: { description: 'Sort by title in code point order: uppercase before lowercase.' },

@@ -8,15 +8,24 @@ import type { MaybePromise } from '../../engine/cache/index.js';
 import type { Context } from '../../graphql/context.js';
 import { badUserInput } from '../../graphql/errors.js';
 import { isGiven, readId } from '../../graphql/node.js';
-import { readComparand, readText, type TextRule } from '../../std/text.js';
 import { labelsOfProject } from '../labels/label.loaders.js';
 import { projectIdByKey } from '../projects/project.loaders.js';
 import { PROJECT_KEY } from '../projects/project.table.js';
 import { userIdByHandle } from '../users/user.loaders.js';
 import { USER_HANDLE } from '../users/user.table.js';
 import { dayOf, instantOf, type MomentInput } from './relative-date.js';
-import { countWords, MAX_SEARCH_TERMS } from './search-query.js';
 import { blockedCondition } from './task.blocked.js';
+import {
+  BOUNDS,
+  type Bounds,
+  comparand,
+  descriptionText,
+  type Operators,
+  refuseNulls,
+  searchText,
+  titleText,
+  within,
+} from './task.comparands.js';
 import { type BooleanComparator, MAX_IN, type NameComparator, PARTIAL } from './task.comparators.js';
 import {
   all,
@@ -27,25 +36,25 @@ import {
   conjuncts,
   not,
   oneOf,
+  onlyAssignees,
   onlyLabels,
+  someAssignee,
   someLabel,
   TRUE,
   together,
+  valuesOf,
 } from './task.condition.js';
 import {
   type LabelFilter,
-  type LabelsFilter,
   MAX_CONDITIONS,
   MAX_FILTER_DEPTH,
   MAX_FILTERS,
-  MAX_SEARCH_CHARS,
+  type NullableUserFilter,
   type TaskFilter,
+  type UserFilter,
 } from './task.filter-inputs.js';
 import { isDay } from './task.list-query.js';
 import { taskPriority } from './task.table.js';
-
-const MAX_TEXT_CHARS = 500;
-const SEARCH: TextRule = { kind: 'block', minChars: 1, maxChars: MAX_SEARCH_CHARS };
 
 export interface Where {
   readonly condition: Condition;
@@ -68,18 +77,17 @@ export async function readFilter(
   return { condition, relative: reading.relative };
 }
 
-type Operators<T> = {
-  eq?: T | null;
-  neq?: T | null;
-  in?: T[] | null;
-  nin?: T[] | null;
-};
-type Bounds<T> = { gt?: T | null; gte?: T | null; lt?: T | null; lte?: T | null };
 type ToText<T> = (value: T, at: string) => string;
 /** Adds a condition that must hold besides the others. */
 type Add = (condition: Condition | Promise<Condition>) => void;
 
-const BOUNDS = { gt: '>', gte: '>=', lt: '<', lte: '<=' } as const satisfies Record<keyof Bounds<never>, Comparison>;
+/** Items of a task that a filter selects: how it names them, and the conditions on those that it selects. */
+interface Items<F, I> {
+  readonly idsOf: (filter: F, at: string) => Promise<readonly I[] | 'any'>;
+  readonly some: (ids: readonly I[] | 'any') => Condition;
+  /** On all other items. */
+  readonly only: (ids: readonly I[] | 'any') => Condition;
+}
 
 class Reading {
   relative = false;
@@ -120,12 +128,16 @@ class Reading {
 
   #fields(filter: TaskFilter, at: string, add: Add): void {
     if (filter.id) add(this.#values('id', filter.id, `${at}.id`, (text, where) => readId('task', text, where)));
-    if (filter.number) add(this.#number(filter.number, `${at}.number`));
+    if (filter.number) add(this.#number('number', filter.number, `${at}.number`));
     if (filter.title) add(this.#text('title', filter.title, `${at}.title`));
     if (filter.description) add(this.#text('description', filter.description, `${at}.description`));
     if (filter.status) add(this.#values('status', filter.status, `${at}.status`, String));
     if (filter.priority) add(this.#priority(filter.priority, `${at}.priority`));
-    if (filter.dueDate) add(this.#dueDate(filter.dueDate, `${at}.dueDate`));
+    for (const column of ['dueDate', 'startDate'] as const) {
+      const comparator = filter[column];
+      if (comparator) add(this.#day(column, comparator, `${at}.${column}`));
+    }
+    if (filter.estimate) add(this.#estimate(filter.estimate, `${at}.estimate`));
     for (const column of ['createdAt', 'updatedAt', 'completedAt'] as const) {
       const comparator = filter[column];
       if (comparator) add(this.#instant(column, comparator, `${at}.${column}`));
@@ -141,8 +153,15 @@ class Reading {
       const comparator = filter[user];
       if (comparator) add(this.#user(column, comparator, `${at}.${user}`));
     }
+    if (filter.assignees) {
+      const users = { idsOf: this.#userIds.bind(this), some: someAssignee, only: onlyAssignees };
+      add(this.#quantified(filter.assignees, `${at}.assignees`, users));
+    }
     if (filter.parent) add(this.#parent(filter.parent, `${at}.parent`));
-    if (filter.labels) add(this.#labels(filter.labels, `${at}.labels`));
+    if (filter.labels) {
+      const labels = { idsOf: this.#labelIds.bind(this), some: someLabel, only: onlyLabels };
+      add(this.#quantified(filter.labels, `${at}.labels`, labels));
+    }
     if (isGiven(filter.isBlocked)) {
       this.#count(`${at}.isBlocked`);
       add(blockedCondition(this.context, this.projectIds, filter.isBlocked));
@@ -195,8 +214,12 @@ class Reading {
     return comparator.null ? missing : not(missing);
   }
 
-  #number(comparator: NonNullable<TaskFilter['number']>, at: string): Condition {
-    return all([this.#values('number', comparator, at, String), this.#bounds('number', comparator, at, String)]);
+  #number(column: 'number' | 'estimate', comparator: NonNullable<TaskFilter['number']>, at: string): Condition {
+    return all([this.#values(column, comparator, at, String), this.#bounds(column, comparator, at, String)]);
+  }
+
+  #estimate(comparator: NonNullable<TaskFilter['estimate']>, at: string): Condition {
+    return all([this.#number('estimate', comparator, at), this.#missing('estimate', comparator, at)]);
   }
 
   #text(column: 'title' | 'description', comparator: NonNullable<TaskFilter['description']>, at: string): Condition {
@@ -221,13 +244,13 @@ class Reading {
     ]);
   }
 
-  #dueDate(comparator: NonNullable<TaskFilter['dueDate']>, at: string): Condition {
+  #day(column: 'dueDate' | 'startDate', comparator: NonNullable<TaskFilter['dueDate']>, at: string): Condition {
     const toText = (moment: MomentInput, where: string) => this.#moment(moment, where, dayOf, isDay);
     const { eq, neq } = comparator;
     return all([
-      this.#values('dueDate', { ...(isGiven(eq) && { eq }), ...(isGiven(neq) && { neq }) }, at, toText),
-      this.#bounds('dueDate', comparator, at, toText),
-      this.#missing('dueDate', comparator, at),
+      this.#values(column, { ...(isGiven(eq) && { eq }), ...(isGiven(neq) && { neq }) }, at, toText),
+      this.#bounds(column, comparator, at, toText),
+      this.#missing(column, comparator, at),
     ]);
   }
 
@@ -259,11 +282,7 @@ class Reading {
     ]);
   }
 
-  async #user(
-    column: 'assigneeId' | 'creatorId',
-    filter: NonNullable<TaskFilter['assignee']>,
-    at: string,
-  ): Promise<Condition> {
+  async #user(column: 'assigneeId' | 'creatorId', filter: NullableUserFilter, at: string): Promise<Condition> {
     refuseNulls(filter, at);
     const { id, handle, isMe } = filter;
     const readUserId = (text: string, where: string) => readId('user', text, where);
@@ -286,6 +305,20 @@ class Reading {
     return together(wanted.map((value) => (value ? isViewer : not(isViewer))));
   }
 
+  /** The ids of matching users, or `any`. */
+  async #userIds(filter: UserFilter, at: string): Promise<readonly UserId[] | 'any'> {
+    this.#count(at);
+    // Parsed as a condition on a column; its values are the ids.
+    const condition = await this.#user('assigneeId', filter, at);
+    if (conjuncts(condition).length === 0) return 'any';
+    const sets = conjuncts(condition).map(valuesOf);
+    if (sets.includes(undefined)) {
+      throw badUserInput(at, 'expected eq, in or isMe with eq: true; use none for users who must not match');
+    }
+    const [first = [], ...others] = sets as UserId[][];
+    return first.filter((id) => others.every((ids) => ids.includes(id)));
+  }
+
   #parent(filter: NonNullable<TaskFilter['parent']>, at: string): Condition {
     refuseNulls(filter, at);
     return all([
@@ -294,18 +327,22 @@ class Reading {
     ]);
   }
 
-  async #labels(filter: LabelsFilter, at: string): Promise<Condition> {
+  /** Conditions on items of which at least one, every one, or none matches. */
+  async #quantified<F, I>(
+    filter: { some?: F | null; every?: F | null; none?: F | null },
+    at: string,
+    { idsOf, some, only }: Items<F, I>,
+  ): Promise<Condition> {
     refuseNulls(filter, at);
-    const { some, every, none } = filter;
     const [someIds, everyIds, noneIds] = await Promise.all([
-      some ? this.#labelIds(some, `${at}.some`) : undefined,
-      every ? this.#labelIds(every, `${at}.every`) : undefined,
-      none ? this.#labelIds(none, `${at}.none`) : undefined,
+      filter.some ? idsOf(filter.some, `${at}.some`) : undefined,
+      filter.every ? idsOf(filter.every, `${at}.every`) : undefined,
+      filter.none ? idsOf(filter.none, `${at}.none`) : undefined,
     ]);
     return all([
-      someIds === undefined ? TRUE : someLabel(someIds),
-      everyIds === undefined ? TRUE : onlyLabels(everyIds),
-      noneIds === undefined ? TRUE : not(someLabel(noneIds)),
+      someIds === undefined ? TRUE : some(someIds),
+      everyIds === undefined ? TRUE : only(everyIds),
+      noneIds === undefined ? TRUE : not(some(noneIds)),
     ]);
   }
 
@@ -361,40 +398,6 @@ class Reading {
 
   #search(text: string, at: string): Condition {
     this.#count(at);
-    const read = readText(SEARCH, text.trim());
-    if ('fault' in read) throw badUserInput(at, read.fault);
-    if (countWords(read.text) > MAX_SEARCH_TERMS) {
-      throw badUserInput(at, `expected at most ${MAX_SEARCH_TERMS} words`);
-    }
-    return { search: read.text };
+    return { search: searchText(text, at) };
   }
-}
-
-function within(priority: string, bound: Condition): boolean {
-  if (!('is' in bound)) return true;
-  const order = taskPriority.enumValues as readonly string[];
-  const difference = order.indexOf(priority) - order.indexOf(bound.value);
-  return { '>': difference > 0, '>=': difference >= 0, '<': difference < 0, '<=': difference <= 0 }[bound.is];
-}
-
-/** A null does not mean "no condition": its author meant a comparison that does not exist. */
-function refuseNulls(input: object, at: string): void {
-  for (const [name, value] of Object.entries(input)) {
-    if (value === null) throw badUserInput(`${at}.${name}`, 'expected a value, got null');
-  }
-}
-
-function titleText(text: string, at: string): string {
-  return comparand('line', text, at);
-}
-
-function descriptionText(text: string, at: string): string {
-  return comparand('block', text, at);
-}
-
-/** @throws BAD_USER_INPUT */
-function comparand(kind: 'line' | 'block', given: string, at: string): string {
-  const read = readComparand(kind, given, MAX_TEXT_CHARS);
-  if ('fault' in read) throw badUserInput(at, read.fault);
-  return read.text;
 }

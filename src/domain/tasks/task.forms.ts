@@ -1,5 +1,6 @@
 /** Forms of the inputs of task mutations: what each field must look like before the database is asked. */
 import { z } from 'zod';
+import { type Form, INPUT, readForm } from '../../graphql/form.js';
 import { isGiven } from '../../graphql/node.js';
 import {
   changedTextInput,
@@ -9,11 +10,17 @@ import {
   listInput,
   notNull,
   optionalTextInput,
+  Refusal,
   textInput,
+  UserErrorCode,
 } from '../../graphql/user-error.js';
 import { TEXTS } from '../../std/text.js';
+import type { GivenAssignees } from './task.assignees.js';
 import type { NewTaskInput } from './task.inputs.js';
-import { MAX_LABELS, taskPriority, taskStatus } from './task.table.js';
+import { MAX_ASSIGNEES, MAX_ESTIMATE, MAX_LABELS, type TaskRow, taskPriority, taskStatus } from './task.table.js';
+
+const NAMED_TWICE = 'expected either assigneeId or assigneeIds';
+export const LATE_START = 'expected the task to start no later than it is due';
 
 /** Tasks of one mutation. */
 export const MAX_TASKS = 100;
@@ -30,13 +37,21 @@ const day = z
   .nullish();
 const labelIdList = (max: number) => listInput(idInput('label'), { min: 0, max, what: 'labels' }).nullish();
 const labelIds = labelIdList(MAX_LABELS);
+const assigneeIds = listInput(idInput('user'), { min: 0, max: MAX_ASSIGNEES, what: 'assignees' }).nullish();
+const estimate = z
+  .int()
+  .refine((points) => points >= 0 && points <= MAX_ESTIMATE, fault('INVALID', `expected 0 to ${MAX_ESTIMATE} points`))
+  .nullish();
 const status = z.enum(taskStatus.enumValues);
 const priority = z.enum(taskPriority.enumValues);
 const fields = {
   description,
   assigneeId: idInput('user').nullish(),
+  assigneeIds,
   parentId: idInput('task').nullish(),
   dueDate: day,
+  startDate: day,
+  estimate,
 };
 const changes = {
   ...fields,
@@ -84,7 +99,14 @@ const eitherWay = { path: ['ids'], ...fault('INVALID', 'expected exactly one of 
 
 export const deleteTasksForm = z.object(manyTasks).refine(namesOnce, eitherWay);
 export const updateTasksForm = z
-  .object({ ...manyTasks, ...changes, addLabelIds: labelIds, removeLabelIds: labelIds })
+  .object({
+    ...manyTasks,
+    ...changes,
+    addLabelIds: labelIds,
+    removeLabelIds: labelIds,
+    addAssigneeIds: assigneeIds,
+    removeAssigneeIds: assigneeIds,
+  })
   .refine(namesOnce, eitherWay)
   .refine(
     ({ labelIds: exact, addLabelIds, removeLabelIds }) => exact === undefined || !(addLabelIds || removeLabelIds),
@@ -96,8 +118,21 @@ export const updateTasksForm = z
   .refine(({ addLabelIds, removeLabelIds }) => !addLabelIds?.some((id) => removeLabelIds?.includes(id)), {
     path: ['removeLabelIds'],
     ...fault('INVALID', 'expected no label that is also in addLabelIds'),
+  })
+  .refine((given) => !namesTwice(given), { path: ['assigneeIds'], ...fault('INVALID', NAMED_TWICE) })
+  .refine(
+    ({ assigneeId, assigneeIds: exact, addAssigneeIds, removeAssigneeIds }) =>
+      (assigneeId === undefined && exact === undefined) || !(addAssigneeIds || removeAssigneeIds),
+    {
+      path: ['addAssigneeIds'],
+      ...fault('INVALID', 'expected either assigneeId or assigneeIds, or addAssigneeIds and removeAssigneeIds'),
+    },
+  )
+  .refine(({ addAssigneeIds, removeAssigneeIds }) => !addAssigneeIds?.some((id) => removeAssigneeIds?.includes(id)), {
+    path: ['removeAssigneeIds'],
+    ...fault('INVALID', 'expected no user who is also in addAssigneeIds'),
   });
-export const assignTaskForm = taskForm.extend({ assigneeId: idInput('user').nullish() });
+export const assignTaskForm = taskForm.extend({ assigneeId: idInput('user').nullish(), assigneeIds });
 export const moveTaskForm = taskForm.extend({ projectId: idInput('project') });
 export const moveTaskInListForm = taskForm
   .extend({ before: idInput('task').nullish(), after: idInput('task').nullish() })
@@ -114,3 +149,32 @@ export const taskLabelsForm = z.object({
 
 export type NewTaskFields = z.output<typeof newTaskForm>;
 export type NamedTask = z.output<typeof taskForm>;
+
+function namesTwice({ assigneeId, assigneeIds: exact }: GivenAssignees): boolean {
+  return assigneeId !== undefined && exact !== undefined;
+}
+
+/** Whether a task would start after it is due. */
+export function startsLate({ startDate, dueDate }: Partial<Pick<TaskRow, 'startDate' | 'dueDate'>>): boolean {
+  return isGiven(startDate) && isGiven(dueDate) && startDate > dueDate;
+}
+
+/** Reads a task to create, for which `null` means the same as omitting a field. */
+export function readNewTask<S extends z.ZodObject>(schema: S, given: NewTaskInput, path = INPUT): Form<z.output<S>> {
+  const { assigneeId, assigneeIds: exact, ...rest } = given;
+  const assignees = { assigneeId: assigneeId ?? undefined, assigneeIds: exact ?? undefined };
+  const form = readAssignees(schema, { ...rest, ...assignees }, path);
+  if (!startsLate(form.fields)) return form;
+  return withFault(form, 'startDate', LATE_START);
+}
+
+/** Reads an input that may name assignees in one of two ways. */
+export function readAssignees<S extends z.ZodObject>(schema: S, given: object, path = INPUT): Form<z.output<S>> {
+  const form = readForm(schema, given, path);
+  return namesTwice(form.fields) ? withFault(form, 'assigneeIds', NAMED_TWICE) : form;
+}
+
+function withFault<T extends object>(form: Form<T>, field: string, message: string): Form<T> {
+  const found = new Refusal(UserErrorCode.INVALID, message, [...form.path, field]);
+  return { ...form, faults: [...form.faults, found] };
+}

@@ -3,11 +3,15 @@ import { GraphQLDate } from 'graphql-scalars';
 import { Field, ID, InputType, Int } from 'type-graphql';
 import type { LabelId, ProjectId, TaskId, UserId } from '../../db/ids.js';
 import { IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_OF_MANY } from '../../graphql/user-error.js';
-import type { TaskPriority, TaskStatus } from './task.table.js';
+import { MAX_ASSIGNEES, MAX_ESTIMATE, type TaskPriority, type TaskStatus } from './task.table.js';
 import { TaskPriorityType, TaskStatusType } from './task.type.js';
 
 const EXPECTED_VERSION =
   'Version the task must have; otherwise the mutation is refused with a ConflictError. Omit it to skip the check.';
+
+const ASSIGNEE_IDS =
+  `Ids of up to ${MAX_ASSIGNEES} project members, in order: all assignees of the task. \`null\` for none. Not together ` +
+  'with `assigneeId`.';
 
 /** Fields of both creating and updating. */
 @InputType()
@@ -20,9 +24,13 @@ abstract class TaskFieldsInput {
 
   @Field(() => ID, {
     nullable: true,
-    description: 'Id of the assignee, who must be a member of the project. `null` for none.',
+    description:
+      'Id of the only assignee, who must be a member of the project. `null` for none. Not together with `assigneeIds`.',
   })
   assigneeId?: UserId | null;
+
+  @Field(() => [ID], { nullable: true, description: ASSIGNEE_IDS })
+  assigneeIds?: UserId[] | null;
 
   @Field(() => ID, {
     nullable: true,
@@ -32,6 +40,18 @@ abstract class TaskFieldsInput {
 
   @Field(() => GraphQLDate, { nullable: true, description: 'Day by which the task should be done. `null` for none.' })
   dueDate?: string | null;
+
+  @Field(() => GraphQLDate, {
+    nullable: true,
+    description: 'Day on which work should start, no later than the due date. `null` for none.',
+  })
+  startDate?: string | null;
+
+  @Field(() => Int, {
+    nullable: true,
+    description: `Estimated size of the task, 0-${MAX_ESTIMATE} points. \`null\` for none.`,
+  })
+  estimate?: number | null;
 }
 
 @InputType({ description: 'One task to create. `null` means the same as omitting a field.' })
@@ -143,6 +163,22 @@ export class UpdateTasksInput extends TaskChangesInput {
   })
   removeLabelIds?: LabelId[] | null;
 
+  @Field(() => [ID], {
+    nullable: true,
+    description:
+      `Ids of up to ${MAX_ASSIGNEES} project members to assign besides the assignees that a task has. Not together ` +
+      'with `assigneeId` or `assigneeIds`.',
+  })
+  addAssigneeIds?: UserId[] | null;
+
+  @Field(() => [ID], {
+    nullable: true,
+    description:
+      `Ids of up to ${MAX_ASSIGNEES} users to unassign. Users who are not assigned to a task are ignored. Not together ` +
+      'with `assigneeId` or `assigneeIds`.',
+  })
+  removeAssigneeIds?: UserId[] | null;
+
   @Field(() => String, { nullable: true, description: IDEMPOTENCY_KEY_OF_MANY })
   idempotencyKey?: string | null;
 }
@@ -192,9 +228,14 @@ export class AssignTaskInput extends SeenTaskInput {
 
   @Field(() => ID, {
     nullable: true,
-    description: 'Id of a project member. `null` unassigns the task; omit it to leave the assignee unchanged.',
+    description:
+      'Id of a project member, the only assignee. `null` unassigns the task. Omit it and `assigneeIds` to leave the ' +
+      'assignees unchanged.',
   })
   assigneeId?: UserId | null;
+
+  @Field(() => [ID], { nullable: true, description: ASSIGNEE_IDS })
+  assigneeIds?: UserId[] | null;
 }
 
 @InputType({ description: 'Input for the mutation moveTask.' })

@@ -5,7 +5,7 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { isInstant, isoText } from '../../db/columns.js';
-import { isId, type ProjectId, type TaskId, toUuid } from '../../db/ids.js';
+import { isId, type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import { behindSql, orderBySql, type Place, placeSql, reversed, type SortColumn } from '../../db/page-sql.js';
 import { MAX_TAGS, type Tag } from '../../engine/cache/index.js';
 import { badUserInput } from '../../graphql/errors.js';
@@ -13,7 +13,16 @@ import type { PageQuery } from '../../graphql/page.js';
 import { isStorable } from '../../std/text.js';
 import { rankedWordsSql } from './search-query.js';
 import { isSortKey } from './sort-key.js';
-import { type Column, type Condition, conditionSql, conjuncts, isOneOf, narrowed, parts } from './task.condition.js';
+import {
+  assigneePlaces,
+  type Column,
+  type Condition,
+  conditionSql,
+  conjuncts,
+  isOneOf,
+  narrowed,
+  parts,
+} from './task.condition.js';
 import {
   MAX_ORDERS,
   MAX_RANKED,
@@ -60,6 +69,8 @@ const FIELDS: Record<
   UPDATED_AT: instantField(sql`${tasks.updatedAt}`),
   COMPLETED_AT: { ...instantField(sql`${tasks.completedAt}`), nulls: 'last' },
   DUE_DATE: { column: sql`${tasks.dueDate}`, type: 'date', nulls: 'last', isValue: (text) => isDay(text) },
+  START_DATE: { column: sql`${tasks.startDate}`, type: 'date', nulls: 'last', isValue: (text) => isDay(text) },
+  ESTIMATE: { column: sql`${tasks.estimate}`, type: 'int', nulls: 'last', isValue: (text) => /^\d{1,4}$/.test(text) },
   PRIORITY: enumField(sql`${tasks.priority}`, taskPriority),
   STATUS: enumField(sql`${tasks.status}`, taskStatus),
   TITLE: { column: sql`${tasks.title} collate "C"`, type: 'text', isValue: isStorable },
@@ -163,11 +174,13 @@ const NARROW = [
   ['id', taskRows.byId],
   ['parentId', taskRows.byParent],
   ['assigneeId', taskRows.byAssignee],
+  ['assignees', taskRows.byAssignee],
   ['creatorId', taskRows.byCreator],
-] as const satisfies readonly (readonly [Column, RowSet<never>])[];
+] as const satisfies readonly (readonly [Column | 'assignees', RowSet<never>])[];
 
 interface Narrow {
-  readonly column: Column;
+  readonly column: (typeof NARROW)[number][0];
+  readonly condition: Condition;
   readonly ids: readonly string[];
   readonly rows: RowSet<string>;
 }
@@ -175,11 +188,17 @@ interface Narrow {
 function narrow({ where }: TaskList): Narrow | undefined {
   for (const [column, rows] of NARROW) {
     for (const condition of conjuncts(where)) {
-      const ids = equalities(condition, column);
-      if (ids !== undefined) return { column, ids, rows: rows as RowSet<string> };
+      const ids = column === 'assignees' ? someOf(condition) : equalities(condition, column);
+      if (ids !== undefined) return { column, condition, ids, rows: rows as RowSet<string> };
     }
   }
   return undefined;
+}
+
+/** The users of whom a condition requires one to be an assignee. */
+function someOf(condition: Condition): readonly UserId[] | undefined {
+  if (!('assignees' in condition) || condition.assignees !== 'some' || condition.ids === 'any') return undefined;
+  return condition.ids;
 }
 
 /** Whether its tasks are found by something narrower than their projects, however many projects there are. */
@@ -189,8 +208,11 @@ export function isNarrow(list: TaskList): boolean {
 
 type RowSet<I> = (id: I) => readonly Tag[];
 
+/** A column that decides which tasks are in a list, or where. */
+type Deciding = Column | 'otherAssigneeIds';
+
 /** The aspect of a project's tasks that follows a column. Each list has that of membership besides. */
-const ASPECTS: Record<Column, RowSet<ProjectId>> = {
+const ASPECTS: Record<Deciding, RowSet<ProjectId>> = {
   id: taskRows.membershipByProject,
   projectId: taskRows.membershipByProject,
   number: taskRows.membershipByProject,
@@ -200,7 +222,10 @@ const ASPECTS: Record<Column, RowSet<ProjectId>> = {
   completedAt: taskRows.statusByProject,
   priority: taskRows.priorityByProject,
   assigneeId: taskRows.assigneeByProject,
+  otherAssigneeIds: taskRows.otherAssigneesByProject,
   dueDate: taskRows.dueDateByProject,
+  startDate: taskRows.startDateByProject,
+  estimate: taskRows.estimateByProject,
   parentId: taskRows.parentByProject,
   sortOrder: taskRows.orderByProject,
   // Text and the time of any change, which `byProject` ignores as well.
@@ -214,6 +239,8 @@ const SORTED_BY: Record<TaskOrderField, Column> = {
   UPDATED_AT: 'updatedAt',
   COMPLETED_AT: 'completedAt',
   DUE_DATE: 'dueDate',
+  START_DATE: 'startDate',
+  ESTIMATE: 'estimate',
   PRIORITY: 'priority',
   STATUS: 'status',
   TITLE: 'title',
@@ -240,15 +267,21 @@ export function taskListTags(list: TaskList, order: TaskListOrder = []): Tag[] {
 }
 
 /** The columns that decide which tasks are in the list, and where. */
-function columnsOf({ where }: TaskList, order: TaskListOrder): ReadonlySet<Column> {
-  const compared = parts(where).flatMap((part) => ('column' in part ? [part.column] : []));
-  return new Set([...compared, ...order.flatMap(({ field }) => (field === 'RANK' ? [] : [SORTED_BY[field]]))]);
+function columnsOf({ where }: TaskList, order: TaskListOrder): ReadonlySet<Deciding> {
+  const compared = parts(where).flatMap((part): Deciding[] => {
+    if ('assignees' in part) return part.ids === 'any' ? ['assigneeId'] : ['assigneeId', 'otherAssigneeIds'];
+    return 'column' in part ? [part.column] : [];
+  });
+  return new Set<Deciding>([
+    ...compared,
+    ...order.flatMap(({ field }) => (field === 'RANK' ? [] : [SORTED_BY[field]])),
+  ]);
 }
 
 /** Lists with more tags are never stored. */
 const projectsOf = ({ projectIds }: TaskList) => projectIds.slice(0, MAX_TAGS + 1);
 
-function rowTags(list: TaskList, columns: ReadonlySet<Column>): readonly Tag[] {
+function rowTags(list: TaskList, columns: ReadonlySet<Deciding>): readonly Tag[] {
   const narrowest = narrow(list);
   if (narrowest?.column === 'id') return narrowest.ids.flatMap((id) => narrowest.rows(id));
   const projects = projectsOf(list);
@@ -265,7 +298,7 @@ function rowTags(list: TaskList, columns: ReadonlySet<Column>): readonly Tag[] {
 }
 
 /** A parent's list that no other column decides, as the subtasks of a task are listed, outlives changes of the subtasks. */
-function narrowTags({ column, ids, rows }: Narrow, columns: ReadonlySet<Column>): readonly Tag[] {
+function narrowTags({ column, ids, rows }: Narrow, columns: ReadonlySet<Deciding>): readonly Tag[] {
   const byMembership = [...columns].every(
     (one) => one === column || one === 'sortOrder' || ASPECTS[one] === taskRows.membershipByProject,
   );
@@ -279,29 +312,61 @@ export function taskListWhere({ projectIds, where }: TaskList): SQL {
 
 /** The SQL of a page, for `selectPages`. */
 export function taskPageSql(query: TaskPageQuery): SQL {
-  const { list, order, limit, backward } = query;
+  const { list, order } = query;
   if (order[0]?.field === 'RANK') return rankedPageSql(query);
-  const forward = sortColumns(order);
-  const columns = backward ? reversed(forward) : forward;
-  const where = sql.join([conditionSql(list.where), ...betweenSql(query, forward)], sql` and `);
-  const sorted = orderBySql(columns);
-  const wanted = limit + 1;
-  if (list.projectIds.length === 1 || narrow(list) !== undefined || hasSearch(list)) {
+  const found = narrow(list);
+  if (found?.column === 'assignees' && found.ids.length === 1) return pageOfAssigneeSql(query, found);
+  const inProjects = isOneOf(sql`${tasks.projectId}`, list.projectIds.map(toUuid), 'uuid');
+  if (list.projectIds.length === 1 || found !== undefined || hasSearch(list)) {
+    const { id, sort, where, sorted, wanted } = pageParts(query);
     return sql`
-      select ${tasks.id} as id, ${placeSql(forward.slice(0, -1))} as sort, row_number() over (order by ${sorted}) as place
-      from ${tasks} where ${isOneOf(sql`${tasks.projectId}`, list.projectIds.map(toUuid), 'uuid')} and ${where}
-      order by ${sorted} limit ${wanted}`;
+      select ${id}, ${sort}, row_number() over (order by ${sorted}) as place
+      from ${tasks} where ${inProjects} and ${where} order by ${sorted} limit ${wanted}`;
   }
   // Reads the first rows of each project by its index, then the first of those: no index has all projects in one order.
+  return firstOfSql(query, (firstRows) => {
+    const uuids = `{${list.projectIds.map(toUuid).join(',')}}`;
+    return sql`unnest(${uuids}::uuid[]) as project(id), lateral (${firstRows(sql`${tasks.projectId} = project.id`)}) as part`;
+  });
+}
+
+/** The same for the tasks of one assignee: two indexes find those who have the user first, and the others. */
+function pageOfAssigneeSql(query: TaskPageQuery, { condition, ids }: Narrow): SQL {
+  const { list } = query;
+  const { first, other } = assigneePlaces(ids as readonly UserId[]);
+  const inProjects = isOneOf(sql`${tasks.projectId}`, list.projectIds.map(toUuid), 'uuid');
+  const where = { all: conjuncts(list.where).filter((one) => one !== condition) };
+  return firstOfSql({ ...query, list: { ...list, where } }, (firstRows) => {
+    const [firsts, others] = [first, other].map((place) => firstRows(sql`${inProjects} and ${place}`));
+    return sql`((${firsts}) union all (${others})) as part`;
+  });
+}
+
+/** A page from the first rows of several parts of its list. @param parts a part named `part` of `id`, `sort` and keys */
+function firstOfSql(query: TaskPageQuery, parts: (firstRows: (of: SQL) => SQL) => SQL): SQL {
+  const { id, sort, columns, where, sorted, wanted } = pageParts(query);
   const keys = columns.map(({ column }, i) => sql`${column} as ${sql.raw(`k${i}`)}`);
-  const outer = orderBySql(columns, (_, i) => sql.raw(`of_project.k${i}`));
+  const outer = orderBySql(columns, (_, i) => sql.raw(`part.k${i}`));
+  const firstRows = (of: SQL) => sql`
+      select ${id}, ${sort}, ${sql.join(keys, sql`, `)}
+      from ${tasks} where ${of} and ${where} order by ${sorted} limit ${wanted}`;
   return sql`
-    select of_project.id, of_project.sort, row_number() over (order by ${outer}) as place
-    from unnest(${`{${list.projectIds.map(toUuid).join(',')}}`}::uuid[]) as project(id), lateral (
-      select ${tasks.id} as id, ${placeSql(forward.slice(0, -1))} as sort, ${sql.join(keys, sql`, `)}
-      from ${tasks} where ${tasks.projectId} = project.id and ${where} order by ${sorted} limit ${wanted}
-    ) as of_project
-    order by ${outer} limit ${wanted}`;
+    select part.id, part.sort, row_number() over (order by ${outer}) as place
+    from ${parts(firstRows)} order by ${outer} limit ${wanted}`;
+}
+
+function pageParts(query: TaskPageQuery) {
+  const { list, order, limit, backward } = query;
+  const forward = sortColumns(order);
+  const columns = backward ? reversed(forward) : forward;
+  return {
+    id: sql`${tasks.id} as id`,
+    sort: sql`${placeSql(forward.slice(0, -1))} as sort`,
+    columns,
+    where: sql.join([conditionSql(list.where), ...betweenSql(query, forward)], sql` and `),
+    sorted: orderBySql(columns),
+    wanted: limit + 1,
+  };
 }
 
 const BY_RANK: readonly SortColumn[] = [

@@ -1,6 +1,6 @@
 /**
  * Moves a task to another project. It gets a new number and keeps its comments. It keeps what the target project has
- * too: labels of the same name, and an assignee who is a member there. The links to its parent and its subtasks are
+ * too: labels of the same name, and assignees who are members there. The links to its parent and its subtasks are
  * removed, and it takes the place of its new number in the manual order.
  */
 import { and, eq, inArray } from 'drizzle-orm';
@@ -13,10 +13,11 @@ import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { labels } from '../labels/label.table.js';
 import { notFound, roleOfWriter } from '../projects/access.js';
 import { lockExclusive, lockShared } from '../projects/project-lock.js';
+import { assigneeColumns, assigneeIdsOf } from './task.assignees.js';
 import type { moveTaskForm } from './task.forms.js';
 import { labelIdsOfTasks, relabel } from './task.labels.js';
 import { lockTaskWithSubtasks, projectsOf, TASK } from './task.locks.js';
-import { isMember } from './task.references.js';
+import { membersAmong } from './task.references.js';
 import { type TaskRow, tasks } from './task.table.js';
 import { detachSubtasks, NEXT_VERSION, takeNumbers, versionConflict } from './task.writes.js';
 
@@ -79,15 +80,15 @@ async function passBoth(tx: Transaction, from: ProjectId | undefined, to: Projec
 
 async function arrive(
   tx: Transaction,
-  { id, assigneeId }: TaskRow,
+  task: TaskRow,
   place: { readonly projectId: ProjectId; readonly number: number },
 ): Promise<TaskRow> {
-  const kept = assigneeId !== null && (await isMember(tx, place.projectId, assigneeId)) ? assigneeId : null;
+  const assigneeIds = await membersAmong(tx, place.projectId, assigneeIdsOf(task));
   try {
     const [arrived] = await tx
       .update(tasks)
-      .set({ ...place, parentId: null, assigneeId: kept, sortOrder: null, ...NEXT_VERSION })
-      .where(eq(tasks.id, id))
+      .set({ ...place, parentId: null, ...assigneeColumns(assigneeIds), sortOrder: null, ...NEXT_VERSION })
+      .where(eq(tasks.id, task.id))
       .returning();
     return arrived as TaskRow;
   } catch (error) {

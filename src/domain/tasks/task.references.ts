@@ -69,9 +69,11 @@ export async function checkReferences(
   }
 }
 
-/** Whether the user is a member of the project, whose membership is then locked. */
-export async function isMember(tx: Transaction, projectId: ProjectId, id: UserId): Promise<boolean> {
-  return (await hold(tx, 'member', [{ projectId, id }])).size > 0;
+/** The users who are members of the project, in the order given. Their memberships are then locked. */
+export async function membersAmong(tx: Transaction, projectId: ProjectId, ids: readonly UserId[]): Promise<UserId[]> {
+  const inProject = ids.map((id) => ({ projectId, id }));
+  const found = await hold(tx, 'member', inProject);
+  return ids.filter((id) => found.has(keyOf({ projectId, id })));
 }
 
 interface InProject {

@@ -17,6 +17,7 @@ import { Project } from '../projects/project.type.js';
 import { userById } from '../users/user.loaders.js';
 import { User } from '../users/user.type.js';
 import { sortOrderOf } from './sort-key.js';
+import { assigneeIdsOf } from './task.assignees.js';
 import { oneOf, TRUE } from './task.condition.js';
 import { listName, taskConnection } from './task.connection.js';
 import { TaskListArgs } from './task.filter-inputs.js';
@@ -35,8 +36,11 @@ import {
 import { taskOrder } from './task.list-query.js';
 import { type LabelledTask, labelIdsOf, taskById } from './task.loaders.js';
 import type { TaskService } from './task.service.js';
-import type { TaskRow } from './task.table.js';
+import { MAX_ASSIGNEES, type TaskRow } from './task.table.js';
 import { Task, TaskConnection, TaskPayload } from './task.type.js';
+
+/** Most tasks have one. */
+const TYPICAL_ASSIGNEES = 2;
 
 @Resolver(() => Task)
 export class TaskResolver {
@@ -107,10 +111,23 @@ export class TaskResolver {
     return task.creatorId;
   }
 
-  @FieldResolver(() => User, { nullable: true, description: 'User assigned to the task. Null if unassigned.' })
+  @FieldResolver(() => User, {
+    nullable: true,
+    description: 'First of the users assigned to the task. Null if unassigned.',
+    deprecationReason: 'Use `assignees` instead. Removed on 2027-12-01.',
+  })
   @Cached(userById)
   assignee(@Root() task: TaskRow) {
     return task.assigneeId;
+  }
+
+  @FieldResolver(() => [User], {
+    description: `Users assigned to the task, at most ${MAX_ASSIGNEES}, in the order given. Empty if unassigned.`,
+    complexity: ({ childComplexity }) => 1 + TYPICAL_ASSIGNEES * childComplexity,
+  })
+  assignees(@Root() task: TaskRow, @Ctx() { loaders }: Context) {
+    // A user who is deleted after the task was read is unassigned.
+    return mapMaybe(loaders.loadMany(userById, assigneeIdsOf(task)), (users) => users.filter((user) => user !== null));
   }
 
   @FieldResolver(() => Task, { nullable: true, description: 'Parent task. Null if the task is not a subtask.' })
@@ -194,10 +211,10 @@ export class TaskResolver {
   }
 
   @WritesAsMember()
-  @Mutation(() => TaskPayload, { description: 'Assigns a task to a project member, or unassigns it.' })
+  @Mutation(() => TaskPayload, { description: 'Assigns a task to project members, or unassigns it.' })
   assignTask(
     @Ctx() context: Context,
-    @Arg('input', () => AssignTaskInput, { description: 'The task and its new assignee.' }) input: AssignTaskInput,
+    @Arg('input', () => AssignTaskInput, { description: 'The task and its new assignees.' }) input: AssignTaskInput,
   ) {
     return taskPayload(context, () => this.service.assign(context, input));
   }
@@ -205,8 +222,8 @@ export class TaskResolver {
   @Mutation(() => TaskPayload, {
     description:
       'Moves a task to another project. Its id stays, its number and identifier change, and Query.task still finds ' +
-      'it by the old identifier. Comments are kept, as are labels that exist by name in the new project and an ' +
-      'assignee who is a member there. The links to its parent and its subtasks are removed.',
+      'it by the old identifier. Comments are kept, as are labels that exist by name in the new project and ' +
+      'assignees who are members there. The links to its parent and its subtasks are removed.',
   })
   moveTask(
     @Ctx() context: Context,

@@ -8,6 +8,7 @@ import { Faults, type Form, readForm, requireField } from '../../graphql/form.js
 import { fits, misfit } from '../../graphql/user-error.js';
 import { TEXTS } from '../../std/text.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
+import { assigneeField, givenColumns } from './task.assignees.js';
 import { insertTasks, visibleTasks } from './task.create.js';
 import {
   assignTaskForm,
@@ -15,6 +16,8 @@ import {
   moveTaskForm,
   moveTaskInListForm,
   type NamedTask,
+  readAssignees,
+  readNewTask,
   taskForm,
   taskLabelsForm,
   updateTaskForm,
@@ -47,7 +50,7 @@ export class TaskService {
 
   async create(by: Writer, given: CreateTaskInput) {
     const { viewerId } = by;
-    const form = readForm(createTaskForm, given);
+    const form = readNewTask(createTaskForm, given);
     requireField(form, 'projectId');
     const { value, tags } = await this.idempotency.create({
       by,
@@ -66,9 +69,10 @@ export class TaskService {
   }
 
   async update(by: Writer, given: UpdateTaskInput) {
-    const form = readForm(updateTaskForm, given);
+    const form = readAssignees(updateTaskForm, given);
     const id = requireField(form, 'id');
-    const { id: _, expectedVersion, labelIds, ...changes } = form.fields;
+    const { id: _, expectedVersion, labelIds, assigneeId, assigneeIds, ...fields } = form.fields;
+    const changes = { ...fields, ...givenColumns({ assigneeId, assigneeIds }) };
     const { description } = changes;
     const isPlain =
       form.faults.length === 0 &&
@@ -82,7 +86,8 @@ export class TaskService {
       const task = await faults.require(() => lockTaskForUpdate(tx, by.viewerId, id, TASK, holdingFor(changes)));
       faults.add(versionConflict(task, expectedVersion));
       faults.add(misfit(TEXTS.taskDescription, 'description', { given: description, stored: task.description }));
-      return { task: await applyChanges(tx, task, changes, { labels: exactly(labelIds), faults }) };
+      const edit = { labels: exactly(labelIds), assigneeField: assigneeField({ assigneeIds }) };
+      return { task: await applyChanges(tx, task, changes, { ...edit, faults }) };
     }, by);
   }
 
@@ -98,9 +103,8 @@ export class TaskService {
   }
 
   assign(by: Writer, given: AssignTaskInput) {
-    const form = readForm(assignTaskForm, given);
-    const { assigneeId } = form.fields;
-    return this.#changeOne(by, form, { assigneeId });
+    const form = readAssignees(assignTaskForm, given);
+    return this.#changeOne(by, form, givenColumns(form.fields), assigneeField(form.fields));
   }
 
   move(by: Writer, given: MoveTaskInput) {
@@ -122,7 +126,12 @@ export class TaskService {
     return this.#relabel(by, given, (before, labelIds) => before.filter((id) => !labelIds.includes(id)));
   }
 
-  async #changeOne(by: Writer, form: Form<NamedTask>, changes: PlainChanges | ((task: TaskRow) => PlainChanges)) {
+  async #changeOne(
+    by: Writer,
+    form: Form<NamedTask>,
+    changes: PlainChanges | ((task: TaskRow) => PlainChanges),
+    named?: 'assigneeId' | 'assigneeIds',
+  ) {
     const id = requireField(form, 'id');
     const { expectedVersion } = form.fields;
     const isPlain = typeof changes === 'object';
@@ -133,7 +142,8 @@ export class TaskService {
       const faults = new Faults(form);
       const task = await faults.require(() => lockTaskForUpdate(tx, by.viewerId, id));
       faults.add(versionConflict(task, expectedVersion));
-      return { task: await applyChanges(tx, task, isPlain ? changes : changes(task), { faults }) };
+      const edit = named && { assigneeField: named };
+      return { task: await applyChanges(tx, task, isPlain ? changes : changes(task), { ...edit, faults }) };
     }, by);
   }
 

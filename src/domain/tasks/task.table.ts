@@ -54,6 +54,14 @@ export const tasks = pgTable(
       .references(() => users.id),
     parentId: idColumn('task', 'parent_id'),
     dueDate: date('due_date', { mode: 'string' }),
+    startDate: date('start_date', { mode: 'string' }),
+    /** In points. */
+    estimate: integer(),
+    /**
+     * The assignees after the first, in order. A trigger keeps each user once, moves the next one up when the first goes,
+     * and does what a foreign key would.
+     */
+    otherAssigneeIds: idColumn('user', 'other_assignee_ids').array().notNull().default(sql`'{}'`),
     /** Number of updates, compared with `expectedVersion`. */
     version: integer().notNull().default(1),
     /** The source of an imported task. Tasks with equal sources are the same task. */
@@ -77,6 +85,9 @@ export const tasks = pgTable(
     check('tasks_title', sql`length(${table.title}) between 1 and 500`),
     check('tasks_parent_other', sql`${table.parentId} <> ${table.id}`),
     check('tasks_completed', sql`(${table.status} = 'DONE') = (${table.completedAt} is not null)`),
+    check('tasks_dates', sql`${table.startDate} <= ${table.dueDate}`),
+    check('tasks_estimate', sql`${table.estimate} between 0 and 1000`),
+    check('tasks_other_assignees', sql`cardinality(${table.otherAssigneeIds}) <= 9`),
     // One index for every list that the API offers: the row set, the sort column, then the tie-break.
     index('tasks_by_project').on(table.projectId, table.createdAt, table.id),
     index('tasks_by_project_priority').on(table.projectId, table.priority, table.id),
@@ -87,8 +98,14 @@ export const tasks = pgTable(
     index('tasks_by_project_updated').on(table.projectId, table.updatedAt, table.id),
     index('tasks_by_project_due').on(table.projectId, table.dueDate, table.id),
     index('tasks_by_project_manual').on(table.projectId, manualOrderSql(table), table.id),
+    // Few tasks have other assignees: writes of the rest leave it alone.
+    index('tasks_by_other_assignee').using('gin', table.otherAssigneeIds).where(sql`${table.otherAssigneeIds} <> '{}'`),
   ],
 );
+/** Assignees per task. */
+export const MAX_ASSIGNEES = 10;
+/** Points. */
+export const MAX_ESTIMATE = 1000;
 /** Labels per task, in the API and in imports. Tasks of earlier imports can have more. */
 export const MAX_LABELS = 50;
 
@@ -107,6 +124,8 @@ export const taskRows = rowSets(tasks, {
   byNumber: { columns: [tasks.projectId, tasks.number], watches: [tasks.projectId, tasks.number, tasks.id] },
   byProject: { columns: [tasks.projectId], ignores: listsIgnore },
   byAssignee: { columns: [tasks.assigneeId], ignores: listsIgnore },
+  /** The same tags as `byAssignee`: a user's list depends on one tag, whichever assignee of a task the user is. */
+  byOtherAssignee: { columns: [tasks.otherAssigneeIds], of: [tasks.assigneeId], ignores: listsIgnore },
   byParent: { columns: [tasks.parentId], ignores: listsIgnore },
   byCreator: { columns: [tasks.creatorId], ignores: listsIgnore },
   /** For lists that depend on the columns the others ignore, such as titles and times of change. */
@@ -127,6 +146,25 @@ export const taskRows = rowSets(tasks, {
     columns: [tasks.projectId],
     aspect: 'order',
     watches: [tasks.projectId, tasks.sortOrder],
+    ignoresInserts: true,
+  },
+  // Inserts are seen by `membershipByProject`, which every list has besides: a new task costs no tag for each of these.
+  otherAssigneesByProject: {
+    columns: [tasks.projectId],
+    aspect: 'other_assignees',
+    watches: [tasks.projectId, tasks.otherAssigneeIds],
+    ignoresInserts: true,
+  },
+  startDateByProject: {
+    columns: [tasks.projectId],
+    aspect: 'start_date',
+    watches: [tasks.projectId, tasks.startDate],
+    ignoresInserts: true,
+  },
+  estimateByProject: {
+    columns: [tasks.projectId],
+    aspect: 'estimate',
+    watches: [tasks.projectId, tasks.estimate],
     ignoresInserts: true,
   },
   parentByProject: { columns: [tasks.projectId], aspect: 'parent', watches: [tasks.projectId, tasks.parentId] },

@@ -5,7 +5,7 @@ import { COSTS } from '../../graphql/limits.js';
 import { Node } from '../../graphql/node.js';
 import { connectionTypes } from '../../graphql/page.js';
 import { UserError } from '../../graphql/user-error.js';
-import { type TaskRow, taskPriority, taskStatus } from './task.table.js';
+import { MAX_ESTIMATE, type TaskRow, taskPriority, taskStatus } from './task.table.js';
 
 export const TaskStatusType = Object.fromEntries(taskStatus.enumValues.map((value) => [value, value]));
 registerEnumType(TaskStatusType, {
@@ -65,6 +65,18 @@ export class Task extends Node {
     description: 'Day by which the task should be done. Null if it has no due date.',
   })
   dueDate: string | null;
+
+  @Field(() => GraphQLDate, {
+    nullable: true,
+    description: 'Day on which work on the task should start. Null if it has no start date.',
+  })
+  startDate: string | null;
+
+  @Field(() => Int, {
+    nullable: true,
+    description: `Estimated size of the task, 0-${MAX_ESTIMATE} points. Null if it is not estimated.`,
+  })
+  estimate: number | null;
 
   @Field(() => Int, {
     description:

@@ -10,34 +10,15 @@ import { preparedIn, runThenReadTags, type Transaction } from '../../engine/post
 import { Faults } from '../../graphql/form.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { taskNumbers } from '../projects/project.table.js';
+import { assigneeIdsOf, changedAssignees, newAssignees } from './task.assignees.js';
+import { hasAssigneeSql } from './task.condition.js';
+import type { Changes, Different, EditedTask, LabelChange, TaskEdit } from './task.edit.js';
+import { LATE_START, startsLate } from './task.forms.js';
 import { labelIdsOfTasks, type Relabelling, relabel } from './task.labels.js';
 import { LABELLED_TASK, type LabelledTask, taskById } from './task.loaders.js';
 import type { Holding } from './task.locks.js';
 import { ancestorsOf, checkReferences } from './task.references.js';
 import { MAX_LABELS, type TaskRow, tasks } from './task.table.js';
-
-type Changed = 'title' | 'description' | 'status' | 'priority' | 'assigneeId' | 'parentId' | 'dueDate';
-export type Changes = { [C in Changed]?: TaskRow[C] | undefined };
-
-/** How the labels of a task change. */
-export interface LabelChange {
-  /** The labels wanted, from those it has. */
-  readonly wanted: (before: readonly LabelId[]) => readonly LabelId[];
-  /** The input's field that names labels to add. */
-  readonly field: string;
-}
-
-/** A change of one or many tasks. */
-export interface TaskEdit {
-  readonly changes: Changes;
-  readonly labels?: LabelChange | undefined;
-}
-
-/** A locked task that is to change, unless there are faults. */
-export interface EditedTask {
-  readonly task: TaskRow;
-  readonly faults: Faults;
-}
 
 /** The labels given, and no others. `null` for none; undefined leaves the labels as they are. */
 export function exactly(labelIds: readonly LabelId[] | null | undefined): LabelChange | undefined {
@@ -77,9 +58,9 @@ export async function applyChanges(
   tx: Transaction,
   task: TaskRow,
   changes: Changes,
-  { labels, faults = new Faults() }: { labels?: LabelChange | undefined; faults?: Faults } = {},
+  { faults = new Faults(), ...edit }: Omit<TaskEdit, 'changes'> & { faults?: Faults } = {},
 ): Promise<TaskRow> {
-  const written = await applyEdit(tx, [{ task, faults }], { changes, labels });
+  const written = await applyEdit(tx, [{ task, faults }], { ...edit, changes });
   faults.throwIfAny();
   return written.get(task.id) as TaskRow;
 }
@@ -88,10 +69,13 @@ export async function applyChanges(
 export async function applyEdit(
   tx: Transaction,
   edited: readonly EditedTask[],
-  { changes, labels }: TaskEdit,
+  { changes, labels, assignees, assigneeField = 'assigneeId' }: TaskEdit,
 ): Promise<Map<TaskId, TaskRow>> {
-  const changing = edited.map((one) => ({ ...one, different: changedFields(one.task, changes) ?? {} }));
-  await checkChanged(tx, changing);
+  const changing = edited.map(({ task, faults }) => {
+    const wanted = assignees === undefined ? changes : { ...changes, ...changedAssignees(task, assignees) };
+    return { task, faults, different: (changedFields(task, wanted) ?? {}) as Different };
+  });
+  await checkChanged(tx, changing, assigneeField);
   const relabelled = labels === undefined ? [] : await relabellings(tx, edited, labels);
   const accepted = changing.filter(({ faults }) => !faults.any);
   const relabellable = relabelled.filter(({ faults }) => !faults.any);
@@ -99,56 +83,97 @@ export async function applyEdit(
   const touched = accepted.filter(
     ({ task, different }) => Object.keys(different).length > 0 || relabellable.some((one) => one.task === task),
   );
-  const columns: Changes = Object.assign({}, ...touched.map(({ different }) => different));
-  const rows = await update(
-    tx,
-    touched.map(({ task }) => task.id),
-    columns,
-  );
+  const rows = await (assignees === undefined ? updateAlike(tx, touched) : updateAssignees(tx, touched));
   const written = new Map<TaskId, TaskRow>(rows.map((row) => [row.id, row]));
   return new Map(accepted.map(({ task }) => [task.id, written.get(task.id) ?? task]));
 }
 
-/** The statement's text is the same for each set of columns. */
-async function update(tx: Transaction, ids: readonly TaskId[], changes: Changes): Promise<LabelledTask[]> {
-  if (ids.length === 0) return [];
-  const { status } = changes;
-  const columns = Object.entries(changes).map(([column, value]) => ({
-    column,
-    name: value === null ? `no ${column}` : column,
-    value: value === null ? null : sql.placeholder(column),
-  }));
-  const done = sql`coalesce(${tasks.completedAt}, now())`;
-  const completion = status === undefined ? {} : { completedAt: status === 'DONE' ? done : null };
-  const names = columns.map(({ name }) => name).join();
-  const statement = preparedIn(tx, `update_tasks:${names}${status === 'DONE' ? ':done' : ''}`, (at, name) =>
+interface ChangingTask extends EditedTask {
+  readonly different: Different;
+}
+
+/** Changes that are the same for all tasks. The statement's text is the same for each set of columns. */
+async function updateAlike(tx: Transaction, touched: readonly ChangingTask[]): Promise<LabelledTask[]> {
+  if (touched.length === 0) return [];
+  const changes: Changes = Object.assign({}, ...touched.map(({ different }) => different));
+  const { name, columns } = columnsOf(changes);
+  const statement = preparedIn(tx, `update_tasks:${name}`, (at, statementName) =>
+    at
+      .update(tasks)
+      .set({ ...columns, ...NEXT_VERSION })
+      .where(sql`${tasks.id} = any(${sql.placeholder('ids')}::uuid[])`)
+      .returning(LABELLED_TASK)
+      .prepare(statementName),
+  );
+  const ids = touched.map(({ task }) => toUuid(task.id));
+  return readWritten(tx, statement.execute({ ids, ...changes }));
+}
+
+/** The same, but each task gets assignees of its own. */
+async function updateAssignees(tx: Transaction, touched: readonly ChangingTask[]): Promise<LabelledTask[]> {
+  if (touched.length === 0) return [];
+  const changes: Changes = Object.assign({}, ...touched.map(({ different }) => different));
+  const { assigneeId: _, otherAssigneeIds: __, ...alike } = changes;
+  const { name, columns } = columnsOf(alike);
+  const assigneeIds = touched.map(({ task, different }) => {
+    const [first = null, ...others] = assigneeIdsOf({ ...task, ...different }).map(toUuid);
+    return { id: toUuid(task.id), assignee_id: first, other_assignee_ids: others };
+  });
+  const statement = preparedIn(tx, `update_assignees:${name}`, (at, statementName) =>
     at
       .update(tasks)
       .set({
-        ...Object.fromEntries(columns.map(({ column, value }) => [column, value])),
-        ...completion,
+        ...columns,
+        assigneeId: sql`given.assignee_id`,
+        otherAssigneeIds: sql`given.other_assignee_ids`,
         ...NEXT_VERSION,
       })
-      .where(sql`${tasks.id} = any(${sql.placeholder('ids')}::uuid[])`)
+      .from(
+        sql`jsonb_to_recordset(${sql.placeholder('assigneeIds')}::text::jsonb)
+          as given(id uuid, assignee_id uuid, other_assignee_ids uuid[])`,
+      )
+      .where(sql`${tasks.id} = given.id`)
       .returning(LABELLED_TASK)
-      .prepare(name),
+      .prepare(statementName),
   );
-  return runThenReadTags(tx, statement.execute({ ids: ids.map(toUuid), ...changes }), (rows) =>
+  return readWritten(tx, statement.execute({ assigneeIds: JSON.stringify(assigneeIds), ...alike }));
+}
+
+/** The columns of an UPDATE with placeholders for their values, and a name for this set of columns. */
+function columnsOf(changes: Changes) {
+  const given = Object.entries(changes);
+  const columns = given.map(([column, value]) => [column, value === null ? null : sql.placeholder(column)]);
+  const names = given.map(([column, value]) => (value === null ? `no ${column}` : column));
+  const { status } = changes;
+  const done = sql`coalesce(${tasks.completedAt}, now())`;
+  const completion = status === undefined ? {} : { completedAt: status === 'DONE' ? done : null };
+  return {
+    name: `${names.join()}${status === 'DONE' ? ':done' : ''}`,
+    columns: { ...Object.fromEntries(columns), ...completion },
+  };
+}
+
+function readWritten(tx: Transaction, written: PromiseLike<unknown>): Promise<LabelledTask[]> {
+  return runThenReadTags(tx, written as Promise<LabelledTask[]>, (rows) =>
     rows.map((value) => ({ source: taskById, arg: value.id, value })),
   );
 }
 
-/** Adds faults where the assignee is not a member, or the parent is in another project or below the task itself. */
-async function checkChanged(
-  tx: Transaction,
-  changing: readonly (EditedTask & { readonly different: Changes })[],
-): Promise<void> {
-  const naming = (field: 'assigneeId' | 'parentId') =>
-    changing.flatMap(({ task: { projectId }, different: { [field]: id }, faults }) =>
-      id ? [{ projectId, ids: [id], field, faults }] : [],
-    );
-  await checkReferences(tx, 'member', naming('assigneeId'));
-  await checkReferences(tx, 'parent', naming('parentId'));
+/**
+ * Adds faults where an assignee is not a member, the parent is in another project or below the task itself, or the task
+ * would start after it is due.
+ */
+async function checkChanged(tx: Transaction, changing: readonly ChangingTask[], assigneeField: string): Promise<void> {
+  for (const { task, different, faults } of changing) checkDates({ ...task, ...different }, different, faults);
+  await checkReferences(
+    tx,
+    'member',
+    changing.flatMap(({ different, ...edited }) => newAssignees(edited, different, assigneeField)),
+  );
+  const parents = changing.flatMap(({ task: { projectId }, different: { parentId }, faults }) =>
+    parentId ? [{ projectId, ids: [parentId], field: 'parentId', faults }] : [],
+  );
+  await checkReferences(tx, 'parent', parents);
   const parentId = changing.find(({ different }) => different.parentId)?.different.parentId;
   if (!parentId) return;
   const above = await ancestorsOf(tx, parentId);
@@ -156,6 +181,11 @@ async function checkChanged(
     if (!above.has(task.id)) continue;
     faults.addTo('parentId', UserErrorCode.INVALID, 'expected a task that is neither this one nor one of its subtasks');
   }
+}
+
+function checkDates(task: TaskRow, { startDate, dueDate }: Changes, faults: Faults): void {
+  if (!(startDate || dueDate) || !startsLate(task)) return;
+  faults.addTo(startDate ? 'startDate' : 'dueDate', UserErrorCode.INVALID, LATE_START);
 }
 
 /** The tasks whose labels change, with faults where there would be too many or a label is not in the project. */
@@ -217,10 +247,15 @@ export async function detachSubtasks(tx: Transaction, parts: readonly TaskId[]):
   }
 }
 
-/** Unassigns every task of a former member. Requires the exclusive project lock. */
+/** Unassigns every task of a former member: the next assignee moves up. Requires the exclusive project lock. */
 export async function unassign(tx: Transaction, projectId: ProjectId, userId: UserId): Promise<void> {
+  const uuid = toUuid(userId);
   await tx
     .update(tasks)
-    .set({ assigneeId: null, ...NEXT_VERSION })
-    .where(and(eq(tasks.projectId, projectId), eq(tasks.assigneeId, userId)));
+    .set({
+      assigneeId: sql`nullif(${tasks.assigneeId}, ${uuid}::uuid)`,
+      otherAssigneeIds: sql`array_remove(${tasks.otherAssigneeIds}, ${uuid}::uuid)`,
+      ...NEXT_VERSION,
+    })
+    .where(and(eq(tasks.projectId, projectId), hasAssigneeSql([userId])));
 }

@@ -1,5 +1,5 @@
 /**
- * Brings a task back from the trash with what still fits: labels that exist, an assignee who is a member, a parent in
+ * Brings a task back from the trash with what still fits: labels that exist, assignees who are members, a parent in
  * the project, subtasks that have no other parent, and relations to tasks that exist.
  */
 import { and, asc, eq, getTableColumns, inArray, type SQL, sql } from 'drizzle-orm';
@@ -11,7 +11,7 @@ import { MAX_ROWS_NAMED, type Transaction } from '../../engine/postgres/index.js
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { comments } from '../comments/comment.table.js';
 import { labels } from '../labels/label.table.js';
-import { ancestorsOf, isMember } from '../tasks/task.references.js';
+import { ancestorsOf, membersAmong } from '../tasks/task.references.js';
 import { type TaskRow, taskLabels, tasks } from '../tasks/task.table.js';
 import { NEXT_VERSION } from '../tasks/task.writes.js';
 import { lockTrees } from '../tasks/tree-lock.js';
@@ -26,17 +26,18 @@ export interface TrashedReferences {
   readonly subtaskIds: readonly string[];
   readonly relations: readonly TrashedRelation[];
   readonly parentId: string | null;
-  readonly assigneeId: string | null;
+  /** In order. */
+  readonly assigneeIds: readonly string[];
 }
 
 /** Requires the exclusive project lock, and a lock on the row in the trash. @throws Refusal CONFLICT */
 export async function restoreTask(tx: Transaction, trashed: TrashedReferences): Promise<TaskRow> {
   const { id, projectId } = trashed;
-  const assigneeId = await currentAssignee(tx, trashed);
+  const assigneeIds = await currentAssignees(tx, trashed);
   await lockTrees(tx, [projectId]);
   const { parentId, subtaskIds } = await currentRelatives(tx, trashed);
   const labelIds = await currentLabels(tx, trashed);
-  await insertTask(tx, id, { parentId, assigneeId });
+  await insertTask(tx, id, { parentId, assigneeIds });
   if (labelIds.length > 0) {
     await tx.insert(taskLabels).values(labelIds.map((labelId) => ({ projectId, taskId: id, labelId })));
   }
@@ -54,9 +55,9 @@ export async function restoreTask(tx: Transaction, trashed: TrashedReferences): 
   return task as TaskRow;
 }
 
-async function currentAssignee(tx: Transaction, { projectId, assigneeId }: TrashedReferences): Promise<string | null> {
-  if (assigneeId === null) return null;
-  return (await isMember(tx, projectId, fromUuid('user', assigneeId))) ? assigneeId : null;
+async function currentAssignees(tx: Transaction, { projectId, assigneeIds }: TrashedReferences): Promise<string[]> {
+  const userIds = assigneeIds.map((uuid) => fromUuid('user', uuid));
+  return (await membersAmong(tx, projectId, userIds)).map(toUuid);
 }
 
 /** Locks the relatives. No subtask is among the parent's ancestors, or the tree would become a cycle. */
@@ -89,14 +90,16 @@ async function currentLabels(tx: Transaction, { projectId, labelIds }: TrashedRe
 async function insertTask(
   tx: Transaction,
   id: TaskId,
-  { parentId, assigneeId }: { parentId: string | null; assigneeId: string | null },
+  { parentId, assigneeIds }: { parentId: string | null; assigneeIds: readonly string[] },
 ): Promise<void> {
+  const [assigneeId = null, ...others] = assigneeIds;
   const columns = await columnsOf(tx, tasks, sql`select task as row from ${trashedTasks} where id = ${toUuid(id)}`);
   try {
     await tx.execute(sql`
       insert into ${tasks} (${columns}) select ${columns}
       from (select restored.* from ${trashedTasks} t, jsonb_populate_record(null::tasks, t.task || jsonb_build_object(
         'parent_id', ${parentId}::uuid, 'assignee_id', ${assigneeId}::uuid,
+        'other_assignee_ids', ${`{${others.join(',')}}`}::uuid[],
         'version', (t.task->>'version')::int + 1, 'updated_at', now())) as restored
       where t.id = ${toUuid(id)}) as task`);
   } catch (error) {

@@ -82,8 +82,8 @@ export class TrashedTaskResolver {
 
   @Mutation(() => TaskPayload, {
     description:
-      'Restores a task from the trash with its identifier, fields and comments. It keeps labels that still exist, an ' +
-      'assignee who is still a member, its parent if that is in the project, subtasks that have no other parent, and ' +
+      'Restores a task from the trash with its identifier, fields and comments. It keeps labels that still exist, ' +
+      'assignees who are still members, its parent if that is in the project, subtasks that have no other parent, and ' +
       'relations to tasks that exist. Its version increases by one.',
   })
   restoreTask(

@@ -59,8 +59,8 @@ export class TrashedTaskService {
   }
 
   /**
-   * The lock is exclusive, so no import looks for the task in both places while it moves, and its assignee stays a
-   * member.
+   * The lock is exclusive, so no import looks for the task in both places while it moves, and its assignees stay
+   * members.
    */
   restore(by: Writer, given: RestoreTaskInput) {
     const { viewerId } = by;
@@ -140,7 +140,9 @@ async function lockTrashed(tx: Transaction, id: TaskId): Promise<TrashedReferenc
       subtaskIds,
       relations,
       parentId: sql<string | null>`${task}->>'parent_id'`,
-      assigneeId: sql<string | null>`${task}->>'assignee_id'`,
+      // Of tasks deleted before there could be several, the row has the first alone.
+      assigneeIds: sql<string[]>`array_remove(array_prepend(${task}->>'assignee_id',
+        array(select jsonb_array_elements_text(coalesce(${task}->'other_assignee_ids', '[]')))), null)`,
     })
     .from(trashedTasks)
     .where(eq(trashedTasks.id, id))

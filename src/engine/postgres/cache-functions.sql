@@ -56,6 +56,15 @@ as $$
   end
 $$;--> statement-breakpoint
 
+-- The tags of a row for a row-set of an array: one for each element. None where the array is null.
+create or replace function public.cache_element_tags(table_name text, spec jsonb, r jsonb) returns setof text
+language sql immutable
+as $$
+  select cache_row_tag(table_name, spec, jsonb_build_object(spec #>> '{columns,0}', element))
+  from jsonb_path_query(r -> (spec #>> '{columns,0}'), '$[*]') as e(element)
+  where jsonb_typeof(element) <> 'null'
+$$;--> statement-breakpoint
+
 -- The part of a row that a row-set looks at: all but what it ignores, or only what it watches.
 create or replace function public.cache_row_part(spec jsonb, r jsonb) returns jsonb
 language sql immutable
@@ -69,7 +78,8 @@ $$;--> statement-breakpoint
 
 -- The one trigger function of all cached tables: writes the tags of the rows that a statement touched into the outbox, in
 -- the statement's own transaction.
---   tg_argv[0]  the table's row-sets: [{"columns": […], "of": …, "aspect": …, "ignores": […] or "watches": […], "ignoresInserts": true}]
+--   tg_argv[0]  the table's row-sets: [{"columns": […], "of": …, "aspect": …, "ignores": […] or "watches": […], "ignoresInserts": true}],
+--               those of arrays last: {"columns": ["…"], "elements": true, …}
 --   tg_argv[1]  statements that change more rows touch the whole table
 -- An UPDATE touches a row-set where the looked-at parts of old and new rows differ, compared as multisets: no primary
 -- key is needed, and a row that moves between sets touches both. SECURITY DEFINER: a role that may write a table need
@@ -85,6 +95,9 @@ declare
   old_row jsonb;
   new_row jsonb;
   changed text[];
+  place int := -1;
+  array_spec jsonb;
+  more text[];
 begin
   if tg_op = 'INSERT' then
     select count(*) into rows_changed from (select from new_rows limit max_rows + 1) as some_rows;
@@ -93,15 +106,35 @@ begin
   end if;
 
   if tg_op = 'TRUNCATE' or rows_changed > max_rows then
-    touched := array[tg_table_name];
+    insert into cache_outbox (tags) values (array[tg_table_name]);
+    return null;
   elsif rows_changed = 0 then
     return null;
+  elsif rows_changed = 1 then
+    -- The row becomes JSON once, not once for each row-set.
+    if tg_op <> 'INSERT' then
+      select to_jsonb(o) into old_row from old_rows o;
+    end if;
+    if tg_op <> 'DELETE' then
+      select to_jsonb(n) into new_row from new_rows n;
+    end if;
+  end if;
+
+  if rows_changed = 1 and tg_op <> 'UPDATE' then
+    new_row := coalesce(new_row, old_row);
+    select array_agg(distinct tag) into touched
+    from (
+      select cache_row_tag(tg_table_name, spec, new_row) as tag
+      from jsonb_array_elements(specs) as s(spec)
+      where not spec ? 'elements' and (tg_op = 'DELETE' or not spec @> '{"ignoresInserts": true}')
+    ) as tags
+    where tag is not null;
   elsif tg_op = 'INSERT' then
     select array_agg(distinct tag) into touched
     from (
       select cache_row_tag(tg_table_name, spec, to_jsonb(n)) as tag
       from new_rows n, jsonb_array_elements(specs) as s(spec)
-      where not spec @> '{"ignoresInserts": true}'
+      where not spec ? 'elements' and not spec @> '{"ignoresInserts": true}'
     ) as tags
     where tag is not null;
   elsif tg_op = 'DELETE' then
@@ -109,12 +142,11 @@ begin
     from (
       select cache_row_tag(tg_table_name, spec, to_jsonb(o)) as tag
       from old_rows o, jsonb_array_elements(specs) as s(spec)
+      where not spec ? 'elements'
     ) as tags
     where tag is not null;
   elsif rows_changed = 1 then
-    -- What differs is found once, not once for each row-set.
-    select to_jsonb(o) into old_row from old_rows o;
-    select to_jsonb(n) into new_row from new_rows n;
+    -- What differs is found once, too.
     select array_agg(key) into changed from jsonb_each(new_row) as n where n.value is distinct from old_row -> n.key;
     select array_agg(distinct tag) into touched
     from (
@@ -124,7 +156,7 @@ begin
         when changed is null then false
         when spec ? 'watches' then spec -> 'watches' ?| changed
         else not coalesce(spec -> 'ignores', '[]') ?& changed
-      end
+      end and not spec ? 'elements'
     ) as tags
     where tag is not null;
   else
@@ -140,9 +172,43 @@ begin
         union all
         (select cache_row_part(spec, r) from after except all select cache_row_part(spec, r) from before)
       ) as changed
+      where not spec ? 'elements'
     ) as tags
     where tag is not null;
   end if;
+
+  -- The row-sets of arrays. A row whose array is empty is in none of them.
+  while specs -> place ? 'elements' loop
+    array_spec := specs -> place;
+    place := place - 1;
+    if rows_changed = 1 and coalesce(old_row -> (array_spec #>> '{columns,0}'), '[]') = '[]'
+      and coalesce(new_row -> (array_spec #>> '{columns,0}'), '[]') = '[]'
+    then
+      continue;
+    elsif tg_op = 'INSERT' then
+      select array_agg(distinct tag) into more
+      from new_rows n, cache_element_tags(tg_table_name, array_spec, to_jsonb(n)) as tag
+      where not array_spec @> '{"ignoresInserts": true}';
+    elsif tg_op = 'DELETE' then
+      select array_agg(distinct tag) into more
+      from old_rows o, cache_element_tags(tg_table_name, array_spec, to_jsonb(o)) as tag;
+    else
+      select array_agg(distinct tag) into more
+      from (
+        with
+          before as materialized (
+            select cache_row_part(array_spec, r) as part from (select to_jsonb(o) as r from old_rows o) as o
+            where r -> (array_spec #>> '{columns,0}') <> '[]'),
+          after as materialized (
+            select cache_row_part(array_spec, r) as part from (select to_jsonb(n) as r from new_rows n) as n
+            where r -> (array_spec #>> '{columns,0}') <> '[]')
+        (select part from before except all select part from after)
+        union all
+        (select part from after except all select part from before)
+      ) as changed, cache_element_tags(tg_table_name, array_spec, part) as tag;
+    end if;
+    touched := touched || more;
+  end loop;
 
   if touched is not null then
     insert into cache_outbox (tags) select array_agg(tag) from unnest(touched) as tag group by split_part(tag, ':', 1);

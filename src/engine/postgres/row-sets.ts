@@ -3,15 +3,17 @@
  * beside the table, installed as triggers (triggers.ts) and used as tags. One declaration serves both, so no query can
  * depend on a row set that no trigger names.
  */
-import { getTableColumns, getTableName } from 'drizzle-orm';
-import { getTableConfig, type PgColumn, type PgTable } from 'drizzle-orm/pg-core';
+import { getTableColumns, getTableName, is } from 'drizzle-orm';
+import { getTableConfig, PgArray, type PgColumn, type PgTable } from 'drizzle-orm/pg-core';
 import { rowSetTag, type Tag, tableTag } from '../cache/index.js';
 import { tagText } from './tag-text.js';
 
 export interface RowSetDeclaration {
   /** Tells row sets of the same columns apart that watch different columns. */
   readonly aspect?: string;
-  /** The columns whose equality defines the rows. */
+  /**
+   * The columns whose equality defines the rows. One column that is an array: the rows whose array has a given element.
+   */
   readonly columns: readonly PgColumn[];
   /**
    * The corresponding columns of another table, if these rows are parts of its rows. A reader of a row with its parts
@@ -23,8 +25,8 @@ export interface RowSetDeclaration {
   /** Instead of `ignores`: the only columns whose UPDATE touches the set. Inserts and deletes touch it in any case. */
   readonly watches?: readonly PgColumn[];
   /**
-   * An INSERT does not touch the set. For rows that triggers write when rows of another table change: what reads them
-   * must depend on those rows, too.
+   * An INSERT does not touch the set. What depends on the set must then depend on another one that the INSERT touches:
+   * a set of the same rows, or, of rows that triggers write when rows of another table change, a set of those.
    */
   readonly ignoresInserts?: true;
 }
@@ -40,12 +42,16 @@ type ColumnsOf<D extends RowSetColumns> = D extends RowSetDeclaration
     ? D
     : never;
 type ValuesOf<C extends readonly PgColumn[]> = {
-  -readonly [I in keyof C]: C[I] extends PgColumn ? NonNullable<C[I]['_']['data']> : never;
+  -readonly [I in keyof C]: C[I] extends PgColumn ? ValueOf<NonNullable<C[I]['_']['data']>> : never;
 };
+/** A value of a column, or an element of one that is an array. */
+type ValueOf<Data> = Data extends readonly (infer Element)[] ? Element : Data;
 
 /** The argument of the trigger function: one object per row set. */
 export interface RowSetSpec {
   readonly columns: readonly string[];
+  /** The one column is an array: a row is in a set for each of its elements. */
+  readonly elements?: true;
   readonly of?: { readonly table: string; readonly columns: readonly string[] };
   readonly aspect?: string;
   readonly ignores?: readonly string[];
@@ -85,7 +91,7 @@ export function rowSets<T extends PgTable, const D extends Record<string, RowSet
     const declaration = 'columns' in columnsOrMore ? columnsOrMore : { columns: columnsOrMore };
     const spec = specOf(declaration);
     checkSpec(`${name}.${setName}`, spec, columnNames);
-    const texts = declaration.columns.map((column) => tagText(`${name}.${setName}`, column));
+    const texts = declaration.columns.map((column) => tagText(`${name}.${setName}`, elementOf(column) ?? column));
     specs.push(spec);
     functions[setName] = (...values) => {
       const named = texts.map((text, i) => text(values[i]));
@@ -116,6 +122,7 @@ function specOf({ columns, of, aspect, ignores, watches, ignoresInserts }: RowSe
   const names = (list: readonly PgColumn[]) => list.map((column) => column.name);
   return {
     columns: names(columns),
+    ...(columns.some((column) => elementOf(column) !== undefined) && { elements: true as const }),
     ...(of && { of: { table: getTableName((of[0] as PgColumn).table), columns: names(of) } }),
     ...(aspect !== undefined && { aspect }),
     ...(ignores && { ignores: names(ignores) }),
@@ -124,8 +131,16 @@ function specOf({ columns, of, aspect, ignores, watches, ignoresInserts }: RowSe
   };
 }
 
+/** The column of a single element, if the column is an array. */
+function elementOf(column: PgColumn): PgColumn | undefined {
+  return is(column, PgArray) ? (column.baseColumn as PgColumn) : undefined;
+}
+
 function checkSpec(name: string, spec: RowSetSpec, columnNames: ReadonlySet<string>): void {
   if (spec.columns.length === 0) throw new TypeError(`row set ${name}: at least one column is expected`);
+  if (spec.elements && spec.columns.length > 1) {
+    throw new TypeError(`row set ${name}: an array is expected to be its only column`);
+  }
   if (spec.of !== undefined && spec.of.columns.length !== spec.columns.length) {
     throw new TypeError(`row set ${name}: of must name a column for each of its own`);
   }

@@ -33,8 +33,9 @@ function identifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
+/** Those of arrays come last, where the trigger function looks for them. */
 function triggerArgument(specs: readonly RowSetSpec[]): string {
-  return JSON.stringify(specs);
+  return JSON.stringify([...specs.filter(({ elements }) => !elements), ...specs.filter(({ elements }) => elements)]);
 }
 
 export interface InstalledTrigger {

@@ -1,7 +1,7 @@
 /** A webhook of the demo data with deliveries of each state that has ended. It is disabled: demo data is sent nowhere. */
 import { type Id, newId, type ProjectId, type TaskId } from '../../db/ids.js';
-import { webhookDeliveries, webhookStates, webhooks } from '../../domain/webhooks/webhook.table.js';
-import { newSecret, WebhookEvent } from '../../domain/webhooks/webhook-message.js';
+import { WebhookEvent, webhookDeliveries, webhookStates, webhooks } from '../../domain/webhooks/webhook.table.js';
+import { newSecret } from '../../domain/webhooks/webhook-signature.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { DAY, MINUTE } from '../../std/time.js';
 

@@ -2,7 +2,7 @@
  * The first reading of a file: finds every fault, and gathers what must be known before the first row is written. It
  * keeps keys, names and numbers, no texts; the second reading writes what it meets.
  */
-import { LATE_START, startsLate } from '../tasks/task.forms.js';
+import { LATE_START, startsLate } from '../tasks/task.dates.js';
 import { handleFrom } from '../users/handle.js';
 import { MAX_HANDLE_CHARS } from '../users/user.table.js';
 import { Faults, ImportError } from './import-error.js';

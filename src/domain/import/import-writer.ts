@@ -1,8 +1,8 @@
 /** The second reading of a file: writes what it meets, in batches. */
 import { type CommentId, type LabelId, newId, type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
-import { assigneeColumns, assigneeIdsOf } from '../tasks/task.assignees.js';
-import { LATE_START, startsLate } from '../tasks/task.forms.js';
+import { assigneeColumns, assigneeIdsOf } from '../tasks/assignee-columns.js';
+import { LATE_START, startsLate } from '../tasks/task.dates.js';
 import type { TaskStatus } from '../tasks/task.table.js';
 import type { CheckedFile } from './checked-file.js';
 import {

@@ -1,25 +1,10 @@
-/**
- * The assignees of a task, in order. Its row holds the first in a column of its own, which nearly all tasks do with: they
- * have one assignee or none.
- */
+/** Changes of the assignees of a task. */
 import type { UserId } from '../../db/ids.js';
 import { UserErrorCode } from '../../graphql/user-error.js';
+import { type AssigneeColumns, assigneeColumns, assigneeIdsOf } from './assignee-columns.js';
 import type { AssigneeChange, EditedTask } from './task.edit.js';
 import type { References } from './task.references.js';
-import { MAX_ASSIGNEES, type TaskRow } from './task.table.js';
-
-/** The columns that hold them. */
-export type AssigneeColumns = Pick<TaskRow, 'assigneeId' | 'otherAssigneeIds'>;
-
-export function assigneeIdsOf({ assigneeId, otherAssigneeIds }: AssigneeColumns): UserId[] {
-  return assigneeId === null ? [] : [assigneeId, ...otherAssigneeIds];
-}
-
-/** Each user counts once. */
-export function assigneeColumns(ids: readonly UserId[]): AssigneeColumns {
-  const [first = null, ...others] = new Set(ids);
-  return { assigneeId: first, otherAssigneeIds: others };
-}
+import { MAX_ASSIGNEES } from './task.table.js';
 
 /** The assignees that an input names: all of them, or the only one. */
 export interface GivenAssignees {

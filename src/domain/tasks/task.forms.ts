@@ -16,11 +16,11 @@ import {
 } from '../../graphql/user-error.js';
 import { TEXTS } from '../../std/text.js';
 import type { GivenAssignees } from './task.assignees.js';
+import { LATE_START, startsLate } from './task.dates.js';
 import type { NewTaskInput } from './task.inputs.js';
-import { MAX_ASSIGNEES, MAX_ESTIMATE, MAX_LABELS, type TaskRow, taskPriority, taskStatus } from './task.table.js';
+import { MAX_ASSIGNEES, MAX_ESTIMATE, MAX_LABELS, taskPriority, taskStatus } from './task.table.js';
 
 const NAMED_TWICE = 'expected either assigneeId or assigneeIds';
-export const LATE_START = 'expected the task to start no later than it is due';
 
 /** Tasks of one mutation. */
 export const MAX_TASKS = 100;
@@ -152,11 +152,6 @@ export type NamedTask = z.output<typeof taskForm>;
 
 function namesTwice({ assigneeId, assigneeIds: exact }: GivenAssignees): boolean {
   return assigneeId !== undefined && exact !== undefined;
-}
-
-/** Whether a task would start after it is due. */
-export function startsLate({ startDate, dueDate }: Partial<Pick<TaskRow, 'startDate' | 'dueDate'>>): boolean {
-  return isGiven(startDate) && isGiven(dueDate) && startDate > dueDate;
 }
 
 /** Reads a task to create, for which `null` means the same as omitting a field. */

@@ -13,7 +13,7 @@ import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { labels } from '../labels/label.table.js';
 import { notFound, roleOfWriter } from '../projects/access.js';
 import { lockExclusive, lockShared } from '../projects/project-lock.js';
-import { assigneeColumns, assigneeIdsOf } from './task.assignees.js';
+import { assigneeColumns, assigneeIdsOf } from './assignee-columns.js';
 import type { moveTaskForm } from './task.forms.js';
 import { labelIdsOfTasks, relabel } from './task.labels.js';
 import { lockTaskWithSubtasks, projectsOf, TASK } from './task.locks.js';

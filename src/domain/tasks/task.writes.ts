@@ -10,10 +10,11 @@ import { preparedIn, runThenReadTags, type Transaction } from '../../engine/post
 import { Faults } from '../../graphql/form.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { taskNumbers } from '../projects/project.table.js';
-import { assigneeIdsOf, changedAssignees, newAssignees } from './task.assignees.js';
+import { assigneeIdsOf } from './assignee-columns.js';
+import { changedAssignees, newAssignees } from './task.assignees.js';
 import { hasAssigneeSql } from './task.condition.js';
+import { LATE_START, startsLate } from './task.dates.js';
 import type { Changes, Different, EditedTask, LabelChange, TaskEdit } from './task.edit.js';
-import { LATE_START, startsLate } from './task.forms.js';
 import { labelIdsOfTasks, type Relabelling, relabel } from './task.labels.js';
 import { LABELLED_TASK, type LabelledTask, taskById } from './task.loaders.js';
 import type { Holding } from './task.locks.js';

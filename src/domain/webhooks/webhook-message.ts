@@ -1,15 +1,8 @@
-/** The messages that are sent to webhooks, and their signature as the Standard Webhooks specification defines it. */
-import { createHmac, randomBytes } from 'node:crypto';
-import type { DeliveryId, ProjectId } from '../../db/ids.js';
+/** The messages that are sent to webhooks. */
+import type { ProjectId } from '../../db/ids.js';
 import type { TaskEvent } from '../tasks/task.events.js';
 import { changeSeen } from '../tasks/task-changes.js';
-
-export enum WebhookEvent {
-  TASK_CREATED = 'TASK_CREATED',
-  TASK_UPDATED = 'TASK_UPDATED',
-  TASK_DELETED = 'TASK_DELETED',
-  TASK_COMMENTS_CHANGED = 'TASK_COMMENTS_CHANGED',
-}
+import { WebhookEvent } from './webhook.table.js';
 
 /** More tasks changed than have messages of their own. It is sent to every webhook, whatever events it names. */
 export const TASKS_CHANGED = 'tasks.changed';
@@ -60,23 +53,4 @@ function kindsOf(type: TaskEvent['type'], changedFields: readonly string[]): Web
 
 export function bulkMessage(projectId: ProjectId, at: string): Message {
   return { type: TASKS_CHANGED, body: JSON.stringify({ type: TASKS_CHANGED, timestamp: at, data: { projectId } }) };
-}
-
-const SECRET_PREFIX = 'whsec_';
-/** The specification asks for 24 to 64 bytes. */
-const SECRET_BYTES = 32;
-
-export function newSecret(): string {
-  return `${SECRET_PREFIX}${randomBytes(SECRET_BYTES).toString('base64')}`;
-}
-
-/** The headers that a receiver verifies. @param atMs when the attempt begins */
-export function signedHeaders(
-  { messageId, body, secret }: { readonly messageId: DeliveryId; readonly body: string; readonly secret: string },
-  atMs: number,
-): Readonly<Record<string, string>> {
-  const timestamp = String(Math.floor(atMs / 1000));
-  const key = Buffer.from(secret.slice(SECRET_PREFIX.length), 'base64');
-  const signature = createHmac('sha256', key).update(`${messageId}.${timestamp}.${body}`).digest('base64');
-  return { 'webhook-id': messageId, 'webhook-timestamp': timestamp, 'webhook-signature': `v1,${signature}` };
 }

@@ -9,9 +9,9 @@ import type { WebhookOutcome } from '../../platform/metrics.js';
 import { SECOND } from '../../std/time.js';
 import { webhooks } from './webhook.table.js';
 import { WebhookFanOut } from './webhook-fan-out.js';
-import { signedHeaders } from './webhook-message.js';
 import { type Attempt, delayMs, recordFailure, recordSuccess, release, takeDue } from './webhook-queue.js';
 import { isDelivered, sendMessage } from './webhook-request.js';
+import { signedHeaders } from './webhook-signature.js';
 
 /** Time from the end of one run to the next. */
 const RUN_EVERY_MS = SECOND;

@@ -11,7 +11,7 @@ import { SECOND } from '../../std/time.js';
 import { notFound, requireOwner } from '../projects/access.js';
 import { lockExclusive } from '../projects/project-lock.js';
 import { LISTED_COLUMNS, type ListedWebhook } from './webhook.loaders.js';
-import { type WebhookDeliveryRow, webhookDeliveries, webhookStates, webhooks } from './webhook.table.js';
+import { type WebhookDeliveryRow, WebhookEvent, webhookDeliveries, webhookStates, webhooks } from './webhook.table.js';
 import type {
   CreateWebhookInput,
   DeleteWebhookInput,
@@ -20,8 +20,8 @@ import type {
   UpdateWebhookInput,
 } from './webhook.type.js';
 import { readWebhookUrl } from './webhook-address.js';
-import { newSecret, WebhookEvent } from './webhook-message.js';
 import { LEASE_MS } from './webhook-queue.js';
+import { newSecret } from './webhook-signature.js';
 
 /** Each event of a project is a delivery of each. The list of them is one cached value. */
 export const MAX_OF_PROJECT = 10;

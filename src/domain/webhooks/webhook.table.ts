@@ -14,6 +14,13 @@ export const MAX_URL_CHARS = 2000;
 export const webhookDisabledReason = pgEnum('webhook_disabled_reason', ['OWNER', 'FAILURES']);
 export type WebhookDisabledReason = (typeof webhookDisabledReason.enumValues)[number];
 
+export enum WebhookEvent {
+  TASK_CREATED = 'TASK_CREATED',
+  TASK_UPDATED = 'TASK_UPDATED',
+  TASK_DELETED = 'TASK_DELETED',
+  TASK_COMMENTS_CHANGED = 'TASK_COMMENTS_CHANGED',
+}
+
 export const webhooks = pgTable(
   'webhooks',
   {

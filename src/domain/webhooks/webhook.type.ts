@@ -5,8 +5,7 @@ import type { DeliveryId, ProjectId, WebhookId } from '../../db/ids.js';
 import { connectionTypes, uncountedConnectionTypes } from '../../graphql/page.js';
 import { UserError } from '../../graphql/user-error.js';
 import type { DeliveryValue, ListedWebhook } from './webhook.loaders.js';
-import { MAX_URL_CHARS } from './webhook.table.js';
-import { WebhookEvent } from './webhook-message.js';
+import { MAX_URL_CHARS, WebhookEvent } from './webhook.table.js';
 
 registerEnumType(WebhookEvent, {
   name: 'WebhookEvent',

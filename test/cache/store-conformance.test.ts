@@ -410,8 +410,12 @@ describe.each([
     ])('stores nothing when, under its fence, %s', async (_, meanwhile) => {
       expect(await expecting(7n, await mintOne(A), A, B)).toMatchObject({ kind: 'exact' });
       await meanwhile();
-      await release(7n, A, B);
+      const token = randomToken();
+      const entries = [{ key, tags: [A], ttlMs: 60_000, text: `by ${token}` }];
+      await store.release(7n, [A, B], { unfenced: false, fills: { token, entries } });
       expect(await stored()).toBeUndefined();
+      // Its writer's memory may name that token, and would count as proved by it.
+      expect(await held(A)).not.toBe(token);
     });
 
     test('stores nothing by a RELEASE that comes a second time', async () => {

@@ -111,6 +111,16 @@ describe('what this process has written', () => {
     }
   });
 
+  test('is frozen from COMMIT on, before memory has its record: the writer has the same object', async () => {
+    const w = await world();
+    const row = { text: 'new' };
+    const write = w.begin(row as unknown as string);
+    write.committed(await write.fence());
+    expect(() => {
+      row.text = 'changed by the resolver';
+    }).toThrow(TypeError);
+  });
+
   test('is dropped by the next write, of whichever process', async () => {
     const w = await world();
     const write = w.begin('new');

@@ -1588,6 +1588,13 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: 'test/cache/written-copies.test.ts > this process has read it only after the first statement',
   },
   {
+    name: 'wput-mut/token-always',
+    what: 'RELEASE gives its token to the tags of what it stores also where another write has come in between.',
+    file: 'src/engine/redis/release.lua',
+    replace: [['kept[index] = kept[index] or not fill.refused', 'kept[index] = true']],
+    killedBy: 'test/cache/store-conformance.test.ts > stores nothing when, under its fence,',
+  },
+  {
     name: 'wput-mut/at-fence',
     what: 'Memory keeps what a write makes before its COMMIT was acknowledged.',
     absent: 'Only `#committed` of the transactor gives memory anything.',

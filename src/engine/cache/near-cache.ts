@@ -271,6 +271,7 @@ export class NearCache {
    */
   keepWritten(copy: WrittenCopy, { mark, lease }: ExactFence): void {
     if (lease === undefined || identityOf(lease) !== this.#identity) return;
+    freeze(copy.entry.value); // at once: the writer has the same object
     if (this.#written.length >= MAX_WRITTEN) this.#written.shift();
     this.#written.push({ copy, fenced: { ...copy.since, log: mark, identity: this.#identity } });
     this.#keepWritten();

@@ -1,7 +1,7 @@
 -- RELEASE: the transactions are over; their tags hold nothing unless another writer still holds them.
 -- KEYS[1]    sorted set of released ids          KEYS[2]    the log          KEYS[3]    notes of fences
 -- KEYS[4]    pos                                 KEYS[5..]  the tags, then the entries to store
--- ARGV[1]    the ids, comma separated            ARGV[2]    fresh token for the tags of the entries to store
+-- ARGV[1]    the ids, comma separated            ARGV[2]    fresh token for the tags of the entries that are stored
 -- ARGV[3]    ttl of the token, ms                ARGV[4]    'record': note the ids as released, so that the relay
 --                                                           bumps nothing again; 'resolve': leave that to the relay;
 --                                                           'over': the same, for all tags that this group's fence noted
@@ -33,8 +33,9 @@ local kept = {}
 for _, fill in ipairs(fills) do
   for _, index in ipairs(fill[2]) do
     if held[index] ~= own_fence then fill.refused = true end
-    kept[index] = true
   end
+  -- Nowhere else: the writer's memory may name this token since COMMIT, and it must not be found where another write came in between.
+  for _, index in ipairs(fill[2]) do kept[index] = kept[index] or not fill.refused end
 end
 local found = release_tags(KEYS, 5, last_tag, held, xids, kept, ARGV[2], ARGV[3])
 if ARGV[4] == 'record' then

@@ -313,7 +313,7 @@ describe('a task with other assignees', () => {
     const ofOthers = [taskRows.byAssignee(f.bob.id), taskRows.byAssignee(f.vic.id)];
     expect(await touched((tx) => tx.insert(tasks).values(task))).toEqual(first(...allOf(task), ...ofOthers));
     expect(await touched((tx) => tx.delete(tasks).where(eq(tasks.id, task.id)))).toEqual(
-      first(...allOf(task), ...onceThere(task), ...ofOthers, words(task)),
+      first(...allOf(task), ...onceThere(task), ...ofOthers, words(task), placeOf(task)),
     );
   });
 
@@ -393,7 +393,7 @@ describe('a whole project', () => {
     const tags = await touched((tx) => tx.execute(sql`truncate ${projects} cascade`));
     expect(tags).toEqual([
       ...['comments', 'former_numbers', 'invitations', 'labels', 'project_members', 'projects', 'task_documents'],
-      ...['task_labels', 'task_relations', 'tasks', 'trashed_members', 'trashed_projects', 'trashed_tasks'],
+      ...['task_labels', 'task_relations', 'tasks', 'trashed_members', 'trashed_projects', 'trashed_tasks', 'webhooks'],
     ]);
   });
 

@@ -1,8 +1,9 @@
 /** Fields that are made from a row for people: addresses, HTML, times of edits; and the tasks and project of a label. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Worker } from 'node:worker_threads';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { markdownHtml } from '../../src/domain/markdown/markdown.js';
 import { renderMarkdown } from '../../src/domain/markdown/render.js';
-import { RenderThread } from '../../src/domain/markdown/render-thread.js';
+import { RenderThread, startThread } from '../../src/domain/markdown/render-thread.js';
 import type { Context } from '../../src/graphql/context.js';
 import { type TwoProcesses, twoProcesses } from '../support/mutations.js';
 
@@ -115,6 +116,38 @@ test('texts that wait for the thread are rejected when it is closed, and so are 
 test('a text that makes the thread fail is rejected, and the next one is rendered', async () => {
   const thread = new RenderThread();
   await expect(thread.render(null as never)).rejects.toThrow(/String/);
+  expect(await thread.render('after')).toBe('<p>after</p>\n');
+  await thread.close();
+});
+
+test('an answer of a thread that took too long is never that of another text', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const started: Worker[] = [];
+  const thread = new RenderThread(() => {
+    started.push(startThread());
+    return started.at(-1) as Worker;
+  });
+  try {
+    const slow = expect(thread.render('slow')).rejects.toThrow('not rendered within');
+    const next = thread.render('next');
+    vi.runOnlyPendingTimers();
+    expect(started).toHaveLength(2);
+    started[0]?.emit('message', '<p>slow</p>\n');
+    expect(await next).toBe('<p>next</p>\n');
+    await slow;
+  } finally {
+    vi.useRealTimers();
+    await thread.close();
+  }
+});
+
+test('a text for which no thread can be started is rejected, and the next one is rendered', async () => {
+  let starts = 0;
+  const thread = new RenderThread(() => {
+    if (starts++ === 0) throw new Error('no thread can be started');
+    return startThread();
+  });
+  await expect(thread.render('before')).rejects.toThrow('no thread can be started');
   expect(await thread.render('after')).toBe('<p>after</p>\n');
   await thread.close();
 });

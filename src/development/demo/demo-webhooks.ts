@@ -35,7 +35,7 @@ export async function writeDemoWebhook(tx: Transaction, { projectId, taskId, now
       ...{ state: 'DELIVERED', attempts: 2, responseStatus: 200, responseBody: 'ok' },
     }),
     delivery(10 * MINUTE, 'task.updated', {
-      ...{ state: 'FAILED', attempts: 31, error: 'getaddrinfo ENOTFOUND hooks.example.com' },
+      ...{ state: 'FAILED', attempts: 31, error: 'queryA ENOTFOUND hooks.example.com' },
     }),
   ]);
 }

@@ -25,6 +25,11 @@ export class RenderThread {
   #thread: Worker | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
+  readonly #startThread: () => Worker;
+
+  constructor(start: () => Worker = startThread) {
+    this.#startThread = start;
+  }
 
   /** @throws Error if too many texts wait, the text takes too long, or the thread fails or is closed */
   render(text: string): Promise<string> {
@@ -52,8 +57,8 @@ export class RenderThread {
       return;
     }
     this.#running = job;
-    this.#thread ??= this.#start();
-    const thread = this.#thread;
+    const thread = this.#thread ?? this.#start();
+    if (thread === undefined) return;
     this.#timer = setTimeout(() => {
       this.#lose(thread, new Error(`Markdown was not rendered within ${MAX_RENDER_MS} ms`));
       void thread.terminate();
@@ -61,14 +66,20 @@ export class RenderThread {
     thread.postMessage(job.text);
   }
 
-  #start(): Worker {
-    const thread = new Worker(startOfThread(), {
-      eval: true,
-      execArgv: [], // those of the process may concern its main thread alone
-      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
+  /** Rejects the text if the system gives no thread. */
+  #start(): Worker | undefined {
+    let thread: Worker;
+    try {
+      thread = this.#startThread();
+    } catch (error) {
+      this.#settle((job) => job.reject(error instanceof Error ? error : new Error(String(error))));
+      return undefined;
+    }
+    this.#thread = thread;
+    thread.on('message', (html: string) => {
+      // A thread that was given up may have answered before it ended. The text that runs by then is another one.
+      if (thread === this.#thread) this.#settle((job) => job.resolve(html));
     });
-    thread.unref();
-    thread.on('message', (html: string) => this.#settle((job) => job.resolve(html)));
     thread.on('error', (error: Error) => this.#lose(thread, error));
     thread.on('exit', () => this.#lose(thread, new Error('the thread that renders Markdown has ended')));
     return thread;
@@ -88,6 +99,16 @@ export class RenderThread {
     if (job !== undefined) settle(job);
     this.#next();
   }
+}
+
+export function startThread(): Worker {
+  const thread = new Worker(startOfThread(), {
+    eval: true,
+    execArgv: [], // those of the process may concern its main thread alone
+    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
+  });
+  thread.unref();
+  return thread;
 }
 
 /**

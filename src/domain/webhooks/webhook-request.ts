@@ -2,7 +2,8 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { SECOND } from '../../std/time.js';
-import { leadsInside, NOT_PUBLIC, publicLookup, type Resolve } from './webhook-address.js';
+import type { Resolve } from './resolve-name.js';
+import { checkedLookup, leadsInside, NOT_PUBLIC } from './webhook-address.js';
 
 /** From the first look at the name to the last byte of the response that is read. */
 const TIMEOUT_MS = 10 * SECOND;
@@ -15,7 +16,7 @@ export interface WebhookRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
   readonly allowPrivate: boolean;
-  /** Default: the resolver of the system. */
+  /** Default: the hosts file and the name servers of the system. */
   readonly resolve?: Resolve;
   /** Gives the attempt up. */
   readonly signal: AbortSignal;
@@ -38,12 +39,18 @@ export async function sendMessage(request: WebhookRequest): Promise<WebhookRespo
   } catch (error) {
     request.signal.throwIfAborted();
     if (timeout.aborted) return failed(`no response within ${TIMEOUT_MS / SECOND} s`);
-    return failed(error instanceof Error ? error.message : String(error));
+    return failed(reasonOf(error));
   }
 }
 
 export function isDelivered({ status }: WebhookResponse): boolean {
   return status !== null && status >= 200 && status < 300;
+}
+
+/** If all addresses of a host fail, the error has no message but those errors. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(reasonOf).join('; ');
+  return error instanceof Error ? error.message : String(error);
 }
 
 function failed(reason: string): WebhookResponse {
@@ -52,6 +59,7 @@ function failed(reason: string): WebhookResponse {
 
 function post(url: URL, request: WebhookRequest, signal: AbortSignal): Promise<IncomingMessage> {
   const { headers, body, allowPrivate, resolve: resolveName } = request;
+  const lookup = checkedLookup({ allowPrivate, resolve: resolveName, signal });
   const send = url.protocol === 'https:' ? httpsRequest : httpRequest;
   return new Promise((resolve, reject) => {
     const sent = send(url, {
@@ -59,10 +67,12 @@ function post(url: URL, request: WebhookRequest, signal: AbortSignal): Promise<I
       headers: { ...headers, 'content-length': String(Buffer.byteLength(body)) },
       agent: false, // a connection that was opened earlier may lead elsewhere
       signal,
-      ...(!allowPrivate && { lookup: publicLookup(resolveName) }),
+      lookup,
     });
     sent.on('response', resolve);
     sent.on('error', reject);
+    // The only event if the receiver answers 101. It is the last one always, and settles nothing after the others.
+    sent.on('close', () => reject(new Error('the connection was closed without a response')));
     sent.end(body);
   });
 }

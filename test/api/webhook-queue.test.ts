@@ -1,8 +1,9 @@
-/** The queue of deliveries: whose turn it is, and what a statement reads and writes of a backlog. */
+/** Deliveries in Postgres, without a receiver: how events become them, whose turn it is, and when they are given up. */
 import type { Sql } from 'postgres';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { newId, type ProjectId, toUuid, type WebhookId } from '../../src/db/ids.js';
-import { MAX_OF_PROJECT, recordFailure, takeDue } from '../../src/domain/webhooks/webhook-queue.js';
+import { MAX_EVENTS, WebhookFanOut } from '../../src/domain/webhooks/webhook-fan-out.js';
+import { MAX_ATTEMPTS_OF_PROJECT, recordFailure, takeDue } from '../../src/domain/webhooks/webhook-queue.js';
 import type { WebhookResponse } from '../../src/domain/webhooks/webhook-request.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
 import { type TwoProcesses, twoProcesses } from '../support/mutations.js';
@@ -22,6 +23,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await sql`delete from webhooks`;
+  await sql`delete from task_events`;
 });
 
 async function webhook(projectId: ProjectId): Promise<WebhookId> {
@@ -57,7 +59,7 @@ describe('attempts', () => {
     const web = await webhook(p.f.web.id);
     await backlog(web, 3);
     const taken = await takeDue(sql, 50, new Map());
-    expect(taken).toHaveLength(MAX_OF_PROJECT + 3);
+    expect(taken).toHaveLength(MAX_ATTEMPTS_OF_PROJECT + 3);
     expect(counts(taken).get(web)).toBe(3);
     expect(counts(taken).size).toBe(11); // each webhook of the other project has its turn
     expect(await takeDue(sql, 50, counts(taken))).toEqual([]);
@@ -92,11 +94,91 @@ describe('a backlog of one task', () => {
   });
 });
 
-test('deliveries of a deleted project wait until it is restored', async () => {
-  const id = await webhook(p.f.web.id);
-  await backlog(id, 1);
+test('deliveries of a deleted project wait until it is restored, which says that any of its tasks may have changed', async () => {
+  await backlog(await webhook(p.f.web.id), 1);
   await p.mutate('deleteProject', { id: p.f.web.id, key: 'WEB' });
   expect(await takeDue(sql, 50, new Map())).toEqual([]);
-  await p.mutate('restoreProject', { id: p.f.web.id });
-  expect((await takeDue(sql, 50, new Map())).length).toBeGreaterThan(0);
+  for (let i = 0; i < 2; i++) {
+    expect((await p.mutate('restoreProject', { id: p.f.web.id })).errors).toEqual([]);
+    if (i === 0) await p.mutate('deleteProject', { id: p.f.web.id, key: 'WEB' });
+  }
+  const taken = await takeDue(sql, 50, new Map());
+  expect(taken.map(({ body }) => body)).toEqual(['{}', expect.stringContaining('tasks.changed')]); // not twice
+  expect(JSON.parse(taken[1]?.body ?? '')).toMatchObject({ data: { projectId: p.f.web.id } });
+});
+
+describe('a failure', () => {
+  const state = (failingSince: string, failedAt: string) =>
+    sql`update webhook_states set failing_since = now() - ${failingSince}::interval, failed_at = now() - ${failedAt}::interval`;
+  const fail = async (age: string) => {
+    const id = await webhook(p.f.ops.id);
+    await backlog(id, 1, { age });
+    return async () => {
+      const [attempt] = await takeDue(sql, 1, new Map());
+      return recordFailure(sql, attempt as NonNullable<typeof attempt>, { ...NO_RESPONSE, waitMs: 5000 });
+    };
+  };
+
+  test('disables its webhook if it is for good, and others came in between for a week', async () => {
+    const young = await fail('1 hour');
+    await state('8 days', '1 hour');
+    expect(await young()).toEqual({ state: 'PENDING', tooLong: false });
+    await sql`delete from webhooks`;
+    const old = await fail('2 days');
+    await state('8 days', '1 hour');
+    expect(await old()).toEqual({ state: 'FAILED', tooLong: true });
+  });
+
+  test('is the first again if the one before was days ago', async () => {
+    const old = await fail('2 days');
+    await state('8 days', '7 days');
+    expect(await old()).toEqual({ state: 'FAILED', tooLong: false });
+    const [found] =
+      await sql`select failing_since = failed_at as first, failed_at > now() - interval '1 minute' as now from webhook_states`;
+    expect(found).toEqual({ first: true, now: true });
+  });
+});
+
+describe('the fan-out', () => {
+  const fanOut = () => new WebhookFanOut({ sql: () => sql, log: { warn: () => {} } });
+  const types = async () =>
+    (await sql`select type from webhook_deliveries order by seq`).map(({ type }) => type as string);
+  const ops = () => toUuid(p.f.ops.id);
+  const event = (taskId = toUuid(newId('task'))) => sql`
+    insert into task_events (type, task_id, project_id, version, changed_fields)
+    values ('UPDATED', ${taskId}, ${ops()}, 2, '{title}')`;
+
+  test('reads a bounded part of many events in a step, and one change of one transaction once', async () => {
+    await webhook(p.f.ops.id);
+    const task = toUuid(newId('task'));
+    await sql`
+      insert into task_events (type, task_id, project_id, version, changed_fields)
+      select 'UPDATED', case when n in (1, ${MAX_EVENTS + 100}) then ${task}::uuid else gen_random_uuid() end, ${ops()}, 2, '{title}'
+      from generate_series(1, ${MAX_EVENTS + 100}) as n`;
+    const one = fanOut();
+    expect([await one.step(), await one.step()]).toEqual([true, false]);
+    const [found] = await sql`
+      select count(*)::int, count(distinct task_id)::int as tasks,
+        (select task_id from webhook_deliveries order by seq desc limit 1) as last from webhook_deliveries`;
+    expect(found).toEqual({ count: MAX_EVENTS + 99, tasks: MAX_EVENTS + 99, last: task });
+  });
+
+  test('goes on after a dump is restored into a cluster whose transaction ids are lower', async () => {
+    await webhook(p.f.ops.id);
+    await event();
+    const ahead = sql`(pg_current_xact_id()::text::numeric + 1000000000)::text`;
+    const [{ below } = { below: '' }] = await sql<{ below: string }[]>`select below::text from task_events_trim`;
+    await sql`update task_events set xid = ${ahead}::xid8`;
+    await sql`update task_events_trim set below = ${ahead}::xid8`;
+    await sql`update webhook_states set since = ${ahead} || ':' || ${ahead} || ':'`;
+    await sql`update webhook_cursor set since = ${ahead} || ':' || ${ahead} || ':', until = null, place = null`;
+    const one = fanOut();
+    for (let i = 0; i < 3; i++) await one.step();
+    expect(await types()).toEqual(['tasks.changed']);
+    await event();
+    expect(await fanOut().step()).toBe(false);
+    expect(await fanOut().step()).toBe(false);
+    expect(await types()).toEqual(['tasks.changed', 'task.updated']);
+    await sql`update task_events_trim set below = ${below}::xid8`;
+  });
 });

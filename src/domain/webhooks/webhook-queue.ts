@@ -12,11 +12,13 @@ export const LEASE_MS = 30 * SECOND;
 /** Attempts of one webhook at once, in each process. */
 export const MAX_OF_WEBHOOK = 5;
 /** Attempts of one project at once, in each process. */
-export const MAX_OF_PROJECT = 10;
+export const MAX_ATTEMPTS_OF_PROJECT = 10;
 /** A message is sent at least once, and repeated until it is as old. */
 export const RETRY_MS = DAY;
 /** A webhook is disabled when it has failed for as long. */
 const DISABLE_MS = 7 * DAY;
+/** A failure begins another time of failures if the one before it is as old. More than the longest delay. */
+const PAUSE_MS = DAY;
 const FIRST_DELAY_MS = 5 * SECOND;
 const MAX_DELAY_MS = HOUR;
 
@@ -94,7 +96,7 @@ export async function takeDue(sql: Sql, max: number, busy: ReadonlyMap<WebhookId
         + coalesce((select sum(count) from busy where busy.project_id = firsts.project_id), 0) as turn
       from firsts
     ),
-    due as (select id from turns where turn <= ${MAX_OF_PROJECT} order by turn, due_at, seq limit ${max}),
+    due as (select id from turns where turn <= ${MAX_ATTEMPTS_OF_PROJECT} order by turn, due_at, seq limit ${max}),
     -- Checked again on the newest version of the row: another process may have taken it.
     free as (
       select id from webhook_deliveries where id in (select id from due) and state = 'PENDING' and due_at <= now()
@@ -140,7 +142,7 @@ export async function recordSuccess(sql: Sql, attempt: Attempt, { status, body }
 
 export interface Failure {
   readonly state: 'PENDING' | 'FAILED';
-  /** Whether the webhook has failed for a week. */
+  /** Whether the webhook has failed for a week, and a delivery for good. */
   readonly tooLong: boolean;
 }
 
@@ -170,9 +172,12 @@ export async function recordFailure(
         and d.state = 'PENDING' and case done.state when 'FAILED' then d.due_at > now() else d.due_at < done.due_at end
     ),
     failing as (
-      update webhook_states s set failing_since = coalesce(s.failing_since, now())
+      update webhook_states s set failed_at = now(),
+        failing_since = case when s.failed_at > now() - make_interval(secs => ${PAUSE_MS / SECOND})
+          then coalesce(s.failing_since, now()) else now() end
       from done where s.webhook_id = done.webhook_id
-      returning s.failing_since < now() - make_interval(secs => ${DISABLE_MS / SECOND}) as too_long
+      returning done.state = 'FAILED' and s.failing_since < now() - make_interval(secs => ${DISABLE_MS / SECOND})
+        as too_long
     )
     select done.state, failing.too_long from done, failing`;
   return failure && { state: failure.state, tooLong: failure.too_long };

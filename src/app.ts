@@ -58,6 +58,7 @@ import {
   WebhookResolver,
 } from './domain/webhooks/webhook.resolver.js';
 import { WebhookService } from './domain/webhooks/webhook.service.js';
+import { reportRestored } from './domain/webhooks/webhook-restored.js';
 import { WebhookWorker } from './domain/webhooks/webhook-worker.js';
 import type { Store } from './engine/cache/index.js';
 import type { MakeLoads } from './graphql/context.js';
@@ -280,7 +281,7 @@ export function createSchema({
     new UserResolver(userService),
     new UserStateResolver(userService),
     new ProjectResolver(new ProjectService(transactor, idempotency, unassign)),
-    new TrashedProjectResolver(new TrashedProjectService(transactor), trashDays),
+    new TrashedProjectResolver(new TrashedProjectService(transactor, reportRestored), trashDays),
     new LabelFieldsResolver(),
     new PeopleResolver(),
     new ProjectInvitationsResolver(),

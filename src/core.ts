@@ -7,7 +7,6 @@ import type { Sql } from 'postgres';
 import { actorSettings } from './db/actor.js';
 import { trimHistory } from './domain/history/history.trim.js';
 import { allRowSets, eventTables } from './domain/registry.js';
-import { trimWebhookDeliveries } from './domain/webhooks/webhook.trim.js';
 import { countPending } from './domain/webhooks/webhook-queue.js';
 import {
   CACHE_EVENTS,
@@ -158,7 +157,7 @@ export function createCore(options: CoreOptions) {
     maxLoads: options.maxLoads ?? DEFAULT_MAX_LOADS,
     sql: () => background.sql,
   });
-  const trims = [trimWebhookDeliveries, ...(options.historyDays ? [trimHistory(options.historyDays)] : [])];
+  const trims = options.historyDays ? [trimHistory(options.historyDays)] : [];
   const own = coreListeners({ statistics, activity, log });
   const cached: ReturnType<typeof cacheDatabase> = cacheDatabase({
     ...options,

@@ -29,7 +29,8 @@ CREATE TABLE "webhook_deliveries" (
 CREATE TABLE "webhook_states" (
 	"webhook_id" uuid PRIMARY KEY NOT NULL,
 	"since" text DEFAULT pg_current_snapshot()::text NOT NULL,
-	"failing_since" timestamp (3) with time zone
+	"failing_since" timestamp (3) with time zone,
+	"failed_at" timestamp (3) with time zone
 );
 --> statement-breakpoint
 CREATE TABLE "webhooks" (

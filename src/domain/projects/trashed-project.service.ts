@@ -19,8 +19,14 @@ const deleteProjectInput = restoreProjectInput.extend({ key: z.string() });
 
 const PROJECT = { what: 'project', path: ['input', 'id'] };
 
+/** Called in the transaction that restores a project, for features that this one does not know. */
+export type OnProjectRestored = (tx: Transaction, projectId: ProjectId) => Promise<void>;
+
 export class TrashedProjectService {
-  constructor(private readonly transactor: Transactor) {}
+  constructor(
+    private readonly transactor: Transactor,
+    private readonly onProjectRestored: OnProjectRestored,
+  ) {}
 
   delete(by: Writer, given: DeleteProjectInput) {
     const { viewerId } = by;
@@ -55,6 +61,7 @@ export class TrashedProjectService {
         select project_id, user_id, role, added_by, created_at from ${trashedMembers} where project_id = ${toUuid(id)}
         on conflict (project_id, user_id) do nothing`);
       await tx.delete(trashedProjects).where(eq(trashedProjects.id, id)); // and with it its memberships
+      await this.onProjectRestored(tx, id);
       const [project] = await tx.select().from(projects).where(eq(projects.id, id));
       return { project: project as ProjectRow };
     }, by);

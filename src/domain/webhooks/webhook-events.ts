@@ -4,14 +4,13 @@ import type { Sql } from '../../engine/postgres/index.js';
 import type { EventRow, TaskEvent } from '../tasks/task.events.js';
 import { type ChangeCursor, firstUnseen, type Snapshot } from '../tasks/task-change.cursor.js';
 
-/** An event, and the place of its task's last event in the same transaction. */
-export type FoundRow = EventRow & { readonly place: number };
-
 export interface NewRows {
   readonly snapshot: Snapshot;
   /** Events of transactions below this id may be gone. */
   readonly below: bigint;
-  readonly rows: readonly FoundRow[];
+  readonly rows: readonly EventRow[];
+  /** The place up to which `rows` are complete. Null: all that the cursor has not seen are there. */
+  readonly end: number | null;
 }
 
 /** A webhook that may want an event. */
@@ -32,37 +31,50 @@ export async function readCursor(sql: Sql): Promise<ChangeCursor | undefined> {
   return { since, ...(until !== null && place !== null && { rest: { until, after: Number(place) } }) };
 }
 
-/** Events of projects with webhooks that the cursor has not seen, of one change more than `max` if there are more. */
+/**
+ * The next events of projects with webhooks that the cursor has not seen, at most `max`. A change is read at the place
+ * of its last event, with all its events.
+ *
+ * A dump that is restored into another cluster brings transaction ids that this one has not assigned yet. They are in
+ * no snapshot: such events are left out, and such a trim line says nothing.
+ */
 export async function readNewRows(sql: Sql, { since, rest }: ChangeCursor, max: number): Promise<NewRows> {
   const hasWebhook = sql`in (select project_id from hooked)`;
   // Subqueries are computed once: see task-changes-since.ts.
   const before = sql`(select ${since}::text::pg_snapshot)`;
+  const assigned = sql`(select pg_snapshot_xmax(pg_current_snapshot()))`;
   const isUntil = rest ? sql`and pg_visible_in_snapshot(xid, (select ${rest.until}::text::pg_snapshot))` : sql``;
-  const [found] = await sql<{ snapshot: Snapshot; below: string; rows: FoundRow[] | null }[]>`
+  const isUnseen = sql`
+    xid >= ${String(firstUnseen(since))}::text::xid8 and xid < ${assigned}
+    and not pg_visible_in_snapshot(xid, ${before}) ${isUntil}
+    and (project_id is null or project_id ${hasWebhook} or from_project_id ${hasWebhook})`;
+  const after = sql`${rest?.after ?? -1}::bigint`;
+  const [found] = await sql<{ snapshot: Snapshot; below: string; end: number | null; rows: EventRow[] | null }[]>`
     with hooked as materialized (select distinct project_id from webhooks where enabled),
-    since as materialized (
-      select * from task_events
-      where xid >= ${String(firstUnseen(since))}::text::xid8 and not pg_visible_in_snapshot(xid, ${before}) ${isUntil}
-        and (project_id is null or project_id ${hasWebhook} or from_project_id ${hasWebhook})
+    places as materialized (
+      select xid, seq from task_events where ${isUnseen} and seq > ${after} order by seq limit ${max}
     ),
+    since as materialized (select * from task_events where xid in (select xid from places) and ${isUnseen}),
     changes as (
       select xid, task_id, max(seq) as place from since
       group by xid, task_id, case when type = 'MANY' then seq end
-      having max(seq) > ${rest?.after ?? -1}::bigint
-      order by place limit ${max + 1}
+      having max(seq) > ${after} and max(seq) <= (select max(seq) from places)
     )
-    select pg_current_snapshot()::text as snapshot, (select below::text from task_events_trim) as below, (
-      select json_agg(json_build_object(
-        'xid', e.xid::text, 'type', e.type, 'taskId', e.task_id, 'projectId', e.project_id,
-        'fromProjectId', e.from_project_id, 'version', e.version, 'changedFields', e.changed_fields,
-        'at', to_char(e.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'actorId', e.actor_id,
-        'place', changes.place) order by e.seq)
-      from changes join since as e
-        on e.xid = changes.xid and e.task_id is not distinct from changes.task_id
-        and (e.type <> 'MANY' or e.seq = changes.place)
-    ) as rows`;
-  const { snapshot, below, rows } = found as { snapshot: Snapshot; below: string; rows: FoundRow[] | null };
-  return { snapshot, below: BigInt(below), rows: rows ?? [] };
+    select pg_current_snapshot()::text as snapshot,
+      coalesce((select below::text from task_events_trim where below <= ${assigned}), '0') as below,
+      (select case when count(*) = ${max}::int then max(seq)::float8 end from places) as end,
+      (
+        select json_agg(json_build_object(
+          'xid', e.xid::text, 'type', e.type, 'taskId', e.task_id, 'projectId', e.project_id,
+          'fromProjectId', e.from_project_id, 'version', e.version, 'changedFields', e.changed_fields,
+          'at', to_char(e.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'actorId', e.actor_id)
+          order by e.seq)
+        from changes join since as e
+          on e.xid = changes.xid and e.task_id is not distinct from changes.task_id
+          and (e.type <> 'MANY' or e.seq = changes.place)
+      ) as rows`;
+  const { snapshot, below, end, rows } = found as NonNullable<typeof found>;
+  return { snapshot, below: BigInt(below), end, rows: rows ?? [] };
 }
 
 interface Wanted {

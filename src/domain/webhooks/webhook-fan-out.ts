@@ -9,13 +9,13 @@
 import { type DeliveryId, fromUuid, newId, type ProjectId, type TaskId, toUuid, type WebhookId } from '../../db/ids.js';
 import type { Sql } from '../../engine/postgres/index.js';
 import { MINUTE } from '../../std/time.js';
-import { isEvent, perTransaction, type TaskEvent, toEvent } from '../tasks/task.events.js';
+import { type EventRow, isEvent, perTransaction, type TaskEvent, toEvent } from '../tasks/task.events.js';
 import { boundsOf, type ChangeCursor, isExpired, type Snapshot } from '../tasks/task-change.cursor.js';
-import { type FoundRow, readCursor, readNewRows, readTargets, type Target } from './webhook-events.js';
+import { readCursor, readNewRows, readTargets, type Target } from './webhook-events.js';
 import { bulkMessage, type Message, messageOf, TASKS_CHANGED } from './webhook-message.js';
 
-/** Changes of one step. */
-const MAX_CHANGES = 200;
+/** Events of one step, each of which may be a delivery of each webhook of a project. */
+export const MAX_EVENTS = 2000;
 /** Pending deliveries of one webhook. Beyond them changes are not sent one by one. */
 export const MAX_PENDING = 10_000;
 /** What says that there are too many changes waits for others of its kind. */
@@ -50,20 +50,21 @@ export class WebhookFanOut {
     const sql = this.#options.sql();
     const cursor = await readCursor(sql);
     if (cursor === undefined) return false; // no webhook is enabled
-    const { snapshot, below, rows } = await readNewRows(sql, cursor, MAX_CHANGES);
+    const { snapshot, below, rows, end } = await readNewRows(sql, cursor, MAX_EVENTS);
     if (isExpired(cursor, snapshot, below)) return this.#skip(cursor, { snapshot, below });
-    const places = [...new Set(rows.map(({ place }) => place))].sort((a, b) => a - b);
-    const more = places.length > MAX_CHANGES;
-    const after = places[MAX_CHANGES - 1] as number;
-    const page = more ? rows.filter(({ place }) => place <= after) : rows;
     const until = cursor.rest?.until ?? snapshot;
-    const next: ChangeCursor = more ? { since: cursor.since, rest: { until, after } } : { since: until };
-    if (page.length === 0 && cursor.rest === undefined && performance.now() - this.#movedAtMs < MOVE_EVERY_MS) {
+    const next: ChangeCursor = end === null ? { since: until } : { since: cursor.since, rest: { until, after: end } };
+    if (
+      rows.length === 0 &&
+      end === null &&
+      cursor.rest === undefined &&
+      performance.now() - this.#movedAtMs < MOVE_EVERY_MS
+    ) {
       return false;
     }
     this.#movedAtMs = performance.now();
-    await advance(sql, { cursor, next, deliveries: await deliveriesOf(sql, page) });
-    return more;
+    await advance(sql, { cursor, next, deliveries: await deliveriesOf(sql, rows) });
+    return end !== null;
   }
 
   /** Events may be gone. Each webhook that may have missed some is sent a message that says so. */
@@ -77,11 +78,8 @@ export class WebhookFanOut {
     const deliveries = missed.map((one) =>
       deliveryOf(fromUuid('webhook', one.id), bulkMessage(fromUuid('project', one.project_id), one.at)),
     );
-    if (!(await advance(sql, { cursor, next: afterTrimmed(cursor, { snapshot, below }), deliveries }))) return true;
-    // A restored Postgres assigns again what these snapshots show already.
-    await sql`
-      update webhook_states set since = ${snapshot}
-      where pg_snapshot_xmax(since::pg_snapshot) > pg_snapshot_xmax(${snapshot}::text::pg_snapshot)`;
+    const next = afterTrimmed(cursor, { snapshot, below });
+    if (!(await advance(sql, { cursor, next, deliveries, latest: snapshot }))) return true;
     if (missed.length > 0) {
       const message = 'task events were trimmed before they became messages: webhooks receive tasks.changed instead';
       this.#options.log.warn({ webhooks: missed.length }, message);
@@ -102,7 +100,7 @@ function afterTrimmed(
   return { since: `${running[0] ?? xmax}:${xmax}:${running.join(',')}` as Snapshot, ...(rest && { rest }) };
 }
 
-async function deliveriesOf(sql: Sql, page: readonly FoundRow[]): Promise<NewDelivery[]> {
+async function deliveriesOf(sql: Sql, page: readonly EventRow[]): Promise<NewDelivery[]> {
   if (page.length === 0) return [];
   const events = perTransaction(page.filter(isEvent).map(toEvent));
   const bulk = page.filter(({ type }) => type === 'MANY');
@@ -144,6 +142,8 @@ interface Step {
   readonly cursor: ChangeCursor;
   readonly next: ChangeCursor;
   readonly deliveries: readonly NewDelivery[];
+  /** Webhooks that were enabled later, in the history of another Postgres, count as enabled then. */
+  readonly latest?: Snapshot;
 }
 
 /**
@@ -151,7 +151,7 @@ interface Step {
  * repeated while one waits that has not been tried: its receiver will read everything after that.
  * @returns whether it has moved
  */
-async function advance(sql: Sql, { cursor, next, deliveries }: Step): Promise<boolean> {
+async function advance(sql: Sql, { cursor, next, deliveries, latest }: Step): Promise<boolean> {
   const rows = deliveries.map(({ id, webhookId, taskId, ...rest }) => ({
     ...rest,
     id: toUuid(id),
@@ -166,6 +166,7 @@ async function advance(sql: Sql, { cursor, next, deliveries }: Step): Promise<bo
         and place is not distinct from ${cursor.rest?.after ?? null}::bigint
       returning true as moved
     ),
+    ${latest === undefined ? sql`` : restarted(sql, latest)}
     inserted as (
       insert into webhook_deliveries (id, webhook_id, message_id, task_id, type, body, due_at)
       select d.id, d."webhookId", d.id, d."taskId", d.type, d.body, now() + make_interval(secs => d."delayMs" / 1000)
@@ -183,6 +184,15 @@ async function advance(sql: Sql, { cursor, next, deliveries }: Step): Promise<bo
     )
     select moved from moved`;
   return moved?.moved === true;
+}
+
+/** A restored Postgres assigns again what later snapshots show already. */
+function restarted(sql: Sql, latest: Snapshot) {
+  return sql`
+    restarted as (
+      update webhook_states set since = ${latest} from moved
+      where pg_snapshot_xmax(since::pg_snapshot) > pg_snapshot_xmax(${latest}::text::pg_snapshot)
+    ),`;
 }
 
 function nowText(sql: Sql) {

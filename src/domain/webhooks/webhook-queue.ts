@@ -11,10 +11,14 @@ import type { WebhookResponse } from './webhook-request.js';
 export const LEASE_MS = 30 * SECOND;
 /** Attempts of one webhook at once, in each process. */
 export const MAX_OF_WEBHOOK = 5;
+/** Attempts of one project at once, in each process. */
+export const MAX_ATTEMPTS_OF_PROJECT = 10;
 /** A message is sent at least once, and repeated until it is as old. */
 export const RETRY_MS = DAY;
 /** A webhook is disabled when it has failed for as long. */
 const DISABLE_MS = 7 * DAY;
+/** A failure begins another time of failures if the one before it is as old. More than the longest delay. */
+const PAUSE_MS = DAY;
 const FIRST_DELAY_MS = 5 * SECOND;
 const MAX_DELAY_MS = HOUR;
 
@@ -50,7 +54,8 @@ interface TakenRow {
 }
 
 /**
- * Begins up to `max` attempts. Of one task and webhook only the first pending delivery is taken.
+ * Begins up to `max` attempts. Of one task and webhook only the first pending delivery is taken. Projects take turns,
+ * and within a project its webhooks, those with fewer attempts under way first. Those of deleted projects wait.
  * @param busy attempts of this process that have not ended, by webhook
  */
 export async function takeDue(sql: Sql, max: number, busy: ReadonlyMap<WebhookId, number>): Promise<Attempt[]> {
@@ -63,20 +68,35 @@ export async function takeDue(sql: Sql, max: number, busy: ReadonlyMap<WebhookId
         where d.state = 'PENDING' and d.webhook_id > waiting.id order by d.webhook_id limit 1)
       from waiting where waiting.id is not null
     ),
-    due as (
-      select first.id from waiting
+    busy as (
+      select w.id, w.project_id, busy.count
+      from unnest(${[...busy.keys()].map(toUuid)}::uuid[], ${[...busy.values()]}::int[]) as busy(id, count)
+      join webhooks w on w.id = busy.id
+    ),
+    firsts as (
+      select w.project_id, first.*,
+        coalesce(busy.count, 0) + row_number() over (partition by w.id order by first.due_at, first.seq) as turn
+      from waiting
       join webhooks w on w.id = waiting.id and w.enabled
-      left join unnest(${[...busy.keys()].map(toUuid)}::uuid[], ${[...busy.values()]}::int[]) as busy(id, count)
-        on busy.id = w.id
+      left join busy on busy.id = w.id
       cross join lateral (
-        select d.id, d.due_at from webhook_deliveries d
-        where d.webhook_id = w.id and d.state = 'PENDING' and d.due_at <= now() and not exists (
-          select from webhook_deliveries e
-          where e.webhook_id = d.webhook_id and e.task_id = d.task_id and e.state = 'PENDING' and e.seq < d.seq)
+        select d.id, d.due_at, d.seq from webhook_deliveries d
+        where d.webhook_id = w.id and d.state = 'PENDING' and d.due_at <= now()
+          -- One index lookup. An anti join may read the rest of the task's backlog for each of its deliveries.
+          and coalesce((
+            select e.seq from webhook_deliveries e
+            where e.webhook_id = d.webhook_id and e.task_id = d.task_id and e.state = 'PENDING'
+            order by e.seq limit 1), d.seq) = d.seq
         order by d.due_at, d.seq limit greatest(0, ${MAX_OF_WEBHOOK} - coalesce(busy.count, 0))
       ) as first
-      order by first.due_at limit ${max}
+      where not exists (select from trashed_projects t where t.id = w.project_id)
     ),
+    turns as (
+      select id, due_at, seq, row_number() over (partition by project_id order by turn, due_at, seq)
+        + coalesce((select sum(count) from busy where busy.project_id = firsts.project_id), 0) as turn
+      from firsts
+    ),
+    due as (select id from turns where turn <= ${MAX_ATTEMPTS_OF_PROJECT} order by turn, due_at, seq limit ${max}),
     -- Checked again on the newest version of the row: another process may have taken it.
     free as (
       select id from webhook_deliveries where id in (select id from due) and state = 'PENDING' and due_at <= now()
@@ -122,7 +142,7 @@ export async function recordSuccess(sql: Sql, attempt: Attempt, { status, body }
 
 export interface Failure {
   readonly state: 'PENDING' | 'FAILED';
-  /** Whether the webhook has failed for a week. */
+  /** Whether the webhook has failed for a week, and a delivery for good. */
   readonly tooLong: boolean;
 }
 
@@ -149,12 +169,15 @@ export async function recordFailure(
     behind as (
       update webhook_deliveries d set due_at = case when done.state = 'PENDING' then done.due_at else now() end
       from done where d.webhook_id = done.webhook_id and d.task_id = done.task_id and d.seq > done.seq
-        and d.state = 'PENDING' and (done.state = 'FAILED' or d.due_at < done.due_at)
+        and d.state = 'PENDING' and case done.state when 'FAILED' then d.due_at > now() else d.due_at < done.due_at end
     ),
     failing as (
-      update webhook_states s set failing_since = coalesce(s.failing_since, now())
+      update webhook_states s set failed_at = now(),
+        failing_since = case when s.failed_at > now() - make_interval(secs => ${PAUSE_MS / SECOND})
+          then coalesce(s.failing_since, now()) else now() end
       from done where s.webhook_id = done.webhook_id
-      returning s.failing_since < now() - make_interval(secs => ${DISABLE_MS / SECOND}) as too_long
+      returning done.state = 'FAILED' and s.failing_since < now() - make_interval(secs => ${DISABLE_MS / SECOND})
+        as too_long
     )
     select done.state, failing.too_long from done, failing`;
   return failure && { state: failure.state, tooLong: failure.too_long };

@@ -8,6 +8,7 @@ import type { Sql, Transactor } from '../../engine/postgres/index.js';
 import type { WebhookOutcome } from '../../platform/metrics.js';
 import { SECOND } from '../../std/time.js';
 import { webhooks } from './webhook.table.js';
+import { WebhookTrim } from './webhook.trim.js';
 import { WebhookFanOut } from './webhook-fan-out.js';
 import { type Attempt, delayMs, recordFailure, recordSuccess, release, takeDue } from './webhook-queue.js';
 import { isDelivered, sendMessage } from './webhook-request.js';
@@ -37,6 +38,7 @@ export interface WebhookWorkerOptions {
 export class WebhookWorker {
   readonly #options: WebhookWorkerOptions;
   readonly #fanOut: WebhookFanOut;
+  readonly #trim = new WebhookTrim();
   readonly #stopped = new AbortController();
   readonly #sending = new Map<Attempt, Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
@@ -99,6 +101,7 @@ export class WebhookWorker {
     } finally {
       await this.#takeAndSend(); // whatever keeps events from becoming deliveries
     }
+    await this.#trim.step(this.#options.backgroundSql());
   }
 
   /** @returns whether anything was due */
@@ -144,12 +147,15 @@ export class WebhookWorker {
     const response = await sendMessage({ url, headers, body, allowPrivate, signal: this.#stopped.signal });
     const connection = this.#options.backgroundSql();
     if (isDelivered(response)) {
-      if (await recordSuccess(connection, attempt, response)) onOutcome('delivered');
+      if (!(await recordSuccess(connection, attempt, response))) return;
+      this.#trim.finished(attempt.webhookId);
+      onOutcome('delivered');
       return;
     }
     const waitMs = delayMs(attempt.number, random());
     const failure = await recordFailure(connection, attempt, { ...response, waitMs });
     if (failure === undefined) return;
+    if (failure.state === 'FAILED') this.#trim.finished(attempt.webhookId);
     onOutcome(failure.state === 'FAILED' ? 'failed' : 'retried');
     if (failure.tooLong) await this.#disable(attempt.webhookId);
   }

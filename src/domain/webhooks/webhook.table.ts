@@ -10,7 +10,7 @@ import { projects } from '../projects/project.table.js';
 
 export const MAX_URL_CHARS = 2000;
 
-/** `FAILURES`: every delivery failed for a week. */
+/** `FAILURES`: every attempt failed for a week. */
 export const webhookDisabledReason = pgEnum('webhook_disabled_reason', ['OWNER', 'FAILURES']);
 export type WebhookDisabledReason = (typeof webhookDisabledReason.enumValues)[number];
 
@@ -58,8 +58,10 @@ export const webhookStates = pgTable('webhook_states', {
     .references(() => webhooks.id, { onDelete: 'cascade' }),
   /** A Postgres snapshot. Events that it shows were committed before the webhook was enabled, and are not sent. */
   since: text().notNull().default(sql`pg_current_snapshot()::text`),
-  /** The first failure since the last success. Null after a success. */
+  /** The first of the failures since the last success, or since a day without any. Null after a success. */
   failingSince: instant('failing_since'),
+  /** The last failure. */
+  failedAt: instant('failed_at'),
 });
 
 export const webhookDeliveryState = pgEnum('webhook_delivery_state', ['PENDING', 'DELIVERED', 'FAILED']);

@@ -2,7 +2,7 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { fromUuid, newId, type ProjectId, type TaskId, toUuid, type UserId } from '../../src/db/ids.js';
-import { lockRelations } from '../../src/domain/tasks/task-relation.graph.js';
+import { lockRelations, MAX_REACHED, reachedSql } from '../../src/domain/tasks/task-relation.graph.js';
 import { MAX_RELATIONS, taskRelations } from '../../src/domain/tasks/task-relation.table.js';
 import { eventually } from '../support/app.js';
 import { expectRefusal, type TwoProcesses, twoProcesses } from '../support/mutations.js';
@@ -275,6 +275,45 @@ describe('a cycle', () => {
       Created,
     ];
     expectRefusal(await add(last, 'BLOCKS', first), 'ValidationError', 'relatedTaskId');
+  });
+});
+
+describe('tasks that a new relation leads on to', () => {
+  /** Layers of tasks, each of which blocks all of the next layer; the given task blocks the first layer. */
+  const layersBehind = (first: Created, layers: number, width: number) =>
+    w.here.transactor.transact((tx) =>
+      tx.execute(sql`
+        with many as (
+          insert into tasks (id, project_id, number, title, creator_id)
+          select gen_random_uuid(), ${toUuid(project.id)}, 1000 + n, 'One of many', ${toUuid(w.f.ada.id)}
+          from generate_series(0, ${sql.raw(String(layers * width - 1))}) as n
+          returning id, (number - 1000) / ${sql.raw(String(width))} as layer),
+        placed as (select id, layer from many union all select ${toUuid(first.id)}, -1)
+        insert into task_relations (task_id, type, related_task_id, project_id, related_project_id)
+        select a.id, 'BLOCKS', b.id, ${toUuid(project.id)}, ${toUuid(project.id)}
+        from placed a join placed b on b.layer = a.layer + 1`),
+    );
+
+  test('are read once each', async () => {
+    const [a, b] = tasks;
+    await layersBehind(a, 3, 40);
+    const statement = await w.here.transactor.transact(async (tx) => {
+      await lockRelations(tx);
+      const rows = await tx.execute<{ 'QUERY PLAN': string }>(sql`explain (analyze, costs off, timing off, summary off)
+        ${reachedSql(a.id, 'BLOCKS')} select count(*) from reached`);
+      return rows.map((row) => row['QUERY PLAN']).join();
+    });
+    expect(statement.value).toMatch(/CTE Scan on reached \(actual rows=121/);
+    await added(b, 'BLOCKS', a);
+  });
+
+  test('are bounded', async () => {
+    const [a, b, c] = tasks;
+    await layersBehind(a, 1, MAX_REACHED);
+    const refused = await add(b, 'BLOCKS', a);
+    expectRefusal(refused, 'ValidationError', 'type');
+    expect(refused.errors[0].code).toBe('LIMIT');
+    await added(a, 'DUPLICATE_OF', c);
   });
 });
 

@@ -11,7 +11,7 @@ import { projectMembers, projects } from '../projects/project.table.js';
 import { tasksToWrite } from './task.locks.js';
 import { isOpenStatus, type TaskRow, tasks } from './task.table.js';
 import { applyChanges } from './task.writes.js';
-import { type CycleStep, findCycle, lockRelations } from './task-relation.graph.js';
+import { type CycleStep, findCycle, lockRelations, MAX_REACHED } from './task-relation.graph.js';
 import { MAX_RELATIONS, type StoredRelationType, taskRelations } from './task-relation.table.js';
 import { type AddTaskRelationInput, type RemoveTaskRelationInput, TaskRelationType } from './task-relation.type.js';
 
@@ -132,11 +132,15 @@ function refuseTooMany(others: readonly Relation[], { taskId, type, relatedTaskI
   throw new Refusal(UserErrorCode.LIMIT, message, path);
 }
 
-/** @throws Refusal INVALID that says which tasks form the cycle */
+/** @throws Refusal INVALID that says which tasks form the cycle, or LIMIT */
 async function refuseCycle(tx: Transaction, viewerId: UserId, relation: Relation): Promise<void> {
   await lockRelations(tx);
   const cycle = await findCycle(tx, relation);
   if (cycle === undefined) return;
+  if (cycle === 'unknown') {
+    const message = `the relation leads on to more than ${MAX_REACHED} tasks: too many to make sure that there is no cycle`;
+    throw new Refusal(UserErrorCode.LIMIT, message, ['input', 'type']);
+  }
   const names = await namesOf(tx, viewerId, cycle);
   const verb = relation.type === 'BLOCKS' ? 'blocks' : 'is a duplicate of';
   const steps = cycle.slice(1).map(({ id }, i) => `${i === 0 ? '' : 'which '}${verb} ${names.get(id) ?? HIDDEN}`);

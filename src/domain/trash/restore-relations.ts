@@ -3,8 +3,8 @@ import { asc, inArray, type SQL, sql } from 'drizzle-orm';
 import { fromUuid, type TaskId, toUuid } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { tasks } from '../tasks/task.table.js';
-import { lockRelations } from '../tasks/task-relation.graph.js';
-import { taskRelations } from '../tasks/task-relation.table.js';
+import { lockRelations, reachedAmong } from '../tasks/task-relation.graph.js';
+import { type StoredRelationType, taskRelations } from '../tasks/task-relation.table.js';
 import { type TrashedRelation, trashedTasks } from './trashed-task.table.js';
 
 interface TrashedRelations {
@@ -27,35 +27,36 @@ export async function restoreRelations(tx: Transaction, { id, relations }: Trash
     .orderBy(asc(tasks.id))
     .for('key share');
   await lockRelations(tx);
-  await insertRelations(
-    tx,
-    relations.filter(({ task }) => task === own),
-    sql`true`,
-  );
+  const of = (type: StoredRelationType, end: 'task' | 'related') =>
+    relations.filter((relation) => relation.type === type && relation[end] === own);
+  await insertRelations(tx, [...relations.filter(({ task }) => task === own), ...of('RELATES_TO', 'related')]);
   // Those that begin at the task are there, so a cycle would lead from it to the task that the relation begins at.
-  await insertRelations(
-    tx,
-    relations.filter(({ task }) => task !== own),
-    sql`not exists (
-      with recursive reached(id) as (
-        select ${own}::uuid
-        union
-        select next.related_task_id
-        from reached join ${taskRelations} next on next.task_id = reached.id and next.type = r.type::task_relation_type
-      )
-      select from reached where id = r.task and r.type <> 'RELATES_TO')`,
-  );
+  for (const type of ['BLOCKS', 'DUPLICATE_OF'] as const) {
+    await insertRelations(tx, await withoutCycles(tx, id, of(type, 'related')));
+  }
   await handOver(tx, id, relations);
 }
 
+/** @param relations of one kind, which end at the task */
+async function withoutCycles(
+  tx: Transaction,
+  id: TaskId,
+  relations: readonly TrashedRelation[],
+): Promise<readonly TrashedRelation[]> {
+  const [first] = relations;
+  if (first === undefined) return [];
+  const ids = relations.map(({ task }) => fromUuid('task', task));
+  const reached = await reachedAmong(tx, { from: id, type: first.type, ids });
+  return reached === 'unknown' ? [] : relations.filter((_, i) => !reached.has(ids[i] as TaskId));
+}
+
 /** A task that has become a duplicate of another one meanwhile stays that. */
-async function insertRelations(tx: Transaction, relations: readonly TrashedRelation[], where: SQL): Promise<void> {
+async function insertRelations(tx: Transaction, relations: readonly TrashedRelation[]): Promise<void> {
   if (relations.length === 0) return;
   await tx.execute(sql`
     insert into ${taskRelations} (task_id, type, related_task_id, project_id, related_project_id)
     select a.id, r.type::task_relation_type, b.id, a.project_id, b.project_id
     from ${recordsSql(relations)} join ${tasks} a on a.id = r.task join ${tasks} b on b.id = r.related
-    where ${where}
     on conflict do nothing`);
 }
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { fromUuid, newId, type ProjectId, type TaskId, toUuid, type UserId } from '../../src/db/ids.js';
 import { lockRelations, MAX_REACHED, reachedSql } from '../../src/domain/tasks/task-relation.graph.js';
 import { MAX_RELATIONS, taskRelations } from '../../src/domain/tasks/task-relation.table.js';
+import { restoreTask } from '../../src/domain/trash/restore-task.js';
 import { eventually } from '../support/app.js';
 import { expectRefusal, type TwoProcesses, twoProcesses } from '../support/mutations.js';
 
@@ -76,6 +77,14 @@ async function blockedIn({ key }: { key: string }, isBlocked = true, as: UserId 
   const { totalCount, nodes } = (await w.read(BLOCKED, { key, isBlocked }, as)).tasks;
   expect(totalCount).toBe(nodes.length);
   return nodes.map(({ id }: Created) => id);
+}
+
+/** How many transactions of this database wait for a lock of a kind. */
+async function waiting(locktype: string): Promise<number> {
+  const rows = await w.here.db.read.execute(sql`
+    select from pg_locks l join pg_stat_activity a on a.pid = l.pid
+    where l.locktype = ${locktype} and not l.granted and a.datname = current_database()`);
+  return rows.length;
 }
 
 test('each relation shows on both tasks, and is gone when it is removed', async () => {
@@ -239,12 +248,7 @@ describe('a cycle', () => {
         relatedProjectId: others[2]?.id as ProjectId,
       });
       adding = w.mutate('addTaskRelation', input(a, 'BLOCKS', b), { on: w.there });
-      await eventually(async () => {
-        const waiting =
-          await w.here.db.read.execute(sql`select from pg_locks where locktype = 'advisory' and not granted
-          and database = (select oid from pg_database where datname = current_database())`);
-        expect(waiting).toHaveLength(1);
-      });
+      await eventually(async () => expect(await waiting('advisory')).toBe(1));
     });
     expectRefusal(await adding, 'ValidationError', 'relatedTaskId');
   });
@@ -367,6 +371,24 @@ describe('the trash', () => {
     expect(await relationsOf(a)).toMatchObject({ relatesTo: [d.id] });
     const history = 'query($id: ID!) { task(id: $id) { history { nodes { changes { kind } } } } }';
     expect((await w.read(history, { id: b.id })).task.history.nodes).toHaveLength(2);
+  });
+
+  test('gives back the relation of two tasks that are restored at once', async () => {
+    const [a] = tasks;
+    const other = await newProject();
+    const original = await created(other.id);
+    await added(a, 'DUPLICATE_OF', original);
+    await w.mutate('deleteTask', { id: a.id });
+    await w.mutate('deleteTask', { id: original.id });
+    const rest = { labelIds: [], subtaskIds: [], relations: [], parentId: null, assigneeIds: [] };
+    let restoring: ReturnType<typeof add> | undefined;
+    await w.here.transactor.transact(async (tx) => {
+      await restoreTask(tx, { id: original.id, projectId: other.id, ...rest });
+      restoring = w.mutate('restoreTask', { id: a.id }, { on: w.there });
+      await eventually(async () => expect(await waiting('transactionid')).toBe(1));
+    });
+    expect((await restoring).errors).toEqual([]);
+    expect(await relationsOf(a)).toEqual({ isBlocked: false, duplicateOf: original.id });
   });
 
   test('gives back no relation that would close a cycle', async () => {

@@ -18,23 +18,39 @@ interface TrashedRelations {
  */
 export async function restoreRelations(tx: Transaction, { id, relations }: TrashedRelations): Promise<void> {
   if (relations.length === 0) return;
-  const own = toUuid(id);
-  const others = relations.map(({ task, related }) => fromUuid('task', task === own ? related : task));
-  await tx
+  const others = relations.map(({ task, related }) => fromUuid('task', task === toUuid(id) ? related : task));
+  const isComplete = await lockOthers(tx, others);
+  await lockRelations(tx);
+  await insertAll(tx, id, relations);
+  await handOver(tx, id, relations);
+  if (isComplete) return;
+  // A task that was being restored has left the trash while the relations waited for its row there.
+  await lockOthers(tx, others);
+  await insertAll(tx, id, relations);
+}
+
+/** Keeps the tasks from being deleted. @returns whether all exist */
+async function lockOthers(tx: Transaction, ids: readonly TaskId[]): Promise<boolean> {
+  const found = await tx
     .select({ id: tasks.id })
     .from(tasks)
-    .where(inArray(tasks.id, others))
+    .where(inArray(tasks.id, [...ids]))
     .orderBy(asc(tasks.id))
     .for('key share');
-  await lockRelations(tx);
+  return found.length === new Set(ids).size;
+}
+
+/** Those that exist stay. */
+async function insertAll(tx: Transaction, id: TaskId, relations: readonly TrashedRelation[]): Promise<void> {
+  const own = toUuid(id);
   const of = (type: StoredRelationType, end: 'task' | 'related') =>
     relations.filter((relation) => relation.type === type && relation[end] === own);
+  // To a task without relations: they close no cycle, also if some end at the task already.
   await insertRelations(tx, [...relations.filter(({ task }) => task === own), ...of('RELATES_TO', 'related')]);
   // Those that begin at the task are there, so a cycle would lead from it to the task that the relation begins at.
   for (const type of ['BLOCKS', 'DUPLICATE_OF'] as const) {
     await insertRelations(tx, await withoutCycles(tx, id, of(type, 'related')));
   }
-  await handOver(tx, id, relations);
 }
 
 /** @param relations of one kind, which end at the task */

@@ -22,7 +22,7 @@ import { Task } from '../tasks/task.type.js';
 import { userById } from '../users/user.loaders.js';
 import type { UserRow } from '../users/user.table.js';
 import { User } from '../users/user.type.js';
-import type { ChangeValue } from './history.change.js';
+import { type ChangeValue, readChange } from './history.change.js';
 import {
   type HistoryEntryValue,
   type HistoryList,
@@ -122,10 +122,11 @@ export class HistoryEntryResolver {
     complexity: ({ childComplexity }) => 1 + TYPICAL_CHANGES * childComplexity,
   })
   changes(@Root() entry: HistoryEntryValue, @Ctx() context: Context): MaybePromise<readonly ChangeValue[]> {
-    const places = [entry.projectId, ...entry.changes.map(({ fromProjectId }) => fromProjectId)];
+    const changes = entry.changes.flatMap((change) => readChange(change) ?? []);
+    const places = [entry.projectId, ...changes.map(({ fromProjectId }) => fromProjectId)];
     return mapMaybe(visibleProjectIds(context), (visible) =>
       places.some((id) => id !== undefined && visible.includes(id))
-        ? entry.changes.filter(({ relatedProjectId: id }) => id === undefined || visible.includes(id))
+        ? changes.filter(({ relatedProjectId: id }) => id === undefined || visible.includes(id))
         : [],
     );
   }

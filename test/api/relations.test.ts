@@ -2,10 +2,11 @@
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { fromUuid, newId, type ProjectId, type TaskId, toUuid, type UserId } from '../../src/db/ids.js';
+import { MAX_BLOCKING_PAIRS } from '../../src/domain/tasks/task.blocked.js';
 import { lockRelations, MAX_REACHED, reachedSql } from '../../src/domain/tasks/task-relation.graph.js';
 import { MAX_RELATIONS, taskRelations } from '../../src/domain/tasks/task-relation.table.js';
 import { restoreTask } from '../../src/domain/trash/restore-task.js';
-import { eventually } from '../support/app.js';
+import { dataOf, eventually } from '../support/app.js';
 import { expectRefusal, type TwoProcesses, twoProcesses } from '../support/mutations.js';
 
 const RELATED = 'task { id status version } relatedTask { id }';
@@ -164,6 +165,39 @@ describe('isBlocked', () => {
     await w.mutate('moveTask', { id: a.id, projectId: one.id });
     expect(await blockedIn(project)).toEqual([]);
     expect(await blockedIn(one)).toEqual([a.id]);
+  });
+});
+
+describe('a filter by isBlocked', () => {
+  test('appears twice at most', async () => {
+    const filter = { or: [{ isBlocked: true }, { isBlocked: false }, { not: { isBlocked: true } }] };
+    const document = 'query($filter: TaskFilter) { tasks(filter: $filter) { totalCount } }';
+    const { errors } = await w.here.ask(document, { as: w.f.ada.id, variables: { filter } });
+    expect(errors).toMatchObject([{ message: expect.stringContaining('filter.or.2.not.isBlocked') }]);
+  });
+
+  test('must name projects where the pairs of them are too many', async () => {
+    const width = Math.ceil(Math.sqrt(MAX_BLOCKING_PAIRS)) + 1;
+    const { eve } = w.f;
+    await w.here.transactor.transact((tx) =>
+      tx.execute(sql`
+        with places as (
+          insert into projects (id, key, name) select gen_random_uuid(), 'MANY' || n, 'One of many'
+          from generate_series(1, ${sql.raw(String(width))}) as n returning id),
+        members as (insert into project_members (project_id, user_id, role)
+          select id, ${toUuid(eve.id)}::uuid, 'OWNER' from places),
+        placed as (insert into tasks (id, project_id, number, title, creator_id)
+          select gen_random_uuid(), id, 1, 'A task', ${toUuid(eve.id)}::uuid from places returning id, project_id)
+        insert into task_relations (task_id, type, related_task_id, project_id, related_project_id)
+        select a.id, 'BLOCKS', b.id, a.project_id, b.project_id from placed a join placed b on a.id <> b.id`),
+    );
+    const list = (filter: object) =>
+      w.here.ask('query($filter: TaskFilter) { tasks(filter: $filter) { totalCount } }', {
+        as: eve.id,
+        variables: { filter: { isBlocked: true, ...filter } },
+      });
+    expect((await list({})).errors).toMatchObject([{ message: expect.stringContaining('filter by project') }]);
+    expect(dataOf(await list({ project: { key: { in: ['MANY1', 'MANY2'] } } })).tasks.totalCount).toBe(2);
   });
 });
 

@@ -117,8 +117,8 @@ export class HistoryEntryResolver {
 
   @FieldResolver(() => [HistoryChange], {
     description:
-      'The changes, in the order in which they were made. Empty if the viewer can see neither the project nor the one ' +
-      'that the task was moved from.',
+      'The changes, in the order in which they were made, without relations to tasks in projects that the viewer ' +
+      'cannot see. Empty if the viewer can see neither the project nor the one that the task was moved from.',
     complexity: ({ childComplexity }) => 1 + TYPICAL_CHANGES * childComplexity,
   })
   changes(@Root() entry: HistoryEntryValue, @Ctx() context: Context): MaybePromise<readonly ChangeValue[]> {

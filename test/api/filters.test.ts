@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fromUuid, type ProjectId, type TaskId, toUuid } from '../../src/db/ids.js';
 import { comments } from '../../src/domain/comments/comment.table.js';
 import { sortOrderOf } from '../../src/domain/tasks/sort-key.js';
+import { MAX_BLOCKED } from '../../src/domain/tasks/task.filter-inputs.js';
 import { taskLabels, tasks } from '../../src/domain/tasks/task.table.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
 import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';
@@ -407,7 +408,8 @@ function arbitraries() {
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('commented'), task, values: fc.record({ body }) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('uncommented'), task, values: fc.constant({}) }) },
   );
-  return { filter, orderBy, write, size: fc.integer({ min: 1, max: 6 }) };
+  const isAllowed = (one: unknown) => JSON.stringify(one).split('"isBlocked"').length <= MAX_BLOCKED + 1;
+  return { filter: filter.filter(isAllowed), orderBy, write, size: fc.integer({ min: 1, max: 6 }) };
 }
 
 const LIST = `query($first: Int, $after: String, $last: Int, $before: String, $filter: TaskFilter, $orderBy: [TaskOrder!]) {

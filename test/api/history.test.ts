@@ -2,6 +2,7 @@
 import type { Sql } from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type TaskId, toUuid } from '../../src/db/ids.js';
+import { taskHistory } from '../../src/domain/history/history.loaders.js';
 import { trimHistory } from '../../src/domain/history/history.trim.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
 import { postgresOutbox } from '../../src/engine/postgres/outbox.js';
@@ -262,6 +263,16 @@ test('what is older than HISTORY_DAYS is deleted by the upkeep, and no longer sh
   await outbox.close({ timeoutS: 1 });
   expect(await sql`select from history_entries`).toHaveLength(1);
   await expect.poll(() => historyOf(id, { first: 2 })).toMatchObject([{ changes: [{ kind: 'TITLE' }] }]);
+});
+
+test('a page in the cache keeps kinds that only a newer build shows', async () => {
+  const id = (await created('Of two builds')) as TaskId;
+  await sql`
+    update history_entries set changes = changes || '[{"kind":"OF_NEWER_BUILD","from":1}]' where task_id = ${toUuid(id)}`;
+  const list = { of: id, limit: 1, after: null, before: null, backward: false };
+  const [page] = await taskHistory.load([list], p.here.db);
+  expect(page?.entries[0]?.changes).toEqual([{ kind: 'CREATED' }, { kind: 'OF_NEWER_BUILD', from: 1 }]);
+  expect(await historyOf(id)).toMatchObject([{ changes: [{ kind: 'CREATED' }] }]);
 });
 
 describe('the activity of a project', () => {

@@ -22,7 +22,7 @@ import { Task } from '../tasks/task.type.js';
 import { userById } from '../users/user.loaders.js';
 import type { UserRow } from '../users/user.table.js';
 import { User } from '../users/user.type.js';
-import type { ChangeValue } from './history.change.js';
+import { type ChangeValue, readChange } from './history.change.js';
 import {
   type HistoryEntryValue,
   type HistoryList,
@@ -117,15 +117,16 @@ export class HistoryEntryResolver {
 
   @FieldResolver(() => [HistoryChange], {
     description:
-      'The changes, in the order in which they were made. Empty if the viewer can see neither the project nor the one ' +
-      'that the task was moved from.',
+      'The changes, in the order in which they were made, without relations to tasks in projects that the viewer ' +
+      'cannot see. Empty if the viewer can see neither the project nor the one that the task was moved from.',
     complexity: ({ childComplexity }) => 1 + TYPICAL_CHANGES * childComplexity,
   })
   changes(@Root() entry: HistoryEntryValue, @Ctx() context: Context): MaybePromise<readonly ChangeValue[]> {
-    const places = [entry.projectId, ...entry.changes.map(({ fromProjectId }) => fromProjectId)];
+    const changes = entry.changes.flatMap((change) => readChange(change) ?? []);
+    const places = [entry.projectId, ...changes.map(({ fromProjectId }) => fromProjectId)];
     return mapMaybe(visibleProjectIds(context), (visible) =>
       places.some((id) => id !== undefined && visible.includes(id))
-        ? entry.changes.filter(({ relatedProjectId: id }) => id === undefined || visible.includes(id))
+        ? changes.filter(({ relatedProjectId: id }) => id === undefined || visible.includes(id))
         : [],
     );
   }

@@ -4,7 +4,9 @@
  * once, however late it commits.
  *
  * All changes of one task in one transaction are one change. They are ordered by when they were written. For one task
- * this is commit order, because its writers wait for each other.
+ * this is commit order, because its writers wait for each other. Except: a task that is deleted or restored takes its
+ * relations along without waiting for writers of the related tasks, so that change of a related task may come before or
+ * after one with an earlier or the same version.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { type ProjectId, toUuid } from '../../db/ids.js';

@@ -2,7 +2,8 @@
  * The graphs of BLOCKS and DUPLICATE_OF, which have no cycles. A cycle can lead through any projects, so one lock of
  * the installation serializes what adds to the graphs. Its place in the order of locks: projects/project-lock.ts.
  */
-import { sql } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
+import { uuids } from '../../db/by-id.js';
 import { fromUuid, type TaskId, toUuid } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { type StoredRelationType, taskRelations } from './task-relation.table.js';
@@ -25,26 +26,58 @@ export interface CycleStep {
   readonly id: TaskId;
 }
 
+/** Tasks that a search for a cycle follows. Each has up to MAX_RELATIONS relations of the kind. */
+export const MAX_REACHED = 2000;
+
 /**
  * The cycle that a new relation would close: from its task over the related one back to the task, which is the first
- * and the last. Undefined if there is none. Requires the lock.
+ * and the last. Undefined if there is none, `unknown` if too many tasks would have to be searched. Requires the lock.
  */
-export async function findCycle(tx: Transaction, edge: Edge): Promise<CycleStep[] | undefined> {
+export async function findCycle(tx: Transaction, edge: Edge): Promise<CycleStep[] | 'unknown' | undefined> {
   const { taskId, type, relatedTaskId } = edge;
-  // Each relation is followed once: the number of ways through them can be exponential.
-  const rows = await tx.execute<{ id: string; previous: string | null }>(sql`
-    with recursive reached(id, previous) as (
-      select ${toUuid(relatedTaskId)}::uuid, null::uuid
-      union
-      select r.related_task_id, r.task_id
-      from reached join ${taskRelations} r on r.task_id = reached.id and r.type = ${type}::task_relation_type
-    )
-    select id, previous from reached where exists (select from reached where id = ${toUuid(taskId)})`);
-  if (rows.length === 0) return undefined;
-  const previousOf = new Map(rows.map(({ id, previous }) => [id, previous]));
+  const reached = await reachedAmong(tx, { from: relatedTaskId, type, ids: [taskId] });
+  if (reached === 'unknown') return 'unknown';
+  return reached.has(taskId) ? pathOf(tx, edge) : undefined;
+}
+
+interface Search {
+  readonly from: TaskId;
+  readonly type: StoredRelationType;
+  readonly ids: readonly TaskId[];
+}
+
+/** The tasks among `ids` that relations lead to, `unknown` if they lead to too many tasks. Requires the lock. */
+export async function reachedAmong(
+  tx: Transaction,
+  { from, type, ids }: Search,
+): Promise<ReadonlySet<TaskId> | 'unknown'> {
+  const [found] = await tx.execute<{ count: number; ids: string[] | null }>(sql`
+    ${reachedSql(from, type)}, some_reached as materialized (select id from reached limit ${MAX_REACHED + 1})
+    select count(*)::int as count, array_agg(id) filter (where id = any(${uuids(ids)})) as ids from some_reached`);
+  if (found === undefined || found.count > MAX_REACHED) return 'unknown';
+  return new Set((found.ids ?? []).map((id) => fromUuid('task', id)));
+}
+
+/** A WITH clause. Each task is followed once: the number of ways to it can be exponential. */
+export function reachedSql(from: TaskId, type: StoredRelationType): SQL {
+  return sql`with recursive reached(id) as (
+    select ${toUuid(from)}::uuid
+    union
+    select r.related_task_id
+    from reached join ${taskRelations} r on r.task_id = reached.id and r.type = ${type}::task_relation_type
+  )`;
+}
+
+/** One of the ways back. There is no cycle yet, so each ends at the related task. */
+async function pathOf(tx: Transaction, { taskId, type, relatedTaskId }: Edge): Promise<CycleStep[]> {
+  const rows = await tx.execute<{ id: string; previous: string }>(sql`
+    ${reachedSql(relatedTaskId, type)}
+    select distinct on (r.related_task_id) r.related_task_id as id, r.task_id as previous
+    from reached join ${taskRelations} r on r.task_id = reached.id and r.type = ${type}::task_relation_type`);
+  const previousOf = new Map(rows.map(({ id, previous }) => [fromUuid('task', id), fromUuid('task', previous)]));
   const back: CycleStep[] = [];
-  for (let at: string | null | undefined = toUuid(taskId); at; at = previousOf.get(at)) {
-    back.push({ id: fromUuid('task', at) });
+  for (let at: TaskId | undefined = taskId; at && back.length <= rows.length; at = previousOf.get(at)) {
+    back.push({ id: at });
   }
   return [{ id: taskId }, ...back.reverse()];
 }

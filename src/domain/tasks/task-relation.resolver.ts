@@ -69,7 +69,7 @@ export class TaskRelationResolver {
   @Mutation(() => TaskRelationPayload, {
     description:
       'Relates a task to another one. Requires the right to write in the projects of both. A task that is a ' +
-      'DUPLICATE_OF another one is canceled unless it is DONE. Refused if tasks would block each other, directly or ' +
+      'DUPLICATE_OF another one is canceled unless it is DONE, and is no longer a duplicate of any other. Refused if tasks would block each other, directly or ' +
       'through others. Changes nothing if the relation exists.',
   })
   addTaskRelation(
@@ -81,8 +81,8 @@ export class TaskRelationResolver {
 
   @Mutation(() => TaskRelationPayload, {
     description:
-      'Removes a relation between two tasks. Requires the right to write in the projects of both. Their statuses ' +
-      'stay. Changes nothing if there is no such relation.',
+      'Removes a relation between two tasks. Requires the right to write in the project of one of them. Their ' +
+      'statuses stay. Refused with NOT_FOUND if there is no such relation.',
   })
   removeTaskRelation(
     @Ctx() context: Context,

@@ -1,17 +1,17 @@
-/** Writes of relations between tasks. Each locks both tasks, so no one else relates them meanwhile. */
-import { and, eq, or, sql } from 'drizzle-orm';
+/** Writes of relations between tasks. Each locks the tasks, so no one else relates them meanwhile. */
+import { and, asc, eq, inArray, or, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import { fromUuid, type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import type { Writer } from '../../db/writer.js';
 import type { Transaction, Transactor } from '../../engine/postgres/index.js';
 import { Faults, type Form, readForm } from '../../graphql/form.js';
 import { fault, idInput, Refusal, UserErrorCode } from '../../graphql/user-error.js';
-import type { ErrorTarget } from '../projects/access.js';
+import { type ErrorTarget, notFound } from '../projects/access.js';
 import { projectMembers, projects } from '../projects/project.table.js';
 import { tasksToWrite } from './task.locks.js';
 import { isOpenStatus, type TaskRow, tasks } from './task.table.js';
 import { applyChanges } from './task.writes.js';
-import { type CycleStep, findCycle, lockRelations } from './task-relation.graph.js';
+import { type CycleStep, findCycle, lockRelations, MAX_REACHED } from './task-relation.graph.js';
 import { MAX_RELATIONS, type StoredRelationType, taskRelations } from './task-relation.table.js';
 import { type AddTaskRelationInput, type RemoveTaskRelationInput, TaskRelationType } from './task-relation.type.js';
 
@@ -48,6 +48,7 @@ export class TaskRelationService {
       refuseTooMany(others, relation);
       if (relation.type !== 'RELATES_TO') await refuseCycle(tx, by.viewerId, relation);
       const task = relation.type === 'DUPLICATE_OF' ? await cancel(tx, locked.task) : locked.task;
+      await removeReplaced(tx, others, relation);
       await insertRelation(tx, relation, locked);
       return { ...locked, task };
     }, by);
@@ -56,19 +57,12 @@ export class TaskRelationService {
   remove(by: Writer, given: RemoveTaskRelationInput) {
     const form = readForm(relationForm, given);
     return this.transactor.transact(async (tx) => {
-      const locked = await lockRelated(tx, by.viewerId, form);
+      const found = await lockWritable(tx, by.viewerId, form);
       const { taskId, type, relatedTaskId } = form.fields as z.output<typeof relationForm>;
-      const relation = storedRelation(taskId, type, relatedTaskId);
-      await tx
-        .delete(taskRelations)
-        .where(
-          and(
-            eq(taskRelations.taskId, relation.taskId),
-            eq(taskRelations.type, relation.type),
-            eq(taskRelations.relatedTaskId, relation.relatedTaskId),
-          ),
-        );
-      return locked;
+      if (!found.task || !found.relatedTask) await lockRows(tx, [taskId, relatedTaskId]);
+      const isRemoved = await deleteRelation(tx, storedRelation(taskId, type, relatedTaskId));
+      if (!isRemoved) throw notFound('relation', ['input', 'relatedTaskId']);
+      return found;
     }, by);
   }
 }
@@ -87,6 +81,24 @@ async function lockRelated(
   viewerId: UserId,
   form: Form<z.output<typeof relationForm>>,
 ): Promise<Related> {
+  const { faults, task, relatedTask } = await lockEnds(tx, viewerId, form);
+  faults.throwIfAny();
+  return { task: task as TaskRow, relatedTask: relatedTask as TaskRow };
+}
+
+/** Locks those tasks that the viewer can write: one suffices. @throws Refusal with all faults */
+async function lockWritable(
+  tx: Transaction,
+  viewerId: UserId,
+  form: Form<z.output<typeof relationForm>>,
+): Promise<Partial<Related>> {
+  const isInvalid = new Faults(form).refusal !== undefined;
+  const { faults, task, relatedTask } = await lockEnds(tx, viewerId, form);
+  if (isInvalid || (!task && !relatedTask)) faults.throwIfAny();
+  return { ...(task && { task }), ...(relatedTask && { relatedTask }) };
+}
+
+async function lockEnds(tx: Transaction, viewerId: UserId, form: Form<z.output<typeof relationForm>>) {
   const faults = new Faults(form);
   const { taskId, relatedTaskId } = form.fields;
   const ids = [...new Set([taskId, relatedTaskId])].filter((id) => id !== undefined);
@@ -96,8 +108,35 @@ async function lockRelated(
   });
   const locked = ids.length > 0 ? await tasksToWrite(tx, viewerId, ids, named) : new Map<TaskId, TaskRow | Refusal>();
   for (const outcome of locked.values()) if (outcome instanceof Refusal) faults.add(outcome);
-  faults.throwIfAny();
-  return { task: locked.get(taskId as TaskId) as TaskRow, relatedTask: locked.get(relatedTaskId as TaskId) as TaskRow };
+  const rowOf = (id: TaskId | undefined) => {
+    const outcome = id && locked.get(id);
+    return outcome instanceof Refusal ? undefined : outcome;
+  };
+  return { faults, task: rowOf(taskId), relatedTask: rowOf(relatedTaskId) };
+}
+
+/** Orders the events of tasks that the viewer cannot write, too. */
+async function lockRows(tx: Transaction, ids: readonly TaskId[]): Promise<void> {
+  await tx
+    .select({ id: tasks.id })
+    .from(tasks)
+    .where(inArray(tasks.id, [...ids]))
+    .orderBy(asc(tasks.id))
+    .for('no key update');
+}
+
+async function deleteRelation(tx: Transaction, { taskId, type, relatedTaskId }: Relation): Promise<boolean> {
+  const removed = await tx
+    .delete(taskRelations)
+    .where(
+      and(
+        eq(taskRelations.taskId, taskId),
+        eq(taskRelations.type, type),
+        eq(taskRelations.relatedTaskId, relatedTaskId),
+      ),
+    )
+    .returning({ type: taskRelations.type });
+  return removed.length > 0;
 }
 
 function relationsOfBoth(tx: Transaction, { taskId, relatedTaskId }: Relation): Promise<Relation[]> {
@@ -113,30 +152,39 @@ function isSame(a: Relation, b: Relation): boolean {
   return a.taskId === b.taskId && a.type === b.type && a.relatedTaskId === b.relatedTaskId;
 }
 
-/** @throws Refusal LIMIT, or CONFLICT for a second DUPLICATE_OF */
+/** @throws Refusal LIMIT */
 function refuseTooMany(others: readonly Relation[], { taskId, type, relatedTaskId }: Relation): void {
   const alike = others.filter((other) => other.type === type);
   const path = ['input', 'type'];
-  if (type === 'DUPLICATE_OF' && alike.some((other) => other.taskId === taskId)) {
-    const message = 'the task is a duplicate of another task: remove that relation first';
-    throw new Refusal(UserErrorCode.CONFLICT, message, path);
-  }
   const atEnd = (id: TaskId, end: 'taskId' | 'relatedTaskId') => alike.filter((other) => other[end] === id).length;
   const atBoth = (id: TaskId) => atEnd(id, 'taskId') + atEnd(id, 'relatedTaskId');
   const counts =
     type === 'RELATES_TO'
       ? [atBoth(taskId), atBoth(relatedTaskId)]
-      : [atEnd(taskId, 'taskId'), atEnd(relatedTaskId, 'relatedTaskId')];
+      : [type === 'BLOCKS' ? atEnd(taskId, 'taskId') : 0, atEnd(relatedTaskId, 'relatedTaskId')];
   if (Math.max(...counts) < MAX_RELATIONS) return;
   const message = `expected at most ${MAX_RELATIONS} relations of this kind on each of the tasks`;
   throw new Refusal(UserErrorCode.LIMIT, message, path);
 }
 
-/** @throws Refusal INVALID that says which tasks form the cycle */
+/** A task is a duplicate of one task: a new relation replaces one that the viewer may not see. */
+async function removeReplaced(tx: Transaction, others: readonly Relation[], { taskId, type }: Relation): Promise<void> {
+  if (type !== 'DUPLICATE_OF') return;
+  const replaced = others.find((other) => other.type === type && other.taskId === taskId);
+  if (replaced === undefined) return;
+  await lockRows(tx, [replaced.relatedTaskId]);
+  await deleteRelation(tx, replaced);
+}
+
+/** @throws Refusal INVALID that says which tasks form the cycle, or LIMIT */
 async function refuseCycle(tx: Transaction, viewerId: UserId, relation: Relation): Promise<void> {
   await lockRelations(tx);
   const cycle = await findCycle(tx, relation);
   if (cycle === undefined) return;
+  if (cycle === 'unknown') {
+    const message = `the relation leads on to more than ${MAX_REACHED} tasks: too many to make sure that there is no cycle`;
+    throw new Refusal(UserErrorCode.LIMIT, message, ['input', 'type']);
+  }
   const names = await namesOf(tx, viewerId, cycle);
   const verb = relation.type === 'BLOCKS' ? 'blocks' : 'is a duplicate of';
   const steps = cycle.slice(1).map(({ id }, i) => `${i === 0 ? '' : 'which '}${verb} ${names.get(id) ?? HIDDEN}`);

@@ -31,7 +31,7 @@ abstract class TaskRelationInput {
   @Field(() => TaskRelationType, { description: 'How the task is related to the other one.' })
   type: TaskRelationType;
 
-  @Field(() => ID, { description: 'Id of the related task, in any project that the viewer can write in.' })
+  @Field(() => ID, { description: 'Id of the related task, in any project.' })
   relatedTaskId: TaskId;
 }
 
@@ -45,10 +45,16 @@ export class RemoveTaskRelationInput extends TaskRelationInput {}
 
 @ObjectType({ description: 'Result of a mutation of a relation between two tasks.', simpleResolvers: true })
 export class TaskRelationPayload {
-  @Field(() => Task, { nullable: true, description: 'The task after the mutation. Null if there are errors.' })
+  @Field(() => Task, {
+    nullable: true,
+    description: 'The task after the mutation. Null if there are errors or the viewer cannot write in its project.',
+  })
   task?: TaskRow | null;
 
-  @Field(() => Task, { nullable: true, description: 'The related task. Null if there are errors.' })
+  @Field(() => Task, {
+    nullable: true,
+    description: 'The related task. Null if there are errors or the viewer cannot write in its project.',
+  })
   relatedTask?: TaskRow | null;
 
   @Field(() => [UserError], { description: 'Why the mutation was refused. Empty if it succeeded.' })

@@ -115,12 +115,15 @@ export function blockedBy(blocking: BlockingProjects): Condition {
   return some.length === 0 ? FALSE : { blocked: some.sort(([a], [b]) => (a < b ? -1 : 1)) };
 }
 
-/** The condition for tasks of these projects: the others do not decide who is blocked there. */
-export function narrowed(condition: Condition, projectIds: readonly ProjectId[]): Condition {
-  if ('blocked' in condition) return blockedBy(condition.blocked.filter(([id]) => projectIds.includes(id)));
-  if ('not' in condition) return not(narrowed(condition.not, projectIds));
-  if ('all' in condition) return all(condition.all.map((part) => narrowed(part, projectIds)));
-  return 'any' in condition ? any(condition.any.map((part) => narrowed(part, projectIds))) : condition;
+/** `blockedBy` of a list whose projects are not yet known. */
+export const BLOCKED: Condition = { blocked: [] };
+
+/** The condition with another one in place of BLOCKED. */
+export function withBlocked(condition: Condition, blocked: Condition): Condition {
+  if ('blocked' in condition) return blocked;
+  if ('not' in condition) return not(withBlocked(condition.not, blocked));
+  if ('all' in condition) return all(condition.all.map((part) => withBlocked(part, blocked)));
+  return 'any' in condition ? any(condition.any.map((part) => withBlocked(part, blocked))) : condition;
 }
 
 /** Has at least one of these assignees. */

@@ -23,6 +23,8 @@ import {
 /** Maximum nesting of `and`, `or` and `not`, and maximum number of comparisons in a filter. */
 export const MAX_FILTER_DEPTH = 5;
 export const MAX_CONDITIONS = 50;
+/** Times that a filter has `isBlocked`. Each becomes a part of the list's key. */
+export const MAX_BLOCKED = 2;
 /** Maximum number of filters in all `and` and `or` lists; empty ones count. */
 export const MAX_FILTERS = 100;
 export const MAX_SEARCH_CHARS = 200;

@@ -14,7 +14,6 @@ import { PROJECT_KEY } from '../projects/project.table.js';
 import { userIdByHandle } from '../users/user.loaders.js';
 import { USER_HANDLE } from '../users/user.table.js';
 import { dayOf, instantOf, type MomentInput } from './relative-date.js';
-import { blockedCondition } from './task.blocked.js';
 import {
   BOUNDS,
   type Bounds,
@@ -30,6 +29,7 @@ import { type BooleanComparator, MAX_IN, type NameComparator, PARTIAL } from './
 import {
   all,
   any,
+  BLOCKED,
   type Column,
   type Comparison,
   type Condition,
@@ -46,6 +46,7 @@ import {
 } from './task.condition.js';
 import {
   type LabelFilter,
+  MAX_BLOCKED,
   MAX_CONDITIONS,
   MAX_FILTER_DEPTH,
   MAX_FILTERS,
@@ -93,6 +94,7 @@ class Reading {
   relative = false;
   #conditions = 0;
   #filters = 0;
+  #blocked = 0;
 
   constructor(
     readonly context: Context,
@@ -164,7 +166,9 @@ class Reading {
     }
     if (isGiven(filter.isBlocked)) {
       this.#count(`${at}.isBlocked`);
-      add(blockedCondition(this.context, this.projectIds, filter.isBlocked));
+      if (++this.#blocked > MAX_BLOCKED)
+        throw badUserInput(`${at}.isBlocked`, `expected isBlocked at most ${MAX_BLOCKED} times`);
+      add(filter.isBlocked ? BLOCKED : not(BLOCKED));
     }
   }
 

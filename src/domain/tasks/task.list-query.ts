@@ -20,7 +20,6 @@ import {
   conditionSql,
   conjuncts,
   isOneOf,
-  narrowed,
   parts,
 } from './task.condition.js';
 import {
@@ -131,14 +130,7 @@ export function taskListWithin(projectIds: readonly ProjectId[], where: Conditio
     if (among === undefined) rest.push(condition);
     else ids = ids.filter((id) => among.includes(id));
   }
-  if (ids.length < projectIds.length && rest.some(hasBlocked))
-    return { projectIds: ids, where: narrowed({ all: rest }, ids) };
   return { projectIds: ids, where: rest.length === 1 ? (rest[0] as Condition) : { all: rest } };
-}
-
-/** Whether blocking tasks decide, which can be in other projects. */
-function hasBlocked(condition: Condition): boolean {
-  return parts(condition).some((part) => 'blocked' in part);
 }
 
 /** True if no task can match, whatever the tables contain: nothing needs to be read. */

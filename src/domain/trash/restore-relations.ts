@@ -3,8 +3,8 @@ import { asc, inArray, type SQL, sql } from 'drizzle-orm';
 import { fromUuid, type TaskId, toUuid } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { tasks } from '../tasks/task.table.js';
-import { lockRelations } from '../tasks/task-relation.graph.js';
-import { taskRelations } from '../tasks/task-relation.table.js';
+import { lockRelations, reachedAmong } from '../tasks/task-relation.graph.js';
+import { type StoredRelationType, taskRelations } from '../tasks/task-relation.table.js';
 import { type TrashedRelation, trashedTasks } from './trashed-task.table.js';
 
 interface TrashedRelations {
@@ -18,44 +18,61 @@ interface TrashedRelations {
  */
 export async function restoreRelations(tx: Transaction, { id, relations }: TrashedRelations): Promise<void> {
   if (relations.length === 0) return;
-  const own = toUuid(id);
-  const others = relations.map(({ task, related }) => fromUuid('task', task === own ? related : task));
-  await tx
+  const others = relations.map(({ task, related }) => fromUuid('task', task === toUuid(id) ? related : task));
+  const isComplete = await lockOthers(tx, others);
+  await lockRelations(tx);
+  await insertAll(tx, id, relations);
+  await handOver(tx, id, relations);
+  if (isComplete) return;
+  // A task that was being restored has left the trash while the relations waited for its row there.
+  await lockOthers(tx, others);
+  await insertAll(tx, id, relations);
+}
+
+/** Keeps the tasks from being deleted. @returns whether all exist */
+async function lockOthers(tx: Transaction, ids: readonly TaskId[]): Promise<boolean> {
+  const found = await tx
     .select({ id: tasks.id })
     .from(tasks)
-    .where(inArray(tasks.id, others))
+    .where(inArray(tasks.id, [...ids]))
     .orderBy(asc(tasks.id))
     .for('key share');
-  await lockRelations(tx);
-  await insertRelations(
-    tx,
-    relations.filter(({ task }) => task === own),
-    sql`true`,
-  );
+  return found.length === new Set(ids).size;
+}
+
+/** Those that exist stay. */
+async function insertAll(tx: Transaction, id: TaskId, relations: readonly TrashedRelation[]): Promise<void> {
+  const own = toUuid(id);
+  const of = (type: StoredRelationType, end: 'task' | 'related') =>
+    relations.filter((relation) => relation.type === type && relation[end] === own);
+  // To a task without relations: they close no cycle, also if some end at the task already.
+  await insertRelations(tx, [...relations.filter(({ task }) => task === own), ...of('RELATES_TO', 'related')]);
   // Those that begin at the task are there, so a cycle would lead from it to the task that the relation begins at.
-  await insertRelations(
-    tx,
-    relations.filter(({ task }) => task !== own),
-    sql`not exists (
-      with recursive reached(id) as (
-        select ${own}::uuid
-        union
-        select next.related_task_id
-        from reached join ${taskRelations} next on next.task_id = reached.id and next.type = r.type::task_relation_type
-      )
-      select from reached where id = r.task and r.type <> 'RELATES_TO')`,
-  );
-  await handOver(tx, id, relations);
+  for (const type of ['BLOCKS', 'DUPLICATE_OF'] as const) {
+    await insertRelations(tx, await withoutCycles(tx, id, of(type, 'related')));
+  }
+}
+
+/** @param relations of one kind, which end at the task */
+async function withoutCycles(
+  tx: Transaction,
+  id: TaskId,
+  relations: readonly TrashedRelation[],
+): Promise<readonly TrashedRelation[]> {
+  const [first] = relations;
+  if (first === undefined) return [];
+  const ids = relations.map(({ task }) => fromUuid('task', task));
+  const reached = await reachedAmong(tx, { from: id, type: first.type, ids });
+  return reached === 'unknown' ? [] : relations.filter((_, i) => !reached.has(ids[i] as TaskId));
 }
 
 /** A task that has become a duplicate of another one meanwhile stays that. */
-async function insertRelations(tx: Transaction, relations: readonly TrashedRelation[], where: SQL): Promise<void> {
+async function insertRelations(tx: Transaction, relations: readonly TrashedRelation[]): Promise<void> {
   if (relations.length === 0) return;
   await tx.execute(sql`
     insert into ${taskRelations} (task_id, type, related_task_id, project_id, related_project_id)
     select a.id, r.type::task_relation_type, b.id, a.project_id, b.project_id
     from ${recordsSql(relations)} join ${tasks} a on a.id = r.task join ${tasks} b on b.id = r.related
-    where ${where}
     on conflict do nothing`);
 }
 

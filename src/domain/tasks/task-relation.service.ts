@@ -176,6 +176,9 @@ async function removeReplaced(tx: Transaction, others: readonly Relation[], { ta
   await deleteRelation(tx, replaced);
 }
 
+/** Tasks that the message of a cycle names. */
+const MAX_NAMED = 10;
+
 /** @throws Refusal INVALID that says which tasks form the cycle, or LIMIT */
 async function refuseCycle(tx: Transaction, viewerId: UserId, relation: Relation): Promise<void> {
   await lockRelations(tx);
@@ -187,7 +190,10 @@ async function refuseCycle(tx: Transaction, viewerId: UserId, relation: Relation
   }
   const names = await namesOf(tx, viewerId, cycle);
   const verb = relation.type === 'BLOCKS' ? 'blocks' : 'is a duplicate of';
-  const steps = cycle.slice(1).map(({ id }, i) => `${i === 0 ? '' : 'which '}${verb} ${names.get(id) ?? HIDDEN}`);
+  const named = cycle.slice(1, 1 + MAX_NAMED);
+  const steps = named.map(({ id }, i) => `${i === 0 ? '' : 'which '}${verb} ${names.get(id) ?? HIDDEN}`);
+  const more = cycle.length - 1 - named.length;
+  if (more > 0) steps.push(`and so on over ${more} more`);
   const message = `expected no cycle: ${names.get(cycle[0]?.id as TaskId) ?? HIDDEN} ${steps.join(', ')}`;
   throw new Refusal(UserErrorCode.INVALID, message, ['input', 'relatedTaskId']);
 }

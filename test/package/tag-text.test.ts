@@ -66,7 +66,13 @@ test.each([
 
 test('types with several texts for equal values are refused where they are declared', () => {
   const citext = customType<{ data: string }>({ dataType: () => 'citext' });
-  const odd = pgTable('odd', { a: char({ length: 3 }), b: citext(), c: numeric(), d: timestamp(), e: numeric().array() });
+  const odd = pgTable('odd', {
+    a: char({ length: 3 }),
+    b: citext(),
+    c: numeric(),
+    d: timestamp(),
+    e: numeric().array(),
+  });
   for (const column of [odd.a, odd.b, odd.c, odd.d, odd.e]) {
     expect(() => rowSets(odd, { by: [column] })).toThrow(/expected an integer, uuid, text/);
   }

@@ -74,6 +74,17 @@ export function batchesOf<T>(items: readonly T[]): T[][] {
   return Array.from({ length: count }, (_, i) => items.slice(i * MAX_ROWS_NAMED, (i + 1) * MAX_ROWS_NAMED));
 }
 
+/** Loads together, by one call, the lists of different owners that are paged with equal arguments. */
+export async function pagesOfAlike<L extends { readonly of: Id }, P>(
+  lists: readonly L[],
+  load: (alike: readonly L[]) => Promise<readonly (readonly [L, P])[]>,
+): Promise<P[]> {
+  const asked = ({ of: _, ...query }: L) => JSON.stringify(query);
+  const alike = grouped([...new Set(lists.map(asked))], lists, asked);
+  const byList = new Map((await Promise.all(alike.map(load))).flat());
+  return lists.map((list) => byList.get(list) as P);
+}
+
 /** Groups `rows` by key, in the order of `keys`; each group keeps the order of `rows`. */
 export function grouped<K, R>(keys: readonly K[], rows: readonly R[], keyOf: (row: R) => K): R[][] {
   const groups = new Map<K, R[]>(keys.map((key) => [key, []]));

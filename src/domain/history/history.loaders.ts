@@ -1,7 +1,7 @@
 /** Reads of history: pages of a task and of a project, newest first, with their entries. */
 import { type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn } from 'drizzle-orm/pg-core';
-import { grouped, uuids } from '../../db/by-id.js';
+import { grouped, pagesOfAlike, uuids } from '../../db/by-id.js';
 import { isoText } from '../../db/columns.js';
 import { fromUuid, type HistoryId, type Id, type ProjectId, type TaskId, type UserId } from '../../db/ids.js';
 import { ROW_TTL_MS, type Source } from '../../db/sources.js';
@@ -62,13 +62,7 @@ function historySource<Owner extends Id>(
     scope: 'public',
     tags: ({ of }) => tags(of),
     // One statement for all owners that are paged with the same arguments; only aliased fields differ.
-    load: async (lists, db) => {
-      const asked = ({ of: _, ...query }: HistoryList<Owner>) => JSON.stringify(query);
-      const alike = grouped([...new Set(lists.map(asked))], lists, asked);
-      const pages = await Promise.all(alike.map((group) => pagesOf(group, columns, db)));
-      const byList = new Map(pages.flat());
-      return lists.map((list) => byList.get(list) as HistoryPage);
-    },
+    load: (lists, db) => pagesOfAlike(lists, (alike) => pagesOf(alike, columns, db)),
   };
 }
 

@@ -36,6 +36,6 @@ export const labelRows = rowSets(labels, {
   byId: { columns: [labels.id] },
   // Cached lists contain label ids in the order of names.
   byProject: { columns: [labels.projectId], watches: [labels.projectId, labels.name, labels.id] },
-  /** For subscribers of the project, who are also told of colors and descriptions. */
+  /** For subscribers of the project: changes of colors and descriptions are reported to them, too. */
   anyByProject: { columns: [labels.projectId], aspect: 'any' },
 });

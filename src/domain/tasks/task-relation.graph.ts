@@ -15,15 +15,11 @@ export async function lockRelations(tx: Transaction): Promise<void> {
   await tx.execute(sql`select pg_advisory_xact_lock(${RELATIONS_LOCK})`);
 }
 
-interface Edge {
+/** A relation as it is stored: RELATES_TO begins at the smaller id. */
+export interface Relation {
   readonly taskId: TaskId;
   readonly type: StoredRelationType;
   readonly relatedTaskId: TaskId;
-}
-
-/** A task of a cycle. */
-export interface CycleStep {
-  readonly id: TaskId;
 }
 
 /** Tasks that a search for a cycle follows. Each has up to MAX_RELATIONS relations of the kind. */
@@ -33,11 +29,11 @@ export const MAX_REACHED = 2000;
  * The cycle that a new relation would close: from its task over the related one back to the task, which is the first
  * and the last. Undefined if there is none, `unknown` if too many tasks would have to be searched. Requires the lock.
  */
-export async function findCycle(tx: Transaction, edge: Edge): Promise<CycleStep[] | 'unknown' | undefined> {
-  const { taskId, type, relatedTaskId } = edge;
+export async function findCycle(tx: Transaction, relation: Relation): Promise<TaskId[] | 'unknown' | undefined> {
+  const { taskId, type, relatedTaskId } = relation;
   const reached = await reachedAmong(tx, { from: relatedTaskId, type, ids: [taskId] });
   if (reached === 'unknown') return 'unknown';
-  return reached.has(taskId) ? pathOf(tx, edge) : undefined;
+  return reached.has(taskId) ? pathOf(tx, relation) : undefined;
 }
 
 interface Search {
@@ -69,15 +65,15 @@ export function reachedSql(from: TaskId, type: StoredRelationType): SQL {
 }
 
 /** One of the ways back. There is no cycle yet, so each ends at the related task. */
-async function pathOf(tx: Transaction, { taskId, type, relatedTaskId }: Edge): Promise<CycleStep[]> {
+async function pathOf(tx: Transaction, { taskId, type, relatedTaskId }: Relation): Promise<TaskId[]> {
   const rows = await tx.execute<{ id: string; previous: string }>(sql`
     ${reachedSql(relatedTaskId, type)}
     select distinct on (r.related_task_id) r.related_task_id as id, r.task_id as previous
     from reached join ${taskRelations} r on r.task_id = reached.id and r.type = ${type}::task_relation_type`);
   const previousOf = new Map(rows.map(({ id, previous }) => [fromUuid('task', id), fromUuid('task', previous)]));
-  const back: CycleStep[] = [];
+  const back: TaskId[] = [];
   for (let at: TaskId | undefined = taskId; at && back.length <= rows.length; at = previousOf.get(at)) {
-    back.push({ id: at });
+    back.push(at);
   }
-  return [{ id: taskId }, ...back.reverse()];
+  return [taskId, ...back.reverse()];
 }

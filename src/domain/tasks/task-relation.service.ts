@@ -1,6 +1,7 @@
 /** Writes of relations between tasks. Each locks the tasks, so no one else relates them meanwhile. */
 import { and, asc, eq, inArray, or, sql } from 'drizzle-orm';
 import { z } from 'zod';
+import { uuids } from '../../db/by-id.js';
 import { fromUuid, type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import type { Writer } from '../../db/writer.js';
 import type { Transaction, Transactor } from '../../engine/postgres/index.js';
@@ -11,8 +12,8 @@ import { projectMembers, projects } from '../projects/project.table.js';
 import { tasksToWrite } from './task.locks.js';
 import { isOpenStatus, type TaskRow, tasks } from './task.table.js';
 import { applyChanges } from './task.writes.js';
-import { type CycleStep, findCycle, lockRelations, MAX_REACHED } from './task-relation.graph.js';
-import { MAX_RELATIONS, type StoredRelationType, taskRelations } from './task-relation.table.js';
+import { findCycle, lockRelations, MAX_REACHED, type Relation } from './task-relation.graph.js';
+import { MAX_RELATIONS, taskRelations } from './task-relation.table.js';
 import { type AddTaskRelationInput, type RemoveTaskRelationInput, TaskRelationType } from './task-relation.type.js';
 
 const relationForm = z
@@ -21,13 +22,6 @@ const relationForm = z
     path: ['relatedTaskId'],
     ...fault('INVALID', 'expected another task'),
   });
-
-/** A relation as it is stored: RELATES_TO begins at the smaller id. */
-interface Relation {
-  readonly taskId: TaskId;
-  readonly type: StoredRelationType;
-  readonly relatedTaskId: TaskId;
-}
 
 export interface Related {
   readonly task: TaskRow;
@@ -191,23 +185,22 @@ async function refuseCycle(tx: Transaction, viewerId: UserId, relation: Relation
   const names = await namesOf(tx, viewerId, cycle);
   const verb = relation.type === 'BLOCKS' ? 'blocks' : 'is a duplicate of';
   const named = cycle.slice(1, 1 + MAX_NAMED);
-  const steps = named.map(({ id }, i) => `${i === 0 ? '' : 'which '}${verb} ${names.get(id) ?? HIDDEN}`);
+  const steps = named.map((id, i) => `${i === 0 ? '' : 'which '}${verb} ${names.get(id) ?? HIDDEN}`);
   const more = cycle.length - 1 - named.length;
   if (more > 0) steps.push(`and so on over ${more} more`);
-  const message = `expected no cycle: ${names.get(cycle[0]?.id as TaskId) ?? HIDDEN} ${steps.join(', ')}`;
+  const message = `expected no cycle: ${names.get(cycle[0] as TaskId) ?? HIDDEN} ${steps.join(', ')}`;
   throw new Refusal(UserErrorCode.INVALID, message, ['input', 'relatedTaskId']);
 }
 
 const HIDDEN = 'a task that you cannot see';
 
 /** The identifiers of those tasks that the viewer can see. */
-async function namesOf(tx: Transaction, viewerId: UserId, steps: readonly CycleStep[]): Promise<Map<TaskId, string>> {
-  const ids = steps.map(({ id }) => toUuid(id));
+async function namesOf(tx: Transaction, viewerId: UserId, ids: readonly TaskId[]): Promise<Map<TaskId, string>> {
   const rows = await tx.execute<{ id: string; name: string }>(sql`
     select t.id, p.key || '-' || t.number as name
     from ${tasks} t join ${projects} p on p.id = t.project_id
       join ${projectMembers} m on m.project_id = p.id and m.user_id = ${toUuid(viewerId)}
-    where t.id = any(${`{${ids.join()}}`}::uuid[])`);
+    where t.id = any(${uuids(ids)})`);
   return new Map(rows.map(({ id, name }) => [fromUuid('task', id), name]));
 }
 

@@ -1,5 +1,5 @@
 /**
- * Where messages may be sent. Whoever owns a project chooses the URL, so it must not lead into the network of the
+ * Where messages may be sent. The OWNERs of a project choose the URL, so it must not lead into the network of the
  * server. A name is resolved for each attempt and the connection goes to the address that was checked: a name that
  * leads to another address by then (DNS rebinding) gains nothing.
  */

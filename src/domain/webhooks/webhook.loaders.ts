@@ -1,6 +1,6 @@
 /** Reads of webhooks, which are cached, and of their deliveries, which are not: each attempt changes them. */
 import { asc, sql } from 'drizzle-orm';
-import { grouped, uuids } from '../../db/by-id.js';
+import { grouped, pagesOfAlike, uuids } from '../../db/by-id.js';
 import { isoText } from '../../db/columns.js';
 import { type DeliveryId, fromUuid, type ProjectId, toUuid, type WebhookId } from '../../db/ids.js';
 import { ROW_TTL_MS, type Source } from '../../db/sources.js';
@@ -72,13 +72,8 @@ export interface DeliveryList extends PageQuery {
 }
 
 /** Used with `loadUncached`: pages of deliveries, newest first. One statement for all webhooks with the same page. */
-export const deliveryPages: BatchLoad<DeliveryList, DeliveryPage, Database> = async (lists, db) => {
-  const asked = ({ of: _of, ...query }: DeliveryList) => JSON.stringify(query);
-  const alike = grouped([...new Set(lists.map(asked))], lists, asked);
-  const pages = await Promise.all(alike.map((group) => pagesOf(group, db)));
-  const byList = new Map(pages.flat());
-  return lists.map((list) => byList.get(list) as DeliveryPage);
-};
+export const deliveryPages: BatchLoad<DeliveryList, DeliveryPage, Database> = (lists, db) =>
+  pagesOfAlike(lists, (alike) => pagesOf(alike, db));
 
 /** Whether values from a cursor are the position of a delivery. */
 export function isDeliveryPlace([seq, id, ...more]: SortValues): boolean {

@@ -60,7 +60,8 @@ interface Pair {
   close(): Promise<void>;
 }
 
-async function pairOf(options: Partial<AppOptions> = {}): Promise<Pair> {
+async function pairOf(own: Partial<AppOptions> = {}): Promise<Pair> {
+  const options = { publicUrl: 'https://tasks.example', ...own };
   const copies = [await copyOfTemplate(), await copyOfTemplate()] as const;
   const [known, apollo] = [
     await liveApp({ databaseUrl: copies[0].url, app: options }),

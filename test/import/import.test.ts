@@ -584,7 +584,7 @@ test.skipIf(!existsSync(QLOG))(
       labels: { created: 9, ...ALL_NEW },
       tasks: { created: 269, ...ALL_NEW },
       comments: { created: 722, ...ALL_NEW },
-      assigneesLeftOut: 1,
+      assigneesLeftOut: 0,
       tasksInTrash: 0,
       commentsLeftOut: 0,
     });

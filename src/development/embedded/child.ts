@@ -52,6 +52,8 @@ export class EmbeddedError extends Error {
 const READY_WITHIN_MS = 30 * SECOND;
 const STOP_WITHIN_MS = 10 * SECOND;
 const KEPT_LOG_LINES = 20;
+// Its last lines may arrive after its end; a process that it left behind may keep its pipes open for good.
+const LAST_LINES_WITHIN_MS = SECOND;
 
 /**
  * No inherited variable (PGDATA, TZ, LC_MESSAGES, LD_LIBRARY_PATH) may change the server's behavior or its messages.
@@ -75,6 +77,7 @@ export async function startServer(command: ServerCommand): Promise<RunningServer
   const killAtExit = () => child.kill(command.stopSignal);
   process.once('exit', killAtExit);
   const gone = whenGone(child).finally(() => process.off('exit', killAtExit));
+  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const stop = once(() => stopChild(child, gone, command.stopSignal));
 
   const lastLines: string[] = [];
@@ -86,6 +89,7 @@ export async function startServer(command: ServerCommand): Promise<RunningServer
   const failure = await Promise.race([ready, gone, after(READY_WITHIN_MS)]);
   if (failure !== undefined || child.pid === undefined) {
     await stop();
+    await Promise.race([closed, after(LAST_LINES_WITHIN_MS)]);
     const message = [`${command.name} did not start: ${failure}`, ...lastLines].join('\n  ');
     throw new EmbeddedError('START_FAILED', message);
   }

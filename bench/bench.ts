@@ -38,9 +38,8 @@ export interface Machine {
   readonly cores: number;
   readonly memoryGiB: number;
   readonly system: string;
+  /** Where a row names no other. */
   readonly node: string;
-  /** What this server ran on, where a row names no other. */
-  readonly nodeOfOurs: string;
   readonly postgres: string;
   readonly redis: string;
   /** Of the minute before the run, by all that ran: above some tenths the figures are noisy. */
@@ -269,8 +268,7 @@ async function machineOf({ redis, nodes }: World, { sql }: Tasks): Promise<Omit<
     cores: os.availableParallelism(),
     memoryGiB: Math.round(os.totalmem() / 1024 ** 3),
     system: os.type(),
-    node: nodes.own.version,
-    nodeOfOurs: nodes.ours.version,
+    node: nodes.main().version,
     postgres: postgres?.server_version ?? '?',
     redis: await redis.version(),
   };

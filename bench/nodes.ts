@@ -6,6 +6,10 @@ import { fileURLToPath } from 'node:url';
 import type { Contender } from './contender.js';
 
 const PACKAGES = fileURLToPath(new URL('node_modules', import.meta.url));
+/** The version that the Dockerfile runs this server on. */
+const PRODUCTION = '26';
+/** The oldest version that is supported. */
+const BESIDE = '20';
 /** How long npm may take to download a Node. */
 const DOWNLOAD_MS = 120_000;
 
@@ -15,47 +19,50 @@ export interface NodeBinary {
   readonly version: string;
 }
 
+/** Each is looked for by the first call. */
 export interface Nodes {
-  /** The one that runs the bench. */
-  readonly own: NodeBinary;
-  /** What contenders of this server run on: BENCH_NODE, else `own`. */
-  readonly ours: NodeBinary;
-  /** BENCH_NODE26, else what npm provides; looked for by the first call. Undefined: there is none. */
-  readonly node26: () => NodeBinary | undefined;
+  /** What contenders run on: BENCH_NODE, else the Node of the Dockerfile from npm, else the one that runs the bench. */
+  readonly main: () => NodeBinary;
+  /** BENCH_NODE20, else the one that runs the bench or what npm provides. Undefined: there is none. */
+  readonly node20: () => NodeBinary | undefined;
 }
 
-/** @throws when BENCH_NODE names no Node; `node26` when BENCH_NODE26 names none, or one of another version */
-export function findNodes(env: NodeJS.ProcessEnv): Nodes {
+/** The functions throw when a variable names no Node, or one of another version. */
+export function findNodes({ BENCH_NODE: given, BENCH_NODE20: given20 }: NodeJS.ProcessEnv): Nodes {
   const own = { file: process.execPath, version: process.version };
-  const { BENCH_NODE: given, BENCH_NODE26: given26 } = env;
-  let found: { readonly node: NodeBinary | undefined } | undefined;
   return {
-    own,
-    ours: given ? named('BENCH_NODE', given) : own,
-    node26() {
-      found ??= { node: given26 ? named26(given26) : downloaded26() };
-      return found.node;
-    },
+    main: once(() => (given ? named('BENCH_NODE', given) : (downloaded(PRODUCTION) ?? own))),
+    node20: once(() => (given20 ? named20(given20) : isOf(own, BESIDE) ? own : downloaded(BESIDE))),
+  };
+}
+
+function once<T>(find: () => T): () => T {
+  let found: { readonly node: T } | undefined;
+  return () => {
+    found ??= { node: find() };
+    return found.node;
   };
 }
 
 /** Undefined: it is not there. */
-export function nodeOf({ node, kind }: Contender, nodes: Nodes): NodeBinary | undefined {
-  if (node === '26') return nodes.node26();
-  return kind === 'ours' ? nodes.ours : nodes.own;
+export function nodeOf({ node }: Contender, nodes: Nodes): NodeBinary | undefined {
+  return node === '20' ? nodes.node20() : nodes.main();
 }
 
 /** Why the contender cannot run on this machine. Undefined: it can. */
 export function whyMissing(one: Contender, nodes: Nodes): string | undefined {
-  if (nodeOf(one, nodes) === undefined) return 'needs Node 26, which neither BENCH_NODE26 nor npm provides';
+  const node = nodeOf(one, nodes);
+  if (node === undefined) return 'needs Node 20, which neither BENCH_NODE20 nor npm provides';
+  const { needsNode = 0 } = one;
+  if (majorOf(node) < needsNode) return `needs Node ${needsNode}: the bench runs on ${node.version}`;
   if (one.needs === undefined || existsSync(join(PACKAGES, one.needs))) return undefined;
   return `the package ${one.needs} is not installed: npm ci --prefix bench`;
 }
 
-/** Names the version of Node where it is chosen, or another than that of the bench. */
+/** Names the version of Node where it is another than that of the others. */
 export function titleOf(one: Contender, nodes: Nodes): string {
-  const version = nodeOf(one, nodes)?.version ?? `v${one.node}`;
-  return one.node === 'this' && version === nodes.own.version ? one.title : `${one.title}, Node ${version.slice(1)}`;
+  if (one.node === 'main') return one.title;
+  return `${one.title}, Node ${(nodeOf(one, nodes)?.version ?? `v${one.node}`).slice(1)}`;
 }
 
 function named(variable: string, file: string): NodeBinary {
@@ -65,22 +72,25 @@ function named(variable: string, file: string): NodeBinary {
 }
 
 /** `none` leaves it out. */
-function named26(file: string): NodeBinary | undefined {
+function named20(file: string): NodeBinary | undefined {
   if (file === 'none') return undefined;
-  const found = named('BENCH_NODE26', file);
-  if (!found.version.startsWith('v26.')) throw new Error(`BENCH_NODE26: expected Node 26, got ${found.version}`);
+  const found = named('BENCH_NODE20', file);
+  if (!isOf(found, BESIDE)) throw new Error(`BENCH_NODE20: expected Node 20, got ${found.version}`);
   return found;
 }
 
-function downloaded26(): NodeBinary | undefined {
-  const { status, stdout } = spawnSync('npx', ['-y', '-p', 'node@26', 'which', 'node'], {
+const majorOf = ({ version }: NodeBinary) => Number.parseInt(version.slice(1), 10);
+const isOf = (node: NodeBinary, major: string) => majorOf(node) === Number(major);
+
+function downloaded(major: string): NodeBinary | undefined {
+  const { status, stdout } = spawnSync('npx', ['-y', '-p', `node@${major}`, 'which', 'node'], {
     encoding: 'utf8',
     timeout: DOWNLOAD_MS,
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const file = stdout?.trim();
   const version = status === 0 && file ? versionOf(file) : undefined;
-  return version?.startsWith('v26.') ? { file, version } : undefined;
+  return file && version && isOf({ file, version }, major) ? { file, version } : undefined;
 }
 
 function versionOf(file: string): string | undefined {

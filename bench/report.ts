@@ -12,7 +12,6 @@ export function markdownOf(report: Report): string {
     '## Cost',
     costTable(report),
     skippedLines(report),
-    versionsLine(report),
     '## Other cells',
     otherCellsTable(report),
     writeCostLine(report),
@@ -32,7 +31,7 @@ export function markdownOf(report: Report): string {
 /** What the README shows: the ratio that matters, the costs, the missed targets by name. */
 export function readmeBlock(report: Report): string {
   const chart = '![CPU per request of this server and of others](bench/results/bench.svg)';
-  const notes = [missedTargets(report), skippedLines(report), versionsLine(report), describe(report)];
+  const notes = [missedTargets(report), skippedLines(report), describe(report)];
   return [headline(report), chart, costTable(report), ...notes].filter((part) => part !== '').join('\n\n');
 }
 
@@ -77,12 +76,6 @@ function skippedLines({ skipped }: Report): string {
   const reasons = [...new Set(skipped.map(({ why }) => why))];
   const titles = (reason: string) => skipped.filter(({ why }) => why === reason).map(({ title }) => title);
   return reasons.map((reason) => `Not measured: ${titles(reason).join('; ')} (${reason}).`).join('\n\n');
-}
-
-/** Empty: all ran on one version, where a row names no other. */
-function versionsLine({ machine: { node, nodeOfOurs } }: Report): string {
-  if (node === nodeOfOurs) return '';
-  return `**This server ran on Node ${nodeOfOurs}, the others on Node ${node}: the targets compare the two.**`;
 }
 
 /** What the README shows. */

@@ -40,7 +40,6 @@ interface CpuRatio extends Bounds {
 
 const API = 'tasks-api';
 const APOLLO = 'apollo-plain';
-const API_26 = 'tasks-api-node26';
 const atMost = (floor: number, goal: number | undefined) => ({ bound: 'most', floor, goal }) as const;
 const atLeast = (floor: number, goal: number | undefined) => ({ bound: 'least', floor, goal }) as const;
 
@@ -89,19 +88,19 @@ const RATIOS: readonly CpuRatio[] = [
     pairs: same(API, 'limit-redis', ['Q1 hits', 'Q2 hits']),
   },
   {
-    what: 'Q1 run against Q1 of PostGraphile, both on Node 26',
+    what: 'Q1 run against Q1 of PostGraphile',
     ...atMost(0.45, undefined),
-    pairs: one([API_26, 'Q1 run'], ['postgraphile', 'Q1']),
+    pairs: one([API, 'Q1 run'], ['postgraphile', 'Q1']),
   },
   {
-    what: 'Q2 run against Q2 of PostGraphile, both on Node 26',
+    what: 'Q2 run against Q2 of PostGraphile',
     ...atMost(0.4, undefined),
-    pairs: one([API_26, 'Q2 run'], ['postgraphile', 'Q2']),
+    pairs: one([API, 'Q2 run'], ['postgraphile', 'Q2']),
   },
   {
-    what: 'cold Q2 against PostGraphile, both on Node 26',
+    what: 'cold Q2 against PostGraphile',
     ...atMost(1.8, undefined),
-    pairs: same(API_26, 'postgraphile', ['Q2 cold']),
+    pairs: same(API, 'postgraphile', ['Q2 cold']),
   },
 ];
 

@@ -31,7 +31,7 @@ export async function measureWriteCost(options: {
     answers: {},
   };
   const started = fork(join(world.compiled.server, 'bench/contenders/transaction.js'), {
-    execPath: world.nodes.ours.file,
+    execPath: world.nodes.main().file,
     execArgv: [],
     env: { PATH: process.env['PATH'], NODE_ENV: 'production', BENCH_CHILD: JSON.stringify(child) },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

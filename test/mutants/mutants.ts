@@ -1476,14 +1476,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'ours/list-without-aspect',
     what: 'A list that filters by status depends on which tasks there are alone.',
-    file: 'src/domain/tasks/task.list-query.ts',
+    file: 'src/domain/tasks/task.list-tags.ts',
     replace: [['status: taskRows.statusByProject', 'status: taskRows.membershipByProject']],
     killedBy: 'test/api/surviving-lists.test.ts > drops what looks at what it changes, and nothing else',
   },
   {
     name: 'ours/list-without-membership',
     what: 'A list that filters by a column does not depend on which tasks there are.',
-    file: 'src/domain/tasks/task.list-query.ts',
+    file: 'src/domain/tasks/task.list-tags.ts',
     replace: [['[...followed.add(taskRows.membershipByProject)]', '[...followed]']],
     killedBy: 'test/api/surviving-lists.test.ts > drops what looks at what it changes, and nothing else',
   },

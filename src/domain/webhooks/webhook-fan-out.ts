@@ -6,6 +6,7 @@
  * A run reads exactly what became visible since the cursor, by Postgres snapshots, as task-changes-since.ts does. It
  * reads the tables, past the cache, because no subscriber waits for what the cache knows.
  */
+import { isoTextSql } from '../../db/columns.js';
 import { type DeliveryId, fromUuid, newId, type ProjectId, type TaskId, toUuid, type WebhookId } from '../../db/ids.js';
 import type { Sql } from '../../engine/postgres/index.js';
 import { MINUTE } from '../../std/time.js';
@@ -71,7 +72,7 @@ export class WebhookFanOut {
   async #skip(cursor: ChangeCursor, { snapshot, below }: { snapshot: Snapshot; below: bigint }): Promise<boolean> {
     const sql = this.#options.sql();
     const missed = await sql<{ id: string; project_id: string; at: string }[]>`
-      select w.id, w.project_id, ${nowText(sql)} as at from webhooks w join webhook_states s on s.webhook_id = w.id
+      select w.id, w.project_id, ${sql.unsafe(isoTextSql('now()'))} as at from webhooks w join webhook_states s on s.webhook_id = w.id
       where w.enabled and (
         pg_snapshot_xmax(s.since::pg_snapshot) < ${String(below)}::text::xid8
         or pg_snapshot_xmax(s.since::pg_snapshot) > pg_snapshot_xmax(${snapshot}::text::pg_snapshot))`;
@@ -193,8 +194,4 @@ function restarted(sql: Sql, latest: Snapshot) {
       update webhook_states set since = ${latest} from moved
       where pg_snapshot_xmax(since::pg_snapshot) > pg_snapshot_xmax(${latest}::text::pg_snapshot)
     ),`;
-}
-
-function nowText(sql: Sql) {
-  return sql`to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 }

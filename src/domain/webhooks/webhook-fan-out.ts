@@ -13,7 +13,7 @@ import { MINUTE } from '../../std/time.js';
 import { type EventRow, isEvent, perTransaction, type TaskEvent, toEvent } from '../tasks/task.events.js';
 import { boundsOf, type ChangeCursor, isExpired, type Snapshot } from '../tasks/task-change.cursor.js';
 import { readCursor, readNewRows, readTargets, type Target } from './webhook-events.js';
-import { bulkMessage, type Message, messageOf, TASKS_CHANGED } from './webhook-message.js';
+import { bulkMessage, type Message, messageOf, TASKS_CHANGED, waitingBulkSql } from './webhook-message.js';
 
 /** Events of one step, each of which may be a delivery of each webhook of a project. */
 export const MAX_EVENTS = 2000;
@@ -148,8 +148,8 @@ interface Step {
 }
 
 /**
- * Moves the cursor and inserts the deliveries, unless another process has moved it. A message about many tasks is not
- * repeated while one waits that has not been tried: its receiver will read everything after that.
+ * Moves the cursor and inserts the deliveries, unless another process has moved it, but no message about many tasks
+ * while one waits.
  * @returns whether it has moved
  */
 async function advance(sql: Sql, { cursor, next, deliveries, latest }: Step): Promise<boolean> {
@@ -177,10 +177,7 @@ async function advance(sql: Sql, { cursor, next, deliveries, latest }: Step): Pr
       join webhooks w on w.id = d."webhookId" and w.enabled
       join webhook_states s on s.webhook_id = w.id
       where (d.xid is null or not pg_visible_in_snapshot(d.xid::xid8, s.since::pg_snapshot))
-        and (d.type <> ${TASKS_CHANGED} or not exists (
-          select from webhook_deliveries p
-          where p.webhook_id = w.id and p.task_id is null and p.type = d.type
-            and p.state = 'PENDING' and p.attempts = 0))
+        and (d.type <> ${TASKS_CHANGED} or not exists (${sql.unsafe(waitingBulkSql('w.id'))}))
       order by d.n
     )
     select moved from moved`;

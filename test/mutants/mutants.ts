@@ -1490,7 +1490,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'ours/early-write-alone',
     what: 'A statement that writes and is sent with BEGIN also writes where BEGIN has failed.',
-    file: 'src/db/migrations/0005_update_task.sql',
+    file: 'src/db/migrations/0023_task_fields_written.sql',
     replace: [["current_setting('transaction_deferrable') <> 'on'", 'false']],
     killedBy: 'test/db/update-at-once.test.ts > outside of a transaction it writes nothing',
   },

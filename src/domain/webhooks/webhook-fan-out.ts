@@ -148,8 +148,8 @@ interface Step {
 }
 
 /**
- * Moves the cursor and inserts the deliveries, unless another process has moved it, but no message about many tasks
- * while one waits.
+ * Moves the cursor and inserts the deliveries, unless another process has moved it. A message about many tasks is left
+ * out while one waits.
  * @returns whether it has moved
  */
 async function advance(sql: Sql, { cursor, next, deliveries, latest }: Step): Promise<boolean> {

@@ -39,8 +39,13 @@ export function isInstant(text: string): boolean {
   return !Number.isNaN(atMs) && new Date(atMs).toISOString() === text;
 }
 
+const ISO_FORMAT = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
+
 /** An `instant` as text, made in SQL, for sort values in cursors. */
-export const isoText = (at: SQL) => sql`to_char(${at} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+export const isoText = (at: SQL) => sql`to_char(${at} at time zone 'UTC', ${sql.raw(ISO_FORMAT)})`;
+
+/** `isoText` for statements that Drizzle does not make. @param at trusted SQL, such as the name of a column */
+export const isoTextSql = (at: string) => `to_char(${at} at time zone 'UTC', ${ISO_FORMAT})`;
 
 export const createdAt = () => instant('created_at').notNull().default(sql`now()`);
 export const updatedAt = () => instant('updated_at').notNull().default(sql`now()`);

@@ -25,7 +25,8 @@ registerEnumType(UserErrorCode, {
     TAKEN: { description: 'Another object already has this key, name, handle or address.' },
     LIMIT: {
       description:
-        'There would be too many: items of a list, labels of a task, projects of a user, invitations, or webhooks.',
+        'There would be too many: items of a list, labels of a task, relations of a task (at most 100 of each kind), ' +
+        'projects of a user, invitations, or webhooks.',
     },
     INVALID: { description: 'A value in the input is invalid for another reason, which the message states.' },
     NOT_FOUND: {

@@ -1,61 +1,41 @@
 /** `projectChanged`: what subscribers receive of changes to a project, its labels and its members, and when it ends. */
-import type { Sql } from 'postgres';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { newId, toUuid, type UserId } from '../../src/db/ids.js';
+import { newId, toUuid } from '../../src/db/ids.js';
 import { ProjectEvents, type ProjectPart } from '../../src/domain/projects/project.events.js';
 import { projectPartTags } from '../../src/domain/registry.js';
 import type { StoreEvent } from '../../src/engine/cache/index.js';
-import { postgresClient } from '../../src/engine/postgres/database.js';
-import { dataOf, eventually } from '../support/app.js';
-import { type Fixture, fixture } from '../support/fixture.js';
-import { type LiveApp, liveApp } from '../support/live.js';
-import { type Connection, connect } from '../support/subscriber.js';
+import { eventually } from '../support/app.js';
+import { type SubscribedServers, subscribedServers } from '../support/subscribed-servers.js';
 
 const DOCUMENT = `subscription($projectId: ID!) { projectChanged(projectId: $projectId) {
   changedParts projectId project {
     name archivedAt labels(first: 20) { nodes { name color } } members { edges { role node { handle } } }
   } } }`;
 
-let app: LiveApp;
-/** Another process, which writes. */
-let other: LiveApp;
-let sql: Sql;
-let f: Fixture;
-const connections: Connection[] = [];
+let servers: SubscribedServers;
+let app: SubscribedServers['app'];
+let sql: SubscribedServers['sql'];
+let f: SubscribedServers['f'];
+let mutate: SubscribedServers['mutate'];
 
 beforeAll(async () => {
-  app = await liveApp();
-  other = await liveApp({ databaseUrl: app.databaseUrl, group: app.group });
-  sql = postgresClient(app.databaseUrl, { max: 2 });
-  f = await fixture(app, 1);
+  servers = await subscribedServers(1);
+  ({ app, sql, f, mutate } = servers);
 });
 afterEach(async () => {
-  await Promise.all(connections.splice(0).map((connection) => connection.close()));
+  await servers.closeConnections();
   await eventually(() => expect(app.projectEvents.subscribers).toBe(0));
 });
-afterAll(async () => {
-  await sql?.end();
-  await other?.close();
-  await app?.close();
-});
+afterAll(() => servers?.close());
 
 async function subscribed({ as = f.ada.id, projectId = f.ops.id as string } = {}) {
-  const connection = connect(app, as);
-  connections.push(connection);
+  const connection = servers.connected(as);
   const before = app.projectEvents.subscribers;
   // biome-ignore lint/suspicious/noExplicitAny: whatever was selected
   const changes: any[] = [];
   const received = connection.send(DOCUMENT, { projectId }, (data) => changes.push(data['projectChanged']));
   await eventually(() => expect(app.projectEvents.subscribers > before || received.ended).toBe(true));
   return { changes, received };
-}
-
-async function mutate(name: string, input: object, selection = '', as: UserId = f.ada.id) {
-  const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input`;
-  const document = `mutation($input: ${type}!) { ${name}(input: $input) { ${selection} errors { message } } }`;
-  const answer = dataOf(await other.ask(document, { as, variables: { input } }))[name];
-  expect(answer.errors).toEqual([]);
-  return answer;
 }
 
 type Received = Awaited<ReturnType<typeof subscribed>>;

@@ -1,55 +1,36 @@
 /** `taskChanged`: what subscribers are told, by whomever it was written, and who is told nothing. */
 import { and, eq } from 'drizzle-orm';
-import type { Sql } from 'postgres';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { newId, toUuid, type UserId } from '../../src/db/ids.js';
 import { projectMembers } from '../../src/domain/projects/project.table.js';
 import { tasks } from '../../src/domain/tasks/task.table.js';
-import { postgresClient } from '../../src/engine/postgres/database.js';
-import { dataOf, eventually } from '../support/app.js';
-import { type Fixture, fixture } from '../support/fixture.js';
-import { type LiveApp, liveApp } from '../support/live.js';
-import { type Connection, connect, type Subscription } from '../support/subscriber.js';
+import { eventually } from '../support/app.js';
+import type { Fixture } from '../support/fixture.js';
+import { type SubscribedServers, subscribedServers } from '../support/subscribed-servers.js';
+import type { Connection, Subscription } from '../support/subscriber.js';
 
-let app: LiveApp;
-/** Another process, which writes. */
-let other: LiveApp;
-let sql: Sql;
-let f: Fixture;
-const connections: Connection[] = [];
+let servers: SubscribedServers;
+let app: SubscribedServers['app'];
+let other: SubscribedServers['other'];
+let sql: SubscribedServers['sql'];
+let f: SubscribedServers['f'];
+let connected: SubscribedServers['connected'];
 
 beforeAll(async () => {
-  app = await liveApp();
-  other = await liveApp({ databaseUrl: app.databaseUrl, group: app.group });
-  sql = postgresClient(app.databaseUrl, { max: 3 });
-  f = await fixture(app, 8);
+  servers = await subscribedServers(8);
+  ({ app, other, sql, f, connected } = servers);
 });
 afterEach(async () => {
-  await Promise.all(connections.splice(0).map((connection) => connection.close()));
+  await servers.closeConnections();
   await eventually(() => expect(app.taskEvents.subscribers).toBe(0));
 });
-afterAll(async () => {
-  await sql?.end();
-  await other?.close();
-  await app?.close();
-});
-
-function connected(as: UserId = f.ada.id): Connection {
-  const connection = connect(app, as);
-  connections.push(connection);
-  return connection;
-}
+afterAll(() => servers?.close());
 
 const task = (i: number) => (f.opsTasks[i] as Fixture['opsTasks'][number]).id;
 const uuid = (i: number) => toUuid(task(i));
 
-async function mutate(name: string, input: object, selection = 'task { id version }') {
-  const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input`;
-  const document = `mutation($input: ${type}!) { ${name}(input: $input) { ${selection} errors { message } } }`;
-  const answer = dataOf(await other.ask(document, { as: f.ada.id, variables: { input } }))[name];
-  expect(answer.errors).toEqual([]);
-  return answer;
-}
+const mutate = (name: string, input: object, selection = 'task { id version }') =>
+  servers.mutate(name, input, selection);
 
 const rename = (i: number, title: string) => mutate('updateTask', { id: task(i), title });
 const renameBySql = (i: number, title: string) =>

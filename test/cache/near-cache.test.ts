@@ -4,29 +4,19 @@
  */
 import { describe, expect, test } from 'vitest';
 import {
-  Cache,
   type CacheOptions,
   LEASE_MS,
-  MemoryStore,
-  type Outcome,
   type Policy,
   type ReadOptions,
   type Tag,
   tableTag,
 } from '../../src/engine/cache/index.js';
 import type { LogMark, LogSlice, View } from '../../src/engine/cache/store.js';
-import { HOUR } from '../../src/std/time.js';
-import { Trips } from './trips.js';
-import { FakeClock, heldLoad, keyOfText, quiet, tagOf, tick } from './world.js';
+import { taskPolicy, twoCaches } from './two-caches.js';
+import { heldLoad, keyOfText, quiet, tagOf, tick } from './world.js';
 
 const TABLE = tableTag('tasks');
-const POLICY: Policy<number> = {
-  name: 'Task',
-  shape: '1',
-  ttlMs: HOUR,
-  scope: 'public',
-  tags: (id) => [tagOf(id), TABLE],
-};
+const POLICY = taskPolicy(TABLE);
 
 interface WorldOptions extends Partial<CacheOptions> {
   readonly policy?: Policy<number>;
@@ -34,15 +24,7 @@ interface WorldOptions extends Partial<CacheOptions> {
 
 /** A process with memory, another that writes, and a database of one text for each id. */
 async function world({ policy = POLICY, ...options }: WorldOptions = {}) {
-  const clock = new FakeClock();
-  const memory = new MemoryStore(clock);
-  await tick(memory);
-  const trips = new Trips();
-  const outcomes: Outcome[] = [];
-  const events = { outcome: (outcome: Outcome) => outcomes.push(outcome) };
-  const store = trips.over(memory);
-  const cache = new Cache({ store, clock, events, random: () => 0, near: {}, ...options });
-  const writer = new Cache({ store: memory, clock });
+  const { cache, other: writer, memory, clock, trips, outcomes } = await twoCaches(options);
   const database = new Map<number, unknown>();
   let xid = 200n;
 

@@ -3,38 +3,16 @@
  * PROTOCOL.md, section 12, rule 12.
  */
 import { describe, expect, test } from 'vitest';
-import {
-  Cache,
-  type ExactFence,
-  LEASE_MS,
-  MemoryStore,
-  type Outcome,
-  type Policy,
-  tableTag,
-} from '../../src/engine/cache/index.js';
-import { HOUR } from '../../src/std/time.js';
-import { Trips } from './trips.js';
-import { FakeClock, quiet, tagOf, tick } from './world.js';
+import { Cache, type ExactFence, LEASE_MS, type Policy, tableTag } from '../../src/engine/cache/index.js';
+import { taskPolicy, twoCaches } from './two-caches.js';
+import { quiet, tagOf, tick } from './world.js';
 
 const LABELS = tableTag('labels');
-const TASK: Policy<number> = {
-  name: 'Task',
-  shape: '1',
-  ttlMs: HOUR,
-  scope: 'public',
-  tags: (id) => [tagOf(id), LABELS],
-};
+const TASK = taskPolicy(LABELS);
 
 /** A process that has read task 7, another process, and a database of one text. */
 async function world() {
-  const clock = new FakeClock();
-  const memory = new MemoryStore(clock);
-  await tick(memory);
-  const trips = new Trips();
-  const outcomes: Outcome[] = [];
-  const events = { outcome: (outcome: Outcome) => outcomes.push(outcome) };
-  const cache = new Cache({ store: trips.over(memory), clock, events, random: () => 0, near: {} });
-  const other = new Cache({ store: memory, clock });
+  const { cache, other, memory, clock, trips, outcomes } = await twoCaches();
   const database = { text: 'old' };
   let xid = 200n;
   const read = async () => {

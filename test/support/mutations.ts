@@ -26,6 +26,11 @@ type Payload = any;
 
 const ERRORS = 'errors { __typename code message path ... on ConflictError { task { id version } } }';
 
+export function mutationDocument(name: string, selection: string): string {
+  const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input`;
+  return `mutation($input: ${type}!) { ${name}(input: $input) { ${selection} } }`;
+}
+
 /** `fields`: what to select of each mutation's payload, besides its errors. `options`: of the process `here`. */
 export async function twoProcesses(
   fields: Record<string, string>,
@@ -39,8 +44,7 @@ export async function twoProcesses(
     there,
     f,
     async mutate(name, input, { as = f.ada.id, on = here } = {}) {
-      const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input`;
-      const document = `mutation($input: ${type}!) { ${name}(input: $input) { ${fields[name]} ${ERRORS} } }`;
+      const document = mutationDocument(name, `${fields[name]} ${ERRORS}`);
       return dataOf(await on.ask(document, { as, variables: { input } }))[name];
     },
     read: async (query, variables = {}, as = f.ada.id) => dataOf(await there.ask(query, { as, variables })),

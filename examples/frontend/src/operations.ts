@@ -144,3 +144,50 @@ export const TaskChanged = graphql(`
     }
   }
 `);
+
+/** What a board shows besides tasks. The query and the subscription select the same, so that an event is all of it. */
+export const ProjectHead = graphql(`
+  fragment ProjectHead on Project {
+    __typename
+    id
+    name
+    archivedAt
+    labels(first: 50) {
+      nodes {
+        id
+        name
+        color
+      }
+    }
+    members(first: 50) {
+      edges {
+        role
+        node {
+          id
+          name
+        }
+      }
+    }
+  }
+`);
+
+export const ProjectById = graphql(`
+  query ProjectById($project: ID!) {
+    project(id: $project) {
+      id
+      ...ProjectHead
+    }
+  }
+`);
+
+export const ProjectChanged = graphql(`
+  subscription ProjectChanged($project: ID!) {
+    projectChanged(projectId: $project) {
+      changedParts
+      project {
+        id
+        ...ProjectHead
+      }
+    }
+  }
+`);

@@ -2,12 +2,12 @@
 import { filter, firstValueFrom } from 'rxjs';
 import { afterEach, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
-import type { TaskRowFragment } from '../src/gql/graphql.js';
+import type { ProjectHeadFragment, TaskRowFragment } from '../src/gql/graphql.js';
 import { readFragment } from '../src/gql/index.js';
 import { createLiveApolloClient, liveExchange, openSocket } from '../src/live.js';
-import { TaskChanged, TaskList, TaskRow } from '../src/operations.js';
+import { ProjectById, ProjectChanged, ProjectHead, TaskChanged, TaskList, TaskRow } from '../src/operations.js';
 import { createUrqlClient } from '../src/urql.js';
-import { bobRenames, connection, taskOf, world } from './support.js';
+import { adaChangesProject, bobRenames, connection, taskOf, world } from './support.js';
 
 const w = world();
 const stops: (() => unknown)[] = [];
@@ -25,6 +25,27 @@ async function renamedUntil(told: () => boolean, title: string): Promise<void> {
     },
     { timeout: 15_000, interval: 300 },
   );
+}
+
+/** Each part of the project is changed in another window, and shows. `shown`: the last state, undefined before the first. */
+async function expectChangesShown(shown: () => ProjectHeadFragment | undefined): Promise<void> {
+  const shows = (seen: object) => vi.waitFor(() => expect(shown()).toMatchObject(seen), { timeout: 15_000 });
+  let i = 0;
+  await vi.waitFor(
+    async () => {
+      await adaChangesProject(w, { name: `Frontend ${++i}` });
+      expect(shown()?.name).toMatch(/^Frontend \d/); // the subscription may still be on its way
+    },
+    { timeout: 15_000, interval: 300 },
+  );
+  const label = `label ${Date.now()}`;
+  await adaChangesProject(w, { label });
+  await shows({ labels: { nodes: expect.arrayContaining([expect.objectContaining({ name: label })]) } });
+  await adaChangesProject(w, { role: 'VIEWER' });
+  const asViewer = expect.objectContaining({ role: 'VIEWER' });
+  await shows({ members: { edges: expect.arrayContaining([asViewer]) } });
+  await adaChangesProject(w, { role: 'MEMBER', name: 'Frontend' });
+  await shows({ name: 'Frontend', members: { edges: expect.not.arrayContaining([asViewer]) } });
 }
 
 test('Apollo Client: what is told is in the cache, and the list shows it without a request', async () => {
@@ -65,4 +86,43 @@ test('urql: the same', async () => {
   stops.push(unsubscribe);
   await renamedUntil(() => told.length > 0, 'Told to urql');
   expect(told[0]?.title).toMatch(/^Told to urql/);
+});
+
+test('Apollo Client: the name, labels and members of the project show at once, without a request', async () => {
+  const { options, counted } = connection(w);
+  const socket = openSocket(options, { webSocketImpl: WebSocket });
+  stops.push(() => socket.dispose());
+  const client = createLiveApolloClient(options, socket);
+  stops.push(() => client.stop());
+  const variables = { project: w.project.id };
+  const query = client.watchQuery({ query: ProjectById, variables });
+  let shown: ProjectHeadFragment | undefined;
+  const watching = query.subscribe(({ data, dataState }) => {
+    if (dataState === 'complete') shown = readFragment(ProjectHead, data.project) ?? undefined;
+  });
+  stops.push(() => watching.unsubscribe());
+  await firstValueFrom(query.pipe(filter(({ loading }) => !loading)));
+  const changes = client.subscribe({ query: ProjectChanged, variables }).subscribe(() => {});
+  stops.push(() => changes.unsubscribe());
+  counted.requests = 0;
+  await expectChangesShown(() => shown);
+  expect(counted.requests).toBe(0);
+});
+
+test('urql: the name, labels and members of the project show at once, without a request', async () => {
+  const { options, counted } = connection(w);
+  const socket = openSocket(options, { webSocketImpl: WebSocket });
+  stops.push(() => socket.dispose());
+  const client = createUrqlClient({ ...options, more: [liveExchange(socket)], logger: () => {} });
+  const variables = { project: w.project.id };
+  let shown: ProjectHeadFragment | undefined;
+  const watching = client.query(ProjectById, variables).subscribe(({ data }) => {
+    shown = readFragment(ProjectHead, data?.project) ?? undefined;
+  });
+  stops.push(watching.unsubscribe);
+  await vi.waitFor(() => expect(shown).toBeDefined());
+  stops.push(client.subscription(ProjectChanged, variables).subscribe(() => {}).unsubscribe);
+  counted.requests = 0;
+  await expectChangesShown(() => shown);
+  expect(counted.requests).toBe(0);
 });

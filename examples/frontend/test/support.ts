@@ -31,6 +31,9 @@ const ADD_MEMBER = 'mutation($input: AddMemberInput!) { addMember(input: $input)
 const CREATE_TASK =
   'mutation($input: CreateTaskInput!) { createTask(input: $input) { task { id title } errors { message } } }';
 const DELETE_TASK = 'mutation($input: DeleteTaskInput!) { deleteTask(input: $input) { errors { message } } }';
+const UPDATE_PROJECT = 'mutation($input: UpdateProjectInput!) { updateProject(input: $input) { errors { message } } }';
+const CREATE_LABEL = 'mutation($input: CreateLabelInput!) { createLabel(input: $input) { errors { message } } }';
+const UPDATE_MEMBER = 'mutation($input: UpdateMemberInput!) { updateMember(input: $input) { errors { message } } }';
 const RENAME = 'mutation($input: UpdateTaskInput!) { updateTask(input: $input) { errors { message } } }';
 
 /** Set before the first test of a file; each file has a project of its own. */
@@ -88,6 +91,24 @@ export async function bobRenames({ bob }: World, id: string, title: string): Pro
 
 export async function bobCreates({ bob, project }: World, title: string): Promise<Task> {
   return (await mutate(bob, CREATE_TASK, { projectId: project.id, title }))['task'] as Task;
+}
+
+/** Ada changes what a board shows besides tasks, in another window: the name, a new label, and bob's role. */
+export async function adaChangesProject(
+  { ada, project }: World,
+  { name, label, role }: { readonly name?: string; readonly label?: string; readonly role?: 'MEMBER' | 'VIEWER' },
+): Promise<void> {
+  const projectId = project.id;
+  if (name !== undefined) await mutate(ada, UPDATE_PROJECT, { id: projectId, name });
+  if (label !== undefined) await mutate(ada, CREATE_LABEL, { projectId, name: label, color: '#336699' });
+  if (role !== undefined) await mutate(ada, UPDATE_MEMBER, { projectId, userId: await bobsId({ ada, project }), role });
+}
+
+async function bobsId({ ada, project }: Pick<World, 'ada' | 'project'>): Promise<string> {
+  const document = 'query($id: ID!) { project(id: $id) { members { nodes { id handle } } } }';
+  type Members = { project: { members: { nodes: { id: string; handle: string }[] } } };
+  const { nodes } = (await ask<Members>(ada, document, { id: project.id })).project.members;
+  return nodes.find(({ handle }) => handle === inject('bobsHandle'))?.id as string;
 }
 
 export async function bobDeletes({ bob }: World, id: string): Promise<void> {

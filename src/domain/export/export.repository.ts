@@ -2,6 +2,7 @@
  * What an export reads, in one read-only transaction with a connection of its own: everything is of one moment, and a
  * slow reader holds no connection of the pool. Rows are fetched by cursors, a batch at a time.
  */
+import { isoTextSql } from '../../db/columns.js';
 import { type ProjectId, toUuid, type UserId } from '../../db/ids.js';
 import { postgresClient, type Sql } from '../../engine/postgres/index.js';
 import type { TaskPriority, TaskStatus } from '../tasks/task.table.js';
@@ -153,7 +154,7 @@ export class ExportSnapshot {
   }
 
   #iso(column: string) {
-    return this.sql.unsafe(`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`);
+    return this.sql.unsafe(isoTextSql(column));
   }
 
   async *#batches<Row>(cursor: string, query: ReturnType<Sql>): AsyncGenerator<Row[]> {

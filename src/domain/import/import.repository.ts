@@ -9,6 +9,7 @@ import type { Transaction } from '../../engine/postgres/index.js';
 import { DEFAULT_COLOR, labels } from '../labels/label.table.js';
 import { projectMembers, projects, type Role, taskNumbers } from '../projects/project.table.js';
 import { lockShared } from '../projects/project-lock.js';
+import { lockTaskRows } from '../tasks/task.row-locks.js';
 import { type TaskRow, taskLabels, tasks } from '../tasks/task.table.js';
 import { trashedTasks } from '../trash/trashed-task.table.js';
 import { users } from '../users/user.table.js';
@@ -192,12 +193,10 @@ export async function lockTasks(
   { keys, ids }: { readonly keys: readonly string[]; readonly ids: readonly TaskId[] },
 ): Promise<{ byKey: Map<string, TaskId>; ids: Set<TaskId> }> {
   const isOneOfIds = sql`${tasks.id} = any(${sql.param(ids.map(toUuid))}::uuid[])`;
-  const rows = await tx
-    .select({ id: tasks.id, sourceUrl: tasks.sourceUrl })
-    .from(tasks)
-    .where(and(eq(tasks.projectId, projectId), or(isOneOf(tasks.sourceUrl, keys), isOneOfIds)))
-    .orderBy(tasks.id)
-    .for('no key update');
+  const rows = await lockTaskRows(tx, 'no key update', {
+    fields: ['id', 'sourceUrl'],
+    where: and(eq(tasks.projectId, projectId), or(isOneOf(tasks.sourceUrl, keys), isOneOfIds)),
+  });
   const byKey = new Map(rows.flatMap(({ id, sourceUrl }) => (sourceUrl === null ? [] : [[sourceUrl, id]])));
   return { byKey, ids: new Set(rows.map(({ id }) => id)) };
 }

@@ -178,7 +178,7 @@ export function whyNotWritable(place: ProjectAccess | undefined, { what, path }:
 }
 
 export function archived(path: readonly string[]): Refusal {
-  return forbidden('the project is archived; an OWNER can restore it with archiveProject', path);
+  return forbidden('the project is archived; an OWNER can unarchive it: archiveProject with archived: false', path);
 }
 
 export function forbidden(message: string, path: readonly string[]): Refusal {

@@ -1,5 +1,5 @@
 /** Writes of relations between tasks. Each locks the tasks, so no one else relates them meanwhile. */
-import { and, asc, eq, inArray, or, sql } from 'drizzle-orm';
+import { and, eq, inArray, or, sql } from 'drizzle-orm';
 import { z } from 'zod';
 import { uuids } from '../../db/by-id.js';
 import { fromUuid, type TaskId, toUuid, type UserId } from '../../db/ids.js';
@@ -10,6 +10,7 @@ import { fault, idInput, Refusal, UserErrorCode } from '../../graphql/user-error
 import { type ErrorTarget, notFound } from '../projects/access.js';
 import { projectMembers, projects } from '../projects/project.table.js';
 import { tasksToWrite } from './task.locks.js';
+import { lockTaskRows } from './task.row-locks.js';
 import { isOpenStatus, type TaskRow, tasks } from './task.table.js';
 import { applyChanges } from './task.writes.js';
 import { findCycle, lockRelations, MAX_REACHED, type Relation } from './task-relation.graph.js';
@@ -111,12 +112,7 @@ async function lockEnds(tx: Transaction, viewerId: UserId, form: Form<z.output<t
 
 /** Orders the events of tasks that the viewer cannot write, too. */
 async function lockRows(tx: Transaction, ids: readonly TaskId[]): Promise<void> {
-  await tx
-    .select({ id: tasks.id })
-    .from(tasks)
-    .where(inArray(tasks.id, [...ids]))
-    .orderBy(asc(tasks.id))
-    .for('no key update');
+  await lockTaskRows(tx, 'no key update', { fields: ['id'], where: inArray(tasks.id, [...ids]) });
 }
 
 async function deleteRelation(tx: Transaction, { taskId, type, relatedTaskId }: Relation): Promise<boolean> {

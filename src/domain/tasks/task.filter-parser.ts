@@ -3,7 +3,7 @@
  * through its own cached source. Cached lists therefore contain ids only, and no list depends on a name.
  */
 import { isInstant } from '../../db/columns.js';
-import type { LabelId, ProjectId, UserId } from '../../db/ids.js';
+import type { LabelId, ProjectId } from '../../db/ids.js';
 import type { MaybePromise } from '../../engine/cache/index.js';
 import type { Context } from '../../graphql/context.js';
 import { badUserInput } from '../../graphql/errors.js';
@@ -11,8 +11,6 @@ import { isGiven, readId } from '../../graphql/node.js';
 import { labelsOfProject } from '../labels/label.loaders.js';
 import { projectIdByKey } from '../projects/project.loaders.js';
 import { PROJECT_KEY } from '../projects/project.table.js';
-import { userIdByHandle } from '../users/user.loaders.js';
-import { USER_HANDLE } from '../users/user.table.js';
 import { dayOf, instantOf, type MomentInput } from './relative-date.js';
 import {
   BOUNDS,
@@ -25,7 +23,7 @@ import {
   titleText,
   within,
 } from './task.comparands.js';
-import { type BooleanComparator, MAX_IN, type NameComparator, PARTIAL } from './task.comparators.js';
+import { MAX_IN, type NameComparator, PARTIAL } from './task.comparators.js';
 import {
   all,
   any,
@@ -42,7 +40,6 @@ import {
   someLabel,
   TRUE,
   together,
-  valuesOf,
 } from './task.condition.js';
 import {
   type LabelFilter,
@@ -50,12 +47,12 @@ import {
   MAX_CONDITIONS,
   MAX_FILTER_DEPTH,
   MAX_FILTERS,
-  type NullableUserFilter,
   type TaskFilter,
   type UserFilter,
 } from './task.filter-inputs.js';
 import { isDay } from './task.list-query.js';
 import { taskPriority } from './task.table.js';
+import { type Comparisons, type ToText, userCondition, userIds } from './task.user-filter.js';
 
 export interface Where {
   readonly condition: Condition;
@@ -78,7 +75,6 @@ export async function readFilter(
   return { condition, relative: reading.relative };
 }
 
-type ToText<T> = (value: T, at: string) => string;
 /** Adds a condition that must hold besides the others. */
 type Add = (condition: Condition | Promise<Condition>) => void;
 
@@ -90,7 +86,7 @@ interface Items<F, I> {
   readonly only: (ids: readonly I[] | 'any') => Condition;
 }
 
-class Reading {
+class Reading implements Comparisons {
   relative = false;
   #conditions = 0;
   #filters = 0;
@@ -129,11 +125,11 @@ class Reading {
   }
 
   #fields(filter: TaskFilter, at: string, add: Add): void {
-    if (filter.id) add(this.#values('id', filter.id, `${at}.id`, (text, where) => readId('task', text, where)));
+    if (filter.id) add(this.values('id', filter.id, `${at}.id`, (text, where) => readId('task', text, where)));
     if (filter.number) add(this.#number('number', filter.number, `${at}.number`));
     if (filter.title) add(this.#text('title', filter.title, `${at}.title`));
     if (filter.description) add(this.#text('description', filter.description, `${at}.description`));
-    if (filter.status) add(this.#values('status', filter.status, `${at}.status`, String));
+    if (filter.status) add(this.values('status', filter.status, `${at}.status`, String));
     if (filter.priority) add(this.#priority(filter.priority, `${at}.priority`));
     for (const column of ['dueDate', 'startDate'] as const) {
       const comparator = filter[column];
@@ -153,10 +149,11 @@ class Reading {
       ['creatorId', 'creator'],
     ] as const) {
       const comparator = filter[user];
-      if (comparator) add(this.#user(column, comparator, `${at}.${user}`));
+      if (comparator) add(userCondition(this, column, comparator, `${at}.${user}`));
     }
     if (filter.assignees) {
-      const users = { idsOf: this.#userIds.bind(this), some: someAssignee, only: onlyAssignees };
+      const idsOf = (user: UserFilter, where: string) => userIds(this, user, where);
+      const users = { idsOf, some: someAssignee, only: onlyAssignees };
       add(this.#quantified(filter.assignees, `${at}.assignees`, users));
     }
     if (filter.parent) add(this.#parent(filter.parent, `${at}.parent`));
@@ -165,7 +162,7 @@ class Reading {
       add(this.#quantified(filter.labels, `${at}.labels`, labels));
     }
     if (isGiven(filter.isBlocked)) {
-      this.#count(`${at}.isBlocked`);
+      this.count(`${at}.isBlocked`);
       if (++this.#blocked > MAX_BLOCKED)
         throw badUserInput(`${at}.isBlocked`, `expected isBlocked at most ${MAX_BLOCKED} times`);
       add(filter.isBlocked ? BLOCKED : not(BLOCKED));
@@ -179,11 +176,11 @@ class Reading {
   }
 
   /** @throws if there are too many comparisons */
-  #count(at: string): void {
+  count(at: string): void {
     if (++this.#conditions > MAX_CONDITIONS) throw badUserInput(at, `expected at most ${MAX_CONDITIONS} comparisons`);
   }
 
-  #values<T>(column: Column, comparator: Operators<T>, at: string, toText: ToText<T>): Condition {
+  values<T>(column: Column, comparator: Operators<T>, at: string, toText: ToText<T>): Condition {
     refuseNulls(comparator, at);
     const { eq, neq, in: among, nin } = comparator;
     const list = (values: readonly T[], name: string) => {
@@ -195,7 +192,7 @@ class Reading {
     if (isGiven(neq)) conditions.push(not(oneOf(column, [toText(neq, `${at}.neq`)])));
     if (isGiven(among)) conditions.push(oneOf(column, list(among, 'in')));
     if (isGiven(nin)) conditions.push(not(oneOf(column, list(nin, 'nin'))));
-    for (const _ of conditions) this.#count(at);
+    for (const _ of conditions) this.count(at);
     return together(conditions);
   }
 
@@ -205,34 +202,34 @@ class Reading {
     for (const [name, is] of Object.entries(BOUNDS) as [keyof Bounds<T>, Comparison][]) {
       const value = comparator[name];
       if (!isGiven(value)) continue;
-      this.#count(at);
+      this.count(at);
       conditions.push({ column, is, value: toText(value, `${at}.${name}`) });
     }
     return all(conditions);
   }
 
-  #missing(column: Column, comparator: { null?: boolean | null }, at: string): Condition {
+  missing(column: Column, comparator: { null?: boolean | null }, at: string): Condition {
     if (!isGiven(comparator.null)) return TRUE;
-    this.#count(at);
+    this.count(at);
     const missing = oneOf(column, [null]);
     return comparator.null ? missing : not(missing);
   }
 
   #number(column: 'number' | 'estimate', comparator: NonNullable<TaskFilter['number']>, at: string): Condition {
-    return all([this.#values(column, comparator, at, String), this.#bounds(column, comparator, at, String)]);
+    return all([this.values(column, comparator, at, String), this.#bounds(column, comparator, at, String)]);
   }
 
   #estimate(comparator: NonNullable<TaskFilter['estimate']>, at: string): Condition {
-    return all([this.#number('estimate', comparator, at), this.#missing('estimate', comparator, at)]);
+    return all([this.#number('estimate', comparator, at), this.missing('estimate', comparator, at)]);
   }
 
   #text(column: 'title' | 'description', comparator: NonNullable<TaskFilter['description']>, at: string): Condition {
     const toText = column === 'title' ? titleText : descriptionText;
-    const conditions = [this.#values(column, comparator, at, toText), this.#missing(column, comparator, at)];
+    const conditions = [this.values(column, comparator, at, toText), this.missing(column, comparator, at)];
     for (const like of PARTIAL) {
       const value = comparator[like];
       if (!isGiven(value)) continue;
-      this.#count(at);
+      this.count(at);
       conditions.push({ column, like, value: toText(value, `${at}.${like}`) });
     }
     return all(conditions);
@@ -243,7 +240,7 @@ class Reading {
     // Converted to the list of matching values, so that all spellings become one condition with `in`.
     const fitting = taskPriority.enumValues.filter((value) => conjuncts(bounds).every((bound) => within(value, bound)));
     return all([
-      this.#values('priority', comparator, at, String),
+      this.values('priority', comparator, at, String),
       fitting.length === taskPriority.enumValues.length ? TRUE : oneOf('priority', fitting),
     ]);
   }
@@ -252,15 +249,15 @@ class Reading {
     const toText = (moment: MomentInput, where: string) => this.#moment(moment, where, dayOf, isDay);
     const { eq, neq } = comparator;
     return all([
-      this.#values(column, { ...(isGiven(eq) && { eq }), ...(isGiven(neq) && { neq }) }, at, toText),
+      this.values(column, { ...(isGiven(eq) && { eq }), ...(isGiven(neq) && { neq }) }, at, toText),
       this.#bounds(column, comparator, at, toText),
-      this.#missing(column, comparator, at),
+      this.missing(column, comparator, at),
     ]);
   }
 
   #instant(column: Column, comparator: NonNullable<TaskFilter['completedAt']>, at: string): Condition {
     const toText = (moment: MomentInput, where: string) => this.#moment(moment, where, instantOf, isInstant);
-    return all([this.#bounds(column, comparator, at, toText), this.#missing(column, comparator, at)]);
+    return all([this.#bounds(column, comparator, at, toText), this.missing(column, comparator, at)]);
   }
 
   #moment(
@@ -281,53 +278,16 @@ class Reading {
     const readProjectId = (text: string, where: string) => readId('project', text, where);
     const load = (text: string) => (PROJECT_KEY.test(text) ? this.context.loaders.load(projectIdByKey, text) : null);
     return all([
-      id ? this.#values('projectId', id, `${at}.id`, readProjectId) : TRUE,
-      await this.#named('projectId', key, `${at}.key`, load),
+      id ? this.values('projectId', id, `${at}.id`, readProjectId) : TRUE,
+      await this.named('projectId', key, `${at}.key`, load),
     ]);
-  }
-
-  async #user(column: 'assigneeId' | 'creatorId', filter: NullableUserFilter, at: string): Promise<Condition> {
-    refuseNulls(filter, at);
-    const { id, handle, isMe } = filter;
-    const readUserId = (text: string, where: string) => readId('user', text, where);
-    const load = (text: string): MaybePromise<UserId | null> =>
-      USER_HANDLE.test(text) ? this.context.loaders.load(userIdByHandle, text) : null;
-    return all([
-      id ? this.#values(column, id, `${at}.id`, readUserId) : TRUE,
-      await this.#named(column, handle, `${at}.handle`, load),
-      isMe ? this.#isMe(column, isMe, `${at}.isMe`) : TRUE,
-      this.#missing(column, filter, at),
-    ]);
-  }
-
-  /** Becomes a condition on the viewer's id, so lists of different viewers have different keys. */
-  #isMe(column: Column, comparator: BooleanComparator, at: string): Condition {
-    refuseNulls(comparator, at);
-    const isViewer = oneOf(column, [this.context.viewerId]);
-    const wanted = [comparator.eq, isGiven(comparator.neq) ? !comparator.neq : undefined].filter(isGiven);
-    for (const _ of wanted) this.#count(at);
-    return together(wanted.map((value) => (value ? isViewer : not(isViewer))));
-  }
-
-  /** The ids of matching users, or `any`. */
-  async #userIds(filter: UserFilter, at: string): Promise<readonly UserId[] | 'any'> {
-    this.#count(at);
-    // Parsed as a condition on a column; its values are the ids.
-    const condition = await this.#user('assigneeId', filter, at);
-    if (conjuncts(condition).length === 0) return 'any';
-    const sets = conjuncts(condition).map(valuesOf);
-    if (sets.includes(undefined)) {
-      throw badUserInput(at, 'expected eq, in or isMe with eq: true; use none for users who must not match');
-    }
-    const [first = [], ...others] = sets as UserId[][];
-    return first.filter((id) => others.every((ids) => ids.includes(id)));
   }
 
   #parent(filter: NonNullable<TaskFilter['parent']>, at: string): Condition {
     refuseNulls(filter, at);
     return all([
-      filter.id ? this.#values('parentId', filter.id, `${at}.id`, (text, where) => readId('task', text, where)) : TRUE,
-      this.#missing('parentId', filter, at),
+      filter.id ? this.values('parentId', filter.id, `${at}.id`, (text, where) => readId('task', text, where)) : TRUE,
+      this.missing('parentId', filter, at),
     ]);
   }
 
@@ -353,13 +313,13 @@ class Reading {
   /** The ids of matching labels, or `any`. */
   async #labelIds(filter: LabelFilter, at: string): Promise<readonly LabelId[] | 'any'> {
     refuseNulls(filter, at);
-    this.#count(at);
+    this.count(at);
     const { id, name } = filter;
     if (id && (isGiven(id.neq) || isGiven(id.nin))) {
       throw badUserInput(`${at}.id`, 'expected eq or in; use none for labels that must not match');
     }
     // Parsed as a condition on a column; its values are the ids.
-    const byId = id ? this.#values('id', id, `${at}.id`, (text, where) => readId('label', text, where)) : TRUE;
+    const byId = id ? this.values('id', id, `${at}.id`, (text, where) => readId('label', text, where)) : TRUE;
     const ids = 'in' in byId ? (byId.in as LabelId[]) : 'any' in byId ? [] : undefined;
     const names = name ? this.#names(name, `${at}.name`) : undefined;
     if (names === undefined) return ids ?? 'any';
@@ -373,7 +333,7 @@ class Reading {
   }
 
   /** A condition on the column that holds the ids of objects with these names. */
-  async #named<I extends string>(
+  async named<I extends string>(
     column: Column,
     comparator: NameComparator | null | undefined,
     at: string,
@@ -391,7 +351,7 @@ class Reading {
   /** The names to look up; undefined if every name matches. */
   #names(comparator: NameComparator, at: string): readonly string[] | undefined {
     refuseNulls(comparator, at);
-    this.#count(at);
+    this.count(at);
     if (comparator.in && comparator.in.length > MAX_IN)
       throw badUserInput(`${at}.in`, `expected at most ${MAX_IN} values`);
     const among = comparator.in?.map((name) => comparand('line', name, `${at}.in`));
@@ -401,7 +361,7 @@ class Reading {
   }
 
   #search(text: string, at: string): Condition {
-    this.#count(at);
+    this.count(at);
     return { search: searchText(text, at) };
   }
 }

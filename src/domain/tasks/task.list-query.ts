@@ -1,27 +1,18 @@
 /**
  * A task list in normal form: projects, condition and order. Lists are cached by their normal form, so equal queries
- * share an entry. It also determines the row sets the list depends on: the narrowest that contain every row that could
- * enter or leave the list.
+ * share an entry. The row sets that a list depends on are in task.list-tags.ts.
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { isInstant, isoText } from '../../db/columns.js';
 import { isId, type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
 import { behindSql, orderBySql, type Place, placeSql, reversed, type SortColumn } from '../../db/page-sql.js';
-import { MAX_TAGS, type Tag } from '../../engine/cache/index.js';
+import type { Tag } from '../../engine/cache/index.js';
 import { badUserInput } from '../../graphql/errors.js';
 import type { PageQuery } from '../../graphql/page.js';
 import { isStorable } from '../../std/text.js';
 import { rankedWordsSql } from './search-query.js';
 import { isSortKey } from './sort-key.js';
-import {
-  assigneePlaces,
-  type Column,
-  type Condition,
-  conditionSql,
-  conjuncts,
-  isOneOf,
-  parts,
-} from './task.condition.js';
+import { assigneePlaces, type Column, type Condition, conditionSql, conjuncts, isOneOf } from './task.condition.js';
 import {
   MAX_ORDERS,
   MAX_RANKED,
@@ -30,9 +21,8 @@ import {
   type TaskOrder,
   TaskOrderField,
 } from './task.filter-inputs.js';
-import { MANUAL_ORDER, taskLabelRows, taskPriority, taskRows, taskStatus, tasks } from './task.table.js';
-import { taskDocumentRows, taskDocuments } from './task-document.table.js';
-import { taskRelationRows } from './task-relation.table.js';
+import { MANUAL_ORDER, taskPriority, taskRows, taskStatus, tasks } from './task.table.js';
+import { taskDocuments } from './task-document.table.js';
 
 export interface TaskList {
   /** Only projects that the viewer can see. */
@@ -161,6 +151,8 @@ function equalities(condition: Condition, column: Column): readonly string[] | u
     : undefined;
 }
 
+export type RowSet<I> = (id: I) => readonly Tag[];
+
 /** Row sets that a condition can name, narrowest first. */
 const NARROW = [
   ['id', taskRows.byId],
@@ -170,14 +162,14 @@ const NARROW = [
   ['creatorId', taskRows.byCreator],
 ] as const satisfies readonly (readonly [Column | 'assignees', RowSet<never>])[];
 
-interface Narrow {
+export interface Narrow {
   readonly column: (typeof NARROW)[number][0];
   readonly condition: Condition;
   readonly ids: readonly string[];
   readonly rows: RowSet<string>;
 }
 
-function narrow({ where }: TaskList): Narrow | undefined {
+export function narrow({ where }: TaskList): Narrow | undefined {
   for (const [column, rows] of NARROW) {
     for (const condition of conjuncts(where)) {
       const ids = column === 'assignees' ? someOf(condition) : equalities(condition, column);
@@ -196,106 +188,6 @@ function someOf(condition: Condition): readonly UserId[] | undefined {
 /** Whether its tasks are found by something narrower than their projects, however many projects there are. */
 export function isNarrow(list: TaskList): boolean {
   return narrow(list) !== undefined;
-}
-
-type RowSet<I> = (id: I) => readonly Tag[];
-
-/** A column that decides which tasks are in a list, or where. */
-type Deciding = Column | 'otherAssigneeIds';
-
-/** The aspect of a project's tasks that follows a column. Each list has that of membership besides. */
-const ASPECTS: Record<Deciding, RowSet<ProjectId>> = {
-  id: taskRows.membershipByProject,
-  projectId: taskRows.membershipByProject,
-  number: taskRows.membershipByProject,
-  creatorId: taskRows.membershipByProject,
-  createdAt: taskRows.membershipByProject,
-  status: taskRows.statusByProject,
-  completedAt: taskRows.statusByProject,
-  priority: taskRows.priorityByProject,
-  assigneeId: taskRows.assigneeByProject,
-  otherAssigneeIds: taskRows.otherAssigneesByProject,
-  dueDate: taskRows.dueDateByProject,
-  startDate: taskRows.startDateByProject,
-  estimate: taskRows.estimateByProject,
-  parentId: taskRows.parentByProject,
-  sortOrder: taskRows.orderByProject,
-  // Text and the time of any change, which `byProject` ignores as well.
-  title: taskRows.anyByProject,
-  description: taskRows.anyByProject,
-  updatedAt: taskRows.anyByProject,
-};
-
-const SORTED_BY: Record<TaskOrderField, Column> = {
-  CREATED_AT: 'createdAt',
-  UPDATED_AT: 'updatedAt',
-  COMPLETED_AT: 'completedAt',
-  DUE_DATE: 'dueDate',
-  START_DATE: 'startDate',
-  ESTIMATE: 'estimate',
-  PRIORITY: 'priority',
-  STATUS: 'status',
-  TITLE: 'title',
-  MANUAL: 'sortOrder',
-};
-
-/** Tags cost a token each to read: above this many, a list has one tag for each project. */
-const MAX_ASPECT_TAGS = 60;
-
-export function taskListTags(list: TaskList, order: TaskListOrder = []): Tag[] {
-  const labels = parts(list.where).flatMap((part) => {
-    if (!('labels' in part)) return [];
-    if (part.labels === 'some' && part.ids !== 'any') return part.ids.flatMap((id) => taskLabelRows.byLabel(id));
-    return projectsOf(list).flatMap((id) => taskLabelRows.byProject(id));
-  });
-  const searched = parts(list.where).some((part) => 'search' in part);
-  const documents = searched ? projectsOf(list).flatMap((id) => taskDocumentRows.byProject(id)) : [];
-  const blockers = parts(list.where).flatMap((part) => ('blocked' in part ? part.blocked : []));
-  const relations = blockers.flatMap(([id, blocking]) => [
-    ...taskRelationRows.byBlockedProject(id),
-    ...blocking.flatMap((by) => taskRows.statusByProject(by)),
-  ]);
-  return [...new Set([...rowTags(list, columnsOf(list, order)), ...labels, ...documents, ...relations])];
-}
-
-/** The columns that decide which tasks are in the list, and where. */
-function columnsOf({ where }: TaskList, order: TaskListOrder): ReadonlySet<Deciding> {
-  const compared = parts(where).flatMap((part): Deciding[] => {
-    if ('assignees' in part) return part.ids === 'any' ? ['assigneeId'] : ['assigneeId', 'otherAssigneeIds'];
-    return 'column' in part ? [part.column] : [];
-  });
-  return new Set<Deciding>([
-    ...compared,
-    ...order.flatMap(({ field }) => (field === 'RANK' ? [] : [SORTED_BY[field]])),
-  ]);
-}
-
-/** Lists with more tags are never stored. */
-const projectsOf = ({ projectIds }: TaskList) => projectIds.slice(0, MAX_TAGS + 1);
-
-function rowTags(list: TaskList, columns: ReadonlySet<Deciding>): readonly Tag[] {
-  const narrowest = narrow(list);
-  if (narrowest?.column === 'id') return narrowest.ids.flatMap((id) => narrowest.rows(id));
-  const projects = projectsOf(list);
-  const followed = new Set([...columns].map((column) => ASPECTS[column]));
-  if (followed.has(taskRows.anyByProject)) return projects.flatMap((id) => taskRows.anyByProject(id));
-  // All row sets that are wider than an aspect ignore the manual order.
-  const order = columns.has('sortOrder') ? projects.flatMap((id) => taskRows.orderByProject(id)) : [];
-  if (narrowest !== undefined) return [...narrowTags(narrowest, columns), ...order];
-  const aspects = [...followed.add(taskRows.membershipByProject)];
-  if (aspects.length * projects.length > MAX_ASPECT_TAGS) {
-    return [...projects.flatMap((id) => taskRows.byProject(id)), ...order];
-  }
-  return projects.flatMap((id) => aspects.flatMap((aspect) => aspect(id)));
-}
-
-/** A parent's list that no other column decides, as the subtasks of a task are listed, outlives changes of the subtasks. */
-function narrowTags({ column, ids, rows }: Narrow, columns: ReadonlySet<Deciding>): readonly Tag[] {
-  const byMembership = [...columns].every(
-    (one) => one === column || one === 'sortOrder' || ASPECTS[one] === taskRows.membershipByProject,
-  );
-  const narrowest = column === 'parentId' && byMembership ? (taskRows.membershipByParent as RowSet<string>) : rows;
-  return ids.flatMap((id) => narrowest(id));
 }
 
 export function taskListWhere({ projectIds, where }: TaskList): SQL {

@@ -17,10 +17,10 @@ import {
   isQuick,
   type TaskList,
   type TaskPageQuery,
-  taskListTags,
   taskListWhere,
   taskPageSql,
 } from './task.list-query.js';
+import { taskListTags } from './task.list-tags.js';
 import {
   type TaskPriority,
   type TaskRow,

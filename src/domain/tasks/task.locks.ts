@@ -19,6 +19,7 @@ import {
 } from '../projects/access.js';
 import { projects, type Role, WRITING_ROLES } from '../projects/project.table.js';
 import { sharedLockSql } from '../projects/project-lock.js';
+import { lockTaskRows } from './task.row-locks.js';
 import { type TaskRow, tasks } from './task.table.js';
 import { lockTrees } from './tree-lock.js';
 
@@ -163,12 +164,8 @@ async function lockWithSubtasks(
     tx,
     ids.map((id) => places.get(id) as ProjectId),
   );
-  return tx
-    .select()
-    .from(tasks)
-    .where(sql`${tasks.id} = any(${uuids(ids)}) or ${tasks.parentId} = any(${uuids(ids)})`)
-    .orderBy(asc(tasks.id))
-    .for('update');
+  const where = sql`${tasks.id} = any(${uuids(ids)}) or ${tasks.parentId} = any(${uuids(ids)})`;
+  return lockTaskRows(tx, 'update', { where });
 }
 
 interface Seen {

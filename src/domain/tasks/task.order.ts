@@ -14,6 +14,7 @@ import { taskNumbers } from '../projects/project.table.js';
 import { defaultSortOrder, type Gap, isOpen, keyBetween, keysBetween, MAX_KEY_CHARS, sortOrderOf } from './sort-key.js';
 import type { moveTaskInListForm } from './task.forms.js';
 import { lockTreeOf, movedConflict, TASK } from './task.locks.js';
+import { lockTaskRows } from './task.row-locks.js';
 import { MANUAL_ORDER, type TaskRow, tasks } from './task.table.js';
 import { NEXT_VERSION, versionConflict } from './task.writes.js';
 
@@ -146,12 +147,8 @@ async function firstFreeKey(tx: Transaction, projectId: ProjectId): Promise<stri
 }
 
 async function lockRows(tx: Transaction, ids: readonly TaskId[]): Promise<Map<TaskId, TaskRow>> {
-  const rows = await tx
-    .select()
-    .from(tasks)
-    .where(sql`${tasks.id} = any(${uuids([...new Set(ids)])})`)
-    .orderBy(tasks.id)
-    .for('update');
+  const where = sql`${tasks.id} = any(${uuids([...new Set(ids)])})`;
+  const rows = await lockTaskRows(tx, 'update', { where });
   return new Map(rows.map((row) => [row.id, row]));
 }
 

@@ -1,7 +1,8 @@
 /** Brings back the relations of a task that is restored, as far as its related tasks exist and no cycle comes about. */
-import { asc, inArray, type SQL, sql } from 'drizzle-orm';
+import { inArray, type SQL, sql } from 'drizzle-orm';
 import { fromUuid, type TaskId, toUuid } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
+import { lockTaskRows } from '../tasks/task.row-locks.js';
 import { tasks } from '../tasks/task.table.js';
 import { lockRelations, reachedAmong } from '../tasks/task-relation.graph.js';
 import { type StoredRelationType, taskRelations } from '../tasks/task-relation.table.js';
@@ -31,12 +32,8 @@ export async function restoreRelations(tx: Transaction, { id, relations }: Trash
 
 /** Keeps the tasks from being deleted. @returns whether all exist */
 async function lockOthers(tx: Transaction, ids: readonly TaskId[]): Promise<boolean> {
-  const found = await tx
-    .select({ id: tasks.id })
-    .from(tasks)
-    .where(inArray(tasks.id, [...ids]))
-    .orderBy(asc(tasks.id))
-    .for('key share');
+  const where = inArray(tasks.id, [...ids]);
+  const found = await lockTaskRows(tx, 'key share', { fields: ['id'], where });
   return found.length === new Set(ids).size;
 }
 

@@ -12,6 +12,7 @@ import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { comments } from '../comments/comment.table.js';
 import { labels } from '../labels/label.table.js';
 import { ancestorsOf, membersAmong } from '../tasks/task.references.js';
+import { lockTaskRows } from '../tasks/task.row-locks.js';
 import { type TaskRow, taskLabels, tasks } from '../tasks/task.table.js';
 import { NEXT_VERSION } from '../tasks/task.writes.js';
 import { lockTrees } from '../tasks/tree-lock.js';
@@ -63,12 +64,10 @@ async function currentAssignees(tx: Transaction, { projectId, assigneeIds }: Tra
 /** Locks the relatives. No subtask is among the parent's ancestors, or the tree would become a cycle. */
 async function currentRelatives(tx: Transaction, { projectId, parentId, subtaskIds }: TrashedReferences) {
   const ids = [...subtaskIds, ...(parentId === null ? [] : [parentId])].map((uuid) => fromUuid('task', uuid));
-  const known = await tx
-    .select({ id: tasks.id, parentId: tasks.parentId })
-    .from(tasks)
-    .where(and(eq(tasks.projectId, projectId), inArray(tasks.id, ids)))
-    .orderBy(asc(tasks.id))
-    .for('update');
+  const known = await lockTaskRows(tx, 'update', {
+    fields: ['id', 'parentId'],
+    where: and(eq(tasks.projectId, projectId), inArray(tasks.id, ids)),
+  });
   const parent = known.find(({ id }) => toUuid(id) === parentId)?.id;
   const above = parent === undefined ? undefined : await ancestorsOf(tx, parent);
   const free = known.filter((task) => task.id !== parent && task.parentId === null && !above?.has(task.id));

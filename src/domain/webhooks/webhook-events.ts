@@ -1,4 +1,5 @@
 /** What the fan-out reads: its cursor, new task events, and the webhooks and tasks that they concern. */
+import { isoTextSql } from '../../db/columns.js';
 import { fromUuid, type ProjectId, type TaskId, toUuid, type WebhookId } from '../../db/ids.js';
 import type { Sql } from '../../engine/postgres/index.js';
 import type { EventRow, TaskEvent } from '../tasks/task.events.js';
@@ -67,7 +68,7 @@ export async function readNewRows(sql: Sql, { since, rest }: ChangeCursor, max: 
         select json_agg(json_build_object(
           'xid', e.xid::text, 'type', e.type, 'taskId', e.task_id, 'projectId', e.project_id,
           'fromProjectId', e.from_project_id, 'version', e.version, 'changedFields', e.changed_fields,
-          'at', to_char(e.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'actorId', e.actor_id)
+          'at', ${sql.unsafe(isoTextSql('e.at'))}, 'actorId', e.actor_id)
           order by e.seq)
         from changes join since as e
           on e.xid = changes.xid and e.task_id is not distinct from changes.task_id

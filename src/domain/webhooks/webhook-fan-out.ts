@@ -6,13 +6,14 @@
  * A run reads exactly what became visible since the cursor, by Postgres snapshots, as task-changes-since.ts does. It
  * reads the tables, past the cache, because no subscriber waits for what the cache knows.
  */
+import { isoTextSql } from '../../db/columns.js';
 import { type DeliveryId, fromUuid, newId, type ProjectId, type TaskId, toUuid, type WebhookId } from '../../db/ids.js';
 import type { Sql } from '../../engine/postgres/index.js';
 import { MINUTE } from '../../std/time.js';
 import { type EventRow, isEvent, perTransaction, type TaskEvent, toEvent } from '../tasks/task.events.js';
 import { boundsOf, type ChangeCursor, isExpired, type Snapshot } from '../tasks/task-change.cursor.js';
 import { readCursor, readNewRows, readTargets, type Target } from './webhook-events.js';
-import { bulkMessage, type Message, messageOf, TASKS_CHANGED } from './webhook-message.js';
+import { bulkMessage, type Message, messageOf, TASKS_CHANGED, waitingBulkSql } from './webhook-message.js';
 
 /** Events of one step, each of which may be a delivery of each webhook of a project. */
 export const MAX_EVENTS = 2000;
@@ -71,7 +72,7 @@ export class WebhookFanOut {
   async #skip(cursor: ChangeCursor, { snapshot, below }: { snapshot: Snapshot; below: bigint }): Promise<boolean> {
     const sql = this.#options.sql();
     const missed = await sql<{ id: string; project_id: string; at: string }[]>`
-      select w.id, w.project_id, ${nowText(sql)} as at from webhooks w join webhook_states s on s.webhook_id = w.id
+      select w.id, w.project_id, ${sql.unsafe(isoTextSql('now()'))} as at from webhooks w join webhook_states s on s.webhook_id = w.id
       where w.enabled and (
         pg_snapshot_xmax(s.since::pg_snapshot) < ${String(below)}::text::xid8
         or pg_snapshot_xmax(s.since::pg_snapshot) > pg_snapshot_xmax(${snapshot}::text::pg_snapshot))`;
@@ -147,8 +148,8 @@ interface Step {
 }
 
 /**
- * Moves the cursor and inserts the deliveries, unless another process has moved it. A message about many tasks is not
- * repeated while one waits that has not been tried: its receiver will read everything after that.
+ * Moves the cursor and inserts the deliveries, unless another process has moved it. A message about many tasks is left
+ * out while one waits.
  * @returns whether it has moved
  */
 async function advance(sql: Sql, { cursor, next, deliveries, latest }: Step): Promise<boolean> {
@@ -176,10 +177,7 @@ async function advance(sql: Sql, { cursor, next, deliveries, latest }: Step): Pr
       join webhooks w on w.id = d."webhookId" and w.enabled
       join webhook_states s on s.webhook_id = w.id
       where (d.xid is null or not pg_visible_in_snapshot(d.xid::xid8, s.since::pg_snapshot))
-        and (d.type <> ${TASKS_CHANGED} or not exists (
-          select from webhook_deliveries p
-          where p.webhook_id = w.id and p.task_id is null and p.type = d.type
-            and p.state = 'PENDING' and p.attempts = 0))
+        and (d.type <> ${TASKS_CHANGED} or not exists (${sql.unsafe(waitingBulkSql('w.id'))}))
       order by d.n
     )
     select moved from moved`;
@@ -193,8 +191,4 @@ function restarted(sql: Sql, latest: Snapshot) {
       update webhook_states set since = ${latest} from moved
       where pg_snapshot_xmax(since::pg_snapshot) > pg_snapshot_xmax(${latest}::text::pg_snapshot)
     ),`;
-}
-
-function nowText(sql: Sql) {
-  return sql`to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 }

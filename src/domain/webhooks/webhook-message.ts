@@ -54,3 +54,15 @@ function kindsOf(type: TaskEvent['type'], changedFields: readonly string[]): Web
 export function bulkMessage(projectId: ProjectId, at: string): Message {
   return { type: TASKS_CHANGED, body: JSON.stringify({ type: TASKS_CHANGED, timestamp: at, data: { projectId } }) };
 }
+
+/**
+ * Finds a `tasks.changed` that waits for its first attempt. Its receiver will read everything after that, so it is not
+ * sent another one.
+ * @param webhookId trusted SQL: the column with the id of the webhook
+ */
+export function waitingBulkSql(webhookId: string): string {
+  return `
+    select from webhook_deliveries p
+    where p.webhook_id = ${webhookId} and p.task_id is null and p.type = '${TASKS_CHANGED}'
+      and p.state = 'PENDING' and p.attempts = 0`;
+}

@@ -43,6 +43,14 @@ export function delayMs(attempt: number, random: number): number {
   return Math.round(delay * (0.75 + random / 2));
 }
 
+/** The same, or longer if the receiver asks for that, up to an hour. */
+export function pauseMs(
+  attempt: number,
+  { random, retryAfterMs = 0 }: { readonly random: number; readonly retryAfterMs?: number | undefined },
+): number {
+  return Math.max(delayMs(attempt, random), Math.min(retryAfterMs, MAX_DELAY_MS));
+}
+
 interface TakenRow {
   readonly id: string;
   readonly webhook_id: string;

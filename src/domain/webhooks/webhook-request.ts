@@ -10,6 +10,8 @@ const TIMEOUT_MS = 10 * SECOND;
 /** The rest of a response is not read. */
 export const MAX_RESPONSE_BYTES = 4096;
 const MAX_ERROR_CHARS = 500;
+/** Too Many Requests and Service Unavailable: with others, Retry-After says nothing about the next attempt. */
+const WAITING: ReadonlySet<number> = new Set([429, 503]);
 
 export interface WebhookRequest {
   readonly url: string;
@@ -27,6 +29,8 @@ export interface WebhookResponse {
   readonly status: number | null;
   readonly body: string | null;
   readonly error: string | null;
+  /** How long the receiver asks to wait before the next attempt. Only with the status 429 or 503. */
+  readonly retryAfterMs?: number | undefined;
 }
 
 export async function sendMessage(request: WebhookRequest): Promise<WebhookResponse> {
@@ -35,7 +39,9 @@ export async function sendMessage(request: WebhookRequest): Promise<WebhookRespo
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   try {
     const response = await post(url, request, AbortSignal.any([timeout, request.signal]));
-    return { status: response.statusCode ?? 0, body: await beginningOf(response), error: null };
+    const status = response.statusCode ?? 0;
+    const retryAfterMs = WAITING.has(status) ? readRetryAfter(response.headers['retry-after'], Date.now()) : undefined;
+    return { status, body: await beginningOf(response), error: null, retryAfterMs };
   } catch (error) {
     request.signal.throwIfAborted();
     if (timeout.aborted) return failed(`no response within ${TIMEOUT_MS / SECOND} s`);
@@ -45,6 +51,18 @@ export async function sendMessage(request: WebhookRequest): Promise<WebhookRespo
 
 export function isDelivered({ status }: WebhookResponse): boolean {
   return status !== null && status >= 200 && status < 300;
+}
+
+/**
+ * Milliseconds from now to what a `Retry-After` names, in seconds or as an HTTP date (RFC 9110, section 10.2.3).
+ * Undefined if it is neither, or is past.
+ */
+export function readRetryAfter(header: string | undefined, nowMs: number): number | undefined {
+  if (header === undefined) return undefined;
+  if (/^\d+$/.test(header)) return Number(header) * SECOND;
+  // Date.parse alone also reads other formats, and texts such as `-1`.
+  const ms = /^[A-Z][a-z]+, .* GMT$/.test(header) ? Date.parse(header) - nowMs : Number.NaN;
+  return ms > 0 ? ms : undefined;
 }
 
 /** If all addresses of a host fail, the error has no message but those errors. */

@@ -4,15 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { newId, type TaskId, type UserId } from '../../src/db/ids.js';
+import { fromUuid, newId, type TaskId, type UserId } from '../../src/db/ids.js';
 import { runImport } from '../../src/domain/import/import.service.js';
 import { openImport } from '../../src/domain/import/import-file.js';
+import { reachedFrom } from '../../src/domain/import/import-relations.repository.js';
 import { projects } from '../../src/domain/projects/project.table.js';
 import { defaultSortOrder } from '../../src/domain/tasks/sort-key.js';
+import { lockRelations } from '../../src/domain/tasks/task-relation.graph.js';
 import { type StoredRelationType, taskRelations } from '../../src/domain/tasks/task-relation.table.js';
+import { lockTrees } from '../../src/domain/tasks/tree-lock.js';
 import { users } from '../../src/domain/users/user.table.js';
 import { type MainDatabase, openDatabase } from '../../src/engine/postgres/database.js';
 import type { Transaction } from '../../src/engine/postgres/executor.js';
+import { eventually } from '../support/app.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 
 const statements: string[] = [];
@@ -329,18 +333,46 @@ test('statements of relations do not grow with records, only with hundreds of th
   expect((await db.read.select().from(taskRelations)).length).toBe(398 + 400);
 });
 
-test('two imports of opposite relations do not make a cycle together', async () => {
-  await importText(file(line(1), line(2), line(3)));
-  const outcomes = await Promise.allSettled([
-    importPath(line(1, { blocks: [2] })),
-    importPath(line(2, { blocks: [1] })),
-  ]);
-  expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
-  expect(await relations()).toHaveLength(1);
+/** How many transactions of this database wait for an advisory lock. */
+async function waiting(): Promise<number> {
+  const rows = await db.read.execute(sql`
+    select from pg_locks l join pg_stat_activity a on a.pid = l.pid
+    where l.locktype = 'advisory' and not l.granted and a.datname = current_database()`);
+  return rows.length;
+}
+
+test('an import waits for a relation that is being added, and is refused if both together are a cycle', async () => {
+  await importText(file(line(1), line(2)));
+  let importing: Promise<string> | undefined;
+  await db.write.transaction(async (tx) => {
+    await lockRelations(tx);
+    const [first, second] = [await taskOf(1), await taskOf(2)];
+    await tx.execute(sql`
+      insert into task_relations (task_id, type, related_task_id, project_id, related_project_id)
+      values (${second.id}, 'BLOCKS', ${first.id}, ${first.project_id}, ${first.project_id})`);
+    importing = refusal(file(line(1, { blocks: [2] })));
+    await eventually(async () => expect(await waiting()).toBe(1));
+  });
+  expect(await importing).toContain('line 1 (REL-1): blocks: expected a task that does not block this one');
 });
 
-async function importPath(text: string) {
-  const path = join(folder, newId('task'));
-  await writeFile(path, file(text));
-  return runImport({ file: await openImport(path), projectKey: 'REL', ownerId, transactor });
-}
+test('an import of places waits for a move in the list', async () => {
+  await importText(file(line(1), line(2)));
+  const { project_id } = await taskOf(1);
+  let importing: ReturnType<typeof importText> | undefined;
+  await db.write.transaction(async (tx) => {
+    await lockTrees(tx, [fromUuid('project', project_id)]);
+    importing = importText(file(line(1, { sortOrder: 'a2V' })));
+    await eventually(async () => expect(await waiting()).toBe(1));
+  });
+  expect(await importing).toMatchObject({ tasks: { updated: 1 } });
+});
+
+test('a search for cycles ends where it would follow too many tasks', async () => {
+  await importText(file(line(1, { blocks: [2] }), line(2, { blocks: [3, 4] }), line(3), line(4)));
+  const [first, ...others] = await Promise.all([1, 2, 3, 4].map(async (n) => fromUuid('task', (await taskOf(n)).id)));
+  const search = { ids: [first as TaskId], type: 'BLOCKS' } as const;
+  const within = (maxTasks: number) => db.write.transaction((tx) => reachedFrom(tx, { ...search, maxTasks }));
+  expect(await within(3)).toBeUndefined();
+  expect([...((await within(4))?.keys() ?? [])].sort()).toEqual([first, ...others].sort());
+});

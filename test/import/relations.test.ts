@@ -156,6 +156,9 @@ test('RELATES_TO stays as long as one of both tasks names the other', async () =
   const once = file(line(1, { blocks: [2, 3] }), line(3, { relatesTo: [1] }));
   expect((await importText(once)).relations).toEqual({ created: 0, deleted: 0, unchanged: 3 });
   expect(await relations()).toEqual(STORED);
+  // The other one is not in the file.
+  expect((await importText(file(line(3)))).relations).toEqual({ created: 0, deleted: 1, unchanged: 0 });
+  expect(await relations()).not.toContain('1 RELATES_TO 3');
 });
 
 test('a line without relations and place, as earlier exports have it, leaves them as they are', async () => {

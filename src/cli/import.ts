@@ -84,6 +84,9 @@ function summary(result: ImportResult, dryRun: boolean): string {
     const { created, updated, unchanged } = result[kind];
     return `  ${kind.padEnd(9)} ${created} created, ${updated} updated, ${unchanged} unchanged`;
   });
+  const { created, deleted, unchanged } = result.relations;
+  if (created + deleted + unchanged > 0)
+    lines.push(`  relations ${created} created, ${deleted} deleted, ${unchanged} unchanged`);
   if (result.assigneesLeftOut > 0)
     lines.push(
       `  ${result.assigneesLeftOut} issue(s) had more than ${MAX_ASSIGNEES} assignees: the first ${MAX_ASSIGNEES} were used`,
@@ -92,6 +95,10 @@ function summary(result: ImportResult, dryRun: boolean): string {
   if (result.commentsLeftOut > 0) lines.push(`  ${result.commentsLeftOut} comment(s) without text were skipped`);
   if (result.parentsLeftOut > 0)
     lines.push(`  ${result.parentsLeftOut} parent(s) are neither in the file nor in the project: left out`);
+  if (result.relationsLeftOut > 0)
+    lines.push(
+      `  ${result.relationsLeftOut} relation(s) to tasks that are neither in the file nor in the project: left out`,
+    );
   const { projectKey, projectCreated } = result;
   if (!dryRun) return `Imported into ${projectKey}:\n${lines.join('\n')}`;
   const where = projectCreated ? `${projectKey}, which would be created` : projectKey;

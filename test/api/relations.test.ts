@@ -356,7 +356,7 @@ describe('tasks that a new relation leads on to', () => {
     const statement = await w.here.transactor.transact(async (tx) => {
       await lockRelations(tx);
       const rows = await tx.execute<{ 'QUERY PLAN': string }>(sql`explain (analyze, costs off, timing off, summary off)
-        ${reachedSql(a.id, 'BLOCKS')} select count(*) from reached`);
+        ${reachedSql([a.id], 'BLOCKS')} select count(*) from reached`);
       return rows.map((row) => row['QUERY PLAN']).join();
     });
     expect(statement.value).toMatch(/CTE Scan on reached \(actual rows=121/);

@@ -1,6 +1,6 @@
 /**
- * What an export and an import take in memory and time: a project of 100 000 tasks with labels and comments is exported in
- * both formats, and the JSON Lines are imported into another database, each in a process of its own.
+ * What an export and an import take in memory and time: a project of 100 000 tasks with labels, relations and comments is
+ * exported in both formats, and the JSON Lines are imported into another database, each in a process of its own.
  * `node --import tsx test/bench/export.ts`; BENCH_TASKS, BENCH_ONLY (a pattern), TEST_DATABASE_URL.
  */
 import { fork } from 'node:child_process';
@@ -43,6 +43,11 @@ const seedSql = `
   update tasks c set parent_id = p.id from tasks p where c.number % 10 = 0 and p.number = c.number - 9;
   insert into task_labels (project_id, task_id, label_id)
     select t.project_id, t.id, l.id from tasks t join labels l on l.name = 'label' || t.number % 10;
+  update tasks set sort_order = default_sort_order(number - 10) || 'V' where number % 17 = 0;
+  insert into task_relations (task_id, type, related_task_id, project_id, related_project_id)
+    select a.id, r.type::task_relation_type, b.id, a.project_id, b.project_id
+    from (values ('BLOCKS', 1, 1), ('RELATES_TO', 7, 3), ('DUPLICATE_OF', 2, 11)) as r(type, ahead, every)
+      join tasks a on a.number % r.every = 0 join tasks b on b.number = a.number + r.ahead;
   insert into comments (id, task_id, author_id, body)
     select gen_random_uuid(), id, creator_id, 'Noted.' from tasks where number % 2 = 0;
   analyze`;

@@ -17,6 +17,7 @@ import { openImport } from '../../src/domain/import/import-file.js';
 import { labels } from '../../src/domain/labels/label.table.js';
 import { projectMembers } from '../../src/domain/projects/project.table.js';
 import { tasks } from '../../src/domain/tasks/task.table.js';
+import { taskRelations } from '../../src/domain/tasks/task-relation.table.js';
 import { users } from '../../src/domain/users/user.table.js';
 import { type MainDatabase, openDatabase } from '../../src/engine/postgres/database.js';
 import type { Transaction } from '../../src/engine/postgres/executor.js';
@@ -74,6 +75,25 @@ async function writeDetails(tx: Transaction): Promise<void> {
     .update(labels)
     .set({ color: '#abcdef', description: 'Broken', name: 'bug, "real"' })
     .where(eq(labels.id, f.bug.id));
+  const [second, fourth, fifth] = [f.opsTasks[1], f.opsTasks[3], f.opsTasks[4]];
+  if (!second || !fourth || !fifth) throw new Error('expected six tasks');
+  await tx.update(tasks).set({ sortOrder: 'a0V' }).where(eq(tasks.id, fifth.id));
+  const ops = { projectId: f.ops.id, relatedProjectId: f.ops.id };
+  const web = { projectId: f.web.id, taskId: f.webTask.id };
+  const intoWeb = { projectId: f.ops.id, relatedProjectId: f.web.id, relatedTaskId: f.webTask.id };
+  await tx.insert(taskRelations).values([
+    { ...ops, taskId: last.id, type: 'BLOCKS', relatedTaskId: fifth.id },
+    { ...ops, taskId: last.id, type: 'BLOCKS', relatedTaskId: first.id },
+    { ...ops, taskId: first.id, type: 'BLOCKS', relatedTaskId: middle.id },
+    { ...ops, taskId: fifth.id, type: 'BLOCKS', relatedTaskId: fourth.id },
+    { ...ops, taskId: second.id, type: 'RELATES_TO', relatedTaskId: middle.id },
+    { ...ops, taskId: second.id, type: 'DUPLICATE_OF', relatedTaskId: fifth.id },
+    // Hidden from members of OPS alone.
+    { ...intoWeb, taskId: first.id, type: 'BLOCKS' },
+    { ...intoWeb, taskId: first.id, type: 'RELATES_TO' },
+    { ...intoWeb, taskId: last.id, type: 'DUPLICATE_OF' },
+    { ...web, type: 'BLOCKS', relatedTaskId: second.id, relatedProjectId: f.ops.id },
+  ]);
   const comment = { taskId: first.id, authorId: f.eve.id, createdAt: at };
   await tx.insert(comments).values([{ ...comment, body: 'Edited', updatedAt: '2026-04-01T00:00:00.000Z' }]);
 }
@@ -112,10 +132,13 @@ function withoutIds(text: string): unknown[] {
     .split('\n')
     .map((line) => JSON.parse(line));
   for (const { id, identifier } of lines) if (identifier !== undefined) identifiers.set(id, identifier);
-  return lines.map(({ id, source, task, parent, ...rest }) => ({
+  const named = (id: string) => identifiers.get(id) ?? id;
+  return lines.map(({ id, source, task, parent, blocks, relatesTo, duplicateOf, ...rest }) => ({
     ...rest,
     task: identifiers.get(task),
-    parent: parent && identifiers.get(parent),
+    parent: parent && named(parent),
+    ...(blocks && { blocks: blocks.map(named), relatesTo: relatesTo.map(named) }),
+    ...(duplicateOf && { duplicateOf: named(duplicateOf) }),
   }));
 }
 
@@ -131,7 +154,8 @@ test('JSON Lines bring a project to another database as it was, and change nothi
   const ownerId = newId('user');
   await copied.write.insert(users).values({ id: ownerId, handle: 'owner', name: 'Owner' });
   const counts = { created: 6, updated: 0, unchanged: 0 };
-  expect(await importText(exported, intoCopy, ownerId)).toMatchObject({ tasks: counts, comments: { created: 7 } });
+  const once = { tasks: counts, comments: { created: 7 }, relations: { created: 6, deleted: 0, unchanged: 0 } };
+  expect(await importText(exported, intoCopy, ownerId)).toMatchObject(once);
   expect(withoutIds(await textOf(copy.url, 'jsonl'))).toEqual(withoutIds(exported));
   expect(withoutIds(exported)).toContainEqual(
     expect.objectContaining({
@@ -147,27 +171,59 @@ test('JSON Lines bring a project to another database as it was, and change nothi
       ...{ createdAt: '2026-01-01T00:01:00.000Z', completedAt: '2026-03-01T10:00:00.123Z' },
     }),
   );
-  const unchanged = { tasks: { unchanged: 6 }, comments: { unchanged: 7 }, labels: { unchanged: 2 } };
+  expect(withoutIds(exported)).toEqual(
+    expect.arrayContaining([
+      expect.objectContaining({ identifier: 'OPS-1', blocks: ['OPS-3'], relatesTo: [], sortOrder: null }),
+      expect.objectContaining({ identifier: 'OPS-2', blocks: [], relatesTo: ['OPS-3'], duplicateOf: 'OPS-5' }),
+      expect.objectContaining({ identifier: 'OPS-3', relatesTo: ['OPS-2'] }),
+      expect.objectContaining({ identifier: 'OPS-5', blocks: ['OPS-4'], sortOrder: 'a0V' }),
+      expect.objectContaining({ identifier: 'OPS-6', blocks: ['OPS-1', 'OPS-5'] }),
+    ]),
+  );
+  expect(exported).not.toContain(f.webTask.id);
+  const relations = { created: 0, deleted: 0, unchanged: 6 };
+  const unchanged = { relations, tasks: { unchanged: 6 }, comments: { unchanged: 7 }, labels: { unchanged: 2 } };
   expect(await importText(exported, intoCopy, ownerId)).toMatchObject(unchanged);
   expect(await importText(exported, app.transactor, f.ada.id)).toMatchObject(unchanged);
   const edited = exported.replace('"Edited"', '"Edited again"').replace('"Task 4"', '"Task four"');
-  const once = { tasks: { created: 0, updated: 1 }, comments: { created: 0, updated: 1 } };
-  expect(await importText(edited, app.transactor, f.ada.id)).toMatchObject(once);
+  const changes = { tasks: { created: 0, updated: 1 }, comments: { created: 0, updated: 1 }, relations };
+  expect(await importText(edited, app.transactor, f.ada.id)).toMatchObject(changes);
   expect(await importText(exported, app.transactor, f.ada.id)).toMatchObject({ tasks: { updated: 1 } });
+});
+
+test('what an import changes of relations and order shows in the next answer of another process', async () => {
+  const query = `query ($id: ID!) { task(id: $id) { sortOrder blocks { nodes { id } } }
+    project(key: "OPS") { tasks(first: 1, orderBy: [{ field: MANUAL, direction: ASC }]) { nodes { id } } } }`;
+  const [first, , middle] = f.opsTasks.map(({ id }) => id);
+  const read = async () => {
+    const { task, project } = dataOf(await second.ask(query, { as: f.ada.id, variables: { id: first } }));
+    const blocks = task.blocks.nodes.map(({ id }: { id: string }) => id).filter((id: string) => id !== f.webTask.id);
+    return [task.sortOrder, blocks, project.tasks.nodes[0].id];
+  };
+  expect(await read()).toEqual(['a1', [middle], f.opsTasks[4]?.id]);
+  const before = await textOf(app.databaseUrl, 'jsonl');
+  const csv = `id,title,sortOrder,blocks\n${first},"=HYPERLINK(""x"")",Zz,\n`;
+  await importText(csv, app.transactor, f.ada.id);
+  expect(await read()).toEqual(['Zz', [], first]);
+  expect(await importText(before, app.transactor, f.ada.id)).toMatchObject({ relations: { created: 1, unchanged: 5 } });
+  expect(await read()).toEqual(['a1', [middle], f.opsTasks[4]?.id]);
 });
 
 test('CSV holds tasks as spreadsheets may show them, and is read back as it was', async () => {
   const text = (await second.server.inject({ url: await linkFor(f.bob.id, 'CSV') })).body;
   expect(text.split('\r\n', 1)).toEqual([
-    'id,identifier,title,description,status,priority,assignee,assignees,creator,labels,parent,dueDate,startDate,estimate,' +
-      'createdAt,updatedAt,completedAt',
+    'id,identifier,title,description,status,priority,assignee,assignees,creator,labels,parent,sortOrder,blocks,' +
+      'relatesTo,duplicateOf,dueDate,startDate,estimate,createdAt,updatedAt,completedAt',
   ]);
   expect(text).toContain(`"'=HYPERLINK(""x"")"`);
   expect(text).toContain(`''-1`);
   expect(text).toContain(`,ada,"ada,vic,bob",`);
   expect(text).toContain(`"""bug, """"real"""""",docs"`);
   expect((await textOf(app.databaseUrl, 'csv', false)).includes(`"'=HYPERLINK`)).toBe(false);
-  expect(await importText(text, app.transactor, f.ada.id)).toMatchObject({ tasks: { unchanged: 6 } });
+  expect(text).not.toContain(f.webTask.id);
+  const unchanged = { tasks: { unchanged: 6 }, relations: { created: 0, deleted: 0, unchanged: 6 } };
+  expect(await importText(text, app.transactor, f.ada.id)).toMatchObject(unchanged);
+  expect(text).toContain(`,,"${f.opsTasks[0]?.id},${f.opsTasks[4]?.id}",,,`); // parent, sortOrder, blocks, relatesTo, …
 });
 
 test('CSV quotes what other programs take for the end of a cell or a row, and marks a formula behind a line break', async () => {
@@ -215,6 +271,7 @@ test('a task in the trash is not exported, and an earlier export does not bring 
   expect(await textOf(app.databaseUrl, 'jsonl')).not.toContain('"OPS-4"');
   const result = await importText(before, app.transactor, f.ada.id);
   expect(result).toMatchObject({ tasksInTrash: 1, tasks: { created: 0, unchanged: 5 } });
+  expect(result).toMatchObject({ relationsLeftOut: 1, relations: { created: 0, deleted: 0, unchanged: 5 } });
 });
 
 test('a link that was changed, has expired or is of another secret opens nothing', async () => {

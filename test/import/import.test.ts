@@ -171,6 +171,8 @@ test('issues become tasks with their authors, assignees, labels and comments, an
     tasksInTrash: 0,
     commentsLeftOut: 0,
     parentsLeftOut: 0,
+    relations: { created: 0, deleted: 0, unchanged: 0 },
+    relationsLeftOut: 0,
   });
   const people = new Map((await db.read.select().from(users)).map(({ handle, name, id }) => [handle, { id, name }]));
   expect(people.get('bob')?.name).toBe('bob');

@@ -15,7 +15,19 @@ export interface ExportTextOptions {
 
 const CSV_COLUMNS = [
   ...['id', 'identifier', 'title', 'description', 'status', 'priority', 'assignee', 'assignees', 'creator', 'labels'],
-  ...['parent', 'dueDate', 'startDate', 'estimate', 'createdAt', 'updatedAt', 'completedAt'],
+  ...[
+    'parent',
+    'sortOrder',
+    'blocks',
+    'relatesTo',
+    'duplicateOf',
+    'dueDate',
+    'startDate',
+    'estimate',
+    'createdAt',
+    'updatedAt',
+    'completedAt',
+  ],
 ];
 /** RFC 4180. Cells with another program's separators or line breaks are quoted, too. */
 const CSV_RULES = { record_delimiter: '\r\n', quoted_match: /[\r\n;\t]/ } as const;
@@ -55,13 +67,18 @@ async function* tasksWithComments(snapshot: ExportSnapshot, tasks: readonly Expo
   yield lines(tasks.slice(written).map((task) => taskLine(task, key)));
 }
 
-function taskLine({ id, number, parent, ...task }: ExportedTask, key: string) {
+function taskLine({ id, number, ...task }: ExportedTask, key: string) {
+  return { type: 'task', id: fromUuidOnce('task', id), identifier: `${key}-${number}`, ...task, ...otherTasks(task) };
+}
+
+/** Other tasks by their ids. */
+function otherTasks(task: Pick<ExportedTask, 'parent' | 'blocks' | 'relatesTo' | 'duplicateOf'>) {
+  const idOf = (uuid: string) => fromUuidOnce('task', uuid);
   return {
-    type: 'task',
-    id: fromUuidOnce('task', id),
-    identifier: `${key}-${number}`,
-    ...task,
-    parent: parent && fromUuidOnce('task', parent),
+    parent: task.parent && idOf(task.parent),
+    blocks: task.blocks.map(idOf),
+    relatesTo: task.relatesTo.map(idOf),
+    duplicateOf: task.duplicateOf && idOf(task.duplicateOf),
   };
 }
 
@@ -82,12 +99,13 @@ async function* csv(snapshot: ExportSnapshot, protect: (text: string) => string)
 }
 
 function cellsOf(task: ExportedTask, key: string): (string | null)[] {
+  const { parent, blocks, relatesTo, duplicateOf } = otherTasks(task);
   return [
     fromUuidOnce('task', task.id),
     `${key}-${task.number}`,
     ...[task.title, task.description, task.status, task.priority, task.assignee, namesText(task.assignees)],
     ...[task.creator, namesText(task.labels)],
-    task.parent && fromUuidOnce('task', task.parent),
+    ...[parent, task.sortOrder, namesText(blocks), namesText(relatesTo), duplicateOf],
     ...[task.dueDate, task.startDate, task.estimate === null ? null : String(task.estimate)],
     ...[task.createdAt, task.updatedAt, task.completedAt],
   ];

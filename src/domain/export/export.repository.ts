@@ -6,6 +6,7 @@ import { isoTextSql } from '../../db/columns.js';
 import { type ProjectId, toUuid, type UserId } from '../../db/ids.js';
 import { postgresClient, type Sql } from '../../engine/postgres/index.js';
 import type { TaskPriority, TaskStatus } from '../tasks/task.table.js';
+import type { StoredRelationType } from '../tasks/task-relation.table.js';
 
 /** Tasks in a batch. A hundred of the longest descriptions are 25 MB. */
 const BATCH_ROWS = 100;
@@ -43,6 +44,12 @@ export interface ExportedTask {
   readonly creator: string;
   readonly labels: readonly string[];
   readonly parent: string | null;
+  /** Key in the manual order. Null if the task was never moved. */
+  readonly sortOrder: string | null;
+  /** Relations to tasks of the project, by the number of the related task. */
+  readonly blocks: readonly string[];
+  readonly relatesTo: readonly string[];
+  readonly duplicateOf: string | null;
   readonly dueDate: string | null;
   readonly startDate: string | null;
   readonly estimate: number | null;
@@ -125,7 +132,15 @@ export class ExportSnapshot {
         assignee.handle as assignee,
         array(select u.handle from unnest(t.assignee_id || t.other_assignee_ids) with ordinality as a(id, place)
           join users u on u.id = a.id order by a.place) as assignees,
-        creator.handle as creator, t.parent_id as parent, t.due_date::text as "dueDate",
+        creator.handle as creator, t.parent_id as parent, t.sort_order as "sortOrder",
+        ${this.#related('BLOCKS')} as blocks,
+        array(
+          select o.id::text from (
+            select related_task_id as id from task_relations where task_id = t.id and type = 'RELATES_TO'
+            union all select task_id from task_relations where related_task_id = t.id and type = 'RELATES_TO'
+          ) as r join tasks o on o.id = r.id where o.project_id = t.project_id order by o.number) as "relatesTo",
+        (${this.#related('DUPLICATE_OF')})[1] as "duplicateOf",
+        t.due_date::text as "dueDate",
         t.start_date::text as "startDate", t.estimate,
         ${this.#iso('t.created_at')} as "createdAt", ${this.#iso('t.updated_at')} as "updatedAt",
         ${this.#iso('t.completed_at')} as "completedAt",
@@ -151,6 +166,13 @@ export class ExportSnapshot {
         join users author on author.id = c.author_id
       order by given.place, c.created_at, c.id`,
     );
+  }
+
+  /** Those of the same project, so that an export shows no task that a member cannot see. */
+  #related(type: StoredRelationType) {
+    return this.sql`array(
+      select o.id::text from task_relations r join tasks o on o.id = r.related_task_id
+      where r.task_id = t.id and r.type = ${type} and o.project_id = t.project_id order by o.number)`;
   }
 
   #iso(column: string) {

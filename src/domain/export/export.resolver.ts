@@ -20,7 +20,7 @@ export class ExportResolver {
   @Mutation(() => ExportProjectPayload, {
     description:
       'Creates an address from which the project can be downloaded for five minutes. Every member can do this. The file ' +
-      'shows the project at the moment at which the download begins.',
+      'shows the project at the moment at which the download begins. It leaves out relations to tasks of other projects.',
   })
   exportProject(
     @Ctx() context: Context,

@@ -12,8 +12,12 @@ registerEnumType(ExportFormatType, {
   name: 'ExportFormat',
   description: 'Format of an exported project.',
   valuesConfig: {
-    JSONL: { description: 'JSON Lines with users, labels, tasks and comments. `tasks import` reads all of it.' },
-    CSV: { description: 'CSV with one row for each task, without comments, for spreadsheets.' },
+    JSONL: {
+      description:
+        'JSON Lines with users, labels, comments, and tasks with their relations to each other and their places in the ' +
+        'manual order. `tasks import` reads all of it.',
+    },
+    CSV: { description: 'CSV with one row for each task, with its relations and without comments, for spreadsheets.' },
   },
 });
 

@@ -2,13 +2,26 @@
  * The first reading of a file: finds every fault, and gathers what must be known before the first row is written. It
  * keeps keys, names and numbers, no texts; the second reading writes what it meets.
  */
+import { numberBefore } from '../tasks/sort-key.js';
 import { LATE_START, startsLate } from '../tasks/task.dates.js';
+import { type StoredRelationType, taskRelationType } from '../tasks/task-relation.table.js';
 import { handleFrom } from '../users/handle.js';
 import { MAX_HANDLE_CHARS } from '../users/user.table.js';
+import { cyclesOf } from './cycles.js';
 import { Faults, ImportError } from './import-error.js';
-import type { CommentItem, ImportFile, Item, LabelItem, Person, ProjectItem, TaskItem } from './items.js';
+import {
+  type CommentItem,
+  type GivenRelations,
+  type ImportFile,
+  type Item,
+  type LabelItem,
+  type Person,
+  type ProjectItem,
+  RELATION_FIELDS,
+  type TaskItem,
+} from './items.js';
 
-export interface TaskEntry extends Pick<TaskItem, 'key' | 'number' | 'exportedId' | 'parentKey'> {
+export interface TaskEntry extends Pick<TaskItem, 'key' | 'number' | 'exportedId' | 'parentKey' | 'relations'> {
   readonly at: string;
 }
 
@@ -24,6 +37,8 @@ export class CheckedFile {
   readonly #aliases = new Map<string, string>();
   readonly #faults = new Faults();
   #comments = 0;
+  #hasPlaces = false;
+  #lastPlace = 0;
   #leftOut = { assignees: 0, comments: 0 };
 
   private constructor(readonly file: ImportFile) {}
@@ -32,6 +47,7 @@ export class CheckedFile {
   static async check(file: ImportFile): Promise<CheckedFile> {
     const checked = new CheckedFile(file);
     for await (const item of file.items()) checked.#add(item);
+    checked.#checkRelations();
     checked.#findCycles();
     checked.#faults.throwIfAny();
     if (checked.#tasks.size === 0) throw new ImportError('NO_TASKS', 'the file: expected at least one task, got none');
@@ -61,6 +77,16 @@ export class CheckedFile {
   /** By key, in the order of the file. */
   get tasks(): ReadonlyMap<string, TaskEntry> {
     return this.#tasks;
+  }
+
+  /** Whether it says where tasks are in the manual order. */
+  get hasPlaces(): boolean {
+    return this.#hasPlaces;
+  }
+
+  /** The highest number that a place in the manual order comes after: a project that has it has used such a number. */
+  get lastPlace(): number {
+    return this.#lastPlace;
   }
 
   get commentCount(): number {
@@ -111,7 +137,8 @@ export class CheckedFile {
     }
   }
 
-  #addTask({ at, key, alias, number, exportedId, parentKey, creator, labels = [], ...item }: TaskItem): void {
+  #addTask({ at, key, alias, number, exportedId, parentKey, relations = {}, ...item }: TaskItem): void {
+    const { creator, labels = [], sortOrder } = item;
     const same = this.#tasks.get(key);
     if (same !== undefined) {
       this.#faults.add(`${at}: expected each task once, got that of ${same.at} again`);
@@ -119,7 +146,9 @@ export class CheckedFile {
     }
     // Without undefined members: there may be hundreds of thousands.
     const optional = { ...(number && { number }), ...(exportedId && { exportedId }), ...(parentKey && { parentKey }) };
-    this.#tasks.set(key, { at, key, ...optional });
+    this.#tasks.set(key, { at, key, ...optional, ...compact(relations) });
+    if (sortOrder !== undefined) this.#hasPlaces = true;
+    if (sortOrder) this.#lastPlace = Math.max(this.#lastPlace, numberBefore(sortOrder));
     if (alias !== undefined) this.#aliases.set(alias, key);
     if (creator) this.#addPerson(creator);
     for (const assignee of item.assignees ?? (item.assignee ? [item.assignee] : [])) {
@@ -142,25 +171,50 @@ export class CheckedFile {
     if (known === undefined || known === handle) this.#people.set(handle, name);
   }
 
-  /** Each task is visited once: a chain of parents ends at a task that an earlier chain has passed. */
-  #findCycles(): void {
-    const passed = new Map<string, string>();
-    for (const start of this.#tasks.keys()) {
-      for (let key: string | undefined = start; key !== undefined && this.#tasks.has(key); ) {
-        const before = passed.get(key);
-        if (before === start) this.#addCycle(key);
-        if (before !== undefined) break;
-        passed.set(key, start);
-        const parent: string | null | undefined = this.#tasks.get(key)?.parentKey;
-        key = parent ? this.keyOf(parent) : undefined;
+  #checkRelations(): void {
+    for (const { key, at, relations } of this.#tasks.values()) {
+      for (const type of taskRelationType.enumValues) {
+        const isOwn = relations?.[type]?.some((name) => this.keyOf(name) === key);
+        if (isOwn) this.#faults.add(`${at}: ${RELATION_FIELDS[type]}: expected another task`);
       }
     }
   }
 
-  #addCycle(key: string): void {
-    this.#faults.add(`${this.#tasks.get(key)?.at}: parent: expected a task that is not one of its own subtasks`);
+  #findCycles(): void {
+    const parentOf = ({ parentKey }: TaskEntry) => (parentKey ? [parentKey] : []);
+    for (const { first } of this.#cycles(parentOf)) {
+      this.#faults.add(`${first.at}: parent: expected a task that is not one of its own subtasks`);
+    }
+    for (const type of ['BLOCKS', 'DUPLICATE_OF'] as const) {
+      for (const { first, last } of this.#cycles(({ relations }) => relations?.[type] ?? [])) {
+        if (first !== last) this.#faults.add(cycleFault({ at: last.at, type, related: first.at }));
+      }
+    }
+  }
+
+  /** @param namesOf the names of the tasks that a task leads to; those that are not in the file are left out */
+  #cycles(namesOf: (task: TaskEntry) => readonly string[]) {
+    return cyclesOf(this.#tasks.values(), (task) =>
+      namesOf(task).flatMap((name) => this.#tasks.get(this.keyOf(name)) ?? []),
+    );
   }
 }
+
+/** @param related says where the other task is, or its name */
+export function cycleFault({ at, type, related }: { at: string; type: StoredRelationType; related: string }): string {
+  const field = `${at}: ${RELATION_FIELDS[type]}`;
+  const other = `a task that ${type === 'BLOCKS' ? 'does not block this one' : 'is not a duplicate of this one'}`;
+  return `${field}: expected ${other}, directly or through others, got ${related}`;
+}
+
+/** Most tasks have no relations, and share the object that says so. Undefined if the file does not hold relations. */
+function compact(relations: GivenRelations): Pick<TaskEntry, 'relations'> | undefined {
+  if (Object.keys(relations).length === 0) return undefined;
+  const isNone = taskRelationType.enumValues.every((type) => relations[type]?.length === 0);
+  return { relations: isNone ? NO_RELATIONS : relations };
+}
+
+const NO_RELATIONS: GivenRelations = { BLOCKS: [], RELATES_TO: [], DUPLICATE_OF: [] };
 
 /** Of an account that the file does not name. */
 function handleOfAccount(id: string): string {

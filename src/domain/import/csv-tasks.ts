@@ -2,10 +2,11 @@
 import { parse } from 'csv-parse/sync';
 import { isId } from '../../db/ids.js';
 import { MAX_ASSIGNEES, MAX_LABELS } from '../tasks/task.table.js';
+import { MAX_RELATIONS, type StoredRelationType, taskRelationType } from '../tasks/task-relation.table.js';
 import { Columns, columnsOf, type Row, recordsOf } from './csv-table.js';
 import { unprotectFormula } from './formulas.js';
 import { ImportError } from './import-error.js';
-import type { ImportFile, Item, Person, TaskItem } from './items.js';
+import { type ImportFile, type Item, type Person, RELATION_FIELDS, type TaskItem } from './items.js';
 import { RowFields, type ValueNames } from './task-fields.js';
 import { shown } from './values.js';
 
@@ -23,6 +24,10 @@ export const CSV_FIELDS = [
   'creator',
   'labels',
   'parent',
+  'sortOrder',
+  'blocks',
+  'relatesTo',
+  'duplicateOf',
   'dueDate',
   'startDate',
   'estimate',
@@ -101,6 +106,8 @@ function taskOf(fields: RowFields, cell: (field: CsvField) => string, columns: C
     title: fields.title('title', cell('title')) ?? '',
     ...(number !== undefined && { number: Number(number) }),
     ...(columns.has('parent') && { parentKey: cell('parent') === '' ? null : keyOf(cell('parent')).key }),
+    ...given('sortOrder', (text) => fields.sortOrder('sort order', text)),
+    relations: relationsOf(fields, cell, columns),
     ...creator,
     ...given('description', (text) => fields.description('description', text)),
     ...given('status', (text) => (text === '' ? undefined : fields.status('status', text))),
@@ -129,8 +136,25 @@ function assigneesOf(fields: RowFields, text: string): Person[] | undefined {
   return fields.fault('assignees', `expected at most ${MAX_ASSIGNEES} assignees, got ${people.length}`);
 }
 
+function relationsOf(
+  fields: RowFields,
+  cell: (field: CsvField) => string,
+  columns: Columns,
+): NonNullable<TaskItem['relations']> {
+  const relations: Partial<Record<StoredRelationType, readonly string[]>> = {};
+  for (const type of taskRelationType.enumValues) {
+    const field = RELATION_FIELDS[type];
+    if (!columns.has(field)) continue;
+    const text = cell(field);
+    const ids = (type === 'DUPLICATE_OF' ? [text] : namesIn(fields, field, text)) ?? [];
+    if (ids.length > MAX_RELATIONS) fields.fault(field, `expected at most ${MAX_RELATIONS} tasks, got ${ids.length}`);
+    relations[type] = [...new Set(ids.flatMap((id) => (id === '' ? [] : keyOf(id).key)))];
+  }
+  return relations;
+}
+
 /** The cell is itself a record of CSV, so that names may contain commas. */
-function namesIn(fields: RowFields, field: 'labels' | 'assignees', text: string): string[] | undefined {
+function namesIn(fields: RowFields, field: CsvField, text: string): string[] | undefined {
   if (text === '') return [];
   try {
     const [names = []] = parse(text, { trim: true, relax_column_count: true }) as string[][];

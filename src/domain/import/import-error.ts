@@ -16,7 +16,9 @@ export type ImportErrorCode =
   | 'NOT_A_WRITER'
   | 'ARCHIVED'
   | 'LATE_START'
-  | 'PARENT_CYCLE';
+  | 'PARENT_CYCLE'
+  | 'RELATION_CYCLE'
+  | 'TOO_MANY_RELATIONS';
 
 /** Nothing was imported. The message names the record and field, what was expected and what was found. */
 export class ImportError extends Error {

@@ -69,7 +69,10 @@ export class ImportWriter {
     this.#ids = new Map(to.existing);
   }
 
-  /** @throws ImportError if tasks of the file and of the project together would form a cycle of parents */
+  /**
+   * @returns with the ids of all tasks that the file names, by key
+   * @throws ImportError if tasks of the file and of the project together would form a cycle of parents
+   */
   async write() {
     for await (const item of this.#to.checked.file.items()) {
       if (item.kind === 'task') await this.#addTask(item);
@@ -82,6 +85,7 @@ export class ImportWriter {
       comments: this.#commentCounts,
       commentsInTrash: this.#commentsInTrash,
       parentsLeftOut: this.#parentsLeftOut,
+      ids: this.#ids,
     };
   }
 
@@ -172,6 +176,7 @@ export class ImportWriter {
       estimate: item.estimate === undefined ? (before?.estimate ?? null) : item.estimate,
       ...assigneeColumns(this.#assigneesOf(item, before)),
       parentId: this.#parentOf(item, before),
+      sortOrder: item.sortOrder === undefined ? (before?.sortOrder ?? null) : item.sortOrder,
       completedAt: status === 'DONE' ? this.#completedAt(item, before) : null,
     };
   }

@@ -18,7 +18,7 @@ import { users } from '../users/user.table.js';
  * The largest statement for which triggers name rows one by one; a larger one invalidates the whole table. Far below
  * the limit of 65,535 parameters.
  */
-const ROWS_PER_STATEMENT = 500;
+export const ROWS_PER_STATEMENT = 500;
 
 /** Called after each statement with the number of rows it processed. */
 export type OnRows = (count: number) => void;
@@ -36,6 +36,7 @@ export type TaskContent = Pick<
   | 'startDate'
   | 'estimate'
   | 'parentId'
+  | 'sortOrder'
   | 'completedAt'
 >;
 export type KnownTask = TaskContent & { readonly id: TaskId };
@@ -221,21 +222,12 @@ export async function findInTrash(
 /** The present content of locked tasks. */
 export async function contentOf(tx: Transaction, ids: readonly TaskId[]): Promise<Map<TaskId, KnownTask>> {
   const { id, title, description, assigneeId, otherAssigneeIds, status, priority, parentId, completedAt } = tasks;
-  const { dueDate, startDate, estimate } = tasks;
-  const assignees = { assigneeId, otherAssigneeIds };
+  const { dueDate, startDate, estimate, sortOrder } = tasks;
   const rows = await tx
     .select({
       id,
-      title,
-      description,
-      ...assignees,
-      status,
-      priority,
-      dueDate,
-      startDate,
-      estimate,
-      parentId,
-      completedAt,
+      ...{ title, description, assigneeId, otherAssigneeIds, status, priority },
+      ...{ dueDate, startDate, estimate, parentId, sortOrder, completedAt },
     })
     .from(tasks)
     .where(sql`${tasks.id} = any(${sql.param(ids.map(toUuid))}::uuid[])`);
@@ -251,6 +243,12 @@ export async function lockLastNumber(tx: Transaction, projectId: ProjectId): Pro
     .onConflictDoUpdate({ target: taskNumbers.projectId, set: { last: sql`${taskNumbers.last}` } })
     .returning({ last: taskNumbers.last });
   return (counter as { last: number }).last; // one row was inserted or updated
+}
+
+/** As far as is known without a lock: it only rises. */
+export async function lastNumber(tx: Transaction, projectId: ProjectId): Promise<number> {
+  const [counter] = await tx.select().from(taskNumbers).where(eq(taskNumbers.projectId, projectId));
+  return counter?.last ?? 0;
 }
 
 export async function setLastNumber(tx: Transaction, projectId: ProjectId, last: number): Promise<void> {
@@ -270,41 +268,45 @@ export async function insertTasks(tx: Transaction, rows: readonly NewTask[], onR
 export async function updateTasks(tx: Transaction, rows: readonly TaskChange[], onRows: OnRows): Promise<string[]> {
   const updated: string[] = [];
   for (const chunk of chunksOf(rows)) {
-    const given = chunk.map(({ id, parentId, dueDate, startDate, completedAt, updatedAt, ...content }) => {
-      const { assigneeId, otherAssigneeIds, ...rest } = content;
-      return {
-        ...rest,
-        id: toUuid(id),
-        other_assignee_ids: otherAssigneeIds.map(toUuid),
-        start_date: startDate,
-        assignee_id: assigneeId && toUuid(assigneeId),
-        parent_id: parentId && toUuid(parentId),
-        due_date: dueDate,
-        completed_at: completedAt,
-        updated_at: updatedAt,
-      };
-    });
+    const given = chunk.map(recordOf);
     const columns = sql`id uuid, title text, description text, assignee_id uuid, other_assignee_ids uuid[],
-      status task_status, priority task_priority, due_date date, start_date date, estimate int, parent_id uuid, completed_at timestamptz, updated_at timestamptz,
-      relabelled boolean`;
+      status task_status, priority task_priority, due_date date, start_date date, estimate int, parent_id uuid,
+      sort_order text, completed_at timestamptz, updated_at timestamptz, relabelled boolean`;
     const changed = await tx.execute<{ id: string }>(sql`
       update tasks t set
         title = given.title, description = given.description, assignee_id = given.assignee_id,
         other_assignee_ids = given.other_assignee_ids, status = given.status, priority = given.priority,
-        due_date = given.due_date, start_date = given.start_date, estimate = given.estimate, parent_id = given.parent_id,
-        completed_at = given.completed_at, version = t.version + 1,
-        updated_at = greatest(t.updated_at, coalesce(given.updated_at, now()))
+        due_date = given.due_date, start_date = given.start_date, estimate = given.estimate,
+        parent_id = given.parent_id, sort_order = given.sort_order, completed_at = given.completed_at,
+        version = t.version + 1, updated_at = greatest(t.updated_at, coalesce(given.updated_at, now()))
       from ${recordset(given, columns)}
       where t.id = given.id and (given.relabelled or t.updated_at < given.updated_at or
         (t.title, t.description, t.assignee_id, t.other_assignee_ids, t.status, t.priority, t.due_date, t.start_date,
-          t.estimate, t.parent_id, t.completed_at)
+          t.estimate, t.parent_id, t.sort_order, t.completed_at)
         is distinct from (given.title, given.description, given.assignee_id, given.other_assignee_ids, given.status,
-          given.priority, given.due_date, given.start_date, given.estimate, given.parent_id, given.completed_at))
+          given.priority, given.due_date, given.start_date, given.estimate, given.parent_id, given.sort_order,
+          given.completed_at))
       returning t.id`);
     updated.push(...changed.map(({ id }) => id));
     onRows(chunk.length);
   }
   return updated;
+}
+
+function recordOf({ id, parentId, dueDate, startDate, completedAt, updatedAt, ...content }: TaskChange): object {
+  const { assigneeId, otherAssigneeIds, sortOrder, ...rest } = content;
+  return {
+    ...rest,
+    id: toUuid(id),
+    other_assignee_ids: otherAssigneeIds.map(toUuid),
+    start_date: startDate,
+    assignee_id: assigneeId && toUuid(assigneeId),
+    parent_id: parentId && toUuid(parentId),
+    sort_order: sortOrder,
+    due_date: dueDate,
+    completed_at: completedAt,
+    updated_at: updatedAt,
+  };
 }
 
 /** Sets parents that did not exist yet when their subtasks were written. @returns the UUIDs of the changed tasks */
@@ -368,8 +370,8 @@ export async function insertTaskLabels(
   }
 }
 
-export function* chunksOf<T>(rows: readonly T[]): Generator<T[]> {
-  for (let i = 0; i < rows.length; i += ROWS_PER_STATEMENT) yield rows.slice(i, i + ROWS_PER_STATEMENT);
+export function* chunksOf<T>(rows: readonly T[], size = ROWS_PER_STATEMENT): Generator<T[]> {
+  for (let i = 0; i < rows.length; i += size) yield rows.slice(i, i + size);
 }
 
 /**

@@ -14,6 +14,7 @@ import {
   createProject,
   ensureUsers,
   findInTrash,
+  lastNumber,
   lockLastNumber,
   lockProject,
   lockRole,
@@ -24,6 +25,7 @@ import {
   upsertLabels,
 } from './import.repository.js';
 import { ImportError } from './import-error.js';
+import { type RelationCounts, writeRelations } from './import-relations.js';
 import { ImportWriter } from './import-writer.js';
 import type { ImportFile } from './items.js';
 import type { ImportProgress } from './progress.js';
@@ -59,6 +61,9 @@ export interface ImportResult {
   readonly commentsLeftOut: number;
   /** Tasks whose parent is neither in the file nor imported before. */
   readonly parentsLeftOut: number;
+  readonly relations: RelationCounts;
+  /** Relations to tasks that are neither in the file nor in the project. */
+  readonly relationsLeftOut: number;
 }
 
 /**
@@ -121,18 +126,11 @@ async function importChecked(
 
   const { existing, trashed, numbers } = await openTasks(tx, project.id, checked);
   const labelId = (name: string): LabelId => known(labelled.ids, name);
-  const writer = new ImportWriter(tx, {
-    checked,
-    projectId: project.id,
-    ownerId,
-    userId,
-    labelId,
-    existing,
-    trashed,
-    numbers,
-    progress,
-  });
+  const names = { userId, labelId };
+  const rows = { existing, trashed, numbers };
+  const writer = new ImportWriter(tx, { checked, projectId: project.id, ownerId, ...names, ...rows, progress });
   const written = await writer.write();
+  const related = await writeRelations(tx, { checked, projectId: project.id, ids: written.ids });
   return {
     projectKey: project.key,
     projectCreated: project.created,
@@ -146,6 +144,8 @@ async function importChecked(
     tasksInTrash: trashed.size,
     commentsLeftOut: leftOut.comments,
     parentsLeftOut: written.parentsLeftOut,
+    relations: related.counts,
+    relationsLeftOut: related.leftOut,
   };
 }
 
@@ -208,37 +208,47 @@ function keyOf(given: string | undefined, project: CheckedFile['project']): stri
  */
 async function openTasks(tx: Transaction, projectId: ProjectId, checked: CheckedFile) {
   const entries = [...checked.tasks.values()];
-  const parents = new Set(entries.flatMap(({ parentKey }) => (parentKey ? checked.keyOf(parentKey) : [])));
-  if (parents.size > 0) await lockTrees(tx, [projectId]);
-  const exportedParents = [...parents].filter((key): key is TaskId => isId('task', key));
+  const hasParents = entries.some(({ parentKey }) => parentKey);
+  if (hasParents || checked.hasPlaces) await lockTrees(tx, [projectId]);
+  const others = new Set(entries.flatMap((entry) => otherTasks(entry).map((name) => checked.keyOf(name))));
+  const exportedOthers = [...others].filter((key): key is TaskId => isId('task', key));
   const named = {
-    keys: [...new Set([...checked.tasks.keys(), ...parents])],
-    ids: [...entries.flatMap(({ exportedId = [] }) => exportedId), ...exportedParents],
+    keys: [...new Set([...checked.tasks.keys(), ...others])],
+    ids: [...entries.flatMap(({ exportedId = [] }) => exportedId), ...exportedOthers],
   };
   const { byKey, ids } = await lockTasks(tx, projectId, named);
   const existing = new Map(byKey);
-  for (const id of exportedParents) if (ids.has(id)) existing.set(id, id);
+  for (const id of exportedOthers) if (ids.has(id)) existing.set(id, id);
   for (const { key, exportedId } of entries) if (exportedId && ids.has(exportedId)) existing.set(key, exportedId);
   const inTrash = await findInTrash(tx, projectId, named);
   const absent = entries.filter(({ key }) => !existing.has(key));
   const isTrashed = ({ key, exportedId }: TaskEntry) => inTrash.has(key) || inTrash.has(exportedId ?? key);
   const trashed = new Set(absent.filter(isTrashed).map(({ key }) => key));
   const created = absent.filter(({ key }) => !trashed.has(key));
-  return { existing, trashed, numbers: await takeNumbers(tx, projectId, created) };
+  return { existing, trashed, numbers: await takeNumbers(tx, projectId, { created, lastPlace: checked.lastPlace }) };
+}
+
+/** The names of its parent and related tasks. */
+function otherTasks({ parentKey, relations = {} }: TaskEntry): string[] {
+  return [...(parentKey ? [parentKey] : []), ...Object.values(relations).flat()];
 }
 
 /**
  * Chooses a number for each new task, by key: the number that the file gives it if it is above every number the project
  * has used, else the next free one. A number without a task may belong to a deleted task and is never reused. A new
- * project starts at 0, so there every task keeps its number.
+ * project starts at 0, so there every task keeps its number. Tasks created later come last in the manual
+ * order, also after those that the file places behind the number of a task that is not in it.
  */
 async function takeNumbers(
   tx: Transaction,
   projectId: ProjectId,
-  created: readonly { readonly key: string; readonly number?: number | undefined }[],
+  {
+    created,
+    lastPlace,
+  }: { readonly created: readonly Pick<TaskEntry, 'key' | 'number'>[]; readonly lastPlace: number },
 ): Promise<Map<string, number>> {
   const numbers = new Map<string, number>();
-  if (created.length === 0) return numbers;
+  if (created.length === 0 && lastPlace <= (await lastNumber(tx, projectId))) return numbers;
   const used = await lockLastNumber(tx, projectId);
   const taken = new Set<number>();
   let last = created.reduce((max, { number = 0 }) => Math.max(max, number), used);
@@ -247,7 +257,7 @@ async function takeNumbers(
     taken.add(own);
     numbers.set(key, own);
   }
-  await setLastNumber(tx, projectId, last);
+  await setLastNumber(tx, projectId, Math.max(last, lastPlace));
   return numbers;
 }
 

@@ -1,6 +1,7 @@
 /** What a file holds, whatever its format: a sequence of items that the import checks and then writes. */
 import type { CommentId, TaskId } from '../../db/ids.js';
 import type { TaskPriority, TaskStatus } from '../tasks/task.table.js';
+import type { StoredRelationType } from '../tasks/task-relation.table.js';
 
 export interface ImportFile {
   /** Reads the file from its beginning, each time it is called. */
@@ -47,6 +48,19 @@ export interface LabelItem {
 /** OPEN and CLOSED leave a status that already agrees with them as it is. */
 export type GivenStatus = TaskStatus | 'OPEN' | 'CLOSED';
 
+/**
+ * Keys or aliases of related tasks, by what the task is to them. The relations of a type that is absent stay. A task
+ * has at most one that it is a DUPLICATE_OF. For RELATES_TO it suffices that one of two tasks names the other.
+ */
+export type GivenRelations = { readonly [type in StoredRelationType]?: readonly string[] };
+
+/** The fields of files that hold relations. */
+export const RELATION_FIELDS = {
+  BLOCKS: 'blocks',
+  RELATES_TO: 'relatesTo',
+  DUPLICATE_OF: 'duplicateOf',
+} as const satisfies Record<StoredRelationType, string>;
+
 /** A task. What is absent stays as it is in an existing task, and has its default in a new one. */
 export interface TaskItem {
   readonly kind: 'task';
@@ -76,6 +90,9 @@ export interface TaskItem {
   readonly labels?: readonly string[];
   /** Key or alias of another task. */
   readonly parentKey?: string | null;
+  /** Key in the manual order. Null: the number of the task decides its place. */
+  readonly sortOrder?: string | null;
+  readonly relations?: GivenRelations;
   readonly createdAt?: string;
   readonly updatedAt?: string;
   readonly completedAt?: string | null;

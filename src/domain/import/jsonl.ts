@@ -5,7 +5,9 @@
 import { z } from 'zod';
 import { isId } from '../../db/ids.js';
 import { TEXTS } from '../../std/text.js';
+import { isStorableKey } from '../tasks/sort-key.js';
 import { MAX_ASSIGNEES, MAX_ESTIMATE, MAX_LABELS, taskPriority, taskStatus } from '../tasks/task.table.js';
+import { MAX_RELATIONS } from '../tasks/task-relation.table.js';
 import { MAX_NAME_CHARS, USER_HANDLE } from '../users/user.table.js';
 import type { CommentItem, ImportFile, Item, TaskItem } from './items.js';
 import { linesOf } from './text-file.js';
@@ -24,7 +26,12 @@ const oneOf = <T extends readonly [string, ...string[]]>(values: T) =>
   z.enum(values, expected(`one of ${values.join(', ')}`));
 
 const day = z.string(expected('a day')).refine(isDay, expected('a day like 2026-11-30'));
+const related = z.array(idOf('task'), expected('an array of ids')).max(MAX_RELATIONS, {
+  error: () => `expected at most ${MAX_RELATIONS} tasks`,
+});
 const ESTIMATE = expected(`0 to ${MAX_ESTIMATE} points`);
+
+const SORT_KEY = expected('a key of the manual order like a3V');
 
 const project = z.object({
   type: z.literal('project'),
@@ -63,6 +70,11 @@ const task = z.object({
     error: () => `expected at most ${MAX_LABELS} labels`,
   }),
   parent: idOf('task').nullable(),
+  // Absent from exports of earlier builds, like what follows with `nullish`.
+  sortOrder: z.string(SORT_KEY).refine(isStorableKey, SORT_KEY).nullish(),
+  blocks: related.optional(),
+  relatesTo: related.optional(),
+  duplicateOf: idOf('task').nullish(),
   dueDate: day.nullable(),
   startDate: day.nullish(),
   estimate: z.int(expected('a whole number')).min(0, ESTIMATE).max(MAX_ESTIMATE, ESTIMATE).nullish(),
@@ -138,22 +150,9 @@ function itemOf(value: Line, { at, taskKey }: { at: string; taskKey: string }): 
   }
 }
 
-function taskItem(
-  {
-    type,
-    id,
-    identifier,
-    source,
-    parent,
-    assignee,
-    assignees,
-    creator,
-    startDate,
-    estimate,
-    ...fields
-  }: z.output<typeof task>,
-  at: string,
-): TaskItem {
+function taskItem(value: z.output<typeof task>, at: string): TaskItem {
+  const { type, id, identifier, source, parent, assignee, assignees, creator, startDate, estimate, ...rest } = value;
+  const { sortOrder, blocks, relatesTo, duplicateOf, ...fields } = rest;
   return {
     ...fields,
     kind: 'task',
@@ -169,6 +168,12 @@ function taskItem(
     creator: personOf(creator),
     labels: [...new Set(fields.labels)],
     parentKey: parent,
+    ...(sortOrder !== undefined && { sortOrder }),
+    relations: {
+      ...(blocks && { BLOCKS: [...new Set(blocks)] }),
+      ...(relatesTo && { RELATES_TO: [...new Set(relatesTo)] }),
+      ...(duplicateOf !== undefined && { DUPLICATE_OF: duplicateOf === null ? [] : [duplicateOf] }),
+    },
   };
 }
 

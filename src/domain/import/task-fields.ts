@@ -1,5 +1,7 @@
 /** Reads the cells of one row of a CSV file as fields of a task, and gathers the faults of the row. */
+
 import { readText, TEXTS, type TextRule, toLine } from '../../std/text.js';
+import { isStorableKey } from '../tasks/sort-key.js';
 import { MAX_ESTIMATE, type TaskPriority, type TaskStatus, taskPriority, taskStatus } from '../tasks/task.table.js';
 import { handleFrom } from '../users/handle.js';
 import { MAX_HANDLE_CHARS, MAX_NAME_CHARS } from '../users/user.table.js';
@@ -102,6 +104,12 @@ export class RowFields {
     if (given === '') return null;
     if (/^\d{1,4}$/.test(given) && Number(given) <= MAX_ESTIMATE) return Number(given);
     return this.fault(field, `expected 0 to ${MAX_ESTIMATE} points, got ${shown(given)}`);
+  }
+
+  /** A key of the manual order. */
+  sortOrder(field: string, given: string): string | null | undefined {
+    if (given === '' || isStorableKey(given)) return given || null;
+    return this.fault(field, `expected a key of the manual order like a3V, got ${shown(given)}`);
   }
 
   /** A day. Of a time, the day whose midnight is nearest: some exports write midnight in another time zone. */

@@ -7,9 +7,9 @@
  * parent tree (tasks/tree-lock.ts), tasks by id, labels by id, the number counter, documents of tasks
  * (tasks/task-document.table.ts), the graph of relations (tasks/task-relation.graph.ts), then rows that depend on them.
  *
- * Relations are the exception. Writes of them, deletions, restores and moves of related tasks also lock tasks of other
- * projects, or their rows in the trash, after locks that come later in this order. Two of them can deadlock: Postgres
- * rolls one back, and it is tried again (engine/postgres/conflicts.ts).
+ * Relations are the exception. Writes of them, deletions, restores and moves of related tasks also lock other tasks, of
+ * any project, or their rows in the trash, after locks that come later in this order. Two of them can deadlock:
+ * Postgres rolls one back, and it is tried again (engine/postgres/conflicts.ts).
  *
  * These are advisory locks because Postgres queues them fairly. With row locks, a steady stream of shared lockers could
  * delay an exclusive one forever.

@@ -7,6 +7,8 @@ import type { TaskRow } from './task.table.js';
 
 /** Longer keys are not stored: the neighbors get new keys instead. */
 export const MAX_KEY_CHARS = 200;
+/** Of tasks, by the form of identifiers. */
+const MAX_NUMBER = 999_999_999;
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 /** Sorts before the key of each number. */
 const FIRST = 'a0';
@@ -29,6 +31,27 @@ export function defaultSortOrder(number: number): string {
 
 export function sortOrderOf({ sortOrder, number }: Pick<TaskRow, 'sortOrder' | 'number'>): string {
   return sortOrder ?? defaultSortOrder(number);
+}
+
+/** The highest number whose key is not after this one, 0 if there is none. */
+export function numberBefore(key: string): number {
+  if (key < FIRST) return 0;
+  const digits = key.charCodeAt(0) - 'a'.charCodeAt(0) + 1;
+  let first = 0;
+  for (let count = 1; count < digits; count++) first += DIGITS.length ** count;
+  const text = key.slice(1, digits + 1);
+  return first + [...text].reduce((value, digit) => value * DIGITS.length + DIGITS.indexOf(digit), 0);
+}
+
+/** Whether a task can have the key: others can be made before and after it, and it is not beyond all numbers. */
+export function isStorableKey(text: string): boolean {
+  if (!isSortKey(text) || numberBefore(text) > MAX_NUMBER) return false;
+  try {
+    generateKeyBetween(text, null);
+    return true;
+  } catch {
+    return false; // the library has no other check
+  }
 }
 
 /** Whether a text has the form of a key. */

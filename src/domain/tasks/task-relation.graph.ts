@@ -4,7 +4,7 @@
  */
 import { type SQL, sql } from 'drizzle-orm';
 import { uuids } from '../../db/by-id.js';
-import { fromUuid, type TaskId, toUuid } from '../../db/ids.js';
+import { fromUuid, type TaskId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { type StoredRelationType, taskRelations } from './task-relation.table.js';
 
@@ -20,6 +20,12 @@ export interface Relation {
   readonly taskId: TaskId;
   readonly type: StoredRelationType;
   readonly relatedTaskId: TaskId;
+}
+
+/** A relation of either direction as it is stored. */
+export function inStoredOrder({ taskId, type, relatedTaskId }: Relation): Relation {
+  const isReversed = type === 'RELATES_TO' && relatedTaskId < taskId;
+  return isReversed ? { taskId: relatedTaskId, type, relatedTaskId: taskId } : { taskId, type, relatedTaskId };
 }
 
 /** Tasks that a search for a cycle follows. Each has up to MAX_RELATIONS relations of the kind. */
@@ -48,16 +54,16 @@ export async function reachedAmong(
   { from, type, ids }: Search,
 ): Promise<ReadonlySet<TaskId> | 'unknown'> {
   const [found] = await tx.execute<{ count: number; ids: string[] | null }>(sql`
-    ${reachedSql(from, type)}, some_reached as materialized (select id from reached limit ${MAX_REACHED + 1})
+    ${reachedSql([from], type)}, some_reached as materialized (select id from reached limit ${MAX_REACHED + 1})
     select count(*)::int as count, array_agg(id) filter (where id = any(${uuids(ids)})) as ids from some_reached`);
   if (found === undefined || found.count > MAX_REACHED) return 'unknown';
   return new Set((found.ids ?? []).map((id) => fromUuid('task', id)));
 }
 
 /** A WITH clause. Each task is followed once: the number of ways to it can be exponential. */
-export function reachedSql(from: TaskId, type: StoredRelationType): SQL {
+export function reachedSql(from: readonly TaskId[], type: StoredRelationType): SQL {
   return sql`with recursive reached(id) as (
-    select ${toUuid(from)}::uuid
+    select unnest(${uuids(from)})
     union
     select r.related_task_id
     from reached join ${taskRelations} r on r.task_id = reached.id and r.type = ${type}::task_relation_type
@@ -67,7 +73,7 @@ export function reachedSql(from: TaskId, type: StoredRelationType): SQL {
 /** One of the ways back. There is no cycle yet, so each ends at the related task. */
 async function pathOf(tx: Transaction, { taskId, type, relatedTaskId }: Relation): Promise<TaskId[]> {
   const rows = await tx.execute<{ id: string; previous: string }>(sql`
-    ${reachedSql(relatedTaskId, type)}
+    ${reachedSql([relatedTaskId], type)}
     select distinct on (r.related_task_id) r.related_task_id as id, r.task_id as previous
     from reached join ${taskRelations} r on r.task_id = reached.id and r.type = ${type}::task_relation_type`);
   const previousOf = new Map(rows.map(({ id, previous }) => [fromUuid('task', id), fromUuid('task', previous)]));

@@ -13,7 +13,7 @@ import { tasksToWrite } from './task.locks.js';
 import { lockTaskRows } from './task.row-locks.js';
 import { isOpenStatus, type TaskRow, tasks } from './task.table.js';
 import { applyChanges } from './task.writes.js';
-import { findCycle, lockRelations, MAX_REACHED, type Relation } from './task-relation.graph.js';
+import { findCycle, inStoredOrder, lockRelations, MAX_REACHED, type Relation } from './task-relation.graph.js';
 import { MAX_RELATIONS, taskRelations } from './task-relation.table.js';
 import { type AddTaskRelationInput, type RemoveTaskRelationInput, TaskRelationType } from './task-relation.type.js';
 
@@ -64,10 +64,7 @@ export class TaskRelationService {
 
 function storedRelation(taskId: TaskId, type: TaskRelationType, relatedTaskId: TaskId): Relation {
   if (type === TaskRelationType.BLOCKED_BY) return { taskId: relatedTaskId, type: 'BLOCKS', relatedTaskId: taskId };
-  if (type === TaskRelationType.RELATES_TO && relatedTaskId < taskId) {
-    return { taskId: relatedTaskId, type, relatedTaskId: taskId };
-  }
-  return { taskId, type, relatedTaskId };
+  return inStoredOrder({ taskId, type, relatedTaskId });
 }
 
 /** Locks both tasks. @throws Refusal with all faults */

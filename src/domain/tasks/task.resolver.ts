@@ -83,7 +83,7 @@ export class TaskResolver {
   @FieldResolver(() => String, {
     description:
       'Key of the task in the manual order of its project, up to 200 characters. Keys sort by code point, as `<` ' +
-      'compares them in JavaScript. Changes with moveTaskInList, and when the task moves to another project.',
+      'compares them in JavaScript. Changes with moveTaskInList and imports, and when the task moves to another project.',
   })
   sortOrder(@Root() task: TaskRow) {
     return sortOrderOf(task);

@@ -69,7 +69,7 @@ export const tasks = pgTable(
     createdAt: createdAt(),
     updatedAt: updatedAt(),
     completedAt: instant('completed_at'),
-    /** Key in the manual order. Null until the task is moved: then its number gives the key (sort-key.ts). */
+    /** Key in the manual order. Null until the task is moved: its number gives the key then (sort-key.ts). */
     sortOrder: text('sort_order'),
   },
   (table) => [
@@ -141,7 +141,7 @@ export const taskRows = rowSets(tasks, {
   priorityByProject: { columns: [tasks.projectId], aspect: 'priority', watches: [tasks.projectId, tasks.priority] },
   assigneeByProject: { columns: [tasks.projectId], aspect: 'assignee', watches: [tasks.projectId, tasks.assigneeId] },
   dueDateByProject: { columns: [tasks.projectId], aspect: 'due_date', watches: [tasks.projectId, tasks.dueDate] },
-  /** For lists in the manual order, besides what else decides them. A new task has no stored key. */
+  /** For lists in the manual order, besides what else decides them, which sees new tasks. */
   orderByProject: {
     columns: [tasks.projectId],
     aspect: 'order',

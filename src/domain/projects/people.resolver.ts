@@ -80,9 +80,9 @@ export class PeopleResolver {
   @FieldResolver(() => String, {
     nullable: true,
     description:
-      'E-mail address in lower case, as the user has stated it unless emailVerified. Null if the user has none, or if ' +
-      'the viewer is neither the user nor an OWNER of a project that the user has created or joined by accepting an ' +
-      'invitation.',
+      'E-mail address in lower case. Unless `emailVerified` it is what the user has stated. Null if the user has ' +
+      'none, or if the viewer is neither the user nor an OWNER of a project that the user has created or joined by ' +
+      'accepting an invitation.',
   })
   async email(@Root() user: UserRow, @Ctx() context: Context): Promise<string | null> {
     return (await showsEmail(context, user)) ? user.email : null;

@@ -8,6 +8,7 @@ import { DEMO_OWNER } from '../development/demo/owner.js';
 import { tolerateClosedOutput } from '../platform/closed-output.js';
 import type { ExportArguments } from './export.js';
 import type { ImportArguments } from './import.js';
+import type { UserArguments } from './user.js';
 
 /** 80 columns, as commander prints where it knows no width. */
 const SERVERS = `
@@ -99,9 +100,10 @@ function addUser(tasks: Command): void {
   const user = tasks
     .command('user')
     .helpCommand(false)
-    .summary('create, deactivate and reactivate users')
-    .description('Creates, deactivates and reactivates users.');
+    .summary('create, deactivate and reactivate users, set addresses')
+    .description('Creates, deactivates and reactivates users, and sets their e-mail addresses.');
   addUserCreate(user);
+  addUserEmail(user);
   addUserState(user, 'deactivate', 'Refuses all requests of a user from now on, on every server. Nothing is deleted.');
   addUserState(user, 'reactivate', 'Lets a deactivated user sign in again.');
 }
@@ -123,6 +125,26 @@ ${ALL_VARIABLES}`,
     });
 }
 
+function addUserEmail(user: Command): void {
+  const email = user
+    .command('email')
+    .summary('set or remove the verified e-mail address of a user')
+    .description('Sets the e-mail address of a user as verified: OWNERs of projects find the user by it.')
+    .argument('<handle>', 'the user')
+    .argument('[address]', 'the address, which no other user may have as verified')
+    .option('--none', 'remove the address')
+    .addHelpText(
+      'after',
+      `${SERVERS}  NODE_ENV=production       requires what a server requires; migrates nothing
+${ALL_VARIABLES}`,
+    )
+    .action(async (handle: string, address: string | undefined, { none = false }: { none?: boolean }) => {
+      if ((address === undefined) !== none) email.error('error: expected either an address or --none');
+      const { setEmailByCommand } = await import('./user.js');
+      console.error(await setEmailByCommand(handle, address ?? null));
+    });
+}
+
 function addUserCreate(user: Command): void {
   user
     .command('create')
@@ -134,6 +156,7 @@ function addUserCreate(user: Command): void {
     .option('--owner-of <key>', 'project that the user owns; created if there is none')
     .option('--name <name>', 'shown to others (default: the handle)')
     .option('--subject <subject>', 'subject of the tokens that an identity provider issues')
+    .option('--email <address>', 'verified e-mail address')
     .addHelpText(
       'after',
       `${SERVERS}  JWT_SECRET                signs the token (default: .data/jwt-secret)
@@ -141,7 +164,7 @@ function addUserCreate(user: Command): void {
   NODE_ENV=production       requires what a server requires; migrates nothing
 ${ALL_VARIABLES}`,
     )
-    .action(async (handle: string, options: { ownerOf?: string; name?: string; subject?: string }) => {
+    .action(async (handle: string, options: Omit<UserArguments, 'handle'>) => {
       const { createUserByCommand } = await import('./user.js');
       const { summary, token } = await createUserByCommand({ handle, ...options });
       console.error(summary);

@@ -1,8 +1,12 @@
-/** `tasks user`: creates a user, and prints a token for it if this installation signs its own; deactivates one. */
+/**
+ * `tasks user`: creates a user, and prints a token for it if this installation signs its own; sets a verified e-mail
+ * address; deactivates a user.
+ */
 import { z } from 'zod';
 import { checkDriver } from '../database-check.js';
 import { type CreatedUser, createUser, type NewUser } from '../domain/projects/create-user.js';
 import { PROJECT_KEY } from '../domain/projects/project.table.js';
+import { emailInput, readEmail, setVerifiedEmail } from '../domain/users/email.js';
 import { MAX_NAME_CHARS, USER_HANDLE, USER_SUBJECT, type UserState } from '../domain/users/user.table.js';
 import { setUserState } from '../domain/users/user-state.js';
 import { readConfig } from '../platform/config.js';
@@ -10,11 +14,12 @@ import { ConfigError } from '../platform/config-error.js';
 import { signToken, type TokenOptions } from '../server/auth/tokens.js';
 import { withCore } from './with-core.js';
 
-interface UserArguments {
+export interface UserArguments {
   readonly handle: string;
   /** Default: the handle. */
   readonly name?: string | undefined;
   readonly subject?: string | undefined;
+  readonly email?: string | undefined;
   /** A project's key. */
   readonly ownerOf?: string | undefined;
 }
@@ -27,9 +32,10 @@ const userArguments = z.object({
     .min(1, 'expected a name')
     .max(MAX_NAME_CHARS, `expected at most ${MAX_NAME_CHARS} characters`),
   subject: z.string().regex(USER_SUBJECT, 'expected 1 to 255 printable ASCII characters').optional(),
+  email: emailInput.optional(),
   ownerOf: z.string().regex(PROJECT_KEY, 'expected 2 to 10 capital letters or digits, a letter first').optional(),
 });
-const SHOWN = { handle: 'the handle', name: '--name', subject: '--subject', ownerOf: '--owner-of' };
+const SHOWN = { handle: 'the handle', name: '--name', subject: '--subject', email: '--email', ownerOf: '--owner-of' };
 
 interface NewUserReport {
   /** For people. */
@@ -53,9 +59,30 @@ export async function setStateByCommand(handle: string, state: UserState): Promi
   await checkDriver();
   return withCore(readConfig(process.env), async ({ transactor }) => {
     const { value: user } = await transactor.transact((tx) => setUserState(tx, { handle }, state));
-    if (user === undefined) throw new Error(`the handle: there is no user ${JSON.stringify(handle)}`);
+    if (user === undefined) throw noUser(handle);
     return `The user ${handle} (${user.id}) is ${state === 'ACTIVE' ? 'active' : 'deactivated'}.`;
   });
+}
+
+/**
+ * @param address the address, verified by this; null removes it
+ * @returns what was done, for people
+ * @throws Error if there is no such user or the address is another user's
+ */
+export async function setEmailByCommand(handle: string, address: string | null): Promise<string> {
+  const email = address === null ? null : readEmail(address);
+  if (email === undefined) throw new ConfigError('the address: expected an e-mail address like ada@example.com');
+  await checkDriver();
+  return withCore(readConfig(process.env), async ({ transactor }) => {
+    const { value: user } = await transactor.transact((tx) => setVerifiedEmail(tx, handle, email));
+    if (user === undefined) throw noUser(handle);
+    const has = email === null ? 'no e-mail address' : `the verified e-mail address ${email}`;
+    return `The user ${handle} (${user.id}) has ${has}.`;
+  });
+}
+
+function noUser(handle: string): Error {
+  return new Error(`the handle: there is no user ${JSON.stringify(handle)}`);
 }
 
 /** @throws ConfigError that names every argument that is wrong */

@@ -31,10 +31,17 @@ export function rowSource<I extends Id, T extends TableWithId>(
   };
 }
 
+interface UniqueText extends Pick<Policy<string>, 'tags'> {
+  readonly table: TableWithId;
+  readonly column: AnyPgColumn;
+  /** Selects some of the rows. The default is all. */
+  readonly where?: SQL | undefined;
+}
+
 /** The id of the row with a text in a unique column; null if there is none. */
 export function idSource<I extends Id>(
   name: string,
-  { table, column, tags }: { table: TableWithId; column: AnyPgColumn; tags: (text: string) => readonly Tag[] },
+  { table, column, where, tags }: UniqueText,
 ): Source<string, I | null> {
   return {
     name,
@@ -48,7 +55,7 @@ export function idSource<I extends Id>(
         read
           .select({ id: table.id, text: column })
           .from(table as PgTable)
-          .where(sql`${column} = any(${sql.placeholder('texts')}::text[])`)
+          .where(and(sql`${column} = any(${sql.placeholder('texts')}::text[])`, where))
           .prepare(statementName),
       );
       const found = new Map((await statement.execute({ texts })).map(({ id, text }) => [text, id as I]));

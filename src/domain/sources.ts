@@ -25,13 +25,14 @@ import {
 } from './tasks/task.loaders.js';
 import { blockingProjectsOf, relationsOf } from './tasks/task-relation.loaders.js';
 import { trashedTaskById, trashedTaskCounts, trashedTaskPages } from './trash/trashed-task.loaders.js';
-import { userById, userIdByHandle, userIdBySubject } from './users/user.loaders.js';
+import { userById, userIdByHandle, userIdBySubject, userIdByVerifiedEmail } from './users/user.loaders.js';
 import { webhooksOf } from './webhooks/webhook.loaders.js';
 
 export const allSources = [
   userById,
   userIdByHandle,
   userIdBySubject,
+  userIdByVerifiedEmail,
   projectById,
   projectIdByKey,
   membershipsOf,

@@ -10,7 +10,12 @@ export interface VerifiedToken {
   /** When the token expires. A connection that lives longer must be closed. */
   readonly expiresAtMs: number;
   /** Profile of the user, if the issuer provides it. */
-  readonly profile: { readonly handle?: string | undefined; readonly name?: string | undefined };
+  readonly profile: {
+    readonly handle?: string | undefined;
+    readonly name?: string | undefined;
+    /** Only an address that the issuer has verified. */
+    readonly email?: string | undefined;
+  };
 }
 
 /** The user a token was resolved to. */

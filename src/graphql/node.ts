@@ -28,10 +28,12 @@ export function readId<P extends string>(prefix: P, text: string, argument: stri
   return text;
 }
 
-/** @throws BAD_USER_INPUT unless exactly one of two arguments is given */
-export function exactlyOne<A extends object>(args: A, one: keyof A & string, other: keyof A & string): void {
-  if (isGiven(args[one]) === isGiven(args[other]))
-    throw badUserInput(one, `expected exactly one of ${one} and ${other}`);
+/** @throws BAD_USER_INPUT unless exactly one of these arguments is given */
+export function exactlyOne<A extends object>(args: A, one: keyof A & string, ...others: (keyof A & string)[]): void {
+  const given = [one, ...others].filter((name) => isGiven(args[name]));
+  if (given.length === 1) return;
+  const names = [[one, ...others.slice(0, -1)].join(', '), ...others.slice(-1)].join(' and ');
+  throw badUserInput(one, `expected exactly one of ${names}`);
 }
 
 export function isGiven<T>(value: T): value is NonNullable<T> {

@@ -103,6 +103,36 @@ describe('create', () => {
     ).toEqual({ projects: { nodes: [] } });
   });
 
+  const addressOf = async (subject: string) => {
+    const [row] = await usersOf(subject);
+    return [row?.email, row?.verifiedEmail];
+  };
+
+  test('a new subject has the address that its issuer has verified; later tokens do not change it', async () => {
+    await viewer(creating, 'auth0|mail', { handle: 'mail', email: 'Mail@Example.com' });
+    expect(await addressOf('auth0|mail')).toEqual(['mail@example.com', 'mail@example.com']);
+    await viewer(creating, 'auth0|mail', { handle: 'mail', email: 'other@example.com' });
+    expect(await addressOf('auth0|mail')).toEqual(['mail@example.com', 'mail@example.com']);
+    // The last one begins with the Kelvin sign, which is the letter k in lower case.
+    for (const [i, email] of ['no address', '', '\u212aim@example.com'].entries()) {
+      await viewer(creating, `auth0|no-mail-${i}`, { handle: 'no-mail', email });
+      expect(await addressOf(`auth0|no-mail-${i}`)).toEqual([null, null]);
+    }
+  });
+
+  test('an address that is verified for another user stays with it, whichever handles are free', async () => {
+    const subjects = ['auth0|same-1', 'auth0|same-2', 'auth0|same-3'];
+    for (const subject of subjects) {
+      const { viewer: user } = dataOf(await viewer(creating, subject, { handle: 'same', email: 'same@example.com' }));
+      expect(user.handle).toMatch(/^same(-[0-9a-z]{6})?$/);
+    }
+    expect(await Promise.all(subjects.map(addressOf))).toEqual([
+      ['same@example.com', 'same@example.com'],
+      [null, null],
+      [null, null],
+    ]);
+  });
+
   test.each([
     ['with spaces in it\u0085', 'with-spaces-in-it'],
     ['x'.repeat(300), 'x'.repeat(57)],

@@ -43,6 +43,17 @@ describe('with a secret', () => {
   });
 
   test.each([
+    ['ada@example.com', true, 'ada@example.com'],
+    ['ada@example.com', 'true', undefined],
+    ['ada@example.com', false, undefined],
+    ['ada@example.com', undefined, undefined],
+    [7, true, undefined],
+  ])('the address %j with email_verified %j gives the profile %j', async (email, email_verified, expected) => {
+    const token = await sign(claims({ email, email_verified }));
+    expect((await verify(token)).profile.email).toBe(expected);
+  });
+
+  test.each([
     ['signed with another secret', () => sign(claims(), 'HS256', 'x'.repeat(34))],
     ['of another algorithm', () => sign(claims(), 'HS512', SECRET.repeat(2))],
     ['of another issuer', () => sign(claims({ iss: 'https://other.example/' }))],

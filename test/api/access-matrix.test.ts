@@ -40,6 +40,8 @@ interface Target {
   /** A member who is none of the roles below. */
   readonly userId: string;
   readonly handle: string;
+  /** An address that the member has stated, not verified. */
+  readonly email: string;
   readonly label: string;
   readonly trashedTaskId: string;
   /** A project of the same members that is only there to be deleted, and one that has been deleted. */
@@ -164,8 +166,15 @@ const OPERATIONS: readonly { readonly kind: 'query' | 'mutation'; readonly cases
       { ...unbound('projects'), args: 'first: 8' },
       unbound('deletedProjects'),
       unbound('viewer'),
-      // By handle an OWNER of any project finds everyone: see people.test.ts.
+      // By handle an OWNER of any project finds everyone: see people.test.ts. By verified address: user-by-email.test.ts.
       { ...byId('user', 'userId'), depth: 1 },
+      {
+        field: 'user',
+        args: 'email: $email',
+        variables: '$email: String!',
+        given: ({ email }) => ({ email }),
+        allowed: [],
+      },
       {
         field: 'users',
         args: 'search: $search, first: 2',
@@ -687,6 +696,7 @@ const NAMES: Target = {
   commentId: 'commentId',
   userId: 'userId',
   handle: 'handle',
+  email: 'email',
   label: 'label',
   trashedTaskId: 'trashedTaskId',
   otherProjectId: 'otherProjectId',
@@ -707,6 +717,7 @@ function missingTarget(): Target {
     commentId: newId('comment'),
     userId: newId('user'),
     handle: 'zqnone-someone',
+    email: 'zqnone-someone@example.com',
     label: 'zqnone-label',
     trashedTaskId: newId('task'),
     otherProjectId: newId('project'),
@@ -796,9 +807,10 @@ async function writeOtherProjects(tx: Transaction, projectId: ProjectId, mark: s
 async function writePlace(tx: Transaction, mark: string, owner?: UserId): Promise<Place> {
   const key = mark.padEnd(9, 'X').slice(0, 9);
   const handle = `${mark}-someone`;
+  const email = `${handle.toLowerCase()}@example.com`;
   const [someone] = await tx
     .insert(users)
-    .values({ handle, name: `${mark} someone` })
+    .values({ handle, email, name: `${mark} someone` })
     .returning();
   const insider = (someone as { id: UserId }).id;
   const [project] = await tx
@@ -817,7 +829,7 @@ async function writePlace(tx: Transaction, mark: string, owner?: UserId): Promis
     mark,
     projectId,
     insider,
-    target: { projectId, key, identifier: `${key}-1`, userId: insider, handle, ...target },
+    target: { projectId, key, identifier: `${key}-1`, userId: insider, handle, email, ...target },
   };
 }
 

@@ -12,7 +12,7 @@ import { sortOrderOf } from '../../src/domain/tasks/sort-key.js';
 import { MAX_BLOCKED } from '../../src/domain/tasks/task.filter-inputs.js';
 import { taskLabels, tasks } from '../../src/domain/tasks/task.table.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
-import { dataOf, eventually, type TestApp, testApp } from '../support/app.js';
+import { dataOf, eventually, type TestApp, testApp, uncachedApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { type LiveApp, liveApp } from '../support/live.js';
 
@@ -63,17 +63,7 @@ let f: Fixture;
 beforeAll(async () => {
   app = await testApp();
   f = await fixture(app, 14);
-  uncached = await testApp({
-    databaseUrl: app.databaseUrl,
-    lease: false,
-    wrap: (store) =>
-      new Proxy(store, {
-        get: (target, name) =>
-          name === 'apply'
-            ? async () => 'raced'
-            : (Reflect.get(target, name).bind?.(target) ?? Reflect.get(target, name)),
-      }),
-  });
+  uncached = await uncachedApp(app.databaseUrl);
   knowing = await liveApp({ databaseUrl: app.databaseUrl, group: app.group, nearCacheBytes: 16 * 1024 * 1024 });
   sql = postgresClient(app.databaseUrl, { max: 1 });
 });

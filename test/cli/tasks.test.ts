@@ -80,12 +80,17 @@ describe('help', () => {
       'tasks import [options] <file>',
       ['--project <key>', '--owner <handle>', '(default: "ada")', '--dry-run', '--format <format>', 'DATABASE_URL'],
     ],
-    ['user', 'tasks user [options] [command]', ['create [options] <handle>', 'deactivate <handle>']],
+    [
+      'user',
+      'tasks user [options] [command]',
+      ['create [options] <handle>', 'email [options] <handle> [address]', 'deactivate <handle>'],
+    ],
     [
       'user create',
       'tasks user create [options] <handle>',
-      ['--owner-of <key>', '--name <name>', '--subject <subject>', 'JWT_SECRET'],
+      ['--owner-of <key>', '--name <name>', '--subject <subject>', '--email <address>', 'JWT_SECRET'],
     ],
+    ['user email', 'tasks user email [options] <handle> [address]', ['--none', 'DATABASE_URL', 'REDIS_URL']],
     ['token', 'tasks token [options] [handle]', ['(default: "ada")', 'DATABASE_URL', 'JWT_SECRET']],
     ['migrate', 'tasks migrate [options]', ['DATABASE_URL']],
     ['cache', 'tasks cache [options] [command]', ['stats [day]']],
@@ -119,6 +124,10 @@ test.each([
     '--subject: expected 1 to 255 printable ASCII characters',
     '--owner-of: expected 2 to 10 capital letters or digits, a letter first',
   ],
+  ['user create ada --email ada', '--email: expected an e-mail address like ada@example.com', ''],
+  ['user email ada ada', 'the address: expected an e-mail address like ada@example.com', ''],
+  ['user email ada', 'error: expected either an address or --none', 'Usage: tasks user email'],
+  ['user email ada a@example.com --none', 'error: expected either an address or --none', 'Usage: tasks user email'],
   ['migrate --force', "error: unknown option '--force'", 'Usage: tasks migrate'],
   ['cache clear', "error: unknown command 'clear'", 'Usage: tasks cache'],
   ['cache stats 2026-02-30', 'expected: stats [YYYY-MM-DD], got "2026-02-30"', ''],
@@ -227,6 +236,40 @@ describe('tasks user create, in production', () => {
         ...{ code: 0, stdout: '', stderr: expect.stringMatching(/^The user leaver \(user_\w+\) is deactivated\.\n$/) },
       });
       expect(await statusOf()).toBe(401);
+    } finally {
+      await app.close();
+    }
+  });
+
+  test('sets and removes the verified address of a user', async () => {
+    const created = await tasks('user create mia --owner-of MAIL --email Mia@example.com', env);
+    await tasks('user create ned', env);
+    const app = await testApp({ databaseUrl: database.url, group: env['REDIS_GROUP'] as string });
+    const headers = { authorization: `Bearer ${created.stdout.trim()}` };
+    const found = async (email: string) => {
+      const { data } = await app.ask(`{ user(email: "${email}") { handle } }`, { headers });
+      return data.user?.handle ?? null;
+    };
+    try {
+      const { data } = await app.ask('{ viewer { email emailVerified } }', { headers });
+      expect(data.viewer).toEqual({ email: 'mia@example.com', emailVerified: true });
+      expect(await tasks('user email ned Ned@example.com', env)).toMatchObject({
+        ...{ code: 0, stdout: '' },
+        stderr: expect.stringMatching(
+          /^The user ned \(user_\w+\) has the verified e-mail address ned@example\.com\.\n$/,
+        ),
+      });
+      expect(await found('ned@example.com')).toBe('ned');
+      expect(await tasks('user email ned --none', env)).toMatchObject({
+        ...{ code: 0, stderr: expect.stringMatching(/^The user ned \(user_\w+\) has no e-mail address\.\n$/) },
+      });
+      expect(await found('ned@example.com')).toBeNull();
+      expect(await tasks('user email ned mia@example.com', env)).toMatchObject({
+        ...{ code: 1, stderr: 'the address: "mia@example.com" is the verified address of another user\n' },
+      });
+      expect(await tasks('user email nemo nemo@example.com', env)).toMatchObject({
+        ...{ code: 1, stderr: 'the handle: there is no user "nemo"\n' },
+      });
     } finally {
       await app.close();
     }

@@ -67,6 +67,7 @@ const ARGUMENTS: Record<string, unknown[]> = {
   User: [newId('user')],
   UserHandle: ['ada'],
   UserSubject: ['auth0|abc'],
+  UserVerifiedEmail: ['ada@example.com'],
   Project: [projectId],
   ProjectKey: ['OPS'],
   Memberships: [newId('user')],

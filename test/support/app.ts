@@ -133,6 +133,21 @@ export async function testApp(options: TestAppOptions = {}): Promise<TestApp> {
   };
 }
 
+/** Another process on the same database that never has a lease: every read goes to Postgres. */
+export function uncachedApp(databaseUrl: string): Promise<TestApp> {
+  return testApp({
+    databaseUrl,
+    lease: false,
+    wrap: (store) =>
+      new Proxy(store, {
+        get: (target, name) =>
+          name === 'apply'
+            ? async () => 'raced'
+            : (Reflect.get(target, name).bind?.(target) ?? Reflect.get(target, name)),
+      }),
+  });
+}
+
 export async function headersFor({ as, trace, headers }: AskOptions): Promise<Record<string, string>> {
   return {
     accept: 'application/graphql-response+json, application/json;q=0.9',

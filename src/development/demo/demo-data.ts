@@ -166,8 +166,8 @@ class DemoRows {
     return Array.from({ length: USERS }, (_, i) => {
       const name = i === 0 ? 'Ada Lovelace' : this.#faker.person.fullName();
       const handle = i === 0 ? owner : `${name.toLowerCase().replaceAll(/[^a-z]+/g, '.')}`;
-      const email = `${handle}@example.com`;
-      return { id: this.#id('user', this.#beganMs), handle, name, email, ...this.#began() };
+      const email = `${handle.toLowerCase()}@example.com`;
+      return { id: this.#id('user', this.#beganMs), handle, name, email, verifiedEmail: email, ...this.#began() };
     });
   }
 

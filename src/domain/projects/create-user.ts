@@ -1,5 +1,5 @@
 /** Creates a user for the command line. In a new installation there is no other user who could add one. */
-import { eq } from 'drizzle-orm';
+import { eq, type SQL } from 'drizzle-orm';
 import type { UserId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { users } from '../users/user.table.js';
@@ -12,6 +12,8 @@ export interface NewUser {
   readonly handle: string;
   readonly name: string;
   readonly subject: string | undefined;
+  /** A verified address. */
+  readonly email?: string | undefined;
   /** The key of a project that the user becomes an OWNER of. It is created if there is none with this key. */
   readonly ownerOf: string | undefined;
 }
@@ -22,17 +24,25 @@ export interface CreatedUser {
   readonly projectCreated: boolean | undefined;
 }
 
-/** @throws Error if the handle or the subject is another user's */
-export async function createUser(tx: Transaction, { handle, name, subject, ownerOf }: NewUser): Promise<CreatedUser> {
-  const values = { handle, name, ...(subject !== undefined && { subject }) };
+/** @throws Error if the handle, the subject or the address is another user's */
+export async function createUser(tx: Transaction, newUser: NewUser): Promise<CreatedUser> {
+  const { handle, name, subject, email, ownerOf } = newUser;
+  const values = { handle, name, subject, email, verifiedEmail: email };
   const [user] = await tx.insert(users).values(values).onConflictDoNothing().returning({ id: users.id });
-  if (user === undefined) {
-    const [same] = await tx.select({ id: users.id }).from(users).where(eq(users.handle, handle));
-    const [what, value] = same === undefined ? ['--subject', subject] : ['the handle', handle];
-    throw new Error(`${what}: ${JSON.stringify(value)} is taken by another user`);
-  }
+  if (user === undefined) throw await taken(tx, newUser);
   if (ownerOf === undefined) return { id: user.id, projectCreated: undefined };
   return { id: user.id, projectCreated: await makeOwner(tx, user.id, ownerOf) };
+}
+
+/** The error that names what another user has. */
+async function taken(tx: Transaction, { handle, subject, email }: NewUser): Promise<Error> {
+  const isAnothers = async (which: SQL) => (await tx.$count(users, which)) > 0;
+  const [what, value] = (await isAnothers(eq(users.handle, handle)))
+    ? ['the handle', handle]
+    : subject !== undefined && (await isAnothers(eq(users.subject, subject)))
+      ? ['--subject', subject]
+      : ['--email', email];
+  return new Error(`${what}: ${JSON.stringify(value)} is taken by another user`);
 }
 
 /** @returns whether the project is new */

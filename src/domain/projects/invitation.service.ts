@@ -12,7 +12,7 @@ import type { Transaction, Transactor } from '../../engine/postgres/index.js';
 import { unauthenticated } from '../../graphql/errors.js';
 import { idInput, parseInput, Refusal, UserErrorCode } from '../../graphql/user-error.js';
 import { DAY } from '../../std/time.js';
-import { emailInput } from '../users/user.service.js';
+import { emailInput } from '../users/email.js';
 import { users } from '../users/user.table.js';
 import { notFound, requireOwner } from './access.js';
 import { type InvitationRow, invitations } from './invitation.table.js';

@@ -10,6 +10,7 @@ import { unionAll } from 'drizzle-orm/pg-core';
 import { type ProjectId, toUuid, type UserId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { Refusal, UserErrorCode } from '../../graphql/user-error.js';
+import { FOUND_BY_EMAIL } from '../users/email.js';
 import { type UserRow, users } from '../users/user.table.js';
 import { projectMembers, type Role } from './project.table.js';
 import { trashedMembers } from './trashed-project.table.js';
@@ -24,14 +25,19 @@ export const MAX_ADDED = 500;
 /** Projects that one person has added the user to. */
 export const MAX_ADDED_BY_ONE = 250;
 
+/** `email`: the verified address of an active user. */
+export type UserKey = { readonly id: UserId } | { readonly handle: string } | { readonly email: string };
+
 /**
  * Locks the user, so that two concurrent writes cannot both take the last place. Undefined if there is no such user.
  */
-export async function lockUser(
-  tx: Transaction,
-  who: { readonly id: UserId } | { readonly handle: string },
-): Promise<UserRow | undefined> {
-  const which = 'id' in who ? eq(users.id, who.id) : eq(users.handle, who.handle);
+export async function lockUser(tx: Transaction, who: UserKey): Promise<UserRow | undefined> {
+  const which =
+    'id' in who
+      ? eq(users.id, who.id)
+      : 'handle' in who
+        ? eq(users.handle, who.handle)
+        : and(eq(users.verifiedEmail, who.email), FOUND_BY_EMAIL);
   const [user] = await tx.select().from(users).where(which).for('no key update');
   return user;
 }

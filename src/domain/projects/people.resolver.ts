@@ -7,12 +7,13 @@ import { COSTS } from '../../graphql/limits.js';
 import { exactlyOne, isGiven, readId } from '../../graphql/node.js';
 import { connection, PageArgs, pageQuery, type SortValues } from '../../graphql/page.js';
 import { isStorable, readComparand } from '../../std/text.js';
-import { userById, userIdByHandle } from '../users/user.loaders.js';
+import { isEmailVerified, readEmail } from '../users/email.js';
+import { userById, userIdByHandle, userIdByVerifiedEmail } from '../users/user.loaders.js';
 import { USER_HANDLE, type UserRow } from '../users/user.table.js';
 import { User, UserConnection } from '../users/user.type.js';
 import { visibleProjectIds, visibleUser } from './access.js';
 import { peopleCounts, peoplePages } from './people.loaders.js';
-import { membershipsOf, projectsJoinedBy } from './project.loaders.js';
+import { type Membership, membershipsOf, projectsJoinedBy } from './project.loaders.js';
 
 const MAX_SEARCH_CHARS = 100;
 
@@ -55,32 +56,55 @@ export class PeopleResolver {
   @Query(() => User, {
     nullable: true,
     description:
-      'Finds a user by id or handle; pass exactly one of them. Null if the user does not exist or shares no project ' +
-      'with the viewer. An OWNER of any project finds every user by handle, to add them to it.',
+      'Finds a user by id, handle or email; pass exactly one of them. Null if the user does not exist or shares no ' +
+      'project with the viewer. An OWNER of any project finds every user by handle, and active users by a verified ' +
+      'e-mail address, to add them to it.',
   })
   async user(
     @Ctx() context: Context,
     @Arg('id', () => ID, { nullable: true, description: 'Id of the user.' }) id?: string | null,
     @Arg('handle', () => String, { nullable: true, description: 'Exact handle of the user.' }) handle?: string | null,
+    @Arg('email', () => String, {
+      nullable: true,
+      description:
+        "E-mail address of the user, ignoring case: the viewer's own, or for an OWNER of any project the verified " +
+        'address of an active user. Null for everyone else, whether or not there is such a user.',
+    })
+    email?: string | null,
   ): Promise<UserRow | null> {
-    exactlyOne({ id, handle }, 'id', 'handle');
+    exactlyOne({ id, handle, email }, 'id', 'handle', 'email');
     if (isGiven(id)) return visibleUser(context, readId('user', id, 'id'));
-    return userByHandle(context, handle as string);
+    return isGiven(handle) ? userByHandle(context, handle) : userByEmail(context, email as string);
   }
 
   @FieldResolver(() => String, {
     nullable: true,
     description:
-      'E-mail address in lower case, as the user has stated it. Null if the user has none, or if the viewer is neither ' +
-      'the user nor an OWNER of a project that the user has created or joined by accepting an invitation.',
+      'E-mail address in lower case. Unless `emailVerified` it is what the user has stated. Null if the user has ' +
+      'none, or if the viewer is neither the user nor an OWNER of a project that the user has created or joined by ' +
+      'accepting an invitation.',
   })
-  async email(@Root() { id, email }: UserRow, @Ctx() { loaders, viewerId }: Context): Promise<string | null> {
-    if (email === null || id === viewerId) return email;
-    const owned = (await loaders.load(membershipsOf, viewerId)).filter(({ role }) => role === 'OWNER');
-    if (owned.length === 0) return null;
-    const joined = new Set(await loaders.load(projectsJoinedBy, id));
-    return owned.some(({ projectId }) => joined.has(projectId)) ? email : null;
+  async email(@Root() user: UserRow, @Ctx() context: Context): Promise<string | null> {
+    return (await showsEmail(context, user)) ? user.email : null;
   }
+
+  @FieldResolver(() => Boolean, {
+    nullable: true,
+    description:
+      'Whether an operator or the identity provider has set the e-mail address, so that OWNERs of projects find the ' +
+      'user by it. Null where `email` is.',
+  })
+  async emailVerified(@Root() user: UserRow, @Ctx() context: Context): Promise<boolean | null> {
+    return (await showsEmail(context, user)) ? isEmailVerified(user) : null;
+  }
+}
+
+async function showsEmail({ loaders, viewerId }: Context, { id, email }: UserRow): Promise<boolean> {
+  if (email === null || id === viewerId) return email !== null;
+  const owned = ownedBy(await loaders.load(membershipsOf, viewerId));
+  if (owned.length === 0) return false;
+  const joined = new Set(await loaders.load(projectsJoinedBy, id));
+  return owned.some(({ projectId }) => joined.has(projectId));
 }
 
 async function userByHandle(context: Context, handle: string): Promise<UserRow | null> {
@@ -92,8 +116,29 @@ async function userByHandle(context: Context, handle: string): Promise<UserRow |
     loaders.load(membershipsOf, viewerId),
   ]);
   if (id === null) return null;
-  if (memberships.some(({ role }) => role === 'OWNER')) return loaders.load(userById, id);
+  if (ownedBy(memberships).length > 0) return loaders.load(userById, id);
   return visibleUser(context, id);
+}
+
+/**
+ * For a viewer who owns no project, no other user's address is looked up: neither the answer nor its time shows which
+ * addresses there are.
+ */
+async function userByEmail({ loaders, viewerId }: Context, given: string): Promise<UserRow | null> {
+  const email = readEmail(given);
+  if (email === undefined) return null;
+  const [viewer, memberships] = await Promise.all([
+    loaders.load(userById, viewerId),
+    loaders.load(membershipsOf, viewerId),
+  ]);
+  if (viewer?.email === email) return viewer;
+  if (ownedBy(memberships).length === 0) return null;
+  const id = await loaders.load(userIdByVerifiedEmail, email);
+  return id === null ? null : loaders.load(userById, id);
+}
+
+function ownedBy(memberships: readonly Membership[]): Membership[] {
+  return memberships.filter(({ role }) => role === 'OWNER');
 }
 
 /** @throws BAD_USER_INPUT */

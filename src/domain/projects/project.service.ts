@@ -22,10 +22,11 @@ import {
 } from '../../graphql/user-error.js';
 import { readComparand, TEXTS } from '../../std/text.js';
 import type { Idempotency } from '../idempotency/idempotency.js';
+import { emailInput } from '../users/email.js';
 import { MAX_HANDLE_CHARS, users } from '../users/user.table.js';
 import { forbidden, notFound, requireMember, requireOwner, requireWriter } from './access.js';
 import { insertProject } from './insert-project.js';
-import { addAs, lockUser, requireRoomToCreate } from './memberships.js';
+import { addAs, lockUser, requireRoomToCreate, type UserKey } from './memberships.js';
 import { PROJECT_KEY, type ProjectRow, projectMembers, projectRole, projects } from './project.table.js';
 import type {
   AddMemberInput,
@@ -70,11 +71,12 @@ const addMemberInput = z
     projectId: idInput('project'),
     userId: idInput('user').nullish(),
     handle: handleInput.nullish(),
+    email: emailInput.nullish(),
     role: z.enum(projectRole.enumValues),
   })
-  .refine(({ userId, handle }) => isGiven(userId) !== isGiven(handle), {
+  .refine(({ userId, handle, email }) => [userId, handle, email].filter(isGiven).length === 1, {
     path: ['userId'],
-    error: 'expected exactly one of userId and handle',
+    error: 'expected exactly one of userId, handle and email',
   });
 
 const PROJECT = { what: 'project', path: ['input', 'id'] };
@@ -157,8 +159,8 @@ export class ProjectService {
       await lockExclusive(tx, projectId);
       await faults.require(() => requireOwner(tx, viewerId, projectId, PROJECT_OF_MEMBER));
       const { role, ...who } = faults.complete(form);
-      const user = await lockUser(tx, isGiven(who.userId) ? { id: who.userId } : { handle: who.handle ?? '' });
-      const path = ['input', isGiven(who.userId) ? 'userId' : 'handle'];
+      const { key, path } = userKeyOf(who);
+      const user = await lockUser(tx, key);
       if (user === undefined) throw notFound('user', path);
       const userId = user.id;
       const known = await addAs(tx, { by: viewerId, userId, projectId, role, path });
@@ -264,6 +266,16 @@ function keyTaken(key: string | undefined): Refusal {
 async function lockProject(tx: Transaction, id: ProjectId): Promise<ProjectRow> {
   const [project] = await tx.select().from(projects).where(eq(projects.id, id)).for('no key update');
   return project as ProjectRow;
+}
+
+/** @returns how the input names the user, and the path of the field that does */
+function userKeyOf({ userId, handle, email }: Partial<z.output<typeof addMemberInput>>): {
+  readonly key: UserKey;
+  readonly path: readonly string[];
+} {
+  if (isGiven(userId)) return { key: { id: userId }, path: ['input', 'userId'] };
+  if (isGiven(handle)) return { key: { handle }, path: ['input', 'handle'] };
+  return { key: { email: email ?? '' }, path: ['input', 'email'] };
 }
 
 async function projectOf(tx: Transaction, id: ProjectId): Promise<ProjectRow> {

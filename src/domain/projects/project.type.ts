@@ -142,15 +142,22 @@ export class AddMemberInput {
 
   @Field(() => ID, {
     nullable: true,
-    description: 'Id of the user. Pass exactly one of `userId` and `handle`.',
+    description: 'Id of the user. Pass exactly one of `userId`, `handle` and `email`.',
   })
   userId?: UserId | null;
 
   @Field(() => String, {
     nullable: true,
-    description: 'Handle of the user. Pass exactly one of `userId` and `handle`.',
+    description: 'Handle of the user. Pass exactly one of `userId`, `handle` and `email`.',
   })
   handle?: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Verified e-mail address of an active user, ignoring case. Pass exactly one of `userId`, `handle` and `email`.',
+  })
+  email?: string | null;
 
   @Field(() => ProjectRoleType, {
     description: 'Role of the user in the project. An existing member must have the same one.',

@@ -16,6 +16,7 @@ import { headerMap } from '../../graphql/http-headers.js';
 import type { Identity, TokenSender, VerifiedToken } from '../../graphql/identity.js';
 import { toLine } from '../../std/text.js';
 import { SECOND } from '../../std/time.js';
+import { readEmail } from './email.js';
 import { handleFrom } from './handle.js';
 import { userById, userIdBySubject } from './user.loaders.js';
 import { MAX_HANDLE_CHARS, MAX_NAME_CHARS, USER_SUBJECT, users } from './user.table.js';
@@ -108,16 +109,23 @@ function rethrowRefusal(error: unknown): never {
   });
 }
 
-/** Another process may create the user first; then its user is used. */
+/**
+ * Another process may create the user first; then its user is used. An address that is verified for another user is
+ * left out.
+ */
 async function createUser(tx: Transaction, { subject, profile }: VerifiedToken): Promise<UserId> {
   const own = isId('user', subject);
   const id = own ? subject : newId('user');
   const who = own ? { id } : { id, subject };
-  for (const handle of handlesFor(profile.handle, id)) {
-    const name = toLine(profile.name ?? '', MAX_NAME_CHARS) || handle;
+  const email = readEmail(profile.email);
+  const candidates = handlesFor(profile.handle, id).flatMap((handle) =>
+    email === undefined ? [{ handle }] : [{ handle, email, verifiedEmail: email }, { handle }],
+  );
+  for (const candidate of candidates) {
+    const name = toLine(profile.name ?? '', MAX_NAME_CHARS) || candidate.handle;
     const [created] = await tx
       .insert(users)
-      .values({ ...who, handle, name })
+      .values({ ...who, ...candidate, name })
       .onConflictDoNothing()
       .returning();
     if (created !== undefined) return created.id;

@@ -1,6 +1,7 @@
-/** Reads of users: by id, by handle, and by the subject of an identity provider. */
+/** Reads of users: by id, by handle, by the subject of an identity provider, and by verified e-mail address. */
 import type { UserId } from '../../db/ids.js';
 import { idSource, rowSource } from '../../db/sources.js';
+import { FOUND_BY_EMAIL } from './email.js';
 import { userRows, users } from './user.table.js';
 
 export const userById = rowSource('User', users, (id: UserId) => userRows.byId(id));
@@ -15,4 +16,12 @@ export const userIdBySubject = idSource<UserId>('UserSubject', {
   table: users,
   column: users.subject,
   tags: userRows.bySubject,
+});
+
+/** Finds active users alone, so that looking up a deactivated one costs what looking up an unknown address does. */
+export const userIdByVerifiedEmail = idSource<UserId>('UserVerifiedEmail', {
+  table: users,
+  column: users.verifiedEmail,
+  where: FOUND_BY_EMAIL,
+  tags: userRows.byVerifiedEmail,
 });

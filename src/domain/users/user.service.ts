@@ -9,21 +9,13 @@ import type { Transaction, Transactor } from '../../engine/postgres/index.js';
 import { unauthenticated } from '../../graphql/errors.js';
 import { idInput, notNull, parseInput, Refusal, textInput, UserErrorCode } from '../../graphql/user-error.js';
 import { TEXTS } from '../../std/text.js';
-import { MAX_EMAIL_CHARS, MAX_URL_CHARS, USER_HANDLE, type UserRow, type UserState, users } from './user.table.js';
+import { emailInput } from './email.js';
+import { MAX_URL_CHARS, USER_HANDLE, type UserRow, type UserState, users } from './user.table.js';
 import type { DeactivateUserInput, UpdateProfileInput } from './user.type.js';
 import { setUserState } from './user-state.js';
 
 /** Without spaces, so that texts can mention it. */
 const handle = textInput(TEXTS.userHandle).refine((text) => USER_HANDLE.test(text), 'expected no spaces');
-export const emailInput = z
-  .string()
-  .transform((text) => text.trim().toLowerCase())
-  .pipe(
-    z
-      .string()
-      .max(MAX_EMAIL_CHARS, `expected at most ${MAX_EMAIL_CHARS} characters`)
-      .regex(z.regexes.email, 'expected an e-mail address like ada@example.com'),
-  );
 const avatarUrl = z.string().transform((given, context) => {
   const url = httpsUrl(given);
   if (url !== undefined) return url;
@@ -68,7 +60,7 @@ async function change(tx: Transaction, id: UserId, changes: z.output<typeof upda
   try {
     const [updated] = await tx
       .update(users)
-      .set({ ...different, updatedAt: sql`now()` })
+      .set({ ...different, ...('email' in different && { verifiedEmail: null }), updatedAt: sql`now()` })
       .where(eq(users.id, id))
       .returning();
     return updated as UserRow;

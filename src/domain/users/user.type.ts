@@ -48,7 +48,9 @@ export class UpdateProfileInput {
 
   @Field(() => String, {
     nullable: true,
-    description: 'E-mail address. Stored in lower case; neither verified nor used for sign-in.',
+    description:
+      'E-mail address. Stored in lower case and not used for sign-in. A change of it ends the verification of the ' +
+      'address before.',
   })
   email?: string | null;
 }

@@ -104,13 +104,17 @@ async function verifiedByOne(token: string, keys: readonly Uint8Array[], checks:
   return jwtVerify(token, keys.at(-1) as Uint8Array, checks);
 }
 
-function verified({ sub, exp, scope, preferred_username: handle, name }: JWTPayload): VerifiedToken {
+function verified({ sub, exp, scope, ...claims }: JWTPayload): VerifiedToken {
   if (typeof sub !== 'string' || exp === undefined) throw unauthenticated('The token is not valid.');
   return {
     subject: sub,
     scopes: text(scope)?.split(' ') ?? [],
     expiresAtMs: exp * SECOND,
-    profile: { handle: text(handle), name: text(name) },
+    profile: {
+      handle: text(claims.preferred_username),
+      name: text(claims.name),
+      email: claims.email_verified === true ? text(claims.email) : undefined,
+    },
   };
 }
 

@@ -31,6 +31,7 @@ const STORE_READS = 'src/engine/cache/store-reads.ts';
 const ANSWER_CACHE = 'src/engine/cache/answer-cache.ts';
 const FENCING = 'src/engine/cache/fencing.ts';
 const NEAR = 'src/engine/cache/near-cache.ts';
+const CURSOR = 'src/engine/cache/log-cursor.ts';
 const ENTRY = 'src/engine/cache/entry.ts';
 const BROUGHT = 'src/engine/cache/brought-values.ts';
 const READING = 'src/engine/cache/reading.ts';
@@ -494,19 +495,20 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'l1poll/failover-chain-only',
     what: 'Memory asks whether its last record is still there, not whether the lease is the same.',
-    file: NEAR,
+    file: CURSOR,
     replace: [[IDENTITY, `\`\${purge}:\${generations}:\${generation.slice(0, 0)}\``]],
     killedBy: `${NEAR_TEST} > when the lease is of another generation: what is gone with a server left no record`,
   },
   {
     name: 'l1poll/failover-no-gen',
     what: 'Memory compares neither lease nor log.',
-    file: NEAR,
+    file: CURSOR,
     replace: [
       [IDENTITY, OF_NOTHING],
       [
         "if (identity === undefined || log.kind === 'gap') return this.#forget();",
         "if (identity === undefined) return this.#forget();\n    if (log.kind === 'gap') return true;",
+        NEAR,
       ],
     ],
     killedBy: `${NEAR_TEST} > when the log is another one`,
@@ -1174,14 +1176,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'near-mut/no-identity',
     what: 'Neither generation nor purge of the lease are compared.',
-    file: NEAR,
+    file: CURSOR,
     replace: [[IDENTITY, OF_NOTHING]],
     killedBy: `${NEAR_TEST} > when the lease is of another generation: what is gone with a server left no record`,
   },
   {
     name: 'near-mut/generation-only',
     what: 'Of the lease only the generation is compared, not the purge.',
-    file: NEAR,
+    file: CURSOR,
     replace: [[IDENTITY, OF_GENERATION]],
     killedBy: `${NEAR_TEST} > when everything was purged`,
   },
@@ -1410,7 +1412,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'split/memory',
     what: 'In a Cluster memory depends on the lease of the log group alone.',
-    file: NEAR,
+    file: CURSOR,
     replace: [
       [IDENTITY, OF_HOME_ALONE],
       [NAMED, 'void generation;'],
@@ -1420,14 +1422,14 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'split/generation-only',
     what: "Another lease of a group empties memory, but what is kept is not compared with the lease that the log group's names.",
-    file: NEAR,
+    file: CURSOR,
     replace: [[NAMED, 'void generation;']],
     killedBy: `${CLUSTER} > does not keep what a shard's old primary says after the log group names the lease of the new one`,
   },
   {
     name: 'ours/split-identity',
     what: "What is kept is compared with the lease that the log group's names, but another one there does not empty memory.",
-    file: NEAR,
+    file: CURSOR,
     replace: [[IDENTITY, OF_HOME_ALONE]],
     killedBy: `${CLUSTER} > drops what a shard's old primary said as soon as the log group names the lease of the new one`,
   },

@@ -12,7 +12,8 @@
  * costs the store nothing.
  */
 import { type CallNames, MAX_TAGS } from './call.js';
-import type { LogCursor, NearCache } from './near-cache.js';
+import type { LogCursor } from './log-cursor.js';
+import type { NearCache } from './near-cache.js';
 import { type Bring, DEFAULT_MAX_CHARS, entryTtlMs } from './policy.js';
 import type { Tag } from './tag.js';
 import type { Clock } from './time.js';

@@ -17,6 +17,7 @@
 import { ClockMap, type Sized } from './clock-map.js';
 import type { Lease } from './entry.js';
 import type { Key } from './key.js';
+import { identityOf, type LogCursor } from './log-cursor.js';
 import { type ExactFence, LOG_GROUP, type LogMark, type View } from './store.js';
 import type { Tag } from './tag.js';
 
@@ -55,15 +56,6 @@ export interface NearEntry {
   readonly chars: number;
   /** The size of an answer in memory. Absent: estimated from `chars`. */
   readonly bytes?: number;
-}
-
-/** A log read that has been sent: the state of memory at that moment. */
-export interface LogCursor {
-  readonly log: LogMark | 'tail';
-  readonly number: number;
-  readonly identity: string | undefined;
-  /** By group, the lease generations that the identity names. */
-  readonly generations: readonly string[];
 }
 
 /** What a transaction has written, for the memory of its process. */
@@ -395,31 +387,6 @@ export class NearCache {
 }
 
 const NONE: readonly string[] = [];
-
-/**
- * Names the lease that memory was filled under. Another generation of any group's lease is another identity: all copies
- * are dropped.
- */
-function identityOf({ generation, purge, generations = '' }: Lease): string {
-  return `${generation}:${purge}:${generations}`;
-}
-
-/**
- * Whether memory may keep what the READ with this cursor found in these groups: each was leased then under the
- * generation that the log group's lease names. The log group's own lease is part of the identity that `put` compares.
- */
-export function leasedAsNamed(
-  { generations }: LogCursor,
-  groups: readonly number[],
-  leases: readonly (Lease | undefined)[],
-): boolean {
-  for (const group of groups) {
-    if (group === LOG_GROUP) continue;
-    const generation = leases[group]?.generation;
-    if (generation === undefined || generation !== generations[group]) return false;
-  }
-  return true;
-}
 
 /** All readers share a copy, so changing it must throw. */
 function freeze(value: unknown): void {

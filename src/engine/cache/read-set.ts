@@ -4,7 +4,7 @@
  * an answer it keeps their joint dependencies.
  */
 import type { Key } from './key.js';
-import type { LogCursor } from './near-cache.js';
+import type { LogCursor } from './log-cursor.js';
 import type { Tag } from './tag.js';
 
 /** A value that was given, with the stamps that prove it while its tags hold the same tokens. */

@@ -8,8 +8,9 @@ import { type CacheEvents, type OutcomeKind, type OutcomeReason, reportOutcome }
 import { type Flights, type Landed, type Miss, UNENDING } from './flights.js';
 import { insideLoad, type LoadQueue, loadSignal } from './load-queue.js';
 import type { LoadRunner } from './load-runner.js';
+import type { LogCursor } from './log-cursor.js';
 import type { Monitor } from './monitor.js';
-import type { LogCursor, NearCache, NearEntry } from './near-cache.js';
+import type { NearCache, NearEntry } from './near-cache.js';
 import type { Source } from './policy.js';
 import type { ReadSet } from './read-set.js';
 import {

@@ -2,7 +2,8 @@
 import type { Entry } from './entry.js';
 import type { Outcome, OutcomeKind } from './events.js';
 import { insideLoad } from './load-queue.js';
-import type { LogCursor, NearEntry } from './near-cache.js';
+import type { LogCursor } from './log-cursor.js';
+import type { NearEntry } from './near-cache.js';
 import type { Source } from './policy.js';
 import type { ReadSet } from './read-set.js';
 import type { Attributes, SpanDescription } from './spans.js';

@@ -5,7 +5,8 @@
 import type { Call } from './call.js';
 import type { CacheEvents } from './events.js';
 import type { Key } from './key.js';
-import { type LogCursor, leasedAsNamed, type NearCache } from './near-cache.js';
+import { type LogCursor, leasedAsNamed } from './log-cursor.js';
+import type { NearCache } from './near-cache.js';
 import type { EntryStore, View } from './store.js';
 import type { Tag } from './tag.js';
 import { TickBatch } from './tick-batch.js';

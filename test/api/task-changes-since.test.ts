@@ -378,6 +378,22 @@ describe('a cursor', () => {
     expect((await page({ cursor: young })).changes).toHaveLength(1);
   });
 
+  test('works on after a dump is restored into a cluster whose transaction ids are lower', async () => {
+    const before = await begin();
+    await rename(0, 'Of the dump');
+    const ahead = (column: 'xid' | 'below') => sql`(${sql(column)}::text::numeric + 1000000000)::text::xid8`;
+    await sql`update task_events set xid = ${ahead('xid')}`;
+    await sql`update task_events_trim set below = ${ahead('below')}`;
+    while (await trimEvents(sql, 'task_events', { maxRows: 2 })) {
+      // on to the next
+    }
+    expect((await ask({ cursor: before })).errors).toMatchObject([{ extensions: { code: 'CURSOR_EXPIRED' } }]);
+    const after = await begin();
+    expect((await page({ cursor: after })).changes).toEqual([]);
+    await rename(0, 'Since then');
+    expect((await page({ cursor: after })).changes).toHaveLength(1);
+  });
+
   test('lasts while a transaction is open for long, and expires when that one has ended', async () => {
     const open = await sql.reserve();
     try {

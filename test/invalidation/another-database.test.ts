@@ -10,7 +10,17 @@ import { eventually, type TestApp, type TestAppOptions, testApp } from '../suppo
 import { createDatabase } from '../support/database.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { redisUrl } from '../support/servers.js';
-import { type Dump, drop, dropAndCreate, dumpOf, exchange, restore, restoredCopy, templateCopy } from './databases.js';
+import {
+  connected,
+  type Dump,
+  drop,
+  dropAndCreate,
+  dumpOf,
+  exchange,
+  restore,
+  restoredCopy,
+  templateCopy,
+} from './databases.js';
 import { GroupKeys, lastOutcome, rename, served, taskOf } from './world.js';
 
 const NEAR = { nearCacheBytes: 16 * 1024 * 1024 };
@@ -65,8 +75,23 @@ async function makeWorld(ending: World['ending']): Promise<World> {
   return { url, app, f, id, keys, copy, dump, ending, started };
 }
 
+/** Of a dump, transaction ids that this cluster has not assigned yet. */
+async function moveAhead(url: string): Promise<void> {
+  await connected(url, async (sql) => {
+    const ahead = (column: string) => sql`(${sql(column)}::text::numeric + 1000000000)::text::xid8`;
+    for (const [table, column] of Object.entries(IDS))
+      await sql`update ${sql(table)} set ${sql(column)} = ${ahead(column)}`;
+  });
+}
+
+const IDS = { cache_outbox: 'xid', cache_outbox_trim: 'below', task_events: 'xid', task_events_trim: 'below' };
+
 const WAYS: Record<string, (world: World) => Promise<unknown>> = {
   'a dump was restored into it': ({ url, dump }) => restore(url, dump),
+  'a dump of a cluster that is further on was restored into it': async ({ url, dump }) => {
+    await restore(url, dump);
+    await moveAhead(url);
+  },
   'one of its tables was restored, with triggers disabled': ({ url, dump }) => restore(url, dump, ['tasks']),
   'a database restored from a dump has its name now': async ({ url, dump, ending }) => {
     const restored = await restoredCopy(url, dump);
@@ -84,7 +109,7 @@ describe.concurrent.each(Object.entries(WAYS))('the database is in an older stat
   test(
     'what is cached of the newer one is not served after a start',
     inWorld(async (world) => {
-      const { url, app, f, id, started } = world;
+      const { url, app, f, id, keys, started } = world;
       await app.close();
       await replace(world);
       const restarted = await started(url);
@@ -93,6 +118,9 @@ describe.concurrent.each(Object.entries(WAYS))('the database is in an older stat
       expect((await served(restarted, id, f.ada.id)).title).toBe('Task 1');
       const version = await rename(restarted, { id, title: 'Written after the restore' }, f.ada.id);
       expect(await served(restarted, id, f.ada.id)).toEqual({ title: 'Written after the restore', version });
+      const { purge } = (await keys.position()) ?? {};
+      for (let tick = 0; tick < 3; tick++) await restarted.relay.tick();
+      expect((await keys.position())?.purge, 'it is purged once, not by each tick').toBe(purge);
     }),
     TIMEOUT_MS,
   );

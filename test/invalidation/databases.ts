@@ -146,7 +146,7 @@ async function tablesOf(sql: Sql): Promise<string[]> {
   return rows.map(({ name }) => name);
 }
 
-async function connected<T>(url: string, run: (sql: Sql) => Promise<T>): Promise<T> {
+export async function connected<T>(url: string, run: (sql: Sql) => Promise<T>): Promise<T> {
   const sql = postgresClient(url, { max: 1 });
   try {
     return await run(sql);

@@ -121,6 +121,23 @@ test('the outbox is trimmed to its retention, and what is cached stays', async (
   expect(lastOutcome(w.app, 'Task')).toEqual({ kind: 'hit' });
 });
 
+test('what a dump brought of another cluster, whose transaction ids are higher, is trimmed at once', async () => {
+  const { id } = w.f.opsTasks[0] as (typeof w.f.opsTasks)[number];
+  for (let i = 0; i < 5; i++) await renameBySql(w.sql, id, `Of the dump ${i}`);
+  await relayed(w);
+  await w.app.relay.stop();
+  await w.sql`update cache_outbox set xid = (xid::text::numeric + 1000000000)::text::xid8`;
+  await w.sql`update cache_outbox_trim set below = (select max(xid) from cache_outbox)`;
+  await renameBySql(w.sql, id, 'Of this cluster');
+  while (await trimOutbox(w.sql, { maxRows: 2 })) {
+    // on to the next two
+  }
+  const [left] = await w.sql`
+    select max(xid) < pg_snapshot_xmax(pg_current_snapshot()) as assigned,
+      (select below from cache_outbox_trim) <= pg_snapshot_xmax(pg_current_snapshot()) as reached from cache_outbox`;
+  expect(left).toEqual({ assigned: true, reached: true });
+});
+
 test('events of tasks are trimmed with it', async () => {
   const { id } = w.f.opsTasks[0] as (typeof w.f.opsTasks)[number];
   for (let i = 0; i < 20; i++) await renameBySql(w.sql, id, `Raw ${i}`);

@@ -1403,6 +1403,14 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: `${EVICTED} > makes RELEASE append to the log`,
   },
   {
+    name: 'ours/trim-line-of-another-history',
+    what: 'A trim line that a dump brought of another cluster stays, so each tick purges.',
+    file: 'src/engine/postgres/outbox.ts',
+    replace: [[' or trim.below > line.most', '']],
+    killedBy:
+      'test/invalidation/upkeep.test.ts > what a dump brought of another cluster, whose transaction ids are higher, is trimmed at once',
+  },
+  {
     name: 'ours/fence-evicted-elsewhere',
     what: 'In a Cluster the log group does not log that another group has lost the fence.',
     file: WRITES,

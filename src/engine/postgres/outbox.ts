@@ -258,7 +258,7 @@ async function findView(client: Sql, from: bigint | undefined, applied: readonly
     with pending as (
       select xid, sum(cardinality(tags)) as size
       from public.cache_outbox
-      where xid >= ${from === undefined ? null : String(from)}::xid8
+      where xid >= ${from === undefined ? null : String(from)}::xid8 and xid < ${client.unsafe(UNASSIGNED)}
         and xid not in (select id::xid8 from unnest(${applied as string[]}::text[]) as applied(id))
       group by xid order by xid limit ${MAX_TRANSACTIONS_PER_TICK + 1}
     ),
@@ -310,34 +310,22 @@ export async function finishedOf(
 }
 
 /**
+ * A dump that is restored into another cluster brings transaction ids that this one has not assigned yet: rows that no
+ * snapshot shows, and a trim line that every position is below. Trims delete such rows, and move such a line to the next
+ * id: what was read before that is expired.
+ */
+const UNASSIGNED = 'pg_snapshot_xmax(pg_current_snapshot())';
+
+/**
  * Deletes the oldest rows, up to the first that is younger than the retention, and moves the trim line, in one
  * statement. It ignores the positions of stores: one that is behind the line is purged, so an outage of Redis cannot
  * fill Postgres. Rows from the oldest running transaction on stay, or each tick would find its position below the line
  * until that transaction ends.
  * @returns whether there is more to delete
  */
-export async function trimOutbox(
-  client: Sql,
-  { retentionMs = RETENTION_MS, maxRows = MAX_ROWS_PER_TRIM } = {},
-): Promise<boolean> {
-  const [trimmed] = await client<{ count: number }[]>`
-    with oldest as (
-      select seq, xid, written_at < now() - make_interval(secs => ${retentionMs / SECOND}) as old
-      from public.cache_outbox where xid < pg_snapshot_xmin(pg_current_snapshot())
-      order by xid, seq limit ${maxRows}
-    ),
-    due as (
-      select seq, xid from oldest
-      where (xid, seq) < all (select xid, seq from oldest where not old order by xid, seq limit 1)
-    ),
-    line as (select (xid::text::numeric + 1)::text::xid8 as below from due order by xid desc limit 1),
-    moved as (
-      update public.cache_outbox_trim as trim set below = line.below from line where line.below > trim.below
-    ),
-    -- An array, not a join: that would read the whole table once Postgres plans without the values.
-    gone as (delete from public.cache_outbox where seq = any(array(select seq from due)) returning 1)
-    select count(*)::int as count from gone`;
-  return trimmed?.count === maxRows;
+export function trimOutbox(client: Sql, options: TrimOptions = {}): Promise<boolean> {
+  const trimmed = { rows: 'public.cache_outbox', line: 'public.cache_outbox_trim', at: 'written_at' };
+  return trim(client, { ...trimmed, end: 'pg_snapshot_xmin(pg_current_snapshot())', ...options });
 }
 
 /**
@@ -345,24 +333,53 @@ export async function trimOutbox(
  * table's trim line, in one statement: a reader of both in one statement knows whether rows are missing.
  * @returns whether there is more to delete
  */
-export async function trimEvents(
+export function trimEvents(client: Sql, table: string, options: TrimOptions = {}): Promise<boolean> {
+  return trim(client, { rows: table, line: `${table}_trim`, at: 'at', end: UNASSIGNED, ...options });
+}
+
+interface TrimOptions {
+  readonly retentionMs?: number;
+  readonly maxRows?: number;
+}
+
+interface Trimmed extends TrimOptions {
+  /** The table. */
+  readonly rows: string;
+  /** The table with its trim line. */
+  readonly line: string;
+  /** The column that tells the age of a row. */
+  readonly at: string;
+  /** SQL: rows from this transaction on stay, unless its id is not assigned yet. */
+  readonly end: string;
+}
+
+async function trim(
   client: Sql,
-  table: string,
-  { retentionMs = RETENTION_MS, maxRows = MAX_ROWS_PER_TRIM } = {},
+  { rows, line, at, end, retentionMs = RETENTION_MS, maxRows = MAX_ROWS_PER_TRIM }: Trimmed,
 ): Promise<boolean> {
   const [trimmed] = await client<{ count: number }[]>`
     with oldest as (
-      select xid, seq, at < now() - make_interval(secs => ${retentionMs / SECOND}) as old
-      from ${client(table)} order by xid, seq limit ${maxRows}
+      select ctid, seq, xid, ${client(at)} < now() - make_interval(secs => ${retentionMs / SECOND}) as old
+      from ${client(rows)} where xid < ${client.unsafe(end)}
+      order by xid, seq limit ${maxRows}
     ),
     due as (
-      select xid, seq from oldest
+      select ctid, xid from oldest
       where (xid, seq) < all (select xid, seq from oldest where not old order by xid, seq limit 1)
     ),
-    last as (select xid, seq from due order by xid desc, seq desc limit 1),
-    line as (select (xid::text::numeric + 1)::text::xid8 as below from last),
-    moved as (update ${client(`${table}_trim`)} as trim set below = line.below from line where line.below > trim.below),
-    gone as (delete from ${client(table)} where (xid, seq) <= (select xid, seq from last) returning 1)
+    lost as (select ctid from ${client(rows)} where xid >= ${client.unsafe(UNASSIGNED)} limit ${maxRows}),
+    line as (
+      select ${client.unsafe(UNASSIGNED)} as most, (max(xid)::text::numeric + 1)::text::xid8 as below from due
+    ),
+    -- Another process may have moved it further.
+    moved as (
+      update ${client(line)} as trim set below = case when trim.below > line.most then line.most else line.below end
+      from line where line.below > trim.below or trim.below > line.most
+    ),
+    -- An array, not a join: that would read the whole table once Postgres plans without the values.
+    gone as (
+      delete from ${client(rows)} where ctid = any(array(select ctid from due union all select ctid from lost)) returning 1
+    )
     select count(*)::int as count from gone`;
-  return trimmed?.count === maxRows;
+  return trimmed !== undefined && trimmed.count >= maxRows;
 }

@@ -322,6 +322,7 @@ export class Relay {
       if (known !== undefined) {
         this.#log.warn({ group, position: known, horizon: view.horizon }, `all that was cached is void: ${why}`);
         this.#events.purged?.(group);
+        this.#trimAtMs = 0; // the trim line may be of another history
       }
       const next = { xid: view.horizon, purge: purgeFor(view.identity.id) };
       // Only a position tells one data set from another: without one it may have been emptied again since `head`, and

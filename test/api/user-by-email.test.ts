@@ -173,6 +173,23 @@ describe('a verified address', () => {
     await verify('eve', null);
   });
 
+  test('is free once another program has changed the address of its user, who does not get it back', async () => {
+    const changeAround = (handle: string, email: string) =>
+      sql`update users set email = ${email} where handle = ${handle}`;
+    await changeAround('bob', 'robert@example.com');
+    await verify('eve', BOB);
+    expect(await find(BOB)).toBe('eve');
+    await changeAround('eve', 'eva@example.com');
+    const next = { handle: 'next', name: 'Next', subject: undefined, ownerOf: undefined, email: BOB };
+    await p.here.transactor.transact((tx) => createUser(tx, next));
+    expect(await find(BOB)).toBe('next');
+    await changeAround('bob', BOB);
+    const { viewer } = dataOf(await uncached.ask('{ viewer { email emailVerified } }', { as: p.f.bob.id }));
+    expect(viewer).toEqual({ email: BOB, emailVerified: false });
+    await verify('next', null);
+    await verify('eve', null);
+  });
+
   test('is shown as verified to those who are shown the address', async () => {
     const VERIFIED = 'query($id: ID!) { user(id: $id) { email emailVerified } }';
     const { ada, bob } = p.f;

@@ -29,6 +29,17 @@ export function isEmailVerified({ email, verifiedEmail }: UserRow): boolean {
 }
 
 /**
+ * Takes an address from the user for whom it was verified until SQL or an older build changed `email`. It stays there
+ * otherwise, as the address of no user, and would keep every other user from getting it.
+ */
+export async function releaseEmail(tx: Transaction, email: string): Promise<void> {
+  await tx
+    .update(users)
+    .set({ verifiedEmail: null })
+    .where(and(eq(users.verifiedEmail, email), sql`${users.email} is distinct from ${users.verifiedEmail}`));
+}
+
+/**
  * Gives a user a verified address, or none, for operators on the command line.
  * @returns the user after the change; undefined if there is no such user
  * @throws Error if it is the verified address of another user
@@ -38,6 +49,7 @@ export async function setVerifiedEmail(
   handle: string,
   email: string | null,
 ): Promise<UserRow | undefined> {
+  if (email !== null) await releaseEmail(tx, email);
   try {
     const [user] = await tx
       .update(users)

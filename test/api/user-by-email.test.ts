@@ -100,6 +100,19 @@ describe('user(email:)', () => {
     expect(await find(BOB)).toBe('bob');
   });
 
+  test('a user who is deactivated during the look-up is not found', async () => {
+    const ACTIVE = 'query($email: String) { user(email: $email) { active } }';
+    for (let round = 0; round < 40; round++) {
+      const deactivated = setState('DEACTIVATED');
+      const found = await Promise.all(
+        [BOB, BOB.toUpperCase(), `${BOB} `].map((email) => p.read(ACTIVE, { email }, p.f.ada.id)),
+      );
+      await deactivated;
+      expect(found.filter(({ user }) => user?.active === false)).toEqual([]);
+      await setState('ACTIVE');
+    }
+  });
+
   test('finds the viewer by its own address, verified or not', async () => {
     const { vic, bob } = p.f;
     await p.mutate('updateProfile', { email: 'vic@example.com' }, { as: vic.id });

@@ -19,6 +19,11 @@ export const emailInput = z
 /** Selects users who can be found by their verified address. */
 export const FOUND_BY_EMAIL = and(eq(users.email, users.verifiedEmail), eq(users.state, 'ACTIVE'));
 
+/** Whether `FOUND_BY_EMAIL` holds for a row that was read, and the address is this one. */
+export function isFoundBy(email: string, user: UserRow): boolean {
+  return user.email === email && isEmailVerified(user) && user.state === 'ACTIVE';
+}
+
 /** @returns the address in the form in which it is stored; undefined if it is none */
 export function readEmail(given: unknown): string | undefined {
   return emailInput.safeParse(given).data;

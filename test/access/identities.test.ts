@@ -133,6 +133,20 @@ describe('create', () => {
     ]);
   });
 
+  test('an address that another user has as verified no longer goes to one of several new users', async () => {
+    await viewer(creating, 'auth0|former', { handle: 'former', email: 'shared@example.com' });
+    await creating.transactor.transact((tx) =>
+      tx.update(users).set({ email: 'former@example.com' }).where(eq(users.subject, 'auth0|former')),
+    );
+    const subjects = Array.from({ length: 8 }, (_, i) => `auth0|shared-${i}`);
+    const answers = await Promise.all(
+      subjects.map((subject, i) => viewer(i % 2 === 0 ? creating : other, subject, { email: 'shared@example.com' })),
+    );
+    expect(answers.map(({ errors }) => errors)).toEqual(subjects.map(() => undefined));
+    const addresses = (await Promise.all(subjects.map(addressOf))).map(([, verified]) => verified);
+    expect(addresses.filter((address) => address !== null)).toEqual(['shared@example.com']);
+  });
+
   test.each([
     ['with spaces in it\u0085', 'with-spaces-in-it'],
     ['x'.repeat(300), 'x'.repeat(57)],

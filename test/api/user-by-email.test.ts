@@ -100,6 +100,19 @@ describe('user(email:)', () => {
     expect(await find(BOB)).toBe('bob');
   });
 
+  test('a user who is deactivated during the look-up is not found', async () => {
+    const ACTIVE = 'query($email: String) { user(email: $email) { active } }';
+    for (let round = 0; round < 40; round++) {
+      const deactivated = setState('DEACTIVATED');
+      const found = await Promise.all(
+        [BOB, BOB.toUpperCase(), `${BOB} `].map((email) => p.read(ACTIVE, { email }, p.f.ada.id)),
+      );
+      await deactivated;
+      expect(found.filter(({ user }) => user?.active === false)).toEqual([]);
+      await setState('ACTIVE');
+    }
+  });
+
   test('finds the viewer by its own address, verified or not', async () => {
     const { vic, bob } = p.f;
     await p.mutate('updateProfile', { email: 'vic@example.com' }, { as: vic.id });
@@ -170,6 +183,23 @@ describe('a verified address', () => {
     await verify('bob', 'robert@example.com');
     await verify('eve', BOB);
     expect([await find(BOB), await find('robert@example.com')]).toEqual(['eve', 'bob']);
+    await verify('eve', null);
+  });
+
+  test('is free once another program has changed the address of its user, who does not get it back', async () => {
+    const changeAround = (handle: string, email: string) =>
+      sql`update users set email = ${email} where handle = ${handle}`;
+    await changeAround('bob', 'robert@example.com');
+    await verify('eve', BOB);
+    expect(await find(BOB)).toBe('eve');
+    await changeAround('eve', 'eva@example.com');
+    const next = { handle: 'next', name: 'Next', subject: undefined, ownerOf: undefined, email: BOB };
+    await p.here.transactor.transact((tx) => createUser(tx, next));
+    expect(await find(BOB)).toBe('next');
+    await changeAround('bob', BOB);
+    const { viewer } = dataOf(await uncached.ask('{ viewer { email emailVerified } }', { as: p.f.bob.id }));
+    expect(viewer).toEqual({ email: BOB, emailVerified: false });
+    await verify('next', null);
     await verify('eve', null);
   });
 

@@ -2,6 +2,7 @@
 import { eq, type SQL } from 'drizzle-orm';
 import type { UserId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
+import { releaseEmail } from '../users/email.js';
 import { users } from '../users/user.table.js';
 import { insertProject } from './insert-project.js';
 import { projectMembers, projects } from './project.table.js';
@@ -27,6 +28,7 @@ export interface CreatedUser {
 /** @throws Error if the handle, the subject or the address is another user's */
 export async function createUser(tx: Transaction, newUser: NewUser): Promise<CreatedUser> {
   const { handle, name, subject, email, ownerOf } = newUser;
+  if (email !== undefined) await releaseEmail(tx, email);
   const values = { handle, name, subject, email, verifiedEmail: email };
   const [user] = await tx.insert(users).values(values).onConflictDoNothing().returning({ id: users.id });
   if (user === undefined) throw await taken(tx, newUser);

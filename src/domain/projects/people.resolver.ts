@@ -7,7 +7,7 @@ import { COSTS } from '../../graphql/limits.js';
 import { exactlyOne, isGiven, readId } from '../../graphql/node.js';
 import { connection, PageArgs, pageQuery, type SortValues } from '../../graphql/page.js';
 import { isStorable, readComparand } from '../../std/text.js';
-import { isEmailVerified, readEmail } from '../users/email.js';
+import { isEmailVerified, isFoundBy, readEmail } from '../users/email.js';
 import { userById, userIdByHandle, userIdByVerifiedEmail } from '../users/user.loaders.js';
 import { USER_HANDLE, type UserRow } from '../users/user.table.js';
 import { User, UserConnection } from '../users/user.type.js';
@@ -134,7 +134,8 @@ async function userByEmail({ loaders, viewerId }: Context, given: string): Promi
   if (viewer?.email === email) return viewer;
   if (ownedBy(memberships).length === 0) return null;
   const id = await loaders.load(userIdByVerifiedEmail, email);
-  return id === null ? null : loaders.load(userById, id);
+  const user = id === null ? null : await loaders.load(userById, id);
+  return user !== null && isFoundBy(email, user) ? user : null; // may have changed since the id was read
 }
 
 function ownedBy(memberships: readonly Membership[]): Membership[] {

@@ -19,6 +19,11 @@ export const emailInput = z
 /** Selects users who can be found by their verified address. */
 export const FOUND_BY_EMAIL = and(eq(users.email, users.verifiedEmail), eq(users.state, 'ACTIVE'));
 
+/** Whether `FOUND_BY_EMAIL` holds for a row that was read, and the address is this one. */
+export function isFoundBy(email: string, user: UserRow): boolean {
+  return user.email === email && isEmailVerified(user) && user.state === 'ACTIVE';
+}
+
 /** @returns the address in the form in which it is stored; undefined if it is none */
 export function readEmail(given: unknown): string | undefined {
   return emailInput.safeParse(given).data;
@@ -26,6 +31,17 @@ export function readEmail(given: unknown): string | undefined {
 
 export function isEmailVerified({ email, verifiedEmail }: UserRow): boolean {
   return email !== null && email === verifiedEmail;
+}
+
+/**
+ * Takes an address from the user for whom it was verified until SQL or an older build changed `email`. It stays there
+ * otherwise, as the address of no user, and would keep every other user from getting it.
+ */
+export async function releaseEmail(tx: Transaction, email: string): Promise<void> {
+  await tx
+    .update(users)
+    .set({ verifiedEmail: null })
+    .where(and(eq(users.verifiedEmail, email), sql`${users.email} is distinct from ${users.verifiedEmail}`));
 }
 
 /**
@@ -38,6 +54,7 @@ export async function setVerifiedEmail(
   handle: string,
   email: string | null,
 ): Promise<UserRow | undefined> {
+  if (email !== null) await releaseEmail(tx, email);
   try {
     const [user] = await tx
       .update(users)

@@ -16,7 +16,7 @@ import { headerMap } from '../../graphql/http-headers.js';
 import type { Identity, TokenSender, VerifiedToken } from '../../graphql/identity.js';
 import { toLine } from '../../std/text.js';
 import { SECOND } from '../../std/time.js';
-import { readEmail } from './email.js';
+import { readEmail, releaseEmail } from './email.js';
 import { handleFrom } from './handle.js';
 import { userById, userIdBySubject } from './user.loaders.js';
 import { MAX_HANDLE_CHARS, MAX_NAME_CHARS, USER_SUBJECT, users } from './user.table.js';
@@ -118,6 +118,7 @@ async function createUser(tx: Transaction, { subject, profile }: VerifiedToken):
   const id = own ? subject : newId('user');
   const who = own ? { id } : { id, subject };
   const email = readEmail(profile.email);
+  if (email !== undefined) await releaseEmail(tx, email);
   const candidates = handlesFor(profile.handle, id).flatMap((handle) =>
     email === undefined ? [{ handle }] : [{ handle, email, verifiedEmail: email }, { handle }],
   );

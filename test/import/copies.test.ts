@@ -69,3 +69,14 @@ test('the copy of a project is read back into the project itself: each task and 
   expect(await importText(edited, 'COPY')).toMatchObject({ tasks: { updated: 1 }, comments: { updated: 1 } });
   for (const key of ['OPS', 'COPY']) expect(await importText(await textOf(key), key)).toMatchObject(same);
 });
+
+test('two lines with one id are refused, also if they have different sources', async () => {
+  const [line = ''] = (await textOf('OPS')).split('\n').filter((text) => text.includes('"type":"task"'));
+  const { source, ...task } = JSON.parse(line);
+  const lines = [null, 'https://a/1', 'https://a/2'].map((one) => JSON.stringify({ ...task, source: one }));
+  for (const pair of [lines.slice(0, 2), lines.slice(0, 2).reverse(), lines.slice(1)]) {
+    await expect(importText(`${pair.join('\n')}\n`, 'OPS')).rejects.toThrow(
+      'line 2 (OPS-1): expected each task once, got that of line 1 (OPS-1) again',
+    );
+  }
+});

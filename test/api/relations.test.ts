@@ -373,21 +373,28 @@ describe('tasks that a new relation leads on to', () => {
   });
 });
 
-test('a task has up to a hundred relations of a kind', async () => {
-  const [a, b] = tasks;
+/** Relates the task to `count` new ones, which it blocks, too. */
+async function relatedToMany({ id }: Created, count: number): Promise<void> {
   await w.here.transactor.transact((tx) =>
     tx.execute(sql`
       with many as (
         insert into tasks (id, project_id, number, title, creator_id)
         select gen_random_uuid(), ${toUuid(project.id)}, 1000 + n, 'One of many', ${toUuid(w.f.ada.id)}
-        from generate_series(1, ${sql.raw(String(MAX_RELATIONS))}) as n returning id)
+        from generate_series(1, ${count}::int) as n returning id)
       insert into task_relations (task_id, type, related_task_id, project_id, related_project_id)
-      select ${toUuid(a.id)}, 'BLOCKS', id, ${toUuid(project.id)}, ${toUuid(project.id)} from many`),
+      select ${toUuid(id)}, 'BLOCKS'::task_relation_type, id, ${toUuid(project.id)}::uuid, ${toUuid(project.id)}::uuid from many
+      union all select least(id, ${toUuid(id)}), 'RELATES_TO', greatest(id, ${toUuid(id)}), ${toUuid(project.id)}, ${toUuid(project.id)}
+      from many`),
   );
+}
+
+test('a task has up to a hundred relations of a kind', async () => {
+  const [a, b] = tasks;
+  await relatedToMany(a, MAX_RELATIONS);
   const refused = await add(a, 'BLOCKS', b);
   expectRefusal(refused, 'ValidationError', 'type');
   expect(refused.errors[0].code).toBe('LIMIT');
-  await added(a, 'RELATES_TO', b);
+  await added(a, 'BLOCKED_BY', b);
 });
 
 test('pages of related tasks go in both directions', async () => {
@@ -451,6 +458,29 @@ describe('the trash', () => {
     await added(b, 'BLOCKS', c);
     expect((await w.mutate('restoreTask', { id: a.id })).errors).toEqual([]);
     expect(await relationsOf(a)).toEqual({ isBlocked: false, blocks: [b.id] });
+  });
+
+  test('gives back no relation to a task that has a hundred of the kind, nor more than a hundred of its own', async () => {
+    const [a, b, c, d] = tasks;
+    await relatedToMany(a, MAX_RELATIONS - 1);
+    for (const type of ['BLOCKS', 'RELATES_TO'] as const) await added(a, type, b);
+    await w.mutate('deleteTask', { id: b.id });
+    for (const type of ['BLOCKS', 'RELATES_TO'] as const) await added(a, type, c);
+    expect((await w.mutate('restoreTask', { id: b.id })).errors).toEqual([]);
+    expect(await relationsOf(b)).toEqual({ isBlocked: false });
+    await w.mutate('deleteTask', { id: c.id });
+    await added(a, 'BLOCKS', d);
+    await w.mutate('deleteTask', { id: a.id });
+    await w.mutate('restoreTask', { id: c.id }); // its relations wait for the other task in the trash
+    await w.mutate('restoreTask', { id: a.id });
+    const counts = await w.read(
+      'query($id: ID!) { task(id: $id) { blocks { totalCount } relatesTo { totalCount } } }',
+      {
+        id: a.id,
+      },
+    );
+    const all = { totalCount: MAX_RELATIONS };
+    expect(counts.task).toEqual({ blocks: all, relatesTo: all });
   });
 });
 

@@ -13,7 +13,9 @@ describe('Retry-After', () => {
   test('is read in seconds and as an HTTP date', () => {
     expect(readRetryAfter('120', NOW_MS)).toBe(120_000);
     expect(readRetryAfter('Mon, 30 Nov 2026 12:10:00 GMT', NOW_MS)).toBe(600_000);
-    expect(readRetryAfter('Monday, 30-Nov-26 12:10:00 GMT', NOW_MS)).toBe(600_000); // the obsolete form
+    expect(readRetryAfter('Monday, 30-Nov-26 12:10:00 GMT', NOW_MS)).toBe(600_000); // obsolete
+    expect(readRetryAfter('Mon Nov 30 12:10:00 2026', NOW_MS)).toBe(600_000); // obsolete
+    expect(readRetryAfter('Tue Dec  1 12:00:00 2026', NOW_MS)).toBe(86_400_000);
   });
 
   test('says nothing if it is past or in another form', () => {

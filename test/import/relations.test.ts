@@ -307,6 +307,15 @@ test('CSV has relations and places in columns of their own; without the columns 
   );
 });
 
+test('a cell of CSV can name tasks on several lines, and a name that cannot be stored is refused', async () => {
+  const result = await importText('id,title,blocks\n1,a,"2,\n3\n"\n2,b,\n3,c,\n');
+  expect(result).toMatchObject({ relations: { created: 2 }, relationsLeftOut: 0 });
+  for (const field of ['blocks', 'duplicateOf', 'parent']) {
+    const fault = 'expected a text that can be stored, got NUL (U+0000) at character 2';
+    expect(await refusal(`id,title,${field}\n1,a,x\0\n`)).toBe(`line 2 (1): ${field}: ${fault}`);
+  }
+});
+
 test('subscribers learn of each task that a relation was imported for, if there are few', async () => {
   await importText(file(...Array.from({ length: 240 }, (_, i) => line(i + 1))));
   await db.write.execute(sql`truncate task_events`);

@@ -139,7 +139,7 @@ export class CheckedFile {
 
   #addTask({ at, key, alias, number, exportedId, parentKey, relations = {}, ...item }: TaskItem): void {
     const { creator, labels = [], sortOrder } = item;
-    const same = this.#tasks.get(key);
+    const same = this.#tasks.get(key) ?? this.#exportedTask(exportedId);
     if (same !== undefined) {
       this.#faults.add(`${at}: expected each task once, got that of ${same.at} again`);
       return;
@@ -157,6 +157,12 @@ export class CheckedFile {
     }
     if (startsLate(item)) this.#faults.add(`${at}: startDate: ${LATE_START}`);
     for (const name of labels) if (!this.#labels.has(name)) this.#labels.set(name, { kind: 'label', name });
+  }
+
+  /** The task that has this id in the file, whatever its key. */
+  #exportedTask(id: TaskItem['exportedId']): TaskEntry | undefined {
+    const task = id && this.#tasks.get(this.keyOf(id));
+    return task && task.exportedId === id ? task : undefined;
   }
 
   #addComment({ author }: CommentItem): void {

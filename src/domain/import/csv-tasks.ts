@@ -35,6 +35,7 @@ export const CSV_FIELDS = [
   'updatedAt',
   'completedAt',
 ] as const;
+const MAX_ID_CHARS = 2000;
 type CsvField = (typeof CSV_FIELDS)[number];
 
 export interface CsvOptions {
@@ -80,7 +81,7 @@ function* itemsOf(row: Row, columns: Columns, names: ValueNames): Generator<Item
   const fields = new RowFields(`line ${row.line}${id === '' ? '' : ` (${id.slice(0, 80)})`}`, names);
   if (id === '')
     fields.fault(columns.has('id') ? 'id' : 'url', 'expected a text that identifies the task, got nothing');
-  const key = fields.text('id', { kind: 'opaque', minChars: 0, maxChars: 2000 }, id) ?? '';
+  const key = fields.text('id', { kind: 'opaque', minChars: 0, maxChars: MAX_ID_CHARS }, id) ?? '';
   const task = taskOf(fields, cell, columns);
   if (fields.faults.length > 0) yield* fields.faults;
   else yield { kind: 'task', at: fields.at, ...keyOf(key), ...task };
@@ -90,6 +91,12 @@ function* itemsOf(row: Row, columns: Columns, names: ValueNames): Generator<Item
 function keyOf(id: string): Pick<TaskItem, 'key' | 'exportedId'> {
   if (isId('task', id)) return { key: id, exportedId: id };
   return { key: id.includes('://') ? id : `csv:${id}` };
+}
+
+/** The key of a task that another one names. */
+function otherKey(fields: RowFields, field: CsvField, given: string): string | undefined {
+  const id = fields.text(field, { kind: 'opaque', minChars: 0, maxChars: MAX_ID_CHARS }, given);
+  return id ? keyOf(id).key : undefined;
 }
 
 type TaskFields = Omit<TaskItem, 'kind' | 'at' | 'key' | 'exportedId'>;
@@ -105,7 +112,7 @@ function taskOf(fields: RowFields, cell: (field: CsvField) => string, columns: C
   return {
     title: fields.title('title', cell('title')) ?? '',
     ...(number !== undefined && { number: Number(number) }),
-    ...(columns.has('parent') && { parentKey: cell('parent') === '' ? null : keyOf(cell('parent')).key }),
+    ...(columns.has('parent') && { parentKey: otherKey(fields, 'parent', cell('parent')) ?? null }),
     ...given('sortOrder', (text) => fields.sortOrder('sort order', text)),
     relations: relationsOf(fields, cell, columns),
     ...creator,
@@ -148,17 +155,16 @@ function relationsOf(
     const text = cell(field);
     const ids = (type === 'DUPLICATE_OF' ? [text] : namesIn(fields, field, text)) ?? [];
     if (ids.length > MAX_RELATIONS) fields.fault(field, `expected at most ${MAX_RELATIONS} tasks, got ${ids.length}`);
-    relations[type] = [...new Set(ids.flatMap((id) => (id === '' ? [] : keyOf(id).key)))];
+    relations[type] = [...new Set(ids.flatMap((id) => otherKey(fields, field, id) ?? []))];
   }
   return relations;
 }
 
-/** The cell is itself a record of CSV, so that names may contain commas. */
+/** The cell is itself CSV, so that names may contain commas. Each of its lines counts. */
 function namesIn(fields: RowFields, field: CsvField, text: string): string[] | undefined {
   if (text === '') return [];
   try {
-    const [names = []] = parse(text, { trim: true, relax_column_count: true }) as string[][];
-    return names;
+    return (parse(text, { trim: true, relax_column_count: true }) as string[][]).flat();
   } catch {
     return fields.fault(field, `expected names with commas between, like bug,"a, b", got ${shown(text)}`);
   }

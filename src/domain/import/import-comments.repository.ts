@@ -8,7 +8,8 @@ import { chunksOf, type OnRows, recordset } from './import.repository.js';
 export interface WantedComment {
   /** Used if the comment is new. */
   readonly id: CommentId;
-  readonly exportedId?: CommentId;
+  /** Of a comment of the task that was exported from here, and may have no source key. */
+  readonly storedId: CommentId | undefined;
   readonly taskId: TaskId;
   readonly authorId: UserId;
   readonly body: string;
@@ -19,20 +20,15 @@ export interface WantedComment {
   readonly editedAt: string;
 }
 
-/**
- * A comment is identified by its task and source key. A comment that was made in the API is one of `sameIds`: the
- * comments of these tasks that were exported from here. Only its body can change.
- */
-export async function upsertComments(
-  tx: Transaction,
-  wanted: readonly WantedComment[],
-  { sameIds, onRows }: { readonly sameIds: ReadonlySet<CommentId>; readonly onRows: OnRows },
-) {
+/** A comment is identified by its task and source key, or by `storedId`. Only its body can change. */
+export async function upsertComments(tx: Transaction, wanted: readonly WantedComment[], onRows: OnRows) {
   let created = 0;
   let updated = 0;
   for (const chunk of chunksOf(wanted)) {
-    const absent = chunk.filter(({ exportedId }) => exportedId === undefined || !sameIds.has(exportedId));
-    const inserted = await insertComments(tx, absent);
+    const inserted = await insertComments(
+      tx,
+      chunk.filter(({ storedId }) => storedId === undefined),
+    );
     created += inserted;
     // Comments that were just inserted are equal and stay untouched.
     if (inserted < chunk.length) updated += await updateComments(tx, chunk);
@@ -45,13 +41,13 @@ async function insertComments(tx: Transaction, rows: readonly WantedComment[]): 
   if (rows.length === 0) return 0;
   const inserted = await tx
     .insert(comments)
-    .values(rows.map(({ editedAt, exportedId, ...row }) => row))
+    .values(rows.map(({ editedAt, storedId, ...row }) => row))
     .onConflictDoNothing({ target: [comments.taskId, comments.sourceKey] })
     .returning({ id: comments.id });
   return inserted.length;
 }
 
-/** Which of the exported comments are comments of these tasks. */
+/** Which of `ids` are comments of these tasks. */
 export async function commentsOfTasks(
   tx: Transaction,
   { taskIds, ids }: { readonly taskIds: readonly TaskId[]; readonly ids: readonly CommentId[] },
@@ -70,18 +66,18 @@ export async function commentsOfTasks(
 }
 
 async function updateComments(tx: Transaction, chunk: readonly WantedComment[]): Promise<number> {
-  const given = chunk.map(({ taskId, sourceKey, exportedId, body, editedAt }) => ({
+  const given = chunk.map(({ taskId, sourceKey, storedId, body, editedAt }) => ({
     task_id: toUuid(taskId),
     source_key: sourceKey,
-    exported_id: exportedId && toUuid(exportedId),
+    stored_id: storedId && toUuid(storedId),
     body,
     edited_at: editedAt,
   }));
-  const columns = sql`task_id uuid, source_key text, exported_id uuid, body text, edited_at timestamptz`;
+  const columns = sql`task_id uuid, source_key text, stored_id uuid, body text, edited_at timestamptz`;
   const changed = await tx.execute(sql`
     update comments c set body = given.body, updated_at = greatest(c.updated_at, given.edited_at)
     from ${recordset(given, columns)}
-    where c.task_id = given.task_id and (c.source_key = given.source_key or c.id = given.exported_id)
+    where c.task_id = given.task_id and (c.source_key = given.source_key or c.id = given.stored_id)
       and c.body is distinct from given.body
     returning c.id`);
   return changed.length;

@@ -3,6 +3,7 @@ import { or, sql } from 'drizzle-orm';
 import { uuids } from '../../db/by-id.js';
 import { fromUuid, type ProjectId, type TaskId, toUuid } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
+import { lockTaskRows } from '../tasks/task.row-locks.js';
 import { tasks } from '../tasks/task.table.js';
 import { type Relation, reachedSql } from '../tasks/task-relation.graph.js';
 import { MAX_RELATIONS, type StoredRelationType, taskRelations } from '../tasks/task-relation.table.js';
@@ -30,7 +31,7 @@ export function relationsOfTasks(tx: Transaction, taskIds: readonly TaskId[]): P
 export async function lockRelatedTasks(tx: Transaction, ids: readonly TaskId[]): Promise<void> {
   if (ids.length === 0) return;
   const isOne = sql`${tasks.id} = any(${uuids(ids)})`;
-  await tx.select({ id: tasks.id }).from(tasks).where(isOne).orderBy(tasks.id).for('no key update');
+  await lockTaskRows(tx, 'no key update', { fields: ['id'], where: isOne });
 }
 
 export async function deleteRelations(tx: Transaction, relations: readonly Relation[]): Promise<void> {

@@ -1,5 +1,14 @@
 /** The second reading of a file: writes what it meets, in batches. */
-import { type CommentId, type LabelId, newId, type ProjectId, type TaskId, toUuid, type UserId } from '../../db/ids.js';
+import {
+  type CommentId,
+  isId,
+  type LabelId,
+  newId,
+  type ProjectId,
+  type TaskId,
+  toUuid,
+  type UserId,
+} from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { assigneeColumns, assigneeIdsOf } from '../tasks/assignee-columns.js';
 import { LATE_START, startsLate } from '../tasks/task.dates.js';
@@ -228,21 +237,29 @@ export class ImportWriter {
 
   async #writeComments(items: readonly CommentItem[]): Promise<void> {
     const { checked, userId, progress } = this.#to;
-    const wanted: WantedComment[] = items.map(({ kind, taskKey, author, ...item }) => ({
+    const rows = items.map(({ kind, taskKey, author, ...item }) => ({
       ...item,
       id: newId('comment', Date.parse(item.createdAt)),
       taskId: this.#id(taskKey),
       authorId: userId(checked.handleOf(author)),
     }));
-    const sameIds = await this.#commentsOf(wanted);
-    const { created, updated } = await upsertComments(this.#tx, wanted, { sameIds, onRows: progress });
+    const { created, updated } = await upsertComments(this.#tx, await this.#withStoredIds(rows), progress);
     this.#commentCounts.created += created;
     this.#commentCounts.updated += updated;
   }
 
-  #commentsOf(wanted: readonly WantedComment[]): Promise<Set<CommentId>> {
-    const taskIds = [...new Set(wanted.map(({ taskId }) => taskId))];
-    return commentsOfTasks(this.#tx, { taskIds, ids: wanted.flatMap(({ exportedId = [] }) => exportedId) });
+  /** In the copy of a project, the keys of comments are the ids that they had there, as those of tasks are. */
+  async #withStoredIds(
+    rows: readonly (Omit<WantedComment, 'storedId'> & Pick<CommentItem, 'exportedId'>)[],
+  ): Promise<WantedComment[]> {
+    const idsOf = ({ exportedId, sourceKey }: (typeof rows)[number]) =>
+      [exportedId, sourceKey].filter((id): id is CommentId => id !== undefined && isId('comment', id));
+    const taskIds = [...new Set(rows.map(({ taskId }) => taskId))];
+    const stored = await commentsOfTasks(this.#tx, { taskIds, ids: [...new Set(rows.flatMap(idsOf))] });
+    return rows.map((row) => {
+      const { exportedId, ...comment } = row;
+      return { ...comment, storedId: idsOf(row).find((id) => stored.has(id)) };
+    });
   }
 
   async #setLateParents(): Promise<void> {

@@ -211,15 +211,16 @@ async function openTasks(tx: Transaction, projectId: ProjectId, checked: Checked
   const hasParents = entries.some(({ parentKey }) => parentKey);
   if (hasParents || checked.hasPlaces) await lockTrees(tx, [projectId]);
   const others = new Set(entries.flatMap((entry) => otherTasks(entry).map((name) => checked.keyOf(name))));
-  const exportedOthers = [...others].filter((key): key is TaskId => isId('task', key));
-  const named = {
-    keys: [...new Set([...checked.tasks.keys(), ...others])],
-    ids: [...entries.flatMap(({ exportedId = [] }) => exportedId), ...exportedOthers],
-  };
-  const { byKey, ids } = await lockTasks(tx, projectId, named);
-  const existing = new Map(byKey);
-  for (const id of exportedOthers) if (ids.has(id)) existing.set(id, id);
-  for (const { key, exportedId } of entries) if (exportedId && ids.has(exportedId)) existing.set(key, exportedId);
+  const keys = new Set([...checked.tasks.keys(), ...others]);
+  // In the copy of a project, the keys of tasks are the ids that they had there.
+  const idsAmongKeys = [...keys].filter((key): key is TaskId => isId('task', key));
+  const ids = new Set([...entries.flatMap(({ exportedId = [] }) => exportedId), ...idsAmongKeys]);
+  const named = { keys: [...keys], ids: [...ids] };
+  const locked = await lockTasks(tx, projectId, named);
+  const existing = new Map(locked.byKey);
+  for (const id of idsAmongKeys) if (locked.ids.has(id)) existing.set(id, id);
+  for (const { key, exportedId } of entries)
+    if (exportedId && locked.ids.has(exportedId)) existing.set(key, exportedId);
   const inTrash = await findInTrash(tx, projectId, named);
   const absent = entries.filter(({ key }) => !existing.has(key));
   const isTrashed = ({ key, exportedId }: TaskEntry) => inTrash.has(key) || inTrash.has(exportedId ?? key);

@@ -1,11 +1,14 @@
-/** Brings back the relations of a task that is restored, as far as its related tasks exist and no cycle comes about. */
+/**
+ * Brings back the relations of a task that is restored, as far as its related tasks exist, no cycle comes about and no
+ * task has too many.
+ */
 import { inArray, type SQL, sql } from 'drizzle-orm';
 import { fromUuid, type TaskId, toUuid } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
 import { lockTaskRows } from '../tasks/task.row-locks.js';
 import { tasks } from '../tasks/task.table.js';
 import { lockRelations, reachedAmong } from '../tasks/task-relation.graph.js';
-import { type StoredRelationType, taskRelations } from '../tasks/task-relation.table.js';
+import { MAX_RELATIONS, type StoredRelationType, taskRelations } from '../tasks/task-relation.table.js';
 import { type TrashedRelation, trashedTasks } from './trashed-task.table.js';
 
 interface TrashedRelations {
@@ -43,10 +46,10 @@ async function insertAll(tx: Transaction, id: TaskId, relations: readonly Trashe
   const of = (type: StoredRelationType, end: 'task' | 'related') =>
     relations.filter((relation) => relation.type === type && relation[end] === own);
   // To a task without relations: they close no cycle, also if some end at the task already.
-  await insertRelations(tx, [...relations.filter(({ task }) => task === own), ...of('RELATES_TO', 'related')]);
+  await insertRelations(tx, id, [...relations.filter(({ task }) => task === own), ...of('RELATES_TO', 'related')]);
   // Those that begin at the task are there, so a cycle would lead from it to the task that the relation begins at.
   for (const type of ['BLOCKS', 'DUPLICATE_OF'] as const) {
-    await insertRelations(tx, await withoutCycles(tx, id, of(type, 'related')));
+    await insertRelations(tx, id, await withoutCycles(tx, id, of(type, 'related')));
   }
 }
 
@@ -63,14 +66,36 @@ async function withoutCycles(
   return reached === 'unknown' ? [] : relations.filter((_, i) => !reached.has(ids[i] as TaskId));
 }
 
-/** A task that has become a duplicate of another one meanwhile stays that. */
-async function insertRelations(tx: Transaction, relations: readonly TrashedRelation[]): Promise<void> {
+/**
+ * A task that has become a duplicate of another one meanwhile stays that, and one that has MAX_RELATIONS of a kind gets
+ * no more.
+ * @param relations that begin or end at the task; those of one type all do the same
+ */
+async function insertRelations(tx: Transaction, id: TaskId, relations: readonly TrashedRelation[]): Promise<void> {
   if (relations.length === 0) return;
   await tx.execute(sql`
     insert into ${taskRelations} (task_id, type, related_task_id, project_id, related_project_id)
-    select a.id, r.type::task_relation_type, b.id, a.project_id, b.project_id
-    from ${recordsSql(relations)} join ${tasks} a on a.id = r.task join ${tasks} b on b.id = r.related
+    select task_id, type, related_task_id, project_id, related_project_id from (
+      select a.id as task_id, k.type, b.id as related_task_id, a.project_id, b.project_id as related_project_id,
+        case a.id when ${toUuid(id)} then counts.begin else counts.end end
+          + row_number() over (partition by k.type order by a.id, b.id) as count
+      from ${recordsSql(relations)} join ${tasks} a on a.id = r.task join ${tasks} b on b.id = r.related
+        cross join lateral (select r.type::task_relation_type as type) as k
+        cross join lateral (select ${countSql('begin')} as begin, ${countSql('end')} as end) as counts
+      where greatest(counts.begin, counts.end) < ${MAX_RELATIONS} and not exists (
+        select from ${taskRelations} o where (o.task_id, o.type, o.related_task_id) = (a.id, k.type, b.id))
+    ) as missing
+    where count <= ${MAX_RELATIONS}
     on conflict do nothing`);
+}
+
+/** How many relations of the type `k` begin at the task `a`, or end at the task `b`. RELATES_TO does both. */
+function countSql(side: 'begin' | 'end'): SQL {
+  const [task, own, other] =
+    side === 'begin' ? ['a', 'task_id', 'related_task_id'] : ['b', 'related_task_id', 'task_id'];
+  const count = (column: string) =>
+    sql.raw(`(select count(*) from task_relations o where o.${column} = ${task}.id and o.type = k.type)`);
+  return sql`${count(own)} + case k.type when 'RELATES_TO' then ${count(other)} else 0 end`;
 }
 
 async function handOver(tx: Transaction, id: TaskId, relations: readonly TrashedRelation[]): Promise<void> {

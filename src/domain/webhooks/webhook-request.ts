@@ -60,9 +60,16 @@ export function isDelivered({ status }: WebhookResponse): boolean {
 export function readRetryAfter(header: string | undefined, nowMs: number): number | undefined {
   if (header === undefined) return undefined;
   if (/^\d+$/.test(header)) return Number(header) * SECOND;
-  // Date.parse alone also reads other formats, and texts such as `-1`.
-  const ms = /^[A-Z][a-z]+, .* GMT$/.test(header) ? Date.parse(header) - nowMs : Number.NaN;
+  const ms = httpDateMs(header) - nowMs;
   return ms > 0 ? ms : undefined;
+}
+
+/** Of the three formats (RFC 9110, section 5.6.7), the last one has no zone. NaN for other texts. */
+function httpDateMs(text: string): number {
+  // Date.parse alone also reads other formats, and texts such as `-1`.
+  if (/^[A-Z][a-z]+, .* GMT$/.test(text)) return Date.parse(text);
+  const isAsctime = /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$/.test(text);
+  return isAsctime ? Date.parse(`${text} GMT`) : Number.NaN;
 }
 
 /** If all addresses of a host fail, the error has no message but those errors. */

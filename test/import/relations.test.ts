@@ -107,7 +107,7 @@ async function taskOf(number: number, key = 'REL') {
   return task;
 }
 
-/** As somebody adds it in the API. */
+/** Adds a relation as the API does. */
 async function relate(from: [number, string?], type: StoredRelationType, to: [number, string?]): Promise<void> {
   const [a, b] = [await taskOf(...from), await taskOf(...to)];
   await db.write.execute(sql`

@@ -38,7 +38,7 @@ export interface Machine {
   readonly cores: number;
   readonly memoryGiB: number;
   readonly system: string;
-  /** Where a row names no other. */
+  /** Of the rows that name no version. */
   readonly node: string;
   readonly postgres: string;
   readonly redis: string;

@@ -9,7 +9,7 @@ const PACKAGES = fileURLToPath(new URL('node_modules', import.meta.url));
 /** The version that the Dockerfile runs this server on. */
 const PRODUCTION = '26';
 /** The oldest version that is supported. */
-const BESIDE = '20';
+const OLDEST = '20';
 /** How long npm may take to download a Node. */
 const DOWNLOAD_MS = 120_000;
 
@@ -19,7 +19,7 @@ export interface NodeBinary {
   readonly version: string;
 }
 
-/** Each is looked for by the first call. */
+/** The first call of a function looks for its Node. */
 export interface Nodes {
   /** What contenders run on: BENCH_NODE, else the Node of the Dockerfile from npm, else the one that runs the bench. */
   readonly main: () => NodeBinary;
@@ -27,12 +27,12 @@ export interface Nodes {
   readonly node20: () => NodeBinary | undefined;
 }
 
-/** The functions throw when a variable names no Node, or one of another version. */
+/** The functions throw when a variable names no Node, or BENCH_NODE20 one of another version. */
 export function findNodes({ BENCH_NODE: given, BENCH_NODE20: given20 }: NodeJS.ProcessEnv): Nodes {
   const own = { file: process.execPath, version: process.version };
   return {
     main: once(() => (given ? named('BENCH_NODE', given) : (downloaded(PRODUCTION) ?? own))),
-    node20: once(() => (given20 ? named20(given20) : isOf(own, BESIDE) ? own : downloaded(BESIDE))),
+    node20: once(() => (given20 ? named20(given20) : isOf(own, OLDEST) ? own : downloaded(OLDEST))),
   };
 }
 
@@ -44,7 +44,7 @@ function once<T>(find: () => T): () => T {
   };
 }
 
-/** Undefined: it is not there. */
+/** Undefined: this machine has none. */
 export function nodeOf({ node }: Contender, nodes: Nodes): NodeBinary | undefined {
   return node === '20' ? nodes.node20() : nodes.main();
 }
@@ -59,7 +59,7 @@ export function whyMissing(one: Contender, nodes: Nodes): string | undefined {
   return `the package ${one.needs} is not installed: npm ci --prefix bench`;
 }
 
-/** Names the version of Node where it is another than that of the others. */
+/** Names the version of Node if it is not that of most contenders. */
 export function titleOf(one: Contender, nodes: Nodes): string {
   if (one.node === 'main') return one.title;
   return `${one.title}, Node ${(nodeOf(one, nodes)?.version ?? `v${one.node}`).slice(1)}`;
@@ -75,7 +75,7 @@ function named(variable: string, file: string): NodeBinary {
 function named20(file: string): NodeBinary | undefined {
   if (file === 'none') return undefined;
   const found = named('BENCH_NODE20', file);
-  if (!isOf(found, BESIDE)) throw new Error(`BENCH_NODE20: expected Node 20, got ${found.version}`);
+  if (!isOf(found, OLDEST)) throw new Error(`BENCH_NODE20: expected Node 20, got ${found.version}`);
   return found;
 }
 

@@ -8,9 +8,10 @@
  *   BENCH_GROWTH    sizes of tables, default 10000,100000,1000000; 0: none
  *   BENCH_ONLY      names of contenders, parts (freshness, write-cost, growth) and cells, with commas; default: all
  *   BENCH_RATE      arrivals a second of the open loop; default: 60 % of what the slowest can do
- *   BENCH_NODE      the executable that runs the contenders; default: Node 26, as in the Dockerfile, by `npx -p node@26`, else the one
- *                   that runs the bench
- *   BENCH_NODE20    a Node 20, for the rows that are titled with it; default: `npx -p node@20`; none: without these rows
+ *   BENCH_NODE      the Node that runs the contenders; default: Node 26, as in the Dockerfile, by `npx -p node@26`,
+ *                   else that of the bench
+ *   BENCH_NODE20    a Node 20, for the rows that name it; default: that of the bench, else `npx -p node@20`;
+ *                   none: without these rows
  *   BENCH_RESULTS   the folder that bench.json, bench.md and bench.svg go to; default: results/, and then the README shows them
  *   TEST_DATABASE_URL   of a server; default: a private one that writes nothing through to the disk
  *

@@ -50,7 +50,9 @@ function addImport(tasks: Command): void {
   tasks
     .command('import')
     .summary('import tasks of GitHub, Linear, Jira, CSV or an export')
-    .description('Imports tasks in one transaction: the whole file or nothing. Importing a file again updates.')
+    .description(
+      'Imports tasks in one transaction: the whole file or nothing. Importing a file again updates what changed.',
+    )
     .argument('<file>', 'in UTF-8')
     .option('--format <format>', 'github, csv, linear, jira or jsonl (default: found by the content)')
     .option('--project <key>', 'project to import into (default: the one that the file names)')
@@ -100,7 +102,7 @@ function addUser(tasks: Command): void {
   const user = tasks
     .command('user')
     .helpCommand(false)
-    .summary('create, deactivate and reactivate users, set addresses')
+    .summary('manage users and their verified e-mail addresses')
     .description('Creates, deactivates and reactivates users, and sets their e-mail addresses.');
   addUserCreate(user);
   addUserEmail(user);
@@ -129,9 +131,9 @@ function addUserEmail(user: Command): void {
   const email = user
     .command('email')
     .summary('set or remove the verified e-mail address of a user')
-    .description('Sets the e-mail address of a user as verified: OWNERs of projects find the user by it.')
+    .description('Sets the verified e-mail address of a user, by which OWNERs of projects find the user.')
     .argument('<handle>', 'the user')
-    .argument('[address]', 'the address, which no other user may have as verified')
+    .argument('[address]', 'the verified address of no other user')
     .option('--none', 'remove the address')
     .addHelpText(
       'after',

@@ -1,7 +1,7 @@
 /** `Retry-After`: how long a receiver of webhooks can postpone the next attempt. */
 import type { Sql } from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { delayMs, pauseMs } from '../../src/domain/webhooks/webhook-queue.js';
+import { backoffMs, delayMs } from '../../src/domain/webhooks/webhook-queue.js';
 import { readRetryAfter } from '../../src/domain/webhooks/webhook-request.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
 import { type TwoProcesses, twoProcesses } from '../support/mutations.js';
@@ -23,13 +23,13 @@ describe('Retry-After', () => {
     for (const header of [undefined, ...others]) expect(readRetryAfter(header, NOW_MS)).toBeUndefined();
   });
 
-  test('makes a pause longer, up to an hour, and never shorter', () => {
-    const first = delayMs(1, 0.5);
-    const pauses = [undefined, 1000, 90_000, 7_200_000, Number('9'.repeat(400))].map((retryAfterMs) =>
-      pauseMs(1, { random: 0.5, retryAfterMs }),
+  test('makes a delay longer, up to an hour, and never shorter', () => {
+    const first = backoffMs(1, 0.5);
+    const delays = [undefined, 1000, 90_000, 7_200_000, Number('9'.repeat(400))].map((retryAfterMs) =>
+      delayMs(1, { random: 0.5, retryAfterMs }),
     );
-    expect(pauses).toEqual([first, first, 90_000, 3_600_000, 3_600_000]);
-    expect(pauseMs(40, { random: 1, retryAfterMs: 7_200_000 })).toBe(4_500_000); // an hour, and a quarter
+    expect(delays).toEqual([first, first, 90_000, 3_600_000, 3_600_000]);
+    expect(delayMs(40, { random: 1, retryAfterMs: 7_200_000 })).toBe(4_500_000); // an hour, and a quarter
   });
 });
 

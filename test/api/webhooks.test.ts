@@ -8,7 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { newId, type WebhookId } from '../../src/db/ids.js';
 import { trimWebhookDeliveries } from '../../src/domain/webhooks/webhook.trim.js';
 import { MAX_PENDING } from '../../src/domain/webhooks/webhook-fan-out.js';
-import { delayMs } from '../../src/domain/webhooks/webhook-queue.js';
+import { backoffMs } from '../../src/domain/webhooks/webhook-queue.js';
 import { WebhookWorker } from '../../src/domain/webhooks/webhook-worker.js';
 import { postgresClient } from '../../src/engine/postgres/database.js';
 import { measured } from '../support/live.js';
@@ -226,8 +226,10 @@ describe('a failure', () => {
   });
 
   test('waits from 5 seconds to an hour, a quarter more or less', () => {
-    expect([1, 2, 3, 10, 11, 40].map((attempt) => delayMs(attempt, 0.5) / 1000)).toEqual([5, 10, 20, 2560, 3600, 3600]);
-    expect([0, 1].map((random) => delayMs(1, random))).toEqual([3750, 6250]);
+    expect([1, 2, 3, 10, 11, 40].map((attempt) => backoffMs(attempt, 0.5) / 1000)).toEqual([
+      5, 10, 20, 2560, 3600, 3600,
+    ]);
+    expect([0, 1].map((random) => backoffMs(1, random))).toEqual([3750, 6250]);
   });
 
   test('of a week disables the webhook, which every process shows at once; enabling it sends what comes then', async () => {

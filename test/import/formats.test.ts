@@ -1,58 +1,34 @@
 /** Files of Linear and Jira, CSV and JSON Lines: what becomes of them, what is refused, and where. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { asc, eq, sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { newId, type UserId } from '../../src/db/ids.js';
+import type { UserId } from '../../src/db/ids.js';
 import { comments } from '../../src/domain/comments/comment.table.js';
 import { type ImportOptions, runImport } from '../../src/domain/import/import.service.js';
-import { type OpenImportOptions, openImport } from '../../src/domain/import/import-file.js';
+import type { OpenImportOptions } from '../../src/domain/import/import-file.js';
 import { projects } from '../../src/domain/projects/project.table.js';
 import { tasks } from '../../src/domain/tasks/task.table.js';
 import { users } from '../../src/domain/users/user.table.js';
-import { type MainDatabase, openDatabase } from '../../src/engine/postgres/database.js';
-import type { Transaction } from '../../src/engine/postgres/executor.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { type ImportDatabase, importDatabase } from '../support/import-database.js';
 
-let database: TestDatabase;
-let db: MainDatabase;
-let folder: string;
+let imports: ImportDatabase;
+let db: ImportDatabase['db'];
 let ownerId: UserId;
 
 beforeAll(async () => {
-  database = await createDatabase();
-  db = openDatabase({ url: database.url });
-  folder = await mkdtemp(join(tmpdir(), 'import-'));
+  imports = await importDatabase();
+  ({ db } = imports);
 });
-
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
-  await rm(folder, { recursive: true, force: true });
-});
-
+afterAll(() => imports?.close());
 beforeEach(async () => {
-  await db.write.execute(sql`truncate ${users}, ${projects} cascade`);
-  ownerId = newId('user');
-  await db.write.insert(users).values({ id: ownerId, handle: 'owner', name: 'Owner' });
+  ownerId = await imports.reset();
 });
-
-const transactor = {
-  transact: async <T>(fn: (tx: Transaction) => Promise<T>) => ({ value: await db.write.transaction(fn), tags: [] }),
-};
-
-async function open(content: string | Buffer, options?: OpenImportOptions) {
-  const path = join(folder, 'file');
-  await writeFile(path, content);
-  return openImport(path, options);
-}
 
 async function importText(
   content: string | Buffer,
   { open: opening, ...options }: Partial<ImportOptions> & { open?: OpenImportOptions; dryRun?: boolean } = {},
 ) {
-  return runImport({ file: await open(content, opening), ownerId, transactor, ...options });
+  const file = await imports.open(content, opening);
+  return runImport({ file, ownerId, transactor: imports.transactor, ...options });
 }
 
 async function refusal(content: string | Buffer, options?: Parameters<typeof importText>[1]): Promise<string> {

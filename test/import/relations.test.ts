@@ -1,56 +1,34 @@
 /** Relations and places in the manual order, as imports of JSON Lines and CSV write them. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { fromUuid, newId, type TaskId, type UserId } from '../../src/db/ids.js';
 import { runImport } from '../../src/domain/import/import.service.js';
-import { openImport } from '../../src/domain/import/import-file.js';
 import { reachedFrom } from '../../src/domain/import/import-relations.repository.js';
 import { projects } from '../../src/domain/projects/project.table.js';
 import { defaultSortOrder } from '../../src/domain/tasks/sort-key.js';
 import { lockRelations } from '../../src/domain/tasks/task-relation.graph.js';
 import { type StoredRelationType, taskRelations } from '../../src/domain/tasks/task-relation.table.js';
 import { lockTrees } from '../../src/domain/tasks/tree-lock.js';
-import { users } from '../../src/domain/users/user.table.js';
-import { type MainDatabase, openDatabase } from '../../src/engine/postgres/database.js';
-import type { Transaction } from '../../src/engine/postgres/executor.js';
 import { eventually } from '../support/app.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { type ImportDatabase, importDatabase } from '../support/import-database.js';
 
 const statements: string[] = [];
-let database: TestDatabase;
-let db: MainDatabase;
-let folder: string;
+let imports: ImportDatabase;
+let db: ImportDatabase['db'];
 let ownerId: UserId;
 
 beforeAll(async () => {
-  database = await createDatabase();
-  db = openDatabase({ url: database.url, onStatement: (text) => statements.push(text) });
-  folder = await mkdtemp(join(tmpdir(), 'import-relations-'));
+  imports = await importDatabase((text) => statements.push(text));
+  ({ db } = imports);
 });
-
-afterAll(async () => {
-  await db?.close();
-  await database?.drop();
-  await rm(folder, { recursive: true, force: true });
-});
-
+afterAll(() => imports?.close());
 beforeEach(async () => {
-  await db.write.execute(sql`truncate ${users}, ${projects}, task_events, cache_outbox cascade`);
-  ownerId = newId('user');
-  await db.write.insert(users).values({ id: ownerId, handle: 'owner', name: 'Owner' });
+  ownerId = await imports.reset();
 });
-
-const transactor = {
-  transact: async <T>(fn: (tx: Transaction) => Promise<T>) => ({ value: await db.write.transaction(fn), tags: [] }),
-};
 
 async function importText(text: string, { projectKey = 'REL', dryRun = false } = {}) {
-  const path = join(folder, 'file');
-  await writeFile(path, text);
-  return runImport({ file: await openImport(path), projectKey, ownerId, transactor, dryRun });
+  const file = await imports.open(text);
+  return runImport({ file, projectKey, ownerId, transactor: imports.transactor, dryRun });
 }
 
 async function refusal(text: string, options?: Parameters<typeof importText>[1]): Promise<string> {
@@ -107,7 +85,7 @@ async function taskOf(number: number, key = 'REL') {
   return task;
 }
 
-/** As somebody adds it in the API. */
+/** Adds a relation as the API does. */
 async function relate(from: [number, string?], type: StoredRelationType, to: [number, string?]): Promise<void> {
   const [a, b] = [await taskOf(...from), await taskOf(...to)];
   await db.write.execute(sql`

@@ -1,4 +1,4 @@
-/** Subscriptions: changes of tasks and of a project as they happen, over a WebSocket. What others write shows without a request. */
+/** Subscriptions over a WebSocket: changes of tasks and of a project, made by others, show without a request. */
 import { ApolloClient, ApolloLink } from '@apollo/client';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { type Exchange, type ExecutionResult, subscriptionExchange } from '@urql/core';

@@ -52,7 +52,7 @@ export class EmbeddedError extends Error {
 const READY_WITHIN_MS = 30 * SECOND;
 const STOP_WITHIN_MS = 10 * SECOND;
 const KEPT_LOG_LINES = 20;
-// Its last lines may arrive after its end; a process that it left behind may keep its pipes open for good.
+// The last lines of a server may arrive after its end. A process that it has started may keep the pipes open for good.
 const LAST_LINES_WITHIN_MS = SECOND;
 
 /**

@@ -15,19 +15,8 @@ export interface ExportTextOptions {
 
 const CSV_COLUMNS = [
   ...['id', 'identifier', 'title', 'description', 'status', 'priority', 'assignee', 'assignees', 'creator', 'labels'],
-  ...[
-    'parent',
-    'sortOrder',
-    'blocks',
-    'relatesTo',
-    'duplicateOf',
-    'dueDate',
-    'startDate',
-    'estimate',
-    'createdAt',
-    'updatedAt',
-    'completedAt',
-  ],
+  ...['parent', 'sortOrder', 'blocks', 'relatesTo', 'duplicateOf', 'dueDate', 'startDate', 'estimate'],
+  ...['createdAt', 'updatedAt', 'completedAt'],
 ];
 /** RFC 4180. Cells with another program's separators or line breaks are quoted, too. */
 const CSV_RULES = { record_delimiter: '\r\n', quoted_match: /[\r\n;\t]/ } as const;
@@ -71,7 +60,7 @@ function taskLine({ id, number, ...task }: ExportedTask, key: string) {
   return { type: 'task', id: fromUuidOnce('task', id), identifier: `${key}-${number}`, ...task, ...otherTasks(task) };
 }
 
-/** Other tasks by their ids. */
+/** The ids of the tasks to which a task refers. */
 function otherTasks(task: Pick<ExportedTask, 'parent' | 'blocks' | 'relatesTo' | 'duplicateOf'>) {
   const idOf = (uuid: string) => fromUuidOnce('task', uuid);
   return {

@@ -46,7 +46,7 @@ export interface ExportedTask {
   readonly parent: string | null;
   /** Key in the manual order. Null if the task was never moved. */
   readonly sortOrder: string | null;
-  /** Relations to tasks of the project, by the number of the related task. */
+  /** UUIDs of related tasks of the same project, in the order of their numbers. */
   readonly blocks: readonly string[];
   readonly relatesTo: readonly string[];
   readonly duplicateOf: string | null;
@@ -168,7 +168,7 @@ export class ExportSnapshot {
     );
   }
 
-  /** Those of the same project, so that an export shows no task that a member cannot see. */
+  /** Related tasks of the same project alone: a member may not be allowed to see others. */
   #related(type: StoredRelationType) {
     return this.sql`array(
       select o.id::text from task_relations r join tasks o on o.id = r.related_task_id

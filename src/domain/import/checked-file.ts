@@ -37,8 +37,8 @@ export class CheckedFile {
   readonly #aliases = new Map<string, string>();
   readonly #faults = new Faults();
   #comments = 0;
-  #hasPlaces = false;
-  #lastPlace = 0;
+  #hasSortKeys = false;
+  #lastKeyNumber = 0;
   #leftOut = { assignees: 0, comments: 0 };
 
   private constructor(readonly file: ImportFile) {}
@@ -79,14 +79,17 @@ export class CheckedFile {
     return this.#tasks;
   }
 
-  /** Whether it says where tasks are in the manual order. */
-  get hasPlaces(): boolean {
-    return this.#hasPlaces;
+  /** Whether it decides the places of tasks in the manual order. */
+  get hasSortKeys(): boolean {
+    return this.#hasSortKeys;
   }
 
-  /** The highest number that a place in the manual order comes after: a project that has it has used such a number. */
-  get lastPlace(): number {
-    return this.#lastPlace;
+  /**
+   * The highest task number whose own key is not after the last of the sort keys; 0 if there are none. New tasks need
+   * higher numbers to come last.
+   */
+  get lastKeyNumber(): number {
+    return this.#lastKeyNumber;
   }
 
   get commentCount(): number {
@@ -147,8 +150,8 @@ export class CheckedFile {
     // Without undefined members: there may be hundreds of thousands.
     const optional = { ...(number && { number }), ...(exportedId && { exportedId }), ...(parentKey && { parentKey }) };
     this.#tasks.set(key, { at, key, ...optional, ...compact(relations) });
-    if (sortOrder !== undefined) this.#hasPlaces = true;
-    if (sortOrder) this.#lastPlace = Math.max(this.#lastPlace, numberBefore(sortOrder));
+    if (sortOrder !== undefined) this.#hasSortKeys = true;
+    if (sortOrder) this.#lastKeyNumber = Math.max(this.#lastKeyNumber, numberBefore(sortOrder));
     if (alias !== undefined) this.#aliases.set(alias, key);
     if (creator) this.#addPerson(creator);
     for (const assignee of item.assignees ?? (item.assignee ? [item.assignee] : [])) {
@@ -180,8 +183,8 @@ export class CheckedFile {
   #checkRelations(): void {
     for (const { key, at, relations } of this.#tasks.values()) {
       for (const type of taskRelationType.enumValues) {
-        const isOwn = relations?.[type]?.some((name) => this.keyOf(name) === key);
-        if (isOwn) this.#faults.add(`${at}: ${RELATION_FIELDS[type]}: expected another task`);
+        const isSelf = relations?.[type]?.some((name) => this.keyOf(name) === key);
+        if (isSelf) this.#faults.add(`${at}: ${RELATION_FIELDS[type]}: expected another task`);
       }
     }
   }

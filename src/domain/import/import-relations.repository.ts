@@ -9,7 +9,7 @@ import { type Relation, reachedSql } from '../tasks/task-relation.graph.js';
 import { MAX_RELATIONS, type StoredRelationType, taskRelations } from '../tasks/task-relation.table.js';
 import { chunksOf, ROWS_PER_STATEMENT, recordset } from './import.repository.js';
 
-/** Each relation changes two tasks, and triggers name as many tasks one by one as they do rows. */
+/** Each relation changes two tasks, and triggers name at most `ROWS_PER_STATEMENT` tasks one by one. */
 const RELATIONS_PER_STATEMENT = ROWS_PER_STATEMENT / 2;
 
 export interface StoredRelation extends Relation {
@@ -17,7 +17,7 @@ export interface StoredRelation extends Relation {
   readonly relatedProjectId: ProjectId;
 }
 
-/** Those that begin or end at one of the tasks. */
+/** The relations that begin or end at one of the tasks. */
 export function relationsOfTasks(tx: Transaction, taskIds: readonly TaskId[]): Promise<StoredRelation[]> {
   const { taskId, type, relatedTaskId, projectId, relatedProjectId } = taskRelations;
   const ids = uuids(taskIds);
@@ -27,11 +27,10 @@ export function relationsOfTasks(tx: Transaction, taskIds: readonly TaskId[]): P
     .where(or(sql`${taskId} = any(${ids})`, sql`${relatedTaskId} = any(${ids})`));
 }
 
-/** Orders the events of these tasks, too. */
+/** The locks also bring the events of these tasks into the order of commits. */
 export async function lockRelatedTasks(tx: Transaction, ids: readonly TaskId[]): Promise<void> {
   if (ids.length === 0) return;
-  const isOne = sql`${tasks.id} = any(${uuids(ids)})`;
-  await lockTaskRows(tx, 'no key update', { fields: ['id'], where: isOne });
+  await lockTaskRows(tx, 'no key update', { fields: ['id'], where: sql`${tasks.id} = any(${uuids(ids)})` });
 }
 
 export async function deleteRelations(tx: Transaction, relations: readonly Relation[]): Promise<void> {
@@ -65,8 +64,8 @@ export async function insertRelations(
 }
 
 /**
- * For each task that relations of a type lead to, those that they lead on to. Undefined if there are more than
- * `maxTasks`. Requires the lock of the graph.
+ * These tasks and those that relations of a type lead to, each with the tasks to which it leads itself. Undefined if
+ * there are more than `maxTasks`. Requires the lock of the graph.
  */
 export async function reachedFrom(
   tx: Transaction,

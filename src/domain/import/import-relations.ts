@@ -1,6 +1,7 @@
 /**
  * The last step of an import: gives tasks the relations of the file. A task's line decides the relations that begin at
- * it and RELATES_TO; others of the project go. Relations to tasks of other projects are in no file, and stay.
+ * it, and RELATES_TO in both directions: those that it does not name are deleted. Exports leave out relations to tasks of
+ * other projects, so imports keep them.
  */
 import type { ProjectId, TaskId } from '../../db/ids.js';
 import type { Transaction } from '../../engine/postgres/index.js';
@@ -44,7 +45,7 @@ interface WantedRelation extends Relation {
 
 interface Wanted {
   readonly relations: ReadonlyMap<string, WantedRelation>;
-  /** The tasks among them that are a DUPLICATE_OF another one. */
+  /** The tasks that are a DUPLICATE_OF another one by these relations. */
   readonly duplicates: ReadonlySet<TaskId>;
   /** What the file says of each task. */
   readonly given: ReadonlyMap<TaskId, GivenRelations>;
@@ -76,7 +77,7 @@ function wantedRelations({ checked, ids }: RelationTarget): Wanted {
   let leftOut = 0;
   for (const { key, at, relations } of checked.tasks.values()) {
     const taskId = ids.get(key);
-    if (relations === undefined || taskId === undefined) continue; // the second: it is in the trash
+    if (relations === undefined || taskId === undefined) continue; // without an id it is in the trash
     given.set(taskId, relations);
     for (const type of taskRelationType.enumValues) {
       for (const name of relations[type] ?? []) {

@@ -245,7 +245,7 @@ export async function lockLastNumber(tx: Transaction, projectId: ProjectId): Pro
   return (counter as { last: number }).last; // one row was inserted or updated
 }
 
-/** As far as is known without a lock: it only rises. */
+/** Read without a lock: it may be higher by now, never lower. */
 export async function lastNumber(tx: Transaction, projectId: ProjectId): Promise<number> {
   const [counter] = await tx.select().from(taskNumbers).where(eq(taskNumbers.projectId, projectId));
   return counter?.last ?? 0;

@@ -62,7 +62,7 @@ export interface ImportResult {
   /** Tasks whose parent is neither in the file nor imported before. */
   readonly parentsLeftOut: number;
   readonly relations: RelationCounts;
-  /** Relations to tasks that are neither in the file nor in the project. */
+  /** Relations to tasks that are neither in the file nor in the project, or are in the trash. */
   readonly relationsLeftOut: number;
 }
 
@@ -209,7 +209,7 @@ function keyOf(given: string | undefined, project: CheckedFile['project']): stri
 async function openTasks(tx: Transaction, projectId: ProjectId, checked: CheckedFile) {
   const entries = [...checked.tasks.values()];
   const hasParents = entries.some(({ parentKey }) => parentKey);
-  if (hasParents || checked.hasPlaces) await lockTrees(tx, [projectId]);
+  if (hasParents || checked.hasSortKeys) await lockTrees(tx, [projectId]);
   const others = new Set(entries.flatMap((entry) => otherTasks(entry).map((name) => checked.keyOf(name))));
   const keys = new Set([...checked.tasks.keys(), ...others]);
   // In the copy of a project, the keys of tasks are the ids that they had there.
@@ -226,7 +226,11 @@ async function openTasks(tx: Transaction, projectId: ProjectId, checked: Checked
   const isTrashed = ({ key, exportedId }: TaskEntry) => inTrash.has(key) || inTrash.has(exportedId ?? key);
   const trashed = new Set(absent.filter(isTrashed).map(({ key }) => key));
   const created = absent.filter(({ key }) => !trashed.has(key));
-  return { existing, trashed, numbers: await takeNumbers(tx, projectId, { created, lastPlace: checked.lastPlace }) };
+  return {
+    existing,
+    trashed,
+    numbers: await takeNumbers(tx, projectId, { created, lastKeyNumber: checked.lastKeyNumber }),
+  };
 }
 
 /** The names of its parent and related tasks. */
@@ -237,19 +241,19 @@ function otherTasks({ parentKey, relations = {} }: TaskEntry): string[] {
 /**
  * Chooses a number for each new task, by key: the number that the file gives it if it is above every number the project
  * has used, else the next free one. A number without a task may belong to a deleted task and is never reused. A new
- * project starts at 0, so there every task keeps its number. Tasks created later come last in the manual
- * order, also after those that the file places behind the number of a task that is not in it.
+ * project starts at 0, so there every task keeps its number. Tasks created later come last in the manual order, also
+ * after tasks whose keys are those of higher numbers (`lastKeyNumber`).
  */
 async function takeNumbers(
   tx: Transaction,
   projectId: ProjectId,
   {
     created,
-    lastPlace,
-  }: { readonly created: readonly Pick<TaskEntry, 'key' | 'number'>[]; readonly lastPlace: number },
+    lastKeyNumber,
+  }: { readonly created: readonly Pick<TaskEntry, 'key' | 'number'>[]; readonly lastKeyNumber: number },
 ): Promise<Map<string, number>> {
   const numbers = new Map<string, number>();
-  if (created.length === 0 && lastPlace <= (await lastNumber(tx, projectId))) return numbers;
+  if (created.length === 0 && lastKeyNumber <= (await lastNumber(tx, projectId))) return numbers;
   const used = await lockLastNumber(tx, projectId);
   const taken = new Set<number>();
   let last = created.reduce((max, { number = 0 }) => Math.max(max, number), used);
@@ -258,7 +262,7 @@ async function takeNumbers(
     taken.add(own);
     numbers.set(key, own);
   }
-  await setLastNumber(tx, projectId, Math.max(last, lastPlace));
+  await setLastNumber(tx, projectId, Math.max(last, lastKeyNumber));
   return numbers;
 }
 

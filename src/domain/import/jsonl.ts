@@ -70,7 +70,7 @@ const task = z.object({
     error: () => `expected at most ${MAX_LABELS} labels`,
   }),
   parent: idOf('task').nullable(),
-  // Absent from exports of earlier builds, like what follows with `nullish`.
+  // Optional fields are absent from exports of earlier builds.
   sortOrder: z.string(SORT_KEY).refine(isStorableKey, SORT_KEY).nullish(),
   blocks: related.optional(),
   relatesTo: related.optional(),

@@ -1,5 +1,4 @@
 /** Reads the cells of one row of a CSV file as fields of a task, and gathers the faults of the row. */
-
 import { readText, TEXTS, type TextRule, toLine } from '../../std/text.js';
 import { isStorableKey } from '../tasks/sort-key.js';
 import { MAX_ESTIMATE, type TaskPriority, type TaskStatus, taskPriority, taskStatus } from '../tasks/task.table.js';

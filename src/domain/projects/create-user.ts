@@ -36,12 +36,12 @@ export async function createUser(tx: Transaction, newUser: NewUser): Promise<Cre
   return { id: user.id, projectCreated: await makeOwner(tx, user.id, ownerOf) };
 }
 
-/** The error that names what another user has. */
+/** The error names the value that another user has. */
 async function taken(tx: Transaction, { handle, subject, email }: NewUser): Promise<Error> {
-  const isAnothers = async (which: SQL) => (await tx.$count(users, which)) > 0;
-  const [what, value] = (await isAnothers(eq(users.handle, handle)))
+  const isTaken = async (where: SQL) => (await tx.$count(users, where)) > 0;
+  const [what, value] = (await isTaken(eq(users.handle, handle)))
     ? ['the handle', handle]
-    : subject !== undefined && (await isAnothers(eq(users.subject, subject)))
+    : subject !== undefined && (await isTaken(eq(users.subject, subject)))
       ? ['--subject', subject]
       : ['--email', email];
   return new Error(`${what}: ${JSON.stringify(value)} is taken by another user`);

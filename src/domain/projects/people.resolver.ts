@@ -80,7 +80,7 @@ export class PeopleResolver {
   @FieldResolver(() => String, {
     nullable: true,
     description:
-      'E-mail address in lower case. Unless `emailVerified` it is what the user has stated. Null if the user has ' +
+      'E-mail address in lower case. If `emailVerified` is false, the user has stated it. Null if the user has ' +
       'none, or if the viewer is neither the user nor an OWNER of a project that the user has created or joined by ' +
       'accepting an invitation.',
   })
@@ -92,7 +92,7 @@ export class PeopleResolver {
     nullable: true,
     description:
       'Whether an operator or the identity provider has set the e-mail address, so that OWNERs of projects find the ' +
-      'user by it. Null where `email` is.',
+      'user by it. Null if `email` is null.',
   })
   async emailVerified(@Root() user: UserRow, @Ctx() context: Context): Promise<boolean | null> {
     return (await showsEmail(context, user)) ? isEmailVerified(user) : null;

@@ -7,7 +7,7 @@ import type { TaskRow } from './task.table.js';
 
 /** Longer keys are not stored: the neighbors get new keys instead. */
 export const MAX_KEY_CHARS = 200;
-/** Of tasks, by the form of identifiers. */
+/** The highest task number that an identifier can have. */
 const MAX_NUMBER = 999_999_999;
 const DIGITS = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 /** Sorts before the key of each number. */

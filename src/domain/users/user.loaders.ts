@@ -18,7 +18,7 @@ export const userIdBySubject = idSource<UserId>('UserSubject', {
   tags: userRows.bySubject,
 });
 
-/** Finds active users alone, so that looking up a deactivated one costs what looking up an unknown address does. */
+/** Finds active users only, so that the address of a deactivated user is looked up like an unknown one. */
 export const userIdByVerifiedEmail = idSource<UserId>('UserVerifiedEmail', {
   table: users,
   column: users.verifiedEmail,

@@ -27,7 +27,7 @@ export const users = pgTable(
     name: text().notNull(),
     /** The user's subject at an identity provider, `auth0|5f7c…`. Null if tokens contain the user id. Never shown. */
     subject: text(),
-    /** In lower case. Stated by the user, so neither unique nor used for sign-in. */
+    /** In lower case. Users may state any address: it is neither unique nor used for sign-in. */
     email: text(),
     /**
      * An address that an operator or the identity provider has set, in lower case. `email` is verified while it equals

@@ -48,9 +48,7 @@ export class UpdateProfileInput {
 
   @Field(() => String, {
     nullable: true,
-    description:
-      'E-mail address. Stored in lower case and not used for sign-in. A change of it ends the verification of the ' +
-      'address before.',
+    description: 'E-mail address. Stored in lower case and not used for sign-in. A changed address is not verified.',
   })
   email?: string | null;
 }

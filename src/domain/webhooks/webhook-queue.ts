@@ -34,21 +34,21 @@ export interface Attempt {
 }
 
 /**
- * The pause after a failed attempt: it doubles from 5 s to an hour, and varies by a quarter, so that the messages of an
+ * The delay after a failed attempt, unless the receiver asks for a longer one: it doubles from 5 s to an hour, and varies by a quarter, so that the messages of an
  * outage do not come back together.
  * @param random 0 to 1
  */
-export function delayMs(attempt: number, random: number): number {
+export function backoffMs(attempt: number, random: number): number {
   const delay = Math.min(FIRST_DELAY_MS * 2 ** Math.min(attempt - 1, 30), MAX_DELAY_MS);
   return Math.round(delay * (0.75 + random / 2));
 }
 
-/** The same, or longer if the receiver asks for that, up to an hour. */
-export function pauseMs(
+/** The delay after a failed attempt: that of `backoffMs`, or up to an hour if the receiver asks for more. */
+export function delayMs(
   attempt: number,
   { random, retryAfterMs = 0 }: { readonly random: number; readonly retryAfterMs?: number | undefined },
 ): number {
-  return Math.max(delayMs(attempt, random), Math.min(retryAfterMs, MAX_DELAY_MS));
+  return Math.max(backoffMs(attempt, random), Math.min(retryAfterMs, MAX_DELAY_MS));
 }
 
 interface TakenRow {

@@ -10,8 +10,8 @@ const TIMEOUT_MS = 10 * SECOND;
 /** The rest of a response is not read. */
 export const MAX_RESPONSE_BYTES = 4096;
 const MAX_ERROR_CHARS = 500;
-/** Too Many Requests and Service Unavailable: with others, Retry-After says nothing about the next attempt. */
-const WAITING: ReadonlySet<number> = new Set([429, 503]);
+/** Too Many Requests and Service Unavailable: with any other status, Retry-After says nothing about the next attempt. */
+const RETRY_AFTER_STATUSES: ReadonlySet<number> = new Set([429, 503]);
 
 export interface WebhookRequest {
   readonly url: string;
@@ -40,7 +40,9 @@ export async function sendMessage(request: WebhookRequest): Promise<WebhookRespo
   try {
     const response = await post(url, request, AbortSignal.any([timeout, request.signal]));
     const status = response.statusCode ?? 0;
-    const retryAfterMs = WAITING.has(status) ? readRetryAfter(response.headers['retry-after'], Date.now()) : undefined;
+    const retryAfterMs = RETRY_AFTER_STATUSES.has(status)
+      ? readRetryAfter(response.headers['retry-after'], Date.now())
+      : undefined;
     return { status, body: await beginningOf(response), error: null, retryAfterMs };
   } catch (error) {
     request.signal.throwIfAborted();
@@ -54,8 +56,8 @@ export function isDelivered({ status }: WebhookResponse): boolean {
 }
 
 /**
- * Milliseconds from now to what a `Retry-After` names, in seconds or as an HTTP date (RFC 9110, section 10.2.3).
- * Undefined if it is neither, or is past.
+ * How long a `Retry-After` asks to wait. It has seconds or an HTTP date (RFC 9110, section 10.2.3).
+ * Undefined if it has neither, or a date that is past.
  */
 export function readRetryAfter(header: string | undefined, nowMs: number): number | undefined {
   if (header === undefined) return undefined;

@@ -10,7 +10,7 @@ import { SECOND } from '../../std/time.js';
 import { webhooks } from './webhook.table.js';
 import { WebhookTrim } from './webhook.trim.js';
 import { WebhookFanOut } from './webhook-fan-out.js';
-import { type Attempt, pauseMs, recordFailure, recordSuccess, release, takeDue } from './webhook-queue.js';
+import { type Attempt, delayMs, recordFailure, recordSuccess, release, takeDue } from './webhook-queue.js';
 import { isDelivered, sendMessage } from './webhook-request.js';
 import { signedHeaders } from './webhook-signature.js';
 
@@ -152,7 +152,7 @@ export class WebhookWorker {
       onOutcome('delivered');
       return;
     }
-    const waitMs = pauseMs(attempt.number, { random: random(), retryAfterMs: response.retryAfterMs });
+    const waitMs = delayMs(attempt.number, { random: random(), retryAfterMs: response.retryAfterMs });
     const failure = await recordFailure(connection, attempt, { ...response, waitMs });
     if (failure === undefined) return;
     if (failure.state === 'FAILED') this.#trim.finished(attempt.webhookId);

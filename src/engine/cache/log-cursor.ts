@@ -1,4 +1,4 @@
-/** The state of process memory at a log read, and what it takes of leases. */
+/** The log cursor: the state of process memory when a log read was sent, and the leases that it names. */
 import type { Lease } from './entry.js';
 import { LOG_GROUP, type LogMark } from './store.js';
 

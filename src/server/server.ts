@@ -251,11 +251,12 @@ function createFastify(options: ServerOptions, spans: RequestSpans | undefined):
     forceCloseConnections: 'idle',
     return503OnClosing: false, // requests that arrive during shutdown are answered and asked to disconnect
   });
-  boundConnections(app.server, {
+  const connections = boundConnections(app.server, {
     limits: { ...DEFAULT_HTTP_CONNECTION_LIMITS, ...options.httpConnections },
     trusts: trustsOf(options),
     onRefusal: refusalLog(options.log, 'HTTP connections'),
   });
+  app.addHook('preClose', async () => connections.closeUnused());
   decorateRequests(app, ENDPOINT, spans);
   return app;
 }

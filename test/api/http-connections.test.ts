@@ -85,6 +85,17 @@ describe('HTTP connections', () => {
   });
 });
 
+test('a server that closes does not wait for connections on which nothing was sent, or nothing more', async () => {
+  const app = await liveApp({ databaseUrl: database.url });
+  const unused = dialled(app);
+  await once(unused.socket, 'connect');
+  const idle = dialled(app);
+  expect(await idle.ask()).toBe('200'); // so the server has accepted both
+  await app.close();
+  expect(await unused.closed).toBe('');
+  expect(await idle.closed).toMatch(/^HTTP\/1\.1 200 /);
+});
+
 describe('a connection is closed when its client', () => {
   test.each([
     ['sends nothing', ''],

@@ -17,7 +17,18 @@ export interface HttpConnectionOptions {
   readonly onRefusal: (full: Full, address: string) => void;
 }
 
-export function boundConnections(server: Server, { limits, trusts, onRefusal }: HttpConnectionOptions): void {
+export interface HttpConnections {
+  /**
+   * Closes connections on which nothing was ever sent, such as those that browsers open in advance. Node does not count
+   * them as idle, so a server that closes would wait for their clients.
+   */
+  closeUnused(): void;
+}
+
+export function boundConnections(
+  server: Server,
+  { limits, trusts, onRefusal }: HttpConnectionOptions,
+): HttpConnections {
   /** The open connections, each with the network it is counted for. */
   const open = new Map<Socket, string | undefined>();
   const byNetwork = new Counts();
@@ -43,4 +54,9 @@ export function boundConnections(server: Server, { limits, trusts, onRefusal }: 
     socket.once('close', () => leave(socket));
   });
   server.on('upgrade', ({ socket }: IncomingMessage) => leave(socket));
+  return {
+    closeUnused() {
+      for (const socket of open.keys()) if (socket.bytesRead === 0) socket.destroy();
+    },
+  };
 }

@@ -574,12 +574,13 @@ test('runImport checks the file before it opens a transaction, and answers what 
 });
 
 test.skipIf(!existsSync(QLOG))(
-  'a real file of 269 issues is imported in under 2 s, and again without a change',
+  'a real file of 269 issues is imported in under 2 s of CPU, and again without a change',
   async () => {
     const text = readFileSync(QLOG, 'utf8');
-    const startMs = performance.now();
+    const used = process.cpuUsage();
     const result = await importText(text);
-    expect(performance.now() - startMs).toBeLessThan(2000);
+    const { user, system } = process.cpuUsage(used); // the wall clock would count what else the machine does
+    expect((user + system) / 1000).toBeLessThan(2000);
     expect(result).toMatchObject({
       projectKey: 'QLOG',
       users: { created: 32, ...ALL_NEW },

@@ -369,7 +369,9 @@ async function trim(
     ),
     lost as (select ctid from ${client(rows)} where xid >= ${client.unsafe(UNASSIGNED)} limit ${maxRows}),
     line as (
-      select ${client.unsafe(UNASSIGNED)} as most, (max(xid)::text::numeric + 1)::text::xid8 as below from due
+      select ${client.unsafe(UNASSIGNED)} as most,
+        -- PostgreSQL 14 has no max() of such ids.
+        (select (xid::text::numeric + 1)::text::xid8 from due order by xid desc limit 1) as below
     ),
     -- Another process may have moved it further.
     moved as (

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { once } from '../src/std/once.js';
 import type { Contender } from './contender.js';
 
 const PACKAGES = fileURLToPath(new URL('node_modules', import.meta.url));
@@ -33,14 +34,6 @@ export function findNodes({ BENCH_NODE: given, BENCH_NODE20: given20 }: NodeJS.P
   return {
     main: once(() => (given ? named('BENCH_NODE', given) : (downloaded(PRODUCTION) ?? own))),
     node20: once(() => (given20 ? named20(given20) : isOf(own, OLDEST) ? own : downloaded(OLDEST))),
-  };
-}
-
-function once<T>(find: () => T): () => T {
-  let found: { readonly node: T } | undefined;
-  return () => {
-    found ??= { node: find() };
-    return found.node;
   };
 }
 

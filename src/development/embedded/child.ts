@@ -8,6 +8,7 @@ import { randomInt } from 'node:crypto';
 import { createServer, Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { once } from '../../std/once.js';
 import { SECOND } from '../../std/time.js';
 
 export interface ServerCommand {
@@ -162,12 +163,4 @@ function letUsEnd(child: ChildProcess): void {
 
 function pipesOf(child: ChildProcess): Readable[] {
   return [child.stdout, child.stderr].filter((pipe) => pipe !== null);
-}
-
-function once<T>(make: () => T): () => T {
-  let made: { value: T } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
 }

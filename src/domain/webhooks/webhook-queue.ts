@@ -34,8 +34,8 @@ export interface Attempt {
 }
 
 /**
- * The delay after a failed attempt, unless the receiver asks for a longer one: it doubles from 5 s to an hour, and varies by a quarter, so that the messages of an
- * outage do not come back together.
+ * The delay after a failed attempt, unless the receiver asks for a longer one: it doubles from 5 s to an hour, and
+ * varies by a quarter, so that the messages of an outage do not come back together.
  * @param random 0 to 1
  */
 export function backoffMs(attempt: number, random: number): number {

@@ -1,5 +1,6 @@
 /** `extensions.cache`: what a timeline of one operation needs. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Tag } from '../../src/engine/cache/index.js';
 import { type CacheTrace, type TracedWriteStep, Tracer } from '../../src/engine/graphql/cache-trace.js';
 import { dataOf, type TestApp, testApp } from '../support/app.js';
 import { type Fixture, fixture } from '../support/fixture.js';
@@ -82,6 +83,12 @@ test('a release that has not ended when the answer is made has no duration, and 
   expect(tracer.report().writes).toMatchObject([{ step: 'RELEASE', ms: null, tags: 3 }]);
   step.ms = 1.5;
   expect(tracer.report().writes).toMatchObject([{ step: 'RELEASE', ms: 1.5, tags: 3 }]);
+});
+
+test('a tracer that is not enabled keeps nothing of a write: one serves all requests that are not traced', () => {
+  const tracer = new Tracer(false);
+  tracer.invalidated(['tasks' as Tag]);
+  expect(tracer.report().invalidated).toBeUndefined();
 });
 
 test('a query and a mutation that changes nothing have no steps of a write', async () => {

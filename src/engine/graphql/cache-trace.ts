@@ -156,6 +156,7 @@ export class Tracer {
   }
 
   invalidated(tags: readonly Tag[]): void {
+    if (!this.enabled) return; // one such tracer serves all requests that are not traced
     for (const tag of tags) this.#invalidated.add(tag);
   }
 

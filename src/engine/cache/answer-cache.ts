@@ -5,7 +5,7 @@
 import { type CacheEvents, reportOutcome } from './events.js';
 import type { Key } from './key.js';
 import { insideLoad } from './load-queue.js';
-import type { NearCache } from './near-cache.js';
+import type { NearCache, NearEntry } from './near-cache.js';
 import type { ReadSet } from './read-set.js';
 import type { StoreReads } from './store-reads.js';
 import type { Clock } from './time.js';
@@ -16,6 +16,12 @@ export const ANSWER = 'Answer';
 export const ANSWER_KEY = 'answer ';
 /** What is charged for each tag of an answer. Most tag texts belong to entries that memory holds as well. */
 const BYTES_PER_TAG = 20;
+
+interface Search {
+  readonly near: NearCache;
+  readonly readSet: ReadSet;
+  readonly key: Key;
+}
 
 export class AnswerCache {
   readonly #near: NearCache | undefined;
@@ -59,13 +65,16 @@ export class AnswerCache {
    */
   find(readSet: ReadSet, key: Key): Promise<unknown> | undefined {
     const near = this.#near;
-    return near?.get(key, this.#clock.nowMs()) === undefined ? undefined : this.#prove(near, readSet, key);
+    const held = near?.get(key, this.#clock.nowMs());
+    return near === undefined || held === undefined ? undefined : this.#prove({ near, readSet, key }, held);
   }
 
-  async #prove(near: NearCache, readSet: ReadSet, key: Key): Promise<unknown> {
+  /** `held`: what memory holds before the log read, if one is needed. */
+  async #prove({ near, readSet, key }: Search, held: NearEntry): Promise<unknown> {
     const startedMs = performance.now();
     if (insideLoad() && this.#groups > 1) return undefined; // as Reader does with entries
     const roundTrips: number[] = [];
+    let copy: NearEntry | undefined = held;
     if (insideLoad() || !near.provedAfter(readSet.began)) {
       try {
         const reply = await this.#reads.readLog();
@@ -75,10 +84,10 @@ export class AnswerCache {
         this.#events.storeFailed?.('read', error);
         return undefined;
       }
+      copy = near.get(key, this.#clock.nowMs()); // the log may have named one of its tags
     }
-    const nowMs = this.#clock.nowMs();
-    const copy = near.get(key, nowMs);
     if (copy === undefined) return undefined;
+    const nowMs = this.#clock.nowMs();
     const { value, tags, chars, loadedAtMs, untilMs } = copy;
     if (readSet.live) readSet.dependencies?.add(tags, near.currentCursor, untilMs); // others need none: it is all they read
     reportOutcome(this.#events, {

@@ -52,6 +52,8 @@ function roughChars(value: unknown): number {
   if (typeof value === 'string') return value.length + 2;
   if (typeof value !== 'object' || value === null) return 6;
   let chars = 2;
-  for (const name in value) chars += name.length + 4 + roughChars((value as Record<string, unknown>)[name]);
+  for (const name of Object.keys(value)) {
+    chars += name.length + 4 + roughChars((value as Record<string, unknown>)[name]);
+  }
   return chars;
 }

@@ -7,11 +7,11 @@
 export const TIMED_OUT = 'no answer in time';
 
 /** @throws Error TIMED_OUT after `ms`, and not before the sockets were read once after that. */
-export async function withTimeout<T>(work: Promise<T>, ms: number): Promise<T> {
+export function withTimeout<T>(work: Promise<T>, ms: number): Promise<T> {
   const deadlineMs = performance.now() + ms;
-  let timer: NodeJS.Timeout | undefined;
-  let look: NodeJS.Immediate | undefined;
-  const timeout = new Promise<never>((_, reject) => {
+  return new Promise((resolve, reject) => {
+    let timer: NodeJS.Timeout;
+    let look: NodeJS.Immediate | undefined;
     const wait = (leftMs: number) => {
       timer = setTimeout(() => {
         // A timer that was set late in a long turn counts from the turn's beginning.
@@ -20,12 +20,20 @@ export async function withTimeout<T>(work: Promise<T>, ms: number): Promise<T> {
         else look = setImmediate(() => reject(new Error(TIMED_OUT)));
       }, leftMs);
     };
+    const stopWaiting = () => {
+      clearTimeout(timer);
+      clearImmediate(look);
+    };
     wait(ms);
+    work.then(
+      (value) => {
+        stopWaiting();
+        resolve(value);
+      },
+      (error) => {
+        stopWaiting();
+        reject(error);
+      },
+    );
   });
-  try {
-    return await Promise.race([work, timeout]);
-  } finally {
-    clearTimeout(timer);
-    clearImmediate(look);
-  }
 }

@@ -60,7 +60,7 @@ async function fill(databaseUrl: string): Promise<Fixture> {
 
 async function start(servers: StartedServers, nearCacheMb: number, tokens: readonly string[]): Promise<Api> {
   const [port, metricsPort] = [await freePort(), await freePort()];
-  const child = spawn(process.execPath, ['--max-semi-space-size=64', MAIN], {
+  const child = spawn(process.execPath, ['--max-semi-space-size=64', '--no-allocation-site-pretenuring', MAIN], {
     env: {
       ...{ PATH: process.env['PATH'] ?? '', NODE_ENV: 'production', LOG_LEVEL: 'error', PORT: String(port) },
       ...{ DATABASE_URL: servers.databaseUrl, REDIS_URL: servers.redisUrl, JWT_SECRET: SECRET, SHUTDOWN_DELAY_MS: '0' },

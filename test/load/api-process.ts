@@ -51,8 +51,13 @@ export class ApiProcess {
   /** Another server that says the same of itself, in the environment of this process and `env`. */
   static async startProgram(file: string, env: NodeJS.ProcessEnv, reaper: Reaper): Promise<ApiProcess> {
     const started = fork(file, {
-      // The young generation as in `npm start`.
-      execArgv: ['--expose-gc', '--max-semi-space-size=64', ...(extname(file) === '.ts' ? ['--import', 'tsx'] : [])],
+      // As in `npm start`.
+      execArgv: [
+        '--expose-gc',
+        '--max-semi-space-size=64',
+        '--no-allocation-site-pretenuring',
+        ...(extname(file) === '.ts' ? ['--import', 'tsx'] : []),
+      ],
       env: { ...process.env, ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       detached: true, // a Ctrl-C in the terminal is for us

@@ -37,5 +37,5 @@ EXPOSE 4000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
     CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/healthz`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # Requests die young: with the default of 16 MiB many are still under way when they are collected, which costs a fifth of the CPU.
-# And V8 would take what waits long while the process is cold for objects that live long, and not change its mind: see docs/deployment.md.
+# Without the second option a cold process teaches V8 that objects of requests live long: see docs/deployment.md.
 CMD ["node", "--max-semi-space-size=64", "--no-allocation-site-pretenuring", "dist/main.js"]

@@ -26,6 +26,7 @@ import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { SignJWT } from 'jose';
 import { until } from '../test/chaos/wait.js';
+import { PRODUCTION_FLAGS } from '../test/support/production-flags.js';
 import { type Watcher, watch } from '../test/support/watcher.js';
 import { type CellSpec, CLIENTS, cellsOf, ENTRIES, nodesCell } from './cells.js';
 import { viewerId } from './dataset.js';
@@ -83,7 +84,7 @@ class Build {
     const started = fork(join(tree, 'dist/main.js'), {
       cwd: tree,
       execPath: node,
-      execArgv: ['--max-semi-space-size=64', '--no-allocation-site-pretenuring', '--import', METER],
+      execArgv: [...PRODUCTION_FLAGS, '--import', METER],
       env: {
         PATH: env['PATH'],
         NODE_ENV: 'production',

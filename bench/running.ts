@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { until } from '../test/chaos/wait.js';
+import { PRODUCTION_FLAGS } from '../test/support/production-flags.js';
 import type { Contender } from './contender.js';
 import type { ChildOptions, FromChild, ToChild, Usage } from './contenders/child.js';
 import { nodeOf } from './nodes.js';
@@ -31,7 +32,7 @@ export class Running {
     const compiled = kind === 'peer' ? world.compiled.peers : world.compiled.server;
     const started = fork(join(compiled, 'bench/contenders', `${file}.js`), {
       execPath: nodeOf(contender, world.nodes)?.file,
-      execArgv: ['--max-semi-space-size=64', '--no-allocation-site-pretenuring'], // as in production; they make none of them dearer
+      execArgv: [...PRODUCTION_FLAGS], // they make none of them dearer
       env: { PATH: process.env['PATH'], NODE_ENV: 'production', BENCH_CHILD: JSON.stringify(options) },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       detached: true, // a Ctrl-C in the terminal is for us

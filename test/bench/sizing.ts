@@ -15,6 +15,7 @@ import { freePort } from '../../src/development/embedded/child.js';
 import { openDatabase, postgresClient } from '../../src/engine/postgres/database.js';
 import { signToken } from '../../src/server/auth/tokens.js';
 import { type Fixture, writeFixture } from '../support/fixture.js';
+import { PRODUCTION_FLAGS } from '../support/production-flags.js';
 import { type StartedServers, startServers } from '../support/services.js';
 
 const TASKS = Number(process.env['BENCH_TASKS'] ?? 10_000);
@@ -60,7 +61,7 @@ async function fill(databaseUrl: string): Promise<Fixture> {
 
 async function start(servers: StartedServers, nearCacheMb: number, tokens: readonly string[]): Promise<Api> {
   const [port, metricsPort] = [await freePort(), await freePort()];
-  const child = spawn(process.execPath, ['--max-semi-space-size=64', '--no-allocation-site-pretenuring', MAIN], {
+  const child = spawn(process.execPath, [...PRODUCTION_FLAGS, MAIN], {
     env: {
       ...{ PATH: process.env['PATH'] ?? '', NODE_ENV: 'production', LOG_LEVEL: 'error', PORT: String(port) },
       ...{ DATABASE_URL: servers.databaseUrl, REDIS_URL: servers.redisUrl, JWT_SECRET: SECRET, SHUTDOWN_DELAY_MS: '0' },

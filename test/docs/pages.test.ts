@@ -8,6 +8,7 @@ import { variables } from '../../src/platform/config.js';
 import { subscriptionConfig, subscriptionVariables } from '../../src/platform/subscription-config.js';
 import { DEFAULT_LIMITS } from '../../src/platform/subscription-limits.js';
 import { idleMetrics } from '../support/metrics.js';
+import { PRODUCTION_FLAGS } from '../support/production-flags.js';
 import { anchorsOf, codesIn, linksOf, named, PAGES, proseOf, ROOT, readPage, rowsOf, SNIPPETS } from './markdown.js';
 
 const MAX_README_WORDS = 1200;
@@ -34,6 +35,15 @@ test(`the README has at most ${MAX_README_WORDS} words besides the figures of th
 test('the README has the test command and the license', () => {
   expect(readme.text).toContain('npm ci && npm test');
   expect(readme.text).toContain('## License\n\n[MIT](LICENSE)');
+});
+
+test("the image, `npm start` and deployment have the same of Node's options", () => {
+  const flags = PRODUCTION_FLAGS.join(' ');
+  expect(readFileSync(join(ROOT, 'Dockerfile'), 'utf8')).toContain(
+    `CMD ${JSON.stringify(['node', ...PRODUCTION_FLAGS, 'dist/main.js']).replaceAll(',', ', ')}`,
+  );
+  expect(packageOf('.').scripts).toMatchObject({ start: `node ${flags} --import tsx src/main.ts` });
+  expect(readPage('docs/deployment.md').text.split(`node ${flags} dist/main.js`)).toHaveLength(3);
 });
 
 test('README, contributing and deployment name the Node that package.json asks for', () => {

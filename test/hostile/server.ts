@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Reaper } from '../chaos/reaper.js';
+import { PRODUCTION_FLAGS } from '../support/production-flags.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const READY_WITHIN_MS = 60_000;
@@ -40,16 +41,12 @@ export async function startApiServer(env: Readonly<Record<string, string>>, reap
   building ??= promisify(execFile)(process.execPath, ['scripts/build.mjs'], { cwd: ROOT });
   await building;
   // As in the image; the environment is given whole, so that nothing of a developer's own reaches it.
-  const child = spawn(
-    process.execPath,
-    ['--enable-source-maps', '--max-semi-space-size=64', '--no-allocation-site-pretenuring', 'dist/main.js'],
-    {
-      cwd: ROOT,
-      env: { PATH: process.env['PATH'] ?? '', NODE_ENV: 'production', HOST: '127.0.0.1', PORT: '0', ...env },
-      stdio: ['ignore', 'inherit', 'pipe'],
-      detached: true,
-    },
-  );
+  const child = spawn(process.execPath, ['--enable-source-maps', ...PRODUCTION_FLAGS, 'dist/main.js'], {
+    cwd: ROOT,
+    env: { PATH: process.env['PATH'] ?? '', NODE_ENV: 'production', HOST: '127.0.0.1', PORT: '0', ...env },
+    stdio: ['ignore', 'inherit', 'pipe'],
+    detached: true,
+  });
   const pid = child.pid as number;
   reaper.watch(pid);
   const errors: LogLine[] = [];

@@ -6,6 +6,7 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Reaper } from '../chaos/reaper.js';
 import { until } from '../chaos/wait.js';
+import { PRODUCTION_FLAGS } from '../support/production-flags.js';
 import type { ApiOptions, Counts, FromApi, ToApi, Usage } from './api-options.js';
 import { postForData } from './post.js';
 
@@ -52,12 +53,7 @@ export class ApiProcess {
   static async startProgram(file: string, env: NodeJS.ProcessEnv, reaper: Reaper): Promise<ApiProcess> {
     const started = fork(file, {
       // As in `npm start`.
-      execArgv: [
-        '--expose-gc',
-        '--max-semi-space-size=64',
-        '--no-allocation-site-pretenuring',
-        ...(extname(file) === '.ts' ? ['--import', 'tsx'] : []),
-      ],
+      execArgv: ['--expose-gc', ...PRODUCTION_FLAGS, ...(extname(file) === '.ts' ? ['--import', 'tsx'] : [])],
       env: { ...process.env, ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       detached: true, // a Ctrl-C in the terminal is for us

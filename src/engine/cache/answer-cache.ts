@@ -17,12 +17,6 @@ export const ANSWER_KEY = 'answer ';
 /** What is charged for each tag of an answer. Most tag texts belong to entries that memory holds as well. */
 const BYTES_PER_TAG = 20;
 
-interface Search {
-  readonly near: NearCache;
-  readonly readSet: ReadSet;
-  readonly key: Key;
-}
-
 export class AnswerCache {
   readonly #near: NearCache | undefined;
   readonly #reads: StoreReads;
@@ -66,11 +60,11 @@ export class AnswerCache {
   find(readSet: ReadSet, key: Key): Promise<unknown> | undefined {
     const near = this.#near;
     const held = near?.get(key, this.#clock.nowMs());
-    return near === undefined || held === undefined ? undefined : this.#prove({ near, readSet, key }, held);
+    return near === undefined || held === undefined ? undefined : this.#prove(near, readSet, key, held);
   }
 
   /** `held`: what memory holds before the log read, if one is needed. */
-  async #prove({ near, readSet, key }: Search, held: NearEntry): Promise<unknown> {
+  async #prove(near: NearCache, readSet: ReadSet, key: Key, held: NearEntry): Promise<unknown> {
     const startedMs = performance.now();
     if (insideLoad() && this.#groups > 1) return undefined; // as Reader does with entries
     const roundTrips: number[] = [];

@@ -347,8 +347,7 @@ function textOf(error: unknown): string {
 
 /** The log group's part only when those of all other groups have ended well: what it tells is true of them, too. */
 export async function logGroupLast(parts: readonly Part[], run: (part: Part) => Promise<void>): Promise<void> {
-  const [first, ...others] = parts;
-  if (first !== undefined && others.length === 0) return run(first);
+  if (parts.length === 1) return run(parts[0] as Part);
   await allEnded(parts.filter(({ group }) => group.index !== LOG_GROUP).map(run));
   await allEnded(parts.filter(({ group }) => group.index === LOG_GROUP).map(run));
 }

@@ -159,22 +159,23 @@ export class EventSourceClient implements LiveSubscription {
   resume: () => void = () => {};
 
   async #read(): Promise<void> {
-    let text = '';
+    /** Those that hold no end of a message are not searched again: an answer of many MiB comes in hundreds. */
+    let chunks: string[] = [];
     this.response.setEncoding('utf8');
     const isRefusal = this.response.headers['content-type'] !== 'text/event-stream; charset=utf-8';
     try {
       for await (const chunk of this.response) {
         await this.#resumed;
-        text += chunk;
-        if (isRefusal) continue;
-        const messages = text.split('\n\n');
-        text = messages.pop() ?? '';
+        chunks.push(chunk);
+        if (isRefusal || !chunk.includes('\n')) continue;
+        const messages = chunks.join('').split('\n\n');
+        chunks = [messages.pop() ?? ''];
         for (const message of messages) this.#receive(message);
       }
     } catch {
       // closed by the test
     }
-    if (isRefusal) this.errors.push(...JSON.parse(text).errors);
+    if (isRefusal) this.errors.push(...JSON.parse(chunks.join('')).errors);
     this.ended = true;
   }
 

@@ -168,10 +168,11 @@ export class Turn {
         this.queue.leave(this);
         reject(signal?.reason);
       };
-      this.#granted = () => {
+      const granted = () => {
         signal?.removeEventListener('abort', leave);
         resolve();
       };
+      this.#granted = granted; // assigned as a literal it would be made in V8's old generation: see docs/decisions.md
       signal?.addEventListener('abort', leave, { once: true });
       this.queue.enter(this.owner, this);
     });

@@ -63,9 +63,12 @@ export interface RunOptions {
 interface PartInRun {
   readonly open: OpenPart;
   readonly around: PartInRun | undefined;
+  readonly named: string;
+  readonly row: object;
   /** Number of pending promises and parts within, plus one for the synchronous part. */
   pending: number;
-  end: () => void;
+  /** Absent until the synchronous part has ended. */
+  value: Into | undefined;
 }
 
 /** Larger parts are not kept. */
@@ -95,8 +98,13 @@ export class Run {
   /** Number of pending promises, plus one for the synchronous part. */
   #pending = 1;
   #over = false;
-  #finish: () => void;
-  #bailOut: (reason: unknown) => void;
+  #data: Into | undefined;
+  #resolve: (data: Into) => void;
+  #reject: (reason: unknown) => void;
+  readonly #bailOut = (reason: unknown) => {
+    this.#over = true;
+    this.#reject(reason);
+  };
 
   constructor(query: RunnableQuery, variables: Variables, { context, size, parts, viewer }: RunOptions) {
     this.query = query;
@@ -109,16 +117,10 @@ export class Run {
 
   answer(): Promise<Into> {
     return new Promise((resolve, reject) => {
-      this.#bailOut = (reason) => {
-        this.#over = true;
-        reject(reason);
-      };
+      this.#resolve = resolve;
+      this.#reject = reject;
       try {
-        const data = this.#workOn(undefined, () => this.object(undefined, this.query.root(this.variables)));
-        this.#finish = () => {
-          if (this.#hasTexts) noteTexts(data);
-          resolve(data);
-        };
+        this.#data = this.#workOn(undefined, () => this.object(undefined, this.query.root(this.variables)));
         this.#settled();
       } catch (error) {
         this.#bailOut(error);
@@ -153,10 +155,10 @@ export class Run {
       this.size.add(kept.bytes);
       return kept.value as Into; // a JsonText, in place of the object
     }
-    const part: PartInRun = { open: parts.open(), around: this.#part, pending: 1, end: () => {} };
+    const part: PartInRun = { open: parts.open(), around: this.#part, named, row, pending: 1, value: undefined };
     if (part.around !== undefined) part.around.pending++;
     const value = this.#workOn(part, () => this.object(row, fields));
-    part.end = () => parts.keep(part.open, named, row, () => this.#asText(value));
+    part.value = value;
     this.#settledPart(part);
     return value;
   }
@@ -201,7 +203,8 @@ export class Run {
 
   #settledPart(part: PartInRun): void {
     if (--part.pending > 0) return;
-    part.end();
+    const { open, named, row, value } = part;
+    this.#parts?.keep(open, named, row, () => this.#asText(value as Into));
     if (part.around !== undefined) this.#settledPart(part.around);
   }
 
@@ -228,7 +231,10 @@ export class Run {
   }
 
   #settled(): void {
-    if (--this.#pending === 0) this.#finish();
+    if (--this.#pending > 0) return;
+    const data = this.#data as Into;
+    if (this.#hasTexts) noteTexts(data);
+    this.#resolve(data);
   }
 }
 

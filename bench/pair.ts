@@ -206,6 +206,12 @@ function middleOf(ratios: readonly number[]): string {
   return `${median(sorted).toFixed(3)} (${at(0.25)} to ${at(0.75)})`;
 }
 
+/** A collection of garbage falls into few of the turns: the median of their ratios does not show it. */
+function ratioOfMeans([mine, other]: Compared['costs']): string {
+  const sum = (costs: readonly number[]) => costs.reduce((total, ms) => total + ms, 0);
+  return mine.length === 0 ? '' : (sum(mine) / sum(other)).toFixed(3);
+}
+
 type Pair = readonly [Build, Build];
 
 interface Compared {
@@ -260,7 +266,8 @@ async function compare(cell: CellSpec, builds: Pair): Promise<{ line: string; fa
     errors > 0 ? `${errors} wrong by ${i === 0 ? 'the first' : 'the second'}: ${first}` : '',
   );
   const [mine, other] = costs.map((of) => median(of).toFixed(3));
-  const cells = [cell.name, mine, other, ratio, `${costs[0].length}`, wrong.filter(Boolean).join('; ')];
+  const taken = `${costs[0].length}`;
+  const cells = [cell.name, mine, other, ratio, ratioOfMeans(costs), taken, wrong.filter(Boolean).join('; ')];
   return { line: `| ${cells.join(' | ')} |`, failed: wrong.some(Boolean) };
 }
 
@@ -286,7 +293,7 @@ async function main(ref: string | undefined): Promise<number> {
       ? ['watched', 'not watched']
       : (sizes?.map((size) => `${size} tasks`) ?? ['this', ref]);
     process.stdout.write(
-      `| cell | ${first}: CPU ms | ${second} | ratio (${watching ? 'of each block' : 'middle half of the turns'}) | turns | |\n|---|--:|--:|--:|--:|---|\n`,
+      `| cell | ${first}: CPU ms | ${second} | ratio (${watching ? 'of each block' : 'middle half of the turns'}) | of the means | turns | |\n|---|--:|--:|--:|--:|--:|---|\n`,
     );
     let failed = false;
     for (const name of wanted) {

@@ -16,7 +16,8 @@ const ASSETS = new Set(['.lua', '.sql', '.json', '.graphql', '.html']);
 await rm(join(root, 'dist'), { recursive: true, force: true });
 
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc');
-const compiled = spawnSync(process.execPath, [tsc, '--project', 'tsconfig.build.json'], {
+// What else is given is for tsc: with --noCheck it takes a third of the time.
+const compiled = spawnSync(process.execPath, [tsc, '--project', 'tsconfig.build.json', ...process.argv.slice(2)], {
   cwd: root,
   stdio: 'inherit',
 });

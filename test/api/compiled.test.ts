@@ -24,7 +24,7 @@ import { corpus, type Operation } from '../support/corpus.js';
 import { type Fixture, fixture } from '../support/fixture.js';
 import { Fuzz } from '../support/fuzz.js';
 
-const RANDOM_OPERATIONS = 500;
+const RANDOM_OPERATIONS = Number(process.env.FUZZ_CASES || 300);
 const MAX_TRIES = 20;
 const SEED = Number(process.env.FUZZ_SEED || Date.now() % 1_000_000);
 

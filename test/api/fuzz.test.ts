@@ -11,7 +11,7 @@ import { Fuzz, type FuzzedRequest } from '../support/fuzz.js';
 import { heapBytes } from '../support/heap.js';
 import { type Line, readableLog } from '../support/log.js';
 
-const CASES = Number(process.env.FUZZ_CASES || 2_000);
+const CASES = Number(process.env.FUZZ_CASES || 1_000);
 const SEED = Number(process.env.FUZZ_SEED || Date.now() % 1_000_000);
 /** At once: they share the loads of a turn. */
 const AT_ONCE = 16;

@@ -18,7 +18,7 @@ import { Fuzz } from '../support/fuzz.js';
 import { type LiveApp, liveApp } from '../support/live.js';
 
 const SEED = Number(process.env.FUZZ_SEED || Date.now() % 1_000_000);
-const RANDOM_REQUESTS = Number(process.env.FUZZ_CASES || 400);
+const RANDOM_REQUESTS = Number(process.env.FUZZ_CASES || 300);
 const JSON_TYPE = { 'content-type': 'application/json' };
 const ORIGIN = 'https://studio.apollographql.com';
 /** Of the moment, in every response. */

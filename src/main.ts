@@ -9,6 +9,7 @@ import { SERVER_CONNECTIONS } from './engine/postgres/index.js';
 import { tolerateClosedOutput } from './platform/closed-output.js';
 import { type Config, isProduction, readConfig } from './platform/config.js';
 import { configInWords } from './platform/config-words.js';
+import { CONSOLE_PATH } from './platform/console-path.js';
 import { reportFailedStart } from './platform/failed-start.js';
 import { placesOf, requireFreePort } from './platform/listen.js';
 import { createLog, type Log } from './platform/log.js';
@@ -101,7 +102,6 @@ async function start(config: Config, log: Log, shutdown: Shutdown): Promise<void
   if (production) log.info({ ...urls, workers: config.workers }, 'listening');
   else {
     const token = served ?? (await tokenOfDemo(from));
-    const { CONSOLE_PATH } = await import('./server/http/console-page.js');
     const consoleUrl = config.console ? `${urls.url}${CONSOLE_PATH}` : undefined;
     printAddresses({ ...urls, consoleUrl }, services, token);
   }

@@ -4,10 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { CONSOLE_PATH } from '../../platform/console-path.js';
 import { CompressedTexts, type EncodingFor } from './compression.js';
 import { consolePolicy } from './http-security.js';
-
-export const CONSOLE_PATH = '/console';
 
 /** Its address names its content, so it never changes. */
 const FOREVER = 'public, max-age=31536000, immutable';

@@ -1,8 +1,9 @@
 /** Routes beside the API: metrics, health checks, the explorer and the console. */
 import type { FastifyInstance } from 'fastify';
+import { CONSOLE_PATH } from '../../platform/console-path.js';
 import { type AdmissionOptions, requireScope, type ScopeOptions } from '../admission.js';
 import type { EncodingFor } from './compression.js';
-import { CONSOLE_PATH, type ConsoleOptions, serveConsole } from './console-page.js';
+import { type ConsoleOptions, serveConsole } from './console-page.js';
 import { type ExplorerOptions, offlinePage, sandboxPage } from './explorer.js';
 import { accepts } from './graphql-over-http.js';
 import { offlinePolicy, sandboxPolicy } from './http-security.js';

@@ -24,7 +24,8 @@ const DOCUMENTS: [string, (i: number) => string][] = [
 ];
 const COUNT = 20;
 
-describe('the estimate of memory', () => {
+// What earlier tests of the process have left may be freed while one of these measures: a wrong estimate fails each time.
+describe('the estimate of memory', { retry: 2 }, () => {
   test.each(DOCUMENTS)('is right within a factor of two for a document of %s', (_, text) => {
     const before = heapBytes();
     const documents = Array.from({ length: COUNT }, (_, i) => parse(Buffer.from(text(i)).toString()));

@@ -9,6 +9,25 @@ create table if not exists public.cache_outbox (
 );--> statement-breakpoint
 create index if not exists cache_outbox_xid on public.cache_outbox (xid);--> statement-breakpoint
 
+-- What a transaction has touched: its tags, or, if they are too many, its tables; and the table of each of its first rows. Every row of the outbox
+-- holds tags of one table. A plan that a session made while the outbox was empty would read all of it until Postgres analyzes it: thus no plan may.
+create or replace function public.cache_touched(
+  of_xid xid8, max_tags_looked_at int, max_tags int, max_rows int, out tags text[], out tables text[]
+)
+language plpgsql stable set enable_seqscan = off
+as $$
+begin
+  if (select sum(cardinality(o.tags)) from public.cache_outbox o where o.xid = of_xid) > max_tags_looked_at then
+    tags := array(select distinct split_part(o.tags[1], ':', 1) from public.cache_outbox o where o.xid = of_xid);
+  else
+    select case when count(*) > max_tags then array_agg(distinct split_part(named.tag, ':', 1)) else coalesce(array_agg(named.tag), '{}') end
+    into tags
+    from (select distinct tag from public.cache_outbox o, unnest(o.tags) as tag where o.xid = of_xid) as named;
+  end if;
+  tables := array(select split_part(o.tags[1], ':', 1) from public.cache_outbox o where o.xid = of_xid limit max_rows);
+end
+$$;--> statement-breakpoint
+
 -- No row below this transaction id is kept: a store whose position is lower cannot catch up and is purged.
 create table if not exists public.cache_outbox_trim (
   one boolean primary key default true constraint cache_outbox_trim_one check (one),

@@ -53,24 +53,14 @@ export interface OwnWritten extends Written {
 const MAX_ROWS_LOOKED_AT = 10;
 
 /**
- * A transaction's tags, in SQL; `$xid` is its id. Writers fence by it and the relay releases by it, so there is one
- * text: fences on tags that the relay does not name would stay. Every row of the outbox holds tags of one table.
+ * A transaction's tags and tables, in SQL. Writers fence by it and the relay releases by it, so there is one function:
+ * fences on tags that the relay does not name would stay.
  */
-const TAGS_OF = `
-  select case
-    when (select sum(cardinality(tags)) from public.cache_outbox where xid = $xid) > ${MAX_TAGS_LOOKED_AT}
-    then array(select distinct split_part(tags[1], ':', 1) from public.cache_outbox where xid = $xid)
-    else (
-      select case when count(*) > ${MAX_TAGS} then array_agg(distinct split_part(tag, ':', 1)) else coalesce(array_agg(tag), '{}') end
-      from (select distinct tag from public.cache_outbox, unnest(tags) as tag where xid = $xid) as named
-    )
-  end`;
-
-const TABLES = `select split_part(tags[1], ':', 1) from public.cache_outbox where xid = own.xid limit ${MAX_ROWS_LOOKED_AT}`;
-
-function tagsOf(xid: string): string {
-  return TAGS_OF.replaceAll('$xid', xid);
+function touchedBy(xid: string): string {
+  return `public.cache_touched(${xid}, ${MAX_TAGS_LOOKED_AT}, ${MAX_TAGS}, ${MAX_ROWS_LOOKED_AT})`;
 }
+
+const OWN_TOUCHED = `(select pg_current_xact_id_if_assigned() as xid) as own, ${touchedBy('own.xid')} as touched`;
 
 /** The tags that the open transaction has touched so far; undefined when it wrote nothing. */
 export async function readTouchedTags(tx: Transaction): Promise<OwnWritten | undefined> {
@@ -82,11 +72,11 @@ export async function readTouchedTags(tx: Transaction): Promise<OwnWritten | und
       at
         .select({
           xid: sql<string | null>`own.xid::text`,
-          tags: sql<Tag[] | null>`(${sql.raw(tagsOf('own.xid'))})`,
-          tables: sql<string[]>`array(${sql.raw(TABLES)})`,
+          tags: sql<Tag[] | null>`touched.tags`,
+          tables: sql<string[]>`touched.tables`,
           database: sql<string | null>`${sql.raw(DATABASE_ID_SQL)}`,
         })
-        .from(sql`(select pg_current_xact_id_if_assigned() as xid) as own`)
+        .from(sql.raw(OWN_TOUCHED))
         .prepare(name),
     { early: true },
   );
@@ -104,9 +94,8 @@ async function readTouchedTagsElsewhere(tx: Transaction): Promise<OwnWritten | u
   const [, found] = await Promise.all([
     tx.execute(sql`set constraints all immediate`),
     tx.execute(sql`
-      select own.xid::text as xid, array_to_json((${sql.raw(tagsOf('own.xid'))}))::text as tags,
-        ${sql.raw(DATABASE_ID_SQL)} as database
-      from (select pg_current_xact_id_if_assigned() as xid) as own`),
+      select own.xid::text as xid, array_to_json(touched.tags)::text as tags, ${sql.raw(DATABASE_ID_SQL)} as database
+      from ${sql.raw(OWN_TOUCHED)}`),
   ]);
   const rows = (Array.isArray(found) ? found : (found as { rows: unknown }).rows) as Record<string, string | null>[];
   const { xid, tags, database } = rows[0] ?? {};
@@ -278,7 +267,7 @@ async function findView(client: Sql, from: bigint | undefined, applied: readonly
       pg_snapshot_xmin(pg_current_snapshot())::text as horizon,
       (select below::text from public.cache_outbox_trim) as trimmed,
       (
-        select json_agg(json_build_object('xid', xid::text, 'tags', (${client.unsafe(tagsOf('fitting.xid'))})) order by xid)
+        select json_agg(json_build_object('xid', xid::text, 'tags', (${client.unsafe(`select tags from ${touchedBy('fitting.xid')}`)})) order by xid)
         from fitting where fits
       ) as rows,
       (select xid::text from fitting where not fits order by xid limit 1) as rest`;

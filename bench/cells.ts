@@ -1,4 +1,5 @@
 /** The cells of the benchmark: what a contender is asked while one figure of it is taken. */
+import type { Contender } from './contender.js';
 import {
   FRESH_SHARE,
   type FreshOrder,
@@ -82,6 +83,12 @@ export function nodesCell(entries: (typeof ENTRIES)[number]): CellSpec {
 
 /** Writes alone wait for each other's rows: fewer at once. */
 const WRITERS = 4;
+
+/** All that is asked of a contender, in the shares of the mixed load: by this its processes become warm. */
+export function typicalCell({ cells, reads }: Pick<Contender, 'cells' | 'reads'>): CellSpec {
+  if (cells.includes('mixed')) return mix('mixed', MIXED, FRESH_SHARE);
+  return mix('mixed', Object.fromEntries(reads.map((kind) => [kind, MIXED[kind]])), FRESH_SHARE);
+}
 
 /** By their names, in the order in which they are measured. `rate`: arrivals a second of the open loop. */
 export function cellsOf(names: readonly CellName[], rate: number): CellSpec[] {

@@ -1,10 +1,10 @@
 /**
- * One contender's turn in one round: its processes started on an empty Redis, the known keys asked for, then cell after cell, each with a warm-up of its
- * own. What a cell cost is the difference of what the processes and Redis counted before and after it, over its requests.
+ * One contender's turn in one round: its processes started on an empty Redis, the known keys asked for, the mixed load until it is warm, then cell
+ * after cell, each with a warm-up of its own. What a cell cost is the difference of what the processes and Redis counted before and after it, over its requests.
  */
 import { randomOf } from '../test/chaos/random.js';
 import { sleep } from '../test/chaos/wait.js';
-import { type CellName, type CellSpec, CLIENTS, MIXED_BY_TWO } from './cells.js';
+import { type CellName, type CellSpec, CLIENTS, MIXED_BY_TWO, typicalCell } from './cells.js';
 import type { Contender } from './contender.js';
 import { Acknowledged, provokeRaces, staleAtRest } from './freshness.js';
 import { Client, closedLoop, type Load, type LoadResult, openLoop } from './generator.js';
@@ -15,14 +15,19 @@ import { Tally } from './tally.js';
 import { DIALECTS, type Dialect, type ReadKind, Workload } from './workload.js';
 import type { Tasks, World } from './world.js';
 
-/** A cell is warmed up until so many windows in turn have brought the CPU of a request down no further. */
-const SETTLED_WINDOWS = 3;
-const WINDOW_S = 0.5;
+/** A warm-up ends when so many windows in turn have brought the CPU of a request down no further. */
+interface WarmUp {
+  readonly settledWindows: number;
+  /** Of the lengths of a cell. */
+  readonly window: number;
+  readonly max: number;
+}
+/** Of a new process by the mixed load: V8 compiles for minutes. */
+const PROCESS_WARM_UP: WarmUp = { settledWindows: 4, window: 1, max: 20 };
+/** Of a cell. */
+const CELL_WARM_UP: WarmUp = { settledWindows: 3, window: 1 / 6, max: 2 };
 /** What counts as no further. */
 const SETTLED_SHARE = 0.97;
-/** Of a window, and of a warm-up, in terms of the cell's length. */
-const MAX_WINDOW_SHARE = 0.3;
-const MAX_WARM_UP_SHARE = 2;
 /** Time for what a warm-up leaves to be stored, which nobody waits for. */
 const SETTLE_MS = 50;
 
@@ -79,6 +84,7 @@ export async function measureTurn(
   return within(options, async (turn) => {
     const sample = await turn.sample();
     const cells: Partial<Record<CellName, Cell>> = {};
+    await turn.warmUp();
     for (const spec of options.cells) cells[spec.name] = await turn.measure(spec);
     if (options.freshness) {
       await turn.addProcess();
@@ -135,7 +141,7 @@ export class RunningTurn {
     await this.#client?.close();
     const origins = this.#processes.map(({ origin }) => origin);
     this.#client = new Client({ origins, dialect: this.#dialect, tokens: tasks.tokens });
-    await this.#warmUp(this.#processes.length - 1);
+    await this.#askKnown(this.#processes.length - 1);
   }
 
   async stop(): Promise<void> {
@@ -144,7 +150,7 @@ export class RunningTurn {
   }
 
   /** Every known key: once to be stored; by ours once more, whose memory keeps what it found stored. */
-  async #warmUp(process: number): Promise<void> {
+  async #askKnown(process: number): Promise<void> {
     const { kind, cached, reads } = this.#options.contender;
     const times = kind === 'ours' && cached ? 2 : 1;
     for (let time = 0; time < times; time++) {
@@ -173,7 +179,7 @@ export class RunningTurn {
     const { workload, client } = this;
     const { seconds, seed } = this.#options;
     const { next, clients, rate } = spec;
-    await this.#warmUpCell(spec);
+    await this.#settle(spec, CELL_WARM_UP);
     await sleep(SETTLE_MS);
     const tally = new Tally();
     const load: Load = { client, seconds, tally, next: () => next(workload), watch: this.#watch(tally) };
@@ -186,16 +192,22 @@ export class RunningTurn {
     return cell;
   }
 
-  /** A server runs for days, so the time until V8 has compiled what a cell needs is not measured. */
-  async #warmUpCell({ warmUp, clients }: CellSpec): Promise<void> {
+  /** By the typical load: a server runs for days, so the time until V8 has compiled what it needs is not measured. */
+  async warmUp(): Promise<void> {
+    await this.#settle(typicalCell(this.#options.contender), PROCESS_WARM_UP);
+  }
+
+  async #settle({ warmUp, clients }: CellSpec, { settledWindows, ...lengths }: WarmUp): Promise<void> {
     const { workload, client } = this;
-    const { seconds } = this.#options;
     const tally = new Tally();
-    const window = Math.min(WINDOW_S, seconds * MAX_WINDOW_SHARE);
+    const [window, max] = [lengths.window, lengths.max].map((length) => length * this.#options.seconds) as [
+      number,
+      number,
+    ];
     const load: Load = { client, seconds: window, tally, next: () => warmUp(workload), watch: this.#watch(tally) };
     let least = Number.POSITIVE_INFINITY;
     let settled = 0;
-    for (let spent = 0; spent < seconds * MAX_WARM_UP_SHARE && settled < SETTLED_WINDOWS; spent += window) {
+    for (let spent = 0; spent < max && settled < settledWindows; spent += window) {
       const [before, answers] = [await this.#usage(), tally.answers];
       await closedLoop(load, clients);
       const cpuMs = ((await this.#usage()).cpuMs - before.cpuMs) / (tally.answers - answers);

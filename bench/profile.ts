@@ -36,6 +36,7 @@ try {
   const seconds = Number(env['BENCH_SECONDS'] || 5);
   const seed = Number(env['BENCH_SEED'] || 1);
   await within({ world, tasks, contender: one, answers: {}, seed, seconds }, async (turn) => {
+    await turn.warmUp();
     for (const name of wanted) {
       const cell = CELLS.find((spec) => spec.name === name);
       if (cell === undefined) throw new Error(`PROFILE_CELLS: expected some of ${CELLS.map(({ name }) => name)}`);

@@ -4,7 +4,7 @@
  *   BENCH_SECONDS   of a cell; default 3
  *   BENCH_ROUNDS    default 3
  *   BENCH_SEED      default 1
- *   BENCH_TASKS     default 100000
+ *   BENCH_TASKS     default 200000
  *   BENCH_GROWTH    sizes of tables, default 10000,100000,1000000; 0: none
  *   BENCH_ONLY      names of contenders, parts (freshness, write-cost, growth) and cells, with commas; default: all
  *   BENCH_RATE      arrivals a second of the open loop; default: 60 % of what the slowest can do
@@ -49,7 +49,7 @@ async function main(): Promise<number> {
     seconds: numberOf('BENCH_SECONDS', 3),
     rounds: numberOf('BENCH_ROUNDS', 3),
     seed: numberOf('BENCH_SEED', 1),
-    tasks: numberOf('BENCH_TASKS', 100_000),
+    tasks: numberOf('BENCH_TASKS', 200_000),
     growth,
     only,
     rate: env['BENCH_RATE'] ? numberOf('BENCH_RATE', 0) : undefined,

@@ -10,7 +10,7 @@ const UNIT = [
   'test/cache/{cache,callers,cluster-memory,codec,engine,entry,interleavings,key,live-interleavings,live-queries,memoize,near-cache,nested-memory,outage,policy,tag,turn-batch,shared-loads,clock-map,recent-map,brought-values,written-copies}.test.ts',
   'test/chaos/history.test.ts',
   'test/cli/{running,unpatched-driver}.test.ts',
-  'test/db/{availability,connection-url,driver-check,columns,young-closures}.test.ts',
+  'test/db/{availability,connection-url,driver-check,driver-queue,columns,young-closures}.test.ts',
   'test/console/{documents,explain-model}.test.ts',
   'test/docs/{architecture,compose,pages,scaling}.test.ts',
   'test/import/github-issues.test.ts',

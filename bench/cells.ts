@@ -1,5 +1,4 @@
 /** The cells of the benchmark: what a contender is asked while one figure of it is taken. */
-import type { Contender } from './contender.js';
 import {
   FRESH_SHARE,
   type FreshOrder,
@@ -85,7 +84,7 @@ export function nodesCell(entries: (typeof ENTRIES)[number]): CellSpec {
 const WRITERS = 4;
 
 /** All that is asked of a contender, in the shares of the mixed load: by this its processes become warm. */
-export function typicalCell({ cells, reads }: Pick<Contender, 'cells' | 'reads'>): CellSpec {
+export function typicalCell(cells: readonly CellName[], reads: readonly ReadKind[]): CellSpec {
   if (cells.includes('mixed')) return mix('mixed', MIXED, FRESH_SHARE);
   return mix('mixed', Object.fromEntries(reads.map((kind) => [kind, MIXED[kind]])), FRESH_SHARE);
 }

@@ -194,7 +194,8 @@ export class RunningTurn {
 
   /** By the typical load: a server runs for days, so the time until V8 has compiled what it needs is not measured. */
   async warmUp(): Promise<void> {
-    await this.#settle(typicalCell(this.#options.contender), PROCESS_WARM_UP);
+    const { cells, reads } = this.#options.contender;
+    await this.#settle(typicalCell(cells, reads), PROCESS_WARM_UP);
   }
 
   async #settle({ warmUp, clients }: CellSpec, { settledWindows, ...lengths }: WarmUp): Promise<void> {

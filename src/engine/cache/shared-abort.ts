@@ -2,10 +2,17 @@
 
 import { setMaxListeners } from 'node:events';
 
+const ONCE = { once: true };
+
+interface Caller {
+  readonly signal: AbortSignal;
+  readonly leave: () => void;
+}
+
 export class SharedAbort {
   #waiting = 0;
   readonly #gone = new AbortController();
-  readonly #stops: (() => void)[] = [];
+  readonly #callers: Caller[] = [];
 
   constructor() {
     setMaxListeners(0, this.#gone.signal); // a load may run many statements
@@ -24,29 +31,34 @@ export class SharedAbort {
       if (--this.#waiting === 0) this.#gone.abort(signal.reason);
     };
     if (signal.aborted) leave();
-    signal.addEventListener('abort', leave, { once: true });
-    this.#stops.push(() => signal.removeEventListener('abort', leave));
+    signal.addEventListener('abort', leave, ONCE);
+    this.#callers.push({ signal, leave });
   }
 
   /** The work is over: leaving has no effect from now on. */
   end(): void {
-    for (const stop of this.#stops) stop();
+    for (const { signal, leave } of this.#callers) signal.removeEventListener('abort', leave);
   }
 }
 
 /** The result of `run`, or the signal's reason as soon as it aborts. The run itself goes on. */
-export async function abortable<T>(run: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export function abortable<T>(run: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return run;
-  run.catch(() => {}); // its caller may have left
-  signal.throwIfAborted();
-  let leave: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    leave = () => reject(signal.reason);
-    signal.addEventListener('abort', leave, { once: true });
+  return new Promise((resolve, reject) => {
+    const leave = () => reject(signal.reason);
+    if (signal.aborted) leave();
+    else signal.addEventListener('abort', leave, ONCE);
+    const stays = () => signal.removeEventListener('abort', leave);
+    // What a run ends with after its caller has left goes nowhere.
+    run.then(
+      (value) => {
+        stays();
+        resolve(value);
+      },
+      (error) => {
+        stays();
+        reject(error);
+      },
+    );
   });
-  try {
-    return await Promise.race([run, aborted]);
-  } finally {
-    signal.removeEventListener('abort', leave as () => void);
-  }
 }

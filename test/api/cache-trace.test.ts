@@ -56,7 +56,7 @@ test('the trace of a mutation shows the statements of its transaction', async ()
   const document = 'mutation ($input: UpdateTaskInput!) { updateTask(input: $input) { errors { message } } }';
   const { sql, totals } = await traced(document, { input: { id: f.opsTasks[0]?.id, title: 'Traced' } });
   expect(sql).toHaveLength(totals.sqlStatements);
-  expect(sql.some(({ text }) => text.includes('cache_outbox'))).toBe(true);
+  expect(sql.some(({ text }) => text.includes('cache_touched'))).toBe(true);
   expect(JSON.stringify(sql)).not.toContain('Traced');
 });
 

@@ -201,14 +201,12 @@ export class RunningTurn {
   async #settle({ warmUp, clients }: CellSpec, { settledWindows, ...lengths }: WarmUp): Promise<void> {
     const { workload, client } = this;
     const tally = new Tally();
-    const [window, max] = [lengths.window, lengths.max].map((length) => length * this.#options.seconds) as [
-      number,
-      number,
-    ];
+    const { seconds } = this.#options;
+    const window = lengths.window * seconds;
     const load: Load = { client, seconds: window, tally, next: () => warmUp(workload), watch: this.#watch(tally) };
     let least = Number.POSITIVE_INFINITY;
     let settled = 0;
-    for (let spent = 0; spent < max && settled < settledWindows; spent += window) {
+    for (let spent = 0; spent < lengths.max * seconds && settled < settledWindows; spent += window) {
       const [before, answers] = [await this.#usage(), tally.answers];
       await closedLoop(load, clients);
       const cpuMs = ((await this.#usage()).cpuMs - before.cpuMs) / (tally.answers - answers);

@@ -15,6 +15,8 @@ import { keyOfText, tagOf, tick } from './world.js';
 
 const DATABASES = 16;
 const log = createLog('silent');
+/** A store that does not hear from Redis in time starts without it. */
+const PATIENT = { waitMs: 30_000 };
 
 let server: EmbeddedRedis;
 let admin: Redis;
@@ -39,9 +41,9 @@ async function used(store: Store): Promise<void> {
 
 describe('a store on a database that the server does not have', () => {
   test.each(['98', '99', '16'])('does not start on /%s', async (database) => {
-    const opening = openStore({ url: `${server.url}/${database}` }, log);
+    const opening = openStore({ url: `${server.url}/${database}` }, log, PATIENT);
     await expect(opening).rejects.toThrow(ConfigError);
-    await expect(openStore({ url: `${server.url}/${database}` }, log)).rejects.toThrow(
+    await expect(openStore({ url: `${server.url}/${database}` }, log, PATIENT)).rejects.toThrow(
       new RegExp(`^REDIS_URL: .*refuses ${database}: ERR DB index is out of range`),
     );
   });

@@ -267,7 +267,10 @@ async function findView(client: Sql, from: bigint | undefined, applied: readonly
       pg_snapshot_xmin(pg_current_snapshot())::text as horizon,
       (select below::text from public.cache_outbox_trim) as trimmed,
       (
-        select json_agg(json_build_object('xid', xid::text, 'tags', (select tags from ${client.unsafe(touchedBy('fitting.xid'))})) order by xid)
+        select json_agg(
+          json_build_object('xid', xid::text, 'tags', (select tags from ${client.unsafe(touchedBy('fitting.xid'))}))
+          order by xid
+        )
         from fitting where fits
       ) as rows,
       (select xid::text from fitting where not fits order by xid limit 1) as rest`;

@@ -28,6 +28,9 @@ const DOCUMENTS = [
   '{ tasks(filter: { or: [{ title: { contains: "a" } }, { not: { assignee: { null: true } } }], search: "task" }) { nodes { id } } }',
 ];
 
+/** It was no monologue: each kind was refused, and those that can were answered. */
+const ENDS = ['valid answered', 'valid refused', 'broken answered', 'broken refused', 'variables answered'];
+
 let app: TestApp;
 let f: Fixture;
 let lines: Line[];
@@ -62,7 +65,9 @@ test(
     };
     const ask = (query: string) => app.ask(query, { as: f.ada.id });
     let halfway = 0;
-    for (let sent = 0; sent < CASES; sent += AT_ONCE) {
+    // A broken document is answered once in some 250 times: more are sent until each end has been seen.
+    const seen = () => ENDS.every((how) => answers.has(how));
+    for (let sent = 0; sent < CASES || (sent < 4 * CASES && !seen()); sent += AT_ONCE) {
       if (halfway === 0 && sent >= CASES / 2) {
         await replaceDocuments(ask);
         halfway = heapBytes();
@@ -79,10 +84,7 @@ test(
     expect(faults).toEqual([]);
     expect(growth).toBeLessThan(MAX_GROWTH_BYTES);
     expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
-    // It was no monologue: each kind was refused, and those that often can were answered.
-    for (const how of ['valid answered', 'valid refused', 'broken refused', 'variables answered']) {
-      expect(answers.get(how)).toBeGreaterThan(0);
-    }
+    for (const how of ENDS) expect(answers.get(how), how).toBeGreaterThan(0);
     expect((await app.ask('{ viewer { id } }', { as: f.ada.id })).data).toEqual({ viewer: { id: f.ada.id } });
   },
   60_000 + CASES * 20,

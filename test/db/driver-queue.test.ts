@@ -1,5 +1,6 @@
 /** The driver keeps connections and statements in queues, which its patch holds to the size of what is in them: see docs/decisions.md#sql. */
 import { expect, test } from 'vitest';
+import { randomOf } from '../chaos/random.js';
 import { heapBytes } from '../support/heap.js';
 
 interface Queue {
@@ -26,15 +27,14 @@ test('a queue that is never empty does not grow', () => {
 test('what was pushed is shifted in order, except what was removed', () => {
   const queue = makeQueue();
   const model: number[] = [];
-  let state = 1;
+  const random = randomOf(1);
   for (let n = 0; n < 20_000; n++) {
-    state = (state * 48_271) % 2_147_483_647;
     const growing = n % 2000 < 1000;
-    if (state % 4 < (growing ? 2 : 1)) {
+    if (random.chance(growing ? 0.5 : 0.25)) {
       queue.push(n);
       model.push(n);
-    } else if (state % 4 === 3) {
-      const one = model[state % (model.length + 1)] ?? -1;
+    } else if (random.chance(0.5)) {
+      const one = model[random.integer(model.length + 1)] ?? -1;
       expect(queue.remove(one)).toBe(model.includes(one) ? one : null);
       if (model.includes(one)) model.splice(model.indexOf(one), 1);
     } else {

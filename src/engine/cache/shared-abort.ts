@@ -48,17 +48,12 @@ export function abortable<T>(run: Promise<T>, signal: AbortSignal | undefined): 
     const leave = () => reject(signal.reason);
     if (signal.aborted) leave();
     else signal.addEventListener('abort', leave, ONCE);
-    const stays = () => signal.removeEventListener('abort', leave);
-    // What a run ends with after its caller has left goes nowhere.
-    run.then(
-      (value) => {
-        stays();
-        resolve(value);
-      },
-      (error) => {
-        stays();
-        reject(error);
-      },
-    );
+    const settle =
+      <R>(end: (result: R) => void) =>
+      (result: R) => {
+        signal.removeEventListener('abort', leave);
+        end(result); // to no effect, if the caller has left
+      };
+    run.then(settle(resolve), settle(reject));
   });
 }
